@@ -1,0 +1,82 @@
+"""A caller: the service or operator that calls the authority."""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+
+from keyauthority.domain.auditing import AuditEntry
+
+
+class Role(enum.Enum):
+    """What a caller may do. None implies another. The numbers are the contract's."""
+
+    VERIFIER = 1
+    ISSUER = 2
+    ADMIN = 3
+
+
+@dataclass(frozen=True, slots=True)
+class Caller:
+    """One named service credential.
+
+    An issuer bound to `workspace_ids` touches only these; without any it touches all.
+    `certificate_name` is the subject alternative name that stands for it beside its token.
+    """
+
+    id: str
+    name: str
+    roles: frozenset[Role]
+    workspace_ids: tuple[str, ...]
+    certificate_name: str
+    digest: bytes = field(repr=False)
+    pepper_version: int
+    token_hint: str
+    create_time: datetime
+    revoke_time: datetime | None = None
+
+    def may_touch(self, workspace_id: str) -> bool:
+        """Whether the caller, as an issuer, sees this workspace at all."""
+        return not self.workspace_ids or workspace_id in self.workspace_ids
+
+    def revoked(self, now: datetime) -> Caller:
+        """The caller, revoked; itself if it was already."""
+        return self if self.revoke_time is not None else replace(self, revoke_time=now)
+
+
+@dataclass(frozen=True, slots=True)
+class Actor:
+    """Who does it: a caller in one call, with all that the audit keeps of that call."""
+
+    caller: Caller
+    action: str
+    source: str
+    request_id: str
+
+    def entry(
+        self,
+        time: datetime,
+        subject: str = "",
+        workspace_id: str = "",
+        revision: int = 0,
+        details: Mapping[str, str] | None = None,
+        *,
+        refused: bool = False,
+    ) -> AuditEntry:
+        """The audit entry of what this call did to *subject*."""
+        return AuditEntry(
+            id=0,
+            time=time,
+            caller_id=self.caller.id,
+            caller_name=self.caller.name,
+            action=self.action,
+            subject=subject,
+            workspace_id=workspace_id,
+            refused=refused,
+            source=self.source,
+            request_id=self.request_id,
+            details=details or {},
+            revision=revision,
+        )

@@ -1,0 +1,66 @@
+"""The faults of callers and of the authority itself. A refused key is none of them: see `verdicts`."""
+
+from __future__ import annotations
+
+import enum
+
+
+class Reason(enum.Enum):
+    """Why a call failed: the names of the contract's `ErrorReason`, where each is explained."""
+
+    CREDENTIAL_MISSING = enum.auto()
+    CREDENTIAL_INVALID = enum.auto()
+    ROLE_MISSING = enum.auto()
+    FIELD_INVALID = enum.auto()
+    PAGE_TOKEN_INVALID = enum.auto()
+    SECRET_MALFORMED = enum.auto()
+    KEY_NOT_FOUND = enum.auto()
+    WORKSPACE_NOT_FOUND = enum.auto()
+    CALLER_NOT_FOUND = enum.auto()
+    PEPPER_NOT_FOUND = enum.auto()
+    ETAG_MISMATCH = enum.auto()
+    REQUEST_ID_REUSED = enum.auto()
+    CALLER_NAME_TAKEN = enum.auto()
+    CERTIFICATE_NAME_TAKEN = enum.auto()
+    KEY_REVOKED = enum.auto()
+    WORKSPACE_SUSPENDED = enum.auto()
+    LAST_ADMIN = enum.auto()
+    PEPPER_PENDING = enum.auto()
+    PEPPER_RETIRED = enum.auto()
+    PEPPER_ACTIVE = enum.auto()
+    PEPPER_IN_USE = enum.auto()
+    KEYRING_UNWRITABLE = enum.auto()
+    KEYRING_MISMATCH = enum.auto()
+    STORE_UNAVAILABLE = enum.auto()
+    REVISION_NOT_REACHED = enum.auto()
+    SHUTTING_DOWN = enum.auto()
+    OVERLOADED = enum.auto()
+    REVOCATION_SPREADING = enum.auto()
+    INTERNAL = enum.auto()
+
+
+class KeyAuthorityError(Exception):
+    """A call failed for *reason*; *message* and *metadata* go to the caller and hold no secret."""
+
+    def __init__(self, reason: Reason, message: str, **metadata: str) -> None:
+        super().__init__(message)
+        self.reason = reason
+        self.message = message
+        self.metadata = metadata
+
+
+def invalid(field: str, why: str) -> KeyAuthorityError:
+    """The request's *field* breaks a limit; *why* completes the sentence "*field* …"."""
+    return KeyAuthorityError(Reason.FIELD_INVALID, f"{field} {why}", field=field)
+
+
+def key_not_found(key_id: str) -> KeyAuthorityError:
+    """No such key, or one that the caller may not see: the two are not told apart."""
+    return KeyAuthorityError(Reason.KEY_NOT_FOUND, "no such key", key_id=key_id[:64])
+
+
+def workspace_not_found(workspace_id: str) -> KeyAuthorityError:
+    """No such workspace, or one that the caller may not see: the two are not told apart."""
+    return KeyAuthorityError(
+        Reason.WORKSPACE_NOT_FOUND, "no such workspace", workspace_id=workspace_id[:64]
+    )

@@ -1,0 +1,124 @@
+"""A key: the record of what may act for a workspace, and the digests of its secrets."""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+from typing import Final
+
+LIVE_SECRETS: Final = 2
+"""How many secrets of a key live at a time: the newest, and the one it took over from."""
+
+KEPT_SECRETS: Final = 100
+"""How many secrets a key remembers; one older than these answers `UNKNOWN`, not `REVOKED`."""
+
+
+class KeyState(enum.Enum):
+    """What an administrator sees; a verdict also weighs the workspace and the secret.
+
+    The numbers are those of the contract's enum.
+    """
+
+    ACTIVE = 1
+    DISABLED = 2
+    EXPIRED = 3
+    REVOKED = 4
+
+
+class RevocationReason(enum.Enum):
+    """Why a key was revoked; all have the same effect. The numbers are the contract's."""
+
+    UNSPECIFIED = 0
+    COMPROMISED = 1
+    SUPERSEDED = 2
+    UNUSED = 3
+    OWNER_LEFT = 4
+    POLICY = 5
+
+
+@dataclass(frozen=True, slots=True)
+class StoredSecret:
+    """What is kept of a secret: its digest under a pepper, and enough to recognise it by.
+
+    The secret has ended from `end_time` on; without one it lives as long as its key.
+    """
+
+    digest: bytes = field(repr=False)
+    pepper_version: int
+    hint: str
+    create_time: datetime
+    end_time: datetime | None = None
+
+    def ended(self, now: datetime) -> bool:
+        """Whether the secret was retired by a rotation."""
+        return self.end_time is not None and self.end_time <= now
+
+    def ending_by(self, end: datetime) -> StoredSecret:
+        """The same secret, ending at *end* unless it ends earlier."""
+        return self if self.ended(end) else replace(self, end_time=end)
+
+
+@dataclass(frozen=True, slots=True)
+class Revocation:
+    """When and why a key was revoked."""
+
+    time: datetime
+    reason: RevocationReason
+    note: str
+
+
+@dataclass(frozen=True, slots=True)
+class Key:
+    """One key. Never holds a secret, only digests; `secrets` are newest first.
+
+    `version` counts the changes of the record. Revocation is final.
+    """
+
+    id: str
+    workspace_id: str
+    name: str
+    scopes: tuple[str, ...]
+    labels: Mapping[str, str]
+    disabled: bool
+    expire_time: datetime | None
+    create_time: datetime
+    update_time: datetime
+    revocation: Revocation | None
+    version: int
+    secrets: tuple[StoredSecret, ...]
+
+    def expired(self, now: datetime) -> bool:
+        """Whether the key is past its expiry."""
+        return self.expire_time is not None and self.expire_time <= now
+
+    def state(self, now: datetime) -> KeyState:
+        """Where the key stands at *now*."""
+        if self.revocation is not None:
+            return KeyState.REVOKED
+        if self.disabled:
+            return KeyState.DISABLED
+        return KeyState.EXPIRED if self.expired(now) else KeyState.ACTIVE
+
+    def revoked(self, now: datetime, reason: RevocationReason, note: str) -> Key:
+        """The key, revoked; itself if it was already."""
+        if self.revocation is not None:
+            return self
+        return self._changed(now, revocation=Revocation(now, reason, note))
+
+    def rotated(self, now: datetime, secret: StoredSecret, overlap_end: datetime) -> Key:
+        """The key with a new *secret*; the newest of the old ones ends by *overlap_end*, others now."""
+        newest, *older = self.secrets
+        kept = (secret, newest.ending_by(overlap_end), *(old.ending_by(now) for old in older))
+        return self._changed(now, secrets=kept[:KEPT_SECRETS])
+
+    def updated(self, now: datetime, **fields: object) -> Key:
+        """The key with *fields* changed; itself if they hold these values already."""
+        if all(getattr(self, name) == value for name, value in fields.items()):
+            return self
+        return self._changed(now, **fields)
+
+    def _changed(self, now: datetime, **fields: object) -> Key:
+        changed = replace(self, **fields)  # type: ignore[arg-type]  # names are Key's own
+        return replace(changed, update_time=now, version=self.version + 1)

@@ -1,0 +1,26 @@
+"""Pepper versions: the keys, held outside the database, that secrets' digests are made with."""
+
+from __future__ import annotations
+
+import enum
+from dataclasses import dataclass, field
+from datetime import datetime
+
+
+class PepperState(enum.Enum):
+    """Where a version stands. The numbers are the contract's."""
+
+    ADDED = 1
+    ACTIVE = 2
+    SUPERSEDED = 3
+    RETIRED = 4
+
+
+@dataclass(frozen=True, slots=True)
+class Pepper:
+    """What the database knows of a version: its state, and a fingerprint to tell a wrong keyring by."""
+
+    version: int
+    state: PepperState
+    fingerprint: bytes = field(repr=False)
+    create_time: datetime

@@ -1,0 +1,271 @@
+"""What the domain needs of the world: books to keep, a keyring, a clock, a fence.
+
+Each promise made here is held against every implementation by `tests/conformance`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Protocol
+
+from keyauthority.domain.auditing import AuditEntry, AuditFilter
+from keyauthority.domain.callers import Caller
+from keyauthority.domain.fencing import Receipt
+from keyauthority.domain.keys import Key, KeyState
+from keyauthority.domain.peppers import Pepper
+from keyauthority.domain.workspaces import Workspace
+
+Cursor = tuple[datetime, str]
+"""Where a page ended: the create time and id of its last record."""
+
+
+class Clock(Protocol):
+    """Tells the time."""
+
+    def now(self) -> datetime:
+        """The time in UTC."""
+
+
+@dataclass(frozen=True, slots=True)
+class Head:
+    """How far the books are: the latest revision, and the epoch it belongs to."""
+
+    epoch: int
+    revision: int
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """What one statement read, so that all of it was true together.
+
+    `keys` holds those that exist of the keys asked for, `suspended` the ids of their workspaces
+    that are suspended. `time` is the time that expiries are judged by.
+    """
+
+    head: Head
+    time: datetime
+    keys: Mapping[str, Key]
+    suspended: frozenset[str]
+
+
+@dataclass(frozen=True, slots=True)
+class KeyFilter:
+    """Which keys to list. `workspace_ids` None: of all; empty strings and None match everything."""
+
+    workspace_ids: tuple[str, ...] | None = None
+    state: KeyState | None = None
+    name_contains: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Replay:
+    """The sealed answer to a retry-safe request, kept until `expire_time`.
+
+    `fingerprint` tells whether a repeat asks for the same thing.
+    """
+
+    caller_id: str
+    request_id: str
+    fingerprint: bytes
+    sealed: bytes
+    expire_time: datetime
+
+
+class Keys(Protocol):
+    """The keys, within one transaction."""
+
+    async def get(self, key_ids: Iterable[str]) -> dict[str, Key]:
+        """Those of *key_ids* that exist; in a changing transaction they stay locked until its end."""
+
+    async def page(self, which: KeyFilter, limit: int, after: Cursor | None) -> list[Key]:
+        """Up to *limit* keys, newest first (ties by id, downwards), after *after*."""
+
+    async def insert(self, key: Key) -> None:
+        """Adds a key with its secrets."""
+
+    async def update(self, before: Key, after: Key) -> None:
+        """Replaces what *before* was read as: the record, and those of its secrets that changed."""
+
+
+class Workspaces(Protocol):
+    """The workspaces, within one transaction."""
+
+    async def get(self, workspace_id: str) -> Workspace | None:
+        """The workspace; in a changing transaction it stays locked until its end."""
+
+    async def page(self, limit: int, after: Cursor | None) -> list[Workspace]:
+        """Up to *limit* workspaces, newest first (ties by id, downwards), after *after*."""
+
+    async def insert(self, workspace: Workspace) -> None:
+        """Adds a workspace."""
+
+    async def update(self, workspace: Workspace) -> None:
+        """Replaces the workspace of that id."""
+
+
+class Callers(Protocol):
+    """The callers, within one transaction."""
+
+    async def get(self, caller_id: str) -> Caller | None:
+        """The caller, revoked or not."""
+
+    async def by_name(self, name: str) -> Caller | None:
+        """The caller of that name that is not revoked."""
+
+    async def by_certificate(self, certificate_names: Iterable[str]) -> Caller | None:
+        """A caller with one of those certificate names that is not revoked."""
+
+    async def page(self, limit: int, after: Cursor | None) -> list[Caller]:
+        """Up to *limit* callers, revoked or not, newest first (ties by id, downwards)."""
+
+    async def admins(self) -> int:
+        """How many callers that are not revoked have the role `ADMIN`; they stay locked."""
+
+    async def insert(self, caller: Caller) -> None:
+        """Adds a caller."""
+
+    async def update(self, caller: Caller) -> None:
+        """Replaces the caller of that id."""
+
+
+class Feed(Protocol):
+    """The verdict-changing changes, numbered in the order in which they commit, without gaps."""
+
+    async def head(self) -> Head:
+        """How far the books are."""
+
+    async def advance(self, subject: str) -> int:
+        """Numbers this transaction's change to *subject* (a key, workspace or caller id).
+
+        The last thing a transaction does to the books: it waits for all others that change.
+        """
+
+    async def since(self, revision: int, limit: int) -> list[tuple[int, str]]:
+        """Up to *limit* (revision, subject) after *revision*, oldest first."""
+
+
+class AuditLog(Protocol):
+    """The audit entries, within one transaction."""
+
+    async def append(self, entry: AuditEntry) -> None:
+        """Writes an entry, giving it the next id."""
+
+    async def page(self, which: AuditFilter, limit: int, before: int | None) -> list[AuditEntry]:
+        """Up to *limit* entries, newest first, of ids below *before*."""
+
+    async def prune(self, before: datetime) -> int:
+        """Deletes the entries older than *before* and says how many there were."""
+
+
+class Peppers(Protocol):
+    """The pepper versions, within one transaction."""
+
+    async def all(self) -> list[Pepper]:
+        """Every version, oldest first."""
+
+    async def put(self, pepper: Pepper) -> None:
+        """Adds the version, or replaces it."""
+
+    async def uses(self) -> dict[int, int]:
+        """How many credentials in force need each version: secrets not ended, of keys not revoked,
+        and tokens of callers not revoked."""
+
+    async def forget(self, version: int) -> None:
+        """Deletes the digests of all secrets stored with the version."""
+
+
+class Replays(Protocol):
+    """The sealed answers to retry-safe requests, within one transaction."""
+
+    async def get(self, caller_id: str, request_id: str) -> Replay | None:
+        """The answer kept for that request, expired or not."""
+
+    async def put(self, replay: Replay) -> None:
+        """Keeps an answer, replacing an expired one of the same request."""
+
+    async def prune(self, now: datetime) -> int:
+        """Destroys those that expire at *now* or before, and says how many there were."""
+
+
+class Transaction(Protocol):
+    """The books, opened: all that is read belongs to one state, all that is written to one change."""
+
+    @property
+    def time(self) -> datetime:
+        """When the transaction began, by the clock that expiries are judged by. Microseconds."""
+
+    @property
+    def keys(self) -> Keys: ...
+    @property
+    def workspaces(self) -> Workspaces: ...
+    @property
+    def callers(self) -> Callers: ...
+    @property
+    def feed(self) -> Feed: ...
+    @property
+    def audit(self) -> AuditLog: ...
+    @property
+    def peppers(self) -> Peppers: ...
+    @property
+    def replays(self) -> Replays: ...
+
+
+class Store(Protocol):
+    """The books of the authority.
+
+    Every method, and everything done within a transaction, raises `KeyAuthorityError` with
+    `STORE_UNAVAILABLE` when the books can't be read or written; whatever failed left no trace.
+    """
+
+    async def snapshot(self, key_ids: Sequence[str]) -> Snapshot:
+        """Reads what verdicts about these keys need, in one statement."""
+
+    async def caller(self, caller_id: str) -> Caller | None:
+        """Reads one caller, revoked or not, in one statement."""
+
+    def reading(self) -> AbstractAsyncContextManager[Transaction]:
+        """Opens the books to read."""
+
+    def changing(self) -> AbstractAsyncContextManager[Transaction]:
+        """Opens the books to change: all of it is durable when the block ends, nothing if it raises.
+
+        Transactions that change the same records wait for one another.
+        """
+
+
+class Keyring(Protocol):
+    """The peppers themselves, and what is derived from them."""
+
+    def versions(self) -> Sequence[int]:
+        """The versions at hand, oldest first. Never empty."""
+
+    def digest(self, version: int, record_id: str, secret: str) -> bytes:
+        """HMAC-SHA-256 under the pepper of *record_id*, a zero byte and *secret*.
+
+        Raises `KeyAuthorityError` with `KEYRING_MISMATCH` if the version is not at hand.
+        """
+
+    def fingerprint(self, version: int) -> bytes:
+        """Tells whether two keyrings hold the same pepper; reveals nothing of it."""
+
+    def add(self, version: int) -> None:
+        """Makes a new pepper and keeps it durably.
+
+        Raises `KeyAuthorityError` with `KEYRING_UNWRITABLE`.
+        """
+
+    def seal(self, version: int, plaintext: bytes, context: bytes) -> bytes:
+        """Encrypts *plaintext* so that only `unseal` with the same *context* opens it."""
+
+    def unseal(self, sealed: bytes, context: bytes) -> bytes | None:
+        """The plaintext, or None if it was not sealed here, in this context, or is damaged."""
+
+
+class Fence(Protocol):
+    """Waits until no verifier answers by a state older than a revision."""
+
+    async def wait(self, revision: int) -> Receipt:
+        """Returns when every verifier has applied *revision* or its lease is over."""

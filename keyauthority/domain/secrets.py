@@ -1,0 +1,83 @@
+"""The strings that callers present, and the ids of the records behind them.
+
+A secret is a prefix, the 16 base62 characters of its record's id, 43 base62 characters from the
+operating system (256 bits) and 6 base62 digits of the CRC-32 of all that precedes. The checksum is
+no protection, anybody can compute it: it lets typing errors and noise be refused without a look-up,
+and lets scanners find secrets without false alarms.
+"""
+
+from __future__ import annotations
+
+import re
+import secrets as entropy
+import zlib
+from typing import Final
+
+ALPHABET: Final = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
+KEY_PREFIX: Final = "sk-optk-"
+TOKEN_PREFIX: Final = "optk-svc-"
+ID_LENGTH: Final = 16
+RANDOM_LENGTH: Final = 43
+CHECKSUM_LENGTH: Final = 6
+BODY_LENGTH: Final = ID_LENGTH + RANDOM_LENGTH + CHECKSUM_LENGTH
+
+_is_base62 = re.compile(r"[0-9A-Za-z]+").fullmatch
+
+
+class Secret:
+    """A string that must not be seen: it shows itself only to who calls `reveal`."""
+
+    __slots__ = ("_text",)
+
+    def __init__(self, text: str) -> None:
+        self._text = text
+
+    def reveal(self) -> str:
+        """The string itself."""
+        return self._text
+
+    @property
+    def hint(self) -> str:
+        """Enough to recognise a minted secret by: `sk-optk-ab12…wxyz`."""
+        head = len(self._text) - BODY_LENGTH + 4
+        return f"{self._text[:head]}…{self._text[-4:]}"
+
+    def __repr__(self) -> str:
+        return "Secret(…)"
+
+    def __reduce__(self) -> str | tuple[object, ...]:
+        raise TypeError("a Secret is not to be pickled")
+
+
+def new_id(kind: str) -> str:
+    """A fresh id: `key_`, `ws_` or `caller_` (*kind*) and 16 random base62 characters."""
+    return f"{kind}_{_random(ID_LENGTH)}"
+
+
+def mint(record_id: str, prefix: str = KEY_PREFIX) -> Secret:
+    """A fresh secret for the record *record_id*."""
+    stem = prefix + record_id.rpartition("_")[2] + _random(RANDOM_LENGTH)
+    return Secret(stem + checksum(stem))
+
+
+def record_id(text: str, kind: str = "key", prefix: str = KEY_PREFIX) -> str | None:
+    """The id of the record that *text* claims to be a secret of, or None if it is malformed."""
+    if len(text) != len(prefix) + BODY_LENGTH or not text.startswith(prefix):
+        return None
+    stem = text[:-CHECKSUM_LENGTH]
+    if not _is_base62(text, len(prefix)) or checksum(stem) != text[-CHECKSUM_LENGTH:]:
+        return None
+    return f"{kind}_{text[len(prefix) : len(prefix) + ID_LENGTH]}"
+
+
+def checksum(stem: str) -> str:
+    """The CRC-32 of *stem* (ASCII) as 6 base62 digits, big-endian, zero-padded."""
+    number, digits = zlib.crc32(stem.encode("ascii")), ""
+    for _ in range(CHECKSUM_LENGTH):
+        number, digit = divmod(number, 62)
+        digits = ALPHABET[digit] + digits
+    return digits
+
+
+def _random(length: int) -> str:
+    return "".join(entropy.choice(ALPHABET) for _ in range(length))

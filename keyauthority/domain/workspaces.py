@@ -1,0 +1,29 @@
+"""A workspace: the tenant that owns keys and is billed."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from datetime import datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Workspace:
+    """One workspace. While it is suspended all of its keys are refused and none can be issued.
+
+    `version` counts the changes of the record.
+    """
+
+    id: str
+    name: str
+    suspended: bool
+    create_time: datetime
+    update_time: datetime
+    version: int
+
+    def updated(self, now: datetime, *, name: str, suspended: bool) -> Workspace:
+        """The workspace with these values; itself if it holds them already."""
+        if (name, suspended) == (self.name, self.suspended):
+            return self
+        return replace(
+            self, name=name, suspended=suspended, update_time=now, version=self.version + 1
+        )
