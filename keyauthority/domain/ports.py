@@ -171,7 +171,8 @@ class Peppers(Protocol):
 
     async def uses(self) -> dict[int, int]:
         """How many credentials in force need each version: secrets not ended, of keys not revoked,
-        and tokens of callers not revoked."""
+        and tokens of callers not revoked.
+        """
 
     async def forget(self, version: int) -> None:
         """Deletes the digests of all secrets stored with the version."""
@@ -198,19 +199,32 @@ class Transaction(Protocol):
         """When the transaction began, by the clock that expiries are judged by. Microseconds."""
 
     @property
-    def keys(self) -> Keys: ...
+    def keys(self) -> Keys:
+        """The keys."""
+
     @property
-    def workspaces(self) -> Workspaces: ...
+    def workspaces(self) -> Workspaces:
+        """The workspaces."""
+
     @property
-    def callers(self) -> Callers: ...
+    def callers(self) -> Callers:
+        """The callers."""
+
     @property
-    def feed(self) -> Feed: ...
+    def feed(self) -> Feed:
+        """The changes."""
+
     @property
-    def audit(self) -> AuditLog: ...
+    def audit(self) -> AuditLog:
+        """The audit entries."""
+
     @property
-    def peppers(self) -> Peppers: ...
+    def peppers(self) -> Peppers:
+        """The pepper versions."""
+
     @property
-    def replays(self) -> Replays: ...
+    def replays(self) -> Replays:
+        """The answers to retry-safe requests."""
 
 
 class Store(Protocol):

@@ -15,7 +15,7 @@ from typing import Final
 
 ALPHABET: Final = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
 KEY_PREFIX: Final = "sk-optk-"
-TOKEN_PREFIX: Final = "optk-svc-"
+TOKEN_PREFIX: Final = "optk-svc-"  # a prefix, not a token
 ID_LENGTH: Final = 16
 RANDOM_LENGTH: Final = 43
 CHECKSUM_LENGTH: Final = 6
