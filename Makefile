@@ -1,4 +1,5 @@
 # Every command a contributor or a machine needs; `make help` lists them.
+# ARGS goes to the program behind a target: make test ARGS='-k bearer'.
 
 # The first of these that is Python 3.11 or newer, unless PYTHON says otherwise.
 PYTHON ?= $(shell for python in python3 python3.14 python3.13 python3.12 python3.11; do \
@@ -11,11 +12,14 @@ RUNTIME := .venv/.runtime
 DEV := .venv/.dev
 PROTO := .venv-proto/.proto
 
+# The contracts of the last release, as buf wrote them (CONTRIBUTING.md, "Releasing").
+RELEASED := protos/released.binpb
+
 .DEFAULT_GOAL := help
 
 .PHONY: help
 help: ## list these commands
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-15s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 # --- environments: made once, remade when pyproject.toml changes
 
@@ -55,3 +59,54 @@ proto: $(PROTO) ## generate keyauthority/v1 from protos
 .PHONY: proto-check
 proto-check: $(PROTO) ## fail when keyauthority/v1 is not what protos generate
 	@scripts/proto_check.sh
+
+.PHONY: proto-breaking
+proto-breaking: $(DEV) ## fail when protos break what the last release promised
+	@if test -e $(RELEASED); then $(BIN)/buf breaking --against $(RELEASED); \
+	else echo "no release yet: nothing to break"; fi
+
+# --- checks
+
+.PHONY: format
+format: $(DEV) ## rewrite the code in the house format
+	@$(BIN)/ruff check --fix-only --quiet .
+	@$(BIN)/ruff format --quiet .
+	@$(BIN)/buf format --write
+
+.PHONY: lint
+lint: $(DEV) ## style, contract style and which room imports which
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
+	@$(BIN)/buf lint
+	@$(BIN)/buf format --exit-code --diff
+	@$(BIN)/lint-imports --no-logo
+
+.PHONY: types
+types: $(DEV) ## mypy --strict over everything
+	@$(BIN)/mypy
+
+.PHONY: test
+test: $(DEV) ## every test this machine can run; says which it skipped and why
+	@$(BIN)/python -m pytest $(ARGS)
+
+.PHONY: test-long
+test-long: $(DEV) ## the tests marked long, turned up
+	@TEST_LONG=1 $(BIN)/python -m pytest -m long --timeout 7200 $(ARGS)
+
+.PHONY: check
+check: lint types proto-check proto-breaking test ## everything CI runs
+
+# --- the product
+
+.PHONY: run
+run: $(RUNTIME) ## start authority, gateway and a demo upstream; Ctrl-C stops them
+	@$(BIN)/python -m demo.run
+
+.PHONY: bench
+bench: $(DEV) ## measure, and write benchmarks/results.md
+	@$(BIN)/python -m benchmarks $(ARGS)
+
+.PHONY: clean
+clean: ## remove environments, caches and builds; data directories stay
+	@rm -rf .venv .venv-proto build dist .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache
+	@find . -name __pycache__ -type d -prune -exec rm -rf {} +

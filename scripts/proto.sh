@@ -16,5 +16,5 @@ protoc() {
         --plugin="protoc-gen-mypy_grpc=$tools/protoc-gen-mypy_grpc" "$@"
 }
 
-protoc --python_out="$output" --mypy_out="$output" "${protos[@]}"
-protoc --grpc_python_out="$output" --mypy_grpc_out="$output" "${services[@]}"
+protoc --python_out="$output" --mypy_out="quiet:$output" "${protos[@]}"
+protoc --grpc_python_out="$output" --mypy_grpc_out="quiet:$output" "${services[@]}"
