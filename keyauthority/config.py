@@ -1,0 +1,134 @@
+"""What the authority is told at its start, and the refusal of what can't be right."""
+
+from __future__ import annotations
+
+import ipaddress
+import re
+from dataclasses import dataclass
+from datetime import timedelta
+from pathlib import Path
+from typing import Final
+
+LOG_LEVELS: Final = ("debug", "info", "warning", "error")
+
+_UNITS: Final = {"d": "days", "h": "hours", "m": "minutes", "s": "seconds"}
+_LONGEST: Final = timedelta(days=36_500)
+_HIGHEST_PORT: Final = 65_535
+_is_port = re.compile(r"[0-9]{1,5}").fullmatch
+_is_url = re.compile(r"[A-Za-z0-9+]{2,}:/").match
+_is_duration = re.compile(r"([0-9]{1,12})([dhms])").fullmatch
+
+
+class SettingsError(ValueError):
+    """A setting can't be right. The message names it as the flag it is given by, and what to do."""
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """The authority's settings, checked when made: raises `SettingsError`."""
+
+    # Where the gRPC services listen: HOST:PORT, or unix:PATH for a Unix socket. Port 0 takes any
+    # free one. Beyond loopback only with tls_cert and tls_key.
+    listen: str
+
+    # The folder that the authority keeps its files in; created if missing. Its root token is here.
+    data_dir: Path
+
+    # The SQLite file; created if missing, with its journal beside it.
+    database: Path
+
+    # The file with the peppers; created with an empty database, and never otherwise.
+    keyring: Path
+
+    # The certificate chain and private key, PEM, that the gRPC services answer TLS with. None,
+    # both: plaintext.
+    tls_cert: Path | None = None
+    tls_key: Path | None = None
+
+    # The certificates, PEM, that clients' certificates must come from (mTLS). None: clients need
+    # no certificate.
+    tls_client_ca: Path | None = None
+
+    # How long audit entries are kept. None: for ever.
+    audit_retention: timedelta | None = None
+
+    # Where Prometheus metrics are served in plaintext, HOST:PORT; nothing in them is secret.
+    # None: nowhere.
+    metrics_listen: str | None = None
+
+    # The least severe lines that are logged: one of LOG_LEVELS.
+    log_level: str = "info"
+
+    def __post_init__(self) -> None:
+        check_address(self.listen, "--listen")
+        _check_tls(self)
+        if _is_url(str(self.database)):
+            raise SettingsError("--database must be the path of a SQLite file, not a URL")
+        if self.audit_retention is not None and self.audit_retention <= timedelta():
+            raise SettingsError("--audit-retention must be more than nothing")
+        if self.metrics_listen is not None:
+            host_and_port(self.metrics_listen, "--metrics-listen")
+        if self.log_level not in LOG_LEVELS:
+            raise SettingsError(f"--log-level must be one of {', '.join(LOG_LEVELS)}")
+
+    @property
+    def root_token(self) -> Path:
+        """The file that the root token is written to at the first start."""
+        return self.data_dir / "root.token"
+
+
+def parse_duration(text: str) -> timedelta:
+    """`30d`, `12h`, `90m` or `45s`. Raises ValueError for anything else and for over 100 years."""
+    match = _is_duration(text)
+    if match is None:
+        raise ValueError("must be a number and d, h, m or s, for instance 30d or 12h")
+    number, unit = match.groups()
+    try:
+        duration = timedelta(**{_UNITS[unit]: int(number)})
+    except OverflowError:
+        duration = timedelta.max
+    if duration > _LONGEST:
+        raise ValueError(f"must be at most {_LONGEST.days}d")
+    return duration
+
+
+def is_local(address: str) -> bool:
+    """Whether HOST:PORT or unix:PATH can only be reached from this machine."""
+    if address.startswith("unix:"):
+        return True
+    host = address.rpartition(":")[0].strip("[]")
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
+
+
+def check_address(address: str, flag: str) -> None:
+    """Raises `SettingsError`, naming *flag*, if *address* is neither HOST:PORT nor unix:PATH."""
+    if address.startswith("unix:"):
+        if address == "unix:":
+            raise SettingsError(f"{flag} unix: lacks a path")
+    else:
+        host_and_port(address, flag)
+
+
+def host_and_port(address: str, flag: str) -> tuple[str, int]:
+    """The two parts of HOST:PORT. Raises `SettingsError`, naming *flag*, if it is something else."""
+    host, _, port = address.rpartition(":")
+    if not host or (":" in host and not (host.startswith("[") and host.endswith("]"))):
+        raise SettingsError(f"{flag} must be HOST:PORT, an IPv6 host in brackets")
+    if not _is_port(port) or int(port) > _HIGHEST_PORT:
+        raise SettingsError(f"{flag} {address} lacks a port between 0 and {_HIGHEST_PORT}")
+    return host.strip("[]"), int(port)
+
+
+def _check_tls(settings: Settings) -> None:
+    if (settings.tls_cert is None) != (settings.tls_key is None):
+        raise SettingsError("--tls-cert and --tls-key need one another")
+    if settings.tls_client_ca is not None and settings.tls_cert is None:
+        raise SettingsError("--tls-client-ca needs --tls-cert and --tls-key")
+    if settings.tls_cert is None and not is_local(settings.listen):
+        raise SettingsError(
+            f"--listen {settings.listen} would take tokens and secrets in plaintext from the "
+            "network: give --tls-cert and --tls-key, or listen on 127.0.0.1 or unix:PATH"
+        )
