@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import enum
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from datetime import datetime
 
@@ -24,3 +25,8 @@ class Pepper:
     state: PepperState
     fingerprint: bytes = field(repr=False)
     create_time: datetime
+
+
+def active(peppers: Iterable[Pepper]) -> Pepper:
+    """The version that new digests are made with. An initialised database has exactly one."""
+    return next(pepper for pepper in peppers if pepper.state is PepperState.ACTIVE)

@@ -86,8 +86,11 @@ class Keys(Protocol):
     async def insert(self, key: Key) -> None:
         """Adds a key with its secrets."""
 
-    async def update(self, before: Key, after: Key) -> None:
-        """Replaces what *before* was read as: the record, and those of its secrets that changed."""
+    async def update(self, changes: Sequence[tuple[Key, Key]]) -> None:
+        """Replaces each (before, after): the record, and those of its secrets that changed.
+
+        Up to 1,000 at a time, in a few statements.
+        """
 
 
 class Workspaces(Protocol):
@@ -137,10 +140,11 @@ class Feed(Protocol):
     async def head(self) -> Head:
         """How far the books are."""
 
-    async def advance(self, subject: str) -> int:
-        """Numbers this transaction's change to *subject* (a key, workspace or caller id).
+    async def advance(self, subjects: Sequence[str]) -> int:
+        """Numbers this transaction's changes to *subjects* (key, workspace or caller ids), one
+        revision each in their order, and returns the last.
 
-        The last thing a transaction does to the books: it waits for all others that change.
+        Comes late in a transaction: from here on all others that change verdicts wait for it.
         """
 
     async def since(self, revision: int, limit: int) -> list[tuple[int, str]]:
@@ -150,8 +154,8 @@ class Feed(Protocol):
 class AuditLog(Protocol):
     """The audit entries, within one transaction."""
 
-    async def append(self, entry: AuditEntry) -> None:
-        """Writes an entry, giving it the next id."""
+    async def append(self, entries: Sequence[AuditEntry]) -> None:
+        """Writes entries, giving them the next ids."""
 
     async def page(self, which: AuditFilter, limit: int, before: int | None) -> list[AuditEntry]:
         """Up to *limit* entries, newest first, of ids below *before*."""

@@ -1,0 +1,49 @@
+"""Who is calling? Tokens and certificate names, to callers."""
+
+from __future__ import annotations
+
+import hmac
+from collections.abc import Sequence
+
+from keyauthority.domain import secrets
+from keyauthority.domain.callers import Caller
+from keyauthority.domain.errors import KeyAuthorityError, Reason
+from keyauthority.domain.ports import Keyring, Store
+
+
+class Authenticating:
+    """Finds the caller behind a credential. Nobody is anonymous."""
+
+    def __init__(self, store: Store, keyring: Keyring) -> None:
+        self._store = store
+        self._keyring = keyring
+
+    async def by_token(self, token: str) -> Caller:
+        """The caller that *token* belongs to; raises `CREDENTIAL_INVALID`."""
+        caller_id = secrets.record_id(token, "caller", secrets.TOKEN_PREFIX)
+        if caller_id is None:
+            raise _invalid()
+        caller = await self._store.caller(caller_id)
+        if caller is None:
+            # As dear as a wrong token of a caller that exists.
+            self._keyring.digest(self._keyring.versions()[-1], caller_id, token)
+            raise _invalid()
+        digest = self._keyring.digest(caller.pepper_version, caller_id, token)
+        if not hmac.compare_digest(digest, caller.digest) or caller.revoke_time is not None:
+            raise _invalid()
+        return caller
+
+    async def by_certificate(self, certificate_names: Sequence[str]) -> Caller:
+        """The caller that one of a verified client certificate's names stands for.
+
+        Raises `CREDENTIAL_INVALID`.
+        """
+        async with self._store.reading() as tx:
+            caller = await tx.callers.by_certificate(certificate_names)
+        if caller is None:
+            raise _invalid()
+        return caller
+
+
+def _invalid() -> KeyAuthorityError:
+    return KeyAuthorityError(Reason.CREDENTIAL_INVALID, "the credential is not accepted")

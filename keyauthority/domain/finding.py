@@ -1,0 +1,104 @@
+"""Finding keys, within the workspaces that the asker may see."""
+
+from __future__ import annotations
+
+import hmac
+from collections.abc import Sequence
+
+from keyauthority.domain import limits, secrets
+from keyauthority.domain.callers import Actor
+from keyauthority.domain.errors import (
+    KeyAuthorityError,
+    Reason,
+    invalid,
+    key_not_found,
+    workspace_not_found,
+)
+from keyauthority.domain.keys import Key, KeyState
+from keyauthority.domain.ports import Cursor, KeyFilter, Keyring, Store, Transaction
+
+
+async def visible_keys(tx: Transaction, actor: Actor, key_ids: Sequence[str]) -> list[Key]:
+    """The keys, in order; raises `KEY_NOT_FOUND` for the first that *actor* can't see."""
+    found = await tx.keys.get(key_ids)
+    for key_id in key_ids:
+        if key_id not in found or not actor.caller.may_touch(found[key_id].workspace_id):
+            raise key_not_found(key_id)
+    return [found[key_id] for key_id in key_ids]
+
+
+async def changeable_key(tx: Transaction, actor: Actor, key_id: str) -> Key:
+    """The key, to be changed; raises `KEY_NOT_FOUND`, or `KEY_REVOKED` if it can't change again."""
+    [key] = await visible_keys(tx, actor, [key_id])
+    if key.revocation is not None:
+        raise KeyAuthorityError(
+            Reason.KEY_REVOKED,
+            "the key is revoked, and a revoked key never changes again",
+            key_id=key_id,
+        )
+    return key
+
+
+class Finding:
+    """Reads keys for those who administer them."""
+
+    def __init__(self, store: Store, keyring: Keyring) -> None:
+        self._store = store
+        self._keyring = keyring
+
+    async def get(self, actor: Actor, key_id: str) -> Key:
+        """The key; raises `KEY_NOT_FOUND`."""
+        async with self._store.reading() as tx:
+            [key] = await visible_keys(tx, actor, [key_id])
+        return key
+
+    async def page(
+        self,
+        actor: Actor,
+        workspace_id: str,
+        state: KeyState | None,
+        name_contains: str,
+        limit: int,
+        after: Cursor | None,
+    ) -> list[Key]:
+        """Up to *limit* keys, newest first, of one workspace or of all that *actor* may see.
+
+        Raises `WORKSPACE_NOT_FOUND`, `FIELD_INVALID`.
+        """
+        if len(name_contains) > limits.NAME_LENGTH:
+            raise invalid("name_contains", f"is longer than {limits.NAME_LENGTH} characters")
+        async with self._store.reading() as tx:
+            workspace_ids = actor.caller.workspace_ids or None
+            if workspace_id:
+                if not actor.caller.may_touch(workspace_id) or not await tx.workspaces.get(
+                    workspace_id
+                ):
+                    raise workspace_not_found(workspace_id)
+                workspace_ids = (workspace_id,)
+            return await tx.keys.page(KeyFilter(workspace_ids, state, name_contains), limit, after)
+
+    async def lookup(self, actor: Actor, secret: str) -> Key:
+        """The key that *secret* belongs, or belonged, to.
+
+        Raises `SECRET_MALFORMED`, `KEY_NOT_FOUND`.
+        """
+        key_id = secrets.record_id(limits.presented(secret))
+        if key_id is None:
+            raise KeyAuthorityError(
+                Reason.SECRET_MALFORMED, "that is not a secret of this authority"
+            )
+        async with self._store.reading() as tx:
+            key = (await tx.keys.get([key_id])).get(key_id)
+        if key is None or not actor.caller.may_touch(key.workspace_id):
+            raise key_not_found("")
+        if not self._matches(key, secret):
+            raise key_not_found("")
+        return key
+
+    def _matches(self, key: Key, secret: str) -> bool:
+        return any(
+            hmac.compare_digest(
+                self._keyring.digest(one.pepper_version, key.id, secret), one.digest
+            )
+            for one in key.secrets
+        )

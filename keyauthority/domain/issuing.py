@@ -1,0 +1,134 @@
+"""Issuing keys and giving them new secrets."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from keyauthority.domain import limits, secrets
+from keyauthority.domain.callers import Actor
+from keyauthority.domain.changing import Changes
+from keyauthority.domain.errors import KeyAuthorityError, Reason, invalid, workspace_not_found
+from keyauthority.domain.fencing import Receipt
+from keyauthority.domain.finding import changeable_key
+from keyauthority.domain.keys import Key, StoredSecret
+from keyauthority.domain.peppers import active
+from keyauthority.domain.ports import Keyring, Store, Transaction
+from keyauthority.domain.replays import Answers, Retry
+from keyauthority.domain.secrets import Secret
+
+Encode = Callable[[Key, datetime, Secret], bytes]
+"""Puts a key as it is at a moment, and its new secret, into the answer for the caller."""
+
+
+@dataclass(frozen=True, slots=True)
+class NewKey:
+    """What key to issue. At most one of `expire_time` and `ttl` is set; neither: it never ends."""
+
+    workspace_id: str
+    name: str
+    scopes: tuple[str, ...]
+    labels: Mapping[str, str]
+    expire_time: datetime | None = None
+    ttl: timedelta | None = None
+
+    def checked(self, now: datetime) -> NewKey:
+        """The same with its expiry as a moment; raises `FIELD_INVALID` for what breaks a limit."""
+        expire_time = self.expire_time
+        if self.ttl is not None:
+            if not timedelta() < self.ttl <= limits.LIFETIME:
+                raise invalid("ttl", "is not between nothing and 10 years")
+            expire_time = now + self.ttl
+        return NewKey(
+            self.workspace_id,
+            limits.name(self.name),
+            limits.scopes(self.scopes),
+            limits.labels(self.labels),
+            limits.expire_time(expire_time, now),
+        )
+
+
+class Issuing:
+    """Mints secrets. The only place where one exists in full, and only until it is answered."""
+
+    def __init__(self, store: Store, keyring: Keyring, changes: Changes) -> None:
+        self._store = store
+        self._keyring = keyring
+        self._changes = changes
+
+    async def issue(self, actor: Actor, new: NewKey, retry: Retry, encode: Encode) -> bytes:
+        """Issues a key and returns its answer; a repeat of the request gets the first answer.
+
+        Raises `KeyAuthorityError`: `FIELD_INVALID`, `WORKSPACE_NOT_FOUND`, `WORKSPACE_SUSPENDED`,
+        `REQUEST_ID_REUSED`.
+        """
+        async with self._store.changing() as tx:
+            answers = Answers(tx, self._keyring, actor, retry)
+            if (kept := await answers.recall()) is not None:
+                return kept
+            key, secret = await self._new_key(tx, actor, new.checked(tx.time))
+            await tx.keys.insert(key)
+            await tx.audit.append(
+                [actor.entry(tx.time, key.id, key.workspace_id, details={"name": key.name})]
+            )
+            answer = encode(key, tx.time, secret)
+            await answers.keep(answer)
+        return answer
+
+    async def rotate(
+        self, actor: Actor, key_id: str, overlap: timedelta, retry: Retry, encode: Encode
+    ) -> tuple[bytes, Receipt]:
+        """Gives a key a new secret; the one it had ends after *overlap*, an older one at once.
+
+        Raises `KeyAuthorityError`: `FIELD_INVALID`, `KEY_NOT_FOUND`, `KEY_REVOKED`,
+        `REQUEST_ID_REUSED`.
+        """
+        limits.overlap(overlap)
+        async with self._changes.open(actor) as change:
+            tx = change.tx
+            answers = Answers(tx, self._keyring, actor, retry)
+            answer = await answers.recall()
+            if answer is None:
+                before = await changeable_key(tx, actor, key_id)
+                secret, stored = await self._mint(tx, key_id)
+                after = before.rotated(tx.time, stored, tx.time + overlap)
+                await tx.keys.update([(before, after)])
+                change.alters(key_id, after.workspace_id, overlap=str(overlap))
+                answer = encode(after, tx.time, secret)
+                await answers.keep(answer)
+        return answer, change.receipt
+
+    async def _new_key(self, tx: Transaction, actor: Actor, new: NewKey) -> tuple[Key, Secret]:
+        workspace = await tx.workspaces.get(new.workspace_id)
+        if workspace is None or not actor.caller.may_touch(workspace.id):
+            raise workspace_not_found(new.workspace_id)
+        if workspace.suspended:
+            raise KeyAuthorityError(
+                Reason.WORKSPACE_SUSPENDED,
+                "the workspace is suspended: no key can be issued in it",
+                workspace_id=workspace.id,
+            )
+        key_id = secrets.new_id("key")
+        secret, stored = await self._mint(tx, key_id)
+        key = Key(
+            id=key_id,
+            workspace_id=workspace.id,
+            name=new.name,
+            scopes=new.scopes,
+            labels=new.labels,
+            disabled=False,
+            expire_time=new.expire_time,
+            create_time=tx.time,
+            update_time=tx.time,
+            revocation=None,
+            version=1,
+            secrets=(stored,),
+        )
+        return key, secret
+
+    async def _mint(self, tx: Transaction, key_id: str) -> tuple[Secret, StoredSecret]:
+        version = active(await tx.peppers.all()).version
+        secret = secrets.mint(key_id)
+        digest = self._keyring.digest(version, key_id, secret.reveal())
+        return secret, StoredSecret(digest, version, secret.hint, tx.time)

@@ -1,0 +1,130 @@
+"""Creating and revoking the credentials of services and operators."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Final
+
+from keyauthority.domain import limits, secrets
+from keyauthority.domain.callers import Actor, Caller, Role
+from keyauthority.domain.changing import Changes
+from keyauthority.domain.errors import KeyAuthorityError, Reason, invalid, workspace_not_found
+from keyauthority.domain.fencing import Receipt
+from keyauthority.domain.peppers import active
+from keyauthority.domain.ports import Cursor, Keyring, Store, Transaction
+from keyauthority.domain.secrets import Secret
+
+BOUND_WORKSPACES: Final = 100
+"""How many workspaces an issuer can be bound to."""
+
+
+async def new_caller(
+    tx: Transaction,
+    keyring: Keyring,
+    name: str,
+    roles: frozenset[Role],
+    workspace_ids: tuple[str, ...] = (),
+    certificate_name: str = "",
+) -> tuple[Caller, Secret]:
+    """Writes a new caller into the books and mints its token."""
+    version = active(await tx.peppers.all()).version
+    caller_id = secrets.new_id("caller")
+    token = secrets.mint(caller_id, secrets.TOKEN_PREFIX)
+    caller = Caller(
+        id=caller_id,
+        name=name,
+        roles=roles,
+        workspace_ids=workspace_ids,
+        certificate_name=certificate_name,
+        digest=keyring.digest(version, caller_id, token.reveal()),
+        pepper_version=version,
+        token_hint=token.hint,
+        create_time=tx.time,
+    )
+    await tx.callers.insert(caller)
+    return caller, token
+
+
+class ManagingCallers:
+    """Keeps the callers."""
+
+    def __init__(self, store: Store, keyring: Keyring, changes: Changes) -> None:
+        self._store = store
+        self._keyring = keyring
+        self._changes = changes
+
+    async def create(
+        self,
+        actor: Actor,
+        name: str,
+        roles: Sequence[Role],
+        workspace_ids: Sequence[str],
+        certificate_name: str,
+    ) -> tuple[Caller, Secret]:
+        """Creates a caller and mints its token.
+
+        Raises `KeyAuthorityError`: `FIELD_INVALID`, `WORKSPACE_NOT_FOUND`, `CALLER_NAME_TAKEN`,
+        `CERTIFICATE_NAME_TAKEN`.
+        """
+        limits.name(name)
+        limits.certificate_name(certificate_name)
+        if not roles or len(set(roles)) < len(roles):
+            raise invalid("roles", "does not name one role or more, each once")
+        if len(workspace_ids) > BOUND_WORKSPACES or len(set(workspace_ids)) < len(workspace_ids):
+            raise invalid(
+                "workspace_ids", f"has more than {BOUND_WORKSPACES} entries, or one twice"
+            )
+        async with self._store.changing() as tx:
+            await _check_free(tx, name, certificate_name)
+            for workspace_id in workspace_ids:
+                if await tx.workspaces.get(workspace_id) is None:
+                    raise workspace_not_found(workspace_id)
+            caller, token = await new_caller(
+                tx, self._keyring, name, frozenset(roles), tuple(workspace_ids), certificate_name
+            )
+            details = {"name": name, "roles": ",".join(sorted(role.name for role in roles))}
+            await tx.audit.append([actor.entry(tx.time, caller.id, details=details)])
+        return caller, token
+
+    async def page(self, limit: int, after: Cursor | None) -> list[Caller]:
+        """Up to *limit* callers, newest first, revoked ones included."""
+        async with self._store.reading() as tx:
+            return await tx.callers.page(limit, after)
+
+    async def revoke(self, actor: Actor, caller_id: str) -> tuple[Caller, Receipt]:
+        """Revokes a caller for good; one revoked before stays as it is.
+
+        Raises `KeyAuthorityError`: `CALLER_NOT_FOUND`, `LAST_ADMIN`.
+        """
+        async with self._changes.open(actor) as change:
+            before = await change.tx.callers.get(caller_id)
+            if before is None:
+                raise KeyAuthorityError(
+                    Reason.CALLER_NOT_FOUND, "no such caller", caller_id=caller_id[:64]
+                )
+            after = before.revoked(change.tx.time)
+            if after is not before:
+                await _check_not_last_admin(change.tx, before)
+                await change.tx.callers.update(after)
+                change.alters(caller_id, name=after.name)
+        return after, change.receipt
+
+
+async def _check_free(tx: Transaction, name: str, certificate_name: str) -> None:
+    if await tx.callers.by_name(name) is not None:
+        raise KeyAuthorityError(Reason.CALLER_NAME_TAKEN, "a caller of that name exists", name=name)
+    if certificate_name and await tx.callers.by_certificate([certificate_name]) is not None:
+        raise KeyAuthorityError(
+            Reason.CERTIFICATE_NAME_TAKEN,
+            "a caller with that certificate name exists",
+            certificate_name=certificate_name,
+        )
+
+
+async def _check_not_last_admin(tx: Transaction, caller: Caller) -> None:
+    if Role.ADMIN in caller.roles and await tx.callers.admins() == 1:
+        raise KeyAuthorityError(
+            Reason.LAST_ADMIN,
+            "the last admin can't be revoked: create another one first",
+            caller_id=caller.id,
+        )

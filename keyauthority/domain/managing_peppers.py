@@ -1,0 +1,108 @@
+"""Adding, activating and retiring pepper versions: add everywhere, activate, later retire."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from keyauthority.domain.callers import Actor
+from keyauthority.domain.errors import KeyAuthorityError, Reason
+from keyauthority.domain.peppers import Pepper, PepperState, active
+from keyauthority.domain.ports import Keyring, Store, Transaction
+
+
+class ManagingPeppers:
+    """Keeps the pepper versions. None of its changes alters a verdict."""
+
+    def __init__(self, store: Store, keyring: Keyring) -> None:
+        self._store = store
+        self._keyring = keyring
+
+    async def all(self) -> list[tuple[Pepper, int]]:
+        """Every version, oldest first, and how many credentials in force need it."""
+        async with self._store.reading() as tx:
+            uses = await tx.peppers.uses()
+            return [(pepper, uses.get(pepper.version, 0)) for pepper in await tx.peppers.all()]
+
+    async def add(self, actor: Actor) -> Pepper:
+        """Adds the next version to the keyring and its fingerprint to the books.
+
+        Raises `KeyAuthorityError`: `PEPPER_PENDING`, `KEYRING_UNWRITABLE`.
+        """
+        async with self._store.changing() as tx:
+            peppers = await tx.peppers.all()
+            newest = peppers[-1]
+            if newest.state is PepperState.ADDED:
+                raise _refusal(
+                    Reason.PEPPER_PENDING, newest.version, "awaits activation: activate it first"
+                )
+            version = newest.version + 1
+            # A version that a crash left in the keyring, unknown to the books, is taken up again.
+            if version not in self._keyring.versions():
+                self._keyring.add(version)
+            pepper = Pepper(version, PepperState.ADDED, self._keyring.fingerprint(version), tx.time)
+            await tx.peppers.put(pepper)
+            await self._audit(tx, actor, version)
+        return pepper
+
+    async def activate(self, actor: Actor, version: int) -> tuple[Pepper, int]:
+        """Makes *version* the one that new digests are made with; says how many it has already.
+
+        Raises `KeyAuthorityError`: `PEPPER_NOT_FOUND`, `PEPPER_RETIRED`, `KEYRING_MISMATCH`.
+        """
+        async with self._store.changing() as tx:
+            peppers = await tx.peppers.all()
+            pepper = _find(peppers, version)
+            if pepper.state is PepperState.RETIRED:
+                raise _refusal(Reason.PEPPER_RETIRED, version, "is retired")
+            self._check_at_hand(pepper)
+            if pepper.state is not PepperState.ACTIVE:
+                await tx.peppers.put(replace(active(peppers), state=PepperState.SUPERSEDED))
+                pepper = replace(pepper, state=PepperState.ACTIVE)
+                await tx.peppers.put(pepper)
+                await self._audit(tx, actor, version)
+            return pepper, (await tx.peppers.uses()).get(version, 0)
+
+    async def retire(self, actor: Actor, version: int) -> Pepper:
+        """Retires a version that nothing in force needs, and deletes what else was stored with it.
+
+        Raises `KeyAuthorityError`: `PEPPER_NOT_FOUND`, `PEPPER_ACTIVE`, `PEPPER_IN_USE`.
+        """
+        async with self._store.changing() as tx:
+            pepper = _find(await tx.peppers.all(), version)
+            if pepper.state is PepperState.ACTIVE:
+                raise _refusal(Reason.PEPPER_ACTIVE, version, "is active: activate another first")
+            if in_use := (await tx.peppers.uses()).get(version, 0):
+                raise _refusal(
+                    Reason.PEPPER_IN_USE,
+                    version,
+                    f"is still needed by {in_use:,} secrets: rotate or revoke them first",
+                    secrets=str(in_use),
+                )
+            if pepper.state is not PepperState.RETIRED:
+                pepper = replace(pepper, state=PepperState.RETIRED)
+                await tx.peppers.forget(version)
+                await tx.peppers.put(pepper)
+                await self._audit(tx, actor, version)
+        return pepper
+
+    def _check_at_hand(self, pepper: Pepper) -> None:
+        if self._keyring.fingerprint(pepper.version) != pepper.fingerprint:
+            raise _refusal(
+                Reason.KEYRING_MISMATCH, pepper.version, "differs from the one in the keyring file"
+            )
+
+    async def _audit(self, tx: Transaction, actor: Actor, version: int) -> None:
+        await tx.audit.append([actor.entry(tx.time, f"pepper_{version}")])
+
+
+def _find(peppers: list[Pepper], version: int) -> Pepper:
+    for pepper in peppers:
+        if pepper.version == version:
+            return pepper
+    raise _refusal(Reason.PEPPER_NOT_FOUND, version, "does not exist")
+
+
+def _refusal(reason: Reason, version: int, why: str, **metadata: str) -> KeyAuthorityError:
+    return KeyAuthorityError(
+        reason, f"pepper version {version} {why}", version=str(version), **metadata
+    )

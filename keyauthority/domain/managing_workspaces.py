@@ -1,0 +1,78 @@
+"""Creating, renaming, suspending and resuming workspaces."""
+
+from __future__ import annotations
+
+from keyauthority.domain import etags, limits, secrets
+from keyauthority.domain.callers import Actor
+from keyauthority.domain.changing import Changes
+from keyauthority.domain.errors import workspace_not_found
+from keyauthority.domain.fencing import Receipt
+from keyauthority.domain.ports import Cursor, Store
+from keyauthority.domain.workspaces import Workspace
+
+
+class ManagingWorkspaces:
+    """Keeps the tenants."""
+
+    def __init__(self, store: Store, changes: Changes) -> None:
+        self._store = store
+        self._changes = changes
+
+    async def create(self, actor: Actor, name: str) -> Workspace:
+        """Creates a workspace; raises `FIELD_INVALID`."""
+        limits.name(name)
+        async with self._store.changing() as tx:
+            workspace = Workspace(
+                id=secrets.new_id("ws"),
+                name=name,
+                suspended=False,
+                create_time=tx.time,
+                update_time=tx.time,
+                version=1,
+            )
+            await tx.workspaces.insert(workspace)
+            entry = actor.entry(tx.time, workspace.id, workspace.id, details={"name": name})
+            await tx.audit.append([entry])
+        return workspace
+
+    async def get(self, workspace_id: str) -> Workspace:
+        """The workspace; raises `WORKSPACE_NOT_FOUND`."""
+        async with self._store.reading() as tx:
+            workspace = await tx.workspaces.get(workspace_id)
+        if workspace is None:
+            raise workspace_not_found(workspace_id)
+        return workspace
+
+    async def page(self, limit: int, after: Cursor | None) -> list[Workspace]:
+        """Up to *limit* workspaces, newest first."""
+        async with self._store.reading() as tx:
+            return await tx.workspaces.page(limit, after)
+
+    async def update(
+        self,
+        actor: Actor,
+        workspace_id: str,
+        *,
+        name: str | None,
+        suspended: bool | None,
+        etag: str,
+    ) -> tuple[Workspace, Receipt]:
+        """Renames, suspends or resumes; None leaves a field as it is.
+
+        Raises `KeyAuthorityError`: `FIELD_INVALID`, `WORKSPACE_NOT_FOUND`, `ETAG_MISMATCH`.
+        """
+        async with self._changes.open(actor) as change:
+            before = await change.tx.workspaces.get(workspace_id)
+            if before is None:
+                raise workspace_not_found(workspace_id)
+            etags.check(etag, before.id, before.version)
+            after = before.updated(
+                change.tx.time,
+                name=before.name if name is None else limits.name(name),
+                suspended=before.suspended if suspended is None else suspended,
+            )
+            if after is not before:
+                await change.tx.workspaces.update(after)
+                details = {"name": after.name, "suspended": str(after.suspended).lower()}
+                change.alters(workspace_id, workspace_id, **details)
+        return after, change.receipt

@@ -1,0 +1,40 @@
+"""Stopping keys for good."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from keyauthority.domain import limits
+from keyauthority.domain.callers import Actor
+from keyauthority.domain.changing import Changes
+from keyauthority.domain.errors import invalid
+from keyauthority.domain.fencing import Receipt
+from keyauthority.domain.finding import visible_keys
+from keyauthority.domain.keys import Key, RevocationReason
+
+
+class Revoking:
+    """Revokes keys. When it returns, no verifier anywhere accepts any of their secrets."""
+
+    def __init__(self, changes: Changes) -> None:
+        self._changes = changes
+
+    async def revoke(
+        self, actor: Actor, key_ids: Sequence[str], reason: RevocationReason, note: str
+    ) -> tuple[list[Key], Receipt]:
+        """Revokes all of the keys or none, behind one fence; one revoked before stays as it is.
+
+        Raises `KeyAuthorityError`: `FIELD_INVALID`, `KEY_NOT_FOUND`.
+        """
+        limits.batch(key_ids, "key_ids")
+        limits.note(note)
+        if len(set(key_ids)) < len(key_ids):
+            raise invalid("key_ids", "names a key twice")
+        async with self._changes.open(actor) as change:
+            before = await visible_keys(change.tx, actor, key_ids)
+            after = [key.revoked(change.tx.time, reason, note) for key in before]
+            changed = [pair for pair in zip(before, after, strict=True) if pair[0] != pair[1]]
+            await change.tx.keys.update(changed)
+            for _, key in changed:
+                change.alters(key.id, key.workspace_id, reason=reason.name, note=note)
+        return after, change.receipt
