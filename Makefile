@@ -28,12 +28,12 @@ setup: $(DEV) $(PROTO) ## make .venv and .venv-proto with everything below needs
 
 .PHONY: python
 python:
-	@test -n "$(PYTHON)" && $(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+	@test -n "$(PYTHON)" && $(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || \
 		{ echo "Python 3.11 or newer is needed: install one, or name it with make PYTHON=/path/to/python3" >&2; exit 1; }
 
 $(RUNTIME): pyproject.toml | python
 	@echo "installing what the servers need into .venv" >&2
-	@test -x $(BIN)/python || $(PYTHON) -m venv .venv
+	@$(BIN)/python -m pip --version >/dev/null 2>&1 || $(PYTHON) -m venv --clear .venv
 	@$(BIN)/python $(PIP) --editable '.[server,gateway]'
 	@touch $@
 
@@ -45,7 +45,7 @@ $(DEV): $(RUNTIME)
 
 $(PROTO): pyproject.toml | python
 	@echo "installing the code generators into .venv-proto" >&2
-	@test -x .venv-proto/bin/python || $(PYTHON) -m venv .venv-proto
+	@.venv-proto/bin/python -m pip --version >/dev/null 2>&1 || $(PYTHON) -m venv --clear .venv-proto
 	@.venv-proto/bin/python scripts/dependency_group.py proto > .venv-proto/proto.txt
 	@.venv-proto/bin/python $(PIP) --requirement .venv-proto/proto.txt
 	@touch $@
