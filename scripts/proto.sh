@@ -7,14 +7,11 @@ cd "$(dirname "$0")/.."
 output=${1:-.}
 tools=.venv-proto/bin
 
-mapfile -t protos < <(find protos -name '*.proto' | sort)
-mapfile -t services < <(find protos -name '*_service.proto' | sort)
-
 protoc() {
     "$tools/python" -m grpc_tools.protoc --proto_path=protos \
         --plugin="protoc-gen-mypy=$tools/protoc-gen-mypy" \
         --plugin="protoc-gen-mypy_grpc=$tools/protoc-gen-mypy_grpc" "$@"
 }
 
-protoc --python_out="$output" --mypy_out="quiet:$output" "${protos[@]}"
-protoc --grpc_python_out="$output" --mypy_grpc_out="quiet:$output" "${services[@]}"
+protoc --python_out="$output" --mypy_out="quiet:$output" protos/keyauthority/v1/*.proto
+protoc --grpc_python_out="$output" --mypy_grpc_out="quiet:$output" protos/keyauthority/v1/*_service.proto
