@@ -1,0 +1,23 @@
+"""What other services import to have secrets verified and to call the authority."""
+
+from keyauthority.client.channel import PlaintextError, channel_options, connect, is_local
+from keyauthority.client.credentials import SecretFileError, bearer_metadata, load_token
+from keyauthority.client.verifier import Verification, VerificationUnavailable, Verifier
+from keyauthority.domain.secrets import Secret
+from keyauthority.domain.verdicts import Verdict, VerifiedKey
+
+__all__ = [
+    "PlaintextError",
+    "Secret",
+    "SecretFileError",
+    "Verdict",
+    "Verification",
+    "VerificationUnavailable",
+    "VerifiedKey",
+    "Verifier",
+    "bearer_metadata",
+    "channel_options",
+    "connect",
+    "is_local",
+    "load_token",
+]

@@ -1,0 +1,43 @@
+"""The service token a caller presents to the authority: from its file, into call metadata."""
+
+from __future__ import annotations
+
+import re
+import stat
+from pathlib import Path
+
+from keyauthority.domain.secrets import Secret
+
+_is_one_word = re.compile(r"[!-~]+").fullmatch
+
+
+class SecretFileError(Exception):
+    """A file does not hold a usable secret. The message is one sentence for the operator."""
+
+
+def load_token(path: Path) -> Secret:
+    """Read one secret, such as a service token or an upstream's key, from the file *path*.
+
+    White space around it is ignored. The file may not be readable by everybody on the machine.
+
+    Raises:
+        SecretFileError: The file is missing, unreadable, open to all, or holds no single word.
+    """
+    try:
+        mode = path.stat().st_mode
+        text = path.read_text(encoding="ascii").strip()
+    except OSError as error:
+        reason = error.strerror or type(error).__name__
+        raise SecretFileError(f"cannot read {path}: {reason}") from None
+    except UnicodeDecodeError:
+        text = ""
+    if mode & (stat.S_IROTH | stat.S_IWOTH):
+        raise SecretFileError(f"{path} is open to every user of this machine: chmod 600 it")
+    if not _is_one_word(text):
+        raise SecretFileError(f"{path} does not hold one secret in plain ASCII")
+    return Secret(text)
+
+
+def bearer_metadata(token: Secret) -> tuple[tuple[str, str]]:
+    """The call metadata that presents *token* to the authority."""
+    return (("authorization", f"Bearer {token.reveal()}"),)

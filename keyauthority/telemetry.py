@@ -1,0 +1,89 @@
+"""Logs and metrics, set up the same way in every process."""
+
+from __future__ import annotations
+
+import logging
+import re
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any, Final
+
+import structlog
+from prometheus_client import REGISTRY, CollectorRegistry, start_http_server
+from structlog.typing import EventDict, Processor, WrappedLogger
+
+from keyauthority.domain.secrets import KEY_PREFIX, TOKEN_PREFIX
+
+REDACTED: Final = "[redacted]"
+
+# Five characters and up, so that the hint a person recognises a key by (four) stays readable.
+_SECRET: Final = re.compile(
+    rf"(?:{re.escape(KEY_PREFIX)}|{re.escape(TOKEN_PREFIX)})[0-9A-Za-z_\-]{{5,}}"
+)
+_LEVELS: Final = {"debug": 10, "info": 20, "warning": 30, "error": 40}
+
+
+def redact(text: str) -> str:
+    """Return *text* without anything that looks like a key's secret or a service token."""
+    return _SECRET.sub(REDACTED, text)
+
+
+def configure_logging(level: str = "info") -> None:
+    """Log one JSON object a line to standard error, for this process and all its libraries.
+
+    Args:
+        level: The least severe of our own events that is logged: debug, info, warning or error.
+            Libraries log from warning on whatever it is, since their debug output shows requests.
+    """
+    render = _RedactingRenderer()
+    shared: list[Processor] = [
+        structlog.stdlib.add_log_level,
+        structlog.processors.TimeStamper(fmt="iso", utc=True, key="time"),
+        structlog.processors.format_exc_info,
+    ]
+    structlog.configure(
+        processors=[*shared, render],
+        wrapper_class=structlog.make_filtering_bound_logger(_LEVELS[level]),
+        logger_factory=structlog.WriteLoggerFactory(sys.stderr),
+    )
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(
+        structlog.stdlib.ProcessorFormatter(
+            foreign_pre_chain=[*shared, structlog.stdlib.add_logger_name],
+            processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, render],
+        )
+    )
+    logging.basicConfig(handlers=[handler], level=logging.WARNING, force=True)
+
+
+@contextmanager
+def serve_metrics(listen: str, registry: CollectorRegistry = REGISTRY) -> Iterator[int]:
+    """Serve *registry* to Prometheus at *listen* (`HOST:PORT`) as long as the context lasts.
+
+    Yields:
+        The port, which is of interest when *listen* asked for any (0).
+
+    Raises:
+        OSError: The address is in use or not this machine's.
+    """
+    host, _, port = listen.rpartition(":")
+    server, thread = start_http_server(int(port), host.strip("[]"), registry)
+    try:
+        yield server.server_port
+    finally:
+        server.shutdown()
+        server.server_close()
+        thread.join()
+
+
+class _RedactingRenderer:
+    # Redacts the finished line, so that nothing can bring a secret in behind its back: no key, no
+    # nested value, no traceback.
+
+    def __init__(self) -> None:
+        self._render = structlog.processors.JSONRenderer()
+
+    def __call__(self, logger: WrappedLogger, method: str, event: EventDict) -> str:
+        rendered: Any = self._render(logger, method, event)
+        return redact(rendered)
