@@ -1,0 +1,87 @@
+"""What a refused request is answered: one row per refusal, in OpenAI's error format."""
+
+import json
+from collections.abc import Mapping
+from enum import Enum
+from types import MappingProxyType
+
+from aiohttp import hdrs
+
+_BARE_CHALLENGE = {hdrs.WWW_AUTHENTICATE: "Bearer"}
+_INVALID_TOKEN = {hdrs.WWW_AUTHENTICATE: 'Bearer error="invalid_token"'}
+_SOON = {hdrs.RETRY_AFTER: "1"}
+
+_AUTHENTICATION = "authentication_error"
+_PERMISSION = "permission_error"
+_REQUEST = "invalid_request_error"
+_RATE = "rate_limit_error"
+_SERVER = "server_error"
+
+
+class Refusal(Enum):
+    """Every way the gateway itself answers no: status, type, code, message, extra headers.
+
+    The codes are a public contract, described in `docs/openapi.yaml`.
+    The challenges are those of RFC 6750, section 3: bare when no credential was presented,
+    `invalid_token` when one was and is not good.
+    No message says anything about a key that its presenter does not already know.
+    """
+
+    MISSING_AUTH = (
+        401,
+        _AUTHENTICATION,
+        "missing_auth",
+        "missing api key: send one header 'Authorization: Bearer <key>'",
+        _BARE_CHALLENGE,
+    )
+    INVALID_KEY = (401, _AUTHENTICATION, "invalid_key", "invalid api key", _INVALID_TOKEN)
+    EXPIRED_KEY = (401, _AUTHENTICATION, "expired_key", "expired api key", _INVALID_TOKEN)
+    WORKSPACE_SUSPENDED = (
+        403,
+        _PERMISSION,
+        "workspace_suspended",
+        "the workspace of this api key is suspended",
+    )
+    INSUFFICIENT_SCOPE = (
+        403,
+        _PERMISSION,
+        "insufficient_scope",
+        "this api key lacks a scope that the path requires",
+    )
+    NOT_FOUND = (404, _REQUEST, "not_found", "no such path: endpoints are under /v1")
+    BAD_REQUEST = (400, _REQUEST, "bad_request", "malformed or unacceptable http request")
+    HEADERS_TOO_LARGE = (431, _REQUEST, "headers_too_large", "request headers too large")
+    REQUEST_TOO_LARGE = (413, _REQUEST, "request_too_large", "request body too large")
+    REQUEST_TIMEOUT = (408, _REQUEST, "request_timeout", "request arrived too slowly")
+    RATE_LIMITED = (429, _RATE, "rate_limited", "too many failed attempts: wait and retry", _SOON)
+    VERIFICATION_UNAVAILABLE = (
+        503,
+        _SERVER,
+        "verification_unavailable",
+        "api keys cannot be verified at the moment: retry",
+        _SOON,
+    )
+    UPSTREAM_UNAVAILABLE = (502, _SERVER, "upstream_unavailable", "upstream unavailable")
+    UPSTREAM_TIMEOUT = (504, _SERVER, "upstream_timeout", "upstream did not answer in time")
+    INTERNAL_ERROR = (500, _SERVER, "internal_error", "internal error")
+
+    def __init__(
+        self,
+        status: int,
+        kind: str,
+        code: str,
+        message: str,
+        headers: Mapping[str, str] = MappingProxyType({}),
+    ) -> None:
+        self.status = status
+        self.kind = kind
+        self.code = code
+        self.message = message
+        self.headers = {hdrs.CONTENT_TYPE: "application/json", **headers}
+        self.json = _envelope(message, kind, code)
+        self.body = self.json.encode()
+
+
+def _envelope(message: str, kind: str, code: str) -> str:
+    error = {"message": message, "type": kind, "code": code}
+    return json.dumps({"error": error}, separators=(",", ":"))
