@@ -35,7 +35,6 @@ class Reason(enum.Enum):
     REVISION_NOT_REACHED = enum.auto()
     SHUTTING_DOWN = enum.auto()
     OVERLOADED = enum.auto()
-    REVOCATION_SPREADING = enum.auto()
     INTERNAL = enum.auto()
 
 

@@ -84,8 +84,7 @@ class CallerServiceServicer(object):
     def RevokeCaller(self, request, context):
         """Revokes a caller's credentials for good. Idempotent.
 
-        Errors: NOT_FOUND (CALLER_NOT_FOUND), FAILED_PRECONDITION (LAST_ADMIN: nobody could undo it),
-        DEADLINE_EXCEEDED (REVOCATION_SPREADING).
+        Errors: NOT_FOUND (CALLER_NOT_FOUND), FAILED_PRECONDITION (LAST_ADMIN: nobody could undo it).
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

@@ -51,8 +51,7 @@ class CallerServiceStub:
     RevokeCaller: _grpc.UnaryUnaryMultiCallable[_caller_service_pb2.RevokeCallerRequest, _caller_service_pb2.RevokeCallerResponse]
     """Revokes a caller's credentials for good. Idempotent.
 
-    Errors: NOT_FOUND (CALLER_NOT_FOUND), FAILED_PRECONDITION (LAST_ADMIN: nobody could undo it),
-    DEADLINE_EXCEEDED (REVOCATION_SPREADING).
+    Errors: NOT_FOUND (CALLER_NOT_FOUND), FAILED_PRECONDITION (LAST_ADMIN: nobody could undo it).
     """
 
 @_typing.type_check_only
@@ -78,8 +77,7 @@ class CallerServiceAsyncStub(CallerServiceStub):
     RevokeCaller: _aio.UnaryUnaryMultiCallable[_caller_service_pb2.RevokeCallerRequest, _caller_service_pb2.RevokeCallerResponse]  # type: ignore[assignment]
     """Revokes a caller's credentials for good. Idempotent.
 
-    Errors: NOT_FOUND (CALLER_NOT_FOUND), FAILED_PRECONDITION (LAST_ADMIN: nobody could undo it),
-    DEADLINE_EXCEEDED (REVOCATION_SPREADING).
+    Errors: NOT_FOUND (CALLER_NOT_FOUND), FAILED_PRECONDITION (LAST_ADMIN: nobody could undo it).
     """
 
 class CallerServiceServicer(metaclass=_abc_1.ABCMeta):
@@ -120,8 +118,7 @@ class CallerServiceServicer(metaclass=_abc_1.ABCMeta):
     ) -> _typing.Union[_caller_service_pb2.RevokeCallerResponse, _abc.Awaitable[_caller_service_pb2.RevokeCallerResponse]]:
         """Revokes a caller's credentials for good. Idempotent.
 
-        Errors: NOT_FOUND (CALLER_NOT_FOUND), FAILED_PRECONDITION (LAST_ADMIN: nobody could undo it),
-        DEADLINE_EXCEEDED (REVOCATION_SPREADING).
+        Errors: NOT_FOUND (CALLER_NOT_FOUND), FAILED_PRECONDITION (LAST_ADMIN: nobody could undo it).
         """
 
 def add_CallerServiceServicer_to_server(servicer: CallerServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

@@ -187,14 +187,7 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
 
         {"reason": "OVERLOADED", "domain": "keyauthority.opentoken.kr"}
     """
-    ERROR_REASON_REVOCATION_SPREADING: _ErrorReason.ValueType  # 28
-    """The change is made and durable; not every verifier had confirmed it when the deadline came.
-    Repeat the call to wait on. Status: DEADLINE_EXCEEDED.
-
-        {"reason": "REVOCATION_SPREADING", "domain": "keyauthority.opentoken.kr",
-         "metadata": {"revision": "42"}}
-    """
-    ERROR_REASON_INTERNAL: _ErrorReason.ValueType  # 29
+    ERROR_REASON_INTERNAL: _ErrorReason.ValueType  # 28
     """The authority's own fault. Its log has the details under the call's `x-request-id`. Status:
     INTERNAL.
 
@@ -372,14 +365,7 @@ ERROR_REASON_OVERLOADED: ErrorReason.ValueType  # 27
 
     {"reason": "OVERLOADED", "domain": "keyauthority.opentoken.kr"}
 """
-ERROR_REASON_REVOCATION_SPREADING: ErrorReason.ValueType  # 28
-"""The change is made and durable; not every verifier had confirmed it when the deadline came.
-Repeat the call to wait on. Status: DEADLINE_EXCEEDED.
-
-    {"reason": "REVOCATION_SPREADING", "domain": "keyauthority.opentoken.kr",
-     "metadata": {"revision": "42"}}
-"""
-ERROR_REASON_INTERNAL: ErrorReason.ValueType  # 29
+ERROR_REASON_INTERNAL: ErrorReason.ValueType  # 28
 """The authority's own fault. Its log has the details under the call's `x-request-id`. Status:
 INTERNAL.
 

@@ -30,8 +30,8 @@ class KeyServiceStub(object):
 
     An issuer bound to some workspaces sees the keys of others as not found.
     Every method may also answer UNAUTHENTICATED, PERMISSION_DENIED, RESOURCE_EXHAUSTED (OVERLOADED)
-    and UNAVAILABLE. A method that returns a Receipt may answer DEADLINE_EXCEEDED
-    (REVOCATION_SPREADING): the change is made and durable, its spreading wasn't confirmed in time.
+    and UNAVAILABLE. A change goes on when its caller's deadline passes or its caller leaves: repeat
+    the call to learn how it ended.
     """
 
     def __init__(self, channel):
@@ -87,8 +87,8 @@ class KeyServiceServicer(object):
 
     An issuer bound to some workspaces sees the keys of others as not found.
     Every method may also answer UNAUTHENTICATED, PERMISSION_DENIED, RESOURCE_EXHAUSTED (OVERLOADED)
-    and UNAVAILABLE. A method that returns a Receipt may answer DEADLINE_EXCEEDED
-    (REVOCATION_SPREADING): the change is made and durable, its spreading wasn't confirmed in time.
+    and UNAVAILABLE. A change goes on when its caller's deadline passes or its caller leaves: repeat
+    the call to learn how it ended.
     """
 
     def IssueKey(self, request, context):
@@ -231,8 +231,8 @@ class KeyService(object):
 
     An issuer bound to some workspaces sees the keys of others as not found.
     Every method may also answer UNAUTHENTICATED, PERMISSION_DENIED, RESOURCE_EXHAUSTED (OVERLOADED)
-    and UNAVAILABLE. A method that returns a Receipt may answer DEADLINE_EXCEEDED
-    (REVOCATION_SPREADING): the change is made and durable, its spreading wasn't confirmed in time.
+    and UNAVAILABLE. A change goes on when its caller's deadline passes or its caller leaves: repeat
+    the call to learn how it ended.
     """
 
     @staticmethod

@@ -31,8 +31,8 @@ class KeyServiceStub:
 
     An issuer bound to some workspaces sees the keys of others as not found.
     Every method may also answer UNAUTHENTICATED, PERMISSION_DENIED, RESOURCE_EXHAUSTED (OVERLOADED)
-    and UNAVAILABLE. A method that returns a Receipt may answer DEADLINE_EXCEEDED
-    (REVOCATION_SPREADING): the change is made and durable, its spreading wasn't confirmed in time.
+    and UNAVAILABLE. A change goes on when its caller's deadline passes or its caller leaves: repeat
+    the call to learn how it ended.
     """
 
     @_typing.overload
@@ -98,8 +98,8 @@ class KeyServiceAsyncStub(KeyServiceStub):
 
     An issuer bound to some workspaces sees the keys of others as not found.
     Every method may also answer UNAUTHENTICATED, PERMISSION_DENIED, RESOURCE_EXHAUSTED (OVERLOADED)
-    and UNAVAILABLE. A method that returns a Receipt may answer DEADLINE_EXCEEDED
-    (REVOCATION_SPREADING): the change is made and durable, its spreading wasn't confirmed in time.
+    and UNAVAILABLE. A change goes on when its caller's deadline passes or its caller leaves: repeat
+    the call to learn how it ended.
     """
 
     def __init__(self, channel: _aio.Channel) -> None: ...
@@ -161,8 +161,8 @@ class KeyServiceServicer(metaclass=_abc_1.ABCMeta):
 
     An issuer bound to some workspaces sees the keys of others as not found.
     Every method may also answer UNAUTHENTICATED, PERMISSION_DENIED, RESOURCE_EXHAUSTED (OVERLOADED)
-    and UNAVAILABLE. A method that returns a Receipt may answer DEADLINE_EXCEEDED
-    (REVOCATION_SPREADING): the change is made and durable, its spreading wasn't confirmed in time.
+    and UNAVAILABLE. A change goes on when its caller's deadline passes or its caller leaves: repeat
+    the call to learn how it ended.
     """
 
     @_abc_1.abstractmethod

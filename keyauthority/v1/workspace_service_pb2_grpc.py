@@ -99,7 +99,7 @@ class WorkspaceServiceServicer(object):
 
         A suspended workspace's keys answer WORKSPACE_SUSPENDED and no key can be issued in it.
         Errors: INVALID_ARGUMENT (a field breaks its limits, or the mask names an unknown one),
-        NOT_FOUND, ABORTED (ETAG_MISMATCH), DEADLINE_EXCEEDED (REVOCATION_SPREADING).
+        NOT_FOUND, ABORTED (ETAG_MISMATCH).
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

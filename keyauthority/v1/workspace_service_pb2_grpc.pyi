@@ -57,7 +57,7 @@ class WorkspaceServiceStub:
 
     A suspended workspace's keys answer WORKSPACE_SUSPENDED and no key can be issued in it.
     Errors: INVALID_ARGUMENT (a field breaks its limits, or the mask names an unknown one),
-    NOT_FOUND, ABORTED (ETAG_MISMATCH), DEADLINE_EXCEEDED (REVOCATION_SPREADING).
+    NOT_FOUND, ABORTED (ETAG_MISMATCH).
     """
 
 @_typing.type_check_only
@@ -89,7 +89,7 @@ class WorkspaceServiceAsyncStub(WorkspaceServiceStub):
 
     A suspended workspace's keys answer WORKSPACE_SUSPENDED and no key can be issued in it.
     Errors: INVALID_ARGUMENT (a field breaks its limits, or the mask names an unknown one),
-    NOT_FOUND, ABORTED (ETAG_MISMATCH), DEADLINE_EXCEEDED (REVOCATION_SPREADING).
+    NOT_FOUND, ABORTED (ETAG_MISMATCH).
     """
 
 class WorkspaceServiceServicer(metaclass=_abc_1.ABCMeta):
@@ -142,7 +142,7 @@ class WorkspaceServiceServicer(metaclass=_abc_1.ABCMeta):
 
         A suspended workspace's keys answer WORKSPACE_SUSPENDED and no key can be issued in it.
         Errors: INVALID_ARGUMENT (a field breaks its limits, or the mask names an unknown one),
-        NOT_FOUND, ABORTED (ETAG_MISMATCH), DEADLINE_EXCEEDED (REVOCATION_SPREADING).
+        NOT_FOUND, ABORTED (ETAG_MISMATCH).
         """
 
 def add_WorkspaceServiceServicer_to_server(servicer: WorkspaceServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...
