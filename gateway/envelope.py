@@ -18,6 +18,11 @@ _RATE = "rate_limit_error"
 _SERVER = "server_error"
 
 
+def _envelope(message: str, kind: str, code: str) -> str:
+    error = {"message": message, "type": kind, "code": code}
+    return json.dumps({"error": error}, separators=(",", ":"))
+
+
 class Refusal(Enum):
     """Every way the gateway itself answers no: status, type, code, message, extra headers.
 
@@ -80,8 +85,3 @@ class Refusal(Enum):
         self.headers = {hdrs.CONTENT_TYPE: "application/json", **headers}
         self.json = _envelope(message, kind, code)
         self.body = self.json.encode()
-
-
-def _envelope(message: str, kind: str, code: str) -> str:
-    error = {"message": message, "type": kind, "code": code}
-    return json.dumps({"error": error}, separators=(",", ":"))

@@ -1,0 +1,118 @@
+"""Composition root of the gateway: every part is made and wired here, and ended in order."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+from collections.abc import AsyncIterator, Iterator
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
+
+import structlog
+from prometheus_client import CollectorRegistry
+
+from gateway.attempts import Attempts
+from gateway.authorize import Authorizer
+from gateway.config import Settings, upstream_base
+from gateway.connection import EdgeServer
+from gateway.edge import Edge
+from gateway.forward import Forwarder, upstream_session
+from gateway.health import Readiness
+from gateway.listen import BACKLOG, StartError, bind, server_tls
+from gateway.observe import Metrics, Observer
+from gateway.scopes import ScopeRules
+from keyauthority.client import Verifier, load_token
+from keyauthority.telemetry import serve_metrics
+
+_log = structlog.get_logger("gateway")
+
+
+async def serve(settings: Settings) -> None:
+    """Run the gateway until SIGTERM or SIGINT, then stop in order.
+
+    Raises:
+        StartError, SecretFileError: It cannot start; the message says why.
+    """
+    told_to_stop = asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, told_to_stop.set)
+    async with running(settings) as port:
+        _log.info("gateway started", listen=settings.listen, port=port, upstream=settings.upstream)
+        await told_to_stop.wait()
+        _log.info("gateway stopping")
+    _log.info("gateway stopped")
+
+
+@asynccontextmanager
+async def running(settings: Settings) -> AsyncIterator[int]:
+    """Run the gateway as long as the context lasts, and drain it at the end.
+
+    Yields:
+        The port it listens on.
+
+    Raises:
+        StartError, SecretFileError: It cannot start; the message says why.
+    """
+    async with AsyncExitStack() as stack:
+        registry = CollectorRegistry()
+        metrics = Metrics(registry)
+        edge = await _edge(settings, metrics, stack)
+        server = EdgeServer(edge.handle, edge.refuse_unparsed, settings.limits)
+        metrics.watch_connections(lambda: len(server.connections), lambda: server.busy)
+        if settings.metrics_listen is not None:
+            with _start_errors(f"serve metrics on {settings.metrics_listen}"):
+                stack.enter_context(serve_metrics(settings.metrics_listen, registry))
+        listener = await _listen(settings, server)
+        try:
+            yield listener.sockets[0].getsockname()[1]
+        finally:
+            server.leaving = True
+            await asyncio.sleep(settings.timeouts.drain_delay)
+            listener.close()
+            await server.drain(settings.timeouts.grace)
+
+
+async def _edge(settings: Settings, metrics: Metrics, stack: AsyncExitStack) -> Edge:
+    token = load_token(settings.token_file)
+    with _start_errors(f"read {settings.tls_ca}"):
+        verifier = await stack.enter_async_context(
+            Verifier(settings.authority, token=token, tls_ca=settings.tls_ca)
+        )
+    session = await stack.enter_async_context(upstream_session(settings.timeouts))
+    key_file = settings.upstream_key_file
+    attempts = Attempts(settings.limits.max_refusals)
+    return Edge(
+        authorizer=Authorizer(verifier, attempts, metrics),
+        # All of a proxy's clients come from its one address: the brake is its own affair.
+        proxy_authorizer=Authorizer(verifier, Attempts(0), metrics),
+        forwarder=Forwarder(
+            session,
+            upstream_base(settings.upstream),
+            load_token(key_file) if key_file is not None else None,
+            settings.timeouts,
+            metrics.first_byte_seconds,
+        ),
+        rules=ScopeRules(settings.require_scope),
+        readiness=Readiness(verifier),
+        observer=Observer(metrics, access_log=settings.access_log),
+        limits=settings.limits,
+        retry_after=attempts.retry_after,
+    )
+
+
+async def _listen(settings: Settings, server: EdgeServer) -> asyncio.Server:
+    tls = server_tls(settings.tls_cert, settings.tls_key)
+    return await asyncio.get_running_loop().create_server(
+        server,
+        sock=bind(settings.listen),
+        backlog=BACKLOG,
+        ssl=tls,
+        ssl_handshake_timeout=settings.limits.header_timeout if tls else None,
+    )
+
+
+@contextmanager
+def _start_errors(attempt: str) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise StartError(f"cannot {attempt}: {error.strerror or error}") from None

@@ -1,0 +1,102 @@
+"""From a presented secret to the right to act."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Final
+
+import structlog
+from aiohttp import hdrs
+
+from gateway.attempts import Attempts
+from gateway.bearer import parse_authorization
+from gateway.envelope import Refusal
+from gateway.observe import Metrics
+from gateway.request import EdgeRequest
+from keyauthority.client import (
+    Verdict,
+    Verification,
+    VerificationUnavailable,
+    VerifiedKey,
+    Verifier,
+)
+
+REFUSALS: Final = {
+    Verdict.MALFORMED: Refusal.INVALID_KEY,
+    Verdict.UNKNOWN: Refusal.INVALID_KEY,
+    Verdict.REVOKED: Refusal.INVALID_KEY,
+    Verdict.DISABLED: Refusal.INVALID_KEY,
+    Verdict.EXPIRED: Refusal.EXPIRED_KEY,
+    Verdict.WORKSPACE_SUSPENDED: Refusal.WORKSPACE_SUSPENDED,
+}
+"""What each verdict but `VALID` is answered."""
+
+_GUESSES: Final = frozenset({Refusal.INVALID_KEY, Refusal.EXPIRED_KEY})
+_SECONDS_BETWEEN_COMPLAINTS: Final = 10.0
+
+_log = structlog.get_logger("gateway.authorize")
+
+
+@dataclass(frozen=True, slots=True)
+class Grant:
+    """The right of *key* to act, for as long as `holds()` says so."""
+
+    key: VerifiedKey
+    holds: Callable[[], bool]
+
+
+class Authorizer:
+    """Finds out whether a request's key may act; whatever goes wrong, it may not.
+
+    Args:
+        verifier: Gives the verdicts.
+        attempts: The brake on failed attempts.
+        metrics: Where verdicts are counted.
+    """
+
+    def __init__(self, verifier: Verifier, attempts: Attempts, metrics: Metrics) -> None:
+        self._verifier = verifier
+        self._attempts = attempts
+        self._metrics = metrics
+        self._complained_at = -_SECONDS_BETWEEN_COMPLAINTS
+
+    async def authorize(self, request: EdgeRequest) -> Grant | Refusal:
+        """Return the right that the key presented by *request* gives, or why it gives none."""
+        secret = parse_authorization(request.headers.getall(hdrs.AUTHORIZATION, ()))
+        if isinstance(secret, Refusal):
+            return secret
+        if not self._attempts.admits(request.remote, secret):
+            return Refusal.RATE_LIMITED
+        try:
+            verification = await self._verify(secret)
+        except VerificationUnavailable as outage:
+            self._complain(outage)
+            return Refusal.VERIFICATION_UNAVAILABLE
+        request.key = verification.key
+        return self._judge(request, secret, verification)
+
+    async def _verify(self, secret: str) -> Verification:
+        asked = time.perf_counter()
+        verification = await self._verifier.verify(secret)
+        self._metrics.verify_seconds.observe(time.perf_counter() - asked)
+        return verification
+
+    def _judge(
+        self, request: EdgeRequest, secret: str, verification: Verification
+    ) -> Grant | Refusal:
+        if verification.verdict is Verdict.VALID and verification.key is not None:
+            self._attempts.accepted(secret)
+            return Grant(verification.key, verification.holds)
+        refusal = REFUSALS.get(verification.verdict, Refusal.VERIFICATION_UNAVAILABLE)
+        if refusal in _GUESSES:
+            self._attempts.refused(request.remote, secret)
+        return refusal
+
+    def _complain(self, outage: VerificationUnavailable) -> None:
+        # Once in a while: an outage concerns every request.
+        now = time.monotonic()
+        if now - self._complained_at >= _SECONDS_BETWEEN_COMPLAINTS:
+            self._complained_at = now
+            _log.error("no verdict could be had", reason=str(outage))

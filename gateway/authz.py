@@ -1,0 +1,49 @@
+"""`/authz`: answers for a proxy that asks before it lets a request through.
+
+nginx `auth_request`, Caddy `forward_auth`, Traefik `ForwardAuth` and Envoy's HTTP `ext_authz` send
+the head of a client's request, wait for 200, and copy the identity headers onto the request.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from typing import Final
+
+from gateway.envelope import Refusal
+from gateway.paths import is_unambiguous, split_target
+from gateway.request import EdgeRequest
+from gateway.scopes import ScopeRules
+
+PREFIX: Final = "/authz"
+
+# nginx by convention; Traefik and Caddy by default. Envoy appends the path to the prefix instead.
+_PATH_HEADERS: Final = ("x-original-uri", "x-forwarded-uri")
+
+
+def check_scopes(
+    request: EdgeRequest, rules: ScopeRules, scopes: Collection[str]
+) -> Refusal | None:
+    """Return why a key with *scopes* may not do what *request* asks about; None if it may.
+
+    A proxy tells the path in one way, and its client may have added the others: a path from
+    each of them has to be satisfied, and without any path every rule.
+    """
+    if not rules:
+        return None
+    paths = _told_paths(request)
+    if not all(is_unambiguous(path) for path in paths):
+        return Refusal.BAD_REQUEST
+    satisfied = (
+        all(rules.satisfied(path, scopes) for path in paths)
+        if paths
+        else rules.all_satisfied(scopes)
+    )
+    return None if satisfied else Refusal.INSUFFICIENT_SCOPE
+
+
+def _told_paths(request: EdgeRequest) -> list[str]:
+    targets = [value for name in _PATH_HEADERS for value in request.headers.getall(name, ())]
+    appended = request.raw_path.removeprefix(PREFIX)
+    if appended.startswith("/"):
+        targets.append(appended)
+    return [split_target(target)[0] for target in targets]

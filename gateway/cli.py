@@ -1,0 +1,149 @@
+"""The command `keyauthority-gateway`: settings by flag, then `GATEWAY_*`, then default."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, NoReturn, TypeVar
+
+import click
+import uvloop
+
+from gateway.app import serve
+from gateway.config import LOG_LEVELS, Limits, Settings, SettingsError, Timeouts
+from gateway.listen import StartError
+from gateway.scopes import ScopeRule
+from keyauthority.client import SecretFileError
+from keyauthority.telemetry import configure_logging
+
+Command = TypeVar("Command", bound=Callable[..., Any])
+
+_FILE = click.Path(path_type=Path)
+
+_LIMITS = {
+    "max_header_bytes": "Request line and header fields together.",
+    "max_headers": "Header fields of one request.",
+    "header_timeout": "Seconds in which the headers must arrive.",
+    "max_body_bytes": "Request body.",
+    "body_timeout": "Longest silence within a request body, in seconds.",
+    "min_body_rate": "Bytes a second that a request body must average; 0: any.",
+    "keepalive_timeout": "Seconds that a connection may idle between requests.",
+    "max_connections": "Client connections at a time.",
+    "max_refusals": "Refused secrets a minute from one client address; 0: any, for use behind a "
+    "proxy, where all clients have one address.",
+}
+_TIMEOUTS = {
+    "connect_timeout": "Seconds to connect to the upstream.",
+    "first_byte_timeout": "Seconds without progress to the headers of the upstream's response.",
+    "idle_timeout": "Longest silence within a response, in seconds.",
+    "drain_delay": "Seconds between the signal to stop and the end of accepting connections; "
+    "/readyz says no meanwhile.",
+    "grace": "Seconds that requests under way get at the stop.",
+}
+
+
+def _numbers(defaults: Limits | Timeouts, helps: dict[str, str]) -> Callable[[Command], Command]:
+    def add_options(command: Command) -> Command:
+        for name, text in reversed(helps.items()):
+            default = getattr(defaults, name)
+            flag = "--" + name.replace("_", "-")
+            command = click.option(flag, type=type(default), default=default, help=text)(command)
+        return command
+
+    return add_options
+
+
+def _scope_rules(
+    _context: click.Context, _option: click.Parameter, values: tuple[str, ...]
+) -> tuple[ScopeRule, ...]:
+    try:
+        return tuple(ScopeRule.parse(value) for value in values)
+    except ValueError as error:
+        raise click.BadParameter(str(error)) from None
+
+
+@click.command(context_settings={"auto_envvar_prefix": "GATEWAY", "show_default": True})
+@click.option("--listen", default="127.0.0.1:8080", help="Where clients are served, HOST:PORT.")
+@click.option(
+    "--authority",
+    default="127.0.0.1:50051",
+    help="The key authority, HOST:PORT or unix:PATH.",
+)
+@click.option(
+    "--token-file",
+    type=_FILE,
+    help="File with the service token, role verifier, that is presented to the authority.",
+)
+@click.option(
+    "--tls-ca",
+    type=_FILE,
+    help="PEM file of the CA that the authority's certificate is checked against. Without it: "
+    "plaintext, on this machine only.",
+)
+@click.option("--upstream", help="URL of the API that accepted requests go to.")
+@click.option(
+    "--upstream-key-file",
+    type=_FILE,
+    help="File with the upstream's own API key. Without it the upstream gets no credential.",
+)
+@click.option("--tls-cert", type=_FILE, help="PEM file of the certificate chain clients see.")
+@click.option("--tls-key", type=_FILE, help="PEM file of its private key.")
+@click.option(
+    "--require-scope",
+    multiple=True,
+    metavar="PREFIX=SCOPE",
+    callback=_scope_rules,
+    help="Ask keys for SCOPE on paths at or below PREFIX. Repeatable.",
+)
+@_numbers(Limits(), _LIMITS)
+@_numbers(Timeouts(), _TIMEOUTS)
+@click.option("--metrics-listen", help="Where Prometheus metrics are served, HOST:PORT.")
+@click.option(
+    "--access-log",
+    type=click.Choice(["on", "off"]),
+    default="on",
+    help="Log each request, without its secret and its query string.",
+)
+@click.option(
+    "--log-level",
+    type=click.Choice(LOG_LEVELS),
+    default="info",
+    help="The least severe lines that are logged.",
+)
+def main(**given: Any) -> None:
+    """Serve /v1 to holders of valid API keys, by forwarding it to an upstream.
+
+    Every option can be set in the environment too: --token-file as GATEWAY_TOKEN_FILE.
+    """
+    try:
+        settings = _settings(**given)
+    except SettingsError as error:
+        _exit(2, str(error))
+    configure_logging(settings.log_level)
+    try:
+        uvloop.run(serve(settings))
+    except (StartError, SecretFileError) as error:
+        _exit(1, str(error))
+
+
+def _settings(
+    *, upstream: str | None, token_file: Path | None, access_log: str, **given: Any
+) -> Settings:
+    if upstream is None:
+        raise SettingsError("no upstream: give --upstream URL, or set GATEWAY_UPSTREAM")
+    if token_file is None:
+        raise SettingsError("no service token: give --token-file, or set GATEWAY_TOKEN_FILE")
+    return Settings(
+        upstream=upstream,
+        token_file=token_file,
+        limits=Limits(**{name: given.pop(name) for name in _LIMITS}),
+        timeouts=Timeouts(**{name: given.pop(name) for name in _TIMEOUTS}),
+        access_log=access_log == "on",
+        **given,
+    )
+
+
+def _exit(code: int, sentence: str) -> NoReturn:
+    click.echo(f"Error: {sentence}", err=True)
+    sys.exit(code)

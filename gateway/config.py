@@ -1,0 +1,179 @@
+"""What the gateway is told at its start, and the refusal of what cannot be right."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Final
+
+from yarl import URL
+
+from gateway.scopes import ScopeRule
+from keyauthority.client import is_local
+
+LOG_LEVELS: Final = ("debug", "info", "warning", "error")
+
+_HIGHEST_PORT: Final = 65_535
+_MAY_BE_ZERO: Final = frozenset({"min_body_rate", "max_refusals", "drain_delay", "grace"})
+_is_port = re.compile(r"[0-9]{1,5}").fullmatch
+
+
+class SettingsError(ValueError):
+    """A setting cannot be right. The message is one sentence that names it as its flag."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Limits:
+    """What one client may send and hold. Sizes are bytes, times seconds."""
+
+    # The request line and all header fields together; more is answered 431.
+    max_header_bytes: int = 32 * 1024
+
+    # Header fields of one request; more are answered 431.
+    max_headers: int = 100
+
+    # From the first byte of a request (or from connecting) to the end of its headers; else 408.
+    header_timeout: float = 10.0
+
+    # The request body, declared or counted while it streams; more is answered 413.
+    max_body_bytes: int = 64 * 1024 * 1024
+
+    # The longest silence within a request body; then 408.
+    body_timeout: float = 30.0
+
+    # Bytes a second that a request body must average after its first seconds; less is answered
+    # 408. 0 asks for none.
+    min_body_rate: int = 240
+
+    # How long a connection may idle between requests. Longer than the idle time of whatever load
+    # balancer stands in front, or it will use connections that are just being closed.
+    keepalive_timeout: float = 75.0
+
+    # Client connections at a time; the next one is answered 503 and closed.
+    max_connections: int = 4096
+
+    # Refused secrets a minute from one client address before further unknown secrets from there
+    # are answered 429. 0 switches it off, as is right behind a proxy that hides who the client is.
+    max_refusals: int = 300
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Timeouts:
+    """How long the gateway waits for the upstream, and for its own end. Seconds."""
+
+    # To connect to the upstream; then 504.
+    connect_timeout: float = 5.0
+
+    # Without progress, from sending the request to the upstream's headers; then 504.
+    first_byte_timeout: float = 600.0
+
+    # The longest silence of the upstream within a response, and of a client that does not read.
+    idle_timeout: float = 300.0
+
+    # Between being told to stop and no longer accepting connections; /readyz says no meanwhile.
+    drain_delay: float = 0.0
+
+    # For requests under way at the stop, before they are cut off.
+    grace: float = 30.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settings:
+    """The gateway's settings, checked when made: raises `SettingsError`."""
+
+    # Where clients are served, HOST:PORT; port 0 takes any free one. Beyond loopback only with
+    # tls_cert and tls_key.
+    listen: str
+
+    # The key authority, HOST:PORT or unix:PATH. Beyond this machine only with tls_ca.
+    authority: str
+
+    # The file with the service token (role `verifier`) presented to the authority.
+    token_file: Path
+
+    # The API that accepted requests go to: scheme, host, and a path that goes before `/v1`.
+    upstream: str
+
+    # The file with the upstream's own API key. None: the upstream gets no credential.
+    upstream_key_file: Path | None = None
+
+    # PEM file of the CA that the authority's certificate is checked against. None: plaintext.
+    tls_ca: Path | None = None
+
+    # PEM files of the certificate chain and private key that clients see. None, both: plaintext.
+    tls_cert: Path | None = None
+    tls_key: Path | None = None
+
+    # Scopes that path prefixes ask for. None: a valid key may call everything.
+    require_scope: tuple[ScopeRule, ...] = ()
+
+    limits: Limits = field(default_factory=Limits)
+    timeouts: Timeouts = field(default_factory=Timeouts)
+
+    # Where Prometheus metrics are served in plaintext, HOST:PORT. None: nowhere.
+    metrics_listen: str | None = None
+
+    # Whether each request is logged, without its secret and its query string.
+    access_log: bool = True
+
+    # The least severe lines that are logged: one of LOG_LEVELS.
+    log_level: str = "info"
+
+    def __post_init__(self) -> None:
+        host_and_port(self.listen, "--listen")
+        if self.metrics_listen is not None:
+            host_and_port(self.metrics_listen, "--metrics-listen")
+        self._check_tls()
+        upstream_base(self.upstream)
+        _check_numbers(self.limits, self.timeouts)
+        if self.log_level not in LOG_LEVELS:
+            raise SettingsError(f"--log-level must be one of {', '.join(LOG_LEVELS)}")
+
+    def _check_tls(self) -> None:
+        if (self.tls_cert is None) != (self.tls_key is None):
+            raise SettingsError("--tls-cert and --tls-key need one another")
+        if self.tls_cert is None and not is_local(self.listen):
+            raise SettingsError(
+                f"--listen {self.listen} would take keys in plaintext from the network: "
+                "give --tls-cert and --tls-key, or listen on 127.0.0.1"
+            )
+        if self.tls_ca is None and not is_local(self.authority):
+            raise SettingsError(
+                f"--authority {self.authority} would be sent keys in plaintext over the network: "
+                "give --tls-ca"
+            )
+
+
+def host_and_port(address: str, flag: str) -> tuple[str, int]:
+    """Split HOST:PORT; raise `SettingsError`, naming *flag*, if *address* is something else."""
+    host, _, port = address.rpartition(":")
+    if not host or (":" in host and not (host.startswith("[") and host.endswith("]"))):
+        raise SettingsError(f"{flag} must be HOST:PORT, an IPv6 host in brackets")
+    if not _is_port(port) or int(port) > _HIGHEST_PORT:
+        raise SettingsError(f"{flag} {address} lacks a port between 0 and {_HIGHEST_PORT}")
+    return host.strip("[]"), int(port)
+
+
+def upstream_base(upstream: str) -> str:
+    """Return what stands before `/v1/...` in the upstream's URLs; raise `SettingsError`.
+
+    A trailing `/v1` is not part of it, since the base URLs that API clients are given end so.
+    """
+    try:
+        url = URL(upstream)
+    except ValueError:
+        url = URL()
+    if url.scheme not in ("http", "https") or not url.host:
+        raise SettingsError("--upstream must be a URL such as https://api.example.com")
+    if url.user or url.password or url.query_string or url.fragment:
+        raise SettingsError("--upstream must have no user, query or fragment")
+    return str(url).rstrip("/").removesuffix("/v1").rstrip("/")
+
+
+def _check_numbers(limits: Limits, timeouts: Timeouts) -> None:
+    for group in (limits, timeouts):
+        for name in group.__slots__:
+            number, flag = getattr(group, name), "--" + name.replace("_", "-")
+            if number < 0 or (number == 0 and name not in _MAY_BE_ZERO):
+                raise SettingsError(f"{flag} must be more than 0")

@@ -1,0 +1,183 @@
+"""From a request to its answer: the gateway's one handler."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Final
+
+import structlog
+from aiohttp import hdrs, web
+
+from gateway import authz
+from gateway.authorize import Authorizer, Grant
+from gateway.body import RequestBody, open_body
+from gateway.config import Limits
+from gateway.envelope import Refusal
+from gateway.forward import Forwarder, VerdictLapsedError
+from gateway.head import check_head
+from gateway.headers import identity
+from gateway.health import Readiness
+from gateway.observe import Observer
+from gateway.paths import check_path, split_target
+from gateway.relay import abort
+from gateway.request import EdgeRequest
+from gateway.scopes import ScopeRules
+
+# After these the client may not know where its next request begins, or should not send one.
+_CLOSING: Final = frozenset(
+    {
+        Refusal.BAD_REQUEST,
+        Refusal.HEADERS_TOO_LARGE,
+        Refusal.REQUEST_TIMEOUT,
+        Refusal.REQUEST_TOO_LARGE,
+    }
+)
+_OK: Final = b'{"status":"ok"}'
+
+_log = structlog.get_logger("gateway.edge")
+
+
+class Edge:
+    """Answers every request that reaches the gateway.
+
+    Args:
+        authorizer: Judges the keys of clients.
+        proxy_authorizer: Judges the keys that a proxy asks about at `/authz`.
+        forwarder: Sends accepted requests on.
+        rules: The scopes that paths ask for.
+        readiness: Knows whether the authority gives verdicts.
+        observer: Is told how each request ended.
+        limits: What a client may send.
+        retry_after: Seconds that a client with too many failed attempts is told to wait.
+    """
+
+    def __init__(
+        self,
+        *,
+        authorizer: Authorizer,
+        proxy_authorizer: Authorizer,
+        forwarder: Forwarder,
+        rules: ScopeRules,
+        readiness: Readiness,
+        observer: Observer,
+        limits: Limits,
+        retry_after: int,
+    ) -> None:
+        self._authorizer = authorizer
+        self._proxy_authorizer = proxy_authorizer
+        self._forwarder = forwarder
+        self._rules = rules
+        self._readiness = readiness
+        self._observer = observer
+        self._limits = limits
+        self._own = {"/healthz": self._healthz, "/readyz": self._readyz, authz.PREFIX: self._authz}
+        self._refusal_headers = {refusal: refusal.headers for refusal in Refusal}
+        self._refusal_headers[Refusal.RATE_LIMITED] |= {hdrs.RETRY_AFTER: str(retry_after)}
+
+    async def handle(self, request: EdgeRequest) -> web.StreamResponse:
+        """Answer *request*, whatever happens, and have it observed."""
+        try:
+            response = await self._answer(request)
+        except asyncio.CancelledError:
+            if not request.connection.interrupted or request.writer.output_size > 0:
+                self._lost(request)
+                raise
+            response = self._refuse(request, Refusal.UPSTREAM_TIMEOUT)
+        except ConnectionError:
+            self._lost(request)
+            raise
+        except Exception:  # noqa: BLE001 - the last line of defence: nobody may see what it was
+            response = self._own_fault(request)
+        self._observer.ended(request, response.status)
+        return response
+
+    def refuse_unparsed(self, request: EdgeRequest, refusal: Refusal) -> web.StreamResponse:
+        """Answer what the parser could not make a request of, and have it observed."""
+        response = self._refuse(request, refusal)
+        self._observer.ended(request, response.status)
+        return response
+
+    async def _answer(self, request: EdgeRequest) -> web.StreamResponse:
+        refusal = check_head(request, self._limits)
+        if refusal is not None:
+            return self._refuse(request, refusal)
+        path, _ = split_target(request.raw_path)
+        own = self._own.get(path)
+        if own is not None:
+            return await own(request)
+        if path.startswith("/authz/"):
+            return await self._authz(request)
+        refusal = check_path(path)
+        if refusal is not None:
+            return self._refuse(request, refusal)
+        return await self._v1(request, path)
+
+    async def _v1(self, request: EdgeRequest, path: str) -> web.StreamResponse:
+        grant = await self._authorize(request, path)
+        if isinstance(grant, Refusal):
+            return self._refuse(request, grant)
+        body = open_body(request, self._limits)
+        if isinstance(body, Refusal):
+            return self._refuse(request, body)
+        try:
+            answer = await self._forwarder.forward(request, grant, body)
+        except VerdictLapsedError:
+            answer = await self._forward_again(request, path, body)
+        return self._refuse(request, answer) if isinstance(answer, Refusal) else answer
+
+    async def _authorize(self, request: EdgeRequest, path: str) -> Grant | Refusal:
+        grant = await self._authorizer.authorize(request)
+        if isinstance(grant, Refusal) or self._rules.satisfied(path, grant.key.scopes):
+            return grant
+        return Refusal.INSUFFICIENT_SCOPE
+
+    async def _forward_again(
+        self, request: EdgeRequest, path: str, body: bytes | RequestBody | None
+    ) -> web.StreamResponse | Refusal:
+        grant = await self._authorize(request, path)
+        if isinstance(grant, Refusal):
+            return grant
+        try:
+            return await self._forwarder.forward(request, grant, body)
+        except VerdictLapsedError:
+            return Refusal.VERIFICATION_UNAVAILABLE
+
+    async def _authz(self, request: EdgeRequest) -> web.StreamResponse:
+        grant = await self._proxy_authorizer.authorize(request)
+        if isinstance(grant, Refusal):
+            return self._refuse(request, grant)
+        refusal = authz.check_scopes(request, self._rules, grant.key.scopes)
+        if refusal is not None:
+            return self._refuse(request, refusal)
+        request.outcome = "authorized"
+        return web.Response(headers=identity(grant.key))
+
+    async def _healthz(self, request: EdgeRequest) -> web.StreamResponse:
+        request.outcome = "probe"
+        return web.Response(body=_OK, content_type="application/json")
+
+    async def _readyz(self, request: EdgeRequest) -> web.StreamResponse:
+        if request.connection.server.leaving or not await self._readiness.ready():
+            return self._refuse(request, Refusal.VERIFICATION_UNAVAILABLE)
+        return await self._healthz(request)
+
+    def _refuse(self, request: EdgeRequest, refusal: Refusal) -> web.Response:
+        request.outcome = refusal.code
+        response = web.Response(
+            status=refusal.status, headers=self._refusal_headers[refusal], body=refusal.body
+        )
+        # A client that was not asked for its body may send it or not: only closing is unambiguous.
+        uninvited = hdrs.EXPECT in request.headers and not request.content.is_eof()
+        if refusal in _CLOSING or uninvited:
+            response.force_close()
+        return response
+
+    def _own_fault(self, request: EdgeRequest) -> web.StreamResponse:
+        _log.exception("internal error", request_id=request.id)
+        if request.writer.output_size > 0:
+            abort(request)
+        return self._refuse(request, Refusal.INTERNAL_ERROR)
+
+    def _lost(self, request: EdgeRequest) -> None:
+        request.outcome = "client_left"
+        self._observer.ended(request, 0)

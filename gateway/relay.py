@@ -1,0 +1,131 @@
+"""The upstream's response on its way to the client: passed on as it comes, never cut unnoticed."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+import struct
+from typing import Final, cast
+
+from aiohttp import ClientError, ClientResponse, HttpVersion11, StreamReader, hdrs, web
+from aiohttp.http import StreamWriter
+from multidict import CIMultiDict
+
+from gateway.envelope import Refusal
+from gateway.request import EdgeRequest
+
+_EVENT_STREAM: Final = "text/event-stream"
+_EVENT_ENDS: Final = (b"\n\n", b"\r\n\r\n", b"\r\r")
+_LONGEST_EVENT_END: Final = 4
+_RESET_ON_CLOSE: Final = struct.pack("ii", 1, 0)
+
+
+async def relay(
+    request: EdgeRequest, upstream: ClientResponse, headers: CIMultiDict[str], idle: float
+) -> web.StreamResponse:
+    """Answer *request* with the response of *upstream*.
+
+    A response that breaks off is never ended as if it were whole: an event stream gets an error
+    event, anything else has its connection aborted.
+
+    Args:
+        request: The client's request.
+        upstream: The response, of which the headers have arrived.
+        headers: What the client gets of its header fields.
+        idle: Seconds that the client may let the response stand unread.
+    """
+    content = upstream.content
+    if content.is_eof() and content.exception() is None:
+        request.outcome = "forwarded"
+        body = content.read_nowait() or None
+        return web.Response(status=upstream.status, headers=headers, body=body)
+    response = web.StreamResponse(status=upstream.status, headers=headers)
+    if request.version < HttpVersion11 and hdrs.CONTENT_LENGTH not in headers:
+        # Without chunks only the end of the connection can say where the response ends.
+        response.force_close()
+    await response.prepare(request)
+    await _Stream(request, response, idle).carry(content)
+    return response
+
+
+class _Stream:
+    def __init__(self, request: EdgeRequest, response: web.StreamResponse, idle: float) -> None:
+        self._request = request
+        self._writer = cast(StreamWriter, request.writer)
+        self._idle = idle
+        self._can_say_more = _is_open_event_stream(response)
+        self._tail = b"\n\n"
+
+    async def carry(self, content: StreamReader) -> None:
+        try:
+            while chunk := await _next_chunk(content):
+                await self._write(chunk)
+        except _BrokenError as broken:
+            self._request.outcome = "upstream_broke"
+            await self._break_off(broken.refusal)
+        except asyncio.CancelledError:
+            if not self._request.connection.interrupted:
+                raise
+            self._request.outcome = "stopped"
+            await self._break_off(Refusal.UPSTREAM_UNAVAILABLE)
+        else:
+            self._request.outcome = "forwarded"
+
+    async def _write(self, chunk: bytes) -> None:
+        if self._can_say_more:
+            self._tail = (self._tail + chunk)[-_LONGEST_EVENT_END:]
+        await self._writer.write(chunk, drain=False)
+        if self._request.connection.writing_paused:
+            await self._drain()
+
+    async def _drain(self) -> None:
+        try:
+            async with asyncio.timeout(self._idle):
+                await self._writer.drain()
+        except TimeoutError:
+            abort(self._request)
+            raise ConnectionResetError("the client does not read") from None
+
+    async def _break_off(self, refusal: Refusal) -> None:
+        # Within an event nothing can be said: the client would take the torn event for whole.
+        if self._can_say_more and self._tail.endswith(_EVENT_ENDS):
+            await self._writer.write(f"event: error\ndata: {refusal.json}\n\n".encode())
+        else:
+            abort(self._request)
+
+
+def abort(request: EdgeRequest) -> None:
+    """Close the client's connection so that what it has got is not taken for a whole response."""
+    transport = request.transport
+    if transport is None:
+        return
+    # A reset, since for a response that ends with its connection an orderly close is the end.
+    sock = transport.get_extra_info("socket")
+    if sock is not None and request.version < HttpVersion11:
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET_ON_CLOSE)
+    transport.abort()
+
+
+class _BrokenError(Exception):
+    def __init__(self, refusal: Refusal) -> None:
+        super().__init__()
+        self.refusal = refusal
+
+
+async def _next_chunk(content: StreamReader) -> bytes:
+    # Reading apart from writing: a client that left raises the same errors as an upstream.
+    try:
+        return await content.readany()
+    except TimeoutError:
+        raise _BrokenError(Refusal.UPSTREAM_TIMEOUT) from None
+    except (ClientError, OSError):
+        raise _BrokenError(Refusal.UPSTREAM_UNAVAILABLE) from None
+
+
+def _is_open_event_stream(response: web.StreamResponse) -> bool:
+    headers = response.headers
+    return (
+        headers.get(hdrs.CONTENT_TYPE, "").lower().startswith(_EVENT_STREAM)
+        and headers.get(hdrs.CONTENT_ENCODING, "identity") == "identity"
+        and hdrs.CONTENT_LENGTH not in headers
+    )

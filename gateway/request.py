@@ -1,0 +1,59 @@
+"""One request at the edge, and what has become of it so far."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from typing import TYPE_CHECKING, Final, cast
+
+from aiohttp import hdrs, web
+from aiohttp.abc import AbstractStreamWriter
+from aiohttp.http import RawRequestMessage
+from aiohttp.streams import StreamReader
+from multidict import istr
+
+from gateway.request_id import HEADER, request_id
+from keyauthority.client import VerifiedKey
+
+if TYPE_CHECKING:
+    from gateway.connection import Connection
+
+_REQUEST_ID: Final = istr(HEADER)
+
+
+class EdgeRequest(web.BaseRequest):
+    """A request as its client sent it, with its id and what the gateway learnt about it."""
+
+    # Names that aiohttp's debug mode accepts as attributes.
+    ATTRS = web.BaseRequest.ATTRS | frozenset({"id", "started", "key", "outcome"})
+
+    def __init__(
+        self,
+        message: RawRequestMessage,
+        payload: StreamReader,
+        protocol: Connection,
+        writer: AbstractStreamWriter,
+        task: asyncio.Task[None],
+        loop: asyncio.AbstractEventLoop,
+    ) -> None:
+        super().__init__(message, payload, protocol, writer, task, loop)
+        self.id = request_id(message.headers.get(_REQUEST_ID))
+        self.started = time.perf_counter()
+        # The key behind the presented secret, once known.
+        self.key: VerifiedKey | None = None
+        # How it ended, for log and metrics: see `gateway.observe.OUTCOMES`.
+        self.outcome = ""
+
+    @property
+    def connection(self) -> Connection:
+        """The client's connection."""
+        return cast("Connection", self._protocol)
+
+    async def _prepare_hook(self, response: web.StreamResponse) -> None:
+        # Every response passes here, once its headers are complete and before they are written.
+        headers = response.headers
+        headers[_REQUEST_ID] = self.id
+        headers.popall(hdrs.SERVER, None)
+        if self.connection.server.leaving:
+            response.force_close()
+            headers[hdrs.CONNECTION] = "close"
