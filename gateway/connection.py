@@ -118,13 +118,20 @@ class Connection(RequestHandler):
     async def finish_response(
         self, request: web.BaseRequest, resp: web.StreamResponse, start_time: float | None
     ) -> tuple[web.StreamResponse, bool]:
-        """Write the response. aiohttp calls this; after an error it lingers."""
+        """Write the response. aiohttp calls this."""
         finished = await super().finish_response(request, resp, start_time)
-        if self._deaf and self.transport is not None:
-            if self.transport.can_write_eof():
-                self.transport.write_eof()
+        unread = not request.content.is_eof()
+        if self._deaf or (unread and not resp.keep_alive):
+            self._end_sending()
+        if self._deaf:
             await asyncio.sleep(_LINGER)
         return finished
+
+    def _end_sending(self) -> None:
+        # Tells the client that this was the last answer, while what it still sends is dropped.
+        transport = self.transport
+        if transport is not None and not transport.is_closing() and transport.can_write_eof():
+            transport.write_eof()
 
     def _head_arrived(self) -> None:
         self._stop_head_timer()

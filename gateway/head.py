@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from aiohttp import HttpVersion11, hdrs
+from aiohttp import HttpVersion10, HttpVersion11, hdrs
 
 from gateway.config import Limits
 from gateway.envelope import Refusal
@@ -23,6 +23,8 @@ def check_head(request: EdgeRequest, limits: Limits) -> Refusal | None:
     else, and what is too large.
     """
     headers = request.headers
+    if request.version < HttpVersion10 or request.version > HttpVersion11:
+        return Refusal.BAD_REQUEST
     if request.method in _UNFIT_METHODS or hdrs.UPGRADE in headers:
         return Refusal.BAD_REQUEST
     if hdrs.TRANSFER_ENCODING in headers and not _is_plainly_chunked(request):

@@ -1,0 +1,84 @@
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import AsyncExitStack
+from pathlib import Path
+from typing import Any
+
+import pytest
+import uvloop
+from aiohttp import ClientSession
+
+from gateway.app import running
+from gateway.config import Limits, Settings, Timeouts
+from tests.gateway.parts import (
+    TOKEN,
+    FakeUpstream,
+    RecordingAuthority,
+    serving,
+    upstream_serving,
+)
+
+StartGateway = Callable[..., Awaitable[int]]
+
+
+def pytest_asyncio_loop_factories() -> dict[str, Callable[[], asyncio.AbstractEventLoop]]:
+    # The loop that the gateway runs on.
+    return {"uvloop": uvloop.new_event_loop}
+
+
+@pytest.fixture
+async def authority() -> AsyncIterator[RecordingAuthority]:
+    async with serving(RecordingAuthority()) as authority:
+        yield authority
+
+
+@pytest.fixture
+async def upstream() -> AsyncIterator[FakeUpstream]:
+    async with upstream_serving() as upstream:
+        yield upstream
+
+
+@pytest.fixture
+def token_file(tmp_path: Path) -> Path:
+    path = tmp_path / "gateway.token"
+    path.write_text(TOKEN + "\n")
+    path.chmod(0o600)
+    return path
+
+
+@pytest.fixture
+async def start_gateway(
+    authority: RecordingAuthority, upstream: FakeUpstream, token_file: Path
+) -> AsyncIterator[StartGateway]:
+    """Starts gateways between the authority and the upstream; settings as keyword arguments."""
+    limits, timeouts = set(Limits.__slots__), set(Timeouts.__slots__)
+    async with AsyncExitStack() as stack:
+
+        async def start(**given: Any) -> int:
+            given = {"grace": 0.2, "access_log": False, **given}
+            settings: dict[str, Any] = {
+                "listen": "127.0.0.1:0",
+                "authority": authority.address,
+                "token_file": token_file,
+                "upstream": upstream.url,
+                "limits": Limits(**{k: given.pop(k) for k in limits & given.keys()}),
+                "timeouts": Timeouts(**{k: given.pop(k) for k in timeouts & given.keys()}),
+                **given,
+            }
+            return await stack.enter_async_context(running(Settings(**settings)))
+
+        yield start
+
+
+@pytest.fixture
+async def port(start_gateway: StartGateway) -> int:
+    """The port of a gateway with default settings."""
+    return await start_gateway()
+
+
+@pytest.fixture
+async def http() -> AsyncIterator[ClientSession]:
+    async with ClientSession() as session:
+        yield session
