@@ -1,0 +1,1 @@
+"""The books, kept: in a database through SQL, or in memory as the reference for both."""

@@ -1,0 +1,56 @@
+"""One process at a time."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import socket
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+
+from keyauthority.storage.errors import StorageError
+
+
+@contextmanager
+def locked(database: Path) -> Iterator[Path]:
+    """Holds *database* for this process and gives its real path; `<database>.lock` names the holder.
+
+    The lock ends with the process, however that ends. The file stays: removing it would let two
+    processes lock two files of one name.
+
+    Raises `StorageError` naming the holder if another process has it.
+    """
+    database = database.resolve()
+    path = database.with_name(f"{database.name}.lock")
+    descriptor = _open(path)
+    try:
+        _take(descriptor, database)
+        os.ftruncate(descriptor, 0)
+        os.pwrite(descriptor, _holder().encode(), 0)
+        yield database
+    finally:
+        os.close(descriptor)
+
+
+def _open(path: Path) -> int:
+    try:
+        return os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
+    except OSError as error:
+        raise StorageError(f"the lock file {path} can't be opened: {error.strerror}") from error
+
+
+def _take(descriptor: int, database: Path) -> None:
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError as error:
+        holder = os.pread(descriptor, 500, 0).decode(errors="replace") or "another process"
+        raise StorageError(f"the database {database} is in use by {holder}") from error
+    except OSError as error:
+        raise StorageError(f"the database {database} can't be locked: {error.strerror}") from error
+
+
+def _holder() -> str:
+    since = datetime.now(UTC).isoformat(sep=" ", timespec="seconds")
+    return f"process {os.getpid()} on {socket.gethostname()} since {since}"

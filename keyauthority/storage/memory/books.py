@@ -1,0 +1,60 @@
+"""All that is in the books, in plain dictionaries."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from copy import copy
+from dataclasses import dataclass, field, fields
+from datetime import datetime
+from typing import Protocol, TypeVar
+
+from keyauthority.domain.auditing import AuditEntry
+from keyauthority.domain.callers import Caller
+from keyauthority.domain.keys import Key
+from keyauthority.domain.peppers import Pepper
+from keyauthority.domain.ports import Cursor, Replay
+from keyauthority.domain.workspaces import Workspace
+
+
+class Dated(Protocol):
+    """A record that pages are ordered by."""
+
+    @property
+    def id(self) -> str: ...
+
+    @property
+    def create_time(self) -> datetime: ...
+
+
+Record = TypeVar("Record", bound=Dated)
+
+
+@dataclass(slots=True)
+class Books:
+    """One state. Records are immutable, so a copy of the dictionaries is a copy of all.
+
+    `subjects` by revision, `audit` by id, oldest first; `audited` is the last id given.
+    """
+
+    keys: dict[str, Key] = field(default_factory=dict)
+    workspaces: dict[str, Workspace] = field(default_factory=dict)
+    callers: dict[str, Caller] = field(default_factory=dict)
+    subjects: dict[int, str] = field(default_factory=dict)
+    audit: dict[int, AuditEntry] = field(default_factory=dict)
+    peppers: dict[int, Pepper] = field(default_factory=dict)
+    replays: dict[tuple[str, str], Replay] = field(default_factory=dict)
+    audited: int = 0
+
+    def copy(self) -> Books:
+        """The same state, to be changed apart."""
+        return Books(**{each.name: copy(getattr(self, each.name)) for each in fields(self)})
+
+
+def newest(records: Iterable[Record], limit: int, after: Cursor | None) -> list[Record]:
+    """Up to *limit* of *records*, by create time and id downwards, after *after*."""
+    ordered = sorted(records, key=_place, reverse=True)
+    return [record for record in ordered if after is None or _place(record) < after][:limit]
+
+
+def _place(record: Dated) -> Cursor:
+    return record.create_time, record.id

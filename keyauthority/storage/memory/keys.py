@@ -1,0 +1,39 @@
+"""The keys."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from datetime import datetime
+
+from keyauthority.domain.keys import Key
+from keyauthority.domain.ports import Cursor, KeyFilter
+from keyauthority.storage.matching import ascii_lower
+from keyauthority.storage.memory.books import Books, newest
+
+
+class MemoryKeys:
+    """`Keys` within one transaction."""
+
+    def __init__(self, books: Books, time: datetime) -> None:
+        self._books = books
+        self._time = time
+
+    async def get(self, key_ids: Iterable[str]) -> dict[str, Key]:
+        return {one: self._books.keys[one] for one in key_ids if one in self._books.keys}
+
+    async def page(self, which: KeyFilter, limit: int, after: Cursor | None) -> list[Key]:
+        matching = (key for key in self._books.keys.values() if self._matches(which, key))
+        return newest(matching, limit, after)
+
+    async def insert(self, key: Key) -> None:
+        self._books.keys[key.id] = key
+
+    async def update(self, changes: Sequence[tuple[Key, Key]]) -> None:
+        self._books.keys.update((after.id, after) for _, after in changes)
+
+    def _matches(self, which: KeyFilter, key: Key) -> bool:
+        return (
+            (which.workspace_ids is None or key.workspace_id in which.workspace_ids)
+            and (which.state is None or key.state(self._time) is which.state)
+            and ascii_lower(which.name_contains) in ascii_lower(key.name)
+        )

@@ -1,0 +1,46 @@
+"""The pepper versions, and who needs them."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import replace
+from datetime import datetime
+
+from keyauthority.domain.peppers import Pepper
+from keyauthority.storage.memory.books import Books
+
+
+class MemoryPeppers:
+    """`Peppers` within one transaction."""
+
+    def __init__(self, books: Books, time: datetime) -> None:
+        self._books = books
+        self._time = time
+
+    async def all(self) -> list[Pepper]:
+        return [pepper for _, pepper in sorted(self._books.peppers.items())]
+
+    async def put(self, pepper: Pepper) -> None:
+        self._books.peppers[pepper.version] = pepper
+
+    async def uses(self) -> dict[int, int]:
+        uses = Counter(
+            secret.pepper_version
+            for key in self._books.keys.values()
+            for secret in key.secrets
+            if key.revocation is None and not secret.ended(self._time)
+        )
+        uses.update(
+            caller.pepper_version
+            for caller in self._books.callers.values()
+            if caller.revoke_time is None
+        )
+        return dict(uses)
+
+    async def forget(self, version: int) -> None:
+        for key in list(self._books.keys.values()):
+            kept = tuple(one for one in key.secrets if one.pepper_version != version)
+            self._books.keys[key.id] = replace(key, secrets=kept)
+        for caller in list(self._books.callers.values()):
+            if caller.pepper_version == version:
+                self._books.callers[caller.id] = replace(caller, digest=b"")

@@ -1,0 +1,74 @@
+"""Opening the books in memory."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from datetime import datetime
+
+from keyauthority.domain.callers import Caller
+from keyauthority.domain.ports import Clock, Snapshot
+from keyauthority.storage.errors import CLOSED, unavailable
+from keyauthority.storage.memory.audit import MemoryAuditLog
+from keyauthority.storage.memory.books import Books
+from keyauthority.storage.memory.callers import MemoryCallers
+from keyauthority.storage.memory.feed import MemoryFeed, head
+from keyauthority.storage.memory.keys import MemoryKeys
+from keyauthority.storage.memory.peppers import MemoryPeppers
+from keyauthority.storage.memory.replays import MemoryReplays
+from keyauthority.storage.memory.workspaces import MemoryWorkspaces
+
+
+class MemoryTransaction:
+    """`Transaction` over a copy of the books."""
+
+    def __init__(self, books: Books, time: datetime) -> None:
+        self.time = time
+        self.keys = MemoryKeys(books, time)
+        self.workspaces = MemoryWorkspaces(books)
+        self.callers = MemoryCallers(books)
+        self.feed = MemoryFeed(books)
+        self.audit = MemoryAuditLog(books)
+        self.peppers = MemoryPeppers(books, time)
+        self.replays = MemoryReplays(books)
+
+
+class MemoryStore:
+    """`Store` without a database: a change is a copy that takes the place of the original."""
+
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+        self._books: Books | None = Books()
+        self._changing = asyncio.Lock()
+
+    async def snapshot(self, key_ids: Sequence[str]) -> Snapshot:
+        books = self._open()
+        keys = {one: books.keys[one] for one in key_ids if one in books.keys}
+        owners = {key.workspace_id for key in keys.values()}
+        suspended = frozenset(one for one in owners if books.workspaces[one].suspended)
+        return Snapshot(head(books), self._clock.now(), keys, suspended)
+
+    async def caller(self, caller_id: str) -> Caller | None:
+        return self._open().callers.get(caller_id)
+
+    @asynccontextmanager
+    async def reading(self) -> AsyncIterator[MemoryTransaction]:
+        yield MemoryTransaction(self._open().copy(), self._clock.now())
+
+    @asynccontextmanager
+    async def changing(self) -> AsyncIterator[MemoryTransaction]:
+        async with self._changing:
+            draft = self._open().copy()
+            yield MemoryTransaction(draft, self._clock.now())
+            self._books = draft
+
+    async def close(self) -> None:
+        """Forgets everything, once the change under way is over."""
+        async with self._changing:
+            self._books = None
+
+    def _open(self) -> Books:
+        if self._books is None:
+            raise unavailable(CLOSED)
+        return self._books

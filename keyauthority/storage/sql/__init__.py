@@ -1,0 +1,1 @@
+"""The books as SQL: the same statements for every database."""

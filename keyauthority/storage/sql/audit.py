@@ -1,0 +1,55 @@
+"""The audit entries."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import ColumnElement, delete, insert, select
+
+from keyauthority.domain.auditing import AuditEntry, AuditFilter
+from keyauthority.storage.sql.statements import Statements
+from keyauthority.storage.tables import audit
+
+
+class SqlAuditLog:
+    """`AuditLog` within one transaction."""
+
+    def __init__(self, statements: Statements) -> None:
+        self._statements = statements
+
+    async def append(self, entries: Sequence[AuditEntry]) -> None:
+        if entries:
+            await self._statements.count(insert(audit), [_row(entry) for entry in entries])
+
+    async def page(self, which: AuditFilter, limit: int, before: int | None) -> list[AuditEntry]:
+        query = select(audit).where(*_matches(which))
+        if before is not None:
+            query = query.where(audit.c.id < before)
+        rows = await self._statements.rows(query.order_by(audit.c.id.desc()).limit(limit))
+        return [AuditEntry(*row) for row in rows]
+
+    async def prune(self, before: datetime) -> int:
+        return await self._statements.count(delete(audit).where(audit.c.time < before))
+
+
+def _row(entry: AuditEntry) -> dict[str, Any]:
+    return {column.name: getattr(entry, column.name) for column in audit.c if column.name != "id"}
+
+
+def _matches(which: AuditFilter) -> list[ColumnElement[bool]]:
+    conditions = [
+        column == wanted
+        for column, wanted in (
+            (audit.c.subject, which.subject),
+            (audit.c.workspace_id, which.workspace_id),
+            (audit.c.caller_id, which.caller_id),
+        )
+        if wanted
+    ]
+    if which.start is not None:
+        conditions.append(audit.c.time >= which.start)
+    if which.end is not None:
+        conditions.append(audit.c.time < which.end)
+    return conditions

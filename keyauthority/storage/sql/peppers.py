@@ -1,0 +1,54 @@
+"""The pepper versions, and who needs them."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import asdict
+from datetime import datetime
+
+from sqlalchemy import delete, func, insert, or_, select, update
+
+from keyauthority.domain.peppers import Pepper
+from keyauthority.storage.sql.statements import Statements
+from keyauthority.storage.tables import callers, keys, peppers, secrets
+
+
+class SqlPeppers:
+    """`Peppers` within one transaction."""
+
+    def __init__(self, statements: Statements, time: datetime) -> None:
+        self._statements = statements
+        self._time = time
+
+    async def all(self) -> list[Pepper]:
+        rows = await self._statements.rows(select(peppers).order_by(peppers.c.version))
+        return [Pepper(*row) for row in rows]
+
+    async def put(self, pepper: Pepper) -> None:
+        replacing = update(peppers).where(peppers.c.version == pepper.version)
+        if await self._statements.count(replacing.values(asdict(pepper))) == 0:
+            await self._statements.count(insert(peppers).values(asdict(pepper)))
+
+    async def uses(self) -> dict[int, int]:
+        not_ended = or_(secrets.c.end_time.is_(None), secrets.c.end_time > self._time)
+        by_keys = (
+            select(secrets.c.pepper_version, func.count())
+            .join(keys, keys.c.id == secrets.c.key_id)
+            .where(not_ended, keys.c.revoke_time.is_(None))
+            .group_by(secrets.c.pepper_version)
+        )
+        by_callers = (
+            select(callers.c.pepper_version, func.count())
+            .where(callers.c.revoke_time.is_(None))
+            .group_by(callers.c.pepper_version)
+        )
+        uses: Counter[int] = Counter()
+        for query in (by_keys, by_callers):
+            for version, count in await self._statements.rows(query):
+                uses[version] += count
+        return dict(uses)
+
+    async def forget(self, version: int) -> None:
+        await self._statements.count(delete(secrets).where(secrets.c.pepper_version == version))
+        tokens = update(callers).where(callers.c.pepper_version == version)
+        await self._statements.count(tokens.values(digest=b""))

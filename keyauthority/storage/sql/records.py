@@ -1,0 +1,65 @@
+"""Records to rows and back. The columns of a select come in the order of the table."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, Final
+
+from sqlalchemy import ColumnElement
+
+from keyauthority.domain.callers import Caller
+from keyauthority.domain.keys import Key, Revocation, StoredSecret
+from keyauthority.storage import tables
+
+KEY: Final = tuple(tables.keys.c)
+SECRET: Final[tuple[ColumnElement[Any], ...]] = (
+    tables.secrets.c.digest,
+    tables.secrets.c.pepper_version,
+    tables.secrets.c.hint,
+    tables.secrets.c.create_time,
+    tables.secrets.c.end_time,
+)
+
+
+def key(row: Sequence[Any], secrets: Sequence[StoredSecret]) -> Key:
+    """The key of a row of `KEY`, with its *secrets*."""
+    revoke_time, reason, note, version = row[-4:]
+    revocation = None if revoke_time is None else Revocation(revoke_time, reason, note)
+    return Key(*(*row[:-4], revocation, version, tuple(secrets)))
+
+
+def key_row(key: Key) -> dict[str, Any]:
+    """The row of a key's own record."""
+    revocation = key.revocation
+    return {
+        "id": key.id,
+        "workspace_id": key.workspace_id,
+        "name": key.name,
+        "scopes": key.scopes,
+        "labels": key.labels,
+        "disabled": key.disabled,
+        "expire_time": key.expire_time,
+        "create_time": key.create_time,
+        "update_time": key.update_time,
+        "revoke_time": revocation and revocation.time,
+        "revoke_reason": revocation and revocation.reason,
+        "revoke_note": revocation and revocation.note,
+        "version": key.version,
+    }
+
+
+def secret_row(key_id: str, secret: StoredSecret) -> dict[str, Any]:
+    """The row of one secret of a key."""
+    return {
+        "key_id": key_id,
+        "digest": secret.digest,
+        "pepper_version": secret.pepper_version,
+        "hint": secret.hint,
+        "create_time": secret.create_time,
+        "end_time": secret.end_time,
+    }
+
+
+def caller_row(caller: Caller) -> dict[str, Any]:
+    """The row of a caller."""
+    return {column.name: getattr(caller, column.name) for column in tables.callers.c}

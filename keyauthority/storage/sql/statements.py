@@ -1,0 +1,69 @@
+"""Running the statements of one transaction."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager
+from typing import Any
+
+from sqlalchemy import CursorResult, Executable, Row, Select
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from keyauthority.storage.shielding import to_the_end
+
+AnyRow = Row[*tuple[Any, ...]]
+
+Guard = Callable[[], AbstractContextManager[None]]
+"""Turns what a driver raises in an outage into `STORE_UNAVAILABLE`."""
+
+
+class Statements:
+    """Runs the statements of one transaction, each to its end.
+
+    A statement that fails spoils the transaction, since a database may have rolled back by then:
+    whatever follows, the commit included, fails alike.
+    """
+
+    def __init__(self, connection: AsyncConnection, guard: Guard, *, locking: bool) -> None:
+        self._connection = connection
+        self._guard = guard
+        self._locking = locking
+        self._failure: BaseException | None = None
+
+    async def rows(self, statement: Executable) -> Sequence[AnyRow]:
+        """All rows that *statement* gives."""
+        return (await self._run(statement)).all()
+
+    async def row(self, statement: Executable) -> AnyRow | None:
+        """The first row that *statement* gives."""
+        return (await self._run(statement)).first()
+
+    async def count(
+        self, statement: Executable, values: Sequence[Mapping[str, Any]] | None = None
+    ) -> int:
+        """Runs *statement*, once for each of *values*; how many rows it touched."""
+        return (await self._run(statement, values)).rowcount
+
+    def locked(self, query: Select[Any]) -> Select[Any]:
+        """The same query; in a changing transaction its rows stay locked until the end."""
+        return query.with_for_update() if self._locking else query
+
+    def end(self, failure: BaseException) -> None:
+        """Refuses what comes after the transaction's end with *failure*."""
+        self._failure = failure
+
+    def check(self) -> None:
+        """Raises what spoilt the transaction, if anything did."""
+        if self._failure is not None:
+            raise self._failure
+
+    async def _run(
+        self, statement: Executable, values: Any = None
+    ) -> CursorResult[*tuple[Any, ...]]:
+        self.check()
+        try:
+            with self._guard():
+                return await to_the_end(self._connection.execute(statement, values))
+        except Exception as failure:
+            self._failure = failure
+            raise

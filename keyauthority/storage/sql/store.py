@@ -1,0 +1,57 @@
+"""The books of the authority in a database."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Sequence
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from typing import Any, Protocol
+
+from sqlalchemy import Select
+
+from keyauthority.domain.callers import Caller
+from keyauthority.domain.ports import Clock, Snapshot
+from keyauthority.storage.sql import snapshots
+from keyauthority.storage.sql.statements import Statements
+from keyauthority.storage.sql.transaction import SqlTransaction
+
+
+class Database(Protocol):
+    """What differs from database to database: how a transaction is opened, how a lone read runs."""
+
+    async def read(self, query: Select[Any], ids: Sequence[str]) -> Sequence[Sequence[Any]]:
+        """The rows of *query* for its parameter `ids`, from one statement in one round trip."""
+
+    def changing(self) -> AbstractAsyncContextManager[Statements]:
+        """A transaction to change: durable when the block ends, undone if it raises."""
+
+    def reading(self) -> AbstractAsyncContextManager[Statements]:
+        """A transaction that sees one state."""
+
+
+class SqlStore:
+    """`Store` over a SQL database."""
+
+    def __init__(self, database: Database, clock: Clock) -> None:
+        self._database = database
+        self._clock = clock
+
+    async def snapshot(self, key_ids: Sequence[str]) -> Snapshot:
+        # Read before the books: a change between the two then counts as made after this time, in
+        # which a verdict by the new state is right; the other way a key could be called expired
+        # that was extended in time.
+        time = self._clock.now()
+        return snapshots.snapshot(await self._database.read(snapshots.SNAPSHOT, key_ids), time)
+
+    async def caller(self, caller_id: str) -> Caller | None:
+        rows = await self._database.read(snapshots.CALLER, [caller_id])
+        return Caller(*rows[0]) if rows else None
+
+    @asynccontextmanager
+    async def reading(self) -> AsyncIterator[SqlTransaction]:
+        async with self._database.reading() as statements:
+            yield SqlTransaction(statements, self._clock.now())
+
+    @asynccontextmanager
+    async def changing(self) -> AsyncIterator[SqlTransaction]:
+        async with self._database.changing() as statements:
+            yield SqlTransaction(statements, self._clock.now())

@@ -1,0 +1,28 @@
+"""The books, opened through SQL."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from keyauthority.storage.sql.audit import SqlAuditLog
+from keyauthority.storage.sql.callers import SqlCallers
+from keyauthority.storage.sql.feed import SqlFeed
+from keyauthority.storage.sql.keys import SqlKeys
+from keyauthority.storage.sql.peppers import SqlPeppers
+from keyauthority.storage.sql.replays import SqlReplays
+from keyauthority.storage.sql.statements import Statements
+from keyauthority.storage.sql.workspaces import SqlWorkspaces
+
+
+class SqlTransaction:
+    """`Transaction` over the statements of one."""
+
+    def __init__(self, statements: Statements, time: datetime) -> None:
+        self.time = time
+        self.keys = SqlKeys(statements, time)
+        self.workspaces = SqlWorkspaces(statements)
+        self.callers = SqlCallers(statements)
+        self.feed = SqlFeed(statements)
+        self.audit = SqlAuditLog(statements)
+        self.peppers = SqlPeppers(statements, time)
+        self.replays = SqlReplays(statements)

@@ -1,0 +1,36 @@
+"""The workspaces."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+
+from sqlalchemy import insert, select, update
+
+from keyauthority.domain.ports import Cursor
+from keyauthority.domain.workspaces import Workspace
+from keyauthority.storage.sql.paging import page
+from keyauthority.storage.sql.statements import Statements
+from keyauthority.storage.tables import workspaces
+
+
+class SqlWorkspaces:
+    """`Workspaces` within one transaction."""
+
+    def __init__(self, statements: Statements) -> None:
+        self._statements = statements
+
+    async def get(self, workspace_id: str) -> Workspace | None:
+        query = select(workspaces).where(workspaces.c.id == workspace_id)
+        row = await self._statements.row(self._statements.locked(query))
+        return None if row is None else Workspace(*row)
+
+    async def page(self, limit: int, after: Cursor | None) -> list[Workspace]:
+        query = page(select(workspaces), workspaces, limit, after)
+        return [Workspace(*row) for row in await self._statements.rows(query)]
+
+    async def insert(self, workspace: Workspace) -> None:
+        await self._statements.count(insert(workspaces).values(asdict(workspace)))
+
+    async def update(self, workspace: Workspace) -> None:
+        statement = update(workspaces).where(workspaces.c.id == workspace.id)
+        await self._statements.count(statement.values(asdict(workspace)))

@@ -1,0 +1,86 @@
+"""From a path to the books: lock, look, migrate, connect."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import sqlite3
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, closing
+from pathlib import Path
+
+from sqlalchemy import Connection, NullPool, create_engine, event
+from sqlalchemy.exc import DBAPIError
+
+from keyauthority.domain.ports import Clock
+from keyauthority.storage import migrations
+from keyauthority.storage.errors import StorageError
+from keyauthority.storage.lock import locked
+from keyauthority.storage.shielding import to_the_end
+from keyauthority.storage.sql.store import SqlStore
+from keyauthority.storage.sqlite.connecting import connect
+from keyauthority.storage.sqlite.database import SqliteDatabase
+from keyauthority.storage.sqlite.examining import APPLICATION_ID, is_new
+from keyauthority.storage.sqlite.faults import sentence
+
+
+@asynccontextmanager
+async def open_sqlite(path: Path, clock: Clock) -> AsyncIterator[SqlStore]:
+    """The books in the file at *path*, made if there is none, brought to the newest schema.
+
+    Raises `StorageError`; a file that isn't ours, or is of a newer version, stays as it was.
+    """
+    with locked(path) as real_path:
+        await to_the_end(asyncio.to_thread(_prepare, real_path))
+        database = SqliteDatabase(real_path)
+        try:
+            await to_the_end(database.connect())
+            yield SqlStore(database, clock)
+        finally:
+            await to_the_end(database.close())
+
+
+def migrate_sqlite(path: Path) -> None:
+    """Brings the file at *path* to the newest schema. Raises `StorageError` like `open_sqlite`."""
+    with locked(path) as real_path:
+        _prepare(real_path)
+
+
+def _prepare(path: Path) -> None:
+    new = is_new(path)
+    try:
+        if new:
+            _create(path)
+        path.chmod(0o600)
+        _migrate(path, new=new)
+    except OSError as error:
+        raise StorageError(f"the database {path} can't be opened: {error.strerror}") from error
+    except (sqlite3.Error, DBAPIError) as error:
+        cause = error.orig if isinstance(error, DBAPIError) else error
+        raise StorageError(f"the database {path} can't be opened: {sentence(cause)}") from error
+    except RuntimeError as error:
+        raise StorageError(f"the database {path} can't be opened: {error}") from error
+
+
+def _create(path: Path) -> None:
+    os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))
+    directory = os.open(path.parent, os.O_RDONLY)
+    try:
+        os.fsync(directory)
+    finally:
+        os.close(directory)
+
+
+def _migrate(path: Path, *, new: bool) -> None:
+    with closing(connect(path)) as driver:
+        engine = create_engine("sqlite://", creator=lambda: driver, poolclass=NullPool)
+        # One transaction for all of it: a start that is cut off leaves no half-made schema.
+        event.listen(engine, "begin", _begin)
+        with engine.begin() as connection:
+            migrations.upgrade(connection)
+            if new:
+                connection.exec_driver_sql(f"PRAGMA application_id = {APPLICATION_ID}")
+
+
+def _begin(connection: Connection) -> None:
+    connection.exec_driver_sql("BEGIN IMMEDIATE")

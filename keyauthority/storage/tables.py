@@ -1,0 +1,179 @@
+"""The tables, the same in every database. How they came about: `migrations`."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from sqlalchemy import (
+    BigInteger,
+    Boolean,
+    CheckConstraint,
+    Column,
+    ForeignKey,
+    Index,
+    Integer,
+    LargeBinary,
+    MetaData,
+    Table,
+    Text,
+    UniqueConstraint,
+    and_,
+)
+
+from keyauthority.domain.keys import RevocationReason
+from keyauthority.domain.peppers import PepperState
+from keyauthority.storage.columns import Moment, Numbered, RoleSet, TextMap, Texts
+
+metadata: Final = MetaData(
+    naming_convention={
+        "pk": "%(table_name)s_pkey",
+        "fk": "%(table_name)s_%(column_0_name)s_fkey",
+        "uq": "%(table_name)s_%(column_0_N_name)s_key",
+        "ck": "%(table_name)s_%(constraint_name)s_check",
+        "ix": "%(table_name)s_%(column_0_N_name)s_idx",
+    }
+)
+
+# Sorted and compared by code point everywhere, not by the language of a database server.
+String: Final = Text().with_variant(Text(collation="C"), "postgresql")
+# Only a column that SQLite calls INTEGER can be its row id, which numbers itself.
+Number: Final = BigInteger().with_variant(Integer, "sqlite")
+
+head: Final = Table(
+    "head",
+    metadata,
+    Column(
+        "id", Integer, CheckConstraint("id = 1", "one_row"), primary_key=True, autoincrement=False
+    ),
+    Column("epoch", BigInteger, nullable=False),
+    Column("revision", BigInteger, nullable=False),
+)
+
+change: Final = Table(
+    "change",
+    metadata,
+    Column("revision", Number, primary_key=True, autoincrement=False),
+    Column("subject", String, nullable=False),
+)
+
+workspaces: Final = Table(
+    "workspaces",
+    metadata,
+    Column("id", String, primary_key=True),
+    Column("name", String, nullable=False),
+    Column("suspended", Boolean, nullable=False),
+    Column("create_time", Moment, nullable=False),
+    Column("update_time", Moment, nullable=False),
+    Column("version", BigInteger, nullable=False),
+    Index(None, "create_time", "id"),
+)
+
+keys: Final = Table(
+    "keys",
+    metadata,
+    Column("id", String, primary_key=True),
+    Column("workspace_id", String, ForeignKey("workspaces.id"), nullable=False),
+    Column("name", String, nullable=False),
+    Column("scopes", Texts, nullable=False),
+    Column("labels", TextMap, nullable=False),
+    Column("disabled", Boolean, nullable=False),
+    Column("expire_time", Moment),
+    Column("create_time", Moment, nullable=False),
+    Column("update_time", Moment, nullable=False),
+    Column("revoke_time", Moment),
+    Column("revoke_reason", Numbered(RevocationReason)),
+    Column("revoke_note", String),
+    Column("version", BigInteger, nullable=False),
+    Index(None, "workspace_id", "create_time", "id"),
+    Index(None, "create_time", "id"),
+)
+
+# Numbered in the order in which they were minted; two may bear the same time.
+secrets: Final = Table(
+    "secrets",
+    metadata,
+    Column("id", Number, primary_key=True),
+    Column("key_id", String, ForeignKey("keys.id"), nullable=False),
+    Column("digest", LargeBinary, nullable=False),
+    Column("pepper_version", Integer, nullable=False),
+    Column("hint", String, nullable=False),
+    Column("create_time", Moment, nullable=False),
+    Column("end_time", Moment),
+    UniqueConstraint("key_id", "digest"),
+)
+
+callers: Final = Table(
+    "callers",
+    metadata,
+    Column("id", String, primary_key=True),
+    Column("name", String, nullable=False),
+    Column("roles", RoleSet, nullable=False),
+    Column("workspace_ids", Texts, nullable=False),
+    Column("certificate_name", String, nullable=False),
+    Column("digest", LargeBinary, nullable=False),
+    Column("pepper_version", Integer, nullable=False),
+    Column("token_hint", String, nullable=False),
+    Column("create_time", Moment, nullable=False),
+    Column("revoke_time", Moment),
+    Index(None, "create_time", "id"),
+)
+
+_in_force: Final = callers.c.revoke_time.is_(None)
+_certified: Final = and_(_in_force, callers.c.certificate_name != "")
+Index(
+    "callers_name_in_force_key",
+    callers.c.name,
+    unique=True,
+    sqlite_where=_in_force,
+    postgresql_where=_in_force,
+)
+Index(
+    "callers_certificate_name_in_force_key",
+    callers.c.certificate_name,
+    unique=True,
+    sqlite_where=_certified,
+    postgresql_where=_certified,
+)
+
+audit: Final = Table(
+    "audit",
+    metadata,
+    Column("id", Number, primary_key=True),
+    Column("time", Moment, nullable=False),
+    Column("caller_id", String, nullable=False),
+    Column("caller_name", String, nullable=False),
+    Column("action", String, nullable=False),
+    Column("subject", String, nullable=False),
+    Column("workspace_id", String, nullable=False),
+    Column("refused", Boolean, nullable=False),
+    Column("source", String, nullable=False),
+    Column("request_id", String, nullable=False),
+    Column("details", TextMap, nullable=False),
+    Column("revision", BigInteger, nullable=False),
+    Index(None, "subject", "id"),
+    Index(None, "workspace_id", "id"),
+    Index(None, "caller_id", "id"),
+    Index(None, "time"),
+    # Without it SQLite would number a new entry like one that was pruned.
+    sqlite_autoincrement=True,
+)
+
+peppers: Final = Table(
+    "peppers",
+    metadata,
+    Column("version", Number, primary_key=True, autoincrement=False),
+    Column("state", Numbered(PepperState), nullable=False),
+    Column("fingerprint", LargeBinary, nullable=False),
+    Column("create_time", Moment, nullable=False),
+)
+
+replays: Final = Table(
+    "replays",
+    metadata,
+    Column("caller_id", String, primary_key=True),
+    Column("request_id", String, primary_key=True),
+    Column("fingerprint", LargeBinary, nullable=False),
+    Column("sealed", LargeBinary, nullable=False),
+    Column("expire_time", Moment, nullable=False),
+    Index(None, "expire_time"),
+)
