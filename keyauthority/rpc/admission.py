@@ -1,0 +1,80 @@
+"""How many calls of each kind are under way at most, and which changes still run."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Iterator
+from contextlib import contextmanager
+from typing import Final, TypeVar
+
+from keyauthority.domain.callers import Role
+from keyauthority.domain.errors import KeyAuthorityError, Reason
+from keyauthority.rpc.policy import Access, Method
+
+Result = TypeVar("Result")
+
+PLACES: Final[dict[Role | Access, int]] = {
+    Role.VERIFIER: 1_000,
+    Role.ISSUER: 100,
+    Role.ADMIN: 50,
+    Access.AUTHENTICATED: 50,
+    Access.OPEN: 200,
+}
+"""A call beyond these is refused at once: one that waits longer than its caller only costs the rest.
+
+Each kind has its own, so that a flood of one does not shut out the others.
+"""
+
+
+class Admission:
+    """Gives calls their places, and keeps count."""
+
+    def __init__(self) -> None:
+        self._taken = dict.fromkeys(PLACES, 0)
+
+    @contextmanager
+    def place(self, method: Method) -> Iterator[None]:
+        """A place for one call of *method*; raises `OVERLOADED` if there is none."""
+        kind = method.access
+        if self._taken[kind] >= PLACES[kind]:
+            raise KeyAuthorityError(Reason.OVERLOADED, "too many calls of this kind are under way")
+        self._taken[kind] += 1
+        try:
+            yield
+        finally:
+            self._taken[kind] -= 1
+
+
+class Mutations:
+    """Runs changes to their end, whatever becomes of their callers.
+
+    A caller's deadline or departure cancels its call; a change cut off in the middle would leave it
+    open whether it was made.
+    """
+
+    def __init__(self) -> None:
+        self._running: set[asyncio.Task[object]] = set()
+        self._closed = False
+
+    async def run(self, change: Awaitable[Result]) -> Result:
+        """Awaits *change*, which goes on if this is cancelled; raises `SHUTTING_DOWN` once closed."""
+        task = asyncio.ensure_future(change)
+        self._running.add(task)
+        task.add_done_callback(self._done)
+        return await asyncio.shield(task)
+
+    def check_open(self) -> None:
+        """Raises `SHUTTING_DOWN` once `close` was called."""
+        if self._closed:
+            raise KeyAuthorityError(Reason.SHUTTING_DOWN, "the authority is stopping")
+
+    async def close(self) -> None:
+        """Takes no more changes, and returns when those under way are made."""
+        self._closed = True
+        while self._running:
+            await asyncio.wait(self._running)
+
+    def _done(self, task: asyncio.Task[object]) -> None:
+        self._running.discard(task)
+        if not task.cancelled():
+            task.exception()  # Retrieved: its caller has it, or has left.

@@ -1,0 +1,36 @@
+"""AuditService."""
+
+from __future__ import annotations
+
+from keyauthority.domain.reading_audit import ReadingAudit
+from keyauthority.rpc import convert
+from keyauthority.rpc.call import Context, current_actor
+from keyauthority.rpc.pages import Pages
+from keyauthority.v1 import audit_service_pb2 as v1
+from keyauthority.v1 import audit_service_pb2_grpc as v1_grpc
+
+
+class AuditServicer(v1_grpc.AuditServiceServicer):
+    """Serves those who ask who did what."""
+
+    def __init__(self, audit: ReadingAudit, pages: Pages) -> None:
+        self._audit = audit
+        self._pages = pages
+
+    async def ListAuditEntries(
+        self, request: v1.ListAuditEntriesRequest, context: Context
+    ) -> v1.ListAuditEntriesResponse:
+        page = self._pages.asked(request)
+        found = await self._audit.page(convert.audit_filter(request), page.limit, page.after)
+        shown, token = self._pages.cut(page, found, lambda entry: entry.id)
+        return v1.ListAuditEntriesResponse(
+            entries=map(convert.audit_entry, shown), next_page_token=token
+        )
+
+    async def PruneAuditEntries(
+        self, request: v1.PruneAuditEntriesRequest, context: Context
+    ) -> v1.PruneAuditEntriesResponse:
+        before = convert.time_of(request, "before_time")
+        return v1.PruneAuditEntriesResponse(
+            deleted=await self._audit.prune(current_actor(), before)
+        )

@@ -1,0 +1,46 @@
+"""CallerService."""
+
+from __future__ import annotations
+
+from keyauthority.domain.managing_callers import ManagingCallers
+from keyauthority.rpc import convert
+from keyauthority.rpc.call import Context, current_actor
+from keyauthority.rpc.pages import Pages, by_create_time
+from keyauthority.v1 import caller_service_pb2 as v1
+from keyauthority.v1 import caller_service_pb2_grpc as v1_grpc
+
+
+class CallerServicer(v1_grpc.CallerServiceServicer):
+    """Serves those who administer callers."""
+
+    def __init__(self, callers: ManagingCallers, pages: Pages) -> None:
+        self._callers = callers
+        self._pages = pages
+
+    async def CreateCaller(
+        self, request: v1.CreateCallerRequest, context: Context
+    ) -> v1.CreateCallerResponse:
+        caller, token = await self._callers.create(
+            current_actor(),
+            request.name,
+            [convert.role_of(role) for role in request.roles],
+            request.workspace_ids,
+            request.certificate_name,
+        )
+        return v1.CreateCallerResponse(caller=convert.caller(caller), token=token.reveal())
+
+    async def ListCallers(
+        self, request: v1.ListCallersRequest, context: Context
+    ) -> v1.ListCallersResponse:
+        page = self._pages.asked(request)
+        found = await self._callers.page(page.limit, page.cursor)
+        shown, token = self._pages.cut(page, found, by_create_time)
+        return v1.ListCallersResponse(callers=map(convert.caller, shown), next_page_token=token)
+
+    async def RevokeCaller(
+        self, request: v1.RevokeCallerRequest, context: Context
+    ) -> v1.RevokeCallerResponse:
+        caller, receipt = await self._callers.revoke(current_actor(), request.caller_id)
+        return v1.RevokeCallerResponse(
+            caller=convert.caller(caller), receipt=convert.receipt(receipt)
+        )

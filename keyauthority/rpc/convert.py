@@ -1,0 +1,260 @@
+"""Messages to what the domain speaks of, and back. Nothing else happens here."""
+
+from __future__ import annotations
+
+import enum
+from datetime import UTC, datetime, timedelta
+from typing import Any, TypeVar
+
+from google.protobuf.duration_pb2 import Duration
+from google.protobuf.field_mask_pb2 import FieldMask
+from google.protobuf.message import Message
+from google.protobuf.timestamp_pb2 import Timestamp
+
+from keyauthority.domain import etags
+from keyauthority.domain.auditing import AuditEntry, AuditFilter
+from keyauthority.domain.callers import Caller, Role
+from keyauthority.domain.errors import invalid
+from keyauthority.domain.fencing import Receipt
+from keyauthority.domain.issuing import NewKey
+from keyauthority.domain.keys import Key, KeyState, RevocationReason, StoredSecret
+from keyauthority.domain.peppers import Pepper
+from keyauthority.domain.updating import KEY_FIELDS, KeyFields
+from keyauthority.domain.verdicts import Verification
+from keyauthority.domain.workspaces import Workspace
+from keyauthority.v1 import (
+    audit_service_pb2,
+    caller_service_pb2,
+    key_pb2,
+    key_service_pb2,
+    operations_service_pb2,
+    receipt_pb2,
+    verification_service_pb2,
+    workspace_service_pb2,
+)
+
+Member = TypeVar("Member", bound=enum.Enum)
+
+
+def timestamp(time: datetime | None) -> Timestamp | None:
+    """A moment for a message; None leaves the field unset."""
+    if time is None:
+        return None
+    message = Timestamp()
+    message.FromDatetime(time)
+    return message
+
+
+def duration(length: timedelta) -> Duration:
+    """A length of time for a message."""
+    message = Duration()
+    message.FromTimedelta(length)
+    return message
+
+
+def time_of(request: Message, field: str) -> datetime | None:
+    """The moment in *field*, None if it is unset; raises `FIELD_INVALID` for one there isn't."""
+    if not request.HasField(field):
+        return None
+    try:
+        moment: datetime = getattr(request, field).ToDatetime(UTC)
+    except (ValueError, OverflowError):
+        raise invalid(field, "is not a time between the years 1 and 9999") from None
+    return moment
+
+
+def length_of(request: Message, field: str) -> timedelta | None:
+    """The length of time in *field*, None if it is unset; raises `FIELD_INVALID`."""
+    if not request.HasField(field):
+        return None
+    try:
+        length: timedelta = getattr(request, field).ToTimedelta()
+    except (ValueError, OverflowError):
+        raise invalid(field, "is not a length of time") from None
+    return length
+
+
+def mask_of(mask: FieldMask, message: Message, known: frozenset[str]) -> frozenset[str]:
+    """Which fields an update names (AIP-134): all for `*`, those that are set for no mask at all."""
+    if list(mask.paths) == ["*"]:
+        return known
+    for path in mask.paths:
+        if path not in known:
+            raise invalid("update_mask", f"names a field that can't be changed: {path[:64]!a}")
+    if mask.paths:
+        return frozenset(mask.paths)
+    return known & {descriptor.name for descriptor, _ in message.ListFields()}
+
+
+def state_of(state: int) -> KeyState | None:
+    """The state to list keys by; raises `FIELD_INVALID`."""
+    return _member(KeyState, state, "state") if state else None
+
+
+def reason_of(reason: int) -> RevocationReason:
+    """Why keys are revoked; raises `FIELD_INVALID`."""
+    return _member(RevocationReason, reason, "reason")
+
+
+def role_of(role: int) -> Role:
+    """A role; raises `FIELD_INVALID`."""
+    return _member(Role, role, "roles")
+
+
+def new_key(request: key_service_pb2.IssueKeyRequest) -> NewKey:
+    """What key to issue."""
+    return NewKey(
+        workspace_id=request.workspace_id,
+        name=request.name,
+        scopes=tuple(request.scopes),
+        labels=dict(request.labels),
+        expire_time=time_of(request, "expire_time"),
+        ttl=length_of(request, "ttl"),
+    )
+
+
+def key_fields(request: key_service_pb2.UpdateKeyRequest) -> KeyFields:
+    """What to change in a key."""
+    return KeyFields(
+        mask=mask_of(request.update_mask, request.key, KEY_FIELDS),
+        name=request.key.name,
+        disabled=request.key.disabled,
+        expire_time=time_of(request.key, "expire_time"),
+        scopes=tuple(request.key.scopes),
+        labels=dict(request.key.labels),
+    )
+
+
+def audit_filter(request: audit_service_pb2.ListAuditEntriesRequest) -> AuditFilter:
+    """Which entries to list."""
+    return AuditFilter(
+        request.subject,
+        request.workspace_id,
+        request.caller_id,
+        time_of(request, "start_time"),
+        time_of(request, "end_time"),
+    )
+
+
+def key(record: Key, now: datetime) -> key_pb2.Key:
+    """A key as it is at *now*."""
+    revocation = record.revocation
+    return key_pb2.Key(
+        id=record.id,
+        workspace_id=record.workspace_id,
+        name=record.name,
+        state=_value(record.state(now)),
+        disabled=record.disabled,
+        expire_time=timestamp(record.expire_time),
+        scopes=record.scopes,
+        labels=record.labels,
+        secrets=map(_secret_info, record.secrets),
+        create_time=timestamp(record.create_time),
+        update_time=timestamp(record.update_time),
+        revoke_time=timestamp(revocation.time if revocation else None),
+        revocation_reason=_value(revocation.reason if revocation else RevocationReason.UNSPECIFIED),
+        revocation_note=revocation.note if revocation else "",
+        etag=etags.etag(record.id, record.version),
+    )
+
+
+def _secret_info(stored: StoredSecret) -> key_pb2.SecretInfo:
+    return key_pb2.SecretInfo(
+        hint=stored.hint,
+        create_time=timestamp(stored.create_time),
+        end_time=timestamp(stored.end_time),
+        pepper_version=stored.pepper_version,
+    )
+
+
+def receipt(given: Receipt) -> receipt_pb2.Receipt:
+    """A receipt."""
+    return receipt_pb2.Receipt(
+        revision=given.revision,
+        sessions_acknowledged=given.sessions_acknowledged,
+        leases_waited_out=given.leases_waited_out,
+        waited=duration(given.waited),
+    )
+
+
+def verification(given: Verification) -> verification_service_pb2.VerifyResponse:
+    """A verdict."""
+    response = verification_service_pb2.VerifyResponse(
+        verdict=_value(given.verdict),
+        epoch=given.epoch,
+        revision=given.revision,
+        cache_for=duration(given.cache_for),
+    )
+    if given.key is not None:
+        response.key.id = given.key.id
+        response.key.workspace_id = given.key.workspace_id
+        response.key.name = given.key.name
+        response.key.scopes.extend(given.key.scopes)
+        response.key.labels.update(given.key.labels)
+    return response
+
+
+def workspace(record: Workspace) -> workspace_service_pb2.Workspace:
+    """A workspace."""
+    return workspace_service_pb2.Workspace(
+        id=record.id,
+        name=record.name,
+        suspended=record.suspended,
+        create_time=timestamp(record.create_time),
+        update_time=timestamp(record.update_time),
+        etag=etags.etag(record.id, record.version),
+    )
+
+
+def caller(record: Caller) -> caller_service_pb2.Caller:
+    """A caller."""
+    return caller_service_pb2.Caller(
+        id=record.id,
+        name=record.name,
+        roles=sorted(_value(role) for role in record.roles),
+        workspace_ids=record.workspace_ids,
+        certificate_name=record.certificate_name,
+        token_hint=record.token_hint,
+        create_time=timestamp(record.create_time),
+        revoke_time=timestamp(record.revoke_time),
+    )
+
+
+def audit_entry(entry: AuditEntry) -> audit_service_pb2.AuditEntry:
+    """An audit entry."""
+    return audit_service_pb2.AuditEntry(
+        id=entry.id,
+        time=timestamp(entry.time),
+        caller_id=entry.caller_id,
+        caller_name=entry.caller_name,
+        action=entry.action,
+        subject=entry.subject,
+        workspace_id=entry.workspace_id,
+        refused=entry.refused,
+        source=entry.source,
+        request_id=entry.request_id,
+        details=entry.details,
+        revision=entry.revision,
+    )
+
+
+def pepper(record: Pepper, uses: int = 0) -> operations_service_pb2.Pepper:
+    """A pepper version and how many credentials in force need it."""
+    return operations_service_pb2.Pepper(
+        version=record.version,
+        state=_value(record.state),
+        secrets=uses,
+        create_time=timestamp(record.create_time),
+    )
+
+
+def _member(kind: type[Member], number: int, field: str) -> Member:
+    try:
+        return kind(number)
+    except ValueError:
+        raise invalid(field, f"has no value {number}") from None
+
+
+def _value(member: Any) -> Any:
+    # The domain's enums have the contract's numbers: a test holds the two together.
+    return member.value

@@ -1,0 +1,54 @@
+"""Every fault of a call, and the gRPC status it is answered with."""
+
+from __future__ import annotations
+
+from typing import Final
+
+import grpc
+from google.protobuf.any_pb2 import Any
+from google.rpc.error_details_pb2 import ErrorInfo
+from google.rpc.status_pb2 import Status
+from grpc_status import rpc_status
+
+from keyauthority.domain.errors import KeyAuthorityError, Reason
+
+DOMAIN: Final = "keyauthority.opentoken.kr"
+
+STATUS: Final = {
+    Reason.CREDENTIAL_MISSING: grpc.StatusCode.UNAUTHENTICATED,
+    Reason.CREDENTIAL_INVALID: grpc.StatusCode.UNAUTHENTICATED,
+    Reason.ROLE_MISSING: grpc.StatusCode.PERMISSION_DENIED,
+    Reason.FIELD_INVALID: grpc.StatusCode.INVALID_ARGUMENT,
+    Reason.PAGE_TOKEN_INVALID: grpc.StatusCode.INVALID_ARGUMENT,
+    Reason.SECRET_MALFORMED: grpc.StatusCode.INVALID_ARGUMENT,
+    Reason.KEY_NOT_FOUND: grpc.StatusCode.NOT_FOUND,
+    Reason.WORKSPACE_NOT_FOUND: grpc.StatusCode.NOT_FOUND,
+    Reason.CALLER_NOT_FOUND: grpc.StatusCode.NOT_FOUND,
+    Reason.PEPPER_NOT_FOUND: grpc.StatusCode.NOT_FOUND,
+    Reason.ETAG_MISMATCH: grpc.StatusCode.ABORTED,
+    Reason.REQUEST_ID_REUSED: grpc.StatusCode.ALREADY_EXISTS,
+    Reason.CALLER_NAME_TAKEN: grpc.StatusCode.ALREADY_EXISTS,
+    Reason.CERTIFICATE_NAME_TAKEN: grpc.StatusCode.ALREADY_EXISTS,
+    Reason.KEY_REVOKED: grpc.StatusCode.FAILED_PRECONDITION,
+    Reason.WORKSPACE_SUSPENDED: grpc.StatusCode.FAILED_PRECONDITION,
+    Reason.LAST_ADMIN: grpc.StatusCode.FAILED_PRECONDITION,
+    Reason.PEPPER_PENDING: grpc.StatusCode.FAILED_PRECONDITION,
+    Reason.PEPPER_RETIRED: grpc.StatusCode.FAILED_PRECONDITION,
+    Reason.PEPPER_ACTIVE: grpc.StatusCode.FAILED_PRECONDITION,
+    Reason.PEPPER_IN_USE: grpc.StatusCode.FAILED_PRECONDITION,
+    Reason.KEYRING_UNWRITABLE: grpc.StatusCode.FAILED_PRECONDITION,
+    Reason.KEYRING_MISMATCH: grpc.StatusCode.UNAVAILABLE,
+    Reason.STORE_UNAVAILABLE: grpc.StatusCode.UNAVAILABLE,
+    Reason.REVISION_NOT_REACHED: grpc.StatusCode.UNAVAILABLE,
+    Reason.SHUTTING_DOWN: grpc.StatusCode.UNAVAILABLE,
+    Reason.OVERLOADED: grpc.StatusCode.RESOURCE_EXHAUSTED,
+    Reason.INTERNAL: grpc.StatusCode.INTERNAL,
+}
+
+
+def to_status(error: KeyAuthorityError) -> grpc.Status:
+    """The status of *error*, with its `google.rpc.ErrorInfo` (AIP-193)."""
+    detail = Any()
+    detail.Pack(ErrorInfo(reason=error.reason.name, domain=DOMAIN, metadata=error.metadata))
+    code: int = STATUS[error.reason].value[0]
+    return rpc_status.to_status(Status(code=code, message=error.message, details=[detail]))

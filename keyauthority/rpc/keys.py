@@ -1,0 +1,130 @@
+"""KeyService."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from keyauthority.domain.finding import Finding
+from keyauthority.domain.issuing import Issuing
+from keyauthority.domain.keys import Key
+from keyauthority.domain.ports import Clock
+from keyauthority.domain.replays import Retry
+from keyauthority.domain.revoking import Revoking
+from keyauthority.domain.secrets import Secret
+from keyauthority.domain.updating import Updating
+from keyauthority.rpc import convert
+from keyauthority.rpc.call import Context, current_actor
+from keyauthority.rpc.pages import Pages, by_create_time
+from keyauthority.v1 import key_service_pb2 as v1
+from keyauthority.v1 import key_service_pb2_grpc as v1_grpc
+
+
+@dataclass(frozen=True, slots=True)
+class KeyUseCases:
+    """What can be done with keys."""
+
+    issuing: Issuing
+    finding: Finding
+    updating: Updating
+    revoking: Revoking
+
+
+class KeyServicer(v1_grpc.KeyServiceServicer):
+    """Serves those who administer keys."""
+
+    def __init__(self, keys: KeyUseCases, pages: Pages, clock: Clock) -> None:
+        self._keys = keys
+        self._pages = pages
+        self._clock = clock
+
+    async def IssueKey(self, request: v1.IssueKeyRequest, context: Context) -> v1.IssueKeyResponse:
+        answer = await self._keys.issuing.issue(
+            current_actor(), convert.new_key(request), _retry(request), _issued
+        )
+        return v1.IssueKeyResponse.FromString(answer)
+
+    async def GetKey(self, request: v1.GetKeyRequest, context: Context) -> v1.GetKeyResponse:
+        key = await self._keys.finding.get(current_actor(), request.key_id)
+        return v1.GetKeyResponse(key=convert.key(key, self._clock.now()))
+
+    async def ListKeys(self, request: v1.ListKeysRequest, context: Context) -> v1.ListKeysResponse:
+        page = self._pages.asked(request)
+        found = await self._keys.finding.page(
+            current_actor(),
+            request.workspace_id,
+            convert.state_of(request.state),
+            request.name_contains,
+            page.limit,
+            page.cursor,
+        )
+        shown, token = self._pages.cut(page, found, by_create_time)
+        now = self._clock.now()
+        return v1.ListKeysResponse(
+            keys=[convert.key(key, now) for key in shown], next_page_token=token
+        )
+
+    async def UpdateKey(
+        self, request: v1.UpdateKeyRequest, context: Context
+    ) -> v1.UpdateKeyResponse:
+        key, receipt = await self._keys.updating.update(
+            current_actor(), request.key.id, convert.key_fields(request), request.key.etag
+        )
+        return v1.UpdateKeyResponse(
+            key=convert.key(key, self._clock.now()), receipt=convert.receipt(receipt)
+        )
+
+    async def RotateKey(
+        self, request: v1.RotateKeyRequest, context: Context
+    ) -> v1.RotateKeyResponse:
+        overlap = convert.length_of(request, "overlap") or timedelta()
+        answer, receipt = await self._keys.issuing.rotate(
+            current_actor(), request.key_id, overlap, _retry(request), _rotated
+        )
+        response = v1.RotateKeyResponse.FromString(answer)
+        response.receipt.CopyFrom(convert.receipt(receipt))
+        return response
+
+    async def RevokeKey(
+        self, request: v1.RevokeKeyRequest, context: Context
+    ) -> v1.RevokeKeyResponse:
+        [key], receipt = await self._keys.revoking.revoke(
+            current_actor(), [request.key_id], convert.reason_of(request.reason), request.note
+        )
+        return v1.RevokeKeyResponse(
+            key=convert.key(key, self._clock.now()), receipt=convert.receipt(receipt)
+        )
+
+    async def RevokeKeys(
+        self, request: v1.RevokeKeysRequest, context: Context
+    ) -> v1.RevokeKeysResponse:
+        keys, receipt = await self._keys.revoking.revoke(
+            current_actor(), request.key_ids, convert.reason_of(request.reason), request.note
+        )
+        now = self._clock.now()
+        return v1.RevokeKeysResponse(
+            keys=[convert.key(key, now) for key in keys], receipt=convert.receipt(receipt)
+        )
+
+    async def LookupKey(
+        self, request: v1.LookupKeyRequest, context: Context
+    ) -> v1.LookupKeyResponse:
+        key = await self._keys.finding.lookup(current_actor(), request.secret)
+        return v1.LookupKeyResponse(key=convert.key(key, self._clock.now()))
+
+
+def _retry(request: v1.IssueKeyRequest | v1.RotateKeyRequest) -> Retry:
+    body = request.SerializeToString(deterministic=True)
+    named = type(request).__name__.encode() + b"\0" + body
+    return Retry(request.request_id, hashlib.sha256(named).digest())
+
+
+def _issued(key: Key, now: datetime, secret: Secret) -> bytes:
+    response = v1.IssueKeyResponse(key=convert.key(key, now), secret=secret.reveal())
+    return response.SerializeToString()
+
+
+def _rotated(key: Key, now: datetime, secret: Secret) -> bytes:
+    response = v1.RotateKeyResponse(key=convert.key(key, now), secret=secret.reveal())
+    return response.SerializeToString()

@@ -1,0 +1,40 @@
+"""OperationsService."""
+
+from __future__ import annotations
+
+from keyauthority.domain.managing_peppers import ManagingPeppers
+from keyauthority.rpc import convert
+from keyauthority.rpc.call import Context, current_actor
+from keyauthority.v1 import operations_service_pb2 as v1
+from keyauthority.v1 import operations_service_pb2_grpc as v1_grpc
+
+
+class OperationsServicer(v1_grpc.OperationsServiceServicer):
+    """Serves those who run the authority."""
+
+    def __init__(self, peppers: ManagingPeppers) -> None:
+        self._peppers = peppers
+
+    async def ListPeppers(
+        self, request: v1.ListPeppersRequest, context: Context
+    ) -> v1.ListPeppersResponse:
+        peppers = await self._peppers.all()
+        return v1.ListPeppersResponse(peppers=[convert.pepper(*one) for one in peppers])
+
+    async def AddPepper(
+        self, request: v1.AddPepperRequest, context: Context
+    ) -> v1.AddPepperResponse:
+        pepper = await self._peppers.add(current_actor())
+        return v1.AddPepperResponse(pepper=convert.pepper(pepper))
+
+    async def ActivatePepper(
+        self, request: v1.ActivatePepperRequest, context: Context
+    ) -> v1.ActivatePepperResponse:
+        pepper, uses = await self._peppers.activate(current_actor(), request.version)
+        return v1.ActivatePepperResponse(pepper=convert.pepper(pepper, uses))
+
+    async def RetirePepper(
+        self, request: v1.RetirePepperRequest, context: Context
+    ) -> v1.RetirePepperResponse:
+        pepper = await self._peppers.retire(current_actor(), request.version)
+        return v1.RetirePepperResponse(pepper=convert.pepper(pepper))

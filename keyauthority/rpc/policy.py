@@ -1,0 +1,57 @@
+"""Who may call what: a table of services, since they are cut by privilege. Not listed: refused."""
+
+from __future__ import annotations
+
+import enum
+from dataclasses import dataclass
+from typing import Final
+
+from keyauthority.domain.callers import Role
+
+PACKAGE: Final = "keyauthority.v1."
+
+
+class Access(enum.Enum):
+    """What a service asks of its caller, where that is not a role."""
+
+    OPEN = enum.auto()
+    AUTHENTICATED = enum.auto()
+    NOBODY = enum.auto()
+
+
+SERVICES: Final[dict[str, Role | Access]] = {
+    PACKAGE + "VerificationService": Role.VERIFIER,
+    PACKAGE + "KeyService": Role.ISSUER,
+    PACKAGE + "WorkspaceService": Role.ADMIN,
+    PACKAGE + "CallerService": Role.ADMIN,
+    PACKAGE + "AuditService": Role.ADMIN,
+    PACKAGE + "OperationsService": Role.ADMIN,
+    "grpc.health.v1.Health": Access.OPEN,
+    "grpc.reflection.v1.ServerReflection": Access.AUTHENTICATED,
+    "grpc.reflection.v1alpha.ServerReflection": Access.AUTHENTICATED,
+}
+
+READING: Final = ("Get", "List", "Lookup", "Verify", "BatchVerify")
+"""How the methods of our services begin that change nothing."""
+
+
+@dataclass(frozen=True, slots=True)
+class Method:
+    """One method and the rules it is under."""
+
+    service: str
+    name: str
+    access: Role | Access
+    changes: bool
+
+    @property
+    def label(self) -> str:
+        """For the audit, logs and metrics: `KeyService.RevokeKey`."""
+        return f"{self.service.rpartition('.')[2]}.{self.name}"
+
+
+def method(path: str) -> Method:
+    """The rules for `/package.Service/Method`."""
+    service, _, name = path.lstrip("/").partition("/")
+    changes = service.startswith(PACKAGE) and not name.startswith(READING)
+    return Method(service, name, SERVICES.get(service, Access.NOBODY), changes)

@@ -1,0 +1,35 @@
+"""VerificationService."""
+
+from __future__ import annotations
+
+from keyauthority.domain import limits
+from keyauthority.domain.verdicts import Verification
+from keyauthority.domain.verifying import Verifying
+from keyauthority.rpc import convert, metrics
+from keyauthority.rpc.call import Context
+from keyauthority.v1 import verification_service_pb2 as v1
+from keyauthority.v1 import verification_service_pb2_grpc as v1_grpc
+
+
+class VerificationServicer(v1_grpc.VerificationServiceServicer):
+    """Answers verifiers. Every answer is read from the books, so all of them are `fresh`."""
+
+    def __init__(self, verifying: Verifying) -> None:
+        self._verifying = verifying
+
+    async def Verify(self, request: v1.VerifyRequest, context: Context) -> v1.VerifyResponse:
+        secret = limits.presented(request.secret)
+        return _answer(await self._verifying.verify(secret, request.at_least_revision))
+
+    async def BatchVerify(
+        self, request: v1.BatchVerifyRequest, context: Context
+    ) -> v1.BatchVerifyResponse:
+        limits.batch(request.secrets, "secrets")
+        presented = [limits.presented(secret, "secrets") for secret in request.secrets]
+        given = await self._verifying.verify_all(presented, request.at_least_revision)
+        return v1.BatchVerifyResponse(answers=map(_answer, given))
+
+
+def _answer(given: Verification) -> v1.VerifyResponse:
+    metrics.count_verdict(given.verdict.name)()
+    return convert.verification(given)

@@ -1,0 +1,58 @@
+"""WorkspaceService."""
+
+from __future__ import annotations
+
+from keyauthority.domain.managing_workspaces import ManagingWorkspaces
+from keyauthority.rpc import convert
+from keyauthority.rpc.call import Context, current_actor
+from keyauthority.rpc.pages import Pages, by_create_time
+from keyauthority.v1 import workspace_service_pb2 as v1
+from keyauthority.v1 import workspace_service_pb2_grpc as v1_grpc
+
+FIELDS = frozenset({"name", "suspended"})
+
+
+class WorkspaceServicer(v1_grpc.WorkspaceServiceServicer):
+    """Serves those who administer tenants."""
+
+    def __init__(self, workspaces: ManagingWorkspaces, pages: Pages) -> None:
+        self._workspaces = workspaces
+        self._pages = pages
+
+    async def CreateWorkspace(
+        self, request: v1.CreateWorkspaceRequest, context: Context
+    ) -> v1.CreateWorkspaceResponse:
+        workspace = await self._workspaces.create(current_actor(), request.name)
+        return v1.CreateWorkspaceResponse(workspace=convert.workspace(workspace))
+
+    async def GetWorkspace(
+        self, request: v1.GetWorkspaceRequest, context: Context
+    ) -> v1.GetWorkspaceResponse:
+        workspace = await self._workspaces.get(request.workspace_id)
+        return v1.GetWorkspaceResponse(workspace=convert.workspace(workspace))
+
+    async def ListWorkspaces(
+        self, request: v1.ListWorkspacesRequest, context: Context
+    ) -> v1.ListWorkspacesResponse:
+        page = self._pages.asked(request)
+        found = await self._workspaces.page(page.limit, page.cursor)
+        shown, token = self._pages.cut(page, found, by_create_time)
+        return v1.ListWorkspacesResponse(
+            workspaces=map(convert.workspace, shown), next_page_token=token
+        )
+
+    async def UpdateWorkspace(
+        self, request: v1.UpdateWorkspaceRequest, context: Context
+    ) -> v1.UpdateWorkspaceResponse:
+        given = request.workspace
+        mask = convert.mask_of(request.update_mask, given, FIELDS)
+        workspace, receipt = await self._workspaces.update(
+            current_actor(),
+            given.id,
+            name=given.name if "name" in mask else None,
+            suspended=given.suspended if "suspended" in mask else None,
+            etag=given.etag,
+        )
+        return v1.UpdateWorkspaceResponse(
+            workspace=convert.workspace(workspace), receipt=convert.receipt(receipt)
+        )
