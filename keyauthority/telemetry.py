@@ -6,7 +6,7 @@ import logging
 import re
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any, Final
 
 import structlog
@@ -45,9 +45,9 @@ def configure_logging(level: str = "info") -> None:
     structlog.configure(
         processors=[*shared, render],
         wrapper_class=structlog.make_filtering_bound_logger(_LEVELS[level]),
-        logger_factory=structlog.WriteLoggerFactory(sys.stderr),
+        logger_factory=lambda *_: _StandardError(),
     )
-    handler = logging.StreamHandler(sys.stderr)
+    handler = _LibraryHandler()
     handler.setFormatter(
         structlog.stdlib.ProcessorFormatter(
             foreign_pre_chain=[*shared, structlog.stdlib.add_logger_name],
@@ -75,6 +75,27 @@ def serve_metrics(listen: str, registry: CollectorRegistry = REGISTRY) -> Iterat
         server.shutdown()
         server.server_close()
         thread.join()
+
+
+def _write(line: str) -> None:
+    # A log that nobody reads any more, such as a closed pipe, must not end the service.
+    with suppress(OSError, ValueError):
+        sys.stderr.write(line + "\n")
+        sys.stderr.flush()
+
+
+class _StandardError:
+    # What structlog hands finished lines to, by the name of their level.
+
+    def msg(self, line: str) -> None:
+        _write(line)
+
+    debug = info = warning = error = critical = msg
+
+
+class _LibraryHandler(logging.Handler):
+    def emit(self, record: logging.LogRecord) -> None:
+        _write(self.format(record))
 
 
 class _RedactingRenderer:

@@ -71,6 +71,11 @@ class RecordingAuthority(VerificationServiceServicer):
             await self.misbehave(context)
         return self.answers.get(request.secret, reply(pb.VERDICT_UNKNOWN))
 
+    async def BatchVerify(
+        self, request: pb.BatchVerifyRequest, context: grpc.aio.ServicerContext[Any, Any]
+    ) -> pb.BatchVerifyResponse:
+        raise NotImplementedError
+
 
 @asynccontextmanager
 async def serving(
@@ -108,6 +113,7 @@ class FakeUpstream:
     """The far upstream: answers as `respond` says and remembers the requests."""
 
     received: list[Received] = field(default_factory=list)
+    reached: asyncio.Event = field(default_factory=asyncio.Event)
     gone: asyncio.Event = field(default_factory=asyncio.Event)
     url: str = ""
     respond: Callable[[web.BaseRequest], Awaitable[web.StreamResponse]] | None = None
@@ -116,6 +122,7 @@ class FakeUpstream:
         headers = [(name.decode().lower(), value.decode()) for name, value in request.raw_headers]
         received = Received(request.method, request.raw_path, headers)
         self.received.append(received)
+        self.reached.set()
         try:
             if self.respond is not None:
                 return await self.respond(request)

@@ -9,6 +9,7 @@ from aiohttp import ClientSession, web
 
 from gateway.authorize import REFUSALS
 from gateway.envelope import Refusal
+from gateway.scopes import ScopeRule
 from keyauthority.client import Verdict
 from keyauthority.v1 import verification_service_pb2 as pb
 from tests.gateway.conftest import StartGateway
@@ -229,7 +230,5 @@ async def test_an_answer_to_head_has_no_body(http: ClientSession, port: int) -> 
         assert await response.read() == b""
 
 
-def _rules(*texts: str) -> tuple[object, ...]:
-    from gateway.scopes import ScopeRule
-
+def _rules(*texts: str) -> tuple[ScopeRule, ...]:
     return tuple(ScopeRule.parse(text) for text in texts)

@@ -1,0 +1,113 @@
+"""`/authz`, as the proxies ask it."""
+
+from __future__ import annotations
+
+import pytest
+
+from gateway.envelope import Refusal
+from gateway.scopes import ScopeRule
+from keyauthority.v1 import verification_service_pb2 as pb
+from tests.gateway.conftest import StartGateway
+from tests.gateway.parts import (
+    Answered,
+    FakeUpstream,
+    RecordingAuthority,
+    exchange,
+    head,
+    parse,
+    reply,
+    valid_reply,
+)
+from tests.gateway.test_table import check_envelope
+
+RULES = (ScopeRule("/v1/images", "images"), ScopeRule("/v1/files", "files"))
+
+
+async def ask(port: int, secret: str, *fields: str, target: str = "/authz") -> Answered:
+    raw = await exchange(port, head(f"Authorization: Bearer {secret}", *fields, target=target))
+    return parse(raw)
+
+
+@pytest.mark.parametrize("target", ["/authz", "/authz?x=1", "/authz/v1/chat", "/authz/other"])
+async def test_a_good_key_is_200_with_its_identity(
+    port: int, authority: RecordingAuthority, upstream: FakeUpstream, target: str
+) -> None:
+    """The proxy copies the headers; nothing is forwarded."""
+    answer = await ask(port, authority.issue(valid_reply("a", "b")), target=target)
+
+    assert answer.status == 200
+    assert answer.body == b""
+    assert answer.header("x-opentoken-workspace-id") == ["ws_1"]
+    assert answer.header("x-opentoken-key-id") == ["key_1"]
+    assert answer.header("x-opentoken-scopes") == ["a b"]
+    assert upstream.received == []
+
+
+async def test_a_key_without_scopes_has_an_empty_header(
+    port: int, authority: RecordingAuthority
+) -> None:
+    """An absent one would leave a client's own copy standing in some proxies."""
+    assert (await ask(port, authority.issue())).header("x-opentoken-scopes") == [""]
+
+
+async def test_refusals_are_the_same_envelopes(port: int, authority: RecordingAuthority) -> None:
+    """A proxy that passes them on answers as the gateway would."""
+    check_envelope(parse(await exchange(port, head(target="/authz"))), Refusal.MISSING_AUTH)
+    revoked = authority.issue(reply(pb.VERDICT_REVOKED))
+    check_envelope(await ask(port, revoked), Refusal.INVALID_KEY)
+
+
+@pytest.mark.parametrize(
+    ("fields", "target"),
+    [
+        pytest.param(["X-Original-URI: /v1/images/x?q=/v1"], "/authz", id="nginx"),
+        pytest.param(["X-Forwarded-Uri: /v1/images"], "/authz", id="traefik-caddy"),
+        pytest.param([], "/authz/v1/images", id="envoy"),
+        pytest.param(["X-Forwarded-Uri: /v1/chat"], "/authz/v1/images", id="envoy-and-client"),
+        pytest.param(
+            ["X-Original-URI: /v1/images", "X-Forwarded-Uri: /v1/chat"], "/authz", id="two-headers"
+        ),
+        pytest.param([], "/authz", id="untold"),
+    ],
+)
+async def test_scopes_are_asked_for_the_path_told(
+    start_gateway: StartGateway, authority: RecordingAuthority, fields: list[str], target: str
+) -> None:
+    """A client that adds another path cannot take a rule away, nor can telling none."""
+    port = await start_gateway(require_scope=RULES)
+    plain, scoped = authority.issue(), authority.issue(valid_reply("images", "files"))
+
+    check_envelope(await ask(port, plain, *fields, target=target), Refusal.INSUFFICIENT_SCOPE)
+    assert (await ask(port, scoped, *fields, target=target)).status == 200
+
+
+async def test_a_path_told_without_a_rule_asks_for_nothing(
+    start_gateway: StartGateway, authority: RecordingAuthority
+) -> None:
+    """Also outside /v1: what the proxy guards is its own affair."""
+    port = await start_gateway(require_scope=RULES)
+
+    assert (await ask(port, authority.issue(), "X-Original-URI: /chat")).status == 200
+
+
+@pytest.mark.parametrize("path", ["/v1/x/../images", "/v1/x%2f..%2fimages", "//v1/images"])
+async def test_an_ambiguous_path_is_not_judged(
+    start_gateway: StartGateway, authority: RecordingAuthority, path: str
+) -> None:
+    """Proxy and upstream might read it in two ways."""
+    port = await start_gateway(require_scope=RULES)
+
+    check_envelope(
+        await ask(port, authority.issue(), f"X-Original-URI: {path}"), Refusal.BAD_REQUEST
+    )
+
+
+async def test_a_proxys_clients_do_not_brake_each_other(
+    start_gateway: StartGateway, authority: RecordingAuthority
+) -> None:
+    """All of them come from its one address."""
+    port = await start_gateway(max_refusals=1)
+    for _ in range(3):
+        assert (await ask(port, authority.issue(reply(pb.VERDICT_REVOKED)))).status == 401
+
+    assert (await ask(port, authority.issue())).status == 200

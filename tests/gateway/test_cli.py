@@ -1,0 +1,200 @@
+"""The command: settings from flags and environment, and errors in one sentence."""
+
+from __future__ import annotations
+
+import socket
+from pathlib import Path
+from typing import Any
+
+import pytest
+from click.testing import CliRunner, Result
+
+from gateway import cli
+from gateway.cli import main
+from gateway.config import Limits, Settings, Timeouts
+from gateway.scopes import ScopeRule
+
+
+@pytest.fixture
+def started(monkeypatch: pytest.MonkeyPatch) -> list[Settings]:
+    """What the gateway would have been started with."""
+    settings: list[Settings] = []
+
+    async def serve(given: Settings) -> None:
+        settings.append(given)
+
+    monkeypatch.setattr(cli, "serve", serve)
+    monkeypatch.setattr(cli, "configure_logging", lambda _level: None)
+    return settings
+
+
+def run(*arguments: str, env: dict[str, str] | None = None) -> Result:
+    return CliRunner().invoke(main, arguments, env=env)
+
+
+def refused(*arguments: str, code: int = 2) -> str:
+    """The one sentence said by a gateway that does not start."""
+    result = run(*arguments)
+    assert result.exit_code == code
+    assert result.stdout == ""
+    (line,) = result.stderr.splitlines()
+    return line
+
+
+UPSTREAM = ("--upstream", "http://127.0.0.1:9090")
+
+
+def test_settings_have_defaults(started: list[Settings]) -> None:
+    """Only the upstream and the token are nobody's guess."""
+    assert run(*UPSTREAM, "--token-file", "t").exit_code == 0
+
+    (settings,) = started
+    assert (settings.listen, settings.authority) == ("127.0.0.1:8080", "127.0.0.1:50051")
+    assert (settings.limits, settings.timeouts) == (Limits(), Timeouts())
+    assert settings.access_log
+    assert settings.require_scope == ()
+
+
+def test_every_setting_has_a_flag(started: list[Settings]) -> None:
+    """Named like the field it sets."""
+    given: dict[str, Any] = {
+        "listen": "127.0.0.1:1",
+        "authority": "unix:/run/authority",
+        "token-file": "t",
+        "tls-ca": "ca",
+        "upstream": "https://api.example.com",
+        "upstream-key-file": "u",
+        "tls-cert": "c",
+        "tls-key": "k",
+        "metrics-listen": "127.0.0.1:2",
+        "log-level": "warning",
+    }
+    numbers = {
+        name.replace("_", "-"): number
+        for names in (Limits.__slots__, Timeouts.__slots__)
+        for number, name in enumerate(names, start=1)
+    }
+    flags = [
+        text for flag, value in {**given, **numbers}.items() for text in (f"--{flag}", str(value))
+    ]
+
+    scopes = ("--require-scope", "/v1/a=a", "--require-scope", "/v1/b=b", "--access-log", "off")
+    result = run(*flags, *scopes)
+
+    assert result.exit_code == 0, result.output
+    (settings,) = started
+    for flag, value in given.items():
+        assert str(getattr(settings, flag.replace("-", "_"))) == value
+    for group in (settings.limits, settings.timeouts):
+        assert [getattr(group, name) for name in group.__slots__] == [
+            numbers[name.replace("_", "-")] for name in group.__slots__
+        ]
+    assert settings.require_scope == (ScopeRule("/v1/a", "a"), ScopeRule("/v1/b", "b"))
+    assert not settings.access_log
+
+
+def test_flags_win_over_the_environment(started: list[Settings]) -> None:
+    """And the environment wins over defaults, under the names of the flags."""
+    env = {
+        "GATEWAY_UPSTREAM": "http://127.0.0.1:1",
+        "GATEWAY_TOKEN_FILE": "env",
+        "GATEWAY_MAX_BODY_BYTES": "7",
+        "GATEWAY_REQUIRE_SCOPE": "/v1/a=a /v1/b=b",
+        "GATEWAY_ACCESS_LOG": "off",
+    }
+
+    assert run("--token-file", "flag", env=env).exit_code == 0
+
+    (settings,) = started
+    assert settings.upstream == "http://127.0.0.1:1"
+    assert settings.token_file == Path("flag")
+    assert settings.limits.max_body_bytes == 7
+    assert len(settings.require_scope) == 2
+    assert not settings.access_log
+
+
+def test_without_an_upstream_it_does_not_start() -> None:
+    """There is nothing to guard."""
+    assert refused("--token-file", "t") == (
+        "Error: no upstream: give --upstream URL, or set GATEWAY_UPSTREAM"
+    )
+
+
+def test_without_a_token_it_does_not_start() -> None:
+    """The authority answers nobody it does not know."""
+    assert "--token-file" in refused(*UPSTREAM)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "word"),
+    [
+        (["--listen", "0.0.0.0:8080"], "plaintext"),
+        (["--listen", "gateway.example.com:8080"], "plaintext"),
+        (["--listen", ":8080"], "HOST:PORT"),
+        (["--listen", "127.0.0.1"], "HOST:PORT"),
+        (["--listen", "127.0.0.1:99999"], "port"),
+        (["--metrics-listen", "9100"], "--metrics-listen"),
+        (["--authority", "authority.example.com:50051"], "--tls-ca"),
+        (["--upstream", "api.example.com"], "--upstream"),
+        (["--upstream", "ftp://api.example.com"], "--upstream"),
+        (["--upstream", "https://user:pass@api.example.com"], "--upstream"),
+        (["--upstream", "https://api.example.com/v1?x=1"], "--upstream"),
+        (["--upstream", "http://[::1"], "--upstream"),
+        (["--tls-cert", "c"], "--tls-key"),
+        (["--tls-key", "k"], "--tls-cert"),
+        (["--header-timeout", "0"], "--header-timeout"),
+        (["--max-body-bytes", "-1"], "--max-body-bytes"),
+        (["--grace", "-1"], "--grace"),
+    ],
+)
+def test_settings_that_cannot_be_right_are_refused(arguments: list[str], word: str) -> None:
+    """By name, before anything is opened."""
+    assert word in refused(*UPSTREAM, "--token-file", "t", *arguments)
+
+
+def test_a_malformed_scope_rule_is_a_usage_error() -> None:
+    """It says what a rule looks like."""
+    result = run(*UPSTREAM, "--token-file", "t", "--require-scope", "images")
+
+    assert result.exit_code == 2
+    assert "PREFIX=SCOPE" in result.stderr
+
+
+def test_a_missing_token_file_is_one_sentence(tmp_path: Path) -> None:
+    """With the path and what is wrong with it."""
+    path = str(tmp_path / "none")
+
+    assert refused(*UPSTREAM, "--token-file", path, code=1) == (
+        f"Error: cannot read {path}: No such file or directory"
+    )
+
+
+def test_a_token_file_open_to_all_is_refused(token_file: Path) -> None:
+    """It says what to do."""
+    token_file.chmod(0o644)
+
+    assert "chmod 600" in refused(*UPSTREAM, "--token-file", str(token_file), code=1)
+
+
+def test_a_port_in_use_is_one_sentence(token_file: Path) -> None:
+    """Also for the metrics, which listen elsewhere."""
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        address = f"127.0.0.1:{taken.getsockname()[1]}"
+        common = (*UPSTREAM, "--token-file", str(token_file))
+
+        assert "in use" in refused(*common, "--listen", address, code=1)
+        listen = ("--listen", "127.0.0.1:0", "--metrics-listen", address)
+        assert "metrics" in refused(*common, *listen, code=1)
+
+
+def test_an_unusable_certificate_is_one_sentence(token_file: Path, tmp_path: Path) -> None:
+    """Ours and the authority's."""
+    garbage = tmp_path / "garbage.pem"
+    garbage.write_text("no certificate")
+    common = (*UPSTREAM, "--token-file", str(token_file), "--listen", "127.0.0.1:0")
+
+    ours = refused(*common, "--tls-cert", str(garbage), "--tls-key", str(garbage), code=1)
+    theirs = refused(*common, "--tls-ca", str(tmp_path / "none"), code=1)
+
+    assert "--tls-cert" in ours
+    assert "none" in theirs

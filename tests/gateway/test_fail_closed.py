@@ -1,0 +1,170 @@
+"""Without a verdict nothing goes through, and nobody is told that a good key is bad."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+import grpc
+import pytest
+from google.protobuf.duration_pb2 import Duration
+
+from gateway.envelope import Refusal
+from keyauthority.v1 import verification_service_pb2 as pb
+from tests.gateway.conftest import StartGateway
+from tests.gateway.parts import (
+    Answered,
+    FakeUpstream,
+    RecordingAuthority,
+    exchange,
+    head,
+    parse,
+    reply,
+    valid_reply,
+)
+from tests.gateway.test_table import check_envelope
+
+Context = grpc.aio.ServicerContext[Any, Any]
+DEADLINE = 0.5
+MARGIN = 0.4
+
+
+async def ask(port: int, secret: str) -> Answered:
+    return parse(await exchange(port, head(f"Authorization: Bearer {secret}")))
+
+
+async def test_an_authority_that_is_not_there(start_gateway: StartGateway) -> None:
+    """Refused connections are known at once."""
+    port = await start_gateway(authority="127.0.0.1:1")
+
+    async with asyncio.timeout(DEADLINE + MARGIN):
+        answer = await ask(port, "some-imported-secret")
+
+    check_envelope(answer, Refusal.VERIFICATION_UNAVAILABLE)
+    assert answer.header("retry-after") == ["1"]
+
+
+async def test_an_authority_that_hangs(
+    port: int, authority: RecordingAuthority, upstream: FakeUpstream
+) -> None:
+    """The answer comes at the deadline of the call, hardly later."""
+
+    async def hang(_: Context) -> None:
+        await asyncio.sleep(60)
+
+    authority.misbehave = hang
+
+    async with asyncio.timeout(DEADLINE + MARGIN):
+        answer = await ask(port, authority.issue())
+
+    check_envelope(answer, Refusal.VERIFICATION_UNAVAILABLE)
+    assert upstream.received == []
+
+
+@pytest.mark.parametrize("status", list(grpc.StatusCode)[1:], ids=lambda status: status.name)
+async def test_an_authority_that_refuses_or_fails(
+    port: int, authority: RecordingAuthority, upstream: FakeUpstream, status: grpc.StatusCode
+) -> None:
+    """Every status of a call is about the call: our own credential refused is no refused key."""
+
+    async def fail(context: Context) -> None:
+        await context.abort(status, "no")
+
+    authority.misbehave = fail
+
+    check_envelope(await ask(port, authority.issue()), Refusal.VERIFICATION_UNAVAILABLE)
+    assert upstream.received == []
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        pytest.param(reply(pb.VERDICT_UNSPECIFIED), id="unspecified"),
+        pytest.param(reply(pb.Verdict.ValueType(99)), id="unknown-value"),
+        pytest.param(reply(pb.VERDICT_VALID), id="valid-without-key"),
+        pytest.param(pb.VerifyResponse(), id="empty"),
+    ],
+)
+async def test_an_authority_that_says_what_we_do_not_know(
+    port: int, authority: RecordingAuthority, upstream: FakeUpstream, answer: pb.VerifyResponse
+) -> None:
+    """A newer authority's verdict is neither acceptance nor refusal."""
+    secret = authority.issue(answer)
+
+    check_envelope(await ask(port, secret), Refusal.VERIFICATION_UNAVAILABLE)
+    assert upstream.received == []
+
+
+async def test_more_questions_than_the_authority_is_asked_at_a_time(
+    port: int, authority: RecordingAuthority
+) -> None:
+    """64 are under way; the 65th is told at once instead of queueing up."""
+    released = asyncio.Event()
+    all_asked = asyncio.Event()
+
+    async def wait(_: Context) -> None:
+        if len(authority.asked) == 64:
+            all_asked.set()
+        await released.wait()
+
+    authority.misbehave = wait
+    secret = authority.issue()
+    asking = [asyncio.create_task(ask(port, secret)) for _ in range(64)]
+    await asyncio.wait_for(all_asked.wait(), DEADLINE)
+
+    check_envelope(await ask(port, secret), Refusal.VERIFICATION_UNAVAILABLE)
+
+    released.set()
+    assert {answer.status for answer in await asyncio.gather(*asking)} == {200}
+
+
+async def test_every_request_asks_afresh(port: int, authority: RecordingAuthority) -> None:
+    """With our token, by the database, and the next answer may be another."""
+    secret = authority.issue()
+    assert (await ask(port, secret)).status == 200
+
+    authority.answers[secret] = reply(pb.VERDICT_REVOKED)
+
+    check_envelope(await ask(port, secret), Refusal.INVALID_KEY)
+    assert [(request.secret, request.fresh) for request in authority.asked] == [(secret, True)] * 2
+
+
+async def test_a_verdict_that_ran_out_is_asked_again(
+    port: int, authority: RecordingAuthority, upstream: FakeUpstream
+) -> None:
+    """The key expired between the answer and the upstream: the second answer counts."""
+    secret = authority.issue(valid_reply(cache_for=0))
+
+    async def expire(_: Context) -> None:
+        if len(authority.asked) == 2:
+            authority.answers[secret] = reply(pb.VERDICT_EXPIRED)
+
+    authority.misbehave = expire
+
+    check_envelope(await ask(port, secret), Refusal.EXPIRED_KEY)
+    assert upstream.received == []
+
+
+async def test_a_verdict_that_never_holds_is_none(
+    port: int, authority: RecordingAuthority, upstream: FakeUpstream
+) -> None:
+    """Asked once more, then given up; the body of the request is not lost on the way."""
+    fleeting, lasting = authority.issue(valid_reply(cache_for=0)), valid_reply()
+    check_envelope(await ask(port, fleeting), Refusal.VERIFICATION_UNAVAILABLE)
+    assert len(authority.asked) == 2
+
+    async def last(_: Context) -> None:
+        if len(authority.asked) == 4:
+            authority.answers[fleeting] = lasting
+
+    authority.misbehave = last
+    fields = [f"Authorization: Bearer {fleeting}", "Content-Length: 4"]
+    raw = await exchange(port, head(*fields, method="POST") + b"body")
+
+    assert parse(raw).status == 200
+    assert [received.body for received in upstream.received] == [b"body"]
+
+
+def test_cache_for_has_fractions() -> None:
+    """The helper above tells the contract's duration as it is meant."""
+    assert valid_reply(cache_for=1.5).cache_for == Duration(seconds=1, nanos=500_000_000)

@@ -1,0 +1,263 @@
+"""What crosses the gateway and what does not, in both directions."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from aiohttp import web
+from hypothesis import given
+from hypothesis import strategies as st
+from multidict import CIMultiDict, CIMultiDictProxy
+
+from gateway.headers import IDENTITY_PREFIX, to_upstream
+from keyauthority.client import VerifiedKey
+from tests.gateway.conftest import StartGateway
+from tests.gateway.parts import (
+    Answered,
+    FakeUpstream,
+    Received,
+    RecordingAuthority,
+    exchange,
+    head,
+    parse,
+    valid_reply,
+)
+
+KEY = VerifiedKey("key_1", "ws_1", "one", ("a", "b"), {})
+
+
+async def received(
+    port: int, authority: RecordingAuthority, upstream: FakeUpstream, *fields: str, **request: str
+) -> Received:
+    secret = authority.issue(valid_reply("a", "b"))
+    raw = await exchange(port, head(f"Authorization: Bearer {secret}", *fields, **request))
+    assert parse(raw).status == 200
+    return upstream.received[-1]
+
+
+async def test_the_upstream_learns_whose_request_it_is(
+    port: int, authority: RecordingAuthority, upstream: FakeUpstream
+) -> None:
+    """Workspace, key and scopes; of copies the client sent, nothing is left."""
+    request = await received(
+        port,
+        authority,
+        upstream,
+        "X-OpenToken-Workspace-Id: ws_forged",
+        "x-opentoken-key-id: key_forged",
+        "X_OpenToken_Scopes: admin",
+        "X-OpenToken-Anything: else",
+    )
+
+    own = [(n, v) for n, v in request.headers if n.replace("_", "-").startswith(IDENTITY_PREFIX)]
+    assert sorted(own) == [
+        ("x-opentoken-key-id", "key_1"),
+        ("x-opentoken-scopes", "a b"),
+        ("x-opentoken-workspace-id", "ws_1"),
+    ]
+
+
+async def test_the_clients_credentials_stay_here(
+    start_gateway: StartGateway,
+    authority: RecordingAuthority,
+    upstream: FakeUpstream,
+    tmp_path: Path,
+) -> None:
+    """Whatever header they came in; the upstream gets its own credential."""
+    key_file = tmp_path / "upstream.key"
+    key_file.write_text("upstream-key\n")
+    key_file.chmod(0o600)
+    port = await start_gateway(upstream_key_file=key_file)
+
+    request = await received(
+        port,
+        authority,
+        upstream,
+        "Cookie: session=1",
+        "X-Api-Key: sk-1",
+        "Api-Key: sk-2",
+        "Proxy-Authorization: Basic Zm9v",
+        "OpenAI-Organization: org-theirs",
+    )
+
+    names = {name for name, _ in request.headers}
+    assert request.header("authorization") == ["Bearer upstream-key"]
+    assert not names & {"cookie", "x-api-key", "api-key", "proxy-authorization"}
+    assert "openai-organization" not in names
+
+
+async def test_without_an_upstream_key_no_credential_is_sent(
+    port: int, authority: RecordingAuthority, upstream: FakeUpstream
+) -> None:
+    """Least of all the client's."""
+    assert (await received(port, authority, upstream)).header("authorization") == []
+
+
+async def test_connection_options_end_at_the_gateway(
+    port: int, authority: RecordingAuthority, upstream: FakeUpstream
+) -> None:
+    """With every field that Connection names; it cannot name our own away."""
+    request = await received(
+        port,
+        authority,
+        upstream,
+        "Connection: close, X-Secret-Hop, authorization, x-opentoken-key-id",
+        "Connection: Other-Hop",
+        "X-Secret-Hop: 1",
+        "Other-Hop: 2",
+        "Keep-Alive: timeout=5",
+        "Proxy-Connection: keep-alive",
+        "TE: trailers",
+        "Trailer: X-Checksum",
+    )
+
+    names = {name for name, _ in request.headers}
+    assert not names & {"x-secret-hop", "other-hop", "keep-alive", "proxy-connection", "te"}
+    assert "trailer" not in names
+    assert request.header("x-opentoken-key-id") == ["key_1"]
+
+
+async def test_where_a_request_came_from_stays_here(
+    port: int, authority: RecordingAuthority, upstream: FakeUpstream
+) -> None:
+    """The claims of a client are worth nothing, and its address is not the upstream's business."""
+    fields = ["Forwarded", "X-Forwarded-For", "X-Forwarded-Host", "X-Real-IP", "X-Original-URI"]
+
+    request = await received(port, authority, upstream, *[f"{f}: 192.0.2.1" for f in fields])
+
+    assert not {name for name, _ in request.headers} & {field.lower() for field in fields}
+    assert request.header("host") == [upstream.url.removeprefix("http://")]
+
+
+async def test_everything_else_goes_on_unchanged(
+    port: int, authority: RecordingAuthority, upstream: FakeUpstream
+) -> None:
+    """Names no list foresaw, repeated fields, text beyond ASCII; nothing is added."""
+    fields = ["OpenAI-Beta: assistants=v2", "X-New: 1", "X-New: 2", "Accept-Language: k\u00f6"]
+    fields[3] = fields[3].encode().decode("latin-1")
+
+    request = await received(port, authority, upstream, *fields)
+
+    assert request.header("openai-beta") == ["assistants=v2"]
+    assert request.header("x-new") == ["1", "2"]
+    assert request.header("accept-language") == ["k\u00f6"]
+    names = {name for name, _ in request.headers}
+    assert not names & {"user-agent", "accept", "accept-encoding", "content-type"}
+
+
+async def test_the_target_goes_on_byte_for_byte(
+    port: int, authority: RecordingAuthority, upstream: FakeUpstream
+) -> None:
+    """Encoding, case and order of path and query are not touched."""
+    target = "/v1/models/a%20b;c=d/%7Ee?x=%2F..%2f&y=a+b&&z=//"
+
+    assert (await received(port, authority, upstream, target=target)).target == target
+
+
+@pytest.mark.parametrize("base", ["/", "/v1", "/v1/", "/base/v1", "/base/"])
+async def test_the_upstream_may_be_named_with_or_without_v1(
+    start_gateway: StartGateway, authority: RecordingAuthority, upstream: FakeUpstream, base: str
+) -> None:
+    """As API clients are given it, or as the host is called."""
+    port = await start_gateway(upstream=upstream.url + base)
+
+    request = await received(port, authority, upstream)
+
+    assert request.target == ("/base" if "base" in base else "") + "/v1/models"
+
+
+async def test_a_sane_request_id_is_kept_and_an_odd_one_replaced(
+    port: int, authority: RecordingAuthority, upstream: FakeUpstream
+) -> None:
+    """The same id in the answer, and at the upstream."""
+    secret = authority.issue()
+    fields = [f"Authorization: Bearer {secret}"]
+
+    sane = parse(await exchange(port, head(*fields, "X-Request-Id: lb-1.2_3")))
+    odd = parse(await exchange(port, head(*fields, "X-Request-Id: a b")))
+
+    assert sane.header("x-request-id") == ["lb-1.2_3"]
+    assert odd.header("x-request-id")[0].startswith("req_")
+    ids = [request.header("x-request-id") for request in upstream.received]
+    assert ids == [sane.header("x-request-id"), odd.header("x-request-id")]
+
+
+async def answer(
+    port: int, authority: RecordingAuthority, upstream: FakeUpstream, headers: CIMultiDict[str]
+) -> Answered:
+    async def respond(_: web.BaseRequest) -> web.StreamResponse:
+        return web.Response(body=b"whole", headers=headers)
+
+    upstream.respond = respond
+    return parse(await exchange(port, head(f"Authorization: Bearer {authority.issue()}")))
+
+
+async def test_what_the_upstream_says_about_itself_stays_here(
+    port: int, authority: RecordingAuthority, upstream: FakeUpstream
+) -> None:
+    """Its name, cookies, challenges, hop-by-hop fields and pretended identity headers."""
+    gone = {
+        "Server": "nginx/1.2",
+        "Set-Cookie": "a=b",
+        "WWW-Authenticate": "Basic",
+        "X-OpenToken-Workspace-Id": "ws_2",
+        "X-Request-Id": "theirs",
+        "X-Powered-By": "PHP",
+        "Strict-Transport-Security": "max-age=1",
+        "Connection": "X-Hop",
+        "X-Hop": "1",
+        "Keep-Alive": "timeout=5",
+    }
+
+    answered = await answer(port, authority, upstream, CIMultiDict(gone))
+
+    kept = {name for name, _ in answered.headers}
+    assert not kept & ({name.lower() for name in gone} - {"connection", "x-request-id"})
+    assert answered.header("x-request-id") != ["theirs"]
+    assert answered.body == b"whole"
+
+
+async def test_other_response_headers_are_the_clients(
+    port: int, authority: RecordingAuthority, upstream: FakeUpstream
+) -> None:
+    """Rate limits, caching, encodings: as the upstream sent them."""
+    given = {"X-RateLimit-Remaining": "3", "Cache-Control": "no-store", "Content-Type": "a/b"}
+
+    answered = await answer(port, authority, upstream, CIMultiDict(given))
+
+    for name, value in given.items():
+        assert answered.header(name.lower()) == [value]
+
+
+async def test_encoded_bodies_are_not_decoded(
+    port: int, authority: RecordingAuthority, upstream: FakeUpstream
+) -> None:
+    """Bytes in, bytes out, whatever they claim to be."""
+    answered = await answer(port, authority, upstream, CIMultiDict({"Content-Encoding": "gzip"}))
+
+    assert answered.header("content-encoding") == ["gzip"]
+    assert answered.body == b"whole"
+
+
+names = st.from_regex(r"[A-Za-z_\-]{1,30}", fullmatch=True) | st.sampled_from(
+    ["X-OpenToken-Key-Id", "x_opentoken_key_id", "Authorization", "connection", "Cookie"]
+)
+
+
+@given(
+    st.lists(st.tuples(names, st.sampled_from(["forged", "close, cookie", "x-opentoken-key-id"])))
+)
+def test_no_mix_of_fields_forges_an_identity(fields: list[tuple[str, str]]) -> None:
+    """Whatever a client sends, identity headers are ours and credentials are gone."""
+    headers = to_upstream(CIMultiDictProxy(CIMultiDict(fields)), KEY, "req_1", None)
+
+    assert headers is not None
+    ours = {n.lower(): v for n, v in headers.items() if n.lower().startswith("x-opentoken-")}
+    assert ours == {
+        "x-opentoken-workspace-id": "ws_1",
+        "x-opentoken-key-id": "key_1",
+        "x-opentoken-scopes": "a b",
+    }
+    assert not {"authorization", "cookie", "connection"} & {name.lower() for name in headers}
+    assert all("opentoken_" not in name.lower() for name in headers)
