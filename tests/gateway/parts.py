@@ -79,14 +79,16 @@ class RecordingAuthority(VerificationServiceServicer):
 
 @asynccontextmanager
 async def serving(
-    authority: RecordingAuthority, credentials: grpc.ServerCredentials | None = None
+    authority: RecordingAuthority,
+    credentials: grpc.ServerCredentials | None = None,
+    address: str = "127.0.0.1:0",
 ) -> AsyncIterator[RecordingAuthority]:
     server = grpc.aio.server()
     add_VerificationServiceServicer_to_server(authority, server)
     if credentials is None:
-        port = server.add_insecure_port("127.0.0.1:0")
+        port = server.add_insecure_port(address)
     else:
-        port = server.add_secure_port("127.0.0.1:0", credentials)
+        port = server.add_secure_port(address, credentials)
     await server.start()
     authority.address = f"127.0.0.1:{port}"
     try:

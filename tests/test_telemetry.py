@@ -1,0 +1,117 @@
+"""Logs and metrics, as every process sets them up."""
+
+from __future__ import annotations
+
+import json
+import logging
+import sys
+import urllib.request
+from collections.abc import Iterator
+
+import pytest
+import structlog
+from hypothesis import given
+from hypothesis import strategies as st
+from prometheus_client import CollectorRegistry, Counter
+
+from keyauthority.domain import secrets
+from keyauthority.telemetry import configure_logging, redact, serve_metrics
+
+
+@pytest.fixture(autouse=True)
+def restored_logging() -> Iterator[None]:
+    root = logging.getLogger()
+    handlers, level = root.handlers[:], root.level
+    yield
+    structlog.reset_defaults()
+    root.handlers[:] = handlers
+    root.setLevel(level)
+
+
+@given(st.text(), st.sampled_from([secrets.KEY_PREFIX, secrets.TOKEN_PREFIX]), st.text())
+def test_no_secret_survives_wherever_it_stands(before: str, prefix: str, after: str) -> None:
+    """Keys and service tokens, glued to anything."""
+    secret = secrets.mint(secrets.new_id("key"), prefix).reveal()
+
+    assert secret not in redact(before + secret + after)
+
+
+def test_a_hint_stays_readable() -> None:
+    """People recognise a key by it, and it opens nothing."""
+    hint = secrets.mint(secrets.new_id("key")).hint
+
+    assert redact(hint) == hint
+
+
+def test_events_are_json_lines_without_secrets(capsys: pytest.CaptureFixture[str]) -> None:
+    """In the event, in values however deep, in names, in the exception and its cause."""
+    configure_logging("info")
+    secret = secrets.mint(secrets.new_id("key")).reveal()
+    log = structlog.get_logger()
+    try:
+        raise ValueError(secret)
+    except ValueError:
+        log.exception(
+            f"bad {secret}", nested=[{"a": (secret,)}], **{secret: 1}, raw=secret.encode()
+        )
+    log.debug("too small to mention")
+
+    (line,) = capsys.readouterr().err.splitlines()
+    event = json.loads(line)
+    assert secret not in line
+    assert (event["event"], event["level"]) == ("bad [redacted]", "error")
+    assert "ValueError" in event["exception"]
+
+
+def test_libraries_log_in_the_same_way_and_only_what_matters(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """Their debug output shows requests, so it is off even when ours is on."""
+    configure_logging("debug")
+    library = logging.getLogger("aiohttp.server")
+
+    library.debug("sk-optk-%s", "x" * 40)
+    library.warning("key sk-optk-%s is odd", "x" * 40)
+
+    (line,) = capsys.readouterr().err.splitlines()
+    event = json.loads(line)
+    assert (event["event"], event["level"]) == ("key [redacted] is odd", "warning")
+    assert event["logger"] == "aiohttp.server"
+
+
+def test_a_closed_log_stops_nobody(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A reader that went away takes the log with it, not the service."""
+    configure_logging("info")
+
+    class Gone:
+        def write(self, _: str) -> None:
+            raise BrokenPipeError
+
+    monkeypatch.setattr(sys, "stderr", Gone())
+
+    structlog.get_logger().info("anybody there?")
+
+
+def test_metrics_are_served_as_long_as_the_context_lasts() -> None:
+    """On the port that was asked for, or any."""
+    registry = CollectorRegistry()
+    Counter("seen", "Things seen.", registry=registry).inc()
+
+    with serve_metrics("127.0.0.1:0", registry) as port:
+        url = f"http://127.0.0.1:{port}/metrics"
+        with urllib.request.urlopen(url) as response:
+            assert b"seen_total 1.0" in response.read()
+
+    with pytest.raises(OSError, match="refused"):
+        urllib.request.urlopen(url)
+
+
+def test_a_port_in_use_is_an_error() -> None:
+    """For the caller to put into a sentence."""
+    registry = CollectorRegistry()
+    with (
+        serve_metrics("127.0.0.1:0", registry) as port,
+        pytest.raises(OSError, match="in use"),
+        serve_metrics(f"127.0.0.1:{port}", registry),
+    ):
+        pass
