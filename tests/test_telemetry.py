@@ -48,18 +48,18 @@ def test_events_are_json_lines_without_secrets(capsys: pytest.CaptureFixture[str
     configure_logging("info")
     secret = secrets.mint(secrets.new_id("key")).reveal()
     log = structlog.get_logger()
+    values = {"nested": [{"a": (secret,)}], secret: 1, "raw": secret.encode()}
     try:
-        raise ValueError(secret)
+        int(secret)
     except ValueError:
-        log.exception(
-            f"bad {secret}", nested=[{"a": (secret,)}], **{secret: 1}, raw=secret.encode()
-        )
+        log.exception("bad thing", thing=secret, **values)
     log.debug("too small to mention")
 
     (line,) = capsys.readouterr().err.splitlines()
     event = json.loads(line)
     assert secret not in line
-    assert (event["event"], event["level"]) == ("bad [redacted]", "error")
+    assert (event["event"], event["level"]) == ("bad thing", "error")
+    assert event["thing"] == "[redacted]"
     assert "ValueError" in event["exception"]
 
 
