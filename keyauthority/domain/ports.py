@@ -128,7 +128,11 @@ class Callers(Protocol):
         """How many callers that are not revoked have the role `ADMIN`; they stay locked."""
 
     async def insert(self, caller: Caller) -> None:
-        """Adds a caller."""
+        """Adds a caller.
+
+        Raises `KeyAuthorityError` with `CALLER_NAME_TAKEN` or `CERTIFICATE_NAME_TAKEN` if one that
+        is not revoked has its name.
+        """
 
     async def update(self, caller: Caller) -> None:
         """Replaces the caller of that id."""
@@ -179,7 +183,7 @@ class Peppers(Protocol):
         """
 
     async def forget(self, version: int) -> None:
-        """Deletes the digests of all secrets stored with the version."""
+        """Deletes the secrets stored with the version, and the digests of tokens."""
 
 
 class Replays(Protocol):

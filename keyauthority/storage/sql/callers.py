@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
-from sqlalchemy import Executable, Select, insert, select, update
+from sqlalchemy import Executable, Integer, Select, insert, select, type_coerce, update
 from sqlalchemy.exc import IntegrityError
 
 from keyauthority.domain.callers import Caller, Role
@@ -43,7 +43,7 @@ class SqlCallers:
         return [Caller(*row) for row in await self._statements.rows(query)]
 
     async def admins(self) -> int:
-        is_admin = callers.c.roles.bitwise_and(RoleSet.bit(Role.ADMIN)) != 0
+        is_admin = type_coerce(callers.c.roles, Integer).bitwise_and(RoleSet.bit(Role.ADMIN)) != 0
         query = select(callers.c.id).where(is_admin, IN_FORCE)
         return len(await self._statements.rows(self._statements.locked(query)))
 

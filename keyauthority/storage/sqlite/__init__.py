@@ -1,5 +1,5 @@
 """The one place that knows SQLite: a file, one connection, one process."""
 
-from keyauthority.storage.sqlite.opening import open_sqlite
+from keyauthority.storage.sqlite.opening import migrate_sqlite, open_sqlite
 
-__all__ = ["open_sqlite"]
+__all__ = ["migrate_sqlite", "open_sqlite"]

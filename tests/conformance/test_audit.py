@@ -1,0 +1,126 @@
+"""The audit log."""
+
+import pytest
+
+from keyauthority.domain.auditing import AuditEntry, AuditFilter
+from keyauthority.domain.ports import Store
+from tests.conformance.records import DAY, MICROSECOND, SECOND, START, an_entry
+
+
+async def append(store: Store, *entries: AuditEntry) -> None:
+    async with store.changing() as tx:
+        await tx.audit.append(entries)
+
+
+async def page(
+    store: Store, which: AuditFilter | None = None, limit: int = 100, before: int | None = None
+) -> list[AuditEntry]:
+    async with store.reading() as tx:
+        return await tx.audit.page(which or AuditFilter(), limit, before)
+
+
+async def test_an_entry_comes_back_with_an_id(store: Store) -> None:
+    """Every field survives; the log gives the id."""
+    entry = an_entry(
+        time=START + MICROSECOND,
+        caller_name="Bücher",
+        refused=True,
+        details={"name": "ключ \"'", "": ""},
+        revision=2**40,
+    )
+    await append(store, entry)
+
+    (found,) = await page(store)
+
+    assert found.id > 0
+    assert found == an_entry(
+        id=found.id,
+        time=START + MICROSECOND,
+        caller_name="Bücher",
+        refused=True,
+        details={"name": "ключ \"'", "": ""},
+        revision=2**40,
+    )
+
+
+async def test_ids_grow(store: Store) -> None:
+    """Entries are numbered in their order, and listed from the newest."""
+    await append(store, an_entry(subject="a"), an_entry(subject="b"))
+    await append(store)
+    await append(store, an_entry(subject="c"))
+
+    found = await page(store)
+
+    assert [entry.subject for entry in found] == ["c", "b", "a"]
+    assert found[0].id > found[1].id > found[2].id
+
+
+async def test_pages(store: Store) -> None:
+    """A page goes on below the id that the last one ended with."""
+    await append(store, *(an_entry(subject=str(n)) for n in range(5)))
+
+    listed: list[str] = []
+    before = None
+    while found := await page(store, limit=2, before=before):
+        listed += [entry.subject for entry in found]
+        before = found[-1].id
+        await append(store, an_entry(subject="later"))
+
+    assert listed == ["4", "3", "2", "1", "0"]
+
+
+@pytest.mark.parametrize(
+    ("which", "found"),
+    [
+        (AuditFilter(), {0, 1, 2, 3}),
+        (AuditFilter(subject="key_2"), {1, 3}),
+        (AuditFilter(workspace_id="ws_2"), {2, 3}),
+        (AuditFilter(caller_id="caller_2"), {3}),
+        (AuditFilter(subject="key_2", workspace_id="ws_1"), {1}),
+        (AuditFilter(start=START + SECOND), {1, 2, 3}),
+        (AuditFilter(end=START + SECOND), {0}),
+        (AuditFilter(start=START + SECOND, end=START + 2 * SECOND + MICROSECOND), {1, 2}),
+        (AuditFilter(subject="key"), set()),
+    ],
+)
+async def test_filters(store: Store, which: AuditFilter, found: set[int]) -> None:
+    """An entry must pass all parts of a filter; the start is included, the end is not."""
+    await append(
+        store,
+        an_entry(revision=0),
+        an_entry(revision=1, subject="key_2", time=START + SECOND),
+        an_entry(revision=2, workspace_id="ws_2", time=START + 2 * SECOND),
+        an_entry(
+            revision=3,
+            subject="key_2",
+            workspace_id="ws_2",
+            caller_id="caller_2",
+            time=START + 3 * SECOND,
+        ),
+    )
+
+    assert {entry.revision for entry in await page(store, which)} == found
+
+
+async def test_pruning(store: Store) -> None:
+    """What is older than a moment goes, what is of that moment stays, and the number is told."""
+    times = (START, START + SECOND, START + DAY)
+    await append(store, *(an_entry(time=time) for time in times))
+
+    async with store.changing() as tx:
+        assert await tx.audit.prune(START + SECOND) == 1
+        assert await tx.audit.prune(START) == 0
+
+    assert [entry.time for entry in await page(store)] == [START + DAY, START + SECOND]
+
+
+async def test_ids_grow_also_after_pruning_all(store: Store) -> None:
+    """An id once given is never given again, so that a reader's place in the log stays right."""
+    await append(store, an_entry(), an_entry())
+    last = (await page(store))[0].id
+    async with store.changing() as tx:
+        assert await tx.audit.prune(START + DAY) == 2
+
+    await append(store, an_entry())
+
+    assert (await page(store))[0].id > last
