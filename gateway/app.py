@@ -18,7 +18,8 @@ from gateway.edge import Edge
 from gateway.forward import Forwarder, upstream_session
 from gateway.health import Readiness
 from gateway.listen import BACKLOG, StartError, bind, server_tls
-from gateway.observe import Metrics, Observer
+from gateway.metrics import Metrics
+from gateway.observe import Observer
 from gateway.scopes import ScopeRules
 from keyauthority.client import Verifier, load_token
 from keyauthority.telemetry import serve_metrics
@@ -53,12 +54,13 @@ async def running(settings: Settings) -> AsyncIterator[int]:
         StartError, SecretFileError: It cannot start; the message says why.
     """
     async with AsyncExitStack() as stack:
-        registry = CollectorRegistry()
-        metrics = Metrics(registry)
+        metrics = Metrics()
         edge = await _edge(settings, metrics, stack)
         server = EdgeServer(edge.handle, edge.refuse_unparsed, settings.limits)
-        metrics.watch_connections(lambda: len(server.connections), lambda: server.busy)
+        metrics.connections = lambda: {"open": len(server.connections), "busy": server.busy}
         if settings.metrics_listen is not None:
+            registry = CollectorRegistry()
+            registry.register(metrics)
             with _start_errors(f"serve metrics on {settings.metrics_listen}"):
                 stack.enter_context(serve_metrics(settings.metrics_listen, registry))
         listener = await _listen(settings, server)

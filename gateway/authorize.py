@@ -13,7 +13,7 @@ from aiohttp import hdrs
 from gateway.attempts import Attempts
 from gateway.bearer import parse_authorization
 from gateway.envelope import Refusal
-from gateway.observe import Metrics
+from gateway.metrics import Metrics
 from gateway.request import EdgeRequest
 from keyauthority.client import (
     Verdict,

@@ -71,12 +71,12 @@ class RequestBody(Payload):
     async def write_with_length(
         self,
         writer: AbstractStreamWriter,
-        content_length: int | None,  # noqa: ARG002
+        content_length: int | None,
     ) -> None:
         """Pass the body on; the parser holds the client to the length it declared."""
         await self.write(writer)
 
-    def decode(self, encoding: str = "utf-8", errors: str = "strict") -> str:  # noqa: ARG002
+    def decode(self, encoding: str = "utf-8", errors: str = "strict") -> str:
         """Refused: the text of a stream is not known."""
         raise TypeError("a streamed body has no text")
 

@@ -105,7 +105,7 @@ class Connection(RequestHandler):
         request: web.BaseRequest,
         status: int = 500,
         exc: BaseException | None = None,
-        message: str | None = None,  # noqa: ARG002 - it quotes the request, secrets included
+        message: str | None = None,
     ) -> web.StreamResponse:
         """Answer what never became a request. aiohttp calls this; the connection ends after it."""
         if request.writer.output_size > 0 or isinstance(exc, ConnectionError):

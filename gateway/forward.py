@@ -21,7 +21,6 @@ from aiohttp import (
     web,
 )
 from multidict import CIMultiDict
-from prometheus_client import Histogram
 from yarl import URL
 
 from gateway.authorize import Grant
@@ -29,6 +28,7 @@ from gateway.body import RequestBody
 from gateway.config import Timeouts
 from gateway.envelope import Refusal
 from gateway.headers import to_client, to_upstream
+from gateway.metrics import Timings
 from gateway.relay import relay
 from gateway.request import EdgeRequest
 from keyauthority.client import Secret
@@ -42,6 +42,7 @@ _KEEPALIVE: Final = 4.0
 # Answers about the gateway itself, its credential or its address, never about its client.
 _NOT_FOR_CLIENTS: Final = frozenset({101, 401, 403, 407})
 _NOT_MODIFIED: Final = 304
+_NO_CONTENT_TYPE: Final = CIMultiDict({hdrs.CONTENT_TYPE: None})
 
 _grant: ContextVar[Grant] = ContextVar("grant")
 
@@ -59,7 +60,6 @@ async def upstream_session(timeouts: Timeouts) -> AsyncIterator[ClientSession]:
         request_class=_CheckedRequest,
         cookie_jar=DummyCookieJar(),
         auto_decompress=False,
-        skip_auto_headers=("Accept", "Accept-Encoding", "Content-Type", "User-Agent"),
     ) as session:
         yield session
 
@@ -81,7 +81,7 @@ class Forwarder:
         base: str,
         credential: Secret | None,
         timeouts: Timeouts,
-        first_byte: Histogram,
+        first_byte: Timings,
     ) -> None:
         self._session = session
         self._base = base
@@ -158,6 +158,10 @@ class Forwarder:
 
 
 class _CheckedRequest(ClientRequest):
+    def update_auto_headers(self, _: object) -> None:
+        # Nothing of aiohttp's own is added: a header that the client did not send is not sent.
+        self._skip_auto_headers = _NO_CONTENT_TYPE
+
     # aiohttp calls `send` with a connection in hand and before each attempt: the last moment at
     # which nothing has been said to the upstream yet.
 

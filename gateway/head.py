@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import chain
 from typing import Final
 
 from aiohttp import HttpVersion10, HttpVersion11, hdrs
@@ -48,5 +49,6 @@ def _is_plainly_chunked(request: EdgeRequest) -> bool:
 
 
 def _size(request: EdgeRequest) -> int:
-    fields = sum(len(name) + len(value) + 4 for name, value in request.raw_headers)
-    return len(request.raw_path) + fields
+    fields = request.raw_headers
+    # ": " and the line's end are part of a field.
+    return len(request.raw_path) + sum(map(len, chain.from_iterable(fields))) + 4 * len(fields)

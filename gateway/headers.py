@@ -111,7 +111,7 @@ def to_upstream(
         passed on as it is.
     """
     kept = _without(headers, _DROPPED_FROM_CLIENT)
-    if not all(_is_encodable(value) for value in kept.values()):
+    if not _is_encodable("".join(kept.values())):
         return None
     # After the stripping, so that no `Connection` field can name these away.
     kept.extend(identity(key))
@@ -141,9 +141,11 @@ def identity(key: VerifiedKey) -> tuple[tuple[istr, str], ...]:
 def _without(headers: CIMultiDictProxy[str], dropped: frozenset[str]) -> CIMultiDict[str]:
     if hdrs.CONNECTION in headers:
         dropped = dropped.union(_options(headers.getall(hdrs.CONNECTION)))
-    return CIMultiDict(
-        [(name, value) for name, value in headers.items() if not _is_dropped(name, dropped)]
-    )
+    kept = [(name, value) for name, value in headers.items() if name.lower() not in dropped]
+    names = " ".join([name for name, _ in kept]).lower()
+    if "_" in names or IDENTITY_PREFIX in names:
+        kept = [(name, value) for name, value in kept if not _is_dropped(name, dropped)]
+    return CIMultiDict(kept)
 
 
 def _is_dropped(name: str, dropped: frozenset[str]) -> bool:
@@ -156,11 +158,11 @@ def _options(values: Iterable[str]) -> set[str]:
     return {option.strip().lower() for value in values for option in value.split(",")}
 
 
-def _is_encodable(value: str) -> bool:
-    if value.isascii():
+def _is_encodable(text: str) -> bool:
+    if text.isascii():
         return True
     try:
-        value.encode()
+        text.encode()
     except UnicodeEncodeError:
         return False
     return True

@@ -41,7 +41,7 @@ class EdgeRequest(web.BaseRequest):
         self.started = time.perf_counter()
         # The key behind the presented secret, once known.
         self.key: VerifiedKey | None = None
-        # How it ended, for log and metrics: see `gateway.observe.OUTCOMES`.
+        # How it ended, for log and metrics: see `gateway.metrics.OUTCOMES`.
         self.outcome = ""
 
     @property

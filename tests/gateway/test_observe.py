@@ -12,7 +12,7 @@ import pytest
 import structlog
 from aiohttp import ClientSession
 
-from gateway.observe import OUTCOMES
+from gateway.metrics import OUTCOMES
 from keyauthority.telemetry import configure_logging
 from keyauthority.v1 import verification_service_pb2 as pb
 from tests.gateway.conftest import StartGateway

@@ -1,0 +1,97 @@
+"""The gateway's metrics: plain numbers while requests run, Prometheus' form when asked for."""
+
+from __future__ import annotations
+
+from bisect import bisect_left
+from collections.abc import Callable, Iterator, Sequence
+from itertools import accumulate
+from typing import Final
+
+from prometheus_client.core import (
+    CounterMetricFamily,
+    GaugeMetricFamily,
+    HistogramMetricFamily,
+    Metric,
+)
+from prometheus_client.registry import Collector
+
+from gateway.envelope import Refusal
+
+OUTCOMES: Final = (
+    *(refusal.code for refusal in Refusal),
+    # Answered by the upstream, whatever its status.
+    "forwarded",
+    # A sub-request of a proxy, answered yes.
+    "authorized",
+    # /healthz and /readyz.
+    "probe",
+    # The client was gone, or stopped reading, before it had its answer.
+    "client_left",
+    # The upstream's response broke off after it had begun.
+    "upstream_broke",
+    # Cut off because the gateway stopped.
+    "stopped",
+)
+"""How a request can end: the values of the label `outcome`."""
+
+# From a verdict on the same machine to an answer that a model thinks about.
+_SHORT: Final = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5)
+_LONG: Final = (0.001, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0)
+
+
+class Timings:
+    """A histogram of seconds. Observed by the event loop only, so it needs no lock."""
+
+    def __init__(self, name: str, text: str, bounds: Sequence[float]) -> None:
+        self._name = name
+        self._text = text
+        self._bounds = bounds
+        self._counts = [0] * (len(bounds) + 1)
+        self._sum = 0.0
+
+    def observe(self, seconds: float) -> None:
+        """Count one duration."""
+        self._counts[bisect_left(self._bounds, seconds)] += 1
+        self._sum += seconds
+
+    def family(self) -> Metric:
+        """The histogram in Prometheus' form."""
+        labels = [*map(str, self._bounds), "+Inf"]
+        buckets = list(zip(labels, map(float, accumulate(self._counts)), strict=True))
+        return HistogramMetricFamily(self._name, self._text, buckets, self._sum)
+
+
+class Metrics(Collector):
+    """All numbers of one gateway; registered with a Prometheus registry, it is asked for them."""
+
+    def __init__(self) -> None:
+        self.requests = dict.fromkeys(OUTCOMES, 0)
+        self.request_seconds = Timings(
+            "gateway_request_seconds", "From a request's headers to the end of its answer.", _LONG
+        )
+        self.verify_seconds = Timings("gateway_verify_seconds", "To a verdict.", _SHORT)
+        self.first_byte_seconds = Timings(
+            "gateway_upstream_first_byte_seconds",
+            "From sending a request upstream to the headers of the answer.",
+            _LONG,
+        )
+        # Tells the number of client connections by state.
+        self.connections: Callable[[], dict[str, int]] = dict
+
+    def collect(self) -> Iterator[Metric]:
+        """Put the numbers into Prometheus' form; called from the thread that serves them."""
+        requests = CounterMetricFamily(
+            "gateway_requests", "Requests by how they ended.", labels=["outcome"]
+        )
+        for outcome, number in self.requests.items():
+            requests.add_metric([outcome], number)
+        connections = GaugeMetricFamily(
+            "gateway_connections", "Client connections: all, and busy ones.", labels=["state"]
+        )
+        for state, number in self.connections().items():
+            connections.add_metric([state], number)
+        yield requests
+        yield connections
+        yield self.request_seconds.family()
+        yield self.verify_seconds.family()
+        yield self.first_byte_seconds.family()
