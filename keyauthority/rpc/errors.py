@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Final
+from typing import Final, NamedTuple, cast
 
 import grpc
 from google.protobuf.any_pb2 import Any
@@ -46,9 +46,18 @@ STATUS: Final = {
 }
 
 
-def to_status(error: KeyAuthorityError) -> grpc.Status:
-    """The status of *error*, with its `google.rpc.ErrorInfo` (AIP-193)."""
+class _Status(NamedTuple):
+    # grpc.Status is an interface: whatever has these three.
+    code: grpc.StatusCode
+    details: str
+    trailing_metadata: tuple[tuple[str, str | bytes], ...]
+
+
+def to_status(error: KeyAuthorityError, *metadata: tuple[str, str]) -> grpc.Status:
+    """The status of *error*, with its `google.rpc.ErrorInfo` (AIP-193) and trailing *metadata*."""
     detail = Any()
     detail.Pack(ErrorInfo(reason=error.reason.name, domain=DOMAIN, metadata=error.metadata))
     code: int = STATUS[error.reason].value[0]
-    return rpc_status.to_status(Status(code=code, message=error.message, details=[detail]))
+    status = rpc_status.to_status(Status(code=code, message=error.message, details=[detail]))
+    trailing = (*status.trailing_metadata, *metadata)
+    return cast("grpc.Status", _Status(status.code, status.details, trailing))

@@ -147,7 +147,7 @@ class Guard(grpc.aio.ServerInterceptor):
         if names:
             return await self._authenticating.by_certificate([name.decode() for name in names])
         raise KeyAuthorityError(
-            Reason.CREDENTIAL_MISSING, "send a service token as `authorization: Bearer …` metadata"
+            Reason.CREDENTIAL_MISSING, "send a service token as `authorization: Bearer` metadata"
         )
 
 
@@ -162,5 +162,4 @@ def _role_missing(rules: Method) -> KeyAuthorityError:
 
 
 async def _abort(context: Context, error: KeyAuthorityError, request_id: str) -> None:
-    context.set_trailing_metadata(((call.REQUEST_ID, request_id),))
-    await context.abort_with_status(to_status(error))
+    await context.abort_with_status(to_status(error, (call.REQUEST_ID, request_id)))

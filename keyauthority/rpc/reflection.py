@@ -43,7 +43,8 @@ def _describe_v1() -> None:
     fields = [field for message in described.message_type for field in message.field]
     methods = [method for service in described.service for method in service.method]
     for field in fields:
-        field.type_name = field.type_name.replace("v1alpha", "v1")
+        if field.type_name:
+            field.type_name = field.type_name.replace("v1alpha", "v1")
     for method in methods:
         method.input_type = method.input_type.replace("v1alpha", "v1")
         method.output_type = method.output_type.replace("v1alpha", "v1")

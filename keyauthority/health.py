@@ -1,0 +1,56 @@
+"""Whether the authority can do its work, told to whoever asks `grpc.health.v1`."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from typing import Final
+
+import structlog
+from grpc_health.v1.health import aio
+from grpc_health.v1.health_pb2 import HealthCheckResponse
+
+from keyauthority.domain.errors import KeyAuthorityError
+from keyauthority.domain.ports import Store
+from keyauthority.rpc import metrics
+
+CHECKED_EVERY: Final = 2.0
+"""Seconds from one look at the books to the next."""
+
+log = structlog.get_logger()
+
+
+class Health:
+    """Answers for every service, and for all of them under the empty name."""
+
+    def __init__(self, store: Store, services: Sequence[str]) -> None:
+        self.servicer = aio.HealthServicer()
+        self._store = store
+        self._services = ("", *services)
+
+    async def watch(self) -> None:
+        """Looks at the books until cancelled."""
+        healthy = None
+        while True:
+            before, healthy = healthy, await self._readable()
+            if healthy is not before:
+                log.info("health", healthy=healthy)
+                await self._tell(healthy=healthy)
+            await asyncio.sleep(CHECKED_EVERY)
+
+    async def leave(self) -> None:
+        """Says that the authority is stopping; nothing takes that back."""
+        await self.servicer.enter_graceful_shutdown()
+
+    async def _readable(self) -> bool:
+        try:
+            await self._store.snapshot(())
+        except KeyAuthorityError:
+            return False
+        return True
+
+    async def _tell(self, *, healthy: bool) -> None:
+        metrics.HEALTHY.set(healthy)
+        status = HealthCheckResponse.SERVING if healthy else HealthCheckResponse.NOT_SERVING
+        for service in self._services:
+            await self.servicer.set(service, status)

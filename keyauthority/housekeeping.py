@@ -1,0 +1,35 @@
+"""What has to go when its time is over: kept answers, and audit entries if they have a term."""
+
+from __future__ import annotations
+
+import asyncio
+from datetime import timedelta
+from typing import Final
+
+import structlog
+
+from keyauthority.domain.errors import KeyAuthorityError
+from keyauthority.domain.ports import Store
+
+TIDIED_EVERY: Final = 60.0
+"""Seconds from one round to the next."""
+
+log = structlog.get_logger()
+
+
+async def keep_house(store: Store, audit_retention: timedelta | None) -> None:
+    """Makes its rounds until cancelled."""
+    while True:
+        try:
+            await tidy(store, audit_retention)
+        except KeyAuthorityError as error:
+            log.warning("not_tidied", reason=error.reason.name)
+        await asyncio.sleep(TIDIED_EVERY)
+
+
+async def tidy(store: Store, audit_retention: timedelta | None) -> None:
+    """Destroys the answers kept for repeats that are over, and the audit entries past their term."""
+    async with store.changing() as tx:
+        await tx.replays.prune(tx.time)
+        if audit_retention is not None:
+            await tx.audit.prune(tx.time - audit_retention)

@@ -1,0 +1,231 @@
+"""The authority's composition root: from settings to a server that answers, and to its end."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+import sys
+from collections.abc import AsyncIterator, Coroutine, Iterator
+from contextlib import AsyncExitStack, ExitStack, asynccontextmanager, contextmanager, suppress
+from typing import Any, Final
+
+import grpc
+import grpc.aio
+import structlog
+import uvloop
+from google.rpc import error_details_pb2  # noqa: F401  # lets reflection describe error details
+from grpc_health.v1.health_pb2_grpc import add_HealthServicer_to_server
+
+from keyauthority import bootstrap, telemetry
+from keyauthority.clock import SystemClock
+from keyauthority.config import Settings
+from keyauthority.domain.authenticating import Authenticating
+from keyauthority.domain.changing import Changes
+from keyauthority.domain.fencing import OpenFence
+from keyauthority.domain.finding import Finding
+from keyauthority.domain.issuing import Issuing
+from keyauthority.domain.managing_callers import ManagingCallers
+from keyauthority.domain.managing_peppers import ManagingPeppers
+from keyauthority.domain.managing_workspaces import ManagingWorkspaces
+from keyauthority.domain.ports import Clock, Keyring, Store
+from keyauthority.domain.reading_audit import ReadingAudit
+from keyauthority.domain.revoking import Revoking
+from keyauthority.domain.updating import Updating
+from keyauthority.domain.verifying import Verifying
+from keyauthority.health import Health
+from keyauthority.housekeeping import keep_house
+from keyauthority.keyring import KeyringError
+from keyauthority.rpc.admission import Mutations
+from keyauthority.rpc.audit import AuditServicer
+from keyauthority.rpc.callers import CallerServicer
+from keyauthority.rpc.guard import Guard
+from keyauthority.rpc.keys import KeyServicer, KeyUseCases
+from keyauthority.rpc.operations import OperationsServicer
+from keyauthority.rpc.pages import Pages
+from keyauthority.rpc.policy import SERVICES
+from keyauthority.rpc.reflection import add_reflection
+from keyauthority.rpc.refusals import Refusals
+from keyauthority.rpc.verification import VerificationServicer
+from keyauthority.rpc.workspaces import WorkspaceServicer
+from keyauthority.storage.errors import StorageError
+from keyauthority.storage.sqlite.opening import open_sqlite
+from keyauthority.v1.audit_service_pb2_grpc import add_AuditServiceServicer_to_server
+from keyauthority.v1.caller_service_pb2_grpc import add_CallerServiceServicer_to_server
+from keyauthority.v1.key_service_pb2_grpc import add_KeyServiceServicer_to_server
+from keyauthority.v1.operations_service_pb2_grpc import add_OperationsServiceServicer_to_server
+from keyauthority.v1.verification_service_pb2_grpc import add_VerificationServiceServicer_to_server
+from keyauthority.v1.workspace_service_pb2_grpc import add_WorkspaceServiceServicer_to_server
+
+GRACE: Final = 5.0
+"""Seconds that calls under way are given at a stop."""
+
+OPTIONS: Final = (
+    # Otherwise a second process on the same port would silently take half of the calls.
+    ("grpc.so_reuseport", 0),
+    ("grpc.max_receive_message_length", 9 << 20),  # 1,000 secrets of 8,192 bytes
+    ("grpc.max_metadata_size", 16 << 10),
+    ("grpc.max_concurrent_streams", 1_000),
+    # Verifiers notice a dead connection by pings; without these their pings would be an offence.
+    ("grpc.keepalive_permit_without_calls", 1),
+    ("grpc.http2.min_recv_ping_interval_without_data_ms", 5_000),
+    ("grpc.http2.max_ping_strikes", 0),
+)
+
+MOST_CALLS: Final = 10_000
+"""A far backstop: `rpc.admission` refuses long before, and says why."""
+
+log = structlog.get_logger()
+
+
+class StartError(Exception):
+    """The authority can't start; the message is one sentence that says what to do about it."""
+
+
+def run(settings: Settings) -> int:
+    """Serves until SIGINT or SIGTERM. Returns the exit code: 0, or 1 with a sentence on stderr."""
+    telemetry.configure_logging(settings.log_level)
+    try:
+        uvloop.run(_serve_until_stopped(settings))
+    except (StartError, StorageError, KeyringError) as error:
+        sys.stderr.write(f"keyauthority: {error}\n")
+        return 1
+    return 0
+
+
+async def _serve_until_stopped(settings: Settings) -> None:
+    stop = asyncio.Event()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        asyncio.get_running_loop().add_signal_handler(number, stop.set)
+    async with serving(settings) as port:
+        log.info("serving", listen=settings.listen, port=port)
+        await stop.wait()
+        log.info("stopping")
+    log.info("stopped")
+
+
+@asynccontextmanager
+async def serving(settings: Settings, clock: Clock | None = None) -> AsyncIterator[int]:
+    """Serves while the context lasts and yields the port, which is of interest after `:0`.
+
+    Raises `StartError`, `StorageError`, `KeyringError`.
+    """
+    clock = clock or SystemClock()
+    async with AsyncExitStack() as stack:
+        _make_data_dir(settings)
+        store = await stack.enter_async_context(open_sqlite(settings.database, clock))
+        keyring = await _open_keyring(store, settings)
+        if settings.metrics_listen is not None:
+            stack.enter_context(_serve_metrics(settings.metrics_listen))
+        yield await stack.enter_async_context(_server(settings, store, keyring, clock))
+
+
+@asynccontextmanager
+async def _server(
+    settings: Settings, store: Store, keyring: Keyring, clock: Clock
+) -> AsyncIterator[int]:
+    mutations = Mutations()
+    guard = Guard(Authenticating(store, keyring), Refusals(store), mutations)
+    server = grpc.aio.server(
+        interceptors=[guard], options=OPTIONS, maximum_concurrent_rpcs=MOST_CALLS
+    )
+    health = Health(store, [service for service in SERVICES if service.startswith("keyauthority.")])
+    _add_services(server, store, keyring, clock)
+    add_HealthServicer_to_server(health.servicer, server)
+    add_reflection([*SERVICES], server)
+    port = _bind(server, settings)
+    await server.start()
+    try:
+        async with (
+            _background(health.watch()),
+            _background(keep_house(store, settings.audit_retention)),
+        ):
+            yield port
+    finally:
+        await health.leave()
+        await mutations.close()
+        await server.stop(GRACE)
+
+
+def _add_services(server: grpc.aio.Server, store: Store, keyring: Keyring, clock: Clock) -> None:
+    changes = Changes(store, OpenFence())
+    pages = Pages(keyring)
+    keys = KeyUseCases(
+        issuing=Issuing(store, keyring, changes),
+        finding=Finding(store, keyring),
+        updating=Updating(changes),
+        revoking=Revoking(changes),
+    )
+    callers = ManagingCallers(store, keyring, changes)
+    workspaces = ManagingWorkspaces(store, changes)
+    verification = VerificationServicer(Verifying(store, keyring))
+    add_VerificationServiceServicer_to_server(verification, server)
+    add_KeyServiceServicer_to_server(KeyServicer(keys, pages, clock), server)
+    add_WorkspaceServiceServicer_to_server(WorkspaceServicer(workspaces, pages), server)
+    add_CallerServiceServicer_to_server(CallerServicer(callers, pages), server)
+    add_AuditServiceServicer_to_server(AuditServicer(ReadingAudit(store), pages), server)
+    operations = OperationsServicer(ManagingPeppers(store, keyring))
+    add_OperationsServiceServicer_to_server(operations, server)
+
+
+def _bind(server: grpc.aio.Server, settings: Settings) -> int:
+    credentials = _credentials(settings)
+    try:
+        if credentials is None:
+            return server.add_insecure_port(settings.listen)
+        return server.add_secure_port(settings.listen, credentials)
+    except RuntimeError:
+        raise StartError(
+            f"can't listen on {settings.listen}: is it in use, or not an address of this machine?"
+        ) from None
+
+
+def _credentials(settings: Settings) -> grpc.ServerCredentials | None:
+    if settings.tls_cert is None or settings.tls_key is None:
+        return None
+    try:
+        pair = (settings.tls_key.read_bytes(), settings.tls_cert.read_bytes())
+        client_ca = settings.tls_client_ca.read_bytes() if settings.tls_client_ca else None
+    except OSError as error:
+        raise StartError(f"{error.filename} can't be read: {error.strerror}") from None
+    return grpc.ssl_server_credentials(
+        [pair], root_certificates=client_ca, require_client_auth=client_ca is not None
+    )
+
+
+def _make_data_dir(settings: Settings) -> None:
+    try:
+        settings.data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
+    except OSError as error:
+        raise StartError(
+            f"the data directory {settings.data_dir} can't be made: {error.strerror}"
+        ) from None
+
+
+async def _open_keyring(store: Store, settings: Settings) -> Keyring:
+    try:
+        return await bootstrap.open_keyring(store, settings.keyring, settings.root_token)
+    except OSError as error:
+        raise StartError(
+            f"the root token can't be written to {settings.root_token}: {error.strerror}"
+        ) from None
+
+
+@contextmanager
+def _serve_metrics(listen: str) -> Iterator[None]:
+    with ExitStack() as stack:
+        try:
+            stack.enter_context(telemetry.serve_metrics(listen))
+        except OSError as error:
+            raise StartError(f"can't serve metrics on {listen}: {error.strerror}") from None
+        yield
+
+
+@asynccontextmanager
+async def _background(work: Coroutine[Any, Any, None]) -> AsyncIterator[None]:
+    task = asyncio.create_task(work)
+    try:
+        yield
+    finally:
+        task.cancel()
+        with suppress(asyncio.CancelledError):
+            await task
