@@ -21,7 +21,7 @@ class RoomContract(Contract):
         subfield=fields.StringField(), required=False, default=()
     )
 
-    def check(self, graph: ImportGraph, verbose: bool) -> ContractCheck:  # noqa: ARG002
+    def check(self, graph: ImportGraph, verbose: bool) -> ContractCheck:
         if self.room not in graph.modules:
             return ContractCheck(kept=False, metadata={"strays": [f"no module {self.room}"]})
         strays = [
