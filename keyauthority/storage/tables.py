@@ -42,11 +42,10 @@ Number: Final = BigInteger().with_variant(Integer, "sqlite")
 head: Final = Table(
     "head",
     metadata,
-    Column(
-        "id", Integer, CheckConstraint("id = 1", "one_row"), primary_key=True, autoincrement=False
-    ),
+    Column("id", Integer, primary_key=True, autoincrement=False),
     Column("epoch", BigInteger, nullable=False),
     Column("revision", BigInteger, nullable=False),
+    CheckConstraint("id = 1", "one_row"),
 )
 
 change: Final = Table(

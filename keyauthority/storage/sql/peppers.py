@@ -49,6 +49,6 @@ class SqlPeppers:
         return dict(uses)
 
     async def forget(self, version: int) -> None:
-        await self._statements.count(delete(secrets).where(secrets.c.pepper_version == version))
+        await self._statements.destroy(delete(secrets).where(secrets.c.pepper_version == version))
         tokens = update(callers).where(callers.c.pepper_version == version)
         await self._statements.count(tokens.values(digest=b""))

@@ -28,7 +28,7 @@ class SqlReplays:
         await self._statements.count(insert(replays).values(asdict(replay)))
 
     async def prune(self, now: datetime) -> int:
-        return await self._statements.count(delete(replays).where(replays.c.expire_time <= now))
+        return await self._statements.destroy(delete(replays).where(replays.c.expire_time <= now))
 
 
 def _of(caller_id: str, request_id: str) -> ColumnElement[bool]:

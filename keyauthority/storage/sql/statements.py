@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from typing import Any
 
-from sqlalchemy import CursorResult, Executable, Row, Select
+from sqlalchemy import CursorResult, Delete, Executable, Row, Select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from keyauthority.storage.shielding import to_the_end
@@ -29,6 +29,8 @@ class Statements:
         self._guard = guard
         self._locking = locking
         self._failure: BaseException | None = None
+        self.destroyed = 0
+        """How many rows were deleted that must leave no copy behind in any file."""
 
     async def rows(self, statement: Executable) -> Sequence[AnyRow]:
         """All rows that *statement* gives."""
@@ -43,6 +45,12 @@ class Statements:
     ) -> int:
         """Runs *statement*, once for each of *values*; how many rows it touched."""
         return (await self._run(statement, values)).rowcount
+
+    async def destroy(self, statement: Delete) -> int:
+        """Deletes what must leave no copy behind; how many rows that were."""
+        count = await self.count(statement)
+        self.destroyed += count
+        return count
 
     def locked(self, query: Select[Any]) -> Select[Any]:
         """The same query; in a changing transaction its rows stay locked until the end."""

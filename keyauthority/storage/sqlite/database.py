@@ -71,6 +71,8 @@ class SqliteDatabase:
             yield statements
             statements.check()
             await self._run("COMMIT")
+            if statements.destroyed:
+                await self._empty_wal()
 
     @asynccontextmanager
     async def reading(self) -> AsyncIterator[Statements]:
@@ -90,6 +92,12 @@ class SqliteDatabase:
                 # Should it fail, the next transaction tries again, and nothing is read before.
                 with suppress(KeyAuthorityError):
                     await self._undo()
+
+    async def _empty_wal(self) -> None:
+        # Deleted rows are overwritten in the file, but earlier copies of their pages stay in the
+        # WAL. The change is made: should this fail, the next checkpoint comes to the same.
+        with suppress(KeyAuthorityError):
+            await self._run("PRAGMA wal_checkpoint(TRUNCATE)")
 
     async def _undo(self) -> None:
         if self._connection is not None and self._driver.in_transaction:

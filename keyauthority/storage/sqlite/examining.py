@@ -58,13 +58,21 @@ def _is_empty(connection: sqlite3.Connection, path: Path) -> bool:
         return True
     if application_id != APPLICATION_ID:
         raise StorageError(f"{path} is the database of another program; name another file")
+    _check_revision(connection, path)
+    # Half a second for a million keys.
+    (health,) = connection.execute("PRAGMA quick_check(1)").fetchone()
+    if health != "ok":
+        raise StorageError(f"the database {path} is damaged; restore a backup")
+    return False
+
+
+def _check_revision(connection: sqlite3.Connection, path: Path) -> None:
     (revision,) = connection.execute("SELECT version_num FROM alembic_version").fetchone()
     if not migrations.is_known(revision):
         raise StorageError(
             f"the database {path} was written by a newer version (schema {revision}); "
             "use that version, or restore a backup from before it"
         )
-    return False
 
 
 def _why(error: Exception) -> str:

@@ -1,0 +1,131 @@
+"""How a database comes to its schema."""
+
+import sqlite3
+from collections.abc import Iterator
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+from alembic.autogenerate import compare_metadata
+from alembic.migration import MigrationContext
+from sqlalchemy import create_engine, event
+from sqlalchemy.engine import Connection
+
+from keyauthority.domain.ports import Head
+from keyauthority.storage import migrations
+from keyauthority.storage.errors import StorageError
+from keyauthority.storage.sql.store import SqlStore
+from keyauthority.storage.sqlite import migrate_sqlite, open_sqlite
+from keyauthority.storage.tables import metadata
+from tests.conformance.records import ManualClock
+from tests.storage.parts import as_after_a_crash, files, run_sql
+
+
+@pytest.fixture
+def migrated(path: Path) -> Iterator[Connection]:
+    migrate_sqlite(path)
+    engine = create_engine(f"sqlite:///{path}")
+    with engine.connect() as connection:
+        yield connection
+    engine.dispose()
+
+
+def test_migrations_and_tables_agree(migrated: Connection) -> None:
+    """Alembic finds nothing that a further migration would have to change."""
+    context = MigrationContext.configure(migrated, opts={"compare_server_default": True})
+
+    assert compare_metadata(context, metadata) == []
+
+
+def test_migrations_and_tables_agree_to_the_letter(migrated: Connection, tmp_path: Path) -> None:
+    """Constraints, partial indexes and what else Alembic doesn't compare are the same SQL."""
+    other = create_engine(f"sqlite:///{tmp_path / 'tables.db'}")
+    with other.begin() as connection:
+        metadata.create_all(connection)
+        expected = schema(connection)
+    other.dispose()
+
+    assert {k: v for k, v in schema(migrated).items() if "alembic" not in k} == expected
+
+
+def schema(connection: Connection) -> dict[str, set[str]]:
+    query = "SELECT name, sql FROM sqlite_master WHERE sql IS NOT NULL"
+    return {name: clauses(sql) for name, sql in connection.exec_driver_sql(query)}
+
+
+def clauses(sql: str) -> set[str]:
+    return {" ".join(line.strip(" ,\t").split()) for line in sql.split("\n")}
+
+
+def test_migrating_again_changes_nothing(path: Path) -> None:
+    """A database of the newest schema stays as it is, byte for byte."""
+    migrate_sqlite(path)
+    before = files(path)
+
+    migrate_sqlite(path)
+
+    assert files(path) == before
+
+
+def test_a_migration_cut_off_leaves_nothing(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A start that dies while it makes the tables has made none, and the next one makes all."""
+    real = migrations.upgrade
+
+    def upgrade_and_die(connection: Connection) -> None:
+        def die(_: Connection, __: object, statement: str, *___: object) -> None:
+            if "CREATE TABLE replays" in statement:
+                raise KeyboardInterrupt
+
+        event.listen(connection, "before_cursor_execute", die)
+        real(connection)
+
+    monkeypatch.setattr(migrations, "upgrade", upgrade_and_die)
+    with pytest.raises(KeyboardInterrupt):
+        migrate_sqlite(path)
+    monkeypatch.undo()
+    with closing(sqlite3.connect(path)) as connection:
+        assert connection.execute("SELECT name FROM sqlite_master").fetchall() == []
+
+    migrate_sqlite(path)
+    with closing(sqlite3.connect(path)) as connection:
+        assert connection.execute("SELECT epoch, revision FROM head").fetchall() == [(1, 0)]
+
+
+def test_a_newer_database_is_refused_untouched(path: Path) -> None:
+    """A schema that this version doesn't know stays as it is, byte for byte."""
+    migrate_sqlite(path)
+    run_sql(path, "UPDATE alembic_version SET version_num = '9999'", "CREATE TABLE new (x)")
+    before = files(path)
+
+    with pytest.raises(StorageError, match=r"written by a newer version \(schema 9999\)"):
+        migrate_sqlite(path)
+
+    assert files(path) == before
+
+
+async def test_a_newer_database_is_refused_untouched_after_a_crash(
+    store: SqlStore, path: Path, tmp_path: Path
+) -> None:
+    """What a newer version left in its WAL is neither lost nor moved."""
+    run_sql(path, "UPDATE alembic_version SET version_num = '9999'")
+    copy = as_after_a_crash(path, tmp_path / "crashed")
+    before = files(copy)
+    assert b"9999" in before["books.db-wal"]
+
+    with pytest.raises(StorageError, match="newer version"):
+        async with open_sqlite(copy, ManualClock()):
+            pass
+
+    assert files(copy) == before
+
+
+async def test_migrating_keeps_the_books(path: Path) -> None:
+    """`db migrate` and a start come to the same database."""
+    migrate_sqlite(path)
+    async with open_sqlite(path, ManualClock()) as store, store.changing() as tx:
+        await tx.feed.advance(["a"])
+
+    migrate_sqlite(path)
+
+    async with open_sqlite(path, ManualClock()) as store:
+        assert (await store.snapshot([])).head == Head(1, 1)
