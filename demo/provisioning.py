@@ -1,0 +1,97 @@
+"""What the demo needs in the books: a credential for the gateway, a workspace, a key."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+import grpc
+
+from demo.settings import DemoError
+from keyauthority.client import bearer_metadata, load_token
+from keyauthority.files import write_private
+from keyauthority.v1 import (
+    caller_service_pb2,
+    caller_service_pb2_grpc,
+    key_service_pb2,
+    key_service_pb2_grpc,
+    verification_service_pb2,
+    verification_service_pb2_grpc,
+    workspace_service_pb2,
+    workspace_service_pb2_grpc,
+)
+
+WORKSPACE: Final = "demo"
+TIMEOUT: Final = 10.0
+
+
+@dataclass(frozen=True, slots=True)
+class DemoKey:
+    """A key that works. `fresh` says that it is new, though there had been another."""
+
+    id: str
+    file: Path
+    fresh: bool
+
+
+class Provisioning:
+    """Makes what is missing; what is there already is used again."""
+
+    def __init__(self, channel: grpc.Channel, data_dir: Path) -> None:
+        self._channel = channel
+        self._data_dir = data_dir
+        self._metadata = bearer_metadata(load_token(data_dir / "root.token"))
+
+    def gateway_token(self) -> Path:
+        """The file with the gateway's credential."""
+        path = self._data_dir / "gateway.token"
+        if not path.exists():
+            callers = caller_service_pb2_grpc.CallerServiceStub(self._channel)
+            request = caller_service_pb2.CreateCallerRequest(
+                name=f"demo gateway {self._data_dir.name}",
+                roles=[caller_service_pb2.CALLER_ROLE_VERIFIER],
+            )
+            created = callers.CreateCaller(request, metadata=self._metadata, timeout=TIMEOUT)
+            write_private(path, created.token + "\n")
+        return path
+
+    def key(self) -> DemoKey:
+        """A key that works: the one of the last run if it does, else a new one."""
+        path = self._data_dir / "demo.key"
+        had_one = path.exists()
+        if had_one and (key_id := self._works(path.read_text().strip())):
+            return DemoKey(key_id, path, fresh=False)
+        keys = key_service_pb2_grpc.KeyServiceStub(self._channel)
+        request = key_service_pb2.IssueKeyRequest(workspace_id=self._workspace(), name="demo")
+        issued = keys.IssueKey(request, metadata=self._metadata, timeout=TIMEOUT)
+        write_private(path, issued.secret + "\n")
+        return DemoKey(issued.key.id, path, fresh=had_one)
+
+    def _works(self, secret: str) -> str:
+        verification = verification_service_pb2_grpc.VerificationServiceStub(self._channel)
+        request = verification_service_pb2.VerifyRequest(secret=secret)
+        answer = verification.Verify(request, metadata=self._metadata, timeout=TIMEOUT)
+        valid = answer.verdict == verification_service_pb2.VERDICT_VALID
+        return answer.key.id if valid else ""
+
+    def _workspace(self) -> str:
+        workspaces = workspace_service_pb2_grpc.WorkspaceServiceStub(self._channel)
+        listing = workspace_service_pb2.ListWorkspacesRequest(page_size=1_000)
+        listed = workspaces.ListWorkspaces(listing, metadata=self._metadata, timeout=TIMEOUT)
+        for workspace in listed.workspaces:
+            if workspace.name == WORKSPACE and not workspace.suspended:
+                return workspace.id
+        request = workspace_service_pb2.CreateWorkspaceRequest(name=WORKSPACE)
+        created = workspaces.CreateWorkspace(request, metadata=self._metadata, timeout=TIMEOUT)
+        return created.workspace.id
+
+
+def provision(address: str, data_dir: Path) -> tuple[Path, DemoKey]:
+    """The gateway's token file and the demo key; raises `DemoError`."""
+    try:
+        with grpc.insecure_channel(address) as channel:
+            provisioning = Provisioning(channel, data_dir)
+            return provisioning.gateway_token(), provisioning.key()
+    except grpc.RpcError as error:
+        raise DemoError(f"the authority refused the demo's set-up: {error.details()}") from None

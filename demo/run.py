@@ -1,0 +1,130 @@
+"""Starts authority, gateway and a demo upstream, and says what to type: `make run`."""
+
+from __future__ import annotations
+
+import http.client
+import secrets
+import signal
+import sys
+import threading
+from pathlib import Path
+from typing import Any
+
+import grpc
+from grpc_health.v1.health_pb2 import HealthCheckRequest, HealthCheckResponse
+from grpc_health.v1.health_pb2_grpc import HealthStub
+
+from demo.processes import Processes
+from demo.provisioning import DemoKey, provision
+from demo.settings import DemoError, Settings
+from keyauthority.files import write_private
+
+
+def main() -> int:
+    """Runs until Ctrl-C, SIGTERM or the end of one of its children. Returns the exit code."""
+    stop = threading.Event()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda *_: stop.set())
+    processes: Processes | None = None
+    try:
+        settings = Settings.from_environment()
+        settings.check_ports()
+        processes = Processes(settings.data_dir / "logs")
+        key = _start(settings, processes)
+        print(_welcome(settings, key), flush=True)
+        while not stop.wait(0.2):
+            processes.check()
+    except (DemoError, OSError) as error:
+        print(f"make run: {error}", file=sys.stderr)
+        return 1
+    finally:
+        if processes is not None:
+            processes.stop()
+    print("\nStopped.")
+    return 0
+
+
+def _start(settings: Settings, processes: Processes) -> DemoKey:
+    settings.data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
+    serve = ["--data-dir", str(settings.data_dir), "serve", "--listen", settings.authority]
+    processes.start("authority", ["keyauthority", *serve], lambda: _healthy(settings.authority))
+    token, key = provision(settings.authority, settings.data_dir)
+    upstream = settings.upstream_url or f"http://{settings.upstream}"
+    upstream_key = _upstream_key(settings)
+    if settings.upstream_url is None:
+        processes.start(
+            "demo upstream",
+            ["demo.upstream", settings.upstream, str(upstream_key)],
+            lambda: _answers(settings.upstream_port, "/") > 0,
+        )
+    gateway = ["gateway", "--listen", settings.gateway, "--authority", settings.authority]
+    gateway += ["--token-file", str(token), "--upstream", upstream]
+    if upstream_key is not None:
+        gateway += ["--upstream-key-file", str(upstream_key)]
+    processes.start("gateway", gateway, lambda: _ready(settings.gateway_port))
+    return key
+
+
+def _upstream_key(settings: Settings) -> Path | None:
+    path = settings.data_dir / "upstream.key"
+    if settings.upstream_url is None:
+        write_private(path, secrets.token_urlsafe(32) + "\n")
+    elif settings.upstream_api_key is not None:
+        write_private(path, settings.upstream_api_key + "\n")
+    else:
+        return None
+    return path
+
+
+def _healthy(address: str) -> bool:
+    with grpc.insecure_channel(address) as channel:
+        health: Any = HealthStub(channel)
+        try:
+            answer = health.Check(HealthCheckRequest(), timeout=1)
+        except grpc.RpcError:
+            return False
+    return bool(answer.status == HealthCheckResponse.SERVING)
+
+
+def _ready(port: int) -> bool:
+    return _answers(port, "/readyz") == http.client.OK
+
+
+def _answers(port: int, path: str) -> int:
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=1)
+    try:
+        connection.request("GET", path)
+        return connection.getresponse().status
+    except OSError:
+        return 0
+    finally:
+        connection.close()
+
+
+def _welcome(settings: Settings, key: DemoKey) -> str:
+    command = Path(sys.executable).with_name("keyauthority")
+    note = "\nThe key of the last run no longer works; this is a new one.\n" if key.fresh else ""
+    return f"""
+OpenToken is running.
+
+  authority  {settings.authority}  (gRPC)
+  gateway    http://{settings.gateway}
+  upstream   {settings.upstream_url or f"http://{settings.upstream}  (demo)"}
+  data       {settings.data_dir}
+{note}
+Call the API with the demo key, from another shell:
+
+  curl http://{settings.gateway}/v1/chat/completions \\
+    -H "Authorization: Bearer $(cat {key.file})" \\
+    -H "Content-Type: application/json" \\
+    -d '{{"model": "google/gemini-3-flash", "messages": [{{"role": "user", "content": "Hello"}}]}}'
+
+Revoke the key; from then on the same curl answers 401 invalid_key:
+
+  {command} --address {settings.authority} --data-dir {settings.data_dir} keys revoke {key.id}
+
+Ctrl-C stops all of it."""
+
+
+if __name__ == "__main__":
+    sys.exit(main())

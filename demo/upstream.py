@@ -1,0 +1,126 @@
+"""A stand-in for the API behind the gateway: OpenAI-shaped, streaming too, and quick to agree.
+
+    python -m demo.upstream HOST:PORT KEY_FILE
+
+It answers only to its own credential, which no client of the gateway has: what arrives here without
+the gateway's doing is refused.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hmac
+import json
+import sys
+import time
+import uuid
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any, Final
+
+from aiohttp import web
+
+MODELS: Final = ("google/gemini-3-flash", "opentoken/echo")
+PAUSE: Final = 0.03
+"""Seconds between two words of a stream."""
+
+_KEY: Final = web.AppKey("key", str)
+
+
+def create_app(key: str) -> web.Application:
+    """The stand-in, answering to *key*."""
+    app = web.Application(middlewares=[_authenticate])
+    app[_KEY] = key
+    app.router.add_get("/v1/models", _models)
+    app.router.add_post("/v1/chat/completions", _chat)
+    return app
+
+
+@web.middleware
+async def _authenticate(request: web.Request, handler: Any) -> web.StreamResponse:
+    presented = request.headers.get("Authorization", "")
+    if not hmac.compare_digest(presented.encode(), f"Bearer {request.app[_KEY]}".encode()):
+        return _refuse(401, "this upstream answers to the gateway only", "authentication_error")
+    answer: web.StreamResponse = await handler(request)
+    return answer
+
+
+async def _models(_request: web.Request) -> web.Response:
+    created = 1_760_000_000
+    models = [
+        {"id": name, "object": "model", "created": created, "owned_by": "demo"} for name in MODELS
+    ]
+    return web.json_response({"object": "list", "data": models})
+
+
+async def _chat(request: web.Request) -> web.StreamResponse:
+    try:
+        asked = json.loads(await request.read())
+        messages = asked["messages"]
+        said = str(messages[-1]["content"])
+        model, stream = str(asked["model"]), bool(asked.get("stream"))
+    except (ValueError, KeyError, TypeError, IndexError):
+        return _refuse(400, "model and messages are required", "invalid_request_error")
+    workspace = request.headers.get("x-opentoken-workspace-id", "nobody")
+    words = f"You said: {said} (billed to {workspace})".split(" ")
+    if stream:
+        return await _stream(request, model, words)
+    return web.json_response(_completion(model, " ".join(words), said))
+
+
+async def _stream(request: web.Request, model: str, words: list[str]) -> web.StreamResponse:
+    response = web.StreamResponse(headers={"Content-Type": "text/event-stream"})
+    await response.prepare(request)
+    async for chunk in _chunks(model, words):
+        await response.write(f"data: {json.dumps(chunk)}\n\n".encode())
+    await response.write(b"data: [DONE]\n\n")
+    await response.write_eof()
+    return response
+
+
+async def _chunks(model: str, words: list[str]) -> AsyncIterator[dict[str, Any]]:
+    head = _head("chat.completion.chunk", model)
+    yield head | {"choices": [_choice({"role": "assistant", "content": ""}, None)]}
+    for number, word in enumerate(words):
+        content = word if number == 0 else f" {word}"
+        yield head | {"choices": [_choice({"content": content}, None)]}
+        await asyncio.sleep(PAUSE)
+    yield head | {"choices": [_choice({}, "stop")]}
+
+
+def _choice(delta: dict[str, str], finish_reason: str | None) -> dict[str, Any]:
+    return {"index": 0, "delta": delta, "finish_reason": finish_reason}
+
+
+def _completion(model: str, text: str, said: str) -> dict[str, Any]:
+    message = {"role": "assistant", "content": text}
+    asked, answered = len(said.split()), len(text.split())
+    usage = {
+        "prompt_tokens": asked,
+        "completion_tokens": answered,
+        "total_tokens": asked + answered,
+    }
+    choice = {"index": 0, "message": message, "finish_reason": "stop"}
+    return _head("chat.completion", model) | {"choices": [choice], "usage": usage}
+
+
+def _head(kind: str, model: str) -> dict[str, Any]:
+    identity = f"chatcmpl-{uuid.uuid4().hex[:24]}"
+    return {"id": identity, "object": kind, "created": int(time.time()), "model": model}
+
+
+def _refuse(status: int, message: str, kind: str) -> web.Response:
+    error = {"message": message, "type": kind, "code": None}
+    return web.json_response({"error": error}, status=status)
+
+
+def main() -> None:
+    """Serves until stopped."""
+    listen, key_file = sys.argv[1:]
+    host, _, port = listen.rpartition(":")
+    key = Path(key_file).read_text().strip()
+    web.run_app(create_app(key), host=host, port=int(port), print=None)
+
+
+if __name__ == "__main__":
+    main()
