@@ -7,11 +7,15 @@ from collections.abc import Awaitable, Iterator
 from contextlib import contextmanager
 from typing import Final, TypeVar
 
+import structlog
+
 from keyauthority.domain.callers import Role
 from keyauthority.domain.errors import KeyAuthorityError, Reason
 from keyauthority.rpc.policy import Access, Method
 
 Result = TypeVar("Result")
+
+log = structlog.get_logger()
 
 PLACES: Final[dict[Role | Access, int]] = {
     Role.VERIFIER: 1_000,
@@ -60,8 +64,12 @@ class Mutations:
         """Awaits *change*, which goes on if this is cancelled; raises `SHUTTING_DOWN` once closed."""
         task = asyncio.ensure_future(change)
         self._running.add(task)
-        task.add_done_callback(self._done)
-        return await asyncio.shield(task)
+        task.add_done_callback(self._running.discard)
+        try:
+            return await asyncio.shield(task)
+        except asyncio.CancelledError:
+            task.add_done_callback(_report)
+            raise
 
     def check_open(self) -> None:
         """Raises `SHUTTING_DOWN` once `close` was called."""
@@ -74,7 +82,9 @@ class Mutations:
         while self._running:
             await asyncio.wait(self._running)
 
-    def _done(self, task: asyncio.Task[object]) -> None:
-        self._running.discard(task)
-        if not task.cancelled():
-            task.exception()  # Retrieved: its caller has it, or has left.
+
+def _report(task: asyncio.Task[object]) -> None:
+    # Its caller has left: nobody else will hear of it.
+    error = None if task.cancelled() else task.exception()
+    if error is not None and not isinstance(error, KeyAuthorityError):
+        log.error("abandoned_change_failed", exc_info=error)
