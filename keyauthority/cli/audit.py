@@ -1,0 +1,148 @@
+"""`keyauthority audit`: read, export and prune the record of who did what."""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import json
+import os
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import click
+
+from keyauthority.cli.authority import Authority, with_authority
+from keyauthority.cli.listing import Page, listed, listing_options, pages
+from keyauthority.cli.output import Answer, moment, pairs, table, to_dict
+from keyauthority.cli.values import DURATION, FILE, MOMENT
+from keyauthority.cli.wire import timestamp
+from keyauthority.v1.audit_service_pb2 import (
+    AuditEntry,
+    ListAuditEntriesRequest,
+    PruneAuditEntriesRequest,
+)
+
+
+@click.group()
+def command() -> None:
+    """Read, export and prune the record of who did what."""
+
+
+def _filters(run: Callable[..., Answer]) -> Callable[..., Answer]:
+    # Hands the command the filters as a request whose page is still open.
+    @click.option("--subject", default="", help="Only about this key, workspace or caller.")
+    @click.option("--workspace", default="", help="Only of this workspace.")
+    @click.option("--caller", default="", help="Only by this caller.")
+    @click.option("--since", type=MOMENT, help="Only from this moment on: 2027-01-31T12:00:00Z.")
+    @click.option("--until", type=MOMENT, help="Only before this moment.")
+    @functools.wraps(run)
+    def filtered(
+        *args: Any,
+        subject: str,
+        workspace: str,
+        caller: str,
+        since: datetime | None,
+        until: datetime | None,
+        **kwargs: Any,
+    ) -> Answer:
+        which = ListAuditEntriesRequest(
+            subject=subject,
+            workspace_id=workspace,
+            caller_id=caller,
+            start_time=timestamp(since),
+            end_time=timestamp(until),
+        )
+        return run(*args, which=which, **kwargs)
+
+    return filtered
+
+
+@command.command("list")
+@_filters
+@listing_options
+@with_authority
+def list_entries(authority: Authority, which: ListAuditEntriesRequest, limit: int | None) -> Answer:
+    """List entries, newest first."""
+    return listed("entries", _page(authority, which), limit, _table)
+
+
+@command.command()
+@_filters
+@click.option("--output", type=FILE, help="Write to this file (0600), whole or not at all.")
+@with_authority
+def export(authority: Authority, which: ListAuditEntriesRequest, output: Path | None) -> Answer:
+    """Write all entries, newest first, as JSON: one entry a line.
+
+    With --json, and no --output, as one JSON document instead.
+    """
+    entries = pages(_page(authority, which))
+    if output is not None:
+        count = _write(output, entries)
+        return Answer({"entries": count}, "", f"Wrote {count} entries to {output}.")
+    if click.get_current_context().obj.json:
+        return Answer({"entries": [to_dict(entry) for entry in entries]}, "")
+    for entry in entries:
+        click.echo(_json_line(entry))
+    return Answer({}, "")
+
+
+@command.command()
+@click.option("--older-than", type=DURATION, required=True, help="How old: 400d, 12h.")
+@with_authority
+def prune(authority: Authority, older_than: timedelta) -> Answer:
+    """Delete the oldest entries for good."""
+    before = timestamp(datetime.now(UTC) - older_than)
+    answer = authority.call(
+        authority.audit.PruneAuditEntries, PruneAuditEntriesRequest(before_time=before)
+    )
+    return Answer(answer, f"Deleted {answer.deleted} entries.")
+
+
+def _page(authority: Authority, which: ListAuditEntriesRequest) -> Page[AuditEntry]:
+    def page(size: int, after: str) -> tuple[Sequence[AuditEntry], str]:
+        which.page_size, which.page_token = size, after
+        answer = authority.call(authority.audit.ListAuditEntries, which)
+        return answer.entries, answer.next_page_token
+
+    return page
+
+
+def _write(output: Path, entries: Iterator[AuditEntry]) -> int:
+    partial = output.with_name(f".{output.name}.{os.getpid()}.tmp")
+    count = 0
+    try:
+        descriptor = os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+        with os.fdopen(descriptor, "w", encoding="utf-8") as file:
+            for count, entry in enumerate(entries, 1):  # noqa: B007 - the last count is kept
+                file.write(f"{_json_line(entry)}\n")
+        partial.replace(output)
+    except OSError as error:
+        raise click.ClickException(f"cannot write {output}: {error.strerror}") from None
+    finally:
+        with contextlib.suppress(OSError):
+            partial.unlink(missing_ok=True)
+    return count
+
+
+def _json_line(entry: AuditEntry) -> str:
+    return json.dumps(to_dict(entry), ensure_ascii=False)
+
+
+def _table(entries: Iterable[AuditEntry]) -> str:
+    return table(
+        ("TIME", "CALLER", "ACTION", "SUBJECT", "REFUSED", "FROM", "DETAILS"),
+        (
+            (
+                moment(one.time),
+                one.caller_name,
+                one.action,
+                one.subject,
+                "refused" if one.refused else "",
+                one.source,
+                pairs(dict(one.details)),
+            )
+            for one in entries
+        ),
+    )

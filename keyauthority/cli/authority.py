@@ -1,0 +1,113 @@
+"""The authority as the commands see it: stubs, a deadline on every call, errors as sentences."""
+
+from __future__ import annotations
+
+import functools
+import os
+import uuid
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Concatenate, Final, ParamSpec, TypeVar
+
+import click
+import grpc
+
+from keyauthority.cli.failures import failure
+from keyauthority.cli.options import Options
+from keyauthority.client.channel import channel_options, is_local
+from keyauthority.client.credentials import SecretFileError, bearer_metadata, load_token
+from keyauthority.domain.secrets import Secret
+from keyauthority.v1.audit_service_pb2_grpc import AuditServiceStub
+from keyauthority.v1.caller_service_pb2_grpc import CallerServiceStub
+from keyauthority.v1.key_service_pb2_grpc import KeyServiceStub
+from keyauthority.v1.operations_service_pb2_grpc import OperationsServiceStub
+from keyauthority.v1.verification_service_pb2_grpc import VerificationServiceStub
+from keyauthority.v1.workspace_service_pb2_grpc import WorkspaceServiceStub
+
+Request = TypeVar("Request")
+Reply = TypeVar("Reply")
+Arguments = ParamSpec("Arguments")
+Result = TypeVar("Result")
+
+# The answer to a thousand revoked keys is far beyond gRPC's 4 MB.
+_LARGEST_ANSWER: Final = 64 << 20
+
+
+class Authority:
+    """The services of the authority that the options point at."""
+
+    def __init__(
+        self, channel: grpc.Channel, token: tuple[tuple[str, str]], options: Options
+    ) -> None:
+        self.keys = KeyServiceStub(channel)
+        self.verification = VerificationServiceStub(channel)
+        self.workspaces = WorkspaceServiceStub(channel)
+        self.callers = CallerServiceStub(channel)
+        self.audit = AuditServiceStub(channel)
+        self.operations = OperationsServiceStub(channel)
+        self._token = token
+        self._options = options
+
+    def call(self, method: grpc.UnaryUnaryMultiCallable[Request, Reply], request: Request) -> Reply:
+        """The reply to *request*. Raises `Failure`."""
+        call_id = uuid.uuid4().hex
+        try:
+            return method(
+                request,
+                timeout=self._options.timeout.total_seconds(),
+                metadata=(*self._token, ("x-request-id", call_id)),
+            )
+        except grpc.RpcError as error:
+            raise failure(error, self._options, call_id) from None
+
+
+def with_authority(
+    command: Callable[Concatenate[Authority, Arguments], Result],
+) -> Callable[Arguments, Result]:
+    """Hands the command the authority, connected while it runs."""
+
+    @functools.wraps(command)
+    def connected(*args: Arguments.args, **kwargs: Arguments.kwargs) -> Result:
+        context = click.get_current_context()
+        authority = context.with_resource(_connect(context.obj))
+        return command(authority, *args, **kwargs)
+
+    return connected
+
+
+@contextmanager
+def _connect(options: Options) -> Iterator[Authority]:
+    # gRPC writes its own lines to standard error on failed handshakes; ours say more.
+    os.environ.setdefault("GRPC_VERBOSITY", "NONE")
+    token = bearer_metadata(_token(options))
+    with _channel(options) as channel:
+        yield Authority(channel, token, options)
+
+
+def _token(options: Options) -> Secret:
+    if not options.token_file.exists():
+        raise click.ClickException(
+            f"there is no token at {options.token_file}: the authority writes one there when it "
+            "first starts with that data directory, or point --token-file "
+            "(KEYAUTHORITY_TOKEN_FILE) at yours"
+        )
+    try:
+        return load_token(options.token_file)
+    except SecretFileError as error:
+        raise click.ClickException(str(error)) from None
+
+
+def _channel(options: Options) -> grpc.Channel:
+    settings = [*channel_options(), ("grpc.max_receive_message_length", _LARGEST_ANSWER)]
+    if options.tls_ca is not None:
+        try:
+            credentials = grpc.ssl_channel_credentials(options.tls_ca.read_bytes())
+        except OSError as error:
+            raise click.ClickException(f"cannot read {options.tls_ca}: {error.strerror}") from None
+        return grpc.secure_channel(options.address, credentials, options=settings)
+    if not is_local(options.address):
+        raise click.ClickException(
+            f"{options.address} is another machine, and tokens don't travel in plaintext: name "
+            "the file with its certificate authority with --tls-ca (KEYAUTHORITY_TLS_CA)"
+        )
+    return grpc.insecure_channel(options.address, options=settings)

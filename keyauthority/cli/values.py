@@ -1,0 +1,89 @@
+"""How durations, moments, labels and secrets are written on a command line."""
+
+from __future__ import annotations
+
+import sys
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any, Final
+
+import click
+
+from keyauthority.config import parse_duration
+
+FILE: Final = click.Path(path_type=Path)
+
+
+class _Duration(click.ParamType[timedelta]):
+    """`30d`, `12h`, `90m` or `45s`, as a timedelta."""
+
+    name = "duration"
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> timedelta:
+        if isinstance(value, timedelta):
+            return value
+        try:
+            return parse_duration(value)
+        except ValueError as error:
+            self.fail(str(error), param, ctx)
+
+
+class _Moment(click.ParamType[datetime]):
+    """An RFC 3339 time, as an aware datetime."""
+
+    name = "time"
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> datetime:
+        if isinstance(value, datetime):
+            return value
+        try:
+            moment = datetime.fromisoformat(value)
+        except ValueError:
+            self.fail("must be a time such as 2027-01-31T12:00:00Z", param, ctx)
+        if moment.tzinfo is None:
+            self.fail("lacks its time zone: 2027-01-31T12:00:00Z has one", param, ctx)
+        try:
+            return moment.astimezone(UTC)
+        except OverflowError:
+            self.fail("is beyond what a calendar holds", param, ctx)
+
+
+class _Label(click.ParamType[tuple[str, str]]):
+    """`KEY=VALUE`, as a pair."""
+
+    name = "key=value"
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> tuple[str, str]:
+        if isinstance(value, tuple):
+            return value
+        key, separator, label = value.partition("=")
+        if not key or not separator:
+            self.fail("must be KEY=VALUE", param, ctx)
+        return key, label
+
+
+DURATION: Final = _Duration()
+MOMENT: Final = _Moment()
+LABEL: Final = _Label()
+
+
+def read_secret() -> str:
+    """The secret from standard input, or from a prompt that doesn't show it."""
+    if sys.stdin.isatty():
+        secret: str = click.prompt("Secret", hide_input=True, err=True)
+        return secret
+    try:
+        secret = sys.stdin.read().strip()
+    except UnicodeDecodeError:
+        raise click.ClickException("what stands on standard input is not text") from None
+    if not secret:
+        raise click.ClickException(
+            "no secret on standard input: pipe one in, or run this in a terminal to be asked"
+        )
+    return secret
