@@ -1,0 +1,118 @@
+"""The use cases over some books, a fence that remembers, and actors."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+from typing import Any
+
+from keyauthority.domain.authenticating import Authenticating
+from keyauthority.domain.callers import Actor, Caller, Role
+from keyauthority.domain.changing import Changes
+from keyauthority.domain.fencing import Receipt
+from keyauthority.domain.finding import Finding
+from keyauthority.domain.issuing import Issuing, NewKey
+from keyauthority.domain.keys import Key
+from keyauthority.domain.managing_callers import ManagingCallers
+from keyauthority.domain.managing_peppers import ManagingPeppers
+from keyauthority.domain.managing_workspaces import ManagingWorkspaces
+from keyauthority.domain.peppers import Pepper, PepperState
+from keyauthority.domain.ports import Keyring, Store
+from keyauthority.domain.reading_audit import ReadingAudit
+from keyauthority.domain.replays import Retry
+from keyauthority.domain.revoking import Revoking
+from keyauthority.domain.secrets import Secret
+from keyauthority.domain.updating import Updating
+from keyauthority.domain.verifying import Verifying
+from keyauthority.keyring import FileKeyring
+from tests.conformance.records import START, a_caller
+
+ONCE = Retry("", b"")
+
+
+class RecordingFence:
+    """Asks nobody, and remembers for which revision it was asked and how far the books were then."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+        self.asked: list[int] = []
+        self.durable: list[int] = []
+
+    async def wait(self, revision: int) -> Receipt:
+        self.asked.append(revision)
+        self.durable.append((await self._store.snapshot([])).head.revision)
+        return Receipt(revision, sessions_acknowledged=7, waited=timedelta(milliseconds=3))
+
+
+class CountingKeyring(FileKeyring):
+    """A keyring that counts its digests."""
+
+    digests = 0
+
+    def digest(self, version: int, record_id: str, secret: str) -> bytes:
+        self.digests += 1
+        return super().digest(version, record_id, secret)
+
+
+class UseCases:
+    """All that can be done with the books in *store*."""
+
+    def __init__(self, store: Store, keyring: Keyring) -> None:
+        self.store = store
+        self.keyring = keyring
+        self.fence = RecordingFence(store)
+        self.changes = Changes(store, self.fence)
+        self.issuing = Issuing(store, keyring, self.changes)
+        self.finding = Finding(store, keyring)
+        self.updating = Updating(self.changes)
+        self.revoking = Revoking(self.changes)
+        self.verifying = Verifying(store, keyring)
+        self.authenticating = Authenticating(store, keyring)
+        self.callers = ManagingCallers(store, keyring, self.changes)
+        self.workspaces = ManagingWorkspaces(store, self.changes)
+        self.peppers = ManagingPeppers(store, keyring)
+        self.audit = ReadingAudit(store)
+
+    async def issue(
+        self, actor: Actor, workspace_id: str = "ws_1", retry: Retry = ONCE, **fields: Any
+    ) -> tuple[str, str]:
+        """Issues a key; its id and its secret."""
+        new = NewKey(workspace_id, **{"name": "a key", "scopes": (), "labels": {}, **fields})
+        return decoded(await self.issuing.issue(actor, new, retry, encoded))
+
+    async def rotate(
+        self, actor: Actor, key_id: str, overlap: timedelta = timedelta(), retry: Retry = ONCE
+    ) -> tuple[str, str]:
+        """Rotates a key; its id and its new secret."""
+        answer, _ = await self.issuing.rotate(actor, key_id, overlap, retry, encoded)
+        return decoded(answer)
+
+
+def encoded(key: Key, now: datetime, secret: Secret) -> bytes:
+    return f"{key.id} {secret.reveal()}".encode()
+
+
+def decoded(answer: bytes) -> tuple[str, str]:
+    key_id, secret = answer.decode().split()
+    return key_id, secret
+
+
+def an_actor(*workspace_ids: str, action: str = "IssueKey", caller: Caller | None = None) -> Actor:
+    """An issuer, bound to *workspace_ids* if there are any."""
+    roles = frozenset({Role.ISSUER})
+    caller = caller or a_caller("caller_9", roles=roles, workspace_ids=workspace_ids)
+    return Actor(caller, action, "192.0.2.1", "request-1")
+
+
+async def put_peppers(store: Store, keyring: Keyring, active: int = 1) -> None:
+    """Writes the keyring's versions into empty books, *active* the one in use."""
+    async with store.changing() as tx:
+        for version in keyring.versions():
+            state = PepperState.ACTIVE if version == active else PepperState.SUPERSEDED
+            await tx.peppers.put(Pepper(version, state, keyring.fingerprint(version), START))
+
+
+async def put_workspaces(store: Store, workspaces: Sequence[Any]) -> None:
+    async with store.changing() as tx:
+        for workspace in workspaces:
+            await tx.workspaces.insert(workspace)
