@@ -9,6 +9,7 @@ the gateway's doing is refused.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import hmac
 import json
 import sys
@@ -70,11 +71,12 @@ async def _chat(request: web.Request) -> web.StreamResponse:
 
 async def _stream(request: web.Request, model: str, words: list[str]) -> web.StreamResponse:
     response = web.StreamResponse(headers={"Content-Type": "text/event-stream"})
-    await response.prepare(request)
-    async for chunk in _chunks(model, words):
-        await response.write(f"data: {json.dumps(chunk)}\n\n".encode())
-    await response.write(b"data: [DONE]\n\n")
-    await response.write_eof()
+    with contextlib.suppress(ConnectionResetError):  # the client has heard enough
+        await response.prepare(request)
+        async for chunk in _chunks(model, words):
+            await response.write(f"data: {json.dumps(chunk)}\n\n".encode())
+        await response.write(b"data: [DONE]\n\n")
+        await response.write_eof()
     return response
 
 

@@ -21,7 +21,8 @@ class Change:
 
     def alters(self, subject: str, workspace_id: str = "", **details: str) -> None:
         """Says that *subject* (a key, workspace or caller id) changes, and how, for the audit."""
-        self._altered.append((subject, workspace_id, details))
+        said = {name: value for name, value in details.items() if value}
+        self._altered.append((subject, workspace_id, said))
 
     async def record(self, actor: Actor) -> int:
         """Numbers and audits what changed; the current revision if nothing did."""

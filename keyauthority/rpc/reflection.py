@@ -13,18 +13,17 @@ from grpc_reflection.v1alpha import _async as v1alpha
 from grpc_reflection.v1alpha import reflection_pb2
 from grpc_reflection.v1alpha.reflection_pb2_grpc import add_ServerReflectionServicer_to_server
 
-V1ALPHA: Final = "grpc.reflection.v1alpha.ServerReflection"
 V1: Final = "grpc.reflection.v1.ServerReflection"
 
 
 def add_reflection(services: Sequence[str], server: grpc.aio.Server) -> None:
-    """Adds both versions to *server*, telling of *services* and of themselves.
+    """Adds both versions to *server*, telling of *services*.
 
     The package offers v1alpha only; v1 is the same messages under another name, which its
     descriptor has to be known by as well for clients that ask about reflection itself.
     """
     _describe_v1()
-    servicer = v1alpha.ReflectionServicer(service_names=(*services, V1ALPHA, V1))
+    servicer = v1alpha.ReflectionServicer(service_names=services)
     add_ServerReflectionServicer_to_server(servicer, server)  # type: ignore[no-untyped-call]
     handler = grpc.stream_stream_rpc_method_handler(
         servicer.ServerReflectionInfo,

@@ -67,7 +67,7 @@ class Pepper(_message.Message):
     state: Global___PepperState.ValueType
     """Where it stands."""
     secrets: _builtins.int
-    """How many secrets are stored with it."""
+    """How many secrets and tokens in force need it."""
     @_builtins.property
     def create_time(self) -> _timestamp_pb2.Timestamp:
         """When it was added."""
