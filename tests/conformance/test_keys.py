@@ -216,6 +216,17 @@ async def test_pages_come_newest_first(store: Store) -> None:
     assert await page(store) == ["key_new", "key_a", "key_B", "key_1", "key_old"]
 
 
+async def test_ties_are_ordered_across_workspaces(store: Store) -> None:
+    """Keys of one moment are listed by id whatever workspace they are of."""
+    async with store.changing() as tx:
+        await tx.workspaces.insert(a_workspace("ws_2"))
+    await put(store, *(a_key(f"key_{n}", workspace_id=f"ws_{1 + n % 2}") for n in range(6)))
+
+    assert await page(store, KeyFilter(("ws_1", "ws_2"))) == [
+        f"key_{n}" for n in reversed(range(6))
+    ]
+
+
 async def test_pages_hold_whole_keys(store: Store) -> None:
     """A listed key is the key, secrets included."""
     keys = [a_key(f"key_{n}", secrets=(a_secret(b"b"), a_secret(b"a"))) for n in range(3)]

@@ -1,12 +1,21 @@
 """Cancellation, and the one connection that must outlive it."""
 
 import asyncio
+import functools
 import random
+import sqlite3
 import threading
+import time
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any, ClassVar
 
+import pytest
+from sqlalchemy import Connection
+
+from keyauthority.storage import migrations
 from keyauthority.storage.sql.store import SqlStore
-from keyauthority.storage.sqlite import open_sqlite
+from keyauthority.storage.sqlite import connecting, open_sqlite
 from tests.conformance.cancelling import at_every_await
 from tests.conformance.records import ManualClock, a_key
 from tests.storage.parts import on_driver
@@ -16,6 +25,7 @@ async def test_a_storm_of_cancellations(store: SqlStore) -> None:
     """Hundreds of changes and reads cancelled at any moment leave a sound, usable database."""
     chance = random.Random(7)
     kept = []
+    started = set()
 
     async def change(n: int) -> None:
         async with store.changing() as tx:
@@ -30,13 +40,14 @@ async def test_a_storm_of_cancellations(store: SqlStore) -> None:
 
     for n in range(300):
         tasks = [asyncio.create_task(change(n)), asyncio.create_task(look(n))]
+        started.update(tasks)
         await asyncio.sleep(chance.random() / 300)
         for task in tasks:
             if chance.random() < 0.7:
                 task.cancel()
         if chance.random() < 0.3:
             await asyncio.wait(tasks)
-    await asyncio.wait(asyncio.all_tasks() - {asyncio.current_task()})
+    await asyncio.wait(started)
 
     ids = [f"key_{n:03}" for n in range(300)]
     snapshot = await store.snapshot(ids)
@@ -46,21 +57,39 @@ async def test_a_storm_of_cancellations(store: SqlStore) -> None:
     assert await on_driver(store, "PRAGMA integrity_check") == [("ok",)]
 
 
-async def test_opening_cancelled_at_any_await(path: Path) -> None:
-    """A start that is cancelled holds no lock and leaves no thread behind."""
-    threads = threading.active_count()
+class SlowConnection(sqlite3.Connection):
+    """Takes its time to open and to close, and is remembered in between."""
+
+    open: ClassVar[set[int]] = set()
+
+    def __init__(self, *arguments: Any, **options: Any) -> None:
+        super().__init__(*arguments, **options)
+        SlowConnection.open.add(id(self))
+        time.sleep(0.005)
+
+    def close(self) -> None:
+        time.sleep(0.005)
+        super().close()
+        SlowConnection.open.discard(id(self))
+
+
+async def test_opening_and_closing_cancelled_at_any_await(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """However a start or an end is cancelled, no connection outlives the lock."""
+    slow = functools.partial(sqlite3.connect, factory=SlowConnection)
+    monkeypatch.setattr(connecting, "sqlite3", SimpleNamespace(connect=slow))
 
     async def work() -> None:
         async with open_sqlite(path, ManualClock()):
             pass
 
     async def after() -> None:
+        assert not SlowConnection.open
         async with open_sqlite(path, ManualClock()) as store:
             await store.snapshot([])
 
     assert await at_every_await(work, after) > 0
-    # One thread stays with the event loop: it prepares the file.
-    assert threading.active_count() <= threads + 2
 
 
 async def test_a_close_waits_for_a_change_under_way(path: Path) -> None:
@@ -80,3 +109,56 @@ async def test_a_close_waits_for_a_change_under_way(path: Path) -> None:
 
     async with open_sqlite(path, ManualClock()) as store:
         assert (await store.snapshot([])).head.revision == 1
+
+
+async def test_a_close_cancelled_while_it_waits(path: Path) -> None:
+    """Not even a cancelled end leaves a change behind that nobody waits for."""
+    under_way = asyncio.Event()
+    changing: list[asyncio.Task[None]] = []
+
+    async def change(store: SqlStore) -> None:
+        async with store.changing() as tx:
+            under_way.set()
+            await asyncio.sleep(0.02)
+            await tx.feed.advance(["a"])
+
+    async def serve() -> None:
+        async with open_sqlite(path, ManualClock()) as store:
+            changing.append(asyncio.create_task(change(store)))
+            await under_way.wait()
+
+    serving = asyncio.create_task(serve())
+    await under_way.wait()
+    await asyncio.sleep(0.001)
+    serving.cancel()
+    await asyncio.wait({serving})
+
+    assert changing[0].done()
+    await changing[0]
+
+
+async def test_a_start_cancelled_while_it_migrates(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The lock is held until the thread that migrates is done."""
+    started, ended = threading.Event(), threading.Event()
+
+    def slow_upgrade(connection: Connection) -> None:
+        started.set()
+        time.sleep(0.02)
+        upgrade(connection)
+        ended.set()
+
+    upgrade = migrations.upgrade
+    monkeypatch.setattr(migrations, "upgrade", slow_upgrade)
+
+    async def serve() -> None:
+        async with open_sqlite(path, ManualClock()):
+            pass
+
+    serving = asyncio.create_task(serve())
+    await asyncio.to_thread(started.wait)
+    serving.cancel()
+    await asyncio.wait({serving})
+
+    assert ended.is_set()

@@ -116,6 +116,19 @@ async def test_a_database_locked_by_another_program(store: SqlStore, path: Path)
     assert refused.value.message == "the database is locked by another program"
 
 
+async def test_a_change_that_could_not_be_undone(store: SqlStore) -> None:
+    """While half a change is open nothing is read, and the next transaction undoes it."""
+    await on_driver(store, "BEGIN IMMEDIATE")
+    await on_driver(store, "UPDATE head SET revision = 99")
+
+    with pytest.raises(KeyAuthorityError) as refused:
+        await store.snapshot([])
+    await put(store, "next")
+
+    assert refused.value.reason is Reason.STORE_UNAVAILABLE
+    assert (await store.snapshot([])).head.revision == 1
+
+
 async def test_an_outage_tells_the_log_its_cause(store: SqlStore) -> None:
     """The cause is chained, without the values of the statement, digests among them."""
     ((pages,),) = await on_driver(store, "PRAGMA page_count")

@@ -41,14 +41,9 @@ def _check_file(path: Path) -> None:
 
 
 def _look_at(path: Path) -> sqlite3.Connection:
-    # Without a WAL nothing but the file counts, and SQLite needn't make one. With one it is read
-    # too, and left. A journal of the rollback kind can't be seen past: SQLite has to apply it.
-    mode = "immutable=1"
-    if path.with_name(f"{path.name}-wal").exists():
-        mode = "mode=ro"
-    if path.with_name(f"{path.name}-journal").exists():
-        mode = "mode=rw"
-    return sqlite3.connect(f"{path.as_uri()}?{mode}", uri=True)
+    # A reader leaves a WAL that a crash left as it is; a writer would move it into the file.
+    mode = "ro" if path.with_name(f"{path.name}-wal").exists() else "rw"
+    return sqlite3.connect(f"{path.as_uri()}?mode={mode}", uri=True)
 
 
 def _is_empty(connection: sqlite3.Connection, path: Path) -> bool:
