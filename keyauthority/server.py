@@ -7,6 +7,7 @@ import signal
 import sys
 from collections.abc import AsyncIterator, Coroutine, Iterator
 from contextlib import AsyncExitStack, ExitStack, asynccontextmanager, contextmanager, suppress
+from pathlib import Path
 from typing import Any, Final
 
 import grpc
@@ -48,7 +49,7 @@ from keyauthority.rpc.refusals import Refusals
 from keyauthority.rpc.verification import VerificationServicer
 from keyauthority.rpc.workspaces import WorkspaceServicer
 from keyauthority.storage.errors import StorageError
-from keyauthority.storage.sqlite.opening import open_sqlite
+from keyauthority.storage.sqlite.opening import migrate_sqlite, open_sqlite
 from keyauthority.v1.audit_service_pb2_grpc import add_AuditServiceServicer_to_server
 from keyauthority.v1.caller_service_pb2_grpc import add_CallerServiceServicer_to_server
 from keyauthority.v1.key_service_pb2_grpc import add_KeyServiceServicer_to_server
@@ -90,6 +91,14 @@ def run(settings: Settings) -> int:
         sys.stderr.write(f"keyauthority: {error}\n")
         return 1
     return 0
+
+
+def migrate(database: Path) -> None:
+    """Brings the books at *database* to the schema of this version; raises `StartError`."""
+    try:
+        migrate_sqlite(database)
+    except StorageError as error:
+        raise StartError(str(error)) from None
 
 
 async def _serve_until_stopped(settings: Settings) -> None:

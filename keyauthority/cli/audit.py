@@ -127,7 +127,7 @@ def _write(output: Path, entries: Iterator[AuditEntry]) -> int:
 
 
 def _json_line(entry: AuditEntry) -> str:
-    return json.dumps(to_dict(entry), ensure_ascii=False)
+    return json.dumps(to_dict(entry))
 
 
 def _table(entries: Iterable[AuditEntry]) -> str:

@@ -16,13 +16,15 @@ from keyauthority.cli.failures import failure
 from keyauthority.cli.options import Options
 from keyauthority.client.channel import channel_options, is_local
 from keyauthority.client.credentials import SecretFileError, bearer_metadata, load_token
-from keyauthority.domain.secrets import Secret
+from keyauthority.config import SettingsError, check_address
 from keyauthority.v1.audit_service_pb2_grpc import AuditServiceStub
 from keyauthority.v1.caller_service_pb2_grpc import CallerServiceStub
 from keyauthority.v1.key_service_pb2_grpc import KeyServiceStub
 from keyauthority.v1.operations_service_pb2_grpc import OperationsServiceStub
 from keyauthority.v1.verification_service_pb2_grpc import VerificationServiceStub
 from keyauthority.v1.workspace_service_pb2_grpc import WorkspaceServiceStub
+
+Metadata = tuple[tuple[str, str], ...]
 
 Request = TypeVar("Request")
 Reply = TypeVar("Reply")
@@ -36,16 +38,14 @@ _LARGEST_ANSWER: Final = 64 << 20
 class Authority:
     """The services of the authority that the options point at."""
 
-    def __init__(
-        self, channel: grpc.Channel, token: tuple[tuple[str, str]], options: Options
-    ) -> None:
+    def __init__(self, channel: grpc.Channel, credential: Metadata, options: Options) -> None:
         self.keys = KeyServiceStub(channel)
         self.verification = VerificationServiceStub(channel)
         self.workspaces = WorkspaceServiceStub(channel)
         self.callers = CallerServiceStub(channel)
         self.audit = AuditServiceStub(channel)
         self.operations = OperationsServiceStub(channel)
-        self._token = token
+        self._credential = credential
         self._options = options
 
     def call(self, method: grpc.UnaryUnaryMultiCallable[Request, Reply], request: Request) -> Reply:
@@ -55,7 +55,7 @@ class Authority:
             return method(
                 request,
                 timeout=self._options.timeout.total_seconds(),
-                metadata=(*self._token, ("x-request-id", call_id)),
+                metadata=(*self._credential, ("x-request-id", call_id)),
             )
         except grpc.RpcError as error:
             raise failure(error, self._options, call_id) from None
@@ -79,35 +79,49 @@ def with_authority(
 def _connect(options: Options) -> Iterator[Authority]:
     # gRPC writes its own lines to standard error on failed handshakes; ours say more.
     os.environ.setdefault("GRPC_VERBOSITY", "NONE")
-    token = bearer_metadata(_token(options))
     with _channel(options) as channel:
-        yield Authority(channel, token, options)
+        yield Authority(channel, _credential(options), options)
 
 
-def _token(options: Options) -> Secret:
+def _credential(options: Options) -> Metadata:
     if not options.token_file.exists():
+        if options.tls_client_cert is not None:
+            return ()
         raise click.ClickException(
             f"there is no token at {options.token_file}: the authority writes one there when it "
             "first starts with that data directory, or point --token-file "
             "(KEYAUTHORITY_TOKEN_FILE) at yours"
         )
     try:
-        return load_token(options.token_file)
+        return bearer_metadata(load_token(options.token_file))
     except SecretFileError as error:
         raise click.ClickException(str(error)) from None
 
 
 def _channel(options: Options) -> grpc.Channel:
+    try:
+        check_address(options.address, "--address")
+    except SettingsError as error:
+        raise click.UsageError(str(error)) from None
     settings = [*channel_options(), ("grpc.max_receive_message_length", _LARGEST_ANSWER)]
     if options.tls_ca is not None:
-        try:
-            credentials = grpc.ssl_channel_credentials(options.tls_ca.read_bytes())
-        except OSError as error:
-            raise click.ClickException(f"cannot read {options.tls_ca}: {error.strerror}") from None
-        return grpc.secure_channel(options.address, credentials, options=settings)
+        return grpc.secure_channel(options.address, _tls(options), options=settings)
+    if options.tls_client_cert is not None:
+        raise click.UsageError("--tls-client-cert needs --tls-ca")
     if not is_local(options.address):
         raise click.ClickException(
             f"{options.address} is another machine, and tokens don't travel in plaintext: name "
             "the file with its certificate authority with --tls-ca (KEYAUTHORITY_TLS_CA)"
         )
     return grpc.insecure_channel(options.address, options=settings)
+
+
+def _tls(options: Options) -> grpc.ChannelCredentials:
+    files = (options.tls_ca, options.tls_client_key, options.tls_client_cert)
+    if (options.tls_client_cert is None) != (options.tls_client_key is None):
+        raise click.UsageError("--tls-client-cert and --tls-client-key need one another")
+    try:
+        ca, key, cert = (file.read_bytes() if file is not None else None for file in files)
+    except OSError as error:
+        raise click.ClickException(f"cannot read {error.filename}: {error.strerror}") from None
+    return grpc.ssl_channel_credentials(ca, key, cert)

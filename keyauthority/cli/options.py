@@ -16,4 +16,6 @@ class Options:
     data_dir: Path
     token_file: Path
     tls_ca: Path | None
+    tls_client_cert: Path | None
+    tls_client_key: Path | None
     timeout: timedelta

@@ -31,7 +31,7 @@ class Answer:
     def json(self) -> str:
         """The document as JSON, on several lines."""
         document = to_dict(self.document) if isinstance(self.document, Message) else self.document
-        return json.dumps(document, indent=2, ensure_ascii=False)
+        return json.dumps(document, indent=2)
 
 
 def to_dict(message: Message) -> dict[str, Any]:
@@ -78,14 +78,13 @@ def pairs(labels: dict[str, str]) -> str:
 
 def spread(receipt: Receipt) -> str:
     """The receipt as one sentence."""
-    who = ""
-    if receipt.sessions_acknowledged or receipt.leases_waited_out:
-        who = (
-            f"{_count(receipt.sessions_acknowledged, 'verifier')} confirmed it, "
-            f"{_count(receipt.leases_waited_out, 'lease')} waited out, "
-        )
-    milliseconds = receipt.waited.ToTimedelta().total_seconds() * 1000
-    return f"In force everywhere as of revision {receipt.revision} ({who}{milliseconds:.0f} ms waited)."
+    told, waited_out = receipt.sessions_acknowledged, receipt.leases_waited_out
+    how = [f"confirmed by {_count(told, 'verifier')}"] if told else []
+    how += [f"{_count(waited_out, 'lease')} waited out"] if waited_out else []
+    how += [f"{receipt.waited.ToMilliseconds()} ms"] if how else []
+    return (
+        f"In force everywhere as of revision {receipt.revision}{': ' * bool(how)}{', '.join(how)}."
+    )
 
 
 def _count(number: int, noun: str) -> str:

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import importlib
-import re
 from datetime import timedelta
 from pathlib import Path
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import click
 
 from keyauthority.cli.options import Options
-from keyauthority.cli.output import Answer
-from keyauthority.cli.values import DURATION, FILE
+from keyauthority.cli.values import DURATION, FILE, holds_secret, is_text
+
+if TYPE_CHECKING:
+    from keyauthority.cli.output import Answer
 
 GROUPS: Final = {
     "serve": "Run the authority.",
@@ -21,11 +22,9 @@ GROUPS: Final = {
     "workspaces": "Create, suspend and resume workspaces.",
     "callers": "Create and revoke those who may call the authority.",
     "audit": "Read, export and prune the record of who did what.",
+    "db": "Bring the database to the schema of this version.",
     "peppers": "Add, activate and retire what secrets are hashed with.",
 }
-
-# The prefixes of domain.secrets, followed by more than any hint shows.
-_holds_secret = re.compile(r"(sk-optk|optk-svc)-[0-9A-Za-z]{20}").search
 
 
 class Root(click.Group):
@@ -45,12 +44,14 @@ class Root(click.Group):
             formatter.write_dl(list(GROUPS.items()))
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
-        if any(_holds_secret(arg) for arg in args):
+        if any(holds_secret(arg) for arg in args):
             raise click.UsageError(
                 "an argument holds a secret, which every user of this machine can read there: "
                 "secrets are read from standard input or a prompt (and this one is now in your "
                 "shell's history)"
             )
+        if not all(map(is_text, args)):
+            raise click.UsageError("an argument is not UTF-8")
         return super().parse_args(ctx, args)
 
 
@@ -89,6 +90,20 @@ class Root(click.Group):
     help="Speak TLS, and trust the certificates in this PEM file.",
 )
 @click.option(
+    "--tls-client-cert",
+    type=FILE,
+    envvar="KEYAUTHORITY_TLS_CLIENT_CERT",
+    show_envvar=True,
+    help="Show this certificate chain (PEM) to an authority that asks for one.",
+)
+@click.option(
+    "--tls-client-key",
+    type=FILE,
+    envvar="KEYAUTHORITY_TLS_CLIENT_KEY",
+    show_envvar=True,
+    help="That certificate's private key (PEM).",
+)
+@click.option(
     "--timeout",
     type=DURATION,
     envvar="KEYAUTHORITY_TIMEOUT",
@@ -106,6 +121,8 @@ def root(
     data_dir: Path,
     token_file: Path | None,
     tls_ca: Path | None,
+    tls_client_cert: Path | None,
+    tls_client_key: Path | None,
     timeout: timedelta,
 ) -> None:
     """Issue, verify and revoke API keys.
@@ -113,12 +130,18 @@ def root(
     Options stand before the command: keyauthority --json keys list.
     Exit status: 0 done, 1 refused or failed, 2 usage.
     """
+    if token_file is not None and holds_secret(str(token_file)):
+        raise click.UsageError(
+            "--token-file (KEYAUTHORITY_TOKEN_FILE) must name the file with the token, not hold it"
+        )
     ctx.obj = Options(
         json=json,
         address=address,
         data_dir=data_dir,
         token_file=token_file or data_dir / "root.token",
         tls_ca=tls_ca,
+        tls_client_cert=tls_client_cert,
+        tls_client_key=tls_client_key,
         timeout=timeout,
     )
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sys
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -12,6 +13,9 @@ import click
 from keyauthority.config import parse_duration
 
 FILE: Final = click.Path(path_type=Path)
+
+# The prefixes of domain.secrets, followed by more than any hint shows.
+_secret = re.compile(r"(sk-optk|optk-svc)-[0-9A-Za-z]{20}")
 
 
 class _Duration(click.ParamType[timedelta]):
@@ -87,3 +91,17 @@ def read_secret() -> str:
             "no secret on standard input: pipe one in, or run this in a terminal to be asked"
         )
     return secret
+
+
+def holds_secret(text: str) -> bool:
+    """Whether there is a key's secret or a caller's token in *text*."""
+    return _secret.search(text) is not None
+
+
+def is_text(argument: str) -> bool:
+    """Whether *argument* was given in UTF-8; other bytes stand in it as surrogates."""
+    try:
+        argument.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
