@@ -6,6 +6,7 @@ Request id · metrics · faults to statuses · authentication · authorization �
 from __future__ import annotations
 
 import asyncio
+import inspect
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
@@ -82,10 +83,16 @@ class Guard(grpc.aio.ServerInterceptor):
         return guarded
 
     def _stream(self, rules: Method, behave: Any) -> Any:
-        async def guarded(requests: Any, context: Context) -> AsyncIterator[Any]:
+        # A method yields its responses (reflection) or writes them itself (health).
+        yields = inspect.isasyncgenfunction(behave)
+
+        async def guarded(requests: Any, context: Context) -> None:
             async with self._passage(rules, context):
-                async for response in behave(requests, context):
-                    yield response
+                if yields:
+                    async for response in behave(requests, context):
+                        await context.write(response)
+                else:
+                    await behave(requests, context)
 
         return guarded
 

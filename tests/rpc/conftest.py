@@ -1,0 +1,62 @@
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from contextlib import AsyncExitStack
+from pathlib import Path
+
+import grpc.aio
+import pytest
+import uvloop
+
+from keyauthority.server import serving
+from tests.conformance.records import ManualClock
+from tests.rpc.parts import Api, Authority, settings_in
+
+
+def pytest_asyncio_loop_factories() -> dict[str, Callable[[], asyncio.AbstractEventLoop]]:
+    # The loop that the authority runs on.
+    return {"uvloop": uvloop.new_event_loop}
+
+
+@pytest.fixture
+def clock() -> ManualClock:
+    """The authority's clock: it stands until a test puts it forward."""
+    return ManualClock()
+
+
+@pytest.fixture
+async def running() -> AsyncIterator[AsyncExitStack]:
+    """What the test has running; closing it stops the authority before the test's end."""
+    async with AsyncExitStack() as stack:
+        yield stack
+
+
+@pytest.fixture
+async def authority(
+    tmp_path: Path, clock: ManualClock, running: AsyncExitStack
+) -> AsyncIterator[Authority]:
+    """A fresh installation, reached in plaintext on loopback."""
+    settings = settings_in(tmp_path)
+    port = await running.enter_async_context(serving(settings, clock))
+    async with grpc.aio.insecure_channel(f"127.0.0.1:{port}") as channel:
+        root = Api(channel, settings.root_token.read_text().strip())
+        yield Authority(settings, port, root)
+
+
+@pytest.fixture
+async def root(authority: Authority) -> Api:
+    """The caller of the first start, who has every role."""
+    return authority.root
+
+
+@pytest.fixture
+async def workspace(authority: Authority) -> str:
+    """A workspace's id."""
+    return await authority.workspace()
+
+
+@pytest.fixture
+def anybody(authority: Authority) -> Api:
+    """A caller without a credential."""
+    return Api(authority.root.channel)
