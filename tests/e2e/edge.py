@@ -1,0 +1,79 @@
+"""A whole installation on loopback: authority, gateway and demo upstream, each its own process."""
+
+from __future__ import annotations
+
+import signal
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+
+from keyauthority.files import write_private
+from tests.e2e.operator import Operator, operating
+from tests.e2e.processes import Process, eventually, free_port, is_listening
+
+UPSTREAM_KEY = "upstream-credential-0123456789abcdef"
+
+
+class Edge:
+    """The three processes and what is known of them. Made by `edge_running`."""
+
+    def __init__(self, folder: Path, stack: ExitStack, *gateway_flags: str) -> None:
+        self.folder = folder
+        self.data_dir, self.logs = folder / "data", folder / "logs"
+        self.metrics_port, self.gateway_metrics_port = free_port(), free_port()
+        self._stack = stack
+        self.authority = self.start_authority()
+        self.authority_port = self.authority.port()
+        self.address = f"127.0.0.1:{self.authority_port}"
+        token = (self.data_dir / "root.token").read_text().strip()
+        self.operator: Operator = stack.enter_context(operating(self.address, token))
+        self.verifier_token = self.operator.verifier_token("gateway")
+        self.upstream = self._start_upstream()
+        self.gateway = self._start_gateway(*gateway_flags)
+        self.port = self.gateway.port()
+        self.url = f"http://127.0.0.1:{self.port}"
+
+    def start_authority(self, port: int = 0) -> Process:
+        flags = ["--listen", f"127.0.0.1:{port}", "--log-level", "debug"]
+        flags += ["--metrics-listen", f"127.0.0.1:{self.metrics_port}"]
+        return self._start("keyauthority", "--data-dir", str(self.data_dir), "serve", *flags)
+
+    def recover_authority(self) -> None:
+        """Starts it again where it was, or lets it go on if it was only frozen."""
+        if self.authority.is_running():
+            self.authority.send(signal.SIGCONT)
+        else:
+            self.authority = self.start_authority(self.authority_port)
+
+    def _start_upstream(self) -> Process:
+        port = free_port()
+        self.upstream_url = f"http://127.0.0.1:{port}"
+        key = self._secret_file("upstream.key", UPSTREAM_KEY)
+        process = self._start("demo.upstream", f"127.0.0.1:{port}", str(key))
+        eventually("the upstream listens", lambda: is_listening(port))
+        return process
+
+    def _start_gateway(self, *flags: str) -> Process:
+        token = self._secret_file("gateway.token", self.verifier_token)
+        flags += ("--listen", "127.0.0.1:0", "--authority", self.address)
+        flags += ("--token-file", str(token), "--upstream", self.upstream_url)
+        flags += ("--upstream-key-file", str(self.folder / "upstream.key"))
+        flags += ("--metrics-listen", f"127.0.0.1:{self.gateway_metrics_port}")
+        return self._start("gateway", *flags, "--log-level", "debug", "--grace", "1")
+
+    def _secret_file(self, name: str, secret: str) -> Path:
+        path = self.folder / name
+        write_private(path, secret + "\n")
+        return path
+
+    def _start(self, module: str, *arguments: str) -> Process:
+        process = Process(self.logs, module, *arguments)
+        self._stack.callback(process.stop)
+        return process
+
+
+@contextmanager
+def edge_running(folder: Path, *gateway_flags: str) -> Iterator[Edge]:
+    """An installation with its files in *folder*."""
+    with ExitStack() as stack:
+        yield Edge(folder, stack, *gateway_flags)

@@ -1,0 +1,75 @@
+"""What an operator does over gRPC: the arrangements of a test, as one-liners."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import timedelta
+
+import grpc
+from google.protobuf.duration_pb2 import Duration
+from google.protobuf.field_mask_pb2 import FieldMask
+
+from keyauthority.v1 import caller_service_pb2 as callers
+from keyauthority.v1 import key_service_pb2 as keys
+from keyauthority.v1 import workspace_service_pb2 as workspaces
+from keyauthority.v1.caller_service_pb2_grpc import CallerServiceStub
+from keyauthority.v1.key_pb2 import Key
+from keyauthority.v1.key_service_pb2_grpc import KeyServiceStub
+from keyauthority.v1.workspace_service_pb2_grpc import WorkspaceServiceStub
+
+TIMEOUT = 10.0
+
+
+class Operator:
+    """Calls the authority as *token*'s caller."""
+
+    def __init__(self, channel: grpc.Channel, token: str) -> None:
+        self.channel = channel
+        self.metadata = (("authorization", f"Bearer {token}"),)
+        self._keys = KeyServiceStub(channel)
+        self._workspaces = WorkspaceServiceStub(channel)
+        self._callers = CallerServiceStub(channel)
+
+    def verifier_token(self, name: str) -> str:
+        """The token of a new caller that may verify."""
+        request = callers.CreateCallerRequest(name=name, roles=[callers.CALLER_ROLE_VERIFIER])
+        return self._callers.CreateCaller(request, metadata=self.metadata, timeout=TIMEOUT).token
+
+    def workspace(self, name: str = "acme") -> str:
+        """The id of a new workspace."""
+        request = workspaces.CreateWorkspaceRequest(name=name)
+        created = self._workspaces.CreateWorkspace(request, metadata=self.metadata, timeout=TIMEOUT)
+        return created.workspace.id
+
+    def suspend(self, workspace_id: str, suspended: bool = True) -> None:
+        request = workspaces.UpdateWorkspaceRequest(
+            workspace=workspaces.Workspace(id=workspace_id, suspended=suspended),
+            update_mask=FieldMask(paths=["suspended"]),
+        )
+        self._workspaces.UpdateWorkspace(request, metadata=self.metadata, timeout=TIMEOUT)
+
+    def issue(self, workspace_id: str, *, lasting: timedelta | None = None) -> tuple[Key, str]:
+        """A new key and its secret."""
+        request = keys.IssueKeyRequest(workspace_id=workspace_id, name="test")
+        if lasting is not None:
+            request.ttl.FromTimedelta(lasting)
+        issued = self._keys.IssueKey(request, metadata=self.metadata, timeout=TIMEOUT)
+        return issued.key, issued.secret
+
+    def rotate(self, key_id: str, overlap: timedelta = timedelta()) -> str:
+        """The key's new secret."""
+        duration = Duration()
+        duration.FromTimedelta(overlap)
+        request = keys.RotateKeyRequest(key_id=key_id, overlap=duration)
+        return self._keys.RotateKey(request, metadata=self.metadata, timeout=TIMEOUT).secret
+
+    def revoke(self, key_id: str) -> None:
+        request = keys.RevokeKeyRequest(key_id=key_id)
+        self._keys.RevokeKey(request, metadata=self.metadata, timeout=TIMEOUT)
+
+
+@contextmanager
+def operating(address: str, token: str) -> Iterator[Operator]:
+    with grpc.insecure_channel(address, options=[("grpc.enable_http_proxy", 0)]) as channel:
+        yield Operator(channel, token)
