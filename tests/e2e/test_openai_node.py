@@ -1,0 +1,154 @@
+"""The official `openai` clients for Node against the gateway."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.e2e.edge import Edge
+from tests.e2e.processes import eventually, run
+
+FOLDER = Path(__file__).with_name("node")
+NEEDS_NODE = {"openai-6": 20, "openai-7": 22}
+
+
+class Client:
+    """A client in a Node process of its own, which stays connected between calls."""
+
+    def __init__(self, node: subprocess.Popen[str]) -> None:
+        self._node = node
+
+    def __call__(self, command: str) -> dict[str, Any]:
+        assert self._node.stdin is not None
+        assert self._node.stdout is not None
+        self._node.stdin.write(command + "\n")
+        self._node.stdin.flush()
+        answer: dict[str, Any] = json.loads(self._node.stdout.readline())
+        return answer
+
+
+Connect = Callable[[Edge, str], Client]
+
+
+@pytest.fixture(scope="module")
+def node() -> str:
+    """The path of Node, with the clients installed beside the script."""
+    node, npm = shutil.which("node"), shutil.which("npm")
+    if node is None or npm is None:
+        pytest.skip("needs node and npm on PATH")
+    if not all((FOLDER / "node_modules" / package).exists() for package in NEEDS_NODE):
+        install = ["npm", "install", "--no-audit", "--no-fund", "--silent"]
+        try:
+            installed = subprocess.run(install, cwd=FOLDER, check=False, timeout=50).returncode == 0
+        except subprocess.TimeoutExpired:
+            installed = False
+        if not installed:
+            pytest.skip("npm can't install the openai packages of tests/e2e/node")
+    return node
+
+
+@pytest.fixture(params=NEEDS_NODE)
+def connect(node: str, request: pytest.FixtureRequest) -> Iterator[Connect]:
+    """Makes clients of an edge, with a key."""
+    package: str = request.param
+    version = run([node, "--version"]).stdout
+    if int(version.lstrip("v").split(".")[0]) < NEEDS_NODE[package]:
+        pytest.skip(f"{package} needs Node {NEEDS_NODE[package]}; this is {version.strip()}")
+    with ExitStack() as stack:
+
+        def client(edge: Edge, secret: str) -> Client:
+            given = {"OPENAI_API_KEY": secret, "OPENAI_BASE_URL": f"{edge.url}/v1"}
+            process = subprocess.Popen(
+                [node, "client.js", package],
+                cwd=FOLDER,
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                text=True,
+                env={**os.environ, **given},
+            )
+            stack.enter_context(process)
+            return Client(process)
+
+        yield client
+
+
+def refusal(kind: str, status: int, code: str, type_: str) -> dict[str, Any]:
+    return {"kind": kind, "status": status, "code": code, "type": type_}
+
+
+def without_message(answer: dict[str, Any]) -> dict[str, Any]:
+    assert answer["message"]
+    return {name: value for name, value in answer.items() if name != "message"}
+
+
+INVALID_KEY = {
+    **refusal("AuthenticationError", 401, "invalid_key", "authentication_error"),
+    "message": "invalid api key",
+}
+
+
+def test_a_key_gets_answers_until_it_is_revoked(
+    edge: Edge, workspace: str, connect: Connect
+) -> None:
+    """Whole and streamed; the first call that begins after RevokeKey returned is refused."""
+    key, secret = edge.operator.issue(workspace)
+    client = connect(edge, secret)
+    said = f"You said: Hello (billed to {workspace})"
+    assert "google/gemini-3-flash" in client("models")["result"]
+    assert client("ask") == client("stream") == {"result": said}
+
+    edge.operator.revoke(key.id)
+
+    assert client("ask") == INVALID_KEY
+    assert client("stream") == INVALID_KEY
+
+
+def test_a_missing_key_and_a_wrong_one_are_told_apart(edge: Edge, connect: Connect) -> None:
+    """By their code; both are authentication errors."""
+    client = connect(edge, "nonsense")
+
+    assert client("ask") == INVALID_KEY
+    assert without_message(client("anonymous")) == refusal(
+        "AuthenticationError", 401, "missing_auth", "authentication_error"
+    )
+
+
+def test_an_expired_key_says_so(edge: Edge, workspace: str, connect: Connect) -> None:
+    """Once its time is over."""
+    _, secret = edge.operator.issue(workspace, lasting=timedelta(milliseconds=200))
+    client = connect(edge, secret)
+
+    refused = eventually("the key expires", lambda: (a := client("models")).get("kind") and a)
+
+    assert without_message(refused) == refusal(
+        "AuthenticationError", 401, "expired_key", "authentication_error"
+    )
+
+
+def test_a_suspended_workspaces_key_is_denied(edge: Edge, workspace: str, connect: Connect) -> None:
+    """As a permission error: the key itself is good."""
+    _, secret = edge.operator.issue(workspace)
+    edge.operator.suspend(workspace)
+
+    assert without_message(connect(edge, secret)("ask")) == refusal(
+        "PermissionDeniedError", 403, "workspace_suspended", "permission_error"
+    )
+
+
+def test_an_outage_of_the_authority_is_never_a_refusal(connect: Connect, own_edge: Edge) -> None:
+    """503, for a good key as for a wrong one."""
+    _, secret = own_edge.operator.issue(own_edge.operator.workspace())
+    own_edge.authority.stop()
+
+    assert without_message(connect(own_edge, secret)("ask")) == refusal(
+        "InternalServerError", 503, "verification_unavailable", "server_error"
+    )
