@@ -1,6 +1,7 @@
 """What every call passes, in this order, before and after its method: written once, here.
 
-Request id · metrics · faults to statuses · authentication · authorization · admission · shield.
+Request id · metrics · faults to statuses · authentication · authorization · admission · decoding ·
+shield.
 """
 
 from __future__ import annotations
@@ -10,21 +11,24 @@ import inspect
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
-from typing import Any
+from typing import Any, TypeAlias
 
 import grpc
 import grpc.aio
 import structlog
+from google.protobuf.message import DecodeError
 
 from keyauthority.domain.authenticating import Authenticating
 from keyauthority.domain.callers import Caller, Role
-from keyauthority.domain.errors import KeyAuthorityError, Reason
+from keyauthority.domain.errors import KeyAuthorityError, Reason, invalid
 from keyauthority.rpc import call, metrics
 from keyauthority.rpc.admission import Admission, Mutations
 from keyauthority.rpc.call import Context
 from keyauthority.rpc.errors import STATUS, to_status
 from keyauthority.rpc.policy import Access, Method, method
 from keyauthority.rpc.refusals import Refusals
+
+Decode: TypeAlias = Callable[[Any], Any]
 
 log = structlog.get_logger()
 
@@ -61,20 +65,23 @@ class Guard(grpc.aio.ServerInterceptor):
     def _wrap(
         self, rules: Method, handler: grpc.RpcMethodHandler[Any, Any]
     ) -> grpc.RpcMethodHandler[Any, Any]:
-        codec = {
-            "request_deserializer": handler.request_deserializer,
-            "response_serializer": handler.response_serializer,
-        }
+        encode = handler.response_serializer
+        if handler.request_streaming:
+            stream = self._stream(rules, handler.stream_stream, lambda requests: requests)
+            return grpc.stream_stream_rpc_method_handler(
+                stream, handler.request_deserializer, encode
+            )
+        decode = _decoder(handler.request_deserializer)
         if handler.response_streaming:
-            stream = self._stream(rules, handler.stream_stream or handler.unary_stream)
-            if handler.request_streaming:
-                return grpc.stream_stream_rpc_method_handler(stream, **codec)
-            return grpc.unary_stream_rpc_method_handler(stream, **codec)
-        return grpc.unary_unary_rpc_method_handler(self._unary(rules, handler.unary_unary), **codec)
+            stream = self._stream(rules, handler.unary_stream, decode)
+            return grpc.unary_stream_rpc_method_handler(stream, None, encode)
+        unary = self._unary(rules, handler.unary_unary, decode)
+        return grpc.unary_unary_rpc_method_handler(unary, None, encode)
 
-    def _unary(self, rules: Method, behave: Any) -> Any:
-        async def guarded(request: Any, context: Context) -> Any:
+    def _unary(self, rules: Method, behave: Any, decode: Decode) -> Any:
+        async def guarded(sent: Any, context: Context) -> Any:
             async with self._passage(rules, context):
+                request = decode(sent)
                 if not rules.changes:
                     return await behave(request, context)
                 self._mutations.check_open()
@@ -82,17 +89,17 @@ class Guard(grpc.aio.ServerInterceptor):
 
         return guarded
 
-    def _stream(self, rules: Method, behave: Any) -> Any:
+    def _stream(self, rules: Method, behave: Any, decode: Decode) -> Any:
         # A method yields its responses (reflection) or writes them itself (health).
         yields = inspect.isasyncgenfunction(behave)
 
-        async def guarded(requests: Any, context: Context) -> None:
+        async def guarded(sent: Any, context: Context) -> None:
             async with self._passage(rules, context):
                 if yields:
-                    async for response in behave(requests, context):
+                    async for response in behave(decode(sent), context):
                         await context.write(response)
                 else:
-                    await behave(requests, context)
+                    await behave(decode(sent), context)
 
         return guarded
 
@@ -156,6 +163,18 @@ class Guard(grpc.aio.ServerInterceptor):
         raise KeyAuthorityError(
             Reason.CREDENTIAL_MISSING, "send a service token as `authorization: Bearer` metadata"
         )
+
+
+def _decoder(deserialize: Decode | None) -> Decode:
+    # Requests are taken apart here, when their caller is known and a fault finds its status; gRPC
+    # would do it first, for anybody, and write each failure into the log.
+    def decode(sent: bytes) -> Any:
+        try:
+            return deserialize(sent) if deserialize else sent
+        except DecodeError:
+            raise invalid("request", "is no message of this method") from None
+
+    return decode
 
 
 def _role_missing(rules: Method) -> KeyAuthorityError:
