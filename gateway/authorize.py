@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Final
+from typing import Final, NamedTuple
 
 import structlog
 from aiohttp import hdrs
@@ -39,8 +38,7 @@ _SECONDS_BETWEEN_COMPLAINTS: Final = 10.0
 _log = structlog.get_logger("gateway.authorize")
 
 
-@dataclass(frozen=True, slots=True)
-class Grant:
+class Grant(NamedTuple):
     """The right of *key* to act, for as long as `holds()` says so."""
 
     key: VerifiedKey
@@ -69,19 +67,15 @@ class Authorizer:
             return secret
         if not self._attempts.admits(request.remote, secret):
             return Refusal.RATE_LIMITED
+        asked = time.perf_counter()
         try:
-            verification = await self._verify(secret)
+            verification = await self._verifier.verify(secret)
         except VerificationUnavailable as outage:
             self._complain(outage)
             return Refusal.VERIFICATION_UNAVAILABLE
+        self._metrics.verify_seconds.observe(time.perf_counter() - asked)
         request.key = verification.key
         return self._judge(request, secret, verification)
-
-    async def _verify(self, secret: str) -> Verification:
-        asked = time.perf_counter()
-        verification = await self._verifier.verify(secret)
-        self._metrics.verify_seconds.observe(time.perf_counter() - asked)
-        return verification
 
     def _judge(
         self, request: EdgeRequest, secret: str, verification: Verification

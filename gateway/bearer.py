@@ -7,7 +7,7 @@ from gateway.envelope import Refusal
 
 # credentials = "Bearer" 1*SP b64token (RFC 6750, section 2.1).
 # The scheme is case-insensitive (RFC 9110, section 11.1).
-_CREDENTIALS = re.compile(r"bearer +([A-Za-z0-9\-._~+/]+=*)", re.IGNORECASE | re.ASCII)
+_match = re.compile(r"(?i:bearer) +([A-Za-z0-9\-._~+/]+=*)", re.ASCII).fullmatch
 
 
 def parse_authorization(values: Sequence[str]) -> str | Refusal:
@@ -19,5 +19,5 @@ def parse_authorization(values: Sequence[str]) -> str | Refusal:
     """
     if len(values) != 1:
         return Refusal.MISSING_AUTH
-    match = _CREDENTIALS.fullmatch(values[0])
+    match = _match(values[0])
     return match[1] if match else Refusal.MISSING_AUTH

@@ -16,6 +16,8 @@ from gateway.request import EdgeRequest
 
 # Seconds of waiting for the client before its average speed counts.
 _RATE_GRACE: Final = 10.0
+# What fits the buffers of a socket, so that sending it takes no time.
+_SMALL: Final = 64 * 1024
 _CONTINUE: Final = b"HTTP/1.1 100 Continue\r\n\r\n"
 
 
@@ -23,8 +25,7 @@ def open_body(request: EdgeRequest, limits: Limits) -> bytes | RequestBody | Ref
     """Return what to send upstream as the body of *request*.
 
     Returns:
-        None without a body, bytes if all of it has arrived with the head, a `RequestBody` to
-        stream otherwise, or why the body is refused already.
+        None without a body, bytes if it is small and all there, a `RequestBody` to stream otherwise, or why the body is refused already.
     """
     content = request.content
     declared = request.content_length

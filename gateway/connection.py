@@ -46,7 +46,16 @@ class _HeadError(Exception):
 class Connection(RequestHandler):
     """One client connection."""
 
-    __slots__ = ("_body", "_deaf", "_head_bytes", "_head_timer", "_limits", "interrupted", "server")
+    __slots__ = (
+        "_body",
+        "_deaf",
+        "_head_bytes",
+        "_head_timer",
+        "_limits",
+        "interrupted",
+        "large_head",
+        "server",
+    )
 
     def __init__(self, server: EdgeServer, loop: asyncio.AbstractEventLoop, limits: Limits) -> None:
         super().__init__(
@@ -60,6 +69,9 @@ class Connection(RequestHandler):
             max_headers=limits.max_headers,
         )
         self.server = server
+        # Whether a head may have been over the limit: it came with that many bytes, of which
+        # some may be of its body. Saves all others the counting.
+        self.large_head = False
         # Set when the handler is cancelled because the gateway stops, not because the client left.
         self.interrupted = False
         self._limits = limits
@@ -96,7 +108,7 @@ class Connection(RequestHandler):
             return
         super().data_received(data)
         if self._messages:
-            self._head_arrived()
+            self._head_arrived(len(data))
         elif self._waiter is not None and data:
             self._head_grew(len(data))
 
@@ -120,11 +132,10 @@ class Connection(RequestHandler):
     ) -> tuple[web.StreamResponse, bool]:
         """Write the response. aiohttp calls this."""
         finished = await super().finish_response(request, resp, start_time)
-        unread = not request.content.is_eof()
-        if self._deaf or (unread and not resp.keep_alive):
+        if not resp.keep_alive and (self._deaf or not request.content.is_eof()):
             self._end_sending()
-        if self._deaf:
-            await asyncio.sleep(_LINGER)
+            if self._deaf:
+                await asyncio.sleep(_LINGER)
         return finished
 
     def _end_sending(self) -> None:
@@ -133,8 +144,11 @@ class Connection(RequestHandler):
         if transport is not None and not transport.is_closing() and transport.can_write_eof():
             transport.write_eof()
 
-    def _head_arrived(self) -> None:
-        self._stop_head_timer()
+    def _head_arrived(self, size: int) -> None:
+        if self._head_timer is not None:
+            self._stop_head_timer()
+        if self._head_bytes + size > self._limits.max_header_bytes:
+            self.large_head = True
         self._head_bytes = 0
         message, body = self._messages[-1]
         if isinstance(message, RawRequestMessage):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable
 from contextlib import asynccontextmanager
 from contextvars import ContextVar
 from typing import TYPE_CHECKING, Final
@@ -56,7 +56,11 @@ async def upstream_session(timeouts: Timeouts) -> AsyncIterator[ClientSession]:
     """Open the client session for a `Forwarder`: no cookies, no redirects, nothing decoded."""
     async with ClientSession(
         connector=TCPConnector(limit=0, keepalive_timeout=_KEEPALIVE),
-        timeout=ClientTimeout(total=None, sock_connect=timeouts.connect_timeout),
+        timeout=ClientTimeout(
+            total=None,
+            sock_connect=timeouts.connect_timeout,
+            sock_read=timeouts.first_byte_timeout,
+        ),
         request_class=_CheckedRequest,
         cookie_jar=DummyCookieJar(),
         auto_decompress=False,
@@ -110,21 +114,18 @@ class Forwarder:
         try:
             return await self._pass_on(request, upstream, body)
         finally:
-            # Of no effect on a response that was read to its end.
-            upstream.close()
+            if not upstream.closed:
+                upstream.close()
 
     async def _send(
         self, request: EdgeRequest, headers: CIMultiDict[str], body: bytes | RequestBody | None
     ) -> ClientResponse | Refusal:
-        url = URL(self._base + request.raw_path, encoded=True)
         sent = time.perf_counter()
         try:
-            async with asyncio.timeout(self._timeouts.first_byte_timeout) as deadline:
-                if isinstance(body, RequestBody):
-                    body.on_progress = lambda: self._postpone(deadline)
-                upstream = await self._session.request(
-                    request.method, url, headers=headers, data=body, allow_redirects=False
-                )
+            if isinstance(body, RequestBody):
+                upstream = await self._send_stream(request, headers, body)
+            else:
+                upstream = await self._request(request, headers, body)
         except (TimeoutError, ClientError, OSError) as error:
             if isinstance(body, RequestBody) and body.failure is not None:
                 return body.failure
@@ -133,13 +134,34 @@ class Forwarder:
         self._first_byte.observe(time.perf_counter() - sent)
         return upstream
 
+    async def _send_stream(
+        self, request: EdgeRequest, headers: CIMultiDict[str], body: RequestBody
+    ) -> ClientResponse:
+        # The session times what it reads. That an upstream does not read is ours to notice.
+        patience, loop = self._timeouts.first_byte_timeout, asyncio.get_running_loop()
+        async with asyncio.timeout(patience) as deadline:
+            body.on_progress = lambda: deadline.reschedule(loop.time() + patience)
+            upstream = await self._request(request, headers, body)
+            body.on_progress = _nothing
+        return upstream
+
+    def _request(
+        self, request: EdgeRequest, headers: CIMultiDict[str], body: bytes | RequestBody | None
+    ) -> Awaitable[ClientResponse]:
+        return self._session.request(
+            request.method,
+            URL(self._base + request.raw_path, encoded=True),
+            headers=headers,
+            data=body,
+            allow_redirects=False,
+        )
+
     async def _pass_on(
         self, request: EdgeRequest, upstream: ClientResponse, body: bytes | RequestBody | None
     ) -> web.StreamResponse | Refusal:
         if upstream.status in _NOT_FOR_CLIENTS or _is_redirect(upstream.status):
             return Refusal.UPSTREAM_UNAVAILABLE
         if isinstance(body, RequestBody):
-            body.on_progress = _nothing
             body.on_failure = upstream.close
         connection = upstream.connection
         if connection is not None and connection.protocol is not None:
@@ -150,11 +172,6 @@ class Forwarder:
         if headers is None:
             return Refusal.UPSTREAM_UNAVAILABLE
         return await relay(request, upstream, headers, self._timeouts.idle_timeout)
-
-    def _postpone(self, deadline: asyncio.Timeout) -> None:
-        if not deadline.expired():
-            loop = asyncio.get_running_loop()
-            deadline.reschedule(loop.time() + self._timeouts.first_byte_timeout)
 
 
 class _CheckedRequest(ClientRequest):
