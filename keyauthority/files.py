@@ -9,7 +9,9 @@ from pathlib import Path
 def write_private(path: Path, content: str) -> None:
     """Replaces *path* by a file of mode 0600 that is on the disk when this returns; raises `OSError`."""
     fresh = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    descriptor = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+    # Left by a process of the same id, or put there to be written through: never reused.
+    fresh.unlink(missing_ok=True)
+    descriptor = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     try:
         with os.fdopen(descriptor, "w") as file:
             file.write(content)

@@ -8,7 +8,6 @@ without the database mints nothing.
 from __future__ import annotations
 
 import base64
-import binascii
 import hashlib
 import hmac
 import json
@@ -30,6 +29,7 @@ from keyauthority.files import write_private
 PEPPER_BYTES: Final = 32
 NONCE_BYTES: Final = 12
 VERSION_BYTES: Final = 4
+HIGHEST_VERSION: Final = 256**VERSION_BYTES - 1
 
 
 class KeyringError(Exception):
@@ -161,10 +161,10 @@ def _parse(path: Path, content: bytes) -> dict[int, bytes]:
             int(version): base64.b64decode(pepper, validate=True)
             for version, pepper in encoded.items()
         }
-    except (ValueError, KeyError, TypeError, AttributeError, binascii.Error):
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
         # The original would show what the file holds.
         raise broken from None
-    if not peppers or min(peppers) < 1:
+    if not peppers or min(peppers) < 1 or max(peppers) > HIGHEST_VERSION:
         raise broken
     for version, pepper in peppers.items():
         if len(pepper) < PEPPER_BYTES:
