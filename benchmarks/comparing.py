@@ -1,0 +1,104 @@
+"""Two servers under the same load, one after the other, again and again."""
+
+from __future__ import annotations
+
+import statistics
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass
+from typing import Final
+
+from benchmarks.loads import Generator
+from benchmarks.processes import BenchmarkError, Process
+
+WARM_UP: Final = 1.0
+"""Seconds of load before anything is measured."""
+
+Counting = Callable[[], AbstractContextManager[list[int]]]
+
+
+def _uncounted() -> AbstractContextManager[list[int]]:
+    return nullcontext([])
+
+
+@dataclass(frozen=True, slots=True)
+class Side:
+    """One of the two: a server under a load.
+
+    `per_call` is how many things an answer answers. `counted` counts these at the server, for loads
+    that can't tell good answers from bad; it must not come to less than the load thinks.
+    """
+
+    server: Process
+    load: Generator
+    per_call: int = 1
+    counted: Counting = _uncounted
+
+
+@dataclass(frozen=True, slots=True)
+class Sample:
+    """What one run gave: things a second, and CPU seconds a second of server and load."""
+
+    rate: float
+    server_cpu: float
+    load_cpu: float
+
+
+@dataclass(frozen=True, slots=True)
+class Comparison:
+    """The runs of both sides, in pairs. `owed` and `aim` are what their ratio should come to."""
+
+    what: str
+    against: str
+    owed: str
+    aim: str
+    loads: tuple[str, str]
+    pairs: Sequence[tuple[Sample, Sample]]
+
+    @property
+    def ratios(self) -> list[float]:
+        """How many times as fast the first side was, pair by pair."""
+        return [ours.rate / theirs.rate for ours, theirs in self.pairs]
+
+    @property
+    def cost_ratios(self) -> list[float]:
+        """The same by the server's CPU time for each thing: what remains if others disturb."""
+        return [
+            (theirs.server_cpu / theirs.rate) / (ours.server_cpu / ours.rate)
+            for ours, theirs in self.pairs
+        ]
+
+    def median(self, side: int, field: str) -> float:
+        """The median of a field of one side's samples."""
+        values: list[float] = [getattr(pair[side], field) for pair in self.pairs]
+        return statistics.median(values)
+
+
+@dataclass(frozen=True, slots=True)
+class Measuring:
+    """How long is measured: *pairs* pairs of runs of *seconds* each."""
+
+    pairs: int
+    seconds: float
+
+    def compare(
+        self, what: str, ours: Side, against: str, theirs: Side, *, owed: str = "", aim: str = ""
+    ) -> Comparison:
+        """Runs both sides in turn, after a warm-up; raises `BenchmarkError`."""
+        for side in (ours, theirs):
+            _sample(side, min(WARM_UP, self.seconds))
+        pairs = [
+            (_sample(ours, self.seconds), _sample(theirs, self.seconds)) for _ in range(self.pairs)
+        ]
+        return Comparison(what, against, owed, aim, (ours.load.name, theirs.load.name), pairs)
+
+
+def _sample(side: Side, seconds: float) -> Sample:
+    with side.counted() as counts:
+        before = side.server.cpu_seconds()
+        load = side.load.run(seconds)
+        used = side.server.cpu_seconds() - before
+    things = load.answers * side.per_call
+    if things == 0 or (counts and counts[0] < things):
+        raise BenchmarkError(f"{side.server.name}: {things} answers, of which {counts} were good")
+    return Sample(things / load.seconds, used / load.seconds, load.cpu / load.seconds)

@@ -1,0 +1,1 @@
+"""The processes that are measured, each started as `python -m benchmarks.servers.<name>`."""
