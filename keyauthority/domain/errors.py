@@ -55,11 +55,23 @@ def invalid(field: str, why: str) -> KeyAuthorityError:
 
 def key_not_found(key_id: str) -> KeyAuthorityError:
     """No such key, or one that the caller may not see: the two are not told apart."""
-    return KeyAuthorityError(Reason.KEY_NOT_FOUND, "no such key", key_id=key_id[:64])
+    return KeyAuthorityError(Reason.KEY_NOT_FOUND, "no such key", key_id=_shown("key_", key_id))
 
 
 def workspace_not_found(workspace_id: str) -> KeyAuthorityError:
     """No such workspace, or one that the caller may not see: the two are not told apart."""
     return KeyAuthorityError(
-        Reason.WORKSPACE_NOT_FOUND, "no such workspace", workspace_id=workspace_id[:64]
+        Reason.WORKSPACE_NOT_FOUND, "no such workspace", workspace_id=_shown("ws_", workspace_id)
     )
+
+
+def caller_not_found(caller_id: str) -> KeyAuthorityError:
+    """No such caller."""
+    return KeyAuthorityError(
+        Reason.CALLER_NOT_FOUND, "no such caller", caller_id=_shown("caller_", caller_id)
+    )
+
+
+def _shown(prefix: str, given: str) -> str:
+    """What a caller gave for an id, if it begins like one: anything else may be a secret."""
+    return given[:64] if given.startswith(prefix) else ""

@@ -8,7 +8,13 @@ from typing import Final
 from keyauthority.domain import limits, secrets
 from keyauthority.domain.callers import Actor, Caller, Role
 from keyauthority.domain.changing import Changes
-from keyauthority.domain.errors import KeyAuthorityError, Reason, invalid, workspace_not_found
+from keyauthority.domain.errors import (
+    KeyAuthorityError,
+    Reason,
+    caller_not_found,
+    invalid,
+    workspace_not_found,
+)
 from keyauthority.domain.fencing import Receipt
 from keyauthority.domain.peppers import active
 from keyauthority.domain.ports import Cursor, Keyring, Store, Transaction
@@ -99,9 +105,7 @@ class ManagingCallers:
         async with self._changes.open(actor) as change:
             before = await change.tx.callers.get(caller_id)
             if before is None:
-                raise KeyAuthorityError(
-                    Reason.CALLER_NOT_FOUND, "no such caller", caller_id=caller_id[:64]
-                )
+                raise caller_not_found(caller_id)
             after = before.revoked(change.tx.time)
             if after is not before:
                 await _check_not_last_admin(change.tx, before)

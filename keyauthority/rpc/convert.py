@@ -78,9 +78,8 @@ def mask_of(mask: FieldMask, message: Message, known: frozenset[str]) -> frozens
     """Which fields an update names (AIP-134): all for `*`, those that are set for no mask at all."""
     if list(mask.paths) == ["*"]:
         return known
-    for path in mask.paths:
-        if path not in known:
-            raise invalid("update_mask", f"names a field that can't be changed: {path[:64]!a}")
+    if not known.issuperset(mask.paths):
+        raise invalid("update_mask", f"names a field other than {', '.join(sorted(known))}")
     if mask.paths:
         return frozenset(mask.paths)
     return known & {descriptor.name for descriptor, _ in message.ListFields()}
