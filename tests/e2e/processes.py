@@ -84,7 +84,7 @@ class Process:
     def send(self, number: int) -> None:
         self._popen.send_signal(number)
         if number == signal.SIGKILL:
-            self._popen.wait(PATIENCE)
+            self.wait()
 
     def stop(self, number: int = signal.SIGTERM) -> int:
         """Tells it to stop and returns its exit code."""
@@ -92,6 +92,10 @@ class Process:
             # One that was frozen could not hear it.
             self._popen.send_signal(signal.SIGCONT)
             self._popen.send_signal(number)
+        return self.wait()
+
+    def wait(self) -> int:
+        """Its exit code, once it has ended."""
         return self._popen.wait(PATIENCE)
 
 
