@@ -14,7 +14,7 @@ import grpc
 
 from keyauthority.cli.failures import failure
 from keyauthority.cli.options import Options
-from keyauthority.client.channel import channel_options, is_local
+from keyauthority.client.channel import is_local
 from keyauthority.client.credentials import SecretFileError, bearer_metadata, load_token
 from keyauthority.config import SettingsError, check_address
 from keyauthority.v1.audit_service_pb2_grpc import AuditServiceStub
@@ -31,8 +31,12 @@ Reply = TypeVar("Reply")
 Arguments = ParamSpec("Arguments")
 Result = TypeVar("Result")
 
-# The answer to a thousand revoked keys is far beyond gRPC's 4 MB.
-_LARGEST_ANSWER: Final = 64 << 20
+_SETTINGS: Final = (
+    # The answer to a thousand revoked keys is far beyond gRPC's 4 MB.
+    ("grpc.max_receive_message_length", 64 << 20),
+    # A proxy named in the environment is for the web, not for tokens and secrets.
+    ("grpc.enable_http_proxy", 0),
+)
 
 
 class Authority:
@@ -103,9 +107,8 @@ def _channel(options: Options) -> grpc.Channel:
         check_address(options.address, "--address")
     except SettingsError as error:
         raise click.UsageError(str(error)) from None
-    settings = [*channel_options(), ("grpc.max_receive_message_length", _LARGEST_ANSWER)]
     if options.tls_ca is not None:
-        return grpc.secure_channel(options.address, _tls(options), options=settings)
+        return grpc.secure_channel(options.address, _tls(options), options=_SETTINGS)
     if options.tls_client_cert is not None:
         raise click.UsageError("--tls-client-cert needs --tls-ca")
     if not is_local(options.address):
@@ -113,7 +116,7 @@ def _channel(options: Options) -> grpc.Channel:
             f"{options.address} is another machine, and tokens don't travel in plaintext: name "
             "the file with its certificate authority with --tls-ca (KEYAUTHORITY_TLS_CA)"
         )
-    return grpc.insecure_channel(options.address, options=settings)
+    return grpc.insecure_channel(options.address, options=_SETTINGS)
 
 
 def _tls(options: Options) -> grpc.ChannelCredentials:

@@ -14,6 +14,10 @@ from keyauthority.config import parse_duration
 
 FILE: Final = click.Path(path_type=Path)
 
+# Far more than any secret: enough for the authority to see that it is too long.
+_MOST_INPUT: Final = 1 << 16
+_NO_TEXT: Final = "\udcff"
+
 # The prefixes of domain.secrets, followed by more than any hint shows.
 _secret = re.compile(r"(sk-optk|optk-svc)-[0-9A-Za-z]{20}")
 
@@ -83,9 +87,11 @@ def read_secret() -> str:
         secret: str = click.prompt("Secret", hide_input=True, err=True)
         return secret
     try:
-        secret = sys.stdin.read().strip()
+        secret = sys.stdin.read(_MOST_INPUT).strip()
     except UnicodeDecodeError:
-        raise click.ClickException("what stands on standard input is not text") from None
+        secret = _NO_TEXT
+    if not is_text(secret):
+        raise click.ClickException("what stands on standard input is not text")
     if not secret:
         raise click.ClickException(
             "no secret on standard input: pipe one in, or run this in a terminal to be asked"
