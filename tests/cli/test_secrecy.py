@@ -15,7 +15,7 @@ SECRETS = [
 ]
 
 
-@pytest.mark.parametrize("secret", SECRETS)
+@pytest.mark.parametrize("secret", SECRETS, ids=["key", "token"])
 @pytest.mark.parametrize(
     "arguments",
     [
