@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from urllib.request import urlopen
 
@@ -32,7 +32,7 @@ class Authority:
 
     process: Process
     metrics_port: int
-    token: str
+    token: str = field(repr=False)
     channel: grpc.Channel
 
     @property

@@ -82,7 +82,7 @@ def _h2load(port: int, method: str, token: str, body: bytes, seconds: float) -> 
                 "-t1",
                 f"-c{CONNECTIONS}",
                 f"-m{STREAMS}",
-                f"-D{seconds:g}",
+                f"-D{round(seconds * 1000)}ms",
                 f"-d{data}",
             ]
             + [f"-H{name}: {value}" for name, value in headers.items()]
