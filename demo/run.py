@@ -21,9 +21,9 @@ from keyauthority.files import write_private
 
 
 def main() -> int:
-    """Runs until Ctrl-C, SIGTERM or the end of one of its children. Returns the exit code."""
+    """Runs until it is told to stop or one of its children ends. Returns the exit code."""
     stop = threading.Event()
-    for number in (signal.SIGINT, signal.SIGTERM):
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, lambda *_: stop.set())
     processes: Processes | None = None
     try:
