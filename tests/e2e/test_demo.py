@@ -1,0 +1,180 @@
+"""`make run` as a newcomer meets it: what it prints is pasted into another shell."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import signal
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.e2e.processes import Process, eventually, free_port, is_listening, run
+
+PORTS = ("AUTHORITY_PORT", "GATEWAY_PORT", "UPSTREAM_PORT")
+
+
+class Demo:
+    """One start of the demo after another, with the same files and ports."""
+
+    def __init__(self, folder: Path) -> None:
+        self.data_dir, self._logs = folder / "data", folder / "logs"
+        self.ports = {name: free_port() for name in PORTS}
+        self.process: Process | None = None
+
+    def start(self) -> str:
+        """Starts it and returns what it says."""
+        given = {name: str(port) for name, port in self.ports.items()}
+        before = self._said()
+        self.process = process = Process(
+            self._logs, "demo.run", env={"DATA_DIR": str(self.data_dir), **given}
+        )
+
+        def welcome() -> str:
+            assert process.is_running(), process.stderr.read_text()
+            said = self._said().removeprefix(before)
+            return said if "Ctrl-C stops" in said else ""
+
+        return str(eventually("the demo is up", welcome))
+
+    def stop(self, number: int = signal.SIGINT) -> int:
+        assert self.process is not None
+        return self.process.stop(number)
+
+    def complaint(self) -> str:
+        assert self.process is not None
+        return self.process.stderr.read_text()
+
+    def processes(self) -> list[int]:
+        """Those of this demo that are left."""
+        mark = str(self.data_dir).encode()
+        return [
+            int(folder.name)
+            for folder in Path("/proc").glob("[0-9]*")
+            if mark in _command_line(folder)
+        ]
+
+    def _said(self) -> str:
+        path = self._logs / "demo.run.out"
+        return path.read_text() if path.exists() else ""
+
+
+def _command_line(folder: Path) -> bytes:
+    try:
+        return (folder / "cmdline").read_bytes()
+    except OSError:
+        return b""
+
+
+@pytest.fixture
+def demo(tmp_path: Path) -> Iterator[Demo]:
+    demo = Demo(tmp_path)
+    yield demo
+    if demo.process is not None:
+        demo.stop()
+    for pid in demo.processes():
+        os.kill(pid, signal.SIGKILL)
+
+
+def printed_command(said: str, program: str) -> str:
+    """The command that begins with *program*, with its continued lines."""
+    match = re.search(rf"^  (\S*{program} (?:.*\\\n)*.*)$", said, re.MULTILINE)
+    assert match is not None, said
+    return match[1]
+
+
+def paste(command: str, folder: Path) -> str:
+    """Types it into another shell, in another folder."""
+    environment = {"PATH": os.environ["PATH"], "HOME": str(folder), "no_proxy": "127.0.0.1"}
+    done = run(["sh", "-c", command], cwd=folder, env=environment)
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def call(said: str, folder: Path) -> tuple[int, dict[str, object]]:
+    """The status and the JSON of what the printed curl gets."""
+    curl = printed_command(said, "curl").replace("curl ", "curl -sS -w '\\n%{http_code}' ", 1)
+    body, _, status = paste(curl, folder).rpartition("\n")
+    return int(status), json.loads(body)
+
+
+def test_what_it_prints_works_as_pasted(demo: Demo, tmp_path: Path) -> None:
+    """The curl answers; after the printed revocation the same curl is refused."""
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    said = demo.start()
+
+    status, answer = call(said, elsewhere)
+    assert status == 200
+    assert answer["object"] == "chat.completion"
+
+    paste(printed_command(said, "keyauthority"), elsewhere)
+    assert call(said, elsewhere) == (
+        401,
+        {
+            "error": {
+                "message": "invalid api key",
+                "type": "authentication_error",
+                "code": "invalid_key",
+            }
+        },
+    )
+
+
+def test_it_leaves_nothing_behind_and_starts_again_with_the_same_key(
+    demo: Demo, tmp_path: Path
+) -> None:
+    """Ctrl-C, a kill and a closed terminal end every process it started, and free the ports."""
+    demo.start()
+    key_file = demo.data_dir / "demo.key"
+    key = key_file.read_text()
+    assert key_file.stat().st_mode & 0o777 == 0o600
+
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        assert len(demo.processes()) == 3
+        assert demo.stop(number) == 0
+        assert demo.processes() == []
+        assert not any(is_listening(port) for port in demo.ports.values())
+        said = demo.start()
+
+    assert key_file.read_text() == key
+    assert call(said, tmp_path)[0] == 200
+
+
+def test_a_revoked_demo_key_is_replaced_at_the_next_start(demo: Demo, tmp_path: Path) -> None:
+    """And it says so, so that nobody wonders."""
+    said = demo.start()
+    paste(printed_command(said, "keyauthority"), tmp_path)
+    demo.stop()
+
+    said = demo.start()
+
+    assert "this is a new one" in said
+    assert call(said, tmp_path)[0] == 200
+
+
+def test_killed_children_end_the_demo_which_starts_again(demo: Demo, tmp_path: Path) -> None:
+    """Nothing has to be cleared away by hand."""
+    demo.start()
+    assert demo.process is not None
+    for pid in demo.processes():
+        os.kill(pid, signal.SIGKILL)
+    assert demo.process.wait() == 1
+
+    assert call(demo.start(), tmp_path)[0] == 200
+
+
+def test_a_port_in_use_is_named_with_what_moves_it(demo: Demo, tmp_path: Path) -> None:
+    """In one sentence, before anything is started."""
+    demo.start()
+    second = Demo(tmp_path / "second")
+    (tmp_path / "second").mkdir()
+    second.ports = demo.ports
+
+    with pytest.raises(AssertionError, match="AUTHORITY_PORT="):
+        second.start()
+
+    assert second.complaint().count("\n") == 1
+    assert second.processes() == []
