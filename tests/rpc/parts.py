@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Iterator, Mapping
+import asyncio
+from collections.abc import Awaitable, Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import count
@@ -163,6 +164,13 @@ async def verdict(api: Api, secret: str) -> str:
     """For instance `VALID`."""
     answer = await api(VerifyRequest(secret=secret))
     return Verdict.Name(answer.verdict).removeprefix("VERDICT_")
+
+
+async def eventually(true: Callable[[], Awaitable[bool]]) -> None:
+    """Waits until *true* says so."""
+    async with asyncio.timeout(TIMEOUT):
+        while not await true():  # noqa: ASYNC110  # what it asks can't wake us
+            await asyncio.sleep(0.01)
 
 
 def settings_in(folder: Path, **fields: Any) -> Settings:

@@ -1,0 +1,95 @@
+"""What does not stay: kept answers, and audit entries with a term."""
+
+from __future__ import annotations
+
+import asyncio
+from contextlib import AsyncExitStack
+from datetime import timedelta
+from pathlib import Path
+
+import grpc.aio
+import pytest
+
+from keyauthority import housekeeping
+from keyauthority.server import serving
+from keyauthority.v1.audit_service_pb2 import ListAuditEntriesRequest
+from keyauthority.v1.key_service_pb2 import IssueKeyRequest
+from tests.conformance.records import ManualClock
+from tests.rpc.parts import Api, Authority, eventually, issue, settings_in
+
+
+@pytest.fixture
+def rounds(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(housekeeping, "TIDIED_EVERY", 0.01)
+
+
+@pytest.mark.usefixtures("rounds")
+async def test_a_kept_answer_is_destroyed_when_its_time_is_over(
+    authority: Authority, workspace: str, clock: ManualClock
+) -> None:
+    """After ten minutes no byte of it is in the database or its journal, sealed or not."""
+    request = IssueKeyRequest(workspace_id=workspace, name="ci", request_id="needle-in-a-haystack")
+    issued = await authority.root(request)
+
+    async def gone() -> bool:
+        return request.request_id.encode() not in contents(authority)
+
+    assert not await gone()
+    clock.time += timedelta(minutes=10)
+    await eventually(gone)
+    assert issued.secret.encode() not in contents(authority)
+
+
+@pytest.mark.usefixtures("rounds")
+async def test_a_kept_answer_stays_for_its_ten_minutes(
+    authority: Authority, workspace: str, clock: ManualClock
+) -> None:
+    """The rounds leave alone what may still be asked for."""
+    request = IssueKeyRequest(workspace_id=workspace, name="ci", request_id="id-1")
+    issued = await authority.root(request)
+    clock.time += timedelta(minutes=9, seconds=59)
+    await asyncio.sleep(0.1)
+    assert (await authority.root(request)).secret == issued.secret
+
+
+def contents(authority: Authority) -> bytes:
+    database = authority.settings.database
+    return b"".join(path.read_bytes() for path in database.parent.glob(f"{database.name}*"))
+
+
+async def test_no_secret_is_ever_in_the_files(authority: Authority, workspace: str) -> None:
+    """Whoever copies the database finds digests and sealed answers, nothing to act with."""
+    plain = await issue(authority.root, workspace)
+    kept = await issue(authority.root, workspace, request_id="id-1")
+    written = contents(authority)
+    for secret in (plain.secret, kept.secret, authority.root.token):
+        assert secret.encode()[-49:] not in written
+
+
+@pytest.mark.usefixtures("rounds")
+async def test_audit_entries_go_when_their_term_is_over(
+    tmp_path: Path, clock: ManualClock, running: AsyncExitStack
+) -> None:
+    """With a retention of an hour, an entry is there for an hour."""
+    settings = settings_in(tmp_path, audit_retention=timedelta(hours=1))
+    port = await running.enter_async_context(serving(settings, clock))
+    channel = grpc.aio.insecure_channel(f"127.0.0.1:{port}")
+    root = Api(await running.enter_async_context(channel), settings.root_token.read_text().strip())
+
+    async def empty() -> bool:
+        return not (await root(ListAuditEntriesRequest())).entries
+
+    clock.time += timedelta(hours=1)
+    await asyncio.sleep(0.1)
+    assert not await empty()
+    clock.time += timedelta(microseconds=1)
+    await eventually(empty)
+
+
+async def test_audit_entries_stay_for_ever_by_default(
+    authority: Authority, clock: ManualClock, rounds: None
+) -> None:
+    """Nobody loses a record by not having chosen a term."""
+    clock.time += timedelta(days=5_000)
+    await asyncio.sleep(0.1)
+    assert len((await authority.root(ListAuditEntriesRequest())).entries) == 1
