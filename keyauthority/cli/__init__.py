@@ -1,5 +1,6 @@
 """The operator's commands. What starts them is `main`; all else is loaded when it is needed."""
 
+import os
 import sys
 from io import TextIOWrapper
 
@@ -12,4 +13,7 @@ def main() -> None:
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")
+    # gRPC writes lines of its own on ports in use and failed handshakes; ours say more. It reads
+    # this when it is imported, which none of the above does.
+    os.environ.setdefault("GRPC_VERBOSITY", "NONE")
     root(prog_name="keyauthority")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-import os
 import uuid
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -81,8 +80,6 @@ def with_authority(
 
 @contextmanager
 def _connect(options: Options) -> Iterator[Authority]:
-    # gRPC writes its own lines to standard error on failed handshakes; ours say more.
-    os.environ.setdefault("GRPC_VERBOSITY", "NONE")
     with _channel(options) as channel:
         yield Authority(channel, _credential(options), options)
 

@@ -61,9 +61,13 @@ def _without_reason(error: grpc.Call, options: Options) -> str:
                 f"no authority could be reached at {where} whose certificate is for that name and "
                 f"comes from {options.tls_ca}: check that it runs there, with TLS"
             )
+        # Something is there and hangs up: what a TLS server does to plaintext.
+        there = "Socket closed" in (error.details() or "")
         return (
             f"no authority answers at {where}: start it with `keyauthority serve`, or point "
             "--address (KEYAUTHORITY_ADDRESS) at it"
+            + "; if it speaks TLS, also give --tls-ca (KEYAUTHORITY_TLS_CA)"
+            * there
         )
     if code is grpc.StatusCode.DEADLINE_EXCEEDED:
         seconds = options.timeout.total_seconds()

@@ -130,6 +130,7 @@ def test_tls_needs_the_right_certificate_authority(tmp_path: Path) -> None:
         f"comes from {other.file}: check that it runs there, with TLS"
     )
     assert plain.startswith(f"no authority answers at {cli.address}")
+    assert plain.endswith("; if it speaks TLS, also give --tls-ca (KEYAUTHORITY_TLS_CA)")
     assert nowhere == "cannot read /no/ca.pem: No such file or directory"
 
 
