@@ -70,10 +70,10 @@ class FileKeyring:
     @classmethod
     def load_or_create(cls, path: Path) -> FileKeyring:
         """Reads the file, or makes one with version 1; raises `KeyringError`."""
-        if path.exists():
-            return cls.load(path)
-        keyring = cls(path, {1: secrets.token_bytes(PEPPER_BYTES)})
         try:
+            if path.exists():
+                return cls.load(path)
+            keyring = cls(path, {1: secrets.token_bytes(PEPPER_BYTES)})
             keyring._save()
         except OSError as error:
             raise KeyringError(f"the keyring {path} can't be written: {error.strerror}") from None

@@ -22,6 +22,7 @@ from keyauthority.clock import SystemClock
 from keyauthority.config import Settings
 from keyauthority.domain.authenticating import Authenticating
 from keyauthority.domain.changing import Changes
+from keyauthority.domain.errors import KeyAuthorityError
 from keyauthority.domain.fencing import OpenFence
 from keyauthority.domain.finding import Finding
 from keyauthority.domain.issuing import Issuing
@@ -213,6 +214,8 @@ def _make_data_dir(settings: Settings) -> None:
 async def _open_keyring(store: Store, settings: Settings) -> Keyring:
     try:
         return await bootstrap.open_keyring(store, settings.keyring, settings.root_token)
+    except KeyAuthorityError as error:
+        raise StartError(f"the database {settings.database} fails: {error.message}") from None
     except OSError as error:
         raise StartError(
             f"the root token can't be written to {settings.root_token}: {error.strerror}"

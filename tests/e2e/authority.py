@@ -51,13 +51,20 @@ class AuthorityProcess:
         port = await self._port(begun + SERVING_WITHIN)
         self.channel = connect(f"127.0.0.1:{port}")
         self._token = (("authorization", self._bearer()),)
-        health: Any = HealthStub(self.channel)
-        while (await health.Check(HealthCheckRequest(), timeout=5)).status != (
-            HealthCheckResponse.SERVING
-        ):
+        while not await self.is_serving():
             assert time.monotonic() < begun + SERVING_WITHIN, self.log.read_text()
             await asyncio.sleep(0.01)
         assert time.monotonic() < begun + SERVING_WITHIN
+
+    @property
+    def pid(self) -> int:
+        return self._process.pid
+
+    async def is_serving(self) -> bool:
+        """Whether it says that it can do its work."""
+        health: Any = HealthStub(self.channel)
+        answer = await health.Check(HealthCheckRequest(), timeout=5)
+        return bool(answer.status == HealthCheckResponse.SERVING)
 
     @property
     def token(self) -> Token:
