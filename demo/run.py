@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import http.client
 import secrets
+import shlex
 import signal
 import sys
 import threading
@@ -102,7 +103,8 @@ def _answers(port: int, path: str) -> int:
 
 
 def _welcome(settings: Settings, key: DemoKey) -> str:
-    command = Path(sys.executable).with_name("keyauthority")
+    command = [str(Path(sys.executable).with_name("keyauthority")), "--address", settings.authority]
+    revoke = shlex.join([*command, "--data-dir", str(settings.data_dir), "keys", "revoke", key.id])
     note = "\nThe key of the last run no longer works; this is a new one.\n" if key.fresh else ""
     return f"""
 OpenToken is running.
@@ -115,13 +117,13 @@ OpenToken is running.
 Call the API with the demo key, from another shell:
 
   curl http://{settings.gateway}/v1/chat/completions \\
-    -H "Authorization: Bearer $(cat {key.file})" \\
+    -H "Authorization: Bearer $(cat {shlex.quote(str(key.file))})" \\
     -H "Content-Type: application/json" \\
     -d '{{"model": "google/gemini-3-flash", "messages": [{{"role": "user", "content": "Hello"}}]}}'
 
 Revoke the key; from then on the same curl answers 401 invalid_key:
 
-  {command} --address {settings.authority} --data-dir {settings.data_dir} keys revoke {key.id}
+  {revoke}
 
 Ctrl-C stops all of it."""
 
