@@ -1,11 +1,17 @@
 from __future__ import annotations
 
+import os
+import shutil
+import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from tests.e2e.edge import Edge, edge_running
+from tests.e2e.running_demo import Demo, demo_in
+
+NODE = Path(__file__).with_name("node")
 
 
 @pytest.fixture(scope="session")
@@ -25,3 +31,36 @@ def own_edge(tmp_path: Path) -> Iterator[Edge]:
 @pytest.fixture
 def workspace(edge: Edge) -> str:
     return edge.operator.workspace()
+
+
+@pytest.fixture
+def demo(tmp_path: Path) -> Iterator[Demo]:
+    """What `make run` starts, not started yet."""
+    with demo_in(tmp_path) as demo:
+        yield demo
+
+
+@pytest.fixture(scope="session")
+def grpcurl_program() -> str:
+    places = [os.environ.get("PATH", ""), os.environ.get("GOBIN", ""), str(Path.home() / "go/bin")]
+    found = shutil.which("grpcurl", path=os.pathsep.join(filter(None, places)))
+    if found is None:
+        pytest.skip("needs grpcurl on PATH or in GOBIN")
+    return found
+
+
+@pytest.fixture(scope="session")
+def node() -> str:
+    """The path of Node, with the openai clients installed beside the script that uses them."""
+    node, npm = shutil.which("node"), shutil.which("npm")
+    if node is None or npm is None:
+        pytest.skip("needs node and npm on PATH")
+    if not all((NODE / "node_modules" / package).exists() for package in ("openai-6", "openai-7")):
+        install = [npm, "install", "--no-audit", "--no-fund", "--silent"]
+        try:
+            installed = subprocess.run(install, cwd=NODE, check=False, timeout=50).returncode == 0
+        except subprocess.TimeoutExpired:
+            installed = False
+        if not installed:
+            pytest.skip("npm can't install the openai packages of tests/e2e/node")
+    return node

@@ -6,76 +6,12 @@ import json
 import os
 import re
 import signal
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from tests.e2e.processes import Process, eventually, free_port, is_listening, run
-
-PORTS = ("AUTHORITY_PORT", "GATEWAY_PORT", "UPSTREAM_PORT")
-
-
-class Demo:
-    """One start of the demo after another, with the same files and ports."""
-
-    def __init__(self, folder: Path) -> None:
-        self.data_dir, self._logs = folder / "data", folder / "logs"
-        self.ports = {name: free_port() for name in PORTS}
-        self.process: Process | None = None
-
-    def start(self) -> str:
-        """Starts it and returns what it says."""
-        given = {name: str(port) for name, port in self.ports.items()}
-        before = self._said()
-        self.process = process = Process(
-            self._logs, "demo.run", env={"DATA_DIR": str(self.data_dir), **given}
-        )
-
-        def welcome() -> str:
-            assert process.is_running(), process.stderr.read_text()
-            said = self._said().removeprefix(before)
-            return said if "Ctrl-C stops" in said else ""
-
-        return str(eventually("the demo is up", welcome))
-
-    def stop(self, number: int = signal.SIGINT) -> int:
-        assert self.process is not None
-        return self.process.stop(number)
-
-    def complaint(self) -> str:
-        assert self.process is not None
-        return self.process.stderr.read_text()
-
-    def processes(self) -> list[int]:
-        """Those of this demo that are left."""
-        mark = str(self.data_dir).encode()
-        return [
-            int(folder.name)
-            for folder in Path("/proc").glob("[0-9]*")
-            if mark in _command_line(folder)
-        ]
-
-    def _said(self) -> str:
-        path = self._logs / "demo.run.out"
-        return path.read_text() if path.exists() else ""
-
-
-def _command_line(folder: Path) -> bytes:
-    try:
-        return (folder / "cmdline").read_bytes()
-    except OSError:
-        return b""
-
-
-@pytest.fixture
-def demo(tmp_path: Path) -> Iterator[Demo]:
-    demo = Demo(tmp_path)
-    yield demo
-    if demo.process is not None:
-        demo.stop()
-    for pid in demo.processes():
-        os.kill(pid, signal.SIGKILL)
+from tests.e2e.processes import is_listening, run
+from tests.e2e.running_demo import Demo
 
 
 def printed_command(said: str, program: str) -> str:

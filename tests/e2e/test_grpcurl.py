@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
 from collections.abc import Callable
-from pathlib import Path
 from subprocess import CompletedProcess
 from typing import Any
 
@@ -21,23 +19,14 @@ AUTHORIZED = ("-expand-headers", "-H", "authorization: Bearer ${TOKEN}")
 VERIFY = "keyauthority.v1.VerificationService/Verify"
 
 
-@pytest.fixture(scope="module")
-def program() -> str:
-    places = [os.environ.get("PATH", ""), os.environ.get("GOBIN", ""), str(Path.home() / "go/bin")]
-    found = shutil.which("grpcurl", path=os.pathsep.join(filter(None, places)))
-    if found is None:
-        pytest.skip("needs grpcurl on PATH or in GOBIN")
-    return found
-
-
 @pytest.fixture
-def grpcurl(program: str, edge: Edge) -> Grpcurl:
+def grpcurl(grpcurl_program: str, edge: Edge) -> Grpcurl:
     """Calls it with flags, then what it is to do; the gateway's token is in its environment."""
 
     def call(*flags: str, do: tuple[str, ...], request: Any = None) -> CompletedProcess[str]:
         data = () if request is None else ("-d", "@")
         return run(
-            [program, "-plaintext", "-max-time", "10", *flags, *data, edge.address, *do],
+            [grpcurl_program, "-plaintext", "-max-time", "10", *flags, *data, edge.address, *do],
             input=json.dumps(request),
             env={**os.environ, "TOKEN": edge.verifier_token},
         )

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
 import subprocess
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
@@ -37,23 +36,6 @@ class Client:
 
 
 Connect = Callable[[Edge, str], Client]
-
-
-@pytest.fixture(scope="module")
-def node() -> str:
-    """The path of Node, with the clients installed beside the script."""
-    node, npm = shutil.which("node"), shutil.which("npm")
-    if node is None or npm is None:
-        pytest.skip("needs node and npm on PATH")
-    if not all((FOLDER / "node_modules" / package).exists() for package in NEEDS_NODE):
-        install = ["npm", "install", "--no-audit", "--no-fund", "--silent"]
-        try:
-            installed = subprocess.run(install, cwd=FOLDER, check=False, timeout=50).returncode == 0
-        except subprocess.TimeoutExpired:
-            installed = False
-        if not installed:
-            pytest.skip("npm can't install the openai packages of tests/e2e/node")
-    return node
 
 
 @pytest.fixture(params=NEEDS_NODE)

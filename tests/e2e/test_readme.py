@@ -1,0 +1,112 @@
+"""The README's commands and programs, as they stand; only ports are others than it says."""
+
+from __future__ import annotations
+
+import os
+import re
+import sys
+import textwrap
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.e2e.conftest import NODE
+from tests.e2e.processes import run
+from tests.e2e.running_demo import Demo, demo_in
+
+README = Path(__file__).parents[2] / "README.md"
+PORTS = {"8080": "GATEWAY_PORT", "50051": "AUTHORITY_PORT", "9090": "UPSTREAM_PORT"}
+SHELL = ("bash", "-eo", "pipefail", "-c")
+
+
+@pytest.fixture(scope="module")
+def demo(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Demo]:
+    """The demo as after `make run`, in a folder that looks like the repository's."""
+    folder = tmp_path_factory.mktemp("clone")
+    (folder / ".venv").symlink_to(sys.prefix)
+    with demo_in(folder) as demo:
+        demo.start()
+        yield demo
+
+
+def blocks(demo: Demo, language: str) -> list[str]:
+    """The README's blocks in *language*, with the demo's ports."""
+    found = re.findall(rf"^```{language}\n(.*?)^```$", README.read_text(), re.MULTILINE | re.DOTALL)
+    ports = {said: str(demo.ports[variable]) for said, variable in PORTS.items()}
+    return [re.sub(r"(?<=127\.0\.0\.1:)\d+", lambda at: ports[at[0]], text) for text in found]
+
+
+def secret_of(demo: Demo) -> str:
+    return (demo.data_dir / "demo.key").read_text().strip()
+
+
+def type_in(demo: Demo, command: list[str], *programs: str) -> str:
+    """Runs *command* in the demo's folder, and returns what it prints."""
+    folders = [str(Path(program).parent) for program in programs]
+    environment = {
+        "PATH": os.pathsep.join([*folders, os.environ["PATH"]]),
+        "OPENTOKEN_API_KEY": secret_of(demo),
+        # For commands that name no port, since the usual one is meant.
+        "KEYAUTHORITY_ADDRESS": f"127.0.0.1:{demo.ports['AUTHORITY_PORT']}",
+        "no_proxy": "127.0.0.1",
+    }
+    done = run(command, cwd=demo.folder, env=environment)
+    assert done.returncode == 0, f"{command[-1]}\n{done.stderr}"
+    return done.stdout
+
+
+def test_its_commands_work_as_pasted(demo: Demo) -> None:
+    """Block after block, each to its end without an error."""
+    told = "".join(
+        type_in(demo, [*SHELL, block]) for block in blocks(demo, "sh") if "grpcurl" not in block
+    )
+
+    for words in ("You said: Hello", "verdict:    valid", "RevokeKey"):
+        assert words in told
+
+
+def test_its_grpcurl_commands_work_as_pasted(demo: Demo, grpcurl_program: str) -> None:
+    """With the root token."""
+    told = "".join(
+        type_in(demo, [*SHELL, block], grpcurl_program)
+        for block in blocks(demo, "sh")
+        if "grpcurl" in block
+    )
+
+    for words in ("keyauthority.v1.KeyService", "rpc IssueKey", '"verdict": "VERDICT_VALID"'):
+        assert words in told
+
+
+def test_its_python_program_runs(demo: Demo) -> None:
+    """It prints an answer."""
+    program = blocks(demo, "python")[0]
+
+    assert type_in(demo, [sys.executable, "-c", program]).startswith("You said: Hello")
+
+
+def test_its_node_program_runs(demo: Demo, node: str) -> None:
+    """It prints an answer."""
+    (program,) = blocks(demo, "js")
+    (demo.folder / "program.mjs").write_text(program)
+    (demo.folder / "node_modules").mkdir()
+    (demo.folder / "node_modules" / "openai").symlink_to(NODE / "node_modules" / "openai-6")
+
+    assert type_in(demo, [node, "program.mjs"]).startswith("You said: Hello")
+
+
+async def test_the_verifying_service_bills_the_keys_workspace(
+    demo: Demo, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With the credential that the demo has made for its gateway."""
+    billed: list[str] = []
+    given: dict[str, Any] = {"secret": secret_of(demo), "bill": billed.append}
+    monkeypatch.chdir(demo.folder)
+    program = "async def service():\n" + textwrap.indent(blocks(demo, "python")[1], "    ")
+
+    exec(compile(program, "README.md", "exec"), given)
+    await given["service"]()
+
+    assert len(billed) == 1
+    assert billed[0].startswith("ws_")
