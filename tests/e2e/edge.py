@@ -55,11 +55,11 @@ class Edge:
 
     def _start_gateway(self, *flags: str) -> Process:
         token = self._secret_file("gateway.token", self.verifier_token)
-        flags += ("--listen", "127.0.0.1:0", "--authority", self.address)
-        flags += ("--token-file", str(token), "--upstream", self.upstream_url)
-        flags += ("--upstream-key-file", str(self.folder / "upstream.key"))
-        flags += ("--metrics-listen", f"127.0.0.1:{self.gateway_metrics_port}")
-        return self._start("gateway", *flags, "--log-level", "debug", "--grace", "1")
+        usual = ["--listen", "127.0.0.1:0", "--authority", self.address]
+        usual += ["--token-file", str(token), "--upstream", self.upstream_url]
+        usual += ["--upstream-key-file", str(self.folder / "upstream.key")]
+        usual += ["--metrics-listen", f"127.0.0.1:{self.gateway_metrics_port}"]
+        return self._start("gateway", *usual, "--log-level", "debug", "--grace", "1", *flags)
 
     def _secret_file(self, name: str, secret: str) -> Path:
         path = self.folder / name
@@ -74,6 +74,6 @@ class Edge:
 
 @contextmanager
 def edge_running(folder: Path, *gateway_flags: str) -> Iterator[Edge]:
-    """An installation with its files in *folder*."""
+    """An installation with its files in *folder*; what *gateway_flags* say wins over the usual."""
     with ExitStack() as stack:
         yield Edge(folder, stack, *gateway_flags)
