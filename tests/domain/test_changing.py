@@ -1,0 +1,160 @@
+"""The one path of every change that can alter a verdict."""
+
+from __future__ import annotations
+
+import pytest
+
+from keyauthority.domain.auditing import AuditEntry, AuditFilter
+from keyauthority.domain.callers import Actor
+from keyauthority.domain.changing import Changes
+from keyauthority.domain.errors import KeyAuthorityError, Reason
+from keyauthority.domain.fencing import OpenFence, Receipt
+from keyauthority.domain.keys import RevocationReason
+from keyauthority.domain.updating import KeyFields
+from tests.conformance.records import UndoError
+from tests.domain.parts import UseCases, an_actor
+
+NO_REASON = RevocationReason.UNSPECIFIED
+
+
+async def audited(cases: UseCases) -> list[AuditEntry]:
+    """All entries, oldest first."""
+    return (await cases.audit.page(AuditFilter(), 100, None))[::-1]
+
+
+async def test_durable_before_the_fence_is_asked(cases: UseCases, actor: Actor) -> None:
+    """While verifiers are waited for, the change is already made."""
+    async with cases.changes.open(actor) as change:
+        change.alters("key_1", "ws_1")
+        assert cases.fence.asked == []
+
+    assert cases.fence.asked == [1]
+    assert cases.fence.durable == [1]
+
+
+async def test_the_fences_receipt_is_the_changes(cases: UseCases, actor: Actor) -> None:
+    """What the fence tells comes back to the caller."""
+    key_id, _ = await cases.issue(actor)
+
+    _, receipt = await cases.revoking.revoke(actor, [key_id], NO_REASON, "")
+
+    assert (receipt.revision, receipt.sessions_acknowledged) == (1, 7)
+
+
+async def test_nothing_to_change_waits_all_the_same(cases: UseCases, actor: Actor) -> None:
+    """A repeat is told the same thing as the first, so it waits for the same revision."""
+    key_id, _ = await cases.issue(actor)
+    await cases.revoking.revoke(actor, [key_id], NO_REASON, "")
+    before = len(await audited(cases))
+
+    _, receipt = await cases.revoking.revoke(actor, [key_id], NO_REASON, "")
+
+    assert receipt.revision == 1
+    assert cases.fence.asked == [1, 1]
+    assert len(await audited(cases)) == before
+
+
+async def test_an_exception_leaves_no_trace(cases: UseCases, actor: Actor) -> None:
+    """No change, no revision, no audit entry, and nobody is asked to wait."""
+    key_id, _ = await cases.issue(actor)
+    before = await audited(cases)
+
+    with pytest.raises(UndoError):  # noqa: PT012  # what raises is the end of the block
+        async with cases.changes.open(actor) as change:
+            key = (await change.tx.keys.get([key_id]))[key_id]
+            await change.tx.keys.update([(key, key.revoked(change.tx.time, NO_REASON, ""))])
+            change.alters(key_id, "ws_1")
+            raise UndoError
+
+    assert cases.fence.asked == []
+    assert await audited(cases) == before
+    assert (await cases.finding.get(actor, key_id)).revocation is None
+    assert (await cases.store.snapshot([])).head.revision == 0
+
+
+async def test_a_fence_that_fails_undoes_nothing(cases: UseCases, actor: Actor) -> None:
+    """The change is made even if its caller does not hear that all know of it."""
+
+    class BrokenFence(OpenFence):
+        async def wait(self, revision: int) -> Receipt:
+            raise UndoError
+
+    with pytest.raises(UndoError):
+        async with Changes(cases.store, BrokenFence()).open(actor) as change:
+            change.alters("key_1")
+
+    assert (await cases.store.snapshot([])).head.revision == 1
+
+
+async def test_each_subject_has_its_revision_and_its_entry(cases: UseCases) -> None:
+    """One fence for all, at the last; each entry names its subject, revision, who and how."""
+    actor = an_actor(action="KeyService.RevokeKeys")
+    first, _ = await cases.issue(actor)
+    second, _ = await cases.issue(actor)
+
+    _, receipt = await cases.revoking.revoke(
+        actor, [second, first], RevocationReason.COMPROMISED, "found in a log"
+    )
+
+    assert receipt.revision == 2
+    assert cases.fence.asked == [2]
+    entries = [entry for entry in await audited(cases) if entry.revision]
+    assert [(entry.subject, entry.revision) for entry in entries] == [(second, 1), (first, 2)]
+    assert {entry.workspace_id for entry in entries} == {"ws_1"}
+    assert {entry.action for entry in entries} == {"KeyService.RevokeKeys"}
+    assert {entry.caller_id for entry in entries} == {actor.caller.id}
+    assert entries[0].details == {"reason": "COMPROMISED", "note": "found in a log"}
+    async with cases.store.reading() as tx:
+        assert await tx.feed.since(0, 10) == [(1, second), (2, first)]
+
+
+async def test_what_is_fenced_and_what_is_not(cases: UseCases, actor: Actor) -> None:
+    """Changes of what exists are, creations are not."""
+    key_id, _ = await cases.issue(actor)
+    await cases.workspaces.create(actor, "umbrella")
+    assert cases.fence.asked == []
+
+    await cases.rotate(actor, key_id)
+    await cases.updating.update(actor, key_id, KeyFields(frozenset({"name"}), name="other"), "")
+    await cases.workspaces.update(actor, "ws_1", name=None, suspended=True, etag="")
+    await cases.revoking.revoke(actor, [key_id], NO_REASON, "")
+
+    assert cases.fence.asked == [1, 2, 3, 4]
+    assert cases.fence.durable == [1, 2, 3, 4]
+
+
+async def test_all_of_a_batch_or_none(cases: UseCases, actor: Actor) -> None:
+    """A key that isn't there keeps the others from being revoked."""
+    key_id, _ = await cases.issue(actor)
+
+    with pytest.raises(KeyAuthorityError) as refused:
+        await cases.revoking.revoke(actor, [key_id, "key_none"], NO_REASON, "")
+
+    assert refused.value.reason is Reason.KEY_NOT_FOUND
+    assert refused.value.metadata == {"key_id": "key_none"}
+    assert (await cases.finding.get(actor, key_id)).revocation is None
+
+
+async def test_a_batch_counts_only_what_changes(cases: UseCases, actor: Actor) -> None:
+    """One revoked before stays as it was, without a revision of its own."""
+    first, _ = await cases.issue(actor)
+    second, _ = await cases.issue(actor)
+    await cases.revoking.revoke(actor, [first], RevocationReason.UNUSED, "first")
+
+    keys, receipt = await cases.revoking.revoke(
+        actor, [first, second], RevocationReason.POLICY, "second"
+    )
+
+    notes = [key.revocation.note for key in keys if key.revocation]
+    assert notes == ["first", "second"]
+    assert receipt.revision == 2
+
+
+@pytest.mark.parametrize("key_ids", [[], ["key_1", "key_1"], ["key_1"] * 1_001])
+async def test_no_batch(cases: UseCases, actor: Actor, key_ids: list[str]) -> None:
+    """None, too many or one twice is refused before the books are opened."""
+    with pytest.raises(KeyAuthorityError) as refused:
+        await cases.revoking.revoke(actor, key_ids, NO_REASON, "")
+
+    assert refused.value.reason is Reason.FIELD_INVALID
+    assert refused.value.metadata == {"field": "key_ids"}
