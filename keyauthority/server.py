@@ -143,6 +143,7 @@ async def _server(
     add_HealthServicer_to_server(health.servicer, server)
     add_reflection([*SERVICES], server)
     port = _bind(server, settings)
+    await health.look()
     await server.start()
     try:
         async with (
@@ -151,7 +152,7 @@ async def _server(
         ):
             yield port
     finally:
-        await health.leave()
+        health.servicer.leave()
         await mutations.close()
         await server.stop(GRACE)
 
