@@ -14,7 +14,7 @@ import grpc
 import grpc.aio
 import structlog
 import uvloop
-from google.rpc import error_details_pb2  # noqa: F401  # lets reflection describe error details
+from google.rpc import error_details_pb2  # noqa: F401  # lets reflection describe what errors carry
 from grpc_health.v1.health_pb2_grpc import add_HealthServicer_to_server
 
 from keyauthority import bootstrap, telemetry
@@ -51,6 +51,7 @@ from keyauthority.rpc.verification import VerificationServicer
 from keyauthority.rpc.workspaces import WorkspaceServicer
 from keyauthority.storage.errors import StorageError
 from keyauthority.storage.sqlite.opening import migrate_sqlite, open_sqlite
+from keyauthority.v1 import error_reason_pb2  # noqa: F401  # likewise
 from keyauthority.v1.audit_service_pb2_grpc import add_AuditServiceServicer_to_server
 from keyauthority.v1.caller_service_pb2_grpc import add_CallerServiceServicer_to_server
 from keyauthority.v1.key_service_pb2_grpc import add_KeyServiceServicer_to_server

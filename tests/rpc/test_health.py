@@ -1,0 +1,86 @@
+"""Health, which anybody may ask for."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import grpc
+import grpc.aio
+import pytest
+from grpc_health.v1 import health_pb2
+from grpc_health.v1.health_pb2 import HealthCheckRequest, HealthCheckResponse
+from grpc_health.v1.health_pb2_grpc import HealthStub
+
+from keyauthority import health
+from keyauthority.domain.errors import KeyAuthorityError, Reason
+from keyauthority.rpc.policy import SERVICES
+from keyauthority.storage.sqlite.database import SqliteDatabase
+from tests.rpc.parts import Api, eventually
+
+OURS = [name for name in SERVICES if name.startswith("keyauthority.")]
+SERVING = HealthCheckResponse.SERVING
+NOT_SERVING = HealthCheckResponse.NOT_SERVING
+
+
+@pytest.fixture
+def stub(anybody: Api) -> Any:
+    """Asks without a credential."""
+    return HealthStub(anybody.channel)
+
+
+@pytest.mark.parametrize("service", ["", *OURS])
+async def test_each_service_is_served_from_the_start(stub: Any, service: str) -> None:
+    """The first to ask after the port is open is told so."""
+    assert (await stub.Check(HealthCheckRequest(service=service))).status == SERVING
+
+
+async def test_an_unknown_service_is_not_found(stub: Any) -> None:
+    """As the protocol has it: an error for who asks, a status for who watches."""
+    with pytest.raises(grpc.aio.AioRpcError) as caught:
+        await stub.Check(HealthCheckRequest(service="nothing"))
+    assert caught.value.code() is grpc.StatusCode.NOT_FOUND
+    watch = stub.Watch(HealthCheckRequest(service="nothing"))
+    assert (await anext(aiter(watch))).status == HealthCheckResponse.SERVICE_UNKNOWN
+    watch.cancel()
+
+
+async def test_all_services_are_listed(anybody: Api) -> None:
+    """One question tells of everything."""
+    messages: Any = health_pb2
+    list_all: Any = anybody.channel.unary_unary(
+        "/grpc.health.v1.Health/List",
+        response_deserializer=messages.HealthListResponse.FromString,
+    )
+    listed = (await list_all(b"")).statuses
+    assert {name: listed[name].status for name in listed} == dict.fromkeys(["", *OURS], SERVING)
+
+
+@pytest.fixture
+def often(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The authority looks at its books all the time."""
+    monkeypatch.setattr(health, "CHECKED_EVERY", 0.01)
+
+
+@pytest.mark.usefixtures("often")
+async def test_an_outage_of_the_books_is_told_and_taken_back(
+    stub: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Who watches hears of it, and of the end of it."""
+    watch = stub.Watch(HealthCheckRequest())
+    statuses = aiter(watch)
+    assert (await anext(statuses)).status == SERVING
+
+    def fail(*_: object) -> None:
+        raise KeyAuthorityError(Reason.STORE_UNAVAILABLE, "gone")
+
+    with monkeypatch.context() as outage:
+        outage.setattr(SqliteDatabase, "_check_usable", fail)
+        assert (await anext(statuses)).status == NOT_SERVING
+        assert (await stub.Check(HealthCheckRequest())).status == NOT_SERVING
+
+    async def serving() -> bool:
+        return bool((await stub.Check(HealthCheckRequest())).status == SERVING)
+
+    await eventually(serving)
+    assert (await anext(statuses)).status == SERVING
+    watch.cancel()
