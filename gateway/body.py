@@ -63,6 +63,8 @@ class RequestBody(Payload):
     async def write(self, writer: AbstractStreamWriter) -> None:
         """Pass the body on; aiohttp calls this once the head of the request is on its way."""
         self._consumed = True
+        # Else they would wait for the first piece, and the upstream with them.
+        writer.send_headers()
         if expects_continue(self._request):
             await self._invite()
         while chunk := await self._next_chunk():

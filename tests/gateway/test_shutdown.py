@@ -111,10 +111,12 @@ async def test_after_the_grace_other_responses_are_aborted(
         await response.read()
 
 
+@pytest.mark.parametrize("invited", [True, False])
 async def test_after_the_grace_waiting_requests_are_told(
-    authority: RecordingAuthority, upstream: FakeUpstream, token_file: Path
+    authority: RecordingAuthority, upstream: FakeUpstream, token_file: Path, *, invited: bool
 ) -> None:
     """The upstream had not answered yet: in this gateway's time it did not."""
+    fields = ["Expect: 100-continue", "Content-Length: 3"] if invited else []
 
     async def hang(_: web.BaseRequest) -> web.StreamResponse:
         await asyncio.sleep(60)
@@ -122,11 +124,13 @@ async def test_after_the_grace_waiting_requests_are_told(
 
     upstream.respond = hang
     async with running(settings(authority, upstream, token_file, grace=0.1)) as port:
-        request = head(f"Authorization: Bearer {authority.issue()}")
+        request = head(f"Authorization: Bearer {authority.issue()}", *fields)
         asking = asyncio.create_task(exchange(port, request))
         await asyncio.wait_for(upstream.reached.wait(), 2)
 
-    answer = parse(await asking)
+    raw = await asking
+    answer = parse(raw.removeprefix(b"HTTP/1.1 100 Continue\r\n\r\n"))
+    assert raw.startswith(b"HTTP/1.1 100") == invited
     assert (answer.status, answer.error["code"]) == (504, "upstream_timeout")
 
 

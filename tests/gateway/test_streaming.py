@@ -125,7 +125,7 @@ async def test_a_large_request_arrives_whole(
 async def test_a_request_is_passed_on_while_it_is_sent(
     port: int, authority: RecordingAuthority, upstream: FakeUpstream
 ) -> None:
-    """The upstream may answer before the client has finished: nothing is collected."""
+    """The upstream hears of it with its head, and may answer before its end."""
 
     async def respond(request: web.BaseRequest) -> web.StreamResponse:
         piece = await request.content.readany()
@@ -136,9 +136,13 @@ async def test_a_request_is_passed_on_while_it_is_sent(
         f"Authorization: Bearer {authority.issue()}", "Content-Length: 1000", method="POST"
     )
 
-    answer = parse(await exchange(port, start, b"the first piece"))
+    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    writer.write(start)
+    await asyncio.wait_for(upstream.reached.wait(), 2)
+    writer.write(b"the first piece")
 
-    assert answer.body == b"saw the first piece"
+    assert parse(await asyncio.wait_for(reader.read(), 2)).body == b"saw the first piece"
+    writer.close()
 
 
 @pytest.mark.parametrize("started", [True, False])
@@ -251,21 +255,76 @@ async def test_a_response_without_length_ends_the_connection_of_http_1_0(
     writer.close()
 
 
-async def test_a_silent_upstream_is_left(
+async def test_an_upstream_that_does_not_answer_is_left(
     start_gateway: StartGateway, authority: RecordingAuthority, upstream: FakeUpstream
 ) -> None:
-    """Before its headers: 504. Amid an event stream: an error event that says so."""
-    port = await start_gateway(first_byte_timeout=0.1, idle_timeout=0.1)
-    secret = authority.issue()
+    """It had its time until the first byte."""
+    port = await start_gateway(first_byte_timeout=0.1)
     upstream.respond = _hang
-    late = parse(await exchange(port, head(f"Authorization: Bearer {secret}")))
-    upstream.respond = Stream(SSE, EVENT).respond
-    silent = parse(await exchange(port, head(f"Authorization: Bearer {secret}")))
 
-    check_envelope(late, Refusal.UPSTREAM_TIMEOUT)
-    assert silent.status == 200
-    assert b'"code":"upstream_timeout"' in silent.body
+    answer = parse(await exchange(port, head(f"Authorization: Bearer {authority.issue()}")))
+
+    check_envelope(answer, Refusal.UPSTREAM_TIMEOUT)
     await asyncio.wait_for(upstream.gone.wait(), 2)
+
+
+@pytest.mark.parametrize("first", [[], [EVENT]])
+async def test_an_upstream_that_falls_silent_is_left(
+    start_gateway: StartGateway,
+    authority: RecordingAuthority,
+    upstream: FakeUpstream,
+    first: list[bytes],
+) -> None:
+    """After its headers or amid its events: the stream ends with an event that says so."""
+    port = await start_gateway(first_byte_timeout=60, idle_timeout=0.1)
+    upstream.respond = Stream(SSE, *first).respond
+
+    async with asyncio.timeout(2):
+        raw = await exchange(port, head(f"Authorization: Bearer {authority.issue()}"))
+
+    answer = parse(raw)
+    assert answer.status == 200
+    assert b'"code":"upstream_timeout"' in answer.body
+    await asyncio.wait_for(upstream.gone.wait(), 2)
+
+
+async def test_an_upstream_that_does_not_read_is_left(
+    start_gateway: StartGateway, authority: RecordingAuthority
+) -> None:
+    """The client's upload cannot go on, and it is not the client's fault."""
+    stalled = asyncio.Event()
+
+    async def ignore(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.transport.pause_reading()  # type: ignore[attr-defined]
+        await stalled.wait()
+        writer.close()
+
+    async with await asyncio.start_server(ignore, "127.0.0.1", 0, limit=1024) as server:
+        address = server.sockets[0].getsockname()[1]
+        port = await start_gateway(upstream=f"http://127.0.0.1:{address}", first_byte_timeout=0.3)
+        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+        fields = [f"Authorization: Bearer {authority.issue()}", "Content-Length: 50000000"]
+        writer.write(head(*fields, method="POST") + bytes(20_000_000))
+
+        async with asyncio.timeout(5):
+            raw = await reader.readuntil(b"}}")
+
+        check_envelope(parse(raw), Refusal.UPSTREAM_TIMEOUT)
+        stalled.set()
+        writer.close()
+
+
+async def test_a_slow_upload_that_goes_on_is_not_cut(
+    start_gateway: StartGateway, authority: RecordingAuthority, upstream: FakeUpstream
+) -> None:
+    """Longer than the wait for the first byte, which each piece begins anew."""
+    port = await start_gateway(first_byte_timeout=0.2)
+    fields = [f"Authorization: Bearer {authority.issue()}", "Content-Length: 10"]
+
+    raw = await exchange(port, head(*fields, method="POST"), *[b"x"] * 10, pause=0.05)
+
+    assert parse(raw).status == 200
+    assert upstream.received[0].body == b"x" * 10
 
 
 async def test_an_answer_may_be_awaited_longer_than_a_silence_may_last(
