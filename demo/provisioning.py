@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import secrets
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -49,7 +50,7 @@ class Provisioning:
         if not path.exists():
             callers = caller_service_pb2_grpc.CallerServiceStub(self._channel)
             request = caller_service_pb2.CreateCallerRequest(
-                name=f"demo gateway {self._data_dir.name}",
+                name=f"demo gateway {secrets.token_hex(4)}",
                 roles=[caller_service_pb2.CALLER_ROLE_VERIFIER],
             )
             created = callers.CreateCaller(request, metadata=self._metadata, timeout=TIMEOUT)

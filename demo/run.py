@@ -18,6 +18,7 @@ from grpc_health.v1.health_pb2_grpc import HealthStub
 from demo.processes import Processes
 from demo.provisioning import DemoKey, provision
 from demo.settings import DemoError, Settings
+from keyauthority.client import SecretFileError
 from keyauthority.files import write_private
 
 
@@ -35,7 +36,7 @@ def main() -> int:
         print(_welcome(settings, key), flush=True)
         while not stop.wait(0.2):
             processes.check()
-    except (DemoError, OSError) as error:
+    except (DemoError, SecretFileError, OSError) as error:
         print(f"make run: {error}", file=sys.stderr)
         return 1
     finally:

@@ -46,4 +46,7 @@ class Health:
             await self._store.snapshot(())
         except KeyAuthorityError:
             return False
+        except Exception:  # whatever it is, this is not health
+            log.exception("health_unknown")
+            return False
         return True

@@ -24,6 +24,8 @@ async def keep_house(store: Store, audit_retention: timedelta | None) -> None:
             await tidy(store, audit_retention)
         except KeyAuthorityError as error:
             log.warning("not_tidied", reason=error.reason.name)
+        except Exception:  # the next round may fare better
+            log.exception("not_tidied")
         await asyncio.sleep(TIDIED_EVERY)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import signal
+import ssl
 import sys
 from collections.abc import AsyncIterator, Coroutine, Iterator
 from contextlib import AsyncExitStack, ExitStack, asynccontextmanager, contextmanager, suppress
@@ -194,14 +195,26 @@ def _bind(server: grpc.aio.Server, settings: Settings) -> int:
 def _credentials(settings: Settings) -> grpc.ServerCredentials | None:
     if settings.tls_cert is None or settings.tls_key is None:
         return None
-    try:
-        pair = (settings.tls_key.read_bytes(), settings.tls_cert.read_bytes())
-        client_ca = settings.tls_client_ca.read_bytes() if settings.tls_client_ca else None
-    except OSError as error:
-        raise StartError(f"{error.filename} can't be read: {error.strerror}") from None
+    _check_tls(settings.tls_cert, settings.tls_key, settings.tls_client_ca)
+    pair = (settings.tls_key.read_bytes(), settings.tls_cert.read_bytes())
+    client_ca = settings.tls_client_ca.read_bytes() if settings.tls_client_ca else None
     return grpc.ssl_server_credentials(
         [pair], root_certificates=client_ca, require_client_auth=client_ca is not None
     )
+
+
+def _check_tls(cert: Path, key: Path, client_ca: Path | None) -> None:
+    # gRPC says of unusable ones only that it can't bind.
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    try:
+        context.load_cert_chain(cert, key)
+        if client_ca is not None:
+            context.load_verify_locations(client_ca)
+    except ssl.SSLError:
+        files = ", ".join(str(path) for path in (cert, key, client_ca) if path is not None)
+        raise StartError(f"not a certificate chain and its private key, in PEM: {files}") from None
+    except OSError as error:
+        raise StartError(f"the TLS files can't be read: {error.strerror}") from None
 
 
 def _make_data_dir(settings: Settings) -> None:

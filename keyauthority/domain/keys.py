@@ -8,9 +8,6 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Final
 
-LIVE_SECRETS: Final = 2
-"""How many secrets of a key live at a time: the newest, and the one it took over from."""
-
 KEPT_SECRETS: Final = 100
 """How many secrets a key remembers; one older than these answers `UNKNOWN`, not `REVOKED`."""
 

@@ -11,7 +11,11 @@ from keyauthority.domain.ports import Keyring, Store, Transaction
 
 
 class ManagingPeppers:
-    """Keeps the pepper versions. None of its changes alters a verdict."""
+    """Keeps the pepper versions.
+
+    None of its changes makes a secret act or stop acting. Retiring forgets secrets that can't act
+    any more: their verdict becomes `UNKNOWN`, whatever it was.
+    """
 
     def __init__(self, store: Store, keyring: Keyring) -> None:
         self._store = store

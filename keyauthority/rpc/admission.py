@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Iterator
+from collections.abc import Awaitable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Final, TypeVar
 
@@ -29,18 +29,22 @@ PLACES: Final[dict[Role | Access, int]] = {
 Each kind has its own, so that a flood of one does not shut out the others.
 """
 
+STREAMS: Final[dict[Role | Access, int]] = {Access.AUTHENTICATED: 50, Access.OPEN: 100}
+"""Likewise for calls that may stay for days: whoever watches leaves room for whoever asks once."""
+
 
 class Admission:
     """Gives calls their places, and keeps count."""
 
-    def __init__(self) -> None:
-        self._taken = dict.fromkeys(PLACES, 0)
+    def __init__(self, places: Mapping[Role | Access, int]) -> None:
+        self._places = places
+        self._taken = dict.fromkeys(places, 0)
 
     @contextmanager
     def place(self, method: Method) -> Iterator[None]:
         """A place for one call of *method*; raises `OVERLOADED` if there is none."""
         kind = method.access
-        if self._taken[kind] >= PLACES[kind]:
+        if self._taken.get(kind, 0) >= self._places.get(kind, 0):
             raise KeyAuthorityError(Reason.OVERLOADED, "too many calls of this kind are under way")
         self._taken[kind] += 1
         try:
@@ -61,7 +65,7 @@ class Mutations:
         self._closed = False
 
     async def run(self, change: Awaitable[Result]) -> Result:
-        """Awaits *change*, which goes on if this is cancelled; raises `SHUTTING_DOWN` once closed."""
+        """Awaits *change*, which goes on if this is cancelled."""
         task = asyncio.ensure_future(change)
         self._running.add(task)
         task.add_done_callback(self._running.discard)
@@ -77,7 +81,7 @@ class Mutations:
             raise KeyAuthorityError(Reason.SHUTTING_DOWN, "the authority is stopping")
 
     async def close(self) -> None:
-        """Takes no more changes, and returns when those under way are made."""
+        """Has `check_open` refuse from now on, and returns when the changes under way are made."""
         self._closed = True
         while self._running:
             await asyncio.wait(self._running)

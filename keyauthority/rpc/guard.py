@@ -1,7 +1,7 @@
 """What every call passes, in this order, before and after its method: written once, here.
 
-Request id · metrics · faults to statuses · authentication · authorization · admission · decoding ·
-shield.
+Request id · metrics · faults to statuses · authentication · authorization · decoding · shield ·
+admission. Admission is innermost, so that a change whose caller has left still takes up its place.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from keyauthority.domain.authenticating import Authenticating
 from keyauthority.domain.callers import Caller, Role
 from keyauthority.domain.errors import KeyAuthorityError, Reason, invalid
 from keyauthority.rpc import call, metrics
-from keyauthority.rpc.admission import Admission, Mutations
+from keyauthority.rpc.admission import PLACES, STREAMS, Admission, Mutations
 from keyauthority.rpc.call import Context
 from keyauthority.rpc.errors import STATUS, to_status
 from keyauthority.rpc.policy import Access, Method, method
@@ -42,7 +42,8 @@ class Guard(grpc.aio.ServerInterceptor):
         self._authenticating = authenticating
         self._refusals = refusals
         self._mutations = mutations
-        self._admission = Admission()
+        self._calls = Admission(PLACES)
+        self._streams = Admission(STREAMS)
         self._wrapped: dict[str, grpc.RpcMethodHandler[Any, Any]] = {}
 
     async def intercept_service(
@@ -81,13 +82,16 @@ class Guard(grpc.aio.ServerInterceptor):
     def _unary(self, rules: Method, behave: Any, decode: Decode) -> Any:
         async def guarded(sent: Any, context: Context) -> Any:
             async with self._passage(rules, context):
-                request = decode(sent)
-                if not rules.changes:
-                    return await behave(request, context)
-                self._mutations.check_open()
-                return await self._mutations.run(behave(request, context))
+                work = self._in_place(rules, behave, decode(sent), context)
+                return await (self._mutations.run(work) if rules.changes else work)
 
         return guarded
+
+    async def _in_place(self, rules: Method, behave: Any, request: Any, context: Context) -> Any:
+        with self._calls.place(rules):
+            if rules.changes:
+                self._mutations.check_open()
+            return await behave(request, context)
 
     def _stream(self, rules: Method, behave: Any, decode: Decode) -> Any:
         # A method yields its responses (reflection) or writes them itself (health).
@@ -95,11 +99,13 @@ class Guard(grpc.aio.ServerInterceptor):
 
         async def guarded(sent: Any, context: Context) -> None:
             async with self._passage(rules, context):
-                if yields:
-                    async for response in behave(decode(sent), context):
-                        await context.write(response)
-                else:
-                    await behave(decode(sent), context)
+                request = decode(sent)
+                with self._streams.place(rules):
+                    if yields:
+                        async for response in behave(request, context):
+                            await context.write(response)
+                    else:
+                        await behave(request, context)
 
         return guarded
 
@@ -110,8 +116,7 @@ class Guard(grpc.aio.ServerInterceptor):
         code = grpc.StatusCode.OK
         try:
             await self._enter(rules, context, request_id)
-            with self._admission.place(rules):
-                yield
+            yield
         except KeyAuthorityError as error:
             code = STATUS[error.reason]
             await _abort(context, error, request_id)

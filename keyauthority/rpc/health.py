@@ -42,6 +42,7 @@ class HealthServicer(health_pb2_grpc.HealthServicer):
 
     async def Check(self, request: HealthCheckRequest, context: Context) -> HealthCheckResponse:
         if request.service not in self._services:
+            # As the protocol has it: this service is gRPC's own and knows none of our reasons.
             await context.abort(grpc.StatusCode.NOT_FOUND, "no such service")
         return HealthCheckResponse(status=self._status)
 
