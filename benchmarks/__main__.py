@@ -12,7 +12,7 @@ import click
 from benchmarks import report, scenarios
 from benchmarks.authority import authority
 from benchmarks.comparing import Comparison, Measuring
-from benchmarks.machine import machine, versions
+from benchmarks.machine import load_average, machine, versions
 from benchmarks.processes import BenchmarkError
 from benchmarks.revoking import Latencies, revocations
 
@@ -31,7 +31,7 @@ MANY_IN_FULL: Final = 1_000_000
 def main(seconds: float, pairs: int, keys: int, full: bool, revoked: int, output: Path) -> None:
     """Compare the authority and the gateway with the bare frameworks they are built on."""
     measuring = Measuring(pairs, seconds)
-    before = machine()
+    before = {**machine(), "load before": load_average()}
     try:
         comparisons, latencies = measure(measuring, MANY_IN_FULL if full else keys, revoked)
     except BenchmarkError as error:
@@ -42,7 +42,7 @@ def main(seconds: float, pairs: int, keys: int, full: bool, revoked: int, output
         latencies,
         command=f"make bench{arguments}",
         seconds=seconds,
-        machine=before,
+        machine={**before, "load after": load_average()},
         versions=versions(),
     )
     output.write_text(page)

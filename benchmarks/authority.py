@@ -23,7 +23,7 @@ from keyauthority.v1.workspace_service_pb2_grpc import WorkspaceServiceStub
 
 SCOPES = ("chat.completions", "models.read")
 
-_LIMITS = [("grpc.enable_http_proxy", 0)]
+_OPTIONS = [("grpc.enable_http_proxy", 0)]
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,11 +56,7 @@ class Authority:
 
     def verify(self, secret: str) -> VerifyResponse:
         """The answer for *secret*, which must be valid: raises `BenchmarkError`."""
-        verify = VerificationServiceStub(self.channel).Verify
-        reply: VerifyResponse = verify(VerifyRequest(secret=secret), metadata=self.metadata)
-        if reply.verdict != Verdict.VERDICT_VALID:
-            raise BenchmarkError(f"a good key is answered {Verdict.Name(reply.verdict)}")
-        return reply
+        return verified(self.process, self.token, secret)
 
     @contextmanager
     def counted(self) -> Iterator[list[int]]:
@@ -101,5 +97,17 @@ def authority(data_dir: Path, logs: Path) -> Iterator[Authority]:
         "authority", port, "benchmarks.servers.authority", *arguments, logs=logs
     ) as process:
         token = paths.root_token(data_dir).read_text().strip()
-        with grpc.insecure_channel(f"127.0.0.1:{port}", options=_LIMITS) as channel:
+        with grpc.insecure_channel(f"127.0.0.1:{port}", options=_OPTIONS) as channel:
             yield Authority(process, metrics_port, token, channel)
+
+
+def verified(server: Process, token: str, secret: str) -> VerifyResponse:
+    """What *server* answers for *secret*, which must be valid: raises `BenchmarkError`."""
+    metadata = (("authorization", f"Bearer {token}"),)
+    with grpc.insecure_channel(f"127.0.0.1:{server.port}", options=_OPTIONS) as channel:
+        reply: VerifyResponse = VerificationServiceStub(channel).Verify(
+            VerifyRequest(secret=secret), metadata=metadata, timeout=10
+        )
+    if reply.verdict != Verdict.VERDICT_VALID:
+        raise BenchmarkError(f"a good key is answered {Verdict.Name(reply.verdict)}")
+    return reply

@@ -24,8 +24,12 @@ def machine() -> dict[str, str]:
         "cores": str(len(os.sched_getaffinity(0))),
         "memory": f"{memory:.0f} GiB",
         "kernel": f"{platform.system()} {platform.release()}",
-        "load before the run": f"{os.getloadavg()[0]:.2f}",
     }
+
+
+def load_average() -> str:
+    """How many processes wanted a core in the last minute, on average."""
+    return f"{os.getloadavg()[0]:.2f}"
 
 
 def versions() -> dict[str, str]:

@@ -32,11 +32,12 @@ of the {pairs} pairs, with the least and the greatest. Above 1 we are the faster
 
 **By CPU time** compares the CPU time that each of the two servers (not what stands behind it) \
 takes for an answer. **Server CPU** and **load CPU** are cores kept busy, ours / theirs: a load \
-generator well below one core, beside a server near one, was not the bottleneck. Good answers are \
-counted by the generator for HTTP, and by the authority's own counters for gRPC.
+generator well below one core, beside a server near one, was not the bottleneck. Only good \
+answers count: for HTTP the generator sees to that, for gRPC the authority's own counters do.
 
 The machine was shared with other work while this ran, and servers, generator and upstream \
-share its cores: ratios of pairs are to be trusted, absolute numbers are for orientation only."""
+share its cores. Absolute numbers are for orientation only; where the spread of a ratio is wide, the \
+one by CPU time is the steadier."""
 
 _REMARKS = """\
 - No verdict is cached yet, neither in the authority nor in the gateway: every `Verify` reads the \

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from benchmarks.authority import Authority, authority
+from benchmarks.authority import Authority, authority, verified
 from benchmarks.bare import bare_grpc, bare_handler, bare_proxy, cheap_upstream
 from benchmarks.comparing import Comparison, Measuring, Side
 from benchmarks.filling import fill
@@ -64,7 +64,10 @@ class Scenes:
                 yield self._forwarding(talking, upstream, "on")
 
     def _verify(self) -> Comparison:
-        with bare_grpc(self.authority.verify(self.secrets[0]), self.logs) as bare:
+        reply = self.authority.verify(self.secrets[0])
+        with bare_grpc(reply, self.logs) as bare:
+            if verified(bare, self.authority.token, self.secrets[0]) != reply:
+                raise BenchmarkError("the two servers answer differently")
             return self.measuring.compare(
                 "`Verify` over gRPC",
                 verify_side(self.authority, self.secrets[:1]),
