@@ -26,7 +26,8 @@ def check_scopes(
     """Return why a key with *scopes* may not do what *request* asks about; None if it may.
 
     A proxy tells the path in one way, and its client may have added the others: a path from
-    each of them has to be satisfied, and without any path every rule.
+    each of them has to be satisfied, and without any path every rule. That takes a proxy that
+    sets its header itself: one that tells nothing passes on what its client claims.
     """
     if not rules:
         return None

@@ -83,7 +83,8 @@ class Connection(RequestHandler):
     @property
     def idle(self) -> bool:
         """Whether the client is between requests."""
-        waiting = self._waiter is not None and not self._waiter.done()
+        waiter = self._waiter  # once: metrics are read in another thread
+        waiting = waiter is not None and not waiter.done()
         return waiting and not self._messages and self._head_bytes == 0
 
     def interrupt(self) -> None:
@@ -221,7 +222,7 @@ class EdgeServer(web.Server):
     @property
     def busy(self) -> int:
         """How many connections have a request under way."""
-        return sum(not cast(Connection, one).idle for one in self._connections)
+        return sum(not cast(Connection, one).idle for one in self.connections)
 
     async def drain(self, grace: float) -> None:
         """End all connections: idle ones now, busy ones when done, all after *grace* seconds."""

@@ -1,8 +1,12 @@
 """Scopes that path prefixes ask for: the `--require-scope PREFIX=SCOPE` rules."""
 
+import re
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass
+from typing import Final
 from urllib.parse import unquote
+
+_PARAMETERS: Final = re.compile(";[^/]*")
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,8 +42,9 @@ class ScopeRules:
         """Tell whether *scopes* hold all that the raw path *path* asks for."""
         if not self._rules:
             return True
-        # An encoded letter must not step around a rule the upstream would see decoded.
-        decoded = unquote(path)
+        # Neither an encoded letter nor `;parameters`, which some servers drop, may step around a
+        # rule.
+        decoded = _PARAMETERS.sub("", unquote(path))
         return all(rule.scope in scopes for rule in self._rules if rule.covers(decoded))
 
     def all_satisfied(self, scopes: Collection[str]) -> bool:

@@ -104,12 +104,19 @@ class Verifier:
         Raises:
             VerificationUnavailable: It does not.
         """
-        await self._ask(secrets.mint(secrets.new_id("key")).reveal())
+        # Beside the places: being busy is not being unready.
+        await self._call(secrets.mint(secrets.new_id("key")).reveal())
 
     async def _ask(self, secret: str) -> VerifyResponse:
         if self._calls >= MAX_CALLS:
             raise VerificationUnavailable("too many calls under way")
         self._calls += 1
+        try:
+            return await self._call(secret)
+        finally:
+            self._calls -= 1
+
+    async def _call(self, secret: str) -> VerifyResponse:
         try:
             return await self._stub.Verify(
                 VerifyRequest(secret=secret, fresh=True),
@@ -120,8 +127,6 @@ class Verifier:
             raise VerificationUnavailable(_status_name(error)) from None
         except grpc.aio.BaseError as error:
             raise VerificationUnavailable(type(error).__name__) from None
-        finally:
-            self._calls -= 1
 
 
 def _now() -> float:

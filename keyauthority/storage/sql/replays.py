@@ -24,7 +24,7 @@ class SqlReplays:
 
     async def put(self, replay: Replay) -> None:
         of_request = _of(replay.caller_id, replay.request_id)
-        await self._statements.count(delete(replays).where(of_request))
+        await self._statements.destroy(delete(replays).where(of_request))
         await self._statements.count(insert(replays).values(asdict(replay)))
 
     async def prune(self, now: datetime) -> int:
