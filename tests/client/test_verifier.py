@@ -107,11 +107,27 @@ async def test_a_verdict_holds_from_the_sending_on(
         await asyncio.sleep(0.1)
 
     authority.misbehave = dawdle
-    short = await verifier.verify(authority.issue(valid_reply(cache_for=0.05)))
-    long = await verifier.verify(authority.issue(valid_reply(cache_for=5)))
 
+    short = await verifier.verify(authority.issue(valid_reply(cache_for=0.09)))
     assert not short.holds()
+    long = await verifier.verify(authority.issue(valid_reply(cache_for=5)))
     assert long.holds()
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        pytest.param(pb.VerifyResponse(), id="unspecified"),
+        pytest.param(reply(pb.Verdict.ValueType(99)), id="unknown-value"),
+        pytest.param(reply(pb.VERDICT_VALID), id="valid-without-key"),
+    ],
+)
+async def test_an_answer_we_do_not_know_is_no_verdict(
+    verifier: Verifier, authority: RecordingAuthority, answer: pb.VerifyResponse
+) -> None:
+    """A newer authority may say more than this client understands."""
+    with pytest.raises(VerificationUnavailable):
+        await verifier.verify(authority.issue(answer))
 
 
 async def test_an_outage_is_no_verdict(authority: RecordingAuthority, verifier: Verifier) -> None:

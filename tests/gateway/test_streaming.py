@@ -193,7 +193,7 @@ async def test_a_broken_event_stream_ends_with_an_error_event(
     ("headers", "first"),
     [
         pytest.param(SSE, b'data: {"n":', id="within-an-event"),
-        pytest.param({**SSE, "Content-Encoding": "gzip"}, b"\x1f\x8b", id="encoded-events"),
+        pytest.param({**SSE, "Content-Encoding": "gzip"}, b"\x1f\x8b\n\n", id="encoded-events"),
         pytest.param({"Content-Type": "application/json"}, b'{"a":', id="chunked"),
         pytest.param({"Content-Length": "100"}, b"half", id="length"),
     ],
