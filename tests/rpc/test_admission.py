@@ -6,16 +6,20 @@ import asyncio
 from typing import Any
 
 import grpc
+import grpc.aio
 import pytest
-from grpc_health.v1.health_pb2 import HealthCheckRequest
+from grpc_health.v1.health_pb2 import HealthCheckRequest, HealthCheckResponse
 from grpc_health.v1.health_pb2_grpc import HealthStub
 
 from keyauthority.domain.callers import Role
+from keyauthority.domain.issuing import Issuing
 from keyauthority.domain.verifying import Verifying
 from keyauthority.rpc import admission
+from keyauthority.rpc.policy import Access
 from keyauthority.v1.caller_service_pb2 import ListCallersRequest
+from keyauthority.v1.key_service_pb2 import IssueKeyRequest, ListKeysRequest
 from keyauthority.v1.verification_service_pb2 import VerifyRequest, VerifyResponse
-from tests.rpc.parts import Api, Authority, eventually, issue, refusal, verdict
+from tests.rpc.parts import Api, Authority, eventually, issue, refusal, told, verdict
 
 Calls = list["asyncio.Task[VerifyResponse]"]
 
@@ -114,3 +118,52 @@ async def test_who_may_not_call_takes_no_place(
     assert (await refusal(issuer(VerifyRequest(secret="x")))).reason == "ROLE_MISSING"
     door.set()
     await asyncio.gather(*full)
+
+
+async def test_watchers_leave_room_for_who_asks_once(
+    anybody: Api, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nobody can hide the authority's health by watching it a hundred times."""
+    monkeypatch.setitem(admission.STREAMS, Access.OPEN, 2)
+    stub: Any = HealthStub(anybody.channel)
+    watches = [stub.Watch(HealthCheckRequest()) for _ in range(2)]
+    for watch in watches:
+        await anext(aiter(watch))
+    with pytest.raises(grpc.aio.AioRpcError) as caught:
+        await anext(aiter(stub.Watch(HealthCheckRequest())))
+    assert told(caught.value).reason == "OVERLOADED"
+    assert (await stub.Check(HealthCheckRequest())).status == HealthCheckResponse.SERVING
+    for watch in watches:
+        watch.cancel()
+
+
+async def test_a_change_keeps_its_place_when_its_caller_leaves(
+    root: Api, workspace: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Coming and leaving does not make room for more changes than there are places."""
+    monkeypatch.setitem(admission.PLACES, Role.ISSUER, 1)
+    arrived, go = asyncio.Event(), asyncio.Event()
+    begin = Issuing.issue
+
+    async def waiting(*given: Any) -> Any:
+        arrived.set()
+        await go.wait()
+        return await begin(*given)
+
+    monkeypatch.setattr(Issuing, "issue", waiting)
+    request = IssueKeyRequest(workspace_id=workspace, name="ci")
+    call = root(request)
+    await arrived.wait()
+    call.cancel()
+    await asyncio.wait([asyncio.ensure_future(call.code())])
+    await asyncio.sleep(0.05)
+    assert (await refusal(root(request))).reason == "OVERLOADED"
+    go.set()
+
+    async def there_is_room() -> bool:
+        try:
+            return bool(await root(ListKeysRequest(workspace_id=workspace)))
+        except grpc.aio.AioRpcError:
+            return False
+
+    await eventually(there_is_room)

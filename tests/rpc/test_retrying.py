@@ -50,6 +50,20 @@ async def test_a_repeat_has_the_same_answer(root: Api, workspace: str, clock: Ma
     assert await number_of_keys(root, workspace) == 1
 
 
+async def test_labels_have_no_order(root: Api, workspace: str) -> None:
+    """A client may write the same labels in another order the second time."""
+    labels = [IssueKeyRequest(labels={f"label {number}": "x"}) for number in range(16)]
+    rest = IssueKeyRequest(workspace_id=workspace, name="ci", request_id="id-1")
+    channel: Any = root.channel
+    issue_key = channel.unary_unary("/keyauthority.v1.KeyService/IssueKey")
+    secrets = set()
+    for order in (labels, labels[::-1], labels[8:] + labels[:8]):
+        sent = b"".join(part.SerializeToString() for part in (rest, *order))
+        answer = await issue_key(sent, metadata=root.metadata)
+        secrets.add(IssueKeyResponse.FromString(answer).secret)
+    assert len(secrets) == 1
+
+
 async def test_a_repeat_leaves_no_second_audit_entry(root: Api, workspace: str) -> None:
     """One key, one entry."""
     issued = await root(issuing(workspace))

@@ -14,6 +14,7 @@ from grpc_health.v1.health_pb2 import HealthCheckRequest, HealthCheckResponse
 from grpc_health.v1.health_pb2_grpc import HealthStub
 
 from keyauthority.domain.fencing import OpenFence, Receipt
+from keyauthority.rpc.health import HealthServicer
 from keyauthority.server import serving
 from keyauthority.v1.key_service_pb2 import (
     GetKeyRequest,
@@ -109,12 +110,22 @@ async def test_questions_are_answered_while_changes_finish(
 
 
 async def test_health_never_says_serving_again(
-    root: Api, stopping: Stopping, monkeypatch: pytest.MonkeyPatch
+    authority: Authority, running: AsyncExitStack, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A load balancer that looked away for a moment is not called back."""
-    monkeypatch.setattr("keyauthority.health.CHECKED_EVERY", 0.01)
-    await asyncio.sleep(0.05)
-    assert await health(root) == HealthCheckResponse.NOT_SERVING
+    """A look at the books that ends after the stop has begun takes nothing back."""
+    left = HealthServicer.leave
+
+    def leave_then_look(servicer: HealthServicer) -> None:
+        left(servicer)
+        servicer.tell(healthy=True)
+
+    monkeypatch.setattr(HealthServicer, "leave", leave_then_look)
+    stub: Any = HealthStub(authority.root.channel)
+    statuses = stub.Watch(HealthCheckRequest())
+    told = [(await anext(aiter(statuses))).status]
+    await running.aclose()
+    told += [response.status async for response in statuses]
+    assert told == [HealthCheckResponse.SERVING, HealthCheckResponse.NOT_SERVING]
 
 
 async def test_an_abandoned_change_is_finished_before_the_stop(
