@@ -195,9 +195,12 @@ def _bind(server: grpc.aio.Server, settings: Settings) -> int:
 def _credentials(settings: Settings) -> grpc.ServerCredentials | None:
     if settings.tls_cert is None or settings.tls_key is None:
         return None
-    _check_tls(settings.tls_cert, settings.tls_key, settings.tls_client_ca)
-    pair = (settings.tls_key.read_bytes(), settings.tls_cert.read_bytes())
-    client_ca = settings.tls_client_ca.read_bytes() if settings.tls_client_ca else None
+    try:
+        pair = (settings.tls_key.read_bytes(), settings.tls_cert.read_bytes())
+        client_ca = settings.tls_client_ca.read_bytes() if settings.tls_client_ca else None
+        _check_tls(settings.tls_cert, settings.tls_key, settings.tls_client_ca)
+    except OSError as error:
+        raise StartError(f"{error.filename} can't be read: {error.strerror}") from None
     return grpc.ssl_server_credentials(
         [pair], root_certificates=client_ca, require_client_auth=client_ca is not None
     )
@@ -213,8 +216,6 @@ def _check_tls(cert: Path, key: Path, client_ca: Path | None) -> None:
     except ssl.SSLError:
         files = ", ".join(str(path) for path in (cert, key, client_ca) if path is not None)
         raise StartError(f"not a certificate chain and its private key, in PEM: {files}") from None
-    except OSError as error:
-        raise StartError(f"the TLS files can't be read: {error.strerror}") from None
 
 
 def _make_data_dir(settings: Settings) -> None:

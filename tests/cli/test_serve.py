@@ -99,9 +99,13 @@ def test_beyond_loopback_is_fine_with_tls(tmp_path: Path) -> None:
 def test_a_port_in_use_and_an_unreadable_certificate_end_with_1(cli: Cli, idle: Cli) -> None:
     """What only turns out at the start is one sentence and no traceback."""
     tls = ("--tls-cert", "/no/cert", "--tls-key", "/no/key")
+    noise = tmp_path / "noise.pem"
+    noise.write_text("no certificate")
+    broken = ("--tls-cert", str(noise), "--tls-key", str(noise))
     for options, sentence in (
         (("--listen", cli.address), f"can't listen on {cli.address}"),
         (("--listen", "127.0.0.1:0", *tls), "/no/key can't be read"),
+        (("--listen", "127.0.0.1:0", *broken), "not a certificate chain and its private key"),
     ):
         process = idle.start("serve", *options)
         _, stderr = process.communicate(timeout=PATIENCE)
