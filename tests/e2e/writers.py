@@ -62,7 +62,8 @@ class Writers:
         with pytest.raises(grpc.aio.AioRpcError) as gone:  # noqa: PT012  # any of them may be it
             while True:
                 await self._live()
-        assert gone.value.code() is grpc.StatusCode.UNAVAILABLE, gone.value.code()
+        # CANCELLED is gRPC's own answer to a call that arrives in the very moment of a stop.
+        assert gone.value.code() in (grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.CANCELLED)
 
     async def acknowledgements(self, count: int) -> None:
         """Returns when *count* more operations were answered."""
