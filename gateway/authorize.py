@@ -6,11 +6,11 @@ import time
 from collections.abc import Callable
 from typing import Final, NamedTuple
 
-import structlog
 from aiohttp import hdrs
 
 from gateway.attempts import Attempts
 from gateway.bearer import parse_authorization
+from gateway.complaint import Complaint
 from gateway.envelope import Refusal
 from gateway.metrics import Metrics
 from gateway.request import EdgeRequest
@@ -33,9 +33,6 @@ REFUSALS: Final = {
 """What each verdict but `VALID` is answered."""
 
 _GUESSES: Final = frozenset({Refusal.INVALID_KEY, Refusal.EXPIRED_KEY})
-_SECONDS_BETWEEN_COMPLAINTS: Final = 10.0
-
-_log = structlog.get_logger("gateway.authorize")
 
 
 class Grant(NamedTuple):
@@ -58,7 +55,7 @@ class Authorizer:
         self._verifier = verifier
         self._attempts = attempts
         self._metrics = metrics
-        self._complained_at = -_SECONDS_BETWEEN_COMPLAINTS
+        self._complaint = Complaint("no verdict could be had")
 
     async def authorize(self, request: EdgeRequest) -> Grant | Refusal:
         """Return the right that the key presented by *request* gives, or why it gives none."""
@@ -71,7 +68,7 @@ class Authorizer:
         try:
             verification = await self._verifier.verify(secret)
         except VerificationUnavailable as outage:
-            self._complain(outage)
+            self._complaint.make(str(outage))
             return Refusal.VERIFICATION_UNAVAILABLE
         self._metrics.verify_seconds.observe(time.perf_counter() - asked)
         request.key = verification.key
@@ -87,10 +84,3 @@ class Authorizer:
         if refusal in _GUESSES:
             self._attempts.refused(request.remote, secret)
         return refusal
-
-    def _complain(self, outage: VerificationUnavailable) -> None:
-        # Once in a while: an outage concerns every request.
-        now = time.monotonic()
-        if now - self._complained_at >= _SECONDS_BETWEEN_COMPLAINTS:
-            self._complained_at = now
-            _log.error("no verdict could be had", reason=str(outage))

@@ -191,8 +191,10 @@ class Connection(RequestHandler):
             self._waiter.set_result(None)
 
     def _turn_away(self, transport: asyncio.Transport) -> None:
+        self._deaf = True
         transport.write(_raw_answer(Refusal.VERIFICATION_UNAVAILABLE))
-        self.force_close()
+        self._end_sending()
+        self._head_timer = self._loop.call_later(_LINGER, self.force_close)
 
 
 class EdgeServer(web.Server):

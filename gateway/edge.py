@@ -71,8 +71,8 @@ class Edge:
         self._observer = observer
         self._limits = limits
         self._own = {"/healthz": self._healthz, "/readyz": self._readyz, authz.PREFIX: self._authz}
-        self._refusal_headers = {refusal: refusal.headers for refusal in Refusal}
-        self._refusal_headers[Refusal.RATE_LIMITED] |= {hdrs.RETRY_AFTER: str(retry_after)}
+        self._refusal_headers = {refusal: dict(refusal.headers) for refusal in Refusal}
+        self._refusal_headers[Refusal.RATE_LIMITED][hdrs.RETRY_AFTER] = str(retry_after)
 
     async def handle(self, request: EdgeRequest) -> web.StreamResponse:
         """Answer *request*, whatever happens, and have it observed."""

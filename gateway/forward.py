@@ -25,6 +25,7 @@ from yarl import URL
 
 from gateway.authorize import Grant
 from gateway.body import RequestBody
+from gateway.complaint import Complaint
 from gateway.config import Timeouts
 from gateway.envelope import Refusal
 from gateway.headers import to_client, to_upstream
@@ -92,6 +93,7 @@ class Forwarder:
         self._credential = credential
         self._timeouts = timeouts
         self._first_byte = first_byte
+        self._complaint = Complaint("the upstream failed")
 
     async def forward(
         self, request: EdgeRequest, grant: Grant, body: bytes | RequestBody | None
@@ -129,10 +131,15 @@ class Forwarder:
         except (TimeoutError, ClientError, OSError) as error:
             if isinstance(body, RequestBody) and body.failure is not None:
                 return body.failure
-            late = isinstance(error, TimeoutError)
-            return Refusal.UPSTREAM_TIMEOUT if late else Refusal.UPSTREAM_UNAVAILABLE
+            return self._failed(error)
         self._first_byte.observe(time.perf_counter() - sent)
         return upstream
+
+    def _failed(self, error: Exception) -> Refusal:
+        # The text of an error may quote what the upstream said; its name tells enough.
+        self._complaint.make(type(error).__name__)
+        late = isinstance(error, TimeoutError)
+        return Refusal.UPSTREAM_TIMEOUT if late else Refusal.UPSTREAM_UNAVAILABLE
 
     async def _send_stream(
         self, request: EdgeRequest, headers: CIMultiDict[str], body: RequestBody
@@ -160,6 +167,7 @@ class Forwarder:
         self, request: EdgeRequest, upstream: ClientResponse, body: bytes | RequestBody | None
     ) -> web.StreamResponse | Refusal:
         if upstream.status in _NOT_FOR_CLIENTS or _is_redirect(upstream.status):
+            self._complaint.make(f"it answered {upstream.status}")
             return Refusal.UPSTREAM_UNAVAILABLE
         if isinstance(body, RequestBody):
             body.on_failure = upstream.close
@@ -170,6 +178,7 @@ class Forwarder:
             connection.protocol.start_timeout()
         headers = to_client(upstream.headers)
         if headers is None:
+            self._complaint.make("it answered with malformed headers")
             return Refusal.UPSTREAM_UNAVAILABLE
         return await relay(request, upstream, headers, self._timeouts.idle_timeout)
 

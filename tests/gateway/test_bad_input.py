@@ -234,6 +234,7 @@ async def test_the_connection_over_the_limit_is_turned_away(start_gateway: Start
     await asyncio.sleep(0.05)
 
     check_envelope(parse(await exchange(port)), Refusal.VERIFICATION_UNAVAILABLE)
+    check_envelope(parse(await exchange(port, head())), Refusal.VERIFICATION_UNAVAILABLE)
 
     holder.close()
     await asyncio.sleep(0.05)

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 import structlog
-from aiohttp import ClientSession
+from aiohttp import ClientSession, web
 
 from gateway.metrics import OUTCOMES
 from keyauthority.telemetry import configure_logging
@@ -141,6 +141,22 @@ async def test_an_outage_is_reported_with_its_reason(start_gateway: StartGateway
 
     (line,) = log()
     assert (line["event"], line["reason"]) == ("no verdict could be had", "UNAVAILABLE")
+
+
+async def test_a_failing_upstream_is_reported_with_its_reason(
+    port: int, authority: RecordingAuthority, upstream: FakeUpstream, log: Log
+) -> None:
+    """Clients are not told that it refused our credential; operators are."""
+
+    async def refuse(_: web.BaseRequest) -> web.StreamResponse:
+        return web.Response(status=401)
+
+    upstream.respond = refuse
+    for _ in range(3):
+        await exchange(port, head(f"Authorization: Bearer {authority.issue()}"))
+
+    (line,) = log()
+    assert (line["event"], line["reason"]) == ("the upstream failed", "it answered 401")
 
 
 async def test_metrics_count_requests_by_how_they_ended(
