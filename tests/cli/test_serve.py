@@ -96,7 +96,9 @@ def test_beyond_loopback_is_fine_with_tls(tmp_path: Path) -> None:
         assert cli.address
 
 
-def test_a_port_in_use_and_an_unreadable_certificate_end_with_1(cli: Cli, idle: Cli) -> None:
+def test_a_port_in_use_and_unusable_certificates_end_with_1(
+    cli: Cli, idle: Cli, tmp_path: Path
+) -> None:
     """What only turns out at the start is one sentence and no traceback."""
     tls = ("--tls-cert", "/no/cert", "--tls-key", "/no/key")
     noise = tmp_path / "noise.pem"
