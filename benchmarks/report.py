@@ -42,9 +42,10 @@ one by CPU time is the steadier."""
 _REMARKS = """\
 - No verdict is cached yet, neither in the authority nor in the gateway: every `Verify` reads the \
 database, and every request to the gateway is a call to the authority, which competes with it for \
-the cores. **owed** and **aim** are the goals for cached verdicts.
+the cores. What is **owed** there, and the **aim**, are goals for cached verdicts.
 - `RevokeKey` is measured one call at a time, each durable (`synchronous=FULL`) when it returns, \
-without connected verifiers. The disk is most of it."""
+without connected verifiers; unlike a ratio it takes on whatever else the \
+machine does."""
 
 
 def row(comparison: Comparison) -> list[str]:
