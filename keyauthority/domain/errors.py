@@ -36,6 +36,11 @@ class Reason(enum.Enum):
     SHUTTING_DOWN = enum.auto()
     OVERLOADED = enum.auto()
     INTERNAL = enum.auto()
+    REVOCATION_SPREADING = enum.auto()
+    SESSION_NOT_FOUND = enum.auto()
+    TOO_MANY_SESSIONS = enum.auto()
+    SECRET_TAKEN = enum.auto()
+    LEASE_LOST = enum.auto()
 
 
 class KeyAuthorityError(Exception):
@@ -75,3 +80,15 @@ def caller_not_found(caller_id: str) -> KeyAuthorityError:
 def _shown(prefix: str, given: str) -> str:
     """What a caller gave for an id, if it begins like one: anything else may be a secret."""
     return given[:64] if given.startswith(prefix) else ""
+
+
+def session_not_found() -> KeyAuthorityError:
+    """No such session, or another caller's: the two are not told apart."""
+    return KeyAuthorityError(Reason.SESSION_NOT_FOUND, "no such session: join anew")
+
+
+def too_many_sessions(most: int) -> KeyAuthorityError:
+    """The caller has *most* sessions already."""
+    return KeyAuthorityError(
+        Reason.TOO_MANY_SESSIONS, f"the caller has {most:,} sessions already", sessions=str(most)
+    )

@@ -16,6 +16,8 @@ from keyauthority.domain.callers import Caller
 from keyauthority.domain.fencing import Receipt
 from keyauthority.domain.keys import Key, KeyState
 from keyauthority.domain.peppers import Pepper
+from keyauthority.domain.revisions import Claim, Head
+from keyauthority.domain.sessions import Grant, Session, Standing, Terms
 from keyauthority.domain.workspaces import Workspace
 
 Cursor = tuple[datetime, str]
@@ -27,14 +29,6 @@ class Clock(Protocol):
 
     def now(self) -> datetime:
         """The time in UTC."""
-
-
-@dataclass(frozen=True, slots=True)
-class Head:
-    """How far the books are: the latest revision, and the epoch it belongs to."""
-
-    epoch: int
-    revision: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,6 +148,34 @@ class Feed(Protocol):
     async def since(self, revision: int, limit: int) -> list[tuple[int, str]]:
         """Up to *limit* (revision, subject) after *revision*, oldest first."""
 
+    async def prune(self, keep: int) -> int:
+        """Forgets all changes but the *keep* newest, and says how many that were."""
+
+
+class Leases(Protocol):
+    """What leases are granted by, within one transaction."""
+
+    async def terms(self) -> Terms:
+        """The terms; in a changing transaction they stay locked until its end."""
+
+    async def put(self, terms: Terms) -> None:
+        """Replaces the terms."""
+
+    async def begin(self) -> bool:
+        """Says that leases are granted from now on; whether none can be left from before.
+
+        Where sessions are rows of the database nothing is lost in a crash, and it is always True.
+        """
+
+    async def end(self) -> None:
+        """Says that no lease is left and none will be granted, for the next `begin` to find."""
+
+    async def begin_epoch(self) -> Head:
+        """Begins the next epoch, settling and without any session, as after a restore from backup.
+
+        Revisions go on counting.
+        """
+
 
 class AuditLog(Protocol):
     """The audit entries, within one transaction."""
@@ -223,6 +245,10 @@ class Transaction(Protocol):
         """The changes."""
 
     @property
+    def leases(self) -> Leases:
+        """The terms of leases."""
+
+    @property
     def audit(self) -> AuditLog:
         """The audit entries."""
 
@@ -235,12 +261,54 @@ class Transaction(Protocol):
         """The answers to retry-safe requests."""
 
 
+class Sessions(Protocol):
+    """The verifiers that may hold a lease.
+
+    Every method but `behind` and `all` is a change of its own, done when it returns. A claim of
+    another epoch, or above the head, is written down as revision 0 and answered with a reset, and so
+    is one that is older than the changes still known or too many of them behind.
+
+    A session is written down before, or in the same transaction as, the head that its grant tells
+    is read: whoever commits a later revision finds the session in the books.
+    """
+
+    async def join(self, caller_id: str, name: str, claim: Claim) -> Grant:
+        """Opens a session under a fresh random id, with what *claim* says and no more.
+
+        Raises `KeyAuthorityError`: `CREDENTIAL_INVALID` if the caller is revoked by now,
+        `TOO_MANY_SESSIONS`.
+        """
+
+    async def renew(self, session_id: str, caller_id: str, claim: Claim) -> Grant:
+        """Gives the session its next beat and writes down what it acknowledges.
+
+        Raises `KeyAuthorityError`: `CREDENTIAL_INVALID`, `SESSION_NOT_FOUND` if the caller has no
+        such session.
+        """
+
+    async def leave(self, session_id: str, caller_id: str) -> None:
+        """Ends the session, if the caller has it."""
+
+    async def remove(self, session_id: str, beat: int) -> None:
+        """Ends the session unless its beat is another by now."""
+
+    async def behind(self, revision: int) -> Standing:
+        """How many sessions have acknowledged *revision* and how many have not, with the terms."""
+
+    async def all(self) -> list[Session]:
+        """Every session, oldest first."""
+
+
 class Store(Protocol):
     """The books of the authority.
 
     Every method, and everything done within a transaction, raises `KeyAuthorityError` with
     `STORE_UNAVAILABLE` when the books can't be read or written; whatever failed left no trace.
     """
+
+    @property
+    def sessions(self) -> Sessions:
+        """The verifiers that may hold a lease."""
 
     async def snapshot(self, key_ids: Sequence[str]) -> Snapshot:
         """Reads what verdicts about these keys need, in one statement."""

@@ -43,6 +43,11 @@ STATUS: Final = {
     Reason.SHUTTING_DOWN: grpc.StatusCode.UNAVAILABLE,
     Reason.OVERLOADED: grpc.StatusCode.RESOURCE_EXHAUSTED,
     Reason.INTERNAL: grpc.StatusCode.INTERNAL,
+    Reason.REVOCATION_SPREADING: grpc.StatusCode.DEADLINE_EXCEEDED,
+    Reason.SESSION_NOT_FOUND: grpc.StatusCode.NOT_FOUND,
+    Reason.TOO_MANY_SESSIONS: grpc.StatusCode.RESOURCE_EXHAUSTED,
+    Reason.SECRET_TAKEN: grpc.StatusCode.ALREADY_EXISTS,
+    Reason.LEASE_LOST: grpc.StatusCode.UNAVAILABLE,
 }
 
 

@@ -55,6 +55,35 @@ change: Final = Table(
     Column("subject", String, nullable=False),
 )
 
+# What leases are granted by. Lengths in milliseconds. `clean_stop` says that no lease outlived the
+# process that last had the (SQLite) database.
+terms: Final = Table(
+    "terms",
+    metadata,
+    Column("id", Integer, primary_key=True, autoincrement=False),
+    Column("lease", BigInteger, nullable=False),
+    Column("longest_lease", BigInteger, nullable=False),
+    Column("settling", Boolean, nullable=False),
+    Column("foreign_secrets", Boolean, nullable=False),
+    Column("clean_stop", Boolean, nullable=False),
+    CheckConstraint("id = 1", "one_row"),
+)
+
+# Used where several processes share the database; the one process of a SQLite file has its
+# sessions in memory.
+sessions: Final = Table(
+    "sessions",
+    metadata,
+    Column("id", String, primary_key=True),
+    Column("caller_id", String, nullable=False),
+    Column("name", String, nullable=False),
+    Column("beat", BigInteger, nullable=False),
+    Column("acknowledged", BigInteger, nullable=False),
+    Column("create_time", Moment, nullable=False),
+    Column("sync_time", Moment, nullable=False),
+    Index(None, "caller_id"),
+)
+
 workspaces: Final = Table(
     "workspaces",
     metadata,
@@ -99,6 +128,23 @@ secrets: Final = Table(
     Column("create_time", Moment, nullable=False),
     Column("end_time", Moment),
     UniqueConstraint("key_id", "digest"),
+)
+
+# Secrets minted elsewhere, found by their digest alone; each has its row in `secrets` too.
+imports: Final = Table(
+    "imports",
+    metadata,
+    Column("digest", LargeBinary, primary_key=True),
+    Column("key_id", String, ForeignKey("keys.id"), nullable=False),
+)
+
+# Beside the records, and never part of them: written late, in batches, of no weight for a verdict.
+last_used: Final = Table(
+    "last_used",
+    metadata,
+    Column("key_id", String, primary_key=True),
+    Column("digest", LargeBinary, primary_key=True),
+    Column("time", Moment, nullable=False),
 )
 
 callers: Final = Table(

@@ -193,6 +193,38 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
 
         {"reason": "INTERNAL", "domain": "keyauthority.opentoken.kr"}
     """
+    ERROR_REASON_REVOCATION_SPREADING: _ErrorReason.ValueType  # 29
+    """The change is durable, but not every verifier is known to have applied it before the caller's
+    deadline: it takes full effect within the time that the metadata names, in seconds. Status:
+    DEADLINE_EXCEEDED.
+
+        {"reason": "REVOCATION_SPREADING", "domain": "keyauthority.opentoken.kr",
+         "metadata": {"revision": "41", "within": "3.38"}}
+    """
+    ERROR_REASON_SESSION_NOT_FOUND: _ErrorReason.ValueType  # 30
+    """There is no such session of this caller: it ended, or its verifier was silent for too long.
+    Status: NOT_FOUND.
+
+        {"reason": "SESSION_NOT_FOUND", "domain": "keyauthority.opentoken.kr"}
+    """
+    ERROR_REASON_TOO_MANY_SESSIONS: _ErrorReason.ValueType  # 31
+    """The caller has as many sessions as one caller may have. Status: RESOURCE_EXHAUSTED.
+
+        {"reason": "TOO_MANY_SESSIONS", "domain": "keyauthority.opentoken.kr",
+         "metadata": {"sessions": "1000"}}
+    """
+    ERROR_REASON_SECRET_TAKEN: _ErrorReason.ValueType  # 32
+    """A secret to import belongs to a key already. Status: ALREADY_EXISTS.
+
+        {"reason": "SECRET_TAKEN", "domain": "keyauthority.opentoken.kr",
+         "metadata": {"index": "17"}}
+    """
+    ERROR_REASON_LEASE_LOST: _ErrorReason.ValueType  # 33
+    """This process of the authority has no lease on its database at the moment: it may not be the one
+    that others write to. Ask another, or again. Status: UNAVAILABLE.
+
+        {"reason": "LEASE_LOST", "domain": "keyauthority.opentoken.kr"}
+    """
 
 class ErrorReason(_ErrorReason, metaclass=_ErrorReasonEnumTypeWrapper):
     """Why a call failed: the `reason` of the google.rpc.ErrorInfo that every error carries, without its
@@ -370,5 +402,37 @@ ERROR_REASON_INTERNAL: ErrorReason.ValueType  # 28
 INTERNAL.
 
     {"reason": "INTERNAL", "domain": "keyauthority.opentoken.kr"}
+"""
+ERROR_REASON_REVOCATION_SPREADING: ErrorReason.ValueType  # 29
+"""The change is durable, but not every verifier is known to have applied it before the caller's
+deadline: it takes full effect within the time that the metadata names, in seconds. Status:
+DEADLINE_EXCEEDED.
+
+    {"reason": "REVOCATION_SPREADING", "domain": "keyauthority.opentoken.kr",
+     "metadata": {"revision": "41", "within": "3.38"}}
+"""
+ERROR_REASON_SESSION_NOT_FOUND: ErrorReason.ValueType  # 30
+"""There is no such session of this caller: it ended, or its verifier was silent for too long.
+Status: NOT_FOUND.
+
+    {"reason": "SESSION_NOT_FOUND", "domain": "keyauthority.opentoken.kr"}
+"""
+ERROR_REASON_TOO_MANY_SESSIONS: ErrorReason.ValueType  # 31
+"""The caller has as many sessions as one caller may have. Status: RESOURCE_EXHAUSTED.
+
+    {"reason": "TOO_MANY_SESSIONS", "domain": "keyauthority.opentoken.kr",
+     "metadata": {"sessions": "1000"}}
+"""
+ERROR_REASON_SECRET_TAKEN: ErrorReason.ValueType  # 32
+"""A secret to import belongs to a key already. Status: ALREADY_EXISTS.
+
+    {"reason": "SECRET_TAKEN", "domain": "keyauthority.opentoken.kr",
+     "metadata": {"index": "17"}}
+"""
+ERROR_REASON_LEASE_LOST: ErrorReason.ValueType  # 33
+"""This process of the authority has no lease on its database at the moment: it may not be the one
+that others write to. Ask another, or again. Status: UNAVAILABLE.
+
+    {"reason": "LEASE_LOST", "domain": "keyauthority.opentoken.kr"}
 """
 Global___ErrorReason: _TypeAlias = ErrorReason  # noqa: Y015

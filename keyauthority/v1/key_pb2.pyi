@@ -131,6 +131,7 @@ class Key(_message.Message):
     REVOCATION_REASON_FIELD_NUMBER: _builtins.int
     REVOCATION_NOTE_FIELD_NUMBER: _builtins.int
     ETAG_FIELD_NUMBER: _builtins.int
+    LAST_USED_TIME_FIELD_NUMBER: _builtins.int
     id: _builtins.str
     """`key_` and 16 base62 characters, chosen by the authority."""
     workspace_id: _builtins.str
@@ -177,6 +178,12 @@ class Key(_message.Message):
     def revoke_time(self) -> _timestamp_pb2.Timestamp:
         """Output only. When the key was revoked, if it was."""
 
+    @_builtins.property
+    def last_used_time(self) -> _timestamp_pb2.Timestamp:
+        """Output only. When one of its secrets was last found to act, to the minute. Unset: never, as far
+        as is known.
+        """
+
     def __init__(
         self,
         *,
@@ -195,10 +202,11 @@ class Key(_message.Message):
         revocation_reason: Global___RevocationReason.ValueType = ...,
         revocation_note: _builtins.str = ...,
         etag: _builtins.str = ...,
+        last_used_time: _timestamp_pb2.Timestamp | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time", "expire_time", b"expire_time", "revoke_time", b"revoke_time", "update_time", b"update_time"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time", "expire_time", b"expire_time", "last_used_time", b"last_used_time", "revoke_time", b"revoke_time", "update_time", b"update_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time", "disabled", b"disabled", "etag", b"etag", "expire_time", b"expire_time", "id", b"id", "labels", b"labels", "name", b"name", "revocation_note", b"revocation_note", "revocation_reason", b"revocation_reason", "revoke_time", b"revoke_time", "scopes", b"scopes", "secrets", b"secrets", "state", b"state", "update_time", b"update_time", "workspace_id", b"workspace_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time", "disabled", b"disabled", "etag", b"etag", "expire_time", b"expire_time", "id", b"id", "labels", b"labels", "last_used_time", b"last_used_time", "name", b"name", "revocation_note", b"revocation_note", "revocation_reason", b"revocation_reason", "revoke_time", b"revoke_time", "scopes", b"scopes", "secrets", b"secrets", "state", b"state", "update_time", b"update_time", "workspace_id", b"workspace_id"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -214,6 +222,7 @@ class SecretInfo(_message.Message):
     CREATE_TIME_FIELD_NUMBER: _builtins.int
     END_TIME_FIELD_NUMBER: _builtins.int
     PEPPER_VERSION_FIELD_NUMBER: _builtins.int
+    LAST_USED_TIME_FIELD_NUMBER: _builtins.int
     hint: _builtins.str
     """The secret's first and last characters: `sk-optk-ab12…wxyz`."""
     pepper_version: _builtins.int
@@ -226,6 +235,10 @@ class SecretInfo(_message.Message):
     def end_time(self) -> _timestamp_pb2.Timestamp:
         """When the secret ends or ended. Unset: it lives as long as the key."""
 
+    @_builtins.property
+    def last_used_time(self) -> _timestamp_pb2.Timestamp:
+        """When the secret was last found to act, to the minute. Unset: never, as far as is known."""
+
     def __init__(
         self,
         *,
@@ -233,10 +246,11 @@ class SecretInfo(_message.Message):
         create_time: _timestamp_pb2.Timestamp | None = ...,
         end_time: _timestamp_pb2.Timestamp | None = ...,
         pepper_version: _builtins.int = ...,
+        last_used_time: _timestamp_pb2.Timestamp | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time", "end_time", b"end_time"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time", "end_time", b"end_time", "last_used_time", b"last_used_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time", "end_time", b"end_time", "hint", b"hint", "pepper_version", b"pepper_version"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time", "end_time", b"end_time", "hint", b"hint", "last_used_time", b"last_used_time", "pepper_version", b"pepper_version"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -31,7 +31,8 @@ class KeyServiceStub(object):
     An issuer bound to some workspaces sees the keys of others as not found.
     Every method may also answer UNAUTHENTICATED, PERMISSION_DENIED, RESOURCE_EXHAUSTED (OVERLOADED)
     and UNAVAILABLE. A change goes on when its caller's deadline passes or its caller leaves: repeat
-    the call to learn how it ended.
+    the call to learn how it ended. A change that waits for verifiers when its caller's deadline comes
+    near is answered DEADLINE_EXCEEDED (REVOCATION_SPREADING): it is made and still spreading.
     """
 
     def __init__(self, channel):
@@ -80,6 +81,11 @@ class KeyServiceStub(object):
                 request_serializer=keyauthority_dot_v1_dot_key__service__pb2.LookupKeyRequest.SerializeToString,
                 response_deserializer=keyauthority_dot_v1_dot_key__service__pb2.LookupKeyResponse.FromString,
                 _registered_method=True)
+        self.ImportKeys = channel.unary_unary(
+                '/keyauthority.v1.KeyService/ImportKeys',
+                request_serializer=keyauthority_dot_v1_dot_key__service__pb2.ImportKeysRequest.SerializeToString,
+                response_deserializer=keyauthority_dot_v1_dot_key__service__pb2.ImportKeysResponse.FromString,
+                _registered_method=True)
 
 
 class KeyServiceServicer(object):
@@ -88,7 +94,8 @@ class KeyServiceServicer(object):
     An issuer bound to some workspaces sees the keys of others as not found.
     Every method may also answer UNAUTHENTICATED, PERMISSION_DENIED, RESOURCE_EXHAUSTED (OVERLOADED)
     and UNAVAILABLE. A change goes on when its caller's deadline passes or its caller leaves: repeat
-    the call to learn how it ended.
+    the call to learn how it ended. A change that waits for verifiers when its caller's deadline comes
+    near is answered DEADLINE_EXCEEDED (REVOCATION_SPREADING): it is made and still spreading.
     """
 
     def IssueKey(self, request, context):
@@ -175,6 +182,19 @@ class KeyServiceServicer(object):
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def ImportKeys(self, request, context):
+        """Takes over keys whose secrets were minted elsewhere: all of them or none.
+
+        Such a secret has 16 to 256 visible ASCII characters and does not begin with `sk-optk-`; it is
+        as strong as whoever minted it made it. The first import ever returns when every verifier
+        knows that such secrets exist.
+        Errors: INVALID_ARGUMENT (a field breaks its limits; a secret twice), NOT_FOUND (workspace),
+        FAILED_PRECONDITION (WORKSPACE_SUSPENDED), ALREADY_EXISTS (SECRET_TAKEN: imported before).
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_KeyServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -218,6 +238,11 @@ def add_KeyServiceServicer_to_server(servicer, server):
                     request_deserializer=keyauthority_dot_v1_dot_key__service__pb2.LookupKeyRequest.FromString,
                     response_serializer=keyauthority_dot_v1_dot_key__service__pb2.LookupKeyResponse.SerializeToString,
             ),
+            'ImportKeys': grpc.unary_unary_rpc_method_handler(
+                    servicer.ImportKeys,
+                    request_deserializer=keyauthority_dot_v1_dot_key__service__pb2.ImportKeysRequest.FromString,
+                    response_serializer=keyauthority_dot_v1_dot_key__service__pb2.ImportKeysResponse.SerializeToString,
+            ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
             'keyauthority.v1.KeyService', rpc_method_handlers)
@@ -232,7 +257,8 @@ class KeyService(object):
     An issuer bound to some workspaces sees the keys of others as not found.
     Every method may also answer UNAUTHENTICATED, PERMISSION_DENIED, RESOURCE_EXHAUSTED (OVERLOADED)
     and UNAVAILABLE. A change goes on when its caller's deadline passes or its caller leaves: repeat
-    the call to learn how it ended.
+    the call to learn how it ended. A change that waits for verifiers when its caller's deadline comes
+    near is answered DEADLINE_EXCEEDED (REVOCATION_SPREADING): it is made and still spreading.
     """
 
     @staticmethod
@@ -441,6 +467,33 @@ class KeyService(object):
             '/keyauthority.v1.KeyService/LookupKey',
             keyauthority_dot_v1_dot_key__service__pb2.LookupKeyRequest.SerializeToString,
             keyauthority_dot_v1_dot_key__service__pb2.LookupKeyResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ImportKeys(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/keyauthority.v1.KeyService/ImportKeys',
+            keyauthority_dot_v1_dot_key__service__pb2.ImportKeysRequest.SerializeToString,
+            keyauthority_dot_v1_dot_key__service__pb2.ImportKeysResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -32,7 +32,8 @@ class KeyServiceStub:
     An issuer bound to some workspaces sees the keys of others as not found.
     Every method may also answer UNAUTHENTICATED, PERMISSION_DENIED, RESOURCE_EXHAUSTED (OVERLOADED)
     and UNAVAILABLE. A change goes on when its caller's deadline passes or its caller leaves: repeat
-    the call to learn how it ended.
+    the call to learn how it ended. A change that waits for verifiers when its caller's deadline comes
+    near is answered DEADLINE_EXCEEDED (REVOCATION_SPREADING): it is made and still spreading.
     """
 
     @_typing.overload
@@ -91,6 +92,15 @@ class KeyServiceStub:
 
     Errors: INVALID_ARGUMENT (SECRET_MALFORMED), NOT_FOUND (KEY_NOT_FOUND).
     """
+    ImportKeys: _grpc.UnaryUnaryMultiCallable[_key_service_pb2.ImportKeysRequest, _key_service_pb2.ImportKeysResponse]
+    """Takes over keys whose secrets were minted elsewhere: all of them or none.
+
+    Such a secret has 16 to 256 visible ASCII characters and does not begin with `sk-optk-`; it is
+    as strong as whoever minted it made it. The first import ever returns when every verifier
+    knows that such secrets exist.
+    Errors: INVALID_ARGUMENT (a field breaks its limits; a secret twice), NOT_FOUND (workspace),
+    FAILED_PRECONDITION (WORKSPACE_SUSPENDED), ALREADY_EXISTS (SECRET_TAKEN: imported before).
+    """
 
 @_typing.type_check_only
 class KeyServiceAsyncStub(KeyServiceStub):
@@ -99,7 +109,8 @@ class KeyServiceAsyncStub(KeyServiceStub):
     An issuer bound to some workspaces sees the keys of others as not found.
     Every method may also answer UNAUTHENTICATED, PERMISSION_DENIED, RESOURCE_EXHAUSTED (OVERLOADED)
     and UNAVAILABLE. A change goes on when its caller's deadline passes or its caller leaves: repeat
-    the call to learn how it ended.
+    the call to learn how it ended. A change that waits for verifiers when its caller's deadline comes
+    near is answered DEADLINE_EXCEEDED (REVOCATION_SPREADING): it is made and still spreading.
     """
 
     def __init__(self, channel: _aio.Channel) -> None: ...
@@ -155,6 +166,15 @@ class KeyServiceAsyncStub(KeyServiceStub):
 
     Errors: INVALID_ARGUMENT (SECRET_MALFORMED), NOT_FOUND (KEY_NOT_FOUND).
     """
+    ImportKeys: _aio.UnaryUnaryMultiCallable[_key_service_pb2.ImportKeysRequest, _key_service_pb2.ImportKeysResponse]  # type: ignore[assignment]
+    """Takes over keys whose secrets were minted elsewhere: all of them or none.
+
+    Such a secret has 16 to 256 visible ASCII characters and does not begin with `sk-optk-`; it is
+    as strong as whoever minted it made it. The first import ever returns when every verifier
+    knows that such secrets exist.
+    Errors: INVALID_ARGUMENT (a field breaks its limits; a secret twice), NOT_FOUND (workspace),
+    FAILED_PRECONDITION (WORKSPACE_SUSPENDED), ALREADY_EXISTS (SECRET_TAKEN: imported before).
+    """
 
 class KeyServiceServicer(metaclass=_abc_1.ABCMeta):
     """Issues, changes, finds and revokes keys. Role: `issuer`.
@@ -162,7 +182,8 @@ class KeyServiceServicer(metaclass=_abc_1.ABCMeta):
     An issuer bound to some workspaces sees the keys of others as not found.
     Every method may also answer UNAUTHENTICATED, PERMISSION_DENIED, RESOURCE_EXHAUSTED (OVERLOADED)
     and UNAVAILABLE. A change goes on when its caller's deadline passes or its caller leaves: repeat
-    the call to learn how it ended.
+    the call to learn how it ended. A change that waits for verifiers when its caller's deadline comes
+    near is answered DEADLINE_EXCEEDED (REVOCATION_SPREADING): it is made and still spreading.
     """
 
     @_abc_1.abstractmethod
@@ -263,6 +284,21 @@ class KeyServiceServicer(metaclass=_abc_1.ABCMeta):
         should not be.
 
         Errors: INVALID_ARGUMENT (SECRET_MALFORMED), NOT_FOUND (KEY_NOT_FOUND).
+        """
+
+    @_abc_1.abstractmethod
+    def ImportKeys(
+        self,
+        request: _key_service_pb2.ImportKeysRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_key_service_pb2.ImportKeysResponse, _abc.Awaitable[_key_service_pb2.ImportKeysResponse]]:
+        """Takes over keys whose secrets were minted elsewhere: all of them or none.
+
+        Such a secret has 16 to 256 visible ASCII characters and does not begin with `sk-optk-`; it is
+        as strong as whoever minted it made it. The first import ever returns when every verifier
+        knows that such secrets exist.
+        Errors: INVALID_ARGUMENT (a field breaks its limits; a secret twice), NOT_FOUND (workspace),
+        FAILED_PRECONDITION (WORKSPACE_SUSPENDED), ALREADY_EXISTS (SECRET_TAKEN: imported before).
         """
 
 def add_KeyServiceServicer_to_server(servicer: KeyServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

@@ -22,36 +22,43 @@ _runtime_version.ValidateProtobufRuntimeVersion(
 _sym_db = _symbol_database.Default()
 
 
+from google.protobuf import duration_pb2 as google_dot_protobuf_dot_duration__pb2
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n(keyauthority/v1/operations_service.proto\x12\x0fkeyauthority.v1\x1a\x1fgoogle/protobuf/timestamp.proto\"\x88\x01\n\x06Pepper\x12\x0f\n\x07version\x18\x01 \x01(\x05\x12+\n\x05state\x18\x02 \x01(\x0e\x32\x1c.keyauthority.v1.PepperState\x12\x0f\n\x07secrets\x18\x03 \x01(\x03\x12/\n\x0b\x63reate_time\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"\x14\n\x12ListPeppersRequest\"?\n\x13ListPeppersResponse\x12(\n\x07peppers\x18\x01 \x03(\x0b\x32\x17.keyauthority.v1.Pepper\"\x12\n\x10\x41\x64\x64PepperRequest\"<\n\x11\x41\x64\x64PepperResponse\x12\'\n\x06pepper\x18\x01 \x01(\x0b\x32\x17.keyauthority.v1.Pepper\"(\n\x15\x41\x63tivatePepperRequest\x12\x0f\n\x07version\x18\x01 \x01(\x05\"A\n\x16\x41\x63tivatePepperResponse\x12\'\n\x06pepper\x18\x01 \x01(\x0b\x32\x17.keyauthority.v1.Pepper\"&\n\x13RetirePepperRequest\x12\x0f\n\x07version\x18\x01 \x01(\x05\"?\n\x14RetirePepperResponse\x12\'\n\x06pepper\x18\x01 \x01(\x0b\x32\x17.keyauthority.v1.Pepper*\x93\x01\n\x0bPepperState\x12\x1c\n\x18PEPPER_STATE_UNSPECIFIED\x10\x00\x12\x16\n\x12PEPPER_STATE_ADDED\x10\x01\x12\x17\n\x13PEPPER_STATE_ACTIVE\x10\x02\x12\x1b\n\x17PEPPER_STATE_SUPERSEDED\x10\x03\x12\x18\n\x14PEPPER_STATE_RETIRED\x10\x04\x32\x81\x03\n\x11OperationsService\x12X\n\x0bListPeppers\x12#.keyauthority.v1.ListPeppersRequest\x1a$.keyauthority.v1.ListPeppersResponse\x12R\n\tAddPepper\x12!.keyauthority.v1.AddPepperRequest\x1a\".keyauthority.v1.AddPepperResponse\x12\x61\n\x0e\x41\x63tivatePepper\x12&.keyauthority.v1.ActivatePepperRequest\x1a\'.keyauthority.v1.ActivatePepperResponse\x12[\n\x0cRetirePepper\x12$.keyauthority.v1.RetirePepperRequest\x1a%.keyauthority.v1.RetirePepperResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n(keyauthority/v1/operations_service.proto\x12\x0fkeyauthority.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xbd\x01\n\x07Session\x12\n\n\x02id\x18\x01 \x01(\t\x12\x11\n\tcaller_id\x18\x02 \x01(\t\x12\x13\n\x0b\x63\x61ller_name\x18\x03 \x01(\t\x12\x0c\n\x04name\x18\x04 \x01(\t\x12/\n\x0b\x63reate_time\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12-\n\tsync_time\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x10\n\x08revision\x18\x07 \x01(\x03\"\x15\n\x13ListSessionsRequest\"\xbe\x01\n\x14ListSessionsResponse\x12*\n\x08sessions\x18\x01 \x03(\x0b\x32\x18.keyauthority.v1.Session\x12\r\n\x05\x65poch\x18\x02 \x01(\x03\x12\x10\n\x08revision\x18\x03 \x01(\x03\x12(\n\x05lease\x18\x04 \x01(\x0b\x32\x19.google.protobuf.Duration\x12/\n\x0clongest_wait\x18\x05 \x01(\x0b\x32\x19.google.protobuf.Duration\"\x88\x01\n\x06Pepper\x12\x0f\n\x07version\x18\x01 \x01(\x05\x12+\n\x05state\x18\x02 \x01(\x0e\x32\x1c.keyauthority.v1.PepperState\x12\x0f\n\x07secrets\x18\x03 \x01(\x03\x12/\n\x0b\x63reate_time\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"\x14\n\x12ListPeppersRequest\"?\n\x13ListPeppersResponse\x12(\n\x07peppers\x18\x01 \x03(\x0b\x32\x17.keyauthority.v1.Pepper\"\x12\n\x10\x41\x64\x64PepperRequest\"<\n\x11\x41\x64\x64PepperResponse\x12\'\n\x06pepper\x18\x01 \x01(\x0b\x32\x17.keyauthority.v1.Pepper\"(\n\x15\x41\x63tivatePepperRequest\x12\x0f\n\x07version\x18\x01 \x01(\x05\"A\n\x16\x41\x63tivatePepperResponse\x12\'\n\x06pepper\x18\x01 \x01(\x0b\x32\x17.keyauthority.v1.Pepper\"&\n\x13RetirePepperRequest\x12\x0f\n\x07version\x18\x01 \x01(\x05\"?\n\x14RetirePepperResponse\x12\'\n\x06pepper\x18\x01 \x01(\x0b\x32\x17.keyauthority.v1.Pepper*\x93\x01\n\x0bPepperState\x12\x1c\n\x18PEPPER_STATE_UNSPECIFIED\x10\x00\x12\x16\n\x12PEPPER_STATE_ADDED\x10\x01\x12\x17\n\x13PEPPER_STATE_ACTIVE\x10\x02\x12\x1b\n\x17PEPPER_STATE_SUPERSEDED\x10\x03\x12\x18\n\x14PEPPER_STATE_RETIRED\x10\x04\x32\xde\x03\n\x11OperationsService\x12[\n\x0cListSessions\x12$.keyauthority.v1.ListSessionsRequest\x1a%.keyauthority.v1.ListSessionsResponse\x12X\n\x0bListPeppers\x12#.keyauthority.v1.ListPeppersRequest\x1a$.keyauthority.v1.ListPeppersResponse\x12R\n\tAddPepper\x12!.keyauthority.v1.AddPepperRequest\x1a\".keyauthority.v1.AddPepperResponse\x12\x61\n\x0e\x41\x63tivatePepper\x12&.keyauthority.v1.ActivatePepperRequest\x1a\'.keyauthority.v1.ActivatePepperResponse\x12[\n\x0cRetirePepper\x12$.keyauthority.v1.RetirePepperRequest\x1a%.keyauthority.v1.RetirePepperResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'keyauthority.v1.operations_service_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_PEPPERSTATE']._serialized_start=617
-  _globals['_PEPPERSTATE']._serialized_end=764
-  _globals['_PEPPER']._serialized_start=95
-  _globals['_PEPPER']._serialized_end=231
-  _globals['_LISTPEPPERSREQUEST']._serialized_start=233
-  _globals['_LISTPEPPERSREQUEST']._serialized_end=253
-  _globals['_LISTPEPPERSRESPONSE']._serialized_start=255
-  _globals['_LISTPEPPERSRESPONSE']._serialized_end=318
-  _globals['_ADDPEPPERREQUEST']._serialized_start=320
-  _globals['_ADDPEPPERREQUEST']._serialized_end=338
-  _globals['_ADDPEPPERRESPONSE']._serialized_start=340
-  _globals['_ADDPEPPERRESPONSE']._serialized_end=400
-  _globals['_ACTIVATEPEPPERREQUEST']._serialized_start=402
-  _globals['_ACTIVATEPEPPERREQUEST']._serialized_end=442
-  _globals['_ACTIVATEPEPPERRESPONSE']._serialized_start=444
-  _globals['_ACTIVATEPEPPERRESPONSE']._serialized_end=509
-  _globals['_RETIREPEPPERREQUEST']._serialized_start=511
-  _globals['_RETIREPEPPERREQUEST']._serialized_end=549
-  _globals['_RETIREPEPPERRESPONSE']._serialized_start=551
-  _globals['_RETIREPEPPERRESPONSE']._serialized_end=614
-  _globals['_OPERATIONSSERVICE']._serialized_start=767
-  _globals['_OPERATIONSSERVICE']._serialized_end=1152
+  _globals['_PEPPERSTATE']._serialized_start=1057
+  _globals['_PEPPERSTATE']._serialized_end=1204
+  _globals['_SESSION']._serialized_start=127
+  _globals['_SESSION']._serialized_end=316
+  _globals['_LISTSESSIONSREQUEST']._serialized_start=318
+  _globals['_LISTSESSIONSREQUEST']._serialized_end=339
+  _globals['_LISTSESSIONSRESPONSE']._serialized_start=342
+  _globals['_LISTSESSIONSRESPONSE']._serialized_end=532
+  _globals['_PEPPER']._serialized_start=535
+  _globals['_PEPPER']._serialized_end=671
+  _globals['_LISTPEPPERSREQUEST']._serialized_start=673
+  _globals['_LISTPEPPERSREQUEST']._serialized_end=693
+  _globals['_LISTPEPPERSRESPONSE']._serialized_start=695
+  _globals['_LISTPEPPERSRESPONSE']._serialized_end=758
+  _globals['_ADDPEPPERREQUEST']._serialized_start=760
+  _globals['_ADDPEPPERREQUEST']._serialized_end=778
+  _globals['_ADDPEPPERRESPONSE']._serialized_start=780
+  _globals['_ADDPEPPERRESPONSE']._serialized_end=840
+  _globals['_ACTIVATEPEPPERREQUEST']._serialized_start=842
+  _globals['_ACTIVATEPEPPERREQUEST']._serialized_end=882
+  _globals['_ACTIVATEPEPPERRESPONSE']._serialized_start=884
+  _globals['_ACTIVATEPEPPERRESPONSE']._serialized_end=949
+  _globals['_RETIREPEPPERREQUEST']._serialized_start=951
+  _globals['_RETIREPEPPERREQUEST']._serialized_end=989
+  _globals['_RETIREPEPPERRESPONSE']._serialized_start=991
+  _globals['_RETIREPEPPERRESPONSE']._serialized_end=1054
+  _globals['_OPERATIONSSERVICE']._serialized_start=1207
+  _globals['_OPERATIONSSERVICE']._serialized_end=1685
 # @@protoc_insertion_point(module_scope)

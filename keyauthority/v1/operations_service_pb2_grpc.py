@@ -38,6 +38,11 @@ class OperationsServiceStub(object):
         Args:
             channel: A grpc.Channel.
         """
+        self.ListSessions = channel.unary_unary(
+                '/keyauthority.v1.OperationsService/ListSessions',
+                request_serializer=keyauthority_dot_v1_dot_operations__service__pb2.ListSessionsRequest.SerializeToString,
+                response_deserializer=keyauthority_dot_v1_dot_operations__service__pb2.ListSessionsResponse.FromString,
+                _registered_method=True)
         self.ListPeppers = channel.unary_unary(
                 '/keyauthority.v1.OperationsService/ListPeppers',
                 request_serializer=keyauthority_dot_v1_dot_operations__service__pb2.ListPeppersRequest.SerializeToString,
@@ -66,6 +71,14 @@ class OperationsServiceServicer(object):
     Every method may also answer UNAUTHENTICATED, PERMISSION_DENIED, RESOURCE_EXHAUSTED (OVERLOADED)
     and UNAVAILABLE.
     """
+
+    def ListSessions(self, request, context):
+        """Lists the sessions: every verifier that may hold a lease, the authority's own processes
+        included.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
 
     def ListPeppers(self, request, context):
         """Lists the pepper versions.
@@ -107,6 +120,11 @@ class OperationsServiceServicer(object):
 
 def add_OperationsServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
+            'ListSessions': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListSessions,
+                    request_deserializer=keyauthority_dot_v1_dot_operations__service__pb2.ListSessionsRequest.FromString,
+                    response_serializer=keyauthority_dot_v1_dot_operations__service__pb2.ListSessionsResponse.SerializeToString,
+            ),
             'ListPeppers': grpc.unary_unary_rpc_method_handler(
                     servicer.ListPeppers,
                     request_deserializer=keyauthority_dot_v1_dot_operations__service__pb2.ListPeppersRequest.FromString,
@@ -141,6 +159,33 @@ class OperationsService(object):
     Every method may also answer UNAUTHENTICATED, PERMISSION_DENIED, RESOURCE_EXHAUSTED (OVERLOADED)
     and UNAVAILABLE.
     """
+
+    @staticmethod
+    def ListSessions(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/keyauthority.v1.OperationsService/ListSessions',
+            keyauthority_dot_v1_dot_operations__service__pb2.ListSessionsRequest.SerializeToString,
+            keyauthority_dot_v1_dot_operations__service__pb2.ListSessionsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
 
     @staticmethod
     def ListPeppers(request,

@@ -37,6 +37,10 @@ class OperationsServiceStub:
     def __new__(cls, channel: _grpc.Channel) -> _Self: ...
     @_typing.overload
     def __new__(cls, channel: _aio.Channel) -> OperationsServiceAsyncStub: ...
+    ListSessions: _grpc.UnaryUnaryMultiCallable[_operations_service_pb2.ListSessionsRequest, _operations_service_pb2.ListSessionsResponse]
+    """Lists the sessions: every verifier that may hold a lease, the authority's own processes
+    included.
+    """
     ListPeppers: _grpc.UnaryUnaryMultiCallable[_operations_service_pb2.ListPeppersRequest, _operations_service_pb2.ListPeppersResponse]
     """Lists the pepper versions."""
     AddPepper: _grpc.UnaryUnaryMultiCallable[_operations_service_pb2.AddPepperRequest, _operations_service_pb2.AddPepperResponse]
@@ -67,6 +71,10 @@ class OperationsServiceAsyncStub(OperationsServiceStub):
     """
 
     def __init__(self, channel: _aio.Channel) -> None: ...
+    ListSessions: _aio.UnaryUnaryMultiCallable[_operations_service_pb2.ListSessionsRequest, _operations_service_pb2.ListSessionsResponse]  # type: ignore[assignment]
+    """Lists the sessions: every verifier that may hold a lease, the authority's own processes
+    included.
+    """
     ListPeppers: _aio.UnaryUnaryMultiCallable[_operations_service_pb2.ListPeppersRequest, _operations_service_pb2.ListPeppersResponse]  # type: ignore[assignment]
     """Lists the pepper versions."""
     AddPepper: _aio.UnaryUnaryMultiCallable[_operations_service_pb2.AddPepperRequest, _operations_service_pb2.AddPepperResponse]  # type: ignore[assignment]
@@ -94,6 +102,16 @@ class OperationsServiceServicer(metaclass=_abc_1.ABCMeta):
     Every method may also answer UNAUTHENTICATED, PERMISSION_DENIED, RESOURCE_EXHAUSTED (OVERLOADED)
     and UNAVAILABLE.
     """
+
+    @_abc_1.abstractmethod
+    def ListSessions(
+        self,
+        request: _operations_service_pb2.ListSessionsRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_operations_service_pb2.ListSessionsResponse, _abc.Awaitable[_operations_service_pb2.ListSessionsResponse]]:
+        """Lists the sessions: every verifier that may hold a lease, the authority's own processes
+        included.
+        """
 
     @_abc_1.abstractmethod
     def ListPeppers(

@@ -9,6 +9,7 @@ from google.protobuf import duration_pb2 as _duration_pb2
 from google.protobuf import message as _message
 from google.protobuf.internal import containers as _containers
 from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
+from keyauthority.v1 import receipt_pb2 as _receipt_pb2
 import builtins as _builtins
 import sys
 import typing as _typing
@@ -171,12 +172,17 @@ class VerifyResponse(_message.Message):
     EPOCH_FIELD_NUMBER: _builtins.int
     REVISION_FIELD_NUMBER: _builtins.int
     CACHE_FOR_FIELD_NUMBER: _builtins.int
+    KEY_REVOKED_FIELD_NUMBER: _builtins.int
     verdict: Global___Verdict.ValueType
     """The verdict."""
     epoch: _builtins.int
     """The era of the authority's books; a restore from backup begins a new one."""
     revision: _builtins.int
     """The state the answer is based on."""
+    key_revoked: _builtins.bool
+    """With REVOKED: whether the key is revoked, so that none of its secrets will ever act again. Not
+    set: only this secret was retired by a rotation.
+    """
     @_builtins.property
     def key(self) -> Global___VerifiedKey:
         """The key. Set exactly when the secret matched one, whatever the verdict."""
@@ -193,10 +199,11 @@ class VerifyResponse(_message.Message):
         epoch: _builtins.int = ...,
         revision: _builtins.int = ...,
         cache_for: _duration_pb2.Duration | None = ...,
+        key_revoked: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["cache_for", b"cache_for", "key", b"key"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["cache_for", b"cache_for", "epoch", b"epoch", "key", b"key", "revision", b"revision", "verdict", b"verdict"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["cache_for", b"cache_for", "epoch", b"epoch", "key", b"key", "key_revoked", b"key_revoked", "revision", b"revision", "verdict", b"verdict"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -257,3 +264,190 @@ class BatchVerifyResponse(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___BatchVerifyResponse: _TypeAlias = BatchVerifyResponse  # noqa: Y015
+
+@_typing.final
+class SyncRequest(_message.Message):
+    """What a verifier has applied, and how long it waits for more."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    SESSION_ID_FIELD_NUMBER: _builtins.int
+    EPOCH_FIELD_NUMBER: _builtins.int
+    REVISION_FIELD_NUMBER: _builtins.int
+    WAIT_FIELD_NUMBER: _builtins.int
+    NAME_FIELD_NUMBER: _builtins.int
+    session_id: _builtins.str
+    """The session. Empty: join with a new one."""
+    epoch: _builtins.int
+    """The epoch of the revision below; 0 for a verifier that has applied nothing."""
+    revision: _builtins.int
+    """Every change up to this revision is applied: what it altered is gone from the cache."""
+    name: _builtins.str
+    """What the verifier calls itself, for operators: at most 100 characters. Taken at a join."""
+    @_builtins.property
+    def wait(self) -> _duration_pb2.Duration:
+        """How long the reply may be held back if there is nothing to tell; more than a third of the lease
+        counts as a third.
+        """
+
+    def __init__(
+        self,
+        *,
+        session_id: _builtins.str = ...,
+        epoch: _builtins.int = ...,
+        revision: _builtins.int = ...,
+        wait: _duration_pb2.Duration | None = ...,
+        name: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["wait", b"wait"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["epoch", b"epoch", "name", b"name", "revision", b"revision", "session_id", b"session_id", "wait", b"wait"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___SyncRequest: _TypeAlias = SyncRequest  # noqa: Y015
+
+@_typing.final
+class SyncResponse(_message.Message):
+    """A lease and what it rests on, read from one state of the books."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    SESSION_ID_FIELD_NUMBER: _builtins.int
+    EPOCH_FIELD_NUMBER: _builtins.int
+    REVISION_FIELD_NUMBER: _builtins.int
+    LEASE_FIELD_NUMBER: _builtins.int
+    RESET_FIELD_NUMBER: _builtins.int
+    SUBJECTS_FIELD_NUMBER: _builtins.int
+    FOREIGN_SECRETS_FIELD_NUMBER: _builtins.int
+    session_id: _builtins.str
+    """The session."""
+    epoch: _builtins.int
+    """The epoch. When it is newer than the verifier's, everything it has cached is void but REVOKED."""
+    revision: _builtins.int
+    """The revision reached once the subjects below are applied."""
+    reset: _builtins.bool
+    """Everything cached is void but REVOKED: the changes are too many, or no longer known."""
+    foreign_secrets: _builtins.bool
+    """Whether secrets of foreign shape were ever imported. If not, a verifier with a lease refuses
+    them without asking.
+    """
+    @_builtins.property
+    def lease(self) -> _duration_pb2.Duration:
+        """How long the verifier may answer from its cache, from when it sent the request."""
+
+    @_builtins.property
+    def subjects(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """The ids of the keys, workspaces and callers that changed since the request's revision."""
+
+    def __init__(
+        self,
+        *,
+        session_id: _builtins.str = ...,
+        epoch: _builtins.int = ...,
+        revision: _builtins.int = ...,
+        lease: _duration_pb2.Duration | None = ...,
+        reset: _builtins.bool = ...,
+        subjects: _abc.Iterable[_builtins.str] | None = ...,
+        foreign_secrets: _builtins.bool = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["lease", b"lease"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["epoch", b"epoch", "foreign_secrets", b"foreign_secrets", "lease", b"lease", "reset", b"reset", "revision", b"revision", "session_id", b"session_id", "subjects", b"subjects"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___SyncResponse: _TypeAlias = SyncResponse  # noqa: Y015
+
+@_typing.final
+class LeaveRequest(_message.Message):
+    """Which session ends."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    SESSION_ID_FIELD_NUMBER: _builtins.int
+    session_id: _builtins.str
+    """The session."""
+    def __init__(
+        self,
+        *,
+        session_id: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["session_id", b"session_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___LeaveRequest: _TypeAlias = LeaveRequest  # noqa: Y015
+
+@_typing.final
+class LeaveResponse(_message.Message):
+    """The session is over."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    def __init__(
+        self,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___LeaveResponse: _TypeAlias = LeaveResponse  # noqa: Y015
+
+@_typing.final
+class RevokePresentedRequest(_message.Message):
+    """A secret that must not act any more."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    SECRET_FIELD_NUMBER: _builtins.int
+    NOTE_FIELD_NUMBER: _builtins.int
+    secret: _builtins.str
+    """The secret, whole."""
+    note: _builtins.str
+    """Where it turned up or why, in words, at most 500 characters."""
+    def __init__(
+        self,
+        *,
+        secret: _builtins.str = ...,
+        note: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["note", b"note", "secret", b"secret"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___RevokePresentedRequest: _TypeAlias = RevokePresentedRequest  # noqa: Y015
+
+@_typing.final
+class RevokePresentedResponse(_message.Message):
+    """The key is revoked."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    KEY_ID_FIELD_NUMBER: _builtins.int
+    RECEIPT_FIELD_NUMBER: _builtins.int
+    key_id: _builtins.str
+    """The key's id."""
+    @_builtins.property
+    def receipt(self) -> _receipt_pb2.Receipt:
+        """The wait for verifiers."""
+
+    def __init__(
+        self,
+        *,
+        key_id: _builtins.str = ...,
+        receipt: _receipt_pb2.Receipt | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["receipt", b"receipt"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["key_id", b"key_id", "receipt", b"receipt"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___RevokePresentedResponse: _TypeAlias = RevokePresentedResponse  # noqa: Y015

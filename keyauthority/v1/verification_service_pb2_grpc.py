@@ -45,6 +45,21 @@ class VerificationServiceStub(object):
                 request_serializer=keyauthority_dot_v1_dot_verification__service__pb2.BatchVerifyRequest.SerializeToString,
                 response_deserializer=keyauthority_dot_v1_dot_verification__service__pb2.BatchVerifyResponse.FromString,
                 _registered_method=True)
+        self.Sync = channel.unary_unary(
+                '/keyauthority.v1.VerificationService/Sync',
+                request_serializer=keyauthority_dot_v1_dot_verification__service__pb2.SyncRequest.SerializeToString,
+                response_deserializer=keyauthority_dot_v1_dot_verification__service__pb2.SyncResponse.FromString,
+                _registered_method=True)
+        self.Leave = channel.unary_unary(
+                '/keyauthority.v1.VerificationService/Leave',
+                request_serializer=keyauthority_dot_v1_dot_verification__service__pb2.LeaveRequest.SerializeToString,
+                response_deserializer=keyauthority_dot_v1_dot_verification__service__pb2.LeaveResponse.FromString,
+                _registered_method=True)
+        self.RevokePresented = channel.unary_unary(
+                '/keyauthority.v1.VerificationService/RevokePresented',
+                request_serializer=keyauthority_dot_v1_dot_verification__service__pb2.RevokePresentedRequest.SerializeToString,
+                response_deserializer=keyauthority_dot_v1_dot_verification__service__pb2.RevokePresentedResponse.FromString,
+                _registered_method=True)
 
 
 class VerificationServiceServicer(object):
@@ -72,6 +87,40 @@ class VerificationServiceServicer(object):
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def Sync(self, request, context):
+        """Gives a caching verifier the changes it has not applied yet, and a lease: the right to answer
+        from its cache for a while, counted from the moment it sent the request.
+
+        A long poll. Without a session it joins: the reply names the session and comes at once. With
+        one, the request acknowledges every change up to its revision, and the reply comes when there
+        is another or the wait is over. A verifier has one Sync under way at a time.
+        Errors: NOT_FOUND (SESSION_NOT_FOUND: join anew), RESOURCE_EXHAUSTED (TOO_MANY_SESSIONS),
+        INVALID_ARGUMENT (a field breaks its limits), UNAVAILABLE.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def Leave(self, request, context):
+        """Ends a session, so that no change waits for it. The verifier has stopped answering from its
+        cache before it calls this. Idempotent.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def RevokePresented(self, request, context):
+        """Revokes the key that a secret belongs to: whoever holds a secret may end it. When it returns,
+        no verifier anywhere accepts any of the key's secrets.
+
+        Idempotent. The reason recorded is COMPROMISED.
+        Errors: INVALID_ARGUMENT (SECRET_MALFORMED; note over 500 characters), NOT_FOUND
+        (KEY_NOT_FOUND), DEADLINE_EXCEEDED (REVOCATION_SPREADING), UNAVAILABLE.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_VerificationServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -84,6 +133,21 @@ def add_VerificationServiceServicer_to_server(servicer, server):
                     servicer.BatchVerify,
                     request_deserializer=keyauthority_dot_v1_dot_verification__service__pb2.BatchVerifyRequest.FromString,
                     response_serializer=keyauthority_dot_v1_dot_verification__service__pb2.BatchVerifyResponse.SerializeToString,
+            ),
+            'Sync': grpc.unary_unary_rpc_method_handler(
+                    servicer.Sync,
+                    request_deserializer=keyauthority_dot_v1_dot_verification__service__pb2.SyncRequest.FromString,
+                    response_serializer=keyauthority_dot_v1_dot_verification__service__pb2.SyncResponse.SerializeToString,
+            ),
+            'Leave': grpc.unary_unary_rpc_method_handler(
+                    servicer.Leave,
+                    request_deserializer=keyauthority_dot_v1_dot_verification__service__pb2.LeaveRequest.FromString,
+                    response_serializer=keyauthority_dot_v1_dot_verification__service__pb2.LeaveResponse.SerializeToString,
+            ),
+            'RevokePresented': grpc.unary_unary_rpc_method_handler(
+                    servicer.RevokePresented,
+                    request_deserializer=keyauthority_dot_v1_dot_verification__service__pb2.RevokePresentedRequest.FromString,
+                    response_serializer=keyauthority_dot_v1_dot_verification__service__pb2.RevokePresentedResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -141,6 +205,87 @@ class VerificationService(object):
             '/keyauthority.v1.VerificationService/BatchVerify',
             keyauthority_dot_v1_dot_verification__service__pb2.BatchVerifyRequest.SerializeToString,
             keyauthority_dot_v1_dot_verification__service__pb2.BatchVerifyResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def Sync(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/keyauthority.v1.VerificationService/Sync',
+            keyauthority_dot_v1_dot_verification__service__pb2.SyncRequest.SerializeToString,
+            keyauthority_dot_v1_dot_verification__service__pb2.SyncResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def Leave(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/keyauthority.v1.VerificationService/Leave',
+            keyauthority_dot_v1_dot_verification__service__pb2.LeaveRequest.SerializeToString,
+            keyauthority_dot_v1_dot_verification__service__pb2.LeaveResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def RevokePresented(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/keyauthority.v1.VerificationService/RevokePresented',
+            keyauthority_dot_v1_dot_verification__service__pb2.RevokePresentedRequest.SerializeToString,
+            keyauthority_dot_v1_dot_verification__service__pb2.RevokePresentedResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -46,6 +46,28 @@ class VerificationServiceStub:
 
     Errors: as Verify; INVALID_ARGUMENT also for an empty batch or more than 1,000 secrets.
     """
+    Sync: _grpc.UnaryUnaryMultiCallable[_verification_service_pb2.SyncRequest, _verification_service_pb2.SyncResponse]
+    """Gives a caching verifier the changes it has not applied yet, and a lease: the right to answer
+    from its cache for a while, counted from the moment it sent the request.
+
+    A long poll. Without a session it joins: the reply names the session and comes at once. With
+    one, the request acknowledges every change up to its revision, and the reply comes when there
+    is another or the wait is over. A verifier has one Sync under way at a time.
+    Errors: NOT_FOUND (SESSION_NOT_FOUND: join anew), RESOURCE_EXHAUSTED (TOO_MANY_SESSIONS),
+    INVALID_ARGUMENT (a field breaks its limits), UNAVAILABLE.
+    """
+    Leave: _grpc.UnaryUnaryMultiCallable[_verification_service_pb2.LeaveRequest, _verification_service_pb2.LeaveResponse]
+    """Ends a session, so that no change waits for it. The verifier has stopped answering from its
+    cache before it calls this. Idempotent.
+    """
+    RevokePresented: _grpc.UnaryUnaryMultiCallable[_verification_service_pb2.RevokePresentedRequest, _verification_service_pb2.RevokePresentedResponse]
+    """Revokes the key that a secret belongs to: whoever holds a secret may end it. When it returns,
+    no verifier anywhere accepts any of the key's secrets.
+
+    Idempotent. The reason recorded is COMPROMISED.
+    Errors: INVALID_ARGUMENT (SECRET_MALFORMED; note over 500 characters), NOT_FOUND
+    (KEY_NOT_FOUND), DEADLINE_EXCEEDED (REVOCATION_SPREADING), UNAVAILABLE.
+    """
 
 @_typing.type_check_only
 class VerificationServiceAsyncStub(VerificationServiceStub):
@@ -64,6 +86,28 @@ class VerificationServiceAsyncStub(VerificationServiceStub):
     """Judges up to 1,000 secrets as of one moment, answers in the order of the questions.
 
     Errors: as Verify; INVALID_ARGUMENT also for an empty batch or more than 1,000 secrets.
+    """
+    Sync: _aio.UnaryUnaryMultiCallable[_verification_service_pb2.SyncRequest, _verification_service_pb2.SyncResponse]  # type: ignore[assignment]
+    """Gives a caching verifier the changes it has not applied yet, and a lease: the right to answer
+    from its cache for a while, counted from the moment it sent the request.
+
+    A long poll. Without a session it joins: the reply names the session and comes at once. With
+    one, the request acknowledges every change up to its revision, and the reply comes when there
+    is another or the wait is over. A verifier has one Sync under way at a time.
+    Errors: NOT_FOUND (SESSION_NOT_FOUND: join anew), RESOURCE_EXHAUSTED (TOO_MANY_SESSIONS),
+    INVALID_ARGUMENT (a field breaks its limits), UNAVAILABLE.
+    """
+    Leave: _aio.UnaryUnaryMultiCallable[_verification_service_pb2.LeaveRequest, _verification_service_pb2.LeaveResponse]  # type: ignore[assignment]
+    """Ends a session, so that no change waits for it. The verifier has stopped answering from its
+    cache before it calls this. Idempotent.
+    """
+    RevokePresented: _aio.UnaryUnaryMultiCallable[_verification_service_pb2.RevokePresentedRequest, _verification_service_pb2.RevokePresentedResponse]  # type: ignore[assignment]
+    """Revokes the key that a secret belongs to: whoever holds a secret may end it. When it returns,
+    no verifier anywhere accepts any of the key's secrets.
+
+    Idempotent. The reason recorded is COMPROMISED.
+    Errors: INVALID_ARGUMENT (SECRET_MALFORMED; note over 500 characters), NOT_FOUND
+    (KEY_NOT_FOUND), DEADLINE_EXCEEDED (REVOCATION_SPREADING), UNAVAILABLE.
     """
 
 class VerificationServiceServicer(metaclass=_abc_1.ABCMeta):
@@ -92,6 +136,46 @@ class VerificationServiceServicer(metaclass=_abc_1.ABCMeta):
         """Judges up to 1,000 secrets as of one moment, answers in the order of the questions.
 
         Errors: as Verify; INVALID_ARGUMENT also for an empty batch or more than 1,000 secrets.
+        """
+
+    @_abc_1.abstractmethod
+    def Sync(
+        self,
+        request: _verification_service_pb2.SyncRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_verification_service_pb2.SyncResponse, _abc.Awaitable[_verification_service_pb2.SyncResponse]]:
+        """Gives a caching verifier the changes it has not applied yet, and a lease: the right to answer
+        from its cache for a while, counted from the moment it sent the request.
+
+        A long poll. Without a session it joins: the reply names the session and comes at once. With
+        one, the request acknowledges every change up to its revision, and the reply comes when there
+        is another or the wait is over. A verifier has one Sync under way at a time.
+        Errors: NOT_FOUND (SESSION_NOT_FOUND: join anew), RESOURCE_EXHAUSTED (TOO_MANY_SESSIONS),
+        INVALID_ARGUMENT (a field breaks its limits), UNAVAILABLE.
+        """
+
+    @_abc_1.abstractmethod
+    def Leave(
+        self,
+        request: _verification_service_pb2.LeaveRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_verification_service_pb2.LeaveResponse, _abc.Awaitable[_verification_service_pb2.LeaveResponse]]:
+        """Ends a session, so that no change waits for it. The verifier has stopped answering from its
+        cache before it calls this. Idempotent.
+        """
+
+    @_abc_1.abstractmethod
+    def RevokePresented(
+        self,
+        request: _verification_service_pb2.RevokePresentedRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_verification_service_pb2.RevokePresentedResponse, _abc.Awaitable[_verification_service_pb2.RevokePresentedResponse]]:
+        """Revokes the key that a secret belongs to: whoever holds a secret may end it. When it returns,
+        no verifier anywhere accepts any of the key's secrets.
+
+        Idempotent. The reason recorded is COMPROMISED.
+        Errors: INVALID_ARGUMENT (SECRET_MALFORMED; note over 500 characters), NOT_FOUND
+        (KEY_NOT_FOUND), DEADLINE_EXCEEDED (REVOCATION_SPREADING), UNAVAILABLE.
         """
 
 def add_VerificationServiceServicer_to_server(servicer: VerificationServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

@@ -4,7 +4,8 @@ import asyncio
 
 import pytest
 
-from keyauthority.domain.ports import Head, Store
+from keyauthority.domain.ports import Store
+from keyauthority.domain.revisions import Head
 from tests.conformance.records import a_key, undone
 
 

@@ -2,7 +2,8 @@
 
 import pytest
 
-from keyauthority.domain.ports import Head, Store
+from keyauthority.domain.ports import Store
+from keyauthority.domain.revisions import Head
 from tests.conformance.records import (
     MICROSECOND,
     START,

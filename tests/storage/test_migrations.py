@@ -11,7 +11,7 @@ from alembic.migration import MigrationContext
 from sqlalchemy import create_engine, event
 from sqlalchemy.engine import Connection
 
-from keyauthority.domain.ports import Head
+from keyauthority.domain.revisions import Head
 from keyauthority.storage import migrations
 from keyauthority.storage.errors import StorageError
 from keyauthority.storage.sql.store import SqlStore

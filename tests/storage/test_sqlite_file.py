@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from keyauthority.domain.ports import Head
+from keyauthority.domain.revisions import Head
 from keyauthority.storage.errors import StorageError
 from keyauthority.storage.sql.store import SqlStore
 from keyauthority.storage.sqlite import connecting, open_sqlite

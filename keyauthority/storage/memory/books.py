@@ -5,15 +5,19 @@ from __future__ import annotations
 from collections.abc import Iterable
 from copy import copy
 from dataclasses import dataclass, field, fields
-from datetime import datetime
-from typing import Protocol, TypeVar
+from datetime import datetime, timedelta
+from typing import Final, Protocol, TypeVar
 
 from keyauthority.domain.auditing import AuditEntry
 from keyauthority.domain.callers import Caller
 from keyauthority.domain.keys import Key
 from keyauthority.domain.peppers import Pepper
 from keyauthority.domain.ports import Cursor, Replay
+from keyauthority.domain.sessions import Terms
 from keyauthority.domain.workspaces import Workspace
+
+LEASE: Final = timedelta(seconds=3)
+TERMS: Final = Terms(LEASE, LEASE, settling=False, foreign_secrets=False)
 
 
 class Dated(Protocol):
@@ -33,7 +37,8 @@ Record = TypeVar("Record", bound=Dated)
 class Books:
     """One state. Records are immutable, so a copy of the dictionaries is a copy of all.
 
-    `subjects` by revision, `audit` by id, oldest first; `audited` is the last id given.
+    `subjects` by revision, up to `revision`; `audit` by id, oldest first; `audited` is the last id
+    given.
     """
 
     keys: dict[str, Key] = field(default_factory=dict)
@@ -44,6 +49,9 @@ class Books:
     peppers: dict[int, Pepper] = field(default_factory=dict)
     replays: dict[tuple[str, str], Replay] = field(default_factory=dict)
     audited: int = 0
+    epoch: int = 1
+    revision: int = 0
+    terms: Terms = field(default_factory=lambda: TERMS)
 
     def copy(self) -> Books:
         """The same state, to be changed apart."""

@@ -3,17 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Final
 
-from keyauthority.domain.ports import Head
+from keyauthority.domain.revisions import Head
 from keyauthority.storage.memory.books import Books
-
-EPOCH: Final = 1
 
 
 def head(books: Books) -> Head:
-    """How far *books* are: there is one change for each revision, without gaps."""
-    return Head(EPOCH, len(books.subjects))
+    """How far *books* are."""
+    return Head(books.epoch, books.revision)
 
 
 class MemoryFeed:
@@ -26,10 +23,16 @@ class MemoryFeed:
         return head(self._books)
 
     async def advance(self, subjects: Sequence[str]) -> int:
-        first = len(self._books.subjects) + 1
-        self._books.subjects.update(enumerate(subjects, first))
-        return len(self._books.subjects)
+        self._books.subjects.update(enumerate(subjects, self._books.revision + 1))
+        self._books.revision += len(subjects)
+        return self._books.revision
 
     async def since(self, revision: int, limit: int) -> list[tuple[int, str]]:
         after = [change for change in self._books.subjects.items() if change[0] > revision]
         return after[:limit]
+
+    async def prune(self, keep: int) -> int:
+        old = [one for one in self._books.subjects if one <= self._books.revision - keep]
+        for revision in old:
+            del self._books.subjects[revision]
+        return len(old)

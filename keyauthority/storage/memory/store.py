@@ -15,8 +15,10 @@ from keyauthority.storage.memory.books import Books
 from keyauthority.storage.memory.callers import MemoryCallers
 from keyauthority.storage.memory.feed import MemoryFeed, head
 from keyauthority.storage.memory.keys import MemoryKeys
+from keyauthority.storage.memory.leases import MemoryLeases
 from keyauthority.storage.memory.peppers import MemoryPeppers
 from keyauthority.storage.memory.replays import MemoryReplays
+from keyauthority.storage.memory.sessions import MemorySessions
 from keyauthority.storage.memory.workspaces import MemoryWorkspaces
 
 
@@ -29,6 +31,7 @@ class MemoryTransaction:
         self.workspaces = MemoryWorkspaces(books)
         self.callers = MemoryCallers(books)
         self.feed = MemoryFeed(books)
+        self.leases = MemoryLeases(books)
         self.audit = MemoryAuditLog(books)
         self.peppers = MemoryPeppers(books, time)
         self.replays = MemoryReplays(books)
@@ -41,6 +44,7 @@ class MemoryStore:
         self._clock = clock
         self._books: Books | None = Books()
         self._changing = asyncio.Lock()
+        self.sessions = MemorySessions(self._open, clock)
 
     async def snapshot(self, key_ids: Sequence[str]) -> Snapshot:
         books = self._open()
@@ -61,6 +65,8 @@ class MemoryStore:
         async with self._changing:
             draft = self._open().copy()
             yield MemoryTransaction(draft, self._clock.now())
+            if draft.epoch != self._open().epoch:
+                self.sessions.clear()
             self._books = draft
 
     async def close(self) -> None:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from sqlalchemy import insert, select, update
+from sqlalchemy import delete, insert, select, update
 
-from keyauthority.domain.ports import Head
+from keyauthority.domain.revisions import Head
 from keyauthority.storage.sql.statements import Statements
 from keyauthority.storage.tables import change, head
 
@@ -40,3 +40,9 @@ class SqlFeed:
         query = select(change.c.revision, change.c.subject).where(change.c.revision > revision)
         rows = await self._statements.rows(query.order_by(change.c.revision).limit(limit))
         return [(number, subject) for number, subject in rows]
+
+    async def prune(self, keep: int) -> int:
+        newest = select(head.c.revision).scalar_subquery()
+        return await self._statements.count(
+            delete(change).where(change.c.revision <= newest - keep)
+        )

@@ -10,7 +10,8 @@ from typing import Any, Final
 from sqlalchemy import bindparam, select
 
 from keyauthority.domain.keys import Key, StoredSecret
-from keyauthority.domain.ports import Head, Snapshot
+from keyauthority.domain.ports import Snapshot
+from keyauthority.domain.revisions import Head
 from keyauthority.storage.sql import records
 from keyauthority.storage.tables import callers, head, keys, secrets, workspaces
 

@@ -9,7 +9,7 @@ from typing import Any, Protocol
 from sqlalchemy import Select
 
 from keyauthority.domain.callers import Caller
-from keyauthority.domain.ports import Clock, Snapshot
+from keyauthority.domain.ports import Clock, Sessions, Snapshot
 from keyauthority.storage.sql import snapshots
 from keyauthority.storage.sql.statements import Statements
 from keyauthority.storage.sql.transaction import SqlTransaction
@@ -18,8 +18,8 @@ from keyauthority.storage.sql.transaction import SqlTransaction
 class Database(Protocol):
     """What differs from database to database: how a transaction is opened, how a lone read runs."""
 
-    async def read(self, query: Select[Any], ids: Sequence[str]) -> Sequence[Sequence[Any]]:
-        """The rows of *query* for its parameter `ids`, from one statement in one round trip."""
+    async def read(self, query: Select[Any], **values: Any) -> Sequence[Sequence[Any]]:
+        """The rows of *query* for the *values* of its parameters, in one round trip."""
 
     def changing(self) -> AbstractAsyncContextManager[Statements]:
         """A transaction to change: durable when the block ends, undone if it raises."""
@@ -31,7 +31,8 @@ class Database(Protocol):
 class SqlStore:
     """`Store` over a SQL database."""
 
-    def __init__(self, database: Database, clock: Clock) -> None:
+    def __init__(self, database: Database, sessions: Sessions, clock: Clock) -> None:
+        self.sessions = sessions
         self._database = database
         self._clock = clock
 
@@ -40,10 +41,10 @@ class SqlStore:
         # which a verdict by the new state is right; the other way a key could be called expired
         # that was extended in time.
         time = self._clock.now()
-        return snapshots.snapshot(await self._database.read(snapshots.SNAPSHOT, key_ids), time)
+        return snapshots.snapshot(await self._database.read(snapshots.SNAPSHOT, ids=key_ids), time)
 
     async def caller(self, caller_id: str) -> Caller | None:
-        rows = await self._database.read(snapshots.CALLER, [caller_id])
+        rows = await self._database.read(snapshots.CALLER, ids=[caller_id])
         return Caller(*rows[0]) if rows else None
 
     @asynccontextmanager

@@ -8,6 +8,7 @@ from keyauthority.storage.sql.audit import SqlAuditLog
 from keyauthority.storage.sql.callers import SqlCallers
 from keyauthority.storage.sql.feed import SqlFeed
 from keyauthority.storage.sql.keys import SqlKeys
+from keyauthority.storage.sql.leases import SqlLeases
 from keyauthority.storage.sql.peppers import SqlPeppers
 from keyauthority.storage.sql.replays import SqlReplays
 from keyauthority.storage.sql.statements import Statements
@@ -23,6 +24,7 @@ class SqlTransaction:
         self.workspaces = SqlWorkspaces(statements)
         self.callers = SqlCallers(statements)
         self.feed = SqlFeed(statements)
+        self.leases = SqlLeases(statements)
         self.audit = SqlAuditLog(statements)
         self.peppers = SqlPeppers(statements, time)
         self.replays = SqlReplays(statements)

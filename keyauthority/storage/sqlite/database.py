@@ -55,14 +55,15 @@ class SqliteDatabase:
                 await connection.close()
             await self._driver.close()
 
-    async def read(self, query: Select[Any], ids: Sequence[str]) -> Sequence[Sequence[Any]]:
+    async def read(self, query: Select[Any], **values: Any) -> Sequence[Sequence[Any]]:
         direct = self._compiled(query)
+        statement, parameters = direct.bound(values)
         async with self._gate.together():
             self._check_usable()
             # A cancelled read does no harm: it is one job of the driver's thread, done before the
             # next one whether somebody waits for it or not.
             with outages():
-                rows = await self._driver.execute_fetchall(direct.sql(len(ids)), ids)
+                rows = await self._driver.execute_fetchall(statement, parameters)
         return direct.converted(rows)
 
     @asynccontextmanager

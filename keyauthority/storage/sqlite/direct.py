@@ -2,33 +2,39 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, Final
 
 from sqlalchemy import Select
 from sqlalchemy.dialects.sqlite.pysqlite import SQLiteDialect_pysqlite
 
 _DIALECT: Final = SQLiteDialect_pysqlite(paramstyle="qmark")
-_IDS: Final = "__[POSTCOMPILE_ids]"
+_MANY: Final = "__[POSTCOMPILE_ids]"
 
 
 class Direct:
-    """A select with the one parameter `ids`, compiled once.
+    """A select, compiled once, with parameters that are single values and perhaps one list, `ids`.
 
     Its rows are converted by the column types, as SQLAlchemy would.
     """
 
     def __init__(self, query: Select[Any]) -> None:
-        self._before, self._after = str(query.compile(dialect=_DIALECT)).split(_IDS)
+        compiled = query.compile(dialect=_DIALECT)
+        self._text = str(compiled)
+        self._names = [name for name in compiled.positiontup or () if name != "ids"]
+        self._fixed = compiled.params
         self._converters: list[tuple[int, Callable[[Any], Any]]] = []
         for place, column in enumerate(query.selected_columns):
             convert = column.type.dialect_impl(_DIALECT).result_processor(_DIALECT, None)
             if convert is not None:
                 self._converters.append((place, convert))
 
-    def sql(self, count: int) -> str:
-        """The statement for *count* ids."""
-        return f"{self._before}{', '.join('?' * count) or 'NULL'}{self._after}"
+    def bound(self, values: Mapping[str, Any]) -> tuple[str, Sequence[Any]]:
+        """The statement and its parameters, in their order, for *values* by name."""
+        if _MANY not in self._text:
+            return self._text, [values.get(name, self._fixed[name]) for name in self._names]
+        ids = values["ids"]
+        return self._text.replace(_MANY, ", ".join("?" * len(ids)) or "NULL"), ids
 
     def converted(self, rows: Iterable[Sequence[Any]]) -> list[list[Any]]:
         """The driver's *rows* as Python values."""

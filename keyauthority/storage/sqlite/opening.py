@@ -22,6 +22,7 @@ from keyauthority.storage.sqlite.connecting import connect
 from keyauthority.storage.sqlite.database import SqliteDatabase
 from keyauthority.storage.sqlite.examining import APPLICATION_ID, is_new
 from keyauthority.storage.sqlite.faults import sentence
+from keyauthority.storage.sqlite.sessions import SqliteSessions
 
 
 @asynccontextmanager
@@ -35,7 +36,7 @@ async def open_sqlite(path: Path, clock: Clock) -> AsyncIterator[SqlStore]:
         database = SqliteDatabase(real_path)
         try:
             await to_the_end(database.connect())
-            yield SqlStore(database, clock)
+            yield SqlStore(database, SqliteSessions(database, clock), clock)
         finally:
             await to_the_end(database.close())
 

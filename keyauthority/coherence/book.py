@@ -1,0 +1,81 @@
+"""The book of sessions, where one process is the whole authority."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+
+@dataclass(slots=True)
+class Entry:
+    """A session as the authority knows it; `beat` is never given twice."""
+
+    caller_id: str
+    beat: int
+    acknowledged: int
+
+
+class SessionBook:
+    """Who may hold a lease, and up to where each has said to have applied all changes.
+
+    An entry stands from before its first lease is granted until its last one is over: only its
+    verifier, or a janitor that saw it stand still for W, may end it.
+    """
+
+    def __init__(self) -> None:
+        self._entries: dict[str, Entry] = {}
+        self._beats = 0
+
+    def __contains__(self, session_id: str) -> bool:
+        return session_id in self._entries
+
+    def __iter__(self) -> Iterator[tuple[str, Entry]]:
+        return iter(self._entries.items())
+
+    def __len__(self) -> int:
+        return len(self._entries)
+
+    def of_caller(self, caller_id: str) -> int:
+        """How many sessions the caller has."""
+        return sum(entry.caller_id == caller_id for entry in self._entries.values())
+
+    def join(self, session_id: str, caller_id: str) -> None:
+        """Writes down a session that has acknowledged nothing, under an id that was never used."""
+        self._beats += 1
+        self._entries[session_id] = Entry(caller_id, self._beats, 0)
+
+    def beat(self, session_id: str, caller_id: str) -> bool:
+        """Gives the caller's session its next beat; False if there is no such session."""
+        entry = self._entries.get(session_id)
+        if entry is None or entry.caller_id != caller_id:
+            return False
+        self._beats += 1
+        entry.beat = self._beats
+        return True
+
+    def acknowledge(self, session_id: str, revision: int) -> None:
+        """Writes down what a session has applied: not less than before, but for 0, which is a reset."""
+        entry = self._entries.get(session_id)
+        if entry is not None:
+            entry.acknowledged = max(entry.acknowledged, revision) if revision else 0
+
+    def leave(self, session_id: str, caller_id: str) -> None:
+        """Ends the caller's session, which answers from its cache no more."""
+        entry = self._entries.get(session_id)
+        if entry is not None and entry.caller_id == caller_id:
+            del self._entries[session_id]
+
+    def remove(self, session_id: str, beat: int) -> None:
+        """Ends a session that a janitor saw stand still, unless it moved since."""
+        entry = self._entries.get(session_id)
+        if entry is not None and entry.beat == beat:
+            del self._entries[session_id]
+
+    def clear(self) -> None:
+        """Ends all sessions, as a restore from backup does. Beats go on: none is given twice."""
+        self._entries.clear()
+
+    def behind(self, revision: int) -> tuple[int, int]:
+        """How many sessions have acknowledged *revision*, and how many have not."""
+        behind = sum(entry.acknowledged < revision for entry in self._entries.values())
+        return len(self._entries) - behind, behind

@@ -1,0 +1,105 @@
+"""The sessions of an authority that is one process: in memory, since its verifiers rejoin it."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+from datetime import datetime
+
+from keyauthority.coherence.book import SessionBook
+from keyauthority.coherence.claims import credited
+from keyauthority.domain.errors import session_not_found, too_many_sessions
+from keyauthority.domain.ports import Clock
+from keyauthority.domain.revisions import Claim
+from keyauthority.domain.secrets import new_id
+from keyauthority.domain.sessions import SESSIONS_PER_CALLER, Grant, Session, Standing, Terms
+
+
+@dataclass(slots=True)
+class _Known:
+    # What people are told of a session.
+    name: str
+    create_time: datetime
+    sync_time: datetime
+
+
+class SessionsAlone(ABC):
+    """`Sessions` over a `SessionBook`; what a grant rests on is read by those who inherit.
+
+    A session is in the book before the head is read, so that whoever commits a later revision finds
+    it there.
+    """
+
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+        self._book = SessionBook()
+        self._known: dict[str, _Known] = {}
+
+    @abstractmethod
+    async def _grant(self, session_id: str, caller_id: str, claim: Claim) -> Grant:
+        """Reads what a grant rests on; raises `CREDENTIAL_INVALID`."""
+
+    @abstractmethod
+    async def _terms(self) -> Terms:
+        """Reads the terms."""
+
+    async def join(self, caller_id: str, name: str, claim: Claim) -> Grant:
+        if self._book.of_caller(caller_id) >= SESSIONS_PER_CALLER:
+            raise too_many_sessions(SESSIONS_PER_CALLER)
+        session_id, now = new_id("session"), self._clock.now()
+        self._book.join(session_id, caller_id)
+        self._known[session_id] = _Known(name, now, now)
+        try:
+            return await self._granted(session_id, caller_id, claim)
+        except BaseException:
+            # Nobody was given a lease.
+            self._book.leave(session_id, caller_id)
+            self._forget()
+            raise
+
+    async def renew(self, session_id: str, caller_id: str, claim: Claim) -> Grant:
+        if not self._book.beat(session_id, caller_id):
+            raise session_not_found()
+        self._known[session_id].sync_time = self._clock.now()
+        return await self._granted(session_id, caller_id, claim)
+
+    async def leave(self, session_id: str, caller_id: str) -> None:
+        self._book.leave(session_id, caller_id)
+        self._forget()
+
+    async def remove(self, session_id: str, beat: int) -> None:
+        self._book.remove(session_id, beat)
+        self._forget()
+
+    async def behind(self, revision: int) -> Standing:
+        terms = await self._terms()
+        return Standing(*self._book.behind(revision), terms)
+
+    async def all(self) -> list[Session]:
+        return [
+            Session(
+                session_id,
+                entry.caller_id,
+                self._known[session_id].name,
+                entry.beat,
+                entry.acknowledged,
+                self._known[session_id].create_time,
+                self._known[session_id].sync_time,
+            )
+            for session_id, entry in self._book
+        ]
+
+    def clear(self) -> None:
+        """Ends all sessions: a new epoch has begun."""
+        self._book.clear()
+        self._forget()
+
+    async def _granted(self, session_id: str, caller_id: str, claim: Claim) -> Grant:
+        grant = await self._grant(session_id, caller_id, claim)
+        if session_id not in self._book:
+            raise session_not_found()
+        self._book.acknowledge(session_id, credited(claim, grant.head))
+        return grant
+
+    def _forget(self) -> None:
+        self._known = {one: known for one, known in self._known.items() if one in self._book}

@@ -1,0 +1,61 @@
+"""The terms of leases."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Final
+
+from sqlalchemy import delete, select, update
+
+from keyauthority.domain.revisions import Head
+from keyauthority.domain.sessions import Terms
+from keyauthority.storage.sql.statements import Statements
+from keyauthority.storage.tables import head, sessions, terms
+
+MILLISECOND: Final = timedelta(milliseconds=1)
+
+TERMS: Final = (terms.c.lease, terms.c.longest_lease, terms.c.settling, terms.c.foreign_secrets)
+"""The columns that `terms_of` takes."""
+
+
+def terms_of(lease: int, longest_lease: int, settling: bool, foreign_secrets: bool) -> Terms:
+    """The terms of a row of `TERMS`."""
+    return Terms(
+        lease * MILLISECOND, longest_lease * MILLISECOND, bool(settling), bool(foreign_secrets)
+    )
+
+
+class SqlLeases:
+    """`Leases` within one transaction."""
+
+    def __init__(self, statements: Statements) -> None:
+        self._statements = statements
+
+    async def terms(self) -> Terms:
+        rows = await self._statements.rows(self._statements.locked(select(*TERMS)))
+        return terms_of(*rows[0])
+
+    async def put(self, terms_now: Terms) -> None:
+        await self._statements.count(
+            update(terms).values(
+                lease=terms_now.lease // MILLISECOND,
+                longest_lease=terms_now.longest_lease // MILLISECOND,
+                settling=terms_now.settling,
+                foreign_secrets=terms_now.foreign_secrets,
+            )
+        )
+
+    async def begin(self) -> bool:
+        rows = await self._statements.rows(select(terms.c.clean_stop))
+        await self._statements.count(update(terms).values(clean_stop=False))
+        return bool(rows[0].clean_stop)
+
+    async def end(self) -> None:
+        await self._statements.count(update(terms).values(clean_stop=True))
+
+    async def begin_epoch(self) -> Head:
+        raised = update(head).values(epoch=head.c.epoch + 1)
+        rows = await self._statements.rows(raised.returning(head.c.epoch, head.c.revision))
+        await self._statements.count(delete(sessions))
+        await self._statements.count(update(terms).values(settling=True, clean_stop=False))
+        return Head(*rows[0])
