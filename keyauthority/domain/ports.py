@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Protocol
 
 from keyauthority.domain.auditing import AuditEntry, AuditFilter
@@ -18,6 +18,7 @@ from keyauthority.domain.keys import Key, KeyState
 from keyauthority.domain.peppers import Pepper
 from keyauthority.domain.revisions import Claim, Head
 from keyauthority.domain.sessions import Grant, Session, Standing, Terms
+from keyauthority.domain.verdicts import Verification
 from keyauthority.domain.workspaces import Workspace
 
 Cursor = tuple[datetime, str]
@@ -359,3 +360,45 @@ class Fence(Protocol):
 
     async def wait(self, revision: int) -> Receipt:
         """Returns when every verifier has applied *revision* or its lease is over."""
+
+
+class Credentials(Protocol):
+    """Who is calling?"""
+
+    async def by_token(self, token: str) -> Caller:
+        """The caller that *token* belongs to; raises `CREDENTIAL_INVALID`."""
+
+    async def by_certificate(self, certificate_names: Sequence[str]) -> Caller:
+        """The caller that one of a verified client certificate's names stands for.
+
+        Raises `CREDENTIAL_INVALID`.
+        """
+
+
+class Syncing(Protocol):
+    """Grants leases to verifiers."""
+
+    async def sync(
+        self, caller_id: str, session_id: str, name: str, claim: Claim, wait: timedelta
+    ) -> Grant:
+        """A lease for the caller's session, a new one if *session_id* is empty.
+
+        Raises `KeyAuthorityError`: `FIELD_INVALID`, `SESSION_NOT_FOUND`, `TOO_MANY_SESSIONS`,
+        `CREDENTIAL_INVALID`, `SHUTTING_DOWN`.
+        """
+
+    async def leave(self, caller_id: str, session_id: str) -> None:
+        """Ends the caller's session."""
+
+
+class Verdicts(Protocol):
+    """Answers verifiers."""
+
+    async def verify_all(
+        self, presented: Sequence[str], at_least_revision: int, *, fresh: bool
+    ) -> list[Verification]:
+        """Judges each of *presented* as of one moment; *fresh*: by the database, by no cache.
+
+        Raises `KeyAuthorityError`: `REVISION_NOT_REACHED`, `KEYRING_MISMATCH`,
+        `STORE_UNAVAILABLE`, `LEASE_LOST`.
+        """

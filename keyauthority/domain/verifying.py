@@ -107,4 +107,11 @@ def _answer(
     verified = None
     if key is not None:
         verified = VerifiedKey(key.id, key.workspace_id, key.name, key.scopes, key.labels)
-    return Verification(verdict, verified, books.head.epoch, books.head.revision, cache_for)
+    return Verification(
+        verdict,
+        verified,
+        books.head.epoch,
+        books.head.revision,
+        cache_for,
+        key_revoked=key is not None and key.revocation is not None,
+    )

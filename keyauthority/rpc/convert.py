@@ -19,6 +19,7 @@ from keyauthority.domain.fencing import Receipt
 from keyauthority.domain.issuing import NewKey
 from keyauthority.domain.keys import Key, KeyState, RevocationReason, StoredSecret
 from keyauthority.domain.peppers import Pepper
+from keyauthority.domain.sessions import Grant, Session
 from keyauthority.domain.updating import KEY_FIELDS, KeyFields
 from keyauthority.domain.verdicts import Verification
 from keyauthority.domain.workspaces import Workspace
@@ -183,6 +184,7 @@ def verification(given: Verification) -> verification_service_pb2.VerifyResponse
         epoch=given.epoch,
         revision=given.revision,
         cache_for=duration(given.cache_for),
+        key_revoked=given.key_revoked,
     )
     if given.key is not None:
         response.key.id = given.key.id
@@ -191,6 +193,32 @@ def verification(given: Verification) -> verification_service_pb2.VerifyResponse
         response.key.scopes.extend(given.key.scopes)
         response.key.labels.update(given.key.labels)
     return response
+
+
+def grant(given: Grant) -> verification_service_pb2.SyncResponse:
+    """A lease."""
+    return verification_service_pb2.SyncResponse(
+        session_id=given.session_id,
+        epoch=given.head.epoch,
+        revision=given.head.revision,
+        lease=duration(given.lease),
+        reset=given.subjects is None,
+        subjects=given.subjects or (),
+        foreign_secrets=given.foreign_secrets,
+    )
+
+
+def session(record: Session, caller_name: str) -> operations_service_pb2.Session:
+    """A session of a caller by that name."""
+    return operations_service_pb2.Session(
+        id=record.id,
+        caller_id=record.caller_id,
+        caller_name=caller_name,
+        name=record.name,
+        create_time=timestamp(record.create_time),
+        sync_time=timestamp(record.sync_time),
+        revision=record.acknowledged,
+    )
 
 
 def workspace(record: Workspace) -> workspace_service_pb2.Workspace:

@@ -18,15 +18,16 @@ import grpc.aio
 import structlog
 from google.protobuf.message import DecodeError
 
-from keyauthority.domain.authenticating import Authenticating
 from keyauthority.domain.callers import Caller, Role
 from keyauthority.domain.errors import KeyAuthorityError, Reason, invalid
+from keyauthority.domain.ports import Credentials
 from keyauthority.rpc import call, metrics
 from keyauthority.rpc.admission import PLACES, STREAMS, Admission, Mutations
 from keyauthority.rpc.call import Context
 from keyauthority.rpc.errors import STATUS, to_status
 from keyauthority.rpc.policy import Access, Method, method
 from keyauthority.rpc.refusals import Refusals
+from keyauthority.rpc.spreading import MARGIN, Progress
 
 Decode: TypeAlias = Callable[[Any], Any]
 
@@ -37,9 +38,14 @@ class Guard(grpc.aio.ServerInterceptor):
     """The one interceptor. Wraps each method once; streams (health, reflection) likewise."""
 
     def __init__(
-        self, authenticating: Authenticating, refusals: Refusals, mutations: Mutations
+        self,
+        authenticating: Credentials,
+        refusals: Refusals,
+        mutations: Mutations,
+        longest_wait: Callable[[], float],
     ) -> None:
         self._authenticating = authenticating
+        self._longest_wait = longest_wait
         self._refusals = refusals
         self._mutations = mutations
         self._calls = Admission(PLACES)
@@ -82,16 +88,24 @@ class Guard(grpc.aio.ServerInterceptor):
     def _unary(self, rules: Method, behave: Any, decode: Decode) -> Any:
         async def guarded(sent: Any, context: Context) -> Any:
             async with self._passage(rules, context):
-                work = self._in_place(rules, behave, decode(sent), context)
-                return await (self._mutations.run(work) if rules.changes else work)
+                request = decode(sent)
+                if rules.changes:
+                    return await self._changed(rules, behave, request, context)
+                with self._calls.place(rules):
+                    return await behave(request, context)
 
         return guarded
 
-    async def _in_place(self, rules: Method, behave: Any, request: Any, context: Context) -> Any:
-        with self._calls.place(rules):
-            if rules.changes:
-                self._mutations.check_open()
-            return await behave(request, context)
+    async def _changed(self, rules: Method, behave: Any, request: Any, context: Context) -> Any:
+        self._mutations.check_open()
+        progress = Progress(self._calls.take(rules))
+        task = self._mutations.start(_make(behave, request, context, progress))
+        left: float | None = context.time_remaining()  # None where there is no deadline
+        seconds = None if left is None else max(left - MARGIN, 0.0)
+        if not await self._mutations.finish(task, seconds):
+            progress.check_not_made(self._longest_wait())
+            await self._mutations.finish(task, None)
+        return task.result()
 
     def _stream(self, rules: Method, behave: Any, decode: Decode) -> Any:
         # A method yields its responses (reflection) or writes them itself (health).
@@ -168,6 +182,12 @@ class Guard(grpc.aio.ServerInterceptor):
         raise KeyAuthorityError(
             Reason.CREDENTIAL_MISSING, "send a service token as `authorization: Bearer` metadata"
         )
+
+
+async def _make(behave: Any, request: Any, context: Context, progress: Progress) -> Any:
+    # In a task of its own, which its caller's departure leaves alone.
+    with progress:
+        return await behave(request, context)
 
 
 def _decoder(deserialize: Decode | None) -> Decode:

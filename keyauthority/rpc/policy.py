@@ -19,6 +19,12 @@ class Access(enum.Enum):
     NOBODY = enum.auto()
 
 
+class Room(enum.Enum):
+    """What calls take their places in, where that does not follow from their access."""
+
+    SYNCING = enum.auto()
+
+
 SERVICES: Final[dict[str, Role | Access]] = {
     PACKAGE + "VerificationService": Role.VERIFIER,
     PACKAGE + "KeyService": Role.ISSUER,
@@ -31,8 +37,11 @@ SERVICES: Final[dict[str, Role | Access]] = {
     "grpc.reflection.v1alpha.ServerReflection": Access.AUTHENTICATED,
 }
 
-READING: Final = ("Get", "List", "Lookup", "Verify", "BatchVerify")
-"""How the methods of our services begin that change nothing."""
+READING: Final = ("Get", "List", "Lookup", "Verify", "BatchVerify", "Sync", "Leave")
+"""How the methods of our services begin that change nothing in the books' records."""
+
+SYNCING: Final = frozenset({"Sync", "Leave"})
+"""The methods that changes wait for: never shed behind others, served until the last fence ends."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +52,11 @@ class Method:
     name: str
     access: Role | Access
     changes: bool
+
+    @property
+    def room(self) -> Role | Access | Room:
+        """Where its calls take their places."""
+        return Room.SYNCING if self.name in SYNCING else self.access
 
     @property
     def label(self) -> str:
