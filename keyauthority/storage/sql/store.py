@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from datetime import datetime
 from typing import Any, Protocol
 
 from sqlalchemy import Select
 
 from keyauthority.domain.callers import Caller
-from keyauthority.domain.ports import Clock, Sessions, Snapshot
+from keyauthority.domain.ports import Sessions, Snapshot
 from keyauthority.storage.sql import snapshots
 from keyauthority.storage.sql.statements import Statements
 from keyauthority.storage.sql.transaction import SqlTransaction
@@ -21,6 +22,15 @@ class Database(Protocol):
     async def read(self, query: Select[Any], **values: Any) -> Sequence[Sequence[Any]]:
         """The rows of *query* for the *values* of its parameters, in one round trip."""
 
+    async def read_now(
+        self, query: Select[Any], **values: Any
+    ) -> tuple[Sequence[Sequence[Any]], datetime]:
+        """The same, at least one row, and the time just before the moment that they are of.
+
+        Were it the time after, a key could be called expired that was extended in time. So a change
+        between the two counts as made after this time: a verdict by the new state is right.
+        """
+
     def changing(self) -> AbstractAsyncContextManager[Statements]:
         """A transaction to change: durable when the block ends, undone if it raises."""
 
@@ -31,17 +41,12 @@ class Database(Protocol):
 class SqlStore:
     """`Store` over a SQL database."""
 
-    def __init__(self, database: Database, sessions: Sessions, clock: Clock) -> None:
+    def __init__(self, database: Database, sessions: Sessions) -> None:
         self.sessions = sessions
         self._database = database
-        self._clock = clock
 
     async def snapshot(self, key_ids: Sequence[str]) -> Snapshot:
-        # Read before the books: a change between the two then counts as made after this time, in
-        # which a verdict by the new state is right; the other way a key could be called expired
-        # that was extended in time.
-        time = self._clock.now()
-        return snapshots.snapshot(await self._database.read(snapshots.SNAPSHOT, ids=key_ids), time)
+        return snapshots.snapshot(*await self._database.read_now(snapshots.SNAPSHOT, ids=key_ids))
 
     async def caller(self, caller_id: str) -> Caller | None:
         rows = await self._database.read(snapshots.CALLER, ids=[caller_id])
@@ -50,9 +55,9 @@ class SqlStore:
     @asynccontextmanager
     async def reading(self) -> AsyncIterator[SqlTransaction]:
         async with self._database.reading() as statements:
-            yield SqlTransaction(statements, self._clock.now())
+            yield SqlTransaction(statements)
 
     @asynccontextmanager
     async def changing(self) -> AsyncIterator[SqlTransaction]:
         async with self._database.changing() as statements:
-            yield SqlTransaction(statements, self._clock.now())
+            yield SqlTransaction(statements)
