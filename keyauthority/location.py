@@ -20,8 +20,12 @@ class PostgresUrl:
         """Raises ValueError, which doesn't repeat *text*, for what is no such URL."""
         if not _is_postgres(text):
             raise ValueError("must be the path of a SQLite file or a postgresql:// URL")
-        # Further on, an `@` shows that a part of the password would be taken for the host.
-        if "@" in text.partition("://")[2].partition("@")[2] or _at_late(text):
+        try:
+            parts = urlsplit(text)
+        except ValueError:
+            raise ValueError("must be a URL like postgresql://USER@HOST:PORT/NAME") from None
+        # A second one, or one further on: a part of the password would be taken for the host.
+        if text.count("@") > parts.netloc.count("@") or parts.netloc.count("@") > 1:
             raise ValueError("must have @ / ? # in its user and password as %40 %2F %3F %23")
         # SQLAlchemy's way of naming the driver, which the driver doesn't know.
         self._text = text.replace("+asyncpg", "", 1)
@@ -52,8 +56,3 @@ Location = Path | PostgresUrl
 def parse_location(text: str) -> Location:
     """A path, or a PostgreSQL URL. Raises ValueError, which doesn't repeat *text*, for other URLs."""
     return PostgresUrl(text) if _is_url(text) else Path(text)
-
-
-def _at_late(text: str) -> bool:
-    parts = urlsplit(text)
-    return any("@" in part for part in (parts.path, parts.query, parts.fragment))

@@ -19,6 +19,7 @@ from google.rpc import error_details_pb2  # noqa: F401  # lets reflection descri
 from grpc_health.v1.health_pb2_grpc import add_HealthServicer_to_server
 
 from keyauthority import bootstrap, telemetry
+from keyauthority.books import migrate_books, open_books
 from keyauthority.clock import SystemClock
 from keyauthority.config import Settings
 from keyauthority.domain.authenticating import Authenticating
@@ -38,6 +39,7 @@ from keyauthority.domain.verifying import Verifying
 from keyauthority.health import Health
 from keyauthority.housekeeping import keep_house
 from keyauthority.keyring import KeyringError
+from keyauthority.location import Location
 from keyauthority.replica.credentials import CachedAuthenticating
 from keyauthority.replica.replica import Replica
 from keyauthority.replica.verdicts import Verdicts
@@ -55,7 +57,6 @@ from keyauthority.rpc.spreading import Spreading
 from keyauthority.rpc.verification import VerificationServicer
 from keyauthority.rpc.workspaces import WorkspaceServicer
 from keyauthority.storage.errors import StorageError
-from keyauthority.storage.sqlite.opening import migrate_sqlite, open_sqlite
 from keyauthority.v1 import error_reason_pb2  # noqa: F401  # likewise
 from keyauthority.v1.audit_service_pb2_grpc import add_AuditServiceServicer_to_server
 from keyauthority.v1.caller_service_pb2_grpc import add_CallerServiceServicer_to_server
@@ -100,10 +101,10 @@ def run(settings: Settings) -> int:
     return 0
 
 
-def migrate(database: Path) -> None:
+def migrate(database: Location) -> None:
     """Brings the books at *database* to the schema of this version; raises `StartError`."""
     try:
-        migrate_sqlite(database)
+        migrate_books(database)
     except StorageError as error:
         raise StartError(str(error)) from None
 
@@ -125,14 +126,16 @@ async def serving(settings: Settings, clock: Clock | None = None) -> AsyncIterat
 
     Raises `StartError`, `StorageError`, `KeyringError`.
     """
-    clock = clock or SystemClock()
     async with AsyncExitStack() as stack:
         _make_data_dir(settings)
-        store = await stack.enter_async_context(open_sqlite(settings.database, clock))
+        store = await stack.enter_async_context(
+            open_books(settings.database, clock, allow_async_standby=settings.allow_async_standby)
+        )
         keyring = await _open_keyring(store, settings)
         if settings.metrics_listen is not None:
             stack.enter_context(_serve_metrics(settings.metrics_listen))
-        yield await stack.enter_async_context(_server(settings, store, keyring, clock))
+        server = _server(settings, store, keyring, clock or SystemClock())
+        yield await stack.enter_async_context(server)
 
 
 @asynccontextmanager
@@ -140,7 +143,7 @@ async def _server(
     settings: Settings, store: Store, keyring: Keyring, clock: Clock
 ) -> AsyncIterator[int]:
     mutations = Mutations()
-    replica = Replica(store, alone=True)
+    replica = Replica(store, alone=isinstance(settings.database, Path))
     guard = Guard(
         CachedAuthenticating(Authenticating(store, keyring), replica.cache),
         Refusals(store),

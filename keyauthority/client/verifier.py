@@ -221,6 +221,9 @@ class Verifier:
             if self._cache.stands(ask, Head(reply.epoch, reply.revision)):
                 verification = read(reply, sent, self._cache)
                 return self._cache.keep(ask, digest, verification, whole_key=reply.key_revoked)
+            # Overtaken by a change, once; if again, the authority and the session have to meet.
+            await asyncio.sleep(pause)
+            pause = 0.01
         raise VerificationUnavailable("the authority answers by an older state")
 
     async def _call(self, secret: str, ask: Ask, seconds: float) -> VerifyResponse:

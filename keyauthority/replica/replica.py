@@ -18,7 +18,7 @@ from keyauthority.domain.ports import Store
 from keyauthority.replica.fence import SessionFence
 from keyauthority.replica.following import Following
 from keyauthority.replica.known import CAPACITY, KnownCache
-from keyauthority.replica.sweeping import sweep
+from keyauthority.replica.sweeping import Sweeper
 from keyauthority.replica.syncing import Syncing
 from keyauthority.replica.watch import Watch
 
@@ -55,7 +55,7 @@ class Replica:
             for work in (
                 self.watch.run(),
                 self._following.run(),
-                sweep(self._store.sessions),
+                Sweeper(self._store).run(),
             )
         ]
         try:

@@ -10,7 +10,7 @@ from keyauthority import boottime
 from keyauthority.coherence.cache import Ask
 from keyauthority.domain.errors import KeyAuthorityError, Reason
 from keyauthority.domain.revisions import Head
-from keyauthority.domain.verdicts import Verification
+from keyauthority.domain.verdicts import Verdict, Verification
 from keyauthority.domain.verifying import Verifying
 from keyauthority.replica import metrics
 from keyauthority.replica.known import KnownCache, KnownVerdict
@@ -78,6 +78,9 @@ class Verdicts:
         return given
 
     def _keep(self, ask: Ask, secret: str, given: Verification) -> None:
+        if given.verdict is Verdict.MALFORMED:
+            # Told as fast without: noise takes no room from what is asked again.
+            return
         until = ask.sent + given.cache_for.total_seconds()
         known = KnownVerdict(given.verdict, given.key, until, key_revoked=given.key_revoked)
         self._cache.keep(ask, _digest(secret), known, whole_key=given.key_revoked)

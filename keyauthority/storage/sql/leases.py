@@ -30,6 +30,7 @@ class SqlLeases:
 
     def __init__(self, statements: Statements) -> None:
         self._statements = statements
+        self.epoch_begun = False
 
     async def terms(self) -> Terms:
         rows = await self._statements.rows(self._statements.locked(select(*TERMS)))
@@ -59,4 +60,5 @@ class SqlLeases:
         raised = update(head).values(epoch=head.c.epoch + 1)
         rows = await self._statements.rows(raised.returning(head.c.epoch, head.c.revision))
         await self._statements.count(delete(sessions))
+        self.epoch_begun = True
         return Head(*rows[0])

@@ -11,6 +11,7 @@ from sqlalchemy import Select
 
 from keyauthority.domain.callers import Caller
 from keyauthority.domain.ports import Sessions, Snapshot
+from keyauthority.storage.alone import SessionsAlone
 from keyauthority.storage.sql import snapshots
 from keyauthority.storage.sql.statements import Statements
 from keyauthority.storage.sql.transaction import SqlTransaction
@@ -60,4 +61,8 @@ class SqlStore:
     @asynccontextmanager
     async def changing(self) -> AsyncIterator[SqlTransaction]:
         async with self._database.changing() as statements:
-            yield SqlTransaction(statements)
+            tx = SqlTransaction(statements)
+            yield tx
+        if tx.leases.epoch_begun and isinstance(self.sessions, SessionsAlone):
+            # Where sessions are rows, they ended in the transaction.
+            self.sessions.clear()
