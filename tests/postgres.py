@@ -49,13 +49,13 @@ class Server:
     """A server of one's own, on loopback, in a temporary directory."""
 
     def __init__(self, binaries: Path, **settings: str) -> None:
-        self._binaries = binaries
+        self.binaries = binaries
         self._directory = Path(tempfile.mkdtemp(dir=MEMORY if MEMORY.is_dir() else None))
         self._process: subprocess.Popen[bytes] | None = None
         self._settings = {**SETTINGS, **settings}
         self.data = self._directory / "data"
         self.port = _free_port()
-        self.url = f"postgresql://postgres@127.0.0.1:{self.port}/postgres"
+        self.url = f"postgresql://postgres@127.0.0.1:{self.port}/postgres?sslmode=disable"
         if os.geteuid() == 0:
             os.chown(self._directory, pwd.getpwnam(_user()).pw_uid, -1)
 
@@ -65,14 +65,14 @@ class Server:
 
     def run(self, program: str, *arguments: object) -> None:
         """Runs one of the server's programs as the server's user."""
-        command = [str(self._binaries / program), *map(str, arguments)]
+        command = [str(self.binaries / program), *map(str, arguments)]
         subprocess.run(command, check=True, capture_output=True, cwd="/", **_as_user())
 
     def start(self) -> None:
         """Starts the server and waits until it takes connections."""
         settings = [f"-c{name}={value}" for name, value in self._settings.items()]
         self._process = subprocess.Popen(
-            [self._binaries / "postgres", "-D", self.data, "-p", str(self.port), *settings],
+            [self.binaries / "postgres", "-D", self.data, "-p", str(self.port), *settings],
             stdin=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
             cwd="/",
@@ -81,7 +81,7 @@ class Server:
         end = time.monotonic() + 30
         while time.monotonic() < end:
             ready = [
-                str(self._binaries / "pg_isready"),
+                str(self.binaries / "pg_isready"),
                 "-q",
                 "-h",
                 "127.0.0.1",
@@ -167,6 +167,11 @@ def in_server(url: str, name: str) -> PostgresUrl:
     return PostgresUrl(f"{before.rpartition('/')[0]}/{name}{'?' if after else ''}{after}")
 
 
+def name_of(url: PostgresUrl) -> str:
+    """The name of the database."""
+    return url.reveal().partition("?")[0].rpartition("/")[2]
+
+
 async def run_sql(url: str | PostgresUrl, *statements: str) -> list[Any]:
     """Does *statements* on a connection of one's own; the rows of the last."""
     driver = await asyncpg.connect(url if isinstance(url, str) else url.reveal())
@@ -176,6 +181,12 @@ async def run_sql(url: str | PostgresUrl, *statements: str) -> list[Any]:
     finally:
         await driver.close()
     return [tuple(row) for row in rows]
+
+
+async def until(url: str | PostgresUrl, query: str) -> None:
+    """Waits until *query* gives a row whose first value is true."""
+    while not any(row[0] for row in await run_sql(url, query)):  # noqa: ASYNC110
+        await asyncio.sleep(0.01)
 
 
 @asynccontextmanager

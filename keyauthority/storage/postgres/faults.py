@@ -13,6 +13,15 @@ from keyauthority.storage.errors import unavailable
 
 LOST: Final = "the connection to the database was lost"
 
+FAILURES: Final = (
+    DBAPIError,
+    asyncpg.PostgresError,
+    asyncpg.InterfaceError,
+    asyncpg.InternalClientError,
+    OSError,
+)
+"""What SQLAlchemy, the driver and the network raise; some of it for mistakes of ours."""
+
 # By SQLSTATE, or its class of two characters.
 _SENTENCES: Final = {
     "08": LOST,
@@ -39,7 +48,7 @@ def outages() -> Iterator[None]:
     """Raises `STORE_UNAVAILABLE` for what server or network did; mistakes pass unchanged."""
     try:
         yield
-    except (DBAPIError, asyncpg.PostgresError, asyncpg.InterfaceError, OSError) as error:
+    except FAILURES as error:
         why = sentence(cause(error))
         if why is None:
             raise
@@ -61,7 +70,7 @@ def sentence(error: BaseException) -> str | None:
         return "the database is a standby"
     if isinstance(error, asyncpg.DataError):
         return None
-    if isinstance(error, (OSError, asyncpg.InterfaceError)):
+    if isinstance(error, (OSError, asyncpg.InterfaceError, asyncpg.InternalClientError)):
         return LOST
     state = getattr(error, "sqlstate", None) or ""
     return _SENTENCES.get(state) or _SENTENCES.get(state[:2])
@@ -69,4 +78,4 @@ def sentence(error: BaseException) -> str | None:
 
 def is_refusal(error: BaseException) -> bool:
     """Whether the server itself said of what it was asked that it did not do it."""
-    return getattr(error, "severity_en", None) == "ERROR"
+    return getattr(cause(error), "severity_en", None) == "ERROR"

@@ -8,10 +8,9 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
 from typing import Any, Final
 
-import asyncpg
-
 from keyauthority.location import PostgresUrl
 from keyauthority.storage.postgres.connecting import CONNECT, SETTINGS, connect
+from keyauthority.storage.postgres.faults import FAILURES
 from keyauthority.storage.postgres.statements import CHANNEL
 
 HEARTBEAT: Final = 2.0
@@ -45,7 +44,7 @@ async def listening(url: PostgresUrl, callback: Callback) -> AsyncIterator[None]
 async def _listen(url: PostgresUrl, callback: Callback) -> None:
     pause = SHORTEST
     while True:
-        with suppress(asyncpg.PostgresError, asyncpg.InterfaceError, OSError):
+        with suppress(*FAILURES):
             driver = await connect(url, SETTINGS)
             try:
                 await driver.add_listener(CHANNEL, lambda *_: callback())

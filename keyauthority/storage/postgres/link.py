@@ -9,7 +9,7 @@ from typing import Any, Final, TypeVar
 import asyncpg
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from keyauthority.storage.postgres.faults import outages
+from keyauthority.storage.postgres.faults import is_refusal, outages
 from keyauthority.storage.shielding import to_the_end
 
 T = TypeVar("T")
@@ -57,6 +57,11 @@ class Link:
         try:
             with outages():
                 return await to_the_end(work)
+        except Exception as error:
+            if not is_refusal(error.__cause__ or error):
+                # Whatever state it is in, nobody is to have it after this.
+                self.driver.terminate()
+            raise
         finally:
             cut.cancel()
 

@@ -7,9 +7,7 @@ from contextlib import asynccontextmanager, contextmanager
 from functools import partial
 from typing import Any, Final
 
-import asyncpg
 from sqlalchemy import NullPool, func, select
-from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import create_async_engine
 
 from keyauthority.domain.ports import Clock
@@ -19,7 +17,7 @@ from keyauthority.storage.errors import StorageError
 from keyauthority.storage.postgres.connecting import SETTINGS, connect
 from keyauthority.storage.postgres.database import PostgresDatabase
 from keyauthority.storage.postgres.examining import check_known, examine, schema
-from keyauthority.storage.postgres.faults import cause, sentence
+from keyauthority.storage.postgres.faults import FAILURES, cause, sentence
 from keyauthority.storage.postgres.sessions import PostgresSessions
 from keyauthority.storage.postgres.statements import number_of
 from keyauthority.storage.shielding import to_the_end
@@ -81,13 +79,7 @@ def _in_a_sentence(url: PostgresUrl) -> Iterator[None]:
         yield
     except StorageError as error:
         raise StorageError(f"{url} can't be opened: {error}") from None
-    except (
-        DBAPIError,
-        asyncpg.PostgresError,
-        asyncpg.InterfaceError,
-        OSError,
-        ValueError,
-    ) as error:
+    except (*FAILURES, ValueError) as error:
         # What the driver says of a URL it can't read may repeat it.
         why = sentence(cause(error)) or "this user may not, or the URL is wrong"
         raise StorageError(f"{url} can't be opened: {why}") from None
