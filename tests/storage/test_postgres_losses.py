@@ -261,18 +261,24 @@ async def test_cancelling_whoever_waits_for_the_standby_cancels_no_commit(
     url = await new_database(own_server.url)
     async with open_postgres(url) as store:
         await change(store, "first")
+        session_id = (await store.sessions.join(REPLICA, "replica", Claim(1, 0))).session_id
+        await store.sessions.renew(session_id, REPLICA, Claim(1, 0))
         await wait_for_standby(own_server)
         task = asyncio.ensure_future(change(store, "second"))
-        await until(own_server.url, f"SELECT true {WAITING}")
+        renewal = asyncio.ensure_future(store.sessions.renew(session_id, REPLICA, Claim(1, 1)))
+        await until(own_server.url, f"SELECT count(*) = 2 {WAITING}")
         task.cancel()
-        await asyncio.sleep(0.1)
+        renewal.cancel()
+        await asyncio.sleep(0.2)
         assert not task.done()
+        assert not renewal.done()
+        await until(own_server.url, f"SELECT count(*) = 2 {WAITING}")
         await run_sql(
             own_server.url,
             "ALTER SYSTEM RESET synchronous_standby_names",
             "SELECT pg_reload_conf()",
         )
-        await asyncio.wait({task})
+        await asyncio.wait({task, renewal})
 
         assert task.cancelled()
         assert await subjects(url) == ["first", "second"]

@@ -76,9 +76,12 @@ class Link:
         await self.within(self.driver.execute(command))
 
     async def commit(self) -> str:
-        """Commits, however long that takes, and gives what the server says that it did."""
+        """Commits, however long that takes, and gives what the server says that it did.
+
+        Not to be cancelled.
+        """
         self._warned = False
-        done: str = await to_the_end(self.driver.execute("COMMIT"))
+        done: str = await self.driver.execute("COMMIT")
         return done
 
     @property

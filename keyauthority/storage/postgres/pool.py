@@ -79,7 +79,7 @@ class Pool(Generic[L]):
             self._idle.append(await self._make())
 
     async def _put_back(self, link: L) -> None:
-        if link.usable and self._open:
+        if self._open:
             self._idle.append(link)
         else:
             await to_the_end(link.close())

@@ -58,19 +58,13 @@ class SqlCallers:
         try:
             await self._statements.count(statement)
         except IntegrityError as error:
-            broken = _constraint(error)
-            if "certificate_name" in broken:
+            # The driver names the column or its index, and nothing else of the row.
+            if "certificate_name" in str(error.orig):
                 raise certificate_name_taken(caller.certificate_name) from error
-            if "name" in broken:
+            if "name" in str(error.orig):
                 raise name_taken(caller.name) from error
             raise
 
     async def _first(self, query: Select[Any]) -> Caller | None:
         row = await self._statements.row(query)
         return None if row is None else Caller(*row)
-
-
-def _constraint(error: IntegrityError) -> str:
-    """The index that *error* is about. SQLite names its columns instead; asyncpg the row as well."""
-    cause = error.orig and error.orig.__cause__
-    return getattr(cause, "constraint_name", None) or str(error.orig)

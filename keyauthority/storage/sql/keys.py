@@ -36,6 +36,7 @@ class SqlKeys:
         self._time = statements.time
 
     async def get(self, key_ids: Iterable[str]) -> dict[str, Key]:
+        # Locked in one order, so that no two changes wait for each other.
         query = select(*records.KEY).where(keys.c.id.in_(list(key_ids))).order_by(keys.c.id)
         rows = await self._statements.rows(self._statements.locked(query))
         return {key.id: key for key in await self._whole(rows)}
