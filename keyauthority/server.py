@@ -9,7 +9,7 @@ import sys
 from collections.abc import AsyncIterator, Coroutine, Iterator
 from contextlib import AsyncExitStack, ExitStack, asynccontextmanager, contextmanager, suppress
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, cast
 
 import grpc
 import grpc.aio
@@ -44,7 +44,9 @@ from keyauthority.replica.verdicts import Verdicts
 from keyauthority.rpc.admission import Mutations
 from keyauthority.rpc.audit import AuditServicer
 from keyauthority.rpc.callers import CallerServicer
+from keyauthority.rpc.entrance import Entrance
 from keyauthority.rpc.guard import Guard
+from keyauthority.rpc.guarded import GuardedServer
 from keyauthority.rpc.keys import KeyServicer, KeyUseCases
 from keyauthority.rpc.operations import OperationsServicer
 from keyauthority.rpc.pages import Pages
@@ -141,19 +143,16 @@ async def _server(
 ) -> AsyncIterator[int]:
     mutations = Mutations()
     replica = Replica(store, alone=True)
-    guard = Guard(
-        CachedAuthenticating(Authenticating(store, keyring), replica.cache),
-        Refusals(store),
-        mutations,
-        lambda: replica.fence.longest_wait,
-    )
-    server = grpc.aio.server(
-        interceptors=[guard], options=OPTIONS, maximum_concurrent_rpcs=MOST_CALLS
-    )
+    credentials = CachedAuthenticating(Authenticating(store, keyring), replica.cache)
+    entrance = Entrance(credentials, Refusals(store), mutations)
+    guard = Guard(entrance, mutations, lambda: replica.fence.longest_wait)
+    server = grpc.aio.server(options=OPTIONS, maximum_concurrent_rpcs=MOST_CALLS)
+    # Services are registered with this one, and so behind the guard.
+    guarded = cast("grpc.aio.Server", GuardedServer(server, guard.wrap))
     health = Health(store, [service for service in SERVICES if service.startswith("keyauthority.")])
-    _add_services(server, store, keyring, clock, replica)
-    add_HealthServicer_to_server(health.servicer, server)
-    add_reflection([*SERVICES], server)
+    _add_services(guarded, store, keyring, clock, replica)
+    add_HealthServicer_to_server(health.servicer, guarded)
+    add_reflection([*SERVICES], guarded)
     port = _bind(server, settings)
     async with AsyncExitStack() as stack:
         # Ended from the last to the first: new changes are refused, those under way wait at the

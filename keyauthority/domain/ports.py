@@ -18,7 +18,7 @@ from keyauthority.domain.keys import Key, KeyState
 from keyauthority.domain.peppers import Pepper
 from keyauthority.domain.revisions import Claim, Head
 from keyauthority.domain.sessions import Grant, Session, Standing, Terms
-from keyauthority.domain.verdicts import Verification
+from keyauthority.domain.verdicts import Verdict, Verification, VerifiedKey
 from keyauthority.domain.workspaces import Workspace
 
 Cursor = tuple[datetime, str]
@@ -365,6 +365,9 @@ class Fence(Protocol):
 class Credentials(Protocol):
     """Who is calling?"""
 
+    def known(self, token: str) -> Caller | None:
+        """The caller that *token* belongs to, if that is in memory and may be told from there."""
+
     async def by_token(self, token: str) -> Caller:
         """The caller that *token* belongs to; raises `CREDENTIAL_INVALID`."""
 
@@ -391,8 +394,27 @@ class Syncing(Protocol):
         """Ends the caller's session."""
 
 
+class KnownVerdict(Protocol):
+    """A verdict in memory. `encoded` is for whoever sends it, to keep what it made of it."""
+
+    verdict: Verdict
+    key: VerifiedKey | None
+    key_revoked: bool
+    until: float
+    encoded: bytes | None
+
+
 class Verdicts(Protocol):
     """Answers verifiers."""
+
+    @property
+    def applied(self) -> Head:
+        """The state that verdicts in memory are of."""
+
+    def known(self, secret: str, at_least_revision: int, now: float) -> KnownVerdict | None:
+        """The verdict on *secret*, if it is in memory, of that revision or later, and may be told
+        from there at *now*, by the clock of leases.
+        """
 
     async def verify_all(
         self, presented: Sequence[str], at_least_revision: int, *, fresh: bool

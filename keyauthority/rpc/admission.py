@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Coroutine, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Coroutine, Mapping
 from typing import Any, Final, TypeVar
 
 import structlog
@@ -43,32 +42,16 @@ class Admission:
         self._places = places
         self._taken = dict.fromkeys(places, 0)
 
-    def take(self, method: Method) -> Callable[[], None]:
-        """Takes a place for one call of *method* and returns what gives it up, once.
-
-        Raises `OVERLOADED` if there is none.
-        """
-        kind = method.room
-        if self._taken.get(kind, 0) >= self._places.get(kind, 0):
+    def enter(self, method: Method) -> None:
+        """Takes a place for one call of *method*; raises `OVERLOADED` if there is none."""
+        room = method.room
+        if self._taken.get(room, 0) >= self._places.get(room, 0):
             raise KeyAuthorityError(Reason.OVERLOADED, "too many calls of this kind are under way")
-        self._taken[kind] += 1
-        taken = True
+        self._taken[room] += 1
 
-        def release() -> None:
-            nonlocal taken
-            self._taken[kind] -= taken
-            taken = False
-
-        return release
-
-    @contextmanager
-    def place(self, method: Method) -> Iterator[None]:
-        """A place for one call of *method*, as `take`."""
-        release = self.take(method)
-        try:
-            yield
-        finally:
-            release()
+    def leave(self, method: Method) -> None:
+        """Gives up the place of a call that entered."""
+        self._taken[method.room] -= 1
 
 
 class Mutations:

@@ -19,6 +19,8 @@ from keyauthority.domain.fencing import Receipt
 from keyauthority.domain.issuing import NewKey
 from keyauthority.domain.keys import Key, KeyState, RevocationReason, StoredSecret
 from keyauthority.domain.peppers import Pepper
+from keyauthority.domain.ports import KnownVerdict
+from keyauthority.domain.revisions import Head
 from keyauthority.domain.sessions import Grant, Session
 from keyauthority.domain.updating import KEY_FIELDS, KeyFields
 from keyauthority.domain.verdicts import Verification
@@ -193,6 +195,25 @@ def verification(given: Verification) -> verification_service_pb2.VerifyResponse
         response.key.scopes.extend(given.key.scopes)
         response.key.labels.update(given.key.labels)
     return response
+
+
+def known_verdict(known: KnownVerdict, applied: Head, now: float) -> bytes:
+    """A verdict from memory, of the state *applied*, serialised: what does not change is kept so.
+
+    Serialised messages, one after the other, are one message with the fields of all.
+    """
+    if known.encoded is None:
+        verdict = Verification(known.verdict, known.key, 0, 0, timedelta(), known.key_revoked)
+        lasting = verification(verdict)
+        lasting.ClearField("cache_for")
+        known.encoded = lasting.SerializeToString()
+    passing = verification_service_pb2.VerifyResponse(
+        epoch=applied.epoch, revision=applied.revision
+    )
+    seconds = max(known.until - now, 0.0)
+    whole = passing.cache_for.seconds = int(seconds)
+    passing.cache_for.nanos = int((seconds - whole) * 1e9)
+    return known.encoded + passing.SerializeToString()
 
 
 def grant(given: Grant) -> verification_service_pb2.SyncResponse:
