@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import enum
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import timedelta
 
 
@@ -42,6 +42,7 @@ class Verification:
     `key` is set exactly when the secret matched one. `revision` of `epoch` is the state the verdict
     was read from. `cache_for` is how long it holds if nothing changes, from when it was asked for.
     `key_revoked` tells, of `REVOKED`, whether the whole key is, and not only the one secret.
+    `digest` is that of the secret that matched, for `LastUsed.mark` when the verdict is given again.
     """
 
     verdict: Verdict
@@ -50,3 +51,4 @@ class Verification:
     revision: int
     cache_for: timedelta
     key_revoked: bool = False
+    digest: bytes | None = field(default=None, repr=False)
