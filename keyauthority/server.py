@@ -26,6 +26,7 @@ from keyauthority.domain.changing import Changes
 from keyauthority.domain.errors import KeyAuthorityError
 from keyauthority.domain.finding import Finding
 from keyauthority.domain.issuing import Issuing
+from keyauthority.domain.last_used import LastUsed
 from keyauthority.domain.listing_sessions import ListingSessions
 from keyauthority.domain.managing_callers import ManagingCallers
 from keyauthority.domain.managing_peppers import ManagingPeppers
@@ -38,6 +39,7 @@ from keyauthority.domain.verifying import Verifying
 from keyauthority.health import Health
 from keyauthority.housekeeping import keep_house
 from keyauthority.keyring import KeyringError
+from keyauthority.last_used import write_behind
 from keyauthority.replica.credentials import CachedAuthenticating
 from keyauthority.replica.replica import Replica
 from keyauthority.replica.verdicts import Verdicts
@@ -134,12 +136,15 @@ async def serving(settings: Settings, clock: Clock | None = None) -> AsyncIterat
         keyring = await _open_keyring(store, settings)
         if settings.metrics_listen is not None:
             stack.enter_context(_serve_metrics(settings.metrics_listen))
-        yield await stack.enter_async_context(_server(settings, store, keyring, clock))
+        last_used = LastUsed()
+        # Around the server: what its last calls leave is written too.
+        await stack.enter_async_context(_background(write_behind(store, last_used)))
+        yield await stack.enter_async_context(_server(settings, store, keyring, clock, last_used))
 
 
 @asynccontextmanager
 async def _server(
-    settings: Settings, store: Store, keyring: Keyring, clock: Clock
+    settings: Settings, store: Store, keyring: Keyring, clock: Clock, last_used: LastUsed
 ) -> AsyncIterator[int]:
     mutations = Mutations()
     replica = Replica(store, alone=True)
@@ -150,7 +155,7 @@ async def _server(
     # Services are registered with this one, and so behind the guard.
     guarded = cast("grpc.aio.Server", GuardedServer(server, guard.wrap))
     health = Health(store, [service for service in SERVICES if service.startswith("keyauthority.")])
-    _add_services(guarded, store, keyring, clock, replica)
+    _add_services(guarded, store, keyring, clock, replica, last_used)
     add_HealthServicer_to_server(health.servicer, guarded)
     add_reflection([*SERVICES], guarded)
     port = _bind(server, settings)
@@ -169,19 +174,25 @@ async def _server(
 
 
 def _add_services(
-    server: grpc.aio.Server, store: Store, keyring: Keyring, clock: Clock, replica: Replica
+    server: grpc.aio.Server,
+    store: Store,
+    keyring: Keyring,
+    clock: Clock,
+    replica: Replica,
+    last_used: LastUsed,
 ) -> None:
     changes = Changes(store, Spreading(replica.fence))
     pages = Pages(keyring)
     keys = KeyUseCases(
-        issuing=Issuing(store, keyring, changes),
-        finding=Finding(store, keyring),
-        updating=Updating(changes),
-        revoking=Revoking(changes),
+        issuing=Issuing(store, keyring, changes, last_used),
+        finding=Finding(store, keyring, last_used),
+        updating=Updating(changes, last_used),
+        revoking=Revoking(changes, last_used),
     )
     callers = ManagingCallers(store, keyring, changes)
     workspaces = ManagingWorkspaces(store, changes)
-    verdicts = Verdicts(Verifying(store, keyring), replica.cache, alone=replica.alone)
+    verifying = Verifying(store, keyring, last_used)
+    verdicts = Verdicts(verifying, replica.cache, alone=replica.alone)
     verification = VerificationServicer(verdicts, replica.syncing)
     add_VerificationServiceServicer_to_server(verification, server)
     add_KeyServiceServicer_to_server(KeyServicer(keys, pages, clock), server)

@@ -15,6 +15,7 @@ from keyauthority.domain.auditing import AuditEntry, AuditFilter
 from keyauthority.domain.callers import Caller
 from keyauthority.domain.fencing import Receipt
 from keyauthority.domain.keys import Key, KeyState
+from keyauthority.domain.last_used import Marks
 from keyauthority.domain.peppers import Pepper
 from keyauthority.domain.revisions import Claim, Head
 from keyauthority.domain.sessions import Grant, Session, Standing, Terms
@@ -206,7 +207,10 @@ class Peppers(Protocol):
         """
 
     async def forget(self, version: int) -> None:
-        """Deletes the secrets stored with the version, and the digests of tokens."""
+        """Deletes the secrets stored with the version, and the digests of tokens.
+
+        When their keys were last used is still known.
+        """
 
 
 class Replays(Protocol):
@@ -220,6 +224,19 @@ class Replays(Protocol):
 
     async def prune(self, now: datetime) -> int:
         """Destroys those that expire at *now* or before, and says how many there were."""
+
+
+class LastUses(Protocol):
+    """When secrets were last used, within one transaction. Of no weight for a verdict."""
+
+    async def note(self, marks: Marks) -> None:
+        """Writes down each of *marks*, unless a later use of the secret is known."""
+
+    async def of(self, key_ids: Sequence[str]) -> dict[str, dict[bytes, datetime]]:
+        """For those of the keys that were ever used: when, by digest, also of secrets that are gone.
+
+        Where a pepper was forgotten, the empty digest stands for those that were made with it.
+        """
 
 
 class Transaction(Protocol):
@@ -260,6 +277,10 @@ class Transaction(Protocol):
     @property
     def replays(self) -> Replays:
         """The answers to retry-safe requests."""
+
+    @property
+    def last_used(self) -> LastUses:
+        """When secrets were last used."""
 
 
 class Sessions(Protocol):

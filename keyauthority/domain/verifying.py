@@ -10,6 +10,7 @@ from typing import Final
 from keyauthority.domain import secrets
 from keyauthority.domain.errors import KeyAuthorityError, Reason
 from keyauthority.domain.keys import Key, StoredSecret
+from keyauthority.domain.last_used import LastUsed
 from keyauthority.domain.ports import Keyring, Snapshot, Store
 from keyauthority.domain.verdicts import Verdict, Verification, VerifiedKey
 
@@ -23,9 +24,10 @@ CACHE_UNKNOWN_FOR: Final = timedelta(seconds=2)
 class Verifying:
     """Judges secrets by the books, one statement a question."""
 
-    def __init__(self, store: Store, keyring: Keyring) -> None:
+    def __init__(self, store: Store, keyring: Keyring, last_used: LastUsed) -> None:
         self._store = store
         self._keyring = keyring
+        self._last_used = last_used
 
     async def verify(self, secret: str, at_least_revision: int = 0) -> Verification:
         """Judges *secret*.
@@ -61,7 +63,10 @@ class Verifying:
             return _answer(books, Verdict.UNKNOWN, None, CACHE_UNKNOWN_FOR)
         suspended = key.workspace_id in books.suspended
         verdict = judge(key, match, books.time, suspended=suspended)
-        return _answer(books, verdict, key, _holds_for(verdict, key, match, books.time))
+        if verdict is Verdict.VALID:
+            self._last_used.mark(key.id, match.digest, books.time)
+        holds_for = _holds_for(verdict, key, match, books.time)
+        return _answer(books, verdict, key, holds_for)
 
     def _match(
         self, key_id: str, stored: Iterable[StoredSecret], secret: str
@@ -102,7 +107,10 @@ def _holds_for(verdict: Verdict, key: Key, secret: StoredSecret, now: datetime) 
 
 
 def _answer(
-    books: Snapshot, verdict: Verdict, key: Key | None, cache_for: timedelta
+    books: Snapshot,
+    verdict: Verdict,
+    key: Key | None,
+    cache_for: timedelta,
 ) -> Verification:
     verified = None
     if key is not None:

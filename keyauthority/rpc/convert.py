@@ -150,22 +150,24 @@ def key(record: Key, now: datetime) -> key_pb2.Key:
         expire_time=timestamp(record.expire_time),
         scopes=record.scopes,
         labels=record.labels,
-        secrets=map(_secret_info, record.secrets),
+        secrets=[_secret_info(one, record.last_used.get(one.digest)) for one in record.secrets],
         create_time=timestamp(record.create_time),
         update_time=timestamp(record.update_time),
         revoke_time=timestamp(revocation.time if revocation else None),
         revocation_reason=_value(revocation.reason if revocation else RevocationReason.UNSPECIFIED),
         revocation_note=revocation.note if revocation else "",
         etag=etags.etag(record.id, record.version),
+        last_used_time=timestamp(max(record.last_used.values(), default=None)),
     )
 
 
-def _secret_info(stored: StoredSecret) -> key_pb2.SecretInfo:
+def _secret_info(stored: StoredSecret, last_used: datetime | None) -> key_pb2.SecretInfo:
     return key_pb2.SecretInfo(
         hint=stored.hint,
         create_time=timestamp(stored.create_time),
         end_time=timestamp(stored.end_time),
         pepper_version=stored.pepper_version,
+        last_used_time=timestamp(last_used),
     )
 
 

@@ -9,6 +9,7 @@ from datetime import datetime
 from sqlalchemy import delete, func, insert, or_, select, update
 
 from keyauthority.domain.peppers import Pepper
+from keyauthority.storage.sql.last_used import SqlLastUses
 from keyauthority.storage.sql.statements import Statements
 from keyauthority.storage.tables import callers, keys, peppers, secrets
 
@@ -49,6 +50,7 @@ class SqlPeppers:
         return dict(uses)
 
     async def forget(self, version: int) -> None:
+        await SqlLastUses(self._statements).forget(version)
         await self._statements.destroy(delete(secrets).where(secrets.c.pepper_version == version))
         tokens = update(callers).where(callers.c.pepper_version == version)
         await self._statements.count(tokens.values(digest=b""))
