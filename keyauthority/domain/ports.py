@@ -419,6 +419,7 @@ class KnownVerdict(Protocol):
     """A verdict in memory. `encoded` is for whoever sends it, to keep what it made of it."""
 
     verdict: Verdict
+    number: int
     key: VerifiedKey | None
     key_revoked: bool
     until: float

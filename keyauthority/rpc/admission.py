@@ -35,23 +35,35 @@ STREAMS: Final[dict[Role | Access | Room, int]] = {Access.AUTHENTICATED: 50, Acc
 """Likewise for calls that may stay for days: whoever watches leaves room for whoever asks once."""
 
 
+class Places:
+    """The places for calls of one kind."""
+
+    __slots__ = ("_most", "_taken")
+
+    def __init__(self, most: int) -> None:
+        self._most = most
+        self._taken = 0
+
+    def enter(self) -> None:
+        """Takes a place for one call; raises `OVERLOADED` if there is none."""
+        if self._taken >= self._most:
+            raise KeyAuthorityError(Reason.OVERLOADED, "too many calls of this kind are under way")
+        self._taken += 1
+
+    def leave(self) -> None:
+        """Gives up the place of a call that entered."""
+        self._taken -= 1
+
+
 class Admission:
-    """Gives calls their places, and keeps count."""
+    """Knows the places of each kind of call."""
 
     def __init__(self, places: Mapping[Role | Access | Room, int]) -> None:
-        self._places = places
-        self._taken = dict.fromkeys(places, 0)
+        self._places = {room: Places(most) for room, most in places.items()}
 
-    def enter(self, method: Method) -> None:
-        """Takes a place for one call of *method*; raises `OVERLOADED` if there is none."""
-        room = method.room
-        if self._taken.get(room, 0) >= self._places.get(room, 0):
-            raise KeyAuthorityError(Reason.OVERLOADED, "too many calls of this kind are under way")
-        self._taken[room] += 1
-
-    def leave(self, method: Method) -> None:
-        """Gives up the place of a call that entered."""
-        self._taken[method.room] -= 1
+    def of(self, method: Method) -> Places:
+        """Where the calls of *method* take their places."""
+        return self._places.get(method.room) or Places(0)
 
 
 class Mutations:

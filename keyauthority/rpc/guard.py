@@ -20,7 +20,7 @@ from google.protobuf.message import DecodeError
 
 from keyauthority.domain.errors import KeyAuthorityError, Reason, invalid
 from keyauthority.rpc import call
-from keyauthority.rpc.admission import PLACES, STREAMS, Admission, Mutations
+from keyauthority.rpc.admission import PLACES, STREAMS, Admission, Mutations, Places
 from keyauthority.rpc.call import Context
 from keyauthority.rpc.entrance import Entrance
 from keyauthority.rpc.errors import STATUS, to_status
@@ -30,8 +30,6 @@ from keyauthority.rpc.spreading import MARGIN, Progress
 
 Decode: TypeAlias = Callable[[Any], Any]
 Handler: TypeAlias = "grpc.RpcMethodHandler[Any, Any]"
-
-_OK = grpc.StatusCode.OK
 
 log = structlog.get_logger()
 
@@ -69,7 +67,8 @@ class Guard:
         return grpc.unary_unary_rpc_method_handler(guarded, None, encode)
 
     def _read(self, rules: Method, behave: Any, decode: Decode) -> Any:
-        tally, recognised, calls = TALLIES.of(rules.label), self._entrance.recognised, self._calls
+        tally, recognised = TALLIES.of(rules.label), self._entrance.recognised
+        places = self._calls.of(rules)
         # Who asks for a verdict does nothing that the audit would have to name them for.
         lean = rules.label in ("VerificationService.Verify", "VerificationService.BatchVerify")
 
@@ -79,32 +78,32 @@ class Guard:
                 if not (lean and recognised(rules, context)):
                     await self._entrance.enter(rules, context)
                 request = decode(sent)
-                calls.enter(rules)
+                places.enter()
                 try:
                     response = await behave(request, context)
                 finally:
-                    calls.leave(rules)
+                    places.leave()
             except BaseException as failure:
                 await _failed(failure, tally, started, rules, context)
                 raise
-            tally.count(_OK, time.perf_counter() - started)
+            tally.count_ok(time.perf_counter() - started)
             return response
 
         return guarded
 
     def _change(self, rules: Method, behave: Any, decode: Decode) -> Any:
-        tally = TALLIES.of(rules.label)
+        tally, places = TALLIES.of(rules.label), self._calls.of(rules)
 
         async def guarded(sent: Any, context: Context) -> Any:
             async with self._passage(rules, tally, context):
-                return await self._shielded(rules, behave, decode(sent), context)
+                return await self._shielded(places, behave, decode(sent), context)
 
         return guarded
 
-    async def _shielded(self, rules: Method, behave: Any, request: Any, context: Context) -> Any:
+    async def _shielded(self, places: Places, behave: Any, request: Any, context: Context) -> Any:
         self._mutations.check_open()
-        self._calls.enter(rules)
-        progress = Progress(lambda: self._calls.leave(rules))
+        places.enter()
+        progress = Progress(places.leave)
         task = self._mutations.start(_make(behave, request, context, progress))
         left: float | None = context.time_remaining()  # None where there is no deadline
         seconds = None if left is None else max(left - MARGIN, 0.0)
@@ -116,12 +115,12 @@ class Guard:
     def _stream(self, rules: Method, behave: Any, decode: Decode) -> Any:
         # A method yields its responses (reflection) or writes them itself (health).
         yields = inspect.isasyncgenfunction(behave)
-        tally = TALLIES.of(rules.label)
+        tally, places = TALLIES.of(rules.label), self._streams.of(rules)
 
         async def guarded(sent: Any, context: Context) -> None:
             async with self._passage(rules, tally, context):
                 request = decode(sent)
-                self._streams.enter(rules)
+                places.enter()
                 try:
                     if yields:
                         async for response in behave(request, context):
@@ -129,7 +128,7 @@ class Guard:
                     else:
                         await behave(request, context)
                 finally:
-                    self._streams.leave(rules)
+                    places.leave()
 
         return guarded
 
@@ -142,7 +141,7 @@ class Guard:
         except BaseException as failure:
             await _failed(failure, tally, started, rules, context)
             raise
-        tally.count(_OK, time.perf_counter() - started)
+        tally.count_ok(time.perf_counter() - started)
 
 
 async def _make(behave: Any, request: Any, context: Context, progress: Progress) -> Any:

@@ -30,7 +30,7 @@ class VerificationServicer(v1_grpc.VerificationServiceServicer):
             now = boottime.now()
             known = self._verdicts.known(secret, request.at_least_revision, now)
             if known is not None:
-                TALLIES.verdicts[known.verdict] += 1
+                TALLIES.verdicts[known.number] += 1
                 # The guard sends bytes as they are.
                 return cast(
                     "v1.VerifyResponse",
@@ -67,5 +67,5 @@ class VerificationServicer(v1_grpc.VerificationServiceServicer):
 
 
 def _answer(given: Verification) -> v1.VerifyResponse:
-    TALLIES.verdicts[given.verdict] += 1
+    TALLIES.verdicts[given.verdict.value] += 1
     return convert.verification(given)

@@ -161,7 +161,8 @@ async def test_only_a_secret_that_may_act_is_used(
         Verdict.UNKNOWN,
         Verdict.MALFORMED,
     ]
-    assert cases.last_used.due(0) == [{(key_id, given[0].digest): START + SECOND}]
+    digest = (await cases.finding.get(actor, key_id)).secrets[0].digest
+    assert cases.last_used.due(0) == [{(key_id, digest): START + SECOND}]
 
 
 async def put_suspension(cases: UseCases) -> None:
