@@ -26,6 +26,7 @@ from keyauthority.domain.changing import Changes
 from keyauthority.domain.errors import KeyAuthorityError
 from keyauthority.domain.fencing import OpenFence
 from keyauthority.domain.finding import Finding
+from keyauthority.domain.importing import Importing
 from keyauthority.domain.issuing import Issuing
 from keyauthority.domain.managing_callers import ManagingCallers
 from keyauthority.domain.managing_peppers import ManagingPeppers
@@ -33,6 +34,7 @@ from keyauthority.domain.managing_workspaces import ManagingWorkspaces
 from keyauthority.domain.ports import Clock, Keyring, Store
 from keyauthority.domain.reading_audit import ReadingAudit
 from keyauthority.domain.revoking import Revoking
+from keyauthority.domain.revoking_presented import RevokingPresented
 from keyauthority.domain.updating import Updating
 from keyauthority.domain.verifying import Verifying
 from keyauthority.health import Health
@@ -167,10 +169,13 @@ def _add_services(server: grpc.aio.Server, store: Store, keyring: Keyring, clock
         finding=Finding(store, keyring),
         updating=Updating(changes),
         revoking=Revoking(changes),
+        importing=Importing(keyring, changes),
     )
     callers = ManagingCallers(store, keyring, changes)
     workspaces = ManagingWorkspaces(store, changes)
-    verification = VerificationServicer(Verifying(store, keyring))
+    verification = VerificationServicer(
+        Verifying(store, keyring), RevokingPresented(store, keyring, changes)
+    )
     add_VerificationServiceServicer_to_server(verification, server)
     add_KeyServiceServicer_to_server(KeyServicer(keys, pages, clock), server)
     add_WorkspaceServiceServicer_to_server(WorkspaceServicer(workspaces, pages), server)

@@ -24,7 +24,6 @@ if TYPE_CHECKING:
 MAX_CALLS: Final = 64
 """Calls under way at a time; the next one is told at once that no verdict can be had."""
 
-_FOREIGN_LENGTHS: Final = range(16, 257)
 # A clock that also counts while the machine sleeps (on macOS the monotonic one does).
 _CLOCK: Final = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)
 
@@ -138,7 +137,7 @@ def _is_noise(secret: str) -> bool:
     # secret may look like. Anything else is the authority's to judge.
     if secret.startswith(secrets.KEY_PREFIX):
         return secrets.record_id(secret) is None
-    return len(secret) not in _FOREIGN_LENGTHS or not secret.isascii()
+    return not secrets.is_foreign(secret)
 
 
 def _read(reply: VerifyResponse, sent: float) -> Verification:
