@@ -11,12 +11,12 @@ from typing import Final
 
 LOG_LEVELS: Final = ("debug", "info", "warning", "error")
 
-_UNITS: Final = {"d": "days", "h": "hours", "m": "minutes", "s": "seconds"}
+_UNITS: Final = {"d": "days", "h": "hours", "m": "minutes", "s": "seconds", "ms": "milliseconds"}
 _LONGEST: Final = timedelta(days=36_500)
 _HIGHEST_PORT: Final = 65_535
 _is_port = re.compile(r"[0-9]{1,5}").fullmatch
 _is_url = re.compile(r"[A-Za-z0-9+]{2,}:/").match
-_is_duration = re.compile(r"([0-9]{1,12})([dhms])").fullmatch
+_is_duration = re.compile(r"([0-9]{1,12})(ms|[dhms])").fullmatch
 
 
 class SettingsError(ValueError):
@@ -78,7 +78,7 @@ class Settings:
 
 
 def parse_duration(text: str) -> timedelta:
-    """`30d`, `12h`, `90m` or `45s`. Raises ValueError for anything else and for over 100 years."""
+    """`30d`, `12h`, `90m`, `45s` or `500ms`. Raises ValueError for anything else and for over 100 years."""
     match = _is_duration(text)
     if match is None:
         raise ValueError("must be a number and d, h, m or s, for instance 30d or 12h")

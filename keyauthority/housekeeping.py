@@ -1,4 +1,6 @@
-"""What has to go when its time is over: kept answers, and audit entries if they have a term."""
+"""What has to go when its time is over: kept answers, old changes, and audit
+entries if they have a term.
+"""
 
 from __future__ import annotations
 
@@ -13,6 +15,9 @@ from keyauthority.domain.ports import Store
 
 TIDIED_EVERY: Final = 60.0
 """Seconds from one round to the next."""
+
+CHANGES_KEPT: Final = 100_000
+"""How many of the newest changes are kept. A verifier is told a thousand at a time at most."""
 
 log = structlog.get_logger()
 
@@ -30,8 +35,11 @@ async def keep_house(store: Store, audit_retention: timedelta | None) -> None:
 
 
 async def tidy(store: Store, audit_retention: timedelta | None) -> None:
-    """Destroys the answers kept for repeats that are over, and the audit entries past their term."""
+    """Destroys the answers kept for repeats that are over, the audit entries past their term, and
+    changes so old that whoever has not applied them starts over.
+    """
     async with store.changing() as tx:
         await tx.replays.prune(tx.time)
+        await tx.feed.prune(CHANGES_KEPT)
         if audit_retention is not None:
             await tx.audit.prune(tx.time - audit_retention)

@@ -9,7 +9,7 @@ import sys
 from collections.abc import AsyncIterator, Coroutine, Iterator
 from contextlib import AsyncExitStack, ExitStack, asynccontextmanager, contextmanager, suppress
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, cast
 
 import grpc
 import grpc.aio
@@ -24,10 +24,11 @@ from keyauthority.config import Settings
 from keyauthority.domain.authenticating import Authenticating
 from keyauthority.domain.changing import Changes
 from keyauthority.domain.errors import KeyAuthorityError
-from keyauthority.domain.fencing import OpenFence
 from keyauthority.domain.finding import Finding
 from keyauthority.domain.importing import Importing
 from keyauthority.domain.issuing import Issuing
+from keyauthority.domain.last_used import LastUsed
+from keyauthority.domain.listing_sessions import ListingSessions
 from keyauthority.domain.managing_callers import ManagingCallers
 from keyauthority.domain.managing_peppers import ManagingPeppers
 from keyauthority.domain.managing_workspaces import ManagingWorkspaces
@@ -40,16 +41,23 @@ from keyauthority.domain.verifying import Verifying
 from keyauthority.health import Health
 from keyauthority.housekeeping import keep_house
 from keyauthority.keyring import KeyringError
+from keyauthority.last_used import write_behind
+from keyauthority.replica.credentials import CachedAuthenticating
+from keyauthority.replica.replica import Replica
+from keyauthority.replica.verdicts import Verdicts
 from keyauthority.rpc.admission import Mutations
 from keyauthority.rpc.audit import AuditServicer
 from keyauthority.rpc.callers import CallerServicer
+from keyauthority.rpc.entrance import Entrance
 from keyauthority.rpc.guard import Guard
+from keyauthority.rpc.guarded import GuardedServer
 from keyauthority.rpc.keys import KeyServicer, KeyUseCases
 from keyauthority.rpc.operations import OperationsServicer
 from keyauthority.rpc.pages import Pages
 from keyauthority.rpc.policy import SERVICES
 from keyauthority.rpc.reflection import add_reflection
 from keyauthority.rpc.refusals import Refusals
+from keyauthority.rpc.spreading import Spreading
 from keyauthority.rpc.verification import VerificationServicer
 from keyauthority.rpc.workspaces import WorkspaceServicer
 from keyauthority.storage.errors import StorageError
@@ -63,7 +71,7 @@ from keyauthority.v1.verification_service_pb2_grpc import add_VerificationServic
 from keyauthority.v1.workspace_service_pb2_grpc import add_WorkspaceServiceServicer_to_server
 
 GRACE: Final = 5.0
-"""Seconds that calls under way are given at a stop."""
+"""Seconds that calls under way are given at a stop, at least."""
 
 OPTIONS: Final = (
     # Otherwise a second process on the same port would silently take half of the calls.
@@ -77,8 +85,8 @@ OPTIONS: Final = (
     ("grpc.http2.max_ping_strikes", 0),
 )
 
-MOST_CALLS: Final = 10_000
-"""A far backstop: `rpc.admission` refuses long before, and says why."""
+MOST_CALLS: Final = 20_000
+"""A far backstop: `rpc.admission` refuses long before, and says why. Held polls count."""
 
 log = structlog.get_logger()
 
@@ -130,58 +138,72 @@ async def serving(settings: Settings, clock: Clock | None = None) -> AsyncIterat
         keyring = await _open_keyring(store, settings)
         if settings.metrics_listen is not None:
             stack.enter_context(_serve_metrics(settings.metrics_listen))
-        yield await stack.enter_async_context(_server(settings, store, keyring, clock))
+        last_used = LastUsed()
+        # Around the server: what its last calls leave is written too.
+        await stack.enter_async_context(_background(write_behind(store, last_used)))
+        yield await stack.enter_async_context(_server(settings, store, keyring, clock, last_used))
 
 
 @asynccontextmanager
 async def _server(
-    settings: Settings, store: Store, keyring: Keyring, clock: Clock
+    settings: Settings, store: Store, keyring: Keyring, clock: Clock, last_used: LastUsed
 ) -> AsyncIterator[int]:
     mutations = Mutations()
-    guard = Guard(Authenticating(store, keyring), Refusals(store), mutations)
-    server = grpc.aio.server(
-        interceptors=[guard], options=OPTIONS, maximum_concurrent_rpcs=MOST_CALLS
-    )
+    replica = Replica(store, alone=True)
+    credentials = CachedAuthenticating(Authenticating(store, keyring), replica.cache)
+    entrance = Entrance(credentials, Refusals(store), mutations)
+    guard = Guard(entrance, mutations, lambda: replica.fence.longest_wait)
+    server = grpc.aio.server(options=OPTIONS, maximum_concurrent_rpcs=MOST_CALLS)
+    # Services are registered with this one, and so behind the guard.
+    guarded = cast("grpc.aio.Server", GuardedServer(server, guard.wrap))
     health = Health(store, [service for service in SERVICES if service.startswith("keyauthority.")])
-    _add_services(server, store, keyring, clock)
-    add_HealthServicer_to_server(health.servicer, server)
-    add_reflection([*SERVICES], server)
+    _add_services(guarded, store, keyring, clock, replica, last_used)
+    add_HealthServicer_to_server(health.servicer, guarded)
+    add_reflection([*SERVICES], guarded)
     port = _bind(server, settings)
-    await health.look()
-    await server.start()
-    try:
-        async with (
-            _background(health.watch()),
-            _background(keep_house(store, settings.audit_retention)),
-        ):
-            yield port
-    finally:
-        health.servicer.leave()
-        await mutations.close()
-        await server.stop(GRACE)
+    async with AsyncExitStack() as stack:
+        # Ended from the last to the first: new changes are refused, those under way wait at the
+        # fence while verifiers still get through, then no lease is granted any more, then it stops.
+        stack.push_async_callback(lambda: server.stop(max(GRACE, replica.grace)))
+        await stack.enter_async_context(replica.running())
+        stack.push_async_callback(mutations.close)
+        stack.callback(health.servicer.leave)
+        await stack.enter_async_context(_background(health.watch()))
+        await stack.enter_async_context(_background(keep_house(store, settings.audit_retention)))
+        await health.look()
+        await server.start()
+        yield port
 
 
-def _add_services(server: grpc.aio.Server, store: Store, keyring: Keyring, clock: Clock) -> None:
-    changes = Changes(store, OpenFence())
+def _add_services(
+    server: grpc.aio.Server,
+    store: Store,
+    keyring: Keyring,
+    clock: Clock,
+    replica: Replica,
+    last_used: LastUsed,
+) -> None:
+    changes = Changes(store, Spreading(replica.fence))
     pages = Pages(keyring)
     keys = KeyUseCases(
-        issuing=Issuing(store, keyring, changes),
-        finding=Finding(store, keyring),
-        updating=Updating(changes),
-        revoking=Revoking(changes),
+        issuing=Issuing(store, keyring, changes, last_used),
+        finding=Finding(store, keyring, last_used),
+        updating=Updating(changes, last_used),
+        revoking=Revoking(changes, last_used),
         importing=Importing(keyring, changes),
     )
     callers = ManagingCallers(store, keyring, changes)
     workspaces = ManagingWorkspaces(store, changes)
-    verification = VerificationServicer(
-        Verifying(store, keyring), RevokingPresented(store, keyring, changes)
-    )
+    verifying = Verifying(store, keyring, last_used)
+    verdicts = Verdicts(verifying, replica.cache, alone=replica.alone)
+    revoking = RevokingPresented(store, keyring, changes)
+    verification = VerificationServicer(verdicts, replica.syncing, revoking)
     add_VerificationServiceServicer_to_server(verification, server)
     add_KeyServiceServicer_to_server(KeyServicer(keys, pages, clock), server)
     add_WorkspaceServiceServicer_to_server(WorkspaceServicer(workspaces, pages), server)
     add_CallerServiceServicer_to_server(CallerServicer(callers, pages), server)
     add_AuditServiceServicer_to_server(AuditServicer(ReadingAudit(store), pages), server)
-    operations = OperationsServicer(ManagingPeppers(store, keyring))
+    operations = OperationsServicer(ManagingPeppers(store, keyring), ListingSessions(store))
     add_OperationsServiceServicer_to_server(operations, server)
 
 

@@ -22,7 +22,8 @@ GROUPS: Final = {
     "workspaces": "Create, suspend and resume workspaces.",
     "callers": "Create and revoke those who may call the authority.",
     "audit": "Read, export and prune the record of who did what.",
-    "db": "Bring the database to the schema of this version.",
+    "sessions": "Show who may answer from a cache.",
+    "db": "Migrate the database, set how long leases last, put it right after a restore.",
     "peppers": "Add, activate and retire what secrets are hashed with.",
 }
 

@@ -2,11 +2,13 @@
 
 from keyauthority.client.channel import PlaintextError, channel_options, connect, is_local
 from keyauthority.client.credentials import SecretFileError, bearer_metadata, load_token
-from keyauthority.client.verifier import Verification, VerificationUnavailable, Verifier
+from keyauthority.client.verification import Verification, VerificationUnavailable
+from keyauthority.client.verifier import Counters, Verifier
 from keyauthority.domain.secrets import Secret
 from keyauthority.domain.verdicts import Verdict, VerifiedKey
 
 __all__ = [
+    "Counters",
     "PlaintextError",
     "Secret",
     "SecretFileError",

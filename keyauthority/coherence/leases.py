@@ -23,3 +23,8 @@ STRETCH: Final = (1 + RATE_ERROR) / (1 - RATE_ERROR)
 def wait_out(lease: timedelta) -> float:
     """W: seconds of one's own clock after which a lease that was in force before is over."""
     return lease.total_seconds() * STRETCH + SLACK
+
+
+def longest_wait(lease: timedelta) -> timedelta:
+    """The same as a length of time, for people."""
+    return timedelta(seconds=wait_out(lease))

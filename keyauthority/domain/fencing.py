@@ -14,11 +14,3 @@ class Receipt:
     sessions_acknowledged: int = 0
     leases_waited_out: int = 0
     waited: timedelta = timedelta()
-
-
-class OpenFence:
-    """The fence while no verifier caches: each asks the books, so there is nobody to wait for."""
-
-    async def wait(self, revision: int) -> Receipt:
-        """Returns at once."""
-        return Receipt(revision)

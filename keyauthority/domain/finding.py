@@ -14,6 +14,7 @@ from keyauthority.domain.errors import (
     workspace_not_found,
 )
 from keyauthority.domain.keys import Key, KeyState
+from keyauthority.domain.last_used import LastUsed
 from keyauthority.domain.ports import Cursor, KeyFilter, Keyring, Store, Transaction
 from keyauthority.domain.recognising import Recognising
 
@@ -39,17 +40,24 @@ async def changeable_key(tx: Transaction, actor: Actor, key_id: str) -> Key:
     return key
 
 
+async def with_last_use(tx: Transaction, last_used: LastUsed, keys: Sequence[Key]) -> list[Key]:
+    """The keys, in order, with when their secrets were last used."""
+    return last_used.joined(keys, await tx.last_used.of([key.id for key in keys]))
+
+
 class Finding:
     """Reads keys for those who administer them."""
 
-    def __init__(self, store: Store, keyring: Keyring) -> None:
+    def __init__(self, store: Store, keyring: Keyring, last_used: LastUsed) -> None:
         self._store = store
         self._recognising = Recognising(store, keyring)
+        self._last_used = last_used
 
     async def get(self, actor: Actor, key_id: str) -> Key:
         """The key; raises `KEY_NOT_FOUND`."""
         async with self._store.reading() as tx:
-            [key] = await visible_keys(tx, actor, [key_id])
+            found = await visible_keys(tx, actor, [key_id])
+            [key] = await with_last_use(tx, self._last_used, found)
         return key
 
     async def page(
@@ -75,7 +83,9 @@ class Finding:
                 ):
                     raise workspace_not_found(workspace_id)
                 workspace_ids = (workspace_id,)
-            return await tx.keys.page(KeyFilter(workspace_ids, state, name_contains), limit, after)
+            which = KeyFilter(workspace_ids, state, name_contains)
+            found = await tx.keys.page(which, limit, after)
+            return await with_last_use(tx, self._last_used, found)
 
     async def lookup(self, actor: Actor, secret: str) -> Key:
         """The key that *secret* belongs, or belonged, to.
@@ -86,4 +96,6 @@ class Finding:
         key = await self._recognising.find(presented)
         if not actor.caller.may_touch(key.workspace_id):
             raise key_not_found("")
+        async with self._store.reading() as tx:
+            [key] = await with_last_use(tx, self._last_used, [key])
         return key

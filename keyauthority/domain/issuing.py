@@ -11,8 +11,9 @@ from keyauthority.domain.callers import Actor
 from keyauthority.domain.changing import Changes
 from keyauthority.domain.errors import KeyAuthorityError, Reason, invalid, workspace_not_found
 from keyauthority.domain.fencing import Receipt
-from keyauthority.domain.finding import changeable_key
+from keyauthority.domain.finding import changeable_key, with_last_use
 from keyauthority.domain.keys import Key, StoredSecret
+from keyauthority.domain.last_used import LastUsed
 from keyauthority.domain.peppers import active
 from keyauthority.domain.ports import Keyring, Store, Transaction
 from keyauthority.domain.replays import Answers, Retry
@@ -82,10 +83,13 @@ async def check_workspace(tx: Transaction, actor: Actor, workspace_id: str) -> N
 class Issuing:
     """Mints secrets. The only place where one exists in full, and only until it is answered."""
 
-    def __init__(self, store: Store, keyring: Keyring, changes: Changes) -> None:
+    def __init__(
+        self, store: Store, keyring: Keyring, changes: Changes, last_used: LastUsed
+    ) -> None:
         self._store = store
         self._keyring = keyring
         self._changes = changes
+        self._last_used = last_used
 
     async def issue(self, actor: Actor, new: NewKey, retry: Retry, encode: Encode) -> bytes:
         """Issues a key and returns its answer; a repeat of the request gets the first answer.
@@ -125,7 +129,8 @@ class Issuing:
                 after = before.rotated(tx.time, stored, tx.time + overlap)
                 await tx.keys.update([(before, after)])
                 change.alters(key_id, after.workspace_id, overlap=str(overlap))
-                answer = encode(after, tx.time, secret)
+                [shown] = await with_last_use(tx, self._last_used, [after])
+                answer = encode(shown, tx.time, secret)
                 await answers.keep(answer)
         return answer, change.receipt
 

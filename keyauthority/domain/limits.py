@@ -37,6 +37,11 @@ def name(text: str, field: str = "name") -> str:
     return _text(text, field, NAME_LENGTH)
 
 
+def printable(text: str, field: str) -> str:
+    """What something calls itself: up to 100 printable characters, or nothing."""
+    return _text(text, field, NAME_LENGTH)
+
+
 def note(text: str) -> str:
     """A note: up to 500 characters; line breaks are welcome."""
     _text(text.replace("\n", " "), "note", NOTE_LENGTH)

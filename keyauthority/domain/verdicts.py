@@ -41,7 +41,7 @@ class Verification:
 
     `key` is set exactly when the secret matched one. `revision` of `epoch` is the state the verdict
     was read from. `cache_for` is how long it holds if nothing changes, from when it was asked for.
-    With `REVOKED`, `key_revoked` tells a revoked key from a secret that a rotation retired.
+    `key_revoked` tells, of `REVOKED`, whether the whole key is, and not only the one secret.
     """
 
     verdict: Verdict

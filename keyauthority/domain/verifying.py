@@ -8,6 +8,7 @@ from typing import Final
 
 from keyauthority.domain.errors import KeyAuthorityError, Reason
 from keyauthority.domain.keys import Key, StoredSecret
+from keyauthority.domain.last_used import LastUsed
 from keyauthority.domain.ports import Keyring, Snapshot, Store
 from keyauthority.domain.recognising import Presented, Recognising
 from keyauthority.domain.verdicts import Verdict, Verification, VerifiedKey
@@ -22,8 +23,9 @@ CACHE_UNKNOWN_FOR: Final = timedelta(seconds=2)
 class Verifying:
     """Judges secrets by the books, one statement a question."""
 
-    def __init__(self, store: Store, keyring: Keyring) -> None:
+    def __init__(self, store: Store, keyring: Keyring, last_used: LastUsed) -> None:
         self._recognising = Recognising(store, keyring)
+        self._last_used = last_used
 
     async def verify(self, secret: str, at_least_revision: int = 0) -> Verification:
         """Judges *secret*.
@@ -58,7 +60,10 @@ class Verifying:
         key, match = owner
         suspended = key.workspace_id in books.suspended
         verdict = judge(key, match, books.time, suspended=suspended)
-        return _answer(books, verdict, key, _holds_for(verdict, key, match, books.time))
+        if verdict is Verdict.VALID:
+            self._last_used.mark(key.id, match.digest, books.time)
+        holds_for = _holds_for(verdict, key, match, books.time)
+        return _answer(books, verdict, key, holds_for)
 
 
 def judge(key: Key, secret: StoredSecret, now: datetime, *, suspended: bool) -> Verdict:
@@ -81,11 +86,19 @@ def _holds_for(verdict: Verdict, key: Key, secret: StoredSecret, now: datetime) 
 
 
 def _answer(
-    books: Snapshot, verdict: Verdict, key: Key | None, cache_for: timedelta
+    books: Snapshot,
+    verdict: Verdict,
+    key: Key | None,
+    cache_for: timedelta,
 ) -> Verification:
-    verified, revoked = None, False
+    verified = None
     if key is not None:
         verified = VerifiedKey(key.id, key.workspace_id, key.name, key.scopes, key.labels)
-        revoked = key.revocation is not None
-    head = books.head
-    return Verification(verdict, verified, head.epoch, head.revision, cache_for, revoked)
+    return Verification(
+        verdict,
+        verified,
+        books.head.epoch,
+        books.head.revision,
+        cache_for,
+        key_revoked=key is not None and key.revocation is not None,
+    )

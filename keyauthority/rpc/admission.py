@@ -3,21 +3,22 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Iterator, Mapping
-from contextlib import contextmanager
-from typing import Final, TypeVar
+from collections.abc import Coroutine, Mapping
+from typing import Any, Final, TypeVar
 
 import structlog
 
 from keyauthority.domain.callers import Role
 from keyauthority.domain.errors import KeyAuthorityError, Reason
-from keyauthority.rpc.policy import Access, Method
+from keyauthority.rpc.policy import Access, Method, Room
 
 Result = TypeVar("Result")
 
 log = structlog.get_logger()
 
-PLACES: Final[dict[Role | Access, int]] = {
+PLACES: Final[dict[Role | Access | Room, int]] = {
+    # Held for seconds each, by as many verifiers as there are.
+    Room.SYNCING: 10_000,
     Role.VERIFIER: 1_000,
     Role.ISSUER: 100,
     Role.ADMIN: 50,
@@ -26,31 +27,31 @@ PLACES: Final[dict[Role | Access, int]] = {
 }
 """A call beyond these is refused at once: one that waits longer than its caller only costs the rest.
 
-Each kind has its own, so that a flood of one does not shut out the others.
+Each kind has its own, so that a flood of one does not shut out the others. A change takes none while
+it waits at the fence.
 """
 
-STREAMS: Final[dict[Role | Access, int]] = {Access.AUTHENTICATED: 50, Access.OPEN: 100}
+STREAMS: Final[dict[Role | Access | Room, int]] = {Access.AUTHENTICATED: 50, Access.OPEN: 100}
 """Likewise for calls that may stay for days: whoever watches leaves room for whoever asks once."""
 
 
 class Admission:
     """Gives calls their places, and keeps count."""
 
-    def __init__(self, places: Mapping[Role | Access, int]) -> None:
+    def __init__(self, places: Mapping[Role | Access | Room, int]) -> None:
         self._places = places
         self._taken = dict.fromkeys(places, 0)
 
-    @contextmanager
-    def place(self, method: Method) -> Iterator[None]:
-        """A place for one call of *method*; raises `OVERLOADED` if there is none."""
-        kind = method.access
-        if self._taken.get(kind, 0) >= self._places.get(kind, 0):
+    def enter(self, method: Method) -> None:
+        """Takes a place for one call of *method*; raises `OVERLOADED` if there is none."""
+        room = method.room
+        if self._taken.get(room, 0) >= self._places.get(room, 0):
             raise KeyAuthorityError(Reason.OVERLOADED, "too many calls of this kind are under way")
-        self._taken[kind] += 1
-        try:
-            yield
-        finally:
-            self._taken[kind] -= 1
+        self._taken[room] += 1
+
+    def leave(self, method: Method) -> None:
+        """Gives up the place of a call that entered."""
+        self._taken[method.room] -= 1
 
 
 class Mutations:
@@ -64,16 +65,30 @@ class Mutations:
         self._running: set[asyncio.Task[object]] = set()
         self._closed = False
 
-    async def run(self, change: Awaitable[Result]) -> Result:
-        """Awaits *change*, which goes on if this is cancelled."""
-        task = asyncio.ensure_future(change)
+    def start(self, change: Coroutine[Any, Any, Result]) -> asyncio.Task[Result]:
+        """Starts *change*, which goes on whatever becomes of who waits for it."""
+        task = asyncio.create_task(change)
         self._running.add(task)
         task.add_done_callback(self._running.discard)
+        return task
+
+    async def finish(self, task: asyncio.Task[Result], seconds: float | None) -> bool:
+        """Waits for a started change, *seconds* at most; whether it is done.
+
+        If this is cancelled, or the time is over, nobody else hears how the change ends.
+        """
         try:
-            return await asyncio.shield(task)
-        except asyncio.CancelledError:
-            task.add_done_callback(_report)
-            raise
+            await asyncio.wait({task}, timeout=seconds)
+        finally:
+            if not task.done():
+                task.add_done_callback(_report)
+        return task.done()
+
+    async def run(self, change: Coroutine[Any, Any, Result]) -> Result:
+        """Awaits *change*, which goes on if this is cancelled."""
+        task = self.start(change)
+        await self.finish(task, None)
+        return task.result()
 
     def check_open(self) -> None:
         """Raises `SHUTTING_DOWN` once `close` was called."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from keyauthority.coherence.leases import longest_wait
+from keyauthority.domain.listing_sessions import ListingSessions
 from keyauthority.domain.managing_peppers import ManagingPeppers
 from keyauthority.rpc import convert
 from keyauthority.rpc.call import Context, current_actor
@@ -12,8 +14,24 @@ from keyauthority.v1 import operations_service_pb2_grpc as v1_grpc
 class OperationsServicer(v1_grpc.OperationsServiceServicer):
     """Serves those who run the authority."""
 
-    def __init__(self, peppers: ManagingPeppers) -> None:
+    def __init__(self, peppers: ManagingPeppers, sessions: ListingSessions) -> None:
         self._peppers = peppers
+        self._sessions = sessions
+
+    async def ListSessions(
+        self, request: v1.ListSessionsRequest, context: Context
+    ) -> v1.ListSessionsResponse:
+        found = await self._sessions.all()
+        return v1.ListSessionsResponse(
+            sessions=[
+                convert.session(one, found.caller_names.get(one.caller_id, ""))
+                for one in found.sessions
+            ],
+            epoch=found.head.epoch,
+            revision=found.head.revision,
+            lease=convert.duration(found.terms.lease),
+            longest_wait=convert.duration(longest_wait(found.terms.longest_lease)),
+        )
 
     async def ListPeppers(
         self, request: v1.ListPeppersRequest, context: Context

@@ -19,6 +19,12 @@ class Access(enum.Enum):
     NOBODY = enum.auto()
 
 
+class Room(enum.Enum):
+    """What calls take their places in, where that does not follow from their access."""
+
+    SYNCING = enum.auto()
+
+
 SERVICES: Final[dict[str, Role | Access]] = {
     PACKAGE + "VerificationService": Role.VERIFIER,
     PACKAGE + "KeyService": Role.ISSUER,
@@ -31,8 +37,11 @@ SERVICES: Final[dict[str, Role | Access]] = {
     "grpc.reflection.v1alpha.ServerReflection": Access.AUTHENTICATED,
 }
 
-READING: Final = ("Get", "List", "Lookup", "Verify", "BatchVerify")
-"""How the methods of our services begin that change nothing."""
+READING: Final = ("Get", "List", "Lookup", "Verify", "BatchVerify", "Sync", "Leave")
+"""How the methods of our services begin that change nothing in the books' records."""
+
+SYNCING: Final = frozenset({"Sync", "Leave"})
+"""The methods that changes wait for: never shed behind others, served until the last fence ends."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,16 +51,17 @@ class Method:
     service: str
     name: str
     access: Role | Access
+    # Where its calls take their places.
+    room: Role | Access | Room
     changes: bool
-
-    @property
-    def label(self) -> str:
-        """For the audit, logs and metrics: `KeyService.RevokeKey`."""
-        return f"{self.service.rpartition('.')[2]}.{self.name}"
+    # For the audit, logs and metrics: `KeyService.RevokeKey`.
+    label: str
 
 
 def method(path: str) -> Method:
     """The rules for `/package.Service/Method`."""
     service, _, name = path.lstrip("/").partition("/")
+    access = SERVICES.get(service, Access.NOBODY)
+    room = Room.SYNCING if name in SYNCING else access
     changes = service.startswith(PACKAGE) and not name.startswith(READING)
-    return Method(service, name, SERVICES.get(service, Access.NOBODY), changes)
+    return Method(service, name, access, room, changes, f"{service.rpartition('.')[2]}.{name}")

@@ -14,6 +14,7 @@ from keyauthority.domain.finding import Finding
 from keyauthority.domain.importing import ImportedKey, Importing
 from keyauthority.domain.issuing import Issuing, NewKey
 from keyauthority.domain.keys import Key
+from keyauthority.domain.last_used import LastUsed
 from keyauthority.domain.managing_callers import ManagingCallers
 from keyauthority.domain.managing_peppers import ManagingPeppers
 from keyauthority.domain.managing_workspaces import ManagingWorkspaces
@@ -68,13 +69,14 @@ class UseCases:
         self.keyring = keyring
         self.fence = RecordingFence(store)
         self.changes = Changes(store, self.fence)
-        self.issuing = Issuing(store, keyring, self.changes)
-        self.finding = Finding(store, keyring)
-        self.updating = Updating(self.changes)
-        self.revoking = Revoking(self.changes)
+        self.last_used = LastUsed()
+        self.issuing = Issuing(store, keyring, self.changes, self.last_used)
+        self.finding = Finding(store, keyring, self.last_used)
+        self.updating = Updating(self.changes, self.last_used)
+        self.revoking = Revoking(self.changes, self.last_used)
         self.importing = Importing(keyring, self.changes)
         self.revoking_presented = RevokingPresented(store, keyring, self.changes)
-        self.verifying = Verifying(store, keyring)
+        self.verifying = Verifying(store, keyring, self.last_used)
         self.authenticating = Authenticating(store, keyring)
         self.callers = ManagingCallers(store, keyring, self.changes)
         self.workspaces = ManagingWorkspaces(store, self.changes)

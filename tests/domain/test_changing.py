@@ -8,7 +8,7 @@ from keyauthority.domain.auditing import AuditEntry, AuditFilter
 from keyauthority.domain.callers import Actor
 from keyauthority.domain.changing import Changes
 from keyauthority.domain.errors import KeyAuthorityError, Reason
-from keyauthority.domain.fencing import OpenFence, Receipt
+from keyauthority.domain.fencing import Receipt
 from keyauthority.domain.keys import RevocationReason
 from keyauthority.domain.updating import KeyFields
 from tests.conformance.records import UndoError
@@ -75,7 +75,7 @@ async def test_an_exception_leaves_no_trace(cases: UseCases, actor: Actor) -> No
 async def test_a_fence_that_fails_undoes_nothing(cases: UseCases, actor: Actor) -> None:
     """The change is made even if its caller does not hear that all know of it."""
 
-    class BrokenFence(OpenFence):
+    class BrokenFence:
         async def wait(self, revision: int) -> Receipt:
             raise UndoError
 

@@ -15,9 +15,7 @@ from keyauthority.domain.issuing import NewKey
 from keyauthority.domain.keys import RevocationReason
 from keyauthority.domain.secrets import KEY_PREFIX, TOKEN_PREFIX, Secret, mint
 from keyauthority.domain.verdicts import Verdict, VerifiedKey
-from keyauthority.domain.verifying import Verifying
 from keyauthority.keyring import FileKeyring
-from keyauthority.storage.memory import MemoryStore
 from tests.conformance.records import DAY, SECOND, START, ManualClock
 from tests.domain.parts import CountingKeyring, UseCases, an_actor
 
@@ -276,12 +274,10 @@ async def test_a_pepper_that_is_not_at_hand(
         assert (error.reason, error.metadata) == (Reason.KEYRING_MISMATCH, {"version": "2"})
 
 
-async def test_a_digest_of_the_books_is_no_secret(
-    cases: UseCases, actor: Actor, keyring: CountingKeyring, store: MemoryStore
-) -> None:
-    """Neither what is stored nor the plain hash of a secret acts as one."""
+async def test_a_digest_of_the_books_is_no_secret(cases: UseCases, actor: Actor) -> None:
+    """What is stored does not act."""
     [key] = await cases.take(actor, FOREIGN)
 
-    answers = await Verifying(store, keyring).verify_all([key.secrets[0].digest.hex()])
+    answers = await cases.verifying.verify_all([key.secrets[0].digest.hex()])
 
     assert [answer.verdict for answer in answers] == [Verdict.UNKNOWN]

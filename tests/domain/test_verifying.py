@@ -252,7 +252,7 @@ async def test_a_keyring_without_the_pepper(
     foreign = FileKeyring(keyring._path, {2: b"x" * 32})
 
     with pytest.raises(KeyAuthorityError) as refused:
-        await Verifying(cases.store, foreign).verify(secret)
+        await Verifying(cases.store, foreign, cases.last_used).verify(secret)
 
     assert refused.value.reason is Reason.KEYRING_MISMATCH
     assert secret not in refused.value.message

@@ -160,9 +160,9 @@ async def issue(
     return response
 
 
-async def verdict(api: Api, secret: str) -> str:
-    """For instance `VALID`."""
-    answer = await api(VerifyRequest(secret=secret))
+async def verdict(api: Api, secret: str, *, fresh: bool = False) -> str:
+    """For instance `VALID`. *fresh*: from the books, for tests that put the clock forward."""
+    answer = await api(VerifyRequest(secret=secret, fresh=fresh))
     return Verdict.Name(answer.verdict).removeprefix("VERDICT_")
 
 

@@ -70,7 +70,8 @@ async def test_revoking_again_changes_nothing(authority: Authority) -> None:
     """A repeat is answered with the same record and the current revision."""
     request = RevokeCallerRequest(caller_id=(await authority.caller(Role.VERIFIER)).caller_id)
     first, again = [await authority.root(request) for _ in range(2)]
-    assert first == again
+    assert first.caller == again.caller
+    assert first.receipt.revision == again.receipt.revision
 
 
 async def test_an_unknown_caller_is_not_found(root: Api) -> None:

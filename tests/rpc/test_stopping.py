@@ -13,7 +13,8 @@ import pytest
 from grpc_health.v1.health_pb2 import HealthCheckRequest, HealthCheckResponse
 from grpc_health.v1.health_pb2_grpc import HealthStub
 
-from keyauthority.domain.fencing import OpenFence, Receipt
+from keyauthority.domain.fencing import Receipt
+from keyauthority.replica.fence import SessionFence
 from keyauthority.rpc.health import HealthServicer
 from keyauthority.server import serving
 from keyauthority.v1.key_service_pb2 import (
@@ -43,10 +44,10 @@ class HeldFence:
 async def fence(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[HeldFence]:
     fence = HeldFence()
 
-    async def wait(self: OpenFence, revision: int) -> Receipt:
+    async def wait(self: SessionFence, revision: int) -> Receipt:
         return await fence.wait(self, revision)
 
-    monkeypatch.setattr(OpenFence, "wait", wait)
+    monkeypatch.setattr(SessionFence, "wait", wait)
     yield fence
     fence.open.set()
 

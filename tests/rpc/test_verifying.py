@@ -31,7 +31,7 @@ from tests.rpc.parts import Api, invalid_field, issue, refusal, verdict
 
 
 async def verify(api: Api, secret: str) -> VerifyResponse:
-    response: VerifyResponse = await api(VerifyRequest(secret=secret))
+    response: VerifyResponse = await api(VerifyRequest(secret=secret, fresh=True))
     return response
 
 
@@ -51,15 +51,15 @@ class TestVerdicts:
     async def test_come_in_their_order(self, root: Api, workspace: str, clock: ManualClock) -> None:
         """Of all that is wrong with a key, the first in the contract's order is told."""
         issued = await issue(root, workspace, ttl={"seconds": 10})
-        given = [await verdict(root, issued.secret)]
+        given = [await verdict(root, issued.secret, fresh=True)]
         await root(UpdateWorkspaceRequest(workspace=Workspace(id=workspace, suspended=True)))
-        given.append(await verdict(root, issued.secret))
+        given.append(await verdict(root, issued.secret, fresh=True))
         clock.time += timedelta(seconds=10)
-        given.append(await verdict(root, issued.secret))
+        given.append(await verdict(root, issued.secret, fresh=True))
         await root(UpdateKeyRequest(key=Key(id=issued.key.id, disabled=True)))
-        given.append(await verdict(root, issued.secret))
+        given.append(await verdict(root, issued.secret, fresh=True))
         await root(RevokeKeyRequest(key_id=issued.key.id))
-        given.append(await verdict(root, issued.secret))
+        given.append(await verdict(root, issued.secret, fresh=True))
         assert given == ["VALID", "WORKSPACE_SUSPENDED", "EXPIRED", "DISABLED", "REVOKED"]
 
     async def test_malformed_for_noise(self, root: Api, issued: IssueKeyResponse) -> None:

@@ -49,6 +49,7 @@ class Books:
     peppers: dict[int, Pepper] = field(default_factory=dict)
     replays: dict[tuple[str, str], Replay] = field(default_factory=dict)
     imports: dict[bytes, str] = field(default_factory=dict)
+    last_used: dict[tuple[str, bytes], datetime] = field(default_factory=dict)
     audited: int = 0
     epoch: int = 1
     revision: int = 0

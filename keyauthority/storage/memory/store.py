@@ -16,6 +16,7 @@ from keyauthority.storage.memory.books import Books
 from keyauthority.storage.memory.callers import MemoryCallers
 from keyauthority.storage.memory.feed import MemoryFeed, head
 from keyauthority.storage.memory.keys import MemoryKeys
+from keyauthority.storage.memory.last_used import MemoryLastUses
 from keyauthority.storage.memory.leases import MemoryLeases
 from keyauthority.storage.memory.peppers import MemoryPeppers
 from keyauthority.storage.memory.replays import MemoryReplays
@@ -36,6 +37,7 @@ class MemoryTransaction:
         self.audit = MemoryAuditLog(books)
         self.peppers = MemoryPeppers(books, time)
         self.replays = MemoryReplays(books)
+        self.last_used = MemoryLastUses(books)
 
 
 class MemoryStore:

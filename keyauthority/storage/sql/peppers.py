@@ -9,6 +9,7 @@ from datetime import datetime
 from sqlalchemy import delete, func, insert, or_, select, update
 
 from keyauthority.domain.peppers import Pepper
+from keyauthority.storage.sql.last_used import SqlLastUses
 from keyauthority.storage.sql.statements import Statements
 from keyauthority.storage.tables import callers, imports, keys, peppers, secrets
 
@@ -49,6 +50,7 @@ class SqlPeppers:
         return dict(uses)
 
     async def forget(self, version: int) -> None:
+        await SqlLastUses(self._statements).forget(version)
         old = secrets.c.pepper_version == version
         imported = imports.c.digest.in_(select(secrets.c.digest).where(old))
         await self._statements.destroy(delete(imports).where(imported))

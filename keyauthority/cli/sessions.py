@@ -1,0 +1,64 @@
+"""`keyauthority sessions`: who may answer from a cache."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+
+import click
+
+from keyauthority.cli.authority import Authority, with_authority
+from keyauthority.cli.output import Answer, moment, table, to_dict
+from keyauthority.v1.operations_service_pb2 import (
+    ListSessionsRequest,
+    ListSessionsResponse,
+    Session,
+)
+
+
+@click.group()
+def command() -> None:
+    """Show who holds leases: every verifier that may answer from its cache."""
+
+
+@command.command("list")
+@with_authority
+def list_sessions(authority: Authority) -> Answer:
+    """List sessions, oldest first: since when, acknowledged up to where, and who is slow."""
+    answer = authority.call(authority.operations.ListSessions, ListSessionsRequest())
+    rows = (
+        (
+            one.id,
+            one.caller_name or "(the authority)",
+            one.name,
+            moment(one.create_time),
+            _ago(one),
+            f"{one.revision} of {answer.revision}",
+            _state(one, answer),
+        )
+        for one in answer.sessions
+    )
+    headings = ("ID", "CALLER", "NAME", "SINCE", "HEARD OF", "ACKNOWLEDGED", "STATE")
+    return Answer(
+        {**to_dict(answer), "sessions": [to_dict(one) for one in answer.sessions]},
+        table(headings, rows),
+        f"Leases last {_seconds(answer.lease.ToTimedelta())}; a change waits for a verifier "
+        f"{_seconds(answer.longest_wait.ToTimedelta())} at most.",
+    )
+
+
+def _silence(session: Session) -> timedelta:
+    return max(datetime.now(UTC) - session.sync_time.ToDatetime(UTC), timedelta())
+
+
+def _ago(session: Session) -> str:
+    return f"{_seconds(_silence(session))} ago"
+
+
+def _state(session: Session, answer: ListSessionsResponse) -> str:
+    if _silence(session) > answer.lease.ToTimedelta():
+        return "silent"
+    return "slow" if session.revision < answer.revision else ""
+
+
+def _seconds(length: timedelta) -> str:
+    return f"{length.total_seconds():.3g} s"

@@ -1,0 +1,120 @@
+"""Keeping a verifier's cache coherent: one Sync after the other, for as long as it lives."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections.abc import Callable
+from contextlib import suppress
+from datetime import timedelta
+from typing import TYPE_CHECKING, Final
+
+import grpc
+
+from keyauthority import boottime
+from keyauthority.client.verification import Verification
+from keyauthority.coherence.cache import CoherentCache, SyncCall
+from keyauthority.domain.revisions import Head
+from keyauthority.v1.verification_service_pb2 import LeaveRequest, SyncRequest, SyncResponse
+
+if TYPE_CHECKING:
+    from keyauthority.v1.verification_service_pb2_grpc import VerificationServiceAsyncStub
+
+JOIN_TIMEOUT: Final = 1.0
+FIRST_PAUSE: Final = 0.05
+LONGEST_PAUSE: Final = 0.5
+"""Seconds: the deadline of a join; what is waited after a Sync that failed, doubled each time."""
+
+_REFUSED: Final = frozenset({grpc.StatusCode.UNAUTHENTICATED, grpc.StatusCode.PERMISSION_DENIED})
+
+OnChange = Callable[[frozenset[str] | None], None]
+
+
+class Following:
+    """The verifier's side of the session.
+
+    Args:
+        cache: What is kept coherent.
+        stub: The authority.
+        metadata: The verifier's credential.
+        name: What the verifier calls itself.
+        on_change: Called with the ids of what changed, once that is dropped; None: everything.
+    """
+
+    def __init__(
+        self,
+        cache: CoherentCache[Verification],
+        stub: VerificationServiceAsyncStub,
+        metadata: tuple[tuple[str, str], ...],
+        name: str,
+        on_change: OnChange,
+    ) -> None:
+        self._cache = cache
+        self._stub = stub
+        self._metadata = metadata
+        self._name = name
+        self._on_change = on_change
+        self._wait = 0.0
+        self._timeout = JOIN_TIMEOUT
+        self.heard = boottime.now()
+        """When the newest reply that counted was asked for."""
+
+    async def run(self) -> None:
+        """Follows until cancelled."""
+        pause = FIRST_PAUSE
+        while True:
+            call = self._cache.begin_sync(boottime.now())
+            try:
+                self._take(call, await self._sync(call))
+                pause = FIRST_PAUSE
+            except grpc.RpcError as error:
+                self._failed(call, error)
+                # Not all at once, when many lost the same authority.
+                await asyncio.sleep(pause * random.uniform(0.5, 1.0))  # noqa: S311
+                pause = min(2 * pause, LONGEST_PAUSE)
+
+    async def leave(self) -> None:
+        """Ends the session, so that no change waits for it. `run` was cancelled before."""
+        session_id = self._cache.leave()
+        if session_id:
+            with suppress(grpc.RpcError, grpc.aio.BaseError):
+                await self._stub.Leave(
+                    LeaveRequest(session_id=session_id), timeout=0.5, metadata=self._metadata
+                )
+
+    async def _sync(self, call: SyncCall) -> SyncResponse:
+        request = SyncRequest(
+            session_id=call.session_id, epoch=call.claim.epoch, revision=call.claim.revision
+        )
+        if call.session_id:
+            request.wait.FromTimedelta(timedelta(seconds=self._wait))
+        else:
+            request.name = self._name
+        timeout = self._timeout if call.session_id else JOIN_TIMEOUT
+        return await self._stub.Sync(request, timeout=timeout, metadata=self._metadata)
+
+    def _take(self, call: SyncCall, reply: SyncResponse) -> None:
+        lease = reply.lease.seconds + reply.lease.nanos / 1e9
+        subjects = None if reply.reset else frozenset(reply.subjects)
+        head = Head(reply.epoch, reply.revision)
+        if not self._cache.apply(
+            call,
+            reply.session_id,
+            head,
+            subjects,
+            lease,
+            foreign_secrets=reply.foreign_secrets,
+        ):
+            return
+        self.heard = call.sent
+        # So that two in a row may be lost before the lease is.
+        self._wait, self._timeout = lease / 3, lease / 2
+        if subjects is None or subjects:
+            self._on_change(subjects)
+
+    def _failed(self, call: SyncCall, error: grpc.RpcError) -> None:
+        code = error.code() if isinstance(error, grpc.aio.AioRpcError) else None
+        if code is grpc.StatusCode.NOT_FOUND:
+            self._cache.session_gone(call)
+        elif code in _REFUSED:
+            self._cache.lose_lease()

@@ -1,0 +1,100 @@
+"""The process's own session: its cache is kept coherent like that of any verifier."""
+
+from __future__ import annotations
+
+import asyncio
+from contextlib import suppress
+from typing import Any, Final
+
+import structlog
+
+from keyauthority import boottime
+from keyauthority.coherence.cache import CoherentCache, SyncCall
+from keyauthority.domain.errors import KeyAuthorityError, Reason
+from keyauthority.domain.ports import Sessions
+from keyauthority.domain.sessions import REPLICA, Grant
+from keyauthority.replica import metrics
+from keyauthority.replica.fence import SessionFence
+from keyauthority.replica.watch import Watch
+
+PAUSE: Final = 0.1
+"""Seconds after a renewal that failed."""
+
+log = structlog.get_logger()
+
+
+class Following:
+    """Renews the session again and again, straight in the books."""
+
+    def __init__(
+        self,
+        cache: CoherentCache[Any],
+        sessions: Sessions,
+        watch: Watch,
+        fence: SessionFence,
+        name: str,
+    ) -> None:
+        self._cache = cache
+        self._sessions = sessions
+        self._watch = watch
+        self._fence = fence
+        self._name = name
+        self._leased = asyncio.Event()
+
+    async def ready(self) -> None:
+        """Returns once a first lease was granted."""
+        await self._leased.wait()
+
+    async def run(self) -> None:
+        """Follows until cancelled."""
+        while True:
+            call = self._cache.begin_sync(boottime.now())
+            try:
+                grant = await self._grant(call)
+            except KeyAuthorityError as error:
+                if error.reason is Reason.SESSION_NOT_FOUND:
+                    self._cache.session_gone(call)
+                await asyncio.sleep(PAUSE)
+                continue
+            except Exception:  # the next renewal may fare better; until then nothing is cached
+                log.exception("lease_not_renewed")
+                await asyncio.sleep(PAUSE)
+                continue
+            news = (grant.head.epoch, grant.head.revision) != (
+                call.claim.epoch,
+                call.claim.revision,
+            )
+            self._take(call, grant)
+            if not news:
+                await self._watch.past(grant.head, grant.lease.total_seconds() / 3)
+
+    async def leave(self) -> None:
+        """Ends the session. `run` was cancelled before."""
+        session_id = self._cache.leave()
+        metrics.LEASE_HELD.set(0)
+        if session_id:
+            with suppress(KeyAuthorityError):
+                await self._sessions.leave(session_id, REPLICA)
+
+    async def _grant(self, call: SyncCall) -> Grant:
+        if call.session_id:
+            grant = await self._sessions.renew(call.session_id, REPLICA, call.claim)
+        else:
+            grant = await self._sessions.join(REPLICA, self._name, call.claim)
+        self._fence.acknowledged()
+        return grant
+
+    def _take(self, call: SyncCall, grant: Grant) -> None:
+        applied = self._cache.apply(
+            call,
+            grant.session_id,
+            grant.head,
+            grant.subjects,
+            grant.lease.total_seconds(),
+            foreign_secrets=grant.foreign_secrets,
+        )
+        metrics.LEASE_HELD.set(self._cache.holds_lease(boottime.now()))
+        if applied:
+            self._leased.set()
+        else:
+            log.error("books_went_back", alarms=self._cache.alarms)

@@ -1,0 +1,42 @@
+"""What a process of the authority keeps in memory: verdicts and callers, in one coherent cache."""
+
+from __future__ import annotations
+
+from typing import Final, TypeAlias
+
+from keyauthority.coherence.cache import CoherentCache
+from keyauthority.coherence.entries import Cached
+from keyauthority.domain.callers import Caller
+from keyauthority.domain.verdicts import Verdict, VerifiedKey
+
+CAPACITY: Final = 200_000
+"""Verdicts and callers kept, each of about a KiB."""
+
+
+class KnownVerdict(Cached):
+    """The verdict on one secret. `encoded` is for whoever sends it, to keep what it made of it."""
+
+    __slots__ = ("encoded", "key", "key_revoked", "verdict")
+
+    def __init__(
+        self, verdict: Verdict, key: VerifiedKey | None, until: float, *, key_revoked: bool
+    ) -> None:
+        key_id, workspace_id = (key.id, key.workspace_id) if key else ("", "")
+        super().__init__(key_id, workspace_id, until, final=verdict is Verdict.REVOKED)
+        self.verdict = verdict
+        self.key = key
+        self.key_revoked = key_revoked
+        self.encoded: bytes | None = None
+
+
+class KnownCaller(Cached):
+    """The caller behind one credential."""
+
+    __slots__ = ("caller",)
+
+    def __init__(self, caller: Caller, until: float) -> None:
+        super().__init__(caller.id, "", until, final=False)
+        self.caller = caller
+
+
+KnownCache: TypeAlias = CoherentCache[KnownVerdict | KnownCaller]

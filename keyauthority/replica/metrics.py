@@ -1,0 +1,26 @@
+"""What is counted of the revocation protocol."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from prometheus_client import Counter, Gauge, Histogram
+
+FENCES_OPEN: Final = Gauge(
+    "keyauthority_fences_open", "Changes that wait until every verifier knows of them."
+)
+FENCE_SECONDS: Final = Histogram(
+    "keyauthority_fence_seconds",
+    "How long changes waited until every verifier knew of them, in seconds.",
+    buckets=(0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5),
+)
+WAITED_OUT: Final = Counter(
+    "keyauthority_leases_waited_out", "Leases whose end a change waited for."
+)
+SYNCS_HELD: Final = Gauge("keyauthority_syncs_held", "Verifiers that wait here for changes.")
+GRANTS: Final = Counter("keyauthority_grants", "Leases granted.")
+CACHE_HITS: Final = Counter("keyauthority_cache_hits", "Verdicts given from memory.")
+CACHE_MISSES: Final = Counter("keyauthority_cache_misses", "Verdicts read from the database.")
+LEASE_HELD: Final = Gauge(
+    "keyauthority_lease_held", "1 while this process may answer from its cache, else 0."
+)

@@ -1,0 +1,100 @@
+"""The parts of one process in the revocation protocol, wired, started and ended in order."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import socket
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
+
+import structlog
+
+from keyauthority import boottime
+from keyauthority.coherence.cache import CoherentCache
+from keyauthority.coherence.leases import wait_out
+from keyauthority.domain.errors import KeyAuthorityError
+from keyauthority.domain.ports import Store
+from keyauthority.replica.fence import SessionFence
+from keyauthority.replica.following import Following
+from keyauthority.replica.known import CAPACITY, KnownCache
+from keyauthority.replica.sweeping import Sweeper
+from keyauthority.replica.syncing import Syncing
+from keyauthority.replica.watch import Watch
+
+log = structlog.get_logger()
+
+
+class Replica:
+    """One process of the authority.
+
+    Args:
+        store: The books.
+        alone: Whether no other process can write them.
+    """
+
+    def __init__(self, store: Store, *, alone: bool) -> None:
+        self.alone = alone
+        self.cache: KnownCache = CoherentCache(CAPACITY)
+        self.watch = Watch(store)
+        self.fence = SessionFence(store.sessions, self.watch)
+        self.syncing = Syncing(store.sessions, self.watch, self.fence)
+        self._store = store
+        name = f"authority {socket.gethostname()}:{os.getpid()}"
+        self._following = Following(self.cache, store.sessions, self.watch, self.fence, name)
+
+    @asynccontextmanager
+    async def running(self) -> AsyncIterator[None]:
+        """Takes part while the context lasts. Before its end no change is under way any more.
+
+        Raises `KeyAuthorityError` if the books can't be read.
+        """
+        await self._begin()
+        tasks = [
+            asyncio.create_task(work)
+            for work in (
+                self.watch.run(),
+                self._following.run(),
+                Sweeper(self._store).run(),
+            )
+        ]
+        try:
+            await self._first_lease()
+            yield
+        finally:
+            await self.syncing.close()
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+            await self._following.leave()
+            with suppress(KeyAuthorityError):
+                await self._end()
+
+    @property
+    def grace(self) -> float:
+        """Seconds that calls under way may need at a stop: what any change waits, and one more."""
+        return self.fence.longest_wait + 1.0
+
+    async def _begin(self) -> None:
+        await self.watch.look()
+        async with self._store.changing() as tx:
+            clean = await tx.leases.begin()
+            terms = await tx.leases.terms()
+        self.fence.longest_wait = wait_out(terms.longest_lease)
+        if not clean:
+            # The process before may have granted leases that died with its memory.
+            self.fence.settled = boottime.now() + self.fence.longest_wait
+            log.info("waiting_out_leases", seconds=round(self.fence.longest_wait, 2))
+
+    async def _first_lease(self) -> None:
+        # With several processes nothing is answered without one.
+        with suppress(TimeoutError):
+            async with asyncio.timeout(self.fence.longest_wait):
+                await self._following.ready()
+
+    async def _end(self) -> None:
+        if self.alone and boottime.now() >= self.fence.settled:
+            standing = await self._store.sessions.behind(0)
+            if standing.acknowledged + standing.behind == 0 and not standing.terms.settling:
+                async with self._store.changing() as tx:
+                    await tx.leases.end()

@@ -1,0 +1,66 @@
+"""Ending what nobody ends: the sessions of silent verifiers, and the time after a restore."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Final
+
+import structlog
+
+from keyauthority import boottime
+from keyauthority.coherence.janitor import Janitor
+from keyauthority.coherence.leases import wait_out
+from keyauthority.domain.errors import KeyAuthorityError
+from keyauthority.domain.ports import Store
+from keyauthority.domain.restoring import Restoring
+from keyauthority.domain.revisions import Head
+from keyauthority.domain.sessions import Terms
+
+SWEPT_EVERY: Final = 0.5
+"""Seconds from one look at the sessions to the next."""
+
+log = structlog.get_logger()
+
+
+class Sweeper:
+    """Looks after the sessions of the books, by its own clock alone."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+        self._janitor = Janitor()
+        self._settling: tuple[Head, float] | None = None
+
+    async def run(self) -> None:
+        """Makes its rounds until cancelled."""
+        while True:
+            try:
+                await self.sweep()
+            except KeyAuthorityError:
+                pass  # Told elsewhere; the next round may fare better.
+            except Exception:
+                log.exception("not_swept")
+            await asyncio.sleep(SWEPT_EVERY)
+
+    async def sweep(self) -> None:
+        """Ends the sessions that stood still for W; raises `KeyAuthorityError`."""
+        sessions = self._store.sessions
+        found = [(one.id, one.beat) for one in await sessions.all()]
+        terms = (await sessions.behind(0)).terms
+        # Read after the sessions: each was there at this time, or was moved since.
+        now = boottime.now()
+        for session_id, beat in self._janitor.look(found, now, wait_out(terms.longest_lease)):
+            await sessions.remove(session_id, beat)
+            log.info("session_removed", session=session_id)
+        await self._settle(terms)
+
+    async def _settle(self, terms: Terms) -> None:
+        # Whoever restored the backup waits and says so itself, unless it died meanwhile.
+        if not terms.settling:
+            self._settling = None
+            return
+        head = (await self._store.snapshot(())).head
+        now = boottime.now()
+        if self._settling is None or self._settling[0].epoch != head.epoch:
+            self._settling = (head, now)
+        elif now - self._settling[1] >= wait_out(terms.longest_lease):
+            await Restoring(self._store).settle(head)

@@ -1,0 +1,99 @@
+"""Granting leases: the authority's side of Sync."""
+
+from __future__ import annotations
+
+import asyncio
+from datetime import timedelta
+
+from keyauthority.domain import limits
+from keyauthority.domain.errors import KeyAuthorityError, Reason, invalid
+from keyauthority.domain.ports import Sessions
+from keyauthority.domain.revisions import Claim
+from keyauthority.domain.sessions import Grant
+from keyauthority.replica import metrics
+from keyauthority.replica.fence import SessionFence
+from keyauthority.replica.watch import Watch
+
+
+class Syncing:
+    """Holds the polls of verifiers until there is something to tell."""
+
+    def __init__(self, sessions: Sessions, watch: Watch, fence: SessionFence) -> None:
+        self._sessions = sessions
+        self._watch = watch
+        self._fence = fence
+        self._closed = False
+        self._under_way = 0
+        self._idle = asyncio.Event()
+
+    async def sync(
+        self, caller_id: str, session_id: str, name: str, claim: Claim, wait: timedelta
+    ) -> Grant:
+        """A lease for the caller's session, a new one if *session_id* is empty.
+
+        Writes down what *claim* says, then waits up to *wait* if there is nothing to tell.
+        Raises `KeyAuthorityError`: `FIELD_INVALID`, `SESSION_NOT_FOUND`, `TOO_MANY_SESSIONS`,
+        `CREDENTIAL_INVALID` if the caller was revoked meanwhile, `SHUTTING_DOWN`.
+        """
+        self._check_open()
+        _check(claim, wait)
+        self._under_way += 1
+        try:
+            if session_id:
+                return await self._held(session_id, caller_id, claim, wait)
+            return await self._sessions.join(caller_id, limits.printable(name, "name"), claim)
+        finally:
+            self._under_way -= 1
+            if self._under_way == 0:
+                self._idle.set()
+
+    async def leave(self, caller_id: str, session_id: str) -> None:
+        """Ends the caller's session."""
+        await self._sessions.leave(session_id, caller_id)
+        self._fence.acknowledged()
+
+    async def close(self) -> None:
+        """Grants nothing from now on, and returns when the polls that are held are answered."""
+        self._closed = True
+        self._watch.close()
+        while self._under_way:
+            self._idle.clear()
+            await self._idle.wait()
+
+    async def _held(self, session_id: str, caller_id: str, claim: Claim, wait: timedelta) -> Grant:
+        grant = await self._renew(session_id, caller_id, claim)
+        if not _is_news(grant, claim) and await self._past(grant, wait):
+            self._check_open()
+            grant = await self._renew(session_id, caller_id, claim)
+        return grant
+
+    async def _renew(self, session_id: str, caller_id: str, claim: Claim) -> Grant:
+        grant = await self._sessions.renew(session_id, caller_id, claim)
+        metrics.GRANTS.inc()
+        self._fence.acknowledged()
+        return grant
+
+    async def _past(self, grant: Grant, wait: timedelta) -> bool:
+        # The lease that was granted before the wait goes on from when the verifier sent its request:
+        # what is committed meanwhile finds its session behind.
+        with metrics.SYNCS_HELD.track_inprogress():
+            longest = min(wait, grant.lease / 3).total_seconds()
+            return await self._watch.past(grant.head, longest)
+
+    def _check_open(self) -> None:
+        if self._closed:
+            raise KeyAuthorityError(Reason.SHUTTING_DOWN, "the authority is stopping")
+
+
+def _is_news(grant: Grant, claim: Claim) -> bool:
+    return grant.subjects is None or (grant.head.epoch, grant.head.revision) != (
+        claim.epoch,
+        claim.revision,
+    )
+
+
+def _check(claim: Claim, wait: timedelta) -> None:
+    if claim.epoch < 0 or claim.revision < 0:
+        raise invalid("revision" if claim.revision < 0 else "epoch", "is negative")
+    if wait < timedelta():
+        raise invalid("wait", "is negative")

@@ -1,0 +1,102 @@
+"""Verdicts from memory while the lease lasts, else from the books."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import timedelta
+from hashlib import sha256
+
+from keyauthority import boottime
+from keyauthority.coherence.cache import Ask
+from keyauthority.domain.errors import KeyAuthorityError, Reason
+from keyauthority.domain.revisions import Head
+from keyauthority.domain.verdicts import Verdict, Verification
+from keyauthority.domain.verifying import Verifying
+from keyauthority.replica import metrics
+from keyauthority.replica.known import KnownCache, KnownVerdict
+
+
+class Verdicts:
+    """Answers verifiers.
+
+    Args:
+        verifying: Judges by the books.
+        cache: The process's own coherent cache.
+        alone: Whether no other process can write the books. If some can, nothing is answered
+            without a lease: they may have a database by now that this one does not see.
+    """
+
+    def __init__(self, verifying: Verifying, cache: KnownCache, *, alone: bool) -> None:
+        self._verifying = verifying
+        self._cache = cache
+        self._alone = alone
+
+    def known(self, secret: str, at_least_revision: int, now: float) -> KnownVerdict | None:
+        """The verdict on *secret* if it can be given from memory at *now*, at that revision or later.
+
+        It is then of the state that `applied` says.
+        """
+        if self._cache.applied < at_least_revision or not self._cache.holds_lease(now):
+            return None
+        known = self._cache.get(_digest(secret), now)
+        if type(known) is not KnownVerdict:
+            return None
+        metrics.CACHE_HITS.inc()
+        return known
+
+    @property
+    def applied(self) -> Head:
+        """The state that what is known is of."""
+        return Head(self._cache.epoch, self._cache.applied)
+
+    async def verify_all(
+        self, presented: Sequence[str], at_least_revision: int, *, fresh: bool
+    ) -> list[Verification]:
+        """Judges each of *presented* as of one moment.
+
+        Raises `KeyAuthorityError`: `REVISION_NOT_REACHED`, `KEYRING_MISMATCH`,
+        `STORE_UNAVAILABLE`, `LEASE_LOST`.
+        """
+        if not fresh:
+            now = boottime.now()
+            known = [self.known(secret, at_least_revision, now) for secret in presented]
+            if all(known):
+                return [self._told(one, now) for one in known if one is not None]
+        return await self._read(presented, at_least_revision)
+
+    async def _read(self, presented: Sequence[str], at_least_revision: int) -> list[Verification]:
+        metrics.CACHE_MISSES.inc(len(presented))
+        ask = self._cache.ask(boottime.now())
+        given = await self._verifying.verify_all(presented, at_least_revision)
+        if not (self._alone or self._cache.holds_lease(boottime.now())):
+            raise KeyAuthorityError(
+                Reason.LEASE_LOST, "this process has no lease on its database at the moment"
+            )
+        if self._cache.stands(ask, Head(given[0].epoch, given[0].revision)):
+            for secret, one in zip(presented, given, strict=True):
+                self._keep(ask, secret, one)
+        return given
+
+    def _keep(self, ask: Ask, secret: str, given: Verification) -> None:
+        if given.verdict is Verdict.MALFORMED or not given.cache_for:
+            # Told as fast without, or not to be kept: noise takes no room from what is asked again.
+            return
+        until = ask.sent + given.cache_for.total_seconds()
+        known = KnownVerdict(given.verdict, given.key, until, key_revoked=given.key_revoked)
+        self._cache.keep(ask, _digest(secret), known, whole_key=given.key_revoked)
+
+    def _told(self, known: KnownVerdict, now: float) -> Verification:
+        # A final one holds for as long as any answer.
+        left = timedelta(seconds=max(known.until - now, 0.0))
+        return Verification(
+            known.verdict,
+            known.key,
+            self._cache.epoch,
+            self._cache.applied,
+            left,
+            key_revoked=known.key_revoked,
+        )
+
+
+def _digest(secret: str) -> bytes:
+    return sha256(secret.encode("utf-8", "surrogatepass")).digest()

@@ -1,0 +1,82 @@
+"""How far the books are, as far as this process has heard."""
+
+from __future__ import annotations
+
+import asyncio
+from contextlib import suppress
+from typing import Final
+
+import structlog
+
+from keyauthority.domain.errors import KeyAuthorityError
+from keyauthority.domain.ports import Store
+from keyauthority.domain.revisions import Head
+
+POLL: Final = 0.2
+"""Seconds between two looks at the head. Hints make it sooner; this is what counts."""
+
+log = structlog.get_logger()
+
+
+class Watch:
+    """Wakes those who wait for changes. It may be late, and never decides anything."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+        self._head = Head(0, 0)
+        self._moved = asyncio.Event()
+        self._hinted = asyncio.Event()
+        self._closed = False
+
+    def hint(self) -> None:
+        """The head may have moved: look now."""
+        self._hinted.set()
+
+    def advanced(self, revision: int) -> None:
+        """This process itself has committed *revision*."""
+        self._hear(Head(self._head.epoch, revision))
+
+    async def past(self, head: Head, seconds: float) -> bool:
+        """Waits until the books are past *head*, *seconds* at most; whether they are."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                while not self._closed and not self._is_past(head):
+                    await self._moved.wait()
+        return self._is_past(head)
+
+    def close(self) -> None:
+        """Nobody waits from now on."""
+        self._closed = True
+        self._wake()
+
+    async def look(self) -> None:
+        """Looks at the head now; raises `KeyAuthorityError`."""
+        self._hear((await self._store.snapshot(())).head)
+
+    async def run(self) -> None:
+        """Looks until cancelled."""
+        while True:
+            with suppress(TimeoutError):
+                async with asyncio.timeout(POLL):
+                    await self._hinted.wait()
+            self._hinted.clear()
+            try:
+                await self.look()
+            except KeyAuthorityError:
+                continue
+            except Exception:  # the next look may fare better
+                log.exception("head_unknown")
+
+    def _is_past(self, head: Head) -> bool:
+        return (self._head.epoch, self._head.revision) > (head.epoch, head.revision)
+
+    def _hear(self, head: Head) -> None:
+        if self._is_past(head):
+            return
+        if self._head != head:
+            self._head = head
+            self._wake()
+
+    def _wake(self) -> None:
+        self._moved.set()
+        self._moved = asyncio.Event()
