@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+from datetime import UTC
 from typing import Any
 
 import grpc
@@ -10,6 +12,8 @@ import pytest
 from google.protobuf.timestamp_pb2 import Timestamp
 from structlog.testing import capture_logs
 
+from keyauthority.client import Secret, Verifier
+from keyauthority.client import Verdict as DomainVerdict
 from keyauthority.domain.callers import Role
 from keyauthority.server import serving
 from keyauthority.v1.audit_service_pb2 import ListAuditEntriesRequest
@@ -30,7 +34,17 @@ from keyauthority.v1.verification_service_pb2 import (
 )
 from keyauthority.v1.workspace_service_pb2 import UpdateWorkspaceRequest, Workspace
 from tests.conformance.records import DAY, START
-from tests.rpc.parts import Api, Authority, invalid_field, issue, reason, refusal, verdict
+from tests.rpc.parts import (
+    TIMEOUT,
+    Api,
+    Authority,
+    eventually,
+    invalid_field,
+    issue,
+    reason,
+    refusal,
+    verdict,
+)
 
 FOREIGN = "pk_live_51H8xQ2eZvKYlo2C"
 OTHER = "pk_live_another-one-entirely"
@@ -56,13 +70,39 @@ async def test_imported_keys_act(root: Api, workspace: str) -> None:
     assert [key.secrets[0].hint for key in taken.keys] == ["pk_…o2C", "pk_…ely"]
     assert taken.receipt.revision == 1
     for key, secret in zip(taken.keys, (FOREIGN, OTHER), strict=True):
+        assert (await root(GetKeyRequest(key_id=key.id))).key == key
+        assert (await root(LookupKeyRequest(secret=secret))).key == key
+        assert key.expire_time == expire_time
         answer = await root(VerifyRequest(secret=secret))
         assert answer.verdict == Verdict.VERDICT_VALID
         assert (answer.key.id, answer.key.workspace_id) == (key.id, workspace)
         assert (answer.key.scopes, dict(answer.key.labels)) == (["a", "b"], {"team": "red"})
-        assert (await root(GetKeyRequest(key_id=key.id))).key == key
-        assert (await root(LookupKeyRequest(secret=secret))).key == key
-        assert key.expire_time == expire_time
+        used = (await root(LookupKeyRequest(secret=secret))).key
+        assert used.secrets[0].last_used_time.ToDatetime(UTC) == START
+
+
+async def test_the_first_import_reaches_verifiers_that_refuse_unasked(
+    authority: Authority, workspace: str
+) -> None:
+    """Under a lease they need no call to refuse what nobody imported; from the import on they ask."""
+    token = Secret((await authority.caller(Role.VERIFIER)).token)
+    async with Verifier(f"127.0.0.1:{authority.port}", token=token, timeout=TIMEOUT) as verifier:
+        await eventually(lambda: asyncio.sleep(0, verifier.lease_held))
+        assert (await verifier.verify(FOREIGN)).verdict is DomainVerdict.UNKNOWN
+        assert verifier.entries == 0
+
+        taken = await take(authority.root, workspace, FOREIGN)
+
+        assert (await verifier.verify(FOREIGN)).verdict is DomainVerdict.VALID
+        assert verifier.entries == 1
+        assert taken.receipt.sessions_acknowledged >= 1
+        assert (await verifier.verify(OTHER)).verdict is DomainVerdict.UNKNOWN
+        later = await take(authority.root, workspace, OTHER)
+        assert (await verifier.verify(OTHER)).verdict is DomainVerdict.VALID
+        assert later.receipt.sessions_acknowledged == 0
+
+        await authority.root(RevokePresentedRequest(secret=OTHER))
+        assert (await verifier.verify(OTHER)).verdict is DomainVerdict.REVOKED
 
 
 async def test_an_unknown_one_is_not_to_be_kept(root: Api, workspace: str) -> None:
@@ -87,7 +127,7 @@ async def test_the_life_of_an_imported_key(root: Api, workspace: str) -> None:
 
     await root(RevokeKeyRequest(key_id=key.id))
 
-    answer = await root(VerifyRequest(secret=FOREIGN))
+    answer = await root(VerifyRequest(secret=FOREIGN, fresh=True))
     assert (answer.verdict, answer.key_revoked) == (Verdict.VERDICT_REVOKED, True)
 
 
