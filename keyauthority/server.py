@@ -25,6 +25,7 @@ from keyauthority.domain.authenticating import Authenticating
 from keyauthority.domain.changing import Changes
 from keyauthority.domain.errors import KeyAuthorityError
 from keyauthority.domain.finding import Finding
+from keyauthority.domain.importing import Importing
 from keyauthority.domain.issuing import Issuing
 from keyauthority.domain.last_used import LastUsed
 from keyauthority.domain.listing_sessions import ListingSessions
@@ -34,6 +35,7 @@ from keyauthority.domain.managing_workspaces import ManagingWorkspaces
 from keyauthority.domain.ports import Clock, Keyring, Store
 from keyauthority.domain.reading_audit import ReadingAudit
 from keyauthority.domain.revoking import Revoking
+from keyauthority.domain.revoking_presented import RevokingPresented
 from keyauthority.domain.updating import Updating
 from keyauthority.domain.verifying import Verifying
 from keyauthority.health import Health
@@ -188,12 +190,14 @@ def _add_services(
         finding=Finding(store, keyring, last_used),
         updating=Updating(changes, last_used),
         revoking=Revoking(changes, last_used),
+        importing=Importing(keyring, changes),
     )
     callers = ManagingCallers(store, keyring, changes)
     workspaces = ManagingWorkspaces(store, changes)
     verifying = Verifying(store, keyring, last_used)
     verdicts = Verdicts(verifying, replica.cache, alone=replica.alone)
-    verification = VerificationServicer(verdicts, replica.syncing)
+    revoking = RevokingPresented(store, keyring, changes)
+    verification = VerificationServicer(verdicts, replica.syncing, revoking)
     add_VerificationServiceServicer_to_server(verification, server)
     add_KeyServiceServicer_to_server(KeyServicer(keys, pages, clock), server)
     add_WorkspaceServiceServicer_to_server(WorkspaceServicer(workspaces, pages), server)

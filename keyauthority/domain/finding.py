@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import hmac
 from collections.abc import Sequence
 
-from keyauthority.domain import limits, secrets
+from keyauthority.domain import limits
 from keyauthority.domain.callers import Actor
 from keyauthority.domain.errors import (
     KeyAuthorityError,
@@ -17,6 +16,7 @@ from keyauthority.domain.errors import (
 from keyauthority.domain.keys import Key, KeyState
 from keyauthority.domain.last_used import LastUsed
 from keyauthority.domain.ports import Cursor, KeyFilter, Keyring, Store, Transaction
+from keyauthority.domain.recognising import Recognising
 
 
 async def visible_keys(tx: Transaction, actor: Actor, key_ids: Sequence[str]) -> list[Key]:
@@ -50,7 +50,7 @@ class Finding:
 
     def __init__(self, store: Store, keyring: Keyring, last_used: LastUsed) -> None:
         self._store = store
-        self._keyring = keyring
+        self._recognising = Recognising(store, keyring)
         self._last_used = last_used
 
     async def get(self, actor: Actor, key_id: str) -> Key:
@@ -90,26 +90,12 @@ class Finding:
     async def lookup(self, actor: Actor, secret: str) -> Key:
         """The key that *secret* belongs, or belonged, to.
 
-        Raises `SECRET_MALFORMED`, `KEY_NOT_FOUND`.
+        Raises `SECRET_MALFORMED`, `KEY_NOT_FOUND`, `KEYRING_MISMATCH`.
         """
-        key_id = secrets.record_id(limits.presented(secret))
-        if key_id is None:
-            raise KeyAuthorityError(
-                Reason.SECRET_MALFORMED, "that is not a secret of this authority"
-            )
+        presented = self._recognising.read(limits.presented(secret))
+        key = await self._recognising.find(presented)
+        if not actor.caller.may_touch(key.workspace_id):
+            raise key_not_found("")
         async with self._store.reading() as tx:
-            key = (await tx.keys.get([key_id])).get(key_id)
-            if key is None or not actor.caller.may_touch(key.workspace_id):
-                raise key_not_found("")
-            if not self._matches(key, secret):
-                raise key_not_found("")
             [key] = await with_last_use(tx, self._last_used, [key])
         return key
-
-    def _matches(self, key: Key, secret: str) -> bool:
-        return any(
-            hmac.compare_digest(
-                self._keyring.digest(one.pepper_version, key.id, secret), one.digest
-            )
-            for one in key.secrets
-        )

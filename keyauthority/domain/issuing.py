@@ -49,6 +49,36 @@ class NewKey:
             limits.expire_time(expire_time, now),
         )
 
+    def key(self, key_id: str, secret: StoredSecret) -> Key:
+        """The key, once this is checked, with its first *secret*."""
+        return Key(
+            id=key_id,
+            workspace_id=self.workspace_id,
+            name=self.name,
+            scopes=self.scopes,
+            labels=self.labels,
+            disabled=False,
+            expire_time=self.expire_time,
+            create_time=secret.create_time,
+            update_time=secret.create_time,
+            revocation=None,
+            version=1,
+            secrets=(secret,),
+        )
+
+
+async def check_workspace(tx: Transaction, actor: Actor, workspace_id: str) -> None:
+    """Raises `WORKSPACE_NOT_FOUND` or `WORKSPACE_SUSPENDED` if *actor* can't add a key to it."""
+    workspace = await tx.workspaces.get(workspace_id)
+    if workspace is None or not actor.caller.may_touch(workspace.id):
+        raise workspace_not_found(workspace_id)
+    if workspace.suspended:
+        raise KeyAuthorityError(
+            Reason.WORKSPACE_SUSPENDED,
+            "the workspace is suspended: no key can be issued in it",
+            workspace_id=workspace.id,
+        )
+
 
 class Issuing:
     """Mints secrets. The only place where one exists in full, and only until it is answered."""
@@ -105,32 +135,10 @@ class Issuing:
         return answer, change.receipt
 
     async def _new_key(self, tx: Transaction, actor: Actor, new: NewKey) -> tuple[Key, Secret]:
-        workspace = await tx.workspaces.get(new.workspace_id)
-        if workspace is None or not actor.caller.may_touch(workspace.id):
-            raise workspace_not_found(new.workspace_id)
-        if workspace.suspended:
-            raise KeyAuthorityError(
-                Reason.WORKSPACE_SUSPENDED,
-                "the workspace is suspended: no key can be issued in it",
-                workspace_id=workspace.id,
-            )
+        await check_workspace(tx, actor, new.workspace_id)
         key_id = secrets.new_id("key")
         secret, stored = await self._mint(tx, key_id)
-        key = Key(
-            id=key_id,
-            workspace_id=workspace.id,
-            name=new.name,
-            scopes=new.scopes,
-            labels=new.labels,
-            disabled=False,
-            expire_time=new.expire_time,
-            create_time=tx.time,
-            update_time=tx.time,
-            revocation=None,
-            version=1,
-            secrets=(stored,),
-        )
-        return key, secret
+        return new.key(key_id, stored), secret
 
     async def _mint(self, tx: Transaction, key_id: str) -> tuple[Secret, StoredSecret]:
         version = active(await tx.peppers.all()).version

@@ -38,13 +38,18 @@ class Snapshot:
     """What one statement read, so that all of it was true together.
 
     `keys` holds those that exist of the keys asked for, `suspended` the ids of their workspaces
-    that are suspended. `time` is the time that expiries are judged by.
+    that are suspended. `time` is the time that expiries are judged by. `imports` tells the key of
+    each foreign digest that was asked for and found, `foreign_secrets` whether any were ever
+    imported, `newest_pepper` the newest version that digests may have been made with.
     """
 
     head: Head
     time: datetime
     keys: Mapping[str, Key]
     suspended: frozenset[str]
+    imports: Mapping[bytes, str]
+    foreign_secrets: bool
+    newest_pepper: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,10 +87,19 @@ class Keys(Protocol):
     async def insert(self, key: Key) -> None:
         """Adds a key with its secrets."""
 
+    async def insert_imported(self, imported: Sequence[Key]) -> None:
+        """Adds keys, each with one secret that is foreign and found by its digest from now on.
+
+        Up to 1,000 at a time, in a few statements.
+        """
+
+    async def imported(self, digests: Iterable[bytes]) -> set[bytes]:
+        """Those of *digests* that a foreign secret is kept under."""
+
     async def update(self, changes: Sequence[tuple[Key, Key]]) -> None:
         """Replaces each (before, after): the record, and those of its secrets that changed.
 
-        Up to 1,000 at a time, in a few statements.
+        Up to 1,000 at a time, in a few statements. A secret that is gone is no longer found either.
         """
 
 
@@ -207,7 +221,7 @@ class Peppers(Protocol):
         """
 
     async def forget(self, version: int) -> None:
-        """Deletes the secrets stored with the version, and the digests of tokens.
+        """Deletes the secrets stored with the version, foreign ones too, and the digests of tokens.
 
         When their keys were last used is still known.
         """
@@ -332,8 +346,11 @@ class Store(Protocol):
     def sessions(self) -> Sessions:
         """The verifiers that may hold a lease."""
 
-    async def snapshot(self, key_ids: Sequence[str]) -> Snapshot:
-        """Reads what verdicts about these keys need, in one statement."""
+    async def snapshot(self, key_ids: Sequence[str], digests: Sequence[bytes] = ()) -> Snapshot:
+        """Reads what verdicts need about these keys, and those of these foreign secrets' digests.
+
+        In one statement.
+        """
 
     async def caller(self, caller_id: str) -> Caller | None:
         """Reads one caller, revoked or not, in one statement."""
@@ -359,6 +376,9 @@ class Keyring(Protocol):
 
         Raises `KeyAuthorityError` with `KEYRING_MISMATCH` if the version is not at hand.
         """
+
+    def digest_foreign(self, version: int, secret: str) -> bytes:
+        """HMAC-SHA-256 under the pepper of a one byte and the SHA-256 of *secret*; raises likewise."""
 
     def fingerprint(self, version: int) -> bytes:
         """Tells whether two keyrings hold the same pepper; reveals nothing of it."""

@@ -84,8 +84,8 @@ class Verdicts:
         return given
 
     def _keep(self, ask: Ask, secret: str, given: Verification) -> None:
-        if given.verdict is Verdict.MALFORMED:
-            # Told as fast without: noise takes no room from what is asked again.
+        if given.verdict is Verdict.MALFORMED or not given.cache_for:
+            # Told as fast without, or not to be kept: noise takes no room from what is asked again.
             return
         until = ask.sent + given.cache_for.total_seconds()
         known = KnownVerdict(given.verdict, given.key, until, key_revoked=given.key_revoked)

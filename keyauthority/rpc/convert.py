@@ -14,13 +14,15 @@ from google.protobuf.timestamp_pb2 import Timestamp
 from keyauthority.domain import etags
 from keyauthority.domain.auditing import AuditEntry, AuditFilter
 from keyauthority.domain.callers import Caller, Role
-from keyauthority.domain.errors import invalid
+from keyauthority.domain.errors import in_entry, invalid
 from keyauthority.domain.fencing import Receipt
+from keyauthority.domain.importing import ImportedKey
 from keyauthority.domain.issuing import NewKey
 from keyauthority.domain.keys import Key, KeyState, RevocationReason, StoredSecret
 from keyauthority.domain.peppers import Pepper
 from keyauthority.domain.ports import KnownVerdict
 from keyauthority.domain.revisions import Head
+from keyauthority.domain.secrets import Secret
 from keyauthority.domain.sessions import Grant, Session
 from keyauthority.domain.updating import KEY_FIELDS, KeyFields
 from keyauthority.domain.verdicts import Verification
@@ -113,6 +115,18 @@ def new_key(request: key_service_pb2.IssueKeyRequest) -> NewKey:
         expire_time=time_of(request, "expire_time"),
         ttl=length_of(request, "ttl"),
     )
+
+
+def imported_keys(request: key_service_pb2.ImportKeysRequest) -> list[ImportedKey]:
+    """Which keys to take over."""
+    return [_imported(request.workspace_id, index, one) for index, one in enumerate(request.keys)]
+
+
+def _imported(workspace_id: str, index: int, given: key_service_pb2.ImportedKey) -> ImportedKey:
+    with in_entry("keys", index):
+        expire_time = time_of(given, "expire_time")
+    new = NewKey(workspace_id, given.name, tuple(given.scopes), dict(given.labels), expire_time)
+    return ImportedKey(Secret(given.secret), new)
 
 
 def key_fields(request: key_service_pb2.UpdateKeyRequest) -> KeyFields:

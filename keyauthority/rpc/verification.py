@@ -9,6 +9,7 @@ from keyauthority import boottime
 from keyauthority.domain import limits
 from keyauthority.domain.ports import Syncing, Verdicts
 from keyauthority.domain.revisions import Claim
+from keyauthority.domain.revoking_presented import RevokingPresented
 from keyauthority.domain.verdicts import Verification
 from keyauthority.rpc import convert
 from keyauthority.rpc.call import Context, current_actor
@@ -20,9 +21,10 @@ from keyauthority.v1 import verification_service_pb2_grpc as v1_grpc
 class VerificationServicer(v1_grpc.VerificationServiceServicer):
     """Answers verifiers, and keeps those that cache coherent."""
 
-    def __init__(self, verdicts: Verdicts, syncing: Syncing) -> None:
+    def __init__(self, verdicts: Verdicts, syncing: Syncing, revoking: RevokingPresented) -> None:
         self._verdicts = verdicts
         self._syncing = syncing
+        self._revoking = revoking
 
     async def Verify(self, request: v1.VerifyRequest, context: Context) -> v1.VerifyResponse:
         secret = limits.presented(request.secret)
@@ -64,6 +66,12 @@ class VerificationServicer(v1_grpc.VerificationServiceServicer):
     async def Leave(self, request: v1.LeaveRequest, context: Context) -> v1.LeaveResponse:
         await self._syncing.leave(current_actor().caller.id, request.session_id)
         return v1.LeaveResponse()
+
+    async def RevokePresented(
+        self, request: v1.RevokePresentedRequest, context: Context
+    ) -> v1.RevokePresentedResponse:
+        key, receipt = await self._revoking.revoke(current_actor(), request.secret, request.note)
+        return v1.RevokePresentedResponse(key_id=key.id, receipt=convert.receipt(receipt))
 
 
 def _answer(given: Verification) -> v1.VerifyResponse:

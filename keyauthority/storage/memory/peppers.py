@@ -42,6 +42,9 @@ class MemoryPeppers:
     async def forget(self, version: int) -> None:
         for key in list(self._books.keys.values()):
             kept = tuple(one for one in key.secrets if one.pepper_version != version)
+            for secret in key.secrets:
+                if secret.pepper_version == version:
+                    self._books.imports.pop(secret.digest, None)
             self._forget_digests(key, [one for one in key.secrets if one not in kept])
             self._books.keys[key.id] = replace(key, secrets=kept)
         for caller in list(self._books.callers.values()):

@@ -36,12 +36,17 @@ class SqlStore:
         self._database = database
         self._clock = clock
 
-    async def snapshot(self, key_ids: Sequence[str]) -> Snapshot:
+    async def snapshot(self, key_ids: Sequence[str], digests: Sequence[bytes] = ()) -> Snapshot:
         # Read before the books: a change between the two then counts as made after this time, in
         # which a verdict by the new state is right; the other way a key could be called expired
         # that was extended in time.
         time = self._clock.now()
-        return snapshots.snapshot(await self._database.read(snapshots.SNAPSHOT, ids=key_ids), time)
+        if digests:
+            query = snapshots.SNAPSHOT_WITH_IMPORTS
+            rows = await self._database.read(query, ids=key_ids, digests=digests)
+        else:
+            rows = await self._database.read(snapshots.SNAPSHOT, ids=key_ids)
+        return snapshots.snapshot(rows, time, digests)
 
     async def caller(self, caller_id: str) -> Caller | None:
         rows = await self._database.read(snapshots.CALLER, ids=[caller_id])

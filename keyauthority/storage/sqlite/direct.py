@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, Final
 
@@ -9,11 +10,11 @@ from sqlalchemy import Select
 from sqlalchemy.dialects.sqlite.pysqlite import SQLiteDialect_pysqlite
 
 _DIALECT: Final = SQLiteDialect_pysqlite(paramstyle="qmark")
-_MANY: Final = "__[POSTCOMPILE_ids]"
+_MANY: Final = re.compile(r"__\[POSTCOMPILE_(\w+)\]")
 
 
 class Direct:
-    """A select, compiled once, with parameters that are single values and perhaps one list, `ids`.
+    """A select, compiled once, with parameters that are single values or lists.
 
     Its rows are converted by the column types, as SQLAlchemy would.
     """
@@ -21,7 +22,8 @@ class Direct:
     def __init__(self, query: Select[Any]) -> None:
         compiled = query.compile(dialect=_DIALECT)
         self._text = str(compiled)
-        self._names = [name for name in compiled.positiontup or () if name != "ids"]
+        self._names = compiled.positiontup or ()
+        self._lists = {match[1]: match[0] for match in _MANY.finditer(self._text)}
         self._fixed = compiled.params
         self._converters: list[tuple[int, Callable[[Any], Any]]] = []
         for place, column in enumerate(query.selected_columns):
@@ -31,10 +33,15 @@ class Direct:
 
     def bound(self, values: Mapping[str, Any]) -> tuple[str, Sequence[Any]]:
         """The statement and its parameters, in their order, for *values* by name."""
-        if _MANY not in self._text:
-            return self._text, [values.get(name, self._fixed[name]) for name in self._names]
-        ids = values["ids"]
-        return self._text.replace(_MANY, ", ".join("?" * len(ids)) or "NULL"), ids
+        text, bound = self._text, []
+        for name in self._names:
+            if name in self._lists:
+                marks = ", ".join("?" * len(values[name])) or "NULL"
+                text = text.replace(self._lists[name], marks, 1)
+                bound += values[name]
+            else:
+                bound.append(values.get(name, self._fixed[name]))
+        return text, bound
 
     def converted(self, rows: Iterable[Sequence[Any]]) -> list[list[Any]]:
         """The driver's *rows* as Python values."""
