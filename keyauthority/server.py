@@ -9,7 +9,7 @@ import sys
 from collections.abc import AsyncIterator, Coroutine, Iterator
 from contextlib import AsyncExitStack, ExitStack, asynccontextmanager, contextmanager, suppress
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, cast
 
 import grpc
 import grpc.aio
@@ -26,7 +26,9 @@ from keyauthority.domain.authenticating import Authenticating
 from keyauthority.domain.changing import Changes
 from keyauthority.domain.errors import KeyAuthorityError
 from keyauthority.domain.finding import Finding
+from keyauthority.domain.importing import Importing
 from keyauthority.domain.issuing import Issuing
+from keyauthority.domain.last_used import LastUsed
 from keyauthority.domain.listing_sessions import ListingSessions
 from keyauthority.domain.managing_callers import ManagingCallers
 from keyauthority.domain.managing_peppers import ManagingPeppers
@@ -34,11 +36,13 @@ from keyauthority.domain.managing_workspaces import ManagingWorkspaces
 from keyauthority.domain.ports import Clock, Keyring, Store
 from keyauthority.domain.reading_audit import ReadingAudit
 from keyauthority.domain.revoking import Revoking
+from keyauthority.domain.revoking_presented import RevokingPresented
 from keyauthority.domain.updating import Updating
 from keyauthority.domain.verifying import Verifying
 from keyauthority.health import Health
 from keyauthority.housekeeping import keep_house
 from keyauthority.keyring import KeyringError
+from keyauthority.last_used import write_behind
 from keyauthority.location import Location
 from keyauthority.replica.credentials import CachedAuthenticating
 from keyauthority.replica.replica import Replica
@@ -46,7 +50,9 @@ from keyauthority.replica.verdicts import Verdicts
 from keyauthority.rpc.admission import Mutations
 from keyauthority.rpc.audit import AuditServicer
 from keyauthority.rpc.callers import CallerServicer
+from keyauthority.rpc.entrance import Entrance
 from keyauthority.rpc.guard import Guard
+from keyauthority.rpc.guarded import GuardedServer
 from keyauthority.rpc.keys import KeyServicer, KeyUseCases
 from keyauthority.rpc.operations import OperationsServicer
 from keyauthority.rpc.pages import Pages
@@ -134,29 +140,29 @@ async def serving(settings: Settings, clock: Clock | None = None) -> AsyncIterat
         keyring = await _open_keyring(store, settings)
         if settings.metrics_listen is not None:
             stack.enter_context(_serve_metrics(settings.metrics_listen))
-        server = _server(settings, store, keyring, clock or SystemClock())
+        last_used = LastUsed()
+        # Around the server: what its last calls leave is written too.
+        await stack.enter_async_context(_background(write_behind(store, last_used)))
+        server = _server(settings, store, keyring, clock or SystemClock(), last_used)
         yield await stack.enter_async_context(server)
 
 
 @asynccontextmanager
 async def _server(
-    settings: Settings, store: Store, keyring: Keyring, clock: Clock
+    settings: Settings, store: Store, keyring: Keyring, clock: Clock, last_used: LastUsed
 ) -> AsyncIterator[int]:
     mutations = Mutations()
     replica = Replica(store, alone=isinstance(settings.database, Path))
-    guard = Guard(
-        CachedAuthenticating(Authenticating(store, keyring), replica.cache),
-        Refusals(store),
-        mutations,
-        lambda: replica.fence.longest_wait,
-    )
-    server = grpc.aio.server(
-        interceptors=[guard], options=OPTIONS, maximum_concurrent_rpcs=MOST_CALLS
-    )
+    credentials = CachedAuthenticating(Authenticating(store, keyring), replica.cache)
+    entrance = Entrance(credentials, Refusals(store), mutations)
+    guard = Guard(entrance, mutations, lambda: replica.fence.longest_wait)
+    server = grpc.aio.server(options=OPTIONS, maximum_concurrent_rpcs=MOST_CALLS)
+    # Services are registered with this one, and so behind the guard.
+    guarded = cast("grpc.aio.Server", GuardedServer(server, guard.wrap))
     health = Health(store, [service for service in SERVICES if service.startswith("keyauthority.")])
-    _add_services(server, store, keyring, clock, replica)
-    add_HealthServicer_to_server(health.servicer, server)
-    add_reflection([*SERVICES], server)
+    _add_services(guarded, store, keyring, clock, replica, last_used)
+    add_HealthServicer_to_server(health.servicer, guarded)
+    add_reflection([*SERVICES], guarded)
     port = _bind(server, settings)
     async with AsyncExitStack() as stack:
         # Ended from the last to the first: new changes are refused, those under way wait at the
@@ -173,20 +179,28 @@ async def _server(
 
 
 def _add_services(
-    server: grpc.aio.Server, store: Store, keyring: Keyring, clock: Clock, replica: Replica
+    server: grpc.aio.Server,
+    store: Store,
+    keyring: Keyring,
+    clock: Clock,
+    replica: Replica,
+    last_used: LastUsed,
 ) -> None:
     changes = Changes(store, Spreading(replica.fence))
     pages = Pages(keyring)
     keys = KeyUseCases(
-        issuing=Issuing(store, keyring, changes),
-        finding=Finding(store, keyring),
-        updating=Updating(changes),
-        revoking=Revoking(changes),
+        issuing=Issuing(store, keyring, changes, last_used),
+        finding=Finding(store, keyring, last_used),
+        updating=Updating(changes, last_used),
+        revoking=Revoking(changes, last_used),
+        importing=Importing(keyring, changes),
     )
     callers = ManagingCallers(store, keyring, changes)
     workspaces = ManagingWorkspaces(store, changes)
-    verdicts = Verdicts(Verifying(store, keyring), replica.cache, alone=replica.alone)
-    verification = VerificationServicer(verdicts, replica.syncing)
+    verifying = Verifying(store, keyring, last_used)
+    verdicts = Verdicts(verifying, replica.cache, alone=replica.alone)
+    revoking = RevokingPresented(store, keyring, changes)
+    verification = VerificationServicer(verdicts, replica.syncing, revoking)
     add_VerificationServiceServicer_to_server(verification, server)
     add_KeyServiceServicer_to_server(KeyServicer(keys, pages, clock), server)
     add_WorkspaceServiceServicer_to_server(WorkspaceServicer(workspaces, pages), server)

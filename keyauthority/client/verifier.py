@@ -36,7 +36,6 @@ MAX_CALLS: Final = 64
 CAPACITY: Final = 100_000
 """Verdicts kept, each of less than a KiB."""
 
-_FOREIGN_LENGTHS: Final = range(16, 257)
 _MALFORMED: Final = Verification(Verdict.MALFORMED, None)
 _UNKNOWN: Final = Verification(Verdict.UNKNOWN, None)
 
@@ -268,7 +267,7 @@ def _is_noise(secret: str) -> bool:
     # secret may look like. Anything else is the authority's to judge.
     if _is_native(secret):
         return secrets.record_id(secret) is None
-    return len(secret) not in _FOREIGN_LENGTHS or not secret.isascii()
+    return not secrets.is_foreign(secret)
 
 
 def _status_name(error: grpc.RpcError) -> str:

@@ -13,7 +13,7 @@ from google.protobuf.descriptor import MethodDescriptor
 from keyauthority import server
 from keyauthority.domain.callers import Role
 from keyauthority.domain.secrets import TOKEN_PREFIX, mint
-from keyauthority.rpc.policy import SERVICES
+from keyauthority.rpc.policy import SERVICES, method
 from keyauthority.v1.caller_service_pb2 import RevokeCallerRequest
 from tests.rpc.parts import TIMEOUT, Api, Authority, bearer, path_of, refusal
 
@@ -111,6 +111,14 @@ async def test_each_method_admits_whom_it_is_for_and_nobody_else(
         for method in every_method()
     }
     assert outcomes == {path_of(method): expected(who, method) for method in every_method()}
+
+
+def test_what_changes_something_is_run_to_its_end() -> None:
+    """Importing, and revoking by a secret, go on without their callers; asking does not."""
+    changing = ("KeyService/ImportKeys", "VerificationService/RevokePresented")
+    asking = ("KeyService/LookupKey", "VerificationService/BatchVerify")
+    assert all(method(f"/keyauthority.v1.{path}").changes for path in changing)
+    assert not any(method(f"/keyauthority.v1.{path}").changes for path in asking)
 
 
 async def test_a_role_is_asked_for_by_name(authority: Authority) -> None:

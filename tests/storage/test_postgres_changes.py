@@ -13,6 +13,7 @@ from keyauthority.domain.changing import Changes
 from keyauthority.domain.errors import KeyAuthorityError, Reason
 from keyauthority.domain.fencing import Receipt
 from keyauthority.domain.issuing import Issuing, NewKey
+from keyauthority.domain.last_used import LastUsed
 from keyauthority.domain.managing_peppers import ManagingPeppers
 from keyauthority.domain.ports import Store
 from keyauthority.domain.replays import Retry
@@ -241,7 +242,7 @@ async def test_the_same_request_twice_at_once(one: Store, two: Store, tmp_path: 
     new = NewKey("ws_1", "a key", (), {})
 
     async def issue(store: Store) -> bytes:
-        issuing = Issuing(store, keyring, Changes(store, OpenFence()))
+        issuing = Issuing(store, keyring, Changes(store, OpenFence()), LastUsed())
         return await issuing.issue(
             actor, new, Retry("request-1", b"same"), lambda _, __, secret: secret.reveal().encode()
         )

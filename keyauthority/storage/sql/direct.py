@@ -2,35 +2,34 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+import re
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any, Final
 
 from sqlalchemy import Dialect, Select
 
-MANY: Final = "__[POSTCOMPILE_ids]"
-"""What stands for the list `ids` in the compiled statement."""
+_MANY: Final = re.compile(r"__\[POSTCOMPILE_(\w+)[^\]]*\]")
 
 
 class Direct:
-    """A select, compiled once, with parameters that are single values and perhaps one list, `ids`.
+    """A select, compiled once, with parameters that are single values or lists.
 
     Its rows are converted by the column types, as SQLAlchemy would; the parameters are not.
+    `lists` has what stands in the text for each list, by the list's name; `fixed` the values that
+    are part of the statement.
     """
 
     def __init__(self, query: Select[Any], dialect: Dialect) -> None:
         compiled = query.compile(dialect=dialect)
         self.text = str(compiled)
-        self.names = [name for name in compiled.positiontup or () if name != "ids"]
-        self._fixed = compiled.params
+        self.names = tuple(compiled.positiontup or ())
+        self.lists = {match[1]: match[0] for match in _MANY.finditer(self.text)}
+        self.fixed = compiled.params
         self._converters: list[tuple[int, Callable[[Any], Any]]] = []
         for place, column in enumerate(query.selected_columns):
             convert = column.type.dialect_impl(dialect).result_processor(dialect, None)
             if convert is not None:
                 self._converters.append((place, convert))
-
-    def parameters(self, values: Mapping[str, Any]) -> list[Any]:
-        """The single parameters in their order, for *values* by name."""
-        return [values.get(name, self._fixed[name]) for name in self.names]
 
     def converted(self, rows: Iterable[Sequence[Any]]) -> list[list[Any]]:
         """The driver's *rows* as Python values."""

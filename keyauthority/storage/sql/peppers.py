@@ -9,8 +9,9 @@ from typing import Final
 from sqlalchemy import delete, func, insert, or_, select, update
 
 from keyauthority.domain.peppers import Pepper
+from keyauthority.storage.sql.last_used import SqlLastUses
 from keyauthority.storage.sql.statements import Statements
-from keyauthority.storage.tables import callers, keys, peppers, secrets
+from keyauthority.storage.tables import callers, imports, keys, peppers, secrets
 
 _NAME: Final = "peppers"
 
@@ -59,6 +60,10 @@ class SqlPeppers:
         return dict(uses)
 
     async def forget(self, version: int) -> None:
-        await self._statements.destroy(delete(secrets).where(secrets.c.pepper_version == version))
+        await SqlLastUses(self._statements).forget(version)
+        old = secrets.c.pepper_version == version
+        imported = imports.c.digest.in_(select(secrets.c.digest).where(old))
+        await self._statements.destroy(delete(imports).where(imported))
+        await self._statements.destroy(delete(secrets).where(old))
         tokens = update(callers).where(callers.c.pepper_version == version)
         await self._statements.count(tokens.values(digest=b""))

@@ -37,6 +37,11 @@ class Statements:
         self.destroyed = 0
         """How many rows were deleted that must leave no copy behind in any file."""
 
+    @property
+    def dialect(self) -> str:
+        """The name of the SQL that the database speaks: `sqlite` or `postgresql`."""
+        return self._connection.dialect.name
+
     async def rows(self, statement: Executable) -> Sequence[AnyRow]:
         """All rows that *statement* gives."""
         return (await self._run(statement)).all()

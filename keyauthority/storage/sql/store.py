@@ -46,8 +46,13 @@ class SqlStore:
         self.sessions = sessions
         self._database = database
 
-    async def snapshot(self, key_ids: Sequence[str]) -> Snapshot:
-        return snapshots.snapshot(*await self._database.read_now(snapshots.SNAPSHOT, ids=key_ids))
+    async def snapshot(self, key_ids: Sequence[str], digests: Sequence[bytes] = ()) -> Snapshot:
+        if digests:
+            query = snapshots.SNAPSHOT_WITH_IMPORTS
+            rows, time = await self._database.read_now(query, ids=key_ids, digests=digests)
+        else:
+            rows, time = await self._database.read_now(snapshots.SNAPSHOT, ids=key_ids)
+        return snapshots.snapshot(rows, time, digests)
 
     async def caller(self, caller_id: str) -> Caller | None:
         rows = await self._database.read(snapshots.CALLER, ids=[caller_id])

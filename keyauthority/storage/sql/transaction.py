@@ -6,6 +6,7 @@ from keyauthority.storage.sql.audit import SqlAuditLog
 from keyauthority.storage.sql.callers import SqlCallers
 from keyauthority.storage.sql.feed import SqlFeed
 from keyauthority.storage.sql.keys import SqlKeys
+from keyauthority.storage.sql.last_used import SqlLastUses
 from keyauthority.storage.sql.leases import SqlLeases
 from keyauthority.storage.sql.peppers import SqlPeppers
 from keyauthority.storage.sql.replays import SqlReplays
@@ -26,3 +27,4 @@ class SqlTransaction:
         self.audit = SqlAuditLog(statements)
         self.peppers = SqlPeppers(statements)
         self.replays = SqlReplays(statements)
+        self.last_used = SqlLastUses(statements)

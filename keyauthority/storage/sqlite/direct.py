@@ -8,20 +8,25 @@ from typing import Any, Final
 from sqlalchemy import Select
 from sqlalchemy.dialects.sqlite.pysqlite import SQLiteDialect_pysqlite
 
-from keyauthority.storage.sql.direct import MANY, Direct
+from keyauthority.storage.sql.direct import Direct
 
 _DIALECT: Final = SQLiteDialect_pysqlite(paramstyle="qmark")
 
 
 class SqliteDirect(Direct):
-    """`Direct` in the words of SQLite, which knows no lists. Either `ids` or single values."""
+    """`Direct` in the words of SQLite, which knows no lists: each value has its own mark."""
 
     def __init__(self, query: Select[Any]) -> None:
         super().__init__(query, _DIALECT)
 
     def bound(self, values: Mapping[str, Any]) -> tuple[str, Sequence[Any]]:
         """The statement and its parameters, in their order, for *values* by name."""
-        if MANY not in self.text:
-            return self.text, self.parameters(values)
-        ids = values["ids"]
-        return self.text.replace(MANY, ", ".join("?" * len(ids)) or "NULL"), ids
+        text, bound = self.text, []
+        for name in self.names:
+            if name in self.lists:
+                marks = ", ".join("?" * len(values[name])) or "NULL"
+                text = text.replace(self.lists[name], marks, 1)
+                bound += values[name]
+            else:
+                bound.append(values.get(name, self.fixed[name]))
+        return text, bound
