@@ -43,7 +43,7 @@ from keyauthority.health import Health
 from keyauthority.housekeeping import keep_house
 from keyauthority.keyring import KeyringError
 from keyauthority.last_used import write_behind
-from keyauthority.location import Location
+from keyauthority.location import Location, PostgresUrl
 from keyauthority.replica.credentials import CachedAuthenticating
 from keyauthority.replica.replica import Replica
 from keyauthority.replica.verdicts import Verdicts
@@ -63,6 +63,7 @@ from keyauthority.rpc.spreading import Spreading
 from keyauthority.rpc.verification import VerificationServicer
 from keyauthority.rpc.workspaces import WorkspaceServicer
 from keyauthority.storage.errors import StorageError
+from keyauthority.storage.postgres import listening
 from keyauthority.v1 import error_reason_pb2  # noqa: F401  # likewise
 from keyauthority.v1.audit_service_pb2_grpc import add_AuditServiceServicer_to_server
 from keyauthority.v1.caller_service_pb2_grpc import add_CallerServiceServicer_to_server
@@ -168,6 +169,9 @@ async def _server(
         # Ended from the last to the first: new changes are refused, those under way wait at the
         # fence while verifiers still get through, then no lease is granted any more, then it stops.
         stack.push_async_callback(lambda: server.stop(max(GRACE, replica.grace)))
+        if isinstance(settings.database, PostgresUrl):
+            hints = listening(settings.database, replica.watch.hint)
+            await stack.enter_async_context(hints)
         await stack.enter_async_context(replica.running())
         stack.push_async_callback(mutations.close)
         stack.callback(health.servicer.leave)
