@@ -167,6 +167,7 @@ async def _server(
         stack.push_async_callback(lambda: server.stop(max(GRACE, replica.grace)))
         await stack.enter_async_context(replica.running())
         stack.push_async_callback(mutations.close)
+        stack.callback(replica.leave)
         stack.callback(health.servicer.leave)
         await stack.enter_async_context(_background(health.watch()))
         await stack.enter_async_context(_background(keep_house(store, settings.audit_retention)))
