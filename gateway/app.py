@@ -77,8 +77,9 @@ async def _edge(settings: Settings, metrics: Metrics, stack: AsyncExitStack) -> 
     token = load_token(settings.token_file)
     with _start_errors(f"read {settings.tls_ca}"):
         verifier = await stack.enter_async_context(
-            Verifier(settings.authority, token=token, tls_ca=settings.tls_ca)
+            Verifier(settings.authority, token=token, tls_ca=settings.tls_ca, cache=settings.cache)
         )
+    metrics.verifier = verifier
     session = await stack.enter_async_context(upstream_session(settings.timeouts))
     key_file = settings.upstream_key_file
     attempts = Attempts(settings.limits.max_refusals)

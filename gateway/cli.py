@@ -87,6 +87,12 @@ def _scope_rules(
     type=_FILE,
     help="File with the upstream's own API key. Without it the upstream gets no credential.",
 )
+@click.option(
+    "--cache",
+    type=click.Choice(["on", "off"]),
+    default="on",
+    help="Answer from memory while the authority tells of every change; off: ask it each time.",
+)
 @click.option("--tls-cert", type=_FILE, help="PEM file of the certificate chain clients see.")
 @click.option("--tls-key", type=_FILE, help="PEM file of its private key.")
 @click.option(
@@ -128,7 +134,7 @@ def main(**given: Any) -> None:
 
 
 def _settings(
-    *, upstream: str | None, token_file: Path | None, access_log: str, **given: Any
+    *, upstream: str | None, token_file: Path | None, cache: str, access_log: str, **given: Any
 ) -> Settings:
     if upstream is None:
         raise SettingsError("no upstream: give --upstream URL, or set GATEWAY_UPSTREAM")
@@ -139,6 +145,7 @@ def _settings(
         token_file=token_file,
         limits=Limits(**{name: given.pop(name) for name in _LIMITS}),
         timeouts=Timeouts(**{name: given.pop(name) for name in _TIMEOUTS}),
+        cache=cache == "on",
         access_log=access_log == "on",
         **given,
     )

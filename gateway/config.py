@@ -111,6 +111,9 @@ class Settings:
     limits: Limits = field(default_factory=Limits)
     timeouts: Timeouts = field(default_factory=Timeouts)
 
+    # Whether verdicts may come from memory while a lease is held. If not, each is asked for.
+    cache: bool = True
+
     # Where Prometheus metrics are served in plaintext, HOST:PORT. None: nowhere.
     metrics_listen: str | None = None
 

@@ -16,6 +16,7 @@ from prometheus_client.core import (
 from prometheus_client.registry import Collector
 
 from gateway.envelope import Refusal
+from keyauthority.client import Verifier
 
 OUTCOMES: Final = (
     *(refusal.code for refusal in Refusal),
@@ -69,7 +70,9 @@ class Metrics(Collector):
         self.request_seconds = Timings(
             "gateway_request_seconds", "From a request's headers to the end of its answer.", _LONG
         )
-        self.verify_seconds = Timings("gateway_verify_seconds", "To a verdict.", _SHORT)
+        self.verify_seconds = Timings(
+            "gateway_verify_seconds", "To a verdict that was not in memory.", _SHORT
+        )
         self.first_byte_seconds = Timings(
             "gateway_upstream_first_byte_seconds",
             "From sending a request upstream to the headers of the answer.",
@@ -77,6 +80,8 @@ class Metrics(Collector):
         )
         # Tells the number of client connections by state.
         self.connections: Callable[[], dict[str, int]] = dict
+        # Counts by itself.
+        self.verifier: Verifier | None = None
 
     def collect(self) -> Iterator[Metric]:
         """Put the numbers into Prometheus' form; called from the thread that serves them."""
@@ -95,3 +100,28 @@ class Metrics(Collector):
         yield self.request_seconds.family()
         yield self.verify_seconds.family()
         yield self.first_byte_seconds.family()
+        if self.verifier is not None:
+            yield from _cache(self.verifier)
+
+
+def _cache(verifier: Verifier) -> Iterator[Metric]:
+    counters = verifier.counters
+    verdicts = CounterMetricFamily(
+        "gateway_verdicts",
+        "Verdicts asked of the verifier: from memory (hit) or not (miss); of these, refused at once "
+        "for want of a place (shed), and not had for whatever reason, these included (unavailable).",
+        labels=["result"],
+    )
+    for result in ("hits", "misses", "shed", "unavailable"):
+        label = {"hits": "hit", "misses": "miss"}.get(result, result)
+        verdicts.add_metric([label], getattr(counters, result))
+    yield verdicts
+    yield GaugeMetricFamily(
+        "gateway_lease_held", "Whether verdicts may come from memory: 1 or 0.", verifier.lease_held
+    )
+    yield GaugeMetricFamily("gateway_cached_verdicts", "Verdicts in memory.", verifier.entries)
+    yield GaugeMetricFamily(
+        "gateway_fence_lag_seconds",
+        "Since when the verifier's last word from the authority was true.",
+        verifier.lag,
+    )
