@@ -62,15 +62,18 @@ class Authorizer:
         secret = parse_authorization(request.headers.getall(hdrs.AUTHORIZATION, ()))
         if isinstance(secret, Refusal):
             return secret
+        known = self._verifier.peek(secret)
+        if known is not None and known.verdict is Verdict.VALID and known.key is not None:
+            # Good and in use: the brake has no say, and counted it when it was asked about.
+            request.key = known.key
+            return Grant(known.key, known.holds)
         if not self._attempts.admits(request.remote, secret):
             return Refusal.RATE_LIMITED
-        verification = self._verifier.peek(secret)
-        if verification is None:
-            try:
-                verification = await self._ask(secret)
-            except VerificationUnavailable as outage:
-                self._complaint.make(str(outage))
-                return Refusal.VERIFICATION_UNAVAILABLE
+        try:
+            verification = known or await self._ask(secret)
+        except VerificationUnavailable as outage:
+            self._complaint.make(str(outage))
+            return Refusal.VERIFICATION_UNAVAILABLE
         request.key = verification.key
         return self._judge(request, secret, verification)
 

@@ -7,8 +7,10 @@ from typing import Final
 
 import structlog
 from aiohttp import hdrs, web
+from multidict import CIMultiDict
 
 from gateway import authz
+from gateway.answer import Answer
 from gateway.authorize import Authorizer, Grant
 from gateway.body import RequestBody, open_body
 from gateway.config import Limits
@@ -32,7 +34,9 @@ _CLOSING: Final = frozenset(
         Refusal.REQUEST_TOO_LARGE,
     }
 )
+_SUCCESS: Final = 200
 _OK: Final = b'{"status":"ok"}'
+_JSON: Final = CIMultiDict({hdrs.CONTENT_TYPE: "application/json"})
 
 _log = structlog.get_logger("gateway.edge")
 
@@ -71,7 +75,7 @@ class Edge:
         self._observer = observer
         self._limits = limits
         self._own = {"/healthz": self._healthz, "/readyz": self._readyz, authz.PREFIX: self._authz}
-        self._refusal_headers = {refusal: dict(refusal.headers) for refusal in Refusal}
+        self._refusal_headers = {refusal: CIMultiDict(refusal.headers) for refusal in Refusal}
         self._refusal_headers[Refusal.RATE_LIMITED][hdrs.RETRY_AFTER] = str(retry_after)
 
     async def handle(self, request: EdgeRequest) -> web.StreamResponse:
@@ -150,22 +154,21 @@ class Edge:
         if refusal is not None:
             return self._refuse(request, refusal)
         request.outcome = "authorized"
-        return web.Response(headers=identity(grant.key))
+        return Answer(_SUCCESS, CIMultiDict(identity(grant.key)))
 
     async def _healthz(self, request: EdgeRequest) -> web.StreamResponse:
         request.outcome = "probe"
-        return web.Response(body=_OK, content_type="application/json")
+        return Answer(_SUCCESS, _JSON.copy(), _OK)
 
     async def _readyz(self, request: EdgeRequest) -> web.StreamResponse:
         if request.connection.server.leaving or not await self._readiness.ready():
             return self._refuse(request, Refusal.VERIFICATION_UNAVAILABLE)
         return await self._healthz(request)
 
-    def _refuse(self, request: EdgeRequest, refusal: Refusal) -> web.Response:
+    def _refuse(self, request: EdgeRequest, refusal: Refusal) -> Answer:
         request.outcome = refusal.code
-        response = web.Response(
-            status=refusal.status, headers=self._refusal_headers[refusal], body=refusal.body
-        )
+        headers = self._refusal_headers[refusal].copy()
+        response = Answer(refusal.status, headers, refusal.body)
         # A client that was not asked for its body may send it or not: only closing is unambiguous.
         uninvited = hdrs.EXPECT in request.headers and not request.content.is_eof()
         if refusal in _CLOSING or uninvited:

@@ -11,6 +11,7 @@ from aiohttp import ClientError, ClientResponse, HttpVersion11, StreamReader, hd
 from aiohttp.http import StreamWriter
 from multidict import CIMultiDict
 
+from gateway.answer import Answer
 from gateway.envelope import Refusal
 from gateway.request import EdgeRequest
 
@@ -37,8 +38,7 @@ async def relay(
     content = upstream.content
     if content.is_eof() and content.exception() is None:
         request.outcome = "forwarded"
-        body = content.read_nowait() or None
-        return web.Response(status=upstream.status, headers=headers, body=body)
+        return Answer(upstream.status, headers, content.read_nowait())
     response = web.StreamResponse(status=upstream.status, headers=headers)
     if request.version < HttpVersion11 and hdrs.CONTENT_LENGTH not in headers:
         # Without chunks only the end of the connection can say where the response ends.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from typing import TYPE_CHECKING, Final, cast
+from typing import TYPE_CHECKING, Final
 
 from aiohttp import hdrs, web
 from aiohttp.abc import AbstractStreamWriter
@@ -25,7 +25,7 @@ class EdgeRequest(web.BaseRequest):
     """A request as its client sent it, with its id and what the gateway learnt about it."""
 
     # Names that aiohttp's debug mode accepts as attributes.
-    ATTRS = web.BaseRequest.ATTRS | frozenset({"id", "started", "key", "outcome"})
+    ATTRS = web.BaseRequest.ATTRS | frozenset({"connection", "id", "started", "key", "outcome"})
 
     def __init__(
         self,
@@ -37,6 +37,8 @@ class EdgeRequest(web.BaseRequest):
         loop: asyncio.AbstractEventLoop,
     ) -> None:
         super().__init__(message, payload, protocol, writer, task, loop)
+        # The client's connection.
+        self.connection = protocol
         self.id = request_id(message.headers.get(_REQUEST_ID))
         self.started = time.perf_counter()
         # The key behind the presented secret, once known.
@@ -44,13 +46,9 @@ class EdgeRequest(web.BaseRequest):
         # How it ended, for log and metrics: see `gateway.metrics.OUTCOMES`.
         self.outcome = ""
 
-    @property
-    def connection(self) -> Connection:
-        """The client's connection."""
-        return cast("Connection", self._protocol)
-
     async def _prepare_hook(self, response: web.StreamResponse) -> None:
-        # Every response passes here, once its headers are complete and before they are written.
+        # Every response but an `Answer`, which does the same for itself, passes here, once its
+        # headers are complete and before they are written.
         headers = response.headers
         headers[_REQUEST_ID] = self.id
         headers.popall(hdrs.SERVER, None)
