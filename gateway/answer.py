@@ -7,6 +7,8 @@ from typing import Final, cast
 from aiohttp import HttpVersion10, HttpVersion11, hdrs, web
 from aiohttp.abc import AbstractStreamWriter
 from aiohttp.helpers import rfc822_formatted_time
+from aiohttp.http import StreamWriter
+from aiohttp.http_writer import _serialize_headers
 from multidict import CIMultiDict, istr
 
 from gateway.request import EdgeRequest
@@ -33,26 +35,34 @@ class Answer(web.StreamResponse):
         super().__init__(status=status, _real_headers=headers)
         self._whole = body
 
+    async def send(self, request: EdgeRequest) -> None:
+        """Write it in answer to *request*; raise `ConnectionError` if nobody is there to read."""
+        writer, transport = cast(StreamWriter, request.writer), request.transport
+        if transport is None or transport.is_closing():
+            raise ConnectionResetError("the client has left")
+        head = self._head(request)
+        written = head + self._whole
+        writer.output_size += len(written)
+        transport.write(written)
+        self._eof_sent = True
+        if request.connection.writing_paused:
+            await writer.drain()
+
     async def prepare(self, request: web.BaseRequest) -> AbstractStreamWriter | None:
-        """Complete the head, to be written with the body. aiohttp calls this, then `write_eof`."""
-        if self._payload_writer is not None or self._eof_sent:
-            return self._payload_writer
-        self._req = request
-        self._payload_writer = writer = request.writer
-        headers = self._headers
+        """Send it. aiohttp calls this where `send` is not called."""
+        if not self._eof_sent:
+            await self.send(cast(EdgeRequest, request))
+        return None
+
+    def _head(self, request: EdgeRequest) -> bytes:
+        headers, version = self._headers, request.version
         self._declare_length(request)
         if hdrs.DATE not in headers:
             headers[hdrs.DATE] = rfc822_formatted_time()
-        headers[REQUEST_ID] = cast(EdgeRequest, request).id
-        self._declare_end(cast(EdgeRequest, request))
-        version = request.version
-        line = f"HTTP/{version.major}.{version.minor} {self._status} {self._reason}"
-        await writer.write_headers(line, headers)
-        return writer
-
-    async def write_eof(self, data: bytes = b"") -> None:
-        """Write it. aiohttp calls this, without *data*."""
-        await super().write_eof(self._whole)
+        headers[REQUEST_ID] = request.id
+        self._declare_end(request)
+        protocol = "1.1" if version == HttpVersion11 else "1.0"
+        return _serialize_headers(f"HTTP/{protocol} {self._status} {self._reason}", headers)
 
     def _declare_length(self, request: web.BaseRequest) -> None:
         headers, size = self._headers, len(self._whole)

@@ -64,13 +64,13 @@ class Authorizer:
             return secret
         known = self._verifier.peek(secret)
         if known is not None and known.verdict is Verdict.VALID and known.key is not None:
-            # Good and in use: the brake has no say, and counted it when it was asked about.
+            # In use, so the brake has no say; it learnt that the secret is good when that was asked.
             request.key = known.key
             return Grant(known.key, known.holds)
         if not self._attempts.admits(request.remote, secret):
             return Refusal.RATE_LIMITED
         try:
-            verification = known or await self._ask(secret)
+            verification = await self._ask(secret) if known is None else known
         except VerificationUnavailable as outage:
             self._complaint.make(str(outage))
             return Refusal.VERIFICATION_UNAVAILABLE
