@@ -15,12 +15,13 @@ from gateway.authorize import Authorizer
 from gateway.config import Settings, upstream_base
 from gateway.connection import EdgeServer
 from gateway.edge import Edge
-from gateway.forward import Forwarder, upstream_session
+from gateway.forward import Forwarder
 from gateway.health import Readiness
 from gateway.listen import BACKLOG, StartError, bind, server_tls
 from gateway.metrics import Metrics
 from gateway.observe import Observer
 from gateway.scopes import ScopeRules
+from gateway.upstream import upstream_session
 from keyauthority.client import Verifier, load_token
 from keyauthority.telemetry import serve_metrics
 

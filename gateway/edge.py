@@ -15,7 +15,7 @@ from gateway.authorize import Authorizer, Grant
 from gateway.body import RequestBody, open_body
 from gateway.config import Limits
 from gateway.envelope import Refusal
-from gateway.forward import Forwarder, VerdictLapsedError
+from gateway.forward import Forwarder
 from gateway.head import check_head
 from gateway.headers import identity
 from gateway.health import Readiness
@@ -24,6 +24,7 @@ from gateway.paths import check_path, split_target
 from gateway.relay import abort
 from gateway.request import EdgeRequest
 from gateway.scopes import ScopeRules
+from gateway.upstream import VerdictLapsedError
 
 # After these the client may not know where its next request begins, or should not send one.
 _CLOSING: Final = frozenset(
