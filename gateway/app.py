@@ -21,6 +21,7 @@ from gateway.listen import BACKLOG, StartError, bind, server_tls
 from gateway.metrics import Metrics
 from gateway.observe import Observer
 from gateway.scopes import ScopeRules
+from gateway.streams import Streams
 from gateway.upstream import upstream_session
 from keyauthority.client import Verifier, load_token
 from keyauthority.telemetry import serve_metrics
@@ -84,8 +85,11 @@ async def _edge(settings: Settings, metrics: Metrics, stack: AsyncExitStack) -> 
     session = await stack.enter_async_context(upstream_session(settings.timeouts))
     key_file = settings.upstream_key_file
     attempts = Attempts(settings.limits.max_refusals)
+    authorizer = Authorizer(verifier, attempts, metrics)
+    streams = Streams(authorizer) if settings.on_revoke == "cut" else None
+    verifier.on_change = streams.changed if streams is not None else None
     return Edge(
-        authorizer=Authorizer(verifier, attempts, metrics),
+        authorizer=authorizer,
         # All of a proxy's clients come from its one address: the brake is its own affair.
         proxy_authorizer=Authorizer(verifier, Attempts(0), metrics),
         forwarder=Forwarder(
@@ -95,6 +99,7 @@ async def _edge(settings: Settings, metrics: Metrics, stack: AsyncExitStack) -> 
             settings.timeouts,
             metrics.first_byte_seconds,
         ),
+        streams=streams,
         rules=ScopeRules(settings.require_scope),
         readiness=Readiness(verifier),
         observer=Observer(metrics, access_log=settings.access_log),

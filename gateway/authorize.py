@@ -77,6 +77,20 @@ class Authorizer:
         request.key = verification.key
         return self._judge(request, secret, verification)
 
+    async def judge_again(self, request: EdgeRequest) -> Refusal | None:
+        """Return why the key of *request*, which was accepted, may act no more; None if it may.
+
+        Raises:
+            VerificationUnavailable: No verdict could be had.
+        """
+        secret = parse_authorization(request.headers.getall(hdrs.AUTHORIZATION, ()))
+        if isinstance(secret, Refusal):
+            return secret
+        verification = self._verifier.peek(secret)
+        if verification is None:
+            verification = await self._verifier.verify(secret)
+        return REFUSALS.get(verification.verdict)
+
     async def _ask(self, secret: str) -> Verification:
         asked = time.perf_counter()
         verification = await self._verifier.verify(secret)

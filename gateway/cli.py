@@ -11,7 +11,7 @@ import click
 import uvloop
 
 from gateway.app import serve
-from gateway.config import LOG_LEVELS, Limits, Settings, SettingsError, Timeouts
+from gateway.config import LOG_LEVELS, ON_REVOKE, Limits, Settings, SettingsError, Timeouts
 from gateway.listen import StartError
 from gateway.scopes import ScopeRule
 from keyauthority.client import SecretFileError
@@ -92,6 +92,12 @@ def _scope_rules(
     type=click.Choice(["on", "off"]),
     default="on",
     help="Answer from memory while the authority tells of every change; off: ask it each time.",
+)
+@click.option(
+    "--on-revoke",
+    type=click.Choice(ON_REVOKE),
+    default="drain",
+    help="Requests under way when their key is revoked: let them finish, or cut them off.",
 )
 @click.option("--tls-cert", type=_FILE, help="PEM file of the certificate chain clients see.")
 @click.option("--tls-key", type=_FILE, help="PEM file of its private key.")

@@ -13,6 +13,7 @@ from gateway.scopes import ScopeRule
 from keyauthority.client import is_local
 
 LOG_LEVELS: Final = ("debug", "info", "warning", "error")
+ON_REVOKE: Final = ("drain", "cut")
 
 _HIGHEST_PORT: Final = 65_535
 _MAY_BE_ZERO: Final = frozenset({"min_body_rate", "max_refusals", "drain_delay", "grace"})
@@ -114,6 +115,9 @@ class Settings:
     # Whether verdicts may come from memory while a lease is held. If not, each is asked for.
     cache: bool = True
 
+    # What becomes of requests under way when their key dies: one of ON_REVOKE.
+    on_revoke: str = "drain"
+
     # Where Prometheus metrics are served in plaintext, HOST:PORT. None: nowhere.
     metrics_listen: str | None = None
 
@@ -130,6 +134,12 @@ class Settings:
         self._check_tls()
         upstream_base(self.upstream)
         _check_numbers(self.limits, self.timeouts)
+        if self.on_revoke not in ON_REVOKE:
+            raise SettingsError(f"--on-revoke must be one of {', '.join(ON_REVOKE)}")
+        if self.on_revoke == "cut" and not self.cache:
+            raise SettingsError(
+                "--on-revoke cut needs --cache on: without it nobody tells that a key was revoked"
+            )
         if self.log_level not in LOG_LEVELS:
             raise SettingsError(f"--log-level must be one of {', '.join(LOG_LEVELS)}")
 

@@ -24,6 +24,7 @@ from gateway.paths import check_path, split_target
 from gateway.relay import abort
 from gateway.request import EdgeRequest
 from gateway.scopes import ScopeRules
+from gateway.streams import Streams
 from gateway.upstream import VerdictLapsedError
 
 # After these the client may not know where its next request begins, or should not send one.
@@ -49,6 +50,7 @@ class Edge:
         authorizer: Judges the keys of clients.
         proxy_authorizer: Judges the keys that a proxy asks about at `/authz`.
         forwarder: Sends accepted requests on.
+        streams: Cuts accepted requests off when their keys die; None: they run on to their end.
         rules: The scopes that paths ask for.
         readiness: Knows whether the authority gives verdicts.
         observer: Is told how each request ended.
@@ -62,6 +64,7 @@ class Edge:
         authorizer: Authorizer,
         proxy_authorizer: Authorizer,
         forwarder: Forwarder,
+        streams: Streams | None,
         rules: ScopeRules,
         readiness: Readiness,
         observer: Observer,
@@ -71,6 +74,7 @@ class Edge:
         self._authorizer = authorizer
         self._proxy_authorizer = proxy_authorizer
         self._forwarder = forwarder
+        self._streams = streams
         self._rules = rules
         self._readiness = readiness
         self._observer = observer
@@ -84,10 +88,15 @@ class Edge:
         try:
             response = await self._answer(request)
         except asyncio.CancelledError:
-            if not request.connection.interrupted or request.writer.output_size > 0:
+            refusal = request.cut
+            if refusal is None and request.connection.interrupted:
+                refusal = Refusal.UPSTREAM_TIMEOUT
+            if refusal is None or request.writer.output_size > 0:
                 self._lost(request)
                 raise
-            response = self._refuse(request, Refusal.UPSTREAM_TIMEOUT)
+            response = self._refuse(request, refusal)
+            if request.cut is not None:
+                request.outcome = "cut"
         except ConnectionError:
             self._lost(request)
             raise
@@ -121,13 +130,11 @@ class Edge:
         grant = await self._authorize(request, path)
         if isinstance(grant, Refusal):
             return self._refuse(request, grant)
-        body = open_body(request, self._limits)
-        if isinstance(body, Refusal):
-            return self._refuse(request, body)
-        try:
-            answer = await self._forwarder.forward(request, grant, body)
-        except VerdictLapsedError:
-            answer = await self._forward_again(request, path, body)
+        if self._streams is None:
+            answer = await self._forward(request, path, grant)
+        else:
+            with self._streams.watching(request, grant.key):
+                answer = await self._forward(request, path, grant)
         return self._refuse(request, answer) if isinstance(answer, Refusal) else answer
 
     async def _authorize(self, request: EdgeRequest, path: str) -> Grant | Refusal:
@@ -135,6 +142,17 @@ class Edge:
         if isinstance(grant, Refusal) or self._rules.satisfied(path, grant.key.scopes):
             return grant
         return Refusal.INSUFFICIENT_SCOPE
+
+    async def _forward(
+        self, request: EdgeRequest, path: str, grant: Grant
+    ) -> web.StreamResponse | Refusal:
+        body = open_body(request, self._limits)
+        if isinstance(body, Refusal):
+            return body
+        try:
+            return await self._forwarder.forward(request, grant, body)
+        except VerdictLapsedError:
+            return await self._forward_again(request, path, body)
 
     async def _forward_again(
         self, request: EdgeRequest, path: str, body: bytes | RequestBody | None

@@ -30,6 +30,8 @@ OUTCOMES: Final = (
     "client_left",
     # The upstream's response broke off after it had begun.
     "upstream_broke",
+    # Cut off because its key died.
+    "cut",
     # Cut off because the gateway stopped.
     "stopped",
 )

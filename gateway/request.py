@@ -12,6 +12,7 @@ from aiohttp.http import RawRequestMessage
 from aiohttp.streams import StreamReader
 from multidict import istr
 
+from gateway.envelope import Refusal
 from gateway.request_id import HEADER, request_id
 from keyauthority.client import VerifiedKey
 
@@ -25,7 +26,9 @@ class EdgeRequest(web.BaseRequest):
     """A request as its client sent it, with its id and what the gateway learnt about it."""
 
     # Names that aiohttp's debug mode accepts as attributes.
-    ATTRS = web.BaseRequest.ATTRS | frozenset({"connection", "id", "started", "key", "outcome"})
+    ATTRS = web.BaseRequest.ATTRS | frozenset(
+        {"connection", "cut", "id", "started", "key", "outcome"}
+    )
 
     def __init__(
         self,
@@ -45,6 +48,8 @@ class EdgeRequest(web.BaseRequest):
         self.key: VerifiedKey | None = None
         # How it ended, for log and metrics: see `gateway.metrics.OUTCOMES`.
         self.outcome = ""
+        # Set when it is cancelled because its key died, to what the client is to be told.
+        self.cut: Refusal | None = None
 
     async def _prepare_hook(self, response: web.StreamResponse) -> None:
         # Every response but an `Answer`, which does the same for itself, passes here, once its
