@@ -23,6 +23,7 @@ from gateway.observe import Observer
 from gateway.scopes import ScopeRules
 from gateway.streams import Streams
 from gateway.upstream import upstream_session
+from keyauthority import workers
 from keyauthority.client import Verifier, load_token
 from keyauthority.telemetry import serve_metrics
 
@@ -35,14 +36,21 @@ async def serve(settings: Settings) -> None:
     Raises:
         StartError, SecretFileError: It cannot start; the message says why.
     """
-    told_to_stop = asyncio.Event()
+    loop, told_to_stop, parent = asyncio.get_running_loop(), asyncio.Event(), workers.parent()
     for number in (signal.SIGTERM, signal.SIGINT):
-        asyncio.get_running_loop().add_signal_handler(number, told_to_stop.set)
+        loop.add_signal_handler(number, told_to_stop.set)
+    # What the parent says for all its workers is not said again by each.
+    say = _log.info if parent is None else _log.debug
     async with running(settings) as port:
-        _log.info("gateway started", listen=settings.listen, port=port, upstream=settings.upstream)
+        if parent is not None:
+            loop.add_reader(parent, told_to_stop.set)
+            workers.started(parent)
+        say("gateway started", listen=settings.listen, port=port, upstream=settings.upstream)
         await told_to_stop.wait()
-        _log.info("gateway stopping")
-    _log.info("gateway stopped")
+        say("gateway stopping")
+        if parent is not None:
+            loop.remove_reader(parent)
+    say("gateway stopped")
 
 
 @asynccontextmanager
@@ -112,7 +120,7 @@ async def _listen(settings: Settings, server: EdgeServer) -> asyncio.Server:
     tls = server_tls(settings.tls_cert, settings.tls_key)
     return await asyncio.get_running_loop().create_server(
         server,
-        sock=bind(settings.listen),
+        sock=bind(settings.listen, shared=settings.share_port),
         backlog=BACKLOG,
         ssl=tls,
         ssl_handshake_timeout=settings.limits.header_timeout if tls else None,

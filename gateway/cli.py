@@ -14,8 +14,10 @@ from gateway.app import serve
 from gateway.config import LOG_LEVELS, ON_REVOKE, Limits, Settings, SettingsError, Timeouts
 from gateway.listen import StartError
 from gateway.scopes import ScopeRule
+from gateway.workers import serve_with_workers
 from keyauthority.client import SecretFileError
 from keyauthority.telemetry import configure_logging
+from keyauthority.workers import WorkerError
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
@@ -108,9 +110,14 @@ def _scope_rules(
     callback=_scope_rules,
     help="Ask keys for SCOPE on paths at or below PREFIX. Repeatable.",
 )
+@click.option("--workers", default=1, help="Processes that share the port, each with a memory.")
+@click.option("--share-port", is_flag=True, hidden=True, help="With other workers.")
 @_numbers(Limits(), _LIMITS)
 @_numbers(Timeouts(), _TIMEOUTS)
-@click.option("--metrics-listen", help="Where Prometheus metrics are served, HOST:PORT.")
+@click.option(
+    "--metrics-listen",
+    help="Where Prometheus metrics are served, HOST:PORT; each further worker's at the next port.",
+)
 @click.option(
     "--access-log",
     type=click.Choice(["on", "off"]),
@@ -134,9 +141,13 @@ def main(**given: Any) -> None:
         _exit(2, str(error))
     configure_logging(settings.log_level)
     try:
+        if settings.workers > 1:
+            sys.exit(serve_with_workers(settings))
         uvloop.run(serve(settings))
     except (StartError, SecretFileError) as error:
         _exit(1, str(error))
+    except WorkerError as error:
+        sys.exit(error.code)
 
 
 def _settings(

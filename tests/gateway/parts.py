@@ -50,6 +50,8 @@ class RecordingAuthority(VerificationServiceServicer):
         self.answers: dict[str, pb.VerifyResponse] = {}
         self.asked: list[pb.VerifyRequest] = []
         self.was_asked = asyncio.Event()
+        # What the verifiers that joined call themselves.
+        self.joined: asyncio.Queue[str] = asyncio.Queue()
         self.tokens: list[str] = []
         # Replaces the answers when set: for authorities that hang or fail.
         self.misbehave: Callable[[grpc.aio.ServicerContext[Any, Any]], Awaitable[None]] | None = (
@@ -97,7 +99,9 @@ class RecordingAuthority(VerificationServiceServicer):
     async def Sync(
         self, request: pb.SyncRequest, context: grpc.aio.ServicerContext[Any, Any]
     ) -> pb.SyncResponse:
-        if request.session_id:
+        if not request.session_id:
+            self.joined.put_nowait(request.name)
+        else:
             async with self._changed:
                 with suppress(TimeoutError):
                     async with asyncio.timeout(request.wait.ToTimedelta().total_seconds()):
