@@ -11,9 +11,9 @@ from pathlib import Path
 import pytest
 
 PARENT = """
-import sys
+import os, sys
 from keyauthority.workers import WorkerError, Workers
-def say(*words): print(*words, flush=True)
+def say(*words): os.write(1, (" ".join(map(str, words)) + "\\n").encode())
 family = Workers(
     lambda index: [sys.executable, sys.argv[1], str(index)],
     3,
@@ -33,12 +33,13 @@ WORKER = """
 import os, signal, sys
 from keyauthority import workers
 index, parent = int(sys.argv[1]), workers.parent()
+def say(*words): os.write(1, (" ".join(map(str, words)) + "\\n").encode())
 def stop(*_):
-    print("stopped", index, flush=True)
+    say("stopped", index)
     sys.exit(index)
 signal.signal(signal.SIGTERM, stop)
 {before}
-print("worker", index, flush=True)
+say("worker", index)
 workers.started(parent)
 {after}
 parent.recv(1)
@@ -129,7 +130,7 @@ def test_one_that_cannot_start_again_is_tried_again(start: Start, tmp_path: Path
 
 def test_a_stop_while_they_start_stops_those_that_did(start: Start) -> None:
     """Without the rest, and without saying that all are there; how the others end is no matter."""
-    process = start(before="if index == 1: print('waiting', flush=True); signal.pause()")
+    process = start(before="if index == 1: say('waiting'); signal.pause()")
     assert lines(process, 2) == ["worker 0", "waiting"]
 
     process.send_signal(signal.SIGINT)
