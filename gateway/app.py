@@ -89,7 +89,7 @@ async def _edge(settings: Settings, metrics: Metrics, stack: AsyncExitStack) -> 
         verifier = await stack.enter_async_context(
             Verifier(settings.authority, token=token, tls_ca=settings.tls_ca, cache=settings.cache)
         )
-    metrics.verifier = verifier
+    metrics.verifier = verifier if settings.cache else None
     session = await stack.enter_async_context(upstream_session(settings.timeouts))
     key_file = settings.upstream_key_file
     attempts = Attempts(settings.limits.max_refusals)

@@ -82,7 +82,7 @@ class Metrics(Collector):
         )
         # Tells the number of client connections by state.
         self.connections: Callable[[], dict[str, int]] = dict
-        # Counts by itself.
+        # Counts by itself. None if it keeps no verdicts in memory.
         self.verifier: Verifier | None = None
 
     def collect(self) -> Iterator[Metric]:
@@ -110,14 +110,20 @@ def _cache(verifier: Verifier) -> Iterator[Metric]:
     counters = verifier.counters
     verdicts = CounterMetricFamily(
         "gateway_verdicts",
-        "Verdicts asked of the verifier: from memory (hit) or not (miss); of these, refused at once "
-        "for want of a place (shed), and not had for whatever reason, these included (unavailable).",
+        "Verdicts asked for: there in memory (hit) or not (miss).",
         labels=["result"],
     )
-    for result in ("hits", "misses", "shed", "unavailable"):
-        label = {"hits": "hit", "misses": "miss"}.get(result, result)
-        verdicts.add_metric([label], getattr(counters, result))
+    verdicts.add_metric(["hit"], counters.hits)
+    verdicts.add_metric(["miss"], counters.misses)
     yield verdicts
+    yield CounterMetricFamily(
+        "gateway_verdicts_unavailable", "Misses that got no verdict.", counters.unavailable
+    )
+    yield CounterMetricFamily(
+        "gateway_verdicts_shed",
+        "Of those without a verdict, the ones refused at once for want of a place.",
+        counters.shed,
+    )
     yield GaugeMetricFamily(
         "gateway_lease_held", "Whether verdicts may come from memory: 1 or 0.", verifier.lease_held
     )

@@ -99,8 +99,8 @@ async def test_metrics_tell_how_the_cache_does(
 
     assert numbers['gateway_verdicts_total{result="hit"}'] == "1.0"
     assert 1 <= float(numbers['gateway_verdicts_total{result="miss"}']) <= len(authority.asked)
-    assert numbers['gateway_verdicts_total{result="shed"}'] == "0.0"
-    assert numbers['gateway_verdicts_total{result="unavailable"}'] == "0.0"
+    assert numbers["gateway_verdicts_unavailable_total"] == "0.0"
+    assert numbers["gateway_verdicts_shed_total"] == "0.0"
     assert numbers["gateway_lease_held"] == "1.0"
     assert numbers["gateway_cached_verdicts"] == "1.0"
     assert 0 <= float(numbers["gateway_fence_lag_seconds"]) < 3

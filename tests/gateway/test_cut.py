@@ -6,12 +6,18 @@ import asyncio
 import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from types import SimpleNamespace
+from typing import cast
 
 import grpc
 import pytest
 from aiohttp import ClientPayloadError, ClientResponse, ClientSession, web
 
+from gateway.authorize import Authorizer
 from gateway.envelope import Refusal
+from gateway.request import EdgeRequest
+from gateway.streams import Streams
+from keyauthority.client import VerifiedKey
 from keyauthority.v1 import verification_service_pb2 as pb
 from tests.gateway.conftest import StartGateway
 from tests.gateway.parts import FakeUpstream, RecordingAuthority, reply, valid_reply
@@ -242,6 +248,31 @@ async def test_a_verdict_that_comes_late_still_counts(
             await authority.until_asked(asked + 2)
             stream.go_on.set()
             assert await response.read() == LAST
+
+
+async def test_a_change_during_a_judgement_is_judged_too() -> None:
+    """The running one may have begun before that change, and come to a verdict that is over."""
+    verdicts = iter([None, Refusal.INVALID_KEY])
+    first = asyncio.Event()
+
+    class Judge:
+        async def judge_again(self, request: EdgeRequest) -> Refusal | None:
+            verdict = next(verdicts)
+            if verdict is None:
+                first.set()
+                await asyncio.sleep(0.01)
+            return verdict
+
+    streams, request = Streams(cast(Authorizer, Judge())), cast(EdgeRequest, SimpleNamespace())
+    key = VerifiedKey("key_1", "ws_1", "one", (), {})
+    with streams.watching(request, key):
+        streams.changed(frozenset({"key_1"}))
+        await first.wait()
+        streams.changed(frozenset({"ws_1"}))
+        with pytest.raises(asyncio.CancelledError):
+            await asyncio.sleep(SOON)
+
+    assert request.cut is Refusal.INVALID_KEY
 
 
 async def test_draining_lets_streams_finish(
