@@ -58,7 +58,7 @@ async def command(*arguments: str) -> AsyncIterator[Process]:
     finally:
         with suppress(ProcessLookupError):
             process.terminate()
-        await process.communicate()
+        await asyncio.wait_for(process.communicate(), SOON)
 
 
 @pytest.fixture
