@@ -9,13 +9,14 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Final
 
+from keyauthority.location import Location
+
 LOG_LEVELS: Final = ("debug", "info", "warning", "error")
 
 _UNITS: Final = {"d": "days", "h": "hours", "m": "minutes", "s": "seconds", "ms": "milliseconds"}
 _LONGEST: Final = timedelta(days=36_500)
 _HIGHEST_PORT: Final = 65_535
 _is_port = re.compile(r"[0-9]{1,5}").fullmatch
-_is_url = re.compile(r"[A-Za-z0-9+]{2,}:/").match
 _is_duration = re.compile(r"([0-9]{1,12})(ms|[dhms])").fullmatch
 
 
@@ -34,8 +35,9 @@ class Settings:
     # The folder that the authority keeps its files in; created if missing. Its root token is here.
     data_dir: Path
 
-    # The SQLite file; created if missing, with its journal beside it.
-    database: Path
+    # The SQLite file, created if missing, with its journal beside it; or the PostgreSQL database,
+    # which `keyauthority db migrate` has migrated.
+    database: Location
 
     # The file with the peppers; created with an empty database, and never otherwise.
     keyring: Path
@@ -56,14 +58,16 @@ class Settings:
     # None: nowhere.
     metrics_listen: str | None = None
 
+    # Whether to go on although standbys of the PostgreSQL database may lack what is confirmed: then
+    # a failover may bring revoked keys back to life.
+    allow_async_standby: bool = False
+
     # The least severe lines that are logged: one of LOG_LEVELS.
     log_level: str = "info"
 
     def __post_init__(self) -> None:
         check_address(self.listen, "--listen")
         _check_tls(self)
-        if _is_url(str(self.database)):
-            raise SettingsError("--database must be the path of a SQLite file, not a URL")
         if self.audit_retention is not None and self.audit_retention <= timedelta():
             raise SettingsError("--audit-retention must be more than nothing")
         if self.metrics_listen is not None:

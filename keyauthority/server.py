@@ -19,6 +19,7 @@ from google.rpc import error_details_pb2  # noqa: F401  # lets reflection descri
 from grpc_health.v1.health_pb2_grpc import add_HealthServicer_to_server
 
 from keyauthority import bootstrap, telemetry
+from keyauthority.books import migrate_books, open_books
 from keyauthority.clock import SystemClock
 from keyauthority.config import Settings
 from keyauthority.domain.authenticating import Authenticating
@@ -42,6 +43,7 @@ from keyauthority.health import Health
 from keyauthority.housekeeping import keep_house
 from keyauthority.keyring import KeyringError
 from keyauthority.last_used import write_behind
+from keyauthority.location import Location
 from keyauthority.replica.credentials import CachedAuthenticating
 from keyauthority.replica.replica import Replica
 from keyauthority.replica.verdicts import Verdicts
@@ -61,7 +63,6 @@ from keyauthority.rpc.spreading import Spreading
 from keyauthority.rpc.verification import VerificationServicer
 from keyauthority.rpc.workspaces import WorkspaceServicer
 from keyauthority.storage.errors import StorageError
-from keyauthority.storage.sqlite.opening import migrate_sqlite, open_sqlite
 from keyauthority.v1 import error_reason_pb2  # noqa: F401  # likewise
 from keyauthority.v1.audit_service_pb2_grpc import add_AuditServiceServicer_to_server
 from keyauthority.v1.caller_service_pb2_grpc import add_CallerServiceServicer_to_server
@@ -106,10 +107,10 @@ def run(settings: Settings) -> int:
     return 0
 
 
-def migrate(database: Path) -> None:
+def migrate(database: Location) -> None:
     """Brings the books at *database* to the schema of this version; raises `StartError`."""
     try:
-        migrate_sqlite(database)
+        migrate_books(database)
     except StorageError as error:
         raise StartError(str(error)) from None
 
@@ -131,17 +132,19 @@ async def serving(settings: Settings, clock: Clock | None = None) -> AsyncIterat
 
     Raises `StartError`, `StorageError`, `KeyringError`.
     """
-    clock = clock or SystemClock()
     async with AsyncExitStack() as stack:
         _make_data_dir(settings)
-        store = await stack.enter_async_context(open_sqlite(settings.database, clock))
+        store = await stack.enter_async_context(
+            open_books(settings.database, clock, allow_async_standby=settings.allow_async_standby)
+        )
         keyring = await _open_keyring(store, settings)
         if settings.metrics_listen is not None:
             stack.enter_context(_serve_metrics(settings.metrics_listen))
         last_used = LastUsed()
         # Around the server: what its last calls leave is written too.
         await stack.enter_async_context(_background(write_behind(store, last_used)))
-        yield await stack.enter_async_context(_server(settings, store, keyring, clock, last_used))
+        server = _server(settings, store, keyring, clock or SystemClock(), last_used)
+        yield await stack.enter_async_context(server)
 
 
 @asynccontextmanager
@@ -149,7 +152,7 @@ async def _server(
     settings: Settings, store: Store, keyring: Keyring, clock: Clock, last_used: LastUsed
 ) -> AsyncIterator[int]:
     mutations = Mutations()
-    replica = Replica(store, alone=True)
+    replica = Replica(store, alone=isinstance(settings.database, Path))
     credentials = CachedAuthenticating(Authenticating(store, keyring), replica.cache)
     entrance = Entrance(credentials, Refusals(store), mutations)
     guard = Guard(entrance, mutations, lambda: replica.fence.longest_wait)

@@ -8,8 +8,9 @@ from pathlib import Path
 import click
 
 from keyauthority.cli.options import Options
-from keyauthority.cli.values import DURATION, FILE
+from keyauthority.cli.values import DATABASE, DATABASE_HELP, DURATION, FILE
 from keyauthority.config import LOG_LEVELS, Settings, SettingsError
+from keyauthority.location import Location
 from keyauthority.server import run
 
 
@@ -30,10 +31,18 @@ from keyauthority.server import run
 )
 @click.option(
     "--database",
-    type=FILE,
+    type=DATABASE,
     envvar="KEYAUTHORITY_DATABASE",
     show_envvar=True,
-    help="The SQLite file. [default: keyauthority.db in the data directory]",
+    help=DATABASE_HELP,
+)
+@click.option(
+    "--allow-async-standby",
+    is_flag=True,
+    envvar="KEYAUTHORITY_ALLOW_ASYNC_STANDBY",
+    show_envvar=True,
+    help="Accept PostgreSQL standbys without synchronous_standby_names: a failover may then bring "
+    "revoked keys back to life.",
 )
 @click.option(
     "--keyring",
@@ -91,7 +100,8 @@ def command(
     /,
     listen: str,
     data_dir: Path | None,
-    database: Path | None,
+    database: Location | None,
+    allow_async_standby: bool,
     keyring: Path | None,
     tls_cert: Path | None,
     tls_key: Path | None,
@@ -113,6 +123,7 @@ def command(
             tls_key=tls_key,
             tls_client_ca=tls_client_ca,
             audit_retention=audit_retention,
+            allow_async_standby=allow_async_standby,
             metrics_listen=metrics_listen,
             log_level=log_level,
         )

@@ -210,7 +210,10 @@ class Peppers(Protocol):
     """The pepper versions, within one transaction."""
 
     async def all(self) -> list[Pepper]:
-        """Every version, oldest first."""
+        """Every version, oldest first; in a changing transaction none changes until its end."""
+
+    async def to_change(self) -> list[Pepper]:
+        """The same, for a transaction that changes them: it waits for those that use them."""
 
     async def put(self, pepper: Pepper) -> None:
         """Adds the version, or replaces it."""

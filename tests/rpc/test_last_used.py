@@ -146,6 +146,7 @@ async def test_uses_survive_a_restart(tmp_path: Path, clock: ManualClock) -> Non
 
 
 def written(settings: Settings) -> list[Any]:
+    assert isinstance(settings.database, Path)
     with closing(sqlite3.connect(f"{settings.database.as_uri()}?mode=ro", uri=True)) as books:
         return books.execute("SELECT key_id, digest FROM last_used").fetchall()
 

@@ -10,7 +10,7 @@ from sqlalchemy import Select
 
 from keyauthority.storage.sql import snapshots
 from keyauthority.storage.sqlite import connecting, migrate_sqlite
-from keyauthority.storage.sqlite.direct import Direct
+from keyauthority.storage.sqlite.direct import SqliteDirect
 
 # One row each.
 SMALL = {"SCAN head", "SCAN terms"}
@@ -21,7 +21,9 @@ SMALL = {"SCAN head", "SCAN terms"}
 def test_a_snapshot_searches(path: Path, query: Select[Any], count: int) -> None:
     """However many keys there are, reading some costs the same."""
     migrate_sqlite(path)
-    statement, parameters = Direct(query).bound({"ids": ["id"] * count, "digests": [b"x"] * count})
+    statement, parameters = SqliteDirect(query).bound(
+        {"ids": ["id"] * count, "digests": [b"x"] * count}
+    )
     with closing(connecting.connect(path)) as connection:
         plan = _plan(connection, statement, parameters)
 

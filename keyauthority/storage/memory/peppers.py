@@ -22,6 +22,9 @@ class MemoryPeppers:
     async def all(self) -> list[Pepper]:
         return [pepper for _, pepper in sorted(self._books.peppers.items())]
 
+    async def to_change(self) -> list[Pepper]:
+        return await self.all()
+
     async def put(self, pepper: Pepper) -> None:
         self._books.peppers[pepper.version] = pepper
 

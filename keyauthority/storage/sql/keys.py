@@ -31,12 +31,13 @@ from keyauthority.storage.tables import imports, keys, secrets
 class SqlKeys:
     """`Keys` within one transaction."""
 
-    def __init__(self, statements: Statements, time: datetime) -> None:
+    def __init__(self, statements: Statements) -> None:
         self._statements = statements
-        self._time = time
+        self._time = statements.time
 
     async def get(self, key_ids: Iterable[str]) -> dict[str, Key]:
-        query = select(*records.KEY).where(keys.c.id.in_(list(key_ids)))
+        # Locked in one order, so that no two changes wait for each other.
+        query = select(*records.KEY).where(keys.c.id.in_(list(key_ids))).order_by(keys.c.id)
         rows = await self._statements.rows(self._statements.locked(query))
         return {key.id: key for key in await self._whole(rows)}
 

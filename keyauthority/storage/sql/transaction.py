@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from datetime import datetime
-
 from keyauthority.storage.sql.audit import SqlAuditLog
 from keyauthority.storage.sql.callers import SqlCallers
 from keyauthority.storage.sql.feed import SqlFeed
@@ -19,14 +17,14 @@ from keyauthority.storage.sql.workspaces import SqlWorkspaces
 class SqlTransaction:
     """`Transaction` over the statements of one."""
 
-    def __init__(self, statements: Statements, time: datetime) -> None:
-        self.time = time
-        self.keys = SqlKeys(statements, time)
+    def __init__(self, statements: Statements) -> None:
+        self.time = statements.time
+        self.keys = SqlKeys(statements)
         self.workspaces = SqlWorkspaces(statements)
         self.callers = SqlCallers(statements)
         self.feed = SqlFeed(statements)
         self.leases = SqlLeases(statements)
         self.audit = SqlAuditLog(statements)
-        self.peppers = SqlPeppers(statements, time)
+        self.peppers = SqlPeppers(statements)
         self.replays = SqlReplays(statements)
         self.last_used = SqlLastUses(statements)
