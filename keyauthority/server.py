@@ -174,6 +174,7 @@ async def _server(
             await stack.enter_async_context(hints)
         await stack.enter_async_context(replica.running())
         stack.push_async_callback(mutations.close)
+        stack.callback(replica.leave)
         stack.callback(health.servicer.leave)
         await stack.enter_async_context(_background(health.watch()))
         await stack.enter_async_context(_background(keep_house(store, settings.audit_retention)))

@@ -70,6 +70,10 @@ class Replica:
             with suppress(KeyAuthorityError):
                 await self._end()
 
+    def leave(self) -> None:
+        """The process is to end: nothing waits for what may not come."""
+        self.fence.closing = True
+
     @property
     def grace(self) -> float:
         """Seconds that calls under way may need at a stop: what any change waits, and one more."""

@@ -58,7 +58,8 @@ async def start_gateway(
     async with AsyncExitStack() as stack:
 
         async def start(**given: Any) -> int:
-            given = {"grace": 0.2, "access_log": False, **given}
+            # Without a cache each request is seen to ask; tests of the cache switch it on.
+            given = {"grace": 0.2, "access_log": False, "cache": False, **given}
             settings: dict[str, Any] = {
                 "listen": "127.0.0.1:0",
                 "authority": authority.address,

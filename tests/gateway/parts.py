@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -49,12 +49,33 @@ class RecordingAuthority(VerificationServiceServicer):
     def __init__(self) -> None:
         self.answers: dict[str, pb.VerifyResponse] = {}
         self.asked: list[pb.VerifyRequest] = []
+        self.was_asked = asyncio.Event()
+        # What the verifiers that joined call themselves.
+        self.joined: asyncio.Queue[str] = asyncio.Queue()
         self.tokens: list[str] = []
         # Replaces the answers when set: for authorities that hang or fail.
         self.misbehave: Callable[[grpc.aio.ServicerContext[Any, Any]], Awaitable[None]] | None = (
             None
         )
         self.address = ""
+        # What changed, by revision: Sync tells it, and holds its reply back until there is more.
+        self.changes: dict[int, tuple[str, ...]] = {}
+        self.revision = 1
+        # Whether Sync says that everything may have changed.
+        self.reset = False
+        self._changed = asyncio.Condition()
+
+    async def change(self, *subjects: str) -> None:
+        """Make all verifiers forget what they know of *subjects*."""
+        async with self._changed:
+            self.revision += 1
+            self.changes[self.revision] = subjects
+            self._changed.notify_all()
+
+    async def until_asked(self, times: int) -> None:
+        while len(self.asked) < times:
+            self.was_asked.clear()
+            await self.was_asked.wait()
 
     def issue(self, answer: pb.VerifyResponse | None = None) -> str:
         secret = new_secret()
@@ -65,11 +86,45 @@ class RecordingAuthority(VerificationServiceServicer):
         self, request: pb.VerifyRequest, context: grpc.aio.ServicerContext[Any, Any]
     ) -> pb.VerifyResponse:
         self.asked.append(request)
+        self.was_asked.set()
         metadata = dict(context.invocation_metadata() or ())
         self.tokens.append(str(metadata.get("authorization")))
         if self.misbehave is not None:
             await self.misbehave(context)
-        return self.answers.get(request.secret, reply(pb.VERDICT_UNKNOWN))
+        answer = pb.VerifyResponse()
+        answer.CopyFrom(self.answers.get(request.secret, reply(pb.VERDICT_UNKNOWN)))
+        answer.revision = self.revision
+        return answer
+
+    async def Sync(
+        self, request: pb.SyncRequest, context: grpc.aio.ServicerContext[Any, Any]
+    ) -> pb.SyncResponse:
+        if not request.session_id:
+            self.joined.put_nowait(request.name)
+        else:
+            async with self._changed:
+                with suppress(TimeoutError):
+                    async with asyncio.timeout(request.wait.ToTimedelta().total_seconds()):
+                        await self._changed.wait_for(lambda: self.revision > request.revision)
+        news = (subjects for at, subjects in self.changes.items() if at > request.revision)
+        return pb.SyncResponse(
+            session_id=request.session_id or secrets.new_id("session"),
+            epoch=1,
+            revision=self.revision,
+            lease=Duration(seconds=3),
+            reset=self.reset or request.epoch != 1,
+            subjects=[subject for subjects in news for subject in subjects],
+        )
+
+    async def Leave(
+        self, request: pb.LeaveRequest, context: grpc.aio.ServicerContext[Any, Any]
+    ) -> pb.LeaveResponse:
+        return pb.LeaveResponse()
+
+    async def RevokePresented(
+        self, request: pb.RevokePresentedRequest, context: grpc.aio.ServicerContext[Any, Any]
+    ) -> pb.RevokePresentedResponse:
+        raise NotImplementedError
 
     async def BatchVerify(
         self, request: pb.BatchVerifyRequest, context: grpc.aio.ServicerContext[Any, Any]
