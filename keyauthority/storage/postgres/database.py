@@ -104,7 +104,9 @@ class PostgresDatabase:
                 yield statements
 
     async def _plain_link(self) -> Link:
-        return Link(await self._connect())
+        link = Link(await self._connect())
+        await link.settle_plans()
+        return link
 
     async def _changing_link(self) -> ChangingLink:
         sql = await self._engine.connect()
