@@ -14,7 +14,8 @@ from keyauthority.storage.postgres.direct import PostgresDirect
 from keyauthority.storage.sql import grants, snapshots
 from keyauthority.storage.sqlite import connecting, migrate_sqlite
 from keyauthority.storage.sqlite.direct import SqliteDirect
-from tests.postgres import new_database
+from tests.conformance.records import a_caller, a_key, a_workspace
+from tests.postgres import new_database, run_sql
 
 # One row each.
 SMALL = {"SCAN head", "SCAN terms"}
@@ -49,7 +50,14 @@ async def test_postgres_searches_too(query: Select[Any]) -> None:
     statement, parameters = PostgresDirect(query).bound(
         {"ids": ["id"], "digests": [b"x"], "caller_id": "caller", "revision": 1}
     )
-    async with open_postgres(await new_database()) as store:
+    url = await new_database()
+    async with open_postgres(url) as store:
+        async with store.changing() as tx:
+            await tx.workspaces.insert(a_workspace())
+            await tx.keys.insert_imported([a_key()])
+            await tx.callers.insert(a_caller("caller"))
+            await tx.feed.advance(["key_1"])
+        await run_sql(url, "ANALYZE")
         database = store._database
         assert isinstance(database, PostgresDatabase)
         async with database._reads.link() as link:
