@@ -41,7 +41,7 @@ from keyauthority.services import add_services
 from keyauthority.sharing import serve_with_workers
 from keyauthority.storage.errors import StorageError
 
-__all__ = ["StartError", "migrate", "run", "serving"]
+__all__ = ["StartError", "add_services", "migrate", "run", "serving"]
 
 GRACE: Final = 5.0
 """Seconds that calls under way are given at a stop, at least."""
