@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Final
 
 from gateway.config import host_and_port
+from keyauthority import workers
 
 BACKLOG: Final = 1024
 
@@ -34,23 +35,9 @@ def bind(listen: str, *, shared: bool = False) -> socket.socket:
 
 
 def reserve(listen: str) -> socket.socket:
-    """Take the port of *listen* for workers that share it; raise `StartError`.
-
-    The socket does not listen, and keeps the port from others while no worker does. That nobody
-    listens there yet is found out by trying: sharing would go unnoticed.
-    """
-    with bind(listen) as probe:
-        host, port = probe.getsockname()[:2]
-    reserved = socket.socket(_family(host))
-    reserved.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    reserved.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
-    try:
-        with _start_errors(listen):
-            reserved.bind((host, port))
-    except StartError:
-        reserved.close()
-        raise
-    return reserved
+    """Take the port of *listen* for workers that share it; raise `StartError`."""
+    with _start_errors(listen):
+        return workers.reserve(*host_and_port(listen, "--listen"))
 
 
 @contextmanager

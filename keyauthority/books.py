@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-from contextlib import AbstractAsyncContextManager
+from collections.abc import Callable
+from contextlib import AbstractAsyncContextManager, nullcontext
 
 from keyauthority.clock import SystemClock
 from keyauthority.domain.ports import Clock, Store
 from keyauthority.location import Location, PostgresUrl
-from keyauthority.storage.postgres import migrate_postgres, open_postgres
+from keyauthority.storage.postgres import listening, migrate_postgres, open_postgres
 from keyauthority.storage.sqlite import migrate_sqlite, open_sqlite
 
 
@@ -23,6 +24,18 @@ def open_books(
     if isinstance(location, PostgresUrl):
         return open_postgres(location, clock, allow_async_standby=allow_async_standby)
     return open_sqlite(location, clock or SystemClock())
+
+
+def is_shared(location: Location) -> bool:
+    """Whether several processes may use the books at *location* at the same time."""
+    return isinstance(location, PostgresUrl)
+
+
+def hints(location: Location, callback: Callable[[], None]) -> AbstractAsyncContextManager[None]:
+    """Calls *callback* when another process may have changed the books, while the context lasts."""
+    if isinstance(location, PostgresUrl):
+        return listening(location, callback)
+    return nullcontext()
 
 
 def migrate_books(location: Location) -> None:

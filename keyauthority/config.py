@@ -62,11 +62,18 @@ class Settings:
     # a failover may bring revoked keys back to life.
     allow_async_standby: bool = False
 
+    # How many processes share the address; more than one only with PostgreSQL.
+    workers: int = 1
+
+    # Whether this process is one of them.
+    share_port: bool = False
+
     # The least severe lines that are logged: one of LOG_LEVELS.
     log_level: str = "info"
 
     def __post_init__(self) -> None:
         check_address(self.listen, "--listen")
+        self._check_workers()
         _check_tls(self)
         if self.audit_retention is not None and self.audit_retention <= timedelta():
             raise SettingsError("--audit-retention must be more than nothing")
@@ -74,6 +81,16 @@ class Settings:
             host_and_port(self.metrics_listen, "--metrics-listen")
         if self.log_level not in LOG_LEVELS:
             raise SettingsError(f"--log-level must be one of {', '.join(LOG_LEVELS)}")
+
+    def _check_workers(self) -> None:
+        if self.workers < 1:
+            raise SettingsError("--workers must be 1 or more")
+        if self.workers > 1 and isinstance(self.database, Path):
+            raise SettingsError(
+                "--workers needs PostgreSQL: only one process may use a SQLite file at a time"
+            )
+        if self.workers > 1 and self.listen.startswith("unix:"):
+            raise SettingsError("--workers can't share a Unix socket: give --listen HOST:PORT")
 
     @property
     def root_token(self) -> Path:
@@ -114,6 +131,11 @@ def check_address(address: str, flag: str) -> None:
             raise SettingsError(f"{flag} unix: lacks a path")
     else:
         host_and_port(address, flag)
+
+
+def joined(host: str, port: int) -> str:
+    """HOST:PORT, with brackets around an IPv6 host."""
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
 
 
 def host_and_port(address: str, flag: str) -> tuple[str, int]:

@@ -44,6 +44,29 @@ def started(to: socket.socket) -> None:
         to.send(_STARTED)
 
 
+def reserve(host: str, port: int) -> socket.socket:
+    """Take a port for workers that share it (`SO_REUSEPORT`), and keep it from others.
+
+    The socket does not listen. That nobody listens there yet is found out by trying: sharing would
+    go unnoticed. Port 0 takes any free one.
+
+    Raises:
+        OSError: It can't be had.
+    """
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    with socket.create_server((host, port), family=family) as probe:
+        address = probe.getsockname()[:2]
+    reserved = socket.socket(family)
+    reserved.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    reserved.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+    try:
+        reserved.bind(address)
+    except OSError:
+        reserved.close()
+        raise
+    return reserved
+
+
 class WorkerError(Exception):
     """A worker could not start; it has said why. `code` is what it ended with, never 0."""
 

@@ -87,6 +87,16 @@ from keyauthority.server import run
     help="Serve Prometheus metrics here, in plaintext.",
 )
 @click.option(
+    "--workers",
+    default=1,
+    show_default=True,
+    envvar="KEYAUTHORITY_WORKERS",
+    show_envvar=True,
+    help="Processes that share the address and the PostgreSQL database; the metrics of each further "
+    "one are at the next port.",
+)
+@click.option("--share-port", is_flag=True, hidden=True, help="With other workers.")
+@click.option(
     "--log-level",
     type=click.Choice(LOG_LEVELS),
     envvar="KEYAUTHORITY_LOG_LEVEL",
@@ -108,6 +118,8 @@ def command(
     tls_client_ca: Path | None,
     audit_retention: timedelta | None,
     metrics_listen: str | None,
+    workers: int,
+    share_port: bool,
     log_level: str,
 ) -> None:
     """Run the authority until it is told to stop (SIGTERM, Ctrl-C)."""
@@ -125,6 +137,8 @@ def command(
             audit_retention=audit_retention,
             allow_async_standby=allow_async_standby,
             metrics_listen=metrics_listen,
+            workers=workers,
+            share_port=share_port,
             log_level=log_level,
         )
     except SettingsError as error:

@@ -180,7 +180,7 @@ class Leases(Protocol):
     async def begin(self) -> bool:
         """Says that leases are granted from now on; whether none can be left from before.
 
-        Where sessions are rows of the database nothing is lost in a crash, and it is always True.
+        For a process that has the books to itself, and its sessions in memory.
         """
 
     async def end(self) -> None:

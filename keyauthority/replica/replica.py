@@ -82,7 +82,7 @@ class Replica:
     async def _begin(self) -> None:
         await self.watch.look()
         async with self._store.changing() as tx:
-            clean = await tx.leases.begin()
+            clean = not self.alone or await tx.leases.begin()
             terms = await tx.leases.terms()
         self.fence.longest_wait = wait_out(terms.longest_lease)
         if not clean:

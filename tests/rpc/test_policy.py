@@ -161,7 +161,7 @@ def unlisted_service(monkeypatch: pytest.MonkeyPatch) -> None:
     async def answer(request: bytes, context: object) -> bytes:
         return b"answered"
 
-    add_services = server._add_services
+    add_services = server.add_services
 
     def add_one_more(to: grpc.aio.Server, *parts: Any) -> None:
         add_services(to, *parts)
@@ -169,7 +169,7 @@ def unlisted_service(monkeypatch: pytest.MonkeyPatch) -> None:
         handler = grpc.method_handlers_generic_handler("keyauthority.v1.Unlisted", methods)
         to.add_generic_rpc_handlers((handler,))
 
-    monkeypatch.setattr(server, "_add_services", add_one_more)
+    monkeypatch.setattr(server, "add_services", add_one_more)
 
 
 @pytest.mark.usefixtures("unlisted_service")
