@@ -1,4 +1,19 @@
-"""Asking whether a secret may act: from a cache as coherent as the authority itself, or by a call."""
+"""Asking whether a secret may act: from a cache as coherent as the authority itself, or by a call.
+
+from pathlib import Path
+
+from keyauthority.client import Verdict, VerificationUnavailable, Verifier, load_token
+
+token = load_token(Path("/run/secrets/verifier.token"))
+async with Verifier("localhost:50051", token=token) as verifier:
+    try:
+        verification = await verifier.verify(presented)
+    except VerificationUnavailable:
+        return respond(503)  # neither let the request in nor call its key bad
+    if verification.verdict is not Verdict.VALID:
+        return respond(401)
+    return serve(verification.key.workspace_id)
+"""
 
 from __future__ import annotations
 
@@ -17,6 +32,7 @@ from keyauthority import boottime
 from keyauthority.client.channel import connect
 from keyauthority.client.credentials import bearer_metadata
 from keyauthority.client.following import Following
+from keyauthority.client.presented import MALFORMED, is_native, is_noise
 from keyauthority.client.verification import Verification, VerificationUnavailable, read
 from keyauthority.coherence.cache import Ask, CoherentCache
 from keyauthority.coherence.calls import Calls
@@ -36,8 +52,6 @@ MAX_CALLS: Final = 64
 CAPACITY: Final = 100_000
 """Verdicts kept, each of less than a KiB."""
 
-_FOREIGN_LENGTHS: Final = range(16, 257)
-_MALFORMED: Final = Verification(Verdict.MALFORMED, None)
 _UNKNOWN: Final = Verification(Verdict.UNKNOWN, None)
 
 Waiter = asyncio.Future[Verification]
@@ -144,8 +158,8 @@ class Verifier:
             self.counters.hits += 1
             return hit
         self.counters.misses += 1
-        if _is_noise(secret):
-            return _MALFORMED
+        if is_noise(secret):
+            return MALFORMED
         try:
             return await self._ask(secret, digest)
         except VerificationUnavailable:
@@ -179,7 +193,7 @@ class Verifier:
 
     async def _ask(self, secret: str, digest: bytes) -> Verification:
         leased = self.lease_held
-        if leased and not self._cache.foreign_secrets and not _is_native(secret):
+        if leased and not self._cache.foreign_secrets and not is_native(secret):
             return _UNKNOWN
         if not leased and self._places.locked():
             self.counters.shed += 1
@@ -257,18 +271,6 @@ def _tell(waiters: Iterable[Waiter], answer: Verification | Exception) -> None:
             waiter.set_exception(answer)
         else:
             waiter.set_result(answer)
-
-
-def _is_native(secret: str) -> bool:
-    return secret.startswith(secrets.KEY_PREFIX)
-
-
-def _is_noise(secret: str) -> bool:
-    # Refused without a call: our own prefix with a wrong shape or checksum, and what no imported
-    # secret may look like. Anything else is the authority's to judge.
-    if _is_native(secret):
-        return secrets.record_id(secret) is None
-    return len(secret) not in _FOREIGN_LENGTHS or not secret.isascii()
 
 
 def _status_name(error: grpc.RpcError) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -55,6 +55,17 @@ class RecordingAuthority(VerificationServiceServicer):
             None
         )
         self.address = ""
+        # What changed, by revision: Sync tells it, and holds its reply back until there is more.
+        self.changes: dict[int, tuple[str, ...]] = {}
+        self.revision = 1
+        self._changed = asyncio.Condition()
+
+    async def change(self, *subjects: str) -> None:
+        """Make all verifiers forget what they know of *subjects*."""
+        async with self._changed:
+            self.revision += 1
+            self.changes[self.revision] = subjects
+            self._changed.notify_all()
 
     def issue(self, answer: pb.VerifyResponse | None = None) -> str:
         secret = new_secret()
@@ -69,7 +80,38 @@ class RecordingAuthority(VerificationServiceServicer):
         self.tokens.append(str(metadata.get("authorization")))
         if self.misbehave is not None:
             await self.misbehave(context)
-        return self.answers.get(request.secret, reply(pb.VERDICT_UNKNOWN))
+        answer = pb.VerifyResponse()
+        answer.CopyFrom(self.answers.get(request.secret, reply(pb.VERDICT_UNKNOWN)))
+        answer.revision = self.revision
+        return answer
+
+    async def Sync(
+        self, request: pb.SyncRequest, context: grpc.aio.ServicerContext[Any, Any]
+    ) -> pb.SyncResponse:
+        if request.session_id:
+            async with self._changed:
+                with suppress(TimeoutError):
+                    async with asyncio.timeout(request.wait.ToTimedelta().total_seconds()):
+                        await self._changed.wait_for(lambda: self.revision > request.revision)
+        news = (subjects for at, subjects in self.changes.items() if at > request.revision)
+        return pb.SyncResponse(
+            session_id=request.session_id or secrets.new_id("session"),
+            epoch=1,
+            revision=self.revision,
+            lease=Duration(seconds=3),
+            reset=request.epoch != 1,
+            subjects=[subject for subjects in news for subject in subjects],
+        )
+
+    async def Leave(
+        self, request: pb.LeaveRequest, context: grpc.aio.ServicerContext[Any, Any]
+    ) -> pb.LeaveResponse:
+        return pb.LeaveResponse()
+
+    async def RevokePresented(
+        self, request: pb.RevokePresentedRequest, context: grpc.aio.ServicerContext[Any, Any]
+    ) -> pb.RevokePresentedResponse:
+        raise NotImplementedError
 
     async def BatchVerify(
         self, request: pb.BatchVerifyRequest, context: grpc.aio.ServicerContext[Any, Any]
