@@ -222,10 +222,11 @@ class Verifier:
                 _tell(self._calls.waiting(digest), VerificationUnavailable("internal error"))
                 raise
             _tell(self._calls.end(digest), answer)
-            hit = self._cache.get(digest, boottime.now())
-            if hit is not None:
-                _tell(self._calls.waiting(digest), hit)
             going = self._calls.proceed(digest)
+            # Looked for only if wanted: what is found counts as used, and is kept for longer.
+            if going and (hit := self._cache.get(digest, boottime.now())) is not None:
+                _tell(self._calls.end(digest), hit)
+                going = False
 
     async def _verdict(self, secret: str, digest: bytes) -> Verification:
         deadline, pause = boottime.now() + self._timeout, 0.0
