@@ -195,7 +195,8 @@ class Verifier:
         leased = self.lease_held
         if leased and not self._cache.foreign_secrets and not is_native(secret):
             return _UNKNOWN
-        if not leased and self._places.locked():
+        # Counted by what has arrived: those of one moment have not taken their places yet.
+        if not leased and len(self._calls) >= MAX_CALLS:
             self.counters.shed += 1
             raise VerificationUnavailable("too many calls under way")
         waiter: Waiter = asyncio.get_running_loop().create_future()
@@ -214,7 +215,7 @@ class Verifier:
             answer: Verification | VerificationUnavailable
             try:
                 async with self._places:
-                    answer = await self._verdict(secret, digest)
+                    answer = await self._verdict_if_wanted(secret, digest)
             except VerificationUnavailable as outage:
                 answer = outage
             except Exception:
@@ -227,6 +228,12 @@ class Verifier:
             if going and (hit := self._cache.get(digest, boottime.now())) is not None:
                 _tell(self._calls.end(digest), hit)
                 going = False
+
+    async def _verdict_if_wanted(self, secret: str, digest: bytes) -> Verification:
+        if all(waiter.done() for waiter in self._calls.running(digest)):
+            # They gave up while it was in line: its place is for who still waits.
+            raise VerificationUnavailable("nobody waits any more")
+        return await self._verdict(secret, digest)
 
     async def _verdict(self, secret: str, digest: bytes) -> Verification:
         deadline, pause = boottime.now() + self._timeout, 0.0
@@ -251,8 +258,13 @@ class Verifier:
             raise VerificationUnavailable(type(error).__name__) from None
 
     def _changed(self, subjects: frozenset[str] | None) -> None:
-        if self.on_change is not None:
+        if self.on_change is None:
+            return
+        try:
             self.on_change(subjects)
+        except Exception as error:  # noqa: BLE001  # its fault must not end the lease
+            told = {"message": "Verifier.on_change failed", "exception": error}
+            asyncio.get_running_loop().call_exception_handler(told)
 
     def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
         task = asyncio.create_task(work)
