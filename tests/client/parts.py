@@ -50,7 +50,8 @@ class ScriptedAuthority(RecordingAuthority):
         answer = await super().Sync(request, context)
         await self._fail(context)
         answer.epoch = self.epoch
-        answer.reset = request.epoch != self.epoch
+        # Of a newer epoch only its number tells.
+        answer.reset = request.epoch == 0
         answer.foreign_secrets = self.foreign_secrets
         seconds, part = divmod(self.lease, 1)
         answer.lease.CopyFrom(Duration(seconds=int(seconds), nanos=round(part * 1e9)))

@@ -91,6 +91,15 @@ class TestJoining:
         assert scripted.syncs == []
         assert [one.fresh for one in scripted.asked] == [True, True]
 
+    async def test_renewing_it_tells_on_change_nothing(self, scripted: ScriptedAuthority) -> None:
+        """Only what changed is of interest."""
+        scripted.lease = 0.1
+        heard: list[object] = []
+        async with leased(scripted.address) as verifier:
+            verifier.on_change = heard.append
+            await until(lambda: len(scripted.syncs) > 5)
+        assert heard == []
+
     async def test_a_fault_of_on_change_does_not_end_it(self, scripted: ScriptedAuthority) -> None:
         """The loop's handler is told of it, and the next change is heard of."""
         told: list[Any] = []
