@@ -34,7 +34,8 @@ async def joined(api: Api) -> SyncResponse:
 
 def started(call: Any) -> asyncio.Future[Any]:
     """*call*, under way."""
-    return asyncio.ensure_future(call)
+    task: asyncio.Future[Any] = asyncio.ensure_future(call)
+    return task
 
 
 async def spreads(change: asyncio.Future[Any]) -> None:

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import sqlite3
+from contextlib import closing
 from datetime import timedelta
+from typing import Any
 
 import grpc
 import pytest
@@ -112,6 +115,21 @@ class TestPolling:
         await root(acknowledging(told))
         await change
 
+    async def test_of_changes_that_are_forgotten_is_told_to_forget(
+        self, authority: Authority, issued: IssueKeyResponse
+    ) -> None:
+        """Only so many are kept."""
+        granted = await joined(authority.root)
+        change = started(authority.root(RevokeKeyRequest(key_id=issued.key.id)))
+        await spreads(change)
+        with closing(sqlite3.connect(authority.settings.database)) as file:
+            file.execute("DELETE FROM change")
+            file.commit()
+        told = await authority.root(acknowledging(granted))
+        assert (told.revision, told.reset) == (1, True)
+        await authority.root(acknowledging(told))
+        await change
+
     @pytest.mark.parametrize("lease", [timedelta(milliseconds=300)])
     async def test_is_held_for_a_third_of_the_lease_at_most(self, root: Api) -> None:
         """However long it would wait: it has to renew the lease in time."""
@@ -128,7 +146,7 @@ class TestPolling:
         "claim", [{"epoch": 1, "revision": 2**63 - 1}, {"epoch": 2**63 - 1}, {"epoch": 7}]
     )
     async def test_with_an_impossible_claim_is_told_to_forget(
-        self, root: Api, issued: IssueKeyResponse, claim: dict[str, int]
+        self, root: Api, issued: IssueKeyResponse, claim: dict[str, Any]
     ) -> None:
         """A revision above the head, or another epoch, was never told by these books: it counts as
         nothing acknowledged, until the verifier says that it has forgotten.
@@ -173,11 +191,11 @@ class TestRefusals:
         ],
     )
     async def test_of_fields_out_of_bounds(
-        self, root: Api, field: str, fields: dict[str, object]
+        self, root: Api, field: str, fields: dict[str, Any]
     ) -> None:
         """They are told which."""
         with invalid_field(field):
-            await root(SyncRequest(**fields))  # type: ignore[arg-type]
+            await root(SyncRequest(**fields))
         assert await sessions(root) == []
 
     async def test_of_more_sessions_than_a_caller_may_have(
