@@ -16,7 +16,11 @@ from keyauthority.coherence.leases import wait_out
 from keyauthority.domain.callers import Role
 from keyauthority.domain.revoking import Revoking
 from keyauthority.rpc import admission, guard
-from keyauthority.v1.caller_service_pb2 import ROLE_ISSUER, CreateCallerRequest, RevokeCallerRequest
+from keyauthority.v1.caller_service_pb2 import (
+    CALLER_ROLE_ISSUER,
+    CreateCallerRequest,
+    RevokeCallerRequest,
+)
 from keyauthority.v1.key_pb2 import Key
 from keyauthority.v1.key_service_pb2 import (
     GetKeyRequest,
@@ -190,7 +194,7 @@ class TestWhatWaits:
         async with asyncio.timeout(10):
             await issue(root, workspace)
             await root(CreateWorkspaceRequest(name="other"))
-            await root(CreateCallerRequest(name="other", roles=[ROLE_ISSUER]))
+            await root(CreateCallerRequest(name="other", roles=[CALLER_ROLE_ISSUER]))
 
 
 class TestSilence:

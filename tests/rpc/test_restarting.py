@@ -214,6 +214,18 @@ class TestRestores:
 
         await eventually(is_settled)
 
+    async def test_are_respected_while_they_settle(self, settings: Settings, start: Start) -> None:
+        """As another process would see it: changes wait though no session is known."""
+        await set_lease(settings, LEASE)
+        root = await start()
+        issued = await a_key(root)
+        begun = boottime.now()
+        with closing(sqlite3.connect(settings.database)) as file:
+            file.execute("UPDATE terms SET settling = 1")
+            file.commit()
+        await revoke(root, issued.key.id)
+        assert boottime.now() >= begun + wait_out(LEASE)
+
     async def test_that_are_not_settled_leave_no_marker(
         self, settings: Settings, start: Start, running: AsyncExitStack
     ) -> None:

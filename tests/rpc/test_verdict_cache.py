@@ -174,6 +174,46 @@ class TestVerdicts:
             assert await verdict(root, rotated.secret) == "REVOKED"
         assert (await verify(root, issued.secret)).key_revoked
 
+    async def test_of_a_whole_key_take_its_other_secrets(
+        self, root: Api, issued: IssueKeyResponse, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """At once, also if the change itself is not heard of yet: nobody who was told of the one
+        secret is told another thing of the other.
+        """
+        rotation = RotateKeyRequest(key_id=issued.key.id, overlap=Duration(seconds=60))
+        rotated = await root(rotation)
+        for secret in (issued.secret, rotated.secret):
+            assert await verdict(root, secret) == "VALID"
+        applied = CoherentCache.apply
+        monkeypatch.setattr(CoherentCache, "apply", lambda *_, **__: True)
+        change = started(root(RevokeKeyRequest(key_id=issued.key.id)))
+        await spreads(change)
+        assert await verdict(root, issued.secret, fresh=True) == "REVOKED"
+        assert await verdict(root, rotated.secret) == "REVOKED"
+        monkeypatch.setattr(CoherentCache, "apply", applied)
+        await change
+
+    async def test_overtaken_by_a_change_are_not_kept(
+        self, root: Api, issued: IssueKeyResponse, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """Read before it and given after it: whoever asks next is told the newer one."""
+        read, go = asyncio.Event(), asyncio.Event()
+        verify_all = Verifying.verify_all
+
+        async def waiting(*given: Any) -> Any:
+            found = await verify_all(*given)
+            read.set()
+            await go.wait()
+            return found
+
+        monkeypatch.setattr(Verifying, "verify_all", waiting)
+        early = started(verdict(root, issued.secret))
+        await read.wait()
+        await root(UpdateKeyRequest(key=Key(id=issued.key.id, disabled=True)))
+        go.set()
+        assert await early == "VALID"
+        assert await verdict(root, issued.secret) == "DISABLED"
+
     async def test_end_with_their_key(self, root: Api, workspace: str, read: Counter[str]) -> None:
         """Memory keeps an answer no longer than it holds."""
         brief = await issue(root, workspace, ttl={"nanos": 50_000_000})
