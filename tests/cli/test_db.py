@@ -10,7 +10,6 @@ from typing import Any
 
 import pytest
 
-from keyauthority import maintenance
 from keyauthority.coherence.leases import wait_out
 from tests.cli.parts import Cli, serving
 
@@ -35,7 +34,7 @@ def slept(monkeypatch: pytest.MonkeyPatch) -> list[float]:
     async def sleep(seconds: float) -> None:
         waits.append(seconds)
 
-    monkeypatch.setattr(maintenance.asyncio, "sleep", sleep)
+    monkeypatch.setattr("keyauthority.maintenance.asyncio.sleep", sleep)
     return waits
 
 
