@@ -77,7 +77,7 @@ class TestAcknowledged:
         receipt = (await change).receipt
         assert (receipt.revision, receipt.sessions_acknowledged) == (1, 4)
         assert receipt.leases_waited_out == 0
-        assert receipt.waited.ToTimedelta() > timedelta(milliseconds=300)
+        assert receipt.waited.ToTimedelta() > timedelta(milliseconds=200)
 
     async def test_not_by_hearing_of_it(self, root: Api, revocation: RevokeKeyRequest) -> None:
         """Told is not applied: only the next request says so."""
