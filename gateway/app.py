@@ -15,12 +15,15 @@ from gateway.authorize import Authorizer
 from gateway.config import Settings, upstream_base
 from gateway.connection import EdgeServer
 from gateway.edge import Edge
-from gateway.forward import Forwarder, upstream_session
+from gateway.forward import Forwarder
 from gateway.health import Readiness
 from gateway.listen import BACKLOG, StartError, bind, server_tls
 from gateway.metrics import Metrics
 from gateway.observe import Observer
 from gateway.scopes import ScopeRules
+from gateway.streams import Streams
+from gateway.upstream import upstream_session
+from keyauthority import workers
 from keyauthority.client import Verifier, load_token
 from keyauthority.telemetry import serve_metrics
 
@@ -33,14 +36,21 @@ async def serve(settings: Settings) -> None:
     Raises:
         StartError, SecretFileError: It cannot start; the message says why.
     """
-    told_to_stop = asyncio.Event()
+    loop, told_to_stop, parent = asyncio.get_running_loop(), asyncio.Event(), workers.parent()
     for number in (signal.SIGTERM, signal.SIGINT):
-        asyncio.get_running_loop().add_signal_handler(number, told_to_stop.set)
+        loop.add_signal_handler(number, told_to_stop.set)
+    # What the parent says for all its workers is not said again by each.
+    say = _log.info if parent is None else _log.debug
     async with running(settings) as port:
-        _log.info("gateway started", listen=settings.listen, port=port, upstream=settings.upstream)
+        if parent is not None:
+            loop.add_reader(parent, told_to_stop.set)
+            workers.started(parent)
+        say("gateway started", listen=settings.listen, port=port, upstream=settings.upstream)
         await told_to_stop.wait()
-        _log.info("gateway stopping")
-    _log.info("gateway stopped")
+        say("gateway stopping")
+        if parent is not None:
+            loop.remove_reader(parent)
+    say("gateway stopped")
 
 
 @asynccontextmanager
@@ -77,13 +87,17 @@ async def _edge(settings: Settings, metrics: Metrics, stack: AsyncExitStack) -> 
     token = load_token(settings.token_file)
     with _start_errors(f"read {settings.tls_ca}"):
         verifier = await stack.enter_async_context(
-            Verifier(settings.authority, token=token, tls_ca=settings.tls_ca)
+            Verifier(settings.authority, token=token, tls_ca=settings.tls_ca, cache=settings.cache)
         )
+    metrics.verifier = verifier if settings.cache else None
     session = await stack.enter_async_context(upstream_session(settings.timeouts))
     key_file = settings.upstream_key_file
     attempts = Attempts(settings.limits.max_refusals)
+    authorizer = Authorizer(verifier, attempts, metrics)
+    streams = Streams(authorizer) if settings.on_revoke == "cut" else None
+    verifier.on_change = streams.changed if streams is not None else None
     return Edge(
-        authorizer=Authorizer(verifier, attempts, metrics),
+        authorizer=authorizer,
         # All of a proxy's clients come from its one address: the brake is its own affair.
         proxy_authorizer=Authorizer(verifier, Attempts(0), metrics),
         forwarder=Forwarder(
@@ -93,6 +107,7 @@ async def _edge(settings: Settings, metrics: Metrics, stack: AsyncExitStack) -> 
             settings.timeouts,
             metrics.first_byte_seconds,
         ),
+        streams=streams,
         rules=ScopeRules(settings.require_scope),
         readiness=Readiness(verifier),
         observer=Observer(metrics, access_log=settings.access_log),
@@ -105,7 +120,7 @@ async def _listen(settings: Settings, server: EdgeServer) -> asyncio.Server:
     tls = server_tls(settings.tls_cert, settings.tls_key)
     return await asyncio.get_running_loop().create_server(
         server,
-        sock=bind(settings.listen),
+        sock=bind(settings.listen, shared=settings.share_port),
         backlog=BACKLOG,
         ssl=tls,
         ssl_handshake_timeout=settings.limits.header_timeout if tls else None,

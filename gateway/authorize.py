@@ -62,17 +62,40 @@ class Authorizer:
         secret = parse_authorization(request.headers.getall(hdrs.AUTHORIZATION, ()))
         if isinstance(secret, Refusal):
             return secret
+        known = self._verifier.peek(secret)
+        if known is not None and known.verdict is Verdict.VALID and known.key is not None:
+            # In use, so the brake has no say; it learnt that the secret is good when that was asked.
+            request.key = known.key
+            return Grant(known.key, known.holds)
         if not self._attempts.admits(request.remote, secret):
             return Refusal.RATE_LIMITED
-        asked = time.perf_counter()
         try:
-            verification = await self._verifier.verify(secret)
+            verification = await self._ask(secret) if known is None else known
         except VerificationUnavailable as outage:
             self._complaint.make(str(outage))
             return Refusal.VERIFICATION_UNAVAILABLE
-        self._metrics.verify_seconds.observe(time.perf_counter() - asked)
         request.key = verification.key
         return self._judge(request, secret, verification)
+
+    async def judge_again(self, request: EdgeRequest) -> Refusal | None:
+        """Return why the key of *request*, which was accepted, may act no more; None if it may.
+
+        Raises:
+            VerificationUnavailable: No verdict could be had.
+        """
+        secret = parse_authorization(request.headers.getall(hdrs.AUTHORIZATION, ()))
+        if isinstance(secret, Refusal):
+            return secret
+        verification = self._verifier.peek(secret)
+        if verification is None:
+            verification = await self._verifier.verify(secret)
+        return REFUSALS.get(verification.verdict)
+
+    async def _ask(self, secret: str) -> Verification:
+        asked = time.perf_counter()
+        verification = await self._verifier.verify(secret)
+        self._metrics.verify_seconds.observe(time.perf_counter() - asked)
+        return verification
 
     def _judge(
         self, request: EdgeRequest, secret: str, verification: Verification

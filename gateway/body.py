@@ -16,8 +16,6 @@ from gateway.request import EdgeRequest
 
 # Seconds of waiting for the client before its average speed counts.
 _RATE_GRACE: Final = 10.0
-# What fits the buffers of a socket, so that sending it takes no time.
-_SMALL: Final = 64 * 1024
 _CONTINUE: Final = b"HTTP/1.1 100 Continue\r\n\r\n"
 
 

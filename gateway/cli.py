@@ -11,11 +11,13 @@ import click
 import uvloop
 
 from gateway.app import serve
-from gateway.config import LOG_LEVELS, Limits, Settings, SettingsError, Timeouts
+from gateway.config import LOG_LEVELS, ON_REVOKE, Limits, Settings, SettingsError, Timeouts
 from gateway.listen import StartError
 from gateway.scopes import ScopeRule
+from gateway.workers import serve_with_workers
 from keyauthority.client import SecretFileError
 from keyauthority.telemetry import configure_logging
+from keyauthority.workers import WorkerError
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
@@ -87,6 +89,18 @@ def _scope_rules(
     type=_FILE,
     help="File with the upstream's own API key. Without it the upstream gets no credential.",
 )
+@click.option(
+    "--cache",
+    type=click.Choice(["on", "off"]),
+    default="on",
+    help="Answer from memory while the authority tells of every change; off: ask it each time.",
+)
+@click.option(
+    "--on-revoke",
+    type=click.Choice(ON_REVOKE),
+    default="drain",
+    help="Requests under way when their key is revoked: let them finish, or cut them off.",
+)
 @click.option("--tls-cert", type=_FILE, help="PEM file of the certificate chain clients see.")
 @click.option("--tls-key", type=_FILE, help="PEM file of its private key.")
 @click.option(
@@ -96,9 +110,14 @@ def _scope_rules(
     callback=_scope_rules,
     help="Ask keys for SCOPE on paths at or below PREFIX. Repeatable.",
 )
+@click.option("--workers", default=1, help="Processes that share the port, each with a memory.")
+@click.option("--share-port", is_flag=True, hidden=True, help="With other workers.")
 @_numbers(Limits(), _LIMITS)
 @_numbers(Timeouts(), _TIMEOUTS)
-@click.option("--metrics-listen", help="Where Prometheus metrics are served, HOST:PORT.")
+@click.option(
+    "--metrics-listen",
+    help="Where Prometheus metrics are served, HOST:PORT; each further worker's at the next port.",
+)
 @click.option(
     "--access-log",
     type=click.Choice(["on", "off"]),
@@ -122,13 +141,17 @@ def main(**given: Any) -> None:
         _exit(2, str(error))
     configure_logging(settings.log_level)
     try:
+        if settings.workers > 1:
+            sys.exit(serve_with_workers(settings))
         uvloop.run(serve(settings))
     except (StartError, SecretFileError) as error:
         _exit(1, str(error))
+    except WorkerError as error:
+        sys.exit(error.code)
 
 
 def _settings(
-    *, upstream: str | None, token_file: Path | None, access_log: str, **given: Any
+    *, upstream: str | None, token_file: Path | None, cache: str, access_log: str, **given: Any
 ) -> Settings:
     if upstream is None:
         raise SettingsError("no upstream: give --upstream URL, or set GATEWAY_UPSTREAM")
@@ -139,6 +162,7 @@ def _settings(
         token_file=token_file,
         limits=Limits(**{name: given.pop(name) for name in _LIMITS}),
         timeouts=Timeouts(**{name: given.pop(name) for name in _TIMEOUTS}),
+        cache=cache == "on",
         access_log=access_log == "on",
         **given,
     )

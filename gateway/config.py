@@ -13,6 +13,7 @@ from gateway.scopes import ScopeRule
 from keyauthority.client import is_local
 
 LOG_LEVELS: Final = ("debug", "info", "warning", "error")
+ON_REVOKE: Final = ("drain", "cut")
 
 _HIGHEST_PORT: Final = 65_535
 _MAY_BE_ZERO: Final = frozenset({"min_body_rate", "max_refusals", "drain_delay", "grace"})
@@ -111,7 +112,20 @@ class Settings:
     limits: Limits = field(default_factory=Limits)
     timeouts: Timeouts = field(default_factory=Timeouts)
 
-    # Where Prometheus metrics are served in plaintext, HOST:PORT. None: nowhere.
+    # Whether verdicts may come from memory while a lease is held. If not, each is asked for.
+    cache: bool = True
+
+    # What becomes of requests under way when their key dies: one of ON_REVOKE.
+    on_revoke: str = "drain"
+
+    # Processes that share the port.
+    workers: int = 1
+
+    # Whether others may listen at the same port: so it is with workers, among themselves.
+    share_port: bool = False
+
+    # Where Prometheus metrics are served in plaintext, HOST:PORT. None: nowhere. The
+    # second worker serves its own at the next port, and so on.
     metrics_listen: str | None = None
 
     # Whether each request is logged, without its secret and its query string.
@@ -123,10 +137,22 @@ class Settings:
     def __post_init__(self) -> None:
         host_and_port(self.listen, "--listen")
         if self.metrics_listen is not None:
-            host_and_port(self.metrics_listen, "--metrics-listen")
+            _, port = host_and_port(self.metrics_listen, "--metrics-listen")
+            if port + self.workers - 1 > _HIGHEST_PORT:
+                raise SettingsError(
+                    f"--metrics-listen {self.metrics_listen} leaves no ports for all --workers"
+                )
         self._check_tls()
         upstream_base(self.upstream)
         _check_numbers(self.limits, self.timeouts)
+        if self.workers < 1:
+            raise SettingsError("--workers must be 1 or more")
+        if self.on_revoke not in ON_REVOKE:
+            raise SettingsError(f"--on-revoke must be one of {', '.join(ON_REVOKE)}")
+        if self.on_revoke == "cut" and not self.cache:
+            raise SettingsError(
+                "--on-revoke cut needs --cache on: without it nobody tells that a key was revoked"
+            )
         if self.log_level not in LOG_LEVELS:
             raise SettingsError(f"--log-level must be one of {', '.join(LOG_LEVELS)}")
 
@@ -153,6 +179,11 @@ def host_and_port(address: str, flag: str) -> tuple[str, int]:
     if not _is_port(port) or int(port) > _HIGHEST_PORT:
         raise SettingsError(f"{flag} {address} lacks a port between 0 and {_HIGHEST_PORT}")
     return host.strip("[]"), int(port)
+
+
+def joined(host: str, port: int) -> str:
+    """The address that `host_and_port` splits into *host* and *port*."""
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
 
 
 def upstream_base(upstream: str) -> str:

@@ -17,6 +17,7 @@ from aiohttp.http_exceptions import BadHttpMessage, LineTooLong
 from aiohttp.streams import EMPTY_PAYLOAD, StreamReader
 from aiohttp.web_protocol import RequestHandler, _ErrInfo
 
+from gateway.answer import Answer
 from gateway.config import Limits
 from gateway.envelope import Refusal
 from gateway.request import EdgeRequest
@@ -132,12 +133,20 @@ class Connection(RequestHandler):
         self, request: web.BaseRequest, resp: web.StreamResponse, start_time: float | None
     ) -> tuple[web.StreamResponse, bool]:
         """Write the response. aiohttp calls this."""
-        finished = await super().finish_response(request, resp, start_time)
+        gone = False
+        if isinstance(resp, Answer) and not self._upgraded:
+            # What it comes to for a response that needs no preparation.
+            try:
+                await resp.send(cast(EdgeRequest, request))
+            except ConnectionError:
+                gone = True
+        else:
+            resp, gone = await super().finish_response(request, resp, start_time)
         if not resp.keep_alive and (self._deaf or not request.content.is_eof()):
             self._end_sending()
             if self._deaf:
                 await asyncio.sleep(_LINGER)
-        return finished
+        return resp, gone
 
     def _end_sending(self) -> None:
         # Tells the client that this was the last answer, while what it still sends is dropped.

@@ -7,13 +7,15 @@ from typing import Final
 
 import structlog
 from aiohttp import hdrs, web
+from multidict import CIMultiDict
 
 from gateway import authz
+from gateway.answer import Answer
 from gateway.authorize import Authorizer, Grant
 from gateway.body import RequestBody, open_body
 from gateway.config import Limits
 from gateway.envelope import Refusal
-from gateway.forward import Forwarder, VerdictLapsedError
+from gateway.forward import Forwarder
 from gateway.head import check_head
 from gateway.headers import identity
 from gateway.health import Readiness
@@ -22,6 +24,8 @@ from gateway.paths import check_path, split_target
 from gateway.relay import abort
 from gateway.request import EdgeRequest
 from gateway.scopes import ScopeRules
+from gateway.streams import Streams
+from gateway.upstream import VerdictLapsedError
 
 # After these the client may not know where its next request begins, or should not send one.
 _CLOSING: Final = frozenset(
@@ -32,7 +36,9 @@ _CLOSING: Final = frozenset(
         Refusal.REQUEST_TOO_LARGE,
     }
 )
+_SUCCESS: Final = 200
 _OK: Final = b'{"status":"ok"}'
+_JSON: Final = CIMultiDict({hdrs.CONTENT_TYPE: "application/json"})
 
 _log = structlog.get_logger("gateway.edge")
 
@@ -44,6 +50,7 @@ class Edge:
         authorizer: Judges the keys of clients.
         proxy_authorizer: Judges the keys that a proxy asks about at `/authz`.
         forwarder: Sends accepted requests on.
+        streams: Cuts accepted requests off when their keys die; None: they run on to their end.
         rules: The scopes that paths ask for.
         readiness: Knows whether the authority gives verdicts.
         observer: Is told how each request ended.
@@ -57,6 +64,7 @@ class Edge:
         authorizer: Authorizer,
         proxy_authorizer: Authorizer,
         forwarder: Forwarder,
+        streams: Streams | None,
         rules: ScopeRules,
         readiness: Readiness,
         observer: Observer,
@@ -66,12 +74,13 @@ class Edge:
         self._authorizer = authorizer
         self._proxy_authorizer = proxy_authorizer
         self._forwarder = forwarder
+        self._streams = streams
         self._rules = rules
         self._readiness = readiness
         self._observer = observer
         self._limits = limits
         self._own = {"/healthz": self._healthz, "/readyz": self._readyz, authz.PREFIX: self._authz}
-        self._refusal_headers = {refusal: dict(refusal.headers) for refusal in Refusal}
+        self._refusal_headers = {refusal: CIMultiDict(refusal.headers) for refusal in Refusal}
         self._refusal_headers[Refusal.RATE_LIMITED][hdrs.RETRY_AFTER] = str(retry_after)
 
     async def handle(self, request: EdgeRequest) -> web.StreamResponse:
@@ -79,10 +88,15 @@ class Edge:
         try:
             response = await self._answer(request)
         except asyncio.CancelledError:
-            if not request.connection.interrupted or request.writer.output_size > 0:
+            refusal = request.cut
+            if refusal is None and request.connection.interrupted:
+                refusal = Refusal.UPSTREAM_TIMEOUT
+            if refusal is None or request.writer.output_size > 0:
                 self._lost(request)
                 raise
-            response = self._refuse(request, Refusal.UPSTREAM_TIMEOUT)
+            response = self._refuse(request, refusal)
+            if request.cut is not None:
+                request.outcome = "cut"
         except ConnectionError:
             self._lost(request)
             raise
@@ -116,13 +130,11 @@ class Edge:
         grant = await self._authorize(request, path)
         if isinstance(grant, Refusal):
             return self._refuse(request, grant)
-        body = open_body(request, self._limits)
-        if isinstance(body, Refusal):
-            return self._refuse(request, body)
-        try:
-            answer = await self._forwarder.forward(request, grant, body)
-        except VerdictLapsedError:
-            answer = await self._forward_again(request, path, body)
+        if self._streams is None:
+            answer = await self._forward(request, path, grant)
+        else:
+            with self._streams.watching(request, grant.key):
+                answer = await self._forward(request, path, grant)
         return self._refuse(request, answer) if isinstance(answer, Refusal) else answer
 
     async def _authorize(self, request: EdgeRequest, path: str) -> Grant | Refusal:
@@ -130,6 +142,17 @@ class Edge:
         if isinstance(grant, Refusal) or self._rules.satisfied(path, grant.key.scopes):
             return grant
         return Refusal.INSUFFICIENT_SCOPE
+
+    async def _forward(
+        self, request: EdgeRequest, path: str, grant: Grant
+    ) -> web.StreamResponse | Refusal:
+        body = open_body(request, self._limits)
+        if isinstance(body, Refusal):
+            return body
+        try:
+            return await self._forwarder.forward(request, grant, body)
+        except VerdictLapsedError:
+            return await self._forward_again(request, path, body)
 
     async def _forward_again(
         self, request: EdgeRequest, path: str, body: bytes | RequestBody | None
@@ -150,22 +173,21 @@ class Edge:
         if refusal is not None:
             return self._refuse(request, refusal)
         request.outcome = "authorized"
-        return web.Response(headers=identity(grant.key))
+        return Answer(_SUCCESS, CIMultiDict(identity(grant.key)))
 
     async def _healthz(self, request: EdgeRequest) -> web.StreamResponse:
         request.outcome = "probe"
-        return web.Response(body=_OK, content_type="application/json")
+        return Answer(_SUCCESS, _JSON.copy(), _OK)
 
     async def _readyz(self, request: EdgeRequest) -> web.StreamResponse:
         if request.connection.server.leaving or not await self._readiness.ready():
             return self._refuse(request, Refusal.VERIFICATION_UNAVAILABLE)
         return await self._healthz(request)
 
-    def _refuse(self, request: EdgeRequest, refusal: Refusal) -> web.Response:
+    def _refuse(self, request: EdgeRequest, refusal: Refusal) -> Answer:
         request.outcome = refusal.code
-        response = web.Response(
-            status=refusal.status, headers=self._refusal_headers[refusal], body=refusal.body
-        )
+        headers = self._refusal_headers[refusal].copy()
+        response = Answer(refusal.status, headers, refusal.body)
         # A client that was not asked for its body may send it or not: only closing is unambiguous.
         uninvited = hdrs.EXPECT in request.headers and not request.content.is_eof()
         if refusal in _CLOSING or uninvited:

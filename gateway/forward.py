@@ -4,23 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Awaitable
-from contextlib import asynccontextmanager
-from contextvars import ContextVar
-from typing import TYPE_CHECKING, Final
+from collections.abc import Awaitable
+from typing import Final
 
-from aiohttp import (
-    ClientError,
-    ClientRequest,
-    ClientResponse,
-    ClientSession,
-    ClientTimeout,
-    DummyCookieJar,
-    TCPConnector,
-    hdrs,
-    web,
-)
-from multidict import CIMultiDict
+from aiohttp import ClientError, ClientResponse, ClientSession, hdrs, web
 from yarl import URL
 
 from gateway.authorize import Grant
@@ -32,41 +19,12 @@ from gateway.headers import to_client, to_upstream
 from gateway.metrics import Timings
 from gateway.relay import relay
 from gateway.request import EdgeRequest
+from gateway.upstream import SMALL, Errand, errand
 from keyauthority.client import Secret
 
-if TYPE_CHECKING:
-    from aiohttp.connector import Connection
-
-# Shorter than what servers keep idle connections for: a request sent into a connection that is
-# just being closed fails, and one with a body cannot be repeated.
-_KEEPALIVE: Final = 4.0
 # Answers about the gateway itself, its credential or its address, never about its client.
 _NOT_FOR_CLIENTS: Final = frozenset({101, 401, 403, 407})
 _NOT_MODIFIED: Final = 304
-_NO_CONTENT_TYPE: Final = CIMultiDict({hdrs.CONTENT_TYPE: None})
-
-_grant: ContextVar[Grant] = ContextVar("grant")
-
-
-class VerdictLapsedError(Exception):
-    """The verdict no longer held when the upstream was about to be contacted."""
-
-
-@asynccontextmanager
-async def upstream_session(timeouts: Timeouts) -> AsyncIterator[ClientSession]:
-    """Open the client session for a `Forwarder`: no cookies, no redirects, nothing decoded."""
-    async with ClientSession(
-        connector=TCPConnector(limit=0, keepalive_timeout=_KEEPALIVE),
-        timeout=ClientTimeout(
-            total=None,
-            sock_connect=timeouts.connect_timeout,
-            sock_read=timeouts.first_byte_timeout,
-        ),
-        request_class=_CheckedRequest,
-        cookie_jar=DummyCookieJar(),
-        auto_decompress=False,
-    ) as session:
-        yield session
 
 
 class Forwarder:
@@ -109,8 +67,9 @@ class Forwarder:
             return Refusal.BAD_REQUEST
         if isinstance(body, RequestBody) and hdrs.CONTENT_LENGTH in request.headers:
             headers[hdrs.CONTENT_LENGTH] = request.headers[hdrs.CONTENT_LENGTH]
-        _grant.set(grant)
-        upstream = await self._send(request, headers, body)
+        small = body if isinstance(body, bytes) and len(body) <= SMALL else b""
+        errand.set(Errand(grant, headers, small))
+        upstream = await self._send(request, None if small else body)
         if isinstance(upstream, Refusal):
             return upstream
         try:
@@ -120,14 +79,14 @@ class Forwarder:
                 upstream.close()
 
     async def _send(
-        self, request: EdgeRequest, headers: CIMultiDict[str], body: bytes | RequestBody | None
+        self, request: EdgeRequest, body: bytes | RequestBody | None
     ) -> ClientResponse | Refusal:
         sent = time.perf_counter()
         try:
             if isinstance(body, RequestBody):
-                upstream = await self._send_stream(request, headers, body)
+                upstream = await self._send_stream(request, body)
             else:
-                upstream = await self._request(request, headers, body)
+                upstream = await self._request(request, body)
         except (TimeoutError, ClientError, OSError) as error:
             if isinstance(body, RequestBody) and body.failure is not None:
                 return body.failure
@@ -141,24 +100,21 @@ class Forwarder:
         late = isinstance(error, TimeoutError)
         return Refusal.UPSTREAM_TIMEOUT if late else Refusal.UPSTREAM_UNAVAILABLE
 
-    async def _send_stream(
-        self, request: EdgeRequest, headers: CIMultiDict[str], body: RequestBody
-    ) -> ClientResponse:
+    async def _send_stream(self, request: EdgeRequest, body: RequestBody) -> ClientResponse:
         # The session times what it reads. That an upstream does not read is ours to notice.
         patience, loop = self._timeouts.first_byte_timeout, asyncio.get_running_loop()
         async with asyncio.timeout(patience) as deadline:
             body.on_progress = lambda: deadline.reschedule(loop.time() + patience)
-            upstream = await self._request(request, headers, body)
+            upstream = await self._request(request, body)
             body.on_progress = _nothing
         return upstream
 
     def _request(
-        self, request: EdgeRequest, headers: CIMultiDict[str], body: bytes | RequestBody | None
+        self, request: EdgeRequest, body: bytes | RequestBody | None
     ) -> Awaitable[ClientResponse]:
         return self._session.request(
             request.method,
             URL(self._base + request.raw_path, encoded=True),
-            headers=headers,
             data=body,
             allow_redirects=False,
         )
@@ -181,20 +137,6 @@ class Forwarder:
             self._complaint.make("it answered with malformed headers")
             return Refusal.UPSTREAM_UNAVAILABLE
         return await relay(request, upstream, headers, self._timeouts.idle_timeout)
-
-
-class _CheckedRequest(ClientRequest):
-    def update_auto_headers(self, _: object) -> None:
-        # Nothing of aiohttp's own is added: a header that the client did not send is not sent.
-        self._skip_auto_headers = _NO_CONTENT_TYPE
-
-    # aiohttp calls `send` with a connection in hand and before each attempt: the last moment at
-    # which nothing has been said to the upstream yet.
-
-    async def send(self, conn: Connection) -> ClientResponse:
-        if not _grant.get().holds():
-            raise VerdictLapsedError
-        return await super().send(conn)
 
 
 def _is_redirect(status: int) -> bool:

@@ -13,6 +13,7 @@ from gateway.request import EdgeRequest
 
 # TRACE would echo the credential that the upstream gets back to the client.
 _UNFIT_METHODS: Final = frozenset({"CONNECT", "TRACE"})
+_VERSIONS: Final = (HttpVersion11, HttpVersion10)
 _CONTINUE: Final = "100-continue"
 
 
@@ -24,7 +25,7 @@ def check_head(request: EdgeRequest, limits: Limits) -> Refusal | None:
     else, and what is too large.
     """
     headers = request.headers
-    if request.version < HttpVersion10 or request.version > HttpVersion11:
+    if request.version not in _VERSIONS:
         return Refusal.BAD_REQUEST
     if request.method in _UNFIT_METHODS or hdrs.UPGRADE in headers:
         return Refusal.BAD_REQUEST

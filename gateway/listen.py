@@ -5,10 +5,13 @@ from __future__ import annotations
 import errno
 import socket
 import ssl
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
 
 from gateway.config import host_and_port
+from keyauthority import workers
 
 BACKLOG: Final = 1024
 
@@ -17,18 +20,40 @@ class StartError(Exception):
     """The gateway cannot start. The message is one sentence for the operator."""
 
 
-def bind(listen: str) -> socket.socket:
-    """Bind a listening socket to *listen*, HOST:PORT; raise `StartError`."""
+def bind(listen: str, *, shared: bool = False) -> socket.socket:
+    """Bind a listening socket to *listen*, HOST:PORT; raise `StartError`.
+
+    Args:
+        listen: Where. It is in use, unless all who listen there agree to share it.
+        shared: Whether to share it.
+    """
     host, port = host_and_port(listen, "--listen")
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    with _start_errors(listen):
+        return socket.create_server(
+            (host, port), family=_family(host), backlog=BACKLOG, reuse_port=shared
+        )
+
+
+def reserve(listen: str) -> socket.socket:
+    """Take the port of *listen* for workers that share it; raise `StartError`."""
+    with _start_errors(listen):
+        return workers.reserve(*host_and_port(listen, "--listen"))
+
+
+@contextmanager
+def _start_errors(listen: str) -> Iterator[None]:
     try:
-        return socket.create_server((host, port), family=family, backlog=BACKLOG)
+        yield
     except OSError as error:
         if error.errno == errno.EADDRINUSE:
             raise StartError(
                 f"{listen} is in use: stop what listens there, or choose another port with --listen"
             ) from None
         raise StartError(f"cannot listen on {listen}: {error.strerror}") from None
+
+
+def _family(host: str) -> socket.AddressFamily:
+    return socket.AF_INET6 if ":" in host else socket.AF_INET
 
 
 def server_tls(certificate: Path | None, key: Path | None) -> ssl.SSLContext | None:

@@ -16,6 +16,7 @@ from prometheus_client.core import (
 from prometheus_client.registry import Collector
 
 from gateway.envelope import Refusal
+from keyauthority.client import Verifier
 
 OUTCOMES: Final = (
     *(refusal.code for refusal in Refusal),
@@ -29,6 +30,8 @@ OUTCOMES: Final = (
     "client_left",
     # The upstream's response broke off after it had begun.
     "upstream_broke",
+    # Cut off because its key died.
+    "cut",
     # Cut off because the gateway stopped.
     "stopped",
 )
@@ -69,7 +72,9 @@ class Metrics(Collector):
         self.request_seconds = Timings(
             "gateway_request_seconds", "From a request's headers to the end of its answer.", _LONG
         )
-        self.verify_seconds = Timings("gateway_verify_seconds", "To a verdict.", _SHORT)
+        self.verify_seconds = Timings(
+            "gateway_verify_seconds", "To a verdict that was not in memory.", _SHORT
+        )
         self.first_byte_seconds = Timings(
             "gateway_upstream_first_byte_seconds",
             "From sending a request upstream to the headers of the answer.",
@@ -77,6 +82,8 @@ class Metrics(Collector):
         )
         # Tells the number of client connections by state.
         self.connections: Callable[[], dict[str, int]] = dict
+        # Counts by itself. None if it keeps no verdicts in memory.
+        self.verifier: Verifier | None = None
 
     def collect(self) -> Iterator[Metric]:
         """Put the numbers into Prometheus' form; called from the thread that serves them."""
@@ -95,3 +102,34 @@ class Metrics(Collector):
         yield self.request_seconds.family()
         yield self.verify_seconds.family()
         yield self.first_byte_seconds.family()
+        if self.verifier is not None:
+            yield from _cache(self.verifier)
+
+
+def _cache(verifier: Verifier) -> Iterator[Metric]:
+    counters = verifier.counters
+    verdicts = CounterMetricFamily(
+        "gateway_verdicts",
+        "Verdicts asked for: there in memory (hit) or not (miss).",
+        labels=["result"],
+    )
+    verdicts.add_metric(["hit"], counters.hits)
+    verdicts.add_metric(["miss"], counters.misses)
+    yield verdicts
+    yield CounterMetricFamily(
+        "gateway_verdicts_unavailable", "Misses that got no verdict.", counters.unavailable
+    )
+    yield CounterMetricFamily(
+        "gateway_verdicts_shed",
+        "Of those without a verdict, the ones refused at once for want of a place.",
+        counters.shed,
+    )
+    yield GaugeMetricFamily(
+        "gateway_lease_held", "Whether verdicts may come from memory: 1 or 0.", verifier.lease_held
+    )
+    yield GaugeMetricFamily("gateway_cached_verdicts", "Verdicts in memory.", verifier.entries)
+    yield GaugeMetricFamily(
+        "gateway_fence_lag_seconds",
+        "Since when the verifier's last word from the authority was true.",
+        verifier.lag,
+    )

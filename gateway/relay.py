@@ -11,6 +11,7 @@ from aiohttp import ClientError, ClientResponse, HttpVersion11, StreamReader, hd
 from aiohttp.http import StreamWriter
 from multidict import CIMultiDict
 
+from gateway.answer import Answer
 from gateway.envelope import Refusal
 from gateway.request import EdgeRequest
 
@@ -37,8 +38,7 @@ async def relay(
     content = upstream.content
     if content.is_eof() and content.exception() is None:
         request.outcome = "forwarded"
-        body = content.read_nowait() or None
-        return web.Response(status=upstream.status, headers=headers, body=body)
+        return Answer(upstream.status, headers, content.read_nowait())
     response = web.StreamResponse(status=upstream.status, headers=headers)
     if request.version < HttpVersion11 and hdrs.CONTENT_LENGTH not in headers:
         # Without chunks only the end of the connection can say where the response ends.
@@ -64,10 +64,14 @@ class _Stream:
             self._request.outcome = "upstream_broke"
             await self._break_off(broken.refusal)
         except asyncio.CancelledError:
-            if not self._request.connection.interrupted:
+            if self._request.cut is not None:
+                self._request.outcome = "cut"
+                await self._break_off(self._request.cut)
+            elif self._request.connection.interrupted:
+                self._request.outcome = "stopped"
+                await self._break_off(Refusal.UPSTREAM_UNAVAILABLE)
+            else:
                 raise
-            self._request.outcome = "stopped"
-            await self._break_off(Refusal.UPSTREAM_UNAVAILABLE)
         else:
             self._request.outcome = "forwarded"
 
@@ -87,8 +91,10 @@ class _Stream:
             raise ConnectionResetError("the client does not read") from None
 
     async def _break_off(self, refusal: Refusal) -> None:
-        # Within an event nothing can be said: the client would take the torn event for whole.
-        if self._can_say_more and self._tail.endswith(_EVENT_ENDS):
+        # Within an event nothing can be said: the client would take the torn event for whole. Nor
+        # to a client that does not read: it would have to be waited for.
+        between_events = self._can_say_more and self._tail.endswith(_EVENT_ENDS)
+        if between_events and not self._request.connection.writing_paused:
             await self._writer.write(f"event: error\ndata: {refusal.json}\n\n".encode())
         else:
             abort(self._request)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from typing import TYPE_CHECKING, Final, cast
+from typing import TYPE_CHECKING, Final
 
 from aiohttp import hdrs, web
 from aiohttp.abc import AbstractStreamWriter
@@ -12,6 +12,7 @@ from aiohttp.http import RawRequestMessage
 from aiohttp.streams import StreamReader
 from multidict import istr
 
+from gateway.envelope import Refusal
 from gateway.request_id import HEADER, request_id
 from keyauthority.client import VerifiedKey
 
@@ -25,7 +26,9 @@ class EdgeRequest(web.BaseRequest):
     """A request as its client sent it, with its id and what the gateway learnt about it."""
 
     # Names that aiohttp's debug mode accepts as attributes.
-    ATTRS = web.BaseRequest.ATTRS | frozenset({"id", "started", "key", "outcome"})
+    ATTRS = web.BaseRequest.ATTRS | frozenset(
+        {"connection", "cut", "id", "started", "key", "outcome"}
+    )
 
     def __init__(
         self,
@@ -37,20 +40,20 @@ class EdgeRequest(web.BaseRequest):
         loop: asyncio.AbstractEventLoop,
     ) -> None:
         super().__init__(message, payload, protocol, writer, task, loop)
+        # The client's connection.
+        self.connection = protocol
         self.id = request_id(message.headers.get(_REQUEST_ID))
         self.started = time.perf_counter()
         # The key behind the presented secret, once known.
         self.key: VerifiedKey | None = None
         # How it ended, for log and metrics: see `gateway.metrics.OUTCOMES`.
         self.outcome = ""
-
-    @property
-    def connection(self) -> Connection:
-        """The client's connection."""
-        return cast("Connection", self._protocol)
+        # Set when it is cancelled because its key died, to what the client is to be told.
+        self.cut: Refusal | None = None
 
     async def _prepare_hook(self, response: web.StreamResponse) -> None:
-        # Every response passes here, once its headers are complete and before they are written.
+        # Every response but an `Answer`, which does the same for itself, passes here, once its
+        # headers are complete and before they are written.
         headers = response.headers
         headers[_REQUEST_ID] = self.id
         headers.popall(hdrs.SERVER, None)

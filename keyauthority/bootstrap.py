@@ -26,7 +26,7 @@ async def open_keyring(store: Store, keyring: Path, root_token: Path) -> FileKey
     if the root token can't be written; nothing is left half-made.
     """
     async with store.changing() as tx:
-        peppers = await tx.peppers.all()
+        peppers = await tx.peppers.to_change()
         if peppers:
             opened = FileKeyring.load(keyring)
             _check(opened, keyring, peppers)

@@ -9,13 +9,14 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Final
 
+from keyauthority.location import Location
+
 LOG_LEVELS: Final = ("debug", "info", "warning", "error")
 
 _UNITS: Final = {"d": "days", "h": "hours", "m": "minutes", "s": "seconds", "ms": "milliseconds"}
 _LONGEST: Final = timedelta(days=36_500)
 _HIGHEST_PORT: Final = 65_535
 _is_port = re.compile(r"[0-9]{1,5}").fullmatch
-_is_url = re.compile(r"[A-Za-z0-9+]{2,}:/").match
 _is_duration = re.compile(r"([0-9]{1,12})(ms|[dhms])").fullmatch
 
 
@@ -34,8 +35,9 @@ class Settings:
     # The folder that the authority keeps its files in; created if missing. Its root token is here.
     data_dir: Path
 
-    # The SQLite file; created if missing, with its journal beside it.
-    database: Path
+    # The SQLite file, created if missing, with its journal beside it; or the PostgreSQL database,
+    # which `keyauthority db migrate` has migrated.
+    database: Location
 
     # The file with the peppers; created with an empty database, and never otherwise.
     keyring: Path
@@ -56,20 +58,39 @@ class Settings:
     # None: nowhere.
     metrics_listen: str | None = None
 
+    # Whether to go on although standbys of the PostgreSQL database may lack what is confirmed: then
+    # a failover may bring revoked keys back to life.
+    allow_async_standby: bool = False
+
+    # How many processes share the address; more than one only with PostgreSQL.
+    workers: int = 1
+
+    # Whether this process is one of them.
+    share_port: bool = False
+
     # The least severe lines that are logged: one of LOG_LEVELS.
     log_level: str = "info"
 
     def __post_init__(self) -> None:
         check_address(self.listen, "--listen")
+        self._check_workers()
         _check_tls(self)
-        if _is_url(str(self.database)):
-            raise SettingsError("--database must be the path of a SQLite file, not a URL")
         if self.audit_retention is not None and self.audit_retention <= timedelta():
             raise SettingsError("--audit-retention must be more than nothing")
         if self.metrics_listen is not None:
             host_and_port(self.metrics_listen, "--metrics-listen")
         if self.log_level not in LOG_LEVELS:
             raise SettingsError(f"--log-level must be one of {', '.join(LOG_LEVELS)}")
+
+    def _check_workers(self) -> None:
+        if self.workers < 1:
+            raise SettingsError("--workers must be 1 or more")
+        if self.workers > 1 and isinstance(self.database, Path):
+            raise SettingsError(
+                "--workers needs PostgreSQL: only one process may use a SQLite file at a time"
+            )
+        if self.workers > 1 and self.listen.startswith("unix:"):
+            raise SettingsError("--workers can't share a Unix socket: give --listen HOST:PORT")
 
     @property
     def root_token(self) -> Path:
@@ -110,6 +131,11 @@ def check_address(address: str, flag: str) -> None:
             raise SettingsError(f"{flag} unix: lacks a path")
     else:
         host_and_port(address, flag)
+
+
+def joined(host: str, port: int) -> str:
+    """HOST:PORT, with brackets around an IPv6 host."""
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
 
 
 def host_and_port(address: str, flag: str) -> tuple[str, int]:

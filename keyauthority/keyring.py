@@ -85,12 +85,14 @@ class FileKeyring:
 
     def digest(self, version: int, record_id: str, secret: str) -> bytes:
         """HMAC-SHA-256 of *record_id*, a zero byte and *secret*; raises `KEYRING_MISMATCH`."""
-        try:
-            key = self._macs[version]
-        except KeyError:
-            raise _missing(version) from None
-        message = record_id.encode() + b"\0" + secret.encode()
-        return hmac.digest(key, message, hashlib.sha256)
+        return self._mac(version, record_id.encode() + b"\0" + secret.encode())
+
+    def digest_foreign(self, version: int, secret: str) -> bytes:
+        """HMAC-SHA-256 of a one byte and the SHA-256 of *secret*; raises `KEYRING_MISMATCH`.
+
+        No record's id begins with a one byte: it is never the digest of one of our own.
+        """
+        return self._mac(version, b"\1" + hashlib.sha256(secret.encode()).digest())
 
     def fingerprint(self, version: int) -> bytes:
         """16 bytes that tell one pepper from another; raises `KEYRING_MISMATCH`."""
@@ -126,6 +128,13 @@ class FileKeyring:
             return cipher.decrypt(nonce, sealed[VERSION_BYTES + NONCE_BYTES :], head + context)
         except InvalidTag:
             return None
+
+    def _mac(self, version: int, message: bytes) -> bytes:
+        try:
+            key = self._macs[version]
+        except KeyError:
+            raise _missing(version) from None
+        return hmac.digest(key, message, hashlib.sha256)
 
     def _derived(self, version: int, purpose: bytes) -> bytes:
         if version not in self._peppers:

@@ -5,27 +5,26 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Sequence
 from datetime import timedelta
-from pathlib import Path
 
-from keyauthority.clock import SystemClock
+from keyauthority.books import open_books
 from keyauthority.coherence.leases import wait_out
 from keyauthority.domain.auditing import AuditEntry
 from keyauthority.domain.leasing import Leasing
 from keyauthority.domain.restoring import Replayed, Restoring
 from keyauthority.domain.sessions import Terms
+from keyauthority.location import Location
 from keyauthority.storage.errors import StorageError
-from keyauthority.storage.sqlite.opening import open_sqlite
 
 __all__ = ["StorageError", "lease", "restore_epoch"]
 
 
-async def lease(database: Path, length: timedelta | None) -> Terms:
+async def lease(database: Location, length: timedelta | None) -> Terms:
     """The terms of leases, after setting how long they last if *length* says so.
 
     After a shortening this waits until the leases of the old length are over.
     Raises `StorageError`, `KeyAuthorityError`.
     """
-    async with open_sqlite(database, SystemClock()) as store:
+    async with open_books(database) as store:
         leasing = Leasing(store)
         if length is None:
             return await leasing.terms()
@@ -37,7 +36,7 @@ async def lease(database: Path, length: timedelta | None) -> Terms:
 
 
 async def restore_epoch(
-    database: Path, entries: Sequence[AuditEntry]
+    database: Location, entries: Sequence[AuditEntry]
 ) -> tuple[int, Replayed, float]:
     """Begins a new epoch in a restored database; the epoch, what was done again, seconds waited.
 
@@ -45,7 +44,7 @@ async def restore_epoch(
     verifier answers any more by what it knew from before.
     Raises `StorageError`, `KeyAuthorityError`.
     """
-    async with open_sqlite(database, SystemClock()) as store:
+    async with open_books(database) as store:
         restoring = Restoring(store)
         head, replayed = await restoring.restore(entries)
         wait = wait_out((await Leasing(store).terms()).longest_lease)

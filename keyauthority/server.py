@@ -4,72 +4,49 @@ from __future__ import annotations
 
 import asyncio
 import signal
-import ssl
 import sys
 from collections.abc import AsyncIterator, Coroutine, Iterator
 from contextlib import AsyncExitStack, ExitStack, asynccontextmanager, contextmanager, suppress
-from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, cast
 
-import grpc
 import grpc.aio
 import structlog
 import uvloop
-from google.rpc import error_details_pb2  # noqa: F401  # lets reflection describe what errors carry
 from grpc_health.v1.health_pb2_grpc import add_HealthServicer_to_server
 
-from keyauthority import bootstrap, telemetry
+from keyauthority import bootstrap, telemetry, workers
+from keyauthority.binding import StartError, bind
+from keyauthority.books import hints, is_shared, migrate_books, open_books
 from keyauthority.clock import SystemClock
 from keyauthority.config import Settings
 from keyauthority.domain.authenticating import Authenticating
-from keyauthority.domain.changing import Changes
 from keyauthority.domain.errors import KeyAuthorityError
-from keyauthority.domain.finding import Finding
-from keyauthority.domain.issuing import Issuing
-from keyauthority.domain.listing_sessions import ListingSessions
-from keyauthority.domain.managing_callers import ManagingCallers
-from keyauthority.domain.managing_peppers import ManagingPeppers
-from keyauthority.domain.managing_workspaces import ManagingWorkspaces
+from keyauthority.domain.last_used import LastUsed
 from keyauthority.domain.ports import Clock, Keyring, Store
-from keyauthority.domain.reading_audit import ReadingAudit
-from keyauthority.domain.revoking import Revoking
-from keyauthority.domain.updating import Updating
-from keyauthority.domain.verifying import Verifying
 from keyauthority.health import Health
 from keyauthority.housekeeping import keep_house
 from keyauthority.keyring import KeyringError
+from keyauthority.last_used import write_behind
+from keyauthority.location import Location
 from keyauthority.replica.credentials import CachedAuthenticating
 from keyauthority.replica.replica import Replica
-from keyauthority.replica.verdicts import Verdicts
 from keyauthority.rpc.admission import Mutations
-from keyauthority.rpc.audit import AuditServicer
-from keyauthority.rpc.callers import CallerServicer
+from keyauthority.rpc.entrance import Entrance
 from keyauthority.rpc.guard import Guard
-from keyauthority.rpc.keys import KeyServicer, KeyUseCases
-from keyauthority.rpc.operations import OperationsServicer
-from keyauthority.rpc.pages import Pages
+from keyauthority.rpc.guarded import GuardedServer
 from keyauthority.rpc.policy import SERVICES
 from keyauthority.rpc.reflection import add_reflection
 from keyauthority.rpc.refusals import Refusals
-from keyauthority.rpc.spreading import Spreading
-from keyauthority.rpc.verification import VerificationServicer
-from keyauthority.rpc.workspaces import WorkspaceServicer
+from keyauthority.services import add_services
+from keyauthority.sharing import serve_with_workers
 from keyauthority.storage.errors import StorageError
-from keyauthority.storage.sqlite.opening import migrate_sqlite, open_sqlite
-from keyauthority.v1 import error_reason_pb2  # noqa: F401  # likewise
-from keyauthority.v1.audit_service_pb2_grpc import add_AuditServiceServicer_to_server
-from keyauthority.v1.caller_service_pb2_grpc import add_CallerServiceServicer_to_server
-from keyauthority.v1.key_service_pb2_grpc import add_KeyServiceServicer_to_server
-from keyauthority.v1.operations_service_pb2_grpc import add_OperationsServiceServicer_to_server
-from keyauthority.v1.verification_service_pb2_grpc import add_VerificationServiceServicer_to_server
-from keyauthority.v1.workspace_service_pb2_grpc import add_WorkspaceServiceServicer_to_server
+
+__all__ = ["StartError", "add_services", "migrate", "run", "serving"]
 
 GRACE: Final = 5.0
 """Seconds that calls under way are given at a stop, at least."""
 
 OPTIONS: Final = (
-    # Otherwise a second process on the same port would silently take half of the calls.
-    ("grpc.so_reuseport", 0),
     ("grpc.max_receive_message_length", 9 << 20),  # 1,000 secrets of 8,192 bytes
     ("grpc.max_metadata_size", 16 << 10),
     ("grpc.max_concurrent_streams", 1_000),
@@ -85,36 +62,41 @@ MOST_CALLS: Final = 20_000
 log = structlog.get_logger()
 
 
-class StartError(Exception):
-    """The authority can't start; the message is one sentence that says what to do about it."""
-
-
 def run(settings: Settings) -> int:
     """Serves until SIGINT or SIGTERM. Returns the exit code: 0, or 1 with a sentence on stderr."""
     telemetry.configure_logging(settings.log_level)
     try:
+        if settings.workers > 1:
+            return serve_with_workers(settings)
         uvloop.run(_serve_until_stopped(settings))
     except (StartError, StorageError, KeyringError) as error:
         sys.stderr.write(f"keyauthority: {error}\n")
         return 1
+    except workers.WorkerError as error:
+        return error.code
     return 0
 
 
-def migrate(database: Path) -> None:
+def migrate(database: Location) -> None:
     """Brings the books at *database* to the schema of this version; raises `StartError`."""
     try:
-        migrate_sqlite(database)
+        migrate_books(database)
     except StorageError as error:
         raise StartError(str(error)) from None
 
 
 async def _serve_until_stopped(settings: Settings) -> None:
-    stop = asyncio.Event()
+    stop, loop, parent = asyncio.Event(), asyncio.get_running_loop(), workers.parent()
     for number in (signal.SIGINT, signal.SIGTERM):
-        asyncio.get_running_loop().add_signal_handler(number, stop.set)
+        loop.add_signal_handler(number, stop.set)
     async with serving(settings) as port:
+        if parent is not None:
+            loop.add_reader(parent, stop.set)
+            workers.started(parent)
         log.info("serving", listen=settings.listen, port=port)
         await stop.wait()
+        if parent is not None:
+            loop.remove_reader(parent)
         log.info("stopping")
     log.info("stopped")
 
@@ -125,110 +107,53 @@ async def serving(settings: Settings, clock: Clock | None = None) -> AsyncIterat
 
     Raises `StartError`, `StorageError`, `KeyringError`.
     """
-    clock = clock or SystemClock()
     async with AsyncExitStack() as stack:
         _make_data_dir(settings)
-        store = await stack.enter_async_context(open_sqlite(settings.database, clock))
+        store = await stack.enter_async_context(
+            open_books(settings.database, clock, allow_async_standby=settings.allow_async_standby)
+        )
         keyring = await _open_keyring(store, settings)
         if settings.metrics_listen is not None:
             stack.enter_context(_serve_metrics(settings.metrics_listen))
-        yield await stack.enter_async_context(_server(settings, store, keyring, clock))
+        last_used = LastUsed()
+        # Around the server: what its last calls leave is written too.
+        await stack.enter_async_context(_background(write_behind(store, last_used)))
+        server = _server(settings, store, keyring, clock or SystemClock(), last_used)
+        yield await stack.enter_async_context(server)
 
 
 @asynccontextmanager
 async def _server(
-    settings: Settings, store: Store, keyring: Keyring, clock: Clock
+    settings: Settings, store: Store, keyring: Keyring, clock: Clock, last_used: LastUsed
 ) -> AsyncIterator[int]:
     mutations = Mutations()
-    replica = Replica(store, alone=True)
-    guard = Guard(
-        CachedAuthenticating(Authenticating(store, keyring), replica.cache),
-        Refusals(store),
-        mutations,
-        lambda: replica.fence.longest_wait,
-    )
-    server = grpc.aio.server(
-        interceptors=[guard], options=OPTIONS, maximum_concurrent_rpcs=MOST_CALLS
-    )
+    replica = Replica(store, alone=not is_shared(settings.database))
+    credentials = CachedAuthenticating(Authenticating(store, keyring), replica.cache)
+    entrance = Entrance(credentials, Refusals(store), mutations)
+    guard = Guard(entrance, mutations, lambda: replica.fence.longest_wait)
+    options = [*OPTIONS, ("grpc.so_reuseport", int(settings.share_port))]
+    server = grpc.aio.server(options=options, maximum_concurrent_rpcs=MOST_CALLS)
+    # Services are registered with this one, and so behind the guard.
+    guarded = cast("grpc.aio.Server", GuardedServer(server, guard.wrap))
     health = Health(store, [service for service in SERVICES if service.startswith("keyauthority.")])
-    _add_services(server, store, keyring, clock, replica)
-    add_HealthServicer_to_server(health.servicer, server)
-    add_reflection([*SERVICES], server)
-    port = _bind(server, settings)
+    add_services(guarded, store, keyring, clock, replica, last_used)
+    add_HealthServicer_to_server(health.servicer, guarded)
+    add_reflection([*SERVICES], guarded)
+    port = bind(server, settings)
     async with AsyncExitStack() as stack:
         # Ended from the last to the first: new changes are refused, those under way wait at the
         # fence while verifiers still get through, then no lease is granted any more, then it stops.
         stack.push_async_callback(lambda: server.stop(max(GRACE, replica.grace)))
+        await stack.enter_async_context(hints(settings.database, replica.watch.hint))
         await stack.enter_async_context(replica.running())
         stack.push_async_callback(mutations.close)
+        stack.callback(replica.leave)
         stack.callback(health.servicer.leave)
         await stack.enter_async_context(_background(health.watch()))
         await stack.enter_async_context(_background(keep_house(store, settings.audit_retention)))
         await health.look()
         await server.start()
         yield port
-
-
-def _add_services(
-    server: grpc.aio.Server, store: Store, keyring: Keyring, clock: Clock, replica: Replica
-) -> None:
-    changes = Changes(store, Spreading(replica.fence))
-    pages = Pages(keyring)
-    keys = KeyUseCases(
-        issuing=Issuing(store, keyring, changes),
-        finding=Finding(store, keyring),
-        updating=Updating(changes),
-        revoking=Revoking(changes),
-    )
-    callers = ManagingCallers(store, keyring, changes)
-    workspaces = ManagingWorkspaces(store, changes)
-    verdicts = Verdicts(Verifying(store, keyring), replica.cache, alone=replica.alone)
-    verification = VerificationServicer(verdicts, replica.syncing)
-    add_VerificationServiceServicer_to_server(verification, server)
-    add_KeyServiceServicer_to_server(KeyServicer(keys, pages, clock), server)
-    add_WorkspaceServiceServicer_to_server(WorkspaceServicer(workspaces, pages), server)
-    add_CallerServiceServicer_to_server(CallerServicer(callers, pages), server)
-    add_AuditServiceServicer_to_server(AuditServicer(ReadingAudit(store), pages), server)
-    operations = OperationsServicer(ManagingPeppers(store, keyring), ListingSessions(store))
-    add_OperationsServiceServicer_to_server(operations, server)
-
-
-def _bind(server: grpc.aio.Server, settings: Settings) -> int:
-    credentials = _credentials(settings)
-    try:
-        if credentials is None:
-            return server.add_insecure_port(settings.listen)
-        return server.add_secure_port(settings.listen, credentials)
-    except RuntimeError:
-        raise StartError(
-            f"can't listen on {settings.listen}: is it in use, or not an address of this machine?"
-        ) from None
-
-
-def _credentials(settings: Settings) -> grpc.ServerCredentials | None:
-    if settings.tls_cert is None or settings.tls_key is None:
-        return None
-    try:
-        pair = (settings.tls_key.read_bytes(), settings.tls_cert.read_bytes())
-        client_ca = settings.tls_client_ca.read_bytes() if settings.tls_client_ca else None
-        _check_tls(settings.tls_cert, settings.tls_key, settings.tls_client_ca)
-    except OSError as error:
-        raise StartError(f"{error.filename} can't be read: {error.strerror}") from None
-    return grpc.ssl_server_credentials(
-        [pair], root_certificates=client_ca, require_client_auth=client_ca is not None
-    )
-
-
-def _check_tls(cert: Path, key: Path, client_ca: Path | None) -> None:
-    # gRPC says of unusable ones only that it can't bind.
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    try:
-        context.load_cert_chain(cert, key)
-        if client_ca is not None:
-            context.load_verify_locations(client_ca)
-    except ssl.SSLError:
-        files = ", ".join(str(path) for path in (cert, key, client_ca) if path is not None)
-        raise StartError(f"not a certificate chain and its private key, in PEM: {files}") from None
 
 
 def _make_data_dir(settings: Settings) -> None:

@@ -54,17 +54,6 @@ def test_an_address_that_is_none_is_refused(listen: str) -> None:
         settings(listen)
 
 
-@pytest.mark.parametrize(
-    "database", ["sqlite:///x.db", "postgresql+asyncpg://user:pw@host/db", "file:/x.db"]
-)
-def test_a_database_is_a_path(database: str) -> None:
-    """A URL is refused, and the password in it isn't repeated."""
-    with pytest.raises(SettingsError) as refusal:
-        settings(database=Path(database))
-
-    assert str(refusal.value) == "--database must be the path of a SQLite file, not a URL"
-
-
 def test_host_and_port_are_told_apart() -> None:
     """IPv6 hosts come without their brackets."""
     assert host_and_port("[::1]:80", "--x") == ("::1", 80)

@@ -209,6 +209,9 @@ def test_digests_by_hand() -> None:
     assert keyring.digest(1, "key_0123456789abcdef", "sk-optk-secret").hex() == (
         "bf3143d62caf8b2871402e0c87872b24b83589dce3758a82b8672ecd2be9c91f"
     )
+    assert keyring.digest_foreign(1, "somebodys-secret").hex() == (
+        "738cbf983636953a6ce7235e732f0d0321b90561ad5d8efa2ede54bb16d5e59e"
+    )
     assert keyring.fingerprint(1).hex() == "cd8296a80b3ccd97ddfc47e1ffb581a0"
 
 
@@ -229,8 +232,9 @@ def test_digests_differ() -> None:
         for version in (1, 2)
         for record_id, secret in [("key_1", "a"), ("key_2", "a"), ("key_1", "b"), ("key_1a", "")]
     }
+    digests |= {keyring.digest_foreign(version, one) for version in (1, 2) for one in ("a", "b")}
 
-    assert len(digests) == 8
+    assert len(digests) == 12
     assert {len(digest) for digest in digests} == {32}
 
 
@@ -248,6 +252,7 @@ def test_a_fingerprint_is_good_for_nothing_else() -> None:
     "use",
     [
         lambda keyring: keyring.digest(7, "key_1", "secret"),
+        lambda keyring: keyring.digest_foreign(7, "secret"),
         lambda keyring: keyring.fingerprint(7),
         lambda keyring: keyring.seal(7, b"plaintext", b"context"),
     ],

@@ -25,8 +25,10 @@ class _Prebuilt(VerificationServiceServicer):
     async def Verify(self, request: VerifyRequest, context: Any) -> VerifyResponse:  # noqa: N802
         return self._reply
 
-    async def BatchVerify(self, request: Any, context: Any) -> Any:  # noqa: N802
+    async def _no(self, request: Any, context: Any) -> Any:
         await context.abort(grpc.StatusCode.UNIMPLEMENTED)
+
+    BatchVerify = Sync = Leave = RevokePresented = _no
 
 
 async def _serve(port: str, reply: VerifyResponse) -> None:

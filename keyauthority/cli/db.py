@@ -14,10 +14,11 @@ from google.protobuf.json_format import ParseDict, ParseError
 
 from keyauthority import maintenance
 from keyauthority.cli.output import Answer
-from keyauthority.cli.values import DURATION, FILE
+from keyauthority.cli.values import DATABASE, DATABASE_HELP, DURATION, FILE
 from keyauthority.domain.auditing import AuditEntry
 from keyauthority.domain.errors import KeyAuthorityError
 from keyauthority.domain.restoring import Replayed
+from keyauthority.location import Location
 from keyauthority.server import StartError
 from keyauthority.server import migrate as migrate_database
 from keyauthority.v1 import audit_service_pb2 as v1
@@ -33,29 +34,33 @@ def command() -> None:
 def _with_database(run: Callable[..., Answer]) -> Callable[..., Answer]:
     return click.option(
         "--database",
-        type=FILE,
+        type=DATABASE,
         envvar="KEYAUTHORITY_DATABASE",
         show_envvar=True,
-        help="The SQLite file. [default: keyauthority.db in the data directory]",
+        help=DATABASE_HELP,
     )(click.pass_context(run))
 
 
 @command.command()
 @_with_database
-def migrate(ctx: click.Context, /, database: Path | None) -> Answer:
-    """Migrate the database while no authority uses it. `serve` does so by itself at its start."""
-    path = _database(ctx, database)
+def migrate(ctx: click.Context, /, database: Location | None) -> Answer:
+    """Bring the database to the schema of this version.
+
+    `serve` does so by itself with a SQLite file, which no authority may be using meanwhile, and
+    never with PostgreSQL, where several that migrate at the same time do no harm.
+    """
+    location = _database(ctx, database)
     try:
-        migrate_database(path)
+        migrate_database(location)
     except StartError as error:
         raise click.ClickException(str(error)) from None
-    return Answer({"database": str(path)}, f"{path} has the schema of this version.")
+    return Answer({"database": str(location)}, f"{location} has the schema of this version.")
 
 
 @command.command()
 @click.argument("length", type=DURATION, required=False)
 @_with_database
-def lease(ctx: click.Context, /, length: timedelta | None, database: Path | None) -> Answer:
+def lease(ctx: click.Context, /, length: timedelta | None, database: Location | None) -> Answer:
     """Show how long leases last, or have them last LENGTH: 200ms to 60s, by default 3s.
 
     A longer lease lets verifiers ride out longer outages of the authority; a change waits for one
@@ -74,7 +79,7 @@ def lease(ctx: click.Context, /, length: timedelta | None, database: Path | None
     help="Revoke again what this export of the audit (keyauthority audit export) says was revoked.",
 )
 @_with_database
-def restore_epoch(ctx: click.Context, /, replay: Path | None, database: Path | None) -> Answer:
+def restore_epoch(ctx: click.Context, /, replay: Path | None, database: Location | None) -> Answer:
     """Begin a new epoch in a database that was restored from a backup, before anything uses it.
 
     Verifiers drop what they know from before, and every lease from before is waited out.
@@ -107,9 +112,9 @@ def _left_to_do(replayed: Replayed) -> str:
     return "\n".join(f"{what}: {' '.join(ids)}" for what, ids in lines if ids)
 
 
-def _database(ctx: click.Context, database: Path | None) -> Path:
-    path: Path = database or ctx.obj.data_dir / "keyauthority.db"
-    return path
+def _database(ctx: click.Context, database: Location | None) -> Location:
+    location: Location = database or ctx.obj.data_dir / "keyauthority.db"
+    return location
 
 
 def _run(work: Coroutine[Any, Any, Result]) -> Result:

@@ -24,20 +24,28 @@ _ADVICE: Final = {
 }
 
 
-def failure(error: grpc.RpcError, options: Options, call_id: str) -> click.ClickException:
+class Failure(click.ClickException):
+    """What the authority refused, with its reason and the metadata of that."""
+
+    def __init__(self, message: str, info: ErrorInfo | None = None) -> None:
+        super().__init__(message)
+        self.reason = info.reason if info is not None else ""
+        self.metadata = dict(info.metadata) if info is not None else {}
+
+
+def failure(error: grpc.RpcError, options: Options, call_id: str) -> Failure:
     """The sentence for what a call to the authority raised."""
     if not isinstance(error, grpc.Call):
-        return click.ClickException("the call failed")
+        return Failure("the call failed")
     info = _info(error)
     if info is None:
-        return click.ClickException(_without_reason(error, options))
+        return Failure(_without_reason(error, options))
     message = (error.details() or info.reason).rstrip(".")
     if error.code() is grpc.StatusCode.NOT_FOUND and message.startswith("no such"):
         message += "".join(f": {value}" for value in info.metadata.values() if value)
     advice = _ADVICE.get(info.reason, "")
-    return click.ClickException(
-        message + advice.format(token_file=options.token_file, call_id=call_id)
-    )
+    told = message + advice.format(token_file=options.token_file, call_id=call_id)
+    return Failure(told, info)
 
 
 def _info(error: grpc.Call) -> ErrorInfo | None:

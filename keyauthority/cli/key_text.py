@@ -11,7 +11,7 @@ from keyauthority.v1.key_pb2 import Key, KeyState, RevocationReason, SecretInfo
 def key_table(keys: Iterable[Key]) -> str:
     """One line a key."""
     return table(
-        ("ID", "NAME", "WORKSPACE", "STATE", "EXPIRES", "CREATED", "SECRET"),
+        ("ID", "NAME", "WORKSPACE", "STATE", "EXPIRES", "LAST USED", "CREATED", "SECRET"),
         (
             (
                 key.id,
@@ -19,6 +19,7 @@ def key_table(keys: Iterable[Key]) -> str:
                 key.workspace_id,
                 _state(key),
                 _expiry(key),
+                _last_use(key),
                 moment(key.create_time),
                 key.secrets[0].hint if key.secrets else "",
             )
@@ -35,6 +36,7 @@ def key_details(key: Key) -> str:
         ("workspace", key.workspace_id),
         ("state", _state(key)),
         ("expires", _expiry(key)),
+        ("last used", _last_use(key)),
         ("scopes", " ".join(key.scopes) or "full access"),
     ]
     if key.labels:
@@ -62,9 +64,13 @@ def _expiry(key: Key) -> str:
     return moment(key.expire_time) if key.HasField("expire_time") else "never"
 
 
+def _last_use(used: Key | SecretInfo) -> str:
+    return moment(used.last_used_time) if used.HasField("last_used_time") else "never"
+
+
 def _secret(secret: SecretInfo) -> str:
     end = f", ends {moment(secret.end_time)}" if secret.HasField("end_time") else ""
-    return f"{secret.hint}, minted {moment(secret.create_time)}{end}"
+    return f"{secret.hint}, minted {moment(secret.create_time)}, last used {_last_use(secret)}{end}"
 
 
 def _reason(key: Key) -> str:

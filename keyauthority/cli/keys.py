@@ -7,6 +7,7 @@ from datetime import UTC, datetime, timedelta
 
 import click
 
+from keyauthority.cli import importing
 from keyauthority.cli.authority import Authority, with_authority
 from keyauthority.cli.key_text import key_details, key_table, minted
 from keyauthority.cli.listing import listed, listing_options
@@ -24,6 +25,7 @@ from keyauthority.v1.key_service_pb2 import (
     RotateKeyRequest,
     UpdateKeyRequest,
 )
+from keyauthority.v1.verification_service_pb2 import RevokePresentedRequest
 
 _STATES = ("active", "disabled", "expired", "revoked")
 _REASONS = ("compromised", "superseded", "unused", "owner-left", "policy")
@@ -33,6 +35,8 @@ _REASONS = ("compromised", "superseded", "unused", "owner-left", "policy")
 def command() -> None:
     """Issue, change, find and revoke keys."""
 
+
+command.add_command(importing.command)
 
 _expires_in = click.option(
     "--expires-in", type=DURATION, help="How long the key lives from now: 30d, 12h, 90m."
@@ -219,6 +223,21 @@ def lookup(authority: Authority) -> Answer:
     """Find the key that a secret, read from standard input or a prompt, belongs or belonged to."""
     answer = authority.call(authority.keys.LookupKey, LookupKeyRequest(secret=read_secret()))
     return Answer(answer, key_details(answer.key))
+
+
+@command.command("revoke-presented")
+@click.option("--note", default="", help="Where the secret turned up, in words.")
+@with_authority
+def revoke_presented(authority: Authority, note: str) -> Answer:
+    """Revoke the key that a secret, read from standard input or a prompt, belongs to.
+
+    Whoever holds a secret may end its key: a token with the role verifier is enough.
+    """
+    answer = authority.call(
+        authority.verification.RevokePresented,
+        RevokePresentedRequest(secret=read_secret(), note=note),
+    )
+    return Answer(answer, f"Revoked {answer.key_id}. {spread(answer.receipt)}")
 
 
 def _only_one(**given: object) -> None:

@@ -8,8 +8,9 @@ from pathlib import Path
 import click
 
 from keyauthority.cli.options import Options
-from keyauthority.cli.values import DURATION, FILE
+from keyauthority.cli.values import DATABASE, DATABASE_HELP, DURATION, FILE
 from keyauthority.config import LOG_LEVELS, Settings, SettingsError
+from keyauthority.location import Location
 from keyauthority.server import run
 
 
@@ -30,10 +31,18 @@ from keyauthority.server import run
 )
 @click.option(
     "--database",
-    type=FILE,
+    type=DATABASE,
     envvar="KEYAUTHORITY_DATABASE",
     show_envvar=True,
-    help="The SQLite file. [default: keyauthority.db in the data directory]",
+    help=DATABASE_HELP,
+)
+@click.option(
+    "--allow-async-standby",
+    is_flag=True,
+    envvar="KEYAUTHORITY_ALLOW_ASYNC_STANDBY",
+    show_envvar=True,
+    help="Accept PostgreSQL standbys without synchronous_standby_names: a failover may then bring "
+    "revoked keys back to life.",
 )
 @click.option(
     "--keyring",
@@ -78,6 +87,16 @@ from keyauthority.server import run
     help="Serve Prometheus metrics here, in plaintext.",
 )
 @click.option(
+    "--workers",
+    default=1,
+    show_default=True,
+    envvar="KEYAUTHORITY_WORKERS",
+    show_envvar=True,
+    help="Processes that share the address and the PostgreSQL database; the metrics of each further "
+    "one are at the next port.",
+)
+@click.option("--share-port", is_flag=True, hidden=True, help="With other workers.")
+@click.option(
     "--log-level",
     type=click.Choice(LOG_LEVELS),
     envvar="KEYAUTHORITY_LOG_LEVEL",
@@ -91,13 +110,16 @@ def command(
     /,
     listen: str,
     data_dir: Path | None,
-    database: Path | None,
+    database: Location | None,
+    allow_async_standby: bool,
     keyring: Path | None,
     tls_cert: Path | None,
     tls_key: Path | None,
     tls_client_ca: Path | None,
     audit_retention: timedelta | None,
     metrics_listen: str | None,
+    workers: int,
+    share_port: bool,
     log_level: str,
 ) -> None:
     """Run the authority until it is told to stop (SIGTERM, Ctrl-C)."""
@@ -113,7 +135,10 @@ def command(
             tls_key=tls_key,
             tls_client_ca=tls_client_ca,
             audit_retention=audit_retention,
+            allow_async_standby=allow_async_standby,
             metrics_listen=metrics_listen,
+            workers=workers,
+            share_port=share_port,
             log_level=log_level,
         )
     except SettingsError as error:

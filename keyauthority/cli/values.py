@@ -6,11 +6,12 @@ import re
 import sys
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, cast
 
 import click
 
 from keyauthority.config import parse_duration
+from keyauthority.location import Location, parse_location
 
 FILE: Final = click.Path(path_type=Path)
 
@@ -34,6 +35,25 @@ class _Duration(click.ParamType[timedelta]):
             return value
         try:
             return parse_duration(value)
+        except ValueError as error:
+            self.fail(str(error), param, ctx)
+
+
+class _Database(click.ParamType[Location]):
+    """The path of a SQLite file, or a PostgreSQL URL. Never repeated: it may hold a password."""
+
+    name = "database"
+
+    def get_metavar(self, param: click.Parameter, ctx: click.Context) -> str:
+        return "PATH|URL"
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> Location:
+        if not isinstance(value, str):
+            return cast(Location, value)
+        try:
+            return parse_location(value)
         except ValueError as error:
             self.fail(str(error), param, ctx)
 
@@ -76,6 +96,12 @@ class _Label(click.ParamType[tuple[str, str]]):
         return key, label
 
 
+DATABASE: Final = _Database()
+DATABASE_HELP: Final = (
+    "The SQLite file, or a PostgreSQL URL: postgresql://USER@HOST/NAME. Others on this machine see "
+    "a password in an argument: use ?passfile=FILE in the URL, PGPASSFILE, or the variable. "
+    "[default: keyauthority.db in the data directory]"
+)
 DURATION: Final = _Duration()
 MOMENT: Final = _Moment()
 LABEL: Final = _Label()

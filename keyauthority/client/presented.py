@@ -11,8 +11,6 @@ from keyauthority.domain.verdicts import Verdict
 MALFORMED: Final = Verification(Verdict.MALFORMED, None)
 """The verdict on noise."""
 
-_FOREIGN_LENGTHS: Final = range(16, 257)
-
 
 def is_native(secret: str) -> bool:
     """Tell whether *secret* begins like those that the authority mints."""
@@ -27,4 +25,4 @@ def is_noise(secret: str) -> bool:
     """
     if is_native(secret):
         return secrets.record_id(secret) is None
-    return len(secret) not in _FOREIGN_LENGTHS or not secret.isascii()
+    return not secrets.is_foreign(secret)

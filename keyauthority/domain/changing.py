@@ -18,14 +18,29 @@ class Change:
     def __init__(self, tx: Transaction) -> None:
         self.tx = tx
         self._altered: list[tuple[str, str, Mapping[str, str]]] = []
+        self._created: list[tuple[str, str, Mapping[str, str]]] = []
 
     def alters(self, subject: str, workspace_id: str = "", **details: str) -> None:
         """Says that *subject* (a key, workspace or caller id) changes, and how, for the audit."""
-        said = {name: value for name, value in details.items() if value}
-        self._altered.append((subject, workspace_id, said))
+        self._altered.append((subject, workspace_id, _said(details)))
+
+    def creates(self, subject: str, workspace_id: str = "", **details: str) -> None:
+        """Says that *subject* is new, for the audit: no verifier has to hear of it."""
+        self._created.append((subject, workspace_id, _said(details)))
+
+    @property
+    def only_creates(self) -> bool:
+        """Whether there is nothing to wait for."""
+        return bool(self._created) and not self._altered
 
     async def record(self, actor: Actor) -> int:
-        """Numbers and audits what changed; the current revision if nothing did."""
+        """Numbers and audits what changed; the current revision if no verdict did."""
+        await self.tx.audit.append(
+            [
+                actor.entry(self.tx.time, subject, workspace_id, 0, details)
+                for subject, workspace_id, details in self._created
+            ]
+        )
         if not self._altered:
             return (await self.tx.feed.head()).revision
         last = await self.tx.feed.advance([subject for subject, _, _ in self._altered])
@@ -57,4 +72,11 @@ class Changes:
             change = Change(tx)
             yield change
             revision = await change.record(actor)
-        change.receipt = await self._fence.wait(revision)
+        if change.only_creates:
+            change.receipt = Receipt(revision)
+        else:
+            change.receipt = await self._fence.wait(revision)
+
+
+def _said(details: Mapping[str, str]) -> dict[str, str]:
+    return {name: value for name, value in details.items() if value}

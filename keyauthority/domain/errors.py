@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import enum
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 
 class Reason(enum.Enum):
@@ -56,6 +58,31 @@ class KeyAuthorityError(Exception):
 def invalid(field: str, why: str) -> KeyAuthorityError:
     """The request's *field* breaks a limit; *why* completes the sentence "*field* …"."""
     return KeyAuthorityError(Reason.FIELD_INVALID, f"{field} {why}", field=field)
+
+
+@contextmanager
+def in_entry(place: str, index: int) -> Iterator[None]:
+    """What breaks a limit in here is said to be in entry *index* of the list *place*."""
+    try:
+        yield
+    except KeyAuthorityError as error:
+        named = f"{place}[{index}]."
+        field = named + error.metadata.get("field", "")
+        raise KeyAuthorityError(
+            error.reason, named + error.message, field=field, index=str(index)
+        ) from None
+
+
+def secret_taken(index: int) -> KeyAuthorityError:
+    """The secret of entry *index* was imported before; whose it is stays unsaid."""
+    return KeyAuthorityError(
+        Reason.SECRET_TAKEN, f"keys[{index}].secret belongs to a key already", index=str(index)
+    )
+
+
+def secret_malformed() -> KeyAuthorityError:
+    """What was presented can't be a secret of any key."""
+    return KeyAuthorityError(Reason.SECRET_MALFORMED, "that is not a secret of this authority")
 
 
 def key_not_found(key_id: str) -> KeyAuthorityError:

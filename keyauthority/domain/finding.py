@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import hmac
 from collections.abc import Sequence
 
-from keyauthority.domain import limits, secrets
+from keyauthority.domain import limits
 from keyauthority.domain.callers import Actor
 from keyauthority.domain.errors import (
     KeyAuthorityError,
@@ -15,7 +14,9 @@ from keyauthority.domain.errors import (
     workspace_not_found,
 )
 from keyauthority.domain.keys import Key, KeyState
+from keyauthority.domain.last_used import LastUsed
 from keyauthority.domain.ports import Cursor, KeyFilter, Keyring, Store, Transaction
+from keyauthority.domain.recognising import Recognising
 
 
 async def visible_keys(tx: Transaction, actor: Actor, key_ids: Sequence[str]) -> list[Key]:
@@ -39,17 +40,24 @@ async def changeable_key(tx: Transaction, actor: Actor, key_id: str) -> Key:
     return key
 
 
+async def with_last_use(tx: Transaction, last_used: LastUsed, keys: Sequence[Key]) -> list[Key]:
+    """The keys, in order, with when their secrets were last used."""
+    return last_used.joined(keys, await tx.last_used.of([key.id for key in keys]))
+
+
 class Finding:
     """Reads keys for those who administer them."""
 
-    def __init__(self, store: Store, keyring: Keyring) -> None:
+    def __init__(self, store: Store, keyring: Keyring, last_used: LastUsed) -> None:
         self._store = store
-        self._keyring = keyring
+        self._recognising = Recognising(store, keyring)
+        self._last_used = last_used
 
     async def get(self, actor: Actor, key_id: str) -> Key:
         """The key; raises `KEY_NOT_FOUND`."""
         async with self._store.reading() as tx:
-            [key] = await visible_keys(tx, actor, [key_id])
+            found = await visible_keys(tx, actor, [key_id])
+            [key] = await with_last_use(tx, self._last_used, found)
         return key
 
     async def page(
@@ -75,30 +83,19 @@ class Finding:
                 ):
                     raise workspace_not_found(workspace_id)
                 workspace_ids = (workspace_id,)
-            return await tx.keys.page(KeyFilter(workspace_ids, state, name_contains), limit, after)
+            which = KeyFilter(workspace_ids, state, name_contains)
+            found = await tx.keys.page(which, limit, after)
+            return await with_last_use(tx, self._last_used, found)
 
     async def lookup(self, actor: Actor, secret: str) -> Key:
         """The key that *secret* belongs, or belonged, to.
 
-        Raises `SECRET_MALFORMED`, `KEY_NOT_FOUND`.
+        Raises `SECRET_MALFORMED`, `KEY_NOT_FOUND`, `KEYRING_MISMATCH`.
         """
-        key_id = secrets.record_id(limits.presented(secret))
-        if key_id is None:
-            raise KeyAuthorityError(
-                Reason.SECRET_MALFORMED, "that is not a secret of this authority"
-            )
+        presented = self._recognising.read(limits.presented(secret))
+        key = await self._recognising.find(presented)
+        if not actor.caller.may_touch(key.workspace_id):
+            raise key_not_found("")
         async with self._store.reading() as tx:
-            key = (await tx.keys.get([key_id])).get(key_id)
-        if key is None or not actor.caller.may_touch(key.workspace_id):
-            raise key_not_found("")
-        if not self._matches(key, secret):
-            raise key_not_found("")
+            [key] = await with_last_use(tx, self._last_used, [key])
         return key
-
-    def _matches(self, key: Key, secret: str) -> bool:
-        return any(
-            hmac.compare_digest(
-                self._keyring.digest(one.pepper_version, key.id, secret), one.digest
-            )
-            for one in key.secrets
-        )

@@ -11,8 +11,9 @@ from keyauthority.domain.callers import Actor
 from keyauthority.domain.changing import Changes
 from keyauthority.domain.errors import KeyAuthorityError, Reason, invalid, workspace_not_found
 from keyauthority.domain.fencing import Receipt
-from keyauthority.domain.finding import changeable_key
+from keyauthority.domain.finding import changeable_key, with_last_use
 from keyauthority.domain.keys import Key, StoredSecret
+from keyauthority.domain.last_used import LastUsed
 from keyauthority.domain.peppers import active
 from keyauthority.domain.ports import Keyring, Store, Transaction
 from keyauthority.domain.replays import Answers, Retry
@@ -48,14 +49,47 @@ class NewKey:
             limits.expire_time(expire_time, now),
         )
 
+    def key(self, key_id: str, secret: StoredSecret) -> Key:
+        """The key, once this is checked, with its first *secret*."""
+        return Key(
+            id=key_id,
+            workspace_id=self.workspace_id,
+            name=self.name,
+            scopes=self.scopes,
+            labels=self.labels,
+            disabled=False,
+            expire_time=self.expire_time,
+            create_time=secret.create_time,
+            update_time=secret.create_time,
+            revocation=None,
+            version=1,
+            secrets=(secret,),
+        )
+
+
+async def check_workspace(tx: Transaction, actor: Actor, workspace_id: str) -> None:
+    """Raises `WORKSPACE_NOT_FOUND` or `WORKSPACE_SUSPENDED` if *actor* can't add a key to it."""
+    workspace = await tx.workspaces.get(workspace_id)
+    if workspace is None or not actor.caller.may_touch(workspace.id):
+        raise workspace_not_found(workspace_id)
+    if workspace.suspended:
+        raise KeyAuthorityError(
+            Reason.WORKSPACE_SUSPENDED,
+            "the workspace is suspended: no key can be issued in it",
+            workspace_id=workspace.id,
+        )
+
 
 class Issuing:
     """Mints secrets. The only place where one exists in full, and only until it is answered."""
 
-    def __init__(self, store: Store, keyring: Keyring, changes: Changes) -> None:
+    def __init__(
+        self, store: Store, keyring: Keyring, changes: Changes, last_used: LastUsed
+    ) -> None:
         self._store = store
         self._keyring = keyring
         self._changes = changes
+        self._last_used = last_used
 
     async def issue(self, actor: Actor, new: NewKey, retry: Retry, encode: Encode) -> bytes:
         """Issues a key and returns its answer; a repeat of the request gets the first answer.
@@ -95,37 +129,16 @@ class Issuing:
                 after = before.rotated(tx.time, stored, tx.time + overlap)
                 await tx.keys.update([(before, after)])
                 change.alters(key_id, after.workspace_id, overlap=str(overlap))
-                answer = encode(after, tx.time, secret)
+                [shown] = await with_last_use(tx, self._last_used, [after])
+                answer = encode(shown, tx.time, secret)
                 await answers.keep(answer)
         return answer, change.receipt
 
     async def _new_key(self, tx: Transaction, actor: Actor, new: NewKey) -> tuple[Key, Secret]:
-        workspace = await tx.workspaces.get(new.workspace_id)
-        if workspace is None or not actor.caller.may_touch(workspace.id):
-            raise workspace_not_found(new.workspace_id)
-        if workspace.suspended:
-            raise KeyAuthorityError(
-                Reason.WORKSPACE_SUSPENDED,
-                "the workspace is suspended: no key can be issued in it",
-                workspace_id=workspace.id,
-            )
+        await check_workspace(tx, actor, new.workspace_id)
         key_id = secrets.new_id("key")
         secret, stored = await self._mint(tx, key_id)
-        key = Key(
-            id=key_id,
-            workspace_id=workspace.id,
-            name=new.name,
-            scopes=new.scopes,
-            labels=new.labels,
-            disabled=False,
-            expire_time=new.expire_time,
-            create_time=tx.time,
-            update_time=tx.time,
-            revocation=None,
-            version=1,
-            secrets=(stored,),
-        )
-        return key, secret
+        return new.key(key_id, stored), secret
 
     async def _mint(self, tx: Transaction, key_id: str) -> tuple[Secret, StoredSecret]:
         version = active(await tx.peppers.all()).version

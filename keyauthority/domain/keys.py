@@ -70,7 +70,8 @@ class Revocation:
 class Key:
     """One key. Never holds a secret, only digests; `secrets` are newest first.
 
-    `version` counts the changes of the record. Revocation is final.
+    `version` counts the changes of the record. Revocation is final. `last_used` is no part of the
+    record: when its secrets, by their digests, were last found to act, for those who are shown it.
     """
 
     id: str
@@ -85,6 +86,7 @@ class Key:
     revocation: Revocation | None
     version: int
     secrets: tuple[StoredSecret, ...]
+    last_used: Mapping[bytes, datetime] = field(default_factory=dict, compare=False, repr=False)
 
     def expired(self, now: datetime) -> bool:
         """Whether the key is past its expiry."""

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Sized
 from datetime import datetime, timedelta
-from typing import Final
+from typing import Final, TypeVar
 
+from keyauthority.domain import secrets
 from keyauthority.domain.errors import invalid
+
+Entries = TypeVar("Entries", bound=Sized)
 
 NAME_LENGTH: Final = 100
 NOTE_LENGTH: Final = 500
@@ -105,7 +108,7 @@ def certificate_name(given: str) -> str:
     return given
 
 
-def batch(given: Sequence[str], field: str) -> Sequence[str]:
+def batch(given: Entries, field: str) -> Entries:
     """1 to 1,000 entries."""
     if not 1 <= len(given) <= BATCH:
         raise invalid(field, f"has {len(given)} entries, not 1 to {BATCH:,}")
@@ -118,6 +121,15 @@ def presented(secret: str, field: str = "secret") -> str:
         raise invalid(field, "is empty")
     if len(secret) > SECRET_BYTES or len(secret.encode("utf-8", "replace")) > SECRET_BYTES:
         raise invalid(field, f"is longer than {SECRET_BYTES:,} bytes")
+    return secret
+
+
+def foreign_secret(secret: str) -> str:
+    """A secret minted elsewhere: 16 to 256 visible ASCII characters, unlike our own."""
+    if secret.startswith((secrets.KEY_PREFIX, secrets.TOKEN_PREFIX)):
+        raise invalid("secret", "begins like the secrets that this authority mints")
+    if not secrets.is_foreign(secret):
+        raise invalid("secret", "is not 16 to 256 visible ASCII characters")
     return secret
 
 

@@ -33,7 +33,7 @@ class ManagingPeppers:
         Raises `KeyAuthorityError`: `PEPPER_PENDING`, `KEYRING_UNWRITABLE`.
         """
         async with self._store.changing() as tx:
-            peppers = await tx.peppers.all()
+            peppers = await tx.peppers.to_change()
             newest = peppers[-1]
             if newest.state is PepperState.ADDED:
                 raise _refusal(
@@ -54,7 +54,7 @@ class ManagingPeppers:
         Raises `KeyAuthorityError`: `PEPPER_NOT_FOUND`, `PEPPER_RETIRED`, `KEYRING_MISMATCH`.
         """
         async with self._store.changing() as tx:
-            peppers = await tx.peppers.all()
+            peppers = await tx.peppers.to_change()
             pepper = _find(peppers, version)
             if pepper.state is PepperState.RETIRED:
                 raise _refusal(Reason.PEPPER_RETIRED, version, "is retired")
@@ -72,7 +72,7 @@ class ManagingPeppers:
         Raises `KeyAuthorityError`: `PEPPER_NOT_FOUND`, `PEPPER_ACTIVE`, `PEPPER_IN_USE`.
         """
         async with self._store.changing() as tx:
-            pepper = _find(await tx.peppers.all(), version)
+            pepper = _find(await tx.peppers.to_change(), version)
             if pepper.state is PepperState.ACTIVE:
                 raise _refusal(Reason.PEPPER_ACTIVE, version, "is active: activate another first")
             if in_use := (await tx.peppers.uses()).get(version, 0):

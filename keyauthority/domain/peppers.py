@@ -27,6 +27,12 @@ class Pepper:
     create_time: datetime
 
 
+def used(peppers: Iterable[Pepper]) -> list[int]:
+    """The versions that digests may have been made with."""
+    kept = (PepperState.ACTIVE, PepperState.SUPERSEDED)
+    return [pepper.version for pepper in peppers if pepper.state in kept]
+
+
 def active(peppers: Iterable[Pepper]) -> Pepper:
     """The version that new digests are made with. An initialised database has exactly one."""
     return next(pepper for pepper in peppers if pepper.state is PepperState.ACTIVE)

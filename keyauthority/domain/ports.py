@@ -15,10 +15,11 @@ from keyauthority.domain.auditing import AuditEntry, AuditFilter
 from keyauthority.domain.callers import Caller
 from keyauthority.domain.fencing import Receipt
 from keyauthority.domain.keys import Key, KeyState
+from keyauthority.domain.last_used import Marks
 from keyauthority.domain.peppers import Pepper
 from keyauthority.domain.revisions import Claim, Head
 from keyauthority.domain.sessions import Grant, Session, Standing, Terms
-from keyauthority.domain.verdicts import Verification
+from keyauthority.domain.verdicts import Verdict, Verification, VerifiedKey
 from keyauthority.domain.workspaces import Workspace
 
 Cursor = tuple[datetime, str]
@@ -37,13 +38,18 @@ class Snapshot:
     """What one statement read, so that all of it was true together.
 
     `keys` holds those that exist of the keys asked for, `suspended` the ids of their workspaces
-    that are suspended. `time` is the time that expiries are judged by.
+    that are suspended. `time` is the time that expiries are judged by. `imports` tells the key of
+    each foreign digest that was asked for and found, `foreign_secrets` whether any were ever
+    imported, `newest_pepper` the newest version that digests may have been made with.
     """
 
     head: Head
     time: datetime
     keys: Mapping[str, Key]
     suspended: frozenset[str]
+    imports: Mapping[bytes, str]
+    foreign_secrets: bool
+    newest_pepper: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,10 +87,19 @@ class Keys(Protocol):
     async def insert(self, key: Key) -> None:
         """Adds a key with its secrets."""
 
+    async def insert_imported(self, imported: Sequence[Key]) -> None:
+        """Adds keys, each with one secret that is foreign and found by its digest from now on.
+
+        Up to 1,000 at a time, in a few statements.
+        """
+
+    async def imported(self, digests: Iterable[bytes]) -> set[bytes]:
+        """Those of *digests* that a foreign secret is kept under."""
+
     async def update(self, changes: Sequence[tuple[Key, Key]]) -> None:
         """Replaces each (before, after): the record, and those of its secrets that changed.
 
-        Up to 1,000 at a time, in a few statements.
+        Up to 1,000 at a time, in a few statements. A secret that is gone is no longer found either.
         """
 
 
@@ -165,7 +180,7 @@ class Leases(Protocol):
     async def begin(self) -> bool:
         """Says that leases are granted from now on; whether none can be left from before.
 
-        Where sessions are rows of the database nothing is lost in a crash, and it is always True.
+        For a process that has the books to itself, and its sessions in memory.
         """
 
     async def end(self) -> None:
@@ -195,7 +210,10 @@ class Peppers(Protocol):
     """The pepper versions, within one transaction."""
 
     async def all(self) -> list[Pepper]:
-        """Every version, oldest first."""
+        """Every version, oldest first; in a changing transaction none changes until its end."""
+
+    async def to_change(self) -> list[Pepper]:
+        """The same, for a transaction that changes them: it waits for those that use them."""
 
     async def put(self, pepper: Pepper) -> None:
         """Adds the version, or replaces it."""
@@ -206,7 +224,10 @@ class Peppers(Protocol):
         """
 
     async def forget(self, version: int) -> None:
-        """Deletes the secrets stored with the version, and the digests of tokens."""
+        """Deletes the secrets stored with the version, foreign ones too, and the digests of tokens.
+
+        When their keys were last used is still known.
+        """
 
 
 class Replays(Protocol):
@@ -220,6 +241,19 @@ class Replays(Protocol):
 
     async def prune(self, now: datetime) -> int:
         """Destroys those that expire at *now* or before, and says how many there were."""
+
+
+class LastUses(Protocol):
+    """When secrets were last used, within one transaction. Of no weight for a verdict."""
+
+    async def note(self, marks: Marks) -> None:
+        """Writes down each of *marks*, unless a later use of the secret is known."""
+
+    async def of(self, key_ids: Sequence[str]) -> dict[str, dict[bytes, datetime]]:
+        """For those of the keys that were ever used: when, by digest, also of secrets that are gone.
+
+        Where a pepper was forgotten, the empty digest stands for those that were made with it.
+        """
 
 
 class Transaction(Protocol):
@@ -260,6 +294,10 @@ class Transaction(Protocol):
     @property
     def replays(self) -> Replays:
         """The answers to retry-safe requests."""
+
+    @property
+    def last_used(self) -> LastUses:
+        """When secrets were last used."""
 
 
 class Sessions(Protocol):
@@ -311,8 +349,11 @@ class Store(Protocol):
     def sessions(self) -> Sessions:
         """The verifiers that may hold a lease."""
 
-    async def snapshot(self, key_ids: Sequence[str]) -> Snapshot:
-        """Reads what verdicts about these keys need, in one statement."""
+    async def snapshot(self, key_ids: Sequence[str], digests: Sequence[bytes] = ()) -> Snapshot:
+        """Reads what verdicts need about these keys, and those of these foreign secrets' digests.
+
+        In one statement.
+        """
 
     async def caller(self, caller_id: str) -> Caller | None:
         """Reads one caller, revoked or not, in one statement."""
@@ -338,6 +379,9 @@ class Keyring(Protocol):
 
         Raises `KeyAuthorityError` with `KEYRING_MISMATCH` if the version is not at hand.
         """
+
+    def digest_foreign(self, version: int, secret: str) -> bytes:
+        """HMAC-SHA-256 under the pepper of a one byte and the SHA-256 of *secret*; raises likewise."""
 
     def fingerprint(self, version: int) -> bytes:
         """Tells whether two keyrings hold the same pepper; reveals nothing of it."""
@@ -365,6 +409,9 @@ class Fence(Protocol):
 class Credentials(Protocol):
     """Who is calling?"""
 
+    def known(self, token: str) -> Caller | None:
+        """The caller that *token* belongs to, if that is in memory and may be told from there."""
+
     async def by_token(self, token: str) -> Caller:
         """The caller that *token* belongs to; raises `CREDENTIAL_INVALID`."""
 
@@ -391,8 +438,28 @@ class Syncing(Protocol):
         """Ends the caller's session."""
 
 
+class KnownVerdict(Protocol):
+    """A verdict in memory. `encoded` is for whoever sends it, to keep what it made of it."""
+
+    verdict: Verdict
+    number: int
+    key: VerifiedKey | None
+    key_revoked: bool
+    until: float
+    encoded: bytes | None
+
+
 class Verdicts(Protocol):
     """Answers verifiers."""
+
+    @property
+    def applied(self) -> Head:
+        """The state that verdicts in memory are of."""
+
+    def known(self, secret: str, at_least_revision: int, now: float) -> KnownVerdict | None:
+        """The verdict on *secret*, if it is in memory, of that revision or later, and may be told
+        from there at *now*, by the clock of leases.
+        """
 
     async def verify_all(
         self, presented: Sequence[str], at_least_revision: int, *, fresh: bool

@@ -9,15 +9,17 @@ from keyauthority.domain.callers import Actor
 from keyauthority.domain.changing import Changes
 from keyauthority.domain.errors import invalid
 from keyauthority.domain.fencing import Receipt
-from keyauthority.domain.finding import visible_keys
+from keyauthority.domain.finding import visible_keys, with_last_use
 from keyauthority.domain.keys import Key, RevocationReason
+from keyauthority.domain.last_used import LastUsed
 
 
 class Revoking:
     """Revokes keys. When it returns, no verifier anywhere accepts any of their secrets."""
 
-    def __init__(self, changes: Changes) -> None:
+    def __init__(self, changes: Changes, last_used: LastUsed) -> None:
         self._changes = changes
+        self._last_used = last_used
 
     async def revoke(
         self, actor: Actor, key_ids: Sequence[str], reason: RevocationReason, note: str
@@ -37,4 +39,5 @@ class Revoking:
             await change.tx.keys.update(changed)
             for _, key in changed:
                 change.alters(key.id, key.workspace_id, reason=reason.name, note=note)
-        return after, change.receipt
+            shown = await with_last_use(change.tx, self._last_used, after)
+        return shown, change.receipt

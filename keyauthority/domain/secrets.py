@@ -4,6 +4,8 @@ A secret is a prefix, the 16 base62 characters of its record's id, 43 base62 cha
 operating system (256 bits) and 6 base62 digits of the CRC-32 of all that precedes. The checksum is
 no protection, anybody can compute it: it lets typing errors and noise be refused without a look-up,
 and lets scanners find secrets without false alarms.
+
+A secret minted elsewhere and imported is *foreign*: it names no record, so its digest is looked for.
 """
 
 from __future__ import annotations
@@ -21,7 +23,12 @@ RANDOM_LENGTH: Final = 43
 CHECKSUM_LENGTH: Final = 6
 BODY_LENGTH: Final = ID_LENGTH + RANDOM_LENGTH + CHECKSUM_LENGTH
 
+FOREIGN_LENGTHS: Final = range(16, 257)
+HINTED: Final = 4
+"""How many characters a hint shows at either end."""
+
 _is_base62 = re.compile(r"[0-9A-Za-z]+").fullmatch
+_is_visible = re.compile(r"[!-~]+").fullmatch
 
 
 class Secret:
@@ -39,8 +46,14 @@ class Secret:
     @property
     def hint(self) -> str:
         """Enough to recognise a minted secret by: `sk-optk-ab12…wxyz`."""
-        head = len(self._text) - BODY_LENGTH + 4
-        return f"{self._text[:head]}…{self._text[-4:]}"
+        head = len(self._text) - BODY_LENGTH + HINTED
+        return f"{self._text[:head]}…{self._text[-HINTED:]}"
+
+    @property
+    def foreign_hint(self) -> str:
+        """Enough to recognise a foreign secret by, and never more than a quarter of it: `ab…yz`."""
+        shown = min(HINTED, len(self._text) // 8)
+        return f"{self._text[:shown]}…{self._text[-shown:]}"
 
     def __repr__(self) -> str:
         return "Secret(…)"
@@ -68,6 +81,15 @@ def record_id(text: str, kind: str = "key", prefix: str = KEY_PREFIX) -> str | N
     if not _is_base62(text, len(prefix)) or checksum(stem) != text[-CHECKSUM_LENGTH:]:
         return None
     return f"{kind}_{text[len(prefix) : len(prefix) + ID_LENGTH]}"
+
+
+def is_foreign(text: str) -> bool:
+    """Whether *text* may have been minted elsewhere: 16 to 256 visible ASCII characters, not like ours."""
+    return (
+        len(text) in FOREIGN_LENGTHS
+        and not text.startswith((KEY_PREFIX, TOKEN_PREFIX))
+        and _is_visible(text) is not None
+    )
 
 
 def checksum(stem: str) -> str:

@@ -10,8 +10,9 @@ from keyauthority.domain import etags, limits
 from keyauthority.domain.callers import Actor
 from keyauthority.domain.changing import Changes
 from keyauthority.domain.fencing import Receipt
-from keyauthority.domain.finding import changeable_key
+from keyauthority.domain.finding import changeable_key, with_last_use
 from keyauthority.domain.keys import Key
+from keyauthority.domain.last_used import LastUsed
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,8 +51,9 @@ KEY_FIELDS = frozenset(KeyFields.__slots__) - {"mask"}
 class Updating:
     """Changes keys."""
 
-    def __init__(self, changes: Changes) -> None:
+    def __init__(self, changes: Changes, last_used: LastUsed) -> None:
         self._changes = changes
+        self._last_used = last_used
 
     async def update(
         self, actor: Actor, key_id: str, fields: KeyFields, etag: str
@@ -68,4 +70,5 @@ class Updating:
             if after is not before:
                 await change.tx.keys.update([(before, after)])
                 change.alters(key_id, after.workspace_id, fields=",".join(sorted(fields.mask)))
-        return after, change.receipt
+            [shown] = await with_last_use(change.tx, self._last_used, [after])
+        return shown, change.receipt

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import hmac
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import Final
 
-from keyauthority.domain import secrets
 from keyauthority.domain.errors import KeyAuthorityError, Reason
 from keyauthority.domain.keys import Key, StoredSecret
+from keyauthority.domain.last_used import LastUsed
 from keyauthority.domain.ports import Keyring, Snapshot, Store
+from keyauthority.domain.recognising import Presented, Recognising
 from keyauthority.domain.verdicts import Verdict, Verification, VerifiedKey
 
 CACHE_FOR: Final = timedelta(seconds=60)
@@ -23,9 +23,9 @@ CACHE_UNKNOWN_FOR: Final = timedelta(seconds=2)
 class Verifying:
     """Judges secrets by the books, one statement a question."""
 
-    def __init__(self, store: Store, keyring: Keyring) -> None:
-        self._store = store
-        self._keyring = keyring
+    def __init__(self, store: Store, keyring: Keyring, last_used: LastUsed) -> None:
+        self._recognising = Recognising(store, keyring)
+        self._last_used = last_used
 
     async def verify(self, secret: str, at_least_revision: int = 0) -> Verification:
         """Judges *secret*.
@@ -39,47 +39,31 @@ class Verifying:
         self, presented: Sequence[str], at_least_revision: int = 0
     ) -> list[Verification]:
         """Judges each of *presented* as of one moment; raises as `verify`."""
-        key_ids = [secrets.record_id(secret) for secret in presented]
-        books = await self._store.snapshot([key_id for key_id in key_ids if key_id])
+        asked = [self._recognising.read(secret) for secret in presented]
+        books = await self._recognising.snapshot(asked)
         if books.head.revision < at_least_revision:
             raise KeyAuthorityError(
                 Reason.REVISION_NOT_REACHED,
                 f"revision {at_least_revision} is not reached yet",
                 revision=str(books.head.revision),
             )
-        return [
-            self._judge(books, key_id, secret)
-            for key_id, secret in zip(key_ids, presented, strict=True)
-        ]
+        return [self._judge(books, one) for one in asked]
 
-    def _judge(self, books: Snapshot, key_id: str | None, secret: str) -> Verification:
-        if key_id is None:
+    def _judge(self, books: Snapshot, presented: Presented) -> Verification:
+        if presented.malformed:
             return _answer(books, Verdict.MALFORMED, None, CACHE_FOR)
-        key = books.keys.get(key_id)
-        match = self._match(key_id, key.secrets if key else (), secret)
-        if key is None or match is None:
-            return _answer(books, Verdict.UNKNOWN, None, CACHE_UNKNOWN_FOR)
+        owner = self._recognising.owner(books, presented)
+        if owner is None:
+            # Verifiers wait for no import but the first.
+            cache_for = timedelta() if presented.foreign else CACHE_UNKNOWN_FOR
+            return _answer(books, Verdict.UNKNOWN, None, cache_for)
+        key, match = owner
         suspended = key.workspace_id in books.suspended
         verdict = judge(key, match, books.time, suspended=suspended)
-        return _answer(books, verdict, key, _holds_for(verdict, key, match, books.time))
-
-    def _match(
-        self, key_id: str, stored: Iterable[StoredSecret], secret: str
-    ) -> StoredSecret | None:
-        # Each secret is compared, found or not, and an unknown id costs one digest as well: the
-        # time taken tells nothing about which keys exist.
-        digests: dict[int, bytes] = {}
-        found = None
-        for one in stored:
-            if one.pepper_version not in digests:
-                digests[one.pepper_version] = self._keyring.digest(
-                    one.pepper_version, key_id, secret
-                )
-            if hmac.compare_digest(digests[one.pepper_version], one.digest):
-                found = one
-        if not digests:
-            self._keyring.digest(self._keyring.versions()[-1], key_id, secret)
-        return found
+        if verdict is Verdict.VALID:
+            self._last_used.mark(key.id, match.digest, books.time)
+        holds_for = _holds_for(verdict, key, match, books.time)
+        return _answer(books, verdict, key, holds_for)
 
 
 def judge(key: Key, secret: StoredSecret, now: datetime, *, suspended: bool) -> Verdict:
@@ -102,7 +86,10 @@ def _holds_for(verdict: Verdict, key: Key, secret: StoredSecret, now: datetime) 
 
 
 def _answer(
-    books: Snapshot, verdict: Verdict, key: Key | None, cache_for: timedelta
+    books: Snapshot,
+    verdict: Verdict,
+    key: Key | None,
+    cache_for: timedelta,
 ) -> Verification:
     verified = None
     if key is not None:

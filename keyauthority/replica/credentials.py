@@ -27,21 +27,24 @@ class CachedAuthenticating:
         self._authenticating = authenticating
         self._cache = cache
 
+    def known(self, token: str) -> Caller | None:
+        """The caller that *token* belongs to, if that is in memory and may be told from there."""
+        known = self._cache.get(_digest(b"token", token), boottime.now())
+        return known.caller if type(known) is KnownCaller else None
+
     async def by_token(self, token: str) -> Caller:
         """The caller that *token* belongs to; raises `CREDENTIAL_INVALID`."""
-        digest = sha256(b"token\0" + token.encode("utf-8", "surrogatepass")).digest()
-        known = self._cache.get(digest, boottime.now())
-        if type(known) is KnownCaller:
-            return known.caller
-        return await self._looked_up(digest, self._authenticating.by_token(token))
+        known = self.known(token)
+        if known is not None:
+            return known
+        return await self._looked_up(_digest(b"token", token), self._authenticating.by_token(token))
 
     async def by_certificate(self, certificate_names: Sequence[str]) -> Caller:
         """The caller that one of a verified client certificate's names stands for.
 
         Raises `CREDENTIAL_INVALID`.
         """
-        names = "\0".join(certificate_names).encode("utf-8", "surrogatepass")
-        digest = sha256(b"certificate\0" + names).digest()
+        digest = _digest(b"certificate", "\0".join(certificate_names))
         known = self._cache.get(digest, boottime.now())
         if type(known) is KnownCaller:
             return known.caller
@@ -55,3 +58,7 @@ class CachedAuthenticating:
         if ask.epoch and self._cache.stands(ask, Head(ask.epoch, ask.applied)):
             self._cache.keep(ask, digest, KnownCaller(caller, ask.sent + KEPT_FOR))
         return caller
+
+
+def _digest(kind: bytes, text: str) -> bytes:
+    return sha256(kind + b"\0" + text.encode("utf-8", "surrogatepass")).digest()

@@ -34,6 +34,8 @@ class SessionFence:
         """Until when leases may be in force that the books know nothing of."""
         self.longest_wait = 0.0
         """W, in seconds: the longest that a change waits, as far as is known."""
+        self.closing = False
+        """Whether the process is to end: then an outage of the database ends the wait as well."""
         self._sessions = sessions
         self._watch = watch
         self._acknowledged = asyncio.Event()
@@ -63,9 +65,14 @@ class SessionFence:
     async def _passed(self, fence: Fence, revision: int, committed: float) -> Receipt:
         while True:
             acknowledged = self._acknowledged
-            # An outage of the database may end: the change is made, and nobody may be told sooner.
-            with suppress(KeyAuthorityError):
+            try:
                 standing = await self._sessions.behind(revision)
+            except KeyAuthorityError:
+                # The change is made, and nobody may be told sooner: an outage of the database has
+                # to end first, unless this process does.
+                if self.closing:
+                    raise
+            else:
                 now = boottime.now()
                 self.longest_wait = wait_out(standing.terms.longest_lease)
                 passed = fence.look(

@@ -40,6 +40,7 @@ class Following:
         self._fence = fence
         self._name = name
         self._leased = asyncio.Event()
+        metrics.LEASE_HELD.set_function(lambda: cache.holds_lease(boottime.now()))
 
     async def ready(self) -> None:
         """Returns once a first lease was granted."""
@@ -71,7 +72,6 @@ class Following:
     async def leave(self) -> None:
         """Ends the session. `run` was cancelled before."""
         session_id = self._cache.leave()
-        metrics.LEASE_HELD.set(0)
         if session_id:
             with suppress(KeyAuthorityError):
                 await self._sessions.leave(session_id, REPLICA)
@@ -93,7 +93,6 @@ class Following:
             grant.lease.total_seconds(),
             foreign_secrets=grant.foreign_secrets,
         )
-        metrics.LEASE_HELD.set(self._cache.holds_lease(boottime.now()))
         if applied:
             self._leased.set()
         else:

@@ -14,9 +14,12 @@ CAPACITY: Final = 200_000
 
 
 class KnownVerdict(Cached):
-    """The verdict on one secret. `encoded` is for whoever sends it, to keep what it made of it."""
+    """The verdict on one secret. `encoded` is for whoever sends it, to keep what it made of it.
 
-    __slots__ = ("encoded", "key", "key_revoked", "verdict")
+    `number` is the verdict's own.
+    """
+
+    __slots__ = ("encoded", "key", "key_revoked", "number", "verdict")
 
     def __init__(
         self, verdict: Verdict, key: VerifiedKey | None, until: float, *, key_revoked: bool
@@ -24,6 +27,7 @@ class KnownVerdict(Cached):
         key_id, workspace_id = (key.id, key.workspace_id) if key else ("", "")
         super().__init__(key_id, workspace_id, until, final=verdict is Verdict.REVOKED)
         self.verdict = verdict
+        self.number: int = verdict.value
         self.key = key
         self.key_revoked = key_revoked
         self.encoded: bytes | None = None

@@ -70,6 +70,10 @@ class Replica:
             with suppress(KeyAuthorityError):
                 await self._end()
 
+    def leave(self) -> None:
+        """The process is to end: nothing waits for what may not come."""
+        self.fence.closing = True
+
     @property
     def grace(self) -> float:
         """Seconds that calls under way may need at a stop: what any change waits, and one more."""
@@ -78,7 +82,7 @@ class Replica:
     async def _begin(self) -> None:
         await self.watch.look()
         async with self._store.changing() as tx:
-            clean = await tx.leases.begin()
+            clean = not self.alone or await tx.leases.begin()
             terms = await tx.leases.terms()
         self.fence.longest_wait = wait_out(terms.longest_lease)
         if not clean:

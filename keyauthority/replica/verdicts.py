@@ -30,6 +30,7 @@ class Verdicts:
         self._verifying = verifying
         self._cache = cache
         self._alone = alone
+        self._applied = Head(0, 0)
 
     def known(self, secret: str, at_least_revision: int, now: float) -> KnownVerdict | None:
         """The verdict on *secret* if it can be given from memory at *now*, at that revision or later.
@@ -41,13 +42,18 @@ class Verdicts:
         known = self._cache.get(_digest(secret), now)
         if type(known) is not KnownVerdict:
             return None
-        metrics.CACHE_HITS.inc()
+        metrics.CACHE.hits += 1
         return known
 
     @property
     def applied(self) -> Head:
         """The state that what is known is of."""
-        return Head(self._cache.epoch, self._cache.applied)
+        if (
+            self._applied.revision != self._cache.applied
+            or self._applied.epoch != self._cache.epoch
+        ):
+            self._applied = Head(self._cache.epoch, self._cache.applied)
+        return self._applied
 
     async def verify_all(
         self, presented: Sequence[str], at_least_revision: int, *, fresh: bool
@@ -65,7 +71,7 @@ class Verdicts:
         return await self._read(presented, at_least_revision)
 
     async def _read(self, presented: Sequence[str], at_least_revision: int) -> list[Verification]:
-        metrics.CACHE_MISSES.inc(len(presented))
+        metrics.CACHE.misses += len(presented)
         ask = self._cache.ask(boottime.now())
         given = await self._verifying.verify_all(presented, at_least_revision)
         if not (self._alone or self._cache.holds_lease(boottime.now())):
@@ -78,8 +84,8 @@ class Verdicts:
         return given
 
     def _keep(self, ask: Ask, secret: str, given: Verification) -> None:
-        if given.verdict is Verdict.MALFORMED:
-            # Told as fast without: noise takes no room from what is asked again.
+        if given.verdict is Verdict.MALFORMED or not given.cache_for:
+            # Told as fast without, or not to be kept: noise takes no room from what is asked again.
             return
         until = ask.sent + given.cache_for.total_seconds()
         known = KnownVerdict(given.verdict, given.key, until, key_revoked=given.key_revoked)

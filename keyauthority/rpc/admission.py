@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Coroutine, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Coroutine, Mapping
 from typing import Any, Final, TypeVar
 
 import structlog
@@ -36,39 +35,35 @@ STREAMS: Final[dict[Role | Access | Room, int]] = {Access.AUTHENTICATED: 50, Acc
 """Likewise for calls that may stay for days: whoever watches leaves room for whoever asks once."""
 
 
+class Places:
+    """The places for calls of one kind."""
+
+    __slots__ = ("_most", "_taken")
+
+    def __init__(self, most: int) -> None:
+        self._most = most
+        self._taken = 0
+
+    def enter(self) -> None:
+        """Takes a place for one call; raises `OVERLOADED` if there is none."""
+        if self._taken >= self._most:
+            raise KeyAuthorityError(Reason.OVERLOADED, "too many calls of this kind are under way")
+        self._taken += 1
+
+    def leave(self) -> None:
+        """Gives up the place of a call that entered."""
+        self._taken -= 1
+
+
 class Admission:
-    """Gives calls their places, and keeps count."""
+    """Knows the places of each kind of call."""
 
     def __init__(self, places: Mapping[Role | Access | Room, int]) -> None:
-        self._places = places
-        self._taken = dict.fromkeys(places, 0)
+        self._places = {room: Places(most) for room, most in places.items()}
 
-    def take(self, method: Method) -> Callable[[], None]:
-        """Takes a place for one call of *method* and returns what gives it up, once.
-
-        Raises `OVERLOADED` if there is none.
-        """
-        kind = method.room
-        if self._taken.get(kind, 0) >= self._places.get(kind, 0):
-            raise KeyAuthorityError(Reason.OVERLOADED, "too many calls of this kind are under way")
-        self._taken[kind] += 1
-        taken = True
-
-        def release() -> None:
-            nonlocal taken
-            self._taken[kind] -= taken
-            taken = False
-
-        return release
-
-    @contextmanager
-    def place(self, method: Method) -> Iterator[None]:
-        """A place for one call of *method*, as `take`."""
-        release = self.take(method)
-        try:
-            yield
-        finally:
-            release()
+    def of(self, method: Method) -> Places:
+        """Where the calls of *method* take their places."""
+        return self._places.get(method.room) or Places(0)
 
 
 class Mutations:

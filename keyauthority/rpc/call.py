@@ -43,6 +43,12 @@ def current_actor() -> Actor:
     return _call.get().actor()
 
 
+def current_request_id(context: Context) -> str:
+    """The id of the call being served, which may have been refused before it began."""
+    begun = _call.get(None)
+    return begun.request_id if begun is not None else request_id(context)
+
+
 def request_id(context: Context) -> str:
     """The id the caller gave the call if it gave a sane one, else a fresh one."""
     for key, value in context.invocation_metadata() or ():

@@ -14,11 +14,15 @@ from google.protobuf.timestamp_pb2 import Timestamp
 from keyauthority.domain import etags
 from keyauthority.domain.auditing import AuditEntry, AuditFilter
 from keyauthority.domain.callers import Caller, Role
-from keyauthority.domain.errors import invalid
+from keyauthority.domain.errors import in_entry, invalid
 from keyauthority.domain.fencing import Receipt
+from keyauthority.domain.importing import ImportedKey
 from keyauthority.domain.issuing import NewKey
 from keyauthority.domain.keys import Key, KeyState, RevocationReason, StoredSecret
 from keyauthority.domain.peppers import Pepper
+from keyauthority.domain.ports import KnownVerdict
+from keyauthority.domain.revisions import Head
+from keyauthority.domain.secrets import Secret
 from keyauthority.domain.sessions import Grant, Session
 from keyauthority.domain.updating import KEY_FIELDS, KeyFields
 from keyauthority.domain.verdicts import Verification
@@ -113,6 +117,18 @@ def new_key(request: key_service_pb2.IssueKeyRequest) -> NewKey:
     )
 
 
+def imported_keys(request: key_service_pb2.ImportKeysRequest) -> list[ImportedKey]:
+    """Which keys to take over."""
+    return [_imported(request.workspace_id, index, one) for index, one in enumerate(request.keys)]
+
+
+def _imported(workspace_id: str, index: int, given: key_service_pb2.ImportedKey) -> ImportedKey:
+    with in_entry("keys", index):
+        expire_time = time_of(given, "expire_time")
+    new = NewKey(workspace_id, given.name, tuple(given.scopes), dict(given.labels), expire_time)
+    return ImportedKey(Secret(given.secret), new)
+
+
 def key_fields(request: key_service_pb2.UpdateKeyRequest) -> KeyFields:
     """What to change in a key."""
     return KeyFields(
@@ -148,22 +164,24 @@ def key(record: Key, now: datetime) -> key_pb2.Key:
         expire_time=timestamp(record.expire_time),
         scopes=record.scopes,
         labels=record.labels,
-        secrets=map(_secret_info, record.secrets),
+        secrets=[_secret_info(one, record.last_used.get(one.digest)) for one in record.secrets],
         create_time=timestamp(record.create_time),
         update_time=timestamp(record.update_time),
         revoke_time=timestamp(revocation.time if revocation else None),
         revocation_reason=_value(revocation.reason if revocation else RevocationReason.UNSPECIFIED),
         revocation_note=revocation.note if revocation else "",
         etag=etags.etag(record.id, record.version),
+        last_used_time=timestamp(max(record.last_used.values(), default=None)),
     )
 
 
-def _secret_info(stored: StoredSecret) -> key_pb2.SecretInfo:
+def _secret_info(stored: StoredSecret, last_used: datetime | None) -> key_pb2.SecretInfo:
     return key_pb2.SecretInfo(
         hint=stored.hint,
         create_time=timestamp(stored.create_time),
         end_time=timestamp(stored.end_time),
         pepper_version=stored.pepper_version,
+        last_used_time=timestamp(last_used),
     )
 
 
@@ -193,6 +211,25 @@ def verification(given: Verification) -> verification_service_pb2.VerifyResponse
         response.key.scopes.extend(given.key.scopes)
         response.key.labels.update(given.key.labels)
     return response
+
+
+def known_verdict(known: KnownVerdict, applied: Head, now: float) -> bytes:
+    """A verdict from memory, of the state *applied*, serialised: what does not change is kept so.
+
+    Serialised messages, one after the other, are one message with the fields of all.
+    """
+    if known.encoded is None:
+        verdict = Verification(known.verdict, known.key, 0, 0, timedelta(), known.key_revoked)
+        lasting = verification(verdict)
+        lasting.ClearField("cache_for")
+        known.encoded = lasting.SerializeToString()
+    passing = verification_service_pb2.VerifyResponse(
+        epoch=applied.epoch, revision=applied.revision
+    )
+    seconds = max(known.until - now, 0.0)
+    whole = passing.cache_for.seconds = int(seconds)
+    passing.cache_for.nanos = int((seconds - whole) * 1e9)
+    return known.encoded + passing.SerializeToString()
 
 
 def grant(given: Grant) -> verification_service_pb2.SyncResponse:

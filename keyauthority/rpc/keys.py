@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from keyauthority.domain.finding import Finding
+from keyauthority.domain.importing import Importing
 from keyauthority.domain.issuing import Issuing
 from keyauthority.domain.keys import Key
 from keyauthority.domain.ports import Clock
@@ -29,6 +30,7 @@ class KeyUseCases:
     finding: Finding
     updating: Updating
     revoking: Revoking
+    importing: Importing
 
 
 class KeyServicer(v1_grpc.KeyServiceServicer):
@@ -112,6 +114,17 @@ class KeyServicer(v1_grpc.KeyServiceServicer):
     ) -> v1.LookupKeyResponse:
         key = await self._keys.finding.lookup(current_actor(), request.secret)
         return v1.LookupKeyResponse(key=convert.key(key, self._clock.now()))
+
+    async def ImportKeys(
+        self, request: v1.ImportKeysRequest, context: Context
+    ) -> v1.ImportKeysResponse:
+        keys, receipt = await self._keys.importing.import_keys(
+            current_actor(), request.workspace_id, convert.imported_keys(request)
+        )
+        now = self._clock.now()
+        return v1.ImportKeysResponse(
+            keys=[convert.key(key, now) for key in keys], receipt=convert.receipt(receipt)
+        )
 
 
 def _retry(request: v1.IssueKeyRequest | v1.RotateKeyRequest) -> Retry:

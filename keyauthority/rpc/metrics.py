@@ -1,25 +1,92 @@
-"""What is counted of every call."""
+"""What is counted of every call: plain numbers while calls run, Prometheus' form when asked for."""
 
 from __future__ import annotations
 
-from functools import cache
+from bisect import bisect_left
+from collections import Counter, defaultdict
+from collections.abc import Iterator
+from itertools import accumulate
 from typing import Final
 
-from prometheus_client import Counter, Gauge, Histogram
+import grpc
+from prometheus_client import REGISTRY, Gauge
+from prometheus_client.core import CounterMetricFamily, HistogramMetricFamily, Metric
+from prometheus_client.registry import Collector
 
-HANDLED: Final = Counter(
-    "keyauthority_calls", "Calls answered, by method and gRPC status.", ("method", "code")
-)
-SECONDS: Final = Histogram(
-    "keyauthority_call_seconds",
-    "How long calls took, in seconds.",
-    ("method",),
-    buckets=(0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5),
-)
-VERDICTS: Final = Counter("keyauthority_verdicts", "Verdicts given, by verdict.", ("verdict",))
+from keyauthority.domain.verdicts import Verdict
+
 HEALTHY: Final = Gauge("keyauthority_healthy", "1 while the books can be read, else 0.")
 
-# The label look-ups of the client library cost more than the counting.
-handled = cache(lambda method, code: HANDLED.labels(method, code).inc)
-observe = cache(lambda method: SECONDS.labels(method).observe)
-count_verdict = cache(lambda verdict: VERDICTS.labels(verdict).inc)
+_BOUNDS: Final = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5)
+_LABELS: Final = (*map(str, _BOUNDS), "+Inf")
+
+
+class Tally:
+    """The calls of one method: how many ended with which status, and how long they took."""
+
+    __slots__ = ("_buckets", "_codes", "_ok", "_seconds")
+
+    def __init__(self) -> None:
+        # Apart from the others: most are, and looking up a status takes longer than counting.
+        self._ok = 0
+        self._codes: Counter[grpc.StatusCode] = Counter()
+        self._buckets = [0] * len(_LABELS)
+        self._seconds = 0.0
+
+    def count_ok(self, seconds: float) -> None:
+        """Counts one call that was answered."""
+        self._ok += 1
+        self._buckets[bisect_left(_BOUNDS, seconds)] += 1
+        self._seconds += seconds
+
+    def count(self, code: grpc.StatusCode, seconds: float) -> None:
+        """Counts one call that was not."""
+        self._codes[code] += 1
+        self._buckets[bisect_left(_BOUNDS, seconds)] += 1
+        self._seconds += seconds
+
+    def add_to(
+        self, method: str, calls: CounterMetricFamily, seconds: HistogramMetricFamily
+    ) -> None:
+        """Adds the numbers to the families of all methods."""
+        calls.add_metric([method, grpc.StatusCode.OK.name], self._ok)
+        for code, number in list(self._codes.items()):
+            calls.add_metric([method, code.name], number)
+        buckets = list(zip(_LABELS, map(float, accumulate(self._buckets)), strict=True))
+        seconds.add_metric([method], buckets, self._seconds)
+
+
+class Tallies(Collector):
+    """The calls of every method, and the verdicts given."""
+
+    def __init__(self) -> None:
+        self._methods: defaultdict[str, Tally] = defaultdict(Tally)
+        self.verdicts = [0] * (max(one.value for one in Verdict) + 1)
+        """By the verdicts' numbers."""
+
+    def of(self, method: str) -> Tally:
+        """The tally of a method, such as `KeyService.RevokeKey`."""
+        return self._methods[method]
+
+    def collect(self) -> Iterator[Metric]:
+        """Puts the numbers into Prometheus' form; called from the thread that serves them."""
+        calls = CounterMetricFamily(
+            "keyauthority_calls",
+            "Calls answered, by method and gRPC status.",
+            labels=["method", "code"],
+        )
+        seconds = HistogramMetricFamily(
+            "keyauthority_call_seconds", "How long calls took, in seconds.", labels=["method"]
+        )
+        verdicts = CounterMetricFamily(
+            "keyauthority_verdicts", "Verdicts given, by verdict.", labels=["verdict"]
+        )
+        for method, tally in list(self._methods.items()):
+            tally.add_to(method, calls, seconds)
+        for verdict in Verdict:
+            verdicts.add_metric([verdict.name], self.verdicts[verdict.value])
+        yield from (calls, seconds, verdicts)
+
+
+TALLIES: Final = Tallies()
+REGISTRY.register(TALLIES)

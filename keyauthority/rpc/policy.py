@@ -51,21 +51,17 @@ class Method:
     service: str
     name: str
     access: Role | Access
+    # Where its calls take their places.
+    room: Role | Access | Room
     changes: bool
-
-    @property
-    def room(self) -> Role | Access | Room:
-        """Where its calls take their places."""
-        return Room.SYNCING if self.name in SYNCING else self.access
-
-    @property
-    def label(self) -> str:
-        """For the audit, logs and metrics: `KeyService.RevokeKey`."""
-        return f"{self.service.rpartition('.')[2]}.{self.name}"
+    # For the audit, logs and metrics: `KeyService.RevokeKey`.
+    label: str
 
 
 def method(path: str) -> Method:
     """The rules for `/package.Service/Method`."""
     service, _, name = path.lstrip("/").partition("/")
+    access = SERVICES.get(service, Access.NOBODY)
+    room = Room.SYNCING if name in SYNCING else access
     changes = service.startswith(PACKAGE) and not name.startswith(READING)
-    return Method(service, name, SERVICES.get(service, Access.NOBODY), changes)
+    return Method(service, name, access, room, changes, f"{service.rpartition('.')[2]}.{name}")

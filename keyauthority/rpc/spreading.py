@@ -15,10 +15,13 @@ MARGIN: Final = 0.05
 
 
 class Progress:
-    """How far one change is, told by the fence while this is entered. *release* gives up its place."""
+    """How far one change is, told by the fence while this is entered.
+
+    *release* gives up its place: when it is made, or when this is left.
+    """
 
     def __init__(self, release: Callable[[], None]) -> None:
-        self._release = release
+        self._release: Callable[[], None] | None = release
         self._revision: int | None = None
 
     def __enter__(self) -> Self:
@@ -26,12 +29,12 @@ class Progress:
         return self
 
     def __exit__(self, *exc_info: object) -> None:
-        self._release()
+        self._give_up_place()
 
     def made(self, revision: int) -> None:
         """The change is durable, and waits from now on."""
         self._revision = revision
-        self._release()
+        self._give_up_place()
 
     def check_not_made(self, within: float) -> None:
         """Raises `REVOCATION_SPREADING` if the change is durable: it is in force *within* seconds."""
@@ -43,6 +46,11 @@ class Progress:
                 revision=str(self._revision),
                 within=f"{within:.2f}",
             )
+
+    def _give_up_place(self) -> None:
+        release, self._release = self._release, None
+        if release is not None:
+            release()
 
 
 _progress: ContextVar[Progress] = ContextVar("progress")

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from typing import cast
 
+from keyauthority import boottime
 from keyauthority.domain import limits
 from keyauthority.domain.ports import Syncing, Verdicts
 from keyauthority.domain.revisions import Claim
+from keyauthority.domain.revoking_presented import RevokingPresented
 from keyauthority.domain.verdicts import Verification
-from keyauthority.rpc import convert, metrics
+from keyauthority.rpc import convert
 from keyauthority.rpc.call import Context, current_actor
+from keyauthority.rpc.metrics import TALLIES
 from keyauthority.v1 import verification_service_pb2 as v1
 from keyauthority.v1 import verification_service_pb2_grpc as v1_grpc
 
@@ -17,12 +21,23 @@ from keyauthority.v1 import verification_service_pb2_grpc as v1_grpc
 class VerificationServicer(v1_grpc.VerificationServiceServicer):
     """Answers verifiers, and keeps those that cache coherent."""
 
-    def __init__(self, verdicts: Verdicts, syncing: Syncing) -> None:
+    def __init__(self, verdicts: Verdicts, syncing: Syncing, revoking: RevokingPresented) -> None:
         self._verdicts = verdicts
         self._syncing = syncing
+        self._revoking = revoking
 
     async def Verify(self, request: v1.VerifyRequest, context: Context) -> v1.VerifyResponse:
         secret = limits.presented(request.secret)
+        if not request.fresh:
+            now = boottime.now()
+            known = self._verdicts.known(secret, request.at_least_revision, now)
+            if known is not None:
+                TALLIES.verdicts[known.number] += 1
+                # The guard sends bytes as they are.
+                return cast(
+                    "v1.VerifyResponse",
+                    convert.known_verdict(known, self._verdicts.applied, now),
+                )
         [given] = await self._verdicts.verify_all(
             [secret], request.at_least_revision, fresh=request.fresh
         )
@@ -52,7 +67,13 @@ class VerificationServicer(v1_grpc.VerificationServiceServicer):
         await self._syncing.leave(current_actor().caller.id, request.session_id)
         return v1.LeaveResponse()
 
+    async def RevokePresented(
+        self, request: v1.RevokePresentedRequest, context: Context
+    ) -> v1.RevokePresentedResponse:
+        key, receipt = await self._revoking.revoke(current_actor(), request.secret, request.note)
+        return v1.RevokePresentedResponse(key_id=key.id, receipt=convert.receipt(receipt))
+
 
 def _answer(given: Verification) -> v1.VerifyResponse:
-    metrics.count_verdict(given.verdict.name)()
+    TALLIES.verdicts[given.verdict.value] += 1
     return convert.verification(given)

@@ -84,6 +84,16 @@ sessions: Final = Table(
     Index(None, "caller_id"),
 )
 
+# One row for each connection to PostgreSQL: the number of the change it committed last. Should a
+# connection break before the commit is answered, this tells whether it was made.
+commits: Final = Table(
+    "commits",
+    metadata,
+    Column("connection", String, primary_key=True),
+    Column("number", BigInteger, nullable=False),
+    Column("time", Moment, nullable=False),
+)
+
 workspaces: Final = Table(
     "workspaces",
     metadata,

@@ -42,8 +42,8 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
          "metadata": {"role": "issuer", "service": "keyauthority.v1.KeyService"}}
     """
     ERROR_REASON_FIELD_INVALID: _ErrorReason.ValueType  # 4
-    """A field of the request breaks its limits; the message says which limit. Status:
-    INVALID_ARGUMENT.
+    """A field of the request breaks its limits; the message says which limit. In a list of messages
+    the field is for instance `keys[17].name`, and `index` is there too. Status: INVALID_ARGUMENT.
 
         {"reason": "FIELD_INVALID", "domain": "keyauthority.opentoken.kr",
          "metadata": {"field": "name"}}
@@ -252,8 +252,8 @@ ERROR_REASON_ROLE_MISSING: ErrorReason.ValueType  # 3
      "metadata": {"role": "issuer", "service": "keyauthority.v1.KeyService"}}
 """
 ERROR_REASON_FIELD_INVALID: ErrorReason.ValueType  # 4
-"""A field of the request breaks its limits; the message says which limit. Status:
-INVALID_ARGUMENT.
+"""A field of the request breaks its limits; the message says which limit. In a list of messages
+the field is for instance `keys[17].name`, and `index` is there too. Status: INVALID_ARGUMENT.
 
     {"reason": "FIELD_INVALID", "domain": "keyauthority.opentoken.kr",
      "metadata": {"field": "name"}}

@@ -224,7 +224,9 @@ class SecretInfo(_message.Message):
     PEPPER_VERSION_FIELD_NUMBER: _builtins.int
     LAST_USED_TIME_FIELD_NUMBER: _builtins.int
     hint: _builtins.str
-    """The secret's first and last characters: `sk-optk-ab12…wxyz`."""
+    """The secret's first and last characters: `sk-optk-ab12…wxyz`. Of an imported secret at most
+    four at either end, and never more than a quarter of it: `ab…yz` of the shortest.
+    """
     pepper_version: _builtins.int
     """The version of the pepper its digest is made with."""
     @_builtins.property

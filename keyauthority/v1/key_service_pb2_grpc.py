@@ -176,7 +176,8 @@ class KeyServiceServicer(object):
         """Finds the key that a secret belongs, or belonged, to: for a secret that turned up where it
         should not be.
 
-        Errors: INVALID_ARGUMENT (SECRET_MALFORMED), NOT_FOUND (KEY_NOT_FOUND).
+        Errors: INVALID_ARGUMENT (SECRET_MALFORMED), NOT_FOUND (KEY_NOT_FOUND), UNAVAILABLE
+        (KEYRING_MISMATCH).
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -185,9 +186,9 @@ class KeyServiceServicer(object):
     def ImportKeys(self, request, context):
         """Takes over keys whose secrets were minted elsewhere: all of them or none.
 
-        Such a secret has 16 to 256 visible ASCII characters and does not begin with `sk-optk-`; it is
-        as strong as whoever minted it made it. The first import ever returns when every verifier
-        knows that such secrets exist.
+        Such a secret has 16 to 256 visible ASCII characters and does not begin with `sk-optk-` or
+        `optk-svc-`; it is as strong as whoever minted it made it. The first import ever returns when
+        every verifier knows that such secrets exist.
         Errors: INVALID_ARGUMENT (a field breaks its limits; a secret twice), NOT_FOUND (workspace),
         FAILED_PRECONDITION (WORKSPACE_SUSPENDED), ALREADY_EXISTS (SECRET_TAKEN: imported before).
         """

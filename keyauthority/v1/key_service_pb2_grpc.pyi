@@ -90,14 +90,15 @@ class KeyServiceStub:
     """Finds the key that a secret belongs, or belonged, to: for a secret that turned up where it
     should not be.
 
-    Errors: INVALID_ARGUMENT (SECRET_MALFORMED), NOT_FOUND (KEY_NOT_FOUND).
+    Errors: INVALID_ARGUMENT (SECRET_MALFORMED), NOT_FOUND (KEY_NOT_FOUND), UNAVAILABLE
+    (KEYRING_MISMATCH).
     """
     ImportKeys: _grpc.UnaryUnaryMultiCallable[_key_service_pb2.ImportKeysRequest, _key_service_pb2.ImportKeysResponse]
     """Takes over keys whose secrets were minted elsewhere: all of them or none.
 
-    Such a secret has 16 to 256 visible ASCII characters and does not begin with `sk-optk-`; it is
-    as strong as whoever minted it made it. The first import ever returns when every verifier
-    knows that such secrets exist.
+    Such a secret has 16 to 256 visible ASCII characters and does not begin with `sk-optk-` or
+    `optk-svc-`; it is as strong as whoever minted it made it. The first import ever returns when
+    every verifier knows that such secrets exist.
     Errors: INVALID_ARGUMENT (a field breaks its limits; a secret twice), NOT_FOUND (workspace),
     FAILED_PRECONDITION (WORKSPACE_SUSPENDED), ALREADY_EXISTS (SECRET_TAKEN: imported before).
     """
@@ -164,14 +165,15 @@ class KeyServiceAsyncStub(KeyServiceStub):
     """Finds the key that a secret belongs, or belonged, to: for a secret that turned up where it
     should not be.
 
-    Errors: INVALID_ARGUMENT (SECRET_MALFORMED), NOT_FOUND (KEY_NOT_FOUND).
+    Errors: INVALID_ARGUMENT (SECRET_MALFORMED), NOT_FOUND (KEY_NOT_FOUND), UNAVAILABLE
+    (KEYRING_MISMATCH).
     """
     ImportKeys: _aio.UnaryUnaryMultiCallable[_key_service_pb2.ImportKeysRequest, _key_service_pb2.ImportKeysResponse]  # type: ignore[assignment]
     """Takes over keys whose secrets were minted elsewhere: all of them or none.
 
-    Such a secret has 16 to 256 visible ASCII characters and does not begin with `sk-optk-`; it is
-    as strong as whoever minted it made it. The first import ever returns when every verifier
-    knows that such secrets exist.
+    Such a secret has 16 to 256 visible ASCII characters and does not begin with `sk-optk-` or
+    `optk-svc-`; it is as strong as whoever minted it made it. The first import ever returns when
+    every verifier knows that such secrets exist.
     Errors: INVALID_ARGUMENT (a field breaks its limits; a secret twice), NOT_FOUND (workspace),
     FAILED_PRECONDITION (WORKSPACE_SUSPENDED), ALREADY_EXISTS (SECRET_TAKEN: imported before).
     """
@@ -283,7 +285,8 @@ class KeyServiceServicer(metaclass=_abc_1.ABCMeta):
         """Finds the key that a secret belongs, or belonged, to: for a secret that turned up where it
         should not be.
 
-        Errors: INVALID_ARGUMENT (SECRET_MALFORMED), NOT_FOUND (KEY_NOT_FOUND).
+        Errors: INVALID_ARGUMENT (SECRET_MALFORMED), NOT_FOUND (KEY_NOT_FOUND), UNAVAILABLE
+        (KEYRING_MISMATCH).
         """
 
     @_abc_1.abstractmethod
@@ -294,9 +297,9 @@ class KeyServiceServicer(metaclass=_abc_1.ABCMeta):
     ) -> _typing.Union[_key_service_pb2.ImportKeysResponse, _abc.Awaitable[_key_service_pb2.ImportKeysResponse]]:
         """Takes over keys whose secrets were minted elsewhere: all of them or none.
 
-        Such a secret has 16 to 256 visible ASCII characters and does not begin with `sk-optk-`; it is
-        as strong as whoever minted it made it. The first import ever returns when every verifier
-        knows that such secrets exist.
+        Such a secret has 16 to 256 visible ASCII characters and does not begin with `sk-optk-` or
+        `optk-svc-`; it is as strong as whoever minted it made it. The first import ever returns when
+        every verifier knows that such secrets exist.
         Errors: INVALID_ARGUMENT (a field breaks its limits; a secret twice), NOT_FOUND (workspace),
         FAILED_PRECONDITION (WORKSPACE_SUSPENDED), ALREADY_EXISTS (SECRET_TAKEN: imported before).
         """

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 
 from tests.cli.parts import Cli
@@ -68,6 +70,25 @@ def test_get_shows_a_key_without_its_secret(cli: Cli) -> None:
     for shown in (key_id, hint, "active", "never", "chat", "team=a"):
         assert shown in text
     assert secret not in text + str(document)
+
+
+def test_the_last_use_is_shown(cli: Cli) -> None:
+    """A person sees since when a key and each of its secrets is idle, or that it always was."""
+    workspace = cli.workspace()
+    key_id, secret = cli.issue("--workspace", workspace)
+    listing, get = ("keys", "list", "--workspace", workspace), ("keys", "get", key_id)
+    idle, idle_list = cli.text(*get), cli.text(*listing)
+    cli.text("verify", stdin=secret)
+    used, used_list = cli.text(*get), cli.text(*listing)
+
+    time = cli.json(*get)["key"]["last_used_time"][:19] + "Z"
+    assert re.search(r"^last used: +never$", idle, re.MULTILINE)
+    assert "last used never" in idle
+    assert re.search(rf"^last used: +{time}$", used, re.MULTILINE)
+    assert f"last used {time}" in used
+    assert "LAST USED" in idle_list
+    assert re.search(r"active +never +never", idle_list)
+    assert re.search(rf"active +never +{time}", used_list)
 
 
 def test_list_shows_the_newest_first(cli: Cli) -> None:

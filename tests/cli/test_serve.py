@@ -67,7 +67,7 @@ def test_it_stops_when_told_to(idle: Cli, number: signal.Signals) -> None:
     [
         (("--listen", "0.0.0.0:0"), "would take tokens and secrets in plaintext"),
         (("--listen", "somewhere"), "--listen must be HOST:PORT"),
-        (("--database", "postgresql://user:pw@host/db"), "must be the path of a SQLite file"),
+        (("--database", "mysql://user:pw@host/db"), "must be the path of a SQLite file or a pos"),
         (("--tls-cert", "cert.pem"), "--tls-cert and --tls-key need one another"),
         (("--tls-client-ca", "ca.pem"), "--tls-client-ca needs --tls-cert and --tls-key"),
         (("--audit-retention", "long"), "must be a number and d, h, m or s"),

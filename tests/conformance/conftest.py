@@ -12,6 +12,7 @@ from keyauthority.domain.ports import Clock, Store
 from keyauthority.storage.memory import MemoryStore
 from keyauthority.storage.sqlite import open_sqlite
 from tests.conformance.records import ManualClock, a_workspace
+from tests.postgres import open_postgres_in
 
 Opener = Callable[[Path, Clock], AbstractAsyncContextManager[Store]]
 
@@ -29,7 +30,11 @@ def open_sqlite_in(directory: Path, clock: Clock) -> AbstractAsyncContextManager
     return open_sqlite(directory / "books.db", clock)
 
 
-OPENERS: dict[str, Opener] = {"memory": open_memory, "sqlite": open_sqlite_in}
+OPENERS: dict[str, Opener] = {
+    "memory": open_memory,
+    "sqlite": open_sqlite_in,
+    "postgres": open_postgres_in,
+}
 
 
 @pytest.fixture(params=OPENERS)

@@ -43,6 +43,7 @@ async def test_a_snapshot_of_many_keys_is_of_one_state(store: Store) -> None:
     async def write() -> None:
         for _ in range(ROUNDS):
             async with store.changing() as tx:
+                await tx.keys.get(key_ids)  # from here on the other writer waits
                 name = str((await tx.feed.head()).revision + 1)
                 for key_id in key_ids:
                     await rename(tx, key_id, name)

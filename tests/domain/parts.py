@@ -11,8 +11,10 @@ from keyauthority.domain.callers import Actor, Caller, Role
 from keyauthority.domain.changing import Changes
 from keyauthority.domain.fencing import Receipt
 from keyauthority.domain.finding import Finding
+from keyauthority.domain.importing import ImportedKey, Importing
 from keyauthority.domain.issuing import Issuing, NewKey
 from keyauthority.domain.keys import Key
+from keyauthority.domain.last_used import LastUsed
 from keyauthority.domain.managing_callers import ManagingCallers
 from keyauthority.domain.managing_peppers import ManagingPeppers
 from keyauthority.domain.managing_workspaces import ManagingWorkspaces
@@ -21,6 +23,7 @@ from keyauthority.domain.ports import Keyring, Store
 from keyauthority.domain.reading_audit import ReadingAudit
 from keyauthority.domain.replays import Retry
 from keyauthority.domain.revoking import Revoking
+from keyauthority.domain.revoking_presented import RevokingPresented
 from keyauthority.domain.secrets import Secret
 from keyauthority.domain.updating import Updating
 from keyauthority.domain.verifying import Verifying
@@ -53,6 +56,10 @@ class CountingKeyring(FileKeyring):
         self.digests += 1
         return super().digest(version, record_id, secret)
 
+    def digest_foreign(self, version: int, secret: str) -> bytes:
+        self.digests += 1
+        return super().digest_foreign(version, secret)
+
 
 class UseCases:
     """All that can be done with the books in *store*."""
@@ -62,11 +69,14 @@ class UseCases:
         self.keyring = keyring
         self.fence = RecordingFence(store)
         self.changes = Changes(store, self.fence)
-        self.issuing = Issuing(store, keyring, self.changes)
-        self.finding = Finding(store, keyring)
-        self.updating = Updating(self.changes)
-        self.revoking = Revoking(self.changes)
-        self.verifying = Verifying(store, keyring)
+        self.last_used = LastUsed()
+        self.issuing = Issuing(store, keyring, self.changes, self.last_used)
+        self.finding = Finding(store, keyring, self.last_used)
+        self.updating = Updating(self.changes, self.last_used)
+        self.revoking = Revoking(self.changes, self.last_used)
+        self.importing = Importing(keyring, self.changes)
+        self.revoking_presented = RevokingPresented(store, keyring, self.changes)
+        self.verifying = Verifying(store, keyring, self.last_used)
         self.authenticating = Authenticating(store, keyring)
         self.callers = ManagingCallers(store, keyring, self.changes)
         self.workspaces = ManagingWorkspaces(store, self.changes)
@@ -79,6 +89,15 @@ class UseCases:
         """Issues a key; its id and its secret."""
         new = NewKey(workspace_id, **{"name": "a key", "scopes": (), "labels": {}, **fields})
         return decoded(await self.issuing.issue(actor, new, retry, encoded))
+
+    async def take(
+        self, actor: Actor, *secrets: str, workspace_id: str = "ws_1", **fields: Any
+    ) -> list[Key]:
+        """Imports keys with these secrets."""
+        new = NewKey(workspace_id, **{"name": "a key", "scopes": (), "labels": {}, **fields})
+        imported = [ImportedKey(Secret(secret), new) for secret in secrets]
+        keys, _ = await self.importing.import_keys(actor, workspace_id, imported)
+        return keys
 
     async def rotate(
         self, actor: Actor, key_id: str, overlap: timedelta = timedelta(), retry: Retry = ONCE

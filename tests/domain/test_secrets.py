@@ -127,6 +127,21 @@ def test_a_token_is_no_key_and_a_key_no_token() -> None:
     assert secrets.record_id(key.reveal(), "caller", TOKEN_PREFIX) is None
 
 
+@given(st.text(st.characters(min_codepoint=33, max_codepoint=126), min_size=16, max_size=256))
+def test_a_foreign_secret(text: str) -> None:
+    """Any 16 to 256 visible ASCII characters, unless they begin like ours; and never one of ours."""
+    assert secrets.is_foreign(text) is not text.startswith((KEY_PREFIX, TOKEN_PREFIX))
+    assert not (secrets.is_foreign(text) and secrets.record_id(text))
+
+
+@pytest.mark.parametrize("one", ["", " ", "\n", "\0", "\x7f", "é", "\ud800", "\uff41"])
+def test_what_is_not_even_foreign(one: str) -> None:
+    """Too short, too long, or with a character that can't be seen or isn't ASCII."""
+    assert secrets.is_foreign("x" * 16)
+    for text in ("x" * 15 + one * 2, "x" * 256 + (one or "x"), one + "x" * 15, one):
+        assert not secrets.is_foreign(text)
+
+
 def test_the_hint_is_too_little_to_guess_by() -> None:
     """It shows the prefix, four characters of the id, which is no secret, and the last four."""
     secret = mint("key_0123456789abcdef")

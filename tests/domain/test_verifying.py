@@ -201,6 +201,19 @@ async def test_a_revoked_key_stays_revoked_beyond_its_expiry(cases: UseCases, ac
     assert (await cases.verifying.verify(secret)).cache_for == MINUTE
 
 
+async def test_what_of_a_revoked_secret_is_revoked(cases: UseCases, actor: Actor) -> None:
+    """A verdict tells a key that is over from a secret that is; with other verdicts it says no."""
+    key_id, old = await cases.issue(actor)
+    _, new = await cases.rotate(actor, key_id)
+    answers = await cases.verifying.verify_all([old, new, "noise"])
+    assert [answer.key_revoked for answer in answers] == [False, False, False]
+
+    await revoke(cases, actor, key_id)
+
+    answers = await cases.verifying.verify_all([old, new, secrets.mint(key_id).reveal()])
+    assert [answer.key_revoked for answer in answers] == [True, True, False]
+
+
 async def test_many_at_once(cases: UseCases, actor: Actor) -> None:
     """Each gets its own answer, in its place, twice the same if asked twice."""
     _, secret = await cases.issue(actor)
@@ -239,7 +252,7 @@ async def test_a_keyring_without_the_pepper(
     foreign = FileKeyring(keyring._path, {2: b"x" * 32})
 
     with pytest.raises(KeyAuthorityError) as refused:
-        await Verifying(cases.store, foreign).verify(secret)
+        await Verifying(cases.store, foreign, cases.last_used).verify(secret)
 
     assert refused.value.reason is Reason.KEYRING_MISMATCH
     assert secret not in refused.value.message

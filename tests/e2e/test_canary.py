@@ -40,6 +40,7 @@ from tests.e2e.operator import Operator
 from tests.e2e.processes import Process, run
 
 FOREIGN = "not-one-of-ours-but-somebodys-secret-all-the-same"
+IMPORTED = "minted-elsewhere-and-then-taken-over-by-the-authority"
 
 
 def typo(secret: str) -> str:
@@ -92,6 +93,9 @@ def live_and_die(run: Run) -> list[str]:
     third = operator.rotate(good.id)
     operator.revoke(revoked.id)
     operator.suspend(other)
+    taken = keys.ImportedKey(secret=IMPORTED, name="taken over")
+    imports = keys.ImportKeysRequest(workspace_id=workspace, keys=[taken])
+    KeyServiceStub(run.channel).ImportKeys(imports, metadata=operator.metadata, timeout=10)
     return [
         run.hide(name, secret)
         for name, secret in {
@@ -104,6 +108,7 @@ def live_and_die(run: Run) -> list[str]:
             "unknown": unknown(),
             "mistyped": typo(third),
             "foreign": FOREIGN,
+            "imported": IMPORTED,
         }.items()
     ]
 
@@ -205,7 +210,7 @@ def ask_the_gateway(run: Run, presented: list[str]) -> None:
         request(run, "GET", "/authz", bearer)
         request(run, "GET", f"/v1/models?api_key={secret}")
         # Paths and request ids are logged: what can't be told from any other may be found there.
-        if secret != FOREIGN:
+        if secret not in (FOREIGN, IMPORTED):
             request(run, "GET", "/v1/models", {**bearer, "x-request-id": secret[:64]})
             request(run, "GET", f"/v1/models/{secret}", bearer)
             request(run, "GET", f"/{secret}", bearer)

@@ -49,6 +49,9 @@ class RecordingAuthority(VerificationServiceServicer):
     def __init__(self) -> None:
         self.answers: dict[str, pb.VerifyResponse] = {}
         self.asked: list[pb.VerifyRequest] = []
+        self.was_asked = asyncio.Event()
+        # What the verifiers that joined call themselves.
+        self.joined: asyncio.Queue[str] = asyncio.Queue()
         self.tokens: list[str] = []
         # Replaces the answers when set: for authorities that hang or fail.
         self.misbehave: Callable[[grpc.aio.ServicerContext[Any, Any]], Awaitable[None]] | None = (
@@ -58,6 +61,8 @@ class RecordingAuthority(VerificationServiceServicer):
         # What changed, by revision: Sync tells it, and holds its reply back until there is more.
         self.changes: dict[int, tuple[str, ...]] = {}
         self.revision = 1
+        # Whether Sync says that everything may have changed.
+        self.reset = False
         self._changed = asyncio.Condition()
 
     async def change(self, *subjects: str) -> None:
@@ -66,6 +71,11 @@ class RecordingAuthority(VerificationServiceServicer):
             self.revision += 1
             self.changes[self.revision] = subjects
             self._changed.notify_all()
+
+    async def until_asked(self, times: int) -> None:
+        while len(self.asked) < times:
+            self.was_asked.clear()
+            await self.was_asked.wait()
 
     def issue(self, answer: pb.VerifyResponse | None = None) -> str:
         secret = new_secret()
@@ -76,6 +86,7 @@ class RecordingAuthority(VerificationServiceServicer):
         self, request: pb.VerifyRequest, context: grpc.aio.ServicerContext[Any, Any]
     ) -> pb.VerifyResponse:
         self.asked.append(request)
+        self.was_asked.set()
         metadata = dict(context.invocation_metadata() or ())
         self.tokens.append(str(metadata.get("authorization")))
         if self.misbehave is not None:
@@ -88,7 +99,9 @@ class RecordingAuthority(VerificationServiceServicer):
     async def Sync(
         self, request: pb.SyncRequest, context: grpc.aio.ServicerContext[Any, Any]
     ) -> pb.SyncResponse:
-        if request.session_id:
+        if not request.session_id:
+            self.joined.put_nowait(request.name)
+        else:
             async with self._changed:
                 with suppress(TimeoutError):
                     async with asyncio.timeout(request.wait.ToTimedelta().total_seconds()):
@@ -99,7 +112,7 @@ class RecordingAuthority(VerificationServiceServicer):
             epoch=1,
             revision=self.revision,
             lease=Duration(seconds=3),
-            reset=request.epoch != 1,
+            reset=self.reset or request.epoch != 1,
             subjects=[subject for subjects in news for subject in subjects],
         )
 

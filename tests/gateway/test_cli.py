@@ -52,6 +52,7 @@ def test_settings_have_defaults(started: list[Settings]) -> None:
     assert (settings.listen, settings.authority) == ("127.0.0.1:8080", "127.0.0.1:50051")
     assert (settings.limits, settings.timeouts) == (Limits(), Timeouts())
     assert settings.access_log
+    assert (settings.cache, settings.on_revoke, settings.workers) == (True, "drain", 1)
     assert settings.require_scope == ()
 
 
@@ -67,6 +68,8 @@ def test_every_setting_has_a_flag(started: list[Settings]) -> None:
         "tls-cert": "c",
         "tls-key": "k",
         "metrics-listen": "127.0.0.1:2",
+        "on-revoke": "drain",
+        "workers": "1",
         "log-level": "warning",
     }
     numbers = {
@@ -78,7 +81,16 @@ def test_every_setting_has_a_flag(started: list[Settings]) -> None:
         text for flag, value in {**given, **numbers}.items() for text in (f"--{flag}", str(value))
     ]
 
-    scopes = ("--require-scope", "/v1/a=a", "--require-scope", "/v1/b=b", "--access-log", "off")
+    scopes = (
+        "--require-scope",
+        "/v1/a=a",
+        "--require-scope",
+        "/v1/b=b",
+        "--access-log",
+        "off",
+        "--cache",
+        "off",
+    )
     result = run(*flags, *scopes)
 
     assert result.exit_code == 0, result.output
@@ -91,6 +103,7 @@ def test_every_setting_has_a_flag(started: list[Settings]) -> None:
         ]
     assert settings.require_scope == (ScopeRule("/v1/a", "a"), ScopeRule("/v1/b", "b"))
     assert not settings.access_log
+    assert not settings.cache
 
 
 def test_flags_win_over_the_environment(started: list[Settings]) -> None:
@@ -101,6 +114,7 @@ def test_flags_win_over_the_environment(started: list[Settings]) -> None:
         "GATEWAY_MAX_BODY_BYTES": "7",
         "GATEWAY_REQUIRE_SCOPE": "/v1/a=a /v1/b=b",
         "GATEWAY_ACCESS_LOG": "off",
+        "GATEWAY_CACHE": "off",
     }
 
     assert run("--token-file", "flag", env=env).exit_code == 0
@@ -111,6 +125,7 @@ def test_flags_win_over_the_environment(started: list[Settings]) -> None:
     assert settings.limits.max_body_bytes == 7
     assert len(settings.require_scope) == 2
     assert not settings.access_log
+    assert not settings.cache
 
 
 def test_without_an_upstream_it_does_not_start() -> None:
@@ -145,6 +160,9 @@ def test_without_a_token_it_does_not_start() -> None:
         (["--header-timeout", "0"], "--header-timeout"),
         (["--max-body-bytes", "-1"], "--max-body-bytes"),
         (["--grace", "-1"], "--grace"),
+        (["--workers", "0"], "--workers"),
+        (["--on-revoke", "cut", "--cache", "off"], "--on-revoke"),
+        (["--workers", "3", "--metrics-listen", "127.0.0.1:65534"], "--metrics-listen"),
     ],
 )
 def test_settings_that_cannot_be_right_are_refused(arguments: list[str], word: str) -> None:

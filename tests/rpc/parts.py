@@ -187,8 +187,14 @@ def settings_in(folder: Path, **fields: Any) -> Settings:
     return Settings(**{**given, **fields})
 
 
+def file_of(settings: Settings) -> Path:
+    """The SQLite file of an installation."""
+    assert isinstance(settings.database, Path)
+    return settings.database
+
+
 async def set_lease(settings: Settings, length: timedelta) -> None:
     """Has leases last *length* in an installation that doesn't run, and none longer be out."""
-    async with open_sqlite(settings.database, SystemClock()) as store:
+    async with open_sqlite(file_of(settings), SystemClock()) as store:
         await Leasing(store).set(length)
         await Leasing(store).forget_longer(length)

@@ -24,6 +24,14 @@ from tests.rpc.parts import Api, Authority, eventually, issue, refusal, told, ve
 Calls = list["asyncio.Task[VerifyResponse]"]
 
 
+@pytest.fixture(autouse=True)
+def few_places(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As many as a test can fill."""
+    monkeypatch.setitem(admission.PLACES, Role.VERIFIER, 3)
+    monkeypatch.setitem(admission.PLACES, Role.ISSUER, 1)
+    monkeypatch.setitem(admission.STREAMS, Access.OPEN, 2)
+
+
 @pytest.fixture
 def door(monkeypatch: pytest.MonkeyPatch) -> asyncio.Event:
     """Verifications that have begun wait until it is set."""
@@ -41,16 +49,15 @@ def door(monkeypatch: pytest.MonkeyPatch) -> asyncio.Event:
 @pytest.fixture
 async def full(root: Api, door: asyncio.Event, monkeypatch: pytest.MonkeyPatch) -> Calls:
     """As many verifications under way as there are places for."""
-    monkeypatch.setitem(admission.PLACES, Role.VERIFIER, 3)
     arrived = 0
-    place = admission.Admission.place
+    enter = admission.Places.enter
 
-    def counted(*given: Any) -> Any:
+    def counted(*given: Any) -> None:
         nonlocal arrived
         arrived += 1
-        return place(*given)
+        enter(*given)
 
-    monkeypatch.setattr(admission.Admission, "place", counted)
+    monkeypatch.setattr(admission.Places, "enter", counted)
 
     async def verify() -> VerifyResponse:
         response: VerifyResponse = await root(VerifyRequest(secret="x"))
@@ -124,7 +131,6 @@ async def test_watchers_leave_room_for_who_asks_once(
     anybody: Api, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Nobody can hide the authority's health by watching it a hundred times."""
-    monkeypatch.setitem(admission.STREAMS, Access.OPEN, 2)
     stub: Any = HealthStub(anybody.channel)
     watches = [stub.Watch(HealthCheckRequest()) for _ in range(2)]
     for watch in watches:
@@ -141,7 +147,6 @@ async def test_a_change_keeps_its_place_when_its_caller_leaves(
     root: Api, workspace: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Coming and leaving does not make room for more changes than there are places."""
-    monkeypatch.setitem(admission.PLACES, Role.ISSUER, 1)
     arrived, go = asyncio.Event(), asyncio.Event()
     begin = Issuing.issue
 

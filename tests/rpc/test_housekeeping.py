@@ -54,6 +54,7 @@ async def test_a_kept_answer_stays_for_its_ten_minutes(
 
 def contents(authority: Authority) -> bytes:
     database = authority.settings.database
+    assert isinstance(database, Path)
     return b"".join(path.read_bytes() for path in database.parent.glob(f"{database.name}*"))
 
 

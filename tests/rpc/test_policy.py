@@ -13,7 +13,7 @@ from google.protobuf.descriptor import MethodDescriptor
 from keyauthority import server
 from keyauthority.domain.callers import Role
 from keyauthority.domain.secrets import TOKEN_PREFIX, mint
-from keyauthority.rpc.policy import SERVICES
+from keyauthority.rpc.policy import SERVICES, method
 from keyauthority.v1.caller_service_pb2 import RevokeCallerRequest
 from tests.rpc.parts import TIMEOUT, Api, Authority, bearer, path_of, refusal
 
@@ -113,6 +113,14 @@ async def test_each_method_admits_whom_it_is_for_and_nobody_else(
     assert outcomes == {path_of(method): expected(who, method) for method in every_method()}
 
 
+def test_what_changes_something_is_run_to_its_end() -> None:
+    """Importing, and revoking by a secret, go on without their callers; asking does not."""
+    changing = ("KeyService/ImportKeys", "VerificationService/RevokePresented")
+    asking = ("KeyService/LookupKey", "VerificationService/BatchVerify")
+    assert all(method(f"/keyauthority.v1.{path}").changes for path in changing)
+    assert not any(method(f"/keyauthority.v1.{path}").changes for path in asking)
+
+
 async def test_a_role_is_asked_for_by_name(authority: Authority) -> None:
     """The refusal names the role and the service, so that an operator knows what to grant."""
     verifier = await authority.caller(Role.VERIFIER)
@@ -153,7 +161,7 @@ def unlisted_service(monkeypatch: pytest.MonkeyPatch) -> None:
     async def answer(request: bytes, context: object) -> bytes:
         return b"answered"
 
-    add_services = server._add_services
+    add_services = server.add_services
 
     def add_one_more(to: grpc.aio.Server, *parts: Any) -> None:
         add_services(to, *parts)
@@ -161,7 +169,7 @@ def unlisted_service(monkeypatch: pytest.MonkeyPatch) -> None:
         handler = grpc.method_handlers_generic_handler("keyauthority.v1.Unlisted", methods)
         to.add_generic_rpc_handlers((handler,))
 
-    monkeypatch.setattr(server, "_add_services", add_one_more)
+    monkeypatch.setattr(server, "add_services", add_one_more)
 
 
 @pytest.mark.usefixtures("unlisted_service")

@@ -24,7 +24,7 @@ from keyauthority.storage.sqlite.opening import open_sqlite
 from keyauthority.v1.key_service_pb2 import IssueKeyResponse, RevokeKeyRequest
 from keyauthority.v1.verification_service_pb2 import SyncRequest
 from keyauthority.v1.workspace_service_pb2 import CreateWorkspaceRequest
-from tests.rpc.parts import Api, eventually, issue, set_lease, settings_in, verdict
+from tests.rpc.parts import Api, eventually, file_of, issue, set_lease, settings_in, verdict
 from tests.rpc.syncing import joined
 
 LEASE = timedelta(milliseconds=400)
@@ -76,13 +76,13 @@ def crash(
 
 def is_marked(settings: Settings) -> bool:
     """Whether the file says that nobody holds a lease."""
-    with closing(sqlite3.connect(settings.database)) as file:
+    with closing(sqlite3.connect(file_of(settings))) as file:
         [[marked]] = file.execute("SELECT clean_stop FROM terms").fetchall()
     return bool(marked)
 
 
 def settling(settings: Settings) -> bool:
-    with closing(sqlite3.connect(settings.database)) as file:
+    with closing(sqlite3.connect(file_of(settings))) as file:
         [[flag]] = file.execute("SELECT settling FROM terms").fetchall()
     return bool(flag)
 
@@ -201,7 +201,7 @@ class TestRestores:
         issued = await a_key(root)
         await running.aclose()
         assert is_marked(settings)
-        async with open_sqlite(settings.database, SystemClock()) as store:
+        async with open_sqlite(file_of(settings), SystemClock()) as store:
             await Restoring(store).restore([])
         assert not is_marked(settings)
         begun = boottime.now()
@@ -220,7 +220,7 @@ class TestRestores:
         root = await start()
         issued = await a_key(root)
         begun = boottime.now()
-        with closing(sqlite3.connect(settings.database)) as file:
+        with closing(sqlite3.connect(file_of(settings))) as file:
             file.execute("UPDATE terms SET settling = 1")
             file.commit()
         await revoke(root, issued.key.id)
@@ -233,7 +233,7 @@ class TestRestores:
         await set_lease(settings, MINUTE)
         await start()
         await running.aclose()
-        async with open_sqlite(settings.database, SystemClock()) as store:
+        async with open_sqlite(file_of(settings), SystemClock()) as store:
             await Restoring(store).restore([])
         await start()
         assert settling(settings)

@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 from google.protobuf.duration_pb2 import Duration
 
+from keyauthority.books import open_books
 from keyauthority.rpc.convert import timestamp
-from keyauthority.storage.sqlite import open_sqlite
 from keyauthority.v1.key_pb2 import (
     KEY_STATE_ACTIVE,
     KEY_STATE_REVOKED,
@@ -100,7 +100,7 @@ async def test_an_unknown_key_is_not_found(root: Api) -> None:
 async def thousand_keys(tmp_path: Path, clock: ManualClock) -> list[str]:
     """The ids of keys that were in the books before the authority started."""
     ids = [f"key_{number:016}" for number in range(1_000)]
-    async with open_sqlite(settings_in(tmp_path).database, clock) as store, store.changing() as tx:
+    async with open_books(settings_in(tmp_path).database, clock) as store, store.changing() as tx:
         await tx.workspaces.insert(a_workspace())
         for key_id in ids:
             await tx.keys.insert(a_key(key_id, secrets=(a_secret(key_id.encode()),)))

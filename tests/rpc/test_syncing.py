@@ -27,7 +27,7 @@ from keyauthority.v1.key_service_pb2 import (
 from keyauthority.v1.operations_service_pb2 import ListSessionsRequest
 from keyauthority.v1.verification_service_pb2 import LeaveRequest, SyncRequest, VerifyRequest
 from tests.conformance.records import ManualClock
-from tests.rpc.parts import Api, Authority, invalid_field, issue, reason, refusal
+from tests.rpc.parts import Api, Authority, file_of, invalid_field, issue, reason, refusal
 from tests.rpc.syncing import acknowledging, join, joined, sessions, spreads, started
 
 MINUTE = timedelta(minutes=1)
@@ -122,7 +122,7 @@ class TestPolling:
         granted = await joined(authority.root)
         change = started(authority.root(RevokeKeyRequest(key_id=issued.key.id)))
         await spreads(change)
-        with closing(sqlite3.connect(authority.settings.database)) as file:
+        with closing(sqlite3.connect(file_of(authority.settings))) as file:
             file.execute("DELETE FROM change")
             file.commit()
         told = await authority.root(acknowledging(granted))

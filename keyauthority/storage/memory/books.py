@@ -37,7 +37,7 @@ Record = TypeVar("Record", bound=Dated)
 class Books:
     """One state. Records are immutable, so a copy of the dictionaries is a copy of all.
 
-    `subjects` by revision, up to `revision`; `audit` by id, oldest first; `audited` is the last id
+    `imports` are key ids by the digests of foreign secrets; `subjects` by revision, up to `revision`; `audit` by id, oldest first; `audited` is the last id
     given.
     """
 
@@ -48,6 +48,8 @@ class Books:
     audit: dict[int, AuditEntry] = field(default_factory=dict)
     peppers: dict[int, Pepper] = field(default_factory=dict)
     replays: dict[tuple[str, str], Replay] = field(default_factory=dict)
+    imports: dict[bytes, str] = field(default_factory=dict)
+    last_used: dict[tuple[str, bytes], datetime] = field(default_factory=dict)
     audited: int = 0
     epoch: int = 1
     revision: int = 0

@@ -28,8 +28,20 @@ class MemoryKeys:
     async def insert(self, key: Key) -> None:
         self._books.keys[key.id] = key
 
+    async def insert_imported(self, imported: Sequence[Key]) -> None:
+        self._books.keys.update((key.id, key) for key in imported)
+        self._books.imports.update((one.digest, key.id) for key in imported for one in key.secrets)
+
+    async def imported(self, digests: Iterable[bytes]) -> set[bytes]:
+        return {digest for digest in digests if digest in self._books.imports}
+
     async def update(self, changes: Sequence[tuple[Key, Key]]) -> None:
-        self._books.keys.update((after.id, after) for _, after in changes)
+        for before, after in changes:
+            self._books.keys[after.id] = after
+            kept = {secret.digest for secret in after.secrets}
+            for secret in before.secrets:
+                if secret.digest not in kept:
+                    self._books.imports.pop(secret.digest, None)
 
     def _matches(self, which: KeyFilter, key: Key) -> bool:
         return (

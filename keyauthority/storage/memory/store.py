@@ -8,6 +8,7 @@ from contextlib import asynccontextmanager
 from datetime import datetime
 
 from keyauthority.domain.callers import Caller
+from keyauthority.domain.peppers import used
 from keyauthority.domain.ports import Clock, Snapshot
 from keyauthority.storage.errors import CLOSED, unavailable
 from keyauthority.storage.memory.audit import MemoryAuditLog
@@ -15,6 +16,7 @@ from keyauthority.storage.memory.books import Books
 from keyauthority.storage.memory.callers import MemoryCallers
 from keyauthority.storage.memory.feed import MemoryFeed, head
 from keyauthority.storage.memory.keys import MemoryKeys
+from keyauthority.storage.memory.last_used import MemoryLastUses
 from keyauthority.storage.memory.leases import MemoryLeases
 from keyauthority.storage.memory.peppers import MemoryPeppers
 from keyauthority.storage.memory.replays import MemoryReplays
@@ -35,6 +37,7 @@ class MemoryTransaction:
         self.audit = MemoryAuditLog(books)
         self.peppers = MemoryPeppers(books, time)
         self.replays = MemoryReplays(books)
+        self.last_used = MemoryLastUses(books)
 
 
 class MemoryStore:
@@ -46,12 +49,22 @@ class MemoryStore:
         self._changing = asyncio.Lock()
         self.sessions = MemorySessions(self._open, clock)
 
-    async def snapshot(self, key_ids: Sequence[str]) -> Snapshot:
+    async def snapshot(self, key_ids: Sequence[str], digests: Sequence[bytes] = ()) -> Snapshot:
         books = self._open()
-        keys = {one: books.keys[one] for one in key_ids if one in books.keys}
+        imports = {one: books.imports[one] for one in digests if one in books.imports}
+        asked = [*key_ids, *imports.values()]
+        keys = {one: books.keys[one] for one in asked if one in books.keys}
         owners = {key.workspace_id for key in keys.values()}
         suspended = frozenset(one for one in owners if books.workspaces[one].suspended)
-        return Snapshot(head(books), self._clock.now(), keys, suspended)
+        return Snapshot(
+            head=head(books),
+            time=self._clock.now(),
+            keys=keys,
+            suspended=suspended,
+            imports=imports,
+            foreign_secrets=books.terms.foreign_secrets,
+            newest_pepper=max(used(books.peppers.values()), default=0),
+        )
 
     async def caller(self, caller_id: str) -> Caller | None:
         return self._open().callers.get(caller_id)

@@ -23,6 +23,13 @@ def is_known(revision: str) -> bool:
     return revision in {step.revision for step in script.walk_revisions()}
 
 
+def newest() -> str:
+    """The revision of this version's schema."""
+    revision = ScriptDirectory.from_config(_config()).get_current_head()
+    assert revision is not None  # noqa: S101  # there are some
+    return revision
+
+
 def _config() -> Config:
     config = Config()
     config.set_main_option("script_location", str(Path(__file__).parent).replace("%", "%%"))

@@ -34,6 +34,7 @@ class SqlFeed:
         ]
         if changes:
             await self._statements.count(insert(change), changes)
+            await self._statements.tell()
         return last
 
     async def since(self, revision: int, limit: int) -> list[tuple[int, str]]:

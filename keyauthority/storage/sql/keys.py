@@ -25,18 +25,19 @@ from keyauthority.storage.matching import ascii_lower
 from keyauthority.storage.sql import records
 from keyauthority.storage.sql.paging import page
 from keyauthority.storage.sql.statements import AnyRow, Statements
-from keyauthority.storage.tables import keys, secrets
+from keyauthority.storage.tables import imports, keys, secrets
 
 
 class SqlKeys:
     """`Keys` within one transaction."""
 
-    def __init__(self, statements: Statements, time: datetime) -> None:
+    def __init__(self, statements: Statements) -> None:
         self._statements = statements
-        self._time = time
+        self._time = statements.time
 
     async def get(self, key_ids: Iterable[str]) -> dict[str, Key]:
-        query = select(*records.KEY).where(keys.c.id.in_(list(key_ids)))
+        # Locked in one order, so that no two changes wait for each other.
+        query = select(*records.KEY).where(keys.c.id.in_(list(key_ids))).order_by(keys.c.id)
         rows = await self._statements.rows(self._statements.locked(query))
         return {key.id: key for key in await self._whole(rows)}
 
@@ -47,6 +48,17 @@ class SqlKeys:
     async def insert(self, key: Key) -> None:
         await self._statements.count(insert(keys), [records.key_row(key)])
         await self._insert_secrets([(key.id, secret) for secret in reversed(key.secrets)])
+
+    async def insert_imported(self, imported: Sequence[Key]) -> None:
+        await self._statements.count(insert(keys), [records.key_row(key) for key in imported])
+        minted = [(key.id, secret) for key in imported for secret in key.secrets]
+        await self._insert_secrets(minted)
+        rows = [{"digest": secret.digest, "key_id": key_id} for key_id, secret in minted]
+        await self._statements.count(insert(imports), rows)
+
+    async def imported(self, digests: Iterable[bytes]) -> set[bytes]:
+        query = select(imports.c.digest).where(imports.c.digest.in_(list(digests)))
+        return {digest for (digest,) in await self._statements.rows(query)}
 
     async def update(self, changes: Sequence[tuple[Key, Key]]) -> None:
         await self._update_records([after for _, after in changes])
@@ -89,6 +101,8 @@ class SqlKeys:
         rows = [{"key": key_id, "one": secret.digest} for key_id, secret in dropped]
         if rows:
             await self._statements.count(delete(secrets).where(_is_one()), rows)
+            imported = imports.c.digest == bindparam("one")
+            await self._statements.count(delete(imports).where(imported), rows)
 
     async def _end_secrets(self, ended: Sequence[tuple[str, StoredSecret]]) -> None:
         rows = [

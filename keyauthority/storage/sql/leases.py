@@ -30,6 +30,7 @@ class SqlLeases:
 
     def __init__(self, statements: Statements) -> None:
         self._statements = statements
+        self.epoch_begun = False
 
     async def terms(self) -> Terms:
         rows = await self._statements.rows(self._statements.locked(select(*TERMS)))
@@ -46,6 +47,8 @@ class SqlLeases:
         )
 
     async def begin(self) -> bool:
+        if self._statements.dialect == "postgresql":
+            return True
         rows = await self._statements.rows(select(terms.c.clean_stop))
         await self._statements.count(update(terms).values(clean_stop=False))
         return bool(rows[0].clean_stop)
@@ -54,8 +57,10 @@ class SqlLeases:
         await self._statements.count(update(terms).values(clean_stop=True))
 
     async def begin_epoch(self) -> Head:
+        # The terms first, as in a change that alters both; the sessions last, when none can join.
+        await self._statements.count(update(terms).values(settling=True, clean_stop=False))
         raised = update(head).values(epoch=head.c.epoch + 1)
         rows = await self._statements.rows(raised.returning(head.c.epoch, head.c.revision))
         await self._statements.count(delete(sessions))
-        await self._statements.count(update(terms).values(settling=True, clean_stop=False))
+        self.epoch_begun = True
         return Head(*rows[0])

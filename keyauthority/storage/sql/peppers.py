@@ -4,23 +4,34 @@ from __future__ import annotations
 
 from collections import Counter
 from dataclasses import asdict
-from datetime import datetime
+from typing import Final
 
 from sqlalchemy import delete, func, insert, or_, select, update
 
 from keyauthority.domain.peppers import Pepper
+from keyauthority.storage.sql.last_used import SqlLastUses
 from keyauthority.storage.sql.statements import Statements
-from keyauthority.storage.tables import callers, keys, peppers, secrets
+from keyauthority.storage.tables import callers, imports, keys, peppers, secrets
+
+_NAME: Final = "peppers"
 
 
 class SqlPeppers:
     """`Peppers` within one transaction."""
 
-    def __init__(self, statements: Statements, time: datetime) -> None:
+    def __init__(self, statements: Statements) -> None:
         self._statements = statements
-        self._time = time
+        self._time = statements.time
 
     async def all(self) -> list[Pepper]:
+        await self._statements.together(_NAME)
+        return await self._all()
+
+    async def to_change(self) -> list[Pepper]:
+        await self._statements.alone(_NAME)
+        return await self._all()
+
+    async def _all(self) -> list[Pepper]:
         rows = await self._statements.rows(select(peppers).order_by(peppers.c.version))
         return [Pepper(*row) for row in rows]
 
@@ -49,6 +60,10 @@ class SqlPeppers:
         return dict(uses)
 
     async def forget(self, version: int) -> None:
-        await self._statements.destroy(delete(secrets).where(secrets.c.pepper_version == version))
+        await SqlLastUses(self._statements).forget(version)
+        old = secrets.c.pepper_version == version
+        imported = imports.c.digest.in_(select(secrets.c.digest).where(old))
+        await self._statements.destroy(delete(imports).where(imported))
+        await self._statements.destroy(delete(secrets).where(old))
         tokens = update(callers).where(callers.c.pepper_version == version)
         await self._statements.count(tokens.values(digest=b""))

@@ -19,10 +19,13 @@ class SqlReplays:
         self._statements = statements
 
     async def get(self, caller_id: str, request_id: str) -> Replay | None:
+        # The second of two equal requests waits for the first, and is given its answer.
+        await self._statements.alone(_named(caller_id, request_id))
         row = await self._statements.row(select(replays).where(_of(caller_id, request_id)))
         return None if row is None else Replay(*row)
 
     async def put(self, replay: Replay) -> None:
+        await self._statements.alone(_named(replay.caller_id, replay.request_id))
         of_request = _of(replay.caller_id, replay.request_id)
         await self._statements.destroy(delete(replays).where(of_request))
         await self._statements.count(insert(replays).values(asdict(replay)))
@@ -33,3 +36,7 @@ class SqlReplays:
 
 def _of(caller_id: str, request_id: str) -> ColumnElement[bool]:
     return and_(replays.c.caller_id == caller_id, replays.c.request_id == request_id)
+
+
+def _named(caller_id: str, request_id: str) -> str:
+    return f"replay {caller_id} {request_id}"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
+from datetime import datetime
 from typing import Any
 
 from sqlalchemy import CursorResult, Delete, Executable, Row, Select
@@ -24,13 +25,22 @@ class Statements:
     whatever follows, the commit included, fails alike.
     """
 
-    def __init__(self, connection: AsyncConnection, guard: Guard, *, locking: bool) -> None:
+    def __init__(
+        self, connection: AsyncConnection, guard: Guard, time: datetime, *, locking: bool
+    ) -> None:
+        self.time = time
+        """When the transaction began."""
         self._connection = connection
         self._guard = guard
         self._locking = locking
         self._failure: BaseException | None = None
         self.destroyed = 0
         """How many rows were deleted that must leave no copy behind in any file."""
+
+    @property
+    def dialect(self) -> str:
+        """The name of the SQL that the database speaks: `sqlite` or `postgresql`."""
+        return self._connection.dialect.name
 
     async def rows(self, statement: Executable) -> Sequence[AnyRow]:
         """All rows that *statement* gives."""
@@ -54,7 +64,20 @@ class Statements:
 
     def locked(self, query: Select[Any]) -> Select[Any]:
         """The same query; in a changing transaction its rows stay locked until the end."""
-        return query.with_for_update() if self._locking else query
+        return query.with_for_update(key_share=True) if self._locking else query
+
+    async def alone(self, subject: str) -> None:
+        """Lets no other changing transaction in that names *subject*, until the end of this one.
+
+        Locks of rows don't do where there is no row yet. Where only one transaction changes at a
+        time, there is nothing to do.
+        """
+
+    async def together(self, subject: str) -> None:
+        """Lets others in that name *subject* likewise, but none that wants to be alone with it."""
+
+    async def tell(self) -> None:
+        """Wakes up who waits for changes, once this one is made. A hint: it may get lost."""
 
     def end(self, failure: BaseException) -> None:
         """Refuses what comes after the transaction's end with *failure*."""
@@ -71,7 +94,10 @@ class Statements:
         self.check()
         try:
             with self._guard():
-                return await to_the_end(self._connection.execute(statement, values))
+                return await self._execute(statement, values)
         except Exception as failure:
             self._failure = failure
             raise
+
+    async def _execute(self, statement: Executable, values: Any) -> CursorResult[*tuple[Any, ...]]:
+        return await to_the_end(self._connection.execute(statement, values))

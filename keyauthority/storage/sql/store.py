@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from datetime import datetime
 from typing import Any, Protocol
 
 from sqlalchemy import Select
 
 from keyauthority.domain.callers import Caller
-from keyauthority.domain.ports import Clock, Sessions, Snapshot
+from keyauthority.domain.ports import Sessions, Snapshot
+from keyauthority.storage.alone import SessionsAlone
 from keyauthority.storage.sql import snapshots
 from keyauthority.storage.sql.statements import Statements
 from keyauthority.storage.sql.transaction import SqlTransaction
@@ -21,6 +23,15 @@ class Database(Protocol):
     async def read(self, query: Select[Any], **values: Any) -> Sequence[Sequence[Any]]:
         """The rows of *query* for the *values* of its parameters, in one round trip."""
 
+    async def read_now(
+        self, query: Select[Any], **values: Any
+    ) -> tuple[Sequence[Sequence[Any]], datetime]:
+        """The same, at least one row, and the time just before the moment that they are of.
+
+        Were it the time after, a key could be called expired that was extended in time. So a change
+        between the two counts as made after this time: a verdict by the new state is right.
+        """
+
     def changing(self) -> AbstractAsyncContextManager[Statements]:
         """A transaction to change: durable when the block ends, undone if it raises."""
 
@@ -31,17 +42,17 @@ class Database(Protocol):
 class SqlStore:
     """`Store` over a SQL database."""
 
-    def __init__(self, database: Database, sessions: Sessions, clock: Clock) -> None:
+    def __init__(self, database: Database, sessions: Sessions) -> None:
         self.sessions = sessions
         self._database = database
-        self._clock = clock
 
-    async def snapshot(self, key_ids: Sequence[str]) -> Snapshot:
-        # Read before the books: a change between the two then counts as made after this time, in
-        # which a verdict by the new state is right; the other way a key could be called expired
-        # that was extended in time.
-        time = self._clock.now()
-        return snapshots.snapshot(await self._database.read(snapshots.SNAPSHOT, ids=key_ids), time)
+    async def snapshot(self, key_ids: Sequence[str], digests: Sequence[bytes] = ()) -> Snapshot:
+        if digests:
+            query = snapshots.SNAPSHOT_WITH_IMPORTS
+            rows, time = await self._database.read_now(query, ids=key_ids, digests=digests)
+        else:
+            rows, time = await self._database.read_now(snapshots.SNAPSHOT, ids=key_ids)
+        return snapshots.snapshot(rows, time, digests)
 
     async def caller(self, caller_id: str) -> Caller | None:
         rows = await self._database.read(snapshots.CALLER, ids=[caller_id])
@@ -50,9 +61,13 @@ class SqlStore:
     @asynccontextmanager
     async def reading(self) -> AsyncIterator[SqlTransaction]:
         async with self._database.reading() as statements:
-            yield SqlTransaction(statements, self._clock.now())
+            yield SqlTransaction(statements)
 
     @asynccontextmanager
     async def changing(self) -> AsyncIterator[SqlTransaction]:
         async with self._database.changing() as statements:
-            yield SqlTransaction(statements, self._clock.now())
+            tx = SqlTransaction(statements)
+            yield tx
+        if tx.leases.epoch_begun and isinstance(self.sessions, SessionsAlone):
+            # Where sessions are rows, they ended in the transaction.
+            self.sessions.clear()

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from datetime import datetime
-
 from keyauthority.storage.sql.audit import SqlAuditLog
 from keyauthority.storage.sql.callers import SqlCallers
 from keyauthority.storage.sql.feed import SqlFeed
 from keyauthority.storage.sql.keys import SqlKeys
+from keyauthority.storage.sql.last_used import SqlLastUses
 from keyauthority.storage.sql.leases import SqlLeases
 from keyauthority.storage.sql.peppers import SqlPeppers
 from keyauthority.storage.sql.replays import SqlReplays
@@ -18,13 +17,14 @@ from keyauthority.storage.sql.workspaces import SqlWorkspaces
 class SqlTransaction:
     """`Transaction` over the statements of one."""
 
-    def __init__(self, statements: Statements, time: datetime) -> None:
-        self.time = time
-        self.keys = SqlKeys(statements, time)
+    def __init__(self, statements: Statements) -> None:
+        self.time = statements.time
+        self.keys = SqlKeys(statements)
         self.workspaces = SqlWorkspaces(statements)
         self.callers = SqlCallers(statements)
         self.feed = SqlFeed(statements)
         self.leases = SqlLeases(statements)
         self.audit = SqlAuditLog(statements)
-        self.peppers = SqlPeppers(statements, time)
+        self.peppers = SqlPeppers(statements)
         self.replays = SqlReplays(statements)
+        self.last_used = SqlLastUses(statements)

@@ -7,7 +7,9 @@ from pathlib import Path
 from typing import Final
 
 # The file survives a loss of power (FULL, and on macOS F_FULLFSYNC), and what is deleted is
-# overwritten. Each is read back: SQLite ignores what it doesn't know or can't do.
+# overwritten. Without `automatic_index` SQLite would rather index all secrets anew for each batch of
+# verdicts than use the index that is there. Each is read back: SQLite ignores what it doesn't know or
+# can't do.
 PRAGMAS: Final[dict[str, str | int]] = {
     "busy_timeout": 5000,
     "journal_mode": "wal",
@@ -16,6 +18,7 @@ PRAGMAS: Final[dict[str, str | int]] = {
     "checkpoint_fullfsync": 1,
     "foreign_keys": 1,
     "secure_delete": 1,
+    "automatic_index": 0,
     "trusted_schema": 0,
 }
 

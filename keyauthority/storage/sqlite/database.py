@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager, suppress
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -12,12 +13,13 @@ from sqlalchemy import NullPool, Select
 from sqlalchemy.ext.asyncio import AsyncConnection, create_async_engine
 
 from keyauthority.domain.errors import KeyAuthorityError
+from keyauthority.domain.ports import Clock
 from keyauthority.storage.errors import CLOSED, unavailable
 from keyauthority.storage.gate import Gate
 from keyauthority.storage.shielding import to_the_end
 from keyauthority.storage.sql.statements import Statements
 from keyauthority.storage.sqlite.connecting import connect
-from keyauthority.storage.sqlite.direct import Direct
+from keyauthority.storage.sqlite.direct import SqliteDirect
 from keyauthority.storage.sqlite.faults import outages
 
 
@@ -29,11 +31,12 @@ class SqliteDatabase:
     on the driver, since SQLAlchemy doesn't roll back after a commit that failed.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, clock: Clock) -> None:
+        self._clock = clock
         self._driver = aiosqlite.Connection(lambda: connect(path), iter_chunk_size=64)
         self._connection: AsyncConnection | None = None
         self._gate = Gate()
-        self._direct: dict[Select[Any], Direct] = {}
+        self._direct: dict[Select[Any], SqliteDirect] = {}
 
     async def connect(self) -> None:
         """Opens the database, which must exist and be migrated."""
@@ -66,6 +69,12 @@ class SqliteDatabase:
                 rows = await self._driver.execute_fetchall(statement, parameters)
         return direct.converted(rows)
 
+    async def read_now(
+        self, query: Select[Any], **values: Any
+    ) -> tuple[Sequence[Sequence[Any]], datetime]:
+        time = self._clock.now()
+        return await self.read(query, **values), time
+
     @asynccontextmanager
     async def changing(self) -> AsyncIterator[Statements]:
         async with self._transaction("BEGIN IMMEDIATE", locking=True) as statements:
@@ -84,12 +93,15 @@ class SqliteDatabase:
     async def _transaction(self, begin: str, *, locking: bool) -> AsyncIterator[Statements]:
         async with self._gate.alone():
             await self._undo()
-            statements = Statements(self._open_connection(), outages, locking=locking)
+            connection = self._open_connection()
             try:
                 await self._run(begin)
-                yield statements
+                statements = Statements(connection, outages, self._clock.now(), locking=locking)
+                try:
+                    yield statements
+                finally:
+                    statements.end(RuntimeError("the transaction is over"))
             finally:
-                statements.end(RuntimeError("the transaction is over"))
                 # Should it fail, the next transaction tries again, and nothing is read before.
                 with suppress(KeyAuthorityError):
                     await self._undo()
@@ -124,7 +136,7 @@ class SqliteDatabase:
         if self._driver.in_transaction:
             raise unavailable("a change could not be undone")
 
-    def _compiled(self, query: Select[Any]) -> Direct:
+    def _compiled(self, query: Select[Any]) -> SqliteDirect:
         if query not in self._direct:
-            self._direct[query] = Direct(query)
+            self._direct[query] = SqliteDirect(query)
         return self._direct[query]

