@@ -233,21 +233,33 @@ class TestRefusals:
         assert await reason(issuer(LeaveRequest())) == "ROLE_MISSING"
 
 
+@pytest.fixture
+def no_questions(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As if all places for questions were taken."""
+    monkeypatch.setitem(admission.PLACES, Role.VERIFIER, 0)
+
+
+@pytest.fixture
+def two_syncs(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(admission.PLACES, Room.SYNCING, 2)
+
+
 class TestPlaces:
+    # Asked for first: the authority reads how many there are when it starts.
+    @pytest.mark.usefixtures("no_questions")
     async def test_syncs_go_on_behind_a_flood_of_questions(
-        self, root: Api, issued: IssueKeyResponse, monkeypatch: pytest.MonkeyPatch
+        self, root: Api, issued: IssueKeyResponse
     ) -> None:
         """Or a busy authority would lose the verifiers that make it less so."""
-        monkeypatch.setitem(admission.PLACES, Role.VERIFIER, 0)
         assert await reason(root(VerifyRequest(secret=issued.secret))) == "OVERLOADED"
         granted = await joined(root)
         await root(LeaveRequest(session_id=granted.session_id))
 
+    @pytest.mark.usefixtures("two_syncs")
     async def test_syncs_have_places_of_their_own(
-        self, root: Api, issued: IssueKeyResponse, monkeypatch: pytest.MonkeyPatch
+        self, root: Api, issued: IssueKeyResponse
     ) -> None:
         """Polls that are held take none from questions, however many they are."""
-        monkeypatch.setitem(admission.PLACES, Room.SYNCING, 2)
         first, second = await joined(root), await joined(root)
         polls = [started(root(acknowledging(one, MINUTE))) for one in (first, second)]
         await asyncio.sleep(0.05)
