@@ -139,7 +139,9 @@ def _entry(file: Path, number: int, line: str) -> AuditEntry:
         entry = ParseDict(json.loads(line), v1.AuditEntry())
         time = entry.time.ToDatetime(UTC)
     except (ValueError, ParseError, TypeError):
-        raise click.ClickException(f"{file}, line {number}, is no exported audit entry") from None
+        entry = v1.AuditEntry()
+    if not (entry.id and entry.action and entry.HasField("time")):
+        raise click.ClickException(f"{file}, line {number}, is no exported audit entry")
     return AuditEntry(
         id=entry.id,
         time=time,

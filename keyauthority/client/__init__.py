@@ -4,6 +4,7 @@ from keyauthority.client.channel import PlaintextError, channel_options, connect
 from keyauthority.client.credentials import SecretFileError, bearer_metadata, load_token
 from keyauthority.client.verification import Verification, VerificationUnavailable
 from keyauthority.client.verifier import Counters, Verifier
+from keyauthority.client.verifier_client import VerifierClient
 from keyauthority.domain.secrets import Secret
 from keyauthority.domain.verdicts import Verdict, VerifiedKey
 
@@ -17,6 +18,7 @@ __all__ = [
     "VerificationUnavailable",
     "VerifiedKey",
     "Verifier",
+    "VerifierClient",
     "bearer_metadata",
     "channel_options",
     "connect",

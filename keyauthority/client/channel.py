@@ -43,12 +43,26 @@ def connect(address: str, *, tls_ca: Path | None = None) -> grpc.aio.Channel:
         PlaintextError: *address* is on a network and *tls_ca* is None.
         OSError: *tls_ca* cannot be read.
     """
+    credentials = _credentials(address, tls_ca)
+    if credentials is None:
+        return grpc.aio.insecure_channel(address, options=channel_options())
+    return grpc.aio.secure_channel(address, credentials, options=channel_options())
+
+
+def connect_blocking(address: str, *, tls_ca: Path | None = None) -> grpc.Channel:
+    """Open such a channel for code without an event loop; as `connect` in all else."""
+    credentials = _credentials(address, tls_ca)
+    if credentials is None:
+        return grpc.insecure_channel(address, options=channel_options())
+    return grpc.secure_channel(address, credentials, options=channel_options())
+
+
+def _credentials(address: str, tls_ca: Path | None) -> grpc.ChannelCredentials | None:
     if tls_ca is not None:
-        credentials = grpc.ssl_channel_credentials(tls_ca.read_bytes())
-        return grpc.aio.secure_channel(address, credentials, options=channel_options())
+        return grpc.ssl_channel_credentials(tls_ca.read_bytes())
     if not is_local(address):
         raise PlaintextError(f"{address} is not on this machine: name its certificate's CA")
-    return grpc.aio.insecure_channel(address, options=channel_options())
+    return None
 
 
 def is_local(address: str) -> bool:

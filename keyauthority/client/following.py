@@ -95,8 +95,9 @@ class Following:
 
     def _take(self, call: SyncCall, reply: SyncResponse) -> None:
         lease = reply.lease.seconds + reply.lease.nanos / 1e9
-        subjects = None if reply.reset else frozenset(reply.subjects)
         head = Head(reply.epoch, reply.revision)
+        everything = reply.reset or head.epoch != call.claim.epoch
+        subjects = None if everything else frozenset(reply.subjects)
         if not self._cache.apply(
             call,
             reply.session_id,

@@ -63,8 +63,10 @@ class Verification(Cached):
         return leased or now < self._direct_until
 
 
-def read(reply: VerifyResponse, sent: float, cache: CoherentCache[Verification]) -> Verification:
-    """The verification that *reply* to a call sent at *sent* gives.
+def read(
+    reply: VerifyResponse, sent: float, cache: CoherentCache[Verification] | None = None
+) -> Verification:
+    """The verification that *reply* to a call sent at *sent* gives, for *cache* if there is one.
 
     Raises:
         VerificationUnavailable: It is none that this version knows.

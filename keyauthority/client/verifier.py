@@ -1,4 +1,19 @@
-"""Asking whether a secret may act: from a cache as coherent as the authority itself, or by a call."""
+"""Asking whether a secret may act: from a cache as coherent as the authority itself, or by a call.
+
+from pathlib import Path
+
+from keyauthority.client import Verdict, VerificationUnavailable, Verifier, load_token
+
+token = load_token(Path("/run/secrets/verifier.token"))
+async with Verifier("localhost:50051", token=token) as verifier:
+    try:
+        verification = await verifier.verify(presented)
+    except VerificationUnavailable:
+        return respond(503)  # neither let the request in nor call its key bad
+    if verification.verdict is not Verdict.VALID:
+        return respond(401)
+    return serve(verification.key.workspace_id)
+"""
 
 from __future__ import annotations
 
@@ -17,6 +32,7 @@ from keyauthority import boottime
 from keyauthority.client.channel import connect
 from keyauthority.client.credentials import bearer_metadata
 from keyauthority.client.following import Following
+from keyauthority.client.presented import MALFORMED, is_native, is_noise
 from keyauthority.client.verification import Verification, VerificationUnavailable, read
 from keyauthority.coherence.cache import Ask, CoherentCache
 from keyauthority.coherence.calls import Calls
@@ -36,7 +52,6 @@ MAX_CALLS: Final = 64
 CAPACITY: Final = 100_000
 """Verdicts kept, each of less than a KiB."""
 
-_MALFORMED: Final = Verification(Verdict.MALFORMED, None)
 _UNKNOWN: Final = Verification(Verdict.UNKNOWN, None)
 
 Waiter = asyncio.Future[Verification]
@@ -143,8 +158,8 @@ class Verifier:
             self.counters.hits += 1
             return hit
         self.counters.misses += 1
-        if _is_noise(secret):
-            return _MALFORMED
+        if is_noise(secret):
+            return MALFORMED
         try:
             return await self._ask(secret, digest)
         except VerificationUnavailable:
@@ -178,9 +193,10 @@ class Verifier:
 
     async def _ask(self, secret: str, digest: bytes) -> Verification:
         leased = self.lease_held
-        if leased and not self._cache.foreign_secrets and not _is_native(secret):
+        if leased and not self._cache.foreign_secrets and not is_native(secret):
             return _UNKNOWN
-        if not leased and self._places.locked():
+        # Counted by what has arrived: those of one moment have not taken their places yet.
+        if not leased and len(self._calls) >= MAX_CALLS:
             self.counters.shed += 1
             raise VerificationUnavailable("too many calls under way")
         waiter: Waiter = asyncio.get_running_loop().create_future()
@@ -199,7 +215,7 @@ class Verifier:
             answer: Verification | VerificationUnavailable
             try:
                 async with self._places:
-                    answer = await self._verdict(secret, digest)
+                    answer = await self._verdict_if_wanted(secret, digest)
             except VerificationUnavailable as outage:
                 answer = outage
             except Exception:
@@ -207,10 +223,17 @@ class Verifier:
                 _tell(self._calls.waiting(digest), VerificationUnavailable("internal error"))
                 raise
             _tell(self._calls.end(digest), answer)
-            hit = self._cache.get(digest, boottime.now())
-            if hit is not None:
-                _tell(self._calls.waiting(digest), hit)
             going = self._calls.proceed(digest)
+            # Looked for only if wanted: what is found counts as used, and is kept for longer.
+            if going and (hit := self._cache.get(digest, boottime.now())) is not None:
+                _tell(self._calls.end(digest), hit)
+                going = False
+
+    async def _verdict_if_wanted(self, secret: str, digest: bytes) -> Verification:
+        if all(waiter.done() for waiter in self._calls.running(digest)):
+            # They gave up while it was in line: its place is for who still waits.
+            raise VerificationUnavailable("nobody waits any more")
+        return await self._verdict(secret, digest)
 
     async def _verdict(self, secret: str, digest: bytes) -> Verification:
         deadline, pause = boottime.now() + self._timeout, 0.0
@@ -235,8 +258,13 @@ class Verifier:
             raise VerificationUnavailable(type(error).__name__) from None
 
     def _changed(self, subjects: frozenset[str] | None) -> None:
-        if self.on_change is not None:
+        if self.on_change is None:
+            return
+        try:
             self.on_change(subjects)
+        except Exception as error:  # noqa: BLE001  # its fault must not end the lease
+            told = {"message": "Verifier.on_change failed", "exception": error}
+            asyncio.get_running_loop().call_exception_handler(told)
 
     def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
         task = asyncio.create_task(work)
@@ -256,18 +284,6 @@ def _tell(waiters: Iterable[Waiter], answer: Verification | Exception) -> None:
             waiter.set_exception(answer)
         else:
             waiter.set_result(answer)
-
-
-def _is_native(secret: str) -> bool:
-    return secret.startswith(secrets.KEY_PREFIX)
-
-
-def _is_noise(secret: str) -> bool:
-    # Refused without a call: our own prefix with a wrong shape or checksum, and what no imported
-    # secret may look like. Anything else is the authority's to judge.
-    if _is_native(secret):
-        return secrets.record_id(secret) is None
-    return not secrets.is_foreign(secret)
 
 
 def _status_name(error: grpc.RpcError) -> str:

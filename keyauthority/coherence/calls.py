@@ -29,6 +29,10 @@ class Calls(Generic[Waiter]):
         self._running[digest] = [waiter]
         return True
 
+    def running(self, digest: bytes) -> list[Waiter]:
+        """Those who will take the answer of the running call."""
+        return self._running[digest]
+
     def end(self, digest: bytes) -> list[Waiter]:
         """Ends the running call: those who take its answer. `proceed` is due after it."""
         return self._running.pop(digest)

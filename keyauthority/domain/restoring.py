@@ -14,13 +14,8 @@ from keyauthority.domain.revisions import Head
 ACTION: Final = "db restore-epoch"
 """What the audit says was done."""
 
-_REVOKING: Final = frozenset(
-    {
-        "KeyService.RevokeKey",
-        "KeyService.RevokeKeys",
-        "VerificationService.RevokePresented",
-        ACTION,
-    }
+_REVOKE_KEY: Final = frozenset(
+    {"KeyService.RevokeKey", "KeyService.RevokeKeys", "VerificationService.RevokePresented"}
 )
 
 
@@ -56,7 +51,7 @@ class Restoring:
             await tx.audit.append([_entry(tx, "", details={"epoch": str(head.epoch)})])
             for entry in sorted(entries, key=lambda one: one.id):
                 if not entry.refused:
-                    await _again(tx, entry, done)
+                    await _again(tx, entry, head, done)
         return head, done
 
     async def settle(self, head: Head) -> None:
@@ -67,12 +62,16 @@ class Restoring:
                 await tx.leases.put(replace(terms, settling=False))
 
 
-async def _again(tx: Transaction, entry: AuditEntry, done: Replayed) -> None:
-    if entry.action in _REVOKING and entry.subject.startswith("key_"):
+async def _again(tx: Transaction, entry: AuditEntry, restored: Head, done: Replayed) -> None:
+    # What an earlier restore did again is told by its own entries: the first ones may be gone.
+    kind = entry.subject.partition("_")[0] if entry.action == ACTION else ""
+    if entry.action in _REVOKE_KEY or kind == "key":
         await _revoke_key(tx, entry, done)
-    elif entry.action == "CallerService.RevokeCaller":
+    elif entry.action == "CallerService.RevokeCaller" or kind == "caller":
         await _revoke_caller(tx, entry, done)
-    elif entry.action == "WorkspaceService.UpdateWorkspace":
+    elif entry.revision <= restored.revision:
+        return  # What it tells is in the backup, and may have been taken back before it was made.
+    elif entry.action == "WorkspaceService.UpdateWorkspace" or kind == "ws":
         await _suspend(tx, entry, done)
     elif entry.action == "KeyService.RotateKey":
         done.rotated = _with(done.rotated, entry.subject)
@@ -91,7 +90,7 @@ async def _revoke_key(tx: Transaction, entry: AuditEntry, done: Replayed) -> Non
     after = key.revoked(entry.time, reason, entry.details.get("note", ""))
     if after is not key:
         await tx.keys.update([(key, after)])
-        await _record(tx, key.id, key.workspace_id)
+        await _record(tx, key.id, key.workspace_id, _said(entry, "reason", "note"))
         done.keys += 1
 
 
@@ -101,7 +100,7 @@ async def _revoke_caller(tx: Transaction, entry: AuditEntry, done: Replayed) -> 
         done.missing = _with(done.missing, entry.subject)
     elif caller.revoke_time is None:
         await tx.callers.update(caller.revoked(entry.time))
-        await _record(tx, caller.id, "")
+        await _record(tx, caller.id, "", {})
         done.callers += 1
 
 
@@ -114,13 +113,19 @@ async def _suspend(tx: Transaction, entry: AuditEntry, done: Replayed) -> None:
     after = workspace.updated(tx.time, name=workspace.name, suspended=suspended)
     if after is not workspace:
         await tx.workspaces.update(after)
-        await _record(tx, workspace.id, workspace.id)
+        await _record(tx, workspace.id, workspace.id, _said(entry, "suspended"))
         done.workspaces += 1
 
 
-async def _record(tx: Transaction, subject: str, workspace_id: str) -> None:
+async def _record(
+    tx: Transaction, subject: str, workspace_id: str, details: dict[str, str]
+) -> None:
     revision = await tx.feed.advance([subject])
-    await tx.audit.append([_entry(tx, subject, workspace_id, revision)])
+    await tx.audit.append([_entry(tx, subject, workspace_id, revision, details)])
+
+
+def _said(entry: AuditEntry, *names: str) -> dict[str, str]:
+    return {name: entry.details[name] for name in names if name in entry.details}
 
 
 def _entry(

@@ -1,4 +1,4 @@
-"""The client's verifier against a real gRPC server."""
+"""The client's verifier against a real gRPC server: what it makes of calls, without a cache."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ async def authority() -> AsyncIterator[RecordingAuthority]:
 
 @pytest.fixture
 async def verifier(authority: RecordingAuthority) -> AsyncIterator[Verifier]:
-    async with Verifier(authority.address, token=Secret(TOKEN)) as verifier:
+    async with Verifier(authority.address, token=Secret(TOKEN), cache=False) as verifier:
         yield verifier
 
 

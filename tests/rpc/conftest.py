@@ -3,6 +3,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack
+from datetime import timedelta
 from pathlib import Path
 
 import grpc.aio
@@ -11,7 +12,7 @@ import uvloop
 
 from keyauthority.server import serving
 from tests.conformance.records import ManualClock
-from tests.rpc.parts import Api, Authority, settings_in
+from tests.rpc.parts import Api, Authority, set_lease, settings_in
 
 
 def pytest_asyncio_loop_factories() -> dict[str, Callable[[], asyncio.AbstractEventLoop]]:
@@ -33,11 +34,19 @@ async def running() -> AsyncIterator[AsyncExitStack]:
 
 
 @pytest.fixture
+def lease() -> timedelta | None:
+    """How long leases last, if not as in any installation."""
+    return None
+
+
+@pytest.fixture
 async def authority(
-    tmp_path: Path, clock: ManualClock, running: AsyncExitStack
+    tmp_path: Path, clock: ManualClock, running: AsyncExitStack, lease: timedelta | None
 ) -> AsyncIterator[Authority]:
     """A fresh installation, reached in plaintext on loopback."""
     settings = settings_in(tmp_path)
+    if lease is not None:
+        await set_lease(settings, lease)
     port = await running.enter_async_context(serving(settings, clock))
     async with grpc.aio.insecure_channel(f"127.0.0.1:{port}") as channel:
         root = Api(channel, settings.root_token.read_text().strip())

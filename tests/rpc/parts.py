@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import Awaitable, Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import timedelta
 from itertools import count
 from pathlib import Path
 from typing import Any, Final
@@ -18,8 +19,11 @@ from google.protobuf.message_factory import GetMessageClass
 from google.rpc.error_details_pb2 import ErrorInfo
 from grpc_status import rpc_status
 
+from keyauthority.clock import SystemClock
 from keyauthority.config import Settings
 from keyauthority.domain.callers import Role
+from keyauthority.domain.leasing import Leasing
+from keyauthority.storage.sqlite.opening import open_sqlite
 from keyauthority.v1 import (
     audit_service_pb2,
     caller_service_pb2,
@@ -181,3 +185,16 @@ def settings_in(folder: Path, **fields: Any) -> Settings:
         "keyring": folder / "keyring.json",
     }
     return Settings(**{**given, **fields})
+
+
+def file_of(settings: Settings) -> Path:
+    """The SQLite file of an installation."""
+    assert isinstance(settings.database, Path)
+    return settings.database
+
+
+async def set_lease(settings: Settings, length: timedelta) -> None:
+    """Has leases last *length* in an installation that doesn't run, and none longer be out."""
+    async with open_sqlite(file_of(settings), SystemClock()) as store:
+        await Leasing(store).set(length)
+        await Leasing(store).forget_longer(length)

@@ -1,0 +1,98 @@
+"""Asking whether a secret may act, from code without an event loop: a call for each question.
+
+from pathlib import Path
+
+from keyauthority.client import Verdict, VerificationUnavailable, VerifierClient, load_token
+
+token = load_token(Path("/run/secrets/verifier.token"))
+with VerifierClient("localhost:50051", token=token) as verifier:
+    try:
+        verification = verifier.verify(presented)
+    except VerificationUnavailable:
+        return respond(503)  # neither let the request in nor call its key bad
+    if verification.verdict is not Verdict.VALID:
+        return respond(401)
+    return serve(verification.key.workspace_id)
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Self
+
+import grpc
+
+from keyauthority import boottime
+from keyauthority.client.channel import connect_blocking
+from keyauthority.client.credentials import bearer_metadata
+from keyauthority.client.presented import MALFORMED, is_noise
+from keyauthority.client.verification import Verification, VerificationUnavailable, read
+from keyauthority.domain.secrets import Secret
+from keyauthority.v1.verification_service_pb2 import VerifyRequest, VerifyResponse
+from keyauthority.v1.verification_service_pb2_grpc import VerificationServiceStub
+
+
+class VerifierClient:
+    """Verifies secrets without a cache: the authority reads its database for each answer.
+
+    Any number of threads may share one. A process that forks makes its own in each child. In
+    asyncio use `Verifier`, which answers from memory and is right all the same.
+
+    Args:
+        address: Where the authority listens, `HOST:PORT` or `unix:PATH`.
+        token: A service token with the role `verifier`.
+        tls_ca: PEM file of the authority's certificate authority; None is plaintext, which only
+            loopback and Unix sockets allow.
+        timeout: Seconds after which no verdict counts as none.
+        channel: Used instead of one to *address*, which counts for nothing then; whoever made it
+            closes it.
+    """
+
+    def __init__(
+        self,
+        address: str = "",
+        *,
+        token: Secret,
+        tls_ca: Path | None = None,
+        timeout: float = 0.5,
+        channel: grpc.Channel | None = None,
+    ) -> None:
+        self._own: grpc.Channel | None = None
+        if channel is None:
+            channel = self._own = connect_blocking(address, tls_ca=tls_ca)
+        self._stub = VerificationServiceStub(channel)
+        self._metadata = bearer_metadata(token)
+        self._timeout = timeout
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *exc_info: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Closes the channel, if it is its own: there is no verdict from now on."""
+        if self._own is not None:
+            self._own.close()
+
+    def verify(self, secret: str) -> Verification:
+        """Return the verdict on *secret*, as it was presented.
+
+        Raises:
+            VerificationUnavailable: No verdict could be had. Refuse to decide: neither accept the
+                request nor tell the presenter that the key is bad.
+        """
+        if is_noise(secret):
+            return MALFORMED
+        sent = boottime.now()
+        return read(self._call(VerifyRequest(secret=secret, fresh=True)), sent)
+
+    def _call(self, request: VerifyRequest) -> VerifyResponse:
+        try:
+            return self._stub.Verify(request, timeout=self._timeout, metadata=self._metadata)
+        except grpc.RpcError as error:
+            # The status alone: a message of the authority's is not for this log.
+            raise VerificationUnavailable(error.code().name) from None
+        except ValueError:
+            # What gRPC says of a channel that is closed.
+            raise VerificationUnavailable("closed") from None

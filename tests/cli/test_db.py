@@ -1,0 +1,218 @@
+"""What operators do to the database while no authority runs: leases, and what follows a restore."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from keyauthority.coherence.leases import wait_out
+from tests.cli.parts import Cli, serving
+
+
+@pytest.fixture
+def data(tmp_path: Path) -> Path:
+    return tmp_path / "data"
+
+
+@pytest.fixture
+def db(data: Path) -> Cli:
+    """The command line over a data directory whose authority does not run."""
+    data.mkdir()
+    return Cli("unix:/nowhere", data)
+
+
+@pytest.fixture
+def slept(monkeypatch: pytest.MonkeyPatch) -> list[float]:
+    """What the command waited, in seconds; nobody really does."""
+    waits: list[float] = []
+
+    async def sleep(seconds: float) -> None:
+        waits.append(seconds)
+
+    monkeypatch.setattr("keyauthority.maintenance.asyncio.sleep", sleep)
+    return waits
+
+
+class TestLease:
+    def test_is_shown_and_set(self, db: Cli, slept: list[float]) -> None:
+        """A longer one is granted at once; what is shown is what was set."""
+        assert db.text("db", "lease") == "Leases last 3 s.\n"
+        assert db.text("db", "lease", "10s") == "Leases last 10 s.\n"
+        assert db.json("db", "lease") == {"lease": "10s"}
+        assert slept == []
+
+    def test_shortened_waits_for_those_of_the_old_length(self, db: Cli, slept: list[float]) -> None:
+        """When it returns nobody holds a longer one, and changes wait no longer for it."""
+        assert db.json("db", "lease", "400ms") == {"lease": "0.4s"}
+        assert slept == [wait_out(timedelta(seconds=3))]
+        assert db.text("db", "lease", "200ms")
+        assert slept[1:] == [wait_out(timedelta(milliseconds=400))]
+
+    @pytest.mark.parametrize("length", ["199ms", "0s", "61s", "1d"])
+    def test_out_of_bounds_is_refused(self, db: Cli, length: str) -> None:
+        """Too short to renew in time, or too long to wait for."""
+        assert db.refusal("db", "lease", length) == "lease is not between 200ms and 60s"
+        assert db.text("db", "lease") == "Leases last 3 s.\n"
+
+    def test_that_is_none_is_a_usage_error(self, db: Cli) -> None:
+        """It says what would be one."""
+        assert "must be a number and" in db.refusal("db", "lease", "soon", exit_code=2)
+
+    def test_is_not_touched_under_a_running_authority(self, data: Path) -> None:
+        """It would go on granting by the old one; the sentence says who holds the database."""
+        with serving(data) as cli:
+            assert "is in use" in cli.refusal("db", "lease", "1s")
+
+    def test_is_granted_by_the_next_start(self, db: Cli, data: Path, slept: list[float]) -> None:
+        """And shown with the sessions."""
+        db.text("db", "lease", "500ms")
+        with serving(data) as cli:
+            assert cli.json("sessions", "list")["lease"] == "0.500s"
+
+
+def entry(**fields: Any) -> str:
+    told = {"id": "1", "time": "2026-01-01T00:00:00Z", "action": "KeyService.RevokeKey"}
+    return json.dumps(told | fields)
+
+
+class TestRestoreEpoch:
+    def test_takes_back_nothing_that_was_refused(
+        self, db: Cli, data: Path, tmp_path: Path, slept: list[float]
+    ) -> None:
+        """A backup, then keys and a caller are revoked, a workspace suspended, a key rotated and
+        one disabled; then the disk is lost.
+        """
+        export, backup = tmp_path / "audit.jsonl", tmp_path / "backup"
+        db.text("db", "lease", "200ms")
+        with serving(data) as cli:
+            workspace, other = cli.workspace(), cli.workspace("other")
+            keys = [cli.issue("--workspace", workspace) for _ in range(5)]
+            suspended = cli.issue("--workspace", other)
+            caller = cli.json("callers", "create", "ci", "--role", "issuer")["caller"]["id"]
+            cli.text("keys", "update", keys[4][0], "--name", "known to the backup")
+            cli.text("workspaces", "suspend", workspace)
+            cli.text("workspaces", "resume", workspace)
+        shutil.copytree(data, backup)
+        with serving(data) as cli:
+            cli.text("keys", "revoke", keys[0][0], "--reason", "compromised", "--note", "in a log")
+            cli.text("keys", "revoke", keys[1][0])
+            rotated = cli.json("keys", "rotate", keys[2][0])["secret"]
+            cli.text("keys", "update", keys[3][0], "--disable")
+            cli.text("workspaces", "suspend", other)
+            cli.text("callers", "revoke", caller)
+            made, _ = cli.issue("--workspace", workspace)
+            cli.text("keys", "revoke", made)
+            cli.text("audit", "export", "--output", str(export))
+        for name in ("keyauthority.db", "keyauthority.db-wal", "keyauthority.db-shm"):
+            (data / name).unlink(missing_ok=True)
+        shutil.copy(backup / "keyauthority.db", data)
+        slept.clear()
+
+        done = db.json("db", "restore-epoch", "--replay", str(export))
+
+        assert slept == [wait_out(timedelta(milliseconds=200))]
+        assert done == {
+            "epoch": "2",
+            "keys_revoked": 2,
+            "callers_revoked": 1,
+            "workspaces_changed": 1,
+            "keys_rotated": [keys[2][0]],
+            "keys_updated": [keys[3][0]],
+            "missing": [made],
+        }
+        with serving(data) as cli:
+            told = [_verdict(cli, secret) for _, secret in [*keys, suspended]]
+            assert told == ["REVOKED", "REVOKED", "VALID", "VALID", "VALID", "WORKSPACE_SUSPENDED"]
+            assert _verdict(cli, rotated) == "UNKNOWN"
+            first = cli.json("keys", "get", keys[0][0])["key"]
+            assert first["revocation_reason"] == "REVOCATION_REASON_COMPROMISED"
+            assert first["revocation_note"] == "in a log"
+            callers = cli.json("callers", "list")["callers"]
+            assert [one["id"] for one in callers if "revoke_time" in one] == [caller]
+            assert cli.json("sessions", "list")["epoch"] == "2"
+            again = tmp_path / "again.jsonl"
+            cli.text("audit", "export", "--output", str(again))
+        (data / "keyauthority.db").unlink()
+        for name in ("keyauthority.db-wal", "keyauthority.db-shm"):
+            (data / name).unlink(missing_ok=True)
+        shutil.copy(backup / "keyauthority.db", data)
+
+        # The same backup once more: by now only the first restore tells of some of it.
+        done = db.json("db", "restore-epoch", "--replay", str(again))
+
+        assert (done["keys_revoked"], done["callers_revoked"]) == (2, 1)
+        assert done["workspaces_changed"] == 1
+
+    def test_says_what_it_did_and_what_is_left_to_do(
+        self, db: Cli, tmp_path: Path, slept: list[float]
+    ) -> None:
+        """In sentences for people."""
+        export = tmp_path / "audit.jsonl"
+        export.write_text(entry(subject="key_nowhere") + "\n\n")
+        said = db("db", "restore-epoch", "--replay", str(export))
+        assert said.exit_code == 0
+        assert said.stdout == (
+            "Epoch 2 has begun; leases from before are over (3.37 s).\n"
+            "Done again: 0 keys and 0 callers revoked, 0 workspaces suspended or resumed.\n"
+        )
+        assert said.stderr == ("Not in the backup, since they were made after it: key_nowhere\n")
+        assert db.text("db", "restore-epoch").startswith("Epoch 3 has begun")
+
+    def test_replays_nothing_that_was_refused(
+        self, db: Cli, tmp_path: Path, slept: list[float]
+    ) -> None:
+        """Somebody tried to, and was not let."""
+        export = tmp_path / "audit.jsonl"
+        export.write_text(entry(subject="key_nowhere", refused=True))
+        assert db.json("db", "restore-epoch", "--replay", str(export))["missing"] == []
+
+    @pytest.mark.parametrize(
+        "bad",
+        [
+            "not json",
+            "[]",
+            "7",
+            "{}",
+            '{"id": "1", "time": "2026-01-01T00:00:00Z"}',
+            '{"id": "x"}',
+            '{"what": 1}',
+            '{"id": "1", "time": "yesterday"}',
+            '{"id": "1", "time": "0000-01-01T00:00:00Z"}',
+        ],
+    )
+    def test_of_a_bad_line_does_nothing(
+        self, db: Cli, tmp_path: Path, slept: list[float], bad: str
+    ) -> None:
+        """It is named; a half-read file is not half replayed, and no epoch begins."""
+        export = tmp_path / "audit.jsonl"
+        export.write_text(entry(subject="key_1") + "\n" + bad + "\n")
+        refused = db.refusal("db", "restore-epoch", "--replay", str(export))
+        assert refused == f"{export}, line 2, is no exported audit entry"
+        assert slept == []
+
+    def test_of_a_file_that_is_not_there_does_nothing(
+        self, db: Cli, tmp_path: Path, slept: list[float]
+    ) -> None:
+        """Nor of one that is no text."""
+        missing, binary = tmp_path / "missing", tmp_path / "binary"
+        binary.write_bytes(b"\xff\xfe")
+        for file in (missing, binary):
+            said = db.refusal("db", "restore-epoch", "--replay", str(file))
+            assert said.startswith(f"cannot read {file}: ")
+        assert slept == []
+
+    def test_is_refused_under_a_running_authority(self, data: Path) -> None:
+        """Which would have to forget what it holds in memory."""
+        with serving(data) as cli:
+            assert "is in use" in cli.refusal("db", "restore-epoch")
+
+
+def _verdict(cli: Cli, secret: str) -> str:
+    result = cli("--json", "verify", stdin=secret)
+    verdict: str = json.loads(result.stdout)["verdict"]
+    return verdict.removeprefix("VERDICT_")

@@ -1,0 +1,270 @@
+"""What a verifier does with a lease, and what without."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+import grpc
+import pytest
+
+from keyauthority import boottime
+from keyauthority.client import Secret, Verdict, VerificationUnavailable, Verifier
+from keyauthority.client.verifier import MAX_CALLS
+from keyauthority.v1 import verification_service_pb2 as pb
+from tests.client.parts import Context, ScriptedAuthority, leased, until
+from tests.gateway.parts import TOKEN, new_secret, serving
+
+REFUSED = [grpc.StatusCode.UNAUTHENTICATED, grpc.StatusCode.PERMISSION_DENIED]
+
+
+async def ask(verifier: Verifier, secret: str) -> Verdict:
+    return (await verifier.verify(secret)).verdict
+
+
+async def fail(context: Context) -> None:
+    await context.abort(grpc.StatusCode.UNAVAILABLE, "as the test wants")
+
+
+class TestJoining:
+    async def test_says_who_it_is_and_that_it_knows_nothing(
+        self, scripted: ScriptedAuthority
+    ) -> None:
+        """Then it acknowledges what it was told, in the session that it was given."""
+        async with leased(scripted.address, name="edge 7"):
+            await until(lambda: len(scripted.syncs) == 2)
+            joined, synced = scripted.syncs
+        assert joined == pb.SyncRequest(name="edge 7")
+        assert synced.session_id
+        assert (synced.epoch, synced.revision) == (1, 1)
+        # No longer than a third of the lease.
+        assert synced.wait.ToTimedelta().total_seconds() == pytest.approx(20)
+
+    async def test_one_sync_is_under_way_at_a_time(self, scripted: ScriptedAuthority) -> None:
+        """However much changes."""
+        under_way, most = 0, 0
+        sync = scripted.Sync
+
+        async def counted(request: pb.SyncRequest, context: Context) -> pb.SyncResponse:
+            nonlocal under_way, most
+            under_way += 1
+            most = max(most, under_way)
+            try:
+                return await sync(request, context)
+            finally:
+                under_way -= 1
+
+        scripted.Sync = counted  # type: ignore[method-assign]
+        async with serving(scripted), leased(scripted.address):
+            for number in range(20):
+                await scripted.change(f"key_{number}")
+            await until(lambda: scripted.syncs[-1].revision == 21)
+        assert most == 1
+
+    async def test_again_when_the_session_is_not_known_any_more(
+        self, scripted: ScriptedAuthority
+    ) -> None:
+        """It tells what it has applied, and keeps what it knows."""
+        scripted.lease = 0.3
+        async with leased(scripted.address) as verifier:
+            secret = scripted.issue()
+            held = await verifier.verify(secret)
+            await until(lambda: len(scripted.syncs) >= 2)
+            session = scripted.syncs[-1].session_id
+            scripted.sync_fails = grpc.StatusCode.NOT_FOUND
+            await until(lambda: scripted.syncs[-1].session_id == "")
+            scripted.sync_fails = None
+            await until(lambda: scripted.syncs[-1].session_id not in {"", session})
+            rejoined = [one for one in scripted.syncs if not one.session_id][-1]
+            assert (rejoined.epoch, rejoined.revision) == (1, 1)
+            assert await verifier.verify(secret) is held
+
+    async def test_never_without_a_clock_that_goes_on_in_sleep(
+        self, scripted: ScriptedAuthority, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """A lease could not be measured there: every question is a call, to the books."""
+        monkeypatch.setattr(boottime, "CLOCK", None)
+        async with Verifier(scripted.address, token=Secret(TOKEN)) as verifier:
+            secret = scripted.issue()
+            for _ in range(2):
+                await verifier.verify(secret)
+        assert scripted.syncs == []
+        assert [one.fresh for one in scripted.asked] == [True, True]
+
+    async def test_renewing_it_tells_on_change_nothing(self, scripted: ScriptedAuthority) -> None:
+        """Only what changed is of interest."""
+        scripted.lease = 0.1
+        heard: list[object] = []
+        async with leased(scripted.address) as verifier:
+            verifier.on_change = heard.append
+            await until(lambda: len(scripted.syncs) > 5)
+        assert heard == []
+
+    async def test_a_fault_of_on_change_does_not_end_it(self, scripted: ScriptedAuthority) -> None:
+        """The loop's handler is told of it, and the next change is heard of."""
+        told: list[Any] = []
+        asyncio.get_running_loop().set_exception_handler(lambda _, context: told.append(context))
+
+        def on_change(_: object) -> None:
+            raise RuntimeError("as the test wants")
+
+        async with leased(scripted.address) as verifier:
+            verifier.on_change = on_change
+            await scripted.change("key_1")
+            await scripted.change("key_2")
+            await until(lambda: scripted.syncs[-1].revision == 3)
+        assert {str(one["exception"]) for one in told} == {"as the test wants"}
+
+
+class TestLosingIt:
+    async def test_every_question_is_a_call(self, scripted: ScriptedAuthority) -> None:
+        """Sync is cut off, Verify is not: it answers, and from memory no more."""
+        scripted.lease = 0.3
+        async with leased(scripted.address) as verifier:
+            secret = scripted.issue()
+            await verifier.verify(secret)
+            scripted.sync_fails = grpc.StatusCode.UNAVAILABLE
+            await until(lambda: not verifier.lease_held)
+            assert [await ask(verifier, secret) for _ in range(3)] == [Verdict.VALID] * 3
+            assert scripted.asked_for(secret) == 4
+
+    async def test_no_call_no_verdict(self, scripted: ScriptedAuthority) -> None:
+        """While the lease lasts what is in memory is told; then nothing is."""
+        async with leased(scripted.address) as verifier:
+            secret = scripted.issue()
+            await verifier.verify(secret)
+            scripted.misbehave = fail
+            assert await ask(verifier, secret) is Verdict.VALID
+            with pytest.raises(VerificationUnavailable):
+                await verifier.verify(new_secret())
+            verifier._cache.lose_lease()
+            with pytest.raises(VerificationUnavailable):
+                await verifier.verify(secret)
+
+    async def test_a_failed_sync_alone_does_not(self, scripted: ScriptedAuthority) -> None:
+        """An outage of the authority is ridden out for as long as the lease says."""
+        async with leased(scripted.address) as verifier:
+            secret = scripted.issue()
+            await verifier.verify(secret)
+            await until(lambda: len(scripted.syncs) == 2)
+            scripted.sync_fails = grpc.StatusCode.UNAVAILABLE
+            await scripted.change()
+            await until(lambda: len(scripted.syncs) >= 4)
+            assert await ask(verifier, secret) is Verdict.VALID
+            assert scripted.asked_for(secret) == 1
+
+    @pytest.mark.parametrize("code", REFUSED)
+    async def test_at_once_when_its_own_credential_is_refused(
+        self, scripted: ScriptedAuthority, code: grpc.StatusCode
+    ) -> None:
+        """A lease of a minute, and none of it is used up."""
+        async with leased(scripted.address) as verifier:
+            secret = scripted.issue()
+            held = await verifier.verify(secret)
+            scripted.sync_fails = code
+            scripted.misbehave = fail
+            await scripted.change()
+            await until(lambda: not verifier.lease_held)
+            assert held.alive
+            with pytest.raises(VerificationUnavailable):
+                await verifier.verify(secret)
+
+
+class TestPlaces:
+    async def test_without_a_lease_a_question_too_many_is_refused_at_once(
+        self, scripted: ScriptedAuthority
+    ) -> None:
+        """Also if all come in the same moment: so many calls, and no queue."""
+        scripted.door.clear()
+        async with Verifier(
+            scripted.address, token=Secret(TOKEN), timeout=10, cache=False
+        ) as verifier:
+            asking = [
+                asyncio.create_task(ask(verifier, new_secret())) for _ in range(MAX_CALLS + 20)
+            ]
+            done, held = await asyncio.wait(asking, timeout=0.5)
+            assert (len(done), len(held)) == (20, MAX_CALLS)
+            assert {type(one.exception()) for one in done} == {VerificationUnavailable}
+            assert verifier.counters.shed == verifier.counters.unavailable == 20
+            await until(lambda: len(scripted.asked) == MAX_CALLS)
+            scripted.door.set()
+            assert {await one for one in held} == {Verdict.UNKNOWN}
+            assert await ask(verifier, new_secret()) is Verdict.UNKNOWN
+
+    async def test_under_a_lease_it_waits_its_turn(self, scripted: ScriptedAuthority) -> None:
+        """The authority is there: it is asked so many things at a time, and answers all."""
+        scripted.door.clear()
+        async with leased(scripted.address, timeout=20) as verifier:
+            asking = [
+                asyncio.create_task(ask(verifier, new_secret())) for _ in range(MAX_CALLS + 20)
+            ]
+            await until(lambda: len(scripted.asked) == MAX_CALLS)
+            await asyncio.sleep(0.1)
+            assert len(scripted.asked) == MAX_CALLS
+            scripted.door.set()
+            assert set(await asyncio.gather(*asking)) == {Verdict.UNKNOWN}
+            assert (len(scripted.asked), verifier.counters.shed) == (MAX_CALLS + 20, 0)
+
+    async def test_hits_need_none(self, scripted: ScriptedAuthority) -> None:
+        """What is in memory is told however busy the authority is."""
+        async with leased(scripted.address, timeout=20) as verifier:
+            secret = scripted.issue()
+            await verifier.verify(secret)
+            scripted.door.clear()
+            asking = [asyncio.create_task(ask(verifier, new_secret())) for _ in range(MAX_CALLS)]
+            await until(lambda: len(scripted.asked) == MAX_CALLS + 1)
+            assert await ask(verifier, secret) is Verdict.VALID
+            scripted.door.set()
+            await asyncio.gather(*asking)
+
+    async def test_a_call_that_nobody_waits_for_any_more_is_not_made(
+        self, scripted: ScriptedAuthority
+    ) -> None:
+        """Or those who still wait would stand behind those who gave up."""
+        scripted.door.clear()
+        async with leased(scripted.address, timeout=20) as verifier:
+            asking = [asyncio.create_task(ask(verifier, new_secret())) for _ in range(MAX_CALLS)]
+            await until(lambda: len(scripted.asked) == MAX_CALLS)
+            gone = [asyncio.create_task(ask(verifier, new_secret())) for _ in range(20)]
+            last = asyncio.create_task(ask(verifier, new_secret()))
+            await asyncio.sleep(0.05)
+            for one in gone:
+                one.cancel()
+            await asyncio.wait(gone)
+            scripted.door.set()
+            assert set(await asyncio.gather(*asking, last)) == {Verdict.UNKNOWN}
+            assert len(scripted.asked) == MAX_CALLS + 1
+
+
+class TestClosing:
+    async def test_leaves_the_session(self, scripted: ScriptedAuthority) -> None:
+        """Once, after the last hit."""
+        async with leased(scripted.address) as verifier:
+            secret = scripted.issue()
+            held = await verifier.verify(secret)
+            await until(lambda: len(scripted.syncs) == 2)
+        assert scripted.left == [scripted.syncs[-1].session_id]
+        assert not verifier.lease_held
+        assert verifier.peek(secret) is None
+        assert held.alive
+
+    async def test_cancels_what_is_under_way(self, scripted: ScriptedAuthority) -> None:
+        """Who still waits gets no verdict; nothing runs on."""
+        scripted.door.clear()
+        async with leased(scripted.address, timeout=0.3) as verifier:
+            asking = asyncio.create_task(ask(verifier, scripted.issue()))
+            await until(lambda: len(scripted.asked) == 1)
+        with pytest.raises(VerificationUnavailable):
+            await asking
+        assert not verifier._tasks
+
+    async def test_is_not_held_up_by_an_authority_that_is_gone(self) -> None:
+        """The session ends by itself then."""
+        authority = ScriptedAuthority()
+        async with serving(authority) as serving_one:
+            verifier = Verifier(serving_one.address, token=Secret(TOKEN))
+            await verifier.__aenter__()
+            await until(lambda: verifier.lease_held)
+        async with asyncio.timeout(5):
+            await verifier.__aexit__(None, None, None)
+        assert not verifier.lease_held

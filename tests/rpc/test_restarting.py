@@ -1,0 +1,241 @@
+"""Leases that a process of the authority granted and the next one knows nothing of."""
+
+from __future__ import annotations
+
+import asyncio
+import sqlite3
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import AsyncExitStack, closing
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import grpc.aio
+import pytest
+
+from keyauthority import boottime, maintenance
+from keyauthority.clock import SystemClock
+from keyauthority.coherence.leases import wait_out
+from keyauthority.config import Settings
+from keyauthority.domain.restoring import Restoring
+from keyauthority.replica.replica import Replica
+from keyauthority.server import serving
+from keyauthority.storage.sqlite.opening import open_sqlite
+from keyauthority.v1.key_service_pb2 import IssueKeyResponse, RevokeKeyRequest
+from keyauthority.v1.verification_service_pb2 import SyncRequest
+from keyauthority.v1.workspace_service_pb2 import CreateWorkspaceRequest
+from tests.rpc.parts import Api, eventually, file_of, issue, set_lease, settings_in, verdict
+from tests.rpc.syncing import joined
+
+LEASE = timedelta(milliseconds=400)
+MINUTE = timedelta(minutes=1)
+
+Start = Callable[[], Awaitable[Api]]
+
+
+@pytest.fixture
+def settings(tmp_path: Path) -> Settings:
+    return settings_in(tmp_path)
+
+
+@pytest.fixture
+async def running() -> AsyncIterator[AsyncExitStack]:
+    async with AsyncExitStack() as stack:
+        yield stack
+
+
+@pytest.fixture
+def start(settings: Settings, running: AsyncExitStack) -> Start:
+    """Starts the authority; `running.aclose` stops it."""
+
+    async def started() -> Api:
+        port = await running.enter_async_context(serving(settings))
+        channel = grpc.aio.insecure_channel(f"127.0.0.1:{port}")
+        await running.enter_async_context(channel)
+        return Api(channel, settings.root_token.read_text().strip())
+
+    return started
+
+
+@pytest.fixture
+def crash(
+    running: AsyncExitStack, monkeypatch: pytest.MonkeyPatch
+) -> Callable[[], Awaitable[None]]:
+    """Ends the authority without a word about leases, as a power switch does."""
+
+    async def crashed() -> None:
+        async def nothing(_: Replica) -> None:
+            pass
+
+        with monkeypatch.context() as patch:
+            patch.setattr(Replica, "_end", nothing)
+            await running.aclose()
+
+    return crashed
+
+
+def is_marked(settings: Settings) -> bool:
+    """Whether the file says that nobody holds a lease."""
+    with closing(sqlite3.connect(file_of(settings))) as file:
+        [[marked]] = file.execute("SELECT clean_stop FROM terms").fetchall()
+    return bool(marked)
+
+
+def settling(settings: Settings) -> bool:
+    with closing(sqlite3.connect(file_of(settings))) as file:
+        [[flag]] = file.execute("SELECT settling FROM terms").fetchall()
+    return bool(flag)
+
+
+async def a_key(root: Api) -> IssueKeyResponse:
+    workspace = (await root(CreateWorkspaceRequest(name="acme"))).workspace.id
+    return await issue(root, workspace)
+
+
+async def revoke(root: Api, key_id: str) -> Any:
+    return (await root(RevokeKeyRequest(key_id=key_id))).receipt
+
+
+class TestStops:
+    async def test_a_clean_one_says_that_nobody_holds_a_lease(
+        self, settings: Settings, start: Start, running: AsyncExitStack
+    ) -> None:
+        """From the first lease on the file doesn't say it, until the last one is over."""
+        await set_lease(settings, MINUTE)
+        assert is_marked(settings)
+        await start()
+        assert not is_marked(settings)
+        await running.aclose()
+        assert is_marked(settings)
+        async with asyncio.timeout(20):
+            root = await start()
+            await revoke(root, (await a_key(root)).key.id)
+
+    async def test_after_a_crash_the_first_change_waits(
+        self, settings: Settings, start: Start, crash: Callable[[], Awaitable[None]]
+    ) -> None:
+        """Until every lease of the process before is over, though its sessions died with it."""
+        await set_lease(settings, LEASE)
+        root = await start()
+        issued = await a_key(root)
+        await joined(root)
+        await crash()
+        assert not is_marked(settings)
+        begun = boottime.now()
+        root = await start()
+        await revoke(root, issued.key.id)
+        assert boottime.now() >= begun + wait_out(LEASE)
+        assert await verdict(root, issued.secret) == "REVOKED"
+
+    async def test_with_sessions_the_next_start_waits_too(
+        self, settings: Settings, start: Start, running: AsyncExitStack
+    ) -> None:
+        """Verifiers that did not leave hold leases of the process that stopped."""
+        await set_lease(settings, timedelta(seconds=2))
+        root = await start()
+        issued = await a_key(root)
+        await joined(root)
+        await running.aclose()
+        assert not is_marked(settings)
+        begun = boottime.now()
+        root = await start()
+        await revoke(root, issued.key.id)
+        assert boottime.now() >= begun + wait_out(timedelta(seconds=2))
+
+    async def test_soon_after_a_crash_say_nothing(
+        self,
+        settings: Settings,
+        start: Start,
+        running: AsyncExitStack,
+        crash: Callable[[], Awaitable[None]],
+    ) -> None:
+        """It has no session, but has not waited for those of the process before the crash."""
+        await set_lease(settings, MINUTE)
+        await joined(await start())
+        await crash()
+        await start()
+        await running.aclose()
+        assert not is_marked(settings)
+
+    async def test_long_enough_after_a_crash_say_it_again(
+        self,
+        settings: Settings,
+        start: Start,
+        running: AsyncExitStack,
+        crash: Callable[[], Awaitable[None]],
+    ) -> None:
+        """Once the leases from before are over."""
+        await set_lease(settings, timedelta(milliseconds=200))
+        await start()
+        await crash()
+        await start()
+        await asyncio.sleep(wait_out(timedelta(milliseconds=200)))
+        await running.aclose()
+        assert is_marked(settings)
+
+
+class TestRestores:
+    async def test_begin_a_new_epoch_after_every_lease_is_over(
+        self, settings: Settings, start: Start, running: AsyncExitStack
+    ) -> None:
+        """Who knows of the old one is told to forget it."""
+        await set_lease(settings, LEASE)
+        root = await start()
+        issued = await a_key(root)
+        await revoke(root, issued.key.id)
+        await running.aclose()
+        begun = boottime.now()
+        epoch, _, waited = await maintenance.restore_epoch(settings.database, [])
+        assert boottime.now() >= begun + wait_out(LEASE)
+        assert (epoch, waited) == (2, wait_out(LEASE))
+        root = await start()
+        told = await root(SyncRequest(epoch=1, revision=1))
+        assert (told.epoch, told.revision, told.reset) == (2, 1, True)
+
+    async def test_that_died_meanwhile_are_waited_for_by_changes(
+        self, settings: Settings, start: Start, running: AsyncExitStack
+    ) -> None:
+        """The file says that leases may be out; whoever runs next waits, and says so no more."""
+        await set_lease(settings, LEASE)
+        root = await start()
+        issued = await a_key(root)
+        await running.aclose()
+        assert is_marked(settings)
+        async with open_sqlite(file_of(settings), SystemClock()) as store:
+            await Restoring(store).restore([])
+        assert not is_marked(settings)
+        begun = boottime.now()
+        root = await start()
+        await revoke(root, issued.key.id)
+        assert boottime.now() >= begun + wait_out(LEASE)
+
+        async def is_settled() -> bool:
+            return not settling(settings)
+
+        await eventually(is_settled)
+
+    async def test_are_respected_while_they_settle(self, settings: Settings, start: Start) -> None:
+        """As another process would see it: changes wait though no session is known."""
+        await set_lease(settings, LEASE)
+        root = await start()
+        issued = await a_key(root)
+        begun = boottime.now()
+        with closing(sqlite3.connect(file_of(settings))) as file:
+            file.execute("UPDATE terms SET settling = 1")
+            file.commit()
+        await revoke(root, issued.key.id)
+        assert boottime.now() >= begun + wait_out(LEASE)
+
+    async def test_that_are_not_settled_leave_no_marker(
+        self, settings: Settings, start: Start, running: AsyncExitStack
+    ) -> None:
+        """A stop in between tells the next start nothing that it could rely on."""
+        await set_lease(settings, MINUTE)
+        await start()
+        await running.aclose()
+        async with open_sqlite(file_of(settings), SystemClock()) as store:
+            await Restoring(store).restore([])
+        await start()
+        assert settling(settings)
+        await running.aclose()
+        assert not is_marked(settings)

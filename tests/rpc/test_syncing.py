@@ -1,0 +1,318 @@
+"""Sync and Leave over the wire: who is told what, and when."""
+
+from __future__ import annotations
+
+import asyncio
+import sqlite3
+from contextlib import closing
+from datetime import timedelta
+from typing import Any
+
+import grpc
+import pytest
+from google.protobuf.duration_pb2 import Duration
+
+from keyauthority.domain.callers import Role
+from keyauthority.domain.verifying import Verifying
+from keyauthority.rpc import admission
+from keyauthority.rpc.policy import Room
+from keyauthority.storage import alone
+from keyauthority.storage.sql import grants
+from keyauthority.v1.caller_service_pb2 import RevokeCallerRequest
+from keyauthority.v1.key_service_pb2 import (
+    IssueKeyResponse,
+    RevokeKeyRequest,
+    RevokeKeysRequest,
+)
+from keyauthority.v1.operations_service_pb2 import ListSessionsRequest
+from keyauthority.v1.verification_service_pb2 import LeaveRequest, SyncRequest, VerifyRequest
+from tests.conformance.records import ManualClock
+from tests.rpc.parts import Api, Authority, file_of, invalid_field, issue, reason, refusal
+from tests.rpc.syncing import acknowledging, join, joined, sessions, spreads, started
+
+MINUTE = timedelta(minutes=1)
+
+
+@pytest.fixture
+def lease() -> timedelta:
+    """Longer than any of these tests: nothing is waited out."""
+    return MINUTE
+
+
+@pytest.fixture
+async def issued(root: Api, workspace: str) -> IssueKeyResponse:
+    return await issue(root, workspace)
+
+
+class TestJoining:
+    async def test_is_told_the_terms(self, root: Api, issued: IssueKeyResponse) -> None:
+        """Session, epoch, head and lease; and to forget whatever it knew."""
+        await root(RevokeKeyRequest(key_id=issued.key.id))
+        granted = await join(root)
+        assert granted.session_id.startswith("session_")
+        assert (granted.epoch, granted.revision) == (1, 1)
+        assert granted.lease.ToTimedelta() == MINUTE
+        assert granted.reset
+        assert not granted.subjects
+        assert not granted.foreign_secrets
+
+    async def test_is_answered_at_once(self, root: Api) -> None:
+        """Also with a wait: it has no lease yet to wait under."""
+        first, second = [
+            await root(SyncRequest(wait=Duration(seconds=15)), timeout=5) for _ in range(2)
+        ]
+        assert first.session_id != second.session_id
+
+    async def test_again_with_what_is_known_is_told_the_rest(
+        self, root: Api, issued: IssueKeyResponse
+    ) -> None:
+        """A verifier whose session was lost keeps its cache and hears what changed since."""
+        await root(RevokeKeyRequest(key_id=issued.key.id))
+        granted = await root(SyncRequest(epoch=1, revision=0))
+        assert (granted.reset, list(granted.subjects)) == (False, [issued.key.id])
+
+
+class TestPolling:
+    async def test_is_held_until_something_changes(
+        self, root: Api, issued: IssueKeyResponse
+    ) -> None:
+        """Then it is told at once what did."""
+        granted = await joined(root)
+        poll = started(root(acknowledging(granted, MINUTE)))
+        await spreads(poll)
+        change = started(root(RevokeKeyRequest(key_id=issued.key.id)))
+        told = await poll
+        assert (told.session_id, told.revision) == (granted.session_id, 1)
+        assert (told.reset, list(told.subjects)) == (False, [issued.key.id])
+        await root(acknowledging(told))
+        await change
+
+    async def test_is_told_what_changed_before_at_once(
+        self, root: Api, workspace: str, issued: IssueKeyResponse
+    ) -> None:
+        """Everything since what it acknowledges, each subject once, in the order of the changes."""
+        granted = await joined(root)
+        other = await issue(root, workspace)
+        ids = [other.key.id, issued.key.id]
+        change = started(root(RevokeKeysRequest(key_ids=ids)))
+        await spreads(change)
+        told = await root(acknowledging(granted, MINUTE), timeout=5)
+        assert (told.revision, list(told.subjects)) == (2, ids)
+        await root(acknowledging(told))
+        await change
+
+    async def test_of_too_many_changes_is_told_to_forget(
+        self, root: Api, workspace: str, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """Beyond some number a reset is cheaper for both."""
+        monkeypatch.setattr(grants, "TOLD", 2)
+        granted = await joined(root)
+        ids = [(await issue(root, workspace, str(number))).key.id for number in range(3)]
+        change = started(root(RevokeKeysRequest(key_ids=ids)))
+        await spreads(change)
+        told = await root(acknowledging(granted))
+        assert (told.revision, told.reset, list(told.subjects)) == (3, True, [])
+        await root(acknowledging(told))
+        await change
+
+    async def test_of_changes_that_are_forgotten_is_told_to_forget(
+        self, authority: Authority, issued: IssueKeyResponse
+    ) -> None:
+        """Only so many are kept."""
+        granted = await joined(authority.root)
+        change = started(authority.root(RevokeKeyRequest(key_id=issued.key.id)))
+        await spreads(change)
+        with closing(sqlite3.connect(file_of(authority.settings))) as file:
+            file.execute("DELETE FROM change")
+            file.commit()
+        told = await authority.root(acknowledging(granted))
+        assert (told.revision, told.reset) == (1, True)
+        await authority.root(acknowledging(told))
+        await change
+
+    @pytest.mark.parametrize("lease", [timedelta(milliseconds=300)])
+    async def test_is_held_for_a_third_of_the_lease_at_most(self, root: Api) -> None:
+        """However long it would wait: it has to renew the lease in time."""
+        granted = await joined(root)
+        quiet = await root(acknowledging(granted, MINUTE), timeout=10)
+        assert (quiet.revision, list(quiet.subjects)) == (granted.revision, [])
+        assert not quiet.reset
+
+    async def test_without_a_wait_is_answered_at_once(self, root: Api) -> None:
+        """That is a renewal."""
+        assert await root(acknowledging(await joined(root)), timeout=5)
+
+    @pytest.mark.parametrize(
+        "claim", [{"epoch": 1, "revision": 2**63 - 1}, {"epoch": 2**63 - 1}, {"epoch": 7}]
+    )
+    async def test_with_an_impossible_claim_is_told_to_forget(
+        self, root: Api, issued: IssueKeyResponse, claim: dict[str, Any]
+    ) -> None:
+        """A revision above the head, or another epoch, was never told by these books: it counts as
+        nothing acknowledged, until the verifier says that it has forgotten.
+        """
+        granted = await joined(root)
+        told = await root(SyncRequest(session_id=granted.session_id, **claim), timeout=5)
+        assert told.reset
+        assert (told.epoch, told.revision) == (1, 0)
+        change = started(root(RevokeKeyRequest(key_id=issued.key.id)))
+        await spreads(change)
+        await root(acknowledging(await root(acknowledging(told))))
+        assert (await change).receipt.sessions_acknowledged == 2
+
+
+class TestRefusals:
+    async def test_of_an_unknown_session(self, root: Api) -> None:
+        """It was removed, or was never there: the verifier joins anew."""
+        refused = await refusal(root(SyncRequest(session_id="session_nowhere", epoch=1)))
+        assert refused.code is grpc.StatusCode.NOT_FOUND
+        assert refused.reason == "SESSION_NOT_FOUND"
+
+    async def test_of_another_callers_session(
+        self, authority: Authority, issued: IssueKeyResponse
+    ) -> None:
+        """Nobody acknowledges for others, or ends their sessions."""
+        granted = await joined(authority.root)
+        other = await authority.caller(Role.VERIFIER)
+        assert await reason(other(acknowledging(granted))) == "SESSION_NOT_FOUND"
+        await other(LeaveRequest(session_id=granted.session_id))
+        assert await sessions(authority.root) == [granted.session_id]
+
+    @pytest.mark.parametrize(
+        ("field", "fields"),
+        [
+            ("revision", {"revision": -1}),
+            ("epoch", {"epoch": -1}),
+            ("wait", {"wait": Duration(seconds=-1)}),
+            ("wait", {"wait": Duration(nanos=-1_000)}),
+            ("wait", {"wait": Duration(seconds=2**62)}),
+            ("name", {"name": "x" * 101}),
+            ("name", {"name": "edge\n7"}),
+        ],
+    )
+    async def test_of_fields_out_of_bounds(
+        self, root: Api, field: str, fields: dict[str, Any]
+    ) -> None:
+        """They are told which."""
+        with invalid_field(field):
+            await root(SyncRequest(**fields))
+        assert await sessions(root) == []
+
+    async def test_of_more_sessions_than_a_caller_may_have(
+        self, authority: Authority, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """The new one is refused and none is put out; other callers are not affected."""
+        monkeypatch.setattr(alone, "SESSIONS_PER_CALLER", 2)
+        verifier = await authority.caller(Role.VERIFIER)
+        granted = [await joined(verifier) for _ in range(2)]
+        refused = await refusal(verifier(SyncRequest()))
+        assert refused.code is grpc.StatusCode.RESOURCE_EXHAUSTED
+        assert refused.reason == "TOO_MANY_SESSIONS"
+        for one in granted:
+            assert (await verifier(acknowledging(one))).session_id == one.session_id
+        await join(authority.root)
+        await verifier(LeaveRequest(session_id=granted[0].session_id))
+        await join(verifier)
+
+    @pytest.mark.parametrize("lease", [timedelta(milliseconds=400)])
+    async def test_of_a_caller_that_is_revoked_while_it_waits(self, authority: Authority) -> None:
+        """No lease is granted to it, and the one that it has is waited out."""
+        verifier = await authority.caller(Role.VERIFIER)
+        poll = started(refusal(verifier(acknowledging(await joined(verifier), MINUTE))))
+        await asyncio.sleep(0.05)
+        revoking = started(authority.root(RevokeCallerRequest(caller_id=verifier.caller_id)))
+        refused = await poll
+        assert refused.code is grpc.StatusCode.UNAUTHENTICATED
+        assert refused.reason == "CREDENTIAL_INVALID"
+        assert (await revoking).receipt.leases_waited_out == 1
+
+    async def test_of_whoever_is_no_verifier(self, authority: Authority) -> None:
+        """Like the rest of the service."""
+        issuer = await authority.caller(Role.ISSUER)
+        assert await reason(issuer(SyncRequest())) == "ROLE_MISSING"
+        assert await reason(issuer(LeaveRequest())) == "ROLE_MISSING"
+
+
+@pytest.fixture
+def no_questions(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As if all places for questions were taken."""
+    monkeypatch.setitem(admission.PLACES, Role.VERIFIER, 0)
+
+
+@pytest.fixture
+def two_syncs(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(admission.PLACES, Room.SYNCING, 2)
+
+
+class TestPlaces:
+    # Asked for first: the authority reads how many there are when it starts.
+    @pytest.mark.usefixtures("no_questions")
+    async def test_syncs_go_on_behind_a_flood_of_questions(
+        self, root: Api, issued: IssueKeyResponse
+    ) -> None:
+        """Or a busy authority would lose the verifiers that make it less so."""
+        assert await reason(root(VerifyRequest(secret=issued.secret))) == "OVERLOADED"
+        granted = await joined(root)
+        await root(LeaveRequest(session_id=granted.session_id))
+
+    @pytest.mark.usefixtures("two_syncs")
+    async def test_syncs_have_places_of_their_own(
+        self, root: Api, issued: IssueKeyResponse
+    ) -> None:
+        """Polls that are held take none from questions, however many they are."""
+        first, second = await joined(root), await joined(root)
+        polls = [started(root(acknowledging(one, MINUTE))) for one in (first, second)]
+        await asyncio.sleep(0.05)
+        assert await reason(root(SyncRequest())) == "OVERLOADED"
+        assert await root(VerifyRequest(secret=issued.secret))
+        for poll in polls:
+            poll.cancel()
+
+
+class TestListing:
+    async def test_tells_who_holds_leases_and_who_is_slow(
+        self, authority: Authority, issued: IssueKeyResponse, clock: ManualClock
+    ) -> None:
+        """Oldest first, the authority's own before all: by name, since when, up to where."""
+        verifier = await authority.caller(Role.VERIFIER)
+        first = await join(verifier, "edge 1")
+        clock.time += timedelta(seconds=5)
+        second = await verifier(acknowledging(await join(verifier, "edge 2")))
+        change = started(authority.root(RevokeKeyRequest(key_id=issued.key.id)))
+        await spreads(change)
+        told = await verifier(acknowledging(second))
+        await verifier(acknowledging(told))
+        listed = await authority.root(ListSessionsRequest())
+        own, one, two = listed.sessions
+        assert (own.caller_id, own.caller_name, own.revision) == ("", "", 1)
+        assert own.name.startswith("authority ")
+        assert [(s.id, s.name, s.revision) for s in (one, two)] == [
+            (first.session_id, "edge 1", 0),
+            (second.session_id, "edge 2", 1),
+        ]
+        assert one.caller_id == two.caller_id == verifier.caller_id
+        assert one.caller_name == two.caller_name
+        assert one.caller_name.startswith("caller ")
+        assert two.create_time.seconds - one.create_time.seconds == 5
+        assert (listed.epoch, listed.revision) == (1, 1)
+        assert listed.lease.ToTimedelta() == MINUTE
+        assert listed.longest_wait.ToTimedelta() > MINUTE
+        await verifier(LeaveRequest(session_id=first.session_id))
+        await change
+
+    async def test_is_for_admins(self, authority: Authority) -> None:
+        """Like the rest of the service."""
+        verifier = await authority.caller(Role.VERIFIER)
+        assert await reason(verifier(ListSessionsRequest())) == "ROLE_MISSING"
+
+
+async def test_a_sync_asks_nothing_of_the_keyring(
+    root: Api, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It renews a lease while verifications fail."""
+
+    async def fail(*_: object) -> None:
+        raise RuntimeError("as the test wants")
+
+    monkeypatch.setattr(Verifying, "verify_all", fail)
+    assert (await joined(root)).session_id
