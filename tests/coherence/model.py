@@ -13,8 +13,8 @@ verifier without a cache counts from the newest change at all; 4 is remembered f
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator
+from dataclasses import replace
 from datetime import timedelta
 from functools import cache
 from typing import Any
@@ -77,6 +77,7 @@ class Model:
     janitor_type: type[Janitor] = Janitor
     calls_type: type[Calls[Waiter]] = Calls[Waiter]
     unknown_holds_for = 0.0
+    alarms_count = True
 
     def __init__(self, scenario: Scenario) -> None:
         self.has = scenario
@@ -113,15 +114,18 @@ class Model:
         return f"caller{follower}" if follower < self.has.verifiers else REPLICA
 
     def first(self) -> World:
+        world = self.fresh_world()
+        for wanted in self.has.begins:
+            world = next(after for label, after, _ in self.steps(world) if wanted in label)
+        return world
+
+    def fresh_world(self) -> World:
         has = self.has
         followers = has.verifiers + has.processes
-        books = Books(
-            1, FIRST_REVISION, FIRST_REVISION, (), has.facts, has.lease, has.longest, None, False
-        )
-        off = CacheState(left=True)
-        caches = tuple(
-            off if has.fresh and i < has.verifiers else CacheState() for i in range(followers)
-        )
+        revision = FIRST_REVISION + has.lost
+        books = Books(1, revision, (), has.facts, has.lease, has.longest, None, False)
+        uncached = CacheState(left=has.fresh or has.plain)
+        caches = tuple(uncached if i < has.verifiers else CacheState() for i in range(followers))
         return World(
             tick=0,
             books=books,
@@ -187,7 +191,7 @@ class Model:
         if world.caches[follower].syncs >= (self.has.own_syncs if own else self.has.syncs):
             return False
         under_way = sum(
-            type(one) in (SyncSent, SyncAnswered, Recording) and one[0] == follower
+            isinstance(one, SyncSent | SyncAnswered | Recording) and one.follower == follower
             for one in world.net
         )
         return under_way < (1 if own else self.has.under_way)
@@ -214,9 +218,7 @@ class Model:
 
     def take_sync(self, world: World, message: SyncAnswered) -> Step:
         follower, now = message.follower, self.clock(world, message.follower)
-        state = self.taken(
-            world.caches[follower], message.call, message.grant, message.gone, now
-        )
+        state = self.taken(world.caches[follower], message.call, message.grant, message.gone, now)
         world = self.with_cache(self.arrived(world, message), follower, state)
         told = f"head {message.grant.head.revision}" if message.grant else message.gone
         return f"{self.name(follower)} hears of Sync {message.call.number}: {told}", world, ""
@@ -249,13 +251,11 @@ class Model:
         if self.hit(world.caches[follower], secret, self.clock(world, follower)):
             return
         calls = wake_calls(world.calls[follower], self.calls_type)
-        if sum(len(some) for each in world.calls[follower] for one, some in each if one == secret) >= (
-            self.has.waiters
-        ):
+        if sum(
+            len(some) for each in world.calls[follower] for one, some in each if one == secret
+        ) >= (self.has.waiters):
             return
-        version = len(world.versions) - 1 if self.has.fresh else world.returned
-        refused = KEY_OF[secret] in world.refused[follower]
-        waiter = Waiter(version, refused, world.tick if self.has.expires is not None else 0)
+        waiter = self.waiter(world, follower, secret)
         asks = calls.arrive(secret.encode(), waiter)
         world = world._replace(calls=self.replaced(world.calls, follower, calls_asleep(calls)))
         label = f"a request with secret {secret} comes to {self.name(follower)}"
@@ -272,6 +272,12 @@ class Model:
             for then, after, broken in self.verify(sent, question, process):
                 yield f"{label}; {then}", after, broken
 
+    def waiter(self, world: World, follower: int, secret: str) -> Waiter:
+        """What a request that arrives now has to be answered by."""
+        version = len(world.versions) - 1 if self.has.fresh else world.returned
+        refused = bool({secret, KEY_OF[secret]} & world.refused[follower])
+        return Waiter(version, refused, world.tick if self.has.expires is not None else 0)
+
     def send_question(self, world: World, follower: int, secret: str) -> World:
         ask = self.asked(world.caches[follower], self.clock(world, follower))
         return self.sent(world, Question(follower, secret, ask))
@@ -280,7 +286,8 @@ class Model:
         return self.ask(wake_cache(state, self.cache_type), now)
 
     def ask(self, cache_now: Cache, now: float) -> Ask:
-        return cache_now.ask(now)
+        ask = cache_now.ask(now)
+        return replace(ask, fresh=False) if self.has.plain and cache_now._left else ask
 
     def _hit(self, state: CacheState, secret: str, now: float) -> str:
         cache_now = wake_cache(state, self.cache_type)
@@ -292,23 +299,23 @@ class Model:
     def hear(self, world: World, message: Answered) -> Step:
         (follower, secret, ask), given = message
         now = self.clock(world, follower)
-        state, verdict = self.told(world.caches[follower], ask, secret, given, now)
+        state, verdict, whole = self.told(world.caches[follower], ask, secret, given, now)
         world = self.with_cache(self.arrived(world, message), follower, state)
         label = f"{self.name(follower)} hears that {secret} is {given.verdict} at {given.revision}"
         if not verdict:
             return f"{label}, asks again", self.send_question(world, follower, secret), ""
-        world, broken = self.answer(world, follower, secret, verdict)
+        world, broken = self.answer(world, follower, secret, verdict, whole=whole)
         return label, world, broken
 
     def _tell(
         self, state: CacheState, ask: Ask, secret: str, given: Given, now: float
-    ) -> tuple[CacheState, str]:
+    ) -> tuple[CacheState, str, bool]:
         cache_now = wake_cache(state, self.cache_type)
         if not self.stands(cache_now, ask, Head(given.epoch, given.revision)):
-            return cache_asleep(cache_now, now), ""
+            return cache_asleep(cache_now, now), "", False
         answer = self.answer_of(secret, ask, given, now)
         kept = self.keep(cache_now, ask, secret, answer)
-        return cache_asleep(cache_now, now), kept.verdict
+        return cache_asleep(cache_now, now), kept.verdict, kept.whole
 
     def stands(self, cache_now: Cache, ask: Ask, head: Head) -> bool:
         return cache_now.stands(ask, head)
@@ -320,28 +327,21 @@ class Model:
         return cache_now.keep(ask, secret.encode(), answer, whole_key=answer.whole)
 
     def answer(
-        self, world: World, follower: int, secret: str, verdict: str
+        self, world: World, follower: int, secret: str, verdict: str, *, whole: bool
     ) -> tuple[World, str]:
         calls, digest = wake_calls(world.calls[follower], self.calls_type), secret.encode()
         broken = ""
         for waiter in calls.end(digest):
             broken = broken or self.wrong(world, secret, verdict, waiter)
-        world = self.note_refusal(world, follower, secret, verdict)
+        if verdict == "REVOKED" and not self.has.plain:
+            refused = world.refused[follower] | {KEY_OF[secret] if whole else secret}
+            world = world._replace(refused=self.replaced(world.refused, follower, refused))
         if self.hit(world.caches[follower], secret, self.clock(world, follower)):
             # Judged as any hit is, in `broken`.
             calls.waiting(digest)
         again = calls.proceed(digest)
         world = world._replace(calls=self.replaced(world.calls, follower, calls_asleep(calls)))
         return (self.send_question(world, follower, secret) if again else world), broken
-
-    def note_refusal(self, world: World, follower: int, secret: str, verdict: str) -> World:
-        key = KEY_OF[secret]
-        if verdict != "REVOKED" or not any(
-            f"{key} revoked" in facts for facts, _ in world.versions
-        ):
-            return world
-        refused = world.refused[follower] | {key}
-        return world._replace(refused=self.replaced(world.refused, follower, refused))
 
     # --- the end of a verifier
 
@@ -375,11 +375,11 @@ class Model:
         return f"{self.name(follower)} starts anew", world, ""
 
     def reborn(self, old: CacheState) -> CacheState:
-        return CacheState(syncs=old.syncs, left=self.has.fresh)
+        return CacheState(syncs=old.syncs, left=self.has.fresh or self.has.plain)
 
     # --- what arrives
 
-    def messages_arrive(self, world: World) -> Iterator[Step]:
+    def messages_arrive(self, world: World) -> Iterator[Step]:  # noqa: C901 - a table
         for message in world.net:
             match message:
                 case SyncSent():
@@ -466,14 +466,14 @@ class Model:
             if not message.call.session_id:
                 book.leave(message.session_id, caller)
         else:
-            book.acknowledge(message.session_id, self.credit(message.call.claim, grant.head))
+            book.acknowledge(message.session_id, self.credit(message.call, grant.head))
         world = self.arrived(world, message)._replace(book=book_asleep(book))
         label = f"Sync {message.call.number} of {self.name(message.follower)} is granted"
         answered = SyncAnswered(message.follower, message.call, grant, gone)
         return label, self.sent(world, answered), ""
 
-    def credit(self, claim: Claim, head: Head) -> int:
-        return credited(claim, head)
+    def credit(self, call: SyncCall, head: Head) -> int:
+        return credited(call.claim, head)
 
     def _grant(self, books: Books, session_id: str, caller: str, claim: Claim) -> Grant | None:
         known = caller if caller == REPLICA or self.accepts(books, caller) else None
@@ -488,7 +488,9 @@ class Model:
 
     def rows(self, books: Books, known: str | None, claim: Claim) -> list[tuple[Any, ...]]:
         oldest = books.changes[0][0] if books.changes else None
-        found = [each for each in books.changes if each[0] > claim.revision] or [(None, None)]
+        found: list[tuple[int | None, str | None]] = [
+            each for each in books.changes if each[0] > claim.revision
+        ]
         fixed = (
             books.epoch,
             books.revision,
@@ -500,7 +502,7 @@ class Model:
             None,
             oldest,
         )
-        return [(*fixed, revision, subject) for revision, subject in found]
+        return [(*fixed, revision, subject) for revision, subject in found or [(None, None)]]
 
     def grant(
         self, rows: list[tuple[Any, ...]], session_id: str, caller: str, claim: Claim
@@ -524,7 +526,11 @@ class Model:
             known = self.known(state, message.secret, message.ask, now)
             if known is not None:
                 answered = Answered(message, self.reported(known, world.books))
-                yield f"{label} from its cache", self.sent(self.arrived(world, message), answered), ""
+                yield (
+                    f"{label} from its cache",
+                    self.sent(self.arrived(world, message), answered),
+                    "",
+                )
                 return
         books = world.processes[process].frozen or world.books
         given = self.judge(books, message.secret, world.tick)
@@ -550,7 +556,9 @@ class Model:
     def judged_at(self, secret: str, facts: frozenset[str], tick: int) -> str:
         verdict = judged(secret, facts)
         expires = self.has.expires
-        return "EXPIRED" if verdict == "VALID" and expires is not None and tick >= expires else verdict
+        return (
+            "EXPIRED" if verdict == "VALID" and expires is not None and tick >= expires else verdict
+        )
 
     def finish_reading(self, world: World, message: Reading) -> Iterator[Step]:
         question, process, ask, given = message
@@ -698,9 +706,7 @@ class Model:
         process = world.processes[number]
         rows = self.swept(world)
         if rows or process.still:
-            still, doomed = self.look_at(
-                process, rows, self.sweep_time(world, number), self.wait
-            )
+            still, doomed = self.look_at(process, rows, self.sweep_time(world, number), self.wait)
             after = process._replace(still=still, doomed=doomed)
             if after != process:
                 yield f"process {number} sweeps", self.with_process(world, number, after), ""
@@ -758,25 +764,22 @@ class Model:
         )
 
     def down(self, world: World, number: int) -> World:
+        own = self.has.verifiers + number
         world = world._replace(
             fences=tuple(one for one in world.fences if one.process != number),
             net=frozenset(
                 one
                 for one in world.net
                 if not (
-                    (type(one) in (Reading, Committing) and one.process == number)
-                    or (type(one) is Recording and not self.has.rows)
-                    or (
-                        type(one) in (SyncSent, SyncAnswered)
-                        and one.follower == self.has.verifiers + number
-                    )
+                    (isinstance(one, Reading | Committing) and one.process == number)
+                    or (isinstance(one, Recording) and not self.has.rows)
+                    or (isinstance(one, SyncSent | SyncAnswered) and one.follower == own)
                 )
             ),
         )
         if not self.has.rows:
             world = world._replace(book=BookState())
-        follower = self.has.verifiers + number
-        world = self.with_cache(world, follower, CacheState(syncs=world.caches[follower].syncs))
+        world = self.with_cache(world, own, CacheState(syncs=world.caches[own].syncs))
         return self.with_process(world, number, Process(state="down"))
 
     def start(self, world: World, number: int) -> Step:
@@ -802,15 +805,11 @@ class Model:
         return f"process {number} ends{', cleanly' if clean else ''}", world, ""
 
     def may_mark(self, world: World, process: Process, now: float) -> bool:
-        return (
-            now >= process.settled
-            and not world.book.sessions
-            and world.books.settling is None
-        )
+        return now >= process.settled and not world.book.sessions and world.books.settling is None
 
     def restore(self, world: World) -> Step:
         """The books become those of the beginning, under a new epoch."""
-        backup = self.first().books
+        backup = self.fresh_world().books._replace(revision=FIRST_REVISION)
         books = backup._replace(epoch=self.next_epoch(world, backup), settling=world.tick)
         world = world._replace(
             books=self.restored(books, world),
@@ -839,7 +838,7 @@ class Model:
             broken = self.broken_at(world, follower)
             if broken:
                 return broken
-        if any(state.alarms for state in world.caches):
+        if self.alarms_count and any(state.alarms for state in world.caches):
             return "an alarm, though all is well"
         return ""
 
@@ -849,9 +848,7 @@ class Model:
             verdict = self.hit(state, secret, now)
             if not verdict:
                 continue
-            refused = KEY_OF[secret] in world.refused[follower]
-            waiter = Waiter(world.returned, refused, world.tick)
-            broken = self.wrong(world, secret, verdict, waiter)
+            broken = self.wrong(world, secret, verdict, self.waiter(world, follower, secret))
             if broken:
                 return f"{broken}, from the cache"
             if verdict != "REVOKED" and self.is_of_revoked_caller(world, follower):

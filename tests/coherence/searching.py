@@ -43,10 +43,10 @@ def search(model: Searchable[S], limit: int = 10_000_000) -> Found[S]:
     queue = deque([first])
     while queue:
         state = queue.popleft()
-        for label, after, broken in model.steps(state):
-            if after in came and not broken:
+        for label, after, breaks in model.steps(state):
+            if after in came and not breaks:
                 continue
-            broken = broken or model.broken(after)
+            broken = breaks or model.broken(after)
             if broken:
                 return Found(len(came), broken, (*_way(came, state), label), exhausted=False)
             came[after] = (state, label)

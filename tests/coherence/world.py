@@ -74,7 +74,6 @@ class Books(NamedTuple):
 
     epoch: int
     revision: int
-    oldest: int
     changes: tuple[tuple[int, str], ...]
     facts: frozenset[str]
     lease: float
@@ -241,7 +240,7 @@ def cache_asleep(cache: Cache, now: float) -> CacheState:
 
 def wake_book(state: BookState, book_type: type[SessionBook]) -> SessionBook:
     book = book_type()
-    book._entries = {one: Entry(*rest) for one, *rest in state.sessions}
+    book._entries = {one: Entry(caller, beat, known) for one, caller, beat, known in state.sessions}
     book._beats = state.beats
     return book
 
