@@ -1,0 +1,120 @@
+"""A random schedule of the whole protocol in virtual time, made from a seed."""
+
+from __future__ import annotations
+
+from random import Random
+
+from tests.coherence.history import SECRETS, History
+from tests.coherence.simulated_books import LEASE, Database, Parts
+from tests.coherence.simulated_process import W, Process
+from tests.coherence.simulated_verifier import Verifier
+from tests.coherence.virtual import Timeline
+
+SECONDS = 8.0
+CHANGES = (
+    "+key0 revoked",
+    "+key1 revoked",
+    "+key2 revoked",
+    "+key0.a retired",
+    "+key2 disabled",
+    "-key2 disabled",
+    "+workspace0 suspended",
+    "-workspace0 suspended",
+)
+
+
+class Simulation:
+    """Verifiers, processes and their misfortunes. One process alone, or several with one database."""
+
+    def __init__(self, seed: int, parts: Parts | None = None) -> None:
+        parts = parts or Parts()
+        self.random = Random(seed)
+        self.timeline = Timeline()
+        self.history = History(bound=W)
+        self.history.made(frozenset(), 0.0)
+        self.alone = self.random.random() < 0.5
+        self.database = Database(self.history, parts)
+        self.processes = [
+            Process(self.timeline, self.random, parts, self.database, alone=self.alone)
+            for _ in range(1 if self.alone else self.random.choice((2, 3)))
+        ]
+        # A refusal that made room for others is not remembered; no restore then, which takes it back.
+        self.capacity = self.random.choice((2, 100))
+        self.verifiers = [
+            Verifier(
+                self.timeline, self.random, parts, self.processes, self.history, number, self.capacity
+            )
+            for number in range(self.random.choice((1, 2, 3)))
+        ]
+        self.misfortune = self.random.choice((0.0, 0.3, 1.0))
+
+    def run(self) -> History:
+        for process in self.processes:
+            process.start(first=True)
+        for verifier in self.verifiers:
+            verifier.start()
+            self._later(self._present, verifier, every=0.06)
+        self._later(self._change, every=0.8)
+        self._later(self._suffer, every=0.7)
+        self.timeline.run(SECONDS)
+        self.history.counts["events"] += self.timeline.events
+        return self.history
+
+    def _later(self, work: object, *args: object, every: float) -> None:
+        def due() -> None:
+            work(*args)  # type: ignore[operator]
+            self._later(work, *args, every=every)
+
+        wait = self.random.expovariate(1 / every)
+        self.timeline.at(self.timeline.time + wait, due)
+
+    def _present(self, verifier: Verifier) -> None:
+        # Clients go on asking for what is revoked.
+        verifier.arrives(0.0, verifier.request, self.random.choice(tuple(SECRETS)))
+
+    def _change(self) -> None:
+        process = self.random.choice(self.processes)
+        process.arrives(0.0, process.change, self.random.choice(CHANGES))
+
+    def _suffer(self) -> None:
+        if self.random.random() >= self.misfortune:
+            return
+        verifier, process = self.random.choice(self.verifiers), self.random.choice(self.processes)
+        what = self.random.random()
+        if what < 0.35:
+            machine = self.random.choice((verifier, process))
+            machine.pause(self.random.uniform(0.0, 3 * LEASE))
+        elif what < 0.55:
+            verifier.restart(leaving=self.random.random() < 0.5)
+        elif what < 0.75:
+            self._restart(process)
+        elif what < 0.8:
+            self.database.prune()
+        elif what < 0.85:
+            self.database.save()
+        elif what < 0.92:
+            self._restore()
+        elif not self.alone:
+            self._fail_over(process)
+
+    def _restart(self, process: Process) -> None:
+        if process.up:
+            process.stop()
+            self.timeline.at(self.timeline.time + self.random.uniform(0.0, 0.3), process.start)
+
+    def _restore(self) -> None:
+        if self.capacity < len(SECRETS) or not all(process.up for process in self.processes):
+            return
+        self.history.counts["restores"] += 1
+        for process in self.processes:
+            self._restart(process)
+        self.database.restore(self.timeline.time)
+
+    def _fail_over(self, process: Process) -> None:
+        # It goes on reading from the old primary, until it starts anew.
+        if process.up and not process.cut_off:
+            self.history.counts["failovers"] += 1
+            process.cut_off = True
+            process.database = self.database.copy()
+            wait = self.random.uniform(0.5, 3.0)
+            self.timeline.at(self.timeline.time + wait, self._restart, process)
