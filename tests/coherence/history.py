@@ -7,8 +7,8 @@ from dataclasses import dataclass, field
 from functools import cache
 from typing import Final
 
-WORKSPACE_OF: Final = {"key0": "workspace0", "key1": "workspace0", "key2": "workspace1"}
-SECRETS: Final = {"key0.a": "key0", "key0.b": "key0", "key1.a": "key1", "key2.a": "key2"}
+WORKSPACE_OF: Final = {f"key{n}": f"workspace{n % 2}" for n in range(5)}
+SECRETS: Final = {f"{key}.a": key for key in WORKSPACE_OF} | {"key0.b": "key0", "key1.b": "key1"}
 
 
 @cache
@@ -33,13 +33,19 @@ class Version:
 
 @dataclass
 class History:
-    """What happened, in true seconds. *bound* is W: after it a change counts as known anyhow."""
+    """What happened, in true seconds. *bound* is W: after it a change counts as known anyhow.
+
+    Promise 4 is not owed over a failover to a verifier that has no lease yet: an old primary that is
+    still read is against the stated assumptions.
+    """
 
     bound: float
     versions: list[Version] = field(default_factory=list)
     restores: int = 0
+    failovers: int = 0
     counts: Counter[str] = field(default_factory=Counter)
     broken: list[str] = field(default_factory=list)
+    _restored: int = 0
     _forgotten: set[tuple[int, str]] = field(default_factory=set)
     _refused: dict[tuple[int, str], float] = field(default_factory=dict)
 
@@ -59,16 +65,22 @@ class History:
                 f"{' or '.join(sorted(possible))}; it was presented at {arrived:.3f}"
             )
         for what in (secret, SECRETS[secret]):
-            if verdict == "VALID" and self._refused.get((verifier, what), time) < arrived:
+            refused = self._refused.get((verifier, what), time)
+            if verdict == "VALID" and refused < arrived and not self.failovers:
                 self.broken.append(
                     f"promise 4: at {time:.3f} verifier {verifier} accepts {secret}, presented at "
                     f"{arrived:.3f}, after it refused {what}"
                 )
 
-    def refused(self, verifier: int, what: str, time: float) -> None:
-        """A secret, or a whole key, was refused for good."""
-        self._refused.setdefault((verifier, what), time)
-        self._forgotten.discard((verifier, what))
+    def refused(self, verifier: int, secret: str, time: float, *, whole_key: bool) -> None:
+        """A secret was refused for good, maybe because its whole key is revoked."""
+        names = {secret}
+        fact = f"{SECRETS[secret]} revoked"
+        if whole_key and any(fact in version.facts for version in self.versions[self._restored :]):
+            names.add(SECRETS[secret])
+        for what in names:
+            self._refused.setdefault((verifier, what), time)
+            self._forgotten.discard((verifier, what))
 
     def forgotten(self, verifier: int) -> None:
         """A verifier lost its memory."""
@@ -79,6 +91,7 @@ class History:
     def restored(self, facts: frozenset[str], time: float) -> None:
         """What was revoked may not be any more: only secrets whose refusal is remembered stay refused."""
         self.restores += 1
+        self._restored = len(self.versions)
         self.made(facts, time)
         self._forgotten |= {each for each in self._refused if each[1] not in SECRETS}
         self._forget()

@@ -45,7 +45,7 @@ class Process(Machine):
         self.alone = alone
         self.cut_off = False
         self.up = False
-        self._network = Network(random, 0.0 if alone else 0.5 * LEASE)
+        self.network = Network(timeline, random, 0.0 if alone else 0.5 * LEASE)
 
     # --- life
 
@@ -56,6 +56,7 @@ class Process(Machine):
         self.cache = self.parts.cache_type(3)
         self.janitor = self.parts.janitor_type()
         self.head = Head(0, 0)
+        self.asking = True
         self.held: list[tuple[SyncCall, Reply]] = []
         self.settled = -math.inf
         if self.alone:
@@ -89,7 +90,7 @@ class Process(Machine):
                 return
             result = work(database)
             if life == self._life:
-                self._network.send(self, once, result)
+                self.network.send(self, once, result)
 
         heard = False
 
@@ -99,7 +100,7 @@ class Process(Machine):
                 heard = True
                 then(result)
 
-        self.timeline.at(self.timeline.time + self._network.delay(), do)
+        self.timeline.at(self.timeline.time + self.network.delay(), do)
 
     # --- leases
 
@@ -171,8 +172,10 @@ class Process(Machine):
 
     def _follow(self) -> None:
         call = self.cache.begin_sync(self.now())
+        self.asking = True
 
         def take(grant: Grant | None) -> None:
+            self.asking = self.asking and not self.cache.is_current(call)
             if grant is None:
                 self.cache.session_gone(call)
             else:
@@ -198,7 +201,7 @@ class Process(Machine):
             held, self.held = self.held, []
             for call, reply in held:
                 self.sync(call, reply)
-            if self.cache.applied < head.revision:
+            if self.cache.applied < head.revision and not self.asking:
                 self._follow()
 
     # --- verdicts

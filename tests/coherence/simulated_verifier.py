@@ -8,12 +8,11 @@ from random import Random
 
 from keyauthority.coherence.cache import Ask, SyncCall
 from keyauthority.domain.sessions import Grant
-from tests.coherence.history import SECRETS, History
+from tests.coherence.history import History
 from tests.coherence.simulated_books import LEASE, Given, Parts
 from tests.coherence.simulated_process import Known, Process, apply
 from tests.coherence.virtual import Machine, Network, Timeline
 
-TIMEOUT = 0.5
 
 
 @dataclass(slots=True)
@@ -40,9 +39,10 @@ class Verifier(Machine):
         self.parts = parts
         self.number = number
         self._capacity = capacity
+        self._timeout = random.choice((0.3, 2.5))
         self._processes = processes
         self._history = history
-        self._network = Network(random, 1.5 * LEASE)
+        self.network = Network(timeline, random, 1.5 * LEASE)
 
     def start(self) -> None:
         self._history.forgotten(self.number)
@@ -64,7 +64,7 @@ class Verifier(Machine):
 
     def _send(self, work: object) -> None:
         process = self.random.choice(self._processes)
-        self._network.send(process, work, process)  # type: ignore[arg-type]
+        self.network.send(process, work, process)  # type: ignore[arg-type]
 
     # --- following
 
@@ -74,7 +74,7 @@ class Verifier(Machine):
 
         def reply(grant: Grant | None) -> None:
             if life == self._life:
-                self._network.send(self, self._take, call, grant)
+                self.network.send(self, self._take, call, grant)
 
         self._send(lambda process: process.sync(call, reply))
         self.after(LEASE / 2, self._again, call)
@@ -105,7 +105,7 @@ class Verifier(Machine):
 
     def _run(self, secret: str) -> None:
         self._ask(secret)
-        self.after(TIMEOUT, self._give_up, secret, self.running[secret])
+        self.after(self._timeout, self._give_up, secret, self.running[secret])
 
     def _ask(self, secret: str) -> None:
         ask = self.cache.ask(self.now())
@@ -114,7 +114,7 @@ class Verifier(Machine):
 
         def reply(given: Given) -> None:
             if life == self._life:
-                self._network.send(self, self._hear, secret, ask, given)
+                self.network.send(self, self._hear, secret, ask, given)
 
         self._send(lambda process: process.verify(secret, ask, reply))
 
@@ -130,10 +130,10 @@ class Verifier(Machine):
 
     def _give_up(self, secret: str, ask: Ask) -> None:
         running = self.running.get(secret)
-        if running is not None and running.sent <= ask.sent + TIMEOUT and running is ask:
+        if running is not None and running.sent <= ask.sent + self._timeout and running is ask:
             self._end(secret, None)
-        elif running is not None and running.sent - ask.sent < TIMEOUT:
-            self.after(TIMEOUT / 4, self._give_up, secret, running)
+        elif running is not None and running.sent - ask.sent < self._timeout:
+            self.after(self._timeout / 4, self._give_up, secret, running)
 
     def _end(self, secret: str, answer: Known | None) -> None:
         digest = secret.encode()
@@ -152,5 +152,4 @@ class Verifier(Machine):
         for request in requests:
             self._history.answered(self.number, secret, answer.verdict, request.arrived, time)
         if answer.verdict == "REVOKED" and requests:
-            what = SECRETS[secret] if answer.whole else secret
-            self._history.refused(self.number, what, time)
+            self._history.refused(self.number, secret, time, whole_key=answer.whole)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from random import Random
 
-from tests.coherence.history import SECRETS, History
+from tests.coherence.history import SECRETS, WORKSPACE_OF, History
 from tests.coherence.simulated_books import LEASE, Database, Parts
 from tests.coherence.simulated_process import W, Process
 from tests.coherence.simulated_verifier import Verifier
@@ -12,14 +12,10 @@ from tests.coherence.virtual import Timeline
 
 SECONDS = 8.0
 CHANGES = (
-    "+key0 revoked",
-    "+key1 revoked",
-    "+key2 revoked",
-    "+key0.a retired",
-    "+key2 disabled",
-    "-key2 disabled",
-    "+workspace0 suspended",
-    "-workspace0 suspended",
+    *(f"+{secret} retired" for secret in SECRETS if secret.endswith(".b")),
+    *(f"+{key} revoked" for key in WORKSPACE_OF),
+    *(f"{sign}{key} disabled" for key in WORKSPACE_OF for sign in "+-"),
+    *(f"{sign}workspace{number} suspended" for number in (0, 1) for sign in "+--"),
 )
 
 
@@ -46,14 +42,14 @@ class Simulation:
             )
             for number in range(self.random.choice((1, 2, 3)))
         ]
-        self.misfortune = self.random.choice((0.0, 0.3, 1.0))
+        self.misfortune = self.random.choice((0.0, 0.5, 1.0, 1.0))
 
     def run(self) -> History:
         for process in self.processes:
             process.start(first=True)
         for verifier in self.verifiers:
             verifier.start()
-            self._later(self._present, verifier, every=0.06)
+            self._later(self._present, verifier, every=0.04)
         self._later(self._change, every=0.8)
         self._later(self._suffer, every=0.7)
         self.timeline.run(SECONDS)
@@ -81,10 +77,16 @@ class Simulation:
             return
         verifier, process = self.random.choice(self.verifiers), self.random.choice(self.processes)
         what = self.random.random()
-        if what < 0.35:
+        if what > 0.5 and self.random.random() < 0.5:
+            # One that hears nothing of the rest.
+            self._cut(verifier)
+            verifier = self.random.choice(self.verifiers)
+        if what < 0.3:
             machine = self.random.choice((verifier, process))
             machine.pause(self.random.uniform(0.0, 3 * LEASE))
-        elif what < 0.55:
+        elif what < 0.5:
+            self._cut(verifier)
+        elif what < 0.6:
             verifier.restart(leaving=self.random.random() < 0.5)
         elif what < 0.75:
             self._restart(process)
@@ -96,6 +98,15 @@ class Simulation:
             self._restore()
         elif not self.alone:
             self._fail_over(process)
+        if self.random.random() < 0.5:
+            # The worst moment for a change is right after.
+            for _ in range(2):
+                wait = self.random.expovariate(5.0)
+                self.timeline.at(self.timeline.time + wait, self._change)
+
+    def _cut(self, verifier: Verifier) -> None:
+        cut = self.random.uniform(0.0, 3 * LEASE)
+        verifier.network.cut_until = self.timeline.time + cut
 
     def _restart(self, process: Process) -> None:
         if process.up:
@@ -105,7 +116,6 @@ class Simulation:
     def _restore(self) -> None:
         if self.capacity < len(SECRETS) or not all(process.up for process in self.processes):
             return
-        self.history.counts["restores"] += 1
         for process in self.processes:
             self._restart(process)
         self.database.restore(self.timeline.time)
@@ -113,7 +123,7 @@ class Simulation:
     def _fail_over(self, process: Process) -> None:
         # It goes on reading from the old primary, until it starts anew.
         if process.up and not process.cut_off:
-            self.history.counts["failovers"] += 1
+            self.history.failovers += 1
             process.cut_off = True
             process.database = self.database.copy()
             wait = self.random.uniform(0.5, 3.0)

@@ -39,7 +39,7 @@ class Machine:
     def __init__(self, timeline: Timeline, random: Random) -> None:
         self.timeline = timeline
         self.random = random
-        self._rate = random.choice((1 - RATE_ERROR, 1.0, 1 + RATE_ERROR))
+        self._rate = random.choice((1 - RATE_ERROR, 1 + RATE_ERROR))
         self._offset = random.uniform(0.0, 1e6)
         self._paused_until = 0.0
         self._life = 0
@@ -74,15 +74,19 @@ class Machine:
 
 
 class Network:
-    """Loses, delays, doubles and reorders."""
+    """Loses, delays, doubles and reorders. Until `cut_until` nothing gets through."""
 
-    def __init__(self, random: Random, slowest: float) -> None:
+    def __init__(self, timeline: Timeline, random: Random, slowest: float) -> None:
+        self.cut_until = 0.0
+        self._timeline = timeline
         self._random = random
         self._slowest = slowest
         self._loss = random.choice((0.0, 0.02, 0.2))
         self._slow = random.choice((0.0, 0.05, 0.3))
 
     def send(self, to: Machine, work: Work, *args: Any) -> None:
+        if self._timeline.time < self.cut_until:
+            return
         for _ in range(2 if self._random.random() < 0.02 else 1):
             if self._random.random() >= self._loss:
                 to.arrives(self.delay(), work, *args)
