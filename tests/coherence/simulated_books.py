@@ -6,9 +6,9 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from keyauthority.coherence.book import SessionBook
+from keyauthority.coherence.cache import CoherentCache
 from keyauthority.coherence.calls import Calls
 from keyauthority.coherence.claims import credited
-from keyauthority.coherence.cache import CoherentCache
 from keyauthority.coherence.fence import Fence
 from keyauthority.coherence.janitor import Janitor
 from keyauthority.domain.revisions import Claim, Head
@@ -65,14 +65,14 @@ class Database:
         old.facts, old.settling = self.facts, self.settling
         return old
 
-    def change(self, change: str, time: float) -> tuple[int, Version | None]:
-        """Makes a change; None for the version if there is nothing to change."""
+    def change(self, change: str, time: float) -> tuple[int, Version]:
+        """Makes a change, if there is anything to change: the revision and state to wait for."""
         facts = self.facts - {change[1:]} if change[0] == "-" else self.facts | {change[1:]}
         if facts == self.facts:
             return self.revision, self.history.versions[-1]
         self.facts = facts
         self.revision += 1
-        subject = change[1:].split()[0].split(".")[0]
+        subject = change[1:].split(maxsplit=1)[0].split(".", maxsplit=1)[0]
         self.changes.append((self.revision, subject))
         return self.revision, self.history.made(facts, time)
 
@@ -94,7 +94,9 @@ class Database:
         ]
         lease = round(1000 * LEASE)
         fixed = (self.epoch, self.revision, lease, lease, self.settling, True, None, None, oldest)
-        return grants.grant([(*fixed, *each) for each in found or [(None, None)]], session_id, "", claim)
+        return grants.grant(
+            [(*fixed, *each) for each in found or [(None, None)]], session_id, "", claim
+        )
 
     def acknowledge(self, book: SessionBook, session_id: str, claim: Claim, head: Head) -> None:
         credit = head.revision if self.parts.wrong == "head recorded" else credited(claim, head)
@@ -110,7 +112,11 @@ class Database:
 
     def restore(self, time: float) -> None:
         """The books become those of the backup, in a new epoch."""
-        self.revision, self.changes, self.facts = self.backup[0], list(self.backup[1]), self.backup[2]
+        self.revision, self.changes, self.facts = (
+            self.backup[0],
+            list(self.backup[1]),
+            self.backup[2],
+        )
         self.epoch += 1
         self.settling = self.parts.wrong != "restore not settled"
         self.book.clear()

@@ -181,7 +181,9 @@ class Process(Machine):
             else:
                 apply(self.parts, self.cache, call, grant, self.now())
             if self.cache.is_current(call):
-                self.after(0.05 if grant is None or grant.head != _of(call) else LEASE / 3, self._follow)
+                self.after(
+                    0.05 if grant is None or grant.head != _of(call) else LEASE / 3, self._follow
+                )
 
         if not self.cut_off:
             self._grant(call, take)
@@ -246,7 +248,7 @@ class Process(Machine):
         began = self.now()
         self._in_books(
             lambda database: database.change(change, self.timeline.time),
-            lambda made: self._fence(*made, began),
+            lambda made: self._fence(made[0], made[1], began),
         )
 
     def _fence(self, revision: int, version: Version, began: float) -> None:

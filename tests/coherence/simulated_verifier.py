@@ -14,7 +14,6 @@ from tests.coherence.simulated_process import Known, Process, apply
 from tests.coherence.virtual import Machine, Network, Timeline
 
 
-
 @dataclass(slots=True)
 class Request:
     """One who waits, and since when in true time."""

@@ -6,7 +6,7 @@ from random import Random
 
 from tests.coherence.history import SECRETS, WORKSPACE_OF, History
 from tests.coherence.simulated_books import LEASE, Database, Parts
-from tests.coherence.simulated_process import W, Process
+from tests.coherence.simulated_process import Process, W
 from tests.coherence.simulated_verifier import Verifier
 from tests.coherence.virtual import Timeline
 
@@ -38,10 +38,26 @@ class Simulation:
         self.capacity = self.random.choice((2, 100))
         self.verifiers = [
             Verifier(
-                self.timeline, self.random, parts, self.processes, self.history, number, self.capacity
+                self.timeline,
+                self.random,
+                parts,
+                self.processes,
+                self.history,
+                number,
+                self.capacity,
             )
             for number in range(self.random.choice((1, 2, 3)))
         ]
+        self._misfortunes = {
+            self._pause: 30,
+            self._cut: 20,
+            self._end_verifier: 10,
+            self._crash: 15,
+            self._prune: 5,
+            self._back_up: 5,
+            self._restore: 7,
+            self._fail_over: 8,
+        }
         self.misfortune = self.random.choice((0.0, 0.5, 1.0, 1.0))
 
     def run(self) -> History:
@@ -75,43 +91,41 @@ class Simulation:
     def _suffer(self) -> None:
         if self.random.random() >= self.misfortune:
             return
-        verifier, process = self.random.choice(self.verifiers), self.random.choice(self.processes)
-        what = self.random.random()
-        if what > 0.5 and self.random.random() < 0.5:
+        if self.random.random() < 0.3:
             # One that hears nothing of the rest.
-            self._cut(verifier)
-            verifier = self.random.choice(self.verifiers)
-        if what < 0.3:
-            machine = self.random.choice((verifier, process))
-            machine.pause(self.random.uniform(0.0, 3 * LEASE))
-        elif what < 0.5:
-            self._cut(verifier)
-        elif what < 0.6:
-            verifier.restart(leaving=self.random.random() < 0.5)
-        elif what < 0.75:
-            self._restart(process)
-        elif what < 0.8:
-            self.database.prune()
-        elif what < 0.85:
-            self.database.save()
-        elif what < 0.92:
-            self._restore()
-        elif not self.alone:
-            self._fail_over(process)
+            self._cut()
+        [what] = self.random.choices(tuple(self._misfortunes), tuple(self._misfortunes.values()))
+        what()
         if self.random.random() < 0.5:
             # The worst moment for a change is right after.
             for _ in range(2):
                 wait = self.random.expovariate(5.0)
                 self.timeline.at(self.timeline.time + wait, self._change)
 
-    def _cut(self, verifier: Verifier) -> None:
-        cut = self.random.uniform(0.0, 3 * LEASE)
-        verifier.network.cut_until = self.timeline.time + cut
+    def _pause(self) -> None:
+        machine = self.random.choice((*self.verifiers, *self.processes))
+        machine.pause(self.random.uniform(0.0, 3 * LEASE))
+
+    def _cut(self) -> None:
+        verifier = self.random.choice(self.verifiers)
+        verifier.network.cut_until = self.timeline.time + self.random.uniform(0.0, 3 * LEASE)
+
+    def _end_verifier(self) -> None:
+        self.random.choice(self.verifiers).restart(leaving=self.random.random() < 0.5)
+
+    def _crash(self) -> None:
+        self._restart(self.random.choice(self.processes))
 
     def _restart(self, process: Process) -> None:
         if process.up:
             process.stop()
             self.timeline.at(self.timeline.time + self.random.uniform(0.0, 0.3), process.start)
+
+    def _prune(self) -> None:
+        self.database.prune()
+
+    def _back_up(self) -> None:
+        self.database.save()
 
     def _restore(self) -> None:
         if self.capacity < len(SECRETS) or not all(process.up for process in self.processes):
@@ -120,9 +134,10 @@ class Simulation:
             self._restart(process)
         self.database.restore(self.timeline.time)
 
-    def _fail_over(self, process: Process) -> None:
+    def _fail_over(self) -> None:
         # It goes on reading from the old primary, until it starts anew.
-        if process.up and not process.cut_off:
+        process = self.random.choice(self.processes)
+        if process.up and not process.cut_off and not self.alone:
             self.history.failovers += 1
             process.cut_off = True
             process.database = self.database.copy()
