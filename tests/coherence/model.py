@@ -620,7 +620,7 @@ class Model:
             yield "the oldest change is forgotten", world._replace(books=books), ""
 
     def has_settled(self, world: World, since: int) -> bool:
-        return (world.tick - since) * FAST >= self.wait
+        return (world.tick - since) * FAST >= self.wait_out(world.books.longest)
 
     def change(self, world: World, process: int) -> Iterator[Step]:
         if world.processes[process].frozen is not None:
@@ -810,7 +810,13 @@ class Model:
     def restore(self, world: World) -> Step:
         """The books become those of the beginning, under a new epoch."""
         backup = self.fresh_world().books._replace(revision=FIRST_REVISION)
-        books = backup._replace(epoch=self.next_epoch(world, backup), settling=world.tick)
+        lease = self.has.lease_in_backup or backup.lease
+        books = backup._replace(
+            epoch=self.next_epoch(world, backup),
+            settling=world.tick,
+            lease=lease,
+            longest=self.longest_restored(world, lease),
+        )
         world = world._replace(
             books=self.restored(books, world),
             book=self.book_restored(world.book),
@@ -819,6 +825,9 @@ class Model:
             versions=(*world.versions, (books.facts, world.tick)),
         )
         return "a backup is restored", world, ""
+
+    def longest_restored(self, world: World, lease: float) -> float:
+        return max(world.books.longest, lease)
 
     def next_epoch(self, world: World, backup: Books) -> int:
         return world.books.epoch + 1

@@ -16,7 +16,7 @@ class Scenario:
     One with `*` is a creation, which nobody waits for. `may` names what else may happen;
     `misfortunes` is how often, of crashes and the like. `fresh` is a verifier without a cache.
     A `plain` one has none either, and does not ask for the newest. `lost` is how many revisions a
-    backup does not have. `begins` is how the world came to where its search starts: steps by their
+    backup does not have, `lease_in_backup` how long leases lasted then. `begins` is how the world came to where its search starts: steps by their
     labels. `expires` is the tick at which the key does, in a world whose clocks are exact.
     """
 
@@ -39,6 +39,7 @@ class Scenario:
     fresh: bool = False
     plain: bool = False
     lost: int = 0
+    lease_in_backup: float | None = None
     begins: tuple[str, ...] = ()
     misfortunes: int = 0
     may: frozenset[str] = field(default_factory=frozenset)
@@ -190,6 +191,18 @@ RESTORED = Scenario(
     may=_may("restore"),
     begins=(*_CACHED, *_SETTLED),
 )
+RESTORED_SHORTER = Scenario(
+    "restored, shorter",
+    ticks=3,
+    lease=2.0,
+    longest=2.0,
+    lease_in_backup=1.0,
+    syncs=3,
+    misfortunes=1,
+    under_way=1,
+    may=_may("restore"),
+    begins=_CACHED,
+)
 RESTORED_SECRETS = Scenario(
     "restored, secrets",
     ticks=3,
@@ -324,6 +337,7 @@ ALL = (
     EPOCHS,
     CUT,
     RESTORED,
+    RESTORED_SHORTER,
     RESTORED_SECRETS,
     RESTORED_TWICE,
     EPOCHS_REFUSED,

@@ -667,6 +667,12 @@ class RestoreHasty(Bug):
         return True
 
 
+@breaks("a restore waits for the longest lease that was lost with it", scenarios.RESTORED_SHORTER)
+class LeaseOfBackup(Bug):
+    def longest_restored(self, world: World, lease: float) -> float:
+        return lease
+
+
 @breaks("a restore raises the epoch", scenarios.RESTORED)
 class SameEpoch(Bug):
     def next_epoch(self, world: World, backup: Books) -> int:
