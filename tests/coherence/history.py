@@ -45,7 +45,6 @@ class History:
     failovers: int = 0
     counts: Counter[str] = field(default_factory=Counter)
     broken: list[str] = field(default_factory=list)
-    _restored: int = 0
     _forgotten: set[tuple[int, str]] = field(default_factory=set)
     _refused: dict[tuple[int, str], float] = field(default_factory=dict)
 
@@ -72,15 +71,10 @@ class History:
                     f"{arrived:.3f}, after it refused {what}"
                 )
 
-    def refused(self, verifier: int, secret: str, time: float, *, whole_key: bool) -> None:
-        """A secret was refused for good, maybe because its whole key is revoked."""
-        names = {secret}
-        fact = f"{SECRETS[secret]} revoked"
-        if whole_key and any(fact in version.facts for version in self.versions[self._restored :]):
-            names.add(SECRETS[secret])
-        for what in names:
-            self._refused.setdefault((verifier, what), time)
-            self._forgotten.discard((verifier, what))
+    def refused(self, verifier: int, what: str, time: float) -> None:
+        """A secret, or a whole key, was refused for good."""
+        self._refused.setdefault((verifier, what), time)
+        self._forgotten.discard((verifier, what))
 
     def forgotten(self, verifier: int) -> None:
         """A verifier lost its memory."""
@@ -91,7 +85,6 @@ class History:
     def restored(self, facts: frozenset[str], time: float) -> None:
         """What was revoked may not be any more: only secrets whose refusal is remembered stay refused."""
         self.restores += 1
-        self._restored = len(self.versions)
         self.made(facts, time)
         self._forgotten |= {each for each in self._refused if each[1] not in SECRETS}
         self._forget()

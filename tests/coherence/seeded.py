@@ -19,7 +19,8 @@ from keyauthority.coherence.fence import Fence, Passed
 from keyauthority.domain.revisions import Claim, Head
 from keyauthority.domain.sessions import REPLICA, Grant
 from tests.coherence import scenarios
-from tests.coherence.model import Model, Step
+from tests.coherence.machines import Step
+from tests.coherence.model import Model
 from tests.coherence.scenarios import Scenario
 from tests.coherence.world import (
     Answer,

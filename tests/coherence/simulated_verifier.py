@@ -8,7 +8,7 @@ from random import Random
 
 from keyauthority.coherence.cache import Ask, SyncCall
 from keyauthority.domain.sessions import Grant
-from tests.coherence.history import History
+from tests.coherence.history import SECRETS, History
 from tests.coherence.simulated_books import LEASE, Given, Parts
 from tests.coherence.simulated_process import Known, Process, apply
 from tests.coherence.virtual import Machine, Network, Timeline
@@ -125,6 +125,8 @@ class Verifier(Machine):
             return
         known = Known(secret, given, ask.sent + given.left)
         kept = self.cache.keep(ask, secret.encode(), known, whole_key=known.whole)
+        if kept is known and known.whole:
+            self._history.refused(self.number, SECRETS[secret], self.timeline.time)
         self._end(secret, kept)
 
     def _give_up(self, secret: str, ask: Ask) -> None:
@@ -151,4 +153,4 @@ class Verifier(Machine):
         for request in requests:
             self._history.answered(self.number, secret, answer.verdict, request.arrived, time)
         if answer.verdict == "REVOKED" and requests:
-            self._history.refused(self.number, secret, time, whole_key=answer.whole)
+            self._history.refused(self.number, secret, time)
