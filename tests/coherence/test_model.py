@@ -15,7 +15,7 @@ from tests.coherence.searching import search
 from tests.coherence.seeded import SEEDED, SPARE, Seeded
 
 LONG = bool(os.environ.get("TEST_LONG"))
-LIMIT, OWED = (150_000, 2_000_000) if LONG else 10_000, 300_000, 300_000)
+LIMIT, OWED = (150_000, 2_000_000) if LONG else (10_000, 300_000)
 """States of one world that are searched, and of all together that are owed."""
 
 
