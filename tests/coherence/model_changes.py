@@ -1,0 +1,132 @@
+"""Changes, the fences that they wait at, and the janitor."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import timedelta
+
+from keyauthority.coherence.book import SessionBook
+from tests.coherence.machines import Step
+from tests.coherence.model_authority import Authority
+from tests.coherence.scenarios import subject_of
+from tests.coherence.world import (
+    Books,
+    Committing,
+    OpenFence,
+    Process,
+    World,
+    book_asleep,
+    wake_book,
+)
+
+
+class Changes(Authority):
+    """Makes changes, and ends sessions."""
+
+    def change(self, world: World, process: int) -> Iterator[Step]:
+        if world.processes[process].frozen is not None:
+            return
+        if world.begun < len(self.has.changes):
+            change = self.has.changes[world.begun]
+            after = world._replace(begun=world.begun + 1)
+            now = self.process_clock(world, process)
+            if "slow commit" in self.has.may:
+                committing = Committing(process, change, now)
+                yield f"process {process} begins {change}", self.sent(after, committing), ""
+            else:
+                yield self.commit(after, process, change, now)
+        if "repeat" in self.has.may and len(world.fences) < 2:
+            current = len(world.versions) - 1
+            if world.returned < current:
+                label, after = f"process {process} repeats the last change", world
+                yield label, self.repeat(after, process, current), ""
+
+    def commit(self, world: World, process: int, change: str, began: float) -> Step:
+        books = self.changed(world.books, change)
+        versions = (*world.versions, (books.facts, world.tick))
+        world = world._replace(books=books, versions=versions)
+        label = f"process {process} commits {change} as {books.revision}"
+        if change[0] == "*":
+            return label, world._replace(returned=len(versions) - 1), ""
+        committed = self.committed(world, process, began)
+        return label, self.fence(world, process, len(versions) - 1, committed), ""
+
+    def changed(self, books: Books, change: str) -> Books:
+        if change.startswith("lease"):
+            return books._replace(lease=float(change.split()[1]))
+        fact = {change[1:]}
+        facts = books.facts - fact if change[0] == "-" else books.facts | fact
+        if change[0] == "*":
+            return books._replace(facts=facts)
+        revision = books.revision + 1
+        changes = (*books.changes, (revision, self.subject(change)))
+        return books._replace(revision=revision, changes=changes, facts=facts)
+
+    def subject(self, change: str) -> str:
+        return subject_of(change)
+
+    def committed(self, world: World, process: int, began: float) -> float:
+        return self.process_clock(world, process)
+
+    def fence(self, world: World, process: int, version: int, committed: float) -> World:
+        fence = OpenFence(process, world.books.revision, version, committed)
+        return world._replace(fences=tuple(sorted({*world.fences, fence})))
+
+    def repeat(self, world: World, process: int, version: int) -> World:
+        return self.fence(world, process, version, self.process_clock(world, process))
+
+    def look(self, world: World, fence: OpenFence) -> Iterator[Step]:
+        process = world.processes[fence.process]
+        if process.state != "up" or process.frozen is not None:
+            return
+        acknowledged, behind = self.standing(world.book, fence.revision)
+        machine = self.fence_type(fence.committed, process.settled)
+        passed = machine.look(
+            acknowledged,
+            behind,
+            timedelta(seconds=self.longest(world.books)),
+            self.process_clock(world, fence.process),
+            settling=world.books.settling is not None,
+        )
+        if passed is not None:
+            yield f"change {fence.revision} returns", self.returns(world, fence), ""
+
+    def longest(self, books: Books) -> float:
+        return books.longest
+
+    def returns(self, world: World, fence: OpenFence) -> World:
+        fences = tuple(one for one in world.fences if one != fence)
+        return world._replace(fences=fences, returned=max(world.returned, fence.version))
+
+    def sweep(self, world: World, number: int) -> Iterator[Step]:
+        process = world.processes[number]
+        rows = self.swept(world)
+        if rows or process.still:
+            still, doomed = self.look_at(process, rows, self.sweep_time(world, number), self.wait)
+            after = process._replace(still=still, doomed=doomed)
+            if after != process:
+                yield f"process {number} sweeps", self.with_process(world, number, after), ""
+        for session_id, beat in process.doomed:
+            book = wake_book(world.book, self.book_type)
+            self.remove(book, session_id, beat)
+            doomed = tuple(one for one in process.doomed if one != (session_id, beat))
+            after = process._replace(doomed=doomed)
+            removed = self.with_process(world, number, after)._replace(book=book_asleep(book))
+            yield f"process {number} removes {session_id}", removed, ""
+
+    def swept(self, world: World) -> list[tuple[str, int]]:
+        return [(one, beat) for one, _, beat, _ in world.book.sessions]
+
+    def sweep_time(self, world: World, number: int) -> float:
+        return self.process_clock(world, number)
+
+    def look_at(
+        self, process: Process, rows: list[tuple[str, int]], now: float, wait: float
+    ) -> tuple[tuple[tuple[tuple[str, int], float], ...], tuple[tuple[str, int], ...]]:
+        janitor = self.janitor_type()
+        janitor._still = dict(process.still)
+        doomed = janitor.look(rows, now, wait)
+        return tuple(sorted(janitor._still.items())), tuple(sorted(doomed))
+
+    def remove(self, book: SessionBook, session_id: str, beat: int) -> None:
+        book.remove(session_id, beat)

@@ -1,0 +1,123 @@
+"""The database of a simulated authority, and what processes do with it in one go."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from keyauthority.coherence.book import SessionBook
+from keyauthority.coherence.cache import CoherentCache
+from keyauthority.coherence.calls import Calls
+from keyauthority.coherence.claims import credited
+from keyauthority.coherence.fence import Fence
+from keyauthority.coherence.janitor import Janitor
+from keyauthority.domain.revisions import Claim, Head
+from keyauthority.domain.sessions import Grant
+from keyauthority.storage.sql import grants
+from tests.coherence.history import SECRETS, History, Version, judged
+
+LEASE = 1.0
+
+
+@dataclass(frozen=True)
+class Parts:
+    """The machines that run. A seeded bug replaces one, or names what the glue does wrong."""
+
+    cache_type: type[CoherentCache[Any]] = CoherentCache
+    book_type: type[SessionBook] = SessionBook
+    calls_type: type[Calls[Any]] = Calls
+    fence_type: type[Fence] = Fence
+    janitor_type: type[Janitor] = Janitor
+    wrong: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Given:
+    """An answer from the books."""
+
+    verdict: str
+    whole: bool
+    head: Head
+    left: float
+
+
+@dataclass
+class Database:
+    """The books. Sessions are rows here if several processes share them."""
+
+    history: History
+    parts: Parts
+    epoch: int = 1
+    revision: int = 1
+    changes: list[tuple[int, str]] = field(default_factory=list)
+    facts: frozenset[str] = frozenset()
+    settling: bool = False
+    oldest: int = 0
+    ids: int = 0
+
+    def __post_init__(self) -> None:
+        self.book = self.parts.book_type()
+        self.backup = (self.revision, list(self.changes), self.facts)
+
+    def copy(self) -> Database:
+        """As an old primary goes on having it."""
+        old = Database(self.history, self.parts, self.epoch, self.revision, list(self.changes))
+        old.facts, old.settling = self.facts, self.settling
+        return old
+
+    def change(self, change: str, time: float) -> tuple[int, Version]:
+        """Makes a change, if there is anything to change: the revision and state to wait for."""
+        facts = self.facts - {change[1:]} if change[0] == "-" else self.facts | {change[1:]}
+        if facts == self.facts:
+            return self.revision, self.history.versions[-1]
+        self.facts = facts
+        self.revision += 1
+        subject = change[1:].split(maxsplit=1)[0].split(".", maxsplit=1)[0]
+        self.changes.append((self.revision, subject))
+        return self.revision, self.history.made(facts, time)
+
+    def read(self, secret: str) -> Given:
+        verdict = judged(secret, self.facts)
+        whole = f"{SECRETS[secret]} revoked" in self.facts
+        return Given(verdict, whole, Head(self.epoch, self.revision), 60.0)
+
+    def join(self, book: SessionBook) -> str:
+        self.ids += 1
+        session_id = f"session{self.ids}"
+        book.join(session_id, "")
+        return session_id
+
+    def grant(self, session_id: str, claim: Claim) -> Grant:
+        oldest = self.changes[0][0] if self.changes else None
+        found: list[tuple[int | None, str | None]] = [
+            each for each in self.changes if each[0] > claim.revision
+        ]
+        lease = round(1000 * LEASE)
+        fixed = (self.epoch, self.revision, lease, lease, self.settling, True, None, None, oldest)
+        return grants.grant(
+            [(*fixed, *each) for each in found or [(None, None)]], session_id, "", claim
+        )
+
+    def acknowledge(self, book: SessionBook, session_id: str, claim: Claim, head: Head) -> None:
+        credit = head.revision if self.parts.wrong == "head recorded" else credited(claim, head)
+        if self.parts.wrong == "any epoch credited":
+            credit = claim.revision
+        book.acknowledge(session_id, credit)
+
+    def prune(self) -> None:
+        self.changes = self.changes[-2:]
+
+    def save(self) -> None:
+        self.backup = (self.revision, list(self.changes), self.facts)
+
+    def restore(self, time: float) -> None:
+        """The books become those of the backup, in a new epoch."""
+        self.revision, self.changes, self.facts = (
+            self.backup[0],
+            list(self.backup[1]),
+            self.backup[2],
+        )
+        self.epoch += 1
+        self.settling = self.parts.wrong != "restore not settled"
+        self.book.clear()
+        self.history.restored(self.facts, time)

@@ -1,0 +1,99 @@
+"""Random schedules keep all promises, and those of a seeded bug break one.
+
+`SEED=n` replays one seed.
+"""
+
+from __future__ import annotations
+
+import os
+from collections import Counter
+
+import pytest
+
+from tests.coherence import seeded
+from tests.coherence.simulated_books import Parts
+from tests.coherence.simulation import Simulation
+
+LONG = bool(os.environ.get("TEST_LONG"))
+SEEDS = range(100_000 if LONG else 1_000)
+if "SEED" in os.environ:
+    SEEDS = range(int(os.environ["SEED"]), int(os.environ["SEED"]) + 1)
+
+OWED = {
+    "events": 1000,
+    "hits": 50,
+    "VALID": 50,
+    "REVOKED": 30,
+    "acknowledged": 2,
+    "waited out": 0.5,
+    "removed": 1,
+    "restores": 0.05,
+    "failovers": 0.05,
+}
+"""What has to happen in a seed on average: without it, that nothing broke says nothing."""
+
+SOON = {
+    "lease from receipt": Parts(wrong="lease from receipt"),
+    "not dropped": Parts(wrong="not dropped"),
+    "no fence": Parts(wrong="no fence"),
+    "head recorded": Parts(wrong="head recorded"),
+    "hasty janitor": Parts(wrong="hasty janitor"),
+    "reset ignored": Parts(wrong="reset ignored"),
+    "restart not settled": Parts(wrong="restart not settled"),
+    "no lease check": Parts(cache_type=seeded.NoLeaseCheck.cache_type),
+    "acknowledge seen": Parts(cache_type=seeded.AcknowledgeSeen.cache_type),
+    "Verify applies": Parts(cache_type=seeded.VerifyApplies.cache_type),
+    "any revision": Parts(cache_type=seeded.AnyRevision.cache_type),
+    "epoch of Verify": Parts(cache_type=seeded.EpochOfVerify.cache_type),
+    "keeps the other secret": Parts(cache_type=seeded.KeepsOther.cache_type),
+    "final dropped": Parts(cache_type=seeded.FinalDropped.cache_type),
+    "final needs a lease": Parts(cache_type=seeded.FinalNeedsLease.cache_type),
+    "no workspaces": Parts(cache_type=seeded.NoWorkspaces.cache_type),
+    "keeps entries": Parts(cache_type=seeded.KeepsEntries.cache_type),
+    "late joiner": Parts(calls_type=seeded.LateJoiner.calls_type),
+    "any session": Parts(fence_type=seeded.AnySession.fence_type),
+    "still beat": Parts(book_type=seeded.StillBeat.book_type),
+}
+"""Bugs that a few seeds find."""
+
+LATE = {
+    "head reported": Parts(wrong="head reported"),
+    "restore not settled": Parts(wrong="restore not settled"),
+    "any epoch credited": Parts(wrong="any epoch credited"),
+    "answers without a lease": Parts(wrong="unleased"),
+    "time before the commit": Parts(wrong="time before commit"),
+    "below seen": Parts(cache_type=seeded.BelowSeen.cache_type),
+    "any epoch": Parts(cache_type=seeded.AnyEpoch.cache_type),
+    "not fresh": Parts(cache_type=seeded.NotFresh.cache_type),
+    "no at_least": Parts(cache_type=seeded.NoAtLeast.cache_type),
+}
+"""Bugs that take more, so that only the long form waits for them. The model finds the rest."""
+
+
+@pytest.mark.long
+@pytest.mark.timeout(7200 if LONG else 300)
+def test_random_schedules_break_no_promise() -> None:
+    """Whatever the seed, no promise is broken, while enough of everything happens."""
+    counts: Counter[str] = Counter()
+    for seed in SEEDS:
+        history = Simulation(seed).run()
+        assert not history.broken, f"SEED={seed}: {history.broken[0]}"
+        counts += history.counts
+        counts["restores"] += history.restores
+        counts["failovers"] += history.failovers
+    print(f"\n{len(SEEDS)} seeds:", ", ".join(f"{each} {n}" for each, n in sorted(counts.items())))
+    if len(SEEDS) > 1:
+        short = {what for what, owed in OWED.items() if counts[what] < owed * len(SEEDS)}
+        assert not short
+
+
+@pytest.mark.long
+@pytest.mark.timeout(7200 if LONG else 300)
+@pytest.mark.parametrize("bug", [*SOON, *LATE] if LONG else SOON)
+def test_a_seeded_bug_breaks_a_promise(bug: str) -> None:
+    """The same schedules find a bug, some in a few seeds, some in thousands."""
+    parts = (SOON | LATE)[bug]
+    seeds = range(10_000 if LONG else 1_000)
+    found = next((seed for seed in seeds if Simulation(seed, parts).run().broken), None)
+    print(f"\n{bug}: seed {found}")
+    assert found is not None
