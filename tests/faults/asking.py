@@ -1,0 +1,192 @@
+"""The clients of one gateway and the upstream behind it: a process in the gateway's namespace.
+
+    python -m tests.faults.asking PLACE PORT METRICS_PORT UPSTREAM_PORT NEWS RECORDS
+
+Asks about the secrets that appear in the file NEWS, again and again and long after they are over, and
+writes what came of it to RECORDS. A question counts as accepted if it got an answer of the upstream's
+or reached it at all. A line with `burst` makes all connections ask about one secret at once. Ends at
+SIGTERM.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import random
+import re
+import signal
+import sys
+from collections import deque
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+from keyauthority import boottime
+from tests.faults.history import Ask, Hits, Outcome, Recorder
+
+CONNECTIONS = 6
+PAUSE = 0.03
+"""Seconds between two questions on one connection, on average."""
+
+PATIENCE = 3.0
+REMEMBERED = 60
+"""Secrets asked about: the newest."""
+
+OUTCOMES = {
+    200: Outcome.ACCEPTED,
+    401: Outcome.REFUSED,
+    403: Outcome.SUSPENDED,
+    503: Outcome.NO_VERDICT,
+}
+
+Connection = tuple[asyncio.StreamReader, asyncio.StreamWriter]
+
+_status = re.compile(rb"HTTP/1\.1 (\d{3})").match
+_number = re.compile(rb"\r\nx-question: (\d+)\r\n", re.IGNORECASE).search
+_length = re.compile(rb"\r\ncontent-length: (\d+)\r\n", re.IGNORECASE).search
+_hits = re.compile(rb'^gateway_verdicts_total{result="hit"} (\S+)$', re.MULTILINE).search
+
+
+class Upstream:
+    """Answers everything, and remembers which questions reached it."""
+
+    def __init__(self) -> None:
+        self.reached: set[int] = set()
+
+    async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        with suppress(OSError, asyncio.IncompleteReadError):
+            while True:
+                found = _number(await reader.readuntil(b"\r\n\r\n"))
+                if found:
+                    self.reached.add(int(found[1]))
+                writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok")
+        writer.close()
+
+
+class News:
+    """The file that says what there is to ask about."""
+
+    def __init__(self, path: Path) -> None:
+        self.secrets: deque[tuple[int, str]] = deque(maxlen=REMEMBERED)
+        self.burst: asyncio.Future[tuple[int, str]] = asyncio.get_running_loop().create_future()
+        self._file = path.open()
+        self._texts: dict[int, str] = {}
+
+    async def follow(self) -> None:
+        while True:
+            line = self._file.readline()
+            if line:
+                self._take(json.loads(line))
+            else:
+                await asyncio.sleep(0.005)
+
+    def _take(self, news: dict[str, Any]) -> None:
+        number = news["secret"]
+        if "burst" in news:
+            waiting, self.burst = self.burst, asyncio.get_running_loop().create_future()
+            waiting.set_result((number, self._texts[number]))
+            return
+        self._texts[number] = news["text"]
+        self.secrets.append((number, news["text"]))
+
+
+class Client:
+    """Asks over connections that it keeps open."""
+
+    def __init__(self, place: str, port: int, news: News) -> None:
+        self.asked: dict[int, Ask] = {}
+        self._place = place
+        self._port = port
+        self._news = news
+
+    async def ask_always(self) -> None:
+        connection: Connection | None = None
+        while True:
+            number, text = await self._next()
+            try:
+                async with asyncio.timeout(PATIENCE):
+                    connection = connection or await asyncio.open_connection("127.0.0.1", self._port)
+                    await self._ask(connection, number, text)
+            except (OSError, asyncio.IncompleteReadError, TimeoutError):
+                if connection is not None:
+                    connection[1].transport.abort()
+                connection = None
+
+    async def _next(self) -> tuple[int, str]:
+        with suppress(TimeoutError):
+            async with asyncio.timeout(random.expovariate(1 / PAUSE)):
+                return await asyncio.shield(self._news.burst)
+        if self._news.secrets:
+            return random.choice(self._news.secrets)
+        return await asyncio.shield(self._news.burst)
+
+    async def _ask(self, connection: Connection, secret: int, text: str) -> None:
+        reader, writer = connection
+        question = len(self.asked)
+        head = f"GET /v1/models HTTP/1.1\r\nHost: gateway\r\nX-Question: {question}\r\n"
+        invoked = boottime.now()
+        self.asked[question] = Ask(self._place, secret, invoked, None, Outcome.UNKNOWN)
+        writer.write(f"{head}Authorization: Bearer {text}\r\n\r\n".encode())
+        answer = await reader.readuntil(b"\r\n\r\n")
+        returned = boottime.now()
+        status, length = _status(answer), _length(answer)
+        assert status is not None
+        outcome = OUTCOMES.get(int(status[1]), Outcome.UNEXPECTED)
+        self.asked[question] = Ask(self._place, secret, invoked, returned, outcome)
+        await reader.readexactly(int(length[1]) if length else 0)
+        if b"connection: close" in answer.lower():
+            raise ConnectionResetError
+
+
+async def scrape(place: str, port: int, recorder: Recorder) -> None:
+    """Writes down the gateway's count of hits, before each of its ends as nearly as can be."""
+    while True:
+        await asyncio.sleep(0.1)
+        with suppress(OSError, TimeoutError, asyncio.IncompleteReadError):
+            async with asyncio.timeout(1):
+                reader, writer = await asyncio.open_connection("127.0.0.1", port)
+                writer.write(b"GET /metrics HTTP/1.0\r\n\r\n")
+                found = _hits(await reader.read())
+                writer.close()
+            if found:
+                recorder.write(Hits(place, int(float(found[1]))))
+
+
+def settled(ask: Ask, question: int, reached: set[int]) -> Ask:
+    """What became of it, with what the upstream saw."""
+    if question in reached and ask.outcome is not Outcome.ACCEPTED:
+        return Ask(ask.place, ask.secret, ask.invoked, ask.returned, Outcome.ACCEPTED)
+    return ask
+
+
+async def main(
+    place: str, port: str, metrics_port: str, upstream_port: str, news_file: str, records: str
+) -> None:
+    stop = asyncio.Event()
+    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, stop.set)
+    upstream, news = Upstream(), News(Path(news_file))
+    client, recorder = Client(place, int(port), news), Recorder(Path(records))
+    server = await asyncio.start_server(upstream.serve, "127.0.0.1", int(upstream_port))
+    tasks = [
+        asyncio.create_task(work)
+        for work in (
+            news.follow(),
+            scrape(place, int(metrics_port), recorder),
+            *(client.ask_always() for _ in range(CONNECTIONS)),
+        )
+    ]
+    stopped = asyncio.create_task(stop.wait())
+    done, _ = await asyncio.wait([stopped, *tasks], return_when=asyncio.FIRST_COMPLETED)
+    for task in tasks:
+        task.cancel()
+    server.close()
+    for question, ask in client.asked.items():
+        recorder.write(settled(ask, question, upstream.reached))
+    recorder.close()
+    # None of them ends by itself, but by a fault of this program.
+    for task in done - {stopped}:
+        task.result()
+
+
+if __name__ == "__main__":
+    asyncio.run(main(*sys.argv[1:]))
