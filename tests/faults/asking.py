@@ -4,8 +4,8 @@
 
 Asks about the secrets that appear in the file NEWS, again and again and long after they are over, and
 writes what came of it to RECORDS. A question counts as accepted if it got an answer of the upstream's
-or reached it at all. A line with `burst` makes all connections ask about one secret at once. Ends at
-SIGTERM.
+or reached it at all. A line with `burst` has one secret asked about on many new connections at once.
+Ends at SIGTERM.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ import re
 import signal
 import sys
 from collections import deque
+from collections.abc import AsyncIterator
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -28,9 +29,11 @@ CONNECTIONS = 6
 PAUSE = 0.03
 """Seconds between two questions on one connection, on average."""
 
+BURST = 12
+
 PATIENCE = 3.0
-REMEMBERED = 60
-"""Secrets asked about: the newest."""
+NEWEST, REMEMBERED = 30, 600
+"""Secrets asked about: one of the newest or, every other time, one of all that are remembered."""
 
 OUTCOMES = {
     200: Outcome.ACCEPTED,
@@ -68,26 +71,28 @@ class News:
 
     def __init__(self, path: Path) -> None:
         self.secrets: deque[tuple[int, str]] = deque(maxlen=REMEMBERED)
-        self.burst: asyncio.Future[tuple[int, str]] = asyncio.get_running_loop().create_future()
         self._file = path.open()
         self._texts: dict[int, str] = {}
 
-    async def follow(self) -> None:
+    def any(self) -> tuple[int, str]:
+        """Some secret, as likely one of the newest as any."""
+        newest = random.random() < 0.5
+        return random.choice(list(self.secrets)[-NEWEST:] if newest else self.secrets)
+
+    async def bursts(self) -> AsyncIterator[tuple[int, str]]:
+        """Follows the file; gives what is to be asked about at once."""
         while True:
             line = self._file.readline()
-            if line:
-                self._take(json.loads(line))
-            else:
+            if not line:
                 await asyncio.sleep(0.005)
-
-    def _take(self, news: dict[str, Any]) -> None:
-        number = news["secret"]
-        if "burst" in news:
-            waiting, self.burst = self.burst, asyncio.get_running_loop().create_future()
-            waiting.set_result((number, self._texts[number]))
-            return
-        self._texts[number] = news["text"]
-        self.secrets.append((number, news["text"]))
+                continue
+            news = json.loads(line)
+            number = news["secret"]
+            if "burst" in news:
+                yield number, self._texts[number]
+            else:
+                self._texts[number] = news["text"]
+                self.secrets.append((number, news["text"]))
 
 
 class Client:
@@ -98,27 +103,33 @@ class Client:
         self._place = place
         self._port = port
         self._news = news
+        self._bursts: list[asyncio.Task[Connection | None]] = []
 
     async def ask_always(self) -> None:
         connection: Connection | None = None
         while True:
-            number, text = await self._next()
-            try:
-                async with asyncio.timeout(PATIENCE):
-                    connection = connection or await asyncio.open_connection("127.0.0.1", self._port)
-                    await self._ask(connection, number, text)
-            except (OSError, asyncio.IncompleteReadError, TimeoutError):
-                if connection is not None:
-                    connection[1].transport.abort()
-                connection = None
+            await asyncio.sleep(random.expovariate(1 / PAUSE))
+            if self._news.secrets:
+                connection = await self._tried(connection, *self._news.any())
 
-    async def _next(self) -> tuple[int, str]:
-        with suppress(TimeoutError):
-            async with asyncio.timeout(random.expovariate(1 / PAUSE)):
-                return await asyncio.shield(self._news.burst)
-        if self._news.secrets:
-            return random.choice(self._news.secrets)
-        return await asyncio.shield(self._news.burst)
+    async def ask_in_bursts(self) -> None:
+        async for number, text in self._news.bursts():
+            self._bursts = [
+                asyncio.create_task(self._tried(None, number, text)) for _ in range(BURST)
+            ]
+
+    async def _tried(
+        self, connection: Connection | None, secret: int, text: str
+    ) -> Connection | None:
+        try:
+            async with asyncio.timeout(PATIENCE):
+                connection = connection or await asyncio.open_connection("127.0.0.1", self._port)
+                await self._ask(connection, secret, text)
+            return connection
+        except (OSError, asyncio.IncompleteReadError, TimeoutError):
+            if connection is not None:
+                connection[1].transport.abort()
+            return None
 
     async def _ask(self, connection: Connection, secret: int, text: str) -> None:
         reader, writer = connection
@@ -170,7 +181,7 @@ async def main(
     tasks = [
         asyncio.create_task(work)
         for work in (
-            news.follow(),
+            client.ask_in_bursts(),
             scrape(place, int(metrics_port), recorder),
             *(client.ask_always() for _ in range(CONNECTIONS)),
         )

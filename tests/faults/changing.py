@@ -40,6 +40,9 @@ WORKERS = 4
 KEYS = 6
 """Live keys that a worker has at a time, about."""
 
+PAUSE = 0.1
+"""Seconds between a worker's changes, on average."""
+
 TRIES = 40
 TIMEOUTS = (0.3, 1.5, 3.0)
 """Seconds that a caller waits: some are impatient, and never hear what became of their change."""
@@ -226,7 +229,7 @@ class Worker:
                 self._keys = []
                 while True:
                     await self._step(workspace)
-                    await asyncio.sleep(self._random.expovariate(1 / 0.05))
+                    await asyncio.sleep(self._random.expovariate(1 / PAUSE))
 
     async def _step(self, workspace: str) -> None:
         if len(self._keys) < KEYS:
@@ -277,7 +280,9 @@ class Commands:
         for task in self._tasks:
             task.cancel()
         ended = await asyncio.gather(*self._tasks, return_exceptions=True)
-        return {"failed": [repr(end) for end in ended if not isinstance(end, asyncio.CancelledError)]}
+        return {
+            "failed": [repr(end) for end in ended if not isinstance(end, asyncio.CancelledError)]
+        }
 
     async def _verify_always(self) -> None:
         while True:

@@ -1,0 +1,196 @@
+"""A whole installation over a network that can be cut: authorities, gateways, and who uses them."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import signal
+import sys
+from collections.abc import AsyncIterator, Callable
+from contextlib import AsyncExitStack, asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+from tests.e2e.processes import Process, run
+from tests.faults.history import History, read
+from tests.faults.network import Host, Network, network
+from tests.rpc.certificates import CertificateAuthority
+
+LEASE = 0.5
+"""Seconds: short, so that a fault outlives it soon."""
+
+AUTHORITY_PORT, GATEWAY_PORT, UPSTREAM_PORT, METRICS_PORT = 50051, 8080, 9090, 9100
+LAUNCHING = "tests.faults.launching"
+PATIENCE = 30.0
+
+
+class Node:
+    """One process of the product on a host of its own, to be frozen, killed and started again."""
+
+    def __init__(self, name: str, host: Host, start: Callable[[], Process]) -> None:
+        self.name = name
+        self.host = host
+        self._start = start
+        self.process = start()
+
+    def freeze(self) -> None:
+        self.process.send(signal.SIGSTOP)
+
+    def thaw(self) -> None:
+        self.process.send(signal.SIGCONT)
+
+    def kill(self) -> None:
+        self.process.send(signal.SIGKILL)
+
+    def restart(self) -> None:
+        self.process = self._start()
+
+    def stop(self) -> None:
+        self.process.stop(signal.SIGKILL)
+
+
+class Installation:
+    """The processes, what they are called and what they wrote down. Made by `installation`."""
+
+    def __init__(self, folder: Path, net: Network, stack: AsyncExitStack, seeded: str) -> None:
+        self.folder = folder
+        self.logs, self.records = folder / "logs", folder / "records"
+        self.records.mkdir()
+        self.news = folder / "news"
+        self.news.touch(0o600)
+        self._stack = stack
+        self._env = {"SEEDED": seeded, "PYTHONUNBUFFERED": "1"}
+        self._ca = CertificateAuthority(folder, "ca")
+        self._operators = net.host("operators")
+        self.authorities: list[Node] = []
+        self.gateways: list[Node] = []
+
+    # --- the product
+
+    def add_authority(self, host: Host, *flags: str, data_dir: Path) -> None:
+        name = f"authority-{len(self.authorities) + 1}"
+        certificate, key = self._ca.sign(name, "authority")
+        usual = ["--listen", f"0.0.0.0:{AUTHORITY_PORT}", "--log-level", "debug"]
+        usual += ["--tls-cert", str(certificate), "--tls-key", str(key)]
+        command = ["keyauthority", "--data-dir", str(data_dir), "serve", *usual, *flags]
+        self.authorities.append(self._node(name, host, command))
+
+    def add_gateway(self, host: Host) -> None:
+        """A gateway that knows all authorities that are there, and prefers another one first."""
+        first = len(self.gateways) % len(self.authorities)
+        known = [node.host for node in self.authorities[first:] + self.authorities[:first]]
+        host.knows({"authority": known})
+        command = ["gateway", "--listen", f"127.0.0.1:{GATEWAY_PORT}", "--max-refusals", "0"]
+        command += ["--authority", f"authority:{AUTHORITY_PORT}", "--tls-ca", str(self._ca.path)]
+        command += ["--token-file", str(self.root_token), "--access-log", "off"]
+        command += ["--upstream", f"http://127.0.0.1:{UPSTREAM_PORT}", "--log-level", "debug"]
+        command += ["--metrics-listen", f"127.0.0.1:{METRICS_PORT}", "--grace", "1"]
+        self.gateways.append(self._node(f"gateway-{len(self.gateways) + 1}", host, command))
+
+    def _node(self, name: str, host: Host, command: list[str]) -> Node:
+        def start() -> Process:
+            process = Process(
+                self.logs, LAUNCHING, *command, env=self._env, name=name, prefix=host.prefix
+            )
+            process.port()
+            return process
+
+        node = Node(name, host, start)
+        self._stack.callback(node.stop)
+        return node
+
+    @property
+    def root_token(self) -> Path:
+        return self.folder / "data" / "root.token"
+
+    # --- who uses it
+
+    async def begin(self, seed: int) -> None:
+        """Starts the clients of each gateway and who changes things."""
+        self._operators.knows({node.name: [node.host] for node in self.authorities})
+        addresses = ",".join(f"{node.name}:{AUTHORITY_PORT}" for node in self.authorities)
+        self._changing = await self._helper(
+            "changing", self._operators, addresses, self._ca.path, self.root_token, seed, self.news
+        )
+        self._asking = [
+            await self._helper(
+                "asking", node.host, node.name, GATEWAY_PORT, METRICS_PORT, UPSTREAM_PORT, self.news
+            )
+            for node in self.gateways
+        ]
+
+    async def command(self, do: str, **more: object) -> dict[str, Any]:
+        """Has it done by who changes things."""
+        stdin, stdout = self._changing.stdin, self._changing.stdout
+        assert stdin is not None
+        assert stdout is not None
+        stdin.write(json.dumps({"do": do, **more}).encode() + b"\n")
+        async with asyncio.timeout(PATIENCE):
+            answer = await stdout.readline()
+        assert answer, (self.logs / "changing.log").read_text()
+        told: dict[str, Any] = json.loads(answer)
+        return told
+
+    def burst(self, secret: int) -> None:
+        """Has every gateway asked about *secret*, on many new connections."""
+        with self.news.open("a") as news:
+            news.write(json.dumps({"burst": True, "secret": secret}) + "\n")
+
+    async def end(self) -> History:
+        """Ends those who use it; what all of them saw."""
+        assert self._changing.stdin is not None
+        self._changing.stdin.close()
+        for helper in self._asking:
+            helper.terminate()
+        for helper in (self._changing, *self._asking):
+            async with asyncio.timeout(PATIENCE):
+                assert await helper.wait() == 0, self._complaints()
+        return read(self.records.iterdir())
+
+    async def _helper(
+        self, name: str, host: Host, *arguments: object
+    ) -> asyncio.subprocess.Process:
+        log_name = f"{name}-{len(list(self.records.iterdir()))}"
+        with (self.logs / f"{log_name}.log").open("w") as log:
+            helper = await asyncio.create_subprocess_exec(
+                *host.prefix,
+                *(sys.executable, "-m", f"tests.faults.{name}"),
+                *map(str, arguments),
+                str(self.records / log_name),
+                stdin=asyncio.subprocess.PIPE,
+                stdout=asyncio.subprocess.PIPE,
+                stderr=log,
+            )
+        (self.records / log_name).touch()
+        self._stack.push_async_callback(_end, helper)
+        return helper
+
+    def _complaints(self) -> str:
+        return "\n".join(log.read_text() for log in self.logs.glob("*.log"))
+
+
+@asynccontextmanager
+async def sqlite_installation(folder: Path, seeded: str = "") -> AsyncIterator[Installation]:
+    """One authority with a SQLite file, and two gateways."""
+    async with AsyncExitStack() as stack:
+        net = stack.enter_context(network())
+        made = Installation(folder, net, stack, seeded)
+        data = folder / "data"
+        data.mkdir(mode=0o700)
+        _set_lease("--data-dir", str(data))
+        made.add_authority(net.host("authority-1"), data_dir=data)
+        for number in (1, 2):
+            made.add_gateway(net.host(f"gateway-{number}"))
+        yield made
+
+
+def _set_lease(*where: str) -> None:
+    length = f"{int(LEASE * 1000)}ms"
+    done = run([sys.executable, "-m", "keyauthority", *where, "db", "lease", length])
+    assert done.returncode == 0, done.stderr
+
+
+async def _end(helper: asyncio.subprocess.Process) -> None:
+    if helper.returncode is None:
+        helper.kill()
+        await helper.wait()
