@@ -20,7 +20,6 @@ from collections import deque
 from collections.abc import AsyncIterator
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
 
 from keyauthority import boottime
 from tests.faults.history import Ask, Hits, Outcome, Recorder
@@ -186,17 +185,20 @@ async def main(
             *(client.ask_always() for _ in range(CONNECTIONS)),
         )
     ]
-    stopped = asyncio.create_task(stop.wait())
-    done, _ = await asyncio.wait([stopped, *tasks], return_when=asyncio.FIRST_COMPLETED)
+    tasks.append(asyncio.create_task(_set(stop)))
+    done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
     for task in tasks:
         task.cancel()
     server.close()
     for question, ask in client.asked.items():
         recorder.write(settled(ask, question, upstream.reached))
     recorder.close()
-    # None of them ends by itself, but by a fault of this program.
-    for task in done - {stopped}:
+    for task in done:
         task.result()
+
+
+async def _set(event: asyncio.Event) -> None:
+    await event.wait()
 
 
 if __name__ == "__main__":

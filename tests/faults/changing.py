@@ -3,7 +3,7 @@
     python -m tests.faults.changing ADDRESSES TLS_CA TOKEN_FILE SEED NEWS RECORDS
 
 ADDRESSES are separated by commas. Commands are lines of JSON on standard input, each answered by one
-on standard output: `issue`, `revoke` (of a key), `churn` (changes all the time, until told to `rest`).
+on standard output: `issue`, `revoke` (of a key), `sessions`, `churn` (changes all the time, until told to `rest`).
 New secrets go to the file NEWS for the clients. Ends with its standard input.
 """
 
@@ -29,9 +29,11 @@ from google.protobuf.message import Message
 from keyauthority import boottime
 from keyauthority.client.channel import connect
 from keyauthority.v1 import key_service_pb2 as keys
+from keyauthority.v1 import operations_service_pb2 as operations
 from keyauthority.v1 import verification_service_pb2 as verification
 from keyauthority.v1 import workspace_service_pb2 as workspaces
 from keyauthority.v1.key_service_pb2_grpc import KeyServiceStub
+from keyauthority.v1.operations_service_pb2_grpc import OperationsServiceStub
 from keyauthority.v1.verification_service_pb2_grpc import VerificationServiceStub
 from keyauthority.v1.workspace_service_pb2_grpc import WorkspaceServiceStub
 from tests.faults.history import FRESH, Ask, Change, Kind, Minted, Outcome, Recorder
@@ -68,6 +70,7 @@ class Authority:
     keys: Any
     verification: Any
     workspaces: Any
+    operations: Any
 
 
 class Authorities:
@@ -83,6 +86,7 @@ class Authorities:
                 KeyServiceStub(channel),
                 VerificationServiceStub(channel),
                 WorkspaceServiceStub(channel),
+                OperationsServiceStub(channel),
             )
             for number, channel in enumerate(self._channels, 1)
         ]
@@ -173,6 +177,14 @@ class Changing:
             returned, outcome = None, Outcome.UNKNOWN
         place = FRESH if fresh else authority.name
         self.recorder.write(Ask(place, number, invoked, returned, outcome))
+
+    async def sessions(self) -> list[str]:
+        listed = await self._insist(
+            lambda authority, timeout: authority.operations.ListSessions(
+                operations.ListSessionsRequest(), **self._with(timeout)
+            )
+        )
+        return [session.name for session in listed.sessions]
 
     async def _change(self, kind: Kind, target: str, call: Call, tries: int = TRIES) -> Any:
         # Every attempt is a change of its own: one that nobody heard of may yet be made.
@@ -268,6 +280,10 @@ class Commands:
     async def revoke(self, key: str) -> dict[str, Any]:
         answer: Message = (await self._changing.revoke(self._keys[key])).receipt
         return {"receipt": str(answer)}
+
+    async def sessions(self) -> dict[str, Any]:
+        """The names of all who may hold a lease."""
+        return {"names": await self._changing.sessions()}
 
     async def churn(self) -> dict[str, Any]:
         chance = self._changing.authorities.random

@@ -20,11 +20,12 @@ from keyauthority.coherence.cache import Ask, CoherentCache, SyncCall
 from keyauthority.coherence.janitor import Janitor
 from keyauthority.domain.fencing import Receipt
 from keyauthority.domain.revisions import Head
+from keyauthority.replica.fence import SessionFence
+from keyauthority.rpc.verification import VerificationServicer
 
 
 def no_wait() -> None:
     """A change is answered as soon as it is durable."""
-    from keyauthority.replica.fence import SessionFence
 
     async def wait(self: SessionFence, revision: int) -> Receipt:
         return Receipt(revision)
@@ -68,8 +69,6 @@ def janitor_without_beats() -> None:
 
 def slow_verify_replies() -> None:
     """A delay: half of the verdicts are on their way for a while after they were read."""
-    from keyauthority.rpc.verification import VerificationServicer
-
     shipped = VerificationServicer.Verify
     count = 0
 
