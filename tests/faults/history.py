@@ -129,7 +129,7 @@ class Recorder:
 
 def read(paths: Iterable[Path]) -> History:
     """The records of all these files."""
-    return History.of(_read(line) for path in paths for line in path.open())
+    return History.of(_read(line) for path in paths for line in path.read_text().splitlines())
 
 
 def _read(line: str) -> Record:

@@ -8,10 +8,12 @@ import signal
 import sys
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
-from tests.e2e.processes import Process, run
+from keyauthority import maintenance
+from tests.e2e.processes import Process
 from tests.faults.history import History, read
 from tests.faults.network import Host, Network, network
 from tests.rpc.certificates import CertificateAuthority
@@ -42,8 +44,13 @@ class Node:
     def kill(self) -> None:
         self.process.send(signal.SIGKILL)
 
-    def restart(self) -> None:
+    async def restart(self) -> None:
         self.process = self._start()
+        await self.ready()
+
+    async def ready(self) -> None:
+        """Returns when it says that it listens."""
+        await asyncio.to_thread(self.process.port)
 
     def stop(self) -> None:
         self.process.stop(signal.SIGKILL)
@@ -89,11 +96,9 @@ class Installation:
 
     def _node(self, name: str, host: Host, command: list[str]) -> Node:
         def start() -> Process:
-            process = Process(
+            return Process(
                 self.logs, LAUNCHING, *command, env=self._env, name=name, prefix=host.prefix
             )
-            process.port()
-            return process
 
         node = Node(name, host, start)
         self._stack.callback(node.stop)
@@ -109,6 +114,8 @@ class Installation:
         """Starts the clients of each gateway and who changes things."""
         self._operators.knows({node.name: [node.host] for node in self.authorities})
         addresses = ",".join(f"{node.name}:{AUTHORITY_PORT}" for node in self.authorities)
+        for node in self.gateways:
+            await node.ready()
         self._changing = await self._helper(
             "changing", self._operators, addresses, self._ca.path, self.root_token, seed, self.news
         )
@@ -177,17 +184,12 @@ async def sqlite_installation(folder: Path, seeded: str = "") -> AsyncIterator[I
         made = Installation(folder, net, stack, seeded)
         data = folder / "data"
         data.mkdir(mode=0o700)
-        _set_lease("--data-dir", str(data))
+        await maintenance.lease(data / "keyauthority.db", timedelta(seconds=LEASE))
         made.add_authority(net.host("authority-1"), data_dir=data)
+        await made.authorities[0].ready()
         for number in (1, 2):
             made.add_gateway(net.host(f"gateway-{number}"))
         yield made
-
-
-def _set_lease(*where: str) -> None:
-    length = f"{int(LEASE * 1000)}ms"
-    done = run([sys.executable, "-m", "keyauthority", *where, "db", "lease", length])
-    assert done.returncode == 0, done.stderr
 
 
 async def _end(helper: asyncio.subprocess.Process) -> None:

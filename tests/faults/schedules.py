@@ -47,7 +47,7 @@ async def woken_by_an_old_reply(made: Installation) -> None:
 async def frozen_without_a_session(made: Installation) -> None:
     """Frozen the moment their session is ended, if it ever is while they live."""
     key = await _warm(made)
-    for _ in range(400):
+    for _ in range(250):
         if lost := await _without_a_session(made):
             break
         await asyncio.sleep(0.005)
