@@ -36,6 +36,15 @@ class Operator:
         request = callers.CreateCallerRequest(name=name, roles=[callers.CALLER_ROLE_VERIFIER])
         return self._callers.CreateCaller(request, metadata=self.metadata, timeout=TIMEOUT).token
 
+    def revoke_caller(self, name: str) -> None:
+        """Ends the caller of that name."""
+        listed = self._callers.ListCallers(
+            callers.ListCallersRequest(), metadata=self.metadata, timeout=TIMEOUT
+        )
+        [found] = [caller for caller in listed.callers if caller.name == name]
+        request = callers.RevokeCallerRequest(caller_id=found.id)
+        self._callers.RevokeCaller(request, metadata=self.metadata, timeout=TIMEOUT)
+
     def workspace(self, name: str = "acme") -> str:
         """The id of a new workspace."""
         request = workspaces.CreateWorkspaceRequest(name=name)

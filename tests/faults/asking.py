@@ -22,6 +22,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from keyauthority import boottime
+from tests.e2e.questions import LOST, Questions
 from tests.faults.history import Ask, Hits, Outcome, Recorder
 
 CONNECTIONS = 6
@@ -41,11 +42,7 @@ OUTCOMES = {
     503: Outcome.NO_VERDICT,
 }
 
-Connection = tuple[asyncio.StreamReader, asyncio.StreamWriter]
-
-_status = re.compile(rb"HTTP/1\.1 (\d{3})").match
 _number = re.compile(rb"\r\nx-question: (\d+)\r\n", re.IGNORECASE).search
-_length = re.compile(rb"\r\ncontent-length: (\d+)\r\n", re.IGNORECASE).search
 _hits = re.compile(rb'^gateway_verdicts_total{result="hit"} (\S+)$', re.MULTILINE).search
 
 
@@ -102,50 +99,41 @@ class Client:
         self._place = place
         self._port = port
         self._news = news
-        self._bursts: list[asyncio.Task[Connection | None]] = []
+        self._bursts: list[asyncio.Task[Questions | None]] = []
 
     async def ask_always(self) -> None:
-        connection: Connection | None = None
+        questions: Questions | None = None
         while True:
             await asyncio.sleep(random.expovariate(1 / PAUSE))
             if self._news.secrets:
-                connection = await self._tried(connection, *self._news.any())
+                questions = await self._tried(questions, *self._news.any())
 
     async def ask_in_bursts(self) -> None:
-        async for number, text in self._news.bursts():
-            self._bursts = [
-                asyncio.create_task(self._tried(None, number, text)) for _ in range(BURST)
-            ]
+        async for secret in self._news.bursts():
+            self._bursts = [asyncio.create_task(self._tried(None, *secret)) for _ in range(BURST)]
 
-    async def _tried(
-        self, connection: Connection | None, secret: int, text: str
-    ) -> Connection | None:
+    async def _tried(self, questions: Questions | None, secret: int, text: str) -> Questions | None:
         try:
             async with asyncio.timeout(PATIENCE):
-                connection = connection or await asyncio.open_connection("127.0.0.1", self._port)
-                await self._ask(connection, secret, text)
-            return connection
-        except (OSError, asyncio.IncompleteReadError, TimeoutError):
-            if connection is not None:
-                connection[1].transport.abort()
-            return None
+                questions = questions or await Questions.to(self._port)
+                await self._ask(questions, secret, text)
+        except LOST:
+            pass
+        else:
+            if not questions.is_over:
+                return questions
+        if questions is not None:
+            questions.abort()
+        return None
 
-    async def _ask(self, connection: Connection, secret: int, text: str) -> None:
-        reader, writer = connection
-        question = len(self.asked)
-        head = f"GET /v1/models HTTP/1.1\r\nHost: gateway\r\nX-Question: {question}\r\n"
+    async def _ask(self, questions: Questions, secret: int, text: str) -> None:
+        number = len(self.asked)
         invoked = boottime.now()
-        self.asked[question] = Ask(self._place, secret, invoked, None, Outcome.UNKNOWN)
-        writer.write(f"{head}Authorization: Bearer {text}\r\n\r\n".encode())
-        answer = await reader.readuntil(b"\r\n\r\n")
-        returned = boottime.now()
-        status, length = _status(answer), _length(answer)
-        assert status is not None
-        outcome = OUTCOMES.get(int(status[1]), Outcome.UNEXPECTED)
-        self.asked[question] = Ask(self._place, secret, invoked, returned, outcome)
-        await reader.readexactly(int(length[1]) if length else 0)
-        if b"connection: close" in answer.lower():
-            raise ConnectionResetError
+        self.asked[number] = Ask(self._place, secret, invoked, None, Outcome.UNKNOWN)
+        questions.send(text, "/v1/models", f"X-Question: {number}")
+        status = await questions.status()
+        outcome = OUTCOMES.get(status, Outcome.UNEXPECTED)
+        self.asked[number] = Ask(self._place, secret, invoked, boottime.now(), outcome)
 
 
 async def scrape(place: str, port: int, recorder: Recorder) -> None:
