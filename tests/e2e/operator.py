@@ -14,7 +14,7 @@ from keyauthority.v1 import caller_service_pb2 as callers
 from keyauthority.v1 import key_service_pb2 as keys
 from keyauthority.v1 import workspace_service_pb2 as workspaces
 from keyauthority.v1.caller_service_pb2_grpc import CallerServiceStub
-from keyauthority.v1.key_pb2 import Key
+from keyauthority.v1.key_pb2 import KEY_STATE_REVOKED, Key
 from keyauthority.v1.key_service_pb2_grpc import KeyServiceStub
 from keyauthority.v1.workspace_service_pb2_grpc import WorkspaceServiceStub
 
@@ -76,6 +76,11 @@ class Operator:
     def revoke(self, key_id: str) -> None:
         request = keys.RevokeKeyRequest(key_id=key_id)
         self._keys.RevokeKey(request, metadata=self.metadata, timeout=TIMEOUT)
+
+    def is_revoked(self, key_id: str) -> bool:
+        request = keys.GetKeyRequest(key_id=key_id)
+        key = self._keys.GetKey(request, metadata=self.metadata, timeout=TIMEOUT).key
+        return key.state == KEY_STATE_REVOKED
 
 
 @contextmanager
