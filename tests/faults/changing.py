@@ -190,16 +190,16 @@ class Changing:
         # Every attempt is a change of its own: one that nobody heard of may yet be made.
         for _ in range(tries):
             invoked = boottime.now()
+            returned = made = None
             try:
                 answer = await call(self.authorities.any(), self._timeout())
+                returned = made = boottime.now()
+                return answer
             except grpc.aio.AioRpcError as error:
                 made = boottime.now() if _is_spreading(error) else None
-                self.recorder.write(Change(kind, target, invoked, None, made))
-                await asyncio.sleep(0.1)
-                continue
-            returned = boottime.now()
-            self.recorder.write(Change(kind, target, invoked, returned, returned))
-            return answer
+            finally:
+                self.recorder.write(Change(kind, target, invoked, returned, made))
+            await asyncio.sleep(0.1)
         raise TimeoutError(f"nobody could {kind} {target}")
 
     async def _insist(self, call: Call) -> Any:

@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from typing import TypeAlias
 
+from tests.faults.database import Database
 from tests.faults.installation import LEASE, Installation, Node
 from tests.faults.network import Host
 
@@ -35,6 +36,30 @@ async def frozen(node: Node) -> AsyncIterator[None]:
         yield
     finally:
         node.thaw()
+
+
+@asynccontextmanager
+async def frozen_database(made: Installation, _: random.Random) -> AsyncIterator[None]:
+    _database(made).freeze()
+    try:
+        yield
+    finally:
+        _database(made).thaw()
+
+
+@asynccontextmanager
+async def stopped_database(made: Installation, _: random.Random) -> AsyncIterator[None]:
+    await asyncio.to_thread(_database(made).stop_at_once)
+    try:
+        yield
+    finally:
+        await asyncio.to_thread(_database(made).start)
+
+
+@asynccontextmanager
+async def ended_listening(made: Installation, _: random.Random) -> AsyncIterator[None]:
+    assert await asyncio.to_thread(_database(made).end_listening) >= 0
+    yield
 
 
 @asynccontextmanager
@@ -77,6 +102,31 @@ def kill_authority(made: Installation, chance: random.Random) -> AbstractAsyncCo
     return killed(chance.choice(made.authorities))
 
 
+def cut_replica(made: Installation, chance: random.Random) -> AbstractAsyncContextManager[None]:
+    there, back = _database_links(made, chance)
+    return lost(there + back)
+
+
+def mute_replica(made: Installation, chance: random.Random) -> AbstractAsyncContextManager[None]:
+    return lost(_database_links(made, chance)[0])
+
+
+def deaf_replica(made: Installation, chance: random.Random) -> AbstractAsyncContextManager[None]:
+    return lost(_database_links(made, chance)[1])
+
+
+def _database(made: Installation) -> Database:
+    assert made.database is not None
+    return made.database
+
+
+def _database_links(
+    made: Installation, chance: random.Random
+) -> tuple[list[tuple[Host, Host]], list[tuple[Host, Host]]]:
+    authority, database = chance.choice(made.authorities).host, _database(made).host
+    return [(authority, database)], [(database, authority)]
+
+
 def _gateway_links(
     made: Installation, chance: random.Random
 ) -> tuple[list[tuple[Host, Host]], list[tuple[Host, Host]]]:
@@ -95,6 +145,17 @@ ANYWHERE: tuple[Fault, ...] = (
     kill_authority,
 )
 """The faults of any installation."""
+
+WITH_DATABASE: tuple[Fault, ...] = (
+    *ANYWHERE,
+    cut_replica,
+    mute_replica,
+    deaf_replica,
+    frozen_database,
+    stopped_database,
+    ended_listening,
+)
+"""The faults of one with several authorities and a database on a host of its own."""
 
 
 def drawn(kinds: Sequence[Fault], number: int, chance: random.Random) -> Iterator[Fault]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import shutil
 import signal
 import sys
 from collections.abc import AsyncIterator, Callable
@@ -13,13 +14,16 @@ from pathlib import Path
 from typing import Any
 
 from keyauthority import maintenance
-from tests.e2e.processes import Process
+from tests.e2e.processes import Process, run
+from tests.faults.database import Database, database
 from tests.faults.history import History, read
 from tests.faults.network import Host, Network, network
 from tests.rpc.certificates import CertificateAuthority
 
 LEASE = 0.5
 """Seconds: short, so that a fault outlives it soon."""
+
+REPLICAS, GATEWAYS = 3, 2
 
 AUTHORITY_PORT, GATEWAY_PORT, UPSTREAM_PORT, METRICS_PORT = 50051, 8080, 9090, 9100
 LAUNCHING = "tests.faults.launching"
@@ -69,6 +73,7 @@ class Installation:
         self._env = {"SEEDED": seeded, "PYTHONUNBUFFERED": "1"}
         self._ca = CertificateAuthority(folder, "ca")
         self._operators = net.host("operators")
+        self.database: Database | None = None
         self.authorities: list[Node] = []
         self.gateways: list[Node] = []
 
@@ -114,7 +119,7 @@ class Installation:
         """Starts the clients of each gateway and who changes things."""
         self._operators.knows({node.name: [node.host] for node in self.authorities})
         addresses = ",".join(f"{node.name}:{AUTHORITY_PORT}" for node in self.authorities)
-        for node in self.gateways:
+        for node in self.authorities + self.gateways:
             await node.ready()
         self._changing = await self._helper(
             "changing", self._operators, addresses, self._ca.path, self.root_token, seed, self.news
@@ -177,18 +182,48 @@ class Installation:
 
 
 @asynccontextmanager
-async def sqlite_installation(folder: Path, seeded: str = "") -> AsyncIterator[Installation]:
+async def sqlite_installation(
+    folder: Path, seeded: str = "", lease: float = LEASE
+) -> AsyncIterator[Installation]:
     """One authority with a SQLite file, and two gateways."""
     async with AsyncExitStack() as stack:
         net = stack.enter_context(network())
         made = Installation(folder, net, stack, seeded)
         data = folder / "data"
         data.mkdir(mode=0o700)
-        await maintenance.lease(data / "keyauthority.db", timedelta(seconds=LEASE))
+        await maintenance.lease(data / "keyauthority.db", timedelta(seconds=lease))
         made.add_authority(net.host("authority-1"), data_dir=data)
         await made.authorities[0].ready()
-        for number in (1, 2):
-            made.add_gateway(net.host(f"gateway-{number}"))
+        for number in range(GATEWAYS):
+            made.add_gateway(net.host(f"gateway-{number + 1}"))
+        yield made
+
+
+@asynccontextmanager
+async def postgres_installation(
+    folder: Path, seeded: str = "", lease: float = LEASE
+) -> AsyncIterator[Installation]:
+    """Three authorities with one PostgreSQL database and the same keyring, and two gateways."""
+    async with AsyncExitStack() as stack:
+        net = stack.enter_context(network())
+        made = Installation(folder, net, stack, seeded)
+        made.database = stack.enter_context(database(net.host("database")))
+        where = ["--database", made.database.url]
+        for what in (["migrate"], ["lease", f"{round(lease * 1000)}ms"]):
+            prefix = made.database.host.prefix
+            done = run([*prefix, sys.executable, "-m", "keyauthority", "db", *what, *where])
+            assert done.returncode == 0, done.stderr
+        for number in range(REPLICAS):
+            data = folder / f"data{number or ''}"
+            flags = [*where, "--keyring", str(data / "keyring.json")]
+            if number:
+                data.mkdir(mode=0o700)
+                shutil.copy(folder / "data" / "keyring.json", data)
+            made.add_authority(net.host(f"authority-{number + 1}"), *flags, data_dir=data)
+            if not number:
+                await made.authorities[0].ready()
+        for number in range(GATEWAYS):
+            made.add_gateway(net.host(f"gateway-{number + 1}"))
         yield made
 
 
