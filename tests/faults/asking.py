@@ -4,8 +4,8 @@
 
 Asks about the secrets that appear in the file NEWS, again and again and long after they are over, and
 writes what came of it to RECORDS. A question counts as accepted if it got an answer of the upstream's
-or reached it at all. A line with `burst` has one secret asked about on many new connections at once.
-Ends at SIGTERM.
+or reached it at all. A line with `burst` has one secret asked about on many new connections at once;
+about one that is `quiet` nobody asks otherwise. Ends at SIGTERM.
 """
 
 from __future__ import annotations
@@ -77,17 +77,19 @@ class News:
 
     async def bursts(self) -> AsyncIterator[tuple[int, str]]:
         """Follows the file; gives what is to be asked about at once."""
+        line = ""
         while True:
-            line = self._file.readline()
-            if not line:
+            line += self._file.readline()
+            if not line.endswith("\n"):
                 await asyncio.sleep(0.005)
                 continue
-            news = json.loads(line)
+            news, line = json.loads(line), ""
             number = news["secret"]
             if "burst" in news:
                 yield number, self._texts[number]
-            else:
-                self._texts[number] = news["text"]
+                continue
+            self._texts[number] = news["text"]
+            if not news["quiet"]:
                 self.secrets.append((number, news["text"]))
 
 

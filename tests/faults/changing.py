@@ -120,14 +120,15 @@ class Changing:
         )
         return str(created.workspace.id)
 
-    async def issue(self, workspace: str) -> Key:
+    async def issue(self, workspace: str, *, quiet: bool = False) -> Key:
         request = keys.IssueKeyRequest(
             workspace_id=workspace, name="faults", request_id=str(uuid.uuid4())
         )
         issued = await self._insist(
             lambda authority, timeout: authority.keys.IssueKey(request, **self._with(timeout))
         )
-        return Key(issued.key.id, workspace, self._mint(issued.key.id, workspace, issued.secret))
+        number = self._mint(issued.key.id, workspace, issued.secret, quiet=quiet)
+        return Key(issued.key.id, workspace, number)
 
     async def rotate(self, key: Key) -> None:
         """Gives the key a new secret, and ends the one before at once."""
@@ -210,12 +211,13 @@ class Changing:
                 await asyncio.sleep(0.1)
         raise TimeoutError("nobody could do it")
 
-    def _mint(self, key_id: str, workspace: str, text: str) -> int:
+    def _mint(self, key_id: str, workspace: str, text: str, *, quiet: bool = False) -> int:
         self._minted += 1
         self.recorder.write(Minted(self._minted, key_id, workspace, boottime.now()))
         self.secrets.append((self._minted, text))
+        line = {"secret": self._minted, "text": text, "quiet": quiet}
         with self.news.open("a") as news:
-            news.write(json.dumps({"secret": self._minted, "text": text}) + "\n")
+            news.write(json.dumps(line) + "\n")
         return self._minted
 
     def _timeout(self) -> float:
@@ -271,9 +273,9 @@ class Commands:
         self._keys: dict[str, Key] = {}
         self._workspace = ""
 
-    async def issue(self) -> dict[str, Any]:
+    async def issue(self, *, quiet: bool = False) -> dict[str, Any]:
         self._workspace = self._workspace or await self._changing.workspace()
-        key = await self._changing.issue(self._workspace)
+        key = await self._changing.issue(self._workspace, quiet=quiet)
         self._keys[key.id] = key
         return {"key": key.id, "secret": key.secret}
 

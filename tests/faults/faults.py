@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import random
+from collections import Counter
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from typing import TypeAlias
 
 from tests.faults.database import Database
-from tests.faults.installation import LEASE, Installation, Node
+from tests.faults.installation import Installation, Node
 from tests.faults.network import Host
-
-SHORTEST, LONGEST = 0.2 * LEASE, 3.0 * LEASE
 
 Fault: TypeAlias = Callable[[Installation, random.Random], AbstractAsyncContextManager[None]]
 
@@ -58,7 +57,7 @@ async def stopped_database(made: Installation, _: random.Random) -> AsyncIterato
 
 @asynccontextmanager
 async def ended_listening(made: Installation, _: random.Random) -> AsyncIterator[None]:
-    assert await asyncio.to_thread(_database(made).end_listening) >= 0
+    assert await asyncio.to_thread(_database(made).end_listening) > 0
     yield
 
 
@@ -166,9 +165,14 @@ def drawn(kinds: Sequence[Fault], number: int, chance: random.Random) -> Iterato
         yield deck.pop()
 
 
-async def go_wrong(made: Installation, faults: Iterator[Fault], chance: random.Random) -> None:
-    """One fault after the other, each for 0.2 to 3 leases, with some peace after it."""
+async def go_wrong(
+    made: Installation, faults: Iterator[Fault], chance: random.Random
+) -> Counter[str]:
+    """One fault after the other, each for 0.2 to 3 leases, with some peace after it; how often each."""
+    happened: Counter[str] = Counter()
     for fault in faults:
         async with fault(made, chance):
-            await asyncio.sleep(chance.uniform(SHORTEST, LONGEST))
-        await asyncio.sleep(chance.uniform(0.1, 2.0) * LEASE)
+            await asyncio.sleep(chance.uniform(0.2, 3.0) * made.lease)
+        happened[fault.__name__] += 1
+        await asyncio.sleep(chance.uniform(0.1, 2.0) * made.lease)
+    return happened

@@ -63,7 +63,10 @@ class Node:
 class Installation:
     """The processes, what they are called and what they wrote down. Made by `installation`."""
 
-    def __init__(self, folder: Path, net: Network, stack: AsyncExitStack, seeded: str) -> None:
+    def __init__(
+        self, folder: Path, net: Network, stack: AsyncExitStack, seeded: str, lease: float
+    ) -> None:
+        self.lease = lease
         self.folder = folder
         self.logs, self.records = folder / "logs", folder / "records"
         self.records.mkdir()
@@ -188,7 +191,7 @@ async def sqlite_installation(
     """One authority with a SQLite file, and two gateways."""
     async with AsyncExitStack() as stack:
         net = stack.enter_context(network())
-        made = Installation(folder, net, stack, seeded)
+        made = Installation(folder, net, stack, seeded, lease)
         data = folder / "data"
         data.mkdir(mode=0o700)
         await maintenance.lease(data / "keyauthority.db", timedelta(seconds=lease))
@@ -206,7 +209,7 @@ async def postgres_installation(
     """Three authorities with one PostgreSQL database and the same keyring, and two gateways."""
     async with AsyncExitStack() as stack:
         net = stack.enter_context(network())
-        made = Installation(folder, net, stack, seeded)
+        made = Installation(folder, net, stack, seeded, lease)
         made.database = stack.enter_context(database(net.host("database")))
         where = ["--database", made.database.url]
         for what in (["migrate"], ["lease", f"{round(lease * 1000)}ms"]):

@@ -12,8 +12,11 @@ import asyncio
 import os
 import runpy
 import sys
-from collections.abc import Callable, Iterable
+from collections.abc import AsyncIterator, Callable, Iterable
+from contextlib import asynccontextmanager
 from typing import Any
+
+from sqlalchemy import select
 
 from keyauthority import boottime
 from keyauthority.coherence.cache import Ask, CoherentCache, SyncCall
@@ -22,6 +25,8 @@ from keyauthority.domain.fencing import Receipt
 from keyauthority.domain.revisions import Head
 from keyauthority.replica.fence import SessionFence
 from keyauthority.rpc.verification import VerificationServicer
+from keyauthority.storage.postgres.sessions import PostgresSessions
+from keyauthority.storage.tables import head
 
 
 def no_wait() -> None:
@@ -83,6 +88,60 @@ def slow_verify_replies() -> None:
     VerificationServicer.Verify = verify  # type: ignore[method-assign]
 
 
+def slow_joins() -> None:
+    """Delays: a join takes long between its reading and its commit; then replies take a while."""
+    _slow_joins(locked=True)
+
+
+def joins_without_lock() -> None:
+    """A join reads the head without keeping changes from being made meanwhile; and slow, as above."""
+    _slow_joins(locked=False)
+
+
+def _slow_joins(*, locked: bool) -> None:
+    join, renew = PostgresSessions.join, PostgresSessions.renew
+
+    async def slow_join(self: Any, *arguments: Any) -> Any:
+        return await join(PostgresSessions(_Slow(self._database, locked)), *arguments)  # type: ignore[arg-type]
+
+    async def slow_renew(self: Any, *arguments: Any) -> Any:
+        grant = await renew(self, *arguments)
+        await asyncio.sleep(0.3)
+        return grant
+
+    PostgresSessions.join = slow_join  # type: ignore[assignment, method-assign]
+    PostgresSessions.renew = slow_renew  # type: ignore[assignment, method-assign]
+
+
+class _Slow:
+    """A database whose transactions take long before they are committed."""
+
+    def __init__(self, database: Any, locked: bool) -> None:
+        self._database = database
+        self._locked = locked
+
+    @asynccontextmanager
+    async def changing(self) -> AsyncIterator[Any]:
+        async with self._database.changing() as statements:
+            yield statements if self._locked else _Unlocked(statements)
+            await asyncio.sleep(0.5)
+
+
+class _Unlocked:
+    """Statements of which none locks rows that it reads."""
+
+    def __init__(self, statements: Any) -> None:
+        self._statements = statements
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._statements, name)
+
+    async def rows(self, query: Any) -> Any:
+        if query._for_update_arg is not None:
+            query = select(head.c.epoch, head.c.revision)
+        return await self._statements.rows(query)
+
+
 SEEDS: dict[str, Callable[[], None]] = {
     seed.__name__: seed
     for seed in (
@@ -90,7 +149,9 @@ SEEDS: dict[str, Callable[[], None]] = {
         lease_from_receipt,
         no_inflight_guard,
         janitor_without_beats,
+        joins_without_lock,
         slow_verify_replies,
+        slow_joins,
     )
 }
 

@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
-from tests.faults.installation import LEASE, Installation, Node
+from tests.faults.installation import Installation, Node
 
 SENT = 0.05
 """Seconds after which the questions of a burst are on their way."""
@@ -39,7 +39,7 @@ async def woken_by_an_old_reply(made: Installation) -> None:
     """The same, but a reply from before the revocation lies waiting for them."""
     key = await _warm(made)
     with frozen(made.gateways):
-        await asyncio.sleep(0.4 * LEASE)
+        await asyncio.sleep(0.4 * made.lease)
         await _revoke_and_ask(made, key)
     await asyncio.sleep(WARM)
 
@@ -67,8 +67,29 @@ async def overtaken_verdict(made: Installation) -> None:
     await asyncio.sleep(WARM)
 
 
-async def _warm(made: Installation) -> dict[str, object]:
-    key = await made.command("issue")
+async def overlooked_join(made: Installation) -> None:
+    """A key is revoked while a gateway that knows it, and was given up, joins again.
+
+    For leases and joins that take long: see `slow_joins`.
+    """
+    key = await _warm(made, quiet=True)
+    gateway = made.gateways[0]
+    with frozen([gateway]):
+        for _ in range(500):
+            if gateway in await _without_a_session(made):
+                break
+            await asyncio.sleep(0.01)
+    # By now it is on the way to its join, and asks nobody about the key.
+    await asyncio.sleep(0.3)
+    await made.command("revoke", key=key["key"])
+    for _ in range(8):
+        await asyncio.sleep(0.1)
+        made.burst(int(str(key["secret"])))
+    await asyncio.sleep(WARM)
+
+
+async def _warm(made: Installation, *, quiet: bool = False) -> dict[str, object]:
+    key = await made.command("issue", quiet=quiet)
     await asyncio.sleep(SENT)
     made.burst(key["secret"])
     await asyncio.sleep(WARM)
