@@ -43,7 +43,7 @@ def _network() -> None:
 
 def enough(faults: int) -> Work:
     """With less than this a run proves nothing."""
-    return Work(asks=150 * faults, hits=80 * faults, revocations=4 * faults, late=20 * faults)
+    return Work(asks=150 * faults, hits=80 * faults, revocations=4 * faults, late=5 * faults)
 
 
 def broken(history: History, lease: float) -> list[Violation]:
