@@ -10,15 +10,15 @@ from collections import Counter
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
-from datetime import timedelta
 from pathlib import Path
 
 import pytest
 
-from keyauthority import boottime, maintenance
+from keyauthority import boottime
 from keyauthority.files import write_private
 from tests.e2e.cable import Cable, cable
 from tests.e2e.edge import Edge, edge_running
+from tests.e2e.new_books import new_books
 from tests.e2e.processes import PATIENCE, eventually
 from tests.e2e.questions import Questions, ask
 
@@ -104,8 +104,7 @@ def cabled(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Edge, Cab
     """
     folder = tmp_path_factory.mktemp("cabled")
     (folder / "data").mkdir(mode=0o700)
-    database = folder / "data" / "keyauthority.db"
-    asyncio.run(maintenance.lease(database, timedelta(seconds=LEASE)))
+    new_books(folder / "data" / "keyauthority.db", LEASE)
     with cable() as made:
         flags = ["--authority", f"127.0.0.1:{made.port}", "--max-refusals", "0"]
         with edge_running(folder, *flags) as edge:

@@ -15,9 +15,9 @@ from pathlib import Path
 
 import pytest
 
-from keyauthority import maintenance
 from keyauthority.coherence.leases import wait_out
 from tests.e2e.edge import Edge, edge_running
+from tests.e2e.new_books import new_books
 from tests.e2e.processes import PATIENCE, Process, eventually
 from tests.e2e.questions import Questions, ask
 
@@ -29,8 +29,7 @@ MARGIN = 3.0
 def edge_with(folder: Path, lease: float) -> Iterator[Edge]:
     """An installation whose leases last *lease* seconds."""
     (folder / "data").mkdir(mode=0o700)
-    database = folder / "data" / "keyauthority.db"
-    asyncio.run(maintenance.lease(database, timedelta(seconds=lease)))
+    new_books(folder / "data" / "keyauthority.db", lease)
     with edge_running(folder) as edge:
         yield edge
 

@@ -9,11 +9,10 @@ import signal
 import sys
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
-from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
-from keyauthority import maintenance
+from tests.e2e.new_books import set_lease
 from tests.e2e.processes import Process, run
 from tests.faults.database import Database, database
 from tests.faults.history import History, read
@@ -194,7 +193,7 @@ async def sqlite_installation(
         made = Installation(folder, net, stack, seeded, lease)
         data = folder / "data"
         data.mkdir(mode=0o700)
-        await maintenance.lease(data / "keyauthority.db", timedelta(seconds=lease))
+        await set_lease(data / "keyauthority.db", lease)
         made.add_authority(net.host("authority-1"), data_dir=data)
         await made.authorities[0].ready()
         for number in range(GATEWAYS):
@@ -212,10 +211,9 @@ async def postgres_installation(
         made = Installation(folder, net, stack, seeded, lease)
         made.database = stack.enter_context(database(net.host("database")))
         where = ["--database", made.database.url]
-        for what in (["migrate"], ["lease", f"{round(lease * 1000)}ms"]):
-            prefix = made.database.host.prefix
-            done = run([*prefix, sys.executable, "-m", "keyauthority", "db", *what, *where])
-            assert done.returncode == 0, done.stderr
+        program = [sys.executable, "-m", "tests.e2e.new_books", made.database.url, str(lease)]
+        done = run([*made.database.host.prefix, *program])
+        assert done.returncode == 0, done.stderr
         for number in range(REPLICAS):
             data = folder / f"data{number or ''}"
             flags = [*where, "--keyring", str(data / "keyring.json")]
