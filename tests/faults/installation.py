@@ -123,8 +123,8 @@ class Installation:
         addresses = ",".join(f"{node.name}:{AUTHORITY_PORT}" for node in self.authorities)
         for node in self.authorities + self.gateways:
             await node.ready()
-        self._changing = await self._helper(
-            "changing", self._operators, addresses, self._ca.path, self.root_token, seed, self.news
+        self._operating = await self._helper(
+            "operating", self._operators, addresses, self._ca.path, self.root_token, seed, self.news
         )
         self._asking = [
             await self._helper(
@@ -135,13 +135,13 @@ class Installation:
 
     async def command(self, do: str, **more: object) -> dict[str, Any]:
         """Has it done by who changes things."""
-        stdin, stdout = self._changing.stdin, self._changing.stdout
+        stdin, stdout = self._operating.stdin, self._operating.stdout
         assert stdin is not None
         assert stdout is not None
         stdin.write(json.dumps({"do": do, **more}).encode() + b"\n")
         async with asyncio.timeout(PATIENCE):
             answer = await stdout.readline()
-        assert answer, (self.logs / "changing.log").read_text()
+        assert answer, (self.logs / "operating.log").read_text()
         told: dict[str, Any] = json.loads(answer)
         return told
 
@@ -152,11 +152,11 @@ class Installation:
 
     async def end(self) -> History:
         """Ends those who use it; what all of them saw."""
-        assert self._changing.stdin is not None
-        self._changing.stdin.close()
+        assert self._operating.stdin is not None
+        self._operating.stdin.close()
         for helper in self._asking:
             helper.terminate()
-        for helper in (self._changing, *self._asking):
+        for helper in (self._operating, *self._asking):
             async with asyncio.timeout(PATIENCE):
                 assert await helper.wait() == 0, self._complaints()
         return read(self.records.iterdir())
