@@ -41,6 +41,11 @@ def story_edge(tmp_path: Path) -> Iterator[Edge]:
         yield edge
 
 
+def joined(edge: Edge, verifiers: int) -> None:
+    """Returns once so many hold a lease."""
+    eventually("all have joined", lambda: edge.operator.verifiers() == verifiers)
+
+
 def cli(edge: Edge, *arguments: str) -> subprocess.Popen[str]:
     """`keyauthority ARGUMENT...`, under way."""
     env = {
@@ -102,6 +107,7 @@ def test_two_gateways_and_a_revoked_key(story_edge: Edge) -> None:
     edge = story_edge
     second = edge.start_gateway()
     ports = (edge.port, second.port())
+    joined(edge, 3)
     (first_key, first), (second_key, other) = new_key(edge), new_key(edge)
     for port in ports:
         assert [asked(port, first), asked(port, other)] == [200, 200]
@@ -142,6 +148,7 @@ def test_a_gateway_that_starts_anew(story_edge: Edge) -> None:
 def test_stopped_cleanly_soon_after_a_crash(tmp_path: Path) -> None:
     """Leases of before the crash are waited out, though there was a clean stop since."""
     with edge_with(tmp_path, lease=6) as edge:
+        joined(edge, 2)
         key, secret = new_key(edge)
         assert asked(edge.port, secret) == 200
         edge.gateway.send(signal.SIGSTOP)
@@ -161,6 +168,7 @@ def test_stopped_cleanly_soon_after_a_crash(tmp_path: Path) -> None:
 def test_told_to_stop_while_a_change_waits(tmp_path: Path) -> None:
     """The change is answered, with its receipt, before the authority ends."""
     with edge_with(tmp_path, lease=1.5) as edge:
+        joined(edge, 2)
         key, secret = new_key(edge)
         assert asked(edge.port, secret) == 200
         edge.gateway.send(signal.SIGSTOP)
