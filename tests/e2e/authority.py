@@ -22,9 +22,10 @@ RUN = """
 import sys
 from pathlib import Path
 from keyauthority.config import Settings
+from keyauthority.location import parse_location
 from keyauthority.server import run
-data = Path(sys.argv[1])
-sys.exit(run(Settings("127.0.0.1:0", data, data / "authority.db", data / "keyring.json")))
+data, database = Path(sys.argv[1]), parse_location(sys.argv[2])
+sys.exit(run(Settings("127.0.0.1:0", data, database, data / "keyring.json")))
 """
 
 SERVING_WITHIN = 10.0
@@ -34,10 +35,11 @@ Token = tuple[tuple[str, str]]
 
 
 class AuthorityProcess:
-    """One run of the authority over a data directory."""
+    """One run of the authority over a data directory, with a SQLite file in it or another database."""
 
-    def __init__(self, data: Path) -> None:
+    def __init__(self, data: Path, database: str = "") -> None:
         self.data = data
+        self._database = database or str(data / "authority.db")
         self.log = data.parent / "authority.log"
 
     async def start(self) -> None:
@@ -46,7 +48,7 @@ class AuthorityProcess:
         self.log.write_text("")
         with self.log.open("w") as log:
             self._process = await asyncio.create_subprocess_exec(
-                sys.executable, "-c", RUN, str(self.data), stderr=log
+                sys.executable, "-c", RUN, str(self.data), self._database, stderr=log
             )
         port = await self._port(begun + SERVING_WITHIN)
         self.channel = connect(f"127.0.0.1:{port}")
@@ -100,9 +102,9 @@ class AuthorityProcess:
 
 
 @asynccontextmanager
-async def authority_process(data: Path) -> AsyncIterator[AuthorityProcess]:
+async def authority_process(data: Path, database: str = "") -> AsyncIterator[AuthorityProcess]:
     """A started process, killed at the end if it still runs."""
-    process = AuthorityProcess(data)
+    process = AuthorityProcess(data, database)
     try:
         await process.start()
         yield process

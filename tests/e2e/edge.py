@@ -21,6 +21,7 @@ class Edge:
         self.folder = folder
         self.data_dir, self.logs = folder / "data", folder / "logs"
         self.metrics_port, self.gateway_metrics_port = free_port(), free_port()
+        self._gateways = 0
         self._stack = stack
         self.authority = self.start_authority()
         self.authority_port = self.authority.port()
@@ -29,7 +30,7 @@ class Edge:
         self.operator: Operator = stack.enter_context(operating(self.address, token))
         self.verifier_token = self.operator.verifier_token("gateway")
         self.upstream = self._start_upstream()
-        self.gateway = self._start_gateway(*gateway_flags)
+        self.gateway = self.start_gateway(*gateway_flags)
         self.port = self.gateway.port()
         self.url = f"http://127.0.0.1:{self.port}"
 
@@ -53,21 +54,26 @@ class Edge:
         eventually("the upstream listens", lambda: is_listening(port))
         return process
 
-    def _start_gateway(self, *flags: str) -> Process:
+    def start_gateway(self, *flags: str) -> Process:
+        """Starts one more; what *flags* say wins over the usual."""
+        self._gateways += 1
         token = self._secret_file("gateway.token", self.verifier_token)
         usual = ["--listen", "127.0.0.1:0", "--authority", self.address]
         usual += ["--token-file", str(token), "--upstream", self.upstream_url]
         usual += ["--upstream-key-file", str(self.folder / "upstream.key")]
-        usual += ["--metrics-listen", f"127.0.0.1:{self.gateway_metrics_port}"]
-        return self._start("gateway", *usual, "--log-level", "debug", "--grace", "1", *flags)
+        if self._gateways == 1:
+            usual += ["--metrics-listen", f"127.0.0.1:{self.gateway_metrics_port}"]
+        usual += ["--log-level", "debug", "--grace", "1"]
+        name = "gateway" if self._gateways == 1 else f"gateway-{self._gateways}"
+        return self._start("gateway", *usual, *flags, name=name)
 
     def _secret_file(self, name: str, secret: str) -> Path:
         path = self.folder / name
         write_private(path, secret + "\n")
         return path
 
-    def _start(self, module: str, *arguments: str) -> Process:
-        process = Process(self.logs, module, *arguments)
+    def _start(self, module: str, *arguments: str, name: str = "") -> Process:
+        process = Process(self.logs, module, *arguments, name=name)
         self._stack.callback(process.stop)
         return process
 

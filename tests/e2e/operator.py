@@ -12,10 +12,12 @@ from google.protobuf.field_mask_pb2 import FieldMask
 
 from keyauthority.v1 import caller_service_pb2 as callers
 from keyauthority.v1 import key_service_pb2 as keys
+from keyauthority.v1 import operations_service_pb2 as operations
 from keyauthority.v1 import workspace_service_pb2 as workspaces
 from keyauthority.v1.caller_service_pb2_grpc import CallerServiceStub
-from keyauthority.v1.key_pb2 import Key
+from keyauthority.v1.key_pb2 import KEY_STATE_REVOKED, Key
 from keyauthority.v1.key_service_pb2_grpc import KeyServiceStub
+from keyauthority.v1.operations_service_pb2_grpc import OperationsServiceStub
 from keyauthority.v1.workspace_service_pb2_grpc import WorkspaceServiceStub
 
 TIMEOUT = 10.0
@@ -30,11 +32,21 @@ class Operator:
         self._keys = KeyServiceStub(channel)
         self._workspaces = WorkspaceServiceStub(channel)
         self._callers = CallerServiceStub(channel)
+        self._operations = OperationsServiceStub(channel)
 
     def verifier_token(self, name: str) -> str:
         """The token of a new caller that may verify."""
         request = callers.CreateCallerRequest(name=name, roles=[callers.CALLER_ROLE_VERIFIER])
         return self._callers.CreateCaller(request, metadata=self.metadata, timeout=TIMEOUT).token
+
+    def revoke_caller(self, name: str) -> None:
+        """Ends the caller of that name."""
+        listed = self._callers.ListCallers(
+            callers.ListCallersRequest(), metadata=self.metadata, timeout=TIMEOUT
+        )
+        [found] = [caller for caller in listed.callers if caller.name == name]
+        request = callers.RevokeCallerRequest(caller_id=found.id)
+        self._callers.RevokeCaller(request, metadata=self.metadata, timeout=TIMEOUT)
 
     def workspace(self, name: str = "acme") -> str:
         """The id of a new workspace."""
@@ -67,6 +79,17 @@ class Operator:
     def revoke(self, key_id: str) -> None:
         request = keys.RevokeKeyRequest(key_id=key_id)
         self._keys.RevokeKey(request, metadata=self.metadata, timeout=TIMEOUT)
+
+    def verifiers(self) -> int:
+        """How many may answer from a cache, the authority itself included."""
+        request = operations.ListSessionsRequest()
+        listed = self._operations.ListSessions(request, metadata=self.metadata, timeout=TIMEOUT)
+        return len(listed.sessions)
+
+    def is_revoked(self, key_id: str) -> bool:
+        request = keys.GetKeyRequest(key_id=key_id)
+        key = self._keys.GetKey(request, metadata=self.metadata, timeout=TIMEOUT).key
+        return key.state == KEY_STATE_REVOKED
 
 
 @contextmanager

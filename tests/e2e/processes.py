@@ -38,17 +38,28 @@ def is_listening(port: int) -> bool:
 
 
 class Process:
-    """`python -m MODULE ARGUMENT...`, with its standard output and error in files under *logs*."""
+    """`python -m MODULE ARGUMENT...`, with its standard output and error in files under *logs*.
+
+    *name* tells apart the files of several of one module; *prefix* goes before the command, and has
+    to become it.
+    """
 
     def __init__(
-        self, logs: Path, module: str, *arguments: str, env: Mapping[str, str] | None = None
+        self,
+        logs: Path,
+        module: str,
+        *arguments: str,
+        env: Mapping[str, str] | None = None,
+        name: str = "",
+        prefix: Sequence[str] = (),
     ) -> None:
         logs.mkdir(exist_ok=True)
-        self.stdout, self.stderr = logs / f"{module}.out", logs / f"{module}.err"
+        name = name or module
+        self.stdout, self.stderr = logs / f"{name}.out", logs / f"{name}.err"
         self._seen = self.stderr.stat().st_size if self.stderr.exists() else 0
         with self.stdout.open("ab") as out, self.stderr.open("ab") as err:
             self._popen = subprocess.Popen(
-                [sys.executable, "-m", module, *arguments],
+                [*prefix, sys.executable, "-m", module, *arguments],
                 stdin=subprocess.DEVNULL,
                 stdout=out,
                 stderr=err,

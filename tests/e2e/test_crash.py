@@ -19,12 +19,16 @@ from grpc_health.v1.health_pb2_grpc import HealthStub
 
 from keyauthority.server import GRACE
 from tests.e2e.authority import AuthorityProcess, authority_process
+from tests.e2e.new_books import set_lease
 from tests.e2e.writers import Writers
+from tests.postgres import new_database
 
 LONG = bool(os.environ.get("TEST_LONG"))
 KILLS = 200 if LONG else 10
 STOPS = 50 if LONG else 5
 WRITERS = 8
+SHORT_LEASE = 0.2
+"""Every change waits for the lease of the process that was killed before, once."""
 
 
 @pytest.fixture
@@ -77,6 +81,28 @@ async def test_killed_under_writers(data: Path) -> None:
         assert integrity(data, data.parent / "copy") == "ok"
         no_secret_and_no_fault(process)
     async with authority_process(data) as process:
+        await writers.connect(process)
+        await writers.check()
+
+
+@pytest.mark.long
+@pytest.mark.timeout(7200 if LONG else 120)
+async def test_killed_under_writers_with_postgresql(data: Path) -> None:
+    """The same with the books elsewhere: what was under way there is made or not, as with a file."""
+    url = await new_database()
+    await set_lease(url, SHORT_LEASE)
+    writers, chance = Writers(seed=3), random.Random(3)
+    for _ in range(KILLS):
+        async with authority_process(data, url.reveal()) as process:
+            await writers.connect(process)
+            await writers.check()
+            async with under_load(process, writers):
+                await writers.acknowledgements(chance.randint(10, 100))
+                await asyncio.sleep(chance.uniform(0, 0.01))
+                process.kill()
+            await process.ended(within=10)
+        no_secret_and_no_fault(process)
+    async with authority_process(data, url.reveal()) as process:
         await writers.connect(process)
         await writers.check()
 

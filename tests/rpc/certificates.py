@@ -19,17 +19,17 @@ class CertificateAuthority:
         self._key = ec.generate_private_key(ec.SECP256R1())
         self._name = _named(name)
         self.path = folder / f"{name}.pem"
-        self.path.write_bytes(self._certificate(self._name, self._key, None))
+        self.path.write_bytes(self._certificate(self._name, self._key))
 
     @property
     def pem(self) -> bytes:
         return self.path.read_bytes()
 
-    def sign(self, name: str) -> tuple[Path, Path]:
-        """A certificate with the subject alternative name *name*, and its private key."""
+    def sign(self, name: str, *more: str) -> tuple[Path, Path]:
+        """A certificate with the subject alternative names *name* and *more*, and its private key."""
         key = ec.generate_private_key(ec.SECP256R1())
         certificate, private = self._folder / f"{name}.crt", self._folder / f"{name}.key"
-        certificate.write_bytes(self._certificate(_named("a service"), key, name))
+        certificate.write_bytes(self._certificate(_named("a service"), key, name, *more))
         private.write_bytes(
             key.private_bytes(
                 serialization.Encoding.PEM,
@@ -40,7 +40,7 @@ class CertificateAuthority:
         return certificate, private
 
     def _certificate(
-        self, subject: x509.Name, key: ec.EllipticCurvePrivateKey, alternative: str | None
+        self, subject: x509.Name, key: ec.EllipticCurvePrivateKey, *alternatives: str
     ) -> bytes:
         now = datetime.now(UTC)
         builder = (
@@ -51,10 +51,10 @@ class CertificateAuthority:
             .serial_number(x509.random_serial_number())
             .not_valid_before(now - timedelta(hours=1))
             .not_valid_after(now + timedelta(days=1))
-            .add_extension(x509.BasicConstraints(alternative is None, None), critical=True)
+            .add_extension(x509.BasicConstraints(not alternatives, None), critical=True)
         )
-        if alternative is not None:
-            names = x509.SubjectAlternativeName([x509.DNSName(alternative)])
+        if alternatives:
+            names = x509.SubjectAlternativeName([x509.DNSName(each) for each in alternatives])
             builder = builder.add_extension(names, critical=False)
         return builder.sign(self._key, hashes.SHA256()).public_bytes(serialization.Encoding.PEM)
 

@@ -1,0 +1,32 @@
+"""A new database whose leases are as long as a test wants; nobody was ever granted a longer one.
+
+python -m tests.e2e.new_books DATABASE SECONDS
+"""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+from datetime import timedelta
+
+from keyauthority.books import migrate_books, open_books
+from keyauthority.domain.leasing import Leasing
+from keyauthority.location import Location, parse_location
+
+
+def new_books(database: Location, lease: float) -> None:
+    """Makes the tables, and sets the lease to so many seconds."""
+    migrate_books(database)
+    asyncio.run(set_lease(database, lease))
+
+
+async def set_lease(database: Location, lease: float) -> None:
+    # `keyauthority db lease` would wait until the longer ones from before are over.
+    async with open_books(database) as store:
+        leasing, length = Leasing(store), timedelta(seconds=lease)
+        await leasing.set(length)
+        await leasing.forget_longer(length)
+
+
+if __name__ == "__main__":
+    new_books(parse_location(sys.argv[1]), float(sys.argv[2]))

@@ -1,0 +1,130 @@
+"""A PostgreSQL server on a host of the test's network."""
+
+from __future__ import annotations
+
+import os
+import pwd
+import shutil
+import signal
+import subprocess
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+from tests.e2e.processes import PATIENCE, eventually
+from tests.faults.network import Host
+from tests.postgres import MEMORY, binaries
+
+PORT = 5432
+NAME = "postgres"
+SETTINGS = {
+    "listen_addresses": "*",
+    "unix_socket_directories": "",
+    "shared_buffers": "64MB",
+    "log_min_messages": "fatal",
+}
+
+
+class Database:
+    """The server's processes, to be frozen and stopped as by a loss of power. Made by `database`."""
+
+    def __init__(self, host: Host, folder: Path) -> None:
+        self.host = host
+        self.url = f"postgresql://{NAME}@{host.address}:{PORT}/{NAME}?sslmode=disable"
+        self._binaries = binaries()
+        self._data = folder / "data"
+        self._process: subprocess.Popen[bytes] | None = None
+        self._frozen: list[int] = []
+
+    def make(self) -> None:
+        self._run("initdb", "-D", str(self._data), "-U", NAME, "-A", "trust", "-E", "UTF8", "-N")
+        with (self._data / "pg_hba.conf").open("a") as rules:
+            rules.write("host all all samenet trust\n")
+
+    def start(self) -> None:
+        """Starts it and waits until it takes connections."""
+        settings = [f"-c{name}={value}" for name, value in SETTINGS.items()]
+        command = self._command("postgres", "-D", str(self._data), "-p", str(PORT), *settings)
+        self._process = subprocess.Popen(
+            command, stdin=subprocess.DEVNULL, stderr=subprocess.DEVNULL, cwd="/"
+        )
+        eventually("PostgreSQL is ready", self._is_ready)
+
+    def stop_at_once(self) -> None:
+        """What was not written is lost, as with the power."""
+        if self._process is not None:
+            self.thaw()
+            self._process.send_signal(signal.SIGQUIT)
+            self._process.wait(PATIENCE)
+            self._process = None
+
+    def freeze(self) -> None:
+        """All its processes; the first one first, which starts the others."""
+        assert self._process is not None
+        os.kill(self._process.pid, signal.SIGSTOP)
+        self._frozen = [self._process.pid, *_children(self._process.pid)]
+        for pid in self._frozen:
+            _signal(pid, signal.SIGSTOP)
+
+    def thaw(self) -> None:
+        for pid in reversed(self._frozen):
+            _signal(pid, signal.SIGCONT)
+        self._frozen = []
+
+    def end_listening(self) -> int:
+        """Ends the connections that listen for hints; how many."""
+        ended = self._run(
+            "psql", "-h", "127.0.0.1", "-p", str(PORT), "-U", NAME, "-Atc",
+            "SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity"
+            " WHERE query LIKE 'LISTEN%' OR query = 'SELECT 1'",
+        )  # fmt: skip
+        return int(ended)
+
+    def _is_ready(self) -> bool:
+        assert self._process is not None
+        assert self._process.poll() is None, "PostgreSQL did not start"
+        command = self._command("pg_isready", "-q", "-h", "127.0.0.1", "-p", str(PORT))
+        return subprocess.run(command, check=False).returncode == 0
+
+    def _run(self, program: str, *arguments: str) -> str:
+        command = self._command(program, *arguments)
+        done = subprocess.run(command, capture_output=True, text=True, check=False, cwd="/")
+        assert done.returncode == 0, done.stderr
+        return done.stdout
+
+    def _command(self, program: str, *arguments: str) -> list[str]:
+        user = _user()
+        become = ["setpriv", f"--reuid={user.pw_uid}", f"--regid={user.pw_gid}", "--clear-groups"]
+        return [*self.host.prefix, *become, str(self._binaries / program), *arguments]
+
+
+@contextmanager
+def database(host: Host) -> Iterator[Database]:
+    """A server with an empty database, gone at the end."""
+    folder = Path(tempfile.mkdtemp(dir=MEMORY if MEMORY.is_dir() else None))
+    os.chown(folder, _user().pw_uid, -1)
+    made = Database(host, folder)
+    try:
+        made.make()
+        made.start()
+        yield made
+    finally:
+        made.stop_at_once()
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def _user() -> pwd.struct_passwd:
+    # It does not run as root, and only root can make the network.
+    known = {entry.pw_name: entry for entry in pwd.getpwall()}
+    return known["postgres"] if "postgres" in known else known["nobody"]
+
+
+def _children(pid: int) -> list[int]:
+    text = Path(f"/proc/{pid}/task/{pid}/children").read_text()
+    return [int(child) for child in text.split()]
+
+
+def _signal(pid: int, number: int) -> None:
+    with suppress(ProcessLookupError):
+        os.kill(pid, number)
