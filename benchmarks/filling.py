@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final
 
-from sqlalchemy import Column, Connection, Table, create_engine, insert, text
+from sqlalchemy import Connection, Table, create_engine, insert, text
 
 from benchmarks import paths
 from benchmarks.authority import SCOPES
@@ -23,17 +23,22 @@ _CACHE: Final = "PRAGMA cache_size = -1000000"
 
 
 def fill(data_dir: Path, workspace_id: str, count: int, usable: int) -> list[str]:
-    """Adds *count* keys, some, to the SQLite books of an authority that is not running.
+    """Adds *count* keys to the SQLite books of an authority that is not running.
 
-    Returns the secrets of *usable* of them, at random places; the others' are nobody's.
+    Returns the secrets of *usable* of them (one at least), spread evenly; the others' are nobody's.
     """
     keyring = FileKeyring.load(paths.keyring(data_dir))
     made = [_mint(workspace_id, keyring) for _ in range(usable)]
-    engine = create_engine(f"sqlite:///{paths.database(data_dir)}")
+    pattern, *others = [key for key, _ in made]
+    engine = create_engine(f"sqlite:///{paths.sqlite(data_dir)}")
     with engine.begin() as connection:
         connection.execute(text(_CACHE))
-        _insert(connection, [key for key, _ in made])
-        _multiply(connection, made[0][0].id, count - usable)
+        connection.execute(insert(tables.keys), [records.key_row(pattern)])
+        rows = [records.secret_row(pattern.id, pattern.secrets[0])]
+        connection.execute(insert(tables.secrets), rows)
+        _imagine(connection, count - 1, others)
+        _copy(connection, tables.keys, "id", pattern.id)
+        _copy(connection, tables.secrets, "key_id", pattern.id)
     engine.dispose()
     secrets = [secret for _, secret in made]
     random.shuffle(secrets)
@@ -50,38 +55,39 @@ def _mint(workspace_id: str, keyring: FileKeyring) -> tuple[Key, str]:
     return key, secret.reveal()
 
 
-def _insert(connection: Connection, keys: Sequence[Key]) -> None:
-    connection.execute(insert(tables.keys), [records.key_row(key) for key in keys])
-    rows = [records.secret_row(key.id, key.secrets[0]) for key in keys]
-    connection.execute(insert(tables.secrets), rows)
-
-
-def _multiply(connection: Connection, pattern: str, count: int) -> None:
-    # In SQL, as a million of rows from Python take a minute. Sixteen of the letters of an id; the
-    # secrets' digests are of nothing.
+def _imagine(connection: Connection, count: int, usable: Sequence[Key]) -> None:
+    # In SQL, as a million of rows from Python take a minute. An id ends in sixteen letters or digits.
     connection.execute(
         text(
             "CREATE TEMP TABLE added AS WITH RECURSIVE numbers(n) AS (SELECT 1 UNION ALL "
-            "SELECT n + 1 FROM numbers WHERE n < :count) "
-            "SELECT 'key_' || hex(randomblob(8)) AS id FROM numbers WHERE :count > 0"
+            "SELECT n + 1 FROM numbers WHERE n < :count) SELECT 'key_' || hex(randomblob(8)) AS id, "
+            "randomblob(32) AS digest, 'sk-optk-…' AS hint FROM numbers WHERE :count > 0"
         ),
         {"count": count},
     )
-    _copies(connection, tables.keys, tables.keys.c.id, {"id": "added.id"}, pattern)
-    made = {"key_id": "added.id", "digest": "randomblob(32)"}
-    _copies(connection, tables.secrets, tables.secrets.c.key_id, made, pattern)
+    apart = count // max(1, len(usable))
+    for number, key in enumerate(usable):
+        secret = key.secrets[0]
+        connection.execute(
+            text("UPDATE added SET id = :id, digest = :digest, hint = :hint WHERE rowid = :row"),
+            {
+                "row": 1 + number * apart,
+                "id": key.id,
+                "digest": secret.digest,
+                "hint": secret.hint,
+            },
+        )
 
 
-def _copies(
-    connection: Connection, table: Table, of: Column[str], made: dict[str, str], pattern: str
-) -> None:
-    """A copy of the row whose column *of* is *pattern* for each row added, with *made* instead."""
-    names = [one.name for one in table.c if one.name != "id" or "id" in made]
+def _copy(connection: Connection, table: Table, key_column: str, pattern: str) -> None:
+    """Inserts a copy of the row of the key *pattern* for each key that is to be added."""
+    made = {key_column: "added.id", "digest": "added.digest", "hint": "added.hint"}
+    names = [column.name for column in table.c if column.name != "id" or key_column == "id"]
     values = ", ".join(made.get(name, f"old.{name}") for name in names)
     connection.execute(
         text(
             f"INSERT INTO {table.name} ({', '.join(names)}) "
-            f"SELECT {values} FROM added, {table.name} AS old WHERE old.{of.name} = :pattern"
+            f"SELECT {values} FROM added, {table.name} AS old WHERE old.{key_column} = :pattern"
         ),
         {"pattern": pattern},
     )

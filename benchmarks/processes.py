@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-START: Final = 20.0
+START: Final = 60.0
 """Seconds in which a server must listen."""
 
 STOP: Final = 10.0

@@ -7,6 +7,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from benchmarks.revoking import Latencies, revocations
+from benchmarks.scenarios import Scenes, verify_side
 
 from benchmarks import report
 from benchmarks.authority import Authority, authority
@@ -16,8 +18,6 @@ from benchmarks.filling import fill
 from benchmarks.gateway import ask, gateway
 from benchmarks.loads import http_load
 from benchmarks.processes import BenchmarkError
-from benchmarks.revoking import Latencies, revocations
-from benchmarks.scenarios import Scenes, verify_side
 
 TINY = Measuring(pairs=1, seconds=0.2)
 
