@@ -16,6 +16,7 @@ from tests.conformance.records import (
     a_key,
     a_secret,
     a_workspace,
+    an_entry,
 )
 
 REVOCATION = Revocation(START - SECOND, RevocationReason.COMPROMISED, "on a “public” page\n")
@@ -347,3 +348,16 @@ async def test_filters_work_together(store: Store) -> None:
 
     assert await page(store, which, limit=2) == ["key_8", "key_4"]
     assert await page(store, which, limit=2, after=(START, "key_4")) == ["key_0"]
+
+
+async def test_what_no_key_can_be_called_is_not_found(store: Store) -> None:
+    """Whatever characters are asked for, they are looked for."""
+    await put(store, a_key())
+
+    for text in ("\0", "key_1\0", "key_\ud7ff\uffff\U0010ffff", "'; --", "%", "key\u0001"):
+        assert (await store.snapshot([text])).keys == {}
+        assert await store.caller(text) is None
+        async with store.changing() as tx:
+            assert await tx.keys.get([text]) == {}
+            assert await tx.workspaces.get(text) is None
+            await tx.audit.append([an_entry(source=text)])

@@ -98,10 +98,14 @@ class Authority:
         except asyncio.CancelledError:
             self.cancelled += 1
         except grpc.aio.AioRpcError as error:
-            # gRPC itself sheds a connection's calls while too many cancelled ones are unwinding.
-            if error.code() is not grpc.StatusCode.UNAVAILABLE:
+            # gRPC itself sheds a connection's calls while too many cancelled ones are unwinding;
+            # and changes that were left keep their places until they are made.
+            if error.code() not in SHED:
                 raise
             self.refused += 1
+
+
+SHED = (grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.RESOURCE_EXHAUSTED)
 
 
 def descriptors() -> int:

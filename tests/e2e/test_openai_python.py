@@ -196,7 +196,9 @@ def test_a_rotated_key_has_two_secrets_until_the_overlap_ends(
 def test_an_outage_of_the_authority_is_never_a_refusal(
     own_edge: Edge, connect: Connect, number: signal.Signals
 ) -> None:
-    """Killed or frozen: 503 for good keys and bad, and good keys work again after it."""
+    """Killed or frozen: a good key is answered until the lease is over, then 503 for good keys and
+    bad; and good keys work again after it.
+    """
     key, secret = own_edge.operator.issue(own_edge.operator.workspace())
     revoked, old = own_edge.operator.issue(key.workspace_id)
     own_edge.operator.revoke(revoked.id)
@@ -204,6 +206,7 @@ def test_an_outage_of_the_authority_is_never_a_refusal(
     ask(clients[0])
 
     own_edge.authority.send(number)
+    eventually("the lease is over", lambda: not _answers(clients[0]))
     for client in clients * 2:
         with pytest.raises(openai.InternalServerError) as failed:
             ask(client)

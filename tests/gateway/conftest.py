@@ -3,7 +3,7 @@ from __future__ import annotations
 import asyncio
 import socket
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, suppress
 from pathlib import Path
 from typing import Any
 
@@ -88,6 +88,10 @@ async def http() -> AsyncIterator[ClientSession]:
 
 @pytest.fixture
 def unused_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        port: int = server.getsockname()[1]
-        return port
+    """A port that nobody listens on, and neither does anybody on the next."""
+    for _ in range(100):
+        with socket.create_server(("127.0.0.1", 0)) as server, suppress(OSError, OverflowError):
+            port: int = server.getsockname()[1]
+            with socket.create_server(("127.0.0.1", port + 1)):
+                return port
+    raise AssertionError("no two ports in a row are free")

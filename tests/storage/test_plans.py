@@ -1,4 +1,4 @@
-"""How SQLite finds what verdicts need: by its indexes, never by looking through a table."""
+"""How databases find what verdicts need: by their indexes, never by looking through a table."""
 
 import sqlite3
 from contextlib import closing
@@ -8,9 +8,14 @@ from typing import Any
 import pytest
 from sqlalchemy import Select
 
-from keyauthority.storage.sql import snapshots
+from keyauthority.storage.postgres import open_postgres
+from keyauthority.storage.postgres.database import PostgresDatabase
+from keyauthority.storage.postgres.direct import PostgresDirect
+from keyauthority.storage.sql import grants, snapshots
 from keyauthority.storage.sqlite import connecting, migrate_sqlite
 from keyauthority.storage.sqlite.direct import SqliteDirect
+from tests.conformance.records import a_caller, a_key, a_workspace
+from tests.postgres import new_database, run_sql
 
 # One row each.
 SMALL = {"SCAN head", "SCAN terms"}
@@ -35,3 +40,28 @@ def test_a_snapshot_searches(path: Path, query: Select[Any], count: int) -> None
 
 def _plan(connection: sqlite3.Connection, statement: str, parameters: Any) -> list[str]:
     return [row[3] for row in connection.execute(f"EXPLAIN QUERY PLAN {statement}", parameters)]
+
+
+@pytest.mark.parametrize(
+    "query", [snapshots.SNAPSHOT, snapshots.SNAPSHOT_WITH_IMPORTS, snapshots.CALLER, grants.GRANT]
+)
+async def test_postgres_searches_too(query: Select[Any]) -> None:
+    """By a plan that is made once, of tables that it takes for small, and that suits large ones."""
+    statement, parameters = PostgresDirect(query).bound(
+        {"ids": ["id"], "digests": [b"x"], "caller_id": "caller", "revision": 1}
+    )
+    url = await new_database()
+    async with open_postgres(url) as store:
+        async with store.changing() as tx:
+            await tx.workspaces.insert(a_workspace())
+            await tx.keys.insert_imported([a_key()])
+            await tx.callers.insert(a_caller("caller"))
+            await tx.feed.advance(["key_1"])
+        await run_sql(url, "ANALYZE")
+        database = store._database
+        assert isinstance(database, PostgresDatabase)
+        async with database._reads.link() as link:
+            plan = [row[0] for row in await link.rows(f"EXPLAIN {statement}", *parameters)]
+
+    scans = {step.split(" on ")[1].split()[0] for step in plan if "Seq Scan on" in step}
+    assert scans <= {"head", "terms"}

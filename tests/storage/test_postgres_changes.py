@@ -110,6 +110,13 @@ async def test_a_renewal_is_of_one_state(one: Store, two: Store, url: PostgresUr
     assert (grant.head, grant.subjects, session.acknowledged) == (Head(1, 1), None, 0)
 
 
+async def test_no_lease_is_lost_with_a_process(one: Store, two: Store) -> None:
+    """However processes end, the sessions are there: nothing is left to be waited out blindly."""
+    for store in (one, two, one):
+        async with store.changing() as tx:
+            assert await tx.leases.begin()
+
+
 async def test_commits_in_reverse_order(one: Store, two: Store) -> None:
     """The change that began last and commits first is the first; a reader sees both."""
     seen: list[tuple[int, str]] = []

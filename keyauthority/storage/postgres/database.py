@@ -7,7 +7,7 @@ from contextlib import asynccontextmanager, contextmanager, suppress
 from datetime import datetime
 from typing import Any, Final
 
-from sqlalchemy import NullPool, Select, func
+from sqlalchemy import NullPool, Select, event, func
 from sqlalchemy.ext.asyncio import create_async_engine
 
 from keyauthority.domain.errors import KeyAuthorityError
@@ -16,7 +16,7 @@ from keyauthority.storage.errors import unavailable
 from keyauthority.storage.postgres.changes import ChangingLink, commit
 from keyauthority.storage.postgres.clock import DatabaseClock
 from keyauthority.storage.postgres.connecting import Connect
-from keyauthority.storage.postgres.direct import PostgresDirect
+from keyauthority.storage.postgres.direct import PostgresDirect, without_nul
 from keyauthority.storage.postgres.link import Link
 from keyauthority.storage.postgres.pool import Pool
 from keyauthority.storage.postgres.statements import PostgresStatements
@@ -46,6 +46,7 @@ class PostgresDatabase:
             isolation_level="AUTOCOMMIT",
             hide_parameters=True,
         )
+        event.listen(self._engine.sync_engine, "before_cursor_execute", _bare, retval=True)
         self._reads = Pool(self._plain_link, READS)
         self._beats = Pool(self._plain_link, BEATS)
         self._transactions: Pool[ChangingLink] = Pool(self._changing_link, TRANSACTIONS)
@@ -103,7 +104,9 @@ class PostgresDatabase:
                 yield statements
 
     async def _plain_link(self) -> Link:
-        return Link(await self._connect())
+        link = Link(await self._connect())
+        await link.settle_plans()
+        return link
 
     async def _changing_link(self) -> ChangingLink:
         sql = await self._engine.connect()
@@ -119,6 +122,14 @@ class PostgresDatabase:
         if (query, bool(more)) not in self._direct:
             self._direct[query, bool(more)] = PostgresDirect(query.add_columns(*more))
         return self._direct[query, bool(more)]
+
+
+def _bare(
+    _connection: object, _cursor: object, statement: str, parameters: Any, *_: object
+) -> tuple[str, Any]:
+    if isinstance(parameters, list):
+        return statement, [tuple(map(without_nul, each)) for each in parameters]
+    return statement, tuple(map(without_nul, parameters))
 
 
 @asynccontextmanager

@@ -27,5 +27,12 @@ class PostgresDirect(Direct):
 
     def bound(self, values: Mapping[str, Any]) -> tuple[str, Sequence[Any]]:
         """The statement and its parameters, in their order, for *values* by name."""
-        single = [values.get(name, self.fixed[name]) for name in self._single]
-        return self.text, [*single, *(list(values[name]) for name in self.lists)]
+        single = [without_nul(values.get(name, self.fixed[name])) for name in self._single]
+        return self.text, [*single, *(list(map(without_nul, values[n])) for n in self.lists)]
+
+
+def without_nul(value: Any) -> Any:
+    """*value* as PostgreSQL can take it: its text has no NUL. Nothing that is kept here has one, so
+    what is asked for with one is not found.
+    """
+    return value.replace("\0", "\N{REPLACEMENT CHARACTER}") if isinstance(value, str) else value

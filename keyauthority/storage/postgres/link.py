@@ -71,6 +71,14 @@ class Link:
         rows: list[Any] = await self.within(self.driver.fetch(text, *parameters))
         return rows
 
+    async def settle_plans(self) -> None:
+        """Has each statement planned once, and not at each use, which takes most of its time.
+
+        By its indexes: as long as tables are small or unknown to the planner, it would choose to
+        look through them, and stay with it when they have grown.
+        """
+        await self.run("SET plan_cache_mode = force_generic_plan; SET enable_seqscan = off")
+
     async def run(self, command: str) -> None:
         """Runs *command*, which gives no rows."""
         await self.within(self.driver.execute(command))

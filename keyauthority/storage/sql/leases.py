@@ -47,6 +47,8 @@ class SqlLeases:
         )
 
     async def begin(self) -> bool:
+        if self._statements.dialect == "postgresql":
+            return True
         rows = await self._statements.rows(select(terms.c.clean_stop))
         await self._statements.count(update(terms).values(clean_stop=False))
         return bool(rows[0].clean_stop)
