@@ -47,7 +47,10 @@ class Side:
         """One run of the load; raises `BenchmarkError` if not all answers were good."""
         with self.counted() as counts:
             before = self.server.cpu_seconds()
-            load = self.load.run(seconds)
+            try:
+                load = self.load.run(seconds)
+            except BenchmarkError as error:
+                raise BenchmarkError(f"{self.server.name}: {error}; {self.server.said()}") from None
             used = self.server.cpu_seconds() - before
         things = load.answers * self.per_call
         if things == 0 or (counts and counts[0] < things):

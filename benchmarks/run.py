@@ -56,7 +56,7 @@ def _calls(measuring: Measuring, sizes: Sizes, results: Results, scratch: Path) 
         )
         results.add(cutting.frozen("SQLite", asked, sizes.changes, scratch))
         results.add(cutting.cut_off("SQLite", asked, sizes.changes, scratch))
-        results.add(revoking.growth([asked], sizes.revocations // 3, scratch))
+        results.add(revoking.growth("SQLite", [asked], sizes.revocations // 3, scratch))
 
 
 def _stored(measuring: Measuring, sizes: Sizes, results: Results, scratch: Path) -> None:
@@ -74,4 +74,5 @@ def _replicas(
         results.add(revoking.revoking(where, asked, sizes.revocations, scratch, owed=100, aim=40))
         results.add(cutting.frozen(where, asked[0], sizes.changes, scratch))
         results.add(cutting.cut_off(where, asked[0], sizes.changes, scratch))
+        results.add(revoking.growth(where, asked, sizes.revocations // 3, scratch))
     results.add(replicas.growth(url, measuring.seconds, sizes.revocations // 3, scratch))

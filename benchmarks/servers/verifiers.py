@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import signal
 import sys
 from collections.abc import Sequence
 from contextlib import AsyncExitStack
@@ -35,8 +36,11 @@ async def _serve(port: int, plan: dict[str, Any]) -> None:
             writer.write(json.dumps(_state(verifiers, secrets)).encode())
             writer.close()
 
-        server = await asyncio.start_server(tell, "127.0.0.1", port)
-        await server.serve_forever()
+        stop = asyncio.Event()
+        # They leave then: otherwise the next change would wait for them.
+        asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, stop.set)
+        async with await asyncio.start_server(tell, "127.0.0.1", port):
+            await stop.wait()
 
 
 async def _fill(verifier: Verifier, secrets: Sequence[str]) -> None:
