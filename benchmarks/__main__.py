@@ -54,7 +54,7 @@ def main(
         measuring=measuring,
         minutes=minutes,
         machine={**before, "load after": load_average()},
-        versions=versions(),
+        versions={**versions(), **results.versions},
     )
     output.write_text(page)
     click.echo(f"written to {output} after {minutes:.1f} min")

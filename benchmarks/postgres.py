@@ -39,6 +39,12 @@ def server() -> Iterator[str]:
         yield url
 
 
+def version(url: str) -> str:
+    """The version of the server at *url*."""
+    ((text,),) = asyncio.run(postgres.run_sql(url, "SHOW server_version"))
+    return str(text)
+
+
 @contextmanager
 def books(url: str, data_dir: Path) -> Iterator[None]:
     """Gives *data_dir* a fresh database in the server at *url* while the context lasts."""

@@ -26,11 +26,12 @@ REMARKS: Final = """\
 - Verdicts are cached, in the authority and in the gateway, and both hold a lease meanwhile. Keys \
 "not in memory" are asked for with `fresh`, which no cache may answer, at random places of the books.
 - The gateway's rows present one key. That its verdicts come from its cache is checked: the \
-authority is hardly asked meanwhile. With `--cache off` each request is a `Verify` by the database.
+authority is hardly asked meanwhile. With `--cache off` \
+verdicts come from the database, though requests that ask the same at the same time share a call.
 - `RevokeKey` is called one at a time. Each change is durable when it returns (`synchronous=FULL`; \
 PostgreSQL with its own defaults, on the disk), and each of the connected verifiers had the key in \
 its cache and has dropped it by then: checked at both ends, and by the receipts. The verifiers share \
-a process; with 50 of them it is that process that takes most of the time.
+a process.
 - A verifier that is frozen has its process stopped; one that is cut off has the wire stopped between \
 it and the authority, so that connections stay open and nothing gets through. Nine others are \
 connected. In turn a key is disabled, its secret rotated, its workspace suspended and resumed, and \

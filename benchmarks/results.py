@@ -19,6 +19,8 @@ class Results:
     comparisons: list[Comparison] = field(default_factory=list)
     figures: list[Figure] = field(default_factory=list)
     growths: list[Growth] = field(default_factory=list)
+    versions: dict[str, str] = field(default_factory=dict)
+    """Of what only some rows need."""
 
     def add(self, result: Result) -> None:
         """Keeps and tells it."""

@@ -37,6 +37,7 @@ def run(measuring: Measuring, sizes: Sizes, results: Results, scratch: Path) -> 
     results.add(client.memory(sizes.verdicts, scratch))
     try:
         with postgres.server() as url:
+            results.versions["PostgreSQL"] = postgres.version(url)
             _replicas(measuring, sizes, results, url, scratch)
     except postgres.NoPostgresError as reason:
         results.add(Figure("rows on PostgreSQL", f"not measured: {reason}"))
