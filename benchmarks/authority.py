@@ -16,6 +16,8 @@ from benchmarks import paths
 from benchmarks.processes import BenchmarkError, Process, free_port, running
 from keyauthority.v1.key_service_pb2 import IssueKeyRequest
 from keyauthority.v1.key_service_pb2_grpc import KeyServiceStub
+from keyauthority.v1.operations_service_pb2 import ListSessionsRequest
+from keyauthority.v1.operations_service_pb2_grpc import OperationsServiceStub
 from keyauthority.v1.verification_service_pb2 import Verdict, VerifyRequest, VerifyResponse
 from keyauthority.v1.verification_service_pb2_grpc import VerificationServiceStub
 from keyauthority.v1.workspace_service_pb2 import CreateWorkspaceRequest
@@ -31,9 +33,15 @@ class Authority:
     """A running authority, and its root token with which everything here is asked."""
 
     process: Process
+    data_dir: Path
     metrics_port: int
     token: str = field(repr=False)
     channel: grpc.Channel
+
+    @property
+    def address(self) -> str:
+        """Where it listens."""
+        return f"127.0.0.1:{self.process.port}"
 
     @property
     def metadata(self) -> tuple[tuple[str, str], ...]:
@@ -53,6 +61,12 @@ class Authority:
         for _ in itertools.repeat(None, count):
             reply = issue(request, metadata=self.metadata)
             yield reply.key.id, reply.secret
+
+    def longest_wait(self) -> float:
+        """W: the seconds that a change waits, at most."""
+        asked = OperationsServiceStub(self.channel).ListSessions
+        reply = asked(ListSessionsRequest(), metadata=self.metadata)
+        return reply.longest_wait.ToTimedelta().total_seconds()
 
     def verify(self, secret: str) -> VerifyResponse:
         """The answer for *secret*, which must be valid: raises `BenchmarkError`."""
@@ -98,7 +112,7 @@ def authority(data_dir: Path, logs: Path) -> Iterator[Authority]:
     ) as process:
         token = paths.root_token(data_dir).read_text().strip()
         with grpc.insecure_channel(f"127.0.0.1:{port}", options=_OPTIONS) as channel:
-            yield Authority(process, metrics_port, token, channel)
+            yield Authority(process, data_dir, metrics_port, token, channel)
 
 
 def verified(server: Process, token: str, secret: str) -> VerifyResponse:

@@ -22,10 +22,10 @@ def bare_grpc(reply: VerifyResponse, logs: Path) -> Iterator[Process]:
 
 
 @contextmanager
-def bare_handler(headers: Mapping[str, str], logs: Path) -> Iterator[Process]:
+def bare_handler(headers: Mapping[str, str], logs: Path, *, access_log: str) -> Iterator[Process]:
     """A bare aiohttp handler that always answers 200 with *headers* and no body."""
     port = free_port()
-    arguments = (str(port), json.dumps(dict(headers)))
+    arguments = (str(port), json.dumps(dict(headers)), access_log)
     with running(
         "bare-handler", port, "benchmarks.servers.bare_handler", *arguments, logs=logs
     ) as it:

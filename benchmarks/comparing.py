@@ -22,6 +22,15 @@ def _uncounted() -> AbstractContextManager[list[int]]:
 
 
 @dataclass(frozen=True, slots=True)
+class Sample:
+    """What one run gave: things a second, and CPU seconds a second of server and load."""
+
+    rate: float
+    server_cpu: float
+    load_cpu: float
+
+
+@dataclass(frozen=True, slots=True)
 class Side:
     """One of the two: a server under a load.
 
@@ -34,14 +43,21 @@ class Side:
     per_call: int = 1
     counted: Counting = _uncounted
 
-
-@dataclass(frozen=True, slots=True)
-class Sample:
-    """What one run gave: things a second, and CPU seconds a second of server and load."""
-
-    rate: float
-    server_cpu: float
-    load_cpu: float
+    def sample(self, seconds: float) -> Sample:
+        """One run of the load; raises `BenchmarkError` if not all answers were good."""
+        with self.counted() as counts:
+            before = self.server.cpu_seconds()
+            try:
+                load = self.load.run(seconds)
+            except BenchmarkError as error:
+                raise BenchmarkError(f"{self.server.name}: {error}; {self.server.said()}") from None
+            used = self.server.cpu_seconds() - before
+        things = load.answers * self.per_call
+        if things == 0 or (counts and counts[0] < things):
+            raise BenchmarkError(
+                f"{self.server.name}: {things} answers, of which {counts} were good"
+            )
+        return Sample(things / load.seconds, used / load.seconds, load.cpu / load.seconds)
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +75,11 @@ class Comparison:
     def ratios(self) -> list[float]:
         """How many times as fast the first side was, pair by pair."""
         return [ours.rate / theirs.rate for ours, theirs in self.pairs]
+
+    @property
+    def met(self) -> bool | None:
+        """Whether the median ratio is what is owed; None if nothing is."""
+        return statistics.median(self.ratios) >= float(self.owed) if self.owed else None
 
     @property
     def cost_ratios(self) -> list[float]:
@@ -86,19 +107,8 @@ class Measuring:
     ) -> Comparison:
         """Runs both sides in turn, after a warm-up; raises `BenchmarkError`."""
         for side in (ours, theirs):
-            _sample(side, min(WARM_UP, self.seconds))
+            side.sample(min(WARM_UP, self.seconds))
         pairs = [
-            (_sample(ours, self.seconds), _sample(theirs, self.seconds)) for _ in range(self.pairs)
+            (ours.sample(self.seconds), theirs.sample(self.seconds)) for _ in range(self.pairs)
         ]
         return Comparison(what, against, owed, aim, (ours.load.name, theirs.load.name), pairs)
-
-
-def _sample(side: Side, seconds: float) -> Sample:
-    with side.counted() as counts:
-        before = side.server.cpu_seconds()
-        load = side.load.run(seconds)
-        used = side.server.cpu_seconds() - before
-    things = load.answers * side.per_call
-    if things == 0 or (counts and counts[0] < things):
-        raise BenchmarkError(f"{side.server.name}: {things} answers, of which {counts} were good")
-    return Sample(things / load.seconds, used / load.seconds, load.cpu / load.seconds)

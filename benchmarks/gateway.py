@@ -14,17 +14,21 @@ from benchmarks.processes import BenchmarkError, Process, free_port, running
 
 @contextmanager
 def gateway(
-    authority: Authority, data_dir: Path, upstream: Process, logs: Path, *, access_log: str
+    authority: Authority, upstream: Process, logs: Path, *, access_log: str, cache: str = "on"
 ) -> Iterator[Process]:
-    """A gateway with metrics between *authority* and *upstream*; *access_log* is `on` or `off`."""
+    """A gateway with metrics between *authority* and *upstream*.
+
+    *access_log* and *cache* are `on` or `off`.
+    """
     port = free_port()
     settings = {
         "--listen": f"127.0.0.1:{port}",
-        "--authority": f"127.0.0.1:{authority.process.port}",
-        "--token-file": str(paths.root_token(data_dir)),
+        "--authority": authority.address,
+        "--token-file": str(paths.root_token(authority.data_dir)),
         "--upstream": f"http://127.0.0.1:{upstream.port}",
         "--metrics-listen": f"127.0.0.1:{free_port()}",
         "--access-log": access_log,
+        "--cache": cache,
     }
     arguments = [part for setting in settings.items() for part in setting]
     with running("gateway", port, "gateway", *arguments, logs=logs) as process:

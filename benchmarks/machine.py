@@ -12,7 +12,15 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Final
 
-_LIBRARIES: Final = ("grpcio", "protobuf", "aiohttp", "uvloop", "SQLAlchemy", "aiosqlite")
+_LIBRARIES: Final = (
+    "grpcio",
+    "protobuf",
+    "aiohttp",
+    "uvloop",
+    "SQLAlchemy",
+    "aiosqlite",
+    "asyncpg",
+)
 _TOOLS: Final = ("h2load", "wrk")
 
 

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-START: Final = 20.0
+START: Final = 60.0
 """Seconds in which a server must listen."""
 
 STOP: Final = 10.0
@@ -34,11 +34,16 @@ class Process:
     name: str
     pid: int
     port: int
+    log: Path
 
     def cpu_seconds(self) -> float:
         """CPU time taken so far, by all threads, in and out of the kernel."""
         fields = Path(f"/proc/{self.pid}/stat").read_text().rpartition(")")[2].split()
         return (int(fields[11]) + int(fields[12])) / _TICKS
+
+    def said(self) -> str:
+        """The end of its log."""
+        return self.log.read_text(errors="replace")[-1000:]
 
 
 def free_port() -> int:
@@ -61,7 +66,7 @@ def running(name: str, port: int, module: str, *arguments: str, logs: Path) -> I
         server = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=output, stderr=output)
     try:
         _wait(server, port, log)
-        yield Process(name, server.pid, port)
+        yield Process(name, server.pid, port, log)
     finally:
         _end(server)
 

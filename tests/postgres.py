@@ -46,11 +46,12 @@ MEMORY: Final = Path("/dev/shm")
 
 
 class Server:
-    """A server of one's own, on loopback, in a temporary directory."""
+    """A server of one's own, on loopback, in a temporary directory: in *folder*, else in memory."""
 
-    def __init__(self, binaries: Path, **settings: str) -> None:
+    def __init__(self, binaries: Path, folder: Path | None = None, **settings: str) -> None:
         self.binaries = binaries
-        self._directory = Path(tempfile.mkdtemp(dir=MEMORY if MEMORY.is_dir() else None))
+        memory = MEMORY if MEMORY.is_dir() else None
+        self._directory = Path(tempfile.mkdtemp(dir=folder or memory))
         self._process: subprocess.Popen[bytes] | None = None
         self._settings = {**SETTINGS, **settings}
         self.data = self._directory / "data"
@@ -120,11 +121,11 @@ def binaries() -> Path:
     pytest.skip(WHY_NOT)
 
 
-def new_server(**settings: str) -> Server:
+def new_server(folder: Path | None = None, **settings: str) -> Server:
     """A server that is running; the caller removes it."""
     if os.geteuid() == 0 and _user() == "":
         pytest.skip("PostgreSQL does not run as root, and there is no user postgres or nobody")
-    server = Server(binaries(), **settings)
+    server = Server(binaries(), folder, **settings)
     server.make()
     server.start()
     return server

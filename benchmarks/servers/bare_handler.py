@@ -1,8 +1,9 @@
-"""A bare aiohttp handler that gives one answer: PORT, HEADERS as a JSON object."""
+"""A bare aiohttp handler that gives one answer: PORT, HEADERS as JSON, ACCESS LOG on or off."""
 
 from __future__ import annotations
 
 import json
+import logging
 import sys
 
 import uvloop
@@ -19,4 +20,6 @@ def _answering(headers: dict[str, str]) -> Handler:
 
 
 if __name__ == "__main__":
-    uvloop.run(serve(_answering(json.loads(sys.argv[2])), int(sys.argv[1])))
+    logging.basicConfig(level=logging.INFO)
+    handler = _answering(json.loads(sys.argv[2]))
+    uvloop.run(serve(handler, int(sys.argv[1]), access_log=sys.argv[3] == "on"))

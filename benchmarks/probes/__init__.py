@@ -1,0 +1,1 @@
+"""What measures itself from within: `python -m benchmarks.probes.<name> PLAN.json` prints JSON."""

@@ -1,0 +1,58 @@
+"""How much memory verdicts take in a verifier's cache.
+
+PLAN.json: `address`, `token_file`, `secrets`, `warm_up`. Prints by how many bytes the process's
+resident memory grew while the verdicts on *secrets* but the first *warm_up* came in.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import json
+import os
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, Final
+
+import uvloop
+
+from keyauthority.client import Verdict, Verifier, load_token
+
+CALLS: Final = 32
+"""Under way at a time."""
+
+
+async def _measure(plan: dict[str, Any]) -> int:
+    token, secrets, warm_up = load_token(Path(plan["token_file"])), plan["secrets"], plan["warm_up"]
+    async with Verifier(
+        plan["address"], token=token, timeout=10, capacity=len(secrets)
+    ) as verifier:
+        while not verifier.lease_held:  # noqa: ASYNC110 - nobody tells
+            await asyncio.sleep(0.01)
+        await _verify(verifier, iter(secrets[:warm_up]))
+        before = _resident()
+        await _verify(verifier, iter(secrets[warm_up:]))
+        after = _resident()
+        if verifier.entries != len(secrets):
+            raise SystemExit(f"{verifier.entries} verdicts are kept")
+        return after - before
+
+
+async def _verify(verifier: Verifier, secrets: Iterator[str]) -> None:
+    await asyncio.gather(*(_verify_some(verifier, secrets) for _ in range(CALLS)))
+
+
+async def _verify_some(verifier: Verifier, secrets: Iterator[str]) -> None:
+    for secret in secrets:
+        if (await verifier.verify(secret)).verdict is not Verdict.VALID:
+            raise SystemExit("a good key is refused")
+
+
+def _resident() -> int:
+    gc.collect()
+    return int(Path("/proc/self/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+
+
+if __name__ == "__main__":
+    print(json.dumps(uvloop.run(_measure(json.loads(Path(sys.argv[1]).read_text())))))

@@ -1,0 +1,64 @@
+"""Real verifiers that have verdicts in their caches: PORT, PLAN.json.
+
+Listens once each verifier holds a lease and has each secret's verdict. Tells whoever connects how
+many hold a lease, and how many verdicts `VALID` they would give from memory, all together.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import signal
+import sys
+from collections.abc import Sequence
+from contextlib import AsyncExitStack
+from pathlib import Path
+from typing import Any
+
+import uvloop
+
+from keyauthority.client import Verdict, Verifier, load_token
+
+TIMEOUT = 10.0
+"""Seconds for a verdict while the caches fill."""
+
+
+async def _serve(port: int, plan: dict[str, Any]) -> None:
+    token, secrets = load_token(Path(plan["token_file"])), plan["secrets"]
+    async with AsyncExitStack() as stack:
+        verifiers = [
+            await stack.enter_async_context(Verifier(address, token=token, timeout=TIMEOUT))
+            for address in plan["addresses"]
+        ]
+        await asyncio.gather(*(_fill(verifier, secrets) for verifier in verifiers))
+
+        def tell(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            writer.write(json.dumps(_state(verifiers, secrets)).encode())
+            writer.close()
+
+        stop = asyncio.Event()
+        # They leave then: otherwise the next change would wait for them.
+        asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, stop.set)
+        async with await asyncio.start_server(tell, "127.0.0.1", port):
+            await stop.wait()
+
+
+async def _fill(verifier: Verifier, secrets: Sequence[str]) -> None:
+    while not verifier.lease_held:  # noqa: ASYNC110 - nobody tells
+        await asyncio.sleep(0.01)
+    for secret in secrets:
+        answer = await verifier.verify(secret)
+        if answer.verdict is not Verdict.VALID:
+            raise SystemExit(f"a good key is answered {answer.verdict.name}")
+
+
+def _state(verifiers: Sequence[Verifier], secrets: Sequence[str]) -> dict[str, int]:
+    known = (verifier.peek(secret) for verifier in verifiers for secret in secrets)
+    return {
+        "leases": sum(verifier.lease_held for verifier in verifiers),
+        "valid": sum(one is not None and one.verdict is Verdict.VALID for one in known),
+    }
+
+
+if __name__ == "__main__":
+    uvloop.run(_serve(int(sys.argv[1]), json.loads(Path(sys.argv[2]).read_text())))

@@ -1,0 +1,102 @@
+"""Two servers are compared by good answers only; how fast anything is, is not asserted."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import pytest
+
+from benchmarks.authority import Authority, authority
+from benchmarks.bare import bare_proxy, cheap_upstream
+from benchmarks.comparing import Measuring, Side
+from benchmarks.filling import fill
+from benchmarks.gateway import ask, gateway
+from benchmarks.loads import http_load
+from benchmarks.processes import BenchmarkError
+from benchmarks.rows import stored, verifying
+from benchmarks.rows.edge import Edge
+from benchmarks.verify_calls import verify_side
+from keyauthority.v1.key_service_pb2 import ListKeysRequest
+from keyauthority.v1.key_service_pb2_grpc import KeyServiceStub
+
+TINY = Measuring(pairs=1, seconds=0.2)
+
+
+def test_verify_is_compared_with_bare_grpc_and_batches_with_verify(
+    asked: Authority, folder: Path, secrets: list[str]
+) -> None:
+    """Both gRPC comparisons get good answers on both sides."""
+    assert verifying.verify(TINY, asked, secrets[0], folder).met is not None
+    assert verifying.batch(TINY, asked, secrets).against == "`Verify`"
+
+
+def test_many_secrets_are_presented_in_turn(asked: Authority, secrets: list[str]) -> None:
+    """A load of several secrets gets a good answer for each of its calls."""
+    side = verify_side(asked, secrets, fresh=True)
+    with side.counted() as counts:
+        load = side.load.run(0.2)
+    assert counts[0] >= load.answers >= len(secrets)
+
+
+def test_answers_that_are_refusals_are_not_counted(asked: Authority) -> None:
+    """A load that is answered with anything but `VALID` gives an error and no number."""
+    side = verify_side(asked, ["sk-optk-nonsense"])
+    with pytest.raises(BenchmarkError, match="were good"):
+        TINY.compare("a", side, "b", side)
+
+
+def test_failed_calls_are_not_counted(asked: Authority) -> None:
+    """A load whose calls fail, with HTTP 200 as gRPC does, gives an error and no number."""
+    side = verify_side(asked, ["x" * 9_000])
+    with pytest.raises(BenchmarkError, match="calls failed"):
+        TINY.compare("a", side, "b", side)
+
+
+def test_gateway_and_bare_servers_answer_alike(
+    asked: Authority, folder: Path, secrets: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The same request gets the same through both, from the gateway's cache where it says so."""
+    monkeypatch.setattr(shutil, "which", lambda _: None)
+    compared = list(Edge(TINY, asked, secrets[0], folder).comparisons())
+    assert [one.owed for one in compared] == ["0.75", "0.85", "", "", ""]
+
+
+def test_a_gateway_that_asks_is_not_said_to_answer_from_its_cache(
+    asked: Authority, folder: Path, secrets: list[str]
+) -> None:
+    """A row about the cache gives no number if the authority was asked for each verdict."""
+    edge = Edge(TINY, asked, secrets[0], folder)
+    with pytest.raises(BenchmarkError, match="asked for"), edge._from_cache():
+        verify_side(asked, secrets).sample(0.2)
+
+
+def test_http_answers_that_are_refusals_are_not_counted(asked: Authority, folder: Path) -> None:
+    """A gateway that refuses gives an error and no number."""
+    with (
+        cheap_upstream(folder) as upstream,
+        gateway(asked, upstream, folder, access_log="off") as ours,
+        bare_proxy(upstream, folder, access_log="off") as bare,
+    ):
+        assert ask(bare, "/v1/x", {}, "{}")[1]
+        with pytest.raises(BenchmarkError):
+            Side(ours, http_load(f"http://127.0.0.1:{ours.port}/v1/x", {}, "{}")).sample(0.2)
+
+
+def test_filled_books_hold_keys_that_verify(tmp_path: Path) -> None:
+    """Of keys put straight into the tables as many as asked for can be verified."""
+    with authority(tmp_path / "data", tmp_path) as first:
+        workspace_id = first.create_workspace()
+    secrets = fill(tmp_path / "data", workspace_id, count=50, usable=10)
+    with authority(tmp_path / "data", tmp_path) as again:
+        found = {again.verify(secret).key.id for secret in secrets}
+        listed = KeyServiceStub(again.channel).ListKeys(
+            ListKeysRequest(workspace_id=workspace_id, page_size=100), metadata=again.metadata
+        )
+    assert (len(found), len(listed.keys)) == (10, 50)
+
+
+def test_books_grow_tenfold() -> None:
+    """Books are measured from a thousand keys to the most asked for."""
+    assert stored.up_to(1_000_000) == [1_000, 10_000, 100_000, 1_000_000]
+    assert stored.up_to(20_000) == [1_000, 10_000, 20_000]
