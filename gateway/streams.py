@@ -70,14 +70,16 @@ class Streams:
                     stream.check = asyncio.create_task(self._check(stream))
 
     async def _check(self, stream: _Stream) -> None:
-        while stream.doubtful:
-            stream.doubtful = False
-            refusal = await self._judge(stream.request)
-            if refusal is not None:
-                stream.request.cut = refusal
-                stream.task.cancel()
-                return
-        stream.check = None
+        try:
+            while stream.doubtful:
+                stream.doubtful = False
+                refusal = await self._judge(stream.request)
+                if refusal is not None:
+                    stream.request.cut = refusal
+                    stream.task.cancel()
+                    return
+        finally:
+            stream.check = None
 
     async def _judge(self, request: EdgeRequest) -> Refusal | None:
         loop = asyncio.get_running_loop()

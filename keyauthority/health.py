@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Final
 
 import structlog
@@ -22,7 +22,10 @@ log = structlog.get_logger()
 class Health:
     """Answers for every service, and for all of them under the empty name."""
 
-    def __init__(self, store: Store, services: Sequence[str]) -> None:
+    def __init__(
+        self, store: Store, services: Sequence[str], can_answer: Callable[[], bool]
+    ) -> None:
+        self._can_answer = can_answer
         self.servicer = HealthServicer(services)
         self._store = store
         self._healthy: bool | None = None
@@ -49,4 +52,4 @@ class Health:
         except Exception:  # whatever it is, this is not health
             log.exception("health_unknown")
             return False
-        return True
+        return self._can_answer()

@@ -12,6 +12,7 @@ import structlog
 
 from keyauthority.domain.errors import KeyAuthorityError
 from keyauthority.domain.ports import Store
+from keyauthority.domain.reading_audit import prune
 
 TIDIED_EVERY: Final = 60.0
 """Seconds from one round to the next."""
@@ -41,5 +42,6 @@ async def tidy(store: Store, audit_retention: timedelta | None) -> None:
     async with store.changing() as tx:
         await tx.replays.prune(tx.time)
         await tx.feed.prune(CHANGES_KEPT)
-        if audit_retention is not None:
-            await tx.audit.prune(tx.time - audit_retention)
+        now = tx.time
+    if audit_retention is not None:
+        await prune(store, now - audit_retention)

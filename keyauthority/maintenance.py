@@ -31,22 +31,23 @@ async def lease(database: Location, length: timedelta | None) -> Terms:
         terms = await leasing.set(length)
         if terms.longest_lease > length:
             await asyncio.sleep(wait_out(terms.longest_lease))
-            await leasing.forget_longer(length)
+            await leasing.forget_longer(terms)
         return await leasing.terms()
 
 
 async def restore_epoch(
-    database: Location, entries: Sequence[AuditEntry]
+    database: Location, entries: Sequence[AuditEntry], longest_lease: timedelta
 ) -> tuple[int, Replayed, float]:
     """Begins a new epoch in a restored database; the epoch, what was done again, seconds waited.
 
-    *entries* are audit entries exported from the database that was lost. When this returns, no
+    *entries* are audit entries exported from the database that was lost, *longest_lease* is the
+    longest that it may have granted, if that is more than the backup knows of. When this returns, no
     verifier answers any more by what it knew from before.
     Raises `StorageError`, `KeyAuthorityError`.
     """
     async with open_books(database) as store:
         restoring = Restoring(store)
-        head, replayed = await restoring.restore(entries)
+        head, replayed = await restoring.restore(entries, longest_lease)
         wait = wait_out((await Leasing(store).terms()).longest_lease)
         await asyncio.sleep(wait)
         await restoring.settle(head)

@@ -135,7 +135,8 @@ async def _server(
     server = grpc.aio.server(options=options, maximum_concurrent_rpcs=MOST_CALLS)
     # Services are registered with this one, and so behind the guard.
     guarded = cast("grpc.aio.Server", GuardedServer(server, guard.wrap))
-    health = Health(store, [service for service in SERVICES if service.startswith("keyauthority.")])
+    ours = [service for service in SERVICES if service.startswith("keyauthority.")]
+    health = Health(store, ours, replica.can_answer)
     add_services(guarded, store, keyring, clock, replica, last_used)
     add_HealthServicer_to_server(health.servicer, guarded)
     add_reflection([*SERVICES], guarded)
@@ -146,7 +147,7 @@ async def _server(
         stack.push_async_callback(lambda: server.stop(max(GRACE, replica.grace)))
         await stack.enter_async_context(hints(settings.database, replica.watch.hint))
         await stack.enter_async_context(replica.running())
-        stack.push_async_callback(mutations.close)
+        stack.push_async_callback(lambda: mutations.close(max(GRACE, replica.grace)))
         stack.callback(replica.leave)
         stack.callback(health.servicer.leave)
         await stack.enter_async_context(_background(health.watch()))

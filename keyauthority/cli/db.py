@@ -78,14 +78,28 @@ def lease(ctx: click.Context, /, length: timedelta | None, database: Location | 
     metavar="FILE",
     help="Revoke again what this export of the audit (keyauthority audit export) says was revoked.",
 )
+@click.option(
+    "--longest-lease",
+    type=DURATION,
+    default="0s",
+    help="The longest lease that was granted since the backup, if they were lengthened after it.",
+)
 @_with_database
-def restore_epoch(ctx: click.Context, /, replay: Path | None, database: Location | None) -> Answer:
+def restore_epoch(
+    ctx: click.Context,
+    /,
+    replay: Path | None,
+    longest_lease: timedelta,
+    database: Location | None,
+) -> Answer:
     """Begin a new epoch in a database that was restored from a backup, before anything uses it.
 
     Verifiers drop what they know from before, and every lease from before is waited out.
     """
     entries = _entries(replay) if replay is not None else []
-    epoch, replayed, waited = _run(maintenance.restore_epoch(_database(ctx, database), entries))
+    epoch, replayed, waited = _run(
+        maintenance.restore_epoch(_database(ctx, database), entries, longest_lease)
+    )
     return Answer(
         {
             "epoch": str(epoch),

@@ -19,7 +19,7 @@ _ADVICE: Final = {
     "ETAG_MISMATCH": ": look at it again, then decide again",
     "OVERLOADED": ": try again in a moment",
     "SHUTTING_DOWN": ": try again when it is back",
-    "REVOCATION_SPREADING": ": repeat the command to wait on",
+    "REVOCATION_SPREADING": " (a longer --timeout waits for it)",
     "INTERNAL": "; the authority's log has the details under request id {call_id}",
 }
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import random
 from collections.abc import Callable
 from contextlib import suppress
@@ -24,6 +25,8 @@ JOIN_TIMEOUT: Final = 1.0
 FIRST_PAUSE: Final = 0.05
 LONGEST_PAUSE: Final = 0.5
 """Seconds: the deadline of a join; what is waited after a Sync that failed, doubled each time."""
+
+log = logging.getLogger("keyauthority.client")
 
 _REFUSED: Final = frozenset({grpc.StatusCode.UNAUTHENTICATED, grpc.StatusCode.PERMISSION_DENIED})
 
@@ -65,13 +68,21 @@ class Following:
         while True:
             call = self._cache.begin_sync(boottime.now())
             try:
-                self._take(call, await self._sync(call))
-                pause = FIRST_PAUSE
+                taken = self._take(call, await self._sync(call))
             except grpc.RpcError as error:
                 self._failed(call, error)
-                # Not all at once, when many lost the same authority.
-                await asyncio.sleep(pause * random.uniform(0.5, 1.0))  # noqa: S311
-                pause = min(2 * pause, LONGEST_PAUSE)
+                taken = False
+            except Exception:  # whatever it is, the next one may fare better
+                log.exception("a Sync failed")
+                taken = False
+            if taken:
+                pause = FIRST_PAUSE
+                continue
+            # To be told at once, while the lease lasts; but not all at the same time, when many lost
+            # the same authority.
+            self._wait = 0.0
+            await asyncio.sleep(pause * random.uniform(0.5, 1.0))  # noqa: S311
+            pause = min(2 * pause, LONGEST_PAUSE)
 
     async def leave(self) -> None:
         """Ends the session, so that no change waits for it. `run` was cancelled before."""
@@ -93,7 +104,7 @@ class Following:
         timeout = self._timeout if call.session_id else JOIN_TIMEOUT
         return await self._stub.Sync(request, timeout=timeout, metadata=self._metadata)
 
-    def _take(self, call: SyncCall, reply: SyncResponse) -> None:
+    def _take(self, call: SyncCall, reply: SyncResponse) -> bool:
         lease = reply.lease.seconds + reply.lease.nanos / 1e9
         head = Head(reply.epoch, reply.revision)
         everything = reply.reset or head.epoch != call.claim.epoch
@@ -106,12 +117,14 @@ class Following:
             lease,
             foreign_secrets=reply.foreign_secrets,
         ):
-            return
+            log.error("the authority is behind what it said before: was it restored?")
+            return False
         self.heard = call.sent
         # So that two in a row may be lost before the lease is.
-        self._wait, self._timeout = lease / 3, lease / 2
+        self._wait, self._timeout = lease / 4, lease / 3
         if subjects is None or subjects:
             self._on_change(subjects)
+        return True
 
     def _failed(self, call: SyncCall, error: grpc.RpcError) -> None:
         code = error.code() if isinstance(error, grpc.aio.AioRpcError) else None

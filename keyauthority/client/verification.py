@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from typing import Final
+import sys
+from typing import Final, Self
 
 from keyauthority import boottime
 from keyauthority.coherence.cache import CoherentCache
@@ -50,6 +51,12 @@ class Verification(Cached):
     def __repr__(self) -> str:
         return f"Verification({self.verdict}, {self.key})"
 
+    def renewed(self, by: Self) -> bool:
+        if (by.verdict, by.key) != (self.verdict, self.key):
+            return False
+        self.until, self._direct_until = by.until, by._direct_until
+        return True
+
     def holds(self) -> bool:
         """Tell, without a call, whether the verdict may still be acted upon.
 
@@ -84,5 +91,12 @@ def read(
 
 
 def _read_key(reply: VerifyResponse) -> VerifiedKey:
+    # Workspaces and scopes are those of many keys: each is kept once.
     key = reply.key
-    return VerifiedKey(key.id, key.workspace_id, key.name, tuple(key.scopes), dict(key.labels))
+    return VerifiedKey(
+        key.id,
+        sys.intern(key.workspace_id),
+        key.name,
+        tuple(map(sys.intern, key.scopes)),
+        dict(key.labels),
+    )

@@ -49,6 +49,9 @@ if TYPE_CHECKING:
 MAX_CALLS: Final = 64
 """Calls under way at a time. Under a lease further ones wait their turn, else they are refused."""
 
+MAX_WAITING: Final = 1_000
+"""Secrets asked for at a time under a lease, those in line included."""
+
 CAPACITY: Final = 100_000
 """Verdicts kept, each of less than a KiB."""
 
@@ -196,7 +199,7 @@ class Verifier:
         if leased and not self._cache.foreign_secrets and not is_native(secret):
             return _UNKNOWN
         # Counted by what has arrived: those of one moment have not taken their places yet.
-        if not leased and len(self._calls) >= MAX_CALLS:
+        if len(self._calls) >= (MAX_WAITING if leased else MAX_CALLS):
             self.counters.shed += 1
             raise VerificationUnavailable("too many calls under way")
         waiter: Waiter = asyncio.get_running_loop().create_future()

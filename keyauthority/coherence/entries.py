@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Generic, TypeVar
+from typing import Generic, Self, TypeVar
 
 
 class Cached:
@@ -23,6 +23,13 @@ class Cached:
         self.final = final
         self.alive = True
         self.used = False
+
+    def renewed(self, by: Self) -> bool:
+        """Takes over how long *by* holds, if it says the same; whether it does.
+
+        So that who has this one in hand may go on with it.
+        """
+        return False
 
 
 E = TypeVar("E", bound=Cached)
@@ -49,7 +56,7 @@ class Entries(Generic[E]):
         """Keeps *entry*, instead of what the digest had before unless that is final."""
         before = self._by_digest.get(digest)
         if before is not None:
-            if before.final:
+            if before.final or before.renewed(entry):
                 return
             self._drop(digest)
         while len(self._by_digest) >= self._capacity:

@@ -25,13 +25,8 @@ class Change:
         self._altered.append((subject, workspace_id, _said(details)))
 
     def creates(self, subject: str, workspace_id: str = "", **details: str) -> None:
-        """Says that *subject* is new, for the audit: no verifier has to hear of it."""
+        """Says that *subject* is new, for the audit: it is no change that verifiers have to hear of."""
         self._created.append((subject, workspace_id, _said(details)))
-
-    @property
-    def only_creates(self) -> bool:
-        """Whether there is nothing to wait for."""
-        return bool(self._created) and not self._altered
 
     async def record(self, actor: Actor) -> int:
         """Numbers and audits what changed; the current revision if no verdict did."""
@@ -58,7 +53,8 @@ class Changes:
     """Makes a change durable first, then waits until every verifier knows.
 
     In this order it takes effect even if its caller, or this process, does not see the wait end.
-    A call that finds nothing to change waits all the same: its caller is told the same thing.
+    A call that changes no verdict waits all the same, for what was changed before: its caller is
+    told the same thing.
     """
 
     def __init__(self, store: Store, fence: Fence) -> None:
@@ -72,10 +68,7 @@ class Changes:
             change = Change(tx)
             yield change
             revision = await change.record(actor)
-        if change.only_creates:
-            change.receipt = Receipt(revision)
-        else:
-            change.receipt = await self._fence.wait(revision)
+        change.receipt = await self._fence.wait(revision)
 
 
 def _said(details: Mapping[str, str]) -> dict[str, str]:

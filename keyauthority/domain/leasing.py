@@ -40,11 +40,14 @@ class Leasing:
             before = await tx.leases.terms()
             terms = replace(before, lease=lease, longest_lease=max(before.longest_lease, lease))
             await tx.leases.put(terms)
-        return terms
+            return await tx.leases.terms()
 
-    async def forget_longer(self, lease: timedelta) -> None:
-        """Says that no longer lease than *lease* is out, which its caller waited for."""
+    async def forget_longer(self, since: Terms) -> None:
+        """Says that no longer lease is out than the terms *since* then grant, which was waited for.
+
+        Without effect if the terms were changed meanwhile: longer ones may have been granted again.
+        """
         async with self._store.changing() as tx:
             terms = await tx.leases.terms()
-            if terms.lease == lease:
-                await tx.leases.put(replace(terms, longest_lease=lease))
+            if terms.version == since.version:
+                await tx.leases.put(replace(terms, longest_lease=terms.lease))

@@ -186,10 +186,11 @@ class Leases(Protocol):
     async def end(self) -> None:
         """Says that no lease is left and none will be granted, for the next `begin` to find."""
 
-    async def begin_epoch(self) -> Head:
+    async def begin_epoch(self, time: datetime) -> Head:
         """Begins the next epoch, settling and without any session, as after a restore from backup.
 
-        Revisions go on counting.
+        It is numbered by *time*, in seconds since 1970, so that no two are the same. Revisions go on
+        counting.
         """
 
 
@@ -202,8 +203,8 @@ class AuditLog(Protocol):
     async def page(self, which: AuditFilter, limit: int, before: int | None) -> list[AuditEntry]:
         """Up to *limit* entries, newest first, of ids below *before*."""
 
-    async def prune(self, before: datetime) -> int:
-        """Deletes the entries older than *before* and says how many there were."""
+    async def prune(self, before: datetime, limit: int) -> int:
+        """Deletes up to *limit* entries older than *before* and says how many there were."""
 
 
 class Peppers(Protocol):
@@ -303,7 +304,7 @@ class Transaction(Protocol):
 class Sessions(Protocol):
     """The verifiers that may hold a lease.
 
-    Every method but `behind` and `all` is a change of its own, done when it returns. A claim of
+    Every method but `standing` and `all` is a change of its own, done when it returns. A claim of
     another epoch, or above the head, is written down as revision 0 and answered with a reset, and so
     is one that is older than the changes still known or too many of them behind.
 
@@ -331,8 +332,8 @@ class Sessions(Protocol):
     async def remove(self, session_id: str, beat: int) -> None:
         """Ends the session unless its beat is another by now."""
 
-    async def behind(self, revision: int) -> Standing:
-        """How many sessions have acknowledged *revision* and how many have not, with the terms."""
+    async def standing(self) -> Standing:
+        """What each session has acknowledged, and the terms."""
 
     async def all(self) -> list[Session]:
         """Every session, oldest first."""

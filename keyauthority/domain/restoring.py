@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
+from datetime import timedelta
 from typing import Final
 
 from keyauthority.domain.auditing import AuditEntry
@@ -41,13 +42,20 @@ class Restoring:
     def __init__(self, store: Store) -> None:
         self._store = store
 
-    async def restore(self, entries: Sequence[AuditEntry]) -> tuple[Head, Replayed]:
+    async def restore(
+        self, entries: Sequence[AuditEntry], longest_lease: timedelta = timedelta()
+    ) -> tuple[Head, Replayed]:
         """Begins the next epoch, without sessions, and does again what the exported *entries* say
         was taken away. No change returns early until `settle`.
+
+        Leases of *longest_lease* may be in force, if that is more than these books have granted.
         """
         done = Replayed()
         async with self._store.changing() as tx:
-            head = await tx.leases.begin_epoch()
+            head = await tx.leases.begin_epoch(tx.time)
+            terms = await tx.leases.terms()
+            longest = max(terms.longest_lease, longest_lease)
+            await tx.leases.put(replace(terms, longest_lease=longest))
             await tx.audit.append([_entry(tx, "", details={"epoch": str(head.epoch)})])
             for entry in sorted(entries, key=lambda one: one.id):
                 if not entry.refused:

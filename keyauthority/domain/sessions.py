@@ -53,19 +53,24 @@ class Terms:
 
     `lease` is how long one lasts, `longest_lease` the longest that may still be in force.
     `settling` is true for a while after a restore from backup: verifiers may hold leases that the
-    books know nothing of. `foreign_secrets` tells whether any were ever imported.
+    books know nothing of. `foreign_secrets` tells whether any were ever imported. `version` counts
+    how often the terms were changed.
     """
 
     lease: timedelta
     longest_lease: timedelta
     settling: bool
     foreign_secrets: bool
+    version: int = 0
 
 
 @dataclass(frozen=True, slots=True)
 class Standing:
-    """How many sessions have acknowledged a revision, and how many have not."""
+    """What each session has acknowledged, in no order, and the terms."""
 
-    acknowledged: int
-    behind: int
+    acknowledged: tuple[int, ...]
     terms: Terms
+
+    def behind(self, revision: int) -> int:
+        """How many sessions have not acknowledged *revision*."""
+        return sum(one < revision for one in self.acknowledged)

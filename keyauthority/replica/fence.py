@@ -5,8 +5,11 @@ from __future__ import annotations
 import asyncio
 import math
 from contextlib import suppress
+from dataclasses import dataclass
 from datetime import timedelta
 from typing import Final
+
+import structlog
 
 from keyauthority import boottime
 from keyauthority.coherence.fence import Fence
@@ -14,19 +17,31 @@ from keyauthority.coherence.leases import wait_out
 from keyauthority.domain.errors import KeyAuthorityError
 from keyauthority.domain.fencing import Receipt
 from keyauthority.domain.ports import Sessions
+from keyauthority.domain.sessions import Standing
 from keyauthority.replica import metrics
 from keyauthority.replica.watch import Watch
 
 POLL: Final = 0.01
 """Seconds between two looks at the sessions: they may have acknowledged to another process."""
 
+log = structlog.get_logger()
+
+
+@dataclass(slots=True)
+class _Waiting:
+    # A change that waits, and who is to be told.
+    fence: Fence
+    revision: int
+    committed: float
+    passed: asyncio.Future[Receipt]
+
 
 class SessionFence:
-    """`Fence` over the sessions in the books.
+    """`Fence` over the sessions in the books, which are looked at once for all changes that wait.
 
     Args:
         sessions: The verifiers that may hold a lease.
-        watch: Is told of the change, so that those connected here hear of it at once.
+        watch: Is told of each change, so that those connected here hear of it at once.
     """
 
     def __init__(self, sessions: Sessions, watch: Watch) -> None:
@@ -35,56 +50,82 @@ class SessionFence:
         self.longest_wait = 0.0
         """W, in seconds: the longest that a change waits, as far as is known."""
         self.closing = False
-        """Whether the process is to end: then an outage of the database ends the wait as well."""
+        """Whether the process is to end: then an outage of the database ends the waiting as well."""
         self._sessions = sessions
         self._watch = watch
         self._acknowledged = asyncio.Event()
+        self._waiting: list[_Waiting] = []
+        self._looking: asyncio.Task[None] | None = None
 
     def acknowledged(self) -> None:
         """A session has acknowledged something: look now."""
         self._acknowledged.set()
-        self._acknowledged = asyncio.Event()
 
     async def wait(self, revision: int) -> Receipt:
         """Returns when every verifier has applied *revision* or its lease is over.
 
         The change it is about is committed: whoever calls this has awaited that.
+        Raises `KeyAuthorityError` if the database can't be read while the process is to end.
         """
         committed = boottime.now()
         self._watch.advanced(revision)
-        fence = Fence(committed, self.settled)
-        metrics.FENCES_OPEN.inc()
-        try:
-            receipt = await self._passed(fence, revision, committed)
-        finally:
-            metrics.FENCES_OPEN.dec()
+        passed: asyncio.Future[Receipt] = asyncio.get_running_loop().create_future()
+        waiting = _Waiting(Fence(committed, self.settled), revision, committed, passed)
+        self._waiting.append(waiting)
+        self._acknowledged.set()
+        if self._looking is None or self._looking.done():
+            self._looking = asyncio.create_task(self._look())
+        with metrics.FENCES_OPEN.track_inprogress():
+            try:
+                receipt = await passed
+            finally:
+                if waiting in self._waiting:
+                    self._waiting.remove(waiting)
         metrics.FENCE_SECONDS.observe(receipt.waited.total_seconds())
         metrics.WAITED_OUT.inc(receipt.leases_waited_out)
         return receipt
 
-    async def _passed(self, fence: Fence, revision: int, committed: float) -> Receipt:
-        while True:
-            acknowledged = self._acknowledged
+    async def _look(self) -> None:
+        while self._waiting:
+            self._acknowledged.clear()
+            # Those who come during the look were committed after it began, perhaps: they wait for
+            # the next one.
+            waiting = list(self._waiting)
             try:
-                standing = await self._sessions.behind(revision)
-            except KeyAuthorityError:
-                # The change is made, and nobody may be told sooner: an outage of the database has
-                # to end first, unless this process does.
+                self._judge(waiting, await self._sessions.standing())
+            except KeyAuthorityError as outage:
+                # What they wait for may have come, but nobody may be told by guess.
                 if self.closing:
-                    raise
-            else:
-                now = boottime.now()
-                self.longest_wait = wait_out(standing.terms.longest_lease)
-                passed = fence.look(
-                    standing.acknowledged,
-                    standing.behind,
-                    standing.terms.longest_lease,
-                    now,
-                    settling=standing.terms.settling,
-                )
-                if passed is not None:
-                    waited = timedelta(seconds=now - committed)
-                    return Receipt(revision, passed.acknowledged, passed.waited_out, waited)
+                    self._give_up(waiting, outage)
+            except Exception as error:
+                log.exception("sessions_unknown")
+                if self.closing:
+                    self._give_up(waiting, error)
             with suppress(TimeoutError):
                 async with asyncio.timeout(POLL):
-                    await acknowledged.wait()
+                    await self._acknowledged.wait()
+
+    def _judge(self, waiting: list[_Waiting], standing: Standing) -> None:
+        now = boottime.now()
+        self.longest_wait = wait_out(standing.terms.longest_lease)
+        for one in waiting:
+            behind = standing.behind(one.revision)
+            passed = one.fence.look(
+                len(standing.acknowledged) - behind,
+                behind,
+                standing.terms.longest_lease,
+                now,
+                settling=standing.terms.settling,
+            )
+            if passed is not None and not one.passed.done():
+                waited = timedelta(seconds=now - one.committed)
+                one.passed.set_result(
+                    Receipt(one.revision, passed.acknowledged, passed.waited_out, waited)
+                )
+                self._waiting.remove(one)
+
+    def _give_up(self, waiting: list[_Waiting], error: Exception) -> None:
+        for one in waiting:
+            self._waiting.remove(one)
+            if not one.passed.done():
+                one.passed.set_exception(error)

@@ -65,8 +65,9 @@ class Following:
                 call.claim.epoch,
                 call.claim.revision,
             )
-            self._take(call, grant)
-            if not news:
+            if not self._take(call, grant):
+                await asyncio.sleep(PAUSE)
+            elif not news:
                 await self._watch.past(grant.head, grant.lease.total_seconds() / 3)
 
     async def leave(self) -> None:
@@ -84,7 +85,7 @@ class Following:
         self._fence.acknowledged()
         return grant
 
-    def _take(self, call: SyncCall, grant: Grant) -> None:
+    def _take(self, call: SyncCall, grant: Grant) -> bool:
         applied = self._cache.apply(
             call,
             grant.session_id,
@@ -97,3 +98,4 @@ class Following:
             self._leased.set()
         else:
             log.error("books_went_back", alarms=self._cache.alarms)
+        return applied

@@ -70,6 +70,10 @@ class Replica:
             with suppress(KeyAuthorityError):
                 await self._end()
 
+    def can_answer(self) -> bool:
+        """Whether verdicts can be given, if the books can be read."""
+        return self.alone or self.cache.holds_lease(boottime.now())
+
     def leave(self) -> None:
         """The process is to end: nothing waits for what may not come."""
         self.fence.closing = True
@@ -98,7 +102,7 @@ class Replica:
 
     async def _end(self) -> None:
         if self.alone and boottime.now() >= self.fence.settled:
-            standing = await self._store.sessions.behind(0)
-            if standing.acknowledged + standing.behind == 0 and not standing.terms.settling:
+            standing = await self._store.sessions.standing()
+            if not standing.acknowledged and not standing.terms.settling:
                 async with self._store.changing() as tx:
                     await tx.leases.end()

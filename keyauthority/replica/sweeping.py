@@ -45,7 +45,7 @@ class Sweeper:
         """Ends the sessions that stood still for W; raises `KeyAuthorityError`."""
         sessions = self._store.sessions
         found = [(one.id, one.beat) for one in await sessions.all()]
-        terms = (await sessions.behind(0)).terms
+        terms = (await sessions.standing()).terms
         # Read after the sessions: each was there at this time, or was moved since.
         now = boottime.now()
         for session_id, beat in self._janitor.look(found, now, wait_out(terms.longest_lease)):

@@ -37,12 +37,9 @@ class Verdicts:
 
         It is then of the state that `applied` says.
         """
-        if self._cache.applied < at_least_revision or not self._cache.holds_lease(now):
-            return None
-        known = self._cache.get(_digest(secret), now)
-        if type(known) is not KnownVerdict:
-            return None
-        metrics.CACHE.hits += 1
+        known = self._find(secret, at_least_revision, now)
+        if known is not None:
+            metrics.CACHE.hits += 1
         return known
 
     @property
@@ -65,8 +62,9 @@ class Verdicts:
         """
         if not fresh:
             now = boottime.now()
-            known = [self.known(secret, at_least_revision, now) for secret in presented]
+            known = [self._find(secret, at_least_revision, now) for secret in presented]
             if all(known):
+                metrics.CACHE.hits += len(presented)
                 return [self._told(one, now) for one in known if one is not None]
         return await self._read(presented, at_least_revision)
 
@@ -74,14 +72,29 @@ class Verdicts:
         metrics.CACHE.misses += len(presented)
         ask = self._cache.ask(boottime.now())
         given = await self._verifying.verify_all(presented, at_least_revision)
-        if not (self._alone or self._cache.holds_lease(boottime.now())):
+        head = Head(given[0].epoch, given[0].revision)
+        if not (self._alone or self._may_tell(head)):
             raise KeyAuthorityError(
                 Reason.LEASE_LOST, "this process has no lease on its database at the moment"
             )
-        if self._cache.stands(ask, Head(given[0].epoch, given[0].revision)):
+        if self._cache.stands(ask, head):
             for secret, one in zip(presented, given, strict=True):
                 self._keep(ask, secret, one)
         return given
+
+    def _find(self, secret: str, at_least_revision: int, now: float) -> KnownVerdict | None:
+        if self._cache.applied < at_least_revision or not self._cache.holds_lease(now):
+            return None
+        known = self._cache.get(_digest(secret), now)
+        return known if type(known) is KnownVerdict else None
+
+    def _may_tell(self, head: Head) -> bool:
+        # Not what is older than what this session has acknowledged: a connection may still lead to
+        # a server that was the primary once.
+        return self._cache.holds_lease(boottime.now()) and (head.epoch, head.revision) >= (
+            self._cache.epoch,
+            self._cache.applied,
+        )
 
     def _keep(self, ask: Ask, secret: str, given: Verification) -> None:
         if given.verdict is Verdict.MALFORMED or not given.cache_for:

@@ -23,7 +23,7 @@ class Watch:
 
     def __init__(self, store: Store) -> None:
         self._store = store
-        self._head = Head(0, 0)
+        self._head = self._lower = Head(0, 0)
         self._moved = asyncio.Event()
         self._hinted = asyncio.Event()
         self._closed = False
@@ -51,7 +51,12 @@ class Watch:
 
     async def look(self) -> None:
         """Looks at the head now; raises `KeyAuthorityError`."""
-        self._hear((await self._store.snapshot(())).head)
+        head = (await self._store.snapshot(())).head
+        # Books that went back are for others to notice; here nobody may be woken by them for ever.
+        if self._is_past(head) and head == self._lower:
+            self._head = head
+        self._lower = head
+        self._hear(head)
 
     async def run(self) -> None:
         """Looks until cancelled."""

@@ -107,11 +107,17 @@ class Mutations:
         if self._closed:
             raise KeyAuthorityError(Reason.SHUTTING_DOWN, "the authority is stopping")
 
-    async def close(self) -> None:
-        """Has `check_open` refuse from now on, and returns when the changes under way are made."""
+    async def close(self, seconds: float) -> None:
+        """Has `check_open` refuse from now on, and returns when the changes under way are made.
+
+        After *seconds* it returns all the same: a commit may wait for a standby that does not come
+        back. What became of it, the next start finds in the books.
+        """
         self._closed = True
-        while self._running:
-            await asyncio.wait(self._running)
+        if self._running:
+            _, left = await asyncio.wait(self._running, timeout=seconds)
+            if left:
+                log.error("stopped_with_changes_open", changes=len(left))
 
 
 def _report(task: asyncio.Task[object]) -> None:

@@ -42,7 +42,7 @@ class Progress:
             raise KeyAuthorityError(
                 Reason.REVOCATION_SPREADING,
                 "the change is made and still spreading: it is in force everywhere within "
-                f"{within:.2f} s; repeat the call to wait for it",
+                f"{within:.2f} s",
                 revision=str(self._revision),
                 within=f"{within:.2f}",
             )

@@ -71,9 +71,9 @@ class SessionsAlone(ABC):
         self._book.remove(session_id, beat)
         self._forget()
 
-    async def behind(self, revision: int) -> Standing:
+    async def standing(self) -> Standing:
         terms = await self._terms()
-        return Standing(*self._book.behind(revision), terms)
+        return Standing(tuple(entry.acknowledged for _, entry in self._book), terms)
 
     async def all(self) -> list[Session]:
         return [

@@ -66,6 +66,7 @@ terms: Final = Table(
     Column("settling", Boolean, nullable=False),
     Column("foreign_secrets", Boolean, nullable=False),
     Column("clean_stop", Boolean, nullable=False),
+    Column("version", BigInteger, nullable=False),
     CheckConstraint("id = 1", "one_row"),
 )
 

@@ -108,8 +108,8 @@ async def test_pruning(store: Store) -> None:
     await append(store, *(an_entry(time=time) for time in times))
 
     async with store.changing() as tx:
-        assert await tx.audit.prune(START + SECOND) == 1
-        assert await tx.audit.prune(START) == 0
+        assert await tx.audit.prune(START + SECOND, 1_000) == 1
+        assert await tx.audit.prune(START, 1_000) == 0
 
     assert [entry.time for entry in await page(store)] == [START + DAY, START + SECOND]
 
@@ -119,7 +119,7 @@ async def test_ids_grow_also_after_pruning_all(store: Store) -> None:
     await append(store, an_entry(), an_entry())
     last = (await page(store))[0].id
     async with store.changing() as tx:
-        assert await tx.audit.prune(START + DAY) == 2
+        assert await tx.audit.prune(START + DAY, 1_000) == 2
 
     await append(store, an_entry())
 

@@ -30,7 +30,7 @@ async def advance(store: Store, *subjects: str) -> int:
 
 async def begin_epoch(store: Store) -> Head:
     async with store.changing() as tx:
-        return await tx.leases.begin_epoch()
+        return await tx.leases.begin_epoch(START)
 
 
 async def join(store: Store, claim: Claim = NOTHING, caller_id: str = "caller_1") -> Grant:
@@ -42,8 +42,9 @@ async def session(store: Store, session_id: str) -> Session:
 
 
 async def standing(store: Store, revision: int) -> tuple[int, int]:
-    found = await store.sessions.behind(revision)
-    return found.acknowledged, found.behind
+    found = await store.sessions.standing()
+    behind = found.behind(revision)
+    return len(found.acknowledged) - behind, behind
 
 
 async def refusal(work: Awaitable[object]) -> Reason:
@@ -273,22 +274,30 @@ async def test_a_new_epoch_ends_all_sessions(store: Store) -> None:
     await advance(store, "a")
     session_id = (await join(store, Claim(1, 1))).session_id
 
-    assert await begin_epoch(store) == Head(2, 1)
+    begun = await begin_epoch(store)
 
+    assert begun == Head(int(START.timestamp()), 1)
     assert await store.sessions.all() == []
     work = store.sessions.renew(session_id, "caller_1", Claim(1, 1))
     assert await refusal(work) is Reason.SESSION_NOT_FOUND
     grant = await join(store, Claim(1, 1))
-    assert (grant.head, grant.subjects) == (Head(2, 1), None)
-    found = await store.sessions.behind(1)
-    assert (found.acknowledged, found.behind, found.terms.settling) == (0, 1, True)
+    assert (grant.head, grant.subjects) == (begun, None)
+    found = await store.sessions.standing()
+    assert (found.acknowledged, found.terms.settling) == ((0,), True)
+
+
+async def test_no_two_epochs_are_the_same(store: Store) -> None:
+    """Also if the same backup is restored twice, or the clock stands still."""
+    first = await begin_epoch(store)
+
+    assert (await begin_epoch(store)).epoch == first.epoch + 1
 
 
 async def test_a_new_epoch_undone_ends_no_session(store: Store) -> None:
     """Sessions end with the epoch's commit, and not if there is none."""
     session_id = (await join(store)).session_id
     async with undone(store) as tx:
-        await tx.leases.begin_epoch()
+        await tx.leases.begin_epoch(START)
 
     assert [one.id for one in await store.sessions.all()] == [session_id]
 

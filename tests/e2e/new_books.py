@@ -24,8 +24,8 @@ async def set_lease(database: Location, lease: float) -> None:
     # `keyauthority db lease` would wait until the longer ones from before are over.
     async with open_books(database) as store:
         leasing, length = Leasing(store), timedelta(seconds=lease)
-        await leasing.set(length)
-        await leasing.forget_longer(length)
+        terms = await leasing.set(length)
+        await leasing.forget_longer(terms)
 
 
 if __name__ == "__main__":

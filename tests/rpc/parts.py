@@ -196,5 +196,5 @@ def file_of(settings: Settings) -> Path:
 async def set_lease(settings: Settings, length: timedelta) -> None:
     """Has leases last *length* in an installation that doesn't run, and none longer be out."""
     async with open_sqlite(file_of(settings), SystemClock()) as store:
-        await Leasing(store).set(length)
-        await Leasing(store).forget_longer(length)
+        terms = await Leasing(store).set(length)
+        await Leasing(store).forget_longer(terms)

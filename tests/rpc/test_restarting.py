@@ -185,7 +185,7 @@ class TestRestores:
         await revoke(root, issued.key.id)
         await running.aclose()
         begun = boottime.now()
-        epoch, _, waited = await maintenance.restore_epoch(settings.database, [])
+        epoch, _, waited = await maintenance.restore_epoch(settings.database, [], timedelta())
         assert boottime.now() >= begun + wait_out(LEASE)
         assert (epoch, waited) == (2, wait_out(LEASE))
         root = await start()

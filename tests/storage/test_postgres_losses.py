@@ -186,7 +186,7 @@ async def test_waiting_too_long_for_another_change(
 
     async def impatient() -> None:
         async with store.changing() as tx:
-            await tx.audit.prune(tx.time)
+            await tx.audit.prune(tx.time, 1_000)
             await tx.keys.get(["key_1"])
 
     async with store.changing() as tx:

@@ -30,8 +30,8 @@ class MemoryAuditLog:
         )
         return [entry for entry, _ in zip(matching, range(limit), strict=False)]
 
-    async def prune(self, before: datetime) -> int:
-        old = [entry.id for entry in self._books.audit.values() if entry.time < before]
+    async def prune(self, before: datetime, limit: int) -> int:
+        old = [entry.id for entry in self._books.audit.values() if entry.time < before][:limit]
         for entry_id in old:
             del self._books.audit[entry_id]
         return len(old)

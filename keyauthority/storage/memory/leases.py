@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from datetime import datetime
 
 from keyauthority.domain.revisions import Head
 from keyauthority.domain.sessions import Terms
@@ -20,7 +21,7 @@ class MemoryLeases:
         return self._books.terms
 
     async def put(self, terms: Terms) -> None:
-        self._books.terms = terms
+        self._books.terms = replace(terms, version=self._books.terms.version + 1)
 
     async def begin(self) -> bool:
         # What these books knew of died with the process that had them.
@@ -29,7 +30,7 @@ class MemoryLeases:
     async def end(self) -> None:
         pass
 
-    async def begin_epoch(self) -> Head:
-        self._books.epoch += 1
+    async def begin_epoch(self, time: datetime) -> Head:
+        self._books.epoch = max(self._books.epoch + 1, int(time.timestamp()))
         self._books.terms = replace(self._books.terms, settling=True)
         return head(self._books)

@@ -75,11 +75,7 @@ _RENEW: Final = grants.GRANT.add_columns(
 )
 
 _STANDING: Final = (
-    select(
-        func.count(sessions.c.id).filter(sessions.c.acknowledged >= _revision),
-        func.count(sessions.c.id).filter(sessions.c.acknowledged < _revision),
-        *TERMS,
-    )
+    select(func.array_agg(sessions.c.acknowledged), *TERMS)
     .select_from(terms.outerjoin(sessions, true()))
     .group_by(*TERMS)
 )
@@ -135,9 +131,11 @@ class PostgresSessions:
     async def remove(self, session_id: str, beat: int) -> None:
         await self._end(sessions.c.id == session_id, sessions.c.beat == beat)
 
-    async def behind(self, revision: int) -> Standing:
-        ((acknowledged, behind, *row),) = await self._database.read(_STANDING, revision=revision)
-        return Standing(acknowledged, behind, terms_of(*row))
+    async def standing(self) -> Standing:
+        ((acknowledged, *row),) = await self._database.read(_STANDING)
+        # Without a session there is one row all the same, with nothing acknowledged in it.
+        said = tuple(one for one in acknowledged if one is not None)
+        return Standing(said, terms_of(*row))
 
     async def all(self) -> list[Session]:
         return [Session(*row) for row in await self._database.read(_ALL)]

@@ -30,8 +30,9 @@ class SqlAuditLog:
         rows = await self._statements.rows(query.order_by(audit.c.id.desc()).limit(limit))
         return [AuditEntry(*row) for row in rows]
 
-    async def prune(self, before: datetime) -> int:
-        return await self._statements.count(delete(audit).where(audit.c.time < before))
+    async def prune(self, before: datetime, limit: int) -> int:
+        old = select(audit.c.id).where(audit.c.time < before).order_by(audit.c.time).limit(limit)
+        return await self._statements.count(delete(audit).where(audit.c.id.in_(old)))
 
 
 def _row(entry: AuditEntry) -> dict[str, Any]:

@@ -29,6 +29,7 @@ def _create_terms() -> None:
         sa.Column("settling", sa.Boolean, nullable=False),
         sa.Column("foreign_secrets", sa.Boolean, nullable=False),
         sa.Column("clean_stop", sa.Boolean, nullable=False),
+        sa.Column("version", sa.BigInteger, nullable=False),
         sa.CheckConstraint("id = 1", name=op.f("terms_one_row_check")),
         sa.PrimaryKeyConstraint("id", name="terms_pkey"),
     )
@@ -40,6 +41,7 @@ def _create_terms() -> None:
         "foreign_secrets": False,
         # No verifier that an older version knew held a lease.
         "clean_stop": True,
+        "version": 0,
     }
     op.bulk_insert(terms, [row])
 
