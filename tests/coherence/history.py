@@ -48,6 +48,11 @@ class History:
     _forgotten: set[tuple[int, str]] = field(default_factory=set)
     _refused: dict[tuple[int, str], float] = field(default_factory=dict)
 
+    @property
+    def epoch(self) -> int:
+        """The one that the books are in."""
+        return self.restores + 1
+
     def made(self, facts: frozenset[str], time: float) -> Version:
         self.versions.append(Version(facts, time))
         return self.versions[-1]

@@ -125,7 +125,8 @@ class Verifier(Machine):
             return
         known = Known(secret, given, ask.sent + given.left)
         kept = self.cache.keep(ask, secret.encode(), known, whole_key=known.whole)
-        if kept is known and known.whole:
+        # The key's other secrets are not remembered over a restore that takes the revocation back.
+        if kept is known and known.whole and given.head.epoch == self._history.epoch:
             self._history.refused(self.number, SECRETS[secret], self.timeline.time)
         self._end(secret, kept)
 
