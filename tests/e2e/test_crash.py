@@ -27,7 +27,7 @@ LONG = bool(os.environ.get("TEST_LONG"))
 KILLS = 200 if LONG else 10
 STOPS = 50 if LONG else 5
 WRITERS = 8
-SHORT_LEASE = 0.2
+SHORT_LEASE = 1.0
 """Every change waits for the lease of the process that was killed before, once."""
 
 
@@ -86,7 +86,7 @@ async def test_killed_under_writers(data: Path) -> None:
 
 
 @pytest.mark.long
-@pytest.mark.timeout(7200 if LONG else 120)
+@pytest.mark.timeout(7200 if LONG else 240)
 async def test_killed_under_writers_with_postgresql(data: Path) -> None:
     """The same with the books elsewhere: what was under way there is made or not, as with a file."""
     url = await new_database()
