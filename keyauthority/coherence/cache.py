@@ -143,6 +143,7 @@ class CoherentCache(Generic[E]):
             return False
         if head.epoch > self.epoch:
             self.seen = 0
+            self.lose_lease()
             subjects = None
         if subjects is None:
             self.entries.drop_all()

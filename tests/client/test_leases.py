@@ -37,8 +37,8 @@ class TestJoining:
         assert joined == pb.SyncRequest(name="edge 7")
         assert synced.session_id
         assert (synced.epoch, synced.revision) == (1, 1)
-        # No longer than a third of the lease.
-        assert synced.wait.ToTimedelta().total_seconds() == pytest.approx(20)
+        # So short that two in a row may be lost before the lease is.
+        assert synced.wait.ToTimedelta().total_seconds() == pytest.approx(15)
 
     async def test_one_sync_is_under_way_at_a_time(self, scripted: ScriptedAuthority) -> None:
         """However much changes."""
