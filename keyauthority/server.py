@@ -23,6 +23,7 @@ from keyauthority.domain.authenticating import Authenticating
 from keyauthority.domain.errors import KeyAuthorityError
 from keyauthority.domain.last_used import LastUsed
 from keyauthority.domain.ports import Clock, Keyring, Store
+from keyauthority.domain.verifying import Verifying
 from keyauthority.health import Health
 from keyauthority.housekeeping import keep_house
 from keyauthority.keyring import KeyringError
@@ -30,11 +31,13 @@ from keyauthority.last_used import write_behind
 from keyauthority.location import Location
 from keyauthority.replica.credentials import CachedAuthenticating
 from keyauthority.replica.replica import Replica
+from keyauthority.replica.verdicts import Verdicts
 from keyauthority.rpc.admission import Mutations
 from keyauthority.rpc.entrance import Entrance
 from keyauthority.rpc.guard import Guard
 from keyauthority.rpc.guarded import GuardedServer
 from keyauthority.rpc.policy import SERVICES
+from keyauthority.rpc.quick import VERIFY, QuickVerify
 from keyauthority.rpc.reflection import add_reflection
 from keyauthority.rpc.refusals import Refusals
 from keyauthority.services import add_services
@@ -130,14 +133,17 @@ async def _server(
     replica = Replica(store, alone=not is_shared(settings.database))
     credentials = CachedAuthenticating(Authenticating(store, keyring), replica.cache)
     entrance = Entrance(credentials, Refusals(store), mutations)
-    guard = Guard(entrance, mutations, lambda: replica.fence.longest_wait)
+    verifying = Verifying(store, keyring, last_used)
+    verdicts = Verdicts(verifying, replica.cache, alone=replica.alone)
+    quick = {VERIFY: QuickVerify(verdicts)}
+    guard = Guard(entrance, mutations, lambda: replica.fence.longest_wait, quick)
     options = [*OPTIONS, ("grpc.so_reuseport", int(settings.share_port))]
     server = grpc.aio.server(options=options, maximum_concurrent_rpcs=MOST_CALLS)
     # Services are registered with this one, and so behind the guard.
     guarded = cast("grpc.aio.Server", GuardedServer(server, guard.wrap))
     ours = [service for service in SERVICES if service.startswith("keyauthority.")]
     health = Health(store, ours, replica.can_answer)
-    add_services(guarded, store, keyring, clock, replica, last_used)
+    add_services(guarded, store, keyring, clock, replica, verdicts, last_used)
     add_HealthServicer_to_server(health.servicer, guarded)
     add_reflection([*SERVICES], guarded)
     port = bind(server, settings)

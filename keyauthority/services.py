@@ -19,7 +19,6 @@ from keyauthority.domain.reading_audit import ReadingAudit
 from keyauthority.domain.revoking import Revoking
 from keyauthority.domain.revoking_presented import RevokingPresented
 from keyauthority.domain.updating import Updating
-from keyauthority.domain.verifying import Verifying
 from keyauthority.replica.replica import Replica
 from keyauthority.replica.verdicts import Verdicts
 from keyauthority.rpc.audit import AuditServicer
@@ -45,6 +44,7 @@ def add_services(
     keyring: Keyring,
     clock: Clock,
     replica: Replica,
+    verdicts: Verdicts,
     last_used: LastUsed,
 ) -> None:
     """Registers all of them with *server*."""
@@ -59,8 +59,6 @@ def add_services(
     )
     callers = ManagingCallers(store, keyring, changes)
     workspaces = ManagingWorkspaces(store, changes)
-    verifying = Verifying(store, keyring, last_used)
-    verdicts = Verdicts(verifying, replica.cache, alone=replica.alone)
     revoking = RevokingPresented(store, keyring, changes)
     verification = VerificationServicer(verdicts, replica.syncing, revoking)
     add_VerificationServiceServicer_to_server(verification, server)

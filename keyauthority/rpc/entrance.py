@@ -30,10 +30,15 @@ class Entrance:
         If not, `enter` finds out.
         """
         metadata: Any = context.invocation_metadata()
-        presented = [value for key, value in metadata or () if key == "authorization"]
-        if len(presented) != 1 or not presented[0].startswith("Bearer "):
+        presented = None
+        for key, value in metadata or ():
+            if key == "authorization":
+                if presented is not None:
+                    return False
+                presented = value
+        if presented is None or not presented.startswith("Bearer "):
             return False
-        caller = self._credentials.known(presented[0][7:])
+        caller = self._credentials.known(presented[7:])
         if caller is None:
             return False
         # Not `in`: the hash of an enum's member takes longer than the search.

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 from datetime import timedelta
-from typing import cast
 
-from keyauthority import boottime
 from keyauthority.domain import limits
 from keyauthority.domain.ports import Syncing, Verdicts
 from keyauthority.domain.revisions import Claim
@@ -28,16 +26,6 @@ class VerificationServicer(v1_grpc.VerificationServiceServicer):
 
     async def Verify(self, request: v1.VerifyRequest, context: Context) -> v1.VerifyResponse:
         secret = limits.presented(request.secret)
-        if not request.fresh:
-            now = boottime.now()
-            known = self._verdicts.known(secret, request.at_least_revision, now)
-            if known is not None:
-                TALLIES.verdicts[known.number] += 1
-                # The guard sends bytes as they are.
-                return cast(
-                    "v1.VerifyResponse",
-                    convert.known_verdict(known, self._verdicts.applied, now),
-                )
         [given] = await self._verdicts.verify_all(
             [secret], request.at_least_revision, fresh=request.fresh
         )
