@@ -187,8 +187,8 @@ class KeyServiceServicer(object):
         """Takes over keys whose secrets were minted elsewhere: all of them or none.
 
         Such a secret has 16 to 256 visible ASCII characters and does not begin with `sk-optk-` or
-        `optk-svc-`; it is as strong as whoever minted it made it. The first import ever returns when
-        every verifier knows that such secrets exist.
+        `optk-svc-`; it is as strong as whoever minted it made it. An import returns when every
+        verifier knows that such secrets exist.
         Errors: INVALID_ARGUMENT (a field breaks its limits; a secret twice), NOT_FOUND (workspace),
         FAILED_PRECONDITION (WORKSPACE_SUSPENDED), ALREADY_EXISTS (SECRET_TAKEN: imported before).
         """

@@ -71,8 +71,8 @@ class VerificationServiceServicer(object):
 
         A refused secret is an answer, not an error: the call is OK and the verdict says what it is.
         Errors: INVALID_ARGUMENT (no secret, or longer than 8,192 bytes), UNAVAILABLE (the authority
-        can't read its books, lacks the pepper the secret was stored with, or hasn't reached
-        at_least_revision). None of them says anything about the secret.
+        can't read its books, has no lease on them, lacks the pepper the secret was stored with, or
+        hasn't reached at_least_revision), RESOURCE_EXHAUSTED (OVERLOADED). None of them says anything about the secret.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

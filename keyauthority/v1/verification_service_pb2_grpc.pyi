@@ -38,8 +38,8 @@ class VerificationServiceStub:
 
     A refused secret is an answer, not an error: the call is OK and the verdict says what it is.
     Errors: INVALID_ARGUMENT (no secret, or longer than 8,192 bytes), UNAVAILABLE (the authority
-    can't read its books, lacks the pepper the secret was stored with, or hasn't reached
-    at_least_revision). None of them says anything about the secret.
+    can't read its books, has no lease on them, lacks the pepper the secret was stored with, or
+    hasn't reached at_least_revision), RESOURCE_EXHAUSTED (OVERLOADED). None of them says anything about the secret.
     """
     BatchVerify: _grpc.UnaryUnaryMultiCallable[_verification_service_pb2.BatchVerifyRequest, _verification_service_pb2.BatchVerifyResponse]
     """Judges up to 1,000 secrets as of one moment, answers in the order of the questions.
@@ -79,8 +79,8 @@ class VerificationServiceAsyncStub(VerificationServiceStub):
 
     A refused secret is an answer, not an error: the call is OK and the verdict says what it is.
     Errors: INVALID_ARGUMENT (no secret, or longer than 8,192 bytes), UNAVAILABLE (the authority
-    can't read its books, lacks the pepper the secret was stored with, or hasn't reached
-    at_least_revision). None of them says anything about the secret.
+    can't read its books, has no lease on them, lacks the pepper the secret was stored with, or
+    hasn't reached at_least_revision), RESOURCE_EXHAUSTED (OVERLOADED). None of them says anything about the secret.
     """
     BatchVerify: _aio.UnaryUnaryMultiCallable[_verification_service_pb2.BatchVerifyRequest, _verification_service_pb2.BatchVerifyResponse]  # type: ignore[assignment]
     """Judges up to 1,000 secrets as of one moment, answers in the order of the questions.
@@ -123,8 +123,8 @@ class VerificationServiceServicer(metaclass=_abc_1.ABCMeta):
 
         A refused secret is an answer, not an error: the call is OK and the verdict says what it is.
         Errors: INVALID_ARGUMENT (no secret, or longer than 8,192 bytes), UNAVAILABLE (the authority
-        can't read its books, lacks the pepper the secret was stored with, or hasn't reached
-        at_least_revision). None of them says anything about the secret.
+        can't read its books, has no lease on them, lacks the pepper the secret was stored with, or
+        hasn't reached at_least_revision), RESOURCE_EXHAUSTED (OVERLOADED). None of them says anything about the secret.
         """
 
     @_abc_1.abstractmethod

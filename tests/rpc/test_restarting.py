@@ -187,10 +187,11 @@ class TestRestores:
         begun = boottime.now()
         epoch, _, waited = await maintenance.restore_epoch(settings.database, [], timedelta())
         assert boottime.now() >= begun + wait_out(LEASE)
-        assert (epoch, waited) == (2, wait_out(LEASE))
+        assert epoch > 1
+        assert waited == wait_out(LEASE)
         root = await start()
         told = await root(SyncRequest(epoch=1, revision=1))
-        assert (told.epoch, told.revision, told.reset) == (2, 1, True)
+        assert (told.epoch, told.revision, told.reset) == (epoch, 1, True)
 
     async def test_that_died_meanwhile_are_waited_for_by_changes(
         self, settings: Settings, start: Start, running: AsyncExitStack
