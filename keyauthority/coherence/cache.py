@@ -107,7 +107,7 @@ class CoherentCache(Generic[E]):
         if whole_key:
             self.entries.drop_subject(entry.key_id)
         if not self._left and (entry.final or entry.until > ask.sent):
-            self.entries.put(digest, entry)
+            return self.entries.put(digest, entry)
         return entry
 
     # --- Sync

@@ -52,12 +52,15 @@ class Entries(Generic[E]):
     def __iter__(self) -> Iterator[tuple[bytes, E]]:
         return iter(self._by_digest.items())
 
-    def put(self, digest: bytes, entry: E) -> None:
-        """Keeps *entry*, instead of what the digest had before unless that is final."""
+    def put(self, digest: bytes, entry: E) -> E:
+        """Keeps *entry* instead of what the digest had before, unless that is final or says the same.
+
+        Returns what is kept: only that is told when it is dropped.
+        """
         before = self._by_digest.get(digest)
         if before is not None:
             if before.final or before.renewed(entry):
-                return
+                return before
             self._drop(digest)
         while len(self._by_digest) >= self._capacity:
             self._make_room()
@@ -65,6 +68,7 @@ class Entries(Generic[E]):
         if entry.key_id:
             self._of_key[entry.key_id] = (*self._of_key.get(entry.key_id, ()), digest)
             self._of_workspace.setdefault(entry.workspace_id, set()).add(entry.key_id)
+        return entry
 
     def drop_subject(self, subject: str) -> None:
         """Drops what may depend on a key or a workspace, but not what is final."""

@@ -64,6 +64,25 @@ class TestHits:
         counted = verifier.counters
         assert (counted.hits, counted.misses, counted.unavailable, counted.shed) == (2, 2, 1, 0)
 
+    async def test_the_same_answer_again_lets_the_first_hold_on(
+        self, scripted: ScriptedAuthority, verifier: Verifier
+    ) -> None:
+        """Without a lease each question is a call; none takes the verdict from who asked before.
+
+        But a change takes it from both.
+        """
+        secret = scripted.issue(about("key_1"))
+        first = await verifier.verify(secret)
+        verifier._cache.lose_lease()
+
+        second = await verifier.verify(secret)
+
+        assert len(scripted.asked) == 2
+        assert (first.holds(), second.holds()) == (True, True)
+        await scripted.change("key_1")
+        await until(lambda: not first.alive)
+        assert (first.holds(), second.holds()) == (False, False)
+
     async def test_a_changed_key_is_asked_for_again(
         self, scripted: ScriptedAuthority, verifier: Verifier
     ) -> None:

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from keyauthority.domain import secrets
+from keyauthority.domain import reading_audit, secrets
 from keyauthority.domain.auditing import AuditFilter
 from keyauthority.domain.callers import Actor, Caller, Role
 from keyauthority.domain.errors import KeyAuthorityError, Reason
@@ -14,6 +14,7 @@ from keyauthority.domain.etags import etag
 from keyauthority.domain.keys import RevocationReason
 from keyauthority.domain.peppers import PepperState
 from keyauthority.domain.secrets import TOKEN_PREFIX
+from keyauthority.storage.memory import MemoryStore
 from tests.conformance.records import DAY, MICROSECOND, SECOND, START, ManualClock
 from tests.domain.parts import CountingKeyring, UseCases
 
@@ -284,6 +285,30 @@ async def test_the_audit_is_pruned(cases: UseCases, actor: Actor, clock: ManualC
     newest, second = await cases.audit.page(AuditFilter(), 10, None)
     assert second.details == {"name": "second"}
     assert newest.details == {"before": (START + SECOND).isoformat(), "deleted": "1"}
+
+
+async def test_the_audit_is_pruned_a_little_at_a_time(
+    cases: UseCases, actor: Actor, clock: ManualClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In transactions of their own, so that verdicts and changes come in between."""
+    monkeypatch.setattr(reading_audit, "AT_ONCE", 2)
+    for _ in range(5):
+        await cases.workspaces.create(actor, "a workspace")
+    clock.time += DAY
+    changing, opened = MemoryStore.changing, 0
+
+    def counted(store: MemoryStore) -> Any:
+        nonlocal opened
+        opened += 1
+        return changing(store)
+
+    monkeypatch.setattr(MemoryStore, "changing", counted)
+
+    assert await cases.audit.prune(actor, START + SECOND) == 5
+
+    assert opened == 3 + 1
+    (entry,) = await cases.audit.page(AuditFilter(), 10, None)
+    assert entry.details["deleted"] == "5"
 
 
 @pytest.mark.parametrize("before", [None, START + MICROSECOND])

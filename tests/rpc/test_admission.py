@@ -172,3 +172,14 @@ async def test_a_change_keeps_its_place_when_its_caller_leaves(
             return False
 
     await eventually(there_is_room)
+
+
+async def test_a_stop_does_not_wait_for_ever_for_a_change() -> None:
+    """A commit may wait for a standby that does not come back."""
+    mutations = admission.Mutations()
+    change = mutations.start(asyncio.Event().wait())
+
+    await asyncio.wait_for(mutations.close(0.05), 5)
+
+    assert not change.done()
+    change.cancel()

@@ -45,6 +45,7 @@ from tests.rpc.parts import (
     refusal,
     verdict,
 )
+from tests.rpc.syncing import acknowledging, joined, spreads, started
 
 FOREIGN = "pk_live_51H8xQ2eZvKYlo2C"
 OTHER = "pk_live_another-one-entirely"
@@ -105,6 +106,23 @@ async def test_the_first_import_reaches_verifiers_that_refuse_unasked(
 
         await authority.root(RevokePresentedRequest(secret=OTHER))
         assert (await verifier.verify(OTHER)).verdict is DomainVerdict.REVOKED
+
+
+async def test_a_later_import_returns_no_sooner_than_the_first(
+    authority: Authority, workspace: str
+) -> None:
+    """While a verifier has not heard of the first, it refuses what the second brought."""
+    api = await authority.caller(Role.VERIFIER)
+    session = await joined(api)
+    first = started(take(authority.root, workspace, FOREIGN))
+    await spreads(first)
+    second = started(take(authority.root, workspace, OTHER))
+    await spreads(second)
+
+    told = await api(acknowledging(session))
+    await api(acknowledging(told))
+
+    assert [(await one).receipt.revision for one in (first, second)] == [1, 1]
 
 
 async def test_an_unknown_one_is_not_to_be_kept(root: Api, workspace: str) -> None:

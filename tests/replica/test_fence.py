@@ -1,0 +1,101 @@
+"""Many changes that wait at the same time."""
+
+from __future__ import annotations
+
+import asyncio
+from datetime import timedelta
+
+import pytest
+
+from keyauthority.domain.errors import KeyAuthorityError, Reason
+from keyauthority.domain.sessions import Standing, Terms
+from keyauthority.replica.fence import SessionFence
+from keyauthority.replica.watch import Watch
+from keyauthority.storage.memory import MemoryStore
+from tests.conformance.records import ManualClock
+
+LEASE = timedelta(seconds=30)
+TERMS = Terms(LEASE, LEASE, settling=False, foreign_secrets=False)
+
+
+class Sessions:
+    """One session, which acknowledges when the test says so."""
+
+    def __init__(self) -> None:
+        self.acknowledged = 0
+        self.looks = 0
+        self.gone = False
+
+    async def standing(self) -> Standing:
+        self.looks += 1
+        acknowledged = self.acknowledged
+        await asyncio.sleep(0)
+        if self.gone:
+            raise KeyAuthorityError(Reason.STORE_UNAVAILABLE, "gone")
+        return Standing((acknowledged,), TERMS)
+
+
+@pytest.fixture
+def sessions() -> Sessions:
+    return Sessions()
+
+
+@pytest.fixture
+def fence(sessions: Sessions) -> SessionFence:
+    store = MemoryStore(ManualClock())
+    return SessionFence(sessions, Watch(store))  # type: ignore[arg-type]  # all that it asks
+
+
+async def test_one_look_is_for_all(fence: SessionFence, sessions: Sessions) -> None:
+    """However many wait for a silent verifier, the books are asked no more often."""
+    waits = [asyncio.create_task(fence.wait(revision)) for revision in range(1, 101)]
+    await asyncio.sleep(0.2)
+    assert sessions.looks < 200
+
+    sessions.acknowledged = 100
+    receipts = await asyncio.wait_for(asyncio.gather(*waits), 5)
+
+    assert [one.revision for one in receipts] == list(range(1, 101))
+    assert {one.sessions_acknowledged for one in receipts} == {1}
+
+
+async def test_each_waits_for_its_own_revision(fence: SessionFence, sessions: Sessions) -> None:
+    """What is acknowledged opens the way for the older changes alone."""
+    older, newer = (asyncio.create_task(fence.wait(revision)) for revision in (1, 2))
+    sessions.acknowledged = 1
+    fence.acknowledged()
+
+    await asyncio.wait_for(older, 5)
+    await asyncio.sleep(0.05)
+
+    assert not newer.done()
+    sessions.acknowledged = 2
+    await asyncio.wait_for(newer, 5)
+
+
+async def test_an_outage_of_the_database_tells_nobody_anything(
+    fence: SessionFence, sessions: Sessions
+) -> None:
+    """The wait goes on until it is over, or the process is to end: then it fails."""
+    wait = asyncio.create_task(fence.wait(1))
+    sessions.acknowledged, sessions.gone = 1, True
+    await asyncio.sleep(0.05)
+    assert not wait.done()
+
+    fence.closing = True
+
+    with pytest.raises(KeyAuthorityError) as raised:
+        await asyncio.wait_for(wait, 5)
+    assert raised.value.reason is Reason.STORE_UNAVAILABLE
+
+
+async def test_who_gives_up_is_not_looked_after(fence: SessionFence, sessions: Sessions) -> None:
+    """A wait that is cancelled leaves nothing behind."""
+    wait = asyncio.create_task(fence.wait(1))
+    await asyncio.sleep(0.02)
+    wait.cancel()
+    await asyncio.sleep(0.05)
+    looks = sessions.looks
+    await asyncio.sleep(0.1)
+
+    assert sessions.looks == looks
