@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Protocol
 
 from keyauthority.domain.auditing import AuditEntry, AuditFilter
@@ -19,7 +19,6 @@ from keyauthority.domain.last_used import Marks
 from keyauthority.domain.peppers import Pepper
 from keyauthority.domain.revisions import Claim, Head
 from keyauthority.domain.sessions import Grant, Session, Standing, Terms
-from keyauthority.domain.verdicts import Verdict, Verification, VerifiedKey
 from keyauthority.domain.workspaces import Workspace
 
 Cursor = tuple[datetime, str]
@@ -405,68 +404,3 @@ class Fence(Protocol):
 
     async def wait(self, revision: int) -> Receipt:
         """Returns when every verifier has applied *revision* or its lease is over."""
-
-
-class Credentials(Protocol):
-    """Who is calling?"""
-
-    def known(self, token: str) -> Caller | None:
-        """The caller that *token* belongs to, if that is in memory and may be told from there."""
-
-    async def by_token(self, token: str) -> Caller:
-        """The caller that *token* belongs to; raises `CREDENTIAL_INVALID`."""
-
-    async def by_certificate(self, certificate_names: Sequence[str]) -> Caller:
-        """The caller that one of a verified client certificate's names stands for.
-
-        Raises `CREDENTIAL_INVALID`.
-        """
-
-
-class Syncing(Protocol):
-    """Grants leases to verifiers."""
-
-    async def sync(
-        self, caller_id: str, session_id: str, name: str, claim: Claim, wait: timedelta
-    ) -> Grant:
-        """A lease for the caller's session, a new one if *session_id* is empty.
-
-        Raises `KeyAuthorityError`: `FIELD_INVALID`, `SESSION_NOT_FOUND`, `TOO_MANY_SESSIONS`,
-        `CREDENTIAL_INVALID`, `SHUTTING_DOWN`.
-        """
-
-    async def leave(self, caller_id: str, session_id: str) -> None:
-        """Ends the caller's session."""
-
-
-class KnownVerdict(Protocol):
-    """A verdict in memory. `encoded` is for whoever sends it, to keep what it made of it."""
-
-    verdict: Verdict
-    number: int
-    key: VerifiedKey | None
-    key_revoked: bool
-    until: float
-    encoded: bytes | None
-
-
-class Verdicts(Protocol):
-    """Answers verifiers."""
-
-    @property
-    def applied(self) -> Head:
-        """The state that verdicts in memory are of."""
-
-    def known(self, secret: str, at_least_revision: int, now: float) -> KnownVerdict | None:
-        """The verdict on *secret*, if it is in memory, of that revision or later, and may be told
-        from there at *now*, by the clock of leases.
-        """
-
-    async def verify_all(
-        self, presented: Sequence[str], at_least_revision: int, *, fresh: bool
-    ) -> list[Verification]:
-        """Judges each of *presented* as of one moment; *fresh*: by the database, by no cache.
-
-        Raises `KeyAuthorityError`: `REVISION_NOT_REACHED`, `KEYRING_MISMATCH`,
-        `STORE_UNAVAILABLE`, `LEASE_LOST`.
-        """

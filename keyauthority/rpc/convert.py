@@ -12,6 +12,7 @@ from google.protobuf.message import Message
 from google.protobuf.timestamp_pb2 import Timestamp
 
 from keyauthority.domain import etags
+from keyauthority.domain.answering import KnownVerdict
 from keyauthority.domain.auditing import AuditEntry, AuditFilter
 from keyauthority.domain.callers import Caller, Role
 from keyauthority.domain.errors import in_entry, invalid
@@ -20,7 +21,6 @@ from keyauthority.domain.importing import ImportedKey
 from keyauthority.domain.issuing import NewKey
 from keyauthority.domain.keys import Key, KeyState, RevocationReason, StoredSecret
 from keyauthority.domain.peppers import Pepper
-from keyauthority.domain.ports import KnownVerdict
 from keyauthority.domain.revisions import Head
 from keyauthority.domain.secrets import Secret
 from keyauthority.domain.sessions import Grant, Session

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
+from keyauthority.domain.answering import Credentials
 from keyauthority.domain.callers import Caller
 from keyauthority.domain.errors import KeyAuthorityError, Reason
-from keyauthority.domain.ports import Credentials
 from keyauthority.rpc import call
 from keyauthority.rpc.admission import Mutations
 from keyauthority.rpc.call import Context

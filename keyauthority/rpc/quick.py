@@ -7,7 +7,7 @@ from typing import Final
 from google.protobuf.message import DecodeError
 
 from keyauthority import boottime
-from keyauthority.domain.ports import Verdicts
+from keyauthority.domain.answering import Verdicts
 from keyauthority.rpc import convert
 from keyauthority.rpc.metrics import TALLIES
 from keyauthority.v1.verification_service_pb2 import VerifyRequest

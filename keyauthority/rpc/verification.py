@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import timedelta
 
 from keyauthority.domain import limits
-from keyauthority.domain.ports import Syncing, Verdicts
+from keyauthority.domain.answering import Syncing, Verdicts
 from keyauthority.domain.revisions import Claim
 from keyauthority.domain.revoking_presented import RevokingPresented
 from keyauthority.domain.verdicts import Verification
