@@ -54,8 +54,8 @@ def test_verifiers_are_listed_until_they_leave(tmp_path: Path) -> None:
 
 def test_the_list_is_for_admins(cli: Cli) -> None:
     """Whoever may not see it is told which role it takes."""
-    token = cli.json("callers", "create", "curious", "--role", "verifier")["token"]
-    file = cli.data_dir / "curious.token"
+    token = cli.json("callers", "create", "onlooker", "--role", "verifier")["token"]
+    file = cli.data_dir / "onlooker.token"
     file.write_text(token)
     file.chmod(0o600)
     assert "admin" in cli.refusal("--token-file", str(file), "sessions", "list")
