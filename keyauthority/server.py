@@ -34,10 +34,10 @@ from keyauthority.replica.replica import Replica
 from keyauthority.replica.verdicts import Verdicts
 from keyauthority.rpc.admission import Mutations
 from keyauthority.rpc.entrance import Entrance
-from keyauthority.rpc.guard import Guard
+from keyauthority.rpc.guard import Guard, Quick
 from keyauthority.rpc.guarded import GuardedServer
 from keyauthority.rpc.policy import SERVICES
-from keyauthority.rpc.quick import VERIFY, QuickVerify
+from keyauthority.rpc.quick import BATCH_VERIFY, VERIFY, QuickBatchVerify, QuickVerify
 from keyauthority.rpc.reflection import add_reflection
 from keyauthority.rpc.refusals import Refusals
 from keyauthority.services import add_services
@@ -135,7 +135,10 @@ async def _server(
     entrance = Entrance(credentials, Refusals(store), mutations)
     verifying = Verifying(store, keyring, last_used)
     verdicts = Verdicts(verifying, replica.cache, alone=replica.alone)
-    quick = {VERIFY: QuickVerify(verdicts)}
+    quick: dict[str, Quick] = {
+        VERIFY: QuickVerify(verdicts),
+        BATCH_VERIFY: QuickBatchVerify(verdicts),
+    }
     guard = Guard(entrance, mutations, lambda: replica.fence.longest_wait, quick)
     options = [*OPTIONS, ("grpc.so_reuseport", int(settings.share_port))]
     server = grpc.aio.server(options=options, maximum_concurrent_rpcs=MOST_CALLS)

@@ -70,6 +70,11 @@ class Verdicts(Protocol):
         from there at *now*, by the clock of leases.
         """
 
+    def all_known(
+        self, presented: Sequence[str], at_least_revision: int, now: float
+    ) -> Sequence[KnownVerdict] | None:
+        """The verdicts on all of *presented*, as `known`; None if one is missing."""
+
     async def verify_all(
         self, presented: Sequence[str], at_least_revision: int, *, fresh: bool
     ) -> list[Verification]:

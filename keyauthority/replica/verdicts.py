@@ -42,6 +42,19 @@ class Verdicts:
             metrics.CACHE.hits += 1
         return known
 
+    def all_known(
+        self, presented: Sequence[str], at_least_revision: int, now: float
+    ) -> list[KnownVerdict] | None:
+        """The verdicts on all of *presented*, as `known`; None if one is missing."""
+        known = []
+        for secret in presented:
+            one = self._find(secret, at_least_revision, now)
+            if one is None:
+                return None
+            known.append(one)
+        metrics.CACHE.hits += len(known)
+        return known
+
     @property
     def applied(self) -> Head:
         """The state that what is known is of."""
@@ -62,10 +75,9 @@ class Verdicts:
         """
         if not fresh:
             now = boottime.now()
-            known = [self._find(secret, at_least_revision, now) for secret in presented]
-            if all(known):
-                metrics.CACHE.hits += len(presented)
-                return [self._told(one, now) for one in known if one is not None]
+            known = self.all_known(presented, at_least_revision, now)
+            if known is not None:
+                return [self._told(one, now) for one in known]
         return await self._read(presented, at_least_revision)
 
     async def _read(self, presented: Sequence[str], at_least_revision: int) -> list[Verification]:

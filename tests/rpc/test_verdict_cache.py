@@ -330,3 +330,32 @@ async def test_a_restart_begins_with_nothing(
         assert await verdict(root, issued.secret) == "VALID"
         assert await verdict(root, issued.secret) == "VALID"
     assert read[issued.secret] == 2
+
+
+async def test_a_batch_in_memory_is_answered_as_from_the_books(
+    root: Api, workspace: str, read: Counter[str]
+) -> None:
+    """Each in its place, of one revision, long answers and short ones; a stranger takes it there."""
+    many = [f"scope-{number}" for number in range(20)]
+    issued = [
+        await issue(root, workspace, "ci", scopes=scopes, labels={"team": "search"})
+        for scopes in ([], many, ["a"])
+    ]
+    await root(RevokeKeyRequest(key_id=issued[0].key.id))
+    request = BatchVerifyRequest(secrets=[one.secret for one in issued] * 2)
+    first = await root(request)
+    assert read == Counter({one.secret: 2 for one in issued})
+
+    again = await root(request)
+
+    assert read.total() == 6
+    for answers in (first, again):
+        for one in answers.answers:
+            assert one.cache_for.ToTimedelta() <= timedelta(seconds=60)
+            one.ClearField("cache_for")
+    assert again == first
+    request.secrets.append(secrets.mint("key_0123456789ABCDEF").reveal())
+    assert [one.verdict for one in (await root(request)).answers[:6]] == [
+        one.verdict for one in first.answers
+    ]
+    assert read.total() == 6 + 7
