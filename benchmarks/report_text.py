@@ -36,6 +36,7 @@ a process.
 it and the authority, so that connections stay open and nothing gets through. Nine others are \
 connected. In turn a key is disabled, its secret rotated, its workspace suspended and resumed, and \
 the key revoked; each time the verifier holds its lease before.
+- What is left to the aims, by profiles: of a `Verify` from memory about 5 µs are ours when the code is warm, and two to three times that between the system calls and thread switches of gRPC, which take 60 % of either server's time. Of `/authz`, half of either server's time is the sending. A key that is not in memory takes two hops to SQLite's thread and back, and deeper indices as the books grow. A change on SQLite waits for one synced commit, then for each of ten verifiers to be told and to answer, all on these cores.
 - Resident memory is what the process grew by, after a collection of garbage, from 2,000 verdicts on.
 - More processes than cores share the cores: on PostgreSQL, processes of the authority beyond these \
 make nothing faster on this machine."""
