@@ -126,6 +126,6 @@ class SessionFence:
 
     def _give_up(self, waiting: list[_Waiting], error: Exception) -> None:
         for one in waiting:
-            self._waiting.remove(one)
             if not one.passed.done():
                 one.passed.set_exception(error)
+                self._waiting.remove(one)
