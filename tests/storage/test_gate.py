@@ -118,9 +118,12 @@ async def test_who_is_cancelled_in_the_line_keeps_nobody_out(kind: str) -> None:
 async def test_who_is_cancelled_just_when_let_in_goes_out_again(kind: str) -> None:
     """The turn is passed on."""
     gate = Gate()
-    writer, gone, last = await guests(gate.alone, getattr(gate, kind), gate.alone)
-    writer._leave.set()
-    await writer.task
+    writer = gate.alone()
+    await writer.__aenter__()
+    gone, last = await guests(getattr(gate, kind), gate.alone)
+
+    # In one go: it is let in, and its task doesn't know of it yet.
+    await writer.__aexit__(None, None, None)
     gone.task.cancel()
     await settled()
 
@@ -132,12 +135,14 @@ async def test_who_is_cancelled_just_when_let_in_goes_out_again(kind: str) -> No
 async def test_who_is_cancelled_in_the_moment_of_a_leaving_is_passed_over(kind: str) -> None:
     """Its task doesn't know yet, but its turn is no turn any more."""
     gate = Gate()
-    writer, gone, last = await guests(gate.alone, getattr(gate, kind), gate.alone)
+    writer = gate.alone()
+    await writer.__aenter__()
+    gone, last = await guests(getattr(gate, kind), gate.alone)
 
-    # In one go: the cancellation reaches the task only after the leaving.
+    # In one go: nothing is awaited between the two, so the task doesn't know of the first yet.
     gone.task.cancel()
-    gate_left = writer.leave()
-    await gate_left
+    await writer.__aexit__(None, None, None)
+    await settled()
 
     assert last.inside
     await last.leave()
