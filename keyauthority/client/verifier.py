@@ -22,7 +22,6 @@ import os
 import socket
 from collections.abc import Callable, Coroutine, Iterable
 from dataclasses import dataclass
-from hashlib import sha256
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Self
 
@@ -36,6 +35,7 @@ from keyauthority.client.presented import MALFORMED, is_native, is_noise
 from keyauthority.client.verification import Verification, VerificationUnavailable, read
 from keyauthority.coherence.cache import Ask, CoherentCache
 from keyauthority.coherence.calls import Calls
+from keyauthority.coherence.entries import digest_of
 from keyauthority.domain import secrets
 from keyauthority.domain.revisions import Head
 from keyauthority.domain.secrets import Secret
@@ -143,7 +143,7 @@ class Verifier:
 
     def peek(self, secret: str) -> Verification | None:
         """Return the verdict on *secret* if it can be given without a call."""
-        hit = self._cache.get(_digest(secret), boottime.now())
+        hit = self._cache.get(digest_of(secret), boottime.now())
         if hit is not None:
             self.counters.hits += 1
         return hit
@@ -155,7 +155,7 @@ class Verifier:
             VerificationUnavailable: No verdict could be had. Refuse to decide: neither accept the
                 request nor tell the presenter that the key is bad.
         """
-        digest = _digest(secret)
+        digest = digest_of(secret)
         hit = self._cache.get(digest, boottime.now())
         if hit is not None:
             self.counters.hits += 1
@@ -273,10 +273,6 @@ class Verifier:
         task = asyncio.create_task(work)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
-
-
-def _digest(secret: str) -> bytes:
-    return sha256(secret.encode("utf-8", "surrogatepass")).digest()
 
 
 def _tell(waiters: Iterable[Waiter], answer: Verification | Exception) -> None:

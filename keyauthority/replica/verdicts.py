@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import timedelta
-from hashlib import sha256
 
 from keyauthority import boottime
 from keyauthority.coherence.cache import Ask
+from keyauthority.coherence.entries import digest_of
 from keyauthority.domain.errors import KeyAuthorityError, Reason
 from keyauthority.domain.revisions import Head
 from keyauthority.domain.verdicts import Verdict, Verification
@@ -97,7 +97,7 @@ class Verdicts:
     def _find(self, secret: str, at_least_revision: int, now: float) -> KnownVerdict | None:
         if self._cache.applied < at_least_revision or not self._cache.holds_lease(now):
             return None
-        known = self._cache.get(_digest(secret), now)
+        known = self._cache.get(digest_of(secret), now)
         return known if type(known) is KnownVerdict else None
 
     def _may_tell(self, head: Head) -> bool:
@@ -114,7 +114,7 @@ class Verdicts:
             return
         until = ask.sent + given.cache_for.total_seconds()
         known = KnownVerdict(given.verdict, given.key, until, key_revoked=given.key_revoked)
-        self._cache.keep(ask, _digest(secret), known, whole_key=given.key_revoked)
+        self._cache.keep(ask, digest_of(secret), known, whole_key=given.key_revoked)
 
     def _told(self, known: KnownVerdict, now: float) -> Verification:
         # A final one holds for as long as any answer.
@@ -127,7 +127,3 @@ class Verdicts:
             left,
             key_revoked=known.key_revoked,
         )
-
-
-def _digest(secret: str) -> bytes:
-    return sha256(secret.encode("utf-8", "surrogatepass")).digest()
