@@ -34,7 +34,7 @@ python:
 $(RUNTIME): pyproject.toml | python
 	@echo "installing what the servers need into .venv" >&2
 	@$(BIN)/python -m pip --version >/dev/null 2>&1 || $(PYTHON) -m venv --clear .venv
-	@$(BIN)/python $(PIP) --editable '.[server,gateway]'
+	@$(BIN)/python $(PIP) --editable '.[server,gateway,console]'
 	@touch $@
 
 $(DEV): $(RUNTIME)

@@ -5,6 +5,7 @@ refuses whatever isn't listed.
 """
 
 import sys
+from collections.abc import Iterable
 
 from grimp import ImportGraph
 from importlinter import Contract, ContractCheck, fields, output
@@ -13,11 +14,15 @@ from importlinter import Contract, ContractCheck, fields, output
 class RoomContract(Contract):
     """``room`` and what is below it may import ``may_import`` and what is below that.
 
+    Rooms within it that have contracts of their own, ``apart_from``, are neither asked nor allowed.
     The linter replaces each field by its value, hence the types.
     """
 
     room: str = fields.StringField()  # type: ignore[assignment]
     may_import: list[str] = fields.ListField(  # type: ignore[assignment]
+        subfield=fields.StringField(), required=False, default=()
+    )
+    apart_from: list[str] = fields.ListField(  # type: ignore[assignment]
         subfield=fields.StringField(), required=False, default=()
     )
 
@@ -27,6 +32,7 @@ class RoomContract(Contract):
         strays = [
             f"{importer} -> {imported}"
             for importer in sorted({self.room, *graph.find_descendants(self.room)})
+            if not _is_in(importer, self.apart_from)
             for imported in sorted(graph.find_modules_directly_imported_by(importer))
             if not self._allows(imported)
         ]
@@ -37,6 +43,12 @@ class RoomContract(Contract):
             output.print_error(stray)
 
     def _allows(self, imported: str) -> bool:
-        return imported.partition(".")[0] in sys.stdlib_module_names or any(
-            f"{imported}.".startswith(f"{allowed}.") for allowed in (self.room, *self.may_import)
+        if _is_in(imported, self.apart_from):
+            return False
+        return imported.partition(".")[0] in sys.stdlib_module_names or _is_in(
+            imported, (self.room, *self.may_import)
         )
+
+
+def _is_in(module: str, rooms: Iterable[str]) -> bool:
+    return any(f"{module}.".startswith(f"{room}.") for room in rooms)

@@ -1,0 +1,1 @@
+"""The console's own books: people, their memberships, invitations and sessions."""
