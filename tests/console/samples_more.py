@@ -274,6 +274,11 @@ MORE: list[Page] = [
     Page("workspaces_none_administrator", "workspaces.html", BESIDE | {"choices": []}),
     Page("key_made", "key_made.html", INSIDE | KEY),
     Page("key", "key.html", INSIDE | KEY | {"activity_href": "/a", "notice": "The key is saved."}),
+    Page(
+        "key_of_seoul",
+        "key.html",
+        INSIDE | KEY | {"activity_href": "/a", "me": Me(time_zone="Asia/Seoul")},
+    ),
     Page("key_rotated", "key.html", INSIDE | {"key": ROTATED, "activity_href": "/a"}),
     Page("key_paused", "key.html", INSIDE | {"key": details(ROWS[4]), "activity_href": "/a"}),
     Page("key_gone", "key.html", INSIDE | {"key": REVOKED, "activity_href": "/a"}),

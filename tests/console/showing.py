@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from functools import cache
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
@@ -20,6 +21,7 @@ POLICY = (
 Served = Mapping[str, tuple[str, bytes]]
 
 
+@cache
 def rendered() -> dict[str, str]:
     """Return every sample page by its name."""
     rendering = Rendering(Assets(), lambda: NOW)
