@@ -1,0 +1,114 @@
+"""Changing what a key is called, may do and until when; pausing it and letting it go on."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Final
+from zoneinfo import ZoneInfo
+
+from gateway.answer import Answer
+from gateway.console import key_views
+from gateway.console.authority import RefusedError, SpreadingError, UnavailableError
+from gateway.console.authority.client import timestamp
+from gateway.console.forms import Form
+from gateway.console.pages import problems
+from gateway.console.pages.creating import expiry, refuse, scopes
+from gateway.console.pages.keys import known
+from gateway.console.paths import url
+from gateway.console.visit import Visit
+from keyauthority.v1 import key_pb2
+
+_FIELDS: Final = ("name", "expires", "expire_date", "scopes", "etag")
+_INSTANT: Final = timedelta(microseconds=1)
+
+
+async def show(visit: Visit) -> Answer:
+    """The form, with what the key is now."""
+    key = await visit.authority.key(visit.workspace_id, visit.path["key"])
+    end = key_views.moment(key, "expire_time")
+    values = {
+        "name": key.name,
+        "expires": "never" if end is None else "keep",
+        "expire_date": "",
+        "scopes": "\n".join(key.scopes),
+        "etag": key.etag,
+    }
+    if end is not None:
+        zone = ZoneInfo(visit.me.time_zone) if visit.me.time_zone else end.tzinfo
+        values["expire_date"] = (end - _INSTANT).astimezone(zone).strftime("%Y-%m-%d")
+    return await _page(visit, Form(values))
+
+
+async def submit(visit: Visit) -> Answer:
+    """Changes the key, unless somebody else did meanwhile."""
+    form = visit.fields.form(_FIELDS)
+    fields = ["name", "scopes"]
+    changed = key_pb2.Key(id=visit.path["key"], name=form.values["name"], etag=form.values["etag"])
+    changed.scopes.extend(scopes(form))
+    if form.values["expires"] != "keep":
+        fields.append("expire_time")
+        end = expiry(visit, form)
+        if end is not None:
+            moment = visit.now + end if isinstance(end, timedelta) else end
+            changed.expire_time.CopyFrom(timestamp(moment))
+    if not form.values["name"]:
+        form.errors["name"] = "A key needs a name."
+    if not form.ok:
+        return await _page(visit, form, 422)
+    return await _made(visit, form, changed, *fields) or visit.redirect(_href(visit), "saved")
+
+
+async def pause(visit: Visit) -> Answer:
+    """Has the key refused until it is resumed."""
+    return await _set_disabled(visit, disabled=True)
+
+
+async def resume(visit: Visit) -> Answer:
+    """Lets a paused key go on."""
+    return await _set_disabled(visit, disabled=False)
+
+
+async def _set_disabled(visit: Visit, *, disabled: bool) -> Answer:
+    key = await visit.authority.key(visit.workspace_id, visit.path["key"])
+    if key.state == key_pb2.KEY_STATE_REVOKED:
+        return visit.redirect(_href(visit))
+    changed = key_pb2.Key(id=key.id, disabled=disabled)
+    try:
+        await visit.authority.update(changed, "disabled")
+    except SpreadingError:
+        return visit.redirect(_href(visit), "spreading")
+    return visit.redirect(_href(visit), "paused" if disabled else "resumed")
+
+
+async def _made(visit: Visit, form: Form, changed: key_pb2.Key, *fields: str) -> Answer | None:
+    # The form again if it could not be made.
+    try:
+        await visit.authority.key(visit.workspace_id, changed.id)
+        await visit.authority.update(changed, *fields)
+    except RefusedError as error:
+        if error.reason == "ETAG_MISMATCH":
+            form.problem = (
+                "Somebody changed this key while you were typing. Look at it in another tab, "
+                "then save again if yours is still right."
+            )
+            current = await visit.authority.key(visit.workspace_id, changed.id)
+            form.values["etag"] = current.etag
+        else:
+            refuse(form, error)
+        return await _page(visit, form, 422)
+    except SpreadingError:
+        return visit.redirect(_href(visit), "spreading")
+    except UnavailableError:
+        form.problem = problems.AWAY
+        return await _page(visit, form, 503)
+    return None
+
+
+def _href(visit: Visit) -> str:
+    return url("key", workspace=visit.workspace_id, key=visit.path["key"])
+
+
+async def _page(visit: Visit, form: Form, status: int = 200) -> Answer:
+    return await visit.page(
+        "key_edit.html", status, section="keys", form=form, key=await known(visit)
+    )
