@@ -6,7 +6,7 @@ import json
 from collections.abc import Mapping
 from typing import Any, Final
 
-from aiohttp import BasicAuth, ClientError, ClientResponse, ClientSession, ClientTimeout
+from aiohttp import ClientError, ClientResponse, ClientSession, ClientTimeout
 
 from gateway.console.oidc.errors import OidcUnavailable
 
@@ -24,15 +24,12 @@ async def fetch(
     what: str,
     *,
     form: Mapping[str, str] | None = None,
-    auth: BasicAuth | None = None,
-    bearer: str | None = None,
+    authorization: str | None = None,
 ) -> tuple[int, Document]:
     """Status and JSON object of an answer. Raises OidcUnavailable, which calls it *what*."""
     headers = {"Accept": "application/json"}
-    if auth is not None:
-        headers["Authorization"] = auth.encode()
-    if bearer is not None:
-        headers["Authorization"] = f"Bearer {bearer}"
+    if authorization is not None:
+        headers["Authorization"] = authorization
     try:
         async with session.request(
             method, url, data=form, headers=headers, allow_redirects=False, timeout=TIMEOUT

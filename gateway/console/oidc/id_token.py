@@ -6,7 +6,7 @@ import hashlib
 import warnings
 from base64 import urlsafe_b64encode
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from hmac import compare_digest
 from typing import Any, Final
@@ -44,7 +44,7 @@ class Expected:
 
     issuer: str
     client_id: str
-    nonce: str
+    nonce: str = field(repr=False)
     now: datetime
 
 

@@ -23,7 +23,9 @@ async def userinfo(
     session: ClientSession, url: str, access_token: Secret, subject: str
 ) -> Document:
     """What the userinfo endpoint says of *subject*. Raises OidcUnavailable or OidcRefused."""
-    status, document = await fetch(session, "GET", url, _WHAT, bearer=access_token.reveal())
+    status, document = await fetch(
+        session, "GET", url, _WHAT, authorization=f"Bearer {access_token.reveal()}"
+    )
     if status != _OK:
         raise OidcUnavailable(f"{_WHAT}: status {status}")
     if not same_text(document.get("sub"), subject):

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from base64 import b64encode
 from dataclasses import dataclass
 from typing import Final
 from urllib.parse import quote_plus
 
-from aiohttp import BasicAuth, ClientSession
+from aiohttp import ClientSession
 
 from gateway.console.oidc.discovery import Metadata
 from gateway.console.oidc.errors import OidcRefused, OidcUnavailable
@@ -42,23 +43,29 @@ async def exchange(
         "redirect_uri": redirect_uri,
         "code_verifier": verifier,
     }
-    auth, more = _client(settings, metadata)
+    authorization, more = _client(settings, metadata)
     status, document = await fetch(
-        session, "POST", metadata.token_endpoint, _WHAT, form=form | more, auth=auth
+        session,
+        "POST",
+        metadata.token_endpoint,
+        _WHAT,
+        form=form | more,
+        authorization=authorization,
     )
     if status != _OK:
         raise _refusal(status, document)
     return Tokens(Secret(_text(document, "id_token")), Secret(_text(document, "access_token")))
 
 
-def _client(settings: OidcSettings, metadata: Metadata) -> tuple[BasicAuth | None, dict[str, str]]:
+def _client(settings: OidcSettings, metadata: Metadata) -> tuple[str | None, dict[str, str]]:
     # Who asks: as a header, or as fields of the form.
     if settings.client_secret is None:
         return None, {"client_id": settings.client_id}
     secret = settings.client_secret.reveal()
     if "client_secret_basic" in metadata.client_authentications:
         # Encoded as RFC 6749 §2.3.1 says, so that a colon in the id stays within it.
-        return BasicAuth(quote_plus(settings.client_id), quote_plus(secret)), {}
+        pair = f"{quote_plus(settings.client_id)}:{quote_plus(secret)}"
+        return f"Basic {b64encode(pair.encode()).decode()}", {}
     if "client_secret_post" in metadata.client_authentications:
         return None, {"client_id": settings.client_id, "client_secret": secret}
     raise OidcUnavailable(f"{_WHAT}: takes no client secret")
@@ -74,6 +81,6 @@ def _refusal(status: int, document: Document) -> OidcRefused | OidcUnavailable:
 
 def _text(document: Document, name: str) -> str:
     text = document.get(name, "")
-    if not isinstance(text, str) or not text.isascii() or not (text.isprintable()):
+    if not isinstance(text, str) or not text.isascii() or not text.isprintable():
         raise OidcUnavailable(f"{_WHAT}: {name} is no token")
     return text

@@ -38,6 +38,11 @@ const provider = new Provider(issuer, {
     await grant.save();
     return grant;
   },
+  // Its own error page asks for fonts from elsewhere.
+  renderError: (context, { error, error_description }) => {
+    context.type = "text/plain";
+    context.body = `${error}: ${error_description}`;
+  },
   ...features,
 });
 
