@@ -17,6 +17,7 @@ from gateway.console.authority import Acting, UnavailableError
 from gateway.console.forms import Fields
 from gateway.console.notices import NOTICES
 from gateway.console.parts import Parts
+from gateway.console.paths import url
 from gateway.console.people import Origin, Person, Role, Session
 from gateway.console.routing import Route
 from gateway.console.views import WorkspaceView
@@ -120,9 +121,9 @@ class Visit:
             if needed:
                 raise
             name = self.parts.names.get(self.workspace_id, self.workspace_id)
-            return WorkspaceView(self.workspace_id, name, False, self.role.name.lower())
+            return workspace_view(self.workspace_id, name, self.role)
         self.parts.names.remember(found.id, found.name)
-        return WorkspaceView(found.id, found.name, found.suspended, self.role.name.lower())
+        return workspace_view(found.id, found.name, self.role, suspended=found.suspended)
 
     async def other_workspaces(self) -> list[WorkspaceView]:
         """Where else the person may go."""
@@ -132,7 +133,7 @@ class Visit:
             if one.workspace_id != self.path.get("workspace")
         }
         return [
-            WorkspaceView(one.id, one.name, one.suspended, memberships[one.id].name.lower())
+            workspace_view(one.id, one.name, memberships[one.id], suspended=one.suspended)
             for one in await self.authority.workspaces(list(memberships)[:SWITCHER])
         ]
 
@@ -179,3 +180,11 @@ class Visit:
         for cookie in self._cookies:
             sent.add(hdrs.SET_COOKIE, cookie)
         return Answer(status, sent, body)
+
+
+def workspace_view(
+    workspace_id: str, name: str, role: Role, *, suspended: bool = False
+) -> WorkspaceView:
+    """A workspace as pages show it to somebody with *role* in it."""
+    href = url("keys", workspace=workspace_id)
+    return WorkspaceView(workspace_id, name, suspended, role.value, href)

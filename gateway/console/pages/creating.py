@@ -144,5 +144,5 @@ async def _page(visit: Visit, form: Form, status: int = 200) -> Answer:
         status,
         section="keys",
         form=form,
-        request_id_field=visit.fields.one("request_id") or submitting.new_request_id(),
+        form_id=visit.fields.one("request_id") or submitting.new_request_id(),
     )

@@ -66,5 +66,5 @@ async def _page(visit: Visit, form: Form, status: int = 200) -> Answer:
         section="keys",
         form=form,
         key=await known(visit),
-        request_id_field=visit.fields.one("request_id") or submitting.new_request_id(),
+        form_id=visit.fields.one("request_id") or submitting.new_request_id(),
     )

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from gateway.answer import Answer
-from gateway.console.views import WorkspaceView
-from gateway.console.visit import Visit
+from gateway.console.paths import url
+from gateway.console.visit import Visit, workspace_view
 
 
 async def front(visit: Visit) -> Answer:
@@ -12,8 +12,8 @@ async def front(visit: Visit) -> Answer:
     memberships = await visit.parts.books.memberships.of_person(visit.me.id)
     done = visit.request.rel_url.query.get("done", "")
     if len(memberships) == 1:
-        return visit.redirect(f"/workspaces/{memberships[0].workspace_id}/keys", done)
-    return visit.redirect("/workspaces", done)
+        return visit.redirect(url("keys", workspace=memberships[0].workspace_id), done)
+    return visit.redirect(url("workspaces"), done)
 
 
 async def choose(visit: Visit) -> Answer:
@@ -22,7 +22,7 @@ async def choose(visit: Visit) -> Answer:
     roles = {one.workspace_id: one.role for one in memberships}
     found = await visit.authority.workspaces(roles)
     views = [
-        WorkspaceView(one.id, one.name, one.suspended, roles[one.id].name.lower())
+        workspace_view(one.id, one.name, roles[one.id], suspended=one.suspended)
         for one in sorted(found, key=lambda one: (one.name.casefold(), one.id))
     ]
     return await visit.page("workspaces.html", choices=views, other_workspaces=[])
