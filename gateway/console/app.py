@@ -20,7 +20,7 @@ from gateway.console.dispatch import Dispatcher
 from gateway.console.oidc import Provider
 from gateway.console.parts import Parts
 from gateway.console.paths import url
-from gateway.console.people import Books, PeopleStoreError, StoreUnavailable, open_people
+from gateway.console.people import People, PeopleStoreError, StoreUnavailable, open_people
 from gateway.console.rendering import Rendering
 from gateway.listen import BACKLOG, StartError, bind, server_tls
 from keyauthority.client import connect, load_token
@@ -142,7 +142,7 @@ async def _tell_first_owner(parts: Parts, tell: Callable[[str], None]) -> None:
             write_private(settings.setup_link_file, link + "\n")
 
 
-async def _sweep(books: Books) -> None:
+async def _sweep(books: People) -> None:
     while True:
         with suppress(StoreUnavailable):
             await books.sessions.sweep()

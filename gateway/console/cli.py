@@ -200,9 +200,7 @@ def _location(text: str) -> Location:
         raise SettingsError(f"--database {error}") from None
 
 
-def _oidc(
-    issuer: str, client_id: str, secret_file: Path | None, name: str
-) -> OidcSettings | None:
+def _oidc(issuer: str, client_id: str, secret_file: Path | None, name: str) -> OidcSettings | None:
     if not issuer:
         return None
     secret = load_token(secret_file) if secret_file is not None else None

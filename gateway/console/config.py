@@ -107,7 +107,9 @@ class Settings:
                 "--local-accounts off leaves no way to sign in: give --oidc-issuer too"
             )
         if not timedelta() < self.session_idle <= self.session_lifetime:
-            raise SettingsError("--session-idle must be more than nothing, at most --session-lifetime")
+            raise SettingsError(
+                "--session-idle must be more than nothing, at most --session-lifetime"
+            )
         for name in ("proxies", "grace"):
             if getattr(self, name) < 0:
                 raise SettingsError(f"--{name} can't be negative")

@@ -138,9 +138,7 @@ class Dispatcher:
         # neither is administration for who is no administrator.
         needs = visit.route.needs
         if needs in ROLES:
-            visit.role = await self._parts.books.memberships.role(
-                visit.workspace_id, visit.me.id
-            )
+            visit.role = await self._parts.books.memberships.role(visit.workspace_id, visit.me.id)
             return visit.role is not None
         return needs is not Needs.ADMINISTRATOR or visit.me.administrator
 

@@ -97,5 +97,3 @@ def parse_fields(body: bytes) -> Fields:
 def query_fields(query: Mapping[str, str]) -> Fields:
     """What stands behind the `?` of a path."""
     return Fields(tuple(query.items()))
-
-

@@ -110,7 +110,7 @@ def chosen(rows: Sequence[KeyRow], text: str, state: str, flag: str) -> list[Key
     return [
         one
         for one in rows
-        if (state == "all" or one.state == state or (not state and one.state != "revoked"))
+        if (state in ("all", one.state) or (not state and one.state != "revoked"))
         and (not flag or flag in one.flags)
         and (not wanted or any(wanted in part.casefold() for part in _searched(one)))
     ]

@@ -12,7 +12,7 @@ from gateway.console.assets import Assets
 from gateway.console.authority import Authority
 from gateway.console.config import Settings
 from gateway.console.oidc import Provider
-from gateway.console.people import Books
+from gateway.console.people import People
 from gateway.console.rendering import Rendering
 
 _MOST: Final = 1_000
@@ -43,7 +43,7 @@ class Parts:
     settings: Settings
     # What browsers call the console, without a slash at the end.
     public_url: str
-    books: Books
+    books: People
     authority: Authority
     rendering: Rendering
     assets: Assets

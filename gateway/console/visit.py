@@ -49,13 +49,13 @@ class Visit:
     @property
     def me(self) -> Person:
         """Who is signed in, on pages that ask for it."""
-        assert self.session is not None
-        return self.session.person
+        return self.signed_in.person
 
     @property
     def signed_in(self) -> Session:
         """The sign-in, on pages that ask for it."""
-        assert self.session is not None
+        if self.session is None:
+            raise LookupError("nobody is signed in")
         return self.session
 
     @property
@@ -98,12 +98,12 @@ class Visit:
         fields = {**headers.PAGE, hdrs.CONTENT_TYPE: "text/plain; charset=utf-8"}
         return self._answer(status, fields, line.encode() + b"\n")
 
-    async def page(self, template: str, status: int = 200, **context: Any) -> Answer:
+    async def page(self, template: str, status: int = 200, /, **context: Any) -> Answer:
         """The page of *template*, with what all pages have."""
         common = await self._common()
         return self.rendered(template, status, **{**common, **context})
 
-    def rendered(self, template: str, status: int, **context: Any) -> Answer:
+    def rendered(self, template: str, status: int, /, **context: Any) -> Answer:
         """The page of *template* from *context* alone."""
         html = self.parts.rendering.render(template, **context)
         return self._answer(status, headers.PAGE, html.encode())

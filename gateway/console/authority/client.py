@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Iterable, Sequence
 from datetime import datetime, timedelta
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 import grpc
 from google.protobuf.field_mask_pb2 import FieldMask
@@ -16,10 +16,22 @@ from grpc_health.v1.health_pb2_grpc import HealthStub
 from gateway.console.authority.failures import MissingError, in_our_words
 from keyauthority.client import Secret, bearer_metadata, person_metadata
 from keyauthority.v1 import audit_service_pb2 as audit_v1
-from keyauthority.v1 import audit_service_pb2_grpc, key_pb2, key_service_pb2_grpc
+from keyauthority.v1 import key_pb2
 from keyauthority.v1 import key_service_pb2 as keys_v1
 from keyauthority.v1 import workspace_service_pb2 as workspaces_v1
-from keyauthority.v1 import workspace_service_pb2_grpc
+from keyauthority.v1.audit_service_pb2_grpc import AuditServiceStub
+from keyauthority.v1.key_service_pb2_grpc import KeyServiceStub
+from keyauthority.v1.workspace_service_pb2_grpc import WorkspaceServiceStub
+
+if TYPE_CHECKING:
+    from grpc.aio import UnaryUnaryMultiCallable
+
+    from keyauthority.v1.audit_service_pb2_grpc import AuditServiceAsyncStub
+    from keyauthority.v1.key_service_pb2_grpc import KeyServiceAsyncStub
+    from keyauthority.v1.workspace_service_pb2_grpc import WorkspaceServiceAsyncStub
+
+Asked = TypeVar("Asked")
+Told = TypeVar("Told")
 
 READING: Final = 5.0
 """Seconds for an answer that only has to be read."""
@@ -35,9 +47,9 @@ class Authority:
     def __init__(self, channel: grpc.aio.Channel, token: Secret) -> None:
         self._token = bearer_metadata(token)
         self._health: Any = HealthStub(channel)
-        self.keys: Any = key_service_pb2_grpc.KeyServiceStub(channel)
-        self.workspaces: Any = workspace_service_pb2_grpc.WorkspaceServiceStub(channel)
-        self.audit: Any = audit_service_pb2_grpc.AuditServiceStub(channel)
+        self.keys: KeyServiceAsyncStub = KeyServiceStub(channel)
+        self.workspaces: WorkspaceServiceAsyncStub = WorkspaceServiceStub(channel)
+        self.audit: AuditServiceAsyncStub = AuditServiceStub(channel)
 
     def acting_for(self, person_id: str, name: str, request_id: str) -> Acting:
         """The authority, called for somebody in the course of one request."""
@@ -170,13 +182,15 @@ class Acting:
         except MissingError:
             return None
 
-    async def _read(self, method: Any, request: Any) -> Any:
+    async def _read(self, method: UnaryUnaryMultiCallable[Asked, Told], request: Asked) -> Told:
         return await self._call(method, request, READING)
 
-    async def _change(self, method: Any, request: Any) -> Any:
+    async def _change(self, method: UnaryUnaryMultiCallable[Asked, Told], request: Asked) -> Told:
         return await self._call(method, request, CHANGING)
 
-    async def _call(self, method: Any, request: Any, seconds: float) -> Any:
+    async def _call(
+        self, method: UnaryUnaryMultiCallable[Asked, Told], request: Asked, seconds: float
+    ) -> Told:
         with in_our_words():
             return await method(request, metadata=self._metadata, timeout=seconds)
 

@@ -72,13 +72,13 @@ async def set_password(visit: Visit) -> Answer:
         form.errors["current_password"] = _WRONG
         return await _page(visit, profile=_profile(visit), password=form, status=422)
     try:
-        await accounts.set_password(visit.by, visit.me.id, visit.fields.raw("new_password"))
+        await accounts.set_password(
+            visit.by, visit.me.id, visit.fields.raw("new_password"), visit.signed_in.id
+        )
     except FieldInvalid as error:
         form.errors["new_password"] = str(error)
         return await _page(visit, profile=_profile(visit), password=form, status=422)
     await visit.parts.books.attempts.forget(limits)
-    sessions = visit.parts.books.sessions
-    await sessions.end_others(visit.by, visit.me.id, visit.signed_in.id)
     await signing_in.begin(visit, visit.me, visit.signed_in.method)
     return visit.redirect(url("account"), "password-changed")
 

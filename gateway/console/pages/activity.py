@@ -5,12 +5,13 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 from typing import Final
 from urllib.parse import urlencode
-from zoneinfo import ZoneInfo
 
 from gateway.answer import Answer
 from gateway.console import activity_words
 from gateway.console.authority.client import timestamp
+from gateway.console.dates import begin_of_day
 from gateway.console.forms import Form
+from gateway.console.moments import zone_of
 from gateway.console.paths import url
 from gateway.console.people import Event
 from gateway.console.views import EntryRow
@@ -122,16 +123,13 @@ def _day(visit: Visit, form: Form, field: str) -> datetime | None:
     text = form.values[field]
     if not text:
         return None
-    zone = ZoneInfo(visit.me.time_zone) if visit.me.time_zone else UTC
     try:
-        return datetime.strptime(text, "%Y-%m-%d").replace(tzinfo=zone).astimezone(UTC)
-    except (ValueError, OverflowError):
-        form.errors[field] = "Give a date as year-month-day, for instance 2027-01-31."
+        return begin_of_day(text, zone_of(visit.me.time_zone))
+    except ValueError as error:
+        form.errors[field] = str(error)
         return None
 
 
 def _href(visit: Visit, form: Form, before: str) -> str:
     wanted = {name: value for name, value in {**form.values, "before": before}.items() if value}
     return url("activity", workspace=visit.workspace_id) + "?" + urlencode(wanted)
-
-

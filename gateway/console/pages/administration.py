@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+from datetime import UTC
 from typing import Final
 from urllib.parse import urlencode
 
 from gateway.answer import Answer
-from gateway.console import key_views
 from gateway.console.authority import RefusedError, SpreadingError, UnavailableError
 from gateway.console.forms import Form
 from gateway.console.paths import url
@@ -113,7 +113,9 @@ async def _page(visit: Visit, form: Form, status: int = 200) -> Answer:
         status,
         section="administration",
         form=form,
-        workspaces=[_row(one, counts.get(one.id, 0), mine.get(one.id)) for one in listed.workspaces],
+        workspaces=[
+            _row(one, counts.get(one.id, 0), mine.get(one.id)) for one in listed.workspaces
+        ],
         next_href=f"{url('administration')}?{further}" if listed.next_page_token else None,
     )
 
@@ -123,7 +125,7 @@ def _row(one: workspaces_v1.Workspace, members: int, mine: Membership | None) ->
         id=one.id,
         name=one.name,
         suspended=one.suspended,
-        create_time=key_views.moment(one, "create_time"),
+        create_time=one.create_time.ToDatetime(tzinfo=UTC),
         members=members,
         mine=mine is not None,
         keys_href=url("keys", workspace=one.id),

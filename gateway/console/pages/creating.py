@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import re
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import Final
-from zoneinfo import ZoneInfo
 
 from gateway.answer import Answer
 from gateway.console import key_views, submitting
 from gateway.console.authority import RefusedError, UnavailableError
+from gateway.console.dates import end_of_day
 from gateway.console.forms import Form
+from gateway.console.moments import zone_of
 from gateway.console.pages import problems
 from gateway.console.paths import url
 from gateway.console.snippets import snippets
@@ -26,13 +27,14 @@ PRESETS: Final = {
 }
 _FIELDS: Final = ("name", "expires", "expire_date", "scopes")
 _FIELD_OF: Final = {"expire_time": "expire_date", "ttl": "expires", "scopes": "scopes"}
-_is_date: Final = re.compile(r"\d{4}-\d{2}-\d{2}").fullmatch
 
 
 async def show(visit: Visit) -> Answer:
     """The form; a replacement comes with the old key's name."""
     name = visit.request.rel_url.query.get("name", "")[:100]
-    return await _page(visit, Form({"name": name, "expires": "90d", "expire_date": "", "scopes": ""}))
+    return await _page(
+        visit, Form({"name": name, "expires": "90d", "expire_date": "", "scopes": ""})
+    )
 
 
 async def submit(visit: Visit) -> Answer:
@@ -40,7 +42,9 @@ async def submit(visit: Visit) -> Answer:
     form = visit.fields.form(_FIELDS)
     expire_time = expiry(visit, form)
     if not form.values["name"]:
-        form.errors["name"] = "Give it a name that says what uses it, for instance “billing worker”."
+        form.errors["name"] = (
+            "Give it a name that says what uses it, for instance “billing worker”."
+        )
     if not form.ok:
         return await _page(visit, form, 422)
     request_id = await submitting.begun(visit, "create")
@@ -114,7 +118,9 @@ def refuse(form: Form, error: RefusedError) -> None:
     if error.reason == "WORKSPACE_SUSPENDED":
         form.problem = "The workspace is suspended: no key can be made in it until it is resumed."
     elif error.reason == "REQUEST_ID_REUSED":
-        form.problem = "This form has made a key already. Look at the list, and open the form again."
+        form.problem = (
+            "This form has made a key already. Look at the list, and open the form again."
+        )
     elif field in form.values:
         form.errors[field] = f"{error.message[:1].upper()}{error.message[1:]}."
     else:
@@ -122,15 +128,10 @@ def refuse(form: Form, error: RefusedError) -> None:
 
 
 def _end_of_day(visit: Visit, form: Form) -> datetime | None:
-    text = form.values["expire_date"]
-    zone = ZoneInfo(visit.me.time_zone) if visit.me.time_zone else UTC
     try:
-        if not _is_date(text):
-            raise ValueError(text)
-        day = datetime.strptime(text, "%Y-%m-%d").replace(tzinfo=zone)
-        end = (day + timedelta(days=1)).astimezone(UTC)
-    except (ValueError, OverflowError):
-        form.errors["expire_date"] = "Give a date as year-month-day, for instance 2027-01-31."
+        end = end_of_day(form.values["expire_date"], zone_of(visit.me.time_zone))
+    except ValueError as error:
+        form.errors["expire_date"] = str(error)
         return None
     if end <= visit.now:
         form.errors["expire_date"] = "That day is over: choose a later one."

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from datetime import timedelta
 from typing import Final
-from zoneinfo import ZoneInfo
 
 from gateway.answer import Answer
 from gateway.console import key_views
 from gateway.console.authority import RefusedError, SpreadingError, UnavailableError
 from gateway.console.authority.client import timestamp
+from gateway.console.dates import last_day
 from gateway.console.forms import Form
+from gateway.console.moments import zone_of
 from gateway.console.pages import problems
 from gateway.console.pages.creating import expiry, refuse, scopes
 from gateway.console.pages.keys import known
@@ -19,7 +20,6 @@ from gateway.console.visit import Visit
 from keyauthority.v1 import key_pb2
 
 _FIELDS: Final = ("name", "expires", "expire_date", "scopes", "etag")
-_INSTANT: Final = timedelta(microseconds=1)
 
 
 async def show(visit: Visit) -> Answer:
@@ -34,8 +34,7 @@ async def show(visit: Visit) -> Answer:
         "etag": key.etag,
     }
     if end is not None:
-        zone = ZoneInfo(visit.me.time_zone) if visit.me.time_zone else end.tzinfo
-        values["expire_date"] = (end - _INSTANT).astimezone(zone).strftime("%Y-%m-%d")
+        values["expire_date"] = last_day(end, zone_of(visit.me.time_zone))
     return await _page(visit, Form(values))
 
 

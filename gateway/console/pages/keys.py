@@ -22,6 +22,7 @@ _CARDS: Final = {
 _STATES: Final = ("", "active", "paused", "expired", "revoked", "all")
 _LONGEST: Final = 100
 
+
 async def listing(visit: Visit) -> Answer:
     """The list, as searched, sorted and turned to."""
     query = _query(visit)
@@ -50,7 +51,12 @@ async def listing(visit: Visit) -> Answer:
 async def details(visit: Visit) -> Answer:
     """One key."""
     key = await visit.authority.key(visit.workspace_id, visit.path["key"])
-    return await visit.page("key.html", section="keys", key=key_views.details(key, visit.now), activity_href=activity_of(visit, key.id))
+    return await visit.page(
+        "key.html",
+        section="keys",
+        key=key_views.details(key, visit.now),
+        activity_href=activity_of(visit, key.id),
+    )
 
 
 async def known(visit: Visit) -> KeyRow:
@@ -72,8 +78,6 @@ async def known(visit: Visit) -> KeyRow:
 def activity_of(visit: Visit, key_id: str) -> str:
     """Where it is told what was done to a key."""
     return url("activity", workspace=visit.workspace_id) + "?" + urlencode({"subject": key_id})
-
-
 
 
 def _query(visit: Visit) -> KeyQuery:

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from gateway.answer import Answer
+from gateway.console.authority import MissingError, UnavailableError
 from gateway.console.forms import Form
 from gateway.console.pages import problems, signing_in, signing_in_elsewhere
-from gateway.console.authority import MissingError, UnavailableError
 from gateway.console.paths import url
 from gateway.console.people import (
     AlreadyMember,
     EmailTaken,
     FieldInvalid,
     Link,
+    LinkForAnother,
     LinkInvalid,
     LinkPurpose,
     Password,
@@ -57,7 +58,9 @@ async def submit_setup(visit: Visit) -> Answer:
 async def invitation(visit: Visit) -> Answer:
     """The invitation: what to, from whom, and the next step for whoever opened it."""
     link = await _link(visit, LinkPurpose.INVITATION)
-    return await _invitation_page(visit, link, Form()) if link is not None else await _invalid(visit)
+    return (
+        await _invitation_page(visit, link, Form()) if link is not None else await _invalid(visit)
+    )
 
 
 async def submit_invitation(visit: Visit) -> Answer:
@@ -65,25 +68,34 @@ async def submit_invitation(visit: Visit) -> Answer:
     link = await _link(visit, LinkPurpose.INVITATION)
     if link is None:
         return await _invalid(visit)
-    form, token = visit.fields.form(["name"]), visit.path["token"]
-    links = visit.parts.books.links
+    form = visit.fields.form(["name"])
     try:
-        if visit.session is not None:
-            if visit.me.email.casefold() != link.email.casefold():
-                return await _invitation_page(visit, link, form, 403)
-            person = await links.accept_invitation(
-                token, visit.me.name, None, visit.source, person_id=visit.me.id
-            )
-            return visit.redirect(url("keys", workspace=link.workspace_id), "joined")
-        if not visit.parts.settings.local_accounts:
-            return await _invitation_page(visit, link, form, 403)
-        password = Password(visit.fields.raw("password"))
-        person = await links.accept_invitation(token, form.values["name"], password, visit.source)
+        return await (_join(visit) if visit.session is not None else _register(visit, form))
     except FieldInvalid as error:
         form.errors[error.field] = str(error)
         return await _invitation_page(visit, link, form, 422)
+    except LinkForAnother as error:
+        form.problem = str(error)
+        return await _invitation_page(visit, link, form, 403)
     except (LinkInvalid, EmailTaken, AlreadyMember):
         return await _invalid(visit)
+
+
+async def _join(visit: Visit) -> Answer:
+    token = visit.path["token"]
+    await visit.parts.books.links.accept_invitation(
+        token, visit.me.name, None, visit.source, person_id=visit.me.id
+    )
+    return visit.redirect(url("front"), "joined")
+
+
+async def _register(visit: Visit, form: Form) -> Answer:
+    if not visit.parts.settings.local_accounts:
+        return await _invalid(visit)
+    password = Password(visit.fields.raw("password"))
+    person = await visit.parts.books.links.accept_invitation(
+        visit.path["token"], form.values["name"], password, visit.source
+    )
     return await _enter(visit, person)
 
 

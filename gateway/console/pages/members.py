@@ -57,9 +57,7 @@ async def invite(visit: Visit) -> Answer:
 
 async def withdraw(visit: Visit) -> Answer:
     """Has an invitation's link no longer work."""
-    await visit.parts.books.links.withdraw(
-        visit.by, visit.workspace_id, visit.path["invitation"]
-    )
+    await visit.parts.books.links.withdraw(visit.by, visit.workspace_id, visit.path["invitation"])
     return visit.redirect(url("members", workspace=visit.workspace_id), "withdrawn")
 
 

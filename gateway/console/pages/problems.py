@@ -47,10 +47,8 @@ def foreign(visit: Visit) -> Answer:
 
 def signed_out(visit: Visit) -> Answer:
     """Whoever it is must sign in first, and comes back here then."""
-    if visit.request.method == "GET":
-        target = visit.request.rel_url.raw_path_qs
-    else:
-        target = _here(visit)
+    reading = visit.request.method == "GET"
+    target = visit.request.rel_url.raw_path_qs if reading else _here(visit)
     if cookies.presented(visit.request.cookies, cookies.SESSION):
         visit.forget_cookie(cookies.SESSION)
     return visit.redirect("/sign-in?" + urlencode({"next": target}))

@@ -40,9 +40,7 @@ async def submit(visit: Visit) -> Answer:
         keys = [row for row in await _keys(visit, member) if row.id in chosen]
         if keys:
             told = await _revoked(visit, keys, member)
-        await visit.parts.books.memberships.remove(
-            visit.by, visit.workspace_id, member.person.id
-        )
+        await visit.parts.books.memberships.remove(visit.by, visit.workspace_id, member.person.id)
     except LastOwner as error:
         form.problem = str(error)
         return await _page(visit, member, form, 422)
