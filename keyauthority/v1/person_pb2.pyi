@@ -31,7 +31,7 @@ class Person(_message.Message):
     may not act for people), INVALID_ARGUMENT (FIELD_INVALID, the field being
     `x-opentoken-person-bin`: sent twice, not a Person, or one that breaks its limits). Verify,
     BatchVerify, Sync and Leave ignore it: whoever is told a verdict does nothing that the audit
-    keeps. So do health checks.
+    keeps. So do health checks and reflection.
     """
 
     DESCRIPTOR: _descriptor.Descriptor
@@ -43,8 +43,8 @@ class Person(_message.Message):
     `caller_`. It should never pass to another person.
     """
     name: _builtins.str
-    """A name for people, for instance an e-mail address; at most 254 characters, none of them a
-    control character. May be empty.
+    """A name for people, for instance an e-mail address; at most 254 characters that can be printed.
+    May be empty.
     """
     def __init__(
         self,
