@@ -23,19 +23,27 @@ def new_request_id() -> str:
     return secrets.token_urlsafe(18)
 
 
-async def begun(visit: Visit, purpose: str) -> str | None:
-    """The request id for the authority; None if the form's answer was given and is over.
+class OverError(Exception):
+    """The form's answer was given, and is over. `key_id` says what it made, if that is known."""
+
+    def __init__(self, key_id: str) -> None:
+        super().__init__(key_id)
+        self.key_id = key_id
+
+
+async def begun(visit: Visit, purpose: str) -> str:
+    """The request id for the authority. Raises `OverError`.
 
     It is made of the form's own and of the sign-in: nobody can ask for another one's answer.
     """
     request_id = visit.fields.one("request_id")
     if not _is_request_id(request_id):
-        return None
+        raise OverError("")
     submission = await visit.parts.books.submissions.begin(
         visit.signed_in.id, request_id, purpose, visit.workspace_id
     )
     if submission.state is SubmissionState.CLOSED:
-        return None
+        raise OverError(submission.key_id)
     return csrf.derived(visit.cookie, f"{purpose} {visit.workspace_id} {request_id}")
 
 

@@ -64,9 +64,7 @@ class Console:
     def sign_in(self, email: str, password: str = PASSWORD) -> Visitor:
         """A browser in which somebody is signed in."""
         visitor = self.visitor()
-        done = visitor.submit(
-            visitor.get("/sign-in"), "/sign-in", email=email, password=password
-        )
+        done = visitor.submit(visitor.get("/sign-in"), "/sign-in", email=email, password=password)
         assert done.status == 303, done.text
         assert cookies.SESSION in visitor.cookies
         return visitor

@@ -62,7 +62,10 @@ async def ask_suspend(visit: Visit) -> Answer:
     """What suspending does, before it is done."""
     found = await visit.authority.workspace(visit.workspace_id)
     return await visit.page(
-        "workspace_suspend.html", section="administration", target=_row(found, 0, None)
+        "workspace_suspend.html",
+        section="administration",
+        form=Form(),
+        subject=_row(found, 0, None),
     )
 
 
@@ -88,7 +91,7 @@ async def _set_suspended(visit: Visit, *, suspended: bool) -> Answer:
     return await visit.page(
         "workspace_changed.html",
         section="administration",
-        target=_row(found, 0, None),
+        subject=_row(found, 0, None),
         what="suspended" if suspended else "resumed",
         receipt=told,
     )

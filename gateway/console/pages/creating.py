@@ -47,20 +47,29 @@ async def submit(visit: Visit) -> Answer:
         )
     if not form.ok:
         return await _page(visit, form, 422)
-    request_id = await submitting.begun(visit, "create")
-    if request_id is None:
-        return await visit.page("key_made.html", 409, section="keys", key=None, kind="created")
     try:
+        request_id = await submitting.begun(visit, "create")
         issued = await visit.authority.issue(
             visit.workspace_id, form.values["name"], expire_time, scopes(form), request_id
         )
     except RefusedError as error:
         refuse(form, error)
         return await _page(visit, form, 422)
+    except submitting.OverError as over:
+        return await made_before(visit, over.key_id)
     except UnavailableError:
         form.problem = problems.AWAY
         return await _page(visit, form, 503)
     return await secret_page(visit, "created", issued.key, issued.secret)
+
+
+async def made_before(visit: Visit, key_id: str) -> Answer:
+    """The form made a key before, whose secret was shown then; or nobody knows what it made."""
+    if not key_id:
+        return await problems.spent(visit)
+    key = await visit.authority.key(visit.workspace_id, key_id)
+    row = key_views.row(key, visit.now)
+    return await visit.page("key_made.html", 409, section="keys", key=row)
 
 
 async def secret_page(

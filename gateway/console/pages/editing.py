@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Final
 
 from gateway.answer import Answer
 from gateway.console import key_views
 from gateway.console.authority import RefusedError, SpreadingError, UnavailableError
-from gateway.console.authority.client import timestamp
 from gateway.console.dates import last_day
 from gateway.console.forms import Form
 from gateway.console.moments import zone_of
@@ -20,6 +19,10 @@ from gateway.console.visit import Visit
 from keyauthority.v1 import key_pb2
 
 _FIELDS: Final = ("name", "expires", "expire_date", "scopes", "etag")
+_MEANWHILE: Final = (
+    "Somebody changed this key while you were typing. Look at it in another tab, then save again "
+    "if yours is still right."
+)
 
 
 async def show(visit: Visit) -> Answer:
@@ -28,33 +31,37 @@ async def show(visit: Visit) -> Answer:
     end = key_views.moment(key, "expire_time")
     values = {
         "name": key.name,
-        "expires": "never" if end is None else "keep",
-        "expire_date": "",
-        "scopes": "\n".join(key.scopes),
+        "expires": "never" if end is None else "date",
+        "expire_date": _last_day(visit, end),
+        "scopes": " ".join(key.scopes),
         "etag": key.etag,
     }
-    if end is not None:
-        values["expire_date"] = last_day(end, zone_of(visit.me.time_zone))
     return await _page(visit, Form(values))
 
 
 async def submit(visit: Visit) -> Answer:
     """Changes the key, unless somebody else did meanwhile."""
     form = visit.fields.form(_FIELDS)
-    fields = ["name", "scopes"]
-    changed = key_pb2.Key(id=visit.path["key"], name=form.values["name"], etag=form.values["etag"])
-    changed.scopes.extend(scopes(form))
-    if form.values["expires"] != "keep":
-        fields.append("expire_time")
-        end = expiry(visit, form)
-        if end is not None:
-            moment = visit.now + end if isinstance(end, timedelta) else end
-            changed.expire_time.CopyFrom(timestamp(moment))
     if not form.values["name"]:
         form.errors["name"] = "A key needs a name."
-    if not form.ok:
+    try:
+        key = await visit.authority.key(visit.workspace_id, visit.path["key"])
+        changed, fields = _changed(visit, form, key)
+        if not form.ok:
+            return await _page(visit, form, 422)
+        await visit.authority.update(changed, *fields)
+    except RefusedError as error:
+        if error.reason == "ETAG_MISMATCH":
+            form.problem, form.values["etag"] = _MEANWHILE, key.etag
+        else:
+            refuse(form, error)
         return await _page(visit, form, 422)
-    return await _made(visit, form, changed, *fields) or visit.redirect(_href(visit), "saved")
+    except SpreadingError:
+        return visit.redirect(_href(visit), "spreading")
+    except UnavailableError:
+        form.problem = problems.AWAY
+        return await _page(visit, form, 503)
+    return visit.redirect(_href(visit), "saved")
 
 
 async def pause(visit: Visit) -> Answer:
@@ -79,28 +86,22 @@ async def _set_disabled(visit: Visit, *, disabled: bool) -> Answer:
     return visit.redirect(_href(visit), "paused" if disabled else "resumed")
 
 
-async def _made(visit: Visit, form: Form, changed: key_pb2.Key, *fields: str) -> Answer | None:
-    # The form again if it could not be made.
-    try:
-        await visit.authority.key(visit.workspace_id, changed.id)
-        await visit.authority.update(changed, *fields)
-    except RefusedError as error:
-        if error.reason == "ETAG_MISMATCH":
-            form.problem = (
-                "Somebody changed this key while you were typing. Look at it in another tab, "
-                "then save again if yours is still right."
-            )
-            current = await visit.authority.key(visit.workspace_id, changed.id)
-            form.values["etag"] = current.etag
-        else:
-            refuse(form, error)
-        return await _page(visit, form, 422)
-    except SpreadingError:
-        return visit.redirect(_href(visit), "spreading")
-    except UnavailableError:
-        form.problem = problems.AWAY
-        return await _page(visit, form, 503)
-    return None
+def _changed(visit: Visit, form: Form, key: key_pb2.Key) -> tuple[key_pb2.Key, list[str]]:
+    values = form.values
+    changed = key_pb2.Key(id=key.id, name=values["name"], scopes=scopes(form), etag=values["etag"])
+    before = key_views.moment(key, "expire_time")
+    same_day = values["expires"] == "date" and values["expire_date"] == _last_day(visit, before)
+    if same_day:
+        # Not moved to the end of its day because something else was changed.
+        return changed, ["name", "scopes"]
+    end = expiry(visit, form)
+    if end is not None:
+        changed.expire_time.FromDatetime(visit.now + end if isinstance(end, timedelta) else end)
+    return changed, ["name", "scopes", "expire_time"]
+
+
+def _last_day(visit: Visit, end: datetime | None) -> str:
+    return "" if end is None else last_day(end, zone_of(visit.me.time_zone))
 
 
 def _href(visit: Visit) -> str:
@@ -109,5 +110,10 @@ def _href(visit: Visit) -> str:
 
 async def _page(visit: Visit, form: Form, status: int = 200) -> Answer:
     return await visit.page(
-        "key_edit.html", status, section="keys", form=form, key=await known(visit)
+        "key_edit.html",
+        status,
+        section="keys",
+        form=form,
+        etag=form.values["etag"],
+        key=await known(visit),
     )

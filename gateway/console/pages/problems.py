@@ -39,6 +39,15 @@ async def stale(visit: Visit) -> Answer:
     return _problem(visit, 403, "This form is out of date", text, retry=_here(visit))
 
 
+async def spent(visit: Visit) -> Answer:
+    """A form was sent that was sent before, and what became of it isn't known here."""
+    text = (
+        "This form was sent before, and nothing is done twice. Look at the list of keys for what "
+        "it made, and open the form again for another one."
+    )
+    return _problem(visit, 409, "This form was sent before", text, home=_keys_of(visit))
+
+
 def foreign(visit: Visit) -> Answer:
     """Another site had the browser send this."""
     text = "This request didn’t come from a page of this console, so nothing was done."

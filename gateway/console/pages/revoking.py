@@ -11,7 +11,7 @@ from gateway.console.authority import RefusedError, SpreadingError, UnavailableE
 from gateway.console.forms import Form
 from gateway.console.pages import problems
 from gateway.console.pages.creating import refuse
-from gateway.console.pages.keys import known
+from gateway.console.pages.keys import activity_of, known
 from gateway.console.paths import url
 from gateway.console.receipts import receipt
 from gateway.console.views import KeyRow, Receipt
@@ -59,10 +59,11 @@ async def _revoked(
         "key_revoked.html",
         section="keys",
         key=row,
-        reason=visit.fields.one("reason"),
+        leaked=visit.fields.one("reason") == "compromised",
         receipt=told,
         spreading=spreading,
-        replacement_href=f"{replacement}?{urlencode({'name': row.name})}",
+        activity_href=activity_of(visit, row.id),
+        replace_href=f"{replacement}?{urlencode({'name': row.name})}",
     )
 
 

@@ -6,11 +6,11 @@ from datetime import timedelta
 from typing import Final
 
 from gateway.answer import Answer
-from gateway.console import key_views, submitting
+from gateway.console import submitting
 from gateway.console.authority import RefusedError, SpreadingError, UnavailableError
 from gateway.console.forms import Form
 from gateway.console.pages import problems
-from gateway.console.pages.creating import refuse, secret_page
+from gateway.console.pages.creating import made_before, refuse, secret_page
 from gateway.console.pages.keys import known
 from gateway.console.receipts import receipt
 from gateway.console.visit import Visit
@@ -39,9 +39,6 @@ async def submit(visit: Visit) -> Answer:
     try:
         key = await visit.authority.key(visit.workspace_id, visit.path["key"])
         request_id = await submitting.begun(visit, f"rotate {key.id}")
-        if request_id is None:
-            row = key_views.row(key, visit.now)
-            return await visit.page("key_made.html", 409, section="keys", key=row, kind="rotated")
         rotated = await visit.authority.rotate(key.id, overlap, request_id)
     except RefusedError as error:
         refuse(form, error)
@@ -52,6 +49,8 @@ async def submit(visit: Visit) -> Answer:
             "Press the button again to see the new one."
         )
         return await _page(visit, form, 503)
+    except submitting.OverError:
+        return await made_before(visit, visit.path["key"])
     except UnavailableError:
         form.problem = problems.AWAY
         return await _page(visit, form, 503)
