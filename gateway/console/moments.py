@@ -6,13 +6,13 @@ from zoneinfo import ZoneInfo
 
 from markupsafe import Markup
 
-# The largest unit that fits at least once is the one that people would say.
+# Units, and from how many of them on they are used: 59 days say more than one month.
 _UNITS: Final = (
-    ("year", timedelta(days=365)),
-    ("month", timedelta(days=30)),
-    ("day", timedelta(days=1)),
-    ("hour", timedelta(hours=1)),
-    ("minute", timedelta(minutes=1)),
+    ("year", timedelta(days=365), 2),
+    ("month", timedelta(days=30), 2),
+    ("day", timedelta(days=1), 1),
+    ("hour", timedelta(hours=1), 1),
+    ("minute", timedelta(minutes=1), 1),
 )
 _TIME: Final = Markup('<time datetime="{iso}" data-moment="{kind}">{text}</time>')
 _AGO: Final = Markup('<time datetime="{iso}" data-moment="title" title="{title}">{text}</time>')
@@ -45,9 +45,9 @@ def ago(time: datetime, zone: tzinfo, now: datetime) -> Markup:
 def distance(away: timedelta) -> str:
     """Return *away* in words: `in 12 days`, `3 hours ago`, `just now`."""
     size = abs(away)
-    for name, unit in _UNITS:
+    for name, unit, least in _UNITS:
         count = size // unit
-        if count:
+        if count >= least:
             words = f"{count} {name}{'' if count == 1 else 's'}"
             return f"in {words}" if away > timedelta() else f"{words} ago"
     return "in less than a minute" if away > timedelta() else "just now"

@@ -79,7 +79,7 @@ def _signed(text: str, keys: KeySet) -> jwt.Token:
             return jwt.decode(text, keys, registry=registry)
     except (InvalidKeyIdError, BadSignatureError):
         raise NoKeyFitsError from None
-    except (JoseError, ValueError, TypeError, KeyError, AttributeError, RecursionError):
+    except (JoseError, ValueError, TypeError, RecursionError):
         raise OidcRefused("id token: malformed, or not signed as it has to be") from None
 
 

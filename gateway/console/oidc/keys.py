@@ -64,5 +64,5 @@ def _usable(document: Document) -> Iterator[Key]:
             with warnings.catch_warnings():
                 warnings.simplefilter("error", SecurityWarning)
                 yield JWKRegistry.import_key(key)
-        except (JoseError, SecurityWarning, ValueError, TypeError, KeyError, AttributeError):
+        except (JoseError, SecurityWarning, ValueError, TypeError, KeyError):
             continue

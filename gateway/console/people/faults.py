@@ -8,12 +8,13 @@ from contextlib import contextmanager
 from typing import Final
 
 import asyncpg
-from sqlalchemy.exc import DBAPIError, SQLAlchemyError
+from sqlalchemy import exc
 
 from gateway.console.people.errors import StoreUnavailable
 
 FAILURES: Final = (
-    SQLAlchemyError,
+    exc.DBAPIError,
+    exc.TimeoutError,
     sqlite3.Error,
     asyncpg.PostgresError,
     asyncpg.InterfaceError,
@@ -54,12 +55,12 @@ def outages() -> Iterator[None]:
 
 def sentence(error: BaseException) -> str:
     """What *error* means, in words that hold nothing of the database."""
-    if isinstance(error, DBAPIError) and error.orig is not None:
+    if isinstance(error, exc.DBAPIError) and error.orig is not None:
         error = error.orig.__cause__ or error.orig
     if isinstance(error, sqlite3.Error):
         code = getattr(error, "sqlite_errorcode", 0) & _PRIMARY
         return _OF_SQLITE.get(code, _OTHERWISE)
-    if isinstance(error, TimeoutError):
+    if isinstance(error, (TimeoutError, exc.TimeoutError)):
         return "the console's database does not answer"
     if isinstance(error, (OSError, asyncpg.InterfaceError)):
         return _OF_POSTGRES["08"]

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import datetime
+from operator import eq, ge, lt
+from typing import Any
 
-from sqlalchemy import delete, select
+from sqlalchemy import Column, delete, select
 
 from gateway.console.people.database import Database
 from gateway.console.people.records import Event, Origin
@@ -32,15 +35,17 @@ class History:
 
         *before* is the id of the last event of the page before.
         """
-        wanted = (
-            (workspace_id, events.c.workspace_id == workspace_id),
-            (person_id, events.c.person_id == person_id),
-            (action, events.c.action == action),
-            (start, events.c.time >= start),
-            (end, events.c.time < end),
-            (before, events.c.id < before),
+        wanted: tuple[tuple[Column[Any], Callable[[Any, Any], Any], object], ...] = (
+            (events.c.workspace_id, eq, workspace_id),
+            (events.c.person_id, eq, person_id),
+            (events.c.action, eq, action),
+            (events.c.time, ge, start),
+            (events.c.time, lt, end),
+            (events.c.id, lt, before),
         )
-        conditions = [condition for value, condition in wanted if value is not None]
+        conditions = [
+            compare(column, value) for column, compare, value in wanted if value is not None
+        ]
         query = select(events).where(*conditions).order_by(events.c.id.desc()).limit(limit)
         async with self._database.reading() as tx:
             return [Event(*row) for row in await tx.all(query)]

@@ -138,7 +138,7 @@ def link_of(row: Found) -> Link:
 
 
 def _invitation_of(row: Found) -> Invitation:
-    return Invitation(*(row._mapping[column] for column in _INVITATION))
+    return Invitation(*(getattr(row, column.name) for column in _INVITATION))
 
 
 async def take(tx: Transaction, token: str, purpose: LinkPurpose) -> Link:
