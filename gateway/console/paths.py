@@ -9,10 +9,15 @@ _MEMBER: Final = _WORKSPACE + "/members/{person}"
 _ADMINISTRATION: Final = "/administration"
 
 PATHS: Final = {
+    "front": "/",
+    "healthz": "/healthz",
+    "readyz": "/readyz",
     "sign_in": "/sign-in",
     "sign_in_oidc": "/sign-in/oidc",
     "sign_in_callback": "/sign-in/oidc/callback",
+    "welcome": "/welcome",
     "sign_out": "/sign-out",
+    "link_oidc": "/links/{token}/sign-in",
     "setup": "/setup/{token}",
     "invitation": "/invitations/{token}",
     "recovery": "/recovery/{token}",

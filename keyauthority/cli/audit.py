@@ -35,6 +35,8 @@ def _filters(run: Callable[..., Answer]) -> Callable[..., Answer]:
     @click.option("--subject", default="", help="Only about this key, workspace or caller.")
     @click.option("--workspace", default="", help="Only of this workspace.")
     @click.option("--caller", default="", help="Only by this caller.")
+    @click.option("--person", default="", metavar="ID", help="Only what was done for this person.")
+    @click.option("--action", default="", help="Only of this method: KeyService.RevokeKey.")
     @click.option("--since", type=MOMENT, help="Only from this moment on: 2027-01-31T12:00:00Z.")
     @click.option("--until", type=MOMENT, help="Only before this moment.")
     @functools.wraps(run)
@@ -43,6 +45,8 @@ def _filters(run: Callable[..., Answer]) -> Callable[..., Answer]:
         subject: str,
         workspace: str,
         caller: str,
+        person: str,
+        action: str,
         since: datetime | None,
         until: datetime | None,
         **kwargs: Any,
@@ -51,6 +55,8 @@ def _filters(run: Callable[..., Answer]) -> Callable[..., Answer]:
             subject=subject,
             workspace_id=workspace,
             caller_id=caller,
+            person_id=person,
+            action=action,
             start_time=timestamp(since),
             end_time=timestamp(until),
         )
@@ -132,11 +138,11 @@ def _json_line(entry: AuditEntry) -> str:
 
 def _table(entries: Iterable[AuditEntry]) -> str:
     return table(
-        ("TIME", "CALLER", "ACTION", "SUBJECT", "REFUSED", "FROM", "DETAILS"),
+        ("TIME", "WHO", "ACTION", "SUBJECT", "REFUSED", "FROM", "DETAILS"),
         (
             (
                 moment(one.time),
-                one.caller_name,
+                _who(one),
                 one.action,
                 one.subject,
                 "refused" if one.refused else "",
@@ -146,3 +152,9 @@ def _table(entries: Iterable[AuditEntry]) -> str:
             for one in entries
         ),
     )
+
+
+def _who(entry: AuditEntry) -> str:
+    if not entry.person_id:
+        return entry.caller_name
+    return f"{entry.person_name or entry.person_id} via {entry.caller_name}"

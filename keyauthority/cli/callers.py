@@ -52,6 +52,11 @@ def command() -> None:
     "--certificate-name", default="", help="The subject alternative name of its certificate."
 )
 @click.option(
+    "--acts-for-people",
+    is_flag=True,
+    help="It may say for whom it acts, and is believed: for a console that people sign in to.",
+)
+@click.option(
     "--token-file", type=FILE, help="Write the token to this new file (0600), don't print it."
 )
 @with_authority
@@ -61,6 +66,7 @@ def create(
     roles: Sequence[str],
     workspaces: Sequence[str],
     certificate_name: str,
+    acts_for_people: bool,
     token_file: Path | None,
 ) -> Answer:
     """Create a caller called NAME and print its token, once."""
@@ -69,6 +75,7 @@ def create(
         roles=[CallerRole.Value(enum_name("CALLER_ROLE_", role)) for role in roles],
         workspace_ids=workspaces,
         certificate_name=certificate_name,
+        acts_for_people=acts_for_people,
     )
     if token_file is None:
         answer = authority.call(authority.callers.CreateCaller, request)
@@ -139,13 +146,14 @@ def _shown(token: str) -> str:
 
 def _table(callers: Iterable[Caller]) -> str:
     return table(
-        ("ID", "NAME", "ROLES", "WORKSPACES", "CREATED", "REVOKED", "TOKEN"),
+        ("ID", "NAME", "ROLES", "WORKSPACES", "FOR PEOPLE", "CREATED", "REVOKED", "TOKEN"),
         (
             (
                 one.id,
                 one.name,
                 " ".join(word(CallerRole.Name(role), "CALLER_ROLE_") for role in one.roles),
                 " ".join(one.workspace_ids) or "all",
+                "yes" if one.acts_for_people else "no",
                 moment(one.create_time),
                 moment(one.revoke_time) if one.HasField("revoke_time") else "no",
                 one.token_hint,

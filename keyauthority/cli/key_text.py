@@ -11,7 +11,7 @@ from keyauthority.v1.key_pb2 import Key, KeyState, RevocationReason, SecretInfo
 def key_table(keys: Iterable[Key]) -> str:
     """One line a key."""
     return table(
-        ("ID", "NAME", "WORKSPACE", "STATE", "EXPIRES", "LAST USED", "CREATED", "SECRET"),
+        ("ID", "NAME", "WORKSPACE", "STATE", "EXPIRES", "LAST USED", "CREATED", "BY", "SECRET"),
         (
             (
                 key.id,
@@ -21,6 +21,7 @@ def key_table(keys: Iterable[Key]) -> str:
                 _expiry(key),
                 _last_use(key),
                 moment(key.create_time),
+                key.creator_name or key.creator_id or "unknown",
                 key.secrets[0].hint if key.secrets else "",
             )
             for key in keys
@@ -42,7 +43,7 @@ def key_details(key: Key) -> str:
     if key.labels:
         fields.append(("labels", pairs(dict(key.labels))))
     fields += [("secret", _secret(secret)) for secret in key.secrets]
-    fields += [("created", moment(key.create_time)), ("changed", moment(key.update_time))]
+    fields += [("created", _creation(key)), ("changed", moment(key.update_time))]
     if key.HasField("revoke_time"):
         fields += [("revoked", moment(key.revoke_time)), ("reason", _reason(key))]
     return details([*fields, ("etag", key.etag)])
@@ -71,6 +72,14 @@ def _last_use(used: Key | SecretInfo) -> str:
 def _secret(secret: SecretInfo) -> str:
     end = f", ends {moment(secret.end_time)}" if secret.HasField("end_time") else ""
     return f"{secret.hint}, minted {moment(secret.create_time)}, last used {_last_use(secret)}{end}"
+
+
+def _creation(key: Key) -> str:
+    time = moment(key.create_time)
+    if not key.creator_id:
+        return time
+    named = f"{key.creator_name} ({key.creator_id})" if key.creator_name else key.creator_id
+    return f"{time} by {named}"
 
 
 def _reason(key: Key) -> str:

@@ -99,10 +99,16 @@ def get(authority: Authority, key_id: str) -> Answer:
 @click.option("--workspace", default="", help="Only this workspace's keys.")
 @click.option("--state", type=click.Choice(_STATES), help="Only keys in this state.")
 @click.option("--name-contains", default="", help="Only keys with this in their name.")
+@click.option("--creator", default="", metavar="ID", help="Only keys that this one issued.")
 @listing_options
 @with_authority
 def list_keys(
-    authority: Authority, workspace: str, state: str | None, name_contains: str, limit: int | None
+    authority: Authority,
+    workspace: str,
+    state: str | None,
+    name_contains: str,
+    creator: str,
+    limit: int | None,
 ) -> Answer:
     """List keys, newest first."""
 
@@ -113,6 +119,7 @@ def list_keys(
                 workspace_id=workspace,
                 state=KeyState.Value(enum_name("KEY_STATE_", state)),
                 name_contains=name_contains,
+                creator_id=creator,
                 page_size=size,
                 page_token=after,
             ),

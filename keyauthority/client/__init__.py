@@ -2,6 +2,7 @@
 
 from keyauthority.client.channel import PlaintextError, channel_options, connect, is_local
 from keyauthority.client.credentials import SecretFileError, bearer_metadata, load_token
+from keyauthority.client.people import person_metadata
 from keyauthority.client.verification import Verification, VerificationUnavailable
 from keyauthority.client.verifier import Counters, Verifier
 from keyauthority.client.verifier_client import VerifierClient
@@ -24,4 +25,5 @@ __all__ = [
     "connect",
     "is_local",
     "load_token",
+    "person_metadata",
 ]

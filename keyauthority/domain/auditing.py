@@ -12,7 +12,7 @@ class AuditEntry:
     """One thing that a caller did, or was refused. Never holds a secret.
 
     The log gives it its `id`, which grows; until then it is 0. `revision` is 0 for what changed no
-    verdict.
+    verdict. `person_id` is empty if the caller acted for itself.
     """
 
     id: int
@@ -27,6 +27,8 @@ class AuditEntry:
     request_id: str
     details: Mapping[str, str]
     revision: int
+    person_id: str = ""
+    person_name: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,3 +40,5 @@ class AuditFilter:
     caller_id: str = ""
     start: datetime | None = None
     end: datetime | None = None
+    person_id: str = ""
+    action: str = ""

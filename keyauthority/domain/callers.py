@@ -24,6 +24,7 @@ class Caller:
 
     An issuer bound to `workspace_ids` touches only these; without any it touches all.
     `certificate_name` is the subject alternative name that stands for it beside its token.
+    One that `acts_for_people` is believed when it says for whom.
     """
 
     id: str
@@ -36,6 +37,7 @@ class Caller:
     token_hint: str
     create_time: datetime
     revoke_time: datetime | None = None
+    acts_for_people: bool = False
 
     def may_touch(self, workspace_id: str) -> bool:
         """Whether the caller, as an issuer, sees this workspace at all."""
@@ -47,13 +49,30 @@ class Caller:
 
 
 @dataclass(frozen=True, slots=True)
+class Person:
+    """Whom a caller acts for. The caller knows people; the authority takes its word."""
+
+    id: str
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
 class Actor:
-    """Who does it: a caller in one call, with all that the audit keeps of that call."""
+    """Who does it: a caller in one call, with all that the audit keeps of that call.
+
+    Without a `person` it acts for itself.
+    """
 
     caller: Caller
     action: str
     source: str
     request_id: str
+    person: Person | None = None
+
+    @property
+    def creator(self) -> Person | Caller:
+        """Who has made what this call makes."""
+        return self.person or self.caller
 
     def entry(
         self,
@@ -79,4 +98,6 @@ class Actor:
             request_id=self.request_id,
             details=details or {},
             revision=revision,
+            person_id=self.person.id if self.person else "",
+            person_name=self.person.name if self.person else "",
         )

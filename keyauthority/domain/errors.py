@@ -43,6 +43,7 @@ class Reason(enum.Enum):
     TOO_MANY_SESSIONS = enum.auto()
     SECRET_TAKEN = enum.auto()
     LEASE_LOST = enum.auto()
+    ACTING_NOT_ALLOWED = enum.auto()
 
 
 class KeyAuthorityError(Exception):

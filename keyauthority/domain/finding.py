@@ -68,6 +68,8 @@ class Finding:
         name_contains: str,
         limit: int,
         after: Cursor | None,
+        *,
+        creator_id: str = "",
     ) -> list[Key]:
         """Up to *limit* keys, newest first, of one workspace or of all that *actor* may see.
 
@@ -83,7 +85,7 @@ class Finding:
                 ):
                     raise workspace_not_found(workspace_id)
                 workspace_ids = (workspace_id,)
-            which = KeyFilter(workspace_ids, state, name_contains)
+            which = KeyFilter(workspace_ids, state, name_contains, creator_id)
             found = await tx.keys.page(which, limit, after)
             return await with_last_use(tx, self._last_used, found)
 
@@ -93,9 +95,7 @@ class Finding:
         Raises `SECRET_MALFORMED`, `KEY_NOT_FOUND`, `KEYRING_MISMATCH`.
         """
         presented = self._recognising.read(limits.presented(secret))
-        key = await self._recognising.find(presented)
-        if not actor.caller.may_touch(key.workspace_id):
+        found = await self._recognising.find(presented)
+        if not actor.caller.may_touch(found.workspace_id):
             raise key_not_found("")
-        async with self._store.reading() as tx:
-            [key] = await with_last_use(tx, self._last_used, [key])
-        return key
+        return await self.get(actor, found.id)

@@ -49,13 +49,15 @@ class Importing:
             # Locked until the end: two imports of one secret come one after the other.
             terms = await change.tx.leases.terms()
             await check_workspace(change.tx, actor, workspace_id)
-            keys = await self._take(change, imported)
+            keys = await self._take(change, actor, imported)
             if not terms.foreign_secrets:
                 await change.tx.leases.put(replace(terms, foreign_secrets=True))
                 change.alters(SUBJECT)
         return keys, change.receipt
 
-    async def _take(self, change: Change, imported: Sequence[ImportedKey]) -> list[Key]:
+    async def _take(
+        self, change: Change, actor: Actor, imported: Sequence[ImportedKey]
+    ) -> list[Key]:
         tx = change.tx
         _check_secrets(imported)
         await self._check_free(tx, imported)
@@ -66,7 +68,7 @@ class Importing:
                 new = one.new.checked(tx.time)
             digest = self._keyring.digest_foreign(version, one.secret.reveal())
             stored = StoredSecret(digest, version, one.secret.foreign_hint, tx.time)
-            keys.append(new.key(secrets.new_id("key"), stored))
+            keys.append(new.key(secrets.new_id("key"), stored, actor.creator))
         await tx.keys.insert_imported(keys)
         for key in keys:
             change.creates(key.id, key.workspace_id, name=key.name)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from keyauthority.domain import limits, secrets
-from keyauthority.domain.callers import Actor
+from keyauthority.domain.callers import Actor, Caller, Person
 from keyauthority.domain.changing import Changes
 from keyauthority.domain.errors import KeyAuthorityError, Reason, invalid, workspace_not_found
 from keyauthority.domain.fencing import Receipt
@@ -49,7 +49,7 @@ class NewKey:
             limits.expire_time(expire_time, now),
         )
 
-    def key(self, key_id: str, secret: StoredSecret) -> Key:
+    def key(self, key_id: str, secret: StoredSecret, creator: Person | Caller) -> Key:
         """The key, once this is checked, with its first *secret*."""
         return Key(
             id=key_id,
@@ -64,6 +64,8 @@ class NewKey:
             revocation=None,
             version=1,
             secrets=(secret,),
+            creator_id=creator.id,
+            creator_name=creator.name,
         )
 
 
@@ -138,7 +140,7 @@ class Issuing:
         await check_workspace(tx, actor, new.workspace_id)
         key_id = secrets.new_id("key")
         secret, stored = await self._mint(tx, key_id)
-        return new.key(key_id, stored), secret
+        return new.key(key_id, stored, actor.creator), secret
 
     async def _mint(self, tx: Transaction, key_id: str) -> tuple[Secret, StoredSecret]:
         version = active(await tx.peppers.all()).version

@@ -70,8 +70,10 @@ class Revocation:
 class Key:
     """One key. Never holds a secret, only digests; `secrets` are newest first.
 
-    `version` counts the changes of the record. Revocation is final. `last_used` is no part of the
-    record: when its secrets, by their digests, were last found to act, for those who are shown it.
+    `version` counts the changes of the record. Revocation is final. Whose id `creator_id` is, a
+    person's or a caller's, its prefix tells; it never changes, and is empty for keys from before it
+    was kept. `last_used` is no part of the record: when its secrets, by their digests, were last
+    found to act, for those who are shown it.
     """
 
     id: str
@@ -86,6 +88,8 @@ class Key:
     revocation: Revocation | None
     version: int
     secrets: tuple[StoredSecret, ...]
+    creator_id: str = ""
+    creator_name: str = ""
     last_used: Mapping[bytes, datetime] = field(default_factory=dict, compare=False, repr=False)
 
     def expired(self, now: datetime) -> bool:

@@ -20,6 +20,9 @@ LABELS: Final = 16
 LABEL_LENGTH: Final = 63
 REQUEST_ID_LENGTH: Final = 64
 CERTIFICATE_NAME_LENGTH: Final = 253
+PERSON_ID_LENGTH: Final = 64
+PERSON_NAME_LENGTH: Final = 254
+"""As long as an e-mail address."""
 LIFETIME: Final = timedelta(days=3653)
 """Ten years, whichever of them are leap years."""
 OVERLAP: Final = timedelta(days=90)
@@ -105,6 +108,26 @@ def certificate_name(given: str) -> str:
         raise invalid(
             "certificate_name", f"is not 1 to {CERTIFICATE_NAME_LENGTH} visible ASCII characters"
         )
+    return given
+
+
+def person_id(given: str, field: str) -> str:
+    """1 to 64 visible ASCII characters, unlike a caller's id."""
+    if not 1 <= len(given) <= PERSON_ID_LENGTH or not _is_request_id(given):
+        raise invalid(
+            field, f"has an id that is not 1 to {PERSON_ID_LENGTH} visible ASCII characters"
+        )
+    if given.startswith("caller_"):
+        raise invalid(field, "has an id that begins like a caller's")
+    return given
+
+
+def person_name(given: str, field: str) -> str:
+    """Up to 254 printable characters, or nothing."""
+    if len(given) > PERSON_NAME_LENGTH:
+        raise invalid(field, f"has a name that is longer than {PERSON_NAME_LENGTH} characters")
+    if not given.isprintable():
+        raise invalid(field, "has a name with characters that can't be printed")
     return given
 
 

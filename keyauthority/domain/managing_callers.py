@@ -31,6 +31,8 @@ async def new_caller(
     roles: frozenset[Role],
     workspace_ids: tuple[str, ...] = (),
     certificate_name: str = "",
+    *,
+    acts_for_people: bool = False,
 ) -> tuple[Caller, Secret]:
     """Writes a new caller into the books and mints its token."""
     version = active(await tx.peppers.all()).version
@@ -46,6 +48,7 @@ async def new_caller(
         pepper_version=version,
         token_hint=token.hint,
         create_time=tx.time,
+        acts_for_people=acts_for_people,
     )
     await tx.callers.insert(caller)
     return caller, token
@@ -66,6 +69,8 @@ class ManagingCallers:
         roles: Sequence[Role],
         workspace_ids: Sequence[str],
         certificate_name: str,
+        *,
+        acts_for_people: bool = False,
     ) -> tuple[Caller, Secret]:
         """Creates a caller and mints its token.
 
@@ -86,9 +91,17 @@ class ManagingCallers:
                 if await tx.workspaces.get(workspace_id) is None:
                     raise workspace_not_found(workspace_id)
             caller, token = await new_caller(
-                tx, self._keyring, name, frozenset(roles), tuple(workspace_ids), certificate_name
+                tx,
+                self._keyring,
+                name,
+                frozenset(roles),
+                tuple(workspace_ids),
+                certificate_name,
+                acts_for_people=acts_for_people,
             )
             details = {"name": name, "roles": ",".join(sorted(role.name for role in roles))}
+            if acts_for_people:
+                details["acts_for_people"] = "true"
             await tx.audit.append([actor.entry(tx.time, caller.id, details=details)])
         return caller, token
 

@@ -39,7 +39,8 @@ class Snapshot:
     `keys` holds those that exist of the keys asked for, `suspended` the ids of their workspaces
     that are suspended. `time` is the time that expiries are judged by. `imports` tells the key of
     each foreign digest that was asked for and found, `foreign_secrets` whether any were ever
-    imported, `newest_pepper` the newest version that digests may have been made with.
+    imported, `newest_pepper` the newest version that digests may have been made with. No verdict
+    asks who made a key: these have no creator.
     """
 
     head: Head
@@ -58,12 +59,14 @@ class KeyFilter:
     workspace_ids: tuple[str, ...] | None = None
     state: KeyState | None = None
     name_contains: str = ""
+    creator_id: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class Replay:
     """The sealed answer to a retry-safe request, kept until `expire_time`.
 
+    `caller_id` is followed by a space and the id of the person that the caller acted for, if it did.
     `fingerprint` tells whether a repeat asks for the same thing.
     """
 
@@ -98,7 +101,7 @@ class Keys(Protocol):
     async def update(self, changes: Sequence[tuple[Key, Key]]) -> None:
         """Replaces each (before, after): the record, and those of its secrets that changed.
 
-        Up to 1,000 at a time, in a few statements. A secret that is gone is no longer found either.
+        Who created a key stays as it is. Up to 1,000 at a time, in a few statements. A secret that is gone is no longer found either.
         """
 
 

@@ -29,14 +29,18 @@ class Retry:
 
 
 class Answers:
-    """Keeps the answers of one caller's request, so that a repeat is given the first one again."""
+    """Keeps the answers of one caller's request, so that a repeat is given the first one again.
+
+    A caller that acts for people has requests of its own for each of them: nobody is given the
+    secret that another one asked for.
+    """
 
     def __init__(self, tx: Transaction, keyring: Keyring, actor: Actor, retry: Retry) -> None:
         self._tx = tx
         self._keyring = keyring
-        self._caller_id = actor.caller.id
+        self._asker = _asker(actor)
         self._retry = retry
-        self._context = f"replay {actor.caller.id} {retry.request_id}".encode()
+        self._context = f"replay {self._asker} {retry.request_id}".encode()
 
     async def recall(self) -> bytes | None:
         """The answer the request was given before, if it was.
@@ -46,7 +50,7 @@ class Answers:
         """
         if not limits.request_id(self._retry.request_id):
             return None
-        kept = await self._tx.replays.get(self._caller_id, self._retry.request_id)
+        kept = await self._tx.replays.get(self._asker, self._retry.request_id)
         if kept is None or kept.expire_time <= self._tx.time:
             return None
         if not hmac.compare_digest(kept.fingerprint, self._retry.fingerprint):
@@ -67,10 +71,15 @@ class Answers:
         version = active(await self._tx.peppers.all()).version
         await self._tx.replays.put(
             Replay(
-                self._caller_id,
+                self._asker,
                 self._retry.request_id,
                 self._retry.fingerprint,
                 self._keyring.seal(version, answer, self._context),
                 self._tx.time + KEPT_FOR,
             )
         )
+
+
+def _asker(actor: Actor) -> str:
+    # No id has a space in it, so no two askers are written alike.
+    return f"{actor.caller.id} {actor.person.id}" if actor.person else actor.caller.id

@@ -10,7 +10,7 @@ from typing import Any, Final, TypeAlias
 
 import grpc.aio
 
-from keyauthority.domain.callers import Actor, Caller
+from keyauthority.domain.callers import Actor, Caller, Person
 
 Context: TypeAlias = "grpc.aio.ServicerContext[Any, Any]"
 
@@ -28,10 +28,11 @@ class Call:
     method: str
     source: str
     request_id: str
+    person: Person | None = None
 
     def actor(self) -> Actor:
         """Who acts in this call, for the domain."""
-        return Actor(self.caller, self.method, self.source, self.request_id)
+        return Actor(self.caller, self.method, self.source, self.request_id, self.person)
 
     def begin(self) -> None:
         """Makes this the call that `current_actor` speaks of, for the rest of its task."""

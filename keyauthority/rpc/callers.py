@@ -26,6 +26,7 @@ class CallerServicer(v1_grpc.CallerServiceServicer):
             [convert.role_of(role) for role in request.roles],
             request.workspace_ids,
             request.certificate_name,
+            acts_for_people=request.acts_for_people,
         )
         return v1.CreateCallerResponse(caller=convert.caller(caller), token=token.reveal())
 

@@ -149,6 +149,8 @@ def audit_filter(request: audit_service_pb2.ListAuditEntriesRequest) -> AuditFil
         request.caller_id,
         time_of(request, "start_time"),
         time_of(request, "end_time"),
+        request.person_id,
+        request.action,
     )
 
 
@@ -172,6 +174,8 @@ def key(record: Key, now: datetime) -> key_pb2.Key:
         revocation_note=revocation.note if revocation else "",
         etag=etags.etag(record.id, record.version),
         last_used_time=timestamp(max(record.last_used.values(), default=None)),
+        creator_id=record.creator_id,
+        creator_name=record.creator_name,
     )
 
 
@@ -281,6 +285,7 @@ def caller(record: Caller) -> caller_service_pb2.Caller:
         token_hint=record.token_hint,
         create_time=timestamp(record.create_time),
         revoke_time=timestamp(record.revoke_time),
+        acts_for_people=record.acts_for_people,
     )
 
 
@@ -299,6 +304,8 @@ def audit_entry(entry: AuditEntry) -> audit_service_pb2.AuditEntry:
         request_id=entry.request_id,
         details=entry.details,
         revision=entry.revision,
+        person_id=entry.person_id,
+        person_name=entry.person_name,
     )
 
 

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 from keyauthority.domain.answering import Credentials
 from keyauthority.domain.callers import Caller
 from keyauthority.domain.errors import KeyAuthorityError, Reason
-from keyauthority.rpc import call
+from keyauthority.rpc import call, person
 from keyauthority.rpc.admission import Mutations
 from keyauthority.rpc.call import Context
 from keyauthority.rpc.policy import Access, Method
@@ -47,7 +49,8 @@ class Entrance:
     async def enter(self, rules: Method, context: Context) -> None:
         """Returns if the caller may call the method; it is then the one of `call.current_actor`.
 
-        Raises `KeyAuthorityError`: `CREDENTIAL_MISSING`, `CREDENTIAL_INVALID`, `ROLE_MISSING`.
+        Raises `KeyAuthorityError`: `CREDENTIAL_MISSING`, `CREDENTIAL_INVALID`, `ROLE_MISSING`, and
+        if it names a person, `ACTING_NOT_ALLOWED`, `FIELD_INVALID`.
         """
         if rules.access is Access.OPEN:
             return
@@ -59,9 +62,23 @@ class Entrance:
             raise
         current = call.Call(caller, rules.label, call.source(context), call.request_id(context))
         current.begin()
+        if rules.for_people and (named := person.sent(context)):
+            current = await self._acting(current, named)
         if rules.access not in (*caller.roles, Access.AUTHENTICATED):
-            await self._mutations.run(self._refusals.of_caller(current.actor()))
+            await self._refuse(current)
             raise _role_missing(rules)
+
+    async def _acting(self, current: call.Call, named: Sequence[bytes]) -> call.Call:
+        # The same call, for whom its caller says. Of one that may not, nothing it says is kept.
+        if not current.caller.acts_for_people:
+            await self._refuse(current)
+            raise KeyAuthorityError(Reason.ACTING_NOT_ALLOWED, "the caller may not act for people")
+        acting = replace(current, person=person.read(named))
+        acting.begin()
+        return acting
+
+    async def _refuse(self, current: call.Call) -> None:
+        await self._mutations.run(self._refusals.of_caller(current.actor()))
 
     async def _authenticate(self, context: Context) -> Caller:
         presented = [

@@ -48,6 +48,7 @@ STATUS: Final = {
     Reason.TOO_MANY_SESSIONS: grpc.StatusCode.RESOURCE_EXHAUSTED,
     Reason.SECRET_TAKEN: grpc.StatusCode.ALREADY_EXISTS,
     Reason.LEASE_LOST: grpc.StatusCode.UNAVAILABLE,
+    Reason.ACTING_NOT_ALLOWED: grpc.StatusCode.PERMISSION_DENIED,
 }
 
 

@@ -60,6 +60,7 @@ class KeyServicer(v1_grpc.KeyServiceServicer):
             request.name_contains,
             page.limit,
             page.cursor,
+            creator_id=request.creator_id,
         )
         shown, token = self._pages.cut(page, found, by_create_time)
         now = self._clock.now()

@@ -54,6 +54,8 @@ class Method:
     # Where its calls take their places.
     room: Role | Access | Room
     changes: bool
+    # Whether it matters whom the caller acts for: to whoever is told a verdict it doesn't.
+    for_people: bool
     # For the audit, logs and metrics: `KeyService.RevokeKey`.
     label: str
 
@@ -64,4 +66,6 @@ def method(path: str) -> Method:
     access = SERVICES.get(service, Access.NOBODY)
     room = Room.SYNCING if name in SYNCING else access
     changes = service.startswith(PACKAGE) and not name.startswith(READING)
-    return Method(service, name, access, room, changes, f"{service.rpartition('.')[2]}.{name}")
+    for_people = changes or (service.startswith(PACKAGE) and access is not Role.VERIFIER)
+    label = f"{service.rpartition('.')[2]}.{name}"
+    return Method(service, name, access, room, changes, for_people, label)

@@ -31,7 +31,7 @@ class Refusals:
         self._logged = -LOGGED_EVERY
 
     async def of_caller(self, actor: Actor) -> None:
-        """A known caller lacked the role for what it tried."""
+        """A known caller lacked the role, or the right to act for people, for what it tried."""
         if not self._due(actor.caller.id):
             return
         try:

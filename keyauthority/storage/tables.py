@@ -18,6 +18,8 @@ from sqlalchemy import (
     Text,
     UniqueConstraint,
     and_,
+    false,
+    text,
 )
 
 from keyauthority.domain.keys import RevocationReason
@@ -123,8 +125,11 @@ keys: Final = Table(
     Column("revoke_reason", Numbered(RevocationReason)),
     Column("revoke_note", String),
     Column("version", BigInteger, nullable=False),
+    Column("creator_id", String, nullable=False, server_default=text("''")),
+    Column("creator_name", String, nullable=False, server_default=text("''")),
     Index(None, "workspace_id", "create_time", "id"),
     Index(None, "create_time", "id"),
+    Index(None, "creator_id", "create_time", "id"),
 )
 
 # Numbered in the order in which they were minted; two may bear the same time.
@@ -171,6 +176,7 @@ callers: Final = Table(
     Column("token_hint", String, nullable=False),
     Column("create_time", Moment, nullable=False),
     Column("revoke_time", Moment),
+    Column("acts_for_people", Boolean, nullable=False, server_default=false()),
     Index(None, "create_time", "id"),
 )
 
@@ -206,9 +212,12 @@ audit: Final = Table(
     Column("request_id", String, nullable=False),
     Column("details", TextMap, nullable=False),
     Column("revision", BigInteger, nullable=False),
+    Column("person_id", String, nullable=False, server_default=text("''")),
+    Column("person_name", String, nullable=False, server_default=text("''")),
     Index(None, "subject", "id"),
     Index(None, "workspace_id", "id"),
     Index(None, "caller_id", "id"),
+    Index(None, "person_id", "id"),
     Index(None, "time"),
     # Without it SQLite would number a new entry like one that was pruned.
     sqlite_autoincrement=True,
@@ -223,6 +232,7 @@ peppers: Final = Table(
     Column("create_time", Moment, nullable=False),
 )
 
+# `caller_id` is followed by the id of the person that the caller acted for, if it did.
 replays: Final = Table(
     "replays",
     metadata,

@@ -57,6 +57,8 @@ class AuditEntry(_message.Message):
     REQUEST_ID_FIELD_NUMBER: _builtins.int
     DETAILS_FIELD_NUMBER: _builtins.int
     REVISION_FIELD_NUMBER: _builtins.int
+    PERSON_ID_FIELD_NUMBER: _builtins.int
+    PERSON_NAME_FIELD_NUMBER: _builtins.int
     id: _builtins.int
     """Grows with every entry."""
     caller_id: _builtins.str
@@ -70,13 +72,17 @@ class AuditEntry(_message.Message):
     workspace_id: _builtins.str
     """The workspace concerned; empty if there was none."""
     refused: _builtins.bool
-    """Whether it was refused: the caller lacked the role."""
+    """Whether it was refused: the caller lacked the role, or the right to act for people."""
     source: _builtins.str
     """The peer's address."""
     request_id: _builtins.str
     """The call's `x-request-id`, as it stands in the log too."""
     revision: _builtins.int
     """The revision the change was given; 0 if it was given none."""
+    person_id: _builtins.str
+    """For whom: the id of the Person that the caller acted for; empty if it acted for itself."""
+    person_name: _builtins.str
+    """For whom: the person's name at that time, as the caller gave it."""
     @_builtins.property
     def time(self) -> _timestamp_pb2.Timestamp:
         """When it happened."""
@@ -100,10 +106,12 @@ class AuditEntry(_message.Message):
         request_id: _builtins.str = ...,
         details: _abc.Mapping[_builtins.str, _builtins.str] | None = ...,
         revision: _builtins.int = ...,
+        person_id: _builtins.str = ...,
+        person_name: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["time", b"time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["action", b"action", "caller_id", b"caller_id", "caller_name", b"caller_name", "details", b"details", "id", b"id", "refused", b"refused", "request_id", b"request_id", "revision", b"revision", "source", b"source", "subject", b"subject", "time", b"time", "workspace_id", b"workspace_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["action", b"action", "caller_id", b"caller_id", "caller_name", b"caller_name", "details", b"details", "id", b"id", "person_id", b"person_id", "person_name", b"person_name", "refused", b"refused", "request_id", b"request_id", "revision", b"revision", "source", b"source", "subject", b"subject", "time", b"time", "workspace_id", b"workspace_id"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -122,6 +130,8 @@ class ListAuditEntriesRequest(_message.Message):
     END_TIME_FIELD_NUMBER: _builtins.int
     PAGE_SIZE_FIELD_NUMBER: _builtins.int
     PAGE_TOKEN_FIELD_NUMBER: _builtins.int
+    PERSON_ID_FIELD_NUMBER: _builtins.int
+    ACTION_FIELD_NUMBER: _builtins.int
     subject: _builtins.str
     """Only entries about this key, workspace, caller or pepper."""
     workspace_id: _builtins.str
@@ -132,6 +142,10 @@ class ListAuditEntriesRequest(_message.Message):
     """At most so many; 0 means 50, more than 1,000 means 1,000."""
     page_token: _builtins.str
     """The next_page_token of the previous page, everything else being the same."""
+    person_id: _builtins.str
+    """Only entries of what was done for this person."""
+    action: _builtins.str
+    """Only entries of this method, for instance `KeyService.RevokeKey`."""
     @_builtins.property
     def start_time(self) -> _timestamp_pb2.Timestamp:
         """Only entries at or after this moment."""
@@ -150,10 +164,12 @@ class ListAuditEntriesRequest(_message.Message):
         end_time: _timestamp_pb2.Timestamp | None = ...,
         page_size: _builtins.int = ...,
         page_token: _builtins.str = ...,
+        person_id: _builtins.str = ...,
+        action: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["end_time", b"end_time", "start_time", b"start_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["caller_id", b"caller_id", "end_time", b"end_time", "page_size", b"page_size", "page_token", b"page_token", "start_time", b"start_time", "subject", b"subject", "workspace_id", b"workspace_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["action", b"action", "caller_id", b"caller_id", "end_time", b"end_time", "page_size", b"page_size", "page_token", b"page_token", "person_id", b"person_id", "start_time", b"start_time", "subject", b"subject", "workspace_id", b"workspace_id"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -26,7 +26,7 @@ from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__
 from keyauthority.v1 import receipt_pb2 as keyauthority_dot_v1_dot_receipt__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n$keyauthority/v1/caller_service.proto\x12\x0fkeyauthority.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1dkeyauthority/v1/receipt.proto\"\xf5\x01\n\x06\x43\x61ller\x12\n\n\x02id\x18\x01 \x01(\t\x12\x0c\n\x04name\x18\x02 \x01(\t\x12*\n\x05roles\x18\x03 \x03(\x0e\x32\x1b.keyauthority.v1.CallerRole\x12\x15\n\rworkspace_ids\x18\x04 \x03(\t\x12\x18\n\x10\x63\x65rtificate_name\x18\x05 \x01(\t\x12\x12\n\ntoken_hint\x18\x06 \x01(\t\x12/\n\x0b\x63reate_time\x18\x07 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12/\n\x0brevoke_time\x18\x08 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"\x80\x01\n\x13\x43reateCallerRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\x12*\n\x05roles\x18\x02 \x03(\x0e\x32\x1b.keyauthority.v1.CallerRole\x12\x15\n\rworkspace_ids\x18\x03 \x03(\t\x12\x18\n\x10\x63\x65rtificate_name\x18\x04 \x01(\t\"S\n\x14\x43reateCallerResponse\x12\'\n\x06\x63\x61ller\x18\x01 \x01(\x0b\x32\x17.keyauthority.v1.Caller\x12\x12\n\x05token\x18\x02 \x01(\tB\x03\x80\x01\x01\";\n\x12ListCallersRequest\x12\x11\n\tpage_size\x18\x01 \x01(\x05\x12\x12\n\npage_token\x18\x02 \x01(\t\"X\n\x13ListCallersResponse\x12(\n\x07\x63\x61llers\x18\x01 \x03(\x0b\x32\x17.keyauthority.v1.Caller\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"(\n\x13RevokeCallerRequest\x12\x11\n\tcaller_id\x18\x01 \x01(\t\"j\n\x14RevokeCallerResponse\x12\'\n\x06\x63\x61ller\x18\x01 \x01(\x0b\x32\x17.keyauthority.v1.Caller\x12)\n\x07receipt\x18\x02 \x01(\x0b\x32\x18.keyauthority.v1.Receipt*r\n\nCallerRole\x12\x1b\n\x17\x43\x41LLER_ROLE_UNSPECIFIED\x10\x00\x12\x18\n\x14\x43\x41LLER_ROLE_VERIFIER\x10\x01\x12\x16\n\x12\x43\x41LLER_ROLE_ISSUER\x10\x02\x12\x15\n\x11\x43\x41LLER_ROLE_ADMIN\x10\x03\x32\xa3\x02\n\rCallerService\x12[\n\x0c\x43reateCaller\x12$.keyauthority.v1.CreateCallerRequest\x1a%.keyauthority.v1.CreateCallerResponse\x12X\n\x0bListCallers\x12#.keyauthority.v1.ListCallersRequest\x1a$.keyauthority.v1.ListCallersResponse\x12[\n\x0cRevokeCaller\x12$.keyauthority.v1.RevokeCallerRequest\x1a%.keyauthority.v1.RevokeCallerResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n$keyauthority/v1/caller_service.proto\x12\x0fkeyauthority.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1dkeyauthority/v1/receipt.proto\"\x8e\x02\n\x06\x43\x61ller\x12\n\n\x02id\x18\x01 \x01(\t\x12\x0c\n\x04name\x18\x02 \x01(\t\x12*\n\x05roles\x18\x03 \x03(\x0e\x32\x1b.keyauthority.v1.CallerRole\x12\x15\n\rworkspace_ids\x18\x04 \x03(\t\x12\x18\n\x10\x63\x65rtificate_name\x18\x05 \x01(\t\x12\x12\n\ntoken_hint\x18\x06 \x01(\t\x12/\n\x0b\x63reate_time\x18\x07 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12/\n\x0brevoke_time\x18\x08 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x17\n\x0f\x61\x63ts_for_people\x18\t \x01(\x08\"\x99\x01\n\x13\x43reateCallerRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\x12*\n\x05roles\x18\x02 \x03(\x0e\x32\x1b.keyauthority.v1.CallerRole\x12\x15\n\rworkspace_ids\x18\x03 \x03(\t\x12\x18\n\x10\x63\x65rtificate_name\x18\x04 \x01(\t\x12\x17\n\x0f\x61\x63ts_for_people\x18\x05 \x01(\x08\"S\n\x14\x43reateCallerResponse\x12\'\n\x06\x63\x61ller\x18\x01 \x01(\x0b\x32\x17.keyauthority.v1.Caller\x12\x12\n\x05token\x18\x02 \x01(\tB\x03\x80\x01\x01\";\n\x12ListCallersRequest\x12\x11\n\tpage_size\x18\x01 \x01(\x05\x12\x12\n\npage_token\x18\x02 \x01(\t\"X\n\x13ListCallersResponse\x12(\n\x07\x63\x61llers\x18\x01 \x03(\x0b\x32\x17.keyauthority.v1.Caller\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"(\n\x13RevokeCallerRequest\x12\x11\n\tcaller_id\x18\x01 \x01(\t\"j\n\x14RevokeCallerResponse\x12\'\n\x06\x63\x61ller\x18\x01 \x01(\x0b\x32\x17.keyauthority.v1.Caller\x12)\n\x07receipt\x18\x02 \x01(\x0b\x32\x18.keyauthority.v1.Receipt*r\n\nCallerRole\x12\x1b\n\x17\x43\x41LLER_ROLE_UNSPECIFIED\x10\x00\x12\x18\n\x14\x43\x41LLER_ROLE_VERIFIER\x10\x01\x12\x16\n\x12\x43\x41LLER_ROLE_ISSUER\x10\x02\x12\x15\n\x11\x43\x41LLER_ROLE_ADMIN\x10\x03\x32\xa3\x02\n\rCallerService\x12[\n\x0c\x43reateCaller\x12$.keyauthority.v1.CreateCallerRequest\x1a%.keyauthority.v1.CreateCallerResponse\x12X\n\x0bListCallers\x12#.keyauthority.v1.ListCallersRequest\x1a$.keyauthority.v1.ListCallersResponse\x12[\n\x0cRevokeCaller\x12$.keyauthority.v1.RevokeCallerRequest\x1a%.keyauthority.v1.RevokeCallerResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -35,22 +35,22 @@ if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
   _globals['_CREATECALLERRESPONSE'].fields_by_name['token']._loaded_options = None
   _globals['_CREATECALLERRESPONSE'].fields_by_name['token']._serialized_options = b'\200\001\001'
-  _globals['_CALLERROLE']._serialized_start=886
-  _globals['_CALLERROLE']._serialized_end=1000
+  _globals['_CALLERROLE']._serialized_start=936
+  _globals['_CALLERROLE']._serialized_end=1050
   _globals['_CALLER']._serialized_start=122
-  _globals['_CALLER']._serialized_end=367
-  _globals['_CREATECALLERREQUEST']._serialized_start=370
-  _globals['_CREATECALLERREQUEST']._serialized_end=498
-  _globals['_CREATECALLERRESPONSE']._serialized_start=500
-  _globals['_CREATECALLERRESPONSE']._serialized_end=583
-  _globals['_LISTCALLERSREQUEST']._serialized_start=585
-  _globals['_LISTCALLERSREQUEST']._serialized_end=644
-  _globals['_LISTCALLERSRESPONSE']._serialized_start=646
-  _globals['_LISTCALLERSRESPONSE']._serialized_end=734
-  _globals['_REVOKECALLERREQUEST']._serialized_start=736
-  _globals['_REVOKECALLERREQUEST']._serialized_end=776
-  _globals['_REVOKECALLERRESPONSE']._serialized_start=778
-  _globals['_REVOKECALLERRESPONSE']._serialized_end=884
-  _globals['_CALLERSERVICE']._serialized_start=1003
-  _globals['_CALLERSERVICE']._serialized_end=1294
+  _globals['_CALLER']._serialized_end=392
+  _globals['_CREATECALLERREQUEST']._serialized_start=395
+  _globals['_CREATECALLERREQUEST']._serialized_end=548
+  _globals['_CREATECALLERRESPONSE']._serialized_start=550
+  _globals['_CREATECALLERRESPONSE']._serialized_end=633
+  _globals['_LISTCALLERSREQUEST']._serialized_start=635
+  _globals['_LISTCALLERSREQUEST']._serialized_end=694
+  _globals['_LISTCALLERSRESPONSE']._serialized_start=696
+  _globals['_LISTCALLERSRESPONSE']._serialized_end=784
+  _globals['_REVOKECALLERREQUEST']._serialized_start=786
+  _globals['_REVOKECALLERREQUEST']._serialized_end=826
+  _globals['_REVOKECALLERRESPONSE']._serialized_start=828
+  _globals['_REVOKECALLERRESPONSE']._serialized_end=934
+  _globals['_CALLERSERVICE']._serialized_start=1053
+  _globals['_CALLERSERVICE']._serialized_end=1344
 # @@protoc_insertion_point(module_scope)

@@ -63,6 +63,7 @@ class Caller(_message.Message):
     TOKEN_HINT_FIELD_NUMBER: _builtins.int
     CREATE_TIME_FIELD_NUMBER: _builtins.int
     REVOKE_TIME_FIELD_NUMBER: _builtins.int
+    ACTS_FOR_PEOPLE_FIELD_NUMBER: _builtins.int
     id: _builtins.str
     """`caller_` and 16 base62 characters, chosen by the authority."""
     name: _builtins.str
@@ -73,6 +74,10 @@ class Caller(_message.Message):
     """
     token_hint: _builtins.str
     """Output only. The token's first and last characters."""
+    acts_for_people: _builtins.bool
+    """Whether it may act for people: name a Person with its calls, who is believed. No role implies
+    it, and it implies none.
+    """
     @_builtins.property
     def roles(self) -> _containers.RepeatedScalarFieldContainer[Global___CallerRole.ValueType]:
         """What the caller may do."""
@@ -100,10 +105,11 @@ class Caller(_message.Message):
         token_hint: _builtins.str = ...,
         create_time: _timestamp_pb2.Timestamp | None = ...,
         revoke_time: _timestamp_pb2.Timestamp | None = ...,
+        acts_for_people: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time", "revoke_time", b"revoke_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["certificate_name", b"certificate_name", "create_time", b"create_time", "id", b"id", "name", b"name", "revoke_time", b"revoke_time", "roles", b"roles", "token_hint", b"token_hint", "workspace_ids", b"workspace_ids"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["acts_for_people", b"acts_for_people", "certificate_name", b"certificate_name", "create_time", b"create_time", "id", b"id", "name", b"name", "revoke_time", b"revoke_time", "roles", b"roles", "token_hint", b"token_hint", "workspace_ids", b"workspace_ids"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -119,10 +125,13 @@ class CreateCallerRequest(_message.Message):
     ROLES_FIELD_NUMBER: _builtins.int
     WORKSPACE_IDS_FIELD_NUMBER: _builtins.int
     CERTIFICATE_NAME_FIELD_NUMBER: _builtins.int
+    ACTS_FOR_PEOPLE_FIELD_NUMBER: _builtins.int
     name: _builtins.str
     """A name, 1 to 100 characters."""
     certificate_name: _builtins.str
     """The subject alternative name of its client certificate, at most 253 characters, if it has one."""
+    acts_for_people: _builtins.bool
+    """Whether it may act for people; see Caller.acts_for_people."""
     @_builtins.property
     def roles(self) -> _containers.RepeatedScalarFieldContainer[Global___CallerRole.ValueType]:
         """What it may do: one role or more, each once."""
@@ -138,10 +147,11 @@ class CreateCallerRequest(_message.Message):
         roles: _abc.Iterable[Global___CallerRole.ValueType] | None = ...,
         workspace_ids: _abc.Iterable[_builtins.str] | None = ...,
         certificate_name: _builtins.str = ...,
+        acts_for_people: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["certificate_name", b"certificate_name", "name", b"name", "roles", b"roles", "workspace_ids", b"workspace_ids"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["acts_for_people", b"acts_for_people", "certificate_name", b"certificate_name", "name", b"name", "roles", b"roles", "workspace_ids", b"workspace_ids"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -225,6 +225,12 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
 
         {"reason": "LEASE_LOST", "domain": "keyauthority.opentoken.kr"}
     """
+    ERROR_REASON_ACTING_NOT_ALLOWED: _ErrorReason.ValueType  # 34
+    """The call named a Person as whom it acts for, and its caller may not act for people. Status:
+    PERMISSION_DENIED.
+
+        {"reason": "ACTING_NOT_ALLOWED", "domain": "keyauthority.opentoken.kr"}
+    """
 
 class ErrorReason(_ErrorReason, metaclass=_ErrorReasonEnumTypeWrapper):
     """Why a call failed: the `reason` of the google.rpc.ErrorInfo that every error carries, without its
@@ -434,5 +440,11 @@ ERROR_REASON_LEASE_LOST: ErrorReason.ValueType  # 33
 that others write to. Ask another, or again. Status: UNAVAILABLE.
 
     {"reason": "LEASE_LOST", "domain": "keyauthority.opentoken.kr"}
+"""
+ERROR_REASON_ACTING_NOT_ALLOWED: ErrorReason.ValueType  # 34
+"""The call named a Person as whom it acts for, and its caller may not act for people. Status:
+PERMISSION_DENIED.
+
+    {"reason": "ACTING_NOT_ALLOWED", "domain": "keyauthority.opentoken.kr"}
 """
 Global___ErrorReason: _TypeAlias = ErrorReason  # noqa: Y015

@@ -132,6 +132,8 @@ class Key(_message.Message):
     REVOCATION_NOTE_FIELD_NUMBER: _builtins.int
     ETAG_FIELD_NUMBER: _builtins.int
     LAST_USED_TIME_FIELD_NUMBER: _builtins.int
+    CREATOR_ID_FIELD_NUMBER: _builtins.int
+    CREATOR_NAME_FIELD_NUMBER: _builtins.int
     id: _builtins.str
     """`key_` and 16 base62 characters, chosen by the authority."""
     workspace_id: _builtins.str
@@ -148,6 +150,12 @@ class Key(_message.Message):
     """Output only. What the revoker wrote down, at most 500 characters."""
     etag: _builtins.str
     """Output only. Changes with every change of the record; opaque (AIP-154)."""
+    creator_id: _builtins.str
+    """Output only. Who issued or imported the key: the Person that its caller acted for, else the
+    caller. Never changes. Empty: it was issued before this was kept.
+    """
+    creator_name: _builtins.str
+    """Output only. The creator's name at that time."""
     @_builtins.property
     def expire_time(self) -> _timestamp_pb2.Timestamp:
         """When the key stops acting by itself. Unset: never."""
@@ -203,10 +211,12 @@ class Key(_message.Message):
         revocation_note: _builtins.str = ...,
         etag: _builtins.str = ...,
         last_used_time: _timestamp_pb2.Timestamp | None = ...,
+        creator_id: _builtins.str = ...,
+        creator_name: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time", "expire_time", b"expire_time", "last_used_time", b"last_used_time", "revoke_time", b"revoke_time", "update_time", b"update_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time", "disabled", b"disabled", "etag", b"etag", "expire_time", b"expire_time", "id", b"id", "labels", b"labels", "last_used_time", b"last_used_time", "name", b"name", "revocation_note", b"revocation_note", "revocation_reason", b"revocation_reason", "revoke_time", b"revoke_time", "scopes", b"scopes", "secrets", b"secrets", "state", b"state", "update_time", b"update_time", "workspace_id", b"workspace_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time", "creator_id", b"creator_id", "creator_name", b"creator_name", "disabled", b"disabled", "etag", b"etag", "expire_time", b"expire_time", "id", b"id", "labels", b"labels", "last_used_time", b"last_used_time", "name", b"name", "revocation_note", b"revocation_note", "revocation_reason", b"revocation_reason", "revoke_time", b"revoke_time", "scopes", b"scopes", "secrets", b"secrets", "state", b"state", "update_time", b"update_time", "workspace_id", b"workspace_id"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -101,8 +101,8 @@ class KeyServiceServicer(object):
     def IssueKey(self, request, context):
         """Issues a key and shows its secret, once.
 
-        Retry-safe with a request_id (AIP-155): the same caller repeating the same request within
-        10 minutes gets the same key and secret.
+        Retry-safe with a request_id (AIP-155): the same caller, acting for the same person if for any,
+        repeating the same request within 10 minutes gets the same key and secret.
         Errors: INVALID_ARGUMENT (a field breaks its limits), NOT_FOUND (workspace),
         FAILED_PRECONDITION (WORKSPACE_SUSPENDED), ALREADY_EXISTS (REQUEST_ID_REUSED).
         """

@@ -43,8 +43,8 @@ class KeyServiceStub:
     IssueKey: _grpc.UnaryUnaryMultiCallable[_key_service_pb2.IssueKeyRequest, _key_service_pb2.IssueKeyResponse]
     """Issues a key and shows its secret, once.
 
-    Retry-safe with a request_id (AIP-155): the same caller repeating the same request within
-    10 minutes gets the same key and secret.
+    Retry-safe with a request_id (AIP-155): the same caller, acting for the same person if for any,
+    repeating the same request within 10 minutes gets the same key and secret.
     Errors: INVALID_ARGUMENT (a field breaks its limits), NOT_FOUND (workspace),
     FAILED_PRECONDITION (WORKSPACE_SUSPENDED), ALREADY_EXISTS (REQUEST_ID_REUSED).
     """
@@ -118,8 +118,8 @@ class KeyServiceAsyncStub(KeyServiceStub):
     IssueKey: _aio.UnaryUnaryMultiCallable[_key_service_pb2.IssueKeyRequest, _key_service_pb2.IssueKeyResponse]  # type: ignore[assignment]
     """Issues a key and shows its secret, once.
 
-    Retry-safe with a request_id (AIP-155): the same caller repeating the same request within
-    10 minutes gets the same key and secret.
+    Retry-safe with a request_id (AIP-155): the same caller, acting for the same person if for any,
+    repeating the same request within 10 minutes gets the same key and secret.
     Errors: INVALID_ARGUMENT (a field breaks its limits), NOT_FOUND (workspace),
     FAILED_PRECONDITION (WORKSPACE_SUSPENDED), ALREADY_EXISTS (REQUEST_ID_REUSED).
     """
@@ -196,8 +196,8 @@ class KeyServiceServicer(metaclass=_abc_1.ABCMeta):
     ) -> _typing.Union[_key_service_pb2.IssueKeyResponse, _abc.Awaitable[_key_service_pb2.IssueKeyResponse]]:
         """Issues a key and shows its secret, once.
 
-        Retry-safe with a request_id (AIP-155): the same caller repeating the same request within
-        10 minutes gets the same key and secret.
+        Retry-safe with a request_id (AIP-155): the same caller, acting for the same person if for any,
+        repeating the same request within 10 minutes gets the same key and secret.
         Errors: INVALID_ARGUMENT (a field breaks its limits), NOT_FOUND (workspace),
         FAILED_PRECONDITION (WORKSPACE_SUSPENDED), ALREADY_EXISTS (REQUEST_ID_REUSED).
         """

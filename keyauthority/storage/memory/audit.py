@@ -42,6 +42,8 @@ def _matches(which: AuditFilter, entry: AuditEntry) -> bool:
         which.subject in ("", entry.subject)
         and which.workspace_id in ("", entry.workspace_id)
         and which.caller_id in ("", entry.caller_id)
+        and which.person_id in ("", entry.person_id)
+        and which.action in ("", entry.action)
         and (which.start is None or which.start <= entry.time)
         and (which.end is None or entry.time < which.end)
     )

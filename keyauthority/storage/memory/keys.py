@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from datetime import datetime
 
 from keyauthority.domain.keys import Key
@@ -37,7 +38,10 @@ class MemoryKeys:
 
     async def update(self, changes: Sequence[tuple[Key, Key]]) -> None:
         for before, after in changes:
-            self._books.keys[after.id] = after
+            was = self._books.keys[after.id]
+            self._books.keys[after.id] = replace(
+                after, creator_id=was.creator_id, creator_name=was.creator_name
+            )
             kept = {secret.digest for secret in after.secrets}
             for secret in before.secrets:
                 if secret.digest not in kept:
@@ -47,5 +51,6 @@ class MemoryKeys:
         return (
             (which.workspace_ids is None or key.workspace_id in which.workspace_ids)
             and (which.state is None or key.state(self._time) is which.state)
+            and which.creator_id in ("", key.creator_id)
             and ascii_lower(which.name_contains) in ascii_lower(key.name)
         )

@@ -5,9 +5,11 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from datetime import datetime
 
 from keyauthority.domain.callers import Caller
+from keyauthority.domain.keys import Key
 from keyauthority.domain.peppers import used
 from keyauthority.domain.ports import Clock, Snapshot
 from keyauthority.storage.errors import CLOSED, unavailable
@@ -53,7 +55,7 @@ class MemoryStore:
         books = self._open()
         imports = {one: books.imports[one] for one in digests if one in books.imports}
         asked = [*key_ids, *imports.values()]
-        keys = {one: books.keys[one] for one in asked if one in books.keys}
+        keys = {one: _without_creator(books.keys[one]) for one in asked if one in books.keys}
         owners = {key.workspace_id for key in keys.values()}
         suspended = frozenset(one for one in owners if books.workspaces[one].suspended)
         return Snapshot(
@@ -91,3 +93,7 @@ class MemoryStore:
         if self._books is None:
             raise unavailable(CLOSED)
         return self._books
+
+
+def _without_creator(key: Key) -> Key:
+    return replace(key, creator_id="", creator_name="")

@@ -46,6 +46,8 @@ def _matches(which: AuditFilter) -> list[ColumnElement[bool]]:
             (audit.c.subject, which.subject),
             (audit.c.workspace_id, which.workspace_id),
             (audit.c.caller_id, which.caller_id),
+            (audit.c.person_id, which.person_id),
+            (audit.c.action, which.action),
         )
         if wanted
     ]

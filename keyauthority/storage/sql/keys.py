@@ -37,20 +37,24 @@ class SqlKeys:
 
     async def get(self, key_ids: Iterable[str]) -> dict[str, Key]:
         # Locked in one order, so that no two changes wait for each other.
-        query = select(*records.KEY).where(keys.c.id.in_(list(key_ids))).order_by(keys.c.id)
+        query = (
+            select(*records.KEY, *records.CREATOR)
+            .where(keys.c.id.in_(list(key_ids)))
+            .order_by(keys.c.id)
+        )
         rows = await self._statements.rows(self._statements.locked(query))
         return {key.id: key for key in await self._whole(rows)}
 
     async def page(self, which: KeyFilter, limit: int, after: Cursor | None) -> list[Key]:
-        query = select(*records.KEY).where(*self._matches(which))
+        query = select(*records.KEY, *records.CREATOR).where(*self._matches(which))
         return await self._whole(await self._statements.rows(page(query, keys, limit, after)))
 
     async def insert(self, key: Key) -> None:
-        await self._statements.count(insert(keys), [records.key_row(key)])
+        await self._statements.count(insert(keys), [records.new_key_row(key)])
         await self._insert_secrets([(key.id, secret) for secret in reversed(key.secrets)])
 
     async def insert_imported(self, imported: Sequence[Key]) -> None:
-        await self._statements.count(insert(keys), [records.key_row(key) for key in imported])
+        await self._statements.count(insert(keys), [records.new_key_row(key) for key in imported])
         minted = [(key.id, secret) for key in imported for secret in key.secrets]
         await self._insert_secrets(minted)
         rows = [{"digest": secret.digest, "key_id": key_id} for key_id, secret in minted]
@@ -78,7 +82,7 @@ class SqlKeys:
         )
         for key_id, *secret in await self._statements.rows(query) if key_ids else ():
             found[key_id].append(StoredSecret(*secret))
-        return [records.key(row, found[row.id]) for row in rows]
+        return [records.key(row[:-2], found[row.id], row[-2:]) for row in rows]
 
     def _matches(self, which: KeyFilter) -> list[ColumnElement[bool]]:
         conditions: list[ColumnElement[bool]] = []
@@ -86,6 +90,8 @@ class SqlKeys:
             conditions.append(keys.c.workspace_id.in_(which.workspace_ids))
         if which.state is not None:
             conditions.append(_in_state(which.state, self._time))
+        if which.creator_id:
+            conditions.append(keys.c.creator_id == which.creator_id)
         if which.name_contains:
             # SQL's lower() knows ASCII only, in both databases: in PostgreSQL by the "C" collation.
             wanted = ascii_lower(which.name_contains)

@@ -11,7 +11,9 @@ from keyauthority.domain.callers import Caller
 from keyauthority.domain.keys import Key, Revocation, StoredSecret
 from keyauthority.storage import tables
 
-KEY: Final = tuple(tables.keys.c)
+# The last two, which no verdict asks for.
+CREATOR: Final = tuple(tables.keys.c)[-2:]
+KEY: Final = tuple(tables.keys.c)[:-2]
 SECRET: Final[tuple[ColumnElement[Any], ...]] = (
     tables.secrets.c.digest,
     tables.secrets.c.pepper_version,
@@ -21,15 +23,20 @@ SECRET: Final[tuple[ColumnElement[Any], ...]] = (
 )
 
 
-def key(row: Sequence[Any], secrets: Sequence[StoredSecret]) -> Key:
-    """The key of a row of `KEY`, with its *secrets*."""
+def key(row: Sequence[Any], secrets: Sequence[StoredSecret], creator: Sequence[str] = ()) -> Key:
+    """The key of a row of `KEY`, with its *secrets* and, of a row of `CREATOR`, its *creator*."""
     revoke_time, reason, note, version = row[-4:]
     revocation = None if revoke_time is None else Revocation(revoke_time, reason, note)
-    return Key(*(*row[:-4], revocation, version, tuple(secrets)))
+    return Key(*(*row[:-4], revocation, version, tuple(secrets), *creator))
+
+
+def new_key_row(key: Key) -> dict[str, Any]:
+    """The row of a key's own record when it is new."""
+    return {**key_row(key), "creator_id": key.creator_id, "creator_name": key.creator_name}
 
 
 def key_row(key: Key) -> dict[str, Any]:
-    """The row of a key's own record."""
+    """What of a key's own record may change, and its id."""
     revocation = key.revocation
     return {
         "id": key.id,

@@ -1,0 +1,45 @@
+"""Books in a SQLite file and in a PostgreSQL database, each opened by two processes' worth."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+
+from gateway.console.people import People, Person, migrate_people
+from keyauthority.location import Location
+from tests.console.people.parts import ManualClock, administrator, opened
+from tests.postgres import empty_database
+
+
+@pytest.fixture
+def clock() -> ManualClock:
+    return ManualClock()
+
+
+@pytest.fixture(params=["sqlite", "postgres"])
+async def location(request: pytest.FixtureRequest, tmp_path: Path) -> Location:
+    """An empty database that is migrated."""
+    where = tmp_path / "console.db" if request.param == "sqlite" else await empty_database()
+    await migrate_people(where)
+    return where
+
+
+@pytest.fixture
+async def people(location: Location, clock: ManualClock) -> AsyncIterator[People]:
+    async with opened(location, clock) as people:
+        yield people
+
+
+@pytest.fixture
+async def other(location: Location, clock: ManualClock) -> AsyncIterator[People]:
+    """The same books, opened once more, as another process has them."""
+    async with opened(location, clock) as people:
+        yield people
+
+
+@pytest.fixture
+async def ada(people: People) -> Person:
+    """The first administrator, owner of `ws_1`."""
+    return await administrator(people)
