@@ -1,4 +1,4 @@
-"""What the demo needs in the books: a credential for the gateway, a workspace, a key."""
+"""What the demo needs in the books: credentials for gateway and console, a workspace, a key."""
 
 from __future__ import annotations
 
@@ -28,6 +28,15 @@ TIMEOUT: Final = 10.0
 
 
 @dataclass(frozen=True, slots=True)
+class Provisioned:
+    """The files with the credentials of gateway and console, and the demo key."""
+
+    gateway_token: Path
+    console_token: Path
+    key: DemoKey
+
+
+@dataclass(frozen=True, slots=True)
 class DemoKey:
     """A key that works. `fresh` says that it is new, though there had been another."""
 
@@ -46,16 +55,12 @@ class Provisioning:
 
     def gateway_token(self) -> Path:
         """The file with the gateway's credential."""
-        path = self._data_dir / "gateway.token"
-        if not path.exists():
-            callers = caller_service_pb2_grpc.CallerServiceStub(self._channel)
-            request = caller_service_pb2.CreateCallerRequest(
-                name=f"demo gateway {secrets.token_hex(4)}",
-                roles=[caller_service_pb2.CALLER_ROLE_VERIFIER],
-            )
-            created = callers.CreateCaller(request, metadata=self._metadata, timeout=TIMEOUT)
-            write_private(path, created.token + "\n")
-        return path
+        return self._token("gateway", [caller_service_pb2.CALLER_ROLE_VERIFIER])
+
+    def console_token(self) -> Path:
+        """The file with the console's credential."""
+        roles = [caller_service_pb2.CALLER_ROLE_ISSUER, caller_service_pb2.CALLER_ROLE_ADMIN]
+        return self._token("console", roles, acts_for_people=True)
 
     def key(self) -> DemoKey:
         """A key that works: the one of the last run if it does, else a new one."""
@@ -68,6 +73,25 @@ class Provisioning:
         issued = keys.IssueKey(request, metadata=self._metadata, timeout=TIMEOUT)
         write_private(path, issued.secret + "\n")
         return DemoKey(issued.key.id, path, fresh=had_one)
+
+    def _token(
+        self,
+        name: str,
+        roles: list[caller_service_pb2.CallerRole.ValueType],
+        *,
+        acts_for_people: bool = False,
+    ) -> Path:
+        path = self._data_dir / f"{name}.token"
+        if not path.exists():
+            callers = caller_service_pb2_grpc.CallerServiceStub(self._channel)
+            request = caller_service_pb2.CreateCallerRequest(
+                name=f"demo {name} {secrets.token_hex(4)}",
+                roles=roles,
+                acts_for_people=acts_for_people,
+            )
+            created = callers.CreateCaller(request, metadata=self._metadata, timeout=TIMEOUT)
+            write_private(path, created.token + "\n")
+        return path
 
     def _works(self, secret: str) -> str:
         verification = verification_service_pb2_grpc.VerificationServiceStub(self._channel)
@@ -88,11 +112,13 @@ class Provisioning:
         return created.workspace.id
 
 
-def provision(address: str, data_dir: Path) -> tuple[Path, DemoKey]:
-    """The gateway's token file and the demo key; raises `DemoError`."""
+def provision(address: str, data_dir: Path) -> Provisioned:
+    """What the demo needs, made where it is missing; raises `DemoError`."""
     try:
         with grpc.insecure_channel(address) as channel:
             provisioning = Provisioning(channel, data_dir)
-            return provisioning.gateway_token(), provisioning.key()
+            return Provisioned(
+                provisioning.gateway_token(), provisioning.console_token(), provisioning.key()
+            )
     except grpc.RpcError as error:
         raise DemoError(f"the authority refused the demo's set-up: {error.details()}") from None

@@ -1,4 +1,4 @@
-"""Starts authority, gateway and a demo upstream, and says what to type: `make run`."""
+"""Starts authority, gateway, console and a demo upstream, and says what to type: `make run`."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ def _start(settings: Settings, processes: Processes) -> DemoKey:
     settings.data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
     serve = ["--data-dir", str(settings.data_dir), "serve", "--listen", settings.authority]
     processes.start("authority", ["keyauthority", *serve], lambda: _healthy(settings.authority))
-    token, key = provision(settings.authority, settings.data_dir)
+    made = provision(settings.authority, settings.data_dir)
     upstream = settings.upstream_url or f"http://{settings.upstream}"
     upstream_key = _upstream_key(settings)
     if settings.upstream_url is None:
@@ -60,11 +60,20 @@ def _start(settings: Settings, processes: Processes) -> DemoKey:
             lambda: _answers(settings.upstream_port, "/") > 0,
         )
     gateway = ["gateway", "--listen", settings.gateway, "--authority", settings.authority]
-    gateway += ["--token-file", str(token), "--upstream", upstream]
+    gateway += ["--token-file", str(made.gateway_token), "--upstream", upstream]
     if upstream_key is not None:
         gateway += ["--upstream-key-file", str(upstream_key)]
     processes.start("gateway", gateway, lambda: _ready(settings.gateway_port))
-    return key
+    console = ["gateway.console", "--listen", settings.console, "--authority", settings.authority]
+    console += ["--token-file", str(made.console_token), "--database"]
+    console += [str(settings.data_dir / "console.db"), "--api-url", f"http://{settings.gateway}"]
+    console += ["--setup-link-file", str(_setup_link(settings))]
+    processes.start("console", console, lambda: _ready(settings.console_port))
+    return made.key
+
+
+def _setup_link(settings: Settings) -> Path:
+    return settings.data_dir / "console.link"
 
 
 def _upstream_key(settings: Settings) -> Path | None:
@@ -112,9 +121,11 @@ OpenToken is running.
 
   authority  {settings.authority}  (gRPC)
   gateway    http://{settings.gateway}
+  console    http://{settings.console}
   upstream   {settings.upstream_url or f"http://{settings.upstream}  (demo)"}
   data       {settings.data_dir}
 {note}
+{_invitation(settings)}
 Call the API with the demo key, from another shell:
 
   curl http://{settings.gateway}/v1/chat/completions \\
@@ -127,6 +138,17 @@ Revoke the key; from then on the same curl answers 401 invalid_key:
   {revoke}
 
 Ctrl-C stops all of it."""
+
+
+def _invitation(settings: Settings) -> str:
+    try:
+        link = _setup_link(settings).read_text().strip()
+    except FileNotFoundError:
+        return f"Sign in to the console: http://{settings.console}\n"
+    return f"""Become the owner of the console, and make a key of your own there (the link works once):
+
+  {link}
+"""
 
 
 if __name__ == "__main__":

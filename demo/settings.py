@@ -20,6 +20,7 @@ class Settings:
     authority_port: int
     gateway_port: int
     upstream_port: int
+    console_port: int
     upstream_url: str | None
     upstream_api_key: str | None
 
@@ -31,6 +32,7 @@ class Settings:
             authority_port=_port("AUTHORITY_PORT", 50051),
             gateway_port=_port("GATEWAY_PORT", 8080),
             upstream_port=_port("UPSTREAM_PORT", 9090),
+            console_port=_port("CONSOLE_PORT", 8081),
             upstream_url=os.environ.get("UPSTREAM_URL") or None,
             upstream_api_key=os.environ.get("UPSTREAM_API_KEY") or None,
         )
@@ -46,13 +48,22 @@ class Settings:
         return f"127.0.0.1:{self.gateway_port}"
 
     @property
+    def console(self) -> str:
+        """The console's address."""
+        return f"127.0.0.1:{self.console_port}"
+
+    @property
     def upstream(self) -> str:
         """The demo upstream's address."""
         return f"127.0.0.1:{self.upstream_port}"
 
     def check_ports(self) -> None:
         """Raises `DemoError`, naming the variable that moves it, for a port that is in use."""
-        ports = {"AUTHORITY_PORT": self.authority_port, "GATEWAY_PORT": self.gateway_port}
+        ports = {
+            "AUTHORITY_PORT": self.authority_port,
+            "GATEWAY_PORT": self.gateway_port,
+            "CONSOLE_PORT": self.console_port,
+        }
         if self.upstream_url is None:
             ports["UPSTREAM_PORT"] = self.upstream_port
         for variable, port in ports.items():

@@ -2,7 +2,6 @@ from __future__ import annotations
 
 import os
 import shutil
-import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -10,8 +9,7 @@ import pytest
 
 from tests.e2e.edge import Edge, edge_running
 from tests.e2e.running_demo import Demo, demo_in
-
-NODE = Path(__file__).with_name("node")
+from tests.node import node_with_packages
 
 
 @pytest.fixture(scope="session")
@@ -51,16 +49,4 @@ def grpcurl_program() -> str:
 
 @pytest.fixture(scope="session")
 def node() -> str:
-    """The path of Node, with the openai clients installed beside the script that uses them."""
-    node, npm = shutil.which("node"), shutil.which("npm")
-    if node is None or npm is None:
-        pytest.skip("needs node and npm on PATH")
-    if not all((NODE / "node_modules" / package).exists() for package in ("openai-6", "openai-7")):
-        install = [npm, "install", "--no-audit", "--no-fund", "--silent"]
-        try:
-            installed = subprocess.run(install, cwd=NODE, check=False, timeout=50).returncode == 0
-        except subprocess.TimeoutExpired:
-            installed = False
-        if not installed:
-            pytest.skip("npm can't install the openai packages of tests/e2e/node")
-    return node
+    return node_with_packages()

@@ -39,6 +39,15 @@ class Operator:
         request = callers.CreateCallerRequest(name=name, roles=[callers.CALLER_ROLE_VERIFIER])
         return self._callers.CreateCaller(request, metadata=self.metadata, timeout=TIMEOUT).token
 
+    def console_token(self, name: str) -> str:
+        """The token of a new caller such as a console needs."""
+        request = callers.CreateCallerRequest(
+            name=name,
+            roles=[callers.CALLER_ROLE_ISSUER, callers.CALLER_ROLE_ADMIN],
+            acts_for_people=True,
+        )
+        return self._callers.CreateCaller(request, metadata=self.metadata, timeout=TIMEOUT).token
+
     def revoke_caller(self, name: str) -> None:
         """Ends the caller of that name."""
         listed = self._callers.ListCallers(

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from tests.e2e.processes import Process, eventually, free_port
 
-PORTS = ("AUTHORITY_PORT", "GATEWAY_PORT", "UPSTREAM_PORT")
+PORTS = ("AUTHORITY_PORT", "GATEWAY_PORT", "UPSTREAM_PORT", "CONSOLE_PORT")
 
 
 class Demo:

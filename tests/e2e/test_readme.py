@@ -12,9 +12,9 @@ from typing import Any
 
 import pytest
 
-from tests.e2e.conftest import NODE
 from tests.e2e.processes import run
 from tests.e2e.running_demo import Demo, demo_in
+from tests.node import FOLDER
 
 README = Path(__file__).parents[2] / "README.md"
 PORTS = {"8080": "GATEWAY_PORT", "50051": "AUTHORITY_PORT", "9090": "UPSTREAM_PORT"}
@@ -91,7 +91,7 @@ def test_its_node_program_runs(demo: Demo, node: str) -> None:
     (program,) = blocks(demo, "js")
     (demo.folder / "program.mjs").write_text(program)
     (demo.folder / "node_modules").mkdir()
-    (demo.folder / "node_modules" / "openai").symlink_to(NODE / "node_modules" / "openai-6")
+    (demo.folder / "node_modules" / "openai").symlink_to(FOLDER / "node_modules" / "openai-6")
 
     assert type_in(demo, [node, "program.mjs"]).startswith("You said: Hello")
 

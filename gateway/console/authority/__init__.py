@@ -1,0 +1,20 @@
+"""The key authority as the console sees it: calls made for a person, and how they can fail."""
+
+from gateway.console.authority.client import Acting, Authority
+from gateway.console.authority.failures import (
+    AuthorityError,
+    MissingError,
+    RefusedError,
+    SpreadingError,
+    UnavailableError,
+)
+
+__all__ = [
+    "Acting",
+    "Authority",
+    "AuthorityError",
+    "MissingError",
+    "RefusedError",
+    "SpreadingError",
+    "UnavailableError",
+]

@@ -1,0 +1,67 @@
+"""Times as people read them: in their zone, and how long ago."""
+
+from datetime import UTC, datetime, timedelta, tzinfo
+from typing import Final
+from zoneinfo import ZoneInfo
+
+from markupsafe import Markup
+
+# Units, and from how many of them on they are used: 59 days say more than one month.
+_UNITS: Final = (
+    ("year", timedelta(days=365), 2),
+    ("month", timedelta(days=30), 2),
+    ("day", timedelta(days=1), 1),
+    ("hour", timedelta(hours=1), 1),
+    ("minute", timedelta(minutes=1), 1),
+)
+_TIME: Final = Markup('<time datetime="{iso}" data-moment="{kind}">{text}</time>')
+_AGO: Final = Markup('<time datetime="{iso}" data-moment="title" title="{title}">{text}</time>')
+
+
+def zone_of(name: str) -> tzinfo:
+    """Return the zone called *name*; UTC for none, and for one that is no longer known."""
+    try:
+        return ZoneInfo(name) if name else UTC
+    except (ValueError, OSError):
+        return UTC
+
+
+def moment(time: datetime, zone: tzinfo) -> Markup:
+    """Return *time* to the minute, such as `25 Nov 2026, 12:39 KST`."""
+    return _TIME.format(iso=_iso(time), kind="minute", text=to_the_minute(time, zone))
+
+
+def day(time: datetime, zone: tzinfo) -> Markup:
+    """Return the day of *time*, such as `25 Nov 2026`."""
+    return _TIME.format(iso=_iso(time), kind="day", text=_day(time.astimezone(zone)))
+
+
+def ago(time: datetime, zone: tzinfo, now: datetime) -> Markup:
+    """Return how long before or after *now* *time* is; the title has it to the minute."""
+    title = to_the_minute(time, zone)
+    return _AGO.format(iso=_iso(time), title=title, text=distance(time - now))
+
+
+def distance(away: timedelta) -> str:
+    """Return *away* in words: `in 12 days`, `3 hours ago`, `just now`."""
+    size = abs(away)
+    for name, unit, least in _UNITS:
+        count = size // unit
+        if count >= least:
+            words = f"{count} {name}{'' if count == 1 else 's'}"
+            return f"in {words}" if away > timedelta() else f"{words} ago"
+    return "in less than a minute" if away > timedelta() else "just now"
+
+
+def to_the_minute(time: datetime, zone: tzinfo) -> str:
+    """Return *time* to the minute as plain text."""
+    local = time.astimezone(zone)
+    return f"{_day(local)}, {local:%H:%M} {local.tzname()}"
+
+
+def _day(local: datetime) -> str:
+    return f"{local.day} {local:%b %Y}"
+
+
+def _iso(time: datetime) -> str:
+    return time.astimezone(UTC).isoformat(timespec="seconds")

@@ -1,0 +1,85 @@
+"""One person's way to the provider and back."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+import secrets
+from base64 import urlsafe_b64encode
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from typing import Final, Self
+
+LIFETIME: Final = timedelta(minutes=10)
+
+_RANDOM_BYTES: Final = 32
+_as_text = re.compile(
+    r"([A-Za-z0-9_-]{43})\.([A-Za-z0-9_-]{43})\.([A-Za-z0-9_-]{43})\.([0-9]{1,11})"
+).fullmatch
+
+
+@dataclass(frozen=True, slots=True)
+class Flow:
+    """What the browser keeps until it comes back: proof that the answer is to its own question.
+
+    `state` ties the answer to the browser, `nonce` the id token to this sign-in, and `verifier`
+    the code to who asked for it (PKCE).
+    """
+
+    state: str = field(repr=False)
+    nonce: str = field(repr=False)
+    verifier: str = field(repr=False)
+    begin_time: datetime
+
+    @classmethod
+    def begin(cls, now: datetime) -> Self:
+        """A fresh one, good for `LIFETIME` from *now*."""
+        state, nonce, verifier = (secrets.token_urlsafe(_RANDOM_BYTES) for _ in range(3))
+        return cls(state, nonce, verifier, now)
+
+    @classmethod
+    def from_text(cls, text: str) -> Self | None:
+        """What `to_text` gave, or None if *text* is something else."""
+        found = _as_text(text)
+        if found is None:
+            return None
+        state, nonce, verifier, seconds = found.groups()
+        return cls(state, nonce, verifier, datetime.fromtimestamp(int(seconds), UTC))
+
+    def to_text(self) -> str:
+        """For a cookie that no script reads and no other site's page sets."""
+        seconds = int(self.begin_time.timestamp())
+        return f"{self.state}.{self.nonce}.{self.verifier}.{seconds}"
+
+    @property
+    def challenge(self) -> str:
+        """The verifier's SHA-256, which may be seen (RFC 7636)."""
+        digest = hashlib.sha256(self.verifier.encode()).digest()
+        return urlsafe_b64encode(digest).rstrip(b"=").decode()
+
+    def is_current(self, now: datetime) -> bool:
+        """Whether an answer at *now* comes in time."""
+        return now - self.begin_time < LIFETIME
+
+
+@dataclass(frozen=True, slots=True)
+class Begun:
+    """A sign-in that was begun: where to send the browser, and what to keep for its return."""
+
+    url: str = field(repr=False)
+    flow: Flow
+
+
+@dataclass(frozen=True, slots=True)
+class Claims:
+    """Who signed in, as the provider says it.
+
+    A person is `issuer` and `subject`; an e-mail address may change hands. `email` is empty if the
+    provider gives none, and belongs to the person only if `email_verified`. `name` may be empty.
+    """
+
+    issuer: str
+    subject: str
+    email: str
+    email_verified: bool
+    name: str

@@ -1,0 +1,134 @@
+"""A person's own page: name, time zone, password, and where they are signed in."""
+
+from __future__ import annotations
+
+import re
+from typing import Final
+from zoneinfo import available_timezones
+
+from gateway.answer import Answer
+from gateway.console.forms import Form
+from gateway.console.pages import signing_in
+from gateway.console.paths import url
+from gateway.console.people import FieldInvalid, Limit, Session
+from gateway.console.views import SessionRow
+from gateway.console.visit import Visit
+
+TIME_ZONES: Final = tuple(
+    sorted(zone for zone in available_timezones() if "/" in zone and not zone.startswith("Etc/"))
+)
+_BROWSERS: Final = (
+    ("Edg/", "Edge"),
+    ("OPR/", "Opera"),
+    ("Firefox/", "Firefox"),
+    ("Chrome/", "Chrome"),
+    ("Safari/", "Safari"),
+    ("curl/", "curl"),
+)
+_SYSTEMS: Final = (
+    ("Android", "Android"),
+    ("iPhone", "iPhone"),
+    ("iPad", "iPad"),
+    ("Windows", "Windows"),
+    ("Mac OS X", "macOS"),
+    ("Linux", "Linux"),
+)
+_WRONG: Final = "That is not your password."
+
+
+async def show(visit: Visit) -> Answer:
+    """The page."""
+    return await _page(visit, profile=_profile(visit), password=Form())
+
+
+async def save(visit: Visit) -> Answer:
+    """Changes name and time zone."""
+    form = visit.fields.form(["name", "time_zone"])
+    zone = form.values["time_zone"]
+    if zone and zone not in TIME_ZONES:
+        form.errors["time_zone"] = "Choose one of the zones."
+        return await _page(visit, profile=form, password=Form(), status=422)
+    try:
+        await visit.parts.books.accounts.update(
+            visit.by, visit.me.id, name=form.values["name"], time_zone=zone
+        )
+    except FieldInvalid as error:
+        form.errors[error.field] = str(error)
+        return await _page(visit, profile=form, password=Form(), status=422)
+    return visit.redirect(url("account"), "saved")
+
+
+async def set_password(visit: Visit) -> Answer:
+    """Changes the password, under the old one, and ends all other sign-ins."""
+    form, accounts = Form(), visit.parts.books.accounts
+    limits = [Limit(f"password {visit.me.id}", 5, visit.parts.settings.sign_in.per)]
+    if await visit.parts.books.attempts.wait(limits):
+        form.problem = "Too many attempts. Try again later."
+        return await _page(visit, profile=_profile(visit), password=form, status=429)
+    await visit.parts.books.attempts.count(limits)
+    current = visit.fields.raw("current_password")
+    # Who signs in elsewhere has none yet.
+    if visit.me.has_password and await accounts.check_password(visit.me.email, current) is None:
+        form.errors["current_password"] = _WRONG
+        return await _page(visit, profile=_profile(visit), password=form, status=422)
+    try:
+        await accounts.set_password(
+            visit.by, visit.me.id, visit.fields.raw("new_password"), visit.signed_in.id
+        )
+    except FieldInvalid as error:
+        form.errors["new_password"] = str(error)
+        return await _page(visit, profile=_profile(visit), password=form, status=422)
+    await visit.parts.books.attempts.forget(limits)
+    await signing_in.begin(visit, visit.me, visit.signed_in.method)
+    return visit.redirect(url("account"), "password-changed")
+
+
+async def end_session(visit: Visit) -> Answer:
+    """Ends one of the person's sign-ins."""
+    await visit.parts.books.sessions.end(visit.by, visit.me.id, visit.path["session"])
+    return visit.redirect(url("account"), "session-ended")
+
+
+async def end_other_sessions(visit: Visit) -> Answer:
+    """Ends all sign-ins but this one."""
+    await visit.parts.books.sessions.end_others(visit.by, visit.me.id, visit.signed_in.id)
+    return visit.redirect(url("account"), "sessions-ended")
+
+
+def browser(user_agent: str) -> str:
+    """What a browser calls itself, so far as people need it: "Firefox on Linux"."""
+    name = next((name for mark, name in _BROWSERS if mark in user_agent), "Unknown browser")
+    system = next((name for mark, name in _SYSTEMS if mark in user_agent), "")
+    if not system:
+        return re.split(r"[/\s]", user_agent)[0][:40] if name == "Unknown browser" else name
+    return f"{name} on {system}"
+
+
+def _profile(visit: Visit) -> Form:
+    return Form({"name": visit.me.name, "time_zone": visit.me.time_zone})
+
+
+async def _page(visit: Visit, *, profile: Form, password: Form, status: int = 200) -> Answer:
+    sessions = await visit.parts.books.sessions.of_person(visit.me.id)
+    return await visit.page(
+        "account.html",
+        status,
+        section="account",
+        profile=profile,
+        password=password,
+        sessions=[_row(visit, one) for one in sessions],
+        time_zones=TIME_ZONES,
+    )
+
+
+def _row(visit: Visit, one: Session) -> SessionRow:
+    return SessionRow(
+        id=one.id,
+        current=one.id == visit.signed_in.id,
+        browser=browser(one.user_agent) or "Unknown browser",
+        address=one.address,
+        create_time=one.create_time,
+        last_seen_time=one.last_seen_time,
+        method=one.method,
+        end_action=url("session_end", session=one.id),
+    )

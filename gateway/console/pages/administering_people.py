@@ -1,0 +1,80 @@
+"""For administrators: who there is, who else administers, and new passwords for who lost theirs."""
+
+from __future__ import annotations
+
+from typing import Final
+from urllib.parse import urlencode
+
+from gateway.answer import Answer
+from gateway.console.forms import Form
+from gateway.console.pages import problems
+from gateway.console.paths import url
+from gateway.console.people import LastAdministrator, Person
+from gateway.console.views import PersonRow
+from gateway.console.visit import Visit
+
+PAGE: Final = 50
+
+
+async def show(visit: Visit) -> Answer:
+    """Everybody, newest first."""
+    return await _page(visit, Form())
+
+
+async def set_administrator(visit: Visit) -> Answer:
+    """Makes somebody an administrator, or has them be one no longer."""
+    value = visit.fields.one("administrator") == "yes"
+    try:
+        await visit.parts.books.accounts.set_administrator(visit.by, visit.path["person"], value)
+    except LastAdministrator as error:
+        return await _page(visit, Form(problem=str(error)), 422)
+    done = "administrator-added" if value else "administrator-removed"
+    if visit.path["person"] == visit.me.id:
+        return visit.redirect("/", done)
+    return visit.redirect(url("administration_people"), done)
+
+
+async def recover(visit: Visit) -> Answer:
+    """A link that sets a new password, shown once."""
+    if not visit.parts.settings.local_accounts:
+        return await problems.not_found(visit)
+    books = visit.parts.books
+    token = await books.links.new_recovery(visit.by, visit.path["person"])
+    person = await books.accounts.get(visit.path["person"])
+    return await visit.page(
+        "recovery_link.html",
+        section="administration",
+        link=visit.parts.public_url + url("recovery", token=token.reveal()),
+        person=person,
+    )
+
+
+async def _page(visit: Visit, form: Form, status: int = 200) -> Answer:
+    books, after = visit.parts.books, visit.request.rel_url.query.get("after", "")
+    people = await books.accounts.page(PAGE + 1, after or None)
+    shown = people[:PAGE]
+    return await visit.page(
+        "administration_people.html",
+        status,
+        section="administration",
+        form=form,
+        people=[await _row(visit, one) for one in shown],
+        next_href=(
+            url("administration_people") + "?" + urlencode({"after": shown[-1].id})
+            if len(people) > PAGE
+            else None
+        ),
+    )
+
+
+async def _row(visit: Visit, one: Person) -> PersonRow:
+    return PersonRow(
+        id=one.id,
+        name=one.name,
+        email=one.email,
+        administrator=one.administrator,
+        workspaces=len(await visit.parts.books.memberships.of_person(one.id)),
+        is_me=one.id == visit.me.id,
+        administrator_action=url("person_administrator", person=one.id),
+        recovery_action=url("person_recovery", person=one.id),
+    )

@@ -1,0 +1,138 @@
+"""For administrators: creating, suspending and resuming workspaces."""
+
+from __future__ import annotations
+
+from datetime import UTC
+from typing import Final
+from urllib.parse import urlencode
+
+from gateway.answer import Answer
+from gateway.console.authority import RefusedError, SpreadingError, UnavailableError
+from gateway.console.forms import Form
+from gateway.console.paths import url
+from gateway.console.people import Membership, NotFound, Role
+from gateway.console.receipts import receipt
+from gateway.console.views import Receipt, WorkspaceRow
+from gateway.console.visit import Visit
+from keyauthority.v1 import workspace_service_pb2 as workspaces_v1
+
+PAGE: Final = 50
+_AWAY: Final = (
+    "The key authority didn’t answer, so we can’t tell whether the workspace was made. Nothing you "
+    "typed is lost: look at the list once it is back, then press the button again if it isn’t there."
+)
+
+
+async def show(visit: Visit) -> Answer:
+    """All workspaces, newest first."""
+    return await _page(visit, Form({"name": ""}))
+
+
+async def create(visit: Visit) -> Answer:
+    """Makes a workspace, whose owner the administrator is."""
+    form = visit.fields.form(["name"])
+    if not form.values["name"]:
+        form.errors["name"] = "Give it a name: a team’s, a customer’s, a product’s."
+        return await _page(visit, form, 422)
+    try:
+        made = await visit.authority.create_workspace(form.values["name"])
+    except RefusedError as error:
+        form.errors["name"] = f"{error.message[:1].upper()}{error.message[1:]}."
+        return await _page(visit, form, 422)
+    except UnavailableError:
+        form.problem = _AWAY
+        return await _page(visit, form, 503)
+    await visit.parts.books.memberships.add(visit.by, made.id, visit.me.id, Role.OWNER)
+    return visit.redirect(url("keys", workspace=made.id), "workspace-created")
+
+
+async def join(visit: Visit) -> Answer:
+    """Makes the administrator an owner of a workspace that is there."""
+    workspace = await visit.authority.workspace(visit.workspace_id)
+    memberships = visit.parts.books.memberships
+    role = await memberships.role(workspace.id, visit.me.id)
+    if role is None:
+        await memberships.add(visit.by, workspace.id, visit.me.id, Role.OWNER)
+    elif role is not Role.OWNER:
+        await memberships.set_role(visit.by, workspace.id, visit.me.id, Role.OWNER)
+    return visit.redirect(url("keys", workspace=workspace.id), "joined")
+
+
+async def ask_suspend(visit: Visit) -> Answer:
+    """What suspending does, before it is done."""
+    found = await visit.authority.workspace(visit.workspace_id)
+    return await visit.page(
+        "workspace_suspend.html",
+        section="administration",
+        form=Form(),
+        subject=_row(found, 0, None),
+    )
+
+
+async def suspend(visit: Visit) -> Answer:
+    """Has all keys of a workspace refused."""
+    return await _set_suspended(visit, suspended=True)
+
+
+async def resume(visit: Visit) -> Answer:
+    """Lets them go on."""
+    return await _set_suspended(visit, suspended=False)
+
+
+async def _set_suspended(visit: Visit, *, suspended: bool) -> Answer:
+    try:
+        changed = await visit.authority.suspend(visit.workspace_id, suspended=suspended)
+    except SpreadingError as error:
+        found = await visit.authority.workspace(visit.workspace_id)
+        told = Receipt(f"In force everywhere within {error.seconds} s.", 0, 0, 0)
+    else:
+        found = changed.workspace
+        told = receipt(changed.receipt, "Stopped" if suspended else "Working again")
+    return await visit.page(
+        "workspace_changed.html",
+        section="administration",
+        subject=_row(found, 0, None),
+        what="suspended" if suspended else "resumed",
+        receipt=told,
+    )
+
+
+async def _page(visit: Visit, form: Form, status: int = 200) -> Answer:
+    token = visit.request.rel_url.query.get("page", "")
+    try:
+        listed = await visit.authority.workspace_page(PAGE, token)
+    except UnavailableError:
+        if visit.request.method == "GET":
+            raise
+        listed = workspaces_v1.ListWorkspacesResponse()
+    except RefusedError:
+        raise NotFound("no such page") from None
+    memberships = visit.parts.books.memberships
+    counts = await memberships.counts([one.id for one in listed.workspaces])
+    mine = {one.workspace_id: one for one in await memberships.of_person(visit.me.id)}
+    further = urlencode({"page": listed.next_page_token})
+    return await visit.page(
+        "administration.html",
+        status,
+        section="administration",
+        form=form,
+        workspaces=[
+            _row(one, counts.get(one.id, 0), mine.get(one.id)) for one in listed.workspaces
+        ],
+        next_href=f"{url('administration')}?{further}" if listed.next_page_token else None,
+    )
+
+
+def _row(one: workspaces_v1.Workspace, members: int, mine: Membership | None) -> WorkspaceRow:
+    return WorkspaceRow(
+        id=one.id,
+        name=one.name,
+        suspended=one.suspended,
+        create_time=one.create_time.ToDatetime(tzinfo=UTC),
+        members=members,
+        mine=mine is not None,
+        keys_href=url("keys", workspace=one.id),
+        suspend_href=url("workspace_suspend", workspace=one.id),
+        resume_action=url("workspace_resume", workspace=one.id),
+        join_action=url("workspace_join", workspace=one.id),
+    )

@@ -1,0 +1,158 @@
+"""Creating a key: the form, and the secret, once."""
+
+from __future__ import annotations
+
+import re
+from datetime import datetime, timedelta
+from typing import Final
+
+from gateway.answer import Answer
+from gateway.console import key_views, submitting
+from gateway.console.authority import RefusedError, UnavailableError
+from gateway.console.dates import end_of_day
+from gateway.console.forms import Form
+from gateway.console.moments import zone_of
+from gateway.console.pages import problems
+from gateway.console.paths import url
+from gateway.console.snippets import snippets
+from gateway.console.views import Receipt
+from gateway.console.visit import Visit
+from keyauthority.client import Secret
+from keyauthority.v1 import key_pb2
+
+PRESETS: Final = {
+    "30d": timedelta(days=30),
+    "90d": timedelta(days=90),
+    "1y": timedelta(days=365),
+}
+_FIELDS: Final = ("name", "expires", "expire_date", "scopes")
+_FIELD_OF: Final = {"expire_time": "expire_date", "ttl": "expires", "scopes": "scopes"}
+
+
+async def show(visit: Visit) -> Answer:
+    """The form; a replacement comes with the old key's name."""
+    name = visit.request.rel_url.query.get("name", "")[:100]
+    return await _page(
+        visit, Form({"name": name, "expires": "90d", "expire_date": "", "scopes": ""})
+    )
+
+
+async def submit(visit: Visit) -> Answer:
+    """Makes the key and shows its secret."""
+    form = visit.fields.form(_FIELDS)
+    expire_time = expiry(visit, form)
+    if not form.values["name"]:
+        form.errors["name"] = (
+            "Give it a name that says what uses it, for instance “billing worker”."
+        )
+    if not form.ok:
+        return await _page(visit, form, 422)
+    try:
+        request_id = await submitting.begun(visit, "create")
+        issued = await visit.authority.issue(
+            visit.workspace_id, form.values["name"], expire_time, scopes(form), request_id
+        )
+    except RefusedError as error:
+        refuse(form, error)
+        return await _page(visit, form, 422)
+    except submitting.OverError as over:
+        return await made_before(visit, over.key_id)
+    except UnavailableError:
+        form.problem = problems.AWAY
+        return await _page(visit, form, 503)
+    return await secret_page(visit, "created", issued.key, issued.secret)
+
+
+async def made_before(visit: Visit, key_id: str) -> Answer:
+    """The form made a key before, whose secret was shown then; or nobody knows what it made."""
+    if not key_id:
+        return await problems.spent(visit)
+    key = await visit.authority.key(visit.workspace_id, key_id)
+    row = key_views.row(key, visit.now)
+    return await visit.page("key_made.html", 409, section="keys", key=row)
+
+
+async def secret_page(
+    visit: Visit,
+    kind: str,
+    key: key_pb2.Key,
+    secret: str,
+    receipt: Receipt | None = None,
+) -> Answer:
+    """The one page that shows a secret."""
+    await submitting.answered(visit, key.id)
+    api_url = visit.parts.settings.api_url.rstrip("/") + "/v1"
+    old = key.secrets[1] if len(key.secrets) > 1 else None
+    return await visit.page(
+        "key_secret.html",
+        section="keys",
+        kind=kind,
+        key=key_views.row(key, visit.now),
+        secret=secret,
+        api_url=api_url,
+        snippets=snippets(api_url, Secret(secret)),
+        old_end_time=key_views.moment(old, "end_time") if old is not None else None,
+        receipt=receipt,
+        stored_action=url("key_stored", workspace=key.workspace_id, key=key.id),
+    )
+
+
+async def stored(visit: Visit) -> Answer:
+    """The person has the secret: it isn't shown again."""
+    await visit.parts.books.submissions.close(visit.signed_in.id, visit.path["key"])
+    return visit.redirect(url("keys", workspace=visit.workspace_id), "stored")
+
+
+def scopes(form: Form) -> list[str]:
+    """The scopes that were typed, by spaces, commas or lines."""
+    return [one for one in re.split(r"[\s,]+", form.values["scopes"]) if one]
+
+
+def expiry(visit: Visit, form: Form) -> datetime | timedelta | None:
+    """When the key is to end; what is wrong with it goes into the form."""
+    chosen = form.values["expires"]
+    if chosen in PRESETS:
+        return PRESETS[chosen]
+    if chosen == "date":
+        return _end_of_day(visit, form)
+    if chosen != "never":
+        form.errors["expires"] = "Choose when it ends."
+    return None
+
+
+def refuse(form: Form, error: RefusedError) -> None:
+    """Puts what the authority says beside the field it is about."""
+    field = error.field.partition("[")[0]
+    field = _FIELD_OF.get(field, field)
+    if error.reason == "WORKSPACE_SUSPENDED":
+        form.problem = "The workspace is suspended: no key can be made in it until it is resumed."
+    elif error.reason == "REQUEST_ID_REUSED":
+        form.problem = (
+            "This form has made a key already. Look at the list, and open the form again."
+        )
+    elif field in form.values:
+        form.errors[field] = f"{error.message[:1].upper()}{error.message[1:]}."
+    else:
+        form.problem = f"{error.message[:1].upper()}{error.message[1:]}."
+
+
+def _end_of_day(visit: Visit, form: Form) -> datetime | None:
+    try:
+        end = end_of_day(form.values["expire_date"], zone_of(visit.me.time_zone))
+    except ValueError as error:
+        form.errors["expire_date"] = str(error)
+        return None
+    if end <= visit.now:
+        form.errors["expire_date"] = "That day is over: choose a later one."
+        return None
+    return end
+
+
+async def _page(visit: Visit, form: Form, status: int = 200) -> Answer:
+    return await visit.page(
+        "key_new.html",
+        status,
+        section="keys",
+        form=form,
+        form_id=visit.fields.one("request_id") or submitting.new_request_id(),
+    )

@@ -1,0 +1,131 @@
+"""A workspace's keys: the list, and each of them."""
+
+from __future__ import annotations
+
+from typing import Final
+from urllib.parse import urlencode
+
+from gateway.answer import Answer
+from gateway.console import key_views
+from gateway.console.authority import UnavailableError
+from gateway.console.paths import url
+from gateway.console.views import Card, KeyQuery, KeyRow, Pages
+from gateway.console.visit import Visit
+from keyauthority.v1 import key_pb2
+
+_CARDS: Final = {
+    "old_secret": ("Old secret still in use", "Rotated, but something still sends the old secret."),
+    "expiring": ("Expiring soon", "End within 14 days. Rotate doesn’t move the end: edit does."),
+    "unused": ("Unused for 90 days", "Nobody would miss them. Revoke what isn’t needed."),
+    "never_expires": ("Never expire", "A key with an end limits what a leak can cost."),
+}
+_STATES: Final = ("", "active", "paused", "expired", "revoked", "all")
+_LONGEST: Final = 100
+
+
+async def listing(visit: Visit) -> Answer:
+    """The list, as searched, sorted and turned to."""
+    query = _query(visit)
+    keys, more = await visit.authority.keys(visit.workspace_id)
+    if more and query.q:
+        # Among the newest there may be none of that name; the authority looks through all.
+        keys, more = await visit.authority.keys(visit.workspace_id, name_contains=query.q)
+    rows = [key_views.row(key, visit.now) for key in keys]
+    matching = key_views.chosen(rows, query.q, query.state, query.flag)
+    pages = _pages(visit, query, len(matching))
+    first = (pages.number - 1) * key_views.PAGE
+    shown = key_views.ordered(matching, query.sort)[first : first + key_views.PAGE]
+    return await visit.page(
+        "keys.html",
+        section="keys",
+        rows=shown,
+        cards=_cards(visit, query, rows),
+        query=query,
+        sort_href=_sort_hrefs(visit, query),
+        pages=pages,
+        truncated=more,
+        empty="" if shown else "no_match" if rows else "none",
+    )
+
+
+async def details(visit: Visit) -> Answer:
+    """One key."""
+    key = await visit.authority.key(visit.workspace_id, visit.path["key"])
+    return await visit.page(
+        "key.html",
+        section="keys",
+        key=key_views.details(key, visit.now),
+        activity_href=activity_of(visit, key.id),
+    )
+
+
+async def known(visit: Visit) -> KeyRow:
+    """The key of the path; in a form shown again, its last known name while the authority is away."""
+    key_id = visit.path["key"]
+    try:
+        key = await visit.authority.key(visit.workspace_id, key_id)
+    except UnavailableError:
+        if visit.request.method == "GET":
+            raise
+        name = visit.parts.names.get(key_id, key_id)
+        return key_views.row(
+            key_pb2.Key(id=key_id, workspace_id=visit.workspace_id, name=name), visit.now
+        )
+    visit.parts.names.remember(key_id, key.name)
+    return key_views.row(key, visit.now)
+
+
+def activity_of(visit: Visit, key_id: str) -> str:
+    """Where it is told what was done to a key."""
+    return url("activity", workspace=visit.workspace_id) + "?" + urlencode({"subject": key_id})
+
+
+def _query(visit: Visit) -> KeyQuery:
+    asked = visit.request.rel_url.query
+    state, sort, flag = asked.get("state", ""), asked.get("sort", ""), asked.get("flag", "")
+    return KeyQuery(
+        q=asked.get("q", "").strip()[:_LONGEST],
+        state=state if state in _STATES else "",
+        sort=sort if key_views.is_order(sort) else "-created",
+        flag=flag if flag in _CARDS else "",
+    )
+
+
+def _cards(visit: Visit, query: KeyQuery, rows: list[KeyRow]) -> list[Card]:
+    cards = []
+    for flag, (title, text) in _CARDS.items():
+        count, active = sum(flag in one.flags for one in rows), query.flag == flag
+        if count or active:
+            href = _href(visit, query, flag="" if active else flag)
+            cards.append(Card(flag, title, text, count, href, active))
+    return cards
+
+
+def _sort_hrefs(visit: Visit, query: KeyQuery) -> dict[str, str]:
+    return {
+        column: _href(visit, query, sort=f"-{column}" if query.sort == column else column)
+        for column in ("name", "created", "used", "expires")
+    }
+
+
+def _pages(visit: Visit, query: KeyQuery, total: int) -> Pages:
+    count = max(-(-total // key_views.PAGE), 1)
+    asked = visit.request.rel_url.query.get("page", "1")
+    number = int(asked) if asked.isascii() and asked.isdigit() and len(asked) < 5 else 1  # noqa: PLR2004
+    number = min(max(number, 1), count)
+    return Pages(
+        number=number,
+        count=count,
+        total=total,
+        previous_href=_href(visit, query, page=str(number - 1)) if number > 1 else None,
+        next_href=_href(visit, query, page=str(number + 1)) if number < count else None,
+    )
+
+
+def _href(visit: Visit, query: KeyQuery, **changed: str) -> str:
+    wanted = {"q": query.q, "state": query.state, "sort": query.sort, "flag": query.flag}
+    wanted = {name: value for name, value in {**wanted, **changed}.items() if value}
+    if wanted.get("sort") == "-created":
+        del wanted["sort"]
+    path = url("keys", workspace=visit.workspace_id)
+    return f"{path}?{urlencode(wanted)}" if wanted else path

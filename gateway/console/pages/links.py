@@ -1,0 +1,194 @@
+"""One-time links: the first owner's, an invitation's, and the one that sets a new password."""
+
+from __future__ import annotations
+
+from gateway.answer import Answer
+from gateway.console.authority import MissingError, UnavailableError
+from gateway.console.forms import Form
+from gateway.console.pages import problems, signing_in, signing_in_elsewhere
+from gateway.console.paths import url
+from gateway.console.people import (
+    AlreadyMember,
+    EmailTaken,
+    FieldInvalid,
+    Link,
+    LinkForAnother,
+    LinkInvalid,
+    LinkPurpose,
+    Password,
+    Person,
+)
+from gateway.console.visit import Visit
+
+
+async def setup(visit: Visit) -> Answer:
+    """The form that makes the first owner."""
+    if await _link(visit, LinkPurpose.SETUP) is None:
+        return await _invalid(visit)
+    return await _setup_page(visit, Form())
+
+
+async def submit_setup(visit: Visit) -> Answer:
+    """Makes the first owner, of the only workspace if there is just one."""
+    form = visit.fields.form(["email", "name"])
+    password = Password(visit.fields.raw("password"))
+    if await _link(visit, LinkPurpose.SETUP) is None or not visit.parts.settings.local_accounts:
+        return await _invalid(visit)
+    try:
+        workspaces = await visit.parts.only_workspace(visit.request.id)
+        person = await visit.parts.books.links.accept_setup(
+            visit.path["token"],
+            form.values["email"],
+            form.values["name"],
+            password,
+            workspaces,
+            visit.source,
+        )
+    except FieldInvalid as error:
+        form.errors[error.field] = str(error)
+        return await _setup_page(visit, form, 422)
+    except UnavailableError:
+        form.problem = problems.AWAY
+        return await _setup_page(visit, form, 503)
+    except LinkInvalid:
+        return await _invalid(visit)
+    return await _enter(visit, person)
+
+
+async def invitation(visit: Visit) -> Answer:
+    """The invitation: what to, from whom, and the next step for whoever opened it."""
+    link = await _link(visit, LinkPurpose.INVITATION)
+    return (
+        await _invitation_page(visit, link, Form()) if link is not None else await _invalid(visit)
+    )
+
+
+async def submit_invitation(visit: Visit) -> Answer:
+    """Joins the workspace, with a new account or the one that is signed in."""
+    link = await _link(visit, LinkPurpose.INVITATION)
+    if link is None:
+        return await _invalid(visit)
+    form = visit.fields.form(["name"])
+    try:
+        return await (_join(visit) if visit.session is not None else _register(visit, form))
+    except FieldInvalid as error:
+        form.errors[error.field] = str(error)
+        return await _invitation_page(visit, link, form, 422)
+    except LinkForAnother as error:
+        form.problem = str(error)
+        return await _invitation_page(visit, link, form, 403)
+    except (LinkInvalid, EmailTaken, AlreadyMember):
+        return await _invalid(visit)
+
+
+async def _join(visit: Visit) -> Answer:
+    token = visit.path["token"]
+    await visit.parts.books.links.accept_invitation(
+        token, visit.me.name, None, visit.source, person_id=visit.me.id
+    )
+    return visit.redirect(url("front"), "joined")
+
+
+async def _register(visit: Visit, form: Form) -> Answer:
+    if not visit.parts.settings.local_accounts:
+        return await _invalid(visit)
+    password = Password(visit.fields.raw("password"))
+    person = await visit.parts.books.links.accept_invitation(
+        visit.path["token"], form.values["name"], password, visit.source
+    )
+    return await _enter(visit, person)
+
+
+async def recovery(visit: Visit) -> Answer:
+    """The form that sets a new password."""
+    link = await _link(visit, LinkPurpose.RECOVERY)
+    return await _recovery_page(visit, link, Form()) if link is not None else await _invalid(visit)
+
+
+async def submit_recovery(visit: Visit) -> Answer:
+    """Sets it, and ends whatever sign-ins there are."""
+    link = await _link(visit, LinkPurpose.RECOVERY)
+    if link is None:
+        return await _invalid(visit)
+    form = Form()
+    try:
+        await visit.parts.books.links.accept_recovery(
+            visit.path["token"], visit.fields.raw("password"), visit.source
+        )
+    except FieldInvalid as error:
+        form.errors[error.field] = str(error)
+        return await _recovery_page(visit, link, form, 422)
+    except LinkInvalid:
+        return await _invalid(visit)
+    return visit.redirect("/sign-in", "password-set")
+
+
+async def by_provider(visit: Visit) -> Answer:
+    """Takes the link up as somebody the provider knows."""
+    return await signing_in_elsewhere.depart(visit, link=visit.path["token"])
+
+
+async def _link(visit: Visit, purpose: LinkPurpose) -> Link | None:
+    link = await visit.parts.books.links.find(visit.path["token"])
+    return link if link is not None and link.purpose is purpose else None
+
+
+async def _enter(visit: Visit, person: Person) -> Answer:
+    await signing_in.begin(visit, person, "password")
+    return visit.redirect(signing_in.onwards("/"))
+
+
+async def _invalid(visit: Visit) -> Answer:
+    return await visit.page("link_invalid.html", 404)
+
+
+async def _setup_page(visit: Visit, form: Form, status: int = 200) -> Answer:
+    path = url("setup", token=visit.path["token"])
+    return await visit.page(
+        "setup.html", status, form=form, action=path, oidc_href=_by_provider(visit)
+    )
+
+
+async def _invitation_page(visit: Visit, link: Link, form: Form, status: int = 200) -> Answer:
+    try:
+        workspace = await visit.authority.workspace(link.workspace_id)
+        name = workspace.name
+    except (MissingError, UnavailableError):
+        name = visit.parts.names.get(link.workspace_id, link.workspace_id)
+    state = await _state(visit, link)
+    path = url("invitation", token=visit.path["token"])
+    return await visit.page(
+        "invitation.html",
+        status,
+        form=form,
+        invitation=link,
+        workspace_name=name,
+        inviter=link.inviter_email,
+        state=state,
+        action=path,
+        sign_in_href="/sign-in?next=" + path,
+        oidc_href=_by_provider(visit),
+    )
+
+
+async def _state(visit: Visit, link: Link) -> str:
+    if visit.session is not None:
+        return "yours" if visit.me.email.casefold() == link.email.casefold() else "other"
+    return "new" if await visit.parts.books.accounts.by_email(link.email) is None else "known"
+
+
+async def _recovery_page(visit: Visit, link: Link, form: Form, status: int = 200) -> Answer:
+    person = await visit.parts.books.accounts.get(link.person_id)
+    return await visit.page(
+        "recovery.html",
+        status,
+        form=form,
+        action=url("recovery", token=visit.path["token"]),
+        email=person.email if person is not None else "",
+    )
+
+
+def _by_provider(visit: Visit) -> str | None:
+    if visit.parts.provider is None:
+        return None
+    return url("link_oidc", token=visit.path["token"])

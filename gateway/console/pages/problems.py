@@ -1,0 +1,115 @@
+"""Pages that say what went wrong, and what to do now."""
+
+from __future__ import annotations
+
+from typing import Final
+from urllib.parse import urlencode
+
+from gateway.answer import Answer
+from gateway.console import cookies
+from gateway.console.forms import BadFormError
+from gateway.console.visit import Visit
+
+HOME: Final = "/"
+
+AWAY: Final = (
+    "The key authority doesn’t answer at the moment. Nothing you typed is lost: press the button "
+    "again in a moment. Pressing it twice does nothing twice."
+)
+"""What a form says that is shown again because the authority is away."""
+
+
+async def not_found(visit: Visit) -> Answer:
+    """There is nothing here, or nothing for this person: the two are not told apart."""
+    return _problem(
+        visit, 404, "Not found", "There is no such page, or it isn’t yours to see.", home="/"
+    )
+
+
+async def forbidden(visit: Visit) -> Answer:
+    """They are a member, but their role doesn't reach so far."""
+    role = visit.role.name.lower() if visit.role is not None else "visitor"
+    text = f"As a {role} you can’t do this here. Ask an owner of the workspace for another role."
+    return _problem(visit, 403, "Not with your role", text, home=_keys_of(visit))
+
+
+async def stale(visit: Visit) -> Answer:
+    """The form is of another sign-in, or of none."""
+    text = "This form is from before you signed in or out. Nothing was done: open the page again."
+    return _problem(visit, 403, "This form is out of date", text, retry=_here(visit))
+
+
+async def spent(visit: Visit) -> Answer:
+    """A form was sent that was sent before, and what became of it isn't known here."""
+    text = (
+        "This form was sent before, and nothing is done twice. Look at the list of keys for what "
+        "it made, and open the form again for another one."
+    )
+    return _problem(visit, 409, "This form was sent before", text, home=_keys_of(visit))
+
+
+def foreign(visit: Visit) -> Answer:
+    """Another site had the browser send this."""
+    text = "This request didn’t come from a page of this console, so nothing was done."
+    return _problem(visit, 403, "Refused", text)
+
+
+def signed_out(visit: Visit) -> Answer:
+    """Whoever it is must sign in first, and comes back here then."""
+    reading = visit.request.method == "GET"
+    target = visit.request.rel_url.raw_path_qs if reading else _here(visit)
+    if cookies.presented(visit.request.cookies, cookies.SESSION):
+        visit.forget_cookie(cookies.SESSION)
+    return visit.redirect("/sign-in?" + urlencode({"next": target}))
+
+
+def authority_unavailable(visit: Visit) -> Answer:
+    """The authority gives no answer."""
+    text = (
+        "The key authority doesn’t answer at the moment, so this page can’t be shown. "
+        "Keys go on working; revoking has to wait until it is back."
+    )
+    return _problem(visit, 503, "The key authority is away", text, retry=_here(visit))
+
+
+def store_unavailable(visit: Visit) -> Answer:
+    """The console's own books can't be read."""
+    text = "The console can’t read its own records at the moment. Keys are not affected."
+    visit.session = None
+    return _problem(visit, 503, "The console is away", text, retry=_here(visit))
+
+
+def bad_form(visit: Visit, error: BadFormError) -> Answer:
+    """What was sent is no form of ours."""
+    return _problem(visit, error.status, "That can’t be read", error.sentence)
+
+
+def internal(visit: Visit) -> Answer:
+    """The console's own fault."""
+    text = "Something went wrong in the console. Its log has the details under the number below."
+    return _problem(visit, 500, "That is our fault", text, retry=_here(visit))
+
+
+def _problem(
+    visit: Visit, status: int, heading: str, text: str, *, retry: str | None = None, home: str = "/"
+) -> Answer:
+    return visit.rendered(
+        "error.html",
+        status,
+        **visit.bare_context(),
+        status=status,
+        heading=heading,
+        text=text,
+        retry_href=retry,
+        home_href=home,
+    )
+
+
+def _here(visit: Visit) -> str:
+    # Where a form can be opened again: its own page, or the one above it.
+    path = visit.request.rel_url.raw_path
+    return path if visit.request.method == "GET" else HOME
+
+
+def _keys_of(visit: Visit) -> str:
+    return f"/workspaces/{visit.workspace_id}/keys" if "workspace" in visit.path else HOME

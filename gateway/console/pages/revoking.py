@@ -1,0 +1,73 @@
+"""Revoking a key: why, and how far it has spread when the page comes back."""
+
+from __future__ import annotations
+
+from typing import Final
+from urllib.parse import urlencode
+
+from gateway.answer import Answer
+from gateway.console import key_views
+from gateway.console.authority import RefusedError, SpreadingError, UnavailableError
+from gateway.console.forms import Form
+from gateway.console.pages import problems
+from gateway.console.pages.creating import refuse
+from gateway.console.pages.keys import activity_of, known
+from gateway.console.paths import url
+from gateway.console.receipts import receipt
+from gateway.console.views import KeyRow, Receipt
+from gateway.console.visit import Visit
+
+_REASONS: Final = {name: number for number, name in key_views.REASONS.items()}
+
+
+async def show(visit: Visit) -> Answer:
+    """The form; its button is the confirmation."""
+    return await _page(visit, Form({"reason": "", "note": ""}))
+
+
+async def submit(visit: Visit) -> Answer:
+    """Revokes the key. When this is answered no verifier anywhere accepts it."""
+    form = visit.fields.form(["reason", "note"])
+    if form.values["reason"] not in _REASONS:
+        form.errors["reason"] = "Choose why: it is what others will want to know."
+    if not form.values["note"]:
+        form.errors["note"] = "Say in a few words what happened: it is kept in the activity."
+    if not form.ok:
+        return await _page(visit, form, 422)
+    reason = _REASONS[form.values["reason"]]
+    try:
+        key = await visit.authority.key(visit.workspace_id, visit.path["key"])
+        revoked = await visit.authority.revoke(key.id, reason, form.values["note"])
+    except RefusedError as error:
+        refuse(form, error)
+        return await _page(visit, form, 422)
+    except SpreadingError as error:
+        spreading = f"It is revoked, and stops everywhere within {error.seconds} s."
+        return await _revoked(visit, await known(visit), None, spreading)
+    except UnavailableError:
+        form.problem = problems.AWAY
+        return await _page(visit, form, 503)
+    row = key_views.row(revoked.key, visit.now)
+    return await _revoked(visit, row, receipt(revoked.receipt), None)
+
+
+async def _revoked(
+    visit: Visit, row: KeyRow, told: Receipt | None, spreading: str | None
+) -> Answer:
+    replacement = url("key_new", workspace=visit.workspace_id)
+    return await visit.page(
+        "key_revoked.html",
+        section="keys",
+        key=row,
+        leaked=visit.fields.one("reason") == "compromised",
+        receipt=told,
+        spreading=spreading,
+        activity_href=activity_of(visit, row.id),
+        replace_href=f"{replacement}?{urlencode({'name': row.name})}",
+    )
+
+
+async def _page(visit: Visit, form: Form, status: int = 200) -> Answer:
+    return await visit.page(
+        "key_revoke.html", status, section="keys", form=form, key=await known(visit)
+    )

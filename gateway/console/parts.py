@@ -1,0 +1,61 @@
+"""What the pages are made with: one of each for the whole console."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Final
+
+from gateway.console.assets import Assets
+from gateway.console.authority import Authority
+from gateway.console.config import Settings
+from gateway.console.oidc import Provider
+from gateway.console.people import People
+from gateway.console.rendering import Rendering
+
+_MOST: Final = 1_000
+
+
+class Names:
+    """The last known names of workspaces, for pages shown while the authority is away."""
+
+    def __init__(self) -> None:
+        self._names: OrderedDict[str, str] = OrderedDict()
+
+    def remember(self, workspace_id: str, name: str) -> None:
+        """Notes a name; of more than a thousand the oldest go."""
+        self._names[workspace_id] = name
+        self._names.move_to_end(workspace_id)
+        while len(self._names) > _MOST:
+            self._names.popitem(last=False)
+
+    def get(self, workspace_id: str, default: str) -> str:
+        """The last known name."""
+        return self._names.get(workspace_id, default)
+
+
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """What the pages are made with."""
+
+    settings: Settings
+    # What browsers call the console, without a slash at the end.
+    public_url: str
+    books: People
+    authority: Authority
+    rendering: Rendering
+    assets: Assets
+    # None: nobody signs in elsewhere.
+    provider: Provider | None
+    clock: Callable[[], datetime]
+    names: Names = field(default_factory=Names)
+
+    async def only_workspace(self, request_id: str) -> list[str]:
+        """The workspace that the first owner owns: the only one, if there is just one.
+
+        Raises `AuthorityError`.
+        """
+        listed = await self.authority.acting_for("", "", request_id).workspace_page(2)
+        return [one.id for one in listed.workspaces] if len(listed.workspaces) == 1 else []

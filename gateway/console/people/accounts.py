@@ -1,0 +1,236 @@
+"""The people who may sign in."""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+from sqlalchemy import Select, delete, select, tuple_, update
+
+from gateway.console.people import fields, passwords
+from gateway.console.people.database import Database, Found, Transaction
+from gateway.console.people.errors import (
+    EmailTaken,
+    IdentityTaken,
+    LastAdministrator,
+    NotFound,
+)
+from gateway.console.people.passwords import Passwords
+from gateway.console.people.records import Identity, Origin, Person
+from gateway.console.people.tables import identities, links, people, sessions
+
+PERSON: Final = (
+    people.c.id.label("person_id"),
+    people.c.email.label("person_email"),
+    people.c.name.label("person_name"),
+    people.c.administrator,
+    people.c.time_zone,
+    people.c.create_time.label("person_create_time"),
+    people.c.password.is_not(None).label("has_password"),
+)
+"""The columns that `person_of` makes a person of, in a query of more than people too."""
+
+
+def person_of(row: Found) -> Person:
+    """The person of a row that begins with the columns `PERSON`."""
+    return Person(*row[: len(PERSON)])
+
+
+class Accounts:
+    """Who there is, and what they sign in with."""
+
+    def __init__(self, database: Database, passwords: Passwords) -> None:
+        self._database = database
+        self._passwords = passwords
+
+    async def get(self, person_id: str) -> Person | None:
+        """The person with that id."""
+        return await self._find(people.c.id == person_id)
+
+    async def by_email(self, email: str) -> Person | None:
+        """The person with that address, in whatever case."""
+        return await self._find(people.c.email_key == fields.email_key(email))
+
+    async def by_identity(self, issuer: str, subject: str) -> Person | None:
+        """The person who signs in with that account of an OpenID provider."""
+        query = select(*PERSON).join_from(people, identities).where(_is(Identity(issuer, subject)))
+        async with self._database.reading() as tx:
+            row = await tx.one(query)
+        return person_of(row) if row else None
+
+    async def page(self, limit: int, after_id: str | None = None) -> list[Person]:
+        """Up to *limit* people, newest first, after the one with the id *after_id*."""
+        query = select(*PERSON).order_by(people.c.create_time.desc(), people.c.id.desc())
+        if after_id is not None:
+            last = select(people.c.create_time, people.c.id).where(people.c.id == after_id)
+            query = query.where(tuple_(people.c.create_time, people.c.id) < last.scalar_subquery())
+        async with self._database.reading() as tx:
+            return [person_of(row) for row in await tx.all(query.limit(limit))]
+
+    async def any_administrator(self) -> bool:
+        """Whether there is one: before, the set-up link is the way in."""
+        async with self._database.reading() as tx:
+            return await has_administrator(tx)
+
+    async def check_password(self, email: str, password: str) -> Person | None:
+        """The person with that address and password; an unknown address takes the same work."""
+        query = select(*PERSON, people.c.password).where(
+            people.c.email_key == fields.email_key(email)
+        )
+        async with self._database.reading() as tx:
+            row = await tx.one(query)
+        kept = row.password if row else None
+        if not await self._passwords.verify(kept, password) or row is None or kept is None:
+            return None
+        if self._passwords.is_outdated(kept):
+            await self._renew(kept, row.person_id, password)
+        return person_of(row)
+
+    async def set_password(
+        self, by: Origin, person_id: str, password: str, keep_session_id: str = ""
+    ) -> None:
+        """Changes the password, and ends all sessions of the person but *keep_session_id*.
+
+        Raises `WeakPassword`, `NotFound`.
+        """
+        person = await self.get(person_id)
+        if person is None:
+            raise _no_person()
+        passwords.check(password, person.email, person.name)
+        kept = await self._passwords.hash(password)
+        async with self._database.changing() as tx:
+            await replace_password(tx, person_id, kept, keep_session_id)
+            await tx.record(by, "password.change", person_id)
+
+    async def update(
+        self,
+        by: Origin,
+        person_id: str,
+        *,
+        name: str | None = None,
+        time_zone: str | None = None,
+    ) -> Person:
+        """Changes what is given. Raises `FieldInvalid`, `NotFound`."""
+        values: dict[str, str] = {}
+        if name is not None:
+            values["name"] = fields.name(name)
+        if time_zone is not None:
+            values["time_zone"] = fields.time_zone(time_zone)
+        async with self._database.changing() as tx:
+            person = await locked_person(tx, person_id)
+            changed = {key: new for key, new in values.items() if getattr(person, key) != new}
+            if changed:
+                await tx.count(update(people).where(people.c.id == person_id).values(changed))
+                await tx.record(by, "person.update", person_id, **changed)
+                person = await the_person(tx, person_id)
+            return person
+
+    async def set_administrator(self, by: Origin, person_id: str, value: bool) -> None:
+        """Raises `LastAdministrator`, `NotFound`."""
+        all_of_them = select(people.c.id).where(people.c.administrator).order_by(people.c.id)
+        async with self._database.changing() as tx:
+            administrators = {row.id for row in await tx.all(all_of_them.with_for_update())}
+            person = await locked_person(tx, person_id)
+            if person.administrator == value:
+                return
+            if administrators == {person_id}:
+                raise LastAdministrator
+            changed = update(people).where(people.c.id == person_id).values(administrator=value)
+            await tx.count(changed)
+            await tx.record(by, "person.administrator", person_id, administrator=_yes(value))
+
+    async def link_identity(self, by: Origin, person_id: str, issuer: str, subject: str) -> None:
+        """Lets the person sign in with that account too. Raises `IdentityTaken`, `NotFound`."""
+        async with self._database.changing() as tx:
+            _ = await locked_person(tx, person_id)
+            if await add_identity(tx, person_id, Identity(issuer, subject)):
+                await tx.record(by, "identity.link", person_id, issuer=issuer)
+
+    async def _find(self, condition: Any) -> Person | None:
+        async with self._database.reading() as tx:
+            row = await tx.one(select(*PERSON).where(condition))
+        return person_of(row) if row else None
+
+    async def _renew(self, kept: str, person_id: str, password: str) -> None:
+        fresh = await self._passwords.hash(password)
+        # Unless it was changed meanwhile.
+        same = (people.c.id == person_id, people.c.password == kept)
+        async with self._database.changing() as tx:
+            await tx.count(update(people).where(*same).values(password=fresh))
+
+
+async def has_administrator(tx: Transaction) -> bool:
+    """Whether there is one."""
+    return await tx.one(select(people.c.id).where(people.c.administrator).limit(1)) is not None
+
+
+async def the_person(tx: Transaction, person_id: str) -> Person:
+    """The person with that id. Raises `NotFound`."""
+    return await _the(tx, select(*PERSON).where(people.c.id == person_id))
+
+
+async def locked_person(tx: Transaction, person_id: str) -> Person:
+    """The person, who doesn't change until the transaction is over. Raises `NotFound`."""
+    return await _the(tx, select(*PERSON).where(people.c.id == person_id).with_for_update())
+
+
+async def _the(tx: Transaction, query: Select[Any]) -> Person:
+    row = await tx.one(query)
+    if row is None:
+        raise _no_person()
+    return person_of(row)
+
+
+async def add_person(tx: Transaction, person: Person, kept: str | None) -> None:
+    """Makes an account with the password *kept*. Raises `EmailTaken`."""
+    added = tx.insert(people).values(
+        id=person.id,
+        email=person.email,
+        email_key=fields.email_key(person.email),
+        name=person.name,
+        administrator=person.administrator,
+        time_zone=person.time_zone,
+        password=kept,
+        create_time=person.create_time,
+    )
+    if await tx.one(added.on_conflict_do_nothing().returning(people.c.id)) is None:
+        raise EmailTaken
+
+
+async def add_identity(tx: Transaction, person_id: str, identity: Identity) -> bool:
+    """Whether it is new to the person. Raises `IdentityTaken` if it is another's."""
+    added = tx.insert(identities).values(
+        issuer=identity.issuer,
+        subject=identity.subject,
+        person_id=person_id,
+        create_time=tx.now,
+    )
+    if await tx.one(added.on_conflict_do_nothing().returning(identities.c.issuer)) is not None:
+        return True
+    row = await tx.one(select(identities.c.person_id).where(_is(identity)))
+    if row is None or row.person_id != person_id:
+        raise IdentityTaken
+    return False
+
+
+async def replace_password(
+    tx: Transaction, person_id: str, kept: str, keep_session_id: str = ""
+) -> None:
+    """What the old password opened is shut: other sessions, and a link to recover it."""
+    changed = update(people).where(people.c.id == person_id).values(password=kept)
+    if await tx.count(changed) == 0:
+        raise _no_person()
+    others = (sessions.c.person_id == person_id, sessions.c.id != keep_session_id)
+    await tx.count(delete(sessions).where(*others))
+    await tx.count(delete(links).where(links.c.person_id == person_id))
+
+
+def _is(identity: Identity) -> Any:
+    return (identities.c.issuer == identity.issuer) & (identities.c.subject == identity.subject)
+
+
+def _no_person() -> NotFound:
+    return NotFound("There is no such person.")
+
+
+def _yes(value: bool) -> str:
+    return "yes" if value else "no"

@@ -1,0 +1,105 @@
+"""One transaction after another, over SQLite and PostgreSQL alike."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager
+from datetime import datetime
+from typing import Any, Final
+
+from sqlalchemy import Connection, Row, Table, event, insert
+from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
+from sqlalchemy.sql.base import Executable
+
+from gateway.console.people.faults import outages
+from gateway.console.people.records import Origin
+from gateway.console.people.tables import events
+
+Clock = Callable[[], datetime]
+Found = Row[*tuple[Any, ...]]
+
+_BEGIN: Final = "people_begin"
+
+
+class Transaction:
+    """Statements that are done together or not at all, at one *now*."""
+
+    def __init__(self, connection: AsyncConnection, now: datetime) -> None:
+        self.now = now
+        self._connection = connection
+
+    async def one(self, statement: Executable) -> Found | None:
+        """The first row of what *statement* gives."""
+        return (await self._connection.execute(statement)).first()
+
+    async def all(self, statement: Executable) -> Sequence[Found]:
+        """All rows of what *statement* gives."""
+        return (await self._connection.execute(statement)).all()
+
+    async def count(self, statement: Executable) -> int:
+        """How many rows *statement* changed."""
+        return (await self._connection.execute(statement)).rowcount
+
+    def insert(self, table: Table) -> postgresql.Insert | sqlite.Insert:
+        """An INSERT that may say what to do about a conflict, in the database's own dialect."""
+        if self._connection.dialect.name == "postgresql":
+            return postgresql.insert(table)
+        return sqlite.insert(table)
+
+    async def record(
+        self,
+        by: Origin,
+        action: str,
+        subject: str = "",
+        workspace_id: str = "",
+        **details: str,
+    ) -> None:
+        """Writes to the history what this transaction does."""
+        entry = {
+            "time": self.now,
+            "person_id": by.person_id,
+            "person_email": by.email,
+            "workspace_id": workspace_id,
+            "action": action,
+            "subject": subject,
+            "details": details,
+            "source": by.source,
+        }
+        await self._connection.execute(insert(events).values(entry))
+
+
+class Database:
+    """Gives transactions, and says `StoreUnavailable` where the database can't."""
+
+    def __init__(self, engine: AsyncEngine, clock: Clock) -> None:
+        self._engine = engine
+        self._clock = clock
+        if engine.dialect.name == "sqlite":
+            event.listen(engine.sync_engine, "begin", _begin)
+
+    @asynccontextmanager
+    async def changing(self) -> AsyncIterator[Transaction]:
+        """A transaction that is committed unless something is raised.
+
+        In SQLite it is alone from its beginning; in PostgreSQL what it decides by must be locked.
+        """
+        engine = self._engine.execution_options(**{_BEGIN: "BEGIN IMMEDIATE"})
+        with outages():
+            async with engine.begin() as connection:
+                yield Transaction(connection, self._clock())
+
+    @asynccontextmanager
+    async def reading(self) -> AsyncIterator[Transaction]:
+        """A transaction that changes nothing."""
+        with outages():
+            async with self._engine.connect() as connection:
+                yield Transaction(connection, self._clock())
+
+    async def close(self) -> None:
+        """Closes all connections."""
+        await self._engine.dispose()
+
+
+def _begin(connection: Connection) -> None:
+    connection.exec_driver_sql(connection.get_execution_options().get(_BEGIN, "BEGIN"))

@@ -1,0 +1,140 @@
+"""Who is in which workspace, as what."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from sqlalchemy import ColumnElement, delete, func, select, update
+
+from gateway.console.people.accounts import PERSON, locked_person, person_of
+from gateway.console.people.database import Database, Transaction
+from gateway.console.people.errors import AlreadyMember, LastOwner, NotFound
+from gateway.console.people.fields import email_key
+from gateway.console.people.records import Member, Membership, Origin, Role
+from gateway.console.people.tables import links, memberships, people
+
+
+class Memberships:
+    """A workspace that has an owner always keeps one."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    async def of_person(self, person_id: str) -> list[Membership]:
+        """The person's workspaces, the earliest first."""
+        columns = (memberships.c.workspace_id, memberships.c.role, memberships.c.since)
+        query = select(*columns).where(memberships.c.person_id == person_id)
+        in_order = query.order_by(memberships.c.since, memberships.c.workspace_id)
+        async with self._database.reading() as tx:
+            return [Membership(*row) for row in await tx.all(in_order)]
+
+    async def role(self, workspace_id: str, person_id: str) -> Role | None:
+        """What the person is in the workspace; None for who isn't in it."""
+        query = select(memberships.c.role).where(*_is(workspace_id, person_id))
+        async with self._database.reading() as tx:
+            row = await tx.one(query)
+        return row.role if row else None
+
+    async def of_workspace(self, workspace_id: str) -> list[Member]:
+        """The workspace's people, the earliest first."""
+        query = (
+            select(*PERSON, memberships.c.role, memberships.c.since)
+            .join_from(memberships, people)
+            .where(memberships.c.workspace_id == workspace_id)
+            .order_by(memberships.c.since, people.c.id)
+        )
+        async with self._database.reading() as tx:
+            rows = await tx.all(query)
+        return [Member(person_of(row), row.role, row.since) for row in rows]
+
+    async def counts(self, workspace_ids: Iterable[str]) -> dict[str, int]:
+        """How many people are in each of the workspaces."""
+        counts = dict.fromkeys(workspace_ids, 0)
+        query = (
+            select(memberships.c.workspace_id, func.count())
+            .where(memberships.c.workspace_id.in_(counts))
+            .group_by(memberships.c.workspace_id)
+        )
+        async with self._database.reading() as tx:
+            counts.update((row[0], row[1]) for row in await tx.all(query))
+        return counts
+
+    async def add(self, by: Origin, workspace_id: str, person_id: str, role: Role) -> None:
+        """Raises `AlreadyMember`, `NotFound`."""
+        async with self._database.changing() as tx:
+            _ = await locked_person(tx, person_id)
+            await add_member(tx, by, workspace_id, person_id, role)
+
+    async def set_role(self, by: Origin, workspace_id: str, person_id: str, role: Role) -> None:
+        """Raises `LastOwner`, `NotFound`."""
+        async with self._database.changing() as tx:
+            was = await _locked_role(tx, workspace_id, person_id, leaving=role is not Role.OWNER)
+            if was is role:
+                return
+            await tx.count(
+                update(memberships).where(*_is(workspace_id, person_id)).values(role=role)
+            )
+            await _withdraw_invitations(tx, workspace_id, person_id)
+            details = {"role": role.value, "before": was.value}
+            await tx.record(by, "member.role", person_id, workspace_id, **details)
+
+    async def remove(self, by: Origin, workspace_id: str, person_id: str) -> None:
+        """Raises `LastOwner`, `NotFound`."""
+        async with self._database.changing() as tx:
+            was = await _locked_role(tx, workspace_id, person_id, leaving=True)
+            await tx.count(delete(memberships).where(*_is(workspace_id, person_id)))
+            await _withdraw_invitations(tx, workspace_id, person_id)
+            await tx.record(by, "member.remove", person_id, workspace_id, role=was.value)
+
+
+async def add_member(
+    tx: Transaction, by: Origin, workspace_id: str, person_id: str, role: Role
+) -> None:
+    """Makes *person_id*, which there is, a member. Raises `AlreadyMember`."""
+    added = tx.insert(memberships).values(
+        workspace_id=workspace_id, person_id=person_id, role=role, since=tx.now
+    )
+    if await tx.one(added.on_conflict_do_nothing().returning(memberships.c.role)) is None:
+        raise AlreadyMember
+    # An invitation that is still open would only bring them back after they were removed.
+    email = await tx.one(select(people.c.email).where(people.c.id == person_id))
+    if email is not None:
+        slot = invitation_slot(workspace_id, email[0])
+        await tx.count(delete(links).where(links.c.slot == slot))
+    await tx.record(by, "member.add", person_id, workspace_id, role=role.value)
+
+
+def invitation_slot(workspace_id: str, email: str) -> str:
+    """What there is one invitation for."""
+    return f"invitation {workspace_id} {email_key(email)}"
+
+
+async def _locked_role(
+    tx: Transaction, workspace_id: str, person_id: str, *, leaving: bool
+) -> Role:
+    """The role of the member, locked. Raises `NotFound`, and `LastOwner` who leaves as such."""
+    # All owners are locked, always in the same order: of two who leave at once, one comes second.
+    owners = select(memberships.c.person_id).where(
+        memberships.c.workspace_id == workspace_id, memberships.c.role == Role.OWNER
+    )
+    in_order = owners.order_by(memberships.c.person_id).with_for_update()
+    remaining = {row.person_id for row in await tx.all(in_order)}
+    row = await tx.one(
+        select(memberships.c.role).where(*_is(workspace_id, person_id)).with_for_update()
+    )
+    if row is None:
+        raise NotFound("There is no such member.")
+    if leaving and remaining == {person_id}:
+        raise LastOwner
+    role: Role = row.role
+    return role
+
+
+async def _withdraw_invitations(tx: Transaction, workspace_id: str, person_id: str) -> None:
+    # Who is an owner no longer must not come back as one by an invitation of their own.
+    theirs = (links.c.workspace_id == workspace_id, links.c.invited_by == person_id)
+    await tx.count(delete(links).where(*theirs))
+
+
+def _is(workspace_id: str, person_id: str) -> tuple[ColumnElement[bool], ColumnElement[bool]]:
+    return (memberships.c.workspace_id == workspace_id, memberships.c.person_id == person_id)

@@ -1,0 +1,118 @@
+// What makes the pages quicker to use. All of them work without it.
+"use strict";
+
+// Tells screen readers, once, without moving the focus.
+const say = (text) => {
+  const said = document.getElementById("said");
+  if (said) said.textContent = text;
+};
+
+// Copying. The buttons are hidden until now: without a script they could do nothing.
+const copy = async (button) => {
+  const source = document.getElementById(button.dataset.copy);
+  try {
+    await navigator.clipboard.writeText(source.value ?? source.textContent);
+  } catch {
+    getSelection().selectAllChildren(source);
+    say("Not copied. The text is selected: copy it with your keyboard.");
+    return;
+  }
+  button.dataset.label ??= button.textContent;
+  button.textContent = "Copied";
+  say("Copied");
+  clearTimeout(button.timer);
+  button.timer = setTimeout(() => {
+    button.textContent = button.dataset.label;
+    say("");
+  }, 2000);
+};
+
+for (const button of document.querySelectorAll("[data-copy]")) {
+  button.hidden = false;
+  button.addEventListener("click", () => copy(button));
+}
+
+// A form is sent once, however often its button is pressed. Coming back to the page allows it again.
+const sent = new Set();
+document.addEventListener("submit", (event) => {
+  const form = event.target;
+  if (form.method !== "post") return;
+  if (sent.has(form)) {
+    event.preventDefault();
+    return;
+  }
+  sent.add(form);
+  event.submitter?.setAttribute("aria-disabled", "true");
+});
+addEventListener("pageshow", () => {
+  sent.clear();
+  for (const button of document.querySelectorAll("button[aria-disabled]")) {
+    button.removeAttribute("aria-disabled");
+  }
+});
+
+// Rows that do not have what is typed leave the page; Enter searches all of them.
+const filter = (field) => {
+  const rows = [...document.querySelectorAll(`#${field.dataset.filter} [data-row]`)];
+  const none = document.getElementById(`${field.dataset.filter}-none`);
+  const apply = () => {
+    const wanted = field.value.trim().toLowerCase();
+    let shown = 0;
+    for (const row of rows) {
+      row.hidden = !row.textContent.toLowerCase().includes(wanted);
+      shown += row.hidden ? 0 : 1;
+    }
+    if (none) none.hidden = shown > 0;
+    say(wanted ? `${shown} of ${rows.length} shown` : "");
+  };
+  // What the server found may match by what a row does not show, so only typing hides rows.
+  if (rows.length) field.addEventListener("input", apply);
+};
+document.querySelectorAll("[data-filter]").forEach(filter);
+
+// Times in the zone of this browser, unless the person has chosen one.
+const day = { day: "numeric", month: "short", year: "numeric" };
+const minute = { hour: "2-digit", minute: "2-digit", hourCycle: "h23", timeZoneName: "short" };
+const written = (time, kind) =>
+  new Intl.DateTimeFormat("en-GB", kind === "day" ? day : { ...day, ...minute })
+    .format(time)
+    .replace("Sept", "Sep");
+
+if (!document.documentElement.dataset.zone) {
+  for (const element of document.querySelectorAll("time[data-moment]")) {
+    const kind = element.dataset.moment;
+    const text = written(new Date(element.dateTime), kind);
+    if (kind === "title") element.title = text;
+    else element.textContent = text;
+  }
+}
+
+// Passwords can be looked at while they are typed.
+for (const field of document.querySelectorAll("[data-password]")) {
+  const button = document.createElement("button");
+  button.type = "button";
+  button.className = "button";
+  const show = (visible) => {
+    field.type = visible ? "text" : "password";
+    button.textContent = visible ? "Hide" : "Show";
+    button.setAttribute("aria-label", visible ? "Hide the password" : "Show the password");
+  };
+  show(false);
+  button.addEventListener("click", () => show(field.type === "password"));
+  field.form?.addEventListener("submit", () => show(false));
+  field.after(button);
+}
+
+// Menus close by Escape and by a click beside them.
+const menus = document.querySelectorAll("[data-menu]");
+document.addEventListener("click", (event) => {
+  for (const menu of menus) if (!menu.contains(event.target)) menu.open = false;
+});
+document.addEventListener("keydown", (event) => {
+  if (event.key !== "Escape") return;
+  for (const menu of menus) {
+    if (!menu.open) continue;
+    menu.open = false;
+    menu.querySelector("summary").focus();
+  }
+});

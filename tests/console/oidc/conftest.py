@@ -1,0 +1,54 @@
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from aiohttp import ClientSession, DummyCookieJar
+
+from tests.console.oidc.crooked_provider import CrookedProvider, crooked_provider_serving
+from tests.console.oidc.provider_process import oidc_provider
+from tests.console.oidc.signing_in import SignIn
+
+__all__ = ["oidc_provider"]
+
+
+class ManualClock:
+    """Stands still until it is moved."""
+
+    def __init__(self) -> None:
+        self.now = datetime.now(UTC)
+
+    def __call__(self) -> datetime:
+        return self.now
+
+    def advance(self, **by: float) -> None:
+        self.now += timedelta(**by)
+
+
+@pytest.fixture
+def clock() -> ManualClock:
+    return ManualClock()
+
+
+@pytest.fixture
+async def session() -> AsyncIterator[ClientSession]:
+    async with ClientSession(cookie_jar=DummyCookieJar()) as session:
+        yield session
+
+
+@pytest.fixture
+async def crooked(clock: ManualClock) -> AsyncIterator[CrookedProvider]:
+    async with crooked_provider_serving(clock) as crooked:
+        yield crooked
+
+
+@pytest.fixture
+def sign_in(
+    crooked: CrookedProvider,
+    session: ClientSession,
+    clock: ManualClock,
+    caplog: pytest.LogCaptureFixture,
+) -> SignIn:
+    caplog.set_level("DEBUG")
+    return SignIn(crooked, session, clock, caplog)

@@ -1,0 +1,47 @@
+"""Books in a SQLite file and in a PostgreSQL database, each opened by two processes' worth."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+
+from gateway.console.people import People, Person, migrate_people
+from keyauthority.location import Location, PostgresUrl
+from tests.console.people.parts import ManualClock, administrator, opened
+from tests.postgres import empty_database, name_of, run_sql, server_url
+
+
+@pytest.fixture
+def clock() -> ManualClock:
+    return ManualClock()
+
+
+@pytest.fixture(params=["sqlite", "postgres"])
+async def location(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Location]:
+    """A database that is migrated and has nothing in it."""
+    where = tmp_path / "console.db" if request.param == "sqlite" else await empty_database()
+    await migrate_people(where)
+    yield where
+    if isinstance(where, PostgresUrl):
+        await run_sql(server_url(), f"DROP DATABASE {name_of(where)} WITH (FORCE)")
+
+
+@pytest.fixture
+async def people(location: Location, clock: ManualClock) -> AsyncIterator[People]:
+    async with opened(location, clock) as people:
+        yield people
+
+
+@pytest.fixture
+async def other(location: Location, clock: ManualClock) -> AsyncIterator[People]:
+    """The same books, opened once more, as another process has them."""
+    async with opened(location, clock) as people:
+        yield people
+
+
+@pytest.fixture
+async def ada(people: People) -> Person:
+    """The first administrator, owner of `ws_1`."""
+    return await administrator(people)

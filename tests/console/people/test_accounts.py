@@ -1,0 +1,292 @@
+"""Accounts, and signing in with a password."""
+
+from __future__ import annotations
+
+import pytest
+from argon2 import PasswordHasher
+
+from gateway.console.people import (
+    EmailTaken,
+    FieldInvalid,
+    IdentityTaken,
+    LastAdministrator,
+    LinkInvalid,
+    NotFound,
+    Password,
+    People,
+    Person,
+    Role,
+    StoreUnavailable,
+    WeakPassword,
+)
+from keyauthority.location import Location
+from tests.console.people.parts import (
+    ISSUER,
+    NEW_PASSWORD,
+    PASSWORD,
+    ManualClock,
+    actions,
+    by,
+    identity,
+    member,
+    opened,
+    outcomes,
+    sql,
+)
+
+
+async def test_finding_people(people: People, ada: Person) -> None:
+    """A person is found by id and by address, in whatever case and with spaces around it."""
+    assert await people.accounts.get(ada.id) == ada
+    assert await people.accounts.by_email(" aDA@EXAMPLE.com ") == ada
+    assert await people.accounts.get("person_0") is None
+    assert await people.accounts.by_email("nobody@example.com") is None
+    assert await people.accounts.by_email("no address") is None
+    assert await people.accounts.by_identity(ISSUER, "a") is None
+
+
+@pytest.mark.parametrize("text", ["\0", "\ud800", "x" * 10_000])
+async def test_ids_that_cannot_be(people: People, ada: Person, text: str) -> None:
+    """What no database can keep is unknown, like any other id that there isn't."""
+    assert await people.accounts.get(text) is None
+    assert await people.accounts.by_email(f"a@{text}") is None
+    assert await people.accounts.by_identity(text, text) is None
+    assert await people.accounts.check_password(f"a@{text}", text) is None
+    assert await people.memberships.role(text, text) is None
+    assert await people.sessions.find(text) is None
+    assert await people.links.find(text) is None
+
+
+async def test_pages(people: People, ada: Person, clock: ManualClock) -> None:
+    """People are listed newest first, page after page, also those of the same moment."""
+    everybody = [ada]
+    for n in range(4):
+        clock.pass_by(seconds=n // 2)
+        everybody.append(await member(people, ada, f"{n}@example.com"))
+    in_order = sorted(everybody, key=lambda person: (person.create_time, person.id), reverse=True)
+
+    first = await people.accounts.page(3)
+    second = await people.accounts.page(3, first[-1].id)
+
+    assert first + second == in_order
+    assert await people.accounts.page(3, second[-1].id) == []
+
+
+async def test_any_administrator(people: People) -> None:
+    """There is an administrator once somebody was set up."""
+    assert not await people.accounts.any_administrator()
+
+    token = (await people.links.new_setup()).reveal()
+    await people.links.accept_setup(token, "a@x", "A", Password(PASSWORD), [], "")
+
+    assert await people.accounts.any_administrator()
+
+
+async def test_checking_a_password(people: People, ada: Person) -> None:
+    """The right password of the right address gives the person, and nothing else does."""
+    assert await people.accounts.check_password("ada@EXAMPLE.com", PASSWORD) == ada
+    for email, password in [
+        (ada.email, PASSWORD.upper()),
+        (ada.email, ""),
+        (ada.email, PASSWORD + " " * 1_000_000),
+        ("bob@example.com", PASSWORD),
+        ("no address", PASSWORD),
+    ]:
+        assert await people.accounts.check_password(email, password) is None
+
+
+async def test_a_password_typed_another_way(people: People, ada: Person) -> None:
+    """What a keyboard composes and what it doesn't is the same password."""
+    await people.accounts.set_password(by(ada), ada.id, "h\u00e9rons of the north")
+
+    assert await people.accounts.check_password(ada.email, "he\u0301rons of the north") == ada
+
+
+async def test_an_unknown_address_takes_the_same_work(
+    people: People, ada: Person, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The hasher works once, at the same cost, whether there is an account, a password, or not."""
+    await people.links.invite(by(ada), "ws_1", "carol@example.com", Role.VIEWER)
+    costs: list[str] = []
+    real = PasswordHasher.verify
+
+    def verify(self: PasswordHasher, kept: str, password: bytes) -> bool:
+        costs.append(kept.rpartition("$")[0].rpartition("$")[0])
+        return real(self, kept, password)
+
+    monkeypatch.setattr(PasswordHasher, "verify", verify)
+    for email in (ada.email, "nobody@example.com", "carol@example.com", "no address", ""):
+        assert await people.accounts.check_password(email, "wrong wrong wrong") is None
+
+    assert len(costs) == 5
+    assert len(set(costs)) == 1
+    assert costs[0].startswith("$argon2id$")
+
+
+async def test_who_has_no_password_signs_in_with_none(people: People) -> None:
+    """Of an account of an OpenID provider, no password is right, not even an empty one."""
+    token = (await people.links.new_setup()).reveal()
+    ada = await people.links.accept_setup(token, "a@x", "A", identity(), [], "")
+
+    assert await people.accounts.check_password(ada.email, "") is None
+    await people.accounts.set_password(by(ada), ada.id, PASSWORD)
+    found = await people.accounts.check_password(ada.email, PASSWORD)
+    assert found is not None
+    assert found.has_password
+
+
+async def test_stronger_parameters_reach_who_signs_in(
+    people: People, ada: Person, location: Location, clock: ManualClock
+) -> None:
+    """A password that is right is kept anew if it was hashed with other parameters than now."""
+    stronger = PasswordHasher(time_cost=2, memory_cost=16, parallelism=1)
+    async with opened(location, clock, hasher=stronger) as later:
+        await later.accounts.check_password(ada.email, "wrong wrong wrong")
+        [(kept,)] = await sql(location, "SELECT password FROM people")
+        assert "m=8,t=1" in kept
+        assert await later.accounts.check_password(ada.email, PASSWORD) == ada
+
+    [(kept,)] = await sql(location, "SELECT password FROM people")
+    assert "m=16,t=2" in kept
+    assert stronger.verify(kept, PASSWORD)
+
+
+async def test_a_hash_that_cannot_be_read(people: People, ada: Person, location: Location) -> None:
+    """A damaged hash is an outage, not a wrong password."""
+    await sql(location, "UPDATE people SET password = 'damaged'")
+
+    with pytest.raises(StoreUnavailable):
+        await people.accounts.check_password(ada.email, PASSWORD)
+
+
+async def test_changing_the_password(people: People, ada: Person) -> None:
+    """It ends the other sessions, and makes a recovery link that is still open useless."""
+    mine, token = await people.sessions.begin(ada.id, "", "", "password")
+    _, others = await people.sessions.begin(ada.id, "", "", "password")
+    recovery = await people.links.new_recovery(by(ada), ada.id)
+
+    await people.accounts.set_password(by(ada), ada.id, NEW_PASSWORD, keep_session_id=mine.id)
+
+    assert await people.accounts.check_password(ada.email, PASSWORD) is None
+    assert await people.accounts.check_password(ada.email, NEW_PASSWORD) == ada
+    assert await people.sessions.find(token.reveal()) == mine
+    assert await people.sessions.find(others.reveal()) is None
+    with pytest.raises(LinkInvalid):
+        await people.links.accept_recovery(recovery.reveal(), PASSWORD, "")
+    assert (await actions(people))[0] == "password.change"
+
+
+async def test_a_weak_password_changes_nothing(people: People, ada: Person) -> None:
+    """Neither one's address nor what is tried first becomes a password."""
+    for weak in ("ADA@example.com", "password1234"):
+        with pytest.raises(WeakPassword):
+            await people.accounts.set_password(by(ada), ada.id, weak)
+
+    assert await people.accounts.check_password(ada.email, PASSWORD) == ada
+
+
+async def test_updating(people: People, ada: Person) -> None:
+    """Name and time zone are changed each by itself; what isn't given stays."""
+    await people.accounts.update(by(ada), ada.id, name=" Ada L. ")
+    changed = await people.accounts.update(by(ada), ada.id, time_zone="Asia/Seoul")
+
+    assert (changed.name, changed.time_zone) == ("Ada L.", "Asia/Seoul")
+    assert await people.accounts.get(ada.id) == changed
+    [event, *_] = await people.history.page(limit=1)
+    assert (event.action, event.details) == ("person.update", {"time_zone": "Asia/Seoul"})
+
+
+@pytest.mark.parametrize(
+    ("field", "values"),
+    [("name", {"name": "\x1b[1m"}), ("time_zone", {"time_zone": "../../etc/passwd"})],
+)
+async def test_an_update_names_its_field(
+    people: People, ada: Person, field: str, values: dict[str, str]
+) -> None:
+    """What can't be kept is refused with the field it was typed in, and not repeated."""
+    with pytest.raises(FieldInvalid) as refused:
+        await people.accounts.update(by(ada), ada.id, **values)
+
+    assert refused.value.field == field
+    assert values[field] not in str(refused.value)
+    assert await people.accounts.get(ada.id) == ada
+
+
+async def test_who_isnt_there_isnt_changed(people: People, ada: Person) -> None:
+    """Changing an unknown person is `NotFound`, and leaves nothing in the history."""
+    before = await actions(people)
+
+    for change in (
+        people.accounts.set_password(by(ada), "person_0", PASSWORD),
+        people.accounts.update(by(ada), "person_0", name="X"),
+        people.accounts.set_administrator(by(ada), "person_0", True),
+        people.accounts.link_identity(by(ada), "person_0", ISSUER, "a"),
+        people.links.new_recovery(by(ada), "person_0"),
+    ):
+        with pytest.raises(NotFound):
+            await change
+
+    assert await actions(people) == before
+
+
+async def test_administrators(people: People, ada: Person) -> None:
+    """Somebody else is made administrator, then one may stop being one, but not both."""
+    bob = await member(people, ada, "bob@example.com")
+    with pytest.raises(LastAdministrator):
+        await people.accounts.set_administrator(by(ada), ada.id, False)
+    await people.accounts.set_administrator(by(ada), bob.id, True)
+
+    await people.accounts.set_administrator(by(ada), ada.id, False)
+
+    with pytest.raises(LastAdministrator):
+        await people.accounts.set_administrator(by(bob), bob.id, False)
+    assert await people.accounts.any_administrator()
+    assert (await actions(people))[:2] == ["person.administrator"] * 2
+
+
+async def test_the_last_administrator_stays(people: People, other: People, ada: Person) -> None:
+    """Of two administrators who dismiss each other at once, one remains."""
+    bob = await member(people, ada, "bob@example.com")
+    for _ in range(5):
+        await people.accounts.set_administrator(by(ada), bob.id, True)
+        await people.accounts.set_administrator(by(bob), ada.id, True)
+
+        results = await outcomes(
+            people.accounts.set_administrator(by(ada), bob.id, False),
+            other.accounts.set_administrator(by(bob), ada.id, False),
+        )
+
+        assert sum(isinstance(result, LastAdministrator) for result in results) == 1
+        assert await people.accounts.any_administrator()
+
+
+async def test_identities(people: People, ada: Person) -> None:
+    """An account of a provider opens one account here; linking it again changes nothing."""
+    bob = await member(people, ada, "bob@example.com")
+
+    await people.accounts.link_identity(by(ada), ada.id, ISSUER, "a")
+    await people.accounts.link_identity(by(ada), ada.id, ISSUER, "a")
+
+    with pytest.raises(IdentityTaken):
+        await people.accounts.link_identity(by(bob), bob.id, ISSUER, "a")
+    assert await people.accounts.by_identity(ISSUER, "a") == ada
+    assert await people.accounts.by_identity("https://other.example.com", "a") is None
+    assert (await actions(people)).count("identity.link") == 1
+
+
+async def test_an_address_is_one_account(people: People, other: People, ada: Person) -> None:
+    """Of two invitations of one address accepted at once, one makes the account."""
+    tokens = [
+        (await people.links.invite(by(ada), workspace_id, email, Role.VIEWER))[1].reveal()
+        for workspace_id, email in [("ws_1", "bob@example.com"), ("ws_2", "BOB@example.com")]
+    ]
+
+    results = await outcomes(
+        *(
+            books.links.accept_invitation(token, "Bob", Password(PASSWORD), "")
+            for books, token in zip((people, other), tokens, strict=True)
+        )
+    )
+
+    assert sum(isinstance(result, Person) for result in results) == 1
+    assert sum(isinstance(result, EmailTaken) for result in results) == 1

@@ -1,0 +1,138 @@
+"""What may be typed."""
+
+from __future__ import annotations
+
+import pytest
+
+from gateway.console.people import FieldInvalid, WeakPassword, fields, passwords
+
+
+@pytest.mark.parametrize(
+    ("typed", "kept"),
+    [
+        ("ada@example.com", "ada@example.com"),
+        (" Ada@Example.com\n", "Ada@Example.com"),
+        ("a@b", "a@b"),
+        ("오픈@예시.한국", "오픈@예시.한국"),
+        ("a" * 242 + "@example.com", "a" * 242 + "@example.com"),
+    ],
+)
+def test_addresses(typed: str, kept: str) -> None:
+    """An address is kept as it was typed, without what is around it."""
+    assert fields.email(typed) == kept
+
+
+@pytest.mark.parametrize(
+    "typed",
+    [
+        "",
+        " ",
+        "ada",
+        "@",
+        "ada@",
+        "@x",
+        "a@b@c",
+        "a b@c",
+        "a@b\0",
+        "a\u202e@b",
+        "a@\ud800",
+        "a\u2028@b",
+        "a" * 243 + "@example.com",
+    ],
+)
+def test_what_is_no_address(typed: str) -> None:
+    """What nobody can have as an address is refused in its field, and compares to nobody's."""
+    with pytest.raises(FieldInvalid) as refused:
+        fields.email(typed)
+
+    assert refused.value.field == "email"
+    assert fields.email_key(typed) == ""
+
+
+@pytest.mark.parametrize("typed", ["\u017fam@x", "\u212aim@x", "stra\u00dfe@x", "o\ufb03ce@x"])
+def test_addresses_that_would_be_anothers(typed: str) -> None:
+    """A letter that is an ASCII one but for case would open another mailbox's account: refused."""
+    assert typed.casefold().isascii()
+    with pytest.raises(FieldInvalid):
+        fields.email(typed)
+
+
+def test_addresses_are_compared_without_case() -> None:
+    """Two people can't have one address in two cases, in any alphabet."""
+    assert fields.email_key("ADA@Example.COM") == fields.email_key("ada@example.com")
+    assert fields.email_key("\u00c9va@x") == fields.email_key("\u00e9va@x")
+
+
+@pytest.mark.parametrize("typed", ["Ada", "오픈 토큰", "O'Neill <b>", "x" * 100, "👩‍🔬"])
+def test_names(typed: str) -> None:
+    """A name is any text that can be seen, without the spaces around it."""
+    assert fields.name(f" {typed} ") == typed
+
+
+@pytest.mark.parametrize(
+    "typed", ["", "  ", "x" * 101, "a\nb", "a\0", "\u202egnp", "\ud800", "a\x9b"]
+)
+def test_what_is_no_name(typed: str) -> None:
+    """What can't be seen, is empty or long is no name; the field is the one that was asked for."""
+    with pytest.raises(FieldInvalid) as refused:
+        fields.name(typed, "workspace_name")
+
+    assert refused.value.field == "workspace_name"
+
+
+@pytest.mark.parametrize("typed", ["", "UTC", "Asia/Seoul", "America/New_York"])
+def test_time_zones(typed: str) -> None:
+    """A time zone is one of the IANA's, or none."""
+    assert fields.time_zone(typed) == typed
+
+
+@pytest.mark.parametrize(
+    "typed", ["Mars", "America", "/etc/passwd", "../UTC", "a\0b", "\ud800", "x" * 9999]
+)
+def test_what_is_no_time_zone(typed: str) -> None:
+    """Neither a folder, nor a file elsewhere, nor anything else passes for a time zone."""
+    with pytest.raises(FieldInvalid):
+        fields.time_zone(typed)
+
+
+@pytest.mark.parametrize(
+    "typed",
+    [
+        "two blue herons",
+        "x1y2x1y2x1y2",
+        "오픈토큰은안전하고빠릅니다",
+        "a" * 60 + "bcd" + "e" * 65,
+        "            abc1",
+    ],
+)
+def test_passwords(typed: str) -> None:
+    """Twelve to 128 characters of any kind are a password."""
+    passwords.check(typed, "ada@example.com", "Ada")
+
+
+@pytest.mark.parametrize(
+    "typed",
+    [
+        "",
+        "eleven char",
+        # Twelve until they are composed.
+        "e\u0301" * 6,
+        "abcd" * 32 + "x",
+        "ADA@example.com",
+        "ada lovelace",
+        "Password1234",
+        "aaaaaaaaaaaaaaaa",
+        "123123123123",
+    ],
+)
+def test_weak_passwords(typed: str) -> None:
+    """Short, long, one's own name or address, and what is tried first: refused, in its field."""
+    with pytest.raises(WeakPassword) as refused:
+        passwords.check(typed, "ada@example.com", "Ada Lovelace")
+
+    assert refused.value.field == "password"
+
+
+def test_what_a_browser_says_is_made_fit() -> None:
+    """What is shown of a browser has no control characters and an end."""
+    assert fields.clipped("Mozilla\x1b[31m\u202e/5.0" + "x" * 1000, 20) == "Mozilla[31m/5.0xxxxx"

@@ -1,0 +1,102 @@
+"""People, workspaces and keys that were made up for the sample pages."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from gateway.console import views
+
+NOW = datetime(2026, 11, 25, 3, 39, tzinfo=UTC)
+SCRIPT = "<script>alert(1)</script>"
+IMAGE = '"><img src=x onerror=alert(1)>'
+LONG = "nightly-reconciliation-of-invoices-across-all-regions-" + "and-one-more-" * 3
+SECRET = "sk-optk-Ab12Cd34Ef56Gh78Jk90LmNoPqRsTuVwXyZ0123456789abcdefWxYz"
+WORKSPACE = "/workspaces/ws_4fQ0n2mB8sKd1xYz"
+
+
+@dataclass(frozen=True, slots=True)
+class Me:
+    id: str = "person_7GhT2kLm9QwErTyU"
+    email: str = "mina.park@acme.example"
+    name: str = "Mina Park"
+    time_zone: str = ""
+    administrator: bool = True
+    has_password: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """A sample: `name` of the screenshot, the template and what it shows."""
+
+    name: str
+    template: str
+    context: dict[str, Any]
+
+
+def ago(**parts: float) -> datetime:
+    return NOW - timedelta(**parts)
+
+
+def ahead(**parts: float) -> datetime:
+    return NOW + timedelta(**parts)
+
+
+ACME = views.WorkspaceView("ws_4fQ0n2mB8sKd1xYz", "Acme", False, "owner", WORKSPACE + "/keys")
+OTHERS = [
+    views.WorkspaceView("ws_2", "Acme staging", False, "member", "/workspaces/ws_2/keys"),
+    views.WorkspaceView("ws_3", IMAGE, True, "viewer", "/workspaces/ws_3/keys"),
+]
+OWNER = frozenset(
+    {
+        "keys.create",
+        "keys.edit",
+        "keys.rotate",
+        "keys.revoke",
+        "members.manage",
+        "workspaces.administer",
+    }
+)
+INSIDE: dict[str, Any] = {
+    "me": Me(),
+    "csrf": "c" * 43,
+    "workspace": ACME,
+    "other_workspaces": OTHERS,
+    "may": OWNER,
+    "request_id": "req_5sT9kQ2mB8sKd1xYz0aB",
+    "section": "keys",
+}
+OUTSIDE: dict[str, Any] = {"csrf": "c" * 43, "request_id": "req_5sT9kQ2mB8sKd1xYz0aB"}
+
+
+def key(number: int, name: str, state: str = "active", **other: Any) -> views.KeyRow:
+    href = f"{WORKSPACE}/keys/key_{number:016}"
+    row = views.KeyRow(
+        id=f"key_{number:016}",
+        name=name,
+        hint=f"sk-optk-{1000 + number * 37}…w{number % 10}Yz",
+        creator="mina.park@acme.example",
+        create_time=ago(days=3 + number * 11),
+        last_used_time=ago(minutes=4 * number**3),
+        expire_time=ahead(days=60 - number),
+        state=state,
+        flags=[],
+        href=href,
+        rotate_href=href + "/rotate",
+        revoke_href=href + "/revoke",
+    )
+    return replace(row, **other)
+
+
+ROWS = [
+    key(1, "billing, production"),
+    key(2, LONG, flags=["old_secret"]),
+    key(3, SCRIPT, expire_time=None, flags=["never_expires"], creator=IMAGE),
+    key(4, "support bot", expire_time=ahead(days=9), flags=["expiring"]),
+    key(5, "experiments", "paused", last_used_time=None, flags=["unused"]),
+    key(6, "laptop of Jun", "expired", expire_time=ago(days=6)),
+    key(7, "old crawler", "revoked", creator="jun@acme.example"),
+    key(8, "검색 색인 야간 배치"),
+]
+FORM = views.Form()

@@ -1,0 +1,167 @@
+"""The sample pages of signing in and of the list of keys."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+from gateway.console import views
+from gateway.console.snippets import snippets
+from keyauthority.client import Secret
+from tests.console.sample_data import (
+    ACME,
+    FORM,
+    IMAGE,
+    INSIDE,
+    OUTSIDE,
+    ROWS,
+    SCRIPT,
+    SECRET,
+    WORKSPACE,
+    Page,
+    ahead,
+    key,
+)
+
+CARDS = [
+    views.Card(
+        "old_secret",
+        "rotated, old secret in use",
+        "Replace it where it still runs.",
+        1,
+        "?flag=old_secret",
+        False,
+    ),
+    views.Card(
+        "expiring",
+        "expiring within 14 days",
+        "Give them more time, or replace them.",
+        1,
+        "?flag=expiring",
+        False,
+    ),
+    views.Card(
+        "unused", "unused for 90 days", "Revoke what nothing needs.", 4, "?flag=unused", False
+    ),
+    views.Card(
+        "never_expires",
+        "without an expiry",
+        "Set one where you can.",
+        12,
+        "?flag=never_expires",
+        False,
+    ),
+]
+SORT = {name: f"?sort={name}" for name in ("name", "created", "used", "expires")}
+
+
+def keys_page(**other: Any) -> dict[str, Any]:
+    page = {
+        "rows": ROWS,
+        "cards": CARDS,
+        "query": views.KeyQuery(),
+        "sort_href": SORT,
+        "pages": views.Pages(1, 1, 8, None, None),
+        "truncated": False,
+        "empty": "",
+    }
+    return INSIDE | page | other
+
+
+def secret_page(**other: Any) -> dict[str, Any]:
+    page = {
+        "kind": "created",
+        "key": key(1, "billing, production"),
+        "secret": SECRET,
+        "api_url": "https://api.opentoken.kr/v1",
+        "snippets": snippets("https://api.opentoken.kr/v1", Secret(SECRET)),
+        "old_end_time": None,
+        "receipt": None,
+        "stored_action": WORKSPACE + "/keys/key_1/stored",
+    }
+    return INSIDE | page | other
+
+
+FILLED = views.Form(
+    values={
+        "name": SCRIPT,
+        "expires": "date",
+        "expire_date": "2026-11-01",
+        "scopes": "chat write!",
+    },
+    errors={
+        "name": "A key of this workspace has this name already. Choose another.",
+        "expire_date": "This day has passed. Choose a later one.",
+        "scopes": "“write!” is not a scope: use letters, digits and : . _ / * -",
+    },
+    problem="The key authority does not answer. Nothing was created; try again in a moment.",
+)
+
+FIRST: list[Page] = [
+    Page("sign_in", "sign_in.html", OUTSIDE | {"form": FORM, "next": "", "oidc_name": "Acme SSO"}),
+    Page(
+        "sign_in_wrong",
+        "sign_in.html",
+        OUTSIDE
+        | {
+            "form": views.Form(
+                values={"email": IMAGE},
+                problem="This e-mail and password do not belong together. Try again.",
+            ),
+            "next": WORKSPACE,
+        },
+    ),
+    Page(
+        "sign_in_oidc_only",
+        "sign_in.html",
+        OUTSIDE
+        | {
+            "form": FORM,
+            "next": "",
+            "local_accounts": False,
+            "oidc_name": "Acme SSO",
+            "notice": "You are signed out.",
+        },
+    ),
+    Page("keys", "keys.html", keys_page()),
+    Page("keys_none", "keys.html", keys_page(rows=[], cards=[], empty="none")),
+    Page(
+        "keys_none_viewer", "keys.html", keys_page(rows=[], cards=[], empty="none", may=frozenset())
+    ),
+    Page(
+        "keys_no_match",
+        "keys.html",
+        keys_page(
+            rows=[], cards=[], empty="no_match", query=views.KeyQuery(q=IMAGE, state="paused")
+        ),
+    ),
+    Page(
+        "keys_many",
+        "keys.html",
+        keys_page(
+            cards=[replace(card, active=card.flag == "unused") for card in CARDS],
+            query=views.KeyQuery(sort="name", flag="unused"),
+            pages=views.Pages(3, 40, 1000, "?page=2", "?page=4"),
+            truncated=True,
+            notice="The key is paused.",
+        ),
+    ),
+    Page("keys_suspended", "keys.html", keys_page(workspace=replace(ACME, suspended=True))),
+    Page("keys_viewer", "keys.html", keys_page(may=frozenset(), cards=[])),
+    Page("key_new", "key_new.html", INSIDE | {"form": FORM, "form_id": "r1"}),
+    Page("key_new_wrong", "key_new.html", INSIDE | {"form": FILLED, "form_id": "r1"}),
+    Page(
+        "key_new_never",
+        "key_new.html",
+        INSIDE
+        | {"form": views.Form(values={"name": "batch", "expires": "never"}), "form_id": "r1"},
+    ),
+    Page("key_secret", "key_secret.html", secret_page()),
+    Page(
+        "key_secret_rotated",
+        "key_secret.html",
+        secret_page(
+            kind="rotated", key=replace(ROWS[1], expire_time=None), old_end_time=ahead(hours=24)
+        ),
+    ),
+]

@@ -1,0 +1,32 @@
+"""Node, for the tests that drive something written for it."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+
+FOLDER = Path(__file__).parent / "e2e" / "node"
+
+
+def node_with_packages() -> str:
+    """The path of Node, with the packages of `FOLDER` installed beside the scripts that use them.
+
+    Skips the test, and says why, where they can't be had.
+    """
+    node, npm = shutil.which("node"), shutil.which("npm")
+    if node is None or npm is None:
+        pytest.skip("needs node and npm on PATH")
+    packages = json.loads((FOLDER / "package.json").read_text())["dependencies"]
+    if not all((FOLDER / "node_modules" / package).exists() for package in packages):
+        install = [npm, "install", "--no-audit", "--no-fund", "--silent"]
+        try:
+            installed = subprocess.run(install, cwd=FOLDER, check=False, timeout=50).returncode == 0
+        except subprocess.TimeoutExpired:
+            installed = False
+        if not installed:
+            pytest.skip("npm can't install the packages of tests/e2e/node")
+    return node
