@@ -257,6 +257,41 @@ async def test_an_identity_belongs_to_one(people: People) -> None:
     assert await people.accounts.by_email("b@x") is None
 
 
+async def test_a_link_that_expires_meanwhile(
+    people: People, ada: Person, clock: ManualClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is when a link is used up that counts, not when its form was looked at."""
+    _, invited = await people.links.invite(by(ada), "ws_1", "b@x", Role.VIEWER)
+
+    async def hash_slowly(_: str) -> str:
+        clock.pass_by(days=7)
+        return "$"
+
+    monkeypatch.setattr(people.links._passwords, "hash", hash_slowly)
+    with pytest.raises(LinkInvalid):
+        await people.links.accept_invitation(invited.reveal(), "B", Password(PASSWORD), "")
+
+    assert await people.accounts.by_email("b@x") is None
+
+
+async def test_an_administrator_who_comes_first(
+    people: People, ada: Person, location: Location, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Somebody who became administrator while a set-up form was handled is the only one."""
+    await sql(location, "UPDATE people SET administrator = false")
+    token = (await people.links.new_setup()).reveal()
+
+    async def hash_slowly(_: str) -> str:
+        await sql(location, "UPDATE people SET administrator = true")
+        return "$"
+
+    monkeypatch.setattr(people.links._passwords, "hash", hash_slowly)
+    with pytest.raises(LinkInvalid):
+        await people.links.accept_setup(token, "e@x", "E", Password(PASSWORD), [], "")
+
+    assert await people.accounts.by_email("e@x") is None
+
+
 async def test_a_setup_link_is_used_once(people: People, other: People) -> None:
     """Of two who accept the set-up at once, one becomes administrator."""
     token = (await people.links.new_setup()).reveal()

@@ -89,6 +89,19 @@ async def test_a_file_that_another_holds(
         await people.memberships.add(by(ada), "ws_2", ada.id, Role.OWNER)
 
 
+async def test_a_long_queue(
+    tmp_path: Path, clock: ManualClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Who waits too long for those before is told so."""
+    monkeypatch.setattr(sqlite_file, "_WAIT", 0.05)
+    async with opened(tmp_path / "console.db", clock) as people:
+        async with people.accounts._database.changing():
+            with pytest.raises(StoreUnavailable, match="does not answer"):
+                await people.accounts.any_administrator()
+
+        assert not await people.accounts.any_administrator()
+
+
 async def test_a_commit_that_fails_is_undone(
     tmp_path: Path, clock: ManualClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
