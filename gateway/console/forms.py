@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Final
@@ -12,6 +13,9 @@ from aiohttp import web
 
 MOST_FIELDS: Final = 1_100
 """More than the boxes beside a thousand keys."""
+
+_secret: Final = re.compile(r"(sk-optk|optk-svc)-[0-9A-Za-z]{20}")
+"""A secret, by its prefix and more of it than any hint shows."""
 
 _TYPE: Final = "application/x-www-form-urlencoded"
 
@@ -32,6 +36,13 @@ class Form:
     values: dict[str, str] = field(default_factory=dict)
     errors: dict[str, str] = field(default_factory=dict)
     problem: str | None = None
+
+    def keep_secrets_out(self) -> None:
+        """Finds fault with a field that a secret was pasted into: what is typed here is kept."""
+        for name, value in self.values.items():
+            if _secret.search(value):
+                self.values[name] = _secret.split(value)[0].rstrip()
+                self.errors[name] = "That holds a secret, which has no place here. Leave it out."
 
     @property
     def ok(self) -> bool:

@@ -70,6 +70,19 @@ async def test_what_is_missing_is_said_beside_it_and_nothing_is_revoked(
     assert not cast.console.edge.operator.is_revoked(key.id)
 
 
+async def test_a_secret_in_the_note_is_not_kept(cast: Cast) -> None:
+    """Who pastes what leaked is told to leave it out, and it isn't even sent back."""
+    browser = await cast.visitor(Role.MEMBER)
+    key, secret = cast.console.edge.operator.issue(cast.workspace)
+    path = revoke_path(cast, key.id)
+    note = f"found this: {secret} in a log"
+    shown = browser.submit(browser.get(path), path, reason="compromised", note=note)
+    assert shown.status == 422
+    assert "That holds a secret" in shown.text
+    assert secret not in shown.html
+    assert not cast.console.edge.operator.is_revoked(key.id)
+
+
 async def test_a_replacement_begins_with_the_old_name(cast: Cast) -> None:
     """The button on the receipt leads to a form that is filled in but for the press."""
     browser = await cast.visitor(Role.MEMBER)

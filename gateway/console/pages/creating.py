@@ -40,8 +40,9 @@ async def show(visit: Visit) -> Answer:
 async def submit(visit: Visit) -> Answer:
     """Makes the key and shows its secret."""
     form = visit.fields.form(_FIELDS)
+    form.keep_secrets_out()
     expire_time = expiry(visit, form)
-    if not form.values["name"]:
+    if not form.values["name"] and "name" not in form.errors:
         form.errors["name"] = (
             "Give it a name that says what uses it, for instance “billing worker”."
         )

@@ -42,7 +42,8 @@ async def show(visit: Visit) -> Answer:
 async def submit(visit: Visit) -> Answer:
     """Changes the key, unless somebody else did meanwhile."""
     form = visit.fields.form(_FIELDS)
-    if not form.values["name"]:
+    form.keep_secrets_out()
+    if not form.values["name"] and "name" not in form.errors:
         form.errors["name"] = "A key needs a name."
     try:
         key = await visit.authority.key(visit.workspace_id, visit.path["key"])

@@ -28,9 +28,10 @@ async def show(visit: Visit) -> Answer:
 async def submit(visit: Visit) -> Answer:
     """Revokes the key. When this is answered no verifier anywhere accepts it."""
     form = visit.fields.form(["reason", "note"])
+    form.keep_secrets_out()
     if form.values["reason"] not in _REASONS:
         form.errors["reason"] = "Choose why: it is what others will want to know."
-    if not form.values["note"]:
+    if not form.values["note"] and "note" not in form.errors:
         form.errors["note"] = "Say in a few words what happened: it is kept in the activity."
     if not form.ok:
         return await _page(visit, form, 422)
