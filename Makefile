@@ -99,7 +99,7 @@ check: lint types proto-check proto-breaking test ## everything CI runs
 # --- the product
 
 .PHONY: run
-run: $(RUNTIME) ## start authority, gateway and a demo upstream; Ctrl-C stops them
+run: $(RUNTIME) ## start authority, gateway, console and a demo upstream; Ctrl-C stops them
 	@$(BIN)/python -m demo.run
 
 .PHONY: bench

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.console.visiting import Visitor
 from tests.e2e.processes import is_listening, run
 from tests.e2e.running_demo import Demo
 
@@ -69,7 +70,7 @@ def test_it_leaves_nothing_behind_and_starts_again_with_the_same_key(
     assert key_file.stat().st_mode & 0o777 == 0o600
 
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-        assert len(demo.processes()) == 3
+        assert len(demo.processes()) == 4
         assert demo.stop(number) == 0
         assert demo.processes() == []
         assert not any(is_listening(port) for port in demo.ports.values())
@@ -77,6 +78,26 @@ def test_it_leaves_nothing_behind_and_starts_again_with_the_same_key(
 
     assert key_file.read_text() == key
     assert call(said, tmp_path)[0] == 200
+
+
+def test_the_console_greets_its_first_owner_and_later_everybody(demo: Demo) -> None:
+    """The printed link makes the owner, who sees the demo's key; the next start prints none."""
+    said = demo.start()
+    port = demo.ports["CONSOLE_PORT"]
+    link = re.search(rf"^  http://127\.0\.0\.1:{port}(/setup/\S+)$", said, re.MULTILINE)
+    assert link is not None, said
+    owner = Visitor(port)
+    typed = {"email": "me@example.com", "name": "Me", "password": "four words are enough"}
+    shown = owner.follow(owner.submit(owner.get(link[1]), link[1], **typed))
+    assert "sk-optk-" in shown.text
+    assert owner.get(link[1]).status == 404
+
+    demo.stop()
+    said = demo.start()
+
+    assert "/setup/" not in said
+    assert f"Sign in to the console: http://127.0.0.1:{port}" in said
+    assert "API keys" in owner.follow(owner.get("/")).text
 
 
 def test_a_revoked_demo_key_is_replaced_at_the_next_start(demo: Demo, tmp_path: Path) -> None:

@@ -17,7 +17,12 @@ from tests.e2e.running_demo import Demo, demo_in
 from tests.node import FOLDER
 
 README = Path(__file__).parents[2] / "README.md"
-PORTS = {"8080": "GATEWAY_PORT", "50051": "AUTHORITY_PORT", "9090": "UPSTREAM_PORT"}
+PORTS = {
+    "8080": "GATEWAY_PORT",
+    "8081": "CONSOLE_PORT",
+    "9090": "UPSTREAM_PORT",
+    "50051": "AUTHORITY_PORT",
+}
 SHELL = ("bash", "-eo", "pipefail", "-c")
 
 
