@@ -7,6 +7,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from gateway.console import views
+from gateway.console.forms import Form
 
 NOW = datetime(2026, 11, 25, 3, 39, tzinfo=UTC)
 SCRIPT = "<script>alert(1)</script>"
@@ -99,4 +100,4 @@ ROWS = [
     key(7, "old crawler", "revoked", creator="jun@acme.example"),
     key(8, "검색 색인 야간 배치"),
 ]
-FORM = views.Form()
+FORM = Form()

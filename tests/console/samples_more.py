@@ -7,6 +7,7 @@ from datetime import datetime
 from typing import Any
 
 from gateway.console import views
+from gateway.console.forms import Form
 from tests.console.sample_data import (
     ACME,
     FORM,
@@ -224,7 +225,7 @@ BESIDE = {
 def account(**other: Any) -> dict[str, Any]:
     page = {
         "section": "account",
-        "profile": views.Form(values={"name": "Mina Park", "time_zone": "Asia/Seoul"}),
+        "profile": Form(values={"name": "Mina Park", "time_zone": "Asia/Seoul"}),
         "password": FORM,
         "sessions": SESSIONS,
         "time_zones": ["Asia/Seoul", "Europe/Berlin", "UTC"],
@@ -244,7 +245,7 @@ MORE: list[Page] = [
         "setup.html",
         OUTSIDE
         | {
-            "form": views.Form(
+            "form": Form(
                 values={"email": IMAGE, "name": SCRIPT},
                 errors={
                     "email": "This is not an e-mail address.",
@@ -289,7 +290,7 @@ MORE: list[Page] = [
         | {
             "key": ROTATED,
             "etag": "e",
-            "form": views.Form(
+            "form": Form(
                 values={
                     "name": LONG,
                     "expires": "date",
@@ -308,7 +309,7 @@ MORE: list[Page] = [
         INSIDE
         | {
             "key": ROWS[2],
-            "form": views.Form(
+            "form": Form(
                 values={"reason": "compromised", "note": ""},
                 errors={"reason": "Choose one.", "note": "Say in a few words what happened."},
             ),
@@ -345,9 +346,7 @@ MORE: list[Page] = [
     Page(
         "activity_none",
         "activity.html",
-        activity(
-            entries=[], next_href=None, form=views.Form(errors={"from": "This is not a day."})
-        ),
+        activity(entries=[], next_href=None, form=Form(errors={"from": "This is not a day."})),
     ),
     Page("members", "members.html", members()),
     Page("members_viewer", "members.html", members(may=frozenset(), invitations=[])),
@@ -355,7 +354,7 @@ MORE: list[Page] = [
         "members_wrong",
         "members.html",
         members(
-            form=views.Form(
+            form=Form(
                 values={"email": IMAGE, "role": "viewer"},
                 errors={"email": "They are a member already."},
             )
@@ -402,17 +401,15 @@ MORE: list[Page] = [
         "account_wrong",
         "account.html",
         account(
-            password=views.Form(errors={"current_password": "This is not your password."}),
-            profile=views.Form(
-                values={"name": SCRIPT}, errors={"time_zone": "Choose one of the list."}
-            ),
+            password=Form(errors={"current_password": "This is not your password."}),
+            profile=Form(values={"name": SCRIPT}, errors={"time_zone": "Choose one of the list."}),
         ),
     ),
     Page("administration", "administration.html", ADMINISTRATION | {"workspaces": ADMINISTERED}),
     Page(
         "administration_none",
         "administration.html",
-        ADMINISTRATION | {"workspaces": [], "form": views.Form(errors={"name": "Give it a name."})},
+        ADMINISTRATION | {"workspaces": [], "form": Form(errors={"name": "Give it a name."})},
     ),
     Page(
         "administration_people",
