@@ -2,24 +2,24 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
-from datetime import datetime
+from dataclasses import replace
 from typing import Any
 
 from gateway.console import views
 from gateway.console.forms import Form
+from gateway.console.people import Link, LinkPurpose, Role
 from tests.console.sample_data import (
     ACME,
     FORM,
     IMAGE,
     INSIDE,
     LONG,
+    MINA,
     OTHERS,
     OUTSIDE,
     ROWS,
     SCRIPT,
     WORKSPACE,
-    Me,
     Page,
     ago,
     ahead,
@@ -30,16 +30,16 @@ RECEIPT = views.Receipt("Stopped everywhere in 12 ms. 3 verifiers confirmed.", 1
 OIDC = {"oidc_href": "/sign-in/oidc?invitation=1", "oidc_name": "Acme SSO"}
 
 
-NEXT_WEEK = ahead(days=6, hours=3)
-
-
-@dataclass(frozen=True, slots=True)
-class Asked:
-    """What a page reads of an invitation."""
-
-    email: str = "jun.kim@acme.example"
-    role: str = "member"
-    expire_time: datetime = NEXT_WEEK
+INVITATION = Link(
+    purpose=LinkPurpose.INVITATION,
+    id="invitation_1",
+    email="jun.kim@acme.example",
+    workspace_id=ACME.id,
+    role=Role.MEMBER,
+    person_id="",
+    inviter_email=MINA.email,
+    expire_time=ahead(days=6, hours=3),
+)
 
 
 def details(row: views.KeyRow, **other: Any) -> views.KeyDetails:
@@ -75,7 +75,7 @@ REVOKED = details(
 
 def invitation(state: str, **other: Any) -> dict[str, Any]:
     page = {
-        "invitation": Asked(),
+        "invitation": INVITATION,
         "workspace_name": "Acme",
         "inviter": "mina.park@acme.example",
         "state": state,
@@ -215,7 +215,7 @@ SESSIONS = [
     ),
 ]
 BESIDE = {
-    "me": Me(),
+    "me": MINA,
     "csrf": "c" * 43,
     "request_id": "req_5sT9kQ2mB8sKd1xYz0aB",
     "may": INSIDE["may"],
@@ -262,8 +262,8 @@ MORE: list[Page] = [
         "invitation.html",
         invitation("known", workspace_name=SCRIPT, inviter=IMAGE),
     ),
-    Page("invitation_yours", "invitation.html", invitation("yours", me=Me())),
-    Page("invitation_other", "invitation.html", invitation("other", me=Me())),
+    Page("invitation_yours", "invitation.html", invitation("yours", me=MINA)),
+    Page("invitation_other", "invitation.html", invitation("other", me=MINA)),
     Page(
         "recovery",
         "recovery.html",
@@ -278,7 +278,7 @@ MORE: list[Page] = [
     Page(
         "key_of_seoul",
         "key.html",
-        INSIDE | KEY | {"activity_href": "/a", "me": Me(time_zone="Asia/Seoul")},
+        INSIDE | KEY | {"activity_href": "/a", "me": replace(MINA, time_zone="Asia/Seoul")},
     ),
     Page("key_rotated", "key.html", INSIDE | {"key": ROTATED, "activity_href": "/a"}),
     Page("key_paused", "key.html", INSIDE | {"key": details(ROWS[4]), "activity_href": "/a"}),
