@@ -12,7 +12,7 @@ import secrets
 from typing import Final
 
 from gateway.console import csrf
-from gateway.console.people import SubmissionState
+from gateway.console.people import FieldInvalid, SubmissionState
 from gateway.console.visit import Visit
 
 _is_request_id: Final = re.compile(r"[A-Za-z0-9_-]{16,64}").fullmatch
@@ -39,9 +39,13 @@ async def begun(visit: Visit, purpose: str) -> str:
     request_id = visit.fields.one("request_id")
     if not _is_request_id(request_id):
         raise OverError("")
-    submission = await visit.parts.books.submissions.begin(
-        visit.signed_in.id, request_id, purpose, visit.workspace_id
-    )
+    try:
+        submission = await visit.parts.books.submissions.begin(
+            visit.signed_in.id, request_id, purpose, visit.workspace_id
+        )
+    except FieldInvalid:
+        # It was another form's.
+        raise OverError("") from None
     if submission.state is SubmissionState.CLOSED:
         raise OverError(submission.key_id)
     return csrf.derived(visit.cookie, f"{purpose} {visit.workspace_id} {request_id}")

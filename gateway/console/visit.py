@@ -109,7 +109,7 @@ class Visit:
         return self._answer(status, headers.PAGE, html.encode())
 
     async def workspace_view(self, *, needed: bool = True) -> WorkspaceView | None:
-        """The workspace of the path, as pages show it.
+        """The workspace of the path, as pages show it to a member of it.
 
         Unless it is *needed*, its last known name will do while the authority doesn't answer.
         """
@@ -162,7 +162,7 @@ class Visit:
 
     async def _common(self) -> dict[str, Any]:
         common = self.bare_context()
-        if self.session is None:
+        if self.role is None:
             return common
         try:
             common["workspace"] = await self.workspace_view(needed=self.request.method == "GET")

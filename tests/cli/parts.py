@@ -8,14 +8,18 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import grpc
 from click.testing import CliRunner, Result
 
 from keyauthority.cli.root import root
+from keyauthority.client import bearer_metadata, load_token, person_metadata
+from keyauthority.v1.key_service_pb2 import IssueKeyRequest, IssueKeyResponse
+from keyauthority.v1.key_service_pb2_grpc import KeyServiceStub
 
 PATIENCE = 20.0
 
@@ -63,6 +67,21 @@ class Cli:
             arguments += ("--workspace", self.workspace())
         issued = self.json("keys", "issue", "--name", "test", *arguments)
         return issued["key"]["id"], issued["secret"]
+
+    def acting(self, name: str, token_file: Path) -> Callable[..., IssueKeyResponse]:
+        """A new caller called *name*, which issues keys for people: their ids and names."""
+        create = ("callers", "create", name, "--role", "issuer", "--acts-for-people")
+        self.text(*create, "--token-file", str(token_file))
+
+        def issue(workspace: str, *person: str) -> IssueKeyResponse:
+            metadata = (*bearer_metadata(load_token(token_file)), *person_metadata(*person))
+            request = IssueKeyRequest(workspace_id=workspace, name="test")
+            with grpc.insecure_channel(self.address) as channel:
+                issue_key = KeyServiceStub(channel).IssueKey
+                response: IssueKeyResponse = issue_key(request, metadata=metadata, timeout=PATIENCE)
+            return response
+
+        return issue
 
     def start(self, *arguments: str, **options: Any) -> subprocess.Popen[str]:
         """The command as a process of its own."""

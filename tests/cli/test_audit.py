@@ -18,7 +18,7 @@ def test_list_shows_who_did_what(cli: Cli) -> None:
     lines = cli.text("audit", "list", "--subject", key_id).splitlines()
     document = cli.json("audit", "list", "--subject", key_id)
 
-    assert lines[0].split()[:4] == ["TIME", "CALLER", "ACTION", "SUBJECT"]
+    assert lines[0].split()[:4] == ["TIME", "WHO", "ACTION", "SUBJECT"]
     assert [line.split()[1:4] for line in lines[1:]] == [
         ["root", "KeyService.RevokeKey", key_id],
         ["root", "KeyService.IssueKey", key_id],
@@ -43,6 +43,29 @@ def test_list_narrows_by_workspace_caller_and_time(cli: Cli) -> None:
     assert cli.json(*here, "--until", soon)["entries"] == cli.json(*here)["entries"]
     assert cli.json(*here, "--since", soon) == {"entries": []}
     assert cli.json(*here, "--caller", "caller_1") == {"entries": []}
+
+
+def test_list_shows_for_whom(cli: Cli, tmp_path: Path) -> None:
+    """The person, by name if there is one, through the caller; and the filters for it."""
+    workspace = cli.workspace()
+    issue = cli.acting("console A", tmp_path / "console.token")
+    named = issue(workspace, "person_1", "alice@example.com").key.id
+    nameless = issue(workspace, "person_2", "").key.id
+    here = ("audit", "list", "--workspace", workspace)
+
+    first, second, third = (line.split() for line in cli.text(*here).splitlines()[1:])
+
+    assert first[1:7] == ["person_2", "via", "console", "A", "KeyService.IssueKey", nameless]
+    assert second[1:5] == ["alice@example.com", "via", "console", "A"]
+    assert third[1] == "root"
+    by_alice = cli.json(*here, "--person", "person_1")["entries"]
+    assert [(one["subject"], one["person_name"]) for one in by_alice] == [
+        (named, "alice@example.com")
+    ]
+    by_action = cli.json(*here, "--action", "WorkspaceService.CreateWorkspace")["entries"]
+    assert [one["subject"] for one in by_action] == [workspace]
+    exported = cli.text("audit", "export", "--person", "person_2").splitlines()
+    assert [json.loads(line)["subject"] for line in exported] == [nameless]
 
 
 def test_refused_attempts_are_marked(cli: Cli, tmp_path: Path) -> None:

@@ -32,6 +32,19 @@ def test_create_sends_every_option(cli: Cli) -> None:
     assert caller["certificate_name"] == "billing.internal"
 
 
+def test_the_right_to_act_for_people_is_given_and_shown(cli: Cli) -> None:
+    """It is asked for by name; the list shows who has it."""
+    for name, options in (("for people", ["--acts-for-people"]), ("for itself", [])):
+        created = cli.json("callers", "create", name, "--role", "issuer", *options)["caller"]
+        row = next(
+            line
+            for line in cli.text("callers", "list", "--all").splitlines()
+            if created["id"] in line
+        )
+        assert created["acts_for_people"] is bool(options)
+        assert row.split()[5] == ("yes" if options else "no")
+
+
 def test_create_can_put_the_token_in_a_file_instead(cli: Cli, tmp_path: Path) -> None:
     """The file is its owner's alone, the token works, and neither form prints it."""
     text_file, json_file = tmp_path / "a.token", tmp_path / "b.token"

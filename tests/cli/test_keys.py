@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from pathlib import Path
 
 import pytest
 
@@ -89,6 +90,29 @@ def test_the_last_use_is_shown(cli: Cli) -> None:
     assert "LAST USED" in idle_list
     assert re.search(r"active +never +never", idle_list)
     assert re.search(rf"active +never +{time}", used_list)
+
+
+def test_the_creator_is_shown_and_searched_for(cli: Cli, tmp_path: Path) -> None:
+    """Who issued a key: a person by name and id, or the caller."""
+    workspace = cli.workspace()
+    listing = ("keys", "list", "--workspace", workspace)
+    issue = cli.acting("console B", tmp_path / "console.token")
+    alices = issue(workspace, "person_1", "alice@example.com").key.id
+    nameless = issue(workspace, "person_2", "").key.id
+    roots, _ = cli.issue("--workspace", workspace)
+
+    shown = {line.split()[0]: line.split()[-2] for line in cli.text(*listing).splitlines()[1:]}
+
+    assert shown == {alices: "alice@example.com", nameless: "person_2", roots: "root"}
+    created = r"^created: +\S+Z by "
+    for key_id, by in (
+        (alices, r"alice@example\.com \(person_1\)$"),
+        (nameless, r"person_2$"),
+        (roots, r"root \(caller_\w+\)$"),
+    ):
+        assert re.search(created + by, cli.text("keys", "get", key_id), re.MULTILINE)
+    found = cli.json(*listing, "--creator", "person_1")["keys"]
+    assert [(one["id"], one["creator_name"]) for one in found] == [(alices, "alice@example.com")]
 
 
 def test_list_shows_the_newest_first(cli: Cli) -> None:

@@ -27,6 +27,8 @@ async def test_an_entry_comes_back_with_an_id(store: Store) -> None:
         refused=True,
         details={"name": "ключ \"'", "": ""},
         revision=2**40,
+        person_id="person_1",
+        person_name="김하나",
     )
     await append(store, entry)
 
@@ -40,6 +42,8 @@ async def test_an_entry_comes_back_with_an_id(store: Store) -> None:
         refused=True,
         details={"name": "ключ \"'", "": ""},
         revision=2**40,
+        person_id="person_1",
+        person_name="김하나",
     )
 
 
@@ -76,6 +80,12 @@ async def test_pages(store: Store) -> None:
         (AuditFilter(subject="key_2"), {1, 3}),
         (AuditFilter(workspace_id="ws_2"), {2, 3}),
         (AuditFilter(caller_id="caller_2"), {3}),
+        (AuditFilter(person_id="person_1"), {2}),
+        (AuditFilter(person_id="person_"), set()),
+        (AuditFilter(action="RevokeKey"), {0, 3}),
+        (AuditFilter(action="Revoke"), set()),
+        (AuditFilter(action="IssueKey", person_id="person_1"), {2}),
+        (AuditFilter(action="RevokeKey", person_id="person_1"), set()),
         (AuditFilter(subject="key_2", workspace_id="ws_1"), {1}),
         (AuditFilter(start=START + SECOND), {1, 2, 3}),
         (AuditFilter(end=START + SECOND), {0}),
@@ -87,14 +97,16 @@ async def test_filters(store: Store, which: AuditFilter, found: set[int]) -> Non
     """An entry must pass all parts of a filter; the start is included, the end is not."""
     await append(
         store,
-        an_entry(revision=0),
+        an_entry(revision=0, action="RevokeKey"),
         an_entry(revision=1, subject="key_2", time=START + SECOND),
-        an_entry(revision=2, workspace_id="ws_2", time=START + 2 * SECOND),
+        an_entry(revision=2, workspace_id="ws_2", person_id="person_1", time=START + 2 * SECOND),
         an_entry(
             revision=3,
             subject="key_2",
             workspace_id="ws_2",
             caller_id="caller_2",
+            action="RevokeKey",
+            person_id="person_2",
             time=START + 3 * SECOND,
         ),
     )

@@ -32,6 +32,7 @@ async def test_a_caller_comes_back_as_it_went(store: Store, roles: frozenset[Rol
         pepper_version=3,
         create_time=START + MICROSECOND,
         revoke_time=START - MICROSECOND,
+        acts_for_people=True,
     )
     await put(store, caller)
 

@@ -361,3 +361,48 @@ async def test_what_no_key_can_be_called_is_not_found(store: Store) -> None:
             assert await tx.keys.get([text]) == {}
             assert await tx.workspaces.get(text) is None
             await tx.audit.append([an_entry(source=text)])
+
+
+class TestTheCreator:
+    MINE = a_key(creator_id="person_1", creator_name="김하나 <hana@example.com>")
+
+    async def test_is_kept(self, store: Store) -> None:
+        """Of issued and of imported keys; and an old one has none."""
+        imported = a_key("key_2", creator_id="caller_1", creator_name="billing")
+        await put(store, self.MINE, a_key("key_3"))
+        async with store.changing() as tx:
+            await tx.keys.insert_imported([imported])
+
+        kept = {"key_1": self.MINE, "key_2": imported, "key_3": a_key("key_3")}
+        assert await get(store, *kept) == kept
+
+    async def test_is_kept_by_every_change(self, store: Store) -> None:
+        """Whatever a change makes of a key: who created it is no field of it that changes."""
+        await put(store, self.MINE)
+        before = (await store.snapshot(["key_1"])).keys["key_1"]
+        after = replace(before, name="renamed", version=2, creator_id="person_2", creator_name="")
+        await update(store, (before, after))
+
+        assert await get(store, "key_1") == {"key_1": replace(self.MINE, name="renamed", version=2)}
+
+    async def test_is_no_part_of_a_snapshot(self, store: Store) -> None:
+        """No verdict asks for it."""
+        await put(store, self.MINE)
+
+        assert (await store.snapshot(["key_1"])).keys == {"key_1": a_key()}
+
+    async def test_is_filtered_by(self, store: Store) -> None:
+        """Exactly, and together with what else is asked for."""
+        await put(
+            store,
+            self.MINE,
+            a_key("key_2", creator_id="person_1", disabled=True),
+            a_key("key_3", creator_id="person_10"),
+            a_key("key_4"),
+        )
+
+        assert await page(store, KeyFilter(creator_id="person_1")) == ["key_2", "key_1"]
+        assert await page(store, KeyFilter(creator_id="person_1"), 1, (START, "key_2")) == ["key_1"]
+        disabled = KeyFilter(("ws_1",), KeyState.DISABLED, creator_id="person_1")
+        assert await page(store, disabled) == ["key_2"]
+        assert await page(store, KeyFilter(creator_id="person_")) == []

@@ -1,4 +1,4 @@
-"""Who may open what: every page × every kind of visitor × own, foreign and missing workspaces."""
+"""Who may open what: every page, every kind of visitor, own, foreign and missing workspaces."""
 
 from __future__ import annotations
 

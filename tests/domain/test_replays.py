@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
-from keyauthority.domain.callers import Actor
+from keyauthority.domain.callers import Actor, Person
 from keyauthority.domain.errors import KeyAuthorityError, Reason
 from keyauthority.domain.keys import RevocationReason
 from keyauthority.domain.replays import KEPT_FOR, Retry
@@ -80,6 +82,31 @@ async def test_another_caller_of_that_id(cases: UseCases, actor: Actor) -> None:
     other = an_actor(caller=a_caller("caller_8"))
 
     assert await cases.issue(actor, retry=RETRY) != await cases.issue(other, retry=RETRY)
+
+
+async def test_another_person_of_that_id(cases: UseCases, actor: Actor) -> None:
+    """Through the same caller each person has ids of their own, and so has the caller itself."""
+    askers = [actor, *(replace(actor, person=Person(one, "x")) for one in ("person_1", "person_2"))]
+
+    first = [await cases.issue(asker, retry=RETRY) for asker in askers]
+
+    assert len(set(first)) == 3
+    assert [await cases.issue(asker, retry=RETRY) for asker in askers] == first
+
+
+async def test_an_answer_moved_to_another_person(cases: UseCases, actor: Actor) -> None:
+    """Whoever can write to the database can't have one person shown the secret of another."""
+    alice, bob = (replace(actor, person=Person(one, "")) for one in ("person_1", "person_2"))
+    await cases.issue(alice, retry=RETRY)
+    async with cases.store.changing() as tx:
+        kept = await tx.replays.get(f"{actor.caller.id} person_1", RETRY.request_id)
+        assert kept is not None
+        await tx.replays.put(replace(kept, caller_id=f"{actor.caller.id} person_2"))
+
+    with pytest.raises(KeyAuthorityError) as refused:
+        await cases.issue(bob, retry=RETRY)
+
+    assert refused.value.reason is Reason.KEYRING_MISMATCH
 
 
 async def test_without_an_id(cases: UseCases, actor: Actor) -> None:

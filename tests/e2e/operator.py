@@ -13,11 +13,13 @@ from google.protobuf.field_mask_pb2 import FieldMask
 from keyauthority.v1 import caller_service_pb2 as callers
 from keyauthority.v1 import key_service_pb2 as keys
 from keyauthority.v1 import operations_service_pb2 as operations
+from keyauthority.v1 import verification_service_pb2 as verification
 from keyauthority.v1 import workspace_service_pb2 as workspaces
 from keyauthority.v1.caller_service_pb2_grpc import CallerServiceStub
 from keyauthority.v1.key_pb2 import KEY_STATE_REVOKED, Key
 from keyauthority.v1.key_service_pb2_grpc import KeyServiceStub
 from keyauthority.v1.operations_service_pb2_grpc import OperationsServiceStub
+from keyauthority.v1.verification_service_pb2_grpc import VerificationServiceStub
 from keyauthority.v1.workspace_service_pb2_grpc import WorkspaceServiceStub
 
 TIMEOUT = 10.0
@@ -94,6 +96,13 @@ class Operator:
         request = operations.ListSessionsRequest()
         listed = self._operations.ListSessions(request, metadata=self.metadata, timeout=TIMEOUT)
         return len(listed.sessions)
+
+    def verify(self, secret: str) -> str:
+        """The name of the verdict."""
+        request = verification.VerifyRequest(secret=secret, fresh=True)
+        stub = VerificationServiceStub(self.channel)
+        answer = stub.Verify(request, metadata=self.metadata, timeout=TIMEOUT)
+        return verification.Verdict.Name(answer.verdict)
 
     def is_revoked(self, key_id: str) -> bool:
         request = keys.GetKeyRequest(key_id=key_id)

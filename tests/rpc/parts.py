@@ -76,7 +76,9 @@ class Api:
         self.caller_id = caller_id
         self.metadata = bearer(token) if token else ()
 
-    def __call__(self, request: Message, *more: tuple[str, str], timeout: float = TIMEOUT) -> Any:
+    def __call__(
+        self, request: Message, *more: tuple[str, str | bytes], timeout: float = TIMEOUT
+    ) -> Any:
         """Starts the call; *more* is metadata besides the credential."""
         method = METHODS[type(request).__name__]
         multicallable: Any = self.channel.unary_unary(

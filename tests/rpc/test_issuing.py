@@ -44,8 +44,11 @@ async def test_a_key_is_what_was_asked_for(root: Api, workspace: str) -> None:
         create_time=now,
         update_time=now,
         etag=issued.key.etag,
+        creator_id=issued.key.creator_id,
+        creator_name="root",
     )
     assert issued.key.etag
+    assert issued.key.creator_id.startswith("caller_")
 
 
 async def test_a_secret_names_its_key(root: Api, workspace: str) -> None:

@@ -6,12 +6,40 @@ import shutil
 import sqlite3
 import subprocess
 import sys
+from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
+from alembic import command
+from sqlalchemy import Connection
+
+from keyauthority.storage import migrations
 from keyauthority.storage.sql.store import SqlStore
 from keyauthority.storage.sqlite.database import SqliteDatabase
+
+BEFORE_PEOPLE: Final = (
+    "INSERT INTO workspaces VALUES ('ws_1', 'acme', false, 0, 0, 1)",
+    """INSERT INTO keys (id, workspace_id, name, scopes, labels, disabled, create_time, update_time,
+        version) VALUES ('key_1', 'ws_1', 'a key', '[]', '{}', false, 0, 0, 1)""",
+    """INSERT INTO callers (id, name, roles, workspace_ids, certificate_name, digest, pepper_version,
+        token_hint, create_time) VALUES ('caller_1', 'billing', 1, '[]', '', '', 1, '', 0)""",
+    """INSERT INTO audit (time, caller_id, caller_name, action, subject, workspace_id, refused,
+        source, request_id, details, revision)
+        VALUES (0, 'caller_1', 'billing', 'IssueKey', 'key_1', 'ws_1', false, '', '', '{}', 7)""",
+)
+"""Rows as they were written when callers acted for themselves only, up to schema 0003."""
+
+
+def upgrade_to(revision: str) -> Callable[[Connection], None]:
+    """`migrations.upgrade` as it was when *revision* was the newest."""
+
+    def upgrade(connection: Connection) -> None:
+        config = migrations._config()
+        config.attributes["connection"] = connection
+        command.upgrade(config, revision)
+
+    return upgrade
 
 
 async def on_driver(store: SqlStore, sql: str) -> list[tuple[Any, ...]]:

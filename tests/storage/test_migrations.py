@@ -1,5 +1,6 @@
 """How a database comes to its schema."""
 
+import re
 import sqlite3
 from collections.abc import Iterator
 from contextlib import closing
@@ -11,6 +12,8 @@ from alembic.migration import MigrationContext
 from sqlalchemy import create_engine, event
 from sqlalchemy.engine import Connection
 
+from keyauthority.domain.auditing import AuditFilter
+from keyauthority.domain.ports import KeyFilter
 from keyauthority.domain.revisions import Head
 from keyauthority.storage import migrations
 from keyauthority.storage.errors import StorageError
@@ -18,7 +21,7 @@ from keyauthority.storage.sql.store import SqlStore
 from keyauthority.storage.sqlite import migrate_sqlite, open_sqlite
 from keyauthority.storage.tables import metadata
 from tests.conformance.records import ManualClock
-from tests.storage.parts import as_after_a_crash, files, run_sql
+from tests.storage.parts import BEFORE_PEOPLE, as_after_a_crash, files, run_sql, upgrade_to
 
 
 @pytest.fixture
@@ -54,7 +57,9 @@ def schema(connection: Connection) -> dict[str, set[str]]:
 
 
 def clauses(sql: str) -> set[str]:
-    return {" ".join(line.strip(" ,\t").split()) for line in sql.split("\n")}
+    # A column that was added stands in the line of the one before it, or of the end.
+    lines = re.split(r"\n|, (?=\w+ \w+ DEFAULT )", sql.removesuffix(")"))
+    return {" ".join(line.strip(" ,\t").split()) for line in lines} - {""}
 
 
 def test_migrating_again_changes_nothing(path: Path) -> None:
@@ -129,3 +134,27 @@ async def test_migrating_keeps_the_books(path: Path) -> None:
 
     async with open_sqlite(path, ManualClock()) as store:
         assert (await store.snapshot([])).head == Head(1, 1)
+
+
+@pytest.mark.parametrize("written", ["before", "after"])
+async def test_rows_without_people(
+    path: Path, monkeypatch: pytest.MonkeyPatch, written: str
+) -> None:
+    """What an older version wrote, or still writes, is of callers that acted for themselves."""
+    monkeypatch.setattr(
+        migrations, "upgrade", upgrade_to("0003" if written == "before" else "head")
+    )
+    migrate_sqlite(path)
+    monkeypatch.undo()
+    run_sql(path, *BEFORE_PEOPLE)
+
+    migrate_sqlite(path)
+
+    async with open_sqlite(path, ManualClock()) as store, store.reading() as tx:
+        caller = await tx.callers.get("caller_1")
+        assert caller is not None
+        assert not caller.acts_for_people
+        [key] = await tx.keys.page(KeyFilter(), 10, None)
+        assert (key.creator_id, key.creator_name) == ("", "")
+        [entry] = await tx.audit.page(AuditFilter(), 10, None)
+        assert (entry.person_id, entry.person_name, entry.revision) == ("", "", 7)

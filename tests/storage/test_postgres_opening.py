@@ -11,6 +11,8 @@ from alembic.migration import MigrationContext
 from sqlalchemy import Connection
 from sqlalchemy.ext.asyncio import create_async_engine
 
+from keyauthority.domain.auditing import AuditFilter
+from keyauthority.domain.ports import KeyFilter
 from keyauthority.domain.revisions import Head
 from keyauthority.location import PostgresUrl
 from keyauthority.storage import migrations
@@ -18,6 +20,7 @@ from keyauthority.storage.errors import StorageError
 from keyauthority.storage.postgres import migrate_postgres, open_postgres
 from keyauthority.storage.tables import metadata
 from tests.postgres import Server, empty_database, name_of, new_database, new_server, run_sql, until
+from tests.storage.parts import BEFORE_PEOPLE, upgrade_to
 
 
 async def refusal(url: PostgresUrl, *, allow_async_standby: bool = False) -> str:
@@ -85,6 +88,30 @@ async def test_a_migration_cut_off_leaves_nothing(monkeypatch: pytest.MonkeyPatc
     tables = "SELECT count(*) FROM pg_tables WHERE schemaname = 'public'"
     assert await run_sql(url, tables) == [(0,)]
     await migrate_postgres(url)
+
+
+@pytest.mark.parametrize("written", ["before", "after"])
+async def test_rows_without_people(monkeypatch: pytest.MonkeyPatch, written: str) -> None:
+    """What an older version wrote, or still writes, is of callers that acted for themselves."""
+    url = await empty_database()
+    monkeypatch.setattr(
+        migrations, "upgrade", upgrade_to("0003" if written == "before" else "head")
+    )
+    await migrate_postgres(url)
+    monkeypatch.undo()
+    for statement in BEFORE_PEOPLE:
+        await run_sql(url, statement)
+
+    await migrate_postgres(url)
+
+    async with open_postgres(url) as store, store.reading() as tx:
+        caller = await tx.callers.get("caller_1")
+        assert caller is not None
+        assert not caller.acts_for_people
+        [key] = await tx.keys.page(KeyFilter(), 10, None)
+        assert (key.creator_id, key.creator_name) == ("", "")
+        [entry] = await tx.audit.page(AuditFilter(), 10, None)
+        assert (entry.person_id, entry.person_name, entry.revision) == ("", "", 7)
 
 
 async def test_schemas_that_do_not_fit_are_refused() -> None:

@@ -82,7 +82,8 @@ async def secret_page(
     """The one page that shows a secret."""
     await submitting.answered(visit, key.id)
     api_url = visit.parts.settings.api_url.rstrip("/") + "/v1"
-    old = key.secrets[1] if len(key.secrets) > 1 else None
+    # With a receipt the old one has stopped already.
+    old = key.secrets[1] if len(key.secrets) > 1 and receipt is None else None
     return await visit.page(
         "key_secret.html",
         section="keys",

@@ -14,11 +14,13 @@ from gateway.console.visit import Visit
 from keyauthority.v1 import key_pb2
 
 _CARDS: Final = {
-    "old_secret": ("Old secret still in use", "Rotated, but something still sends the old secret."),
-    "expiring": ("Expiring soon", "End within 14 days. Rotate doesn’t move the end: edit does."),
-    "unused": ("Unused for 90 days", "Nobody would miss them. Revoke what isn’t needed."),
-    "never_expires": ("Never expire", "A key with an end limits what a leak can cost."),
+    "old_secret": ("rotated, old secret in use", "Replace it where it still runs."),
+    "expiring": ("expiring within 14 days", "Give them more time, or replace them."),
+    "unused": ("unused for 90 days", "Revoke what nothing needs."),
+    "never_expires": ("without an expiry", "Set one where you can."),
 }
+"""What deserves a look, after how many keys it is true of, and what to do about it."""
+
 _STATES: Final = ("", "active", "paused", "expired", "revoked", "all")
 _LONGEST: Final = 100
 

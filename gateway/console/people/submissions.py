@@ -61,8 +61,15 @@ class Submissions:
             await tx.count(update(submissions).where(*which).values(closed=True))
 
     async def close_open(self, session_id: str) -> None:
-        """No secret that was shown before is shown again in this session."""
-        which = (submissions.c.session_id == session_id, submissions.c.closed.is_(False))
+        """No secret that was shown before is shown again in this session.
+
+        A form that was sent and never answered stays open: it showed none.
+        """
+        which = (
+            submissions.c.session_id == session_id,
+            submissions.c.closed.is_(False),
+            submissions.c.key_id != "",
+        )
         async with self._database.reading() as tx:
             if await tx.one(select(submissions.c.request_id).where(*which).limit(1)) is None:
                 return

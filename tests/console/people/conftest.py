@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 
 from gateway.console.people import People, Person, migrate_people
-from keyauthority.location import Location
+from keyauthority.location import Location, PostgresUrl
 from tests.console.people.parts import ManualClock, administrator, opened
-from tests.postgres import empty_database
+from tests.postgres import empty_database, name_of, run_sql, server_url
 
 
 @pytest.fixture
@@ -19,11 +19,13 @@ def clock() -> ManualClock:
 
 
 @pytest.fixture(params=["sqlite", "postgres"])
-async def location(request: pytest.FixtureRequest, tmp_path: Path) -> Location:
-    """An empty database that is migrated."""
+async def location(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Location]:
+    """A database that is migrated and has nothing in it."""
     where = tmp_path / "console.db" if request.param == "sqlite" else await empty_database()
     await migrate_people(where)
-    return where
+    yield where
+    if isinstance(where, PostgresUrl):
+        await run_sql(server_url(), f"DROP DATABASE {name_of(where)} WITH (FORCE)")
 
 
 @pytest.fixture

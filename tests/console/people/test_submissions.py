@@ -75,6 +75,7 @@ async def test_going_elsewhere_closes_all(people: People, ada: Person, session: 
     other, _ = await people.sessions.begin(ada.id, "", "", "password")
     for each in (session, other):
         await people.submissions.begin(each.id, "r1", "create", "ws_1")
+        await people.submissions.answered(each.id, "r1", "key_1")
 
     await people.submissions.close_open(session.id)
     await people.submissions.close_open(session.id)
@@ -141,3 +142,11 @@ async def test_without_its_session(people: People, ada: Person, session: Session
 
     with pytest.raises(NotFound):
         await people.submissions.begin(session_id, "r1", "create", "ws_1")
+
+
+async def test_what_was_never_answered_stays_open(people: People, session: Session) -> None:
+    """A form that showed nothing, because there was no answer, can be sent again from anywhere."""
+    await people.submissions.begin(session.id, "r1", "create", "ws_1")
+    await people.submissions.close_open(session.id)
+    again = await people.submissions.begin(session.id, "r1", "create", "ws_1")
+    assert again.state is OPEN

@@ -1,0 +1,138 @@
+"""Where the database can't, nothing is taken for granted."""
+
+from __future__ import annotations
+
+import asyncio
+import sqlite3
+from contextlib import closing
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+
+from gateway.console.people import (
+    Limit,
+    People,
+    Person,
+    Role,
+    StoreUnavailable,
+    migrate_people,
+    sqlite_file,
+)
+from keyauthority.location import Location
+from tests.console.people.parts import ManualClock, administrator, by, opened, sql
+from tests.postgres import empty_database, name_of, new_server, run_sql, server_url
+
+
+async def every_question_is_refused(people: People, person: Person, token: str) -> None:
+    for question in (
+        people.accounts.check_password(person.email, "two blue herons"),
+        people.accounts.any_administrator(),
+        people.memberships.role("ws_1", person.id),
+        people.memberships.add(by(person), "ws_2", person.id, Role.OWNER),
+        people.links.find(token),
+        people.sessions.find(token),
+        people.attempts.wait([Limit("a", 1, timedelta(hours=1))]),
+        people.attempts.count([Limit("a", 1, timedelta(hours=1))]),
+        people.history.page(limit=1),
+    ):
+        with pytest.raises(StoreUnavailable):
+            await question
+
+
+async def test_postgres_is_gone_and_comes_back(clock: ManualClock) -> None:
+    """While the server is down each call says so; when it is back, all is as it was."""
+    server = new_server()
+    try:
+        url = await empty_database(server.url)
+        await migrate_people(url)
+        async with opened(url, clock) as people:
+            ada = await administrator(people)
+            session, token = await people.sessions.begin(ada.id, "", "", "password")
+            server.stop()
+            await every_question_is_refused(people, ada, token.reveal())
+            server.start()
+            assert await people.sessions.find(token.reveal()) == session
+    finally:
+        server.remove()
+
+
+async def test_a_connection_that_was_cut(clock: ManualClock) -> None:
+    """A connection that died while nobody used it is replaced unnoticed."""
+    url = await empty_database()
+    await migrate_people(url)
+    async with opened(url, clock) as people:
+        ada = await administrator(people)
+        await run_sql(
+            server_url(),
+            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity "
+            f"WHERE datname = '{name_of(url)}'",
+        )
+
+        assert await people.accounts.get(ada.id) == ada
+
+
+async def test_a_file_that_another_holds(
+    tmp_path: Path, clock: ManualClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """While another program holds the file, changes are refused; then they are made."""
+    monkeypatch.setitem(sqlite_file._PRAGMAS, "busy_timeout", 50)
+    async with opened(tmp_path / "console.db", clock) as people:
+        ada = await administrator(people)
+        _, token = await people.sessions.begin(ada.id, "", "", "password")
+        with closing(sqlite3.connect(tmp_path / "console.db", isolation_level=None)) as holder:
+            holder.execute("BEGIN EXCLUSIVE")
+            await every_question_is_refused(people, ada, token.reveal())
+            holder.execute("ROLLBACK")
+
+        assert await people.sessions.find(token.reveal()) is not None
+        await people.memberships.add(by(ada), "ws_2", ada.id, Role.OWNER)
+
+
+async def test_a_commit_that_fails_is_undone(
+    tmp_path: Path, clock: ManualClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A change whose commit waits in vain for a reader is not half there afterwards."""
+    monkeypatch.setitem(sqlite_file._PRAGMAS, "busy_timeout", 50)
+    async with opened(tmp_path / "console.db", clock) as people:
+        ada = await administrator(people)
+        with closing(sqlite3.connect(tmp_path / "console.db", isolation_level=None)) as reader:
+            reader.execute("BEGIN")
+            reader.execute("SELECT * FROM people").fetchall()
+            with pytest.raises(StoreUnavailable, match="locked"):
+                await people.memberships.add(by(ada), "ws_2", ada.id, Role.OWNER)
+            assert await people.memberships.role("ws_2", ada.id) is None
+            reader.execute("ROLLBACK")
+
+        assert await people.memberships.role("ws_2", ada.id) is None
+        await people.memberships.add(by(ada), "ws_2", ada.id, Role.OWNER)
+
+
+async def test_a_table_that_is_gone(people: People, ada: Person, location: Location) -> None:
+    """A database that somebody tampered with is an outage too."""
+    await sql(location, "DROP TABLE submissions")
+
+    with pytest.raises(StoreUnavailable):
+        await people.submissions.close_open("session_0")
+
+
+async def test_who_gives_up_leaves_nothing_locked(
+    people: People, other: People, ada: Person
+) -> None:
+    """A call that is cancelled, wherever it was, leaves the books usable and consistent."""
+    for n in range(30):
+        call = asyncio.ensure_future(people.memberships.add(by(ada), f"x_{n}", ada.id, Role.OWNER))
+        await asyncio.sleep(0.0005 * (n % 10))
+        call.cancel()
+        await asyncio.wait([call])
+
+    mine = await people.memberships.of_person(ada.id)
+    await other.memberships.add(by(ada), "ws_2", ada.id, Role.OWNER)
+    await people.memberships.add(by(ada), "ws_3", ada.id, Role.OWNER)
+
+    events = await people.history.page(limit=100, action="member.add")
+    assert {event.workspace_id for event in events} == {
+        *(each.workspace_id for each in mine),
+        "ws_2",
+        "ws_3",
+    }

@@ -1,0 +1,114 @@
+"""The header fields that keep pages where they belong, on every kind of answer."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+
+from gateway.console.cookies import SESSION, VISITOR
+from gateway.console.people import Role
+from tests.console.living import PASSWORD, Console
+from tests.console.people_in_it import Cast
+from tests.console.visiting import Shown
+
+CSP = {
+    "default-src": "'none'",
+    "style-src": "'self'",
+    "script-src": "'self'",
+    "img-src": "'self'",
+    "form-action": "'self'",
+    "frame-ancestors": "'none'",
+    "base-uri": "'none'",
+}
+OTHERS = {
+    "x-frame-options": "DENY",
+    "x-content-type-options": "nosniff",
+    "referrer-policy": "no-referrer",
+    "cross-origin-opener-policy": "same-origin",
+    "cross-origin-resource-policy": "same-origin",
+}
+
+
+def check(shown: Shown) -> None:
+    [policy] = shown.header("content-security-policy")
+    assert dict(one.strip().split(" ", 1) for one in policy.split(";")) == CSP
+    for name, value in OTHERS.items():
+        assert shown.header(name) == [value], name
+    assert "server" not in {name.lower() for name, _ in shown.headers}
+
+
+PAGES = (
+    "/sign-in",
+    "/welcome",
+    "/setup/no-such-link",
+    "/invitations/no-such-link",
+    "/recovery/no-such-link",
+    "/no-such-page",
+    "/workspaces",
+    "/workspaces/{workspace}/keys",
+    "/workspaces/{workspace}/keys/new",
+    "/workspaces/{workspace}/activity",
+    "/workspaces/{workspace}/members",
+    "/account",
+    "/administration",
+    "/administration/people",
+    "/healthz",
+    "/readyz",
+)
+
+
+@pytest.mark.parametrize("path", PAGES)
+async def test_every_page_bears_them_and_is_kept_nowhere(path: str, cast: Cast) -> None:
+    """Whoever asks: the strict policy, no frames, no referrer, and no copy in any cache."""
+    stranger = cast.console.visitor()
+    somebody = await cast.visitor(Role.OWNER, administrator=True)
+    for browser in (stranger, somebody):
+        shown = browser.get(path.format(workspace=cast.workspace))
+        check(shown)
+        assert shown.header("cache-control") == ["no-store"]
+
+
+def test_static_files_are_kept_for_ever_under_their_own_hash(console: Console) -> None:
+    """The three files of a page bear the fields too; another hash is not there."""
+    browser = console.visitor()
+    files = re.findall(r'/static/[^"]+', browser.get("/sign-in").html)
+    assert {name.rpartition(".")[2] for name in files} == {"css", "js", "svg"}
+    for name in files:
+        shown = browser.get(name)
+        assert shown.status == 200
+        check(shown)
+        assert shown.header("cache-control") == ["public, max-age=31536000, immutable"]
+        assert browser.get(re.sub(r"\.[0-9a-f]{12}\.", ".0123456789ab.", name)).status == 404
+    assert browser.get("/static/../cli.py").status == 404
+
+
+def test_a_method_that_is_none_is_told_which_there_are(console: Console) -> None:
+    """405 with Allow, and the fields."""
+    shown = console.visitor().send("DELETE", "/account", None, {})
+    assert shown.status == 405
+    assert shown.header("allow") == ["GET, POST"]
+    check(shown)
+
+
+def test_pages_load_nothing_from_elsewhere_and_have_nothing_inline(console: Console) -> None:
+    """No script, style or handler stands in a page, and no address of another host."""
+    html = console.visitor().get("/sign-in").html
+    assert not re.search(r"<style|\sstyle=|\son[a-z]+=|javascript:|<script(?![^>]*\ssrc=)", html)
+    assert not re.search(r"(src|href|action)=\"(https?:)?//", html)
+
+
+async def test_cookies_are_read_by_no_script_and_sent_to_no_other_host(console: Console) -> None:
+    """The prefix that browsers enforce, Secure, HttpOnly, SameSite, for the whole host and no other."""
+    browser = console.visitor()
+    page = browser.get("/sign-in")
+    [visitor] = browser.set_cookies
+    browser.submit(page, "/sign-in", email="owner@example.com", password=PASSWORD)
+    session = next(one for one in browser.set_cookies if one.startswith(SESSION))
+    for cookie, name in ((visitor, VISITOR), (session, SESSION)):
+        value, *flags = cookie.split("; ")
+        assert value.startswith(f"{name}=")
+        assert name.startswith("__Host-")
+        assert {"Path=/", "Secure", "HttpOnly", "SameSite=Lax"} <= set(flags)
+        assert not any(flag.lower().startswith("domain") for flag in flags)
+    assert f"Max-Age={7 * 24 * 3600}" in session

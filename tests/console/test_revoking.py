@@ -1,0 +1,115 @@
+"""Revoking a key: it asks why, and says in plain words how far it has spread."""
+
+from __future__ import annotations
+
+import re
+import signal
+from urllib.parse import parse_qs, urlsplit
+
+import pytest
+
+from gateway.console.people import Role
+from tests.console.people_in_it import Cast
+from tests.e2e.edge import Edge
+from tests.e2e.processes import eventually
+from tests.e2e.questions import ask
+
+
+def revoke_path(cast: Cast, key_id: str) -> str:
+    return f"/workspaces/{cast.workspace}/keys/{key_id}/revoke"
+
+
+async def test_a_revoked_key_stops_everywhere_before_the_page_is_there(cast: Cast) -> None:
+    """The gateway has just accepted the key from its memory; after the page it refuses it."""
+    browser = await cast.visitor(Role.MEMBER)
+    edge = cast.console.edge
+    key, secret = edge.operator.issue(cast.workspace)
+    assert await ask(edge.port, secret) == 200
+    path = revoke_path(cast, key.id)
+    shown = browser.submit(browser.get(path), path, reason="compromised", note="seen in a log")
+    assert await ask(edge.port, secret) == 401
+    assert re.search(r"Stopped everywhere in \d+ ms\. \d verifiers? confirmed\.", shown.text)
+    assert "What to do next" in shown.text
+
+
+async def test_the_reason_is_kept_where_others_look(cast: Cast) -> None:
+    """The key's page tells when and why; the activity who."""
+    person = await cast.person(Role.MEMBER)
+    browser = await cast.signed_in(person)
+    key, _ = cast.console.edge.operator.issue(cast.workspace)
+    path = revoke_path(cast, key.id)
+    browser.submit(browser.get(path), path, reason="unused", note="the project ended")
+    told = browser.get(path.removesuffix("/revoke")).text
+    assert "the project ended" in told
+    assert "Nothing uses it any more" in told
+    entries = browser.get(f"/workspaces/{cast.workspace}/activity?subject={key.id}").text
+    assert f"{person.email} revoked the key" in entries
+
+
+@pytest.mark.parametrize(
+    ("typed", "error"),
+    [
+        ({"reason": "unused", "note": ""}, "Say in a few words"),
+        ({"reason": "", "note": "because"}, "Choose why"),
+        ({"reason": "nonsense", "note": "because"}, "Choose why"),
+        ({"reason": "unused", "note": "x" * 501}, "500"),
+    ],
+)
+async def test_what_is_missing_is_said_beside_it_and_nothing_is_revoked(
+    typed: dict[str, str], error: str, cast: Cast
+) -> None:
+    """The form comes back with what was typed, the error tied to its field, and the key works."""
+    browser = await cast.visitor(Role.MEMBER)
+    key, _ = cast.console.edge.operator.issue(cast.workspace)
+    path = revoke_path(cast, key.id)
+    shown = browser.submit(browser.get(path), path, **typed)
+    assert shown.status == 422
+    assert error in shown.text
+    assert 'aria-describedby="' in shown.html
+    assert ("note", typed["note"]) in shown.form(path).fields
+    assert not cast.console.edge.operator.is_revoked(key.id)
+
+
+async def test_a_replacement_begins_with_the_old_name(cast: Cast) -> None:
+    """The button on the receipt leads to a form that is filled in but for the press."""
+    browser = await cast.visitor(Role.MEMBER)
+    key, _ = cast.console.edge.operator.issue(cast.workspace)
+    path = revoke_path(cast, key.id)
+    shown = browser.submit(browser.get(path), path, reason="compromised", note="leaked")
+    href = re.search(r'href="([^"]*/keys/new\?[^"]*)"', shown.html)
+    assert href is not None
+    assert parse_qs(urlsplit(href[1]).query) == {"name": ["test"]}
+    form = browser.get(href[1]).form(f"/workspaces/{cast.workspace}/keys/new")
+    assert ("name", "test") in form.fields
+
+
+async def test_revoking_twice_is_no_error_and_changes_nothing(cast: Cast) -> None:
+    """A reload of the receipt shows a receipt; the first reason stays."""
+    browser = await cast.visitor(Role.MEMBER)
+    key, _ = cast.console.edge.operator.issue(cast.workspace)
+    path = revoke_path(cast, key.id)
+    page = browser.get(path)
+    browser.submit(page, path, reason="unused", note="first")
+    again = browser.submit(page, path, reason="policy", note="second")
+    assert again.status == 200
+    told = browser.get(path.removesuffix("/revoke")).text
+    assert "first" in told
+    assert "second" not in told
+
+
+async def test_a_verifier_that_cannot_be_reached_is_waited_out(cast: Cast, edge: Edge) -> None:
+    """With the gateway frozen the page takes as long as its lease lasts, and says so."""
+    browser = await cast.visitor(Role.MEMBER)
+    key, secret = edge.operator.issue(cast.workspace)
+    assert await ask(edge.port, secret) == 200
+    path = revoke_path(cast, key.id)
+    page = browser.get(path)
+    edge.gateway.send(signal.SIGSTOP)
+    try:
+        shown = browser.submit(page, path, reason="compromised", note="leaked")
+    finally:
+        edge.gateway.send(signal.SIGCONT)
+    assert re.search(r"Stopped everywhere in \d\.\d s\.", shown.text)
+    assert "1 verifier could not be reached, so we waited" in shown.text
+    assert await ask(edge.port, secret) == 401
+    eventually("the gateway is back", lambda: edge.operator.verifiers() >= 2)
