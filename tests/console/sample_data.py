@@ -101,3 +101,10 @@ ROWS = [
     key(8, "검색 색인 야간 배치"),
 ]
 FORM = Form()
+RECEIPT = views.Receipt("Stopped everywhere in 12 ms. 3 verifiers confirmed.", 12, 3, 0)
+BESIDE = {
+    "me": MINA,
+    "csrf": "c" * 43,
+    "request_id": "req_5sT9kQ2mB8sKd1xYz0aB",
+    "may": INSIDE["may"],
+}

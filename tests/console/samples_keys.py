@@ -103,7 +103,7 @@ FILLED = Form(
     problem="The key authority does not answer. Nothing was created; try again in a moment.",
 )
 
-FIRST: list[Page] = [
+KEYS: list[Page] = [
     Page("sign_in", "sign_in.html", OUTSIDE | {"form": FORM, "next": "", "oidc_name": "Acme SSO"}),
     Page(
         "sign_in_wrong",
