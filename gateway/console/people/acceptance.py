@@ -5,7 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from gateway.console.people import fields, passwords
-from gateway.console.people.accounts import (
+from gateway.console.people.database import Database, Transaction
+from gateway.console.people.errors import LinkForAnother, LinkInvalid
+from gateway.console.people.links import Links, take
+from gateway.console.people.memberships import add_member
+from gateway.console.people.passwords import Passwords
+from gateway.console.people.persons import (
     add_identity,
     add_person,
     has_administrator,
@@ -13,11 +18,6 @@ from gateway.console.people.accounts import (
     replace_password,
     the_person,
 )
-from gateway.console.people.database import Database, Transaction
-from gateway.console.people.errors import LinkForAnother, LinkInvalid
-from gateway.console.people.links import Links, take
-from gateway.console.people.memberships import add_member
-from gateway.console.people.passwords import Passwords
 from gateway.console.people.records import (
     Credential,
     Identity,

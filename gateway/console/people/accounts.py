@@ -2,37 +2,25 @@
 
 from __future__ import annotations
 
-from typing import Any, Final
-
-from sqlalchemy import Select, delete, select, tuple_, update
+from sqlalchemy import ColumnElement, select, tuple_, update
 
 from gateway.console.people import fields, passwords
-from gateway.console.people.database import Database, Found, Transaction
-from gateway.console.people.errors import (
-    EmailTaken,
-    IdentityTaken,
-    LastAdministrator,
-    NotFound,
-)
+from gateway.console.people.database import Database
+from gateway.console.people.errors import LastAdministrator
 from gateway.console.people.passwords import Passwords
-from gateway.console.people.records import Identity, Origin, Person
-from gateway.console.people.tables import identities, links, people, sessions
-
-PERSON: Final = (
-    people.c.id.label("person_id"),
-    people.c.email.label("person_email"),
-    people.c.name.label("person_name"),
-    people.c.administrator,
-    people.c.time_zone,
-    people.c.create_time.label("person_create_time"),
-    people.c.password.is_not(None).label("has_password"),
+from gateway.console.people.persons import (
+    PERSON,
+    add_identity,
+    has_administrator,
+    is_identity,
+    locked_person,
+    no_person,
+    person_of,
+    replace_password,
+    the_person,
 )
-"""The columns that `person_of` makes a person of, in a query of more than people too."""
-
-
-def person_of(row: Found) -> Person:
-    """The person of a row that begins with the columns `PERSON`."""
-    return Person(*row[: len(PERSON)])
+from gateway.console.people.records import Identity, Origin, Person
+from gateway.console.people.tables import identities, people
 
 
 class Accounts:
@@ -52,7 +40,11 @@ class Accounts:
 
     async def by_identity(self, issuer: str, subject: str) -> Person | None:
         """The person who signs in with that account of an OpenID provider."""
-        query = select(*PERSON).join_from(people, identities).where(_is(Identity(issuer, subject)))
+        query = (
+            select(*PERSON)
+            .join_from(people, identities)
+            .where(is_identity(Identity(issuer, subject)))
+        )
         async with self._database.reading() as tx:
             row = await tx.one(query)
         return person_of(row) if row else None
@@ -94,7 +86,7 @@ class Accounts:
         """
         person = await self.get(person_id)
         if person is None:
-            raise _no_person()
+            raise no_person()
         passwords.check(password, person.email, person.name)
         kept = await self._passwords.hash(password)
         async with self._database.changing() as tx:
@@ -145,7 +137,7 @@ class Accounts:
             if await add_identity(tx, person_id, Identity(issuer, subject)):
                 await tx.record(by, "identity.link", person_id, issuer=issuer)
 
-    async def _find(self, condition: Any) -> Person | None:
+    async def _find(self, condition: ColumnElement[bool]) -> Person | None:
         async with self._database.reading() as tx:
             row = await tx.one(select(*PERSON).where(condition))
         return person_of(row) if row else None
@@ -156,80 +148,6 @@ class Accounts:
         same = (people.c.id == person_id, people.c.password == kept)
         async with self._database.changing() as tx:
             await tx.count(update(people).where(*same).values(password=fresh))
-
-
-async def has_administrator(tx: Transaction) -> bool:
-    """Whether there is one."""
-    return await tx.one(select(people.c.id).where(people.c.administrator).limit(1)) is not None
-
-
-async def the_person(tx: Transaction, person_id: str) -> Person:
-    """The person with that id. Raises `NotFound`."""
-    return await _the(tx, select(*PERSON).where(people.c.id == person_id))
-
-
-async def locked_person(tx: Transaction, person_id: str) -> Person:
-    """The person, who doesn't change until the transaction is over. Raises `NotFound`."""
-    return await _the(tx, select(*PERSON).where(people.c.id == person_id).with_for_update())
-
-
-async def _the(tx: Transaction, query: Select[Any]) -> Person:
-    row = await tx.one(query)
-    if row is None:
-        raise _no_person()
-    return person_of(row)
-
-
-async def add_person(tx: Transaction, person: Person, kept: str | None) -> None:
-    """Makes an account with the password *kept*. Raises `EmailTaken`."""
-    added = tx.insert(people).values(
-        id=person.id,
-        email=person.email,
-        email_key=fields.email_key(person.email),
-        name=person.name,
-        administrator=person.administrator,
-        time_zone=person.time_zone,
-        password=kept,
-        create_time=person.create_time,
-    )
-    if await tx.one(added.on_conflict_do_nothing().returning(people.c.id)) is None:
-        raise EmailTaken
-
-
-async def add_identity(tx: Transaction, person_id: str, identity: Identity) -> bool:
-    """Whether it is new to the person. Raises `IdentityTaken` if it is another's."""
-    added = tx.insert(identities).values(
-        issuer=identity.issuer,
-        subject=identity.subject,
-        person_id=person_id,
-        create_time=tx.now,
-    )
-    if await tx.one(added.on_conflict_do_nothing().returning(identities.c.issuer)) is not None:
-        return True
-    row = await tx.one(select(identities.c.person_id).where(_is(identity)))
-    if row is None or row.person_id != person_id:
-        raise IdentityTaken
-    return False
-
-
-async def replace_password(
-    tx: Transaction, person_id: str, kept: str, keep_session_id: str = ""
-) -> None:
-    """What the old password opened is shut: other sessions, and a link to recover it."""
-    changed = update(people).where(people.c.id == person_id).values(password=kept)
-    if await tx.count(changed) == 0:
-        raise _no_person()
-    others = (sessions.c.person_id == person_id, sessions.c.id != keep_session_id)
-    await tx.count(delete(sessions).where(*others))
-    await tx.count(delete(links).where(links.c.person_id == person_id))
-
-
-def _is(identity: Identity) -> Any:
-    return (identities.c.issuer == identity.issuer) & (identities.c.subject == identity.subject)
-
-
-def _no_person() -> NotFound:
-    return NotFound("There is no such person.")
 
 
 def _yes(value: bool) -> str:

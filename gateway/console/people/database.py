@@ -7,13 +7,14 @@ from contextlib import asynccontextmanager
 from datetime import datetime
 from typing import Any, Final
 
-from sqlalchemy import Connection, Row, Table, event, insert
+from sqlalchemy import Connection, CursorResult, Row, Table, event, insert
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 from sqlalchemy.sql.base import Executable
 
 from gateway.console.people.faults import outages
 from gateway.console.people.records import Origin
+from gateway.console.people.shielding import to_the_end
 from gateway.console.people.tables import events
 
 Clock = Callable[[], datetime]
@@ -31,15 +32,15 @@ class Transaction:
 
     async def one(self, statement: Executable) -> Found | None:
         """The first row of what *statement* gives."""
-        return (await self._connection.execute(statement)).first()
+        return (await self._run(statement)).first()
 
     async def all(self, statement: Executable) -> Sequence[Found]:
         """All rows of what *statement* gives."""
-        return (await self._connection.execute(statement)).all()
+        return (await self._run(statement)).all()
 
     async def count(self, statement: Executable) -> int:
         """How many rows *statement* changed."""
-        return (await self._connection.execute(statement)).rowcount
+        return (await self._run(statement)).rowcount
 
     def insert(self, table: Table) -> postgresql.Insert | sqlite.Insert:
         """An INSERT that may say what to do about a conflict, in the database's own dialect."""
@@ -66,7 +67,10 @@ class Transaction:
             "details": details,
             "source": by.source,
         }
-        await self._connection.execute(insert(events).values(entry))
+        await self._run(insert(events).values(entry))
+
+    async def _run(self, statement: Executable) -> CursorResult[*tuple[Any, ...]]:
+        return await to_the_end(self._connection.execute(statement))
 
 
 class Database:
@@ -85,20 +89,42 @@ class Database:
         In SQLite it is alone from its beginning; in PostgreSQL what it decides by must be locked.
         """
         engine = self._engine.execution_options(**{_BEGIN: "BEGIN IMMEDIATE"})
-        with outages():
-            async with engine.begin() as connection:
-                yield Transaction(connection, self._clock())
+        async with self._connection(engine) as connection:
+            yield Transaction(connection, self._clock())
+            await to_the_end(connection.commit())
 
     @asynccontextmanager
     async def reading(self) -> AsyncIterator[Transaction]:
         """A transaction that changes nothing."""
-        with outages():
-            async with self._engine.connect() as connection:
-                yield Transaction(connection, self._clock())
+        async with self._connection(self._engine) as connection:
+            yield Transaction(connection, self._clock())
 
     async def close(self) -> None:
         """Closes all connections."""
         await self._engine.dispose()
+
+    @asynccontextmanager
+    async def _connection(self, engine: AsyncEngine) -> AsyncIterator[AsyncConnection]:
+        connection = engine.connect()
+        with outages():
+            try:
+                await to_the_end(_started(connection))
+                yield connection
+            finally:
+                if connection.sync_connection is not None:
+                    await to_the_end(_ended(connection))
+
+
+async def _started(connection: AsyncConnection) -> None:
+    _ = await connection.start()
+
+
+async def _ended(connection: AsyncConnection) -> None:
+    try:
+        # Closing alone would leave a transaction open whose commit failed.
+        await connection.rollback()
+    finally:
+        await connection.close()
 
 
 def _begin(connection: Connection) -> None:

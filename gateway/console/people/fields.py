@@ -21,7 +21,9 @@ def email(text: str) -> str:
     """The address as it is kept. Raises `FieldInvalid`."""
     text = text.strip()
     before, _, after = text.partition("@")
-    if not before or not after or "@" in after or any(map(_is_gap, text)):
+    # Printable, since the authority's audit takes no other name for a person.
+    sound = text.isprintable() and not any(map(_is_gap, text))
+    if not before or not after or "@" in after or not sound:
         raise FieldInvalid("email", "Enter an e-mail address, such as name@example.com.")
     if len(text) > EMAIL_LENGTH:
         raise FieldInvalid("email", f"An e-mail address has at most {EMAIL_LENGTH} characters.")

@@ -8,10 +8,10 @@ from typing import Any, Final
 from sqlalchemy import Select, delete, select
 
 from gateway.console.people import fields
-from gateway.console.people.accounts import has_administrator, locked_person
 from gateway.console.people.database import Database, Found, Transaction
 from gateway.console.people.errors import AlreadyMember, LinkInvalid, NotFound
 from gateway.console.people.memberships import invitation_slot
+from gateway.console.people.persons import has_administrator, locked_person
 from gateway.console.people.records import Invitation, Link, LinkPurpose, Origin, Role
 from gateway.console.people.tables import links, memberships, people
 from gateway.console.people.tokens import digest, new_id, new_token

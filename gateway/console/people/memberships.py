@@ -6,10 +6,10 @@ from collections.abc import Iterable
 
 from sqlalchemy import ColumnElement, delete, func, select, update
 
-from gateway.console.people.accounts import PERSON, locked_person, person_of
 from gateway.console.people.database import Database, Transaction
 from gateway.console.people.errors import AlreadyMember, LastOwner, NotFound
 from gateway.console.people.fields import email_key
+from gateway.console.people.persons import PERSON, locked_person, person_of
 from gateway.console.people.records import Member, Membership, Origin, Role
 from gateway.console.people.tables import links, memberships, people
 

@@ -7,10 +7,10 @@ from typing import Any, Final
 
 from sqlalchemy import ColumnElement, Select, delete, or_, select, update
 
-from gateway.console.people.accounts import PERSON, locked_person, person_of
 from gateway.console.people.database import Database, Found, Transaction
 from gateway.console.people.errors import NotFound
 from gateway.console.people.fields import clipped
+from gateway.console.people.persons import PERSON, locked_person, person_of
 from gateway.console.people.records import Origin, Session
 from gateway.console.people.tables import attempts, links, people, sessions
 from gateway.console.people.tokens import digest, new_id, new_token
