@@ -6,10 +6,10 @@ from zoneinfo import ZoneInfo
 
 from markupsafe import Markup
 
-# Units, and from how many of them on they are used: 59 days say more than one month.
+# Units, and from how many of them on they are used: 89 days say more than three months.
 _UNITS: Final = (
     ("year", timedelta(days=365), 2),
-    ("month", timedelta(days=30), 2),
+    ("month", timedelta(days=30), 4),
     ("day", timedelta(days=1), 1),
     ("hour", timedelta(hours=1), 1),
     ("minute", timedelta(minutes=1), 1),
@@ -22,7 +22,7 @@ def zone_of(name: str) -> tzinfo:
     """Return the zone called *name*; UTC for none, and for one that is no longer known."""
     try:
         return ZoneInfo(name) if name else UTC
-    except (ValueError, OSError):
+    except (KeyError, ValueError, OSError):
         return UTC
 
 
@@ -46,8 +46,8 @@ def distance(away: timedelta) -> str:
     """Return *away* in words: `in 12 days`, `3 hours ago`, `just now`."""
     size = abs(away)
     for name, unit, least in _UNITS:
-        count = size // unit
-        if count >= least:
+        if size >= unit * least:
+            count = round(size / unit)
             words = f"{count} {name}{'' if count == 1 else 's'}"
             return f"in {words}" if away > timedelta() else f"{words} ago"
     return "in less than a minute" if away > timedelta() else "just now"

@@ -7,6 +7,8 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from gateway.console import views
+from gateway.console.forms import Form
+from gateway.console.people import Person
 
 NOW = datetime(2026, 11, 25, 3, 39, tzinfo=UTC)
 SCRIPT = "<script>alert(1)</script>"
@@ -14,16 +16,6 @@ IMAGE = '"><img src=x onerror=alert(1)>'
 LONG = "nightly-reconciliation-of-invoices-across-all-regions-" + "and-one-more-" * 3
 SECRET = "sk-optk-Ab12Cd34Ef56Gh78Jk90LmNoPqRsTuVwXyZ0123456789abcdefWxYz"
 WORKSPACE = "/workspaces/ws_4fQ0n2mB8sKd1xYz"
-
-
-@dataclass(frozen=True, slots=True)
-class Me:
-    id: str = "person_7GhT2kLm9QwErTyU"
-    email: str = "mina.park@acme.example"
-    name: str = "Mina Park"
-    time_zone: str = ""
-    administrator: bool = True
-    has_password: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +35,15 @@ def ahead(**parts: float) -> datetime:
     return NOW + timedelta(**parts)
 
 
+MINA = Person(
+    id="person_7GhT2kLm9QwErTyU",
+    email="mina.park@acme.example",
+    name="Mina Park",
+    administrator=True,
+    time_zone="",
+    create_time=ago(days=300),
+    has_password=True,
+)
 ACME = views.WorkspaceView("ws_4fQ0n2mB8sKd1xYz", "Acme", False, "owner", WORKSPACE + "/keys")
 OTHERS = [
     views.WorkspaceView("ws_2", "Acme staging", False, "member", "/workspaces/ws_2/keys"),
@@ -59,7 +60,7 @@ OWNER = frozenset(
     }
 )
 INSIDE: dict[str, Any] = {
-    "me": Me(),
+    "me": MINA,
     "csrf": "c" * 43,
     "workspace": ACME,
     "other_workspaces": OTHERS,
@@ -99,4 +100,11 @@ ROWS = [
     key(7, "old crawler", "revoked", creator="jun@acme.example"),
     key(8, "검색 색인 야간 배치"),
 ]
-FORM = views.Form()
+FORM = Form()
+RECEIPT = views.Receipt("Stopped everywhere in 12 ms. 3 verifiers confirmed.", 12, 3, 0)
+BESIDE = {
+    "me": MINA,
+    "csrf": "c" * 43,
+    "request_id": "req_5sT9kQ2mB8sKd1xYz0aB",
+    "may": INSIDE["may"],
+}

@@ -6,6 +6,7 @@ from dataclasses import replace
 from typing import Any
 
 from gateway.console import views
+from gateway.console.forms import Form
 from gateway.console.snippets import snippets
 from keyauthority.client import Secret
 from tests.console.sample_data import (
@@ -26,27 +27,32 @@ from tests.console.sample_data import (
 CARDS = [
     views.Card(
         "old_secret",
-        "rotated, old secret in use",
-        "Replace it where it still runs.",
+        "Old secret still in use",
+        "Rotated, but something still sends the old secret.",
         1,
         "?flag=old_secret",
         False,
     ),
     views.Card(
         "expiring",
-        "expiring within 14 days",
-        "Give them more time, or replace them.",
+        "Expiring soon",
+        "End within 14 days. Rotate doesn’t move the end: edit does.",
         1,
         "?flag=expiring",
         False,
     ),
     views.Card(
-        "unused", "unused for 90 days", "Revoke what nothing needs.", 4, "?flag=unused", False
+        "unused",
+        "Unused for 90 days",
+        "Nobody would miss them. Revoke what isn’t needed.",
+        4,
+        "?flag=unused",
+        False,
     ),
     views.Card(
         "never_expires",
-        "without an expiry",
-        "Set one where you can.",
+        "Never expire",
+        "A key with an end limits what a leak can cost.",
         12,
         "?flag=never_expires",
         False,
@@ -82,7 +88,7 @@ def secret_page(**other: Any) -> dict[str, Any]:
     return INSIDE | page | other
 
 
-FILLED = views.Form(
+FILLED = Form(
     values={
         "name": SCRIPT,
         "expires": "date",
@@ -97,14 +103,14 @@ FILLED = views.Form(
     problem="The key authority does not answer. Nothing was created; try again in a moment.",
 )
 
-FIRST: list[Page] = [
+KEYS: list[Page] = [
     Page("sign_in", "sign_in.html", OUTSIDE | {"form": FORM, "next": "", "oidc_name": "Acme SSO"}),
     Page(
         "sign_in_wrong",
         "sign_in.html",
         OUTSIDE
         | {
-            "form": views.Form(
+            "form": Form(
                 values={"email": IMAGE},
                 problem="This e-mail and password do not belong together. Try again.",
             ),
@@ -153,8 +159,7 @@ FIRST: list[Page] = [
     Page(
         "key_new_never",
         "key_new.html",
-        INSIDE
-        | {"form": views.Form(values={"name": "batch", "expires": "never"}), "form_id": "r1"},
+        INSIDE | {"form": Form(values={"name": "batch", "expires": "never"}), "form_id": "r1"},
     ),
     Page("key_secret", "key_secret.html", secret_page()),
     Page(

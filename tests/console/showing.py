@@ -10,13 +10,9 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
 from gateway.console.assets import Assets
+from gateway.console.headers import CSP
 from gateway.console.rendering import Rendering
 from tests.console.samples import NOW, PAGES
-
-POLICY = (
-    "default-src 'none'; style-src 'self'; script-src 'self'; img-src 'self'; "
-    "form-action 'self'; frame-ancestors 'none'; base-uri 'none'"
-)
 
 Served = Mapping[str, tuple[str, bytes]]
 
@@ -53,7 +49,7 @@ def _handler(served: Served) -> type[BaseHTTPRequestHandler]:
             self.send_response(200 if body else 404)
             self.send_header("Content-Type", kind)
             self.send_header("Content-Length", str(len(body)))
-            self.send_header("Content-Security-Policy", POLICY)
+            self.send_header("Content-Security-Policy", CSP)
             self.end_headers()
             self.wfile.write(body)
 

@@ -6,7 +6,6 @@ import json
 from collections.abc import Iterator
 from html.parser import HTMLParser
 from itertools import pairwise
-from pathlib import Path
 from typing import Any, Literal
 
 import pytest
@@ -16,18 +15,17 @@ from tests.console.browser import chromium
 from tests.console.sample_data import IMAGE, SCRIPT
 from tests.console.samples import PAGES
 from tests.console.showing import rendered, showing
+from tests.node import FOLDER, node_with_packages
 
-AXE = Path(__file__).parents[1] / "e2e/node/node_modules/axe-core/axe.min.js"
 OPEN = "for (const fold of document.querySelectorAll('details')) fold.open = true"
 NAMES = [page.name for page in PAGES]
 SCHEMES: tuple[Literal["light", "dark"], ...] = ("light", "dark")
 
 
 def axe() -> str:
-    """Return the source of axe-core; skip the test if it is nowhere."""
-    if AXE.exists():
-        return AXE.read_text()
-    pytest.skip("no axe-core: `npm ci` in tests/e2e/node installs it")
+    """Return the source of axe-core; skip the test if it can't be had."""
+    node_with_packages()
+    return (FOLDER / "node_modules/axe-core/axe.min.js").read_text()
 
 
 @pytest.fixture(scope="module")

@@ -32,8 +32,15 @@ for (const button of document.querySelectorAll("[data-copy]")) {
   button.addEventListener("click", () => copy(button));
 }
 
-// A form is sent once, however often its button is pressed. Coming back to the page allows it again.
+// A form is sent once, however often its button is pressed; again after a while without an answer,
+// or when the browser comes back to the page.
 const sent = new Set();
+const allow = () => {
+  sent.clear();
+  for (const button of document.querySelectorAll("button[aria-disabled]")) {
+    button.removeAttribute("aria-disabled");
+  }
+};
 document.addEventListener("submit", (event) => {
   const form = event.target;
   if (form.method !== "post") return;
@@ -43,13 +50,9 @@ document.addEventListener("submit", (event) => {
   }
   sent.add(form);
   event.submitter?.setAttribute("aria-disabled", "true");
+  setTimeout(allow, 15_000);
 });
-addEventListener("pageshow", () => {
-  sent.clear();
-  for (const button of document.querySelectorAll("button[aria-disabled]")) {
-    button.removeAttribute("aria-disabled");
-  }
-});
+addEventListener("pageshow", allow);
 
 // Rows that do not have what is typed leave the page; Enter searches all of them.
 const filter = (field) => {
