@@ -27,13 +27,18 @@ def made_key(cast: Cast, browser: Visitor, name: str = "billing", **typed: str) 
 
 
 def taken_over(edge: Edge, workspace: str, names: Sequence[str], **fields: Any) -> list[Key]:
-    """Keys of the workspace, in one call however many; the last of *names* is the newest."""
+    """Keys of the workspace, in one call however many, and so all of the same moment."""
     imported = [
         keys_v1.ImportedKey(secret=secrets.token_hex(16), name=name, **fields) for name in names
     ]
     request = keys_v1.ImportKeysRequest(workspace_id=workspace, keys=imported)
     stub = KeyServiceStub(edge.operator.channel)
     return list(stub.ImportKeys(request, metadata=edge.operator.metadata, timeout=20).keys)
+
+
+def in_turn(edge: Edge, workspace: str, names: Sequence[str], **fields: Any) -> list[Key]:
+    """Keys of the workspace, each newer than the one before."""
+    return [taken_over(edge, workspace, [name], **fields)[0] for name in names]
 
 
 def key_of(edge: Edge, key_id: str) -> Key:
