@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from zoneinfo import ZoneInfo
 
 import pytest
@@ -94,7 +94,7 @@ async def test_another_name_and_other_scopes(editing: Editing) -> None:
 
 async def test_another_last_day_lasts_until_it_is_over(editing: Editing) -> None:
     """The key ends with the day where its keeper lives; never and back again are taken too."""
-    day = date.today() + timedelta(days=40)
+    day = datetime.now(UTC).date() + timedelta(days=40)
     editing.saved(expires="date", expire_date=day.isoformat())
     after = datetime.combine(day + timedelta(days=1), datetime.min.time(), SEOUL)
     assert editing.end == after.astimezone(UTC)
