@@ -117,7 +117,7 @@ def _sort_hrefs(visit: Visit, query: KeyQuery) -> dict[str, str]:
 def _pages(visit: Visit, query: KeyQuery, total: int) -> Pages:
     count = max(-(-total // key_views.PAGE), 1)
     asked = visit.asked("page")
-    number = int(asked) if asked.isascii() and asked.isdigit() and len(asked) < 5 else 1  # noqa: PLR2004
+    number = int(asked) if asked.isascii() and asked.isdigit() else 1
     number = min(max(number, 1), count)
     return Pages(
         number=number,
