@@ -92,7 +92,8 @@ class Dispatcher:
         came_from = source(request, self._parts.settings.proxies)
         methods, names = self._router.find(path) or ({request.method: _NOWHERE}, {})
         route = methods.get(request.method)
-        visit = Visit(self._parts, request, route or _NOWHERE, names, came_from)
+        readable = "GET" in methods
+        visit = Visit(self._parts, request, route or _NOWHERE, names, came_from, readable)
         if route is not None:
             return visit, None
         allowed = {**_TEXT, hdrs.ALLOW: ", ".join(sorted(methods))}
