@@ -14,13 +14,19 @@ import structlog
 
 from gateway.connection import EdgeServer
 from gateway.console.assets import Assets
-from gateway.console.authority import Authority
+from gateway.console.authority import CHANGING, Authority
 from gateway.console.config import LIMITS, Settings
 from gateway.console.dispatch import Dispatcher
 from gateway.console.oidc import Provider
 from gateway.console.parts import Parts
 from gateway.console.paths import url
-from gateway.console.people import People, PeopleStoreError, StoreUnavailable, open_people
+from gateway.console.people import (
+    LinkInvalid,
+    People,
+    PeopleStoreError,
+    StoreUnavailable,
+    open_people,
+)
 from gateway.console.rendering import Rendering
 from gateway.listen import BACKLOG, StartError, bind, server_tls
 from keyauthority.client import connect, load_token
@@ -66,11 +72,11 @@ async def running(
         listening = bind(settings.listen)
         stack.callback(listening.close)
         port = listening.getsockname()[1]
+        tls = server_tls(settings.tls_cert, settings.tls_key)
         parts = await _parts(settings, settings.public(port), clock, stack)
         await _tell_first_owner(parts, tell)
         dispatcher = Dispatcher(parts)
         server = EdgeServer(dispatcher.handle, dispatcher.refuse, LIMITS)
-        tls = server_tls(settings.tls_cert, settings.tls_key)
         listener = await asyncio.get_running_loop().create_server(
             server,
             sock=listening,
@@ -86,6 +92,7 @@ async def running(
             server.leaving = True
             listener.close()
             await server.drain(settings.grace)
+            await dispatcher.finish(CHANGING)
 
 
 async def _parts(
@@ -129,11 +136,13 @@ async def _parts(
 async def _tell_first_owner(parts: Parts, tell: Callable[[str], None]) -> None:
     # Until there is an administrator each start has a link of its own: the last one may be lost.
     settings = parts.settings
-    if await parts.books.accounts.any_administrator():
-        if settings.setup_link_file is not None:
-            settings.setup_link_file.unlink(missing_ok=True)
+    try:
+        token = await parts.books.links.new_setup()
+    except LinkInvalid:
+        parts.forget_setup_link()
         return
-    token = await parts.books.links.new_setup()
+    except StoreUnavailable as error:
+        raise StartError(str(error)) from None
     link = parts.public_url + url("setup", token=token.reveal())
     if settings.setup_link_file is None:
         tell(link)

@@ -11,9 +11,9 @@ from typing import Any, NoReturn
 import click
 import uvloop
 
-from gateway.config import LOG_LEVELS, SettingsError
+from gateway.config import LOG_LEVELS, SettingsError, host_and_port
 from gateway.console.app import serve
-from gateway.console.config import Settings, SignInLimits
+from gateway.console.config import Settings, SignInLimits, public_base
 from gateway.console.oidc import OidcSettings
 from gateway.console.paths import url
 from gateway.console.people import (
@@ -138,7 +138,9 @@ def migrate(given: dict[str, Any]) -> None:
     """Bring the database to the newest schema. A SQLite file is migrated at each start anyway."""
     try:
         asyncio.run(migrate_people(_location(given["database"])))
-    except (SettingsError, PeopleStoreError) as error:
+    except SettingsError as error:
+        _exit(2, str(error))
+    except PeopleStoreError as error:
         _exit(1, str(error))
 
 
@@ -148,14 +150,28 @@ def migrate(given: dict[str, Any]) -> None:
 def recover(given: dict[str, Any], email: str) -> None:
     """Print a one-time link with which EMAIL sets a new password, within the hour."""
     try:
+        base = _public_base(given)
         token = asyncio.run(_recovery(_location(given["database"]), email))
-    except (SettingsError, PeopleStoreError, PeopleError) as error:
+    except SettingsError as error:
+        _exit(2, str(error))
+    except (PeopleStoreError, PeopleError) as error:
         _exit(1, str(error))
-    base = given["public_url"].rstrip("/") or f"http://{given['listen']}"
     click.echo(base + url("recovery", token=token))
 
 
+def _public_base(given: dict[str, Any]) -> str:
+    if given["local_accounts"] == "off":
+        raise SettingsError("--local-accounts off: nobody has a password here")
+    _, port = host_and_port(given["listen"], "--listen")
+    if not port and not given["public_url"]:
+        raise SettingsError("give --public-url: --listen doesn't say which port the console has")
+    tls = given["tls_cert"] is not None
+    return public_base(given["public_url"], given["listen"], port, tls=tls)
+
+
 async def _recovery(location: Location, email: str) -> str:
+    if isinstance(location, Path) and not location.exists():
+        raise PeopleStoreError(f"there is no database {location}: give --database")
     async with open_people(location, lambda: datetime.now(UTC)) as books:
         person = await books.accounts.by_email(email)
         if person is None:
@@ -186,8 +202,8 @@ def _settings(
         local_accounts=local_accounts == "on",
         access_log=access_log == "on",
         sign_in=SignInLimits(client=max_sign_ins),
-        session_idle=timedelta(hours=session_idle),
-        session_lifetime=timedelta(hours=session_lifetime),
+        session_idle=_hours(session_idle, "--session-idle"),
+        session_lifetime=_hours(session_lifetime, "--session-lifetime"),
         oidc=_oidc(oidc_issuer, oidc_client_id, oidc_client_secret_file, oidc_name),
         **given,
     )
@@ -200,8 +216,17 @@ def _location(text: str) -> Location:
         raise SettingsError(f"--database {error}") from None
 
 
+def _hours(number: float, flag: str) -> timedelta:
+    try:
+        return timedelta(hours=number)
+    except (ValueError, OverflowError):
+        raise SettingsError(f"{flag} {number} is no number of hours") from None
+
+
 def _oidc(issuer: str, client_id: str, secret_file: Path | None, name: str) -> OidcSettings | None:
     if not issuer:
+        if client_id or secret_file is not None:
+            raise SettingsError("--oidc-client-id and its secret need --oidc-issuer")
         return None
     secret = load_token(secret_file) if secret_file is not None else None
     try:

@@ -23,6 +23,10 @@ LIMITS: Final = Limits(
 """What one browser may send and hold: pages and forms, nothing larger."""
 
 
+LONGEST_SESSION: Final = timedelta(days=400)
+"""Browsers keep no cookie for longer."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SignInLimits:
     """Failed sign-ins before further ones have to wait, each within `per`."""
@@ -100,7 +104,8 @@ class Settings:
     def __post_init__(self) -> None:
         host_and_port(self.listen, "--listen")
         self._check_tls()
-        _check_url(self.public_url, "--public-url")
+        if self.public_url:
+            _check_url(self.public_url, "--public-url")
         _check_url(self.api_url, "--api-url")
         if not self.local_accounts and self.oidc is None:
             raise SettingsError(
@@ -110,9 +115,18 @@ class Settings:
             raise SettingsError(
                 "--session-idle must be more than nothing, at most --session-lifetime"
             )
-        for name in ("proxies", "grace"):
-            if getattr(self, name) < 0:
+        if self.session_lifetime > LONGEST_SESSION:
+            raise SettingsError("--session-lifetime is at most 9600 hours: 400 days")
+        for name, value in self._counts():
+            if not value >= 0:
                 raise SettingsError(f"--{name} can't be negative")
+
+    def _counts(self) -> tuple[tuple[str, float], ...]:
+        return (
+            ("proxies", self.proxies),
+            ("grace", self.grace),
+            ("max-sign-ins", self.sign_in.client),
+        )
 
     def _check_tls(self) -> None:
         if (self.tls_cert is None) != (self.tls_key is None):
@@ -130,16 +144,19 @@ class Settings:
 
     def public(self, port: int) -> str:
         """What browsers call the console that listens at *port*, without a slash at the end."""
-        if self.public_url:
-            return self.public_url.rstrip("/")
-        host, _ = host_and_port(self.listen, "--listen")
-        scheme = "http" if self.tls_cert is None else "https"
-        return str(URL.build(scheme=scheme, host=host, port=port)).rstrip("/")
+        tls = self.tls_cert is not None
+        return public_base(self.public_url, self.listen, port, tls=tls)
+
+
+def public_base(public_url: str, listen: str, port: int, *, tls: bool) -> str:
+    """*public_url*, or what follows from where it listens; without a slash at the end."""
+    if public_url:
+        return public_url.rstrip("/")
+    host, _ = host_and_port(listen, "--listen")
+    return str(URL.build(scheme="https" if tls else "http", host=host, port=port)).rstrip("/")
 
 
 def _check_url(text: str, flag: str) -> None:
-    if not text:
-        return
     try:
         url = URL(text)
     except ValueError:

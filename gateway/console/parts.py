@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Final
@@ -51,6 +52,13 @@ class Parts:
     provider: Provider | None
     clock: Callable[[], datetime]
     names: Names = field(default_factory=Names)
+
+    def forget_setup_link(self) -> None:
+        """Removes the file with the first owner's link, which is of no more use to anybody."""
+        file = self.settings.setup_link_file
+        if file is not None:
+            with suppress(OSError):
+                file.unlink()
 
     async def only_workspace(self, request_id: str) -> list[str]:
         """The workspace that the first owner owns: the only one, if there is just one.

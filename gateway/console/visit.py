@@ -40,6 +40,8 @@ class Visit:
     path: Mapping[str, str]
     # The browser's address.
     source: str
+    # Whether the path can be opened, and isn't only one that forms are sent to.
+    readable: bool = False
     session: Session | None = None
     # The cookie that forms shown in this answer are bound to.
     cookie: str = ""
@@ -144,9 +146,13 @@ class Visit:
             for one in await self.authority.workspaces(list(memberships)[:SWITCHER])
         ]
 
-    def bare_context(self) -> dict[str, Any]:
-        """What all pages have and no call is needed for."""
-        if self.session is None and not self.cookie:
+    def bare_context(self, *, forms: bool = True) -> dict[str, Any]:
+        """What all pages have and no call is needed for.
+
+        Without *forms* a stranger's browser is given nothing to remember: it might be in the midst
+        of a form of another page.
+        """
+        if forms and self.session is None and not self.cookie:
             self.cookie = cookies.new_visitor()
             self.keep_cookie(cookies.VISITOR, self.cookie)
         person = self.session.person if self.session is not None else None

@@ -4,6 +4,7 @@ from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
 import pytest
+from argon2 import PasswordHasher
 
 from gateway.console.people import People, open_people
 from tests.console.living import Console
@@ -41,8 +42,9 @@ def own_console(edge: Edge, tmp_path: Path) -> Iterator[Console]:
 
 @pytest.fixture
 async def books(console: Console) -> AsyncIterator[People]:
-    """The console's own books, opened beside it."""
-    async with open_people(console.database) as books:
+    """The console's own books, opened beside it; what is hashed here takes no time."""
+    cheap = PasswordHasher(time_cost=1, memory_cost=8, parallelism=1)
+    async with open_people(console.database, hasher=cheap) as books:
         yield books
 
 

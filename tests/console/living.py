@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import secrets
 from pathlib import Path
 
 from gateway.console import cookies
@@ -22,7 +23,8 @@ class Console:
         self.edge, self.folder, self._flags = edge, folder, flags
         folder.mkdir(exist_ok=True)
         self.token_file = folder / "console.token"
-        write_private(self.token_file, edge.operator.console_token(f"console {folder.name}") + "\n")
+        caller = f"console {secrets.token_hex(6)}"
+        write_private(self.token_file, edge.operator.console_token(caller) + "\n")
         self.database = folder / "console.db"
         self._link_file = folder / "console.link"
         self.port = 0

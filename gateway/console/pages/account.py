@@ -3,25 +3,30 @@
 from __future__ import annotations
 
 import re
+from datetime import timedelta
 from typing import Final
 from zoneinfo import available_timezones
 
 from gateway.answer import Answer
 from gateway.console.forms import Form
-from gateway.console.pages import signing_in
+from gateway.console.pages import problems, signing_in
 from gateway.console.paths import url
 from gateway.console.people import FieldInvalid, Limit, Session
 from gateway.console.views import SessionRow
 from gateway.console.visit import Visit
 
-TIME_ZONES: Final = tuple(
-    sorted(zone for zone in available_timezones() if "/" in zone and not zone.startswith("Etc/"))
+TIME_ZONES: Final = (
+    "UTC",
+    *sorted(zone for zone in available_timezones() if "/" in zone and not zone.startswith("Etc/")),
 )
 _BROWSERS: Final = (
     ("Edg/", "Edge"),
     ("OPR/", "Opera"),
+    ("SamsungBrowser/", "Samsung Internet"),
     ("Firefox/", "Firefox"),
+    ("FxiOS/", "Firefox"),
     ("Chrome/", "Chrome"),
+    ("CriOS/", "Chrome"),
     ("Safari/", "Safari"),
     ("curl/", "curl"),
 )
@@ -31,6 +36,7 @@ _SYSTEMS: Final = (
     ("iPad", "iPad"),
     ("Windows", "Windows"),
     ("Mac OS X", "macOS"),
+    ("CrOS", "ChromeOS"),
     ("Linux", "Linux"),
 )
 _WRONG: Final = "That is not your password."
@@ -60,31 +66,45 @@ async def save(visit: Visit) -> Answer:
 
 async def set_password(visit: Visit) -> Answer:
     """Changes the password, under the old one, and ends all other sign-ins."""
-    form, accounts = Form(), visit.parts.books.accounts
-    limits = [Limit(f"password {visit.me.id}", 5, visit.parts.settings.sign_in.per)]
-    if await visit.parts.books.attempts.wait(limits):
-        form.problem = "Too many attempts. Try again later."
-        return await _page(visit, profile=_profile(visit), password=form, status=429)
-    await visit.parts.books.attempts.count(limits)
-    current = visit.fields.raw("current_password")
-    # Who signs in elsewhere has none yet.
-    if visit.me.has_password and await accounts.check_password(visit.me.email, current) is None:
-        form.errors["current_password"] = _WRONG
-        return await _page(visit, profile=_profile(visit), password=form, status=422)
+    # Nobody sets a first password by a sign-in alone: that takes a link.
+    if not visit.parts.settings.local_accounts or not visit.me.has_password:
+        return problems.no_password(visit)
+    form = Form()
+    wait = await _prove(visit, form)
+    if not form.ok:
+        status = 429 if wait else 422
+        return await _page(visit, profile=_profile(visit), password=form, status=status)
     try:
-        await accounts.set_password(
+        await visit.parts.books.accounts.set_password(
             visit.by, visit.me.id, visit.fields.raw("new_password"), visit.signed_in.id
         )
     except FieldInvalid as error:
         form.errors["new_password"] = str(error)
         return await _page(visit, profile=_profile(visit), password=form, status=422)
-    await visit.parts.books.attempts.forget(limits)
     await signing_in.begin(visit, visit.me, visit.signed_in.method)
     return visit.redirect(url("account"), "password-changed")
 
 
+async def _prove(visit: Visit, form: Form) -> timedelta:
+    # Whether it is the person: whoever finds their browser open must not guess for long.
+    per = visit.parts.settings.sign_in.per
+    limits = [Limit(f"password {visit.me.id}", 5, per)]
+    wait = await visit.parts.books.attempts.count(limits)
+    if wait:
+        form.problem = signing_in.too_many(wait)
+        return wait
+    current = visit.fields.raw("current_password")
+    if await visit.parts.books.accounts.check_password(visit.me.email, current) is None:
+        form.errors["current_password"] = _WRONG
+    else:
+        await visit.parts.books.attempts.forget(limits)
+    return wait
+
+
 async def end_session(visit: Visit) -> Answer:
     """Ends one of the person's sign-ins."""
+    if visit.path["session"] == visit.signed_in.id:
+        return await signing_in.sign_out(visit)
     await visit.parts.books.sessions.end(visit.by, visit.me.id, visit.path["session"])
     return visit.redirect(url("account"), "session-ended")
 

@@ -6,20 +6,12 @@ from typing import Final
 from urllib.parse import urlencode
 
 from gateway.answer import Answer
-from gateway.console import key_views
+from gateway.console import key_views, words
 from gateway.console.authority import UnavailableError
 from gateway.console.paths import url
 from gateway.console.views import Card, KeyQuery, KeyRow, Pages
 from gateway.console.visit import Visit
 from keyauthority.v1 import key_pb2
-
-_CARDS: Final = {
-    "old_secret": ("rotated, old secret in use", "Replace it where it still runs."),
-    "expiring": ("expiring within 14 days", "Give them more time, or replace them."),
-    "unused": ("unused for 90 days", "Revoke what nothing needs."),
-    "never_expires": ("without an expiry", "Set one where you can."),
-}
-"""What deserves a look, after how many keys it is true of, and what to do about it."""
 
 _STATES: Final = ("", "active", "paused", "expired", "revoked", "all")
 _LONGEST: Final = 100
@@ -92,13 +84,13 @@ def _query(visit: Visit) -> KeyQuery:
         q=visit.asked("q")[:_LONGEST],
         state=state if state in _STATES else "",
         sort=sort if key_views.is_order(sort) else "-created",
-        flag=flag if flag in _CARDS else "",
+        flag=flag if flag in words.CARDS else "",
     )
 
 
 def _cards(visit: Visit, query: KeyQuery, rows: list[KeyRow]) -> list[Card]:
     cards = []
-    for flag, (title, text) in _CARDS.items():
+    for flag, (title, text) in words.CARDS.items():
         count, active = sum(flag in one.flags for one in rows), query.flag == flag
         if count or active:
             # To as many keys as it says, whatever was searched for before.

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
+from typing import Final
+
 from gateway.answer import Answer
 from gateway.console.authority import MissingError, UnavailableError
 from gateway.console.forms import Form
-from gateway.console.pages import problems, signing_in, signing_in_elsewhere
+from gateway.console.pages import signing_in, signing_in_elsewhere
 from gateway.console.paths import url
 from gateway.console.people import (
     AlreadyMember,
@@ -20,6 +23,12 @@ from gateway.console.people import (
 )
 from gateway.console.visit import Visit
 
+_AWAY: Final = (
+    "The key authority doesn’t answer at the moment. Your link stays good: type the password again "
+    "and press the button in a moment."
+)
+_HAS_ACCOUNT: Final = "There is an account with this address by now. Sign in, and you can join."
+
 
 async def setup(visit: Visit) -> Answer:
     """The form that makes the first owner."""
@@ -32,8 +41,11 @@ async def submit_setup(visit: Visit) -> Answer:
     """Makes the first owner, of the only workspace if there is just one."""
     form = visit.fields.form(["email", "name"])
     password = Password(visit.fields.raw("password"))
-    if await _link(visit, LinkPurpose.SETUP) is None or not visit.parts.settings.local_accounts:
+    if await _link(visit, LinkPurpose.SETUP) is None:
         return await _invalid(visit)
+    if not visit.parts.settings.local_accounts:
+        form.problem = signing_in.NO_PASSWORDS
+        return await _setup_page(visit, form, 403)
     try:
         workspaces = await visit.parts.only_workspace(visit.request.id)
         person = await visit.parts.books.links.accept_setup(
@@ -48,10 +60,11 @@ async def submit_setup(visit: Visit) -> Answer:
         form.errors[error.field] = str(error)
         return await _setup_page(visit, form, 422)
     except UnavailableError:
-        form.problem = problems.AWAY
+        form.problem = _AWAY
         return await _setup_page(visit, form, 503)
     except LinkInvalid:
         return await _invalid(visit)
+    visit.parts.forget_setup_link()
     return await _enter(visit, person)
 
 
@@ -70,28 +83,34 @@ async def submit_invitation(visit: Visit) -> Answer:
         return await _invalid(visit)
     form = visit.fields.form(["name"])
     try:
-        return await (_join(visit) if visit.session is not None else _register(visit, form))
+        if visit.session is not None:
+            return await _join(visit, link)
+        return await _register(visit, link, form)
+    except LinkInvalid:
+        return await _invalid(visit)
     except FieldInvalid as error:
         form.errors[error.field] = str(error)
-        return await _invitation_page(visit, link, form, 422)
+        status = 422
     except LinkForAnother as error:
-        form.problem = str(error)
-        return await _invitation_page(visit, link, form, 403)
-    except (LinkInvalid, EmailTaken, AlreadyMember):
-        return await _invalid(visit)
+        form.problem, status = str(error), 403
+    except EmailTaken:
+        form.problem, status = _HAS_ACCOUNT, 409
+    return await _invitation_page(visit, link, form, status)
 
 
-async def _join(visit: Visit) -> Answer:
+async def _join(visit: Visit, link: Link) -> Answer:
     token = visit.path["token"]
-    await visit.parts.books.links.accept_invitation(
-        token, visit.me.name, None, visit.source, person_id=visit.me.id
-    )
-    return visit.redirect(url("front"), "joined")
+    with suppress(AlreadyMember):
+        await visit.parts.books.links.accept_invitation(
+            token, visit.me.name, None, visit.source, person_id=visit.me.id
+        )
+    return visit.redirect(url("keys", workspace=link.workspace_id), "joined")
 
 
-async def _register(visit: Visit, form: Form) -> Answer:
+async def _register(visit: Visit, link: Link, form: Form) -> Answer:
     if not visit.parts.settings.local_accounts:
-        return await _invalid(visit)
+        form.problem = signing_in.NO_PASSWORDS
+        return await _invitation_page(visit, link, form, 403)
     password = Password(visit.fields.raw("password"))
     person = await visit.parts.books.links.accept_invitation(
         visit.path["token"], form.values["name"], password, visit.source
@@ -112,7 +131,7 @@ async def submit_recovery(visit: Visit) -> Answer:
         return await _invalid(visit)
     form = Form()
     try:
-        await visit.parts.books.links.accept_recovery(
+        person = await visit.parts.books.links.accept_recovery(
             visit.path["token"], visit.fields.raw("password"), visit.source
         )
     except FieldInvalid as error:
@@ -120,15 +139,21 @@ async def submit_recovery(visit: Visit) -> Answer:
         return await _recovery_page(visit, link, form, 422)
     except LinkInvalid:
         return await _invalid(visit)
-    return visit.redirect("/sign-in", "password-set")
+    await signing_in.forget_failures(visit, person)
+    return visit.redirect(url("sign_in"), "password-set")
 
 
 async def by_provider(visit: Visit) -> Answer:
     """Takes the link up as somebody the provider knows."""
+    link = await visit.parts.books.links.find(visit.path["token"])
+    if link is None or link.purpose is LinkPurpose.RECOVERY:
+        return await _invalid(visit)
     return await signing_in_elsewhere.depart(visit, link=visit.path["token"])
 
 
 async def _link(visit: Visit, purpose: LinkPurpose) -> Link | None:
+    if purpose is LinkPurpose.RECOVERY and not visit.parts.settings.local_accounts:
+        return None
     link = await visit.parts.books.links.find(visit.path["token"])
     return link if link is not None and link.purpose is purpose else None
 

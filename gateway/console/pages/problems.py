@@ -8,6 +8,7 @@ from urllib.parse import urlencode
 from gateway.answer import Answer
 from gateway.console import cookies
 from gateway.console.forms import BadFormError
+from gateway.console.paths import url
 from gateway.console.visit import Visit
 
 HOME: Final = "/"
@@ -17,6 +18,13 @@ AWAY: Final = (
     "again in a moment. Pressing it twice does nothing twice."
 )
 """What a form says that is shown again because the authority is away."""
+
+
+_NO_COOKIE: Final = (
+    "Your browser sent no cookie with this form, so nothing was done. Allow cookies for this "
+    "address, and open the page again; over plain http some browsers don’t keep any: then open the "
+    "console by https."
+)
 
 
 async def not_found(visit: Visit) -> Answer:
@@ -35,8 +43,16 @@ async def forbidden(visit: Visit) -> Answer:
 
 async def stale(visit: Visit) -> Answer:
     """The form is of another sign-in, or of none."""
+    if not visit.cookie:
+        return _problem(visit, 403, "No cookie", _NO_COOKIE, retry=_here(visit))
     text = "This form is from before you signed in or out. Nothing was done: open the page again."
     return _problem(visit, 403, "This form is out of date", text, retry=_here(visit))
+
+
+def no_password(visit: Visit) -> Answer:
+    """Whoever it is signs in elsewhere."""
+    text = "You sign in without a password here, so there is none to change."
+    return _problem(visit, 409, "You have no password", text, home=url("account"))
 
 
 async def spent(visit: Visit) -> Answer:
@@ -101,7 +117,7 @@ def _problem(
     return visit.rendered(
         "error.html",
         status,
-        **visit.bare_context(),
+        **visit.bare_context(forms=False),
         status=status,
         heading=heading,
         text=text,
@@ -113,7 +129,7 @@ def _problem(
 def _here(visit: Visit) -> str:
     # Where a form can be opened again: its own page, or the one above it.
     path = visit.request.rel_url.raw_path
-    return path if visit.request.method == "GET" else HOME
+    return path if visit.readable else HOME
 
 
 def _keys_of(visit: Visit) -> str:

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from datetime import timedelta
 from typing import Final
-from urllib.parse import urlencode, urlsplit
+from urllib.parse import urlencode
 
 from gateway.answer import Answer
 from gateway.console import cookies
 from gateway.console.forms import Form
 from gateway.console.paths import url
-from gateway.console.people import Limit, Person
+from gateway.console.people import Limit, NotFound, Person
 from gateway.console.visit import Visit
+
+NO_PASSWORDS: Final = "Passwords are switched off here."
 
 _NO_COOKIE: Final = (
     "Your browser did not keep the sign-in. Allow cookies for this address; over plain http some "
@@ -19,6 +22,8 @@ _NO_COOKIE: Final = (
 )
 _WRONG: Final = "That address and password don’t go together."
 _MINUTE: Final = 60
+# Kept in a cookie while somebody is at the provider, of which browsers take 4096 bytes.
+_LONGEST_TARGET: Final = 1024
 
 
 async def show(visit: Visit) -> Answer:
@@ -35,46 +40,47 @@ async def submit(visit: Visit) -> Answer:
     form = visit.fields.form(["email"])
     after = visit.fields.one("next")
     if not visit.parts.settings.local_accounts:
-        form.problem = "Passwords are switched off here."
+        form.problem = NO_PASSWORDS
         return await _page(visit, form, after, 403)
     limits = _limits(visit, form.values["email"])
     attempts = visit.parts.books.attempts
     # Counted before it is known to fail: many at once get no more tries than one after another.
-    wait = await attempts.wait(limits)
+    wait = await attempts.count(limits)
     if wait:
-        form.problem = f"Too many attempts. Try again in {_told(wait)}."
+        form.problem = too_many(wait)
         return await _page(visit, form, after, 429)
-    await attempts.count(limits)
     person = await visit.parts.books.accounts.check_password(
         form.values["email"], visit.fields.raw("password")
     )
     if person is None:
         form.problem = _WRONG
         return await _page(visit, form, after, 401)
-    await attempts.forget(limits)
+    # Who knows a password has all tries at it again, and no more than before at anybody else's.
+    await forget_failures(visit, person)
+    await attempts.give_back(limits[1:])
     await begin(visit, person, "password")
     return visit.redirect(onwards(after))
 
 
 async def welcome(visit: Visit) -> Answer:
     """Where a sign-in ends: on, if the browser kept it."""
+    after = target(visit.request.rel_url.query.get("next", ""))
     if visit.session is None:
-        return visit.redirect("/sign-in?kept=no")
-    return visit.redirect(target(visit.request.rel_url.query.get("next", "")))
+        return visit.redirect(url("sign_in") + "?" + urlencode({"kept": "no", "next": after}))
+    return visit.redirect(after)
 
 
 async def sign_out(visit: Visit) -> Answer:
     """Ends this sign-in."""
-    session = visit.signed_in
-    await visit.parts.books.sessions.end(visit.by, session.person.id, session.id)
+    await _end(visit)
     visit.forget_cookie(cookies.SESSION)
-    return visit.redirect("/sign-in", "signed-out")
+    return visit.redirect(url("sign_in"), "signed-out")
 
 
 async def begin(visit: Visit, person: Person, method: str) -> None:
     """Signs *person* in under a fresh name, whatever the browser was called before."""
     if visit.session is not None:
-        await visit.parts.books.sessions.end(visit.by, visit.me.id, visit.session.id)
+        await _end(visit)
     agent = visit.request.headers.get("User-Agent", "")[:300]
     _, token = await visit.parts.books.sessions.begin(person.id, visit.source, agent, method)
     lasting = round(visit.parts.settings.session_lifetime.total_seconds())
@@ -89,16 +95,38 @@ def onwards(after: str) -> str:
 
 def target(path: str) -> str:
     """*path* if it is one of ours to go to, else the front page: never another site."""
-    parts = urlsplit(path)
-    ours = path.startswith("/") and not parts.netloc and not parts.scheme
-    return path if ours and path.isprintable() and "\\" not in path and path[:2] != "//" else "/"
+    # Browsers take two slashes for a host, a backslash for a slash, and leave out line breaks.
+    ours = path.startswith("/") and not path.startswith("//") and "\\" not in path
+    plain = path.isascii() and path.isprintable() and len(path) <= _LONGEST_TARGET
+    return path if ours and plain else url("front")
+
+
+def too_many(wait: timedelta) -> str:
+    """What is said to who has tried too often."""
+    return f"Too many attempts. Try again in {_told(wait)}."
+
+
+async def forget_failures(visit: Visit, person: Person) -> None:
+    """Gives all tries from here at that person's password back."""
+    await visit.parts.books.attempts.forget([_pair(visit, person.email)])
+
+
+async def _end(visit: Visit) -> None:
+    # It may have ended a moment ago, elsewhere.
+    with suppress(NotFound):
+        await visit.parts.books.sessions.end(visit.by, visit.me.id, visit.signed_in.id)
+
+
+def _pair(visit: Visit, email: str) -> Limit:
+    most = visit.parts.settings.sign_in
+    return Limit(f"pair {visit.source} {email.casefold()}", most.pair, most.per)
 
 
 def _limits(visit: Visit, email: str) -> list[Limit]:
-    most, folded = visit.parts.settings.sign_in, email.casefold()
+    most = visit.parts.settings.sign_in
     limits = [
-        Limit(f"pair {visit.source} {folded}", most.pair, most.per),
-        Limit(f"email {folded}", most.email, most.per),
+        _pair(visit, email),
+        Limit(f"email {email.casefold()}", most.email, most.per),
     ]
     if most.client:
         limits.append(Limit(f"client {visit.source}", most.client, most.per))

@@ -8,12 +8,26 @@ import structlog
 
 from gateway.answer import Answer
 from gateway.console import cookies
+from gateway.console.authority import UnavailableError
 from gateway.console.forms import Form
-from gateway.console.oidc import Claims, Flow, OidcRefused, OidcUnavailable
+from gateway.console.oidc import Claims, Flow, OidcError, OidcUnavailable
 from gateway.console.pages import problems
 from gateway.console.pages.signing_in import begin as begin_session
 from gateway.console.pages.signing_in import onwards, target
-from gateway.console.people import Identity, Link, LinkInvalid, LinkPurpose, Origin, Person
+from gateway.console.paths import url
+from gateway.console.people import (
+    AlreadyMember,
+    EmailTaken,
+    FieldInvalid,
+    Identity,
+    IdentityTaken,
+    Link,
+    LinkInvalid,
+    LinkPurpose,
+    Origin,
+    Person,
+)
+from gateway.console.people.fields import NAME_LENGTH, clipped
 from gateway.console.visit import Visit
 
 _log = structlog.get_logger("gateway.console.oidc")
@@ -24,6 +38,22 @@ _UNKNOWN: Final = (
     "workspace for an invitation, and open its link."
 )
 _UNVERIFIED: Final = "The provider doesn’t vouch for your e-mail address, so it can’t be used here."
+_NO_ADDRESS: Final = "The provider gives an e-mail address that can’t be used here."
+_LATE: Final = "That took too long, or began in another browser: try again."
+_USED_UP: Final = "The link is used up or too old. Ask for a new one."
+_TWICE: Final = "Somebody signed in so at the same moment: try again."
+_AWAY: Final = (
+    "The key authority doesn’t answer at the moment. Your link stays good: open it again in a "
+    "moment."
+)
+
+
+class _NobodyError(Exception):
+    """Nobody is signed in; the message is a sentence that says why."""
+
+    def __init__(self, sentence: str, status: int = 403) -> None:
+        super().__init__(sentence)
+        self.status = status
 
 
 async def begin(visit: Visit) -> Answer:
@@ -39,7 +69,8 @@ async def depart(visit: Visit, *, after: str = "", link: str = "") -> Answer:
     try:
         begun = await visit.parts.provider.begin()
     except OidcUnavailable as error:
-        return await _refused(visit, str(error), 503)
+        _tell_operator(visit, error)
+        return await _refused(visit, str(error), 503, after)
     kept = "~".join((begun.flow.to_text(), link or target(after)))
     visit.keep_cookie(cookies.SIGN_IN, cookies.packed(kept), _TEN_MINUTES)
     return visit.redirect(begun.url)
@@ -47,72 +78,107 @@ async def depart(visit: Visit, *, after: str = "", link: str = "") -> Answer:
 
 async def finish(visit: Visit) -> Answer:
     """Takes the provider's answer: who it is, if it is anybody here."""
-    provider = visit.parts.provider
-    if provider is None:
+    if visit.parts.provider is None:
         return await problems.not_found(visit)
     kept = cookies.unpacked(cookies.presented(visit.request.cookies, cookies.SIGN_IN))
     text, _, after = kept.partition("~")
     flow = Flow.from_text(text)
     visit.forget_cookie(cookies.SIGN_IN)
     if flow is None:
-        return await _refused(visit, "That took too long, or began in another browser: try again.")
+        # The page of the answer was opened again, by the back button for instance.
+        gone_on = visit.session is not None
+        return visit.redirect(url("front")) if gone_on else await _refused(visit, _LATE, 400)
     try:
-        claims = await provider.finish(flow, visit.request.rel_url.query)
-    except OidcUnavailable as error:
-        return await _refused(visit, str(error), 503)
-    except OidcRefused as error:
-        return await _refused(visit, str(error), 403)
-    person = await _person(visit, claims, "" if after.startswith("/") else after)
-    if isinstance(person, str):
-        return await _refused(visit, person, 403)
+        claims = await visit.parts.provider.finish(flow, visit.request.rel_url.query)
+        person = await _person(visit, claims, "" if after.startswith("/") else after)
+    except OidcError as error:
+        _tell_operator(visit, error)
+        status = 503 if isinstance(error, OidcUnavailable) else 403
+        return await _refused(visit, str(error), status, after)
+    except _NobodyError as error:
+        return await _refused(visit, str(error), error.status, after)
     await begin_session(visit, person, "oidc")
     return visit.redirect(onwards(after))
 
 
-async def _person(visit: Visit, claims: Claims, token: str) -> Person | str:
-    # Who it is; or, if nobody, the sentence that says so.
+async def _person(visit: Visit, claims: Claims, token: str) -> Person:
+    try:
+        known = await _known(visit, claims)
+        link = await visit.parts.books.links.find(token) if token else None
+        if link is not None:
+            return await _accepted(visit, claims, link, token, known)
+    except LinkInvalid:
+        raise _NobodyError(_USED_UP) from None
+    except FieldInvalid:
+        raise _NobodyError(_NO_ADDRESS) from None
+    except (EmailTaken, IdentityTaken):
+        raise _NobodyError(_TWICE, 409) from None
+    except UnavailableError:
+        raise _NobodyError(_AWAY, 503) from None
+    if known is None:
+        raise _NobodyError(_USED_UP if token else _UNKNOWN)
+    return known
+
+
+async def _known(visit: Visit, claims: Claims) -> Person | None:
+    # By the account there; the first time by the address, if the provider vouches for it.
     accounts = visit.parts.books.accounts
     known = await accounts.by_identity(claims.issuer, claims.subject)
-    link = await visit.parts.books.links.find(token) if token else None
-    if known is None:
-        if not claims.email or not claims.email_verified:
-            return _UNVERIFIED
-        known = await accounts.by_email(claims.email)
-        if known is not None:
-            origin = Origin(known.id, known.email, visit.source)
-            await accounts.link_identity(origin, known.id, claims.issuer, claims.subject)
-    if link is not None:
-        return await _accepted(visit, claims, link, token, known)
-    return known if known is not None else _UNKNOWN
+    if known is not None:
+        return known
+    if not claims.email or not claims.email_verified:
+        raise _NobodyError(_UNVERIFIED)
+    known = await accounts.by_email(claims.email)
+    if known is not None:
+        origin = Origin(known.id, known.email, visit.source)
+        await accounts.link_identity(origin, known.id, claims.issuer, claims.subject)
+    return known
 
 
 async def _accepted(
     visit: Visit, claims: Claims, link: Link, token: str, known: Person | None
-) -> Person | str:
-    links = visit.parts.books.links
+) -> Person:
+    if link.purpose is LinkPurpose.INVITATION:
+        return await _joined(visit, claims, link, token, known)
+    if known is not None:
+        return known
+    workspaces = await visit.parts.only_workspace(visit.request.id)
     identity = Identity(claims.issuer, claims.subject)
-    name = claims.name or claims.email
+    person = await visit.parts.books.links.accept_setup(
+        token, claims.email, _name(claims), identity, workspaces, visit.source
+    )
+    visit.parts.forget_setup_link()
+    return person
+
+
+async def _joined(
+    visit: Visit, claims: Claims, link: Link, token: str, known: Person | None
+) -> Person:
     email = known.email if known is not None else claims.email
+    if email.casefold() != link.email.casefold():
+        raise _NobodyError(f"The invitation is for {link.email}, and you signed in as {email}.")
+    identity = Identity(claims.issuer, claims.subject) if known is None else None
+    person_id = known.id if known is not None else None
     try:
-        if link.purpose is LinkPurpose.SETUP and known is None:
-            workspaces = await visit.parts.only_workspace(visit.request.id)
-            return await links.accept_setup(
-                token, claims.email, name, identity, workspaces, visit.source
-            )
-        if link.purpose is LinkPurpose.INVITATION:
-            if email.casefold() != link.email.casefold():
-                return f"The invitation is for {link.email}, and you signed in as {email}."
-            return await links.accept_invitation(
-                token,
-                name,
-                None if known is not None else identity,
-                visit.source,
-                person_id=known.id if known is not None else None,
-            )
-    except LinkInvalid:
-        return "The link is used up or too old. Ask for a new one."
-    return known if known is not None else _UNKNOWN
+        return await visit.parts.books.links.accept_invitation(
+            token, _name(claims), identity, visit.source, person_id
+        )
+    except AlreadyMember:
+        if known is None:
+            raise
+        return known
 
 
-async def _refused(visit: Visit, problem: str, status: int = 400) -> Answer:
-    return await visit.page("sign_in.html", status, form=Form(problem=problem), next="/")
+def _name(claims: Claims) -> str:
+    # What the provider calls them, as far as a name here may hold it; they can change it.
+    said = clipped(claims.name, NAME_LENGTH).strip()
+    return said or clipped(claims.email, NAME_LENGTH)
+
+
+def _tell_operator(visit: Visit, error: OidcError) -> None:
+    _log.warning("nobody was signed in", reason=error.reason, request_id=visit.request.id)
+
+
+async def _refused(visit: Visit, problem: str, status: int, after: str = "") -> Answer:
+    form = Form(problem=problem)
+    return await visit.page("sign_in.html", status, form=form, next=target(after))

@@ -51,6 +51,15 @@ class Attempts:
                     await tx.count(counted.values(full_time=after))
         return max(waits, default=_NONE)
 
+    async def give_back(self, limits: Sequence[Limit]) -> None:
+        """Gives one attempt of each limit back: it was none of those that are limited."""
+        by_digest = dict(sorted((digest(limit.name), limit) for limit in limits))
+        async with self._database.changing() as tx:
+            for key, limit in by_digest.items():
+                before = await _locked(tx, key) - limit.per / limit.most
+                counted = update(attempts).where(attempts.c.digest == key)
+                await tx.count(counted.values(full_time=max(before, tx.now)))
+
     async def forget(self, limits: Sequence[Limit]) -> None:
         """Gives all attempts back."""
         digests = [digest(limit.name) for limit in limits]
