@@ -93,8 +93,10 @@ test: $(DEV) ## every test this machine can run; says which it skipped and why
 test-long: $(DEV) ## the tests marked long, turned up
 	@TEST_LONG=1 $(BIN)/python -m pytest -m long --timeout 7200 $(ARGS)
 
+# Two at a time: the tests wait more than they work, and need the other core least.
 .PHONY: check
-check: lint types proto-check proto-breaking test ## everything CI runs
+check: ## everything CI runs
+	@$(MAKE) --no-print-directory -j2 lint types proto-check proto-breaking test
 
 # --- the product
 

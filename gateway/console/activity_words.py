@@ -20,12 +20,14 @@ KEYS: Final = (
 PEOPLE: Final = (
     ("invitation.create", "invited"),
     ("invitation.withdraw", "withdrew the invitation of"),
-    ("invitation.accept", "accepted the invitation"),
     ("member.add", "added"),
     ("member.role", "changed the role of"),
     ("member.remove", "removed"),
 )
 """What the console's history of a workspace calls it, and the words."""
+
+ITSELF: Final = {"member.add": "joined", "member.remove": "left"}
+"""The words where somebody did it to themselves."""
 
 _WORDS: Final = {**dict(KEYS), **dict(PEOPLE)}
 

@@ -14,7 +14,7 @@ import structlog
 
 from gateway.connection import EdgeServer
 from gateway.console.assets import Assets
-from gateway.console.authority import Authority
+from gateway.console.authority import CHANGING, Authority
 from gateway.console.config import LIMITS, Settings
 from gateway.console.dispatch import Dispatcher
 from gateway.console.oidc import Provider
@@ -92,6 +92,7 @@ async def running(
             server.leaving = True
             listener.close()
             await server.drain(settings.grace)
+            await dispatcher.finish(CHANGING)
 
 
 async def _parts(

@@ -40,13 +40,22 @@ class Dispatcher:
     def __init__(self, parts: Parts) -> None:
         self._parts = parts
         self._router = Router(ROUTES)
+        self._answering: set[asyncio.Task[Answer]] = set()
 
     async def handle(self, request: EdgeRequest) -> web.StreamResponse:
         """Answers *request*, whatever happens, and logs it.
 
         What was begun is ended though the browser leaves: no change is left half made.
         """
-        return await asyncio.shield(self._logged(request))
+        answering = asyncio.create_task(self._logged(request))
+        self._answering.add(answering)
+        answering.add_done_callback(self._answering.discard)
+        return await asyncio.shield(answering)
+
+    async def finish(self, seconds: float) -> None:
+        """Waits for what goes on though its browser has left, at most so many seconds."""
+        if self._answering:
+            await asyncio.wait(self._answering, timeout=seconds)
 
     def refuse(self, request: EdgeRequest, refusal: Refusal) -> web.StreamResponse:
         """Answers what was no request."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final
@@ -42,6 +43,14 @@ _ORDER: Final[dict[str, Callable[[KeyRow], Any]]] = {
     "used": lambda row: row.last_used_time or _EARLIEST,
     "expires": lambda row: row.expire_time or _LATEST,
 }
+
+
+_is_id: Final = re.compile(r"key_[0-9A-Za-z]{1,64}", re.ASCII).fullmatch
+
+
+def is_key_id(text: str) -> bool:
+    """Whether *text* is built like the id of a key."""
+    return _is_id(text) is not None
 
 
 def moment(message: Any, field: str) -> datetime | None:

@@ -21,5 +21,6 @@ NOTICES: Final = {
     "password-changed": "Your password is changed, and all other sign-ins are ended.",
     "workspace-created": "The workspace is there, and you are its owner.",
     "administrator-added": "They are an administrator now.",
+    "administrator-no-more": "You are no administrator any more.",
     "administrator-removed": "They are no administrator any more.",
 }

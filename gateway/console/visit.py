@@ -25,6 +25,8 @@ from gateway.request import EdgeRequest
 
 SWITCHER: Final = 20
 """How many other workspaces a page offers to go to."""
+ASKED: Final = 128
+"""How much is read of a parameter: more than a page's token has."""
 
 
 @dataclass(slots=True)
@@ -81,6 +83,11 @@ class Visit:
         person = self.session.person if self.session is not None else None
         identity = (person.id, person.email) if person is not None else ("", "")
         return self.parts.authority.acting_for(*identity, self.request.id)
+
+    def asked(self, name: str) -> str:
+        """What stands behind the `?` by that name, stripped; no database and no call minds it."""
+        text = self.request.rel_url.query.get(name, "")
+        return "".join(filter(str.isprintable, text)).strip()[:ASKED]
 
     def keep_cookie(self, name: str, value: str, seconds: int | None = None) -> None:
         """Has the browser keep a cookie."""

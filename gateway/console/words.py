@@ -55,6 +55,14 @@ ROLES: Final = (
     Choice("owner", "Owner", "All of that, and invites, changes and removes members."),
 )
 
+CARDS: Final = {
+    "old_secret": ("rotated, old secret in use", "Replace it where it still runs."),
+    "expiring": ("expiring within 14 days", "Give them more time, or replace them."),
+    "unused": ("unused for 90 days", "Revoke what nothing needs."),
+    "never_expires": ("without an expiry", "Set one where you can."),
+}
+"""What deserves a look, said after how many keys it is true of, and what to do about it."""
+
 
 def label(choices: Iterable[Choice], value: str) -> str:
     """Return the label of *value* among *choices*; *value* itself if it is none of them."""

@@ -33,7 +33,7 @@ def console(edge: Edge, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Co
 @pytest.fixture
 def own_console(edge: Edge, tmp_path: Path) -> Iterator[Console]:
     """A console for one test that does something to all of it; nobody owns it yet."""
-    console = Console(edge, tmp_path / "console")
+    console = Console(edge, tmp_path / tmp_path.name)
     try:
         yield console
     finally:

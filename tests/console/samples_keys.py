@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
-from gateway.console import views
+from gateway.console import views, words
 from gateway.console.forms import Form
 from gateway.console.snippets import snippets
 from keyauthority.client import Secret
@@ -25,38 +25,8 @@ from tests.console.sample_data import (
 )
 
 CARDS = [
-    views.Card(
-        "old_secret",
-        "Old secret still in use",
-        "Rotated, but something still sends the old secret.",
-        1,
-        "?flag=old_secret",
-        False,
-    ),
-    views.Card(
-        "expiring",
-        "Expiring soon",
-        "End within 14 days. Rotate doesn’t move the end: edit does.",
-        1,
-        "?flag=expiring",
-        False,
-    ),
-    views.Card(
-        "unused",
-        "Unused for 90 days",
-        "Nobody would miss them. Revoke what isn’t needed.",
-        4,
-        "?flag=unused",
-        False,
-    ),
-    views.Card(
-        "never_expires",
-        "Never expire",
-        "A key with an end limits what a leak can cost.",
-        12,
-        "?flag=never_expires",
-        False,
-    ),
+    views.Card(flag, *words.CARDS[flag], count, f"?flag={flag}", False)
+    for flag, count in (("old_secret", 1), ("expiring", 1), ("unused", 4), ("never_expires", 12))
 ]
 SORT = {name: f"?sort={name}" for name in ("name", "created", "used", "expires")}
 

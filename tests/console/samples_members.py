@@ -99,6 +99,8 @@ MEMBER_PAGES: list[Page] = [
             "section": "members",
             "member": MEMBERS[1],
             "keys": ROWS[:4],
+            "ticked": {row.id for row in ROWS[:3]},
+            "truncated": True,
             "itself": False,
             "form": FORM,
         },
@@ -107,12 +109,26 @@ MEMBER_PAGES: list[Page] = [
         "member_leave",
         "member_remove.html",
         INSIDE
-        | {"section": "members", "member": MEMBERS[0], "keys": [], "itself": True, "form": FORM},
+        | {
+            "section": "members",
+            "member": MEMBERS[0],
+            "keys": [],
+            "ticked": set(),
+            "truncated": False,
+            "itself": True,
+            "form": FORM,
+        },
     ),
     Page(
         "member_removed",
         "member_removed.html",
         INSIDE
-        | {"section": "members", "member": MEMBERS[1], "revoked": ROWS[:2], "receipt": RECEIPT},
+        | {
+            "section": "members",
+            "member": MEMBERS[1],
+            "revoked": ROWS[:2],
+            "remaining": ROWS[2:4],
+            "receipt": RECEIPT,
+        },
     ),
 ]

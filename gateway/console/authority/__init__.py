@@ -1,6 +1,6 @@
 """The key authority as the console sees it: calls made for a person, and how they can fail."""
 
-from gateway.console.authority.client import Acting, Authority
+from gateway.console.authority.client import CHANGING, Acting, Authority
 from gateway.console.authority.failures import (
     AuthorityError,
     MissingError,
@@ -10,6 +10,7 @@ from gateway.console.authority.failures import (
 )
 
 __all__ = [
+    "CHANGING",
     "Acting",
     "Authority",
     "AuthorityError",

@@ -37,6 +37,8 @@ READING: Final = 5.0
 """Seconds for an answer that only has to be read."""
 CHANGING: Final = 12.0
 """Seconds for a change: more than it waits for a verifier that is cut off, with the usual lease."""
+SEVERAL: Final = 10
+"""How many things are read at once that are read one by one."""
 MOST_KEYS: Final = 1_000
 """How many keys of a workspace the pages look at: the newest."""
 
@@ -46,6 +48,8 @@ class Authority:
 
     def __init__(self, channel: grpc.aio.Channel, token: Secret) -> None:
         self._token = bearer_metadata(token)
+        # The authority refuses what is too much at once, and other pages are waiting too.
+        self.several = asyncio.Semaphore(SEVERAL)
         self._health: Any = HealthStub(channel)
         self.keys: KeyServiceAsyncStub = KeyServiceStub(channel)
         self.workspaces: WorkspaceServiceAsyncStub = WorkspaceServiceStub(channel)
@@ -125,6 +129,11 @@ class Acting:
             raise MissingError(key_id)
         return found
 
+    async def key_names(self, workspace_id: str, key_ids: Iterable[str]) -> dict[str, str]:
+        """What those of the keys are called that there are in the workspace."""
+        found = await asyncio.gather(*(self._key_or_none(workspace_id, one) for one in key_ids))
+        return {key.id: key.name for key in found if key is not None}
+
     async def issue(
         self,
         workspace_id: str,
@@ -178,7 +187,15 @@ class Acting:
 
     async def _workspace_or_none(self, workspace_id: str) -> workspaces_v1.Workspace | None:
         try:
-            return await self.workspace(workspace_id)
+            async with self._authority.several:
+                return await self.workspace(workspace_id)
+        except MissingError:
+            return None
+
+    async def _key_or_none(self, workspace_id: str, key_id: str) -> key_pb2.Key | None:
+        try:
+            async with self._authority.several:
+                return await self.key(workspace_id, key_id)
         except MissingError:
             return None
 

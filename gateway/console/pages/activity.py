@@ -2,39 +2,43 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime, timedelta
+from collections.abc import Callable
+from datetime import datetime, tzinfo
 from typing import Final
 from urllib.parse import urlencode
 
 from gateway.answer import Answer
-from gateway.console import activity_words
+from gateway.console import activity_words, entry_rows
+from gateway.console.authority import RefusedError
 from gateway.console.authority.client import timestamp
-from gateway.console.dates import begin_of_day
+from gateway.console.dates import begin_of_day, end_of_day
 from gateway.console.forms import Form
 from gateway.console.moments import zone_of
 from gateway.console.paths import url
-from gateway.console.people import Event
 from gateway.console.views import EntryRow
 from gateway.console.visit import Visit
 from keyauthority.v1 import audit_service_pb2 as audit_v1
 
 PAGE: Final = 50
 _FILTERS: Final = ("tab", "person", "action", "subject", "from", "to", "before")
-_LONGEST: Final = 128
+_FORMER: Final = 500
+"""How many of those who ever joined can be chosen, beside the members."""
+_LARGEST: Final = 18
+"""More digits than any event's number has, and fewer than a database holds in one."""
+_BACKWARDS: Final = "This day is before the first one."
+_NO_SUCH_PAGE: Final = "This part of the list is no longer there. “Show” begins with the newest."
 
 
 async def show(visit: Visit) -> Answer:
     """The newest first, as filtered."""
-    asked = visit.request.rel_url.query
-    form = Form({name: asked.get(name, "").strip()[:_LONGEST] for name in _FILTERS})
-    form.values["tab"] = "people" if form.values["tab"] == "people" else "keys"
-    start, end = _day(visit, form, "from"), _day(visit, form, "to")
-    if end is not None:
-        end += timedelta(days=1)
+    people = await _people(visit)
+    form = _asked(visit, dict(people))
     of_people = form.values["tab"] == "people"
+    start, end = _day(visit, form, "from", begin_of_day), _day(visit, form, "to", end_of_day)
+    if start is not None and end is not None and end <= start:
+        form.errors["to"] = _BACKWARDS
     found = _of_people if of_people else _of_keys
     entries, before = await found(visit, form, start, end) if form.ok else ([], "")
-    members = await visit.parts.books.memberships.of_workspace(visit.workspace_id)
     return await visit.page(
         "activity.html",
         200 if form.ok else 422,
@@ -42,10 +46,38 @@ async def show(visit: Visit) -> Answer:
         tab=form.values["tab"],
         entries=entries,
         form=form,
-        actions=activity_words.PEOPLE if of_people else activity_words.KEYS,
-        people=[(one.person.id, one.person.email) for one in members],
+        actions=_actions(form),
+        people=people,
         next_href=_href(visit, form, before) if before else None,
     )
+
+
+def _asked(visit: Visit, people: dict[str, str]) -> Form:
+    form = Form({name: visit.asked(name) for name in _FILTERS})
+    values = form.values
+    values["tab"] = "people" if values["tab"] == "people" else "keys"
+    # What can't be chosen filters nothing, and isn't shown as chosen.
+    if values["person"] not in people:
+        values["person"] = ""
+    if values["action"] not in dict(_actions(form)):
+        values["action"] = ""
+    return form
+
+
+def _actions(form: Form) -> tuple[tuple[str, str], ...]:
+    return activity_words.PEOPLE if form.values["tab"] == "people" else activity_words.KEYS
+
+
+async def _people(visit: Visit) -> list[tuple[str, str]]:
+    # Members, and who was one: what they did is still in the list.
+    books = visit.parts.books
+    joined = await books.history.page(
+        workspace_id=visit.workspace_id, action="member.add", limit=_FORMER
+    )
+    members = await books.memberships.of_workspace(visit.workspace_id)
+    found = {one.person_id: one.person_email for one in joined if one.person_id}
+    found.update((one.person.id, one.person.email) for one in members)
+    return sorted(found.items(), key=lambda one: (one[1].casefold(), one[0]))
 
 
 async def _of_keys(
@@ -55,7 +87,7 @@ async def _of_keys(
     request = audit_v1.ListAuditEntriesRequest(
         workspace_id=visit.workspace_id,
         person_id=values["person"],
-        action=values["action"] if values["action"] in dict(activity_words.KEYS) else "",
+        action=values["action"],
         subject=values["subject"],
         page_size=PAGE,
         page_token=values["before"],
@@ -64,14 +96,21 @@ async def _of_keys(
         request.start_time.CopyFrom(timestamp(start))
     if end is not None:
         request.end_time.CopyFrom(timestamp(end))
-    listed = await visit.authority.entries(request)
-    return [_entry(visit, one) for one in listed.entries], listed.next_page_token
+    try:
+        listed = await visit.authority.entries(request)
+    except RefusedError:
+        form.problem = _NO_SUCH_PAGE
+        return [], ""
+    return await entry_rows.of_keys(visit, listed.entries), listed.next_page_token
 
 
 async def _of_people(
     visit: Visit, form: Form, start: datetime | None, end: datetime | None
 ) -> tuple[list[EntryRow], str]:
     before = form.values["before"]
+    if before and not (before.isascii() and before.isdigit() and len(before) <= _LARGEST):
+        form.problem = _NO_SUCH_PAGE
+        return [], ""
     events = await visit.parts.books.history.page(
         workspace_id=visit.workspace_id,
         person_id=form.values["person"] or None,
@@ -79,52 +118,20 @@ async def _of_people(
         start=start,
         end=end,
         limit=PAGE + 1,
-        before=int(before) if before.isascii() and before.isdigit() else None,
+        before=int(before) if before else None,
     )
     more = str(events[PAGE - 1].id) if len(events) > PAGE else ""
-    return [_event(one) for one in events[:PAGE]], more
+    return await entry_rows.of_people(visit, events[:PAGE]), more
 
 
-def _entry(visit: Visit, one: audit_v1.AuditEntry) -> EntryRow:
-    is_key = one.subject.startswith("key_")
-    href = url("key", workspace=visit.workspace_id, key=one.subject) if is_key else None
-    return EntryRow(
-        time=one.time.ToDatetime(tzinfo=UTC),
-        who=one.person_name or one.caller_name,
-        via=one.caller_name if one.person_name else "",
-        sentence=activity_words.sentence(one.action),
-        subject=one.details.get("name", one.subject),
-        subject_href=href,
-        source=one.source,
-        request_id=one.request_id,
-        details=[(name, value) for name, value in sorted(one.details.items()) if name != "name"],
-        refused=one.refused,
-        revision=one.revision,
-    )
-
-
-def _event(one: Event) -> EntryRow:
-    return EntryRow(
-        time=one.time,
-        who=one.person_email or "the console",
-        via="",
-        sentence=activity_words.sentence(one.action),
-        subject=one.details.get("email", one.subject),
-        subject_href=None,
-        source=one.source,
-        request_id="",
-        details=[(name, value) for name, value in sorted(one.details.items()) if name != "email"],
-        refused=False,
-        revision=0,
-    )
-
-
-def _day(visit: Visit, form: Form, field: str) -> datetime | None:
+def _day(
+    visit: Visit, form: Form, field: str, moment: Callable[[str, tzinfo], datetime]
+) -> datetime | None:
     text = form.values[field]
     if not text:
         return None
     try:
-        return begin_of_day(text, zone_of(visit.me.time_zone))
+        return moment(text, zone_of(visit.me.time_zone))
     except ValueError as error:
         form.errors[field] = str(error)
         return None

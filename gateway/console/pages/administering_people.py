@@ -14,6 +14,7 @@ from gateway.console.views import PersonRow
 from gateway.console.visit import Visit
 
 PAGE: Final = 50
+_YES: Final = {"yes": True, "no": False}
 
 
 async def show(visit: Visit) -> Answer:
@@ -23,14 +24,16 @@ async def show(visit: Visit) -> Answer:
 
 async def set_administrator(visit: Visit) -> Answer:
     """Makes somebody an administrator, or has them be one no longer."""
-    value = visit.fields.one("administrator") == "yes"
+    value = _YES.get(visit.fields.one("administrator"))
+    if value is None:
+        return await _page(visit, Form(problem="Choose a person, and what they are to be."), 422)
     try:
         await visit.parts.books.accounts.set_administrator(visit.by, visit.path["person"], value)
     except LastAdministrator as error:
         return await _page(visit, Form(problem=str(error)), 422)
+    if visit.path["person"] == visit.me.id and not value:
+        return visit.redirect("/", "administrator-no-more")
     done = "administrator-added" if value else "administrator-removed"
-    if visit.path["person"] == visit.me.id:
-        return visit.redirect("/", done)
     return visit.redirect(url("administration_people"), done)
 
 
@@ -50,7 +53,7 @@ async def recover(visit: Visit) -> Answer:
 
 
 async def _page(visit: Visit, form: Form, status: int = 200) -> Answer:
-    books, after = visit.parts.books, visit.request.rel_url.query.get("after", "")
+    books, after = visit.parts.books, visit.asked("after")
     people = await books.accounts.page(PAGE + 1, after or None)
     shown = people[:PAGE]
     return await visit.page(

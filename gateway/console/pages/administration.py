@@ -9,8 +9,10 @@ from urllib.parse import urlencode
 from gateway.answer import Answer
 from gateway.console.authority import RefusedError, SpreadingError, UnavailableError
 from gateway.console.forms import Form
+from gateway.console.pages import problems
+from gateway.console.pages.creating import said
 from gateway.console.paths import url
-from gateway.console.people import Membership, NotFound, Role
+from gateway.console.people import AlreadyMember, Membership, NotFound, Role
 from gateway.console.receipts import receipt
 from gateway.console.views import Receipt, WorkspaceRow
 from gateway.console.visit import Visit
@@ -37,7 +39,7 @@ async def create(visit: Visit) -> Answer:
     try:
         made = await visit.authority.create_workspace(form.values["name"])
     except RefusedError as error:
-        form.errors["name"] = f"{error.message[:1].upper()}{error.message[1:]}."
+        form.errors["name"] = said(error)
         return await _page(visit, form, 422)
     except UnavailableError:
         form.problem = _AWAY
@@ -50,28 +52,25 @@ async def join(visit: Visit) -> Answer:
     """Makes the administrator an owner of a workspace that is there."""
     workspace = await visit.authority.workspace(visit.workspace_id)
     memberships = visit.parts.books.memberships
-    role = await memberships.role(workspace.id, visit.me.id)
-    if role is None:
+    try:
         await memberships.add(visit.by, workspace.id, visit.me.id, Role.OWNER)
-    elif role is not Role.OWNER:
+    except AlreadyMember:
         await memberships.set_role(visit.by, workspace.id, visit.me.id, Role.OWNER)
     return visit.redirect(url("keys", workspace=workspace.id), "joined")
 
 
 async def ask_suspend(visit: Visit) -> Answer:
     """What suspending does, before it is done."""
-    found = await visit.authority.workspace(visit.workspace_id)
-    return await visit.page(
-        "workspace_suspend.html",
-        section="administration",
-        form=Form(),
-        subject=_row(found, 0, None),
-    )
+    return await _suspending(visit, Form(), await visit.authority.workspace(visit.workspace_id))
 
 
 async def suspend(visit: Visit) -> Answer:
     """Has all keys of a workspace refused."""
-    return await _set_suspended(visit, suspended=True)
+    try:
+        return await _set_suspended(visit, suspended=True)
+    except UnavailableError:
+        form = Form(problem=problems.AWAY)
+        return await _suspending(visit, form, _last_known(visit), 503)
 
 
 async def resume(visit: Visit) -> Answer:
@@ -83,7 +82,7 @@ async def _set_suspended(visit: Visit, *, suspended: bool) -> Answer:
     try:
         changed = await visit.authority.suspend(visit.workspace_id, suspended=suspended)
     except SpreadingError as error:
-        found = await visit.authority.workspace(visit.workspace_id)
+        found = _last_known(visit)
         told = Receipt(f"In force everywhere within {error.seconds} s.", 0, 0, 0)
     else:
         found = changed.workspace
@@ -97,8 +96,23 @@ async def _set_suspended(visit: Visit, *, suspended: bool) -> Answer:
     )
 
 
+def _last_known(visit: Visit) -> workspaces_v1.Workspace:
+    name = visit.parts.names.get(visit.workspace_id, visit.workspace_id)
+    return workspaces_v1.Workspace(id=visit.workspace_id, name=name)
+
+
+async def _suspending(
+    visit: Visit, form: Form, found: workspaces_v1.Workspace, status: int = 200
+) -> Answer:
+    visit.parts.names.remember(found.id, found.name)
+    subject = _row(found, 0, None)
+    return await visit.page(
+        "workspace_suspend.html", status, section="administration", form=form, subject=subject
+    )
+
+
 async def _page(visit: Visit, form: Form, status: int = 200) -> Answer:
-    token = visit.request.rel_url.query.get("page", "")
+    token = visit.asked("page")
     try:
         listed = await visit.authority.workspace_page(PAGE, token)
     except UnavailableError:

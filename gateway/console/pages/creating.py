@@ -26,12 +26,13 @@ PRESETS: Final = {
     "1y": timedelta(days=365),
 }
 _FIELDS: Final = ("name", "expires", "expire_date", "scopes")
+_ABOUT: Final = {"expire_time": "that day", "name": "the name", "note": "the note"}
 _FIELD_OF: Final = {"expire_time": "expire_date", "ttl": "expires", "scopes": "scopes"}
 
 
 async def show(visit: Visit) -> Answer:
     """The form; a replacement comes with the old key's name."""
-    name = visit.request.rel_url.query.get("name", "")[:100]
+    name = visit.asked("name")[:100]
     return await _page(
         visit, Form({"name": name, "expires": "90d", "expire_date": "", "scopes": ""})
     )
@@ -133,9 +134,17 @@ def refuse(form: Form, error: RefusedError) -> None:
             "This form has made a key already. Look at the list, and open the form again."
         )
     elif field in form.values:
-        form.errors[field] = f"{error.message[:1].upper()}{error.message[1:]}."
+        form.errors[field] = said(error)
     else:
-        form.problem = f"{error.message[:1].upper()}{error.message[1:]}."
+        form.problem = said(error)
+
+
+def said(error: RefusedError) -> str:
+    """What the authority says, as a sentence that doesn't name its fields."""
+    about, text = _ABOUT.get(error.field), error.message
+    if about and text.startswith(error.field + " "):
+        text = about + text.removeprefix(error.field)
+    return f"{text[:1].upper()}{text[1:]}."
 
 
 def _end_of_day(visit: Visit, form: Form) -> datetime | None:

@@ -28,6 +28,8 @@ _MEANWHILE: Final = (
 async def show(visit: Visit) -> Answer:
     """The form, with what the key is now."""
     key = await visit.authority.key(visit.workspace_id, visit.path["key"])
+    if key.state == key_pb2.KEY_STATE_REVOKED:
+        return visit.redirect(_href(visit))
     end = key_views.moment(key, "expire_time")
     values = {
         "name": key.name,
@@ -52,6 +54,9 @@ async def submit(visit: Visit) -> Answer:
             return await _page(visit, form, 422)
         await visit.authority.update(changed, *fields)
     except RefusedError as error:
+        if error.reason == "ETAG_MISMATCH" and _is_so(key, changed, fields):
+            # An earlier try got through, and only its answer was lost.
+            return visit.redirect(_href(visit), "saved")
         if error.reason == "ETAG_MISMATCH":
             form.problem, form.values["etag"] = _MEANWHILE, key.etag
         else:
@@ -84,6 +89,9 @@ async def _set_disabled(visit: Visit, *, disabled: bool) -> Answer:
         await visit.authority.update(changed, "disabled")
     except SpreadingError:
         return visit.redirect(_href(visit), "spreading")
+    except RefusedError:
+        # Revoked meanwhile: its page says so.
+        return visit.redirect(_href(visit))
     return visit.redirect(_href(visit), "paused" if disabled else "resumed")
 
 
@@ -99,6 +107,10 @@ def _changed(visit: Visit, form: Form, key: key_pb2.Key) -> tuple[key_pb2.Key, l
     if end is not None:
         changed.expire_time.FromDatetime(visit.now + end if isinstance(end, timedelta) else end)
     return changed, ["name", "scopes", "expire_time"]
+
+
+def _is_so(key: key_pb2.Key, wanted: key_pb2.Key, fields: list[str]) -> bool:
+    return all(getattr(key, field) == getattr(wanted, field) for field in fields)
 
 
 def _last_day(visit: Visit, end: datetime | None) -> str:

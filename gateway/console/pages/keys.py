@@ -6,20 +6,12 @@ from typing import Final
 from urllib.parse import urlencode
 
 from gateway.answer import Answer
-from gateway.console import key_views
+from gateway.console import key_views, words
 from gateway.console.authority import UnavailableError
 from gateway.console.paths import url
 from gateway.console.views import Card, KeyQuery, KeyRow, Pages
 from gateway.console.visit import Visit
 from keyauthority.v1 import key_pb2
-
-_CARDS: Final = {
-    "old_secret": ("rotated, old secret in use", "Replace it where it still runs."),
-    "expiring": ("expiring within 14 days", "Give them more time, or replace them."),
-    "unused": ("unused for 90 days", "Revoke what nothing needs."),
-    "never_expires": ("without an expiry", "Set one where you can."),
-}
-"""What deserves a look, after how many keys it is true of, and what to do about it."""
 
 _STATES: Final = ("", "active", "paused", "expired", "revoked", "all")
 _LONGEST: Final = 100
@@ -29,11 +21,9 @@ async def listing(visit: Visit) -> Answer:
     """The list, as searched, sorted and turned to."""
     query = _query(visit)
     keys, more = await visit.authority.keys(visit.workspace_id)
-    if more and query.q:
-        # Among the newest there may be none of that name; the authority looks through all.
-        keys, more = await visit.authority.keys(visit.workspace_id, name_contains=query.q)
     rows = [key_views.row(key, visit.now) for key in keys]
-    matching = key_views.chosen(rows, query.q, query.state, query.flag)
+    older = await _older(visit, query, {row.id for row in rows}) if more and query.q else []
+    matching = key_views.chosen([*rows, *older], query.q, query.state, query.flag)
     pages = _pages(visit, query, len(matching))
     first = (pages.number - 1) * key_views.PAGE
     shown = key_views.ordered(matching, query.sort)[first : first + key_views.PAGE]
@@ -48,6 +38,12 @@ async def listing(visit: Visit) -> Answer:
         truncated=more,
         empty="" if shown else "no_match" if rows else "none",
     )
+
+
+async def _older(visit: Visit, query: KeyQuery, known: set[str]) -> list[KeyRow]:
+    # Beside the newest: by name the authority looks through all.
+    keys, _ = await visit.authority.keys(visit.workspace_id, name_contains=query.q)
+    return [key_views.row(key, visit.now) for key in keys if key.id not in known]
 
 
 async def details(visit: Visit) -> Answer:
@@ -83,22 +79,22 @@ def activity_of(visit: Visit, key_id: str) -> str:
 
 
 def _query(visit: Visit) -> KeyQuery:
-    asked = visit.request.rel_url.query
-    state, sort, flag = asked.get("state", ""), asked.get("sort", ""), asked.get("flag", "")
+    state, sort, flag = visit.asked("state"), visit.asked("sort"), visit.asked("flag")
     return KeyQuery(
-        q=asked.get("q", "").strip()[:_LONGEST],
+        q=visit.asked("q")[:_LONGEST],
         state=state if state in _STATES else "",
         sort=sort if key_views.is_order(sort) else "-created",
-        flag=flag if flag in _CARDS else "",
+        flag=flag if flag in words.CARDS else "",
     )
 
 
 def _cards(visit: Visit, query: KeyQuery, rows: list[KeyRow]) -> list[Card]:
     cards = []
-    for flag, (title, text) in _CARDS.items():
+    for flag, (title, text) in words.CARDS.items():
         count, active = sum(flag in one.flags for one in rows), query.flag == flag
         if count or active:
-            href = _href(visit, query, flag="" if active else flag)
+            # To as many keys as it says, whatever was searched for before.
+            href = _href(visit, KeyQuery(sort=query.sort, flag="" if active else flag))
             cards.append(Card(flag, title, text, count, href, active))
     return cards
 
@@ -112,7 +108,7 @@ def _sort_hrefs(visit: Visit, query: KeyQuery) -> dict[str, str]:
 
 def _pages(visit: Visit, query: KeyQuery, total: int) -> Pages:
     count = max(-(-total // key_views.PAGE), 1)
-    asked = visit.request.rel_url.query.get("page", "1")
+    asked = visit.asked("page")
     number = int(asked) if asked.isascii() and asked.isdigit() and len(asked) < 5 else 1  # noqa: PLR2004
     number = min(max(number, 1), count)
     return Pages(

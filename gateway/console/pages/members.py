@@ -7,16 +7,16 @@ from typing import Final
 from gateway.answer import Answer
 from gateway.console import words
 from gateway.console.forms import Form
+from gateway.console.pages.member_rows import member_row
 from gateway.console.paths import url
 from gateway.console.people import (
     AlreadyMember,
     FieldInvalid,
     Invitation,
     LastOwner,
-    Member,
     Role,
 )
-from gateway.console.views import InvitationRow, MemberRow
+from gateway.console.views import InvitationRow
 from gateway.console.visit import Visit
 
 _ROLES: Final = {role.value: role for role in Role}
@@ -91,24 +91,12 @@ async def _page(visit: Visit, form: Form, status: int = 200) -> Answer:
         status,
         section="members",
         form=form,
-        members=[_member(visit, one, owners) for one in members],
+        members=[
+            member_row(visit, one, only_owner=one.role is Role.OWNER and owners == 1)
+            for one in members
+        ],
         invitations=[_invitation(visit, one) for one in invitations],
         roles=words.ROLES,
-    )
-
-
-def _member(visit: Visit, one: Member, owners: int) -> MemberRow:
-    place = {"workspace": visit.workspace_id, "person": one.person.id}
-    return MemberRow(
-        id=one.person.id,
-        name=one.person.name,
-        email=one.person.email,
-        role=one.role.value,
-        since=one.since,
-        is_me=one.person.id == visit.me.id,
-        only_owner=one.role is Role.OWNER and owners == 1,
-        remove_href=url("member_remove", **place),
-        role_action=url("member_role", **place),
     )
 
 

@@ -85,6 +85,11 @@ def authority_unavailable(visit: Visit) -> Answer:
         "The key authority doesn’t answer at the moment, so this page can’t be shown. "
         "Keys go on working; revoking has to wait until it is back."
     )
+    if visit.request.method == "POST":
+        text = (
+            "The key authority didn’t answer, so we can’t tell whether that was done. "
+            "Look again in a moment; doing it twice does no harm."
+        )
     return _problem(visit, 503, "The key authority is away", text, retry=_here(visit))
 
 

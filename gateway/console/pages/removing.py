@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from gateway.answer import Answer
 from gateway.console import key_views
-from gateway.console.authority import SpreadingError, UnavailableError
+from gateway.console.access import deeds
+from gateway.console.authority import AuthorityError, SpreadingError, UnavailableError
 from gateway.console.forms import Form
 from gateway.console.pages import problems
-from gateway.console.paths import url
+from gateway.console.pages.member_rows import member_row
 from gateway.console.people import LastOwner, Member, NotFound, Role
 from gateway.console.receipts import receipt
-from gateway.console.views import KeyRow, MemberRow, Receipt
+from gateway.console.views import KeyRow, Receipt
 from gateway.console.visit import Visit
 from keyauthority.v1 import key_pb2
 
@@ -22,7 +23,8 @@ async def show(visit: Visit) -> Answer:
     member = await _member(visit)
     if not _may(visit, member):
         return await problems.forbidden(visit)
-    return await _page(visit, member, Form())
+    keys, more = await _keys(visit, member)
+    return await _page(visit, member, keys, Form(), {row.id for row in keys}, more=more)
 
 
 async def submit(visit: Visit) -> Answer:
@@ -33,33 +35,43 @@ async def submit(visit: Visit) -> Answer:
     member = await _member(visit)
     if not _may(visit, member):
         return await problems.forbidden(visit)
-    form = Form()
-    chosen, told = set(visit.fields.all("revoke")), None
+    ticked, told, keys = set(visit.fields.all("revoke")), None, list[KeyRow]()
+    chosen = keys
     try:
+        keys, _ = await _keys(visit, member)
         await _check_not_last_owner(visit, member)
-        keys = [row for row in await _keys(visit, member) if row.id in chosen]
-        if keys:
-            told = await _revoked(visit, keys, member)
-        await visit.parts.books.memberships.remove(visit.by, visit.workspace_id, member.person.id)
+        chosen = [row for row in keys if row.id in ticked and _may_revoke(visit)]
+        if chosen:
+            told = await _revoked(visit, chosen, member)
+        await _remove(visit, member)
     except LastOwner as error:
-        form.problem = str(error)
-        return await _page(visit, member, form, 422)
+        return await _page(visit, member, keys, Form(problem=str(error)), ticked, 422)
     except UnavailableError:
-        form.problem = problems.AWAY
-        return await _page(visit, member, form, 503)
+        kept = keys or _last_known(visit, ticked)
+        return await _page(visit, member, kept, Form(problem=problems.AWAY), ticked, 503)
     if member.person.id == visit.me.id:
         return visit.redirect("/", "left")
     return await visit.page(
         "member_removed.html",
         section="members",
-        member=_row(visit, member),
-        revoked=keys,
+        member=member_row(visit, member),
+        revoked=chosen,
+        remaining=await _remaining(visit, member),
         receipt=told,
     )
 
 
+async def _remove(visit: Visit, member: Member) -> None:
+    try:
+        await visit.parts.books.memberships.remove(visit.by, visit.workspace_id, member.person.id)
+    except NotFound:
+        # Somebody else was quicker: they are gone, as was wanted, and so are the keys.
+        return
+
+
 async def _revoked(visit: Visit, keys: list[KeyRow], member: Member) -> Receipt:
-    note = f"{member.person.email} was removed from the workspace"
+    went = "left" if member.person.id == visit.me.id else "was removed from"
+    note = f"{member.person.email} {went} the workspace"
     try:
         answer = await visit.authority.revoke_all(
             [row.id for row in keys], key_pb2.REVOCATION_REASON_OWNER_LEFT, note
@@ -68,6 +80,14 @@ async def _revoked(visit: Visit, keys: list[KeyRow], member: Member) -> Receipt:
         sentence = f"They are revoked, and stop everywhere within {error.seconds} s."
         return Receipt(sentence, 0, 0, 0)
     return receipt(answer.receipt)
+
+
+async def _remaining(visit: Visit, member: Member) -> list[KeyRow]:
+    # Also what they made after this page was opened. The removal itself is done, whatever this says.
+    try:
+        return (await _keys(visit, member))[0]
+    except AuthorityError:
+        return []
 
 
 async def _check_not_last_owner(visit: Visit, member: Member) -> None:
@@ -91,40 +111,43 @@ def _may(visit: Visit, member: Member) -> bool:
     return visit.role is Role.OWNER or member.person.id == visit.me.id
 
 
-async def _keys(visit: Visit, member: Member) -> list[KeyRow]:
-    keys, _ = await visit.authority.keys(visit.workspace_id, creator_id=member.person.id)
+def _may_revoke(visit: Visit) -> bool:
+    # Who was a member once and only looks on now leaves, and revokes nothing.
+    return "keys.revoke" in deeds(visit.role, administrator=False)
+
+
+async def _keys(visit: Visit, member: Member) -> tuple[list[KeyRow], bool]:
+    keys, more = await visit.authority.keys(visit.workspace_id, creator_id=member.person.id)
     rows = [key_views.row(key, visit.now) for key in keys]
-    return [row for row in rows if row.state in _ACTING]
+    return [row for row in rows if row.state in _ACTING], more
 
 
-async def _page(visit: Visit, member: Member, form: Form, status: int = 200) -> Answer:
-    try:
-        keys = await _keys(visit, member)
-    except UnavailableError:
-        if visit.request.method == "GET":
-            raise
-        keys = []
+def _last_known(visit: Visit, ticked: set[str]) -> list[KeyRow]:
+    # What was ticked stays ticked, by as much of each key as the form itself holds.
+    ids = sorted(one for one in ticked if key_views.is_key_id(one))
+    place = visit.workspace_id
+    keys = [key_pb2.Key(id=one, workspace_id=place, name=one) for one in ids]
+    return [key_views.row(key, visit.now) for key in keys]
+
+
+async def _page(
+    visit: Visit,
+    member: Member,
+    keys: list[KeyRow],
+    form: Form,
+    ticked: set[str],
+    status: int = 200,
+    *,
+    more: bool = False,
+) -> Answer:
     return await visit.page(
         "member_remove.html",
         status,
         section="members",
         form=form,
-        member=_row(visit, member),
+        member=member_row(visit, member),
         keys=keys,
+        ticked=ticked,
+        truncated=more,
         itself=member.person.id == visit.me.id,
-    )
-
-
-def _row(visit: Visit, one: Member) -> MemberRow:
-    place = {"workspace": visit.workspace_id, "person": one.person.id}
-    return MemberRow(
-        id=one.person.id,
-        name=one.person.name,
-        email=one.person.email,
-        role=one.role.value,
-        since=one.since,
-        is_me=one.person.id == visit.me.id,
-        only_owner=False,
-        remove_href=url("member_remove", **place),
-        role_action=url("member_role", **place),
     )

@@ -1,0 +1,254 @@
+"""Who did what: the audit of keys and the history of people, filtered and a page at a time."""
+
+from __future__ import annotations
+
+import re
+from datetime import UTC, datetime, timedelta
+from urllib.parse import urlencode
+from zoneinfo import ZoneInfo
+
+import pytest
+
+from gateway.console.paths import url
+from gateway.console.people import Role
+from keyauthority.v1 import verification_service_pb2 as verification
+from keyauthority.v1.verification_service_pb2_grpc import VerificationServiceStub
+from tests.console.keys_in_it import made_key, taken_over
+from tests.console.people_in_it import NOBODY, Cast
+from tests.console.visiting import Shown, Visitor
+
+
+def activity(cast: Cast, browser: Visitor, **filters: str) -> Shown:
+    query = urlencode({name.rstrip("_"): value for name, value in filters.items()})
+    return browser.get(url("activity", workspace=cast.workspace) + "?" + query)
+
+
+def entries(shown: Shown) -> list[str]:
+    """Each entry as people read it, without its details."""
+    found = re.findall(r'<div class="entry-what">(.*?)<details>', shown.html, re.DOTALL)
+    return [" ".join(re.sub(r"<[^>]+>", "", one).split()) for one in found]
+
+
+def next_page(browser: Visitor, shown: Shown) -> Shown | None:
+    found = re.search(r'rel="next" href="([^"]+)"', shown.html)
+    return browser.get(found[1].replace("&amp;", "&")) if found else None
+
+
+def all_pages(browser: Visitor, shown: Shown | None) -> list[str]:
+    found: list[str] = []
+    while shown is not None:
+        assert shown.status == 200
+        page = entries(shown)
+        assert 1 <= len(page) <= 50
+        found += page
+        shown = next_page(browser, shown)
+    return found
+
+
+async def test_what_is_done_in_the_console_is_told_with_who_did_it(cast: Cast) -> None:
+    """The person's address, the words, the key's name, and through which program it went."""
+    person = await cast.person(Role.MEMBER)
+    browser = await cast.signed_in(person)
+    key_id, _ = made_key(cast, browser, "billing")
+    href = url("key_pause", workspace=cast.workspace, key=key_id)
+    browser.submit(browser.get(url("key", workspace=cast.workspace, key=key_id)), href)
+    shown = activity(cast, browser)
+    assert entries(shown)[:2] == [
+        f"{person.email} changed the key billing",
+        f"{person.email} created the key billing",
+    ]
+    assert "Through console " in shown.text
+    assert url("key", workspace=cast.workspace, key=key_id) in shown.html
+    assert "Changed disabled" in shown.text
+
+
+async def test_what_others_did_shows_up_too(cast: Cast) -> None:
+    """A revocation by the operator, and one by the secret itself, without anybody's address."""
+    browser = await cast.visitor(Role.VIEWER)
+    operator = cast.console.edge.operator
+    first, _ = operator.issue(cast.workspace)
+    operator.revoke(first.id)
+    _, secret = operator.issue(cast.workspace)
+    stub = VerificationServiceStub(operator.channel)
+    request = verification.RevokePresentedRequest(secret=secret, note="found on the street")
+    stub.RevokePresented(request, metadata=operator.metadata, timeout=10)
+    shown = activity(cast, browser)
+    assert entries(shown)[0] == "root revoked the key by its secret test"
+    assert "found on the street" in shown.text
+    assert "It leaked, or may have" in shown.text
+    assert "root revoked the key test" in entries(shown)
+
+
+async def test_filters_alone_and_together(cast: Cast) -> None:
+    """By person, by action, by key, and by all of them at once; the form shows what was chosen."""
+    one, two = await cast.person(Role.MEMBER), await cast.person(Role.MEMBER)
+    first, second = await cast.signed_in(one), await cast.signed_in(two)
+    a, _ = made_key(cast, first, "a")
+    b, _ = made_key(cast, second, "b")
+    for browser, key_id in ((first, a), (first, b), (second, b)):
+        page = browser.get(url("key", workspace=cast.workspace, key=key_id))
+        path = url("key_pause", workspace=cast.workspace, key=key_id)
+        state = "resume" if path not in page.html else "pause"
+        browser.submit(page, url(f"key_{state}", workspace=cast.workspace, key=key_id))
+    changed = "KeyService.UpdateKey"
+    assert all(one.email in text for text in entries(activity(cast, first, person=one.id)))
+    assert len(entries(activity(cast, first, person=one.id))) == 3
+    assert len(entries(activity(cast, first, action=changed))) == 3
+    assert len(entries(activity(cast, first, subject=b))) == 3
+    every = {"person": one.id, "action": changed, "subject": b}
+    shown = activity(cast, first, **every)
+    assert entries(shown) == [f"{one.email} changed the key b"]
+    form = shown.form(url("activity", workspace=cast.workspace))
+    assert set(every.items()) <= set(form.fields)
+
+
+async def test_days_are_those_of_the_reader(cast: Cast) -> None:
+    """A day begins and ends where the person lives, not where the server is."""
+    person = await cast.person(Role.MEMBER)
+    now = datetime.now(UTC)
+    # Whatever time it is, in one of the two it is another day than in UTC.
+    zone = "Pacific/Kiritimati" if now.hour >= 11 else "Pacific/Pago_Pago"
+    await cast.books.accounts.update(NOBODY, person.id, time_zone=zone)
+    browser = await cast.signed_in(person)
+    made_key(cast, browser, "today")
+    here = now.astimezone(ZoneInfo(zone)).date()
+    today, tomorrow = here.isoformat(), (here + timedelta(days=1)).isoformat()
+    yesterday = (here - timedelta(days=1)).isoformat()
+    made = f"{person.email} created the key today"
+    for shown in (
+        activity(cast, browser, from_=today, to=today),
+        activity(cast, browser, from_=yesterday, to=tomorrow),
+        activity(cast, browser, from_=today),
+        activity(cast, browser, to=today),
+    ):
+        assert made in entries(shown)
+    for shown in (
+        activity(cast, browser, from_=tomorrow),
+        activity(cast, browser, to=yesterday),
+        activity(cast, browser, from_=yesterday, to=yesterday),
+    ):
+        assert entries(shown) == []
+        assert "Nothing here" in shown.text
+
+
+@pytest.mark.parametrize(
+    ("filters", "field"),
+    [
+        ({"from": "yesterday"}, "from"),
+        ({"from": "2026-02-30"}, "from"),
+        ({"to": "31.12.2026"}, "to"),
+        ({"to": "9999-12-31"}, "to"),
+        ({"from": "0000-00-00"}, "from"),
+        ({"from": "2026-03-02", "to": "2026-03-01"}, "to"),
+    ],
+)
+@pytest.mark.parametrize("tab", ["keys", "people"])
+async def test_what_is_no_day_is_said_beside_it(
+    filters: dict[str, str], field: str, tab: str, cast: Cast
+) -> None:
+    """The error is tied to its field, and what was typed stays there; nothing is listed."""
+    browser = await cast.visitor(Role.VIEWER)
+    shown = activity(cast, browser, tab=tab, **filters)
+    assert shown.status == 422
+    assert f'aria-describedby="{field}-error"' in shown.html
+    assert shown.element(f"{field}-error").strip()
+    assert (
+        filters[field]
+        in dict(shown.form(url("activity", workspace=cast.workspace)).fields).values()
+    )
+    assert entries(shown) == []
+    assert "Nothing here" not in shown.text
+
+
+async def test_keys_come_a_page_at_a_time_without_gap_or_repeat(cast: Cast) -> None:
+    """All of 120 are there, once each, newest first, and filters hold on every page."""
+    browser = await cast.visitor(Role.VIEWER)
+    names = [f"key {number:03}" for number in range(120)]
+    taken_over(cast.console.edge, cast.workspace, names)
+    first = activity(cast, browser, action="KeyService.ImportKeys")
+    assert len(entries(first)) == 50
+    shown = all_pages(browser, first)
+    assert shown == [f"root imported the key {name}" for name in reversed(names)]
+
+
+async def test_people_come_a_page_at_a_time_without_gap_or_repeat(cast: Cast) -> None:
+    """The same for invitations."""
+    person = await cast.person(Role.OWNER)
+    browser = await cast.signed_in(person)
+    for number in range(101):
+        address = f"guest{number:03}@example.com"
+        await cast.books.links.invite(NOBODY, cast.workspace, address, Role.VIEWER)
+    first = activity(cast, browser, tab="people", action="invitation.create")
+    shown = all_pages(browser, first)
+    guests = [f"the console invited guest{number:03}@example.com" for number in range(101)]
+    assert shown[:101] == list(reversed(guests))
+
+
+@pytest.mark.parametrize(
+    "filters",
+    [
+        {"before": "nonsense"},
+        {"before": "AAAA"},
+        {"tab": "people", "before": "-1"},
+        {"tab": "people", "before": "9" * 40},
+        {"tab": "people", "before": "²"},
+    ],
+)
+async def test_a_broken_page_is_no_fault(filters: dict[str, str], cast: Cast) -> None:
+    """What is no place in the list is said to be none."""
+    browser = await cast.visitor(Role.VIEWER)
+    shown = activity(cast, browser, **filters)
+    assert shown.status == 422
+    assert "This part of the list is no longer there" in shown.text
+
+
+@pytest.mark.parametrize("tab", ["keys", "people", "nonsense"])
+async def test_filters_that_cannot_be_chosen_are_harmless(tab: str, cast: Cast) -> None:
+    """Unknown people, actions and keys, and characters that no database takes, are no fault."""
+    browser = await cast.visitor(Role.VIEWER)
+    for name in ("person", "action", "subject"):
+        for value in ("nonsense", "\0", "%", "'", "x" * 5_000, "\N{SNOWMAN}"):
+            assert activity(cast, browser, tab=tab, **{name: value}).status == 200
+
+
+async def test_what_people_did_is_told_by_their_addresses(cast: Cast) -> None:
+    """Joining, leaving, other roles and invitations, with no id that says nothing."""
+    owner = await cast.person(Role.OWNER)
+    browser = await cast.signed_in(owner)
+    person = await cast.person(Role.VIEWER)
+    page = browser.get(url("members", workspace=cast.workspace))
+    role = url("member_role", workspace=cast.workspace, person=person.id)
+    browser.submit(page, role, role="member")
+    invite = url("invitations", workspace=cast.workspace)
+    browser.submit(page, invite, email="guest@example.com", role="viewer")
+    remove = url("member_remove", workspace=cast.workspace, person=person.id)
+    browser.submit(browser.get(remove), remove)
+    shown = activity(cast, browser, tab="people")
+    assert entries(shown)[:3] == [
+        f"{owner.email} removed {person.email}",
+        f"{owner.email} invited guest@example.com",
+        f"{owner.email} changed the role of {person.email}",
+    ]
+    assert f"{person.email} joined" in entries(shown)
+    assert "Role Member" in shown.text
+    # Who is gone can still be asked for.
+    gone = activity(cast, browser, tab="people", person=person.id)
+    assert entries(gone) == [f"{person.email} joined"]
+
+
+async def test_nothing_of_other_workspaces_is_told(cast: Cast) -> None:
+    """Neither the list, nor a filter by a foreign key or person, shows what is done elsewhere."""
+    operator = cast.console.edge.operator
+    stranger = await cast.person()
+    elsewhere = operator.workspace("Elsewhere")
+    await cast.books.memberships.add(NOBODY, elsewhere, stranger.id, Role.OWNER)
+    foreign = Cast(cast.console, cast.books, elsewhere)
+    key_id, _ = made_key(foreign, await cast.signed_in(stranger), "their key")
+    await cast.books.links.invite(NOBODY, elsewhere, "their.guest@example.com", Role.VIEWER)
+    browser = await cast.visitor(Role.OWNER)
+    for filters in ({}, {"subject": key_id}, {"person": stranger.id}, {"subject": elsewhere}):
+        for tab in ("keys", "people"):
+            shown = activity(cast, browser, tab=tab, **filters)
+            for secret in ("their key", "their.guest", stranger.email, "Elsewhere"):
+                assert secret not in shown.html
+    assert entries(activity(cast, browser, subject=key_id)) == []
