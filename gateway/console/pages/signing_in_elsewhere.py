@@ -27,7 +27,7 @@ from gateway.console.people import (
     Origin,
     Person,
 )
-from gateway.console.people.fields import NAME_LENGTH, clipped
+from gateway.console.people.fields import NAME_LENGTH
 from gateway.console.visit import Visit
 
 _log = structlog.get_logger("gateway.console.oidc")
@@ -170,9 +170,8 @@ async def _joined(
 
 
 def _name(claims: Claims) -> str:
-    # What the provider calls them, as far as a name here may hold it; they can change it.
-    said = clipped(claims.name, NAME_LENGTH).strip()
-    return said or clipped(claims.email, NAME_LENGTH)
+    # What the provider calls them, as far as there is room for it here; they can change it.
+    return (claims.name or claims.email)[:NAME_LENGTH]
 
 
 def _tell_operator(visit: Visit, error: OidcError) -> None:
