@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import signal
 from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import AsyncExitStack, asynccontextmanager, contextmanager, suppress
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from datetime import UTC, datetime
 from typing import Final
 
@@ -14,7 +14,7 @@ import structlog
 
 from gateway.connection import EdgeServer
 from gateway.console.assets import Assets
-from gateway.console.authority import CHANGING, Authority
+from gateway.console.authority import CHANGING, READING, Authority
 from gateway.console.config import LIMITS, Settings
 from gateway.console.dispatch import Dispatcher
 from gateway.console.oidc import Provider
@@ -34,6 +34,8 @@ from keyauthority.files import write_private
 
 _log = structlog.get_logger("gateway.console")
 
+_FINISHING: Final = CHANGING + 3 * READING
+"""Seconds for forms whose browser has left: more than the slowest page asks of the authority."""
 _SWEEPING: Final = 3600.0
 """Seconds between two looks for sign-ins, links and counts that are over."""
 
@@ -89,10 +91,11 @@ async def running(
             yield port
         finally:
             sweeping.cancel()
+            await asyncio.wait([sweeping])
             server.leaving = True
             listener.close()
             await server.drain(settings.grace)
-            await dispatcher.finish(CHANGING)
+            await dispatcher.finish(_FINISHING)
 
 
 async def _parts(
@@ -153,8 +156,10 @@ async def _tell_first_owner(parts: Parts, tell: Callable[[str], None]) -> None:
 
 async def _sweep(books: People) -> None:
     while True:
-        with suppress(StoreUnavailable):
+        try:
             await books.sessions.sweep()
+        except StoreUnavailable as error:
+            _log.warning("books not swept", reason=str(error))
         await asyncio.sleep(_SWEEPING)
 
 

@@ -12,6 +12,7 @@ from typing import Final
 SESSION: Final = "__Host-console-session"
 VISITOR: Final = "__Host-console-visitor"
 SIGN_IN: Final = "__Host-console-oidc"
+NOTICE: Final = "__Host-console-notice"
 
 _FLAGS: Final = "Path=/; Secure; HttpOnly; SameSite=Lax"
 _SANE: Final = 2048

@@ -40,4 +40,7 @@ def same_origin(headers: Mapping[str, str]) -> bool:
     if site is not None:
         return site == "same-origin"
     origin, host = headers.get(hdrs.ORIGIN), headers.get(hdrs.HOST)
-    return bool(origin and host) and urlsplit(origin).netloc == host
+    try:
+        return bool(origin and host) and urlsplit(origin).netloc == host
+    except ValueError:
+        return False

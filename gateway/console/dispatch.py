@@ -29,6 +29,7 @@ from gateway.request import EdgeRequest
 
 _log = structlog.get_logger("gateway.console")
 
+_READING: Final = frozenset({"GET", "HEAD"})
 _NOWHERE: Final = Route("GET", "", problems.not_found, Needs.NOTHING)
 _STATIC: Final = PATHS["static"].removesuffix("{name}")
 _TEXT: Final = {**headers.EVERYWHERE, hdrs.CONTENT_TYPE: "text/plain; charset=utf-8"}
@@ -40,13 +41,17 @@ class Dispatcher:
     def __init__(self, parts: Parts) -> None:
         self._parts = parts
         self._router = Router(ROUTES)
+        https = parts.public_url.startswith("https:")
+        self._transport = headers.TLS if https else {}
         self._answering: set[asyncio.Task[Answer]] = set()
 
     async def handle(self, request: EdgeRequest) -> web.StreamResponse:
         """Answers *request*, whatever happens, and logs it.
 
-        What was begun is ended though the browser leaves: no change is left half made.
+        What a form began is ended though the browser leaves: no change is left half made.
         """
+        if request.method != "POST":
+            return await self._logged(request)
         answering = asyncio.create_task(self._logged(request))
         self._answering.add(answering)
         answering.add_done_callback(self._answering.discard)
@@ -54,23 +59,29 @@ class Dispatcher:
 
     async def finish(self, seconds: float) -> None:
         """Waits for what goes on though its browser has left, at most so many seconds."""
-        if self._answering:
-            await asyncio.wait(self._answering, timeout=seconds)
+        if not self._answering:
+            return
+        _, left = await asyncio.wait(self._answering, timeout=seconds)
+        if left:
+            _log.warning("forms cut off", forms=len(left))
 
     def refuse(self, request: EdgeRequest, refusal: Refusal) -> web.StreamResponse:
         """Answers what was no request."""
         answer = Answer(refusal.status, CIMultiDict(_TEXT), refusal.message.encode() + b"\n")
+        answer.headers.update(self._transport)
         answer.force_close()
         return answer
 
     async def _logged(self, request: EdgeRequest) -> Answer:
         path = request.rel_url.raw_path
-        asset = self._asset(path) if request.method == "GET" else None
+        asset = self._asset(path) if request.method in _READING else None
         if asset is not None:
+            asset.headers.update(self._transport)
             return asset
         visit, answer = self._visit(request, path)
         if answer is None:
             answer = await self._answered(visit)
+        answer.headers.update(self._transport)
         if not request.content.is_eof():
             # Its body was not read, so nobody knows where the next request begins.
             answer.force_close()
@@ -90,8 +101,10 @@ class Dispatcher:
 
     def _visit(self, request: EdgeRequest, path: str) -> tuple[Visit, Answer | None]:
         came_from = source(request, self._parts.settings.proxies)
-        methods, names = self._router.find(path) or ({request.method: _NOWHERE}, {})
-        route = methods.get(request.method)
+        # Whoever asks for the head alone, as monitors do, is answered as if for all of it.
+        method = "GET" if request.method in _READING else request.method
+        methods, names = self._router.find(path) or ({method: _NOWHERE}, {})
+        route = methods.get(method)
         readable = "GET" in methods
         visit = Visit(self._parts, request, route or _NOWHERE, names, came_from, readable)
         if route is not None:
@@ -106,7 +119,8 @@ class Dispatcher:
             return await problems.not_found(visit)
         except UnavailableError:
             return problems.authority_unavailable(visit)
-        except StoreUnavailable:
+        except StoreUnavailable as error:
+            _log.warning("books unavailable", request_id=visit.request.id, reason=str(error))
             return problems.store_unavailable(visit)
         except BadFormError as error:
             return problems.bad_form(visit, error)
@@ -115,7 +129,7 @@ class Dispatcher:
             return problems.internal(visit)
 
     async def _page(self, visit: Visit) -> Answer:
-        posted = visit.request.method == "POST"
+        posted = not visit.reading
         if posted and not csrf.same_origin(visit.request.headers):
             return problems.foreign(visit)
         await self._recognise(visit)

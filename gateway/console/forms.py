@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Final
 from urllib.parse import parse_qsl
@@ -88,6 +88,8 @@ async def read_fields(request: web.BaseRequest, most_bytes: int, seconds: float)
                     raise BadFormError(413, "That is more than any form here holds.")
     except TimeoutError:
         raise BadFormError(408, "The form arrived too slowly.") from None
+    except (ConnectionError, web.RequestPayloadError):
+        raise BadFormError(400, "The form did not arrive whole.") from None
     return parse_fields(bytes(body))
 
 
@@ -102,9 +104,5 @@ def parse_fields(body: bytes) -> Fields:
         )
     except ValueError:
         raise BadFormError(400, "That is no form of this console.") from None
-    return Fields(tuple(pairs))
-
-
-def query_fields(query: Mapping[str, str]) -> Fields:
-    """What stands behind the `?` of a path."""
-    return Fields(tuple(query.items()))
+    # Browsers send each end of a line as two characters, and count it as one.
+    return Fields(tuple((name, value.replace("\r\n", "\n")) for name, value in pairs))

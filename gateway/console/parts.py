@@ -20,21 +20,24 @@ _MOST: Final = 1_000
 
 
 class Names:
-    """The last known names of workspaces, for pages shown while the authority is away."""
+    """The last known names of workspaces and keys, for forms shown while the authority is away."""
 
     def __init__(self) -> None:
         self._names: OrderedDict[str, str] = OrderedDict()
 
-    def remember(self, workspace_id: str, name: str) -> None:
-        """Notes a name; of more than a thousand the oldest go."""
-        self._names[workspace_id] = name
-        self._names.move_to_end(workspace_id)
+    def remember(self, place: str, name: str) -> None:
+        """Notes the name of a workspace, or of a key as `WORKSPACE/KEY`: only there is it known.
+
+        Of more than a thousand the oldest go.
+        """
+        self._names[place] = name
+        self._names.move_to_end(place)
         while len(self._names) > _MOST:
             self._names.popitem(last=False)
 
-    def get(self, workspace_id: str, default: str) -> str:
+    def get(self, place: str, default: str) -> str:
         """The last known name."""
-        return self._names.get(workspace_id, default)
+        return self._names.get(place, default)
 
 
 @dataclass(frozen=True, slots=True)

@@ -25,8 +25,10 @@ from gateway.request import EdgeRequest
 
 SWITCHER: Final = 20
 """How many other workspaces a page offers to go to."""
-ASKED: Final = 128
+ASKED: Final = 512
 """How much is read of a parameter: more than a page's token has."""
+_NOTICE_LASTS: Final = 30
+"""Seconds in which a browser that is sent on opens the next page."""
 
 
 @dataclass(slots=True)
@@ -49,6 +51,7 @@ class Visit:
     role: Role | None = None
     fields: Fields = field(default_factory=Fields)
     _cookies: list[str] = field(default_factory=list)
+    _acting: Acting | None = None
 
     @property
     def me(self) -> Person:
@@ -78,11 +81,18 @@ class Visit:
         return self.path["workspace"]
 
     @property
+    def reading(self) -> bool:
+        """Whether a page was asked for, and no form sent."""
+        return self.request.method != "POST"
+
+    @property
     def authority(self) -> Acting:
         """The authority, called for whoever is signed in."""
-        person = self.session.person if self.session is not None else None
-        identity = (person.id, person.email) if person is not None else ("", "")
-        return self.parts.authority.acting_for(*identity, self.request.id)
+        if self._acting is None:
+            person = self.session.person if self.session is not None else None
+            identity = (person.id, person.email) if person is not None else ("", "")
+            self._acting = self.parts.authority.acting_for(*identity, self.request.id)
+        return self._acting
 
     def asked(self, name: str) -> str:
         """What stands behind the `?` by that name, stripped; no database and no call minds it."""
@@ -100,6 +110,9 @@ class Visit:
     def redirect(self, to: str, done: str = "") -> Answer:
         """Sends the browser on; *done* names what the next page says was done."""
         target = f"{to}?{urlencode({'done': done})}" if done else to
+        if done:
+            # So that nobody else's link makes a page say that something was done.
+            self.keep_cookie(cookies.NOTICE, done, _NOTICE_LASTS)
         return self._answer(303, {**headers.PAGE, hdrs.LOCATION: target}, b"")
 
     def text(self, status: int, line: str) -> Answer:
@@ -117,22 +130,11 @@ class Visit:
         html = self.parts.rendering.render(template, **context)
         return self._answer(status, headers.PAGE, html.encode())
 
-    async def workspace_view(self, *, needed: bool = True) -> WorkspaceView | None:
-        """The workspace of the path, as pages show it to a member of it.
-
-        Unless it is *needed*, its last known name will do while the authority doesn't answer.
-        """
-        if self.role is None:
-            return None
-        try:
-            found = await self.authority.workspace(self.workspace_id)
-        except UnavailableError:
-            if needed:
-                raise
-            name = self.parts.names.get(self.workspace_id, self.workspace_id)
-            return workspace_view(self.workspace_id, name, self.role)
+    async def workspace_view(self, role: Role) -> WorkspaceView:
+        """The workspace of the path, as pages show it to who has *role* in it."""
+        found = await self.authority.workspace(self.workspace_id)
         self.parts.names.remember(found.id, found.name)
-        return workspace_view(found.id, found.name, self.role, suspended=found.suspended)
+        return workspace_view(found.id, found.name, role, suspended=found.suspended)
 
     async def other_workspaces(self) -> list[WorkspaceView]:
         """Where else the person may go."""
@@ -167,7 +169,7 @@ class Visit:
             "may": access.deeds(
                 self.role, administrator=person is not None and person.administrator
             ),
-            "notice": NOTICES.get(self.request.rel_url.query.get("done", "")),
+            "notice": self._notice(),
             "request_id": self.request.id,
             "local_accounts": settings.local_accounts,
             "oidc_name": settings.oidc.name if settings.oidc is not None else None,
@@ -178,18 +180,25 @@ class Visit:
         if self.role is None:
             return common
         try:
-            common["workspace"] = await self.workspace_view(needed=self.request.method == "GET")
+            common["workspace"] = await self.workspace_view(self.role)
             common["other_workspaces"] = await self.other_workspaces()
         except UnavailableError:
-            # A form is shown again whatever the authority is doing: nothing typed is lost.
-            if self.request.method == "GET":
+            if self.reading:
                 raise
+            # A form is shown again whatever the authority is doing: nothing typed is lost.
+            name = self.parts.names.get(self.workspace_id, self.workspace_id)
+            common["workspace"] = workspace_view(self.workspace_id, name, self.role)
         return common
+
+    def _notice(self) -> str | None:
+        done = self.request.rel_url.query.get("done", "")
+        kept = cookies.presented(self.request.cookies, cookies.NOTICE)
+        if kept:
+            self.forget_cookie(cookies.NOTICE)
+        return NOTICES.get(done) if done == kept else None
 
     def _answer(self, status: int, fields: Mapping[str, str], body: bytes) -> Answer:
         sent = CIMultiDict(fields)
-        if self.parts.settings.tls_cert is not None:
-            sent.update(headers.TLS)
         for cookie in self._cookies:
             sent.add(hdrs.SET_COOKIE, cookie)
         return Answer(status, sent, body)

@@ -26,6 +26,8 @@ def channel_options() -> list[tuple[str, int]]:
         ("grpc.initial_reconnect_backoff_ms", 100),
         ("grpc.min_reconnect_backoff_ms", 500),
         ("grpc.max_reconnect_backoff_ms", 1_000),
+        # The answer about a thousand keys is far beyond gRPC's 4 MB.
+        ("grpc.max_receive_message_length", 64 << 20),
         # A proxy named in the environment is for the web, not for tokens and secrets.
         ("grpc.enable_http_proxy", 0),
     ]

@@ -62,7 +62,12 @@ def account(**other: Any) -> dict[str, Any]:
     return BESIDE | page | other
 
 
-ADMINISTRATION = BESIDE | {"section": "administration", "next_href": None, "form": FORM}
+ADMINISTRATION = BESIDE | {
+    "section": "administration",
+    "next_href": None,
+    "form": FORM,
+    "form_id": "r1",
+}
 
 ACCOUNT: list[Page] = [
     Page("account", "account.html", account()),

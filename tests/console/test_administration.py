@@ -92,7 +92,7 @@ async def test_a_suspended_workspace_has_no_key_that_works(
     done = administrator.submit(page, path)
     assert told(edge, secret) == (403, "workspace_suspended")
     assert "Acme is suspended" in done.text
-    assert re.search(r"Stopped everywhere in \d+ ms\. \d verifiers? confirmed\.", done.text)
+    assert re.search(r"Stopped everywhere in [\d.]+ m?s\. \d verifiers? confirmed\.", done.text)
     resume = url("workspace_resume", workspace=cast.workspace)
     done = administrator.submit(administrator.get(HOME), resume)
     assert told(edge, secret)[0] == 200
@@ -290,3 +290,25 @@ def test_the_newest_workspace_is_the_first_in_the_list(tmp_path: Path, console: 
     # Its owner needn't join it, and can go there.
     assert url("workspace_join", workspace=workspace) not in shown.html
     assert url("keys", workspace=workspace) in shown.html
+
+
+async def test_a_workspace_is_made_once_however_often_the_form_is_sent(cast: Cast) -> None:
+    """A double click makes one workspace: the second time leads to the one that was made."""
+    administrator = await cast.visitor(administrator=True)
+    page = administrator.get("/administration")
+    action = "/administration/workspaces"
+    name = f"once {secrets.token_hex(4)}"
+    first = administrator.submit(page, action, name=name)
+    again = administrator.submit(page, action, name=name)
+    assert first.location.split("?")[0] == again.location
+    assert administrator.get("/administration").text.count(name) == 1
+
+
+async def test_a_secret_is_no_name_for_a_workspace(cast: Cast) -> None:
+    """It would stand in every list."""
+    administrator = await cast.visitor(administrator=True)
+    _, secret = cast.console.edge.operator.issue(cast.workspace)
+    page = administrator.get("/administration")
+    shown = administrator.submit(page, "/administration/workspaces", name=secret)
+    assert shown.status == 422
+    assert secret not in shown.html

@@ -6,6 +6,8 @@ from collections.abc import Iterator
 
 import pytest
 
+from gateway.console import csrf
+from gateway.console.cookies import SESSION
 from gateway.console.people import Role
 from tests.console.people_in_it import Cast
 from tests.console.test_secret_once import keys_of, secret_in
@@ -116,3 +118,21 @@ async def test_rotating_and_editing_lose_nothing_either(cast: Cast, authority: A
     saved = browser.follow(browser.submit(saved, f"{href}/edit"))
     assert "Saved." in saved.text
     assert "another name" in saved.text
+
+
+async def test_a_foreign_key_is_not_named_while_the_authority_is_away(
+    cast: Cast, authority: Authority
+) -> None:
+    """What somebody else saw of a key of theirs isn't told to who guesses its id."""
+    theirs = Cast(cast.console, cast.books, cast.console.edge.operator.workspace("Other"))
+    key, _ = cast.console.edge.operator.issue(theirs.workspace)
+    owner = await theirs.visitor(Role.OWNER)
+    assert "test" in owner.get(f"/workspaces/{theirs.workspace}/keys/{key.id}/revoke").text
+    browser = await cast.visitor(Role.MEMBER)
+    path = f"/workspaces/{cast.workspace}/keys/{key.id}/revoke"
+    authority.stop()
+    fields = {"csrf": csrf.token(browser.cookies[SESSION]), "reason": "", "note": ""}
+    shown = browser.post(path, fields)
+    assert shown.status == 422
+    assert key.id in shown.text
+    assert "Revoke test" not in shown.text

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import socket
+
 import pytest
 
 from gateway.console import csrf
@@ -10,6 +12,7 @@ from gateway.console.people import Role
 from gateway.console.routes import ROUTES
 from tests.console.people_in_it import Cast
 from tests.console.visiting import Visitor
+from tests.e2e.processes import eventually
 
 FORMS = [route for route in ROUTES if route.method == "POST"]
 
@@ -64,6 +67,7 @@ async def test_no_form_is_taken_without_its_token(route: object, cast: Cast) -> 
         ({"Sec-Fetch-Site": "-"}, 403),
         ({"Sec-Fetch-Site": "-", "Origin": "http://evil.example"}, 403),
         ({"Sec-Fetch-Site": "-", "Origin": "null"}, 403),
+        ({"Sec-Fetch-Site": "-", "Origin": "http://["}, 403),
         ({"Sec-Fetch-Site": "cross-site", "Origin": "ours"}, 403),
         ({"Sec-Fetch-Site": "-", "Origin": "ours"}, 200),
     ],
@@ -111,3 +115,22 @@ async def test_what_is_no_form_is_said_to_be_none(
     shown = browser.send("POST", f"/workspaces/{cast.workspace}/keys/new", body, headers)
     assert shown.status == status
     assert "h1" in shown.html
+
+
+async def test_a_form_that_breaks_off_is_no_fault_of_ours(cast: Cast) -> None:
+    """A browser that leaves in the midst of a body is answered, to nobody, with 400."""
+    browser = await cast.visitor(Role.MEMBER)
+    head = (
+        f"POST /workspaces/{cast.workspace}/keys/new HTTP/1.1\r\nHost: console\r\n"
+        f"Cookie: {SESSION}={browser.cookies[SESSION]}\r\nSec-Fetch-Site: same-origin\r\n"
+        "Content-Type: application/x-www-form-urlencoded\r\nContent-Length: 50\r\n\r\nname=a"
+    )
+    before = len(cast.console.process.log())
+    with socket.create_connection(("127.0.0.1", cast.console.port)) as connection:
+        connection.sendall(head.encode())
+
+    def answered() -> list[int]:
+        said = cast.console.process.log()[before:]
+        return [line["status"] for line in said if line.get("method") == "POST"]
+
+    assert eventually("it is answered", answered) == [400]

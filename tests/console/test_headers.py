@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from pathlib import Path
 
 import pytest
 
@@ -11,6 +12,7 @@ from gateway.console.people import Role
 from tests.console.living import PASSWORD, Console
 from tests.console.people_in_it import Cast
 from tests.console.visiting import Shown
+from tests.e2e.edge import Edge
 
 CSP = {
     "default-src": "'none'",
@@ -112,3 +114,40 @@ async def test_cookies_are_read_by_no_script_and_sent_to_no_other_host(console: 
         assert {"Path=/", "Secure", "HttpOnly", "SameSite=Lax"} <= set(flags)
         assert not any(flag.lower().startswith("domain") for flag in flags)
     assert f"Max-Age={7 * 24 * 3600}" in session
+
+
+def test_a_head_is_answered_as_a_get_is(console: Console) -> None:
+    """Monitors that ask for the head alone get the status and the fields, without the page."""
+    browser = console.visitor()
+    for path in ("/healthz", "/readyz", "/sign-in"):
+        shown = browser.send("HEAD", path, None, {})
+        assert shown.status == 200
+        assert shown.html == ""
+        check(shown)
+    assert browser.send("HEAD", "/account", None, {}).status == 303
+
+
+def test_behind_a_proxy_that_speaks_tls_browsers_are_told_to_stay_with_it(
+    edge: Edge, tmp_path: Path
+) -> None:
+    """With an https public URL every answer says so, pages, files and refusals alike."""
+    console = Console(edge, tmp_path / "proxied", "--public-url", "https://console.example.com")
+    try:
+        browser = console.visitor()
+        css = re.findall(r'/static/[^"]+', browser.get("/sign-in").html)[0]
+        for path in ("/sign-in", css, "/no-such-page", "/healthz"):
+            assert browser.get(path).header("strict-transport-security"), path
+        refused = browser.send("DELETE", "/account", None, {})
+        assert refused.header("strict-transport-security")
+    finally:
+        console.stop()
+
+
+async def test_no_link_makes_a_page_say_that_something_was_done(cast: Cast) -> None:
+    """The notice of a page is for the browser that just did it, once: not for a link, not for a reload."""
+    browser = await cast.visitor(Role.OWNER)
+    page = f"/workspaces/{cast.workspace}/keys?done=paused"
+    assert "is paused" not in browser.get(page).text
+    saved = browser.submit(browser.get("/account"), "/account", name="Another Name", time_zone="")
+    assert "Saved." in browser.get(saved.location).text
+    assert "Saved." not in browser.get(saved.location).text

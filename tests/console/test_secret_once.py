@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import re
+from datetime import UTC, datetime, timedelta
 
 import pytest
 
 from gateway.console import csrf
 from gateway.console.cookies import SESSION
-from gateway.console.people import Role
+from gateway.console.people import Role, open_people
 from tests.console.living import Console
 from tests.console.people_in_it import Cast
 from tests.console.visiting import Shown, Visitor
@@ -181,3 +182,25 @@ async def test_rotating_with_no_overlap_stops_the_old_secret_at_once(cast: Cast)
     assert "Stopped everywhere in" in shown.text
     assert operator.verify(old) == "VERDICT_REVOKED"
     assert operator.verify(secret_in(shown)) == "VERDICT_VALID"
+
+
+async def test_a_form_of_unknown_outcome_never_says_done(cast: Cast) -> None:
+    """A rotation that was begun and is too old to be known is not said to be made: nothing stopped."""
+    browser = await cast.visitor(Role.MEMBER)
+    operator = cast.console.edge.operator
+    key, old = operator.issue(cast.workspace)
+    path = f"/workspaces/{cast.workspace}/keys/{key.id}/rotate"
+    page = browser.get(path)
+    session = await cast.books.sessions.find(browser.cookies[SESSION])
+    assert session is not None
+    [request_id] = [value for name, value in page.form(path).fields if name == "request_id"]
+    long_ago = datetime.now(UTC) - timedelta(minutes=11)
+    async with open_people(cast.console.database, lambda: long_ago) as books:
+        await books.submissions.begin(session.id, request_id, f"rotate {key.id}", cast.workspace)
+    shown = browser.submit(page, path, overlap="0")
+    assert shown.status == 409
+    assert "Nothing was done just now" in shown.text
+    assert operator.verify(old) == "VERDICT_VALID"
+    again = browser.submit(shown, path)
+    assert operator.verify(old) == "VERDICT_REVOKED"
+    assert operator.verify(secret_in(again)) == "VERDICT_VALID"

@@ -1,6 +1,6 @@
 """The key authority as the console sees it: calls made for a person, and how they can fail."""
 
-from gateway.console.authority.client import CHANGING, Acting, Authority
+from gateway.console.authority.client import CHANGING, READING, Acting, Authority
 from gateway.console.authority.failures import (
     AuthorityError,
     MissingError,
@@ -11,6 +11,7 @@ from gateway.console.authority.failures import (
 
 __all__ = [
     "CHANGING",
+    "READING",
     "Acting",
     "Authority",
     "AuthorityError",

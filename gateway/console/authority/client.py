@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable, Sequence
+from collections.abc import AsyncIterator, Iterable, Sequence
+from contextlib import asynccontextmanager
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
@@ -13,7 +14,7 @@ from google.protobuf.timestamp_pb2 import Timestamp
 from grpc_health.v1.health_pb2 import HealthCheckRequest, HealthCheckResponse
 from grpc_health.v1.health_pb2_grpc import HealthStub
 
-from gateway.console.authority.failures import MissingError, in_our_words
+from gateway.console.authority.failures import MissingError, UnavailableError, in_our_words
 from keyauthority.client import Secret, bearer_metadata, person_metadata
 from keyauthority.v1 import audit_service_pb2 as audit_v1
 from keyauthority.v1 import key_pb2
@@ -49,7 +50,7 @@ class Authority:
     def __init__(self, channel: grpc.aio.Channel, token: Secret) -> None:
         self._token = bearer_metadata(token)
         # The authority refuses what is too much at once, and other pages are waiting too.
-        self.several = asyncio.Semaphore(SEVERAL)
+        self._several = asyncio.Semaphore(SEVERAL)
         self._health: Any = HealthStub(channel)
         self.keys: KeyServiceAsyncStub = KeyServiceStub(channel)
         self.workspaces: WorkspaceServiceAsyncStub = WorkspaceServiceStub(channel)
@@ -59,6 +60,19 @@ class Authority:
         """The authority, called for somebody in the course of one request."""
         person = person_metadata(person_id, name) if person_id else ()
         return Acting(self, (*self._token, ("x-request-id", request_id), *person))
+
+    @asynccontextmanager
+    async def one_of_several(self) -> AsyncIterator[None]:
+        """A place among those who read much at once. Raises `UnavailableError` if there is none."""
+        try:
+            async with asyncio.timeout(READING):
+                await self._several.acquire()
+        except TimeoutError:
+            raise UnavailableError("no place in time") from None
+        try:
+            yield
+        finally:
+            self._several.release()
 
     async def healthy(self) -> bool:
         """Whether it says that it can do its work."""
@@ -75,6 +89,8 @@ class Acting:
     def __init__(self, authority: Authority, metadata: tuple[tuple[str, str | bytes], ...]) -> None:
         self._authority = authority
         self._metadata = metadata
+        # Whether it gave no answer before: who waited once in this request doesn't wait again.
+        self._away = False
 
     async def workspace(self, workspace_id: str) -> workspaces_v1.Workspace:
         """One workspace."""
@@ -187,14 +203,14 @@ class Acting:
 
     async def _workspace_or_none(self, workspace_id: str) -> workspaces_v1.Workspace | None:
         try:
-            async with self._authority.several:
+            async with self._authority.one_of_several():
                 return await self.workspace(workspace_id)
         except MissingError:
             return None
 
     async def _key_or_none(self, workspace_id: str, key_id: str) -> key_pb2.Key | None:
         try:
-            async with self._authority.several:
+            async with self._authority.one_of_several():
                 return await self.key(workspace_id, key_id)
         except MissingError:
             return None
@@ -208,8 +224,14 @@ class Acting:
     async def _call(
         self, method: UnaryUnaryMultiCallable[Asked, Told], request: Asked, seconds: float
     ) -> Told:
-        with in_our_words():
-            return await method(request, metadata=self._metadata, timeout=seconds)
+        if self._away:
+            raise UnavailableError("it gave no answer before")
+        try:
+            with in_our_words():
+                return await method(request, metadata=self._metadata, timeout=seconds)
+        except UnavailableError:
+            self._away = True
+            raise
 
 
 def timestamp(moment: datetime) -> Timestamp:

@@ -7,6 +7,7 @@ from typing import Final
 from urllib.parse import urlencode
 
 from gateway.answer import Answer
+from gateway.console import submitting
 from gateway.console.authority import RefusedError, SpreadingError, UnavailableError
 from gateway.console.forms import Form
 from gateway.console.pages import problems
@@ -23,6 +24,7 @@ _AWAY: Final = (
     "The key authority didn’t answer, so we can’t tell whether the workspace was made. Nothing you "
     "typed is lost: look at the list once it is back, then press the button again if it isn’t there."
 )
+_SENT_BEFORE: Final = "This form was sent before. Look at the list: if the workspace isn’t there, press the button again."
 
 
 async def show(visit: Visit) -> Answer:
@@ -33,11 +35,19 @@ async def show(visit: Visit) -> Answer:
 async def create(visit: Visit) -> Answer:
     """Makes a workspace, whose owner the administrator is."""
     form = visit.fields.form(["name"])
-    if not form.values["name"]:
+    form.keep_secrets_out()
+    if not form.values["name"] and form.ok:
         form.errors["name"] = "Give it a name: a team’s, a customer’s, a product’s."
+    if not form.ok:
         return await _page(visit, form, 422)
     try:
+        await submitting.begun(visit, "workspace", first=True)
         made = await visit.authority.create_workspace(form.values["name"])
+    except submitting.OverError as over:
+        if over.key_id:
+            return visit.redirect(url("keys", workspace=over.key_id))
+        form.problem = _SENT_BEFORE
+        return await _page(visit, form, 409)
     except RefusedError as error:
         form.errors["name"] = said(error)
         return await _page(visit, form, 422)
@@ -45,6 +55,7 @@ async def create(visit: Visit) -> Answer:
         form.problem = _AWAY
         return await _page(visit, form, 503)
     await visit.parts.books.memberships.add(visit.by, made.id, visit.me.id, Role.OWNER)
+    await submitting.answered(visit, made.id)
     return visit.redirect(url("keys", workspace=made.id), "workspace-created")
 
 
@@ -116,7 +127,7 @@ async def _page(visit: Visit, form: Form, status: int = 200) -> Answer:
     try:
         listed = await visit.authority.workspace_page(PAGE, token)
     except UnavailableError:
-        if visit.request.method == "GET":
+        if visit.reading:
             raise
         listed = workspaces_v1.ListWorkspacesResponse()
     except RefusedError:
@@ -130,6 +141,7 @@ async def _page(visit: Visit, form: Form, status: int = 200) -> Answer:
         status,
         section="administration",
         form=form,
+        form_id=submitting.new_request_id(),
         workspaces=[
             _row(one, counts.get(one.id, 0), mine.get(one.id)) for one in listed.workspaces
         ],

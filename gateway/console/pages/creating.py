@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Awaitable, Callable
 from datetime import datetime, timedelta
-from typing import Final
+from typing import Final, TypeAlias
 
 from gateway.answer import Answer
 from gateway.console import key_views, submitting
@@ -25,6 +26,8 @@ PRESETS: Final = {
     "90d": timedelta(days=90),
     "1y": timedelta(days=365),
 }
+Page: TypeAlias = Callable[[Visit, Form, int, str], Awaitable[Answer]]
+
 _FIELDS: Final = ("name", "expires", "expire_date", "scopes")
 _ABOUT: Final = {"expire_time": "that day", "name": "the name", "note": "the note"}
 _FIELD_OF: Final = {"expire_time": "expire_date", "ttl": "expires", "scopes": "scopes"}
@@ -58,17 +61,18 @@ async def submit(visit: Visit) -> Answer:
         refuse(form, error)
         return await _page(visit, form, 422)
     except submitting.OverError as over:
-        return await made_before(visit, over.key_id)
+        return await sent_before(visit, form, over.key_id, _page)
     except UnavailableError:
         form.problem = problems.AWAY
         return await _page(visit, form, 503)
     return await secret_page(visit, "created", issued.key, issued.secret)
 
 
-async def made_before(visit: Visit, key_id: str) -> Answer:
-    """The form made a key before, whose secret was shown then; or nobody knows what it made."""
+async def sent_before(visit: Visit, form: Form, key_id: str, page: Page) -> Answer:
+    """The form was answered before, with a secret that isn't shown again; or nobody knows."""
     if not key_id:
-        return await problems.spent(visit)
+        form.problem = problems.SPENT
+        return await page(visit, form, 409, submitting.new_request_id())
     key = await visit.authority.key(visit.workspace_id, key_id)
     row = key_views.row(key, visit.now)
     return await visit.page("key_made.html", 409, section="keys", key=row)
@@ -159,11 +163,11 @@ def _end_of_day(visit: Visit, form: Form) -> datetime | None:
     return end
 
 
-async def _page(visit: Visit, form: Form, status: int = 200) -> Answer:
+async def _page(visit: Visit, form: Form, status: int = 200, form_id: str = "") -> Answer:
     return await visit.page(
         "key_new.html",
         status,
         section="keys",
         form=form,
-        form_id=visit.fields.one("request_id") or submitting.new_request_id(),
+        form_id=form_id or visit.fields.one("request_id") or submitting.new_request_id(),
     )

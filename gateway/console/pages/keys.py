@@ -63,13 +63,13 @@ async def known(visit: Visit) -> KeyRow:
     try:
         key = await visit.authority.key(visit.workspace_id, key_id)
     except UnavailableError:
-        if visit.request.method == "GET":
+        if visit.reading:
             raise
-        name = visit.parts.names.get(key_id, key_id)
+        name = visit.parts.names.get(f"{visit.workspace_id}/{key_id}", key_id)
         return key_views.row(
             key_pb2.Key(id=key_id, workspace_id=visit.workspace_id, name=name), visit.now
         )
-    visit.parts.names.remember(key_id, key.name)
+    visit.parts.names.remember(f"{visit.workspace_id}/{key_id}", key.name)
     return key_views.row(key, visit.now)
 
 

@@ -19,6 +19,11 @@ AWAY: Final = (
 )
 """What a form says that is shown again because the authority is away."""
 
+SPENT: Final = (
+    "This form was sent before, and we can’t tell any more what came of it. Nothing was done just "
+    "now. Look at the list of keys first; then press the button again if you still need to."
+)
+"""What a form says that was sent before, too long ago for its answer to be known."""
 
 _NO_COOKIE: Final = (
     "Your browser sent no cookie with this form, so nothing was done. Allow cookies for this "
@@ -55,15 +60,6 @@ def no_password(visit: Visit) -> Answer:
     return _problem(visit, 409, "You have no password", text, home=url("account"))
 
 
-async def spent(visit: Visit) -> Answer:
-    """A form was sent that was sent before, and what became of it isn't known here."""
-    text = (
-        "This form was sent before, and nothing is done twice. Look at the list of keys for what "
-        "it made, and open the form again for another one."
-    )
-    return _problem(visit, 409, "This form was sent before", text, home=_keys_of(visit))
-
-
 def foreign(visit: Visit) -> Answer:
     """Another site had the browser send this."""
     text = "This request didn’t come from a page of this console, so nothing was done."
@@ -72,8 +68,7 @@ def foreign(visit: Visit) -> Answer:
 
 def signed_out(visit: Visit) -> Answer:
     """Whoever it is must sign in first, and comes back here then."""
-    reading = visit.request.method == "GET"
-    target = visit.request.rel_url.raw_path_qs if reading else _here(visit)
+    target = visit.request.rel_url.raw_path_qs if visit.reading else _here(visit)
     if cookies.presented(visit.request.cookies, cookies.SESSION):
         visit.forget_cookie(cookies.SESSION)
     return visit.redirect("/sign-in?" + urlencode({"next": target}))
@@ -83,9 +78,10 @@ def authority_unavailable(visit: Visit) -> Answer:
     """The authority gives no answer."""
     text = (
         "The key authority doesn’t answer at the moment, so this page can’t be shown. "
-        "Keys go on working; revoking has to wait until it is back."
+        "The API refuses nobody for that, but within seconds it answers nobody either; revoking has "
+        "to wait until it is back."
     )
-    if visit.request.method == "POST":
+    if not visit.reading:
         text = (
             "The key authority didn’t answer, so we can’t tell whether that was done. "
             "Look again in a moment; doing it twice does no harm."

@@ -10,7 +10,7 @@ from gateway.console import submitting
 from gateway.console.authority import RefusedError, SpreadingError, UnavailableError
 from gateway.console.forms import Form
 from gateway.console.pages import problems
-from gateway.console.pages.creating import made_before, refuse, secret_page
+from gateway.console.pages.creating import refuse, secret_page, sent_before
 from gateway.console.pages.keys import known
 from gateway.console.receipts import receipt
 from gateway.console.visit import Visit
@@ -49,8 +49,8 @@ async def submit(visit: Visit) -> Answer:
             "Press the button again to see the new one."
         )
         return await _page(visit, form, 503)
-    except submitting.OverError:
-        return await made_before(visit, visit.path["key"])
+    except submitting.OverError as over:
+        return await sent_before(visit, form, over.key_id, _page)
     except UnavailableError:
         form.problem = problems.AWAY
         return await _page(visit, form, 503)
@@ -58,12 +58,12 @@ async def submit(visit: Visit) -> Answer:
     return await secret_page(visit, "rotated", rotated.key, rotated.secret, stopped)
 
 
-async def _page(visit: Visit, form: Form, status: int = 200) -> Answer:
+async def _page(visit: Visit, form: Form, status: int = 200, form_id: str = "") -> Answer:
     return await visit.page(
         "key_rotate.html",
         status,
         section="keys",
         form=form,
         key=await known(visit),
-        form_id=visit.fields.one("request_id") or submitting.new_request_id(),
+        form_id=form_id or visit.fields.one("request_id") or submitting.new_request_id(),
     )
