@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
 import secrets
 from collections.abc import AsyncIterator, Iterator
@@ -301,6 +302,20 @@ async def test_a_workspace_is_made_once_however_often_the_form_is_sent(cast: Cas
     first = administrator.submit(page, action, name=name)
     again = administrator.submit(page, action, name=name)
     assert first.location.split("?")[0] == again.location
+    assert administrator.get("/administration").text.count(name) == 1
+
+
+async def test_two_clicks_at_once_make_one_workspace(cast: Cast) -> None:
+    """The second that arrives before the first is answered makes none, and says where to look."""
+    administrator = await cast.visitor(administrator=True)
+    action = "/administration/workspaces"
+    name = f"twice {secrets.token_hex(4)}"
+    form = administrator.get("/administration").form(action)
+    fields = [*(pair for pair in form.fields if pair[0] != "name"), ("name", name)]
+    both = await asyncio.gather(
+        *(asyncio.to_thread(administrator.post, action, fields) for _ in range(2))
+    )
+    assert 303 in {shown.status for shown in both}
     assert administrator.get("/administration").text.count(name) == 1
 
 
