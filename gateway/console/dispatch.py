@@ -109,6 +109,9 @@ class Dispatcher:
         visit = Visit(self._parts, request, route or _NOWHERE, names, came_from, readable)
         if route is not None:
             return visit, None
+        if method == "GET":
+            # The address of a form that was shown again with its faults, opened anew.
+            return visit, visit.redirect(self._router.above(path))
         allowed = {**_TEXT, hdrs.ALLOW: ", ".join(sorted(methods))}
         return visit, Answer(405, CIMultiDict(allowed), b"method not allowed\n")
 

@@ -6,6 +6,7 @@ from typing import Final
 
 NOTICES: Final = {
     "signed-out": "You are signed out.",
+    "signed-out-meanwhile": "Your sign-in had ended, so nothing was done. Sign in, and do it again.",
     "password-set": "Your password is set. Sign in with it.",
     "stored": "Good. The key works; its secret won’t be shown again.",
     "saved": "Saved.",

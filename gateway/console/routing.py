@@ -44,6 +44,14 @@ class Router:
             (re.compile(_NAMED.sub(_SEGMENT, path)), methods) for path, methods in by_path.items()
         ]
 
+    def above(self, path: str) -> str:
+        """The nearest page above *path* that can be opened."""
+        while path := path.rpartition("/")[0]:
+            found = self.find(path)
+            if found is not None and "GET" in found[0]:
+                return path
+        return "/"
+
     def find(self, path: str) -> tuple[Mapping[str, Route], Mapping[str, str]] | None:
         """The routes at *path* by method, and what its named segments hold."""
         for rule, methods in self._rules:

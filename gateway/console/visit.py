@@ -107,12 +107,15 @@ class Visit:
         """Has the browser forget a cookie."""
         self._cookies.append(cookies.forgotten(name))
 
+    def keep_notice(self, done: str) -> None:
+        """Lets the next page say what *done* names: nobody else's link makes it say so."""
+        self.keep_cookie(cookies.NOTICE, done, _NOTICE_LASTS)
+
     def redirect(self, to: str, done: str = "") -> Answer:
         """Sends the browser on; *done* names what the next page says was done."""
         target = f"{to}?{urlencode({'done': done})}" if done else to
         if done:
-            # So that nobody else's link makes a page say that something was done.
-            self.keep_cookie(cookies.NOTICE, done, _NOTICE_LASTS)
+            self.keep_notice(done)
         return self._answer(303, {**headers.PAGE, hdrs.LOCATION: target}, b"")
 
     def text(self, status: int, line: str) -> Answer:

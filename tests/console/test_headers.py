@@ -151,3 +151,27 @@ async def test_no_link_makes_a_page_say_that_something_was_done(cast: Cast) -> N
     saved = browser.submit(browser.get("/account"), "/account", name="Another Name", time_zone="")
     assert "Saved." in browser.get(saved.location).text
     assert "Saved." not in browser.get(saved.location).text
+
+
+async def test_the_address_of_a_form_leads_to_its_page(cast: Cast) -> None:
+    """Opened by hand, an address that only forms are sent to leads to the page above it."""
+    browser = await cast.visitor(Role.OWNER, administrator=True)
+    workspace = f"/workspaces/{cast.workspace}"
+    for path, page in (
+        ("/account/password", "/account"),
+        ("/administration/workspaces", "/administration"),
+        (f"{workspace}/members/person_0123456789ABCDEF/role", f"{workspace}/members"),
+    ):
+        shown = browser.get(path)
+        assert (shown.status, shown.location) == (303, page)
+
+
+async def test_a_form_sent_after_the_sign_in_ended_is_not_lost_without_a_word(cast: Cast) -> None:
+    """Whoever sends it is told that nothing was done, and comes back to it."""
+    browser = await cast.visitor(Role.MEMBER)
+    path = f"/workspaces/{cast.workspace}/keys/new"
+    page = browser.get(path)
+    browser.cookies[SESSION] = "ended"
+    shown = browser.follow(browser.submit(page, path, name="late"))
+    assert "nothing was done" in shown.text
+    assert ("next", path) in shown.form("/sign-in").fields

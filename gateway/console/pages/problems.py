@@ -69,9 +69,13 @@ def foreign(visit: Visit) -> Answer:
 def signed_out(visit: Visit) -> Answer:
     """Whoever it is must sign in first, and comes back here then."""
     target = visit.request.rel_url.raw_path_qs if visit.reading else _here(visit)
+    query = {"next": target}
     if cookies.presented(visit.request.cookies, cookies.SESSION):
         visit.forget_cookie(cookies.SESSION)
-    return visit.redirect("/sign-in?" + urlencode({"next": target}))
+    if not visit.reading:
+        query["done"] = "signed-out-meanwhile"
+        visit.keep_notice(query["done"])
+    return visit.redirect(f"{url('sign_in')}?{urlencode(query)}")
 
 
 def authority_unavailable(visit: Visit) -> Answer:
