@@ -95,3 +95,19 @@ async def test_addresses_are_not_kept(people: People, location: Location) -> Non
 
     assert len(digest) == 32
     assert b"ada" not in digest
+
+
+async def test_one_is_given_back(people: People, other: People) -> None:
+    """What turned out to be no failure is taken back, and nothing that others tried."""
+    for books in (people, other, people):
+        await books.attempts.count([LIMIT])
+    await people.attempts.give_back([LIMIT])
+    assert await other.attempts.count([LIMIT]) == NOW
+    assert await other.attempts.count([LIMIT]) > NOW
+
+
+async def test_no_more_is_given_back_than_was_taken(people: People) -> None:
+    """Giving back makes nobody's limit larger."""
+    await people.attempts.give_back([LIMIT])
+    results = [await people.attempts.count([LIMIT]) for _ in range(4)]
+    assert results == [NOW, NOW, NOW, timedelta(minutes=5)]

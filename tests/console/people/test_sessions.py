@@ -9,7 +9,7 @@ import pytest
 
 from gateway.console.people import Limit, NotFound, People, Person, Role
 from keyauthority.location import Location
-from tests.console.people.parts import ManualClock, actions, by, member, sql
+from tests.console.people.parts import ManualClock, actions, by, member, opened, sql
 
 
 async def test_a_session(people: People, ada: Person, clock: ManualClock) -> None:
@@ -175,3 +175,17 @@ async def test_sweeping_after_a_week(
 
     assert await people.sessions.sweep() == 1
     assert await sql(location, "SELECT count(*) FROM sessions") == [(0,)]
+
+
+async def test_a_short_session_lasts_while_it_is_used(
+    location: Location, people: People, ada: Person, clock: ManualClock
+) -> None:
+    """Even one that ends within a minute goes on as long as somebody uses it."""
+    short = timedelta(seconds=30)
+    async with opened(location, clock, idle=short) as books:
+        _, token = await books.sessions.begin(ada.id, "", "", "password")
+        for _ in range(4):
+            clock.pass_by(seconds=20)
+            assert await books.sessions.find(token.reveal()) is not None
+        clock.pass_by(seconds=31)
+        assert await books.sessions.find(token.reveal()) is None
