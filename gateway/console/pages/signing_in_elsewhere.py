@@ -17,6 +17,7 @@ from gateway.console.pages.signing_in import onwards, target
 from gateway.console.paths import url
 from gateway.console.people import (
     AlreadyMember,
+    AnotherIdentity,
     EmailTaken,
     FieldInvalid,
     Identity,
@@ -111,6 +112,8 @@ async def _person(visit: Visit, claims: Claims, token: str) -> Person:
         raise _NobodyError(_USED_UP) from None
     except FieldInvalid:
         raise _NobodyError(_NO_ADDRESS) from None
+    except AnotherIdentity as error:
+        raise _NobodyError(str(error)) from None
     except (EmailTaken, IdentityTaken):
         raise _NobodyError(_TWICE, 409) from None
     except UnavailableError:
@@ -132,6 +135,8 @@ async def _known(visit: Visit, claims: Claims) -> Person | None:
     if known is not None:
         origin = Origin(known.id, known.email, visit.source)
         await accounts.link_identity(origin, known.id, claims.issuer, claims.subject)
+        # As the account is now: it may have lost its password.
+        return await accounts.get(known.id)
     return known
 
 

@@ -2,6 +2,7 @@
 
 from gateway.console.people.errors import (
     AlreadyMember,
+    AnotherIdentity,
     EmailTaken,
     FieldInvalid,
     IdentityTaken,
@@ -37,6 +38,7 @@ from gateway.console.people.records import (
 
 __all__ = [
     "AlreadyMember",
+    "AnotherIdentity",
     "Credential",
     "EmailTaken",
     "Event",

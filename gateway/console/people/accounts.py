@@ -6,7 +6,7 @@ from sqlalchemy import ColumnElement, select, tuple_, update
 
 from gateway.console.people import fields, passwords
 from gateway.console.people.database import Database
-from gateway.console.people.errors import LastAdministrator
+from gateway.console.people.errors import AnotherIdentity, LastAdministrator
 from gateway.console.people.passwords import Passwords
 from gateway.console.people.persons import (
     PERSON,
@@ -131,11 +131,29 @@ class Accounts:
             await tx.record(by, "person.administrator", person_id, administrator=_yes(value))
 
     async def link_identity(self, by: Origin, person_id: str, issuer: str, subject: str) -> None:
-        """Lets the person sign in with that account too. Raises `IdentityTaken`, `NotFound`."""
+        """Lets the person, whose address the provider vouches for, sign in with that account.
+
+        Their password goes, and their sessions with it: whoever set it may only have had the link
+        of an invitation to that address, and the provider's word is the better proof.
+
+        Raises `IdentityTaken`, `AnotherIdentity`, `NotFound`.
+        """
+        others = select(identities.c.subject).where(
+            identities.c.person_id == person_id,
+            identities.c.issuer == issuer,
+            identities.c.subject != subject,
+        )
         async with self._database.changing() as tx:
-            _ = await locked_person(tx, person_id)
-            if await add_identity(tx, person_id, Identity(issuer, subject)):
-                await tx.record(by, "identity.link", person_id, issuer=issuer)
+            person = await locked_person(tx, person_id)
+            # An address that was given to somebody else there doesn't bring the account along.
+            if await tx.one(others.limit(1)) is not None:
+                raise AnotherIdentity
+            if not await add_identity(tx, person_id, Identity(issuer, subject)):
+                return
+            if person.has_password:
+                await replace_password(tx, person_id, None)
+                await tx.record(by, "password.remove", person_id, issuer=issuer)
+            await tx.record(by, "identity.link", person_id, issuer=issuer)
 
     async def _find(self, condition: ColumnElement[bool]) -> Person | None:
         async with self._database.reading() as tx:

@@ -68,6 +68,15 @@ class IdentityTaken(PeopleError):  # noqa: N818
         super().__init__("This sign-in belongs to another account.")
 
 
+class AnotherIdentity(PeopleError):  # noqa: N818
+    """The person signs in with another account of the same OpenID provider."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            "This address belonged to another sign-in at the provider: ask an administrator."
+        )
+
+
 class FieldInvalid(PeopleError):  # noqa: N818
     """*field* can't hold what was typed; the message says why and doesn't repeat it."""
 

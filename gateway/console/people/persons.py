@@ -84,9 +84,12 @@ async def add_identity(tx: Transaction, person_id: str, identity: Identity) -> b
 
 
 async def replace_password(
-    tx: Transaction, person_id: str, kept: str, keep_session_id: str = ""
+    tx: Transaction, person_id: str, kept: str | None, keep_session_id: str = ""
 ) -> None:
-    """What the old password opened is shut: other sessions, and a link to recover it."""
+    """What the old password opened is shut: other sessions, and a link to recover it.
+
+    None: there is no password any more.
+    """
     changed = update(people).where(people.c.id == person_id).values(password=kept)
     if await tx.count(changed) == 0:
         raise no_person()

@@ -6,6 +6,7 @@ import pytest
 from argon2 import PasswordHasher
 
 from gateway.console.people import (
+    AnotherIdentity,
     EmailTaken,
     FieldInvalid,
     IdentityTaken,
@@ -269,9 +270,42 @@ async def test_identities(people: People, ada: Person) -> None:
 
     with pytest.raises(IdentityTaken):
         await people.accounts.link_identity(by(bob), bob.id, ISSUER, "a")
-    assert await people.accounts.by_identity(ISSUER, "a") == ada
+    found = await people.accounts.by_identity(ISSUER, "a")
+    assert found is not None
+    assert found.id == ada.id
     assert await people.accounts.by_identity("https://other.example.com", "a") is None
     assert (await actions(people)).count("identity.link") == 1
+
+
+async def test_the_providers_word_takes_the_place_of_a_password(
+    people: People, ada: Person
+) -> None:
+    """Linked by its address, an account has no password, session or recovery link any more."""
+    _, token = await people.sessions.begin(ada.id, "", "", "password")
+    recovery = await people.links.new_recovery(by(ada), ada.id)
+
+    await people.accounts.link_identity(by(ada), ada.id, ISSUER, "a")
+
+    assert await people.accounts.check_password(ada.email, PASSWORD) is None
+    assert await people.sessions.find(token.reveal()) is None
+    assert await people.links.find(recovery.reveal()) is None
+    assert (await actions(people))[:2] == ["identity.link", "password.remove"]
+    _, token = await people.sessions.begin(ada.id, "", "", "oidc")
+    await people.accounts.link_identity(by(ada), ada.id, ISSUER, "a")
+    assert await people.sessions.find(token.reveal()) is not None
+
+
+async def test_one_account_of_each_provider(people: People, ada: Person) -> None:
+    """A second account of the same provider is refused and changes nothing; one elsewhere isn't."""
+    await people.accounts.link_identity(by(ada), ada.id, ISSUER, "a")
+    before = await actions(people)
+
+    with pytest.raises(AnotherIdentity):
+        await people.accounts.link_identity(by(ada), ada.id, ISSUER, "b")
+
+    assert await people.accounts.by_identity(ISSUER, "b") is None
+    assert await actions(people) == before
+    await people.accounts.link_identity(by(ada), ada.id, "https://other.example.com", "b")
 
 
 async def test_an_address_is_one_account(people: People, other: People, ada: Person) -> None:
