@@ -30,7 +30,19 @@ CLIENT_SECRET = "canary+of/a=client%secret:"
 CLIENT = {"client_secret": CLIENT_SECRET}
 CALLBACK = "/sign-in/oidc/callback"
 WORKSPACE = "ws_0000000000000000"
-NAMES = ("owner", "known", "guest", "other", "stranger", "again", "mover", "late", "victim", "heir")
+NAMES = (
+    "owner",
+    "known",
+    "guest",
+    "other",
+    "stranger",
+    "again",
+    "mover",
+    "late",
+    "victim",
+    "heir",
+    "barred",
+)
 ACCOUNTS: dict[str, dict[str, Any]] = {
     name: {"email": f"{name}@example.com", "email_verified": True, "name": name.title()}
     for name in NAMES
@@ -220,6 +232,23 @@ async def test_an_account_that_somebody_else_made_for_the_address(
         intruder.get("/sign-in"), "/sign-in", email=person.email, password=PASSWORD
     )
     assert refused.status == 401
+
+
+async def test_who_is_disabled_reads_so(world: World, people: People) -> None:
+    """Whether the provider's account is known already or would be linked by its address."""
+    person = await account(people, "barred@example.com")
+    await people.accounts.set_disabled(NOBODY, person.id, True)
+    visitor = world.console.visitor()
+    for _ in range(2):
+        refused = await world.sign_in(visitor, "barred")
+        assert refused.status == 403
+        assert "Your account here is disabled. Ask an administrator." in refused.text
+        assert signed_in_as(visitor) is None
+        if await people.accounts.by_identity(world.issuer, "barred") is None:
+            await people.accounts.link_identity(NOBODY, person.id, world.issuer, "barred")
+    await people.accounts.set_disabled(NOBODY, person.id, False)
+    await world.sign_in(visitor, "barred")
+    assert signed_in_as(visitor) == person.email
 
 
 async def test_an_address_that_belonged_to_somebody_else_there(

@@ -47,6 +47,13 @@ class LastAdministrator(PeopleError):  # noqa: N818
         super().__init__("One administrator must remain. Make somebody else one first.")
 
 
+class OwnAccount(PeopleError):  # noqa: N818
+    """Nobody shuts themselves out."""
+
+    def __init__(self) -> None:
+        super().__init__("You can’t disable your own account. Another administrator can.")
+
+
 class AlreadyMember(PeopleError):  # noqa: N818
     """The person is a member of the workspace."""
 

@@ -44,7 +44,10 @@ class Sessions:
     async def begin(
         self, person_id: str, address: str, user_agent: str, method: str
     ) -> tuple[Session, Secret]:
-        """A new session, and its token, which is told this once. Raises `NotFound`."""
+        """A new session, and its token, which is told this once.
+
+        Raises `NotFound`, for who is disabled too.
+        """
         token = new_token()
         values = {
             "id": new_id("session"),
@@ -54,6 +57,8 @@ class Sessions:
         }
         async with self._database.changing() as tx:
             person = await locked_person(tx, person_id)
+            if person.disabled:
+                raise NotFound("This person is disabled.")
             times = {"create_time": tx.now, "last_seen_time": tx.now}
             own = {"digest": digest(token.reveal()), "person_id": person_id}
             await tx.count(tx.insert(sessions).values(**values, **times, **own))
@@ -93,8 +98,8 @@ class Sessions:
                 raise NotFound("There is no such session.")
             await tx.record(by, "session.end", session_id)
 
-    async def end_others(self, by: Origin, person_id: str, keep_session_id: str) -> int:
-        """Ends all sessions of the person but one; gives how many."""
+    async def end_others(self, by: Origin, person_id: str, keep_session_id: str = "") -> int:
+        """Ends all sessions of the person but *keep_session_id*; gives how many."""
         which = (sessions.c.person_id == person_id, sessions.c.id != keep_session_id)
         async with self._database.changing() as tx:
             ended = await tx.count(delete(sessions).where(*which))
@@ -119,6 +124,7 @@ class Sessions:
         lasting: tuple[ColumnElement[bool], ...] = (
             sessions.c.last_seen_time > tx.now - self._idle,
             sessions.c.create_time > tx.now - self._absolute,
+            people.c.disabled.is_(False),
         )
         return select(*PERSON, *_SESSION).join_from(sessions, people).where(*lasting)
 
