@@ -53,6 +53,8 @@ async def save(visit: Visit) -> Answer:
     zone = form.values["time_zone"]
     if zone and zone not in TIME_ZONES:
         form.errors["time_zone"] = "Choose one of the zones."
+    form.keep_secrets_out()
+    if not form.ok:
         return await _page(visit, profile=form, password=Form(), status=422)
     try:
         await visit.parts.books.accounts.update(
