@@ -12,12 +12,14 @@ from gateway.console.people.errors import NotFound
 from gateway.console.people.fields import clipped
 from gateway.console.people.persons import PERSON, locked_person, person_of
 from gateway.console.people.records import Origin, Session
-from gateway.console.people.tables import attempts, links, people, sessions
+from gateway.console.people.tables import attempts, events, links, people, sessions
 from gateway.console.people.tokens import digest, new_id, new_token
 from keyauthority.client import Secret
 
 TOUCH: Final = timedelta(minutes=1)
 """How exactly it is known when a session was last used, unless it ends sooner."""
+HISTORY: Final = timedelta(days=400)
+"""How long it is kept what people did: a year, and time to look back at it."""
 ADDRESS_LENGTH: Final = 100
 USER_AGENT_LENGTH: Final = 300
 
@@ -108,7 +110,10 @@ class Sessions:
         return ended
 
     async def sweep(self) -> int:
-        """Drops what has ended: sessions with their submissions, links, attempts; how many rows."""
+        """Drops what has ended, and old history; gives how many rows.
+
+        Those are sessions with their submissions, links, attempts and events.
+        """
         async with self._database.changing() as tx:
             ended = or_(
                 sessions.c.last_seen_time <= tx.now - self._idle,
@@ -118,6 +123,7 @@ class Sessions:
                 await tx.count(delete(sessions).where(ended))
                 + await tx.count(delete(links).where(links.c.expire_time <= tx.now))
                 + await tx.count(delete(attempts).where(attempts.c.full_time <= tx.now))
+                + await tx.count(delete(events).where(events.c.time < tx.now - HISTORY))
             )
 
     def _lasting(self, tx: Transaction) -> Select[*tuple[Any, ...]]:
