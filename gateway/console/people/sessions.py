@@ -48,7 +48,7 @@ class Sessions:
     ) -> tuple[Session, Secret]:
         """A new session, and its token, which is told this once.
 
-        Raises `NotFound`, for who is disabled too.
+        Raises `NotFound`, for who is disabled too, or has no password to have signed in with.
         """
         token = new_token()
         values = {
@@ -61,6 +61,9 @@ class Sessions:
             person = await locked_person(tx, person_id)
             if person.disabled:
                 raise NotFound("This person is disabled.")
+            # The provider's word may have taken its place since it was found right.
+            if method == "password" and not person.has_password:
+                raise NotFound("This person has no password.")
             times = {"create_time": tx.now, "last_seen_time": tx.now}
             own = {"digest": digest(token.reveal()), "person_id": person_id}
             await tx.count(tx.insert(sessions).values(**values, **times, **own))

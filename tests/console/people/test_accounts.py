@@ -338,6 +338,8 @@ async def test_the_providers_word_takes_the_place_of_a_password(
     assert await people.sessions.find(token.reveal()) is None
     assert await people.links.find(recovery.reveal()) is None
     assert (await actions(people))[:2] == ["identity.link", "password.remove"]
+    with pytest.raises(NotFound):
+        await people.sessions.begin(ada.id, "", "", "password")
     _, token = await people.sessions.begin(ada.id, "", "", "oidc")
     await people.accounts.link_identity(by(ada), ada.id, ISSUER, "a")
     assert await people.sessions.find(token.reveal()) is not None
