@@ -23,5 +23,8 @@ NOTICES: Final = {
     "workspace-created": "The workspace is there, and you are its owner.",
     "administrator-added": "They are an administrator now.",
     "administrator-no-more": "You are no administrator any more.",
+    "signed-out-everywhere": "They are signed out everywhere.",
+    "disabled": "They are signed out everywhere, and can’t sign in any more. Their keys still work.",
+    "enabled": "They can sign in again.",
     "administrator-removed": "They are no administrator any more.",
 }

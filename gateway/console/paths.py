@@ -49,6 +49,8 @@ PATHS: Final = {
     "administration_people": _ADMINISTRATION + "/people",
     "person_administrator": _ADMINISTRATION + "/people/{person}/administrator",
     "person_recovery": _ADMINISTRATION + "/people/{person}/recovery",
+    "person_sign_out": _ADMINISTRATION + "/people/{person}/sign-out",
+    "person_disabled": _ADMINISTRATION + "/people/{person}/disabled",
     "static": "/static/{name}",
 }
 

@@ -88,4 +88,6 @@ ROUTES: Final = (
     _get("administration_people", administering_people.show, Needs.ADMINISTRATOR),
     _post("person_administrator", administering_people.set_administrator, Needs.ADMINISTRATOR),
     _post("person_recovery", administering_people.recover, Needs.ADMINISTRATOR),
+    _post("person_sign_out", administering_people.sign_out, Needs.ADMINISTRATOR),
+    _post("person_disabled", administering_people.set_disabled, Needs.ADMINISTRATOR),
 )

@@ -196,7 +196,10 @@ class PersonRow:
     name: str
     email: str
     administrator: bool
+    disabled: bool
     workspaces: int
     is_me: bool
     administrator_action: str
     recovery_action: str
+    sign_out_action: str
+    disabled_action: str

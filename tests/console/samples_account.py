@@ -29,9 +29,13 @@ ADMINISTERED = [
     ),
 ]
 PEOPLE = [
-    views.PersonRow("p1", "Mina Park", "mina.park@acme.example", True, 3, True, "/a", "/r"),
-    views.PersonRow("p2", SCRIPT, IMAGE, False, 0, False, "/a", "/r"),
-    views.PersonRow("p3", "Jun Kim", "jun.kim@acme.example", True, 1, False, "/a", "/r"),
+    views.PersonRow(
+        "p1", "Mina Park", "mina.park@acme.example", True, False, 3, True, "/a", "/r", "/s", "/d"
+    ),
+    views.PersonRow("p2", SCRIPT, IMAGE, False, True, 0, False, "/a", "/r", "/s", "/d"),
+    views.PersonRow(
+        "p3", "Jun Kim", "jun.kim@acme.example", True, False, 1, False, "/a", "/r", "/s", "/d"
+    ),
 ]
 SESSIONS = [
     views.SessionRow(

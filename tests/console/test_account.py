@@ -61,6 +61,7 @@ async def test_name_and_zone_are_kept(cast: Cast) -> None:
         ("name", "", "Enter a name."),
         ("name", "n" * 101, "at most 100 characters"),
         ("name", "a\u202eb", "no invisible control characters"),
+        ("name", "Ada sk-optk-" + "A1b2" * 8, "That holds a secret"),
         ("time_zone", "Asia/Atlantis", "Choose one of the zones."),
         ("time_zone", "../../etc/passwd", "Choose one of the zones."),
     ],
@@ -75,6 +76,7 @@ async def test_what_is_wrong_is_said_beside_it(
     shown = visitor.submit(visitor.get("/account"), "/account", **sent)
     assert shown.status == 422
     assert sentence in shown.element(f"{field}-error")
+    assert "sk-optk" not in shown.html
     assert await cast.books.accounts.get(person.id) == person
 
 

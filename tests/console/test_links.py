@@ -225,6 +225,28 @@ async def test_an_invitation_with_a_weak_password(guests: Guests) -> None:
     assert visitor.get(path).status == 200
 
 
+async def test_an_invitation_with_a_secret_for_a_name(guests: Guests) -> None:
+    """A key's secret that was pasted as a name is neither kept nor shown again."""
+    email = await guests.newcomer()
+    path = await guests.invited(email)
+    visitor = guests.cast.console.visitor()
+    name = "Nora sk-optk-" + "A1b2" * 8
+    shown = visitor.submit(visitor.get(path), path, name=name, password=PASSWORD)
+    assert shown.status == 422
+    assert "That holds a secret" in shown.element("name-error")
+    assert "sk-optk" not in shown.html
+    assert await guests.books.accounts.by_email(email) is None
+
+
+def test_a_secret_for_the_first_owners_name(own_console: Console) -> None:
+    """Nor as the first owner's; the link stays good."""
+    path, visitor = own_console.setup_path, own_console.visitor()
+    shown = set_up(visitor, path, name="sk-optk-" + "A1b2" * 8)
+    assert shown.status == 422
+    assert "That holds a secret" in shown.element("name-error")
+    assert visitor.get(path).status == 200
+
+
 async def test_an_invitation_of_somebody_known(guests: Guests) -> None:
     """Who has an account signs in with it, comes back to the invitation, and joins by one button."""
     person = await with_password(guests.cast)

@@ -30,7 +30,19 @@ CLIENT_SECRET = "canary+of/a=client%secret:"
 CLIENT = {"client_secret": CLIENT_SECRET}
 CALLBACK = "/sign-in/oidc/callback"
 WORKSPACE = "ws_0000000000000000"
-NAMES = ("owner", "known", "guest", "other", "stranger", "again", "mover", "late")
+NAMES = (
+    "owner",
+    "known",
+    "guest",
+    "other",
+    "stranger",
+    "again",
+    "mover",
+    "late",
+    "victim",
+    "heir",
+    "barred",
+)
 ACCOUNTS: dict[str, dict[str, Any]] = {
     name: {"email": f"{name}@example.com", "email_verified": True, "name": name.title()}
     for name in NAMES
@@ -201,6 +213,56 @@ async def test_an_account_is_found_by_its_verified_address(world: World, people:
     assert found is not None
     assert found.id == person.id
     assert "· Example ·" in visitor.get("/account").text
+
+
+async def test_an_account_that_somebody_else_made_for_the_address(
+    world: World, people: People
+) -> None:
+    """Whoever set a password for it is out once the provider says whose the address is."""
+    person = await account(people, "victim@example.com")
+    intruder = world.console.sign_in(person.email)
+    recovery = (await people.links.new_recovery(NOBODY, person.id)).reveal()
+    visitor = world.console.visitor()
+    await world.sign_in(visitor, "victim")
+    assert signed_in_as(visitor) == person.email
+    assert 'type="password"' not in visitor.get("/account").html
+    assert signed_in_as(intruder) is None
+    assert visitor.get(f"/recovery/{recovery}").status == 404
+    refused = intruder.submit(
+        intruder.get("/sign-in"), "/sign-in", email=person.email, password=PASSWORD
+    )
+    assert refused.status == 401
+
+
+async def test_who_is_disabled_reads_so(world: World, people: People) -> None:
+    """Whether the provider's account is known already or would be linked by its address."""
+    person = await account(people, "barred@example.com")
+    await people.accounts.set_disabled(NOBODY, person.id, True)
+    visitor = world.console.visitor()
+    for _ in range(2):
+        refused = await world.sign_in(visitor, "barred")
+        assert refused.status == 403
+        assert "Your account here is disabled. Ask an administrator." in refused.text
+        assert signed_in_as(visitor) is None
+        if await people.accounts.by_identity(world.issuer, "barred") is None:
+            await people.accounts.link_identity(NOBODY, person.id, world.issuer, "barred")
+    await people.accounts.set_disabled(NOBODY, person.id, False)
+    await world.sign_in(visitor, "barred")
+    assert signed_in_as(visitor) == person.email
+
+
+async def test_an_address_that_belonged_to_somebody_else_there(
+    world: World, people: People
+) -> None:
+    """Who was given a former colleague's address isn't given their account."""
+    person = await account(people, "heir@example.com")
+    await people.accounts.link_identity(NOBODY, person.id, world.issuer, "who had it before")
+    visitor = world.console.visitor()
+    refused = await world.sign_in(visitor, "heir")
+    assert refused.status == 403
+    assert "This address belonged to another sign-in at the provider" in refused.text
+    assert signed_in_as(visitor) is None
+    assert await people.accounts.by_identity(world.issuer, "heir") is None
 
 
 async def test_an_invitation_is_accepted(world: World, people: People) -> None:

@@ -12,6 +12,7 @@ from urllib.parse import urlencode
 import pytest
 
 from gateway.console import csrf
+from gateway.console.addresses import network
 from gateway.console.cookies import SESSION, VISITOR
 from gateway.console.people import Password, Person, Role, open_people
 from tests.console.living import OWNER, PASSWORD, Console
@@ -38,7 +39,7 @@ class Client:
     """Somebody at an address of their own, in a browser that forgets everything each time."""
 
     def __init__(self, console: Console, forwarded: str = "") -> None:
-        host = f"2001:db8::{secrets.randbits(15) + 1:x}:{secrets.randbits(15) + 1:x}"
+        host = f"2001:db8:{secrets.randbits(15) + 1:x}:{secrets.randbits(15) + 1:x}::1"
         self._console, self._headers = console, {"X-Forwarded-For": forwarded or host}
 
     def tries(self, email: str, password: str) -> Shown:
@@ -158,6 +159,22 @@ def test_many_at_once_get_no_more_tries(guarded: Console) -> None:
             pool.map(lambda n: client.tries("at-once@example.com", f"g {n}").status, range(20))
         )
     assert (statuses.count(401), statuses.count(429)) == (5, 15)
+
+
+def test_a_network_is_one_client(guarded: Console) -> None:
+    """Who has a whole IPv6 network gets no more tries by another address of it, others do."""
+    hosts = [f"2001:db8:aaaa:1:{number}::{number}" for number in range(1, 7)]
+    statuses = [Client(guarded, one).tries("v6@example.com", "no").status for one in hosts]
+    assert statuses == [401] * 5 + [429]
+    assert Client(guarded, "2001:db8:aaaa:2::1").tries("v6@example.com", "no").status == 401
+
+
+def test_networks() -> None:
+    """IPv4 addresses are counted each by itself, however they are written."""
+    assert network("203.0.113.9") == network("::ffff:203.0.113.9") == "203.0.113.9"
+    assert network("203.0.113.9") != network("203.0.113.10")
+    assert network("2001:db8::1") == network("2001:db8:0:0:ffff::") == "2001:db8::/64"
+    assert network("") == ""
 
 
 def test_what_the_browser_says_of_its_address_is_ignored(guarded: Console) -> None:

@@ -53,6 +53,8 @@ async def save(visit: Visit) -> Answer:
     zone = form.values["time_zone"]
     if zone and zone not in TIME_ZONES:
         form.errors["time_zone"] = "Choose one of the zones."
+    form.keep_secrets_out()
+    if not form.ok:
         return await _page(visit, profile=form, password=Form(), status=422)
     try:
         await visit.parts.books.accounts.update(
@@ -89,7 +91,8 @@ async def _prove(visit: Visit, form: Form) -> timedelta:
     # Whether it is the person: whoever finds their browser open must not guess for long.
     per = visit.parts.settings.sign_in.per
     limits = [Limit(f"password {visit.me.id}", 5, per)]
-    wait = await visit.parts.books.attempts.count(limits)
+    attempts = visit.parts.books.attempts
+    wait = await attempts.wait(limits) or await attempts.count(limits)
     if wait:
         form.problem = signing_in.too_many(wait)
         return wait
@@ -97,7 +100,7 @@ async def _prove(visit: Visit, form: Form) -> timedelta:
     if await visit.parts.books.accounts.check_password(visit.me.email, current) is None:
         form.errors["current_password"] = _WRONG
     else:
-        await visit.parts.books.attempts.forget(limits)
+        await attempts.forget(limits)
     return wait
 
 

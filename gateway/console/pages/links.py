@@ -43,9 +43,9 @@ async def submit_setup(visit: Visit) -> Answer:
     password = Password(visit.fields.raw("password"))
     if await _link(visit, LinkPurpose.SETUP) is None:
         return await _invalid(visit)
-    if not visit.parts.settings.local_accounts:
-        form.problem = signing_in.NO_PASSWORDS
-        return await _setup_page(visit, form, 403)
+    fault = _fault(visit, form)
+    if fault:
+        return await _setup_page(visit, form, fault)
     try:
         workspaces = await visit.parts.only_workspace(visit.request.id)
         person = await visit.parts.books.links.accept_setup(
@@ -108,14 +108,23 @@ async def _join(visit: Visit, link: Link) -> Answer:
 
 
 async def _register(visit: Visit, link: Link, form: Form) -> Answer:
-    if not visit.parts.settings.local_accounts:
-        form.problem = signing_in.NO_PASSWORDS
-        return await _invitation_page(visit, link, form, 403)
+    fault = _fault(visit, form)
+    if fault:
+        return await _invitation_page(visit, link, form, fault)
     password = Password(visit.fields.raw("password"))
     person = await visit.parts.books.links.accept_invitation(
         visit.path["token"], form.values["name"], password, visit.source
     )
     return await _enter(visit, person)
+
+
+def _fault(visit: Visit, form: Form) -> int:
+    # The status that a form for a new account is refused with; zero: nothing is wrong so far.
+    if not visit.parts.settings.local_accounts:
+        form.problem = signing_in.NO_PASSWORDS
+        return 403
+    form.keep_secrets_out()
+    return 0 if form.ok else 422
 
 
 async def recovery(visit: Visit) -> Answer:

@@ -9,6 +9,7 @@ from urllib.parse import urlencode
 
 from gateway.answer import Answer
 from gateway.console import cookies
+from gateway.console.addresses import network
 from gateway.console.forms import Form
 from gateway.console.paths import url
 from gateway.console.people import Limit, NotFound, Person
@@ -45,7 +46,8 @@ async def submit(visit: Visit) -> Answer:
     limits = _limits(visit, form.values["email"])
     attempts = visit.parts.books.attempts
     # Counted before it is known to fail: many at once get no more tries than one after another.
-    wait = await attempts.count(limits)
+    # Looked at before that: who is refused all the time costs no writing.
+    wait = await attempts.wait(limits) or await attempts.count(limits)
     if wait:
         form.problem = too_many(wait)
         return await _page(visit, form, after, 429)
@@ -119,7 +121,7 @@ async def _end(visit: Visit) -> None:
 
 def _pair(visit: Visit, email: str) -> Limit:
     most = visit.parts.settings.sign_in
-    return Limit(f"pair {visit.source} {email.casefold()}", most.pair, most.per)
+    return Limit(f"pair {network(visit.source)} {email.casefold()}", most.pair, most.per)
 
 
 def _limits(visit: Visit, email: str) -> list[Limit]:
@@ -129,7 +131,7 @@ def _limits(visit: Visit, email: str) -> list[Limit]:
         Limit(f"email {email.casefold()}", most.email, most.per),
     ]
     if most.client:
-        limits.append(Limit(f"client {visit.source}", most.client, most.per))
+        limits.append(Limit(f"client {network(visit.source)}", most.client, most.per))
     return limits
 
 

@@ -17,6 +17,7 @@ from gateway.console.pages.signing_in import onwards, target
 from gateway.console.paths import url
 from gateway.console.people import (
     AlreadyMember,
+    AnotherIdentity,
     EmailTaken,
     FieldInvalid,
     Identity,
@@ -41,6 +42,7 @@ _UNVERIFIED: Final = "The provider doesn’t vouch for your e-mail address, so i
 _NO_ADDRESS: Final = "The provider gives an e-mail address that can’t be used here."
 _LATE: Final = "That took too long, or began in another browser: try again."
 _USED_UP: Final = "The link is used up or too old. Ask for a new one."
+_DISABLED: Final = "Your account here is disabled. Ask an administrator."
 _TWICE: Final = "Somebody signed in so at the same moment: try again."
 _AWAY: Final = (
     "The key authority doesn’t answer at the moment. Your link stays good: open it again in a "
@@ -111,6 +113,8 @@ async def _person(visit: Visit, claims: Claims, token: str) -> Person:
         raise _NobodyError(_USED_UP) from None
     except FieldInvalid:
         raise _NobodyError(_NO_ADDRESS) from None
+    except AnotherIdentity as error:
+        raise _NobodyError(str(error)) from None
     except (EmailTaken, IdentityTaken):
         raise _NobodyError(_TWICE, 409) from None
     except UnavailableError:
@@ -125,14 +129,22 @@ async def _known(visit: Visit, claims: Claims) -> Person | None:
     accounts = visit.parts.books.accounts
     known = await accounts.by_identity(claims.issuer, claims.subject)
     if known is not None:
-        return known
+        return _enabled(known)
     if not claims.email or not claims.email_verified:
         raise _NobodyError(_UNVERIFIED)
     known = await accounts.by_email(claims.email)
     if known is not None:
-        origin = Origin(known.id, known.email, visit.source)
+        origin = Origin(_enabled(known).id, known.email, visit.source)
         await accounts.link_identity(origin, known.id, claims.issuer, claims.subject)
+        # As the account is now: it may have lost its password.
+        return await accounts.get(known.id)
     return known
+
+
+def _enabled(person: Person) -> Person:
+    if person.disabled:
+        raise _NobodyError(_DISABLED)
+    return person
 
 
 async def _accepted(

@@ -2,6 +2,7 @@
 
 from gateway.console.people.errors import (
     AlreadyMember,
+    AnotherIdentity,
     EmailTaken,
     FieldInvalid,
     IdentityTaken,
@@ -10,6 +11,7 @@ from gateway.console.people.errors import (
     LinkForAnother,
     LinkInvalid,
     NotFound,
+    OwnAccount,
     PeopleError,
     PeopleStoreError,
     StoreUnavailable,
@@ -37,6 +39,7 @@ from gateway.console.people.records import (
 
 __all__ = [
     "AlreadyMember",
+    "AnotherIdentity",
     "Credential",
     "EmailTaken",
     "Event",
@@ -55,6 +58,7 @@ __all__ = [
     "Membership",
     "NotFound",
     "Origin",
+    "OwnAccount",
     "Password",
     "People",
     "PeopleError",

@@ -5,8 +5,8 @@ from __future__ import annotations
 from sqlalchemy import ColumnElement, select, tuple_, update
 
 from gateway.console.people import fields, passwords
-from gateway.console.people.database import Database
-from gateway.console.people.errors import LastAdministrator
+from gateway.console.people.database import Database, Transaction
+from gateway.console.people.errors import AnotherIdentity, LastAdministrator, OwnAccount
 from gateway.console.people.passwords import Passwords
 from gateway.console.people.persons import (
     PERSON,
@@ -17,6 +17,7 @@ from gateway.console.people.persons import (
     no_person,
     person_of,
     replace_password,
+    shut_out,
     the_person,
 )
 from gateway.console.people.records import Identity, Origin, Person
@@ -64,7 +65,10 @@ class Accounts:
             return await has_administrator(tx)
 
     async def check_password(self, email: str, password: str) -> Person | None:
-        """The person with that address and password; an unknown address takes the same work."""
+        """The person with that address and password, unless disabled.
+
+        An unknown address takes the same work.
+        """
         query = select(*PERSON, people.c.password).where(
             people.c.email_key == fields.email_key(email)
         )
@@ -72,6 +76,8 @@ class Accounts:
             row = await tx.one(query)
         kept = row.password if row else None
         if not await self._passwords.verify(kept, password) or row is None or kept is None:
+            return None
+        if row.disabled:
             return None
         if self._passwords.is_outdated(kept):
             await self._renew(kept, row.person_id, password)
@@ -118,9 +124,8 @@ class Accounts:
 
     async def set_administrator(self, by: Origin, person_id: str, value: bool) -> None:
         """Raises `LastAdministrator`, `NotFound`."""
-        all_of_them = select(people.c.id).where(people.c.administrator).order_by(people.c.id)
         async with self._database.changing() as tx:
-            administrators = {row.id for row in await tx.all(all_of_them.with_for_update())}
+            administrators = await _locked_administrators(tx)
             person = await locked_person(tx, person_id)
             if person.administrator == value:
                 return
@@ -130,12 +135,50 @@ class Accounts:
             await tx.count(changed)
             await tx.record(by, "person.administrator", person_id, administrator=_yes(value))
 
-    async def link_identity(self, by: Origin, person_id: str, issuer: str, subject: str) -> None:
-        """Lets the person sign in with that account too. Raises `IdentityTaken`, `NotFound`."""
+    async def set_disabled(self, by: Origin, person_id: str, value: bool) -> None:
+        """Has the person sign in no more, and be signed in nowhere; or lets them again.
+
+        Raises `OwnAccount`, `LastAdministrator`, `NotFound`.
+        """
+        if by.person_id == person_id:
+            raise OwnAccount
         async with self._database.changing() as tx:
-            _ = await locked_person(tx, person_id)
-            if await add_identity(tx, person_id, Identity(issuer, subject)):
-                await tx.record(by, "identity.link", person_id, issuer=issuer)
+            administrators = await _locked_administrators(tx)
+            person = await locked_person(tx, person_id)
+            if person.disabled == value:
+                return
+            if administrators == {person_id}:
+                raise LastAdministrator
+            changed = update(people).where(people.c.id == person_id).values(disabled=value)
+            await tx.count(changed)
+            if value:
+                await shut_out(tx, person_id)
+            await tx.record(by, "person.disable" if value else "person.enable", person_id)
+
+    async def link_identity(self, by: Origin, person_id: str, issuer: str, subject: str) -> None:
+        """Lets the person, whose address the provider vouches for, sign in with that account.
+
+        Their password goes, and their sessions with it: whoever set it may only have had the link
+        of an invitation to that address, and the provider's word is the better proof.
+
+        Raises `IdentityTaken`, `AnotherIdentity`, `NotFound`.
+        """
+        others = select(identities.c.subject).where(
+            identities.c.person_id == person_id,
+            identities.c.issuer == issuer,
+            identities.c.subject != subject,
+        )
+        async with self._database.changing() as tx:
+            person = await locked_person(tx, person_id)
+            # An address that was given to somebody else there doesn't bring the account along.
+            if await tx.one(others.limit(1)) is not None:
+                raise AnotherIdentity
+            if not await add_identity(tx, person_id, Identity(issuer, subject)):
+                return
+            if person.has_password:
+                await replace_password(tx, person_id, None)
+                await tx.record(by, "password.remove", person_id, issuer=issuer)
+            await tx.record(by, "identity.link", person_id, issuer=issuer)
 
     async def _find(self, condition: ColumnElement[bool]) -> Person | None:
         async with self._database.reading() as tx:
@@ -148,6 +191,13 @@ class Accounts:
         same = (people.c.id == person_id, people.c.password == kept)
         async with self._database.changing() as tx:
             await tx.count(update(people).where(*same).values(password=fresh))
+
+
+async def _locked_administrators(tx: Transaction) -> set[str]:
+    # Those who can act as such. Of two who dismiss each other at once, one comes second.
+    acting = select(people.c.id).where(people.c.administrator, people.c.disabled.is_(False))
+    in_order = acting.order_by(people.c.id).with_for_update()
+    return {row.id for row in await tx.all(in_order)}
 
 
 def _yes(value: bool) -> str:

@@ -19,6 +19,14 @@ from gateway.console.people.tokens import digest
 _NONE = timedelta(0)
 
 
+class _RefusedError(Exception):
+    """Undoes the transaction: who is refused leaves no rows behind."""
+
+    def __init__(self, wait: timedelta) -> None:
+        super().__init__()
+        self.wait = wait
+
+
 class Attempts:
     """Kept by the digest of what they are counted for: an address is not to be read from them."""
 
@@ -39,17 +47,12 @@ class Attempts:
 
         Of many who count at the same time, no more are allowed than the limits say.
         """
-        # Always locked in the same order.
-        by_digest = dict(sorted((digest(limit.name), limit) for limit in limits))
-        async with self._database.changing() as tx:
-            full = {key: await _locked(tx, key) for key in by_digest}
-            waits = [_wait(limit, full[key], tx.now) for key, limit in by_digest.items()]
-            if not any(waits):
-                for key, limit in by_digest.items():
-                    after = max(full[key], tx.now) + limit.per / limit.most
-                    counted = update(attempts).where(attempts.c.digest == key)
-                    await tx.count(counted.values(full_time=after))
-        return max(waits, default=_NONE)
+        try:
+            async with self._database.changing() as tx:
+                await _take(tx, limits)
+        except _RefusedError as error:
+            return error.wait
+        return _NONE
 
     async def give_back(self, limits: Sequence[Limit]) -> None:
         """Gives one attempt of each limit back: it was none of those that are limited."""
@@ -70,6 +73,19 @@ class Attempts:
 def _wait(limit: Limit, full_time: datetime, now: datetime) -> timedelta:
     after_one_more = max(full_time, now) + limit.per / limit.most
     return max(_NONE, after_one_more - limit.per - now)
+
+
+async def _take(tx: Transaction, limits: Sequence[Limit]) -> None:
+    # Always locked in the same order.
+    by_digest = dict(sorted((digest(limit.name), limit) for limit in limits))
+    full = {key: await _locked(tx, key) for key in by_digest}
+    waits = [_wait(limit, full[key], tx.now) for key, limit in by_digest.items()]
+    if any(waits):
+        raise _RefusedError(max(waits))
+    for key, limit in by_digest.items():
+        after = max(full[key], tx.now) + limit.per / limit.most
+        counted = update(attempts).where(attempts.c.digest == key)
+        await tx.count(counted.values(full_time=after))
 
 
 async def _locked(tx: Transaction, key: bytes) -> datetime:

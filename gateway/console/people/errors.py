@@ -47,6 +47,13 @@ class LastAdministrator(PeopleError):  # noqa: N818
         super().__init__("One administrator must remain. Make somebody else one first.")
 
 
+class OwnAccount(PeopleError):  # noqa: N818
+    """Nobody shuts themselves out."""
+
+    def __init__(self) -> None:
+        super().__init__("You can’t disable your own account. Another administrator can.")
+
+
 class AlreadyMember(PeopleError):  # noqa: N818
     """The person is a member of the workspace."""
 
@@ -66,6 +73,15 @@ class IdentityTaken(PeopleError):  # noqa: N818
 
     def __init__(self) -> None:
         super().__init__("This sign-in belongs to another account.")
+
+
+class AnotherIdentity(PeopleError):  # noqa: N818
+    """The person signs in with another account of the same OpenID provider."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            "This address belonged to another sign-in at the provider: ask an administrator."
+        )
 
 
 class FieldInvalid(PeopleError):  # noqa: N818

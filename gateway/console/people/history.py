@@ -7,10 +7,10 @@ from datetime import datetime
 from operator import eq, ge, lt
 from typing import Any
 
-from sqlalchemy import Column, delete, select
+from sqlalchemy import Column, select
 
 from gateway.console.people.database import Database
-from gateway.console.people.records import Event, Origin
+from gateway.console.people.records import Event
 from gateway.console.people.tables import events
 
 
@@ -49,21 +49,3 @@ class History:
         query = select(events).where(*conditions).order_by(events.c.id.desc()).limit(limit)
         async with self._database.reading() as tx:
             return [Event(*row) for row in await tx.all(query)]
-
-    async def record(
-        self,
-        by: Origin,
-        action: str,
-        *,
-        subject: str = "",
-        workspace_id: str = "",
-        **details: str,
-    ) -> None:
-        """Keeps what was done elsewhere than in these books, such as `workspace.create`."""
-        async with self._database.changing() as tx:
-            await tx.record(by, action, subject, workspace_id, **details)
-
-    async def prune(self, before: datetime) -> int:
-        """Drops what happened before *before*; gives how many events that were."""
-        async with self._database.changing() as tx:
-            return await tx.count(delete(events).where(events.c.time < before))

@@ -76,9 +76,11 @@ class Links:
         return _invitation_of(row), token
 
     async def new_recovery(self, by: Origin, person_id: str) -> Secret:
-        """A link that sets a new password. Raises `NotFound`."""
+        """A link that sets a new password. Raises `NotFound`, for who is disabled too."""
         async with self._database.changing() as tx:
             person = await locked_person(tx, person_id)
+            if person.disabled:
+                raise NotFound("This person is disabled.")
             _, token = await _put(
                 tx,
                 LinkPurpose.RECOVERY,

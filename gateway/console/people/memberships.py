@@ -59,6 +59,18 @@ class Memberships:
             counts.update((row[0], row[1]) for row in await tx.all(query))
         return counts
 
+    async def counts_of_people(self, person_ids: Iterable[str]) -> dict[str, int]:
+        """In how many workspaces each of the people is."""
+        counts = dict.fromkeys(person_ids, 0)
+        query = (
+            select(memberships.c.person_id, func.count())
+            .where(memberships.c.person_id.in_(counts))
+            .group_by(memberships.c.person_id)
+        )
+        async with self._database.reading() as tx:
+            counts.update((row[0], row[1]) for row in await tx.all(query))
+        return counts
+
     async def add(self, by: Origin, workspace_id: str, person_id: str, role: Role) -> None:
         """Raises `AlreadyMember`, `NotFound`."""
         async with self._database.changing() as tx:

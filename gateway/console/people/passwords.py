@@ -21,6 +21,9 @@ LONGEST: Final = 128
 AT_ONCE: Final = 2
 """How many are hashed at a time: each takes 64 MiB and a processor."""
 
+MOST_WAITING: Final = 50
+"""How many more may wait for that, some seconds: whoever comes then is sent away at once."""
+
 # What is tried first, in its forms of twelve characters and more. Whatever repeats is caught anyway.
 _COMMON: Final = frozenset(
     {
@@ -86,9 +89,13 @@ class Passwords:
         self._hasher = hasher
         self._threads = ThreadPoolExecutor(AT_ONCE, "argon2")
         self._nobodys = hasher.hash(secrets.token_bytes(16))
+        self._wanted = 0
 
     async def hash(self, password: str) -> str:
-        """What to keep of *password*. Raises `StoreUnavailable` where there is no memory for it."""
+        """What to keep of *password*.
+
+        Raises `StoreUnavailable` where there is no memory for it, or too many wait.
+        """
         return await self._apart(lambda: self._hasher.hash(_bytes(password)))
 
     async def verify(self, kept: str | None, password: str) -> bool:
@@ -104,8 +111,8 @@ class Passwords:
         return self._hasher.check_needs_rehash(kept)
 
     def close(self) -> None:
-        """Waits for what is being hashed."""
-        self._threads.shutdown()
+        """Waits for what is being hashed, not for what waits itself."""
+        self._threads.shutdown(cancel_futures=True)
 
     def _is_right(self, kept: str, password: str) -> bool:
         try:
@@ -114,10 +121,15 @@ class Passwords:
             return False
 
     async def _apart(self, work: Callable[[], T]) -> T:
+        if self._wanted >= AT_ONCE + MOST_WAITING:
+            raise StoreUnavailable("too many passwords are to be checked now")
+        self._wanted += 1
         try:
             return await asyncio.get_running_loop().run_in_executor(self._threads, work)
         except (Argon2Error, InvalidHashError):
             raise StoreUnavailable("the password can't be checked now") from None
+        finally:
+            self._wanted -= 1
 
 
 def _bytes(password: str) -> bytes:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-from sqlalchemy import ColumnElement, Select, delete, select, update
+from sqlalchemy import ColumnElement, Select, delete, or_, select, update
 
 from gateway.console.people import fields
 from gateway.console.people.database import Found, Transaction
@@ -20,6 +20,7 @@ PERSON: Final = (
     people.c.time_zone,
     people.c.create_time.label("person_create_time"),
     people.c.password.is_not(None).label("has_password"),
+    people.c.disabled,
 )
 """The columns that `person_of` makes a person of, in a query of more than people too."""
 
@@ -59,6 +60,7 @@ async def add_person(tx: Transaction, person: Person, kept: str | None) -> None:
         email_key=fields.email_key(person.email),
         name=person.name,
         administrator=person.administrator,
+        disabled=person.disabled,
         time_zone=person.time_zone,
         password=kept,
         create_time=person.create_time,
@@ -83,10 +85,23 @@ async def add_identity(tx: Transaction, person_id: str, identity: Identity) -> b
     return False
 
 
+async def shut_out(tx: Transaction, person_id: str) -> None:
+    """Ends what lets the person in: sessions, links for a new password, and invitations they made.
+
+    They might have invited another address of their own.
+    """
+    theirs = or_(links.c.person_id == person_id, links.c.invited_by == person_id)
+    await tx.count(delete(sessions).where(sessions.c.person_id == person_id))
+    await tx.count(delete(links).where(theirs))
+
+
 async def replace_password(
-    tx: Transaction, person_id: str, kept: str, keep_session_id: str = ""
+    tx: Transaction, person_id: str, kept: str | None, keep_session_id: str = ""
 ) -> None:
-    """What the old password opened is shut: other sessions, and a link to recover it."""
+    """What the old password opened is shut: other sessions, and a link to recover it.
+
+    None: there is no password any more.
+    """
     changed = update(people).where(people.c.id == person_id).values(password=kept)
     if await tx.count(changed) == 0:
         raise no_person()

@@ -48,7 +48,10 @@ class Origin:
 
 @dataclass(frozen=True, slots=True)
 class Person:
-    """Somebody who may sign in. *time_zone* is an IANA name, or empty: that of the browser."""
+    """Somebody who may sign in, unless *disabled*.
+
+    *time_zone* is an IANA name, or empty: that of the browser.
+    """
 
     id: str
     email: str
@@ -57,6 +60,7 @@ class Person:
     time_zone: str
     create_time: datetime
     has_password: bool
+    disabled: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,12 +12,14 @@ from gateway.console.people.errors import NotFound
 from gateway.console.people.fields import clipped
 from gateway.console.people.persons import PERSON, locked_person, person_of
 from gateway.console.people.records import Origin, Session
-from gateway.console.people.tables import attempts, links, people, sessions
+from gateway.console.people.tables import attempts, events, links, people, sessions
 from gateway.console.people.tokens import digest, new_id, new_token
 from keyauthority.client import Secret
 
 TOUCH: Final = timedelta(minutes=1)
 """How exactly it is known when a session was last used, unless it ends sooner."""
+HISTORY: Final = timedelta(days=400)
+"""How long it is kept what people did: a year, and time to look back at it."""
 ADDRESS_LENGTH: Final = 100
 USER_AGENT_LENGTH: Final = 300
 
@@ -44,7 +46,10 @@ class Sessions:
     async def begin(
         self, person_id: str, address: str, user_agent: str, method: str
     ) -> tuple[Session, Secret]:
-        """A new session, and its token, which is told this once. Raises `NotFound`."""
+        """A new session, and its token, which is told this once.
+
+        Raises `NotFound`, for who is disabled too, or has no password to have signed in with.
+        """
         token = new_token()
         values = {
             "id": new_id("session"),
@@ -54,6 +59,11 @@ class Sessions:
         }
         async with self._database.changing() as tx:
             person = await locked_person(tx, person_id)
+            if person.disabled:
+                raise NotFound("This person is disabled.")
+            # The provider's word may have taken its place since it was found right.
+            if method == "password" and not person.has_password:
+                raise NotFound("This person has no password.")
             times = {"create_time": tx.now, "last_seen_time": tx.now}
             own = {"digest": digest(token.reveal()), "person_id": person_id}
             await tx.count(tx.insert(sessions).values(**values, **times, **own))
@@ -93,8 +103,8 @@ class Sessions:
                 raise NotFound("There is no such session.")
             await tx.record(by, "session.end", session_id)
 
-    async def end_others(self, by: Origin, person_id: str, keep_session_id: str) -> int:
-        """Ends all sessions of the person but one; gives how many."""
+    async def end_others(self, by: Origin, person_id: str, keep_session_id: str = "") -> int:
+        """Ends all sessions of the person but *keep_session_id*; gives how many."""
         which = (sessions.c.person_id == person_id, sessions.c.id != keep_session_id)
         async with self._database.changing() as tx:
             ended = await tx.count(delete(sessions).where(*which))
@@ -103,7 +113,10 @@ class Sessions:
         return ended
 
     async def sweep(self) -> int:
-        """Drops what has ended: sessions with their submissions, links, attempts; how many rows."""
+        """Drops what has ended, and old history; gives how many rows.
+
+        Those are sessions with their submissions, links, attempts and events.
+        """
         async with self._database.changing() as tx:
             ended = or_(
                 sessions.c.last_seen_time <= tx.now - self._idle,
@@ -113,12 +126,14 @@ class Sessions:
                 await tx.count(delete(sessions).where(ended))
                 + await tx.count(delete(links).where(links.c.expire_time <= tx.now))
                 + await tx.count(delete(attempts).where(attempts.c.full_time <= tx.now))
+                + await tx.count(delete(events).where(events.c.time < tx.now - HISTORY))
             )
 
     def _lasting(self, tx: Transaction) -> Select[*tuple[Any, ...]]:
         lasting: tuple[ColumnElement[bool], ...] = (
             sessions.c.last_seen_time > tx.now - self._idle,
             sessions.c.create_time > tx.now - self._absolute,
+            people.c.disabled.is_(False),
         )
         return select(*PERSON, *_SESSION).join_from(sessions, people).where(*lasting)
 

@@ -37,6 +37,7 @@ people: Final = Table(
     Column("email_key", String, nullable=False),
     Column("name", String, nullable=False),
     Column("administrator", Boolean, nullable=False),
+    Column("disabled", Boolean, nullable=False),
     Column("time_zone", String, nullable=False),
     Column("password", String),
     Column("create_time", Moment, nullable=False),

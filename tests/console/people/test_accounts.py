@@ -6,12 +6,14 @@ import pytest
 from argon2 import PasswordHasher
 
 from gateway.console.people import (
+    AnotherIdentity,
     EmailTaken,
     FieldInvalid,
     IdentityTaken,
     LastAdministrator,
     LinkInvalid,
     NotFound,
+    OwnAccount,
     Password,
     People,
     Person,
@@ -220,6 +222,7 @@ async def test_who_isnt_there_isnt_changed(people: People, ada: Person) -> None:
         people.accounts.set_password(by(ada), "person_0", PASSWORD),
         people.accounts.update(by(ada), "person_0", name="X"),
         people.accounts.set_administrator(by(ada), "person_0", True),
+        people.accounts.set_disabled(by(ada), "person_0", True),
         people.accounts.link_identity(by(ada), "person_0", ISSUER, "a"),
         people.links.new_recovery(by(ada), "person_0"),
     ):
@@ -260,6 +263,52 @@ async def test_the_last_administrator_stays(people: People, other: People, ada: 
         assert await people.accounts.any_administrator()
 
 
+async def test_disabling(people: People, ada: Person) -> None:
+    """Who is disabled is out at once, and nothing they had lets them or a friend of theirs in."""
+    bob = await member(people, ada, "bob@example.com", Role.OWNER)
+    _, token = await people.sessions.begin(bob.id, "", "", "password")
+    recovery = await people.links.new_recovery(by(ada), bob.id)
+    _, invitation = await people.links.invite(by(bob), "ws_1", "bob2@example.com", Role.OWNER)
+
+    await people.accounts.set_disabled(by(ada), bob.id, True)
+    await people.accounts.set_disabled(by(ada), bob.id, True)
+
+    assert await people.sessions.find(token.reveal()) is None
+    assert await people.accounts.check_password(bob.email, PASSWORD) is None
+    assert await people.links.find(recovery.reveal()) is None
+    assert await people.links.find(invitation.reveal()) is None
+    with pytest.raises(NotFound):
+        await people.sessions.begin(bob.id, "", "", "oidc")
+    with pytest.raises(NotFound):
+        await people.links.new_recovery(by(ada), bob.id)
+    assert (await actions(people))[:2] == ["person.disable", "invitation.create"]
+    await people.accounts.set_disabled(by(ada), bob.id, False)
+    assert await people.accounts.check_password(bob.email, PASSWORD) == bob
+    assert await people.sessions.find(token.reveal()) is None
+    assert (await actions(people))[0] == "person.enable"
+
+
+async def test_who_is_not_disabled(people: People, other: People, ada: Person) -> None:
+    """Nobody disables themselves; of two administrators who do it to each other, one remains."""
+    bob = await member(people, ada, "bob@example.com")
+    with pytest.raises(OwnAccount):
+        await people.accounts.set_disabled(by(ada), ada.id, True)
+    with pytest.raises(LastAdministrator):
+        await people.accounts.set_disabled(by(bob), ada.id, True)
+    await people.accounts.set_administrator(by(ada), bob.id, True)
+
+    results = await outcomes(
+        people.accounts.set_disabled(by(ada), bob.id, True),
+        other.accounts.set_disabled(by(bob), ada.id, True),
+    )
+
+    assert sum(isinstance(result, LastAdministrator) for result in results) == 1
+    remaining = ada if results[0] is None else bob
+    # A disabled one doesn't count.
+    with pytest.raises(LastAdministrator):
+        await people.accounts.set_administrator(by(remaining), remaining.id, False)
+
+
 async def test_identities(people: People, ada: Person) -> None:
     """An account of a provider opens one account here; linking it again changes nothing."""
     bob = await member(people, ada, "bob@example.com")
@@ -269,9 +318,44 @@ async def test_identities(people: People, ada: Person) -> None:
 
     with pytest.raises(IdentityTaken):
         await people.accounts.link_identity(by(bob), bob.id, ISSUER, "a")
-    assert await people.accounts.by_identity(ISSUER, "a") == ada
+    found = await people.accounts.by_identity(ISSUER, "a")
+    assert found is not None
+    assert found.id == ada.id
     assert await people.accounts.by_identity("https://other.example.com", "a") is None
     assert (await actions(people)).count("identity.link") == 1
+
+
+async def test_the_providers_word_takes_the_place_of_a_password(
+    people: People, ada: Person
+) -> None:
+    """Linked by its address, an account has no password, session or recovery link any more."""
+    _, token = await people.sessions.begin(ada.id, "", "", "password")
+    recovery = await people.links.new_recovery(by(ada), ada.id)
+
+    await people.accounts.link_identity(by(ada), ada.id, ISSUER, "a")
+
+    assert await people.accounts.check_password(ada.email, PASSWORD) is None
+    assert await people.sessions.find(token.reveal()) is None
+    assert await people.links.find(recovery.reveal()) is None
+    assert (await actions(people))[:2] == ["identity.link", "password.remove"]
+    with pytest.raises(NotFound):
+        await people.sessions.begin(ada.id, "", "", "password")
+    _, token = await people.sessions.begin(ada.id, "", "", "oidc")
+    await people.accounts.link_identity(by(ada), ada.id, ISSUER, "a")
+    assert await people.sessions.find(token.reveal()) is not None
+
+
+async def test_one_account_of_each_provider(people: People, ada: Person) -> None:
+    """A second account of the same provider is refused and changes nothing; one elsewhere isn't."""
+    await people.accounts.link_identity(by(ada), ada.id, ISSUER, "a")
+    before = await actions(people)
+
+    with pytest.raises(AnotherIdentity):
+        await people.accounts.link_identity(by(ada), ada.id, ISSUER, "b")
+
+    assert await people.accounts.by_identity(ISSUER, "b") is None
+    assert await actions(people) == before
+    await people.accounts.link_identity(by(ada), ada.id, "https://other.example.com", "b")
 
 
 async def test_an_address_is_one_account(people: People, other: People, ada: Person) -> None:

@@ -51,6 +51,17 @@ async def test_what_is_refused_is_not_counted(people: People, clock: ManualClock
     assert await people.attempts.count([other]) == timedelta(minutes=1)
 
 
+async def test_what_is_refused_leaves_nothing(people: People, location: Location) -> None:
+    """However many addresses somebody tries who is refused, the table doesn't grow."""
+    for _ in range(3):
+        await people.attempts.count([LIMIT])
+
+    for number in range(5):
+        assert await people.attempts.count([LIMIT, Limit(str(number), 1, LIMIT.per)]) > NOW
+
+    assert await sql(location, "SELECT count(*) FROM attempts") == [(1,)]
+
+
 async def test_the_longest_wait_counts(people: People) -> None:
     """Of several limits, all have to allow it."""
     limits = [Limit("a", 1, timedelta(hours=1)), Limit("b", 1, timedelta(hours=2))]

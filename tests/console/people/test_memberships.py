@@ -48,6 +48,10 @@ async def test_members(people: People, ada: Person, clock: ManualClock) -> None:
     counts = await people.memberships.counts(["ws_1", "ws_2", "ws_3"])
     assert counts == {"ws_1": 2, "ws_2": 1, "ws_3": 0}
     assert await people.memberships.counts([]) == {}
+    ids = [ada.id, bob.id, "person_0"]
+    counts = await people.memberships.counts_of_people(iter(ids))
+    assert counts == {one: len(await people.memberships.of_person(one)) for one in ids}
+    assert counts[ada.id] != counts["person_0"] == 0
 
 
 async def test_adding(people: People, ada: Person) -> None:

@@ -31,6 +31,7 @@ def _create_people() -> None:
         sa.Column("email_key", STRING, nullable=False),
         sa.Column("name", STRING, nullable=False),
         sa.Column("administrator", sa.Boolean, nullable=False),
+        sa.Column("disabled", sa.Boolean, nullable=False),
         sa.Column("time_zone", STRING, nullable=False),
         sa.Column("password", STRING),
         sa.Column("create_time", sa.BigInteger, nullable=False),
