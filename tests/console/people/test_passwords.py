@@ -67,7 +67,7 @@ async def test_closing_waits_for_no_queue(hasher: Held) -> None:
     tasks = await wanted(passwords, hasher)
 
     closing = asyncio.create_task(asyncio.to_thread(passwords.close))
-    while sum(task.cancelled() for task in tasks) < MOST - AT_ONCE:
+    while sum(task.cancelled() for task in tasks) < MOST - AT_ONCE:  # noqa: ASYNC110
         await asyncio.sleep(0.001)
     hasher.go.set()
     await closing
