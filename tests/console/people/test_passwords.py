@@ -26,7 +26,7 @@ class Held(PasswordHasher):
     def hash(self, password: str | bytes, *, salt: bytes | None = None) -> str:
         if password == PASSWORD.encode():
             self.begun.release()
-            self.go.wait(30)
+            self.go.wait(10)
         return super().hash(password, salt=salt)
 
 

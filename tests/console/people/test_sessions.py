@@ -140,6 +140,17 @@ async def test_a_session_tells_what_its_person_is_now(people: People, ada: Perso
     assert found.person == replace(bob, administrator=True)
 
 
+async def test_the_session_of_who_is_disabled(
+    people: People, ada: Person, location: Location
+) -> None:
+    """A session that is there all the same is none."""
+    _, token = await people.sessions.begin(ada.id, "", "", "password")
+    await sql(location, "UPDATE people SET disabled = true")
+
+    assert await people.sessions.find(token.reveal()) is None
+    assert await people.sessions.of_person(ada.id) == []
+
+
 async def test_sweeping(
     people: People, ada: Person, clock: ManualClock, location: Location
 ) -> None:
