@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Final
 
 KEYS: Final = (
@@ -9,7 +10,7 @@ KEYS: Final = (
     ("KeyService.RotateKey", "rotated the key"),
     ("KeyService.UpdateKey", "changed the key"),
     ("KeyService.RevokeKey", "revoked the key"),
-    ("KeyService.RevokeKeys", "revoked the key, with others"),
+    ("KeyService.RevokeKeys", "revoked, among others, the key"),
     ("VerificationService.RevokePresented", "revoked the key by its secret"),
     ("KeyService.ImportKeys", "imported the key"),
     ("WorkspaceService.CreateWorkspace", "created the workspace"),
@@ -29,9 +30,17 @@ PEOPLE: Final = (
 ITSELF: Final = {"member.add": "joined", "member.remove": "left"}
 """The words where somebody did it to themselves."""
 
+OWNERS: Final = frozenset({"invitation.create", "invitation.withdraw"})
+"""What only owners are told."""
+
 _WORDS: Final = {**dict(KEYS), **dict(PEOPLE)}
 
 
-def sentence(action: str) -> str:
-    """The words for *action*; its own name for what there are no words for."""
+_SUSPENDED: Final = {"true": "suspended the workspace", "false": "renamed or resumed the workspace"}
+
+
+def sentence(action: str, details: Mapping[str, str] | None = None) -> str:
+    """The words for *action*, so far as *details* tell; its own name where there are none."""
+    if action == "WorkspaceService.UpdateWorkspace" and details:
+        return _SUSPENDED.get(details.get("suspended", ""), _WORDS[action])
     return _WORDS.get(action, action)

@@ -8,7 +8,7 @@ from typing import Final
 
 from gateway.console import activity_words, words
 from gateway.console.paths import url
-from gateway.console.people import Event
+from gateway.console.people import Event, Role
 from gateway.console.views import EntryRow
 from gateway.console.visit import Visit
 from keyauthority.v1 import audit_service_pb2 as audit_v1
@@ -22,9 +22,11 @@ async def of_keys(visit: Visit, entries: Sequence[audit_v1.AuditEntry]) -> list[
 
 
 async def of_people(visit: Visit, events: Sequence[Event]) -> list[EntryRow]:
-    """Rows of the history."""
+    """Rows of the history. Who is invited, and from where people come, is for owners to know."""
+    if visit.role is not Role.OWNER:
+        events = [one for one in events if one.action not in activity_words.OWNERS]
     emails = await _emails(visit, {one.subject for one in events if _is_person(one.subject)})
-    return [_event(one, emails) for one in events]
+    return [_event(visit, one, emails) for one in events]
 
 
 def _entry(visit: Visit, one: audit_v1.AuditEntry, names: Mapping[str, str]) -> EntryRow:
@@ -35,10 +37,11 @@ def _entry(visit: Visit, one: audit_v1.AuditEntry, names: Mapping[str, str]) -> 
         time=one.time.ToDatetime(tzinfo=UTC),
         who=one.person_name or one.caller_name,
         via=one.caller_name if one.person_name else "",
-        sentence=activity_words.sentence(one.action),
+        sentence=activity_words.sentence(one.action, details),
         subject=subject,
         subject_href=href,
-        source=one.source,
+        # With a person there it is where the console stands, not the person.
+        source="" if one.person_name else one.source,
         request_id=one.request_id,
         details=_details(details),
         refused=one.refused,
@@ -46,7 +49,7 @@ def _entry(visit: Visit, one: audit_v1.AuditEntry, names: Mapping[str, str]) -> 
     )
 
 
-def _event(one: Event, emails: Mapping[str, str]) -> EntryRow:
+def _event(visit: Visit, one: Event, emails: Mapping[str, str]) -> EntryRow:
     details = {**one.details}
     subject = details.pop("email", "") or emails.get(one.subject, one.subject)
     itself = activity_words.ITSELF.get(one.action) if one.subject == one.person_id else None
@@ -57,7 +60,7 @@ def _event(one: Event, emails: Mapping[str, str]) -> EntryRow:
         sentence=itself or activity_words.sentence(one.action),
         subject="" if itself else subject,
         subject_href=None,
-        source=one.source,
+        source=one.source if visit.role is Role.OWNER else "",
         request_id="",
         details=_details(details),
         refused=False,

@@ -17,7 +17,15 @@ MOST_FIELDS: Final = 1_100
 _secret: Final = re.compile(r"(sk-optk|optk-svc)-[0-9A-Za-z]{20}")
 """A secret, by its prefix and more of it than any hint shows."""
 
+_whole_secret: Final = re.compile(r"((?:sk-optk|optk-svc)-[0-9A-Za-z]{4})[0-9A-Za-z]{16,}")
+
 _TYPE: Final = "application/x-www-form-urlencoded"
+
+
+def without_secret(text: str) -> str:
+    """*text*; if there is a secret in it, how that one's hint begins, by which its key is found."""
+    found = _whole_secret.search(text)
+    return found[1] if found else text
 
 
 class BadFormError(Exception):

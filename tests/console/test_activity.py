@@ -252,3 +252,35 @@ async def test_nothing_of_other_workspaces_is_told(cast: Cast) -> None:
             for secret in ("their key", "their.guest", stranger.email, "Elsewhere"):
                 assert secret not in shown.html
     assert entries(activity(cast, browser, subject=key_id)) == []
+
+
+async def test_who_is_invited_and_from_where_people_come_is_for_owners(cast: Cast) -> None:
+    """A viewer sees who joined, and neither open invitations nor anybody's address."""
+    owner, viewer = await cast.visitor(Role.OWNER), await cast.visitor(Role.VIEWER)
+    place = url("members", workspace=cast.workspace)
+    action = url("invitations", workspace=cast.workspace)
+    owner.submit(owner.get(place), action, email="secret.guest@example.com", role="owner")
+    told = activity(cast, owner, tab="people")
+    assert "secret.guest@example.com" in told.text
+    assert "From 127.0.0.1" in told.text
+    shown = activity(cast, viewer, tab="people")
+    assert "joined" in shown.text
+    assert "secret.guest@example.com" not in shown.html
+    assert "invitation." not in shown.html
+    assert "From 127.0.0.1" not in shown.text
+
+
+async def test_a_secret_where_a_keys_id_goes_is_kept_by_no_address(cast: Cast) -> None:
+    """Whoever pastes what leaked is led to the list, where its key is found by how it begins."""
+    browser = await cast.visitor(Role.MEMBER)
+    key_id, secret = made_key(cast, browser, "leaking")
+    for page, query in (("activity", "subject"), ("keys", "q")):
+        for pasted in (secret, f'export OPENTOKEN_API_KEY="{secret}"'):
+            shown = browser.get(
+                f"{url(page, workspace=cast.workspace)}?{urlencode({query: pasted})}"
+            )
+            assert shown.status == 303
+            assert secret not in shown.location
+            found = browser.follow(shown)
+            assert secret not in found.html
+            assert url("key", workspace=cast.workspace, key=key_id) in found.html

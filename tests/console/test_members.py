@@ -201,7 +201,7 @@ async def test_keys_of_others_are_not_revoked_with_a_member(cast: Cast) -> None:
     foreign, _ = cast.console.edge.operator.issue(cast.console.edge.operator.workspace("foreign"))
     path = remove_path(cast, person)
     page = owner.get(path)
-    assert "They have created no key that still works" in page.text
+    assert "They were shown no secret of a key that still works" in page.text
     done = owner.submit(page, path, revoke=[mine, foreign.id, "key_" + "0" * 16, "<b>"])
     assert done.status == 200
     assert "No key was revoked" in done.text
@@ -289,3 +289,23 @@ async def test_keys_that_the_operator_took_over_are_nobodys(cast: Cast) -> None:
     person = await cast.person(Role.MEMBER)
     taken_over(cast.console.edge, cast.workspace, ["from elsewhere"])
     assert "from elsewhere" not in owner.get(remove_path(cast, person)).text
+
+
+async def test_keys_whose_secret_they_saw_by_rotating_are_looked_at_too(cast: Cast) -> None:
+    """As long as that secret lives: once somebody else has replaced it, the key is left alone."""
+    owner = await cast.visitor(Role.OWNER)
+    person = await cast.person(Role.MEMBER)
+    browser = await cast.signed_in(person)
+    seen, _ = made_key(cast, owner, "seen by rotating")
+    since, _ = made_key(cast, owner, "replaced since")
+    for key_id in (seen, since):
+        path = url("key_rotate", workspace=cast.workspace, key=key_id)
+        browser.submit(browser.get(path), path, overlap="0")
+    path = url("key_rotate", workspace=cast.workspace, key=since)
+    owner.submit(owner.get(path), path, overlap="0")
+    page = owner.get(remove_path(cast, person))
+    assert ticked(page, remove_path(cast, person)) == [seen]
+    done = owner.submit(page, remove_path(cast, person))
+    assert "Stopped everywhere" in done.text
+    assert cast.console.edge.operator.is_revoked(seen)
+    assert not cast.console.edge.operator.is_revoked(since)

@@ -12,9 +12,10 @@ from gateway.console import activity_words, entry_rows
 from gateway.console.authority import RefusedError
 from gateway.console.authority.client import timestamp
 from gateway.console.dates import begin_of_day, end_of_day
-from gateway.console.forms import Form
+from gateway.console.forms import Form, without_secret
 from gateway.console.moments import zone_of
 from gateway.console.paths import url
+from gateway.console.people import Role
 from gateway.console.views import EntryRow
 from gateway.console.visit import Visit
 from keyauthority.v1 import audit_service_pb2 as audit_v1
@@ -33,6 +34,10 @@ async def show(visit: Visit) -> Answer:
     """The newest first, as filtered."""
     people = await _people(visit)
     form = _asked(visit, dict(people))
+    if form.values["subject"] != visit.asked("subject"):
+        # A secret was pasted where a key's id goes: no address keeps it.
+        keys = url("keys", workspace=visit.workspace_id)
+        return visit.redirect(f"{keys}?{urlencode({'q': form.values['subject']})}")
     of_people = form.values["tab"] == "people"
     start, end = _day(visit, form, "from", begin_of_day), _day(visit, form, "to", end_of_day)
     if start is not None and end is not None and end <= start:
@@ -46,26 +51,30 @@ async def show(visit: Visit) -> Answer:
         tab=form.values["tab"],
         entries=entries,
         form=form,
-        actions=_actions(form),
+        actions=_actions(visit, form),
         people=people,
         next_href=_href(visit, form, before) if before else None,
     )
 
 
 def _asked(visit: Visit, people: dict[str, str]) -> Form:
-    form = Form({name: visit.asked(name) for name in _FILTERS})
+    form = Form({name: without_secret(visit.asked(name)) for name in _FILTERS})
     values = form.values
     values["tab"] = "people" if values["tab"] == "people" else "keys"
     # What can't be chosen filters nothing, and isn't shown as chosen.
     if values["person"] not in people:
         values["person"] = ""
-    if values["action"] not in dict(_actions(form)):
+    if values["action"] not in dict(_actions(visit, form)):
         values["action"] = ""
     return form
 
 
-def _actions(form: Form) -> tuple[tuple[str, str], ...]:
-    return activity_words.PEOPLE if form.values["tab"] == "people" else activity_words.KEYS
+def _actions(visit: Visit, form: Form) -> tuple[tuple[str, str], ...]:
+    if form.values["tab"] != "people":
+        return activity_words.KEYS
+    if visit.role is Role.OWNER:
+        return activity_words.PEOPLE
+    return tuple(one for one in activity_words.PEOPLE if one[0] not in activity_words.OWNERS)
 
 
 async def _people(visit: Visit) -> list[tuple[str, str]]:

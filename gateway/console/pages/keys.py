@@ -8,6 +8,7 @@ from urllib.parse import urlencode
 from gateway.answer import Answer
 from gateway.console import key_views, words
 from gateway.console.authority import UnavailableError
+from gateway.console.forms import without_secret
 from gateway.console.paths import url
 from gateway.console.views import Card, KeyQuery, KeyRow, Pages
 from gateway.console.visit import Visit
@@ -20,6 +21,9 @@ _LONGEST: Final = 100
 async def listing(visit: Visit) -> Answer:
     """The list, as searched, sorted and turned to."""
     query = _query(visit)
+    if query.q != visit.asked("q")[:_LONGEST]:
+        # A secret was pasted: its key is found by how it begins, and no address keeps the rest.
+        return visit.redirect(_href(visit, query))
     keys, more = await visit.authority.keys(visit.workspace_id)
     rows = [key_views.row(key, visit.now) for key in keys]
     older = await _older(visit, query, {row.id for row in rows}) if more and query.q else []
@@ -81,7 +85,7 @@ def activity_of(visit: Visit, key_id: str) -> str:
 def _query(visit: Visit) -> KeyQuery:
     state, sort, flag = visit.asked("state"), visit.asked("sort"), visit.asked("flag")
     return KeyQuery(
-        q=visit.asked("q")[:_LONGEST],
+        q=without_secret(visit.asked("q")[:_LONGEST]),
         state=state if state in _STATES else "",
         sort=sort if key_views.is_order(sort) else "-created",
         flag=flag if flag in words.CARDS else "",

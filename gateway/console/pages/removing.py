@@ -19,7 +19,7 @@ _ACTING = ("active", "paused")
 
 
 async def show(visit: Visit) -> Answer:
-    """Who it is, and the keys they made that still act."""
+    """Who it is, and the keys that still act of which they were shown a secret."""
     member = await _member(visit)
     if not _may(visit, member):
         return await problems.forbidden(visit)
@@ -35,8 +35,9 @@ async def submit(visit: Visit) -> Answer:
     member = await _member(visit)
     if not _may(visit, member):
         return await problems.forbidden(visit)
-    ticked, told, keys = set(visit.fields.all("revoke")), None, list[KeyRow]()
-    chosen = keys
+    ticked, told = set(visit.fields.all("revoke")), None
+    keys: list[KeyRow] = []
+    chosen: list[KeyRow] = []
     try:
         keys, _ = await _keys(visit, member)
         await _check_not_last_owner(visit, member)
@@ -117,7 +118,7 @@ def _may_revoke(visit: Visit) -> bool:
 
 
 async def _keys(visit: Visit, member: Member) -> tuple[list[KeyRow], bool]:
-    keys, more = await visit.authority.keys(visit.workspace_id, creator_id=member.person.id)
+    keys, more = await visit.authority.keys_seen_by(visit.workspace_id, member.person.id)
     rows = [key_views.row(key, visit.now) for key in keys]
     return [row for row in rows if row.state in _ACTING], more
 
