@@ -94,10 +94,10 @@ class Visit:
             self._acting = self.parts.authority.acting_for(*identity, self.request.id)
         return self._acting
 
-    def asked(self, name: str) -> str:
+    def asked(self, name: str, most: int = ASKED) -> str:
         """What stands behind the `?` by that name, stripped; no database and no call minds it."""
         text = self.request.rel_url.query.get(name, "")
-        return "".join(filter(str.isprintable, text)).strip()[:ASKED]
+        return "".join(filter(str.isprintable, text)).strip()[:most]
 
     def keep_cookie(self, name: str, value: str, seconds: int | None = None) -> None:
         """Has the browser keep a cookie."""

@@ -57,15 +57,37 @@ KEY = {"key": details(ROWS[0]), "form": FORM, "form_id": "r1"}
 
 KEY_PAGES: list[Page] = [
     Page("key_made", "key_made.html", INSIDE | KEY),
-    Page("key", "key.html", INSIDE | KEY | {"activity_href": "/a", "notice": "The key is saved."}),
+    Page(
+        "key",
+        "key.html",
+        INSIDE | KEY | {"activity_href": "/a", "replace_href": "/r", "notice": "The key is saved."},
+    ),
     Page(
         "key_of_seoul",
         "key.html",
-        INSIDE | KEY | {"activity_href": "/a", "me": replace(MINA, time_zone="Asia/Seoul")},
+        INSIDE
+        | KEY
+        | {
+            "activity_href": "/a",
+            "replace_href": "/r",
+            "me": replace(MINA, time_zone="Asia/Seoul"),
+        },
     ),
-    Page("key_rotated", "key.html", INSIDE | {"key": ROTATED, "activity_href": "/a"}),
-    Page("key_paused", "key.html", INSIDE | {"key": details(ROWS[4]), "activity_href": "/a"}),
-    Page("key_gone", "key.html", INSIDE | {"key": REVOKED, "activity_href": "/a"}),
+    Page(
+        "key_rotated",
+        "key.html",
+        INSIDE | {"key": ROTATED, "activity_href": "/a", "replace_href": "/r"},
+    ),
+    Page(
+        "key_paused",
+        "key.html",
+        INSIDE | {"key": details(ROWS[4]), "activity_href": "/a", "replace_href": "/r"},
+    ),
+    Page(
+        "key_gone",
+        "key.html",
+        INSIDE | {"key": REVOKED, "activity_href": "/a", "replace_href": "/r"},
+    ),
     Page(
         "key_edit",
         "key_edit.html",
@@ -109,6 +131,7 @@ KEY_PAGES: list[Page] = [
             "leaked": True,
             "replace_href": WORKSPACE + "/keys/new?name=x",
             "activity_href": "/a",
+            "replace_href": "/r",
         },
     ),
     Page(
@@ -122,6 +145,7 @@ KEY_PAGES: list[Page] = [
             "leaked": False,
             "replace_href": WORKSPACE + "/keys/new",
             "activity_href": "/a",
+            "replace_href": "/r",
         },
     ),
 ]

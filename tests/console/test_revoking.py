@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import re
 import signal
+from html import unescape
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
 
 from gateway.console.people import Role
+from tests.console.keys_in_it import key_of, made_key
 from tests.console.people_in_it import Cast
 from tests.e2e.edge import Edge
 from tests.e2e.processes import eventually
@@ -95,16 +97,21 @@ async def test_a_secret_in_the_note_is_not_kept(cast: Cast) -> None:
 
 
 async def test_a_replacement_begins_with_the_old_name(cast: Cast) -> None:
-    """The button on the receipt leads to a form that is filled in but for the press."""
+    """Its scopes too, or it would be let do more; the key's own page leads there as well."""
     browser = await cast.visitor(Role.MEMBER)
-    key, _ = cast.console.edge.operator.issue(cast.workspace)
+    key_id, _ = made_key(cast, browser, "test", scopes="chat:write models:read")
+    key = key_of(cast.console.edge, key_id)
     path = revoke_path(cast, key.id)
     shown = browser.submit(browser.get(path), path, reason="compromised", note="leaked")
     href = re.search(r'href="([^"]*/keys/new\?[^"]*)"', shown.html)
     assert href is not None
-    assert parse_qs(urlsplit(href[1]).query) == {"name": ["test"]}
-    form = browser.get(href[1]).form(f"/workspaces/{cast.workspace}/keys/new")
-    assert ("name", "test") in form.fields
+    assert parse_qs(urlsplit(unescape(href[1])).query) == {
+        "name": ["test"],
+        "scopes": ["chat:write models:read"],
+    }
+    assert href[1] in browser.get(f"/workspaces/{cast.workspace}/keys/{key_id}").html
+    form = browser.get(unescape(href[1])).form(f"/workspaces/{cast.workspace}/keys/new")
+    assert {("name", "test"), ("scopes", "chat:write models:read")} <= set(form.fields)
 
 
 async def test_revoking_twice_is_no_error_and_changes_nothing(cast: Cast) -> None:

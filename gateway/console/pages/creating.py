@@ -28,17 +28,19 @@ PRESETS: Final = {
 }
 Page: TypeAlias = Callable[[Visit, Form, int, str], Awaitable[Answer]]
 
+_MOST_SCOPES: Final = 32 * 129
+"""Characters of as many and as long scopes as a key may have."""
 _FIELDS: Final = ("name", "expires", "expire_date", "scopes")
 _ABOUT: Final = {"expire_time": "that day", "name": "the name", "note": "the note"}
 _FIELD_OF: Final = {"expire_time": "expire_date", "ttl": "expires", "scopes": "scopes"}
 
 
 async def show(visit: Visit) -> Answer:
-    """The form; a replacement comes with the old key's name."""
-    name = visit.asked("name")[:100]
-    return await _page(
-        visit, Form({"name": name, "expires": "90d", "expire_date": "", "scopes": ""})
-    )
+    """The form; a replacement comes with the old key's name and scopes."""
+    asked = {"name": visit.asked("name", 100), "scopes": visit.asked("scopes", _MOST_SCOPES)}
+    form = Form({**asked, "expires": "90d", "expire_date": ""})
+    form.keep_secrets_out()
+    return await _page(visit, form)
 
 
 async def submit(visit: Visit) -> Answer:

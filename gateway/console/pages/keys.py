@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Final
 from urllib.parse import urlencode
 
@@ -58,6 +59,7 @@ async def details(visit: Visit) -> Answer:
         section="keys",
         key=key_views.details(key, visit.now),
         activity_href=activity_of(visit, key.id),
+        replace_href=replacement_of(visit, key.name, key.scopes),
     )
 
 
@@ -75,6 +77,13 @@ async def known(visit: Visit) -> KeyRow:
         )
     visit.parts.names.remember(f"{visit.workspace_id}/{key_id}", key.name)
     return key_views.row(key, visit.now)
+
+
+def replacement_of(visit: Visit, name: str, scopes: Iterable[str]) -> str:
+    """The form for another key like this one: without its scopes it would be let do more."""
+    wanted = {"name": name, "scopes": " ".join(scopes)}
+    place = url("key_new", workspace=visit.workspace_id)
+    return f"{place}?{urlencode({key: value for key, value in wanted.items() if value})}"
 
 
 def activity_of(visit: Visit, key_id: str) -> str:

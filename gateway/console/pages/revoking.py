@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from typing import Final
-from urllib.parse import urlencode
 
 from gateway.answer import Answer
 from gateway.console import key_views
@@ -11,11 +10,11 @@ from gateway.console.authority import RefusedError, SpreadingError, UnavailableE
 from gateway.console.forms import Form
 from gateway.console.pages import problems
 from gateway.console.pages.creating import refuse
-from gateway.console.pages.keys import activity_of, known
-from gateway.console.paths import url
+from gateway.console.pages.keys import activity_of, known, replacement_of
 from gateway.console.receipts import receipt
-from gateway.console.views import KeyRow, Receipt
+from gateway.console.views import Receipt
 from gateway.console.visit import Visit
+from keyauthority.v1 import key_pb2
 
 _REASONS: Final = {name: number for number, name in key_views.REASONS.items()}
 
@@ -44,27 +43,25 @@ async def submit(visit: Visit) -> Answer:
         return await _page(visit, form, 422)
     except SpreadingError as error:
         spreading = f"It is revoked, and stops everywhere within {error.seconds} s."
-        return await _revoked(visit, await known(visit), None, spreading)
+        return await _revoked(visit, key, None, spreading)
     except UnavailableError:
         form.problem = problems.AWAY
         return await _page(visit, form, 503)
-    row = key_views.row(revoked.key, visit.now)
-    return await _revoked(visit, row, receipt(revoked.receipt), None)
+    return await _revoked(visit, revoked.key, receipt(revoked.receipt), None)
 
 
 async def _revoked(
-    visit: Visit, row: KeyRow, told: Receipt | None, spreading: str | None
+    visit: Visit, key: key_pb2.Key, told: Receipt | None, spreading: str | None
 ) -> Answer:
-    replacement = url("key_new", workspace=visit.workspace_id)
     return await visit.page(
         "key_revoked.html",
         section="keys",
-        key=row,
+        key=key_views.row(key, visit.now),
         leaked=visit.fields.one("reason") == "compromised",
         receipt=told,
         spreading=spreading,
-        activity_href=activity_of(visit, row.id),
-        replace_href=f"{replacement}?{urlencode({'name': row.name})}",
+        activity_href=activity_of(visit, key.id),
+        replace_href=replacement_of(visit, key.name, key.scopes),
     )
 
 
