@@ -22,9 +22,7 @@ async def of_keys(visit: Visit, entries: Sequence[audit_v1.AuditEntry]) -> list[
 
 
 async def of_people(visit: Visit, events: Sequence[Event]) -> list[EntryRow]:
-    """Rows of the history. Who is invited, and from where people come, is for owners to know."""
-    if visit.role is not Role.OWNER:
-        events = [one for one in events if one.action not in activity_words.OWNERS]
+    """Rows of the history. From where people come is for owners to know."""
     emails = await _emails(visit, {one.subject for one in events if _is_person(one.subject)})
     return [_event(visit, one, emails) for one in events]
 

@@ -270,12 +270,42 @@ async def test_who_is_invited_and_from_where_people_come_is_for_owners(cast: Cas
     assert "From 127.0.0.1" not in shown.text
 
 
+async def test_a_page_of_invitations_hides_nothing_behind_it(cast: Cast) -> None:
+    """However many there are, others than owners are shown what else was done, a page at a time."""
+    person = await cast.person(Role.VIEWER)
+    browser = await cast.signed_in(person)
+    for number in range(60):
+        address = f"guest{number:03}@example.com"
+        await cast.books.links.invite(NOBODY, cast.workspace, address, Role.VIEWER)
+    shown = activity(cast, browser, tab="people")
+    assert entries(shown) == [f"{person.email} joined"]
+    assert next_page(browser, shown) is None
+
+
+async def test_others_than_owners_turn_the_pages_of_people(cast: Cast) -> None:
+    """Roles that were changed between invitations are all there, once each."""
+    browser, person = await cast.visitor(Role.VIEWER), await cast.person(Role.VIEWER)
+    for number in range(60):
+        role = Role.MEMBER if number % 2 == 0 else Role.VIEWER
+        await cast.books.memberships.set_role(NOBODY, cast.workspace, person.id, role)
+        address = f"guest{number:03}@example.com"
+        await cast.books.links.invite(NOBODY, cast.workspace, address, Role.VIEWER)
+    first = activity(cast, browser, tab="people")
+    assert len(entries(first)) == 50
+    found = all_pages(browser, first)
+    assert found[:60] == [f"the console changed the role of {person.email}"] * 60
+    assert len(found) == 62
+
+
 async def test_a_secret_where_a_keys_id_goes_is_kept_by_no_address(cast: Cast) -> None:
-    """Whoever pastes what leaked is led to the list, where its key is found by how it begins."""
+    """Its key is found in the list by how the secret begins, and by how the one before it did."""
     browser = await cast.visitor(Role.MEMBER)
     key_id, secret = made_key(cast, browser, "leaking")
+    rotate = url("key_rotate", workspace=cast.workspace, key=key_id)
+    browser.submit(browser.get(rotate), rotate, overlap="24h")
     for page, query in (("activity", "subject"), ("keys", "q")):
-        for pasted in (secret, f'export OPENTOKEN_API_KEY="{secret}"'):
+        long = "x" * 110
+        for pasted in (secret, f'export OPENTOKEN_API_KEY="{secret}"', f"{long} {secret}"):
             shown = browser.get(
                 f"{url(page, workspace=cast.workspace)}?{urlencode({query: pasted})}"
             )

@@ -183,7 +183,7 @@ async def test_a_removed_members_keys_are_looked_at_first(cast: Cast) -> None:
     done = owner.submit(page, path, revoke=[goes])
     assert f"{person.name} is removed" in done.text
     assert "Stopped everywhere in" in done.text
-    assert "Keys they created that still work Whoever" in done.text
+    assert "whose secret they were shown Whoever" in done.text
     assert done.text.index("goes") < done.text.index("still work") < done.text.index("stays")
     assert told(cast.console.edge, goes_secret)[0] == 401
     assert told(cast.console.edge, stays_secret)[0] == 200

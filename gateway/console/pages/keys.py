@@ -17,12 +17,14 @@ from keyauthority.v1 import key_pb2
 
 _STATES: Final = ("", "active", "paused", "expired", "revoked", "all")
 _LONGEST: Final = 100
+_PASTED: Final = 8_192
+"""How much is looked through for a secret: more than an address holds."""
 
 
 async def listing(visit: Visit) -> Answer:
     """The list, as searched, sorted and turned to."""
-    query = _query(visit)
-    if query.q != visit.asked("q")[:_LONGEST]:
+    query, asked = _query(visit), visit.asked("q", _PASTED)
+    if without_secret(asked) != asked:
         # A secret was pasted: its key is found by how it begins, and no address keeps the rest.
         return visit.redirect(_href(visit, query))
     keys, more = await visit.authority.keys(visit.workspace_id)
@@ -94,7 +96,7 @@ def activity_of(visit: Visit, key_id: str) -> str:
 def _query(visit: Visit) -> KeyQuery:
     state, sort, flag = visit.asked("state"), visit.asked("sort"), visit.asked("flag")
     return KeyQuery(
-        q=without_secret(visit.asked("q")[:_LONGEST]),
+        q=without_secret(visit.asked("q", _PASTED))[:_LONGEST],
         state=state if state in _STATES else "",
         sort=sort if key_views.is_order(sort) else "-created",
         flag=flag if flag in words.CARDS else "",
