@@ -66,8 +66,8 @@ def row(key: key_pb2.Key, now: datetime) -> KeyRow:
     return KeyRow(**_row(key, now))
 
 
-def details(key: key_pb2.Key, now: datetime) -> KeyDetails:
-    """A key with all there is to tell of it."""
+def details(key: key_pb2.Key, now: datetime, revoker: str = "") -> KeyDetails:
+    """A key with all there is to tell of it, and of who revoked it if that is known."""
     time = moment(key, "revoke_time")
     reason = REASONS.get(key.revocation_reason, "")
     return KeyDetails(
@@ -75,7 +75,7 @@ def details(key: key_pb2.Key, now: datetime) -> KeyDetails:
         scopes=tuple(key.scopes),
         labels=dict(sorted(key.labels.items())),
         secrets=secret_rows(key, now),
-        revocation=None if time is None else Revocation(reason, key.revocation_note, time),
+        revocation=None if time is None else Revocation(reason, key.revocation_note, time, revoker),
     )
 
 

@@ -53,11 +53,12 @@ class SecretRow:
 
 @dataclass(frozen=True, slots=True)
 class Revocation:
-    """When and why a key was revoked; `reason` is a value of `words.REASONS`."""
+    """When and why a key was revoked; `reason` is a value of `words.REASONS`, `who` may be empty."""
 
     reason: str
     note: str
     time: datetime
+    who: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -49,7 +49,9 @@ ROTATED = details(
 )
 REVOKED = details(
     ROWS[6],
-    revocation=views.Revocation("compromised", f"Pasted into a ticket: {SCRIPT}", ago(hours=2)),
+    revocation=views.Revocation(
+        "compromised", f"Pasted into a ticket: {SCRIPT}", ago(hours=2), "jun@acme.example"
+    ),
 )
 
 
@@ -131,7 +133,6 @@ KEY_PAGES: list[Page] = [
             "leaked": True,
             "replace_href": WORKSPACE + "/keys/new?name=x",
             "activity_href": "/a",
-            "replace_href": "/r",
         },
     ),
     Page(
@@ -145,7 +146,6 @@ KEY_PAGES: list[Page] = [
             "leaked": False,
             "replace_href": WORKSPACE + "/keys/new",
             "activity_href": "/a",
-            "replace_href": "/r",
         },
     ),
 ]

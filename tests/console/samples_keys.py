@@ -127,6 +127,11 @@ KEYS: list[Page] = [
     Page("key_new", "key_new.html", INSIDE | {"form": FORM, "form_id": "r1"}),
     Page("key_new_wrong", "key_new.html", INSIDE | {"form": FILLED, "form_id": "r1"}),
     Page(
+        "key_new_replacing",
+        "key_new.html",
+        INSIDE | {"form": Form(values={"name": "batch", "scopes": "chat:write"}), "form_id": "r1"},
+    ),
+    Page(
         "key_new_never",
         "key_new.html",
         INSIDE | {"form": Form(values={"name": "batch", "expires": "never"}), "form_id": "r1"},

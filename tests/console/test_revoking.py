@@ -10,6 +10,8 @@ from urllib.parse import parse_qs, urlsplit
 import pytest
 
 from gateway.console.people import Role
+from keyauthority.v1 import verification_service_pb2 as verification
+from keyauthority.v1.verification_service_pb2_grpc import VerificationServiceStub
 from tests.console.keys_in_it import key_of, made_key
 from tests.console.people_in_it import Cast
 from tests.e2e.edge import Edge
@@ -35,7 +37,7 @@ async def test_a_revoked_key_stops_everywhere_before_the_page_is_there(cast: Cas
 
 
 async def test_the_reason_is_kept_where_others_look(cast: Cast) -> None:
-    """The key's page tells when and why; the activity who."""
+    """The key's page tells who did it, when and why, and no end that means nothing now."""
     person = await cast.person(Role.MEMBER)
     browser = await cast.signed_in(person)
     key, _ = cast.console.edge.operator.issue(cast.workspace)
@@ -44,6 +46,8 @@ async def test_the_reason_is_kept_where_others_look(cast: Cast) -> None:
     told = browser.get(path.removesuffix("/revoke")).text
     assert "the project ended" in told
     assert "Nothing uses it any more" in told
+    assert f"by {person.email}." in told
+    assert "Expires" not in told
     entries = browser.get(f"/workspaces/{cast.workspace}/activity?subject={key.id}").text
     assert f"{person.email} revoked the key" in entries
 
@@ -83,6 +87,19 @@ async def test_a_note_of_several_lines_is_kept(cast: Cast) -> None:
     assert cast.console.edge.operator.is_revoked(key.id)
 
 
+async def test_who_revoked_a_key_by_other_ways_is_told_too(cast: Cast) -> None:
+    """The operator by the command, and whoever had the secret in hand; each by their name."""
+    browser = await cast.visitor(Role.VIEWER)
+    operator = cast.console.edge.operator
+    (one, _), (two, secret) = operator.issue(cast.workspace), operator.issue(cast.workspace)
+    operator.revoke(one.id)
+    stub = VerificationServiceStub(operator.channel)
+    request = verification.RevokePresentedRequest(secret=secret, note="found on the street")
+    stub.RevokePresented(request, metadata=operator.metadata, timeout=10)
+    for key in (one, two):
+        assert "by root." in browser.get(f"/workspaces/{cast.workspace}/keys/{key.id}").text
+
+
 async def test_a_secret_in_the_note_is_not_kept(cast: Cast) -> None:
     """Who pastes what leaked is told to leave it out, and it isn't even sent back."""
     browser = await cast.visitor(Role.MEMBER)
@@ -110,7 +127,11 @@ async def test_a_replacement_begins_with_the_old_name(cast: Cast) -> None:
         "scopes": ["chat:write models:read"],
     }
     assert href[1] in browser.get(f"/workspaces/{cast.workspace}/keys/{key_id}").html
-    form = browser.get(unescape(href[1])).form(f"/workspaces/{cast.workspace}/keys/new")
+    replacing = browser.get(unescape(href[1]))
+    assert "the scopes of the key it replaces" in replacing.text
+    empty = browser.get(f"/workspaces/{cast.workspace}/keys/new")
+    assert "the key it replaces" not in empty.text
+    form = replacing.form(f"/workspaces/{cast.workspace}/keys/new")
     assert {("name", "test"), ("scopes", "chat:write models:read")} <= set(form.fields)
 
 
