@@ -36,11 +36,26 @@ OWNERS: Final = frozenset({"invitation.create", "invitation.withdraw"})
 _WORDS: Final = {**dict(KEYS), **dict(PEOPLE)}
 
 
-_SUSPENDED: Final = {"true": "suspended the workspace", "false": "renamed or resumed the workspace"}
+# What was changed, where the details tell: which detail, what it says, and the words for that.
+_TELLING: Final = {
+    "KeyService.UpdateKey": (
+        ("disabled", "true", "paused the key"),
+        ("disabled", "false", "resumed the key"),
+        ("fields", "disabled", "paused or resumed the key"),
+        ("fields", "name", "renamed the key"),
+        ("fields", "expire_time", "changed the expiry of the key"),
+        ("fields", "scopes", "changed the scopes of the key"),
+    ),
+    "WorkspaceService.UpdateWorkspace": (
+        ("suspended", "true", "suspended the workspace"),
+        ("suspended", "false", "renamed or resumed the workspace"),
+    ),
+}
 
 
 def sentence(action: str, details: Mapping[str, str] | None = None) -> str:
     """The words for *action*, so far as *details* tell; its own name where there are none."""
-    if action == "WorkspaceService.UpdateWorkspace" and details:
-        return _SUSPENDED.get(details.get("suspended", ""), _WORDS[action])
+    for name, value, words in _TELLING.get(action, ()):
+        if details and details.get(name) == value:
+            return words
     return _WORDS.get(action, action)

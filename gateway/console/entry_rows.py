@@ -75,8 +75,13 @@ def _said(name: str, value: str) -> str:
         return words.label(words.REASONS, value.lower())
     if name in ("role", "before"):
         return words.label(words.ROLES, value)
-    return value.replace(",", ", ") if name == "fields" else value
+    if name == "fields":
+        return ", ".join(_FIELDS.get(one, one) for one in value.split(","))
+    return value
 
+
+_FIELDS: Final = {"disabled": "paused or not", "expire_time": "expiry"}
+"""What is called otherwise in the pages than by the authority."""
 
 _NAMES: Final = {
     "before": "Role before",

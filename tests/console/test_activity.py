@@ -9,6 +9,7 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
+from gateway.console import activity_words
 from gateway.console.paths import url
 from gateway.console.people import Role
 from keyauthority.v1 import verification_service_pb2 as verification
@@ -54,12 +55,48 @@ async def test_what_is_done_in_the_console_is_told_with_who_did_it(cast: Cast) -
     browser.submit(browser.get(url("key", workspace=cast.workspace, key=key_id)), href)
     shown = activity(cast, browser)
     assert entries(shown)[:2] == [
-        f"{person.email} changed the key billing",
+        f"{person.email} paused or resumed the key billing",
         f"{person.email} created the key billing",
     ]
     assert "Through console " in shown.text
     assert url("key", workspace=cast.workspace, key=key_id) in shown.html
-    assert "Changed disabled" in shown.text
+    assert "Changed paused or not" in shown.text
+
+
+@pytest.mark.parametrize(
+    ("action", "details", "told"),
+    [
+        ("KeyService.UpdateKey", {"fields": "name"}, "renamed the key"),
+        ("KeyService.UpdateKey", {"fields": "expire_time"}, "changed the expiry of the key"),
+        ("KeyService.UpdateKey", {"fields": "scopes"}, "changed the scopes of the key"),
+        ("KeyService.UpdateKey", {"fields": "name,scopes"}, "changed the key"),
+        ("KeyService.UpdateKey", {"fields": "disabled"}, "paused or resumed the key"),
+        ("KeyService.UpdateKey", {"fields": "disabled", "disabled": "true"}, "paused the key"),
+        ("KeyService.UpdateKey", {"fields": "disabled", "disabled": "false"}, "resumed the key"),
+        ("WorkspaceService.UpdateWorkspace", {"suspended": "true"}, "suspended the workspace"),
+        (
+            "WorkspaceService.UpdateWorkspace",
+            {"suspended": "false"},
+            "renamed or resumed the workspace",
+        ),
+        ("KeyService.RevokeKeys", {"reason": "policy"}, "revoked, among others, the key"),
+        ("KeyService.NoSuchThing", {"fields": "name"}, "KeyService.NoSuchThing"),
+    ],
+)
+def test_a_change_is_told_by_what_was_changed(
+    action: str, details: dict[str, str], told: str
+) -> None:
+    """As exactly as the details tell, and no more."""
+    assert activity_words.sentence(action, details) == told
+
+
+async def test_where_the_console_stands_is_nowhere_that_people_came_from(cast: Cast) -> None:
+    """What went through the console has no address; what the operator did himself has."""
+    browser = await cast.visitor(Role.OWNER)
+    key_id, _ = made_key(cast, browser)
+    assert "ipv4:" not in activity(cast, browser, subject=key_id).text
+    taken_over(cast.console.edge, cast.workspace, ["from elsewhere"])
+    assert "From ipv4:127.0.0.1" in activity(cast, browser, action="KeyService.ImportKeys").text
 
 
 async def test_what_others_did_shows_up_too(cast: Cast) -> None:
@@ -97,7 +134,7 @@ async def test_filters_alone_and_together(cast: Cast) -> None:
     assert len(entries(activity(cast, first, subject=b))) == 3
     every = {"person": one.id, "action": changed, "subject": b}
     shown = activity(cast, first, **every)
-    assert entries(shown) == [f"{one.email} changed the key b"]
+    assert entries(shown) == [f"{one.email} paused or resumed the key b"]
     form = shown.form(url("activity", workspace=cast.workspace))
     assert set(every.items()) <= set(form.fields)
 
