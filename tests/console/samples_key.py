@@ -97,6 +97,7 @@ KEY_PAGES: list[Page] = [
         | {
             "key": ROTATED,
             "etag": "e",
+            "midday": ROTATED.expire_time,
             "form": Form(
                 values={
                     "name": LONG,

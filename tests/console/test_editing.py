@@ -78,6 +78,20 @@ async def test_the_form_shows_what_the_key_is(editing: Editing) -> None:
     assert fields["expire_date"] == end.astimezone(SEOUL).date().isoformat()
 
 
+async def test_no_day_is_promised_that_the_key_does_not_last(editing: Editing) -> None:
+    """An end within its day is told to the minute; only a day that was chosen lasts until its end."""
+    end = editing.end
+    assert end is not None
+    shown = editing.form
+    local = end.astimezone(SEOUL)
+    assert f"{local:%H:%M} KST" in shown.element("expire_date-hint")
+    assert "until the end of this day" not in shown.text
+    day = datetime.now(UTC).date() + timedelta(days=40)
+    editing.saved(expires="date", expire_date=day.isoformat())
+    hint = editing.form.element("expire_date-hint")
+    assert hint == "The key works until the end of this day, in Asia/Seoul."
+
+
 async def test_another_name_and_other_scopes(editing: Editing) -> None:
     """Both hold at once; the secret and the end to the microsecond stay as they are."""
     end = editing.end

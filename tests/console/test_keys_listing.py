@@ -234,6 +234,25 @@ async def test_a_workspace_without_keys_says_what_to_do(cast: Cast) -> None:
     assert url("key_new", workspace=cast.workspace) not in shown.html
 
 
+async def test_in_a_suspended_workspace_no_key_is_offered(cast: Cast) -> None:
+    """Neither in a full list nor in an empty one, nor as a replacement; the reason is there."""
+    browser = await cast.visitor(Role.MEMBER)
+    cast.console.edge.operator.suspend(cast.workspace)
+    new = url("key_new", workspace=cast.workspace)
+    shown = listed(cast, browser)
+    assert "No key can be created while the workspace is suspended" in shown.text
+    assert new not in shown.html
+    cast.console.edge.operator.suspend(cast.workspace, suspended=False)
+    [key, _] = taken_over(cast.console.edge, cast.workspace, ["gone", "stays"])
+    cast.console.edge.operator.revoke(key.id)
+    page = url("key", workspace=cast.workspace, key=key.id)
+    assert new in listed(cast, browser).html
+    assert new in browser.get(page).html
+    cast.console.edge.operator.suspend(cast.workspace)
+    for shown in (listed(cast, browser), browser.get(page)):
+        assert new not in shown.html
+
+
 async def test_a_viewer_is_offered_nothing_to_change(cast: Cast) -> None:
     """No link to rotate, revoke or create in the list, and none on the key's page."""
     browser = await cast.visitor(Role.VIEWER)

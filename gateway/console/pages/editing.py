@@ -8,7 +8,7 @@ from typing import Final
 from gateway.answer import Answer
 from gateway.console import key_views
 from gateway.console.authority import RefusedError, SpreadingError, UnavailableError
-from gateway.console.dates import last_day
+from gateway.console.dates import end_of_day, last_day
 from gateway.console.forms import Form
 from gateway.console.moments import zone_of
 from gateway.console.pages import problems
@@ -117,16 +117,25 @@ def _last_day(visit: Visit, end: datetime | None) -> str:
     return "" if end is None else last_day(end, zone_of(visit.me.time_zone))
 
 
+def _midday(visit: Visit, end: datetime | None) -> datetime | None:
+    # Keys made for so many days, or elsewhere, end before their last day does.
+    if end is None or end == end_of_day(_last_day(visit, end), zone_of(visit.me.time_zone)):
+        return None
+    return end
+
+
 def _href(visit: Visit) -> str:
     return url("key", workspace=visit.workspace_id, key=visit.path["key"])
 
 
 async def _page(visit: Visit, form: Form, status: int = 200) -> Answer:
+    key = await known(visit)
     return await visit.page(
         "key_edit.html",
         status,
         section="keys",
         form=form,
         etag=form.values["etag"],
-        key=await known(visit),
+        key=key,
+        midday=_midday(visit, key.expire_time),
     )
