@@ -47,6 +47,7 @@ MINA = Person(
 ACME = views.WorkspaceView("ws_4fQ0n2mB8sKd1xYz", "Acme", False, "owner", WORKSPACE + "/keys")
 OTHERS = [
     views.WorkspaceView("ws_2", "Acme staging", False, "member", "/workspaces/ws_2/keys"),
+    views.WorkspaceView("ws_9fQ0n2mB8sKd1xYz", "Acme", False, "member", "/workspaces/ws_9/keys"),
     views.WorkspaceView("ws_3", IMAGE, True, "viewer", "/workspaces/ws_3/keys"),
 ]
 OWNER = frozenset(

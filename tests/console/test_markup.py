@@ -30,7 +30,7 @@ ALL: Final = f"'{IMAGE}{SCRIPT}{BRACES[:12]}"
 
 PARAMETERS: Final = (
     *("q", "state", "sort", "flag", "page", "tab", "person", "action", "subject"),
-    *("from", "to", "before", "after", "name", "next", "done", "error", "code", "iss"),
+    *("from", "to", "before", "after", "name", "scopes", "next", "done", "error", "code", "iss"),
 )
 FIELDS: Final = (
     *("name", "scopes", "expires", "expire_date", "etag", "reason", "note", "overlap", "email"),

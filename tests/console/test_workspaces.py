@@ -1,0 +1,35 @@
+"""The choice of a workspace: on its own page, and in the menu of every other."""
+
+from __future__ import annotations
+
+from gateway.console.paths import url
+from gateway.console.people import Role
+from tests.console.people_in_it import NOBODY, Cast
+
+
+async def test_workspaces_of_the_same_name_are_told_apart(cast: Cast) -> None:
+    """Each has its id beside its name, in the choice and in the menu; one of its own name hasn't."""
+    person = await cast.person(Role.VIEWER)
+    operator = cast.console.edge.operator
+    same, other = operator.workspace("Acme"), operator.workspace("Acme staging")
+    for workspace in (same, other):
+        await cast.books.memberships.add(NOBODY, workspace, person.id, Role.VIEWER)
+    browser = await cast.signed_in(person)
+    choice = browser.get(url("workspaces")).text
+    assert cast.workspace in choice
+    assert same in choice
+    assert other not in choice
+    # The menu has the others only; the one that is open tells them from itself.
+    menu = browser.get(url("members", workspace=cast.workspace)).text
+    assert f"Acme {same}" in menu
+    assert other not in menu
+
+
+async def test_administrators_find_where_workspaces_are_made(cast: Cast) -> None:
+    """A link in the choice and in the menu; nobody else is offered what they may not do."""
+    for administrator in (True, False):
+        browser = await cast.visitor(Role.OWNER, administrator=administrator)
+        choice = browser.get(url("workspaces")).html
+        menu = browser.get(url("members", workspace=cast.workspace)).html
+        assert ("Create another workspace" in choice) == administrator
+        assert ("New workspace" in menu) == administrator
