@@ -7,12 +7,13 @@ from collections.abc import Iterator
 from html.parser import HTMLParser
 from itertools import pairwise
 from typing import Any, Literal
+from urllib.parse import parse_qs, urlsplit
 
 import pytest
 from playwright.sync_api import Browser, BrowserContext, Page
 
 from tests.console.browser import chromium
-from tests.console.sample_data import IMAGE, SCRIPT
+from tests.console.sample_data import IMAGE, SCRIPT, SECRET
 from tests.console.samples import PAGES
 from tests.console.showing import rendered, showing
 from tests.node import FOLDER, node_with_packages
@@ -152,6 +153,18 @@ def test_typing_filters_the_rows(page: Page, origin: str) -> None:
     assert page.locator("#key-rows-none").is_visible()
     page.get_by_role("searchbox").fill("")
     assert rows.count() == everything
+
+
+@pytest.mark.parametrize(("name", "field"), [("keys", "q"), ("activity", "subject")])
+def test_a_secret_that_is_looked_for_is_not_sent(
+    page: Page, origin: str, name: str, field: str
+) -> None:
+    """Only how it begins leaves the browser, which is how its key's hint begins too."""
+    page.goto(f"{origin}/{name}")
+    page.locator(f"#{field}").fill(f'"{SECRET}"')
+    with page.expect_request(lambda request: f"{field}=" in request.url) as sent:
+        page.locator(f"#{field}").press("Enter")
+    assert parse_qs(urlsplit(sent.value.url).query)[field] == ["sk-optk-Ab12"]
 
 
 def test_a_form_is_sent_once(page: Page, origin: str) -> None:
