@@ -179,10 +179,11 @@ async def test_a_sign_in_alone_sets_no_password(cast: Cast) -> None:
 async def test_sign_ins_are_listed(cast: Cast) -> None:
     """Each with its browser, address and way in, this one marked, and nobody else's among them."""
     person, stranger = await cast.person(), await cast.person()
+    await cast.books.accounts.set_password(NOBODY, person.id, PASSWORD)
     visitor = await cast.signed_in(person)
     sessions = cast.books.sessions
     await sessions.begin(person.id, "203.0.113.7", FIREFOX, "password")
-    await sessions.begin(stranger.id, "198.51.100.1", EDGE, "password")
+    await sessions.begin(stranger.id, "198.51.100.1", EDGE, "oidc")
     page = visitor.get("/account")
     assert "Firefox on Linux Sign out 203.0.113.7" in page.text or (
         "Firefox on Linux" in page.text and "203.0.113.7 · password" in page.text
