@@ -9,6 +9,8 @@ from collections.abc import Sequence
 from typing import Any
 
 from gateway.console.paths import url
+from gateway.console.people import Person
+from keyauthority.client import Secret, bearer_metadata, person_metadata
 from keyauthority.v1 import key_service_pb2 as keys_v1
 from keyauthority.v1.key_pb2 import Key
 from keyauthority.v1.key_service_pb2_grpc import KeyServiceStub
@@ -26,14 +28,32 @@ def made_key(cast: Cast, browser: Visitor, name: str = "billing", **typed: str) 
     return stored.split("/")[4], shown.element("secret")
 
 
-def taken_over(edge: Edge, workspace: str, names: Sequence[str], **fields: Any) -> list[Key]:
-    """Keys of the workspace, in one call however many, and so all of the same moment."""
+def taken_over(
+    edge: Edge,
+    workspace: str,
+    names: Sequence[str],
+    *,
+    metadata: Sequence[tuple[str, str | bytes]] = (),
+    **fields: Any,
+) -> list[Key]:
+    """Keys of the workspace, in one call however many, and so all of the same moment.
+
+    The operator's keys, unless *metadata* says for whom the call is made.
+    """
     imported = [
         keys_v1.ImportedKey(secret=secrets.token_hex(16), name=name, **fields) for name in names
     ]
     request = keys_v1.ImportKeysRequest(workspace_id=workspace, keys=imported)
     stub = KeyServiceStub(edge.operator.channel)
-    return list(stub.ImportKeys(request, metadata=edge.operator.metadata, timeout=20).keys)
+    return list(
+        stub.ImportKeys(request, metadata=metadata or edge.operator.metadata, timeout=20).keys
+    )
+
+
+def acting_for(cast: Cast, person: Person) -> tuple[tuple[str, str | bytes], ...]:
+    """What the console calls the authority with when it acts for somebody."""
+    token = Secret(cast.console.token_file.read_text().strip())
+    return (*bearer_metadata(token), *person_metadata(person.id, person.email))
 
 
 def in_turn(edge: Edge, workspace: str, names: Sequence[str], **fields: Any) -> list[Key]:

@@ -8,7 +8,7 @@ import pytest
 
 from gateway.console.paths import url
 from gateway.console.people import Person, Role
-from tests.console.keys_in_it import key_of, made_key, taken_over, told
+from tests.console.keys_in_it import acting_for, key_of, made_key, taken_over, told
 from tests.console.living import invitation_path
 from tests.console.people_in_it import NOBODY, Cast
 from tests.console.visiting import Shown, Visitor
@@ -289,6 +289,28 @@ async def test_keys_that_the_operator_took_over_are_nobodys(cast: Cast) -> None:
     person = await cast.person(Role.MEMBER)
     taken_over(cast.console.edge, cast.workspace, ["from elsewhere"])
     assert "from elsewhere" not in owner.get(remove_path(cast, person)).text
+
+
+async def test_a_thousand_keys_are_revoked_with_a_member_and_the_rest_is_told(cast: Cast) -> None:
+    """As many as go at once, newest first; the page says that there are more, and then which."""
+    owner = await cast.visitor(Role.OWNER)
+    person = await cast.person(Role.MEMBER)
+    browser = await cast.signed_in(person)
+    oldest, _ = made_key(cast, owner, "the oldest")
+    path = url("key_rotate", workspace=cast.workspace, key=oldest)
+    browser.submit(browser.get(path), path, overlap="0")
+    names = [f"key {number:04}" for number in range(1_000)]
+    metadata = acting_for(cast, person)
+    taken_over(cast.console.edge, cast.workspace, names, metadata=metadata)
+    path = remove_path(cast, person)
+    page = owner.get(path)
+    assert len(ticked(page, path)) == 1_000
+    assert oldest not in ticked(page, path)
+    assert "only the newest 1,000 were looked at" in page.text
+    done = owner.submit(page, path)
+    assert done.status == 200
+    assert "the oldest" in done.text.partition("Keys that still work")[2]
+    assert not cast.console.edge.operator.is_revoked(oldest)
 
 
 async def test_keys_whose_secret_they_saw_by_rotating_are_looked_at_too(cast: Cast) -> None:

@@ -6,6 +6,7 @@ from gateway.answer import Answer
 from gateway.console import key_views
 from gateway.console.access import deeds
 from gateway.console.authority import AuthorityError, SpreadingError, UnavailableError
+from gateway.console.authority.client import MOST_KEYS
 from gateway.console.forms import Form
 from gateway.console.pages import problems
 from gateway.console.pages.member_rows import member_row
@@ -120,7 +121,9 @@ def _may_revoke(visit: Visit) -> bool:
 async def _keys(visit: Visit, member: Member) -> tuple[list[KeyRow], bool]:
     keys, more = await visit.authority.keys_seen_by(visit.workspace_id, member.person.id)
     rows = [key_views.row(key, visit.now) for key in keys]
-    return [row for row in rows if row.state in _ACTING], more
+    acting = key_views.ordered([row for row in rows if row.state in _ACTING], "-created")
+    # As many as can be revoked at once.
+    return acting[:MOST_KEYS], more or len(acting) > MOST_KEYS
 
 
 def _last_known(visit: Visit, ticked: set[str]) -> list[KeyRow]:
