@@ -33,7 +33,7 @@ def taken_over(
     workspace: str,
     names: Sequence[str],
     *,
-    metadata: Sequence[tuple[str, str | bytes]] = (),
+    metadata: tuple[tuple[str, str | bytes], ...] = (),
     **fields: Any,
 ) -> list[Key]:
     """Keys of the workspace, in one call however many, and so all of the same moment.
