@@ -191,7 +191,7 @@ class Leases(Protocol):
     async def begin_epoch(self, time: datetime) -> Head:
         """Begins the next epoch, settling and without any session, as after a restore from backup.
 
-        It is numbered by *time*, in seconds since 1970, so that no two are the same. Revisions go on
+        It is numbered by *time*, in milliseconds since 1970, so that no two are the same. Revisions go on
         counting.
         """
 

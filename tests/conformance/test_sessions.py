@@ -276,7 +276,7 @@ async def test_a_new_epoch_ends_all_sessions(store: Store) -> None:
 
     begun = await begin_epoch(store)
 
-    assert begun == Head(int(START.timestamp()), 1)
+    assert begun == Head(int(START.timestamp() * 1000), 1)
     assert await store.sessions.all() == []
     work = store.sessions.renew(session_id, "caller_1", Claim(1, 1))
     assert await refusal(work) is Reason.SESSION_NOT_FOUND

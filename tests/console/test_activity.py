@@ -351,3 +351,14 @@ async def test_a_secret_where_a_keys_id_goes_is_kept_by_no_address(cast: Cast) -
             found = browser.follow(shown)
             assert secret not in found.html
             assert url("key", workspace=cast.workspace, key=key_id) in found.html
+
+
+async def test_a_secret_that_was_searched_for_is_in_no_sign_in_address(cast: Cast) -> None:
+    """Also where the sign-in had ended meanwhile: one comes back to the page, without it."""
+    browser = await cast.visitor(Role.MEMBER)
+    _, secret = made_key(cast, browser, "leaking")
+    place = url("keys", workspace=cast.workspace)
+    shown = cast.console.visitor().get(f"{place}?{urlencode({'q': secret})}")
+    assert shown.status == 303
+    assert secret not in shown.location
+    assert shown.location.endswith(urlencode({"next": place}))

@@ -7,7 +7,7 @@ from urllib.parse import urlencode
 
 from gateway.answer import Answer
 from gateway.console import cookies
-from gateway.console.forms import BadFormError
+from gateway.console.forms import BadFormError, without_secret
 from gateway.console.paths import url
 from gateway.console.visit import Visit
 
@@ -68,7 +68,10 @@ def foreign(visit: Visit) -> Answer:
 
 def signed_out(visit: Visit) -> Answer:
     """Whoever it is must sign in first, and comes back here then."""
-    target = visit.request.rel_url.raw_path_qs if visit.reading else _here(visit)
+    address = visit.request.rel_url
+    # What was searched for may be a secret, which has no place in yet another address.
+    kept = without_secret(address.path_qs) == address.path_qs
+    target = address.raw_path_qs if visit.reading and kept else _here(visit)
     query = {"next": target}
     if cookies.presented(visit.request.cookies, cookies.SESSION):
         visit.forget_cookie(cookies.SESSION)

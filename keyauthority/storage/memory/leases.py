@@ -31,6 +31,6 @@ class MemoryLeases:
         pass
 
     async def begin_epoch(self, time: datetime) -> Head:
-        self._books.epoch = max(self._books.epoch + 1, int(time.timestamp()))
+        self._books.epoch = max(self._books.epoch + 1, int(time.timestamp() * 1000))
         self._books.terms = replace(self._books.terms, settling=True)
         return head(self._books)

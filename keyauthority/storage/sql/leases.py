@@ -70,7 +70,7 @@ class SqlLeases:
         await self._statements.count(update(terms).values(clean_stop=True))
 
     async def begin_epoch(self, time: datetime) -> Head:
-        at = int(time.timestamp())
+        at = int(time.timestamp() * 1000)
         # The terms first, as in a change that alters both; the sessions last, when none can join.
         await self._statements.count(update(terms).values(settling=True, clean_stop=False))
         # Never one that was begun before, also if the same backup is restored once more: verifiers
