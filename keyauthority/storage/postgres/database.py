@@ -12,6 +12,7 @@ from sqlalchemy.ext.asyncio import create_async_engine
 
 from keyauthority.domain.errors import KeyAuthorityError
 from keyauthority.domain.ports import Clock
+from keyauthority.shielding import to_the_end
 from keyauthority.storage.errors import unavailable
 from keyauthority.storage.postgres.changes import ChangingLink, commit
 from keyauthority.storage.postgres.clock import DatabaseClock
@@ -20,7 +21,6 @@ from keyauthority.storage.postgres.direct import PostgresDirect, without_nul
 from keyauthority.storage.postgres.link import Link
 from keyauthority.storage.postgres.pool import Pool
 from keyauthority.storage.postgres.statements import PostgresStatements
-from keyauthority.storage.shielding import to_the_end
 from keyauthority.storage.sql.statements import Statements
 
 READS: Final = 8

@@ -9,8 +9,8 @@ from typing import Any, Final, TypeVar
 import asyncpg
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from keyauthority.shielding import to_the_end
 from keyauthority.storage.postgres.faults import is_refusal, outages
-from keyauthority.storage.shielding import to_the_end
 
 T = TypeVar("T")
 

@@ -12,6 +12,7 @@ from sqlalchemy.ext.asyncio import create_async_engine
 
 from keyauthority.domain.ports import Clock
 from keyauthority.location import PostgresUrl
+from keyauthority.shielding import to_the_end
 from keyauthority.storage import migrations
 from keyauthority.storage.errors import StorageError
 from keyauthority.storage.postgres.connecting import SETTINGS, connect
@@ -20,7 +21,6 @@ from keyauthority.storage.postgres.examining import check_known, examine, schema
 from keyauthority.storage.postgres.faults import FAILURES, cause, sentence
 from keyauthority.storage.postgres.sessions import PostgresSessions
 from keyauthority.storage.postgres.statements import number_of
-from keyauthority.storage.shielding import to_the_end
 from keyauthority.storage.sql.store import SqlStore
 
 _UNLIMITED: Final = {"application_name": "keyauthority db migrate"}

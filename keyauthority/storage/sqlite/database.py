@@ -14,9 +14,9 @@ from sqlalchemy.ext.asyncio import AsyncConnection, create_async_engine
 
 from keyauthority.domain.errors import KeyAuthorityError
 from keyauthority.domain.ports import Clock
+from keyauthority.shielding import to_the_end
 from keyauthority.storage.errors import CLOSED, unavailable
 from keyauthority.storage.gate import Gate
-from keyauthority.storage.shielding import to_the_end
 from keyauthority.storage.sql.statements import Statements
 from keyauthority.storage.sqlite.connecting import connect
 from keyauthority.storage.sqlite.direct import SqliteDirect

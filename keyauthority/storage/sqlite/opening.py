@@ -13,10 +13,10 @@ from sqlalchemy import Connection, NullPool, create_engine, event
 from sqlalchemy.exc import DBAPIError
 
 from keyauthority.domain.ports import Clock
+from keyauthority.shielding import to_the_end
 from keyauthority.storage import migrations
 from keyauthority.storage.errors import StorageError
 from keyauthority.storage.lock import locked
-from keyauthority.storage.shielding import to_the_end
 from keyauthority.storage.sql.store import SqlStore
 from keyauthority.storage.sqlite.connecting import connect
 from keyauthority.storage.sqlite.database import SqliteDatabase
