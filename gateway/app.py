@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import signal
-from collections.abc import AsyncIterator, Iterator
-from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
 
 import structlog
 from prometheus_client import CollectorRegistry
@@ -17,7 +17,7 @@ from gateway.connection import EdgeServer
 from gateway.edge import Edge
 from gateway.forward import Forwarder
 from gateway.health import Readiness
-from gateway.listen import BACKLOG, StartError, bind, server_tls
+from gateway.listen import BACKLOG, bind, server_tls, start_errors
 from gateway.metrics import Metrics
 from gateway.observe import Observer
 from gateway.scopes import ScopeRules
@@ -71,7 +71,7 @@ async def running(settings: Settings) -> AsyncIterator[int]:
         if settings.metrics_listen is not None:
             registry = CollectorRegistry()
             registry.register(metrics)
-            with _start_errors(f"serve metrics on {settings.metrics_listen}"):
+            with start_errors(f"serve metrics on {settings.metrics_listen}"):
                 stack.enter_context(serve_metrics(settings.metrics_listen, registry))
         listener = await _listen(settings, server)
         try:
@@ -85,7 +85,7 @@ async def running(settings: Settings) -> AsyncIterator[int]:
 
 async def _edge(settings: Settings, metrics: Metrics, stack: AsyncExitStack) -> Edge:
     token = load_token(settings.token_file)
-    with _start_errors(f"read {settings.tls_ca}"):
+    with start_errors(f"read {settings.tls_ca}"):
         verifier = await stack.enter_async_context(
             Verifier(settings.authority, token=token, tls_ca=settings.tls_ca, cache=settings.cache)
         )
@@ -125,11 +125,3 @@ async def _listen(settings: Settings, server: EdgeServer) -> asyncio.Server:
         ssl=tls,
         ssl_handshake_timeout=settings.limits.header_timeout if tls else None,
     )
-
-
-@contextmanager
-def _start_errors(attempt: str) -> Iterator[None]:
-    try:
-        yield
-    except OSError as error:
-        raise StartError(f"cannot {attempt}: {error.strerror or error}") from None

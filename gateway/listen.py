@@ -28,7 +28,7 @@ def bind(listen: str, *, shared: bool = False) -> socket.socket:
         shared: Whether to share it.
     """
     host, port = host_and_port(listen, "--listen")
-    with _start_errors(listen):
+    with _listening_errors(listen):
         return socket.create_server(
             (host, port), family=_family(host), backlog=BACKLOG, reuse_port=shared
         )
@@ -36,12 +36,21 @@ def bind(listen: str, *, shared: bool = False) -> socket.socket:
 
 def reserve(listen: str) -> socket.socket:
     """Take the port of *listen* for workers that share it; raise `StartError`."""
-    with _start_errors(listen):
+    with _listening_errors(listen):
         return workers.reserve(*host_and_port(listen, "--listen"))
 
 
 @contextmanager
-def _start_errors(listen: str) -> Iterator[None]:
+def start_errors(attempt: str) -> Iterator[None]:
+    """Raise what the system says against *attempt*, such as `read FILE`, as `StartError`."""
+    try:
+        yield
+    except OSError as error:
+        raise StartError(f"cannot {attempt}: {error.strerror or error}") from None
+
+
+@contextmanager
+def _listening_errors(listen: str) -> Iterator[None]:
     try:
         yield
     except OSError as error:

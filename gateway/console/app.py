@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import signal
-from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
+from collections.abc import AsyncIterator, Callable
+from contextlib import AsyncExitStack, asynccontextmanager
 from datetime import UTC, datetime
 from typing import Final
 
@@ -28,7 +28,7 @@ from gateway.console.people import (
     open_people,
 )
 from gateway.console.rendering import Rendering
-from gateway.listen import BACKLOG, StartError, bind, server_tls
+from gateway.listen import BACKLOG, StartError, bind, server_tls, start_errors
 from keyauthority.client import connect, load_token
 from keyauthority.files import write_private
 
@@ -102,7 +102,7 @@ async def _parts(
     settings: Settings, public_url: str, clock: Callable[[], datetime], stack: AsyncExitStack
 ) -> Parts:
     token = load_token(settings.token_file)
-    with _start_errors(f"read {settings.tls_ca}"):
+    with start_errors(f"read {settings.tls_ca}"):
         channel = connect(settings.authority, tls_ca=settings.tls_ca)
     stack.push_async_callback(channel.close)
     try:
@@ -150,7 +150,7 @@ async def _tell_first_owner(parts: Parts, tell: Callable[[str], None]) -> None:
     if settings.setup_link_file is None:
         tell(link)
     else:
-        with _start_errors(f"write {settings.setup_link_file}"):
+        with start_errors(f"write {settings.setup_link_file}"):
             write_private(settings.setup_link_file, link + "\n")
 
 
@@ -161,11 +161,3 @@ async def _sweep(books: People) -> None:
         except StoreUnavailable as error:
             _log.warning("books not swept", reason=str(error))
         await asyncio.sleep(_SWEEPING)
-
-
-@contextmanager
-def _start_errors(attempt: str) -> Iterator[None]:
-    try:
-        yield
-    except OSError as error:
-        raise StartError(f"cannot {attempt}: {error.strerror or error}") from None
