@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import re
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Final
@@ -11,20 +10,17 @@ from urllib.parse import parse_qsl
 
 from aiohttp import web
 
+from keyauthority.client import secret_within
+
 MOST_FIELDS: Final = 1_100
 """More than the boxes beside a thousand keys."""
-
-_secret: Final = re.compile(r"(sk-optk|optk-svc)-[0-9A-Za-z]{20}")
-"""A secret, by its prefix and more of it than any hint shows."""
-
-_whole_secret: Final = re.compile(r"((?:sk-optk|optk-svc)-[0-9A-Za-z]{4})[0-9A-Za-z]{16,}")
 
 _TYPE: Final = "application/x-www-form-urlencoded"
 
 
 def without_secret(text: str) -> str:
     """*text*; if there is a secret in it, how that one's hint begins, by which its key is found."""
-    found = _whole_secret.search(text)
+    found = secret_within(text)
     return found[1] if found else text
 
 
@@ -48,8 +44,8 @@ class Form:
     def keep_secrets_out(self) -> None:
         """Finds fault with a field that a secret was pasted into: what is typed here is kept."""
         for name, value in self.values.items():
-            if _secret.search(value):
-                self.values[name] = _secret.split(value)[0].rstrip()
+            if found := secret_within(value):
+                self.values[name] = value[: found.start()].rstrip()
                 self.errors[name] = "That holds a secret, which has no place here. Leave it out."
 
     @property

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import sys
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -11,6 +10,7 @@ from typing import Any, Final, cast
 import click
 
 from keyauthority.config import parse_duration
+from keyauthority.domain.secrets import secret_within
 from keyauthority.location import Location, parse_location
 
 FILE: Final = click.Path(path_type=Path)
@@ -18,9 +18,6 @@ FILE: Final = click.Path(path_type=Path)
 # Far more than any secret: enough for the authority to see that it is too long.
 _MOST_INPUT: Final = 1 << 16
 _NO_TEXT: Final = "\udcff"
-
-# The prefixes of domain.secrets, followed by more than any hint shows.
-_secret = re.compile(r"(sk-optk|optk-svc)-[0-9A-Za-z]{20}")
 
 
 class _Duration(click.ParamType[timedelta]):
@@ -127,7 +124,7 @@ def read_secret() -> str:
 
 def holds_secret(text: str) -> bool:
     """Whether there is a key's secret or a caller's token in *text*."""
-    return _secret.search(text) is not None
+    return secret_within(text) is not None
 
 
 def is_text(argument: str) -> bool:

@@ -6,7 +6,7 @@ from keyauthority.client.people import person_metadata
 from keyauthority.client.verification import Verification, VerificationUnavailable
 from keyauthority.client.verifier import Counters, Verifier
 from keyauthority.client.verifier_client import VerifierClient
-from keyauthority.domain.secrets import Secret
+from keyauthority.domain.secrets import Secret, secret_within
 from keyauthority.domain.verdicts import Verdict, VerifiedKey
 
 __all__ = [
@@ -26,4 +26,5 @@ __all__ = [
     "is_local",
     "load_token",
     "person_metadata",
+    "secret_within",
 ]

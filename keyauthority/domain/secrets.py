@@ -27,8 +27,19 @@ FOREIGN_LENGTHS: Final = range(16, 257)
 HINTED: Final = 4
 """How many characters a hint shows at either end."""
 
+_within: Final = re.compile(
+    rf"((?:{KEY_PREFIX}|{TOKEN_PREFIX})[0-9A-Za-z]{{{HINTED}}})[0-9A-Za-z]{{16,}}"
+)
 _is_base62 = re.compile(r"[0-9A-Za-z]+").fullmatch
 _is_visible = re.compile(r"[!-~]+").fullmatch
+
+
+def secret_within(text: str) -> re.Match[str] | None:
+    """A key's secret or a caller's token somewhere in *text*: its prefix and more than a hint shows.
+
+    Group 1 is how its hint begins.
+    """
+    return _within.search(text)
 
 
 class Secret:
