@@ -132,8 +132,7 @@ class Dispatcher:
             return problems.internal(visit)
 
     async def _page(self, visit: Visit) -> Answer:
-        posted = not visit.reading
-        if posted and not csrf.same_origin(visit.request.headers):
+        if not visit.reading and not csrf.same_origin(visit.request.headers):
             return problems.foreign(visit)
         await self._recognise(visit)
         if visit.route.needs is not Needs.NOTHING and visit.session is None:
@@ -142,10 +141,9 @@ class Dispatcher:
             return await problems.not_found(visit)
         if not _covers(visit):
             return await problems.forbidden(visit)
-        if posted:
-            limits = LIMITS
+        if not visit.reading:
             visit.fields = await read_fields(
-                visit.request, limits.max_body_bytes, limits.body_timeout
+                visit.request, LIMITS.max_body_bytes, LIMITS.body_timeout
             )
             if not csrf.is_token(visit.cookie, visit.fields.raw("csrf")):
                 return await problems.stale(visit)

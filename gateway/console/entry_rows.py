@@ -17,7 +17,8 @@ from keyauthority.v1 import audit_service_pb2 as audit_v1
 async def of_keys(visit: Visit, entries: Sequence[audit_v1.AuditEntry]) -> list[EntryRow]:
     """Rows of the audit. Raises `AuthorityError`."""
     unnamed = {one.subject for one in entries if _is_key(one) and "name" not in one.details}
-    names = await visit.authority.key_names(visit.workspace_id, sorted(unnamed))
+    keys = await visit.authority.some_keys(visit.workspace_id, sorted(unnamed))
+    names = {key.id: key.name for key in keys}
     return [_entry(visit, one, names) for one in entries]
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
@@ -16,6 +16,7 @@ from keyauthority.v1 import key_pb2
 UNUSED: Final = timedelta(days=90)
 EXPIRING: Final = timedelta(days=14)
 PAGE: Final = 25
+_SAME_TIME: Final = timedelta(milliseconds=1)
 
 STATES: Final = {
     key_pb2.KEY_STATE_ACTIVE: "active",
@@ -111,6 +112,15 @@ def secret_rows(key: key_pb2.Key, now: datetime) -> list[SecretRow]:
             )
         )
     return rows
+
+
+def lives_from(key: key_pb2.Key, minted: Iterable[datetime], now: datetime) -> bool:
+    """Whether a secret minted at one of these times is still live.
+
+    A rotation and its secret bear the time of the same transaction.
+    """
+    live = [one.create_time for one in secret_rows(key, now) if one.state != "ended"]
+    return any(abs(one - time) <= _SAME_TIME for one in live for time in minted)
 
 
 def chosen(rows: Sequence[KeyRow], text: str, state: str, flag: str) -> list[KeyRow]:

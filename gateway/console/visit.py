@@ -14,7 +14,7 @@ from multidict import CIMultiDict
 from gateway.answer import Answer
 from gateway.console import access, cookies, csrf, headers
 from gateway.console.authority import Acting, UnavailableError
-from gateway.console.forms import Fields
+from gateway.console.forms import Fields, without_secret
 from gateway.console.notices import NOTICES
 from gateway.console.parts import Parts
 from gateway.console.paths import url
@@ -27,6 +27,8 @@ SWITCHER: Final = 20
 """How many other workspaces a page offers to go to."""
 ASKED: Final = 512
 """How much is read of a parameter: more than a page's token has."""
+_PASTED: Final = 8_192
+"""How much is looked through for a secret: more than an address holds."""
 _NOTICE_LASTS: Final = 30
 """Seconds in which a browser that is sent on opens the next page."""
 
@@ -98,6 +100,12 @@ class Visit:
         """What stands behind the `?` by that name, stripped; no database and no call minds it."""
         text = self.request.rel_url.query.get(name, "")
         return "".join(filter(str.isprintable, text)).strip()[:most]
+
+    def searched(self, name: str) -> tuple[str, bool]:
+        """What is looked for by that name, and whether it was a secret, of which its begin is left."""
+        asked = self.asked(name, _PASTED)
+        begin = without_secret(asked)
+        return begin, begin != asked
 
     def keep_cookie(self, name: str, value: str, seconds: int | None = None) -> None:
         """Has the browser keep a cookie."""

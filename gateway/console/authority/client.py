@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 import grpc
 from google.protobuf.field_mask_pb2 import FieldMask
-from google.protobuf.timestamp_pb2 import Timestamp
 from grpc_health.v1.health_pb2 import HealthCheckRequest, HealthCheckResponse
 from grpc_health.v1.health_pb2_grpc import HealthStub
 
@@ -40,7 +39,6 @@ CHANGING: Final = 12.0
 """Seconds for a change: more than it waits for a verifier that is cut off, with the usual lease."""
 SEVERAL: Final = 10
 """How many things are read at once that are read one by one."""
-_SAME_TIME: Final = timedelta(milliseconds=1)
 MOST_KEYS: Final = 1_000
 """How many keys of a workspace the pages look at: the newest."""
 
@@ -138,30 +136,21 @@ class Acting:
         listed = await self._read(self._authority.keys.ListKeys, request)
         return list(listed.keys), bool(listed.next_page_token)
 
-    async def keys_seen_by(
+    async def rotations_by(
         self, workspace_id: str, person_id: str
-    ) -> tuple[list[key_pb2.Key], bool]:
-        """The keys of which a person was shown a secret, by creating or by rotating them.
-
-        Of those they rotated, the ones with that secret still live. And whether there are more
-        than was looked at.
-        """
-        created, more = await self.keys(workspace_id, creator_id=person_id)
-        rotations = audit_v1.ListAuditEntriesRequest(
+    ) -> tuple[dict[str, list[datetime]], bool]:
+        """When a person rotated which key; and whether there is more than was looked at."""
+        request = audit_v1.ListAuditEntriesRequest(
             workspace_id=workspace_id,
             person_id=person_id,
             action="KeyService.RotateKey",
             page_size=MOST_KEYS,
         )
-        listed = await self.entries(rotations)
-        seen: dict[str, list[datetime]] = {}
+        listed = await self.entries(request)
+        times: dict[str, list[datetime]] = {}
         for entry in listed.entries:
-            seen.setdefault(entry.subject, []).append(entry.time.ToDatetime())
-        for key in created:
-            seen.pop(key.id, None)
-        found = await asyncio.gather(*(self._key_or_none(workspace_id, one) for one in seen))
-        rotated = [key for key in found if key is not None and _has_live(key, seen[key.id])]
-        return [*created, *rotated], more or bool(listed.next_page_token)
+            times.setdefault(entry.subject, []).append(entry.time.ToDatetime(tzinfo=UTC))
+        return times, bool(listed.next_page_token)
 
     async def key(self, workspace_id: str, key_id: str) -> key_pb2.Key:
         """A key of this workspace; another workspace's is as missing as one that never was."""
@@ -171,10 +160,10 @@ class Acting:
             raise MissingError(key_id)
         return found
 
-    async def key_names(self, workspace_id: str, key_ids: Iterable[str]) -> dict[str, str]:
-        """What those of the keys are called that there are in the workspace."""
+    async def some_keys(self, workspace_id: str, key_ids: Iterable[str]) -> list[key_pb2.Key]:
+        """Those of the keys that there are in the workspace."""
         found = await asyncio.gather(*(self._key_or_none(workspace_id, one) for one in key_ids))
-        return {key.id: key.name for key in found if key is not None}
+        return [key for key in found if key is not None]
 
     async def issue(
         self,
@@ -258,20 +247,3 @@ class Acting:
         except UnavailableError:
             self._away = True
             raise
-
-
-def _has_live(key: key_pb2.Key, minted: Iterable[datetime]) -> bool:
-    # A rotation and its secret bear the time of the same transaction.
-    live = [
-        secret.create_time.ToDatetime()
-        for number, secret in enumerate(key.secrets)
-        if number == 0 or secret.end_time.ToDatetime() > datetime.now(UTC).replace(tzinfo=None)
-    ]
-    return any(abs(one - time) <= _SAME_TIME for one in live for time in minted)
-
-
-def timestamp(moment: datetime) -> Timestamp:
-    """*moment* as protobuf writes it."""
-    stamp = Timestamp()
-    stamp.FromDatetime(moment)
-    return stamp

@@ -10,7 +10,6 @@ from urllib.parse import urlencode
 from gateway.answer import Answer
 from gateway.console import activity_words, entry_rows
 from gateway.console.authority import RefusedError
-from gateway.console.authority.client import timestamp
 from gateway.console.dates import begin_of_day, end_of_day
 from gateway.console.forms import Form, without_secret
 from gateway.console.moments import zone_of
@@ -24,8 +23,6 @@ PAGE: Final = 50
 _FILTERS: Final = ("tab", "person", "action", "subject", "from", "to", "before")
 _AT_ONCE: Final = 500
 """How many events are read at once where some of them are left out."""
-_PASTED: Final = 8_192
-"""How much is looked through for a secret: more than an address holds."""
 _FORMER: Final = 500
 """How many of those who ever joined can be chosen, beside the members."""
 _LARGEST: Final = 18
@@ -36,14 +33,13 @@ _NO_SUCH_PAGE: Final = "This part of the list is no longer there. “Show” beg
 
 async def show(visit: Visit) -> Answer:
     """The newest first, as filtered."""
-    people = await _people(visit)
-    form = _asked(visit, dict(people))
-    pasted = visit.asked("subject", _PASTED)
-    begin = without_secret(pasted)
-    if begin != pasted:
+    begin, pasted = visit.searched("subject")
+    if pasted:
         # A secret was pasted where a key's id goes: no address keeps it.
         keys = url("keys", workspace=visit.workspace_id)
         return visit.redirect(f"{keys}?{urlencode({'q': begin})}")
+    people = await _people(visit)
+    form = _asked(visit, dict(people))
     of_people = form.values["tab"] == "people"
     start, end = _day(visit, form, "from", begin_of_day), _day(visit, form, "to", end_of_day)
     if start is not None and end is not None and end <= start:
@@ -108,9 +104,9 @@ async def _of_keys(
         page_token=values["before"],
     )
     if start is not None:
-        request.start_time.CopyFrom(timestamp(start))
+        request.start_time.FromDatetime(start)
     if end is not None:
-        request.end_time.CopyFrom(timestamp(end))
+        request.end_time.FromDatetime(end)
     try:
         listed = await visit.authority.entries(request)
     except RefusedError:

@@ -13,8 +13,9 @@ from gateway.console.forms import Form
 from gateway.console.moments import zone_of
 from gateway.console.pages import problems
 from gateway.console.pages.creating import expiry, refuse, scopes
-from gateway.console.pages.keys import known
+from gateway.console.pages.keys import known, remembered
 from gateway.console.paths import url
+from gateway.console.views import KeyRow
 from gateway.console.visit import Visit
 from keyauthority.v1 import key_pb2
 
@@ -38,7 +39,7 @@ async def show(visit: Visit) -> Answer:
         "scopes": " ".join(key.scopes),
         "etag": key.etag,
     }
-    return await _page(visit, Form(values))
+    return await _page(visit, Form(values), remembered(visit, key))
 
 
 async def submit(visit: Visit) -> Answer:
@@ -51,7 +52,7 @@ async def submit(visit: Visit) -> Answer:
         key = await visit.authority.key(visit.workspace_id, visit.path["key"])
         changed, fields = _changed(visit, form, key)
         if not form.ok:
-            return await _page(visit, form, 422)
+            return await _page(visit, form, remembered(visit, key), 422)
         await visit.authority.update(changed, *fields)
     except RefusedError as error:
         if error.reason == "ETAG_MISMATCH" and _is_so(key, changed, fields):
@@ -61,12 +62,12 @@ async def submit(visit: Visit) -> Answer:
             form.problem, form.values["etag"] = _MEANWHILE, key.etag
         else:
             refuse(form, error)
-        return await _page(visit, form, 422)
+        return await _page(visit, form, await known(visit), 422)
     except SpreadingError:
         return visit.redirect(_href(visit), "spreading")
     except UnavailableError:
         form.problem = problems.AWAY
-        return await _page(visit, form, 503)
+        return await _page(visit, form, await known(visit), 503)
     return visit.redirect(_href(visit), "saved")
 
 
@@ -128,8 +129,7 @@ def _href(visit: Visit) -> str:
     return url("key", workspace=visit.workspace_id, key=visit.path["key"])
 
 
-async def _page(visit: Visit, form: Form, status: int = 200) -> Answer:
-    key = await known(visit)
+async def _page(visit: Visit, form: Form, key: KeyRow, status: int = 200) -> Answer:
     return await visit.page(
         "key_edit.html",
         status,

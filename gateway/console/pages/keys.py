@@ -9,7 +9,6 @@ from urllib.parse import urlencode
 from gateway.answer import Answer
 from gateway.console import key_views, words
 from gateway.console.authority import UnavailableError
-from gateway.console.forms import without_secret
 from gateway.console.paths import url
 from gateway.console.views import Card, KeyQuery, KeyRow, Pages
 from gateway.console.visit import Visit
@@ -25,14 +24,13 @@ _REVOKING: Final = (
 _NEWEST: Final = 10
 """How many entries are looked at for the one that tells who revoked a key."""
 _LONGEST: Final = 100
-_PASTED: Final = 8_192
-"""How much is looked through for a secret: more than an address holds."""
 
 
 async def listing(visit: Visit) -> Answer:
     """The list, as searched, sorted and turned to."""
-    query, asked = _query(visit), visit.asked("q", _PASTED)
-    if without_secret(asked) != asked:
+    text, pasted = visit.searched("q")
+    query = _query(visit, text)
+    if pasted:
         # A secret was pasted: its key is found by how it begins, and no address keeps the rest.
         return visit.redirect(_href(visit, query))
     keys, more = await visit.authority.keys(visit.workspace_id)
@@ -99,7 +97,12 @@ async def known(visit: Visit) -> KeyRow:
         return key_views.row(
             key_pb2.Key(id=key_id, workspace_id=visit.workspace_id, name=name), visit.now
         )
-    visit.parts.names.remember(f"{visit.workspace_id}/{key_id}", key.name)
+    return remembered(visit, key)
+
+
+def remembered(visit: Visit, key: key_pb2.Key) -> KeyRow:
+    """The key for a form, which is shown again by its name while the authority is away."""
+    visit.parts.names.remember(f"{visit.workspace_id}/{key.id}", key.name)
     return key_views.row(key, visit.now)
 
 
@@ -115,10 +118,10 @@ def activity_of(visit: Visit, key_id: str) -> str:
     return url("activity", workspace=visit.workspace_id) + "?" + urlencode({"subject": key_id})
 
 
-def _query(visit: Visit) -> KeyQuery:
+def _query(visit: Visit, text: str) -> KeyQuery:
     state, sort, flag = visit.asked("state"), visit.asked("sort"), visit.asked("flag")
     return KeyQuery(
-        q=without_secret(visit.asked("q", _PASTED))[:_LONGEST],
+        q=text[:_LONGEST],
         state=state if state in _STATES else "",
         sort=sort if key_views.is_order(sort) else "-created",
         flag=flag if flag in words.CARDS else "",

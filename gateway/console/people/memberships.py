@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from sqlalchemy import ColumnElement, delete, func, select, update
+from sqlalchemy import Column, ColumnElement, delete, func, select, update
 
 from gateway.console.people.database import Database, Transaction
 from gateway.console.people.errors import AlreadyMember, LastOwner, NotFound
@@ -49,27 +49,11 @@ class Memberships:
 
     async def counts(self, workspace_ids: Iterable[str]) -> dict[str, int]:
         """How many people are in each of the workspaces."""
-        counts = dict.fromkeys(workspace_ids, 0)
-        query = (
-            select(memberships.c.workspace_id, func.count())
-            .where(memberships.c.workspace_id.in_(counts))
-            .group_by(memberships.c.workspace_id)
-        )
-        async with self._database.reading() as tx:
-            counts.update((row[0], row[1]) for row in await tx.all(query))
-        return counts
+        return await self._counted(memberships.c.workspace_id, workspace_ids)
 
     async def counts_of_people(self, person_ids: Iterable[str]) -> dict[str, int]:
         """In how many workspaces each of the people is."""
-        counts = dict.fromkeys(person_ids, 0)
-        query = (
-            select(memberships.c.person_id, func.count())
-            .where(memberships.c.person_id.in_(counts))
-            .group_by(memberships.c.person_id)
-        )
-        async with self._database.reading() as tx:
-            counts.update((row[0], row[1]) for row in await tx.all(query))
-        return counts
+        return await self._counted(memberships.c.person_id, person_ids)
 
     async def add(self, by: Origin, workspace_id: str, person_id: str, role: Role) -> None:
         """Raises `AlreadyMember`, `NotFound`."""
@@ -97,6 +81,13 @@ class Memberships:
             await tx.count(delete(memberships).where(*_is(workspace_id, person_id)))
             await _withdraw_invitations(tx, workspace_id, person_id)
             await tx.record(by, "member.remove", person_id, workspace_id, role=was.value)
+
+    async def _counted(self, column: Column[str], values: Iterable[str]) -> dict[str, int]:
+        counts = dict.fromkeys(values, 0)
+        query = select(column, func.count()).where(column.in_(counts)).group_by(column)
+        async with self._database.reading() as tx:
+            counts.update((row[0], row[1]) for row in await tx.all(query))
+        return counts
 
 
 async def add_member(
