@@ -297,11 +297,15 @@ async def test_who_is_invited_and_from_where_people_come_is_for_owners(cast: Cas
     place = url("members", workspace=cast.workspace)
     action = url("invitations", workspace=cast.workspace)
     owner.submit(owner.get(place), action, email="secret.guest@example.com", role="owner")
+    person = await cast.person(Role.MEMBER)
+    change = url("member_role", workspace=cast.workspace, person=person.id)
+    owner.submit(owner.get(place), change, role="viewer")
     told = activity(cast, owner, tab="people")
     assert "secret.guest@example.com" in told.text
     assert "From 127.0.0.1" in told.text
     shown = activity(cast, viewer, tab="people")
     assert "joined" in shown.text
+    assert "changed the role of" in shown.text
     assert "secret.guest@example.com" not in shown.html
     assert "invitation." not in shown.html
     assert "From 127.0.0.1" not in shown.text

@@ -161,6 +161,7 @@ async def test_the_address_of_a_form_leads_to_its_page(cast: Cast) -> None:
         ("/account/password", "/account"),
         ("/administration/workspaces", "/administration"),
         (f"{workspace}/members/person_0123456789ABCDEF/role", f"{workspace}/members"),
+        (f"{workspace}/invitations/invitation_0123456789ABCDEF/withdraw", "/workspaces"),
     ):
         shown = browser.get(path)
         assert (shown.status, shown.location) == (303, page)
