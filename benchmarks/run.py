@@ -52,6 +52,7 @@ def _calls(measuring: Measuring, sizes: Sizes, results: Results, scratch: Path) 
             results.add(comparison)
         for figure in client.in_process(measuring, asked, secrets):
             results.add(figure)
+        results.add(client.full_cache(measuring))
         results.add(
             revoking.revoking("SQLite", [asked], sizes.revocations, scratch, owed=25, aim=10)
         )

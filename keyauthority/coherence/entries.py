@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from hashlib import sha256
-from typing import Generic, Self, TypeVar
+from typing import Final, Generic, Self, TypeVar
 
 
 def digest_of(presented: str) -> bytes:
@@ -17,10 +17,27 @@ class Cached:
 
     It holds until `until` (seconds by the verifier's clock) as long as nothing changes. A `final`
     one is a refusal that nothing changes ever again. `alive` is False once it was dropped, so that
-    who still has it in hand can tell. `used` is what the cache knows it is wanted by.
+    who still has it in hand can tell. `used` is what the cache knows it is wanted by. The rest is
+    the cache's own: the `digest` that finds the answer, its neighbours in line, and the next answer
+    about the same key.
     """
 
-    __slots__ = ("alive", "final", "key_id", "until", "used", "workspace_id")
+    __slots__ = (
+        "alive",
+        "digest",
+        "final",
+        "key_id",
+        "newer",
+        "of_same_key",
+        "older",
+        "until",
+        "used",
+        "workspace_id",
+    )
+    digest: bytes
+    older: Cached
+    newer: Cached
+    of_same_key: Self | None
 
     def __init__(self, key_id: str, workspace_id: str, until: float, *, final: bool) -> None:
         self.key_id = key_id
@@ -38,17 +55,56 @@ class Cached:
         return False
 
 
+class Line:
+    """Answers in the order of their turn to make room: a ring of neighbours.
+
+    Each step takes the same time however many stand in line, and whatever left it before: looking
+    for the oldest in a dictionary walks over all that was deleted from its front.
+    """
+
+    __slots__ = ("_end",)
+
+    def __init__(self) -> None:
+        self._end = Cached("", "", 0.0, final=False)
+        self._end.older = self._end.newer = self._end
+
+    @property
+    def oldest(self) -> Cached:
+        """Whose turn it is. The line must not be empty."""
+        return self._end.newer
+
+    def append(self, entry: Cached) -> None:
+        """Puts *entry* at the end of the line."""
+        before, end = self._end.older, self._end
+        entry.older, entry.newer = before, end
+        before.newer = end.older = entry
+
+    def remove(self, entry: Cached) -> None:
+        """Takes *entry* out of the line, wherever it stands."""
+        entry.older.newer, entry.newer.older = entry.newer, entry.older
+        # Else each would keep the next in memory.
+        del entry.older, entry.newer
+
+
 E = TypeVar("E", bound=Cached)
+
+SECOND_CHANCES: Final = 8
+"""How many answers in use go back to the end of the line, at most, before one makes room."""
 
 
 class Entries(Generic[E]):
-    """At most *capacity* answers, by digest; the ones unused for longest make room (second chance)."""
+    """At most *capacity* answers, by digest; those unused for longest make room (second chance).
+
+    `put` takes the same time whatever is in the cache and whatever was: where all answers are in
+    use, the ninth in line makes room all the same.
+    """
 
     def __init__(self, capacity: int) -> None:
         self._capacity = capacity
         self._by_digest: dict[bytes, E] = {}
-        self._of_key: dict[str, tuple[bytes, ...]] = {}
+        self._of_key: dict[str, E] = {}
         self._of_workspace: dict[str, set[str]] = {}
+        self._line = Line()
         self.find = self._by_digest.get
         """The answer of a digest, or None: the dictionary's own method, as the fastest there is."""
 
@@ -67,50 +123,70 @@ class Entries(Generic[E]):
         if before is not None:
             if before.final or before.renewed(entry):
                 return before
-            self._drop(digest)
-        while len(self._by_digest) >= self._capacity:
+            self._drop(before)
+        elif len(self._by_digest) >= self._capacity:
             self._make_room()
+        entry.digest = digest
         self._by_digest[digest] = entry
+        self._line.append(entry)
         if entry.key_id:
-            self._of_key[entry.key_id] = (*self._of_key.get(entry.key_id, ()), digest)
+            entry.of_same_key = self._of_key.get(entry.key_id)
+            self._of_key[entry.key_id] = entry
             self._of_workspace.setdefault(entry.workspace_id, set()).add(entry.key_id)
         return entry
 
     def drop_subject(self, subject: str) -> None:
         """Drops what may depend on a key or a workspace, but not what is final."""
         for key_id in (subject, *self._of_workspace.get(subject, ())):
-            for digest in self._of_key.get(key_id, ()):
-                self._drop_unless_final(digest)
+            for entry in list(self._of(key_id)):
+                self._drop_unless_final(entry)
 
     def drop_all(self) -> None:
         """Drops everything but what is final."""
-        for digest in list(self._by_digest):
-            self._drop_unless_final(digest)
+        for entry in list(self._by_digest.values()):
+            self._drop_unless_final(entry)
 
-    def _drop_unless_final(self, digest: bytes) -> None:
-        if not self._by_digest[digest].final:
-            self._drop(digest)
+    def _of(self, key_id: str) -> Iterator[E]:
+        entry = self._of_key.get(key_id)
+        while entry is not None:
+            yield entry
+            entry = entry.of_same_key
+
+    def _drop_unless_final(self, entry: E) -> None:
+        if not entry.final:
+            self._drop(entry)
 
     def _make_room(self) -> None:
-        digest, entry = next(iter(self._by_digest.items()))
-        if entry.used:
-            # Back to the end of the line, once.
-            entry.used = False
-            self._by_digest[digest] = self._by_digest.pop(digest)
-        else:
-            self._drop(digest)
+        for _ in range(SECOND_CHANCES):
+            oldest = self._line.oldest
+            if not oldest.used:
+                break
+            oldest.used = False
+            self._line.remove(oldest)
+            self._line.append(oldest)
+        self._drop(self._by_digest[self._line.oldest.digest])
 
-    def _drop(self, digest: bytes) -> None:
-        entry = self._by_digest.pop(digest)
+    def _drop(self, entry: E) -> None:
+        del self._by_digest[entry.digest]
+        self._line.remove(entry)
         entry.alive = False
-        if not entry.key_id:
-            return
-        left = tuple(one for one in self._of_key[entry.key_id] if one != digest)
-        if left:
-            self._of_key[entry.key_id] = left
-            return
-        del self._of_key[entry.key_id]
-        keys = self._of_workspace[entry.workspace_id]
-        keys.discard(entry.key_id)
-        if not keys:
-            del self._of_workspace[entry.workspace_id]
+        if entry.key_id:
+            self._unlink(entry)
+
+    def _unlink(self, entry: E) -> None:
+        # From the chain of its key, which is as long as the key has secrets in the cache: few.
+        key_id, first = entry.key_id, self._of_key[entry.key_id]
+        if first is not entry:
+            while first.of_same_key is not entry:
+                assert first.of_same_key is not None  # noqa: S101  # it stands further on
+                first = first.of_same_key
+            first.of_same_key = entry.of_same_key
+        elif entry.of_same_key is not None:
+            self._of_key[key_id] = entry.of_same_key
+        else:
+            del self._of_key[key_id]
+            keys = self._of_workspace[entry.workspace_id]
+            keys.discard(key_id)
+            if not keys:
+                del self._of_workspace[entry.workspace_id]
+        entry.of_same_key = None

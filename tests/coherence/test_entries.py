@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from typing import Any
+
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -10,7 +13,15 @@ from tests.coherence.parts import answer
 
 
 def digests(entries: Entries[Cached]) -> list[bytes]:
-    return [digest for digest, _ in entries]
+    """The digests of what is there, in the order of their turn to make room."""
+    end = entries._line._end
+    line, entry = [], end.newer
+    while entry is not end:
+        assert entry.newer.older is entry
+        line.append(entry.digest)
+        entry = entry.newer
+    assert sorted(line) == sorted(digest for digest, _ in entries)
+    return line
 
 
 def check_indices(entries: Entries[Cached]) -> None:
@@ -21,8 +32,9 @@ def check_indices(entries: Entries[Cached]) -> None:
         if entry.key_id:
             of_key.setdefault(entry.key_id, set()).add(digest)
             of_workspace.setdefault(entry.workspace_id, set()).add(entry.key_id)
-    assert {key: set(found) for key, found in entries._of_key.items()} == of_key
-    assert all(len(set(found)) == len(found) for found in entries._of_key.values())
+    chains = {key: [one.digest for one in entries._of(key)] for key in entries._of_key}
+    assert {key: set(chain) for key, chain in chains.items()} == of_key
+    assert all(len(set(chain)) == len(chain) for chain in chains.values())
     assert entries._of_workspace == of_workspace
 
 
@@ -41,6 +53,47 @@ def test_the_unused_make_room_first() -> None:
     entries.put(b"f", answer())
     assert digests(entries) == [b"d", b"e", b"f"]
     assert not used.alive
+
+
+def test_where_all_are_used_the_ninth_makes_room() -> None:
+    """No answer waits for a second chance of the whole cache, so that `put` takes bounded time."""
+    entries: Entries[Cached] = Entries(100)
+    before = [answer() for _ in range(100)]
+    for number, entry in enumerate(before):
+        entries.put(b"%d" % number, entry)
+        entry.used = True
+    entries.put(b"new", answer())
+    assert [entry.alive for entry in before[:10]] == [True] * 8 + [False, True]
+    assert [entry.used for entry in before[:10]] == [False] * 8 + [True, True]
+
+
+class _Counted(dict[bytes, Cached]):
+    """A dictionary that counts how often somebody walks over it."""
+
+    walks = 0
+
+    def __iter__(self) -> Iterator[bytes]:
+        self.walks += 1
+        return super().__iter__()
+
+    def items(self) -> Any:
+        self.walks += 1
+        return super().items()
+
+    def values(self) -> Any:
+        self.walks += 1
+        return super().values()
+
+
+def test_making_room_walks_over_nothing() -> None:
+    """A dictionary's walk starts with the slots of all that was deleted from its front."""
+    entries: Entries[Cached] = Entries(3)
+    counted = entries._by_digest = _Counted()
+    entries.find = counted.get
+    for number in range(100):
+        entries.put(b"%d" % number, answer(f"key{number}"))
+    assert len(counted) == 3
+    assert counted.walks == 0
 
 
 def test_a_key_is_dropped_with_all_its_secrets() -> None:
@@ -110,3 +163,4 @@ def test_nothing_is_left_behind(capacity: int, steps: list[tuple[object, ...]]) 
         assert len(entries) <= capacity
         assert all(entry.alive for _, entry in entries)
         check_indices(entries)
+        digests(entries)
