@@ -8,6 +8,8 @@ The rules, each of which some history needs (tests/coherence has one that breaks
 * an answer read below what was applied or seen since counts for nothing; nor one of another epoch;
 * a new epoch drops everything but final refusals, and nothing replaces these;
 * a refusal of a whole key drops the other answers about it;
+* books that went back within an epoch drop everything but final refusals, and so count for nothing
+  the questions that were under way: what they forgot, and did since, nobody can tell;
 * until the first grant, answers have to come from the database.
 """
 
@@ -26,23 +28,31 @@ E = TypeVar("E", bound=Cached)
 
 @dataclass(frozen=True, slots=True)
 class SyncCall:
-    """A Sync to send. `sent` is the time by the verifier's clock, read before it is sent."""
+    """A Sync to send. `sent` is the time by the verifier's clock, read before it is sent.
+
+    `seen` is the newest revision that was heard of by then: its reply is not of an older one.
+    """
 
     number: int
     session_id: str
     claim: Claim
     sent: float
+    seen: int
 
 
 @dataclass(frozen=True, slots=True)
 class Ask:
-    """A question to send: the oldest state its answer may come from, and whether any cache may give it."""
+    """A question to send: the oldest state its answer may come from, and whether any cache may give it.
+
+    `alarms` counts how often the books had gone back by then.
+    """
 
     sent: float
     epoch: int
     at_least: int
     applied: int
     fresh: bool
+    alarms: int
 
 
 class CoherentCache(Generic[E]):
@@ -84,11 +94,14 @@ class CoherentCache(Generic[E]):
 
     def ask(self, now: float) -> Ask:
         """A question sent at *now*."""
-        return Ask(now, self.epoch, self.seen, self.applied, fresh=self.epoch == 0)
+        fresh = self.epoch == 0
+        return Ask(now, self.epoch, self.seen, self.applied, fresh, self.alarms)
 
     def stands(self, ask: Ask, head: Head) -> bool:
         """Whether an answer to *ask*, read at *head*, may be given: if not, ask again."""
         if self.epoch not in (0, head.epoch) or ask.epoch != self.epoch:
+            return False
+        if ask.alarms != self.alarms:
             return False
         if head.revision < max(self.seen, self.applied):
             return False
@@ -115,7 +128,8 @@ class CoherentCache(Generic[E]):
     def begin_sync(self, now: float) -> SyncCall:
         """The Sync to send at *now*. One that is under way is given up by it."""
         self._syncs += 1
-        return SyncCall(self._syncs, self.session_id, Claim(self.epoch, self.applied), now)
+        claim = Claim(self.epoch, self.applied)
+        return SyncCall(self._syncs, self.session_id, claim, now, self.seen)
 
     def is_current(self, call: SyncCall) -> bool:
         """Whether *call* is the one whose reply counts."""
@@ -133,13 +147,15 @@ class CoherentCache(Generic[E]):
     ) -> bool:
         """Takes the reply to *call*: drops what changed, then counts the lease of *lease* seconds.
 
-        *subjects* None is a reset. False if the reply counts for nothing.
+        *subjects* None is a reset. False if the reply counts for nothing; if the books went back,
+        everything but final refusals is dropped.
         """
         if not self.is_current(call):
             return False
-        if head.epoch < self.epoch or (head.epoch == self.epoch and head.revision < self.applied):
+        if self._went_back(call, head):
             self.alarms += 1
             self.lose_lease()
+            self.entries.drop_all()
             return False
         if head.epoch > self.epoch:
             self.seen = 0
@@ -156,6 +172,12 @@ class CoherentCache(Generic[E]):
         self.foreign_secrets = foreign_secrets
         self.lease_until = max(self.lease_until, call.sent + lease)
         return True
+
+    def _went_back(self, call: SyncCall, head: Head) -> bool:
+        # An answer may have brought a newer head while this reply was on its way: `seen` is of before.
+        if head.epoch != self.epoch:
+            return head.epoch < self.epoch
+        return head.revision < max(self.applied, call.seen)
 
     def session_gone(self, call: SyncCall) -> None:
         """The authority knows the session no more: the next Sync joins, with what is applied."""

@@ -98,4 +98,7 @@ class Following:
             self._leased.set()
         else:
             log.error("books_went_back", alarms=self._cache.alarms)
+            # What sessions have acknowledged was of another history: no change goes by it until
+            # every lease that was granted in that one is over.
+            self._fence.settled = boottime.now() + self._fence.longest_wait
         return applied

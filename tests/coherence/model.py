@@ -106,7 +106,11 @@ class Model(Misfortunes):
             broken = self.broken_at(world, follower)
             if broken:
                 return broken
-        if self.alarms_count and any(state.alarms for state in world.caches):
+        if (
+            self.alarms_count
+            and "go back" not in self.has.may
+            and any(state.alarms for state in world.caches)
+        ):
             return "an alarm, though all is well"
         return ""
 

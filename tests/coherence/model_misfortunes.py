@@ -43,6 +43,8 @@ class Misfortunes(Verifiers):
             yield f"process {number} grants nothing more", closing, ""
         if "restore" in may:
             yield self.restore(less)
+        if "go back" in may:
+            yield self.go_back(less)
         if "failover" in may and number == 1 and process.frozen is None:
             frozen = process._replace(frozen=world.books)
             yield "the database fails over", self.with_process(less, number, frozen), ""
@@ -114,6 +116,14 @@ class Misfortunes(Verifiers):
             versions=(*world.versions, (books.facts, world.tick)),
         )
         return "a backup is restored", world, ""
+
+    def go_back(self, world: World) -> Step:
+        """The books become those of the beginning, and nobody says so: the epoch stays."""
+        books = self.fresh_world().books._replace(epoch=world.books.epoch)
+        world = world._replace(
+            books=books, fences=(), versions=(*world.versions, (books.facts, world.tick))
+        )
+        return "the books go back", world, ""
 
     def longest_restored(self, world: World, lease: float) -> float:
         return max(world.books.longest, lease)

@@ -246,6 +246,31 @@ OLD_EPOCHS = Scenario(
         "hears of Sync 4",
     ),
 )
+_APPLIED_3 = (*_LEASED, "commits", "commits", "sends Sync 2", "hears of Sync 2")
+_ALARMED = ("the books go back", "sends Sync 3", "hears of Sync 3: head 1")
+
+
+def _gone_back(name: str, *begins: str) -> Scenario:
+    # Before an alarm nobody can tell that the books went back, and nothing is promised.
+    return Scenario(
+        name,
+        ticks=1,
+        changes=(
+            "+workspace suspended",
+            "-workspace suspended",
+            "+key revoked",
+            "+imported disabled",
+        ),
+        syncs=5,
+        misfortunes=1,
+        under_way=1,
+        may=_may("go back"),
+        begins=(*_APPLIED_3, *begins),
+    )
+
+
+GONE_BACK = _gone_back("gone back", "a request", "hears that one is VALID", *_ALARMED)
+GONE_BACK_ASKED = _gone_back("gone back, asked", "a request", *_ALARMED)
 RESTORED_STOPS = Scenario(
     "restored, stopped", ticks=3, misfortunes=2, under_way=1, may=_may("restore", "crash")
 )
@@ -342,6 +367,8 @@ ALL = (
     RESTORED_TWICE,
     EPOCHS_REFUSED,
     OLD_EPOCHS,
+    GONE_BACK,
+    GONE_BACK_ASKED,
     RESTORED_STOPS,
     RESTARTS,
     STOPS,

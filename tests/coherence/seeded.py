@@ -389,8 +389,8 @@ class KeepsOther(Bug):
 class _FinalDropped(CoherentCache[Answer]):
     def apply(self, call: SyncCall, session_id: str, head: Head, *rest: Any, **more: Any) -> bool:
         if head.epoch > self.epoch:
-            for digest, _ in list(self.entries):
-                self.entries._drop(digest)
+            for _, entry in list(self.entries):
+                self.entries._drop(entry)
         return super().apply(call, session_id, head, *rest, **more)
 
 
@@ -406,7 +406,7 @@ class _FinalNeedsLease(CoherentCache[Answer]):
     def keep(self, ask: Ask, digest: bytes, entry: Answer, *, whole_key: bool = False) -> Answer:
         before = self.entries.find(digest)
         if before is not None and before.final:
-            self.entries._drop(digest)
+            self.entries._drop(before)
         return super().keep(ask, digest, entry, whole_key=whole_key)
 
 
@@ -420,8 +420,8 @@ class FinalNeedsLease(Bug):
 
 class _KeysOnly(Entries[Answer]):
     def drop_subject(self, subject: str) -> None:
-        for digest in self._of_key.get(subject, ()):
-            self._drop_unless_final(digest)
+        for entry in list(self._of(subject)):
+            self._drop_unless_final(entry)
 
 
 class _NoWorkspaces(CoherentCache[Answer]):
@@ -702,6 +702,36 @@ class SessionsKept(Bug):
         return book
 
 
+# --- books that went back within an epoch
+
+
+class _KeepsAtAlarm(CoherentCache[Answer]):
+    def apply(self, *args: Any, **more: Any) -> bool:
+        alarms, entries = self.alarms, list(self.entries)
+        applied = super().apply(*args, **more)
+        if self.alarms > alarms:
+            for digest, entry in entries:
+                if not entry.alive:
+                    entry.alive = True
+                    self.entries.put(digest, entry)
+        return applied
+
+
+@breaks("books that went back drop what is cached", scenarios.GONE_BACK)
+class KeepsAtAlarm(Bug):
+    cache_type = _KeepsAtAlarm
+
+
+class _AskedBeforeAlarm(CoherentCache[Answer]):
+    def stands(self, ask: Ask, head: Head) -> bool:
+        return super().stands(replace(ask, alarms=self.alarms), head)
+
+
+@breaks("what was asked before books went back doesn't count", scenarios.GONE_BACK_ASKED)
+class AskedBeforeAlarm(Bug):
+    cache_type = _AskedBeforeAlarm
+
+
 # --- several processes
 
 
@@ -855,7 +885,7 @@ class _Replaces(CoherentCache[Answer]):
     def keep(self, ask: Ask, digest: bytes, entry: Answer, *, whole_key: bool = False) -> Answer:
         before = self.entries.find(digest)
         if before is not None and before.final:
-            self.entries._drop(digest)
+            self.entries._drop(before)
         return super().keep(ask, digest, entry, whole_key=whole_key)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import timedelta
 from random import Random
 from typing import Any
@@ -313,7 +314,7 @@ class Process(Machine):
 def apply(parts: Parts, cache: Any, call: SyncCall, grant: Grant, now: float) -> None:
     """Takes a grant, as whoever follows does."""
     if parts.wrong == "lease from receipt":
-        call = SyncCall(call.number, call.session_id, call.claim, now)
+        call = replace(call, sent=now)
     subjects = grant.subjects
     if parts.wrong == "not dropped":
         subjects = ()

@@ -159,6 +159,30 @@ def test_books_that_went_back_are_not_followed(head: Head) -> None:
     assert (cache.epoch, cache.applied) == (1, 5)
 
 
+def test_books_that_went_back_leave_only_refusals_for_good() -> None:
+    """When the head has caught up nobody says what was changed on the way: nothing may be left."""
+    cache = leased(head=Head(1, 5))
+    accepted = kept(cache, b"a", answer())
+    final = kept(cache, b"b", answer(final=True))
+    asked_before = cache.ask(0.5)
+    cache.apply(cache.begin_sync(1.0), "session", Head(1, 4), None, 3.0)
+    assert cache.apply(cache.begin_sync(2.0), "session", Head(1, 5), (), 3.0)
+    assert not accepted.alive
+    assert (cache.get(b"a", 2.0), cache.get(b"b", 2.0)) == (None, final)
+    assert not cache.stands(asked_before, Head(1, 5))
+    assert cache.stands(cache.ask(2.0), Head(1, 5))
+
+
+def test_books_that_are_behind_an_answer_went_back() -> None:
+    """A Sync sent after a revision was seen answers by it, or the books went back."""
+    cache = leased(head=Head(1, 5))
+    under_way = cache.begin_sync(1.0)
+    assert cache.stands(cache.ask(1.0), Head(1, 7))
+    assert cache.apply(under_way, "session", Head(1, 6), (), 3.0)
+    assert not cache.apply(cache.begin_sync(2.0), "session", Head(1, 6), (), 3.0)
+    assert cache.alarms == 1
+
+
 def test_after_leaving_there_is_no_hit_and_no_grant() -> None:
     """Late replies are ignored, and nothing more is kept."""
     cache = leased()

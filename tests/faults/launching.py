@@ -14,6 +14,7 @@ import runpy
 import sys
 from collections.abc import AsyncIterator, Callable, Iterable
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from typing import Any
 
 from sqlalchemy import select
@@ -43,7 +44,7 @@ def lease_from_receipt() -> None:
     shipped = CoherentCache.apply
 
     def apply(self: CoherentCache[Any], call: SyncCall, *reply: Any, **more: Any) -> bool:
-        late = SyncCall(call.number, call.session_id, call.claim, boottime.now())
+        late = replace(call, sent=boottime.now())
         return shipped(self, late, *reply, **more)
 
     CoherentCache.apply = apply  # type: ignore[method-assign]
