@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import re
 import secrets
 from collections.abc import Mapping
 from typing import Final
@@ -16,10 +17,16 @@ NOTICE: Final = "__Host-console-notice"
 
 _FLAGS: Final = "Path=/; Secure; HttpOnly; SameSite=Lax"
 _SANE: Final = 2048
+_is_value = re.compile(r"[\x21\x23-\x2b\x2d-\x3a\x3c-\x5b\x5d-\x7e]*").fullmatch
 
 
 def kept(name: str, value: str, seconds: int | None = None) -> str:
-    """The `Set-Cookie` that has a browser keep *value*, until it is closed or for so long."""
+    """The `Set-Cookie` that has a browser keep *value*, until it is closed or for so long.
+
+    Raises `ValueError` for a value that would not stay within its cookie (RFC 6265, section 4.1.1).
+    """
+    if not _is_value(value):
+        raise ValueError("no value of a cookie")
     lasting = "" if seconds is None else f"; Max-Age={seconds}"
     return f"{name}={value}; {_FLAGS}{lasting}"
 

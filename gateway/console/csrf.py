@@ -5,9 +5,13 @@ from __future__ import annotations
 import hashlib
 import hmac
 from collections.abc import Mapping
+from typing import Final
 from urllib.parse import urlsplit
 
 from aiohttp import hdrs
+
+_FORM: Final = "form"
+_LINK: Final = "link"
 
 
 def token(cookie: str) -> str:
@@ -15,14 +19,25 @@ def token(cookie: str) -> str:
 
     Derived, not kept: whoever knows the cookie needs no token, and nobody else can make one.
     """
-    return derived(cookie, "form")
+    return derived(cookie, _FORM)
 
 
 def is_token(cookie: str, presented: str) -> bool:
     """Whether *presented* came from a form shown to the browser that has *cookie*."""
-    if not cookie:
-        return False
-    return hmac.compare_digest(token(cookie).encode(), presented.encode())
+    return _is_derived(cookie, _FORM, presented)
+
+
+def proof(cookie: str) -> str:
+    """What a link in a page proves with that it stands in a page shown to the browser with *cookie*.
+
+    For the few links that have the browser keep something. Seen in an address, it is no form's token.
+    """
+    return derived(cookie, _LINK)
+
+
+def is_proof(cookie: str, presented: str) -> bool:
+    """Whether *presented* came from a link in a page shown to the browser that has *cookie*."""
+    return _is_derived(cookie, _LINK, presented)
 
 
 def derived(cookie: str, purpose: str) -> str:
@@ -44,3 +59,9 @@ def same_origin(headers: Mapping[str, str]) -> bool:
         return bool(origin and host) and urlsplit(origin).netloc == host
     except ValueError:
         return False
+
+
+def _is_derived(cookie: str, purpose: str, presented: str) -> bool:
+    if not cookie:
+        return False
+    return hmac.compare_digest(derived(cookie, purpose).encode(), presented.encode())

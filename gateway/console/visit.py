@@ -174,6 +174,7 @@ class Visit:
             "me": person,
             "session": self.session,
             "csrf": csrf.token(self.cookie),
+            "proof": csrf.proof(self.cookie),
             "workspace": None,
             "other_workspaces": [],
             "section": "",
@@ -201,12 +202,16 @@ class Visit:
             common["workspace"] = workspace_view(self.workspace_id, name, self.role)
         return common
 
-    def _notice(self) -> str | None:
+    def announced(self) -> str:
+        """The name of the notice that this page is to say; empty if only its address names one."""
         done = self.request.rel_url.query.get("done", "")
         kept = cookies.presented(self.request.cookies, cookies.NOTICE)
-        if kept:
+        return done if done == kept and done in NOTICES else ""
+
+    def _notice(self) -> str | None:
+        if cookies.presented(self.request.cookies, cookies.NOTICE):
             self.forget_cookie(cookies.NOTICE)
-        return NOTICES.get(done) if done == kept else None
+        return NOTICES.get(self.announced())
 
     def _answer(self, status: int, fields: Mapping[str, str], body: bytes) -> Answer:
         sent = CIMultiDict(fields)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import unicodedata
 from collections.abc import Mapping, Sequence, Sized
 from datetime import datetime, timedelta
 from typing import Final, TypeVar
@@ -29,13 +30,15 @@ OVERLAP: Final = timedelta(days=90)
 BATCH: Final = 1_000
 SECRET_BYTES: Final = 8_192
 
+_BLANK: Final = frozenset("\u115f\u1160\u2800\u3164\uffa0")
+
 _is_scope = re.compile(r"[A-Za-z0-9:._/*-]+").fullmatch
 _is_request_id = re.compile(r"[\x21-\x7e]+").fullmatch
 
 
 def name(text: str, field: str = "name") -> str:
-    """A name for people: 1 to 100 printable characters, not only spaces."""
-    if not text.strip():
+    """A name for people: 1 to 100 printable characters, of which at least one can be seen."""
+    if not any(map(_is_seen, text)):
         raise invalid(field, "is empty")
     return _text(text, field, NAME_LENGTH)
 
@@ -154,6 +157,11 @@ def foreign_secret(secret: str) -> str:
     if not secrets.is_foreign(secret):
         raise invalid("secret", "is not 16 to 256 visible ASCII characters")
     return secret
+
+
+def _is_seen(character: str) -> bool:
+    # Letters, numbers, punctuation, symbols; but not the letters that show nothing.
+    return unicodedata.category(character)[0] in "LNPS" and character not in _BLANK
 
 
 def _text(text: str, field: str, length: int) -> str:

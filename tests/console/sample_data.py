@@ -69,7 +69,11 @@ INSIDE: dict[str, Any] = {
     "request_id": "req_5sT9kQ2mB8sKd1xYz0aB",
     "section": "keys",
 }
-OUTSIDE: dict[str, Any] = {"csrf": "c" * 43, "request_id": "req_5sT9kQ2mB8sKd1xYz0aB"}
+OUTSIDE: dict[str, Any] = {
+    "csrf": "c" * 43,
+    "proof": "0" * 64,
+    "request_id": "req_5sT9kQ2mB8sKd1xYz0aB",
+}
 
 
 def key(number: int, name: str, state: str = "active", **other: Any) -> views.KeyRow:

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from gateway.console import cookies
 from gateway.console.cookies import SESSION, VISITOR
 from gateway.console.people import Role
 from tests.console.living import PASSWORD, Console
@@ -151,6 +152,25 @@ async def test_no_link_makes_a_page_say_that_something_was_done(cast: Cast) -> N
     saved = browser.submit(browser.get("/account"), "/account", name="Another Name", time_zone="")
     assert "Saved." in browser.get(saved.location).text
     assert "Saved." not in browser.get(saved.location).text
+
+
+@pytest.mark.parametrize(
+    "done",
+    ["x; Domain=evil.example", "x%0d%0aSet-Cookie:%20a=b", "%00", "no-such-notice", "stored"],
+)
+async def test_the_front_page_keeps_nothing_that_a_link_names(done: str, cast: Cast) -> None:
+    """What was done is named by this side alone: no link puts anything into a cookie or an address."""
+    browser = await cast.visitor(Role.OWNER)
+    shown = browser.get(f"/?done={done}")
+    assert (shown.status, shown.location) == (303, f"/workspaces/{cast.workspace}/keys")
+    assert not any("notice" in line for line in browser.set_cookies)
+
+
+@pytest.mark.parametrize("value", ["a;b", "a b", "a\r\nb", "a,b", '"', "\\", "\0", "\u00e9"])
+def test_no_cookie_takes_what_would_not_stay_within(value: str) -> None:
+    """It would end the cookie, or the header."""
+    with pytest.raises(ValueError, match="cookie"):
+        cookies.kept("name", value)
 
 
 async def test_the_address_of_a_form_leads_to_its_page(cast: Cast) -> None:

@@ -253,7 +253,7 @@ async def test_an_invitation_of_somebody_known(guests: Guests) -> None:
     path = await guests.invited(person.email)
     visitor = guests.cast.console.visitor()
     page = visitor.get(path)
-    assert "You have an account already." in page.text
+    assert "Have an account with this address already? Sign in to join" in page.text
     assert f'href="/sign-in?next={path}"' in page.html
     sign_in = visitor.get(f"/sign-in?next={path}")
     done = visitor.submit(sign_in, "/sign-in", email=person.email, password=PASSWORD)
@@ -263,6 +263,18 @@ async def test_an_invitation_of_somebody_known(guests: Guests) -> None:
     assert joined.location == f"/workspaces/{guests.cast.workspace}/keys?done=joined"
     assert await guests.role(person) is Role.MEMBER
     assert BROKEN in visitor.get(path).text
+
+
+async def test_an_invitation_does_not_tell_who_has_an_account(guests: Guests) -> None:
+    """Whoever opens the link, the owner who made it among them, reads the same of anybody."""
+    known, unknown = (await with_password(guests.cast)).email, await guests.newcomer()
+    pages = []
+    for email in (known, unknown):
+        path = await guests.invited(email)
+        html = guests.cast.console.visitor().get(path).html
+        html = re.sub(r"[0-9a-f]{64}|req_[0-9a-f]+|[\w-]{43}", "…", html)
+        pages.append(html.replace(email, "EMAIL"))
+    assert pages[0] == pages[1]
 
 
 async def test_somebody_elses_invitation(guests: Guests) -> None:

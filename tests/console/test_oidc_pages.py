@@ -67,9 +67,15 @@ class World:
     def redirect_uri(self) -> str:
         return self.console.url + CALLBACK
 
+    def leave(self, visitor: Visitor, begin: str = "/sign-in/oidc") -> Shown:
+        """Presses the button that leads to *begin*, in a page that was shown to the browser."""
+        found = re.search(r"[?]proof=([0-9a-f]{64})", visitor.get("/sign-in").html)
+        assert found is not None
+        return visitor.get(f"{begin}{'&' if '?' in begin else '?'}proof={found[1]}")
+
     async def back(self, visitor: Visitor, form: str, begin: str = "/sign-in/oidc") -> str:
         """Goes to the provider and through it; the path that it sends the browser back to."""
-        gone = visitor.get(begin)
+        gone = self.leave(visitor, begin)
         assert gone.location.startswith(self.issuer), (gone.status, gone.text)
         typed = {"cancel": "yes"} if form == "cancel" else {"account": form}
         query = await go(gone.location, typed, self.redirect_uri)
@@ -79,6 +85,13 @@ class World:
         """The console's answer to who comes back."""
         path = await self.back(visitor, form, begin)
         return visitor.get(path, {"Sec-Fetch-Site": "cross-site"})
+
+
+def offers_the_provider(shown: Shown, after: str) -> bool:
+    """Whether the page has the button, which comes back to *after*."""
+    return bool(
+        re.search(rf'href="/sign-in/oidc[?]proof=[0-9a-f]{{64}}&amp;next={after}"', shown.html)
+    )
 
 
 @contextmanager
@@ -164,7 +177,7 @@ async def test_the_first_owner_without_any_password(only: World) -> None:
     assert (refused.status, SESSION in visitor.cookies) == (403, False)
     assert "Passwords are switched off here." in refused.text
     begin = f"/links/{path.split('/')[2]}/sign-in"
-    assert f'href="{begin}"' in page.html
+    assert f'href="{begin}?proof=' in page.html
     done = await only.sign_in(visitor, "owner", begin)
     assert visitor.follow(done).status == 200
     assert visitor.get("/administration").status == 200
@@ -271,7 +284,7 @@ async def test_an_invitation_is_accepted(world: World, people: People) -> None:
     token = await invited(people, "Guest@example.com", workspace)
     visitor = world.console.visitor()
     begin = f"/links/{token}/sign-in"
-    assert f'href="{begin}"' in visitor.get(f"/invitations/{token}").html
+    assert f'href="{begin}?proof=' in visitor.get(f"/invitations/{token}").html
     done = await world.sign_in(visitor, "guest", begin)
     assert visitor.follow(done).path == f"/workspaces/{workspace}/keys"
     person = await people.accounts.by_email("guest@example.com")
@@ -360,7 +373,7 @@ async def test_somebody_cancels(world: World) -> None:
     refused = await world.sign_in(visitor, "cancel", "/sign-in/oidc?next=/account")
     assert refused.status == 403
     assert "The sign-in was cancelled at the provider." in refused.text
-    assert 'href="/sign-in/oidc?next=/account"' in refused.html
+    assert offers_the_provider(refused, "/account")
     assert SIGN_IN not in visitor.cookies
     last = [line for line in world.console.process.log() if "reason" in line][-1]
     assert last["reason"] == "response: access_denied"
@@ -370,7 +383,7 @@ async def test_the_cookie_of_the_way_there(world: World, people: People) -> None
     """It is for this host and ten minutes alone, out of reach of scripts, and gone after the answer."""
     await account(people, "mover@example.com")
     visitor = world.console.visitor()
-    visitor.get("/sign-in/oidc")
+    world.leave(visitor)
     [line] = visitor.set_cookies
     assert re.fullmatch(
         r"__Host-console-oidc=[\w-]+; Path=/; Secure; HttpOnly; SameSite=Lax; Max-Age=600", line
@@ -408,7 +421,7 @@ async def test_an_answer_is_good_once_and_for_one_browser(world: World, people: 
         thief.cookies = dict(cookies)
         assert "began in another browser" in thief.get(path).text
     thief.cookies.clear()
-    thief.get("/sign-in/oidc")
+    world.leave(thief)
     refused = thief.get(path)
     assert refused.status == 403
     assert "not begun in this browser" in refused.text
@@ -437,6 +450,38 @@ async def test_nothing_of_it_is_in_the_log(world: World, people: People) -> None
         assert secret not in written
 
 
+@pytest.mark.parametrize("proof", ["", "?proof=", "?proof=" + "0" * 64])
+async def test_another_site_begins_nothing(proof: str, world: World, people: People) -> None:
+    """A link of another site keeps nothing in the browser, and ends no sign-in that is under way."""
+    if await people.accounts.by_email("known@example.com") is None:
+        await account(people, "known@example.com")
+    token = await invited(people, f"{secrets.token_hex(4)}@example.com")
+    visitor, elsewhere = world.console.visitor(), {"Sec-Fetch-Site": "cross-site"}
+    path = await world.back(visitor, "known")
+    before = visitor.cookies[SIGN_IN]
+
+    begun = visitor.get(f"/sign-in/oidc{proof}", elsewhere)
+    linked = visitor.get(f"/links/{token}/sign-in{proof}", elsewhere)
+    answered = visitor.get(f"{CALLBACK}?code=another&state=another", elsewhere)
+
+    assert (begun.status, urlsplit(begun.location).path) == (303, "/sign-in")
+    assert (linked.status, linked.location) == (303, f"/invitations/{token}")
+    assert answered.status == 403
+    assert visitor.cookies[SIGN_IN] == before
+    assert visitor.get(path).status == 303
+    assert signed_in_as(visitor) == "known@example.com"
+
+
+async def test_the_page_of_a_link_leads_to_the_provider(world: World, people: People) -> None:
+    """Its button carries the proof that it stands in our page."""
+    email = f"{secrets.token_hex(4)}@example.com"
+    token, visitor = await invited(people, email), world.console.visitor()
+    shown = visitor.get(f"/invitations/{token}")
+    found = re.search(rf'href="(/links/{token}/sign-in[?]proof=[0-9a-f]{{64}})"', shown.html)
+    assert found is not None
+    assert visitor.get(found[1]).location.startswith(world.issuer)
+
+
 async def test_other_links_lead_to_no_provider(world: World, people: People) -> None:
     """A recovery link, or none, is taken up at no provider."""
     token = await invited(people, f"{secrets.token_hex(4)}@example.com")
@@ -455,10 +500,10 @@ async def test_the_provider_is_down(edge: Edge, tmp_path: Path) -> None:
     issuer = f"http://127.0.0.1:{provider_port}"
     with world_in(tmp_path / "down", edge, port, issuer) as world:
         visitor = world.console.visitor()
-        down = visitor.get("/sign-in/oidc?next=/account")
+        down = world.leave(visitor, "/sign-in/oidc?next=/account")
         assert down.status == 503
         assert "The sign-in provider can't be used right now" in down.text
-        assert 'href="/sign-in/oidc?next=/account"' in down.html
+        assert offers_the_provider(down, "/account")
         assert 'type="password"' in down.html
         with provider_running(
             node, world.redirect_uri, client=CLIENT, accounts=ACCOUNTS, port=provider_port

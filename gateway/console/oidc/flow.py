@@ -6,8 +6,10 @@ import hashlib
 import re
 import secrets
 from base64 import urlsafe_b64encode
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from hmac import compare_digest
 from typing import Final, Self
 
 LIFETIME: Final = timedelta(minutes=10)
@@ -57,6 +59,10 @@ class Flow:
         digest = hashlib.sha256(self.verifier.encode()).digest()
         return urlsafe_b64encode(digest).rstrip(b"=").decode()
 
+    def is_answered_by(self, query: Mapping[str, str]) -> bool:
+        """Whether *query* is the answer to this question and to no other."""
+        return same_text(query.get("state"), self.state)
+
     def is_current(self, now: datetime) -> bool:
         """Whether an answer at *now* comes in time."""
         return now - self.begin_time < LIFETIME
@@ -83,3 +89,10 @@ class Claims:
     email: str
     email_verified: bool
     name: str
+
+
+def same_text(given: object, expected: str) -> bool:
+    """Whether *given* is the text *expected*, in a time that doesn't tell how much of it is."""
+    return isinstance(given, str) and compare_digest(
+        given.encode(errors="replace"), expected.encode()
+    )

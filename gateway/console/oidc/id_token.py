@@ -8,7 +8,6 @@ from base64 import urlsafe_b64encode
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
-from hmac import compare_digest
 from typing import Any, Final
 
 from joserfc import jwt
@@ -17,6 +16,7 @@ from joserfc.jwk import KeySet
 from joserfc.jws import JWSRegistry
 
 from gateway.console.oidc.errors import OidcRefused
+from gateway.console.oidc.flow import same_text
 from gateway.console.oidc.tokens import Tokens
 
 LEEWAY: Final = 60
@@ -60,13 +60,6 @@ def verify(tokens: Tokens, keys: KeySet, expected: Expected) -> Mapping[str, Any
     ):
         raise OidcRefused("id token: of another access token")
     return token.claims
-
-
-def same_text(given: object, expected: str) -> bool:
-    """Whether *given* is the text *expected*, in a time that doesn't tell how much of it is."""
-    return isinstance(given, str) and compare_digest(
-        given.encode(errors="replace"), expected.encode()
-    )
 
 
 def _signed(text: str, keys: KeySet) -> jwt.Token:

@@ -9,8 +9,7 @@ from aiohttp import ClientSession
 
 from gateway.console.oidc.errors import OidcRefused, OidcUnavailable
 from gateway.console.oidc.fetch import Document, fetch
-from gateway.console.oidc.flow import Claims
-from gateway.console.oidc.id_token import same_text
+from gateway.console.oidc.flow import Claims, same_text
 from keyauthority.client import Secret
 
 _MAX_EMAIL: Final = 254

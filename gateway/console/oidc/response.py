@@ -9,7 +9,6 @@ from typing import Final
 from gateway.console.oidc.discovery import Metadata
 from gateway.console.oidc.errors import OidcError, OidcRefused, OidcUnavailable
 from gateway.console.oidc.flow import Flow
-from gateway.console.oidc.id_token import same_text
 
 _CANCELLED: Final = "The sign-in was cancelled at the provider."
 _NOT_BEGUN_HERE: Final = (
@@ -26,7 +25,7 @@ def check_flow(flow: Flow, query: Mapping[str, str], now: datetime) -> None:
     """Raises OidcRefused unless *query* answers *flow*, in time."""
     if not flow.is_current(now):
         raise OidcRefused("response: too late", _NOT_BEGUN_HERE)
-    if not same_text(query.get("state"), flow.state):
+    if not flow.is_answered_by(query):
         raise OidcRefused("response: of another sign-in", _NOT_BEGUN_HERE)
 
 

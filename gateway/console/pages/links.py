@@ -157,6 +157,9 @@ async def by_provider(visit: Visit) -> Answer:
     link = await visit.parts.books.links.find(visit.path["token"])
     if link is None or link.purpose is LinkPurpose.RECOVERY:
         return await _invalid(visit)
+    if not signing_in_elsewhere.is_asked_by_a_page(visit):
+        page = "setup" if link.purpose is LinkPurpose.SETUP else "invitation"
+        return visit.redirect(url(page, token=visit.path["token"]))
     return await signing_in_elsewhere.depart(visit, link=visit.path["token"])
 
 
@@ -189,7 +192,7 @@ async def _invitation_page(visit: Visit, link: Link, form: Form, status: int = 2
         name = workspace.name
     except (MissingError, UnavailableError):
         name = visit.parts.names.get(link.workspace_id, link.workspace_id)
-    state = await _state(visit, link)
+    state = _state(visit, link)
     path = url("invitation", token=visit.path["token"])
     return await visit.page(
         "invitation.html",
@@ -205,10 +208,11 @@ async def _invitation_page(visit: Visit, link: Link, form: Form, status: int = 2
     )
 
 
-async def _state(visit: Visit, link: Link) -> str:
-    if visit.session is not None:
-        return "yours" if visit.me.email.casefold() == link.email.casefold() else "other"
-    return "new" if await visit.parts.books.accounts.by_email(link.email) is None else "known"
+def _state(visit: Visit, link: Link) -> str:
+    # Who isn't signed in, such as the inviter who tries the link, is not told who has an account.
+    if visit.session is None:
+        return "open"
+    return "yours" if visit.me.email.casefold() == link.email.casefold() else "other"
 
 
 async def _recovery_page(visit: Visit, link: Link, form: Form, status: int = 200) -> Answer:

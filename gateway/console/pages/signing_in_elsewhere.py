@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from typing import Final
+from urllib.parse import urlencode
 
 import structlog
 
 from gateway.answer import Answer
-from gateway.console import cookies
+from gateway.console import cookies, csrf
 from gateway.console.authority import UnavailableError
 from gateway.console.forms import Form
 from gateway.console.oidc import Claims, Flow, OidcError, OidcUnavailable
@@ -59,9 +60,19 @@ class _NobodyError(Exception):
 
 
 async def begin(visit: Visit) -> Answer:
-    """Sends the browser to the provider."""
-    query = visit.request.rel_url.query
-    return await depart(visit, after=query.get("next", ""))
+    """Sends the browser to the provider, if a page of ours has it come here."""
+    after = visit.request.rel_url.query.get("next", "")
+    if not is_asked_by_a_page(visit):
+        return visit.redirect(url("sign_in") + "?" + urlencode({"next": target(after)}))
+    return await depart(visit, after=after)
+
+
+def is_asked_by_a_page(visit: Visit) -> bool:
+    """Whether a page shown to this browser has it come here, and no link of another site.
+
+    That could have the browser forget a sign-in that is under way, and begin one for somebody else.
+    """
+    return csrf.is_proof(visit.cookie, visit.request.rel_url.query.get("proof", ""))
 
 
 async def depart(visit: Visit, *, after: str = "", link: str = "") -> Answer:
@@ -85,7 +96,9 @@ async def finish(visit: Visit) -> Answer:
     kept = cookies.unpacked(cookies.presented(visit.request.cookies, cookies.SIGN_IN))
     text, _, after = kept.partition("~")
     flow = Flow.from_text(text)
-    visit.forget_cookie(cookies.SIGN_IN)
+    if flow is not None and flow.is_answered_by(visit.request.rel_url.query):
+        # An answer to another question is a link of another site, which ends no sign-in.
+        visit.forget_cookie(cookies.SIGN_IN)
     if flow is None:
         # The page of the answer was opened again, by the back button for instance.
         gone_on = visit.session is not None

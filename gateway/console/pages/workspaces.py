@@ -10,7 +10,7 @@ from gateway.console.visit import Visit, workspace_view
 async def front(visit: Visit) -> Answer:
     """Straight into the workspace when there is just one."""
     memberships = await visit.parts.books.memberships.of_person(visit.me.id)
-    done = visit.request.rel_url.query.get("done", "")
+    done = visit.announced()
     if len(memberships) == 1:
         return visit.redirect(url("keys", workspace=memberships[0].workspace_id), done)
     return visit.redirect(url("workspaces"), done)

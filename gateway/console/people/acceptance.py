@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from gateway.console.people import fields, passwords
+from gateway.console.people import fields
 from gateway.console.people.database import Database, Transaction
 from gateway.console.people.errors import LinkForAnother, LinkInvalid
 from gateway.console.people.links import Links, take
@@ -99,8 +99,7 @@ class AcceptedLinks(Links):
         link = await self._found(token, LinkPurpose.RECOVERY)
         async with self._database.reading() as tx:
             person = await the_person(tx, link.person_id)
-        passwords.check(password, person.email, person.name)
-        kept = await self._passwords.hash(password)
+        kept = await self._passwords.accept(password, person.email, person.name)
         async with self._database.changing() as tx:
             # People are locked before links, everywhere.
             _ = await locked_person(tx, person.id)
@@ -129,8 +128,7 @@ class AcceptedLinks(Links):
     async def _kept(self, credential: Credential, email: str, name: str) -> str | None:
         if isinstance(credential, Identity):
             return None
-        passwords.check(credential.text, email, name)
-        return await self._passwords.hash(credential.text)
+        return await self._passwords.accept(credential.text, email, name)
 
 
 def _new_person(

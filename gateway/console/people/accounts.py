@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from sqlalchemy import ColumnElement, select, tuple_, update
 
-from gateway.console.people import fields, passwords
+from gateway.console.people import fields
 from gateway.console.people.database import Database, Transaction
 from gateway.console.people.errors import AnotherIdentity, LastAdministrator, OwnAccount
 from gateway.console.people.passwords import Passwords
@@ -19,6 +19,7 @@ from gateway.console.people.persons import (
     replace_password,
     shut_out,
     the_person,
+    withdraw_recoveries,
 )
 from gateway.console.people.records import Identity, Origin, Person
 from gateway.console.people.tables import identities, people
@@ -93,8 +94,7 @@ class Accounts:
         person = await self.get(person_id)
         if person is None:
             raise no_person()
-        passwords.check(password, person.email, person.name)
-        kept = await self._passwords.hash(password)
+        kept = await self._passwords.accept(password, person.email, person.name)
         async with self._database.changing() as tx:
             await replace_password(tx, person_id, kept, keep_session_id)
             await tx.record(by, "password.change", person_id)
@@ -133,6 +133,9 @@ class Accounts:
                 raise LastAdministrator
             changed = update(people).where(people.c.id == person_id).values(administrator=value)
             await tx.count(changed)
+            if not value:
+                # With a link of theirs they would become whomever they made it for.
+                await withdraw_recoveries(tx, person_id)
             await tx.record(by, "person.administrator", person_id, administrator=_yes(value))
 
     async def set_disabled(self, by: Origin, person_id: str, value: bool) -> None:

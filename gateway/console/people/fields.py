@@ -2,19 +2,29 @@
 
 from __future__ import annotations
 
+import re
 import unicodedata
 from typing import Final
 from zoneinfo import ZoneInfo
+
+from confusable_homoglyphs import confusables
 
 from gateway.console.people.errors import FieldInvalid
 
 EMAIL_LENGTH: Final = 254
 NAME_LENGTH: Final = 100
 
-# Controls, halves of characters, separators of lines and of paragraphs.
-_UNSEEN: Final = frozenset({"Cc", "Cs", "Zl", "Zp"})
-# They would turn around the text beside a name.
-_TURNING: Final = frozenset("\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
+# Controls, formats (they turn around the text beside a name, or hide in it), halves of characters,
+# separators of lines and of paragraphs.
+_UNSEEN: Final = frozenset({"Cc", "Cf", "Cs", "Zl", "Zp"})
+# Formats that letters and emoji are joined with, and not joined.
+_JOINING: Final = frozenset("\u200c\u200d")
+# Letters and marks that show nothing: Unicode's Default_Ignorable_Code_Point among them.
+_BLANK: Final = frozenset(
+    "\u034f\u115f\u1160\u17b4\u17b5\u180b\u180c\u180d\u180f\u2800\u3164\uffa0"
+)
+# What a name can be read by: letters, numbers, punctuation, symbols.
+_SEEN: Final = frozenset("LNPS")
 
 
 def email(text: str) -> str:
@@ -27,7 +37,7 @@ def email(text: str) -> str:
         raise FieldInvalid("email", "Enter an e-mail address, such as name@example.com.")
     if len(text) > EMAIL_LENGTH:
         raise FieldInvalid("email", f"An e-mail address has at most {EMAIL_LENGTH} characters.")
-    if any(map(_passes_for_ascii, text)):
+    if any(map(_passes_for_ascii, _labels(text))):
         raise FieldInvalid("email", "This address holds a letter that could be taken for another.")
     return text
 
@@ -48,7 +58,9 @@ def name(text: str, field: str = "name") -> str:
     if len(text) > NAME_LENGTH:
         raise FieldInvalid(field, f"A name has at most {NAME_LENGTH} characters.")
     if any(map(_is_unseen, text)):
-        raise FieldInvalid(field, "A name holds no invisible control characters.")
+        raise FieldInvalid(field, "A name holds no invisible characters.")
+    if not any(unicodedata.category(character)[0] in _SEEN for character in text):
+        raise FieldInvalid(field, "Enter a name that can be seen.")
     return text
 
 
@@ -66,13 +78,28 @@ def clipped(text: str, length: int) -> str:
 
 
 def _is_unseen(character: str) -> bool:
-    return unicodedata.category(character) in _UNSEEN or character in _TURNING
+    if character in _BLANK:
+        return True
+    return unicodedata.category(character) in _UNSEEN and character not in _JOINING
 
 
 def _is_gap(character: str) -> bool:
     return character.isspace() or _is_unseen(character)
 
 
-def _passes_for_ascii(character: str) -> bool:
-    # A long s and an s are the same without regard to case: two mailboxes would be one account.
-    return not character.isascii() and character.casefold().isascii()
+def _passes_for_ascii(label: str) -> bool:
+    # Whether a reader, or a comparison without regard to case, could take it for an ASCII one: then
+    # two mailboxes would be one account, or look as if they were.
+    foreign = [character for character in label if not character.isascii()]
+    return bool(foreign) and all(map(_looks_ascii, foreign))
+
+
+def _looks_ascii(character: str) -> bool:
+    if unicodedata.normalize("NFKC", character).casefold().isascii():
+        return True
+    found = confusables.is_confusable(character, greedy=True, preferred_aliases=[]) or []
+    return any(alike["c"].isascii() for one in found for alike in one["homoglyphs"])
+
+
+def _labels(address: str) -> list[str]:
+    return re.split(r"[@.+_-]", address)

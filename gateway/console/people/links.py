@@ -10,8 +10,8 @@ from sqlalchemy import Select, delete, select
 from gateway.console.people import fields
 from gateway.console.people.database import Database, Found, Transaction
 from gateway.console.people.errors import AlreadyMember, LinkInvalid, NotFound
-from gateway.console.people.memberships import invitation_slot
-from gateway.console.people.persons import has_administrator, locked_person
+from gateway.console.people.memberships import invitation_slot, is_owner
+from gateway.console.people.persons import has_administrator, locked_pair
 from gateway.console.people.records import Invitation, Link, LinkPurpose, Origin, Role
 from gateway.console.people.tables import links, memberships, people
 from gateway.console.people.tokens import digest, new_id, new_token
@@ -55,10 +55,13 @@ class Links:
     ) -> tuple[Invitation, Secret]:
         """A link that makes whoever has *email* a member.
 
-        Raises `FieldInvalid`, `AlreadyMember`.
+        It is good for as long as who made it is an owner. Raises `FieldInvalid`, `AlreadyMember`, and
+        `NotFound` for who is no owner any more.
         """
         email = fields.email(email)
         async with self._database.changing() as tx:
+            if by.person_id and not await is_owner(tx, workspace_id, by.person_id):
+                raise NotFound("You are no owner of this workspace any more.")
             if await _is_member(tx, workspace_id, email):
                 raise AlreadyMember
             row, token = await _put(
@@ -76,9 +79,14 @@ class Links:
         return _invitation_of(row), token
 
     async def new_recovery(self, by: Origin, person_id: str) -> Secret:
-        """A link that sets a new password. Raises `NotFound`, for who is disabled too."""
+        """A link that sets a new password. Raises `NotFound`, for who is disabled too.
+
+        It is good for as long as who made it is an administrator.
+        """
         async with self._database.changing() as tx:
-            person = await locked_person(tx, person_id)
+            maker, person = await locked_pair(tx, by, person_id)
+            if by.person_id and (maker is None or maker.disabled or not maker.administrator):
+                raise NotFound("You are no administrator any more.")
             if person.disabled:
                 raise NotFound("This person is disabled.")
             _, token = await _put(

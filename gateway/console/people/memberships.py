@@ -112,6 +112,13 @@ def invitation_slot(workspace_id: str, email: str) -> str:
     return f"invitation {workspace_id} {email_key(email)}"
 
 
+async def is_owner(tx: Transaction, workspace_id: str, person_id: str) -> bool:
+    """Whether the person owns the workspace, and does so until the transaction is over."""
+    query = select(memberships.c.role).where(*_is(workspace_id, person_id))
+    row = await tx.one(query.with_for_update())
+    return row is not None and row.role is Role.OWNER
+
+
 async def _locked_role(
     tx: Transaction, workspace_id: str, person_id: str, *, leaving: bool
 ) -> Role:

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+import re
 import secrets
 import unicodedata
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Final, TypeVar
 
 from argon2 import PasswordHasher
 from argon2.exceptions import Argon2Error, InvalidHashError, VerifyMismatchError
+from zxcvbn import zxcvbn
 
 from gateway.console.people.errors import StoreUnavailable, WeakPassword
 
@@ -24,44 +26,14 @@ AT_ONCE: Final = 2
 MOST_WAITING: Final = 50
 """How many more may wait for that, some seconds: whoever comes then is sent away at once."""
 
-# What is tried first, in its forms of twelve characters and more. Whatever repeats is caught anyway.
-_COMMON: Final = frozenset(
-    {
-        "password1234",
-        "password12345",
-        "password123456",
-        "passwordpassword",
-        "mypassword123",
-        "passw0rd1234",
-        "123456789012",
-        "1234567890123",
-        "12345678901234",
-        "1234567890ab",
-        "012345678910",
-        "abcdefghijkl",
-        "abcdefghijklm",
-        "abcdefghijklmnop",
-        "qwertyuiop12",
-        "qwertyuiop123",
-        "qwertyuiopas",
-        "qwertyuiopasdf",
-        "qwerty123456",
-        "qwertyqwerty",
-        "1q2w3e4r5t6y",
-        "1qaz2wsx3edc",
-        "iloveyou1234",
-        "letmein12345",
-        "welcome12345",
-        "administrator",
-        "administrator1",
-        "changeme1234",
-        "changemechangeme",
-        "opentoken123",
-        "opentoken1234",
-        "correcthorsebatterystaple",
-    }
-)
-_FEWEST_DIFFERENT: Final = 4
+_SCORE: Final = 3
+"""The least that zxcvbn has to give, of 4: more than a hundred million guesses."""
+
+_ESTIMATED: Final = 72
+"""How many characters of a password are looked at: that takes longer by the square of them."""
+
+_PRODUCT: Final = ("opentoken", "keyauthority")
+_SHORTEST_WORD: Final = 3
 
 
 def hasher() -> PasswordHasher:
@@ -70,16 +42,45 @@ def hasher() -> PasswordHasher:
 
 
 def check(password: str, *own: str) -> None:
-    """Raises `WeakPassword` unless *password* is fit; *own* are its owner's address and name."""
-    text = _normal(password)
+    """Raises `WeakPassword` unless *password* is fit; *own* are its owner's address and name.
+
+    It is judged by how many guesses it would take whoever tries common passwords and words first,
+    in all their disguises, and knows whose account it is (zxcvbn, Wheeler, USENIX Security 2016).
+    What is left without the owner's address, name and the product's name has to do as well.
+    """
+    text = _normal(password).casefold()
     if len(text) < SHORTEST:
         raise WeakPassword(f"Use at least {SHORTEST} characters; a few words do well.")
     if len(text) > LONGEST:
         raise WeakPassword(f"Use at most {LONGEST} characters.")
-    if text.casefold() in {_normal(one).casefold() for one in own}:
-        raise WeakPassword("Use something else than your name or address.")
-    if text.casefold() in _COMMON or len(set(text.casefold())) < _FEWEST_DIFFERENT:
+    words = _words(own)
+    if not _is_strong(_without(words, text), words):
+        if _is_strong(text, ()):
+            raise WeakPassword("Use something else than your name or address.")
         raise WeakPassword("This password is among the first that are tried. Choose another.")
+
+
+def _is_strong(text: str, words: Iterable[str]) -> bool:
+    if not text:
+        return False
+    score: int = zxcvbn(text[:_ESTIMATED], user_inputs=list(words))["score"]
+    return score >= _SCORE
+
+
+def _words(own: Iterable[str]) -> list[str]:
+    # Whole, and in the parts that stand between dots, spaces and the like; the longest first.
+    texts = [_normal(text).casefold() for text in own]
+    parts = (
+        part for text in texts for part in (*re.split(r"[\W_]+", text), text.partition("@")[0])
+    )
+    words = {word for word in (*texts, *parts, *_PRODUCT) if len(word) >= _SHORTEST_WORD}
+    return sorted(words, key=len, reverse=True)
+
+
+def _without(words: Iterable[str], text: str) -> str:
+    for word in words:
+        text = text.replace(word, "")
+    return text
 
 
 class Passwords:
@@ -91,8 +92,20 @@ class Passwords:
         self._nobodys = hasher.hash(secrets.token_bytes(16))
         self._wanted = 0
 
+    async def accept(self, password: str, *own: str) -> str:
+        """What to keep of a new password; *own* are its owner's address and name.
+
+        Raises `WeakPassword`, and `StoreUnavailable` as `hash` does.
+        """
+
+        def work() -> str:
+            check(password, *own)
+            return self._hasher.hash(_bytes(password))
+
+        return await self._apart(work)
+
     async def hash(self, password: str) -> str:
-        """What to keep of *password*.
+        """What to keep of *password*, which is in use already.
 
         Raises `StoreUnavailable` where there is no memory for it, or too many wait.
         """

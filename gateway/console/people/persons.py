@@ -9,7 +9,7 @@ from sqlalchemy import ColumnElement, Select, delete, or_, select, update
 from gateway.console.people import fields
 from gateway.console.people.database import Found, Transaction
 from gateway.console.people.errors import EmailTaken, IdentityTaken, NotFound
-from gateway.console.people.records import Identity, Person
+from gateway.console.people.records import Identity, LinkPurpose, Origin, Person
 from gateway.console.people.tables import identities, links, people, sessions
 
 PERSON: Final = (
@@ -85,6 +85,20 @@ async def add_identity(tx: Transaction, person_id: str, identity: Identity) -> b
     return False
 
 
+async def locked_pair(tx: Transaction, by: Origin, person_id: str) -> tuple[Person | None, Person]:
+    """Who does it (None: an operator, at the machine) and the person it is done to, both locked.
+
+    Raises `NotFound`.
+    """
+    # Always in the same order: of two who do it to each other, one comes second.
+    query = select(*PERSON).where(people.c.id.in_([by.person_id, person_id]))
+    rows = await tx.all(query.order_by(people.c.id).with_for_update())
+    both = {row.person_id: person_of(row) for row in rows}
+    if person_id not in both:
+        raise no_person()
+    return both.get(by.person_id), both[person_id]
+
+
 async def shut_out(tx: Transaction, person_id: str) -> None:
     """Ends what lets the person in: sessions, links for a new password, and invitations they made.
 
@@ -93,6 +107,12 @@ async def shut_out(tx: Transaction, person_id: str) -> None:
     theirs = or_(links.c.person_id == person_id, links.c.invited_by == person_id)
     await tx.count(delete(sessions).where(sessions.c.person_id == person_id))
     await tx.count(delete(links).where(theirs))
+
+
+async def withdraw_recoveries(tx: Transaction, maker_id: str) -> None:
+    """Ends the links for new passwords, of whomever, that one administrator made."""
+    theirs = (links.c.purpose == LinkPurpose.RECOVERY, links.c.invited_by == maker_id)
+    await tx.count(delete(links).where(*theirs))
 
 
 async def replace_password(

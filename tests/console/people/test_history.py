@@ -10,6 +10,7 @@ from tests.console.people.parts import ManualClock, by, member
 
 async def test_an_event(people: People, ada: Person, clock: ManualClock) -> None:
     """What was done is kept with who did it, when, from where, and to what."""
+    await people.memberships.add(by(ada), "ws_2", ada.id, Role.OWNER)
     invitation, _ = await people.links.invite(by(ada), "ws_2", "zwei-💡@<b>.kr", Role.OWNER)
 
     [event] = await people.history.page(limit=1)

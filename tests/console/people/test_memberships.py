@@ -66,6 +66,7 @@ async def test_adding(people: People, ada: Person) -> None:
 
 async def test_adding_uses_up_an_invitation(people: People, ada: Person) -> None:
     """An invitation of who was added otherwise is void: it would bring them back once removed."""
+    await people.memberships.add(by(ada), "ws_2", ada.id, Role.OWNER)
     bob = await member(people, ada, "bob@example.com", workspace_id="ws_2")
     _, token = await people.links.invite(by(ada), "ws_1", "Bob@example.com", Role.OWNER)
     await people.memberships.add(by(ada), "ws_1", bob.id, Role.VIEWER)
