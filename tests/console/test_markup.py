@@ -101,7 +101,7 @@ class Stage:
     async def guest(self) -> str:
         """The id of an open invitation by and for people with markup in their addresses."""
         mark = "".join(self.payload.split()) + "@example.com"
-        by = Origin("person_x", mark.replace("@", "by@"), "")
+        by = Origin("", mark.replace("@", "by@"), "")
         found, _ = await self.cast.books.links.invite(by, self.workspace, mark, Role.VIEWER)
         return found.id
 
@@ -194,7 +194,7 @@ async def test_an_invitation_names_as_text_who_and_where(cast: Cast) -> None:
     for payload in PAYLOADS:
         place = cast.console.edge.operator.workspace(payload)
         mark = "".join(payload.split()) + "@example.com"
-        by = Origin("person_x", f"{payload}@example.com", "")
+        by = Origin("", f"{payload}@example.com", "")
         _, token = await cast.books.links.invite(by, place, mark, Role.VIEWER)
         path = url("invitation", token=token.reveal())
         visitor = cast.console.visitor()
