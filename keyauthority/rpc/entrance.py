@@ -12,6 +12,7 @@ from keyauthority.domain.errors import KeyAuthorityError, Reason
 from keyauthority.rpc import call, person
 from keyauthority.rpc.admission import Mutations
 from keyauthority.rpc.call import Context
+from keyauthority.rpc.guarded import Metadata
 from keyauthority.rpc.policy import Access, Method
 from keyauthority.rpc.refusals import Refusals
 
@@ -26,14 +27,13 @@ class Entrance:
         self._refusals = refusals
         self._mutations = mutations
 
-    def recognised(self, rules: Method, context: Context) -> bool:
+    def recognised(self, rules: Method, metadata: Metadata) -> bool:
         """Whether the caller is known from memory and may call the method: nothing is awaited.
 
         If not, `enter` finds out.
         """
-        metadata: Any = context.invocation_metadata()
-        presented = None
-        for key, value in metadata or ():
+        presented: Any = None
+        for key, value in metadata:
             if key == "authorization":
                 if presented is not None:
                     return False
