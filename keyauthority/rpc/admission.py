@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from collections import Counter
 from collections.abc import Coroutine, Mapping
 from typing import Any, Final, TypeVar
 
@@ -11,7 +10,6 @@ import structlog
 
 from keyauthority.domain.callers import Role
 from keyauthority.domain.errors import KeyAuthorityError, Reason
-from keyauthority.rpc.peers import host_of
 from keyauthority.rpc.policy import Access, Method, Room
 
 Result = TypeVar("Result")
@@ -40,8 +38,8 @@ STREAMS: Final[dict[Role | Access, int]] = {
 }
 """Likewise for calls that may stay for days: whoever watches leaves room for whoever asks once."""
 
-PER_CONNECTION: Final = 10
-"""Calls that may stay for days, of one connection."""
+STREAMS_PER_CONNECTION: Final = 10
+"""Of these, how many one connection may have."""
 
 
 class Places:
@@ -62,42 +60,6 @@ class Places:
     def leave(self) -> None:
         """Gives up the place of a call that entered."""
         self._taken -= 1
-
-
-class PeerPlaces:
-    """Places that no peer can fill alone, for calls that anybody may make.
-
-    A connection has up to *per_connection*, a host as many as it leaves free: one alone half of
-    them, a second one half of the rest. An IPv6 host counts with its /64. Whoever comes by a Unix
-    socket was let in by its permissions, and is only counted.
-    """
-
-    def __init__(self, most: int, per_connection: int = PER_CONNECTION) -> None:
-        self._most = most
-        self._per_connection = per_connection
-        self._taken = 0
-        self._of: Counter[str] = Counter()
-
-    def enter(self, peer: str) -> None:
-        """Takes a place for a call of *peer*; raises `OVERLOADED` if there is none for it."""
-        free = self._most - self._taken
-        if free <= 0 or not self._has_room(peer, free):
-            raise KeyAuthorityError(Reason.OVERLOADED, "too many calls of this kind are under way")
-        self._taken += 1
-        self._of.update((peer, host_of(peer)))
-
-    def leave(self, peer: str) -> None:
-        """Gives up the place of a call that entered."""
-        self._taken -= 1
-        for one in (peer, host_of(peer)):
-            self._of[one] -= 1
-            if not self._of[one]:
-                del self._of[one]
-
-    def _has_room(self, peer: str, free: int) -> bool:
-        if peer.startswith("unix:"):
-            return True
-        return self._of[peer] < self._per_connection and self._of[host_of(peer)] < free
 
 
 class Admission:

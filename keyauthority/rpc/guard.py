@@ -20,8 +20,16 @@ import structlog
 from google.protobuf.message import DecodeError
 
 from keyauthority.domain.errors import KeyAuthorityError, Reason, invalid
+from keyauthority.domain.peers import PeerPlaces
 from keyauthority.rpc import call, reading
-from keyauthority.rpc.admission import PLACES, STREAMS, Admission, Mutations, PeerPlaces, Places
+from keyauthority.rpc.admission import (
+    PLACES,
+    STREAMS,
+    STREAMS_PER_CONNECTION,
+    Admission,
+    Mutations,
+    Places,
+)
 from keyauthority.rpc.call import Context
 from keyauthority.rpc.entrance import Entrance
 from keyauthority.rpc.errors import STATUS, to_status
@@ -58,7 +66,9 @@ class Guard:
         self._longest_wait = longest_wait
         self._mutations = mutations
         self._calls = Admission(PLACES)
-        self._streams = {access: PeerPlaces(most) for access, most in STREAMS.items()}
+        self._streams = {
+            access: PeerPlaces(most, STREAMS_PER_CONNECTION) for access, most in STREAMS.items()
+        }
         self._open = reading.Open()
 
     def wrap(self, path: str, handler: Handler) -> Choose:
@@ -153,16 +163,12 @@ class Guard:
         async def guarded(sent: Any, context: Context) -> None:
             async with self._passage(rules, tally, context):
                 request = await receive(sent, context) if receive else sent
-                peer = context.peer()
-                places.enter(peer)
-                try:
+                with places.place(context.peer()):
                     if yields:
                         async for response in behave(request, context):
                             await context.write(response)
                     else:
                         await behave(request, context)
-                finally:
-                    places.leave(peer)
 
         return guarded
 

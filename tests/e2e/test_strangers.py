@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import os
+import time
 from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import Any
 
@@ -14,9 +16,15 @@ import pytest
 from grpc_health.v1.health_pb2 import HealthCheckRequest
 from grpc_health.v1.health_pb2_grpc import HealthStub
 
+from keyauthority.domain.callers import Role
+from keyauthority.domain.secrets import TOKEN_PREFIX, mint, new_id
+from keyauthority.v1.caller_service_pb2 import CreateCallerRequest
+from keyauthority.v1.caller_service_pb2_grpc import CallerServiceStub
+from keyauthority.v1.verification_service_pb2 import VerifyRequest
 from tests import frames
 from tests.e2e.authority import AuthorityProcess
 from tests.frames import Peer
+from tests.rpc.parts import bearer
 
 VERIFY = "/keyauthority.v1.VerificationService/Verify"
 BATCH_VERIFY = "/keyauthority.v1.VerificationService/BatchVerify"
@@ -94,7 +102,7 @@ async def test_health_is_told_while_strangers_fill_its_room(
 
 
 async def test_a_burst_of_calls_is_answered_by_us(authority: AuthorityProcess) -> None:
-    """Each of eight thousand at once, whatever it is told: gRPC itself turns none away at random."""
+    """Each of eight thousand at once is told why it is refused: gRPC turns none away at random."""
     options = [("grpc.use_local_subchannel_pool", 1)]
     port = authority.port
     channels = [grpc.aio.insecure_channel(f"127.0.0.1:{port}", options=options) for _ in range(8)]
@@ -105,9 +113,59 @@ async def test_a_burst_of_calls_is_answered_by_us(authority: AuthorityProcess) -
         return status
 
     codes = await asyncio.gather(*(code(channel) for channel in channels for _ in range(1_000)))
-    assert set(codes) == {grpc.StatusCode.UNAUTHENTICATED}
+    refusals = {grpc.StatusCode.UNAUTHENTICATED, grpc.StatusCode.RESOURCE_EXHAUSTED}
+    assert set(codes) == refusals
     for channel in channels:
         await channel.close()
+
+
+async def test_strangers_tokens_starve_nobody(authority: AuthorityProcess) -> None:
+    """Nine hundred of nobody's under way at any time: known callers are served, and new ones too.
+
+    Strangers are told that they are refused so slowly that most of the process's time is left.
+    """
+    alone = [("grpc.use_local_subchannel_pool", 1)]
+    address = f"127.0.0.1:{authority.port}"
+    over = asyncio.Event()
+    refused = 0
+
+    async def stranger(channel: grpc.aio.Channel) -> None:
+        nonlocal refused
+        verify: Any = channel.unary_unary(VERIFY)
+        while not over.is_set():
+            token = mint(new_id("caller"), TOKEN_PREFIX).reveal()
+            await verify(b"", metadata=bearer(token), timeout=60).code()
+            refused += 1
+
+    async with AsyncExitStack() as stack:
+        channels = [
+            await stack.enter_async_context(grpc.aio.insecure_channel(address, options=alone))
+            for _ in range(4)
+        ]
+        callers = CallerServiceStub(channels[3])
+
+        async def creates(name: str) -> str:
+            roles: Any = [Role.VERIFIER.value]
+            request = CreateCallerRequest(name=name, roles=roles)
+            created = await callers.CreateCaller(request, metadata=authority.token, timeout=5)
+            return str(created.token)
+
+        await creates("before")
+        strangers = [
+            asyncio.create_task(stranger(channel)) for channel in channels[:3] for _ in range(300)
+        ]
+        for number in range(20):
+            token = await creates(f"caller {number}")
+            verify: Any = channels[3].unary_unary(VERIFY)
+            call = verify(
+                VerifyRequest(secret="x").SerializeToString(), metadata=bearer(token), timeout=5
+            )
+            assert await call.code() is grpc.StatusCode.OK
+        before, began = refused, time.monotonic()
+        await asyncio.sleep(3)
+        assert refused - before <= 400 * (time.monotonic() - began) + 100
+        over.set()
+        await asyncio.gather(*strangers)
 
 
 async def test_pings_are_allowed_every_second_and_not_in_floods(

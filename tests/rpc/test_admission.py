@@ -12,11 +12,9 @@ from grpc_health.v1.health_pb2 import HealthCheckRequest, HealthCheckResponse
 from grpc_health.v1.health_pb2_grpc import HealthStub
 
 from keyauthority.domain.callers import Role
-from keyauthority.domain.errors import KeyAuthorityError
 from keyauthority.domain.issuing import Issuing
 from keyauthority.domain.verifying import Verifying
 from keyauthority.rpc import admission
-from keyauthority.rpc.admission import PeerPlaces
 from keyauthority.rpc.policy import Access
 from keyauthority.v1.caller_service_pb2 import ListCallersRequest
 from keyauthority.v1.key_service_pb2 import IssueKeyRequest, ListKeysRequest
@@ -143,36 +141,6 @@ async def test_watchers_leave_room_for_who_asks_once(
     assert (await stub.Check(HealthCheckRequest())).status == HealthCheckResponse.SERVING
     for watch in watches:
         watch.cancel()
-
-
-def filled(places: PeerPlaces, peer: str) -> int:
-    """How many places *peer* gets before it is refused."""
-    for number in range(1_000):
-        try:
-            places.enter(peer)
-        except KeyAuthorityError:
-            return number
-    raise AssertionError("no bound")
-
-
-def test_no_peer_fills_places_alone() -> None:
-    """A connection gets its few, a host half of what is free; the next host finds room."""
-    places = PeerPlaces(40, per_connection=10)
-    assert filled(places, "ipv4:10.0.0.1:1000") == 10
-    assert filled(places, "ipv4:10.0.0.1:1001") == 10
-    assert filled(places, "ipv4:10.0.0.1:1002") == 0
-    assert filled(places, "ipv4:10.0.0.2:1000") == 10
-    assert filled(places, "ipv6:%5B2001:db8::1%5D:1000") == 5
-    assert filled(places, "ipv6:%5B2001:db8::2%5D:1000") == 0
-    assert filled(places, "ipv6:%5B2001:db8:0:1::1%5D:1000") == 3
-    for _ in range(10):
-        places.leave("ipv4:10.0.0.1:1001")
-    assert filled(places, "ipv4:10.0.0.1:1003") == 1
-
-
-def test_who_comes_by_a_socket_is_only_counted() -> None:
-    """All its connections have one name; the socket's permissions have let them in."""
-    assert filled(PeerPlaces(40, per_connection=10), "unix:") == 40
 
 
 async def test_a_change_keeps_its_place_when_its_caller_leaves(
