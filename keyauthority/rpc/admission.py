@@ -33,12 +33,12 @@ it waits at the fence.
 
 STREAMS: Final[dict[Role | Access, int]] = {
     Access.AUTHENTICATED: 50,
-    # Every verifier watches the health of the process that it asks.
-    Access.OPEN: 24_000,
+    # As many as there are connections: each client may watch the health of the process it asks.
+    Access.OPEN: 12_000,
 }
 """Likewise for calls that may stay for days: whoever watches leaves room for whoever asks once."""
 
-STREAMS_PER_CONNECTION: Final = 10
+STREAMS_PER_CONNECTION: Final = 4
 """Of these, how many one connection may have."""
 
 
