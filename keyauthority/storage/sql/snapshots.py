@@ -95,8 +95,8 @@ _WITH_OWNERS: Final = _BOOKS.outerjoin(_OWNERS, true())
 _IS_ASKED_FOR: Final = secrets.c.key_id.in_(_IDS)
 _IS_OWNED: Final = secrets.c.key_id == _OWNERS.c.id
 
-FEW: Final = 8
-"""As many digests as are looked up one by one, with each of the key ids: for one secret, or a few."""
+FEW: Final = 16
+"""As many pairs of a key id and a digest as are looked up one by one: those of one secret, or a few."""
 
 # What no index helps with: so the secrets of each key are gone through.
 _GONE_THROUGH: Final = func.coalesce(secrets.c.digest, secrets.c.digest)

@@ -53,7 +53,8 @@ class SqlStore:
         secrets: Sequence[bytes] | None = None,
     ) -> Snapshot:
         if secrets is not None:
-            query = snapshots.PRESENTED[len(secrets) <= snapshots.FEW, bool(digests)]
+            pairs = max(len(key_ids), 1) * len(secrets)
+            query = snapshots.PRESENTED[pairs <= snapshots.FEW, bool(digests)]
         else:
             query = snapshots.SNAPSHOT_WITH_IMPORTS if digests else snapshots.SNAPSHOT
         rows, time = await self._database.read_now(
