@@ -99,7 +99,12 @@ class Guard:
         read = self._open.read if rules.access is Access.OPEN else reading.read
 
         async def receive(sent: Any, context: Context) -> Any:
-            return decode(sent if type(sent) is bytes else await read(context))
+            if _is_known(sent):
+                return decode(sent)
+            message = await read(context)
+            # It may have taken hours to send, and the caller may be revoked by now.
+            await self._entrance.enter(rules, context)
+            return decode(message)
 
         return receive
 
