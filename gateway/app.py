@@ -17,14 +17,14 @@ from gateway.connection import EdgeServer
 from gateway.edge import Edge
 from gateway.forward import Forwarder
 from gateway.health import Readiness
-from gateway.listen import BACKLOG, bind, server_tls, start_errors
+from gateway.listen import BACKLOG, bind, reading_errors, server_tls, start_errors
 from gateway.metrics import Metrics
 from gateway.observe import Observer
 from gateway.scopes import ScopeRules
 from gateway.streams import Streams
 from gateway.upstream import upstream_session
 from keyauthority import workers
-from keyauthority.client import Verifier, load_token
+from keyauthority.client import Verifier, client_certificate, load_token
 from keyauthority.telemetry import serve_metrics
 
 _log = structlog.get_logger("gateway")
@@ -85,9 +85,16 @@ async def running(settings: Settings) -> AsyncIterator[int]:
 
 async def _edge(settings: Settings, metrics: Metrics, stack: AsyncExitStack) -> Edge:
     token = load_token(settings.token_file)
-    with start_errors(f"read {settings.tls_ca}"):
+    certificate = client_certificate(settings.tls_client_cert, settings.tls_client_key)
+    with reading_errors():
         verifier = await stack.enter_async_context(
-            Verifier(settings.authority, token=token, tls_ca=settings.tls_ca, cache=settings.cache)
+            Verifier(
+                settings.authority,
+                token=token,
+                tls_ca=settings.tls_ca,
+                client_certificate=certificate,
+                cache=settings.cache,
+            )
         )
     metrics.verifier = verifier if settings.cache else None
     session = await stack.enter_async_context(upstream_session(settings.timeouts))

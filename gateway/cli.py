@@ -83,6 +83,12 @@ def _scope_rules(
     help="PEM file of the CA that the authority's certificate is checked against. Without it: "
     "plaintext, on this machine only.",
 )
+@click.option(
+    "--tls-client-cert",
+    type=_FILE,
+    help="PEM file of the certificate chain shown to an authority that asks for one.",
+)
+@click.option("--tls-client-key", type=_FILE, help="PEM file of that certificate's private key.")
 @click.option("--upstream", help="URL of the API that accepted requests go to.")
 @click.option(
     "--upstream-key-file",

@@ -102,6 +102,11 @@ class Settings:
     # PEM file of the CA that the authority's certificate is checked against. None: plaintext.
     tls_ca: Path | None = None
 
+    # PEM files of the certificate chain and private key shown to an authority that connects nobody
+    # without (its --tls-client-ca). None, both: none is shown.
+    tls_client_cert: Path | None = None
+    tls_client_key: Path | None = None
+
     # PEM files of the certificate chain and private key that clients see. None, both: plaintext.
     tls_cert: Path | None = None
     tls_key: Path | None = None
@@ -159,6 +164,10 @@ class Settings:
     def _check_tls(self) -> None:
         if (self.tls_cert is None) != (self.tls_key is None):
             raise SettingsError("--tls-cert and --tls-key need one another")
+        if (self.tls_client_cert is None) != (self.tls_client_key is None):
+            raise SettingsError("--tls-client-cert and --tls-client-key need one another")
+        if self.tls_client_cert is not None and self.tls_ca is None:
+            raise SettingsError("--tls-client-cert needs --tls-ca")
         if self.tls_cert is None and not is_local(self.listen):
             raise SettingsError(
                 f"--listen {self.listen} would take keys in plaintext from the network: "

@@ -50,6 +50,15 @@ def start_errors(attempt: str) -> Iterator[None]:
 
 
 @contextmanager
+def reading_errors() -> Iterator[None]:
+    """Raise what the system says of a file that can't be read as `StartError`."""
+    try:
+        yield
+    except OSError as error:
+        raise StartError(f"cannot read {error.filename}: {error.strerror or error}") from None
+
+
+@contextmanager
 def _listening_errors(listen: str) -> Iterator[None]:
     try:
         yield

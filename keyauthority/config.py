@@ -11,6 +11,9 @@ from typing import Final
 
 from keyauthority.location import Location
 
+CONNECTIONS: Final = 12_000
+"""Connections at once, if nothing else is set: ten thousand verifiers, and who administers them."""
+
 LOG_LEVELS: Final = ("debug", "info", "warning", "error")
 
 _UNITS: Final = {"d": "days", "h": "hours", "m": "minutes", "s": "seconds", "ms": "milliseconds"}
@@ -51,6 +54,9 @@ class Settings:
     # no certificate.
     tls_client_ca: Path | None = None
 
+    # How many connections there may be at once, in each process. More wait unaccepted or are closed.
+    max_connections: int = CONNECTIONS
+
     # How long audit entries are kept. None: for ever.
     audit_retention: timedelta | None = None
 
@@ -74,6 +80,8 @@ class Settings:
     def __post_init__(self) -> None:
         check_address(self.listen, "--listen")
         self._check_workers()
+        if self.max_connections < 1:
+            raise SettingsError("--max-connections must be 1 or more")
         _check_tls(self)
         if self.audit_retention is not None and self.audit_retention <= timedelta():
             raise SettingsError("--audit-retention must be more than nothing")

@@ -14,7 +14,7 @@ import structlog
 import uvloop
 from grpc_health.v1.health_pb2_grpc import add_HealthServicer_to_server
 
-from keyauthority import bootstrap, telemetry, workers
+from keyauthority import bootstrap, connections, telemetry, workers
 from keyauthority.binding import StartError, bind
 from keyauthority.books import hints, is_shared, migrate_books, open_books
 from keyauthority.clock import SystemClock
@@ -49,17 +49,7 @@ __all__ = ["StartError", "add_services", "migrate", "run", "serving"]
 GRACE: Final = 5.0
 """Seconds that calls under way are given at a stop, at least."""
 
-OPTIONS: Final = (
-    ("grpc.max_receive_message_length", 9 << 20),  # 1,000 secrets of 8,192 bytes
-    ("grpc.max_metadata_size", 16 << 10),
-    ("grpc.max_concurrent_streams", 1_000),
-    # Verifiers notice a dead connection by pings; without these their pings would be an offence.
-    ("grpc.keepalive_permit_without_calls", 1),
-    ("grpc.http2.min_recv_ping_interval_without_data_ms", 5_000),
-    ("grpc.http2.max_ping_strikes", 0),
-)
-
-MOST_CALLS: Final = 20_000
+MOST_CALLS: Final = 50_000
 """A far backstop: `rpc.admission` refuses long before, and says why. Held polls count."""
 
 log = structlog.get_logger()
@@ -140,7 +130,10 @@ async def _server(
         BATCH_VERIFY: QuickBatchVerify(verdicts),
     }
     guard = Guard(entrance, mutations, lambda: replica.fence.longest_wait, quick)
-    options = [*OPTIONS, ("grpc.so_reuseport", int(settings.share_port))]
+    most = connections.affordable(settings.max_connections)
+    if most < settings.max_connections:
+        log.warning("few_connections", wanted=settings.max_connections, files_for=most)
+    options = connections.options(connections=most, share_port=settings.share_port)
     server = grpc.aio.server(options=options, maximum_concurrent_rpcs=MOST_CALLS)
     # Services are registered with this one, and so behind the guard.
     guarded = cast("grpc.aio.Server", GuardedServer(server, guard.wrap))

@@ -28,8 +28,8 @@ from gateway.console.people import (
     open_people,
 )
 from gateway.console.rendering import Rendering
-from gateway.listen import BACKLOG, StartError, bind, server_tls, start_errors
-from keyauthority.client import connect, load_token
+from gateway.listen import BACKLOG, StartError, bind, reading_errors, server_tls, start_errors
+from keyauthority.client import client_certificate, connect, load_token
 from keyauthority.files import write_private
 
 _log = structlog.get_logger("gateway.console")
@@ -102,8 +102,11 @@ async def _parts(
     settings: Settings, public_url: str, clock: Callable[[], datetime], stack: AsyncExitStack
 ) -> Parts:
     token = load_token(settings.token_file)
-    with start_errors(f"read {settings.tls_ca}"):
-        channel = connect(settings.authority, tls_ca=settings.tls_ca)
+    certificate = client_certificate(settings.tls_client_cert, settings.tls_client_key)
+    with reading_errors():
+        channel = connect(
+            settings.authority, tls_ca=settings.tls_ca, client_certificate=certificate
+        )
     stack.push_async_callback(channel.close)
     try:
         books = await stack.enter_async_context(

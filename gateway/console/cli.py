@@ -54,6 +54,12 @@ _SIGN_IN = SignInLimits()
     "plaintext, on this machine only.",
 )
 @click.option(
+    "--tls-client-cert",
+    type=_FILE,
+    help="PEM file of the certificate chain shown to an authority that asks for one.",
+)
+@click.option("--tls-client-key", type=_FILE, help="PEM file of that certificate's private key.")
+@click.option(
     "--database",
     metavar="PATH|URL",
     default="console.db",

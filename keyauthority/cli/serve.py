@@ -9,7 +9,7 @@ import click
 
 from keyauthority.cli.options import Options
 from keyauthority.cli.values import DATABASE, DATABASE_HELP, DURATION, FILE
-from keyauthority.config import LOG_LEVELS, Settings, SettingsError
+from keyauthority.config import CONNECTIONS, LOG_LEVELS, Settings, SettingsError
 from keyauthority.location import Location
 from keyauthority.server import run
 
@@ -70,7 +70,15 @@ from keyauthority.server import run
     type=FILE,
     envvar="KEYAUTHORITY_TLS_CLIENT_CA",
     show_envvar=True,
-    help="Ask clients for a certificate that comes from these (PEM).",
+    help="Connect nobody without a certificate that comes from these (PEM).",
+)
+@click.option(
+    "--max-connections",
+    default=CONNECTIONS,
+    show_default=True,
+    envvar="KEYAUTHORITY_MAX_CONNECTIONS",
+    show_envvar=True,
+    help="Connections at once, in each process.",
 )
 @click.option(
     "--audit-retention",
@@ -116,6 +124,7 @@ def command(
     tls_cert: Path | None,
     tls_key: Path | None,
     tls_client_ca: Path | None,
+    max_connections: int,
     audit_retention: timedelta | None,
     metrics_listen: str | None,
     workers: int,
@@ -134,6 +143,7 @@ def command(
             tls_cert=tls_cert,
             tls_key=tls_key,
             tls_client_ca=tls_client_ca,
+            max_connections=max_connections,
             audit_retention=audit_retention,
             allow_async_standby=allow_async_standby,
             metrics_listen=metrics_listen,

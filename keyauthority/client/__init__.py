@@ -3,6 +3,7 @@
 from keyauthority.client.channel import PlaintextError, channel_options, connect, is_local
 from keyauthority.client.credentials import SecretFileError, bearer_metadata, load_token
 from keyauthority.client.people import person_metadata
+from keyauthority.client.tls import ClientCertificate, client_certificate
 from keyauthority.client.verification import Verification, VerificationUnavailable
 from keyauthority.client.verifier import Counters, Verifier
 from keyauthority.client.verifier_client import VerifierClient
@@ -10,6 +11,7 @@ from keyauthority.domain.secrets import Secret, secret_within
 from keyauthority.domain.verdicts import Verdict, VerifiedKey
 
 __all__ = [
+    "ClientCertificate",
     "Counters",
     "PlaintextError",
     "Secret",
@@ -22,6 +24,7 @@ __all__ = [
     "VerifierClient",
     "bearer_metadata",
     "channel_options",
+    "client_certificate",
     "connect",
     "is_local",
     "load_token",

@@ -7,6 +7,8 @@ from pathlib import Path
 
 import grpc
 
+from keyauthority.client.tls import ClientCertificate, tls_credentials
+
 
 class PlaintextError(ValueError):
     """A channel that would carry tokens and secrets in plaintext over a network."""
@@ -33,35 +35,48 @@ def channel_options() -> list[tuple[str, int]]:
     ]
 
 
-def connect(address: str, *, tls_ca: Path | None = None) -> grpc.aio.Channel:
+def connect(
+    address: str,
+    *,
+    tls_ca: Path | None = None,
+    client_certificate: ClientCertificate | None = None,
+) -> grpc.aio.Channel:
     """Open a channel to the authority at *address*, `HOST:PORT` or `unix:PATH`.
 
     Args:
         address: Where the authority listens.
         tls_ca: PEM file of the certificate authority that its certificate is checked against.
             None means plaintext, which only loopback and Unix sockets allow.
+        client_certificate: What the client shows an authority that connects nobody without.
 
     Raises:
         PlaintextError: *address* is on a network and *tls_ca* is None.
-        OSError: *tls_ca* cannot be read.
+        OSError: *tls_ca* or *client_certificate* cannot be read.
     """
-    credentials = _credentials(address, tls_ca)
+    credentials = _credentials(address, tls_ca, client_certificate)
     if credentials is None:
         return grpc.aio.insecure_channel(address, options=channel_options())
     return grpc.aio.secure_channel(address, credentials, options=channel_options())
 
 
-def connect_blocking(address: str, *, tls_ca: Path | None = None) -> grpc.Channel:
+def connect_blocking(
+    address: str,
+    *,
+    tls_ca: Path | None = None,
+    client_certificate: ClientCertificate | None = None,
+) -> grpc.Channel:
     """Open such a channel for code without an event loop; as `connect` in all else."""
-    credentials = _credentials(address, tls_ca)
+    credentials = _credentials(address, tls_ca, client_certificate)
     if credentials is None:
         return grpc.insecure_channel(address, options=channel_options())
     return grpc.secure_channel(address, credentials, options=channel_options())
 
 
-def _credentials(address: str, tls_ca: Path | None) -> grpc.ChannelCredentials | None:
+def _credentials(
+    address: str, tls_ca: Path | None, client_certificate: ClientCertificate | None
+) -> grpc.ChannelCredentials | None:
     if tls_ca is not None:
-        return grpc.ssl_channel_credentials(tls_ca.read_bytes())
+        return tls_credentials(tls_ca, client_certificate)
     if not is_local(address):
         raise PlaintextError(f"{address} is not on this machine: name its certificate's CA")
     return None

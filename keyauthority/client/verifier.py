@@ -32,6 +32,7 @@ from keyauthority.client.channel import connect
 from keyauthority.client.credentials import bearer_metadata
 from keyauthority.client.following import Following
 from keyauthority.client.presented import MALFORMED, is_native, is_noise
+from keyauthority.client.tls import ClientCertificate
 from keyauthority.client.verification import Verification, VerificationUnavailable, read
 from keyauthority.coherence.cache import Ask, CoherentCache
 from keyauthority.coherence.calls import Calls
@@ -87,6 +88,8 @@ class Verifier:
         token: A service token with the role `verifier`.
         tls_ca: PEM file of the authority's certificate authority; None is plaintext, which only
             loopback and Unix sockets allow.
+        client_certificate: PEM files of a certificate chain and its private key, for an authority
+            that connects nobody without one.
         timeout: Seconds after which no verdict counts as none.
         cache: Whether answers may come from memory; if not, the authority reads its database for
             each.
@@ -100,6 +103,7 @@ class Verifier:
         *,
         token: Secret,
         tls_ca: Path | None = None,
+        client_certificate: ClientCertificate | None = None,
         timeout: float = 0.5,
         cache: bool = True,
         name: str = "",
@@ -111,6 +115,7 @@ class Verifier:
         them is dropped; with None when all of it was."""
         self._address = address
         self._tls_ca = tls_ca
+        self._client_certificate = client_certificate
         self._metadata = bearer_metadata(token)
         self._timeout = timeout
         self._name = name or f"{socket.gethostname()}:{os.getpid()}"
@@ -123,7 +128,9 @@ class Verifier:
         self._tasks: set[asyncio.Task[None]] = set()
 
     async def __aenter__(self) -> Self:
-        self._channel = connect(self._address, tls_ca=self._tls_ca)
+        self._channel = connect(
+            self._address, tls_ca=self._tls_ca, client_certificate=self._client_certificate
+        )
         self._stub: VerificationServiceAsyncStub = VerificationServiceStub(self._channel)
         self._following = Following(
             self._cache, self._stub, self._metadata, self._name, self._changed

@@ -26,6 +26,7 @@ from keyauthority import boottime
 from keyauthority.client.channel import connect_blocking
 from keyauthority.client.credentials import bearer_metadata
 from keyauthority.client.presented import MALFORMED, is_noise
+from keyauthority.client.tls import ClientCertificate
 from keyauthority.client.verification import Verification, VerificationUnavailable, read
 from keyauthority.domain.secrets import Secret
 from keyauthority.v1.verification_service_pb2 import VerifyRequest, VerifyResponse
@@ -43,6 +44,8 @@ class VerifierClient:
         token: A service token with the role `verifier`.
         tls_ca: PEM file of the authority's certificate authority; None is plaintext, which only
             loopback and Unix sockets allow.
+        client_certificate: PEM files of a certificate chain and its private key, for an authority
+            that connects nobody without one.
         timeout: Seconds after which no verdict counts as none.
         channel: Used instead of one to *address*, which counts for nothing then; whoever made it
             closes it.
@@ -54,12 +57,15 @@ class VerifierClient:
         *,
         token: Secret,
         tls_ca: Path | None = None,
+        client_certificate: ClientCertificate | None = None,
         timeout: float = 0.5,
         channel: grpc.Channel | None = None,
     ) -> None:
         self._own: grpc.Channel | None = None
         if channel is None:
-            channel = self._own = connect_blocking(address, tls_ca=tls_ca)
+            channel = self._own = connect_blocking(
+                address, tls_ca=tls_ca, client_certificate=client_certificate
+            )
         self._stub = VerificationServiceStub(channel)
         self._metadata = bearer_metadata(token)
         self._timeout = timeout

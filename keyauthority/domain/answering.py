@@ -21,14 +21,14 @@ class Credentials(Protocol):
     def known(self, token: str) -> Caller | None:
         """The caller that *token* belongs to, if that is in memory and may be told from there."""
 
-    async def by_token(self, token: str) -> Caller:
-        """The caller that *token* belongs to; raises `CREDENTIAL_INVALID`."""
+    async def by_token(self, token: str, peer: str) -> Caller:
+        """The caller that *token* belongs to; raises `CREDENTIAL_INVALID`, `OVERLOADED`.
 
-    async def by_certificate(self, certificate_names: Sequence[str]) -> Caller:
-        """The caller that one of a verified client certificate's names stands for.
-
-        Raises `CREDENTIAL_INVALID`.
+        *peer* is the connection it came by: none has others wait behind all of its own.
         """
+
+    async def by_certificate(self, certificate_names: Sequence[str], peer: str) -> Caller:
+        """The caller that one of a verified client certificate's names stands for; as `by_token`."""
 
 
 class Syncing(Protocol):

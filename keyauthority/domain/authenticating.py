@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 from keyauthority.domain import secrets
 from keyauthority.domain.callers import Caller
-from keyauthority.domain.errors import KeyAuthorityError, Reason
+from keyauthority.domain.errors import credential_invalid
 from keyauthority.domain.ports import Keyring, Store
 
 
@@ -22,16 +22,16 @@ class Authenticating:
         """The caller that *token* belongs to; raises `CREDENTIAL_INVALID`."""
         caller_id = secrets.record_id(token, "caller", secrets.TOKEN_PREFIX)
         if caller_id is None:
-            raise _invalid()
+            raise credential_invalid()
         caller = await self._store.caller(caller_id)
         # A token's digest goes when the pepper it was made with is retired.
         if caller is None or not caller.digest:
             # As dear as a wrong token of a caller that exists.
             self._keyring.digest(self._keyring.versions()[-1], caller_id, token)
-            raise _invalid()
+            raise credential_invalid()
         digest = self._keyring.digest(caller.pepper_version, caller_id, token)
         if not hmac.compare_digest(digest, caller.digest) or caller.revoke_time is not None:
-            raise _invalid()
+            raise credential_invalid()
         return caller
 
     async def by_certificate(self, certificate_names: Sequence[str]) -> Caller:
@@ -42,9 +42,5 @@ class Authenticating:
         async with self._store.reading() as tx:
             caller = await tx.callers.by_certificate(certificate_names)
         if caller is None:
-            raise _invalid()
+            raise credential_invalid()
         return caller
-
-
-def _invalid() -> KeyAuthorityError:
-    return KeyAuthorityError(Reason.CREDENTIAL_INVALID, "the credential is not accepted")

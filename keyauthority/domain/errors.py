@@ -74,6 +74,11 @@ def in_entry(place: str, index: int) -> Iterator[None]:
         ) from None
 
 
+def credential_invalid() -> KeyAuthorityError:
+    """A credential of nobody, or no longer of anybody: the two are not told apart."""
+    return KeyAuthorityError(Reason.CREDENTIAL_INVALID, "the credential is not accepted")
+
+
 def secret_taken(index: int) -> KeyAuthorityError:
     """The secret of entry *index* was imported before; whose it is stays unsaid."""
     return KeyAuthorityError(

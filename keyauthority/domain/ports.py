@@ -352,9 +352,16 @@ class Store(Protocol):
     def sessions(self) -> Sessions:
         """The verifiers that may hold a lease."""
 
-    async def snapshot(self, key_ids: Sequence[str], digests: Sequence[bytes] = ()) -> Snapshot:
+    async def snapshot(
+        self,
+        key_ids: Sequence[str],
+        digests: Sequence[bytes] = (),
+        secrets: Sequence[bytes] | None = None,
+    ) -> Snapshot:
         """Reads what verdicts need about these keys, and those of these foreign secrets' digests.
 
+        With *secrets*, digests of either kind, only of keys that have one of them, and of their
+        secrets only these: then a key without costs what no key costs, however many it has had.
         In one statement.
         """
 

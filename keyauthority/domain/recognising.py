@@ -16,25 +16,30 @@ from keyauthority.domain.ports import Keyring, Snapshot, Store
 class Presented:
     """A string that claims to be a secret.
 
-    One of our own names its key. A foreign one has its digest by every pepper version at hand, to be
-    looked for by. What has neither is malformed.
+    One of our own names its key. `digests` has its digest by every pepper version at hand, to be
+    looked for by; without any it is malformed.
     """
 
     secret: str = field(repr=False)
     key_id: str | None
-    foreign: Mapping[int, bytes] = field(repr=False)
+    digests: Mapping[int, bytes] = field(repr=False)
 
     @property
     def malformed(self) -> bool:
         """Whether no key can have this secret."""
-        return self.key_id is None and not self.foreign
+        return not self.digests
+
+    @property
+    def foreign(self) -> bool:
+        """Whether it may have been minted elsewhere: it names no key."""
+        return self.key_id is None and bool(self.digests)
 
 
 class Recognising:
-    """Finds the stored secret that a presented one is.
+    """Finds the stored secret that a presented one is, by its digest.
 
-    Each stored one is compared, found or not, and what is unknown costs as many digests as what is
-    known: the time taken tells nothing about which keys exist.
+    The same digests are made of each, and looked for in the same way: a wrong secret of a key takes
+    as long as one of no key, so the time taken tells nothing about which keys exist.
     """
 
     def __init__(self, store: Store, keyring: Keyring) -> None:
@@ -44,17 +49,21 @@ class Recognising:
     def read(self, secret: str) -> Presented:
         """What *secret* claims to be."""
         key_id = secrets.record_id(secret)
-        foreign: dict[int, bytes] = {}
-        if key_id is None and secrets.is_foreign(secret):
-            versions = self._keyring.versions()
-            foreign = {one: self._keyring.digest_foreign(one, secret) for one in versions}
-        return Presented(secret, key_id, foreign)
+        digests: dict[int, bytes] = {}
+        if key_id is not None:
+            digest = self._keyring.digest
+            digests = {one: digest(one, key_id, secret) for one in self._keyring.versions()}
+        elif secrets.is_foreign(secret):
+            foreign = self._keyring.digest_foreign
+            digests = {one: foreign(one, secret) for one in self._keyring.versions()}
+        return Presented(secret, key_id, digests)
 
     async def snapshot(self, presented: Sequence[Presented]) -> Snapshot:
         """The books, as far as they are about *presented*, in one statement."""
         key_ids = [one.key_id for one in presented if one.key_id]
-        digests = [digest for one in presented for digest in one.foreign.values()]
-        return await self._store.snapshot(key_ids, digests)
+        digests = [digest for one in presented for digest in one.digests.values()]
+        foreign = [digest for one in presented if one.foreign for digest in one.digests.values()]
+        return await self._store.snapshot(key_ids, foreign, digests)
 
     def owner(self, books: Snapshot, presented: Presented) -> tuple[Key, StoredSecret] | None:
         """The key and which of its secrets it is, None if *books* know neither.
@@ -64,7 +73,10 @@ class Recognising:
         key_id = presented.key_id or self._importer(books, presented)
         key = books.keys.get(key_id) if key_id else None
         match = self.match(key, presented)
-        return (key, match) if key is not None and match is not None else None
+        if key is not None and match is not None:
+            return key, match
+        self._check_newest(books, presented)
+        return None
 
     async def find(self, presented: Presented) -> Key:
         """The key; raises `SECRET_MALFORMED`, `KEY_NOT_FOUND`, and as `owner`."""
@@ -77,22 +89,21 @@ class Recognising:
         return owner[0]
 
     def match(self, key: Key | None, presented: Presented) -> StoredSecret | None:
-        """Which of the *key*'s secrets it is; raises as `owner`."""
-        stored = key.secrets if key is not None else ()
-        if presented.key_id is None:
-            return _compared(stored, presented.foreign)
-        versions = {one.pepper_version for one in stored} or {self._keyring.versions()[-1]}
-        digest, key_id, secret = self._keyring.digest, presented.key_id, presented.secret
-        return _compared(stored, {one: digest(one, key_id, secret) for one in versions})
+        """Which of the *key*'s secrets it is."""
+        return _compared(key.secrets if key is not None else (), presented.digests)
 
     def _importer(self, books: Snapshot, presented: Presented) -> str | None:
-        for digest in presented.foreign.values():
+        for digest in presented.digests.values():
             if digest in books.imports:
                 return books.imports[digest]
-        if books.foreign_secrets and books.newest_pepper not in presented.foreign:
-            # It may have been imported under a pepper that only other processes hold: this raises.
-            self._keyring.digest_foreign(books.newest_pepper, presented.secret)
         return None
+
+    def _check_newest(self, books: Snapshot, presented: Presented) -> None:
+        if presented.foreign and not books.foreign_secrets:
+            return
+        if books.newest_pepper and books.newest_pepper not in presented.digests:
+            # It may be kept under a pepper that only other processes hold: this raises.
+            self._keyring.fingerprint(books.newest_pepper)
 
 
 def _compared(stored: Sequence[StoredSecret], digests: Mapping[int, bytes]) -> StoredSecret | None:

@@ -2,62 +2,134 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Sequence
+import asyncio
+from collections.abc import Awaitable, Callable, Sequence
 from hashlib import sha256
 from typing import Final
 
 from keyauthority import boottime
+from keyauthority.domain import secrets
 from keyauthority.domain.authenticating import Authenticating
 from keyauthority.domain.callers import Caller
+from keyauthority.domain.errors import KeyAuthorityError, Reason, credential_invalid
+from keyauthority.domain.peers import PeerPlaces
 from keyauthority.domain.revisions import Head
+from keyauthority.domain.turns import Turns
+from keyauthority.replica.acquaintances import Acquaintances
 from keyauthority.replica.known import KnownCache, KnownCaller
 
 KEPT_FOR: Final = 60.0
 """Seconds after which a caller is looked up again."""
 
+STRANGERS_AT_ONCE: Final = 4
+"""Credentials never accepted here that are looked up at once."""
+
+STRANGERS: Final = 2_000
+STRANGERS_PER_CONNECTION: Final = 1_000
+"""Calls with such credentials that wait to be looked up."""
+
 
 class CachedAuthenticating:
     """`Authenticating`, from the cache while the lease lasts.
 
-    Only what is accepted is kept: a credential that is not may become one, and creating a caller is
-    no change that anybody waits for.
+    A credential that was accepted before is looked up at once; one that never was waits for its
+    turn, so that a flood of them delays nobody who is known. A token that was refused is refused
+    for a while without a look-up: nobody can have presented a token before it was minted.
     """
 
-    def __init__(self, authenticating: Authenticating, cache: KnownCache) -> None:
+    def __init__(
+        self,
+        authenticating: Authenticating,
+        cache: KnownCache,
+        at_once: int = STRANGERS_AT_ONCE,
+    ) -> None:
         self._authenticating = authenticating
         self._cache = cache
+        self._turns = Turns(at_once)
+        self._waiting = PeerPlaces(STRANGERS, STRANGERS_PER_CONNECTION)
+        self._seen = Acquaintances()
+        self._looking: dict[bytes, asyncio.Event] = {}
 
     def known(self, token: str) -> Caller | None:
         """The caller that *token* belongs to, if that is in memory and may be told from there."""
-        known = self._cache.get(_digest(b"token", token), boottime.now())
-        return known.caller if type(known) is KnownCaller else None
+        return self._remembered(_digest(b"token", token))
 
-    async def by_token(self, token: str) -> Caller:
-        """The caller that *token* belongs to; raises `CREDENTIAL_INVALID`."""
-        known = self.known(token)
-        if known is not None:
-            return known
-        return await self._looked_up(_digest(b"token", token), self._authenticating.by_token(token))
+    async def by_token(self, token: str, peer: str) -> Caller:
+        """The caller that *token* of a call of *peer* belongs to; raises `CREDENTIAL_INVALID`."""
+        if secrets.record_id(token, "caller", secrets.TOKEN_PREFIX) is None:
+            raise credential_invalid()
+        digest = _digest(b"token", token)
 
-    async def by_certificate(self, certificate_names: Sequence[str]) -> Caller:
+        async def look_up() -> Caller:
+            try:
+                return await self._authenticating.by_token(token)
+            except KeyAuthorityError as error:
+                if error.reason is Reason.CREDENTIAL_INVALID:
+                    self._seen.refused(digest, boottime.now())
+                raise
+
+        return await self._found(digest, look_up, peer)
+
+    async def by_certificate(self, certificate_names: Sequence[str], peer: str) -> Caller:
         """The caller that one of a verified client certificate's names stands for.
 
-        Raises `CREDENTIAL_INVALID`.
+        Raises `CREDENTIAL_INVALID`, each time after a look-up: a name may be given to a caller after
+        it was presented.
         """
         digest = _digest(b"certificate", "\0".join(certificate_names))
-        known = self._cache.get(digest, boottime.now())
-        if type(known) is KnownCaller:
-            return known.caller
-        return await self._looked_up(digest, self._authenticating.by_certificate(certificate_names))
 
-    async def _looked_up(self, digest: bytes, looking: Awaitable[Caller]) -> Caller:
+        async def look_up() -> Caller:
+            return await self._authenticating.by_certificate(certificate_names)
+
+        return await self._found(digest, look_up, peer)
+
+    async def _found(
+        self, digest: bytes, look_up: Callable[[], Awaitable[Caller]], peer: str
+    ) -> Caller:
+        while not self._seen.accepts(digest):
+            known = self._remembered(digest)
+            if known is not None:
+                return known
+            if self._seen.refuses(digest, boottime.now()):
+                raise credential_invalid()
+            with self._waiting.place(peer):
+                same = self._looking.get(digest)
+                if same is None:
+                    return await self._introduced(digest, look_up, peer)
+                # What it finds may be older than this call: only what the cache or the next
+                # look-up says after it counts.
+                await same.wait()
+        return self._remembered(digest) or await self._looked_up(digest, look_up)
+
+    async def _introduced(
+        self, digest: bytes, look_up: Callable[[], Awaitable[Caller]], peer: str
+    ) -> Caller:
+        done = self._looking[digest] = asyncio.Event()
+        try:
+            async with self._turns.turn(peer):
+                return await self._looked_up(digest, look_up)
+        finally:
+            del self._looking[digest]
+            done.set()
+
+    async def _looked_up(self, digest: bytes, look_up: Callable[[], Awaitable[Caller]]) -> Caller:
         ask = self._cache.ask(boottime.now())
-        caller = await looking
+        try:
+            caller = await look_up()
+        except KeyAuthorityError as error:
+            if error.reason is Reason.CREDENTIAL_INVALID:
+                self._seen.forget(digest)
+            raise
+        self._seen.accepted(digest)
         # What was read is at least as new as what was applied before: if that is still the newest
         # that is known of, every later change will drop it.
         if ask.epoch and self._cache.stands(ask, Head(ask.epoch, ask.applied)):
             self._cache.keep(ask, digest, KnownCaller(caller, ask.sent + KEPT_FOR))
         return caller
+
+    def _remembered(self, digest: bytes) -> Caller | None:
+        known = self._cache.get(digest, boottime.now())
+        return known.caller if type(known) is KnownCaller else None
 
 
 def _digest(kind: bytes, text: str) -> bytes:

@@ -31,8 +31,15 @@ Each kind has its own, so that a flood of one does not shut out the others. A ch
 it waits at the fence.
 """
 
-STREAMS: Final[dict[Role | Access | Room, int]] = {Access.AUTHENTICATED: 50, Access.OPEN: 100}
+STREAMS: Final[dict[Role | Access, int]] = {
+    Access.AUTHENTICATED: 50,
+    # As many as there are connections: each client may watch the health of the process it asks.
+    Access.OPEN: 12_000,
+}
 """Likewise for calls that may stay for days: whoever watches leaves room for whoever asks once."""
+
+STREAMS_PER_CONNECTION: Final = 4
+"""Of these, how many one connection may have."""
 
 
 class Places:

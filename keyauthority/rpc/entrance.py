@@ -11,7 +11,9 @@ from keyauthority.domain.callers import Caller
 from keyauthority.domain.errors import KeyAuthorityError, Reason
 from keyauthority.rpc import call, person
 from keyauthority.rpc.admission import Mutations
+from keyauthority.rpc.brake import Brake
 from keyauthority.rpc.call import Context
+from keyauthority.rpc.guarded import Metadata
 from keyauthority.rpc.policy import Access, Method
 from keyauthority.rpc.refusals import Refusals
 
@@ -25,15 +27,15 @@ class Entrance:
         self._credentials = credentials
         self._refusals = refusals
         self._mutations = mutations
+        self._brake = Brake()
 
-    def recognised(self, rules: Method, context: Context) -> bool:
+    def recognised(self, rules: Method, metadata: Metadata) -> bool:
         """Whether the caller is known from memory and may call the method: nothing is awaited.
 
         If not, `enter` finds out.
         """
-        metadata: Any = context.invocation_metadata()
-        presented = None
-        for key, value in metadata or ():
+        presented: Any = None
+        for key, value in metadata:
             if key == "authorization":
                 if presented is not None:
                     return False
@@ -49,8 +51,8 @@ class Entrance:
     async def enter(self, rules: Method, context: Context) -> None:
         """Returns if the caller may call the method; it is then the one of `call.current_actor`.
 
-        Raises `KeyAuthorityError`: `CREDENTIAL_MISSING`, `CREDENTIAL_INVALID`, `ROLE_MISSING`, and
-        if it names a person, `ACTING_NOT_ALLOWED`, `FIELD_INVALID`.
+        Raises `KeyAuthorityError`: `CREDENTIAL_MISSING`, `CREDENTIAL_INVALID`, `ROLE_MISSING`,
+        `OVERLOADED` if it is one of too many strangers, and if it names a person, `ACTING_NOT_ALLOWED`, `FIELD_INVALID`.
         """
         if rules.access is Access.OPEN:
             return
@@ -59,6 +61,7 @@ class Entrance:
         except KeyAuthorityError as error:
             if error.reason in _STRANGERS:
                 self._refusals.of_unknown(rules.label, call.source(context))
+                await self._brake.wait(context.peer())
             raise
         current = call.Call(caller, rules.label, call.source(context), call.request_id(context))
         current.begin()
@@ -90,10 +93,14 @@ class Entrance:
                 raise KeyAuthorityError(
                     Reason.CREDENTIAL_INVALID, "authorization must be one Bearer token"
                 )
-            return await self._credentials.by_token(token)
+            return self._credentials.known(token) or await self._credentials.by_token(
+                token, context.peer()
+            )
         names = context.auth_context().get("x509_subject_alternative_name", ())
         if names:
-            return await self._credentials.by_certificate([name.decode() for name in names])
+            return await self._credentials.by_certificate(
+                [name.decode() for name in names], context.peer()
+            )
         raise KeyAuthorityError(
             Reason.CREDENTIAL_MISSING, "send a service token as `authorization: Bearer` metadata"
         )

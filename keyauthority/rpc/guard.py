@@ -1,6 +1,7 @@
 """What every call passes, in this order, before and after its method: written once, here.
 
-Metrics · faults to statuses · authentication · authorization · decoding · shield · admission.
+Metrics · faults to statuses · authentication · authorization · reading · decoding · shield ·
+admission. Nothing of a message is read before its caller is known.
 Admission is innermost, so that a change whose caller has left still takes up its place.
 """
 
@@ -9,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import inspect
 import time
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 from typing import Any, TypeAlias
 
@@ -19,19 +20,29 @@ import structlog
 from google.protobuf.message import DecodeError
 
 from keyauthority.domain.errors import KeyAuthorityError, Reason, invalid
-from keyauthority.rpc import call
-from keyauthority.rpc.admission import PLACES, STREAMS, Admission, Mutations, Places
+from keyauthority.domain.peers import PeerPlaces
+from keyauthority.rpc import call, reading
+from keyauthority.rpc.admission import (
+    PLACES,
+    STREAMS,
+    STREAMS_PER_CONNECTION,
+    Admission,
+    Mutations,
+    Places,
+)
 from keyauthority.rpc.call import Context
 from keyauthority.rpc.entrance import Entrance
 from keyauthority.rpc.errors import STATUS, to_status
+from keyauthority.rpc.guarded import Choose, Handler, Metadata
 from keyauthority.rpc.metrics import TALLIES, Tally
-from keyauthority.rpc.policy import Method, method
+from keyauthority.rpc.policy import Access, Method, method
 from keyauthority.rpc.spreading import MARGIN, Progress
 
 Decode: TypeAlias = Callable[[Any], Any]
+Receive: TypeAlias = Callable[[Any, Context], Awaitable[Any]]
+"""Reads a call's message, unless gRPC has, and decodes it."""
 Quick: TypeAlias = Callable[[bytes], bytes | None]
 """Answers a serialised request at once, or not at all."""
-Handler: TypeAlias = "grpc.RpcMethodHandler[Any, Any]"
 
 log = structlog.get_logger()
 
@@ -55,26 +66,49 @@ class Guard:
         self._longest_wait = longest_wait
         self._mutations = mutations
         self._calls = Admission(PLACES)
-        self._streams = Admission(STREAMS)
+        self._streams = {
+            access: PeerPlaces(most, STREAMS_PER_CONNECTION) for access, most in STREAMS.items()
+        }
+        self._open = reading.Open()
 
-    def wrap(self, path: str, handler: Handler) -> Handler:
-        """The method at *path*, guarded."""
+    def wrap(self, path: str, handler: Handler) -> Choose:
+        """The method at *path*, guarded: for callers in memory, and for all others."""
         rules = method(path)
         encode = _encoder(handler.response_serializer)
         if handler.request_streaming:
-            stream = self._stream(rules, handler.stream_stream, lambda requests: requests)
-            return grpc.stream_stream_rpc_method_handler(
+            stream = self._stream(rules, handler.stream_stream, None)
+            one: Handler = grpc.stream_stream_rpc_method_handler(
                 stream, handler.request_deserializer, encode
             )
-        decode = _decoder(handler.request_deserializer)
+            return lambda _: one
+        receive = self._receiving(rules, _decoder(handler.request_deserializer))
         if handler.response_streaming:
-            stream = self._stream(rules, handler.unary_stream, decode)
-            return grpc.unary_stream_rpc_method_handler(stream, None, encode)
+            stream = self._stream(rules, handler.unary_stream, receive)
+            watch: Handler = grpc.stream_stream_rpc_method_handler(stream, None, encode)
+            return lambda _: watch
         unary = self._change if rules.changes else self._read
-        guarded = unary(rules, handler.unary_unary, decode)
-        return grpc.unary_unary_rpc_method_handler(guarded, None, encode)
+        guarded = unary(rules, handler.unary_unary, receive)
+        known: Handler = grpc.unary_unary_rpc_method_handler(guarded, None, encode)
+        # The same bytes on the wire. But gRPC reads a unary request before it calls anybody, and
+        # a stream only when it is asked to.
+        stranger: Handler = grpc.stream_unary_rpc_method_handler(guarded, None, encode)
+        recognised = self._entrance.recognised
+        return lambda metadata: known if recognised(rules, metadata) else stranger
 
-    def _read(self, rules: Method, behave: Any, decode: Decode) -> Any:
+    def _receiving(self, rules: Method, decode: Decode) -> Receive:
+        read = self._open.read if rules.access is Access.OPEN else reading.read
+
+        async def receive(sent: Any, context: Context) -> Any:
+            if _is_known(sent):
+                return decode(sent)
+            message = await read(context)
+            # It may have taken hours to send, and the caller may be revoked by now.
+            await self._entrance.enter(rules, context)
+            return decode(message)
+
+        return receive
+
+    def _read(self, rules: Method, behave: Any, receive: Receive) -> Any:
         tally, recognised = TALLIES.of(rules.label), self._entrance.recognised
         places = self._calls.of(rules)
         quick = self._quick.get(rules.label)
@@ -82,7 +116,7 @@ class Guard:
         async def guarded(sent: Any, context: Context) -> Any:
             started = time.perf_counter()
             try:
-                if quick is not None and recognised(rules, context):
+                if quick is not None and _is_known(sent) and recognised(rules, _headers(context)):
                     # Takes no place, since it is over at once, and nobody's name, since whoever is
                     # told a verdict does nothing that the audit keeps.
                     answer = quick(sent)
@@ -90,7 +124,7 @@ class Guard:
                         tally.count_ok(time.perf_counter() - started)
                         return answer
                 await self._entrance.enter(rules, context)
-                request = decode(sent)
+                request = await receive(sent, context)
                 places.enter()
                 try:
                     response = await behave(request, context)
@@ -104,12 +138,13 @@ class Guard:
 
         return guarded
 
-    def _change(self, rules: Method, behave: Any, decode: Decode) -> Any:
+    def _change(self, rules: Method, behave: Any, receive: Receive) -> Any:
         tally, places = TALLIES.of(rules.label), self._calls.of(rules)
 
         async def guarded(sent: Any, context: Context) -> Any:
             async with self._passage(rules, tally, context):
-                return await self._shielded(places, behave, decode(sent), context)
+                request = await receive(sent, context)
+                return await self._shielded(places, behave, request, context)
 
         return guarded
 
@@ -125,23 +160,20 @@ class Guard:
             await self._mutations.finish(task, None)
         return task.result()
 
-    def _stream(self, rules: Method, behave: Any, decode: Decode) -> Any:
+    def _stream(self, rules: Method, behave: Any, receive: Receive | None) -> Any:
         # A method yields its responses (reflection) or writes them itself (health).
         yields = inspect.isasyncgenfunction(behave)
-        tally, places = TALLIES.of(rules.label), self._streams.of(rules)
+        tally, places = TALLIES.of(rules.label), self._streams[rules.access]
 
         async def guarded(sent: Any, context: Context) -> None:
             async with self._passage(rules, tally, context):
-                request = decode(sent)
-                places.enter()
-                try:
+                request = await receive(sent, context) if receive else sent
+                with places.place(context.peer()):
                     if yields:
                         async for response in behave(request, context):
                             await context.write(response)
                     else:
                         await behave(request, context)
-                finally:
-                    places.leave()
 
         return guarded
 
@@ -181,6 +213,16 @@ async def _failed(
         log.error("internal_error", method=rules.label, request_id=request_id, exc_info=failure)
         fault = KeyAuthorityError(Reason.INTERNAL, "internal error", request_id=request_id)
         await _abort(context, fault, request_id)
+
+
+def _is_known(sent: Any) -> bool:
+    # Only of who was known by the headers did gRPC read the message.
+    return type(sent) is bytes
+
+
+def _headers(context: Context) -> Metadata:
+    metadata: Any = context.invocation_metadata()
+    return metadata or ()
 
 
 def _decoder(deserialize: Decode | None) -> Decode:

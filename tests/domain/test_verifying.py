@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 from datetime import timedelta
+from typing import Any
 
 import pytest
 
@@ -11,11 +12,13 @@ from keyauthority.domain import secrets
 from keyauthority.domain.callers import Actor
 from keyauthority.domain.errors import KeyAuthorityError, Reason
 from keyauthority.domain.keys import RevocationReason
+from keyauthority.domain.ports import Snapshot
 from keyauthority.domain.updating import KeyFields
 from keyauthority.domain.verdicts import Verdict, VerifiedKey
 from keyauthority.domain.verifying import Verifying
 from keyauthority.keyring import FileKeyring
-from tests.conformance.records import DAY, MICROSECOND, SECOND, ManualClock
+from keyauthority.storage.memory import MemoryStore
+from tests.conformance.records import DAY, MICROSECOND, SECOND, ManualClock, a_pepper
 from tests.domain.parts import CountingKeyring, UseCases
 
 MINUTE = 60 * SECOND
@@ -127,6 +130,40 @@ async def test_an_unknown_key_costs_a_digest(
         keyring.digests = 0
         await cases.verifying.verify(presented)
         assert keyring.digests == 1
+
+
+async def test_a_wrong_secret_has_the_books_read_no_more_than_an_unknown_key(
+    cases: UseCases, actor: Actor, store: MemoryStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """However often the key was rotated: what is read takes time, and the time would tell."""
+    key_id, _ = await cases.issue(actor)
+    for _ in range(5):
+        await cases.rotate(actor, key_id)
+    read: list[Snapshot] = []
+    snapshot = store.snapshot
+
+    async def watched(*asked: Any) -> Snapshot:
+        read.append(await snapshot(*asked))
+        return read[-1]
+
+    monkeypatch.setattr(store, "snapshot", watched)
+    await cases.verifying.verify(secrets.mint(key_id).reveal())
+    await cases.verifying.verify(secrets.mint(secrets.new_id("key")).reveal())
+
+    assert [books.keys for books in read] == [{}, {}]
+
+
+async def test_an_unknown_key_under_a_pepper_elsewhere_is_not_called_unknown(
+    cases: UseCases, store: MemoryStore
+) -> None:
+    """Its secret may be kept under the one that this process lacks."""
+    async with store.changing() as tx:
+        await tx.peppers.put(a_pepper(2))
+
+    with pytest.raises(KeyAuthorityError) as caught:
+        await cases.verifying.verify(secrets.mint(secrets.new_id("key")).reveal())
+
+    assert caught.value.reason is Reason.KEYRING_MISMATCH
 
 
 async def test_a_key_with_many_secrets_costs_one_digest_a_pepper(

@@ -50,8 +50,8 @@ class AuthorityProcess:
             self._process = await asyncio.create_subprocess_exec(
                 sys.executable, "-c", RUN, str(self.data), self._database, stderr=log
             )
-        port = await self._port(begun + SERVING_WITHIN)
-        self.channel = connect(f"127.0.0.1:{port}")
+        self.port = await self._port(begun + SERVING_WITHIN)
+        self.channel = connect(f"127.0.0.1:{self.port}")
         self._token = (("authorization", self._bearer()),)
         while not await self.is_serving():
             assert time.monotonic() < begun + SERVING_WITHIN, self.log.read_text()

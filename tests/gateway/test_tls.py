@@ -6,8 +6,10 @@ import ssl
 from pathlib import Path
 
 import grpc
+import pytest
 from aiohttp import ClientSession
 
+from gateway.config import SettingsError
 from tests.gateway.certificates import make_certificate
 from tests.gateway.conftest import StartGateway
 from tests.gateway.parts import FakeUpstream, RecordingAuthority, exchange, head, serving
@@ -53,3 +55,43 @@ async def test_the_authority_is_asked_over_tls(
             assert response.status == 200
         async with http.get(f"http://127.0.0.1:{doubting}/v1/x", headers=headers) as response:
             assert response.status == 503
+
+
+async def test_a_certificate_is_shown_to_an_authority_that_asks(
+    start_gateway: StartGateway, tmp_path: Path, http: ClientSession
+) -> None:
+    """One that connects nobody without is asked with it, and is out of reach without."""
+    certificate, key = make_certificate(tmp_path)
+    credentials = grpc.ssl_server_credentials(
+        [(key.read_bytes(), certificate.read_bytes())],
+        root_certificates=certificate.read_bytes(),
+        require_client_auth=True,
+    )
+    async with serving(RecordingAuthority(), credentials) as authority:
+        address = authority.address.replace("127.0.0.1", "localhost")
+        headers = {"Authorization": f"Bearer {authority.issue()}"}
+        given = {"authority": address, "tls_ca": certificate}
+
+        showing = await start_gateway(**given, tls_client_cert=certificate, tls_client_key=key)
+        hiding = await start_gateway(**given)
+
+        async with http.get(f"http://127.0.0.1:{showing}/v1/x", headers=headers) as response:
+            assert response.status == 200
+        async with http.get(f"http://127.0.0.1:{hiding}/v1/x", headers=headers) as response:
+            assert response.status == 503
+
+
+@pytest.mark.parametrize(
+    ("given", "says"),
+    [
+        ({"tls_client_cert": Path("c.pem"), "tls_ca": Path("a.pem")}, "need one another"),
+        ({"tls_client_key": Path("k.pem"), "tls_ca": Path("a.pem")}, "need one another"),
+        ({"tls_client_cert": Path("c.pem"), "tls_client_key": Path("k.pem")}, "needs --tls-ca"),
+    ],
+)
+async def test_half_a_certificate_is_refused(
+    start_gateway: StartGateway, given: dict[str, Path], says: str
+) -> None:
+    """In a sentence, before anything starts."""
+    with pytest.raises(SettingsError, match=says):
+        await start_gateway(**given)

@@ -29,7 +29,7 @@ def few_places(monkeypatch: pytest.MonkeyPatch) -> None:
     """As many as a test can fill."""
     monkeypatch.setitem(admission.PLACES, Role.VERIFIER, 3)
     monkeypatch.setitem(admission.PLACES, Role.ISSUER, 1)
-    monkeypatch.setitem(admission.STREAMS, Access.OPEN, 2)
+    monkeypatch.setitem(admission.STREAMS, Access.OPEN, 4)
 
 
 @pytest.fixture

@@ -17,8 +17,20 @@ from keyauthority.v1.caller_service_pb2 import (
     RevokeCallerRequest,
 )
 from keyauthority.v1.verification_service_pb2 import VerifyRequest
+from keyauthority.v1.workspace_service_pb2 import CreateWorkspaceRequest, ListWorkspacesRequest
 from tests.conformance.records import START
-from tests.rpc.parts import Api, Authority, invalid_field, reason, refusal, verdict
+from tests.frames import DATA, END_STREAM, Peer, frame
+from tests.rpc.parts import (
+    METHODS,
+    Api,
+    Authority,
+    eventually,
+    invalid_field,
+    path_of,
+    reason,
+    refusal,
+    verdict,
+)
 
 
 async def create(api: Api, name: str = "gateway", *roles: int, **fields: Any) -> Any:
@@ -64,6 +76,32 @@ async def test_a_revoked_caller_is_refused_at_once(authority: Authority) -> None
         "CREDENTIAL_INVALID",
         "the credential is not accepted",
     )
+
+
+@pytest.mark.parametrize("known", [True, False])
+async def test_a_call_begun_before_is_refused_when_its_message_comes(
+    authority: Authority, *, known: bool
+) -> None:
+    """Headers sent in time keep no door open, whether the caller was in memory or not."""
+    root, name = authority.root, "of a caller that is gone"
+    admin = await authority.caller(Role.ADMIN)
+    if known:
+        await admin(ListCallersRequest())
+    message = CreateWorkspaceRequest(name=name).SerializeToString()
+    async with Peer(authority.port) as peer:
+        await peer.opened()
+        path = path_of(METHODS["CreateWorkspaceRequest"])
+        peer.call(1, path, ("authorization", f"Bearer {admin.token}"))
+        await root(RevokeCallerRequest(caller_id=admin.caller_id))
+        whole = b"\0" + len(message).to_bytes(4, "big") + message
+        peer.write(frame(DATA, END_STREAM, 1, whole))
+
+        async def over() -> bool:
+            return 1 in peer.over
+
+        await eventually(over)
+    listed = await root(ListWorkspacesRequest())
+    assert name not in [workspace.name for workspace in listed.workspaces]
 
 
 async def test_revoking_again_changes_nothing(authority: Authority) -> None:

@@ -51,11 +51,19 @@ class MemoryStore:
         self._changing = asyncio.Lock()
         self.sessions = MemorySessions(self._open, clock)
 
-    async def snapshot(self, key_ids: Sequence[str], digests: Sequence[bytes] = ()) -> Snapshot:
+    async def snapshot(
+        self,
+        key_ids: Sequence[str],
+        digests: Sequence[bytes] = (),
+        secrets: Sequence[bytes] | None = None,
+    ) -> Snapshot:
         books = self._open()
         imports = {one: books.imports[one] for one in digests if one in books.imports}
         asked = [*key_ids, *imports.values()]
         keys = {one: _without_creator(books.keys[one]) for one in asked if one in books.keys}
+        if secrets is not None:
+            keys = {one: key for one in keys if (key := _narrowed(keys[one], secrets)).secrets}
+            imports = {one: key_id for one, key_id in imports.items() if key_id in keys}
         owners = {key.workspace_id for key in keys.values()}
         suspended = frozenset(one for one in owners if books.workspaces[one].suspended)
         return Snapshot(
@@ -97,3 +105,7 @@ class MemoryStore:
 
 def _without_creator(key: Key) -> Key:
     return replace(key, creator_id="", creator_name="")
+
+
+def _narrowed(key: Key, digests: Sequence[bytes]) -> Key:
+    return replace(key, secrets=tuple(one for one in key.secrets if one.digest in digests))

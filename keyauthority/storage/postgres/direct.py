@@ -11,7 +11,7 @@ from sqlalchemy.dialects.postgresql.asyncpg import PGDialect_asyncpg
 from keyauthority.storage.sql.direct import Direct
 
 _DIALECT: Final = PGDialect_asyncpg()  # type: ignore[no-untyped-call]
-_TYPES: Final = {"ids": "TEXT[]", "digests": "BYTEA[]"}
+_TYPES: Final = {"ids": "TEXT[]", "digests": "BYTEA[]", "secrets": "BYTEA[]"}
 
 
 class PostgresDirect(Direct):

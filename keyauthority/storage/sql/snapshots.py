@@ -41,6 +41,7 @@ from keyauthority.storage.tables import (
 
 _IDS: Final[BindParameter[str]] = bindparam("ids", expanding=True)
 _DIGESTS: Final[BindParameter[bytes]] = bindparam("digests", expanding=True)
+_SECRETS: Final[BindParameter[bytes]] = bindparam("secrets", expanding=True)
 _ALIKE: Final = keys.alias()
 
 # Each finds its keys by an index, which an OR of the two would not everywhere.
@@ -57,30 +58,58 @@ def _newest_pepper() -> ScalarSelect[Any]:
     return select(func.max(peppers.c.version)).where(kept).scalar_subquery()
 
 
-def _of(books: FromClause, is_asked_for: ColumnElement[bool]) -> Select[Any]:
-    # One row for each secret; a row without a key if none exists, so that the head is always there.
-    return (
-        select(
-            head.c.epoch,
-            head.c.revision,
-            terms.c.foreign_secrets,
-            _newest_pepper(),
-            workspaces.c.suspended,
-            *records.SECRET,
-            *records.KEY,
-        )
-        .select_from(books)
-        .outerjoin(keys, is_asked_for)
+# One row for each secret; a row without a key if none exists, so that the head is always there.
+_ROW: Final = select(
+    head.c.epoch,
+    head.c.revision,
+    terms.c.foreign_secrets,
+    _newest_pepper(),
+    workspaces.c.suspended,
+    *records.SECRET,
+    *records.KEY,
+).order_by(secrets.c.id.desc())
+
+
+def _keys(books: FromClause, is_asked_for: ColumnElement[bool]) -> Select[Any]:
+    # The keys, with all of their secrets.
+    return _ROW.select_from(
+        books.outerjoin(keys, is_asked_for)
         .outerjoin(workspaces, workspaces.c.id == keys.c.workspace_id)
         .outerjoin(secrets, secrets.c.key_id == keys.c.id)
-        .order_by(secrets.c.id.desc())
+    )
+
+
+def _presented(
+    books: FromClause, is_asked_for: ColumnElement[bool], digest: ColumnElement[bytes]
+) -> Select[Any]:
+    # The secrets, with their keys: of a key that has none of them, no more is read than of none.
+    return _ROW.select_from(
+        books.outerjoin(secrets, is_asked_for & digest.in_(_SECRETS))
+        .outerjoin(keys, keys.c.id == secrets.c.key_id)
+        .outerjoin(workspaces, workspaces.c.id == keys.c.workspace_id)
     )
 
 
 _BOOKS: Final = head.join(terms, true())
+_WITH_OWNERS: Final = _BOOKS.outerjoin(_OWNERS, true())
+_IS_ASKED_FOR: Final = secrets.c.key_id.in_(_IDS)
+_IS_OWNED: Final = secrets.c.key_id == _OWNERS.c.id
 
-SNAPSHOT: Final = _of(_BOOKS, keys.c.id.in_(_IDS))
-SNAPSHOT_WITH_IMPORTS: Final = _of(_BOOKS.outerjoin(_OWNERS, true()), keys.c.id == _OWNERS.c.id)
+FEW: Final = 16
+"""As many pairs of a key id and a digest as are looked up one by one: those of one secret, or a few."""
+
+# What no index helps with: so the secrets of each key are gone through.
+_GONE_THROUGH: Final = func.coalesce(secrets.c.digest, secrets.c.digest)
+
+SNAPSHOT: Final = _keys(_BOOKS, keys.c.id.in_(_IDS))
+SNAPSHOT_WITH_IMPORTS: Final = _keys(_WITH_OWNERS, keys.c.id == _OWNERS.c.id)
+PRESENTED: Final = {
+    # By whether they are few, and whether foreign ones are among them.
+    (True, False): _presented(_BOOKS, _IS_ASKED_FOR, secrets.c.digest),
+    (True, True): _presented(_WITH_OWNERS, _IS_OWNED, secrets.c.digest),
+    (False, False): _presented(_BOOKS, _IS_ASKED_FOR, _GONE_THROUGH),
+    (False, True): _presented(_WITH_OWNERS, _IS_OWNED, _GONE_THROUGH),
+}
 
 CALLER: Final = select(callers).where(callers.c.id.in_(bindparam("ids", expanding=True)))
 

@@ -46,12 +46,20 @@ class SqlStore:
         self.sessions = sessions
         self._database = database
 
-    async def snapshot(self, key_ids: Sequence[str], digests: Sequence[bytes] = ()) -> Snapshot:
-        if digests:
-            query = snapshots.SNAPSHOT_WITH_IMPORTS
-            rows, time = await self._database.read_now(query, ids=key_ids, digests=digests)
+    async def snapshot(
+        self,
+        key_ids: Sequence[str],
+        digests: Sequence[bytes] = (),
+        secrets: Sequence[bytes] | None = None,
+    ) -> Snapshot:
+        if secrets is not None:
+            pairs = max(len(key_ids), 1) * len(secrets)
+            query = snapshots.PRESENTED[pairs <= snapshots.FEW, bool(digests)]
         else:
-            rows, time = await self._database.read_now(snapshots.SNAPSHOT, ids=key_ids)
+            query = snapshots.SNAPSHOT_WITH_IMPORTS if digests else snapshots.SNAPSHOT
+        rows, time = await self._database.read_now(
+            query, ids=key_ids, digests=digests, secrets=secrets
+        )
         return snapshots.snapshot(rows, time, digests)
 
     async def caller(self, caller_id: str) -> Caller | None:
