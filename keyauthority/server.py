@@ -62,6 +62,13 @@ OPTIONS: Final = (
 MOST_CALLS: Final = 20_000
 """A far backstop: `rpc.admission` refuses long before, and says why. Held polls count."""
 
+PENDING: Final = (
+    # gRPC's own bound on calls that arrived and are not taken yet: from 1,000 on it resets some, by
+    # chance and of any kind. Ours tells the kinds apart.
+    ("grpc.server.max_pending_requests", MOST_CALLS),
+    ("grpc.server.max_pending_requests_hard_limit", MOST_CALLS),
+)
+
 log = structlog.get_logger()
 
 
@@ -140,7 +147,7 @@ async def _server(
         BATCH_VERIFY: QuickBatchVerify(verdicts),
     }
     guard = Guard(entrance, mutations, lambda: replica.fence.longest_wait, quick)
-    options = [*OPTIONS, ("grpc.so_reuseport", int(settings.share_port))]
+    options = [*OPTIONS, *PENDING, ("grpc.so_reuseport", int(settings.share_port))]
     server = grpc.aio.server(options=options, maximum_concurrent_rpcs=MOST_CALLS)
     # Services are registered with this one, and so behind the guard.
     guarded = cast("grpc.aio.Server", GuardedServer(server, guard.wrap))

@@ -26,6 +26,15 @@ FIRST_PAUSE: Final = 0.05
 LONGEST_PAUSE: Final = 0.5
 """Seconds: the deadline of a join; what is waited after a Sync that failed, doubled each time."""
 
+TRANSIT: Final = 0.3
+"""Seconds that a Sync has at least to get there and back, beside its wait."""
+
+WITHOUT_LEASE: Final = 0.5
+"""Seconds that a Sync waits for changes where no lease is granted."""
+
+SHORTEST: Final = 0.05
+"""Seconds from one Sync to the next at least, when there was nothing to tell."""
+
 log = logging.getLogger("keyauthority.client")
 
 _REFUSED: Final = frozenset({grpc.StatusCode.UNAUTHENTICATED, grpc.StatusCode.PERMISSION_DENIED})
@@ -59,6 +68,7 @@ class Following:
         self._on_change = on_change
         self._wait = 0.0
         self._timeout = JOIN_TIMEOUT
+        self._told = True
         self.heard = boottime.now()
         """When the newest reply that counted was asked for."""
 
@@ -77,6 +87,7 @@ class Following:
                 taken = False
             if taken:
                 pause = FIRST_PAUSE
+                await asyncio.sleep(self._rest(call))
                 continue
             # To be told at once, while the lease lasts; but not all at the same time, when many lost
             # the same authority.
@@ -121,10 +132,17 @@ class Following:
             return False
         self.heard = call.sent
         # So that two in a row may be lost before the lease is.
-        self._wait, self._timeout = lease / 4, lease / 3
+        self._wait = lease / 4 or WITHOUT_LEASE
+        self._timeout = max(lease / 3, self._wait + TRANSIT)
+        self._told = not call.session_id or subjects is None or bool(subjects)
         if subjects is None or subjects:
             self._on_change(subjects)
         return True
+
+    def _rest(self, call: SyncCall) -> float:
+        # An acknowledgement is due at once. Else the authority may hold the poll as short as a lease
+        # is: that must not become a spin.
+        return 0.0 if self._told else max(call.sent + SHORTEST - boottime.now(), 0.0)
 
     def _failed(self, call: SyncCall, error: grpc.RpcError) -> None:
         code = error.code() if isinstance(error, grpc.aio.AioRpcError) else None

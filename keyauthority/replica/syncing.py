@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 from datetime import timedelta
+from typing import Final
 
+from keyauthority.coherence.claims import resets
 from keyauthority.domain import limits
 from keyauthority.domain.errors import KeyAuthorityError, Reason, invalid
 from keyauthority.domain.ports import Sessions
@@ -12,7 +15,11 @@ from keyauthority.domain.revisions import Claim
 from keyauthority.domain.sessions import Grant
 from keyauthority.replica import metrics
 from keyauthority.replica.fence import SessionFence
+from keyauthority.replica.lateness import Lateness
 from keyauthority.replica.watch import Watch
+
+WITHOUT_LEASE: Final = timedelta(seconds=1)
+"""How long the poll of a verifier that is granted no lease is held at most."""
 
 
 class Syncing:
@@ -22,6 +29,7 @@ class Syncing:
         self._sessions = sessions
         self._watch = watch
         self._fence = fence
+        self._lateness = Lateness(sessions)
         self._closed = False
         self._under_way = 0
         self._idle = asyncio.Event()
@@ -71,14 +79,18 @@ class Syncing:
         grant = await self._sessions.renew(session_id, caller_id, claim)
         metrics.GRANTS.inc()
         self._fence.acknowledged()
-        return grant
+        if not resets(claim, grant.head):
+            return grant
+        # Whoever joined was told the epoch and the head, and nothing above it since.
+        await self._lateness.withdraw(session_id, caller_id, grant.allowance)
+        return replace(grant, lease=timedelta())
 
     async def _past(self, grant: Grant, wait: timedelta) -> bool:
         # The lease that was granted before the wait goes on from when the verifier sent its request:
         # what is committed meanwhile finds its session behind.
         with metrics.SYNCS_HELD.track_inprogress():
-            longest = min(wait, grant.lease / 3).total_seconds()
-            return await self._watch.past(grant.head, longest)
+            longest = min(wait, grant.lease / 3 or WITHOUT_LEASE)
+            return await self._watch.past(grant.head, longest.total_seconds())
 
     def _check_open(self) -> None:
         if self._closed:

@@ -42,9 +42,8 @@ async def session(store: Store, session_id: str) -> Session:
 
 
 async def standing(store: Store, revision: int) -> tuple[int, int]:
-    found = await store.sessions.standing()
-    behind = found.behind(revision)
-    return len(found.acknowledged) - behind, behind
+    counts = (await store.sessions.standing()).at(revision)
+    return counts.acknowledged, counts.behind
 
 
 async def refusal(work: Awaitable[object]) -> Reason:
@@ -230,7 +229,7 @@ async def test_sessions_per_caller_are_bounded(
     """Beyond the bound a join is refused, others' are not, and no session is evicted for it."""
     for module in (
         "keyauthority.storage.alone.SESSIONS_PER_CALLER",
-        "keyauthority.storage.postgres.sessions.SESSIONS_PER_CALLER",
+        "keyauthority.storage.postgres.joining.SESSIONS_PER_CALLER",
     ):
         monkeypatch.setattr(module, 3)
     assert SESSIONS_PER_CALLER > 3
