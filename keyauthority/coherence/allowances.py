@@ -22,7 +22,7 @@ from datetime import timedelta
 from typing import Final
 
 from keyauthority.coherence.leases import wait_out
-from keyauthority.domain.allowances import Allowance
+from keyauthority.domain.allowances import WHOLE, Allowance
 
 LATE: Final = 0.5
 """Seconds without an acknowledgement, all others having come, after which a session is late."""
@@ -51,7 +51,7 @@ def lengthened(before: Allowance, lease: timedelta) -> Allowance:
     """The allowance after one that was kept, where the terms say *lease*."""
     longer = 2 * before.granted(lease) or _least(lease)
     if longer >= lease:
-        return Allowance()
+        return WHOLE
     return Allowance(longer, longer)
 
 

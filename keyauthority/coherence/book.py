@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from datetime import timedelta
 
-from keyauthority.domain.allowances import Allowance
+from keyauthority.domain.allowances import WHOLE, Allowance
 
 
 @dataclass(slots=True)
@@ -16,7 +16,7 @@ class Entry:
     caller_id: str
     beat: int
     acknowledged: int
-    allowance: Allowance = Allowance()
+    allowance: Allowance = WHOLE
 
 
 class SessionBook:
@@ -66,7 +66,7 @@ class SessionBook:
     def allowance(self, session_id: str) -> Allowance:
         """What the session may be granted; that of one which is gone is of no weight."""
         entry = self._entries.get(session_id)
-        return Allowance() if entry is None else entry.allowance
+        return WHOLE if entry is None else entry.allowance
 
     def allow(self, session_id: str, before: Allowance, after: Allowance) -> bool:
         """Gives the session another allowance, unless it has another by now; whether it did."""

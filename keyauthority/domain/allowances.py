@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import timedelta
+from typing import Final
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,3 +32,7 @@ class Allowance:
     def longest(self, longest_lease: timedelta) -> timedelta:
         """The longest lease in force, where the terms say *longest_lease* of all."""
         return longest_lease if self.in_force is None else min(self.in_force, longest_lease)
+
+
+WHOLE: Final = Allowance()
+"""That of a session whose leases are as long as the terms say."""

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Final
 
-from keyauthority.domain.allowances import Allowance
+from keyauthority.domain.allowances import WHOLE, Allowance
 from keyauthority.domain.revisions import Head
 
 SESSIONS_PER_CALLER: Final = 1_000
@@ -32,7 +32,7 @@ class Session:
     acknowledged: int
     create_time: datetime
     sync_time: datetime
-    allowance: Allowance = Allowance()
+    allowance: Allowance = WHOLE
     late: int = 0
 
 
@@ -49,7 +49,7 @@ class Grant:
     lease: timedelta
     subjects: tuple[str, ...] | None
     foreign_secrets: bool
-    allowance: Allowance = Allowance()
+    allowance: Allowance = WHOLE
 
 
 @dataclass(frozen=True, slots=True)

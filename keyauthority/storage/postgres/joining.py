@@ -89,7 +89,7 @@ class Joins:
                 continue
             try:
                 outcomes = await self._made(joins)
-            except Exception as error:  # whoever waits raises it
+            except Exception as error:  # noqa: BLE001  # whoever waits raises it
                 outcomes = dict.fromkeys((one.session_id for one in joins), error)
             await self._undo([one for one in joins if not _told(one, outcomes[one.session_id])])
 

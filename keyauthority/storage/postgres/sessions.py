@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence as Rows
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any, Final
 
@@ -153,14 +154,17 @@ class PostgresSessions:
         return Standing(tuple(acknowledged), tuple(map(_length, in_force)), terms_of(*row))
 
     async def all(self) -> list[Session]:
-        return [
-            Session(*own, allowance=_allowance((lease, in_force, number)), late=late)
-            for *own, lease, in_force, number, late in await self._database.read(_ALL)
-        ]
+        return [_session(*row) for row in await self._database.read(_ALL)]
 
     async def _end(self, *which: ColumnElement[bool]) -> None:
         async with self._database.changing() as statements:
             await statements.count(delete(sessions).where(*which))
+
+
+def _session(*row: Any) -> Session:
+    *record, lease, in_force, number, late = row
+    one: Session = Session(*record)
+    return replace(one, allowance=_allowance((lease, in_force, number)), late=late)
 
 
 def _allowance(row: Rows[Any]) -> Allowance:

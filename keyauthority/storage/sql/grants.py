@@ -8,7 +8,7 @@ from typing import Any, Final
 from sqlalchemy import bindparam, func, select, true
 
 from keyauthority.coherence.claims import resets
-from keyauthority.domain.allowances import Allowance
+from keyauthority.domain.allowances import WHOLE, Allowance
 from keyauthority.domain.errors import KeyAuthorityError, Reason
 from keyauthority.domain.revisions import Claim, Head
 from keyauthority.domain.sessions import REPLICA, Grant
@@ -17,9 +17,6 @@ from keyauthority.storage.tables import callers, change, head, terms
 
 TOLD: Final = 1_000
 """How many changes a verifier is told at a time; beyond it a reset is cheaper for both."""
-
-ANY: Final = Allowance()
-"""What a session is granted by at its join."""
 
 # One row for each change; a row without one if there is none, so that the rest is always there.
 GRANT: Final = (
@@ -47,7 +44,7 @@ def grant(
     session_id: str,
     caller_id: str,
     claim: Claim,
-    allowance: Allowance = ANY,
+    allowance: Allowance = WHOLE,
 ) -> Grant:
     """What the *rows* of `GRANT` say to a session's *claim*; raises `CREDENTIAL_INVALID`.
 
