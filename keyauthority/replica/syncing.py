@@ -18,6 +18,9 @@ from keyauthority.replica.fence import SessionFence
 from keyauthority.replica.lateness import Lateness
 from keyauthority.replica.watch import Watch
 
+MOST_JOINING: Final = 1_000
+"""Joins under way at a time: further ones would wait for longer than their callers do."""
+
 WITHOUT_LEASE: Final = timedelta(seconds=1)
 """How long the poll of a verifier that is granted no lease is held at most."""
 
@@ -32,6 +35,7 @@ class Syncing:
         self._lateness = Lateness(sessions)
         self._closed = False
         self._under_way = 0
+        self._joining = 0
         self._idle = asyncio.Event()
 
     async def sync(
@@ -41,7 +45,7 @@ class Syncing:
 
         Writes down what *claim* says, then waits up to *wait* if there is nothing to tell.
         Raises `KeyAuthorityError`: `FIELD_INVALID`, `SESSION_NOT_FOUND`, `TOO_MANY_SESSIONS`,
-        `CREDENTIAL_INVALID` if the caller was revoked meanwhile, `SHUTTING_DOWN`.
+        `OVERLOADED`, `CREDENTIAL_INVALID` if the caller was revoked meanwhile, `SHUTTING_DOWN`.
         """
         self._check_open()
         _check(claim, wait)
@@ -49,7 +53,7 @@ class Syncing:
         try:
             if session_id:
                 return await self._held(session_id, caller_id, claim, wait)
-            return await self._sessions.join(caller_id, limits.printable(name, "name"), claim)
+            return await self._join(caller_id, limits.printable(name, "name"), claim)
         finally:
             self._under_way -= 1
             if self._under_way == 0:
@@ -67,6 +71,15 @@ class Syncing:
         while self._under_way:
             self._idle.clear()
             await self._idle.wait()
+
+    async def _join(self, caller_id: str, name: str, claim: Claim) -> Grant:
+        if self._joining >= MOST_JOINING:
+            raise KeyAuthorityError(Reason.OVERLOADED, "too many verifiers join at the same time")
+        self._joining += 1
+        try:
+            return await self._sessions.join(caller_id, name, claim)
+        finally:
+            self._joining -= 1
 
     async def _held(self, session_id: str, caller_id: str, claim: Claim, wait: timedelta) -> Grant:
         grant = await self._renew(session_id, caller_id, claim)

@@ -247,7 +247,10 @@ def cache_asleep(cache: Cache, now: float) -> CacheState:
 
 def wake_book(state: BookState, book_type: type[SessionBook]) -> SessionBook:
     book = book_type()
-    book._entries = {one: Entry(*entry) for one, *entry in state.sessions}
+    book._entries = {
+        one: Entry(caller, beat, known, allowance)
+        for one, caller, beat, known, allowance in state.sessions
+    }
     book._beats = state.beats
     return book
 

@@ -2,11 +2,14 @@
 
 import asyncio
 from collections.abc import AsyncIterator
+from datetime import timedelta
 from pathlib import Path
 
+import asyncpg
 import pytest
 
 from keyauthority import bootstrap
+from keyauthority.domain.allowances import WHOLE, Allowance
 from keyauthority.domain.auditing import AuditFilter
 from keyauthority.domain.callers import Actor, Caller, Role
 from keyauthority.domain.changing import Changes
@@ -290,3 +293,59 @@ async def test_the_same_pepper_added_twice_at_once(one: Store, two: Store, tmp_p
 
     refusals = [one for one in added if isinstance(one, KeyAuthorityError)]
     assert [error.reason for error in refusals] == [Reason.PEPPER_PENDING]
+
+
+async def test_an_older_version_knows_no_allowances(
+    one: Store, two: Store, url: PostgresUrl
+) -> None:
+    """It grants a whole lease all the same: the books say so, and the session begins anew."""
+    none = timedelta()
+    session_id = (await one.sessions.join(REPLICA, "verifier", Claim(1, 0))).session_id
+    assert await one.sessions.allow(session_id, WHOLE, Allowance(none, none))
+    [session] = await two.sessions.all()
+
+    await run_sql(url, "UPDATE sessions SET beat = nextval('session_beats')")
+
+    assert (await two.sessions.standing()).at(1).behind == 1
+    assert not await one.sessions.allow(session_id, session.allowance, WHOLE)
+    grant = await one.sessions.renew(session_id, REPLICA, Claim(1, 0))
+    assert grant.lease > none
+    assert (await two.sessions.standing()).at(1).behind == 1
+    [session] = await two.sessions.all()
+    assert session.allowance.settled
+    assert await one.sessions.allow(session_id, session.allowance, Allowance(none))
+
+
+async def test_a_lease_is_of_the_state_that_its_head_is(
+    one: Store, two: Store, url: PostgresUrl
+) -> None:
+    """A longer one that is allowed while a renewal runs is not granted for the head of before."""
+    none = timedelta()
+    session_id = (await one.sessions.join(REPLICA, "verifier", Claim(1, 0))).session_id
+    assert await one.sessions.allow(session_id, WHOLE, Allowance(none, none))
+    [session] = await two.sessions.all()
+    connection = await asyncpg.connect(url.reveal())
+    try:
+        # The renewal has its state, and waits for the row.
+        await connection.execute("BEGIN")
+        await connection.execute("SELECT 1 FROM sessions FOR UPDATE")
+        renewing = asyncio.create_task(one.sessions.renew(session_id, REPLICA, Claim(1, 0)))
+        waits = "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock'"
+        for _ in range(500):
+            if await connection.fetchval(waits):
+                break
+            await asyncio.sleep(0.01)
+        async with two.changing() as tx:
+            assert await tx.feed.advance(["key_1"]) == 1
+        assert (await two.sessions.standing()).at(1).behind == 0
+        await connection.execute(
+            "UPDATE sessions SET lease = NULL, in_force = NULL, number = nextval('session_beats')"
+        )
+        await connection.execute("COMMIT")
+    finally:
+        await connection.close()
+    grant = await renewing
+
+    assert (grant.head, grant.lease) == (Head(1, 0), none)
+    [after] = await two.sessions.all()
+    assert after.allowance.number != session.allowance.number

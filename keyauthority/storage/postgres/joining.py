@@ -33,14 +33,14 @@ from keyauthority.storage.sql import grants
 from keyauthority.storage.sql.statements import Statements
 from keyauthority.storage.tables import head, sessions
 
-TOGETHER: Final = 100
+TOGETHER: Final = 200
 """How many joins go into one transaction. A process makes one of these at a time."""
 
 CLOSE: Final = 500
-"""How near to the bound a caller's joins are made one transaction after the other.
+"""How near to the bound a caller's joins are made one transaction after the other, and exactly.
 
-Farther away they are not, by whichever processes: up to five may count the same sessions at once and
-stay within the bound, each further one may pass it by `TOGETHER`.
+Farther away those of several processes may count the same sessions at once: of P processes the last
+one may then pass the bound by (P - 1) * `TOGETHER` - `CLOSE`, so that three never do.
 """
 
 BEATS: Final = Sequence("session_beats")
@@ -72,6 +72,7 @@ class Joins:
         self._database = database
         self._waiting: list[Join] = []
         self._making: asyncio.Task[None] | None = None
+        self._close: set[str] = set()
 
     async def join(self, caller_id: str, name: str, claim: Claim) -> Grant:
         """As `Sessions.join`. One whose caller is gone meanwhile is not made, or undone."""
@@ -94,12 +95,11 @@ class Joins:
             await self._undo([one for one in joins if not _told(one, outcomes[one.session_id])])
 
     async def _made(self, joins: Several[Join]) -> dict[str, Grant | Exception]:
-        close: set[str] = set()
         outcomes: dict[str, Grant | Exception] | None = None
         while outcomes is None:
             # Again only if another caller turned out to be close to its bound.
             async with self._database.changing() as statements:
-                outcomes = await _attempt(statements, joins, close)
+                outcomes = await _attempt(statements, joins, self._close)
         return outcomes
 
     async def _undo(self, joins: Several[Join]) -> None:
@@ -125,9 +125,11 @@ async def _attempt(
     locked = select(head.c.epoch, head.c.revision).with_for_update(read=True)
     at = Head(*(await statements.rows(locked))[0])
     room = await _room(statements, wanted)
-    nearing = {one for one, left in room.items() if left - wanted[one] < CLOSE} - close
-    if nearing:
-        close |= nearing
+    near = {one for one, left in room.items() if left - wanted[one] < CLOSE}
+    unlocked = near - close
+    close -= room.keys() - near
+    close |= near
+    if unlocked:
         return None
     outcomes = await _granted(statements, joins, room)
     made = [one for one in joins if isinstance(outcomes[one.session_id], Grant)]
