@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from typing import Final
 
 import structlog
@@ -25,10 +26,11 @@ log = structlog.get_logger()
 
 
 class Sweeper:
-    """Looks after the sessions of the books, by its own clock alone."""
+    """Looks after the sessions of the books, by its own clock alone: *now* tells its seconds."""
 
-    def __init__(self, store: Store) -> None:
+    def __init__(self, store: Store, now: Callable[[], float] = boottime.now) -> None:
         self._store = store
+        self._now = now
         self._janitor = Janitor()
         self._allowances = Allowances()
         self._settling: tuple[Head, float] | None = None
@@ -54,7 +56,7 @@ class Sweeper:
         found = [(one.id, one.beat) for one in there]
         terms = (await sessions.standing()).terms
         # Read after the sessions: each was there at this time, or was moved since.
-        now = boottime.now()
+        now = self._now()
         for session_id, beat in self._janitor.look(found, now, wait_out(terms.longest_lease)):
             await sessions.remove(session_id, beat)
             log.info("session_removed", session=session_id)
@@ -74,7 +76,7 @@ class Sweeper:
             self._settling = None
             return
         head = (await self._store.snapshot(())).head
-        now = boottime.now()
+        now = self._now()
         if self._settling is None or self._settling[0].epoch != head.epoch:
             self._settling = (head, now)
         elif now - self._settling[1] >= wait_out(terms.longest_lease):
