@@ -121,8 +121,10 @@ class SessionFence:
                 now,
                 settling=standing.terms.settling,
             )
-            if not one.late and (one.fence.late or (passed is not None and passed.waited_out)):
-                # Once, however long it waits.
+            # Once while it waits, and once more when a lease was waited out to its end: a shorter one
+            # may have come to be all that is in force meanwhile.
+            waited_out = passed is not None and passed.waited_out > 0
+            if waited_out or (one.fence.late and not one.late):
                 one.late, late = True, max(late, one.revision)
             if passed is not None and not one.passed.done():
                 waited = timedelta(seconds=now - one.committed)
