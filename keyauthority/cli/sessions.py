@@ -25,8 +25,8 @@ def command() -> None:
 def list_sessions(authority: Authority) -> Answer:
     """List sessions, oldest first: acknowledged up to where, how often late, with how long a lease.
 
-    A verifier that changes wait for is granted shorter leases, and none in the end: it is asked for
-    nothing then, and asks each time.
+    A verifier that changes wait for is granted shorter leases, and none in the end. Without one it
+    does not answer from its cache, and no change waits for it.
     """
     answer = authority.call(authority.operations.ListSessions, ListSessionsRequest())
     rows = (
@@ -71,7 +71,8 @@ def _ago(session: Session) -> str:
 
 
 def _lease(session: Session) -> str:
-    return _seconds(session.lease.ToTimedelta()) if session.HasField("lease") else "none"
+    lease = session.lease.ToTimedelta()
+    return _seconds(lease) if lease else "none"
 
 
 def _state(session: Session, answer: ListSessionsResponse) -> str:

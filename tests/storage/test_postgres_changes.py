@@ -25,6 +25,7 @@ from keyauthority.domain.sessions import REPLICA, Grant
 from keyauthority.keyring import FileKeyring, KeyringError
 from keyauthority.location import PostgresUrl
 from keyauthority.storage.postgres import open_postgres
+from keyauthority.storage.postgres.statements import number_of
 from tests.conformance.records import START, a_caller, a_key, a_pepper, a_workspace
 from tests.postgres import name_of, new_database, run_sql
 
@@ -349,3 +350,64 @@ async def test_a_lease_is_of_the_state_that_its_head_is(
     assert (grant.head, grant.lease) == (Head(1, 0), none)
     [after] = await two.sessions.all()
     assert after.allowance.number != session.allowance.number
+
+
+async def made_changes(url: PostgresUrl) -> int:
+    connection = await asyncpg.connect(url.reveal())
+    try:
+        changes: int = await connection.fetchval("SELECT sum(number) FROM commits")
+        return changes
+    finally:
+        await connection.close()
+
+
+async def test_joins_that_come_together_are_one_change(one: Store, url: PostgresUrl) -> None:
+    """Each has a session and a beat of its own all the same."""
+    before = await made_changes(url)
+
+    grants = await asyncio.gather(
+        *(one.sessions.join(REPLICA, f"verifier {n}", Claim(1, 0)) for n in range(100))
+    )
+
+    assert await made_changes(url) - before < 10
+    there = await one.sessions.all()
+    assert {session.id for session in there} == {grant.session_id for grant in grants}
+    assert len({session.beat for session in there}) == 100
+    assert {session.name for session in there} == {f"verifier {n}" for n in range(100)}
+
+
+async def test_joins_that_wait_leave_room_for_changes(one: Store, url: PostgresUrl) -> None:
+    """Also if a process that hangs has the lock that they wait for."""
+    connection = await asyncpg.connect(url.reveal())
+    try:
+        lock = "SELECT pg_advisory_lock($1)"
+        await connection.execute(lock, number_of(f"sessions of {REPLICA}"))
+        joining = [
+            asyncio.create_task(one.sessions.join(REPLICA, "verifier", Claim(1, 0)))
+            for _ in range(30)
+        ]
+        await asyncio.sleep(0.2)
+        async with asyncio.timeout(1.5), one.changing() as tx:
+            await tx.feed.advance(["key_1"])
+        assert not any(join.done() for join in joining)
+    finally:
+        await connection.close()
+    assert len({grant.session_id for grant in await asyncio.gather(*joining)}) == 30
+
+
+async def test_far_from_its_bound_a_caller_joins_everywhere_at_once(
+    one: Store, two: Store, url: PostgresUrl
+) -> None:
+    """Nobody waits for a process that has joined and not committed yet."""
+    await hold_up(url, "INSERT")
+    first = asyncio.create_task(one.sessions.join(REPLICA, "verifier", Claim(1, 0)))
+    await asyncio.sleep(0.2)
+    connection = await asyncpg.connect(url.reveal())
+    try:
+        second = asyncio.create_task(two.sessions.join(REPLICA, "verifier", Claim(1, 0)))
+        await asyncio.sleep(0.2)
+        waiting = "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND NOT granted"
+        assert await connection.fetchval(waiting) == 0
+    finally:
+        await connection.close()
+    await asyncio.gather(first, second)
