@@ -21,7 +21,7 @@ from keyauthority.v1.verification_service_pb2 import LeaveRequest, SyncRequest, 
 if TYPE_CHECKING:
     from keyauthority.v1.verification_service_pb2_grpc import VerificationServiceAsyncStub
 
-JOIN_TIMEOUT: Final = 1.0
+JOIN_TIMEOUT: Final = 2.0
 LONGEST_JOIN: Final = 8.0
 """Seconds: the deadline of a join, doubled each time that it was too short.
 

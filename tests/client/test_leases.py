@@ -242,7 +242,7 @@ class TestCrowds:
         scripted.Sync = slow  # type: ignore[method-assign]
         async with serving(scripted) as one, Verifier(one.address, token=Secret(TOKEN)):
             await until(lambda: len(left) == 5)
-        assert [round(seconds) for seconds in left] == [1, 2, 4, 8, 8]
+        assert [round(seconds) for seconds in left] == [2, 4, 8, 8, 8]
 
 
 class TestPlaces:
