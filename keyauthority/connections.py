@@ -23,8 +23,8 @@ _OPTIONS: Final = (
     ("grpc.http2.bdp_probe", 0),
     # Calls wait here until Python takes them, in their order. With gRPC's own bounds of 1,000 and
     # 3,000 it refuses calls at random, of whatever kind, when a thousand verifiers join at once.
-    ("grpc.server.max_pending_requests", 20_000),
-    ("grpc.server.max_pending_requests_hard_limit", 20_000),
+    ("grpc.server.max_pending_requests", 50_000),
+    ("grpc.server.max_pending_requests_hard_limit", 50_000),
     # Who does not speak HTTP/2 within seconds, or does not read, is disconnected.
     ("grpc.server_handshake_timeout_ms", 10_000),
     ("grpc.http2.settings_timeout", 10_000),

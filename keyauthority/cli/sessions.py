@@ -23,7 +23,11 @@ def command() -> None:
 @command.command("list")
 @with_authority
 def list_sessions(authority: Authority) -> Answer:
-    """List sessions, oldest first: since when, acknowledged up to where, and who is slow."""
+    """List sessions, oldest first: acknowledged up to where, how often late, with how long a lease.
+
+    A verifier that changes wait for is granted shorter leases, and none in the end. Without one it
+    does not answer from its cache, and no change waits for it.
+    """
     answer = authority.call(authority.operations.ListSessions, ListSessionsRequest())
     rows = (
         (
@@ -33,11 +37,23 @@ def list_sessions(authority: Authority) -> Answer:
             moment(one.create_time),
             _ago(one),
             f"{one.revision} of {answer.revision}",
+            _lease(one),
+            str(one.times_late or ""),
             _state(one, answer),
         )
         for one in answer.sessions
     )
-    headings = ("ID", "CALLER", "NAME", "SINCE", "HEARD OF", "ACKNOWLEDGED", "STATE")
+    headings = (
+        "ID",
+        "CALLER",
+        "NAME",
+        "SINCE",
+        "HEARD OF",
+        "ACKNOWLEDGED",
+        "LEASE",
+        "LATE",
+        "STATE",
+    )
     return Answer(
         {**to_dict(answer), "sessions": [to_dict(one) for one in answer.sessions]},
         table(headings, rows),
@@ -52,6 +68,11 @@ def _silence(session: Session) -> timedelta:
 
 def _ago(session: Session) -> str:
     return f"{_seconds(_silence(session))} ago"
+
+
+def _lease(session: Session) -> str:
+    lease = session.lease.ToTimedelta()
+    return _seconds(lease) if lease else "none"
 
 
 def _state(session: Session, answer: ListSessionsResponse) -> str:

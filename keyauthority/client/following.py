@@ -21,14 +21,33 @@ from keyauthority.v1.verification_service_pb2 import LeaveRequest, SyncRequest, 
 if TYPE_CHECKING:
     from keyauthority.v1.verification_service_pb2_grpc import VerificationServiceAsyncStub
 
-JOIN_TIMEOUT: Final = 1.0
+JOIN_TIMEOUT: Final = 2.0
+LONGEST_JOIN: Final = 8.0
+"""Seconds: the deadline of a join, doubled each time that it was too short.
+
+Where very many join at once, each with the same deadline, none might be answered in time.
+"""
+
 FIRST_PAUSE: Final = 0.05
 LONGEST_PAUSE: Final = 0.5
-"""Seconds: the deadline of a join; what is waited after a Sync that failed, doubled each time."""
+CROWDED_PAUSE: Final = 4.0
+"""Seconds: what is waited after a Sync that failed, doubled each time; the last one where the
+authority says that it has too many of them."""
+
+TRANSIT: Final = 0.3
+"""Seconds that a Sync has at least to get there and back, beside its wait."""
+
+WITHOUT_LEASE: Final = 0.5
+"""Seconds that a Sync waits for changes where no lease is granted."""
+
+SHORTEST: Final = 0.05
+"""Seconds from one Sync to the next at least, when there was nothing to tell."""
 
 log = logging.getLogger("keyauthority.client")
 
 _REFUSED: Final = frozenset({grpc.StatusCode.UNAUTHENTICATED, grpc.StatusCode.PERMISSION_DENIED})
+# The authority notices a deadline as well, and may be the first.
+_TOO_LATE: Final = frozenset({grpc.StatusCode.DEADLINE_EXCEEDED, grpc.StatusCode.CANCELLED})
 
 OnChange = Callable[[frozenset[str] | None], None]
 
@@ -59,6 +78,9 @@ class Following:
         self._on_change = on_change
         self._wait = 0.0
         self._timeout = JOIN_TIMEOUT
+        self._join_timeout = JOIN_TIMEOUT
+        self._longest_pause = LONGEST_PAUSE
+        self._told = True
         self.heard = boottime.now()
         """When the newest reply that counted was asked for."""
 
@@ -77,12 +99,13 @@ class Following:
                 taken = False
             if taken:
                 pause = FIRST_PAUSE
+                await asyncio.sleep(self._rest(call))
                 continue
             # To be told at once, while the lease lasts; but not all at the same time, when many lost
             # the same authority.
             self._wait = 0.0
             await asyncio.sleep(pause * random.uniform(0.5, 1.0))  # noqa: S311
-            pause = min(2 * pause, LONGEST_PAUSE)
+            pause = min(2 * pause, self._longest_pause)
 
     async def leave(self) -> None:
         """Ends the session, so that no change waits for it. `run` was cancelled before."""
@@ -101,7 +124,7 @@ class Following:
             request.wait.FromTimedelta(timedelta(seconds=self._wait))
         else:
             request.name = self._name
-        timeout = self._timeout if call.session_id else JOIN_TIMEOUT
+        timeout = self._timeout if call.session_id else self._join_timeout
         return await self._stub.Sync(request, timeout=timeout, metadata=self._metadata)
 
     def _take(self, call: SyncCall, reply: SyncResponse) -> bool:
@@ -120,14 +143,26 @@ class Following:
             log.error("the authority is behind what it said before: was it restored?")
             return False
         self.heard = call.sent
+        self._join_timeout = JOIN_TIMEOUT
         # So that two in a row may be lost before the lease is.
-        self._wait, self._timeout = lease / 4, lease / 3
+        self._wait = lease / 4 or WITHOUT_LEASE
+        self._timeout = max(lease / 3, self._wait + TRANSIT)
+        self._told = not call.session_id or subjects is None or bool(subjects)
         if subjects is None or subjects:
             self._on_change(subjects)
         return True
 
+    def _rest(self, call: SyncCall) -> float:
+        # An acknowledgement is due at once. Else the authority may hold the poll as short as a lease
+        # is: that must not become a spin.
+        return 0.0 if self._told else max(call.sent + SHORTEST - boottime.now(), 0.0)
+
     def _failed(self, call: SyncCall, error: grpc.RpcError) -> None:
         code = error.code() if isinstance(error, grpc.aio.AioRpcError) else None
+        crowded = code is grpc.StatusCode.RESOURCE_EXHAUSTED
+        self._longest_pause = CROWDED_PAUSE if crowded else LONGEST_PAUSE
+        if code in _TOO_LATE and not call.session_id:
+            self._join_timeout = min(2 * self._join_timeout, LONGEST_JOIN)
         if code is grpc.StatusCode.NOT_FOUND:
             self._cache.session_gone(call)
         elif code in _REFUSED:

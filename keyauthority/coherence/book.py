@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from datetime import timedelta
+
+from keyauthority.domain.allowances import WHOLE, Allowance
 
 
 @dataclass(slots=True)
@@ -13,6 +16,7 @@ class Entry:
     caller_id: str
     beat: int
     acknowledged: int
+    allowance: Allowance = WHOLE
 
 
 class SessionBook:
@@ -59,6 +63,20 @@ class SessionBook:
         if entry is not None:
             entry.acknowledged = max(entry.acknowledged, revision) if revision else 0
 
+    def allowance(self, session_id: str) -> Allowance:
+        """What the session may be granted; that of one which is gone is of no weight."""
+        entry = self._entries.get(session_id)
+        return WHOLE if entry is None else entry.allowance
+
+    def allow(self, session_id: str, before: Allowance, after: Allowance) -> bool:
+        """Gives the session another allowance, unless it has another by now; whether it did."""
+        entry = self._entries.get(session_id)
+        if entry is None or entry.allowance != before:
+            return False
+        self._beats += 1
+        entry.allowance = replace(after, number=self._beats)
+        return True
+
     def leave(self, session_id: str, caller_id: str) -> None:
         """Ends the caller's session, which answers from its cache no more."""
         entry = self._entries.get(session_id)
@@ -75,7 +93,10 @@ class SessionBook:
         """Ends all sessions, as a restore from backup does. Beats go on: none is given twice."""
         self._entries.clear()
 
-    def behind(self, revision: int) -> tuple[int, int]:
-        """How many sessions have acknowledged *revision*, and how many have not."""
-        behind = sum(entry.acknowledged < revision for entry in self._entries.values())
-        return len(self._entries) - behind, behind
+    def standing(self) -> tuple[tuple[int, ...], tuple[timedelta | None, ...]]:
+        """What each session has acknowledged, and the longest lease of its that may be in force."""
+        entries = self._entries.values()
+        return (
+            tuple(entry.acknowledged for entry in entries),
+            tuple(entry.allowance.in_force for entry in entries),
+        )

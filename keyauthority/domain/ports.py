@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol
 
+from keyauthority.domain.allowances import Allowance
 from keyauthority.domain.auditing import AuditEntry, AuditFilter
 from keyauthority.domain.callers import Caller
 from keyauthority.domain.fencing import Receipt
@@ -311,7 +312,8 @@ class Sessions(Protocol):
     is one that is older than the changes still known or too many of them behind.
 
     A session is written down before, or in the same transaction as, the head that its grant tells
-    is read: whoever commits a later revision finds the session in the books.
+    is read: whoever commits a later revision finds the session in the books. A renewal is granted by
+    the allowance that the session had before, or when, that head was read.
     """
 
     async def join(self, caller_id: str, name: str, claim: Claim) -> Grant:
@@ -326,6 +328,14 @@ class Sessions(Protocol):
 
         Raises `KeyAuthorityError`: `CREDENTIAL_INVALID`, `SESSION_NOT_FOUND` if the caller has no
         such session.
+        """
+
+    async def allow(
+        self, session_id: str, before: Allowance, after: Allowance, *, late: bool = False
+    ) -> bool:
+        """Gives the session the allowance *after*, under a number of its own; whether it did.
+
+        It does not if the session is gone or has another than *before* by now. *late* counts.
         """
 
     async def leave(self, session_id: str, caller_id: str) -> None:

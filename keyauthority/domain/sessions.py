@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Final
 
+from keyauthority.domain.allowances import WHOLE, Allowance
 from keyauthority.domain.revisions import Head
 
 SESSIONS_PER_CALLER: Final = 1_000
@@ -20,7 +21,8 @@ class Session:
     """One verifier that may hold a lease.
 
     `beat` is given anew, and never twice, at every call of the verifier's. `acknowledged` is the
-    revision up to which it has said to have applied all changes. The times are for people only.
+    revision up to which it has said to have applied all changes. The times are for people only, and
+    so is `late`, how often a change waited for it for long.
     """
 
     id: str
@@ -30,6 +32,8 @@ class Session:
     acknowledged: int
     create_time: datetime
     sync_time: datetime
+    allowance: Allowance = WHOLE
+    late: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +41,7 @@ class Grant:
     """A lease, and what it rests on: head, subjects and terms of one state of the books.
 
     `subjects` are what changed after the claimed revision, up to the head; None if the verifier has
-    to drop what it has cached (*reset*).
+    to drop what it has cached (*reset*). `lease` is that of `allowance`; zero is none.
     """
 
     session_id: str
@@ -45,6 +49,7 @@ class Grant:
     lease: timedelta
     subjects: tuple[str, ...] | None
     foreign_secrets: bool
+    allowance: Allowance = WHOLE
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,11 +71,37 @@ class Terms:
 
 @dataclass(frozen=True, slots=True)
 class Standing:
-    """What each session has acknowledged, in no order, and the terms."""
+    """What each session has acknowledged, in no order, and the terms.
+
+    `in_force` has for each the longest lease that may be in force; None: the longest of all.
+    """
 
     acknowledged: tuple[int, ...]
+    in_force: tuple[timedelta | None, ...]
     terms: Terms
 
-    def behind(self, revision: int) -> int:
-        """How many sessions have not acknowledged *revision*."""
-        return sum(one < revision for one in self.acknowledged)
+    def at(self, revision: int) -> Counts:
+        """How the sessions stand to *revision*."""
+        acknowledged, behind, longest = 0, 0, timedelta()
+        for one, lease in zip(self.acknowledged, self.in_force, strict=True):
+            if one >= revision:
+                acknowledged += 1
+            elif lease is None or lease:
+                behind += 1
+                longest = max(longest, self.terms.longest_lease if lease is None else lease)
+        if self.terms.settling:
+            longest = self.terms.longest_lease
+        return Counts(acknowledged, behind, longest)
+
+
+@dataclass(frozen=True, slots=True)
+class Counts:
+    """How many sessions have acknowledged a revision, and how many have not but may hold a lease.
+
+    `longest_lease` is the longest that these may hold. While a restore settles, it is the longest of
+    any: the books may not know all leases.
+    """
+
+    acknowledged: int
+    behind: int
+    longest_lease: timedelta

@@ -19,6 +19,7 @@ from keyauthority.domain.fencing import Receipt
 from keyauthority.domain.ports import Sessions
 from keyauthority.domain.sessions import Standing
 from keyauthority.replica import metrics
+from keyauthority.replica.lateness import Lateness
 from keyauthority.replica.watch import Watch
 
 POLL: Final = 0.01
@@ -34,6 +35,7 @@ class _Waiting:
     revision: int
     committed: float
     passed: asyncio.Future[Receipt]
+    late: bool = False
 
 
 class SessionFence:
@@ -52,6 +54,7 @@ class SessionFence:
         self.closing = False
         """Whether the process is to end: then an outage of the database ends the waiting as well."""
         self._sessions = sessions
+        self._lateness = Lateness(sessions)
         self._watch = watch
         self._acknowledged = asyncio.Event()
         self._waiting: list[_Waiting] = []
@@ -108,21 +111,29 @@ class SessionFence:
     def _judge(self, waiting: list[_Waiting], standing: Standing) -> None:
         now = boottime.now()
         self.longest_wait = wait_out(standing.terms.longest_lease)
+        late = 0
         for one in waiting:
-            behind = standing.behind(one.revision)
+            counts = standing.at(one.revision)
             passed = one.fence.look(
-                len(standing.acknowledged) - behind,
-                behind,
-                standing.terms.longest_lease,
+                counts.acknowledged,
+                counts.behind,
+                counts.longest_lease,
                 now,
                 settling=standing.terms.settling,
             )
+            # Once while it waits, and once more when a lease was waited out to its end: a shorter one
+            # may have come to be all that is in force meanwhile.
+            waited_out = passed is not None and passed.waited_out > 0
+            if waited_out or (one.fence.late and not one.late):
+                one.late, late = True, max(late, one.revision)
             if passed is not None and not one.passed.done():
                 waited = timedelta(seconds=now - one.committed)
                 one.passed.set_result(
                     Receipt(one.revision, passed.acknowledged, passed.waited_out, waited)
                 )
                 self._waiting.remove(one)
+        if late:
+            self._lateness.of(late, standing.terms.lease)
 
     def _give_up(self, waiting: list[_Waiting], error: Exception) -> None:
         for one in waiting:

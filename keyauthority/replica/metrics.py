@@ -22,6 +22,14 @@ WAITED_OUT: Final = Counter(
 )
 SYNCS_HELD: Final = Gauge("keyauthority_syncs_held", "Verifiers that wait here for changes.")
 GRANTS: Final = Counter("keyauthority_grants", "Leases granted.")
+LATE: Final = Counter(
+    "keyauthority_late_verifiers",
+    "How often verifiers slowed changes, by the id of their caller (empty: an authority) and why.",
+    ["caller", "reason"],
+)
+SHORT_LEASES: Final = Gauge(
+    "keyauthority_short_leases", "Verifiers that are granted shorter leases, or none."
+)
 LEASE_HELD: Final = Gauge(
     "keyauthority_lease_held", "1 while this process may answer from its cache, else 0."
 )

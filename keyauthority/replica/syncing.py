@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 from datetime import timedelta
+from typing import Final
 
+from keyauthority.coherence.claims import resets
 from keyauthority.domain import limits
 from keyauthority.domain.errors import KeyAuthorityError, Reason, invalid
 from keyauthority.domain.ports import Sessions
@@ -12,7 +15,14 @@ from keyauthority.domain.revisions import Claim
 from keyauthority.domain.sessions import Grant
 from keyauthority.replica import metrics
 from keyauthority.replica.fence import SessionFence
+from keyauthority.replica.lateness import Lateness
 from keyauthority.replica.watch import Watch
+
+MOST_JOINING: Final = 1_000
+"""Joins under way at a time: further ones would wait for longer than their callers do."""
+
+WITHOUT_LEASE: Final = timedelta(seconds=1)
+"""How long the poll of a verifier that is granted no lease is held at most."""
 
 
 class Syncing:
@@ -22,8 +32,10 @@ class Syncing:
         self._sessions = sessions
         self._watch = watch
         self._fence = fence
+        self._lateness = Lateness(sessions)
         self._closed = False
         self._under_way = 0
+        self._joining = 0
         self._idle = asyncio.Event()
 
     async def sync(
@@ -33,7 +45,7 @@ class Syncing:
 
         Writes down what *claim* says, then waits up to *wait* if there is nothing to tell.
         Raises `KeyAuthorityError`: `FIELD_INVALID`, `SESSION_NOT_FOUND`, `TOO_MANY_SESSIONS`,
-        `CREDENTIAL_INVALID` if the caller was revoked meanwhile, `SHUTTING_DOWN`.
+        `OVERLOADED`, `CREDENTIAL_INVALID` if the caller was revoked meanwhile, `SHUTTING_DOWN`.
         """
         self._check_open()
         _check(claim, wait)
@@ -41,7 +53,7 @@ class Syncing:
         try:
             if session_id:
                 return await self._held(session_id, caller_id, claim, wait)
-            return await self._sessions.join(caller_id, limits.printable(name, "name"), claim)
+            return await self._join(caller_id, limits.printable(name, "name"), claim)
         finally:
             self._under_way -= 1
             if self._under_way == 0:
@@ -60,6 +72,15 @@ class Syncing:
             self._idle.clear()
             await self._idle.wait()
 
+    async def _join(self, caller_id: str, name: str, claim: Claim) -> Grant:
+        if self._joining >= MOST_JOINING:
+            raise KeyAuthorityError(Reason.OVERLOADED, "too many verifiers join at the same time")
+        self._joining += 1
+        try:
+            return await self._sessions.join(caller_id, name, claim)
+        finally:
+            self._joining -= 1
+
     async def _held(self, session_id: str, caller_id: str, claim: Claim, wait: timedelta) -> Grant:
         grant = await self._renew(session_id, caller_id, claim)
         if not _is_news(grant, claim) and await self._past(grant, wait):
@@ -71,14 +92,18 @@ class Syncing:
         grant = await self._sessions.renew(session_id, caller_id, claim)
         metrics.GRANTS.inc()
         self._fence.acknowledged()
-        return grant
+        if not resets(claim, grant.head):
+            return grant
+        # Whoever joined was told the epoch and the head, and nothing above it since.
+        await self._lateness.withdraw(session_id, caller_id, grant.allowance)
+        return replace(grant, lease=timedelta())
 
     async def _past(self, grant: Grant, wait: timedelta) -> bool:
         # The lease that was granted before the wait goes on from when the verifier sent its request:
         # what is committed meanwhile finds its session behind.
         with metrics.SYNCS_HELD.track_inprogress():
-            longest = min(wait, grant.lease / 3).total_seconds()
-            return await self._watch.past(grant.head, longest)
+            longest = min(wait, grant.lease / 3 or WITHOUT_LEASE)
+            return await self._watch.past(grant.head, longest.total_seconds())
 
     def _check_open(self) -> None:
         if self._closed:

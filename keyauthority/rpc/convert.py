@@ -249,8 +249,8 @@ def grant(given: Grant) -> verification_service_pb2.SyncResponse:
     )
 
 
-def session(record: Session, caller_name: str) -> operations_service_pb2.Session:
-    """A session of a caller by that name."""
+def session(record: Session, caller_name: str, lease: timedelta) -> operations_service_pb2.Session:
+    """A session of a caller by that name, where the terms say *lease*."""
     return operations_service_pb2.Session(
         id=record.id,
         caller_id=record.caller_id,
@@ -259,6 +259,8 @@ def session(record: Session, caller_name: str) -> operations_service_pb2.Session
         create_time=timestamp(record.create_time),
         sync_time=timestamp(record.sync_time),
         revision=record.acknowledged,
+        lease=duration(record.allowance.granted(lease)),
+        times_late=record.late,
     )
 
 

@@ -24,7 +24,7 @@ class OperationsServicer(v1_grpc.OperationsServiceServicer):
         found = await self._sessions.all()
         return v1.ListSessionsResponse(
             sessions=[
-                convert.session(one, found.caller_names.get(one.caller_id, ""))
+                convert.session(one, found.caller_names.get(one.caller_id, ""), found.terms.lease)
                 for one in found.sessions
             ],
             epoch=found.head.epoch,

@@ -8,6 +8,7 @@ from datetime import datetime
 
 from keyauthority.coherence.book import SessionBook
 from keyauthority.coherence.claims import credited
+from keyauthority.domain.allowances import Allowance
 from keyauthority.domain.errors import session_not_found, too_many_sessions
 from keyauthority.domain.ports import Clock
 from keyauthority.domain.revisions import Claim
@@ -21,6 +22,7 @@ class _Known:
     name: str
     create_time: datetime
     sync_time: datetime
+    late: int = 0
 
 
 class SessionsAlone(ABC):
@@ -36,8 +38,10 @@ class SessionsAlone(ABC):
         self._known: dict[str, _Known] = {}
 
     @abstractmethod
-    async def _grant(self, session_id: str, caller_id: str, claim: Claim) -> Grant:
-        """Reads what a grant rests on; raises `CREDENTIAL_INVALID`."""
+    async def _grant(
+        self, session_id: str, caller_id: str, claim: Claim, allowance: Allowance
+    ) -> Grant:
+        """Reads what a grant by *allowance* rests on; raises `CREDENTIAL_INVALID`."""
 
     @abstractmethod
     async def _terms(self) -> Terms:
@@ -63,6 +67,14 @@ class SessionsAlone(ABC):
         self._known[session_id].sync_time = self._clock.now()
         return await self._granted(session_id, caller_id, claim)
 
+    async def allow(
+        self, session_id: str, before: Allowance, after: Allowance, *, late: bool = False
+    ) -> bool:
+        allowed = self._book.allow(session_id, before, after)
+        if allowed and late:
+            self._known[session_id].late += 1
+        return allowed
+
     async def leave(self, session_id: str, caller_id: str) -> None:
         self._book.leave(session_id, caller_id)
         self._forget()
@@ -73,7 +85,7 @@ class SessionsAlone(ABC):
 
     async def standing(self) -> Standing:
         terms = await self._terms()
-        return Standing(tuple(entry.acknowledged for _, entry in self._book), terms)
+        return Standing(*self._book.standing(), terms)
 
     async def all(self) -> list[Session]:
         return [
@@ -85,6 +97,8 @@ class SessionsAlone(ABC):
                 entry.acknowledged,
                 self._known[session_id].create_time,
                 self._known[session_id].sync_time,
+                entry.allowance,
+                self._known[session_id].late,
             )
             for session_id, entry in self._book
         ]
@@ -95,7 +109,10 @@ class SessionsAlone(ABC):
         self._forget()
 
     async def _granted(self, session_id: str, caller_id: str, claim: Claim) -> Grant:
-        grant = await self._grant(session_id, caller_id, claim)
+        # The allowance of before: a longer one may be given, and a change pass without waiting for
+        # it, while the head is read.
+        allowance = self._book.allowance(session_id)
+        grant = await self._grant(session_id, caller_id, claim, allowance)
         if session_id not in self._book:
             raise session_not_found()
         self._book.acknowledge(session_id, credited(claim, grant.head))

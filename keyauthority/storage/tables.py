@@ -73,7 +73,9 @@ terms: Final = Table(
 )
 
 # Used where several processes share the database; the one process of a SQLite file has its
-# sessions in memory.
+# sessions in memory. `lease` and `in_force`, in milliseconds, and `number` are the allowance. They
+# count only where `allowed_beat` is the beat: a process of an older version, which knows of none,
+# moves the beat alone.
 sessions: Final = Table(
     "sessions",
     metadata,
@@ -84,6 +86,11 @@ sessions: Final = Table(
     Column("acknowledged", BigInteger, nullable=False),
     Column("create_time", Moment, nullable=False),
     Column("sync_time", Moment, nullable=False),
+    Column("lease", BigInteger),
+    Column("in_force", BigInteger),
+    Column("number", BigInteger, nullable=False, server_default=text("0")),
+    Column("allowed_beat", BigInteger, nullable=False, server_default=text("0")),
+    Column("late", BigInteger, nullable=False, server_default=text("0")),
     Index(None, "caller_id"),
 )
 

@@ -26,39 +26,39 @@ from google.protobuf import duration_pb2 as google_dot_protobuf_dot_duration__pb
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n(keyauthority/v1/operations_service.proto\x12\x0fkeyauthority.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xbd\x01\n\x07Session\x12\n\n\x02id\x18\x01 \x01(\t\x12\x11\n\tcaller_id\x18\x02 \x01(\t\x12\x13\n\x0b\x63\x61ller_name\x18\x03 \x01(\t\x12\x0c\n\x04name\x18\x04 \x01(\t\x12/\n\x0b\x63reate_time\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12-\n\tsync_time\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x10\n\x08revision\x18\x07 \x01(\x03\"\x15\n\x13ListSessionsRequest\"\xbe\x01\n\x14ListSessionsResponse\x12*\n\x08sessions\x18\x01 \x03(\x0b\x32\x18.keyauthority.v1.Session\x12\r\n\x05\x65poch\x18\x02 \x01(\x03\x12\x10\n\x08revision\x18\x03 \x01(\x03\x12(\n\x05lease\x18\x04 \x01(\x0b\x32\x19.google.protobuf.Duration\x12/\n\x0clongest_wait\x18\x05 \x01(\x0b\x32\x19.google.protobuf.Duration\"\x88\x01\n\x06Pepper\x12\x0f\n\x07version\x18\x01 \x01(\x05\x12+\n\x05state\x18\x02 \x01(\x0e\x32\x1c.keyauthority.v1.PepperState\x12\x0f\n\x07secrets\x18\x03 \x01(\x03\x12/\n\x0b\x63reate_time\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"\x14\n\x12ListPeppersRequest\"?\n\x13ListPeppersResponse\x12(\n\x07peppers\x18\x01 \x03(\x0b\x32\x17.keyauthority.v1.Pepper\"\x12\n\x10\x41\x64\x64PepperRequest\"<\n\x11\x41\x64\x64PepperResponse\x12\'\n\x06pepper\x18\x01 \x01(\x0b\x32\x17.keyauthority.v1.Pepper\"(\n\x15\x41\x63tivatePepperRequest\x12\x0f\n\x07version\x18\x01 \x01(\x05\"A\n\x16\x41\x63tivatePepperResponse\x12\'\n\x06pepper\x18\x01 \x01(\x0b\x32\x17.keyauthority.v1.Pepper\"&\n\x13RetirePepperRequest\x12\x0f\n\x07version\x18\x01 \x01(\x05\"?\n\x14RetirePepperResponse\x12\'\n\x06pepper\x18\x01 \x01(\x0b\x32\x17.keyauthority.v1.Pepper*\x93\x01\n\x0bPepperState\x12\x1c\n\x18PEPPER_STATE_UNSPECIFIED\x10\x00\x12\x16\n\x12PEPPER_STATE_ADDED\x10\x01\x12\x17\n\x13PEPPER_STATE_ACTIVE\x10\x02\x12\x1b\n\x17PEPPER_STATE_SUPERSEDED\x10\x03\x12\x18\n\x14PEPPER_STATE_RETIRED\x10\x04\x32\xde\x03\n\x11OperationsService\x12[\n\x0cListSessions\x12$.keyauthority.v1.ListSessionsRequest\x1a%.keyauthority.v1.ListSessionsResponse\x12X\n\x0bListPeppers\x12#.keyauthority.v1.ListPeppersRequest\x1a$.keyauthority.v1.ListPeppersResponse\x12R\n\tAddPepper\x12!.keyauthority.v1.AddPepperRequest\x1a\".keyauthority.v1.AddPepperResponse\x12\x61\n\x0e\x41\x63tivatePepper\x12&.keyauthority.v1.ActivatePepperRequest\x1a\'.keyauthority.v1.ActivatePepperResponse\x12[\n\x0cRetirePepper\x12$.keyauthority.v1.RetirePepperRequest\x1a%.keyauthority.v1.RetirePepperResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n(keyauthority/v1/operations_service.proto\x12\x0fkeyauthority.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xfb\x01\n\x07Session\x12\n\n\x02id\x18\x01 \x01(\t\x12\x11\n\tcaller_id\x18\x02 \x01(\t\x12\x13\n\x0b\x63\x61ller_name\x18\x03 \x01(\t\x12\x0c\n\x04name\x18\x04 \x01(\t\x12/\n\x0b\x63reate_time\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12-\n\tsync_time\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x10\n\x08revision\x18\x07 \x01(\x03\x12(\n\x05lease\x18\x08 \x01(\x0b\x32\x19.google.protobuf.Duration\x12\x12\n\ntimes_late\x18\t \x01(\x03\"\x15\n\x13ListSessionsRequest\"\xbe\x01\n\x14ListSessionsResponse\x12*\n\x08sessions\x18\x01 \x03(\x0b\x32\x18.keyauthority.v1.Session\x12\r\n\x05\x65poch\x18\x02 \x01(\x03\x12\x10\n\x08revision\x18\x03 \x01(\x03\x12(\n\x05lease\x18\x04 \x01(\x0b\x32\x19.google.protobuf.Duration\x12/\n\x0clongest_wait\x18\x05 \x01(\x0b\x32\x19.google.protobuf.Duration\"\x88\x01\n\x06Pepper\x12\x0f\n\x07version\x18\x01 \x01(\x05\x12+\n\x05state\x18\x02 \x01(\x0e\x32\x1c.keyauthority.v1.PepperState\x12\x0f\n\x07secrets\x18\x03 \x01(\x03\x12/\n\x0b\x63reate_time\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"\x14\n\x12ListPeppersRequest\"?\n\x13ListPeppersResponse\x12(\n\x07peppers\x18\x01 \x03(\x0b\x32\x17.keyauthority.v1.Pepper\"\x12\n\x10\x41\x64\x64PepperRequest\"<\n\x11\x41\x64\x64PepperResponse\x12\'\n\x06pepper\x18\x01 \x01(\x0b\x32\x17.keyauthority.v1.Pepper\"(\n\x15\x41\x63tivatePepperRequest\x12\x0f\n\x07version\x18\x01 \x01(\x05\"A\n\x16\x41\x63tivatePepperResponse\x12\'\n\x06pepper\x18\x01 \x01(\x0b\x32\x17.keyauthority.v1.Pepper\"&\n\x13RetirePepperRequest\x12\x0f\n\x07version\x18\x01 \x01(\x05\"?\n\x14RetirePepperResponse\x12\'\n\x06pepper\x18\x01 \x01(\x0b\x32\x17.keyauthority.v1.Pepper*\x93\x01\n\x0bPepperState\x12\x1c\n\x18PEPPER_STATE_UNSPECIFIED\x10\x00\x12\x16\n\x12PEPPER_STATE_ADDED\x10\x01\x12\x17\n\x13PEPPER_STATE_ACTIVE\x10\x02\x12\x1b\n\x17PEPPER_STATE_SUPERSEDED\x10\x03\x12\x18\n\x14PEPPER_STATE_RETIRED\x10\x04\x32\xde\x03\n\x11OperationsService\x12[\n\x0cListSessions\x12$.keyauthority.v1.ListSessionsRequest\x1a%.keyauthority.v1.ListSessionsResponse\x12X\n\x0bListPeppers\x12#.keyauthority.v1.ListPeppersRequest\x1a$.keyauthority.v1.ListPeppersResponse\x12R\n\tAddPepper\x12!.keyauthority.v1.AddPepperRequest\x1a\".keyauthority.v1.AddPepperResponse\x12\x61\n\x0e\x41\x63tivatePepper\x12&.keyauthority.v1.ActivatePepperRequest\x1a\'.keyauthority.v1.ActivatePepperResponse\x12[\n\x0cRetirePepper\x12$.keyauthority.v1.RetirePepperRequest\x1a%.keyauthority.v1.RetirePepperResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'keyauthority.v1.operations_service_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_PEPPERSTATE']._serialized_start=1057
-  _globals['_PEPPERSTATE']._serialized_end=1204
+  _globals['_PEPPERSTATE']._serialized_start=1119
+  _globals['_PEPPERSTATE']._serialized_end=1266
   _globals['_SESSION']._serialized_start=127
-  _globals['_SESSION']._serialized_end=316
-  _globals['_LISTSESSIONSREQUEST']._serialized_start=318
-  _globals['_LISTSESSIONSREQUEST']._serialized_end=339
-  _globals['_LISTSESSIONSRESPONSE']._serialized_start=342
-  _globals['_LISTSESSIONSRESPONSE']._serialized_end=532
-  _globals['_PEPPER']._serialized_start=535
-  _globals['_PEPPER']._serialized_end=671
-  _globals['_LISTPEPPERSREQUEST']._serialized_start=673
-  _globals['_LISTPEPPERSREQUEST']._serialized_end=693
-  _globals['_LISTPEPPERSRESPONSE']._serialized_start=695
-  _globals['_LISTPEPPERSRESPONSE']._serialized_end=758
-  _globals['_ADDPEPPERREQUEST']._serialized_start=760
-  _globals['_ADDPEPPERREQUEST']._serialized_end=778
-  _globals['_ADDPEPPERRESPONSE']._serialized_start=780
-  _globals['_ADDPEPPERRESPONSE']._serialized_end=840
-  _globals['_ACTIVATEPEPPERREQUEST']._serialized_start=842
-  _globals['_ACTIVATEPEPPERREQUEST']._serialized_end=882
-  _globals['_ACTIVATEPEPPERRESPONSE']._serialized_start=884
-  _globals['_ACTIVATEPEPPERRESPONSE']._serialized_end=949
-  _globals['_RETIREPEPPERREQUEST']._serialized_start=951
-  _globals['_RETIREPEPPERREQUEST']._serialized_end=989
-  _globals['_RETIREPEPPERRESPONSE']._serialized_start=991
-  _globals['_RETIREPEPPERRESPONSE']._serialized_end=1054
-  _globals['_OPERATIONSSERVICE']._serialized_start=1207
-  _globals['_OPERATIONSSERVICE']._serialized_end=1685
+  _globals['_SESSION']._serialized_end=378
+  _globals['_LISTSESSIONSREQUEST']._serialized_start=380
+  _globals['_LISTSESSIONSREQUEST']._serialized_end=401
+  _globals['_LISTSESSIONSRESPONSE']._serialized_start=404
+  _globals['_LISTSESSIONSRESPONSE']._serialized_end=594
+  _globals['_PEPPER']._serialized_start=597
+  _globals['_PEPPER']._serialized_end=733
+  _globals['_LISTPEPPERSREQUEST']._serialized_start=735
+  _globals['_LISTPEPPERSREQUEST']._serialized_end=755
+  _globals['_LISTPEPPERSRESPONSE']._serialized_start=757
+  _globals['_LISTPEPPERSRESPONSE']._serialized_end=820
+  _globals['_ADDPEPPERREQUEST']._serialized_start=822
+  _globals['_ADDPEPPERREQUEST']._serialized_end=840
+  _globals['_ADDPEPPERRESPONSE']._serialized_start=842
+  _globals['_ADDPEPPERRESPONSE']._serialized_end=902
+  _globals['_ACTIVATEPEPPERREQUEST']._serialized_start=904
+  _globals['_ACTIVATEPEPPERREQUEST']._serialized_end=944
+  _globals['_ACTIVATEPEPPERRESPONSE']._serialized_start=946
+  _globals['_ACTIVATEPEPPERRESPONSE']._serialized_end=1011
+  _globals['_RETIREPEPPERREQUEST']._serialized_start=1013
+  _globals['_RETIREPEPPERREQUEST']._serialized_end=1051
+  _globals['_RETIREPEPPERRESPONSE']._serialized_start=1053
+  _globals['_RETIREPEPPERRESPONSE']._serialized_end=1116
+  _globals['_OPERATIONSSERVICE']._serialized_start=1269
+  _globals['_OPERATIONSSERVICE']._serialized_end=1747
 # @@protoc_insertion_point(module_scope)

@@ -66,6 +66,8 @@ class Session(_message.Message):
     CREATE_TIME_FIELD_NUMBER: _builtins.int
     SYNC_TIME_FIELD_NUMBER: _builtins.int
     REVISION_FIELD_NUMBER: _builtins.int
+    LEASE_FIELD_NUMBER: _builtins.int
+    TIMES_LATE_FIELD_NUMBER: _builtins.int
     id: _builtins.str
     """The session's id."""
     caller_id: _builtins.str
@@ -76,6 +78,8 @@ class Session(_message.Message):
     """What the verifier calls itself."""
     revision: _builtins.int
     """The revision it has acknowledged."""
+    times_late: _builtins.int
+    """How often changes waited for it for long since it joined, or it claimed what it can't know."""
     @_builtins.property
     def create_time(self) -> _timestamp_pb2.Timestamp:
         """When it joined."""
@@ -83,6 +87,12 @@ class Session(_message.Message):
     @_builtins.property
     def sync_time(self) -> _timestamp_pb2.Timestamp:
         """When it last called Sync, as far as the authority has written it down."""
+
+    @_builtins.property
+    def lease(self) -> _duration_pb2.Duration:
+        """How long a lease it is granted at the moment. Shorter than others' if changes waited for it for
+        long; zero is none, until it has been quick for a while.
+        """
 
     def __init__(
         self,
@@ -94,10 +104,12 @@ class Session(_message.Message):
         create_time: _timestamp_pb2.Timestamp | None = ...,
         sync_time: _timestamp_pb2.Timestamp | None = ...,
         revision: _builtins.int = ...,
+        lease: _duration_pb2.Duration | None = ...,
+        times_late: _builtins.int = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time", "sync_time", b"sync_time"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time", "lease", b"lease", "sync_time", b"sync_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["caller_id", b"caller_id", "caller_name", b"caller_name", "create_time", b"create_time", "id", b"id", "name", b"name", "revision", b"revision", "sync_time", b"sync_time"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["caller_id", b"caller_id", "caller_name", b"caller_name", "create_time", b"create_time", "id", b"id", "lease", b"lease", "name", b"name", "revision", b"revision", "sync_time", b"sync_time", "times_late", b"times_late"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -287,7 +287,7 @@ class SyncRequest(_message.Message):
     @_builtins.property
     def wait(self) -> _duration_pb2.Duration:
         """How long the reply may be held back if there is nothing to tell; more than a third of the lease
-        counts as a third.
+        counts as a third, and without a lease more than a second as one.
         """
 
     def __init__(
@@ -334,7 +334,11 @@ class SyncResponse(_message.Message):
     """
     @_builtins.property
     def lease(self) -> _duration_pb2.Duration:
-        """How long the verifier may answer from its cache, from when it sent the request."""
+        """How long the verifier may answer from its cache, from when it sent the request. Zero: it may
+        not, and asks each time. A verifier that acknowledges late, or claims what it wasn't told, is
+        granted shorter leases, and none in the end, until it has been quick again for a while. It goes
+        on calling Sync all the same.
+        """
 
     @_builtins.property
     def subjects(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:

@@ -94,7 +94,8 @@ class VerificationServiceServicer(object):
         A long poll. Without a session it joins: the reply names the session and comes at once. With
         one, the request acknowledges every change up to its revision, and the reply comes when there
         is another or the wait is over. A verifier has one Sync under way at a time.
-        Errors: NOT_FOUND (SESSION_NOT_FOUND: join anew), RESOURCE_EXHAUSTED (TOO_MANY_SESSIONS),
+        Errors: NOT_FOUND (SESSION_NOT_FOUND: join anew), RESOURCE_EXHAUSTED (TOO_MANY_SESSIONS,
+        OVERLOADED: too many join at the same time; pause for longer each time),
         INVALID_ARGUMENT (a field breaks its limits), UNAVAILABLE.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)

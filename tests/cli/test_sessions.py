@@ -35,20 +35,23 @@ def test_verifiers_are_listed_until_they_leave(tmp_path: Path) -> None:
         "HEARD",
         "OF",
         "ACKNOWLEDGED",
+        "LEASE",
+        "LATE",
         "STATE",
     ]
     assert "(the authority)" in own
-    assert own.endswith("1 of 1")
+    assert own.endswith("1 of 1        3 s")
     assert verifier.startswith(granted.session_id)
     assert "root" in verifier
     assert "edge 7" in verifier
     assert " ago" in verifier
-    assert verifier.endswith("0 of 1        slow")
+    assert verifier.split()[-5:] == ["of", "1", "3", "s", "slow"]
     assert said.stderr == "Leases last 3 s; a change waits for a verifier 3.37 s at most.\n"
     assert (listed["epoch"], listed["revision"]) == ("1", "1")
     assert (listed["lease"], listed["longest_wait"]) == ("3s", "3.365789s")
     assert [one.get("name") for one in listed["sessions"]][1:] == ["edge 7"]
     assert [one["revision"] for one in listed["sessions"]] == ["1", "0"]
+    assert [one["lease"] for one in listed["sessions"]] == ["3s", "3s"]
     assert len(left["sessions"]) == 1
 
 

@@ -170,6 +170,81 @@ class TestLosingIt:
                 await verifier.verify(secret)
 
 
+class TestShorterOnes:
+    async def test_none_is_granted_every_question_is_a_call(
+        self, scripted: ScriptedAuthority
+    ) -> None:
+        """It goes on following, and answers from memory as soon as it may again."""
+        async with leased(scripted.address) as verifier:
+            secret = scripted.issue()
+            await verifier.verify(secret)
+            scripted.lease = 0.0
+            verifier._cache.lose_lease()
+            await scripted.change("key_1")
+            await until(lambda: scripted.syncs[-1].revision == 2)
+            assert not verifier.lease_held
+            assert [await ask(verifier, secret) for _ in range(3)] == [Verdict.VALID] * 3
+            assert scripted.asked_for(secret) == 4
+            assert scripted.syncs[-1].wait.ToTimedelta().total_seconds() == pytest.approx(0.5)
+            scripted.lease = 60.0
+            await scripted.change("key_2")
+            await until(lambda: verifier.lease_held)
+
+    @pytest.mark.parametrize("lease", [0.0, 0.001])
+    async def test_it_does_not_ask_without_end(
+        self, scripted: ScriptedAuthority, lease: float
+    ) -> None:
+        """Also where its polls are not held."""
+        scripted.lease = lease
+        sync = scripted.Sync
+
+        async def at_once(request: pb.SyncRequest, context: Context) -> pb.SyncResponse:
+            request.wait.Clear()
+            return await sync(request, context)
+
+        scripted.Sync = at_once  # type: ignore[method-assign]
+        async with serving(scripted) as one, Verifier(one.address, token=Secret(TOKEN)):
+            await until(lambda: len(scripted.syncs) > 1)
+            before = len(scripted.syncs)
+            await asyncio.sleep(0.5)
+            assert len(scripted.syncs) - before <= 10
+
+    async def test_a_far_verifier_has_the_time_that_the_way_takes(
+        self, scripted: ScriptedAuthority
+    ) -> None:
+        """However short the lease: a Sync that is never waited for would never renew it."""
+        scripted.lease = 0.4
+        sync = scripted.Sync
+
+        async def far(request: pb.SyncRequest, context: Context) -> pb.SyncResponse:
+            await asyncio.sleep(0.2)
+            return await sync(request, context)
+
+        scripted.Sync = far  # type: ignore[method-assign]
+        async with serving(scripted) as one, leased(one.address) as verifier:
+            await until(lambda: len(scripted.syncs) > 3)
+            before = verifier._following.heard
+            await until(lambda: verifier._following.heard > before)
+
+
+class TestCrowds:
+    async def test_a_join_that_was_not_answered_in_time_is_given_longer(
+        self, scripted: ScriptedAuthority
+    ) -> None:
+        """Where very many join at once none would be answered within the same short deadline."""
+        left: list[float] = []
+
+        async def slow(request: pb.SyncRequest, context: Context) -> pb.SyncResponse:
+            left.append(context.time_remaining() or 0.0)
+            await context.abort(grpc.StatusCode.DEADLINE_EXCEEDED, "as the test wants")
+            raise AssertionError
+
+        scripted.Sync = slow  # type: ignore[method-assign]
+        async with serving(scripted) as one, Verifier(one.address, token=Secret(TOKEN)):
+            await until(lambda: len(left) == 5)
+        assert [round(seconds) for seconds in left] == [2, 4, 8, 8, 8]
+
+
 class TestPlaces:
     async def test_without_a_lease_a_question_too_many_is_refused_at_once(
         self, scripted: ScriptedAuthority

@@ -12,6 +12,7 @@ from datetime import timedelta
 from functools import cache
 from typing import Any
 
+from keyauthority.coherence.allowances import Allowances
 from keyauthority.coherence.book import SessionBook
 from keyauthority.coherence.cache import Ask, CoherentCache, SyncCall
 from keyauthority.coherence.calls import Calls
@@ -19,9 +20,10 @@ from keyauthority.coherence.claims import credited
 from keyauthority.coherence.fence import Fence
 from keyauthority.coherence.janitor import Janitor
 from keyauthority.coherence.leases import RATE_ERROR, wait_out
+from keyauthority.domain.allowances import Allowance
 from keyauthority.domain.errors import KeyAuthorityError
 from keyauthority.domain.revisions import Claim, Head
-from keyauthority.domain.sessions import REPLICA, Grant
+from keyauthority.domain.sessions import REPLICA, Counts, Grant, Standing, Terms
 from keyauthority.storage.sql import grants
 from tests.coherence.scenarios import Scenario
 from tests.coherence.world import (
@@ -53,6 +55,7 @@ class Machines:
     fence_type: type[Fence] = Fence
     janitor_type: type[Janitor] = Janitor
     calls_type: type[Calls[Waiter]] = Calls[Waiter]
+    allowances_type: type[Allowances] = Allowances
     unknown_holds_for = 0.0
     alarms_count = True
 
@@ -216,11 +219,13 @@ class Machines:
     def credit(self, call: SyncCall, head: Head) -> int:
         return credited(call.claim, head)
 
-    def _grant(self, books: Books, session_id: str, caller: str, claim: Claim) -> Grant | None:
+    def _grant(
+        self, books: Books, session_id: str, caller: str, claim: Claim, allowance: Allowance
+    ) -> Grant | None:
         known = caller if caller == REPLICA or self.accepts(books, caller) else None
         rows = self.rows(books, known, claim)
         try:
-            return self.grant(rows, session_id, caller, claim)
+            return self.grant(rows, session_id, caller, claim, allowance)
         except KeyAuthorityError:
             return None
 
@@ -246,12 +251,21 @@ class Machines:
         return [(*fixed, revision, subject) for revision, subject in found or [(None, None)]]
 
     def grant(
-        self, rows: list[tuple[Any, ...]], session_id: str, caller: str, claim: Claim
+        self,
+        rows: list[tuple[Any, ...]],
+        session_id: str,
+        caller: str,
+        claim: Claim,
+        allowance: Allowance,
     ) -> Grant:
-        return grants.grant(rows, session_id, caller, claim)
+        return grants.grant(rows, session_id, caller, claim, allowance)
 
-    def _standing(self, book: BookState, revision: int) -> tuple[int, int]:
-        return wake_book(book, self.book_type).behind(revision)
+    def _standing(
+        self, book: BookState, revision: int, longest: float, *, settling: bool
+    ) -> Counts:
+        lease = timedelta(seconds=longest)
+        terms = Terms(lease, lease, settling, foreign_secrets=False)
+        return Standing(*wake_book(book, self.book_type).standing(), terms).at(revision)
 
     def _age(self, state: CacheState, now: float) -> CacheState:
         return cache_asleep(wake_cache(state, self.cache_type), now)

@@ -91,6 +91,8 @@ class Model(Misfortunes):
                 yield from self.change(world, number)
                 if "janitor" in self.has.may:
                     yield from self.sweep(world, number)
+                if "allow" in self.has.may:
+                    yield from self.allow(world, number)
             yield from self.suffer(world, number)
         for fence in world.fences:
             yield from self.look(world, fence)

@@ -68,7 +68,8 @@ class Authority(Machines):
         elif not book.beat(session_id, caller):
             return world, "session gone"
         world = world._replace(book=book_asleep(book), ids=ids)
-        return world, Recording(message.follower, message.call, session_id, None)
+        allowance = book.allowance(session_id)
+        return world, Recording(message.follower, message.call, session_id, None, allowance)
 
     def join(self, book: SessionBook, caller: str, ids: int) -> tuple[int, str]:
         session_id = f"session{ids + 1}"
@@ -78,7 +79,9 @@ class Authority(Machines):
     def record(self, world: World, message: Recording) -> Step:
         """Reads what is granted, then writes down the claim."""
         caller = self.caller(message.follower)
-        grant = self.granted(world.books, message.session_id, caller, message.call.claim)
+        grant = self.granted(
+            world.books, message.session_id, caller, message.call.claim, message.allowance
+        )
         book, gone = wake_book(world.book, self.book_type), ""
         if message.session_id not in book:
             grant, gone = None, "session gone"

@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 from datetime import timedelta
 
+from keyauthority.coherence.allowances import lengthened, shortened, withdrawn
 from keyauthority.coherence.book import SessionBook
+from keyauthority.domain.allowances import Allowance
 from tests.coherence.machines import Step
 from tests.coherence.model_authority import Authority
 from tests.coherence.scenarios import subject_of
@@ -79,14 +81,17 @@ class Changes(Authority):
         process = world.processes[fence.process]
         if process.state != "up" or process.frozen is not None:
             return
-        acknowledged, behind = self.standing(world.book, fence.revision)
+        settling = world.books.settling is not None
+        counts = self.standing(
+            world.book, fence.revision, self.longest(world.books), settling=settling
+        )
         machine = self.fence_type(fence.committed, process.settled)
         passed = machine.look(
-            acknowledged,
-            behind,
-            timedelta(seconds=self.longest(world.books)),
+            counts.acknowledged,
+            counts.behind,
+            counts.longest_lease,
             self.process_clock(world, fence.process),
-            settling=world.books.settling is not None,
+            settling=settling,
         )
         if passed is not None:
             yield f"change {fence.revision} returns", self.returns(world, fence), ""
@@ -115,7 +120,7 @@ class Changes(Authority):
             yield f"process {number} removes {session_id}", removed, ""
 
     def swept(self, world: World) -> list[tuple[str, int]]:
-        return [(one, beat) for one, _, beat, _ in world.book.sessions]
+        return [(one, beat) for one, _, beat, *_ in world.book.sessions]
 
     def sweep_time(self, world: World, number: int) -> float:
         return self.process_clock(world, number)
@@ -130,3 +135,50 @@ class Changes(Authority):
 
     def remove(self, book: SessionBook, session_id: str, beat: int) -> None:
         book.remove(session_id, beat)
+
+    def allow(self, world: World, number: int) -> Iterator[Step]:
+        """Shortens, settles and lengthens leases, whenever that may be; who was late is all one."""
+        process, lease = world.processes[number], timedelta(seconds=world.books.lease)
+        for one, *_, has in world.book.sessions:
+            for label, after in (
+                ("shortened", shortened(has, lease)),
+                ("withdrawn", withdrawn(has)),
+                ("lengthened", self.lengthened(has, lease)),
+            ):
+                # At any time: that it takes a while keeps no promise.
+                if after.lease != has.lease and (has.settled or label == "withdrawn"):
+                    allowed = self.with_allowance(world, one, has, after)
+                    yield f"the lease of {one} is {label}", allowed, ""
+        shown = [(one, has, False) for one, *_, has in world.book.sessions]
+        stands, due = self.allowances_at(process, shown, self.sweep_time(world, number))
+        after_look = process._replace(stands=stands, due=due)
+        if after_look != process:
+            yield f"process {number} reviews", self.with_process(world, number, after_look), ""
+        for each in process.due:
+            left = tuple(one for one in process.due if one != each)
+            settled = self.with_process(world, number, process._replace(due=left))
+            yield (
+                f"process {number} settles {each[0]}",
+                self.with_allowance(settled, *each),
+                "",
+            )
+
+    def lengthened(self, has: Allowance, lease: timedelta) -> Allowance:
+        return lengthened(has, lease)
+
+    def allowances_at(
+        self, process: Process, shown: list[tuple[str, Allowance, bool]], now: float
+    ) -> tuple[
+        tuple[tuple[tuple[str, int], float], ...], tuple[tuple[str, Allowance, Allowance], ...]
+    ]:
+        machine, longest = self.allowances_type(), timedelta(seconds=self.has.longest)
+        machine._since = dict(process.stands)
+        due = machine.look(shown, now, longest, longest)
+        return tuple(sorted(machine._since.items())), tuple(due)
+
+    def with_allowance(
+        self, world: World, session_id: str, before: Allowance, after: Allowance
+    ) -> World:
+        book = wake_book(world.book, self.book_type)
+        book.allow(session_id, before, after)
+        return world._replace(book=book_asleep(book))

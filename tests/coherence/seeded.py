@@ -6,16 +6,18 @@ two mechanisms each of which suffices; such a bug breaks both, and says so.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
 from datetime import timedelta
 from typing import Any, Final, NamedTuple
 
+from keyauthority.coherence.allowances import Allowances
 from keyauthority.coherence.book import Entry, SessionBook
 from keyauthority.coherence.cache import Ask, CoherentCache, SyncCall
 from keyauthority.coherence.calls import Calls
 from keyauthority.coherence.entries import Entries
 from keyauthority.coherence.fence import Fence, Passed
+from keyauthority.domain.allowances import WHOLE, Allowance
 from keyauthority.domain.revisions import Claim, Head
 from keyauthority.domain.sessions import REPLICA, Grant
 from tests.coherence import scenarios
@@ -104,8 +106,8 @@ class NoLeaseCheck(Bug):
 @breaks("W outlasts a lease by another clock", scenarios.LEASE)
 class WaitWithoutDrift(Bug):
     class fence_type(Fence):  # noqa: N801
-        def over(self) -> float:
-            return max(self._committed + self._longest.total_seconds(), self._settled)
+        def over(self, longest_lease: timedelta) -> float:
+            return max(self._committed + longest_lease.total_seconds(), self._settled)
 
 
 @breaks("the fence reads the longest lease ever granted", scenarios.SHRINKING)
@@ -184,7 +186,7 @@ class JoinAfterReading(Bug):
             return super().begin_grant(world, message)
         session_id = f"session{world.ids + 1}"
         caller = self.caller(message.follower)
-        grant = self.granted(world.books, session_id, caller, message.call.claim)
+        grant = self.granted(world.books, session_id, caller, message.call.claim, WHOLE)
         begun = Recording(message.follower, message.call, session_id, grant)
         return world._replace(ids=world.ids + 1), begun
 
@@ -207,7 +209,7 @@ class TwoSnapshots(Bug):
         if isinstance(begun, str):
             return world, begun
         caller = self.caller(message.follower)
-        grant = self.granted(world.books, begun.session_id, caller, message.call.claim)
+        grant = self.granted(world.books, begun.session_id, caller, message.call.claim, WHOLE)
         return world, begun._replace(grant=grant)
 
     def record(self, world: World, message: Recording) -> Step:
@@ -447,10 +449,15 @@ class Coalesced(Bug):
 @breaks("who is behind the pruned tail is reset", scenarios.PRUNED)
 class PrunedIgnored(Bug):
     def grant(
-        self, rows: list[tuple[Any, ...]], session_id: str, caller: str, claim: Claim
+        self,
+        rows: list[tuple[Any, ...]],
+        session_id: str,
+        caller: str,
+        claim: Claim,
+        allowance: Allowance,
     ) -> Grant:
         whole = [(*row[:8], claim.revision + 1, *row[9:]) for row in rows]
-        return super().grant(whole, session_id, caller, claim)
+        return super().grant(whole, session_id, caller, claim, allowance)
 
 
 @breaks("a reset drops everything", scenarios.PRUNED)
@@ -578,6 +585,87 @@ class DeletesSessions(Bug):
         if change.startswith("+caller"):
             after = after._replace(book=BookState((), after.book.beats))
         return label, after, broken
+
+
+# --- allowances
+
+
+@breaks("the fence waits for what may be in force, not for what is granted next", scenarios.ALLOWED)
+class WaitsForGranted(Bug):
+    class book_type(SessionBook):  # noqa: N801
+        def standing(self) -> tuple[tuple[int, ...], tuple[timedelta | None, ...]]:
+            acknowledged, _ = super().standing()
+            return acknowledged, tuple(entry.allowance.lease for _, entry in self)
+
+
+class _SettlesHastily(Allowances):
+    def look(
+        self,
+        sessions: Iterable[tuple[str, Allowance, bool]],
+        now: float,
+        lease: timedelta,
+        longest_lease: timedelta,
+    ) -> list[tuple[str, Allowance, Allowance]]:
+        return super().look(sessions, now, lease, lease / 2)
+
+
+@breaks("what may be in force falls only after W of it", scenarios.ALLOWED)
+class SettlesAllowanceHastily(Bug):
+    allowances_type = _SettlesHastily
+
+
+@breaks("an allowance is settled only if it is still the one that stood for W", scenarios.REVIEWED)
+class SettlesAny(Bug):
+    def with_allowance(
+        self, world: World, session_id: str, before: Allowance, after: Allowance
+    ) -> World:
+        if before.lease == after.lease:
+            before = wake_book(world.book, self.book_type).allowance(session_id)
+            after = replace(before, in_force=after.in_force)
+        return super().with_allowance(world, session_id, before, after)
+
+
+@breaks("a session that is granted no lease gets none", scenarios.LENGTHENED)
+class GrantedAll(Bug):
+    def grant(
+        self,
+        rows: list[tuple[Any, ...]],
+        session_id: str,
+        caller: str,
+        claim: Claim,
+        allowance: Allowance,
+    ) -> Grant:
+        return super().grant(rows, session_id, caller, claim, WHOLE)
+
+
+@breaks("a longer lease is in the books before it is granted", scenarios.LENGTHENED)
+class LengthensGrantedAlone(Bug):
+    def lengthened(self, has: Allowance, lease: timedelta) -> Allowance:
+        return replace(super().lengthened(has, lease), in_force=has.in_force)
+
+
+@breaks("a lease is granted by the allowance from before its head was read", scenarios.LENGTHENED)
+class AllowanceAfterReading(Bug):
+    def begin_grant(self, world: World, message: SyncSent) -> tuple[World, Recording | str]:
+        world, begun = super().begin_grant(world, message)
+        if isinstance(begun, str):
+            return world, begun
+        caller = self.caller(message.follower)
+        grant = self.granted(world.books, begun.session_id, caller, message.call.claim, WHOLE)
+        return world, begun._replace(grant=grant)
+
+    def record(self, world: World, message: Recording) -> Step:
+        read = message.grant
+        label, after, broken = super().record(world, message._replace(grant=None))
+        allowance = wake_book(world.book, self.book_type).allowance(message.session_id)
+        net = set()
+        for one in after.net:
+            if type(one) is SyncAnswered and one.call is message.call and one.grant is not None:
+                assert read is not None
+                lease = allowance.granted(timedelta(seconds=world.books.lease))
+                one = one._replace(grant=replace(read, lease=lease))  # noqa: PLW2901
+            net.add(one)
+        return label, after._replace(net=frozenset(net) - {message}), broken
 
 
 # --- restarts
@@ -747,8 +835,8 @@ class NoOwnSession(Bug):
         label, after, broken = super().record(world, message)
         if message.follower >= self.has.verifiers:
             sessions = tuple(
-                (one, caller, beat, 99 if caller == REPLICA else acknowledged)
-                for one, caller, beat, acknowledged in after.book.sessions
+                (one, caller, beat, 99 if caller == REPLICA else acknowledged, allowance)
+                for one, caller, beat, acknowledged, allowance in after.book.sessions
             )
             after = after._replace(book=after.book._replace(sessions=sessions))
         return label, after, broken

@@ -5,12 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
+from keyauthority.coherence.allowances import Allowances
 from keyauthority.coherence.book import SessionBook
 from keyauthority.coherence.cache import CoherentCache
 from keyauthority.coherence.calls import Calls
 from keyauthority.coherence.claims import credited
 from keyauthority.coherence.fence import Fence
 from keyauthority.coherence.janitor import Janitor
+from keyauthority.domain.allowances import WHOLE, Allowance
 from keyauthority.domain.revisions import Claim, Head
 from keyauthority.domain.sessions import Grant
 from keyauthority.storage.sql import grants
@@ -28,6 +30,7 @@ class Parts:
     calls_type: type[Calls[Any]] = Calls
     fence_type: type[Fence] = Fence
     janitor_type: type[Janitor] = Janitor
+    allowances_type: type[Allowances] = Allowances
     wrong: str = ""
 
 
@@ -87,7 +90,7 @@ class Database:
         book.join(session_id, "")
         return session_id
 
-    def grant(self, session_id: str, claim: Claim) -> Grant:
+    def grant(self, session_id: str, claim: Claim, allowance: Allowance) -> Grant:
         oldest = self.changes[0][0] if self.changes else None
         found: list[tuple[int | None, str | None]] = [
             each for each in self.changes if each[0] > claim.revision
@@ -95,7 +98,11 @@ class Database:
         lease = round(1000 * LEASE)
         fixed = (self.epoch, self.revision, lease, lease, self.settling, True, None, None, oldest)
         return grants.grant(
-            [(*fixed, *each) for each in found or [(None, None)]], session_id, "", claim
+            [(*fixed, *each) for each in found or [(None, None)]],
+            session_id,
+            "",
+            claim,
+            WHOLE if self.parts.wrong == "all granted" else allowance,
         )
 
     def acknowledge(self, book: SessionBook, session_id: str, claim: Claim, head: Head) -> None:

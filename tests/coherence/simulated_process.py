@@ -9,11 +9,13 @@ from datetime import timedelta
 from random import Random
 from typing import Any
 
+from keyauthority.coherence.allowances import lengthened, shortened
 from keyauthority.coherence.cache import Ask, SyncCall
 from keyauthority.coherence.entries import Cached
 from keyauthority.coherence.leases import wait_out
+from keyauthority.domain.allowances import Allowance
 from keyauthority.domain.revisions import Head
-from keyauthority.domain.sessions import Grant
+from keyauthority.domain.sessions import Counts, Grant, Standing, Terms
 from tests.coherence.history import SECRETS, WORKSPACE_OF, Version
 from tests.coherence.simulated_books import LEASE, Database, Given, Parts
 from tests.coherence.virtual import Machine, Network, Timeline
@@ -56,6 +58,7 @@ class Process(Machine):
         self.database = self._primary
         self.cache = self.parts.cache_type(3)
         self.janitor = self.parts.janitor_type()
+        self.allowances = self.parts.allowances_type()
         self.head = Head(0, 0)
         self.asking = True
         self.held: list[tuple[SyncCall, Reply]] = []
@@ -146,8 +149,10 @@ class Process(Machine):
             self.database.ids += 1
             session_id = f"session{self.database.ids}"
 
+        allowance = self.book.allowance(session_id)
+
         def read() -> None:
-            grant = self.database.grant(session_id, call.claim)
+            grant = self.database.grant(session_id, call.claim, allowance)
             self.arrives(self.random.expovariate(200.0), recorded, grant)
 
         def recorded(grant: Grant) -> None:
@@ -262,10 +267,17 @@ class Process(Machine):
         self._look(fence, revision, version)
 
     def _look(self, fence: Any, revision: int, version: Version) -> None:
-        def counted(counts: tuple[int, int, bool]) -> None:
+        def counted(counts: tuple[Counts, bool]) -> None:
+            found, settling = counts
             passed = fence.look(
-                counts[0], counts[1], timedelta(seconds=LEASE), self.now(), settling=counts[2]
+                found.acknowledged,
+                found.behind,
+                found.longest_lease,
+                self.now(),
+                settling=settling,
             )
+            if fence.late or (passed is not None and passed.waited_out):
+                self._in_the_book(lambda book: self._shorten(book, revision))
             if passed is None:
                 self.after(0.02, self._look, fence, revision, version)
             else:
@@ -274,11 +286,40 @@ class Process(Machine):
         if self.cut_off:
             return
         if self.alone:
-            counted((*self.book.behind(revision), self.database.settling))
+            counted((_counts(self.database, self.book, revision), self.database.settling))
         else:
-            self._in_books(lambda books: (*books.book.behind(revision), books.settling), counted)
+            self._in_books(
+                lambda books: (_counts(books, books.book, revision), books.settling), counted
+            )
             # One that is lost is asked again.
             self.after(0.5, self._look_again, fence, revision, version)
+
+    def _in_the_book(self, work: Callable[[Any], None]) -> None:
+        if self.alone:
+            work(self.book)
+        elif not self.cut_off:
+            self._in_books(lambda books: work(books.book), _nothing)
+
+    def _shorten(self, book: Any, revision: int) -> None:
+        for one, entry in list(book):
+            before = entry.allowance
+            if entry.acknowledged < revision and before.settled and before.lease != timedelta():
+                self.database.history.counts["shortened"] += 1
+                after = shortened(before, timedelta(seconds=LEASE))
+                if self.parts.wrong == "in force at once":
+                    after = replace(after, in_force=after.lease)
+                book.allow(one, before, after)
+
+    def _lengthen(self, book: Any) -> None:
+        # Sooner than they do: that it takes a while keeps no promise.
+        for one, entry in list(book):
+            before = entry.allowance
+            if before.lease is not None and before.settled and self.random.random() < 0.3:
+                self.database.history.counts["lengthened"] += 1
+                after = lengthened(before, timedelta(seconds=LEASE))
+                if self.parts.wrong == "lengthened unseen":
+                    after = replace(after, in_force=before.in_force)
+                book.allow(one, before, after)
 
     def _look_again(self, fence: Any, revision: int, version: Version) -> None:
         if version.known is None and self.random.random() < 0.2:
@@ -304,10 +345,19 @@ class Process(Machine):
                 else:
                     self._in_books(_removing(session_id, beat), _nothing)
 
+        def allow(rows: list[tuple[str, Allowance, bool]]) -> None:
+            lease = timedelta(seconds=LEASE)
+            for each in self.allowances.look(rows, self.now(), lease, lease):
+                self.database.history.counts["settled"] += 1
+                self._in_the_book(_allowing(*each))
+            self._in_the_book(self._lengthen)
+
         if self.alone:
             look([(one, entry.beat) for one, entry in self.book])
+            allow(_allowed(self.book))
         elif not self.cut_off:
             self._in_books(lambda books: [(one, e.beat) for one, e in books.book], look)
+            self._in_books(lambda books: _allowed(books.book), allow)
         self.after(0.3, self._sweep)
 
 
@@ -329,9 +379,24 @@ def _granted(database: Database, call: SyncCall) -> Grant | None:
         session_id = database.join(database.book)
     elif not database.book.beat(session_id, ""):
         return None
-    grant = database.grant(session_id, call.claim)
+    grant = database.grant(session_id, call.claim, database.book.allowance(session_id))
     database.acknowledge(database.book, session_id, call.claim, grant.head)
     return grant
+
+
+def _counts(database: Database, book: Any, revision: int) -> Counts:
+    lease = timedelta(seconds=LEASE)
+    terms = Terms(lease, lease, database.settling, foreign_secrets=True)
+    acknowledged, in_force = book.standing()
+    return Standing(acknowledged, in_force, terms).at(revision)
+
+
+def _allowed(book: Any) -> list[tuple[str, Allowance, bool]]:
+    return [(one, entry.allowance, True) for one, entry in book]
+
+
+def _allowing(session_id: str, before: Allowance, after: Allowance) -> Callable[[Any], None]:
+    return lambda book: book.allow(session_id, before, after)
 
 
 def _removing(session_id: str, beat: int) -> Callable[[Database], None]:

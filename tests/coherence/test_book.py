@@ -2,11 +2,24 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
+
 import pytest
 
 from keyauthority.coherence.book import SessionBook
 from keyauthority.coherence.claims import credited, resets
+from keyauthority.domain.allowances import WHOLE, Allowance
 from keyauthority.domain.revisions import Claim, Head
+from keyauthority.domain.sessions import Standing, Terms
+
+LEASE = timedelta(seconds=3)
+
+
+def at(book: SessionBook, revision: int) -> tuple[int, int]:
+    acknowledged, in_force = book.standing()
+    terms = Terms(LEASE, LEASE, settling=False, foreign_secrets=False)
+    counts = Standing(acknowledged, in_force, terms).at(revision)
+    return counts.acknowledged, counts.behind
 
 
 def beats(book: SessionBook) -> dict[str, int]:
@@ -18,10 +31,10 @@ def test_a_session_is_behind_until_it_acknowledges() -> None:
     book = SessionBook()
     book.join("a", "caller")
     book.join("b", "caller")
-    assert book.behind(1) == (0, 2)
+    assert at(book, 1) == (0, 2)
     book.acknowledge("a", 1)
-    assert book.behind(1) == (1, 1)
-    assert book.behind(2) == (0, 2)
+    assert at(book, 1) == (1, 1)
+    assert at(book, 2) == (0, 2)
 
 
 def test_an_acknowledgement_does_not_fall() -> None:
@@ -30,9 +43,9 @@ def test_an_acknowledgement_does_not_fall() -> None:
     book.join("a", "caller")
     book.acknowledge("a", 5)
     book.acknowledge("a", 3)
-    assert book.behind(5) == (1, 0)
+    assert at(book, 5) == (1, 0)
     book.acknowledge("a", 0)
-    assert book.behind(1) == (0, 1)
+    assert at(book, 1) == (0, 1)
 
 
 def test_an_unknown_session_acknowledges_nothing() -> None:
@@ -101,3 +114,26 @@ def test_a_claim_is_worth_what_these_books_can_have_told(
     head = Head(2, 10)
     assert credited(claim, head) == worth
     assert resets(claim, head) is reset
+
+
+def test_who_may_hold_no_lease_is_not_behind() -> None:
+    """It neither acknowledged nor is waited for."""
+    book = SessionBook()
+    book.join("a", "caller")
+    book.join("b", "caller")
+    assert book.allow("a", WHOLE, Allowance(timedelta(), timedelta()))
+    assert at(book, 1) == (0, 1)
+
+
+def test_an_allowance_is_changed_from_what_it_is() -> None:
+    """Who decided by an older one, or about a session that is gone, changes nothing."""
+    book = SessionBook()
+    book.join("a", "caller")
+    assert book.allow("a", WHOLE, Allowance(LEASE / 2))
+    assert not book.allow("a", WHOLE, Allowance(LEASE / 4))
+    half = book.allowance("a")
+    assert half.lease == LEASE / 2
+    assert book.allow("a", half, WHOLE)
+    assert book.allowance("a").number != half.number
+    assert not book.allow("gone", WHOLE, WHOLE)
+    assert book.allowance("gone") == WHOLE

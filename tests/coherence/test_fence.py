@@ -23,17 +23,42 @@ def test_it_passes_when_the_leases_of_those_behind_are_over() -> None:
     """W after the commit, and not sooner."""
     fence = Fence(100.0)
     assert fence.look(3, 1, LEASE, 100.0) is None
-    assert fence.over() == 100.0 + W
+    assert fence.over(LEASE) == 100.0 + W
     assert fence.look(3, 1, LEASE, 100.0 + W - 0.001) is None
     assert fence.look(3, 1, LEASE, 100.0 + W) == Passed(3, 1)
 
 
-def test_the_longest_lease_counts_though_it_is_no_longer_granted() -> None:
-    """Once seen, it is waited for."""
+def test_the_longest_lease_of_those_behind_counts() -> None:
+    """Who acknowledged is not waited for, however long its lease; nor who may hold none."""
     fence = Fence(100.0)
-    fence.look(0, 1, 2 * LEASE, 100.0)
-    assert fence.look(0, 1, LEASE, 100.0 + W) is None
-    assert fence.look(0, 1, LEASE, 100.0 + wait_out(2 * LEASE)) == Passed(0, 1)
+    assert fence.look(0, 2, 2 * LEASE, 100.0 + W) is None
+    assert fence.look(0, 1, 2 * LEASE, 100.0 + wait_out(2 * LEASE) - 0.001) is None
+    assert fence.look(1, 1, LEASE, 100.0 + wait_out(2 * LEASE) - 0.001) == Passed(1, 1)
+    assert Fence(100.0).look(3, 0, timedelta(), 100.0) == Passed(3, 0)
+
+
+def test_who_is_behind_while_all_is_quiet_is_late() -> None:
+    """Half a second after the others came: not while they come."""
+    fence, now = Fence(100.0), 100.0
+    for behind in range(100, 1, -1):
+        fence.look(100 - behind, behind, LEASE, now := now + 0.01)
+    assert not fence.late
+    for _ in range(49):
+        fence.look(99, 1, LEASE, now := now + 0.01)
+    assert not fence.late
+    for _ in range(3):
+        fence.look(99, 1, LEASE, now := now + 0.01)
+    assert fence.late
+    fence.look(100, 0, LEASE, now)
+    assert not fence.late
+
+
+def test_nobody_is_late_where_looks_are_slow() -> None:
+    """An authority that takes a second for each is slow itself."""
+    fence = Fence(100.0)
+    for second in range(5):
+        fence.look(0, 1, 9 * LEASE, 100.0 + second)
+    assert not fence.late
 
 
 def test_after_a_crash_the_books_are_not_believed() -> None:

@@ -10,6 +10,7 @@ from keyauthority.coherence.book import Entry, SessionBook
 from keyauthority.coherence.cache import Ask, CoherentCache, SyncCall
 from keyauthority.coherence.calls import Calls
 from keyauthority.coherence.entries import Cached
+from keyauthority.domain.allowances import WHOLE, Allowance
 from keyauthority.domain.sessions import Grant
 
 NEVER = -math.inf
@@ -63,9 +64,9 @@ class CacheState(NamedTuple):
 
 
 class BookState(NamedTuple):
-    """A `SessionBook` asleep: sessions as (id, caller, beat, acknowledged)."""
+    """A `SessionBook` asleep: sessions as (id, caller, beat, acknowledged, allowance)."""
 
-    sessions: tuple[tuple[str, str, int, int], ...] = ()
+    sessions: tuple[tuple[str, str, int, int, Allowance], ...] = ()
     beats: int = 0
 
 
@@ -83,12 +84,17 @@ class Books(NamedTuple):
 
 
 class Process(NamedTuple):
-    """One process of the authority. `frozen` is the old primary's books, if it is cut off there."""
+    """One process of the authority. `frozen` is the old primary's books, if it is cut off there.
+
+    `still` and `doomed` are its janitor's, `stands` and `due` what it knows of allowances.
+    """
 
     state: str = "up"
     settled: float = NEVER
     still: tuple[tuple[tuple[str, int], float], ...] = ()
     doomed: tuple[tuple[str, int], ...] = ()
+    stands: tuple[tuple[tuple[str, int], float], ...] = ()
+    due: tuple[tuple[str, Allowance, Allowance], ...] = ()
     frozen: Books | None = None
 
 
@@ -132,6 +138,7 @@ class Recording(NamedTuple):
     call: SyncCall
     session_id: str
     grant: Grant | None
+    allowance: Allowance = WHOLE
 
 
 class SyncAnswered(NamedTuple):
@@ -240,14 +247,18 @@ def cache_asleep(cache: Cache, now: float) -> CacheState:
 
 def wake_book(state: BookState, book_type: type[SessionBook]) -> SessionBook:
     book = book_type()
-    book._entries = {one: Entry(caller, beat, known) for one, caller, beat, known in state.sessions}
+    book._entries = {
+        one: Entry(caller, beat, known, allowance)
+        for one, caller, beat, known, allowance in state.sessions
+    }
     book._beats = state.beats
     return book
 
 
 def book_asleep(book: SessionBook) -> BookState:
     return BookState(
-        tuple(sorted((one, e.caller_id, e.beat, e.acknowledged) for one, e in book)), book._beats
+        tuple((one, e.caller_id, e.beat, e.acknowledged, e.allowance) for one, e in sorted(book)),
+        book._beats,
     )
 
 

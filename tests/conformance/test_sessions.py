@@ -2,9 +2,11 @@
 
 import asyncio
 from collections.abc import Awaitable
+from datetime import timedelta
 
 import pytest
 
+from keyauthority.domain.allowances import WHOLE, Allowance
 from keyauthority.domain.errors import KeyAuthorityError, Reason
 from keyauthority.domain.ports import Store
 from keyauthority.domain.revisions import Claim, Head
@@ -42,9 +44,8 @@ async def session(store: Store, session_id: str) -> Session:
 
 
 async def standing(store: Store, revision: int) -> tuple[int, int]:
-    found = await store.sessions.standing()
-    behind = found.behind(revision)
-    return len(found.acknowledged) - behind, behind
+    counts = (await store.sessions.standing()).at(revision)
+    return counts.acknowledged, counts.behind
 
 
 async def refusal(work: Awaitable[object]) -> Reason:
@@ -230,7 +231,7 @@ async def test_sessions_per_caller_are_bounded(
     """Beyond the bound a join is refused, others' are not, and no session is evicted for it."""
     for module in (
         "keyauthority.storage.alone.SESSIONS_PER_CALLER",
-        "keyauthority.storage.postgres.sessions.SESSIONS_PER_CALLER",
+        "keyauthority.storage.postgres.joining.SESSIONS_PER_CALLER",
     ):
         monkeypatch.setattr(module, 3)
     assert SESSIONS_PER_CALLER > 3
@@ -243,6 +244,64 @@ async def test_sessions_per_caller_are_bounded(
     await join(store, caller_id="caller_2")
     await store.sessions.leave(granted.pop(), "caller_1")
     await join(store)
+
+
+async def test_a_lease_is_as_long_as_the_session_is_allowed(store: Store) -> None:
+    """From its next renewal on; the books say what may be in force, and how often it was late."""
+    half, none = timedelta(milliseconds=1_500), timedelta()
+    revision = await advance(store, "a")
+    session_id = (await join(store, Claim(1, 0))).session_id
+
+    assert await store.sessions.allow(session_id, WHOLE, Allowance(half), late=True)
+    has = (await session(store, session_id)).allowance
+    grant = await store.sessions.renew(session_id, "caller_1", Claim(1, 0))
+    assert (grant.lease, grant.allowance, has.in_force) == (half, has, None)
+    assert (await standing(store, revision)) == (0, 1)
+
+    assert await store.sessions.allow(session_id, has, Allowance(none, none))
+    counts = (await store.sessions.standing()).at(revision)
+    assert (counts.behind, counts.longest_lease) == (0, none)
+    assert (await store.sessions.renew(session_id, "caller_1", Claim(1, 0))).lease == none
+    found = await session(store, session_id)
+    assert (found.allowance.lease, found.late) == (none, 1)
+    assert (await standing(store, revision + 1)) == (0, 0)
+
+
+async def test_an_allowance_is_changed_only_from_the_one_it_is(store: Store) -> None:
+    """Of two that decide by the same one, the first does; numbers are never given twice."""
+    session_id = (await join(store)).session_id
+    has = (await session(store, session_id)).allowance
+
+    done = [
+        await store.sessions.allow(session_id, has, Allowance(timedelta(seconds=seconds)))
+        for seconds in (1, 2)
+    ]
+
+    assert done == [True, False]
+    after = (await session(store, session_id)).allowance
+    assert after.lease == timedelta(seconds=1)
+    assert await store.sessions.allow(session_id, after, WHOLE)
+    assert (await session(store, session_id)).allowance.number not in {has.number, after.number}
+    assert not await store.sessions.allow("gone", WHOLE, WHOLE)
+
+
+async def test_a_join_whose_caller_is_gone_leaves_no_session(store: Store) -> None:
+    """However far it was: no change waits for one that nobody was told of."""
+    joining = [asyncio.create_task(join(store)) for _ in range(30)]
+    for number, one in enumerate(joining):
+        await asyncio.sleep(0.002 * (number % 3))
+        one.cancel()
+    ended = await asyncio.gather(*joining, return_exceptions=True)
+    told = {one.session_id for one in ended if isinstance(one, Grant)}
+
+    # What is joined after them is joined when their undoing is under way at the latest.
+    last = (await join(store)).session_id
+    for _ in range(500):
+        left = {one.id for one in await store.sessions.all()}
+        if left == {*told, last}:
+            break
+        await asyncio.sleep(0.01)
+    assert left == {*told, last}
 
 
 async def test_too_many_changes_are_a_reset(store: Store) -> None:

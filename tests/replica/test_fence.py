@@ -32,7 +32,7 @@ class Sessions:
         await asyncio.sleep(0)
         if self.gone:
             raise KeyAuthorityError(Reason.STORE_UNAVAILABLE, "gone")
-        return Standing((acknowledged,), TERMS)
+        return Standing((acknowledged,), (None,), TERMS)
 
 
 @pytest.fixture

@@ -2,11 +2,14 @@
 
 import asyncio
 from collections.abc import AsyncIterator
+from datetime import timedelta
 from pathlib import Path
 
+import asyncpg
 import pytest
 
 from keyauthority import bootstrap
+from keyauthority.domain.allowances import WHOLE, Allowance
 from keyauthority.domain.auditing import AuditFilter
 from keyauthority.domain.callers import Actor, Caller, Role
 from keyauthority.domain.changing import Changes
@@ -22,6 +25,7 @@ from keyauthority.domain.sessions import REPLICA, Grant
 from keyauthority.keyring import FileKeyring, KeyringError
 from keyauthority.location import PostgresUrl
 from keyauthority.storage.postgres import open_postgres
+from keyauthority.storage.postgres.statements import number_of
 from tests.conformance.records import START, a_caller, a_key, a_pepper, a_workspace
 from tests.postgres import name_of, new_database, run_sql
 
@@ -79,7 +83,7 @@ async def test_a_change_waits_for_a_join_under_way(
     standing = await two.sessions.standing()
 
     assert (await joining).head == Head(1, 0)
-    assert (standing.acknowledged, standing.behind(revision)) == ((0,), 1)
+    assert (standing.acknowledged, standing.at(revision).behind) == ((0,), 1)
 
 
 async def hold_up(url: PostgresUrl, event: str) -> None:
@@ -290,3 +294,120 @@ async def test_the_same_pepper_added_twice_at_once(one: Store, two: Store, tmp_p
 
     refusals = [one for one in added if isinstance(one, KeyAuthorityError)]
     assert [error.reason for error in refusals] == [Reason.PEPPER_PENDING]
+
+
+async def test_an_older_version_knows_no_allowances(
+    one: Store, two: Store, url: PostgresUrl
+) -> None:
+    """It grants a whole lease all the same: the books say so, and the session begins anew."""
+    none = timedelta()
+    session_id = (await one.sessions.join(REPLICA, "verifier", Claim(1, 0))).session_id
+    assert await one.sessions.allow(session_id, WHOLE, Allowance(none, none))
+    [session] = await two.sessions.all()
+
+    await run_sql(url, "UPDATE sessions SET beat = nextval('session_beats')")
+
+    assert (await two.sessions.standing()).at(1).behind == 1
+    assert not await one.sessions.allow(session_id, session.allowance, WHOLE)
+    grant = await one.sessions.renew(session_id, REPLICA, Claim(1, 0))
+    assert grant.lease > none
+    assert (await two.sessions.standing()).at(1).behind == 1
+    [session] = await two.sessions.all()
+    assert session.allowance.settled
+    assert await one.sessions.allow(session_id, session.allowance, Allowance(none))
+
+
+async def test_a_lease_is_of_the_state_that_its_head_is(
+    one: Store, two: Store, url: PostgresUrl
+) -> None:
+    """A longer one that is allowed while a renewal runs is not granted for the head of before."""
+    none = timedelta()
+    session_id = (await one.sessions.join(REPLICA, "verifier", Claim(1, 0))).session_id
+    assert await one.sessions.allow(session_id, WHOLE, Allowance(none, none))
+    [session] = await two.sessions.all()
+    connection = await asyncpg.connect(url.reveal())
+    try:
+        # The renewal has its state, and waits for the row.
+        await connection.execute("BEGIN")
+        await connection.execute("SELECT 1 FROM sessions FOR UPDATE")
+        renewing = asyncio.create_task(one.sessions.renew(session_id, REPLICA, Claim(1, 0)))
+        waits = "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock'"
+        for _ in range(500):
+            if await connection.fetchval(waits):
+                break
+            await asyncio.sleep(0.01)
+        async with two.changing() as tx:
+            assert await tx.feed.advance(["key_1"]) == 1
+        assert (await two.sessions.standing()).at(1).behind == 0
+        await connection.execute(
+            "UPDATE sessions SET lease = NULL, in_force = NULL, number = nextval('session_beats')"
+        )
+        await connection.execute("COMMIT")
+    finally:
+        await connection.close()
+    grant = await renewing
+
+    assert (grant.head, grant.lease) == (Head(1, 0), none)
+    [after] = await two.sessions.all()
+    assert after.allowance.number != session.allowance.number
+
+
+async def made_changes(url: PostgresUrl) -> int:
+    connection = await asyncpg.connect(url.reveal())
+    try:
+        changes: int = await connection.fetchval("SELECT sum(number) FROM commits")
+        return changes
+    finally:
+        await connection.close()
+
+
+async def test_joins_that_come_together_are_one_change(one: Store, url: PostgresUrl) -> None:
+    """Each has a session and a beat of its own all the same."""
+    before = await made_changes(url)
+
+    grants = await asyncio.gather(
+        *(one.sessions.join(REPLICA, f"verifier {n}", Claim(1, 0)) for n in range(100))
+    )
+
+    assert await made_changes(url) - before < 10
+    there = await one.sessions.all()
+    assert {session.id for session in there} == {grant.session_id for grant in grants}
+    assert len({session.beat for session in there}) == 100
+    assert {session.name for session in there} == {f"verifier {n}" for n in range(100)}
+
+
+async def test_joins_that_wait_leave_room_for_changes(one: Store, url: PostgresUrl) -> None:
+    """Also if a process that hangs has the lock that they wait for."""
+    connection = await asyncpg.connect(url.reveal())
+    try:
+        lock = "SELECT pg_advisory_lock($1)"
+        await connection.execute(lock, number_of(f"sessions of {REPLICA}"))
+        joining = [
+            asyncio.create_task(one.sessions.join(REPLICA, "verifier", Claim(1, 0)))
+            for _ in range(30)
+        ]
+        await asyncio.sleep(0.2)
+        async with asyncio.timeout(1.5), one.changing() as tx:
+            await tx.feed.advance(["key_1"])
+        assert not any(join.done() for join in joining)
+    finally:
+        await connection.close()
+    assert len({grant.session_id for grant in await asyncio.gather(*joining)}) == 30
+
+
+async def test_far_from_its_bound_a_caller_joins_everywhere_at_once(
+    one: Store, two: Store, url: PostgresUrl
+) -> None:
+    """Nobody waits for a process that has joined and not committed yet."""
+    await hold_up(url, "INSERT")
+    first = asyncio.create_task(one.sessions.join(REPLICA, "verifier", Claim(1, 0)))
+    await asyncio.sleep(0.2)
+    connection = await asyncpg.connect(url.reveal())
+    try:
+        second = asyncio.create_task(two.sessions.join(REPLICA, "verifier", Claim(1, 0)))
+        await asyncio.sleep(0.2)
+        waiting = "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND NOT granted"
+        assert await connection.fetchval(waiting) == 0
+    finally:
+        await connection.close()
+    await asyncio.gather(first, second)

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import Final
 
 from keyauthority.coherence.claims import resets
+from keyauthority.domain.allowances import Allowance
 from keyauthority.domain.errors import KeyAuthorityError, Reason
 from keyauthority.domain.ports import Clock
 from keyauthority.domain.revisions import Claim
@@ -24,7 +25,9 @@ class MemorySessions(SessionsAlone):
         super().__init__(clock)
         self._books = books
 
-    async def _grant(self, session_id: str, caller_id: str, claim: Claim) -> Grant:
+    async def _grant(
+        self, session_id: str, caller_id: str, claim: Claim, allowance: Allowance
+    ) -> Grant:
         books = self._books()
         caller = books.callers.get(caller_id)
         if caller_id != REPLICA and (caller is None or caller.revoke_time is not None):
@@ -35,9 +38,10 @@ class MemorySessions(SessionsAlone):
         return Grant(
             session_id,
             head(books),
-            books.terms.lease,
+            allowance.granted(books.terms.lease),
             None if reset else tuple(dict.fromkeys(told)),
             books.terms.foreign_secrets,
+            allowance,
         )
 
     async def _terms(self) -> Terms:

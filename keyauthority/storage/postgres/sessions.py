@@ -2,84 +2,100 @@
 
 from __future__ import annotations
 
-from typing import Final
+from collections.abc import Sequence as Rows
+from dataclasses import replace
+from datetime import timedelta
+from typing import Any, Final
 
 from sqlalchemy import (
     BigInteger,
     ColumnElement,
-    Sequence,
     Text,
     and_,
     bindparam,
     case,
-    cast,
     delete,
     exists,
-    extract,
     func,
-    insert,
-    literal_column,
     or_,
     select,
     true,
     update,
 )
 
-from keyauthority.coherence.claims import credited
-from keyauthority.domain.errors import session_not_found, too_many_sessions
-from keyauthority.domain.revisions import Claim, Head
-from keyauthority.domain.secrets import new_id
-from keyauthority.domain.sessions import (
-    REPLICA,
-    SESSIONS_PER_CALLER,
-    Grant,
-    Session,
-    Standing,
-)
+from keyauthority.domain.allowances import Allowance
+from keyauthority.domain.errors import session_not_found
+from keyauthority.domain.revisions import Claim
+from keyauthority.domain.sessions import REPLICA, Grant, Session, Standing
 from keyauthority.storage.postgres.database import PostgresDatabase
+from keyauthority.storage.postgres.joining import BEATS, NOW, Joins
 from keyauthority.storage.sql import grants
-from keyauthority.storage.sql.leases import TERMS, terms_of
+from keyauthority.storage.sql.leases import MILLISECOND, TERMS, terms_of
 from keyauthority.storage.tables import callers, head, sessions, terms
-
-_BEATS: Final = Sequence("session_beats")
-_NOW: Final = cast(
-    extract("epoch", func.statement_timestamp()) * literal_column("1000000"), BigInteger
-)
 
 _epoch: Final = bindparam("epoch", type_=BigInteger)
 _revision: Final = bindparam("revision", type_=BigInteger)
 _session_id: Final = bindparam("session_id", type_=Text)
 _caller_id: Final = bindparam("caller_id", type_=Text)
 
+# Whether the session was renewed last by a version that knows of allowances. If not, it may hold
+# any lease, and begins anew.
+_allowed: Final = sessions.c.allowed_beat == sessions.c.beat
+_lease: Final = case((_allowed, sessions.c.lease))
+_in_force: Final = case((_allowed, sessions.c.in_force))
+
 # `claims.credited` in SQL, by the head that the grant tells.
 _credited: Final = and_(_epoch == head.c.epoch, _revision <= head.c.revision, _revision > 0)
-_in_force: Final = or_(
+_accepted: Final = or_(
     _caller_id == REPLICA,
     exists().where(callers.c.id == _caller_id, callers.c.revoke_time.is_(None)),
 )
+_next: Final = select(BEATS.next_value().label("beat")).cte("next")
 _beaten: Final = (
     update(sessions)
-    .where(sessions.c.id == _session_id, sessions.c.caller_id == _caller_id, _in_force)
+    .where(sessions.c.id == _session_id, sessions.c.caller_id == _caller_id, _accepted)
     .values(
-        beat=_BEATS.next_value(),
+        beat=_next.c.beat,
+        allowed_beat=_next.c.beat,
         acknowledged=case((_credited, func.greatest(sessions.c.acknowledged, _revision)), else_=0),
-        sync_time=_NOW,
+        sync_time=NOW,
+        lease=_lease,
+        in_force=_in_force,
+        number=case((_allowed, sessions.c.number), else_=_next.c.beat),
     )
     .returning(sessions.c.id)
     .cte("beaten")
 )
+_own: Final = sessions.c.id == _session_id
 # One statement: what it writes down and what it tells are of one state. A head read before would
-# let a session be credited with changes that its answer leaves out.
+# let a session be credited with changes that its answer leaves out. The allowance is of that state
+# too, and not the one that the update finds, which may be newer than the head.
 _RENEW: Final = grants.GRANT.add_columns(
-    select(func.count()).select_from(_beaten).scalar_subquery()
+    *(
+        select(column).where(_own).scalar_subquery()
+        for column in (_lease, _in_force, sessions.c.number)
+    ),
+    select(func.count()).select_from(_beaten).scalar_subquery(),
 )
 
 _STANDING: Final = (
-    select(func.array_agg(sessions.c.acknowledged), *TERMS)
+    select(func.array_agg(sessions.c.acknowledged), func.array_agg(_in_force), *TERMS)
     .select_from(terms.outerjoin(sessions, true()))
     .group_by(*TERMS)
 )
-_ALL: Final = select(sessions).order_by(sessions.c.create_time, sessions.c.id)
+_ALL: Final = select(
+    sessions.c.id,
+    sessions.c.caller_id,
+    sessions.c.name,
+    sessions.c.beat,
+    sessions.c.acknowledged,
+    sessions.c.create_time,
+    sessions.c.sync_time,
+    _lease.label("lease"),
+    _in_force.label("in_force"),
+    sessions.c.number,
+    sessions.c.late,
+).order_by(sessions.c.create_time, sessions.c.id)
 
 
 class PostgresSessions:
@@ -87,30 +103,10 @@ class PostgresSessions:
 
     def __init__(self, database: PostgresDatabase) -> None:
         self._database = database
+        self._joins = Joins(database)
 
     async def join(self, caller_id: str, name: str, claim: Claim) -> Grant:
-        session_id = new_id("session")
-        async with self._database.changing() as statements:
-            await statements.alone(f"sessions of {caller_id}")
-            # Waits for a change that has its number by now: this session is in the books before the
-            # next one can be committed, and whoever commits that finds it.
-            locked = select(head.c.epoch, head.c.revision).with_for_update(read=True)
-            at = Head(*(await statements.rows(locked))[0])
-            count = select(func.count()).where(sessions.c.caller_id == caller_id)
-            if (await statements.rows(count))[0][0] >= SESSIONS_PER_CALLER:
-                raise too_many_sessions(SESSIONS_PER_CALLER)
-            row = {
-                "id": session_id,
-                "caller_id": caller_id,
-                "name": name,
-                "beat": _BEATS.next_value(),
-                "acknowledged": credited(claim, at),
-                "create_time": _NOW,
-                "sync_time": _NOW,
-            }
-            await statements.count(insert(sessions).values(row))
-            query = grants.GRANT.params(caller_id=caller_id, revision=claim.revision)
-            return grants.grant(await statements.rows(query), session_id, caller_id, claim)
+        return await self._joins.join(caller_id, name, claim)
 
     async def renew(self, session_id: str, caller_id: str, claim: Claim) -> Grant:
         rows = await self._database.write(
@@ -120,10 +116,29 @@ class PostgresSessions:
             epoch=claim.epoch,
             revision=claim.revision,
         )
-        granted = grants.grant([row[:-1] for row in rows], session_id, caller_id, claim)
-        if rows[0][-1] == 0:
+        *allowance, beaten = rows[0][-4:]
+        granted = grants.grant(
+            [row[:-4] for row in rows], session_id, caller_id, claim, _allowance(allowance)
+        )
+        if beaten == 0:
             raise session_not_found()
         return granted
+
+    async def allow(
+        self, session_id: str, before: Allowance, after: Allowance, *, late: bool = False
+    ) -> bool:
+        given = (
+            update(sessions)
+            .where(sessions.c.id == session_id, sessions.c.number == before.number, _allowed)
+            .values(
+                lease=_milliseconds(after.lease),
+                in_force=_milliseconds(after.in_force),
+                number=BEATS.next_value(),
+                late=sessions.c.late + int(late),
+            )
+        )
+        async with self._database.changing() as statements:
+            return await statements.count(given) == 1
 
     async def leave(self, session_id: str, caller_id: str) -> None:
         await self._end(sessions.c.id == session_id, sessions.c.caller_id == caller_id)
@@ -132,14 +147,34 @@ class PostgresSessions:
         await self._end(sessions.c.id == session_id, sessions.c.beat == beat)
 
     async def standing(self) -> Standing:
-        ((acknowledged, *row),) = await self._database.read(_STANDING)
+        ((acknowledged, in_force, *row),) = await self._database.read(_STANDING)
         # Without a session there is one row all the same, with nothing acknowledged in it.
-        said = tuple(one for one in acknowledged if one is not None)
-        return Standing(said, terms_of(*row))
+        if acknowledged == [None]:
+            acknowledged = in_force = []
+        return Standing(tuple(acknowledged), tuple(map(_length, in_force)), terms_of(*row))
 
     async def all(self) -> list[Session]:
-        return [Session(*row) for row in await self._database.read(_ALL)]
+        return [_session(*row) for row in await self._database.read(_ALL)]
 
     async def _end(self, *which: ColumnElement[bool]) -> None:
         async with self._database.changing() as statements:
             await statements.count(delete(sessions).where(*which))
+
+
+def _session(*row: Any) -> Session:
+    *record, lease, in_force, number, late = row
+    one: Session = Session(*record)
+    return replace(one, allowance=_allowance((lease, in_force, number)), late=late)
+
+
+def _allowance(row: Rows[Any]) -> Allowance:
+    lease, in_force, number = row
+    return Allowance(_length(lease), _length(in_force), number or 0)
+
+
+def _length(milliseconds: int | None) -> timedelta | None:
+    return None if milliseconds is None else milliseconds * MILLISECOND
+
+
+def _milliseconds(length: timedelta | None) -> int | None:
+    return None if length is None else length // MILLISECOND

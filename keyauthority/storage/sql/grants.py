@@ -8,6 +8,7 @@ from typing import Any, Final
 from sqlalchemy import bindparam, func, select, true
 
 from keyauthority.coherence.claims import resets
+from keyauthority.domain.allowances import WHOLE, Allowance
 from keyauthority.domain.errors import KeyAuthorityError, Reason
 from keyauthority.domain.revisions import Claim, Head
 from keyauthority.domain.sessions import REPLICA, Grant
@@ -38,8 +39,17 @@ GRANT: Final = (
 )
 
 
-def grant(rows: Sequence[Sequence[Any]], session_id: str, caller_id: str, claim: Claim) -> Grant:
-    """What the *rows* of `GRANT` say to a session's *claim*; raises `CREDENTIAL_INVALID`."""
+def grant(
+    rows: Sequence[Sequence[Any]],
+    session_id: str,
+    caller_id: str,
+    claim: Claim,
+    allowance: Allowance = WHOLE,
+) -> Grant:
+    """What the *rows* of `GRANT` say to a session's *claim*; raises `CREDENTIAL_INVALID`.
+
+    *allowance* is the session's from before the rows were read, or as of then.
+    """
     epoch, revision, *terms_row, known, revoke_time, oldest, _, _ = rows[0]
     if caller_id != REPLICA and (known is None or revoke_time is not None):
         raise KeyAuthorityError(Reason.CREDENTIAL_INVALID, "the credential is not accepted")
@@ -47,7 +57,8 @@ def grant(rows: Sequence[Sequence[Any]], session_id: str, caller_id: str, claim:
     subjects = None
     if not (resets(claim, at) or len(rows) > TOLD or _forgotten(claim, at, oldest)):
         subjects = tuple(dict.fromkeys(row[-1] for row in rows if row[-1] is not None))
-    return Grant(session_id, at, granted.lease, subjects, granted.foreign_secrets)
+    lease = allowance.granted(granted.lease)
+    return Grant(session_id, at, lease, subjects, granted.foreign_secrets, allowance)
 
 
 def _forgotten(claim: Claim, at: Head, oldest: int | None) -> bool:

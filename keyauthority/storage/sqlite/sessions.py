@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from sqlalchemy import select
 
+from keyauthority.domain.allowances import Allowance
 from keyauthority.domain.ports import Clock
 from keyauthority.domain.revisions import Claim
 from keyauthority.domain.sessions import Grant, Terms
@@ -22,9 +23,11 @@ class SqliteSessions(SessionsAlone):
         super().__init__(clock)
         self._database = database
 
-    async def _grant(self, session_id: str, caller_id: str, claim: Claim) -> Grant:
+    async def _grant(
+        self, session_id: str, caller_id: str, claim: Claim, allowance: Allowance
+    ) -> Grant:
         rows = await self._database.read(grants.GRANT, caller_id=caller_id, revision=claim.revision)
-        return grants.grant(rows, session_id, caller_id, claim)
+        return grants.grant(rows, session_id, caller_id, claim, allowance)
 
     async def _terms(self) -> Terms:
         return terms_of(*(await self._database.read(_TERMS))[0])
