@@ -90,7 +90,7 @@ async def _edge(settings: Settings, metrics: Metrics, stack: AsyncExitStack) -> 
             Verifier(settings.authority, token=token, tls_ca=settings.tls_ca, cache=settings.cache)
         )
     metrics.verifier = verifier if settings.cache else None
-    session = await stack.enter_async_context(upstream_session(settings.timeouts))
+    session = await stack.enter_async_context(upstream_session(settings.timeouts, metrics))
     key_file = settings.upstream_key_file
     attempts = Attempts(settings.limits.max_refusals)
     authorizer = Authorizer(verifier, attempts, metrics)

@@ -17,6 +17,7 @@ from gateway.config import Timeouts
 from gateway.envelope import Refusal
 from gateway.headers import to_client, to_upstream
 from gateway.metrics import Timings
+from gateway.pool import UnsolicitedError
 from gateway.relay import relay
 from gateway.request import EdgeRequest
 from gateway.upstream import SMALL, Errand, errand
@@ -109,7 +110,16 @@ class Forwarder:
             body.on_progress = _nothing
         return upstream
 
-    def _request(
+    async def _request(
+        self, request: EdgeRequest, body: bytes | RequestBody | None
+    ) -> ClientResponse:
+        try:
+            return await self._request_once(request, body)
+        except UnsolicitedError:
+            # The connection was no good, and nothing of the request was sent.
+            return await self._request_once(request, body)
+
+    def _request_once(
         self, request: EdgeRequest, body: bytes | RequestBody | None
     ) -> Awaitable[ClientResponse]:
         return self._session.request(
