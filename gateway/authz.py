@@ -10,14 +10,30 @@ from collections.abc import Collection
 from typing import Final
 
 from gateway.envelope import Refusal
+from gateway.headers import IDENTITY
+from gateway.passing import IDENTITY_PREFIX, canonical
 from gateway.paths import is_unambiguous, split_target
 from gateway.request import EdgeRequest
 from gateway.scopes import ScopeRules
 
 PREFIX: Final = "/authz"
 
+_OUR_WORD: Final = "opentoken"
+
 # nginx by convention; Traefik and Caddy by default. Envoy appends the path to the prefix instead.
 _PATH_HEADERS: Final = ("x-original-uri", "x-forwarded-uri")
+
+
+def check_identity(request: EdgeRequest) -> Refusal | None:
+    """Return why *request* is not answered: a field that an upstream may take for our word.
+
+    The proxy puts the identity headers over its client's copies of them, by their exact names;
+    names that read alike would stay (`X_OpenToken_Key_Id`, `X.OpenToken.Key.Id`).
+    """
+    if _OUR_WORD not in "".join(request.headers).lower():
+        return None
+    alike = [name for name in request.headers if canonical(name).startswith(IDENTITY_PREFIX)]
+    return None if all(name.lower() in IDENTITY for name in alike) else Refusal.BAD_REQUEST
 
 
 def check_scopes(

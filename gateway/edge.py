@@ -166,6 +166,9 @@ class Edge:
             return Refusal.VERIFICATION_UNAVAILABLE
 
     async def _authz(self, request: EdgeRequest) -> web.StreamResponse:
+        refusal = authz.check_identity(request)
+        if refusal is not None:
+            return self._refuse(request, refusal)
         grant = await self._proxy_authorizer.authorize(request)
         if isinstance(grant, Refusal):
             return self._refuse(request, grant)
