@@ -12,7 +12,7 @@ from typing import Final
 from gateway.envelope import Refusal
 from gateway.headers import IDENTITY
 from gateway.passing import IDENTITY_PREFIX, canonical
-from gateway.paths import is_unambiguous, split_target
+from gateway.paths import holds_secret, is_unambiguous, split_target
 from gateway.request import EdgeRequest
 from gateway.scopes import ScopeRules
 
@@ -24,12 +24,15 @@ _OUR_WORD: Final = "opentoken"
 _PATH_HEADERS: Final = ("x-original-uri", "x-forwarded-uri")
 
 
-def check_identity(request: EdgeRequest) -> Refusal | None:
-    """Return why *request* is not answered: a field that an upstream may take for our word.
+def check_head(request: EdgeRequest) -> Refusal | None:
+    """Return why *request* is not answered; None if it may be.
 
-    The proxy puts the identity headers over its client's copies of them, by their exact names;
-    names that read alike would stay (`X_OpenToken_Key_Id`, `X.OpenToken.Key.Id`).
+    Refused is a key in the target told, and a field that an upstream may take for our word: the
+    proxy puts the identity headers over its client's copies of them, by their exact names; names
+    that read alike would stay (`X_OpenToken_Key_Id`, `X.OpenToken.Key.Id`).
     """
+    if any(map(holds_secret, _told_targets(request))):
+        return Refusal.BAD_REQUEST
     if _OUR_WORD not in "".join(request.headers).lower():
         return None
     alike = [name for name in request.headers if canonical(name).startswith(IDENTITY_PREFIX)]
@@ -59,8 +62,13 @@ def check_scopes(
 
 
 def _told_paths(request: EdgeRequest) -> list[str]:
-    targets = [value for name in _PATH_HEADERS for value in request.headers.getall(name, ())]
+    targets = _told_targets(request)
     appended = request.raw_path.removeprefix(PREFIX)
     if appended.startswith("/"):
         targets.append(appended)
     return [split_target(target)[0] for target in targets]
+
+
+def _told_targets(request: EdgeRequest) -> list[str]:
+    headers = request.headers
+    return [value for name in _PATH_HEADERS for value in headers.getall(name, ())]

@@ -72,8 +72,8 @@ class Forwarder:
         )
         if headers is None:
             return Refusal.BAD_REQUEST
-        if isinstance(body, RequestBody) and hdrs.CONTENT_LENGTH in request.headers:
-            headers[hdrs.CONTENT_LENGTH] = request.headers[hdrs.CONTENT_LENGTH]
+        if isinstance(body, RequestBody) and request.content_length is not None:
+            headers[hdrs.CONTENT_LENGTH] = str(request.content_length)
         small = body if isinstance(body, bytes) and len(body) <= SMALL else b""
         errand.set(Errand(grant, headers, small))
         upstream = await self._send(request, None if small else body)

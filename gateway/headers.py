@@ -38,6 +38,8 @@ _DROPPED_FROM_UPSTREAM: Final = HOP_BY_HOP | {
     "www-authenticate",
 }
 
+# Of the greatest length that there is.
+_DIGITS: Final = 20
 _VIA: Final = "1.1 opentoken"
 # In names: a character that some servers read as "-".
 _has_odd = re.compile("[^A-Za-z0-9-]").search
@@ -80,7 +82,9 @@ def to_client(headers: CIMultiDictProxy[str]) -> CIMultiDict[str] | None:
     """Return the response header fields for the client, or None if one is no valid HTTP."""
     kept = _without(headers, _DROPPED_FROM_UPSTREAM)
     # The parser of responses is lenient; the writer is not.
-    return None if _has_control("".join(kept.values())) else kept
+    if _has_control("".join(kept.values())) or len(kept.get(hdrs.CONTENT_LENGTH, "")) > _DIGITS:
+        return None
+    return kept
 
 
 def identity(key: VerifiedKey) -> tuple[tuple[istr, str], ...]:

@@ -316,6 +316,22 @@ async def test_other_response_headers_are_the_clients(
         assert answered.header(name.lower()) == [value]
 
 
+async def test_a_length_of_thousands_of_digits_is_no_valid_http(
+    port: int, authority: RecordingAuthority, upstream: FakeUpstream
+) -> None:
+    """From the upstream, too: its answer is refused, and nothing breaks."""
+
+    async def respond(request: web.BaseRequest) -> web.StreamResponse:
+        assert request.transport is not None
+        length = "0" * 5000 + "100000"
+        request.transport.write(f"HTTP/1.1 200 OK\r\nContent-Length: {length}\r\n\r\n".encode())
+        return web.Response()
+
+    upstream.respond = respond
+    raw = await exchange(port, head(f"Authorization: Bearer {authority.issue()}"))
+    assert (parse(raw).status, parse(raw).error["code"]) == (502, "upstream_unavailable")
+
+
 async def test_encoded_bodies_are_not_decoded(
     port: int, authority: RecordingAuthority, upstream: FakeUpstream
 ) -> None:
