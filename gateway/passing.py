@@ -122,18 +122,18 @@ class Passing:
     def __init__(self, also: Iterable[str] = ()) -> None:
         patterns = [_checked(pattern) for pattern in also]
         self._names = _NAMES.union(name for name in patterns if not name.endswith("*"))
-        self._own_prefixes = tuple(name[:-1] for name in patterns if name.endswith("*"))
-        self._prefixes = _PREFIXES + self._own_prefixes
+        self._added = tuple(name[:-1] for name in patterns if name.endswith("*"))
 
     def of(self, headers: CIMultiDictProxy[str]) -> CIMultiDict[str]:
         """Return the fields of *headers* that go on, in their order."""
-        names, prefixes = self._names, self._prefixes
+        names, added = self._names, self._added
         kept = CIMultiDict(
             [
                 (name, value)
                 for name, value in headers.items()
                 if (lower := name.lower()) in names
-                or (lower.startswith(prefixes) and self._begins_well(lower))
+                or (lower.startswith(_PREFIXES) and lower not in _UNLESS_NAMED)
+                or (lower.startswith(added) and _is_theirs(lower))
             ]
         )
         if hdrs.CONNECTION in headers:
@@ -141,11 +141,10 @@ class Passing:
                 kept.popall(option, None)
         return kept
 
-    def _begins_well(self, name: str) -> bool:
-        seen = canonical(name)
-        if seen in _NEVER or seen.startswith(IDENTITY_PREFIX):
-            return False
-        return seen not in _UNLESS_NAMED or name.startswith(self._own_prefixes)
+
+def _is_theirs(name: str) -> bool:
+    seen = canonical(name)
+    return seen not in _NEVER and not seen.startswith(IDENTITY_PREFIX)
 
 
 def _checked(pattern: str) -> str:
