@@ -6,19 +6,25 @@ import asyncio
 import socket
 import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from contextlib import ExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import cast
 
 import pytest
-from aiohttp import ClientConnectionError, ClientSession
+from aiohttp import ClientConnectionError, ClientSession, TraceConfig
+from aiohttp.web import StreamResponse
 from multidict import CIMultiDict
 
 from gateway.authorize import Grant
-from gateway.config import Timeouts
-from gateway.metrics import Metrics
-from gateway.pool import UnsolicitedError
+from gateway.body import open_body
+from gateway.config import Limits, Timeouts
+from gateway.connection import EdgeServer
+from gateway.envelope import Refusal
+from gateway.forward import Forwarder
+from gateway.metrics import Metrics, Timings
+from gateway.passing import Passing
+from gateway.pool import UnsolicitedError, UpstreamConnector
+from gateway.request import EdgeRequest
 from gateway.upstream import Errand, errand, upstream_session
 from keyauthority.client import VerifiedKey
 from tests.gateway.certificates import make_certificate
@@ -215,47 +221,80 @@ async def test_bytes_that_arrive_just_before_the_next_request_are_no_answer(
 
 
 async def test_a_request_is_not_sent_into_a_connection_that_spoke_meanwhile(
-    session: ClientSession, metrics: Metrics
+    metrics: Metrics, session: ClientSession
 ) -> None:
-    """Between taking the connection and writing a large body, which aiohttp does in a task."""
-    with socket.create_server(("127.0.0.1", 0)) as listener:
+    """Between taking it and writing a large body, which aiohttp does in a task: it is sent anew."""
+    body, loop, spoke = b"x" * 100_000, asyncio.get_running_loop(), asyncio.Event()
+    with socket.create_server(("127.0.0.1", 0)) as listener, ExitStack() as peers:
         listener.setblocking(False)
-        loop = asyncio.get_running_loop()
-        url = f"http://127.0.0.1:{listener.getsockname()[1]}"
-        peers: list[socket.socket] = []
 
         def holds() -> bool:
-            # The last word before anything is sent.
-            peer, _ = listener.accept()
-            peer.send(OTHERS)
-            peers.append(peer)
+            # Asked last before anything is sent.
+            if not spoke.is_set():
+                peers.enter_context(listener.accept()[0]).send(OTHERS)
+                spoke.set()
             return True
 
-        errand.set(Errand(Grant(KEY, holds), CIMultiDict(), b""))
-        with pytest.raises(UnsolicitedError):
-            await session.request("POST", url, data=b"x" * 100_000)
-        with peers[0] as peer:
-            peer.setblocking(False)
-            assert await loop.sock_recv(peer, 1) == b""
+        upstream = f"http://127.0.0.1:{listener.getsockname()[1]}"
+        async with forwarding(session, upstream, holds) as port:
+            fields = f"Content-Length: {len(body)}"
+            asked = asyncio.create_task(exchange(port, head(fields, method="POST") + body))
+            await spoke.wait()
+            fresh = peers.enter_context((await loop.sock_accept(listener))[0])
+            received = b""
+            while not received.endswith(b"\r\n\r\n" + body):
+                received += await loop.sock_recv(fresh, 65536)
+            await loop.sock_sendall(fresh, response("mine"))
+            answered = parse(await asked)
+    assert (answered.status, answered.body) == (200, b"mine")
     assert metrics.unsolicited == 1
 
 
-async def test_an_upstream_that_speaks_first_is_not_listened_to(
-    session: ClientSession, metrics: Metrics
-) -> None:
+@asynccontextmanager
+async def forwarding(
+    session: ClientSession, upstream: str, holds: Callable[[], bool]
+) -> AsyncIterator[int]:
+    """A server that forwards all it gets to *upstream*, as long as *holds* says so; its port."""
+    first_byte = Timings("seconds", "To the first byte.", (1.0,))
+    forwarder = Forwarder(session, upstream, None, Passing(), Timeouts(), first_byte)
+
+    async def handle(request: EdgeRequest) -> StreamResponse:
+        body = open_body(request, Limits())
+        assert not isinstance(body, Refusal)
+        answer = await forwarder.forward(request, Grant(KEY, holds), body)
+        assert not isinstance(answer, Refusal)
+        return answer
+
+    def refuse(_: EdgeRequest, refusal: Refusal) -> StreamResponse:
+        raise AssertionError(refusal)
+
+    server = EdgeServer(handle, refuse, Limits())
+    listener = await asyncio.get_running_loop().create_server(server, "127.0.0.1", 0)
+    try:
+        yield listener.sockets[0].getsockname()[1]
+    finally:
+        listener.close()
+        await server.drain(0.1)
+
+
+async def test_an_upstream_that_speaks_first_is_not_listened_to() -> None:
     """On a fresh connection there is no better one to be had: the request fails, unsent."""
-    with socket.create_server(("127.0.0.1", 0)) as listener:
+    closed: list[None] = []
+    with socket.create_server(("127.0.0.1", 0)) as listener, ExitStack() as peers:
         listener.setblocking(False)
-        loop = asyncio.get_running_loop()
-        url = f"http://127.0.0.1:{listener.getsockname()[1]}"
-        sending = asyncio.create_task(ask(session, url + "/first"))
-        # It is told that it is connected after this has been sent.
-        peer, _ = await loop.sock_accept(listener)
-        with peer:
+
+        async def greet(*_: object) -> None:
+            peer = peers.enter_context(listener.accept()[0])
+            peer.setblocking(False)
             peer.send(OTHERS)
+
+        connected = TraceConfig()
+        connected.on_connection_create_end.append(greet)
+        connector = UpstreamConnector(lambda: closed.append(None))
+        async with ClientSession(connector=connector, trace_configs=[connected]) as session:
             with pytest.raises(UnsolicitedError):
-                await sending
-    assert metrics.unsolicited == 1
+                await session.post(f"http://127.0.0.1:{listener.getsockname()[1]}")
+        assert len(closed) == 1
 
 
 @pytest.mark.parametrize("method", ["HEAD", "GET"])
@@ -350,25 +389,3 @@ async def test_no_client_gets_the_answer_to_anothers_request(
             assert (answered.status, answered.body.decode()) == (200, path)
             answered_one.set()
             await asyncio.sleep(0.02)  # for the loop to read what it then says
-
-
-async def test_an_upstream_that_speaks_first_is_a_bad_gateway(
-    start_gateway: StartGateway, authority: RecordingAuthority
-) -> None:
-    """Whatever it says, and to every client."""
-    greeters: list[asyncio.Task[None]] = []
-
-    async def greet(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        greeters.append(cast(asyncio.Task[None], asyncio.current_task()))
-        writer.write(OTHERS)
-        await reader.read()
-        writer.close()
-
-    server = await asyncio.start_server(greet, "127.0.0.1", 0)
-    async with server:
-        upstream = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
-        port = await start_gateway(upstream=upstream)
-        fields = f"Authorization: Bearer {authority.issue()}"
-        answered = parse(await exchange(port, head(fields, method="POST")))
-        await asyncio.gather(*greeters)
-    assert (answered.status, answered.error["code"]) == (502, "upstream_unavailable")
