@@ -236,7 +236,7 @@ async def test_a_request_is_not_sent_into_a_connection_that_spoke_meanwhile(
             return True
 
         upstream = f"http://127.0.0.1:{listener.getsockname()[1]}"
-        async with forwarding(session, upstream, holds) as port:
+        async with forwarding(session, upstream, holds) as port, asyncio.timeout(10):
             fields = f"Content-Length: {len(body)}"
             asked = asyncio.create_task(exchange(port, head(fields, method="POST") + body))
             await spoke.wait()
