@@ -195,6 +195,15 @@ async def test_a_connection_with_a_byte_too_many_is_closed(
         assert metrics.unsolicited == 1
 
 
+async def answer_next(listener: socket.socket) -> None:
+    """Answer a request on the next connection with its path."""
+    loop = asyncio.get_running_loop()
+    peer, _ = await loop.sock_accept(listener)
+    with peer:
+        path = (await loop.sock_recv(peer, 1024)).split()[1].decode()
+        await loop.sock_sendall(peer, response(path))
+
+
 async def test_bytes_that_arrive_just_before_the_next_request_are_no_answer(
     session: ClientSession, metrics: Metrics
 ) -> None:
@@ -210,13 +219,12 @@ async def test_bytes_that_arrive_just_before_the_next_request_are_no_answer(
             await loop.sock_sendall(peer, response("/first"))
             assert await first == "/first"
 
-            peer.send(OTHERS)  # without a turn of the loop before the connection is taken
-            second = asyncio.create_task(ask(session, url + "/second"))
-            fresh, _ = await asyncio.wait_for(loop.sock_accept(listener), 10)
-            with fresh:
-                await loop.sock_recv(fresh, 1024)
-                await loop.sock_sendall(fresh, response("/second"))
-                assert await second == "/second"
+            answering = asyncio.create_task(answer_next(listener))
+            await asyncio.sleep(0)
+            # In one step, without a turn of the loop, until the connection is taken.
+            peer.send(OTHERS)
+            assert await ask(session, url + "/second") == "/second"
+            await answering
     assert metrics.unsolicited == 1
 
 
