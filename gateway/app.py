@@ -20,6 +20,7 @@ from gateway.health import Readiness
 from gateway.listen import BACKLOG, bind, reading_errors, server_tls, start_errors
 from gateway.metrics import Metrics
 from gateway.observe import Observer
+from gateway.passing import Passing
 from gateway.scopes import ScopeRules
 from gateway.streams import Streams
 from gateway.upstream import upstream_session
@@ -97,7 +98,7 @@ async def _edge(settings: Settings, metrics: Metrics, stack: AsyncExitStack) -> 
             )
         )
     metrics.verifier = verifier if settings.cache else None
-    session = await stack.enter_async_context(upstream_session(settings.timeouts))
+    session = await stack.enter_async_context(upstream_session(settings.timeouts, metrics))
     key_file = settings.upstream_key_file
     attempts = Attempts(settings.limits.max_refusals)
     authorizer = Authorizer(verifier, attempts, metrics)
@@ -111,6 +112,7 @@ async def _edge(settings: Settings, metrics: Metrics, stack: AsyncExitStack) -> 
             session,
             upstream_base(settings.upstream),
             load_token(key_file) if key_file is not None else None,
+            Passing(settings.pass_header),
             settings.timeouts,
             metrics.first_byte_seconds,
         ),

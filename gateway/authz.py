@@ -9,15 +9,38 @@ from __future__ import annotations
 from collections.abc import Collection
 from typing import Final
 
+from multidict import istr
+
 from gateway.envelope import Refusal
-from gateway.paths import is_unambiguous, split_target
+from gateway.headers import IDENTITY
+from gateway.passing import IDENTITY_PREFIX, canonical
+from gateway.paths import holds_secret, is_unambiguous, split_target
 from gateway.request import EdgeRequest
 from gateway.scopes import ScopeRules
 
 PREFIX: Final = "/authz"
 
+_OUR_WORD: Final = "opentoken"
+
 # nginx by convention; Traefik and Caddy by default. Envoy appends the path to the prefix instead.
-_PATH_HEADERS: Final = ("x-original-uri", "x-forwarded-uri")
+_PATH_HEADERS: Final = (istr("X-Original-URI"), istr("X-Forwarded-Uri"))
+
+
+def check_head(request: EdgeRequest) -> Refusal | None:
+    """Return why *request* is not answered; None if it may be.
+
+    Refused is a key in the target told, and a field that an upstream may take for our word: the
+    proxy puts the identity headers over its client's copies of them, by their exact names; names
+    that read alike would stay (`X_OpenToken_Key_Id`, `X.OpenToken.Key.Id`).
+    """
+    headers = request.headers
+    for name in _PATH_HEADERS:
+        if name in headers and any(map(holds_secret, headers.getall(name))):
+            return Refusal.BAD_REQUEST
+    if _OUR_WORD not in "".join(headers).lower():
+        return None
+    alike = [name for name in headers if canonical(name).startswith(IDENTITY_PREFIX)]
+    return None if all(name.lower() in IDENTITY for name in alike) else Refusal.BAD_REQUEST
 
 
 def check_scopes(
@@ -43,7 +66,8 @@ def check_scopes(
 
 
 def _told_paths(request: EdgeRequest) -> list[str]:
-    targets = [value for name in _PATH_HEADERS for value in request.headers.getall(name, ())]
+    headers = request.headers
+    targets = [value for name in _PATH_HEADERS for value in headers.getall(name, ())]
     appended = request.raw_path.removeprefix(PREFIX)
     if appended.startswith("/"):
         targets.append(appended)

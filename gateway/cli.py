@@ -116,6 +116,13 @@ def _scope_rules(
     callback=_scope_rules,
     help="Ask keys for SCOPE on paths at or below PREFIX. Repeatable.",
 )
+@click.option(
+    "--pass-header",
+    multiple=True,
+    metavar="NAME",
+    help="A request header that goes on to the upstream beside those of docs/operations.md; "
+    "NAME-* is all that begin so. Repeatable.",
+)
 @click.option("--workers", default=1, help="Processes that share the port, each with a memory.")
 @click.option("--share-port", is_flag=True, hidden=True, help="With other workers.")
 @_numbers(Limits(), _LIMITS)

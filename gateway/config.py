@@ -9,6 +9,7 @@ from typing import Final
 
 from yarl import URL
 
+from gateway.passing import Passing
 from gateway.scopes import ScopeRule
 from keyauthority.client import is_local
 
@@ -114,6 +115,9 @@ class Settings:
     # Scopes that path prefixes ask for. None: a valid key may call everything.
     require_scope: tuple[ScopeRule, ...] = ()
 
+    # Request header fields that go on to the upstream beside those of `gateway.passing`.
+    pass_header: tuple[str, ...] = ()
+
     limits: Limits = field(default_factory=Limits)
     timeouts: Timeouts = field(default_factory=Timeouts)
 
@@ -149,6 +153,10 @@ class Settings:
                 )
         self._check_tls()
         upstream_base(self.upstream)
+        try:
+            Passing(self.pass_header)
+        except ValueError as error:
+            raise SettingsError(f"--pass-header {error}") from None
         _check_numbers(self.limits, self.timeouts)
         if self.workers < 1:
             raise SettingsError("--workers must be 1 or more")

@@ -20,7 +20,7 @@ from gateway.head import check_head
 from gateway.headers import identity
 from gateway.health import Readiness
 from gateway.observe import Observer
-from gateway.paths import check_path, split_target
+from gateway.paths import check_path, holds_secret, split_target
 from gateway.relay import abort
 from gateway.request import EdgeRequest
 from gateway.scopes import ScopeRules
@@ -115,6 +115,8 @@ class Edge:
         refusal = check_head(request, self._limits)
         if refusal is not None:
             return self._refuse(request, refusal)
+        if holds_secret(request.raw_path):
+            return self._refuse(request, Refusal.BAD_REQUEST)
         path, _ = split_target(request.raw_path)
         own = self._own.get(path)
         if own is not None:
@@ -166,6 +168,9 @@ class Edge:
             return Refusal.VERIFICATION_UNAVAILABLE
 
     async def _authz(self, request: EdgeRequest) -> web.StreamResponse:
+        refusal = authz.check_head(request)
+        if refusal is not None:
+            return self._refuse(request, refusal)
         grant = await self._proxy_authorizer.authorize(request)
         if isinstance(grant, Refusal):
             return self._refuse(request, grant)

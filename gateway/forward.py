@@ -17,6 +17,8 @@ from gateway.config import Timeouts
 from gateway.envelope import Refusal
 from gateway.headers import to_client, to_upstream
 from gateway.metrics import Timings
+from gateway.passing import Passing
+from gateway.pool import UnsolicitedError
 from gateway.relay import relay
 from gateway.request import EdgeRequest
 from gateway.upstream import SMALL, Errand, errand
@@ -34,6 +36,7 @@ class Forwarder:
         session: From `upstream_session`.
         base: What stands before `/v1/...` in the upstream's URLs.
         credential: The upstream's own API key, or None if it wants none.
+        passing: Which header fields of requests go on.
         timeouts: How long the upstream may take.
         first_byte: Where the time to the upstream's headers is observed, in seconds.
     """
@@ -43,12 +46,14 @@ class Forwarder:
         session: ClientSession,
         base: str,
         credential: Secret | None,
+        passing: Passing,
         timeouts: Timeouts,
         first_byte: Timings,
     ) -> None:
         self._session = session
         self._base = base
         self._credential = credential
+        self._passing = passing
         self._timeouts = timeouts
         self._first_byte = first_byte
         self._complaint = Complaint("the upstream failed")
@@ -62,11 +67,13 @@ class Forwarder:
             VerdictLapsedError: *grant* no longer held once the upstream was connected. Nothing
                 was sent to it, and *body* is as it was.
         """
-        headers = to_upstream(request.headers, grant.key, request.id, self._credential)
+        headers = to_upstream(
+            request.headers, self._passing, grant.key, request.id, self._credential
+        )
         if headers is None:
             return Refusal.BAD_REQUEST
-        if isinstance(body, RequestBody) and hdrs.CONTENT_LENGTH in request.headers:
-            headers[hdrs.CONTENT_LENGTH] = request.headers[hdrs.CONTENT_LENGTH]
+        if isinstance(body, RequestBody) and request.content_length is not None:
+            headers[hdrs.CONTENT_LENGTH] = str(request.content_length)
         small = body if isinstance(body, bytes) and len(body) <= SMALL else b""
         errand.set(Errand(grant, headers, small))
         upstream = await self._send(request, None if small else body)
@@ -109,7 +116,16 @@ class Forwarder:
             body.on_progress = _nothing
         return upstream
 
-    def _request(
+    async def _request(
+        self, request: EdgeRequest, body: bytes | RequestBody | None
+    ) -> ClientResponse:
+        try:
+            return await self._request_once(request, body)
+        except UnsolicitedError:
+            # The connection was no good, and nothing of the request was sent.
+            return await self._request_once(request, body)
+
+    def _request_once(
         self, request: EdgeRequest, body: bytes | RequestBody | None
     ) -> Awaitable[ClientResponse]:
         return self._session.request(

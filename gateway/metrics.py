@@ -80,6 +80,8 @@ class Metrics(Collector):
             "From sending a request upstream to the headers of the answer.",
             _LONG,
         )
+        # Connections to the upstream that were closed for bytes that no request asked for.
+        self.unsolicited = 0
         # Tells the number of client connections by state.
         self.connections: Callable[[], dict[str, int]] = dict
         # Counts by itself. None if it keeps no verdicts in memory.
@@ -102,6 +104,11 @@ class Metrics(Collector):
         yield self.request_seconds.family()
         yield self.verify_seconds.family()
         yield self.first_byte_seconds.family()
+        yield CounterMetricFamily(
+            "gateway_upstream_unsolicited",
+            "Connections to the upstream closed for bytes that no request asked for.",
+            self.unsolicited,
+        )
         if self.verifier is not None:
             yield from _cache(self.verifier)
 

@@ -51,6 +51,15 @@ class EdgeRequest(web.BaseRequest):
         # Set when it is cancelled because its key died, to what the client is to be told.
         self.cut: Refusal | None = None
 
+    @property
+    def content_length(self) -> int | None:
+        """The length that the client declared for the body, in bytes; None if it declared none.
+
+        The parser has refused what is no number of 64 bits, but not thousands of zeros before it.
+        """
+        declared = self.headers.get(hdrs.CONTENT_LENGTH)
+        return None if declared is None else int(declared.lstrip("0") or "0")
+
     async def _prepare_hook(self, response: web.StreamResponse) -> None:
         # Every response but an `Answer`, which does the same for itself, passes here, once its
         # headers are complete and before they are written.

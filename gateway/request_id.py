@@ -11,8 +11,9 @@ def request_id(presented: str | None) -> str:
     """Return *presented* if it is a sane id, else a fresh one.
 
     An id chosen in front of the gateway is kept, because it is what the load balancer logged;
-    it labels, and decides nothing. Sane is up to 64 letters, digits, dots, dashes, underscores.
+    it labels, and decides nothing. Sane is up to 64 letters, digits, dots, dashes, underscores,
+    but not a key that somebody put there.
     """
-    if presented is not None and _SANE.fullmatch(presented):
+    if presented is not None and _SANE.fullmatch(presented) and "optk-" not in presented:
         return presented
     return f"req_{getrandbits(96):024x}"

@@ -18,15 +18,18 @@ from aiohttp import (
     ClientSession,
     ClientTimeout,
     DummyCookieJar,
-    TCPConnector,
+    ServerDisconnectedError,
     hdrs,
 )
-from aiohttp.client_proto import ResponseHandler
+from aiohttp.abc import AbstractStreamWriter
 from aiohttp.http import StreamWriter
 from multidict import CIMultiDict
 
 from gateway.authorize import Grant
+from gateway.complaint import Complaint
 from gateway.config import Timeouts
+from gateway.metrics import Metrics
+from gateway.pool import UpstreamConnector, UpstreamProtocol
 
 if TYPE_CHECKING:
     from aiohttp.connector import Connection
@@ -34,9 +37,6 @@ if TYPE_CHECKING:
 SMALL: Final = 32 * 1024
 """Bytes of a body that a connection takes at once, whatever its other end does."""
 
-# Shorter than what servers keep idle connections for: a request sent into a connection that is
-# just being closed fails, and one with a body cannot be repeated.
-_KEEPALIVE: Final = 4.0
 _NO_CONTENT_TYPE: Final = CIMultiDict({hdrs.CONTENT_TYPE: None})
 
 
@@ -61,10 +61,16 @@ errand: ContextVar[Errand] = ContextVar("errand")
 
 
 @asynccontextmanager
-async def upstream_session(timeouts: Timeouts) -> AsyncIterator[ClientSession]:
+async def upstream_session(timeouts: Timeouts, metrics: Metrics) -> AsyncIterator[ClientSession]:
     """Open the session for requests that have an `errand`: no cookies, nothing decoded or added."""
+    complaint = Complaint("the upstream sent bytes that no request asked for")
+
+    def unsolicited() -> None:
+        metrics.unsolicited += 1
+        complaint.make("its connection was closed")
+
     async with ClientSession(
-        connector=TCPConnector(limit=0, keepalive_timeout=_KEEPALIVE),
+        connector=UpstreamConnector(unsolicited),
         timeout=ClientTimeout(
             total=None,
             sock_connect=timeouts.connect_timeout,
@@ -106,8 +112,9 @@ class _Request(ClientRequest):
         if self._body is not None:
             return await super().send(conn)
         # aiohttp would make a task of writing the body, because a large one may have to wait.
-        protocol = cast(ResponseHandler, conn.protocol)
+        protocol = cast(UpstreamProtocol, conn.protocol)
         writer = StreamWriter(protocol, self.loop)
+        protocol.ask()
         await writer.write_headers(f"{self.method} {self.url.raw_path_qs} HTTP/1.1", self.headers)
         protocol.start_timeout()
         await writer.write_eof(self._errand.body)
@@ -123,3 +130,15 @@ class _Request(ClientRequest):
             session=self._session,
             stream_writer=writer,
         )
+
+    async def write_bytes(
+        self, writer: AbstractStreamWriter, conn: Connection, content_length: int | None = None
+    ) -> None:
+        # aiohttp calls this in a task of its own. Nothing was sent until now, and nothing is if the
+        # connection has spoken meanwhile.
+        protocol = cast(UpstreamProtocol, conn.protocol)
+        if await protocol.is_quiet():
+            protocol.ask()
+            await super().write_bytes(writer, conn, content_length)
+        elif protocol.exception() is None:
+            protocol.set_exception(ServerDisconnectedError())

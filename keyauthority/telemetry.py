@@ -13,7 +13,7 @@ import structlog
 from prometheus_client import REGISTRY, CollectorRegistry, start_http_server
 from structlog.typing import EventDict, Processor, WrappedLogger
 
-from keyauthority.domain.secrets import KEY_PREFIX, TOKEN_PREFIX
+from keyauthority.domain.secrets import KEY_PREFIX, TOKEN_PREFIX, percent_decoded
 
 REDACTED: Final = "[redacted]"
 
@@ -21,12 +21,22 @@ REDACTED: Final = "[redacted]"
 _SECRET: Final = re.compile(
     rf"(?:{re.escape(KEY_PREFIX)}|{re.escape(TOKEN_PREFIX)})[0-9A-Za-z_\-]{{5,}}"
 )
+_WORD: Final = re.compile(r"[0-9A-Za-z_%\-]+")
 _LEVELS: Final = {"debug": 10, "info": 20, "warning": 30, "error": 40}
 
 
 def redact(text: str) -> str:
-    """Return *text* without anything that looks like a key's secret or a service token."""
-    return _SECRET.sub(REDACTED, text)
+    """Return *text* without anything that looks like a key's secret or a service token.
+
+    Also if it is percent-encoded, several times too: then without the whole word that it is in.
+    """
+    redacted = _SECRET.sub(REDACTED, text)
+    return _WORD.sub(_redact_encoded, redacted) if "%" in redacted else redacted
+
+
+def _redact_encoded(word: re.Match[str]) -> str:
+    hidden = "%" in word[0] and _SECRET.search(percent_decoded(word[0])) is not None
+    return REDACTED if hidden else word[0]
 
 
 def configure_logging(level: str = "info") -> None:

@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from prometheus_client import CollectorRegistry, Counter
 
 from keyauthority.domain import secrets
+from keyauthority.domain.secrets import secret_within
 from keyauthority.telemetry import configure_logging, redact, serve_metrics
 
 
@@ -34,6 +35,42 @@ def test_no_secret_survives_wherever_it_stands(before: str, prefix: str, after: 
     secret = secrets.mint(secrets.new_id("key"), prefix).reveal()
 
     assert secret not in redact(before + secret + after)
+
+
+@given(
+    st.text(),
+    st.sampled_from([secrets.KEY_PREFIX, secrets.TOKEN_PREFIX]),
+    st.sets(st.integers(0, 80)),
+    st.integers(1, 12),
+    st.text(),
+)
+def test_no_encoded_secret_survives(
+    before: str, prefix: str, places: set[int], times: int, after: str
+) -> None:
+    """Any of its characters may be percent-encoded, and that again."""
+    secret = secrets.mint(secrets.new_id("key"), prefix).reveal()
+    encoded = "".join(
+        f"%{'25' * (times - 1)}{ord(character):02x}" if place in places | {2} else character
+        for place, character in enumerate(secret)
+    )
+
+    redacted = redact(before + "/" + encoded + "/" + after)
+
+    assert encoded[-20:] not in redacted
+    assert secret_within(before + encoded + after)
+
+
+def test_what_is_encoded_and_no_secret_stays_readable() -> None:
+    """As the paths of most requests."""
+    line = '{"path": "/v1/a%20b/100%25/%7Ee?x=%2F..%2f", "hint": "sk-optk-ab12%E2%80%A6wxyz"}'
+
+    assert redact(line) == line
+
+
+def test_nobody_makes_redaction_take_long() -> None:
+    """Encodings of encodings are undone together, and words are looked at once."""
+    for text in ("%" + "25" * 200_000, "%2%35" * 100_000, "a" * 500_000 + "/%41", "%" * 500_000):
+        redact(text)
 
 
 def test_a_hint_stays_readable() -> None:

@@ -122,7 +122,12 @@ async def _parts(
     provider = None
     if settings.oidc is not None:
         session = await stack.enter_async_context(
-            aiohttp.ClientSession(cookie_jar=aiohttp.DummyCookieJar(), trust_env=False)
+            aiohttp.ClientSession(
+                # A connection is not used twice: what is left on it is no answer to the next request.
+                connector=aiohttp.TCPConnector(force_close=True),
+                cookie_jar=aiohttp.DummyCookieJar(),
+                trust_env=False,
+            )
         )
         redirect_uri = public_url + url("sign_in_callback")
         provider = Provider(settings.oidc, redirect_uri, session, clock)

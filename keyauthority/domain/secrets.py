@@ -14,6 +14,7 @@ import re
 import secrets as entropy
 import zlib
 from typing import Final
+from urllib.parse import unquote
 
 ALPHABET: Final = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
 KEY_PREFIX: Final = "sk-optk-"
@@ -30,6 +31,8 @@ HINTED: Final = 4
 _within: Final = re.compile(
     rf"((?:{KEY_PREFIX}|{TOKEN_PREFIX})[0-9A-Za-z]{{{HINTED}}})[0-9A-Za-z]{{16,}}"
 )
+_encoded_percent: Final = re.compile("%(?:25)+")
+_DECODINGS: Final = 8
 _is_base62 = re.compile(r"[0-9A-Za-z]+").fullmatch
 _is_visible = re.compile(r"[!-~]+").fullmatch
 
@@ -37,9 +40,22 @@ _is_visible = re.compile(r"[!-~]+").fullmatch
 def secret_within(text: str) -> re.Match[str] | None:
     """A key's secret or a caller's token somewhere in *text*: its prefix and more than a hint shows.
 
-    Group 1 is how its hint begins.
+    Also if it is percent-encoded, several times too. Group 1 is how its hint begins; before the match's
+    start there is nothing of it in *text* either.
     """
-    return _within.search(text)
+    match = _within.search(text)
+    return match if match or "%" not in text else _within.search(percent_decoded(text))
+
+
+def percent_decoded(text: str) -> str:
+    """*text* percent-decoded until it stays the same, eight times at most."""
+    for _ in range(_DECODINGS):
+        # Of "%2525…" all at once, so that nobody makes it take long.
+        decoded = unquote(_encoded_percent.sub("%", text))
+        if decoded == text:
+            break
+        text = decoded
+    return text
 
 
 class Secret:

@@ -134,3 +134,16 @@ async def test_a_form_that_breaks_off_is_no_fault_of_ours(cast: Cast) -> None:
         return [line["status"] for line in said if line.get("method") == "POST"]
 
     assert eventually("it is answered", answered) == [400]
+
+
+async def test_a_length_may_begin_with_thousands_of_zeros(cast: Cast) -> None:
+    """It is a number all the same: the form is read, and found to lack its token."""
+    browser = await cast.visitor(Role.MEMBER)
+    head = (
+        f"POST /workspaces/{cast.workspace}/keys/new HTTP/1.1\r\nHost: console\r\n"
+        f"Cookie: {SESSION}={browser.cookies[SESSION]}\r\nSec-Fetch-Site: same-origin\r\n"
+        f"Content-Type: application/x-www-form-urlencoded\r\nContent-Length: {'0' * 5000}6\r\n\r\n"
+    )
+    with socket.create_connection(("127.0.0.1", cast.console.port)) as connection:
+        connection.sendall(head.encode() + b"name=a")
+        assert connection.recv(1024).startswith(b"HTTP/1.1 403 ")

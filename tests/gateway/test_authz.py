@@ -50,6 +50,18 @@ async def test_a_key_without_scopes_has_an_empty_header(
     assert (await ask(port, authority.issue())).header("x-opentoken-scopes") == [""]
 
 
+@pytest.mark.parametrize(
+    "name",
+    ["X_OpenToken_Key_Id", "X.Opentoken.Workspace.Id", "x~opentoken-scopes", "X-OpenToken-Me"],
+)
+async def test_a_name_that_reads_like_ours_is_refused(
+    port: int, authority: RecordingAuthority, name: str
+) -> None:
+    """The proxy would leave it standing beside what it copies; copies by exact name it replaces."""
+    check_envelope(await ask(port, authority.issue(), f"{name}: admin"), Refusal.BAD_REQUEST)
+    assert (await ask(port, authority.issue(), "X-OpenToken-Key-Id: key_2")).status == 200
+
+
 async def test_refusals_are_the_same_envelopes(port: int, authority: RecordingAuthority) -> None:
     """A proxy that passes them on answers as the gateway would."""
     check_envelope(parse(await exchange(port, head(target="/authz"))), Refusal.MISSING_AUTH)

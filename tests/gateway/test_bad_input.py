@@ -125,6 +125,10 @@ async def test_a_token_of_8_kilobytes_is_an_invalid_key(
             id="unknown-coding",
         ),
         pytest.param(
+            b"POST /v1/x HTTP/1.1\r\nHost: a\r\nContent-Length: " + b"9" * 5001 + b"\r\n\r\n",
+            id="length-of-5001-digits",
+        ),
+        pytest.param(
             b"POST /v1/x HTTP/1.1\r\nHost: a\r\nContent-Length: -1\r\n\r\n", id="negative-length"
         ),
     ],
@@ -138,13 +142,66 @@ async def test_what_is_not_http_we_accept_is_a_bad_request(
     assert upstream.received == []
 
 
+@pytest.mark.parametrize("size", [3, 100_000])
+async def test_a_length_may_begin_with_thousands_of_zeros(
+    port: int, authority: RecordingAuthority, upstream: FakeUpstream, size: int
+) -> None:
+    """It is a number all the same, and goes on as one that every parser reads alike."""
+    secret = authority.issue().encode()
+    length = b"0" * 5000 + str(size).encode()
+    close = b"Connection: close\r\n"
+
+    raw = await exchange(
+        port, REQUEST % secret + close + b"Content-Length: " + length + b"\r\n\r\n", b"x" * size
+    )
+
+    assert parse(raw).status == 200
+    (received,) = upstream.received
+    assert received.body == b"x" * size
+    assert received.header("content-length") == [str(size)]
+
+
+@pytest.mark.parametrize("encodings", [0, 1, 2, 12])
+@pytest.mark.parametrize(
+    "place", ["/v1/{}", "/v1/a?key={}", "/v1/a?{}", "/authz/{}", "/other?a={}"]
+)
+async def test_a_key_in_a_target_is_refused(
+    port: int, authority: RecordingAuthority, upstream: FakeUpstream, place: str, encodings: int
+) -> None:
+    """In path or query, however often encoded: it would stand in every log on the way."""
+    secret = hidden = authority.issue()
+    if encodings:
+        hidden = hidden.replace("-", "%2D").replace("s", "%73")
+        hidden = hidden.replace("%", "%" + "25" * (encodings - 1))
+
+    raw = await exchange(port, head(f"Authorization: Bearer {secret}", target=place.format(hidden)))
+
+    check_envelope(parse(raw), Refusal.BAD_REQUEST)
+    assert upstream.received == []
+
+
+@pytest.mark.parametrize("field", ["X-Original-URI", "X-Forwarded-Uri"])
+async def test_a_key_in_a_target_that_a_proxy_tells_is_refused(
+    port: int, authority: RecordingAuthority, field: str
+) -> None:
+    """The proxy would send it on."""
+    secret = authority.issue()
+    told = f"{field}: /v1/a?key={secret.replace('-', '%2d')}"
+
+    raw = await exchange(port, head(f"Authorization: Bearer {secret}", told, target="/authz"))
+
+    check_envelope(parse(raw), Refusal.BAD_REQUEST)
+
+
 async def test_a_header_value_that_is_no_text_is_a_bad_request(
     port: int, authority: RecordingAuthority, upstream: FakeUpstream
 ) -> None:
     """It could not be passed on as it is, and is not passed on changed."""
     secret = authority.issue().encode()
 
-    raw = await exchange(port, REQUEST % secret + b"Content-Length: 0\r\nX-A: caf\xe9\r\n\r\n")
+    raw = await exchange(
+        port, REQUEST % secret + b"Content-Length: 0\r\nUser-Agent: caf\xe9\r\n\r\n"
+    )
 
     check_envelope(parse(raw), Refusal.BAD_REQUEST)
     assert upstream.received == []

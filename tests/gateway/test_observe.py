@@ -117,6 +117,10 @@ async def test_no_secret_reaches_the_log(
     for secret in (good, bad):
         await exchange(port, head(f"Authorization: Bearer {secret}"))
         await exchange(port, head(f"Authorization: Bearer {secret}", target=f"/v1/{secret}"))
+        for encoded in (secret.replace("-", "%2D"), secret.replace("-", "%252d")):
+            await exchange(port, head(f"Authorization: Bearer {secret}", target=f"/v1/{encoded}"))
+        begun = secret[:64]
+        await exchange(port, head(f"Authorization: Bearer {secret}", f"X-Request-Id: {begun}"))
         await exchange(port, head(f"Authorization: Bearer {secret}", "Broken : field"))
         await exchange(port, f"GET /v1/{secret} nonsense\r\n{secret}\r\n\r\n".encode())
 
@@ -131,6 +135,8 @@ async def test_no_secret_reaches_the_log(
     assert "[redacted]" in logged
     for canary in (good, bad, TOKEN, "upstream-canary"):
         assert canary not in logged
+    for canary in (good, bad):
+        assert canary.rpartition("-")[2][8:48] not in logged
 
 
 async def test_an_outage_is_reported_with_its_reason(start_gateway: StartGateway, log: Log) -> None:

@@ -1,0 +1,399 @@
+"""Bytes that the upstream sends without being asked: nobody takes them for an answer."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+import ssl
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import ExitStack, asynccontextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pytest
+from aiohttp import ClientConnectionError, ClientSession, TraceConfig
+from aiohttp.web import StreamResponse
+from multidict import CIMultiDict
+
+from gateway.authorize import Grant
+from gateway.body import open_body
+from gateway.config import Limits, Timeouts
+from gateway.connection import EdgeServer
+from gateway.envelope import Refusal
+from gateway.forward import Forwarder
+from gateway.metrics import Metrics, Timings
+from gateway.passing import Passing
+from gateway.pool import UnsolicitedError, UpstreamConnector
+from gateway.request import EdgeRequest
+from gateway.upstream import Errand, errand, upstream_session
+from keyauthority.client import VerifiedKey
+from tests.gateway.certificates import make_certificate
+from tests.gateway.conftest import StartGateway
+from tests.gateway.parts import RecordingAuthority, exchange, head, parse
+
+KEY = VerifiedKey("key_1", "ws_1", "one", (), {})
+
+
+def response(text: str, *fields: str, status: str = "200 OK") -> bytes:
+    """A whole response whose body is *text*."""
+    lines = [f"HTTP/1.1 {status}", f"Content-Length: {len(text)}", *fields]
+    return "\r\n".join(lines).encode() + b"\r\n\r\n" + text.encode()
+
+
+OTHERS = response("for somebody else")
+
+
+@dataclass
+class Peer:
+    """One connection, as the upstream sees it."""
+
+    reader: asyncio.StreamReader
+    writer: asyncio.StreamWriter
+    ended: asyncio.Event = field(default_factory=asyncio.Event)
+
+    async def request(self) -> str:
+        """The path of the next request; what follows its head is left unread."""
+        lines = await self.reader.readuntil(b"\r\n\r\n")
+        return lines.split()[1].decode()
+
+    async def answer(self) -> None:
+        """Answer the next request with its own path."""
+        self.writer.write(response(await self.request()))
+
+    async def closed(self) -> None:
+        """Wait until the gateway has closed the connection."""
+        async with asyncio.timeout(10):
+            await self.ended.wait()
+
+
+@dataclass
+class RawUpstream:
+    """Does on each connection what `script` says, and then answers each request with its path."""
+
+    script: Callable[[Peer], Awaitable[None]]
+    peers: list[Peer] = field(default_factory=list)
+    port: int = 0
+
+    async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        peer = Peer(reader, writer)
+        self.peers.append(peer)
+        try:
+            if len(self.peers) == 1:
+                await self.script(peer)
+            while True:
+                await peer.answer()
+        except (ConnectionError, asyncio.IncompleteReadError):
+            pass
+        finally:
+            peer.ended.set()
+            writer.close()
+
+
+@asynccontextmanager
+async def serving(
+    script: Callable[[Peer], Awaitable[None]], tls: ssl.SSLContext | None = None
+) -> AsyncIterator[RawUpstream]:
+    upstream = RawUpstream(script)
+    server = await asyncio.start_server(upstream.serve, "127.0.0.1", 0, ssl=tls)
+    upstream.port = server.sockets[0].getsockname()[1]
+    try:
+        yield upstream
+    finally:
+        server.close()
+        for peer in upstream.peers:
+            peer.writer.close()
+
+
+@pytest.fixture
+def metrics() -> Metrics:
+    return Metrics()
+
+
+@pytest.fixture
+async def session(metrics: Metrics) -> AsyncIterator[ClientSession]:
+    async with upstream_session(Timeouts(), metrics) as session:
+        yield session
+
+
+async def ask(
+    session: ClientSession, url: str, *, method: str = "GET", trust: object = True
+) -> str:
+    """Send a request as the gateway does; return the body of its answer."""
+    errand.set(Errand(Grant(KEY, lambda: True), CIMultiDict(), b""))
+    async with session.request(method, url, ssl=trust) as answer:  # type: ignore[arg-type]
+        return await answer.text()
+
+
+async def silence(_: Peer) -> None:
+    """Nothing that nobody asked for."""
+
+
+async def between(peer: Peer) -> None:
+    await peer.answer()
+    await asyncio.sleep(0)
+    peer.writer.write(OTHERS)
+
+
+async def behind(peer: Peer) -> None:
+    peer.writer.write(response(await peer.request()) + OTHERS)
+
+
+async def twice_behind(peer: Peer) -> None:
+    peer.writer.write(response(await peer.request()) + OTHERS + OTHERS)
+
+
+async def begun_behind(peer: Peer) -> None:
+    peer.writer.write(response(await peer.request()) + b"HTTP/1.1 2")
+
+
+async def one_letter_behind(peer: Peer) -> None:
+    peer.writer.write(response(await peer.request()) + b"H")
+
+
+async def interim_behind(peer: Peer) -> None:
+    peer.writer.write(response(await peer.request()) + b"HTTP/1.1 103 Early Hints\r\n\r\n")
+
+
+async def behind_chunks(peer: Peer) -> None:
+    path = await peer.request()
+    peer.writer.write(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n")
+    await asyncio.sleep(0.02)
+    peer.writer.write(f"{len(path):x}\r\n{path}\r\n0\r\n\r\n".encode() + OTHERS)
+
+
+async def begun_behind_chunks(peer: Peer) -> None:
+    path = await peer.request()
+    peer.writer.write(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n")
+    peer.writer.write(f"{len(path):x}\r\n{path}\r\n0\r\n\r\n".encode() + b"HTTP/1.1 200 OK\r\nA")
+
+
+@pytest.mark.parametrize(
+    "script",
+    [
+        between,
+        behind,
+        twice_behind,
+        begun_behind,
+        one_letter_behind,
+        interim_behind,
+        behind_chunks,
+        begun_behind_chunks,
+    ],
+)
+async def test_a_connection_with_a_byte_too_many_is_closed(
+    session: ClientSession, metrics: Metrics, script: Callable[[Peer], Awaitable[None]]
+) -> None:
+    """What came before is a good answer; the next request is asked on another connection."""
+    async with serving(script) as upstream:
+        url = f"http://127.0.0.1:{upstream.port}"
+
+        assert await ask(session, url + "/first") == "/first"
+        await upstream.peers[0].closed()
+
+        assert [await ask(session, url + path) for path in ("/2", "/3")] == ["/2", "/3"]
+        assert len(upstream.peers) == 2
+        assert metrics.unsolicited == 1
+
+
+async def answer_next(listener: socket.socket) -> None:
+    """Answer a request on the next connection with its path."""
+    loop = asyncio.get_running_loop()
+    peer, _ = await loop.sock_accept(listener)
+    with peer:
+        path = (await loop.sock_recv(peer, 1024)).split()[1].decode()
+        await loop.sock_sendall(peer, response(path))
+
+
+async def test_bytes_that_arrive_just_before_the_next_request_are_no_answer(
+    session: ClientSession, metrics: Metrics
+) -> None:
+    """They wait in the kernel, and no event loop has read them, when the connection is taken."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        listener.setblocking(False)
+        url = f"http://127.0.0.1:{listener.getsockname()[1]}"
+        first = asyncio.create_task(ask(session, url + "/first"))
+        loop = asyncio.get_running_loop()
+        peer, _ = await loop.sock_accept(listener)
+        with peer:
+            await loop.sock_recv(peer, 1024)
+            await loop.sock_sendall(peer, response("/first"))
+            assert await first == "/first"
+
+            answering = asyncio.create_task(answer_next(listener))
+            await asyncio.sleep(0)
+            # In one step, without a turn of the loop, until the connection is taken.
+            peer.send(OTHERS)
+            assert await ask(session, url + "/second") == "/second"
+            await answering
+    assert metrics.unsolicited == 1
+
+
+async def test_a_request_is_not_sent_into_a_connection_that_spoke_meanwhile(
+    metrics: Metrics, session: ClientSession
+) -> None:
+    """Between taking it and writing a large body, which aiohttp does in a task: it is sent anew."""
+    body, loop, spoke = b"x" * 100_000, asyncio.get_running_loop(), asyncio.Event()
+    with socket.create_server(("127.0.0.1", 0)) as listener, ExitStack() as peers:
+        listener.setblocking(False)
+
+        def holds() -> bool:
+            # Asked last before anything is sent.
+            if not spoke.is_set():
+                peers.enter_context(listener.accept()[0]).send(OTHERS)
+                spoke.set()
+            return True
+
+        upstream = f"http://127.0.0.1:{listener.getsockname()[1]}"
+        async with forwarding(session, upstream, holds) as port, asyncio.timeout(10):
+            fields = f"Content-Length: {len(body)}"
+            asked = asyncio.create_task(exchange(port, head(fields, method="POST") + body))
+            await spoke.wait()
+            fresh = peers.enter_context((await loop.sock_accept(listener))[0])
+            received = b""
+            while not received.endswith(b"\r\n\r\n" + body):
+                received += await loop.sock_recv(fresh, 65536)
+            await loop.sock_sendall(fresh, response("mine"))
+            answered = parse(await asked)
+    assert (answered.status, answered.body) == (200, b"mine")
+    assert metrics.unsolicited == 1
+
+
+@asynccontextmanager
+async def forwarding(
+    session: ClientSession, upstream: str, holds: Callable[[], bool]
+) -> AsyncIterator[int]:
+    """A server that forwards all it gets to *upstream*, as long as *holds* says so; its port."""
+    first_byte = Timings("seconds", "To the first byte.", (1.0,))
+    forwarder = Forwarder(session, upstream, None, Passing(), Timeouts(), first_byte)
+
+    async def handle(request: EdgeRequest) -> StreamResponse:
+        body = open_body(request, Limits())
+        assert not isinstance(body, Refusal)
+        answer = await forwarder.forward(request, Grant(KEY, holds), body)
+        assert not isinstance(answer, Refusal)
+        return answer
+
+    def refuse(_: EdgeRequest, refusal: Refusal) -> StreamResponse:
+        raise AssertionError(refusal)
+
+    server = EdgeServer(handle, refuse, Limits())
+    listener = await asyncio.get_running_loop().create_server(server, "127.0.0.1", 0)
+    try:
+        yield listener.sockets[0].getsockname()[1]
+    finally:
+        listener.close()
+        await server.drain(0.1)
+
+
+async def test_an_upstream_that_speaks_first_is_not_listened_to() -> None:
+    """On a fresh connection there is no better one to be had: the request fails, unsent."""
+    closed: list[None] = []
+    with socket.create_server(("127.0.0.1", 0)) as listener, ExitStack() as peers:
+        listener.setblocking(False)
+
+        async def greet(*_: object) -> None:
+            peer = peers.enter_context(listener.accept()[0])
+            peer.setblocking(False)
+            peer.send(OTHERS)
+
+        connected = TraceConfig()
+        connected.on_connection_create_end.append(greet)
+        connector = UpstreamConnector(lambda: closed.append(None))
+        async with ClientSession(connector=connector, trace_configs=[connected]) as session:
+            with pytest.raises(UnsolicitedError):
+                await session.post(f"http://127.0.0.1:{listener.getsockname()[1]}")
+        assert len(closed) == 1
+
+
+@pytest.mark.parametrize("method", ["HEAD", "GET"])
+async def test_a_body_where_none_may_be_is_nobodys_answer(
+    session: ClientSession, method: str
+) -> None:
+    """After HEAD, and with 204: the bytes behind the head are too many."""
+
+    async def script(peer: Peer) -> None:
+        await peer.request()
+        status = "204 No Content" if method == "GET" else "200 OK"
+        peer.writer.write(response("x", status=status)[:-1])
+        await asyncio.sleep(0.02)
+        peer.writer.write(OTHERS)
+
+    async with serving(script) as upstream:
+        url = f"http://127.0.0.1:{upstream.port}"
+        assert await ask(session, url + "/first", method=method) == ""
+        await upstream.peers[0].closed()
+        assert await ask(session, url + "/second") == "/second"
+
+
+async def test_interim_responses_are_asked_for(session: ClientSession, metrics: Metrics) -> None:
+    """Any number of them before the response proper; the connection is used again."""
+
+    async def script(peer: Peer) -> None:
+        path = await peer.request()
+        peer.writer.write(b"HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 103 Early Hints\r\nA: b\r\n\r\n")
+        await asyncio.sleep(0.02)
+        peer.writer.write(b"HTTP/1.1 103 Early Hints\r\n\r\n" + response(path))
+
+    async with serving(script) as upstream:
+        url = f"http://127.0.0.1:{upstream.port}"
+        assert [await ask(session, url + path) for path in ("/1", "/2")] == ["/1", "/2"]
+        assert len(upstream.peers) == 1
+    assert metrics.unsolicited == 0
+
+
+async def test_tls_has_messages_of_its_own(
+    session: ClientSession, metrics: Metrics, tmp_path: Path
+) -> None:
+    """Session tickets are no bytes too many; a response within TLS that nobody asked for is."""
+    certificate, key = make_certificate(tmp_path)
+    tls = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    tls.load_cert_chain(certificate, key)
+    trust = ssl.create_default_context(cafile=str(certificate))
+
+    async def script(peer: Peer) -> None:
+        for _ in range(3):
+            await peer.answer()
+        peer.writer.write(OTHERS)
+
+    async with serving(script, tls) as upstream:
+        url = f"https://localhost:{upstream.port}/"
+        paths = ["/1", "/2", "/3"]
+        assert [await ask(session, url[:-1] + path, trust=trust) for path in paths] == paths
+        await upstream.peers[0].closed()
+        assert len(upstream.peers) == 1
+
+        assert await ask(session, url + "4", trust=trust) == "/4"
+    assert metrics.unsolicited == 1
+
+
+async def test_an_upstream_that_hangs_up_at_once_is_an_error(session: ClientSession) -> None:
+    """Not a loop of attempts."""
+
+    async def hang_up(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.close()
+
+    async with await asyncio.start_server(hang_up, "127.0.0.1", 0) as server:
+        url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+        with pytest.raises(ClientConnectionError):
+            await asyncio.wait_for(ask(session, url, method="POST"), 10)
+
+
+async def test_no_client_gets_the_answer_to_anothers_request(
+    start_gateway: StartGateway, authority: RecordingAuthority
+) -> None:
+    """Through the gateway: one client's upstream connection speaks out of turn, the next asks."""
+    answered_one = asyncio.Event()
+
+    async def script(peer: Peer) -> None:
+        await peer.answer()
+        await answered_one.wait()
+        peer.writer.write(OTHERS)
+
+    async with serving(script) as upstream:
+        port = await start_gateway(upstream=f"http://127.0.0.1:{upstream.port}")
+        for path in ("/v1/1", "/v1/2", "/v1/3"):
+            fields = f"Authorization: Bearer {authority.issue()}"
+            answered = parse(await exchange(port, head(fields, target=path)))
+            assert (answered.status, answered.body.decode()) == (200, path)
+            answered_one.set()
+            await asyncio.sleep(0.02)  # for the loop to read what it then says
