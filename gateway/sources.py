@@ -40,8 +40,6 @@ class Sources:
         return self._named(request) if self._trusts(request.remote or "") else None
 
     def _named(self, request: web.BaseRequest) -> str | None:
-        if not self._trusted:
-            return None
         lines = request.headers.getall(_FORWARDED_FOR, ())
         for entry in reversed(",".join(lines).split(",")):
             address = _without_port(entry.strip())
