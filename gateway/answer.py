@@ -11,8 +11,9 @@ from aiohttp.http import StreamWriter
 from aiohttp.http_writer import _serialize_headers
 from multidict import CIMultiDict, istr
 
+from gateway.envelope import Refusal
 from gateway.request import EdgeRequest
-from gateway.request_id import HEADER
+from gateway.request_id import HEADER, request_id
 
 REQUEST_ID: Final = istr(HEADER)
 
@@ -90,3 +91,15 @@ class Answer(web.StreamResponse):
                 self._headers[hdrs.CONNECTION] = "close"
         elif request.version == HttpVersion10:
             self._headers[hdrs.CONNECTION] = "keep-alive"
+
+
+def raw_answer(refusal: Refusal) -> bytes:
+    """A refusal as it goes over the wire, for who has made no request yet."""
+    headers = {
+        **refusal.headers,
+        "Content-Length": str(len(refusal.body)),
+        "Connection": "close",
+        HEADER: request_id(None),
+    }
+    lines = [f"HTTP/1.1 {refusal.status} Refused", *(f"{k}: {v}" for k, v in headers.items())]
+    return "\r\n".join(lines).encode() + b"\r\n\r\n" + refusal.body

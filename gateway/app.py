@@ -22,6 +22,7 @@ from gateway.metrics import Metrics
 from gateway.observe import Observer
 from gateway.passing import Passing
 from gateway.scopes import ScopeRules
+from gateway.sources import Sources
 from gateway.streams import Streams
 from gateway.upstream import upstream_session
 from keyauthority import workers
@@ -100,14 +101,13 @@ async def _edge(settings: Settings, metrics: Metrics, stack: AsyncExitStack) -> 
     metrics.verifier = verifier if settings.cache else None
     session = await stack.enter_async_context(upstream_session(settings.timeouts, metrics))
     key_file = settings.upstream_key_file
-    attempts = Attempts(settings.limits.max_refusals)
-    authorizer = Authorizer(verifier, attempts, metrics)
+    attempts, sources = Attempts(settings.limits.max_refusals), Sources(settings.trusted_proxies)
+    authorizer = Authorizer(verifier, attempts, sources.client, metrics)
     streams = Streams(authorizer) if settings.on_revoke == "cut" else None
     verifier.on_change = streams.changed if streams is not None else None
     return Edge(
         authorizer=authorizer,
-        # All of a proxy's clients come from its one address: the brake is its own affair.
-        proxy_authorizer=Authorizer(verifier, Attempts(0), metrics),
+        proxy_authorizer=Authorizer(verifier, attempts, sources.asked_about, metrics),
         forwarder=Forwarder(
             session,
             upstream_base(settings.upstream),
@@ -119,7 +119,7 @@ async def _edge(settings: Settings, metrics: Metrics, stack: AsyncExitStack) -> 
         streams=streams,
         rules=ScopeRules(settings.require_scope),
         readiness=Readiness(verifier),
-        observer=Observer(metrics, access_log=settings.access_log),
+        observer=Observer(metrics, sources.client, access_log=settings.access_log),
         limits=settings.limits,
         retry_after=attempts.retry_after,
     )

@@ -14,6 +14,7 @@ from gateway.complaint import Complaint
 from gateway.envelope import Refusal
 from gateway.metrics import Metrics
 from gateway.request import EdgeRequest
+from gateway.sources import Source, network_of
 from keyauthority.client import (
     Verdict,
     Verification,
@@ -48,12 +49,16 @@ class Authorizer:
     Args:
         verifier: Gives the verdicts.
         attempts: The brake on failed attempts.
+        source: Whom these are counted against.
         metrics: Where verdicts are counted.
     """
 
-    def __init__(self, verifier: Verifier, attempts: Attempts, metrics: Metrics) -> None:
+    def __init__(
+        self, verifier: Verifier, attempts: Attempts, source: Source, metrics: Metrics
+    ) -> None:
         self._verifier = verifier
         self._attempts = attempts
+        self._source = source
         self._metrics = metrics
         self._complaint = Complaint("no verdict could be had")
 
@@ -64,18 +69,20 @@ class Authorizer:
             return secret
         known = self._verifier.peek(secret)
         if known is not None and known.verdict is Verdict.VALID and known.key is not None:
-            # In use, so the brake has no say; it learnt that the secret is good when that was asked.
+            # In use, so the brake has no say.
             request.key = known.key
             return Grant(known.key, known.holds)
-        if not self._attempts.admits(request.remote, secret):
+        source = self._source(request)
+        if not (self._attempts.admits(source) or self._verifier.knows(secret)):
+            # A neighbour's failures behind the same address lock out no key that is in use.
             return Refusal.RATE_LIMITED
         try:
-            verification = await self._ask(secret) if known is None else known
+            verification = await self._ask(secret, source) if known is None else known
         except VerificationUnavailable as outage:
             self._complaint.make(str(outage))
             return Refusal.VERIFICATION_UNAVAILABLE
         request.key = verification.key
-        return self._judge(request, secret, verification)
+        return self._judge(source, verification)
 
     async def judge_again(self, request: EdgeRequest) -> Refusal | None:
         """Return why the key of *request*, which was accepted, may act no more; None if it may.
@@ -91,19 +98,18 @@ class Authorizer:
             verification = await self._verifier.verify(secret)
         return REFUSALS.get(verification.verdict)
 
-    async def _ask(self, secret: str) -> Verification:
+    async def _ask(self, secret: str, source: str | None) -> Verification:
         asked = time.perf_counter()
-        verification = await self._verifier.verify(secret)
+        verification = await self._verifier.verify(
+            secret, source=network_of(source), suspect=self._attempts.suspects(source)
+        )
         self._metrics.verify_seconds.observe(time.perf_counter() - asked)
         return verification
 
-    def _judge(
-        self, request: EdgeRequest, secret: str, verification: Verification
-    ) -> Grant | Refusal:
+    def _judge(self, source: str | None, verification: Verification) -> Grant | Refusal:
         if verification.verdict is Verdict.VALID and verification.key is not None:
-            self._attempts.accepted(secret)
             return Grant(verification.key, verification.holds)
         refusal = REFUSALS.get(verification.verdict, Refusal.VERIFICATION_UNAVAILABLE)
         if refusal in _GUESSES:
-            self._attempts.refused(request.remote, secret)
+            self._attempts.refused(source)
         return refusal

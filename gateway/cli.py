@@ -14,6 +14,7 @@ from gateway.app import serve
 from gateway.config import LOG_LEVELS, ON_REVOKE, Limits, Settings, SettingsError, Timeouts
 from gateway.listen import StartError
 from gateway.scopes import ScopeRule
+from gateway.sources import Network, parse_network
 from gateway.workers import serve_with_workers
 from keyauthority.client import SecretFileError
 from keyauthority.telemetry import configure_logging
@@ -31,9 +32,12 @@ _LIMITS = {
     "body_timeout": "Longest silence within a request body, in seconds.",
     "min_body_rate": "Bytes a second that a request body must average; 0: any.",
     "keepalive_timeout": "Seconds that a connection may idle between requests.",
+    "send_timeout": "Seconds in which a client must take some of an answer that waits for it.",
     "max_connections": "Client connections at a time.",
+    "max_requests_per_key": "Requests of one key that are under way at a time.",
+    "max_unread_bytes": "Answers that wait in memory for clients that do not read.",
     "max_refusals": "Refused secrets a minute from one client address; 0: any, for use behind a "
-    "proxy, where all clients have one address.",
+    "proxy that does not say who its clients are.",
 }
 _TIMEOUTS = {
     "connect_timeout": "Seconds to connect to the upstream.",
@@ -61,6 +65,15 @@ def _scope_rules(
 ) -> tuple[ScopeRule, ...]:
     try:
         return tuple(ScopeRule.parse(value) for value in values)
+    except ValueError as error:
+        raise click.BadParameter(str(error)) from None
+
+
+def _networks(
+    _context: click.Context, _option: click.Parameter, values: tuple[str, ...]
+) -> tuple[Network, ...]:
+    try:
+        return tuple(parse_network(value) for value in values)
     except ValueError as error:
         raise click.BadParameter(str(error)) from None
 
@@ -122,6 +135,14 @@ def _scope_rules(
     metavar="NAME",
     help="A request header that goes on to the upstream beside those of docs/operations.md; "
     "NAME-* is all that begin so. Repeatable.",
+)
+@click.option(
+    "--trusted-proxies",
+    multiple=True,
+    metavar="NETWORK",
+    callback=_networks,
+    help="Proxies that say by X-Forwarded-For who their client is: an address or ADDRESS/BITS. "
+    "Repeatable.",
 )
 @click.option("--workers", default=1, help="Processes that share the port, each with a memory.")
 @click.option("--share-port", is_flag=True, hidden=True, help="With other workers.")

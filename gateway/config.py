@@ -11,6 +11,7 @@ from yarl import URL
 
 from gateway.passing import Passing
 from gateway.scopes import ScopeRule
+from gateway.sources import Network
 from keyauthority.client import is_local
 
 LOG_LEVELS: Final = ("debug", "info", "warning", "error")
@@ -52,8 +53,19 @@ class Limits:
     # balancer stands in front, or it will use connections that are just being closed.
     keepalive_timeout: float = 75.0
 
+    # How long a client may take none of the answer that waits for it; then its connection is
+    # aborted. What an upstream sends may stand for `Timeouts.idle_timeout`.
+    send_timeout: float = 60.0
+
     # Client connections at a time; the next one is answered 503 and closed.
     max_connections: int = 4096
+
+    # Requests of one key that are under way at a time; the next one is answered 429.
+    max_requests_per_key: int = 1024
+
+    # Bytes of answers that wait in memory for clients that do not read; beyond, the ones that
+    # have stood unread for longest are aborted. One key has half of them at most.
+    max_unread_bytes: int = 128 * 1024 * 1024
 
     # Refused secrets a minute from one client address before further unknown secrets from there
     # are answered 429. 0 switches it off, as is right behind a proxy that hides who the client is.
@@ -117,6 +129,9 @@ class Settings:
 
     # Request header fields that go on to the upstream beside those of `gateway.passing`.
     pass_header: tuple[str, ...] = ()
+
+    # Networks of proxies that say who their client is, by `X-Forwarded-For`.
+    trusted_proxies: tuple[Network, ...] = ()
 
     limits: Limits = field(default_factory=Limits)
     timeouts: Timeouts = field(default_factory=Timeouts)

@@ -17,11 +17,12 @@ from aiohttp.http_exceptions import BadHttpMessage, LineTooLong
 from aiohttp.streams import EMPTY_PAYLOAD, StreamReader
 from aiohttp.web_protocol import RequestHandler, _ErrInfo
 
-from gateway.answer import Answer
+from gateway.answer import Answer, raw_answer
 from gateway.config import Limits
+from gateway.delivery import Delivery
 from gateway.envelope import Refusal
 from gateway.request import EdgeRequest
-from gateway.request_id import HEADER, request_id
+from gateway.unread import Unread
 
 if TYPE_CHECKING:
     from aiohttp.web_protocol import _RequestHandler
@@ -53,6 +54,7 @@ class Connection(RequestHandler):
         "_head_bytes",
         "_head_timer",
         "_limits",
+        "delivery",
         "interrupted",
         "large_head",
         "server",
@@ -95,15 +97,27 @@ class Connection(RequestHandler):
             self._task_handler.cancel()
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        client = cast(asyncio.Transport, transport)
+        # What waits for the client.
+        self.delivery = Delivery(client, self.server.unread, self._limits.send_timeout, self._loop)
         super().connection_made(transport)
         if self.server.full:
-            self._turn_away(cast(asyncio.Transport, transport))
+            self._turn_away(client)
         else:
             self._start_head_timer()
 
     def connection_lost(self, exc: BaseException | None) -> None:
         self._stop_head_timer()
+        self.delivery.end()
         super().connection_lost(exc)
+
+    def pause_writing(self) -> None:
+        super().pause_writing()
+        self.delivery.pause()
+
+    def resume_writing(self) -> None:
+        self.delivery.resume()
+        super().resume_writing()
 
     def data_received(self, data: bytes) -> None:
         if self._deaf:
@@ -134,14 +148,18 @@ class Connection(RequestHandler):
     ) -> tuple[web.StreamResponse, bool]:
         """Write the response. aiohttp calls this."""
         gone = False
-        if isinstance(resp, Answer) and not self._upgraded:
-            # What it comes to for a response that needs no preparation.
-            try:
-                await resp.send(cast(EdgeRequest, request))
-            except ConnectionError:
-                gone = True
-        else:
-            resp, gone = await super().finish_response(request, resp, start_time)
+        try:
+            if isinstance(resp, Answer) and not self._upgraded:
+                # What it comes to for a response that needs no preparation.
+                try:
+                    await resp.send(cast(EdgeRequest, request))
+                except ConnectionError:
+                    gone = True
+            else:
+                resp, gone = await super().finish_response(request, resp, start_time)
+        finally:
+            self.delivery.watch()
+            cast(EdgeRequest, request).end()
         if not resp.keep_alive and (self._deaf or not request.content.is_eof()):
             self._end_sending()
             if self._deaf:
@@ -201,7 +219,7 @@ class Connection(RequestHandler):
 
     def _turn_away(self, transport: asyncio.Transport) -> None:
         self._deaf = True
-        transport.write(_raw_answer(Refusal.VERIFICATION_UNAVAILABLE))
+        transport.write(raw_answer(Refusal.VERIFICATION_UNAVAILABLE))
         self._end_sending()
         self._head_timer = self._loop.call_later(_LINGER, self.force_close)
 
@@ -220,6 +238,8 @@ class EdgeServer(web.Server):
         self.refuse = refuse
         # Set from the moment the gateway is told to stop.
         self.leaving = False
+        # What waits for the clients of all connections.
+        self.unread = Unread(limits.max_unread_bytes)
         self._limits = limits
 
     def __call__(self) -> RequestHandler:
@@ -275,14 +295,3 @@ def _refusal_for(status: int, exc: BaseException | None) -> Refusal:
     if isinstance(exc, BadHttpMessage) and "Too many headers" in exc.message:
         return Refusal.HEADERS_TOO_LARGE
     return Refusal.BAD_REQUEST if status == 400 else Refusal.INTERNAL_ERROR  # noqa: PLR2004
-
-
-def _raw_answer(refusal: Refusal) -> bytes:
-    headers = {
-        **refusal.headers,
-        "Content-Length": str(len(refusal.body)),
-        "Connection": "close",
-        HEADER: request_id(None),
-    }
-    lines = [f"HTTP/1.1 {refusal.status} Refused", *(f"{k}: {v}" for k, v in headers.items())]
-    return "\r\n".join(lines).encode() + b"\r\n\r\n" + refusal.body

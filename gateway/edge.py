@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from functools import partial
 from typing import Final
 
 import structlog
@@ -24,6 +25,7 @@ from gateway.paths import check_path, holds_secret, split_target
 from gateway.relay import abort
 from gateway.request import EdgeRequest
 from gateway.scopes import ScopeRules
+from gateway.shares import Shares
 from gateway.streams import Streams
 from gateway.upstream import VerdictLapsedError
 
@@ -79,6 +81,7 @@ class Edge:
         self._readiness = readiness
         self._observer = observer
         self._limits = limits
+        self._shares = Shares(limits.max_requests_per_key)
         self._own = {"/healthz": self._healthz, "/readyz": self._readyz, authz.PREFIX: self._authz}
         self._refusal_headers = {refusal: CIMultiDict(refusal.headers) for refusal in Refusal}
         self._refusal_headers[Refusal.RATE_LIMITED][hdrs.RETRY_AFTER] = str(retry_after)
@@ -132,6 +135,11 @@ class Edge:
         grant = await self._authorize(request, path)
         if isinstance(grant, Refusal):
             return self._refuse(request, grant)
+        key_id = grant.key.id
+        if not self._shares.enter(key_id):
+            return self._refuse(request, Refusal.TOO_MANY_REQUESTS)
+        request.on_end = partial(self._shares.leave, key_id)
+        request.connection.delivery.owner = key_id
         if self._streams is None:
             answer = await self._forward(request, path, grant)
         else:
@@ -208,3 +216,4 @@ class Edge:
     def _lost(self, request: EdgeRequest) -> None:
         request.outcome = "client_left"
         self._observer.ended(request, 0)
+        request.end()

@@ -59,6 +59,13 @@ class Refusal(Enum):
     REQUEST_TOO_LARGE = (413, _REQUEST, "request_too_large", "request body too large")
     REQUEST_TIMEOUT = (408, _REQUEST, "request_timeout", "request arrived too slowly")
     RATE_LIMITED = (429, _RATE, "rate_limited", "too many failed attempts: wait and retry", _SOON)
+    TOO_MANY_REQUESTS = (
+        429,
+        _RATE,
+        "rate_limited",
+        "too many requests of this api key are under way: wait and retry",
+        _SOON,
+    )
     VERIFICATION_UNAVAILABLE = (
         503,
         _SERVER,

@@ -14,6 +14,10 @@ from gateway.config import host_and_port
 from keyauthority import workers
 
 BACKLOG: Final = 1024
+_UNSENT: Final = 64 * 1024
+"""Bytes that the system keeps of an answer beyond what is on its way: it would go up to some MiB."""
+
+_UNSENT_LIMIT: Final[int | None] = getattr(socket, "TCP_NOTSENT_LOWAT", None)
 
 
 class StartError(Exception):
@@ -29,9 +33,13 @@ def bind(listen: str, *, shared: bool = False) -> socket.socket:
     """
     host, port = host_and_port(listen, "--listen")
     with _listening_errors(listen):
-        return socket.create_server(
+        listening = socket.create_server(
             (host, port), family=_family(host), backlog=BACKLOG, reuse_port=shared
         )
+    if _UNSENT_LIMIT is not None:
+        # Of the connections too: they take it over.
+        listening.setsockopt(socket.IPPROTO_TCP, _UNSENT_LIMIT, _UNSENT)
+    return listening
 
 
 def reserve(listen: str) -> socket.socket:

@@ -9,6 +9,7 @@ import structlog
 from gateway.metrics import Metrics
 from gateway.paths import split_target
 from gateway.request import EdgeRequest
+from gateway.sources import Source
 
 
 class Observer:
@@ -16,11 +17,13 @@ class Observer:
 
     Args:
         metrics: What to count in.
+        source: The address that is logged as the client's; the connection's own where it says none.
         access_log: Whether to log each request, without its secret and its query string.
     """
 
-    def __init__(self, metrics: Metrics, *, access_log: bool) -> None:
+    def __init__(self, metrics: Metrics, source: Source, *, access_log: bool) -> None:
         self._metrics = metrics
+        self._source = source
         self._log = structlog.get_logger("gateway.access").bind() if access_log else None
 
     def ended(self, request: EdgeRequest, status: int) -> None:
@@ -34,7 +37,7 @@ class Observer:
         self._log.info(
             "request",
             request_id=request.id,
-            client=request.remote,
+            client=self._source(request) or request.remote,
             method=request.method,
             path=split_target(request.raw_path)[0],
             status=status,

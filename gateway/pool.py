@@ -20,6 +20,7 @@ from aiohttp import (
     ClientRequest,
     ClientTimeout,
     ServerDisconnectedError,
+    SocketFactoryType,
     StreamReader,
     TCPConnector,
 )
@@ -127,10 +128,11 @@ class UpstreamConnector(TCPConnector):
 
     Args:
         unsolicited: Is called for each connection closed for bytes that nobody asked for.
+        socket_factory: Makes the sockets.
     """
 
-    def __init__(self, unsolicited: Callable[[], None]) -> None:
-        super().__init__(limit=0, keepalive_timeout=_KEEPALIVE)
+    def __init__(self, unsolicited: Callable[[], None], socket_factory: SocketFactoryType) -> None:
+        super().__init__(limit=0, keepalive_timeout=_KEEPALIVE, socket_factory=socket_factory)
         factory = partial(UpstreamProtocol, self._loop, unsolicited)
         self._factory = cast("partial[ResponseHandler]", factory)
 

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import socket
-import struct
 from typing import Final, cast
 
 from aiohttp import ClientError, ClientResponse, HttpVersion11, StreamReader, hdrs, web
@@ -12,13 +10,13 @@ from aiohttp.http import StreamWriter
 from multidict import CIMultiDict
 
 from gateway.answer import Answer
+from gateway.delivery import reset
 from gateway.envelope import Refusal
 from gateway.request import EdgeRequest
 
 _EVENT_STREAM: Final = "text/event-stream"
 _EVENT_ENDS: Final = (b"\n\n", b"\r\n\r\n", b"\r\r")
 _LONGEST_EVENT_END: Final = 4
-_RESET_ON_CLOSE: Final = struct.pack("ii", 1, 0)
 
 
 async def relay(
@@ -44,22 +42,26 @@ async def relay(
         # Without chunks only the end of the connection can say where the response ends.
         response.force_close()
     await response.prepare(request)
-    await _Stream(request, response, idle).carry(content)
+    request.connection.delivery.patience = idle
+    await _Stream(request, response, upstream).carry(content)
     return response
 
 
 class _Stream:
-    def __init__(self, request: EdgeRequest, response: web.StreamResponse, idle: float) -> None:
+    def __init__(
+        self, request: EdgeRequest, response: web.StreamResponse, upstream: ClientResponse
+    ) -> None:
         self._request = request
         self._writer = cast(StreamWriter, request.writer)
-        self._idle = idle
+        self._upstream = upstream
         self._can_say_more = _is_open_event_stream(response)
         self._tail = b"\n\n"
 
     async def carry(self, content: StreamReader) -> None:
         try:
-            while chunk := await _next_chunk(content):
-                await self._write(chunk)
+            while await self._pass_on(content):
+                if self._request.connection.writing_paused:
+                    await self._drain()
         except _BrokenError as broken:
             self._request.outcome = "upstream_broke"
             await self._break_off(broken.refusal)
@@ -75,20 +77,28 @@ class _Stream:
         else:
             self._request.outcome = "forwarded"
 
-    async def _write(self, chunk: bytes) -> None:
+    async def _pass_on(self, content: StreamReader) -> bool:
+        # What was written is let go here, not held for as long as the client takes to read it.
+        chunk = await _next_chunk(content)
+        if not chunk:
+            return False
         if self._can_say_more:
             self._tail = (self._tail + chunk)[-_LONGEST_EVENT_END:]
         await self._writer.write(chunk, drain=False)
-        if self._request.connection.writing_paused:
-            await self._drain()
+        return True
 
     async def _drain(self) -> None:
+        # Meanwhile the upstream keeps what it has: else as much again would wait here.
+        connection = self._upstream.connection
+        protocol = connection.protocol if connection is not None else None
+        if protocol is None:
+            await self._writer.drain()
+            return
+        protocol.pause_reading()
         try:
-            async with asyncio.timeout(self._idle):
-                await self._writer.drain()
-        except TimeoutError:
-            abort(self._request)
-            raise ConnectionResetError("the client does not read") from None
+            await self._writer.drain()
+        finally:
+            protocol.resume_reading()
 
     async def _break_off(self, refusal: Refusal) -> None:
         # Within an event nothing can be said: the client would take the torn event for whole. Nor
@@ -106,9 +116,8 @@ def abort(request: EdgeRequest) -> None:
     if transport is None:
         return
     # A reset, since for a response that ends with its connection an orderly close is the end.
-    sock = transport.get_extra_info("socket")
-    if sock is not None and request.version < HttpVersion11:
-        sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET_ON_CLOSE)
+    if request.version < HttpVersion11:
+        reset(transport)
     transport.abort()
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Final
 
 from aiohttp import hdrs, web
@@ -27,7 +28,7 @@ class EdgeRequest(web.BaseRequest):
 
     # Names that aiohttp's debug mode accepts as attributes.
     ATTRS = web.BaseRequest.ATTRS | frozenset(
-        {"connection", "cut", "id", "started", "key", "outcome"}
+        {"connection", "cut", "id", "started", "key", "on_end", "outcome"}
     )
 
     def __init__(
@@ -50,6 +51,14 @@ class EdgeRequest(web.BaseRequest):
         self.outcome = ""
         # Set when it is cancelled because its key died, to what the client is to be told.
         self.cut: Refusal | None = None
+        # Called once when its answer is written or given up.
+        self.on_end: Callable[[], None] | None = None
+
+    def end(self) -> None:
+        """Note that its answer is written, or never will be."""
+        if self.on_end is not None:
+            on_end, self.on_end = self.on_end, None
+            on_end()
 
     @property
     def content_length(self) -> int | None:

@@ -6,6 +6,7 @@ wire.
 
 from __future__ import annotations
 
+import socket
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from contextvars import ContextVar
@@ -13,6 +14,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, cast
 
 from aiohttp import (
+    AddrInfoType,
     ClientRequest,
     ClientResponse,
     ClientSession,
@@ -36,6 +38,13 @@ if TYPE_CHECKING:
 
 SMALL: Final = 32 * 1024
 """Bytes of a body that a connection takes at once, whatever its other end does."""
+
+# What is read of an answer before its client has taken what came earlier, and what the system
+# takes in from the upstream meanwhile, in bytes. The system alone would go up to several MiB, for
+# each client that does not read. A window of 128 KiB carries 1.3 MB/s over 100 ms, on each
+# connection.
+_READ_AHEAD: Final = 16 * 1024
+_WINDOW: Final = 128 * 1024
 
 _NO_CONTENT_TYPE: Final = CIMultiDict({hdrs.CONTENT_TYPE: None})
 
@@ -70,7 +79,7 @@ async def upstream_session(timeouts: Timeouts, metrics: Metrics) -> AsyncIterato
         complaint.make("its connection was closed")
 
     async with ClientSession(
-        connector=UpstreamConnector(unsolicited),
+        connector=UpstreamConnector(unsolicited, _small_window),
         timeout=ClientTimeout(
             total=None,
             sock_connect=timeouts.connect_timeout,
@@ -79,8 +88,16 @@ async def upstream_session(timeouts: Timeouts, metrics: Metrics) -> AsyncIterato
         request_class=_Request,
         cookie_jar=DummyCookieJar(),
         auto_decompress=False,
+        read_bufsize=_READ_AHEAD,
     ) as session:
         yield session
+
+
+def _small_window(address: AddrInfoType) -> socket.socket:
+    family, kind, protocol, _, _ = address
+    connecting = socket.socket(family, kind, protocol)
+    connecting.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, _WINDOW)
+    return connecting
 
 
 class _Request(ClientRequest):

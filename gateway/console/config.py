@@ -18,6 +18,7 @@ LIMITS: Final = Limits(
     max_header_bytes=16 * 1024,
     max_body_bytes=64 * 1024,
     body_timeout=10.0,
+    send_timeout=20.0,
     max_connections=1024,
 )
 """What one browser may send and hold: pages and forms, nothing larger."""

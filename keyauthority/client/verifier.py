@@ -20,7 +20,7 @@ from __future__ import annotations
 import asyncio
 import os
 import socket
-from collections.abc import Callable, Coroutine, Iterable
+from collections.abc import Callable, Coroutine, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Self
@@ -28,14 +28,17 @@ from typing import TYPE_CHECKING, Any, Final, Self
 import grpc
 
 from keyauthority import boottime
+from keyauthority.client.accepted import Accepted
+from keyauthority.client.asking import Answer, Asking
+from keyauthority.client.batch import ask_all
 from keyauthority.client.channel import connect
 from keyauthority.client.credentials import bearer_metadata
 from keyauthority.client.following import Following
 from keyauthority.client.presented import MALFORMED, is_native, is_noise
+from keyauthority.client.strangers import Question
 from keyauthority.client.tls import ClientCertificate
 from keyauthority.client.verification import Verification, VerificationUnavailable, read
 from keyauthority.coherence.cache import Ask, CoherentCache
-from keyauthority.coherence.calls import Calls
 from keyauthority.coherence.entries import digest_of
 from keyauthority.domain import secrets
 from keyauthority.domain.revisions import Head
@@ -47,18 +50,10 @@ from keyauthority.v1.verification_service_pb2_grpc import VerificationServiceStu
 if TYPE_CHECKING:
     from keyauthority.v1.verification_service_pb2_grpc import VerificationServiceAsyncStub
 
-MAX_CALLS: Final = 64
-"""Calls under way at a time. Under a lease further ones wait their turn, else they are refused."""
-
-MAX_WAITING: Final = 1_000
-"""Secrets asked for at a time under a lease, those in line included."""
-
 CAPACITY: Final = 100_000
 """Verdicts kept, each of less than a KiB."""
 
 _UNKNOWN: Final = Verification(Verdict.UNKNOWN, None)
-
-Waiter = asyncio.Future[Verification]
 
 
 @dataclass(slots=True)
@@ -95,6 +90,9 @@ class Verifier:
             each.
         name: What operators see this verifier as; by default host and process id.
         capacity: How many verdicts are kept.
+
+    Secrets that were accepted before have places of their own for calls: they never wait behind a
+    flood of unknown ones.
     """
 
     def __init__(
@@ -123,8 +121,10 @@ class Verifier:
         if not cache or boottime.CLOCK is None:
             self._cache.leave()
         self._caching = cache and boottime.CLOCK is not None
-        self._calls: Calls[Waiter] = Calls()
-        self._places = asyncio.Semaphore(MAX_CALLS)
+        self._accepted = Accepted(capacity)
+        self._asking = Asking(
+            self._verdict_on, self._verdicts, self._cache, self._accepted, self._spawn, self._shed
+        )
         self._tasks: set[asyncio.Task[None]] = set()
 
     async def __aenter__(self) -> Self:
@@ -155,8 +155,19 @@ class Verifier:
             self.counters.hits += 1
         return hit
 
-    async def verify(self, secret: str) -> Verification:
+    def knows(self, secret: str) -> bool:
+        """Tell whether the last verdict on *secret* was `VALID`, however long ago."""
+        return self._accepted.knows(digest_of(secret))
+
+    async def verify(self, secret: str, *, source: str = "", suspect: bool = False) -> Verification:
         """Return the verdict on *secret*, as it was presented.
+
+        Args:
+            secret: What was presented.
+            source: Who presented it, such as an address. If many unknown secrets have to wait,
+                those of different sources are asked for in turn.
+            suspect: Whether that source has presented bad secrets lately: nobody else's unknown
+                secrets wait behind those of suspects.
 
         Raises:
             VerificationUnavailable: No verdict could be had. Refuse to decide: neither accept the
@@ -171,7 +182,7 @@ class Verifier:
         if is_noise(secret):
             return MALFORMED
         try:
-            return await self._ask(secret, digest)
+            return await self._ask(Question(secret, digest, source, suspect))
         except VerificationUnavailable:
             self.counters.unavailable += 1
             raise
@@ -201,49 +212,26 @@ class Verifier:
         """How many verdicts are kept."""
         return len(self._cache.entries)
 
-    async def _ask(self, secret: str, digest: bytes) -> Verification:
-        leased = self.lease_held
-        if leased and not self._cache.foreign_secrets and not is_native(secret):
+    async def _ask(self, question: Question) -> Verification:
+        if self.lease_held and not self._cache.foreign_secrets and not is_native(question.secret):
             return _UNKNOWN
-        # Counted by what has arrived: those of one moment have not taken their places yet.
-        if len(self._calls) >= (MAX_WAITING if leased else MAX_CALLS):
-            self.counters.shed += 1
-            raise VerificationUnavailable("too many calls under way")
-        waiter: Waiter = asyncio.get_running_loop().create_future()
-        if self._calls.arrive(digest, waiter):
-            self._spawn(self._run(secret, digest))
+        waiter = self._asking.ask(question)
         try:
             async with asyncio.timeout(self._timeout):
                 return await waiter
         except TimeoutError:
             raise VerificationUnavailable("no verdict in time") from None
 
-    async def _run(self, secret: str, digest: bytes) -> None:
-        # One call, for all who wait for it; then the next one, for those who came meanwhile.
-        going = True
-        while going:
-            answer: Verification | VerificationUnavailable
-            try:
-                async with self._places:
-                    answer = await self._verdict_if_wanted(secret, digest)
-            except VerificationUnavailable as outage:
-                answer = outage
-            except Exception:
-                _tell(self._calls.end(digest), VerificationUnavailable("internal error"))
-                _tell(self._calls.waiting(digest), VerificationUnavailable("internal error"))
-                raise
-            _tell(self._calls.end(digest), answer)
-            going = self._calls.proceed(digest)
-            # Looked for only if wanted: what is found counts as used, and is kept for longer.
-            if going and (hit := self._cache.get(digest, boottime.now())) is not None:
-                _tell(self._calls.end(digest), hit)
-                going = False
+    def _shed(self, number: int) -> None:
+        self.counters.shed += number
 
-    async def _verdict_if_wanted(self, secret: str, digest: bytes) -> Verification:
-        if all(waiter.done() for waiter in self._calls.running(digest)):
-            # They gave up while it was in line: its place is for who still waits.
-            raise VerificationUnavailable("nobody waits any more")
-        return await self._verdict(secret, digest)
+    async def _verdict_on(self, question: Question) -> Verification:
+        return await self._verdict(question.secret, question.digest)
+
+    async def _verdicts(self, questions: Sequence[Question]) -> list[Answer]:
+        return await ask_all(
+            self._stub, self._metadata, self._cache, questions, boottime.now(), self._timeout
+        )
 
     async def _verdict(self, secret: str, digest: bytes) -> Verification:
         deadline, pause = boottime.now() + self._timeout, 0.0
@@ -280,16 +268,6 @@ class Verifier:
         task = asyncio.create_task(work)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
-
-
-def _tell(waiters: Iterable[Waiter], answer: Verification | Exception) -> None:
-    for waiter in waiters:
-        if waiter.done():
-            continue
-        if isinstance(answer, Exception):
-            waiter.set_exception(answer)
-        else:
-            waiter.set_result(answer)
 
 
 def _status_name(error: grpc.RpcError) -> str:

@@ -10,7 +10,7 @@ import pytest
 
 from keyauthority import boottime
 from keyauthority.client import Secret, Verdict, VerificationUnavailable, Verifier
-from keyauthority.client.verifier import MAX_CALLS
+from keyauthority.client.asking import MAX_CALLS
 from keyauthority.v1 import verification_service_pb2 as pb
 from tests.client.parts import Context, ScriptedAuthority, leased, until
 from tests.gateway.parts import TOKEN, new_secret, serving
@@ -24,6 +24,20 @@ async def ask(verifier: Verifier, secret: str) -> Verdict:
 
 async def fail(context: Context) -> None:
     await context.abort(grpc.StatusCode.UNAVAILABLE, "as the test wants")
+
+
+async def accepted_before(
+    verifier: Verifier, scripted: ScriptedAuthority, number: int
+) -> list[str]:
+    """Secrets that were accepted, and have been dropped from memory; the door is closed."""
+    known = [scripted.issue() for _ in range(number)]
+    for secret in known:
+        assert await ask(verifier, secret) is Verdict.VALID
+    await scripted.change("key_1")
+    await until(lambda: all(verifier.peek(secret) is None for secret in known))
+    scripted.asked.clear()
+    scripted.door.clear()
+    return known
 
 
 class TestJoining:
@@ -268,16 +282,14 @@ class TestPlaces:
 
     async def test_under_a_lease_it_waits_its_turn(self, scripted: ScriptedAuthority) -> None:
         """The authority is there: it is asked so many things at a time, and answers all."""
-        scripted.door.clear()
         async with leased(scripted.address, timeout=20) as verifier:
-            asking = [
-                asyncio.create_task(ask(verifier, new_secret())) for _ in range(MAX_CALLS + 20)
-            ]
+            known = await accepted_before(verifier, scripted, MAX_CALLS + 20)
+            asking = [asyncio.create_task(ask(verifier, one)) for one in known]
             await until(lambda: len(scripted.asked) == MAX_CALLS)
             await asyncio.sleep(0.1)
             assert len(scripted.asked) == MAX_CALLS
             scripted.door.set()
-            assert set(await asyncio.gather(*asking)) == {Verdict.UNKNOWN}
+            assert set(await asyncio.gather(*asking)) == {Verdict.VALID}
             assert (len(scripted.asked), verifier.counters.shed) == (MAX_CALLS + 20, 0)
 
     async def test_hits_need_none(self, scripted: ScriptedAuthority) -> None:
@@ -296,18 +308,18 @@ class TestPlaces:
         self, scripted: ScriptedAuthority
     ) -> None:
         """Or those who still wait would stand behind those who gave up."""
-        scripted.door.clear()
         async with leased(scripted.address, timeout=20) as verifier:
-            asking = [asyncio.create_task(ask(verifier, new_secret())) for _ in range(MAX_CALLS)]
+            known = await accepted_before(verifier, scripted, MAX_CALLS + 21)
+            asking = [asyncio.create_task(ask(verifier, one)) for one in known[:MAX_CALLS]]
             await until(lambda: len(scripted.asked) == MAX_CALLS)
-            gone = [asyncio.create_task(ask(verifier, new_secret())) for _ in range(20)]
-            last = asyncio.create_task(ask(verifier, new_secret()))
+            gone = [asyncio.create_task(ask(verifier, one)) for one in known[MAX_CALLS:-1]]
+            last = asyncio.create_task(ask(verifier, known[-1]))
             await asyncio.sleep(0.05)
             for one in gone:
                 one.cancel()
             await asyncio.wait(gone)
             scripted.door.set()
-            assert set(await asyncio.gather(*asking, last)) == {Verdict.UNKNOWN}
+            assert set(await asyncio.gather(*asking, last)) == {Verdict.VALID}
             assert len(scripted.asked) == MAX_CALLS + 1
 
 

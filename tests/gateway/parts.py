@@ -49,6 +49,8 @@ class RecordingAuthority(VerificationServiceServicer):
     def __init__(self) -> None:
         self.answers: dict[str, pb.VerifyResponse] = {}
         self.asked: list[pb.VerifyRequest] = []
+        # How many secrets each call about several of them had.
+        self.batches: list[int] = []
         self.was_asked = asyncio.Event()
         # What the verifiers that joined call themselves.
         self.joined: asyncio.Queue[str] = asyncio.Queue()
@@ -129,7 +131,16 @@ class RecordingAuthority(VerificationServiceServicer):
     async def BatchVerify(
         self, request: pb.BatchVerifyRequest, context: grpc.aio.ServicerContext[Any, Any]
     ) -> pb.BatchVerifyResponse:
-        raise NotImplementedError
+        # Each is remembered as if it had been asked alone.
+        self.batches.append(len(request.secrets))
+        alone = [
+            pb.VerifyRequest(
+                secret=secret, at_least_revision=request.at_least_revision, fresh=request.fresh
+            )
+            for secret in request.secrets
+        ]
+        answers = await asyncio.gather(*(self.Verify(one, context) for one in alone))
+        return pb.BatchVerifyResponse(answers=answers)
 
 
 @asynccontextmanager

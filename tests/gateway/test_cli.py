@@ -113,6 +113,7 @@ def test_flags_win_over_the_environment(started: list[Settings]) -> None:
         "GATEWAY_TOKEN_FILE": "env",
         "GATEWAY_MAX_BODY_BYTES": "7",
         "GATEWAY_REQUIRE_SCOPE": "/v1/a=a /v1/b=b",
+        "GATEWAY_TRUSTED_PROXIES": "192.0.2.1 10.0.0.0/8 2001:db8::/32",
         "GATEWAY_ACCESS_LOG": "off",
         "GATEWAY_CACHE": "off",
     }
@@ -124,6 +125,11 @@ def test_flags_win_over_the_environment(started: list[Settings]) -> None:
     assert settings.token_file == Path("flag")
     assert settings.limits.max_body_bytes == 7
     assert len(settings.require_scope) == 2
+    assert [str(network) for network in settings.trusted_proxies] == [
+        "192.0.2.1/32",
+        "10.0.0.0/8",
+        "2001:db8::/32",
+    ]
     assert not settings.access_log
     assert not settings.cache
 
@@ -160,6 +166,9 @@ def test_without_a_token_it_does_not_start() -> None:
         (["--header-timeout", "0"], "--header-timeout"),
         (["--max-body-bytes", "-1"], "--max-body-bytes"),
         (["--grace", "-1"], "--grace"),
+        (["--send-timeout", "0"], "--send-timeout"),
+        (["--max-requests-per-key", "0"], "--max-requests-per-key"),
+        (["--max-unread-bytes", "0"], "--max-unread-bytes"),
         (["--workers", "0"], "--workers"),
         (["--on-revoke", "cut", "--cache", "off"], "--on-revoke"),
         (["--workers", "3", "--metrics-listen", "127.0.0.1:65534"], "--metrics-listen"),
@@ -176,6 +185,15 @@ def test_a_malformed_scope_rule_is_a_usage_error() -> None:
 
     assert result.exit_code == 2
     assert "PREFIX=SCOPE" in result.stderr
+
+
+@pytest.mark.parametrize("network", ["proxy.example.com", "10.0.0.1/8", "10.0.0.0/33", ""])
+def test_a_proxy_that_is_no_network_is_a_usage_error(network: str) -> None:
+    """A name could come to mean anybody; bits beyond the mask are a slip."""
+    result = run(*UPSTREAM, "--token-file", "t", "--trusted-proxies", network)
+
+    assert result.exit_code == 2
+    assert "--trusted-proxies" in result.stderr
 
 
 def test_a_missing_token_file_is_one_sentence(tmp_path: Path) -> None:

@@ -101,7 +101,7 @@ async def test_more_questions_than_the_authority_is_asked_at_a_time(
 ) -> None:
     """All places are taken; the next one is told at once instead of queueing up."""
     # Few, so that a slow machine gets all of them asked before the first one's time is over.
-    monkeypatch.setattr("keyauthority.client.verifier.MAX_CALLS", PLACES)
+    monkeypatch.setattr("keyauthority.client.asking.MAX_CALLS", PLACES)
     port = await start_gateway()
     released = asyncio.Event()
     all_asked = asyncio.Event()
