@@ -3,13 +3,16 @@
 The rules:
 
 * those that are well take turns;
-* one that failed, or was slow while another was well, is sick: it is asked last;
+* one that failed, or was slow, is sick: it is asked last, and among the sick first whoever gave the
+  last answer, so that being slow for a while is not taken for being dead;
 * once a second one call tries a sick one, and no other call waits for that;
-* an answer, whatever it says, makes it well.
+* an answer, whatever it says and however late, makes it well;
+* where all are slow, few calls more are made for that: they would make it worse.
 """
 
 from __future__ import annotations
 
+import math
 import threading
 import time
 from collections.abc import Callable, Collection, Sequence
@@ -21,13 +24,20 @@ from keyauthority.client.names import Names, Target
 TRIED_AGAIN: Final = 1.0
 """Seconds from a failure to the next call that tries the same replica, if others are well."""
 
+LIVELY: Final = 1.0
+"""Seconds since its last answer in which a replica that is sick is slow rather than dead."""
+
+MOST_SPARE: Final = 100.0
+SPARED_BY_ANSWER: Final = 0.125
+"""Calls that may be made beside slow ones at once, and how many more for each answer."""
+
 Channel = TypeVar("Channel")
 
 
 class Replica(Generic[Channel]):
     """One replica, and the channel to it."""
 
-    __slots__ = ("channel", "methods", "sick_until")
+    __slots__ = ("answered", "channel", "methods", "sick_until")
 
     def __init__(self, channel: Channel) -> None:
         self.channel = channel
@@ -35,6 +45,8 @@ class Replica(Generic[Channel]):
         """What its channel made for each method that is called."""
         self.sick_until: float | None = None
         """When it may be tried again; None if it is well."""
+        self.answered = -math.inf
+        """When it gave its last answer."""
 
 
 class Replicas(Generic[Channel]):
@@ -65,6 +77,7 @@ class Replicas(Generic[Channel]):
         self._targets: tuple[Target, ...] = ()
         self._members: dict[Target, Replica[Channel]] = {}
         self._turn = 0
+        self._spare = MOST_SPARE
 
     def next(
         self, tried: Collection[Replica[Channel]] = (), *, may_try_sick: bool = False
@@ -81,9 +94,11 @@ class Replicas(Generic[Channel]):
                     if one.sick_until is not None and one.sick_until <= now:
                         one.sick_until = now + TRIED_AGAIN
                         return one
-            rest = [one for one in rest if one.sick_until is None] or rest
+            well = [one for one in rest if one.sick_until is None]
             self._turn += 1
-            return rest[self._turn % len(rest)] if rest else None
+            if well:
+                return well[self._turn % len(well)]
+            return max(rest, key=lambda one: one.answered, default=None)
 
     def one(self) -> Replica[Channel]:
         """Whom to ask now, if it is one call alone."""
@@ -92,10 +107,18 @@ class Replicas(Generic[Channel]):
             raise RuntimeError("no replica")  # each address stands for at least one
         return replica
 
-    def is_any_well(self, tried: Collection[Replica[Channel]]) -> bool:
-        """Whether somebody other than those *tried* is well."""
-        return any(
-            one.sick_until is None and one not in tried for one in list(self._members.values())
+    def may_ask_beside(self, tried: Collection[Replica[Channel]]) -> bool:
+        """Whether another may be asked while those *tried* are slow: one that promises more."""
+        if self._spare < 1:
+            return False
+        others = [one for one in list(self._members.values()) if one not in tried]
+        if any(one.sick_until is None for one in others):
+            return True
+        since = self._clock() - LIVELY
+        return (
+            max((one.answered for one in others), default=-math.inf)
+            > since
+            > max(one.answered for one in tried)
         )
 
     def __len__(self) -> int:
@@ -105,6 +128,14 @@ class Replicas(Generic[Channel]):
     def answered(self, replica: Replica[Channel]) -> None:
         """It is well."""
         replica.sick_until = None
+        replica.answered = self._clock()
+        self._spare = min(self._spare + SPARED_BY_ANSWER, MOST_SPARE)
+
+    def slow(self, replicas: Collection[Replica[Channel]]) -> None:
+        """They did not answer in their share of the time, and another is asked now."""
+        self._spare -= 1
+        for replica in replicas:
+            self.failed(replica)
 
     def failed(self, replica: Replica[Channel]) -> None:
         """It is sick, or not there any more."""

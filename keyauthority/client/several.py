@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Callable, Coroutine
 from typing import Any, Final, Self
 
 import grpc
@@ -24,9 +24,10 @@ class SeveralChannel(grpc.aio.Channel):
 
     def __init__(self, replicas: Replicas[grpc.aio.Channel]) -> None:
         self._replicas = replicas
+        self._tasks: set[asyncio.Task[Any]] = set()
 
     def unary_unary(self, method: str, *coding: Any, **more: Any) -> Any:
-        return _Method(self._replicas, method, coding, more)
+        return _Method(self._replicas, self._tasks, method, coding, more)
 
     def unary_stream(self, *arguments: Any, **more: Any) -> Any:
         raise NotImplementedError("no stream")
@@ -45,6 +46,9 @@ class SeveralChannel(grpc.aio.Channel):
     async def close(self, grace: float | None = None) -> None:
         """Closes the channels to all replicas."""
         await asyncio.gather(*(one.close(grace) for one in self._replicas.close()))
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
 
     async def __aenter__(self) -> Self:
         return self
@@ -59,11 +63,13 @@ class _Method:
     def __init__(
         self,
         replicas: Replicas[grpc.aio.Channel],
+        tasks: set[asyncio.Task[Any]],
         path: str,
         coding: tuple[Any, ...],
         more: dict[str, Any],
     ) -> None:
         self._replicas = replicas
+        self._tasks = tasks
         self._path = path
         self._coding = coding
         self._more = more
@@ -86,11 +92,12 @@ class _Method:
     async def _ask(self, request: Any, deadline: float, more: dict[str, Any]) -> Any:
         if len(self._replicas) == 1:
             return await self._send(request, deadline, more)
-        asking = _Asking(self._replicas, deadline)
+        asking = _Asking(self._replicas, self._tasks, deadline)
         try:
             return await asking.answer(lambda member: self._at(member, request, deadline, more))
-        finally:
+        except BaseException:
             asking.end()
+            raise
 
     async def _at(self, member: Member, request: Any, deadline: float, more: dict[str, Any]) -> Any:
         method = member.methods.get(self)
@@ -121,13 +128,19 @@ class _Method:
 class _Asking:
     # The calls about one question.
 
-    def __init__(self, replicas: Replicas[grpc.aio.Channel], deadline: float) -> None:
+    def __init__(
+        self,
+        replicas: Replicas[grpc.aio.Channel],
+        tasks: set[asyncio.Task[Any]],
+        deadline: float,
+    ) -> None:
         self._replicas = replicas
+        self._tasks = tasks
         self._share = attempts.share(deadline - time.monotonic(), len(replicas))
         self._tried: list[Member] = []
         self._running: dict[asyncio.Task[Any], Member] = {}
 
-    async def answer(self, ask: Any) -> Any:
+    async def answer(self, ask: Callable[[Member], Coroutine[Any, Any, Any]]) -> Any:
         """The first answer of any. Raises the last failure if there is none."""
         failure: BaseException = RuntimeError("nobody was asked")
         while self._start(ask):
@@ -135,12 +148,12 @@ class _Asking:
                 self._running, timeout=self._patience(), return_when=asyncio.FIRST_COMPLETED
             )
             if not done:
-                for slow in self._running.values():
-                    self._replicas.failed(slow)
+                self._replicas.slow(self._running.values())
             for task in done:
                 del self._running[task]
                 error = task.exception()
                 if error is None or not _is_sick(error):
+                    # Those who are slower go on: a late answer tells that they are not dead.
                     return task.result()
                 failure = error
         raise failure
@@ -149,20 +162,22 @@ class _Asking:
         for task in self._running:
             task.cancel()
 
-    def _start(self, ask: Any) -> bool:
+    def _start(self, ask: Callable[[Member], Coroutine[Any, Any, Any]]) -> bool:
         # Has one more asked, if there is one; whether anybody is asked at all.
         if len(self._tried) < attempts.MOST:
             member = self._replicas.next(self._tried, may_try_sick=not self._tried)
             if member is not None:
                 self._tried.append(member)
                 task = asyncio.create_task(ask(member))
+                self._tasks.add(task)
+                task.add_done_callback(self._tasks.discard)
                 task.add_done_callback(_heard)
                 self._running[task] = member
         return bool(self._running)
 
     def _patience(self) -> float | None:
         # Where all are slow it is no use to ask more of them.
-        more = len(self._tried) < attempts.MOST and self._replicas.is_any_well(self._tried)
+        more = len(self._tried) < attempts.MOST and self._replicas.may_ask_beside(self._tried)
         return self._share if more else None
 
 

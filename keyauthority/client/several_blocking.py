@@ -74,13 +74,15 @@ class _Method:
             member = self._replicas.next(tried, may_try_sick=not tried) or self._replicas.one()
             tried.append(member)
             others = len(tried) < min(attempts.MOST, len(self._replicas))
-            left_alone = others and self._replicas.is_any_well(tried)
-            until = min(time.monotonic() + share, deadline) if left_alone else deadline
+            leaves = others and self._replicas.may_ask_beside(tried)
+            until = min(time.monotonic() + share, deadline) if leaves else deadline
             try:
                 return self._at(member, request, until, more)
             except grpc.RpcError as error:
                 if not (others and _is_sick(error) and time.monotonic() < deadline):
                     raise
+                if error.code() is grpc.StatusCode.DEADLINE_EXCEEDED:
+                    self._replicas.slow([member])
 
     def _at(self, member: Member, request: Any, until: float, more: dict[str, Any]) -> Any:
         method = member.methods.get(self)
