@@ -7,10 +7,15 @@ import signal
 from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
+import grpc
 import pytest
+from grpc_health.v1.health_pb2 import HealthCheckRequest, HealthCheckResponse
+from grpc_health.v1.health_pb2_grpc import HealthStub
 
 from keyauthority import boottime
+from tests.e2e.processes import eventually
 from tests.e2e.questions import Questions
 from tests.e2e.replicas import Replicas, replicas
 
@@ -65,6 +70,29 @@ async def asked_meanwhile(
         for task in tasks:
             task.cancel()
     return [(at - begun, status) for at, status in answers]
+
+
+def health(made: Replicas) -> list[str]:
+    """What each authority says of itself."""
+    said = []
+    for port in made.ports:
+        with grpc.insecure_channel(f"127.0.0.1:{port}") as channel:
+            stub: Any = HealthStub(channel)
+            answer = stub.Check(HealthCheckRequest(), timeout=5)
+            said.append(HealthCheckResponse.ServingStatus.Name(answer.status))
+    return said
+
+
+async def test_without_a_lease_an_authority_is_not_serving(tmp_path: Path) -> None:
+    """Cut from its database it says so to whoever asks, a load balancer for instance."""
+    async with replicas(tmp_path) as made:
+        assert await asyncio.to_thread(health, made) == ["SERVING"] * 3
+        made.cables[0].cut()
+        sick = ["NOT_SERVING", "SERVING", "SERVING"]
+        await asyncio.to_thread(eventually, "it says so", lambda: health(made) == sick, 5.0)
+        made.cables[0].mend()
+        well = ["SERVING"] * 3
+        await asyncio.to_thread(eventually, "it is well", lambda: health(made) == well)
 
 
 @pytest.mark.parametrize("cache", ["on", "off"])
