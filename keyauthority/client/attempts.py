@@ -25,7 +25,7 @@ LONGEST_SHARE: Final = 1.0
 CHECKED_WITHIN: Final = 0.5
 """Seconds that a replica has to say that it is well, before a change is sent to another."""
 
-_READING: Final = ("Get", "List", "Lookup", "Verify", "BatchVerify", "Check")
+_READING: Final = ("Get", "List", "Lookup", "Verify", "BatchVerify")
 _KEEPING: Final = frozenset({"Sync", "Leave"})
 _SICK: Final = frozenset({grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.DEADLINE_EXCEEDED})
 
@@ -39,7 +39,10 @@ class Kind(enum.Enum):
 
 
 def kind(path: str) -> Kind:
-    """What the method at `/package.Service/Method` does; what is not known changes something."""
+    """What the method at `/package.Service/Method` does; what is not known changes something.
+
+    So `Check` does: asked of whoever is well, it tells whether anybody is.
+    """
     name = path.rpartition("/")[2]
     if name in _KEEPING:
         return Kind.KEEPS_SESSION

@@ -30,7 +30,8 @@ class SeveralChannel(grpc.aio.Channel):
         return _Method(self._replicas, self._tasks, method, coding, more)
 
     def unary_stream(self, *arguments: Any, **more: Any) -> Any:
-        raise NotImplementedError("no stream")
+        # A stub makes all methods of its service, called or not.
+        return _no_stream
 
     stream_unary = stream_stream = unary_stream
 
@@ -55,6 +56,10 @@ class SeveralChannel(grpc.aio.Channel):
 
     async def __aexit__(self, *exc_info: object) -> None:
         await self.close()
+
+
+def _no_stream(*_arguments: Any, **_more: Any) -> Any:
+    raise NotImplementedError("streams go to one replica: use a channel to it")
 
 
 class _Method:

@@ -24,7 +24,8 @@ class SeveralBlockingChannel(grpc.Channel):
         return _Method(self._replicas, method, coding, more)
 
     def unary_stream(self, *arguments: Any, **more: Any) -> Any:
-        raise NotImplementedError("no stream")
+        # A stub makes all methods of its service, called or not.
+        return _no_stream
 
     stream_unary = stream_stream = unary_stream
 
@@ -44,6 +45,10 @@ class SeveralBlockingChannel(grpc.Channel):
 
     def __exit__(self, *exc_info: object) -> None:
         self.close()
+
+
+def _no_stream(*_arguments: Any, **_more: Any) -> Any:
+    raise NotImplementedError("streams go to one replica: use a channel to it")
 
 
 class _Method:

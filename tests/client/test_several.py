@@ -214,6 +214,18 @@ async def test_a_change_is_sent_once(three: list[OneReplica], blocking: bool) ->
     assert sum(len(replica.revoked) for replica in three) == 4
 
 
+async def test_one_that_is_well_is_health(three: list[OneReplica]) -> None:
+    """Who asks several how they are hears of the one that can do the work, if there is one."""
+    request = health_pb2.HealthCheckRequest()
+    async with connect(addresses(three)) as channel:
+        stub: Any = health_pb2_grpc.HealthStub(channel)
+        three[0].health = three[1].health = NOT_SERVING
+        for _ in range(3):
+            assert (await stub.Check(request, timeout=5)).status == SERVING
+        three[2].health = NOT_SERVING
+        assert (await stub.Check(request, timeout=5)).status == NOT_SERVING
+
+
 async def _revoked(several: str, blocking: bool) -> None:
     request = keys.RevokeKeyRequest(key_id="key_1")
     if blocking:
