@@ -8,6 +8,8 @@ that has just said that it is well: whoever sends it twice may make it twice.
 from __future__ import annotations
 
 import enum
+import math
+import time
 from typing import Final
 
 import grpc
@@ -47,6 +49,16 @@ def kind(path: str) -> Kind:
     if name in _KEEPING:
         return Kind.KEEPS_SESSION
     return Kind.READS if name.startswith(_READING) else Kind.CHANGES
+
+
+def deadline(timeout: float | None) -> float:
+    """When a call is over that may take *timeout* seconds, or as long as it likes."""
+    return math.inf if timeout is None else time.monotonic() + timeout
+
+
+def left(until: float) -> float | None:
+    """Seconds left *until* then, as gRPC takes them."""
+    return None if until == math.inf else max(until - time.monotonic(), 0.0)
 
 
 def share(timeout: float, replicas: int) -> float:

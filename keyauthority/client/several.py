@@ -47,7 +47,7 @@ class SeveralChannel(grpc.aio.Channel):
     async def close(self, grace: float | None = None) -> None:
         """Closes the channels to all replicas."""
         await asyncio.gather(*(one.close(grace) for one in self._replicas.close()))
-        for task in self._tasks:
+        for task in list(self._tasks):
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
 
@@ -84,8 +84,10 @@ class _Method:
             Kind.CHANGES: self._change,
         }[attempts.kind(path)]
 
-    def __call__(self, request: Any, *, timeout: float, **more: Any) -> Awaitable[Any]:
-        return self._call(request, time.monotonic() + timeout, more)
+    def __call__(
+        self, request: Any, *, timeout: float | None = None, **more: Any
+    ) -> Awaitable[Any]:
+        return self._call(request, attempts.deadline(timeout), more)
 
     async def _send(self, request: Any, deadline: float, more: dict[str, Any]) -> Any:
         return await self._at(self._replicas.one(), request, deadline, more)
@@ -109,8 +111,8 @@ class _Method:
         if method is None:
             method = member.channel.unary_unary(self._path, *self._coding, **self._more)
             member.methods[self] = method
-        timeout = max(deadline - time.monotonic(), 0.0)
-        return await _judged(self._replicas, member, method(request, timeout=timeout, **more))
+        called = method(request, timeout=attempts.left(deadline), **more)
+        return await _judged(self._replicas, member, called)
 
     async def _one_that_is_well(self) -> Member:
         tried: list[Member] = []

@@ -66,8 +66,8 @@ class _Method:
         reads = attempts.kind(path) is Kind.READS
         self._call = self._ask if reads else self._change
 
-    def __call__(self, request: Any, *, timeout: float, **more: Any) -> Any:
-        return self._call(request, time.monotonic() + timeout, more)
+    def __call__(self, request: Any, *, timeout: float | None = None, **more: Any) -> Any:
+        return self._call(request, attempts.deadline(timeout), more)
 
     def _change(self, request: Any, deadline: float, more: dict[str, Any]) -> Any:
         return self._at(self._one_that_is_well(), request, deadline, more)
@@ -94,8 +94,8 @@ class _Method:
         if method is None:
             method = member.channel.unary_unary(self._path, *self._coding, **self._more)
             member.methods[self] = method
-        timeout = max(until - time.monotonic(), 0.0)
-        return _judged(self._replicas, member, method, request, timeout=timeout, **more)
+        left = attempts.left(until)
+        return _judged(self._replicas, member, method, request, timeout=left, **more)
 
     def _one_that_is_well(self) -> Member:
         tried: list[Member] = []

@@ -220,6 +220,7 @@ async def test_one_that_is_well_is_health(three: list[OneReplica]) -> None:
     async with connect(addresses(three)) as channel:
         stub: Any = health_pb2_grpc.HealthStub(channel)
         three[0].health = three[1].health = NOT_SERVING
+        assert (await stub.Check(request)).status == SERVING
         for _ in range(3):
             assert (await stub.Check(request, timeout=5)).status == SERVING
         three[2].health = NOT_SERVING
