@@ -25,7 +25,7 @@ FAILOVER = 1.0
 WATCHED = 8.0
 """Seconds that it is asked for: until a silent connection is given up, and some more."""
 
-CLIENTS = 8
+CLIENTS = 4
 KEYS = 40
 
 pytestmark = pytest.mark.timeout(120)
@@ -51,7 +51,7 @@ async def ask_always(port: int, secrets: list[str], answers: list[tuple[float, i
             for secret in secrets:
                 status = await questions.ask(secret)
                 answers.append((boottime.now(), status))
-                await asyncio.sleep(0.005)
+                await asyncio.sleep(0.02)
     finally:
         questions.abort()
 
