@@ -12,7 +12,7 @@ from yarl import URL
 from gateway.passing import Passing
 from gateway.scopes import ScopeRule
 from gateway.sources import Network
-from keyauthority.client import is_local
+from keyauthority.client import AddressError, is_local, parse_addresses
 
 LOG_LEVELS: Final = ("debug", "info", "warning", "error")
 ON_REVOKE: Final = ("drain", "cut")
@@ -100,7 +100,8 @@ class Settings:
     # tls_cert and tls_key.
     listen: str
 
-    # The key authority, HOST:PORT or unix:PATH. Beyond this machine only with tls_ca.
+    # The key authority, HOST:PORT or unix:PATH; several replicas separated by commas, or behind one
+    # name. Beyond this machine only with tls_ca.
     authority: str
 
     # The file with the service token (role `verifier`) presented to the authority.
@@ -196,10 +197,19 @@ class Settings:
                 f"--listen {self.listen} would take keys in plaintext from the network: "
                 "give --tls-cert and --tls-key, or listen on 127.0.0.1"
             )
-        if self.tls_ca is None and not is_local(self.authority):
+        check_authority(self.authority, self.tls_ca, "would be sent keys")
+
+
+def check_authority(addresses: str, tls_ca: Path | None, danger: str) -> None:
+    """Raises `SettingsError` if *addresses* are none, or one needs the *tls_ca* that is not given."""
+    try:
+        parsed = parse_addresses(addresses)
+    except AddressError as error:
+        raise SettingsError(f"--authority {error}") from None
+    for address in parsed:
+        if tls_ca is None and not is_local(address.text):
             raise SettingsError(
-                f"--authority {self.authority} would be sent keys in plaintext over the network: "
-                "give --tls-ca"
+                f"--authority {address.text} {danger} in plaintext over the network: give --tls-ca"
             )
 
 

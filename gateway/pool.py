@@ -128,10 +128,12 @@ class UpstreamConnector(TCPConnector):
 
     Args:
         unsolicited: Is called for each connection closed for bytes that nobody asked for.
-        socket_factory: Makes the sockets.
+        socket_factory: Makes the sockets; None is aiohttp's own way.
     """
 
-    def __init__(self, unsolicited: Callable[[], None], socket_factory: SocketFactoryType) -> None:
+    def __init__(
+        self, unsolicited: Callable[[], None], socket_factory: SocketFactoryType | None
+    ) -> None:
         super().__init__(limit=0, keepalive_timeout=_KEEPALIVE, socket_factory=socket_factory)
         factory = partial(UpstreamProtocol, self._loop, unsolicited)
         self._factory = cast("partial[ResponseHandler]", factory)

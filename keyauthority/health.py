@@ -13,8 +13,12 @@ from keyauthority.domain.ports import Store
 from keyauthority.rpc import metrics
 from keyauthority.rpc.health import HealthServicer
 
-CHECKED_EVERY: Final = 2.0
+CHECKED_EVERY: Final = 1.0
 """Seconds from one look at the books to the next."""
+
+LONGEST_LOOK: Final = 2.0
+"""Seconds after which books that give no answer count as unreadable: a database that is cut off
+gives none for long."""
 
 log = structlog.get_logger()
 
@@ -37,7 +41,10 @@ class Health:
             await asyncio.sleep(CHECKED_EVERY)
 
     async def look(self) -> None:
-        """Looks at the books and says whether they can be read."""
+        """Looks at the books and says whether verdicts can be given from them.
+
+        Where several processes share them, that takes a lease beside.
+        """
         before, self._healthy = self._healthy, await self._readable()
         if self._healthy is not before:
             log.info("health", healthy=self._healthy)
@@ -45,11 +52,29 @@ class Health:
             self.servicer.tell(healthy=self._healthy)
 
     async def _readable(self) -> bool:
+        if not self._can_answer():
+            return False
         try:
-            await self._store.snapshot(())
+            if not await self._read():
+                return False
         except KeyAuthorityError:
             return False
         except Exception:  # whatever it is, this is not health
             log.exception("health_unknown")
             return False
         return self._can_answer()
+
+    async def _read(self) -> bool:
+        # Whether there was an answer in time. A look that is given up may take long to end: it has
+        # to tell a database that doesn't answer.
+        reading = asyncio.ensure_future(self._store.snapshot(()))
+        try:
+            await asyncio.wait({reading}, timeout=LONGEST_LOOK)
+        finally:
+            if not reading.done():
+                reading.add_done_callback(lambda ended: ended.cancelled() or ended.exception())
+                reading.cancel()
+        if not reading.done():
+            return False
+        reading.result()
+        return True

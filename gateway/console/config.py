@@ -9,7 +9,7 @@ from typing import Final
 
 from yarl import URL
 
-from gateway.config import Limits, SettingsError, host_and_port
+from gateway.config import Limits, SettingsError, check_authority, host_and_port
 from gateway.console.oidc import OidcSettings
 from keyauthority.client import is_local
 from keyauthority.location import Location
@@ -53,7 +53,8 @@ class Settings:
     # tls_cert and tls_key.
     listen: str
 
-    # The key authority, HOST:PORT or unix:PATH. Beyond this machine only with tls_ca.
+    # The key authority, HOST:PORT or unix:PATH; several replicas separated by commas, or behind one
+    # name. Beyond this machine only with tls_ca.
     authority: str
 
     # The file with the service token presented to the authority: roles `issuer` and `admin`, and
@@ -146,11 +147,7 @@ class Settings:
                 f"--listen {self.listen} would take passwords in plaintext from the network: "
                 "give --tls-cert and --tls-key, or listen on 127.0.0.1"
             )
-        if self.tls_ca is None and not is_local(self.authority):
-            raise SettingsError(
-                f"--authority {self.authority} would send keys in plaintext over the network: "
-                "give --tls-ca"
-            )
+        check_authority(self.authority, self.tls_ca, "would send keys")
 
     def public(self, port: int) -> str:
         """What browsers call the console that listens at *port*, without a slash at the end."""

@@ -6,16 +6,17 @@ import functools
 import uuid
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Concatenate, Final, ParamSpec, TypeVar
+from typing import Concatenate, ParamSpec, TypeVar
 
 import click
 import grpc
 
 from keyauthority.cli.failures import failure
 from keyauthority.cli.options import Options
-from keyauthority.client.channel import is_local
+from keyauthority.client.addresses import AddressError, is_local, parse_addresses
+from keyauthority.client.channel import connect_blocking
 from keyauthority.client.credentials import SecretFileError, bearer_metadata, load_token
-from keyauthority.config import SettingsError, check_address
+from keyauthority.client.tls import client_certificate
 from keyauthority.v1.audit_service_pb2_grpc import AuditServiceStub
 from keyauthority.v1.caller_service_pb2_grpc import CallerServiceStub
 from keyauthority.v1.key_service_pb2_grpc import KeyServiceStub
@@ -29,13 +30,6 @@ Request = TypeVar("Request")
 Reply = TypeVar("Reply")
 Arguments = ParamSpec("Arguments")
 Result = TypeVar("Result")
-
-_SETTINGS: Final = (
-    # The answer to a thousand revoked keys is far beyond gRPC's 4 MB.
-    ("grpc.max_receive_message_length", 64 << 20),
-    # A proxy named in the environment is for the web, not for tokens and secrets.
-    ("grpc.enable_http_proxy", 0),
-)
 
 
 class Authority:
@@ -101,27 +95,23 @@ def _credential(options: Options) -> Metadata:
 
 def _channel(options: Options) -> grpc.Channel:
     try:
-        check_address(options.address, "--address")
-    except SettingsError as error:
-        raise click.UsageError(str(error)) from None
-    if options.tls_ca is not None:
-        return grpc.secure_channel(options.address, _tls(options), options=_SETTINGS)
-    if options.tls_client_cert is not None:
-        raise click.UsageError("--tls-client-cert needs --tls-ca")
-    if not is_local(options.address):
-        raise click.ClickException(
-            f"{options.address} is another machine, and tokens don't travel in plaintext: name "
-            "the file with its certificate authority with --tls-ca (KEYAUTHORITY_TLS_CA)"
-        )
-    return grpc.insecure_channel(options.address, options=_SETTINGS)
-
-
-def _tls(options: Options) -> grpc.ChannelCredentials:
-    files = (options.tls_ca, options.tls_client_key, options.tls_client_cert)
+        addresses = parse_addresses(options.address)
+    except AddressError as error:
+        raise click.UsageError(f"--address {error}") from None
     if (options.tls_client_cert is None) != (options.tls_client_key is None):
         raise click.UsageError("--tls-client-cert and --tls-client-key need one another")
+    if options.tls_client_cert is not None and options.tls_ca is None:
+        raise click.UsageError("--tls-client-cert needs --tls-ca")
+    for address in addresses:
+        if options.tls_ca is None and not is_local(address.text):
+            raise click.ClickException(
+                f"{address.text} is another machine, and tokens don't travel in plaintext: name "
+                "the file with its certificate authority with --tls-ca (KEYAUTHORITY_TLS_CA)"
+            )
+    certificate = client_certificate(options.tls_client_cert, options.tls_client_key)
     try:
-        ca, key, cert = (file.read_bytes() if file is not None else None for file in files)
+        return connect_blocking(
+            options.address, tls_ca=options.tls_ca, client_certificate=certificate
+        )
     except OSError as error:
         raise click.ClickException(f"cannot read {error.filename}: {error.strerror}") from None
-    return grpc.ssl_channel_credentials(ca, key, cert)

@@ -60,12 +60,12 @@ class Root(click.Group):
 @click.option("--json", is_flag=True, help="Print one JSON document instead of text for people.")
 @click.option(
     "--address",
-    metavar="HOST:PORT",
+    metavar="HOST:PORT[,...]",
     envvar="KEYAUTHORITY_ADDRESS",
     default="127.0.0.1:50051",
     show_default=True,
     show_envvar=True,
-    help="Where the authority answers; also unix:PATH.",
+    help="Where the authority answers; also unix:PATH. Several replicas separated by commas.",
 )
 @click.option(
     "--data-dir",

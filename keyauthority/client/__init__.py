@@ -1,6 +1,7 @@
 """What other services import to have secrets verified and to call the authority."""
 
-from keyauthority.client.channel import PlaintextError, channel_options, connect, is_local
+from keyauthority.client.addresses import AddressError, is_local, parse_addresses
+from keyauthority.client.channel import PlaintextError, channel_options, connect
 from keyauthority.client.credentials import SecretFileError, bearer_metadata, load_token
 from keyauthority.client.people import person_metadata
 from keyauthority.client.tls import ClientCertificate, client_certificate
@@ -11,6 +12,7 @@ from keyauthority.domain.secrets import Secret, secret_within
 from keyauthority.domain.verdicts import Verdict, VerifiedKey
 
 __all__ = [
+    "AddressError",
     "ClientCertificate",
     "Counters",
     "PlaintextError",
@@ -28,6 +30,7 @@ __all__ = [
     "connect",
     "is_local",
     "load_token",
+    "parse_addresses",
     "person_metadata",
     "secret_within",
 ]

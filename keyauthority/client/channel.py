@@ -2,32 +2,47 @@
 
 from __future__ import annotations
 
-import ipaddress
+import asyncio
+import threading
+from collections.abc import Sequence
 from pathlib import Path
 
 import grpc
 
+from keyauthority.client.addresses import Address, is_local, parse_addresses
+from keyauthority.client.names import Target
+from keyauthority.client.replicas import Replicas
+from keyauthority.client.several import RETIRED_WITHIN, SeveralChannel
+from keyauthority.client.several_blocking import SeveralBlockingChannel
 from keyauthority.client.tls import ClientCertificate, tls_credentials
+
+Options = list[tuple[str, int | str]]
 
 
 class PlaintextError(ValueError):
     """A channel that would carry tokens and secrets in plaintext over a network."""
 
 
-def channel_options() -> list[tuple[str, int]]:
+def channel_options() -> Options:
     """The gRPC channel arguments every client of the authority uses.
 
-    A silent cut is noticed after keepalive time + timeout, also without calls, and a healed one
-    is used again within a second: with gRPC's own defaults either takes minutes.
+    A silent cut is noticed within keepalive time + ping time-out, 8 seconds, also without calls, and a
+    healed one is used again within a second: with gRPC's own defaults either takes minutes. That is
+    when a connection is given up; a call goes to another replica long before (see `attempts`).
     """
     return [
-        ("grpc.keepalive_time_ms", 10_000),
+        ("grpc.keepalive_time_ms", 5_000),
         ("grpc.keepalive_timeout_ms", 3_000),
+        # Without this one a ping has a minute, whatever the one above says.
+        ("grpc.http2.ping_timeout_ms", 3_000),
         ("grpc.keepalive_permit_without_calls", 1),
         ("grpc.http2.max_pings_without_data", 0),
         ("grpc.initial_reconnect_backoff_ms", 100),
-        ("grpc.min_reconnect_backoff_ms", 500),
+        # How long it may take to connect. The network asks again each second meanwhile.
+        ("grpc.min_reconnect_backoff_ms", 2_000),
         ("grpc.max_reconnect_backoff_ms", 1_000),
+        # Shared ones would be those of the process before a fork, which are dead in its child.
+        ("grpc.use_local_subchannel_pool", 1),
         # The answer about a thousand keys is far beyond gRPC's 4 MB.
         ("grpc.max_receive_message_length", 64 << 20),
         # A proxy named in the environment is for the web, not for tokens and secrets.
@@ -36,58 +51,98 @@ def channel_options() -> list[tuple[str, int]]:
 
 
 def connect(
-    address: str,
+    addresses: str,
     *,
     tls_ca: Path | None = None,
     client_certificate: ClientCertificate | None = None,
 ) -> grpc.aio.Channel:
-    """Open a channel to the authority at *address*, `HOST:PORT` or `unix:PATH`.
+    """Open a channel to the authority at *addresses*, for unary calls.
 
     Args:
-        address: Where the authority listens.
-        tls_ca: PEM file of the certificate authority that its certificate is checked against.
+        addresses: Where the authority listens, `HOST:PORT` or `unix:PATH`; several replicas
+            separated by commas, or as the addresses of one name.
+        tls_ca: PEM file of the certificate authority that their certificates are checked against.
             None means plaintext, which only loopback and Unix sockets allow.
         client_certificate: What the client shows an authority that connects nobody without.
 
     Raises:
-        PlaintextError: *address* is on a network and *tls_ca* is None.
+        AddressError: *addresses* are none.
+        PlaintextError: One of them is on a network and *tls_ca* is None.
         OSError: *tls_ca* or *client_certificate* cannot be read.
     """
-    credentials = _credentials(address, tls_ca, client_certificate)
-    if credentials is None:
-        return grpc.aio.insecure_channel(address, options=channel_options())
-    return grpc.aio.secure_channel(address, credentials, options=channel_options())
+    parsed = parse_addresses(addresses)
+    credentials = _credentials(parsed, tls_ca, client_certificate)
+    if _is_one(parsed):
+        return _dial(Target(parsed[0].text), credentials)
+    retiring: set[asyncio.Task[None]] = set()
+
+    def retire(channel: grpc.aio.Channel) -> None:
+        task = asyncio.get_running_loop().create_task(channel.close(RETIRED_WITHIN))
+        retiring.add(task)
+        task.add_done_callback(retiring.discard)
+
+    return SeveralChannel(Replicas(parsed, lambda target: _dial(target, credentials), retire))
 
 
 def connect_blocking(
-    address: str,
+    addresses: str,
     *,
     tls_ca: Path | None = None,
     client_certificate: ClientCertificate | None = None,
 ) -> grpc.Channel:
     """Open such a channel for code without an event loop; as `connect` in all else."""
-    credentials = _credentials(address, tls_ca, client_certificate)
+    parsed = parse_addresses(addresses)
+    credentials = _credentials(parsed, tls_ca, client_certificate)
+    if _is_one(parsed):
+        return _dial_blocking(Target(parsed[0].text), credentials)
+
+    def retire(channel: grpc.Channel) -> None:
+        timer = threading.Timer(RETIRED_WITHIN, channel.close)
+        timer.daemon = True
+        timer.start()
+
+    replicas = Replicas(parsed, lambda target: _dial_blocking(target, credentials), retire)
+    return SeveralBlockingChannel(replicas)
+
+
+def _is_one(addresses: Sequence[Address]) -> bool:
+    # An address that stays what it is.
+    return len(addresses) == 1 and not addresses[0].name
+
+
+def _dial(target: Target, credentials: grpc.ChannelCredentials | None) -> grpc.aio.Channel:
+    options = _options(target)
     if credentials is None:
-        return grpc.insecure_channel(address, options=channel_options())
-    return grpc.secure_channel(address, credentials, options=channel_options())
+        return grpc.aio.insecure_channel(target.address, options=options)
+    return grpc.aio.secure_channel(target.address, credentials, options=options)
+
+
+def _dial_blocking(target: Target, credentials: grpc.ChannelCredentials | None) -> grpc.Channel:
+    options = _options(target)
+    if credentials is None:
+        return grpc.insecure_channel(target.address, options=options)
+    return grpc.secure_channel(target.address, credentials, options=options)
+
+
+def _options(target: Target) -> Options:
+    options = channel_options()
+    if target.called:
+        # The certificate is for the name, and not for what it resolves to at the moment.
+        options.append(("grpc.default_authority", target.called))
+        options.append(("grpc.ssl_target_name_override", target.called.rpartition(":")[0]))
+    return options
 
 
 def _credentials(
-    address: str, tls_ca: Path | None, client_certificate: ClientCertificate | None
+    addresses: Sequence[Address],
+    tls_ca: Path | None,
+    client_certificate: ClientCertificate | None,
 ) -> grpc.ChannelCredentials | None:
     if tls_ca is not None:
         return tls_credentials(tls_ca, client_certificate)
-    if not is_local(address):
-        raise PlaintextError(f"{address} is not on this machine: name its certificate's CA")
+    for address in addresses:
+        if not is_local(address.text):
+            raise PlaintextError(
+                f"{address.text} is not on this machine: name its certificate's CA"
+            )
     return None
-
-
-def is_local(address: str) -> bool:
-    """Tell whether *address* (`HOST:PORT`, `unix:PATH`) cannot be reached from another machine."""
-    if address.startswith("unix:"):
-        return True
-    host = address.rpartition(":")[0].strip("[]")
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"

@@ -40,7 +40,9 @@ class VerifierClient:
     asyncio use `Verifier`, which answers from memory and is right all the same.
 
     Args:
-        address: Where the authority listens, `HOST:PORT` or `unix:PATH`.
+        address: Where the authority listens, `HOST:PORT` or `unix:PATH`; several replicas
+            separated by commas, or as the addresses of one name. Each question that one of them
+            leaves open is asked of another within `timeout`.
         token: A service token with the role `verifier`.
         tls_ca: PEM file of the authority's certificate authority; None is plaintext, which only
             loopback and Unix sockets allow.

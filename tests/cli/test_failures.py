@@ -52,7 +52,20 @@ def test_another_grpc_server_at_the_address(cli: Cli) -> None:
     )
 
 
-@pytest.mark.parametrize("address", ["nowhere", "127.0.0.1:", "::1:50051", "host:99999", "unix:"])
+def test_one_of_several_authorities_is_enough(cli: Cli) -> None:
+    """Whoever does not answer is passed over, by what reads and by what changes."""
+    dead = f"127.0.0.1:{free_port()}"
+    with socket.create_server(("127.0.0.1", 0)) as mute:
+        several = f"{dead},127.0.0.1:{mute.getsockname()[1]},{cli.address}"
+        for _ in range(3):
+            cli.text("--address", several, "workspaces", "create", "one of several")
+            assert "one of several" in cli.text("--address", several, "workspaces", "list")
+
+
+@pytest.mark.parametrize(
+    "address",
+    ["nowhere", "127.0.0.1:", "::1:50051", "host:99999", "unix:", "127.0.0.1:1,", "unix:/a,b"],
+)
 def test_an_address_that_is_none_is_a_usage_error(cli: Cli, address: str) -> None:
     """The sentence names the option and how it is written."""
     refusal = cli.refusal("--address", address, "keys", "list", exit_code=2)

@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
+import grpc
 import pytest
 
+from keyauthority import boottime
 from keyauthority.client import PlaintextError, SecretFileError, connect, is_local, load_token
+from tests.e2e.authority import authority_process
 
 
 @pytest.mark.parametrize(
@@ -28,6 +34,22 @@ async def test_plaintext_over_a_network_is_refused(address: str) -> None:
     assert not is_local(address)
     with pytest.raises(PlaintextError):
         connect(address)
+
+
+async def test_a_silent_connection_is_given_up_in_seconds(tmp_path: Path) -> None:
+    """As the channel promises: a process that is stopped, without a word, is noticed by a ping."""
+    async with authority_process(tmp_path / "data") as authority:
+        try:
+            os.kill(authority.pid, signal.SIGSTOP)
+            call: Any = authority.channel.unary_unary("/grpc.health.v1.Health/Check")
+            begun = boottime.now()
+            with pytest.raises(grpc.aio.AioRpcError) as failure:
+                await call(b"", timeout=60)
+        finally:
+            os.kill(authority.pid, signal.SIGCONT)
+    assert failure.value.code() is grpc.StatusCode.UNAVAILABLE
+    # It promises 8; a busy machine may take longer.
+    assert boottime.now() - begun < 20
 
 
 def write(path: Path, text: str, mode: int = 0o600) -> Path:

@@ -298,7 +298,7 @@ async def test_an_upstream_that_speaks_first_is_not_listened_to() -> None:
 
         connected = TraceConfig()
         connected.on_connection_create_end.append(greet)
-        connector = UpstreamConnector(lambda: closed.append(None))
+        connector = UpstreamConnector(lambda: closed.append(None), None)
         async with ClientSession(connector=connector, trace_configs=[connected]) as session:
             with pytest.raises(UnsolicitedError):
                 await session.post(f"http://127.0.0.1:{listener.getsockname()[1]}")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+from contextlib import suppress
 from typing import Any
 
 import grpc
@@ -84,3 +86,27 @@ async def test_an_outage_of_the_books_is_told_and_taken_back(
     await eventually(serving)
     assert (await anext(statuses)).status == SERVING
     watch.cancel()
+
+
+class Silent:
+    """Books behind a cut: no answer comes, and giving up takes as long."""
+
+    def __init__(self) -> None:
+        self.answer = asyncio.Event()
+
+    async def snapshot(self, digests: object) -> None:
+        while not self.answer.is_set():
+            with suppress(asyncio.CancelledError):
+                await self.answer.wait()
+
+
+async def test_books_that_give_no_answer_are_an_outage() -> None:
+    """It is told in seconds, however long the look goes on."""
+    silent = Silent()
+    looking = health.Health(silent, [], lambda: True)  # type: ignore[arg-type]
+    looking.servicer.tell(healthy=True)
+    async with asyncio.timeout(20):
+        await looking.look()
+        answer = await looking.servicer.Check(HealthCheckRequest(), None)  # type: ignore[arg-type]
+    assert answer.status == NOT_SERVING
+    silent.answer.set()

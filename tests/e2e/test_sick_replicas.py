@@ -1,0 +1,115 @@
+"""One of three authorities is stopped, killed or cut from its database: its gateways go on."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+from collections import Counter
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import grpc
+import pytest
+from grpc_health.v1.health_pb2 import HealthCheckRequest, HealthCheckResponse
+from grpc_health.v1.health_pb2_grpc import HealthStub
+
+from keyauthority import boottime
+from tests.e2e.processes import eventually
+from tests.e2e.questions import Questions
+from tests.e2e.replicas import Replicas, replicas
+
+FAILOVER = 1.0
+"""Seconds in which a gateway may have no verdict."""
+
+WATCHED = 8.0
+"""Seconds that it is asked for: until a silent connection is given up, and some more."""
+
+CLIENTS = 4
+KEYS = 40
+
+pytestmark = pytest.mark.timeout(120)
+
+
+def stop(made: Replicas) -> None:
+    made.authorities[0].send(signal.SIGSTOP)
+
+
+def kill(made: Replicas) -> None:
+    made.authorities[0].send(signal.SIGKILL)
+
+
+def cut(made: Replicas) -> None:
+    made.cables[0].cut()
+
+
+async def ask_always(port: int, secrets: list[str], answers: list[tuple[float, int]]) -> None:
+    """Asks about one after the other on one connection, and keeps when and what was answered."""
+    questions = await Questions.to(port)
+    try:
+        while True:
+            for secret in secrets:
+                status = await questions.ask(secret)
+                answers.append((boottime.now(), status))
+                await asyncio.sleep(0.02)
+    finally:
+        questions.abort()
+
+
+async def asked_meanwhile(
+    port: int, secrets: list[str], happens: Callable[[], None]
+) -> list[tuple[float, int]]:
+    """The answers from a second before *happens* on, by the time since then."""
+    answers: list[tuple[float, int]] = []
+    async with asyncio.TaskGroup() as group:
+        tasks = [group.create_task(ask_always(port, secrets, answers)) for _ in range(CLIENTS)]
+        await asyncio.sleep(1)
+        happens()
+        begun = boottime.now()
+        await asyncio.sleep(WATCHED)
+        for task in tasks:
+            task.cancel()
+    return [(at - begun, status) for at, status in answers]
+
+
+def health(made: Replicas) -> list[str]:
+    """What each authority says of itself."""
+    said = []
+    for port in made.ports:
+        with grpc.insecure_channel(f"127.0.0.1:{port}") as channel:
+            stub: Any = HealthStub(channel)
+            answer = stub.Check(HealthCheckRequest(), timeout=5)
+            said.append(HealthCheckResponse.ServingStatus.Name(answer.status))
+    return said
+
+
+async def test_without_a_lease_an_authority_is_not_serving(tmp_path: Path) -> None:
+    """Cut from its database it says so to whoever asks, a load balancer for instance."""
+    async with replicas(tmp_path) as made:
+        assert await asyncio.to_thread(health, made) == ["SERVING"] * 3
+        made.cables[0].cut()
+        sick = ["NOT_SERVING", "SERVING", "SERVING"]
+        await asyncio.to_thread(eventually, "it says so", lambda: health(made) == sick)
+        made.cables[0].mend()
+        well = ["SERVING"] * 3
+        await asyncio.to_thread(eventually, "it is well", lambda: health(made) == well)
+
+
+@pytest.mark.parametrize("cache", ["on", "off"])
+@pytest.mark.parametrize("fault", [stop, kill, cut])
+async def test_one_of_three_is_sick(
+    tmp_path: Path, fault: Callable[[Replicas], None], cache: str
+) -> None:
+    """No verdict for a second at most, and then always one; never a wrong one."""
+    async with replicas(tmp_path) as made:
+        port = await asyncio.to_thread(made.gateway, "--cache", cache)
+        workspace = made.operator.workspace()
+        secrets = [made.operator.issue(workspace)[1] for _ in range(KEYS)]
+
+        answers = await asked_meanwhile(port, secrets, lambda: fault(made))
+
+        assert {status for _, status in answers} <= {200, 503}
+        late = Counter(int(at) for at, status in answers if status == 503 and at > FAILOVER)
+        assert not late, f"503 by the second: {late}"
+        # Before and after: there was somebody to answer.
+        assert {int(at) for at, status in answers if status == 200} >= {0, 1, 2, 3, 4, 5, 6, 7}
