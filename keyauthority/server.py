@@ -36,6 +36,7 @@ from keyauthority.rpc.admission import Mutations
 from keyauthority.rpc.entrance import Entrance
 from keyauthority.rpc.guard import Guard, Quick
 from keyauthority.rpc.guarded import GuardedServer
+from keyauthority.rpc.leased import Leased
 from keyauthority.rpc.policy import SERVICES
 from keyauthority.rpc.quick import BATCH_VERIFY, VERIFY, QuickBatchVerify, QuickVerify
 from keyauthority.rpc.reflection import add_reflection
@@ -139,7 +140,8 @@ async def _server(
         VERIFY: QuickVerify(verdicts),
         BATCH_VERIFY: QuickBatchVerify(verdicts),
     }
-    guard = Guard(entrance, mutations, lambda: replica.fence.longest_wait, quick)
+    leased = Leased(replica.can_answer)
+    guard = Guard(entrance, mutations, lambda: replica.fence.longest_wait, quick, leased)
     options = [*OPTIONS, ("grpc.so_reuseport", int(settings.share_port))]
     server = grpc.aio.server(options=options, maximum_concurrent_rpcs=MOST_CALLS)
     # Services are registered with this one, and so behind the guard.

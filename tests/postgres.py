@@ -20,7 +20,7 @@ import subprocess
 import tempfile
 import time
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, suppress
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from pathlib import Path
 from typing import Any, Final
 from urllib.parse import urlsplit
@@ -153,6 +153,34 @@ async def copy_in_time(primary: Server) -> None:
         "SELECT pg_reload_conf()",
     )
     await until(primary.url, "SELECT sync_state = 'sync' FROM pg_stat_replication")
+
+
+class Pair:
+    """A primary and its standby."""
+
+    def __init__(self, primary: Server, standby: Server, url: PostgresUrl) -> None:
+        self.primary = primary
+        self.standby = standby
+        self.here = url
+        self.there = with_hosts(url, standby)
+        self.both = with_hosts(url, primary, standby)
+
+    def fail_over(self) -> None:
+        """The primary hangs, and the standby takes its place."""
+        self.primary.freeze()
+        self.standby.promote()
+
+
+@asynccontextmanager
+async def a_pair() -> AsyncIterator[Pair]:
+    async with AsyncExitStack() as stack:
+        primary = new_server()
+        stack.callback(primary.remove)
+        url = await new_database(primary.url)
+        standby = new_standby(primary)
+        stack.callback(standby.remove)
+        await copy_in_time(primary)
+        yield Pair(primary, standby, url)
 
 
 def binaries() -> Path:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import AsyncExitStack, asynccontextmanager
 
 import pytest
 
@@ -12,56 +11,19 @@ from keyauthority import maintenance
 from keyauthority.domain.errors import KeyAuthorityError
 from keyauthority.domain.revisions import Claim
 from keyauthority.domain.sessions import REPLICA
-from keyauthority.location import PostgresUrl
 from keyauthority.storage.errors import StorageError
 from keyauthority.storage.postgres import listening, migrate_postgres, open_postgres
 from keyauthority.storage.sql.store import SqlStore
-from tests.postgres import (
-    Server,
-    copy_in_time,
-    new_database,
-    new_server,
-    new_standby,
-    run_sql,
-    until,
-    with_hosts,
-)
+from tests.postgres import Pair, a_pair, run_sql, until, with_hosts
 
 SOON = 20.0
 """Seconds. What was sent to the server that hangs is given up after five."""
 
 
-class Pair:
-    """A primary and its standby."""
-
-    def __init__(self, primary: Server, standby: Server, url: PostgresUrl) -> None:
-        self.primary = primary
-        self.standby = standby
-        self.there = with_hosts(url, standby)
-        self.both = with_hosts(url, primary, standby)
-
-    def fail_over(self) -> None:
-        """The primary hangs, and the standby takes its place."""
-        self.primary.freeze()
-        self.standby.promote()
-
-
-@asynccontextmanager
-async def a_pair() -> AsyncIterator[Pair]:
-    async with AsyncExitStack() as stack:
-        primary = new_server()
-        stack.callback(primary.remove)
-        url = await new_database(primary.url)
-        standby = new_standby(primary)
-        stack.callback(standby.remove)
-        await copy_in_time(primary)
-        yield Pair(primary, standby, url)
-
-
 @pytest.fixture
 async def pair() -> AsyncIterator[Pair]:
-    async with a_pair() as pair:
-        yield pair
+    async with a_pair() as made:
+        yield made
 
 
 async def change(store: SqlStore, subject: str) -> int:
