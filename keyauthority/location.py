@@ -3,12 +3,18 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from itertools import zip_longest
 from pathlib import Path
 from typing import Final
-from urllib.parse import parse_qs, urlsplit
+from urllib.parse import parse_qs, unquote, urlsplit
 
 _is_url: Final = re.compile(r"[A-Za-z0-9+]{2,}:/").match
 _is_postgres: Final = re.compile(r"postgres(ql)?(\+asyncpg)?://").match
+_is_host: Final = re.compile(
+    r"(?:\[(?P<address>[^\]]+)\]|(?P<name>[^:]*))(?::(?P<port>[^:]*))?"
+).fullmatch
 
 
 class PostgresUrl:
@@ -48,6 +54,55 @@ class PostgresUrl:
 
     def __hash__(self) -> int:
         return hash(self._text)
+
+
+@dataclass(frozen=True, slots=True)
+class Host:
+    """One of the hosts that a URL names. `port` is None if it leaves that to the environment."""
+
+    name: str
+    port: int | None
+
+
+def hosts_in(url: PostgresUrl, environment: Mapping[str, str]) -> list[Host]:
+    """The hosts of *url*, or of *environment* if it has none, as libpq reads them; empty if neither
+    names several. Raises ValueError, which doesn't repeat *url*, for what can't be read.
+    """
+    parts = urlsplit(url.reveal())
+    query = {name: values[-1] for name, values in parse_qs(parts.query).items()}
+    named = parts.netloc.rpartition("@")[2]
+    if named:
+        hosts = [_host(unquote(one)) for one in named.split(",")]
+    else:
+        names = query.get("host") or environment.get("PGHOST", "")
+        ports = query.get("port") or environment.get("PGPORT", "")
+        hosts = _paired(names.split(","), ports.split(",") if ports else [])
+    return hosts if len(hosts) > 1 else []
+
+
+def _host(text: str) -> Host:
+    parts = _is_host(text)
+    if parts is None:
+        raise ValueError("must name hosts as NAME, NAME:PORT, ADDRESS or [ADDRESS]:PORT")
+    return Host(parts["address"] or parts["name"], _port(parts["port"] or ""))
+
+
+def _paired(names: list[str], ports: list[str]) -> list[Host]:
+    # One port is for all hosts.
+    if len(ports) == 1:
+        ports *= len(names)
+    if ports and len(ports) != len(names):
+        raise ValueError("must name one port, or as many as hosts")
+    return [
+        Host(name, _port(port) if port else None)
+        for name, port in zip_longest(names, ports, fillvalue="")
+    ]
+
+
+def _port(text: str) -> int | None:
+    if text and not text.isdecimal():
+        raise ValueError("must have a number for each port")
+    return int(text) if text else None
 
 
 Location = Path | PostgresUrl

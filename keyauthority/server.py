@@ -36,6 +36,7 @@ from keyauthority.rpc.admission import Mutations
 from keyauthority.rpc.entrance import Entrance
 from keyauthority.rpc.guard import Guard, Quick
 from keyauthority.rpc.guarded import GuardedServer
+from keyauthority.rpc.leased import Leased
 from keyauthority.rpc.policy import SERVICES
 from keyauthority.rpc.quick import BATCH_VERIFY, VERIFY, QuickBatchVerify, QuickVerify
 from keyauthority.rpc.reflection import add_reflection
@@ -129,7 +130,8 @@ async def _server(
         VERIFY: QuickVerify(verdicts),
         BATCH_VERIFY: QuickBatchVerify(verdicts),
     }
-    guard = Guard(entrance, mutations, lambda: replica.fence.longest_wait, quick)
+    leased = Leased(replica.can_answer)
+    guard = Guard(entrance, mutations, lambda: replica.fence.longest_wait, quick, leased)
     most = connections.affordable(settings.max_connections)
     if most < settings.max_connections:
         log.warning("few_connections", wanted=settings.max_connections, files_for=most)

@@ -20,9 +20,10 @@ import subprocess
 import tempfile
 import time
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from pathlib import Path
 from typing import Any, Final
+from urllib.parse import urlsplit
 
 import asyncpg
 import pytest
@@ -53,12 +54,12 @@ class Server:
         memory = MEMORY if MEMORY.is_dir() else None
         self._directory = Path(tempfile.mkdtemp(dir=folder or memory))
         self._process: subprocess.Popen[bytes] | None = None
+        self._frozen: list[int] = []
         self._settings = {**SETTINGS, **settings}
         self.data = self._directory / "data"
-        self.port = _free_port()
+        self.port = free_port()
         self.url = f"postgresql://postgres@127.0.0.1:{self.port}/postgres?sslmode=disable"
-        if os.geteuid() == 0:
-            os.chown(self._directory, pwd.getpwnam(_user()).pw_uid, -1)
+        hand_over(self._directory)
 
     def make(self) -> None:
         """Makes an empty cluster."""
@@ -67,7 +68,7 @@ class Server:
     def run(self, program: str, *arguments: object) -> None:
         """Runs one of the server's programs as the server's user."""
         command = [str(self.binaries / program), *map(str, arguments)]
-        subprocess.run(command, check=True, capture_output=True, cwd="/", **_as_user())
+        subprocess.run(command, check=True, capture_output=True, cwd="/", **as_user())
 
     def start(self) -> None:
         """Starts the server and waits until it takes connections."""
@@ -77,7 +78,7 @@ class Server:
             stdin=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
             cwd="/",
-            **_as_user(),
+            **as_user(),
         )
         end = time.monotonic() + 30
         while time.monotonic() < end:
@@ -102,10 +103,84 @@ class Server:
             self._process.wait(30)
             self._process = None
 
+    def freeze(self) -> None:
+        """Stops all its processes; the first one first, which starts the others."""
+        assert self._process is not None
+        os.kill(self._process.pid, signal.SIGSTOP)
+        self._frozen = [self._process.pid, *_children(self._process.pid)]
+        for pid in self._frozen:
+            _send(pid, signal.SIGSTOP)
+
+    def thaw(self) -> None:
+        """Lets them go on, the first one last."""
+        for pid in reversed(self._frozen):
+            _send(pid, signal.SIGCONT)
+        self._frozen = []
+
+    def promote(self) -> None:
+        """Makes a standby the primary; returns when it is."""
+        self.run("pg_ctl", "promote", "-w", "-D", self.data)
+
     def remove(self) -> None:
         """Stops it and leaves nothing behind."""
+        self.thaw()
         self.stop(signal.SIGQUIT)
         shutil.rmtree(self._directory, ignore_errors=True)
+
+
+def new_standby(primary: Server) -> Server:
+    """A server that follows *primary*, late, until `copy_in_time`."""
+    standby = Server(primary.binaries)
+    primary.run(
+        "pg_basebackup", "-R", "-X", "stream", "-c", "fast", "-D", standby.data, "-d", primary.url
+    )
+    standby.start()
+    return standby
+
+
+def with_hosts(url: PostgresUrl, *servers: Server) -> PostgresUrl:
+    """The same database, at any of *servers*, in their order."""
+    parts = urlsplit(url.reveal())
+    hosts = ",".join(f"127.0.0.1:{server.port}" for server in servers)
+    return PostgresUrl(parts._replace(netloc=f"{parts.username}@{hosts}").geturl())
+
+
+async def copy_in_time(primary: Server) -> None:
+    """Has *primary* confirm nothing that its standby does not have."""
+    await run_sql(
+        primary.url,
+        "ALTER SYSTEM SET synchronous_standby_names = '*'",
+        "SELECT pg_reload_conf()",
+    )
+    await until(primary.url, "SELECT sync_state = 'sync' FROM pg_stat_replication")
+
+
+class Pair:
+    """A primary and its standby."""
+
+    def __init__(self, primary: Server, standby: Server, url: PostgresUrl) -> None:
+        self.primary = primary
+        self.standby = standby
+        self.here = url
+        self.there = with_hosts(url, standby)
+        self.both = with_hosts(url, primary, standby)
+
+    def fail_over(self) -> None:
+        """The primary hangs, and the standby takes its place."""
+        self.primary.freeze()
+        self.standby.promote()
+
+
+@asynccontextmanager
+async def a_pair() -> AsyncIterator[Pair]:
+    async with AsyncExitStack() as stack:
+        primary = new_server()
+        stack.callback(primary.remove)
+        url = await new_database(primary.url)
+        standby = new_standby(primary)
+        stack.callback(standby.remove)
+        await copy_in_time(primary)
+        yield Pair(primary, standby, url)
 
 
 def binaries() -> Path:
@@ -224,15 +299,34 @@ def _user() -> str:
     return next((name for name in ("postgres", "nobody") if name in known), "")
 
 
-def _as_user() -> dict[str, Any]:
+def hand_over(*paths: Path) -> None:
+    """Gives *paths* to the user that servers run as, if that is another one."""
+    if os.geteuid() == 0:
+        for path in paths:
+            os.chown(path, pwd.getpwnam(_user()).pw_uid, -1)
+
+
+def as_user() -> dict[str, Any]:
+    """How `subprocess` runs a server that refuses to run as root."""
     if os.geteuid() != 0:
         return {}
     entry = pwd.getpwnam(_user())
     return {"user": entry.pw_uid, "group": entry.pw_gid, "extra_groups": []}
 
 
-def _free_port() -> int:
+def free_port() -> int:
+    """A port on loopback that nobody has at the moment."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port: int = probe.getsockname()[1]
         return port
+
+
+def _children(pid: int) -> list[int]:
+    text = Path(f"/proc/{pid}/task/{pid}/children").read_text()
+    return [int(child) for child in text.split()]
+
+
+def _send(pid: int, number: int) -> None:
+    with suppress(ProcessLookupError):
+        os.kill(pid, number)

@@ -31,7 +31,7 @@ def path(tmp_path: Path) -> Path:
 
 @pytest.fixture
 async def store(path: Path) -> AsyncIterator[SqlStore]:
-    async with open_sqlite(path, ManualClock()) as store:
+    async with open_sqlite(path, ManualClock(), patience=0.05) as store:
         yield store
 
 
@@ -47,7 +47,6 @@ async def known(store: SqlStore, *key_ids: str) -> dict[str, dict[bytes, datetim
 
 async def test_an_outage_of_the_books_loses_nothing(store: SqlStore, path: Path) -> None:
     """What could not be written is written in the next round; the log says why, and no digest."""
-    await on_driver(store, "PRAGMA busy_timeout = 10")
     uses = LastUsed()
     uses.mark(*USE, START)
     with structlog.testing.capture_logs() as logs, closing(sqlite3.connect(path)) as tool:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import timedelta
+from typing import Final
 
 from keyauthority import boottime
 from keyauthority.coherence.cache import Ask
@@ -14,6 +15,9 @@ from keyauthority.domain.verdicts import Verdict, Verification
 from keyauthority.domain.verifying import Verifying
 from keyauthority.replica import metrics
 from keyauthority.replica.known import KnownCache, KnownVerdict
+
+READS: Final = 3
+"""How often the books are read for one question while changes overtake the reading."""
 
 
 class Verdicts:
@@ -82,17 +86,19 @@ class Verdicts:
 
     async def _read(self, presented: Sequence[str], at_least_revision: int) -> list[Verification]:
         metrics.CACHE.misses += len(presented)
-        ask = self._cache.ask(boottime.now())
-        given = await self._verifying.verify_all(presented, at_least_revision)
-        head = Head(given[0].epoch, given[0].revision)
-        if not (self._alone or self._may_tell(head)):
-            raise KeyAuthorityError(
-                Reason.LEASE_LOST, "this process has no lease on its database at the moment"
-            )
+        for _ in range(READS):
+            ask = self._cache.ask(boottime.now())
+            read = await self._verifying.verify_all(presented, at_least_revision)
+            head = Head(read[0].epoch, read[0].revision)
+            self._check_may_tell(ask, head)
+            # What was read before a change and comes after it is read again. If changes are faster
+            # than reading, the last one counts: it is right as of a moment after its question.
+            if self._alone or not self._is_behind(head):
+                break
         if self._cache.stands(ask, head):
-            for secret, one in zip(presented, given, strict=True):
+            for secret, one in zip(presented, read, strict=True):
                 self._keep(ask, secret, one)
-        return given
+        return read
 
     def _find(self, secret: str, at_least_revision: int, now: float) -> KnownVerdict | None:
         if self._cache.applied < at_least_revision or not self._cache.holds_lease(now):
@@ -100,13 +106,18 @@ class Verdicts:
         known = self._cache.get(digest_of(secret), now)
         return known if type(known) is KnownVerdict else None
 
-    def _may_tell(self, head: Head) -> bool:
-        # Not what is older than what this session has acknowledged: a connection may still lead to
-        # a server that was the primary once.
-        return self._cache.holds_lease(boottime.now()) and (head.epoch, head.revision) >= (
-            self._cache.epoch,
-            self._cache.applied,
-        )
+    def _check_may_tell(self, ask: Ask, head: Head) -> None:
+        if self._alone:
+            return
+        if not self._cache.holds_lease(boottime.now()):
+            raise _lease_lost("this process has no lease on its database at the moment")
+        # Older than what was applied before the question was sent: no server that is the primary
+        # gives that, so the connection leads to one that was it once.
+        if (head.epoch, head.revision) < (ask.epoch, ask.applied):
+            raise _lease_lost("this process was told the past by its database")
+
+    def _is_behind(self, head: Head) -> bool:
+        return (head.epoch, head.revision) < (self._cache.epoch, self._cache.applied)
 
     def _keep(self, ask: Ask, secret: str, given: Verification) -> None:
         if given.verdict is Verdict.MALFORMED or not given.cache_for:
@@ -127,3 +138,7 @@ class Verdicts:
             left,
             key_revoked=known.key_revoked,
         )
+
+
+def _lease_lost(why: str) -> KeyAuthorityError:
+    return KeyAuthorityError(Reason.LEASE_LOST, why)

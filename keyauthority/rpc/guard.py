@@ -1,6 +1,6 @@
 """What every call passes, in this order, before and after its method: written once, here.
 
-Metrics · faults to statuses · authentication · authorization · reading · decoding · shield ·
+Metrics · faults to statuses · lease · authentication · authorization · reading · decoding · shield ·
 admission. Nothing of a message is read before its caller is known.
 Admission is innermost, so that a change whose caller has left still takes up its place.
 """
@@ -34,8 +34,9 @@ from keyauthority.rpc.call import Context
 from keyauthority.rpc.entrance import Entrance
 from keyauthority.rpc.errors import STATUS, to_status
 from keyauthority.rpc.guarded import Choose, Handler, Metadata
+from keyauthority.rpc.leased import Leased
 from keyauthority.rpc.metrics import TALLIES, Tally
-from keyauthority.rpc.policy import Access, Method, method
+from keyauthority.rpc.policy import Access, Method, Room, method
 from keyauthority.rpc.spreading import MARGIN, Progress
 
 Decode: TypeAlias = Callable[[Any], Any]
@@ -51,7 +52,8 @@ class Guard:
     """Wraps each method once; streams (health, reflection) likewise.
 
     *longest_wait* tells the longest that a change waits for verifiers, in seconds. *quick* has, by
-    the label of their method, what answers some requests from memory.
+    the label of their method, what answers some requests from memory. *leased* keeps back what may
+    not be told.
     """
 
     def __init__(
@@ -60,8 +62,10 @@ class Guard:
         mutations: Mutations,
         longest_wait: Callable[[], float],
         quick: Mapping[str, Quick],
+        leased: Leased,
     ) -> None:
         self._entrance = entrance
+        self._leased = leased
         self._quick = quick
         self._longest_wait = longest_wait
         self._mutations = mutations
@@ -112,6 +116,8 @@ class Guard:
         tally, recognised = TALLIES.of(rules.label), self._entrance.recognised
         places = self._calls.of(rules)
         quick = self._quick.get(rules.label)
+        # What these write is confirmed by the primary, or fails.
+        checked = rules.room is not Room.SYNCING
 
         async def guarded(sent: Any, context: Context) -> Any:
             started = time.perf_counter()
@@ -130,8 +136,10 @@ class Guard:
                     response = await behave(request, context)
                 finally:
                     places.leave()
+                if checked:
+                    self._leased.check_answer(of_change=False)
             except BaseException as failure:
-                await _failed(failure, tally, started, rules, context)
+                await _failed(self._leased.judged(failure), tally, started, rules, context)
                 raise
             tally.count_ok(time.perf_counter() - started)
             return response
@@ -144,7 +152,10 @@ class Guard:
         async def guarded(sent: Any, context: Context) -> Any:
             async with self._passage(rules, tally, context):
                 request = await receive(sent, context)
-                return await self._shielded(places, behave, request, context)
+                self._leased.check_before_change()
+                response = await self._shielded(places, behave, request, context)
+                self._leased.check_answer(of_change=True)
+                return response
 
         return guarded
 
@@ -184,7 +195,7 @@ class Guard:
             await self._entrance.enter(rules, context)
             yield
         except BaseException as failure:
-            await _failed(failure, tally, started, rules, context)
+            await _failed(self._leased.judged(failure), tally, started, rules, context)
             raise
         tally.count_ok(time.perf_counter() - started)
 

@@ -221,7 +221,9 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     """
     ERROR_REASON_LEASE_LOST: _ErrorReason.ValueType  # 33
     """This process of the authority has no lease on its database at the moment: it may not be the one
-    that others write to. Ask another, or again. Status: UNAVAILABLE.
+    that others write to, so nothing that it says is given out. Ask another, or again. Of a change
+    the message says whether nothing was changed, or nobody knows: the change may be made or not.
+    Status: UNAVAILABLE.
 
         {"reason": "LEASE_LOST", "domain": "keyauthority.opentoken.kr"}
     """
@@ -437,7 +439,9 @@ ERROR_REASON_SECRET_TAKEN: ErrorReason.ValueType  # 32
 """
 ERROR_REASON_LEASE_LOST: ErrorReason.ValueType  # 33
 """This process of the authority has no lease on its database at the moment: it may not be the one
-that others write to. Ask another, or again. Status: UNAVAILABLE.
+that others write to, so nothing that it says is given out. Ask another, or again. Of a change
+the message says whether nothing was changed, or nobody knows: the change may be made or not.
+Status: UNAVAILABLE.
 
     {"reason": "LEASE_LOST", "domain": "keyauthority.opentoken.kr"}
 """

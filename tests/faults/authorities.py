@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from keyauthority.client.channel import connect
+from keyauthority.v1.caller_service_pb2_grpc import CallerServiceStub
 from keyauthority.v1.key_service_pb2_grpc import KeyServiceStub
 from keyauthority.v1.operations_service_pb2_grpc import OperationsServiceStub
 from keyauthority.v1.verification_service_pb2_grpc import VerificationServiceStub
@@ -19,6 +20,7 @@ class Authority:
     """One process, as whoever calls it sees it."""
 
     name: str
+    callers: Any
     keys: Any
     verification: Any
     workspaces: Any
@@ -32,9 +34,10 @@ class Authorities:
         self.random = random.Random(seed)
         self.metadata = (("authorization", f"Bearer {token}"),)
         self._channels = [connect(address, tls_ca=tls_ca) for address in addresses]
-        self._all = [
+        self.all = [
             Authority(
                 f"authority {number}",
+                CallerServiceStub(channel),
                 KeyServiceStub(channel),
                 VerificationServiceStub(channel),
                 WorkspaceServiceStub(channel),
@@ -44,7 +47,7 @@ class Authorities:
         ]
 
     def any(self) -> Authority:
-        return self.random.choice(self._all)
+        return self.random.choice(self.all)
 
     async def close(self) -> None:
         for channel in self._channels:

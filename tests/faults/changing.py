@@ -16,6 +16,7 @@ import grpc.aio
 from google.protobuf.field_mask_pb2 import FieldMask
 
 from keyauthority import boottime
+from keyauthority.v1 import caller_service_pb2 as callers
 from keyauthority.v1 import key_service_pb2 as keys
 from keyauthority.v1 import operations_service_pb2 as operations
 from keyauthority.v1 import verification_service_pb2 as verification
@@ -31,6 +32,15 @@ OUTCOMES = {
     verification.VERDICT_VALID: Outcome.ACCEPTED,
     verification.VERDICT_WORKSPACE_SUSPENDED: Outcome.SUSPENDED,
 }
+
+DENIALS = frozenset(
+    {
+        grpc.StatusCode.NOT_FOUND,
+        grpc.StatusCode.UNAUTHENTICATED,
+        grpc.StatusCode.PERMISSION_DENIED,
+    }
+)
+"""What nobody may be told of a key that exists, or of a caller who may do everything."""
 
 
 @dataclass(slots=True)
@@ -78,6 +88,7 @@ class Changing:
             Kind.RETIRE,
             str(key.secret),
             lambda authority, timeout: authority.keys.RotateKey(request, **self._with(timeout)),
+            secret=key.secret,
         )
         key.secret = self._mint(key.id, key.workspace, rotated.secret)
 
@@ -88,6 +99,7 @@ class Changing:
             key.id,
             lambda authority, timeout: authority.keys.RevokeKey(request, **self._with(timeout)),
             tries,
+            secret=key.secret,
         )
 
     async def suspend(self, workspace: str, kind: Kind) -> None:
@@ -120,6 +132,27 @@ class Changing:
         place = FRESH if fresh else authority.name
         self.recorder.write(Ask(place, number, invoked, returned, outcome))
 
+    async def introduce(self, key: Key) -> None:
+        """Has a new caller ask every authority about the key, which all of them may tell, or none."""
+        request = callers.CreateCallerRequest(
+            name=f"caller {uuid.uuid4()}", roles=[callers.CALLER_ROLE_ISSUER]
+        )
+        created = await self._insist(
+            lambda authority, timeout: authority.callers.CreateCaller(
+                request, **self._with(timeout)
+            )
+        )
+        metadata = (("authorization", f"Bearer {created.token}"),)
+        for authority in self.authorities.all:
+            invoked = boottime.now()
+            try:
+                await authority.keys.GetKey(
+                    keys.GetKeyRequest(key_id=key.id), metadata=metadata, timeout=max(TIMEOUTS)
+                )
+            except grpc.aio.AioRpcError as error:
+                if error.code() in DENIALS:
+                    self._denied(authority, key.secret, invoked)
+
     async def sessions(self) -> list[str]:
         listed = await self._insist(
             lambda authority, timeout: authority.operations.ListSessions(
@@ -128,17 +161,21 @@ class Changing:
         )
         return [session.name for session in listed.sessions]
 
-    async def _change(self, kind: Kind, target: str, call: Call, tries: int = TRIES) -> Any:
+    async def _change(
+        self, kind: Kind, target: str, call: Call, tries: int = TRIES, secret: int | None = None
+    ) -> Any:
         # Every attempt is a change of its own: one that nobody heard of may yet be made.
         for _ in range(tries):
-            invoked = boottime.now()
+            invoked, authority = boottime.now(), self.authorities.any()
             returned = made = None
             try:
-                answer = await call(self.authorities.any(), self._timeout())
+                answer = await call(authority, self._timeout())
                 returned = made = boottime.now()
                 return answer
             except grpc.aio.AioRpcError as error:
                 made = boottime.now() if _is_spreading(error) else None
+                if secret is not None and error.code() in DENIALS:
+                    self._denied(authority, secret, invoked)
             finally:
                 self.recorder.write(Change(kind, target, invoked, returned, made))
             await asyncio.sleep(0.1)
@@ -151,6 +188,11 @@ class Changing:
             except grpc.aio.AioRpcError:
                 await asyncio.sleep(0.1)
         raise TimeoutError("nobody could do it")
+
+    def _denied(self, authority: Authority, secret: int, invoked: float) -> None:
+        # The key exists, and the caller may do everything: nothing explains that.
+        denial = Ask(authority.name, secret, invoked, boottime.now(), Outcome.UNEXPECTED)
+        self.recorder.write(denial)
 
     def _mint(self, key_id: str, workspace: str, text: str, *, quiet: bool = False) -> int:
         self._minted += 1

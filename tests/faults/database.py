@@ -40,7 +40,23 @@ class Database:
     def make(self) -> None:
         self._run("initdb", "-D", str(self._data), "-U", NAME, "-A", "trust", "-E", "UTF8", "-N")
         with (self._data / "pg_hba.conf").open("a") as rules:
-            rules.write("host all all samenet trust\n")
+            rules.write("host all all samenet trust\nhost replication all samenet trust\n")
+
+    def follow(self, primary: Database) -> None:
+        """Copies what *primary* has, and follows it once it is started."""
+        self._run("pg_basebackup", "-R", "-X", "stream", "-c", "fast",
+                  "-D", str(self._data), "-d", primary.url)  # fmt: skip
+
+    def copy_in_time(self) -> None:
+        """From now on nothing is confirmed that a standby lacks; returns when one has it all."""
+        self._query("ALTER SYSTEM SET synchronous_standby_names = '*'")
+        self._query("SELECT pg_reload_conf()")
+        state = "SELECT sync_state FROM pg_stat_replication"
+        eventually("the standby copies in time", lambda: self._query(state) == "sync")
+
+    def promote(self) -> None:
+        """Makes a standby the primary; returns when it is."""
+        self._run("pg_ctl", "promote", "-w", "-D", str(self._data))
 
     def start(self) -> None:
         """Starts it and waits until it takes connections."""
@@ -74,12 +90,15 @@ class Database:
 
     def end_listening(self) -> int:
         """Ends the connections that listen for hints; how many."""
-        ended = self._run(
-            "psql", "-h", "127.0.0.1", "-p", str(PORT), "-U", NAME, "-Atc",
+        ended = self._query(
             "SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity"
-            " WHERE query LIKE 'LISTEN%' OR query = 'SELECT 1'",
-        )  # fmt: skip
+            " WHERE query LIKE 'LISTEN%' OR query = 'SELECT 1'"
+        )
         return int(ended)
+
+    def _query(self, sql: str) -> str:
+        at = ("-h", "127.0.0.1", "-p", str(PORT), "-U", NAME)
+        return self._run("psql", *at, "-Atc", sql).strip()
 
     def _is_ready(self) -> bool:
         assert self._process is not None
@@ -100,13 +119,16 @@ class Database:
 
 
 @contextmanager
-def database(host: Host) -> Iterator[Database]:
-    """A server with an empty database, gone at the end."""
+def database(host: Host, primary: Database | None = None) -> Iterator[Database]:
+    """A server with an empty database, or that follows *primary*; gone at the end."""
     folder = Path(tempfile.mkdtemp(dir=MEMORY if MEMORY.is_dir() else None))
     os.chown(folder, _user().pw_uid, -1)
     made = Database(host, folder)
     try:
-        made.make()
+        if primary is None:
+            made.make()
+        else:
+            made.follow(primary)
         made.start()
         yield made
     finally:

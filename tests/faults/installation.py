@@ -14,7 +14,7 @@ from typing import Any
 
 from tests.e2e.new_books import set_lease
 from tests.e2e.processes import Process, run
-from tests.faults.database import Database, database
+from tests.faults.database import PORT, Database, database
 from tests.faults.history import History, read
 from tests.faults.network import Host, Network, network
 from tests.rpc.certificates import CertificateAuthority
@@ -76,6 +76,7 @@ class Installation:
         self._ca = CertificateAuthority(folder, "ca")
         self._operators = net.host("operators")
         self.database: Database | None = None
+        self.standby: Database | None = None
         self.authorities: list[Node] = []
         self.gateways: list[Node] = []
 
@@ -208,22 +209,49 @@ async def postgres_installation(
         net = stack.enter_context(network())
         made = Installation(folder, net, stack, seeded, lease)
         made.database = stack.enter_context(database(net.host("database")))
-        where = ["--database", made.database.url]
-        program = [sys.executable, "-m", "tests.e2e.new_books", made.database.url, str(lease)]
-        done = run([*made.database.host.prefix, *program])
-        assert done.returncode == 0, done.stderr
-        for number in range(REPLICAS):
-            data = folder / f"data{number or ''}"
-            flags = [*where, "--keyring", str(data / "keyring.json")]
-            if number:
-                data.mkdir(mode=0o700)
-                shutil.copy(folder / "data" / "keyring.json", data)
-            made.add_authority(net.host(f"authority-{number + 1}"), *flags, data_dir=data)
-            if not number:
-                await made.authorities[0].ready()
-        for number in range(GATEWAYS):
-            made.add_gateway(net.host(f"gateway-{number + 1}"))
+        await _begin_books(made)
+        await _add_replicas(made, net, [made.database.url] * REPLICAS)
         yield made
+
+
+@asynccontextmanager
+async def failing_over_installation(
+    folder: Path, seeded: str = "", lease: float = LEASE
+) -> AsyncIterator[Installation]:
+    """The same with a standby that copies in time. One authority knows of the first server only."""
+    async with AsyncExitStack() as stack:
+        net = stack.enter_context(network())
+        made = Installation(folder, net, stack, seeded, lease)
+        first = made.database = stack.enter_context(database(net.host("database")))
+        await _begin_books(made)
+        made.standby = stack.enter_context(database(net.host("standby"), first))
+        await asyncio.to_thread(first.copy_in_time)
+        here, there = first.host.address, made.standby.host.address
+        both = first.url.replace(f"@{here}:", f"@{here}:{PORT},{there}:")
+        await _add_replicas(made, net, [both, both, first.url])
+        yield made
+
+
+async def _begin_books(made: Installation) -> None:
+    assert made.database is not None
+    program = [sys.executable, "-m", "tests.e2e.new_books", made.database.url, str(made.lease)]
+    done = run([*made.database.host.prefix, *program])
+    assert done.returncode == 0, done.stderr
+
+
+async def _add_replicas(made: Installation, net: Network, urls: list[str]) -> None:
+    folder = made.folder
+    for number, url in enumerate(urls):
+        data = folder / f"data{number or ''}"
+        flags = ["--database", url, "--keyring", str(data / "keyring.json")]
+        if number:
+            data.mkdir(mode=0o700)
+            shutil.copy(folder / "data" / "keyring.json", data)
+        made.add_authority(net.host(f"authority-{number + 1}"), *flags, data_dir=data)
+        if not number:
+            await made.authorities[0].ready()
+    for number in range(GATEWAYS):
+        made.add_gateway(net.host(f"gateway-{number + 1}"))
 
 
 async def _end(helper: asyncio.subprocess.Process) -> None:

@@ -25,6 +25,7 @@ from keyauthority.coherence.janitor import Janitor
 from keyauthority.domain.fencing import Receipt
 from keyauthority.domain.revisions import Head
 from keyauthority.replica.fence import SessionFence
+from keyauthority.rpc.leased import Leased
 from keyauthority.rpc.verification import VerificationServicer
 from keyauthority.storage.postgres.sessions import PostgresSessions
 from keyauthority.storage.tables import head
@@ -71,6 +72,17 @@ def janitor_without_beats() -> None:
         return [each for each in now_there if now - self._since[each[0]] >= wait]  # type: ignore[attr-defined]
 
     Janitor.look = look  # type: ignore[method-assign]
+
+
+def answers_without_lease() -> None:
+    """A process that has lost its lease goes on telling what its database has and lacks."""
+
+    def judged(self: Leased, failure: BaseException) -> BaseException:
+        return failure
+
+    Leased.judged = judged  # type: ignore[method-assign]
+    Leased.check_before_change = lambda self: None  # type: ignore[method-assign]
+    Leased.check_answer = lambda self, *, of_change: None  # type: ignore[method-assign]
 
 
 def slow_verify_replies() -> None:
@@ -151,6 +163,7 @@ SEEDS: dict[str, Callable[[], None]] = {
         no_inflight_guard,
         janitor_without_beats,
         joins_without_lock,
+        answers_without_lease,
         slow_verify_replies,
         slow_joins,
     )

@@ -3,7 +3,7 @@
     python -m tests.faults.operating ADDRESSES TLS_CA TOKEN_FILE SEED NEWS RECORDS
 
 ADDRESSES are separated by commas. Commands are lines of JSON on standard input, each answered by one
-on standard output: `issue`, `revoke` (of a key), `sessions`, `churn` (changes all the time, until told
+on standard output: `issue`, `introduce` and `revoke` (of a key), `sessions`, `churn` (changes all the time, until told
 to `rest`). New secrets go to the file NEWS for the clients. Ends with its standard input.
 """
 
@@ -43,6 +43,11 @@ class Commands:
     async def revoke(self, key: str) -> dict[str, Any]:
         answer: Message = (await self._changing.revoke(self._keys[key])).receipt
         return {"receipt": str(answer)}
+
+    async def introduce(self, key: str) -> dict[str, Any]:
+        """Has a new caller ask everybody about the key."""
+        await self._changing.introduce(self._keys[key])
+        return {}
 
     async def sessions(self) -> dict[str, Any]:
         """The names of all who may hold a lease."""

@@ -88,6 +88,32 @@ async def overlooked_join(made: Installation) -> None:
     await asyncio.sleep(WARM)
 
 
+async def primary_that_hangs(made: Installation, within: float) -> None:
+    """The first server is frozen and the standby promoted; *within* seconds changes go on by it."""
+    assert made.database is not None
+    assert made.standby is not None
+    made.database.freeze()
+    await asyncio.to_thread(made.standby.promote)
+    await _changes_go_on(made, within)
+
+
+async def old_primary_beside_the_new(made: Installation, within: float) -> None:
+    """The standby is promoted while the first server runs on; then keys and callers are made."""
+    assert made.standby is not None
+    await _warm(made)
+    await asyncio.to_thread(made.standby.promote)
+    await _changes_go_on(made, within)
+    for _ in range(6):
+        key = await made.command("issue")
+        await made.command("introduce", key=key["key"])
+        await made.command("revoke", key=key["key"])
+
+
+async def _changes_go_on(made: Installation, within: float) -> None:
+    async with asyncio.timeout(within):
+        await made.command("issue")
+
+
 async def _warm(made: Installation, *, quiet: bool = False) -> dict[str, object]:
     key = await made.command("issue", quiet=quiet)
     await asyncio.sleep(SENT)

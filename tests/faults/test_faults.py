@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import random
 from collections.abc import Awaitable, Callable, Sequence
@@ -18,6 +19,7 @@ from tests.faults.faults import ANYWHERE, WITH_DATABASE, Fault, drawn, go_wrong
 from tests.faults.history import History
 from tests.faults.installation import (
     Installation,
+    failing_over_installation,
     postgres_installation,
     sqlite_installation,
 )
@@ -129,3 +131,33 @@ async def test_a_join_beside_a_change(tmp_path: Path, seeded: str) -> None:
             await schedules.overlooked_join(made)
         found = broken(await made.end(), made.lease)
     assert bool(found) == (seeded == "joins_without_lock"), found[:3]
+
+
+GOES_ON = 20.0
+"""Seconds within which changes have to go on after a standby took the place of a server that hangs."""
+
+
+async def test_a_primary_that_hangs(tmp_path: Path) -> None:
+    """The server that is named first hangs, and its standby is promoted: the promises hold, and
+    changes go on by the authorities that know of both.
+    """
+    async with failing_over_installation(tmp_path) as made:
+        await made.begin(SEED)
+        await made.command("churn")
+        await asyncio.sleep(3)
+        await schedules.primary_that_hangs(made, GOES_ON)
+        await asyncio.sleep(12 * made.lease)
+        await made.command("rest")
+        judge(await made.end(), made.lease, Work(asks=300, hits=100, revocations=8, late=5))
+
+
+@pytest.mark.parametrize("seeded", ["", "answers_without_lease"])
+async def test_an_old_primary_that_nobody_fenced(tmp_path: Path, seeded: str) -> None:
+    """It runs on beside the new one, with an authority that knows of no other: this tells nobody that
+    a live key does not exist, unless it answers without a lease.
+    """
+    async with failing_over_installation(tmp_path, seeded) as made:
+        await made.begin(SEED)
+        await schedules.old_primary_beside_the_new(made, GOES_ON)
+        found = broken(await made.end(), made.lease)
+    assert bool(found) == bool(seeded), found[:3]

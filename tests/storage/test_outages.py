@@ -11,7 +11,8 @@ from sqlalchemy.exc import IntegrityError
 from keyauthority.domain.errors import KeyAuthorityError, Reason
 from keyauthority.domain.ports import Transaction
 from keyauthority.storage.sql.store import SqlStore
-from tests.conformance.records import a_caller, a_key, a_replay
+from keyauthority.storage.sqlite import open_sqlite
+from tests.conformance.records import ManualClock, a_caller, a_key, a_replay
 from tests.storage.parts import on_driver, start
 
 FILL_THE_DISK = """
@@ -102,15 +103,15 @@ async def test_a_block_that_swallows_an_outage_does_not_commit(store: SqlStore) 
     assert await store.caller("caller_1") is None
 
 
-async def test_a_database_locked_by_another_program(store: SqlStore, path: Path) -> None:
+async def test_a_database_locked_by_another_program(path: Path) -> None:
     """Somebody at it with a tool makes an outage, and no longer than he is at it."""
-    await on_driver(store, "PRAGMA busy_timeout = 10")
-    with closing(sqlite3.connect(path, isolation_level=None)) as tool:
-        tool.execute("BEGIN IMMEDIATE")
-        with pytest.raises(KeyAuthorityError) as refused:
+    async with open_sqlite(path, ManualClock(), patience=0.05) as store:
+        with closing(sqlite3.connect(path, isolation_level=None)) as tool:
+            tool.execute("BEGIN IMMEDIATE")
+            with pytest.raises(KeyAuthorityError) as refused:
+                await put(store, "a")
+            tool.execute("ROLLBACK")
             await put(store, "a")
-        tool.execute("ROLLBACK")
-        await put(store, "a")
 
     assert refused.value.reason is Reason.STORE_UNAVAILABLE
     assert refused.value.message == "the database is locked by another program"

@@ -19,7 +19,16 @@ from keyauthority.storage import migrations
 from keyauthority.storage.errors import StorageError
 from keyauthority.storage.postgres import migrate_postgres, open_postgres
 from keyauthority.storage.tables import metadata
-from tests.postgres import Server, empty_database, name_of, new_database, new_server, run_sql, until
+from tests.postgres import (
+    Server,
+    copy_in_time,
+    empty_database,
+    name_of,
+    new_database,
+    new_server,
+    new_standby,
+    run_sql,
+)
 from tests.storage.parts import BEFORE_PEOPLE, upgrade_to
 
 
@@ -196,12 +205,7 @@ async def test_standbys(own_server: Server) -> None:
                 await store.snapshot([])
         assert [log["event"] for log in logs] == ["promise_withdrawn_on_failover"]
 
-        await run_sql(
-            own_server.url,
-            "ALTER SYSTEM SET synchronous_standby_names = '*'",
-            "SELECT pg_reload_conf()",
-        )
-        await until(own_server.url, "SELECT current_setting('synchronous_standby_names') = '*'")
+        await copy_in_time(own_server)
         async with open_postgres(url) as store, store.changing() as tx:
             await tx.feed.advance(["key_1"])
 
@@ -211,12 +215,3 @@ async def test_standbys(own_server: Server) -> None:
             await migrate_postgres(there)
     finally:
         standby.remove()
-
-
-def new_standby(primary: Server) -> Server:
-    standby = Server(primary.binaries)
-    primary.run(
-        "pg_basebackup", "-R", "-X", "stream", "-c", "fast", "-D", standby.data, "-d", primary.url
-    )
-    standby.start()
-    return standby

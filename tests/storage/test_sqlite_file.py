@@ -1,6 +1,9 @@
 """The file, and the connection to it."""
 
+import asyncio
+import sqlite3
 import stat
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -27,7 +30,8 @@ from tests.storage.parts import as_after_a_crash, files, on_driver, run_sql
         ("synchronous", 2),
         ("foreign_keys", 1),
         ("secure_delete", 1),
-        ("busy_timeout", 5000),
+        # Whoever waits inside SQLite keeps everybody out.
+        ("busy_timeout", 0),
         ("fullfsync", 1),
     ],
 )
@@ -134,3 +138,63 @@ async def test_what_is_destroyed_is_in_no_file(store: SqlStore, path: Path) -> N
         await tx.replays.prune(START + DAY)
 
     assert not [trace for trace in traces if trace[:16] in b"".join(files(path).values())]
+
+
+async def test_a_reader_of_the_file_holds_up_nobody(store: SqlStore, path: Path) -> None:
+    """While a backup reads, answers expire and verdicts are given; after it, nothing is left of them."""
+    sealed = b"answer to destroy" * 300
+    async with store.changing() as tx:
+        await tx.replays.put(a_replay(sealed=sealed, expire_time=START))
+    with closing(sqlite3.connect(path, isolation_level=None)) as backup:
+        backup.execute("BEGIN")
+        backup.execute("SELECT count(*) FROM replays").fetchall()
+
+        async with asyncio.timeout(3):
+            for _ in range(3):
+                async with store.changing() as tx:
+                    await tx.replays.put(a_replay(sealed=sealed, expire_time=START))
+                    await tx.replays.prune(START + DAY)
+                await store.snapshot([])
+        assert sealed[:16] in b"".join(files(path).values())
+
+    async with asyncio.timeout(10):
+        while sealed[:16] in b"".join(files(path).values()):  # noqa: ASYNC110  # files wake nobody
+            await asyncio.sleep(0.05)
+    assert path.with_name(f"{path.name}-wal").stat().st_size == 0
+
+
+async def test_the_end_waits_for_no_reader(path: Path) -> None:
+    """Books are closed while a backup reads; what was destroyed goes when they are opened again."""
+    sealed = b"answer to destroy" * 300
+    with closing(sqlite3.connect(path, isolation_level=None)) as backup:
+        async with asyncio.timeout(5), open_sqlite(path, ManualClock()) as store:
+            async with store.changing() as tx:
+                await tx.replays.put(a_replay(sealed=sealed, expire_time=START))
+            backup.execute("BEGIN")
+            backup.execute("SELECT count(*) FROM replays").fetchall()
+            async with store.changing() as tx:
+                await tx.replays.prune(START + DAY)
+    async with open_sqlite(path, ManualClock()) as store:
+        await store.snapshot([])
+
+    assert sealed[:16] not in b"".join(files(path).values())
+
+
+async def test_a_program_that_writes_holds_up_no_verdict(store: SqlStore, path: Path) -> None:
+    """A change waits for it, verdicts are given meanwhile."""
+    with closing(sqlite3.connect(path, isolation_level=None)) as tool:
+        tool.execute("BEGIN IMMEDIATE")
+        waiting = asyncio.create_task(advance(store))
+        async with asyncio.timeout(3):
+            for _ in range(20):
+                await store.snapshot([])
+                await asyncio.sleep(0.01)
+        assert not waiting.done()
+        tool.execute("ROLLBACK")
+
+        assert await waiting == 1
+
+
+async def advance(store: SqlStore) -> int:
+    async with store.changing() as tx:
+        return await tx.feed.advance(["key_1"])

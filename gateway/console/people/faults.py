@@ -11,6 +11,7 @@ import asyncpg
 from sqlalchemy import exc
 
 from gateway.console.people.errors import StoreUnavailable
+from keyauthority.primary import POOLED, UnfitServerError
 
 FAILURES: Final = (
     exc.DBAPIError,
@@ -34,6 +35,8 @@ _OF_SQLITE: Final = {
 # By SQLSTATE, or its class of two characters.
 _OF_POSTGRES: Final = {
     "08": "the connection to the console's database was lost",
+    "26000": POOLED,
+    "42P05": POOLED,
     "25006": "the console's database can't be written",
     "28": "the console's database refuses this user",
     "3D": "the console's database does not exist",
@@ -60,6 +63,8 @@ def sentence(error: BaseException) -> str:
     if isinstance(error, sqlite3.Error):
         code = getattr(error, "sqlite_errorcode", 0) & _PRIMARY
         return _OF_SQLITE.get(code, _OTHERWISE)
+    if isinstance(error, UnfitServerError):
+        return str(error)
     if isinstance(error, (TimeoutError, exc.TimeoutError)):
         return "the console's database does not answer"
     if isinstance(error, (OSError, asyncpg.InterfaceError)):

@@ -5,50 +5,58 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import partial
-from typing import Any, Final
+from typing import Any, Final, cast
 
-import asyncpg
-from sqlalchemy import NullPool, text
+from sqlalchemy import ExceptionContext, NullPool, event, text
+from sqlalchemy.exc import InvalidatePoolError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 
 from gateway.console.people import migrations
 from gateway.console.people.errors import PeopleStoreError
 from gateway.console.people.faults import FAILURES, sentence
 from keyauthority.location import PostgresUrl
+from keyauthority.primary import CONNECT, Primary, check_sessions
 
 OLDEST: Final = 14
 
 _NAME: Final = "keyauthority-console"
+_ISOLATION: Final = {
+    "default_transaction_isolation": "read committed",
+    "default_transaction_read_only": "off",
+}
 _SETTINGS: Final = {
-    "application_name": _NAME,
+    **_ISOLATION,
     # A statement ends by itself before the wait for it does, and so does a transaction that was
     # left behind: its locks would hold up everybody.
-    "statement_timeout": "4500",
-    "lock_timeout": "4000",
-    "idle_in_transaction_session_timeout": "10000",
+    "statement_timeout": "4500ms",
+    "lock_timeout": "4s",
+    "idle_in_transaction_session_timeout": "10s",
     "jit": "off",
 }
-_CONNECT: Final = 2.0
 _WAIT: Final = 5.0
 _SCHEMA_LOCK: Final = int.from_bytes(b"optcschm")
 
 
 def postgres_engine(url: PostgresUrl) -> AsyncEngine:
     """A few connections to the primary server that *url* leads to."""
-    return create_async_engine(
+    primary = _primary_of(url)
+    engine = create_async_engine(
         "postgresql+asyncpg://",
-        async_creator=partial(_connect, url, _SETTINGS, _WAIT),
+        async_creator=primary.connect,
         pool_size=5,
         max_overflow=5,
         pool_timeout=_WAIT,
-        pool_pre_ping=True,
         hide_parameters=True,
     )
+    event.listen(engine.sync_engine, "checkout", partial(_check, primary))
+    event.listen(engine.sync_engine, "handle_error", partial(_give_up_silent, primary))
+    return engine
 
 
 async def check_postgres(url: PostgresUrl, engine: AsyncEngine) -> None:
     """Raises `PeopleStoreError` unless the database has the newest schema."""
     with _in_a_sentence(url):
+        await check_sessions(_primary_of(url).connect)
         async with engine.connect() as connection:
             revision = await _revision(connection)
         if revision is None:
@@ -64,13 +72,15 @@ async def migrate_postgres(url: PostgresUrl) -> None:
 
     Raises `PeopleStoreError`; a database that isn't ours, or is of a newer version, stays as it was.
     """
+    primary = Primary(url, _NAME, _ISOLATION)
     engine = create_async_engine(
         "postgresql+asyncpg://",
-        async_creator=partial(_connect, url, {"application_name": _NAME}, None),
+        async_creator=primary.connect,
         poolclass=NullPool,
         hide_parameters=True,
     )
     with _in_a_sentence(url):
+        await check_sessions(primary.connect)
         # One transaction for all of it: a migration that is cut off leaves no half-made schema.
         async with engine.begin() as connection:
             await connection.execute(text(f"SELECT pg_advisory_xact_lock({_SCHEMA_LOCK})"))
@@ -79,16 +89,28 @@ async def migrate_postgres(url: PostgresUrl) -> None:
             await connection.run_sync(migrations.upgrade)
 
 
-async def _connect(
-    url: PostgresUrl, settings: dict[str, str], patience: float | None
-) -> asyncpg.Connection:
-    return await asyncpg.connect(
-        url.reveal(),
-        timeout=_CONNECT,
-        command_timeout=patience,
-        target_session_attrs="primary",
-        server_settings=settings,
-    )
+def _primary_of(url: PostgresUrl) -> Primary:
+    return Primary(url, _NAME, _SETTINGS, patience=_WAIT)
+
+
+def _check(primary: Primary, connection: Any, _record: object, _proxy: object) -> None:
+    # A connection that nobody used for a while is asked whether it is alive, for less time than a
+    # statement may take; if it isn't, all that were made before it are replaced.
+    if not primary.is_trusted(connection.driver_connection):
+        raise InvalidatePoolError
+    try:
+        connection.run_async(lambda driver: driver.fetchval("SELECT 1", timeout=CONNECT))
+    except FAILURES:
+        primary.silent(connection.driver_connection)
+        connection.driver_connection.terminate()
+        raise InvalidatePoolError from None
+
+
+def _give_up_silent(primary: Primary, error: ExceptionContext) -> None:
+    # Otherwise its transaction would be undone first, which takes as long again.
+    if isinstance(error.original_exception, TimeoutError) and error.connection is not None:
+        primary.silent(cast("Any", error.connection.connection).driver_connection)
+        error.is_disconnect = True
 
 
 async def _revision(connection: AsyncConnection) -> str | None:

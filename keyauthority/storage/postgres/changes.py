@@ -12,6 +12,7 @@ import asyncpg
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from keyauthority.domain.errors import KeyAuthorityError
+from keyauthority.primary import Primary
 from keyauthority.storage.errors import unavailable
 from keyauthority.storage.postgres.faults import LOST, is_refusal, outages
 from keyauthority.storage.postgres.link import Link
@@ -47,8 +48,8 @@ class Mark:
 class ChangingLink(Link):
     """A connection that numbers its changes in the table `commits`."""
 
-    def __init__(self, driver: asyncpg.Connection, sql: AsyncConnection) -> None:
-        super().__init__(driver, sql)
+    def __init__(self, primary: Primary, driver: asyncpg.Connection, sql: AsyncConnection) -> None:
+        super().__init__(primary, driver, sql)
         self.mark = Mark(secrets.token_hex(16), 0)
 
     async def register(self) -> None:

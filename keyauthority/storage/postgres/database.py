@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager, suppress
 from datetime import datetime
@@ -12,13 +13,13 @@ from sqlalchemy.ext.asyncio import create_async_engine
 
 from keyauthority.domain.errors import KeyAuthorityError
 from keyauthority.domain.ports import Clock
+from keyauthority.primary import CONNECT, Primary
 from keyauthority.shielding import to_the_end
 from keyauthority.storage.errors import unavailable
 from keyauthority.storage.postgres.changes import ChangingLink, commit
 from keyauthority.storage.postgres.clock import DatabaseClock
-from keyauthority.storage.postgres.connecting import Connect
 from keyauthority.storage.postgres.direct import PostgresDirect, without_nul
-from keyauthority.storage.postgres.link import Link
+from keyauthority.storage.postgres.link import ANSWER, Link
 from keyauthority.storage.postgres.pool import Pool
 from keyauthority.storage.postgres.statements import PostgresStatements
 from keyauthority.storage.sql.statements import Statements
@@ -36,12 +37,12 @@ class PostgresDatabase:
     lone statements run there altogether.
     """
 
-    def __init__(self, connect: Connect, clock: Clock | None) -> None:
-        self._connect = connect
+    def __init__(self, primary: Primary, clock: Clock | None) -> None:
+        self._primary = primary
         self._clock = DatabaseClock(clock)
         self._engine = create_async_engine(
             "postgresql+asyncpg://",
-            async_creator=connect,
+            async_creator=primary.connect,
             poolclass=NullPool,
             isolation_level="AUTOCOMMIT",
             hide_parameters=True,
@@ -104,13 +105,16 @@ class PostgresDatabase:
                 yield statements
 
     async def _plain_link(self) -> Link:
-        link = Link(await self._connect())
+        link = Link(self._primary, await self._primary.connect())
         await link.settle_plans()
         return link
 
     async def _changing_link(self) -> ChangingLink:
-        sql = await self._engine.connect()
-        link = ChangingLink((await sql.get_raw_connection()).driver_connection, sql)
+        # At its first use of a server SQLAlchemy asks it things, and waits as long as it takes.
+        async with asyncio.timeout(CONNECT + ANSWER):
+            sql = await self._engine.connect()
+            driver: Any = (await sql.get_raw_connection()).driver_connection
+        link = ChangingLink(self._primary, driver, sql)
         try:
             await link.register()
         except BaseException:

@@ -9,6 +9,7 @@ from typing import Final
 import asyncpg
 from sqlalchemy.exc import DBAPIError
 
+from keyauthority.primary import POOLED, UnfitServerError
 from keyauthority.storage.errors import unavailable
 
 LOST: Final = "the connection to the database was lost"
@@ -25,6 +26,9 @@ FAILURES: Final = (
 # By SQLSTATE, or its class of two characters.
 _SENTENCES: Final = {
     "08": LOST,
+    # What was prepared in a session is looked for in another one, or made twice in one.
+    "26000": POOLED,
+    "42P05": POOLED,
     "25006": "the database can't be written",
     "25P03": "the database ended a transaction that took too long",
     "28": "the database refuses this user",
@@ -66,8 +70,8 @@ def sentence(error: BaseException) -> str | None:
     """What *error* means, in words that hold nothing of the database; None: it is no outage."""
     if isinstance(error, TimeoutError):
         return "the database does not answer"
-    if isinstance(error, asyncpg.TargetServerAttributeNotMatched):
-        return "the database is a standby"
+    if isinstance(error, UnfitServerError):
+        return str(error)
     if isinstance(error, asyncpg.DataError):
         return None
     if isinstance(error, (OSError, asyncpg.InterfaceError, asyncpg.InternalClientError)):

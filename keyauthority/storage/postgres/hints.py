@@ -9,7 +9,8 @@ from contextlib import asynccontextmanager, suppress
 from typing import Any, Final
 
 from keyauthority.location import PostgresUrl
-from keyauthority.storage.postgres.connecting import CONNECT, SETTINGS, connect
+from keyauthority.primary import CONNECT, Primary
+from keyauthority.storage.postgres.connecting import primary_of
 from keyauthority.storage.postgres.faults import FAILURES
 from keyauthority.storage.postgres.statements import CHANNEL
 
@@ -32,7 +33,7 @@ async def listening(url: PostgresUrl, callback: Callback) -> AsyncIterator[None]
     A hint and no more: while the connection is down nothing is heard, and nothing fails. It has a
     connection of its own, and makes a new one whenever it breaks.
     """
-    task = asyncio.create_task(_listen(url, callback))
+    task = asyncio.create_task(_listen(primary_of(url), callback))
     try:
         yield
     finally:
@@ -41,11 +42,11 @@ async def listening(url: PostgresUrl, callback: Callback) -> AsyncIterator[None]
             await task
 
 
-async def _listen(url: PostgresUrl, callback: Callback) -> None:
+async def _listen(primary: Primary, callback: Callback) -> None:
     pause = SHORTEST
     while True:
         with suppress(*FAILURES):
-            driver = await connect(url, SETTINGS)
+            driver = await primary.connect()
             try:
                 await driver.add_listener(CHANNEL, lambda *_: callback())
                 pause = SHORTEST
@@ -53,6 +54,8 @@ async def _listen(url: PostgresUrl, callback: Callback) -> None:
                 callback()
                 await _until_dead(driver)
             finally:
+                # Others are tried first: it may have been silent.
+                primary.silent(driver)
                 driver.terminate()
         await asyncio.sleep(pause * random.uniform(0.5, 1))  # noqa: S311  # no secret
         pause = min(2 * pause, LONGEST)

@@ -9,6 +9,7 @@ from typing import Any, Final, TypeVar
 import asyncpg
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from keyauthority.primary import Primary
 from keyauthority.shielding import to_the_end
 from keyauthority.storage.postgres.faults import is_refusal, outages
 
@@ -22,7 +23,7 @@ LIFETIME: Final = 1800.0
 
 
 class Link:
-    """A connection to PostgreSQL; `sql` is SQLAlchemy's hold on it, if it has one.
+    """A connection to the *primary*; `sql` is SQLAlchemy's hold on it, if it has one.
 
     asyncpg would end what takes too long, or is cancelled, by asking the server to cancel it. That
     may hit the commit instead, which then stands although it was never copied to a standby. So here
@@ -30,8 +31,11 @@ class Link:
     connection.
     """
 
-    def __init__(self, driver: asyncpg.Connection, sql: AsyncConnection | None = None) -> None:
+    def __init__(
+        self, primary: Primary, driver: asyncpg.Connection, sql: AsyncConnection | None = None
+    ) -> None:
         self.driver = driver
+        self._primary = primary
         self.sql = sql
         self._warned = False
         self._end = asyncio.get_running_loop().time() + LIFETIME
@@ -39,9 +43,10 @@ class Link:
 
     @property
     def usable(self) -> bool:
-        """Whether it is open, idle, and not too old."""
+        """Whether it is open, idle, not too old, and no other one to its host was left unanswered."""
         young = asyncio.get_running_loop().time() < self._end
-        return young and not self.driver.is_closed() and not self.driver.is_in_transaction()
+        idle = not self.driver.is_closed() and not self.driver.is_in_transaction()
+        return young and idle and self._primary.is_trusted(self.driver)
 
     @property
     def in_transaction(self) -> bool:
@@ -53,7 +58,7 @@ class Link:
 
         Raises `STORE_UNAVAILABLE` for outages.
         """
-        cut = asyncio.get_running_loop().call_later(seconds, self.driver.terminate)
+        cut = asyncio.get_running_loop().call_later(seconds, self._cut)
         try:
             with outages():
                 return await to_the_end(work)
@@ -106,6 +111,10 @@ class Link:
         self.driver.terminate()
         if self.sql is not None:
             await self.sql.close()
+
+    def _cut(self) -> None:
+        self._primary.silent(self.driver)
+        self.driver.terminate()
 
     def _heard(self, _driver: object, message: Any) -> None:
         if message.severity_en == "WARNING":

@@ -4,26 +4,24 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
-from functools import partial
-from typing import Any, Final
+from typing import Any
 
 from sqlalchemy import NullPool, func, select
 from sqlalchemy.ext.asyncio import create_async_engine
 
 from keyauthority.domain.ports import Clock
 from keyauthority.location import PostgresUrl
+from keyauthority.primary import Primary, check_sessions
 from keyauthority.shielding import to_the_end
 from keyauthority.storage import migrations
 from keyauthority.storage.errors import StorageError
-from keyauthority.storage.postgres.connecting import SETTINGS, connect
+from keyauthority.storage.postgres.connecting import ISOLATION, primary_of
 from keyauthority.storage.postgres.database import PostgresDatabase
 from keyauthority.storage.postgres.examining import check_known, examine, schema
 from keyauthority.storage.postgres.faults import FAILURES, cause, sentence
 from keyauthority.storage.postgres.sessions import PostgresSessions
 from keyauthority.storage.postgres.statements import number_of
 from keyauthority.storage.sql.store import SqlStore
-
-_UNLIMITED: Final = {"application_name": "keyauthority db migrate"}
 
 
 @asynccontextmanager
@@ -38,15 +36,17 @@ async def open_postgres(
     Raises `StorageError` for what can't be opened or breaks the promise.
     """
     with _in_a_sentence(url):
-        driver = await connect(url, SETTINGS)
+        primary = primary_of(url)
+        await check_sessions(primary.connect)
+        driver = await primary.connect()
         try:
             await examine(driver, allow_async_standby=allow_async_standby)
             synchronous_commit = await driver.fetchval("SHOW synchronous_commit")
         finally:
             driver.terminate()
     # From here on it is ours to say: a change of the server's configuration doesn't reach it.
-    settings = {**SETTINGS, "synchronous_commit": synchronous_commit}
-    database = PostgresDatabase(partial(connect, url, settings), clock)
+    pinned = primary_of(url, {"synchronous_commit": synchronous_commit})
+    database = PostgresDatabase(pinned, clock)
     try:
         yield SqlStore(database, PostgresSessions(database))
     finally:
@@ -58,13 +58,15 @@ async def migrate_postgres(url: PostgresUrl) -> None:
 
     Raises `StorageError`.
     """
-    engine = create_async_engine(
-        "postgresql+asyncpg://",
-        async_creator=partial(connect, url, _UNLIMITED),
-        poolclass=NullPool,
-        hide_parameters=True,
-    )
     with _in_a_sentence(url):
+        primary = Primary(url, "keyauthority db migrate", ISOLATION)
+        await check_sessions(primary.connect)
+        engine = create_async_engine(
+            "postgresql+asyncpg://",
+            async_creator=primary.connect,
+            poolclass=NullPool,
+            hide_parameters=True,
+        )
         # One transaction for all of it: a migration that is cut off leaves no half-made schema.
         async with engine.begin() as connection:
             _ = await connection.execute(select(func.pg_advisory_xact_lock(number_of("schema"))))

@@ -11,7 +11,6 @@ from typing import Final
 # verdicts than use the index that is there. Each is read back: SQLite ignores what it doesn't know or
 # can't do.
 PRAGMAS: Final[dict[str, str | int]] = {
-    "busy_timeout": 5000,
     "journal_mode": "wal",
     "synchronous": 2,
     "fullfsync": 1,
@@ -23,10 +22,11 @@ PRAGMAS: Final[dict[str, str | int]] = {
 }
 
 
-def connect(path: Path) -> sqlite3.Connection:
+def connect(path: Path, wait: int = 5000) -> sqlite3.Connection:
     """A connection to the existing file at *path* that begins no transaction by itself.
 
-    It may be used from any thread, by one at a time.
+    It may be used from any thread, by one at a time. A statement waits up to *wait* milliseconds for
+    another program that has the file locked.
 
     Raises `sqlite3.Error`, or `RuntimeError` if the file can't be held to `PRAGMAS`.
     """
@@ -36,6 +36,7 @@ def connect(path: Path) -> sqlite3.Connection:
     try:
         for name, value in PRAGMAS.items():
             _demand(connection, name, value)
+        _demand(connection, "busy_timeout", wait)
     except BaseException:
         connection.close()
         raise

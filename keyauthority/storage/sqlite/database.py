@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager, suppress
+from collections.abc import AsyncIterator, Iterable, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -21,6 +21,8 @@ from keyauthority.storage.sql.statements import Statements
 from keyauthority.storage.sqlite.connecting import connect
 from keyauthority.storage.sqlite.direct import SqliteDirect
 from keyauthority.storage.sqlite.faults import outages
+from keyauthority.storage.sqlite.journal import Journal
+from keyauthority.storage.sqlite.waiting import PATIENCE, until_free
 
 
 class SqliteDatabase:
@@ -29,13 +31,18 @@ class SqliteDatabase:
     Lone reads run beside each other, a transaction runs alone: on the one connection, a read would
     see what is not committed. SQLAlchemy runs the statements, but transactions are opened and ended
     on the driver, since SQLAlchemy doesn't roll back after a commit that failed.
+
+    SQLite itself never waits here for another program that uses the file: whatever waits behind the
+    gate keeps everybody out. Who finds the file locked comes back, for *patience* seconds.
     """
 
-    def __init__(self, path: Path, clock: Clock) -> None:
+    def __init__(self, path: Path, clock: Clock, patience: float = PATIENCE) -> None:
         self._clock = clock
-        self._driver = aiosqlite.Connection(lambda: connect(path), iter_chunk_size=64)
+        self._patience = patience
+        self._driver = aiosqlite.Connection(lambda: connect(path, wait=0), iter_chunk_size=64)
         self._connection: AsyncConnection | None = None
         self._gate = Gate()
+        self._journal = Journal(self._empty_journal, self._empty_journal_alone)
         self._direct: dict[Select[Any], SqliteDirect] = {}
 
     async def connect(self) -> None:
@@ -52,6 +59,7 @@ class SqliteDatabase:
 
     async def close(self) -> None:
         """Waits for who is at it, then closes; as the last connection it moves the WAL home."""
+        await self._journal.close()
         async with self._gate.alone():
             connection, self._connection = self._connection, None
             if connection is not None:
@@ -60,14 +68,8 @@ class SqliteDatabase:
 
     async def read(self, query: Select[Any], **values: Any) -> Sequence[Sequence[Any]]:
         direct = self._compiled(query)
-        statement, parameters = direct.bound(values)
-        async with self._gate.together():
-            self._check_usable()
-            # A cancelled read does no harm: it is one job of the driver's thread, done before the
-            # next one whether somebody waits for it or not.
-            with outages():
-                rows = await self._driver.execute_fetchall(statement, parameters)
-        return direct.converted(rows)
+        bound = direct.bound(values)
+        return direct.converted(await until_free(lambda: self._rows(*bound), self._patience))
 
     async def read_now(
         self, query: Select[Any], **values: Any
@@ -82,7 +84,7 @@ class SqliteDatabase:
             statements.check()
             await self._run("COMMIT")
             if statements.destroyed:
-                await self._empty_wal()
+                await self._journal.empty()
 
     @asynccontextmanager
     async def reading(self) -> AsyncIterator[Statements]:
@@ -91,26 +93,48 @@ class SqliteDatabase:
 
     @asynccontextmanager
     async def _transaction(self, begin: str, *, locking: bool) -> AsyncIterator[Statements]:
-        async with self._gate.alone():
+        async with AsyncExitStack() as inside:
+            connection = await until_free(lambda: self._begun(begin, inside), self._patience)
+            statements = Statements(connection, outages, self._clock.now(), locking=locking)
+            try:
+                yield statements
+            finally:
+                statements.end(RuntimeError("the transaction is over"))
+
+    async def _begun(self, begin: str, inside: AsyncExitStack) -> AsyncConnection:
+        """The connection, with a transaction on it that lasts as long as *inside*."""
+        async with AsyncExitStack() as entered:
+            await entered.enter_async_context(self._gate.alone())
             await self._undo()
             connection = self._open_connection()
-            try:
-                await self._run(begin)
-                statements = Statements(connection, outages, self._clock.now(), locking=locking)
-                try:
-                    yield statements
-                finally:
-                    statements.end(RuntimeError("the transaction is over"))
-            finally:
-                # Should it fail, the next transaction tries again, and nothing is read before.
-                with suppress(KeyAuthorityError):
-                    await self._undo()
+            entered.push_async_callback(self._try_undo)
+            await self._run(begin)
+            inside.push_async_exit(entered.pop_all())
+        return connection
 
-    async def _empty_wal(self) -> None:
-        # Deleted rows are overwritten in the file, but earlier copies of their pages stay in the
-        # WAL. The change is made: should this fail, the next checkpoint comes to the same.
+    async def _rows(self, statement: str, parameters: Sequence[Any]) -> Iterable[Sequence[Any]]:
+        async with self._gate.together():
+            self._check_usable()
+            # A cancelled read does no harm: it is one job of the driver's thread, done before the
+            # next one whether somebody waits for it or not.
+            with outages():
+                return await self._driver.execute_fetchall(statement, parameters)
+
+    async def _empty_journal(self) -> bool:
+        with outages():
+            ((busy, *_),) = await to_the_end(self._execute("PRAGMA wal_checkpoint(TRUNCATE)"))
+        return not busy
+
+    async def _empty_journal_alone(self) -> bool:
+        async with self._gate.alone():
+            await self._undo()
+            _ = self._open_connection()
+            return await self._empty_journal()
+
+    async def _try_undo(self) -> None:
+        # Should it fail, the next transaction tries again, and nothing is read before.
         with suppress(KeyAuthorityError):
-            await self._run("PRAGMA wal_checkpoint(TRUNCATE)")
+            await self._undo()
 
     async def _undo(self) -> None:
         if self._connection is not None and self._driver.in_transaction:
@@ -120,8 +144,8 @@ class SqliteDatabase:
         with outages():
             await to_the_end(self._execute(command))
 
-    async def _execute(self, command: str) -> None:
-        await self._driver.execute_fetchall(command)
+    async def _execute(self, command: str) -> Iterable[Sequence[Any]]:
+        return await self._driver.execute_fetchall(command)
 
     async def _driver_at_hand(self, *_: object, **__: object) -> aiosqlite.Connection:
         return self._driver

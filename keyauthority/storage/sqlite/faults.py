@@ -33,6 +33,13 @@ def outages() -> Iterator[None]:
         raise unavailable(sentence(cause)) from error
 
 
+def is_busy(error: BaseException) -> bool:
+    """Whether *error* says, by its cause if it is one of ours, that another program has the lock."""
+    cause = error.__cause__ or error
+    code = getattr(getattr(cause, "orig", cause), "sqlite_errorcode", 0)
+    return code & _PRIMARY == sqlite3.SQLITE_BUSY
+
+
 def sentence(error: BaseException | None) -> str:
     """What *error* means, in words that hold nothing of the database."""
     code = getattr(error, "sqlite_errorcode", 0) & _PRIMARY

@@ -23,17 +23,21 @@ from keyauthority.storage.sqlite.database import SqliteDatabase
 from keyauthority.storage.sqlite.examining import APPLICATION_ID, is_new
 from keyauthority.storage.sqlite.faults import sentence
 from keyauthority.storage.sqlite.sessions import SqliteSessions
+from keyauthority.storage.sqlite.waiting import PATIENCE
 
 
 @asynccontextmanager
-async def open_sqlite(path: Path, clock: Clock) -> AsyncIterator[SqlStore]:
+async def open_sqlite(
+    path: Path, clock: Clock, *, patience: float = PATIENCE
+) -> AsyncIterator[SqlStore]:
     """The books in the file at *path*, made if there is none, brought to the newest schema.
 
+    *patience*: seconds that is waited for another program that has the file locked.
     Raises `StorageError`; a file that isn't ours, or is of a newer version, stays as it was.
     """
     with locked(path) as real_path:
         await to_the_end(asyncio.to_thread(_prepare, real_path))
-        database = SqliteDatabase(real_path, clock)
+        database = SqliteDatabase(real_path, clock, patience)
         try:
             await to_the_end(database.connect())
             yield SqlStore(database, SqliteSessions(database, clock))

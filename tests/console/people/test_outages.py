@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import sqlite3
-from contextlib import closing
+from contextlib import ExitStack, closing
 from datetime import timedelta
 from pathlib import Path
 
@@ -13,6 +13,7 @@ import pytest
 from gateway.console.people import (
     Limit,
     People,
+    PeopleStoreError,
     Person,
     Role,
     StoreUnavailable,
@@ -21,7 +22,17 @@ from gateway.console.people import (
 )
 from keyauthority.location import Location
 from tests.console.people.parts import ManualClock, administrator, by, opened, sql
-from tests.postgres import empty_database, name_of, new_server, run_sql, server_url
+from tests.pgbouncer import pgbouncer
+from tests.postgres import (
+    copy_in_time,
+    empty_database,
+    name_of,
+    new_server,
+    new_standby,
+    run_sql,
+    server_url,
+    with_hosts,
+)
 
 
 async def every_question_is_refused(people: People, person: Person, token: str) -> None:
@@ -55,6 +66,54 @@ async def test_postgres_is_gone_and_comes_back(clock: ManualClock) -> None:
             assert await people.sessions.find(token.reveal()) == session
     finally:
         server.remove()
+
+
+async def test_postgres_hangs_and_another_takes_its_place(clock: ManualClock) -> None:
+    """The console goes on there, though the server that hangs is named first."""
+    with ExitStack() as stack:
+        primary = new_server()
+        stack.callback(primary.remove)
+        url = await empty_database(primary.url)
+        await migrate_people(url)
+        standby = new_standby(primary)
+        stack.callback(standby.remove)
+        await copy_in_time(primary)
+        both = with_hosts(url, primary, standby)
+        async with opened(both, clock) as people:
+            ada = await administrator(people)
+            await asyncio.gather(*(people.accounts.get(ada.id) for _ in range(10)))
+            primary.freeze()
+            standby.promote()
+
+            async with asyncio.timeout(20):
+                while await lacks(people, ada):  # noqa: ASYNC110  # a database wakes nobody
+                    await asyncio.sleep(0.1)
+            await people.memberships.add(by(ada), "ws_2", ada.id, Role.OWNER)
+
+
+async def lacks(people: People, person: Person) -> bool:
+    try:
+        return await people.accounts.get(person.id) != person
+    except StoreUnavailable:
+        return True
+
+
+@pytest.mark.parametrize("mode", ["transaction", "statement"])
+async def test_a_pooler_that_does_not_pool_by_session(clock: ManualClock, mode: str) -> None:
+    """It is refused at the start, and at a migration; one that does is as good as none."""
+    url = await empty_database()
+    with pgbouncer(url, mode) as behind:
+        with pytest.raises(PeopleStoreError, match="have it pool by session"):
+            await migrate_people(behind)
+        await migrate_people(url)
+        with pytest.raises(PeopleStoreError, match="have it pool by session"):
+            async with opened(behind, clock):
+                pass
+    with pgbouncer(url, "session") as behind:
+        await migrate_people(behind)
+        async with opened(behind, clock) as people:
+            ada = await administrator(people)
+            assert await people.accounts.get(ada.id) == ada
 
 
 async def test_a_connection_that_was_cut(clock: ManualClock) -> None:
