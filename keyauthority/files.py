@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from contextlib import suppress
 from pathlib import Path
 
 
@@ -21,6 +22,26 @@ def write_private(path: Path, content: str) -> None:
     except BaseException:
         fresh.unlink(missing_ok=True)
         raise
+    _sync_folder(path)
+
+
+def pending(path: Path) -> Path:
+    """Where what will be *path* is kept until something else is done: see `settle`."""
+    return path.with_name(f"{path.name}.new")
+
+
+def settle(path: Path) -> None:
+    """Gives the pending file of *path* its name, durably; raises `OSError`.
+
+    A file that is there already stays, and nothing is done if another process has settled it.
+    """
+    if not path.exists():
+        with suppress(FileNotFoundError):
+            pending(path).rename(path)
+    _sync_folder(path)
+
+
+def _sync_folder(path: Path) -> None:
     folder = os.open(path.parent, os.O_RDONLY)
     try:
         os.fsync(folder)

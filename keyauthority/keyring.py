@@ -37,7 +37,7 @@ class KeyringError(Exception):
 
 
 class FileKeyring:
-    """The peppers at hand. Built by `load` or `load_or_create`.
+    """The peppers at hand. Built by `load` or `create`.
 
     Every use of a pepper has a key of its own, derived by HKDF (RFC 5869). Sealing is AES-256-GCM
     with a random nonce; what is sealed begins with the pepper version.
@@ -68,12 +68,10 @@ class FileKeyring:
         return cls(path, _parse(path, content))
 
     @classmethod
-    def load_or_create(cls, path: Path) -> FileKeyring:
-        """Reads the file, or makes one with version 1; raises `KeyringError`."""
+    def create(cls, path: Path) -> FileKeyring:
+        """Makes a file with a new version 1, in the place of any that is there; raises `KeyringError`."""
+        keyring = cls(path, {1: secrets.token_bytes(PEPPER_BYTES)})
         try:
-            if path.exists():
-                return cls.load(path)
-            keyring = cls(path, {1: secrets.token_bytes(PEPPER_BYTES)})
             keyring._save()
         except OSError as error:
             raise KeyringError(f"the keyring {path} can't be written: {error.strerror}") from None

@@ -132,9 +132,9 @@ def test_a_keyring_out_of_reach(data: Path) -> None:
 
 
 @pytest.mark.parametrize("content", [b"", b"[]", b"\xff"])
-def test_a_damaged_keyring(data: Path, content: bytes) -> None:
+async def test_a_damaged_keyring(data: Path, content: bytes) -> None:
     """The sentence comes through to the terminal."""
-    data.mkdir(mode=0o700)
+    await filled(data)
     keyring = data / "keyring.json"
     keyring.write_bytes(content)
     keyring.chmod(0o600)
