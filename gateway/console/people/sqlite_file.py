@@ -86,7 +86,16 @@ def _check(path: Path) -> None:
         if application_id != APPLICATION_ID:
             raise PeopleStoreError(f"{path} is the database of another program; name another file")
         (revision,) = connection.execute("SELECT version_num FROM alembic_version").fetchone()
-        migrations.check_known(revision)
+        migrations.check_usable(revision, _usable_from(connection))
+
+
+def _usable_from(connection: sqlite3.Connection) -> str | None:
+    tables = "SELECT count(*) FROM sqlite_master WHERE name = 'compatibility'"
+    if not connection.execute(tables).fetchone()[0]:
+        return None
+    usable_from: str
+    (usable_from,) = connection.execute("SELECT usable_from FROM compatibility").fetchone()
+    return usable_from
 
 
 def _migrate(path: Path) -> None:

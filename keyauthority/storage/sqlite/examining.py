@@ -113,11 +113,20 @@ def _is_empty(connection: sqlite3.Connection, path: Path) -> bool:
 
 def _check_revision(connection: sqlite3.Connection, path: Path) -> None:
     (revision,) = connection.execute("SELECT version_num FROM alembic_version").fetchone()
-    if not migrations.is_known(revision):
+    if not migrations.may_use(revision, _usable_from(connection)):
         raise StorageError(
             f"the database {path} was written by a newer version (schema {revision}); "
             "use that version, or restore a backup from before it"
         )
+
+
+def _usable_from(connection: sqlite3.Connection) -> str | None:
+    tables = "SELECT count(*) FROM sqlite_master WHERE name = 'compatibility'"
+    if not connection.execute(tables).fetchone()[0]:
+        return None
+    usable_from: str
+    (usable_from,) = connection.execute("SELECT usable_from FROM compatibility").fetchone()
+    return usable_from
 
 
 def _why(error: Exception) -> str:

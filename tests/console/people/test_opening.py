@@ -96,6 +96,7 @@ async def test_the_authoritys_postgres_is_refused(clock: ManualClock) -> None:
 async def test_a_newer_database_is_refused(location: Location, clock: ManualClock) -> None:
     """A schema that this version doesn't know is left alone."""
     await sql(location, "UPDATE alembic_version SET version_num = 'console_9999'")
+    await sql(location, "UPDATE compatibility SET usable_from = 'console_9999'")
 
     await is_refused(location, clock, r"newer version.*\(schema console_9999\)")
 
@@ -136,13 +137,11 @@ async def test_an_unmigrated_postgres_is_refused(clock: ManualClock) -> None:
         assert not await people.accounts.any_administrator()
 
 
-async def test_an_older_postgres_is_refused(
-    clock: ManualClock, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_an_older_postgres_is_refused(clock: ManualClock) -> None:
     """What an older version migrated is to be migrated first."""
     url = await empty_database()
     await migrate_people(url)
-    monkeypatch.setattr("gateway.console.people.migrations.newest", lambda: "console_0002")
+    await sql(url, "UPDATE alembic_version SET version_num = 'console_0001'")
 
     with pytest.raises(PeopleStoreError, match="older schema"):
         await opened(url, clock).__aenter__()
