@@ -70,7 +70,7 @@ def _scope_rules(
 @click.option(
     "--authority",
     default="127.0.0.1:50051",
-    help="The key authority, HOST:PORT or unix:PATH.",
+    help="The key authority, HOST:PORT or unix:/PATH.",
 )
 @click.option(
     "--token-file",

@@ -25,6 +25,7 @@ from keyauthority.domain.errors import KeyAuthorityError
 from keyauthority.domain.last_used import LastUsed
 from keyauthority.domain.ports import Clock, Keyring, Store
 from keyauthority.domain.verifying import Verifying
+from keyauthority.files import check_folder
 from keyauthority.health import Health
 from keyauthority.housekeeping import keep_house
 from keyauthority.keyring import KeyringError
@@ -171,6 +172,10 @@ def _make_data_dir(settings: Settings) -> None:
         raise StartError(
             f"the data directory {settings.data_dir} can't be made: {error.strerror}"
         ) from None
+    try:
+        check_folder(settings.data_dir)
+    except OSError as error:
+        raise StartError(f"the data directory can't be used: {error.strerror}") from None
 
 
 async def _open(

@@ -39,7 +39,7 @@ _SIGN_IN = SignInLimits()
 )
 @click.option("--listen", default="127.0.0.1:8081", help="Where browsers are served, HOST:PORT.")
 @click.option(
-    "--authority", default="127.0.0.1:50051", help="The key authority, HOST:PORT or unix:PATH."
+    "--authority", default="127.0.0.1:50051", help="The key authority, HOST:PORT or unix:/PATH."
 )
 @click.option(
     "--token-file",

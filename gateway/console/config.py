@@ -52,7 +52,7 @@ class Settings:
     # tls_cert and tls_key.
     listen: str
 
-    # The key authority, HOST:PORT or unix:PATH. Beyond this machine only with tls_ca.
+    # The key authority, HOST:PORT or unix:/PATH. Beyond this machine only with tls_ca.
     authority: str
 
     # The file with the service token presented to the authority: roles `issuer` and `admin`, and

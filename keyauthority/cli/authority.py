@@ -13,9 +13,8 @@ import grpc
 
 from keyauthority.cli.failures import failure
 from keyauthority.cli.options import Options
-from keyauthority.client.channel import is_local
 from keyauthority.client.credentials import SecretFileError, bearer_metadata, load_token
-from keyauthority.config import SettingsError, check_address
+from keyauthority.config import SettingsError, check_address, is_local
 from keyauthority.v1.audit_service_pb2_grpc import AuditServiceStub
 from keyauthority.v1.caller_service_pb2_grpc import CallerServiceStub
 from keyauthority.v1.key_service_pb2_grpc import KeyServiceStub

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-import ipaddress
 from pathlib import Path
 
 import grpc
+
+from keyauthority.addresses import is_local
 
 
 class PlaintextError(ValueError):
@@ -34,7 +35,7 @@ def channel_options() -> list[tuple[str, int]]:
 
 
 def connect(address: str, *, tls_ca: Path | None = None) -> grpc.aio.Channel:
-    """Open a channel to the authority at *address*, `HOST:PORT` or `unix:PATH`.
+    """Open a channel to the authority at *address*, `HOST:PORT` or `unix:/PATH`.
 
     Args:
         address: Where the authority listens.
@@ -65,14 +66,3 @@ def _credentials(address: str, tls_ca: Path | None) -> grpc.ChannelCredentials |
     if not is_local(address):
         raise PlaintextError(f"{address} is not on this machine: name its certificate's CA")
     return None
-
-
-def is_local(address: str) -> bool:
-    """Tell whether *address* (`HOST:PORT`, `unix:PATH`) cannot be reached from another machine."""
-    if address.startswith("unix:"):
-        return True
-    host = address.rpartition(":")[0].strip("[]")
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"

@@ -83,7 +83,7 @@ class Verifier:
     is a call, and when that fails there is no verdict: it never accepts on a guess.
 
     Args:
-        address: Where the authority listens, `HOST:PORT` or `unix:PATH`.
+        address: Where the authority listens, `HOST:PORT` or `unix:/PATH`.
         token: A service token with the role `verifier`.
         tls_ca: PEM file of the authority's certificate authority; None is plaintext, which only
             loopback and Unix sockets allow.

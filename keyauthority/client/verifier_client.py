@@ -39,7 +39,7 @@ class VerifierClient:
     asyncio use `Verifier`, which answers from memory and is right all the same.
 
     Args:
-        address: Where the authority listens, `HOST:PORT` or `unix:PATH`.
+        address: Where the authority listens, `HOST:PORT` or `unix:/PATH`.
         token: A service token with the role `verifier`.
         tls_ca: PEM file of the authority's certificate authority; None is plaintext, which only
             loopback and Unix sockets allow.

@@ -20,6 +20,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 from gateway.console.people import migrations
 from gateway.console.people.errors import PeopleStoreError
 from gateway.console.people.faults import sentence
+from keyauthority.files import check_folder, open_own
 
 APPLICATION_ID: Final = 0x6F707463
 """What the header of every such file bears: "optc" in ASCII, so that no two programs mix theirs up."""
@@ -57,8 +58,9 @@ def prepare_file(path: Path) -> None:
     Raises `PeopleStoreError`; a file that isn't ours, or is of a newer version, stays as it was.
     """
     try:
+        check_folder(path.parent)
         if not path.exists():
-            os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))
+            os.close(open_own(path))
         _check(path)
         path.chmod(0o600)
         _migrate(path)

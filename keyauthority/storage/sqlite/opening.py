@@ -14,6 +14,7 @@ from sqlalchemy import Connection, NullPool, create_engine, event
 from sqlalchemy.exc import DBAPIError
 
 from keyauthority.domain.ports import Clock
+from keyauthority.files import open_own
 from keyauthority.shielding import to_the_end
 from keyauthority.storage import migrations
 from keyauthority.storage.errors import NoBooksError, StorageError
@@ -75,7 +76,7 @@ def _prepare(path: Path, *, may_make: bool = True, restored: bool = False) -> No
 
 
 def _create(path: Path) -> None:
-    os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))
+    os.close(open_own(path))
     with closing(sqlite3.connect(f"{path.as_uri()}?mode=rw", uri=True)) as connection:
         # Before it has a write-ahead log: a file without this mark has lost one.
         connection.execute(f"PRAGMA application_id = {APPLICATION_ID}")
