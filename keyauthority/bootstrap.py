@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
@@ -10,12 +11,14 @@ import structlog
 from keyauthority.domain.callers import Actor, Role
 from keyauthority.domain.managing_callers import new_caller
 from keyauthority.domain.peppers import Pepper, PepperState
-from keyauthority.domain.ports import Store, Transaction
+from keyauthority.domain.ports import Store, Transaction, Unsealed
+from keyauthority.domain.sealing import sealed_caller, sealed_import
 from keyauthority.files import pending, settle, write_private
 from keyauthority.keyring import FileKeyring, KeyringError
 from keyauthority.storage.errors import NoBooksError
 
 ROOT: Final = "root"
+SEALED_AT_ONCE: Final = 1_000
 
 log = structlog.get_logger()
 
@@ -52,7 +55,29 @@ async def open_keyring(store: Store, keyring: Path, root_token: Path) -> FileKey
         _complete(keyring, root_token, peppers)
     opened = FileKeyring.load(keyring)
     _check(opened, keyring, peppers)
+    if not opened.sealing:
+        await _seal(store, opened)
     return opened
+
+
+async def _seal(store: Store, keyring: FileKeyring) -> None:
+    """Seals what a version before there were seals has written: once, as it is found."""
+    async with store.changing() as tx:
+        for caller in await tx.callers.never_sealed():
+            await tx.callers.update(sealed_caller(keyring, caller))
+        after = b""
+        while some := await tx.keys.never_sealed(SEALED_AT_ONCE, after):
+            await tx.keys.seal([_sealed(keyring, one) for one in some])
+            after = some[-1].secret.digest
+    try:
+        keyring.begin_sealing()
+    except OSError as error:
+        # Until it can be written, each start takes rows without a seal for old ones.
+        log.warning("keyring_not_marked", why=error.strerror)
+
+
+def _sealed(keyring: FileKeyring, one: Unsealed) -> Unsealed:
+    return replace(one, secret=sealed_import(keyring, one.key_id, one.workspace_id, one.secret))
 
 
 def _complete(keyring: Path, root_token: Path, peppers: list[Pepper]) -> None:

@@ -10,6 +10,7 @@ from keyauthority.domain import secrets
 from keyauthority.domain.errors import key_not_found, secret_malformed
 from keyauthority.domain.keys import Key, StoredSecret
 from keyauthority.domain.ports import Keyring, Snapshot, Store
+from keyauthority.domain.sealing import check_import
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,7 +81,10 @@ class Recognising:
         """Which of the *key*'s secrets it is; raises as `owner`."""
         stored = key.secrets if key is not None else ()
         if presented.key_id is None:
-            return _compared(stored, presented.foreign)
+            imported = _compared(stored, presented.foreign)
+            if key is not None and imported is not None:
+                check_import(self._keyring, key.id, key.workspace_id, imported)
+            return imported
         versions = {one.pepper_version for one in stored} or {self._keyring.versions()[-1]}
         digest, key_id, secret = self._keyring.digest, presented.key_id, presented.secret
         return _compared(stored, {one: digest(one, key_id, secret) for one in versions})

@@ -21,6 +21,7 @@ from google.protobuf.message import DecodeError
 from keyauthority.domain.errors import KeyAuthorityError, Reason, invalid
 from keyauthority.rpc import call
 from keyauthority.rpc.admission import PLACES, STREAMS, Admission, Mutations, Places
+from keyauthority.rpc.alarms import ALARMS
 from keyauthority.rpc.call import Context
 from keyauthority.rpc.entrance import Entrance
 from keyauthority.rpc.errors import STATUS, to_status
@@ -169,6 +170,7 @@ async def _failed(
     # Counts the call and answers it; what gRPC itself knows how to end is raised on by the caller.
     seconds = time.perf_counter() - started
     if isinstance(failure, KeyAuthorityError):
+        ALARMS.notice(failure)
         tally.count(STATUS[failure.reason], seconds)
         await _abort(context, failure, call.current_request_id(context))
     elif isinstance(failure, asyncio.CancelledError | GeneratorExit):

@@ -152,6 +152,7 @@ secrets: Final = Table(
     Column("hint", String, nullable=False),
     Column("create_time", Moment, nullable=False),
     Column("end_time", Moment),
+    Column("seal", LargeBinary),
     UniqueConstraint("key_id", "digest"),
 )
 
@@ -186,6 +187,7 @@ callers: Final = Table(
     Column("create_time", Moment, nullable=False),
     Column("revoke_time", Moment),
     Column("acts_for_people", Boolean, nullable=False, server_default=false()),
+    Column("seal", LargeBinary),
     Index(None, "create_time", "id"),
 )
 
