@@ -305,3 +305,38 @@ def test_what_was_never_sealed(sealed: bytes) -> None:
 def test_a_keyring_does_not_show_itself() -> None:
     """Its `repr` holds none of it."""
     assert repr(PEPPER)[2:20] not in repr(in_memory(v1=PEPPER))
+
+
+def test_a_seal(path: Path) -> None:
+    """It is the version's own, of this statement, and the keyring's."""
+    keyring = in_memory(v1=PEPPER, v2=OTHER)
+    first, second = (keyring.attest(version, b"statement") for version in (1, 2))
+
+    assert first[:4] == b"\0\0\0\1"
+    assert first[4:] != second[4:]
+    assert all(keyring.attested(b"statement", seal) for seal in (first, second))
+    for seal in (None, b"", b"\0\0\0\1", first[:-1], first + b"x", b"\0\0\0\3" + first[4:]):
+        assert not keyring.attested(b"statement", seal)
+    assert not keyring.attested(b"another", first)
+    assert not in_memory(v1=OTHER).attested(b"statement", first)
+    assert not in_memory(v2=OTHER).attested(b"statement", first)
+    with pytest.raises(KeyAuthorityError):
+        keyring.attest(7, b"statement")
+
+
+def test_a_keyring_says_that_it_seals(path: Path) -> None:
+    """A new one from the start, an old one from when it was told to; a new version changes nothing."""
+    assert FileKeyring.create(path).sealing
+    old = written(path, v1=PEPPER)
+    assert not old.sealing
+    old.add(2)
+    assert not FileKeyring.load(path).sealing
+
+    other = FileKeyring.load(path)
+    other.add(3)
+    old.begin_sealing()
+
+    assert old.sealing
+    assert FileKeyring.load(path).sealing
+    # Nor is lost what another process has added meanwhile.
+    assert FileKeyring.load(path).versions() == (1, 2, 3)

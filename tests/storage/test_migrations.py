@@ -65,7 +65,7 @@ def schema(connection: Connection) -> dict[str, set[str]]:
 
 def clauses(sql: str) -> set[str]:
     # A column that was added stands in the line of the one before it, or of the end.
-    lines = re.split(r"\n|, (?=\w+ \w+ DEFAULT )", sql.removesuffix(")"))
+    lines = re.split(r"\n|, (?=\w+ \w+ DEFAULT |\w+ [A-Z]+, ?\n)", sql.removesuffix(")"))
     return {" ".join(line.strip(" ,\t").split()) for line in lines} - {""}
 
 
