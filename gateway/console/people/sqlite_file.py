@@ -60,6 +60,7 @@ def prepare_file(path: Path) -> None:
     try:
         check_folder(path.parent)
         if not path.exists():
+            _check_nothing_is_left(path)
             os.close(open_own(path))
         _check(path)
         path.chmod(0o600)
@@ -69,6 +70,16 @@ def prepare_file(path: Path) -> None:
     except (sqlite3.Error, DBAPIError, RuntimeError) as error:
         why = error if isinstance(error, RuntimeError) else sentence(error)
         raise PeopleStoreError(f"the database {path} can't be opened: {why}") from error
+
+
+def _check_nothing_is_left(path: Path) -> None:
+    # SQLite would delete it, and with it what is left of the people.
+    journal = path.with_name(f"{path.name}-journal")
+    if journal.exists():
+        raise PeopleStoreError(
+            f"the database {path} is gone, but its journal {journal} is there: put the database back "
+            "beside it, or move it away and restore a backup"
+        )
 
 
 def _check(path: Path) -> None:

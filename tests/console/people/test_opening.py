@@ -188,3 +188,24 @@ async def test_a_copy_is_a_backup(tmp_path: Path, clock: ManualClock) -> None:
 
     async with opened(tmp_path / "copy.db", clock) as people:
         assert await people.accounts.get(ada.id) == ada
+
+
+async def test_a_file_gone_from_its_journal(tmp_path: Path, clock: ManualClock) -> None:
+    """There were people; no other books are made in their place."""
+    path = tmp_path / "console.db"
+    journal = tmp_path / "console.db-journal"
+    journal.write_bytes(b"what is left")
+
+    await is_refused(path, clock, f"{path} is gone, but its journal {journal} is there")
+
+    assert not path.exists()
+    assert journal.read_bytes() == b"what is left"
+
+
+async def test_a_folder_that_others_may_write_to(tmp_path: Path, clock: ManualClock) -> None:
+    """They could put their own people there."""
+    tmp_path.chmod(0o777)
+
+    await is_refused(
+        tmp_path / "console.db", clock, "others may write to the folder .*: chmod go-w"
+    )
