@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
@@ -12,14 +11,26 @@ from yarl import URL
 from gateway.passing import Passing
 from gateway.scopes import ScopeRule
 from gateway.sources import Network
-from keyauthority.client import AddressError, is_local, parse_addresses
+from keyauthority import addresses
+from keyauthority.addresses import HIGHEST_PORT, is_local, joined
+from keyauthority.client import AddressError, parse_addresses
+
+__all__ = [
+    "LOG_LEVELS",
+    "ON_REVOKE",
+    "Limits",
+    "Settings",
+    "SettingsError",
+    "Timeouts",
+    "host_and_port",
+    "joined",
+    "upstream_base",
+]
 
 LOG_LEVELS: Final = ("debug", "info", "warning", "error")
 ON_REVOKE: Final = ("drain", "cut")
 
-_HIGHEST_PORT: Final = 65_535
 _MAY_BE_ZERO: Final = frozenset({"min_body_rate", "max_refusals", "drain_delay", "grace"})
-_is_port = re.compile(r"[0-9]{1,5}").fullmatch
 
 
 class SettingsError(ValueError):
@@ -100,7 +111,7 @@ class Settings:
     # tls_cert and tls_key.
     listen: str
 
-    # The key authority, HOST:PORT or unix:PATH; several replicas separated by commas, or behind one
+    # The key authority, HOST:PORT or unix:/PATH; several replicas separated by commas, or behind one
     # name. Beyond this machine only with tls_ca.
     authority: str
 
@@ -163,7 +174,7 @@ class Settings:
         host_and_port(self.listen, "--listen")
         if self.metrics_listen is not None:
             _, port = host_and_port(self.metrics_listen, "--metrics-listen")
-            if port + self.workers - 1 > _HIGHEST_PORT:
+            if port + self.workers - 1 > HIGHEST_PORT:
                 raise SettingsError(
                     f"--metrics-listen {self.metrics_listen} leaves no ports for all --workers"
                 )
@@ -215,17 +226,10 @@ def check_authority(addresses: str, tls_ca: Path | None, danger: str) -> None:
 
 def host_and_port(address: str, flag: str) -> tuple[str, int]:
     """Split HOST:PORT; raise `SettingsError`, naming *flag*, if *address* is something else."""
-    host, _, port = address.rpartition(":")
-    if not host or (":" in host and not (host.startswith("[") and host.endswith("]"))):
-        raise SettingsError(f"{flag} must be HOST:PORT, an IPv6 host in brackets")
-    if not _is_port(port) or int(port) > _HIGHEST_PORT:
-        raise SettingsError(f"{flag} {address} lacks a port between 0 and {_HIGHEST_PORT}")
-    return host.strip("[]"), int(port)
-
-
-def joined(host: str, port: int) -> str:
-    """The address that `host_and_port` splits into *host* and *port*."""
-    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+    try:
+        return addresses.host_and_port(address, flag)
+    except ValueError as error:
+        raise SettingsError(str(error)) from None
 
 
 def upstream_base(upstream: str) -> str:

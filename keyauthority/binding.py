@@ -8,7 +8,9 @@ from pathlib import Path
 import grpc
 import grpc.aio
 
+from keyauthority.addresses import socket_path
 from keyauthority.config import Settings
+from keyauthority.files import check_folder
 
 
 class StartError(Exception):
@@ -18,12 +20,23 @@ class StartError(Exception):
 def bind(server: grpc.aio.Server, settings: Settings) -> int:
     """Binds *server* to where *settings* say and returns the port; raises `StartError`."""
     credentials = _credentials(settings)
+    _check_socket(settings.listen)
     try:
         if credentials is None:
             return server.add_insecure_port(settings.listen)
         return server.add_secure_port(settings.listen, credentials)
     except RuntimeError:
         raise cannot_listen(settings.listen) from None
+
+
+def _check_socket(listen: str) -> None:
+    path = socket_path(listen)
+    if path is None:
+        return
+    try:
+        check_folder(path.parent)
+    except OSError as error:
+        raise StartError(f"can't listen on {listen}: {error.strerror}") from None
 
 
 def cannot_listen(listen: str) -> StartError:

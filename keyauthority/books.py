@@ -14,16 +14,23 @@ from keyauthority.storage.sqlite import migrate_sqlite, open_sqlite
 
 
 def open_books(
-    location: Location, clock: Clock | None = None, *, allow_async_standby: bool = False
+    location: Location,
+    clock: Clock | None = None,
+    *,
+    allow_async_standby: bool = False,
+    may_make: bool = True,
+    restored: bool = False,
 ) -> AbstractAsyncContextManager[Store]:
-    """The books at *location*; a SQLite file is made and migrated as needed, PostgreSQL never.
+    """The books at *location*; a SQLite file is migrated as needed, PostgreSQL never.
 
+    Where there is no SQLite file one is made, if that *may* be. One that was copied while it was in
+    use is opened only if it is said to be *restored*.
     Without a *clock*, expiries are judged by the machine's clock, on PostgreSQL by the database's.
-    Raises `StorageError`.
+    Raises `StorageError`, `NoBooksError`.
     """
     if isinstance(location, PostgresUrl):
         return open_postgres(location, clock, allow_async_standby=allow_async_standby)
-    return open_sqlite(location, clock or SystemClock())
+    return open_sqlite(location, clock or SystemClock(), may_make=may_make, restored=restored)
 
 
 def is_shared(location: Location) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
@@ -10,30 +11,86 @@ import structlog
 from keyauthority.domain.callers import Actor, Role
 from keyauthority.domain.managing_callers import new_caller
 from keyauthority.domain.peppers import Pepper, PepperState
-from keyauthority.domain.ports import Store, Transaction
-from keyauthority.files import write_private
+from keyauthority.domain.ports import Store, Transaction, Unsealed
+from keyauthority.domain.sealing import sealed_caller, sealed_import
+from keyauthority.files import pending, settle, write_private
 from keyauthority.keyring import FileKeyring, KeyringError
+from keyauthority.storage.errors import NoBooksError
 
 ROOT: Final = "root"
+SEALED_AT_ONCE: Final = 1_000
 
 log = structlog.get_logger()
+
+
+def traces(keyring: Path, root_token: Path) -> list[Path]:
+    """Those of the two files that are there, which says that there are books, or were.
+
+    Raises `KeyringError` if that can't be told.
+    """
+    try:
+        return [path for path in (keyring, root_token) if path.exists()]
+    except OSError as error:
+        raise KeyringError(f"the keyring {keyring} can't be read: {error.strerror}") from None
 
 
 async def open_keyring(store: Store, keyring: Path, root_token: Path) -> FileKeyring:
     """The keyring these books were made with; with empty books, they are initialised first.
 
-    Raises `KeyringError` for one that is missing, foreign, open to others or broken, and `OSError`
-    if the root token can't be written; nothing is left half-made.
+    Until the books are durable, the keyring and the root token have other names. So they are there
+    under their own names if, and only if, there are books or were: a start that was cut off before
+    is done anew by the next one, one that was cut off after is completed.
+
+    Raises `KeyringError` for a keyring that is missing, foreign, open to others or broken,
+    `NoBooksError` if it or a root token is there and the books are empty, and `OSError` if the root
+    token can't be written; nothing is left half-made.
     """
     async with store.changing() as tx:
         peppers = await tx.peppers.to_change()
-        if peppers:
-            opened = FileKeyring.load(keyring)
-            _check(opened, keyring, peppers)
-        else:
-            opened = FileKeyring.load_or_create(keyring)
-            await _initialise(tx, opened, root_token)
+        if not peppers:
+            if traces(keyring, root_token):
+                raise NoBooksError("there are no books in the database")
+            await _initialise(tx, FileKeyring.create(pending(keyring)), pending(root_token))
+    if not keyring.exists():
+        _complete(keyring, root_token, peppers)
+    opened = FileKeyring.load(keyring)
+    _check(opened, keyring, peppers)
+    if not opened.sealing:
+        await _seal(store, opened)
     return opened
+
+
+async def _seal(store: Store, keyring: FileKeyring) -> None:
+    """Seals what a version before there were seals has written: once, as it is found."""
+    async with store.changing() as tx:
+        for caller in await tx.callers.never_sealed():
+            await tx.callers.update(sealed_caller(keyring, caller))
+        after = b""
+        while some := await tx.keys.never_sealed(SEALED_AT_ONCE, after):
+            await tx.keys.seal([_sealed(keyring, one) for one in some])
+            after = some[-1].secret.digest
+    try:
+        keyring.begin_sealing()
+    except OSError as error:
+        # Until it can be written, each start takes rows without a seal for old ones.
+        log.warning("keyring_not_marked", why=error.strerror)
+
+
+def _sealed(keyring: FileKeyring, one: Unsealed) -> Unsealed:
+    return replace(one, secret=sealed_import(keyring, one.key_id, one.workspace_id, one.secret))
+
+
+def _complete(keyring: Path, root_token: Path, peppers: list[Pepper]) -> None:
+    """Ends a first start whose books are made."""
+    try:
+        _check(FileKeyring.load(pending(keyring)), pending(keyring), peppers)
+    except KeyringError:
+        return  # There is none, or it is left of a first start in vain: other books than these.
+    settle(root_token)
+    if root_token.exists():
+        log.info("root_token_written", path=str(root_token))
+    # The last step: until it is done, the next start does them again.
+    settle(keyring)
 
 
 async def _initialise(tx: Transaction, keyring: FileKeyring, root_token: Path) -> None:
@@ -45,7 +102,6 @@ async def _initialise(tx: Transaction, keyring: FileKeyring, root_token: Path) -
     await tx.audit.append([Actor(root, "serve", "", "").entry(tx.time, root.id)])
     # Before the books say that there is a root: its token would be lost in a crash between the two.
     write_private(root_token, token.reveal() + "\n")
-    log.info("root_token_written", path=str(root_token))
 
 
 def _check(keyring: FileKeyring, path: Path, peppers: list[Pepper]) -> None:

@@ -2,14 +2,26 @@
 
 from __future__ import annotations
 
-import ipaddress
 import re
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
 from typing import Final
 
+from keyauthority import addresses
+from keyauthority.addresses import is_local, joined
 from keyauthority.location import Location
+
+__all__ = [
+    "LOG_LEVELS",
+    "Settings",
+    "SettingsError",
+    "check_address",
+    "host_and_port",
+    "is_local",
+    "joined",
+    "parse_duration",
+]
 
 CONNECTIONS: Final = 12_000
 """Connections at once, if nothing else is set: ten thousand verifiers, and who administers them."""
@@ -18,8 +30,6 @@ LOG_LEVELS: Final = ("debug", "info", "warning", "error")
 
 _UNITS: Final = {"d": "days", "h": "hours", "m": "minutes", "s": "seconds", "ms": "milliseconds"}
 _LONGEST: Final = timedelta(days=36_500)
-_HIGHEST_PORT: Final = 65_535
-_is_port = re.compile(r"[0-9]{1,5}").fullmatch
 _is_duration = re.compile(r"([0-9]{1,12})(ms|[dhms])").fullmatch
 
 
@@ -31,7 +41,7 @@ class SettingsError(ValueError):
 class Settings:
     """The authority's settings, checked when made: raises `SettingsError`."""
 
-    # Where the gRPC services listen: HOST:PORT, or unix:PATH for a Unix socket. Port 0 takes any
+    # Where the gRPC services listen: HOST:PORT, or unix:/PATH for a Unix socket. Port 0 takes any
     # free one. Beyond loopback only with tls_cert and tls_key.
     listen: str
 
@@ -121,39 +131,20 @@ def parse_duration(text: str) -> timedelta:
     return duration
 
 
-def is_local(address: str) -> bool:
-    """Whether HOST:PORT or unix:PATH can only be reached from this machine."""
-    if address.startswith("unix:"):
-        return True
-    host = address.rpartition(":")[0].strip("[]")
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"
-
-
 def check_address(address: str, flag: str) -> None:
-    """Raises `SettingsError`, naming *flag*, if *address* is neither HOST:PORT nor unix:PATH."""
-    if address.startswith("unix:"):
-        if address == "unix:":
-            raise SettingsError(f"{flag} unix: lacks a path")
-    else:
-        host_and_port(address, flag)
-
-
-def joined(host: str, port: int) -> str:
-    """HOST:PORT, with brackets around an IPv6 host."""
-    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+    """Raises `SettingsError`, naming *flag*, if *address* is neither HOST:PORT nor unix:/PATH."""
+    try:
+        addresses.check(address, flag)
+    except ValueError as error:
+        raise SettingsError(str(error)) from None
 
 
 def host_and_port(address: str, flag: str) -> tuple[str, int]:
     """The two parts of HOST:PORT. Raises `SettingsError`, naming *flag*, if it is something else."""
-    host, _, port = address.rpartition(":")
-    if not host or (":" in host and not (host.startswith("[") and host.endswith("]"))):
-        raise SettingsError(f"{flag} must be HOST:PORT, an IPv6 host in brackets")
-    if not _is_port(port) or int(port) > _HIGHEST_PORT:
-        raise SettingsError(f"{flag} {address} lacks a port between 0 and {_HIGHEST_PORT}")
-    return host.strip("[]"), int(port)
+    try:
+        return addresses.host_and_port(address, flag)
+    except ValueError as error:
+        raise SettingsError(str(error)) from None
 
 
 def _check_tls(settings: Settings) -> None:
@@ -164,5 +155,5 @@ def _check_tls(settings: Settings) -> None:
     if settings.tls_cert is None and not is_local(settings.listen):
         raise SettingsError(
             f"--listen {settings.listen} would take tokens and secrets in plaintext from the "
-            "network: give --tls-cert and --tls-key, or listen on 127.0.0.1 or unix:PATH"
+            "network: give --tls-cert and --tls-key, or listen on 127.0.0.1 or unix:/PATH"
         )

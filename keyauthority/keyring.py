@@ -1,8 +1,9 @@
 """The keyring file: the peppers, by version, and what is derived from them.
 
 One file of mode 0600, the same on every replica, never in the database and never in an image:
-`{"peppers": {"1": "<base64 of 32 random bytes>"}}`. A database without it verifies nothing; it
-without the database mints nothing.
+`{"peppers": {"1": "<base64 of 32 random bytes>"}, "sealing": true}`. A database without it verifies nothing; it
+without the database mints nothing. `sealing` says that what has to be sealed in the database is: it
+stands outside of the database, where nobody who can only write there takes it away.
 """
 
 from __future__ import annotations
@@ -37,16 +38,18 @@ class KeyringError(Exception):
 
 
 class FileKeyring:
-    """The peppers at hand. Built by `load` or `load_or_create`.
+    """The peppers at hand. Built by `load` or `create`.
 
     Every use of a pepper has a key of its own, derived by HKDF (RFC 5869). Sealing is AES-256-GCM
     with a random nonce; what is sealed begins with the pepper version.
     """
 
-    def __init__(self, path: Path, peppers: Mapping[int, bytes]) -> None:
+    def __init__(self, path: Path, peppers: Mapping[int, bytes], *, sealing: bool = False) -> None:
         self._path = path
+        self.sealing = sealing
         self._peppers = dict(sorted(peppers.items()))
         self._macs = {version: _derive(pepper, b"digest") for version, pepper in peppers.items()}
+        self._seals = {version: _derive(pepper, b"record") for version, pepper in peppers.items()}
 
     @classmethod
     def load(cls, path: Path) -> FileKeyring:
@@ -65,15 +68,14 @@ class FileKeyring:
             raise KeyringError(
                 f"the keyring {path} is open to others: chmod 600 it, and consider who has read it"
             )
-        return cls(path, _parse(path, content))
+        peppers, sealing = _parse(path, content)
+        return cls(path, peppers, sealing=sealing)
 
     @classmethod
-    def load_or_create(cls, path: Path) -> FileKeyring:
-        """Reads the file, or makes one with version 1; raises `KeyringError`."""
+    def create(cls, path: Path) -> FileKeyring:
+        """Makes a file with a new version 1, in the place of any that is there; raises `KeyringError`."""
+        keyring = cls(path, {1: secrets.token_bytes(PEPPER_BYTES)}, sealing=True)
         try:
-            if path.exists():
-                return cls.load(path)
-            keyring = cls(path, {1: secrets.token_bytes(PEPPER_BYTES)})
             keyring._save()
         except OSError as error:
             raise KeyringError(f"the keyring {path} can't be written: {error.strerror}") from None
@@ -101,14 +103,22 @@ class FileKeyring:
     def add(self, version: int) -> None:
         """Makes a new pepper and writes the file; raises `KEYRING_UNWRITABLE`."""
         pepper = secrets.token_bytes(PEPPER_BYTES)
-        grown = FileKeyring(self._path, {**self._peppers, version: pepper})
+        grown = FileKeyring(self._path, {**self._peppers, version: pepper}, sealing=self.sealing)
         try:
             grown._save()
         except OSError as error:
             raise KeyAuthorityError(
                 Reason.KEYRING_UNWRITABLE, f"the keyring can't be written: {error.strerror}"
             ) from error
-        self._peppers, self._macs = grown._peppers, grown._macs
+        self._peppers, self._macs, self._seals = grown._peppers, grown._macs, grown._seals
+
+    def begin_sealing(self) -> None:
+        """Says in the file that the database is sealed from now on; raises `OSError`, `KeyringError`."""
+        # Another process may have added a version since this one read the file.
+        marked = FileKeyring.load(self._path)
+        marked.sealing = True
+        marked._save()  # noqa: SLF001  # its own kind
+        self.sealing = True
 
     def seal(self, version: int, plaintext: bytes, context: bytes) -> bytes:
         """Encrypts *plaintext*, bound to *context*; raises `KEYRING_MISMATCH`."""
@@ -129,6 +139,20 @@ class FileKeyring:
         except InvalidTag:
             return None
 
+    def attest(self, version: int, statement: bytes) -> bytes:
+        """The version and HMAC-SHA-256 of *statement*, by a key for that; raises `KEYRING_MISMATCH`."""
+        if version not in self._seals:
+            raise _missing(version)
+        head = version.to_bytes(VERSION_BYTES, "big")
+        return head + hmac.digest(self._seals[version], statement, hashlib.sha256)
+
+    def attested(self, statement: bytes, seal: bytes | None) -> bool:
+        """Whether *seal* is what `attest` makes of *statement* with a pepper at hand."""
+        version = int.from_bytes((seal or b"")[:VERSION_BYTES], "big")
+        if seal is None or version not in self._seals:
+            return False
+        return hmac.compare_digest(self.attest(version, statement), seal)
+
     def _mac(self, version: int, message: bytes) -> bytes:
         try:
             key = self._macs[version]
@@ -146,7 +170,8 @@ class FileKeyring:
             str(version): base64.b64encode(pepper).decode()
             for version, pepper in self._peppers.items()
         }
-        write_private(self._path, json.dumps({"peppers": encoded}, indent=2) + "\n")
+        content = {"peppers": encoded, "sealing": self.sealing}
+        write_private(self._path, json.dumps(content, indent=2) + "\n")
 
 
 def _derive(pepper: bytes, purpose: bytes) -> bytes:
@@ -162,10 +187,11 @@ def _missing(version: int) -> KeyAuthorityError:
     )
 
 
-def _parse(path: Path, content: bytes) -> dict[int, bytes]:
+def _parse(path: Path, content: bytes) -> tuple[dict[int, bytes], bool]:
     broken = KeyringError(f"the keyring {path} is damaged: it is not a keyring of this authority")
     try:
-        encoded = json.loads(content)["peppers"]
+        parsed = json.loads(content)
+        encoded, sealing = parsed["peppers"], parsed.get("sealing", False) is True
         peppers = {
             int(version): base64.b64decode(pepper, validate=True)
             for version, pepper in encoded.items()
@@ -181,4 +207,4 @@ def _parse(path: Path, content: bytes) -> dict[int, bytes]:
                 f"the keyring {path} is too short: pepper version {version} has {len(pepper)} bytes,"
                 f" not {PEPPER_BYTES}"
             )
-    return peppers
+    return peppers, sealing

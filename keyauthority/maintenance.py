@@ -13,7 +13,7 @@ from keyauthority.domain.leasing import Leasing
 from keyauthority.domain.restoring import Replayed, Restoring
 from keyauthority.domain.sessions import Terms
 from keyauthority.location import Location
-from keyauthority.storage.errors import StorageError
+from keyauthority.storage.errors import NoBooksError, StorageError
 
 __all__ = ["StorageError", "lease", "restore_epoch"]
 
@@ -45,7 +45,10 @@ async def restore_epoch(
     verifier answers any more by what it knew from before.
     Raises `StorageError`, `KeyAuthorityError`.
     """
-    async with open_books(database) as store:
+    async with open_books(database, may_make=False, restored=True) as store:
+        async with store.reading() as tx:
+            if not await tx.peppers.all():
+                raise NoBooksError(f"there are no books in {database}: restore a backup of them")
         restoring = Restoring(store)
         head, replayed = await restoring.restore(entries, longest_lease)
         wait = wait_out((await Leasing(store).terms()).longest_lease)

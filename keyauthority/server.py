@@ -5,8 +5,9 @@ from __future__ import annotations
 import asyncio
 import signal
 import sys
-from collections.abc import AsyncIterator, Coroutine, Iterator
+from collections.abc import AsyncIterator, Coroutine, Iterator, Sequence
 from contextlib import AsyncExitStack, ExitStack, asynccontextmanager, contextmanager, suppress
+from pathlib import Path
 from typing import Any, Final, cast
 
 import grpc.aio
@@ -24,6 +25,7 @@ from keyauthority.domain.errors import KeyAuthorityError
 from keyauthority.domain.last_used import LastUsed
 from keyauthority.domain.ports import Clock, Keyring, Store
 from keyauthority.domain.verifying import Verifying
+from keyauthority.files import check_folder
 from keyauthority.health import Health
 from keyauthority.housekeeping import keep_house
 from keyauthority.keyring import KeyringError
@@ -43,7 +45,7 @@ from keyauthority.rpc.reflection import add_reflection
 from keyauthority.rpc.refusals import Refusals
 from keyauthority.services import add_services
 from keyauthority.sharing import serve_with_workers
-from keyauthority.storage.errors import StorageError
+from keyauthority.storage.errors import NoBooksError, StorageError
 
 __all__ = ["StartError", "add_services", "migrate", "run", "serving"]
 
@@ -103,10 +105,7 @@ async def serving(settings: Settings, clock: Clock | None = None) -> AsyncIterat
     """
     async with AsyncExitStack() as stack:
         _make_data_dir(settings)
-        store = await stack.enter_async_context(
-            open_books(settings.database, clock, allow_async_standby=settings.allow_async_standby)
-        )
-        keyring = await _open_keyring(store, settings)
+        store, keyring = await _open(stack, settings, clock)
         if settings.metrics_listen is not None:
             stack.enter_context(_serve_metrics(settings.metrics_listen))
         last_used = LastUsed()
@@ -168,6 +167,35 @@ def _make_data_dir(settings: Settings) -> None:
         raise StartError(
             f"the data directory {settings.data_dir} can't be made: {error.strerror}"
         ) from None
+    try:
+        check_folder(settings.data_dir)
+    except OSError as error:
+        raise StartError(f"the data directory can't be used: {error.strerror}") from None
+
+
+async def _open(
+    stack: AsyncExitStack, settings: Settings, clock: Clock | None
+) -> tuple[Store, Keyring]:
+    traces = bootstrap.traces(settings.keyring, settings.root_token)
+    books = open_books(
+        settings.database,
+        clock,
+        allow_async_standby=settings.allow_async_standby,
+        may_make=not traces,
+    )
+    try:
+        store = await stack.enter_async_context(books)
+        return store, await _open_keyring(store, settings)
+    except NoBooksError:
+        raise _lost(settings, traces) from None
+
+
+def _lost(settings: Settings, traces: Sequence[Path]) -> StartError:
+    belong = "belongs" if len(traces) == 1 else "belong"
+    return StartError(
+        f"there are no books in {settings.database}, but {' and '.join(map(str, traces))} {belong} "
+        "to some: restore these, or name the right --database; for new books move what is left away"
+    )
 
 
 async def _open_keyring(store: Store, settings: Settings) -> Keyring:

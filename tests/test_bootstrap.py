@@ -19,7 +19,7 @@ from keyauthority.domain.managing_peppers import ManagingPeppers
 from keyauthority.domain.peppers import PepperState
 from keyauthority.domain.ports import Transaction
 from keyauthority.keyring import FileKeyring, KeyringError
-from keyauthority.storage.errors import unavailable
+from keyauthority.storage.errors import NoBooksError, unavailable
 from keyauthority.storage.memory import MemoryStore
 from tests.conformance.records import ManualClock
 from tests.domain.parts import an_actor
@@ -105,7 +105,7 @@ async def test_the_keyring_of_another_database(
     """One with other peppers of the same versions is told apart by their fingerprints."""
     await bootstrap.open_keyring(store, keyring, root_token)
     keyring.unlink()
-    FileKeyring.load_or_create(keyring)
+    FileKeyring.create(keyring)
 
     with pytest.raises(
         KeyringError, match="is not this database's: pepper version 1 differs"
@@ -142,22 +142,37 @@ async def test_a_newer_copy_of_the_keyring(
     assert (added.version, added.fingerprint) == (2, opened.fingerprint(2))
 
 
-async def test_a_crash_before_the_books_are_written(keyring: Path, root_token: Path) -> None:
-    """Token and keyring that were written in vain are no obstacle: the next start works."""
+async def test_a_first_start_whose_books_fail(keyring: Path, root_token: Path) -> None:
+    """There is neither keyring nor token, since there are no books; the next start works."""
     store = FailingStore(ManualClock())
     with pytest.raises(KeyAuthorityError):
         await bootstrap.open_keyring(store, keyring, root_token)
-    in_vain, peppers = root_token.read_text(), keyring.read_bytes()
+    assert not keyring.exists()
+    assert not root_token.exists()
     store.failing = False
 
     opened = await bootstrap.open_keyring(store, keyring, root_token)
 
-    assert keyring.read_bytes() == peppers
-    assert root_token.read_text() != in_vain
     assert (await root_of(store, opened, root_token)).name == "root"
-    with pytest.raises(KeyAuthorityError) as refused:
-        await Authenticating(store, opened).by_token(in_vain.strip())
-    assert refused.value.reason is Reason.CREDENTIAL_INVALID
+    assert {file.name for file in keyring.parent.iterdir()} == {keyring.name, root_token.name}
+
+
+async def test_a_first_start_in_vain_elsewhere(
+    store: MemoryStore, keyring: Path, root_token: Path, tmp_path: Path
+) -> None:
+    """What it left here is no keyring of the books that another machine has made since."""
+    failing = FailingStore(ManualClock())
+    with pytest.raises(KeyAuthorityError):
+        await bootstrap.open_keyring(failing, keyring, root_token)
+    there = tmp_path / "there"
+    there.mkdir()
+    await bootstrap.open_keyring(store, there / keyring.name, there / root_token.name)
+
+    with pytest.raises(KeyringError, match="is missing: put back the one this database"):
+        await bootstrap.open_keyring(store, keyring, root_token)
+
+    assert not keyring.exists()
+    assert not root_token.exists()
 
 
 async def test_a_first_start_on_a_full_disk(
@@ -186,18 +201,26 @@ async def test_a_token_that_cannot_be_written(
         assert await tx.callers.admins() == 0
 
 
-async def test_a_keyring_brought_along(store: MemoryStore, keyring: Path, root_token: Path) -> None:
-    """Empty books take over a keyring that is there, its newest version the one in use."""
-    FileKeyring.load_or_create(keyring).add(2)
-    before = keyring.read_bytes()
+@pytest.mark.parametrize("left", [{"keyring"}, {"root.token"}, {"keyring", "root.token"}])
+async def test_empty_books_beside_a_trace_of_others(
+    keyring: Path, root_token: Path, left: set[str]
+) -> None:
+    """A keyring or a token says that there were books: no others are made in their place."""
+    before = MemoryStore(ManualClock())
+    await bootstrap.open_keyring(before, keyring, root_token)
+    for path in (keyring, root_token):
+        if path.stem not in left and path.name not in left:
+            path.unlink()
+    files = {file: file.read_bytes() for file in keyring.parent.iterdir()}
 
-    opened = await bootstrap.open_keyring(store, keyring, root_token)
+    lost = MemoryStore(ManualClock())
+    with pytest.raises(NoBooksError):
+        await bootstrap.open_keyring(lost, keyring, root_token)
 
-    assert keyring.read_bytes() == before
-    async with store.reading() as tx:
-        states = {pepper.version: pepper.state for pepper in await tx.peppers.all()}
-    assert states == {1: PepperState.SUPERSEDED, 2: PepperState.ACTIVE}
-    assert (await root_of(store, opened, root_token)).pepper_version == 2
+    assert {file: file.read_bytes() for file in keyring.parent.iterdir()} == files
+    async with lost.reading() as tx:
+        assert await tx.peppers.all() == []
+        assert await tx.callers.admins() == 0
 
 
 async def test_a_retired_pepper_may_leave_the_keyring(

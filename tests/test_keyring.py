@@ -51,18 +51,18 @@ def refusal(path: Path) -> str:
 
 def test_a_new_keyring(path: Path) -> None:
     """It holds one version, only its owner may read it, and it reads back the same."""
-    made = FileKeyring.load_or_create(path)
+    made = FileKeyring.create(path)
 
     assert stat.S_IMODE(path.stat().st_mode) == 0o600
     assert made.versions() == (1,)
     assert [file.name for file in path.parent.iterdir()] == [path.name]
-    for again in (FileKeyring.load(path), FileKeyring.load_or_create(path)):
-        assert again.digest(1, "key_1", "secret") == made.digest(1, "key_1", "secret")
+    again = FileKeyring.load(path)
+    assert again.digest(1, "key_1", "secret") == made.digest(1, "key_1", "secret")
 
 
 def test_two_new_keyrings_differ(tmp_path: Path) -> None:
     """Peppers come from the operating system, not from the path or the time."""
-    first, second = (FileKeyring.load_or_create(tmp_path / name) for name in ("a", "b"))
+    first, second = (FileKeyring.create(tmp_path / name) for name in ("a", "b"))
 
     assert first.fingerprint(1) != second.fingerprint(1)
 
@@ -71,7 +71,7 @@ def test_a_lax_umask_opens_nothing(path: Path) -> None:
     """The mode is 0600 whatever the process's mask is."""
     before = os.umask(0)
     try:
-        FileKeyring.load_or_create(path)
+        FileKeyring.create(path)
     finally:
         os.umask(before)
 
@@ -158,7 +158,7 @@ def test_a_file_that_is_no_text(path: Path) -> None:
 
 def test_an_added_pepper(path: Path) -> None:
     """It is in the file when `add` returns, beside the old one, which did not change."""
-    keyring = FileKeyring.load_or_create(path)
+    keyring = FileKeyring.create(path)
     before = keyring.digest(1, "key_1", "secret")
 
     keyring.add(2)
@@ -176,7 +176,7 @@ def test_a_pepper_that_cannot_be_kept(
     path: Path, call: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """If the file can't be written, file and keyring are as before and no litter is left."""
-    keyring = FileKeyring.load_or_create(path)
+    keyring = FileKeyring.create(path)
     before = path.read_bytes()
 
     def full(*_: object, **__: object) -> None:
@@ -197,7 +197,7 @@ def test_a_pepper_that_cannot_be_kept(
 def test_a_keyring_in_a_place_that_is_gone(path: Path) -> None:
     """A first start where no file can be made is told so in one sentence."""
     with pytest.raises(KeyringError, match=r"can't be written: No such file or directory$"):
-        FileKeyring.load_or_create(path / "no" / "such" / "place")
+        FileKeyring.create(path / "no" / "such" / "place")
 
 
 # Made by hand from pepper 000102…1f with RFC 5869 spelled out over HMAC, not taken from this code.
@@ -305,3 +305,38 @@ def test_what_was_never_sealed(sealed: bytes) -> None:
 def test_a_keyring_does_not_show_itself() -> None:
     """Its `repr` holds none of it."""
     assert repr(PEPPER)[2:20] not in repr(in_memory(v1=PEPPER))
+
+
+def test_a_seal(path: Path) -> None:
+    """It is the version's own, of this statement, and the keyring's."""
+    keyring = in_memory(v1=PEPPER, v2=OTHER)
+    first, second = (keyring.attest(version, b"statement") for version in (1, 2))
+
+    assert first[:4] == b"\0\0\0\1"
+    assert first[4:] != second[4:]
+    assert all(keyring.attested(b"statement", seal) for seal in (first, second))
+    for seal in (None, b"", b"\0\0\0\1", first[:-1], first + b"x", b"\0\0\0\3" + first[4:]):
+        assert not keyring.attested(b"statement", seal)
+    assert not keyring.attested(b"another", first)
+    assert not in_memory(v1=OTHER).attested(b"statement", first)
+    assert not in_memory(v2=OTHER).attested(b"statement", first)
+    with pytest.raises(KeyAuthorityError):
+        keyring.attest(7, b"statement")
+
+
+def test_a_keyring_says_that_it_seals(path: Path) -> None:
+    """A new one from the start, an old one from when it was told to; a new version changes nothing."""
+    assert FileKeyring.create(path).sealing
+    old = written(path, v1=PEPPER)
+    assert not old.sealing
+    old.add(2)
+    assert not FileKeyring.load(path).sealing
+
+    other = FileKeyring.load(path)
+    other.add(3)
+    old.begin_sealing()
+
+    assert old.sealing
+    assert FileKeyring.load(path).sealing
+    # Nor is lost what another process has added meanwhile.
+    assert FileKeyring.load(path).versions() == (1, 2, 3)

@@ -41,7 +41,7 @@ _SIGN_IN = SignInLimits()
 @click.option(
     "--authority",
     default="127.0.0.1:50051",
-    help="The key authority, HOST:PORT or unix:PATH; several replicas separated by commas.",
+    help="The key authority, HOST:PORT or unix:/PATH; several replicas separated by commas.",
 )
 @click.option(
     "--token-file",

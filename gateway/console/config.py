@@ -53,7 +53,7 @@ class Settings:
     # tls_cert and tls_key.
     listen: str
 
-    # The key authority, HOST:PORT or unix:PATH; several replicas separated by commas, or behind one
+    # The key authority, HOST:PORT or unix:/PATH; several replicas separated by commas, or behind one
     # name. Beyond this machine only with tls_ca.
     authority: str
 

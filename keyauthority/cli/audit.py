@@ -119,7 +119,9 @@ def _write(output: Path, entries: Iterator[AuditEntry]) -> int:
     partial = output.with_name(f".{output.name}.{os.getpid()}.tmp")
     count = 0
     try:
-        descriptor = os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+        # Left by a process of the same id, or put there to be written through: never reused.
+        partial.unlink(missing_ok=True)
+        descriptor = os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
         with os.fdopen(descriptor, "w", encoding="utf-8") as file:
             for count, entry in enumerate(entries, 1):  # noqa: B007 - the last count is kept
                 file.write(f"{_json_line(entry)}\n")

@@ -11,9 +11,10 @@ from typing import Concatenate, ParamSpec, TypeVar
 import click
 import grpc
 
+from keyauthority.addresses import is_local
 from keyauthority.cli.failures import failure
 from keyauthority.cli.options import Options
-from keyauthority.client.addresses import AddressError, is_local, parse_addresses
+from keyauthority.client.addresses import AddressError, parse_addresses
 from keyauthority.client.channel import connect_blocking
 from keyauthority.client.credentials import SecretFileError, bearer_metadata, load_token
 from keyauthority.client.tls import client_certificate

@@ -65,7 +65,7 @@ class Root(click.Group):
     default="127.0.0.1:50051",
     show_default=True,
     show_envvar=True,
-    help="Where the authority answers; also unix:PATH. Several replicas separated by commas.",
+    help="Where the authority answers; also unix:/PATH. Several replicas separated by commas.",
 )
 @click.option(
     "--data-dir",

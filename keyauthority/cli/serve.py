@@ -22,7 +22,7 @@ from keyauthority.server import run
     default="127.0.0.1:50051",
     show_default=True,
     show_envvar=True,
-    help="Where to listen; also unix:PATH. Beyond loopback only with TLS.",
+    help="Where to listen; also unix:/PATH. Beyond loopback only with TLS.",
 )
 @click.option(
     "--data-dir",

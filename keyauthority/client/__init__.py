@@ -1,6 +1,7 @@
 """What other services import to have secrets verified and to call the authority."""
 
-from keyauthority.client.addresses import AddressError, is_local, parse_addresses
+from keyauthority.addresses import is_local
+from keyauthority.client.addresses import AddressError, parse_addresses
 from keyauthority.client.channel import PlaintextError, channel_options, connect
 from keyauthority.client.credentials import SecretFileError, bearer_metadata, load_token
 from keyauthority.client.people import person_metadata

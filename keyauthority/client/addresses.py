@@ -5,9 +5,10 @@ from __future__ import annotations
 import ipaddress
 import re
 from dataclasses import dataclass
-from typing import Final
+from pathlib import Path
 
-_HIGHEST_PORT: Final = 65_535
+from keyauthority.addresses import HIGHEST_PORT, socket_path
+
 _is_port = re.compile(r"[0-9]{1,5}").fullmatch
 _is_name = re.compile(r"[0-9A-Za-z_]([0-9A-Za-z_.-]*[0-9A-Za-z_.])?").fullmatch
 
@@ -26,7 +27,7 @@ class Address:
 
 
 def parse_addresses(text: str) -> tuple[Address, ...]:
-    """The addresses in *text*: `HOST:PORT` or `unix:PATH`, several separated by commas.
+    """The addresses in *text*: `HOST:PORT` or `unix:/PATH`, several separated by commas.
 
     Raises:
         AddressError: One of them is neither, or stands there twice.
@@ -38,29 +39,18 @@ def parse_addresses(text: str) -> tuple[Address, ...]:
     return tuple(_parse(part) for part in parts)
 
 
-def is_local(address: str) -> bool:
-    """Tell whether *address* (`HOST:PORT`, `unix:PATH`) cannot be reached from another machine."""
-    if address.startswith("unix:"):
-        return True
-    host = address.rpartition(":")[0].strip("[]")
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"
-
-
 def _parse(part: str) -> Address:
-    if part.startswith("unix:"):
-        if part == "unix:":
-            raise AddressError("unix: lacks a path")
+    if part.startswith("unix"):
+        if socket_path(part) in (None, Path("/")):
+            raise AddressError(f"{part!r} is no Unix socket: give unix:/PATH, absolute")
         return Address(part)
     host, _, port = part.rpartition(":")
-    if not _is_port(port) or not 0 < int(port) <= _HIGHEST_PORT:
-        raise AddressError(f"{part!r} must be HOST:PORT, with a port from 1 to {_HIGHEST_PORT}")
+    if not _is_port(port) or not 0 < int(port) <= HIGHEST_PORT:
+        raise AddressError(f"{part!r} must be HOST:PORT, with a port from 1 to {HIGHEST_PORT}")
     if host.startswith("[") or ":" in host:
         return Address(_ipv6(host, port))
     if not _is_name(host):
-        raise AddressError(f"{part!r} must be HOST:PORT or unix:PATH")
+        raise AddressError(f"{part!r} must be HOST:PORT or unix:/PATH")
     # What this machine calls itself needs no following; and it is one host, whatever it resolves to.
     if host == "localhost" or _is_ip(host):
         return Address(part)

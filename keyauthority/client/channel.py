@@ -9,7 +9,8 @@ from pathlib import Path
 
 import grpc
 
-from keyauthority.client.addresses import Address, is_local, parse_addresses
+from keyauthority.addresses import is_local
+from keyauthority.client.addresses import Address, parse_addresses
 from keyauthority.client.names import Target
 from keyauthority.client.replicas import Replicas
 from keyauthority.client.several import RETIRED_WITHIN, SeveralChannel

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import stat
 from pathlib import Path
@@ -24,8 +25,9 @@ def load_token(path: Path) -> Secret:
         SecretFileError: The file is missing, unreadable, open to all, or holds no single word.
     """
     try:
-        mode = path.stat().st_mode
-        text = path.read_text(encoding="ascii").strip()
+        with path.open(encoding="ascii") as file:
+            mode = os.fstat(file.fileno()).st_mode
+            text = file.read().strip()
     except OSError as error:
         reason = error.strerror or type(error).__name__
         raise SecretFileError(f"cannot read {path}: {reason}") from None

@@ -79,7 +79,7 @@ class Verifier:
     is a call, and when that fails there is no verdict: it never accepts on a guess.
 
     Args:
-        address: Where the authority listens, `HOST:PORT` or `unix:PATH`; several replicas
+        address: Where the authority listens, `HOST:PORT` or `unix:/PATH`; several replicas
             separated by commas, or as the addresses of one name. Each question that one of them
             leaves open is asked of another within `timeout`.
         token: A service token with the role `verifier`.

@@ -40,7 +40,7 @@ class VerifierClient:
     asyncio use `Verifier`, which answers from memory and is right all the same.
 
     Args:
-        address: Where the authority listens, `HOST:PORT` or `unix:PATH`; several replicas
+        address: Where the authority listens, `HOST:PORT` or `unix:/PATH`; several replicas
             separated by commas, or as the addresses of one name. Each question that one of them
             leaves open is asked of another within `timeout`.
         token: A service token with the role `verifier`.

@@ -9,6 +9,7 @@ from keyauthority.domain import secrets
 from keyauthority.domain.callers import Caller
 from keyauthority.domain.errors import credential_invalid
 from keyauthority.domain.ports import Keyring, Store
+from keyauthority.domain.sealing import check_caller
 
 
 class Authenticating:
@@ -19,7 +20,10 @@ class Authenticating:
         self._keyring = keyring
 
     async def by_token(self, token: str) -> Caller:
-        """The caller that *token* belongs to; raises `CREDENTIAL_INVALID`."""
+        """The caller that *token* belongs to.
+
+        Raises `CREDENTIAL_INVALID`, and `KEYRING_MISMATCH` if its record was altered.
+        """
         caller_id = secrets.record_id(token, "caller", secrets.TOKEN_PREFIX)
         if caller_id is None:
             raise credential_invalid()
@@ -32,15 +36,17 @@ class Authenticating:
         digest = self._keyring.digest(caller.pepper_version, caller_id, token)
         if not hmac.compare_digest(digest, caller.digest) or caller.revoke_time is not None:
             raise credential_invalid()
+        check_caller(self._keyring, caller)
         return caller
 
     async def by_certificate(self, certificate_names: Sequence[str]) -> Caller:
         """The caller that one of a verified client certificate's names stands for.
 
-        Raises `CREDENTIAL_INVALID`.
+        Raises likewise.
         """
         async with self._store.reading() as tx:
             caller = await tx.callers.by_certificate(certificate_names)
         if caller is None:
             raise credential_invalid()
+        check_caller(self._keyring, caller)
         return caller

@@ -24,7 +24,8 @@ class Caller:
 
     An issuer bound to `workspace_ids` touches only these; without any it touches all.
     `certificate_name` is the subject alternative name that stands for it beside its token.
-    One that `acts_for_people` is believed when it says for whom.
+    One that `acts_for_people` is believed when it says for whom. Its `seal` is described in `sealing`;
+    a revoked one has none that is good, so that nobody brings it back.
     """
 
     id: str
@@ -38,6 +39,7 @@ class Caller:
     create_time: datetime
     revoke_time: datetime | None = None
     acts_for_people: bool = False
+    seal: bytes | None = field(default=None, repr=False)
 
     def may_touch(self, workspace_id: str) -> bool:
         """Whether the caller, as an issuer, sees this workspace at all."""
@@ -45,7 +47,7 @@ class Caller:
 
     def revoked(self, now: datetime) -> Caller:
         """The caller, revoked; itself if it was already."""
-        return self if self.revoke_time is not None else replace(self, revoke_time=now)
+        return self if self.revoke_time is not None else replace(self, revoke_time=now, seal=b"")
 
 
 @dataclass(frozen=True, slots=True)

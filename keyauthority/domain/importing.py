@@ -15,6 +15,7 @@ from keyauthority.domain.issuing import NewKey, check_workspace
 from keyauthority.domain.keys import Key, StoredSecret
 from keyauthority.domain.peppers import active, used
 from keyauthority.domain.ports import Keyring, Transaction
+from keyauthority.domain.sealing import sealed_import
 from keyauthority.domain.secrets import Secret
 
 SUBJECT: Final = "imports"
@@ -68,7 +69,9 @@ class Importing:
                 new = one.new.checked(tx.time)
             digest = self._keyring.digest_foreign(version, one.secret.reveal())
             stored = StoredSecret(digest, version, one.secret.foreign_hint, tx.time)
-            keys.append(new.key(secrets.new_id("key"), stored, actor.creator))
+            key_id = secrets.new_id("key")
+            stored = sealed_import(self._keyring, key_id, new.workspace_id, stored)
+            keys.append(new.key(key_id, stored, actor.creator))
         await tx.keys.insert_imported(keys)
         for key in keys:
             change.creates(key.id, key.workspace_id, name=key.name)

@@ -39,7 +39,8 @@ class RevocationReason(enum.Enum):
 class StoredSecret:
     """What is kept of a secret: its digest under a pepper, and enough to recognise it by.
 
-    The secret has ended from `end_time` on; without one it lives as long as its key.
+    The secret has ended from `end_time` on; without one it lives as long as its key. One that was
+    imported has a `seal`: see `sealing`.
     """
 
     digest: bytes = field(repr=False)
@@ -47,6 +48,7 @@ class StoredSecret:
     hint: str
     create_time: datetime
     end_time: datetime | None = None
+    seal: bytes | None = field(default=None, repr=False)
 
     def ended(self, now: datetime) -> bool:
         """Whether the secret was retired by a rotation."""

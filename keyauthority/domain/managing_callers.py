@@ -18,6 +18,7 @@ from keyauthority.domain.errors import (
 from keyauthority.domain.fencing import Receipt
 from keyauthority.domain.peppers import active
 from keyauthority.domain.ports import Cursor, Keyring, Store, Transaction
+from keyauthority.domain.sealing import sealed_caller
 from keyauthority.domain.secrets import Secret
 
 BOUND_WORKSPACES: Final = 100
@@ -50,6 +51,7 @@ async def new_caller(
         create_time=tx.time,
         acts_for_people=acts_for_people,
     )
+    caller = sealed_caller(keyring, caller)
     await tx.callers.insert(caller)
     return caller, token
 

@@ -15,7 +15,7 @@ from keyauthority.domain.allowances import Allowance
 from keyauthority.domain.auditing import AuditEntry, AuditFilter
 from keyauthority.domain.callers import Caller
 from keyauthority.domain.fencing import Receipt
-from keyauthority.domain.keys import Key, KeyState
+from keyauthority.domain.keys import Key, KeyState, StoredSecret
 from keyauthority.domain.last_used import Marks
 from keyauthority.domain.peppers import Pepper
 from keyauthority.domain.revisions import Claim, Head
@@ -78,6 +78,15 @@ class Replay:
     expire_time: datetime
 
 
+@dataclass(frozen=True, slots=True)
+class Unsealed:
+    """A foreign secret of a key, to be sealed."""
+
+    key_id: str
+    workspace_id: str
+    secret: StoredSecret
+
+
 class Keys(Protocol):
     """The keys, within one transaction."""
 
@@ -98,6 +107,12 @@ class Keys(Protocol):
 
     async def imported(self, digests: Iterable[bytes]) -> set[bytes]:
         """Those of *digests* that a foreign secret is kept under."""
+
+    async def never_sealed(self, limit: int, after: bytes) -> list[Unsealed]:
+        """Up to *limit* foreign secrets without a seal, by digest, those after *after*."""
+
+    async def seal(self, sealed: Sequence[Unsealed]) -> None:
+        """Keeps the seals of these foreign secrets."""
 
     async def update(self, changes: Sequence[tuple[Key, Key]]) -> None:
         """Replaces each (before, after): the record, and those of its secrets that changed.
@@ -136,6 +151,9 @@ class Callers(Protocol):
 
     async def page(self, limit: int, after: Cursor | None) -> list[Caller]:
         """Up to *limit* callers, revoked or not, newest first (ties by id, downwards)."""
+
+    async def never_sealed(self) -> list[Caller]:
+        """Those without a seal that are not revoked."""
 
     async def admins(self) -> int:
         """How many callers that are not revoked have the role `ADMIN`; they stay locked."""
@@ -417,6 +435,12 @@ class Keyring(Protocol):
 
     def unseal(self, sealed: bytes, context: bytes) -> bytes | None:
         """The plaintext, or None if it was not sealed here, in this context, or is damaged."""
+
+    def attest(self, version: int, statement: bytes) -> bytes:
+        """A seal that only holders of the pepper can make of *statement*; raises as `digest`."""
+
+    def attested(self, statement: bytes, seal: bytes | None) -> bool:
+        """Whether *seal* was made of *statement* with a pepper at hand."""
 
 
 class Fence(Protocol):

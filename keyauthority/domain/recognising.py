@@ -10,6 +10,7 @@ from keyauthority.domain import secrets
 from keyauthority.domain.errors import key_not_found, secret_malformed
 from keyauthority.domain.keys import Key, StoredSecret
 from keyauthority.domain.ports import Keyring, Snapshot, Store
+from keyauthority.domain.sealing import check_import
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,8 +90,11 @@ class Recognising:
         return owner[0]
 
     def match(self, key: Key | None, presented: Presented) -> StoredSecret | None:
-        """Which of the *key*'s secrets it is."""
-        return _compared(key.secrets if key is not None else (), presented.digests)
+        """Which of the *key*'s secrets it is; raises as `owner`."""
+        found = _compared(key.secrets if key is not None else (), presented.digests)
+        if presented.foreign and key is not None and found is not None:
+            check_import(self._keyring, key.id, key.workspace_id, found)
+        return found
 
     def _importer(self, books: Snapshot, presented: Presented) -> str | None:
         for digest in presented.digests.values():

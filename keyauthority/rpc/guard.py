@@ -30,6 +30,7 @@ from keyauthority.rpc.admission import (
     Mutations,
     Places,
 )
+from keyauthority.rpc.alarms import ALARMS
 from keyauthority.rpc.call import Context
 from keyauthority.rpc.entrance import Entrance
 from keyauthority.rpc.errors import STATUS, to_status
@@ -212,6 +213,7 @@ async def _failed(
     # Counts the call and answers it; what gRPC itself knows how to end is raised on by the caller.
     seconds = time.perf_counter() - started
     if isinstance(failure, KeyAuthorityError):
+        ALARMS.notice(failure)
         tally.count(STATUS[failure.reason], seconds)
         await _abort(context, failure, call.current_request_id(context))
     elif isinstance(failure, asyncio.CancelledError | GeneratorExit):

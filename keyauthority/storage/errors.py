@@ -13,6 +13,10 @@ class StorageError(Exception):
     """The books can't be opened. The message is one sentence that says what to do about it."""
 
 
+class NoBooksError(StorageError):
+    """There are no books where some must be. The message names the place."""
+
+
 def unavailable(why: str) -> KeyAuthorityError:
     """The books can't be read or written now; *why* is a sentence that reveals none of them."""
     return KeyAuthorityError(Reason.STORE_UNAVAILABLE, why)

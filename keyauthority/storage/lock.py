@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 
+from keyauthority.files import open_own
 from keyauthority.storage.errors import StorageError
 
 
@@ -36,7 +37,7 @@ def locked(database: Path) -> Iterator[Path]:
 
 def _open(path: Path) -> int:
     try:
-        return os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
+        return open_own(path)
     except OSError as error:
         raise StorageError(f"the lock file {path} can't be opened: {error.strerror}") from error
 

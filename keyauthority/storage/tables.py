@@ -41,6 +41,15 @@ String: Final = Text().with_variant(Text(collation="C"), "postgresql")
 # Only a column that SQLite calls INTEGER can be its row id, which numbers itself.
 Number: Final = BigInteger().with_variant(Integer, "sqlite")
 
+# The oldest schema revision that a version must know to use these tables: see `migrations`.
+compatibility: Final = Table(
+    "compatibility",
+    metadata,
+    Column("id", Integer, primary_key=True, autoincrement=False),
+    Column("usable_from", Text, nullable=False),
+    CheckConstraint("id = 1", "one_row"),
+)
+
 head: Final = Table(
     "head",
     metadata,
@@ -150,6 +159,7 @@ secrets: Final = Table(
     Column("hint", String, nullable=False),
     Column("create_time", Moment, nullable=False),
     Column("end_time", Moment),
+    Column("seal", LargeBinary),
     UniqueConstraint("key_id", "digest"),
 )
 
@@ -184,6 +194,7 @@ callers: Final = Table(
     Column("create_time", Moment, nullable=False),
     Column("revoke_time", Moment),
     Column("acts_for_people", Boolean, nullable=False, server_default=false()),
+    Column("seal", LargeBinary),
     Index(None, "create_time", "id"),
 )
 

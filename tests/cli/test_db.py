@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import shutil
 from datetime import timedelta
@@ -12,6 +13,7 @@ import pytest
 
 from keyauthority.coherence.leases import wait_out
 from tests.cli.parts import Cli, serving
+from tests.postgres import new_database, run_sql
 
 
 @pytest.fixture
@@ -24,6 +26,13 @@ def db(data: Path) -> Cli:
     """The command line over a data directory whose authority does not run."""
     data.mkdir()
     return Cli("unix:/nowhere", data)
+
+
+@pytest.fixture
+def books(data: Path, db: Cli) -> Cli:
+    """The same, when the authority has run there."""
+    with serving(data):
+        return db
 
 
 @pytest.fixture
@@ -152,12 +161,12 @@ class TestRestoreEpoch:
         assert done["workspaces_changed"] == 1
 
     def test_says_what_it_did_and_what_is_left_to_do(
-        self, db: Cli, tmp_path: Path, slept: list[float]
+        self, books: Cli, tmp_path: Path, slept: list[float]
     ) -> None:
         """In sentences for people."""
         export = tmp_path / "audit.jsonl"
         export.write_text(entry(subject="key_nowhere") + "\n\n")
-        said = db("db", "restore-epoch", "--replay", str(export))
+        said = books("db", "restore-epoch", "--replay", str(export))
         assert said.exit_code == 0
         first, rest = said.stdout.split(" has begun; ", 1)
         assert int(first.removeprefix("Epoch ")) > 1
@@ -166,15 +175,48 @@ class TestRestoreEpoch:
             "Done again: 0 keys and 0 callers revoked, 0 workspaces suspended or resumed.\n"
         )
         assert said.stderr == ("Not in the backup, since they were made after it: key_nowhere\n")
-        assert " has begun" in db.text("db", "restore-epoch")
+        assert " has begun" in books.text("db", "restore-epoch")
 
     def test_replays_nothing_that_was_refused(
-        self, db: Cli, tmp_path: Path, slept: list[float]
+        self, books: Cli, tmp_path: Path, slept: list[float]
     ) -> None:
         """Somebody tried to, and was not let."""
         export = tmp_path / "audit.jsonl"
         export.write_text(entry(subject="key_nowhere", refused=True))
-        assert db.json("db", "restore-epoch", "--replay", str(export))["missing"] == []
+        assert books.json("db", "restore-epoch", "--replay", str(export))["missing"] == []
+
+    @pytest.mark.parametrize("there", ["nothing", "an empty file", "tables", "no rows"])
+    def test_of_no_books_is_refused(
+        self, db: Cli, data: Path, slept: list[float], there: str
+    ) -> None:
+        """It is no restore to begin an epoch of nothing; the place stays as it was."""
+        path = data / "keyauthority.db"
+        if there == "an empty file":
+            path.touch()
+        elif there == "tables":
+            db.text("db", "migrate")
+        elif there == "no rows":
+            db.text("db", "lease", "400ms")
+            slept.clear()
+        before = path.read_bytes() if path.exists() else None
+
+        refused = db.refusal("db", "restore-epoch")
+
+        assert refused.startswith(f"there are no books in {path}")
+        assert (path.read_bytes() if path.exists() else None) == before
+        assert slept == []
+
+    def test_of_a_postgresql_database_without_books_is_refused(
+        self, db: Cli, slept: list[float]
+    ) -> None:
+        """It has the schema, and nothing in it."""
+        url = asyncio.run(new_database())
+
+        refused = db.refusal("db", "restore-epoch", "--database", url.reveal())
+
+        assert refused == f"there are no books in {url}: restore a backup of them"
+        assert asyncio.run(run_sql(url, "SELECT epoch FROM head")) == [(1,)]
+        assert slept == []
 
     @pytest.mark.parametrize(
         "bad",

@@ -33,6 +33,7 @@ async def test_a_caller_comes_back_as_it_went(store: Store, roles: frozenset[Rol
         create_time=START + MICROSECOND,
         revoke_time=START - MICROSECOND,
         acts_for_people=True,
+        seal=bytes(range(36)),
     )
     await put(store, caller)
 
@@ -167,3 +168,22 @@ async def test_revoked_callers_share_a_name(store: Store) -> None:
         assert last is not None
         await tx.callers.update(replace(last, revoke_time=START))
         assert await tx.callers.by_name("billing") is None
+
+
+async def test_those_that_were_never_sealed(store: Store) -> None:
+    """Neither sealed ones nor revoked ones, whose seal is taken."""
+    old = a_caller("caller_1")
+    await put(
+        store,
+        old,
+        a_caller("caller_2", seal=b"seal"),
+        a_caller("caller_3", seal=b""),
+        a_caller("caller_4", revoke_time=START),
+    )
+
+    async with store.changing() as tx:
+        assert await tx.callers.never_sealed() == [old]
+        await tx.callers.update(replace(old, seal=b"seal"))
+    async with store.reading() as tx:
+        assert await tx.callers.never_sealed() == []
+    assert await store.caller(old.id) == replace(old, seal=b"seal")

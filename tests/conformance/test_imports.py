@@ -163,3 +163,29 @@ async def test_the_newest_pepper_in_use(store: Store) -> None:
     async with store.changing() as tx:
         await tx.peppers.put(a_pepper(4, state=PepperState.SUPERSEDED))
     assert (await store.snapshot([], [DIGEST])).newest_pepper == 4
+
+
+async def test_those_that_were_never_sealed(store: Store) -> None:
+    """They are found by their digests in order, a part at a time, and keep the seals they get."""
+    digests = [bytes([n]) * 32 for n in range(4)]
+    keys = [
+        a_key(f"key_{n}", secrets=(a_secret(digest, seal=b"seal" if n == 2 else None),))
+        for n, digest in enumerate(digests)
+    ]
+    async with store.changing() as tx:
+        await tx.keys.insert_imported(keys)
+        await tx.keys.insert(a_key("key_9"))
+
+    async with store.changing() as tx:
+        first = await tx.keys.never_sealed(2, b"")
+        rest = await tx.keys.never_sealed(2, digests[1])
+        assert [one.key_id for one in (*first, *rest)] == ["key_0", "key_1", "key_3"]
+        assert {one.workspace_id for one in first} == {"ws_1"}
+        assert first[0].secret == keys[0].secrets[0]
+        sealed = [replace(one, secret=replace(one.secret, seal=b"new")) for one in first]
+        await tx.keys.seal(sealed)
+
+    async with store.reading() as tx:
+        assert [one.key_id for one in await tx.keys.never_sealed(9, b"")] == ["key_3"]
+    [secret] = (await store.snapshot(["key_0"])).keys["key_0"].secrets
+    assert secret == replace(keys[0].secrets[0], seal=b"new")

@@ -20,7 +20,7 @@ def clock() -> ManualClock:
 @pytest.fixture
 def keyring(tmp_path: Path) -> CountingKeyring:
     path = tmp_path / "keyring.json"
-    CountingKeyring.load_or_create(path)
+    CountingKeyring.create(path)
     loaded = CountingKeyring.load(path)
     assert isinstance(loaded, CountingKeyring)
     return loaded

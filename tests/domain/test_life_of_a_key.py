@@ -258,7 +258,7 @@ def template(tmp_path: Path) -> Path:
     """A directory with a keyring, to start from."""
     template = tmp_path / "template"
     template.mkdir()
-    FileKeyring.load_or_create(template / "keyring.json")
+    FileKeyring.create(template / "keyring.json")
     return template
 
 

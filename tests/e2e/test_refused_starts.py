@@ -119,7 +119,8 @@ def test_a_file_where_the_data_directory_should_be(data: Path) -> None:
 def test_a_keyring_out_of_reach(data: Path) -> None:
     """A keyring in a folder that this user may not enter is named, not the root token."""
     data.mkdir()
-    data.chmod(0o777)
+    if os.geteuid() == 0:
+        os.chown(data, 65534, -1)
     vault = data.parent / "vault"
     vault.mkdir()
     vault.chmod(0o600 if os.geteuid() == 0 else 0)
@@ -132,9 +133,9 @@ def test_a_keyring_out_of_reach(data: Path) -> None:
 
 
 @pytest.mark.parametrize("content", [b"", b"[]", b"\xff"])
-def test_a_damaged_keyring(data: Path, content: bytes) -> None:
+async def test_a_damaged_keyring(data: Path, content: bytes) -> None:
     """The sentence comes through to the terminal."""
-    data.mkdir(mode=0o700)
+    await filled(data)
     keyring = data / "keyring.json"
     keyring.write_bytes(content)
     keyring.chmod(0o600)
@@ -193,3 +194,28 @@ async def test_a_keyring_gone(data: Path) -> None:
     keyring.chmod(0o600)
     async with authority_process(data) as again:
         assert await again.is_serving()
+
+
+@pytest.mark.parametrize("mode", [0o777, 0o1777, 0o775])
+def test_a_data_directory_that_others_may_write_to(data: Path, mode: int) -> None:
+    """Nothing is made in it."""
+    data.mkdir()
+    data.chmod(mode)
+
+    assert refusal(data) == (
+        f"the data directory can't be used: others may write to the folder {data}: chmod go-w it"
+    )
+    assert [*data.iterdir()] == []
+
+
+def test_a_socket_where_others_may_write(data: Path) -> None:
+    """They could put theirs in its place."""
+    data.mkdir(mode=0o700)
+    folder = data.parent / "sockets"
+    folder.mkdir()
+    folder.chmod(0o1777)
+    listen = f"unix:{folder}/a.sock"
+
+    assert refusal(data, listen=listen) == (
+        f"can't listen on {listen}: others may write to the folder {folder}: chmod go-w it"
+    )

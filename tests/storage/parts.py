@@ -31,6 +31,13 @@ BEFORE_PEOPLE: Final = (
 """Rows as they were written when callers acted for themselves only, up to schema 0003."""
 
 
+OF_A_NEWER_VERSION: Final = (
+    "UPDATE alembic_version SET version_num = '9999'",
+    "UPDATE compatibility SET usable_from = '9999'",
+)
+"""What a newer version writes whose tables this one may not use."""
+
+
 def upgrade_to(revision: str) -> Callable[[Connection], None]:
     """`migrations.upgrade` as it was when *revision* was the newest."""
 

@@ -83,3 +83,26 @@ def test_a_place_without_room_for_a_lock(tmp_path: Path) -> None:
     """A directory that isn't there is named in the refusal."""
     with pytest.raises(StorageError, match=r"nowhere.*can't be opened: No such file or directory"):
         take(tmp_path / "nowhere" / "books.db")
+
+
+@pytest.mark.parametrize("there", [True, False])
+def test_a_planted_link_is_not_followed(path: Path, tmp_path: Path, there: bool) -> None:
+    """The file that it leads to is neither emptied nor made."""
+    victim = tmp_path / "victim"
+    if there:
+        victim.write_text("content")
+    path.with_name(f"{path.name}.lock").symlink_to(victim)
+
+    with pytest.raises(StorageError, match="lock can't be opened: it is a symbolic link: remove"):
+        take(path)
+
+    assert victim.exists() is there
+    assert not there or victim.read_text() == "content"
+
+
+def test_a_folder_that_others_may_write_to_is_refused(path: Path) -> None:
+    """There they could put whatever they like in the place of the books."""
+    path.parent.chmod(0o777)
+
+    with pytest.raises(StorageError, match=r"others may write to the folder .*: chmod go-w it"):
+        take(path)

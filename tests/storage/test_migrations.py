@@ -21,7 +21,14 @@ from keyauthority.storage.sql.store import SqlStore
 from keyauthority.storage.sqlite import migrate_sqlite, open_sqlite
 from keyauthority.storage.tables import metadata
 from tests.conformance.records import ManualClock
-from tests.storage.parts import BEFORE_PEOPLE, as_after_a_crash, files, run_sql, upgrade_to
+from tests.storage.parts import (
+    BEFORE_PEOPLE,
+    OF_A_NEWER_VERSION,
+    as_after_a_crash,
+    files,
+    run_sql,
+    upgrade_to,
+)
 
 
 @pytest.fixture
@@ -58,7 +65,9 @@ def schema(connection: Connection) -> dict[str, set[str]]:
 
 def clauses(sql: str) -> set[str]:
     # A column that was added stands in the line of the one before it, or of the end.
-    lines = re.split(r"\n|, (?=\w+ (?:\w+ DEFAULT |BIGINT\b))", sql.removesuffix(")"))
+    lines = re.split(
+        r"\n|, (?=\w+ (?:\w+ DEFAULT |BIGINT\b)|\w+ [A-Z]+, ?\n)", sql.removesuffix(")")
+    )
     return {" ".join(line.strip(" ,\t").split()) for line in lines} - {""}
 
 
@@ -99,7 +108,7 @@ def test_a_migration_cut_off_leaves_nothing(path: Path, monkeypatch: pytest.Monk
 def test_a_newer_database_is_refused_untouched(path: Path) -> None:
     """A schema that this version doesn't know stays as it is, byte for byte."""
     migrate_sqlite(path)
-    run_sql(path, "UPDATE alembic_version SET version_num = '9999'", "CREATE TABLE new (x)")
+    run_sql(path, *OF_A_NEWER_VERSION, "CREATE TABLE new (x)")
     before = files(path)
 
     with pytest.raises(StorageError, match=r"written by a newer version \(schema 9999\)"):
@@ -112,7 +121,7 @@ async def test_a_newer_database_is_refused_untouched_after_a_crash(
     store: SqlStore, path: Path, tmp_path: Path
 ) -> None:
     """What a newer version left in its WAL is neither lost nor moved."""
-    run_sql(path, "UPDATE alembic_version SET version_num = '9999'")
+    run_sql(path, *OF_A_NEWER_VERSION)
     copy = as_after_a_crash(path, tmp_path / "crashed")
     before = files(copy)
     assert b"9999" in before["books.db-wal"]

@@ -29,7 +29,7 @@ from tests.postgres import (
     new_standby,
     run_sql,
 )
-from tests.storage.parts import BEFORE_PEOPLE, upgrade_to
+from tests.storage.parts import BEFORE_PEOPLE, OF_A_NEWER_VERSION, upgrade_to
 
 
 async def refusal(url: PostgresUrl, *, allow_async_standby: bool = False) -> str:
@@ -131,7 +131,7 @@ async def test_schemas_that_do_not_fit_are_refused() -> None:
     await run_sql(url, "UPDATE alembic_version SET version_num = '0001'")
     assert "an older schema (0001): run keyauthority db migrate" in await refusal(url)
 
-    await run_sql(url, "UPDATE alembic_version SET version_num = '9999'")
+    await run_sql(url, *OF_A_NEWER_VERSION)
     newer = "the database was written by a newer version, or another program (schema 9999)"
     assert newer in await refusal(url)
     with pytest.raises(StorageError, match=r"schema 9999"):

@@ -54,14 +54,14 @@ def postgres_engine(url: PostgresUrl) -> AsyncEngine:
 
 
 async def check_postgres(url: PostgresUrl, engine: AsyncEngine) -> None:
-    """Raises `PeopleStoreError` unless the database has the newest schema."""
+    """Raises `PeopleStoreError` unless the database has a schema that this version can use."""
     with _in_a_sentence(url):
         await check_sessions(_primary_of(url).connect)
         async with engine.connect() as connection:
             revision = await _revision(connection)
         if revision is None:
             raise PeopleStoreError("it has no schema yet: run keyauthority-console migrate")
-        if revision != migrations.newest():
+        if migrations.is_older(revision):
             raise PeopleStoreError(
                 f"it has an older schema ({revision}): run keyauthority-console migrate"
             )
@@ -122,8 +122,15 @@ async def _revision(connection: AsyncConnection) -> str | None:
         return None
     revision: str | None = await _value(connection, "SELECT version_num FROM alembic_version")
     if revision is not None:
-        migrations.check_known(revision)
+        migrations.check_usable(revision, await _usable_from(connection))
     return revision
+
+
+async def _usable_from(connection: AsyncConnection) -> str | None:
+    if await _value(connection, "SELECT to_regclass('compatibility')::text") is None:
+        return None
+    usable_from: str = await _value(connection, "SELECT usable_from FROM compatibility")
+    return usable_from
 
 
 async def _holds_tables(connection: AsyncConnection) -> bool:

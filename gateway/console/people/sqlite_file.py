@@ -20,6 +20,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 from gateway.console.people import migrations
 from gateway.console.people.errors import PeopleStoreError
 from gateway.console.people.faults import sentence
+from keyauthority.files import check_folder, open_own
 
 APPLICATION_ID: Final = 0x6F707463
 """What the header of every such file bears: "optc" in ASCII, so that no two programs mix theirs up."""
@@ -57,8 +58,10 @@ def prepare_file(path: Path) -> None:
     Raises `PeopleStoreError`; a file that isn't ours, or is of a newer version, stays as it was.
     """
     try:
+        check_folder(path.parent)
         if not path.exists():
-            os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))
+            _check_nothing_is_left(path)
+            os.close(open_own(path))
         _check(path)
         path.chmod(0o600)
         _migrate(path)
@@ -67,6 +70,16 @@ def prepare_file(path: Path) -> None:
     except (sqlite3.Error, DBAPIError, RuntimeError) as error:
         why = error if isinstance(error, RuntimeError) else sentence(error)
         raise PeopleStoreError(f"the database {path} can't be opened: {why}") from error
+
+
+def _check_nothing_is_left(path: Path) -> None:
+    # SQLite would delete it, and with it what is left of the people.
+    journal = path.with_name(f"{path.name}-journal")
+    if journal.exists():
+        raise PeopleStoreError(
+            f"the database {path} is gone, but its journal {journal} is there: put the database back "
+            "beside it, or move it away and restore a backup"
+        )
 
 
 def _check(path: Path) -> None:
@@ -86,7 +99,16 @@ def _check(path: Path) -> None:
         if application_id != APPLICATION_ID:
             raise PeopleStoreError(f"{path} is the database of another program; name another file")
         (revision,) = connection.execute("SELECT version_num FROM alembic_version").fetchone()
-        migrations.check_known(revision)
+        migrations.check_usable(revision, _usable_from(connection))
+
+
+def _usable_from(connection: sqlite3.Connection) -> str | None:
+    tables = "SELECT count(*) FROM sqlite_master WHERE name = 'compatibility'"
+    if not connection.execute(tables).fetchone()[0]:
+        return None
+    usable_from: str
+    (usable_from,) = connection.execute("SELECT usable_from FROM compatibility").fetchone()
+    return usable_from
 
 
 def _migrate(path: Path) -> None:

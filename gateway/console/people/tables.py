@@ -6,12 +6,15 @@ from typing import Final
 
 from sqlalchemy import (
     Boolean,
+    CheckConstraint,
     Column,
     ForeignKey,
     Index,
+    Integer,
     LargeBinary,
     MetaData,
     Table,
+    Text,
     UniqueConstraint,
 )
 
@@ -26,6 +29,15 @@ metadata: Final = MetaData(
         "ck": "%(table_name)s_%(constraint_name)s_check",
         "ix": "%(table_name)s_%(column_0_N_name)s_idx",
     }
+)
+
+# The oldest schema revision that a version must know to use these tables: see `migrations`.
+compatibility: Final = Table(
+    "compatibility",
+    metadata,
+    Column("id", Integer, primary_key=True, autoincrement=False),
+    Column("usable_from", Text, nullable=False),
+    CheckConstraint("id = 1", "one_row"),
 )
 
 # `password` is a hash of argon2 with its parameters, null for who signs in elsewhere.

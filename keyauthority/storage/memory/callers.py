@@ -29,6 +29,9 @@ class MemoryCallers:
     async def page(self, limit: int, after: Cursor | None) -> list[Caller]:
         return newest(self._callers.values(), limit, after)
 
+    async def never_sealed(self) -> list[Caller]:
+        return [caller for caller in self._in_force() if caller.seal is None]
+
     async def admins(self) -> int:
         return sum(Role.ADMIN in caller.roles for caller in self._in_force())
 

@@ -7,7 +7,7 @@ from dataclasses import replace
 from datetime import datetime
 
 from keyauthority.domain.keys import Key
-from keyauthority.domain.ports import Cursor, KeyFilter
+from keyauthority.domain.ports import Cursor, KeyFilter, Unsealed
 from keyauthority.storage.matching import ascii_lower
 from keyauthority.storage.memory.books import Books, newest
 
@@ -35,6 +35,26 @@ class MemoryKeys:
 
     async def imported(self, digests: Iterable[bytes]) -> set[bytes]:
         return {digest for digest in digests if digest in self._books.imports}
+
+    async def never_sealed(self, limit: int, after: bytes) -> list[Unsealed]:
+        found = []
+        for digest, key_id in sorted(self._books.imports.items()):
+            key = self._books.keys[key_id]
+            found += [
+                Unsealed(key_id, key.workspace_id, secret)
+                for secret in key.secrets
+                if secret.digest == digest > after and secret.seal is None
+            ]
+        return found[:limit]
+
+    async def seal(self, sealed: Sequence[Unsealed]) -> None:
+        for one in sealed:
+            key = self._books.keys[one.key_id]
+            secrets = tuple(
+                one.secret if secret.digest == one.secret.digest else secret
+                for secret in key.secrets
+            )
+            self._books.keys[one.key_id] = replace(key, secrets=secrets)
 
     async def update(self, changes: Sequence[tuple[Key, Key]]) -> None:
         for before, after in changes:

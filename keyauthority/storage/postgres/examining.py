@@ -31,24 +31,36 @@ async def examine(driver: Any, *, allow_async_standby: bool) -> None:
         raise StorageError(f"PostgreSQL {OLDEST} or newer is needed")
     _check_durable(settings)
     _check_standbys(settings, allow_async_standby=allow_async_standby)
-    _check_schema(await schema(driver))
+    revision = await usable_schema(driver)
+    if revision is None:
+        raise StorageError("the database has no schema yet: run keyauthority db migrate")
+    if migrations.is_older(revision):
+        raise StorageError(
+            f"the database has an older schema ({revision}): run keyauthority db migrate"
+        )
 
 
-async def schema(driver: Any) -> str | None:
-    """The revision of the database's schema; None if it has none."""
+async def usable_schema(driver: Any) -> str | None:
+    """The revision of the database's schema; None if it has none.
+
+    Raises `StorageError` for one that this version may not use.
+    """
     if await driver.fetchval("SELECT to_regclass('alembic_version')") is None:
         return None
     revision: str | None = await driver.fetchval("SELECT version_num FROM alembic_version")
-    return revision
-
-
-def check_known(revision: str | None) -> None:
-    """Raises `StorageError` for a schema that this version doesn't know."""
-    if revision is not None and not migrations.is_known(revision):
+    if revision is not None and not migrations.may_use(revision, await _usable_from(driver)):
         raise StorageError(
             f"the database was written by a newer version, or another program (schema {revision}); "
             "use that version, or name another database"
         )
+    return revision
+
+
+async def _usable_from(driver: Any) -> str | None:
+    if await driver.fetchval("SELECT to_regclass('compatibility')") is None:
+        return None
+    usable_from: str = await driver.fetchval("SELECT usable_from FROM compatibility")
+    return usable_from
 
 
 def _check_durable(settings: Any) -> None:
@@ -77,13 +89,3 @@ def _check_standbys(settings: Any, *, allow_async_standby: bool) -> None:
         "promise_withdrawn_on_failover",
         why="a standby without synchronous_standby_names may lack revocations that were confirmed",
     )
-
-
-def _check_schema(revision: str | None) -> None:
-    if revision is None:
-        raise StorageError("the database has no schema yet: run keyauthority db migrate")
-    check_known(revision)
-    if revision != migrations.newest():
-        raise StorageError(
-            f"the database has an older schema ({revision}): run keyauthority db migrate"
-        )

@@ -17,7 +17,7 @@ from keyauthority.storage import migrations
 from keyauthority.storage.errors import StorageError
 from keyauthority.storage.postgres.connecting import ISOLATION, primary_of
 from keyauthority.storage.postgres.database import PostgresDatabase
-from keyauthority.storage.postgres.examining import check_known, examine, schema
+from keyauthority.storage.postgres.examining import examine, usable_schema
 from keyauthority.storage.postgres.faults import FAILURES, cause, sentence
 from keyauthority.storage.postgres.sessions import PostgresSessions
 from keyauthority.storage.postgres.statements import number_of
@@ -71,7 +71,7 @@ async def migrate_postgres(url: PostgresUrl) -> None:
         async with engine.begin() as connection:
             _ = await connection.execute(select(func.pg_advisory_xact_lock(number_of("schema"))))
             driver: Any = (await connection.get_raw_connection()).driver_connection
-            check_known(await schema(driver))
+            _ = await usable_schema(driver)
             await connection.run_sync(migrations.upgrade)
 
 

@@ -42,6 +42,10 @@ class SqlCallers:
         query = page(select(callers), callers, limit, after)
         return [Caller(*row) for row in await self._statements.rows(query)]
 
+    async def never_sealed(self) -> list[Caller]:
+        query = select(callers).where(callers.c.seal.is_(None), IN_FORCE).order_by(callers.c.id)
+        return [Caller(*row) for row in await self._statements.rows(self._statements.locked(query))]
+
     async def admins(self) -> int:
         is_admin = type_coerce(callers.c.roles, Integer).bitwise_and(RoleSet.bit(Role.ADMIN)) != 0
         query = select(callers.c.id).where(is_admin, IN_FORCE)

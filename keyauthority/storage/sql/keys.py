@@ -20,7 +20,7 @@ from sqlalchemy import (
 )
 
 from keyauthority.domain.keys import Key, KeyState, StoredSecret
-from keyauthority.domain.ports import Cursor, KeyFilter
+from keyauthority.domain.ports import Cursor, KeyFilter, Unsealed
 from keyauthority.storage.matching import ascii_lower
 from keyauthority.storage.sql import records
 from keyauthority.storage.sql.paging import page
@@ -63,6 +63,28 @@ class SqlKeys:
     async def imported(self, digests: Iterable[bytes]) -> set[bytes]:
         query = select(imports.c.digest).where(imports.c.digest.in_(list(digests)))
         return {digest for (digest,) in await self._statements.rows(query)}
+
+    async def never_sealed(self, limit: int, after: bytes) -> list[Unsealed]:
+        is_its_secret = and_(
+            secrets.c.key_id == imports.c.key_id, secrets.c.digest == imports.c.digest
+        )
+        query = (
+            select(keys.c.id, keys.c.workspace_id, *records.SECRET)
+            .select_from(imports)
+            .join(keys, keys.c.id == imports.c.key_id)
+            .join(secrets, is_its_secret)
+            .where(imports.c.digest > after, secrets.c.seal.is_(None))
+            .order_by(imports.c.digest)
+            .limit(limit)
+        )
+        rows = await self._statements.rows(query)
+        return [Unsealed(row[0], row[1], StoredSecret(*row[2:])) for row in rows]
+
+    async def seal(self, sealed: Sequence[Unsealed]) -> None:
+        rows = [
+            {"key": one.key_id, "one": one.secret.digest, "seal": one.secret.seal} for one in sealed
+        ]
+        await self._statements.count(update(secrets).where(_is_one()), rows)
 
     async def update(self, changes: Sequence[tuple[Key, Key]]) -> None:
         await self._update_records([after for _, after in changes])

@@ -20,6 +20,7 @@ SECRET: Final[tuple[ColumnElement[Any], ...]] = (
     tables.secrets.c.hint,
     tables.secrets.c.create_time,
     tables.secrets.c.end_time,
+    tables.secrets.c.seal,
 )
 
 
@@ -64,6 +65,7 @@ def secret_row(key_id: str, secret: StoredSecret) -> dict[str, Any]:
         "hint": secret.hint,
         "create_time": secret.create_time,
         "end_time": secret.end_time,
+        "seal": secret.seal,
     }
 
 

@@ -9,27 +9,77 @@ from pathlib import Path
 from typing import Final
 
 from keyauthority.storage import migrations
-from keyauthority.storage.errors import StorageError
+from keyauthority.storage.errors import NoBooksError, StorageError
 
 APPLICATION_ID: Final = 0x6F70746B
 """What the header of every database of ours bears: "optk" in ASCII."""
 
+IN_USE: Final = 1
+"""The `user_version` of a file that is of no use without its write-ahead log: it is set while a
+process has the file, and unset by its clean end, when the log is moved into the file.
+"""
+
 _MAGIC: Final = b"SQLite format 3\0"
+_WRITE_VERSION: Final = 18
+_WITH_WAL: Final = 2
 
 
-def is_new(path: Path) -> bool:
+def wal_of(path: Path) -> Path:
+    """Where SQLite keeps the write-ahead log of the database at *path*."""
+    return path.with_name(f"{path.name}-wal")
+
+
+def is_new(path: Path, *, restored: bool = False) -> bool:
     """Whether there is nothing at *path* yet, or nothing in it.
 
-    Raises `StorageError` for whatever is there and isn't a database that this version can open.
+    Raises `StorageError` for whatever is there and isn't a database that this version can open, or
+    has lost a part. *restored*: it may be a copy that was made while it was in use, but books that
+    were never begun are none; then this raises `NoBooksError`.
     """
     try:
         if not path.exists() or path.stat().st_size == 0:
+            _check_nothing_is_left(path)
             return True
         _check_file(path)
+        # Before the look, which makes an empty one for as long as it takes.
+        has_wal = wal_of(path).exists()
         with closing(_look_at(path)) as connection:
-            return _is_empty(connection, path)
+            new = _is_empty(connection, path)
+            if restored:
+                _check_begun(connection, path, new=new)
+            elif not has_wal:
+                _check_whole(connection, path)
+            return new
     except (OSError, sqlite3.Error) as error:
         raise StorageError(f"the database {path} can't be read: {_why(error)}") from error
+
+
+def _check_nothing_is_left(path: Path) -> None:
+    # SQLite would delete it, and with it what is left of the books.
+    if wal_of(path).exists():
+        raise StorageError(
+            f"the database {path} is gone, but its write-ahead log {wal_of(path)} is there: put the "
+            "database back beside it, or move it away and restore a backup"
+        )
+
+
+def _check_whole(connection: sqlite3.Connection, path: Path) -> None:
+    (application_id,) = connection.execute("PRAGMA application_id").fetchone()
+    (user_version,) = connection.execute("PRAGMA user_version").fetchone()
+    in_use = application_id == APPLICATION_ID and user_version == IN_USE
+    # Before there were marks, a copy of a file in use could be its first page alone.
+    with path.open("rb") as file:
+        copied = application_id == 0 and file.read(100)[_WRITE_VERSION] == _WITH_WAL
+    if in_use or copied:
+        raise StorageError(
+            f"the database {path} has lost its write-ahead log {wal_of(path)}, and with it the last "
+            "changes: put that back, or restore a backup and run keyauthority db restore-epoch"
+        )
+
+
+def _check_begun(connection: sqlite3.Connection, path: Path, *, new: bool) -> None:
+    if new or not connection.execute("SELECT count(*) FROM peppers").fetchone()[0]:
+        raise NoBooksError(f"there are no books in {path}: restore a backup of them")
 
 
 def _check_file(path: Path) -> None:
@@ -42,14 +92,14 @@ def _check_file(path: Path) -> None:
 
 def _look_at(path: Path) -> sqlite3.Connection:
     # A reader leaves a WAL that a crash left as it is; a writer would move it into the file.
-    mode = "ro" if path.with_name(f"{path.name}-wal").exists() else "rw"
+    mode = "ro" if wal_of(path).exists() else "rw"
     return sqlite3.connect(f"{path.as_uri()}?mode={mode}", uri=True)
 
 
 def _is_empty(connection: sqlite3.Connection, path: Path) -> bool:
     (application_id,) = connection.execute("PRAGMA application_id").fetchone()
     (tables,) = connection.execute("SELECT count(*) FROM sqlite_master").fetchone()
-    if application_id == 0 and tables == 0:
+    if application_id in (0, APPLICATION_ID) and tables == 0:
         return True
     if application_id != APPLICATION_ID:
         raise StorageError(f"{path} is the database of another program; name another file")
@@ -63,11 +113,20 @@ def _is_empty(connection: sqlite3.Connection, path: Path) -> bool:
 
 def _check_revision(connection: sqlite3.Connection, path: Path) -> None:
     (revision,) = connection.execute("SELECT version_num FROM alembic_version").fetchone()
-    if not migrations.is_known(revision):
+    if not migrations.may_use(revision, _usable_from(connection)):
         raise StorageError(
             f"the database {path} was written by a newer version (schema {revision}); "
             "use that version, or restore a backup from before it"
         )
+
+
+def _usable_from(connection: sqlite3.Connection) -> str | None:
+    tables = "SELECT count(*) FROM sqlite_master WHERE name = 'compatibility'"
+    if not connection.execute(tables).fetchone()[0]:
+        return None
+    usable_from: str
+    (usable_from,) = connection.execute("SELECT usable_from FROM compatibility").fetchone()
+    return usable_from
 
 
 def _why(error: Exception) -> str:

@@ -96,6 +96,7 @@ async def test_the_authoritys_postgres_is_refused(clock: ManualClock) -> None:
 async def test_a_newer_database_is_refused(location: Location, clock: ManualClock) -> None:
     """A schema that this version doesn't know is left alone."""
     await sql(location, "UPDATE alembic_version SET version_num = 'console_9999'")
+    await sql(location, "UPDATE compatibility SET usable_from = 'console_9999'")
 
     await is_refused(location, clock, r"newer version.*\(schema console_9999\)")
 
@@ -136,13 +137,11 @@ async def test_an_unmigrated_postgres_is_refused(clock: ManualClock) -> None:
         assert not await people.accounts.any_administrator()
 
 
-async def test_an_older_postgres_is_refused(
-    clock: ManualClock, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_an_older_postgres_is_refused(clock: ManualClock) -> None:
     """What an older version migrated is to be migrated first."""
     url = await empty_database()
     await migrate_people(url)
-    monkeypatch.setattr("gateway.console.people.migrations.newest", lambda: "console_0002")
+    await sql(url, "UPDATE alembic_version SET version_num = 'console_0001'")
 
     with pytest.raises(PeopleStoreError, match="older schema"):
         await opened(url, clock).__aenter__()
@@ -189,3 +188,24 @@ async def test_a_copy_is_a_backup(tmp_path: Path, clock: ManualClock) -> None:
 
     async with opened(tmp_path / "copy.db", clock) as people:
         assert await people.accounts.get(ada.id) == ada
+
+
+async def test_a_file_gone_from_its_journal(tmp_path: Path, clock: ManualClock) -> None:
+    """There were people; no other books are made in their place."""
+    path = tmp_path / "console.db"
+    journal = tmp_path / "console.db-journal"
+    journal.write_bytes(b"what is left")
+
+    await is_refused(path, clock, f"{path} is gone, but its journal {journal} is there")
+
+    assert not path.exists()
+    assert journal.read_bytes() == b"what is left"
+
+
+async def test_a_folder_that_others_may_write_to(tmp_path: Path, clock: ManualClock) -> None:
+    """They could put their own people there."""
+    tmp_path.chmod(0o777)
+
+    await is_refused(
+        tmp_path / "console.db", clock, "others may write to the folder .*: chmod go-w"
+    )
