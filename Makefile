@@ -86,7 +86,8 @@ types: $(DEV) ## mypy --strict over everything
 	@$(BIN)/mypy
 
 .PHONY: test
-test: $(DEV) ## every test this machine can run; says which it skipped and why
+test: $(DEV) ## every test this machine can run; says what it skipped and why
+	$(if $(ARGS),,@echo "every test: about 15 minutes on two cores; some of them: make test ARGS='tests/rpc -k bearer'")
 	@$(BIN)/python -m pytest $(ARGS)
 
 .PHONY: test-long

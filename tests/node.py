@@ -19,7 +19,7 @@ def node_with_packages() -> str:
     """
     node, npm = shutil.which("node"), shutil.which("npm")
     if node is None or npm is None:
-        pytest.skip("needs node and npm on PATH")
+        pytest.skip("needs node and npm: install Node 22 or newer with npm")
     packages = json.loads((FOLDER / "package.json").read_text())["dependencies"]
     if not all((FOLDER / "node_modules" / package).exists() for package in packages):
         install = [npm, "install", "--no-audit", "--no-fund", "--silent"]
@@ -28,5 +28,5 @@ def node_with_packages() -> str:
         except subprocess.TimeoutExpired:
             installed = False
         if not installed:
-            pytest.skip("npm can't install the packages of tests/e2e/node")
+            pytest.skip("needs the packages of tests/e2e/node: npm can't reach its registry")
     return node

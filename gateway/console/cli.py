@@ -28,7 +28,8 @@ from keyauthority.client import SecretFileError, load_token
 from keyauthority.location import Location, parse_location
 from keyauthority.telemetry import configure_logging
 
-_FILE = click.Path(path_type=Path)
+# What can't be read is said by whoever tries: it is no matter of how the command was used.
+_FILE = click.Path(readable=False, path_type=Path)
 _ON_OFF = click.Choice(["on", "off"])
 _SIGN_IN = SignInLimits()
 

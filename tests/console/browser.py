@@ -35,7 +35,7 @@ def chromium() -> Iterator[Browser]:
         try:
             browser = playwright.chromium.launch(executable_path=executable(), args=list(ARGUMENTS))
         except Error:
-            pytest.skip("no Chromium: install one, or name it by CHROMIUM")
+            pytest.skip("needs Chromium: install it, or name one by CHROMIUM")
         try:
             yield browser
         finally:
