@@ -94,6 +94,10 @@ test: $(DEV) ## every test this machine can run; says what it skipped and why
 test-long: $(DEV) ## the tests marked long, turned up
 	@TEST_LONG=1 $(BIN)/python -m pytest -m long --timeout 7200 $(ARGS)
 
+.PHONY: fresh-machine
+fresh-machine: python ## make run and make test on a minimal Debian, where one can be made
+	@$(PYTHON) scripts/fresh_machine.py
+
 # Two at a time: the tests wait more than they work, and need the other core least.
 .PHONY: check
 check: ## everything CI runs
