@@ -159,12 +159,17 @@ def within_reach(place: Path) -> Path:
     place for a copy.
     """
     user = other_user()
-    if can_run(place / "postgres", user):
+    if can_run(place / "initdb", user):
         return place
     folder = folder_of(user, Path(tempfile.gettempdir()))
     atexit.register(shutil.rmtree, folder, ignore_errors=True)
-    copied = shutil.copytree(place.parent, folder / place.parent.name, symlinks=True) / place.name
-    if not can_run(copied / "postgres", user):
+    package = place.parents[1]
+    # A wheel has its libraries beside the package, and looks for them there.
+    for part in (place.parent, package.with_name(f"{package.name}.libs")):
+        if part.is_dir():
+            shutil.copytree(part, folder / part.relative_to(package.parent), symlinks=True)
+    copied = folder / place.relative_to(package.parent)
+    if not can_run(copied / "initdb", user):
         pytest.skip(f"no program can be started in {folder.parent}: set TMPDIR to another folder")
     return copied
 

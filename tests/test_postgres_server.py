@@ -14,12 +14,12 @@ def test_its_programs_are_within_its_users_reach(tmp_path: Path) -> None:
     """Also where they are installed below a folder that only root can enter."""
     place = tmp_path / "installed" / "bin"
     place.mkdir(parents=True)
-    program = place / "postgres"
+    program = place / "initdb"
     program.write_text("#!/bin/sh\n")
     program.chmod(0o755)
     tmp_path.chmod(0o700)
 
-    assert can_run(within_reach(place) / "postgres", other_user())
+    assert can_run(within_reach(place) / "initdb", other_user())
 
 
 def test_a_port_that_is_taken_is_left_for_another() -> None:
