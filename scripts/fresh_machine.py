@@ -106,8 +106,10 @@ def make(machine: Path) -> None:
         sys.exit(f"debootstrap failed: {made.stdout[-1000:]}{made.stderr[-1000:]}")
     for name in (*CONFIGURATION, *_passed_on().values()):
         path = Path(name).expanduser()
-        if path.is_file():
-            there = machine / path.relative_to("/")
+        there = machine / path.relative_to("/") if path.is_absolute() else machine
+        if path.is_dir():
+            shutil.copytree(path, there, dirs_exist_ok=True)
+        elif path.is_file():
             there.parent.mkdir(parents=True, exist_ok=True)
             there.unlink(missing_ok=True)
             shutil.copy(path, there)

@@ -60,7 +60,8 @@ def test_a_port_in_use(data: Path) -> None:
         sentence = refusal(data, listen=listen)
 
     assert sentence == (
-        f"can't listen on {listen}: is it in use, or not an address of this machine?"
+        f"can't listen on {listen}: "
+        "is it in use, not an address of this machine, or closed to this user?"
     )
 
 
