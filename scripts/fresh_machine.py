@@ -46,7 +46,9 @@ def main() -> int:
         print(f"no fresh machine can be made here: {reason}", file=sys.stderr)
         return 1
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
-    machine = Path(tempfile.mkdtemp(prefix="fresh-machine-"))
+    folder = Path(tempfile.mkdtemp(prefix="fresh-machine-"))
+    # Not the folder itself, which only root may enter: others live on that machine, too.
+    machine = folder / "debian"
     try:
         command = [*ENTER, sys.executable, __file__, str(machine)]
         return subprocess.run(command, check=False, timeout=LIMIT).returncode
@@ -54,7 +56,7 @@ def main() -> int:
         print(f"fresh machine: not over after {LIMIT} s", file=sys.stderr)
         return 1
     finally:
-        subprocess.run(["rm", "-rf", "--one-file-system", str(machine)], check=False)
+        subprocess.run(["rm", "-rf", "--one-file-system", str(folder)], check=False)
 
 
 def _missing() -> str:
