@@ -44,7 +44,7 @@ SETTINGS: Final = {
     "log_min_messages": "fatal",
 }
 MEMORY: Final = Path("/dev/shm")
-ROOM: Final = 8 << 30
+ROOM: Final = 4 << 30
 """Bytes that have to be free in memory for a server to be there: containers often have 64 MB."""
 
 PORT_TAKEN: Final = "could not create any TCP/IP sockets"
