@@ -37,7 +37,8 @@ def _missing() -> str:
     ended = subprocess.run([driver, "--version"], capture_output=True, text=True, check=False)
     if ended.returncode == 0:
         return ""
-    return f"needs a library for the driver of Playwright: {ended.stderr.rpartition('libraries: ')[2].strip()}"
+    library = ended.stderr.rpartition("libraries: ")[2].partition(":")[0].strip()
+    return f"needs {library} for the driver of Playwright: install it"
 
 
 @contextmanager
