@@ -86,12 +86,17 @@ types: $(DEV) ## mypy --strict over everything
 	@$(BIN)/mypy
 
 .PHONY: test
-test: $(DEV) ## every test this machine can run; says which it skipped and why
+test: $(DEV) ## every test this machine can run; says what it skipped and why
+	$(if $(ARGS),,@echo "every test: about 15 minutes on two cores; some of them: make test ARGS='tests/rpc -k bearer'")
 	@$(BIN)/python -m pytest $(ARGS)
 
 .PHONY: test-long
 test-long: $(DEV) ## the tests marked long, turned up
 	@TEST_LONG=1 $(BIN)/python -m pytest -m long --timeout 7200 $(ARGS)
+
+.PHONY: fresh-machine
+fresh-machine: python ## make run and make test on a minimal Debian, where one can be made
+	@$(PYTHON) scripts/fresh_machine.py
 
 # Two at a time: the tests wait more than they work, and need the other core least.
 .PHONY: check

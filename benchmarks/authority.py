@@ -13,7 +13,7 @@ import grpc
 from prometheus_client.parser import text_string_to_metric_families
 
 from benchmarks import paths
-from benchmarks.processes import BenchmarkError, Process, free_port, running
+from benchmarks.processes import BenchmarkError, Process, running
 from keyauthority.v1.key_service_pb2 import IssueKeyRequest
 from keyauthority.v1.key_service_pb2_grpc import KeyServiceStub
 from keyauthority.v1.operations_service_pb2 import ListSessionsRequest
@@ -22,6 +22,7 @@ from keyauthority.v1.verification_service_pb2 import Verdict, VerifyRequest, Ver
 from keyauthority.v1.verification_service_pb2_grpc import VerificationServiceStub
 from keyauthority.v1.workspace_service_pb2 import CreateWorkspaceRequest
 from keyauthority.v1.workspace_service_pb2_grpc import WorkspaceServiceStub
+from tests.ports import free_port
 
 SCOPES = ("chat.completions", "models.read")
 

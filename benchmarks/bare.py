@@ -7,8 +7,9 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
-from benchmarks.processes import Process, free_port, running
+from benchmarks.processes import Process, running
 from keyauthority.v1.verification_service_pb2 import VerifyResponse
+from tests.ports import free_port
 
 
 @contextmanager

@@ -9,7 +9,8 @@ from pathlib import Path
 
 from benchmarks import paths
 from benchmarks.authority import Authority
-from benchmarks.processes import BenchmarkError, Process, free_port, running
+from benchmarks.processes import BenchmarkError, Process, running
+from tests.ports import free_port
 
 
 @contextmanager

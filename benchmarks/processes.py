@@ -46,14 +46,6 @@ class Process:
         return self.log.read_text(errors="replace")[-1000:]
 
 
-def free_port() -> int:
-    """A port of this machine that nobody listens on."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
-
-
 @contextmanager
 def running(name: str, port: int, module: str, *arguments: str, logs: Path) -> Iterator[Process]:
     """Runs a Python *module* until the context ends; it listens on *port* before it begins.

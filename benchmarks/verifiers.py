@@ -15,7 +15,8 @@ from pathlib import Path
 from typing import Final
 
 from benchmarks import paths
-from benchmarks.processes import BenchmarkError, Process, free_port, running
+from benchmarks.processes import BenchmarkError, Process, running
+from tests.ports import free_port
 
 BACK: Final = 30.0
 """Seconds in which a verifier must hold a lease again."""

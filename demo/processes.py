@@ -8,6 +8,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
@@ -15,6 +16,28 @@ from demo.settings import DemoError
 
 READY_WITHIN: Final = 30.0
 STOPPED_WITHIN: Final = 10.0
+PAUSES: Final = (0.2, 1.0, 3.0)
+"""Seconds before one is started again whose address somebody else had."""
+
+_LISTENS: Final = '"port": '
+
+
+@dataclass(frozen=True, slots=True)
+class _Child:
+    # What it writes goes to the end of a log that earlier ones may have written to.
+    process: subprocess.Popen[bytes]
+    log: Path
+    begin: int
+
+    def said(self) -> str:
+        return self.log.read_bytes()[self.begin :].decode(errors="replace")
+
+    def complaint(self) -> str:
+        """The sentence it ended with; without one, the end of its log."""
+        lines = self.said().splitlines() or ["nothing"]
+        if not lines[-1].startswith(("{", " ")):
+            return lines[-1].removeprefix("keyauthority: ").removeprefix("Error: ")
+        return f"{self.log} ends with:\n" + "\n".join(f"  {line}" for line in lines[-10:])
 
 
 class Processes:
@@ -22,50 +45,63 @@ class Processes:
 
     def __init__(self, logs: Path) -> None:
         self._logs = logs
-        self._children: dict[str, subprocess.Popen[bytes]] = {}
+        self._children: dict[str, _Child] = {}
 
-    def start(self, name: str, command: Sequence[str], ready: Callable[[], bool]) -> None:
-        """Starts *command* and waits until *ready*; raises `DemoError` if it won't be."""
+    def start(
+        self, name: str, command: Sequence[str], address: str, ready: Callable[[], bool]
+    ) -> None:
+        """Starts *command* and waits until it listens at *address* and is *ready*.
+
+        Raises `DemoError` if it won't be. If somebody else had the address, who may be gone in a
+        moment, it is started again.
+        """
         self._logs.mkdir(mode=0o700, parents=True, exist_ok=True)
-        with self._log(name).open("ab") as log:
+        for pause in PAUSES:
+            child = self._children[name] = self._spawn(name, command)
+            try:
+                self._wait(name, child, ready)
+                return
+            except DemoError as error:
+                if pause == PAUSES[-1] or address not in str(error):
+                    raise
+            time.sleep(pause)
+
+    def check(self) -> None:
+        """Raises `DemoError` if one of them has ended."""
+        for name, child in self._children.items():
+            if (code := child.process.poll()) is not None:
+                raise DemoError(f"the {name} has ended (exit code {code}): {child.complaint()}")
+
+    def stop(self) -> None:
+        """Stops all of them, last first, and kills one that does not stop in time."""
+        for child in reversed(self._children.values()):
+            with contextlib.suppress(ProcessLookupError):
+                child.process.send_signal(signal.SIGTERM)
+            try:
+                child.process.wait(STOPPED_WITHIN)
+            except subprocess.TimeoutExpired:
+                child.process.kill()
+                child.process.wait()
+
+    def _spawn(self, name: str, command: Sequence[str]) -> _Child:
+        path = self._logs / f"{name.replace(' ', '-')}.log"
+        with path.open("ab") as log:
+            begin = log.tell()
             # In a session of its own: Ctrl-C reaches this process, which stops them in order.
-            self._children[name] = subprocess.Popen(
+            process = subprocess.Popen(
                 [sys.executable, "-m", *command],
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
                 start_new_session=True,
             )
+            return _Child(process, path, begin)
+
+    def _wait(self, name: str, child: _Child, ready: Callable[[], bool]) -> None:
         deadline = time.monotonic() + READY_WITHIN
-        while not ready():
+        # That it says so itself: who answers there may be somebody else.
+        while not (_LISTENS in child.said() and ready()):
             self.check()
             if time.monotonic() > deadline:
-                raise DemoError(f"the {name} isn't ready; {self._last_lines(name)}")
+                raise DemoError(f"the {name} isn't ready: {child.complaint()}")
             time.sleep(0.05)
-
-    def check(self) -> None:
-        """Raises `DemoError` if one of them has ended."""
-        for name, child in self._children.items():
-            if child.poll() is not None:
-                raise DemoError(
-                    f"the {name} has ended (exit code {child.returncode}); {self._last_lines(name)}"
-                )
-
-    def stop(self) -> None:
-        """Stops all of them, last first, and kills one that does not stop in time."""
-        for child in reversed(self._children.values()):
-            with contextlib.suppress(ProcessLookupError):
-                child.send_signal(signal.SIGTERM)
-            try:
-                child.wait(STOPPED_WITHIN)
-            except subprocess.TimeoutExpired:
-                child.kill()
-                child.wait()
-
-    def _log(self, name: str) -> Path:
-        return self._logs / f"{name.replace(' ', '-')}.log"
-
-    def _last_lines(self, name: str) -> str:
-        path = self._log(name)
-        lines = path.read_text(errors="replace").splitlines()[-10:]
-        return f"{path} ends with:\n" + "\n".join(f"  {line}" for line in lines)

@@ -36,8 +36,11 @@ def main() -> int:
         print(_welcome(settings, key), flush=True)
         while not stop.wait(0.2):
             processes.check()
-    except (DemoError, SecretFileError, OSError) as error:
+    except (DemoError, SecretFileError) as error:
         print(f"make run: {error}", file=sys.stderr)
+        return 1
+    except OSError as error:
+        print(f"make run: {error.filename} can't be used: {error.strerror}", file=sys.stderr)
         return 1
     finally:
         if processes is not None:
@@ -49,7 +52,12 @@ def main() -> int:
 def _start(settings: Settings, processes: Processes) -> DemoKey:
     settings.data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
     serve = ["--data-dir", str(settings.data_dir), "serve", "--listen", settings.authority]
-    processes.start("authority", ["keyauthority", *serve], lambda: _healthy(settings.authority))
+    processes.start(
+        "authority",
+        ["keyauthority", *serve],
+        settings.authority,
+        lambda: _healthy(settings.authority),
+    )
     made = provision(settings.authority, settings.data_dir)
     upstream = settings.upstream_url or f"http://{settings.upstream}"
     upstream_key = _upstream_key(settings)
@@ -57,18 +65,19 @@ def _start(settings: Settings, processes: Processes) -> DemoKey:
         processes.start(
             "demo upstream",
             ["demo.upstream", settings.upstream, str(upstream_key)],
+            settings.upstream,
             lambda: _answers(settings.upstream_port, "/") > 0,
         )
     gateway = ["gateway", "--listen", settings.gateway, "--authority", settings.authority]
     gateway += ["--token-file", str(made.gateway_token), "--upstream", upstream]
     if upstream_key is not None:
         gateway += ["--upstream-key-file", str(upstream_key)]
-    processes.start("gateway", gateway, lambda: _ready(settings.gateway_port))
+    processes.start("gateway", gateway, settings.gateway, lambda: _ready(settings.gateway_port))
     console = ["gateway.console", "--listen", settings.console, "--authority", settings.authority]
     console += ["--token-file", str(made.console_token), "--database"]
     console += [str(settings.data_dir / "console.db"), "--api-url", f"http://{settings.gateway}"]
     console += ["--setup-link-file", str(_setup_link(settings))]
-    processes.start("console", console, lambda: _ready(settings.console_port))
+    processes.start("console", console, settings.console, lambda: _ready(settings.console_port))
     return made.key
 
 

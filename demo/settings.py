@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import socket
 from dataclasses import dataclass
@@ -58,7 +59,7 @@ class Settings:
         return f"127.0.0.1:{self.upstream_port}"
 
     def check_ports(self) -> None:
-        """Raises `DemoError`, naming the variable that moves it, for a port that is in use."""
+        """Raises `DemoError`, naming the variable that moves it, for a port that can't be had."""
         ports = {
             "AUTHORITY_PORT": self.authority_port,
             "GATEWAY_PORT": self.gateway_port,
@@ -71,11 +72,14 @@ class Settings:
                 probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
                 try:
                     probe.bind(("127.0.0.1", port))
-                except OSError:
-                    raise DemoError(
-                        f"port {port} is in use: stop what uses it, or choose another one with "
-                        f"{variable}=…"
-                    ) from None
+                except OSError as error:
+                    raise DemoError(_cannot_have(port, variable, error)) from None
+
+
+def _cannot_have(port: int, variable: str, error: OSError) -> str:
+    if error.errno == errno.EADDRINUSE:
+        return f"port {port} is in use: stop what uses it, or choose another one with {variable}=…"
+    return f"port {port} can't be had ({error.strerror}): choose another one with {variable}=…"
 
 
 def _port(variable: str, default: int) -> int:

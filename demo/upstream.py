@@ -12,6 +12,8 @@ import asyncio
 import contextlib
 import hmac
 import json
+import os
+import signal
 import sys
 import time
 import uuid
@@ -121,7 +123,24 @@ def main() -> None:
     listen, key_file = sys.argv[1:]
     host, _, port = listen.rpartition(":")
     key = Path(key_file).read_text().strip()
-    web.run_app(create_app(key), host=host, port=int(port), print=None)
+    try:
+        asyncio.run(_serve(create_app(key), host, int(port)))
+    except OSError as error:
+        sys.exit(f"can't listen on {listen}: {os.strerror(error.errno or 0)}")
+
+
+async def _serve(app: web.Application, host: str, port: int) -> None:
+    stop, loop = asyncio.Event(), asyncio.get_running_loop()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(number, stop.set)
+    runner = web.AppRunner(app)
+    await runner.setup()
+    try:
+        await web.TCPSite(runner, host, port).start()
+        print(json.dumps({"event": "serving", "port": runner.addresses[0][1]}), file=sys.stderr)
+        await stop.wait()
+    finally:
+        await runner.cleanup()
 
 
 if __name__ == "__main__":

@@ -22,7 +22,8 @@ from keyauthority.workers import WorkerError
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
-_FILE = click.Path(path_type=Path)
+# What can't be read is said by whoever tries: it is no matter of how the command was used.
+_FILE = click.Path(readable=False, path_type=Path)
 
 _LIMITS = {
     "max_header_bytes": "Request line and header fields together.",

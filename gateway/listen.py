@@ -75,7 +75,9 @@ def _listening_errors(listen: str) -> Iterator[None]:
             raise StartError(
                 f"{listen} is in use: stop what listens there, or choose another port with --listen"
             ) from None
-        raise StartError(f"cannot listen on {listen}: {error.strerror}") from None
+        # What Python adds to the reason is the address once more.
+        reason = (error.strerror or type(error).__name__).partition(" (while ")[0]
+        raise StartError(f"cannot listen on {listen}: {reason}") from None
 
 
 def _family(host: str) -> socket.AddressFamily:

@@ -41,7 +41,9 @@ def _check_socket(listen: str) -> None:
 
 def cannot_listen(listen: str) -> StartError:
     """What to say when the address can't be had; gRPC doesn't tell why."""
-    return StartError(f"can't listen on {listen}: is it in use, or not an address of this machine?")
+    return StartError(
+        f"can't listen on {listen}: is it in use, not an address of this machine, or closed to this user?"
+    )
 
 
 def _credentials(settings: Settings) -> grpc.ServerCredentials | None:

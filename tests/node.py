@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
 import shutil
 import subprocess
@@ -19,14 +20,21 @@ def node_with_packages() -> str:
     """
     node, npm = shutil.which("node"), shutil.which("npm")
     if node is None or npm is None:
-        pytest.skip("needs node and npm on PATH")
-    packages = json.loads((FOLDER / "package.json").read_text())["dependencies"]
-    if not all((FOLDER / "node_modules" / package).exists() for package in packages):
-        install = [npm, "install", "--no-audit", "--no-fund", "--silent"]
-        try:
-            installed = subprocess.run(install, cwd=FOLDER, check=False, timeout=50).returncode == 0
-        except subprocess.TimeoutExpired:
-            installed = False
-        if not installed:
-            pytest.skip("npm can't install the packages of tests/e2e/node")
+        pytest.skip("needs node and npm: install Node 22 or newer with npm")
+    with (FOLDER / "package.json").open() as listing:
+        # Another run may be installing them.
+        fcntl.flock(listing, fcntl.LOCK_EX)
+        packages = json.load(listing)["dependencies"]
+        if not all((FOLDER / "node_modules" / package).exists() for package in packages):
+            _install(npm)
     return node
+
+
+def _install(npm: str) -> None:
+    command = [npm, "install", "--no-audit", "--no-fund", "--silent"]
+    try:
+        installed = subprocess.run(command, cwd=FOLDER, check=False, timeout=50).returncode == 0
+    except subprocess.TimeoutExpired:
+        installed = False
+    if not installed:
+        pytest.skip("needs the packages of tests/e2e/node: npm can't reach its registry")

@@ -16,7 +16,8 @@ from urllib.parse import urlsplit
 import pytest
 
 from keyauthority.location import PostgresUrl
-from tests.postgres import as_user, free_port, hand_over
+from tests.ports import free_port
+from tests.rights import become, folder_of, other_user
 
 WHY_NOT: Final = "no PgBouncer: install the package pgbouncer"
 
@@ -40,7 +41,8 @@ def pgbouncer(url: PostgresUrl, pool_mode: str, **settings: str) -> Iterator[Pos
     program = shutil.which("pgbouncer", path="/usr/sbin:/usr/local/sbin:/usr/bin:/usr/local/bin")
     if program is None:
         pytest.skip(WHY_NOT)
-    folder = Path(tempfile.mkdtemp())
+    user = other_user()
+    folder = folder_of(user, Path(tempfile.gettempdir()))
     parts, port = urlsplit(url.reveal()), free_port()
     name = parts.path.removeprefix("/")
     target = f"host={parts.hostname} port={parts.port} dbname={name} user={parts.username}"
@@ -49,14 +51,12 @@ def pgbouncer(url: PostgresUrl, pool_mode: str, **settings: str) -> Iterator[Pos
     lines += [f"{setting} = {value}" for setting, value in chosen.items()]
     configuration = folder / "pgbouncer.ini"
     configuration.write_text("\n".join(lines) + "\n")
-    hand_over(folder, configuration)
     process = subprocess.Popen(
         [program, "--quiet", str(configuration)],
         stdin=subprocess.DEVNULL,
         stdout=subprocess.DEVNULL,
         stderr=subprocess.PIPE,
-        cwd="/",
-        **as_user(),
+        **become(user),
     )
     try:
         _until_ready(process, port)

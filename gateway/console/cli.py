@@ -28,7 +28,8 @@ from keyauthority.client import SecretFileError, load_token
 from keyauthority.location import Location, parse_location
 from keyauthority.telemetry import configure_logging
 
-_FILE = click.Path(path_type=Path)
+# What can't be read is said by whoever tries: it is no matter of how the command was used.
+_FILE = click.Path(readable=False, path_type=Path)
 _ON_OFF = click.Choice(["on", "off"])
 _SIGN_IN = SignInLimits()
 
@@ -178,13 +179,21 @@ def _public_base(given: dict[str, Any]) -> str:
 
 
 async def _recovery(location: Location, email: str) -> str:
-    if isinstance(location, Path) and not location.exists():
+    if isinstance(location, Path) and _is_missing(location):
         raise PeopleStoreError(f"there is no database {location}: give --database")
     async with open_people(location, lambda: datetime.now(UTC)) as books:
         person = await books.accounts.by_email(email)
         if person is None:
             raise PeopleError(f"nobody here has the address {email}")
         return (await books.links.new_recovery(Origin("", "", ""), person.id)).reveal()
+
+
+def _is_missing(path: Path) -> bool:
+    try:
+        return not path.exists()
+    except OSError:
+        # In a folder closed to this user: opening it says so.
+        return False
 
 
 def _settings(

@@ -6,6 +6,7 @@ import functools
 import uuid
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Concatenate, ParamSpec, TypeVar
 
 import click
@@ -80,7 +81,7 @@ def _connect(options: Options) -> Iterator[Authority]:
 
 
 def _credential(options: Options) -> Metadata:
-    if not options.token_file.exists():
+    if not _may_be_there(options.token_file):
         if options.tls_client_cert is not None:
             return ()
         raise click.ClickException(
@@ -92,6 +93,14 @@ def _credential(options: Options) -> Metadata:
         return bearer_metadata(load_token(options.token_file))
     except SecretFileError as error:
         raise click.ClickException(str(error)) from None
+
+
+def _may_be_there(path: Path) -> bool:
+    try:
+        return path.exists()
+    except OSError:
+        # In a folder closed to this user: reading it says so.
+        return True
 
 
 def _channel(options: Options) -> grpc.Channel:

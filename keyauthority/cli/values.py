@@ -13,7 +13,8 @@ from keyauthority.config import parse_duration
 from keyauthority.domain.secrets import secret_within
 from keyauthority.location import Location, parse_location
 
-FILE: Final = click.Path(path_type=Path)
+# What can't be read or written is said by whoever tries: it is no matter of how the command was used.
+FILE: Final = click.Path(readable=False, path_type=Path)
 
 # Far more than any secret: enough for the authority to see that it is too long.
 _MOST_INPUT: Final = 1 << 16

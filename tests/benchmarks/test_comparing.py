@@ -47,9 +47,13 @@ def test_answers_that_are_refusals_are_not_counted(asked: Authority) -> None:
 
 
 def test_failed_calls_are_not_counted(asked: Authority) -> None:
-    """A load whose calls fail, with HTTP 200 as gRPC does, gives an error and no number."""
+    """A load whose calls fail, with HTTP 200 as gRPC does, gives an error and no number.
+
+    h2load doesn't see that, so the server's counters tell; what stands in for it says so itself.
+    """
     side = verify_side(asked, ["x" * 9_000])
-    with pytest.raises(BenchmarkError, match="calls failed"):
+    reason = "INVALID_ARGUMENT" if shutil.which("h2load") is None else "calls failed"
+    with pytest.raises(BenchmarkError, match=reason):
         TINY.compare("a", side, "b", side)
 
 

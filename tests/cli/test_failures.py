@@ -12,7 +12,8 @@ import grpc
 import pytest
 
 from tests.cli.certificates import make_authority, make_certificate
-from tests.cli.parts import PATIENCE, Cli, free_port, serving
+from tests.cli.parts import PATIENCE, Cli, serving
+from tests.ports import free_port
 
 
 def test_no_authority_at_the_address(cli: Cli) -> None:

@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 
 from tests.cli.certificates import make_authority, make_certificate
-from tests.cli.parts import PATIENCE, Cli, free_port, serving
+from tests.cli.parts import PATIENCE, Cli, serving
+from tests.ports import free_port
 
 
 @pytest.fixture

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import socket
 from collections.abc import AsyncIterator
 from typing import Any
 
@@ -20,6 +19,7 @@ from tests.gateway.parts import (
     serving,
     valid_reply,
 )
+from tests.ports import free_port
 
 Context = grpc.aio.ServicerContext[Any, Any]
 
@@ -38,8 +38,7 @@ async def verifier(authority: RecordingAuthority) -> AsyncIterator[Verifier]:
 
 @pytest.fixture
 def unused_address() -> str:
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        return f"127.0.0.1:{server.getsockname()[1]}"
+    return f"127.0.0.1:{free_port()}"
 
 
 async def test_a_valid_secret_comes_with_its_key(

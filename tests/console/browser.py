@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import os
 import shutil
+import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
+import playwright
 import pytest
 from playwright.sync_api import Browser, Error, sync_playwright
 
@@ -28,14 +31,28 @@ def executable() -> str | None:
     return named or next(filter(None, map(shutil.which, NAMES)), None)
 
 
+def _missing() -> str:
+    """Why Playwright can't run here; empty if it can."""
+    driver = Path(playwright.__file__).parent / "driver" / "node"
+    ended = subprocess.run([driver, "--version"], capture_output=True, text=True, check=False)
+    if ended.returncode == 0:
+        return ""
+    library = ended.stderr.rpartition("libraries: ")[2].partition(":")[0].strip()
+    return f"needs {library} for the driver of Playwright: install it"
+
+
 @contextmanager
 def chromium() -> Iterator[Browser]:
     """Run a browser without a window; skip the test if this machine has none."""
-    with sync_playwright() as playwright:
+    if reason := _missing():
+        pytest.skip(reason)
+    with sync_playwright() as playwrights:
         try:
-            browser = playwright.chromium.launch(executable_path=executable(), args=list(ARGUMENTS))
+            browser = playwrights.chromium.launch(
+                executable_path=executable(), args=list(ARGUMENTS)
+            )
         except Error:
-            pytest.skip("no Chromium: install one, or name it by CHROMIUM")
+            pytest.skip("needs Chromium: install it, or name one by CHROMIUM")
         try:
             yield browser
         finally:

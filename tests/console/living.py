@@ -11,6 +11,7 @@ from keyauthority.files import write_private
 from tests.console.visiting import Shown, Visitor
 from tests.e2e.edge import Edge
 from tests.e2e.processes import Process
+from tests.ports import free_port
 
 PASSWORD = "four words are enough"
 OWNER = "owner@example.com"
@@ -27,7 +28,7 @@ class Console:
         write_private(self.token_file, edge.operator.console_token(caller) + "\n")
         self.database = folder / "console.db"
         self._link_file = folder / "console.link"
-        self.port = 0
+        self.port = free_port()
         self.start()
 
     def start(self) -> None:
@@ -37,7 +38,7 @@ class Console:
         usual += ["--setup-link-file", str(self._link_file), "--api-url", self.edge.url]
         usual += ["--grace", "1"]
         self.process = Process(self.folder / "logs", "gateway.console", *usual, *self._flags)
-        self.port = self.process.port()
+        self.process.port()
         self.url = f"http://127.0.0.1:{self.port}"
 
     def stop(self) -> int:

@@ -23,7 +23,8 @@ from tests.console.living import OWNER, PASSWORD, Console
 from tests.console.visiting import Shown, Visitor
 from tests.e2e.cable import cable
 from tests.e2e.edge import Edge
-from tests.e2e.processes import Process, eventually, free_port, run
+from tests.e2e.processes import Process, eventually, run
+from tests.ports import free_port
 from tests.postgres import empty_database, run_sql
 
 COMMAND = [sys.executable, "-m", "gateway.console"]

@@ -23,8 +23,8 @@ from tests.console.oidc.provider_process import CLIENT_ID, go, provider_running
 from tests.console.people_in_it import NOBODY
 from tests.console.visiting import Shown, Visitor
 from tests.e2e.edge import Edge
-from tests.e2e.processes import free_port
 from tests.node import node_with_packages
+from tests.ports import free_port
 
 CLIENT_SECRET = "canary+of/a=client%secret:"
 CLIENT = {"client_secret": CLIENT_SECRET}

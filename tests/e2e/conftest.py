@@ -43,7 +43,7 @@ def grpcurl_program() -> str:
     places = [os.environ.get("PATH", ""), os.environ.get("GOBIN", ""), str(Path.home() / "go/bin")]
     found = shutil.which("grpcurl", path=os.pathsep.join(filter(None, places)))
     if found is None:
-        pytest.skip("needs grpcurl on PATH or in GOBIN")
+        pytest.skip("needs grpcurl: go install github.com/fullstorydev/grpcurl/cmd/grpcurl@latest")
     return found
 
 

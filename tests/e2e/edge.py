@@ -9,7 +9,8 @@ from pathlib import Path
 
 from keyauthority.files import write_private
 from tests.e2e.operator import Operator, operating
-from tests.e2e.processes import Process, eventually, free_port, is_listening
+from tests.e2e.processes import Process, eventually, is_listening
+from tests.ports import free_port
 
 UPSTREAM_KEY = "upstream-credential-0123456789abcdef"
 
@@ -20,11 +21,12 @@ class Edge:
     def __init__(self, folder: Path, stack: ExitStack, *gateway_flags: str) -> None:
         self.folder = folder
         self.data_dir, self.logs = folder / "data", folder / "logs"
+        self.authority_port = free_port()
         self.metrics_port, self.gateway_metrics_port = free_port(), free_port()
         self._gateways = 0
         self._stack = stack
         self.authority = self.start_authority()
-        self.authority_port = self.authority.port()
+        self.authority.port()
         self.address = f"127.0.0.1:{self.authority_port}"
         token = (self.data_dir / "root.token").read_text().strip()
         self.operator: Operator = stack.enter_context(operating(self.address, token))
@@ -34,8 +36,9 @@ class Edge:
         self.port = self.gateway.port()
         self.url = f"http://127.0.0.1:{self.port}"
 
-    def start_authority(self, port: int = 0) -> Process:
-        flags = ["--listen", f"127.0.0.1:{port}", "--log-level", "debug"]
+    def start_authority(self) -> Process:
+        """Starts it where it always is."""
+        flags = ["--listen", f"127.0.0.1:{self.authority_port}", "--log-level", "debug"]
         flags += ["--metrics-listen", f"127.0.0.1:{self.metrics_port}"]
         return self._start("keyauthority", "--data-dir", str(self.data_dir), "serve", *flags)
 
@@ -44,7 +47,7 @@ class Edge:
         if self.authority.is_running():
             self.authority.send(signal.SIGCONT)
         else:
-            self.authority = self.start_authority(self.authority_port)
+            self.authority = self.start_authority()
 
     def _start_upstream(self) -> Process:
         port = free_port()

@@ -17,12 +17,6 @@ PATIENCE = 20.0
 """Seconds that anything may take on a busy machine before a test gives up on it."""
 
 
-def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        port: int = server.getsockname()[1]
-        return port
-
-
 def eventually(what: str, condition: Callable[[], Any], patience: float = PATIENCE) -> Any:
     """Waits until *condition* gives something true, and returns it."""
     deadline = time.monotonic() + patience

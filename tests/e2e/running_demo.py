@@ -8,7 +8,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from tests.e2e.processes import Process, eventually, free_port
+from tests.e2e.processes import Process, eventually
+from tests.ports import free_port
 
 PORTS = ("AUTHORITY_PORT", "GATEWAY_PORT", "UPSTREAM_PORT", "CONSOLE_PORT")
 

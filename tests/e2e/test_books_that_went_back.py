@@ -21,7 +21,7 @@ def go_back(edge: Edge, backup: Path) -> None:
         file.unlink()
     for file in backup.iterdir():
         shutil.copy2(file, edge.data_dir)
-    edge.authority = edge.start_authority(edge.authority_port)
+    edge.authority = edge.start_authority()
     edge.authority.port()
 
 
@@ -31,7 +31,7 @@ def back_up(edge: Edge, backup: Path) -> None:
     backup.mkdir()
     for file in edge.data_dir.glob("keyauthority.db*"):
         shutil.copy2(file, backup)
-    edge.authority = edge.start_authority(edge.authority_port)
+    edge.authority = edge.start_authority()
     edge.authority.port()
 
 

@@ -310,7 +310,7 @@ def break_things(run: Run, presented: list[str]) -> None:
     request(run, "GET", "/v1/models", {"Authorization": f"Bearer {presented[0]}"})
     start_with_wrong_keyrings(run)
     start_a_gateway_with_wrong_tokens(run, presented)
-    run.edge.authority = run.edge.start_authority(run.edge.authority_port)
+    run.edge.authority = run.edge.start_authority()
     run.edge.authority.port()
     request(run, "GET", "/v1/models", {"Authorization": f"Bearer {presented[0]}"})
 

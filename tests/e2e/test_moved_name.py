@@ -16,8 +16,9 @@ import pytest
 from keyauthority import boottime
 from keyauthority.files import write_private
 from tests.e2e.operator import Operator
-from tests.e2e.processes import Process, free_port
+from tests.e2e.processes import Process
 from tests.e2e.questions import Questions
+from tests.ports import free_port
 from tests.postgres import new_database
 from tests.rpc.certificates import CertificateAuthority
 

@@ -44,7 +44,9 @@ def connect(node: str, request: pytest.FixtureRequest) -> Iterator[Connect]:
     package: str = request.param
     version = run([node, "--version"]).stdout
     if int(version.lstrip("v").split(".")[0]) < NEEDS_NODE[package]:
-        pytest.skip(f"{package} needs Node {NEEDS_NODE[package]}; this is {version.strip()}")
+        pytest.skip(
+            f"{package} needs Node {NEEDS_NODE[package]}, and this is {version.strip()}: install it"
+        )
     with ExitStack() as stack:
 
         def client(edge: Edge, secret: str) -> Client:

@@ -2,39 +2,24 @@
 
 from __future__ import annotations
 
-import os
 import re
 import socket
 import sqlite3
-import subprocess
 import sys
-import tempfile
-from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
 
 import pytest
 
 from tests.e2e.authority import authority_process
+from tests.e2e.processes import run
+from tests.rights import without_rights
 
 
 @pytest.fixture
-def data() -> Iterator[Path]:
-    """A place for a data directory that a process without rights can reach."""
-    with tempfile.TemporaryDirectory() as name:
-        Path(name).chmod(0o755)
-        yield Path(name) / "data"
-
-
-# Root may write anywhere, so it becomes nobody first, when all that nobody can't read is loaded.
-WITHOUT_RIGHTS = """
-import os
-import keyauthority.cli.serve
-from keyauthority.cli import main
-if os.geteuid() == 0:
-    os.setgroups([]); os.setgid(65534); os.setuid(65534)
-main()
-"""
+def data(tmp_path: Path) -> Path:
+    """A place for a data directory."""
+    return tmp_path / "data"
 
 
 def refusal(
@@ -44,15 +29,10 @@ def refusal(
     rights: bool = True,
 ) -> str:
     """What `keyauthority serve` says before it gives up."""
-    program = ["-m", "keyauthority"] if rights else ["-c", WITHOUT_RIGHTS]
     files = ["--data-dir", str(data), "--database", str(data / "authority.db")]
-    ended = subprocess.run(
-        [sys.executable, *program, "serve", "--listen", listen, *files, *arguments],
-        capture_output=True,
-        text=True,
-        timeout=20,
-        check=False,
-    )
+    command = [sys.executable, "-m", "keyauthority", "serve", "--listen", listen]
+    command += [*files, *arguments]
+    ended = run(command if rights else without_rights(command))
     lines = [line for line in ended.stderr.splitlines() if not line.startswith("{")]
     assert ended.returncode == 1, ended.stderr
     assert len(lines) == 1, ended.stderr
@@ -80,7 +60,8 @@ def test_a_port_in_use(data: Path) -> None:
         sentence = refusal(data, listen=listen)
 
     assert sentence == (
-        f"can't listen on {listen}: is it in use, or not an address of this machine?"
+        f"can't listen on {listen}: "
+        "is it in use, not an address of this machine, or closed to this user?"
     )
 
 
@@ -118,12 +99,8 @@ def test_a_file_where_the_data_directory_should_be(data: Path) -> None:
 
 def test_a_keyring_out_of_reach(data: Path) -> None:
     """A keyring in a folder that this user may not enter is named, not the root token."""
-    data.mkdir()
-    if os.geteuid() == 0:
-        os.chown(data, 65534, -1)
     vault = data.parent / "vault"
-    vault.mkdir()
-    vault.chmod(0o600 if os.geteuid() == 0 else 0)
+    vault.mkdir(mode=0)
     keyring = vault / "keyring.json"
 
     sentence = refusal(data, "--keyring", str(keyring), rights=False)

@@ -153,10 +153,10 @@ def test_stopped_cleanly_soon_after_a_crash(tmp_path: Path) -> None:
         assert asked(edge.port, secret) == 200
         edge.gateway.send(signal.SIGSTOP)
         edge.authority.send(signal.SIGKILL)
-        edge.authority = edge.start_authority(edge.authority_port)
+        edge.authority = edge.start_authority()
         edge.authority.port()
         assert edge.authority.stop() == 0
-        edge.authority = edge.start_authority(edge.authority_port)
+        edge.authority = edge.start_authority()
         edge.authority.port()
 
         edge.operator.revoke(key)

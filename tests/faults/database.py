@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 import os
-import pwd
 import shutil
 import signal
 import subprocess
-import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from tests.e2e.processes import PATIENCE, eventually
 from tests.faults.network import Host
-from tests.postgres import MEMORY, binaries
+from tests.postgres import binaries, server_folder
+from tests.rights import other_user
 
 PORT = 5432
 NAME = "postgres"
@@ -113,7 +112,9 @@ class Database:
         return done.stdout
 
     def _command(self, program: str, *arguments: str) -> list[str]:
-        user = _user()
+        user = other_user()
+        # Only root can make the network.
+        assert user is not None
         become = ["setpriv", f"--reuid={user.pw_uid}", f"--regid={user.pw_gid}", "--clear-groups"]
         return [*self.host.prefix, *become, str(self._binaries / program), *arguments]
 
@@ -121,8 +122,7 @@ class Database:
 @contextmanager
 def database(host: Host, primary: Database | None = None) -> Iterator[Database]:
     """A server with an empty database, or that follows *primary*; gone at the end."""
-    folder = Path(tempfile.mkdtemp(dir=MEMORY if MEMORY.is_dir() else None))
-    os.chown(folder, _user().pw_uid, -1)
+    folder = server_folder()
     made = Database(host, folder)
     try:
         if primary is None:
@@ -134,12 +134,6 @@ def database(host: Host, primary: Database | None = None) -> Iterator[Database]:
     finally:
         made.stop_at_once()
         shutil.rmtree(folder, ignore_errors=True)
-
-
-def _user() -> pwd.struct_passwd:
-    # It does not run as root, and only root can make the network.
-    known = {entry.pw_name: entry for entry in pwd.getpwall()}
-    return known["postgres"] if "postgres" in known else known["nobody"]
 
 
 def _children(pid: int) -> list[int]:

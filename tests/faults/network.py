@@ -6,7 +6,6 @@ is reported, as when a cable or a switch dies. Done at one end it cuts one direc
 
 from __future__ import annotations
 
-import os
 import shutil
 import subprocess
 import uuid
@@ -21,7 +20,7 @@ PORT = "eth0"
 def missing() -> str:
     """Why no such network can be made here; empty if it can."""
     if shutil.which("ip") is None:
-        return "needs ip (iproute2)"
+        return "needs ip, and root for it: install iproute2"
     name = f"probe-{uuid.uuid4().hex[:8]}"
     for arguments in (
         ["netns", "add", name],
@@ -32,7 +31,11 @@ def missing() -> str:
         if tried.returncode != 0:
             break
     subprocess.run(["ip", "netns", "del", name], capture_output=True, check=False)
-    return f"can't make network namespaces: {tried.stderr.strip()}" if tried.returncode else ""
+    return (
+        f"needs network namespaces, which root may make: {tried.stderr.strip()}"
+        if tried.returncode
+        else ""
+    )
 
 
 class Host:
@@ -67,7 +70,7 @@ class Network:
 
     def __init__(self, stack: ExitStack) -> None:
         self._stack = stack
-        self._name = f"keyauthority-{os.getpid()}"
+        self._name = f"keyauthority-{uuid.uuid4().hex[:8]}"
         self._hosts = 0
         self._namespace(self._name)
         ip("-n", self._name, "link", "add", "bridge", "type", "bridge")
@@ -106,7 +109,5 @@ def ip(*arguments: str) -> None:
 
 
 def _forget(namespace: str) -> None:
-    folder = Path("/etc/netns") / namespace
-    shutil.rmtree(folder, ignore_errors=True)
-    if folder.parent.exists() and not any(folder.parent.iterdir()):
-        folder.parent.rmdir()
+    # What is above stays: another run may be about to use it.
+    shutil.rmtree(Path("/etc/netns") / namespace, ignore_errors=True)

@@ -1,9 +1,8 @@
 from __future__ import annotations
 
 import asyncio
-import socket
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import AsyncExitStack, suppress
+from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +19,7 @@ from tests.gateway.parts import (
     serving,
     upstream_serving,
 )
+from tests.ports import free_port
 
 StartGateway = Callable[..., Awaitable[int]]
 
@@ -89,9 +89,4 @@ async def http() -> AsyncIterator[ClientSession]:
 @pytest.fixture
 def unused_port() -> int:
     """A port that nobody listens on, and neither does anybody on the next."""
-    for _ in range(100):
-        with socket.create_server(("127.0.0.1", 0)) as server, suppress(OSError, OverflowError):
-            port: int = server.getsockname()[1]
-            with socket.create_server(("127.0.0.1", port + 1)):
-                return port
-    raise AssertionError("no two ports in a row are free")
+    return free_port(2)

@@ -1,9 +1,8 @@
 """Files that are not ours, or no longer whole."""
 
-import os
 import sqlite3
-import tempfile
-from collections.abc import Iterator
+import subprocess
+import sys
 from contextlib import closing
 from pathlib import Path
 
@@ -14,15 +13,14 @@ from keyauthority.storage.errors import StorageError
 from keyauthority.storage.sql.store import SqlStore
 from keyauthority.storage.sqlite import migrate_sqlite, open_sqlite
 from tests.conformance.records import ManualClock, a_key
-from tests.storage.parts import files, on_driver, run_sql, start
+from tests.rights import without_rights
+from tests.storage.parts import files, on_driver, run_sql
 
 OPEN = """
-import os, sys
+import sys
 from pathlib import Path
 from keyauthority.storage.errors import StorageError
 from keyauthority.storage.sqlite import migrate_sqlite
-if os.geteuid() == 0:
-    os.setgroups([]); os.setgid(65534); os.setuid(65534)
 try:
     migrate_sqlite(Path(sys.argv[1]))
 except StorageError as error:
@@ -138,37 +136,26 @@ async def test_damage_under_way_is_an_outage(store: SqlStore, path: Path) -> Non
     assert refused.value.message == "the database is damaged"
 
 
-@pytest.fixture
-def directory() -> Iterator[Path]:
-    """A directory that a process without rights can reach."""
-    with tempfile.TemporaryDirectory() as name:
-        directory = Path(name)
-        directory.chmod(0o755)
-        yield directory
-
-
 def refusal_without_rights(path: Path) -> str:
-    output, errors = start(OPEN, path, cwd=path.parent).communicate()
-    assert errors == ""
-    return output
+    command = without_rights([sys.executable, "-c", OPEN, str(path)])
+    ended = subprocess.run(command, capture_output=True, text=True, check=False, timeout=20)
+    assert ended.stderr == ""
+    return ended.stdout
 
 
-def test_a_directory_that_cannot_be_written(directory: Path) -> None:
+def test_a_directory_that_cannot_be_written(tmp_path: Path) -> None:
     """Where no file can be made, one sentence says so."""
-    if os.geteuid() != 0:
-        directory.chmod(0o555)
+    tmp_path.chmod(0o555)
 
-    assert refusal_without_rights(directory / "books.db") == (
-        f"the lock file {directory / 'books.db.lock'} can't be opened: Permission denied\n"
+    assert refusal_without_rights(tmp_path / "books.db") == (
+        f"the lock file {tmp_path / 'books.db.lock'} can't be opened: Permission denied\n"
     )
 
 
-def test_a_database_that_cannot_be_written(directory: Path) -> None:
+def test_a_database_that_cannot_be_written(path: Path) -> None:
     """A file that this process may only read is refused, and stays as it was."""
-    path = directory / "books.db"
     before = filled(path)
     path.chmod(0o444)
-    path.with_name("books.db.lock").chmod(0o666)
 
     assert refusal_without_rights(path) == (
         f"the database {path} is read-only; let this user write it\n"
