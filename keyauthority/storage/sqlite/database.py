@@ -20,6 +20,7 @@ from keyauthority.storage.gate import Gate
 from keyauthority.storage.sql.statements import Statements
 from keyauthority.storage.sqlite.connecting import connect
 from keyauthority.storage.sqlite.direct import SqliteDirect
+from keyauthority.storage.sqlite.examining import IN_USE
 from keyauthority.storage.sqlite.faults import outages
 from keyauthority.storage.sqlite.journal import Journal
 from keyauthority.storage.sqlite.waiting import PATIENCE, until_free
@@ -46,7 +47,10 @@ class SqliteDatabase:
         self._direct: dict[Select[Any], SqliteDirect] = {}
 
     async def connect(self) -> None:
-        """Opens the database, which must exist and be migrated."""
+        """Opens the database, which must exist and be migrated, and marks it as in use.
+
+        Raises `STORE_UNAVAILABLE`.
+        """
         _ = await self._driver
         engine = create_async_engine(
             "sqlite+aiosqlite://",
@@ -56,11 +60,15 @@ class SqliteDatabase:
             hide_parameters=True,
         )
         self._connection = await engine.connect()
+        await until_free(lambda: self._run(f"PRAGMA user_version = {IN_USE}"), self._patience)
+        # Into the file itself: a copy of it alone tells that it isn't whole.
+        await self._run("PRAGMA wal_checkpoint(PASSIVE)")
 
     async def close(self) -> None:
         """Waits for who is at it, then closes; as the last connection it moves the WAL home."""
         await self._journal.close()
         async with self._gate.alone():
+            await self._try_unmark()
             connection, self._connection = self._connection, None
             if connection is not None:
                 await connection.close()
@@ -135,6 +143,13 @@ class SqliteDatabase:
         # Should it fail, the next transaction tries again, and nothing is read before.
         with suppress(KeyAuthorityError):
             await self._undo()
+
+    async def _try_unmark(self) -> None:
+        # Should it fail, the log most likely can't be moved into the file either, and stays beside it.
+        with suppress(KeyAuthorityError):
+            await self._undo()
+            if self._connection is not None:
+                await self._run("PRAGMA user_version = 0")
 
     async def _undo(self) -> None:
         if self._connection is not None and self._driver.in_transaction:

@@ -13,6 +13,7 @@ from pathlib import Path
 from sqlalchemy import Connection, NullPool, create_engine, event
 from sqlalchemy.exc import DBAPIError
 
+from keyauthority.domain.errors import KeyAuthorityError
 from keyauthority.domain.ports import Clock
 from keyauthority.files import open_own
 from keyauthority.shielding import to_the_end
@@ -24,7 +25,6 @@ from keyauthority.storage.sqlite.connecting import connect
 from keyauthority.storage.sqlite.database import SqliteDatabase
 from keyauthority.storage.sqlite.examining import APPLICATION_ID, is_new
 from keyauthority.storage.sqlite.faults import sentence
-from keyauthority.storage.sqlite.in_use import mark_in_use, unmark
 from keyauthority.storage.sqlite.sessions import SqliteSessions
 from keyauthority.storage.sqlite.waiting import PATIENCE
 
@@ -50,12 +50,17 @@ async def open_sqlite(
         await to_the_end(asyncio.to_thread(prepare))
         database = SqliteDatabase(real_path, clock, patience)
         try:
-            await to_the_end(database.connect())
-            await to_the_end(asyncio.to_thread(mark_in_use, real_path))
+            await to_the_end(_connected(database, real_path))
             yield SqlStore(database, SqliteSessions(database, clock))
         finally:
-            await to_the_end(asyncio.to_thread(unmark, real_path))
             await to_the_end(database.close())
+
+
+async def _connected(database: SqliteDatabase, path: Path) -> None:
+    try:
+        await database.connect()
+    except KeyAuthorityError as error:
+        raise StorageError(f"the database {path} can't be opened: {error.message}") from error
 
 
 def migrate_sqlite(path: Path) -> None:
