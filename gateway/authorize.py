@@ -96,7 +96,9 @@ class Authorizer:
         verification = self._verifier.peek(secret)
         if verification is None:
             verification = await self._verifier.verify(secret)
-        return REFUSALS.get(verification.verdict)
+        if verification.verdict is Verdict.VALID:
+            return None
+        return REFUSALS.get(verification.verdict, Refusal.VERIFICATION_UNAVAILABLE)
 
     async def _ask(self, secret: str, source: str | None) -> Verification:
         asked = time.perf_counter()
