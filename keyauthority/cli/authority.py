@@ -108,10 +108,10 @@ def _channel(options: Options) -> grpc.Channel:
         addresses = parse_addresses(options.address)
     except AddressError as error:
         raise click.UsageError(f"--address {error}") from None
-    if (options.tls_client_cert is None) != (options.tls_client_key is None):
-        raise click.UsageError("--tls-client-cert and --tls-client-key need one another")
     if options.tls_client_cert is not None and options.tls_ca is None:
         raise click.UsageError("--tls-client-cert needs --tls-ca")
+    if (options.tls_client_cert is None) != (options.tls_client_key is None):
+        raise click.UsageError("--tls-client-cert and --tls-client-key need one another")
     for address in addresses:
         if options.tls_ca is None and not is_local(address.text):
             raise click.ClickException(

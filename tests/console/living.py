@@ -38,7 +38,8 @@ class Console:
         usual += ["--setup-link-file", str(self._link_file), "--api-url", self.edge.url]
         usual += ["--grace", "1"]
         self.process = Process(self.folder / "logs", "gateway.console", *usual, *self._flags)
-        self.process.port()
+        # What the flags of a test say of it wins.
+        self.port = self.process.port()
         self.url = f"http://127.0.0.1:{self.port}"
 
     def stop(self) -> int:

@@ -156,7 +156,14 @@ async def test_no_link_makes_a_page_say_that_something_was_done(cast: Cast) -> N
 
 @pytest.mark.parametrize(
     "done",
-    ["x; Domain=evil.example", "x%0d%0aSet-Cookie:%20a=b", "%00", "no-such-notice", "stored"],
+    [
+        "x;%20Domain=evil.example",
+        "x;Secure",
+        "x%0d%0aSet-Cookie:%20a=b",
+        "%00",
+        "no-such-notice",
+        "stored",
+    ],
 )
 async def test_the_front_page_keeps_nothing_that_a_link_names(done: str, cast: Cast) -> None:
     """What was done is named by this side alone: no link puts anything into a cookie or an address."""
