@@ -8,6 +8,7 @@ import os
 import random
 import uuid
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
 from functools import partial
 from itertools import cycle
@@ -48,6 +49,7 @@ class Authority:
     health: Any
     token: tuple[tuple[str, str]]
     workspace_id: str
+    address: str
     chance: random.Random = field(default_factory=lambda: random.Random(3))
     cancelled: int = 0
     refused: int = 0
@@ -71,8 +73,8 @@ class Authority:
         reply = await self.verification.BatchVerify(request, metadata=self.token)
         return [answer.verdict for answer in reply.answers]
 
-    async def watch(self) -> None:
-        call = self.health.Watch(HealthCheckRequest())
+    async def watch(self, health: Any) -> None:
+        call = health.Watch(HealthCheckRequest())
         try:
             async for _ in call:
                 pass
@@ -128,6 +130,7 @@ async def authority(tmp_path: Path) -> AsyncIterator[Authority]:
                 HealthStub(channel),
                 token,
                 created.workspace.id,
+                f"127.0.0.1:{port}",
             )
 
 
@@ -161,15 +164,23 @@ async def test_deserted_verifications(authority: Authority) -> None:
 @pytest.mark.timeout(7200 if LONG else 120)
 async def test_deserted_watches(authority: Authority) -> None:
     """Watches of the health that are given up end, and the next one is told."""
-    watch = authority.health.Watch(HealthCheckRequest())
-    assert (await anext(aiter(watch))).status == HealthCheckResponse.SERVING
-    watch.cancel()
-    tasks, files = len(asyncio.all_tasks()), descriptors()
+    async with AsyncExitStack() as stack:
+        # One connection may have a few at a time.
+        channels = [
+            await stack.enter_async_context(connect(authority.address)) for _ in range(AT_A_TIME)
+        ]
+        healths = cycle([HealthStub(channel) for channel in channels])
+        watch = next(healths).Watch(HealthCheckRequest())
+        assert (await anext(aiter(watch))).status == HealthCheckResponse.SERVING
+        watch.cancel()
+        for channel in channels:
+            await channel.channel_ready()
+        tasks, files = len(asyncio.all_tasks()), descriptors()
 
-    await authority.desert([authority.watch] * CALLS)
+        await authority.desert([partial(authority.watch, next(healths)) for _ in range(CALLS)])
 
+        await settled(tasks, files)
     assert authority.cancelled > CALLS * 0.9
-    await settled(tasks, files)
     status = await authority.health.Check(HealthCheckRequest())
     assert status.status == HealthCheckResponse.SERVING
 

@@ -61,6 +61,8 @@ class _NobodyError(Exception):
 
 async def begin(visit: Visit) -> Answer:
     """Sends the browser to the provider, if a page of ours has it come here."""
+    if visit.parts.provider is None:
+        return await problems.not_found(visit)
     after = visit.request.rel_url.query.get("next", "")
     if not is_asked_by_a_page(visit):
         return visit.redirect(url("sign_in") + "?" + urlencode({"next": target(after)}))
