@@ -121,6 +121,9 @@ class Asking:
         except VerificationUnavailable:
             # It may be for one of them alone, which can't be judged.
             return False
+        except Exception as error:  # noqa: BLE001  # nobody may wait for what has failed
+            _report(error)
+            return False
         for question, answer in zip(questions, answers, strict=True):
             self._answered(question, answer)
         return True

@@ -10,7 +10,7 @@ from __future__ import annotations
 import enum
 import math
 import time
-from typing import Final
+from typing import Any, Final
 
 import grpc
 
@@ -24,11 +24,16 @@ MOST: Final = 4
 LONGEST_SHARE: Final = 1.0
 """Seconds after which another is asked beside the first one, however long the deadline."""
 
+SHORTEST: Final = 0.01
+"""Seconds: with less time left nobody else is asked."""
+
 CHECKED_WITHIN: Final = 0.5
 """Seconds that a replica has to say that it is well, before a change is sent to another."""
 
 _READING: Final = ("Get", "List", "Lookup", "Verify", "BatchVerify")
 _KEEPING: Final = frozenset({"Sync", "Leave"})
+_DETAILS: Final = "grpc-status-details-bin"
+_OF_THE_QUESTION: Final = (b"KEYRING_MISMATCH", b"REVISION_NOT_REACHED")
 _SICK: Final = frozenset({grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.DEADLINE_EXCEEDED})
 
 
@@ -64,6 +69,17 @@ def left(until: float) -> float | None:
 def share(timeout: float, replicas: int) -> float:
     """Seconds that the first replica has alone, of a call that may take *timeout*."""
     return min(LONGEST_SHARE, timeout / (replicas + 1))
+
+
+def is_of_the_question(error: grpc.RpcError) -> bool:
+    """Whether *error* is about what was asked, whoever gave it: it says nothing of that replica.
+
+    An altered record, and a state that was not reached yet, are answered `UNAVAILABLE`, so that
+    nobody takes them for a verdict. Another replica may do better.
+    """
+    metadata: Any = getattr(error, "trailing_metadata", tuple)()
+    details = [value for key, value in metadata or () if key == _DETAILS]
+    return any(reason in value for value in details for reason in _OF_THE_QUESTION)
 
 
 def is_sick(code: grpc.StatusCode) -> bool:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import grpc
 
 from keyauthority.client.asking import Answer
+from keyauthority.client.attempts import is_of_the_question
 from keyauthority.client.strangers import Question
 from keyauthority.client.verification import Verification, VerificationUnavailable, read
 from keyauthority.coherence.cache import CoherentCache
@@ -40,7 +41,11 @@ async def ask_all(
     try:
         replies = (await stub.BatchVerify(request, timeout=seconds, metadata=metadata)).answers
     except (grpc.RpcError, grpc.aio.BaseError) as error:
-        raise VerificationUnavailable(type(error).__name__) from None
+        outage = VerificationUnavailable(type(error).__name__)
+        if isinstance(error, grpc.RpcError) and is_of_the_question(error):
+            raise outage from None
+        # Nobody can be asked: one by one they would find out the same.
+        return [outage] * len(questions)
     heads = {(reply.epoch, reply.revision) for reply in replies}
     if len(replies) != len(questions) or len(heads) != 1:
         raise VerificationUnavailable("the authority answers another question")

@@ -11,6 +11,7 @@ import grpc
 
 from keyauthority.addresses import is_local
 from keyauthority.client.addresses import Address, parse_addresses
+from keyauthority.client.attempts import CHECKED_WITHIN
 from keyauthority.client.names import Target
 from keyauthority.client.replicas import Replicas
 from keyauthority.client.several import RETIRED_WITHIN, SeveralChannel
@@ -77,8 +78,13 @@ def connect(
         return _dial(Target(parsed[0].text), credentials)
     retiring: set[asyncio.Task[None]] = set()
 
+    async def close(channel: grpc.aio.Channel) -> None:
+        # It refuses calls from the start of its end, and one may be about to be made by it.
+        await asyncio.sleep(2 * CHECKED_WITHIN)
+        await channel.close(RETIRED_WITHIN)
+
     def retire(channel: grpc.aio.Channel) -> None:
-        task = asyncio.get_running_loop().create_task(channel.close(RETIRED_WITHIN))
+        task = asyncio.get_running_loop().create_task(close(channel))
         retiring.add(task)
         task.add_done_callback(retiring.discard)
 

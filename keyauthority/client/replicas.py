@@ -98,7 +98,8 @@ class Replicas(Generic[Channel]):
             self._turn += 1
             if well:
                 return well[self._turn % len(well)]
-            return max(rest, key=lambda one: one.answered, default=None)
+            due = [one for one in rest if one.sick_until is None or one.sick_until <= now]
+            return max(due or rest, key=lambda one: one.answered, default=None)
 
     def one(self) -> Replica[Channel]:
         """Whom to ask now, if it is one call alone."""

@@ -143,6 +143,7 @@ class _Asking:
     ) -> None:
         self._replicas = replicas
         self._tasks = tasks
+        self._deadline = deadline
         self._share = attempts.share(deadline - time.monotonic(), len(replicas))
         self._tried: list[Member] = []
         self._running: dict[asyncio.Task[Any], Member] = {}
@@ -170,8 +171,10 @@ class _Asking:
             task.cancel()
 
     def _start(self, ask: Callable[[Member], Coroutine[Any, Any, Any]]) -> bool:
-        # Has one more asked, if there is one; whether anybody is asked at all.
-        if len(self._tried) < attempts.MOST:
+        # Has one more asked, if there is one and it has time to answer: else it would be called sick,
+        # and be tried ever later. Whether anybody is asked at all.
+        in_time = not self._tried or self._deadline - time.monotonic() > attempts.SHORTEST
+        if in_time and len(self._tried) < attempts.MOST:
             member = self._replicas.next(self._tried, may_try_sick=not self._tried)
             if member is not None:
                 self._tried.append(member)
@@ -192,7 +195,7 @@ async def _judged(replicas: Replicas[grpc.aio.Channel], member: Member, call: An
     try:
         answer = await call
     except grpc.aio.AioRpcError as error:
-        if attempts.is_sick(error.code()):
+        if attempts.is_sick(error.code()) and not attempts.is_of_the_question(error):
             replicas.failed(member)
         else:
             replicas.answered(member)

@@ -121,7 +121,7 @@ def _judged(
     try:
         answer = method(*arguments, **more)
     except grpc.RpcError as error:
-        if _is_sick(error):
+        if _is_sick(error) and not attempts.is_of_the_question(error):
             replicas.failed(member)
         else:
             replicas.answered(member)

@@ -146,9 +146,11 @@ class Verifier:
         self._cache.lose_lease()
         for task in list(self._tasks):
             task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
-        await self._following.leave()
-        await self._channel.close()
+        try:
+            await asyncio.gather(*self._tasks, return_exceptions=True)
+            await self._following.leave()
+        finally:
+            await self._channel.close()
 
     def peek(self, secret: str) -> Verification | None:
         """Return the verdict on *secret* if it can be given without a call."""

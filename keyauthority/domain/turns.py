@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from heapq import heappop, heappush
+from heapq import heapify, heappop, heappush
 from itertools import count
 
 
@@ -23,6 +23,7 @@ class Turns:
         self._last: dict[str, int] = {}
         self._arrivals = count()
         self._waiting: list[tuple[int, int, str, asyncio.Future[None]]] = []
+        self._gone = 0
 
     @asynccontextmanager
     async def turn(self, peer: str) -> AsyncIterator[None]:
@@ -47,6 +48,8 @@ class Turns:
             if called.done() and not called.cancelled():
                 # Called in the moment in which it left.
                 self.pass_on()
+            else:
+                self._leave()
             raise
 
     def pass_on(self) -> None:
@@ -59,4 +62,17 @@ class Turns:
                 self._served = number
                 called.set_result(None)
                 return
+            self._gone -= 1
         self._free += 1
+
+    def _leave(self) -> None:
+        # Those who left are taken out before they are more than those who wait: nobody fills memory
+        # by coming and leaving.
+        self._gone += 1
+        if 2 * self._gone > len(self._waiting):
+            self._waiting = [one for one in self._waiting if not one[-1].done()]
+            heapify(self._waiting)
+            self._gone = 0
+            self._last = {}
+            for number, _, peer, _ in self._waiting:
+                self._last[peer] = max(number, self._last.get(peer, 0))

@@ -64,8 +64,10 @@ class CachedAuthenticating:
             try:
                 return await self._authenticating.by_token(token)
             except KeyAuthorityError as error:
-                if error.reason is Reason.CREDENTIAL_INVALID:
-                    self._seen.refused(digest, boottime.now())
+                now = boottime.now()
+                # Without a lease an old primary may have said so, which lacks new callers.
+                if error.reason is Reason.CREDENTIAL_INVALID and self._cache.holds_lease(now):
+                    self._seen.refused(digest, now)
                 raise
 
         return await self._found(digest, look_up, peer)

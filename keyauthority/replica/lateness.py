@@ -7,7 +7,7 @@ from datetime import timedelta
 
 import structlog
 
-from keyauthority.coherence.allowances import shortened, withdrawn
+from keyauthority.coherence.allowances import LATE, shortened, withdrawn
 from keyauthority.domain.allowances import Allowance
 from keyauthority.domain.errors import KeyAuthorityError
 from keyauthority.domain.ports import Sessions
@@ -29,6 +29,8 @@ class Lateness:
 
     def of(self, revision: int, lease: timedelta) -> None:
         """Whoever has not acknowledged *revision* by now is late. The terms say *lease*."""
+        if self._marking:
+            return  # The next change finds late whoever still is.
         marking = asyncio.create_task(self._mark(revision, lease))
         self._marking.add(marking)
         marking.add_done_callback(self._marking.discard)
@@ -50,6 +52,8 @@ class Lateness:
             pass  # Told elsewhere; the next change finds them late again.
         except Exception:
             log.exception("late_verifiers_not_marked")
+        # All sessions are read for it, and every change that waits may ask for it.
+        await asyncio.sleep(LATE)
 
     async def _late(self, one: Session, lease: timedelta) -> None:
         before = one.allowance

@@ -14,6 +14,8 @@ from keyauthority.client.asking import MAX_STRANGERS, STRANGERS_CALLS, SUSPECTS_
 from keyauthority.client.strangers import BATCH
 from keyauthority.client.verification import Verification
 from keyauthority.domain import secrets
+from keyauthority.domain.errors import KeyAuthorityError, Reason
+from keyauthority.rpc.errors import to_status
 from keyauthority.v1 import verification_service_pb2 as pb
 from tests.client.parts import Context, ScriptedAuthority, leased, until
 from tests.gateway.parts import new_secret, reply, valid_reply
@@ -138,7 +140,8 @@ async def test_one_that_can_not_be_judged_spoils_no_other(scripted: ScriptedAuth
     async def fail(context: Context) -> None:
         # Of a call about both this is the answer to both.
         if bad in [request.secret for request in scripted.asked[-1:]]:
-            await context.abort(grpc.StatusCode.UNAVAILABLE, "a pepper is missing")
+            mismatch = KeyAuthorityError(Reason.KEYRING_MISMATCH, "a pepper is missing")
+            await context.abort_with_status(to_status(mismatch))
 
     scripted.misbehave = fail
     async with leased(scripted.address) as verifier:
@@ -149,6 +152,22 @@ async def test_one_that_can_not_be_judged_spoils_no_other(scripted: ScriptedAuth
     assert isinstance(answers[0], Verification)
     assert answers[0].verdict is Verdict.VALID
     assert isinstance(answers[1], VerificationUnavailable)
+
+
+async def test_an_outage_is_asked_about_once(scripted: ScriptedAuthority) -> None:
+    """What nobody can be told of many, nobody can be told of one: no call more is made for each."""
+    secrets_ = [scripted.issue() for _ in range(10)]
+
+    async def fail(context: Context) -> None:
+        await context.abort(grpc.StatusCode.UNAVAILABLE, "the books are away")
+
+    scripted.misbehave = fail
+    async with leased(scripted.address) as verifier:
+        answers = await asyncio.gather(
+            *(verifier.verify(secret) for secret in secrets_), return_exceptions=True
+        )
+    assert scripted.batches == [10]
+    assert all(isinstance(answer, VerificationUnavailable) for answer in answers)
 
 
 async def test_each_answer_of_a_shared_call_is_kept(scripted: ScriptedAuthority) -> None:

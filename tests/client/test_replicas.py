@@ -170,3 +170,17 @@ async def test_a_name_that_moves_is_followed() -> None:
 def test_what_may_be_asked_twice(method: str, what: Kind) -> None:
     """What only reads; whatever else there may be is not."""
     assert kind(f"/keyauthority.v1.{method}") is what
+
+
+def test_where_all_are_sick_each_is_tried(group: Group) -> None:
+    """Whoever gave the last answer may be the one that is dead: once its second is not over, others are."""
+    *others, last = group.all
+    for one in group.all:
+        group.now += 0.1
+        group.replicas.answered(one)
+    for one in group.all:
+        group.replicas.failed(one)
+    assert group.replicas.one() is last
+    group.now += TRIED_AGAIN
+    group.replicas.failed(last)
+    assert group.replicas.one() in others

@@ -16,6 +16,8 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 
 from keyauthority.client import Secret, Verdict, VerificationUnavailable, Verifier, VerifierClient
 from keyauthority.client.channel import connect, connect_blocking
+from keyauthority.domain.errors import KeyAuthorityError, Reason
+from keyauthority.rpc.errors import to_status
 from keyauthority.v1 import key_service_pb2 as keys
 from keyauthority.v1 import verification_service_pb2 as pb
 from keyauthority.v1.key_service_pb2_grpc import (
@@ -40,8 +42,11 @@ class OneReplica(ScriptedAuthority):
     def __init__(self) -> None:
         super().__init__()
         self.fails: grpc.StatusCode | None = None
+        self.altered = ""
         self.health: Any = SERVING
         self.revoked: list[str] = []
+        self.takes = 0.0
+        self.told: Callable[[OneReplica], None] = lambda _: None
         self.sync_door = asyncio.Event()
         self.sync_door.set()
 
@@ -49,8 +54,14 @@ class OneReplica(ScriptedAuthority):
         if self.fails is not None:
             self.asked.append(request)
             await context.abort(self.fails, "as the test wants")
+        if request.secret == self.altered:
+            mismatch = KeyAuthorityError(Reason.KEYRING_MISMATCH, "altered")
+            await context.abort_with_status(to_status(mismatch))
         self.answers.setdefault(request.secret, valid_reply())
-        return await super().Verify(request, context)
+        answer = await super().Verify(request, context)
+        await asyncio.sleep(self.takes)
+        self.told(self)
+        return answer
 
     async def Sync(self, request: pb.SyncRequest, context: Context) -> pb.SyncResponse:
         self.syncs.append(request)
@@ -149,6 +160,22 @@ async def test_threads_ask_another_too(
             assert answer.verdict is Verdict.VALID
 
 
+async def test_a_question_that_nobody_can_answer_makes_nobody_sick(
+    three: list[OneReplica],
+) -> None:
+    """Else whoever presents an altered secret again and again leaves all calls to one replica."""
+    altered = new_secret()
+    for replica in three:
+        replica.altered = altered
+    token = Secret(TOKEN)
+    async with Verifier(addresses(three), token=token, cache=False, timeout=2.0) as verifier:
+        for _ in range(12):
+            with pytest.raises(VerificationUnavailable):
+                await verifier.verify(altered)
+            assert (await verifier.verify(new_secret())).verdict is Verdict.VALID
+    assert min(len(replica.asked) for replica in three) > 1
+
+
 async def test_nobody_answers(three: list[OneReplica]) -> None:
     """No verdict: at once if all fail, within the deadline if all hang."""
     for replica in three:
@@ -164,6 +191,41 @@ async def test_nobody_answers(three: list[OneReplica]) -> None:
         async with asyncio.timeout(10):
             with pytest.raises(VerificationUnavailable):
                 await verifier.verify(new_secret())
+
+
+async def test_all_hang_and_one_never_comes_back(three: list[OneReplica]) -> None:
+    """The others are asked again, although the one that gave the last answer gives none any more.
+
+    Who gets no time to answer is not called sick: each call that fails would put off its trial.
+    """
+    answered: list[OneReplica] = []
+    for replica in three:
+        replica.takes, replica.told = 0.02, answered.append
+    token = Secret(TOKEN)
+    async with Verifier(addresses(three), token=token, cache=False, timeout=0.3) as verifier:
+
+        async def ask() -> bool:
+            try:
+                return (await verifier.verify(new_secret())).verdict is Verdict.VALID
+            except VerificationUnavailable:
+                return False
+
+        async def ask_for(seconds: float) -> list[bool]:
+            asking = []
+            for _ in range(int(seconds / 0.02)):
+                asking.append(asyncio.create_task(ask()))
+                await asyncio.sleep(0.02)
+            return await asyncio.gather(*asking)
+
+        assert all(await ask_for(0.3))
+        for replica in three:
+            hang(replica)
+        assert not any((await ask_for(1.0))[5:])
+        for replica in three:
+            if replica is not answered[-1]:
+                replica.door.set()
+        await ask_for(3.0)
+        assert all(await ask_for(0.5))
 
 
 async def test_what_is_refused_is_not_asked_again(three: list[OneReplica]) -> None:
