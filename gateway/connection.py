@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from typing import TYPE_CHECKING, Final, cast
+from typing import TYPE_CHECKING, Any, Final, cast
 
-from aiohttp import web
+from aiohttp import web, web_protocol
 from aiohttp.abc import AbstractStreamWriter
 from aiohttp.http import RawRequestMessage
 from aiohttp.http_exceptions import BadHttpMessage, LineTooLong
@@ -35,6 +35,10 @@ Refuse = Callable[[EdgeRequest, Refusal], web.StreamResponse]
 _LINGER: Final = 1.0
 _POLL: Final = 0.02
 _LAST_WORDS: Final = 2.0
+
+# Heads that are read ahead of the request under way: aiohttp's own 32 of the greatest size take some
+# MB of each connection, from anybody.
+web_protocol.MAX_MSG_QUEUE_SIZE = 2
 
 
 class _HeadError(Exception):
@@ -142,6 +146,11 @@ class Connection(RequestHandler):
         response.force_close()
         self._deaf = True
         return response
+
+    def log_exception(self, *args: Any, **kw: Any) -> None:
+        """Log what went wrong, unless it is the rest of a body that was already answered."""
+        if not isinstance(kw.get("exc_info"), web.RequestPayloadError):
+            super().log_exception(*args, **kw)
 
     async def finish_response(
         self, request: web.BaseRequest, resp: web.StreamResponse, start_time: float | None

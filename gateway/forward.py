@@ -25,8 +25,9 @@ from gateway.upstream import SMALL, Errand, errand
 from keyauthority.client import Secret
 
 # Answers about the gateway itself, its credential or its address, never about its client.
-_NOT_FOR_CLIENTS: Final = frozenset({101, 401, 403, 407})
+_NOT_FOR_CLIENTS: Final = frozenset({401, 403, 407})
 _NOT_MODIFIED: Final = 304
+_FIRST_FINAL_STATUS: Final = 200
 
 
 class Forwarder:
@@ -138,8 +139,9 @@ class Forwarder:
     async def _pass_on(
         self, request: EdgeRequest, upstream: ClientResponse, body: bytes | RequestBody | None
     ) -> web.StreamResponse | Refusal:
-        if upstream.status in _NOT_FOR_CLIENTS or _is_redirect(upstream.status):
-            self._complaint.make(f"it answered {upstream.status}")
+        status = upstream.status
+        if status < _FIRST_FINAL_STATUS or status in _NOT_FOR_CLIENTS or _is_redirect(status):
+            self._complaint.make(f"it answered {status}")
             return Refusal.UPSTREAM_UNAVAILABLE
         if isinstance(body, RequestBody):
             body.on_failure = upstream.close

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from typing import Final
 
 import structlog
 
@@ -10,6 +11,9 @@ from gateway.metrics import Metrics
 from gateway.paths import split_target
 from gateway.request import EdgeRequest
 from gateway.sources import Source
+
+_LOGGED: Final = 1024
+"""Characters of a path that are logged: a stranger may send as many as a head has room for."""
 
 
 class Observer:
@@ -39,7 +43,7 @@ class Observer:
             request_id=request.id,
             client=self._source(request) or request.remote,
             method=request.method,
-            path=split_target(request.raw_path)[0],
+            path=split_target(request.raw_path)[0][:_LOGGED],
             status=status,
             outcome=request.outcome,
             workspace_id=key.workspace_id if key else None,

@@ -39,7 +39,7 @@ _ROUNDS: Final = 3
 """How often the event loop may read before a connection that still has something to read is given
 up. TLS has messages of its own, such as session tickets, which are no bytes too many."""
 
-_FIRST_FINAL_STATUS: Final = 200
+_INTERIM: Final = range(100, 200)
 _SWITCHING_PROTOCOLS: Final = 101
 
 
@@ -73,7 +73,7 @@ class UpstreamProtocol(ResponseHandler):
     async def is_quiet(self) -> bool:
         """Tell whether the connection is open and nothing has arrived on it that is yet unread."""
         for _ in range(_ROUNDS):
-            if not self.is_connected() or self._reading_paused:
+            if self._asked or not self.is_connected() or self._reading_paused:
                 return False
             if not self._readable.poll(0):
                 return True
@@ -102,7 +102,7 @@ class UpstreamProtocol(ResponseHandler):
             self._refuse()
             return
         code = data[0].code
-        self._answered = code >= _FIRST_FINAL_STATUS or code == _SWITCHING_PROTOCOLS
+        self._answered = code not in _INTERIM or code == _SWITCHING_PROTOCOLS
         super().feed_data(data, size)
 
     def _has_begun_another(self) -> bool:

@@ -21,7 +21,7 @@ _has_control = re.compile(r"[\x00-\x1f\x7f-\x9f]").search
 _split = re.compile(r"[/\\]+").split
 _parameters = re.compile("[;?#]").split
 _words = re.compile(r"[\s+]+").split
-_is_extension = re.compile("(?:[a-z][a-z0-9]*)?").fullmatch
+_is_extension = re.compile("(?:[a-z].*)?").fullmatch
 # What some code pages turn into separators.
 _SEPARATORS: Final = str.maketrans("\u2044\u2215\u2216\u00a5\u20a9", "//\\\\\\")
 _INVISIBLE: Final = frozenset({"Mn", "Me", "Cf"})

@@ -35,9 +35,11 @@ def open_own(path: Path) -> int:
         if error.errno == errno.ELOOP:
             raise PermissionError(errno.ELOOP, "it is a symbolic link: remove it") from None
         raise
-    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+    status = os.fstat(descriptor)
+    if not stat.S_ISREG(status.st_mode) or status.st_nlink > 1:
         os.close(descriptor)
-        raise PermissionError(errno.EPERM, "it is no file: remove it")
+        what = "it is no file" if status.st_nlink == 1 else "it is a hard link"
+        raise PermissionError(errno.EPERM, f"{what}: remove it")
     return descriptor
 
 

@@ -134,6 +134,11 @@ class Dispatcher:
     async def _page(self, visit: Visit) -> Answer:
         if not visit.reading and not csrf.same_origin(visit.request.headers):
             return problems.foreign(visit)
+        if not visit.reading:
+            # Before it is asked who may: the form may take seconds, and rights may go meanwhile.
+            visit.fields = await read_fields(
+                visit.request, LIMITS.max_body_bytes, LIMITS.body_timeout
+            )
         await self._recognise(visit)
         if visit.route.needs is not Needs.NOTHING and visit.session is None:
             return problems.signed_out(visit)
@@ -141,12 +146,8 @@ class Dispatcher:
             return await problems.not_found(visit)
         if not _covers(visit):
             return await problems.forbidden(visit)
-        if not visit.reading:
-            visit.fields = await read_fields(
-                visit.request, LIMITS.max_body_bytes, LIMITS.body_timeout
-            )
-            if not csrf.is_token(visit.cookie, visit.fields.raw("csrf")):
-                return await problems.stale(visit)
+        if not visit.reading and not csrf.is_token(visit.cookie, visit.fields.raw("csrf")):
+            return await problems.stale(visit)
         if visit.session is not None and not visit.route.shows_secret:
             await self._parts.books.submissions.close_open(visit.session.id)
         return await visit.route.page(visit)

@@ -14,7 +14,6 @@ import re
 import secrets as entropy
 import zlib
 from typing import Final
-from urllib.parse import unquote
 
 ALPHABET: Final = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
 KEY_PREFIX: Final = "sk-optk-"
@@ -32,6 +31,7 @@ _within: Final = re.compile(
     rf"((?:{KEY_PREFIX}|{TOKEN_PREFIX})[0-9A-Za-z]{{{HINTED}}})[0-9A-Za-z]{{16,}}"
 )
 _encoded_percent: Final = re.compile("%(?:25)+")
+_encoded: Final = re.compile("(?:%[0-9A-Fa-f]{2})+")
 _DECODINGS: Final = 8
 _is_base62 = re.compile(r"[0-9A-Za-z]+").fullmatch
 _is_visible = re.compile(r"[!-~]+").fullmatch
@@ -51,11 +51,16 @@ def percent_decoded(text: str) -> str:
     """*text* percent-decoded until it stays the same, eight times at most."""
     for _ in range(_DECODINGS):
         # Of "%2525…" all at once, so that nobody makes it take long.
-        decoded = unquote(_encoded_percent.sub("%", text))
+        decoded = _encoded.sub(_decoded, _encoded_percent.sub("%", text))
         if decoded == text:
             break
         text = decoded
     return text
+
+
+def _decoded(escapes: re.Match[str]) -> str:
+    # Faster by far than the standard library's: everybody who sends a path has it decoded.
+    return bytes.fromhex(escapes[0].replace("%", "")).decode(errors="replace")
 
 
 class Secret:

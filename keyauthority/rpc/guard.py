@@ -117,8 +117,9 @@ class Guard:
         tally, recognised = TALLIES.of(rules.label), self._entrance.recognised
         places = self._calls.of(rules)
         quick = self._quick.get(rules.label)
-        # What these write is confirmed by the primary, or fails.
-        checked = rules.room is not Room.SYNCING
+        # What Sync and Leave write is confirmed by the primary, or fails; what is open to strangers
+        # (health) says nothing of the books.
+        checked = rules.room is not Room.SYNCING and rules.access is not Access.OPEN
 
         async def guarded(sent: Any, context: Context) -> Any:
             started = time.perf_counter()

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import http.client
 import secrets
+from urllib.parse import urlencode
 
 import pytest
 
 from gateway.console import csrf
 from gateway.console.access import Needs
 from gateway.console.cookies import SESSION, VISITOR
+from gateway.console.paths import url
 from gateway.console.people import Role
 from gateway.console.routes import ROUTES
 from gateway.console.routing import Route
@@ -208,3 +211,35 @@ def test_every_page_of_a_workspace_asks_for_a_role_in_it() -> None:
             assert route.needs in LEAST, route.path
         if route.path.startswith("/administration"):
             assert route.needs is Needs.ADMINISTRATOR, route.path
+
+
+async def test_a_form_that_takes_its_time_has_the_rights_of_its_end(cast: Cast) -> None:
+    """Whoever keeps the last byte back until their right is gone does nothing with it."""
+    administrator = await cast.person(administrator=True)
+    dismissed = await cast.signed_in(administrator)
+    accomplice = await cast.person()
+    path = url("person_administrator", person=accomplice.id)
+    form = dict(dismissed.get(url("administration_people")).form(path).fields)
+    body = urlencode({**form, "administrator": "yes"})
+    head = {
+        "Content-Type": "application/x-www-form-urlencoded",
+        "Sec-Fetch-Site": "same-origin",
+        "Cookie": f"{SESSION}={dismissed.cookies[SESSION]}",
+        "Content-Length": str(len(body)),
+    }
+    connection = http.client.HTTPConnection("127.0.0.1", dismissed.port, timeout=20)
+    connection.putrequest("POST", path)
+    for name, value in head.items():
+        connection.putheader(name, value)
+    connection.endheaders(body[:-1].encode())
+    # Answered after the head was read.
+    assert dismissed.get("/healthz").status == 200
+    await cast.books.accounts.set_administrator(NOBODY, administrator.id, False)
+
+    connection.send(body[-1:].encode())
+
+    assert connection.getresponse().status == 404
+    connection.close()
+    made = await cast.books.accounts.get(accomplice.id)
+    assert made is not None
+    assert not made.administrator

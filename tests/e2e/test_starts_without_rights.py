@@ -94,7 +94,8 @@ def test_a_file_out_of_reach(
     for file in files:
         sentence = start(tmp_path, flag, file)
         assert str(file) in sentence
-        assert DENIED in sentence
+        # A keyring that is there tells of books that are not: that is said before it is read.
+        assert DENIED in sentence or "there are no books" in sentence
         assert "canary" not in sentence
 
 

@@ -167,10 +167,20 @@ async def begun_behind_chunks(peer: Peer) -> None:
     peer.writer.write(f"{len(path):x}\r\n{path}\r\n0\r\n\r\n".encode() + b"HTTP/1.1 200 OK\r\nA")
 
 
+async def odd_status_then_more(peer: Peer) -> None:
+    """A final answer whose status is below those of interim ones, and then somebody else's."""
+    path = await peer.request()
+    peer.writer.write(response(path, status="099 Odd"))
+    await peer.writer.drain()
+    await asyncio.sleep(0.05)
+    peer.writer.write(OTHERS)
+
+
 @pytest.mark.parametrize(
     "script",
     [
         between,
+        odd_status_then_more,
         behind,
         twice_behind,
         begun_behind,

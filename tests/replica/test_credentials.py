@@ -180,14 +180,26 @@ async def test_without_a_lease_each_call_has_a_look_up_of_its_own(
 
 
 async def test_a_refused_token_is_not_looked_up_again(
-    books: Books, credentials: CachedAuthenticating
+    books: Books, cache: Any, credentials: CachedAuthenticating
 ) -> None:
     """For a while: it is nobody's, and never will be anybody's."""
+    assert cache.apply(cache.begin_sync(boottime.now()), "session_1", Head(1, 7), None, 60.0)
     token = a_token()
     books.answer(5)
     for _ in range(3):
         assert await refusal(credentials, token) is Reason.CREDENTIAL_INVALID
     assert books.asked == [token]
+
+
+async def test_a_refusal_without_a_lease_is_not_remembered(
+    books: Books, credentials: CachedAuthenticating
+) -> None:
+    """It may be an old primary's word, which lacks the callers that were created since."""
+    token = a_token()
+    books.answer(2)
+    for _ in range(2):
+        assert await refusal(credentials, token) is Reason.CREDENTIAL_INVALID
+    assert books.asked == [token, token]
 
 
 async def test_a_malformed_token_is_not_looked_up(
@@ -211,13 +223,14 @@ async def test_a_certificate_name_may_become_a_callers(
 
 
 async def test_a_revoked_caller_is_known_no_more(
-    books: Books, credentials: CachedAuthenticating
+    books: Books, cache: Any, credentials: CachedAuthenticating
 ) -> None:
     """It is a stranger from the first look-up that does not find it, and waits as one."""
     token = accepted_token(books)
     books.answer(3)
     await credentials.by_token(token, HOME)
     del books.callers[token]
+    assert cache.apply(cache.begin_sync(boottime.now()), "session_1", Head(1, 7), None, 60.0)
     assert await refusal(credentials, token) is Reason.CREDENTIAL_INVALID
     assert await refusal(credentials, token) is Reason.CREDENTIAL_INVALID
     assert books.asked == [token, token]

@@ -20,12 +20,14 @@ from tests.rpc.parts import Refusal, refusal
 
 KEYS = "keyauthority.v1.KeyService"
 VERIFICATION = "keyauthority.v1.VerificationService"
+HEALTH = "grpc.health.v1.Health"
 
 
 class Open:
     """An entrance that lets everybody in."""
 
-    recognised = None
+    def recognised(self, *_: object) -> bool:
+        return True
 
     async def enter(self, *_: object) -> None:
         pass
@@ -59,8 +61,13 @@ async def channel(process: Process) -> AsyncIterator[grpc.aio.Channel]:
     server = grpc.aio.server()
     guarded = GuardedServer(server, guard.wrap)
     handler: Any = grpc.unary_unary_rpc_method_handler(process.method)
-    guarded.add_registered_method_handlers(KEYS, {"RevokeKey": handler, "GetKey": handler})
-    guarded.add_registered_method_handlers(VERIFICATION, {"Sync": handler})
+    services = {KEYS: ("RevokeKey", "GetKey"), VERIFICATION: ("Sync",), HEALTH: ("Check",)}
+    guarded.add_generic_rpc_handlers(
+        [
+            grpc.method_handlers_generic_handler(service, dict.fromkeys(methods, handler))
+            for service, methods in services.items()
+        ]
+    )
     port = server.add_insecure_port("127.0.0.1:0")
     await server.start()
     async with grpc.aio.insecure_channel(f"127.0.0.1:{port}") as channel:
@@ -109,3 +116,9 @@ async def test_only_faults_of_the_call_are_told(
 
     told = why if why in OF_THE_CALL else Reason.LEASE_LOST
     assert (refused.reason, refused.code) == (told.name, STATUS[told])
+
+
+async def test_health_is_told_without_a_lease(process: Process, channel: grpc.aio.Channel) -> None:
+    """That there is none is just what it says."""
+    assert await call(channel, f"/{HEALTH}/Check") == b"an answer"
+    assert not process.leased

@@ -39,7 +39,8 @@ def email(text: str) -> str:
         raise FieldInvalid("email", f"An e-mail address has at most {EMAIL_LENGTH} characters.")
     if any(map(_passes_for_ascii, _labels(text))):
         raise FieldInvalid("email", "This address holds a letter that could be taken for another.")
-    return text
+    # One spelling of each letter: with its mark apart it would look the same, and be another's.
+    return unicodedata.normalize("NFC", text)
 
 
 def email_key(text: str) -> str:
