@@ -6,7 +6,7 @@ import asyncio
 import re
 import secrets
 import unicodedata
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Final, TypeVar
 
@@ -34,6 +34,8 @@ _ESTIMATED: Final = 72
 
 _PRODUCT: Final = ("opentoken", "keyauthority")
 _SHORTEST_WORD: Final = 3
+_STAND_INS: Final = str.maketrans("01345789", "oleastbg")
+_separators: Final = re.compile(r"[\W_]+")
 
 
 def hasher() -> PasswordHasher:
@@ -54,10 +56,23 @@ def check(password: str, *own: str) -> None:
     if len(text) > LONGEST:
         raise WeakPassword(f"Use at most {LONGEST} characters.")
     words = _words(own)
-    if not _is_strong(_without(words, text), words):
-        if _is_strong(text, ()):
-            raise WeakPassword("Use something else than your name or address.")
-        raise WeakPassword("This password is among the first that are tried. Choose another.")
+    if all(_is_strong(rest, words) for rest in _rests(words, text)):
+        return
+    if _is_strong(text, ()):
+        raise WeakPassword("This is too near a common password, your name or your address.")
+    raise WeakPassword("This password is among the first that are tried. Choose another.")
+
+
+def _rests(words: Sequence[str], text: str) -> Iterator[str]:
+    # What is left without the words: as it was typed, and without what stands between its parts,
+    # which guessers leave out and put in.
+    plain = _separators.sub("", text)
+    yield from (_without(words, text), _without(words, plain))
+    # And with letters for the digits that stand in for them, if that shows one of the words.
+    spelt = plain.translate(_STAND_INS)
+    rest = _without(words, spelt)
+    if rest != spelt:
+        yield rest
 
 
 def _is_strong(text: str, words: Iterable[str]) -> bool:
@@ -70,9 +85,7 @@ def _is_strong(text: str, words: Iterable[str]) -> bool:
 def _words(own: Iterable[str]) -> list[str]:
     # Whole, and in the parts that stand between dots, spaces and the like; the longest first.
     texts = [_normal(text).casefold() for text in own]
-    parts = (
-        part for text in texts for part in (*re.split(r"[\W_]+", text), text.partition("@")[0])
-    )
+    parts = (part for text in texts for part in (*_separators.split(text), text.partition("@")[0]))
     words = {word for word in (*texts, *parts, *_PRODUCT) if len(word) >= _SHORTEST_WORD}
     return sorted(words, key=len, reverse=True)
 
