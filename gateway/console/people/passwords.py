@@ -58,8 +58,8 @@ def check(password: str, *own: str) -> None:
     words = _words(own)
     if all(_is_strong(rest, words) for rest in _rests(words, text)):
         return
-    if _is_strong(text, ()):
-        raise WeakPassword("This is too near a common password, your name or your address.")
+    if all(_is_strong(rest, ()) for rest in _rests((), text)):
+        raise WeakPassword("Use something else than your name or address.")
     raise WeakPassword("This password is among the first that are tried. Choose another.")
 
 
