@@ -87,7 +87,7 @@ types: $(DEV) ## mypy --strict over everything
 
 .PHONY: test
 test: $(DEV) ## every test this machine can run; says what it skipped and why
-	$(if $(ARGS),,@echo "every test: about 15 minutes on two cores; some of them: make test ARGS='tests/rpc -k bearer'")
+	$(if $(ARGS),,@echo "every test: about 30 minutes on two cores; some of them: make test ARGS='tests/rpc -k bearer'")
 	@$(BIN)/python -m pytest $(ARGS)
 
 .PHONY: test-long
