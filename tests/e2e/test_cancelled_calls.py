@@ -7,7 +7,7 @@ import gc
 import os
 import random
 import uuid
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
 from functools import partial
@@ -169,7 +169,7 @@ async def test_deserted_watches(authority: Authority) -> None:
         channels = [
             await stack.enter_async_context(connect(authority.address)) for _ in range(AT_A_TIME)
         ]
-        healths = cycle([HealthStub(channel) for channel in channels])
+        healths: Iterator[Any] = cycle([HealthStub(channel) for channel in channels])
         watch = next(healths).Watch(HealthCheckRequest())
         assert (await anext(aiter(watch))).status == HealthCheckResponse.SERVING
         watch.cancel()
