@@ -7,7 +7,6 @@ from typing import Final, cast
 from aiohttp import HttpVersion10, HttpVersion11, hdrs, web
 from aiohttp.abc import AbstractStreamWriter
 from aiohttp.helpers import rfc822_formatted_time
-from aiohttp.http import StreamWriter
 from aiohttp.http_writer import _serialize_headers
 from multidict import CIMultiDict, istr
 
@@ -36,23 +35,25 @@ class Answer(web.StreamResponse):
         super().__init__(status=status, _real_headers=headers)
         self._whole = body
 
-    async def send(self, request: EdgeRequest) -> None:
-        """Write it in answer to *request*; raise `ConnectionError` if nobody is there to read."""
-        writer, transport = cast(StreamWriter, request.writer), request.transport
+    def send(self, request: EdgeRequest) -> None:
+        """Write it in answer to *request*; raise `ConnectionError` if nobody is there to read.
+
+        It does not wait until the client has taken what came before.
+        """
+        transport = request.connection.transport
         if transport is None or transport.is_closing():
             raise ConnectionResetError("the client has left")
         head = self._head(request)
         written = head + self._whole
-        writer.output_size += len(written)
+        request.writer.output_size += len(written)
         transport.write(written)
         self._eof_sent = True
-        if request.connection.writing_paused:
-            await writer.drain()
 
     async def prepare(self, request: web.BaseRequest) -> AbstractStreamWriter | None:
         """Send it. aiohttp calls this where `send` is not called."""
         if not self._eof_sent:
-            await self.send(cast(EdgeRequest, request))
+            self.send(cast(EdgeRequest, request))
+            await request.writer.drain()
         return None
 
     def _head(self, request: EdgeRequest) -> bytes:

@@ -9,14 +9,17 @@ from __future__ import annotations
 from collections.abc import Collection
 from typing import Final
 
-from multidict import istr
+from aiohttp.helpers import rfc822_formatted_time
+from multidict import CIMultiDict, istr
 
+from gateway.answer import REQUEST_ID, Answer
 from gateway.envelope import Refusal
-from gateway.headers import IDENTITY
+from gateway.headers import IDENTITY, KEY_ID, SCOPES, WORKSPACE_ID, identity
 from gateway.passing import IDENTITY_PREFIX, canonical
 from gateway.paths import holds_secret, is_unambiguous, split_target
 from gateway.request import EdgeRequest
 from gateway.scopes import ScopeRules
+from keyauthority.client import VerifiedKey
 
 PREFIX: Final = "/authz"
 
@@ -24,6 +27,44 @@ _OUR_WORD: Final = "opentoken"
 
 # nginx by convention; Traefik and Caddy by default. Envoy appends the path to the prefix instead.
 _PATH_HEADERS: Final = (istr("X-Original-URI"), istr("X-Forwarded-Uri"))
+_OF_PATH_HEADERS: Final = "-uri"
+
+_SUCCESS: Final = 200
+_HEAD: Final = (
+    "HTTP/1.1 200 OK\r\n"
+    f"{WORKSPACE_ID}: %s\r\n{KEY_ID}: %s\r\n{SCOPES}: %s\r\n"
+    f"Content-Length: 0\r\nDate: %s\r\n{REQUEST_ID}: %s\r\n\r\n"
+)
+_HEAD_LINES: Final = _HEAD.count("\n")
+
+
+class Permission(Answer):
+    """The answer that lets a request of *key* through: 200 and the identity headers.
+
+    Its head is written at once, since most answers here are this one.
+    """
+
+    def __init__(self, key: VerifiedKey) -> None:
+        super().__init__(_SUCCESS, CIMultiDict())
+        self._key = key
+
+    def _head(self, request: EdgeRequest) -> bytes:
+        self._declare_end(request)
+        key = self._key
+        if self._headers:
+            # It has to say what becomes of the connection.
+            self._headers.extend(identity(key))
+            return super()._head(request)
+        head = _HEAD % (
+            key.workspace_id,
+            key.id,
+            " ".join(key.scopes),
+            rfc822_formatted_time(),
+            request.id,
+        )
+        if head.count("\n") != _HEAD_LINES:
+            raise ValueError("a line break in a header field")
+        return head.encode()
 
 
 def check_head(request: EdgeRequest) -> Refusal | None:
@@ -34,10 +75,12 @@ def check_head(request: EdgeRequest) -> Refusal | None:
     that read alike would stay (`X_OpenToken_Key_Id`, `X.OpenToken.Key.Id`).
     """
     headers = request.headers
-    for name in _PATH_HEADERS:
-        if name in headers and any(map(holds_secret, headers.getall(name))):
-            return Refusal.BAD_REQUEST
-    if _OUR_WORD not in "".join(headers).lower():
+    names = "".join(headers).lower()
+    if _OF_PATH_HEADERS in names and any(
+        holds_secret(value) for name in _PATH_HEADERS for value in headers.getall(name, ())
+    ):
+        return Refusal.BAD_REQUEST
+    if _OUR_WORD not in names:
         return None
     alike = [name for name in headers if canonical(name).startswith(IDENTITY_PREFIX)]
     return None if all(name.lower() in IDENTITY for name in alike) else Refusal.BAD_REQUEST

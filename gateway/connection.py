@@ -157,18 +157,22 @@ class Connection(RequestHandler):
     ) -> tuple[web.StreamResponse, bool]:
         """Write the response. aiohttp calls this."""
         gone = False
+        edge_request = cast(EdgeRequest, request)
         try:
             if isinstance(resp, Answer) and not self._upgraded:
                 # What it comes to for a response that needs no preparation.
                 try:
-                    await resp.send(cast(EdgeRequest, request))
+                    resp.send(edge_request)
+                    if self.writing_paused:
+                        await request.writer.drain()
                 except ConnectionError:
                     gone = True
             else:
                 resp, gone = await super().finish_response(request, resp, start_time)
         finally:
             self.delivery.watch()
-            cast(EdgeRequest, request).end()
+            if edge_request.on_end is not None:
+                edge_request.end()
         if not resp.keep_alive and (self._deaf or not request.content.is_eof()):
             self._end_sending()
             if self._deaf:

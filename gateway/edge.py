@@ -18,7 +18,6 @@ from gateway.config import Limits
 from gateway.envelope import Refusal
 from gateway.forward import Forwarder
 from gateway.head import check_head
-from gateway.headers import identity
 from gateway.health import Readiness
 from gateway.observe import Observer
 from gateway.paths import check_path, holds_secret, split_target
@@ -179,14 +178,15 @@ class Edge:
         refusal = authz.check_head(request)
         if refusal is not None:
             return self._refuse(request, refusal)
-        grant = await self._proxy_authorizer.authorize(request)
+        authorizer = self._proxy_authorizer
+        grant = authorizer.from_memory(request) or await authorizer.authorize(request)
         if isinstance(grant, Refusal):
             return self._refuse(request, grant)
         refusal = authz.check_scopes(request, self._rules, grant.key.scopes)
         if refusal is not None:
             return self._refuse(request, refusal)
         request.outcome = "authorized"
-        return Answer(_SUCCESS, CIMultiDict(identity(grant.key)))
+        return authz.Permission(grant.key)
 
     async def _healthz(self, request: EdgeRequest) -> web.StreamResponse:
         request.outcome = "probe"

@@ -31,6 +31,15 @@ class EdgeRequest(web.BaseRequest):
         {"connection", "cut", "id", "started", "key", "on_end", "outcome"}
     )
 
+    # The key behind the presented secret, once known.
+    key: VerifiedKey | None = None
+    # How it ended, for log and metrics: see `gateway.metrics.OUTCOMES`.
+    outcome = ""
+    # Set when it is cancelled because its key died, to what the client is to be told.
+    cut: Refusal | None = None
+    # Called once when its answer is written or given up.
+    on_end: Callable[[], None] | None = None
+
     def __init__(
         self,
         message: RawRequestMessage,
@@ -45,14 +54,6 @@ class EdgeRequest(web.BaseRequest):
         self.connection = protocol
         self.id = request_id(message.headers.get(_REQUEST_ID))
         self.started = time.perf_counter()
-        # The key behind the presented secret, once known.
-        self.key: VerifiedKey | None = None
-        # How it ended, for log and metrics: see `gateway.metrics.OUTCOMES`.
-        self.outcome = ""
-        # Set when it is cancelled because its key died, to what the client is to be told.
-        self.cut: Refusal | None = None
-        # Called once when its answer is written or given up.
-        self.on_end: Callable[[], None] | None = None
 
     def end(self) -> None:
         """Note that its answer is written, or never will be."""

@@ -43,6 +43,36 @@ async def test_a_good_key_is_200_with_its_identity(
     assert upstream.received == []
 
 
+@pytest.mark.parametrize("method", ["GET", "HEAD"])
+async def test_it_says_the_same_however_the_connection_goes_on(
+    port: int, authority: RecordingAuthority, method: str
+) -> None:
+    """One that stays open has the head that is written at once."""
+    closing = head(
+        f"Authorization: Bearer {authority.issue(valid_reply('a', 'b'))}",
+        "X-Request-Id: the-same",
+        method=method,
+        target="/authz",
+    )
+    staying = closing.replace(b"Connection: close\r\n", b"")
+
+    answers = (await exchange(port, staying + closing)).removesuffix(b"\r\n\r\n")
+
+    first, last = (set(parse(one).headers) for one in answers.split(b"\r\n\r\n"))
+    assert {name for name, _ in first ^ last} <= {"date", "connection", "content-length"}
+    assert ("connection", "close") in last - first
+
+
+async def test_a_line_break_in_what_the_authority_says_adds_no_field(
+    port: int, authority: RecordingAuthority
+) -> None:
+    secret = authority.issue(valid_reply("a", "b\r\nx-evil: 1"))
+    closing = head(f"Authorization: Bearer {secret}", target="/authz")
+    staying = closing.replace(b"Connection: close\r\n", b"")
+
+    assert await exchange(port, staying) == b""
+
+
 async def test_a_key_without_scopes_has_an_empty_header(
     port: int, authority: RecordingAuthority
 ) -> None:
