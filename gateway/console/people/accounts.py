@@ -14,6 +14,7 @@ from gateway.console.people.persons import (
     has_administrator,
     is_identity,
     locked_person,
+    no_administrator,
     no_person,
     person_of,
     replace_password,
@@ -123,9 +124,9 @@ class Accounts:
             return person
 
     async def set_administrator(self, by: Origin, person_id: str, value: bool) -> None:
-        """Raises `LastAdministrator`, `NotFound`."""
+        """Raises `LastAdministrator`, `NotFound`; that too for who is no administrator any more."""
         async with self._database.changing() as tx:
-            administrators = await _locked_administrators(tx)
+            administrators = await _locked_administrators(tx, by)
             person = await locked_person(tx, person_id)
             if person.administrator == value:
                 return
@@ -141,12 +142,13 @@ class Accounts:
     async def set_disabled(self, by: Origin, person_id: str, value: bool) -> None:
         """Has the person sign in no more, and be signed in nowhere; or lets them again.
 
-        Raises `OwnAccount`, `LastAdministrator`, `NotFound`.
+        Raises `OwnAccount`, `LastAdministrator`, `NotFound`; that too for who is no administrator
+        any more.
         """
         if by.person_id == person_id:
             raise OwnAccount
         async with self._database.changing() as tx:
-            administrators = await _locked_administrators(tx)
+            administrators = await _locked_administrators(tx, by)
             person = await locked_person(tx, person_id)
             if person.disabled == value:
                 return
@@ -196,11 +198,15 @@ class Accounts:
             await tx.count(update(people).where(*same).values(password=fresh))
 
 
-async def _locked_administrators(tx: Transaction) -> set[str]:
-    # Those who can act as such. Of two who dismiss each other at once, one comes second.
+async def _locked_administrators(tx: Transaction, by: Origin) -> set[str]:
+    # Those who can act as such, *by* among them. Of two who dismiss each other at once, one comes
+    # second, and is none any more.
     acting = select(people.c.id).where(people.c.administrator, people.c.disabled.is_(False))
     in_order = acting.order_by(people.c.id).with_for_update()
-    return {row.id for row in await tx.all(in_order)}
+    administrators = {row.id for row in await tx.all(in_order)}
+    if by.person_id and by.person_id not in administrators:
+        raise no_administrator()
+    return administrators
 
 
 def _yes(value: bool) -> str:

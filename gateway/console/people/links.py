@@ -10,8 +10,8 @@ from sqlalchemy import Select, delete, select
 from gateway.console.people import fields
 from gateway.console.people.database import Database, Found, Transaction
 from gateway.console.people.errors import AlreadyMember, LinkInvalid, NotFound
-from gateway.console.people.memberships import invitation_slot, is_owner
-from gateway.console.people.persons import has_administrator, locked_pair
+from gateway.console.people.memberships import check_owner, invitation_slot
+from gateway.console.people.persons import has_administrator, locked_pair, no_administrator
 from gateway.console.people.records import Invitation, Link, LinkPurpose, Origin, Role
 from gateway.console.people.tables import links, memberships, people
 from gateway.console.people.tokens import digest, new_id, new_token
@@ -60,8 +60,7 @@ class Links:
         """
         email = fields.email(email)
         async with self._database.changing() as tx:
-            if by.person_id and not await is_owner(tx, workspace_id, by.person_id):
-                raise NotFound("You are no owner of this workspace any more.")
+            await check_owner(tx, by, workspace_id)
             if await _is_member(tx, workspace_id, email):
                 raise AlreadyMember
             row, token = await _put(
@@ -86,7 +85,7 @@ class Links:
         async with self._database.changing() as tx:
             maker, person = await locked_pair(tx, by, person_id)
             if by.person_id and (maker is None or maker.disabled or not maker.administrator):
-                raise NotFound("You are no administrator any more.")
+                raise no_administrator()
             if person.disabled:
                 raise NotFound("This person is disabled.")
             _, token = await _put(
@@ -119,9 +118,10 @@ class Links:
             return [_invitation_of(row) for row in await tx.all(good(tx, in_order))]
 
     async def withdraw(self, by: Origin, workspace_id: str, invitation_id: str) -> None:
-        """Raises `NotFound`."""
+        """Raises `NotFound`; that too for who is no owner any more."""
         which = (links.c.workspace_id == workspace_id, links.c.id == invitation_id)
         async with self._database.changing() as tx:
+            await check_owner(tx, by, workspace_id)
             row = await tx.one(delete(links).where(*which).returning(links.c.email))
             if row is None:
                 raise NotFound("There is no such invitation.")

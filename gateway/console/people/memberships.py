@@ -9,7 +9,13 @@ from sqlalchemy import Column, ColumnElement, delete, func, select, update
 from gateway.console.people.database import Database, Transaction
 from gateway.console.people.errors import AlreadyMember, LastOwner, NotFound
 from gateway.console.people.fields import email_key
-from gateway.console.people.persons import PERSON, locked_person, person_of
+from gateway.console.people.persons import (
+    PERSON,
+    is_administrator,
+    locked_person,
+    no_administrator,
+    person_of,
+)
 from gateway.console.people.records import Member, Membership, Origin, Role
 from gateway.console.people.tables import links, memberships, people
 
@@ -56,15 +62,27 @@ class Memberships:
         return await self._counted(memberships.c.person_id, person_ids)
 
     async def add(self, by: Origin, workspace_id: str, person_id: str, role: Role) -> None:
-        """Raises `AlreadyMember`, `NotFound`."""
+        """Makes somebody a member, as an administrator may. Raises `AlreadyMember`, `NotFound`.
+
+        That too for who is no administrator any more.
+        """
         async with self._database.changing() as tx:
             _ = await locked_person(tx, person_id)
+            if by.person_id and not await is_administrator(tx, by.person_id):
+                raise no_administrator()
             await add_member(tx, by, workspace_id, person_id, role)
 
     async def set_role(self, by: Origin, workspace_id: str, person_id: str, role: Role) -> None:
-        """Raises `LastOwner`, `NotFound`."""
+        """Changes what a member may do, as an owner or an administrator may.
+
+        Raises `LastOwner`, and `NotFound`, also for who is neither any more.
+        """
         async with self._database.changing() as tx:
-            was = await _locked_role(tx, workspace_id, person_id, leaving=role is not Role.OWNER)
+            was, owners = await _locked_role(tx, workspace_id, person_id)
+            if not (by.person_id in {"", *owners} or await is_administrator(tx, by.person_id)):
+                raise no_owner()
+            if role is not Role.OWNER and owners == {person_id}:
+                raise LastOwner
             if was is role:
                 return
             await tx.count(
@@ -75,9 +93,16 @@ class Memberships:
             await tx.record(by, "member.role", person_id, workspace_id, **details)
 
     async def remove(self, by: Origin, workspace_id: str, person_id: str) -> None:
-        """Raises `LastOwner`, `NotFound`."""
+        """Ends a membership, as an owner may, and each member their own.
+
+        Raises `LastOwner`, and `NotFound`, also for who is no owner any more.
+        """
         async with self._database.changing() as tx:
-            was = await _locked_role(tx, workspace_id, person_id, leaving=True)
+            was, owners = await _locked_role(tx, workspace_id, person_id)
+            if by.person_id not in {"", person_id, *owners}:
+                raise no_owner()
+            if owners == {person_id}:
+                raise LastOwner
             await tx.count(delete(memberships).where(*_is(workspace_id, person_id)))
             await _withdraw_invitations(tx, workspace_id, person_id)
             await tx.record(by, "member.remove", person_id, workspace_id, role=was.value)
@@ -112,32 +137,38 @@ def invitation_slot(workspace_id: str, email: str) -> str:
     return f"invitation {workspace_id} {email_key(email)}"
 
 
-async def is_owner(tx: Transaction, workspace_id: str, person_id: str) -> bool:
-    """Whether the person owns the workspace, and does so until the transaction is over."""
-    query = select(memberships.c.role).where(*_is(workspace_id, person_id))
+async def check_owner(tx: Transaction, by: Origin, workspace_id: str) -> None:
+    """Raises `NotFound` unless *by* owns the workspace, and does so until the transaction is over.
+
+    An operator at the machine may what an owner may.
+    """
+    if not by.person_id:
+        return
+    query = select(memberships.c.role).where(*_is(workspace_id, by.person_id))
     row = await tx.one(query.with_for_update())
-    return row is not None and row.role is Role.OWNER
+    if row is None or row.role is not Role.OWNER:
+        raise no_owner()
 
 
-async def _locked_role(
-    tx: Transaction, workspace_id: str, person_id: str, *, leaving: bool
-) -> Role:
-    """The role of the member, locked. Raises `NotFound`, and `LastOwner` who leaves as such."""
+def no_owner() -> NotFound:
+    """What is said to who was let through a moment before their right went."""
+    return NotFound("You are no owner of this workspace any more.")
+
+
+async def _locked_role(tx: Transaction, workspace_id: str, person_id: str) -> tuple[Role, set[str]]:
+    """The role of the member, and all owners, locked. Raises `NotFound`."""
     # All owners are locked, always in the same order: of two who leave at once, one comes second.
     owners = select(memberships.c.person_id).where(
         memberships.c.workspace_id == workspace_id, memberships.c.role == Role.OWNER
     )
     in_order = owners.order_by(memberships.c.person_id).with_for_update()
-    remaining = {row.person_id for row in await tx.all(in_order)}
+    every_owner = {row.person_id for row in await tx.all(in_order)}
     row = await tx.one(
         select(memberships.c.role).where(*_is(workspace_id, person_id)).with_for_update()
     )
     if row is None:
         raise NotFound("There is no such member.")
-    if leaving and remaining == {person_id}:
-        raise LastOwner
-    role: Role = row.role
-    return role
+    return row.role, every_owner
 
 
 async def _withdraw_invitations(tx: Transaction, workspace_id: str, person_id: str) -> None:

@@ -135,6 +135,19 @@ def is_identity(identity: Identity) -> ColumnElement[bool]:
     return (identities.c.issuer == identity.issuer) & (identities.c.subject == identity.subject)
 
 
+async def is_administrator(tx: Transaction, person_id: str) -> bool:
+    """Whether the person is one who can act as such, until the transaction is over."""
+    query = select(people.c.id).where(
+        people.c.id == person_id, people.c.administrator, people.c.disabled.is_(False)
+    )
+    return await tx.one(query.with_for_update(read=True)) is not None
+
+
+def no_administrator() -> NotFound:
+    """What is said to who was let through a moment before their right went."""
+    return NotFound("You are no administrator any more.")
+
+
 def no_person() -> NotFound:
     """What is said of an id that nobody has."""
     return NotFound("There is no such person.")

@@ -69,6 +69,10 @@ async def member(
     )
 
 
+OPERATOR: Final = Origin("", "", "")
+"""Whoever is at the machine itself, and may everything."""
+
+
 def by(person: Person) -> Origin:
     return Origin(person.id, person.email, "192.0.2.1")
 

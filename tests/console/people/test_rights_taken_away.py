@@ -118,10 +118,22 @@ async def test_nothing_is_made_by_a_right_that_is_gone(cast: Cast) -> None:
     await dismiss(cast)
     await demote(cast)
 
-    with pytest.raises(NotFound):
-        await cast.people.links.new_recovery(by(cast.eve), cast.ada.id)
-    with pytest.raises(NotFound):
-        await cast.people.links.invite(by(cast.eve), "ws_1", "new@example.com", Role.OWNER)
+    accounts, memberships, links = cast.people.accounts, cast.people.memberships, cast.people.links
+    eve = by(cast.eve)
+    invitation, _ = await links.invite(by(cast.ada), "ws_1", "new@example.com", Role.OWNER)
+    too_late = [
+        links.new_recovery(eve, cast.ada.id),
+        links.invite(eve, "ws_1", "other@example.com", Role.OWNER),
+        links.withdraw(eve, "ws_1", invitation.id),
+        accounts.set_administrator(eve, cast.eve.id, True),
+        accounts.set_disabled(eve, cast.ada.id, True),
+        memberships.add(eve, "ws_3", cast.eve.id, Role.OWNER),
+        memberships.set_role(eve, "ws_1", cast.eve.id, Role.OWNER),
+        memberships.remove(eve, "ws_1", cast.ada.id),
+    ]
+    for deed in too_late:
+        with pytest.raises(NotFound):
+            await deed
 
 
 async def test_a_right_given_back_brings_no_link_back(cast: Cast) -> None:
