@@ -79,8 +79,8 @@ async def test_a_refused_secret_is_an_answer(
         "optk-svc-" + "x" * 65,
         "sk-optk-",
         "sk-optk-" + "x" * 65,
-        new_secret() + "x",
-        new_secret()[:-1] + "!",
+        pytest.param(new_secret() + "x", id="one letter more"),
+        pytest.param(new_secret()[:-1] + "!", id="another last letter"),
     ],
 )
 async def test_noise_is_malformed_without_a_call(

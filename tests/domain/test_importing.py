@@ -125,7 +125,7 @@ async def test_a_hint_is_a_quarter_at_most(
         "x" * 20 + "\n",
         KEY_PREFIX + "x" * 20,
         TOKEN_PREFIX + "x" * 20,
-        mint("key_0123456789ABCDEF").reveal(),
+        pytest.param(mint("key_0123456789ABCDEF").reveal(), id="one of ours"),
     ],
 )
 async def test_what_is_no_foreign_secret(cases: UseCases, actor: Actor, secret: str) -> None:
