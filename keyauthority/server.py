@@ -21,6 +21,7 @@ from keyauthority.books import hints, is_shared, migrate_books, open_books
 from keyauthority.clock import SystemClock
 from keyauthority.config import Settings
 from keyauthority.domain.authenticating import Authenticating
+from keyauthority.domain.books import Books
 from keyauthority.domain.errors import KeyAuthorityError
 from keyauthority.domain.last_used import LastUsed
 from keyauthority.domain.ports import Clock, Keyring, Store
@@ -43,6 +44,7 @@ from keyauthority.rpc.policy import SERVICES
 from keyauthority.rpc.quick import BATCH_VERIFY, VERIFY, QuickBatchVerify, QuickVerify
 from keyauthority.rpc.reflection import add_reflection
 from keyauthority.rpc.refusals import Refusals
+from keyauthority.rpc.spreading import Spreading
 from keyauthority.services import add_services
 from keyauthority.sharing import serve_with_workers
 from keyauthority.storage.errors import NoBooksError, StorageError
@@ -121,8 +123,10 @@ async def _server(
 ) -> AsyncIterator[int]:
     mutations = Mutations()
     replica = Replica(store, alone=not is_shared(settings.database))
-    credentials = CachedAuthenticating(Authenticating(store, keyring), replica.cache)
-    entrance = Entrance(credentials, Refusals(store), mutations)
+    books = Books(store, Spreading(replica.fence))
+    authenticating = Authenticating(books, store, keyring)
+    credentials = CachedAuthenticating(authenticating, replica.cache)
+    entrance = Entrance(credentials, Refusals(books), mutations)
     verifying = Verifying(store, keyring, last_used)
     verdicts = Verdicts(verifying, replica.cache, alone=replica.alone)
     quick: dict[str, Quick] = {
@@ -140,7 +144,7 @@ async def _server(
     guarded = cast("grpc.aio.Server", GuardedServer(server, guard.wrap))
     ours = [service for service in SERVICES if service.startswith("keyauthority.")]
     health = Health(store, ours, replica.can_answer)
-    add_services(guarded, store, keyring, clock, replica, verdicts, last_used)
+    add_services(guarded, store, books, keyring, clock, replica, verdicts, last_used)
     add_HealthServicer_to_server(health.servicer, guarded)
     add_reflection([*SERVICES], guarded)
     port = bind(server, settings)
@@ -154,7 +158,8 @@ async def _server(
         stack.callback(replica.leave)
         stack.callback(health.servicer.leave)
         await stack.enter_async_context(_background(health.watch()))
-        await stack.enter_async_context(_background(keep_house(store, settings.audit_retention)))
+        housekeeping = keep_house(store, books, settings.audit_retention)
+        await stack.enter_async_context(_background(housekeeping))
         await health.look()
         await server.start()
         yield port

@@ -18,6 +18,8 @@ import pytest
 from keyauthority import bootstrap
 from keyauthority.books import open_books
 from keyauthority.domain.authenticating import Authenticating
+from keyauthority.domain.books import Books
+from keyauthority.domain.fencing import Unfenced
 from keyauthority.location import PostgresUrl, parse_location
 from keyauthority.storage.postgres import migrate_postgres
 from keyauthority.v1.key_service_pb2 import IssueKeyRequest
@@ -274,7 +276,9 @@ async def start_again(data: Path, database: str) -> None:
     keyring, token = data / "keyring.json", data / "root.token"
     async with open_books(parse_location(database)) as store:
         opened = await bootstrap.open_keyring(store, keyring, token)
-        root = await Authenticating(store, opened).by_token(token.read_text().strip())
+        root = await Authenticating(Books(store, Unfenced()), store, opened).by_token(
+            token.read_text().strip()
+        )
     assert root.name == "root"
     assert {file.name for file in data.iterdir()} <= {keyring.name, token.name, DB, f"{DB}.lock"}
 

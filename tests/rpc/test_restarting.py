@@ -17,7 +17,10 @@ from keyauthority import boottime, maintenance
 from keyauthority.clock import SystemClock
 from keyauthority.coherence.leases import wait_out
 from keyauthority.config import Settings
-from keyauthority.domain.restoring import Restoring
+from keyauthority.domain.books import Books
+from keyauthority.domain.callers import operator
+from keyauthority.domain.fencing import Unfenced
+from keyauthority.domain.restoring import RESTORE, Restoring
 from keyauthority.replica.replica import Replica
 from keyauthority.server import serving
 from keyauthority.storage.sqlite.opening import open_sqlite
@@ -203,7 +206,7 @@ class TestRestores:
         await running.aclose()
         assert is_marked(settings)
         async with open_sqlite(file_of(settings), SystemClock()) as store:
-            await Restoring(store).restore([])
+            await Restoring(Books(store, Unfenced())).restore(operator(RESTORE), [])
         assert not is_marked(settings)
         begun = boottime.now()
         root = await start()
@@ -235,7 +238,7 @@ class TestRestores:
         await start()
         await running.aclose()
         async with open_sqlite(file_of(settings), SystemClock()) as store:
-            await Restoring(store).restore([])
+            await Restoring(Books(store, Unfenced())).restore(operator(RESTORE), [])
         await start()
         assert settling(settings)
         await running.aclose()
