@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
@@ -16,7 +16,6 @@ from keyauthority.v1 import key_pb2
 UNUSED: Final = timedelta(days=90)
 EXPIRING: Final = timedelta(days=14)
 PAGE: Final = 25
-_SAME_TIME: Final = timedelta(milliseconds=1)
 
 STATES: Final = {
     key_pb2.KEY_STATE_ACTIVE: "active",
@@ -67,17 +66,23 @@ def row(key: key_pb2.Key, now: datetime) -> KeyRow:
     return KeyRow(**_row(key, now))
 
 
-def details(key: key_pb2.Key, now: datetime, revoker: str = "") -> KeyDetails:
-    """A key with all there is to tell of it, and of who revoked it if that is known."""
-    time = moment(key, "revoke_time")
-    reason = REASONS.get(key.revocation_reason, "")
+def details(key: key_pb2.Key, now: datetime) -> KeyDetails:
+    """A key with all there is to tell of it."""
     return KeyDetails(
         **_row(key, now),
         scopes=tuple(key.scopes),
         labels=dict(sorted(key.labels.items())),
         secrets=secret_rows(key, now),
-        revocation=None if time is None else Revocation(reason, key.revocation_note, time, revoker),
+        revocation=_revocation(key),
     )
+
+
+def _revocation(key: key_pb2.Key) -> Revocation | None:
+    time = moment(key, "revoke_time")
+    if time is None:
+        return None
+    reason = REASONS.get(key.revocation_reason, "")
+    return Revocation(reason, key.revocation_note, time, key.revoker_name or key.revoker_id)
 
 
 def flags(key: key_pb2.Key, now: datetime) -> list[str]:
@@ -112,15 +117,6 @@ def secret_rows(key: key_pb2.Key, now: datetime) -> list[SecretRow]:
             )
         )
     return rows
-
-
-def lives_from(key: key_pb2.Key, minted: Iterable[datetime], now: datetime) -> bool:
-    """Whether a secret minted at one of these times is still live.
-
-    A rotation and its secret bear the time of the same transaction.
-    """
-    live = [one.create_time for one in secret_rows(key, now) if one.state != "ended"]
-    return any(abs(one - time) <= _SAME_TIME for one in live for time in minted)
 
 
 def chosen(rows: Sequence[KeyRow], text: str, state: str, flag: str) -> list[KeyRow]:

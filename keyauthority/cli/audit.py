@@ -9,7 +9,7 @@ import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import click
 
@@ -17,11 +17,28 @@ from keyauthority.cli.authority import Authority, with_authority
 from keyauthority.cli.listing import Page, listed, listing_options, pages
 from keyauthority.cli.output import Answer, moment, pairs, table, to_dict
 from keyauthority.cli.values import DURATION, FILE, MOMENT
-from keyauthority.cli.wire import timestamp
+from keyauthority.cli.wire import enum_name, timestamp
 from keyauthority.v1.audit_service_pb2 import (
+    Action,
     AuditEntry,
     ListAuditEntriesRequest,
     PruneAuditEntriesRequest,
+)
+
+_PREFIX: Final = "ACTION_"
+
+
+def _named(action: str) -> str:
+    return action.removeprefix(_PREFIX).lower().replace("_", "-")
+
+
+_ACTIONS: Final = tuple(map(_named, [name for name, _ in Action.items()][1:]))
+# What these changed is in their names.
+_PLAIN: Final = (
+    Action.ACTION_KEY_PAUSED,
+    Action.ACTION_KEY_RESUMED,
+    Action.ACTION_WORKSPACE_SUSPENDED,
+    Action.ACTION_WORKSPACE_RESUMED,
 )
 
 
@@ -36,7 +53,13 @@ def _filters(run: Callable[..., Answer]) -> Callable[..., Answer]:
     @click.option("--workspace", default="", help="Only of this workspace.")
     @click.option("--caller", default="", help="Only by this caller.")
     @click.option("--person", default="", metavar="ID", help="Only what was done for this person.")
-    @click.option("--action", default="", help="Only of this method: KeyService.RevokeKey.")
+    @click.option(
+        "--action",
+        type=click.Choice(_ACTIONS, case_sensitive=False),
+        metavar="ACTION",
+        help=f"Only where this happened: {', '.join(_ACTIONS)}.",
+    )
+    @click.option("--method", default="", help="Only by this method: KeyService.RevokeKey.")
     @click.option("--since", type=MOMENT, help="Only from this moment on: 2027-01-31T12:00:00Z.")
     @click.option("--until", type=MOMENT, help="Only before this moment.")
     @functools.wraps(run)
@@ -46,7 +69,8 @@ def _filters(run: Callable[..., Answer]) -> Callable[..., Answer]:
         workspace: str,
         caller: str,
         person: str,
-        action: str,
+        action: str | None,
+        method: str,
         since: datetime | None,
         until: datetime | None,
         **kwargs: Any,
@@ -56,7 +80,8 @@ def _filters(run: Callable[..., Answer]) -> Callable[..., Answer]:
             workspace_id=workspace,
             caller_id=caller,
             person_id=person,
-            action=action,
+            action=method,
+            fact=Action.Value(enum_name(_PREFIX, action)),
             start_time=timestamp(since),
             end_time=timestamp(until),
         )
@@ -145,11 +170,11 @@ def _table(entries: Iterable[AuditEntry]) -> str:
             (
                 moment(one.time),
                 _who(one),
-                one.action,
+                _action(one),
                 one.subject,
                 "refused" if one.refused else "",
                 one.source,
-                pairs(dict(one.details)),
+                _details(one),
             )
             for one in entries
         ),
@@ -160,3 +185,16 @@ def _who(entry: AuditEntry) -> str:
     if not entry.person_id:
         return entry.caller_name
     return f"{entry.person_name or entry.person_id} via {entry.caller_name}"
+
+
+def _action(entry: AuditEntry) -> str:
+    # One that was named by a newer authority, or by none yet, is told by its method.
+    known = entry.fact and entry.fact in Action.values()
+    return _named(Action.Name(entry.fact)) if known else entry.action
+
+
+def _details(entry: AuditEntry) -> str:
+    details = dict(entry.details)
+    before, after = details.pop("from", ""), details.pop("to", "")
+    changed = f'from "{before}" to "{after}"' if after and entry.fact not in _PLAIN else ""
+    return " ".join(filter(None, (changed, pairs(details))))

@@ -15,8 +15,10 @@ from google.protobuf.json_format import ParseDict, ParseError
 from keyauthority import maintenance
 from keyauthority.cli.output import Answer
 from keyauthority.cli.values import DATABASE, DATABASE_HELP, DURATION, FILE
+from keyauthority.domain import earlier
 from keyauthority.domain.auditing import AuditEntry
 from keyauthority.domain.errors import KeyAuthorityError
+from keyauthority.domain.facts import Action, Fact
 from keyauthority.domain.restoring import Replayed
 from keyauthority.location import Location
 from keyauthority.server import StartError
@@ -156,17 +158,29 @@ def _entry(file: Path, number: int, line: str) -> AuditEntry:
         entry = v1.AuditEntry()
     if not (entry.id and entry.action and entry.HasField("time")):
         raise click.ClickException(f"{file}, line {number}, is no exported audit entry")
+    fact = _fact(entry)
     return AuditEntry(
         id=entry.id,
         time=time,
         caller_id=entry.caller_id,
         caller_name=entry.caller_name,
-        action=entry.action,
+        method=entry.action,
+        action=fact.action,
         subject=entry.subject,
         workspace_id=entry.workspace_id,
         refused=entry.refused,
         source=entry.source,
         request_id=entry.request_id,
-        details=dict(entry.details),
+        details=fact.details,
         revision=entry.revision,
+        person_id=entry.person_id,
+        person_name=entry.person_name,
     )
+
+
+def _fact(entry: v1.AuditEntry) -> Fact:
+    details = dict(entry.details)
+    if not entry.fact:  # exported by an older version
+        return earlier.fact(entry.action, entry.subject, details, refused=entry.refused)
+    known = {action.value: action for action in Action}
+    return Fact(known.get(entry.fact, Action.OTHER), details)

@@ -45,7 +45,10 @@ def key_details(key: Key) -> str:
     fields += [("secret", _secret(secret)) for secret in key.secrets]
     fields += [("created", _creation(key)), ("changed", moment(key.update_time))]
     if key.HasField("revoke_time"):
-        fields += [("revoked", moment(key.revoke_time)), ("reason", _reason(key))]
+        fields += [
+            ("revoked", moment(key.revoke_time) + _by(key.revoker_id, key.revoker_name)),
+            ("reason", _reason(key)),
+        ]
     return details([*fields, ("etag", key.etag)])
 
 
@@ -71,15 +74,18 @@ def _last_use(used: Key | SecretInfo) -> str:
 
 def _secret(secret: SecretInfo) -> str:
     end = f", ends {moment(secret.end_time)}" if secret.HasField("end_time") else ""
-    return f"{secret.hint}, minted {moment(secret.create_time)}, last used {_last_use(secret)}{end}"
+    minted = moment(secret.create_time) + _by(secret.creator_id, secret.creator_name)
+    return f"{secret.hint}, minted {minted}, last used {_last_use(secret)}{end}"
 
 
 def _creation(key: Key) -> str:
-    time = moment(key.create_time)
-    if not key.creator_id:
-        return time
-    named = f"{key.creator_name} ({key.creator_id})" if key.creator_name else key.creator_id
-    return f"{time} by {named}"
+    return moment(key.create_time) + _by(key.creator_id, key.creator_name)
+
+
+def _by(who: str, name: str) -> str:
+    if not who:
+        return ""
+    return f" by {name} ({who})" if name else f" by {who}"
 
 
 def _reason(key: Key) -> str:

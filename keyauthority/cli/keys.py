@@ -100,6 +100,12 @@ def get(authority: Authority, key_id: str) -> Answer:
 @click.option("--state", type=click.Choice(_STATES), help="Only keys in this state.")
 @click.option("--name-contains", default="", help="Only keys with this in their name.")
 @click.option("--creator", default="", metavar="ID", help="Only keys that this one issued.")
+@click.option(
+    "--shown-to",
+    default="",
+    metavar="ID",
+    help="Only keys with a secret in force that this one was shown.",
+)
 @listing_options
 @with_authority
 def list_keys(
@@ -108,6 +114,7 @@ def list_keys(
     state: str | None,
     name_contains: str,
     creator: str,
+    shown_to: str,
     limit: int | None,
 ) -> Answer:
     """List keys, newest first."""
@@ -120,6 +127,7 @@ def list_keys(
                 state=KeyState.Value(enum_name("KEY_STATE_", state)),
                 name_contains=name_contains,
                 creator_id=creator,
+                secret_creator_id=shown_to,
                 page_size=size,
                 page_token=after,
             ),

@@ -11,6 +11,7 @@ from typing import Any, Final, TypeVar
 from sqlalchemy import BigInteger, Dialect, Integer, Text, TypeDecorator
 
 from keyauthority.domain.callers import Role
+from keyauthority.domain.facts import Action
 
 EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 MICROSECOND: Final = timedelta(microseconds=1)
@@ -75,6 +76,22 @@ class Numbered(TypeDecorator[E]):
 
     def process_result_value(self, value: Any | None, _dialect: Dialect) -> E | None:
         return None if value is None else self.members(value)
+
+
+class Happened(TypeDecorator[Action]):
+    """What happened, by its number. One that only a newer version has a word for is `OTHER`."""
+
+    impl = Integer
+    cache_ok = True
+
+    def process_bind_param(self, value: Action | None, _dialect: Dialect) -> int | None:
+        return None if value is None else value.value
+
+    def process_result_value(self, value: Any | None, _dialect: Dialect) -> Action | None:
+        return None if value is None else _ACTIONS.get(value, Action.OTHER)
+
+
+_ACTIONS: Final = {action.value: action for action in Action}
 
 
 class RoleSet(TypeDecorator[frozenset[Role]]):

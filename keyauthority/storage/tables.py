@@ -24,7 +24,7 @@ from sqlalchemy import (
 
 from keyauthority.domain.keys import RevocationReason
 from keyauthority.domain.peppers import PepperState
-from keyauthority.storage.columns import Moment, Numbered, RoleSet, TextMap, Texts
+from keyauthority.storage.columns import Happened, Moment, Numbered, RoleSet, TextMap, Texts
 
 metadata: Final = MetaData(
     naming_convention={
@@ -143,6 +143,8 @@ keys: Final = Table(
     Column("version", BigInteger, nullable=False),
     Column("creator_id", String, nullable=False, server_default=text("''")),
     Column("creator_name", String, nullable=False, server_default=text("''")),
+    Column("revoker_id", String, nullable=False, server_default=text("''")),
+    Column("revoker_name", String, nullable=False, server_default=text("''")),
     Index(None, "workspace_id", "create_time", "id"),
     Index(None, "create_time", "id"),
     Index(None, "creator_id", "create_time", "id"),
@@ -160,7 +162,10 @@ secrets: Final = Table(
     Column("create_time", Moment, nullable=False),
     Column("end_time", Moment),
     Column("seal", LargeBinary),
+    Column("creator_id", String, nullable=False, server_default=text("''")),
+    Column("creator_name", String, nullable=False, server_default=text("''")),
     UniqueConstraint("key_id", "digest"),
+    Index(None, "creator_id", "key_id"),
 )
 
 # Secrets minted elsewhere, found by their digest alone; each has its row in `secrets` too.
@@ -222,7 +227,7 @@ audit: Final = Table(
     Column("time", Moment, nullable=False),
     Column("caller_id", String, nullable=False),
     Column("caller_name", String, nullable=False),
-    Column("action", String, nullable=False),
+    Column("action", String, key="method", nullable=False),
     Column("subject", String, nullable=False),
     Column("workspace_id", String, nullable=False),
     Column("refused", Boolean, nullable=False),
@@ -232,6 +237,8 @@ audit: Final = Table(
     Column("revision", BigInteger, nullable=False),
     Column("person_id", String, nullable=False, server_default=text("''")),
     Column("person_name", String, nullable=False, server_default=text("''")),
+    # What happened; NULL in what a process of a version before it was kept writes: see `domain.earlier`.
+    Column("fact", Happened, key="action"),
     Index(None, "subject", "id"),
     Index(None, "workspace_id", "id"),
     Index(None, "caller_id", "id"),

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Iterable, Sequence
 from contextlib import asynccontextmanager
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 import grpc
@@ -124,33 +124,23 @@ class Acting:
         return await self._change(self._authority.workspaces.UpdateWorkspace, request)
 
     async def keys(
-        self, workspace_id: str, *, name_contains: str = "", creator_id: str = ""
+        self,
+        workspace_id: str,
+        *,
+        name_contains: str = "",
+        creator_id: str = "",
+        secret_creator_id: str = "",
     ) -> tuple[list[key_pb2.Key], bool]:
         """The newest keys of a workspace, and whether there are more than was looked at."""
         request = keys_v1.ListKeysRequest(
             workspace_id=workspace_id,
             name_contains=name_contains,
             creator_id=creator_id,
+            secret_creator_id=secret_creator_id,
             page_size=MOST_KEYS,
         )
         listed = await self._read(self._authority.keys.ListKeys, request)
         return list(listed.keys), bool(listed.next_page_token)
-
-    async def rotations_by(
-        self, workspace_id: str, person_id: str
-    ) -> tuple[dict[str, list[datetime]], bool]:
-        """When a person rotated which key; and whether there is more than was looked at."""
-        request = audit_v1.ListAuditEntriesRequest(
-            workspace_id=workspace_id,
-            person_id=person_id,
-            action="KeyService.RotateKey",
-            page_size=MOST_KEYS,
-        )
-        listed = await self.entries(request)
-        times: dict[str, list[datetime]] = {}
-        for entry in listed.entries:
-            times.setdefault(entry.subject, []).append(entry.time.ToDatetime(tzinfo=UTC))
-        return times, bool(listed.next_page_token)
 
     async def key(self, workspace_id: str, key_id: str) -> key_pb2.Key:
         """A key of this workspace; another workspace's is as missing as one that never was."""

@@ -98,7 +98,7 @@ async def _of_keys(
     request = audit_v1.ListAuditEntriesRequest(
         workspace_id=visit.workspace_id,
         person_id=values["person"],
-        action=values["action"],
+        fact=activity_words.action_of(values["action"]),
         subject=values["subject"],
         page_size=PAGE,
         page_token=values["before"],

@@ -12,17 +12,9 @@ from gateway.console.authority import UnavailableError
 from gateway.console.paths import url
 from gateway.console.views import Card, KeyQuery, KeyRow, Pages
 from gateway.console.visit import Visit
-from keyauthority.v1 import audit_service_pb2 as audit_v1
 from keyauthority.v1 import key_pb2
 
 _STATES: Final = ("", "active", "paused", "expired", "revoked", "all")
-_REVOKING: Final = (
-    "KeyService.RevokeKey",
-    "KeyService.RevokeKeys",
-    "VerificationService.RevokePresented",
-)
-_NEWEST: Final = 10
-"""How many entries are looked at for the one that tells who revoked a key."""
 _LONGEST: Final = 100
 
 
@@ -65,24 +57,10 @@ async def details(visit: Visit) -> Answer:
     return await visit.page(
         "key.html",
         section="keys",
-        key=key_views.details(key, visit.now, await _revoker(visit, key)),
+        key=key_views.details(key, visit.now),
         activity_href=activity_of(visit, key.id),
         replace_href=replacement_of(visit, key.name, key.scopes),
     )
-
-
-async def _revoker(visit: Visit, key: key_pb2.Key) -> str:
-    if key.state != key_pb2.KEY_STATE_REVOKED:
-        return ""
-    # A revoked key never changes again: the newest entry that wasn't refused is its end.
-    request = audit_v1.ListAuditEntriesRequest(
-        workspace_id=visit.workspace_id, subject=key.id, page_size=_NEWEST
-    )
-    listed = await visit.authority.entries(request)
-    for one in listed.entries:
-        if one.action in _REVOKING and not one.refused:
-            return one.person_name or one.caller_name
-    return ""
 
 
 async def known(visit: Visit) -> KeyRow:
