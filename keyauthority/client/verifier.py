@@ -123,7 +123,7 @@ class Verifier:
         if not cache or boottime.CLOCK is None:
             self._cache.leave()
         self._caching = cache and boottime.CLOCK is not None
-        self._accepted = Accepted(capacity)
+        self._accepted = Accepted(self._cache.entries, capacity)
         self._asking = Asking(
             self._verdict_on, self._verdicts, self._cache, self._accepted, self._spawn, self._shed
         )

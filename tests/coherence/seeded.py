@@ -422,7 +422,7 @@ class FinalNeedsLease(Bug):
 
 class _KeysOnly(Entries[Answer]):
     def drop_subject(self, subject: str) -> None:
-        for entry in list(self._of(subject)):
+        for entry in list(self.of_key(subject)):
             self._drop_unless_final(entry)
 
 
