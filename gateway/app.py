@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-import signal
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 
-import structlog
 from prometheus_client import CollectorRegistry
 
 from gateway.attempts import Attempts
@@ -17,7 +15,6 @@ from gateway.connection import EdgeServer
 from gateway.edge import Edge
 from gateway.forward import Forwarder
 from gateway.health import Readiness
-from gateway.listen import BACKLOG, bind, reading_errors, server_tls, start_errors
 from gateway.metrics import Metrics
 from gateway.observe import Observer
 from gateway.passing import Passing
@@ -25,11 +22,10 @@ from gateway.scopes import ScopeRules
 from gateway.sources import Sources
 from gateway.streams import Streams
 from gateway.upstream import upstream_session
-from keyauthority import workers
+from keyauthority.base.process.binding import BACKLOG, bind, server_tls
+from keyauthority.base.process.lifecycle import reading_errors, run_until_stopped
+from keyauthority.base.process.telemetry import serve_metrics
 from keyauthority.client import Verifier, client_certificate, load_token
-from keyauthority.telemetry import serve_metrics
-
-_log = structlog.get_logger("gateway")
 
 
 async def serve(settings: Settings) -> None:
@@ -38,21 +34,9 @@ async def serve(settings: Settings) -> None:
     Raises:
         StartError, SecretFileError: It cannot start; the message says why.
     """
-    loop, told_to_stop, parent = asyncio.get_running_loop(), asyncio.Event(), workers.parent()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, told_to_stop.set)
-    # What the parent says for all its workers is not said again by each.
-    say = _log.info if parent is None else _log.debug
-    async with running(settings) as port:
-        if parent is not None:
-            loop.add_reader(parent, told_to_stop.set)
-            workers.started(parent)
-        say("gateway started", listen=settings.listen, port=port, upstream=settings.upstream)
-        await told_to_stop.wait()
-        say("gateway stopping")
-        if parent is not None:
-            loop.remove_reader(parent)
-    say("gateway stopped")
+    await run_until_stopped(
+        "gateway", running(settings), listen=settings.listen, upstream=settings.upstream
+    )
 
 
 @asynccontextmanager
@@ -73,8 +57,7 @@ async def running(settings: Settings) -> AsyncIterator[int]:
         if settings.metrics_listen is not None:
             registry = CollectorRegistry()
             registry.register(metrics)
-            with start_errors(f"serve metrics on {settings.metrics_listen}"):
-                stack.enter_context(serve_metrics(settings.metrics_listen, registry))
+            stack.enter_context(serve_metrics(settings.metrics_listen, registry))
         listener = await _listen(settings, server)
         try:
             yield listener.sockets[0].getsockname()[1]

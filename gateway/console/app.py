@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import signal
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from datetime import UTC, datetime
@@ -28,9 +27,15 @@ from gateway.console.people import (
     open_people,
 )
 from gateway.console.rendering import Rendering
-from gateway.listen import BACKLOG, StartError, bind, reading_errors, server_tls, start_errors
+from keyauthority.base.process.binding import BACKLOG, bind, server_tls
+from keyauthority.base.process.files import write_private
+from keyauthority.base.process.lifecycle import (
+    StartError,
+    reading_errors,
+    run_until_stopped,
+    start_errors,
+)
 from keyauthority.client import client_certificate, connect, load_token
-from keyauthority.files import write_private
 
 _log = structlog.get_logger("gateway.console")
 
@@ -46,14 +51,7 @@ async def serve(settings: Settings, tell: Callable[[str], None]) -> None:
     Raises:
         StartError, SecretFileError: It cannot start; the message says why.
     """
-    loop, told_to_stop = asyncio.get_running_loop(), asyncio.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, told_to_stop.set)
-    async with running(settings, tell) as port:
-        _log.info("console started", listen=settings.listen, port=port)
-        await told_to_stop.wait()
-        _log.info("console stopping")
-    _log.info("console stopped")
+    await run_until_stopped("console", running(settings, tell), listen=settings.listen)
 
 
 @asynccontextmanager

@@ -1,6 +1,5 @@
 """What other services import to have secrets verified and to call the authority."""
 
-from keyauthority.addresses import is_local
 from keyauthority.client.addresses import AddressError, parse_addresses
 from keyauthority.client.channel import PlaintextError, channel_options, connect
 from keyauthority.client.credentials import SecretFileError, bearer_metadata, load_token
@@ -9,7 +8,7 @@ from keyauthority.client.tls import ClientCertificate, client_certificate
 from keyauthority.client.verification import Verification, VerificationUnavailable
 from keyauthority.client.verifier import Counters, Verifier
 from keyauthority.client.verifier_client import VerifierClient
-from keyauthority.domain.secrets import Secret, secret_within
+from keyauthority.domain.secrets import Secret, redact, secret_within
 from keyauthority.domain.verdicts import Verdict, VerifiedKey
 
 __all__ = [
@@ -29,9 +28,9 @@ __all__ = [
     "channel_options",
     "client_certificate",
     "connect",
-    "is_local",
     "load_token",
     "parse_addresses",
     "person_metadata",
+    "redact",
     "secret_within",
 ]

@@ -7,7 +7,7 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
-from keyauthority.addresses import HIGHEST_PORT, socket_path
+from keyauthority.base.process.settings import HIGHEST_PORT, socket_path
 
 _is_port = re.compile(r"[0-9]{1,5}").fullmatch
 _is_name = re.compile(r"[0-9A-Za-z_]([0-9A-Za-z_.-]*[0-9A-Za-z_.])?").fullmatch

@@ -12,7 +12,7 @@ from typing import Final
 from alembic.script import ScriptDirectory
 
 from gateway.console.people import migrations as console
-from keyauthority.location import Location, PostgresUrl
+from keyauthority.base.relational.location import Location, PostgresUrl
 from keyauthority.storage import migrations as authority
 
 ROOT: Final = Path(__file__).parents[2]
