@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
+from console.config import Settings as ConsoleSettings
 from gateway.config import Settings as GatewaySettings
 from gateway.config import SettingsError as GatewaySettingsError
-from gateway.console.config import Settings as ConsoleSettings
 from keyauthority.addresses import check, host_and_port, is_local, socket_path
 from keyauthority.client import AddressError, PlaintextError, connect
 from keyauthority.config import Settings, SettingsError

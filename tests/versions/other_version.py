@@ -11,7 +11,7 @@ from typing import Final
 
 from alembic.script import ScriptDirectory
 
-from gateway.console.people import migrations as console
+from console.people import migrations as console
 from keyauthority.location import Location, PostgresUrl
 from keyauthority.storage import migrations as authority
 
@@ -66,7 +66,7 @@ AUTHORITY: Final = Books(
     ("db", "lease", "--database", "{}"),
 )
 CONSOLE: Final = Books(
-    "gateway.console",
+    "console",
     Path(console.__file__).parent.relative_to(ROOT),
     "console_",
     "people",
@@ -112,7 +112,7 @@ def run(
 
 
 def _copy(folder: Path) -> Path:
-    for package in ("keyauthority", "gateway"):
+    for package in ("keyauthority", "gateway", "console"):
         ignore = shutil.ignore_patterns("__pycache__")
         shutil.copytree(ROOT / package, folder / package, ignore=ignore)
     return folder

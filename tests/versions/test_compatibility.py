@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from gateway.console.people import PeopleStoreError, open_people
+from console.people import PeopleStoreError, open_people
 from keyauthority.books import open_books
 from keyauthority.location import Location
 from keyauthority.storage.errors import StorageError
