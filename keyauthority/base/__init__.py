@@ -1,0 +1,1 @@
+"""What all three programs stand on; it knows no keys."""
