@@ -7,12 +7,12 @@ from typing import Final, cast
 from aiohttp import HttpVersion10, HttpVersion11, hdrs, web
 from aiohttp.abc import AbstractStreamWriter
 from aiohttp.helpers import rfc822_formatted_time
-from aiohttp.http_writer import _serialize_headers
 from multidict import CIMultiDict, istr
 
 from gateway.envelope import Refusal
 from gateway.request import EdgeRequest
 from gateway.request_id import HEADER, request_id
+from keyauthority.base.http.aiohttp_private import serialize_headers
 
 REQUEST_ID: Final = istr(HEADER)
 
@@ -64,7 +64,7 @@ class Answer(web.StreamResponse):
         headers[REQUEST_ID] = request.id
         self._declare_end(request)
         protocol = "1.1" if version == HttpVersion11 else "1.0"
-        return _serialize_headers(f"HTTP/{protocol} {self._status} {self._reason}", headers)
+        return serialize_headers(f"HTTP/{protocol} {self._status} {self._reason}", headers)
 
     def _declare_length(self, request: web.BaseRequest) -> None:
         headers, size = self._headers, len(self._whole)

@@ -1,21 +1,22 @@
 """Client connections: HTTP/1 with a header timer, head limits, and errors as envelopes.
 
 aiohttp parses and schedules; what is added here is what it leaves to others. Its `RequestHandler`
-is not a public base class, so each addition is held by a test against the wire.
+is not a public base class: `aiohttp_private` names what is used of it, and each addition is held by a
+test against the wire.
 """
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from typing import TYPE_CHECKING, Any, Final, cast
+from typing import Any, Final, TypeAlias, cast
 
-from aiohttp import web, web_protocol
+from aiohttp import web
 from aiohttp.abc import AbstractStreamWriter
 from aiohttp.http import RawRequestMessage
 from aiohttp.http_exceptions import BadHttpMessage, LineTooLong
 from aiohttp.streams import EMPTY_PAYLOAD, StreamReader
-from aiohttp.web_protocol import RequestHandler, _ErrInfo
+from aiohttp.web_protocol import RequestHandler
 
 from gateway.answer import Answer, raw_answer
 from gateway.config import Limits
@@ -23,10 +24,9 @@ from gateway.delivery import Delivery
 from gateway.envelope import Refusal
 from gateway.request import EdgeRequest
 from gateway.unread import Unread
+from keyauthority.base.http.aiohttp_private import ErrInfo, limit_read_ahead
 
-if TYPE_CHECKING:
-    from aiohttp.web_protocol import _RequestHandler
-
+AnyHandler: TypeAlias = Callable[[web.BaseRequest], Awaitable[web.StreamResponse]]
 Handler = Callable[[EdgeRequest], Awaitable[web.StreamResponse]]
 Refuse = Callable[[EdgeRequest, Refusal], web.StreamResponse]
 
@@ -35,10 +35,6 @@ Refuse = Callable[[EdgeRequest, Refusal], web.StreamResponse]
 _LINGER: Final = 1.0
 _POLL: Final = 0.02
 _LAST_WORDS: Final = 2.0
-
-# Heads that are read ahead of the request under way: aiohttp's own 32 of the greatest size take some
-# MB of each connection, from anybody.
-web_protocol.MAX_MSG_QUEUE_SIZE = 2
 
 
 class _HeadError(Exception):
@@ -225,7 +221,7 @@ class Connection(RequestHandler):
         # The way aiohttp reports parse errors, so that these get the same treatment.
         self._stop_head_timer()
         self._deaf = True
-        error = _ErrInfo(status=refusal.status, exc=_HeadError(refusal), message="")
+        error = ErrInfo(status=refusal.status, exc=_HeadError(refusal), message="")
         self._messages.append((error, EMPTY_PAYLOAD))
         if self._waiter is not None and not self._waiter.done():
             self._waiter.set_result(None)
@@ -247,7 +243,8 @@ class EdgeServer(web.Server):
     """
 
     def __init__(self, handler: Handler, refuse: Refuse, limits: Limits) -> None:
-        super().__init__(cast("_RequestHandler", handler), handler_cancellation=True)
+        super().__init__(cast(AnyHandler, handler), handler_cancellation=True)
+        limit_read_ahead()
         self.refuse = refuse
         # Set from the moment the gateway is told to stop.
         self.leaving = False

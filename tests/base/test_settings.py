@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
+from console.config import Settings as ConsoleSettings
 from gateway.config import Settings as GatewaySettings
-from gateway.console.config import Settings as ConsoleSettings
 from keyauthority.base.process.settings import (
     SettingsError,
     check_address,

@@ -95,7 +95,7 @@ def test_a_missing_file_is_named(tmp_path: Path) -> None:
 def test_the_client_needs_no_more_than_grpc_and_protobuf() -> None:
     """The base install of other services has nothing else."""
     extras = {"aiohttp", "alembic", "click", "cryptography", "prometheus_client", "sqlalchemy"}
-    extras |= {"structlog", "uvloop", "yarl", "gateway"}
+    extras |= {"structlog", "uvloop", "yarl", "gateway", "console"}
     program = "import sys, keyauthority.client; print(*sys.modules)"
 
     done = subprocess.run(

@@ -7,8 +7,8 @@ import socket
 import time
 from urllib.parse import urlencode
 
-from gateway.console import csrf
-from gateway.console.cookies import SESSION
+from console import csrf
+from console.cookies import SESSION
 from tests.console.living import Console
 from tests.e2e.processes import eventually
 

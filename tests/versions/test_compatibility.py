@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from gateway.console.people import PeopleStoreError, open_people
+from console.people import PeopleStoreError, open_people
 from keyauthority.base.relational.location import Location
 from keyauthority.storage.errors import StorageError
 from keyauthority.storage.opening import open_books

@@ -11,7 +11,7 @@ from typing import Any, Final
 
 from argon2 import PasswordHasher
 
-from gateway.console.people import (
+from console.people import (
     Identity,
     Origin,
     Password,

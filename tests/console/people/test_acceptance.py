@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from gateway.console.people import (
+from console.people import (
     EmailTaken,
     FieldInvalid,
     IdentityTaken,

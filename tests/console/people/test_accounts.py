@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from argon2 import PasswordHasher
 
-from gateway.console.people import (
+from console.people import (
     AnotherIdentity,
     EmailTaken,
     FieldInvalid,

@@ -14,9 +14,9 @@ from alembic.migration import MigrationContext
 from sqlalchemy import create_engine, event
 from sqlalchemy.engine import Connection
 
-from gateway.console.people import migrate_people, migrations
-from gateway.console.people.postgres import postgres_engine
-from gateway.console.people.tables import metadata
+from console.people import migrate_people, migrations
+from console.people.postgres import postgres_engine
+from console.people.tables import metadata
 from keyauthority.base.relational.location import Location, PostgresUrl
 from tests.console.people.parts import sql
 from tests.postgres import empty_database

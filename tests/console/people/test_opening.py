@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from gateway.console.people import PeopleStoreError, migrate_people, open_people
-from gateway.console.people.sqlite_file import APPLICATION_ID
+from console.people import PeopleStoreError, migrate_people, open_people
+from console.people.sqlite_file import APPLICATION_ID
 from keyauthority.base.relational.location import Location, PostgresUrl
 from keyauthority.storage.errors import StorageError
 from keyauthority.storage.postgres import migrate_postgres, open_postgres

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from gateway.console.people import (
+from console.people import (
     Limit,
     People,
     PeopleStoreError,

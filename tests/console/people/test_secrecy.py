@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from argon2 import PasswordHasher
 
-from gateway.console.people import (
+from console.people import (
     FieldInvalid,
     Password,
     People,
