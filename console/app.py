@@ -21,7 +21,6 @@ from console.paths import url
 from console.people import (
     LinkInvalid,
     People,
-    PeopleStoreError,
     StoreUnavailable,
     open_people,
 )
@@ -35,6 +34,7 @@ from keyauthority.base.process.lifecycle import (
     run_until_stopped,
     start_errors,
 )
+from keyauthority.base.relational.outages import StorageError
 from keyauthority.client import client_certificate, connect, load_token
 
 _log = structlog.get_logger("console")
@@ -115,7 +115,7 @@ async def _parts(
                 absolute=settings.session_lifetime,
             )
         )
-    except PeopleStoreError as error:
+    except StorageError as error:
         raise StartError(str(error)) from None
     provider = None
     if settings.oidc is not None:
@@ -166,4 +166,6 @@ async def _sweep(books: People) -> None:
             await books.sessions.sweep()
         except StoreUnavailable as error:
             _log.warning("books not swept", reason=str(error))
+        except Exception:  # noqa: BLE001  # the next round may fare better
+            _log.exception("books not swept")
         await asyncio.sleep(_SWEEPING)

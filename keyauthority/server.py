@@ -20,6 +20,7 @@ from keyauthority.base.process.tasks import background
 from keyauthority.base.process.telemetry import configure_logging, serve_metrics
 from keyauthority.base.process.workers import WorkerError, serve_with_workers
 from keyauthority.base.relational.location import Location
+from keyauthority.base.relational.outages import StorageError
 from keyauthority.config import Settings
 from keyauthority.domain.authenticating import Authenticating
 from keyauthority.domain.errors import KeyAuthorityError
@@ -45,7 +46,7 @@ from keyauthority.rpc.reflection import add_reflection
 from keyauthority.rpc.refusals import Refusals
 from keyauthority.services import add_services
 from keyauthority.storage import bootstrap
-from keyauthority.storage.errors import NoBooksError, StorageError
+from keyauthority.storage.errors import NoBooksError
 from keyauthority.storage.opening import hints, is_shared, migrate_books, open_books
 
 __all__ = ["StartError", "add_services", "migrate", "run", "serving"]
