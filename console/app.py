@@ -15,7 +15,7 @@ import structlog
 from console.assets import Assets
 from console.authority import CHANGING, READING, Authority
 from console.config import LIMITS, Settings
-from console.dispatch import Dispatcher
+from console.dispatch import Dispatcher, full_answer
 from console.oidc import Provider
 from console.parts import Parts
 from console.paths import url
@@ -27,9 +27,10 @@ from console.people import (
     open_people,
 )
 from console.rendering import Rendering
-from gateway.connection import EdgeServer
 from gateway.listen import BACKLOG, StartError, bind, reading_errors, server_tls, start_errors
-from keyauthority.client import client_certificate, connect, load_token
+from keyauthority.base.http.request import Request
+from keyauthority.base.http.server import Server
+from keyauthority.client import SECRET_MARK, client_certificate, connect, load_token
 from keyauthority.files import write_private
 
 _log = structlog.get_logger("console")
@@ -78,7 +79,9 @@ async def running(
         parts = await _parts(settings, settings.public(port), clock, stack)
         await _tell_first_owner(parts, tell)
         dispatcher = Dispatcher(parts)
-        server = EdgeServer(dispatcher.handle, dispatcher.refuse, LIMITS)
+        server = Server(
+            dispatcher.handle, dispatcher.refuse, full_answer, Request, LIMITS, SECRET_MARK
+        )
         listener = await asyncio.get_running_loop().create_server(
             server,
             sock=listening,
@@ -92,7 +95,7 @@ async def running(
         finally:
             sweeping.cancel()
             await asyncio.wait([sweeping])
-            server.leaving = True
+            server.leave()
             listener.close()
             await server.drain(settings.grace)
             await dispatcher.finish(_FINISHING)

@@ -10,7 +10,8 @@ from typing import Final
 from yarl import URL
 
 from console.oidc import OidcSettings
-from gateway.config import Limits, SettingsError, check_authority, host_and_port
+from gateway.config import SettingsError, check_authority, host_and_port
+from keyauthority.base.http.limits import Limits
 from keyauthority.client import is_local
 from keyauthority.location import Location
 

@@ -13,20 +13,23 @@ from prometheus_client import CollectorRegistry
 from gateway.attempts import Attempts
 from gateway.authorize import Authorizer
 from gateway.config import Settings, upstream_base
-from gateway.connection import EdgeServer
 from gateway.edge import Edge
+from gateway.envelope import Refusal
 from gateway.forward import Forwarder
 from gateway.health import Readiness
 from gateway.listen import BACKLOG, bind, reading_errors, server_tls, start_errors
 from gateway.metrics import Metrics
 from gateway.observe import Observer
 from gateway.passing import Passing
+from gateway.request import EdgeRequest
 from gateway.scopes import ScopeRules
 from gateway.sources import Sources
 from gateway.streams import Streams
 from gateway.upstream import upstream_session
 from keyauthority import workers
-from keyauthority.client import Verifier, client_certificate, load_token
+from keyauthority.base.http.answer import raw_answer
+from keyauthority.base.http.server import Server
+from keyauthority.client import SECRET_MARK, Verifier, client_certificate, load_token
 from keyauthority.telemetry import serve_metrics
 
 _log = structlog.get_logger("gateway")
@@ -68,7 +71,14 @@ async def running(settings: Settings) -> AsyncIterator[int]:
     async with AsyncExitStack() as stack:
         metrics = Metrics()
         edge = await _edge(settings, metrics, stack)
-        server = EdgeServer(edge.handle, edge.refuse_unparsed, settings.limits)
+        server = Server(
+            edge.handle,
+            edge.refuse_unparsed,
+            _full_answer,
+            EdgeRequest,
+            settings.limits,
+            SECRET_MARK,
+        )
         metrics.connections = lambda: {"open": len(server.connections), "busy": server.busy}
         if settings.metrics_listen is not None:
             registry = CollectorRegistry()
@@ -79,7 +89,7 @@ async def running(settings: Settings) -> AsyncIterator[int]:
         try:
             yield listener.sockets[0].getsockname()[1]
         finally:
-            server.leaving = True
+            server.leave()
             await asyncio.sleep(settings.timeouts.drain_delay)
             listener.close()
             await server.drain(settings.timeouts.grace)
@@ -125,7 +135,7 @@ async def _edge(settings: Settings, metrics: Metrics, stack: AsyncExitStack) -> 
     )
 
 
-async def _listen(settings: Settings, server: EdgeServer) -> asyncio.Server:
+async def _listen(settings: Settings, server: Server[EdgeRequest]) -> asyncio.Server:
     tls = server_tls(settings.tls_cert, settings.tls_key)
     return await asyncio.get_running_loop().create_server(
         server,
@@ -134,3 +144,8 @@ async def _listen(settings: Settings, server: EdgeServer) -> asyncio.Server:
         ssl=tls,
         ssl_handshake_timeout=settings.limits.header_timeout if tls else None,
     )
+
+
+def _full_answer() -> bytes:
+    refusal = Refusal.VERIFICATION_UNAVAILABLE
+    return raw_answer(refusal.status, refusal.headers, refusal.body)

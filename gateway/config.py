@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Final
 
@@ -13,6 +13,7 @@ from gateway.scopes import ScopeRule
 from gateway.sources import Network
 from keyauthority import addresses
 from keyauthority.addresses import HIGHEST_PORT, is_local, joined
+from keyauthority.base.http.limits import Limits as HttpLimits
 from keyauthority.client import AddressError, parse_addresses
 
 __all__ = [
@@ -38,45 +39,15 @@ class SettingsError(ValueError):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Limits:
+class Limits(HttpLimits):
     """What one client may send and hold. Sizes are bytes, times seconds."""
-
-    # The request line and all header fields together; more is answered 431.
-    max_header_bytes: int = 32 * 1024
-
-    # Header fields of one request; more are answered 431.
-    max_headers: int = 100
-
-    # From the first byte of a request (or from connecting) to the end of its headers; else 408.
-    header_timeout: float = 10.0
-
-    # The request body, declared or counted while it streams; more is answered 413.
-    max_body_bytes: int = 64 * 1024 * 1024
-
-    # The longest silence within a request body; then 408.
-    body_timeout: float = 30.0
 
     # Bytes a second that a request body must average after its first seconds; less is answered
     # 408. 0 asks for none.
     min_body_rate: int = 240
 
-    # How long a connection may idle between requests. Longer than the idle time of whatever load
-    # balancer stands in front, or it will use connections that are just being closed.
-    keepalive_timeout: float = 75.0
-
-    # How long a client may take none of the answer that waits for it; then its connection is
-    # aborted. What an upstream sends may stand for `Timeouts.idle_timeout`.
-    send_timeout: float = 60.0
-
-    # Client connections at a time; the next one is answered 503 and closed.
-    max_connections: int = 4096
-
     # Requests of one key that are under way at a time; the next one is answered 429.
     max_requests_per_key: int = 1024
-
-    # Bytes of answers that wait in memory for clients that do not read; beyond, the ones that
-    # have stood unread for longest are aborted. One key has half of them at most.
-    max_unread_bytes: int = 128 * 1024 * 1024
 
     # Refused secrets a minute from one client address before further unknown secrets from there
     # are answered 429. 0 switches it off, as is right behind a proxy that hides who the client is.
@@ -250,7 +221,7 @@ def upstream_base(upstream: str) -> str:
 
 def _check_numbers(limits: Limits, timeouts: Timeouts) -> None:
     for group in (limits, timeouts):
-        for name in group.__slots__:
-            number, flag = getattr(group, name), "--" + name.replace("_", "-")
-            if number < 0 or (number == 0 and name not in _MAY_BE_ZERO):
+        for limit in fields(group):
+            number, flag = getattr(group, limit.name), "--" + limit.name.replace("_", "-")
+            if number < 0 or (number == 0 and limit.name not in _MAY_BE_ZERO):
                 raise SettingsError(f"{flag} must be more than 0")

@@ -11,7 +11,6 @@ from aiohttp import hdrs, web
 from multidict import CIMultiDict
 
 from gateway import authz
-from gateway.answer import Answer
 from gateway.authorize import Authorizer, Grant
 from gateway.body import RequestBody, open_body
 from gateway.config import Limits
@@ -27,6 +26,7 @@ from gateway.scopes import ScopeRules
 from gateway.shares import Shares
 from gateway.streams import Streams
 from gateway.upstream import VerdictLapsedError
+from keyauthority.base.http.answer import Answer
 
 # After these the client may not know where its next request begins, or should not send one.
 _CLOSING: Final = frozenset(
@@ -37,6 +37,10 @@ _CLOSING: Final = frozenset(
         Refusal.REQUEST_TOO_LARGE,
     }
 )
+_UNPARSED: Final = {
+    refusal.status: refusal
+    for refusal in (Refusal.BAD_REQUEST, Refusal.HEADERS_TOO_LARGE, Refusal.REQUEST_TIMEOUT)
+}
 _SUCCESS: Final = 200
 _OK: Final = b'{"status":"ok"}'
 _JSON: Final = CIMultiDict({hdrs.CONTENT_TYPE: "application/json"})
@@ -91,7 +95,7 @@ class Edge:
             response = await self._answer(request)
         except asyncio.CancelledError:
             refusal = request.cut
-            if refusal is None and request.connection.interrupted:
+            if refusal is None and request.client.interrupted:
                 refusal = Refusal.UPSTREAM_TIMEOUT
             if refusal is None or request.writer.output_size > 0:
                 self._lost(request)
@@ -107,9 +111,9 @@ class Edge:
         self._observer.ended(request, response.status)
         return response
 
-    def refuse_unparsed(self, request: EdgeRequest, refusal: Refusal) -> web.StreamResponse:
+    def refuse_unparsed(self, request: EdgeRequest, status: int) -> web.StreamResponse:
         """Answer what the parser could not make a request of, and have it observed."""
-        response = self._refuse(request, refusal)
+        response = self._refuse(request, _UNPARSED.get(status, Refusal.INTERNAL_ERROR))
         self._observer.ended(request, response.status)
         return response
 
@@ -138,7 +142,7 @@ class Edge:
         if not self._shares.enter(key_id):
             return self._refuse(request, Refusal.TOO_MANY_REQUESTS)
         request.on_end = partial(self._shares.leave, key_id)
-        request.connection.delivery.owner = key_id
+        request.client.delivery.owner = key_id
         if self._streams is None:
             answer = await self._forward(request, path, grant)
         else:
@@ -193,7 +197,7 @@ class Edge:
         return Answer(_SUCCESS, _JSON.copy(), _OK)
 
     async def _readyz(self, request: EdgeRequest) -> web.StreamResponse:
-        if request.connection.server.leaving or not await self._readiness.ready():
+        if request.client.leaving or not await self._readiness.ready():
             return self._refuse(request, Refusal.VERIFICATION_UNAVAILABLE)
         return await self._healthz(request)
 

@@ -33,7 +33,7 @@ def check_head(request: EdgeRequest, limits: Limits) -> Refusal | None:
         return Refusal.BAD_REQUEST
     if hdrs.EXPECT in headers and headers[hdrs.EXPECT].lower() != _CONTINUE:
         return Refusal.BAD_REQUEST
-    if request.connection.large_head and _size(request) > limits.max_header_bytes:
+    if request.client.large_head and _size(request) > limits.max_header_bytes:
         return Refusal.HEADERS_TOO_LARGE
     return None
 

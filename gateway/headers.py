@@ -13,7 +13,7 @@ from aiohttp import hdrs
 from multidict import CIMultiDict, CIMultiDictProxy, istr
 
 from gateway.passing import HOP_BY_HOP, IDENTITY_PREFIX, Passing, canonical, options
-from gateway.request_id import HEADER as REQUEST_ID
+from keyauthority.base.http.request import REQUEST_ID
 from keyauthority.client import Secret, VerifiedKey
 
 WORKSPACE_ID: Final = istr("x-opentoken-workspace-id")

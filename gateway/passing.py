@@ -13,7 +13,7 @@ from typing import Final
 from aiohttp import hdrs
 from multidict import CIMultiDict, CIMultiDictProxy
 
-from gateway.request_id import HEADER as REQUEST_ID
+from keyauthority.base.http.request import REQUEST_ID
 
 IDENTITY_PREFIX: Final = "x-opentoken-"
 """Header fields with this prefix are the gateway's own word; copies from elsewhere are dropped."""

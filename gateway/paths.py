@@ -4,7 +4,7 @@ import re
 from urllib.parse import unquote
 
 from gateway.envelope import Refusal
-from keyauthority.client import secret_within
+from keyauthority.client import SECRET_MARK, secret_within
 
 _ROOT = "/v1"
 _ENCODED_SEPARATOR = re.compile(r"%(?:2f|5c)", re.IGNORECASE)
@@ -22,7 +22,7 @@ def holds_secret(target: str) -> bool:
     There it would end in the logs of everybody on the way.
     """
     # Few targets hold either, so the search is seldom paid for.
-    return ("optk-" in target or "%" in target) and secret_within(target) is not None
+    return (SECRET_MARK in target or "%" in target) and secret_within(target) is not None
 
 
 def check_path(path: str) -> Refusal | None:

@@ -9,10 +9,11 @@ from keyauthority.client.tls import ClientCertificate, client_certificate
 from keyauthority.client.verification import Verification, VerificationUnavailable
 from keyauthority.client.verifier import Counters, Verifier
 from keyauthority.client.verifier_client import VerifierClient
-from keyauthority.domain.secrets import Secret, secret_within
+from keyauthority.domain.secrets import SECRET_MARK, Secret, secret_within
 from keyauthority.domain.verdicts import Verdict, VerifiedKey
 
 __all__ = [
+    "SECRET_MARK",
     "AddressError",
     "ClientCertificate",
     "Counters",

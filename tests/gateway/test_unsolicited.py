@@ -18,7 +18,6 @@ from multidict import CIMultiDict
 from gateway.authorize import Grant
 from gateway.body import open_body
 from gateway.config import Limits, Timeouts
-from gateway.connection import EdgeServer
 from gateway.envelope import Refusal
 from gateway.forward import Forwarder
 from gateway.metrics import Metrics, Timings
@@ -26,7 +25,8 @@ from gateway.passing import Passing
 from gateway.pool import UnsolicitedError, UpstreamConnector
 from gateway.request import EdgeRequest
 from gateway.upstream import Errand, errand, upstream_session
-from keyauthority.client import VerifiedKey
+from keyauthority.base.http.server import Server
+from keyauthority.client import SECRET_MARK, VerifiedKey
 from tests.gateway.certificates import make_certificate
 from tests.gateway.conftest import StartGateway
 from tests.gateway.parts import RecordingAuthority, exchange, head, parse
@@ -283,10 +283,10 @@ async def forwarding(
         assert not isinstance(answer, Refusal)
         return answer
 
-    def refuse(_: EdgeRequest, refusal: Refusal) -> StreamResponse:
-        raise AssertionError(refusal)
+    def refuse(_: EdgeRequest, status: int) -> StreamResponse:
+        raise AssertionError(status)
 
-    server = EdgeServer(handle, refuse, Limits())
+    server = Server(handle, refuse, bytes, EdgeRequest, Limits(), SECRET_MARK)
     listener = await asyncio.get_running_loop().create_server(server, "127.0.0.1", 0)
     try:
         yield listener.sockets[0].getsockname()[1]
