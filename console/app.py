@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import signal
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from datetime import UTC, datetime
@@ -27,11 +26,17 @@ from console.people import (
     open_people,
 )
 from console.rendering import Rendering
-from gateway.listen import BACKLOG, StartError, bind, reading_errors, server_tls, start_errors
 from keyauthority.base.http.request import Request
 from keyauthority.base.http.server import Server
+from keyauthority.base.process.binding import bind, server_tls
+from keyauthority.base.process.files import write_private
+from keyauthority.base.process.lifecycle import (
+    StartError,
+    reading_errors,
+    run_until_stopped,
+    start_errors,
+)
 from keyauthority.client import SECRET_MARK, client_certificate, connect, load_token
-from keyauthority.files import write_private
 
 _log = structlog.get_logger("console")
 
@@ -47,14 +52,7 @@ async def serve(settings: Settings, tell: Callable[[str], None]) -> None:
     Raises:
         StartError, SecretFileError: It cannot start; the message says why.
     """
-    loop, told_to_stop = asyncio.get_running_loop(), asyncio.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, told_to_stop.set)
-    async with running(settings, tell) as port:
-        _log.info("console started", listen=settings.listen, port=port)
-        await told_to_stop.wait()
-        _log.info("console stopping")
-    _log.info("console stopped")
+    await run_until_stopped("console", running(settings, tell), listen=settings.listen)
 
 
 @asynccontextmanager
@@ -82,13 +80,7 @@ async def running(
         server = Server(
             dispatcher.handle, dispatcher.refuse, full_answer, Request, LIMITS, SECRET_MARK
         )
-        listener = await asyncio.get_running_loop().create_server(
-            server,
-            sock=listening,
-            backlog=BACKLOG,
-            ssl=tls,
-            ssl_handshake_timeout=LIMITS.header_timeout if tls else None,
-        )
+        listener = await server.listen(listening, tls)
         sweeping = asyncio.create_task(_sweep(parts.books))
         try:
             yield port

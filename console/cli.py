@@ -22,11 +22,11 @@ from console.people import (
     migrate_people,
     open_people,
 )
-from gateway.config import LOG_LEVELS, SettingsError, host_and_port
-from gateway.listen import StartError
-from keyauthority.client import SecretFileError, load_token
-from keyauthority.location import Location, parse_location
-from keyauthority.telemetry import configure_logging
+from keyauthority.base.process.lifecycle import StartError
+from keyauthority.base.process.settings import LOG_LEVELS, SettingsError, host_and_port
+from keyauthority.base.process.telemetry import configure_logging
+from keyauthority.base.relational.location import Location, parse_location
+from keyauthority.client import SecretFileError, load_token, redact
 
 # What can't be read is said by whoever tries: it is no matter of how the command was used.
 _FILE = click.Path(readable=False, path_type=Path)
@@ -134,7 +134,7 @@ def main(ctx: click.Context, /, **given: Any) -> None:
         _exit(2, str(error))
     except SecretFileError as error:
         _exit(1, str(error))
-    configure_logging(settings.log_level)
+    configure_logging(settings.log_level, redact)
     try:
         uvloop.run(serve(settings, _tell))
     except (StartError, SecretFileError) as error:

@@ -10,10 +10,16 @@ from typing import Final
 from yarl import URL
 
 from console.oidc import OidcSettings
-from gateway.config import SettingsError, check_authority, host_and_port
 from keyauthority.base.http.limits import Limits
-from keyauthority.client import is_local
-from keyauthority.location import Location
+from keyauthority.base.process.settings import (
+    SettingsError,
+    check_client_tls,
+    check_server_tls,
+    host_and_port,
+    is_local,
+)
+from keyauthority.base.relational.location import Location
+from keyauthority.client import check_authority
 
 LIMITS: Final = Limits(
     max_header_bytes=16 * 1024,
@@ -111,7 +117,9 @@ class Settings:
 
     def __post_init__(self) -> None:
         host_and_port(self.listen, "--listen")
-        self._check_tls()
+        check_server_tls(self.listen, self.tls_cert, self.tls_key, "passwords", "127.0.0.1")
+        check_client_tls(self.tls_ca, self.tls_client_cert, self.tls_client_key)
+        check_authority(self.authority, self.tls_ca, "would send keys")
         if self.public_url:
             _check_url(self.public_url, "--public-url")
         _check_url(self.api_url, "--api-url")
@@ -135,20 +143,6 @@ class Settings:
             ("grace", self.grace),
             ("max-sign-ins", self.sign_in.client),
         )
-
-    def _check_tls(self) -> None:
-        if (self.tls_cert is None) != (self.tls_key is None):
-            raise SettingsError("--tls-cert and --tls-key need one another")
-        if (self.tls_client_cert is None) != (self.tls_client_key is None):
-            raise SettingsError("--tls-client-cert and --tls-client-key need one another")
-        if self.tls_client_cert is not None and self.tls_ca is None:
-            raise SettingsError("--tls-client-cert needs --tls-ca")
-        if self.tls_cert is None and not is_local(self.listen):
-            raise SettingsError(
-                f"--listen {self.listen} would take passwords in plaintext from the network: "
-                "give --tls-cert and --tls-key, or listen on 127.0.0.1"
-            )
-        check_authority(self.authority, self.tls_ca, "would send keys")
 
     def public(self, port: int) -> str:
         """What browsers call the console that listens at *port*, without a slash at the end."""

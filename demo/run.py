@@ -18,8 +18,8 @@ from grpc_health.v1.health_pb2_grpc import HealthStub
 from demo.processes import Processes
 from demo.provisioning import DemoKey, provision
 from demo.settings import DemoError, Settings
+from keyauthority.base.process.files import write_private
 from keyauthority.client import SecretFileError
-from keyauthority.files import write_private
 
 
 def main() -> int:

@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-import signal
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 
-import structlog
 from prometheus_client import CollectorRegistry
 
 from gateway.attempts import Attempts
@@ -17,7 +15,6 @@ from gateway.edge import Edge
 from gateway.envelope import Refusal
 from gateway.forward import Forwarder
 from gateway.health import Readiness
-from gateway.listen import BACKLOG, bind, reading_errors, server_tls, start_errors
 from gateway.metrics import Metrics
 from gateway.observe import Observer
 from gateway.passing import Passing
@@ -26,13 +23,12 @@ from gateway.scopes import ScopeRules
 from gateway.sources import Sources
 from gateway.streams import Streams
 from gateway.upstream import upstream_session
-from keyauthority import workers
 from keyauthority.base.http.answer import raw_answer
 from keyauthority.base.http.server import Server
+from keyauthority.base.process.binding import bind, server_tls
+from keyauthority.base.process.lifecycle import reading_errors, run_until_stopped
+from keyauthority.base.process.telemetry import serve_metrics
 from keyauthority.client import SECRET_MARK, Verifier, client_certificate, load_token
-from keyauthority.telemetry import serve_metrics
-
-_log = structlog.get_logger("gateway")
 
 
 async def serve(settings: Settings) -> None:
@@ -41,21 +37,9 @@ async def serve(settings: Settings) -> None:
     Raises:
         StartError, SecretFileError: It cannot start; the message says why.
     """
-    loop, told_to_stop, parent = asyncio.get_running_loop(), asyncio.Event(), workers.parent()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, told_to_stop.set)
-    # What the parent says for all its workers is not said again by each.
-    say = _log.info if parent is None else _log.debug
-    async with running(settings) as port:
-        if parent is not None:
-            loop.add_reader(parent, told_to_stop.set)
-            workers.started(parent)
-        say("gateway started", listen=settings.listen, port=port, upstream=settings.upstream)
-        await told_to_stop.wait()
-        say("gateway stopping")
-        if parent is not None:
-            loop.remove_reader(parent)
-    say("gateway stopped")
+    await run_until_stopped(
+        "gateway", running(settings), listen=settings.listen, upstream=settings.upstream
+    )
 
 
 @asynccontextmanager
@@ -83,9 +67,9 @@ async def running(settings: Settings) -> AsyncIterator[int]:
         if settings.metrics_listen is not None:
             registry = CollectorRegistry()
             registry.register(metrics)
-            with start_errors(f"serve metrics on {settings.metrics_listen}"):
-                stack.enter_context(serve_metrics(settings.metrics_listen, registry))
-        listener = await _listen(settings, server)
+            stack.enter_context(serve_metrics(settings.metrics_listen, registry))
+        tls = server_tls(settings.tls_cert, settings.tls_key)
+        listener = await server.listen(bind(settings.listen, shared=settings.share_port), tls)
         try:
             yield listener.sockets[0].getsockname()[1]
         finally:
@@ -132,17 +116,6 @@ async def _edge(settings: Settings, metrics: Metrics, stack: AsyncExitStack) -> 
         observer=Observer(metrics, sources.client, access_log=settings.access_log),
         limits=settings.limits,
         retry_after=attempts.retry_after,
-    )
-
-
-async def _listen(settings: Settings, server: Server[EdgeRequest]) -> asyncio.Server:
-    tls = server_tls(settings.tls_cert, settings.tls_key)
-    return await asyncio.get_running_loop().create_server(
-        server,
-        sock=bind(settings.listen, shared=settings.share_port),
-        backlog=BACKLOG,
-        ssl=tls,
-        ssl_handshake_timeout=settings.limits.header_timeout if tls else None,
     )
 
 

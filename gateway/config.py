@@ -11,31 +11,20 @@ from yarl import URL
 from gateway.passing import Passing
 from gateway.scopes import ScopeRule
 from gateway.sources import Network
-from keyauthority import addresses
-from keyauthority.addresses import HIGHEST_PORT, is_local, joined
 from keyauthority.base.http.limits import Limits as HttpLimits
-from keyauthority.client import AddressError, parse_addresses
+from keyauthority.base.process.settings import (
+    HIGHEST_PORT,
+    SettingsError,
+    check_client_tls,
+    check_log_level,
+    check_server_tls,
+    host_and_port,
+)
+from keyauthority.client import check_authority
 
-__all__ = [
-    "LOG_LEVELS",
-    "ON_REVOKE",
-    "Limits",
-    "Settings",
-    "SettingsError",
-    "Timeouts",
-    "host_and_port",
-    "joined",
-    "upstream_base",
-]
-
-LOG_LEVELS: Final = ("debug", "info", "warning", "error")
 ON_REVOKE: Final = ("drain", "cut")
 
 _MAY_BE_ZERO: Final = frozenset({"min_body_rate", "max_refusals", "drain_delay", "grace"})
-
-
-class SettingsError(ValueError):
-    """A setting cannot be right. The message is one sentence that names it as its flag."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -149,7 +138,9 @@ class Settings:
                 raise SettingsError(
                     f"--metrics-listen {self.metrics_listen} leaves no ports for all --workers"
                 )
-        self._check_tls()
+        check_server_tls(self.listen, self.tls_cert, self.tls_key, "keys", "127.0.0.1")
+        check_client_tls(self.tls_ca, self.tls_client_cert, self.tls_client_key)
+        check_authority(self.authority, self.tls_ca, "would be sent keys")
         upstream_base(self.upstream)
         try:
             Passing(self.pass_header)
@@ -164,43 +155,7 @@ class Settings:
             raise SettingsError(
                 "--on-revoke cut needs --cache on: without it nobody tells that a key was revoked"
             )
-        if self.log_level not in LOG_LEVELS:
-            raise SettingsError(f"--log-level must be one of {', '.join(LOG_LEVELS)}")
-
-    def _check_tls(self) -> None:
-        if (self.tls_cert is None) != (self.tls_key is None):
-            raise SettingsError("--tls-cert and --tls-key need one another")
-        if (self.tls_client_cert is None) != (self.tls_client_key is None):
-            raise SettingsError("--tls-client-cert and --tls-client-key need one another")
-        if self.tls_client_cert is not None and self.tls_ca is None:
-            raise SettingsError("--tls-client-cert needs --tls-ca")
-        if self.tls_cert is None and not is_local(self.listen):
-            raise SettingsError(
-                f"--listen {self.listen} would take keys in plaintext from the network: "
-                "give --tls-cert and --tls-key, or listen on 127.0.0.1"
-            )
-        check_authority(self.authority, self.tls_ca, "would be sent keys")
-
-
-def check_authority(addresses: str, tls_ca: Path | None, danger: str) -> None:
-    """Raises `SettingsError` if *addresses* are none, or one needs the *tls_ca* that is not given."""
-    try:
-        parsed = parse_addresses(addresses)
-    except AddressError as error:
-        raise SettingsError(f"--authority {error}") from None
-    for address in parsed:
-        if tls_ca is None and not is_local(address.text):
-            raise SettingsError(
-                f"--authority {address.text} {danger} in plaintext over the network: give --tls-ca"
-            )
-
-
-def host_and_port(address: str, flag: str) -> tuple[str, int]:
-    """Split HOST:PORT; raise `SettingsError`, naming *flag*, if *address* is something else."""
-    try:
-        return addresses.host_and_port(address, flag)
-    except ValueError as error:
-        raise SettingsError(str(error)) from None
+        check_log_level(self.log_level)
 
 
 def upstream_base(upstream: str) -> str:

@@ -14,11 +14,15 @@ from importlinter import Contract, ContractCheck, fields, output
 class RoomContract(Contract):
     """``room`` and what is below it may import ``may_import`` and what is below that.
 
+    Rooms within it that have contracts of their own, ``apart_from``, are neither asked nor allowed.
     The linter replaces each field by its value, hence the types.
     """
 
     room: str = fields.StringField()  # type: ignore[assignment]
     may_import: list[str] = fields.ListField(  # type: ignore[assignment]
+        subfield=fields.StringField(), required=False, default=()
+    )
+    apart_from: list[str] = fields.ListField(  # type: ignore[assignment]
         subfield=fields.StringField(), required=False, default=()
     )
 
@@ -28,6 +32,7 @@ class RoomContract(Contract):
         strays = [
             f"{importer} -> {imported}"
             for importer in sorted({self.room, *graph.find_descendants(self.room)})
+            if not _is_in(importer, self.apart_from)
             for imported in sorted(graph.find_modules_directly_imported_by(importer))
             if not self._allows(imported)
         ]
@@ -38,6 +43,8 @@ class RoomContract(Contract):
             output.print_error(stray)
 
     def _allows(self, imported: str) -> bool:
+        if _is_in(imported, self.apart_from):
+            return False
         return imported.partition(".")[0] in sys.stdlib_module_names or _is_in(
             imported, (self.room, *self.may_import)
         )

@@ -6,7 +6,8 @@ from dataclasses import dataclass
 
 from yarl import URL
 
-from keyauthority.client import Secret, is_local
+from keyauthority.base.process.settings import is_local
+from keyauthority.client import Secret
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,7 +15,7 @@ from sqlalchemy.sql.base import Executable
 from console.people.faults import outages
 from console.people.records import Origin
 from console.people.tables import events
-from keyauthority.shielding import to_the_end
+from keyauthority.base.process.tasks import to_the_end
 
 Clock = Callable[[], datetime]
 Found = Row[*tuple[Any, ...]]

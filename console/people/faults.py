@@ -11,7 +11,7 @@ import asyncpg
 from sqlalchemy import exc
 
 from console.people.errors import StoreUnavailable
-from keyauthority.primary import POOLED, UnfitServerError
+from keyauthority.base.relational.primary import POOLED, UnfitServerError
 
 FAILURES: Final = (
     exc.DBAPIError,

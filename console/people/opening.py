@@ -22,7 +22,7 @@ from console.people.postgres import check_postgres, migrate_postgres, postgres_e
 from console.people.sessions import Sessions
 from console.people.sqlite_file import prepare_file, sqlite_engine
 from console.people.submissions import Submissions
-from keyauthority.location import Location, PostgresUrl
+from keyauthority.base.relational.location import Location, PostgresUrl
 
 IDLE = timedelta(hours=12)
 ABSOLUTE = timedelta(days=7)

@@ -14,8 +14,8 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_en
 from console.people import migrations
 from console.people.errors import PeopleStoreError
 from console.people.faults import FAILURES, sentence
-from keyauthority.location import PostgresUrl
-from keyauthority.primary import CONNECT, Primary, check_sessions
+from keyauthority.base.relational.location import PostgresUrl
+from keyauthority.base.relational.primary import CONNECT, Primary, check_sessions
 
 OLDEST: Final = 14
 

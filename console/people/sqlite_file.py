@@ -20,7 +20,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 from console.people import migrations
 from console.people.errors import PeopleStoreError
 from console.people.faults import sentence
-from keyauthority.files import check_folder, open_own
+from keyauthority.base.process.files import check_folder, open_own
 
 APPLICATION_ID: Final = 0x6F707463
 """What the header of every such file bears: "optc" in ASCII, so that no two programs mix theirs up."""

@@ -1,1 +1,1 @@
-"""What all three programs stand on; it knows no keys."""
+"""What all programs stand on. It imports nothing of ours and knows no keys."""

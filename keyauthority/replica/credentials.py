@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from hashlib import sha256
 from typing import Final
 
-from keyauthority import boottime
+from keyauthority.base.process import clocks
 from keyauthority.domain import secrets
 from keyauthority.domain.authenticating import Authenticating
 from keyauthority.domain.callers import Caller
@@ -64,7 +64,7 @@ class CachedAuthenticating:
             try:
                 return await self._authenticating.by_token(token)
             except KeyAuthorityError as error:
-                now = boottime.now()
+                now = clocks.boottime()
                 # Without a lease an old primary may have said so, which lacks new callers.
                 if error.reason is Reason.CREDENTIAL_INVALID and self._cache.holds_lease(now):
                     self._seen.refused(digest, now)
@@ -92,7 +92,7 @@ class CachedAuthenticating:
             known = self._remembered(digest)
             if known is not None:
                 return known
-            if self._seen.refuses(digest, boottime.now()):
+            if self._seen.refuses(digest, clocks.boottime()):
                 raise credential_invalid()
             with self._waiting.place(peer):
                 same = self._looking.get(digest)
@@ -115,7 +115,7 @@ class CachedAuthenticating:
             done.set()
 
     async def _looked_up(self, digest: bytes, look_up: Callable[[], Awaitable[Caller]]) -> Caller:
-        ask = self._cache.ask(boottime.now())
+        ask = self._cache.ask(clocks.boottime())
         try:
             caller = await look_up()
         except KeyAuthorityError as error:
@@ -130,7 +130,7 @@ class CachedAuthenticating:
         return caller
 
     def _remembered(self, digest: bytes) -> Caller | None:
-        known = self._cache.get(digest, boottime.now())
+        known = self._cache.get(digest, clocks.boottime())
         return known.caller if type(known) is KnownCaller else None
 
 

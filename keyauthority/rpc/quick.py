@@ -6,7 +6,7 @@ from typing import Final
 
 from google.protobuf.message import DecodeError
 
-from keyauthority import boottime
+from keyauthority.base.process import clocks
 from keyauthority.domain import limits
 from keyauthority.domain.answering import Verdicts
 from keyauthority.rpc import convert
@@ -34,7 +34,7 @@ class QuickVerify:
             return None
         if request.fresh:
             return None
-        now = boottime.now()
+        now = clocks.boottime()
         known = self._verdicts.known(request.secret, request.at_least_revision, now)
         if known is None:
             return None
@@ -56,7 +56,7 @@ class QuickBatchVerify:
             return None
         if request.fresh or not 1 <= len(request.secrets) <= limits.BATCH:
             return None
-        now, applied = boottime.now(), self._verdicts.applied
+        now, applied = clocks.boottime(), self._verdicts.applied
         known = self._verdicts.all_known(request.secrets, request.at_least_revision, now)
         if known is None:
             return None

@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 
-from keyauthority.files import open_own
+from keyauthority.base.process.files import open_own
 from keyauthority.storage.errors import StorageError
 
 

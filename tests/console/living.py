@@ -7,7 +7,7 @@ from pathlib import Path
 
 from console import cookies
 from console.paths import url
-from keyauthority.files import write_private
+from keyauthority.base.process.files import write_private
 from tests.console.visiting import Shown, Visitor
 from tests.e2e.edge import Edge
 from tests.e2e.processes import Process

@@ -18,7 +18,7 @@ from click.testing import CliRunner
 
 from console.cli import main
 from console.people import PeopleStoreError, open_people
-from keyauthority.files import write_private
+from keyauthority.base.process.files import write_private
 from tests.console.living import OWNER, PASSWORD, Console
 from tests.console.visiting import Shown, Visitor
 from tests.e2e.cable import cable
@@ -141,7 +141,7 @@ def test_starts_that_fail(edge: Edge, tmp_path: Path, monkeypatch: pytest.Monkey
     before = theirs.stat().st_mode, theirs.stat().st_size
     unmigrated = asyncio.run(empty_database())
     # The log of this process is not the console's.
-    monkeypatch.setattr("console.cli.configure_logging", lambda _: None)
+    monkeypatch.setattr("console.cli.configure_logging", lambda _level, _redact: None)
     usual = ("--token-file", str(token), "--database", str(books))
     with socket.create_server(("127.0.0.1", 0)) as holder:
         taken = f"127.0.0.1:{holder.getsockname()[1]}"
@@ -283,7 +283,7 @@ def test_it_stops_in_order(number: signal.Signals, own_console: Console) -> None
         assert own_console.process.stop(number) == 0
         assert sent.result().status == 303
         assert books.execute("PRAGMA integrity_check").fetchone() == ("ok",)
-    assert own_console.process.log()[-1]["event"] == "console stopped"
+    assert own_console.process.log()[-1]["event"] == "stopped"
 
 
 def test_a_start_while_the_authority_is_away(edge: Edge, tmp_path: Path) -> None:

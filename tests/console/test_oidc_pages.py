@@ -17,7 +17,7 @@ from argon2 import PasswordHasher
 from console import csrf
 from console.cookies import SESSION, SIGN_IN, VISITOR
 from console.people import Identity, Password, People, Person, Role, open_people
-from keyauthority.files import write_private
+from keyauthority.base.process.files import write_private
 from tests.console.living import PASSWORD, Console
 from tests.console.oidc.provider_process import CLIENT_ID, go, provider_running
 from tests.console.people_in_it import NOBODY

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from keyauthority.files import write_private
+from keyauthority.base.process.files import write_private
 from tests.cli.certificates import make_authority, make_certificate
 from tests.e2e.processes import run
 from tests.ports import free_port

@@ -25,7 +25,7 @@ def started(monkeypatch: pytest.MonkeyPatch) -> list[Settings]:
         settings.append(given)
 
     monkeypatch.setattr(cli, "serve", serve)
-    monkeypatch.setattr(cli, "configure_logging", lambda _level: None)
+    monkeypatch.setattr(cli, "configure_logging", lambda _level, _redact: None)
     return settings
 
 

@@ -162,10 +162,10 @@ async def test_a_signal_ends_the_process_with_0(
         stderr=asyncio.subprocess.PIPE,
     )
     assert process.stderr is not None
-    assert b"gateway started" in await asyncio.wait_for(process.stderr.readline(), 20)
+    assert b'"serving"' in await asyncio.wait_for(process.stderr.readline(), 20)
 
     process.send_signal(number)
 
     _, errors = await asyncio.wait_for(process.communicate(), 10)
     assert process.returncode == 0
-    assert [b"gateway st" in line for line in errors.splitlines()] == [True, True]
+    assert [b'"stopp' in line for line in errors.splitlines()] == [True, True]

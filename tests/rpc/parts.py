@@ -19,7 +19,7 @@ from google.protobuf.message_factory import GetMessageClass
 from google.rpc.error_details_pb2 import ErrorInfo
 from grpc_status import rpc_status
 
-from keyauthority.clock import SystemClock
+from keyauthority.base.process.clocks import SystemClock
 from keyauthority.config import Settings
 from keyauthority.domain.callers import Role
 from keyauthority.domain.leasing import Leasing

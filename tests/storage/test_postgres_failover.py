@@ -7,10 +7,10 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 
 import pytest
 
-from keyauthority import maintenance
 from keyauthority.domain.errors import KeyAuthorityError
 from keyauthority.domain.revisions import Claim
 from keyauthority.domain.sessions import REPLICA
+from keyauthority.storage import maintenance
 from keyauthority.storage.errors import StorageError
 from keyauthority.storage.postgres import listening, migrate_postgres, open_postgres
 from keyauthority.storage.sql.store import SqlStore

@@ -11,10 +11,10 @@ from alembic.migration import MigrationContext
 from sqlalchemy import Connection
 from sqlalchemy.ext.asyncio import create_async_engine
 
+from keyauthority.base.relational.location import PostgresUrl
 from keyauthority.domain.auditing import AuditFilter
 from keyauthority.domain.ports import KeyFilter
 from keyauthority.domain.revisions import Head
-from keyauthority.location import PostgresUrl
 from keyauthority.storage import migrations
 from keyauthority.storage.errors import StorageError
 from keyauthority.storage.postgres import migrate_postgres, open_postgres

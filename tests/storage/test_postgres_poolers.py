@@ -6,8 +6,8 @@ import asyncio
 
 import pytest
 
-from keyauthority.location import PostgresUrl
-from keyauthority.primary import Primary, UnfitServerError
+from keyauthority.base.relational.location import PostgresUrl
+from keyauthority.base.relational.primary import Primary, UnfitServerError
 from keyauthority.storage.errors import StorageError
 from keyauthority.storage.postgres import listening, migrate_postgres, open_postgres
 from keyauthority.storage.postgres.connecting import SETTINGS

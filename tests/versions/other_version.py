@@ -12,7 +12,7 @@ from typing import Final
 from alembic.script import ScriptDirectory
 
 from console.people import migrations as console
-from keyauthority.location import Location, PostgresUrl
+from keyauthority.base.relational.location import Location, PostgresUrl
 from keyauthority.storage import migrations as authority
 
 ROOT: Final = Path(__file__).parents[2]
@@ -112,7 +112,7 @@ def run(
 
 
 def _copy(folder: Path) -> Path:
-    for package in ("keyauthority", "gateway", "console"):
+    for package in ("keyauthority", "gateway"):
         ignore = shutil.ignore_patterns("__pycache__")
         shutil.copytree(ROOT / package, folder / package, ignore=ignore)
     return folder

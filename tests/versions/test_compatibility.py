@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 
 from console.people import PeopleStoreError, open_people
-from keyauthority.books import open_books
-from keyauthority.location import Location
+from keyauthority.base.relational.location import Location
 from keyauthority.storage.errors import StorageError
+from keyauthority.storage.opening import open_books
 from tests.e2e.authority import authority_process
 from tests.postgres import empty_database
 from tests.versions.other_version import AUTHORITY, CONSOLE, Books, newer, older, run

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import socket
+import ssl
 from collections.abc import Awaitable, Callable
 from typing import Final, Generic, TypeAlias, TypeVar, cast
 
@@ -17,6 +19,7 @@ from keyauthority.base.http.connection import Connection, Shared
 from keyauthority.base.http.delivery import Unread
 from keyauthority.base.http.limits import Limits
 from keyauthority.base.http.request import Request
+from keyauthority.base.process.binding import BACKLOG
 
 RequestT = TypeVar("RequestT", bound=Request)
 AnyHandler: TypeAlias = Callable[[web.BaseRequest], Awaitable[web.StreamResponse]]
@@ -67,6 +70,16 @@ class Server(web.Server, Generic[RequestT]):
         self._shared.leaving = True
         for connection in self.connections:
             cast(Connection, connection).client.leaving = True
+
+    async def listen(self, listening: socket.socket, tls: ssl.SSLContext | None) -> asyncio.Server:
+        """Take connections from *listening*, with *tls* if it is not None."""
+        return await self._loop.create_server(
+            self,
+            sock=listening,
+            backlog=BACKLOG,
+            ssl=tls,
+            ssl_handshake_timeout=self._shared.limits.header_timeout if tls else None,
+        )
 
     async def drain(self, grace: float) -> None:
         """End all connections: idle ones now, busy ones when done, all after *grace* seconds."""

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Final
 
-from keyauthority.location import PostgresUrl
-from keyauthority.primary import Primary
+from keyauthority.base.relational.location import PostgresUrl
+from keyauthority.base.relational.primary import Primary
 
 ISOLATION: Final = {
     "default_transaction_isolation": "read committed",

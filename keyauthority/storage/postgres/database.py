@@ -11,10 +11,10 @@ from typing import Any, Final
 from sqlalchemy import NullPool, Select, event, func
 from sqlalchemy.ext.asyncio import create_async_engine
 
+from keyauthority.base.process.tasks import to_the_end
+from keyauthority.base.relational.primary import CONNECT, Primary
 from keyauthority.domain.errors import KeyAuthorityError
 from keyauthority.domain.ports import Clock
-from keyauthority.primary import CONNECT, Primary
-from keyauthority.shielding import to_the_end
 from keyauthority.storage.errors import unavailable
 from keyauthority.storage.postgres.changes import ChangingLink, commit
 from keyauthority.storage.postgres.clock import DatabaseClock

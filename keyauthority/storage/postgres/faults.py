@@ -9,7 +9,7 @@ from typing import Final
 import asyncpg
 from sqlalchemy.exc import DBAPIError
 
-from keyauthority.primary import POOLED, UnfitServerError
+from keyauthority.base.relational.primary import POOLED, UnfitServerError
 from keyauthority.storage.errors import unavailable
 
 LOST: Final = "the connection to the database was lost"

@@ -9,8 +9,8 @@ from typing import Any, Final, TypeVar
 import asyncpg
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from keyauthority.primary import Primary
-from keyauthority.shielding import to_the_end
+from keyauthority.base.process.tasks import to_the_end
+from keyauthority.base.relational.primary import Primary
 from keyauthority.storage.postgres.faults import is_refusal, outages
 
 T = TypeVar("T")

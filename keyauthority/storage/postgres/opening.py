@@ -9,10 +9,10 @@ from typing import Any
 from sqlalchemy import NullPool, func, select
 from sqlalchemy.ext.asyncio import create_async_engine
 
+from keyauthority.base.process.tasks import to_the_end
+from keyauthority.base.relational.location import PostgresUrl
+from keyauthority.base.relational.primary import Primary, check_sessions
 from keyauthority.domain.ports import Clock
-from keyauthority.location import PostgresUrl
-from keyauthority.primary import Primary, check_sessions
-from keyauthority.shielding import to_the_end
 from keyauthority.storage import migrations
 from keyauthority.storage.errors import StorageError
 from keyauthority.storage.postgres.connecting import ISOLATION, primary_of

@@ -12,9 +12,9 @@ import aiosqlite
 from sqlalchemy import NullPool, Select
 from sqlalchemy.ext.asyncio import AsyncConnection, create_async_engine
 
+from keyauthority.base.process.tasks import to_the_end
 from keyauthority.domain.errors import KeyAuthorityError
 from keyauthority.domain.ports import Clock
-from keyauthority.shielding import to_the_end
 from keyauthority.storage.errors import CLOSED, unavailable
 from keyauthority.storage.gate import Gate
 from keyauthority.storage.sql.statements import Statements

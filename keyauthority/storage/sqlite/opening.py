@@ -13,10 +13,10 @@ from pathlib import Path
 from sqlalchemy import Connection, NullPool, create_engine, event
 from sqlalchemy.exc import DBAPIError
 
+from keyauthority.base.process.files import open_own
+from keyauthority.base.process.tasks import to_the_end
 from keyauthority.domain.errors import KeyAuthorityError
 from keyauthority.domain.ports import Clock
-from keyauthority.files import open_own
-from keyauthority.shielding import to_the_end
 from keyauthority.storage import migrations
 from keyauthority.storage.errors import NoBooksError, StorageError
 from keyauthority.storage.lock import locked

@@ -21,7 +21,7 @@ from console.people import (
     Role,
     open_people,
 )
-from keyauthority.location import Location, PostgresUrl
+from keyauthority.base.relational.location import Location, PostgresUrl
 from tests.postgres import run_sql
 
 PASSWORD: Final = "two blue herons"

@@ -16,7 +16,7 @@ from console.people import (
     Role,
     WeakPassword,
 )
-from keyauthority.location import Location
+from keyauthority.base.relational.location import Location
 from tests.console.people.parts import (
     ISSUER,
     NEW_PASSWORD,

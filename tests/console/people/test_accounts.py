@@ -21,7 +21,7 @@ from console.people import (
     StoreUnavailable,
     WeakPassword,
 )
-from keyauthority.location import Location
+from keyauthority.base.relational.location import Location
 from tests.console.people.parts import (
     ISSUER,
     NEW_PASSWORD,

@@ -6,7 +6,7 @@ import asyncio
 from datetime import timedelta
 
 from console.people import Limit, People
-from keyauthority.location import Location
+from keyauthority.base.relational.location import Location
 from tests.console.people.parts import ManualClock, sql
 
 NOW = timedelta(0)

@@ -15,7 +15,7 @@ from console.people import (
     Person,
     Role,
 )
-from keyauthority.location import Location
+from keyauthority.base.relational.location import Location
 from tests.console.people.parts import (
     CONSOLE,
     NEW_PASSWORD,

@@ -17,7 +17,7 @@ from sqlalchemy.engine import Connection
 from console.people import migrate_people, migrations
 from console.people.postgres import postgres_engine
 from console.people.tables import metadata
-from keyauthority.location import Location, PostgresUrl
+from keyauthority.base.relational.location import Location, PostgresUrl
 from tests.console.people.parts import sql
 from tests.postgres import empty_database
 

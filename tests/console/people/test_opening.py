@@ -10,7 +10,7 @@ import pytest
 
 from console.people import PeopleStoreError, migrate_people, open_people
 from console.people.sqlite_file import APPLICATION_ID
-from keyauthority.location import Location, PostgresUrl
+from keyauthority.base.relational.location import Location, PostgresUrl
 from keyauthority.storage.errors import StorageError
 from keyauthority.storage.postgres import migrate_postgres, open_postgres
 from keyauthority.storage.sqlite import migrate_sqlite

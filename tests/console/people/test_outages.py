@@ -20,7 +20,7 @@ from console.people import (
     migrate_people,
     sqlite_file,
 )
-from keyauthority.location import Location
+from keyauthority.base.relational.location import Location
 from tests.console.people.parts import ManualClock, administrator, by, opened, sql
 from tests.pgbouncer import pgbouncer
 from tests.postgres import (

@@ -18,7 +18,7 @@ from console.people import (
     Role,
     StoreUnavailable,
 )
-from keyauthority.location import Location, PostgresUrl
+from keyauthority.base.relational.location import Location, PostgresUrl
 from tests.console.people.parts import NEW_PASSWORD, PASSWORD, by, sql
 
 

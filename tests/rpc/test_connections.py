@@ -19,7 +19,7 @@ from tests.rpc.parts import settings_in
 
 AFFORDABLE = """
 import resource, sys
-from keyauthority.connections import affordable
+from keyauthority.rpc.listening import affordable
 _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
 resource.setrlimit(resource.RLIMIT_NOFILE, (300, int(sys.argv[1])))
 print(affordable(500), *resource.getrlimit(resource.RLIMIT_NOFILE))

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from keyauthority.files import check_folder, open_own, pending, settle, write_private
+from keyauthority.base.process.files import check_folder, open_own, pending, settle, write_private
 
 
 def test_a_file_only_its_owner_reads(tmp_path: Path) -> None:

@@ -8,10 +8,15 @@ import pytest
 
 from console.config import Settings as ConsoleSettings
 from gateway.config import Settings as GatewaySettings
-from gateway.config import SettingsError as GatewaySettingsError
-from keyauthority.addresses import check, host_and_port, is_local, socket_path
+from keyauthority.base.process.settings import (
+    SettingsError,
+    check_address,
+    host_and_port,
+    is_local,
+    socket_path,
+)
 from keyauthority.client import AddressError, PlaintextError, connect
-from keyauthority.config import Settings, SettingsError
+from keyauthority.config import Settings
 
 NO_SOCKETS = [
     "unix:",
@@ -32,7 +37,7 @@ def test_a_socket(address: str) -> None:
     """It has an absolute path."""
     assert socket_path(address) == Path("/run/a.sock")
     assert is_local(address)
-    check(address, "--listen")
+    check_address(address, "--listen")
 
 
 @pytest.mark.parametrize("address", NO_SOCKETS)
@@ -44,7 +49,7 @@ def test_what_is_no_socket_is_local_to_nobody(address: str) -> None:
             connect(address)
     if address != "UNIX:8080":
         with pytest.raises(ValueError, match="--listen"):
-            check(address, "--listen")
+            check_address(address, "--listen")
 
 
 @pytest.mark.parametrize("address", ["unix:8080", "unix-abstract:8080", "dns:8080", "vsock:1"])
@@ -61,7 +66,7 @@ def test_no_program_listens_there(address: str, tls: Path | None, tmp_path: Path
     key = tmp_path / "keyring.json"
     with pytest.raises(SettingsError):
         Settings(address, tmp_path, tmp_path / "a.db", key, tls_cert=tls, tls_key=tls)
-    with pytest.raises(GatewaySettingsError):
+    with pytest.raises(SettingsError):
         GatewaySettings(
             listen=address,
             authority="unix:/a",
@@ -70,7 +75,7 @@ def test_no_program_listens_there(address: str, tls: Path | None, tmp_path: Path
             tls_cert=tls,
             tls_key=tls,
         )
-    with pytest.raises(GatewaySettingsError):
+    with pytest.raises(SettingsError):
         ConsoleSettings(
             listen=address,
             authority="unix:/a",
@@ -84,14 +89,14 @@ def test_no_program_listens_there(address: str, tls: Path | None, tmp_path: Path
 @pytest.mark.parametrize("address", ["unix:8080", "unix:relative", "unix-abstract:name"])
 def test_no_program_calls_the_authority_there_in_plaintext(address: str, tmp_path: Path) -> None:
     """It could be a host of that name, or anybody's socket."""
-    with pytest.raises(GatewaySettingsError, match="--authority"):
+    with pytest.raises(SettingsError, match="--authority"):
         GatewaySettings(
             listen="127.0.0.1:0",
             authority=address,
             token_file=tmp_path / "t",
             upstream="http://127.0.0.1",
         )
-    with pytest.raises(GatewaySettingsError, match="--authority"):
+    with pytest.raises(SettingsError, match="--authority"):
         ConsoleSettings(
             listen="127.0.0.1:0", authority=address, token_file=tmp_path / "t", database=tmp_path
         )

@@ -13,8 +13,8 @@ from weakref import WeakKeyDictionary, WeakSet
 
 import asyncpg
 
-from keyauthority.location import Host, PostgresUrl, hosts_in
-from keyauthority.racing import first_to_succeed
+from keyauthority.base.process.tasks import first_to_succeed
+from keyauthority.base.relational.location import Host, PostgresUrl, hosts_in
 
 CONNECT: Final = 2.0
 """Seconds that an attempt to connect to one host may take."""

@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from keyauthority.shielding import to_the_end
+from keyauthority.base.process.tasks import to_the_end
 
 
 async def test_the_outcome_is_the_works() -> None:

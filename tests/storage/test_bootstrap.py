@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from keyauthority import bootstrap, server
+from keyauthority import server
 from keyauthority.config import Settings
 from keyauthority.domain.auditing import AuditFilter
 from keyauthority.domain.authenticating import Authenticating
@@ -19,6 +19,7 @@ from keyauthority.domain.managing_peppers import ManagingPeppers
 from keyauthority.domain.peppers import PepperState
 from keyauthority.domain.ports import Transaction
 from keyauthority.keyring import FileKeyring, KeyringError
+from keyauthority.storage import bootstrap
 from keyauthority.storage.errors import NoBooksError, unavailable
 from keyauthority.storage.memory import MemoryStore
 from tests.conformance.records import ManualClock

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import logging
-import re
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from typing import Any, Final
 
@@ -13,40 +12,21 @@ import structlog
 from prometheus_client import REGISTRY, CollectorRegistry, start_http_server
 from structlog.typing import EventDict, Processor, WrappedLogger
 
-from keyauthority.domain.secrets import KEY_PREFIX, TOKEN_PREFIX, percent_decoded
+from keyauthority.base.process.lifecycle import start_errors
+from keyauthority.base.process.settings import host_and_port
 
-REDACTED: Final = "[redacted]"
-
-# Five characters and up, so that the hint a person recognises a key by (four) stays readable.
-_SECRET: Final = re.compile(
-    rf"(?:{re.escape(KEY_PREFIX)}|{re.escape(TOKEN_PREFIX)})[0-9A-Za-z_\-]{{5,}}"
-)
-_WORD: Final = re.compile(r"[0-9A-Za-z_%\-]+")
 _LEVELS: Final = {"debug": 10, "info": 20, "warning": 30, "error": 40}
 
 
-def redact(text: str) -> str:
-    """Return *text* without anything that looks like a key's secret or a service token.
-
-    Also if it is percent-encoded, several times too: then without the whole word that it is in.
-    """
-    redacted = _SECRET.sub(REDACTED, text)
-    return _WORD.sub(_redact_encoded, redacted) if "%" in redacted else redacted
-
-
-def _redact_encoded(word: re.Match[str]) -> str:
-    hidden = "%" in word[0] and _SECRET.search(percent_decoded(word[0])) is not None
-    return REDACTED if hidden else word[0]
-
-
-def configure_logging(level: str = "info") -> None:
+def configure_logging(level: str, redact: Callable[[str], str]) -> None:
     """Log one JSON object a line to standard error, for this process and all its libraries.
 
     Args:
         level: The least severe of our own events that is logged: debug, info, warning or error.
             Libraries log from warning on whatever it is, since their debug output shows requests.
+        redact: Takes what must not be seen out of a finished line.
     """
-    render = _RedactingRenderer()
+    render = _RedactingRenderer(redact)
     shared: list[Processor] = [
         structlog.stdlib.add_log_level,
         structlog.processors.TimeStamper(fmt="iso", utc=True, key="time"),
@@ -75,10 +55,11 @@ def serve_metrics(listen: str, registry: CollectorRegistry = REGISTRY) -> Iterat
         The port, which is of interest when *listen* asked for any (0).
 
     Raises:
-        OSError: The address is in use or not this machine's.
+        StartError: The address is in use or not this machine's.
     """
-    host, _, port = listen.rpartition(":")
-    server, thread = start_http_server(int(port), host.strip("[]"), registry)
+    host, port = host_and_port(listen, "--metrics-listen")
+    with start_errors(f"serve metrics on {listen}"):
+        server, thread = start_http_server(port, host, registry)
     try:
         yield server.server_port
     finally:
@@ -112,9 +93,10 @@ class _RedactingRenderer:
     # Redacts the finished line, so that nothing can bring a secret in behind its back: no key, no
     # nested value, no traceback.
 
-    def __init__(self) -> None:
+    def __init__(self, redact: Callable[[str], str]) -> None:
         self._render = structlog.processors.JSONRenderer()
+        self._redact = redact
 
     def __call__(self, logger: WrappedLogger, method: str, event: EventDict) -> str:
         rendered: Any = self._render(logger, method, event)
-        return redact(rendered)
+        return self._redact(rendered)

@@ -14,9 +14,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from prometheus_client import CollectorRegistry, Counter
 
+from keyauthority.base.process.lifecycle import StartError
+from keyauthority.base.process.telemetry import configure_logging, serve_metrics
 from keyauthority.domain import secrets
-from keyauthority.domain.secrets import secret_within
-from keyauthority.telemetry import configure_logging, redact, serve_metrics
+from keyauthority.domain.secrets import redact, secret_within
 
 
 @pytest.fixture(autouse=True)
@@ -82,7 +83,7 @@ def test_a_hint_stays_readable() -> None:
 
 def test_events_are_json_lines_without_secrets(capsys: pytest.CaptureFixture[str]) -> None:
     """In the event, in values however deep, in names, in the exception and its cause."""
-    configure_logging("info")
+    configure_logging("info", redact)
     secret = secrets.mint(secrets.new_id("key")).reveal()
     log = structlog.get_logger()
     values = {"nested": [{"a": (secret,)}], secret: 1, "raw": secret.encode()}
@@ -104,7 +105,7 @@ def test_libraries_log_in_the_same_way_and_only_what_matters(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     """Their debug output shows requests, so it is off even when ours is on."""
-    configure_logging("debug")
+    configure_logging("debug", redact)
     library = logging.getLogger("aiohttp.server")
 
     library.debug("sk-optk-%s", "x" * 40)
@@ -118,7 +119,7 @@ def test_libraries_log_in_the_same_way_and_only_what_matters(
 
 def test_a_closed_log_stops_nobody(monkeypatch: pytest.MonkeyPatch) -> None:
     """A reader that went away takes the log with it, not the service."""
-    configure_logging("info")
+    configure_logging("info", redact)
 
     class Gone:
         def write(self, _: str) -> None:
@@ -144,11 +145,11 @@ def test_metrics_are_served_as_long_as_the_context_lasts() -> None:
 
 
 def test_a_port_in_use_is_an_error() -> None:
-    """For the caller to put into a sentence."""
+    """Said in a sentence that names the address."""
     registry = CollectorRegistry()
     with (
         serve_metrics("127.0.0.1:0", registry) as port,
-        pytest.raises(OSError, match="in use"),
+        pytest.raises(StartError, match="in use"),
         serve_metrics(f"127.0.0.1:{port}", registry),
     ):
         pass

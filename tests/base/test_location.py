@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from keyauthority.location import Host, PostgresUrl, hosts_in, parse_location
+from keyauthority.base.relational.location import Host, PostgresUrl, hosts_in, parse_location
 
 
 def test_a_path_is_a_path() -> None:

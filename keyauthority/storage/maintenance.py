@@ -6,14 +6,14 @@ import asyncio
 from collections.abc import Sequence
 from datetime import timedelta
 
-from keyauthority.books import open_books
+from keyauthority.base.relational.location import Location
 from keyauthority.coherence.leases import wait_out
 from keyauthority.domain.auditing import AuditEntry
 from keyauthority.domain.leasing import Leasing
 from keyauthority.domain.restoring import Replayed, Restoring
 from keyauthority.domain.sessions import Terms
-from keyauthority.location import Location
 from keyauthority.storage.errors import NoBooksError, StorageError
+from keyauthority.storage.opening import open_books
 
 __all__ = ["StorageError", "lease", "restore_epoch"]
 

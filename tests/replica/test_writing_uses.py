@@ -12,9 +12,9 @@ from pathlib import Path
 import pytest
 import structlog
 
-from keyauthority import last_used
 from keyauthority.domain.last_used import AT_ONCE, LastUsed
-from keyauthority.last_used import write, write_behind
+from keyauthority.replica import housekeeping
+from keyauthority.replica.housekeeping import keep_writing_uses, write_uses
 from keyauthority.storage.sql.store import SqlStore
 from keyauthority.storage.sqlite import open_sqlite
 from tests.conformance.records import SECOND, START, ManualClock
@@ -37,7 +37,7 @@ async def store(path: Path) -> AsyncIterator[SqlStore]:
 
 @pytest.fixture
 def rounds(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(last_used, "WRITTEN_EVERY", 0.01)
+    monkeypatch.setattr(housekeeping, "WRITTEN_EVERY", 0.01)
 
 
 async def known(store: SqlStore, *key_ids: str) -> dict[str, dict[bytes, datetime]]:
@@ -51,10 +51,10 @@ async def test_an_outage_of_the_books_loses_nothing(store: SqlStore, path: Path)
     uses.mark(*USE, START)
     with structlog.testing.capture_logs() as logs, closing(sqlite3.connect(path)) as tool:
         tool.execute("BEGIN IMMEDIATE")
-        await write(store, uses, 0)
+        await write_uses(store, uses, 0)
         tool.execute("ROLLBACK")
     uses.mark("key_2", b"b", START)
-    await write(store, uses, 10)
+    await write_uses(store, uses, 10)
 
     assert await known(store, "key_1", "key_2") == {
         "key_1": {b"needle": START},
@@ -72,7 +72,7 @@ async def test_every_batch_of_a_round_is_written(store: SqlStore) -> None:
     for key_id in key_ids:
         uses.mark(key_id, b"a", START)
 
-    await write(store, uses, 0)
+    await write_uses(store, uses, 0)
 
     assert len(await known(store, *key_ids)) == AT_ONCE + 1
     assert uses.due(100) == []
@@ -85,7 +85,7 @@ async def test_rounds_go_on_after_a_mistake_and_the_last_one_writes_all(store: S
     uses = LastUsed()
     uses.mark(*USE, START)
     with structlog.testing.capture_logs() as logs:
-        writing = asyncio.create_task(write_behind(store, uses))
+        writing = asyncio.create_task(keep_writing_uses(store, uses))
 
         async def failed() -> bool:
             return bool(logs)

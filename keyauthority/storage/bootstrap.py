@@ -8,12 +8,12 @@ from typing import Final
 
 import structlog
 
+from keyauthority.base.process.files import pending, settle, write_private
 from keyauthority.domain.callers import Actor, Role
 from keyauthority.domain.managing_callers import new_caller
 from keyauthority.domain.peppers import Pepper, PepperState
 from keyauthority.domain.ports import Store, Transaction, Unsealed
 from keyauthority.domain.sealing import sealed_caller, sealed_import
-from keyauthority.files import pending, settle, write_private
 from keyauthority.keyring import FileKeyring, KeyringError
 from keyauthority.storage.errors import NoBooksError
 

@@ -6,7 +6,7 @@ import asyncio
 
 import pytest
 
-from keyauthority.racing import first_to_succeed
+from keyauthority.base.process.tasks import first_to_succeed
 
 NEVER = 3600.0
 

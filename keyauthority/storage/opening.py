@@ -6,9 +6,9 @@ import asyncio
 from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager, nullcontext
 
-from keyauthority.clock import SystemClock
+from keyauthority.base.process.clocks import SystemClock
+from keyauthority.base.relational.location import Location, PostgresUrl
 from keyauthority.domain.ports import Clock, Store
-from keyauthority.location import Location, PostgresUrl
 from keyauthority.storage.postgres import listening, migrate_postgres, open_postgres
 from keyauthority.storage.sqlite import migrate_sqlite, open_sqlite
 

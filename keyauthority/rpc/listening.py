@@ -1,4 +1,4 @@
-"""How many connections there may be and what each may do, as gRPC is told it.
+"""How the authority listens: its address, its certificate, and what connections may be and do.
 
 What is sent before its caller is known stays in the 16 KiB of its stream's window: nothing is read
 of it. So a connection that nobody is known on holds its buffers, and as many such windows as it has
@@ -8,7 +8,17 @@ calls waiting for an answer.
 from __future__ import annotations
 
 import resource
+import ssl
+from dataclasses import dataclass
+from pathlib import Path
 from typing import Final
+
+import grpc
+import grpc.aio
+
+from keyauthority.base.process.files import check_folder
+from keyauthority.base.process.lifecycle import StartError
+from keyauthority.base.process.settings import socket_path
 
 OWN_FILES: Final = 256
 """Files that a process needs besides, for its books, its logs and its metrics."""
@@ -40,6 +50,15 @@ _OPTIONS: Final = (
 )
 
 
+@dataclass(frozen=True, slots=True)
+class TlsFiles:
+    """PEM files: the certificate chain, its private key, and whom clients' certificates come from."""
+
+    certificate: Path
+    key: Path
+    client_ca: Path | None
+
+
 def affordable(wanted: int) -> int:
     """As many connections of *wanted* as this process may open files for, whose limit it raises.
 
@@ -53,10 +72,60 @@ def affordable(wanted: int) -> int:
     return wanted if soft == resource.RLIM_INFINITY else max(1, min(wanted, soft - OWN_FILES))
 
 
-def options(*, connections: int, share_port: bool = False) -> list[tuple[str, int]]:
+def channel_options(*, connections: int, share_port: bool = False) -> list[tuple[str, int]]:
     """The channel arguments of a server; *share_port* lets other processes listen there too."""
     return [
         *_OPTIONS,
         ("grpc.max_allowed_incoming_connections", connections),
         ("grpc.so_reuseport", int(share_port)),
     ]
+
+
+def bind(server: grpc.aio.Server, listen: str, tls: TlsFiles | None) -> int:
+    """Binds *server* to the address *listen* and returns the port; raises `StartError`."""
+    credentials = None if tls is None else _credentials(tls)
+    _check_socket(listen)
+    try:
+        if credentials is None:
+            return server.add_insecure_port(listen)
+        return server.add_secure_port(listen, credentials)
+    except RuntimeError:  # gRPC doesn't tell why
+        raise StartError(
+            f"can't listen on {listen}: is it in use, not an address of this machine, or closed to "
+            "this user?"
+        ) from None
+
+
+def _check_socket(listen: str) -> None:
+    path = socket_path(listen)
+    if path is None:
+        return
+    try:
+        check_folder(path.parent)
+    except OSError as error:
+        raise StartError(f"can't listen on {listen}: {error.strerror}") from None
+
+
+def _credentials(tls: TlsFiles) -> grpc.ServerCredentials:
+    try:
+        pair = (tls.key.read_bytes(), tls.certificate.read_bytes())
+        client_ca = tls.client_ca.read_bytes() if tls.client_ca else None
+        _check_tls(tls)
+    except OSError as error:
+        raise StartError(f"{error.filename} can't be read: {error.strerror}") from None
+    return grpc.ssl_server_credentials(
+        [pair], root_certificates=client_ca, require_client_auth=client_ca is not None
+    )
+
+
+def _check_tls(tls: TlsFiles) -> None:
+    # gRPC says of unusable ones only that it can't bind.
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    try:
+        context.load_cert_chain(tls.certificate, tls.key)
+        if tls.client_ca is not None:
+            context.load_verify_locations(tls.client_ca)
+    except ssl.SSLError:
+        paths = (tls.certificate, tls.key, tls.client_ca)
+        files = ", ".join(str(path) for path in paths if path is not None)
+        raise StartError(f"not a certificate chain and its private key, in PEM: {files}") from None

@@ -1,10 +1,13 @@
-"""Trying several ways to the same thing, none of which may hold up the others."""
+"""Tasks: one that may not be left half done, several that race, one that runs beside its context."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Sequence
-from typing import Protocol, TypeVar
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Sequence
+from contextlib import asynccontextmanager, suppress
+from typing import Any, Protocol, TypeVar
+
+T = TypeVar("T")
 
 
 class Closable(Protocol):
@@ -15,6 +18,31 @@ class Closable(Protocol):
 
 
 C = TypeVar("C", bound=Closable)
+
+
+async def to_the_end(work: Coroutine[Any, Any, T]) -> T:
+    """Does *work* to its end, even if the task that waits for it is cancelled meanwhile.
+
+    The cancellation is raised when the work is over. A connection to a database doesn't survive a
+    cancellation that passes through it: its transaction would stay open, its lock held.
+    """
+    task = asyncio.create_task(work)
+    try:
+        return await asyncio.shield(task)
+    except asyncio.CancelledError:
+        await _settled(task)
+        raise
+
+
+async def _settled(task: asyncio.Task[Any]) -> None:
+    """Waits until *task* is done, through any further cancellation; its outcome is dropped."""
+    while not task.done():
+        try:
+            await asyncio.wait({task})
+        except asyncio.CancelledError:  # the caller raises the first one
+            continue
+    if not task.cancelled():
+        task.exception()
 
 
 async def first_to_succeed(attempts: Sequence[Callable[[], Awaitable[C]]], head_start: float) -> C:
@@ -48,3 +76,15 @@ async def first_to_succeed(attempts: Sequence[Callable[[], Awaitable[C]]], head_
         for one in await asyncio.gather(*tasks, return_exceptions=True):
             if not isinstance(one, BaseException):
                 one.terminate()
+
+
+@asynccontextmanager
+async def background(work: Coroutine[Any, Any, None]) -> AsyncIterator[None]:
+    """Does *work* while the context lasts, and cancels it at the end."""
+    task = asyncio.create_task(work)
+    try:
+        yield
+    finally:
+        task.cancel()
+        with suppress(asyncio.CancelledError):
+            await task

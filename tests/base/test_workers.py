@@ -12,7 +12,7 @@ import pytest
 
 PARENT = """
 import os, sys
-from keyauthority.workers import WorkerError, Workers
+from keyauthority.base.process.workers import WorkerError, Workers
 def say(*words): os.write(1, (" ".join(map(str, words)) + "\\n").encode())
 family = Workers(
     lambda index: [sys.executable, sys.argv[1], str(index)],
@@ -31,8 +31,8 @@ sys.exit(code)
 
 WORKER = """
 import os, signal, sys
-from keyauthority import workers
-index, parent = int(sys.argv[1]), workers.parent()
+from keyauthority.base.process.lifecycle import parent_socket, tell_started
+index, parent = int(sys.argv[1]), parent_socket()
 def say(*words): os.write(1, (" ".join(map(str, words)) + "\\n").encode())
 def stop(*_):
     say("stopped", index)
@@ -40,7 +40,7 @@ def stop(*_):
 signal.signal(signal.SIGTERM, stop)
 {before}
 say("worker", index)
-workers.started(parent)
+tell_started(parent)
 {after}
 parent.recv(1)
 """

@@ -12,59 +12,26 @@ import queue
 import signal
 import socket
 import subprocess
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from types import FrameType
-from typing import Final
+from typing import Any, Final
+
+import structlog
+
+from keyauthority.base.process.binding import reserve
+from keyauthority.base.process.lifecycle import STARTED, WORKER_SOCKET
+from keyauthority.base.process.settings import host_and_port, joined
 
 FIRST_PAUSE: Final = 0.1
 LONGEST_PAUSE: Final = 5.0
 """Seconds before a worker that died is replaced; doubled each time, unless it lived for a while."""
 
 _A_WHILE: Final = 10.0
-_PARENT: Final = "KEYAUTHORITY_WORKER_SOCKET"
-_STARTED: Final = b"s"
-
-
-def parent() -> socket.socket | None:
-    """In a worker: the socket to its parent, for `started`; None if the process is none.
-
-    It becomes readable when the parent is gone: then the worker has to stop. To be called once.
-    """
-    number = os.environ.pop(_PARENT, None)
-    return None if number is None else socket.socket(fileno=int(number))
-
-
-def started(to: socket.socket) -> None:
-    """Tell the parent that this worker serves."""
-    with suppress(OSError):
-        to.send(_STARTED)
-
-
-def reserve(host: str, port: int) -> socket.socket:
-    """Take a port for workers that share it (`SO_REUSEPORT`), and keep it from others.
-
-    The socket does not listen. That nobody listens there yet is found out by trying: sharing would
-    go unnoticed. Port 0 takes any free one.
-
-    Raises:
-        OSError: It can't be had.
-    """
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    with socket.create_server((host, port), family=family) as probe:
-        address = probe.getsockname()[:2]
-    reserved = socket.socket(family)
-    reserved.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    reserved.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
-    try:
-        reserved.bind(address)
-    except OSError:
-        reserved.close()
-        raise
-    return reserved
 
 
 class WorkerError(Exception):
@@ -182,7 +149,7 @@ class Workers:
             process = subprocess.Popen(  # noqa: S603 - our own program
                 self._command(seat.index),
                 pass_fds=(theirs.fileno(),),
-                env={**os.environ, _PARENT: str(theirs.fileno())},
+                env={**os.environ, WORKER_SOCKET: str(theirs.fileno())},
                 # Ctrl-C is for the parent, which passes it on.
                 start_new_session=True,
             )
@@ -192,7 +159,7 @@ class Workers:
 
     def _follow(self, worker: _Worker, ours: socket.socket) -> None:
         with ours:
-            worker.has_started = ours.recv(1) == _STARTED
+            worker.has_started = ours.recv(1) == STARTED
             self._events.put(worker)
             worker.process.wait()
             self._events.put(worker)
@@ -223,3 +190,49 @@ class Workers:
 def _exit_code(code: int) -> int:
     # As a shell tells it.
     return 128 - code if code < 0 else code
+
+
+def serve_with_workers(
+    program: str, module: str, *, count: int, listen: str, metrics_listen: str | None, **facts: Any
+) -> int:
+    """Runs *count* processes of *module* that share the port of *listen*; returns the exit code.
+
+    Each is started with the arguments of this process, and listens with a socket of its own: the
+    kernel deals connections out evenly. (From one socket that all accept from, whichever worker
+    wakes first takes all that wait: a client that opens its connections in one go would be served
+    by a single process.) The *program* and the *facts* are logged.
+
+    Raises `StartError` if the port can't be had, `WorkerError` if a worker could not start and has
+    said why.
+    """
+    log = structlog.get_logger()
+    with reserve(listen) as reserved:
+        host, port = reserved.getsockname()[:2]
+
+        def command(index: int) -> list[str]:
+            # The last of two equal flags counts.
+            own = ["--workers", "1", "--listen", joined(host, port), "--share-port"]
+            if metrics_listen is not None:
+                own += ["--metrics-listen", worker_metrics(metrics_listen, index)]
+            # With -P, a folder of the module's name where the operator stands is not run instead.
+            return [sys.executable, "-P", "-m", module, *sys.argv[1:], *own]
+
+        code = Workers(
+            command,
+            count,
+            on_started=lambda: log.info(
+                "serving", program=program, listen=listen, port=port, workers=count, **facts
+            ),
+            on_death=lambda index, code: log.error(
+                "worker_died", program=program, worker=index, exit_code=code
+            ),
+            on_stop=lambda: log.info("stopping", program=program),
+        ).run()
+    log.info("stopped", program=program)
+    return code
+
+
+def worker_metrics(address: str, index: int) -> str:
+    """Where the worker of number *index* serves its metrics: *address*, that many ports further."""
+    host, port = host_and_port(address, "--metrics-listen")
+    return joined(host, port + index if port else 0)
