@@ -14,7 +14,7 @@ import structlog
 from console.assets import Assets
 from console.authority import CHANGING, READING, Authority
 from console.config import LIMITS, Settings
-from console.dispatch import Dispatcher
+from console.dispatch import Dispatcher, full_answer
 from console.oidc import Provider
 from console.parts import Parts
 from console.paths import url
@@ -25,8 +25,9 @@ from console.people import (
     open_people,
 )
 from console.rendering import Rendering
-from gateway.connection import EdgeServer
-from keyauthority.base.process.binding import BACKLOG, bind, server_tls
+from keyauthority.base.http.request import Request
+from keyauthority.base.http.server import Server
+from keyauthority.base.process.binding import bind, server_tls
 from keyauthority.base.process.files import write_private
 from keyauthority.base.process.lifecycle import (
     StartError,
@@ -35,7 +36,7 @@ from keyauthority.base.process.lifecycle import (
     start_errors,
 )
 from keyauthority.base.relational.outages import StorageError
-from keyauthority.client import client_certificate, connect, load_token
+from keyauthority.client import SECRET_MARK, client_certificate, connect, load_token
 
 _log = structlog.get_logger("console")
 
@@ -76,21 +77,17 @@ async def running(
         parts = await _parts(settings, settings.public(port), clock, stack)
         await _tell_first_owner(parts, tell)
         dispatcher = Dispatcher(parts)
-        server = EdgeServer(dispatcher.handle, dispatcher.refuse, LIMITS)
-        listener = await asyncio.get_running_loop().create_server(
-            server,
-            sock=listening,
-            backlog=BACKLOG,
-            ssl=tls,
-            ssl_handshake_timeout=LIMITS.header_timeout if tls else None,
+        server = Server(
+            dispatcher.handle, dispatcher.refuse, full_answer, Request, LIMITS, SECRET_MARK
         )
+        listener = await server.listen(listening, tls)
         sweeping = asyncio.create_task(_sweep(parts.books))
         try:
             yield port
         finally:
             sweeping.cancel()
             await asyncio.wait([sweeping])
-            server.leaving = True
+            server.leave()
             listener.close()
             await server.drain(settings.grace)
             await dispatcher.finish(_FINISHING)

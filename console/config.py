@@ -10,7 +10,7 @@ from typing import Final
 from yarl import URL
 
 from console.oidc import OidcSettings
-from gateway.config import Limits, check_authority
+from keyauthority.base.http.limits import Limits
 from keyauthority.base.process.settings import (
     SettingsError,
     check_client_tls,
@@ -19,6 +19,7 @@ from keyauthority.base.process.settings import (
     is_local,
 )
 from keyauthority.base.relational.location import Location
+from keyauthority.client import check_authority
 
 LIMITS: Final = Limits(
     max_header_bytes=16 * 1024,

@@ -23,9 +23,8 @@ from console.people import NotFound, StoreUnavailable
 from console.routes import ROUTES
 from console.routing import Route, Router
 from console.visit import Visit
-from gateway.answer import Answer
-from gateway.envelope import Refusal
-from gateway.request import EdgeRequest
+from keyauthority.base.http.answer import Answer, raw_answer
+from keyauthority.base.http.request import Request
 
 _log = structlog.get_logger("console")
 
@@ -33,6 +32,13 @@ _READING: Final = frozenset({"GET", "HEAD"})
 _NOWHERE: Final = Route("GET", "", problems.not_found, Needs.NOTHING)
 _STATIC: Final = PATHS["static"].removesuffix("{name}")
 _TEXT: Final = {**headers.EVERYWHERE, hdrs.CONTENT_TYPE: "text/plain; charset=utf-8"}
+_UNPARSED: Final = {
+    400: b"malformed or unacceptable http request\n",
+    408: b"request arrived too slowly\n",
+    431: b"request headers too large\n",
+}
+_OUR_FAULT: Final = b"internal error\n"
+_FULL: Final = b"too many connections: try again\n"
 
 
 class Dispatcher:
@@ -45,7 +51,7 @@ class Dispatcher:
         self._transport = headers.TLS if https else {}
         self._answering: set[asyncio.Task[Answer]] = set()
 
-    async def handle(self, request: EdgeRequest) -> web.StreamResponse:
+    async def handle(self, request: Request) -> web.StreamResponse:
         """Answers *request*, whatever happens, and logs it.
 
         What a form began is ended though the browser leaves: no change is left half made.
@@ -65,14 +71,14 @@ class Dispatcher:
         if left:
             _log.warning("forms cut off", forms=len(left))
 
-    def refuse(self, request: EdgeRequest, refusal: Refusal) -> web.StreamResponse:
+    def refuse(self, request: Request, status: int) -> web.StreamResponse:
         """Answers what was no request."""
-        answer = Answer(refusal.status, CIMultiDict(_TEXT), refusal.message.encode() + b"\n")
+        answer = Answer(status, CIMultiDict(_TEXT), _UNPARSED.get(status, _OUR_FAULT))
         answer.headers.update(self._transport)
         answer.force_close()
         return answer
 
-    async def _logged(self, request: EdgeRequest) -> Answer:
+    async def _logged(self, request: Request) -> Answer:
         path = request.rel_url.raw_path
         asset = self._asset(path) if request.method in _READING else None
         if asset is not None:
@@ -99,7 +105,7 @@ class Dispatcher:
         }
         return Answer(200, CIMultiDict(fields), asset.body)
 
-    def _visit(self, request: EdgeRequest, path: str) -> tuple[Visit, Answer | None]:
+    def _visit(self, request: Request, path: str) -> tuple[Visit, Answer | None]:
         came_from = source(request, self._parts.settings.proxies)
         # Whoever asks for the head alone, as monitors do, is answered as if for all of it.
         method = "GET" if request.method in _READING else request.method
@@ -188,3 +194,8 @@ class Dispatcher:
 def _covers(visit: Visit) -> bool:
     least = ROLES.get(visit.route.needs)
     return least is None or (visit.role is not None and visit.role.covers(least))
+
+
+def full_answer() -> bytes:
+    """What a browser is told when there are too many connections, as raw bytes."""
+    return raw_answer(503, {**_TEXT, hdrs.RETRY_AFTER: "1"}, _FULL)

@@ -11,7 +11,7 @@ from console.access import Needs
 
 if TYPE_CHECKING:
     from console.visit import Visit
-    from gateway.answer import Answer
+    from keyauthority.base.http.answer import Answer
 
 Page = Callable[["Visit"], Awaitable["Answer"]]
 

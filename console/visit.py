@@ -20,8 +20,8 @@ from console.paths import url
 from console.people import Origin, Person, Role, Session
 from console.routing import Route
 from console.views import WorkspaceView
-from gateway.answer import Answer
-from gateway.request import EdgeRequest
+from keyauthority.base.http.answer import Answer
+from keyauthority.base.http.request import Request
 
 SWITCHER: Final = 20
 """How many other workspaces a page offers to go to."""
@@ -38,7 +38,7 @@ class Visit:
     """What a page knows about the request it answers, and how it answers."""
 
     parts: Parts
-    request: EdgeRequest
+    request: Request
     route: Route
     # What the named segments of the path hold.
     path: Mapping[str, str]

@@ -11,8 +11,9 @@ import click
 import uvloop
 
 from gateway.app import serve
-from gateway.config import ON_REVOKE, Limits, Settings, Timeouts
-from gateway.scopes import ScopeRule
+from gateway.config import ON_REVOKE, Settings
+from gateway.limits import Limits, Timeouts
+from gateway.paths import ScopeRule
 from gateway.sources import Network, parse_network
 from keyauthority.base.process.lifecycle import StartError
 from keyauthority.base.process.settings import LOG_LEVELS, SettingsError

@@ -13,7 +13,7 @@ from console.paths import url
 from console.people import FieldInvalid, Limit, Session
 from console.views import SessionRow
 from console.visit import Visit
-from gateway.answer import Answer
+from keyauthority.base.http.answer import Answer
 
 TIME_ZONES: Final = (
     "UTC",

@@ -16,7 +16,7 @@ from console.paths import url
 from console.people import Event, Role
 from console.views import EntryRow
 from console.visit import Visit
-from gateway.answer import Answer
+from keyauthority.base.http.answer import Answer
 from keyauthority.v1 import audit_service_pb2 as audit_v1
 
 PAGE: Final = 50

@@ -11,7 +11,7 @@ from console.paths import url
 from console.people import LastAdministrator, OwnAccount, Person
 from console.views import PersonRow
 from console.visit import Visit
-from gateway.answer import Answer
+from keyauthority.base.http.answer import Answer
 
 PAGE: Final = 50
 _NOTHING_CHOSEN: Final = "Choose a person, and what they are to be."

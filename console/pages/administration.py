@@ -16,7 +16,7 @@ from console.people import AlreadyMember, Membership, NotFound, Role
 from console.receipts import receipt
 from console.views import Receipt, WorkspaceRow
 from console.visit import Visit
-from gateway.answer import Answer
+from keyauthority.base.http.answer import Answer
 from keyauthority.v1 import workspace_service_pb2 as workspaces_v1
 
 PAGE: Final = 50

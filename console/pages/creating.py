@@ -17,7 +17,7 @@ from console.paths import url
 from console.snippets import snippets
 from console.views import Receipt
 from console.visit import Visit
-from gateway.answer import Answer
+from keyauthority.base.http.answer import Answer
 from keyauthority.client import Secret
 from keyauthority.v1 import key_pb2
 

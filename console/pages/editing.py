@@ -16,7 +16,7 @@ from console.pages.keys import known, remembered
 from console.paths import url
 from console.views import KeyRow
 from console.visit import Visit
-from gateway.answer import Answer
+from keyauthority.base.http.answer import Answer
 from keyauthority.v1 import key_pb2
 
 _FIELDS: Final = ("name", "expires", "expire_date", "scopes", "etag")

@@ -11,7 +11,7 @@ from console.authority import UnavailableError
 from console.paths import url
 from console.views import Card, KeyQuery, KeyRow, Pages
 from console.visit import Visit
-from gateway.answer import Answer
+from keyauthority.base.http.answer import Answer
 from keyauthority.v1 import audit_service_pb2 as audit_v1
 from keyauthority.v1 import key_pb2
 

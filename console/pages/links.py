@@ -21,7 +21,7 @@ from console.people import (
     Person,
 )
 from console.visit import Visit
-from gateway.answer import Answer
+from keyauthority.base.http.answer import Answer
 
 _AWAY: Final = (
     "The key authority doesn’t answer at the moment. Your link stays good: type the password again "

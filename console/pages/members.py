@@ -17,7 +17,7 @@ from console.people import (
 )
 from console.views import InvitationRow
 from console.visit import Visit
-from gateway.answer import Answer
+from keyauthority.base.http.answer import Answer
 
 _ROLES: Final = {role.value: role for role in Role}
 

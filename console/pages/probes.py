@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from console.people import StoreUnavailable
 from console.visit import Visit
-from gateway.answer import Answer
+from keyauthority.base.http.answer import Answer
 
 
 async def healthz(visit: Visit) -> Answer:
@@ -18,7 +18,7 @@ async def readyz(visit: Visit) -> Answer:
         await visit.parts.books.accounts.any_administrator()
     except StoreUnavailable:
         return visit.text(503, "the console's books can't be read")
-    if visit.request.connection.server.leaving:
+    if visit.request.client.leaving:
         return visit.text(503, "stopping")
     if not await visit.parts.authority.healthy():
         return visit.text(503, "the key authority doesn't answer")

@@ -9,7 +9,7 @@ from console import cookies
 from console.forms import BadFormError, without_secret
 from console.paths import url
 from console.visit import Visit
-from gateway.answer import Answer
+from keyauthority.base.http.answer import Answer
 
 HOME: Final = "/"
 

@@ -13,7 +13,7 @@ from console.people import LastOwner, Member, NotFound, Role
 from console.receipts import receipt
 from console.views import KeyRow, Receipt
 from console.visit import Visit
-from gateway.answer import Answer
+from keyauthority.base.http.answer import Answer
 from keyauthority.v1 import key_pb2
 
 _ACTING = ("active", "paused")

@@ -13,7 +13,7 @@ from console.pages.keys import activity_of, known, replacement_of
 from console.receipts import receipt
 from console.views import Receipt
 from console.visit import Visit
-from gateway.answer import Answer
+from keyauthority.base.http.answer import Answer
 from keyauthority.v1 import key_pb2
 
 _REASONS: Final = {name: number for number, name in key_views.REASONS.items()}

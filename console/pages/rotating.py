@@ -13,7 +13,7 @@ from console.pages.creating import refuse, secret_page, sent_before
 from console.pages.keys import known
 from console.receipts import receipt
 from console.visit import Visit
-from gateway.answer import Answer
+from keyauthority.base.http.answer import Answer
 
 OVERLAPS: Final = {
     "0": timedelta(),

@@ -13,7 +13,7 @@ from console.forms import Form
 from console.paths import url
 from console.people import Limit, NotFound, Person
 from console.visit import Visit
-from gateway.answer import Answer
+from keyauthority.base.http.answer import Answer
 
 NO_PASSWORDS: Final = "Passwords are switched off here."
 

@@ -30,7 +30,7 @@ from console.people import (
 )
 from console.people.fields import NAME_LENGTH
 from console.visit import Visit
-from gateway.answer import Answer
+from keyauthority.base.http.answer import Answer
 
 _log = structlog.get_logger("console.oidc")
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from console.paths import url
 from console.visit import Visit, workspace_view
-from gateway.answer import Answer
+from keyauthority.base.http.answer import Answer
 
 
 async def front(visit: Visit) -> Answer:

@@ -18,6 +18,8 @@ from typing import Final
 ALPHABET: Final = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
 KEY_PREFIX: Final = "sk-optk-"
 TOKEN_PREFIX: Final = "optk-svc-"  # a prefix, not a token
+SECRET_MARK: Final = "optk-"
+"""Stands in every key's secret and every caller's token."""
 ID_LENGTH: Final = 16
 RANDOM_LENGTH: Final = 43
 CHECKSUM_LENGTH: Final = 6

@@ -38,7 +38,7 @@ PRIVATE: Final[Mapping[type, Mapping[str, str]]] = {
     },
     web.Server: {
         "_connections": "Counts the connections without a copy of their list.",
-        "_loop": "The request and the drain need it.",
+        "_loop": "The request, the listening and the drain need it.",
         "_make_request": "Is overridden to make requests of our own class.",
     },
     web.BaseRequest: {

@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Final, cast
 
 from aiohttp import HttpVersion10, HttpVersion11, hdrs, web
 from aiohttp.abc import AbstractStreamWriter
 from aiohttp.helpers import rfc822_formatted_time
-from multidict import CIMultiDict, istr
+from multidict import CIMultiDict
 
-from gateway.envelope import Refusal
-from gateway.request import EdgeRequest
-from gateway.request_id import HEADER, request_id
 from keyauthority.base.http.aiohttp_private import serialize_headers
-
-REQUEST_ID: Final = istr(HEADER)
+from keyauthority.base.http.request import REQUEST_ID, Request, fresh_request_id
 
 _BODILESS: Final = frozenset({204, 304})
 
@@ -35,13 +32,13 @@ class Answer(web.StreamResponse):
         super().__init__(status=status, _real_headers=headers)
         self._whole = body
 
-    def send(self, request: EdgeRequest) -> None:
+    def send(self, request: Request) -> None:
         """Write it in answer to *request*; raise `ConnectionError` if nobody is there to read.
 
         It does not wait until the client has taken what came before.
         """
-        transport = request.connection.transport
-        if transport is None or transport.is_closing():
+        transport = request.client.transport
+        if transport.is_closing():
             raise ConnectionResetError("the client has left")
         head = self._head(request)
         written = head + self._whole
@@ -52,11 +49,11 @@ class Answer(web.StreamResponse):
     async def prepare(self, request: web.BaseRequest) -> AbstractStreamWriter | None:
         """Send it. aiohttp calls this where `send` is not called."""
         if not self._eof_sent:
-            self.send(cast(EdgeRequest, request))
+            self.send(cast(Request, request))
             await request.writer.drain()
         return None
 
-    def _head(self, request: EdgeRequest) -> bytes:
+    def _head(self, request: Request) -> bytes:
         headers, version = self._headers, request.version
         self._declare_length(request)
         if hdrs.DATE not in headers:
@@ -82,8 +79,8 @@ class Answer(web.StreamResponse):
             if size and hdrs.CONTENT_TYPE not in headers:
                 headers[hdrs.CONTENT_TYPE] = "application/octet-stream"
 
-    def _declare_end(self, request: EdgeRequest) -> None:
-        if request.connection.server.leaving:
+    def _declare_end(self, request: Request) -> None:
+        if request.client.leaving:
             self._keep_alive = False
         elif self._keep_alive is None:
             self._keep_alive = request.keep_alive
@@ -94,13 +91,13 @@ class Answer(web.StreamResponse):
             self._headers[hdrs.CONNECTION] = "keep-alive"
 
 
-def raw_answer(refusal: Refusal) -> bytes:
-    """A refusal as it goes over the wire, for who has made no request yet."""
-    headers = {
-        **refusal.headers,
-        "Content-Length": str(len(refusal.body)),
+def raw_answer(status: int, headers: Mapping[str, str], body: bytes) -> bytes:
+    """An answer as it goes over the wire, for who has made no request yet."""
+    fields = {
+        **headers,
+        "Content-Length": str(len(body)),
         "Connection": "close",
-        HEADER: request_id(None),
+        REQUEST_ID: fresh_request_id(),
     }
-    lines = [f"HTTP/1.1 {refusal.status} Refused", *(f"{k}: {v}" for k, v in headers.items())]
-    return "\r\n".join(lines).encode() + b"\r\n\r\n" + refusal.body
+    lines = [f"HTTP/1.1 {status} Refused", *(f"{k}: {v}" for k, v in fields.items())]
+    return "\r\n".join(lines).encode() + b"\r\n\r\n" + body

@@ -1,13 +1,13 @@
-"""Whether a client takes what it is sent: if not, it loses its connection."""
+"""What waits for clients that do not read it: each has to take some, and all have one bound."""
 
 from __future__ import annotations
 
 import asyncio
 import socket
 import struct
+from collections import OrderedDict
+from collections.abc import Callable
 from typing import Final
-
-from gateway.unread import Unread
 
 HIGH_WATER: Final = 64 * 1024
 """Bytes that may wait for a client before whoever writes has to wait too."""
@@ -15,6 +15,8 @@ HIGH_WATER: Final = 64 * 1024
 _LOOKS: Final = 4
 """How often a connection with unread bytes is looked at within its patience."""
 _RESET_ON_CLOSE: Final = struct.pack("ii", 1, 0)
+
+Abort = Callable[[], None]
 
 
 def reset(transport: asyncio.BaseTransport) -> None:
@@ -43,12 +45,12 @@ class Delivery:
         "_left",
         "_looking",
         "_loop",
-        "_paused",
         "_since",
         "_transport",
         "_unread",
         "owner",
         "patience",
+        "paused",
     )
 
     def __init__(
@@ -59,13 +61,14 @@ class Delivery:
         loop: asyncio.AbstractEventLoop,
     ) -> None:
         transport.set_write_buffer_limits(high=HIGH_WATER)
-        # The id of the key that the bytes are counted against, "" as long as there is none.
+        # Whom the bytes are counted against, "" as long as nobody is known.
         self.owner = ""
         self.patience = patience
+        # Whether whoever writes has to wait.
+        self.paused = False
         self._transport = transport
         self._unread = unread
         self._loop = loop
-        self._paused = False
         self._charged: str | None = None
         self._looking: asyncio.TimerHandle | None = None
         # How many bytes waited when some were last taken, and when that was.
@@ -74,7 +77,7 @@ class Delivery:
 
     def pause(self) -> None:
         """Note that whoever writes has to wait."""
-        self._paused = True
+        self.paused = True
         self._left, self._since = self._transport.get_write_buffer_size(), self._loop.time()
         self._charged = self.owner
         self._unread.wait(self.owner, self._abort_soon, self._left)
@@ -82,7 +85,7 @@ class Delivery:
 
     def resume(self) -> None:
         """Note that whoever writes may go on."""
-        self._paused = False
+        self.paused = False
         self._settle()
 
     def watch(self) -> None:
@@ -103,7 +106,7 @@ class Delivery:
     def _look(self) -> None:
         self._looking = None
         waiting, now = self._transport.get_write_buffer_size(), self._loop.time()
-        stuck = self._paused or self._transport.is_closing()
+        stuck = self.paused or self._transport.is_closing()
         if not stuck and not waiting:
             return
         if not stuck or waiting < self._left:
@@ -126,3 +129,64 @@ class Delivery:
         # An orderly end would keep what was sent in the system's memory for minutes.
         reset(self._transport)
         self._transport.abort()
+
+
+class Unread:
+    """The bytes that wait for clients, by whose they are.
+
+    Nobody may have more waiting than is left of the bound: alone half of it, beside another a
+    third, and so on. Where one more answer is too much, the owner's answers that have stood unread
+    for longest are given up. What is said to strangers has one owner together.
+
+    Args:
+        most: Bytes that wait at a time.
+    """
+
+    def __init__(self, most: int) -> None:
+        self._most: Final = most
+        self._total = 0
+        self._owners: dict[str, _Answers] = {}
+
+    @property
+    def total(self) -> int:
+        """The bytes that wait."""
+        return self._total
+
+    def wait(self, owner: str, abort: Abort, size: int) -> None:
+        """Note that *size* bytes of *owner* wait; *abort* may be called to give them up, now or later.
+
+        Each *abort* has one answer that waits: it is another function each time.
+        """
+        answers = self._owners.setdefault(owner, _Answers())
+        answers.add(abort, size)
+        self._total += size
+        while answers.size > self._most - self._total:
+            oldest = next(iter(answers.by_abort))
+            self.end(owner, oldest)
+            oldest()
+
+    def end(self, owner: str, abort: Abort) -> None:
+        """Note that the bytes wait no more; nothing happens if that is known."""
+        answers = self._owners.get(owner)
+        if answers is None:
+            return
+        self._total -= answers.take(abort)
+        if not answers.by_abort:
+            del self._owners[owner]
+
+
+class _Answers:
+    # Those of one owner, the longest unread first.
+
+    def __init__(self) -> None:
+        self.size = 0
+        self.by_abort: OrderedDict[Abort, int] = OrderedDict()
+
+    def add(self, abort: Abort, size: int) -> None:
+        self.by_abort[abort] = size
+        self.size += size
+
+    def take(self, abort: Abort) -> int:
+        size = self.by_abort.pop(abort, 0)
+        self.size -= size
+        return size
