@@ -23,6 +23,7 @@ from keyauthority.base.relational.location import Location
 from keyauthority.base.relational.outages import StorageError
 from keyauthority.config import Settings
 from keyauthority.domain.authenticating import Authenticating
+from keyauthority.domain.books import Books
 from keyauthority.domain.errors import KeyAuthorityError
 from keyauthority.domain.last_used import LastUsed
 from keyauthority.domain.ports import Clock, Keyring, Store
@@ -44,6 +45,7 @@ from keyauthority.rpc.policy import SERVICES
 from keyauthority.rpc.quick import BATCH_VERIFY, VERIFY, QuickBatchVerify, QuickVerify
 from keyauthority.rpc.reflection import add_reflection
 from keyauthority.rpc.refusals import Refusals
+from keyauthority.rpc.spreading import Spreading
 from keyauthority.services import add_services
 from keyauthority.storage import bootstrap
 from keyauthority.storage.errors import NoBooksError
@@ -118,8 +120,10 @@ async def _server(
 ) -> AsyncIterator[int]:
     mutations = Mutations()
     replica = Replica(store, alone=not is_shared(settings.database))
-    credentials = CachedAuthenticating(Authenticating(store, keyring), replica.cache)
-    entrance = Entrance(credentials, Refusals(store), mutations)
+    books = Books(store, Spreading(replica.fence))
+    authenticating = Authenticating(books, store, keyring)
+    credentials = CachedAuthenticating(authenticating, replica.cache)
+    entrance = Entrance(credentials, Refusals(books), mutations)
     verifying = Verifying(store, keyring, last_used)
     verdicts = Verdicts(verifying, replica.cache, alone=replica.alone)
     quick: dict[str, Quick] = {
@@ -137,7 +141,7 @@ async def _server(
     guarded = cast("grpc.aio.Server", GuardedServer(server, guard.wrap))
     ours = [service for service in SERVICES if service.startswith("keyauthority.")]
     health = Health(store, ours, replica.can_answer)
-    add_services(guarded, store, keyring, clock, replica, verdicts, last_used)
+    add_services(guarded, store, books, keyring, clock, replica, verdicts, last_used)
     add_HealthServicer_to_server(health.servicer, guarded)
     add_reflection([*SERVICES], guarded)
     port = bind(server, settings.listen, _tls(settings))
@@ -151,7 +155,8 @@ async def _server(
         stack.callback(replica.leave)
         stack.callback(health.servicer.leave)
         await stack.enter_async_context(background(health.watch()))
-        await stack.enter_async_context(background(keep_house(store, settings.audit_retention)))
+        housekeeping = keep_house(store, books, settings.audit_retention)
+        await stack.enter_async_context(background(housekeeping))
         await health.look()
         await server.start()
         yield port

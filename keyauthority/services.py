@@ -5,7 +5,7 @@ from __future__ import annotations
 import grpc.aio
 from google.rpc import error_details_pb2  # noqa: F401  # lets reflection describe what errors carry
 
-from keyauthority.domain.changing import Changes
+from keyauthority.domain.books import Books
 from keyauthority.domain.finding import Finding
 from keyauthority.domain.importing import Importing
 from keyauthority.domain.issuing import Issuing
@@ -26,7 +26,6 @@ from keyauthority.rpc.callers import CallerServicer
 from keyauthority.rpc.keys import KeyServicer, KeyUseCases
 from keyauthority.rpc.operations import OperationsServicer
 from keyauthority.rpc.pages import Pages
-from keyauthority.rpc.spreading import Spreading
 from keyauthority.rpc.verification import VerificationServicer
 from keyauthority.rpc.workspaces import WorkspaceServicer
 from keyauthority.v1 import error_reason_pb2  # noqa: F401  # likewise
@@ -41,6 +40,7 @@ from keyauthority.v1.workspace_service_pb2_grpc import add_WorkspaceServiceServi
 def add_services(
     server: grpc.aio.Server,
     store: Store,
+    books: Books,
     keyring: Keyring,
     clock: Clock,
     replica: Replica,
@@ -48,23 +48,24 @@ def add_services(
     last_used: LastUsed,
 ) -> None:
     """Registers all of them with *server*."""
-    changes = Changes(store, Spreading(replica.fence))
     pages = Pages(keyring)
     keys = KeyUseCases(
-        issuing=Issuing(store, keyring, changes, last_used),
-        finding=Finding(store, keyring, last_used),
-        updating=Updating(changes, last_used),
-        revoking=Revoking(changes, last_used),
-        importing=Importing(keyring, changes),
+        issuing=Issuing(books, keyring, last_used),
+        finding=Finding(books, store, keyring, last_used),
+        updating=Updating(books, last_used),
+        revoking=Revoking(books, last_used),
+        importing=Importing(books, keyring),
     )
-    callers = ManagingCallers(store, keyring, changes)
-    workspaces = ManagingWorkspaces(store, changes)
-    revoking = RevokingPresented(store, keyring, changes)
+    callers = ManagingCallers(books, keyring)
+    workspaces = ManagingWorkspaces(books)
+    revoking = RevokingPresented(books, store, keyring)
     verification = VerificationServicer(verdicts, replica.syncing, revoking)
     add_VerificationServiceServicer_to_server(verification, server)
     add_KeyServiceServicer_to_server(KeyServicer(keys, pages, clock), server)
     add_WorkspaceServiceServicer_to_server(WorkspaceServicer(workspaces, pages), server)
     add_CallerServiceServicer_to_server(CallerServicer(callers, pages), server)
-    add_AuditServiceServicer_to_server(AuditServicer(ReadingAudit(store), pages), server)
-    operations = OperationsServicer(ManagingPeppers(store, keyring), ListingSessions(store))
+    add_AuditServiceServicer_to_server(AuditServicer(ReadingAudit(books), pages), server)
+    operations = OperationsServicer(
+        ManagingPeppers(books, keyring), ListingSessions(books, store.sessions)
+    )
     add_OperationsServiceServicer_to_server(operations, server)

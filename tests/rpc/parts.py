@@ -21,7 +21,9 @@ from grpc_status import rpc_status
 
 from keyauthority.base.process.clocks import SystemClock
 from keyauthority.config import Settings
-from keyauthority.domain.callers import Role
+from keyauthority.domain.books import Books
+from keyauthority.domain.callers import Role, operator
+from keyauthority.domain.fencing import Unfenced
 from keyauthority.domain.leasing import Leasing
 from keyauthority.storage.sqlite.opening import open_sqlite
 from keyauthority.v1 import (
@@ -198,5 +200,6 @@ def file_of(settings: Settings) -> Path:
 async def set_lease(settings: Settings, length: timedelta) -> None:
     """Has leases last *length* in an installation that doesn't run, and none longer be out."""
     async with open_sqlite(file_of(settings), SystemClock()) as store:
-        terms = await Leasing(store).set(length)
-        await Leasing(store).forget_longer(terms)
+        leasing, who = Leasing(Books(store, Unfenced())), operator("db lease")
+        terms = await leasing.set(who, length)
+        await leasing.forget_longer(who, terms)
