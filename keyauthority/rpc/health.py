@@ -7,13 +7,13 @@ from collections.abc import AsyncIterator, Sequence
 from typing import Any
 
 import grpc
-from grpc_health.v1 import health_pb2, health_pb2_grpc
+from grpc_health.v1 import health_pb2
 from grpc_health.v1.health_pb2 import HealthCheckRequest, HealthCheckResponse
 
 from keyauthority.rpc.call import Context
 
 
-class HealthServicer(health_pb2_grpc.HealthServicer):
+class HealthServicer:
     """Tells all of *services*, and the empty name, the same.
 
     The package's own lacks `List`, which would let anybody fill the log with its failure, and its
