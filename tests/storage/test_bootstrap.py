@@ -49,7 +49,7 @@ class FailingStore(MemoryStore):
     failing = True
 
     @asynccontextmanager
-    async def changing(self) -> AsyncIterator[Transaction]:  # type: ignore[override]
+    async def changing(self) -> AsyncIterator[Transaction]:
         async with super().changing() as tx:
             yield tx
             if self.failing:
