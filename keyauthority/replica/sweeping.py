@@ -10,8 +10,8 @@ import structlog
 
 from keyauthority.base.process import clocks
 from keyauthority.coherence.allowances import Allowances
-from keyauthority.coherence.janitor import Janitor
 from keyauthority.coherence.leases import wait_out
+from keyauthority.coherence.sessions import Janitor
 from keyauthority.domain.books import Books
 from keyauthority.domain.callers import authority
 from keyauthority.domain.errors import KeyAuthorityError
