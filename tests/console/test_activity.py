@@ -9,9 +9,9 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from gateway.console import activity_words
-from gateway.console.paths import url
-from gateway.console.people import Role
+from console import activity_words
+from console.paths import url
+from console.people import Role
 from keyauthority.v1 import verification_service_pb2 as verification
 from keyauthority.v1.verification_service_pb2_grpc import VerificationServiceStub
 from tests.console.keys_in_it import made_key, taken_over
