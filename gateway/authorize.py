@@ -67,15 +67,15 @@ class Authorizer:
             if presented is None:
                 return Refusal.MISSING_AUTH
             request.presented = presented
-        known = self._verifier.peek(*presented)
-        if known is None:
+        verification = self._verifier.peek(*presented)
+        if verification is None:
             return None
-        if known.verdict is Verdict.VALID and known.key is not None:
+        if verification.verdict is Verdict.VALID and verification.key is not None:
             # In use, so the brake has no say.
-            request.key = known.key
-            return Grant(known.key, known.holds)
+            request.key = verification.key
+            return Grant(verification.key, verification.holds)
         source = self._source(request)
-        return self._braked(presented, source) or self._judge(request, source, known)
+        return self._braked(presented, source) or self._judge(request, source, verification)
 
     async def ask(self, request: EdgeRequest) -> Grant | Refusal:
         """Return what the key presented by *request*, which `from_memory` knows not, gives."""

@@ -155,7 +155,7 @@ class Passing:
     def of(self, headers: CIMultiDictProxy[str]) -> CIMultiDict[str]:
         """Return the fields of *headers* that go on, in their order."""
         names, added = self._names, self._added
-        kept = CIMultiDict(
+        passed = CIMultiDict(
             [
                 (name, value)
                 for name, value in headers.items()
@@ -166,8 +166,8 @@ class Passing:
         )
         if hdrs.CONNECTION in headers:
             for option in options(headers.getall(hdrs.CONNECTION)):
-                kept.popall(option, None)
-        return kept
+                passed.popall(option, None)
+        return passed
 
 
 def _is_theirs(name: str) -> bool:
@@ -208,25 +208,25 @@ def to_upstream(
         The fields without framing, or None if a value is not valid UTF-8 and so could not be
         passed on as it is.
     """
-    kept = passing.of(headers)
-    if not _is_encodable("".join(kept.values())):
+    passed = passing.of(headers)
+    if not _is_encodable("".join(passed.values())):
         return None
     # Only now, so that no `Connection` field can name these away.
-    kept.extend(identity(key))
-    kept[REQUEST_ID] = request_id
-    kept[hdrs.VIA] = _VIA
+    passed.extend(identity(key))
+    passed[REQUEST_ID] = request_id
+    passed[hdrs.VIA] = _VIA
     if credential is not None:
-        kept[hdrs.AUTHORIZATION] = f"Bearer {credential.reveal()}"
-    return kept
+        passed[hdrs.AUTHORIZATION] = f"Bearer {credential.reveal()}"
+    return passed
 
 
 def to_client(headers: CIMultiDictProxy[str]) -> CIMultiDict[str] | None:
     """Return the response header fields for the client, or None if one is no valid HTTP."""
-    kept = _without(headers, _DROPPED_FROM_UPSTREAM)
+    passed = _without(headers, _DROPPED_FROM_UPSTREAM)
     # The parser of responses is lenient; the writer is not.
-    if _has_control("".join(kept.values())) or len(kept.get(hdrs.CONTENT_LENGTH, "")) > _DIGITS:
+    if _has_control("".join(passed.values())) or len(passed.get(hdrs.CONTENT_LENGTH, "")) > _DIGITS:
         return None
-    return kept
+    return passed
 
 
 def identity(key: VerifiedKey) -> tuple[tuple[istr, str], ...]:
@@ -241,13 +241,13 @@ def identity(key: VerifiedKey) -> tuple[tuple[istr, str], ...]:
 def _without(headers: CIMultiDictProxy[str], dropped: frozenset[str]) -> CIMultiDict[str]:
     if hdrs.CONNECTION in headers:
         dropped = dropped.union(options(headers.getall(hdrs.CONNECTION)))
-    kept = [(name, value) for name, value in headers.items() if name.lower() not in dropped]
-    names = "".join([name for name, _ in kept])
+    passed = [(name, value) for name, value in headers.items() if name.lower() not in dropped]
+    names = "".join([name for name, _ in passed])
     # Most have letters, digits and dashes alone, and none like ours.
     odd = not (names.isascii() and names.replace("-", "").isalnum())
     if odd or IDENTITY_PREFIX in names.lower():
-        kept = [(name, value) for name, value in kept if not _is_dropped(name, dropped)]
-    return CIMultiDict(kept)
+        passed = [(name, value) for name, value in passed if not _is_dropped(name, dropped)]
+    return CIMultiDict(passed)
 
 
 def _is_dropped(name: str, dropped: frozenset[str]) -> bool:
