@@ -12,8 +12,8 @@ RUNTIME := .venv/.runtime
 DEV := .venv/.dev
 PROTO := .venv-proto/.proto
 
-# Tests wait more than they work: one process more than there are cores.
-SIDE_BY_SIDE := --numprocesses $(shell expr $$(nproc 2>/dev/null || echo 2) + 1) --dist loadgroup
+# Side by side, a file after the other in each process.
+SIDE_BY_SIDE := --numprocesses $(shell nproc 2>/dev/null || echo 2) --dist loadgroup --no-loadscope-reorder
 
 # The contracts of the last release, as buf wrote them (CONTRIBUTING.md, "Releasing").
 RELEASED := protos/released.binpb
