@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from keyauthority.location import Location, parse_location
+from keyauthority.base.relational.location import Location, parse_location
 
 
 def database(data_dir: Path) -> Location:

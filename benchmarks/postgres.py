@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from benchmarks import paths
-from keyauthority.location import PostgresUrl
+from keyauthority.base.relational.location import PostgresUrl
 from keyauthority.server import migrate
 from tests import postgres
 

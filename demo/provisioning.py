@@ -10,8 +10,8 @@ from typing import Final
 import grpc
 
 from demo.settings import DemoError
+from keyauthority.base.process.files import write_private
 from keyauthority.client import bearer_metadata, load_token
-from keyauthority.files import write_private
 from keyauthority.v1 import (
     caller_service_pb2,
     caller_service_pb2_grpc,

@@ -18,8 +18,8 @@ from grpc_health.v1.health_pb2_grpc import HealthStub
 from demo.processes import Processes
 from demo.provisioning import DemoKey, provision
 from demo.settings import DemoError, Settings
+from keyauthority.base.process.files import write_private
 from keyauthority.client import SecretFileError
-from keyauthority.files import write_private
 
 
 def main() -> int:
@@ -73,7 +73,7 @@ def _start(settings: Settings, processes: Processes) -> DemoKey:
     if upstream_key is not None:
         gateway += ["--upstream-key-file", str(upstream_key)]
     processes.start("gateway", gateway, settings.gateway, lambda: _ready(settings.gateway_port))
-    console = ["gateway.console", "--listen", settings.console, "--authority", settings.authority]
+    console = ["console", "--listen", settings.console, "--authority", settings.authority]
     console += ["--token-file", str(made.console_token), "--database"]
     console += [str(settings.data_dir / "console.db"), "--api-url", f"http://{settings.gateway}"]
     console += ["--setup-link-file", str(_setup_link(settings))]

@@ -3,33 +3,29 @@
 from __future__ import annotations
 
 import asyncio
-import signal
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 
-import structlog
 from prometheus_client import CollectorRegistry
 
-from gateway.attempts import Attempts
-from gateway.authorize import Authorizer
+from gateway.authorize import Authorizer, Readiness
 from gateway.config import Settings, upstream_base
-from gateway.connection import EdgeServer
 from gateway.edge import Edge
+from gateway.envelope import Refusal
 from gateway.forward import Forwarder
-from gateway.health import Readiness
-from gateway.listen import BACKLOG, bind, reading_errors, server_tls, start_errors
-from gateway.metrics import Metrics
-from gateway.observe import Observer
-from gateway.passing import Passing
-from gateway.scopes import ScopeRules
-from gateway.sources import Sources
-from gateway.streams import Streams
+from gateway.headers import Passing
+from gateway.observe import Metrics, Observer
+from gateway.paths import ScopeRules
+from gateway.request import EdgeRequest
+from gateway.sources import Attempts, Sources
+from gateway.under_way import Streams
 from gateway.upstream import upstream_session
-from keyauthority import workers
-from keyauthority.client import Verifier, client_certificate, load_token
-from keyauthority.telemetry import serve_metrics
-
-_log = structlog.get_logger("gateway")
+from keyauthority.base.http.answer import raw_answer
+from keyauthority.base.http.server import Server
+from keyauthority.base.process.binding import bind, server_tls
+from keyauthority.base.process.lifecycle import reading_errors, run_until_stopped
+from keyauthority.base.process.telemetry import serve_metrics
+from keyauthority.client import SECRET_MARK, Verifier, client_certificate, load_token
 
 
 async def serve(settings: Settings) -> None:
@@ -38,21 +34,9 @@ async def serve(settings: Settings) -> None:
     Raises:
         StartError, SecretFileError: It cannot start; the message says why.
     """
-    loop, told_to_stop, parent = asyncio.get_running_loop(), asyncio.Event(), workers.parent()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, told_to_stop.set)
-    # What the parent says for all its workers is not said again by each.
-    say = _log.info if parent is None else _log.debug
-    async with running(settings) as port:
-        if parent is not None:
-            loop.add_reader(parent, told_to_stop.set)
-            workers.started(parent)
-        say("gateway started", listen=settings.listen, port=port, upstream=settings.upstream)
-        await told_to_stop.wait()
-        say("gateway stopping")
-        if parent is not None:
-            loop.remove_reader(parent)
-    say("gateway stopped")
+    await run_until_stopped(
+        "gateway", running(settings), listen=settings.listen, upstream=settings.upstream
+    )
 
 
 @asynccontextmanager
@@ -68,18 +52,25 @@ async def running(settings: Settings) -> AsyncIterator[int]:
     async with AsyncExitStack() as stack:
         metrics = Metrics()
         edge = await _edge(settings, metrics, stack)
-        server = EdgeServer(edge.handle, edge.refuse_unparsed, settings.limits)
+        server = Server(
+            edge.handle,
+            edge.refuse_unparsed,
+            _full_answer,
+            EdgeRequest,
+            settings.limits,
+            SECRET_MARK,
+        )
         metrics.connections = lambda: {"open": len(server.connections), "busy": server.busy}
         if settings.metrics_listen is not None:
             registry = CollectorRegistry()
             registry.register(metrics)
-            with start_errors(f"serve metrics on {settings.metrics_listen}"):
-                stack.enter_context(serve_metrics(settings.metrics_listen, registry))
-        listener = await _listen(settings, server)
+            stack.enter_context(serve_metrics(settings.metrics_listen, registry))
+        tls = server_tls(settings.tls_cert, settings.tls_key)
+        listener = await server.listen(bind(settings.listen, shared=settings.share_port), tls)
         try:
             yield listener.sockets[0].getsockname()[1]
         finally:
-            server.leaving = True
+            server.leave()
             await asyncio.sleep(settings.timeouts.drain_delay)
             listener.close()
             await server.drain(settings.timeouts.grace)
@@ -99,11 +90,13 @@ async def _edge(settings: Settings, metrics: Metrics, stack: AsyncExitStack) -> 
             )
         )
     metrics.verifier = verifier if settings.cache else None
-    session = await stack.enter_async_context(upstream_session(settings.timeouts, metrics))
+    session = await stack.enter_async_context(
+        upstream_session(settings.timeouts, metrics.count_unsolicited)
+    )
     key_file = settings.upstream_key_file
     attempts, sources = Attempts(settings.limits.max_refusals), Sources(settings.trusted_proxies)
     authorizer = Authorizer(verifier, attempts, sources.client, metrics)
-    streams = Streams(authorizer) if settings.on_revoke == "cut" else None
+    streams = Streams(authorizer.judge_again) if settings.on_revoke == "cut" else None
     verifier.on_change = streams.changed if streams is not None else None
     return Edge(
         authorizer=authorizer,
@@ -125,12 +118,6 @@ async def _edge(settings: Settings, metrics: Metrics, stack: AsyncExitStack) -> 
     )
 
 
-async def _listen(settings: Settings, server: EdgeServer) -> asyncio.Server:
-    tls = server_tls(settings.tls_cert, settings.tls_key)
-    return await asyncio.get_running_loop().create_server(
-        server,
-        sock=bind(settings.listen, shared=settings.share_port),
-        backlog=BACKLOG,
-        ssl=tls,
-        ssl_handshake_timeout=settings.limits.header_timeout if tls else None,
-    )
+def _full_answer() -> bytes:
+    refusal = Refusal.VERIFICATION_UNAVAILABLE
+    return raw_answer(refusal.status, refusal.headers, refusal.body)

@@ -11,14 +11,15 @@ import click
 import uvloop
 
 from gateway.app import serve
-from gateway.config import LOG_LEVELS, ON_REVOKE, Limits, Settings, SettingsError, Timeouts
-from gateway.listen import StartError
-from gateway.scopes import ScopeRule
+from gateway.config import ON_REVOKE, Settings
+from gateway.limits import Limits, Timeouts
+from gateway.paths import ScopeRule
 from gateway.sources import Network, parse_network
-from gateway.workers import serve_with_workers
-from keyauthority.client import SecretFileError
-from keyauthority.telemetry import configure_logging
-from keyauthority.workers import WorkerError
+from keyauthority.base.process.lifecycle import StartError
+from keyauthority.base.process.settings import LOG_LEVELS, SettingsError
+from keyauthority.base.process.telemetry import configure_logging
+from keyauthority.base.process.workers import WorkerError, serve_with_workers
+from keyauthority.client import SecretFileError, redact
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
@@ -165,19 +166,19 @@ def _networks(
     default="info",
     help="The least severe lines that are logged.",
 )
-def main(**given: Any) -> None:
+def main(**options: Any) -> None:
     """Serve /v1 to holders of valid API keys, by forwarding it to an upstream.
 
     Every option can be set in the environment too: --token-file as GATEWAY_TOKEN_FILE.
     """
     try:
-        settings = _settings(**given)
+        settings = _settings(**options)
     except SettingsError as error:
         _exit(2, str(error))
-    configure_logging(settings.log_level)
+    configure_logging(settings.log_level, redact)
     try:
         if settings.workers > 1:
-            sys.exit(serve_with_workers(settings))
+            sys.exit(_serve_with_workers(settings))
         uvloop.run(serve(settings))
     except (StartError, SecretFileError) as error:
         _exit(1, str(error))
@@ -185,8 +186,19 @@ def main(**given: Any) -> None:
         sys.exit(error.code)
 
 
+def _serve_with_workers(settings: Settings) -> int:
+    return serve_with_workers(
+        "gateway",
+        "gateway",
+        count=settings.workers,
+        listen=settings.listen,
+        metrics_listen=settings.metrics_listen,
+        upstream=settings.upstream,
+    )
+
+
 def _settings(
-    *, upstream: str | None, token_file: Path | None, cache: str, access_log: str, **given: Any
+    *, upstream: str | None, token_file: Path | None, cache: str, access_log: str, **options: Any
 ) -> Settings:
     if upstream is None:
         raise SettingsError("no upstream: give --upstream URL, or set GATEWAY_UPSTREAM")
@@ -195,11 +207,11 @@ def _settings(
     return Settings(
         upstream=upstream,
         token_file=token_file,
-        limits=Limits(**{name: given.pop(name) for name in _LIMITS}),
-        timeouts=Timeouts(**{name: given.pop(name) for name in _TIMEOUTS}),
+        limits=Limits(**{name: options.pop(name) for name in _LIMITS}),
+        timeouts=Timeouts(**{name: options.pop(name) for name in _TIMEOUTS}),
         cache=cache == "on",
         access_log=access_log == "on",
-        **given,
+        **options,
     )
 
 

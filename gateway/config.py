@@ -2,105 +2,29 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Final
 
 from yarl import URL
 
-from gateway.passing import Passing
-from gateway.scopes import ScopeRule
+from gateway.headers import Passing
+from gateway.limits import Limits, Timeouts
+from gateway.paths import ScopeRule
 from gateway.sources import Network
-from keyauthority import addresses
-from keyauthority.addresses import HIGHEST_PORT, is_local, joined
-from keyauthority.client import AddressError, parse_addresses
+from keyauthority.base.process.settings import (
+    HIGHEST_PORT,
+    SettingsError,
+    check_client_tls,
+    check_log_level,
+    check_server_tls,
+    host_and_port,
+)
+from keyauthority.client import check_authority
 
-__all__ = [
-    "LOG_LEVELS",
-    "ON_REVOKE",
-    "Limits",
-    "Settings",
-    "SettingsError",
-    "Timeouts",
-    "host_and_port",
-    "joined",
-    "upstream_base",
-]
-
-LOG_LEVELS: Final = ("debug", "info", "warning", "error")
 ON_REVOKE: Final = ("drain", "cut")
 
 _MAY_BE_ZERO: Final = frozenset({"min_body_rate", "max_refusals", "drain_delay", "grace"})
-
-
-class SettingsError(ValueError):
-    """A setting cannot be right. The message is one sentence that names it as its flag."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Limits:
-    """What one client may send and hold. Sizes are bytes, times seconds."""
-
-    # The request line and all header fields together; more is answered 431.
-    max_header_bytes: int = 32 * 1024
-
-    # Header fields of one request; more are answered 431.
-    max_headers: int = 100
-
-    # From the first byte of a request (or from connecting) to the end of its headers; else 408.
-    header_timeout: float = 10.0
-
-    # The request body, declared or counted while it streams; more is answered 413.
-    max_body_bytes: int = 64 * 1024 * 1024
-
-    # The longest silence within a request body; then 408.
-    body_timeout: float = 30.0
-
-    # Bytes a second that a request body must average after its first seconds; less is answered
-    # 408. 0 asks for none.
-    min_body_rate: int = 240
-
-    # How long a connection may idle between requests. Longer than the idle time of whatever load
-    # balancer stands in front, or it will use connections that are just being closed.
-    keepalive_timeout: float = 75.0
-
-    # How long a client may take none of the answer that waits for it; then its connection is
-    # aborted. What an upstream sends may stand for `Timeouts.idle_timeout`.
-    send_timeout: float = 60.0
-
-    # Client connections at a time; the next one is answered 503 and closed.
-    max_connections: int = 4096
-
-    # Requests of one key that are under way at a time; the next one is answered 429.
-    max_requests_per_key: int = 1024
-
-    # Bytes of answers that wait in memory for clients that do not read; beyond, the ones that
-    # have stood unread for longest are aborted. One key has half of them at most.
-    max_unread_bytes: int = 128 * 1024 * 1024
-
-    # Refused secrets a minute from one client address before further unknown secrets from there
-    # are answered 429. 0 switches it off, as is right behind a proxy that hides who the client is.
-    max_refusals: int = 300
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Timeouts:
-    """How long the gateway waits for the upstream, and for its own end. Seconds."""
-
-    # To connect to the upstream; then 504.
-    connect_timeout: float = 5.0
-
-    # Without progress, from sending the request to the upstream's headers; then 504.
-    first_byte_timeout: float = 600.0
-
-    # The longest silence of the upstream within a response, and of a client that does not read.
-    idle_timeout: float = 300.0
-
-    # Between being told to stop and no longer accepting connections; /readyz says no meanwhile.
-    drain_delay: float = 0.0
-
-    # For requests under way at the stop, before they are cut off.
-    grace: float = 30.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -139,7 +63,7 @@ class Settings:
     # Scopes that path prefixes ask for. None: a valid key may call everything.
     require_scope: tuple[ScopeRule, ...] = ()
 
-    # Request header fields that go on to the upstream beside those of `gateway.passing`.
+    # Request header fields that go on to the upstream beside those of `gateway.headers`.
     pass_header: tuple[str, ...] = ()
 
     # Networks of proxies that say who their client is, by `X-Forwarded-For`.
@@ -178,7 +102,9 @@ class Settings:
                 raise SettingsError(
                     f"--metrics-listen {self.metrics_listen} leaves no ports for all --workers"
                 )
-        self._check_tls()
+        check_server_tls(self.listen, self.tls_cert, self.tls_key, "keys", "127.0.0.1")
+        check_client_tls(self.tls_ca, self.tls_client_cert, self.tls_client_key)
+        check_authority(self.authority, self.tls_ca, "would be sent keys")
         upstream_base(self.upstream)
         try:
             Passing(self.pass_header)
@@ -193,43 +119,7 @@ class Settings:
             raise SettingsError(
                 "--on-revoke cut needs --cache on: without it nobody tells that a key was revoked"
             )
-        if self.log_level not in LOG_LEVELS:
-            raise SettingsError(f"--log-level must be one of {', '.join(LOG_LEVELS)}")
-
-    def _check_tls(self) -> None:
-        if (self.tls_cert is None) != (self.tls_key is None):
-            raise SettingsError("--tls-cert and --tls-key need one another")
-        if (self.tls_client_cert is None) != (self.tls_client_key is None):
-            raise SettingsError("--tls-client-cert and --tls-client-key need one another")
-        if self.tls_client_cert is not None and self.tls_ca is None:
-            raise SettingsError("--tls-client-cert needs --tls-ca")
-        if self.tls_cert is None and not is_local(self.listen):
-            raise SettingsError(
-                f"--listen {self.listen} would take keys in plaintext from the network: "
-                "give --tls-cert and --tls-key, or listen on 127.0.0.1"
-            )
-        check_authority(self.authority, self.tls_ca, "would be sent keys")
-
-
-def check_authority(addresses: str, tls_ca: Path | None, danger: str) -> None:
-    """Raises `SettingsError` if *addresses* are none, or one needs the *tls_ca* that is not given."""
-    try:
-        parsed = parse_addresses(addresses)
-    except AddressError as error:
-        raise SettingsError(f"--authority {error}") from None
-    for address in parsed:
-        if tls_ca is None and not is_local(address.text):
-            raise SettingsError(
-                f"--authority {address.text} {danger} in plaintext over the network: give --tls-ca"
-            )
-
-
-def host_and_port(address: str, flag: str) -> tuple[str, int]:
-    """Split HOST:PORT; raise `SettingsError`, naming *flag*, if *address* is something else."""
-    try:
-        return addresses.host_and_port(address, flag)
-    except ValueError as error:
-        raise SettingsError(str(error)) from None
+        check_log_level(self.log_level)
 
 
 def upstream_base(upstream: str) -> str:
@@ -250,7 +140,7 @@ def upstream_base(upstream: str) -> str:
 
 def _check_numbers(limits: Limits, timeouts: Timeouts) -> None:
     for group in (limits, timeouts):
-        for name in group.__slots__:
-            number, flag = getattr(group, name), "--" + name.replace("_", "-")
-            if number < 0 or (number == 0 and name not in _MAY_BE_ZERO):
+        for limit in fields(group):
+            number, flag = getattr(group, limit.name), "--" + limit.name.replace("_", "-")
+            if number < 0 or (number == 0 and limit.name not in _MAY_BE_ZERO):
                 raise SettingsError(f"{flag} must be more than 0")

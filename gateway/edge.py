@@ -11,22 +11,17 @@ from aiohttp import hdrs, web
 from multidict import CIMultiDict
 
 from gateway import authz
-from gateway.answer import Answer
-from gateway.authorize import Authorizer, Grant
-from gateway.body import RequestBody, open_body
-from gateway.config import Limits
+from gateway.authorize import Authorizer, Readiness
 from gateway.envelope import Refusal
 from gateway.forward import Forwarder
-from gateway.head import check_head
-from gateway.health import Readiness
+from gateway.limits import Limits
 from gateway.observe import Observer
-from gateway.paths import check_path, holds_secret, split_target
+from gateway.paths import ScopeRules, check_path, holds_secret, split_target
 from gateway.relay import abort
-from gateway.request import EdgeRequest
-from gateway.scopes import ScopeRules
-from gateway.shares import Shares
-from gateway.streams import Streams
+from gateway.request import EdgeRequest, Grant, RequestBody, check_head, open_body
+from gateway.under_way import Shares, Streams
 from gateway.upstream import VerdictLapsedError
+from keyauthority.base.http.answer import Answer
 
 # After these the client may not know where its next request begins, or should not send one.
 _CLOSING: Final = frozenset(
@@ -37,6 +32,10 @@ _CLOSING: Final = frozenset(
         Refusal.REQUEST_TOO_LARGE,
     }
 )
+_UNPARSED: Final = {
+    refusal.status: refusal
+    for refusal in (Refusal.BAD_REQUEST, Refusal.HEADERS_TOO_LARGE, Refusal.REQUEST_TIMEOUT)
+}
 _SUCCESS: Final = 200
 _OK: Final = b'{"status":"ok"}'
 _JSON: Final = CIMultiDict({hdrs.CONTENT_TYPE: "application/json"})
@@ -91,7 +90,7 @@ class Edge:
             response = await self._answer(request)
         except asyncio.CancelledError:
             refusal = request.cut
-            if refusal is None and request.connection.interrupted:
+            if refusal is None and request.client.interrupted:
                 refusal = Refusal.UPSTREAM_TIMEOUT
             if refusal is None or request.writer.output_size > 0:
                 self._lost(request)
@@ -107,9 +106,9 @@ class Edge:
         self._observer.ended(request, response.status)
         return response
 
-    def refuse_unparsed(self, request: EdgeRequest, refusal: Refusal) -> web.StreamResponse:
+    def refuse_unparsed(self, request: EdgeRequest, status: int) -> web.StreamResponse:
         """Answer what the parser could not make a request of, and have it observed."""
-        response = self._refuse(request, refusal)
+        response = self._refuse(request, _UNPARSED.get(status, Refusal.INTERNAL_ERROR))
         self._observer.ended(request, response.status)
         return response
 
@@ -138,7 +137,7 @@ class Edge:
         if not self._shares.enter(key_id):
             return self._refuse(request, Refusal.TOO_MANY_REQUESTS)
         request.on_end = partial(self._shares.leave, key_id)
-        request.connection.delivery.owner = key_id
+        request.client.delivery.owner = key_id
         if self._streams is None:
             answer = await self._forward(request, path, grant)
         else:
@@ -147,7 +146,8 @@ class Edge:
         return self._refuse(request, answer) if isinstance(answer, Refusal) else answer
 
     async def _authorize(self, request: EdgeRequest, path: str) -> Grant | Refusal:
-        grant = await self._authorizer.authorize(request)
+        authorizer = self._authorizer
+        grant = authorizer.from_memory(request) or await authorizer.ask(request)
         if isinstance(grant, Refusal) or self._rules.satisfied(path, grant.key.scopes):
             return grant
         return Refusal.INSUFFICIENT_SCOPE
@@ -179,7 +179,7 @@ class Edge:
         if refusal is not None:
             return self._refuse(request, refusal)
         authorizer = self._proxy_authorizer
-        grant = authorizer.from_memory(request) or await authorizer.authorize(request)
+        grant = authorizer.from_memory(request) or await authorizer.ask(request)
         if isinstance(grant, Refusal):
             return self._refuse(request, grant)
         refusal = authz.check_scopes(request, self._rules, grant.key.scopes)
@@ -193,7 +193,7 @@ class Edge:
         return Answer(_SUCCESS, _JSON.copy(), _OK)
 
     async def _readyz(self, request: EdgeRequest) -> web.StreamResponse:
-        if request.connection.server.leaving or not await self._readiness.ready():
+        if request.client.leaving or not await self._readiness.ready():
             return self._refuse(request, Refusal.VERIFICATION_UNAVAILABLE)
         return await self._healthz(request)
 

@@ -9,10 +9,10 @@ from aiohttp import ClientError, ClientResponse, HttpVersion11, StreamReader, hd
 from aiohttp.http import StreamWriter
 from multidict import CIMultiDict
 
-from gateway.answer import Answer
-from gateway.delivery import reset
 from gateway.envelope import Refusal
 from gateway.request import EdgeRequest
+from keyauthority.base.http.answer import Answer
+from keyauthority.base.http.delivery import reset
 
 _EVENT_STREAM: Final = "text/event-stream"
 _EVENT_ENDS: Final = (b"\n\n", b"\r\n\r\n", b"\r\r")
@@ -42,7 +42,7 @@ async def relay(
         # Without chunks only the end of the connection can say where the response ends.
         response.force_close()
     await response.prepare(request)
-    request.connection.delivery.patience = idle
+    request.client.delivery.patience = idle
     await _Stream(request, response, upstream).carry(content)
     return response
 
@@ -60,7 +60,7 @@ class _Stream:
     async def carry(self, content: StreamReader) -> None:
         try:
             while await self._pass_on(content):
-                if self._request.connection.writing_paused:
+                if self._request.client.delivery.paused:
                     await self._drain()
         except _BrokenError as broken:
             self._request.outcome = "upstream_broke"
@@ -69,7 +69,7 @@ class _Stream:
             if self._request.cut is not None:
                 self._request.outcome = "cut"
                 await self._break_off(self._request.cut)
-            elif self._request.connection.interrupted:
+            elif self._request.client.interrupted:
                 self._request.outcome = "stopped"
                 await self._break_off(Refusal.UPSTREAM_UNAVAILABLE)
             else:
@@ -104,7 +104,7 @@ class _Stream:
         # Within an event nothing can be said: the client would take the torn event for whole. Nor
         # to a client that does not read: it would have to be waited for.
         between_events = self._can_say_more and self._tail.endswith(_EVENT_ENDS)
-        if between_events and not self._request.connection.writing_paused:
+        if between_events and not self._request.client.delivery.paused:
             await self._writer.write(f"event: error\ndata: {refusal.json}\n\n".encode())
         else:
             abort(self._request)

@@ -8,33 +8,21 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Final
 
-from keyauthority import addresses
-from keyauthority.addresses import is_local, joined
-from keyauthority.location import Location
-
-__all__ = [
-    "LOG_LEVELS",
-    "Settings",
-    "SettingsError",
-    "check_address",
-    "host_and_port",
-    "is_local",
-    "joined",
-    "parse_duration",
-]
+from keyauthority.base.process.settings import (
+    SettingsError,
+    check_address,
+    check_log_level,
+    check_server_tls,
+    host_and_port,
+)
+from keyauthority.base.relational.location import Location
 
 CONNECTIONS: Final = 12_000
 """Connections at once, if nothing else is set: ten thousand verifiers, and who administers them."""
 
-LOG_LEVELS: Final = ("debug", "info", "warning", "error")
-
 _UNITS: Final = {"d": "days", "h": "hours", "m": "minutes", "s": "seconds", "ms": "milliseconds"}
 _LONGEST: Final = timedelta(days=36_500)
 _is_duration = re.compile(r"([0-9]{1,12})(ms|[dhms])").fullmatch
-
-
-class SettingsError(ValueError):
-    """A setting can't be right. The message names it as the flag it is given by, and what to do."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,13 +80,20 @@ class Settings:
         self._check_workers()
         if self.max_connections < 1:
             raise SettingsError("--max-connections must be 1 or more")
-        _check_tls(self)
+        if self.tls_client_ca is not None and self.tls_cert is None:
+            raise SettingsError("--tls-client-ca needs --tls-cert and --tls-key")
+        check_server_tls(
+            self.listen,
+            self.tls_cert,
+            self.tls_key,
+            "tokens and secrets",
+            "127.0.0.1 or unix:/PATH",
+        )
         if self.audit_retention is not None and self.audit_retention <= timedelta():
             raise SettingsError("--audit-retention must be more than nothing")
         if self.metrics_listen is not None:
             host_and_port(self.metrics_listen, "--metrics-listen")
-        if self.log_level not in LOG_LEVELS:
-            raise SettingsError(f"--log-level must be one of {', '.join(LOG_LEVELS)}")
+        check_log_level(self.log_level)
 
     def _check_workers(self) -> None:
         if self.workers < 1:
@@ -129,31 +124,3 @@ def parse_duration(text: str) -> timedelta:
     if duration > _LONGEST:
         raise ValueError(f"must be at most {_LONGEST.days}d")
     return duration
-
-
-def check_address(address: str, flag: str) -> None:
-    """Raises `SettingsError`, naming *flag*, if *address* is neither HOST:PORT nor unix:/PATH."""
-    try:
-        addresses.check(address, flag)
-    except ValueError as error:
-        raise SettingsError(str(error)) from None
-
-
-def host_and_port(address: str, flag: str) -> tuple[str, int]:
-    """The two parts of HOST:PORT. Raises `SettingsError`, naming *flag*, if it is something else."""
-    try:
-        return addresses.host_and_port(address, flag)
-    except ValueError as error:
-        raise SettingsError(str(error)) from None
-
-
-def _check_tls(settings: Settings) -> None:
-    if (settings.tls_cert is None) != (settings.tls_key is None):
-        raise SettingsError("--tls-cert and --tls-key need one another")
-    if settings.tls_client_ca is not None and settings.tls_cert is None:
-        raise SettingsError("--tls-client-ca needs --tls-cert and --tls-key")
-    if settings.tls_cert is None and not is_local(settings.listen):
-        raise SettingsError(
-            f"--listen {settings.listen} would take tokens and secrets in plaintext from the "
-            "network: give --tls-cert and --tls-key, or listen on 127.0.0.1 or unix:/PATH"
-        )

@@ -24,8 +24,8 @@ from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
+from keyauthority.base.process.files import write_private
 from keyauthority.domain.errors import KeyAuthorityError, Reason
-from keyauthority.files import write_private
 
 PEPPER_BYTES: Final = 32
 NONCE_BYTES: Final = 12

@@ -2,54 +2,55 @@
 
 from __future__ import annotations
 
-import asyncio
-import signal
 import sys
-from collections.abc import AsyncIterator, Coroutine, Iterator, Sequence
-from contextlib import AsyncExitStack, ExitStack, asynccontextmanager, contextmanager, suppress
+from collections.abc import AsyncIterator, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
-from typing import Any, Final, cast
+from typing import Final
 
 import grpc.aio
 import structlog
 import uvloop
-from grpc_health.v1.health_pb2_grpc import add_HealthServicer_to_server
 
-from keyauthority import bootstrap, connections, telemetry, workers
-from keyauthority.binding import StartError, bind
-from keyauthority.books import hints, is_shared, migrate_books, open_books
-from keyauthority.clock import SystemClock
+from keyauthority.base.process.clocks import SystemClock
+from keyauthority.base.process.files import check_folder
+from keyauthority.base.process.lifecycle import StartError, run_until_stopped
+from keyauthority.base.process.tasks import background
+from keyauthority.base.process.telemetry import configure_logging, serve_metrics
+from keyauthority.base.process.workers import WorkerError, serve_with_workers
+from keyauthority.base.relational.location import Location
+from keyauthority.base.relational.outages import StorageError
 from keyauthority.config import Settings
 from keyauthority.domain.authenticating import Authenticating
 from keyauthority.domain.books import Books
 from keyauthority.domain.errors import KeyAuthorityError
 from keyauthority.domain.last_used import LastUsed
 from keyauthority.domain.ports import Clock, Keyring, Store
+from keyauthority.domain.secrets import redact
 from keyauthority.domain.verifying import Verifying
-from keyauthority.files import check_folder
-from keyauthority.health import Health
-from keyauthority.housekeeping import keep_house
 from keyauthority.keyring import KeyringError
-from keyauthority.last_used import write_behind
-from keyauthority.location import Location
 from keyauthority.replica.credentials import CachedAuthenticating
+from keyauthority.replica.housekeeping import keep_house, keep_writing_uses
 from keyauthority.replica.replica import Replica
 from keyauthority.replica.verdicts import Verdicts
 from keyauthority.rpc.admission import Mutations
 from keyauthority.rpc.entrance import Entrance
-from keyauthority.rpc.guard import Guard, Quick
-from keyauthority.rpc.guarded import GuardedServer
+from keyauthority.rpc.guard import Guard
+from keyauthority.rpc.guarded import add_services
+from keyauthority.rpc.health import Health
 from keyauthority.rpc.leased import Leased
-from keyauthority.rpc.policy import SERVICES
-from keyauthority.rpc.quick import BATCH_VERIFY, VERIFY, QuickBatchVerify, QuickVerify
-from keyauthority.rpc.reflection import add_reflection
+from keyauthority.rpc.listening import TlsFiles, affordable, bind, channel_options
+from keyauthority.rpc.pages import Pages
+from keyauthority.rpc.parts import Parts
 from keyauthority.rpc.refusals import Refusals
+from keyauthority.rpc.service import Service
+from keyauthority.rpc.services import SERVICES
 from keyauthority.rpc.spreading import Spreading
-from keyauthority.services import add_services
-from keyauthority.sharing import serve_with_workers
-from keyauthority.storage.errors import NoBooksError, StorageError
+from keyauthority.storage import bootstrap
+from keyauthority.storage.errors import NoBooksError
+from keyauthority.storage.opening import hints, is_shared, migrate_books, open_books
 
-__all__ = ["StartError", "add_services", "migrate", "run", "serving"]
+__all__ = ["StartError", "migrate", "run", "serving"]
 
 GRACE: Final = 5.0
 """Seconds that calls under way are given at a stop, at least."""
@@ -62,15 +63,15 @@ log = structlog.get_logger()
 
 def run(settings: Settings) -> int:
     """Serves until SIGINT or SIGTERM. Returns the exit code: 0, or 1 with a sentence on stderr."""
-    telemetry.configure_logging(settings.log_level)
+    configure_logging(settings.log_level, redact)
     try:
         if settings.workers > 1:
-            return serve_with_workers(settings)
-        uvloop.run(_serve_until_stopped(settings))
+            return _serve_with_workers(settings)
+        uvloop.run(run_until_stopped("authority", serving(settings), listen=settings.listen))
     except (StartError, StorageError, KeyringError) as error:
         sys.stderr.write(f"keyauthority: {error}\n")
         return 1
-    except workers.WorkerError as error:
+    except WorkerError as error:
         return error.code
     return 0
 
@@ -83,43 +84,46 @@ def migrate(database: Location) -> None:
         raise StartError(str(error)) from None
 
 
-async def _serve_until_stopped(settings: Settings) -> None:
-    stop, loop, parent = asyncio.Event(), asyncio.get_running_loop(), workers.parent()
-    for number in (signal.SIGINT, signal.SIGTERM):
-        loop.add_signal_handler(number, stop.set)
-    async with serving(settings) as port:
-        if parent is not None:
-            loop.add_reader(parent, stop.set)
-            workers.started(parent)
-        log.info("serving", listen=settings.listen, port=port)
-        await stop.wait()
-        if parent is not None:
-            loop.remove_reader(parent)
-        log.info("stopping")
-    log.info("stopped")
+def _serve_with_workers(settings: Settings) -> int:
+    # Each has a server, a cache and a session of its own.
+    return serve_with_workers(
+        "authority",
+        "keyauthority",
+        count=settings.workers,
+        listen=settings.listen,
+        metrics_listen=settings.metrics_listen,
+    )
 
 
 @asynccontextmanager
-async def serving(settings: Settings, clock: Clock | None = None) -> AsyncIterator[int]:
+async def serving(
+    settings: Settings, clock: Clock | None = None, services: Sequence[Service] = SERVICES
+) -> AsyncIterator[int]:
     """Serves while the context lasts and yields the port, which is of interest after `:0`.
 
-    Raises `StartError`, `StorageError`, `KeyringError`.
+    Raises `StartError`, `StorageError`, `KeyringError`; `ServiceError` if *services* can't be
+    served as they are described.
     """
     async with AsyncExitStack() as stack:
         _make_data_dir(settings)
         store, keyring = await _open(stack, settings, clock)
         if settings.metrics_listen is not None:
-            stack.enter_context(_serve_metrics(settings.metrics_listen))
+            stack.enter_context(serve_metrics(settings.metrics_listen))
         last_used = LastUsed()
         # Around the server: what its last calls leave is written too.
-        await stack.enter_async_context(_background(write_behind(store, last_used)))
-        server = _server(settings, store, keyring, clock or SystemClock(), last_used)
+        await stack.enter_async_context(background(keep_writing_uses(store, last_used)))
+        server = _server(settings, store, keyring, clock or SystemClock(), last_used, services)
         yield await stack.enter_async_context(server)
 
 
 @asynccontextmanager
 async def _server(
-    settings: Settings, store: Store, keyring: Keyring, clock: Clock, last_used: LastUsed
+    settings: Settings,
+    store: Store,
+    keyring: Keyring,
+    clock: Clock,
+    last_used: LastUsed,
+    services: Sequence[Service],
 ) -> AsyncIterator[int]:
     mutations = Mutations()
     replica = Replica(store, alone=not is_shared(settings.database))
@@ -129,25 +133,30 @@ async def _server(
     entrance = Entrance(credentials, Refusals(books), mutations)
     verifying = Verifying(store, keyring, last_used)
     verdicts = Verdicts(verifying, replica.cache, alone=replica.alone)
-    quick: dict[str, Quick] = {
-        VERIFY: QuickVerify(verdicts),
-        BATCH_VERIFY: QuickBatchVerify(verdicts),
-    }
-    leased = Leased(replica.can_answer)
-    guard = Guard(entrance, mutations, lambda: replica.fence.longest_wait, quick, leased)
-    most = connections.affordable(settings.max_connections)
+    guard = Guard(
+        entrance, mutations, lambda: replica.fence.longest_wait, Leased(replica.can_answer)
+    )
+    most = affordable(settings.max_connections)
     if most < settings.max_connections:
         log.warning("few_connections", wanted=settings.max_connections, files_for=most)
-    options = connections.options(connections=most, share_port=settings.share_port)
+    options = channel_options(connections=most, share_port=settings.share_port)
     server = grpc.aio.server(options=options, maximum_concurrent_rpcs=MOST_CALLS)
-    # Services are registered with this one, and so behind the guard.
-    guarded = cast("grpc.aio.Server", GuardedServer(server, guard.wrap))
-    ours = [service for service in SERVICES if service.startswith("keyauthority.")]
-    health = Health(store, ours, replica.can_answer)
-    add_services(guarded, store, books, keyring, clock, replica, verdicts, last_used)
-    add_HealthServicer_to_server(health.servicer, guarded)
-    add_reflection([*SERVICES], guarded)
-    port = bind(server, settings)
+    names = tuple(one.name for one in services)
+    health = Health(store, [one.name for one in services if not one.of_grpc], replica.can_answer)
+    parts = Parts(
+        store=store,
+        keyring=keyring,
+        clock=clock,
+        books=books,
+        last_used=last_used,
+        verdicts=verdicts,
+        syncing=replica.syncing,
+        pages=Pages(keyring),
+        health=health.servicer,
+        services=names,
+    )
+    add_services(services, parts, server, guard)
+    port = bind(server, settings.listen, _tls(settings))
     async with AsyncExitStack() as stack:
         # Ended from the last to the first: new changes are refused, those under way wait at the
         # fence while verifiers still get through, then no lease is granted any more, then it stops.
@@ -157,12 +166,18 @@ async def _server(
         stack.push_async_callback(lambda: mutations.close(max(GRACE, replica.grace)))
         stack.callback(replica.leave)
         stack.callback(health.servicer.leave)
-        await stack.enter_async_context(_background(health.watch()))
+        await stack.enter_async_context(background(health.watch()))
         housekeeping = keep_house(store, books, settings.audit_retention)
-        await stack.enter_async_context(_background(housekeeping))
+        await stack.enter_async_context(background(housekeeping))
         await health.look()
         await server.start()
         yield port
+
+
+def _tls(settings: Settings) -> TlsFiles | None:
+    if settings.tls_cert is None or settings.tls_key is None:
+        return None
+    return TlsFiles(settings.tls_cert, settings.tls_key, settings.tls_client_ca)
 
 
 def _make_data_dir(settings: Settings) -> None:
@@ -212,24 +227,3 @@ async def _open_keyring(store: Store, settings: Settings) -> Keyring:
         raise StartError(
             f"the root token can't be written to {settings.root_token}: {error.strerror}"
         ) from None
-
-
-@contextmanager
-def _serve_metrics(listen: str) -> Iterator[None]:
-    with ExitStack() as stack:
-        try:
-            stack.enter_context(telemetry.serve_metrics(listen))
-        except OSError as error:
-            raise StartError(f"can't serve metrics on {listen}: {error.strerror}") from None
-        yield
-
-
-@asynccontextmanager
-async def _background(work: Coroutine[Any, Any, None]) -> AsyncIterator[None]:
-    task = asyncio.create_task(work)
-    try:
-        yield
-    finally:
-        task.cancel()
-        with suppress(asyncio.CancelledError):
-            await task

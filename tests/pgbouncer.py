@@ -15,7 +15,7 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from keyauthority.location import PostgresUrl
+from keyauthority.base.relational.location import PostgresUrl
 from tests.ports import free_port
 from tests.rights import become, folder_of, other_user
 

@@ -27,8 +27,8 @@ from urllib.parse import urlsplit
 import asyncpg
 import pytest
 
+from keyauthority.base.relational.location import PostgresUrl
 from keyauthority.domain.ports import Clock
-from keyauthority.location import PostgresUrl
 from keyauthority.storage.postgres import migrate_postgres, open_postgres
 from keyauthority.storage.sql.store import SqlStore
 from tests.ports import free_port

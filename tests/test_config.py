@@ -8,7 +8,8 @@ from typing import Any
 
 import pytest
 
-from keyauthority.config import Settings, SettingsError, host_and_port, is_local, parse_duration
+from keyauthority.base.process.settings import SettingsError, host_and_port, is_local
+from keyauthority.config import Settings, parse_duration
 
 DATA = Path("data")
 

@@ -10,7 +10,7 @@ import grpc
 import grpc.aio
 import uvloop
 
-from keyauthority.connections import options
+from keyauthority.rpc.listening import channel_options
 from keyauthority.v1.verification_service_pb2 import VerifyRequest, VerifyResponse
 from keyauthority.v1.verification_service_pb2_grpc import (
     VerificationServiceServicer,
@@ -32,7 +32,7 @@ class _Prebuilt(VerificationServiceServicer):
 
 
 async def _serve(port: str, reply: VerifyResponse) -> None:
-    server = grpc.aio.server(options=options(connections=100))
+    server = grpc.aio.server(options=channel_options(connections=100))
     add_VerificationServiceServicer_to_server(_Prebuilt(reply), server)
     server.add_insecure_port(f"127.0.0.1:{port}")
     await server.start()

@@ -12,7 +12,7 @@ from typing import Concatenate, ParamSpec, TypeVar
 import click
 import grpc
 
-from keyauthority.addresses import is_local
+from keyauthority.base.process.settings import is_local
 from keyauthority.cli.failures import failure
 from keyauthority.cli.options import Options
 from keyauthority.client.addresses import AddressError, parse_addresses

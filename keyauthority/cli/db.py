@@ -12,7 +12,8 @@ from typing import Any, TypeVar
 import click
 from google.protobuf.json_format import ParseDict, ParseError
 
-from keyauthority import maintenance
+from keyauthority.base.process.lifecycle import StartError
+from keyauthority.base.relational.location import Location
 from keyauthority.cli.output import Answer
 from keyauthority.cli.values import DATABASE, DATABASE_HELP, DURATION, FILE
 from keyauthority.domain import earlier
@@ -20,9 +21,8 @@ from keyauthority.domain.auditing import AuditEntry
 from keyauthority.domain.errors import KeyAuthorityError
 from keyauthority.domain.facts import Action, Fact
 from keyauthority.domain.restoring import Replayed
-from keyauthority.location import Location
-from keyauthority.server import StartError
 from keyauthority.server import migrate as migrate_database
+from keyauthority.storage import maintenance
 from keyauthority.v1 import audit_service_pb2 as v1
 
 Result = TypeVar("Result")

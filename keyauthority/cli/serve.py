@@ -7,10 +7,11 @@ from pathlib import Path
 
 import click
 
+from keyauthority.base.process.settings import LOG_LEVELS, SettingsError
+from keyauthority.base.relational.location import Location
 from keyauthority.cli.options import Options
 from keyauthority.cli.values import DATABASE, DATABASE_HELP, DURATION, FILE
-from keyauthority.config import CONNECTIONS, LOG_LEVELS, Settings, SettingsError
-from keyauthority.location import Location
+from keyauthority.config import CONNECTIONS, Settings
 from keyauthority.server import run
 
 

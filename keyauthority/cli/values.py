@@ -9,9 +9,9 @@ from typing import Any, Final, cast
 
 import click
 
+from keyauthority.base.relational.location import Location, parse_location
 from keyauthority.config import parse_duration
 from keyauthority.domain.secrets import secret_within
-from keyauthority.location import Location, parse_location
 
 # What can't be read or written is said by whoever tries: it is no matter of how the command was used.
 FILE: Final = click.Path(readable=False, path_type=Path)

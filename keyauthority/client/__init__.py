@@ -1,7 +1,6 @@
 """What other services import to have secrets verified and to call the authority."""
 
-from keyauthority.addresses import is_local
-from keyauthority.client.addresses import AddressError, parse_addresses
+from keyauthority.client.addresses import AddressError, check_authority, parse_addresses
 from keyauthority.client.channel import PlaintextError, channel_options, connect
 from keyauthority.client.credentials import SecretFileError, bearer_metadata, load_token
 from keyauthority.client.people import person_metadata
@@ -9,10 +8,12 @@ from keyauthority.client.tls import ClientCertificate, client_certificate
 from keyauthority.client.verification import Verification, VerificationUnavailable
 from keyauthority.client.verifier import Counters, Verifier
 from keyauthority.client.verifier_client import VerifierClient
-from keyauthority.domain.secrets import Secret, secret_within
+from keyauthority.coherence.entries import digest_of
+from keyauthority.domain.secrets import SECRET_MARK, Secret, redact, secret_within
 from keyauthority.domain.verdicts import Verdict, VerifiedKey
 
 __all__ = [
+    "SECRET_MARK",
     "AddressError",
     "ClientCertificate",
     "Counters",
@@ -27,11 +28,13 @@ __all__ = [
     "VerifierClient",
     "bearer_metadata",
     "channel_options",
+    "check_authority",
     "client_certificate",
     "connect",
-    "is_local",
+    "digest_of",
     "load_token",
     "parse_addresses",
     "person_metadata",
+    "redact",
     "secret_within",
 ]

@@ -7,7 +7,7 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
-from keyauthority.addresses import HIGHEST_PORT, socket_path
+from keyauthority.base.process.settings import HIGHEST_PORT, SettingsError, is_local, socket_path
 
 _is_port = re.compile(r"[0-9]{1,5}").fullmatch
 _is_name = re.compile(r"[0-9A-Za-z_]([0-9A-Za-z_.-]*[0-9A-Za-z_.])?").fullmatch
@@ -37,6 +37,19 @@ def parse_addresses(text: str) -> tuple[Address, ...]:
         if parts.count(part) > 1:
             raise AddressError(f"names {part or 'nothing'} twice")
     return tuple(_parse(part) for part in parts)
+
+
+def check_authority(text: str, tls_ca: Path | None, danger: str) -> None:
+    """Raises `SettingsError` if *text* names no address, or one that needs the missing *tls_ca*."""
+    try:
+        parsed = parse_addresses(text)
+    except AddressError as error:
+        raise SettingsError(f"--authority {error}") from None
+    for address in parsed:
+        if tls_ca is None and not is_local(address.text):
+            raise SettingsError(
+                f"--authority {address.text} {danger} in plaintext over the network: give --tls-ca"
+            )
 
 
 def _parse(part: str) -> Address:

@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Awaitable, Callable, Coroutine, Iterable, Sequence
 from typing import Any, Final
 
-from keyauthority import boottime
+from keyauthority.base.process import clocks
 from keyauthority.client.accepted import Accepted
 from keyauthority.client.strangers import Question, Strangers
 from keyauthority.client.verification import Verification, VerificationUnavailable
@@ -84,7 +84,7 @@ class Asking:
 
     def _begin(self, question: Question) -> None:
         # Counted by what has arrived: those of one moment have not taken their places yet.
-        leased = self._cache.holds_lease(boottime.now())
+        leased = self._cache.holds_lease(clocks.boottime())
         if self._accepted.vouches(question.secret, question.digest):
             if self._known < (MAX_WAITING if leased else MAX_CALLS):
                 self._known += 1
@@ -154,7 +154,7 @@ class Asking:
         if not self._calls.proceed(digest):
             return
         # Looked for only if wanted: what is found counts as used, and is kept for longer.
-        hit = self._cache.get(digest, boottime.now())
+        hit = self._cache.get(digest, clocks.boottime())
         if hit is None:
             self._begin(question)
         else:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import grpc
 
-from keyauthority.addresses import is_local
+from keyauthority.base.process.settings import is_local
 from keyauthority.client.addresses import Address, parse_addresses
 from keyauthority.client.attempts import CHECKED_WITHIN
 from keyauthority.client.names import Target

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Final
 
 import grpc
 
-from keyauthority import boottime
+from keyauthority.base.process import clocks
 from keyauthority.client.verification import Verification
 from keyauthority.coherence.cache import CoherentCache, SyncCall
 from keyauthority.domain.revisions import Head
@@ -81,14 +81,14 @@ class Following:
         self._join_timeout = JOIN_TIMEOUT
         self._longest_pause = LONGEST_PAUSE
         self._told = True
-        self.heard = boottime.now()
+        self.heard = clocks.boottime()
         """When the newest reply that counted was asked for."""
 
     async def run(self) -> None:
         """Follows until cancelled."""
         pause = FIRST_PAUSE
         while True:
-            call = self._cache.begin_sync(boottime.now())
+            call = self._cache.begin_sync(clocks.boottime())
             try:
                 taken = self._take(call, await self._sync(call))
             except grpc.RpcError as error:
@@ -155,7 +155,7 @@ class Following:
     def _rest(self, call: SyncCall) -> float:
         # An acknowledgement is due at once. Else the authority may hold the poll as short as a lease
         # is: that must not become a spin.
-        return 0.0 if self._told else max(call.sent + SHORTEST - boottime.now(), 0.0)
+        return 0.0 if self._told else max(call.sent + SHORTEST - clocks.boottime(), 0.0)
 
     def _failed(self, call: SyncCall, error: grpc.RpcError) -> None:
         code = error.code() if isinstance(error, grpc.aio.AioRpcError) else None

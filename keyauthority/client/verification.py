@@ -6,7 +6,7 @@ import math
 import sys
 from typing import Final, Self
 
-from keyauthority import boottime
+from keyauthority.base.process import clocks
 from keyauthority.coherence.cache import CoherentCache
 from keyauthority.coherence.entries import Cached
 from keyauthority.domain.verdicts import Verdict, VerifiedKey
@@ -63,7 +63,7 @@ class Verification(Cached):
         Ask right before acting, if anything was waited for since `verify` returned. If not, verify
         again: the key changed, or nobody would tell this verifier if it did.
         """
-        now = boottime.now()
+        now = clocks.boottime()
         if not self.alive or now >= self.until:
             return False
         leased = self._cache is not None and self._cache.holds_lease(now)

@@ -27,7 +27,7 @@ from typing import TYPE_CHECKING, Any, Final, Self
 
 import grpc
 
-from keyauthority import boottime
+from keyauthority.base.process import clocks
 from keyauthority.client.accepted import Accepted
 from keyauthority.client.asking import Answer, Asking
 from keyauthority.client.batch import ask_all
@@ -120,10 +120,10 @@ class Verifier:
         self._timeout = timeout
         self._name = name or f"{socket.gethostname()}:{os.getpid()}"
         self._cache: CoherentCache[Verification] = CoherentCache(capacity)
-        if not cache or boottime.CLOCK is None:
+        if not cache or clocks.CLOCK is None:
             self._cache.leave()
-        self._caching = cache and boottime.CLOCK is not None
-        self._accepted = Accepted(capacity)
+        self._caching = cache and clocks.CLOCK is not None
+        self._accepted = Accepted(self._cache.entries, capacity)
         self._asking = Asking(
             self._verdict_on, self._verdicts, self._cache, self._accepted, self._spawn, self._shed
         )
@@ -152,18 +152,28 @@ class Verifier:
         finally:
             await self._channel.close()
 
-    def peek(self, secret: str) -> Verification | None:
-        """Return the verdict on *secret* if it can be given without a call."""
-        hit = self._cache.get(digest_of(secret), boottime.now())
+    def peek(self, secret: str, digest: bytes | None = None) -> Verification | None:
+        """Return the verdict on *secret* if it can be given without a call.
+
+        *digest* is `digest_of` the secret, where the caller has it.
+        """
+        hit = self._cache.get(digest or digest_of(secret), clocks.boottime())
         if hit is not None:
             self.counters.hits += 1
         return hit
 
-    def knows(self, secret: str) -> bool:
+    def knows(self, secret: str, digest: bytes | None = None) -> bool:
         """Tell whether the last verdict on *secret* was `VALID`, however long ago."""
-        return self._accepted.knows(digest_of(secret))
+        return self._accepted.knows(digest or digest_of(secret))
 
-    async def verify(self, secret: str, *, source: str = "", suspect: bool = False) -> Verification:
+    async def verify(
+        self,
+        secret: str,
+        *,
+        source: str = "",
+        suspect: bool = False,
+        digest: bytes | None = None,
+    ) -> Verification:
         """Return the verdict on *secret*, as it was presented.
 
         Args:
@@ -172,13 +182,14 @@ class Verifier:
                 those of different sources are asked for in turn.
             suspect: Whether that source has presented bad secrets lately: nobody else's unknown
                 secrets wait behind those of suspects.
+            digest: `digest_of` the secret, where the caller has it.
 
         Raises:
             VerificationUnavailable: No verdict could be had. Refuse to decide: neither accept the
                 request nor tell the presenter that the key is bad.
         """
-        digest = digest_of(secret)
-        hit = self._cache.get(digest, boottime.now())
+        digest = digest or digest_of(secret)
+        hit = self._cache.get(digest, clocks.boottime())
         if hit is not None:
             self.counters.hits += 1
             return hit
@@ -198,18 +209,18 @@ class Verifier:
             VerificationUnavailable: It does not.
         """
         # Beside the places: being busy is not being unready.
-        ask = self._cache.ask(boottime.now())
+        ask = self._cache.ask(clocks.boottime())
         await self._call(secrets.mint(secrets.new_id("key")).reveal(), ask, self._timeout)
 
     @property
     def lease_held(self) -> bool:
         """Whether answers may come from the cache at the moment."""
-        return self._cache.holds_lease(boottime.now())
+        return self._cache.holds_lease(clocks.boottime())
 
     @property
     def lag(self) -> float:
         """Seconds since this verifier last knew to be up to date, as of when it asked."""
-        return boottime.now() - self._following.heard
+        return clocks.boottime() - self._following.heard
 
     @property
     def entries(self) -> int:
@@ -234,12 +245,12 @@ class Verifier:
 
     async def _verdicts(self, questions: Sequence[Question]) -> list[Answer]:
         return await ask_all(
-            self._stub, self._metadata, self._cache, questions, boottime.now(), self._timeout
+            self._stub, self._metadata, self._cache, questions, clocks.boottime(), self._timeout
         )
 
     async def _verdict(self, secret: str, digest: bytes) -> Verification:
-        deadline, pause = boottime.now() + self._timeout, 0.0
-        while (left := deadline - (sent := boottime.now())) > 0:
+        deadline, pause = clocks.boottime() + self._timeout, 0.0
+        while (left := deadline - (sent := clocks.boottime())) > 0:
             ask = self._cache.ask(sent)
             reply = await self._call(secret, ask, left)
             if self._cache.stands(ask, Head(reply.epoch, reply.revision)):

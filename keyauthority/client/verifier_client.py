@@ -22,7 +22,7 @@ from typing import Self
 
 import grpc
 
-from keyauthority import boottime
+from keyauthority.base.process import clocks
 from keyauthority.client.channel import connect_blocking
 from keyauthority.client.credentials import bearer_metadata
 from keyauthority.client.presented import MALFORMED, is_noise
@@ -92,7 +92,7 @@ class VerifierClient:
         """
         if is_noise(secret):
             return MALFORMED
-        sent = boottime.now()
+        sent = clocks.boottime()
         return read(self._call(VerifyRequest(secret=secret, fresh=True)), sent)
 
     def _call(self, request: VerifyRequest) -> VerifyResponse:

@@ -18,6 +18,8 @@ from typing import Final
 ALPHABET: Final = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
 KEY_PREFIX: Final = "sk-optk-"
 TOKEN_PREFIX: Final = "optk-svc-"  # a prefix, not a token
+SECRET_MARK: Final = "optk-"
+"""Stands in every key's secret and every caller's token."""
 ID_LENGTH: Final = 16
 RANDOM_LENGTH: Final = 43
 CHECKSUM_LENGTH: Final = 6
@@ -30,6 +32,11 @@ HINTED: Final = 4
 _within: Final = re.compile(
     rf"((?:{KEY_PREFIX}|{TOKEN_PREFIX})[0-9A-Za-z]{{{HINTED}}})[0-9A-Za-z]{{16,}}"
 )
+REDACTED: Final = "[redacted]"
+
+# Five characters and up, so that the hint a person recognises a key by (four) stays readable.
+_redacted: Final = re.compile(rf"(?:{KEY_PREFIX}|{TOKEN_PREFIX})[0-9A-Za-z_\-]{{{HINTED + 1},}}")
+_word: Final = re.compile(r"[0-9A-Za-z_%\-]+")
 _encoded_percent: Final = re.compile("%(?:25)+")
 _encoded: Final = re.compile("(?:%[0-9A-Fa-f]{2})+")
 _DECODINGS: Final = 8
@@ -45,6 +52,20 @@ def secret_within(text: str) -> re.Match[str] | None:
     """
     match = _within.search(text)
     return match if match or "%" not in text else _within.search(percent_decoded(text))
+
+
+def redact(text: str) -> str:
+    """*text* without anything that looks like a key's secret or a caller's token.
+
+    Also if it is percent-encoded, several times too: then without the whole word that it is in.
+    """
+    redacted = _redacted.sub(REDACTED, text)
+    return _word.sub(_redact_encoded, redacted) if "%" in redacted else redacted
+
+
+def _redact_encoded(word: re.Match[str]) -> str:
+    hidden = "%" in word[0] and _redacted.search(percent_decoded(word[0])) is not None
+    return REDACTED if hidden else word[0]
 
 
 def percent_decoded(text: str) -> str:

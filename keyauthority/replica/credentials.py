@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+from collections import OrderedDict
 from collections.abc import Awaitable, Callable, Sequence
 from hashlib import sha256
 from typing import Final
 
-from keyauthority import boottime
+from keyauthority.base.process import clocks
 from keyauthority.domain import secrets
 from keyauthority.domain.authenticating import Authenticating
 from keyauthority.domain.callers import Caller
@@ -15,7 +16,6 @@ from keyauthority.domain.errors import KeyAuthorityError, Reason, credential_inv
 from keyauthority.domain.peers import PeerPlaces
 from keyauthority.domain.revisions import Head
 from keyauthority.domain.turns import Turns
-from keyauthority.replica.acquaintances import Acquaintances
 from keyauthority.replica.known import KnownCache, KnownCaller
 
 KEPT_FOR: Final = 60.0
@@ -27,6 +27,12 @@ STRANGERS_AT_ONCE: Final = 4
 STRANGERS: Final = 2_000
 STRANGERS_PER_CONNECTION: Final = 1_000
 """Calls with such credentials that wait to be looked up."""
+
+MOST: Final = 10_000
+"""Credentials of either kind that are remembered, by their digests: about two MiB."""
+
+REFUSED_FOR: Final = 2.0
+"""Seconds for which a refused token is refused without a look-up, as an unknown key's secret is."""
 
 
 class CachedAuthenticating:
@@ -64,7 +70,7 @@ class CachedAuthenticating:
             try:
                 return await self._authenticating.by_token(token)
             except KeyAuthorityError as error:
-                now = boottime.now()
+                now = clocks.boottime()
                 # Without a lease an old primary may have said so, which lacks new callers.
                 if error.reason is Reason.CREDENTIAL_INVALID and self._cache.holds_lease(now):
                     self._seen.refused(digest, now)
@@ -92,7 +98,7 @@ class CachedAuthenticating:
             known = self._remembered(digest)
             if known is not None:
                 return known
-            if self._seen.refuses(digest, boottime.now()):
+            if self._seen.refuses(digest, clocks.boottime()):
                 raise credential_invalid()
             with self._waiting.place(peer):
                 same = self._looking.get(digest)
@@ -115,7 +121,7 @@ class CachedAuthenticating:
             done.set()
 
     async def _looked_up(self, digest: bytes, look_up: Callable[[], Awaitable[Caller]]) -> Caller:
-        ask = self._cache.ask(boottime.now())
+        ask = self._cache.ask(clocks.boottime())
         try:
             caller = await look_up()
         except KeyAuthorityError as error:
@@ -130,9 +136,48 @@ class CachedAuthenticating:
         return caller
 
     def _remembered(self, digest: bytes) -> Caller | None:
-        known = self._cache.get(digest, boottime.now())
+        known = self._cache.get(digest, clocks.boottime())
         return known.caller if type(known) is KnownCaller else None
 
 
 def _digest(kind: bytes, text: str) -> bytes:
     return sha256(kind + b"\0" + text.encode("utf-8", "surrogatepass")).digest()
+
+
+class Acquaintances:
+    """Remembers credentials by digests.
+
+    That one was accepted before lets nobody in: it is looked up as before, only sooner.
+    """
+
+    def __init__(self, most: int = MOST) -> None:
+        self._most = most
+        # Ordered ones, since the oldest of a plain dictionary is found ever more slowly.
+        self._accepted: OrderedDict[bytes, None] = OrderedDict()
+        self._refused_until: OrderedDict[bytes, float] = OrderedDict()
+
+    def accepts(self, digest: bytes) -> bool:
+        """Whether the credential was accepted when it was last looked up."""
+        return digest in self._accepted
+
+    def refuses(self, digest: bytes, now: float) -> bool:
+        """Whether the token was refused within the last seconds."""
+        return self._refused_until.get(digest, now) > now
+
+    def accepted(self, digest: bytes) -> None:
+        """The credential was looked up, and is a caller's."""
+        self._accepted[digest] = None
+        self._accepted.move_to_end(digest)
+        if len(self._accepted) > self._most:
+            self._accepted.popitem(last=False)
+
+    def refused(self, digest: bytes, now: float) -> None:
+        """The token was looked up, and is nobody's: one that is will never be."""
+        self._refused_until[digest] = now + REFUSED_FOR
+        self._refused_until.move_to_end(digest)
+        if len(self._refused_until) > self._most:
+            self._refused_until.popitem(last=False)
+
+    def forget(self, digest: bytes) -> None:
+        """The credential is no longer accepted."""
+        self._accepted.pop(digest, None)

@@ -11,7 +11,7 @@ from typing import Final
 
 import structlog
 
-from keyauthority import boottime
+from keyauthority.base.process import clocks
 from keyauthority.coherence.fence import Fence
 from keyauthority.coherence.leases import wait_out
 from keyauthority.domain.errors import KeyAuthorityError
@@ -70,7 +70,7 @@ class SessionFence:
         The change it is about is committed: whoever calls this has awaited that.
         Raises `KeyAuthorityError` if the database can't be read while the process is to end.
         """
-        committed = boottime.now()
+        committed = clocks.boottime()
         self._watch.advanced(revision)
         passed: asyncio.Future[Receipt] = asyncio.get_running_loop().create_future()
         waiting = _Waiting(Fence(committed, self.settled), revision, committed, passed)
@@ -109,7 +109,7 @@ class SessionFence:
                     await self._acknowledged.wait()
 
     def _judge(self, waiting: list[_Waiting], standing: Standing) -> None:
-        now = boottime.now()
+        now = clocks.boottime()
         self.longest_wait = wait_out(standing.terms.longest_lease)
         late = 0
         for one in waiting:

@@ -8,7 +8,7 @@ from typing import Any, Final
 
 import structlog
 
-from keyauthority import boottime
+from keyauthority.base.process import clocks
 from keyauthority.coherence.cache import CoherentCache, SyncCall
 from keyauthority.domain.errors import KeyAuthorityError, Reason
 from keyauthority.domain.ports import Sessions
@@ -40,7 +40,7 @@ class Following:
         self._fence = fence
         self._name = name
         self._leased = asyncio.Event()
-        metrics.LEASE_HELD.set_function(lambda: cache.holds_lease(boottime.now()))
+        metrics.LEASE_HELD.set_function(lambda: cache.holds_lease(clocks.boottime()))
 
     async def ready(self) -> None:
         """Returns once a first lease was granted."""
@@ -49,7 +49,7 @@ class Following:
     async def run(self) -> None:
         """Follows until cancelled."""
         while True:
-            call = self._cache.begin_sync(boottime.now())
+            call = self._cache.begin_sync(clocks.boottime())
             try:
                 grant = await self._grant(call)
             except KeyAuthorityError as error:
@@ -100,5 +100,5 @@ class Following:
             log.error("books_went_back", alarms=self._cache.alarms)
             # What sessions have acknowledged was of another history: no change goes by it until
             # every lease that was granted in that one is over.
-            self._fence.settled = boottime.now() + self._fence.longest_wait
+            self._fence.settled = clocks.boottime() + self._fence.longest_wait
         return applied

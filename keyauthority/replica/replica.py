@@ -10,7 +10,7 @@ from contextlib import asynccontextmanager, suppress
 
 import structlog
 
-from keyauthority import boottime
+from keyauthority.base.process import clocks
 from keyauthority.coherence.cache import CoherentCache
 from keyauthority.coherence.leases import wait_out
 from keyauthority.domain.books import Upkeep, upkeep
@@ -74,7 +74,7 @@ class Replica:
 
     def can_answer(self) -> bool:
         """Whether verdicts can be given, if the books can be read."""
-        return self.alone or self.cache.holds_lease(boottime.now())
+        return self.alone or self.cache.holds_lease(clocks.boottime())
 
     def leave(self) -> None:
         """The process is to end: nothing waits for what may not come."""
@@ -96,7 +96,7 @@ class Replica:
         self.fence.longest_wait = wait_out(terms.longest_lease)
         if not clean:
             # The process before may have granted leases that died with its memory.
-            self.fence.settled = boottime.now() + self.fence.longest_wait
+            self.fence.settled = clocks.boottime() + self.fence.longest_wait
             log.info("waiting_out_leases", seconds=round(self.fence.longest_wait, 2))
 
     async def _first_lease(self) -> None:
@@ -106,7 +106,7 @@ class Replica:
                 await self._following.ready()
 
     async def _end(self) -> None:
-        if self.alone and boottime.now() >= self.fence.settled:
+        if self.alone and clocks.boottime() >= self.fence.settled:
             standing = await self._store.sessions.standing()
             if not standing.acknowledged and not standing.terms.settling:
                 await upkeep(self._store, lambda books: books.leases.end())

@@ -8,10 +8,10 @@ from typing import Final
 
 import structlog
 
-from keyauthority import boottime
+from keyauthority.base.process import clocks
 from keyauthority.coherence.allowances import Allowances
-from keyauthority.coherence.janitor import Janitor
 from keyauthority.coherence.leases import wait_out
+from keyauthority.coherence.sessions import Janitor
 from keyauthority.domain.books import Books
 from keyauthority.domain.callers import authority
 from keyauthority.domain.errors import KeyAuthorityError
@@ -31,7 +31,7 @@ log = structlog.get_logger()
 class Sweeper:
     """Looks after the sessions of the books, by its own clock alone: *now* tells its seconds."""
 
-    def __init__(self, store: Store, now: Callable[[], float] = boottime.now) -> None:
+    def __init__(self, store: Store, now: Callable[[], float] = clocks.boottime) -> None:
         self._store = store
         self._restoring = Restoring(Books(store, Unfenced()))
         self._now = now

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from datetime import timedelta
 from typing import Final
 
-from keyauthority import boottime
+from keyauthority.base.process import clocks
 from keyauthority.coherence.cache import Ask
 from keyauthority.coherence.entries import digest_of
 from keyauthority.domain.errors import KeyAuthorityError, Reason
@@ -78,7 +78,7 @@ class Verdicts:
         `STORE_UNAVAILABLE`, `LEASE_LOST`.
         """
         if not fresh:
-            now = boottime.now()
+            now = clocks.boottime()
             known = self.all_known(presented, at_least_revision, now)
             if known is not None:
                 return [self._told(one, now) for one in known]
@@ -87,7 +87,7 @@ class Verdicts:
     async def _read(self, presented: Sequence[str], at_least_revision: int) -> list[Verification]:
         metrics.CACHE.misses += len(presented)
         for _ in range(READS):
-            ask = self._cache.ask(boottime.now())
+            ask = self._cache.ask(clocks.boottime())
             read = await self._verifying.verify_all(presented, at_least_revision)
             head = Head(read[0].epoch, read[0].revision)
             self._check_may_tell(ask, head)
@@ -109,7 +109,7 @@ class Verdicts:
     def _check_may_tell(self, ask: Ask, head: Head) -> None:
         if self._alone:
             return
-        if not self._cache.holds_lease(boottime.now()):
+        if not self._cache.holds_lease(clocks.boottime()):
             raise _lease_lost("this process has no lease on its database at the moment")
         # Older than what was applied before the question was sent: no server that is the primary
         # gives that, so the connection leads to one that was it once.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import secrets
+from collections.abc import Sequence
 from contextvars import ContextVar
 from dataclasses import dataclass
 from typing import Any, Final, TypeAlias
@@ -13,6 +14,7 @@ import grpc.aio
 from keyauthority.domain.callers import Actor, Caller, Person
 
 Context: TypeAlias = "grpc.aio.ServicerContext[Any, Any]"
+Metadata: TypeAlias = "Sequence[tuple[str, str | bytes]]"
 
 REQUEST_ID: Final = "x-request-id"
 

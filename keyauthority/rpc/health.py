@@ -1,19 +1,32 @@
-"""Health (`grpc.health.v1`): one answer for the authority and each of its services."""
+"""Whether the authority can do its work, told to whoever asks `grpc.health.v1`."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
-from typing import Any
+from collections.abc import AsyncIterator, Callable, Sequence
+from typing import Any, Final
 
 import grpc
-from grpc_health.v1 import health_pb2, health_pb2_grpc
+import structlog
+from grpc_health.v1 import health_pb2
 from grpc_health.v1.health_pb2 import HealthCheckRequest, HealthCheckResponse
 
+from keyauthority.domain.errors import KeyAuthorityError
+from keyauthority.domain.ports import Store
+from keyauthority.rpc import metrics
 from keyauthority.rpc.call import Context
 
+CHECKED_EVERY: Final = 1.0
+"""Seconds from one look at the books to the next."""
 
-class HealthServicer(health_pb2_grpc.HealthServicer):
+LONGEST_LOOK: Final = 2.0
+"""Seconds after which books that give no answer count as unreadable: a database that is cut off
+gives none for long."""
+
+log = structlog.get_logger()
+
+
+class HealthServicer:
     """Tells all of *services*, and the empty name, the same.
 
     The package's own lacks `List`, which would let anybody fill the log with its failure, and its
@@ -69,3 +82,60 @@ class HealthServicer(health_pb2_grpc.HealthServicer):
     def _wake(self) -> None:
         self._changed.set()
         self._changed = asyncio.Event()
+
+
+class Health:
+    """Answers for every service, and for all of them under the empty name."""
+
+    def __init__(
+        self, store: Store, services: Sequence[str], can_answer: Callable[[], bool]
+    ) -> None:
+        self._can_answer = can_answer
+        self.servicer = HealthServicer(services)
+        self._store = store
+        self._healthy: bool | None = None
+
+    async def watch(self) -> None:
+        """Looks at the books until cancelled."""
+        while True:
+            await self.look()
+            await asyncio.sleep(CHECKED_EVERY)
+
+    async def look(self) -> None:
+        """Looks at the books and says whether verdicts can be given from them.
+
+        Where several processes share them, that takes a lease beside.
+        """
+        before, self._healthy = self._healthy, await self._readable()
+        if self._healthy is not before:
+            log.info("health", healthy=self._healthy)
+            metrics.HEALTHY.set(self._healthy)
+            self.servicer.tell(healthy=self._healthy)
+
+    async def _readable(self) -> bool:
+        if not self._can_answer():
+            return False
+        try:
+            if not await self._read():
+                return False
+        except KeyAuthorityError:
+            return False
+        except Exception:  # whatever it is, this is not health
+            log.exception("health_unknown")
+            return False
+        return self._can_answer()
+
+    async def _read(self) -> bool:
+        # Whether there was an answer in time. A look that is given up may take long to end: it has
+        # to tell a database that doesn't answer.
+        reading = asyncio.ensure_future(self._store.snapshot(()))
+        try:
+            await asyncio.wait({reading}, timeout=LONGEST_LOOK)
+        finally:
+            if not reading.done():
+                reading.add_done_callback(lambda ended: ended.cancelled() or ended.exception())
+                reading.cancel()
+        if not reading.done():
+            return False
+        reading.result()
+        return True

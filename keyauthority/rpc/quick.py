@@ -6,15 +6,12 @@ from typing import Final
 
 from google.protobuf.message import DecodeError
 
-from keyauthority import boottime
+from keyauthority.base.process import clocks
 from keyauthority.domain import limits
-from keyauthority.domain.answering import Verdicts
 from keyauthority.rpc import convert
 from keyauthority.rpc.metrics import TALLIES
+from keyauthority.rpc.parts import Parts
 from keyauthority.v1.verification_service_pb2 import BatchVerifyRequest, VerifyRequest
-
-VERIFY: Final = "VerificationService.Verify"
-BATCH_VERIFY: Final = "VerificationService.BatchVerify"
 
 # Field 1, delimited by its length: `BatchVerifyResponse.answers` on the wire.
 _ANSWER: Final = b"\x0a"
@@ -23,8 +20,8 @@ _ANSWER: Final = b"\x0a"
 class QuickVerify:
     """Answers a `Verify` whose verdict is in memory; the rest is for the servicer."""
 
-    def __init__(self, verdicts: Verdicts) -> None:
-        self._verdicts = verdicts
+    def __init__(self, parts: Parts) -> None:
+        self._verdicts = parts.verdicts
 
     def __call__(self, sent: bytes) -> bytes | None:
         """The serialised answer to a serialised request, or None: it takes longer, or is an error."""
@@ -34,7 +31,7 @@ class QuickVerify:
             return None
         if request.fresh:
             return None
-        now = boottime.now()
+        now = clocks.boottime()
         known = self._verdicts.known(request.secret, request.at_least_revision, now)
         if known is None:
             return None
@@ -45,8 +42,8 @@ class QuickVerify:
 class QuickBatchVerify:
     """Answers a `BatchVerify` whose verdicts are all in memory; the rest is for the servicer."""
 
-    def __init__(self, verdicts: Verdicts) -> None:
-        self._verdicts = verdicts
+    def __init__(self, parts: Parts) -> None:
+        self._verdicts = parts.verdicts
 
     def __call__(self, sent: bytes) -> bytes | None:
         """The serialised answer to a serialised request, or None: it takes longer, or is an error."""
@@ -56,7 +53,7 @@ class QuickBatchVerify:
             return None
         if request.fresh or not 1 <= len(request.secrets) <= limits.BATCH:
             return None
-        now, applied = boottime.now(), self._verdicts.applied
+        now, applied = clocks.boottime(), self._verdicts.applied
         known = self._verdicts.all_known(request.secrets, request.at_least_revision, now)
         if known is None:
             return None

@@ -10,8 +10,8 @@ from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 
-from keyauthority.files import open_own
-from keyauthority.storage.errors import StorageError
+from keyauthority.base.process.files import open_own
+from keyauthority.base.relational.outages import StorageError
 
 
 @contextmanager

@@ -8,7 +8,7 @@ from typing import Any
 import grpc
 import pytest
 
-from keyauthority import boottime
+from keyauthority.base.process import clocks
 from keyauthority.client import Secret, Verdict, VerificationUnavailable, Verifier
 from keyauthority.client.asking import MAX_CALLS
 from keyauthority.v1 import verification_service_pb2 as pb
@@ -97,7 +97,7 @@ class TestJoining:
         self, scripted: ScriptedAuthority, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         """A lease could not be measured there: every question is a call, to the books."""
-        monkeypatch.setattr(boottime, "CLOCK", None)
+        monkeypatch.setattr(clocks, "CLOCK", None)
         async with Verifier(scripted.address, token=Secret(TOKEN)) as verifier:
             secret = scripted.issue()
             for _ in range(2):

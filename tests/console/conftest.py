@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from argon2 import PasswordHasher
 
-from gateway.console.people import People, open_people
+from console.people import People, open_people
 from tests.console.living import Console
 from tests.console.people_in_it import Cast
 from tests.e2e.edge import Edge, edge_running

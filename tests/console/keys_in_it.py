@@ -8,8 +8,8 @@ import secrets
 from collections.abc import Sequence
 from typing import Any
 
-from gateway.console.paths import url
-from gateway.console.people import Person
+from console.paths import url
+from console.people import Person
 from keyauthority.client import Secret, bearer_metadata, person_metadata
 from keyauthority.v1 import key_service_pb2 as keys_v1
 from keyauthority.v1.key_pb2 import Key

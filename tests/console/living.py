@@ -5,9 +5,9 @@ from __future__ import annotations
 import secrets
 from pathlib import Path
 
-from gateway.console import cookies
-from gateway.console.paths import url
-from keyauthority.files import write_private
+from console import cookies
+from console.paths import url
+from keyauthority.base.process.files import write_private
 from tests.console.visiting import Shown, Visitor
 from tests.e2e.edge import Edge
 from tests.e2e.processes import Process
@@ -37,7 +37,7 @@ class Console:
         usual += ["--token-file", str(self.token_file), "--database", str(self.database)]
         usual += ["--setup-link-file", str(self._link_file), "--api-url", self.edge.url]
         usual += ["--grace", "1"]
-        self.process = Process(self.folder / "logs", "gateway.console", *usual, *self._flags)
+        self.process = Process(self.folder / "logs", "console", *usual, *self._flags)
         # What the flags of a test say of it wins.
         self.port = self.process.port()
         self.url = f"http://127.0.0.1:{self.port}"

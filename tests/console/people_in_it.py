@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import secrets
 
-from gateway.console import cookies
-from gateway.console.people import Identity, Origin, People, Person, Role
+from console import cookies
+from console.people import Identity, Origin, People, Person, Role
 from tests.console.living import Console
 from tests.console.visiting import Visitor
 

@@ -6,9 +6,9 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from gateway.console import views
-from gateway.console.forms import Form
-from gateway.console.people import Person
+from console import views
+from console.forms import Form
+from console.people import Person
 
 NOW = datetime(2026, 11, 25, 3, 39, tzinfo=UTC)
 SCRIPT = "<script>alert(1)</script>"

@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
-from gateway.console import views, words
-from gateway.console.forms import Form
-from gateway.console.snippets import snippets
+from console import views, words
+from console.forms import Form
+from console.snippets import snippets
 from keyauthority.client import Secret
 from tests.console.sample_data import (
     ACME,

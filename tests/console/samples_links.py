@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from gateway.console.forms import Form
-from gateway.console.people import Link, LinkPurpose, Role
+from console.forms import Form
+from console.people import Link, LinkPurpose, Role
 from tests.console.sample_data import (
     ACME,
     BESIDE,

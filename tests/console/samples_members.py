@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
-from gateway.console import views
-from gateway.console.forms import Form
+from console import views
+from console.forms import Form
 from tests.console.sample_data import (
     FORM,
     IMAGE,

@@ -9,9 +9,9 @@ from functools import cache
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
-from gateway.console.assets import Assets
-from gateway.console.headers import CSP
-from gateway.console.rendering import Rendering
+from console.assets import Assets
+from console.headers import CSP
+from console.rendering import Rendering
 from tests.console.samples import NOW, PAGES
 
 Served = Mapping[str, tuple[str, bytes]]

@@ -8,13 +8,13 @@ from urllib.parse import urlencode
 
 import pytest
 
-from gateway.console import csrf
-from gateway.console.access import Needs
-from gateway.console.cookies import SESSION, VISITOR
-from gateway.console.paths import url
-from gateway.console.people import Role
-from gateway.console.routes import ROUTES
-from gateway.console.routing import Route
+from console import csrf
+from console.access import Needs
+from console.cookies import SESSION, VISITOR
+from console.paths import url
+from console.people import Role
+from console.routes import ROUTES
+from console.visit import Route
 from tests.console.people_in_it import NOBODY, Cast
 from tests.console.visiting import Shown, Visitor
 

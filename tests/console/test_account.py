@@ -9,10 +9,10 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from gateway.console import csrf
-from gateway.console.cookies import SESSION
-from gateway.console.pages.account import browser
-from gateway.console.people import Password, Person, Role
+from console import csrf
+from console.cookies import SESSION
+from console.pages.account import browser
+from console.people import Password, Person, Role
 from tests.console.living import PASSWORD
 from tests.console.people_in_it import NOBODY, Cast
 from tests.console.visiting import Shown, Visitor

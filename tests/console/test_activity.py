@@ -9,9 +9,9 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from gateway.console import activity_words
-from gateway.console.paths import url
-from gateway.console.people import Role
+from console import activity_words
+from console.paths import url
+from console.people import Role
 from keyauthority.v1 import audit_service_pb2 as audit_v1
 from keyauthority.v1 import key_pb2
 from keyauthority.v1 import key_service_pb2 as keys_v1

@@ -6,10 +6,10 @@ import secrets
 
 import pytest
 
-from gateway.console import csrf
-from gateway.console.cookies import SESSION
-from gateway.console.paths import url
-from gateway.console.people import Password, Person, Role
+from console import csrf
+from console.cookies import SESSION
+from console.paths import url
+from console.people import Password, Person, Role
 from tests.console.living import PASSWORD
 from tests.console.people_in_it import NOBODY, Cast
 from tests.console.visiting import Shown, Visitor

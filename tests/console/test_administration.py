@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from gateway.console.paths import url
-from gateway.console.people import Identity, Role, open_people
+from console.paths import url
+from console.people import Identity, Role, open_people
 from tests.console.keys_in_it import told
 from tests.console.living import OWNER, Console
 from tests.console.people_in_it import NOBODY, Cast

@@ -6,9 +6,9 @@ from collections.abc import Iterator
 
 import pytest
 
-from gateway.console import csrf
-from gateway.console.cookies import SESSION
-from gateway.console.people import Role
+from console import csrf
+from console.cookies import SESSION
+from console.people import Role
 from tests.console.people_in_it import Cast
 from tests.console.test_secret_once import keys_of, secret_in
 from tests.console.visiting import Visitor

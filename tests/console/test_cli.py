@@ -16,9 +16,10 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
-from gateway.console.cli import main
-from gateway.console.people import PeopleStoreError, open_people
-from keyauthority.files import write_private
+from console.cli import main
+from console.people import open_people
+from keyauthority.base.process.files import write_private
+from keyauthority.base.relational.outages import StorageError
 from tests.console.living import OWNER, PASSWORD, Console
 from tests.console.visiting import Shown, Visitor
 from tests.e2e.cable import cable
@@ -27,7 +28,7 @@ from tests.e2e.processes import Process, eventually, run
 from tests.ports import free_port
 from tests.postgres import empty_database, run_sql
 
-COMMAND = [sys.executable, "-m", "gateway.console"]
+COMMAND = [sys.executable, "-m", "console"]
 
 
 def refusal(*arguments: str) -> str:
@@ -141,7 +142,7 @@ def test_starts_that_fail(edge: Edge, tmp_path: Path, monkeypatch: pytest.Monkey
     before = theirs.stat().st_mode, theirs.stat().st_size
     unmigrated = asyncio.run(empty_database())
     # The log of this process is not the console's.
-    monkeypatch.setattr("gateway.console.cli.configure_logging", lambda _: None)
+    monkeypatch.setattr("console.cli.configure_logging", lambda _level, _redact: None)
     usual = ("--token-file", str(token), "--database", str(books))
     with socket.create_server(("127.0.0.1", 0)) as holder:
         taken = f"127.0.0.1:{holder.getsockname()[1]}"
@@ -167,7 +168,7 @@ def test_starts_that_fail(edge: Edge, tmp_path: Path, monkeypatch: pytest.Monkey
 async def test_a_postgres_database(edge: Edge, tmp_path: Path) -> None:
     """It is refused until `keyauthority-console migrate` prepared it, and works from then on."""
     url = await empty_database()
-    with pytest.raises(PeopleStoreError, match="migrate"):
+    with pytest.raises(StorageError, match="migrate"):
         async with open_people(url):
             pass
     migrated = run([*COMMAND, "--database", url.reveal(), "migrate"])
@@ -254,7 +255,7 @@ def test_settings_from_the_environment(edge: Edge, tmp_path: Path) -> None:
         "CONSOLE_ACCESS_LOG": "off",
         "CONSOLE_PUBLIC_URL": "https://console.example.com",
     }
-    process = Process(tmp_path / "logs", "gateway.console", env=env)
+    process = Process(tmp_path / "logs", "console", env=env)
     try:
         visitor = Visitor(process.port())
         assert visitor.get("/readyz").status == 200
@@ -283,7 +284,7 @@ def test_it_stops_in_order(number: signal.Signals, own_console: Console) -> None
         assert own_console.process.stop(number) == 0
         assert sent.result().status == 303
         assert books.execute("PRAGMA integrity_check").fetchone() == ("ok",)
-    assert own_console.process.log()[-1]["event"] == "console stopped"
+    assert own_console.process.log()[-1]["event"] == "stopped"
 
 
 def test_a_start_while_the_authority_is_away(edge: Edge, tmp_path: Path) -> None:
@@ -295,7 +296,7 @@ def test_a_start_while_the_authority_is_away(edge: Edge, tmp_path: Path) -> None
     with cable() as there:
         there.target = free_port()
         flags += ["--authority", f"127.0.0.1:{there.port}"]
-        console = Process(tmp_path / "logs", "gateway.console", *flags)
+        console = Process(tmp_path / "logs", "console", *flags)
         try:
             visitor = Visitor(console.port())
             assert probe(visitor, "/healthz") == (200, "ok\n")

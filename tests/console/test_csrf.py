@@ -6,10 +6,10 @@ import socket
 
 import pytest
 
-from gateway.console import csrf
-from gateway.console.cookies import SESSION
-from gateway.console.people import Role
-from gateway.console.routes import ROUTES
+from console import csrf
+from console.cookies import SESSION
+from console.people import Role
+from console.routes import ROUTES
 from tests.console.people_in_it import Cast
 from tests.console.visiting import Visitor
 from tests.e2e.processes import eventually

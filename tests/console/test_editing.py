@@ -8,8 +8,8 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from gateway.console.paths import url
-from gateway.console.people import Role
+from console.paths import url
+from console.people import Role
 from keyauthority.v1.key_pb2 import KEY_STATE_DISABLED
 from tests.console.keys_in_it import key_of, made_key, taken_over, told
 from tests.console.people_in_it import NOBODY, Cast

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from gateway.console import cookies
-from gateway.console.cookies import SESSION, VISITOR
-from gateway.console.people import Role
+from console import cookies
+from console.cookies import SESSION, VISITOR
+from console.people import Role
 from tests.console.living import PASSWORD, Console
 from tests.console.people_in_it import Cast
 from tests.console.visiting import Shown

@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from gateway.console import key_views
-from gateway.console.views import KeyRow
+from console import key_views
+from console.views import KeyRow
 from keyauthority.v1 import key_pb2
 
 NOW = datetime(2026, 11, 25, 12, 0, 30, tzinfo=UTC)

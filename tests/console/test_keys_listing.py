@@ -10,8 +10,8 @@ from urllib.parse import urlencode
 import pytest
 from google.protobuf.timestamp_pb2 import Timestamp
 
-from gateway.console.paths import url
-from gateway.console.people import Role
+from console.paths import url
+from console.people import Role
 from tests.console.keys_in_it import in_turn, made_key, taken_over
 from tests.console.people_in_it import Cast
 from tests.console.visiting import Shown, Visitor

@@ -6,8 +6,8 @@ from collections.abc import Iterator
 
 import pytest
 
-from gateway.console.paths import url
-from gateway.console.people import Person, Role
+from console.paths import url
+from console.people import Person, Role
 from tests.console.keys_in_it import acting_for, key_of, made_key, taken_over, told
 from tests.console.living import invitation_path
 from tests.console.people_in_it import NOBODY, Cast

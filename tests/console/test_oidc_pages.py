@@ -14,10 +14,10 @@ from urllib.parse import parse_qs, urlencode, urlsplit
 import pytest
 from argon2 import PasswordHasher
 
-from gateway.console import csrf
-from gateway.console.cookies import SESSION, SIGN_IN, VISITOR
-from gateway.console.people import Identity, Password, People, Person, Role, open_people
-from keyauthority.files import write_private
+from console import csrf
+from console.cookies import SESSION, SIGN_IN, VISITOR
+from console.people import Identity, Password, People, Person, Role, open_people
+from keyauthority.base.process.files import write_private
 from tests.console.living import PASSWORD, Console
 from tests.console.oidc.provider_process import CLIENT_ID, go, provider_running
 from tests.console.people_in_it import NOBODY

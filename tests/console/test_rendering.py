@@ -5,12 +5,12 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from jinja2 import UndefinedError
 
-from gateway.console import words
-from gateway.console.assets import Assets
-from gateway.console.moments import ago, day, distance, moment, zone_of
-from gateway.console.paths import url
-from gateway.console.rendering import Rendering
-from gateway.console.snippets import snippets
+from console import words
+from console.assets import Assets
+from console.moments import ago, day, distance, moment, zone_of
+from console.paths import url
+from console.rendering import Rendering
+from console.snippets import snippets
 from keyauthority.client import Secret
 from tests.console.sample_data import NOW, SECRET
 

@@ -9,7 +9,7 @@ from urllib.parse import parse_qs, urlsplit
 
 import pytest
 
-from gateway.console.people import Role
+from console.people import Role
 from keyauthority.v1 import verification_service_pb2 as verification
 from keyauthority.v1.verification_service_pb2_grpc import VerificationServiceStub
 from tests.console.keys_in_it import key_of, made_key

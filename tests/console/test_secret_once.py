@@ -8,9 +8,9 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from gateway.console import csrf
-from gateway.console.cookies import SESSION
-from gateway.console.people import Role, open_people
+from console import csrf
+from console.cookies import SESSION
+from console.people import Role, open_people
 from tests.console.living import Console
 from tests.console.people_in_it import Cast
 from tests.console.visiting import Shown, Visitor

@@ -11,10 +11,10 @@ from urllib.parse import urlencode
 
 import pytest
 
-from gateway.console import csrf
-from gateway.console.addresses import network
-from gateway.console.cookies import SESSION, VISITOR
-from gateway.console.people import Password, Person, Role, open_people
+from console import csrf
+from console.addresses import network
+from console.cookies import SESSION, VISITOR
+from console.people import Password, Person, Role, open_people
 from tests.console.living import OWNER, PASSWORD, Console
 from tests.console.people_in_it import NOBODY, Cast
 from tests.console.visiting import Shown, Visitor

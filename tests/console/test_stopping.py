@@ -7,8 +7,8 @@ import socket
 import time
 from urllib.parse import urlencode
 
-from gateway.console import csrf
-from gateway.console.cookies import SESSION
+from console import csrf
+from console.cookies import SESSION
 from tests.console.living import Console
 from tests.e2e.processes import eventually
 
@@ -54,6 +54,6 @@ def test_it_stops_in_order_and_starts_again_with_its_people(own_console: Console
     owner = own_console.first_owner()
     assert own_console.stop() == 0
     said = [line["event"] for line in own_console.process.log()]
-    assert said[-2:] == ["console stopping", "console stopped"]
+    assert said[-2:] == ["stopping", "stopped"]
     own_console.start()
     assert owner.get("/account").status == 200

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from gateway.console.paths import url
-from gateway.console.people import Role
+from console.paths import url
+from console.people import Role
 from tests.console.people_in_it import NOBODY, Cast
 
 

@@ -22,7 +22,7 @@ RUN = """
 import sys
 from pathlib import Path
 from keyauthority.config import Settings
-from keyauthority.location import parse_location
+from keyauthority.base.relational.location import parse_location
 from keyauthority.server import run
 data, database = Path(sys.argv[1]), parse_location(sys.argv[2])
 sys.exit(run(Settings("127.0.0.1:0", data, database, data / "keyring.json")))

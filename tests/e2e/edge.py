@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
-from keyauthority.files import write_private
+from keyauthority.base.process.files import write_private
 from tests.e2e.operator import Operator, operating
 from tests.e2e.processes import Process, eventually, is_listening
 from tests.ports import free_port

@@ -9,12 +9,12 @@ import asyncio
 import sys
 from datetime import timedelta
 
-from keyauthority.books import migrate_books, open_books
+from keyauthority.base.relational.location import Location, parse_location
 from keyauthority.domain.books import Books
 from keyauthority.domain.callers import operator
 from keyauthority.domain.fencing import Unfenced
 from keyauthority.domain.leasing import Leasing
-from keyauthority.location import Location, parse_location
+from keyauthority.storage.opening import migrate_books, open_books
 
 
 def new_books(database: Location, lease: float) -> None:

@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 
-from keyauthority.files import write_private
+from keyauthority.base.process.files import write_private
 from tests.e2e.cable import Cable, cable
 from tests.e2e.operator import Operator, operating
 from tests.e2e.processes import Process

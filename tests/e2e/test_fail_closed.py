@@ -14,8 +14,8 @@ from pathlib import Path
 
 import pytest
 
-from keyauthority import boottime
-from keyauthority.files import write_private
+from keyauthority.base.process import clocks
+from keyauthority.base.process.files import write_private
 from tests.e2e.cable import Cable, cable
 from tests.e2e.edge import Edge, edge_running
 from tests.e2e.new_books import new_books
@@ -62,9 +62,9 @@ class Clients:
             questions.abort()
 
     async def _ask(self, questions: Questions, which: str, secret: str) -> None:
-        asked = boottime.now()
+        asked = clocks.boottime()
         status = await questions.ask(secret)
-        self.answers[which].append(Answer(asked, boottime.now(), status))
+        self.answers[which].append(Answer(asked, clocks.boottime(), status))
         await asyncio.sleep(random.uniform(0.01, 0.03))
 
     async def good_again(self, since: float) -> float:
@@ -87,7 +87,7 @@ async def asking(edge: Edge, port: int) -> AsyncIterator[Clients]:
     clients = Clients(port, good, revoked)
     tasks = [asyncio.create_task(clients.ask_always()) for _ in range(CLIENTS)]
     try:
-        await clients.good_again(boottime.now())
+        await clients.good_again(clocks.boottime())
         yield clients
         assert not [task for task in tasks if task.done()]
     finally:
@@ -169,10 +169,10 @@ async def test_an_outage_of_the_authority(
     await leased(edge)
     async with asking(edge, edge.port) as clients:
         await asyncio.to_thread(begin, edge, made)
-        begun = boottime.now()
+        begun = clocks.boottime()
         await asyncio.sleep(2.5 * LEASE)
         await asyncio.to_thread(end, edge, made)
-        ended = boottime.now()
+        ended = clocks.boottime()
         async with asyncio.timeout(PATIENCE):
             first = await clients.good_again(ended)
 
@@ -196,7 +196,7 @@ async def test_the_gateways_credential_is_revoked(
     gateway = edge.start_gateway("--token-file", str(tmp_path / "token"), "--max-refusals", "0")
     async with asking(edge, await asyncio.to_thread(gateway.port)) as clients:
         await asyncio.to_thread(edge.operator.revoke_caller, "another gateway")
-        revoked_at = boottime.now()
+        revoked_at = clocks.boottime()
         await asyncio.sleep(LEASE)
 
     good, revoked = clients.answers["good"], clients.answers["revoked"]
@@ -236,8 +236,8 @@ async def test_a_crowd_loses_the_lease(cabled: tuple[Edge, Cable]) -> None:
 
     assert await everybody(crowd, presented) == {200: CROWD}
     made.cut()
-    lost = boottime.now()
-    while boottime.now() < lost + 2.5 * LEASE:
+    lost = clocks.boottime()
+    while clocks.boottime() < lost + 2.5 * LEASE:
         statuses += await everybody(crowd, presented)
     # Nothing but 503 by now, to whomever.
     without = await everybody(crowd, presented)

@@ -15,12 +15,12 @@ from typing import Final
 
 import pytest
 
-from keyauthority import bootstrap
-from keyauthority.books import open_books
+from keyauthority.base.relational.location import PostgresUrl, parse_location
 from keyauthority.domain.authenticating import Authenticating
 from keyauthority.domain.books import Books
 from keyauthority.domain.fencing import Unfenced
-from keyauthority.location import PostgresUrl, parse_location
+from keyauthority.storage import bootstrap
+from keyauthority.storage.opening import open_books
 from keyauthority.storage.postgres import migrate_postgres
 from keyauthority.v1.key_service_pb2 import IssueKeyRequest
 from keyauthority.v1.key_service_pb2_grpc import KeyServiceStub
@@ -245,10 +245,12 @@ async def migrated() -> PostgresUrl:
 DYING: Final = """
 import asyncio, os, signal, sys
 from pathlib import Path
-from keyauthority import bootstrap, telemetry
-from keyauthority.books import open_books
-from keyauthority.location import parse_location
-telemetry.configure_logging("error")
+from keyauthority.base.process.telemetry import configure_logging
+from keyauthority.domain.secrets import redact
+from keyauthority.storage import bootstrap
+from keyauthority.storage.opening import open_books
+from keyauthority.base.relational.location import parse_location
+configure_logging("error", redact)
 STEPS = {"open", "os.rename", "os.remove", "os.mkdir", "os.chmod", "sqlite3.connect"}
 async def start(data, database):
     async with open_books(parse_location(database)) as store:

@@ -13,8 +13,8 @@ from pathlib import Path
 import grpc
 import pytest
 
-from keyauthority import boottime
-from keyauthority.files import write_private
+from keyauthority.base.process import clocks
+from keyauthority.base.process.files import write_private
 from tests.e2e.operator import Operator
 from tests.e2e.processes import Process
 from tests.e2e.questions import Questions
@@ -106,9 +106,9 @@ async def test_a_name_that_moves_is_followed(
     assert await good()
     lead(hosts, SECOND)
     two.authorities[0].send(end)
-    ended = failed = boottime.now()
-    while boottime.now() < ended + 3 * FOLLOWED:
-        asked = boottime.now()
+    ended = failed = clocks.boottime()
+    while clocks.boottime() < ended + 3 * FOLLOWED:
+        asked = clocks.boottime()
         if not await good():
             failed = asked
         await asyncio.sleep(0.05)

@@ -71,7 +71,7 @@ def test_a_metrics_port_in_use(data: Path) -> None:
         listen = f"127.0.0.1:{holder.getsockname()[1]}"
         sentence = refusal(data, "--metrics-listen", listen)
 
-    assert sentence == f"can't serve metrics on {listen}: Address already in use"
+    assert sentence == f"cannot serve metrics on {listen}: Address already in use"
 
 
 def test_a_data_directory_that_cannot_be_made(data: Path) -> None:

@@ -14,7 +14,7 @@ import pytest
 from grpc_health.v1.health_pb2 import HealthCheckRequest, HealthCheckResponse
 from grpc_health.v1.health_pb2_grpc import HealthStub
 
-from keyauthority import boottime
+from keyauthority.base.process import clocks
 from tests.e2e.processes import eventually
 from tests.e2e.questions import Questions
 from tests.e2e.replicas import Replicas, replicas
@@ -50,7 +50,7 @@ async def ask_always(port: int, secrets: list[str], answers: list[tuple[float, i
         while True:
             for secret in secrets:
                 status = await questions.ask(secret)
-                answers.append((boottime.now(), status))
+                answers.append((clocks.boottime(), status))
                 await asyncio.sleep(0.02)
     finally:
         questions.abort()
@@ -65,7 +65,7 @@ async def asked_meanwhile(
         tasks = [group.create_task(ask_always(port, secrets, answers)) for _ in range(CLIENTS)]
         await asyncio.sleep(1)
         happens()
-        begun = boottime.now()
+        begun = clocks.boottime()
         await asyncio.sleep(WATCHED)
         for task in tasks:
             task.cancel()

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from keyauthority.files import write_private
+from keyauthority.base.process.files import write_private
 from tests.cli.certificates import make_authority, make_certificate
 from tests.e2e.processes import run
 from tests.ports import free_port
@@ -65,7 +65,7 @@ def gateway(folder: Path, *flags: str | Path) -> str:
 
 def console(folder: Path, *flags: str | Path) -> str:
     usual = ("--listen", "127.0.0.1:0", "--database", folder / "console.db")
-    return refusal("gateway.console", *usual, "--token-file", folder / "token", *flags)
+    return refusal("console", *usual, "--token-file", folder / "token", *flags)
 
 
 Start = Callable[..., str]
@@ -173,8 +173,8 @@ def test_people_out_of_reach(closed: Path) -> None:
     """The console's database may be there."""
     where = ("--database", closed / "secret")
 
-    assert DENIED in refusal("gateway.console", *where, "migrate")
-    assert DENIED in refusal("gateway.console", *where, "recover", "me@example.com")
+    assert DENIED in refusal("console", *where, "migrate")
+    assert DENIED in refusal("console", *where, "recover", "me@example.com")
 
 
 def test_a_demo_whose_folder_is_closed(closed: Path) -> None:

@@ -21,7 +21,7 @@ from collections.abc import AsyncIterator
 from contextlib import suppress
 from pathlib import Path
 
-from keyauthority import boottime
+from keyauthority.base.process import clocks
 from tests.e2e.questions import LOST, Questions
 from tests.faults.history import Ask, Hits, Outcome, Recorder
 
@@ -130,12 +130,12 @@ class Client:
 
     async def _ask(self, questions: Questions, secret: int, text: str) -> None:
         number = len(self.asked)
-        invoked = boottime.now()
+        invoked = clocks.boottime()
         self.asked[number] = Ask(self._place, secret, invoked, None, Outcome.UNKNOWN)
         questions.send(text, "/v1/models", f"X-Question: {number}")
         status = await questions.status()
         outcome = OUTCOMES.get(status, Outcome.UNEXPECTED)
-        self.asked[number] = Ask(self._place, secret, invoked, boottime.now(), outcome)
+        self.asked[number] = Ask(self._place, secret, invoked, clocks.boottime(), outcome)
 
 
 async def scrape(place: str, port: int, recorder: Recorder) -> None:

@@ -15,7 +15,7 @@ import grpc
 import grpc.aio
 from google.protobuf.field_mask_pb2 import FieldMask
 
-from keyauthority import boottime
+from keyauthority.base.process import clocks
 from keyauthority.v1 import caller_service_pb2 as callers
 from keyauthority.v1 import key_service_pb2 as keys
 from keyauthority.v1 import operations_service_pb2 as operations
@@ -120,12 +120,12 @@ class Changing:
         authority = self.authorities.any()
         fresh = self.authorities.random.random() < 0.7
         number, text = self.authorities.random.choice(self.secrets)
-        invoked = boottime.now()
+        invoked = clocks.boottime()
         try:
             reply = await authority.verification.Verify(
                 verification.VerifyRequest(secret=text, fresh=fresh), **self._with(1.0)
             )
-            returned: float | None = boottime.now()
+            returned: float | None = clocks.boottime()
             outcome = OUTCOMES.get(reply.verdict, Outcome.REFUSED)
         except grpc.aio.AioRpcError:
             returned, outcome = None, Outcome.UNKNOWN
@@ -144,7 +144,7 @@ class Changing:
         )
         metadata = (("authorization", f"Bearer {created.token}"),)
         for authority in self.authorities.all:
-            invoked = boottime.now()
+            invoked = clocks.boottime()
             try:
                 await authority.keys.GetKey(
                     keys.GetKeyRequest(key_id=key.id), metadata=metadata, timeout=max(TIMEOUTS)
@@ -166,14 +166,14 @@ class Changing:
     ) -> Any:
         # Every attempt is a change of its own: one that nobody heard of may yet be made.
         for _ in range(tries):
-            invoked, authority = boottime.now(), self.authorities.any()
+            invoked, authority = clocks.boottime(), self.authorities.any()
             returned = made = None
             try:
                 answer = await call(authority, self._timeout())
-                returned = made = boottime.now()
+                returned = made = clocks.boottime()
                 return answer
             except grpc.aio.AioRpcError as error:
-                made = boottime.now() if _is_spreading(error) else None
+                made = clocks.boottime() if _is_spreading(error) else None
                 if secret is not None and error.code() in DENIALS:
                     self._denied(authority, secret, invoked)
             finally:
@@ -191,12 +191,12 @@ class Changing:
 
     def _denied(self, authority: Authority, secret: int, invoked: float) -> None:
         # The key exists, and the caller may do everything: nothing explains that.
-        denial = Ask(authority.name, secret, invoked, boottime.now(), Outcome.UNEXPECTED)
+        denial = Ask(authority.name, secret, invoked, clocks.boottime(), Outcome.UNEXPECTED)
         self.recorder.write(denial)
 
     def _mint(self, key_id: str, workspace: str, text: str, *, quiet: bool = False) -> int:
         self._minted += 1
-        self.recorder.write(Minted(self._minted, key_id, workspace, boottime.now()))
+        self.recorder.write(Minted(self._minted, key_id, workspace, clocks.boottime()))
         self.secrets.append((self._minted, text))
         line = {"secret": self._minted, "text": text, "quiet": quiet}
         with self.news.open("a") as news:

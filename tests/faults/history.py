@@ -1,6 +1,6 @@
 """What happened in a run: changes and questions, each with its time, all by one host's clock.
 
-Times are seconds of `keyauthority.boottime`, which every process of one machine shares, whatever its
+Times are seconds of `clocks.boottime`, which every process of one machine shares, whatever its
 network namespace. A record never holds a secret: secrets go by numbers.
 """
 

@@ -19,9 +19,9 @@ from typing import Any
 
 from sqlalchemy import select
 
-from keyauthority import boottime
+from keyauthority.base.process import clocks
 from keyauthority.coherence.cache import Ask, CoherentCache, SyncCall
-from keyauthority.coherence.janitor import Janitor
+from keyauthority.coherence.sessions import Janitor
 from keyauthority.domain.fencing import Receipt
 from keyauthority.domain.revisions import Head
 from keyauthority.replica.fence import SessionFence
@@ -45,7 +45,7 @@ def lease_from_receipt() -> None:
     shipped = CoherentCache.apply
 
     def apply(self: CoherentCache[Any], call: SyncCall, *reply: Any, **more: Any) -> bool:
-        late = replace(call, sent=boottime.now())
+        late = replace(call, sent=clocks.boottime())
         return shipped(self, late, *reply, **more)
 
     CoherentCache.apply = apply  # type: ignore[method-assign]

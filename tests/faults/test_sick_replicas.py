@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from keyauthority import boottime
+from keyauthority.base.process import clocks
 from tests.faults.faults import Fault, cut_replica, freeze_authority, kill_authority, lost
 from tests.faults.history import History, Outcome
 from tests.faults.installation import Installation, Node, postgres_installation
@@ -66,9 +66,9 @@ async def watched(
 ) -> None:
     """Nobody lacks a verdict from *settled* seconds after the fault until its end."""
     async with fault:
-        begun = boottime.now()
+        begun = clocks.boottime()
         await asyncio.sleep(WATCHED)
-        ended = boottime.now()
+        ended = clocks.boottime()
     history = await made.end()
     late = lacked(history, begun + settled, ended)
     assert not late, f"no verdict, by the second from {settled:g} s after the fault: {late}"

@@ -3,6 +3,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack
+from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,8 @@ import uvloop
 from aiohttp import ClientSession
 
 from gateway.app import running
-from gateway.config import Limits, Settings, Timeouts
+from gateway.config import Settings
+from gateway.limits import Limits, Timeouts
 from tests.gateway.parts import (
     TOKEN,
     FakeUpstream,
@@ -54,7 +56,8 @@ async def start_gateway(
     authority: RecordingAuthority, upstream: FakeUpstream, token_file: Path
 ) -> AsyncIterator[StartGateway]:
     """Starts gateways between the authority and the upstream; settings as keyword arguments."""
-    limits, timeouts = set(Limits.__slots__), set(Timeouts.__slots__)
+    limits = {limit.name for limit in fields(Limits)}
+    timeouts = {timeout.name for timeout in fields(Timeouts)}
     async with AsyncExitStack() as stack:
 
         async def start(**given: Any) -> int:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import socket
+from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
@@ -11,8 +12,9 @@ from click.testing import CliRunner, Result
 
 from gateway import cli
 from gateway.cli import main
-from gateway.config import Limits, Settings, Timeouts
-from gateway.scopes import ScopeRule
+from gateway.config import Settings
+from gateway.limits import Limits, Timeouts
+from gateway.paths import ScopeRule
 
 
 @pytest.fixture
@@ -24,7 +26,7 @@ def started(monkeypatch: pytest.MonkeyPatch) -> list[Settings]:
         settings.append(given)
 
     monkeypatch.setattr(cli, "serve", serve)
-    monkeypatch.setattr(cli, "configure_logging", lambda _level: None)
+    monkeypatch.setattr(cli, "configure_logging", lambda _level, _redact: None)
     return settings
 
 
@@ -39,6 +41,10 @@ def refused(*arguments: str, code: int = 2) -> str:
     assert result.stdout == ""
     (line,) = result.stderr.splitlines()
     return line
+
+
+def names_of(group: type[Limits | Timeouts] | Limits | Timeouts) -> list[str]:
+    return [field.name for field in fields(group)]
 
 
 UPSTREAM = ("--upstream", "http://127.0.0.1:9090")
@@ -74,7 +80,7 @@ def test_every_setting_has_a_flag(started: list[Settings]) -> None:
     }
     numbers = {
         name.replace("_", "-"): number
-        for names in (Limits.__slots__, Timeouts.__slots__)
+        for names in (names_of(Limits), names_of(Timeouts))
         for number, name in enumerate(names, start=1)
     }
     flags = [
@@ -98,8 +104,8 @@ def test_every_setting_has_a_flag(started: list[Settings]) -> None:
     for flag, value in given.items():
         assert str(getattr(settings, flag.replace("-", "_"))) == value
     for group in (settings.limits, settings.timeouts):
-        assert [getattr(group, name) for name in group.__slots__] == [
-            numbers[name.replace("_", "-")] for name in group.__slots__
+        assert [getattr(group, name) for name in names_of(group)] == [
+            numbers[name.replace("_", "-")] for name in names_of(group)
         ]
     assert settings.require_scope == (ScopeRule("/v1/a", "a"), ScopeRule("/v1/b", "b"))
     assert not settings.access_log

@@ -11,9 +11,8 @@ from contextlib import AsyncExitStack, asynccontextmanager
 import pytest
 from aiohttp import web
 
-from gateway.delivery import HIGH_WATER, Delivery
 from gateway.envelope import Refusal
-from gateway.unread import Unread
+from keyauthority.base.http.delivery import HIGH_WATER, Delivery, Unread
 from keyauthority.v1 import verification_service_pb2 as pb
 from tests.gateway.conftest import StartGateway
 from tests.gateway.parts import (

@@ -12,8 +12,9 @@ import pytest
 import structlog
 from aiohttp import ClientSession, web
 
-from gateway.metrics import OUTCOMES
-from keyauthority.telemetry import configure_logging
+from gateway.observe import OUTCOMES
+from keyauthority.base.process.telemetry import configure_logging
+from keyauthority.client import redact
 from keyauthority.v1 import verification_service_pb2 as pb
 from tests.gateway.conftest import StartGateway
 from tests.gateway.parts import (
@@ -35,7 +36,7 @@ def debugging() -> Iterator[None]:
     """Logs everything there is."""
     root = logging.getLogger()
     handlers, level = root.handlers[:], root.level
-    configure_logging("debug")
+    configure_logging("debug", redact)
     yield
     structlog.reset_defaults()
     root.handlers[:] = handlers

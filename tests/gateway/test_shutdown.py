@@ -11,7 +11,8 @@ import pytest
 from aiohttp import ClientPayloadError, ClientSession, web
 
 from gateway.app import running
-from gateway.config import Settings, Timeouts
+from gateway.config import Settings
+from gateway.limits import Timeouts
 from tests.gateway.parts import FakeUpstream, RecordingAuthority, exchange, head, parse
 from tests.gateway.test_streaming import EVENT, SSE, Stream, bearer
 
@@ -162,10 +163,10 @@ async def test_a_signal_ends_the_process_with_0(
         stderr=asyncio.subprocess.PIPE,
     )
     assert process.stderr is not None
-    assert b"gateway started" in await asyncio.wait_for(process.stderr.readline(), 20)
+    assert b'"serving"' in await asyncio.wait_for(process.stderr.readline(), 20)
 
     process.send_signal(number)
 
     _, errors = await asyncio.wait_for(process.communicate(), 10)
     assert process.returncode == 0
-    assert [b"gateway st" in line for line in errors.splitlines()] == [True, True]
+    assert [b'"stopp' in line for line in errors.splitlines()] == [True, True]

@@ -9,7 +9,7 @@ import grpc
 import pytest
 from aiohttp import ClientSession
 
-from gateway.config import SettingsError
+from keyauthority.base.process.settings import SettingsError
 from tests.gateway.certificates import make_certificate
 from tests.gateway.conftest import StartGateway
 from tests.gateway.parts import FakeUpstream, RecordingAuthority, exchange, head, serving

@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 from aiohttp import ClientSession
 
-from gateway.workers import metrics_listen
+from keyauthority.base.process.workers import worker_metrics
 from tests.gateway.parts import FakeUpstream, RecordingAuthority, exchange, head, parse
 
 START = 20
@@ -49,9 +49,9 @@ Start = Callable[..., Awaitable[Gateway]]
 
 
 @asynccontextmanager
-async def command(*arguments: str) -> AsyncIterator[Process]:
+async def command(*arguments: str, folder: Path | None = None) -> AsyncIterator[Process]:
     process = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-m", "gateway", *arguments), stderr=PIPE
+        *(sys.executable, "-P", "-m", "gateway", *arguments), stderr=PIPE, cwd=folder
     )
     try:
         yield process
@@ -68,18 +68,19 @@ async def start(
     """Starts gateways of two workers."""
     async with AsyncExitStack() as stack:
 
-        async def start(*more: str) -> Gateway:
+        async def start(*more: str, folder: Path | None = None) -> Gateway:
             gateway = Gateway(
                 await stack.enter_async_context(
                     command(
                         *("--listen", "127.0.0.1:0", "--authority", authority.address),
                         *("--token-file", str(token_file), "--upstream", upstream.url),
                         *("--access-log", "off", "--grace", "1", "--workers", "2", *more),
+                        folder=folder,
                     )
                 )
             )
             async with asyncio.timeout(START):
-                gateway.port = (await gateway.until("gateway started"))["port"]
+                gateway.port = (await gateway.until("serving"))["port"]
             return gateway
 
         yield start
@@ -120,7 +121,7 @@ async def test_all_workers_serve(
     secret = authority.issue()
 
     async def forwarded(worker: int) -> bool:
-        url = f"http://{metrics_listen(listen, worker)}/metrics"
+        url = f"http://{worker_metrics(listen, worker)}/metrics"
         async with http.get(url) as response:
             text = await response.text()
         return 'gateway_requests_total{outcome="forwarded"} 0.0' not in text
@@ -132,6 +133,21 @@ async def test_all_workers_serve(
     assert len({first, second, gateway.process.pid}) == 3
 
 
+async def test_a_folder_named_like_the_program_is_not_run(
+    start: Start, authority: RecordingAuthority, tmp_path: Path
+) -> None:
+    """Whoever may write where the operator stands does not get to run code with his rights."""
+    stranger = tmp_path / "gateway"
+    stranger.mkdir()
+    (stranger / "__init__.py").touch()
+    (stranger / "__main__.py").write_text("raise SystemExit('a stranger was run')")
+
+    gateway = await start(folder=tmp_path)
+
+    await workers_of(authority, 2)
+    assert await gateway.ask(authority.issue()) == 200
+
+
 async def test_a_worker_that_died_is_replaced(start: Start, authority: RecordingAuthority) -> None:
     """The other one serves meanwhile; the log says which one it was, and how it ended."""
     gateway = await start()
@@ -141,7 +157,7 @@ async def test_a_worker_that_died_is_replaced(start: Start, authority: Recording
     os.kill(first, signal.SIGKILL)
 
     async with asyncio.timeout(START):
-        died = await gateway.until("worker died")
+        died = await gateway.until("worker_died")
         assert await gateway.ask(secret) == 200
         (third,) = await workers_of(authority, 1)
     assert (died["worker"], died["exit_code"]) in {(0, -9), (1, -9)}
@@ -162,8 +178,8 @@ async def test_a_signal_ends_all_workers(
     assert gateway.process.returncode == 0
     assert not any(map(is_running, pids))
     assert [json.loads(line)["event"] for line in errors.splitlines()] == [
-        "gateway stopping",
-        "gateway stopped",
+        "stopping",
+        "stopped",
     ]
 
 

@@ -8,14 +8,13 @@ from typing import Any
 
 import pytest
 
-from keyauthority import boottime
+from keyauthority.base.process import clocks
 from keyauthority.coherence.cache import CoherentCache
 from keyauthority.domain.callers import Caller
 from keyauthority.domain.errors import KeyAuthorityError, Reason, credential_invalid
 from keyauthority.domain.revisions import Head
 from keyauthority.domain.secrets import TOKEN_PREFIX, mint, new_id
-from keyauthority.replica.acquaintances import Acquaintances
-from keyauthority.replica.credentials import CachedAuthenticating
+from keyauthority.replica.credentials import Acquaintances, CachedAuthenticating
 from tests.conformance.records import a_caller
 
 FLOOD = "ipv4:10.6.6.6:1000"
@@ -156,7 +155,7 @@ async def test_calls_with_one_token_share_its_look_up(
     books: Books, cache: Any, credentials: CachedAuthenticating
 ) -> None:
     """A process that starts with a thousand calls asks once: the rest find it in memory."""
-    call = cache.begin_sync(boottime.now())
+    call = cache.begin_sync(clocks.boottime())
     assert cache.apply(call, "session_1", Head(1, 7), None, 60.0)
     token = accepted_token(books)
     calls = [asyncio.create_task(credentials.by_token(token, HOME)) for _ in range(400)]
@@ -183,7 +182,7 @@ async def test_a_refused_token_is_not_looked_up_again(
     books: Books, cache: Any, credentials: CachedAuthenticating
 ) -> None:
     """For a while: it is nobody's, and never will be anybody's."""
-    assert cache.apply(cache.begin_sync(boottime.now()), "session_1", Head(1, 7), None, 60.0)
+    assert cache.apply(cache.begin_sync(clocks.boottime()), "session_1", Head(1, 7), None, 60.0)
     token = a_token()
     books.answer(5)
     for _ in range(3):
@@ -230,7 +229,7 @@ async def test_a_revoked_caller_is_known_no_more(
     books.answer(3)
     await credentials.by_token(token, HOME)
     del books.callers[token]
-    assert cache.apply(cache.begin_sync(boottime.now()), "session_1", Head(1, 7), None, 60.0)
+    assert cache.apply(cache.begin_sync(clocks.boottime()), "session_1", Head(1, 7), None, 60.0)
     assert await refusal(credentials, token) is Reason.CREDENTIAL_INVALID
     assert await refusal(credentials, token) is Reason.CREDENTIAL_INVALID
     assert books.asked == [token, token]

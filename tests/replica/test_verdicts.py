@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from keyauthority import boottime
+from keyauthority.base.process import clocks
 from keyauthority.coherence.cache import CoherentCache
 from keyauthority.domain.errors import KeyAuthorityError, Reason
 from keyauthority.domain.revisions import Head
@@ -30,7 +30,7 @@ class Books:
         self._loses_lease = loses_lease
 
     def apply(self, revision: int, lease: float) -> None:
-        call = self.cache.begin_sync(boottime.now())
+        call = self.cache.begin_sync(clocks.boottime())
         assert self.cache.apply(call, "session_1", Head(1, revision), (), lease)
 
     async def verify_all(self, presented: Sequence[str], _: int = 0) -> list[Verification]:

@@ -19,12 +19,14 @@ from google.protobuf.message_factory import GetMessageClass
 from google.rpc.error_details_pb2 import ErrorInfo
 from grpc_status import rpc_status
 
-from keyauthority.clock import SystemClock
+from keyauthority.base.process.clocks import SystemClock
 from keyauthority.config import Settings
 from keyauthority.domain.books import Books
 from keyauthority.domain.callers import Role, operator
 from keyauthority.domain.fencing import Unfenced
 from keyauthority.domain.leasing import Leasing
+from keyauthority.rpc.service import Service
+from keyauthority.rpc.services import SERVICES
 from keyauthority.storage.sqlite.opening import open_sqlite
 from keyauthority.v1 import (
     audit_service_pb2,
@@ -179,6 +181,18 @@ async def eventually(true: Callable[[], Awaitable[bool]]) -> None:
     async with asyncio.timeout(TIMEOUT):
         while not await true():  # noqa: ASYNC110  # what it asks can't wake us
             await asyncio.sleep(0.01)
+
+
+def service(name: str) -> Service:
+    """The descriptor of one of our services, such as `KeyService`."""
+    [found] = [one for one in SERVICES if one.name == f"keyauthority.v1.{name}"]
+    return found
+
+
+def services_with(*changed: Service) -> tuple[Service, ...]:
+    """The services of any installation, with *changed* in place of those of the same names."""
+    by_name = {one.name: one for one in changed}
+    return tuple(by_name.pop(one.name, one) for one in SERVICES)
 
 
 def settings_in(folder: Path, **fields: Any) -> Settings:

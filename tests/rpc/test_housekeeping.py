@@ -10,7 +10,7 @@ from pathlib import Path
 import grpc.aio
 import pytest
 
-from keyauthority import housekeeping
+from keyauthority.replica import housekeeping
 from keyauthority.server import serving
 from keyauthority.v1.audit_service_pb2 import ListAuditEntriesRequest
 from keyauthority.v1.key_service_pb2 import IssueKeyRequest

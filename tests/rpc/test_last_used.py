@@ -12,8 +12,8 @@ from typing import Any
 import grpc.aio
 import pytest
 
-from keyauthority import last_used
 from keyauthority.config import Settings
+from keyauthority.replica import housekeeping
 from keyauthority.rpc.convert import duration, timestamp
 from keyauthority.server import serving
 from keyauthority.v1.key_pb2 import Key
@@ -153,7 +153,7 @@ def written(settings: Settings) -> list[Any]:
 
 @pytest.fixture
 def rounds(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(last_used, "WRITTEN_EVERY", 0.01)
+    monkeypatch.setattr(housekeeping, "WRITTEN_EVERY", 0.01)
 
 
 async def test_a_use_is_written_while_the_authority_runs(

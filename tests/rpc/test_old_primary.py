@@ -11,10 +11,10 @@ from pathlib import Path
 import grpc.aio
 import pytest
 
-from keyauthority import maintenance
+from keyauthority.base.relational.location import PostgresUrl
 from keyauthority.domain.callers import Role
-from keyauthority.location import PostgresUrl
 from keyauthority.server import serving
+from keyauthority.storage import maintenance
 from keyauthority.v1.key_pb2 import Key
 from keyauthority.v1.key_service_pb2 import (
     GetKeyRequest,

@@ -8,7 +8,7 @@ from pathlib import Path
 import grpc.aio
 import pytest
 
-from keyauthority.location import PostgresUrl
+from keyauthority.base.relational.location import PostgresUrl
 from keyauthority.server import migrate, serving
 from keyauthority.v1.key_service_pb2 import IssueKeyRequest, RevokeKeyRequest
 from keyauthority.v1.verification_service_pb2 import Verdict, VerifyRequest

@@ -13,8 +13,8 @@ from typing import Any
 import grpc.aio
 import pytest
 
-from keyauthority import boottime, maintenance
-from keyauthority.clock import SystemClock
+from keyauthority.base.process import clocks
+from keyauthority.base.process.clocks import SystemClock
 from keyauthority.coherence.leases import wait_out
 from keyauthority.config import Settings
 from keyauthority.domain.books import Books
@@ -23,6 +23,7 @@ from keyauthority.domain.fencing import Unfenced
 from keyauthority.domain.restoring import RESTORE, Restoring
 from keyauthority.replica.replica import Replica
 from keyauthority.server import serving
+from keyauthority.storage import maintenance
 from keyauthority.storage.sqlite.opening import open_sqlite
 from keyauthority.v1.key_service_pb2 import IssueKeyResponse, RevokeKeyRequest
 from keyauthority.v1.verification_service_pb2 import SyncRequest
@@ -124,10 +125,10 @@ class TestStops:
         await joined(root)
         await crash()
         assert not is_marked(settings)
-        begun = boottime.now()
+        begun = clocks.boottime()
         root = await start()
         await revoke(root, issued.key.id)
-        assert boottime.now() >= begun + wait_out(LEASE)
+        assert clocks.boottime() >= begun + wait_out(LEASE)
         assert await verdict(root, issued.secret) == "REVOKED"
 
     async def test_with_sessions_the_next_start_waits_too(
@@ -140,10 +141,10 @@ class TestStops:
         await joined(root)
         await running.aclose()
         assert not is_marked(settings)
-        begun = boottime.now()
+        begun = clocks.boottime()
         root = await start()
         await revoke(root, issued.key.id)
-        assert boottime.now() >= begun + wait_out(timedelta(seconds=2))
+        assert clocks.boottime() >= begun + wait_out(timedelta(seconds=2))
 
     async def test_soon_after_a_crash_say_nothing(
         self,
@@ -187,9 +188,9 @@ class TestRestores:
         issued = await a_key(root)
         await revoke(root, issued.key.id)
         await running.aclose()
-        begun = boottime.now()
+        begun = clocks.boottime()
         epoch, _, waited = await maintenance.restore_epoch(settings.database, [], timedelta())
-        assert boottime.now() >= begun + wait_out(LEASE)
+        assert clocks.boottime() >= begun + wait_out(LEASE)
         assert epoch > 1
         assert waited == wait_out(LEASE)
         root = await start()
@@ -208,10 +209,10 @@ class TestRestores:
         async with open_sqlite(file_of(settings), SystemClock()) as store:
             await Restoring(Books(store, Unfenced())).restore(operator(RESTORE), [])
         assert not is_marked(settings)
-        begun = boottime.now()
+        begun = clocks.boottime()
         root = await start()
         await revoke(root, issued.key.id)
-        assert boottime.now() >= begun + wait_out(LEASE)
+        assert clocks.boottime() >= begun + wait_out(LEASE)
 
         async def is_settled() -> bool:
             return not settling(settings)
@@ -223,12 +224,12 @@ class TestRestores:
         await set_lease(settings, LEASE)
         root = await start()
         issued = await a_key(root)
-        begun = boottime.now()
+        begun = clocks.boottime()
         with closing(sqlite3.connect(file_of(settings))) as file:
             file.execute("UPDATE terms SET settling = 1")
             file.commit()
         await revoke(root, issued.key.id)
-        assert boottime.now() >= begun + wait_out(LEASE)
+        assert clocks.boottime() >= begun + wait_out(LEASE)
 
     async def test_that_are_not_settled_leave_no_marker(
         self, settings: Settings, start: Start, running: AsyncExitStack

@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 from google.protobuf.duration_pb2 import Duration
 
-from keyauthority.books import open_books
 from keyauthority.rpc.convert import timestamp
+from keyauthority.storage.opening import open_books
 from keyauthority.v1.key_pb2 import (
     KEY_STATE_ACTIVE,
     KEY_STATE_REVOKED,

@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from urllib.parse import urlsplit
 
-from keyauthority.location import PostgresUrl
+from keyauthority.base.relational.location import PostgresUrl
 
 
 class Proxy:

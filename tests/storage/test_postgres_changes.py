@@ -8,7 +8,7 @@ from pathlib import Path
 import asyncpg
 import pytest
 
-from keyauthority import bootstrap
+from keyauthority.base.relational.location import PostgresUrl
 from keyauthority.domain.allowances import WHOLE, Allowance
 from keyauthority.domain.auditing import AuditFilter
 from keyauthority.domain.books import Books
@@ -23,7 +23,7 @@ from keyauthority.domain.replays import Retry
 from keyauthority.domain.revisions import Claim, Head
 from keyauthority.domain.sessions import REPLICA, Grant
 from keyauthority.keyring import FileKeyring, KeyringError
-from keyauthority.location import PostgresUrl
+from keyauthority.storage import bootstrap
 from keyauthority.storage.postgres import open_postgres
 from keyauthority.storage.postgres.statements import number_of
 from tests.conformance.records import START, a_caller, a_key, a_pepper, a_workspace

@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from keyauthority.location import PostgresUrl
+from keyauthority.base.relational.location import PostgresUrl
 from keyauthority.storage.postgres import hints, listening, open_postgres
 from keyauthority.storage.sql.store import SqlStore
 from tests.conformance.records import a_caller

@@ -6,10 +6,10 @@ from collections.abc import AsyncIterator, Awaitable, Iterator
 
 import pytest
 
+from keyauthority.base.relational.location import PostgresUrl
 from keyauthority.domain.errors import KeyAuthorityError, Reason
 from keyauthority.domain.revisions import Claim
 from keyauthority.domain.sessions import REPLICA
-from keyauthority.location import PostgresUrl
 from keyauthority.storage.postgres import changes, link, open_postgres
 from keyauthority.storage.sql.store import SqlStore
 from tests.conformance.records import a_key, a_workspace

@@ -11,13 +11,13 @@ from alembic.migration import MigrationContext
 from sqlalchemy import Connection
 from sqlalchemy.ext.asyncio import create_async_engine
 
+from keyauthority.base.relational.location import PostgresUrl
+from keyauthority.base.relational.outages import StorageError
 from keyauthority.domain.auditing import AuditFilter
 from keyauthority.domain.keys import UNKNOWN, Who
 from keyauthority.domain.ports import KeyFilter
 from keyauthority.domain.revisions import Head
-from keyauthority.location import PostgresUrl
-from keyauthority.storage import migrations
-from keyauthority.storage.errors import StorageError
+from keyauthority.storage.migrations import SCHEMA
 from keyauthority.storage.postgres import migrate_postgres, open_postgres
 from keyauthority.storage.tables import metadata
 from tests.postgres import (
@@ -84,13 +84,13 @@ async def test_a_migration_cut_off_leaves_nothing(monkeypatch: pytest.MonkeyPatc
     """It is one transaction: half a schema is never seen."""
     url = await empty_database()
 
-    real = migrations.upgrade
+    real = SCHEMA.upgrade
 
     def upgrade_and_die(connection: Connection) -> None:
         real(connection)
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(migrations, "upgrade", upgrade_and_die)
+    monkeypatch.setattr(SCHEMA, "upgrade", upgrade_and_die)
     with pytest.raises(KeyboardInterrupt):
         await migrate_postgres(url)
     monkeypatch.undo()
@@ -104,9 +104,7 @@ async def test_a_migration_cut_off_leaves_nothing(monkeypatch: pytest.MonkeyPatc
 async def test_rows_without_people(monkeypatch: pytest.MonkeyPatch, written: str) -> None:
     """What an older version wrote, or still writes, is of callers that acted for themselves."""
     url = await empty_database()
-    monkeypatch.setattr(
-        migrations, "upgrade", upgrade_to("0003" if written == "before" else "head")
-    )
+    monkeypatch.setattr(SCHEMA, "upgrade", upgrade_to("0003" if written == "before" else "head"))
     await migrate_postgres(url)
     monkeypatch.undo()
     for statement in BEFORE_PEOPLE:
@@ -127,7 +125,7 @@ async def test_rows_without_people(monkeypatch: pytest.MonkeyPatch, written: str
 async def test_entries_from_before_tell_what_happened(monkeypatch: pytest.MonkeyPatch) -> None:
     """And so who revoked a key, and who was shown which secret: both bear the entry's time."""
     url = await empty_database()
-    monkeypatch.setattr(migrations, "upgrade", upgrade_to("0007"))
+    monkeypatch.setattr(SCHEMA, "upgrade", upgrade_to("0007"))
     await migrate_postgres(url)
     monkeypatch.undo()
     for statement in BEFORE_FACTS:

@@ -8,13 +8,13 @@ from typing import Any
 
 import pytest
 
-from keyauthority import bootstrap
+from keyauthority.base.relational.location import Location, PostgresUrl
 from keyauthority.domain.callers import Caller, Role
 from keyauthority.domain.errors import KeyAuthorityError, Reason
 from keyauthority.domain.keys import Key
 from keyauthority.domain.verdicts import Verdict
 from keyauthority.keyring import FileKeyring
-from keyauthority.location import Location, PostgresUrl
+from keyauthority.storage import bootstrap
 from keyauthority.storage.postgres import open_postgres
 from keyauthority.storage.sqlite import open_sqlite
 from tests.conformance.records import ManualClock, a_workspace

@@ -11,8 +11,8 @@ from typing import Final
 
 from alembic.script import ScriptDirectory
 
-from gateway.console.people import migrations as console
-from keyauthority.location import Location, PostgresUrl
+from console.people import migrations as console
+from keyauthority.base.relational.location import Location, PostgresUrl
 from keyauthority.storage import migrations as authority
 
 ROOT: Final = Path(__file__).parents[2]
@@ -66,7 +66,7 @@ AUTHORITY: Final = Books(
     ("db", "lease", "--database", "{}"),
 )
 CONSOLE: Final = Books(
-    "gateway.console",
+    "console",
     Path(console.__file__).parent.relative_to(ROOT),
     "console_",
     "people",

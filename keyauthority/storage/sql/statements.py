@@ -10,7 +10,7 @@ from typing import Any
 from sqlalchemy import CursorResult, Delete, Executable, Row, Select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from keyauthority.shielding import to_the_end
+from keyauthority.base.process.tasks import to_the_end
 
 AnyRow = Row[*tuple[Any, ...]]
 

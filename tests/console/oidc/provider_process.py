@@ -14,7 +14,7 @@ import pytest
 from aiohttp import ClientSession, CookieJar
 from yarl import URL
 
-from gateway.console.oidc import OidcSettings
+from console.oidc import OidcSettings
 from keyauthority.client import Secret
 from tests.node import FOLDER, node_with_packages
 

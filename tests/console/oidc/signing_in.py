@@ -11,7 +11,7 @@ import pytest
 from aiohttp import ClientSession
 from yarl import URL
 
-from gateway.console.oidc import Begun, Claims, OidcError, OidcSettings, Provider
+from console.oidc import Begun, Claims, OidcError, OidcSettings, Provider
 from keyauthority.client import Secret
 from tests.console.oidc.crooked_provider import (
     ACCESS_TOKEN,

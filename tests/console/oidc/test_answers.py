@@ -10,7 +10,7 @@ import pytest
 from aiohttp import ClientTimeout
 from yarl import URL
 
-from gateway.console.oidc import Flow, OidcRefused, OidcUnavailable, fetch
+from console.oidc import Flow, OidcRefused, OidcUnavailable, fetch
 from tests.console.oidc.conftest import ManualClock
 from tests.console.oidc.crooked_provider import (
     ACCESS_TOKEN,

@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from gateway.console.oidc import OidcSettings, OidcUnavailable
-from gateway.console.oidc.discovery import Metadata
+from console.oidc import OidcSettings, OidcUnavailable
+from console.oidc.discovery import Metadata
 from tests.console.oidc.conftest import ManualClock
 from tests.console.oidc.crooked_provider import CrookedProvider, answering
 from tests.console.oidc.signing_in import MARKUP, SignIn

@@ -12,7 +12,7 @@ import pytest
 from joserfc import jws
 from joserfc.jwk import ECKey, OctKey, RSAKey
 
-from gateway.console.oidc import OidcRefused, OidcUnavailable
+from console.oidc import OidcRefused, OidcUnavailable
 from tests.console.oidc.conftest import ManualClock
 from tests.console.oidc.crooked_provider import ACCESS_TOKEN, CLIENT_SECRET, CrookedProvider
 from tests.console.oidc.signing_in import MARKUP, SignIn

@@ -10,7 +10,7 @@ import pytest
 from aiohttp import ClientSession
 from joserfc.jwk import ECKey, Key, KeySet, OKPKey, RSAKey
 
-from gateway.console.oidc import Claims, OidcRefused, OidcUnavailable, Provider
+from console.oidc import Claims, OidcRefused, OidcUnavailable, Provider
 from keyauthority.client import Secret
 from tests.console.oidc.provider_process import RunningProvider, StartProvider, go
 

@@ -9,8 +9,8 @@ from typing import Final
 
 import pytest
 
-from gateway.console.people import People, Person, migrate_people
-from keyauthority.location import Location, PostgresUrl
+from console.people import People, Person, migrate_people
+from keyauthority.base.relational.location import Location, PostgresUrl
 from tests.console.people.parts import ManualClock, administrator, opened
 from tests.postgres import empty_database, in_server, name_of, run_sql, server_url
 

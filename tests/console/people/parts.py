@@ -11,7 +11,7 @@ from typing import Any, Final
 
 from argon2 import PasswordHasher
 
-from gateway.console.people import (
+from console.people import (
     Identity,
     Origin,
     Password,
@@ -21,7 +21,7 @@ from gateway.console.people import (
     Role,
     open_people,
 )
-from keyauthority.location import Location, PostgresUrl
+from keyauthority.base.relational.location import Location, PostgresUrl
 from tests.postgres import run_sql
 
 PASSWORD: Final = "two blue herons"

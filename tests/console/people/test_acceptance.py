@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from gateway.console.people import (
+from console.people import (
     EmailTaken,
     FieldInvalid,
     IdentityTaken,
@@ -16,7 +16,7 @@ from gateway.console.people import (
     Role,
     WeakPassword,
 )
-from keyauthority.location import Location
+from keyauthority.base.relational.location import Location
 from tests.console.people.parts import (
     ISSUER,
     NEW_PASSWORD,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from argon2 import PasswordHasher
 
-from gateway.console.people import (
+from console.people import (
     AnotherIdentity,
     EmailTaken,
     FieldInvalid,
@@ -21,7 +21,7 @@ from gateway.console.people import (
     StoreUnavailable,
     WeakPassword,
 )
-from keyauthority.location import Location
+from keyauthority.base.relational.location import Location
 from tests.console.people.parts import (
     ISSUER,
     NEW_PASSWORD,

@@ -5,8 +5,8 @@ from __future__ import annotations
 import asyncio
 from datetime import timedelta
 
-from gateway.console.people import Limit, People
-from keyauthority.location import Location
+from console.people import Limit, People
+from keyauthority.base.relational.location import Location
 from tests.console.people.parts import ManualClock, sql
 
 NOW = timedelta(0)

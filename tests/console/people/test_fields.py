@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from gateway.console.people import FieldInvalid, WeakPassword, fields, passwords
+from console.people import FieldInvalid, WeakPassword, fields, passwords
 
 
 @pytest.mark.parametrize(

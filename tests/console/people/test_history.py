@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from gateway.console.people import Event, Origin, People, Person, Role
+from console.people import Event, Origin, People, Person, Role
 from tests.console.people.parts import ManualClock, by, member
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from gateway.console.people import (
+from console.people import (
     AlreadyMember,
     LinkInvalid,
     LinkPurpose,
@@ -15,7 +15,7 @@ from gateway.console.people import (
     Person,
     Role,
 )
-from keyauthority.location import Location
+from keyauthority.base.relational.location import Location
 from tests.console.people.parts import (
     CONSOLE,
     NEW_PASSWORD,

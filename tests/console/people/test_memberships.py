@@ -6,7 +6,7 @@ import itertools
 
 import pytest
 
-from gateway.console.people import (
+from console.people import (
     AlreadyMember,
     LastOwner,
     LinkInvalid,

@@ -9,8 +9,8 @@ from collections.abc import Iterator
 import pytest
 from argon2 import PasswordHasher
 
-from gateway.console.people import StoreUnavailable
-from gateway.console.people.passwords import AT_ONCE, MOST_WAITING, Passwords
+from console.people import StoreUnavailable
+from console.people.passwords import AT_ONCE, MOST_WAITING, Passwords
 from tests.console.people.parts import PASSWORD
 
 MOST = AT_ONCE + MOST_WAITING

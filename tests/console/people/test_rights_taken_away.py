@@ -8,7 +8,7 @@ from typing import Final
 
 import pytest
 
-from gateway.console.people import NotFound, People, Person, Role
+from console.people import NotFound, People, Person, Role
 from tests.console.people.parts import NEW_PASSWORD, administrator, by, identity, member
 
 ADMINISTRATOR: Final = "an administrator's link for a new password"

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from argon2 import PasswordHasher
 
-from gateway.console.people import (
+from console.people import (
     FieldInvalid,
     Password,
     People,
@@ -18,7 +18,7 @@ from gateway.console.people import (
     Role,
     StoreUnavailable,
 )
-from keyauthority.location import Location, PostgresUrl
+from keyauthority.base.relational.location import Location, PostgresUrl
 from tests.console.people.parts import NEW_PASSWORD, PASSWORD, by, sql
 
 

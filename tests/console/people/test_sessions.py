@@ -7,8 +7,8 @@ from datetime import timedelta
 
 import pytest
 
-from gateway.console.people import Limit, NotFound, People, Person, Role
-from keyauthority.location import Location
+from console.people import Limit, NotFound, People, Person, Role
+from keyauthority.base.relational.location import Location
 from tests.console.people.parts import ManualClock, actions, by, member, opened, sql
 
 

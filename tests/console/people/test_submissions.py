@@ -6,7 +6,7 @@ import asyncio
 
 import pytest
 
-from gateway.console.people import (
+from console.people import (
     FieldInvalid,
     NotFound,
     People,

@@ -93,7 +93,7 @@ def _told(row: Any, fact: Fact) -> dict[str, Any]:
         if row.caller_id
         else ("operator", "operator at the machine")
     )
-    details = json.dumps(dict(fact.details), ensure_ascii=False)
+    details = json.dumps(dict(fact.details))
     return {
         "entry": row.id,
         "said": fact.action.value,

@@ -1,0 +1,6 @@
+"""`python -m console` is `keyauthority-console`."""
+
+from console.cli import main
+
+if __name__ == "__main__":
+    main()

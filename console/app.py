@@ -1,0 +1,168 @@
+"""Composition root of the console: every part is made and wired here, and ended in order."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from contextlib import AsyncExitStack, asynccontextmanager
+from datetime import UTC, datetime
+from typing import Final
+
+import aiohttp
+import structlog
+
+from console.assets import Assets
+from console.authority import CHANGING, READING, Authority
+from console.config import LIMITS, Settings
+from console.dispatch import Dispatcher, full_answer
+from console.oidc import Provider
+from console.parts import Parts
+from console.paths import url
+from console.people import (
+    LinkInvalid,
+    People,
+    StoreUnavailable,
+    open_people,
+)
+from console.rendering import Rendering
+from keyauthority.base.http.request import Request
+from keyauthority.base.http.server import Server
+from keyauthority.base.process.binding import bind, server_tls
+from keyauthority.base.process.files import write_private
+from keyauthority.base.process.lifecycle import (
+    StartError,
+    reading_errors,
+    run_until_stopped,
+    start_errors,
+)
+from keyauthority.base.relational.outages import StorageError
+from keyauthority.client import SECRET_MARK, client_certificate, connect, load_token
+
+_log = structlog.get_logger("console")
+
+_FINISHING: Final = CHANGING + 3 * READING
+"""Seconds for forms whose browser has left: more than the slowest page asks of the authority."""
+_SWEEPING: Final = 3600.0
+"""Seconds between two looks for sign-ins, links and counts that are over."""
+
+
+async def serve(settings: Settings, tell: Callable[[str], None]) -> None:
+    """Runs the console until SIGTERM or SIGINT. *tell* is given the link of the first owner.
+
+    Raises:
+        StartError, SecretFileError: It cannot start; the message says why.
+    """
+    await run_until_stopped("console", running(settings, tell), listen=settings.listen)
+
+
+@asynccontextmanager
+async def running(
+    settings: Settings,
+    tell: Callable[[str], None],
+    clock: Callable[[], datetime] = lambda: datetime.now(UTC),
+) -> AsyncIterator[int]:
+    """Runs the console as long as the context lasts, and drains it at the end.
+
+    Yields:
+        The port it listens on.
+
+    Raises:
+        StartError, SecretFileError: It cannot start; the message says why.
+    """
+    async with AsyncExitStack() as stack:
+        listening = bind(settings.listen)
+        stack.callback(listening.close)
+        port = listening.getsockname()[1]
+        tls = server_tls(settings.tls_cert, settings.tls_key)
+        parts = await _parts(settings, settings.public(port), clock, stack)
+        await _tell_first_owner(parts, tell)
+        dispatcher = Dispatcher(parts)
+        server = Server(
+            dispatcher.handle, dispatcher.refuse, full_answer, Request, LIMITS, SECRET_MARK
+        )
+        listener = await server.listen(listening, tls)
+        sweeping = asyncio.create_task(_sweep(parts.books))
+        try:
+            yield port
+        finally:
+            sweeping.cancel()
+            await asyncio.wait([sweeping])
+            server.leave()
+            listener.close()
+            await server.drain(settings.grace)
+            await dispatcher.finish(_FINISHING)
+
+
+async def _parts(
+    settings: Settings, public_url: str, clock: Callable[[], datetime], stack: AsyncExitStack
+) -> Parts:
+    token = load_token(settings.token_file)
+    certificate = client_certificate(settings.tls_client_cert, settings.tls_client_key)
+    with reading_errors():
+        channel = connect(
+            settings.authority, tls_ca=settings.tls_ca, client_certificate=certificate
+        )
+    stack.push_async_callback(channel.close)
+    try:
+        books = await stack.enter_async_context(
+            open_people(
+                settings.database,
+                clock,
+                idle=settings.session_idle,
+                absolute=settings.session_lifetime,
+            )
+        )
+    except StorageError as error:
+        raise StartError(str(error)) from None
+    provider = None
+    if settings.oidc is not None:
+        session = await stack.enter_async_context(
+            aiohttp.ClientSession(
+                # A connection is not used twice: what is left on it is no answer to the next request.
+                connector=aiohttp.TCPConnector(force_close=True),
+                cookie_jar=aiohttp.DummyCookieJar(),
+                trust_env=False,
+            )
+        )
+        redirect_uri = public_url + url("sign_in_callback")
+        provider = Provider(settings.oidc, redirect_uri, session, clock)
+    assets = Assets()
+    return Parts(
+        settings=settings,
+        public_url=public_url,
+        books=books,
+        authority=Authority(channel, token),
+        rendering=Rendering(assets, clock),
+        assets=assets,
+        provider=provider,
+        clock=clock,
+    )
+
+
+async def _tell_first_owner(parts: Parts, tell: Callable[[str], None]) -> None:
+    # Until there is an administrator each start has a link of its own: the last one may be lost.
+    settings = parts.settings
+    try:
+        token = await parts.books.links.new_setup()
+    except LinkInvalid:
+        parts.forget_setup_link()
+        return
+    except StoreUnavailable as error:
+        raise StartError(str(error)) from None
+    link = parts.public_url + url("setup", token=token.reveal())
+    if settings.setup_link_file is None:
+        tell(link)
+    else:
+        with start_errors(f"write {settings.setup_link_file}"):
+            write_private(settings.setup_link_file, link + "\n")
+
+
+async def _sweep(books: People) -> None:
+    while True:
+        try:
+            await books.sessions.sweep()
+        except StoreUnavailable as error:
+            _log.warning("books not swept", reason=str(error))
+        except Exception:  # noqa: BLE001  # the next round may fare better
+            _log.exception("books not swept")
+        await asyncio.sleep(_SWEEPING)

@@ -1,0 +1,171 @@
+"""What the console is told at its start, and the refusal of what cannot be right."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from datetime import timedelta
+from pathlib import Path
+from typing import Final
+
+from yarl import URL
+
+from console.oidc import OidcSettings
+from keyauthority.base.http.limits import Limits
+from keyauthority.base.process.settings import (
+    SettingsError,
+    check_client_tls,
+    check_server_tls,
+    host_and_port,
+    is_local,
+)
+from keyauthority.base.relational.location import Location
+from keyauthority.client import check_authority
+
+LIMITS: Final = Limits(
+    max_header_bytes=16 * 1024,
+    max_body_bytes=64 * 1024,
+    body_timeout=10.0,
+    send_timeout=20.0,
+    max_connections=1024,
+)
+"""What one browser may send and hold: pages and forms, nothing larger."""
+
+
+LONGEST_SESSION: Final = timedelta(days=400)
+"""Browsers keep no cookie for longer."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SignInLimits:
+    """Failed sign-ins before further ones have to wait, each within `per`."""
+
+    # For one e-mail address from one client address: somebody mistyping.
+    pair: int = 5
+
+    # From one client address, whatever the e-mail address; 0: any, for use behind a proxy that
+    # hides who the client is.
+    client: int = 30
+
+    # For one e-mail address, wherever from: so many that nobody is locked out by a nuisance.
+    email: int = 100
+
+    per: timedelta = timedelta(minutes=15)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settings:
+    """The console's settings, checked when made: raises `SettingsError`."""
+
+    # Where browsers are served, HOST:PORT; port 0 takes any free one. Beyond loopback only with
+    # tls_cert and tls_key.
+    listen: str
+
+    # The key authority, HOST:PORT or unix:/PATH; several replicas separated by commas, or behind one
+    # name. Beyond this machine only with tls_ca.
+    authority: str
+
+    # The file with the service token presented to the authority: roles `issuer` and `admin`, and
+    # the right to act for people.
+    token_file: Path
+
+    # The console's own books: a SQLite file, made if missing, or a PostgreSQL database.
+    database: Location
+
+    # What browsers call the console, scheme, host and port. Empty: http(s)://LISTEN.
+    public_url: str = ""
+
+    # What the API is called in the instructions for a new key, without `/v1`.
+    api_url: str = "https://api.opentoken.kr"
+
+    # PEM file of the CA that the authority's certificate is checked against. None: plaintext.
+    tls_ca: Path | None = None
+
+    # PEM files of the certificate chain and private key shown to an authority that connects nobody
+    # without (its --tls-client-ca). None, both: none is shown.
+    tls_client_cert: Path | None = None
+    tls_client_key: Path | None = None
+
+    # PEM files of the certificate chain and private key that browsers see. None, both: plaintext.
+    tls_cert: Path | None = None
+    tls_key: Path | None = None
+
+    # Whether people may have passwords here.
+    local_accounts: bool = True
+
+    # The provider that people may sign in at. None: nobody does.
+    oidc: OidcSettings | None = None
+
+    # How many proxies stand in front, each of which adds to `X-Forwarded-For`.
+    proxies: int = 0
+
+    # A sign-in ends when nothing was done for so long, and in any case after `session_lifetime`.
+    session_idle: timedelta = timedelta(hours=12)
+    session_lifetime: timedelta = timedelta(days=7)
+
+    # Where the first owner's one-time link is written, instead of being printed.
+    setup_link_file: Path | None = None
+
+    sign_in: SignInLimits = field(default_factory=SignInLimits)
+
+    # Seconds that requests under way get at the stop.
+    grace: float = 10.0
+
+    # Whether each request is logged, without its query string and without one-time links.
+    access_log: bool = True
+
+    log_level: str = "info"
+
+    def __post_init__(self) -> None:
+        host_and_port(self.listen, "--listen")
+        check_server_tls(self.listen, self.tls_cert, self.tls_key, "passwords", "127.0.0.1")
+        check_client_tls(self.tls_ca, self.tls_client_cert, self.tls_client_key)
+        check_authority(self.authority, self.tls_ca, "would send keys")
+        if self.public_url:
+            _check_url(self.public_url, "--public-url")
+        _check_url(self.api_url, "--api-url")
+        if not self.local_accounts and self.oidc is None:
+            raise SettingsError(
+                "--local-accounts off leaves no way to sign in: give --oidc-issuer too"
+            )
+        if not timedelta() < self.session_idle <= self.session_lifetime:
+            raise SettingsError(
+                "--session-idle must be more than nothing, at most --session-lifetime"
+            )
+        if self.session_lifetime > LONGEST_SESSION:
+            raise SettingsError("--session-lifetime is at most 9600 hours: 400 days")
+        for name, value in self._counts():
+            if not value >= 0:
+                raise SettingsError(f"--{name} can't be negative")
+
+    def _counts(self) -> tuple[tuple[str, float], ...]:
+        return (
+            ("proxies", self.proxies),
+            ("grace", self.grace),
+            ("max-sign-ins", self.sign_in.client),
+        )
+
+    def public(self, port: int) -> str:
+        """What browsers call the console that listens at *port*, without a slash at the end."""
+        tls = self.tls_cert is not None
+        return public_base(self.public_url, self.listen, port, tls=tls)
+
+
+def public_base(public_url: str, listen: str, port: int, *, tls: bool) -> str:
+    """*public_url*, or what follows from where it listens; without a slash at the end."""
+    if public_url:
+        return public_url.rstrip("/")
+    host, _ = host_and_port(listen, "--listen")
+    return str(URL.build(scheme="https" if tls else "http", host=host, port=port)).rstrip("/")
+
+
+def _check_url(text: str, flag: str) -> None:
+    try:
+        url = URL(text)
+    except ValueError:
+        url = URL()
+    if url.scheme not in ("http", "https") or not url.host:
+        raise SettingsError(f"{flag} must be a URL such as https://console.example.com")
+    if url.user or url.password or url.query_string or url.fragment or url.path not in ("", "/"):
+        raise SettingsError(f"{flag} must be scheme, host and port, nothing more")
+    if url.scheme == "http" and not is_local(f"{url.host}:0"):
+        raise SettingsError(f"{flag} must be https:// unless it is on this machine")

@@ -1,0 +1,200 @@
+"""From a request to its page: is it ours, who is it, may they; then the page."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from typing import Final
+
+import structlog
+from aiohttp import hdrs, web
+from multidict import CIMultiDict
+
+from console import cookies, csrf, headers
+from console.access import ROLES, Needs
+from console.addresses import source
+from console.authority import MissingError, UnavailableError
+from console.config import LIMITS
+from console.forms import BadFormError, read_fields
+from console.pages import problems
+from console.parts import Parts
+from console.paths import PATHS
+from console.people import NotFound, StoreUnavailable
+from console.routes import ROUTES, Router
+from console.visit import Route, Visit
+from keyauthority.base.http.answer import Answer, raw_answer
+from keyauthority.base.http.request import Request
+
+_log = structlog.get_logger("console")
+
+_READING: Final = frozenset({"GET", "HEAD"})
+_NOWHERE: Final = Route("GET", "", problems.not_found, Needs.NOTHING)
+_STATIC: Final = PATHS["static"].removesuffix("{name}")
+_TEXT: Final = {**headers.EVERYWHERE, hdrs.CONTENT_TYPE: "text/plain; charset=utf-8"}
+_UNPARSED: Final = {
+    400: b"malformed or unacceptable http request\n",
+    408: b"request arrived too slowly\n",
+    431: b"request headers too large\n",
+}
+_OUR_FAULT: Final = b"internal error\n"
+_FULL: Final = b"too many connections: try again\n"
+
+
+class Dispatcher:
+    """Answers every request that reaches the console."""
+
+    def __init__(self, parts: Parts) -> None:
+        self._parts = parts
+        self._router = Router(ROUTES)
+        https = parts.public_url.startswith("https:")
+        self._transport = headers.TLS if https else {}
+        self._answering: set[asyncio.Task[Answer]] = set()
+
+    async def handle(self, request: Request) -> web.StreamResponse:
+        """Answers *request*, whatever happens, and logs it.
+
+        What a form began is ended though the browser leaves: no change is left half made.
+        """
+        if request.method != "POST":
+            return await self._logged(request)
+        answering = asyncio.create_task(self._logged(request))
+        self._answering.add(answering)
+        answering.add_done_callback(self._answering.discard)
+        return await asyncio.shield(answering)
+
+    async def finish(self, seconds: float) -> None:
+        """Waits for what goes on though its browser has left, at most so many seconds."""
+        if not self._answering:
+            return
+        _, left = await asyncio.wait(self._answering, timeout=seconds)
+        if left:
+            _log.warning("forms cut off", forms=len(left))
+
+    def refuse(self, request: Request, status: int) -> web.StreamResponse:
+        """Answers what was no request."""
+        answer = Answer(status, CIMultiDict(_TEXT), _UNPARSED.get(status, _OUR_FAULT))
+        answer.headers.update(self._transport)
+        answer.force_close()
+        return answer
+
+    async def _logged(self, request: Request) -> Answer:
+        path = request.rel_url.raw_path
+        asset = self._asset(path) if request.method in _READING else None
+        if asset is not None:
+            asset.headers.update(self._transport)
+            return asset
+        visit, answer = self._visit(request, path)
+        if answer is None:
+            answer = await self._answered(visit)
+        answer.headers.update(self._transport)
+        if not request.content.is_eof():
+            # Its body was not read, so nobody knows where the next request begins.
+            answer.force_close()
+        self._observe(visit, answer)
+        return answer
+
+    def _asset(self, path: str) -> Answer | None:
+        asset = self._parts.assets.find(path.removeprefix(_STATIC))
+        if asset is None or not path.startswith(_STATIC):
+            return None
+        fields = {
+            **headers.EVERYWHERE,
+            hdrs.CACHE_CONTROL: "public, max-age=31536000, immutable",
+            hdrs.CONTENT_TYPE: asset.content_type,
+        }
+        return Answer(200, CIMultiDict(fields), asset.body)
+
+    def _visit(self, request: Request, path: str) -> tuple[Visit, Answer | None]:
+        came_from = source(request, self._parts.settings.proxies)
+        # Whoever asks for the head alone, as monitors do, is answered as if for all of it.
+        method = "GET" if request.method in _READING else request.method
+        methods, names = self._router.find(path) or ({method: _NOWHERE}, {})
+        route = methods.get(method)
+        readable = "GET" in methods
+        visit = Visit(self._parts, request, route or _NOWHERE, names, came_from, readable)
+        if route is not None:
+            return visit, None
+        if method == "GET":
+            # The address of a form that was shown again with its faults, opened anew.
+            return visit, visit.redirect(self._router.above(path))
+        allowed = {**_TEXT, hdrs.ALLOW: ", ".join(sorted(methods))}
+        return visit, Answer(405, CIMultiDict(allowed), b"method not allowed\n")
+
+    async def _answered(self, visit: Visit) -> Answer:
+        try:
+            return await self._page(visit)
+        except (MissingError, NotFound):
+            return await problems.not_found(visit)
+        except UnavailableError:
+            return problems.authority_unavailable(visit)
+        except StoreUnavailable as error:
+            _log.warning("books unavailable", request_id=visit.request.id, reason=str(error))
+            return problems.store_unavailable(visit)
+        except BadFormError as error:
+            return problems.bad_form(visit, error)
+        except Exception:  # noqa: BLE001 - the last line of defence: nobody may see what it was
+            _log.exception("internal error", request_id=visit.request.id)
+            return problems.internal(visit)
+
+    async def _page(self, visit: Visit) -> Answer:
+        if not visit.reading and not csrf.same_origin(visit.request.headers):
+            return problems.foreign(visit)
+        if not visit.reading:
+            # Before it is asked who may: the form may take seconds, and rights may go meanwhile.
+            visit.fields = await read_fields(
+                visit.request, LIMITS.max_body_bytes, LIMITS.body_timeout
+            )
+        await self._recognise(visit)
+        if visit.route.needs is not Needs.NOTHING and visit.session is None:
+            return problems.signed_out(visit)
+        if not await self._may(visit):
+            return await problems.not_found(visit)
+        if not _covers(visit):
+            return await problems.forbidden(visit)
+        if not visit.reading and not csrf.is_token(visit.cookie, visit.fields.raw("csrf")):
+            return await problems.stale(visit)
+        if visit.session is not None and not visit.route.shows_secret:
+            await self._parts.books.submissions.close_open(visit.session.id)
+        return await visit.route.page(visit)
+
+    async def _recognise(self, visit: Visit) -> None:
+        token = cookies.presented(visit.request.cookies, cookies.SESSION)
+        if token:
+            visit.session = await self._parts.books.sessions.find(token)
+        visitor = cookies.presented(visit.request.cookies, cookies.VISITOR)
+        visit.cookie = token if visit.session is not None else visitor
+
+    async def _may(self, visit: Visit) -> bool:
+        # Whether there is such a page for them at all: a workspace of others is not there, and
+        # neither is administration for who is no administrator.
+        needs = visit.route.needs
+        if needs in ROLES:
+            visit.role = await self._parts.books.memberships.role(visit.workspace_id, visit.me.id)
+            return visit.role is not None
+        return needs is not Needs.ADMINISTRATOR or visit.me.administrator
+
+    def _observe(self, visit: Visit, answer: Answer) -> None:
+        if not self._parts.settings.access_log:
+            return
+        _log.info(
+            "request",
+            request_id=visit.request.id,
+            client=visit.source,
+            method=visit.request.method,
+            # The page, not the path: that may hold a one-time link.
+            page=visit.route.path,
+            workspace_id=visit.path.get("workspace"),
+            person_id=visit.session.person.id if visit.session is not None else None,
+            status=answer.status,
+            duration_ms=round((time.perf_counter() - visit.request.started) * 1000, 2),
+        )
+
+
+def _covers(visit: Visit) -> bool:
+    least = ROLES.get(visit.route.needs)
+    return least is None or (visit.role is not None and visit.role.covers(least))
+
+
+def full_answer() -> bytes:
+    """What a browser is told when there are too many connections, as raw bytes."""
+    return raw_answer(503, {**_TEXT, hdrs.RETRY_AFTER: "1"}, _FULL)

@@ -1,0 +1,105 @@
+"""Questions to the provider: no redirects, and bounds on how long and how large an answer is.
+
+What goes wrong at the provider is an `OidcError`.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import Any, Final
+
+from aiohttp import ClientError, ClientResponse, ClientSession, ClientTimeout
+
+_UNAVAILABLE: Final = "The sign-in provider can't be used right now; try again in a few minutes."
+_REFUSED: Final = "The provider's answer can't be accepted, so nobody was signed in; start again."
+
+MAX_BYTES: Final = 256 * 1024
+"""Bytes of an answer; the longest known key sets have a tenth of that."""
+
+TIMEOUT: Final = ClientTimeout(total=10.0)
+
+Document = dict[str, Any]
+
+
+class OidcError(Exception):
+    """Nobody was signed in.
+
+    The message is a sentence for the person; `reason` says more, for the operator's log. Both are
+    words of ours: nothing the provider or the browser sent is in either.
+    """
+
+    def __init__(self, reason: str, sentence: str) -> None:
+        super().__init__(sentence)
+        self.reason = reason
+
+
+class OidcUnavailable(OidcError):  # noqa: N818 - named for what it tells the caller
+    """The provider is unreachable, broken or not set up for this console."""
+
+    def __init__(self, reason: str, sentence: str = _UNAVAILABLE) -> None:
+        super().__init__(reason, sentence)
+
+
+class OidcRefused(OidcError):  # noqa: N818 - named for what it tells the caller
+    """The person cancelled, or what came back is not to be trusted."""
+
+    def __init__(self, reason: str, sentence: str = _REFUSED) -> None:
+        super().__init__(reason, sentence)
+
+
+async def fetch(
+    session: ClientSession,
+    method: str,
+    url: str,
+    what: str,
+    *,
+    form: Mapping[str, str] | None = None,
+    authorization: str | None = None,
+) -> tuple[int, Document]:
+    """Status and JSON object of an answer. Raises OidcUnavailable, which calls it *what*."""
+    headers = {"Accept": "application/json"}
+    if authorization is not None:
+        headers["Authorization"] = authorization
+    try:
+        async with session.request(
+            method, url, data=form, headers=headers, allow_redirects=False, timeout=TIMEOUT
+        ) as response:
+            return response.status, _document(await _read(response))
+    except TimeoutError:
+        raise OidcUnavailable(f"{what}: no answer in time") from None
+    except ClientError:
+        raise OidcUnavailable(f"{what}: not reachable") from None
+    except _BadAnswerError as error:
+        raise OidcUnavailable(f"{what}: {error} (status {response.status})") from None
+
+
+async def fetch_document(session: ClientSession, url: str, what: str) -> Document:
+    """The JSON object at *url*. Raises OidcUnavailable, which calls it *what*."""
+    status, document = await fetch(session, "GET", url, what)
+    if status != 200:  # noqa: PLR2004 - HTTP's own number
+        raise OidcUnavailable(f"{what}: status {status}")
+    return document
+
+
+class _BadAnswerError(Exception):
+    pass
+
+
+async def _read(response: ClientResponse) -> bytes:
+    body = bytearray()
+    async for chunk in response.content.iter_any():
+        body += chunk
+        if len(body) > MAX_BYTES:
+            raise _BadAnswerError("answer too large")
+    return bytes(body)
+
+
+def _document(body: bytes) -> Document:
+    try:
+        document = json.loads(body)
+    except (ValueError, RecursionError):
+        raise _BadAnswerError("answer is not JSON") from None
+    if not isinstance(document, dict):
+        raise _BadAnswerError("answer is not a JSON object")
+    return document

@@ -1,0 +1,52 @@
+"""Which provider people sign in at, and as which client of it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from yarl import URL
+
+from keyauthority.base.process.settings import is_local
+from keyauthority.client import Secret
+
+
+@dataclass(frozen=True, slots=True)
+class OidcSettings:
+    """One provider. Raises ValueError, with a sentence, for what cannot be right.
+
+    `issuer` is compared letter by letter with what the provider says. Without `client_secret` the
+    console is a public client, which PKCE alone protects. `name` is shown to people.
+    """
+
+    issuer: str
+    client_id: str
+    client_secret: Secret | None
+    name: str
+    scopes: tuple[str, ...] = ("openid", "email", "profile")
+
+    def __post_init__(self) -> None:
+        if not is_safe(self.issuer):
+            raise ValueError("the OIDC issuer must be an https URL, or http on loopback")
+        if self.issuer != self.issuer.partition("?")[0].partition("#")[0]:
+            raise ValueError("the OIDC issuer must have neither query nor fragment")
+        if not self.client_id:
+            raise ValueError("the OIDC client id must not be empty")
+        if "openid" not in self.scopes:
+            raise ValueError("the OIDC scopes must include openid")
+
+    @property
+    def discovery_url(self) -> str:
+        """Where the provider describes itself."""
+        return self.issuer.removesuffix("/") + "/.well-known/openid-configuration"
+
+
+def is_safe(text: str) -> bool:
+    """Whether *text* is a URL that nobody on the way can read: https, or http on loopback."""
+    try:
+        url = URL(text)
+        host, port = url.host_subcomponent, url.port
+    except ValueError:
+        return False
+    if not host or url.user is not None or url.password is not None:
+        return False
+    return url.scheme == "https" or (url.scheme == "http" and is_local(f"{host}:{port}"))

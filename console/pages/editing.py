@@ -1,0 +1,141 @@
+"""Changing what a key is called, may do and until when; pausing it and letting it go on."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+from typing import Final
+
+from console import key_views
+from console.authority import RefusedError, SpreadingError, UnavailableError
+from console.dates import end_of_day, last_day
+from console.forms import Form
+from console.moments import zone_of
+from console.pages import problems
+from console.pages.creating import expiry, refuse, scopes
+from console.pages.keys import known, remembered
+from console.paths import url
+from console.views import KeyRow
+from console.visit import Visit
+from keyauthority.base.http.answer import Answer
+from keyauthority.v1 import key_pb2
+
+_FIELDS: Final = ("name", "expires", "expire_date", "scopes", "etag")
+_MEANWHILE: Final = (
+    "Somebody changed this key while you were typing. Look at it in another tab, then save again "
+    "if yours is still right."
+)
+
+
+async def show(visit: Visit) -> Answer:
+    """The form, with what the key is now."""
+    key = await visit.authority.key(visit.workspace_id, visit.path["key"])
+    if key.state == key_pb2.KEY_STATE_REVOKED:
+        return visit.redirect(_href(visit))
+    end = key_views.moment(key, "expire_time")
+    values = {
+        "name": key.name,
+        "expires": "never" if end is None else "date",
+        "expire_date": _last_day(visit, end),
+        "scopes": " ".join(key.scopes),
+        "etag": key.etag,
+    }
+    return await _page(visit, Form(values), remembered(visit, key))
+
+
+async def submit(visit: Visit) -> Answer:
+    """Changes the key, unless somebody else did meanwhile."""
+    form = visit.fields.form(_FIELDS)
+    form.keep_secrets_out()
+    if not form.values["name"] and "name" not in form.errors:
+        form.errors["name"] = "A key needs a name."
+    try:
+        key = await visit.authority.key(visit.workspace_id, visit.path["key"])
+        changed, fields = _changed(visit, form, key)
+        if not form.ok:
+            return await _page(visit, form, remembered(visit, key), 422)
+        await visit.authority.update(changed, *fields)
+    except RefusedError as error:
+        if error.reason == "ETAG_MISMATCH" and _is_so(key, changed, fields):
+            # An earlier try got through, and only its answer was lost.
+            return visit.redirect(_href(visit), "saved")
+        if error.reason == "ETAG_MISMATCH":
+            form.problem, form.values["etag"] = _MEANWHILE, key.etag
+        else:
+            refuse(form, error)
+        return await _page(visit, form, await known(visit), 422)
+    except SpreadingError:
+        return visit.redirect(_href(visit), "spreading")
+    except UnavailableError:
+        form.problem = problems.AWAY
+        return await _page(visit, form, await known(visit), 503)
+    return visit.redirect(_href(visit), "saved")
+
+
+async def pause(visit: Visit) -> Answer:
+    """Has the key refused until it is resumed."""
+    return await _set_disabled(visit, disabled=True)
+
+
+async def resume(visit: Visit) -> Answer:
+    """Lets a paused key go on."""
+    return await _set_disabled(visit, disabled=False)
+
+
+async def _set_disabled(visit: Visit, *, disabled: bool) -> Answer:
+    key = await visit.authority.key(visit.workspace_id, visit.path["key"])
+    if key.state == key_pb2.KEY_STATE_REVOKED:
+        return visit.redirect(_href(visit))
+    changed = key_pb2.Key(id=key.id, disabled=disabled)
+    try:
+        await visit.authority.update(changed, "disabled")
+    except SpreadingError:
+        return visit.redirect(_href(visit), "spreading")
+    except RefusedError:
+        # Revoked meanwhile: its page says so.
+        return visit.redirect(_href(visit))
+    return visit.redirect(_href(visit), "paused" if disabled else "resumed")
+
+
+def _changed(visit: Visit, form: Form, key: key_pb2.Key) -> tuple[key_pb2.Key, list[str]]:
+    values = form.values
+    changed = key_pb2.Key(id=key.id, name=values["name"], scopes=scopes(form), etag=values["etag"])
+    before = key_views.moment(key, "expire_time")
+    same_day = values["expires"] == "date" and values["expire_date"] == _last_day(visit, before)
+    if same_day:
+        # Not moved to the end of its day because something else was changed.
+        return changed, ["name", "scopes"]
+    end = expiry(visit, form)
+    if end is not None:
+        changed.expire_time.FromDatetime(visit.now + end if isinstance(end, timedelta) else end)
+    return changed, ["name", "scopes", "expire_time"]
+
+
+def _is_so(key: key_pb2.Key, wanted: key_pb2.Key, fields: list[str]) -> bool:
+    return all(getattr(key, field) == getattr(wanted, field) for field in fields)
+
+
+def _last_day(visit: Visit, end: datetime | None) -> str:
+    return "" if end is None else last_day(end, zone_of(visit.me.time_zone))
+
+
+def _midday(visit: Visit, end: datetime | None) -> datetime | None:
+    # Keys made for so many days, or elsewhere, end before their last day does.
+    if end is None or end == end_of_day(_last_day(visit, end), zone_of(visit.me.time_zone)):
+        return None
+    return end
+
+
+def _href(visit: Visit) -> str:
+    return url("key", workspace=visit.workspace_id, key=visit.path["key"])
+
+
+async def _page(visit: Visit, form: Form, key: KeyRow, status: int = 200) -> Answer:
+    return await visit.page(
+        "key_edit.html",
+        status,
+        section="keys",
+        form=form,
+        etag=form.values["etag"],
+        key=key,
+        midday=_midday(visit, key.expire_time),
+    )

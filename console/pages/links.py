@@ -1,0 +1,232 @@
+"""One-time links: the first owner's, an invitation's, and the one that sets a new password."""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from typing import Final
+
+from console.authority import MissingError, UnavailableError
+from console.forms import Form
+from console.pages import signing_in, signing_in_elsewhere
+from console.paths import url
+from console.people import (
+    AlreadyMember,
+    EmailTaken,
+    FieldInvalid,
+    Link,
+    LinkForAnother,
+    LinkInvalid,
+    LinkPurpose,
+    Password,
+    Person,
+)
+from console.visit import Visit
+from keyauthority.base.http.answer import Answer
+
+_AWAY: Final = (
+    "The key authority doesn’t answer at the moment. Your link stays good: type the password again "
+    "and press the button in a moment."
+)
+_HAS_ACCOUNT: Final = "There is an account with this address by now. Sign in, and you can join."
+
+
+async def setup(visit: Visit) -> Answer:
+    """The form that makes the first owner."""
+    if await _link(visit, LinkPurpose.SETUP) is None:
+        return await _invalid(visit)
+    return await _setup_page(visit, Form())
+
+
+async def submit_setup(visit: Visit) -> Answer:
+    """Makes the first owner, of the only workspace if there is just one."""
+    form = visit.fields.form(["email", "name"])
+    password = Password(visit.fields.raw("password"))
+    if await _link(visit, LinkPurpose.SETUP) is None:
+        return await _invalid(visit)
+    fault = _fault(visit, form)
+    if fault:
+        return await _setup_page(visit, form, fault)
+    try:
+        workspaces = await visit.parts.only_workspace(visit.request.id)
+        person = await visit.parts.books.links.accept_setup(
+            visit.path["token"],
+            form.values["email"],
+            form.values["name"],
+            password,
+            workspaces,
+            visit.source,
+        )
+    except FieldInvalid as error:
+        form.errors[error.field] = str(error)
+        return await _setup_page(visit, form, 422)
+    except UnavailableError:
+        form.problem = _AWAY
+        return await _setup_page(visit, form, 503)
+    except LinkInvalid:
+        return await _invalid(visit)
+    visit.parts.forget_setup_link()
+    return await _enter(visit, person)
+
+
+async def invitation(visit: Visit) -> Answer:
+    """The invitation: what to, from whom, and the next step for whoever opened it."""
+    link = await _link(visit, LinkPurpose.INVITATION)
+    return (
+        await _invitation_page(visit, link, Form()) if link is not None else await _invalid(visit)
+    )
+
+
+async def submit_invitation(visit: Visit) -> Answer:
+    """Joins the workspace, with a new account or the one that is signed in."""
+    link = await _link(visit, LinkPurpose.INVITATION)
+    if link is None:
+        return await _invalid(visit)
+    form = visit.fields.form(["name"])
+    try:
+        if visit.session is not None:
+            return await _join(visit, link)
+        return await _register(visit, link, form)
+    except LinkInvalid:
+        return await _invalid(visit)
+    except FieldInvalid as error:
+        form.errors[error.field] = str(error)
+        status = 422
+    except LinkForAnother as error:
+        form.problem, status = str(error), 403
+    except EmailTaken:
+        form.problem, status = _HAS_ACCOUNT, 409
+    return await _invitation_page(visit, link, form, status)
+
+
+async def _join(visit: Visit, link: Link) -> Answer:
+    token = visit.path["token"]
+    with suppress(AlreadyMember):
+        await visit.parts.books.links.accept_invitation(
+            token, visit.me.name, None, visit.source, person_id=visit.me.id
+        )
+    return visit.redirect(url("keys", workspace=link.workspace_id), "joined")
+
+
+async def _register(visit: Visit, link: Link, form: Form) -> Answer:
+    fault = _fault(visit, form)
+    if fault:
+        return await _invitation_page(visit, link, form, fault)
+    password = Password(visit.fields.raw("password"))
+    person = await visit.parts.books.links.accept_invitation(
+        visit.path["token"], form.values["name"], password, visit.source
+    )
+    return await _enter(visit, person)
+
+
+def _fault(visit: Visit, form: Form) -> int:
+    # The status that a form for a new account is refused with; zero: nothing is wrong so far.
+    if not visit.parts.settings.local_accounts:
+        form.problem = signing_in.NO_PASSWORDS
+        return 403
+    form.keep_secrets_out()
+    return 0 if form.ok else 422
+
+
+async def recovery(visit: Visit) -> Answer:
+    """The form that sets a new password."""
+    link = await _link(visit, LinkPurpose.RECOVERY)
+    return await _recovery_page(visit, link, Form()) if link is not None else await _invalid(visit)
+
+
+async def submit_recovery(visit: Visit) -> Answer:
+    """Sets it, and ends whatever sign-ins there are."""
+    link = await _link(visit, LinkPurpose.RECOVERY)
+    if link is None:
+        return await _invalid(visit)
+    form = Form()
+    try:
+        person = await visit.parts.books.links.accept_recovery(
+            visit.path["token"], visit.fields.raw("password"), visit.source
+        )
+    except FieldInvalid as error:
+        form.errors[error.field] = str(error)
+        return await _recovery_page(visit, link, form, 422)
+    except LinkInvalid:
+        return await _invalid(visit)
+    await signing_in.forget_failures(visit, person)
+    return visit.redirect(url("sign_in"), "password-set")
+
+
+async def by_provider(visit: Visit) -> Answer:
+    """Takes the link up as somebody the provider knows."""
+    link = await visit.parts.books.links.find(visit.path["token"])
+    if link is None or link.purpose is LinkPurpose.RECOVERY:
+        return await _invalid(visit)
+    if not signing_in_elsewhere.is_asked_by_a_page(visit):
+        page = "setup" if link.purpose is LinkPurpose.SETUP else "invitation"
+        return visit.redirect(url(page, token=visit.path["token"]))
+    return await signing_in_elsewhere.depart(visit, link=visit.path["token"])
+
+
+async def _link(visit: Visit, purpose: LinkPurpose) -> Link | None:
+    if purpose is LinkPurpose.RECOVERY and not visit.parts.settings.local_accounts:
+        return None
+    link = await visit.parts.books.links.find(visit.path["token"])
+    return link if link is not None and link.purpose is purpose else None
+
+
+async def _enter(visit: Visit, person: Person) -> Answer:
+    await signing_in.begin(visit, person, "password")
+    return visit.redirect(signing_in.onwards("/"))
+
+
+async def _invalid(visit: Visit) -> Answer:
+    return await visit.page("link_invalid.html", 404)
+
+
+async def _setup_page(visit: Visit, form: Form, status: int = 200) -> Answer:
+    path = url("setup", token=visit.path["token"])
+    return await visit.page(
+        "setup.html", status, form=form, action=path, oidc_href=_by_provider(visit)
+    )
+
+
+async def _invitation_page(visit: Visit, link: Link, form: Form, status: int = 200) -> Answer:
+    try:
+        workspace = await visit.authority.workspace(link.workspace_id)
+        name = workspace.name
+    except (MissingError, UnavailableError):
+        name = visit.parts.names.get(link.workspace_id, link.workspace_id)
+    state = _state(visit, link)
+    path = url("invitation", token=visit.path["token"])
+    return await visit.page(
+        "invitation.html",
+        status,
+        form=form,
+        invitation=link,
+        workspace_name=name,
+        inviter=link.inviter_email,
+        state=state,
+        action=path,
+        sign_in_href="/sign-in?next=" + path,
+        oidc_href=_by_provider(visit),
+    )
+
+
+def _state(visit: Visit, link: Link) -> str:
+    # Who isn't signed in, such as the inviter who tries the link, is not told who has an account.
+    if visit.session is None:
+        return "open"
+    return "yours" if visit.me.email.casefold() == link.email.casefold() else "other"
+
+
+async def _recovery_page(visit: Visit, link: Link, form: Form, status: int = 200) -> Answer:
+    person = await visit.parts.books.accounts.get(link.person_id)
+    return await visit.page(
+        "recovery.html",
+        status,
+        form=form,
+        action=url("recovery", token=visit.path["token"]),
+        email=person.email if person is not None else "",
+    )
+
+
+def _by_provider(visit: Visit) -> str | None:
+    if visit.parts.provider is None:
+        return None
+    return url("link_oidc", token=visit.path["token"])

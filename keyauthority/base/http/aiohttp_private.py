@@ -1,0 +1,99 @@
+"""All that we use of aiohttp beside its documented interface: each name, and what for.
+
+aiohttp may change these in any release, so `pyproject.toml` pins its minor version. A test fails
+when one of them has moved, and when one is used that is not listed here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Final
+
+from aiohttp import ClientRequest, Payload, TCPConnector, web, web_protocol
+from aiohttp.client_proto import ResponseHandler
+from aiohttp.http_writer import _serialize_headers
+from aiohttp.web_protocol import RequestHandler, _ErrInfo
+
+ErrInfo = _ErrInfo
+"""How aiohttp queues what its parser could make no request of."""
+
+serialize_headers = _serialize_headers
+"""Writes a head; raises `ValueError` at a line break within a field."""
+
+PRIVATE: Final[Mapping[type, Mapping[str, str]]] = {
+    RequestHandler: {
+        "_loop": "Timers of heads and deliveries run on it.",
+        "_messages": "Tells that a head has arrived; a head that is refused early is queued there.",
+        "_task_handler": "Is cancelled at the stop, so that the request may still say a last word.",
+        "_upgraded": "Nothing may be written directly once the connection speaks something else.",
+        "_waiter": "Tells an idle connection from a busy one, and wakes it for a refused head.",
+        "data_received": "Is overridden to count and time heads.",
+        "finish_response": "Is overridden to write whole answers in one piece, and to linger.",
+        "force_close": "Ends an idle connection.",
+        "handle_error": "Is overridden to answer what never became a request with our own words.",
+        "log_exception": "Is overridden: the rest of a body that was answered already is no error.",
+        "pause_writing": "Is overridden to count the bytes that wait for the client.",
+        "resume_writing": "Is overridden for the same.",
+        "writing_paused": "Tells whether the client has to be waited for.",
+    },
+    web.Server: {
+        "_connections": "Counts the connections without a copy of their list.",
+        "_loop": "The request, the listening and the drain need it.",
+        "_make_request": "Is overridden to make requests of our own class.",
+    },
+    web.BaseRequest: {
+        "ATTRS": "Our attributes are added, or debug mode would refuse them.",
+        "_prepare_hook": "Is overridden to complete the head of a streamed response.",
+    },
+    web.StreamResponse: {
+        "_eof_sent": "Says that an answer is written, so that it is not written twice.",
+        "_headers": "The head is completed without the checks of a response that may yet change.",
+        "_keep_alive": "Is decided when the head is written.",
+        "_real_headers": "Takes over header fields without a copy.",
+        "_reason": "Part of the status line.",
+        "_status": "Part of the status line.",
+        "prepare": "Is overridden to write a whole answer where aiohttp streams.",
+    },
+    Payload: {
+        "_autoclose": "Says that nothing of a streamed body needs closing.",
+        "_consumed": "Says that the body can't be sent a second time.",
+    },
+    ResponseHandler: {
+        "_parser": "Is asked for a head that it has begun to read where none may follow.",
+        "_payload": "Tells whether the body of the response has ended.",
+        "_reading_paused": "A connection that is not read can't be known to be quiet.",
+        "data_received": "Is overridden to refuse bytes that no request asked for.",
+        "feed_data": "Is overridden to refuse a second response to one request.",
+        "is_connected": "A connection that is gone is not quiet.",
+        "set_exception": "Tells whoever is about to use the connection.",
+    },
+    TCPConnector: {
+        "_factory": "Makes connections of our own class.",
+        "_loop": "They need it.",
+        "connect": "Is overridden to hand out quiet connections only.",
+    },
+    ClientRequest: {
+        "_body": "None: the body is written with the head.",
+        "_session": "Belongs to the response.",
+        "_skip_auto_headers": "Keeps aiohttp from adding a content type.",
+        "_timer": "Belongs to the response.",
+        "send": "Is overridden: the last moment at which nothing has been said to the upstream.",
+        "update_auto_headers": "Is overridden to add nothing that the client did not send.",
+        "update_body_from_data": "Is overridden to send a small body without a task of its own.",
+        "update_headers": "Is overridden to set the fields as they are.",
+        "write_bytes": "Is overridden to send a body on a quiet connection only.",
+    },
+}
+"""What is used of each of aiohttp's classes."""
+
+READ_AHEAD: Final = 2
+"""Heads of a connection that are read while one of its requests is under way."""
+
+
+def limit_read_ahead() -> None:
+    """Have aiohttp read ahead that many heads on connections that are made from now on.
+
+    Its own 32 of the greatest size take some MB of each connection, from anybody. It offers no
+    setting for this: `RequestHandler` copies `MAX_MSG_QUEUE_SIZE` when it is made.
+    """
+    web_protocol.MAX_MSG_QUEUE_SIZE = READ_AHEAD

@@ -1,0 +1,103 @@
+"""Responses that are there whole: written in one piece."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Final, cast
+
+from aiohttp import HttpVersion10, HttpVersion11, hdrs, web
+from aiohttp.abc import AbstractStreamWriter
+from aiohttp.helpers import rfc822_formatted_time
+from multidict import CIMultiDict
+
+from keyauthority.base.http.aiohttp_private import serialize_headers
+from keyauthority.base.http.request import REQUEST_ID, Request, fresh_request_id
+
+_BODILESS: Final = frozenset({204, 304})
+
+
+class Answer(web.StreamResponse):
+    """A response of which status, header fields and body are known.
+
+    aiohttp's own does the same in many more steps, for responses that may yet be changed,
+    compressed or streamed.
+
+    Args:
+        status: The status.
+        headers: Its header fields, without those that frame it; they are the answer's from now on.
+        body: Its body.
+    """
+
+    def __init__(self, status: int, headers: CIMultiDict[str], body: bytes = b"") -> None:
+        super().__init__(status=status, _real_headers=headers)
+        self._whole = body
+
+    def send(self, request: Request) -> None:
+        """Write it in answer to *request*; raise `ConnectionError` if nobody is there to read.
+
+        It does not wait until the client has taken what came before.
+        """
+        transport = request.client.transport
+        if transport.is_closing():
+            raise ConnectionResetError("the client has left")
+        head = self._head(request)
+        written = head + self._whole
+        request.writer.output_size += len(written)
+        transport.write(written)
+        self._eof_sent = True
+
+    async def prepare(self, request: web.BaseRequest) -> AbstractStreamWriter | None:
+        """Send it. aiohttp calls this where `send` is not called."""
+        if not self._eof_sent:
+            self.send(cast(Request, request))
+            await request.writer.drain()
+        return None
+
+    def _head(self, request: Request) -> bytes:
+        headers, version = self._headers, request.version
+        self._declare_length(request)
+        if hdrs.DATE not in headers:
+            headers[hdrs.DATE] = rfc822_formatted_time()
+        headers[REQUEST_ID] = request.id
+        self._declare_end(request)
+        protocol = "1.1" if version == HttpVersion11 else "1.0"
+        return serialize_headers(f"HTTP/{protocol} {self._status} {self._reason}", headers)
+
+    def _declare_length(self, request: web.BaseRequest) -> None:
+        headers, size = self._headers, len(self._whole)
+        if self._status in _BODILESS:
+            headers.popall(hdrs.CONTENT_LENGTH, None)
+            self._whole = b""
+        elif request.method == hdrs.METH_HEAD:
+            # The length that a GET would have had, as far as it is known.
+            if size and hdrs.CONTENT_LENGTH not in headers:
+                headers[hdrs.CONTENT_LENGTH] = str(size)
+            self._whole = b""
+        else:
+            if hdrs.CONTENT_LENGTH not in headers:
+                headers[hdrs.CONTENT_LENGTH] = str(size)
+            if size and hdrs.CONTENT_TYPE not in headers:
+                headers[hdrs.CONTENT_TYPE] = "application/octet-stream"
+
+    def _declare_end(self, request: Request) -> None:
+        if request.client.leaving:
+            self._keep_alive = False
+        elif self._keep_alive is None:
+            self._keep_alive = request.keep_alive
+        if not self._keep_alive:
+            if request.version == HttpVersion11:
+                self._headers[hdrs.CONNECTION] = "close"
+        elif request.version == HttpVersion10:
+            self._headers[hdrs.CONNECTION] = "keep-alive"
+
+
+def raw_answer(status: int, headers: Mapping[str, str], body: bytes) -> bytes:
+    """An answer as it goes over the wire, for who has made no request yet."""
+    fields = {
+        **headers,
+        "Content-Length": str(len(body)),
+        "Connection": "close",
+        REQUEST_ID: fresh_request_id(),
+    }
+    lines = [f"HTTP/1.1 {status} Refused", *(f"{k}: {v}" for k, v in fields.items())]
+    return "\r\n".join(lines).encode() + b"\r\n\r\n" + body

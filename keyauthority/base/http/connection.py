@@ -1,0 +1,239 @@
+"""Client connections: HTTP/1 with a header timer, head limits, and an orderly end.
+
+aiohttp parses and schedules; what is added here is what it leaves to others. Its `RequestHandler`
+is not a public base class: `aiohttp_private` names what is used of it, and each addition is held by
+a test against the wire.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from dataclasses import dataclass
+from http import HTTPStatus
+from typing import Any, Final, cast
+
+from aiohttp import web
+from aiohttp.http import RawRequestMessage
+from aiohttp.http_exceptions import BadHttpMessage, LineTooLong
+from aiohttp.streams import EMPTY_PAYLOAD, StreamReader
+from aiohttp.web_protocol import RequestHandler
+
+from keyauthority.base.http.aiohttp_private import ErrInfo
+from keyauthority.base.http.answer import Answer
+from keyauthority.base.http.delivery import Delivery, Unread
+from keyauthority.base.http.limits import Limits
+from keyauthority.base.http.request import Client, Request
+
+# How long a client that was just refused may go on sending before the connection is closed:
+# closing on unread bytes resets the connection, and the answer with it.
+_LINGER: Final = 1.0
+
+
+@dataclass(slots=True, eq=False)
+class Shared:
+    """What all connections of one server have in common."""
+
+    limits: Limits
+    # What waits for the clients of all of them.
+    unread: Unread
+    # Tells whether there are more connections than allowed, counting the newest.
+    is_full: Callable[[], bool]
+    # Makes what a client is told then, as raw bytes.
+    full_answer: Callable[[], bytes]
+    # Answers what was no request; its second argument is the status.
+    refuse: Callable[[Any, int], web.StreamResponse]
+    # Whether the service was told to stop.
+    leaving: bool = False
+
+
+class _HeadError(Exception):
+    # A head that is refused before it is complete.
+
+    def __init__(self, status: HTTPStatus) -> None:
+        super().__init__()
+        self.status = status
+
+
+class Connection(RequestHandler):
+    """One client connection."""
+
+    __slots__ = ("_body", "_deaf", "_head_bytes", "_head_timer", "_limits", "_shared", "client")
+
+    def __init__(self, server: web.Server, loop: asyncio.AbstractEventLoop, shared: Shared) -> None:
+        limits = shared.limits
+        super().__init__(
+            server,
+            loop=loop,
+            access_log=None,  # type: ignore[arg-type]  # documented as the way to switch it off
+            auto_decompress=False,
+            keepalive_timeout=limits.keepalive_timeout,
+            max_line_size=limits.max_header_bytes,
+            max_field_size=limits.max_header_bytes,
+            max_headers=limits.max_headers,
+        )
+        self._shared = shared
+        self._limits = limits
+        self._head_bytes = 0
+        self._head_timer: asyncio.TimerHandle | None = None
+        self._body: StreamReader = EMPTY_PAYLOAD
+        self._deaf = False
+
+    @property
+    def idle(self) -> bool:
+        """Whether the client is between requests."""
+        waiter = self._waiter  # once: metrics are read in another thread
+        waiting = waiter is not None and not waiter.done()
+        return waiting and not self._messages and self._head_bytes == 0
+
+    def interrupt(self) -> None:
+        """Cancel the request under way, which may still say a last word."""
+        self.client.interrupted = True
+        if self._task_handler is not None:
+            self._task_handler.cancel()
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        sending, shared = cast(asyncio.Transport, transport), self._shared
+        delivery = Delivery(sending, shared.unread, self._limits.send_timeout, self._loop)
+        self.client = Client(sending, delivery, leaving=shared.leaving)
+        super().connection_made(transport)
+        if shared.is_full():
+            self._turn_away(shared.full_answer())
+        else:
+            self._start_head_timer()
+
+    def connection_lost(self, exc: BaseException | None) -> None:
+        self._stop_head_timer()
+        self.client.delivery.end()
+        super().connection_lost(exc)
+
+    def pause_writing(self) -> None:
+        super().pause_writing()
+        self.client.delivery.pause()
+
+    def resume_writing(self) -> None:
+        self.client.delivery.resume()
+        super().resume_writing()
+
+    def data_received(self, data: bytes) -> None:
+        if self._deaf:
+            return
+        super().data_received(data)
+        if self._messages:
+            self._head_arrived(len(data))
+        elif self._waiter is not None and data:
+            self._head_grew(len(data))
+
+    def handle_error(
+        self,
+        request: web.BaseRequest,
+        status: int = 500,
+        exc: BaseException | None = None,
+        message: str | None = None,
+    ) -> web.StreamResponse:
+        """Answer what never became a request. aiohttp calls this; the connection ends after it."""
+        if request.writer.output_size > 0 or isinstance(exc, ConnectionError):
+            raise ConnectionError("the response is under way or nobody is there to read it")
+        response = self._shared.refuse(request, _status_for(status, exc))
+        response.force_close()
+        self._deaf = True
+        return response
+
+    def log_exception(self, *args: Any, **kw: Any) -> None:
+        """Log what went wrong, unless it is the rest of a body that was already answered."""
+        if not isinstance(kw.get("exc_info"), web.RequestPayloadError):
+            super().log_exception(*args, **kw)
+
+    async def finish_response(
+        self, request: web.BaseRequest, resp: web.StreamResponse, start_time: float | None
+    ) -> tuple[web.StreamResponse, bool]:
+        """Write the response. aiohttp calls this."""
+        gone = False
+        our_request = cast(Request, request)
+        try:
+            if isinstance(resp, Answer) and not self._upgraded:
+                # What it comes to for a response that needs no preparation.
+                try:
+                    resp.send(our_request)
+                    if self.writing_paused:
+                        await request.writer.drain()
+                except ConnectionError:
+                    gone = True
+            else:
+                resp, gone = await super().finish_response(request, resp, start_time)
+        finally:
+            self.client.delivery.watch()
+            if our_request.on_end is not None:
+                our_request.end()
+        if not resp.keep_alive and (self._deaf or not request.content.is_eof()):
+            self._end_sending()
+            if self._deaf:
+                await asyncio.sleep(_LINGER)
+        return resp, gone
+
+    def _end_sending(self) -> None:
+        # Tells the client that this was the last answer, while what it still sends is dropped.
+        transport = self.transport
+        if transport is not None and not transport.is_closing() and transport.can_write_eof():
+            transport.write_eof()
+
+    def _head_arrived(self, size: int) -> None:
+        if self._head_timer is not None:
+            self._stop_head_timer()
+        if self._head_bytes + size > self._limits.max_header_bytes:
+            self.client.large_head = True
+        self._head_bytes = 0
+        message, body = self._messages[-1]
+        if isinstance(message, RawRequestMessage):
+            self._body = body
+        elif not self._body.is_eof():
+            # aiohttp queues the error behind the request whose body it spoilt, and would leave
+            # that request waiting for the rest.
+            self._body.set_exception(web.RequestPayloadError("malformed body"))
+
+    def _head_grew(self, size: int) -> None:
+        self._head_bytes += size
+        if self._head_timer is None:
+            self._start_head_timer()
+        if self._head_bytes > self._limits.max_header_bytes:
+            self._give_up(HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE)
+
+    def _start_head_timer(self) -> None:
+        self._head_timer = self._loop.call_later(self._limits.header_timeout, self._head_is_late)
+
+    def _stop_head_timer(self) -> None:
+        if self._head_timer is not None:
+            self._head_timer.cancel()
+            self._head_timer = None
+
+    def _head_is_late(self) -> None:
+        self._head_timer = None
+        if self._head_bytes:
+            self._give_up(HTTPStatus.REQUEST_TIMEOUT)
+        elif self.idle:
+            self.force_close()
+
+    def _give_up(self, status: HTTPStatus) -> None:
+        # The way aiohttp reports parse errors, so that these get the same treatment.
+        self._stop_head_timer()
+        self._deaf = True
+        error = ErrInfo(status=status, exc=_HeadError(status), message="")
+        self._messages.append((error, EMPTY_PAYLOAD))
+        if self._waiter is not None and not self._waiter.done():
+            self._waiter.set_result(None)
+
+    def _turn_away(self, answer: bytes) -> None:
+        self._deaf = True
+        self.client.transport.write(answer)
+        self._end_sending()
+        self._head_timer = self._loop.call_later(_LINGER, self.force_close)
+
+
+def _status_for(status: int, exc: BaseException | None) -> int:
+    if isinstance(exc, _HeadError):
+        return exc.status
+    if isinstance(exc, LineTooLong):
+        return HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE
+    if isinstance(exc, BadHttpMessage) and "Too many headers" in exc.message:
+        return HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE
+    return status if status == HTTPStatus.BAD_REQUEST else HTTPStatus.INTERNAL_SERVER_ERROR

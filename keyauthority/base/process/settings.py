@@ -1,0 +1,101 @@
+"""What settings mean to all programs alike: addresses, and the TLS files that belong to them."""
+
+from __future__ import annotations
+
+import ipaddress
+import re
+from pathlib import Path
+from typing import Final
+
+HIGHEST_PORT: Final = 65_535
+LOG_LEVELS: Final = ("debug", "info", "warning", "error")
+
+# What gRPC takes for something else than the name of a host, and the web servers for one.
+_SCHEMES: Final = frozenset({"unix", "unix-abstract", "vsock", "dns", "ipv4", "ipv6", "xds"})
+_is_port: Final = re.compile(r"[0-9]{1,5}").fullmatch
+
+
+class SettingsError(ValueError):
+    """A setting can't be right. The message names it as the flag it is given by, and what to do."""
+
+
+def socket_path(address: str) -> Path | None:
+    """The path of `unix:/PATH` or `unix:///PATH`, None for everything else.
+
+    A relative path would depend on the working folder, and one of digits looks like a port. Abstract
+    sockets have no owner: whoever is first has them.
+    """
+    path = address.removeprefix("unix:")
+    if path == address or not path.startswith("/"):
+        return None
+    if path.startswith("//"):
+        # What stands between two and three slashes would be a host.
+        return Path(path[2:]) if path.startswith("///") else None
+    return Path(path)
+
+
+def is_local(address: str) -> bool:
+    """Whether *address* can only be reached from this machine."""
+    if socket_path(address) is not None:
+        return True
+    host = address.rpartition(":")[0].strip("[]")
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
+
+
+def host_and_port(address: str, flag: str) -> tuple[str, int]:
+    """The two parts of HOST:PORT. Raises `SettingsError`, naming *flag*, for anything else."""
+    host, _, port = address.rpartition(":")
+    if host.partition(":")[0] in _SCHEMES:
+        raise SettingsError(f"{flag} {address} is not HOST:PORT")
+    if not host or (":" in host and not (host.startswith("[") and host.endswith("]"))):
+        raise SettingsError(f"{flag} must be HOST:PORT, an IPv6 host in brackets")
+    if not _is_port(port) or int(port) > HIGHEST_PORT:
+        raise SettingsError(f"{flag} {address} lacks a port between 0 and {HIGHEST_PORT}")
+    return host.strip("[]"), int(port)
+
+
+def check_address(address: str, flag: str) -> None:
+    """Raises `SettingsError`, naming *flag*, if *address* is neither HOST:PORT nor unix:/PATH."""
+    if address.startswith("unix"):
+        if socket_path(address) in (None, Path("/")):
+            raise SettingsError(f"{flag} {address} is no Unix socket: give unix:/PATH, absolute")
+    else:
+        host_and_port(address, flag)
+
+
+def joined(host: str, port: int) -> str:
+    """HOST:PORT, with brackets around an IPv6 host."""
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+
+
+def check_log_level(level: str) -> None:
+    """Raises `SettingsError` unless *level* is one of `LOG_LEVELS`."""
+    if level not in LOG_LEVELS:
+        raise SettingsError(f"--log-level must be one of {', '.join(LOG_LEVELS)}")
+
+
+def check_server_tls(
+    listen: str, certificate: Path | None, key: Path | None, danger: str, otherwise: str
+) -> None:
+    """Raises `SettingsError` for half a pair, and for plaintext from beyond this machine.
+
+    *danger* is what plaintext at *listen* would do, *otherwise* where it is allowed.
+    """
+    if (certificate is None) != (key is None):
+        raise SettingsError("--tls-cert and --tls-key need one another")
+    if certificate is None and not is_local(listen):
+        raise SettingsError(
+            f"--listen {listen} would take {danger} in plaintext from the network: "
+            f"give --tls-cert and --tls-key, or listen on {otherwise}"
+        )
+
+
+def check_client_tls(ca: Path | None, certificate: Path | None, key: Path | None) -> None:
+    """Raises `SettingsError` for half a pair, and for one that is shown to nobody."""
+    if (certificate is None) != (key is None):
+        raise SettingsError("--tls-client-cert and --tls-client-key need one another")
+    if certificate is not None and ca is None:
+        raise SettingsError("--tls-client-cert needs --tls-ca")

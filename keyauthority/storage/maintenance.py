@@ -1,0 +1,62 @@
+"""What is done to the books from outside the running authority: `keyauthority db`."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from datetime import timedelta
+
+from keyauthority.base.relational.location import Location
+from keyauthority.base.relational.outages import StorageError
+from keyauthority.coherence.leases import wait_out
+from keyauthority.domain.auditing import AuditEntry
+from keyauthority.domain.books import Books
+from keyauthority.domain.callers import operator
+from keyauthority.domain.fencing import Unfenced
+from keyauthority.domain.leasing import Leasing
+from keyauthority.domain.restoring import RESTORE, Replayed, Restoring
+from keyauthority.domain.sessions import Terms
+from keyauthority.storage.errors import NoBooksError
+from keyauthority.storage.opening import open_books
+
+__all__ = ["StorageError", "lease", "restore_epoch"]
+
+
+async def lease(database: Location, length: timedelta | None) -> Terms:
+    """The terms of leases, after setting how long they last if *length* says so.
+
+    After a shortening this waits until the leases of the old length are over.
+    Raises `StorageError`, `KeyAuthorityError`.
+    """
+    async with open_books(database) as store:
+        leasing, who = Leasing(Books(store, Unfenced())), operator("db lease")
+        if length is None:
+            return await leasing.terms()
+        terms = await leasing.set(who, length)
+        if terms.longest_lease > length:
+            await asyncio.sleep(wait_out(terms.longest_lease))
+            await leasing.forget_longer(who, terms)
+        return await leasing.terms()
+
+
+async def restore_epoch(
+    database: Location, entries: Sequence[AuditEntry], longest_lease: timedelta
+) -> tuple[int, Replayed, float]:
+    """Begins a new epoch in a restored database; the epoch, what was done again, seconds waited.
+
+    *entries* are audit entries exported from the database that was lost, *longest_lease* is the
+    longest that it may have granted, if that is more than the backup knows of. When this returns, no
+    verifier answers any more by what it knew from before.
+    Raises `StorageError`, `KeyAuthorityError`.
+    """
+    async with open_books(database, may_make=False, restored=True) as store:
+        # What it does is in force when every lease from before is over, which it waits for itself.
+        books, who = Books(store, Unfenced()), operator(RESTORE)
+        if not await books.read(lambda tx: tx.peppers.all()):
+            raise NoBooksError(f"there are no books in {database}: restore a backup of them")
+        restoring = Restoring(books)
+        head, replayed = await restoring.restore(who, entries, longest_lease)
+        wait = wait_out((await Leasing(books).terms()).longest_lease)
+        await asyncio.sleep(wait)
+        await restoring.settle(who, head)
+    return head.epoch, replayed, wait

@@ -1,0 +1,53 @@
+"""Opening the books, wherever they are."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from contextlib import AbstractAsyncContextManager, nullcontext
+
+from keyauthority.base.process.clocks import SystemClock
+from keyauthority.base.relational.location import Location, PostgresUrl
+from keyauthority.domain.ports import Clock, Store
+from keyauthority.storage.postgres import listening, migrate_postgres, open_postgres
+from keyauthority.storage.sqlite import migrate_sqlite, open_sqlite
+
+
+def open_books(
+    location: Location,
+    clock: Clock | None = None,
+    *,
+    allow_async_standby: bool = False,
+    may_make: bool = True,
+    restored: bool = False,
+) -> AbstractAsyncContextManager[Store]:
+    """The books at *location*; a SQLite file is migrated as needed, PostgreSQL never.
+
+    Where there is no SQLite file one is made, if that *may* be. One that was copied while it was in
+    use is opened only if it is said to be *restored*.
+    Without a *clock*, expiries are judged by the machine's clock, on PostgreSQL by the database's.
+    Raises `StorageError`, `NoBooksError`.
+    """
+    if isinstance(location, PostgresUrl):
+        return open_postgres(location, clock, allow_async_standby=allow_async_standby)
+    return open_sqlite(location, clock or SystemClock(), may_make=may_make, restored=restored)
+
+
+def is_shared(location: Location) -> bool:
+    """Whether several processes may use the books at *location* at the same time."""
+    return isinstance(location, PostgresUrl)
+
+
+def hints(location: Location, callback: Callable[[], None]) -> AbstractAsyncContextManager[None]:
+    """Calls *callback* when another process may have changed the books, while the context lasts."""
+    if isinstance(location, PostgresUrl):
+        return listening(location, callback)
+    return nullcontext()
+
+
+def migrate_books(location: Location) -> None:
+    """Brings the books at *location* to the schema of this version. Raises `StorageError`."""
+    if isinstance(location, PostgresUrl):
+        asyncio.run(migrate_postgres(location))
+    else:
+        migrate_sqlite(location)
