@@ -14,6 +14,8 @@ from typing import Any, Final
 
 import grpc
 
+from keyauthority.v1.wire import ERROR_DETAILS
+
 HEALTH: Final = "/grpc.health.v1.Health/Check"
 SERVING: Final = b"\x08\x01"
 """What is answered there by who is well, as the bytes of the message."""
@@ -30,9 +32,8 @@ SHORTEST: Final = 0.01
 CHECKED_WITHIN: Final = 0.5
 """Seconds that a replica has to say that it is well, before a change is sent to another."""
 
-_READING: Final = ("Get", "List", "Lookup", "Verify", "BatchVerify")
+_READING: Final = ("Get", "BatchGet", "List", "Lookup", "Verify", "BatchVerify")
 _KEEPING: Final = frozenset({"Sync", "Leave"})
-_DETAILS: Final = "grpc-status-details-bin"
 _OF_THE_QUESTION: Final = (b"KEYRING_MISMATCH", b"REVISION_NOT_REACHED")
 _SICK: Final = frozenset({grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.DEADLINE_EXCEEDED})
 
@@ -78,7 +79,7 @@ def is_of_the_question(error: grpc.RpcError) -> bool:
     nobody takes them for a verdict. Another replica may do better.
     """
     metadata: Any = getattr(error, "trailing_metadata", tuple)()
-    details = [value for key, value in metadata or () if key == _DETAILS]
+    details = [value for key, value in metadata or () if key == ERROR_DETAILS]
     return any(reason in value for value in details for reason in _OF_THE_QUESTION)
 
 

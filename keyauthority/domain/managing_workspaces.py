@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from keyauthority.domain import etags, limits, secrets
 from keyauthority.domain.callers import Actor
 from keyauthority.domain.changing import Changes
@@ -42,6 +44,13 @@ class ManagingWorkspaces:
         if workspace is None:
             raise workspace_not_found(workspace_id)
         return workspace
+
+    async def get_all(self, workspace_ids: Sequence[str]) -> list[Workspace]:
+        """Those of the workspaces that there are, in order; raises `FIELD_INVALID`."""
+        limits.ids(workspace_ids, "workspace")
+        async with self._store.reading() as tx:
+            found = await tx.workspaces.get_all(workspace_ids)
+        return [found[one] for one in workspace_ids if one in found]
 
     async def page(self, limit: int, after: Cursor | None) -> list[Workspace]:
         """Up to *limit* workspaces, newest first."""

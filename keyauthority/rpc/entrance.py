@@ -16,6 +16,7 @@ from keyauthority.rpc.call import Context
 from keyauthority.rpc.guarded import Metadata
 from keyauthority.rpc.policy import Access, Method
 from keyauthority.rpc.refusals import Refusals
+from keyauthority.v1.wire import AUTHORIZATION
 
 _STRANGERS = (Reason.CREDENTIAL_MISSING, Reason.CREDENTIAL_INVALID)
 
@@ -36,7 +37,7 @@ class Entrance:
         """
         presented: Any = None
         for key, value in metadata:
-            if key == "authorization":
+            if key == AUTHORIZATION:
                 if presented is not None:
                     return False
                 presented = value
@@ -85,7 +86,7 @@ class Entrance:
 
     async def _authenticate(self, context: Context) -> Caller:
         presented = [
-            value for key, value in context.invocation_metadata() or () if key == "authorization"
+            value for key, value in context.invocation_metadata() or () if key == AUTHORIZATION
         ]
         if presented:
             token = _token(presented[0])

@@ -39,6 +39,7 @@ from keyauthority.rpc.leased import Leased
 from keyauthority.rpc.metrics import TALLIES, Tally
 from keyauthority.rpc.policy import Access, Method, Room, method
 from keyauthority.rpc.spreading import MARGIN, Progress
+from keyauthority.v1.wire import REQUEST_ID
 
 Decode: TypeAlias = Callable[[Any], Any]
 Receive: TypeAlias = Callable[[Any, Context], Awaitable[Any]]
@@ -259,4 +260,4 @@ def _encoder(serialize: Callable[[Any], bytes] | None) -> Callable[[Any], bytes]
 
 
 async def _abort(context: Context, error: KeyAuthorityError, request_id: str) -> None:
-    await context.abort_with_status(to_status(error, (call.REQUEST_ID, request_id)))
+    await context.abort_with_status(to_status(error, (REQUEST_ID, request_id)))

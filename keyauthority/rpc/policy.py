@@ -37,7 +37,7 @@ SERVICES: Final[dict[str, Role | Access]] = {
     "grpc.reflection.v1alpha.ServerReflection": Access.AUTHENTICATED,
 }
 
-READING: Final = ("Get", "List", "Lookup", "Verify", "BatchVerify", "Sync", "Leave")
+READING: Final = ("Get", "BatchGet", "List", "Lookup", "Verify", "BatchVerify", "Sync", "Leave")
 """How the methods of our services begin that change nothing in the books' records."""
 
 SYNCING: Final = frozenset({"Sync", "Leave"})
