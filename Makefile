@@ -12,6 +12,9 @@ RUNTIME := .venv/.runtime
 DEV := .venv/.dev
 PROTO := .venv-proto/.proto
 
+# Side by side, a file after the other in each process.
+SIDE_BY_SIDE := --numprocesses $(shell nproc 2>/dev/null || echo 2) --dist loadgroup --no-loadscope-reorder
+
 # The contracts of the last release, as buf wrote them (CONTRIBUTING.md, "Releasing").
 RELEASED := protos/released.binpb
 
@@ -87,8 +90,8 @@ types: $(DEV) ## mypy --strict over everything
 
 .PHONY: test
 test: $(DEV) ## every test this machine can run; says what it skipped and why
-	$(if $(ARGS),,@echo "every test: about 30 minutes on two cores; some of them: make test ARGS='tests/rpc -k bearer'")
-	@$(BIN)/python -m pytest $(ARGS)
+	$(if $(ARGS),,@echo "every test: about 15 minutes on two cores; some of them: make test ARGS='tests/rpc -k bearer'")
+	@$(BIN)/python -m pytest $(if $(ARGS),$(ARGS),$(SIDE_BY_SIDE))
 
 .PHONY: test-long
 test-long: $(DEV) ## the tests marked long, turned up

@@ -21,7 +21,6 @@ from console.paths import url
 from console.people import (
     LinkInvalid,
     People,
-    PeopleStoreError,
     StoreUnavailable,
     open_people,
 )
@@ -36,6 +35,7 @@ from keyauthority.base.process.lifecycle import (
     run_until_stopped,
     start_errors,
 )
+from keyauthority.base.relational.outages import StorageError
 from keyauthority.client import SECRET_MARK, client_certificate, connect, load_token
 from keyauthority.client.admin import CHANGING, READING
 
@@ -113,7 +113,7 @@ async def _parts(
                 absolute=settings.session_lifetime,
             )
         )
-    except PeopleStoreError as error:
+    except StorageError as error:
         raise StartError(str(error)) from None
     provider = None
     if settings.oidc is not None:
@@ -164,4 +164,6 @@ async def _sweep(books: People) -> None:
             await books.sessions.sweep()
         except StoreUnavailable as error:
             _log.warning("books not swept", reason=str(error))
+        except Exception:  # noqa: BLE001  # the next round may fare better
+            _log.exception("books not swept")
         await asyncio.sleep(_SWEEPING)

@@ -18,7 +18,6 @@ from console.paths import url
 from console.people import (
     Origin,
     PeopleError,
-    PeopleStoreError,
     migrate_people,
     open_people,
 )
@@ -26,6 +25,7 @@ from keyauthority.base.process.lifecycle import StartError
 from keyauthority.base.process.settings import LOG_LEVELS, SettingsError, host_and_port
 from keyauthority.base.process.telemetry import configure_logging
 from keyauthority.base.relational.location import Location, parse_location
+from keyauthority.base.relational.outages import StorageError
 from keyauthority.client import SecretFileError, load_token, redact
 
 # What can't be read is said by whoever tries: it is no matter of how the command was used.
@@ -149,7 +149,7 @@ def migrate(given: dict[str, Any]) -> None:
         asyncio.run(migrate_people(_location(given["database"])))
     except SettingsError as error:
         _exit(2, str(error))
-    except PeopleStoreError as error:
+    except StorageError as error:
         _exit(1, str(error))
 
 
@@ -163,7 +163,7 @@ def recover(given: dict[str, Any], email: str) -> None:
         token = asyncio.run(_recovery(_location(given["database"]), email))
     except SettingsError as error:
         _exit(2, str(error))
-    except (PeopleStoreError, PeopleError) as error:
+    except (StorageError, PeopleError) as error:
         _exit(1, str(error))
     click.echo(base + url("recovery", token=token))
 
@@ -180,7 +180,7 @@ def _public_base(given: dict[str, Any]) -> str:
 
 async def _recovery(location: Location, email: str) -> str:
     if isinstance(location, Path) and _is_missing(location):
-        raise PeopleStoreError(f"there is no database {location}: give --database")
+        raise StorageError(f"there is no database {location}: give --database")
     async with open_people(location, lambda: datetime.now(UTC)) as books:
         person = await books.accounts.by_email(email)
         if person is None:

@@ -19,9 +19,8 @@ from console.pages import problems
 from console.parts import Parts
 from console.paths import PATHS
 from console.people import NotFound, StoreUnavailable
-from console.routes import ROUTES
-from console.routing import Route, Router
-from console.visit import Visit
+from console.routes import ROUTES, Router
+from console.visit import Route, Visit
 from keyauthority.base.http.answer import Answer, raw_answer
 from keyauthority.base.http.request import Request
 from keyauthority.client.admin import MissingError, UnavailableError

@@ -1,8 +1,10 @@
-"""Every page: where it is, what makes it, and what it asks of its visitor."""
+"""Every page: where it is, what makes it, what it asks of its visitor; and which one a path names."""
 
 from __future__ import annotations
 
-from typing import Final
+import re
+from collections.abc import Awaitable, Callable, Iterable, Mapping
+from typing import Final, TypeAlias
 
 from console.access import Needs
 from console.pages import (
@@ -24,7 +26,14 @@ from console.pages import (
     workspaces,
 )
 from console.paths import PATHS
-from console.routing import Page, Route
+from console.visit import Route, Visit
+from keyauthority.base.http.answer import Answer
+
+Page: TypeAlias = Callable[[Visit], Awaitable[Answer]]
+
+_NAMED: Final = re.compile(r"\{(\w+)\}")
+# What ids, one-time links and file names are made of: no dot segments, no escapes, no markup.
+_SEGMENT: Final = r"(?P<\1>[A-Za-z0-9_-]{1,128})"
 
 
 def _get(name: str, page: Page, needs: Needs) -> Route:
@@ -91,3 +100,30 @@ ROUTES: Final = (
     _post("person_sign_out", administering_people.sign_out, Needs.ADMINISTRATOR),
     _post("person_disabled", administering_people.set_disabled, Needs.ADMINISTRATOR),
 )
+
+
+class Router:
+    """Finds routes by path: exact segments, and named ones that hold ids and one-time links."""
+
+    def __init__(self, routes: Iterable[Route]) -> None:
+        by_path: dict[str, dict[str, Route]] = {}
+        for route in routes:
+            by_path.setdefault(route.path, {})[route.method] = route
+        self._rules = [
+            (re.compile(_NAMED.sub(_SEGMENT, path)), methods) for path, methods in by_path.items()
+        ]
+
+    def above(self, path: str) -> str:
+        """The nearest page above *path* that can be opened."""
+        while path := path.rpartition("/")[0]:
+            found = self.find(path)
+            if found is not None and "GET" in found[0]:
+                return path
+        return "/"
+
+    def find(self, path: str) -> tuple[Mapping[str, Route], Mapping[str, str]] | None:
+        """The routes at *path* by method, and what its named segments hold."""
+        for rule, methods in self._rules:
+            if match := rule.fullmatch(path):
+                return methods, match.groupdict()
+        return None

@@ -1,8 +1,8 @@
-"""One request to the console: who came, where to, with what; and the answers it can be given."""
+"""One request to the console: who came, to which page, with what; and the answers it can be given."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Final
@@ -18,7 +18,6 @@ from console.notices import NOTICES
 from console.parts import Parts
 from console.paths import url
 from console.people import Origin, Person, Role, Session
-from console.routing import Route
 from console.views import WorkspaceView
 from keyauthority.base.http.answer import Answer
 from keyauthority.base.http.request import Request
@@ -32,6 +31,19 @@ _PASTED: Final = 8_192
 """How much is looked through for a secret: more than an address holds."""
 _NOTICE_LASTS: Final = 30
 """Seconds in which a browser that is sent on opens the next page."""
+
+
+@dataclass(frozen=True, slots=True)
+class Route:
+    """One page: `GET` shows it, `POST` is its form."""
+
+    method: str
+    # For instance `/workspaces/{workspace}/keys`.
+    path: str
+    page: Callable[[Visit], Awaitable[Answer]]
+    needs: access.Needs
+    # Whether its answer shows a secret, which any other page then takes away.
+    shows_secret: bool = False
 
 
 @dataclass(slots=True)

@@ -8,20 +8,17 @@ from contextlib import AsyncExitStack, asynccontextmanager
 
 from prometheus_client import CollectorRegistry
 
-from gateway.attempts import Attempts
-from gateway.authorize import Authorizer
+from gateway.authorize import Authorizer, Readiness
 from gateway.config import Settings, upstream_base
 from gateway.edge import Edge
 from gateway.envelope import Refusal
 from gateway.forward import Forwarder
-from gateway.health import Readiness
-from gateway.metrics import Metrics
-from gateway.observe import Observer
-from gateway.passing import Passing
+from gateway.headers import Passing
+from gateway.observe import Metrics, Observer
+from gateway.paths import ScopeRules
 from gateway.request import EdgeRequest
-from gateway.scopes import ScopeRules
-from gateway.sources import Sources
-from gateway.streams import Streams
+from gateway.sources import Attempts, Sources
+from gateway.under_way import Streams
 from gateway.upstream import upstream_session
 from keyauthority.base.http.answer import raw_answer
 from keyauthority.base.http.server import Server
@@ -93,11 +90,13 @@ async def _edge(settings: Settings, metrics: Metrics, stack: AsyncExitStack) -> 
             )
         )
     metrics.verifier = verifier if settings.cache else None
-    session = await stack.enter_async_context(upstream_session(settings.timeouts, metrics))
+    session = await stack.enter_async_context(
+        upstream_session(settings.timeouts, metrics.count_unsolicited)
+    )
     key_file = settings.upstream_key_file
     attempts, sources = Attempts(settings.limits.max_refusals), Sources(settings.trusted_proxies)
     authorizer = Authorizer(verifier, attempts, sources.client, metrics)
-    streams = Streams(authorizer) if settings.on_revoke == "cut" else None
+    streams = Streams(authorizer.judge_again) if settings.on_revoke == "cut" else None
     verifier.on_change = streams.changed if streams is not None else None
     return Edge(
         authorizer=authorizer,

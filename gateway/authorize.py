@@ -2,24 +2,22 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections.abc import Callable
-from typing import Final, NamedTuple
+from typing import Final
 
 from aiohttp import hdrs
 
-from gateway.attempts import Attempts
-from gateway.bearer import parse_authorization
-from gateway.complaint import Complaint
+from gateway.bearer import Presented, parse_authorization
 from gateway.envelope import Refusal
-from gateway.metrics import Metrics
-from gateway.request import EdgeRequest
-from gateway.sources import Source, network_of
+from gateway.observe import Complaint, Metrics
+from gateway.request import EdgeRequest, Grant
+from gateway.sources import Attempts, Source, network_of
 from keyauthority.client import (
     Verdict,
     Verification,
     VerificationUnavailable,
-    VerifiedKey,
     Verifier,
 )
 
@@ -35,12 +33,8 @@ REFUSALS: Final = {
 
 _GUESSES: Final = frozenset({Refusal.INVALID_KEY, Refusal.EXPIRED_KEY})
 
-
-class Grant(NamedTuple):
-    """The right of *key* to act, for as long as `holds()` says so."""
-
-    key: VerifiedKey
-    holds: Callable[[], bool]
+# Probes come from several sides; a question a second is enough for all of them.
+_GOOD_FOR: Final = 1.0
 
 
 class Authorizer:
@@ -62,41 +56,48 @@ class Authorizer:
         self._metrics = metrics
         self._complaint = Complaint("no verdict could be had")
 
-    def from_memory(self, request: EdgeRequest) -> Grant | None:
-        """Return the right that the key presented by *request* gives, if no call is needed for it.
+    def from_memory(self, request: EdgeRequest) -> Grant | Refusal | None:
+        """Return what the key presented by *request* gives; None if the authority must be `ask`ed.
 
-        For the one answer that is wanted most, `authorize` is a coroutine too many.
+        A coroutine would be one too many for the answer that is wanted most.
         """
-        secret = parse_authorization(request.headers.getall(hdrs.AUTHORIZATION, ()))
-        if isinstance(secret, Refusal):
+        presented = request.presented
+        if presented is None:
+            presented = parse_authorization(request.headers.getall(hdrs.AUTHORIZATION, ()))
+            if presented is None:
+                return Refusal.MISSING_AUTH
+            request.presented = presented
+        verification = self._verifier.peek(*presented)
+        if verification is None:
             return None
-        known = self._verifier.peek(secret)
-        if known is None or known.verdict is not Verdict.VALID or known.key is None:
-            return None
-        request.key = known.key
-        return Grant(known.key, known.holds)
-
-    async def authorize(self, request: EdgeRequest) -> Grant | Refusal:
-        """Return the right that the key presented by *request* gives, or why it gives none."""
-        secret = parse_authorization(request.headers.getall(hdrs.AUTHORIZATION, ()))
-        if isinstance(secret, Refusal):
-            return secret
-        known = self._verifier.peek(secret)
-        if known is not None and known.verdict is Verdict.VALID and known.key is not None:
+        if verification.verdict is Verdict.VALID and verification.key is not None:
             # In use, so the brake has no say.
-            request.key = known.key
-            return Grant(known.key, known.holds)
+            request.key = verification.key
+            return Grant(verification.key, verification.holds)
         source = self._source(request)
-        if not (self._attempts.admits(source) or self._verifier.knows(secret)):
-            # A neighbour's failures behind the same address lock out no key that is in use.
-            return Refusal.RATE_LIMITED
+        return self._braked(presented, source) or self._judge(request, source, verification)
+
+    async def ask(self, request: EdgeRequest) -> Grant | Refusal:
+        """Return what the key presented by *request*, which `from_memory` knows not, gives."""
+        presented, source = request.presented, self._source(request)
+        if presented is None:
+            return Refusal.MISSING_AUTH
+        braked = self._braked(presented, source)
+        if braked is not None:
+            return braked
+        asked = time.perf_counter()
         try:
-            verification = await self._ask(secret, source) if known is None else known
+            verification = await self._verifier.verify(
+                presented.secret,
+                source=network_of(source),
+                suspect=self._attempts.suspects(source),
+                digest=presented.digest,
+            )
         except VerificationUnavailable as outage:
             self._complaint.make(str(outage))
             return Refusal.VERIFICATION_UNAVAILABLE
-        request.key = verification.key
-        return self._judge(source, verification)
+        self._metrics.verify_seconds.observe(time.perf_counter() - asked)
+        return self._judge(request, source, verification)
 
     async def judge_again(self, request: EdgeRequest) -> Refusal | None:
         """Return why the key of *request*, which was accepted, may act no more; None if it may.
@@ -104,28 +105,64 @@ class Authorizer:
         Raises:
             VerificationUnavailable: No verdict could be had.
         """
-        secret = parse_authorization(request.headers.getall(hdrs.AUTHORIZATION, ()))
-        if isinstance(secret, Refusal):
-            return secret
-        verification = self._verifier.peek(secret)
+        presented = request.presented
+        if presented is None:
+            return Refusal.MISSING_AUTH
+        verification = self._verifier.peek(*presented)
         if verification is None:
-            verification = await self._verifier.verify(secret)
-        if verification.verdict is Verdict.VALID:
-            return None
-        return REFUSALS.get(verification.verdict, Refusal.VERIFICATION_UNAVAILABLE)
+            verification = await self._verifier.verify(presented.secret, digest=presented.digest)
+        return _refusal_of(verification)
 
-    async def _ask(self, secret: str, source: str | None) -> Verification:
-        asked = time.perf_counter()
-        verification = await self._verifier.verify(
-            secret, source=network_of(source), suspect=self._attempts.suspects(source)
-        )
-        self._metrics.verify_seconds.observe(time.perf_counter() - asked)
-        return verification
+    def _braked(self, presented: Presented, source: str | None) -> Refusal | None:
+        # A neighbour's failures behind the same address lock out no key that is in use.
+        admitted = self._attempts.admits(source) or self._verifier.knows(*presented)
+        return None if admitted else Refusal.RATE_LIMITED
 
-    def _judge(self, source: str | None, verification: Verification) -> Grant | Refusal:
-        if verification.verdict is Verdict.VALID and verification.key is not None:
-            return Grant(verification.key, verification.holds)
-        refusal = REFUSALS.get(verification.verdict, Refusal.VERIFICATION_UNAVAILABLE)
+    def _judge(
+        self, request: EdgeRequest, source: str | None, verification: Verification
+    ) -> Grant | Refusal:
+        key = request.key = verification.key
+        refusal = _refusal_of(verification)
+        if refusal is None and key is not None:
+            return Grant(key, verification.holds)
         if refusal in _GUESSES:
             self._attempts.refused(source)
-        return refusal
+        return refusal or Refusal.VERIFICATION_UNAVAILABLE
+
+
+def _refusal_of(verification: Verification) -> Refusal | None:
+    # A verdict that is not in the table is no reason to let anybody in, nor to call a key bad.
+    if verification.verdict is Verdict.VALID and verification.key is not None:
+        return None
+    return REFUSALS.get(verification.verdict, Refusal.VERIFICATION_UNAVAILABLE)
+
+
+class Readiness:
+    """Asks the authority on behalf of `/readyz`, at most once a second.
+
+    Args:
+        verifier: Asks it.
+        clock: Seconds from any start.
+    """
+
+    def __init__(self, verifier: Verifier, clock: Callable[[], float] = time.monotonic) -> None:
+        self._verifier = verifier
+        self._clock = clock
+        self._lock = asyncio.Lock()
+        self._asked = -_GOOD_FOR
+        self._ready = False
+
+    async def ready(self) -> bool:
+        """Tell whether the authority gives verdicts."""
+        async with self._lock:
+            if self._clock() - self._asked >= _GOOD_FOR:
+                self._ready = await self._probe()
+                self._asked = self._clock()
+            return self._ready
+
+    async def _probe(self) -> bool:
+        try:
+            await self._verifier.probe()
+        except VerificationUnavailable:
+            return False
+        return True

@@ -13,11 +13,17 @@ from aiohttp.helpers import rfc822_formatted_time
 from multidict import CIMultiDict, istr
 
 from gateway.envelope import Refusal
-from gateway.headers import IDENTITY, KEY_ID, SCOPES, WORKSPACE_ID, identity
-from gateway.passing import IDENTITY_PREFIX, canonical
-from gateway.paths import holds_secret, is_unambiguous, split_target
+from gateway.headers import (
+    IDENTITY,
+    IDENTITY_PREFIX,
+    KEY_ID,
+    SCOPES,
+    WORKSPACE_ID,
+    canonical,
+    identity,
+)
+from gateway.paths import ScopeRules, holds_secret, is_unambiguous, split_target
 from gateway.request import EdgeRequest
-from gateway.scopes import ScopeRules
 from keyauthority.base.http.answer import Answer
 from keyauthority.base.http.request import REQUEST_ID, Request
 from keyauthority.client import VerifiedKey

@@ -1,23 +1,34 @@
-"""The grammar of the `Authorization` header: a presented secret, or a refusal."""
+"""The grammar of the `Authorization` header: a presented secret, or none."""
 
 import re
 from collections.abc import Sequence
+from typing import NamedTuple
 
-from gateway.envelope import Refusal
+from keyauthority.client import digest_of
 
 # credentials = "Bearer" 1*SP b64token (RFC 6750, section 2.1).
 # The scheme is case-insensitive (RFC 9110, section 11.1).
 _match = re.compile(r"(?i:bearer) +([A-Za-z0-9\-._~+/]+=*)", re.ASCII).fullmatch
 
 
-def parse_authorization(values: Sequence[str]) -> str | Refusal:
+class Presented(NamedTuple):
+    """A secret as it was presented, and the digest that caches know it by."""
+
+    secret: str
+    digest: bytes
+
+    def __repr__(self) -> str:
+        return "Presented(…)"
+
+
+def parse_authorization(values: Sequence[str]) -> Presented | None:
     """Return the one secret presented by *values*, all `Authorization` header values of a request.
 
     Returns:
-        The token as sent, or `Refusal.MISSING_AUTH` when there is no header, more than one,
-        another scheme, no token, several tokens, or a byte the grammar does not know.
+        The token as sent, or None when there is no header, more than one, another scheme, no
+        token, several tokens, or a byte the grammar does not know.
     """
     if len(values) != 1:
-        return Refusal.MISSING_AUTH
+        return None
     match = _match(values[0])
-    return match[1] if match else Refusal.MISSING_AUTH
+    return Presented(match[1], digest_of(match[1])) if match else None

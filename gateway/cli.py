@@ -11,8 +11,9 @@ import click
 import uvloop
 
 from gateway.app import serve
-from gateway.config import ON_REVOKE, Limits, Settings, Timeouts
-from gateway.scopes import ScopeRule
+from gateway.config import ON_REVOKE, Settings
+from gateway.limits import Limits, Timeouts
+from gateway.paths import ScopeRule
 from gateway.sources import Network, parse_network
 from keyauthority.base.process.lifecycle import StartError
 from keyauthority.base.process.settings import LOG_LEVELS, SettingsError
@@ -165,13 +166,13 @@ def _networks(
     default="info",
     help="The least severe lines that are logged.",
 )
-def main(**given: Any) -> None:
+def main(**options: Any) -> None:
     """Serve /v1 to holders of valid API keys, by forwarding it to an upstream.
 
     Every option can be set in the environment too: --token-file as GATEWAY_TOKEN_FILE.
     """
     try:
-        settings = _settings(**given)
+        settings = _settings(**options)
     except SettingsError as error:
         _exit(2, str(error))
     configure_logging(settings.log_level, redact)
@@ -197,7 +198,7 @@ def _serve_with_workers(settings: Settings) -> int:
 
 
 def _settings(
-    *, upstream: str | None, token_file: Path | None, cache: str, access_log: str, **given: Any
+    *, upstream: str | None, token_file: Path | None, cache: str, access_log: str, **options: Any
 ) -> Settings:
     if upstream is None:
         raise SettingsError("no upstream: give --upstream URL, or set GATEWAY_UPSTREAM")
@@ -206,11 +207,11 @@ def _settings(
     return Settings(
         upstream=upstream,
         token_file=token_file,
-        limits=Limits(**{name: given.pop(name) for name in _LIMITS}),
-        timeouts=Timeouts(**{name: given.pop(name) for name in _TIMEOUTS}),
+        limits=Limits(**{name: options.pop(name) for name in _LIMITS}),
+        timeouts=Timeouts(**{name: options.pop(name) for name in _TIMEOUTS}),
         cache=cache == "on",
         access_log=access_log == "on",
-        **given,
+        **options,
     )
 
 

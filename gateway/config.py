@@ -8,10 +8,10 @@ from typing import Final
 
 from yarl import URL
 
-from gateway.passing import Passing
-from gateway.scopes import ScopeRule
+from gateway.headers import Passing
+from gateway.limits import Limits, Timeouts
+from gateway.paths import ScopeRule
 from gateway.sources import Network
-from keyauthority.base.http.limits import Limits as HttpLimits
 from keyauthority.base.process.settings import (
     HIGHEST_PORT,
     SettingsError,
@@ -25,42 +25,6 @@ from keyauthority.client import check_authority
 ON_REVOKE: Final = ("drain", "cut")
 
 _MAY_BE_ZERO: Final = frozenset({"min_body_rate", "max_refusals", "drain_delay", "grace"})
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Limits(HttpLimits):
-    """What one client may send and hold. Sizes are bytes, times seconds."""
-
-    # Bytes a second that a request body must average after its first seconds; less is answered
-    # 408. 0 asks for none.
-    min_body_rate: int = 240
-
-    # Requests of one key that are under way at a time; the next one is answered 429.
-    max_requests_per_key: int = 1024
-
-    # Refused secrets a minute from one client address before further unknown secrets from there
-    # are answered 429. 0 switches it off, as is right behind a proxy that hides who the client is.
-    max_refusals: int = 300
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Timeouts:
-    """How long the gateway waits for the upstream, and for its own end. Seconds."""
-
-    # To connect to the upstream; then 504.
-    connect_timeout: float = 5.0
-
-    # Without progress, from sending the request to the upstream's headers; then 504.
-    first_byte_timeout: float = 600.0
-
-    # The longest silence of the upstream within a response, and of a client that does not read.
-    idle_timeout: float = 300.0
-
-    # Between being told to stop and no longer accepting connections; /readyz says no meanwhile.
-    drain_delay: float = 0.0
-
-    # For requests under way at the stop, before they are cut off.
-    grace: float = 30.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -99,7 +63,7 @@ class Settings:
     # Scopes that path prefixes ask for. None: a valid key may call everything.
     require_scope: tuple[ScopeRule, ...] = ()
 
-    # Request header fields that go on to the upstream beside those of `gateway.passing`.
+    # Request header fields that go on to the upstream beside those of `gateway.headers`.
     pass_header: tuple[str, ...] = ()
 
     # Networks of proxies that say who their client is, by `X-Forwarded-For`.

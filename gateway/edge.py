@@ -11,20 +11,15 @@ from aiohttp import hdrs, web
 from multidict import CIMultiDict
 
 from gateway import authz
-from gateway.authorize import Authorizer, Grant
-from gateway.body import RequestBody, open_body
-from gateway.config import Limits
+from gateway.authorize import Authorizer, Readiness
 from gateway.envelope import Refusal
 from gateway.forward import Forwarder
-from gateway.head import check_head
-from gateway.health import Readiness
+from gateway.limits import Limits
 from gateway.observe import Observer
-from gateway.paths import check_path, holds_secret, split_target
+from gateway.paths import ScopeRules, check_path, holds_secret, split_target
 from gateway.relay import abort
-from gateway.request import EdgeRequest
-from gateway.scopes import ScopeRules
-from gateway.shares import Shares
-from gateway.streams import Streams
+from gateway.request import EdgeRequest, Grant, RequestBody, check_head, open_body
+from gateway.under_way import Shares, Streams
 from gateway.upstream import VerdictLapsedError
 from keyauthority.base.http.answer import Answer
 
@@ -151,7 +146,8 @@ class Edge:
         return self._refuse(request, answer) if isinstance(answer, Refusal) else answer
 
     async def _authorize(self, request: EdgeRequest, path: str) -> Grant | Refusal:
-        grant = await self._authorizer.authorize(request)
+        authorizer = self._authorizer
+        grant = authorizer.from_memory(request) or await authorizer.ask(request)
         if isinstance(grant, Refusal) or self._rules.satisfied(path, grant.key.scopes):
             return grant
         return Refusal.INSUFFICIENT_SCOPE
@@ -183,7 +179,7 @@ class Edge:
         if refusal is not None:
             return self._refuse(request, refusal)
         authorizer = self._proxy_authorizer
-        grant = authorizer.from_memory(request) or await authorizer.authorize(request)
+        grant = authorizer.from_memory(request) or await authorizer.ask(request)
         if isinstance(grant, Refusal):
             return self._refuse(request, grant)
         refusal = authz.check_scopes(request, self._rules, grant.key.scopes)

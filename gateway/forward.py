@@ -10,17 +10,13 @@ from typing import Final
 from aiohttp import ClientError, ClientResponse, ClientSession, hdrs, web
 from yarl import URL
 
-from gateway.authorize import Grant
-from gateway.body import RequestBody
-from gateway.complaint import Complaint
-from gateway.config import Timeouts
 from gateway.envelope import Refusal
-from gateway.headers import to_client, to_upstream
-from gateway.metrics import Timings
-from gateway.passing import Passing
+from gateway.headers import Passing, to_client, to_upstream
+from gateway.limits import Timeouts
+from gateway.observe import Complaint, Timings
 from gateway.pool import UnsolicitedError
 from gateway.relay import relay
-from gateway.request import EdgeRequest
+from gateway.request import EdgeRequest, Grant, RequestBody
 from gateway.upstream import SMALL, Errand, errand
 from keyauthority.client import Secret
 
@@ -76,7 +72,7 @@ class Forwarder:
         if isinstance(body, RequestBody) and request.content_length is not None:
             headers[hdrs.CONTENT_LENGTH] = str(request.content_length)
         small = body if isinstance(body, bytes) and len(body) <= SMALL else b""
-        errand.set(Errand(grant, headers, small))
+        errand.set(Errand(grant.holds, headers, small))
         upstream = await self._send(request, None if small else body)
         if isinstance(upstream, Refusal):
             return upstream

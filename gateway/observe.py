@@ -1,19 +1,176 @@
-"""What is noted of each request that has ended: numbers, and a line in the access log."""
+"""What is noted of requests: numbers, a line each in the access log, and complaints."""
 
 from __future__ import annotations
 
 import time
+from bisect import bisect_left
+from collections.abc import Callable, Iterator, Sequence
+from itertools import accumulate
 from typing import Final
 
 import structlog
+from prometheus_client.core import (
+    CounterMetricFamily,
+    GaugeMetricFamily,
+    HistogramMetricFamily,
+    Metric,
+)
+from prometheus_client.registry import Collector
 
-from gateway.metrics import Metrics
+from gateway.envelope import Refusal
 from gateway.paths import split_target
 from gateway.request import EdgeRequest
 from gateway.sources import Source
+from keyauthority.client import Verifier
 
+_SECONDS_BETWEEN: Final = 10.0
+
+OUTCOMES: Final = (
+    *(refusal.code for refusal in Refusal),
+    # Answered by the upstream, whatever its status.
+    "forwarded",
+    # A sub-request of a proxy, answered yes.
+    "authorized",
+    # /healthz and /readyz.
+    "probe",
+    # The client was gone, or stopped reading, before it had its answer.
+    "client_left",
+    # The upstream's response broke off after it had begun.
+    "upstream_broke",
+    # Cut off because its key died.
+    "cut",
+    # Cut off because the gateway stopped.
+    "stopped",
+)
+"""How a request can end: the values of the label `outcome`."""
+
+# From a verdict on the same machine to an answer that a model thinks about.
+_SHORT: Final = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5)
+_LONG: Final = (0.001, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0)
 _LOGGED: Final = 1024
 """Characters of a path that are logged: a stranger may send as many as a head has room for."""
+
+
+class Complaint:
+    """One thing that can go wrong; it is logged at most every ten seconds."""
+
+    def __init__(self, event: str) -> None:
+        self._event = event
+        self._log = structlog.get_logger("gateway")
+        self._made_at = -_SECONDS_BETWEEN
+
+    def make(self, reason: str) -> None:
+        """Log that it happened, and why, unless it was just logged."""
+        now = time.monotonic()
+        if now - self._made_at >= _SECONDS_BETWEEN:
+            self._made_at = now
+            self._log.error(self._event, reason=reason)
+
+
+class Timings:
+    """A histogram of seconds. Observed by the event loop only, so it needs no lock."""
+
+    def __init__(self, name: str, text: str, bounds: Sequence[float]) -> None:
+        self._name = name
+        self._text = text
+        self._bounds = bounds
+        self._counts = [0] * (len(bounds) + 1)
+        self._sum = 0.0
+
+    def observe(self, seconds: float) -> None:
+        """Count one duration."""
+        self._counts[bisect_left(self._bounds, seconds)] += 1
+        self._sum += seconds
+
+    def family(self) -> Metric:
+        """The histogram in Prometheus' form."""
+        labels = [*map(str, self._bounds), "+Inf"]
+        buckets = list(zip(labels, map(float, accumulate(self._counts)), strict=True))
+        return HistogramMetricFamily(self._name, self._text, buckets, self._sum)
+
+
+class Metrics(Collector):
+    """All numbers of one gateway; registered with a Prometheus registry, it is asked for them."""
+
+    def __init__(self) -> None:
+        self.requests = dict.fromkeys(OUTCOMES, 0)
+        self.request_seconds = Timings(
+            "gateway_request_seconds", "From a request's headers to the end of its answer.", _LONG
+        )
+        self.verify_seconds = Timings(
+            "gateway_verify_seconds", "To a verdict that was not in memory.", _SHORT
+        )
+        self.first_byte_seconds = Timings(
+            "gateway_upstream_first_byte_seconds",
+            "From sending a request upstream to the headers of the answer.",
+            _LONG,
+        )
+        # Connections to the upstream that were closed for bytes that no request asked for.
+        self.unsolicited = 0
+        self._unsolicited = Complaint("the upstream sent bytes that no request asked for")
+        # Tells the number of client connections by state.
+        self.connections: Callable[[], dict[str, int]] = dict
+        # Counts by itself. None if it keeps no verdicts in memory.
+        self.verifier: Verifier | None = None
+
+    def count_unsolicited(self) -> None:
+        """Count, and log, one connection to the upstream that was closed for such bytes."""
+        self.unsolicited += 1
+        self._unsolicited.make("its connection was closed")
+
+    def collect(self) -> Iterator[Metric]:
+        """Put the numbers into Prometheus' form; called from the thread that serves them."""
+        requests = CounterMetricFamily(
+            "gateway_requests", "Requests by how they ended.", labels=["outcome"]
+        )
+        for outcome, number in self.requests.items():
+            requests.add_metric([outcome], number)
+        connections = GaugeMetricFamily(
+            "gateway_connections", "Client connections: all, and busy ones.", labels=["state"]
+        )
+        for state, number in self.connections().items():
+            connections.add_metric([state], number)
+        yield requests
+        yield connections
+        yield self.request_seconds.family()
+        yield self.verify_seconds.family()
+        yield self.first_byte_seconds.family()
+        yield CounterMetricFamily(
+            "gateway_upstream_unsolicited",
+            "Connections to the upstream closed for bytes that no request asked for.",
+            self.unsolicited,
+        )
+        if self.verifier is not None:
+            yield from _cache(self.verifier)
+
+
+def _cache(verifier: Verifier) -> Iterator[Metric]:
+    counters = verifier.counters
+    verdicts = CounterMetricFamily(
+        "gateway_verdicts",
+        "Verdicts asked for: there in memory (hit) or not (miss).",
+        labels=["result"],
+    )
+    verdicts.add_metric(["hit"], counters.hits)
+    verdicts.add_metric(["miss"], counters.misses)
+    yield verdicts
+    yield CounterMetricFamily(
+        "gateway_verdicts_unavailable", "Misses that got no verdict.", counters.unavailable
+    )
+    yield CounterMetricFamily(
+        "gateway_verdicts_shed",
+        "Of those without a verdict, the ones refused at once for want of a place.",
+        counters.shed,
+    )
+    yield GaugeMetricFamily(
+        "gateway_lease_held", "Whether verdicts may come from memory: 1 or 0.", verifier.lease_held
+    )
+    yield GaugeMetricFamily("gateway_cached_verdicts", "Verdicts in memory.", verifier.entries)
+    yield GaugeMetricFamily(
+        "gateway_fence_lag_seconds",
+        "Since when the verifier's last word from the authority was true.",
+        verifier.lag,
+    )
 
 
 class Observer:

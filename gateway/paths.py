@@ -1,13 +1,39 @@
-"""Path hygiene: which request targets may go on to the upstream, byte for byte."""
+"""Paths: which may go on to the upstream, what they may mean there, and the scopes they ask for.
+
+Servers decode a path once, twice or segment by segment, ignore case, cut it at what they take for
+the end or for parameters, and drop dots and spaces. A rule that is compared with one reading is
+passed by the others, so paths and rules are compared in the form in which all of these are equal.
+"""
+
+from __future__ import annotations
 
 import re
-from urllib.parse import unquote
+import unicodedata
+from collections.abc import Collection, Iterable
+from dataclasses import dataclass
+from typing import Final
+from urllib.parse import unquote, unquote_to_bytes
 
 from gateway.envelope import Refusal
 from keyauthority.client import SECRET_MARK, secret_within
 
 _ROOT = "/v1"
 _ENCODED_SEPARATOR = re.compile(r"%(?:2f|5c)", re.IGNORECASE)
+_ROUNDS: Final = 8
+"""How often a path may have been encoded."""
+
+_is_plain = re.compile(r"(?:/[a-z0-9_-]+)*/?").fullmatch
+_sixteen_bits = re.compile("%u([0-9a-f]{4})", re.IGNORECASE)
+_has_control = re.compile(r"[\x00-\x1f\x7f-\x9f]").search
+_split = re.compile(r"[/\\]+").split
+_parameters = re.compile("[;?#]").split
+_words = re.compile(r"[\s+]+").split
+_is_extension = re.compile("(?:[a-z].*)?").fullmatch
+
+# What some code pages turn into separators.
+_SEPARATORS: Final = str.maketrans("\u2044\u2215\u2216\u00a5\u20a9", "//\\\\\\")
+_INVISIBLE: Final = frozenset({"Mn", "Me", "Cf"})
+_is_prefix = re.compile(r"/|(?:/[^/\\%;?#\s\x00-\x1f\x7f]+)+/?").fullmatch
 
 
 def split_target(target: str) -> tuple[str, str]:
@@ -61,3 +87,105 @@ def _has_dot_segment(path: str) -> bool:
 def _is_dot_segment(segment: str) -> bool:
     # Some servers drop ";parameters" before they resolve dots.
     return unquote(segment).partition(";")[0] in (".", "..")
+
+
+def canonical(path: str) -> tuple[str, ...] | None:
+    """Return the segments of *path*, a raw path, in the form that stands for all its readings.
+
+    Returns:
+        None if the readings have no common form: dot segments, control characters or bytes that
+        are no UTF-8, however often encoded.
+    """
+    if _is_plain(path):
+        return tuple(filter(None, path.split("/")))
+    text = _decoded(path)
+    if text is None or _has_control(text):
+        return None
+    segments = [_parameters(segment, 1)[0] for segment in _split(text)]
+    if any(map(_is_dots, segments)):
+        return None
+    return tuple(filter(None, map(_meant, segments)))
+
+
+def _decoded(text: str) -> str | None:
+    for _ in range(_ROUNDS):
+        try:
+            decoded = _folded(unquote_to_bytes(_sixteen_bits.sub(_character, text)).decode())
+        except UnicodeError:
+            return None
+        if decoded == text:
+            return text
+        text = decoded
+    return None
+
+
+def _folded(text: str) -> str:
+    # Letters of any width, case and decoration; upper case first, for letters that only it equals.
+    if not text.isascii():
+        decomposed = unicodedata.normalize("NFKD", text.translate(_SEPARATORS))
+        text = "".join(c for c in decomposed if unicodedata.category(c) not in _INVISIBLE)
+    return text.upper().casefold()
+
+
+def _character(match: re.Match[str]) -> str:
+    return chr(int(match[1], 16))
+
+
+def _is_dots(segment: str) -> bool:
+    # Also with spaces around them, which some drop before they look.
+    return "." in segment and not "".join(_words(segment)).strip(".")
+
+
+def _meant(segment: str) -> str:
+    # Up to a space, and without dots and extensions at its end.
+    parts = (_words(segment.lstrip(" +"), 1)[0]).split(".")
+    # What begins with a dot is a name, not an extension.
+    first = 1 if parts[0] else 2
+    while len(parts) > first and _is_extension(parts[-1]):
+        parts.pop()
+    return ".".join(parts)
+
+
+@dataclass(frozen=True, slots=True)
+class ScopeRule:
+    """Paths at or below *prefix* ask the key for *scope*, also a key that has no scopes."""
+
+    prefix: str
+    scope: str
+
+    @classmethod
+    def parse(cls, text: str) -> ScopeRule:
+        """Read `PREFIX=SCOPE`; raise ValueError with one sentence if it is not that."""
+        prefix, _, scope = text.partition("=")
+        if not scope or not _is_prefix(prefix) or canonical(prefix) is None:
+            raise ValueError(f"{text!r} is not PREFIX=SCOPE with a plain prefix such as /v1/images")
+        return cls(prefix.rstrip("/"), scope)
+
+
+class ScopeRules:
+    """All rules of one gateway; without any, every path is satisfied by every key."""
+
+    def __init__(self, rules: Iterable[ScopeRule] = ()) -> None:
+        self._rules = [(canonical(rule.prefix) or (), rule.scope) for rule in rules]
+
+    def __bool__(self) -> bool:
+        return bool(self._rules)
+
+    def satisfied(self, path: str, scopes: Collection[str]) -> bool:
+        """Tell whether *scopes* hold all that the raw path *path* asks for.
+
+        It asks for what any of its readings asks for (`canonical`), and for the scope of
+        every rule if these have no common form.
+        """
+        if not self._rules:
+            return True
+        segments = canonical(path)
+        if segments is None:
+            return self.all_satisfied(scopes)
+        return all(
+            scope in scopes for prefix, scope in self._rules if segments[: len(prefix)] == prefix
+        )
+
+    def all_satisfied(self, scopes: Collection[str]) -> bool:
+        """Tell whether *scopes* satisfy every rule: the only safe answer for an unknown path."""
+        return all(scope in scopes for _, scope in self._rules)

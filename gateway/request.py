@@ -1,21 +1,194 @@
-"""One request at the edge, and what has become of it so far."""
+"""One request at the edge: what its head must be, its body, and the right to act that it gets."""
 
 from __future__ import annotations
 
+import asyncio
+from collections.abc import Callable
+from itertools import chain
+from typing import Final, NamedTuple
+
+from aiohttp import HttpVersion10, HttpVersion11, Payload, hdrs, web
+from aiohttp.abc import AbstractStreamWriter
+
+from gateway.bearer import Presented
 from gateway.envelope import Refusal
+from gateway.limits import Limits
 from keyauthority.base.http.request import Request
 from keyauthority.client import VerifiedKey
+
+# TRACE would echo the credential that the upstream gets back to the client.
+_UNFIT_METHODS: Final = frozenset({"CONNECT", "TRACE"})
+_VERSIONS: Final = (HttpVersion11, HttpVersion10)
+_EXPECTATION: Final = "100-continue"
+
+# Seconds of waiting for the client before its average speed counts.
+_RATE_GRACE: Final = 10.0
+_CONTINUE: Final = b"HTTP/1.1 100 Continue\r\n\r\n"
 
 
 class EdgeRequest(Request):
     """A request as its client sent it, and what the gateway learnt about it."""
 
     # Names that aiohttp's debug mode accepts as attributes.
-    ATTRS = Request.ATTRS | frozenset({"cut", "key", "outcome"})
+    ATTRS = Request.ATTRS | frozenset({"cut", "key", "outcome", "presented"})
 
-    # The key behind the presented secret, once known.
+    # The secret that it presents, once parsed.
+    presented: Presented | None = None
+    # The key behind that secret, once known.
     key: VerifiedKey | None = None
-    # How it ended, for log and metrics: see `gateway.metrics.OUTCOMES`.
+    # How it ended, for log and metrics: see `gateway.observe.OUTCOMES`.
     outcome = ""
     # Set when it is cancelled because its key died, to what the client is to be told.
     cut: Refusal | None = None
+
+
+class Grant(NamedTuple):
+    """The right of *key* to act, for as long as `holds()` says so."""
+
+    key: VerifiedKey
+    holds: Callable[[], bool]
+
+
+def check_head(request: EdgeRequest, limits: Limits) -> Refusal | None:
+    """Return why the head of *request* is not acceptable; None if it is.
+
+    The parser has already refused what is not HTTP/1; this refuses what two parsers in a row may
+    understand differently (RFC 9112, section 6.1), what would turn the connection into something
+    else, and what is too large.
+    """
+    headers = request.headers
+    if request.version not in _VERSIONS:
+        return Refusal.BAD_REQUEST
+    if request.method in _UNFIT_METHODS or hdrs.UPGRADE in headers:
+        return Refusal.BAD_REQUEST
+    if hdrs.TRANSFER_ENCODING in headers and not _is_plainly_chunked(request):
+        return Refusal.BAD_REQUEST
+    if hdrs.EXPECT in headers and headers[hdrs.EXPECT].lower() != _EXPECTATION:
+        return Refusal.BAD_REQUEST
+    if request.client.large_head and _size(request) > limits.max_header_bytes:
+        return Refusal.HEADERS_TOO_LARGE
+    return None
+
+
+def _expects_continue(request: EdgeRequest) -> bool:
+    """Tell whether the client waits for `100 Continue` before it sends the body."""
+    return hdrs.EXPECT in request.headers and request.version >= HttpVersion11
+
+
+def _is_plainly_chunked(request: EdgeRequest) -> bool:
+    codings = [value.lower() for value in request.headers.getall(hdrs.TRANSFER_ENCODING)]
+    alone = hdrs.CONTENT_LENGTH not in request.headers
+    return codings == ["chunked"] and alone and request.version == HttpVersion11
+
+
+def _size(request: EdgeRequest) -> int:
+    fields = request.raw_headers
+    # ": " and the line's end are part of a field.
+    return len(request.raw_path) + sum(map(len, chain.from_iterable(fields))) + 4 * len(fields)
+
+
+def open_body(request: EdgeRequest, limits: Limits) -> bytes | RequestBody | Refusal | None:
+    """Return what to send upstream as the body of *request*.
+
+    Returns:
+        None without a body, bytes if it is small and all there, a `RequestBody` to stream otherwise, or why the body is refused already.
+    """
+    content = request.content
+    declared = request.content_length
+    if declared is not None and declared > limits.max_body_bytes:
+        return Refusal.REQUEST_TOO_LARGE
+    if content.is_eof() and content.exception() is None:
+        arrived = content.read_nowait()
+        return (
+            arrived or None if len(arrived) <= limits.max_body_bytes else Refusal.REQUEST_TOO_LARGE
+        )
+    return RequestBody(request, limits)
+
+
+class RequestBody(Payload):
+    """A body that is passed on as it arrives.
+
+    The first breach of a limit ends it: `failure` says which, and `on_failure` is called, since
+    the upstream may already be answering while the client still sends.
+    """
+
+    # A body that has begun cannot be sent a second time; nothing of it needs closing.
+    _autoclose = True
+
+    def __init__(self, request: EdgeRequest, limits: Limits) -> None:
+        super().__init__(request.content)
+        self._request = request
+        self._limits = limits
+        self._received = 0
+        self._waited = 0.0
+        self.failure: Refusal | None = None
+        self.on_failure: Callable[[], None] = _nothing
+        # Called for each piece that was passed on.
+        self.on_progress: Callable[[], None] = _nothing
+
+    async def write(self, writer: AbstractStreamWriter) -> None:
+        """Pass the body on; aiohttp calls this once the head of the request is on its way."""
+        self._consumed = True
+        # Else they would wait for the first piece, and the upstream with them.
+        writer.send_headers()
+        if _expects_continue(self._request):
+            await self._invite()
+        while chunk := await self._next_chunk():
+            await writer.write(chunk)
+            self.on_progress()
+
+    async def write_with_length(
+        self,
+        writer: AbstractStreamWriter,
+        content_length: int | None,
+    ) -> None:
+        """Pass the body on; the parser holds the client to the length it declared."""
+        await self.write(writer)
+
+    def decode(self, encoding: str = "utf-8", errors: str = "strict") -> str:
+        """Refused: the text of a stream is not known."""
+        raise TypeError("a streamed body has no text")
+
+    async def _invite(self) -> None:
+        client = self._request.writer
+        await client.write(_CONTINUE)
+        # An interim response: the real one has not begun.
+        client.output_size = 0
+
+    async def _next_chunk(self) -> bytes:
+        loop = asyncio.get_running_loop()
+        asked = loop.time()
+        try:
+            async with asyncio.timeout(self._limits.body_timeout):
+                chunk = await self._request.content.readany()
+        except TimeoutError:
+            self._fail(Refusal.REQUEST_TIMEOUT)
+        except web.RequestPayloadError:
+            self._fail(Refusal.BAD_REQUEST)
+        self._waited += loop.time() - asked
+        self._received += len(chunk)
+        if self._received > self._limits.max_body_bytes:
+            self._fail(Refusal.REQUEST_TOO_LARGE)
+        if self._is_too_slow():
+            self._fail(Refusal.REQUEST_TIMEOUT)
+        return chunk
+
+    def _is_too_slow(self) -> bool:
+        # Only time spent waiting for the client counts, not time the upstream did not read.
+        return (
+            self._waited > _RATE_GRACE
+            and self._received < self._waited * self._limits.min_body_rate
+        )
+
+    def _fail(self, refusal: Refusal) -> None:
+        self.failure = refusal
+        self.on_failure()
+        raise _BodyError(refusal.code)
+
+
+class _BodyError(Exception):
+    pass
+
+
+def _nothing() -> None:
+    pass

@@ -7,7 +7,7 @@ wire.
 from __future__ import annotations
 
 import socket
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
@@ -27,10 +27,7 @@ from aiohttp.abc import AbstractStreamWriter
 from aiohttp.http import StreamWriter
 from multidict import CIMultiDict
 
-from gateway.authorize import Grant
-from gateway.complaint import Complaint
-from gateway.config import Timeouts
-from gateway.metrics import Metrics
+from gateway.limits import Timeouts
 from gateway.pool import UpstreamConnector, UpstreamProtocol
 
 if TYPE_CHECKING:
@@ -60,7 +57,7 @@ class Errand:
     `headers` lack those that frame it.
     """
 
-    grant: Grant
+    holds: Callable[[], bool]
     headers: CIMultiDict[str]
     body: bytes
 
@@ -70,14 +67,13 @@ errand: ContextVar[Errand] = ContextVar("errand")
 
 
 @asynccontextmanager
-async def upstream_session(timeouts: Timeouts, metrics: Metrics) -> AsyncIterator[ClientSession]:
-    """Open the session for requests that have an `errand`: no cookies, nothing decoded or added."""
-    complaint = Complaint("the upstream sent bytes that no request asked for")
+async def upstream_session(
+    timeouts: Timeouts, unsolicited: Callable[[], None]
+) -> AsyncIterator[ClientSession]:
+    """Open the session for requests that have an `errand`: no cookies, nothing decoded or added.
 
-    def unsolicited() -> None:
-        metrics.unsolicited += 1
-        complaint.make("its connection was closed")
-
+    *unsolicited* is called for each connection closed for bytes that no request asked for.
+    """
     async with ClientSession(
         connector=UpstreamConnector(unsolicited, _small_window),
         timeout=ClientTimeout(
@@ -124,7 +120,7 @@ class _Request(ClientRequest):
             self.headers[hdrs.CONTENT_LENGTH] = str(len(small))
 
     async def send(self, conn: Connection) -> ClientResponse:
-        if not self._errand.grant.holds():
+        if not self._errand.holds():
             raise VerdictLapsedError
         if self._body is not None:
             return await super().send(conn)

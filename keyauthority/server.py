@@ -6,12 +6,11 @@ import sys
 from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
-from typing import Final, cast
+from typing import Final
 
 import grpc.aio
 import structlog
 import uvloop
-from grpc_health.v1.health_pb2_grpc import add_HealthServicer_to_server
 
 from keyauthority.base.process.clocks import SystemClock
 from keyauthority.base.process.files import check_folder
@@ -20,8 +19,10 @@ from keyauthority.base.process.tasks import background
 from keyauthority.base.process.telemetry import configure_logging, serve_metrics
 from keyauthority.base.process.workers import WorkerError, serve_with_workers
 from keyauthority.base.relational.location import Location
+from keyauthority.base.relational.outages import StorageError
 from keyauthority.config import Settings
 from keyauthority.domain.authenticating import Authenticating
+from keyauthority.domain.books import Books
 from keyauthority.domain.errors import KeyAuthorityError
 from keyauthority.domain.last_used import LastUsed
 from keyauthority.domain.ports import Clock, Keyring, Store
@@ -34,21 +35,22 @@ from keyauthority.replica.replica import Replica
 from keyauthority.replica.verdicts import Verdicts
 from keyauthority.rpc.admission import Mutations
 from keyauthority.rpc.entrance import Entrance
-from keyauthority.rpc.guard import Guard, Quick
-from keyauthority.rpc.guarded import GuardedServer
+from keyauthority.rpc.guard import Guard
+from keyauthority.rpc.guarded import add_services
 from keyauthority.rpc.health import Health
 from keyauthority.rpc.leased import Leased
 from keyauthority.rpc.listening import TlsFiles, affordable, bind, channel_options
-from keyauthority.rpc.policy import SERVICES
-from keyauthority.rpc.quick import BATCH_VERIFY, VERIFY, QuickBatchVerify, QuickVerify
-from keyauthority.rpc.reflection import add_reflection
+from keyauthority.rpc.pages import Pages
+from keyauthority.rpc.parts import Parts
 from keyauthority.rpc.refusals import Refusals
-from keyauthority.services import add_services
+from keyauthority.rpc.service import Service
+from keyauthority.rpc.services import SERVICES
+from keyauthority.rpc.spreading import Spreading
 from keyauthority.storage import bootstrap
-from keyauthority.storage.errors import NoBooksError, StorageError
+from keyauthority.storage.errors import NoBooksError
 from keyauthority.storage.opening import hints, is_shared, migrate_books, open_books
 
-__all__ = ["StartError", "add_services", "migrate", "run", "serving"]
+__all__ = ["StartError", "migrate", "run", "serving"]
 
 GRACE: Final = 5.0
 """Seconds that calls under way are given at a stop, at least."""
@@ -94,10 +96,13 @@ def _serve_with_workers(settings: Settings) -> int:
 
 
 @asynccontextmanager
-async def serving(settings: Settings, clock: Clock | None = None) -> AsyncIterator[int]:
+async def serving(
+    settings: Settings, clock: Clock | None = None, services: Sequence[Service] = SERVICES
+) -> AsyncIterator[int]:
     """Serves while the context lasts and yields the port, which is of interest after `:0`.
 
-    Raises `StartError`, `StorageError`, `KeyringError`.
+    Raises `StartError`, `StorageError`, `KeyringError`; `ServiceError` if *services* can't be
+    served as they are described.
     """
     async with AsyncExitStack() as stack:
         _make_data_dir(settings)
@@ -107,38 +112,50 @@ async def serving(settings: Settings, clock: Clock | None = None) -> AsyncIterat
         last_used = LastUsed()
         # Around the server: what its last calls leave is written too.
         await stack.enter_async_context(background(keep_writing_uses(store, last_used)))
-        server = _server(settings, store, keyring, clock or SystemClock(), last_used)
+        server = _server(settings, store, keyring, clock or SystemClock(), last_used, services)
         yield await stack.enter_async_context(server)
 
 
 @asynccontextmanager
 async def _server(
-    settings: Settings, store: Store, keyring: Keyring, clock: Clock, last_used: LastUsed
+    settings: Settings,
+    store: Store,
+    keyring: Keyring,
+    clock: Clock,
+    last_used: LastUsed,
+    services: Sequence[Service],
 ) -> AsyncIterator[int]:
     mutations = Mutations()
     replica = Replica(store, alone=not is_shared(settings.database))
-    credentials = CachedAuthenticating(Authenticating(store, keyring), replica.cache)
-    entrance = Entrance(credentials, Refusals(store), mutations)
+    books = Books(store, Spreading(replica.fence))
+    authenticating = Authenticating(books, store, keyring)
+    credentials = CachedAuthenticating(authenticating, replica.cache)
+    entrance = Entrance(credentials, Refusals(books), mutations)
     verifying = Verifying(store, keyring, last_used)
     verdicts = Verdicts(verifying, replica.cache, alone=replica.alone)
-    quick: dict[str, Quick] = {
-        VERIFY: QuickVerify(verdicts),
-        BATCH_VERIFY: QuickBatchVerify(verdicts),
-    }
-    leased = Leased(replica.can_answer)
-    guard = Guard(entrance, mutations, lambda: replica.fence.longest_wait, quick, leased)
+    guard = Guard(
+        entrance, mutations, lambda: replica.fence.longest_wait, Leased(replica.can_answer)
+    )
     most = affordable(settings.max_connections)
     if most < settings.max_connections:
         log.warning("few_connections", wanted=settings.max_connections, files_for=most)
     options = channel_options(connections=most, share_port=settings.share_port)
     server = grpc.aio.server(options=options, maximum_concurrent_rpcs=MOST_CALLS)
-    # Services are registered with this one, and so behind the guard.
-    guarded = cast("grpc.aio.Server", GuardedServer(server, guard.wrap))
-    ours = [service for service in SERVICES if service.startswith("keyauthority.")]
-    health = Health(store, ours, replica.can_answer)
-    add_services(guarded, store, keyring, clock, replica, verdicts, last_used)
-    add_HealthServicer_to_server(health.servicer, guarded)
-    add_reflection([*SERVICES], guarded)
+    names = tuple(one.name for one in services)
+    health = Health(store, [one.name for one in services if not one.of_grpc], replica.can_answer)
+    parts = Parts(
+        store=store,
+        keyring=keyring,
+        clock=clock,
+        books=books,
+        last_used=last_used,
+        verdicts=verdicts,
+        syncing=replica.syncing,
+        pages=Pages(keyring),
+        health=health.servicer,
+        services=names,
+    )
+    add_services(services, parts, server, guard)
     port = bind(server, settings.listen, _tls(settings))
     async with AsyncExitStack() as stack:
         # Ended from the last to the first: new changes are refused, those under way wait at the
@@ -150,7 +167,8 @@ async def _server(
         stack.callback(replica.leave)
         stack.callback(health.servicer.leave)
         await stack.enter_async_context(background(health.watch()))
-        await stack.enter_async_context(background(keep_house(store, settings.audit_retention)))
+        housekeeping = keep_house(store, books, settings.audit_retention)
+        await stack.enter_async_context(background(housekeeping))
         await health.look()
         await server.start()
         yield port

@@ -1,13 +1,32 @@
-"""What a run says at its end: what was skipped and what would bring it, a line a reason."""
+"""How tests share the processes of a run, and what it says at its end of those that were skipped."""
 
 from __future__ import annotations
 
 from collections import Counter
+from pathlib import Path
 
 import pytest
 
+HERE = Path(__file__).parent
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Tests of one file stay together, for what they share; those that cut networks are all one.
+
+    These come first: they take the longest, and wait for most of it.
+    """
+    for item in items:
+        group = "faults" if _cuts_networks(item) else str(item.path)
+        item.add_marker(pytest.mark.xdist_group(group))
+    items.sort(key=_cuts_networks, reverse=True)
+
+
+def _cuts_networks(item: pytest.Item) -> bool:
+    return HERE / "faults" in item.path.parents
+
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Says what would bring each test that was skipped, a line a reason."""
     skipped = terminalreporter.getreports("skipped")
     reasons = Counter(report.longrepr[2].removeprefix("Skipped: ") for report in skipped)
     if reasons:

@@ -1,6 +1,6 @@
 """Signing in at an OpenID provider: the authorization code flow with PKCE and nonce."""
 
-from console.oidc.errors import OidcError, OidcRefused, OidcUnavailable
+from console.oidc.fetch import OidcError, OidcRefused, OidcUnavailable
 from console.oidc.flow import Begun, Claims, Flow
 from console.oidc.provider import Provider
 from console.oidc.settings import OidcSettings

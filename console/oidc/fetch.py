@@ -1,4 +1,7 @@
-"""Questions to the provider: no redirects, and bounds on how long and how large the answer is."""
+"""Questions to the provider: no redirects, and bounds on how long and how large an answer is.
+
+What goes wrong at the provider is an `OidcError`.
+"""
 
 from __future__ import annotations
 
@@ -8,13 +11,41 @@ from typing import Any, Final
 
 from aiohttp import ClientError, ClientResponse, ClientSession, ClientTimeout
 
-from console.oidc.errors import OidcUnavailable
+_UNAVAILABLE: Final = "The sign-in provider can't be used right now; try again in a few minutes."
+_REFUSED: Final = "The provider's answer can't be accepted, so nobody was signed in; start again."
 
 MAX_BYTES: Final = 256 * 1024
 """Bytes of an answer; the longest known key sets have a tenth of that."""
+
 TIMEOUT: Final = ClientTimeout(total=10.0)
 
 Document = dict[str, Any]
+
+
+class OidcError(Exception):
+    """Nobody was signed in.
+
+    The message is a sentence for the person; `reason` says more, for the operator's log. Both are
+    words of ours: nothing the provider or the browser sent is in either.
+    """
+
+    def __init__(self, reason: str, sentence: str) -> None:
+        super().__init__(sentence)
+        self.reason = reason
+
+
+class OidcUnavailable(OidcError):  # noqa: N818 - named for what it tells the caller
+    """The provider is unreachable, broken or not set up for this console."""
+
+    def __init__(self, reason: str, sentence: str = _UNAVAILABLE) -> None:
+        super().__init__(reason, sentence)
+
+
+class OidcRefused(OidcError):  # noqa: N818 - named for what it tells the caller
+    """The person cancelled, or what came back is not to be trusted."""
+
+    def __init__(self, reason: str, sentence: str = _REFUSED) -> None:
+        super().__init__(reason, sentence)
 
 
 async def fetch(

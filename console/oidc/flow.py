@@ -1,4 +1,4 @@
-"""One person's way to the provider and back."""
+"""One person's way to the provider and back, and what the browser brings back."""
 
 from __future__ import annotations
 
@@ -12,12 +12,27 @@ from datetime import UTC, datetime, timedelta
 from hmac import compare_digest
 from typing import Final, Self
 
-LIFETIME: Final = timedelta(minutes=10)
+from console.oidc.discovery import Metadata
+from console.oidc.fetch import OidcError, OidcRefused, OidcUnavailable
 
+LIFETIME: Final = timedelta(minutes=10)
 _RANDOM_BYTES: Final = 32
 _as_text = re.compile(
     r"([A-Za-z0-9_-]{43})\.([A-Za-z0-9_-]{43})\.([A-Za-z0-9_-]{43})\.([0-9]{1,11})"
 ).fullmatch
+
+_CANCELLED: Final = "The sign-in was cancelled at the provider."
+
+_NOT_BEGUN_HERE: Final = (
+    "This sign-in was not begun in this browser within the last ten minutes; start again."
+)
+
+_CANCELLATIONS: Final = frozenset(
+    {"access_denied", "account_selection_required", "consent_required", "interaction_required",
+     "login_required"}
+)  # fmt: skip
+
+_OUTAGES: Final = frozenset({"server_error", "temporarily_unavailable"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,3 +111,32 @@ def same_text(given: object, expected: str) -> bool:
     return isinstance(given, str) and compare_digest(
         given.encode(errors="replace"), expected.encode()
     )
+
+
+def check_flow(flow: Flow, query: Mapping[str, str], now: datetime) -> None:
+    """Raises OidcRefused unless *query* answers *flow*, in time."""
+    if not flow.is_current(now):
+        raise OidcRefused("response: too late", _NOT_BEGUN_HERE)
+    if not flow.is_answered_by(query):
+        raise OidcRefused("response: of another sign-in", _NOT_BEGUN_HERE)
+
+
+def code_of(query: Mapping[str, str], metadata: Metadata, issuer: str) -> str:
+    """The code. Raises OidcRefused or OidcUnavailable for what has none to trust."""
+    # Whose answer it is comes first: an error of another provider's is none (RFC 9207).
+    if query.get("iss", None if metadata.sends_issuer else issuer) != issuer:
+        raise OidcRefused("response: of another issuer")
+    if "error" in query:
+        raise _error(query["error"])
+    code = query.get("code")
+    if not code:
+        raise OidcRefused("response: without a code")
+    return code
+
+
+def _error(code: str) -> OidcError:
+    if code in _CANCELLATIONS:
+        return OidcRefused(f"response: {code}", _CANCELLED)
+    if code in _OUTAGES:
+        return OidcUnavailable(f"response: {code}")
+    return OidcRefused("response: an error that only the provider can explain")

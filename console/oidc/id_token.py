@@ -15,7 +15,7 @@ from joserfc.errors import BadSignatureError, InvalidKeyIdError, JoseError, Secu
 from joserfc.jwk import KeySet
 from joserfc.jws import JWSRegistry
 
-from console.oidc.errors import OidcRefused
+from console.oidc.fetch import OidcRefused
 from console.oidc.flow import same_text
 from console.oidc.tokens import Tokens
 

@@ -10,15 +10,12 @@ from aiohttp import ClientSession
 from joserfc.jwk import KeySet
 from yarl import URL
 
-from console.oidc.discovery import Discovery, Metadata
-from console.oidc.errors import OidcRefused
-from console.oidc.flow import Begun, Claims, Flow
+from console.oidc.discovery import Discovery, Keys, Metadata
+from console.oidc.fetch import OidcRefused
+from console.oidc.flow import Begun, Claims, Flow, check_flow, code_of
 from console.oidc.id_token import Expected, NoKeyFitsError, verify
-from console.oidc.keys import Keys
-from console.oidc.profile import claims_of, userinfo
-from console.oidc.response import check_flow, code_of
 from console.oidc.settings import OidcSettings
-from console.oidc.tokens import Tokens, exchange
+from console.oidc.tokens import Tokens, claims_of, exchange, userinfo
 
 
 class Provider:

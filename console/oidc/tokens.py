@@ -1,22 +1,26 @@
-"""The code for tokens, at the provider's token endpoint."""
+"""The code for tokens, and these for who the person is."""
 
 from __future__ import annotations
 
 from base64 import b64encode
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final
 from urllib.parse import quote_plus
 
 from aiohttp import ClientSession
 
 from console.oidc.discovery import Metadata
-from console.oidc.errors import OidcRefused, OidcUnavailable
-from console.oidc.fetch import Document, fetch
+from console.oidc.fetch import Document, OidcRefused, OidcUnavailable, fetch
+from console.oidc.flow import Claims, same_text
 from console.oidc.settings import OidcSettings
 from keyauthority.client import Secret
 
+_MAX_EMAIL: Final = 254
+_MAX_NAME: Final = 200
 _OK: Final = 200
-_WHAT: Final = "token endpoint"
+_TOKENS: Final = "token endpoint"
+_USERINFO: Final = "userinfo"
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +52,7 @@ async def exchange(
         session,
         "POST",
         metadata.token_endpoint,
-        _WHAT,
+        _TOKENS,
         form=form | more,
         authorization=authorization,
     )
@@ -68,19 +72,51 @@ def _client(settings: OidcSettings, metadata: Metadata) -> tuple[str | None, dic
         return f"Basic {b64encode(pair.encode()).decode()}", {}
     if "client_secret_post" in metadata.client_authentications:
         return None, {"client_id": settings.client_id, "client_secret": secret}
-    raise OidcUnavailable(f"{_WHAT}: takes no client secret")
+    raise OidcUnavailable(f"{_TOKENS}: takes no client secret")
 
 
 def _refusal(status: int, document: Document) -> OidcRefused | OidcUnavailable:
     if document.get("error") == "invalid_grant":
-        return OidcRefused(f"{_WHAT}: the code was not accepted")
+        return OidcRefused(f"{_TOKENS}: the code was not accepted")
     if document.get("error") in {"invalid_client", "unauthorized_client"}:
-        return OidcUnavailable(f"{_WHAT}: the client id or secret was not accepted")
-    return OidcUnavailable(f"{_WHAT}: status {status}")
+        return OidcUnavailable(f"{_TOKENS}: the client id or secret was not accepted")
+    return OidcUnavailable(f"{_TOKENS}: status {status}")
 
 
 def _text(document: Document, name: str) -> str:
     text = document.get(name, "")
     if not isinstance(text, str) or not text.isascii() or not text.isprintable():
-        raise OidcUnavailable(f"{_WHAT}: {name} is no token")
+        raise OidcUnavailable(f"{_TOKENS}: {name} is no token")
     return text
+
+
+async def userinfo(
+    session: ClientSession, url: str, access_token: Secret, subject: str
+) -> Document:
+    """What the userinfo endpoint says of *subject*. Raises OidcUnavailable or OidcRefused."""
+    status, document = await fetch(
+        session, "GET", url, _USERINFO, authorization=f"Bearer {access_token.reveal()}"
+    )
+    if status != _OK:
+        raise OidcUnavailable(f"{_USERINFO}: status {status}")
+    if not same_text(document.get("sub"), subject):
+        raise OidcRefused(f"{_USERINFO}: of another person")
+    return document
+
+
+def claims_of(issuer: str, subject: str, said: Mapping[str, Any]) -> Claims:
+    """The claims in *said*, without those that are too long or of the wrong type."""
+    email = _short_text(said.get("email"), _MAX_EMAIL)
+    return Claims(
+        issuer=issuer,
+        subject=subject,
+        email=email,
+        # The text "true" is not the value: whoever gets this wrong may write "false" as well.
+        email_verified=bool(email) and said.get("email_verified") is True,
+        name=_short_text(said.get("name"), _MAX_NAME),
+    )
+
+
+def _short_text(value: object, most: int) -> str:
+    good = isinstance(value, str) and len(value) <= most and value.isprintable()
+    return str(value).strip() if good else ""

@@ -13,7 +13,6 @@ from console.people.errors import (
     NotFound,
     OwnAccount,
     PeopleError,
-    PeopleStoreError,
     StoreUnavailable,
     WeakPassword,
 )
@@ -62,7 +61,6 @@ __all__ = [
     "Password",
     "People",
     "PeopleError",
-    "PeopleStoreError",
     "Person",
     "Role",
     "Session",

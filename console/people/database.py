@@ -2,23 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
 from contextlib import asynccontextmanager
 from datetime import datetime
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 from sqlalchemy import Connection, CursorResult, Row, Table, event, insert
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 from sqlalchemy.sql.base import Executable
 
-from console.people.faults import outages
+from console.people.errors import StoreUnavailable
 from console.people.records import Origin
 from console.people.tables import events
 from keyauthority.base.process.tasks import to_the_end
+from keyauthority.base.relational.outages import outages
 
 Clock = Callable[[], datetime]
 Found = Row[*tuple[Any, ...]]
+T = TypeVar("T")
 
 _BEGIN: Final = "people_begin"
 
@@ -70,11 +72,11 @@ class Transaction:
         await self._run(insert(events).values(entry))
 
     async def _run(self, statement: Executable) -> CursorResult[*tuple[Any, ...]]:
-        return await to_the_end(self._connection.execute(statement))
+        return await _done(self._connection.execute(statement))
 
 
 class Database:
-    """Gives transactions, and says `StoreUnavailable` where the database can't."""
+    """Gives transactions, and says `StoreUnavailable` where the database can't; mistakes of ours pass."""
 
     def __init__(self, engine: AsyncEngine, clock: Clock) -> None:
         self._engine = engine
@@ -91,7 +93,7 @@ class Database:
         engine = self._engine.execution_options(**{_BEGIN: "BEGIN IMMEDIATE"})
         async with self._connection(engine) as connection:
             yield Transaction(connection, self._clock())
-            await to_the_end(connection.commit())
+            await _done(connection.commit())
 
     @asynccontextmanager
     async def reading(self) -> AsyncIterator[Transaction]:
@@ -106,13 +108,18 @@ class Database:
     @asynccontextmanager
     async def _connection(self, engine: AsyncEngine) -> AsyncIterator[AsyncConnection]:
         connection = engine.connect()
-        with outages():
-            try:
-                await to_the_end(_started(connection))
-                yield connection
-            finally:
-                if connection.sync_connection is not None:
-                    await to_the_end(_ended(connection))
+        try:
+            await _done(_started(connection))
+            yield connection
+        finally:
+            if connection.sync_connection is not None:
+                await _done(_ended(connection))
+
+
+async def _done(work: Coroutine[Any, Any, T]) -> T:
+    """Does *work* to its end; an outage on the way is `StoreUnavailable`."""
+    with outages(StoreUnavailable):
+        return await to_the_end(work)
 
 
 async def _started(connection: AsyncConnection) -> None:

@@ -3,10 +3,6 @@
 from __future__ import annotations
 
 
-class PeopleStoreError(Exception):
-    """The books can't be opened. The message is one sentence that says what to do about it."""
-
-
 class PeopleError(Exception):
     """What was asked was not done, and nothing was changed."""
 

@@ -15,17 +15,22 @@ from console.people.acceptance import AcceptedLinks
 from console.people.accounts import Accounts
 from console.people.attempts import Attempts
 from console.people.database import Clock, Database
+from console.people.engines import (
+    migrate_postgres,
+    postgres_engine,
+    prepare_file,
+    sqlite_engine,
+)
 from console.people.history import History
 from console.people.memberships import Memberships
 from console.people.passwords import Passwords
-from console.people.postgres import check_postgres, migrate_postgres, postgres_engine
 from console.people.sessions import Sessions
-from console.people.sqlite_file import prepare_file, sqlite_engine
 from console.people.submissions import Submissions
 from keyauthority.base.relational.location import Location, PostgresUrl
 
 IDLE = timedelta(hours=12)
 ABSOLUTE = timedelta(days=7)
+PATIENCE = 5.0
 
 
 class People:
@@ -56,15 +61,17 @@ async def open_people(
     idle: timedelta = IDLE,
     absolute: timedelta = ABSOLUTE,
     hasher: PasswordHasher | None = None,
+    patience: float = PATIENCE,
 ) -> AsyncIterator[People]:
     """The books at *location*. A SQLite file is made and brought to the newest schema.
 
-    Sessions end *idle* after they were last used, and *absolute* after they began.
+    Sessions end *idle* after they were last used, and *absolute* after they began. *patience*: seconds
+    that is waited for a connection, a lock or an answer.
 
-    Raises `PeopleStoreError` for what can't be opened, isn't ours, or is of a newer version; also
+    Raises `StorageError` for what can't be opened, isn't ours, or is of a newer version; also
     for a PostgreSQL database that isn't migrated.
     """
-    engine = await _engine(location)
+    engine = await _engine(location, patience)
     database = Database(engine, clock)
     kept = Passwords(hasher or passwords.hasher())
     try:
@@ -75,21 +82,15 @@ async def open_people(
 
 
 async def migrate_people(location: Location) -> None:
-    """Brings the database to the newest schema. Raises `PeopleStoreError`."""
+    """Brings the database to the newest schema. Raises `StorageError`."""
     if isinstance(location, PostgresUrl):
         await migrate_postgres(location)
     else:
         await asyncio.to_thread(prepare_file, location.resolve())
 
 
-async def _engine(location: Location) -> AsyncEngine:
-    if not isinstance(location, PostgresUrl):
-        await migrate_people(location)
-        return sqlite_engine(location.resolve())
-    engine = postgres_engine(location)
-    try:
-        await check_postgres(location, engine)
-    except BaseException:
-        await engine.dispose()
-        raise
-    return engine
+async def _engine(location: Location, patience: float) -> AsyncEngine:
+    if isinstance(location, PostgresUrl):
+        return await postgres_engine(location, patience)
+    await migrate_people(location)
+    return sqlite_engine(location.resolve(), patience)

@@ -6,39 +6,27 @@ from typing import Final
 
 from sqlalchemy import (
     Boolean,
-    CheckConstraint,
     Column,
     ForeignKey,
     Index,
-    Integer,
     LargeBinary,
-    MetaData,
     Table,
-    Text,
     UniqueConstraint,
 )
 
-from console.people.columns import Moment, Named, Number, String, TextMap
 from console.people.records import LinkPurpose, Role
-
-metadata: Final = MetaData(
-    naming_convention={
-        "pk": "%(table_name)s_pkey",
-        "fk": "%(table_name)s_%(column_0_name)s_fkey",
-        "uq": "%(table_name)s_%(column_0_N_name)s_key",
-        "ck": "%(table_name)s_%(constraint_name)s_check",
-        "ix": "%(table_name)s_%(column_0_N_name)s_idx",
-    }
+from keyauthority.base.relational.columns import (
+    Moment,
+    Named,
+    Number,
+    String,
+    TextMap,
+    compatibility_in,
+    new_metadata,
 )
 
-# The oldest schema revision that a version must know to use these tables: see `migrations`.
-compatibility: Final = Table(
-    "compatibility",
-    metadata,
-    Column("id", Integer, primary_key=True, autoincrement=False),
-    Column("usable_from", Text, nullable=False),
-    CheckConstraint("id = 1", "one_row"),
-)
+metadata: Final = new_metadata()
+compatibility: Final = compatibility_in(metadata)
 
 # `password` is a hash of argon2 with its parameters, null for who signs in elsewhere.
 people: Final = Table(

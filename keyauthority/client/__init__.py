@@ -20,6 +20,7 @@ from keyauthority.client.tls import ClientCertificate, client_certificate
 from keyauthority.client.verification import Verification, VerificationUnavailable
 from keyauthority.client.verifier import Counters, Verifier
 from keyauthority.client.verifier_client import VerifierClient
+from keyauthority.coherence.entries import digest_of
 from keyauthority.domain.secrets import SECRET_MARK, Secret, redact, secret_within
 from keyauthority.domain.verdicts import Verdict, VerifiedKey
 
@@ -43,6 +44,7 @@ __all__ = [
     "client_certificate",
     "connect",
     "connect_blocking",
+    "digest_of",
     "load_token",
     "parse_addresses",
     "person_metadata",

@@ -6,6 +6,7 @@ from collections import OrderedDict
 from typing import Generic, TypeVar
 
 from keyauthority.client.verification import Verification
+from keyauthority.coherence.entries import Entries
 from keyauthority.domain import secrets
 from keyauthority.domain.verdicts import Verdict
 
@@ -13,22 +14,28 @@ K = TypeVar("K")
 
 
 class Accepted:
-    """Remembers accepted secrets, by digest, and the ids of their keys, longer than any verdict holds.
+    """Knows accepted secrets, by digest, and the ids of their keys, longer than any verdict holds.
 
     It decides who waits where, never who may act. Only what was accepted enters, so strangers
-    can't fill it.
+    can't fill it. What is in the cache is known from there, and remembered here once it is dropped.
 
     Args:
-        most: Secrets remembered, and as many ids; the ones accepted longest ago are forgotten.
+        cached: The verdicts in the cache; tells of each one that it drops.
+        most: Secrets remembered, and as many ids; the ones remembered longest ago are forgotten.
     """
 
-    def __init__(self, most: int) -> None:
+    def __init__(self, cached: Entries[Verification], most: int) -> None:
+        self._cached = cached
         self._digests: _Recent[bytes] = _Recent(most)
         self._key_ids: _Recent[str] = _Recent(most)
+        # Those that have vouched for a secret since a secret of the key was accepted.
+        self._spent: _Recent[str] = _Recent(most)
+        cached.on_drop = self._remember
 
     def knows(self, digest: bytes) -> bool:
         """Whether the last verdict on this secret accepted it."""
-        return digest in self._digests
+        cached = self._cached.find(digest)
+        return digest in self._digests if cached is None else cached.verdict is Verdict.VALID
 
     def vouches(self, secret: str, digest: bytes) -> bool:
         """Whether *secret* was accepted, or names a key of which another secret was.
@@ -36,21 +43,32 @@ class Accepted:
         A key's name vouches for one secret at a time, and for the next one after a secret of the
         key is accepted: so much does a stranger get who has learnt an id.
         """
-        if digest in self._digests:
+        if self.knows(digest):
             return True
         key_id = secrets.record_id(secret)
-        if key_id is None or key_id not in self._key_ids:
+        if key_id is None or key_id in self._spent or not self._knows_key(key_id):
             return False
-        self._key_ids.discard(key_id)
+        self._spent.add(key_id)
         return True
 
     def note(self, digest: bytes, verification: Verification) -> None:
         """Learns from a verdict that the authority gave on the secret of *digest*."""
+        self._digests.discard(digest)
         if verification.verdict is Verdict.VALID:
-            self._digests.add(digest)
-            self._key_ids.add(verification.key_id)
-        else:
-            self._digests.discard(digest)
+            self._spent.discard(verification.key_id)
+            if self._cached.find(digest) is None:
+                self._digests.add(digest)
+                self._key_ids.add(verification.key_id)
+
+    def _remember(self, dropped: Verification) -> None:
+        if dropped.verdict is Verdict.VALID:
+            self._digests.add(dropped.digest)
+            self._key_ids.add(dropped.key_id)
+
+    def _knows_key(self, key_id: str) -> bool:
+        return key_id in self._key_ids or any(
+            cached.verdict is Verdict.VALID for cached in self._cached.of_key(key_id)
+        )
 
 
 class _Recent(Generic[K]):

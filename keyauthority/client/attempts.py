@@ -13,6 +13,8 @@ import time
 from typing import Any, Final
 
 import grpc
+from google.protobuf import descriptor_pool
+from google.protobuf.descriptor_pb2 import MethodOptions
 
 from keyauthority.v1.wire import ERROR_DETAILS
 
@@ -32,7 +34,6 @@ SHORTEST: Final = 0.01
 CHECKED_WITHIN: Final = 0.5
 """Seconds that a replica has to say that it is well, before a change is sent to another."""
 
-_READING: Final = ("Get", "BatchGet", "List", "Lookup", "Verify", "BatchVerify")
 _KEEPING: Final = frozenset({"Sync", "Leave"})
 _OF_THE_QUESTION: Final = (b"KEYRING_MISMATCH", b"REVISION_NOT_REACHED")
 _SICK: Final = frozenset({grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.DEADLINE_EXCEEDED})
@@ -47,14 +48,19 @@ class Kind(enum.Enum):
 
 
 def kind(path: str) -> Kind:
-    """What the method at `/package.Service/Method` does; what is not known changes something.
+    """What the method at `/package.Service/Method` does; one that does not say changes something.
 
     So `Check` does: asked of whoever is well, it tells whether anybody is.
     """
-    name = path.rpartition("/")[2]
+    service, _, name = path.lstrip("/").partition("/")
     if name in _KEEPING:
         return Kind.KEEPS_SESSION
-    return Kind.READS if name.startswith(_READING) else Kind.CHANGES
+    try:
+        method = descriptor_pool.Default().FindMethodByName(f"{service}.{name}")
+    except KeyError:
+        return Kind.CHANGES
+    reads = method.GetOptions().idempotency_level == MethodOptions.NO_SIDE_EFFECTS
+    return Kind.READS if reads else Kind.CHANGES
 
 
 def deadline(timeout: float | None) -> float:

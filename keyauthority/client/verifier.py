@@ -123,7 +123,7 @@ class Verifier:
         if not cache or clocks.CLOCK is None:
             self._cache.leave()
         self._caching = cache and clocks.CLOCK is not None
-        self._accepted = Accepted(capacity)
+        self._accepted = Accepted(self._cache.entries, capacity)
         self._asking = Asking(
             self._verdict_on, self._verdicts, self._cache, self._accepted, self._spawn, self._shed
         )
@@ -152,18 +152,28 @@ class Verifier:
         finally:
             await self._channel.close()
 
-    def peek(self, secret: str) -> Verification | None:
-        """Return the verdict on *secret* if it can be given without a call."""
-        hit = self._cache.get(digest_of(secret), clocks.boottime())
+    def peek(self, secret: str, digest: bytes | None = None) -> Verification | None:
+        """Return the verdict on *secret* if it can be given without a call.
+
+        *digest* is `digest_of` the secret, where the caller has it.
+        """
+        hit = self._cache.get(digest or digest_of(secret), clocks.boottime())
         if hit is not None:
             self.counters.hits += 1
         return hit
 
-    def knows(self, secret: str) -> bool:
+    def knows(self, secret: str, digest: bytes | None = None) -> bool:
         """Tell whether the last verdict on *secret* was `VALID`, however long ago."""
-        return self._accepted.knows(digest_of(secret))
+        return self._accepted.knows(digest or digest_of(secret))
 
-    async def verify(self, secret: str, *, source: str = "", suspect: bool = False) -> Verification:
+    async def verify(
+        self,
+        secret: str,
+        *,
+        source: str = "",
+        suspect: bool = False,
+        digest: bytes | None = None,
+    ) -> Verification:
         """Return the verdict on *secret*, as it was presented.
 
         Args:
@@ -172,12 +182,13 @@ class Verifier:
                 those of different sources are asked for in turn.
             suspect: Whether that source has presented bad secrets lately: nobody else's unknown
                 secrets wait behind those of suspects.
+            digest: `digest_of` the secret, where the caller has it.
 
         Raises:
             VerificationUnavailable: No verdict could be had. Refuse to decide: neither accept the
                 request nor tell the presenter that the key is bad.
         """
-        digest = digest_of(secret)
+        digest = digest or digest_of(secret)
         hit = self._cache.get(digest, clocks.boottime())
         if hit is not None:
             self.counters.hits += 1

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from hashlib import sha256
 from typing import Final, Generic, Self, TypeVar
 
@@ -107,6 +107,8 @@ class Entries(Generic[E]):
         self._line = Line()
         self.find = self._by_digest.get
         """The answer of a digest, or None: the dictionary's own method, as the fastest there is."""
+        self.on_drop: Callable[[E], object] | None = None
+        """Is called with each answer that is dropped, if it is set."""
 
     def __len__(self) -> int:
         return len(self._by_digest)
@@ -138,7 +140,7 @@ class Entries(Generic[E]):
     def drop_subject(self, subject: str) -> None:
         """Drops what may depend on a key or a workspace, but not what is final."""
         for key_id in (subject, *self._of_workspace.get(subject, ())):
-            for entry in list(self._of(key_id)):
+            for entry in list(self.of_key(key_id)):
                 self._drop_unless_final(entry)
 
     def drop_all(self) -> None:
@@ -146,7 +148,8 @@ class Entries(Generic[E]):
         for entry in list(self._by_digest.values()):
             self._drop_unless_final(entry)
 
-    def _of(self, key_id: str) -> Iterator[E]:
+    def of_key(self, key_id: str) -> Iterator[E]:
+        """The answers about a key, the newest first."""
         entry = self._of_key.get(key_id)
         while entry is not None:
             yield entry
@@ -172,6 +175,8 @@ class Entries(Generic[E]):
         entry.alive = False
         if entry.key_id:
             self._unlink(entry)
+        if self.on_drop is not None:
+            self.on_drop(entry)
 
     def _unlink(self, entry: E) -> None:
         # From the chain of its key, which is as long as the key has secrets in the cache: few.

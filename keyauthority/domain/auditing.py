@@ -32,6 +32,47 @@ class AuditEntry:
 
 
 @dataclass(frozen=True, slots=True)
+class Signature:
+    """Who did it and in which call, as the entries of that call say; see `AuditEntry`."""
+
+    caller_id: str
+    caller_name: str
+    action: str
+    source: str = ""
+    request_id: str = ""
+    person_id: str = ""
+    person_name: str = ""
+
+    def entry(
+        self,
+        time: datetime,
+        subject: str,
+        workspace_id: str,
+        revision: int,
+        details: Mapping[str, str],
+        *,
+        refused: bool,
+    ) -> AuditEntry:
+        """The entry of one thing that was done."""
+        return AuditEntry(
+            id=0,
+            time=time,
+            caller_id=self.caller_id,
+            caller_name=self.caller_name,
+            action=self.action,
+            subject=subject,
+            workspace_id=workspace_id,
+            refused=refused,
+            source=self.source,
+            request_id=self.request_id,
+            details=details,
+            revision=revision,
+            person_id=self.person_id,
+            person_name=self.person_name,
+        )
+
+
+@dataclass(frozen=True, slots=True)
 class AuditFilter:
     """Which entries to list: empty and None match everything; `start` is included, `end` is not."""
 

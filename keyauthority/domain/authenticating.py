@@ -6,6 +6,7 @@ import hmac
 from collections.abc import Sequence
 
 from keyauthority.domain import secrets
+from keyauthority.domain.books import Books
 from keyauthority.domain.callers import Caller
 from keyauthority.domain.errors import credential_invalid
 from keyauthority.domain.ports import Keyring, Store
@@ -15,7 +16,8 @@ from keyauthority.domain.sealing import check_caller
 class Authenticating:
     """Finds the caller behind a credential. Nobody is anonymous."""
 
-    def __init__(self, store: Store, keyring: Keyring) -> None:
+    def __init__(self, books: Books, store: Store, keyring: Keyring) -> None:
+        self._books = books
         self._store = store
         self._keyring = keyring
 
@@ -44,8 +46,7 @@ class Authenticating:
 
         Raises likewise.
         """
-        async with self._store.reading() as tx:
-            caller = await tx.callers.by_certificate(certificate_names)
+        caller = await self._books.read(lambda tx: tx.callers.by_certificate(certificate_names))
         if caller is None:
             raise credential_invalid()
         check_caller(self._keyring, caller)

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import enum
-from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 
-from keyauthority.domain.auditing import AuditEntry
+from keyauthority.domain.auditing import Signature
 
 
 class Role(enum.Enum):
@@ -76,30 +75,42 @@ class Actor:
         """Who has made what this call makes."""
         return self.person or self.caller
 
-    def entry(
-        self,
-        time: datetime,
-        subject: str = "",
-        workspace_id: str = "",
-        revision: int = 0,
-        details: Mapping[str, str] | None = None,
-        *,
-        refused: bool = False,
-    ) -> AuditEntry:
-        """The audit entry of what this call did to *subject*."""
-        return AuditEntry(
-            id=0,
-            time=time,
-            caller_id=self.caller.id,
-            caller_name=self.caller.name,
-            action=self.action,
-            subject=subject,
-            workspace_id=workspace_id,
-            refused=refused,
-            source=self.source,
-            request_id=self.request_id,
-            details=details or {},
-            revision=revision,
-            person_id=self.person.id if self.person else "",
-            person_name=self.person.name if self.person else "",
+    @property
+    def signature(self) -> Signature:
+        """Who did it, for the audit."""
+        return Signature(
+            self.caller.id,
+            self.caller.name,
+            self.action,
+            self.source,
+            self.request_id,
+            self.person.id if self.person else "",
+            self.person.name if self.person else "",
         )
+
+
+@dataclass(frozen=True, slots=True)
+class Insider:
+    """Who does it without a call: an operator at the machine, or the authority itself.
+
+    The ids are those of no caller. `action` is for instance `db lease`.
+    """
+
+    id: str
+    name: str
+    action: str
+
+    @property
+    def signature(self) -> Signature:
+        """Who did it, for the audit."""
+        return Signature(self.id, self.name, self.action)
+
+
+def operator(command: str) -> Insider:
+    """Whoever runs *command* at the machine, on the database itself."""
+    return Insider("operator", "operator at the machine", command)
+
+
+def authority(task: str) -> Insider:
+    """The authority, doing *task* of its own accord."""
+    return Insider("authority", "the authority itself", task)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from keyauthority.domain import limits
+from keyauthority.domain.books import Books
 from keyauthority.domain.callers import Actor
 from keyauthority.domain.errors import (
     KeyAuthorityError,
@@ -48,26 +49,32 @@ async def with_last_use(tx: Transaction, last_used: LastUsed, keys: Sequence[Key
 class Finding:
     """Reads keys for those who administer them."""
 
-    def __init__(self, store: Store, keyring: Keyring, last_used: LastUsed) -> None:
-        self._store = store
+    def __init__(self, books: Books, store: Store, keyring: Keyring, last_used: LastUsed) -> None:
+        self._books = books
         self._recognising = Recognising(store, keyring)
         self._last_used = last_used
 
     async def get(self, actor: Actor, key_id: str) -> Key:
         """The key; raises `KEY_NOT_FOUND`."""
-        async with self._store.reading() as tx:
+
+        async def work(tx: Transaction) -> Key:
             found = await visible_keys(tx, actor, [key_id])
             [key] = await with_last_use(tx, self._last_used, found)
-        return key
+            return key
+
+        return await self._books.read(work)
 
     async def get_all(self, actor: Actor, key_ids: Sequence[str]) -> list[Key]:
         """Those of the keys that there are and *actor* may see, in order; raises `FIELD_INVALID`."""
         limits.ids(key_ids, "key")
-        async with self._store.reading() as tx:
+
+        async def work(tx: Transaction) -> list[Key]:
             found = await tx.keys.get(key_ids)
             keys = [found[one] for one in key_ids if one in found]
             visible = [key for key in keys if actor.caller.may_touch(key.workspace_id)]
             return await with_last_use(tx, self._last_used, visible)
+
+        return await self._books.read(work)
 
     async def page(
         self,
@@ -86,7 +93,8 @@ class Finding:
         """
         if len(name_contains) > limits.NAME_LENGTH:
             raise invalid("name_contains", f"is longer than {limits.NAME_LENGTH} characters")
-        async with self._store.reading() as tx:
+
+        async def work(tx: Transaction) -> list[Key]:
             workspace_ids = actor.caller.workspace_ids or None
             if workspace_id:
                 if not actor.caller.may_touch(workspace_id) or not await tx.workspaces.get(
@@ -97,6 +105,8 @@ class Finding:
             which = KeyFilter(workspace_ids, state, name_contains, creator_id)
             found = await tx.keys.page(which, limit, after)
             return await with_last_use(tx, self._last_used, found)
+
+        return await self._books.read(work)
 
     async def lookup(self, actor: Actor, secret: str) -> Key:
         """The key that *secret* belongs, or belonged, to.

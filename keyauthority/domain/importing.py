@@ -7,8 +7,8 @@ from dataclasses import dataclass, replace
 from typing import Final
 
 from keyauthority.domain import limits, secrets
+from keyauthority.domain.books import Books, Change
 from keyauthority.domain.callers import Actor
-from keyauthority.domain.changing import Change, Changes
 from keyauthority.domain.errors import in_entry, invalid, secret_taken
 from keyauthority.domain.fencing import Receipt
 from keyauthority.domain.issuing import NewKey, check_workspace
@@ -33,9 +33,9 @@ class ImportedKey:
 class Importing:
     """Makes keys of secrets that others have minted."""
 
-    def __init__(self, keyring: Keyring, changes: Changes) -> None:
+    def __init__(self, books: Books, keyring: Keyring) -> None:
+        self._books = books
         self._keyring = keyring
-        self._changes = changes
 
     async def import_keys(
         self, actor: Actor, workspace_id: str, imported: Sequence[ImportedKey]
@@ -46,7 +46,8 @@ class Importing:
         `SECRET_TAKEN`.
         """
         limits.batch(imported, "keys")
-        async with self._changes.open(actor) as change:
+
+        async def work(change: Change) -> list[Key]:
             # Locked until the end: two imports of one secret come one after the other.
             terms = await change.tx.leases.terms()
             await check_workspace(change.tx, actor, workspace_id)
@@ -54,7 +55,9 @@ class Importing:
             if not terms.foreign_secrets:
                 await change.tx.leases.put(replace(terms, foreign_secrets=True))
                 change.alters(SUBJECT)
-        return keys, change.receipt
+            return keys
+
+        return await self._books.change(actor, work)
 
     async def _take(
         self, change: Change, actor: Actor, imported: Sequence[ImportedKey]
@@ -74,7 +77,7 @@ class Importing:
             keys.append(new.key(key_id, stored, actor.creator))
         await tx.keys.insert_imported(keys)
         for key in keys:
-            change.creates(key.id, key.workspace_id, name=key.name)
+            change.records(key.id, key.workspace_id, {"name": key.name})
         return keys
 
     async def _check_free(self, tx: Transaction, imported: Sequence[ImportedKey]) -> None:

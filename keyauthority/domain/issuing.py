@@ -7,15 +7,15 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from keyauthority.domain import limits, secrets
+from keyauthority.domain.books import Books, Change
 from keyauthority.domain.callers import Actor, Caller, Person
-from keyauthority.domain.changing import Changes
 from keyauthority.domain.errors import KeyAuthorityError, Reason, invalid, workspace_not_found
 from keyauthority.domain.fencing import Receipt
 from keyauthority.domain.finding import changeable_key, with_last_use
 from keyauthority.domain.keys import Key, StoredSecret
 from keyauthority.domain.last_used import LastUsed
 from keyauthority.domain.peppers import active
-from keyauthority.domain.ports import Keyring, Store, Transaction
+from keyauthority.domain.ports import Keyring, Transaction
 from keyauthority.domain.replays import Answers, Retry
 from keyauthority.domain.secrets import Secret
 
@@ -85,12 +85,9 @@ async def check_workspace(tx: Transaction, actor: Actor, workspace_id: str) -> N
 class Issuing:
     """Mints secrets. The only place where one exists in full, and only until it is answered."""
 
-    def __init__(
-        self, store: Store, keyring: Keyring, changes: Changes, last_used: LastUsed
-    ) -> None:
-        self._store = store
+    def __init__(self, books: Books, keyring: Keyring, last_used: LastUsed) -> None:
+        self._books = books
         self._keyring = keyring
-        self._changes = changes
         self._last_used = last_used
 
     async def issue(self, actor: Actor, new: NewKey, retry: Retry, encode: Encode) -> bytes:
@@ -99,18 +96,20 @@ class Issuing:
         Raises `KeyAuthorityError`: `FIELD_INVALID`, `WORKSPACE_NOT_FOUND`, `WORKSPACE_SUSPENDED`,
         `REQUEST_ID_REUSED`.
         """
-        async with self._store.changing() as tx:
+
+        async def work(change: Change) -> bytes:
+            tx = change.tx
             answers = Answers(tx, self._keyring, actor, retry)
             if (kept := await answers.recall()) is not None:
                 return kept
             key, secret = await self._new_key(tx, actor, new.checked(tx.time))
             await tx.keys.insert(key)
-            await tx.audit.append(
-                [actor.entry(tx.time, key.id, key.workspace_id, details={"name": key.name})]
-            )
+            change.records(key.id, key.workspace_id, {"name": key.name})
             answer = encode(key, tx.time, secret)
             await answers.keep(answer)
-        return answer
+            return answer
+
+        return await self._books.record(actor, work)
 
     async def rotate(
         self, actor: Actor, key_id: str, overlap: timedelta, retry: Retry, encode: Encode
@@ -121,20 +120,23 @@ class Issuing:
         `REQUEST_ID_REUSED`.
         """
         limits.overlap(overlap)
-        async with self._changes.open(actor) as change:
+
+        async def work(change: Change) -> bytes:
             tx = change.tx
             answers = Answers(tx, self._keyring, actor, retry)
-            answer = await answers.recall()
-            if answer is None:
-                before = await changeable_key(tx, actor, key_id)
-                secret, stored = await self._mint(tx, key_id)
-                after = before.rotated(tx.time, stored, tx.time + overlap)
-                await tx.keys.update([(before, after)])
-                change.alters(key_id, after.workspace_id, overlap=str(overlap))
-                [shown] = await with_last_use(tx, self._last_used, [after])
-                answer = encode(shown, tx.time, secret)
-                await answers.keep(answer)
-        return answer, change.receipt
+            if (kept := await answers.recall()) is not None:
+                return kept
+            before = await changeable_key(tx, actor, key_id)
+            secret, stored = await self._mint(tx, key_id)
+            after = before.rotated(tx.time, stored, tx.time + overlap)
+            await tx.keys.update([(before, after)])
+            change.alters(key_id, after.workspace_id, overlap=str(overlap))
+            [shown] = await with_last_use(tx, self._last_used, [after])
+            answer = encode(shown, tx.time, secret)
+            await answers.keep(answer)
+            return answer
+
+        return await self._books.change(actor, work)
 
     async def _new_key(self, tx: Transaction, actor: Actor, new: NewKey) -> tuple[Key, Secret]:
         await check_workspace(tx, actor, new.workspace_id)

@@ -6,8 +6,9 @@ from dataclasses import replace
 from datetime import timedelta
 from typing import Final
 
+from keyauthority.domain.books import Books, Change
+from keyauthority.domain.callers import Insider
 from keyauthority.domain.errors import invalid
-from keyauthority.domain.ports import Store
 from keyauthority.domain.sessions import Terms
 
 SHORTEST: Final = timedelta(milliseconds=200)
@@ -21,33 +22,45 @@ class Leasing:
     length are still out: they are waited for until `forget_longer`.
     """
 
-    def __init__(self, store: Store) -> None:
-        self._store = store
+    def __init__(self, books: Books) -> None:
+        self._books = books
 
     async def terms(self) -> Terms:
         """What leases are granted by."""
-        async with self._store.reading() as tx:
-            return await tx.leases.terms()
+        return await self._books.read(lambda tx: tx.leases.terms())
 
-    async def set(self, lease: timedelta) -> Terms:
+    async def set(self, actor: Insider, lease: timedelta) -> Terms:
         """Has leases last so long from now on; the terms, with the longest that may be out.
 
         Raises `KeyAuthorityError`: `FIELD_INVALID`.
         """
         if not SHORTEST <= lease <= LONGEST:
             raise invalid("lease", "is not between 200ms and 60s")
-        async with self._store.changing() as tx:
-            before = await tx.leases.terms()
-            terms = replace(before, lease=lease, longest_lease=max(before.longest_lease, lease))
-            await tx.leases.put(terms)
-            return await tx.leases.terms()
 
-    async def forget_longer(self, since: Terms) -> None:
+        async def work(change: Change) -> Terms:
+            before = await change.tx.leases.terms()
+            longest_lease = max(before.longest_lease, lease)
+            await _put(change, replace(before, lease=lease, longest_lease=longest_lease))
+            return await change.tx.leases.terms()
+
+        return await self._books.record(actor, work)
+
+    async def forget_longer(self, actor: Insider, since: Terms) -> None:
         """Says that no longer lease is out than the terms *since* then grant, which was waited for.
 
         Without effect if the terms were changed meanwhile: longer ones may have been granted again.
         """
-        async with self._store.changing() as tx:
-            terms = await tx.leases.terms()
+
+        async def work(change: Change) -> None:
+            terms = await change.tx.leases.terms()
             if terms.version == since.version:
-                await tx.leases.put(replace(terms, longest_lease=terms.lease))
+                await _put(change, replace(terms, longest_lease=terms.lease))
+
+        await self._books.record(actor, work)
+
+
+async def _put(change: Change, terms: Terms) -> None:
+    await change.tx.leases.put(terms)
+    longest = f"{terms.longest_lease.total_seconds():g} s"
+    lease = f"{terms.lease.total_seconds():g} s"
+    change.records("terms", details={"lease": lease, "longest_lease": longest})

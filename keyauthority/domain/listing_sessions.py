@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from keyauthority.domain.ports import Store
+from keyauthority.domain.books import Books
+from keyauthority.domain.ports import Sessions, Transaction
 from keyauthority.domain.revisions import Head
 from keyauthority.domain.sessions import REPLICA, Session, Terms
 
@@ -22,15 +23,18 @@ class Attendance:
 class ListingSessions:
     """Shows the sessions to those who run the authority."""
 
-    def __init__(self, store: Store) -> None:
-        self._store = store
+    def __init__(self, books: Books, sessions: Sessions) -> None:
+        self._books = books
+        self._sessions = sessions
 
     async def all(self) -> Attendance:
         """Every session."""
-        sessions = await self._store.sessions.all()
+        sessions = await self._sessions.all()
         caller_ids = {session.caller_id for session in sessions} - {REPLICA}
-        async with self._store.reading() as tx:
+
+        async def work(tx: Transaction) -> Attendance:
             callers = [await tx.callers.get(caller_id) for caller_id in caller_ids]
-            head, terms = await tx.feed.head(), await tx.leases.terms()
-        names = {caller.id: caller.name for caller in callers if caller is not None}
-        return Attendance(sessions, names, head, terms)
+            names = {caller.id: caller.name for caller in callers if caller is not None}
+            return Attendance(sessions, names, await tx.feed.head(), await tx.leases.terms())
+
+        return await self._books.read(work)

@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from typing import Final
 
 from keyauthority.domain import limits, secrets
+from keyauthority.domain.books import Books, Change
 from keyauthority.domain.callers import Actor, Caller, Role
-from keyauthority.domain.changing import Changes
 from keyauthority.domain.errors import (
     KeyAuthorityError,
     Reason,
@@ -17,7 +17,7 @@ from keyauthority.domain.errors import (
 )
 from keyauthority.domain.fencing import Receipt
 from keyauthority.domain.peppers import active
-from keyauthority.domain.ports import Cursor, Keyring, Store, Transaction
+from keyauthority.domain.ports import Cursor, Keyring, Transaction
 from keyauthority.domain.sealing import sealed_caller
 from keyauthority.domain.secrets import Secret
 
@@ -59,10 +59,9 @@ async def new_caller(
 class ManagingCallers:
     """Keeps the callers."""
 
-    def __init__(self, store: Store, keyring: Keyring, changes: Changes) -> None:
-        self._store = store
+    def __init__(self, books: Books, keyring: Keyring) -> None:
+        self._books = books
         self._keyring = keyring
-        self._changes = changes
 
     async def create(
         self,
@@ -87,7 +86,9 @@ class ManagingCallers:
             raise invalid(
                 "workspace_ids", f"has more than {BOUND_WORKSPACES} entries, or one twice"
             )
-        async with self._store.changing() as tx:
+
+        async def work(change: Change) -> tuple[Caller, Secret]:
+            tx = change.tx
             await _check_free(tx, name, certificate_name)
             for workspace_id in workspace_ids:
                 if await tx.workspaces.get(workspace_id) is None:
@@ -104,20 +105,22 @@ class ManagingCallers:
             details = {"name": name, "roles": ",".join(sorted(role.name for role in roles))}
             if acts_for_people:
                 details["acts_for_people"] = "true"
-            await tx.audit.append([actor.entry(tx.time, caller.id, details=details)])
-        return caller, token
+            change.records(caller.id, details=details)
+            return caller, token
+
+        return await self._books.record(actor, work)
 
     async def page(self, limit: int, after: Cursor | None) -> list[Caller]:
         """Up to *limit* callers, newest first, revoked ones included."""
-        async with self._store.reading() as tx:
-            return await tx.callers.page(limit, after)
+        return await self._books.read(lambda tx: tx.callers.page(limit, after))
 
     async def revoke(self, actor: Actor, caller_id: str) -> tuple[Caller, Receipt]:
         """Revokes a caller for good; one revoked before stays as it is.
 
         Raises `KeyAuthorityError`: `CALLER_NOT_FOUND`, `LAST_ADMIN`.
         """
-        async with self._changes.open(actor) as change:
+
+        async def work(change: Change) -> Caller:
             before = await change.tx.callers.get(caller_id)
             if before is None:
                 raise caller_not_found(caller_id)
@@ -126,7 +129,9 @@ class ManagingCallers:
                 await _check_not_last_admin(change.tx, before)
                 await change.tx.callers.update(after)
                 change.alters(caller_id, name=after.name)
-        return after, change.receipt
+            return after
+
+        return await self._books.change(actor, work)
 
 
 async def _check_free(tx: Transaction, name: str, certificate_name: str) -> None:

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from keyauthority.domain.books import Books, Change
 from keyauthority.domain.callers import Actor
 from keyauthority.domain.errors import KeyAuthorityError, Reason
 from keyauthority.domain.peppers import Pepper, PepperState, active
-from keyauthority.domain.ports import Keyring, Store, Transaction
+from keyauthority.domain.ports import Keyring, Transaction
 
 
 class ManagingPeppers:
@@ -17,22 +18,27 @@ class ManagingPeppers:
     any more: their verdict becomes `UNKNOWN`, whatever it was.
     """
 
-    def __init__(self, store: Store, keyring: Keyring) -> None:
-        self._store = store
+    def __init__(self, books: Books, keyring: Keyring) -> None:
+        self._books = books
         self._keyring = keyring
 
     async def all(self) -> list[tuple[Pepper, int]]:
         """Every version, oldest first, and how many credentials in force need it."""
-        async with self._store.reading() as tx:
+
+        async def work(tx: Transaction) -> list[tuple[Pepper, int]]:
             uses = await tx.peppers.uses()
             return [(pepper, uses.get(pepper.version, 0)) for pepper in await tx.peppers.all()]
+
+        return await self._books.read(work)
 
     async def add(self, actor: Actor) -> Pepper:
         """Adds the next version to the keyring and its fingerprint to the books.
 
         Raises `KeyAuthorityError`: `PEPPER_PENDING`, `KEYRING_UNWRITABLE`.
         """
-        async with self._store.changing() as tx:
+
+        async def work(change: Change) -> Pepper:
+            tx = change.tx
             peppers = await tx.peppers.to_change()
             newest = peppers[-1]
             if newest.state is PepperState.ADDED:
@@ -45,15 +51,19 @@ class ManagingPeppers:
                 self._keyring.add(version)
             pepper = Pepper(version, PepperState.ADDED, self._keyring.fingerprint(version), tx.time)
             await tx.peppers.put(pepper)
-            await self._audit(tx, actor, version)
-        return pepper
+            change.records(f"pepper_{version}")
+            return pepper
+
+        return await self._books.record(actor, work)
 
     async def activate(self, actor: Actor, version: int) -> tuple[Pepper, int]:
         """Makes *version* the one that new digests are made with; says how many it has already.
 
         Raises `KeyAuthorityError`: `PEPPER_NOT_FOUND`, `PEPPER_RETIRED`, `KEYRING_MISMATCH`.
         """
-        async with self._store.changing() as tx:
+
+        async def work(change: Change) -> tuple[Pepper, int]:
+            tx = change.tx
             peppers = await tx.peppers.to_change()
             pepper = _find(peppers, version)
             if pepper.state is PepperState.RETIRED:
@@ -63,15 +73,19 @@ class ManagingPeppers:
                 await tx.peppers.put(replace(active(peppers), state=PepperState.SUPERSEDED))
                 pepper = replace(pepper, state=PepperState.ACTIVE)
                 await tx.peppers.put(pepper)
-                await self._audit(tx, actor, version)
+                change.records(f"pepper_{version}")
             return pepper, (await tx.peppers.uses()).get(version, 0)
+
+        return await self._books.record(actor, work)
 
     async def retire(self, actor: Actor, version: int) -> Pepper:
         """Retires a version that nothing in force needs, and deletes what else was stored with it.
 
         Raises `KeyAuthorityError`: `PEPPER_NOT_FOUND`, `PEPPER_ACTIVE`, `PEPPER_IN_USE`.
         """
-        async with self._store.changing() as tx:
+
+        async def work(change: Change) -> Pepper:
+            tx = change.tx
             pepper = _find(await tx.peppers.to_change(), version)
             if pepper.state is PepperState.ACTIVE:
                 raise _refusal(Reason.PEPPER_ACTIVE, version, "is active: activate another first")
@@ -86,17 +100,16 @@ class ManagingPeppers:
                 pepper = replace(pepper, state=PepperState.RETIRED)
                 await tx.peppers.forget(version)
                 await tx.peppers.put(pepper)
-                await self._audit(tx, actor, version)
-        return pepper
+                change.records(f"pepper_{version}")
+            return pepper
+
+        return await self._books.record(actor, work)
 
     def _check_at_hand(self, pepper: Pepper) -> None:
         if self._keyring.fingerprint(pepper.version) != pepper.fingerprint:
             raise _refusal(
                 Reason.KEYRING_MISMATCH, pepper.version, "differs from the one in the keyring file"
             )
-
-    async def _audit(self, tx: Transaction, actor: Actor, version: int) -> None:
-        await tx.audit.append([actor.entry(tx.time, f"pepper_{version}")])
 
 
 def _find(peppers: list[Pepper], version: int) -> Pepper:

@@ -5,25 +5,26 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from keyauthority.domain import etags, limits, secrets
+from keyauthority.domain.books import Books, Change
 from keyauthority.domain.callers import Actor
-from keyauthority.domain.changing import Changes
 from keyauthority.domain.errors import workspace_not_found
 from keyauthority.domain.fencing import Receipt
-from keyauthority.domain.ports import Cursor, Store
+from keyauthority.domain.ports import Cursor, Transaction
 from keyauthority.domain.workspaces import Workspace
 
 
 class ManagingWorkspaces:
     """Keeps the tenants."""
 
-    def __init__(self, store: Store, changes: Changes) -> None:
-        self._store = store
-        self._changes = changes
+    def __init__(self, books: Books) -> None:
+        self._books = books
 
     async def create(self, actor: Actor, name: str) -> Workspace:
         """Creates a workspace; raises `FIELD_INVALID`."""
         limits.name(name)
-        async with self._store.changing() as tx:
+
+        async def work(change: Change) -> Workspace:
+            tx = change.tx
             workspace = Workspace(
                 id=secrets.new_id("ws"),
                 name=name,
@@ -33,29 +34,24 @@ class ManagingWorkspaces:
                 version=1,
             )
             await tx.workspaces.insert(workspace)
-            entry = actor.entry(tx.time, workspace.id, workspace.id, details={"name": name})
-            await tx.audit.append([entry])
-        return workspace
+            change.records(workspace.id, workspace.id, {"name": name})
+            return workspace
+
+        return await self._books.record(actor, work)
 
     async def get(self, workspace_id: str) -> Workspace:
         """The workspace; raises `WORKSPACE_NOT_FOUND`."""
-        async with self._store.reading() as tx:
-            workspace = await tx.workspaces.get(workspace_id)
-        if workspace is None:
-            raise workspace_not_found(workspace_id)
-        return workspace
+        return await self._books.read(lambda tx: _there(tx, workspace_id))
 
     async def get_all(self, workspace_ids: Sequence[str]) -> list[Workspace]:
         """Those of the workspaces that there are, in order; raises `FIELD_INVALID`."""
         limits.ids(workspace_ids, "workspace")
-        async with self._store.reading() as tx:
-            found = await tx.workspaces.get_all(workspace_ids)
+        found = await self._books.read(lambda tx: tx.workspaces.get_all(workspace_ids))
         return [found[one] for one in workspace_ids if one in found]
 
     async def page(self, limit: int, after: Cursor | None) -> list[Workspace]:
         """Up to *limit* workspaces, newest first."""
-        async with self._store.reading() as tx:
-            return await tx.workspaces.page(limit, after)
+        return await self._books.read(lambda tx: tx.workspaces.page(limit, after))
 
     async def update(
         self,
@@ -70,10 +66,9 @@ class ManagingWorkspaces:
 
         Raises `KeyAuthorityError`: `FIELD_INVALID`, `WORKSPACE_NOT_FOUND`, `ETAG_MISMATCH`.
         """
-        async with self._changes.open(actor) as change:
-            before = await change.tx.workspaces.get(workspace_id)
-            if before is None:
-                raise workspace_not_found(workspace_id)
+
+        async def work(change: Change) -> Workspace:
+            before = await _there(change.tx, workspace_id)
             etags.check(etag, before.id, before.version)
             after = before.updated(
                 change.tx.time,
@@ -84,4 +79,13 @@ class ManagingWorkspaces:
                 await change.tx.workspaces.update(after)
                 details = {"name": after.name, "suspended": str(after.suspended).lower()}
                 change.alters(workspace_id, workspace_id, **details)
-        return after, change.receipt
+            return after
+
+        return await self._books.change(actor, work)
+
+
+async def _there(tx: Transaction, workspace_id: str) -> Workspace:
+    workspace = await tx.workspaces.get(workspace_id)
+    if workspace is None:
+        raise workspace_not_found(workspace_id)
+    return workspace

@@ -281,48 +281,24 @@ class LastUses(Protocol):
         """
 
 
-class Transaction(Protocol):
-    """The books, opened: all that is read belongs to one state, all that is written to one change."""
+@dataclass(frozen=True, slots=True)
+class Transaction:
+    """The books, opened: all that is read belongs to one state, all that is written to one change.
 
-    @property
-    def time(self) -> datetime:
-        """When the transaction began, by the clock that expiries are judged by. Microseconds."""
+    This is the list of the repositories: each store fills all of them in, or does not type-check.
+    `time` is when the transaction began, by the clock that expiries are judged by, in microseconds.
+    """
 
-    @property
-    def keys(self) -> Keys:
-        """The keys."""
-
-    @property
-    def workspaces(self) -> Workspaces:
-        """The workspaces."""
-
-    @property
-    def callers(self) -> Callers:
-        """The callers."""
-
-    @property
-    def feed(self) -> Feed:
-        """The changes."""
-
-    @property
-    def leases(self) -> Leases:
-        """The terms of leases."""
-
-    @property
-    def audit(self) -> AuditLog:
-        """The audit entries."""
-
-    @property
-    def peppers(self) -> Peppers:
-        """The pepper versions."""
-
-    @property
-    def replays(self) -> Replays:
-        """The answers to retry-safe requests."""
-
-    @property
-    def last_used(self) -> LastUses:
-        """When secrets were last used."""
+    time: datetime
+    keys: Keys
+    workspaces: Workspaces
+    callers: Callers
+    feed: Feed
+    leases: Leases
+    audit: AuditLog
+    peppers: Peppers
+    replays: Replays
+    last_used: LastUses
 
 
 class Sessions(Protocol):

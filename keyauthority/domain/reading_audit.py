@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Final
 
 from keyauthority.domain.auditing import AuditEntry, AuditFilter
-from keyauthority.domain.callers import Actor
+from keyauthority.domain.books import Books, Change, Work
+from keyauthority.domain.callers import Actor, Insider
 from keyauthority.domain.errors import invalid
-from keyauthority.domain.ports import Store
 
 AT_ONCE: Final = 1_000
 """How many entries are deleted in a transaction."""
@@ -17,32 +17,43 @@ AT_ONCE: Final = 1_000
 class ReadingAudit:
     """Shows the audit, and lets the oldest of it go."""
 
-    def __init__(self, store: Store) -> None:
-        self._store = store
+    def __init__(self, books: Books) -> None:
+        self._books = books
 
     async def page(self, which: AuditFilter, limit: int, before: int | None) -> list[AuditEntry]:
         """Up to *limit* entries, newest first, of ids below *before*."""
-        async with self._store.reading() as tx:
-            return await tx.audit.page(which, limit, before)
+        return await self._books.read(lambda tx: tx.audit.page(which, limit, before))
 
     async def prune(self, actor: Actor, before: datetime | None) -> int:
-        """Deletes the entries older than *before*, leaving one that says so; raises `FIELD_INVALID`."""
-        async with self._store.reading() as tx:
-            if before is None or before > tx.time:
+        """Deletes the entries older than *before*, so many at a time that nothing else waits for long.
+
+        Each time leaves an entry that says so. Raises `FIELD_INVALID`.
+        """
+
+        async def first(change: Change) -> int:
+            if before is None or before > change.tx.time:
                 raise invalid("before_time", "is missing or in the future")
-        deleted = await prune(self._store, before)
-        async with self._store.changing() as tx:
-            details = {"before": before.isoformat(), "deleted": str(deleted)}
-            await tx.audit.append([actor.entry(tx.time, details=details)])
+            return await _prune(change, before)
+
+        return await self._prune_all(actor, first)
+
+    async def keep_for(self, actor: Insider, retention: timedelta) -> int:
+        """The same for the entries that are older than *retention*, without a word if there are none."""
+
+        async def some(change: Change) -> int:
+            return await _prune(change, change.tx.time - retention, quietly=True)
+
+        return await self._prune_all(actor, some)
+
+    async def _prune_all(self, actor: Actor | Insider, work: Work[int]) -> int:
+        deleted = some = await self._books.record(actor, work)
+        while some == AT_ONCE:
+            deleted += (some := await self._books.record(actor, work))
         return deleted
 
 
-async def prune(store: Store, before: datetime) -> int:
-    """Deletes the entries older than *before*, so many at a time that nothing else waits for long."""
-    deleted = 0
-    while True:
-        async with store.changing() as tx:
-            some = await tx.audit.prune(before, AT_ONCE)
-        deleted += some
-        if some < AT_ONCE:
-            return deleted
+async def _prune(change: Change, before: datetime, *, quietly: bool = False) -> int:
+    some = await change.tx.audit.prune(before, AT_ONCE)
+    if some or not quietly:
+        change.records(details={"before": before.isoformat(), "deleted": str(some)})
+    return some

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from keyauthority.domain import limits
+from keyauthority.domain.books import Books, Change
 from keyauthority.domain.callers import Actor
-from keyauthority.domain.changing import Changes
 from keyauthority.domain.fencing import Receipt
 from keyauthority.domain.finding import visible_keys, with_last_use
 from keyauthority.domain.keys import Key, RevocationReason
@@ -16,8 +16,8 @@ from keyauthority.domain.last_used import LastUsed
 class Revoking:
     """Revokes keys. When it returns, no verifier anywhere accepts any of their secrets."""
 
-    def __init__(self, changes: Changes, last_used: LastUsed) -> None:
-        self._changes = changes
+    def __init__(self, books: Books, last_used: LastUsed) -> None:
+        self._books = books
         self._last_used = last_used
 
     async def revoke(
@@ -29,12 +29,14 @@ class Revoking:
         """
         limits.ids(key_ids, "key")
         limits.note(note)
-        async with self._changes.open(actor) as change:
+
+        async def work(change: Change) -> list[Key]:
             before = await visible_keys(change.tx, actor, key_ids)
             after = [key.revoked(change.tx.time, reason, note) for key in before]
             changed = [pair for pair in zip(before, after, strict=True) if pair[0] != pair[1]]
             await change.tx.keys.update(changed)
             for _, key in changed:
                 change.alters(key.id, key.workspace_id, reason=reason.name, note=note)
-            shown = await with_last_use(change.tx, self._last_used, after)
-        return shown, change.receipt
+            return await with_last_use(change.tx, self._last_used, after)
+
+        return await self._books.change(actor, work)

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from keyauthority.domain import limits
+from keyauthority.domain.books import Books, Change
 from keyauthority.domain.callers import Actor
-from keyauthority.domain.changing import Changes
 from keyauthority.domain.errors import key_not_found
 from keyauthority.domain.fencing import Receipt
 from keyauthority.domain.keys import Key, RevocationReason
@@ -18,9 +18,9 @@ class RevokingPresented:
     A secret that a rotation has retired is nobody's means to stop its key.
     """
 
-    def __init__(self, store: Store, keyring: Keyring, changes: Changes) -> None:
+    def __init__(self, books: Books, store: Store, keyring: Keyring) -> None:
         self._recognising = Recognising(store, keyring)
-        self._changes = changes
+        self._books = books
 
     async def revoke(self, actor: Actor, secret: str, note: str) -> tuple[Key, Receipt]:
         """Revokes the key as compromised; one revoked before stays as it is.
@@ -32,7 +32,8 @@ class RevokingPresented:
         presented = self._recognising.read(limits.presented(secret))
         # Before the books are opened to change: noise makes nobody wait.
         found = await self._recognising.find(presented)
-        async with self._changes.open(actor) as change:
+
+        async def work(change: Change) -> Key:
             tx = change.tx
             before = (await tx.keys.get([found.id])).get(found.id)
             match = self._recognising.match(before, presented)
@@ -43,4 +44,6 @@ class RevokingPresented:
             if after is not before:
                 await tx.keys.update([(before, after)])
                 change.alters(after.id, after.workspace_id, reason=reason.name, note=note)
-        return after, change.receipt
+            return after
+
+        return await self._books.change(actor, work)

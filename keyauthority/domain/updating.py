@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from keyauthority.domain import etags, limits
+from keyauthority.domain.books import Books, Change
 from keyauthority.domain.callers import Actor
-from keyauthority.domain.changing import Changes
 from keyauthority.domain.fencing import Receipt
 from keyauthority.domain.finding import changeable_key, with_last_use
 from keyauthority.domain.keys import Key
@@ -51,8 +51,8 @@ KEY_FIELDS = frozenset(KeyFields.__slots__) - {"mask"}
 class Updating:
     """Changes keys."""
 
-    def __init__(self, changes: Changes, last_used: LastUsed) -> None:
-        self._changes = changes
+    def __init__(self, books: Books, last_used: LastUsed) -> None:
+        self._books = books
         self._last_used = last_used
 
     async def update(
@@ -63,7 +63,8 @@ class Updating:
         Raises `KeyAuthorityError`: `FIELD_INVALID`, `KEY_NOT_FOUND`, `KEY_REVOKED`,
         `ETAG_MISMATCH`.
         """
-        async with self._changes.open(actor) as change:
+
+        async def work(change: Change) -> Key:
             before = await changeable_key(change.tx, actor, key_id)
             etags.check(etag, before.id, before.version)
             after = before.updated(change.tx.time, **fields.checked(before, change.tx.time))
@@ -71,4 +72,6 @@ class Updating:
                 await change.tx.keys.update([(before, after)])
                 change.alters(key_id, after.workspace_id, fields=",".join(sorted(fields.mask)))
             [shown] = await with_last_use(change.tx, self._last_used, [after])
-        return shown, change.receipt
+            return shown
+
+        return await self._books.change(actor, work)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections import OrderedDict
 from collections.abc import Awaitable, Callable, Sequence
 from hashlib import sha256
 from typing import Final
@@ -15,7 +16,6 @@ from keyauthority.domain.errors import KeyAuthorityError, Reason, credential_inv
 from keyauthority.domain.peers import PeerPlaces
 from keyauthority.domain.revisions import Head
 from keyauthority.domain.turns import Turns
-from keyauthority.replica.acquaintances import Acquaintances
 from keyauthority.replica.known import KnownCache, KnownCaller
 
 KEPT_FOR: Final = 60.0
@@ -27,6 +27,12 @@ STRANGERS_AT_ONCE: Final = 4
 STRANGERS: Final = 2_000
 STRANGERS_PER_CONNECTION: Final = 1_000
 """Calls with such credentials that wait to be looked up."""
+
+MOST: Final = 10_000
+"""Credentials of either kind that are remembered, by their digests: about two MiB."""
+
+REFUSED_FOR: Final = 2.0
+"""Seconds for which a refused token is refused without a look-up, as an unknown key's secret is."""
 
 
 class CachedAuthenticating:
@@ -136,3 +142,42 @@ class CachedAuthenticating:
 
 def _digest(kind: bytes, text: str) -> bytes:
     return sha256(kind + b"\0" + text.encode("utf-8", "surrogatepass")).digest()
+
+
+class Acquaintances:
+    """Remembers credentials by digests.
+
+    That one was accepted before lets nobody in: it is looked up as before, only sooner.
+    """
+
+    def __init__(self, most: int = MOST) -> None:
+        self._most = most
+        # Ordered ones, since the oldest of a plain dictionary is found ever more slowly.
+        self._accepted: OrderedDict[bytes, None] = OrderedDict()
+        self._refused_until: OrderedDict[bytes, float] = OrderedDict()
+
+    def accepts(self, digest: bytes) -> bool:
+        """Whether the credential was accepted when it was last looked up."""
+        return digest in self._accepted
+
+    def refuses(self, digest: bytes, now: float) -> bool:
+        """Whether the token was refused within the last seconds."""
+        return self._refused_until.get(digest, now) > now
+
+    def accepted(self, digest: bytes) -> None:
+        """The credential was looked up, and is a caller's."""
+        self._accepted[digest] = None
+        self._accepted.move_to_end(digest)
+        if len(self._accepted) > self._most:
+            self._accepted.popitem(last=False)
+
+    def refused(self, digest: bytes, now: float) -> None:
+        """The token was looked up, and is nobody's: one that is will never be."""
+        self._refused_until[digest] = now + REFUSED_FOR
+        self._refused_until.move_to_end(digest)
+        if len(self._refused_until) > self._most:
+            self._refused_until.popitem(last=False)
+
+    def forget(self, digest: bytes) -> None:
+        """The credential is no longer accepted."""
+        self._accepted.pop(digest, None)

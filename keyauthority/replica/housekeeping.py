@@ -4,18 +4,25 @@ from __future__ import annotations
 
 import asyncio
 import math
+from collections.abc import Awaitable, Callable
 from datetime import timedelta
-from typing import Final
+from functools import partial
+from typing import Any, Final
 
 import structlog
 
+from keyauthority.domain.books import Books, Upkeep, upkeep
+from keyauthority.domain.callers import authority
 from keyauthority.domain.errors import KeyAuthorityError
-from keyauthority.domain.last_used import LastUsed
+from keyauthority.domain.last_used import LastUsed, Marks
 from keyauthority.domain.ports import Store
-from keyauthority.domain.reading_audit import prune
+from keyauthority.domain.reading_audit import ReadingAudit
 
 TIDIED_EVERY: Final = 60.0
 """Seconds from one round to the next."""
+
+PRUNED_EVERY: Final = 3600.0
+"""Seconds from one look at the audit to the next: each that deletes something leaves an entry."""
 
 CHANGES_KEPT: Final = 100_000
 """How many of the newest changes are kept. A verifier is told a thousand at a time at most."""
@@ -26,28 +33,32 @@ WRITTEN_EVERY: Final = 10.0
 log = structlog.get_logger()
 
 
-async def keep_house(store: Store, audit_retention: timedelta | None) -> None:
-    """Tidies, round after round, until cancelled."""
+async def keep_house(store: Store, books: Books, audit_retention: timedelta | None) -> None:
+    """Makes its rounds until cancelled."""
+    rounds = [_rounds(lambda: upkeep(store, tidy), TIDIED_EVERY)]
+    if audit_retention is not None:
+        audit, who = ReadingAudit(books), authority("housekeeping")
+        rounds.append(_rounds(lambda: audit.keep_for(who, audit_retention), PRUNED_EVERY))
+    await asyncio.gather(*rounds)
+
+
+async def tidy(books: Upkeep) -> None:
+    """Destroys the answers kept for repeats that are over, and changes so old that whoever has not
+    applied them starts over.
+    """
+    await books.replays.prune(books.time)
+    await books.feed.prune(CHANGES_KEPT)
+
+
+async def _rounds(work: Callable[[], Awaitable[Any]], seconds: float) -> None:
     while True:
         try:
-            await tidy(store, audit_retention)
+            await work()
         except KeyAuthorityError as error:
             log.warning("not_tidied", reason=error.reason.name)
         except Exception:  # the next round may fare better
             log.exception("not_tidied")
-        await asyncio.sleep(TIDIED_EVERY)
-
-
-async def tidy(store: Store, audit_retention: timedelta | None) -> None:
-    """Destroys the answers kept for repeats that are over, the audit entries past their term, and
-    changes so old that whoever has not applied them starts over.
-    """
-    async with store.changing() as tx:
-        await tx.replays.prune(tx.time)
-        await tx.feed.prune(CHANGES_KEPT)
-        now = tx.time
-    if audit_retention is not None:
-        await prune(store, now - audit_retention)
+        await asyncio.sleep(seconds)
 
 
 async def keep_writing_uses(store: Store, last_used: LastUsed) -> None:
@@ -65,10 +76,13 @@ async def write_uses(store: Store, last_used: LastUsed, now: float) -> None:
     """Writes what is due at *now*; what can't be written is due again in the next round."""
     try:
         for marks in last_used.due(now):
-            async with store.changing() as tx:
-                await tx.last_used.note(marks)
+            await upkeep(store, partial(_note, marks))
             last_used.written(marks, now)
     except KeyAuthorityError as error:
         log.warning("last_used_not_written", reason=error.reason.name)
     except Exception:  # the next round may fare better
         log.exception("last_used_not_written")
+
+
+async def _note(marks: Marks, books: Upkeep) -> None:
+    await books.last_used.note(marks)

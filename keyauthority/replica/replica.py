@@ -13,8 +13,10 @@ import structlog
 from keyauthority.base.process import clocks
 from keyauthority.coherence.cache import CoherentCache
 from keyauthority.coherence.leases import wait_out
+from keyauthority.domain.books import Upkeep, upkeep
 from keyauthority.domain.errors import KeyAuthorityError
 from keyauthority.domain.ports import Store
+from keyauthority.domain.sessions import Terms
 from keyauthority.replica.fence import SessionFence
 from keyauthority.replica.following import Following
 from keyauthority.replica.known import CAPACITY, KnownCache
@@ -85,9 +87,12 @@ class Replica:
 
     async def _begin(self) -> None:
         await self.watch.look()
-        async with self._store.changing() as tx:
-            clean = not self.alone or await tx.leases.begin()
-            terms = await tx.leases.terms()
+
+        async def begin(books: Upkeep) -> tuple[bool, Terms]:
+            clean = not self.alone or await books.leases.begin()
+            return clean, await books.leases.terms()
+
+        clean, terms = await upkeep(self._store, begin)
         self.fence.longest_wait = wait_out(terms.longest_lease)
         if not clean:
             # The process before may have granted leases that died with its memory.
@@ -104,5 +109,4 @@ class Replica:
         if self.alone and clocks.boottime() >= self.fence.settled:
             standing = await self._store.sessions.standing()
             if not standing.acknowledged and not standing.terms.settling:
-                async with self._store.changing() as tx:
-                    await tx.leases.end()
+                await upkeep(self._store, lambda books: books.leases.end())

@@ -10,9 +10,12 @@ import structlog
 
 from keyauthority.base.process import clocks
 from keyauthority.coherence.allowances import Allowances
-from keyauthority.coherence.janitor import Janitor
 from keyauthority.coherence.leases import wait_out
+from keyauthority.coherence.sessions import Janitor
+from keyauthority.domain.books import Books
+from keyauthority.domain.callers import authority
 from keyauthority.domain.errors import KeyAuthorityError
+from keyauthority.domain.fencing import Unfenced
 from keyauthority.domain.ports import Store
 from keyauthority.domain.restoring import Restoring
 from keyauthority.domain.revisions import Head
@@ -30,6 +33,7 @@ class Sweeper:
 
     def __init__(self, store: Store, now: Callable[[], float] = clocks.boottime) -> None:
         self._store = store
+        self._restoring = Restoring(Books(store, Unfenced()))
         self._now = now
         self._janitor = Janitor()
         self._allowances = Allowances()
@@ -80,4 +84,4 @@ class Sweeper:
         if self._settling is None or self._settling[0].epoch != head.epoch:
             self._settling = (head, now)
         elif now - self._settling[1] >= wait_out(terms.longest_lease):
-            await Restoring(self._store).settle(head)
+            await self._restoring.settle(authority("sweeping"), head)

@@ -7,7 +7,7 @@ from dataclasses import replace
 from datetime import timedelta
 from typing import Final
 
-from keyauthority.coherence.claims import resets
+from keyauthority.coherence.sessions import resets
 from keyauthority.domain import limits
 from keyauthority.domain.errors import KeyAuthorityError, Reason, invalid
 from keyauthority.domain.ports import Sessions

@@ -3,47 +3,50 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Coroutine, Mapping
+from collections.abc import Coroutine
+from dataclasses import dataclass
 from typing import Any, Final, TypeVar
 
 import structlog
 
-from keyauthority.domain.callers import Role
 from keyauthority.domain.errors import KeyAuthorityError, Reason
-from keyauthority.rpc.policy import Access, Method, Room
+from keyauthority.domain.peers import PeerPlaces
 
 Result = TypeVar("Result")
 
 log = structlog.get_logger()
 
-PLACES: Final[dict[Role | Access | Room, int]] = {
-    # Held for seconds each, by as many verifiers as there are.
-    Room.SYNCING: 10_000,
-    Role.VERIFIER: 1_000,
-    Role.ISSUER: 100,
-    Role.ADMIN: 50,
-    Access.AUTHENTICATED: 50,
-    Access.OPEN: 200,
-}
-"""A call beyond these is refused at once: one that waits longer than its caller only costs the rest.
 
-Each kind has its own, so that a flood of one does not shut out the others. A change takes none while
-it waits at the fence.
-"""
+@dataclass(frozen=True, slots=True)
+class Room:
+    """The places that some services share: how many calls are under way at most.
 
-STREAMS: Final[dict[Role | Access, int]] = {
-    Access.AUTHENTICATED: 50,
-    # As many as there are connections: each client may watch the health of the process it asks.
-    Access.OPEN: 12_000,
-}
-"""Likewise for calls that may stay for days: whoever watches leaves room for whoever asks once."""
+    A call beyond these is refused at once: one that waits longer than its caller only costs the
+    rest. A flood of calls in one room shuts out none of another. `streams` are calls that may stay
+    for days: whoever watches leaves room for whoever asks once. A change takes no place while it
+    waits at the fence.
+    """
+
+    name: str
+    calls: int
+    streams: int = 0
+
+
+# Held for seconds each, by as many verifiers as there are.
+SYNCING: Final = Room("syncing", 10_000)
+VERIFYING: Final = Room("verifying", 1_000)
+ISSUING: Final = Room("issuing", 100)
+ADMINISTERING: Final = Room("administering", 50)
+REFLECTING: Final = Room("reflecting", 50, streams=50)
+# As many streams as there are connections: each client may watch the health of the process it asks.
+HEALTH: Final = Room("health", 200, streams=12_000)
 
 STREAMS_PER_CONNECTION: Final = 4
-"""Of these, how many one connection may have."""
+"""How many of a room's streams one connection may have."""
 
 
 class Places:
-    """The places for calls of one kind."""
+    """The places for the calls in one room."""
 
     __slots__ = ("_most", "_taken")
 
@@ -63,14 +66,19 @@ class Places:
 
 
 class Admission:
-    """Knows the places of each kind of call."""
+    """The places of each room."""
 
-    def __init__(self, places: Mapping[Role | Access | Room, int]) -> None:
-        self._places = {room: Places(most) for room, most in places.items()}
+    def __init__(self) -> None:
+        self._calls: dict[Room, Places] = {}
+        self._streams: dict[Room, PeerPlaces] = {}
 
-    def of(self, method: Method) -> Places:
-        """Where the calls of *method* take their places."""
-        return self._places.get(method.room) or Places(0)
+    def calls(self, room: Room) -> Places:
+        """Where the calls in *room* take their places."""
+        return self._calls.setdefault(room, Places(room.calls))
+
+    def streams(self, room: Room) -> PeerPlaces:
+        """Where its streams do."""
+        return self._streams.setdefault(room, PeerPlaces(room.streams, STREAMS_PER_CONNECTION))
 
 
 class Mutations:

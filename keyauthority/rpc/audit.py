@@ -5,17 +5,16 @@ from __future__ import annotations
 from keyauthority.domain.reading_audit import ReadingAudit
 from keyauthority.rpc import convert
 from keyauthority.rpc.call import Context, current_actor
-from keyauthority.rpc.pages import Pages
+from keyauthority.rpc.parts import Parts
 from keyauthority.v1 import audit_service_pb2 as v1
-from keyauthority.v1 import audit_service_pb2_grpc as v1_grpc
 
 
-class AuditServicer(v1_grpc.AuditServiceServicer):
+class AuditServicer:
     """Serves those who ask who did what."""
 
-    def __init__(self, audit: ReadingAudit, pages: Pages) -> None:
-        self._audit = audit
-        self._pages = pages
+    def __init__(self, parts: Parts) -> None:
+        self._audit = ReadingAudit(parts.books)
+        self._pages = parts.pages
 
     async def ListAuditEntries(
         self, request: v1.ListAuditEntriesRequest, context: Context

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import secrets
+from collections.abc import Sequence
 from contextvars import ContextVar
 from dataclasses import dataclass
 from typing import Any, TypeAlias
@@ -14,6 +15,7 @@ from keyauthority.domain.callers import Actor, Caller, Person
 from keyauthority.v1.wire import REQUEST_ID
 
 Context: TypeAlias = "grpc.aio.ServicerContext[Any, Any]"
+Metadata: TypeAlias = "Sequence[tuple[str, str | bytes]]"
 
 _is_request_id = re.compile(r"[\x21-\x7e]{1,64}").fullmatch
 _call: ContextVar[Call] = ContextVar("call")

@@ -5,17 +5,17 @@ from __future__ import annotations
 from keyauthority.domain.managing_callers import ManagingCallers
 from keyauthority.rpc import convert
 from keyauthority.rpc.call import Context, current_actor
-from keyauthority.rpc.pages import Pages, by_create_time
+from keyauthority.rpc.pages import by_create_time
+from keyauthority.rpc.parts import Parts
 from keyauthority.v1 import caller_service_pb2 as v1
-from keyauthority.v1 import caller_service_pb2_grpc as v1_grpc
 
 
-class CallerServicer(v1_grpc.CallerServiceServicer):
+class CallerServicer:
     """Serves those who administer callers."""
 
-    def __init__(self, callers: ManagingCallers, pages: Pages) -> None:
-        self._callers = callers
-        self._pages = pages
+    def __init__(self, parts: Parts) -> None:
+        self._callers = ManagingCallers(parts.books, parts.keyring)
+        self._pages = parts.pages
 
     async def CreateCaller(
         self, request: v1.CreateCallerRequest, context: Context

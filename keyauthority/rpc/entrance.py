@@ -12,10 +12,9 @@ from keyauthority.domain.errors import KeyAuthorityError, Reason
 from keyauthority.rpc import call, person
 from keyauthority.rpc.admission import Mutations
 from keyauthority.rpc.brake import Brake
-from keyauthority.rpc.call import Context
-from keyauthority.rpc.guarded import Metadata
-from keyauthority.rpc.policy import Access, Method
+from keyauthority.rpc.call import Context, Metadata
 from keyauthority.rpc.refusals import Refusals
+from keyauthority.rpc.service import Access, Method
 from keyauthority.v1.wire import AUTHORIZATION
 
 _STRANGERS = (Reason.CREDENTIAL_MISSING, Reason.CREDENTIAL_INVALID)

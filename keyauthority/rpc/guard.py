@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import inspect
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from typing import Any, TypeAlias
 
@@ -18,34 +18,27 @@ import grpc
 import grpc.aio
 import structlog
 from google.protobuf.message import DecodeError
+from google.protobuf.message_factory import GetMessageClass
 
 from keyauthority.domain.errors import KeyAuthorityError, Reason, invalid
-from keyauthority.domain.peers import PeerPlaces
 from keyauthority.rpc import call, reading
-from keyauthority.rpc.admission import (
-    PLACES,
-    STREAMS,
-    STREAMS_PER_CONNECTION,
-    Admission,
-    Mutations,
-    Places,
-)
+from keyauthority.rpc.admission import Admission, Mutations, Places
 from keyauthority.rpc.alarms import ALARMS
-from keyauthority.rpc.call import Context
+from keyauthority.rpc.call import Context, Metadata
 from keyauthority.rpc.entrance import Entrance
 from keyauthority.rpc.errors import STATUS, to_status
-from keyauthority.rpc.guarded import Choose, Handler, Metadata
 from keyauthority.rpc.leased import Leased
 from keyauthority.rpc.metrics import TALLIES, Tally
-from keyauthority.rpc.policy import Access, Method, Room, method
+from keyauthority.rpc.service import Access, Method, Quick
 from keyauthority.rpc.spreading import MARGIN, Progress
 from keyauthority.v1.wire import REQUEST_ID
 
-Decode: TypeAlias = Callable[[Any], Any]
+Handler: TypeAlias = "grpc.RpcMethodHandler[Any, Any]"
+Choose: TypeAlias = Callable[[Metadata], Handler]
+"""Who handles a call, by its headers: nothing of its message is read yet."""
+Decode: TypeAlias = Callable[[bytes], Any]
 Receive: TypeAlias = Callable[[Any, Context], Awaitable[Any]]
 """Reads a call's message, unless gRPC has, and decodes it."""
-Quick: TypeAlias = Callable[[bytes], bytes | None]
-"""Answers a serialised request at once, or not at all."""
 
 log = structlog.get_logger()
 
@@ -53,9 +46,8 @@ log = structlog.get_logger()
 class Guard:
     """Wraps each method once; streams (health, reflection) likewise.
 
-    *longest_wait* tells the longest that a change waits for verifiers, in seconds. *quick* has, by
-    the label of their method, what answers some requests from memory. *leased* keeps back what may
-    not be told.
+    *longest_wait* tells the longest that a change waits for verifiers, in seconds. *leased* keeps
+    back what may not be told.
     """
 
     def __init__(
@@ -63,41 +55,39 @@ class Guard:
         entrance: Entrance,
         mutations: Mutations,
         longest_wait: Callable[[], float],
-        quick: Mapping[str, Quick],
         leased: Leased,
     ) -> None:
         self._entrance = entrance
         self._leased = leased
-        self._quick = quick
         self._longest_wait = longest_wait
         self._mutations = mutations
-        self._calls = Admission(PLACES)
-        self._streams = {
-            access: PeerPlaces(most, STREAMS_PER_CONNECTION) for access, most in STREAMS.items()
-        }
+        self._admission = Admission()
         self._open = reading.Open()
 
-    def wrap(self, path: str, handler: Handler) -> Choose:
-        """The method at *path*, guarded: for callers in memory, and for all others."""
-        rules = method(path)
-        encode = _encoder(handler.response_serializer)
-        if handler.request_streaming:
-            stream = self._stream(rules, handler.stream_stream, None)
+    def wrap(self, rules: Method, behave: Any, quick: Quick | None) -> Choose:
+        """The method that *behave* serves, guarded: for callers in memory, and for all others.
+
+        *quick* answers some of its requests from memory.
+        """
+        request_class: Any = GetMessageClass(rules.contract.input_type)
+        if rules.contract.client_streaming:
             one: Handler = grpc.stream_stream_rpc_method_handler(
-                stream, handler.request_deserializer, encode
+                self._stream(rules, behave, None), request_class.FromString, _encode
             )
             return lambda _: one
-        receive = self._receiving(rules, _decoder(handler.request_deserializer))
-        if handler.response_streaming:
-            stream = self._stream(rules, handler.unary_stream, receive)
-            watch: Handler = grpc.stream_stream_rpc_method_handler(stream, None, encode)
+        receive = self._receiving(rules, _decoder(request_class.FromString))
+        if rules.streams:
+            stream = self._stream(rules, behave, receive)
+            watch: Handler = grpc.stream_stream_rpc_method_handler(stream, None, _encode)
             return lambda _: watch
-        unary = self._change if rules.changes else self._read
-        guarded = unary(rules, handler.unary_unary, receive)
-        known: Handler = grpc.unary_unary_rpc_method_handler(guarded, None, encode)
+        if rules.changes:
+            guarded = self._change(rules, behave, receive)
+        else:
+            guarded = self._read(rules, behave, receive, quick)
+        known: Handler = grpc.unary_unary_rpc_method_handler(guarded, None, _encode)
         # The same bytes on the wire. But gRPC reads a unary request before it calls anybody, and
         # a stream only when it is asked to.
-        stranger: Handler = grpc.stream_unary_rpc_method_handler(guarded, None, encode)
+        stranger: Handler = grpc.stream_unary_rpc_method_handler(guarded, None, _encode)
         recognised = self._entrance.recognised
         return lambda metadata: known if recognised(rules, metadata) else stranger
 
@@ -114,13 +104,12 @@ class Guard:
 
         return receive
 
-    def _read(self, rules: Method, behave: Any, receive: Receive) -> Any:
+    def _read(self, rules: Method, behave: Any, receive: Receive, quick: Quick | None) -> Any:
         tally, recognised = TALLIES.of(rules.label), self._entrance.recognised
-        places = self._calls.of(rules)
-        quick = self._quick.get(rules.label)
-        # What Sync and Leave write is confirmed by the primary, or fails; what is open to strangers
+        places = self._admission.calls(rules.room)
+        # What keeps a session is confirmed by the primary, or fails; what is open to strangers
         # (health) says nothing of the books.
-        checked = rules.room is not Room.SYNCING and rules.access is not Access.OPEN
+        checked = not rules.keeps_session and rules.access is not Access.OPEN
 
         async def guarded(sent: Any, context: Context) -> Any:
             started = time.perf_counter()
@@ -150,7 +139,7 @@ class Guard:
         return guarded
 
     def _change(self, rules: Method, behave: Any, receive: Receive) -> Any:
-        tally, places = TALLIES.of(rules.label), self._calls.of(rules)
+        tally, places = TALLIES.of(rules.label), self._admission.calls(rules.room)
 
         async def guarded(sent: Any, context: Context) -> Any:
             async with self._passage(rules, tally, context):
@@ -177,7 +166,7 @@ class Guard:
     def _stream(self, rules: Method, behave: Any, receive: Receive | None) -> Any:
         # A method yields its responses (reflection) or writes them itself (health).
         yields = inspect.isasyncgenfunction(behave)
-        tally, places = TALLIES.of(rules.label), self._streams[rules.access]
+        tally, places = TALLIES.of(rules.label), self._admission.streams(rules.room)
 
         async def guarded(sent: Any, context: Context) -> None:
             async with self._passage(rules, tally, context):
@@ -240,23 +229,21 @@ def _headers(context: Context) -> Metadata:
     return metadata or ()
 
 
-def _decoder(deserialize: Decode | None) -> Decode:
+def _decoder(deserialize: Decode) -> Decode:
     # Requests are taken apart here, when their caller is known and a fault finds its status; gRPC
     # would do it first, for anybody, and write each failure into the log.
     def decode(sent: bytes) -> Any:
         try:
-            return deserialize(sent) if deserialize else sent
+            return deserialize(sent)
         except DecodeError:
             raise invalid("request", "is no message of this method") from None
 
     return decode
 
 
-def _encoder(serialize: Callable[[Any], bytes] | None) -> Callable[[Any], bytes] | None:
+def _encode(answer: Any) -> bytes:
     # A method may answer in bytes already: a verdict from memory does.
-    if serialize is None:
-        return None
-    return lambda answer: answer if type(answer) is bytes else serialize(answer)
+    return answer if type(answer) is bytes else answer.SerializeToString()
 
 
 async def _abort(context: Context, error: KeyAuthorityError, request_id: str) -> None:

@@ -8,7 +8,7 @@ from typing import Any, Final
 
 import grpc
 import structlog
-from grpc_health.v1 import health_pb2, health_pb2_grpc
+from grpc_health.v1 import health_pb2
 from grpc_health.v1.health_pb2 import HealthCheckRequest, HealthCheckResponse
 
 from keyauthority.domain.errors import KeyAuthorityError
@@ -26,7 +26,7 @@ gives none for long."""
 log = structlog.get_logger()
 
 
-class HealthServicer(health_pb2_grpc.HealthServicer):
+class HealthServicer:
     """Tells all of *services*, and the empty name, the same.
 
     The package's own lacks `List`, which would let anybody fill the log with its failure, and its

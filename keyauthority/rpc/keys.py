@@ -3,64 +3,54 @@
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from keyauthority.domain.finding import Finding
 from keyauthority.domain.importing import Importing
 from keyauthority.domain.issuing import Issuing
 from keyauthority.domain.keys import Key
-from keyauthority.domain.ports import Clock
 from keyauthority.domain.replays import Retry
 from keyauthority.domain.revoking import Revoking
 from keyauthority.domain.secrets import Secret
 from keyauthority.domain.updating import Updating
 from keyauthority.rpc import convert
 from keyauthority.rpc.call import Context, current_actor
-from keyauthority.rpc.pages import Pages, by_create_time
+from keyauthority.rpc.pages import by_create_time
+from keyauthority.rpc.parts import Parts
 from keyauthority.v1 import key_service_pb2 as v1
-from keyauthority.v1 import key_service_pb2_grpc as v1_grpc
 
 
-@dataclass(frozen=True, slots=True)
-class KeyUseCases:
-    """What can be done with keys."""
-
-    issuing: Issuing
-    finding: Finding
-    updating: Updating
-    revoking: Revoking
-    importing: Importing
-
-
-class KeyServicer(v1_grpc.KeyServiceServicer):
+class KeyServicer:
     """Serves those who administer keys."""
 
-    def __init__(self, keys: KeyUseCases, pages: Pages, clock: Clock) -> None:
-        self._keys = keys
-        self._pages = pages
-        self._clock = clock
+    def __init__(self, parts: Parts) -> None:
+        self._issuing = Issuing(parts.books, parts.keyring, parts.last_used)
+        self._finding = Finding(parts.books, parts.store, parts.keyring, parts.last_used)
+        self._updating = Updating(parts.books, parts.last_used)
+        self._revoking = Revoking(parts.books, parts.last_used)
+        self._importing = Importing(parts.books, parts.keyring)
+        self._pages = parts.pages
+        self._clock = parts.clock
 
-    async def IssueKey(self, request: v1.IssueKeyRequest, context: Context) -> v1.IssueKeyResponse:
-        answer = await self._keys.issuing.issue(
+    async def IssueKey(self, request: v1.IssueKeyRequest, context: Context) -> bytes:
+        return await self._issuing.issue(
             current_actor(), convert.new_key(request), _retry(request), _issued
         )
-        return v1.IssueKeyResponse.FromString(answer)
 
     async def GetKey(self, request: v1.GetKeyRequest, context: Context) -> v1.GetKeyResponse:
-        key = await self._keys.finding.get(current_actor(), request.key_id)
+        key = await self._finding.get(current_actor(), request.key_id)
         return v1.GetKeyResponse(key=convert.key(key, self._clock.now()))
 
     async def BatchGetKeys(
         self, request: v1.BatchGetKeysRequest, context: Context
     ) -> v1.BatchGetKeysResponse:
-        keys = await self._keys.finding.get_all(current_actor(), request.key_ids)
+        keys = await self._finding.get_all(current_actor(), request.key_ids)
         now = self._clock.now()
         return v1.BatchGetKeysResponse(keys=[convert.key(key, now) for key in keys])
 
     async def ListKeys(self, request: v1.ListKeysRequest, context: Context) -> v1.ListKeysResponse:
         page = self._pages.asked(request)
-        found = await self._keys.finding.page(
+        found = await self._finding.page(
             current_actor(),
             request.workspace_id,
             convert.state_of(request.state),
@@ -78,7 +68,7 @@ class KeyServicer(v1_grpc.KeyServiceServicer):
     async def UpdateKey(
         self, request: v1.UpdateKeyRequest, context: Context
     ) -> v1.UpdateKeyResponse:
-        key, receipt = await self._keys.updating.update(
+        key, receipt = await self._updating.update(
             current_actor(), request.key.id, convert.key_fields(request), request.key.etag
         )
         return v1.UpdateKeyResponse(
@@ -89,7 +79,7 @@ class KeyServicer(v1_grpc.KeyServiceServicer):
         self, request: v1.RotateKeyRequest, context: Context
     ) -> v1.RotateKeyResponse:
         overlap = convert.length_of(request, "overlap") or timedelta()
-        answer, receipt = await self._keys.issuing.rotate(
+        answer, receipt = await self._issuing.rotate(
             current_actor(), request.key_id, overlap, _retry(request), _rotated
         )
         response = v1.RotateKeyResponse.FromString(answer)
@@ -99,7 +89,7 @@ class KeyServicer(v1_grpc.KeyServiceServicer):
     async def RevokeKey(
         self, request: v1.RevokeKeyRequest, context: Context
     ) -> v1.RevokeKeyResponse:
-        [key], receipt = await self._keys.revoking.revoke(
+        [key], receipt = await self._revoking.revoke(
             current_actor(), [request.key_id], convert.reason_of(request.reason), request.note
         )
         return v1.RevokeKeyResponse(
@@ -109,7 +99,7 @@ class KeyServicer(v1_grpc.KeyServiceServicer):
     async def RevokeKeys(
         self, request: v1.RevokeKeysRequest, context: Context
     ) -> v1.RevokeKeysResponse:
-        keys, receipt = await self._keys.revoking.revoke(
+        keys, receipt = await self._revoking.revoke(
             current_actor(), request.key_ids, convert.reason_of(request.reason), request.note
         )
         now = self._clock.now()
@@ -120,13 +110,13 @@ class KeyServicer(v1_grpc.KeyServiceServicer):
     async def LookupKey(
         self, request: v1.LookupKeyRequest, context: Context
     ) -> v1.LookupKeyResponse:
-        key = await self._keys.finding.lookup(current_actor(), request.secret)
+        key = await self._finding.lookup(current_actor(), request.secret)
         return v1.LookupKeyResponse(key=convert.key(key, self._clock.now()))
 
     async def ImportKeys(
         self, request: v1.ImportKeysRequest, context: Context
     ) -> v1.ImportKeysResponse:
-        keys, receipt = await self._keys.importing.import_keys(
+        keys, receipt = await self._importing.import_keys(
             current_actor(), request.workspace_id, convert.imported_keys(request)
         )
         now = self._clock.now()

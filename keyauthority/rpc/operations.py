@@ -7,17 +7,17 @@ from keyauthority.domain.listing_sessions import ListingSessions
 from keyauthority.domain.managing_peppers import ManagingPeppers
 from keyauthority.rpc import convert
 from keyauthority.rpc.call import Context, current_actor
+from keyauthority.rpc.parts import Parts
 from keyauthority.v1 import operations_service_pb2 as v1
-from keyauthority.v1 import operations_service_pb2_grpc as v1_grpc
 from keyauthority.v1.wire import duration
 
 
-class OperationsServicer(v1_grpc.OperationsServiceServicer):
+class OperationsServicer:
     """Serves those who run the authority."""
 
-    def __init__(self, peppers: ManagingPeppers, sessions: ListingSessions) -> None:
-        self._peppers = peppers
-        self._sessions = sessions
+    def __init__(self, parts: Parts) -> None:
+        self._peppers = ManagingPeppers(parts.books, parts.keyring)
+        self._sessions = ListingSessions(parts.books, parts.store.sessions)
 
     async def ListSessions(
         self, request: v1.ListSessionsRequest, context: Context

@@ -8,13 +8,10 @@ from google.protobuf.message import DecodeError
 
 from keyauthority.base.process import clocks
 from keyauthority.domain import limits
-from keyauthority.domain.answering import Verdicts
 from keyauthority.rpc import convert
 from keyauthority.rpc.metrics import TALLIES
+from keyauthority.rpc.parts import Parts
 from keyauthority.v1.verification_service_pb2 import BatchVerifyRequest, VerifyRequest
-
-VERIFY: Final = "VerificationService.Verify"
-BATCH_VERIFY: Final = "VerificationService.BatchVerify"
 
 # Field 1, delimited by its length: `BatchVerifyResponse.answers` on the wire.
 _ANSWER: Final = b"\x0a"
@@ -23,8 +20,8 @@ _ANSWER: Final = b"\x0a"
 class QuickVerify:
     """Answers a `Verify` whose verdict is in memory; the rest is for the servicer."""
 
-    def __init__(self, verdicts: Verdicts) -> None:
-        self._verdicts = verdicts
+    def __init__(self, parts: Parts) -> None:
+        self._verdicts = parts.verdicts
 
     def __call__(self, sent: bytes) -> bytes | None:
         """The serialised answer to a serialised request, or None: it takes longer, or is an error."""
@@ -45,8 +42,8 @@ class QuickVerify:
 class QuickBatchVerify:
     """Answers a `BatchVerify` whose verdicts are all in memory; the rest is for the servicer."""
 
-    def __init__(self, verdicts: Verdicts) -> None:
-        self._verdicts = verdicts
+    def __init__(self, parts: Parts) -> None:
+        self._verdicts = parts.verdicts
 
     def __call__(self, sent: bytes) -> bytes | None:
         """The serialised answer to a serialised request, or None: it takes longer, or is an error."""

@@ -1,37 +1,46 @@
-"""Server reflection, v1 and v1alpha: what grpcurl and its like ask for first."""
+"""Server reflection, v1 and v1alpha: what grpcurl and its like ask for first.
+
+The package offers v1alpha only; v1 is the same messages under another name, which its descriptor
+has to be known by as well for clients that ask about reflection itself.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Final
+from collections.abc import AsyncIterator
+from typing import Any
 
-import grpc
-import grpc.aio
 from google.protobuf import descriptor_pool
 from google.protobuf.descriptor_pb2 import FileDescriptorProto
+from google.protobuf.message import Message
 from grpc_reflection.v1alpha import _async as v1alpha
 from grpc_reflection.v1alpha import reflection_pb2
-from grpc_reflection.v1alpha.reflection_pb2_grpc import add_ServerReflectionServicer_to_server
 
-V1: Final = "grpc.reflection.v1.ServerReflection"
+from keyauthority.rpc.call import Context
+from keyauthority.rpc.parts import Parts
 
 
-def add_reflection(services: Sequence[str], server: grpc.aio.Server) -> None:
-    """Adds both versions to *server*, telling of *services*.
+class ReflectionServicer(v1alpha.ReflectionServicer):
+    """Tells of the services, in version v1alpha."""
 
-    The package offers v1alpha only; v1 is the same messages under another name, which its
-    descriptor has to be known by as well for clients that ask about reflection itself.
-    """
-    _describe_v1()
-    servicer = v1alpha.ReflectionServicer(service_names=services)
-    add_ServerReflectionServicer_to_server(servicer, server)  # type: ignore[no-untyped-call]
-    handler = grpc.stream_stream_rpc_method_handler(
-        servicer.ServerReflectionInfo,
-        request_deserializer=reflection_pb2.ServerReflectionRequest.FromString,
-        response_serializer=reflection_pb2.ServerReflectionResponse.SerializeToString,
-    )
-    methods = {"ServerReflectionInfo": handler}
-    server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler(V1, methods),))
+    def __init__(self, parts: Parts) -> None:
+        super().__init__(service_names=parts.services)
+
+
+class ReflectionV1Servicer:
+    """The same for v1, whose requests are other classes of the same messages."""
+
+    def __init__(self, parts: Parts) -> None:
+        self._v1alpha: Any = ReflectionServicer(parts)
+
+    async def ServerReflectionInfo(
+        self, requests: AsyncIterator[Message], context: Context
+    ) -> AsyncIterator[Message]:
+        v1alpha_requests = (
+            reflection_pb2.ServerReflectionRequest.FromString(one.SerializeToString())
+            async for one in requests
+        )
+        async for response in self._v1alpha.ServerReflectionInfo(v1alpha_requests, context):
+            yield response
 
 
 def _describe_v1() -> None:
@@ -48,3 +57,7 @@ def _describe_v1() -> None:
         method.input_type = method.input_type.replace("v1alpha", "v1")
         method.output_type = method.output_type.replace("v1alpha", "v1")
     descriptor_pool.Default().Add(described)
+
+
+# When this is imported, as generated code does it.
+_describe_v1()

@@ -7,9 +7,9 @@ from typing import Final
 
 import structlog
 
+from keyauthority.domain.books import Books, Change
 from keyauthority.domain.callers import Actor
 from keyauthority.domain.errors import KeyAuthorityError
-from keyauthority.domain.ports import Store
 
 AUDITED_A_MINUTE: Final = 10
 """How many refusals of one caller are written down in a minute; the rest would only be noise."""
@@ -23,8 +23,8 @@ log = structlog.get_logger()
 class Refusals:
     """Keeps account of refused attempts without letting them flood anything."""
 
-    def __init__(self, store: Store) -> None:
-        self._store = store
+    def __init__(self, books: Books) -> None:
+        self._books = books
         self._minute = 0
         self._audited: dict[str, int] = {}
         self._unknown = 0
@@ -35,8 +35,7 @@ class Refusals:
         if not self._due(actor.caller.id):
             return
         try:
-            async with self._store.changing() as tx:
-                await tx.audit.append([actor.entry(tx.time, refused=True)])
+            await self._books.record(actor, _refused)
         except KeyAuthorityError as error:
             # The attempt is refused all the same.
             log.error(  # noqa: TRY400  # the store logs its own traceback
@@ -57,3 +56,7 @@ class Refusals:
             self._minute, self._audited = minute, {}
         count = self._audited[caller_id] = self._audited.get(caller_id, 0) + 1
         return count <= AUDITED_A_MINUTE
+
+
+async def _refused(change: Change) -> None:
+    change.records(refused=True)

@@ -5,24 +5,23 @@ from __future__ import annotations
 from datetime import timedelta
 
 from keyauthority.domain import limits
-from keyauthority.domain.answering import Syncing, Verdicts
 from keyauthority.domain.revisions import Claim
 from keyauthority.domain.revoking_presented import RevokingPresented
 from keyauthority.domain.verdicts import Verification
 from keyauthority.rpc import convert
 from keyauthority.rpc.call import Context, current_actor
 from keyauthority.rpc.metrics import TALLIES
+from keyauthority.rpc.parts import Parts
 from keyauthority.v1 import verification_service_pb2 as v1
-from keyauthority.v1 import verification_service_pb2_grpc as v1_grpc
 
 
-class VerificationServicer(v1_grpc.VerificationServiceServicer):
+class VerificationServicer:
     """Answers verifiers, and keeps those that cache coherent."""
 
-    def __init__(self, verdicts: Verdicts, syncing: Syncing, revoking: RevokingPresented) -> None:
-        self._verdicts = verdicts
-        self._syncing = syncing
-        self._revoking = revoking
+    def __init__(self, parts: Parts) -> None:
+        self._verdicts = parts.verdicts
+        self._syncing = parts.syncing
+        self._revoking = RevokingPresented(parts.books, parts.store, parts.keyring)
 
     async def Verify(self, request: v1.VerifyRequest, context: Context) -> v1.VerifyResponse:
         secret = limits.presented(request.secret)

@@ -5,19 +5,19 @@ from __future__ import annotations
 from keyauthority.domain.managing_workspaces import ManagingWorkspaces
 from keyauthority.rpc import convert
 from keyauthority.rpc.call import Context, current_actor
-from keyauthority.rpc.pages import Pages, by_create_time
+from keyauthority.rpc.pages import by_create_time
+from keyauthority.rpc.parts import Parts
 from keyauthority.v1 import workspace_service_pb2 as v1
-from keyauthority.v1 import workspace_service_pb2_grpc as v1_grpc
 
 FIELDS = frozenset({"name", "suspended"})
 
 
-class WorkspaceServicer(v1_grpc.WorkspaceServiceServicer):
+class WorkspaceServicer:
     """Serves those who administer tenants."""
 
-    def __init__(self, workspaces: ManagingWorkspaces, pages: Pages) -> None:
-        self._workspaces = workspaces
-        self._pages = pages
+    def __init__(self, parts: Parts) -> None:
+        self._workspaces = ManagingWorkspaces(parts.books)
+        self._pages = parts.pages
 
     async def CreateWorkspace(
         self, request: v1.CreateWorkspaceRequest, context: Context

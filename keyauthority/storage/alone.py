@@ -6,8 +6,7 @@ from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from datetime import datetime
 
-from keyauthority.coherence.book import SessionBook
-from keyauthority.coherence.claims import credited
+from keyauthority.coherence.sessions import SessionBook, credited
 from keyauthority.domain.allowances import Allowance
 from keyauthority.domain.errors import session_not_found, too_many_sessions
 from keyauthority.domain.ports import Clock

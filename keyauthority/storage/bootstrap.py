@@ -9,10 +9,12 @@ from typing import Final
 import structlog
 
 from keyauthority.base.process.files import pending, settle, write_private
-from keyauthority.domain.callers import Actor, Role
+from keyauthority.domain.books import Books, Change
+from keyauthority.domain.callers import Insider, Role, authority
+from keyauthority.domain.fencing import Unfenced
 from keyauthority.domain.managing_callers import new_caller
 from keyauthority.domain.peppers import Pepper, PepperState
-from keyauthority.domain.ports import Store, Transaction, Unsealed
+from keyauthority.domain.ports import Store, Unsealed
 from keyauthority.domain.sealing import sealed_caller, sealed_import
 from keyauthority.keyring import FileKeyring, KeyringError
 from keyauthority.storage.errors import NoBooksError
@@ -45,30 +47,45 @@ async def open_keyring(store: Store, keyring: Path, root_token: Path) -> FileKey
     `NoBooksError` if it or a root token is there and the books are empty, and `OSError` if the root
     token can't be written; nothing is left half-made.
     """
-    async with store.changing() as tx:
-        peppers = await tx.peppers.to_change()
+
+    async def work(change: Change) -> list[Pepper]:
+        peppers = await change.tx.peppers.to_change()
         if not peppers:
             if traces(keyring, root_token):
                 raise NoBooksError("there are no books in the database")
-            await _initialise(tx, FileKeyring.create(pending(keyring)), pending(root_token))
+            await _initialise(change, FileKeyring.create(pending(keyring)), pending(root_token))
+        return peppers
+
+    # No verifier knows of these books yet.
+    books, who = Books(store, Unfenced()), authority("serve")
+    peppers = await books.record(who, work)
     if not keyring.exists():
         _complete(keyring, root_token, peppers)
     opened = FileKeyring.load(keyring)
     _check(opened, keyring, peppers)
     if not opened.sealing:
-        await _seal(store, opened)
+        await _seal(books, who, opened)
     return opened
 
 
-async def _seal(store: Store, keyring: FileKeyring) -> None:
+async def _seal(books: Books, who: Insider, keyring: FileKeyring) -> None:
     """Seals what a version before there were seals has written: once, as it is found."""
-    async with store.changing() as tx:
-        for caller in await tx.callers.never_sealed():
+
+    async def work(change: Change) -> None:
+        tx = change.tx
+        callers = await tx.callers.never_sealed()
+        for caller in callers:
             await tx.callers.update(sealed_caller(keyring, caller))
-        after = b""
+        secrets, after = 0, b""
         while some := await tx.keys.never_sealed(SEALED_AT_ONCE, after):
             await tx.keys.seal([_sealed(keyring, one) for one in some])
-            after = some[-1].secret.digest
+            secrets, after = secrets + len(some), some[-1].secret.digest
+        if callers or secrets:
+            change.records(
+                details={"sealed": f"{len(callers)} callers, {secrets} imported secrets"}
+            )
+
+    await books.record(who, work)
     try:
         keyring.begin_sealing()
     except OSError as error:
@@ -93,13 +110,14 @@ def _complete(keyring: Path, root_token: Path, peppers: list[Pepper]) -> None:
     settle(keyring)
 
 
-async def _initialise(tx: Transaction, keyring: FileKeyring, root_token: Path) -> None:
+async def _initialise(change: Change, keyring: FileKeyring, root_token: Path) -> None:
+    tx = change.tx
     *older, newest = keyring.versions()
     states = {**dict.fromkeys(older, PepperState.SUPERSEDED), newest: PepperState.ACTIVE}
     for version, state in states.items():
         await tx.peppers.put(Pepper(version, state, keyring.fingerprint(version), tx.time))
     root, token = await new_caller(tx, keyring, ROOT, frozenset(Role))
-    await tx.audit.append([Actor(root, "serve", "", "").entry(tx.time, root.id)])
+    change.records(root.id)
     # Before the books say that there is a root: its token would be lost in a crash between the two.
     write_private(root_token, token.reveal() + "\n")
 

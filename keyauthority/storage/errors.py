@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
+from contextlib import AbstractContextManager
 from typing import Final
 
+from keyauthority.base.relational import outages as relational
+from keyauthority.base.relational.outages import StorageError
 from keyauthority.domain.errors import KeyAuthorityError, Reason
 
 CLOSED: Final = "the database is closed"
-
-
-class StorageError(Exception):
-    """The books can't be opened. The message is one sentence that says what to do about it."""
 
 
 class NoBooksError(StorageError):
@@ -20,6 +19,11 @@ class NoBooksError(StorageError):
 def unavailable(why: str) -> KeyAuthorityError:
     """The books can't be read or written now; *why* is a sentence that reveals none of them."""
     return KeyAuthorityError(Reason.STORE_UNAVAILABLE, why)
+
+
+def outages() -> AbstractContextManager[None]:
+    """Raises `STORE_UNAVAILABLE` for what disk, server or network did; mistakes pass unchanged."""
+    return relational.outages(unavailable)
 
 
 def name_taken(name: str) -> KeyAuthorityError:

@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from keyauthority.base.process.files import open_own
-from keyauthority.storage.errors import StorageError
+from keyauthority.base.relational.outages import StorageError
 
 
 @contextmanager

@@ -7,12 +7,16 @@ from collections.abc import Sequence
 from datetime import timedelta
 
 from keyauthority.base.relational.location import Location
+from keyauthority.base.relational.outages import StorageError
 from keyauthority.coherence.leases import wait_out
 from keyauthority.domain.auditing import AuditEntry
+from keyauthority.domain.books import Books
+from keyauthority.domain.callers import operator
+from keyauthority.domain.fencing import Unfenced
 from keyauthority.domain.leasing import Leasing
-from keyauthority.domain.restoring import Replayed, Restoring
+from keyauthority.domain.restoring import RESTORE, Replayed, Restoring
 from keyauthority.domain.sessions import Terms
-from keyauthority.storage.errors import NoBooksError, StorageError
+from keyauthority.storage.errors import NoBooksError
 from keyauthority.storage.opening import open_books
 
 __all__ = ["StorageError", "lease", "restore_epoch"]
@@ -25,13 +29,13 @@ async def lease(database: Location, length: timedelta | None) -> Terms:
     Raises `StorageError`, `KeyAuthorityError`.
     """
     async with open_books(database) as store:
-        leasing = Leasing(store)
+        leasing, who = Leasing(Books(store, Unfenced())), operator("db lease")
         if length is None:
             return await leasing.terms()
-        terms = await leasing.set(length)
+        terms = await leasing.set(who, length)
         if terms.longest_lease > length:
             await asyncio.sleep(wait_out(terms.longest_lease))
-            await leasing.forget_longer(terms)
+            await leasing.forget_longer(who, terms)
         return await leasing.terms()
 
 
@@ -46,12 +50,13 @@ async def restore_epoch(
     Raises `StorageError`, `KeyAuthorityError`.
     """
     async with open_books(database, may_make=False, restored=True) as store:
-        async with store.reading() as tx:
-            if not await tx.peppers.all():
-                raise NoBooksError(f"there are no books in {database}: restore a backup of them")
-        restoring = Restoring(store)
-        head, replayed = await restoring.restore(entries, longest_lease)
-        wait = wait_out((await Leasing(store).terms()).longest_lease)
+        # What it does is in force when every lease from before is over, which it waits for itself.
+        books, who = Books(store, Unfenced()), operator(RESTORE)
+        if not await books.read(lambda tx: tx.peppers.all()):
+            raise NoBooksError(f"there are no books in {database}: restore a backup of them")
+        restoring = Restoring(books)
+        head, replayed = await restoring.restore(who, entries, longest_lease)
+        wait = wait_out((await Leasing(books).terms()).longest_lease)
         await asyncio.sleep(wait)
-        await restoring.settle(head)
+        await restoring.settle(who, head)
     return head.epoch, replayed, wait

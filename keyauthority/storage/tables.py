@@ -2,53 +2,61 @@
 
 from __future__ import annotations
 
-from typing import Final
+from typing import Any, Final
 
 from sqlalchemy import (
     BigInteger,
     Boolean,
     CheckConstraint,
     Column,
+    Dialect,
     ForeignKey,
     Index,
     Integer,
     LargeBinary,
-    MetaData,
     Table,
-    Text,
+    TypeDecorator,
     UniqueConstraint,
     and_,
     false,
     text,
 )
 
+from keyauthority.base.relational.columns import (
+    Moment,
+    Number,
+    Numbered,
+    PlainText,
+    TextMap,
+    Texts,
+    compatibility_in,
+    new_metadata,
+)
+from keyauthority.domain.callers import Role
 from keyauthority.domain.keys import RevocationReason
 from keyauthority.domain.peppers import PepperState
-from keyauthority.storage.columns import Moment, Numbered, RoleSet, TextMap, Texts
 
-metadata: Final = MetaData(
-    naming_convention={
-        "pk": "%(table_name)s_pkey",
-        "fk": "%(table_name)s_%(column_0_name)s_fkey",
-        "uq": "%(table_name)s_%(column_0_N_name)s_key",
-        "ck": "%(table_name)s_%(constraint_name)s_check",
-        "ix": "%(table_name)s_%(column_0_N_name)s_idx",
-    }
-)
+metadata: Final = new_metadata()
+compatibility: Final = compatibility_in(metadata)
 
-# Sorted and compared by code point everywhere, not by the language of a database server.
-String: Final = Text().with_variant(Text(collation="C"), "postgresql")
-# Only a column that SQLite calls INTEGER can be its row id, which numbers itself.
-Number: Final = BigInteger().with_variant(Integer, "sqlite")
 
-# The oldest schema revision that a version must know to use these tables: see `migrations`.
-compatibility: Final = Table(
-    "compatibility",
-    metadata,
-    Column("id", Integer, primary_key=True, autoincrement=False),
-    Column("usable_from", Text, nullable=False),
-    CheckConstraint("id = 1", "one_row"),
-)
+class RoleSet(TypeDecorator[frozenset[Role]]):
+    """Some roles, one bit each, so that SQL can ask for one."""
+
+    impl = Integer
+    cache_ok = True
+
+    @staticmethod
+    def bit(role: Role) -> int:
+        """The bit that stands for *role*."""
+        return 1 << (int(role.value) - 1)
+
+    def process_bind_param(self, value: frozenset[Role] | None, _dialect: Dialect) -> int:
+        return sum(map(self.bit, value or ()))
+
+    def process_result_value(self, value: Any | None, _dialect: Dialect) -> frozenset[Role]:
+        return frozenset(role for role in Role if self.bit(role) & (value or 0))
+
 
 head: Final = Table(
     "head",
@@ -63,7 +71,7 @@ change: Final = Table(
     "change",
     metadata,
     Column("revision", Number, primary_key=True, autoincrement=False),
-    Column("subject", String, nullable=False),
+    Column("subject", PlainText, nullable=False),
 )
 
 # What leases are granted by. Lengths in milliseconds. `clean_stop` says that no lease outlived the
@@ -88,9 +96,9 @@ terms: Final = Table(
 sessions: Final = Table(
     "sessions",
     metadata,
-    Column("id", String, primary_key=True),
-    Column("caller_id", String, nullable=False),
-    Column("name", String, nullable=False),
+    Column("id", PlainText, primary_key=True),
+    Column("caller_id", PlainText, nullable=False),
+    Column("name", PlainText, nullable=False),
     Column("beat", BigInteger, nullable=False),
     Column("acknowledged", BigInteger, nullable=False),
     Column("create_time", Moment, nullable=False),
@@ -108,7 +116,7 @@ sessions: Final = Table(
 commits: Final = Table(
     "commits",
     metadata,
-    Column("connection", String, primary_key=True),
+    Column("connection", PlainText, primary_key=True),
     Column("number", BigInteger, nullable=False),
     Column("time", Moment, nullable=False),
 )
@@ -116,8 +124,8 @@ commits: Final = Table(
 workspaces: Final = Table(
     "workspaces",
     metadata,
-    Column("id", String, primary_key=True),
-    Column("name", String, nullable=False),
+    Column("id", PlainText, primary_key=True),
+    Column("name", PlainText, nullable=False),
     Column("suspended", Boolean, nullable=False),
     Column("create_time", Moment, nullable=False),
     Column("update_time", Moment, nullable=False),
@@ -128,9 +136,9 @@ workspaces: Final = Table(
 keys: Final = Table(
     "keys",
     metadata,
-    Column("id", String, primary_key=True),
-    Column("workspace_id", String, ForeignKey("workspaces.id"), nullable=False),
-    Column("name", String, nullable=False),
+    Column("id", PlainText, primary_key=True),
+    Column("workspace_id", PlainText, ForeignKey("workspaces.id"), nullable=False),
+    Column("name", PlainText, nullable=False),
     Column("scopes", Texts, nullable=False),
     Column("labels", TextMap, nullable=False),
     Column("disabled", Boolean, nullable=False),
@@ -139,10 +147,10 @@ keys: Final = Table(
     Column("update_time", Moment, nullable=False),
     Column("revoke_time", Moment),
     Column("revoke_reason", Numbered(RevocationReason)),
-    Column("revoke_note", String),
+    Column("revoke_note", PlainText),
     Column("version", BigInteger, nullable=False),
-    Column("creator_id", String, nullable=False, server_default=text("''")),
-    Column("creator_name", String, nullable=False, server_default=text("''")),
+    Column("creator_id", PlainText, nullable=False, server_default=text("''")),
+    Column("creator_name", PlainText, nullable=False, server_default=text("''")),
     Index(None, "workspace_id", "create_time", "id"),
     Index(None, "create_time", "id"),
     Index(None, "creator_id", "create_time", "id"),
@@ -153,10 +161,10 @@ secrets: Final = Table(
     "secrets",
     metadata,
     Column("id", Number, primary_key=True),
-    Column("key_id", String, ForeignKey("keys.id"), nullable=False),
+    Column("key_id", PlainText, ForeignKey("keys.id"), nullable=False),
     Column("digest", LargeBinary, nullable=False),
     Column("pepper_version", Integer, nullable=False),
-    Column("hint", String, nullable=False),
+    Column("hint", PlainText, nullable=False),
     Column("create_time", Moment, nullable=False),
     Column("end_time", Moment),
     Column("seal", LargeBinary),
@@ -168,14 +176,14 @@ imports: Final = Table(
     "imports",
     metadata,
     Column("digest", LargeBinary, primary_key=True),
-    Column("key_id", String, ForeignKey("keys.id"), nullable=False),
+    Column("key_id", PlainText, ForeignKey("keys.id"), nullable=False),
 )
 
 # Beside the records, and never part of them: written late, in batches, of no weight for a verdict.
 last_used: Final = Table(
     "last_used",
     metadata,
-    Column("key_id", String, primary_key=True),
+    Column("key_id", PlainText, primary_key=True),
     Column("digest", LargeBinary, primary_key=True),
     Column("time", Moment, nullable=False),
 )
@@ -183,14 +191,14 @@ last_used: Final = Table(
 callers: Final = Table(
     "callers",
     metadata,
-    Column("id", String, primary_key=True),
-    Column("name", String, nullable=False),
+    Column("id", PlainText, primary_key=True),
+    Column("name", PlainText, nullable=False),
     Column("roles", RoleSet, nullable=False),
     Column("workspace_ids", Texts, nullable=False),
-    Column("certificate_name", String, nullable=False),
+    Column("certificate_name", PlainText, nullable=False),
     Column("digest", LargeBinary, nullable=False),
     Column("pepper_version", Integer, nullable=False),
-    Column("token_hint", String, nullable=False),
+    Column("token_hint", PlainText, nullable=False),
     Column("create_time", Moment, nullable=False),
     Column("revoke_time", Moment),
     Column("acts_for_people", Boolean, nullable=False, server_default=false()),
@@ -220,18 +228,18 @@ audit: Final = Table(
     metadata,
     Column("id", Number, primary_key=True),
     Column("time", Moment, nullable=False),
-    Column("caller_id", String, nullable=False),
-    Column("caller_name", String, nullable=False),
-    Column("action", String, nullable=False),
-    Column("subject", String, nullable=False),
-    Column("workspace_id", String, nullable=False),
+    Column("caller_id", PlainText, nullable=False),
+    Column("caller_name", PlainText, nullable=False),
+    Column("action", PlainText, nullable=False),
+    Column("subject", PlainText, nullable=False),
+    Column("workspace_id", PlainText, nullable=False),
     Column("refused", Boolean, nullable=False),
-    Column("source", String, nullable=False),
-    Column("request_id", String, nullable=False),
+    Column("source", PlainText, nullable=False),
+    Column("request_id", PlainText, nullable=False),
     Column("details", TextMap, nullable=False),
     Column("revision", BigInteger, nullable=False),
-    Column("person_id", String, nullable=False, server_default=text("''")),
-    Column("person_name", String, nullable=False, server_default=text("''")),
+    Column("person_id", PlainText, nullable=False, server_default=text("''")),
+    Column("person_name", PlainText, nullable=False, server_default=text("''")),
     Index(None, "subject", "id"),
     Index(None, "workspace_id", "id"),
     Index(None, "caller_id", "id"),
@@ -254,8 +262,8 @@ peppers: Final = Table(
 replays: Final = Table(
     "replays",
     metadata,
-    Column("caller_id", String, primary_key=True),
-    Column("request_id", String, primary_key=True),
+    Column("caller_id", PlainText, primary_key=True),
+    Column("request_id", PlainText, primary_key=True),
     Column("fingerprint", LargeBinary, nullable=False),
     Column("sealed", LargeBinary, nullable=False),
     Column("expire_time", Moment, nullable=False),

@@ -13,13 +13,11 @@ from functools import cache
 from typing import Any
 
 from keyauthority.coherence.allowances import Allowances
-from keyauthority.coherence.book import SessionBook
 from keyauthority.coherence.cache import Ask, CoherentCache, SyncCall
 from keyauthority.coherence.calls import Calls
-from keyauthority.coherence.claims import credited
 from keyauthority.coherence.fence import Fence
-from keyauthority.coherence.janitor import Janitor
 from keyauthority.coherence.leases import RATE_ERROR, wait_out
+from keyauthority.coherence.sessions import Janitor, SessionBook, credited
 from keyauthority.domain.allowances import Allowance
 from keyauthority.domain.errors import KeyAuthorityError
 from keyauthority.domain.revisions import Claim, Head

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 
-from keyauthority.coherence.book import SessionBook
+from keyauthority.coherence.sessions import SessionBook
 from keyauthority.replica.syncing import _is_news
 from tests.coherence.machines import Machines, Step
 from tests.coherence.world import (

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from datetime import timedelta
 
 from keyauthority.coherence.allowances import lengthened, shortened, withdrawn
-from keyauthority.coherence.book import SessionBook
+from keyauthority.coherence.sessions import SessionBook
 from keyauthority.domain.allowances import Allowance
 from tests.coherence.machines import Step
 from tests.coherence.model_authority import Authority

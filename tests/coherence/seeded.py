@@ -12,11 +12,11 @@ from datetime import timedelta
 from typing import Any, Final, NamedTuple
 
 from keyauthority.coherence.allowances import Allowances
-from keyauthority.coherence.book import Entry, SessionBook
 from keyauthority.coherence.cache import Ask, CoherentCache, SyncCall
 from keyauthority.coherence.calls import Calls
 from keyauthority.coherence.entries import Entries
 from keyauthority.coherence.fence import Fence, Passed
+from keyauthority.coherence.sessions import Entry, SessionBook
 from keyauthority.domain.allowances import WHOLE, Allowance
 from keyauthority.domain.revisions import Claim, Head
 from keyauthority.domain.sessions import REPLICA, Grant
@@ -422,7 +422,7 @@ class FinalNeedsLease(Bug):
 
 class _KeysOnly(Entries[Answer]):
     def drop_subject(self, subject: str) -> None:
-        for entry in list(self._of(subject)):
+        for entry in list(self.of_key(subject)):
             self._drop_unless_final(entry)
 
 

@@ -6,12 +6,10 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from keyauthority.coherence.allowances import Allowances
-from keyauthority.coherence.book import SessionBook
 from keyauthority.coherence.cache import CoherentCache
 from keyauthority.coherence.calls import Calls
-from keyauthority.coherence.claims import credited
 from keyauthority.coherence.fence import Fence
-from keyauthority.coherence.janitor import Janitor
+from keyauthority.coherence.sessions import Janitor, SessionBook, credited
 from keyauthority.domain.allowances import WHOLE, Allowance
 from keyauthority.domain.revisions import Claim, Head
 from keyauthority.domain.sessions import Grant

@@ -32,7 +32,7 @@ def check_indices(entries: Entries[Cached]) -> None:
         if entry.key_id:
             of_key.setdefault(entry.key_id, set()).add(digest)
             of_workspace.setdefault(entry.workspace_id, set()).add(entry.key_id)
-    chains = {key: [one.digest for one in entries._of(key)] for key in entries._of_key}
+    chains = {key: [one.digest for one in entries.of_key(key)] for key in entries._of_key}
     assert {key: set(chain) for key, chain in chains.items()} == of_key
     assert all(len(set(chain)) == len(chain) for chain in chains.values())
     assert entries._of_workspace == of_workspace

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from keyauthority.coherence.janitor import Janitor
+from keyauthority.coherence.sessions import Janitor
 
 
 def test_who_stands_still_for_w_goes() -> None:

@@ -6,10 +6,10 @@ import math
 from functools import cache
 from typing import NamedTuple
 
-from keyauthority.coherence.book import Entry, SessionBook
 from keyauthority.coherence.cache import Ask, CoherentCache, SyncCall
 from keyauthority.coherence.calls import Calls
 from keyauthority.coherence.entries import Cached
+from keyauthority.coherence.sessions import Entry, SessionBook
 from keyauthority.domain.allowances import WHOLE, Allowance
 from keyauthority.domain.sessions import Grant
 

@@ -14,7 +14,7 @@ from console.cookies import SESSION, VISITOR
 from console.paths import url
 from console.people import Role
 from console.routes import ROUTES
-from console.routing import Route
+from console.visit import Route
 from tests.console.people_in_it import NOBODY, Cast
 from tests.console.visiting import Shown, Visitor
 

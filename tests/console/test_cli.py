@@ -17,8 +17,9 @@ import pytest
 from click.testing import CliRunner
 
 from console.cli import main
-from console.people import PeopleStoreError, open_people
+from console.people import open_people
 from keyauthority.base.process.files import write_private
+from keyauthority.base.relational.outages import StorageError
 from tests.console.living import OWNER, PASSWORD, Console
 from tests.console.visiting import Shown, Visitor
 from tests.e2e.cable import cable
@@ -167,7 +168,7 @@ def test_starts_that_fail(edge: Edge, tmp_path: Path, monkeypatch: pytest.Monkey
 async def test_a_postgres_database(edge: Edge, tmp_path: Path) -> None:
     """It is refused until `keyauthority-console migrate` prepared it, and works from then on."""
     url = await empty_database()
-    with pytest.raises(PeopleStoreError, match="migrate"):
+    with pytest.raises(StorageError, match="migrate"):
         async with open_people(url):
             pass
     migrated = run([*COMMAND, "--database", url.reveal(), "migrate"])

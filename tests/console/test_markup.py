@@ -13,7 +13,7 @@ from console.cookies import SESSION, VISITOR
 from console.paths import PATHS, url
 from console.people import Origin, Person, Role
 from console.routes import ROUTES
-from console.routing import Route
+from console.visit import Route
 from keyauthority.v1 import key_service_pb2 as keys_v1
 from keyauthority.v1.key_service_pb2_grpc import KeyServiceStub
 from tests.console.keys_in_it import taken_over

@@ -7,8 +7,8 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from keyauthority.domain.authenticating import Authenticating
+from keyauthority.domain.books import Books
 from keyauthority.domain.callers import Actor, Caller, Role
-from keyauthority.domain.changing import Changes
 from keyauthority.domain.fencing import Receipt
 from keyauthority.domain.finding import Finding
 from keyauthority.domain.importing import ImportedKey, Importing
@@ -68,20 +68,20 @@ class UseCases:
         self.store = store
         self.keyring = keyring
         self.fence = RecordingFence(store)
-        self.changes = Changes(store, self.fence)
+        self.books = books = Books(store, self.fence)
         self.last_used = LastUsed()
-        self.issuing = Issuing(store, keyring, self.changes, self.last_used)
-        self.finding = Finding(store, keyring, self.last_used)
-        self.updating = Updating(self.changes, self.last_used)
-        self.revoking = Revoking(self.changes, self.last_used)
-        self.importing = Importing(keyring, self.changes)
-        self.revoking_presented = RevokingPresented(store, keyring, self.changes)
+        self.issuing = Issuing(books, keyring, self.last_used)
+        self.finding = Finding(books, store, keyring, self.last_used)
+        self.updating = Updating(books, self.last_used)
+        self.revoking = Revoking(books, self.last_used)
+        self.importing = Importing(books, keyring)
+        self.revoking_presented = RevokingPresented(books, store, keyring)
         self.verifying = Verifying(store, keyring, self.last_used)
-        self.authenticating = Authenticating(store, keyring)
-        self.callers = ManagingCallers(store, keyring, self.changes)
-        self.workspaces = ManagingWorkspaces(store, self.changes)
-        self.peppers = ManagingPeppers(store, keyring)
-        self.audit = ReadingAudit(store)
+        self.authenticating = Authenticating(books, store, keyring)
+        self.callers = ManagingCallers(books, keyring)
+        self.workspaces = ManagingWorkspaces(books)
+        self.peppers = ManagingPeppers(books, keyring)
+        self.audit = ReadingAudit(books)
 
     async def issue(
         self, actor: Actor, workspace_id: str = "ws_1", retry: Retry = ONCE, **fields: Any

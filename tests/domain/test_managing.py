@@ -306,9 +306,9 @@ async def test_the_audit_is_pruned_a_little_at_a_time(
 
     assert await cases.audit.prune(actor, START + SECOND) == 5
 
-    assert opened == 3 + 1
-    (entry,) = await cases.audit.page(AuditFilter(), 10, None)
-    assert entry.details["deleted"] == "5"
+    assert opened == 3
+    left = await cases.audit.page(AuditFilter(), 10, None)
+    assert [entry.details["deleted"] for entry in left] == ["1", "2", "2"]
 
 
 @pytest.mark.parametrize("before", [None, START + MICROSECOND])

@@ -10,6 +10,9 @@ import sys
 from datetime import timedelta
 
 from keyauthority.base.relational.location import Location, parse_location
+from keyauthority.domain.books import Books
+from keyauthority.domain.callers import operator
+from keyauthority.domain.fencing import Unfenced
 from keyauthority.domain.leasing import Leasing
 from keyauthority.storage.opening import migrate_books, open_books
 
@@ -23,9 +26,9 @@ def new_books(database: Location, lease: float) -> None:
 async def set_lease(database: Location, lease: float) -> None:
     # `keyauthority db lease` would wait until the longer ones from before are over.
     async with open_books(database) as store:
-        leasing, length = Leasing(store), timedelta(seconds=lease)
-        terms = await leasing.set(length)
-        await leasing.forget_longer(terms)
+        leasing, who = Leasing(Books(store, Unfenced())), operator("db lease")
+        terms = await leasing.set(who, timedelta(seconds=lease))
+        await leasing.forget_longer(who, terms)
 
 
 if __name__ == "__main__":

@@ -17,6 +17,8 @@ import pytest
 
 from keyauthority.base.relational.location import PostgresUrl, parse_location
 from keyauthority.domain.authenticating import Authenticating
+from keyauthority.domain.books import Books
+from keyauthority.domain.fencing import Unfenced
 from keyauthority.storage import bootstrap
 from keyauthority.storage.opening import open_books
 from keyauthority.storage.postgres import migrate_postgres
@@ -276,7 +278,9 @@ async def start_again(data: Path, database: str) -> None:
     keyring, token = data / "keyring.json", data / "root.token"
     async with open_books(parse_location(database)) as store:
         opened = await bootstrap.open_keyring(store, keyring, token)
-        root = await Authenticating(store, opened).by_token(token.read_text().strip())
+        root = await Authenticating(Books(store, Unfenced()), store, opened).by_token(
+            token.read_text().strip()
+        )
     assert root.name == "root"
     assert {file.name for file in data.iterdir()} <= {keyring.name, token.name, DB, f"{DB}.lock"}
 

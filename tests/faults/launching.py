@@ -21,7 +21,7 @@ from sqlalchemy import select
 
 from keyauthority.base.process import clocks
 from keyauthority.coherence.cache import Ask, CoherentCache, SyncCall
-from keyauthority.coherence.janitor import Janitor
+from keyauthority.coherence.sessions import Janitor
 from keyauthority.domain.fencing import Receipt
 from keyauthority.domain.revisions import Head
 from keyauthority.replica.fence import SessionFence

@@ -12,7 +12,8 @@ import uvloop
 from aiohttp import ClientSession
 
 from gateway.app import running
-from gateway.config import Limits, Settings, Timeouts
+from gateway.config import Settings
+from gateway.limits import Limits, Timeouts
 from tests.gateway.parts import (
     TOKEN,
     FakeUpstream,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from gateway.attempts import Attempts
+from gateway.sources import Attempts
 
 
 class ManualClock:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from gateway.envelope import Refusal
-from gateway.scopes import ScopeRule
+from gateway.paths import ScopeRule
 from keyauthority.v1 import verification_service_pb2 as pb
 from tests.gateway.conftest import StartGateway
 from tests.gateway.parts import (

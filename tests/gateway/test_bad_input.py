@@ -341,7 +341,7 @@ async def test_a_trickled_body_is_refused(
     start_gateway: StartGateway, authority: RecordingAuthority, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A byte now and then keeps no connection."""
-    monkeypatch.setattr("gateway.body._RATE_GRACE", 0.1)
+    monkeypatch.setattr("gateway.request._RATE_GRACE", 0.1)
     port = await start_gateway(min_body_rate=1000)
     start = REQUEST % authority.issue().encode() + b"Content-Length: 100\r\n\r\n"
 

@@ -13,10 +13,9 @@ import grpc
 import pytest
 from aiohttp import ClientPayloadError, ClientResponse, ClientSession, web
 
-from gateway.authorize import Authorizer
 from gateway.envelope import Refusal
 from gateway.request import EdgeRequest
-from gateway.streams import Streams
+from gateway.under_way import Streams
 from keyauthority.client import VerifiedKey
 from keyauthority.v1 import verification_service_pb2 as pb
 from tests.gateway.conftest import StartGateway
@@ -204,7 +203,7 @@ async def test_without_a_verdict_a_doubtful_stream_runs_on_for_a_while_only(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """It is judged again and again, and cut off when nobody can say that its key lives."""
-    monkeypatch.setattr("gateway.streams._PATIENCE", 0.5)
+    monkeypatch.setattr("gateway.under_way._PATIENCE", 0.5)
     secret = issue(authority, "key_1")
     await cached(port, authority, secret)
     upstream.respond = Stream(SSE, EVENT).respond
@@ -255,15 +254,14 @@ async def test_a_change_during_a_judgement_is_judged_too() -> None:
     verdicts = iter([None, Refusal.INVALID_KEY])
     first = asyncio.Event()
 
-    class Judge:
-        async def judge_again(self, request: EdgeRequest) -> Refusal | None:
-            verdict = next(verdicts)
-            if verdict is None:
-                first.set()
-                await asyncio.sleep(0.01)
-            return verdict
+    async def judge(_: EdgeRequest) -> Refusal | None:
+        verdict = next(verdicts)
+        if verdict is None:
+            first.set()
+            await asyncio.sleep(0.01)
+        return verdict
 
-    streams, request = Streams(cast(Authorizer, Judge())), cast(EdgeRequest, SimpleNamespace())
+    streams, request = Streams(judge), cast(EdgeRequest, SimpleNamespace())
     key = VerifiedKey("key_1", "ws_1", "one", (), {})
     with streams.watching(request, key):
         streams.changed(frozenset({"key_1"}))

@@ -3,16 +3,22 @@
 from __future__ import annotations
 
 import asyncio
-from typing import Any
+from typing import Any, cast
 
 import grpc
 import pytest
+from aiohttp.test_utils import make_mocked_request
 from google.protobuf.duration_pb2 import Duration
 
+from gateway.authorize import Authorizer
 from gateway.envelope import Refusal
+from gateway.observe import Metrics
+from gateway.sources import Attempts
+from keyauthority.client import Secret, Verdict, Verification, VerifiedKey, Verifier
 from keyauthority.v1 import verification_service_pb2 as pb
 from tests.gateway.conftest import StartGateway
 from tests.gateway.parts import (
+    TOKEN,
     Answered,
     FakeUpstream,
     RecordingAuthority,
@@ -169,6 +175,47 @@ async def test_a_verdict_that_never_holds_is_none(
 
     assert parse(raw).status == 200
     assert [received.body for received in upstream.received] == [b"body"]
+
+
+class Newer(Verifier):
+    """Gives a verdict that this version has no name for, about a key that it knows."""
+
+    in_memory = True
+
+    def peek(self, secret: str, digest: bytes | None = None) -> Verification | None:
+        return self._verification() if self.in_memory else None
+
+    async def verify(
+        self,
+        secret: str,
+        *,
+        source: str = "",
+        suspect: bool = False,
+        digest: bytes | None = None,
+    ) -> Verification:
+        return self._verification()
+
+    def _verification(self) -> Verification:
+        key = VerifiedKey("key_1", "ws_1", "one", (), {})
+        return Verification(cast(Verdict, "VALID_TWICE"), key)
+
+
+@pytest.mark.parametrize("in_memory", [True, False])
+async def test_a_verdict_that_nobody_knows_lets_nobody_in(
+    authority: RecordingAuthority, *, in_memory: bool
+) -> None:
+    """Neither at the request nor when its key is judged again, from memory as by a call."""
+    async with Newer(authority.address, token=Secret(TOKEN), cache=False) as verifier:
+        verifier.in_memory = in_memory
+        authorizer = Authorizer(verifier, Attempts(0), lambda _: None, Metrics())
+        headers = {"Authorization": f"Bearer {authority.issue()}"}
+        request: Any = make_mocked_request("GET", "/v1/models", headers)
+        request.key = request.presented = None
+
+        judged = authorizer.from_memory(request) or await authorizer.ask(request)
+        judged_again = await authorizer.judge_again(request)
+
+    assert judged is judged_again is Refusal.VERIFICATION_UNAVAILABLE
 
 
 def test_cache_for_has_fractions() -> None:

@@ -13,11 +13,11 @@ import pytest
 from aiohttp.test_utils import make_mocked_request
 from multidict import CIMultiDict
 
-from gateway.attempts import Attempts
-from gateway.authorize import Authorizer, Grant
+from gateway.authorize import Authorizer
 from gateway.envelope import Refusal
-from gateway.metrics import Metrics
-from gateway.sources import Sources, parse_network
+from gateway.observe import Metrics
+from gateway.request import Grant
+from gateway.sources import Attempts, Sources, parse_network
 from keyauthority.client import Secret, Verification, Verifier
 from keyauthority.v1 import verification_service_pb2 as pb
 from tests.gateway.conftest import StartGateway
@@ -96,9 +96,16 @@ class Noting(Verifier):
         super().__init__(*given, **settings)
         self.told: list[tuple[str, bool]] = []
 
-    async def verify(self, secret: str, *, source: str = "", suspect: bool = False) -> Verification:
+    async def verify(
+        self,
+        secret: str,
+        *,
+        source: str = "",
+        suspect: bool = False,
+        digest: bytes | None = None,
+    ) -> Verification:
         self.told.append((source, suspect))
-        return await super().verify(secret, source=source, suspect=suspect)
+        return await super().verify(secret, source=source, suspect=suspect, digest=digest)
 
 
 async def test_who_has_failed_lately_is_told_apart(authority: RecordingAuthority) -> None:
@@ -111,8 +118,8 @@ async def test_who_has_failed_lately_is_told_apart(authority: RecordingAuthority
             lines = [("X-Forwarded-For", one) for one in named]
             fields = CIMultiDict([("Authorization", f"Bearer {secret}"), *lines])
             request: Any = make_mocked_request("GET", "/authz", fields).clone(remote="127.0.0.1")
-            request.key = None
-            return await authorizer.authorize(request)
+            request.key = request.presented = None
+            return authorizer.from_memory(request) or await authorizer.ask(request)
 
         for named in (["192.0.2.1"], ["2001:db8::1"], []):
             assert await present(next(bad), *named) is Refusal.INVALID_KEY

@@ -10,8 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from multidict import CIMultiDict, CIMultiDictProxy
 
-from gateway.headers import to_upstream
-from gateway.passing import IDENTITY_PREFIX, Passing, canonical
+from gateway.headers import IDENTITY_PREFIX, Passing, canonical, to_upstream
 from keyauthority.client import VerifiedKey
 from tests.gateway.conftest import StartGateway
 from tests.gateway.parts import (

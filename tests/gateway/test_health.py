@@ -5,10 +5,9 @@ from __future__ import annotations
 import json
 
 import grpc
-import pytest
 
+from gateway.authorize import Readiness
 from gateway.envelope import Refusal
-from gateway.health import Readiness
 from keyauthority.client import Secret, Verifier
 from tests.gateway.conftest import StartGateway
 from tests.gateway.parts import TOKEN, RecordingAuthority, exchange, head, parse
@@ -46,14 +45,11 @@ async def test_not_ready_is_when_it_does_not(port: int, authority: RecordingAuth
     check_envelope(answer, Refusal.VERIFICATION_UNAVAILABLE)
 
 
-async def test_probes_ask_at_most_once_a_second(
-    authority: RecordingAuthority, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_probes_ask_at_most_once_a_second(authority: RecordingAuthority) -> None:
     """A public path must not be a way to load the authority."""
     now = 1000.0
-    monkeypatch.setattr("gateway.health.time.monotonic", lambda: now)
     async with Verifier(authority.address, token=Secret(TOKEN)) as verifier:
-        readiness = Readiness(verifier)
+        readiness = Readiness(verifier, lambda: now)
         assert [await readiness.ready() for _ in range(10)] == [True] * 10
         assert len(authority.asked) == 1
 

@@ -12,7 +12,7 @@ import pytest
 import structlog
 from aiohttp import ClientSession, web
 
-from gateway.metrics import OUTCOMES
+from gateway.observe import OUTCOMES
 from keyauthority.base.process.telemetry import configure_logging
 from keyauthority.client import redact
 from keyauthority.v1 import verification_service_pb2 as pb

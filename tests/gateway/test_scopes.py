@@ -12,8 +12,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from gateway.paths import check_path
-from gateway.scopes import ScopeRule, ScopeRules
+from gateway.paths import ScopeRule, ScopeRules, check_path
 
 RULES = ScopeRules([ScopeRule.parse("/v1/images=images"), ScopeRule.parse("/v1/files/=files:read")])
 

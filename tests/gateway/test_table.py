@@ -9,7 +9,7 @@ from aiohttp import ClientSession, web
 
 from gateway.authorize import REFUSALS
 from gateway.envelope import Refusal
-from gateway.scopes import ScopeRule
+from gateway.paths import ScopeRule
 from keyauthority.client import Verdict
 from keyauthority.v1 import verification_service_pb2 as pb
 from tests.gateway.conftest import StartGateway

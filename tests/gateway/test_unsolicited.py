@@ -15,15 +15,13 @@ from aiohttp import ClientConnectionError, ClientSession, TraceConfig
 from aiohttp.web import StreamResponse
 from multidict import CIMultiDict
 
-from gateway.authorize import Grant
-from gateway.body import open_body
-from gateway.config import Limits, Timeouts
 from gateway.envelope import Refusal
 from gateway.forward import Forwarder
-from gateway.metrics import Metrics, Timings
-from gateway.passing import Passing
+from gateway.headers import Passing
+from gateway.limits import Limits, Timeouts
+from gateway.observe import Metrics, Timings
 from gateway.pool import UnsolicitedError, UpstreamConnector
-from gateway.request import EdgeRequest
+from gateway.request import EdgeRequest, Grant, open_body
 from gateway.upstream import Errand, errand, upstream_session
 from keyauthority.base.http.server import Server
 from keyauthority.client import SECRET_MARK, VerifiedKey
@@ -111,7 +109,7 @@ def metrics() -> Metrics:
 
 @pytest.fixture
 async def session(metrics: Metrics) -> AsyncIterator[ClientSession]:
-    async with upstream_session(Timeouts(), metrics) as session:
+    async with upstream_session(Timeouts(), metrics.count_unsolicited) as session:
         yield session
 
 
@@ -119,7 +117,7 @@ async def ask(
     session: ClientSession, url: str, *, method: str = "GET", trust: object = True
 ) -> str:
     """Send a request as the gateway does; return the body of its answer."""
-    errand.set(Errand(Grant(KEY, lambda: True), CIMultiDict(), b""))
+    errand.set(Errand(lambda: True, CIMultiDict(), b""))
     async with session.request(method, url, ssl=trust) as answer:  # type: ignore[arg-type]
         return await answer.text()
 

@@ -14,8 +14,7 @@ from keyauthority.domain.callers import Caller
 from keyauthority.domain.errors import KeyAuthorityError, Reason, credential_invalid
 from keyauthority.domain.revisions import Head
 from keyauthority.domain.secrets import TOKEN_PREFIX, mint, new_id
-from keyauthority.replica.acquaintances import Acquaintances
-from keyauthority.replica.credentials import CachedAuthenticating
+from keyauthority.replica.credentials import Acquaintances, CachedAuthenticating
 from tests.conformance.records import a_caller
 
 FLOOD = "ipv4:10.6.6.6:1000"

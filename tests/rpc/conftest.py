@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AsyncExitStack
 from datetime import timedelta
 from pathlib import Path
@@ -10,6 +10,8 @@ import grpc.aio
 import pytest
 import uvloop
 
+from keyauthority.rpc.service import Service
+from keyauthority.rpc.services import SERVICES
 from keyauthority.server import serving
 from tests.conformance.records import ManualClock
 from tests.rpc.parts import Api, Authority, set_lease, settings_in
@@ -40,14 +42,24 @@ def lease() -> timedelta | None:
 
 
 @pytest.fixture
+def services() -> Sequence[Service]:
+    """What the authority serves, if not the same as any installation."""
+    return SERVICES
+
+
+@pytest.fixture
 async def authority(
-    tmp_path: Path, clock: ManualClock, running: AsyncExitStack, lease: timedelta | None
+    tmp_path: Path,
+    clock: ManualClock,
+    running: AsyncExitStack,
+    lease: timedelta | None,
+    services: Sequence[Service],
 ) -> AsyncIterator[Authority]:
     """A fresh installation, reached in plaintext on loopback."""
     settings = settings_in(tmp_path)
     if lease is not None:
         await set_lease(settings, lease)
-    port = await running.enter_async_context(serving(settings, clock))
+    port = await running.enter_async_context(serving(settings, clock, services))
     async with grpc.aio.insecure_channel(f"127.0.0.1:{port}") as channel:
         root = Api(channel, settings.root_token.read_text().strip())
         yield Authority(settings, port, root)

@@ -21,8 +21,12 @@ from grpc_status import rpc_status
 
 from keyauthority.base.process.clocks import SystemClock
 from keyauthority.config import Settings
-from keyauthority.domain.callers import Role
+from keyauthority.domain.books import Books
+from keyauthority.domain.callers import Role, operator
+from keyauthority.domain.fencing import Unfenced
 from keyauthority.domain.leasing import Leasing
+from keyauthority.rpc.service import Service
+from keyauthority.rpc.services import SERVICES
 from keyauthority.storage.sqlite.opening import open_sqlite
 from keyauthority.v1 import (
     audit_service_pb2,
@@ -179,6 +183,18 @@ async def eventually(true: Callable[[], Awaitable[bool]]) -> None:
             await asyncio.sleep(0.01)
 
 
+def service(name: str) -> Service:
+    """The descriptor of one of our services, such as `KeyService`."""
+    [found] = [one for one in SERVICES if one.name == f"keyauthority.v1.{name}"]
+    return found
+
+
+def services_with(*changed: Service) -> tuple[Service, ...]:
+    """The services of any installation, with *changed* in place of those of the same names."""
+    by_name = {one.name: one for one in changed}
+    return tuple(by_name.pop(one.name, one) for one in SERVICES)
+
+
 def settings_in(folder: Path, **fields: Any) -> Settings:
     given: dict[str, Any] = {
         "listen": "127.0.0.1:0",
@@ -198,5 +214,6 @@ def file_of(settings: Settings) -> Path:
 async def set_lease(settings: Settings, length: timedelta) -> None:
     """Has leases last *length* in an installation that doesn't run, and none longer be out."""
     async with open_sqlite(file_of(settings), SystemClock()) as store:
-        terms = await Leasing(store).set(length)
-        await Leasing(store).forget_longer(terms)
+        leasing, who = Leasing(Books(store, Unfenced())), operator("db lease")
+        terms = await leasing.set(who, length)
+        await leasing.forget_longer(who, terms)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import grpc
@@ -12,52 +14,72 @@ from grpc_health.v1.health_pb2 import HealthCheckRequest, HealthCheckResponse
 from grpc_health.v1.health_pb2_grpc import HealthStub
 
 from keyauthority.domain.callers import Role
-from keyauthority.domain.issuing import Issuing
-from keyauthority.domain.verifying import Verifying
-from keyauthority.rpc import admission
-from keyauthority.rpc.policy import Access
+from keyauthority.rpc.admission import Mutations, Room
+from keyauthority.rpc.keys import KeyServicer
+from keyauthority.rpc.service import Service
+from keyauthority.rpc.services import SERVICES
+from keyauthority.rpc.verification import VerificationServicer
 from keyauthority.v1.caller_service_pb2 import ListCallersRequest
 from keyauthority.v1.key_service_pb2 import IssueKeyRequest, ListKeysRequest
 from keyauthority.v1.verification_service_pb2 import VerifyRequest, VerifyResponse
-from tests.rpc.parts import Api, Authority, eventually, issue, refusal, told, verdict
+from tests.rpc.parts import (
+    Api,
+    Authority,
+    eventually,
+    issue,
+    refusal,
+    service,
+    services_with,
+    told,
+    verdict,
+)
 
 Calls = list["asyncio.Task[VerifyResponse]"]
 
 
-@pytest.fixture(autouse=True)
-def few_places(monkeypatch: pytest.MonkeyPatch) -> None:
-    """As many as a test can fill."""
-    monkeypatch.setitem(admission.PLACES, Role.VERIFIER, 3)
-    monkeypatch.setitem(admission.PLACES, Role.ISSUER, 1)
-    monkeypatch.setitem(admission.STREAMS, Access.OPEN, 4)
+class Door:
+    """What calls that have their places wait for. It counts them."""
+
+    def __init__(self) -> None:
+        self.arrived = 0
+        self.open = asyncio.Event()
+
+    async def pass_through(self) -> None:
+        self.arrived += 1
+        await self.open.wait()
 
 
 @pytest.fixture
-def door(monkeypatch: pytest.MonkeyPatch) -> asyncio.Event:
-    """Verifications that have begun wait until it is set."""
-    event = asyncio.Event()
-    verify_all = Verifying.verify_all
-
-    async def waiting(*given: Any) -> Any:
-        await event.wait()
-        return await verify_all(*given)
-
-    monkeypatch.setattr(Verifying, "verify_all", waiting)
-    return event
+def door() -> Door:
+    return Door()
 
 
 @pytest.fixture
-async def full(root: Api, door: asyncio.Event, monkeypatch: pytest.MonkeyPatch) -> Calls:
+def services(door: Door) -> Sequence[Service]:
+    """There are as many places as a test can fill, and verifying and issuing wait at the door."""
+
+    class HeldVerification(VerificationServicer):
+        async def Verify(self, request: VerifyRequest, context: Any) -> VerifyResponse:
+            await door.pass_through()
+            return await super().Verify(request, context)
+
+    class HeldKeys(KeyServicer):
+        async def IssueKey(self, request: IssueKeyRequest, context: Any) -> bytes:
+            await door.pass_through()
+            return await super().IssueKey(request, context)
+
+    verification, keys = service("VerificationService"), service("KeyService")
+    [health] = [one for one in SERVICES if one.name == "grpc.health.v1.Health"]
+    return services_with(
+        replace(verification, room=Room("verifying", 3), servicer=HeldVerification),
+        replace(keys, room=Room("issuing", 1), servicer=HeldKeys),
+        replace(health, room=Room("health", 200, streams=4)),
+    )
+
+
+@pytest.fixture
+async def full(root: Api, door: Door) -> Calls:
     """As many verifications under way as there are places for."""
-    arrived = 0
-    enter = admission.Places.enter
-
-    def counted(*given: Any) -> None:
-        nonlocal arrived
-        arrived += 1
-        enter(*given)
-
-    monkeypatch.setattr(admission.Places, "enter", counted)
 
     async def verify() -> VerifyResponse:
         response: VerifyResponse = await root(VerifyRequest(secret="x"))
@@ -66,70 +88,72 @@ async def full(root: Api, door: asyncio.Event, monkeypatch: pytest.MonkeyPatch) 
     calls = [asyncio.create_task(verify()) for _ in range(3)]
 
     async def all_there() -> bool:
-        return arrived == 3
+        return door.arrived == 3
 
     await eventually(all_there)
     return calls
 
 
-async def test_a_call_too_many_is_refused_at_once(
-    root: Api, full: Calls, door: asyncio.Event
-) -> None:
+async def test_a_call_too_many_is_refused_at_once(root: Api, full: Calls, door: Door) -> None:
     """It does not wait; those under way are answered."""
     refused = await refusal(root(VerifyRequest(secret="x")))
     assert refused.code is grpc.StatusCode.RESOURCE_EXHAUSTED
     assert refused.reason == "OVERLOADED"
     assert not any(call.done() for call in full)
-    door.set()
+    door.open.set()
     assert len(await asyncio.gather(*full)) == 3
 
 
-async def test_places_are_given_again(root: Api, full: Calls, door: asyncio.Event) -> None:
+async def test_places_are_given_again(root: Api, full: Calls, door: Door) -> None:
     """When the calls are over, whether answered or left, others are let in."""
     full[0].cancel()
     await asyncio.wait(full[:1])
-    door.set()
+    door.open.set()
     await asyncio.gather(*full[1:])
     for _ in range(5):
         assert await verdict(root, "x") == "MALFORMED"
 
 
-async def test_a_refused_call_takes_no_place(root: Api, full: Calls, door: asyncio.Event) -> None:
+async def test_a_refused_call_takes_no_place(root: Api, full: Calls, door: Door) -> None:
     """However many are refused, the places come back."""
     for _ in range(5):
         await refusal(root(VerifyRequest(secret="x")))
-    door.set()
+    door.open.set()
     await asyncio.gather(*full)
     await asyncio.gather(*(root(VerifyRequest(secret="x")) for _ in range(3)))
 
 
 async def test_other_kinds_of_calls_go_on(
-    root: Api, workspace: str, full: Calls, door: asyncio.Event
+    root: Api, workspace: str, full: Calls, door: Door
 ) -> None:
     """A flood of verifications keeps nobody from issuing, administering or asking for health."""
-    assert (await issue(root, workspace)).secret
+    issuing = asyncio.create_task(issue(root, workspace))
     assert await root(ListCallersRequest())
     stub: Any = HealthStub(root.channel)
     assert await stub.Check(HealthCheckRequest())
-    door.set()
+
+    async def issues() -> bool:
+        return door.arrived == 4
+
+    await eventually(issues)
+    door.open.set()
+    assert (await issuing).secret
     await asyncio.gather(*full)
 
 
 async def test_who_may_not_call_takes_no_place(
-    authority: Authority, full: Calls, door: asyncio.Event
+    authority: Authority, full: Calls, door: Door
 ) -> None:
     """A stranger is told that it is one, not that we are busy."""
     stranger = Api(authority.root.channel)
     issuer = await authority.caller(Role.ISSUER)
     assert (await refusal(stranger(VerifyRequest(secret="x")))).reason == "CREDENTIAL_MISSING"
     assert (await refusal(issuer(VerifyRequest(secret="x")))).reason == "ROLE_MISSING"
-    door.set()
+    door.open.set()
     await asyncio.gather(*full)
 
 
-async def test_watchers_leave_room_for_who_asks_once(
-    anybody: Api, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_watchers_leave_room_for_who_asks_once(anybody: Api) -> None:
     """Nobody can hide the authority's health by watching it a hundred times."""
     stub: Any = HealthStub(anybody.channel)
     watches = [stub.Watch(HealthCheckRequest()) for _ in range(2)]
@@ -144,26 +168,21 @@ async def test_watchers_leave_room_for_who_asks_once(
 
 
 async def test_a_change_keeps_its_place_when_its_caller_leaves(
-    root: Api, workspace: str, monkeypatch: pytest.MonkeyPatch
+    root: Api, workspace: str, door: Door
 ) -> None:
     """Coming and leaving does not make room for more changes than there are places."""
-    arrived, go = asyncio.Event(), asyncio.Event()
-    begin = Issuing.issue
-
-    async def waiting(*given: Any) -> Any:
-        arrived.set()
-        await go.wait()
-        return await begin(*given)
-
-    monkeypatch.setattr(Issuing, "issue", waiting)
     request = IssueKeyRequest(workspace_id=workspace, name="ci")
     call = root(request)
-    await arrived.wait()
+
+    async def arrived() -> bool:
+        return door.arrived == 1
+
+    await eventually(arrived)
     call.cancel()
     await asyncio.wait([asyncio.ensure_future(call.code())])
     await asyncio.sleep(0.05)
     assert (await refusal(root(request))).reason == "OVERLOADED"
-    go.set()
+    door.open.set()
 
     async def there_is_room() -> bool:
         try:
@@ -176,7 +195,7 @@ async def test_a_change_keeps_its_place_when_its_caller_leaves(
 
 async def test_a_stop_does_not_wait_for_ever_for_a_change() -> None:
     """A commit may wait for a standby that does not come back."""
-    mutations = admission.Mutations()
+    mutations = Mutations()
     change = mutations.start(asyncio.Event().wait())
 
     await asyncio.wait_for(mutations.close(0.05), 5)

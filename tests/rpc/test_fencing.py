@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
@@ -15,7 +17,9 @@ from keyauthority.base.process import clocks
 from keyauthority.coherence.leases import wait_out
 from keyauthority.domain.callers import Role
 from keyauthority.domain.revoking import Revoking
-from keyauthority.rpc import admission, guard
+from keyauthority.rpc import guard
+from keyauthority.rpc.admission import Room
+from keyauthority.rpc.service import Service
 from keyauthority.v1.caller_service_pb2 import (
     CALLER_ROLE_ISSUER,
     CreateCallerRequest,
@@ -36,7 +40,7 @@ from keyauthority.v1.workspace_service_pb2 import (
     UpdateWorkspaceRequest,
     Workspace,
 )
-from tests.rpc.parts import Api, Authority, issue, refusal, verdict
+from tests.rpc.parts import Api, Authority, issue, refusal, service, services_with, verdict
 from tests.rpc.syncing import (
     acknowledging,
     join,
@@ -281,15 +285,12 @@ class TestDeadline:
         await asyncio.sleep(0.4)
 
 
-@pytest.fixture
-def one_place(monkeypatch: pytest.MonkeyPatch) -> None:
-    """One for all issuers."""
-    monkeypatch.setitem(admission.PLACES, Role.ISSUER, 1)
-
-
 class TestPlaces:
-    # Asked for first: the authority reads how many there are when it starts.
-    @pytest.mark.usefixtures("one_place")
+    @pytest.fixture
+    def services(self) -> Sequence[Service]:
+        """There is one place for all issuers."""
+        return services_with(replace(service("KeyService"), room=Room("issuing", 1)))
+
     async def test_a_change_that_waits_takes_none(
         self, root: Api, workspace: str, revocation: RevokeKeyRequest
     ) -> None:

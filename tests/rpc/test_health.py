@@ -15,11 +15,11 @@ from grpc_health.v1.health_pb2_grpc import HealthStub
 
 from keyauthority.domain.errors import KeyAuthorityError, Reason
 from keyauthority.rpc import health
-from keyauthority.rpc.policy import SERVICES
+from keyauthority.rpc.services import SERVICES
 from keyauthority.storage.sqlite.database import SqliteDatabase
 from tests.rpc.parts import Api, eventually
 
-OURS = [name for name in SERVICES if name.startswith("keyauthority.")]
+OURS = [one.name for one in SERVICES if one.name.startswith("keyauthority.")]
 SERVING = HealthCheckResponse.SERVING
 NOT_SERVING = HealthCheckResponse.NOT_SERVING
 

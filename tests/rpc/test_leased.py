@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Awaitable
+from dataclasses import replace
 from typing import Any, cast
 
 import grpc
@@ -14,8 +15,10 @@ from keyauthority.rpc.admission import Mutations
 from keyauthority.rpc.entrance import Entrance
 from keyauthority.rpc.errors import STATUS
 from keyauthority.rpc.guard import Guard
-from keyauthority.rpc.guarded import GuardedServer
+from keyauthority.rpc.guarded import add_services
 from keyauthority.rpc.leased import OF_THE_CALL, Leased
+from keyauthority.rpc.parts import Parts
+from keyauthority.rpc.services import SERVICES
 from tests.rpc.parts import Refusal, refusal
 
 KEYS = "keyauthority.v1.KeyService"
@@ -34,7 +37,7 @@ class Open:
 
 
 class Process:
-    """Behind a guard, a method that loses the lease before it fails or answers."""
+    """Behind a guard, methods that lose the lease before they fail or answer."""
 
     def __init__(self) -> None:
         self.leased = True
@@ -48,6 +51,9 @@ class Process:
             raise self.fault
         return b"an answer"
 
+    def __getattr__(self, method: str) -> Any:
+        return self.method
+
 
 @pytest.fixture
 def process() -> Process:
@@ -56,18 +62,12 @@ def process() -> Process:
 
 @pytest.fixture
 async def channel(process: Process) -> AsyncIterator[grpc.aio.Channel]:
-    leased = Leased(lambda: process.leased)
-    guard = Guard(cast("Entrance", Open()), Mutations(), lambda: 0.0, {}, leased)
-    server = grpc.aio.server()
-    guarded = GuardedServer(server, guard.wrap)
-    handler: Any = grpc.unary_unary_rpc_method_handler(process.method)
-    services = {KEYS: ("RevokeKey", "GetKey"), VERIFICATION: ("Sync",), HEALTH: ("Check",)}
-    guarded.add_generic_rpc_handlers(
-        [
-            grpc.method_handlers_generic_handler(service, dict.fromkeys(methods, handler))
-            for service, methods in services.items()
-        ]
+    guard = Guard(
+        cast("Entrance", Open()), Mutations(), lambda: 0.0, Leased(lambda: process.leased)
     )
+    server = grpc.aio.server()
+    services = [replace(one, servicer=lambda _: process, quick={}) for one in SERVICES]
+    add_services(services, cast("Parts", None), server, guard)
     port = server.add_insecure_port("127.0.0.1:0")
     await server.start()
     async with grpc.aio.insecure_channel(f"127.0.0.1:{port}") as channel:

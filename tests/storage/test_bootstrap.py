@@ -13,8 +13,10 @@ from keyauthority import server
 from keyauthority.config import Settings
 from keyauthority.domain.auditing import AuditFilter
 from keyauthority.domain.authenticating import Authenticating
+from keyauthority.domain.books import Books
 from keyauthority.domain.callers import Caller, Role
 from keyauthority.domain.errors import KeyAuthorityError, Reason
+from keyauthority.domain.fencing import Unfenced
 from keyauthority.domain.managing_peppers import ManagingPeppers
 from keyauthority.domain.peppers import PepperState
 from keyauthority.domain.ports import Transaction
@@ -47,7 +49,7 @@ class FailingStore(MemoryStore):
     failing = True
 
     @asynccontextmanager
-    async def changing(self) -> AsyncIterator[Transaction]:  # type: ignore[override]
+    async def changing(self) -> AsyncIterator[Transaction]:
         async with super().changing() as tx:
             yield tx
             if self.failing:
@@ -56,7 +58,9 @@ class FailingStore(MemoryStore):
 
 async def root_of(store: MemoryStore, keyring: FileKeyring, root_token: Path) -> Caller:
     """The caller behind the root token."""
-    return await Authenticating(store, keyring).by_token(root_token.read_text().strip())
+    return await Authenticating(Books(store, Unfenced()), store, keyring).by_token(
+        root_token.read_text().strip()
+    )
 
 
 async def test_the_first_start(store: MemoryStore, keyring: Path, root_token: Path) -> None:
@@ -84,7 +88,9 @@ async def test_a_later_start(store: MemoryStore, keyring: Path, root_token: Path
 
     assert not root_token.exists()
     assert keyring.read_bytes() == peppers
-    assert (await Authenticating(store, opened).by_token(token.strip())).name == "root"
+    assert (
+        await Authenticating(Books(store, Unfenced()), store, opened).by_token(token.strip())
+    ).name == "root"
 
 
 async def test_a_database_without_its_keyring(
@@ -122,7 +128,7 @@ async def test_an_older_copy_of_the_keyring(
     """One from before a pepper was added is missing what the database uses."""
     opened = await bootstrap.open_keyring(store, keyring, root_token)
     older = keyring.read_bytes()
-    await ManagingPeppers(store, opened).add(an_actor())
+    await ManagingPeppers(Books(store, Unfenced()), opened).add(an_actor())
     keyring.write_bytes(older)
 
     with pytest.raises(KeyringError, match="lacks pepper version 2, which the database uses"):
@@ -139,7 +145,7 @@ async def test_a_newer_copy_of_the_keyring(
     again = await bootstrap.open_keyring(store, keyring, root_token)
 
     assert again.versions() == (1, 2)
-    added = await ManagingPeppers(store, again).add(an_actor())
+    added = await ManagingPeppers(Books(store, Unfenced()), again).add(an_actor())
     assert (added.version, added.fingerprint) == (2, opened.fingerprint(2))
 
 
@@ -229,7 +235,7 @@ async def test_a_retired_pepper_may_leave_the_keyring(
 ) -> None:
     """A version that is retired is asked for no longer, and what was made with it is refused."""
     opened = await bootstrap.open_keyring(store, keyring, root_token)
-    managing, actor = ManagingPeppers(store, opened), an_actor()
+    managing, actor = ManagingPeppers(Books(store, Unfenced()), opened), an_actor()
     await managing.add(actor)
     await managing.activate(actor, 2)
     root = await root_of(store, opened, root_token)

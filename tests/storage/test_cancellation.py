@@ -13,9 +13,9 @@ from typing import Any, ClassVar
 import pytest
 from sqlalchemy import Connection
 
-from keyauthority.storage import migrations
+from keyauthority.storage.migrations import SCHEMA
 from keyauthority.storage.sql.store import SqlStore
-from keyauthority.storage.sqlite import connecting, open_sqlite
+from keyauthority.storage.sqlite import open_sqlite
 from tests.conformance.cancelling import at_every_await
 from tests.conformance.records import ManualClock, a_key
 from tests.storage.parts import on_driver
@@ -78,7 +78,10 @@ async def test_opening_and_closing_cancelled_at_any_await(
 ) -> None:
     """However a start or an end is cancelled, no connection outlives the lock."""
     slow = functools.partial(sqlite3.connect, factory=SlowConnection)
-    monkeypatch.setattr(connecting, "sqlite3", SimpleNamespace(connect=slow))
+    monkeypatch.setattr(
+        "keyauthority.base.relational.sqlite.sqlite3",
+        SimpleNamespace(**{**vars(sqlite3), "connect": slow}),
+    )
 
     async def work() -> None:
         async with open_sqlite(path, ManualClock()):
@@ -149,8 +152,8 @@ async def test_a_start_cancelled_while_it_migrates(
         upgrade(connection)
         ended.set()
 
-    upgrade = migrations.upgrade
-    monkeypatch.setattr(migrations, "upgrade", slow_upgrade)
+    upgrade = SCHEMA.upgrade
+    monkeypatch.setattr(SCHEMA, "upgrade", slow_upgrade)
 
     async def serve() -> None:
         async with open_sqlite(path, ManualClock()):

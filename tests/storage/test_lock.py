@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from keyauthority.storage.errors import StorageError
+from keyauthority.base.relational.outages import StorageError
 from keyauthority.storage.lock import locked
 from keyauthority.storage.sqlite import open_sqlite
 from tests.conformance.records import ManualClock

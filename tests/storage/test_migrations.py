@@ -12,11 +12,11 @@ from alembic.migration import MigrationContext
 from sqlalchemy import create_engine, event
 from sqlalchemy.engine import Connection
 
+from keyauthority.base.relational.outages import StorageError
 from keyauthority.domain.auditing import AuditFilter
 from keyauthority.domain.ports import KeyFilter
 from keyauthority.domain.revisions import Head
-from keyauthority.storage import migrations
-from keyauthority.storage.errors import StorageError
+from keyauthority.storage.migrations import SCHEMA
 from keyauthority.storage.sql.store import SqlStore
 from keyauthority.storage.sqlite import migrate_sqlite, open_sqlite
 from keyauthority.storage.tables import metadata
@@ -83,7 +83,7 @@ def test_migrating_again_changes_nothing(path: Path) -> None:
 
 def test_a_migration_cut_off_leaves_nothing(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A start that dies while it makes the tables has made none, and the next one makes all."""
-    real = migrations.upgrade
+    real = SCHEMA.upgrade
 
     def upgrade_and_die(connection: Connection) -> None:
         def die(_: Connection, __: object, statement: str, *___: object) -> None:
@@ -93,7 +93,7 @@ def test_a_migration_cut_off_leaves_nothing(path: Path, monkeypatch: pytest.Monk
         event.listen(connection, "before_cursor_execute", die)
         real(connection)
 
-    monkeypatch.setattr(migrations, "upgrade", upgrade_and_die)
+    monkeypatch.setattr(SCHEMA, "upgrade", upgrade_and_die)
     with pytest.raises(KeyboardInterrupt):
         migrate_sqlite(path)
     monkeypatch.undo()
@@ -150,9 +150,7 @@ async def test_rows_without_people(
     path: Path, monkeypatch: pytest.MonkeyPatch, written: str
 ) -> None:
     """What an older version wrote, or still writes, is of callers that acted for themselves."""
-    monkeypatch.setattr(
-        migrations, "upgrade", upgrade_to("0003" if written == "before" else "head")
-    )
+    monkeypatch.setattr(SCHEMA, "upgrade", upgrade_to("0003" if written == "before" else "head"))
     migrate_sqlite(path)
     monkeypatch.undo()
     run_sql(path, *BEFORE_PEOPLE)

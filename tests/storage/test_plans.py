@@ -8,12 +8,13 @@ from typing import Any
 import pytest
 from sqlalchemy import Select
 
+from keyauthority.base.relational.sqlite import connect
 from keyauthority.storage.postgres import open_postgres
-from keyauthority.storage.postgres.database import PostgresDatabase
-from keyauthority.storage.postgres.direct import PostgresDirect
+from keyauthority.storage.postgres.database import PostgresDatabase, PostgresDirect
 from keyauthority.storage.sql import grants, snapshots
-from keyauthority.storage.sqlite import connecting, migrate_sqlite
-from keyauthority.storage.sqlite.direct import SqliteDirect
+from keyauthority.storage.sqlite import migrate_sqlite
+from keyauthority.storage.sqlite.database import SqliteDirect
+from keyauthority.storage.sqlite.examining import KIND
 from tests.conformance.records import a_caller, a_key, a_workspace
 from tests.postgres import new_database, run_sql
 
@@ -29,7 +30,7 @@ def test_a_snapshot_searches(path: Path, query: Select[Any], count: int) -> None
     statement, parameters = SqliteDirect(query).bound(
         {"ids": ["id"] * count, "digests": [b"x"] * count}
     )
-    with closing(connecting.connect(path)) as connection:
+    with closing(connect(path, KIND.pragmas)) as connection:
         plan = _plan(connection, statement, parameters)
 
     scans = {step.removesuffix(" LEFT-JOIN") for step in plan if step.startswith("SCAN")}

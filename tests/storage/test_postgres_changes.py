@@ -11,10 +11,10 @@ import pytest
 from keyauthority.base.relational.location import PostgresUrl
 from keyauthority.domain.allowances import WHOLE, Allowance
 from keyauthority.domain.auditing import AuditFilter
+from keyauthority.domain.books import Books
 from keyauthority.domain.callers import Actor, Caller, Role
-from keyauthority.domain.changing import Changes
 from keyauthority.domain.errors import KeyAuthorityError, Reason
-from keyauthority.domain.fencing import Receipt
+from keyauthority.domain.fencing import Unfenced
 from keyauthority.domain.issuing import Issuing, NewKey
 from keyauthority.domain.last_used import LastUsed
 from keyauthority.domain.managing_peppers import ManagingPeppers
@@ -28,13 +28,6 @@ from keyauthority.storage.postgres import open_postgres
 from keyauthority.storage.postgres.statements import number_of
 from tests.conformance.records import START, a_caller, a_key, a_pepper, a_workspace
 from tests.postgres import name_of, new_database, run_sql
-
-
-class OpenFence:
-    """A fence without verifiers."""
-
-    async def wait(self, revision: int) -> Receipt:
-        return Receipt(revision)
 
 
 @pytest.fixture
@@ -253,7 +246,7 @@ async def test_the_same_request_twice_at_once(one: Store, two: Store, tmp_path: 
     new = NewKey("ws_1", "a key", (), {})
 
     async def issue(store: Store) -> bytes:
-        issuing = Issuing(store, keyring, Changes(store, OpenFence()), LastUsed())
+        issuing = Issuing(Books(store, Unfenced()), keyring, LastUsed())
         return await issuing.issue(
             actor, new, Retry("request-1", b"same"), lambda _, __, secret: secret.reveal().encode()
         )
@@ -288,7 +281,7 @@ async def test_the_same_pepper_added_twice_at_once(one: Store, two: Store, tmp_p
     keyring = await keyring_in(tmp_path, one)
     actor = Actor(a_caller(), "AddPepper", "", "")
     added = await asyncio.gather(
-        *(ManagingPeppers(store, keyring).add(actor) for store in (one, two)),
+        *(ManagingPeppers(Books(store, Unfenced()), keyring).add(actor) for store in (one, two)),
         return_exceptions=True,
     )
 

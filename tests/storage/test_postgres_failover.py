@@ -7,11 +7,11 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 
 import pytest
 
+from keyauthority.base.relational.outages import StorageError
 from keyauthority.domain.errors import KeyAuthorityError
 from keyauthority.domain.revisions import Claim
 from keyauthority.domain.sessions import REPLICA
 from keyauthority.storage import maintenance
-from keyauthority.storage.errors import StorageError
 from keyauthority.storage.postgres import listening, migrate_postgres, open_postgres
 from keyauthority.storage.sql.store import SqlStore
 from tests.postgres import Pair, a_pair, run_sql, until, with_hosts

@@ -12,11 +12,11 @@ from sqlalchemy import Connection
 from sqlalchemy.ext.asyncio import create_async_engine
 
 from keyauthority.base.relational.location import PostgresUrl
+from keyauthority.base.relational.outages import StorageError
 from keyauthority.domain.auditing import AuditFilter
 from keyauthority.domain.ports import KeyFilter
 from keyauthority.domain.revisions import Head
-from keyauthority.storage import migrations
-from keyauthority.storage.errors import StorageError
+from keyauthority.storage.migrations import SCHEMA
 from keyauthority.storage.postgres import migrate_postgres, open_postgres
 from keyauthority.storage.tables import metadata
 from tests.postgres import (
@@ -83,13 +83,13 @@ async def test_a_migration_cut_off_leaves_nothing(monkeypatch: pytest.MonkeyPatc
     """It is one transaction: half a schema is never seen."""
     url = await empty_database()
 
-    real = migrations.upgrade
+    real = SCHEMA.upgrade
 
     def upgrade_and_die(connection: Connection) -> None:
         real(connection)
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(migrations, "upgrade", upgrade_and_die)
+    monkeypatch.setattr(SCHEMA, "upgrade", upgrade_and_die)
     with pytest.raises(KeyboardInterrupt):
         await migrate_postgres(url)
     monkeypatch.undo()
@@ -103,9 +103,7 @@ async def test_a_migration_cut_off_leaves_nothing(monkeypatch: pytest.MonkeyPatc
 async def test_rows_without_people(monkeypatch: pytest.MonkeyPatch, written: str) -> None:
     """What an older version wrote, or still writes, is of callers that acted for themselves."""
     url = await empty_database()
-    monkeypatch.setattr(
-        migrations, "upgrade", upgrade_to("0003" if written == "before" else "head")
-    )
+    monkeypatch.setattr(SCHEMA, "upgrade", upgrade_to("0003" if written == "before" else "head"))
     await migrate_postgres(url)
     monkeypatch.undo()
     for statement in BEFORE_PEOPLE:

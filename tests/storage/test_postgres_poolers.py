@@ -7,10 +7,10 @@ import asyncio
 import pytest
 
 from keyauthority.base.relational.location import PostgresUrl
+from keyauthority.base.relational.outages import StorageError
+from keyauthority.base.relational.postgres import SETTINGS
 from keyauthority.base.relational.primary import Primary, UnfitServerError
-from keyauthority.storage.errors import StorageError
 from keyauthority.storage.postgres import listening, migrate_postgres, open_postgres
-from keyauthority.storage.postgres.connecting import SETTINGS
 from keyauthority.storage.postgres.link import Link
 from keyauthority.storage.sql.store import SqlStore
 from tests.pgbouncer import pgbouncer

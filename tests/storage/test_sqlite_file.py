@@ -4,14 +4,16 @@ import asyncio
 import sqlite3
 import stat
 from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from keyauthority.base.relational.outages import StorageError
 from keyauthority.domain.revisions import Head
-from keyauthority.storage.errors import StorageError
 from keyauthority.storage.sql.store import SqlStore
-from keyauthority.storage.sqlite import connecting, open_sqlite
+from keyauthority.storage.sqlite import open_sqlite
+from keyauthority.storage.sqlite.examining import KIND
 from tests.conformance.records import (
     DAY,
     START,
@@ -46,7 +48,8 @@ async def test_a_pragma_that_does_not_hold_is_an_error(
     path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A file that can't be used as durably as promised is not used."""
-    monkeypatch.setitem(connecting.PRAGMAS, "journal_mode", "sideways")
+    sideways = replace(KIND, pragmas={**KIND.pragmas, "journal_mode": "sideways"})
+    monkeypatch.setattr("keyauthority.storage.sqlite.opening.KIND", sideways)
 
     with pytest.raises(StorageError, match=f"{path} can't be opened: SQLite answers journal_mode"):
         async with open_sqlite(path, ManualClock()):

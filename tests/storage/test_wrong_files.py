@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from keyauthority.base.relational.outages import StorageError
 from keyauthority.domain.errors import KeyAuthorityError, Reason
-from keyauthority.storage.errors import StorageError
 from keyauthority.storage.sql.store import SqlStore
 from keyauthority.storage.sqlite import migrate_sqlite, open_sqlite
 from tests.conformance.records import ManualClock, a_key
@@ -19,7 +19,7 @@ from tests.storage.parts import files, on_driver, run_sql
 OPEN = """
 import sys
 from pathlib import Path
-from keyauthority.storage.errors import StorageError
+from keyauthority.base.relational.outages import StorageError
 from keyauthority.storage.sqlite import migrate_sqlite
 try:
     migrate_sqlite(Path(sys.argv[1]))

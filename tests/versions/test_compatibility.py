@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
-from console.people import PeopleStoreError, open_people
+from console.people import open_people
 from keyauthority.base.relational.location import Location
-from keyauthority.storage.errors import StorageError
+from keyauthority.base.relational.outages import StorageError
 from keyauthority.storage.opening import open_books
 from tests.e2e.authority import authority_process
 from tests.postgres import empty_database
@@ -74,7 +74,7 @@ async def test_a_newer_version_that_does_not(
     root = newer(books, tmp_path / "newer")
     assert run(books, root, books.migrate, location).returncode == 0
 
-    with pytest.raises((StorageError, PeopleStoreError), match=r"newer version.*9999\)"):
+    with pytest.raises(StorageError, match=r"newer version.*9999\)"):
         await open_here(books, location)
 
     assert run(books, Path.cwd(), books.migrate, location).returncode == 1

@@ -62,7 +62,7 @@ def write_private(path: Path, content: str) -> None:
     except BaseException:
         fresh.unlink(missing_ok=True)
         raise
-    _sync_folder(path)
+    sync_folder(path)
 
 
 def pending(path: Path) -> Path:
@@ -78,10 +78,11 @@ def settle(path: Path) -> None:
     if not path.exists():
         with suppress(FileNotFoundError):
             pending(path).rename(path)
-    _sync_folder(path)
+    sync_folder(path)
 
 
-def _sync_folder(path: Path) -> None:
+def sync_folder(path: Path) -> None:
+    """Has the disk keep what the folder of *path* holds by that name; raises `OSError`."""
     folder = os.open(path.parent, os.O_RDONLY)
     try:
         os.fsync(folder)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Final
 
-from keyauthority.coherence.claims import resets
+from keyauthority.coherence.sessions import resets
 from keyauthority.domain.allowances import Allowance
 from keyauthority.domain.errors import KeyAuthorityError, Reason
 from keyauthority.domain.ports import Clock

@@ -11,7 +11,7 @@ from datetime import datetime
 from keyauthority.domain.callers import Caller
 from keyauthority.domain.keys import Key
 from keyauthority.domain.peppers import used
-from keyauthority.domain.ports import Clock, Snapshot
+from keyauthority.domain.ports import Clock, Snapshot, Transaction
 from keyauthority.storage.errors import CLOSED, unavailable
 from keyauthority.storage.memory.audit import MemoryAuditLog
 from keyauthority.storage.memory.books import Books
@@ -24,22 +24,6 @@ from keyauthority.storage.memory.peppers import MemoryPeppers
 from keyauthority.storage.memory.replays import MemoryReplays
 from keyauthority.storage.memory.sessions import MemorySessions
 from keyauthority.storage.memory.workspaces import MemoryWorkspaces
-
-
-class MemoryTransaction:
-    """`Transaction` over a copy of the books."""
-
-    def __init__(self, books: Books, time: datetime) -> None:
-        self.time = time
-        self.keys = MemoryKeys(books, time)
-        self.workspaces = MemoryWorkspaces(books)
-        self.callers = MemoryCallers(books)
-        self.feed = MemoryFeed(books)
-        self.leases = MemoryLeases(books)
-        self.audit = MemoryAuditLog(books)
-        self.peppers = MemoryPeppers(books, time)
-        self.replays = MemoryReplays(books)
-        self.last_used = MemoryLastUses(books)
 
 
 class MemoryStore:
@@ -80,14 +64,14 @@ class MemoryStore:
         return self._open().callers.get(caller_id)
 
     @asynccontextmanager
-    async def reading(self) -> AsyncIterator[MemoryTransaction]:
-        yield MemoryTransaction(self._open().copy(), self._clock.now())
+    async def reading(self) -> AsyncIterator[Transaction]:
+        yield _transaction(self._open().copy(), self._clock.now())
 
     @asynccontextmanager
-    async def changing(self) -> AsyncIterator[MemoryTransaction]:
+    async def changing(self) -> AsyncIterator[Transaction]:
         async with self._changing:
             draft = self._open().copy()
-            yield MemoryTransaction(draft, self._clock.now())
+            yield _transaction(draft, self._clock.now())
             if draft.epoch != self._open().epoch:
                 self.sessions.clear()
             self._books = draft
@@ -101,6 +85,21 @@ class MemoryStore:
         if self._books is None:
             raise unavailable(CLOSED)
         return self._books
+
+
+def _transaction(books: Books, time: datetime) -> Transaction:
+    return Transaction(
+        time=time,
+        keys=MemoryKeys(books, time),
+        workspaces=MemoryWorkspaces(books),
+        callers=MemoryCallers(books),
+        feed=MemoryFeed(books),
+        leases=MemoryLeases(books),
+        audit=MemoryAuditLog(books),
+        peppers=MemoryPeppers(books, time),
+        replays=MemoryReplays(books),
+        last_used=MemoryLastUses(books),
+    )
 
 
 def _without_creator(key: Key) -> Key:

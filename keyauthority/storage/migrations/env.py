@@ -1,14 +1,6 @@
-"""What Alembic runs to get at the database: it is handed a connection, with a transaction open."""
+"""What Alembic runs to get at the database."""
 
-from alembic import context
-
+from keyauthority.base.relational.schema import run_steps
 from keyauthority.storage.tables import metadata
 
-context.configure(
-    connection=context.config.attributes["connection"],
-    target_metadata=metadata,
-    transactional_ddl=True,
-    render_as_batch=True,
-)
-with context.begin_transaction():
-    context.run_migrations()
+run_steps(metadata)

@@ -11,10 +11,10 @@ from typing import Final
 import asyncpg
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from keyauthority.base.relational.outages import LOST, is_refusal
 from keyauthority.base.relational.primary import Primary
 from keyauthority.domain.errors import KeyAuthorityError
-from keyauthority.storage.errors import unavailable
-from keyauthority.storage.postgres.faults import LOST, is_refusal, outages
+from keyauthority.storage.errors import outages, unavailable
 from keyauthority.storage.postgres.link import Link
 from keyauthority.storage.postgres.pool import Pool
 

@@ -3,30 +3,34 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator, Sequence
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager, contextmanager, suppress
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any, Final
 
 from sqlalchemy import NullPool, Select, event, func
-from sqlalchemy.ext.asyncio import create_async_engine
+from sqlalchemy.dialects.postgresql.asyncpg import PGDialect_asyncpg
 
 from keyauthority.base.process.tasks import to_the_end
+from keyauthority.base.relational.columns import without_nul
+from keyauthority.base.relational.postgres import engine_of
 from keyauthority.base.relational.primary import CONNECT, Primary
 from keyauthority.domain.errors import KeyAuthorityError
 from keyauthority.domain.ports import Clock
 from keyauthority.storage.errors import unavailable
 from keyauthority.storage.postgres.changes import ChangingLink, commit
-from keyauthority.storage.postgres.clock import DatabaseClock
-from keyauthority.storage.postgres.direct import PostgresDirect, without_nul
 from keyauthority.storage.postgres.link import ANSWER, Link
 from keyauthority.storage.postgres.pool import Pool
 from keyauthority.storage.postgres.statements import PostgresStatements
+from keyauthority.storage.sql.direct import Direct
 from keyauthority.storage.sql.statements import Statements
 
 READS: Final = 8
 BEATS: Final = 4
 TRANSACTIONS: Final = 8
+
+_DIALECT: Final = PGDialect_asyncpg()  # type: ignore[no-untyped-call]
+_TYPES: Final = {"ids": "TEXT[]", "digests": "BYTEA[]", "secrets": "BYTEA[]"}
 
 
 class PostgresDatabase:
@@ -40,13 +44,7 @@ class PostgresDatabase:
     def __init__(self, primary: Primary, clock: Clock | None) -> None:
         self._primary = primary
         self._clock = DatabaseClock(clock)
-        self._engine = create_async_engine(
-            "postgresql+asyncpg://",
-            async_creator=primary.connect,
-            poolclass=NullPool,
-            isolation_level="AUTOCOMMIT",
-            hide_parameters=True,
-        )
+        self._engine = engine_of(primary, poolclass=NullPool, isolation_level="AUTOCOMMIT")
         event.listen(self._engine.sync_engine, "before_cursor_execute", _bare, retval=True)
         self._reads = Pool(self._plain_link, READS)
         self._beats = Pool(self._plain_link, BEATS)
@@ -132,8 +130,12 @@ def _bare(
     _connection: object, _cursor: object, statement: str, parameters: Any, *_: object
 ) -> tuple[str, Any]:
     if isinstance(parameters, list):
-        return statement, [tuple(map(without_nul, each)) for each in parameters]
-    return statement, tuple(map(without_nul, parameters))
+        return statement, [tuple(map(_storable, each)) for each in parameters]
+    return statement, tuple(map(_storable, parameters))
+
+
+def _storable(value: Any) -> Any:
+    return without_nul(value) if isinstance(value, str) else value
 
 
 @asynccontextmanager
@@ -154,3 +156,39 @@ def _ending(statements: Statements) -> Iterator[None]:
         yield
     finally:
         statements.end(RuntimeError("the transaction is over"))
+
+
+class PostgresDirect(Direct):
+    """`Direct` in the words of PostgreSQL. A list is one parameter, after those that aren't: so the
+    text is always the same, and asyncpg prepares it once on each connection.
+    """
+
+    def __init__(self, query: Select[Any]) -> None:
+        super().__init__(query, _DIALECT)
+        self._single = [name for name in self.names if name not in self.lists]
+        for place, (name, many) in enumerate(self.lists.items(), len(self._single) + 1):
+            self.text = self.text.replace(f"IN ({many})", f"= ANY (${place}::{_TYPES[name]})")
+
+    def bound(self, values: Mapping[str, Any]) -> tuple[str, Sequence[Any]]:
+        """The statement and its parameters, in their order, for *values* by name."""
+        single = [_storable(values.get(name, self.fixed[name])) for name in self._single]
+        return self.text, [*single, *(list(map(_storable, values[n])) for n in self.lists)]
+
+
+class DatabaseClock:
+    """Takes the times that the database tells, but never an earlier one than before.
+
+    Otherwise a clock that is set back, or a failover to a server whose clock is behind, would bring
+    to life what has ended. With *instead*, it is that clock's time that counts: for tests.
+    """
+
+    def __init__(self, instead: Clock | None) -> None:
+        self._instead = instead
+        self._latest = datetime.min.replace(tzinfo=UTC)
+
+    def told(self, time: datetime) -> datetime:
+        """The time, when the database says that it is *time*."""
+        if self._instead is not None:
+            return self._instead.now()
+        self._latest = max(self._latest, time)
+        return self._latest

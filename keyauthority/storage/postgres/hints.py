@@ -9,9 +9,9 @@ from contextlib import asynccontextmanager, suppress
 from typing import Any, Final
 
 from keyauthority.base.relational.location import PostgresUrl
+from keyauthority.base.relational.outages import FAILURES
 from keyauthority.base.relational.primary import CONNECT, Primary
-from keyauthority.storage.postgres.connecting import primary_of
-from keyauthority.storage.postgres.faults import FAILURES
+from keyauthority.storage.postgres.link import primary_of
 from keyauthority.storage.postgres.statements import CHANNEL
 
 HEARTBEAT: Final = 2.0

@@ -23,7 +23,7 @@ from sqlalchemy import (
     select,
 )
 
-from keyauthority.coherence.claims import credited
+from keyauthority.coherence.sessions import credited
 from keyauthority.domain.errors import KeyAuthorityError, too_many_sessions
 from keyauthority.domain.revisions import Claim, Head
 from keyauthority.domain.secrets import new_id

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Coroutine
+from collections.abc import Coroutine, Mapping
 from typing import Any, Final, TypeVar
 
 import asyncpg
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from keyauthority.base.process.tasks import to_the_end
+from keyauthority.base.relational.location import PostgresUrl
+from keyauthority.base.relational.outages import is_refusal
+from keyauthority.base.relational.postgres import SETTINGS
 from keyauthority.base.relational.primary import Primary
-from keyauthority.storage.postgres.faults import is_refusal, outages
+from keyauthority.storage.errors import outages
 
 T = TypeVar("T")
 
@@ -20,6 +23,11 @@ ANSWER: Final = 5.0
 
 LIFETIME: Final = 1800.0
 """Seconds after which a connection is replaced."""
+
+
+def primary_of(url: PostgresUrl, more: Mapping[str, str] = {}) -> Primary:  # read only
+    """The primary that *url* leads to, for sessions that have `SETTINGS` and *more*."""
+    return Primary(url, "keyauthority", {**SETTINGS, **more})
 
 
 class Link:

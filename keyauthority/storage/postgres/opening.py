@@ -2,23 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager, contextmanager
-from typing import Any
-
-from sqlalchemy import NullPool, func, select
-from sqlalchemy.ext.asyncio import create_async_engine
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 
 from keyauthority.base.process.tasks import to_the_end
 from keyauthority.base.relational.location import PostgresUrl
-from keyauthority.base.relational.primary import Primary, check_sessions
+from keyauthority.base.relational.postgres import in_a_sentence, migrate
+from keyauthority.base.relational.primary import check_sessions
 from keyauthority.domain.ports import Clock
-from keyauthority.storage import migrations
-from keyauthority.storage.errors import StorageError
-from keyauthority.storage.postgres.connecting import ISOLATION, primary_of
+from keyauthority.storage.migrations import SCHEMA
 from keyauthority.storage.postgres.database import PostgresDatabase
-from keyauthority.storage.postgres.examining import examine, usable_schema
-from keyauthority.storage.postgres.faults import FAILURES, cause, sentence
+from keyauthority.storage.postgres.examining import examine
+from keyauthority.storage.postgres.link import primary_of
 from keyauthority.storage.postgres.sessions import PostgresSessions
 from keyauthority.storage.postgres.statements import number_of
 from keyauthority.storage.sql.store import SqlStore
@@ -35,7 +30,7 @@ async def open_postgres(
 
     Raises `StorageError` for what can't be opened or breaks the promise.
     """
-    with _in_a_sentence(url):
+    with in_a_sentence(url):
         primary = primary_of(url)
         await check_sessions(primary.connect)
         driver = await primary.connect()
@@ -58,30 +53,4 @@ async def migrate_postgres(url: PostgresUrl) -> None:
 
     Raises `StorageError`.
     """
-    with _in_a_sentence(url):
-        primary = Primary(url, "keyauthority db migrate", ISOLATION)
-        await check_sessions(primary.connect)
-        engine = create_async_engine(
-            "postgresql+asyncpg://",
-            async_creator=primary.connect,
-            poolclass=NullPool,
-            hide_parameters=True,
-        )
-        # One transaction for all of it: a migration that is cut off leaves no half-made schema.
-        async with engine.begin() as connection:
-            _ = await connection.execute(select(func.pg_advisory_xact_lock(number_of("schema"))))
-            driver: Any = (await connection.get_raw_connection()).driver_connection
-            _ = await usable_schema(driver)
-            await connection.run_sync(migrations.upgrade)
-
-
-@contextmanager
-def _in_a_sentence(url: PostgresUrl) -> Iterator[None]:
-    try:
-        yield
-    except StorageError as error:
-        raise StorageError(f"{url} can't be opened: {error}") from None
-    except (*FAILURES, ValueError) as error:
-        # What the driver says of a URL it can't read may repeat it.
-        why = sentence(cause(error)) or "this user may not, or the URL is wrong"
-        raise StorageError(f"{url} can't be opened: {why}") from None
+    await migrate(url, "keyauthority db migrate", SCHEMA, number_of("schema"), alone=False)

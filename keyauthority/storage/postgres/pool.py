@@ -8,8 +8,7 @@ from contextlib import asynccontextmanager
 from typing import Final, Generic, TypeVar
 
 from keyauthority.base.process.tasks import to_the_end
-from keyauthority.storage.errors import CLOSED, unavailable
-from keyauthority.storage.postgres.faults import outages
+from keyauthority.storage.errors import CLOSED, outages, unavailable
 from keyauthority.storage.postgres.link import Link
 
 L = TypeVar("L", bound=Link)

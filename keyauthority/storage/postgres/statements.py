@@ -9,7 +9,7 @@ from typing import Any, Final
 
 from sqlalchemy import CursorResult, Executable, func, select
 
-from keyauthority.storage.postgres.faults import outages
+from keyauthority.storage.errors import outages
 from keyauthority.storage.postgres.link import Link
 from keyauthority.storage.sql.statements import Statements
 

@@ -7,7 +7,7 @@ from typing import Any, Final
 
 from sqlalchemy import bindparam, func, select, true
 
-from keyauthority.coherence.claims import resets
+from keyauthority.coherence.sessions import resets
 from keyauthority.domain.allowances import WHOLE, Allowance
 from keyauthority.domain.errors import KeyAuthorityError, Reason
 from keyauthority.domain.revisions import Claim, Head

@@ -6,8 +6,8 @@ from typing import Any
 
 from sqlalchemy import Select, Table, literal, tuple_
 
+from keyauthority.base.relational.columns import Moment
 from keyauthority.domain.ports import Cursor
-from keyauthority.storage.columns import Moment
 
 
 def page(query: Select[Any], table: Table, limit: int, after: Cursor | None) -> Select[Any]:

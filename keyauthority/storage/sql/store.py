@@ -10,11 +10,19 @@ from typing import Any, Protocol
 from sqlalchemy import Select
 
 from keyauthority.domain.callers import Caller
-from keyauthority.domain.ports import Sessions, Snapshot
+from keyauthority.domain.ports import Sessions, Snapshot, Transaction
 from keyauthority.storage.alone import SessionsAlone
 from keyauthority.storage.sql import snapshots
+from keyauthority.storage.sql.audit import SqlAuditLog
+from keyauthority.storage.sql.callers import SqlCallers
+from keyauthority.storage.sql.feed import SqlFeed
+from keyauthority.storage.sql.keys import SqlKeys
+from keyauthority.storage.sql.last_used import SqlLastUses
+from keyauthority.storage.sql.leases import SqlLeases
+from keyauthority.storage.sql.peppers import SqlPeppers
+from keyauthority.storage.sql.replays import SqlReplays
 from keyauthority.storage.sql.statements import Statements
-from keyauthority.storage.sql.transaction import SqlTransaction
+from keyauthority.storage.sql.workspaces import SqlWorkspaces
 
 
 class Database(Protocol):
@@ -67,15 +75,30 @@ class SqlStore:
         return Caller(*rows[0]) if rows else None
 
     @asynccontextmanager
-    async def reading(self) -> AsyncIterator[SqlTransaction]:
+    async def reading(self) -> AsyncIterator[Transaction]:
         async with self._database.reading() as statements:
-            yield SqlTransaction(statements)
+            yield _transaction(statements, SqlLeases(statements))
 
     @asynccontextmanager
-    async def changing(self) -> AsyncIterator[SqlTransaction]:
+    async def changing(self) -> AsyncIterator[Transaction]:
         async with self._database.changing() as statements:
-            tx = SqlTransaction(statements)
-            yield tx
-        if tx.leases.epoch_begun and isinstance(self.sessions, SessionsAlone):
+            leases = SqlLeases(statements)
+            yield _transaction(statements, leases)
+        if leases.epoch_begun and isinstance(self.sessions, SessionsAlone):
             # Where sessions are rows, they ended in the transaction.
             self.sessions.clear()
+
+
+def _transaction(statements: Statements, leases: SqlLeases) -> Transaction:
+    return Transaction(
+        time=statements.time,
+        keys=SqlKeys(statements),
+        workspaces=SqlWorkspaces(statements),
+        callers=SqlCallers(statements),
+        feed=SqlFeed(statements),
+        leases=leases,
+        audit=SqlAuditLog(statements),
+        peppers=SqlPeppers(statements),
+        replays=SqlReplays(statements),
+        last_used=SqlLastUses(statements),
+    )

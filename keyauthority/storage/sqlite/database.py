@@ -2,28 +2,41 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterable, Sequence
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from datetime import datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, Final, TypeVar
 
 import aiosqlite
 from sqlalchemy import NullPool, Select
+from sqlalchemy.dialects.sqlite.pysqlite import SQLiteDialect_pysqlite
 from sqlalchemy.ext.asyncio import AsyncConnection, create_async_engine
 
 from keyauthority.base.process.tasks import to_the_end
+from keyauthority.base.relational.outages import is_busy
+from keyauthority.base.relational.sqlite import connect
 from keyauthority.domain.errors import KeyAuthorityError
 from keyauthority.domain.ports import Clock
-from keyauthority.storage.errors import CLOSED, unavailable
+from keyauthority.storage.errors import CLOSED, outages, unavailable
 from keyauthority.storage.gate import Gate
+from keyauthority.storage.sql.direct import Direct
 from keyauthority.storage.sql.statements import Statements
-from keyauthority.storage.sqlite.connecting import connect
-from keyauthority.storage.sqlite.direct import SqliteDirect
-from keyauthority.storage.sqlite.examining import IN_USE
-from keyauthority.storage.sqlite.faults import outages
+from keyauthority.storage.sqlite.examining import IN_USE, KIND
 from keyauthority.storage.sqlite.journal import Journal
-from keyauthority.storage.sqlite.waiting import PATIENCE, until_free
+
+T = TypeVar("T")
+
+PATIENCE: Final = 5.0
+"""Seconds that a transaction, or a read, waits for another program."""
+
+PAUSE: Final = 0.01
+"""Seconds between two attempts, in which others are let in."""
+
+_DIALECT: Final = SQLiteDialect_pysqlite(paramstyle="qmark")
+# It never waits inside SQLite: see `until_free`.
+_PRAGMAS: Final = {**KIND.pragmas, "busy_timeout": 0}
 
 
 class SqliteDatabase:
@@ -40,7 +53,7 @@ class SqliteDatabase:
     def __init__(self, path: Path, clock: Clock, patience: float = PATIENCE) -> None:
         self._clock = clock
         self._patience = patience
-        self._driver = aiosqlite.Connection(lambda: connect(path, wait=0), iter_chunk_size=64)
+        self._driver = aiosqlite.Connection(lambda: connect(path, _PRAGMAS), iter_chunk_size=64)
         self._connection: AsyncConnection | None = None
         self._gate = Gate()
         self._journal = Journal(self._empty_journal, self._empty_journal_alone)
@@ -179,3 +192,38 @@ class SqliteDatabase:
         if query not in self._direct:
             self._direct[query] = SqliteDirect(query)
         return self._direct[query]
+
+
+class SqliteDirect(Direct):
+    """`Direct` in the words of SQLite, which knows no lists: each value has its own mark."""
+
+    def __init__(self, query: Select[Any]) -> None:
+        super().__init__(query, _DIALECT)
+
+    def bound(self, values: Mapping[str, Any]) -> tuple[str, Sequence[Any]]:
+        """The statement and its parameters, in their order, for *values* by name."""
+        text, bound = self.text, []
+        for name in self.names:
+            if name in self.lists:
+                marks = ", ".join("?" * len(values[name])) or "NULL"
+                text = text.replace(self.lists[name], marks, 1)
+                bound += values[name]
+            else:
+                bound.append(values.get(name, self.fixed[name]))
+        return text, bound
+
+
+async def until_free(attempt: Callable[[], Awaitable[T]], patience: float) -> T:
+    """What *attempt* gives, tried again for *patience* seconds while another program has the file.
+
+    Nobody waits for that inside SQLite or behind the gate, where it would keep everybody out.
+    """
+    loop = asyncio.get_running_loop()
+    end = loop.time() + patience
+    while True:
+        try:
+            return await attempt()
+        except KeyAuthorityError as error:
+            if not is_busy(error) or loop.time() >= end:
+                raise
+        await asyncio.sleep(PAUSE)

@@ -8,18 +8,30 @@ from contextlib import closing
 from pathlib import Path
 from typing import Final
 
-from keyauthority.storage import migrations
-from keyauthority.storage.errors import NoBooksError, StorageError
+from keyauthority.base.relational.outages import StorageError
+from keyauthority.base.relational.sqlite import (
+    DURABLE,
+    Kind,
+    check_is_sqlite,
+    in_a_sentence,
+    is_empty,
+)
+from keyauthority.storage.errors import NoBooksError
+from keyauthority.storage.migrations import SCHEMA
 
-APPLICATION_ID: Final = 0x6F70746B
-"""What the header of every database of ours bears: "optk" in ASCII."""
+KIND: Final = Kind(
+    application_id=0x6F70746B,  # "optk" in ASCII
+    # Without `automatic_index` SQLite would rather index all secrets anew for each batch of verdicts
+    # than use the index that is there.
+    pragmas={"journal_mode": "wal", **DURABLE, "checkpoint_fullfsync": 1, "automatic_index": 0},
+    schema=SCHEMA,
+)
 
 IN_USE: Final = 1
 """The `user_version` of a file that is of no use without its write-ahead log: it is set while a
 process has the file, and unset by its clean end, when the log is moved into the file.
 """
 
-_MAGIC: Final = b"SQLite format 3\0"
 _WRITE_VERSION: Final = 18
 _WITH_WAL: Final = 2
 
@@ -36,22 +48,24 @@ def is_new(path: Path, *, restored: bool = False) -> bool:
     has lost a part. *restored*: it may be a copy that was made while it was in use, but books that
     were never begun are none; then this raises `NoBooksError`.
     """
-    try:
+    with in_a_sentence(path, "read"):
         if not path.exists() or path.stat().st_size == 0:
             _check_nothing_is_left(path)
             return True
-        _check_file(path)
+        check_is_sqlite(path)
+        if not os.access(path, os.W_OK):
+            raise StorageError(f"the database {path} is read-only; let this user write it")
         # Before the look, which makes an empty one for as long as it takes.
         has_wal = wal_of(path).exists()
         with closing(_look_at(path)) as connection:
-            new = _is_empty(connection, path)
+            new = is_empty(connection, path, KIND)
+            if not new:
+                _check_health(connection, path)
             if restored:
                 _check_begun(connection, path, new=new)
             elif not has_wal:
                 _check_whole(connection, path)
             return new
-    except (OSError, sqlite3.Error) as error:
-        raise StorageError(f"the database {path} can't be read: {_why(error)}") from error
 
 
 def _check_nothing_is_left(path: Path) -> None:
@@ -66,7 +80,7 @@ def _check_nothing_is_left(path: Path) -> None:
 def _check_whole(connection: sqlite3.Connection, path: Path) -> None:
     (application_id,) = connection.execute("PRAGMA application_id").fetchone()
     (user_version,) = connection.execute("PRAGMA user_version").fetchone()
-    in_use = application_id == APPLICATION_ID and user_version == IN_USE
+    in_use = application_id == KIND.application_id and user_version == IN_USE
     # Before there were marks, a copy of a file in use could be its first page alone.
     with path.open("rb") as file:
         copied = application_id == 0 and file.read(100)[_WRITE_VERSION] == _WITH_WAL
@@ -82,54 +96,14 @@ def _check_begun(connection: sqlite3.Connection, path: Path, *, new: bool) -> No
         raise NoBooksError(f"there are no books in {path}: restore a backup of them")
 
 
-def _check_file(path: Path) -> None:
-    with path.open("rb") as file:
-        if file.read(len(_MAGIC)) != _MAGIC:
-            raise StorageError(f"{path} is no SQLite database; move it away or name another file")
-    if not os.access(path, os.W_OK):
-        raise StorageError(f"the database {path} is read-only; let this user write it")
-
-
 def _look_at(path: Path) -> sqlite3.Connection:
     # A reader leaves a WAL that a crash left as it is; a writer would move it into the file.
     mode = "ro" if wal_of(path).exists() else "rw"
     return sqlite3.connect(f"{path.as_uri()}?mode={mode}", uri=True)
 
 
-def _is_empty(connection: sqlite3.Connection, path: Path) -> bool:
-    (application_id,) = connection.execute("PRAGMA application_id").fetchone()
-    (tables,) = connection.execute("SELECT count(*) FROM sqlite_master").fetchone()
-    if application_id in (0, APPLICATION_ID) and tables == 0:
-        return True
-    if application_id != APPLICATION_ID:
-        raise StorageError(f"{path} is the database of another program; name another file")
-    _check_revision(connection, path)
+def _check_health(connection: sqlite3.Connection, path: Path) -> None:
     # Half a second for a million keys.
     (health,) = connection.execute("PRAGMA quick_check(1)").fetchone()
     if health != "ok":
         raise StorageError(f"the database {path} is damaged; restore a backup")
-    return False
-
-
-def _check_revision(connection: sqlite3.Connection, path: Path) -> None:
-    (revision,) = connection.execute("SELECT version_num FROM alembic_version").fetchone()
-    if not migrations.may_use(revision, _usable_from(connection)):
-        raise StorageError(
-            f"the database {path} was written by a newer version (schema {revision}); "
-            "use that version, or restore a backup from before it"
-        )
-
-
-def _usable_from(connection: sqlite3.Connection) -> str | None:
-    tables = "SELECT count(*) FROM sqlite_master WHERE name = 'compatibility'"
-    if not connection.execute(tables).fetchone()[0]:
-        return None
-    usable_from: str
-    (usable_from,) = connection.execute("SELECT usable_from FROM compatibility").fetchone()
-    return usable_from
-
-
-def _why(error: Exception) -> str:
-    if isinstance(error, OSError):
-        return error.strerror or type(error).__name__
-    return str(error)

@@ -10,23 +10,27 @@ from contextlib import asynccontextmanager, closing
 from functools import partial
 from pathlib import Path
 
-from sqlalchemy import Connection, NullPool, create_engine, event
-from sqlalchemy.exc import DBAPIError
+from sqlalchemy import Connection, select
 
-from keyauthority.base.process.files import open_own
+from keyauthority.base.process.files import open_own, sync_folder
 from keyauthority.base.process.tasks import to_the_end
+from keyauthority.base.relational.outages import StorageError
+from keyauthority.base.relational.sqlite import in_a_sentence, migrate
+from keyauthority.domain.allowances import Allowance
 from keyauthority.domain.errors import KeyAuthorityError
 from keyauthority.domain.ports import Clock
-from keyauthority.storage import migrations
-from keyauthority.storage.errors import NoBooksError, StorageError
+from keyauthority.domain.revisions import Claim
+from keyauthority.domain.sessions import Grant, Terms
+from keyauthority.storage.alone import SessionsAlone
+from keyauthority.storage.errors import NoBooksError
 from keyauthority.storage.lock import locked
+from keyauthority.storage.sql import grants
+from keyauthority.storage.sql.leases import TERMS, terms_of
 from keyauthority.storage.sql.store import SqlStore
-from keyauthority.storage.sqlite.connecting import connect
-from keyauthority.storage.sqlite.database import SqliteDatabase
-from keyauthority.storage.sqlite.examining import APPLICATION_ID, is_new
-from keyauthority.storage.sqlite.faults import sentence
-from keyauthority.storage.sqlite.sessions import SqliteSessions
-from keyauthority.storage.sqlite.waiting import PATIENCE
+from keyauthority.storage.sqlite.database import PATIENCE, SqliteDatabase
+from keyauthority.storage.sqlite.examining import KIND, is_new
+
+_TERMS = select(*TERMS)
 
 
 @asynccontextmanager
@@ -73,43 +77,39 @@ def _prepare(path: Path, *, may_make: bool = True, restored: bool = False) -> No
     new = is_new(path, restored=restored)
     if new and not may_make:
         raise NoBooksError(f"there are no books in {path}")
-    try:
+    with in_a_sentence(path):
         if new:
             _create(path)
         path.chmod(0o600)
-        _migrate(path)
-    except OSError as error:
-        raise StorageError(f"the database {path} can't be opened: {error.strerror}") from error
-    except (sqlite3.Error, DBAPIError) as error:
-        cause = error.orig if isinstance(error, DBAPIError) else error
-        raise StorageError(f"the database {path} can't be opened: {sentence(cause)}") from error
-    except RuntimeError as error:
-        raise StorageError(f"the database {path} can't be opened: {error}") from error
+        migrate(path, KIND, _unmark)
 
 
 def _create(path: Path) -> None:
     os.close(open_own(path))
     with closing(sqlite3.connect(f"{path.as_uri()}?mode=rw", uri=True)) as connection:
         # Before it has a write-ahead log: a file without this mark has lost one.
-        connection.execute(f"PRAGMA application_id = {APPLICATION_ID}")
-    directory = os.open(path.parent, os.O_RDONLY)
-    try:
-        os.fsync(directory)
-    finally:
-        os.close(directory)
+        connection.execute(f"PRAGMA application_id = {KIND.application_id}")
+    sync_folder(path)
 
 
-def _migrate(path: Path) -> None:
-    with closing(connect(path)) as driver:
-        engine = create_engine("sqlite://", creator=lambda: driver, poolclass=NullPool)
-        # One transaction for all of it: a start that is cut off leaves no half-made schema.
-        event.listen(engine, "begin", _begin)
-        with engine.begin() as connection:
-            migrations.upgrade(connection)
-            if connection.exec_driver_sql("PRAGMA user_version").scalar():
-                # The end of this connection moves what a crash left in the log into the file.
-                connection.exec_driver_sql("PRAGMA user_version = 0")
+def _unmark(connection: Connection) -> None:
+    if connection.exec_driver_sql("PRAGMA user_version").scalar():
+        # The end of this connection moves what a crash left in the log into the file.
+        connection.exec_driver_sql("PRAGMA user_version = 0")
 
 
-def _begin(connection: Connection) -> None:
-    connection.exec_driver_sql("BEGIN IMMEDIATE")
+class SqliteSessions(SessionsAlone):
+    """`Sessions` in memory, beside the file."""
+
+    def __init__(self, database: SqliteDatabase, clock: Clock) -> None:
+        super().__init__(clock)
+        self._database = database
+
+    async def _grant(
+        self, session_id: str, caller_id: str, claim: Claim, allowance: Allowance
+    ) -> Grant:
+        rows = await self._database.read(grants.GRANT, caller_id=caller_id, revision=claim.revision)
+        return grants.grant(rows, session_id, caller_id, claim, allowance)
+
+    async def _terms(self) -> Terms:
+        return terms_of(*(await self._database.read(_TERMS))[0])

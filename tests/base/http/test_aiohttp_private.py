@@ -106,7 +106,8 @@ def names_of(owner: type) -> set[str]:
     for base in aiohttps(owner):
         names |= {*vars(base), *vars(base).get("__annotations__", ()), *slots(base)}
         names |= set(re.findall(r"self\.(\w+)", inspect.getsource(base)))
-        names |= set(inspect.signature(base).parameters)
+        if inspect.isfunction(vars(base).get("__init__")):
+            names |= set(parameters(vars(base)["__init__"]))
     return names
 
 

@@ -14,8 +14,9 @@ from alembic.migration import MigrationContext
 from sqlalchemy import create_engine, event
 from sqlalchemy.engine import Connection
 
-from console.people import migrate_people, migrations
-from console.people.postgres import postgres_engine
+from console.people import migrate_people
+from console.people.engines import postgres_engine
+from console.people.migrations import SCHEMA
 from console.people.tables import metadata
 from keyauthority.base.relational.location import Location, PostgresUrl
 from tests.console.people.parts import sql
@@ -25,7 +26,7 @@ from tests.postgres import empty_database
 async def test_migrations_and_tables_agree(location: Location) -> None:
     """Alembic finds nothing that a further migration would have to change."""
     if isinstance(location, PostgresUrl):
-        engine = postgres_engine(location)
+        engine = await postgres_engine(location, 5)
         async with engine.connect() as connection:
             differences = await connection.run_sync(compared)
         await engine.dispose()
@@ -87,9 +88,7 @@ async def test_many_migrate_at_once(kind: str, tmp_path: Path) -> None:
 
     await asyncio.gather(*(migrate_people(location) for _ in range(4)))
 
-    assert await sql(location, "SELECT version_num FROM alembic_version") == [
-        (migrations.newest(),)
-    ]
+    assert await sql(location, "SELECT version_num FROM alembic_version") == [(SCHEMA.newest(),)]
 
 
 async def test_a_migration_cut_off_leaves_nothing(
@@ -97,7 +96,7 @@ async def test_a_migration_cut_off_leaves_nothing(
 ) -> None:
     """A start that dies while it makes the tables has made none, and the next one makes all."""
     path = tmp_path / "console.db"
-    real = migrations.upgrade
+    real = SCHEMA.upgrade
 
     def upgrade_and_die(connection: Connection) -> None:
         def die(_: Connection, __: object, statement: str, *___: object) -> None:
@@ -107,7 +106,7 @@ async def test_a_migration_cut_off_leaves_nothing(
         event.listen(connection, "before_cursor_execute", die)
         real(connection)
 
-    monkeypatch.setattr(migrations, "upgrade", upgrade_and_die)
+    monkeypatch.setattr(SCHEMA, "upgrade", upgrade_and_die)
     with pytest.raises(Exception, match="cut off"):
         await migrate_people(path)
     monkeypatch.undo()

@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from console.people import PeopleStoreError, migrate_people, open_people
-from console.people.sqlite_file import APPLICATION_ID
+from console.people import migrate_people, open_people
+from console.people.engines import KIND
 from keyauthority.base.relational.location import Location, PostgresUrl
-from keyauthority.storage.errors import StorageError
+from keyauthority.base.relational.outages import StorageError
 from keyauthority.storage.postgres import migrate_postgres, open_postgres
 from keyauthority.storage.sqlite import migrate_sqlite
 from tests.console.people.parts import ManualClock, administrator, opened, sql
@@ -47,7 +47,7 @@ async def test_a_file_of_its_owner_alone(tmp_path: Path, clock: ManualClock) -> 
         modes = {stat.S_IMODE(file.stat().st_mode) for file in tmp_path.iterdir()}
 
     assert modes == {0o600}
-    assert await sql(path, "PRAGMA application_id") == [(APPLICATION_ID,)]
+    assert await sql(path, "PRAGMA application_id") == [(KIND.application_id,)]
     assert await sql(path, "PRAGMA journal_mode") == [("delete",)]
 
 
@@ -55,7 +55,7 @@ async def is_refused(location: Location, clock: ManualClock, sentence: str) -> N
     """Opening and migrating are refused with *sentence*, and leave a file as it was."""
     before = content(location)
     for attempt in (opened(location, clock).__aenter__(), migrate_people(location)):
-        with pytest.raises(PeopleStoreError, match=sentence) as error:
+        with pytest.raises(StorageError, match=sentence) as error:
             await attempt
         assert "\n" not in str(error.value)
     assert content(location) == before
@@ -129,7 +129,7 @@ async def test_an_unmigrated_postgres_is_refused(clock: ManualClock) -> None:
     """A PostgreSQL database is migrated by who says so, not by whoever starts."""
     url = await empty_database()
 
-    with pytest.raises(PeopleStoreError, match="has no schema yet: run keyauthority-console"):
+    with pytest.raises(StorageError, match="has no schema yet: run keyauthority-console"):
         await opened(url, clock).__aenter__()
 
     await migrate_people(url)
@@ -143,7 +143,7 @@ async def test_an_older_postgres_is_refused(clock: ManualClock) -> None:
     await migrate_people(url)
     await sql(url, "UPDATE alembic_version SET version_num = 'console_0001'")
 
-    with pytest.raises(PeopleStoreError, match="older schema"):
+    with pytest.raises(StorageError, match="older schema"):
         await opened(url, clock).__aenter__()
 
 
@@ -152,7 +152,7 @@ async def test_a_foreign_postgres_is_refused(clock: ManualClock) -> None:
     url = await empty_database()
     await run_sql(url, "CREATE TABLE theirs (x int)")
 
-    with pytest.raises(PeopleStoreError, match="the database of another program"):
+    with pytest.raises(StorageError, match="the database of another program"):
         await migrate_people(url)
 
     assert await run_sql(url, "SELECT to_regclass('people')") == [(None,)]
@@ -168,7 +168,7 @@ async def test_a_foreign_postgres_is_refused(clock: ManualClock) -> None:
 async def test_no_postgres(url: str, clock: ManualClock) -> None:
     """Where there is no server, or no such URL, the sentence says so without the password."""
     for attempt in (opened(PostgresUrl(url), clock).__aenter__(), migrate_people(PostgresUrl(url))):
-        with pytest.raises(PeopleStoreError, match="can't be opened") as error:
+        with pytest.raises(StorageError, match="can't be opened") as error:
             await attempt
         assert "hunter2" not in str(error.value)
 

@@ -9,19 +9,21 @@ from datetime import timedelta
 from pathlib import Path
 
 import pytest
+from sqlalchemy import BigInteger, bindparam, insert, select
+from sqlalchemy.exc import DBAPIError, IntegrityError
 
 from console.people import (
     Limit,
     People,
-    PeopleStoreError,
     Person,
     Role,
     StoreUnavailable,
     migrate_people,
-    sqlite_file,
+    tables,
 )
 from keyauthority.base.relational.location import Location
-from tests.console.people.parts import ManualClock, administrator, by, opened, sql
+from keyauthority.base.relational.outages import StorageError
+from tests.console.people.parts import ManualClock, actions, administrator, by, opened, sql
 from tests.pgbouncer import pgbouncer
 from tests.postgres import (
     copy_in_time,
@@ -103,10 +105,10 @@ async def test_a_pooler_that_does_not_pool_by_session(clock: ManualClock, mode: 
     """It is refused at the start, and at a migration; one that does is as good as none."""
     url = await empty_database()
     with pgbouncer(url, mode) as behind:
-        with pytest.raises(PeopleStoreError, match="have it pool by session"):
+        with pytest.raises(StorageError, match="have it pool by session"):
             await migrate_people(behind)
         await migrate_people(url)
-        with pytest.raises(PeopleStoreError, match="have it pool by session"):
+        with pytest.raises(StorageError, match="have it pool by session"):
             async with opened(behind, clock):
                 pass
     with pgbouncer(url, "session") as behind:
@@ -131,12 +133,9 @@ async def test_a_connection_that_was_cut(clock: ManualClock) -> None:
         assert await people.accounts.get(ada.id) == ada
 
 
-async def test_a_file_that_another_holds(
-    tmp_path: Path, clock: ManualClock, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_a_file_that_another_holds(tmp_path: Path, clock: ManualClock) -> None:
     """While another program holds the file, changes are refused; then they are made."""
-    monkeypatch.setitem(sqlite_file._PRAGMAS, "busy_timeout", 50)
-    async with opened(tmp_path / "console.db", clock) as people:
+    async with opened(tmp_path / "console.db", clock, patience=0.05) as people:
         ada = await administrator(people)
         _, token = await people.sessions.begin(ada.id, "", "", "password")
         with closing(sqlite3.connect(tmp_path / "console.db", isolation_level=None)) as holder:
@@ -148,12 +147,9 @@ async def test_a_file_that_another_holds(
         await people.memberships.add(by(ada), "ws_2", ada.id, Role.OWNER)
 
 
-async def test_a_long_queue(
-    tmp_path: Path, clock: ManualClock, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_a_long_queue(tmp_path: Path, clock: ManualClock) -> None:
     """Who waits too long for those before is told so."""
-    monkeypatch.setattr(sqlite_file, "_WAIT", 0.05)
-    async with opened(tmp_path / "console.db", clock) as people:
+    async with opened(tmp_path / "console.db", clock, patience=0.05) as people:
         async with people.accounts._database.changing():
             with pytest.raises(StoreUnavailable, match="does not answer"):
                 await people.accounts.any_administrator()
@@ -161,12 +157,9 @@ async def test_a_long_queue(
         assert not await people.accounts.any_administrator()
 
 
-async def test_a_commit_that_fails_is_undone(
-    tmp_path: Path, clock: ManualClock, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_a_commit_that_fails_is_undone(tmp_path: Path, clock: ManualClock) -> None:
     """A change whose commit waits in vain for a reader is not half there afterwards."""
-    monkeypatch.setitem(sqlite_file._PRAGMAS, "busy_timeout", 50)
-    async with opened(tmp_path / "console.db", clock) as people:
+    async with opened(tmp_path / "console.db", clock, patience=0.05) as people:
         ada = await administrator(people)
         with closing(sqlite3.connect(tmp_path / "console.db", isolation_level=None)) as reader:
             reader.execute("BEGIN")
@@ -181,19 +174,50 @@ async def test_a_commit_that_fails_is_undone(
 
 
 async def test_a_table_that_is_gone(people: People, ada: Person, location: Location) -> None:
-    """A database that somebody tampered with is an outage too."""
+    """A statement that the database can't understand is a mistake, ours or an operator's: no outage."""
     await sql(location, "DROP TABLE submissions")
 
-    with pytest.raises(StoreUnavailable):
+    with pytest.raises(DBAPIError, match="submissions"):
         await people.submissions.close_open("session_0")
+    assert await people.accounts.get(ada.id) == ada
 
 
-async def test_who_gives_up_leaves_nothing_locked(
-    location: Location, clock: ManualClock, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_a_rule_that_is_broken(people: People, ada: Person) -> None:
+    """What the tables don't allow is a mistake of ours, and leaves nothing behind."""
+    twice = insert(tables.memberships).values(
+        workspace_id="ws_1", person_id=ada.id, role=Role.OWNER, since=ada.create_time
+    )
+    before = await actions(people)
+
+    async def mistake() -> None:
+        async with people.accounts._database.changing() as tx:
+            await tx.record(by(ada), "mistake")
+            await tx.count(twice)
+
+    with pytest.raises(IntegrityError) as error:
+        await mistake()
+
+    assert ada.id not in str(error.value)
+    assert await actions(people) == before
+
+
+async def test_a_value_of_another_type(people: People, ada: Person, location: Location) -> None:
+    """Asyncpg finds out by itself, in words that it has for lost connections too."""
+    wrong = select(tables.people.c.id).where(
+        tables.people.c.create_time == bindparam("time", ada, BigInteger)
+    )
+    with pytest.raises(DBAPIError):
+        async with people.accounts._database.reading() as tx:
+            await tx.one(wrong)
+
+
+async def test_who_gives_up_leaves_nothing_locked(location: Location, clock: ManualClock) -> None:
     """A call that is cancelled, wherever it was, leaves the books usable at once, and consistent."""
-    monkeypatch.setitem(sqlite_file._PRAGMAS, "busy_timeout", 0)
-    async with opened(location, clock) as people, opened(location, clock) as other:
+    patience = {"patience": 0.05} if isinstance(location, Path) else {}
+    async with (
+        opened(location, clock, **patience) as people,
+        opened(location, clock, **patience) as other,
+    ):
         ada = await administrator(people)
         for n in range(40):
             adding = people.memberships.add(by(ada), f"x_{n}", ada.id, Role.OWNER)

@@ -1,12 +1,15 @@
-"""The book of sessions, where one process is the whole authority."""
+"""Sessions: the book of them where one process is the whole authority, what their claims are worth, and
+when one ends of whose verifier nobody hears any more.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from datetime import timedelta
 
 from keyauthority.domain.allowances import WHOLE, Allowance
+from keyauthority.domain.revisions import Claim, Head
 
 
 @dataclass(slots=True)
@@ -100,3 +103,41 @@ class SessionBook:
             tuple(entry.acknowledged for entry in entries),
             tuple(entry.allowance.in_force for entry in entries),
         )
+
+
+def credited(claim: Claim, head: Head) -> int:
+    """The revision to write down for *claim*: its own, or 0 if the books can't have told it that.
+
+    A claim of another epoch, or above the head, is from before a restore or from another
+    authority. Whoever makes it has to drop what it cached (*reset*), and is waited for until it says
+    that it did.
+    """
+    if claim.epoch != head.epoch or claim.revision > head.revision:
+        return 0
+    return claim.revision
+
+
+def resets(claim: Claim, head: Head) -> bool:
+    """Whether the answer to *claim* is a reset."""
+    return credited(claim, head) != claim.revision or claim.epoch != head.epoch
+
+
+class Janitor:
+    """Remembers since when each session stands still, by its own clock alone.
+
+    A session may be deleted once neither its id nor its beat has moved for W: beats are never given
+    twice, so one seen again is the same lease, and that lease is over.
+    """
+
+    def __init__(self) -> None:
+        self._still: dict[tuple[str, int], float] = {}
+
+    def look(
+        self, sessions: Iterable[tuple[str, int]], now: float, wait: float
+    ) -> list[tuple[str, int]]:
+        """Which of *sessions* (id, beat) to delete, if their beat is still the same by then.
+
+        *now* is read after the sessions were, *wait* is W.
+        """
+        self._still = {each: self._still.get(each, now) for each in sessions}
+        return [each for each, since in self._still.items() if now - since >= wait]

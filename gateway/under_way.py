@@ -1,15 +1,14 @@
-"""Requests under way, cut off when the key behind them dies: what `--on-revoke cut` adds."""
+"""Requests under way: how many a key may have, and which end when their key dies."""
 
 from __future__ import annotations
 
 import asyncio
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Final
 
-from gateway.authorize import Authorizer
 from gateway.envelope import Refusal
 from gateway.request import EdgeRequest
 from keyauthority.client import VerificationUnavailable, VerifiedKey
@@ -19,6 +18,37 @@ _PATIENCE: Final = 4.0
 hardly longer than a verdict from memory might have been acted upon."""
 
 _PAUSE: Final = 0.1
+
+
+class Shares:
+    """Counts the requests of each key that are under way, from acceptance to the last byte.
+
+    Args:
+        most: Requests of one key at a time.
+    """
+
+    def __init__(self, most: int) -> None:
+        self._most: Final = most
+        self._running: dict[str, int] = {}
+
+    def enter(self, key_id: str) -> bool:
+        """Take in a request of a key; False if it has as many as it may."""
+        running = self._running.get(key_id, 0)
+        if running >= self._most:
+            return False
+        self._running[key_id] = running + 1
+        return True
+
+    def leave(self, key_id: str) -> None:
+        """Note the end of a request that was taken in."""
+        running = self._running[key_id] - 1
+        if running:
+            self._running[key_id] = running
+        else:
+            del self._running[key_id]
+
+
+Judge = Callable[[EdgeRequest], Awaitable[Refusal | None]]
 
 
 @dataclass(slots=True, eq=False)
@@ -34,11 +64,12 @@ class Streams:
     """The requests that were accepted and have not ended, by what their verdicts rest on.
 
     Args:
-        authorizer: Judges their keys anew.
+        judge: Tells why the key of a request, which was accepted, may act no more; None if it may.
+            Raises `VerificationUnavailable` if no verdict can be had.
     """
 
-    def __init__(self, authorizer: Authorizer) -> None:
-        self._authorizer = authorizer
+    def __init__(self, judge: Judge) -> None:
+        self._judge_once = judge
         self._by_subject: defaultdict[str, set[_Stream]] = defaultdict(set)
 
     @contextmanager
@@ -86,7 +117,7 @@ class Streams:
         deadline = loop.time() + _PATIENCE
         while loop.time() < deadline:
             try:
-                return await self._authorizer.judge_again(request)
+                return await self._judge_once(request)
             except VerificationUnavailable:
                 await asyncio.sleep(_PAUSE)
         return Refusal.VERIFICATION_UNAVAILABLE

@@ -6,8 +6,7 @@ from datetime import timedelta
 
 import pytest
 
-from keyauthority.coherence.book import SessionBook
-from keyauthority.coherence.claims import credited, resets
+from keyauthority.coherence.sessions import SessionBook, credited, resets
 from keyauthority.domain.allowances import WHOLE, Allowance
 from keyauthority.domain.revisions import Claim, Head
 from keyauthority.domain.sessions import Standing, Terms

@@ -1,17 +1,21 @@
-"""The one path of every change that can alter a verdict."""
+"""The door to the books: what becomes of a change, whatever it is, and that there is no other way."""
 
 from __future__ import annotations
 
+import ast
+from pathlib import Path
+
 import pytest
 
+import keyauthority
 from keyauthority.domain.auditing import AuditEntry, AuditFilter
-from keyauthority.domain.callers import Actor
-from keyauthority.domain.changing import Changes
+from keyauthority.domain.books import Books, Change, Upkeep, upkeep
+from keyauthority.domain.callers import Actor, authority, operator
 from keyauthority.domain.errors import KeyAuthorityError, Reason
 from keyauthority.domain.fencing import Receipt
 from keyauthority.domain.keys import RevocationReason
 from keyauthority.domain.updating import KeyFields
-from tests.conformance.records import UndoError
+from tests.conformance.records import START, UndoError, a_workspace
 from tests.domain.parts import UseCases, an_actor
 
 NO_REASON = RevocationReason.UNSPECIFIED
@@ -24,10 +28,15 @@ async def audited(cases: UseCases) -> list[AuditEntry]:
 
 async def test_durable_before_the_fence_is_asked(cases: UseCases, actor: Actor) -> None:
     """While verifiers are waited for, the change is already made."""
-    async with cases.changes.open(actor) as change:
+
+    async def work(change: Change) -> str:
         change.alters("key_1", "ws_1")
         assert cases.fence.asked == []
+        return "the result"
 
+    result, receipt = await cases.books.change(actor, work)
+
+    assert (result, receipt.revision) == ("the result", 1)
     assert cases.fence.asked == [1]
     assert cases.fence.durable == [1]
 
@@ -59,12 +68,14 @@ async def test_an_exception_leaves_no_trace(cases: UseCases, actor: Actor) -> No
     key_id, _ = await cases.issue(actor)
     before = await audited(cases)
 
-    with pytest.raises(UndoError):  # noqa: PT012  # what raises is the end of the block
-        async with cases.changes.open(actor) as change:
-            key = (await change.tx.keys.get([key_id]))[key_id]
-            await change.tx.keys.update([(key, key.revoked(change.tx.time, NO_REASON, ""))])
-            change.alters(key_id, "ws_1")
-            raise UndoError
+    async def work(change: Change) -> None:
+        key = (await change.tx.keys.get([key_id]))[key_id]
+        await change.tx.keys.update([(key, key.revoked(change.tx.time, NO_REASON, ""))])
+        change.alters(key_id, "ws_1")
+        raise UndoError
+
+    with pytest.raises(UndoError):
+        await cases.books.change(actor, work)
 
     assert cases.fence.asked == []
     assert await audited(cases) == before
@@ -79,9 +90,11 @@ async def test_a_fence_that_fails_undoes_nothing(cases: UseCases, actor: Actor) 
         async def wait(self, revision: int) -> Receipt:
             raise UndoError
 
+    async def work(change: Change) -> None:
+        change.alters("key_1")
+
     with pytest.raises(UndoError):
-        async with Changes(cases.store, BrokenFence()).open(actor) as change:
-            change.alters("key_1")
+        await Books(cases.store, BrokenFence()).change(actor, work)
 
     assert (await cases.store.snapshot([])).head.revision == 1
 
@@ -158,3 +171,61 @@ async def test_no_batch(cases: UseCases, actor: Actor, key_ids: list[str]) -> No
 
     assert refused.value.reason is Reason.FIELD_INVALID
     assert refused.value.metadata == {"field": "key_ids"}
+
+
+async def test_what_alters_a_verdict_is_fenced_or_not_done(cases: UseCases, actor: Actor) -> None:
+    """Who calls the door that does not wait with a work that verifiers must hear of, is refused."""
+
+    async def work(change: Change) -> None:
+        await change.tx.workspaces.insert(a_workspace("ws_3"))
+        change.alters("ws_1", "ws_1")
+
+    with pytest.raises(RuntimeError):
+        await cases.books.record(actor, work)
+
+    assert (await cases.store.snapshot([])).head.revision == 0
+    assert await cases.books.read(lambda tx: tx.workspaces.get("ws_3")) is None
+    assert await audited(cases) == []
+
+
+async def test_the_authority_and_its_operators_are_told_from_callers(cases: UseCases) -> None:
+    """What nobody called for leaves an entry as well, under ids that no caller has."""
+
+    async def work(change: Change) -> None:
+        change.records("ws_1")
+
+    await cases.books.record(operator("db lease"), work)
+    await cases.books.record(authority("housekeeping"), work)
+
+    who = [(one.caller_id, one.caller_name) for one in await audited(cases)]
+    assert who == [
+        ("operator", "operator at the machine"),
+        ("authority", "the authority itself"),
+    ]
+
+
+async def test_upkeep_leaves_no_entry(cases: UseCases) -> None:
+    """Nobody did it, and it is no change of a record."""
+
+    async def work(books: Upkeep) -> int:
+        await books.last_used.note({("key_1", b"digest"): START})
+        return await books.feed.prune(1)
+
+    assert await upkeep(cases.store, work) == 0
+
+    assert await audited(cases) == []
+    assert await cases.books.read(lambda tx: tx.last_used.of(["key_1"])) != {}
+
+
+def test_there_is_no_other_door() -> None:
+    """In all of the product, only the door opens transactions; below it, the stores do."""
+    root = Path(keyauthority.__file__).parent
+    openers = {
+        str(file.relative_to(root))
+        for file in root.rglob("*.py")
+        for node in ast.walk(ast.parse(file.read_text()))
+        if isinstance(node, ast.Attribute)
+        and node.attr in ("changing", "reading")
+        and isinstance(node.ctx, ast.Load)
+    }
+    assert {one for one in openers if not one.startswith("storage/")} == {"domain/books.py"}

@@ -1,0 +1,141 @@
+"""A SQLite file: whose it is, found out without changing a byte of it; its connection; its schema."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import closing, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from sqlalchemy import Connection, NullPool, create_engine, event
+
+from keyauthority.base.relational.outages import FAILURES, UNUSABLE, StorageError, outage
+from keyauthority.base.relational.schema import Schema
+
+MAGIC: Final = b"SQLite format 3\0"
+
+Pragmas = Mapping[str, str | int]
+
+DURABLE: Final[Pragmas] = {
+    "synchronous": 2,
+    "fullfsync": 1,
+    "foreign_keys": 1,
+    "secure_delete": 1,
+    "trusted_schema": 0,
+}
+"""A file that survives a loss of power (FULL, and on macOS F_FULLFSYNC), and in which what is deleted
+is overwritten."""
+
+
+@dataclass(frozen=True, slots=True)
+class Kind:
+    """What the files of one program have in common."""
+
+    # What the header of every file of this kind bears, so that no two programs mix theirs up.
+    application_id: int
+
+    # What is demanded of each connection.
+    pragmas: Pragmas
+
+    schema: Schema
+
+
+@contextmanager
+def in_a_sentence(path: Path, failed: str = "opened") -> Iterator[None]:
+    """Raises `StorageError` for whatever keeps the file at *path* from being *opened*, or the like."""
+    try:
+        yield
+    except OSError as error:
+        why = error.strerror or type(error).__name__
+    except (*FAILURES, RuntimeError) as error:
+        why = str(error) if isinstance(error, RuntimeError) else outage(error) or UNUSABLE
+    else:
+        return
+    raise StorageError(f"the database {path} can't be {failed}: {why}")
+
+
+def check_is_sqlite(path: Path) -> None:
+    """Raises `StorageError` for a file at *path* that is none of SQLite's."""
+    with path.open("rb") as file:
+        if file.read(len(MAGIC)) != MAGIC:
+            raise StorageError(f"{path} is no SQLite database; move it away or name another file")
+
+
+def is_empty(connection: sqlite3.Connection, path: Path, kind: Kind) -> bool:
+    """Whether there are no tables yet in the file at *path*.
+
+    Raises `StorageError` for the file of another program, or a schema that this version may not use.
+    """
+    (application_id,) = connection.execute("PRAGMA application_id").fetchone()
+    (tables,) = connection.execute("SELECT count(*) FROM sqlite_master").fetchone()
+    if application_id in (0, kind.application_id) and tables == 0:
+        return True
+    if application_id != kind.application_id:
+        raise StorageError(f"{path} is the database of another program; name another file")
+    (revision,) = connection.execute("SELECT version_num FROM alembic_version").fetchone()
+    try:
+        kind.schema.check_usable(revision, _usable_from(connection))
+    except StorageError as error:
+        raise StorageError(f"{path} can't be opened: {error}") from None
+    return False
+
+
+def _usable_from(connection: sqlite3.Connection) -> str | None:
+    tables = "SELECT count(*) FROM sqlite_master WHERE name = 'compatibility'"
+    if not connection.execute(tables).fetchone()[0]:
+        return None
+    usable_from: str
+    (usable_from,) = connection.execute("SELECT usable_from FROM compatibility").fetchone()
+    return usable_from
+
+
+def connect(path: Path, pragmas: Pragmas) -> sqlite3.Connection:
+    """A connection to the existing file at *path* that begins no transaction by itself.
+
+    It may be used from any thread, by one at a time. The *pragmas* are read back, since SQLite ignores
+    what it doesn't know or can't do.
+
+    Raises `sqlite3.Error`, or `RuntimeError` if the file can't be held to them.
+    """
+    connection = sqlite3.connect(
+        f"{path.as_uri()}?mode=rw", uri=True, isolation_level=None, check_same_thread=False
+    )
+    try:
+        for name, value in pragmas.items():
+            _demand(connection, name, value)
+    except BaseException:
+        connection.close()
+        raise
+    return connection
+
+
+def _demand(connection: sqlite3.Connection, name: str, value: str | int) -> None:
+    connection.execute(f"PRAGMA {name} = {value}").fetchall()
+    (actual,) = connection.execute(f"PRAGMA {name}").fetchone()
+    if actual != value:
+        raise RuntimeError(f"SQLite answers {name} = {actual}, {value} is needed")
+
+
+def migrate(path: Path, kind: Kind, also: Callable[[Connection], None] = lambda _: None) -> None:
+    """Brings the file at *path* to the newest schema, marks it as of this *kind*, and does what is
+    *also* to be done.
+
+    All of it is one transaction: a start that is cut off leaves no half-made schema, and of two at
+    once, the second finds all done.
+    """
+    with closing(connect(path, kind.pragmas)) as driver:
+        engine = create_engine(
+            "sqlite://", creator=lambda: driver, poolclass=NullPool, hide_parameters=True
+        )
+        event.listen(engine, "begin", _begin)
+        with engine.begin() as connection:
+            kind.schema.upgrade(connection)
+            if connection.exec_driver_sql("PRAGMA application_id").scalar() != kind.application_id:
+                connection.exec_driver_sql(f"PRAGMA application_id = {kind.application_id}")
+            also(connection)
+
+
+def _begin(connection: Connection) -> None:
+    connection.exec_driver_sql("BEGIN IMMEDIATE")

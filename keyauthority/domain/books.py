@@ -1,0 +1,176 @@
+"""The door to the books: whoever reads or changes them hands in a function of the transaction.
+
+Nothing else opens a transaction: a test holds that. A store may so run the function where its
+database is, and several of them in one commit; none of them lets the transaction out.
+
+What leaves an entry in the audit, and what does not: every change to a record does, by whoever it is,
+a caller, an operator at the machine or the authority itself. `upkeep` does not; what it can touch is
+what no verdict and no record rests on.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping
+from datetime import datetime
+from typing import Protocol, TypeAlias, TypeVar
+
+from keyauthority.domain.auditing import AuditEntry
+from keyauthority.domain.callers import Actor, Insider
+from keyauthority.domain.fencing import Receipt
+from keyauthority.domain.last_used import Marks
+from keyauthority.domain.ports import Fence, Store, Transaction
+from keyauthority.domain.sessions import Terms
+
+Result = TypeVar("Result")
+
+
+class Change:
+    """A change under way: the transaction, and what is said to happen in it."""
+
+    def __init__(self, tx: Transaction, actor: Actor | Insider) -> None:
+        self.tx = tx
+        self._actor = actor
+        self._altered: list[tuple[str, str, Mapping[str, str]]] = []
+        self._others: list[AuditEntry] = []
+
+    def alters(self, subject: str, workspace_id: str = "", **details: str) -> None:
+        """Says that *subject* (a key, workspace or caller id) changes, and how: its verdicts may be others."""
+        self._altered.append((subject, workspace_id, details))
+
+    def records(
+        self,
+        subject: str = "",
+        workspace_id: str = "",
+        details: Mapping[str, str] | None = None,
+        *,
+        refused: bool = False,
+    ) -> None:
+        """Says what is new, or happened, that no verifier has to hear of."""
+        self._others.append(self._entry(subject, workspace_id, 0, details or {}, refused=refused))
+
+    async def finish(self) -> int:
+        """Numbers what was altered and audits everything; the last revision, 0 if there is none."""
+        entries, last = self._others, 0
+        if self._altered:
+            last = await self.tx.feed.advance([subject for subject, _, _ in self._altered])
+            first = last - len(self._altered) + 1
+            entries = entries + [
+                self._entry(subject, workspace_id, revision, details)
+                for revision, (subject, workspace_id, details) in enumerate(self._altered, first)
+            ]
+        await self.tx.audit.append(entries)
+        return last
+
+    def _entry(
+        self,
+        subject: str,
+        workspace_id: str,
+        revision: int,
+        details: Mapping[str, str],
+        *,
+        refused: bool = False,
+    ) -> AuditEntry:
+        said = {name: value for name, value in details.items() if value}
+        return self._actor.signature.entry(
+            self.tx.time, subject, workspace_id, revision, said, refused=refused
+        )
+
+
+Work: TypeAlias = Callable[[Change], Awaitable[Result]]
+"""What is done to the books in one transaction. An exception in it leaves no trace."""
+
+
+class Books:
+    """The books, with the fence that changes of verdicts wait at."""
+
+    def __init__(self, store: Store, fence: Fence) -> None:
+        self._store = store
+        self._fence = fence
+
+    async def read(self, work: Callable[[Transaction], Awaitable[Result]]) -> Result:
+        """What *work* reads, all of it of one state."""
+        async with self._store.reading() as tx:
+            return await work(tx)
+
+    async def change(self, actor: Actor | Insider, work: Work[Result]) -> tuple[Result, Receipt]:
+        """Does *work*, makes it durable, then waits until every verifier knows.
+
+        In this order it takes effect even if its caller, or this process, does not see the wait end.
+        A work that alters no verdict waits all the same, for what was altered before: its caller is
+        told the same thing.
+        """
+        async with self._store.changing() as tx:
+            result, revision = await _done(tx, actor, work)
+            if not revision:
+                revision = (await tx.feed.head()).revision
+        return result, await self._fence.wait(revision)
+
+    async def record(self, actor: Actor | Insider, work: Work[Result]) -> Result:
+        """Does *work* and makes it durable: what is new or, else, of no weight for any verdict."""
+        async with self._store.changing() as tx:
+            result, revision = await _done(tx, actor, work)
+            if revision:
+                raise RuntimeError("a work that alters verdicts is one for `change`")
+        return result
+
+
+async def _done(tx: Transaction, actor: Actor | Insider, work: Work[Result]) -> tuple[Result, int]:
+    change = Change(tx, actor)
+    result = await work(change)
+    return result, await change.finish()
+
+
+class Upkeep(Protocol):
+    """As much of a transaction as may be changed without an entry in the audit."""
+
+    @property
+    def time(self) -> datetime:
+        """When the transaction began."""
+
+    @property
+    def feed(self) -> OldChanges:
+        """The changes: those that every verifier knows of, or would start over without."""
+
+    @property
+    def leases(self) -> Granting:
+        """Whether leases are granted: bookkeeping of the protocol, at a start and a stop."""
+
+    @property
+    def replays(self) -> KeptAnswers:
+        """The answers to retry-safe requests: those that are over."""
+
+    @property
+    def last_used(self) -> Uses:
+        """When secrets were last used."""
+
+
+class OldChanges(Protocol):
+    """See `ports.Feed`."""
+
+    async def prune(self, keep: int) -> int: ...
+
+
+class Granting(Protocol):
+    """See `ports.Leases`."""
+
+    async def terms(self) -> Terms: ...
+    async def begin(self) -> bool: ...
+    async def end(self) -> None: ...
+
+
+class KeptAnswers(Protocol):
+    """See `ports.Replays`."""
+
+    async def prune(self, now: datetime) -> int: ...
+
+
+class Uses(Protocol):
+    """See `ports.LastUses`."""
+
+    async def note(self, marks: Marks) -> None: ...
+
+
+async def upkeep(store: Store, work: Callable[[Upkeep], Awaitable[Result]]) -> Result:
+    """Does *work*, which changes no record: nobody did it, so the audit doesn't tell of it."""
+    async with store.changing() as tx:
+        return await work(tx)

@@ -1,0 +1,175 @@
+"""What is said of each service and method, and that nothing is left unsaid until a call finds it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from importlib import import_module
+from pkgutil import iter_modules
+from typing import Any, Final, cast
+
+import grpc.aio
+import pytest
+
+from keyauthority import v1
+from keyauthority.domain.callers import Role
+from keyauthority.rpc.admission import Mutations, Room
+from keyauthority.rpc.entrance import Entrance
+from keyauthority.rpc.guard import Guard
+from keyauthority.rpc.guarded import add_services
+from keyauthority.rpc.leased import Leased
+from keyauthority.rpc.parts import Parts
+from keyauthority.rpc.service import Method, Service, ServiceError
+from keyauthority.rpc.services import SERVICES
+from tests.rpc.parts import service
+
+READING: Final = {
+    "VerificationService.Verify",
+    "VerificationService.BatchVerify",
+    "KeyService.GetKey",
+    "KeyService.ListKeys",
+    "KeyService.LookupKey",
+    "WorkspaceService.GetWorkspace",
+    "WorkspaceService.ListWorkspaces",
+    "CallerService.ListCallers",
+    "AuditService.ListAuditEntries",
+    "OperationsService.ListSessions",
+    "OperationsService.ListPeppers",
+}
+SESSIONS: Final = {"VerificationService.Sync", "VerificationService.Leave"}
+CHANGING: Final = {
+    "VerificationService.RevokePresented",
+    "KeyService.IssueKey",
+    "KeyService.UpdateKey",
+    "KeyService.RotateKey",
+    "KeyService.RevokeKey",
+    "KeyService.RevokeKeys",
+    "KeyService.ImportKeys",
+    "WorkspaceService.CreateWorkspace",
+    "WorkspaceService.UpdateWorkspace",
+    "CallerService.CreateCaller",
+    "CallerService.RevokeCaller",
+    "AuditService.PruneAuditEntries",
+    "OperationsService.AddPepper",
+    "OperationsService.ActivatePepper",
+    "OperationsService.RetirePepper",
+}
+FOR_VERIFIERS: Final = {label for label in READING if label.startswith("VerificationService.")}
+
+
+def methods(*, of_grpc: bool) -> list[Method]:
+    return [one for each in SERVICES if each.of_grpc is of_grpc for one in each.methods()]
+
+
+def labels(chosen: Sequence[Method]) -> set[str]:
+    return {one.label for one in chosen}
+
+
+def test_each_method_reads_or_changes_or_keeps_a_session() -> None:
+    """As the contract says it: a method that is added is decided about here as well."""
+    ours = methods(of_grpc=False)
+    assert labels([one for one in ours if one.changes]) == CHANGING
+    assert labels([one for one in ours if one.keeps_session]) == SESSIONS
+    rest = [one for one in ours if not (one.changes or one.keeps_session)]
+    assert labels(rest) == READING
+    assert len(ours) == len(CHANGING | SESSIONS | READING)
+
+
+def test_what_is_grpcs_own_changes_nothing() -> None:
+    """Health and reflection, whose contracts say nothing of it."""
+    theirs = methods(of_grpc=True)
+    assert {one.service.rpartition(".")[2] for one in theirs} == {"Health", "ServerReflection"}
+    assert not any(one.changes or one.keeps_session or one.for_people for one in theirs)
+
+
+def test_whom_a_caller_acts_for_matters_wherever_it_is_kept_or_judged() -> None:
+    """To everything but the questions of verifiers, and what keeps their sessions."""
+    for_people = labels([one for one in methods(of_grpc=False) if one.for_people])
+    assert for_people == (READING | CHANGING) - FOR_VERIFIERS
+
+
+def test_every_service_of_the_contracts_is_served() -> None:
+    """One that nobody registered would only be missed by who calls it."""
+    contracts = [
+        import_module(f"{v1.__name__}.{one.name}")
+        for one in iter_modules(v1.__path__)
+        if one.name.endswith("_service_pb2")
+    ]
+    named = {
+        each.full_name
+        for contract in contracts
+        for each in contract.DESCRIPTOR.services_by_name.values()
+    }
+    assert named == {one.name for one in SERVICES if not one.of_grpc}
+
+
+def test_every_role_is_for_a_service() -> None:
+    """A role that lets nobody in anywhere is not worth having."""
+    assert {one.access for one in SERVICES} >= set(Role)
+
+
+class Servicer:
+    """Serves every method but one."""
+
+    def __init__(self, without: str = "") -> None:
+        self._without = without
+
+    def __getattr__(self, method: str) -> Any:
+        if method == self._without:
+            raise AttributeError
+        return self.serve
+
+    async def serve(self, request: object, context: object) -> bytes:
+        return b""
+
+
+def start(*services: Service) -> None:
+    """Registers *services* as the start of the authority does."""
+    guard = Guard(cast("Entrance", _Nobody()), Mutations(), lambda: 0.0, Leased(lambda: True))
+    add_services(services, cast("Parts", None), grpc.aio.server(), guard)
+
+
+class _Nobody:
+    def recognised(self, *_: object) -> bool:
+        return False
+
+
+KEYS: Final = replace(service("KeyService"), servicer=lambda _: Servicer())
+
+
+@pytest.mark.parametrize(
+    ("wrong", "why"),
+    [
+        (replace(KEYS, name="keyauthority.v1.Unlisted"), "Unlisted has no contract"),
+        (replace(KEYS, servicer=lambda _: Servicer("RevokeKey")), "KeyService.RevokeKey"),
+        (replace(KEYS, room=Room("issuing", 0)), "KeyService.IssueKey has no places"),
+        (replace(KEYS, session_methods={"Join": Room("syncing", 1)}), "KeyService has no Join"),
+        (replace(KEYS, quick={"Check": lambda _: lambda _: None}), "KeyService has no Check"),
+        (
+            replace(KEYS, name="grpc.health.v1.Health", of_grpc=True),
+            "Health.Watch has no places",
+        ),
+    ],
+    ids=["no contract", "no method", "no places", "no session method", "no quick", "no streams"],
+)
+async def test_what_is_missing_ends_the_start(wrong: Service, why: str) -> None:
+    """No call ever finds a service half there."""
+    start(KEYS)
+    with pytest.raises(ServiceError, match=why):
+        start(wrong)
+
+
+async def test_a_service_is_served_once() -> None:
+    """A second descriptor of the same service would take its place."""
+    with pytest.raises(ServiceError, match="more than once"):
+        start(KEYS, KEYS)
+
+
+def test_a_descriptor_says_all() -> None:
+    """One without access, places or a servicer can't be written down."""
+    incomplete: Any = Service
+    for missing in ("access", "room", "servicer"):
+        parts = {name: getattr(KEYS, name) for name in ("name", "access", "room", "servicer")}
+        del parts[missing]
+        with pytest.raises(TypeError, match=missing):
+            incomplete(**parts)
