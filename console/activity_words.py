@@ -4,42 +4,40 @@ from __future__ import annotations
 
 from typing import Final
 
-from keyauthority.v1.audit_service_pb2 import Action, AuditEntry
-
-_PREFIX: Final = "ACTION_"
+from keyauthority.client.admin import Action, AuditEntry
 
 ACTIONS: Final = {
-    Action.ACTION_KEY_ISSUED: "created the key",
-    Action.ACTION_KEY_IMPORTED: "imported the key",
-    Action.ACTION_KEY_PAUSED: "paused the key",
-    Action.ACTION_KEY_RESUMED: "resumed the key",
-    Action.ACTION_KEY_RENAMED: "renamed the key",
-    Action.ACTION_KEY_EXPIRY_CHANGED: "changed the expiry of the key",
-    Action.ACTION_KEY_SCOPES_CHANGED: "changed the scopes of the key",
-    Action.ACTION_KEY_LABELS_CHANGED: "changed the labels of the key",
-    Action.ACTION_KEY_CHANGED: "changed the key",
-    Action.ACTION_KEY_ROTATED: "rotated the key",
-    Action.ACTION_KEY_REVOKED: "revoked the key",
-    Action.ACTION_WORKSPACE_CREATED: "created the workspace",
-    Action.ACTION_WORKSPACE_RENAMED: "renamed the workspace",
-    Action.ACTION_WORKSPACE_SUSPENDED: "suspended the workspace",
-    Action.ACTION_WORKSPACE_RESUMED: "resumed the workspace",
-    Action.ACTION_WORKSPACE_CHANGED: "renamed or resumed the workspace",
+    Action.KEY_ISSUED: "created the key",
+    Action.KEY_IMPORTED: "imported the key",
+    Action.KEY_PAUSED: "paused the key",
+    Action.KEY_RESUMED: "resumed the key",
+    Action.KEY_RENAMED: "renamed the key",
+    Action.KEY_EXPIRY_CHANGED: "changed the expiry of the key",
+    Action.KEY_SCOPES_CHANGED: "changed the scopes of the key",
+    Action.KEY_LABELS_CHANGED: "changed the labels of the key",
+    Action.KEY_CHANGED: "changed the key",
+    Action.KEY_ROTATED: "rotated the key",
+    Action.KEY_REVOKED: "revoked the key",
+    Action.WORKSPACE_CREATED: "created the workspace",
+    Action.WORKSPACE_RENAMED: "renamed the workspace",
+    Action.WORKSPACE_SUSPENDED: "suspended the workspace",
+    Action.WORKSPACE_RESUMED: "resumed the workspace",
+    Action.WORKSPACE_CHANGED: "renamed or resumed the workspace",
 }
 """What the authority's audit tells of a workspace, in words."""
 
-RENAMED: Final = (Action.ACTION_KEY_RENAMED, Action.ACTION_WORKSPACE_RENAMED)
+RENAMED: Final = (Action.KEY_RENAMED, Action.WORKSPACE_RENAMED)
 """What is said with the old and the new name."""
 
 
-def value_of(action: Action.ValueType) -> str:
+def value_of(action: Action) -> str:
     """How an address writes an action: `key_revoked`."""
-    return Action.Name(action).removeprefix(_PREFIX).lower()
+    return action.name.lower()
 
 
-def action_of(value: str) -> Action.ValueType:
-    """The action that an address writes so; unspecified for none."""
-    return _BY_VALUE.get(value, Action.ACTION_UNSPECIFIED)
+def action_of(value: str) -> Action | None:
+    """The action that an address writes so, if it is one that can be chosen."""
+    return _BY_VALUE.get(value)
 
 
 _BY_VALUE: Final = {value_of(action): action for action in ACTIONS}
@@ -67,8 +65,8 @@ _PEOPLE: Final = dict(PEOPLE)
 
 def of_entry(entry: AuditEntry) -> str:
     """The words for what the audit tells; the method's name where there are none."""
-    words = ACTIONS.get(entry.fact, entry.action)
-    if entry.fact in RENAMED and "from" in entry.details:
+    words = ACTIONS.get(entry.action, entry.method)
+    if entry.action in RENAMED and "from" in entry.details:
         return f"{words} from {entry.details['from']} to"
     return f"{words} by its secret" if "by_secret" in entry.details else words
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Final
 
 from console import activity_words, words
@@ -13,10 +13,10 @@ from console.paths import url
 from console.people import Event, Role
 from console.views import EntryRow
 from console.visit import Visit
-from keyauthority.v1 import audit_service_pb2 as audit_v1
+from keyauthority.client.admin import Action, AuditEntry
 
 
-async def of_keys(visit: Visit, entries: Sequence[audit_v1.AuditEntry]) -> list[EntryRow]:
+async def of_keys(visit: Visit, entries: Sequence[AuditEntry]) -> list[EntryRow]:
     """Rows of the audit. Raises `AuthorityError`."""
     unnamed = {one.subject for one in entries if _is_key(one) and not _name(one)}
     keys = await visit.authority.some_keys(visit.workspace_id, sorted(unnamed))
@@ -30,10 +30,10 @@ async def of_people(visit: Visit, events: Sequence[Event]) -> list[EntryRow]:
     return [_event(visit, one, emails) for one in events]
 
 
-def _entry(visit: Visit, one: audit_v1.AuditEntry, names: Mapping[str, str]) -> EntryRow:
+def _entry(visit: Visit, one: AuditEntry, names: Mapping[str, str]) -> EntryRow:
     href = url("key", workspace=visit.workspace_id, key=one.subject) if _is_key(one) else None
     return EntryRow(
-        time=one.time.ToDatetime(tzinfo=UTC),
+        time=one.time,
         who=one.person_name or one.caller_name,
         via=one.caller_name if one.person_name else "",
         sentence=activity_words.of_entry(one),
@@ -67,35 +67,35 @@ def _event(visit: Visit, one: Event, emails: Mapping[str, str]) -> EntryRow:
     )
 
 
-def _name(one: audit_v1.AuditEntry) -> str:
+def _name(one: AuditEntry) -> str:
     # What it is called since.
-    renamed = one.fact in activity_words.RENAMED
+    renamed = one.action in activity_words.RENAMED
     return one.details.get("to" if renamed else "name", "")
 
 
-def _told(visit: Visit, one: audit_v1.AuditEntry) -> dict[str, str]:
+def _told(visit: Visit, one: AuditEntry) -> dict[str, str]:
     # What the sentence doesn't say.
     details = {name: one.details[name] for name in one.details if name not in ("name", "by_secret")}
     for name in ("from", "to"):
-        if name in details and one.fact not in _BOTH_TOLD:
+        if name in details and one.action not in _BOTH_TOLD:
             del details[name]
         elif name in details:
-            details[name] = _value(visit, one.fact, details[name])
+            details[name] = _value(visit, one.action, details[name])
     return details
 
 
 _BOTH_TOLD: Final = (
-    audit_v1.ACTION_KEY_EXPIRY_CHANGED,
-    audit_v1.ACTION_KEY_SCOPES_CHANGED,
-    audit_v1.ACTION_KEY_LABELS_CHANGED,
+    Action.KEY_EXPIRY_CHANGED,
+    Action.KEY_SCOPES_CHANGED,
+    Action.KEY_LABELS_CHANGED,
 )
 """Of what the old and the new value stand in the details."""
 
 
-def _value(visit: Visit, fact: audit_v1.Action.ValueType, value: str) -> str:
-    if fact == audit_v1.ACTION_KEY_EXPIRY_CHANGED and value != "never":
+def _value(visit: Visit, action: Action, value: str) -> str:
+    if action is Action.KEY_EXPIRY_CHANGED and value != "never":
         return to_the_minute(datetime.fromisoformat(value), zone_of(visit.me.time_zone))
-    if fact == audit_v1.ACTION_KEY_LABELS_CHANGED:
+    if action is Action.KEY_LABELS_CHANGED:
         labels: dict[str, str] = json.loads(value)
         return ", ".join(f"{label}={text}" for label, text in labels.items()) or "none"
     return value
@@ -135,12 +135,11 @@ _NAMES: Final = {
 
 async def _emails(visit: Visit, person_ids: set[str]) -> dict[str, str]:
     # They are of this workspace's own history, so its members may know them.
-    accounts = visit.parts.books.accounts
-    found = [await accounts.get(person_id) for person_id in sorted(person_ids)]
-    return {person.id: person.email for person in found if person is not None}
+    people = await visit.parts.books.accounts.get_all(person_ids)
+    return {person.id: person.email for person in people}
 
 
-def _is_key(one: audit_v1.AuditEntry) -> bool:
+def _is_key(one: AuditEntry) -> bool:
     return one.subject.startswith("key_")
 
 

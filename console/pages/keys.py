@@ -7,12 +7,11 @@ from typing import Final
 from urllib.parse import urlencode
 
 from console import key_views, words
-from console.authority import UnavailableError
 from console.paths import url
 from console.views import Card, KeyQuery, KeyRow, Pages
 from console.visit import Visit
 from keyauthority.base.http.answer import Answer
-from keyauthority.v1 import key_pb2
+from keyauthority.client.admin import Key, UnavailableError
 
 _STATES: Final = ("", "active", "paused", "expired", "revoked", "all")
 _LONGEST: Final = 100
@@ -72,13 +71,11 @@ async def known(visit: Visit) -> KeyRow:
         if visit.reading:
             raise
         name = visit.parts.names.get(f"{visit.workspace_id}/{key_id}", key_id)
-        return key_views.row(
-            key_pb2.Key(id=key_id, workspace_id=visit.workspace_id, name=name), visit.now
-        )
+        return key_views.last_known(visit.workspace_id, key_id, name, visit.now)
     return remembered(visit, key)
 
 
-def remembered(visit: Visit, key: key_pb2.Key) -> KeyRow:
+def remembered(visit: Visit, key: Key) -> KeyRow:
     """The key for a form, which is shown again by its name while the authority is away."""
     visit.parts.names.remember(f"{visit.workspace_id}/{key.id}", key.name)
     return key_views.row(key, visit.now)

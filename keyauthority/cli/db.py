@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import Callable, Coroutine
-from datetime import UTC, timedelta
+from datetime import timedelta
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -16,10 +16,9 @@ from keyauthority.base.process.lifecycle import StartError
 from keyauthority.base.relational.location import Location
 from keyauthority.cli.output import Answer
 from keyauthority.cli.values import DATABASE, DATABASE_HELP, DURATION, FILE
-from keyauthority.domain import earlier
+from keyauthority.client.admin import reading
 from keyauthority.domain.auditing import AuditEntry
 from keyauthority.domain.errors import KeyAuthorityError
-from keyauthority.domain.facts import Action, Fact
 from keyauthority.domain.restoring import Replayed
 from keyauthority.server import migrate as migrate_database
 from keyauthority.storage import maintenance
@@ -152,35 +151,10 @@ def _entries(file: Path) -> list[AuditEntry]:
 
 def _entry(file: Path, number: int, line: str) -> AuditEntry:
     try:
-        entry = ParseDict(json.loads(line), v1.AuditEntry())
-        time = entry.time.ToDatetime(UTC)
+        message = ParseDict(json.loads(line), v1.AuditEntry())
+        entry = reading.audit_entry(message)
     except (ValueError, ParseError, TypeError):
-        entry = v1.AuditEntry()
-    if not (entry.id and entry.action and entry.HasField("time")):
+        message = None
+    if message is None or not (message.id and message.action and message.HasField("time")):
         raise click.ClickException(f"{file}, line {number}, is no exported audit entry")
-    fact = _fact(entry)
-    return AuditEntry(
-        id=entry.id,
-        time=time,
-        caller_id=entry.caller_id,
-        caller_name=entry.caller_name,
-        method=entry.action,
-        action=fact.action,
-        subject=entry.subject,
-        workspace_id=entry.workspace_id,
-        refused=entry.refused,
-        source=entry.source,
-        request_id=entry.request_id,
-        details=fact.details,
-        revision=entry.revision,
-        person_id=entry.person_id,
-        person_name=entry.person_name,
-    )
-
-
-def _fact(entry: v1.AuditEntry) -> Fact:
-    details = dict(entry.details)
-    if not entry.fact:  # exported by an older version
-        return earlier.fact(entry.action, entry.subject, details, refused=entry.refused)
-    known = {action.value: action for action in Action}
-    return Fact(known.get(entry.fact, Action.OTHER), details)
+    return entry

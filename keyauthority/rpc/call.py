@@ -7,16 +7,15 @@ import secrets
 from collections.abc import Sequence
 from contextvars import ContextVar
 from dataclasses import dataclass
-from typing import Any, Final, TypeAlias
+from typing import Any, TypeAlias
 
 import grpc.aio
 
 from keyauthority.domain.callers import Actor, Caller, Person
+from keyauthority.v1.wire import REQUEST_ID
 
 Context: TypeAlias = "grpc.aio.ServicerContext[Any, Any]"
 Metadata: TypeAlias = "Sequence[tuple[str, str | bytes]]"
-
-REQUEST_ID: Final = "x-request-id"
 
 _is_request_id = re.compile(r"[\x21-\x7e]{1,64}").fullmatch
 _call: ContextVar[Call] = ContextVar("call")

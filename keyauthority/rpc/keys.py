@@ -41,6 +41,13 @@ class KeyServicer:
         key = await self._finding.get(current_actor(), request.key_id)
         return v1.GetKeyResponse(key=convert.key(key, self._clock.now()))
 
+    async def BatchGetKeys(
+        self, request: v1.BatchGetKeysRequest, context: Context
+    ) -> v1.BatchGetKeysResponse:
+        keys = await self._finding.get_all(current_actor(), request.key_ids)
+        now = self._clock.now()
+        return v1.BatchGetKeysResponse(keys=[convert.key(key, now) for key in keys])
+
     async def ListKeys(self, request: v1.ListKeysRequest, context: Context) -> v1.ListKeysResponse:
         page = self._pages.asked(request)
         found = await self._finding.page(

@@ -13,7 +13,6 @@ from google.protobuf.timestamp_pb2 import Timestamp
 
 from keyauthority.domain.callers import Role
 from keyauthority.rpc import refusals
-from keyauthority.rpc.convert import timestamp
 from keyauthority.v1.audit_service_pb2 import (
     AuditEntry,
     ListAuditEntriesRequest,
@@ -35,6 +34,7 @@ from keyauthority.v1.operations_service_pb2 import (
     RetirePepperRequest,
 )
 from keyauthority.v1.verification_service_pb2 import VerifyRequest
+from keyauthority.v1.wire import timestamp
 from keyauthority.v1.workspace_service_pb2 import (
     CreateWorkspaceRequest,
     UpdateWorkspaceRequest,

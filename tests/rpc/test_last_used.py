@@ -14,7 +14,6 @@ import pytest
 
 from keyauthority.config import Settings
 from keyauthority.replica import housekeeping
-from keyauthority.rpc.convert import duration, timestamp
 from keyauthority.server import serving
 from keyauthority.v1.key_pb2 import Key
 from keyauthority.v1.key_service_pb2 import (
@@ -27,6 +26,7 @@ from keyauthority.v1.key_service_pb2 import (
     UpdateKeyRequest,
 )
 from keyauthority.v1.verification_service_pb2 import BatchVerifyRequest
+from keyauthority.v1.wire import duration, timestamp
 from tests.conformance.records import MICROSECOND, SECOND, START, ManualClock
 from tests.rpc.parts import Api, Authority, eventually, issue, settings_in, verdict
 
