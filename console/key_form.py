@@ -6,9 +6,8 @@ import re
 from datetime import datetime, timedelta
 from typing import Final
 
-from console.dates import end_of_day
 from console.forms import Form
-from console.moments import zone_of
+from console.moments import end_of_day, zone_of
 from console.visit import Visit
 from keyauthority.client.admin import Reason, RefusedError
 

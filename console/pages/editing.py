@@ -7,9 +7,8 @@ from datetime import datetime, timedelta
 from typing import Final
 
 from console import key_form
-from console.dates import end_of_day, last_day
 from console.forms import Form
-from console.moments import zone_of
+from console.moments import end_of_day, last_day, zone_of
 from console.pages import problems
 from console.pages.keys import known, remembered
 from console.paths import url
