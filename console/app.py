@@ -12,7 +12,7 @@ import aiohttp
 import structlog
 
 from console.assets import Assets
-from console.authority import CHANGING, READING, Authority
+from console.authority import Authority
 from console.config import LIMITS, Settings
 from console.dispatch import Dispatcher, full_answer
 from console.oidc import Provider
@@ -37,6 +37,7 @@ from keyauthority.base.process.lifecycle import (
 )
 from keyauthority.base.relational.outages import StorageError
 from keyauthority.client import SECRET_MARK, client_certificate, connect, load_token
+from keyauthority.client.admin import CHANGING, READING
 
 _log = structlog.get_logger("console")
 

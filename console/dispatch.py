@@ -13,7 +13,6 @@ from multidict import CIMultiDict
 from console import cookies, csrf, headers
 from console.access import ROLES, Needs
 from console.addresses import source
-from console.authority import MissingError, UnavailableError
 from console.config import LIMITS
 from console.forms import BadFormError, read_fields
 from console.pages import problems
@@ -24,6 +23,7 @@ from console.routes import ROUTES, Router
 from console.visit import Route, Visit
 from keyauthority.base.http.answer import Answer, raw_answer
 from keyauthority.base.http.request import Request
+from keyauthority.client.admin import MissingError, UnavailableError
 
 _log = structlog.get_logger("console")
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from datetime import UTC
 from typing import Final
 
 from console import activity_words, words
@@ -11,10 +10,10 @@ from console.paths import url
 from console.people import Event, Role
 from console.views import EntryRow
 from console.visit import Visit
-from keyauthority.v1 import audit_service_pb2 as audit_v1
+from keyauthority.client.admin import AuditEntry
 
 
-async def of_keys(visit: Visit, entries: Sequence[audit_v1.AuditEntry]) -> list[EntryRow]:
+async def of_keys(visit: Visit, entries: Sequence[AuditEntry]) -> list[EntryRow]:
     """Rows of the audit. Raises `AuthorityError`."""
     unnamed = {one.subject for one in entries if _is_key(one) and "name" not in one.details}
     keys = await visit.authority.some_keys(visit.workspace_id, sorted(unnamed))
@@ -28,12 +27,12 @@ async def of_people(visit: Visit, events: Sequence[Event]) -> list[EntryRow]:
     return [_event(visit, one, emails) for one in events]
 
 
-def _entry(visit: Visit, one: audit_v1.AuditEntry, names: Mapping[str, str]) -> EntryRow:
+def _entry(visit: Visit, one: AuditEntry, names: Mapping[str, str]) -> EntryRow:
     href = url("key", workspace=visit.workspace_id, key=one.subject) if _is_key(one) else None
     details = {**one.details}
     subject = details.pop("name", "") or names.get(one.subject) or one.subject
     return EntryRow(
-        time=one.time.ToDatetime(tzinfo=UTC),
+        time=one.time,
         who=one.person_name or one.caller_name,
         via=one.caller_name if one.person_name else "",
         sentence=activity_words.sentence(one.action, details),
@@ -96,12 +95,11 @@ _NAMES: Final = {
 
 async def _emails(visit: Visit, person_ids: set[str]) -> dict[str, str]:
     # They are of this workspace's own history, so its members may know them.
-    accounts = visit.parts.books.accounts
-    found = [await accounts.get(person_id) for person_id in sorted(person_ids)]
-    return {person.id: person.email for person in found if person is not None}
+    people = await visit.parts.books.accounts.get_all(person_ids)
+    return {person.id: person.email for person in people}
 
 
-def _is_key(one: audit_v1.AuditEntry) -> bool:
+def _is_key(one: AuditEntry) -> bool:
     return one.subject.startswith("key_")
 
 

@@ -7,11 +7,9 @@ from collections.abc import Callable, Iterable, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
-from google.protobuf.timestamp_pb2 import Timestamp
-
 from console.paths import url
 from console.views import KeyDetails, KeyRow, Revocation, SecretRow
-from keyauthority.v1 import key_pb2
+from keyauthority.client.admin import Key, KeyState, RevocationReason
 
 UNUSED: Final = timedelta(days=90)
 EXPIRING: Final = timedelta(days=14)
@@ -19,19 +17,22 @@ PAGE: Final = 25
 _SAME_TIME: Final = timedelta(milliseconds=1)
 
 STATES: Final = {
-    key_pb2.KEY_STATE_ACTIVE: "active",
-    key_pb2.KEY_STATE_DISABLED: "paused",
-    key_pb2.KEY_STATE_EXPIRED: "expired",
-    key_pb2.KEY_STATE_REVOKED: "revoked",
+    KeyState.ACTIVE: "active",
+    KeyState.DISABLED: "paused",
+    KeyState.EXPIRED: "expired",
+    KeyState.REVOKED: "revoked",
 }
 REASONS: Final = {
-    key_pb2.REVOCATION_REASON_COMPROMISED: "compromised",
-    key_pb2.REVOCATION_REASON_SUPERSEDED: "superseded",
-    key_pb2.REVOCATION_REASON_UNUSED: "unused",
-    key_pb2.REVOCATION_REASON_OWNER_LEFT: "owner_left",
-    key_pb2.REVOCATION_REASON_POLICY: "policy",
+    RevocationReason.COMPROMISED: "compromised",
+    RevocationReason.SUPERSEDED: "superseded",
+    RevocationReason.UNUSED: "unused",
+    RevocationReason.OWNER_LEFT: "owner_left",
+    RevocationReason.POLICY: "policy",
 }
 """Why a key was revoked, as the pages name it."""
+
+EPOCH: Final = datetime.fromtimestamp(0, UTC)
+"""The time of what has none that is known."""
 
 _LATEST: Final = datetime.max.replace(tzinfo=UTC)
 _EARLIEST: Final = datetime.min.replace(tzinfo=UTC)
@@ -54,67 +55,86 @@ def is_key_id(text: str) -> bool:
     return _is_id(text) is not None
 
 
-def moment(message: Any, field: str) -> datetime | None:
-    """A timestamp of *message*; None if it isn't set."""
-    if not message.HasField(field):
-        return None
-    stamp: Timestamp = getattr(message, field)
-    return stamp.ToDatetime(tzinfo=UTC)
-
-
-def row(key: key_pb2.Key, now: datetime) -> KeyRow:
+def row(key: Key, now: datetime) -> KeyRow:
     """A key as a row of the list."""
     return KeyRow(**_row(key, now))
 
 
-def details(key: key_pb2.Key, now: datetime, revoker: str = "") -> KeyDetails:
+def last_known(workspace_id: str, key_id: str, name: str, now: datetime) -> KeyRow:
+    """A key of which only the name is at hand, while the authority is away."""
+    key = Key(
+        id=key_id,
+        workspace_id=workspace_id,
+        name=name,
+        state=None,
+        disabled=False,
+        expire_time=None,
+        scopes=(),
+        labels={},
+        secrets=(),
+        create_time=EPOCH,
+        update_time=EPOCH,
+        revocation=None,
+        etag="",
+        last_used_time=None,
+        creator_id="",
+        creator_name="",
+    )
+    return row(key, now)
+
+
+def details(key: Key, now: datetime, revoker: str = "") -> KeyDetails:
     """A key with all there is to tell of it, and of who revoked it if that is known."""
-    time = moment(key, "revoke_time")
-    reason = REASONS.get(key.revocation_reason, "")
     return KeyDetails(
         **_row(key, now),
         scopes=tuple(key.scopes),
         labels=dict(sorted(key.labels.items())),
         secrets=secret_rows(key, now),
-        revocation=None if time is None else Revocation(reason, key.revocation_note, time, revoker),
+        revocation=_revocation(key, revoker),
     )
 
 
-def flags(key: key_pb2.Key, now: datetime) -> list[str]:
+def _revocation(key: Key, revoker: str) -> Revocation | None:
+    told = key.revocation
+    if told is None:
+        return None
+    return Revocation(REASONS.get(told.reason, ""), told.note, told.time, revoker)
+
+
+def flags(key: Key, now: datetime) -> list[str]:
     """Why a key that acts, or could again, deserves a look."""
-    if key.state in (key_pb2.KEY_STATE_REVOKED, key_pb2.KEY_STATE_EXPIRED):
+    if key.state in (KeyState.REVOKED, KeyState.EXPIRED):
         return []
-    expire_time, used = moment(key, "expire_time"), moment(key, "last_used_time")
-    created = key.create_time.ToDatetime(tzinfo=UTC)
-    found = {
-        "never_expires": expire_time is None,
-        "unused": (used or created) <= now - UNUSED,
-        "expiring": expire_time is not None and expire_time <= now + EXPIRING,
+    end = key.expire_time
+    raised = {
+        "never_expires": end is None,
+        "unused": (key.last_used_time or key.create_time) <= now - UNUSED,
+        "expiring": end is not None and end <= now + EXPIRING,
         "old_secret": _old_secret_in_use(key, now),
     }
-    return [flag for flag, raised in found.items() if raised]
+    return [flag for flag, is_raised in raised.items() if is_raised]
 
 
-def secret_rows(key: key_pb2.Key, now: datetime) -> list[SecretRow]:
+def secret_rows(key: Key, now: datetime) -> list[SecretRow]:
     """A key's secrets, newest first."""
     rows = []
     for number, secret in enumerate(key.secrets):
-        end_time = moment(secret, "end_time")
-        ended = key.state == key_pb2.KEY_STATE_REVOKED or (end_time is not None and end_time <= now)
+        end = secret.end_time
+        ended = key.state is KeyState.REVOKED or (end is not None and end <= now)
         state = "ended" if ended else "current" if number == 0 else "ending"
         rows.append(
             SecretRow(
                 hint=secret.hint,
-                create_time=secret.create_time.ToDatetime(tzinfo=UTC),
-                end_time=end_time,
-                last_used_time=moment(secret, "last_used_time"),
+                create_time=secret.create_time,
+                end_time=end,
+                last_used_time=secret.last_used_time,
                 state=state,
             )
         )
     return rows
 
 
-def lives_from(key: key_pb2.Key, minted: Iterable[datetime], now: datetime) -> bool:
+def lives_from(key: Key, minted: Iterable[datetime], now: datetime) -> bool:
     """Whether a secret minted at one of these times is still live.
 
     A rotation and its secret bear the time of the same transaction.
@@ -148,17 +168,17 @@ def is_order(sort: str) -> bool:
     return sort.removeprefix("-") in _ORDER
 
 
-def _row(key: key_pb2.Key, now: datetime) -> dict[str, Any]:
+def _row(key: Key, now: datetime) -> dict[str, Any]:
     place = {"workspace": key.workspace_id, "key": key.id}
     return {
         "id": key.id,
         "name": key.name,
         "hint": key.secrets[0].hint if key.secrets else "",
         "creator": key.creator_name,
-        "create_time": key.create_time.ToDatetime(tzinfo=UTC),
-        "last_used_time": moment(key, "last_used_time"),
-        "expire_time": moment(key, "expire_time"),
-        "state": STATES.get(key.state, "unknown"),
+        "create_time": key.create_time,
+        "last_used_time": key.last_used_time,
+        "expire_time": key.expire_time,
+        "state": "unknown" if key.state is None else STATES[key.state],
         "flags": flags(key, now),
         "href": url("key", **place),
         "rotate_href": url("key_rotate", **place),
@@ -170,13 +190,13 @@ def _searched(one: KeyRow) -> tuple[str, ...]:
     return (one.name, one.hint, one.creator, one.id)
 
 
-def _old_secret_in_use(key: key_pb2.Key, now: datetime) -> bool:
+def _old_secret_in_use(key: Key, now: datetime) -> bool:
     # A secret that was to be replaced, and has been used since there is a newer one.
     if len(key.secrets) < 2:  # noqa: PLR2004
         return False
     newest, old = key.secrets[0], key.secrets[1]
-    end_time, used = moment(old, "end_time"), moment(old, "last_used_time")
-    live = end_time is None or end_time > now
+    end, used = old.end_time, old.last_used_time
+    live = end is None or end > now
     # Uses are noted to the minute, rounded down.
-    since = newest.create_time.ToDatetime(tzinfo=UTC).replace(second=0, microsecond=0)
+    since = newest.create_time.replace(second=0, microsecond=0)
     return live and used is not None and used > since

@@ -15,6 +15,7 @@ from console.config import Settings
 from console.oidc import Provider
 from console.people import People
 from console.rendering import Rendering
+from keyauthority.client.admin import workspaces
 
 _MOST: Final = 1_000
 
@@ -68,5 +69,6 @@ class Parts:
 
         Raises `AuthorityError`.
         """
-        listed = await self.authority.acting_for("", "", request_id).workspace_page(2)
-        return [one.id for one in listed.workspaces] if len(listed.workspaces) == 1 else []
+        acting = self.authority.acting_for(None, request_id)
+        page = await acting.call(workspaces.page(size=2))
+        return [one.id for one in page.records] if len(page.records) == 1 else []

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from console.views import Receipt
-from keyauthority.v1 import receipt_pb2
+from keyauthority.client import admin
 
 _SECOND = 1_000
 
 
-def receipt(message: receipt_pb2.Receipt, done: str = "Stopped") -> Receipt:
+def receipt(told: admin.Receipt, done: str = "Stopped") -> Receipt:
     """For instance "Stopped everywhere in 12 ms. 3 verifiers confirmed."."""
-    milliseconds = round(message.waited.ToNanoseconds() / 1e6)
-    confirmed, waited_out = message.sessions_acknowledged, message.leases_waited_out
+    milliseconds = round(told.waited.total_seconds() * _SECOND)
+    confirmed, waited_out = told.sessions_acknowledged, told.leases_waited_out
     took = f"{milliseconds} ms" if milliseconds < _SECOND else f"{milliseconds / _SECOND:.1f} s"
     sentences = [f"{done} everywhere in {took}."]
     if confirmed:

@@ -12,7 +12,7 @@ from aiohttp import hdrs
 from multidict import CIMultiDict
 
 from console import access, cookies, csrf, headers
-from console.authority import Acting, UnavailableError
+from console.authority import Acting
 from console.forms import Fields, without_secret
 from console.notices import NOTICES
 from console.parts import Parts
@@ -21,6 +21,7 @@ from console.people import Origin, Person, Role, Session
 from console.views import WorkspaceView
 from keyauthority.base.http.answer import Answer
 from keyauthority.base.http.request import Request
+from keyauthority.client import admin
 
 SWITCHER: Final = 20
 """How many other workspaces a page offers to go to."""
@@ -103,9 +104,10 @@ class Visit:
     def authority(self) -> Acting:
         """The authority, called for whoever is signed in."""
         if self._acting is None:
-            person = self.session.person if self.session is not None else None
-            identity = (person.id, person.email) if person is not None else ("", "")
-            self._acting = self.parts.authority.acting_for(*identity, self.request.id)
+            person = None
+            if self.session is not None:
+                person = admin.Person(self.me.id, self.me.email)
+            self._acting = self.parts.authority.acting_for(person, self.request.id)
         return self._acting
 
     def asked(self, name: str, most: int = ASKED) -> str:
@@ -155,9 +157,9 @@ class Visit:
 
     async def workspace_view(self, role: Role) -> WorkspaceView:
         """The workspace of the path, as pages show it to who has *role* in it."""
-        found = await self.authority.workspace(self.workspace_id)
-        self.parts.names.remember(found.id, found.name)
-        return workspace_view(found.id, found.name, role, suspended=found.suspended)
+        workspace = await self.authority.call(admin.workspaces.get(self.workspace_id))
+        self.parts.names.remember(workspace.id, workspace.name)
+        return workspace_view(workspace.id, workspace.name, role, suspended=workspace.suspended)
 
     async def other_workspaces(self) -> list[WorkspaceView]:
         """Where else the person may go."""
@@ -206,7 +208,7 @@ class Visit:
         try:
             common["workspace"] = await self.workspace_view(self.role)
             common["other_workspaces"] = await self.other_workspaces()
-        except UnavailableError:
+        except admin.UnavailableError:
             if self.reading:
                 raise
             # A form is shown again whatever the authority is doing: nothing typed is lost.

@@ -8,7 +8,6 @@ from typing import Final
 from urllib.parse import urlencode
 
 from console import activity_words, entry_rows
-from console.authority import RefusedError
 from console.dates import begin_of_day, end_of_day
 from console.forms import Form, without_secret
 from console.moments import zone_of
@@ -17,7 +16,7 @@ from console.people import Event, Role
 from console.views import EntryRow
 from console.visit import Visit
 from keyauthority.base.http.answer import Answer
-from keyauthority.v1 import audit_service_pb2 as audit_v1
+from keyauthority.client.admin import AuditFilter, RefusedError, audit
 
 PAGE: Final = 50
 _FILTERS: Final = ("tab", "person", "action", "subject", "from", "to", "before")
@@ -95,24 +94,20 @@ async def _of_keys(
     visit: Visit, form: Form, start: datetime | None, end: datetime | None
 ) -> tuple[list[EntryRow], str]:
     values = form.values
-    request = audit_v1.ListAuditEntriesRequest(
+    which = AuditFilter(
         workspace_id=visit.workspace_id,
         person_id=values["person"],
         action=values["action"],
         subject=values["subject"],
-        page_size=PAGE,
-        page_token=values["before"],
+        start=start,
+        end=end,
     )
-    if start is not None:
-        request.start_time.FromDatetime(start)
-    if end is not None:
-        request.end_time.FromDatetime(end)
     try:
-        listed = await visit.authority.entries(request)
+        page = await visit.authority.call(audit.page(which, size=PAGE, token=values["before"]))
     except RefusedError:
         form.problem = _NO_SUCH_PAGE
         return [], ""
-    return await entry_rows.of_keys(visit, listed.entries), listed.next_page_token
+    return await entry_rows.of_keys(visit, page.records), page.next_page_token
 
 
 async def _of_people(

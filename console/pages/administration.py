@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from datetime import UTC
 from typing import Final
 from urllib.parse import urlencode
 
 from console import submitting
-from console.authority import RefusedError, SpreadingError, UnavailableError
 from console.forms import Form
+from console.key_views import EPOCH
 from console.pages import problems
 from console.pages.creating import said
 from console.paths import url
@@ -17,7 +16,8 @@ from console.receipts import receipt
 from console.views import Receipt, WorkspaceRow
 from console.visit import Visit
 from keyauthority.base.http.answer import Answer
-from keyauthority.v1 import workspace_service_pb2 as workspaces_v1
+from keyauthority.client import admin
+from keyauthority.client.admin import RefusedError, SpreadingError, UnavailableError
 
 PAGE: Final = 50
 _AWAY: Final = (
@@ -42,7 +42,7 @@ async def create(visit: Visit) -> Answer:
         return await _page(visit, form, 422)
     try:
         await submitting.begun(visit, "workspace", first=True)
-        made = await visit.authority.create_workspace(form.values["name"])
+        made = await visit.authority.call(admin.workspaces.create(form.values["name"]))
     except submitting.OverError as over:
         if over.key_id:
             return visit.redirect(url("keys", workspace=over.key_id))
@@ -61,7 +61,7 @@ async def create(visit: Visit) -> Answer:
 
 async def join(visit: Visit) -> Answer:
     """Makes the administrator an owner of a workspace that is there."""
-    workspace = await visit.authority.workspace(visit.workspace_id)
+    workspace = await visit.authority.call(admin.workspaces.get(visit.workspace_id))
     memberships = visit.parts.books.memberships
     try:
         await memberships.add(visit.by, workspace.id, visit.me.id, Role.OWNER)
@@ -72,7 +72,8 @@ async def join(visit: Visit) -> Answer:
 
 async def ask_suspend(visit: Visit) -> Answer:
     """What suspending does, before it is done."""
-    return await _suspending(visit, Form(), await visit.authority.workspace(visit.workspace_id))
+    workspace = await visit.authority.call(admin.workspaces.get(visit.workspace_id))
+    return await _suspending(visit, Form(), workspace)
 
 
 async def suspend(visit: Visit) -> Answer:
@@ -91,49 +92,51 @@ async def resume(visit: Visit) -> Answer:
 
 async def _set_suspended(visit: Visit, *, suspended: bool) -> Answer:
     try:
-        changed = await visit.authority.suspend(visit.workspace_id, suspended=suspended)
+        changed = await visit.authority.call(
+            admin.workspaces.update(visit.workspace_id, suspended=suspended)
+        )
     except SpreadingError as error:
-        found = _last_known(visit)
+        workspace = _last_known(visit)
         told = Receipt(f"In force everywhere within {error.seconds} s.", 0, 0, 0)
     else:
-        found = changed.workspace
+        workspace = changed.record
         told = receipt(changed.receipt, "Stopped" if suspended else "Working again")
     return await visit.page(
         "workspace_changed.html",
         section="administration",
-        subject=_row(found, 0, None),
+        subject=_row(workspace, 0, None),
         what="suspended" if suspended else "resumed",
         receipt=told,
     )
 
 
-def _last_known(visit: Visit) -> workspaces_v1.Workspace:
+def _last_known(visit: Visit) -> admin.Workspace:
     name = visit.parts.names.get(visit.workspace_id, visit.workspace_id)
-    return workspaces_v1.Workspace(id=visit.workspace_id, name=name)
+    return admin.Workspace(visit.workspace_id, name, False, EPOCH, EPOCH, "")
 
 
 async def _suspending(
-    visit: Visit, form: Form, found: workspaces_v1.Workspace, status: int = 200
+    visit: Visit, form: Form, workspace: admin.Workspace, status: int = 200
 ) -> Answer:
-    visit.parts.names.remember(found.id, found.name)
-    subject = _row(found, 0, None)
+    visit.parts.names.remember(workspace.id, workspace.name)
+    subject = _row(workspace, 0, None)
     return await visit.page(
         "workspace_suspend.html", status, section="administration", form=form, subject=subject
     )
 
 
 async def _page(visit: Visit, form: Form, status: int = 200) -> Answer:
-    token = visit.asked("page")
+    page = admin.workspaces.page(size=PAGE, token=visit.asked("page"))
     try:
-        listed = await visit.authority.workspace_page(PAGE, token)
+        listed = await visit.authority.call(page)
     except UnavailableError:
         if visit.reading:
             raise
-        listed = workspaces_v1.ListWorkspacesResponse()
+        listed = admin.Page((), "")
     except RefusedError:
         raise NotFound("no such page") from None
     memberships = visit.parts.books.memberships
-    counts = await memberships.counts([one.id for one in listed.workspaces])
+    counts = await memberships.counts([one.id for one in listed.records])
     mine = {one.workspace_id: one for one in await memberships.of_person(visit.me.id)}
     further = urlencode({"page": listed.next_page_token})
     return await visit.page(
@@ -142,19 +145,17 @@ async def _page(visit: Visit, form: Form, status: int = 200) -> Answer:
         section="administration",
         form=form,
         form_id=submitting.new_request_id(),
-        workspaces=[
-            _row(one, counts.get(one.id, 0), mine.get(one.id)) for one in listed.workspaces
-        ],
+        workspaces=[_row(one, counts.get(one.id, 0), mine.get(one.id)) for one in listed.records],
         next_href=f"{url('administration')}?{further}" if listed.next_page_token else None,
     )
 
 
-def _row(one: workspaces_v1.Workspace, members: int, mine: Membership | None) -> WorkspaceRow:
+def _row(one: admin.Workspace, members: int, mine: Membership | None) -> WorkspaceRow:
     return WorkspaceRow(
         id=one.id,
         name=one.name,
         suspended=one.suspended,
-        create_time=one.create_time.ToDatetime(tzinfo=UTC),
+        create_time=one.create_time,
         members=members,
         mine=mine is not None,
         keys_href=url("keys", workspace=one.id),

@@ -8,7 +8,6 @@ from datetime import datetime, timedelta
 from typing import Final, TypeAlias
 
 from console import key_views, submitting
-from console.authority import RefusedError, UnavailableError
 from console.dates import end_of_day
 from console.forms import Form
 from console.moments import zone_of
@@ -19,7 +18,7 @@ from console.views import Receipt
 from console.visit import Visit
 from keyauthority.base.http.answer import Answer
 from keyauthority.client import Secret
-from keyauthority.v1 import key_pb2
+from keyauthority.client.admin import Key, Reason, RefusedError, UnavailableError, keys
 
 PRESETS: Final = {
     "30d": timedelta(days=30),
@@ -47,7 +46,7 @@ async def submit(visit: Visit) -> Answer:
     """Makes the key and shows its secret."""
     form = visit.fields.form(_FIELDS)
     form.keep_secrets_out()
-    expire_time = expiry(visit, form)
+    end = expiry(visit, form)
     if not form.values["name"] and "name" not in form.errors:
         form.errors["name"] = (
             "Give it a name that says what uses it, for instance “billing worker”."
@@ -56,8 +55,14 @@ async def submit(visit: Visit) -> Answer:
         return await _page(visit, form, 422)
     try:
         request_id = await submitting.begun(visit, "create")
-        issued = await visit.authority.issue(
-            visit.workspace_id, form.values["name"], expire_time, scopes(form), request_id
+        issued = await visit.authority.call(
+            keys.issue(
+                visit.workspace_id,
+                form.values["name"],
+                expires=end,
+                scopes=scopes(form),
+                request_id=request_id,
+            )
         )
     except RefusedError as error:
         refuse(form, error)
@@ -83,8 +88,8 @@ async def sent_before(visit: Visit, form: Form, key_id: str, page: Page) -> Answ
 async def secret_page(
     visit: Visit,
     kind: str,
-    key: key_pb2.Key,
-    secret: str,
+    key: Key,
+    secret: Secret,
     receipt: Receipt | None = None,
 ) -> Answer:
     """The one page that shows a secret."""
@@ -97,10 +102,10 @@ async def secret_page(
         section="keys",
         kind=kind,
         key=key_views.row(key, visit.now),
-        secret=secret,
+        secret=secret.reveal(),
         api_url=api_url,
-        snippets=snippets(api_url, Secret(secret)),
-        old_end_time=key_views.moment(old, "end_time") if old is not None else None,
+        snippets=snippets(api_url, secret),
+        old_end_time=old.end_time if old is not None else None,
         receipt=receipt,
         stored_action=url("key_stored", workspace=key.workspace_id, key=key.id),
     )
@@ -133,9 +138,9 @@ def refuse(form: Form, error: RefusedError) -> None:
     """Puts what the authority says beside the field it is about."""
     field = error.field.partition("[")[0]
     field = _FIELD_OF.get(field, field)
-    if error.reason == "WORKSPACE_SUSPENDED":
+    if error.reason is Reason.WORKSPACE_SUSPENDED:
         form.problem = "The workspace is suspended: no key can be made in it until it is resumed."
-    elif error.reason == "REQUEST_ID_REUSED":
+    elif error.reason is Reason.REQUEST_ID_REUSED:
         form.problem = (
             "This form has made a key already. Look at the list, and open the form again."
         )

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Final
 
-from console import key_views
-from console.authority import RefusedError, SpreadingError, UnavailableError
 from console.dates import end_of_day, last_day
 from console.forms import Form
 from console.moments import zone_of
@@ -17,7 +16,17 @@ from console.paths import url
 from console.views import KeyRow
 from console.visit import Visit
 from keyauthority.base.http.answer import Answer
-from keyauthority.v1 import key_pb2
+from keyauthority.client.admin import (
+    Call,
+    Changed,
+    Key,
+    KeyState,
+    Reason,
+    RefusedError,
+    SpreadingError,
+    UnavailableError,
+    keys,
+)
 
 _FIELDS: Final = ("name", "expires", "expire_date", "scopes", "etag")
 _MEANWHILE: Final = (
@@ -29,9 +38,9 @@ _MEANWHILE: Final = (
 async def show(visit: Visit) -> Answer:
     """The form, with what the key is now."""
     key = await visit.authority.key(visit.workspace_id, visit.path["key"])
-    if key.state == key_pb2.KEY_STATE_REVOKED:
+    if key.state is KeyState.REVOKED:
         return visit.redirect(_href(visit))
-    end = key_views.moment(key, "expire_time")
+    end = key.expire_time
     values = {
         "name": key.name,
         "expires": "never" if end is None else "date",
@@ -50,15 +59,15 @@ async def submit(visit: Visit) -> Answer:
         form.errors["name"] = "A key needs a name."
     try:
         key = await visit.authority.key(visit.workspace_id, visit.path["key"])
-        changed, fields = _changed(visit, form, key)
+        edit = _edit(visit, form, key)
         if not form.ok:
             return await _page(visit, form, remembered(visit, key), 422)
-        await visit.authority.update(changed, *fields)
+        await visit.authority.call(edit.of(key, form.values["etag"]))
     except RefusedError as error:
-        if error.reason == "ETAG_MISMATCH" and _is_so(key, changed, fields):
+        if error.reason is Reason.ETAG_MISMATCH and edit.is_made(key):
             # An earlier try got through, and only its answer was lost.
             return visit.redirect(_href(visit), "saved")
-        if error.reason == "ETAG_MISMATCH":
+        if error.reason is Reason.ETAG_MISMATCH:
             form.problem, form.values["etag"] = _MEANWHILE, key.etag
         else:
             refuse(form, error)
@@ -83,11 +92,10 @@ async def resume(visit: Visit) -> Answer:
 
 async def _set_disabled(visit: Visit, *, disabled: bool) -> Answer:
     key = await visit.authority.key(visit.workspace_id, visit.path["key"])
-    if key.state == key_pb2.KEY_STATE_REVOKED:
+    if key.state is KeyState.REVOKED:
         return visit.redirect(_href(visit))
-    changed = key_pb2.Key(id=key.id, disabled=disabled)
     try:
-        await visit.authority.update(changed, "disabled")
+        await visit.authority.call(keys.update(key.id, disabled=disabled))
     except SpreadingError:
         return visit.redirect(_href(visit), "spreading")
     except RefusedError:
@@ -96,22 +104,42 @@ async def _set_disabled(visit: Visit, *, disabled: bool) -> Answer:
     return visit.redirect(_href(visit), "paused" if disabled else "resumed")
 
 
-def _changed(visit: Visit, form: Form, key: key_pb2.Key) -> tuple[key_pb2.Key, list[str]]:
-    values = form.values
-    changed = key_pb2.Key(id=key.id, name=values["name"], scopes=scopes(form), etag=values["etag"])
-    before = key_views.moment(key, "expire_time")
-    same_day = values["expires"] == "date" and values["expire_date"] == _last_day(visit, before)
-    if same_day:
+@dataclass(frozen=True, slots=True)
+class _Edit:
+    """What the form says of a key; it `moves_expiry` unless the day in it is the key's already."""
+
+    name: str
+    scopes: tuple[str, ...]
+    expire_time: datetime | None
+    moves_expiry: bool
+
+    def of(self, key: Key, etag: str) -> Call[Changed[Key]]:
+        """The call that makes *key* so, if it still has the *etag*."""
+        end = self.expire_time if self.moves_expiry else None
+        return keys.update(
+            key.id,
+            name=self.name,
+            scopes=self.scopes,
+            expire_time=end,
+            never_expires=self.moves_expiry and end is None,
+            etag=etag,
+        )
+
+    def is_made(self, key: Key) -> bool:
+        """Whether *key* is so already."""
+        wanted = (self.name, self.scopes, self.expire_time)
+        return (key.name, key.scopes, key.expire_time) == wanted
+
+
+def _edit(visit: Visit, form: Form, key: Key) -> _Edit:
+    name, named_scopes = form.values["name"], tuple(scopes(form))
+    day = _last_day(visit, key.expire_time)
+    if form.values["expires"] == "date" and form.values["expire_date"] == day:
         # Not moved to the end of its day because something else was changed.
-        return changed, ["name", "scopes"]
+        return _Edit(name, named_scopes, key.expire_time, moves_expiry=False)
     end = expiry(visit, form)
-    if end is not None:
-        changed.expire_time.FromDatetime(visit.now + end if isinstance(end, timedelta) else end)
-    return changed, ["name", "scopes", "expire_time"]
-
-
-def _is_so(key: key_pb2.Key, wanted: key_pb2.Key, fields: list[str]) -> bool:
-    return all(getattr(key, field) == getattr(wanted, field) for field in fields)
+    end = visit.now + end if isinstance(end, timedelta) else end
+    return _Edit(name, named_scopes, end, moves_expiry=True)
 
 
 def _last_day(visit: Visit, end: datetime | None) -> str:

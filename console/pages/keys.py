@@ -7,13 +7,11 @@ from typing import Final
 from urllib.parse import urlencode
 
 from console import key_views, words
-from console.authority import UnavailableError
 from console.paths import url
 from console.views import Card, KeyQuery, KeyRow, Pages
 from console.visit import Visit
 from keyauthority.base.http.answer import Answer
-from keyauthority.v1 import audit_service_pb2 as audit_v1
-from keyauthority.v1 import key_pb2
+from keyauthority.client.admin import AuditFilter, Key, KeyState, UnavailableError, audit
 
 _STATES: Final = ("", "active", "paused", "expired", "revoked", "all")
 _REVOKING: Final = (
@@ -71,15 +69,13 @@ async def details(visit: Visit) -> Answer:
     )
 
 
-async def _revoker(visit: Visit, key: key_pb2.Key) -> str:
-    if key.state != key_pb2.KEY_STATE_REVOKED:
+async def _revoker(visit: Visit, key: Key) -> str:
+    if key.state is not KeyState.REVOKED:
         return ""
     # A revoked key never changes again: the newest entry that wasn't refused is its end.
-    request = audit_v1.ListAuditEntriesRequest(
-        workspace_id=visit.workspace_id, subject=key.id, page_size=_NEWEST
-    )
-    listed = await visit.authority.entries(request)
-    for one in listed.entries:
+    which = AuditFilter(workspace_id=visit.workspace_id, subject=key.id)
+    page = await visit.authority.call(audit.page(which, size=_NEWEST))
+    for one in page.records:
         if one.action in _REVOKING and not one.refused:
             return one.person_name or one.caller_name
     return ""
@@ -94,13 +90,11 @@ async def known(visit: Visit) -> KeyRow:
         if visit.reading:
             raise
         name = visit.parts.names.get(f"{visit.workspace_id}/{key_id}", key_id)
-        return key_views.row(
-            key_pb2.Key(id=key_id, workspace_id=visit.workspace_id, name=name), visit.now
-        )
+        return key_views.last_known(visit.workspace_id, key_id, name, visit.now)
     return remembered(visit, key)
 
 
-def remembered(visit: Visit, key: key_pb2.Key) -> KeyRow:
+def remembered(visit: Visit, key: Key) -> KeyRow:
     """The key for a form, which is shown again by its name while the authority is away."""
     visit.parts.names.remember(f"{visit.workspace_id}/{key.id}", key.name)
     return key_views.row(key, visit.now)

@@ -5,7 +5,6 @@ from __future__ import annotations
 from contextlib import suppress
 from typing import Final
 
-from console.authority import MissingError, UnavailableError
 from console.forms import Form
 from console.pages import signing_in, signing_in_elsewhere
 from console.paths import url
@@ -22,6 +21,7 @@ from console.people import (
 )
 from console.visit import Visit
 from keyauthority.base.http.answer import Answer
+from keyauthority.client.admin import MissingError, UnavailableError, workspaces
 
 _AWAY: Final = (
     "The key authority doesn’t answer at the moment. Your link stays good: type the password again "
@@ -188,7 +188,7 @@ async def _setup_page(visit: Visit, form: Form, status: int = 200) -> Answer:
 
 async def _invitation_page(visit: Visit, link: Link, form: Form, status: int = 200) -> Answer:
     try:
-        workspace = await visit.authority.workspace(link.workspace_id)
+        workspace = await visit.authority.call(workspaces.get(link.workspace_id))
         name = workspace.name
     except (MissingError, UnavailableError):
         name = visit.parts.names.get(link.workspace_id, link.workspace_id)

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from console import key_views
 from console.access import deeds
-from console.authority import AuthorityError, SpreadingError, UnavailableError
-from console.authority.client import MOST_KEYS
+from console.authority import MOST
 from console.forms import Form
 from console.pages import problems
 from console.pages.member_rows import member_row
@@ -14,7 +13,13 @@ from console.receipts import receipt
 from console.views import KeyRow, Receipt
 from console.visit import Visit
 from keyauthority.base.http.answer import Answer
-from keyauthority.v1 import key_pb2
+from keyauthority.client import admin
+from keyauthority.client.admin import (
+    AuthorityError,
+    RevocationReason,
+    SpreadingError,
+    UnavailableError,
+)
 
 _ACTING = ("active", "paused")
 
@@ -75,13 +80,13 @@ async def _revoked(visit: Visit, keys: list[KeyRow], member: Member) -> Receipt:
     went = "left" if member.person.id == visit.me.id else "was removed from"
     note = f"{member.person.email} {went} the workspace"
     try:
-        answer = await visit.authority.revoke_all(
-            [row.id for row in keys], key_pb2.REVOCATION_REASON_OWNER_LEFT, note
+        revoked = await visit.authority.call(
+            admin.keys.revoke_all([row.id for row in keys], RevocationReason.OWNER_LEFT, note)
         )
     except SpreadingError as error:
         sentence = f"They are revoked, and stop everywhere within {error.seconds} s."
         return Receipt(sentence, 0, 0, 0)
-    return receipt(answer.receipt)
+    return receipt(revoked.receipt)
 
 
 async def _remaining(visit: Visit, member: Member) -> list[KeyRow]:
@@ -123,20 +128,18 @@ async def _keys(visit: Visit, member: Member) -> tuple[list[KeyRow], bool]:
     authority, place, person = visit.authority, visit.workspace_id, member.person.id
     created, more = await authority.keys(place, creator_id=person)
     times, more_times = await authority.rotations_by(place, person)
-    others = await authority.some_keys(place, times.keys() - {key.id for key in created})
+    others = await authority.some_keys(place, sorted(times.keys() - {key.id for key in created}))
     rotated = [key for key in others if key_views.lives_from(key, times[key.id], visit.now)]
     rows = [key_views.row(key, visit.now) for key in (*created, *rotated)]
     acting = key_views.ordered([row for row in rows if row.state in _ACTING], "-created")
     # As many as can be revoked at once.
-    return acting[:MOST_KEYS], more or more_times or len(acting) > MOST_KEYS
+    return acting[:MOST], more or more_times or len(acting) > MOST
 
 
 def _last_known(visit: Visit, ticked: set[str]) -> list[KeyRow]:
     # What was ticked stays ticked, by as much of each key as the form itself holds.
     ids = sorted(one for one in ticked if key_views.is_key_id(one))
-    place = visit.workspace_id
-    keys = [key_pb2.Key(id=one, workspace_id=place, name=one) for one in ids]
-    return [key_views.row(key, visit.now) for key in keys]
+    return [key_views.last_known(visit.workspace_id, one, one, visit.now) for one in ids]
 
 
 async def _page(

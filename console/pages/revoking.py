@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Final
 
 from console import key_views
-from console.authority import RefusedError, SpreadingError, UnavailableError
 from console.forms import Form
 from console.pages import problems
 from console.pages.creating import refuse
@@ -14,9 +13,9 @@ from console.receipts import receipt
 from console.views import Receipt
 from console.visit import Visit
 from keyauthority.base.http.answer import Answer
-from keyauthority.v1 import key_pb2
+from keyauthority.client.admin import Key, RefusedError, SpreadingError, UnavailableError, keys
 
-_REASONS: Final = {name: number for number, name in key_views.REASONS.items()}
+_REASONS: Final = {name: reason for reason, name in key_views.REASONS.items()}
 
 
 async def show(visit: Visit) -> Answer:
@@ -37,7 +36,7 @@ async def submit(visit: Visit) -> Answer:
     reason = _REASONS[form.values["reason"]]
     try:
         key = await visit.authority.key(visit.workspace_id, visit.path["key"])
-        revoked = await visit.authority.revoke(key.id, reason, form.values["note"])
+        revoked = await visit.authority.call(keys.revoke(key.id, reason, form.values["note"]))
     except RefusedError as error:
         refuse(form, error)
         return await _page(visit, form, 422)
@@ -47,12 +46,10 @@ async def submit(visit: Visit) -> Answer:
     except UnavailableError:
         form.problem = problems.AWAY
         return await _page(visit, form, 503)
-    return await _revoked(visit, revoked.key, receipt(revoked.receipt), None)
+    return await _revoked(visit, revoked.record, receipt(revoked.receipt), None)
 
 
-async def _revoked(
-    visit: Visit, key: key_pb2.Key, told: Receipt | None, spreading: str | None
-) -> Answer:
+async def _revoked(visit: Visit, key: Key, told: Receipt | None, spreading: str | None) -> Answer:
     return await visit.page(
         "key_revoked.html",
         section="keys",

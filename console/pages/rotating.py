@@ -6,7 +6,6 @@ from datetime import timedelta
 from typing import Final
 
 from console import submitting
-from console.authority import RefusedError, SpreadingError, UnavailableError
 from console.forms import Form
 from console.pages import problems
 from console.pages.creating import refuse, secret_page, sent_before
@@ -14,6 +13,7 @@ from console.pages.keys import known
 from console.receipts import receipt
 from console.visit import Visit
 from keyauthority.base.http.answer import Answer
+from keyauthority.client.admin import RefusedError, SpreadingError, UnavailableError, keys
 
 OVERLAPS: Final = {
     "0": timedelta(),
@@ -39,7 +39,7 @@ async def submit(visit: Visit) -> Answer:
     try:
         key = await visit.authority.key(visit.workspace_id, visit.path["key"])
         request_id = await submitting.begun(visit, f"rotate {key.id}")
-        rotated = await visit.authority.rotate(key.id, overlap, request_id)
+        rotated = await visit.authority.call(keys.rotate(key.id, overlap, request_id=request_id))
     except RefusedError as error:
         refuse(form, error)
         return await _page(visit, form, 422)

@@ -8,7 +8,6 @@ from urllib.parse import urlencode
 import structlog
 
 from console import cookies, csrf
-from console.authority import UnavailableError
 from console.forms import Form
 from console.oidc import Claims, Flow, OidcError, OidcUnavailable
 from console.pages import problems
@@ -31,6 +30,7 @@ from console.people import (
 from console.people.fields import NAME_LENGTH
 from console.visit import Visit
 from keyauthority.base.http.answer import Answer
+from keyauthority.client.admin import UnavailableError
 
 _log = structlog.get_logger("console.oidc")
 

@@ -20,7 +20,7 @@ async def choose(visit: Visit) -> Answer:
     """All workspaces that the person belongs to, by name."""
     memberships = await visit.parts.books.memberships.of_person(visit.me.id)
     roles = {one.workspace_id: one.role for one in memberships}
-    found = await visit.authority.workspaces(roles)
+    found = await visit.authority.workspaces(list(roles))
     views = [
         workspace_view(one.id, one.name, roles[one.id], suspended=one.suspended)
         for one in sorted(found, key=lambda one: (one.name.casefold(), one.id))

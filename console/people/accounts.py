@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
+
 from sqlalchemy import ColumnElement, select, tuple_, update
 
 from console.people import fields
@@ -36,6 +38,12 @@ class Accounts:
     async def get(self, person_id: str) -> Person | None:
         """The person with that id."""
         return await self._find(people.c.id == person_id)
+
+    async def get_all(self, person_ids: Collection[str]) -> list[Person]:
+        """The people with these ids."""
+        query = select(*PERSON).where(people.c.id.in_(person_ids))
+        async with self._database.reading() as tx:
+            return [person_of(row) for row in await tx.all(query)]
 
     async def by_email(self, email: str) -> Person | None:
         """The person with that address, in whatever case."""

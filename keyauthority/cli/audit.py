@@ -6,7 +6,7 @@ import contextlib
 import functools
 import json
 import os
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -14,15 +14,10 @@ from typing import Any
 import click
 
 from keyauthority.cli.authority import Authority, with_authority
-from keyauthority.cli.listing import Page, listed, listing_options, pages
+from keyauthority.cli.listing import Entry, entries, listed, listing_options
 from keyauthority.cli.output import Answer, moment, pairs, table, to_dict
 from keyauthority.cli.values import DURATION, FILE, MOMENT
-from keyauthority.cli.wire import timestamp
-from keyauthority.v1.audit_service_pb2 import (
-    AuditEntry,
-    ListAuditEntriesRequest,
-    PruneAuditEntriesRequest,
-)
+from keyauthority.client.admin import AuditEntry, AuditFilter, audit
 
 
 @click.group()
@@ -31,7 +26,7 @@ def command() -> None:
 
 
 def _filters(run: Callable[..., Answer]) -> Callable[..., Answer]:
-    # Hands the command the filters as a request whose page is still open.
+    # Hands the command the filters as one.
     @click.option("--subject", default="", help="Only about this key, workspace or caller.")
     @click.option("--workspace", default="", help="Only of this workspace.")
     @click.option("--caller", default="", help="Only by this caller.")
@@ -51,14 +46,14 @@ def _filters(run: Callable[..., Answer]) -> Callable[..., Answer]:
         until: datetime | None,
         **kwargs: Any,
     ) -> Answer:
-        which = ListAuditEntriesRequest(
+        which = AuditFilter(
             subject=subject,
             workspace_id=workspace,
             caller_id=caller,
             person_id=person,
             action=action,
-            start_time=timestamp(since),
-            end_time=timestamp(until),
+            start=since,
+            end=until,
         )
         return run(*args, which=which, **kwargs)
 
@@ -69,27 +64,27 @@ def _filters(run: Callable[..., Answer]) -> Callable[..., Answer]:
 @_filters
 @listing_options
 @with_authority
-def list_entries(authority: Authority, which: ListAuditEntriesRequest, limit: int | None) -> Answer:
+def list_entries(authority: Authority, which: AuditFilter, limit: int | None) -> Answer:
     """List entries, newest first."""
-    return listed("entries", _page(authority, which), limit, _table)
+    return listed(authority, "entries", functools.partial(audit.page, which), limit, _table)
 
 
 @command.command()
 @_filters
 @click.option("--output", type=FILE, help="Write to this file (0600), whole or not at all.")
 @with_authority
-def export(authority: Authority, which: ListAuditEntriesRequest, output: Path | None) -> Answer:
+def export(authority: Authority, which: AuditFilter, output: Path | None) -> Answer:
     """Write all entries, newest first, as JSON: one entry a line.
 
     With --json, and no --output, as one JSON document instead.
     """
-    entries = pages(_page(authority, which))
+    found = entries(authority, "entries", functools.partial(audit.page, which))
     if output is not None:
-        count = _write(output, entries)
+        count = _write(output, found)
         return Answer({"entries": count}, "", f"Wrote {count} entries to {output}.")
     if click.get_current_context().obj.json:
-        return Answer({"entries": [to_dict(entry) for entry in entries]}, "")
-    for entry in entries:
+        return Answer({"entries": [to_dict(entry.message) for entry in found]}, "")
+    for entry in found:
         click.echo(_json_line(entry))
     return Answer({}, "")
 
@@ -99,23 +94,11 @@ def export(authority: Authority, which: ListAuditEntriesRequest, output: Path | 
 @with_authority
 def prune(authority: Authority, older_than: timedelta) -> Answer:
     """Delete the oldest entries for good."""
-    before = timestamp(datetime.now(UTC) - older_than)
-    answer = authority.call(
-        authority.audit.PruneAuditEntries, PruneAuditEntriesRequest(before_time=before)
-    )
-    return Answer(answer, f"Deleted {answer.deleted} entries.")
+    reply, deleted = authority.call(audit.prune(datetime.now(UTC) - older_than))
+    return Answer(reply, f"Deleted {deleted} entries.")
 
 
-def _page(authority: Authority, which: ListAuditEntriesRequest) -> Page[AuditEntry]:
-    def page(size: int, after: str) -> tuple[Sequence[AuditEntry], str]:
-        which.page_size, which.page_token = size, after
-        answer = authority.call(authority.audit.ListAuditEntries, which)
-        return answer.entries, answer.next_page_token
-
-    return page
-
-
-def _write(output: Path, entries: Iterator[AuditEntry]) -> int:
+def _write(output: Path, found: Iterator[Entry[AuditEntry]]) -> int:
     partial = output.with_name(f".{output.name}.{os.getpid()}.tmp")
     count = 0
     try:
@@ -123,7 +106,7 @@ def _write(output: Path, entries: Iterator[AuditEntry]) -> int:
         partial.unlink(missing_ok=True)
         descriptor = os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
         with os.fdopen(descriptor, "w", encoding="utf-8") as file:
-            for count, entry in enumerate(entries, 1):  # noqa: B007 - the last count is kept
+            for count, entry in enumerate(found, 1):  # noqa: B007 - the last count is kept
                 file.write(f"{_json_line(entry)}\n")
         partial.replace(output)
     except OSError as error:
@@ -134,11 +117,11 @@ def _write(output: Path, entries: Iterator[AuditEntry]) -> int:
     return count
 
 
-def _json_line(entry: AuditEntry) -> str:
-    return json.dumps(to_dict(entry))
+def _json_line(entry: Entry[AuditEntry]) -> str:
+    return json.dumps(to_dict(entry.message))
 
 
-def _table(entries: Iterable[AuditEntry]) -> str:
+def _table(shown: Iterable[AuditEntry]) -> str:
     return table(
         ("TIME", "WHO", "ACTION", "SUBJECT", "REFUSED", "FROM", "DETAILS"),
         (
@@ -149,9 +132,9 @@ def _table(entries: Iterable[AuditEntry]) -> str:
                 one.subject,
                 "refused" if one.refused else "",
                 one.source,
-                pairs(dict(one.details)),
+                pairs(one.details),
             )
-            for one in entries
+            for one in shown
         ),
     )
 

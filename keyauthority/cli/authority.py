@@ -1,9 +1,8 @@
-"""The authority as the commands see it: stubs, a deadline on every call, errors as sentences."""
+"""The authority as the commands see it: a deadline on every call, errors as sentences."""
 
 from __future__ import annotations
 
 import functools
-import uuid
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -11,62 +10,46 @@ from typing import Concatenate, ParamSpec, TypeVar
 
 import click
 import grpc
+from google.protobuf.message import Message
 
 from keyauthority.base.process.settings import is_local
 from keyauthority.cli.failures import failure
 from keyauthority.cli.options import Options
 from keyauthority.client.addresses import AddressError, parse_addresses
+from keyauthority.client.admin import AuthorityError, BlockingAdminClient, Call
+from keyauthority.client.admin.calling import Result
 from keyauthority.client.channel import connect_blocking
-from keyauthority.client.credentials import SecretFileError, bearer_metadata, load_token
+from keyauthority.client.credentials import SecretFileError, load_token
 from keyauthority.client.tls import client_certificate
-from keyauthority.v1.audit_service_pb2_grpc import AuditServiceStub
-from keyauthority.v1.caller_service_pb2_grpc import CallerServiceStub
-from keyauthority.v1.key_service_pb2_grpc import KeyServiceStub
-from keyauthority.v1.operations_service_pb2_grpc import OperationsServiceStub
-from keyauthority.v1.verification_service_pb2_grpc import VerificationServiceStub
-from keyauthority.v1.workspace_service_pb2_grpc import WorkspaceServiceStub
+from keyauthority.domain.secrets import Secret
 
-Metadata = tuple[tuple[str, str], ...]
-
-Request = TypeVar("Request")
-Reply = TypeVar("Reply")
 Arguments = ParamSpec("Arguments")
-Result = TypeVar("Result")
+Outcome = TypeVar("Outcome")
 
 
 class Authority:
-    """The services of the authority that the options point at."""
+    """The authority that the options point at."""
 
-    def __init__(self, channel: grpc.Channel, credential: Metadata, options: Options) -> None:
-        self.keys = KeyServiceStub(channel)
-        self.verification = VerificationServiceStub(channel)
-        self.workspaces = WorkspaceServiceStub(channel)
-        self.callers = CallerServiceStub(channel)
-        self.audit = AuditServiceStub(channel)
-        self.operations = OperationsServiceStub(channel)
-        self._credential = credential
+    def __init__(self, client: BlockingAdminClient, options: Options) -> None:
+        self._client = client
         self._options = options
 
-    def call(self, method: grpc.UnaryUnaryMultiCallable[Request, Reply], request: Request) -> Reply:
-        """The reply to *request*. Raises `Failure`."""
-        call_id = uuid.uuid4().hex
+    def call(self, call: Call[Result]) -> tuple[Message, Result]:
+        """The reply to *call*, which is the document of `--json`, and its result. Raises `Failure`."""
         try:
-            return method(
-                request,
-                timeout=self._options.timeout.total_seconds(),
-                metadata=(*self._credential, ("x-request-id", call_id)),
-            )
-        except grpc.RpcError as error:
-            raise failure(error, self._options, call_id) from None
+            reply = self._client.reply(call)
+        except AuthorityError as error:
+            raise failure(error, self._options) from None
+        return reply, call.read(reply)
 
 
 def with_authority(
-    command: Callable[Concatenate[Authority, Arguments], Result],
-) -> Callable[Arguments, Result]:
+    command: Callable[Concatenate[Authority, Arguments], Outcome],
+) -> Callable[Arguments, Outcome]:
     """Hands the command the authority, connected while it runs."""
 
     @functools.wraps(command)
-    def connected(*args: Arguments.args, **kwargs: Arguments.kwargs) -> Result:
+    def connected(*args: Arguments.args, **kwargs: Arguments.kwargs) -> Outcome:
         context = click.get_current_context()
         authority = context.with_resource(_connect(context.obj))
         return command(authority, *args, **kwargs)
@@ -76,21 +59,23 @@ def with_authority(
 
 @contextmanager
 def _connect(options: Options) -> Iterator[Authority]:
+    seconds = options.timeout.total_seconds()
     with _channel(options) as channel:
-        yield Authority(channel, _credential(options), options)
+        client = BlockingAdminClient(channel, _token(options), reading=seconds, changing=seconds)
+        yield Authority(client, options)
 
 
-def _credential(options: Options) -> Metadata:
+def _token(options: Options) -> Secret | None:
     if not _may_be_there(options.token_file):
         if options.tls_client_cert is not None:
-            return ()
+            return None
         raise click.ClickException(
             f"there is no token at {options.token_file}: the authority writes one there when it "
             "first starts with that data directory, or point --token-file "
             "(KEYAUTHORITY_TOKEN_FILE) at yours"
         )
     try:
-        return bearer_metadata(load_token(options.token_file))
+        return load_token(options.token_file)
     except SecretFileError as error:
         raise click.ClickException(str(error)) from None
 

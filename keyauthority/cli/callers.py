@@ -14,15 +14,8 @@ from keyauthority.cli.authority import Authority, with_authority
 from keyauthority.cli.listing import listed, listing_options
 from keyauthority.cli.output import Answer, moment, printable, spread, table, to_dict, word
 from keyauthority.cli.values import FILE
-from keyauthority.cli.wire import enum_name
-from keyauthority.v1.caller_service_pb2 import (
-    Caller,
-    CallerRole,
-    CreateCallerRequest,
-    CreateCallerResponse,
-    ListCallersRequest,
-    RevokeCallerRequest,
-)
+from keyauthority.client.admin import Caller, NewCaller, Role, callers
+from keyauthority.domain.secrets import Secret
 
 _ROLES = ("verifier", "issuer", "admin")
 
@@ -70,21 +63,21 @@ def create(
     token_file: Path | None,
 ) -> Answer:
     """Create a caller called NAME and print its token, once."""
-    request = CreateCallerRequest(
-        name=name,
-        roles=[CallerRole.Value(enum_name("CALLER_ROLE_", role)) for role in roles],
+    create_caller = callers.create(
+        name,
+        [Role[role.upper()] for role in roles],
         workspace_ids=workspaces,
         certificate_name=certificate_name,
         acts_for_people=acts_for_people,
     )
     if token_file is None:
-        answer = authority.call(authority.callers.CreateCaller, request)
-        return Answer(answer, f"{_created(answer)}\n\n{_shown(answer.token)}")
+        reply, made = authority.call(create_caller)
+        return Answer(reply, f"{_created(made)}\n\n{_shown(made.token)}")
     with _new_file(token_file) as file:
-        answer = authority.call(authority.callers.CreateCaller, request)
-        file.write(f"{answer.token}\n")
-    told = f"{_created(answer)} Its token is in {token_file}."
-    return Answer({"caller": to_dict(answer.caller)}, told)
+        reply, made = authority.call(create_caller)
+        file.write(f"{made.token.reveal()}\n")
+    told = f"{_created(made)} Its token is in {token_file}."
+    return Answer({"caller": to_dict(reply)["caller"]}, told)
 
 
 @command.command("list")
@@ -92,14 +85,7 @@ def create(
 @with_authority
 def list_callers(authority: Authority, limit: int | None) -> Answer:
     """List callers, newest first, revoked ones included."""
-
-    def page(size: int, after: str) -> tuple[Sequence[Caller], str]:
-        answer = authority.call(
-            authority.callers.ListCallers, ListCallersRequest(page_size=size, page_token=after)
-        )
-        return answer.callers, answer.next_page_token
-
-    return listed("callers", page, limit, _table)
+    return listed(authority, "callers", callers.page, limit, _table)
 
 
 @command.command()
@@ -107,11 +93,9 @@ def list_callers(authority: Authority, limit: int | None) -> Answer:
 @with_authority
 def revoke(authority: Authority, caller_id: str) -> Answer:
     """Revoke a caller's credentials for good."""
-    answer = authority.call(
-        authority.callers.RevokeCaller, RevokeCallerRequest(caller_id=caller_id)
-    )
-    told = f'Revoked {answer.caller.id} "{printable(answer.caller.name)}".'
-    return Answer(answer, f"{told} {spread(answer.receipt)}")
+    reply, revoked = authority.call(callers.revoke(caller_id))
+    told = f'Revoked {revoked.record.id} "{printable(revoked.record.name)}".'
+    return Answer(reply, f"{told} {spread(revoked.receipt)}")
 
 
 @contextmanager
@@ -133,31 +117,31 @@ def _new_file(path: Path) -> Iterator[IO[str]]:
         raise
 
 
-def _created(answer: CreateCallerResponse) -> str:
-    return f'Created {answer.caller.id} "{printable(answer.caller.name)}".'
+def _created(made: NewCaller) -> str:
+    return f'Created {made.caller.id} "{printable(made.caller.name)}".'
 
 
-def _shown(token: str) -> str:
+def _shown(token: Secret) -> str:
     return (
-        f"  {token}\n\n"
+        f"  {token.reveal()}\n\n"
         "The token is shown this once and can't be retrieved again: keep it in a secret manager."
     )
 
 
-def _table(callers: Iterable[Caller]) -> str:
+def _table(shown: Iterable[Caller]) -> str:
     return table(
         ("ID", "NAME", "ROLES", "WORKSPACES", "FOR PEOPLE", "CREATED", "REVOKED", "TOKEN"),
         (
             (
                 one.id,
                 one.name,
-                " ".join(word(CallerRole.Name(role), "CALLER_ROLE_") for role in one.roles),
+                " ".join(map(word, one.roles)),
                 " ".join(one.workspace_ids) or "all",
                 "yes" if one.acts_for_people else "no",
                 moment(one.create_time),
-                moment(one.revoke_time) if one.HasField("revoke_time") else "no",
+                "no" if one.revoke_time is None else moment(one.revoke_time),
                 one.token_hint,
             )
-            for one in callers
+            for one in shown
         ),
     )

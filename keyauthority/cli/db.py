@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import Callable, Coroutine
-from datetime import UTC, timedelta
+from datetime import timedelta
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -16,6 +16,7 @@ from keyauthority.base.process.lifecycle import StartError
 from keyauthority.base.relational.location import Location
 from keyauthority.cli.output import Answer
 from keyauthority.cli.values import DATABASE, DATABASE_HELP, DURATION, FILE
+from keyauthority.client.admin import reading
 from keyauthority.domain.auditing import AuditEntry
 from keyauthority.domain.errors import KeyAuthorityError
 from keyauthority.domain.restoring import Replayed
@@ -150,23 +151,10 @@ def _entries(file: Path) -> list[AuditEntry]:
 
 def _entry(file: Path, number: int, line: str) -> AuditEntry:
     try:
-        entry = ParseDict(json.loads(line), v1.AuditEntry())
-        time = entry.time.ToDatetime(UTC)
+        message = ParseDict(json.loads(line), v1.AuditEntry())
+        entry = reading.audit_entry(message)
     except (ValueError, ParseError, TypeError):
-        entry = v1.AuditEntry()
-    if not (entry.id and entry.action and entry.HasField("time")):
+        message = None
+    if message is None or not (message.id and message.action and message.HasField("time")):
         raise click.ClickException(f"{file}, line {number}, is no exported audit entry")
-    return AuditEntry(
-        id=entry.id,
-        time=time,
-        caller_id=entry.caller_id,
-        caller_name=entry.caller_name,
-        action=entry.action,
-        subject=entry.subject,
-        workspace_id=entry.workspace_id,
-        refused=entry.refused,
-        source=entry.source,
-        request_id=entry.request_id,
-        details=dict(entry.details),
-        revision=entry.revision,
-    )
+    return entry

@@ -10,9 +10,9 @@ from typing import IO, Any, Final, TypeVar
 
 import click
 
-from keyauthority.cli.values import DURATION, MOMENT
-from keyauthority.cli.wire import timestamp
-from keyauthority.v1.key_service_pb2 import ImportedKey
+from keyauthority.cli.values import DURATION, MOMENT, is_text
+from keyauthority.client.admin import ImportedKey
+from keyauthority.domain.secrets import Secret
 
 Value = TypeVar("Value")
 
@@ -60,16 +60,10 @@ def _parsed(text: str) -> ImportedKey:
         raise click.BadParameter("scopes is not a list of texts")
     if not isinstance(labels, dict) or not all(isinstance(one, str) for one in labels.values()):
         raise click.BadParameter("labels is not an object of texts")
-    try:
-        return ImportedKey(
-            secret=_text(given, "secret"),
-            name=_text(given, "name"),
-            expire_time=timestamp(_end(given)),
-            scopes=scopes,
-            labels=labels,
-        )
-    except UnicodeEncodeError:
-        raise click.BadParameter("holds text that is not Unicode") from None
+    secret, name, end = _text(given, "secret"), _text(given, "name"), _end(given)
+    if not all(map(is_text, (secret, name, *scopes, *labels, *labels.values()))):
+        raise click.BadParameter("holds text that is not Unicode")
+    return ImportedKey(Secret(secret), name, end, tuple(scopes), labels)
 
 
 def _text(given: Mapping[str, Any], name: str) -> str:

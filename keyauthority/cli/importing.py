@@ -6,12 +6,13 @@ from collections.abc import Iterator, Sequence
 from typing import IO, Final
 
 import click
+from google.protobuf.message import Message
 
 from keyauthority.cli.authority import Authority, with_authority
 from keyauthority.cli.failures import Failure
 from keyauthority.cli.import_lines import Line, read_lines
-from keyauthority.cli.output import Answer, spread
-from keyauthority.v1.key_service_pb2 import ImportKeysRequest, ImportKeysResponse
+from keyauthority.cli.output import Answer, spread, to_dict
+from keyauthority.client.admin import Changed, Key, RefusedError, SpreadingError, keys
 
 _MOST_KEYS: Final = 1_000
 # Half of what a message may hold, for keys with very long labels.
@@ -39,23 +40,24 @@ def command(authority: Authority, file: IO[str], workspace: str, from_line: int)
     lines = read_lines(file, from_line)
     if not lines:
         raise click.ClickException("there is no key to import")
-    imported = ImportKeysResponse()
-    for batch in _batches(lines):
-        answer = _import(authority, workspace, batch, first=not imported.keys)
-        if not imported.keys:
-            # Only the first import ever has anybody to wait for.
-            imported.receipt.CopyFrom(answer.receipt)
-        imported.keys.extend(answer.keys)
-        _tell(len(imported.keys), len(lines))
+    first, *rest = _batches(lines)
+    # Only the first import ever has anybody to wait for: its receipt is that of all.
+    reply, imported = _import(authority, workspace, first, first=True)
+    document = to_dict(reply)
+    _tell(len(first), len(lines))
+    for batch in rest:
+        reply, _ = _import(authority, workspace, batch, first=False)
+        document["keys"] += to_dict(reply)["keys"]
+        _tell(len(document["keys"]), len(lines))
     told = f"Imported {_count(len(lines))} into {workspace}."
-    return Answer(imported, f"{told} {spread(imported.receipt)}")
+    return Answer(document, f"{told} {spread(imported.receipt)}")
 
 
 def _batches(lines: Sequence[Line]) -> Iterator[list[Line]]:
     batch: list[Line] = []
     size = 0
     for line in lines:
-        more = line.key.ByteSize()
+        more = keys.imported_key(line.key).ByteSize()
         if batch and (len(batch) == _MOST_KEYS or size + more > _MOST_BYTES):
             yield batch
             batch, size = [], 0
@@ -66,24 +68,23 @@ def _batches(lines: Sequence[Line]) -> Iterator[list[Line]]:
 
 def _import(
     authority: Authority, workspace: str, batch: Sequence[Line], *, first: bool
-) -> ImportKeysResponse:
-    request = ImportKeysRequest(workspace_id=workspace, keys=[line.key for line in batch])
+) -> tuple[Message, Changed[tuple[Key, ...]]]:
     try:
-        return authority.call(authority.keys.ImportKeys, request)
+        return authority.call(keys.import_keys(workspace, [line.key for line in batch]))
     except Failure as failure:
         raise click.ClickException(_explained(failure, batch, first=first)) from None
 
 
 def _explained(failure: Failure, batch: Sequence[Line], *, first: bool) -> str:
-    if failure.reason == "REVOCATION_SPREADING":
+    error, message = failure.error, failure.message
+    if isinstance(error, SpreadingError):
         return (
             f"the keys up to line {batch[-1].number} are imported, but not every verifier knows "
             f"yet: go on with --from-line {batch[-1].number + 1} if there are more"
         )
-    message, index = failure.message, failure.metadata.get("index", "")
-    if index.isdecimal() and int(index) < len(batch):
-        number = batch[int(index)].number
-        message = f"line {number}: {message.removeprefix(f'keys[{index}].')}"
+    if isinstance(error, RefusedError) and error.index is not None and error.index < len(batch):
+        number = batch[error.index].number
+        message = f"line {number}: {message.removeprefix(f'keys[{error.index}].')}"
     if not first:
         start = batch[0].number
         message += f"; the keys before line {start} are imported: go on with --from-line {start}"

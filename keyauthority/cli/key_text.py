@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from keyauthority.cli.output import details, moment, pairs, table, word
-from keyauthority.v1.key_pb2 import Key, KeyState, RevocationReason, SecretInfo
+from keyauthority.client.admin import Key, Revocation, SecretInfo
+from keyauthority.domain.secrets import Secret
 
 
 def key_table(keys: Iterable[Key]) -> str:
@@ -17,7 +18,7 @@ def key_table(keys: Iterable[Key]) -> str:
                 key.id,
                 key.name,
                 key.workspace_id,
-                _state(key),
+                word(key.state),
                 _expiry(key),
                 _last_use(key),
                 moment(key.create_time),
@@ -35,42 +36,38 @@ def key_details(key: Key) -> str:
         ("key", key.id),
         ("name", key.name),
         ("workspace", key.workspace_id),
-        ("state", _state(key)),
+        ("state", word(key.state)),
         ("expires", _expiry(key)),
         ("last used", _last_use(key)),
         ("scopes", " ".join(key.scopes) or "full access"),
     ]
     if key.labels:
-        fields.append(("labels", pairs(dict(key.labels))))
+        fields.append(("labels", pairs(key.labels)))
     fields += [("secret", _secret(secret)) for secret in key.secrets]
     fields += [("created", _creation(key)), ("changed", moment(key.update_time))]
-    if key.HasField("revoke_time"):
-        fields += [("revoked", moment(key.revoke_time)), ("reason", _reason(key))]
+    if key.revocation is not None:
+        fields += [("revoked", moment(key.revocation.time)), ("reason", _reason(key.revocation))]
     return details([*fields, ("etag", key.etag)])
 
 
-def minted(secret: str) -> str:
+def minted(secret: Secret) -> str:
     """The new secret, and what to do with it now."""
     return (
-        f'  export OPENTOKEN_API_KEY="{secret}"\n\n'
+        f'  export OPENTOKEN_API_KEY="{secret.reveal()}"\n\n'
         "The secret is shown this once and can't be retrieved again: keep it in a secret manager."
     )
 
 
-def _state(key: Key) -> str:
-    return word(KeyState.Name(key.state), "KEY_STATE_")
-
-
 def _expiry(key: Key) -> str:
-    return moment(key.expire_time) if key.HasField("expire_time") else "never"
+    return "never" if key.expire_time is None else moment(key.expire_time)
 
 
 def _last_use(used: Key | SecretInfo) -> str:
-    return moment(used.last_used_time) if used.HasField("last_used_time") else "never"
+    return "never" if used.last_used_time is None else moment(used.last_used_time)
 
 
 def _secret(secret: SecretInfo) -> str:
-    end = f", ends {moment(secret.end_time)}" if secret.HasField("end_time") else ""
+    end = "" if secret.end_time is None else f", ends {moment(secret.end_time)}"
     return f"{secret.hint}, minted {moment(secret.create_time)}, last used {_last_use(secret)}{end}"
 
 
@@ -82,6 +79,6 @@ def _creation(key: Key) -> str:
     return f"{time} by {named}"
 
 
-def _reason(key: Key) -> str:
-    reason = word(RevocationReason.Name(key.revocation_reason), "REVOCATION_REASON_")
-    return f"{reason}: {key.revocation_note}" if key.revocation_note else reason
+def _reason(revocation: Revocation) -> str:
+    reason = word(revocation.reason)
+    return f"{reason}: {revocation.note}" if revocation.note else reason

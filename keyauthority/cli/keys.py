@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 
@@ -13,19 +14,8 @@ from keyauthority.cli.key_text import key_details, key_table, minted
 from keyauthority.cli.listing import listed, listing_options
 from keyauthority.cli.output import Answer, printable, spread
 from keyauthority.cli.values import DURATION, LABEL, MOMENT, read_secret
-from keyauthority.cli.wire import duration, enum_name, timestamp
-from keyauthority.v1.key_pb2 import Key, KeyState, RevocationReason
-from keyauthority.v1.key_service_pb2 import (
-    GetKeyRequest,
-    IssueKeyRequest,
-    ListKeysRequest,
-    LookupKeyRequest,
-    RevokeKeyRequest,
-    RevokeKeysRequest,
-    RotateKeyRequest,
-    UpdateKeyRequest,
-)
-from keyauthority.v1.verification_service_pb2 import RevokePresentedRequest
+from keyauthority.client.admin import KeyState, RevocationReason, keys, verification
+from keyauthority.domain.secrets import Secret
 
 _STATES = ("active", "disabled", "expired", "revoked")
 _REASONS = ("compromised", "superseded", "unused", "owner-left", "policy")
@@ -70,20 +60,19 @@ def issue(
 ) -> Answer:
     """Issue a key and print its secret, once."""
     _only_one(expires_in=expires_in, expires_at=expires_at)
-    answer = authority.call(
-        authority.keys.IssueKey,
-        IssueKeyRequest(
-            workspace_id=workspace,
-            name=name,
-            ttl=duration(expires_in),
-            expire_time=timestamp(expires_at),
+    reply, issued = authority.call(
+        keys.issue(
+            workspace,
+            name,
+            expires=expires_at if expires_in is None else expires_in,
             scopes=scopes,
             labels=dict(labels),
             request_id=request_id,
-        ),
+        )
     )
-    told = f'Issued {answer.key.id} "{printable(answer.key.name)}" in {answer.key.workspace_id}.'
-    return Answer(answer, f"{told}\n\n{minted(answer.secret)}")
+    key = issued.key
+    told = f'Issued {key.id} "{printable(key.name)}" in {key.workspace_id}.'
+    return Answer(reply, f"{told}\n\n{minted(issued.secret)}")
 
 
 @command.command()
@@ -91,8 +80,8 @@ def issue(
 @with_authority
 def get(authority: Authority, key_id: str) -> Answer:
     """Show one key."""
-    answer = authority.call(authority.keys.GetKey, GetKeyRequest(key_id=key_id))
-    return Answer(answer, key_details(answer.key))
+    reply, key = authority.call(keys.get(key_id))
+    return Answer(reply, key_details(key))
 
 
 @command.command("list")
@@ -111,22 +100,14 @@ def list_keys(
     limit: int | None,
 ) -> Answer:
     """List keys, newest first."""
-
-    def page(size: int, after: str) -> tuple[Sequence[Key], str]:
-        answer = authority.call(
-            authority.keys.ListKeys,
-            ListKeysRequest(
-                workspace_id=workspace,
-                state=KeyState.Value(enum_name("KEY_STATE_", state)),
-                name_contains=name_contains,
-                creator_id=creator,
-                page_size=size,
-                page_token=after,
-            ),
-        )
-        return answer.keys, answer.next_page_token
-
-    return listed("keys", page, limit, key_table)
+    page = functools.partial(
+        keys.page,
+        workspace,
+        state=None if state is None else KeyState[state.upper()],
+        name_contains=name_contains,
+        creator_id=creator,
+    )
+    return listed(authority, "keys", page, limit, key_table)
 
 
 @command.command()
@@ -162,29 +143,24 @@ def update(
     _only_one(label=labels, no_labels=no_labels)
     if expires_in is not None:
         expires_at = datetime.now(UTC) + expires_in
-    named = {
-        "name": name is not None,
-        "expire_time": expires_at is not None or never_expires,
-        "scopes": bool(scopes) or no_scopes,
-        "labels": bool(labels) or no_labels,
-        "disabled": disabled is not None,
-    }
-    if not any(named.values()):
+    new_scopes = scopes if scopes or no_scopes else None
+    new_labels = dict(labels) if labels or no_labels else None
+    values = (name, expires_at, new_scopes, new_labels, disabled)
+    if not never_expires and all(value is None for value in values):
         raise click.UsageError("nothing to change: name at least one new value")
-    request = UpdateKeyRequest(
-        key=Key(
-            id=key_id,
-            name=name or "",
-            expire_time=timestamp(expires_at),
-            scopes=scopes,
-            labels=dict(labels),
-            disabled=bool(disabled),
+    reply, changed = authority.call(
+        keys.update(
+            key_id,
+            name=name,
+            expire_time=expires_at,
+            never_expires=never_expires,
+            scopes=new_scopes,
+            labels=new_labels,
+            disabled=disabled,
             etag=etag,
         )
     )
-    request.update_mask.paths.extend(field for field, given in named.items() if given)
-    answer = authority.call(authority.keys.UpdateKey, request)
-    return Answer(answer, f"{key_details(answer.key)}\n\n{spread(answer.receipt)}")
+    return Answer(reply, f"{key_details(changed.record)}\n\n{spread(changed.receipt)}")
 
 
 @command.command()
@@ -196,12 +172,11 @@ def update(
 @with_authority
 def rotate(authority: Authority, key_id: str, overlap: timedelta | None, request_id: str) -> Answer:
     """Give a key a new secret and print it, once."""
-    answer = authority.call(
-        authority.keys.RotateKey,
-        RotateKeyRequest(key_id=key_id, overlap=duration(overlap), request_id=request_id),
+    reply, rotated = authority.call(
+        keys.rotate(key_id, overlap or timedelta(), request_id=request_id)
     )
-    told = f'{answer.key.id} "{printable(answer.key.name)}" has a new secret.'
-    return Answer(answer, f"{told} {spread(answer.receipt)}\n\n{minted(answer.secret)}")
+    told = f'{rotated.key.id} "{printable(rotated.key.name)}" has a new secret.'
+    return Answer(reply, f"{told} {spread(rotated.receipt)}\n\n{minted(rotated.secret)}")
 
 
 @command.command()
@@ -211,25 +186,21 @@ def rotate(authority: Authority, key_id: str, overlap: timedelta | None, request
 @with_authority
 def revoke(authority: Authority, key_ids: Sequence[str], reason: str | None, note: str) -> Answer:
     """Revoke keys for good; when this returns, nothing accepts them any more."""
-    why = RevocationReason.Value(enum_name("REVOCATION_REASON_", reason))
+    why = RevocationReason[(reason or "unspecified").upper().replace("-", "_")]
     if len(key_ids) > 1:
-        many = authority.call(
-            authority.keys.RevokeKeys, RevokeKeysRequest(key_ids=key_ids, reason=why, note=note)
-        )
-        return Answer(many, f"Revoked {len(many.keys)} keys. {spread(many.receipt)}")
-    one = authority.call(
-        authority.keys.RevokeKey, RevokeKeyRequest(key_id=key_ids[0], reason=why, note=note)
-    )
-    told = f'Revoked {one.key.id} "{printable(one.key.name)}".'
-    return Answer(one, f"{told} {spread(one.receipt)}")
+        reply, many = authority.call(keys.revoke_all(key_ids, why, note))
+        return Answer(reply, f"Revoked {len(many.record)} keys. {spread(many.receipt)}")
+    reply, one = authority.call(keys.revoke(key_ids[0], why, note))
+    told = f'Revoked {one.record.id} "{printable(one.record.name)}".'
+    return Answer(reply, f"{told} {spread(one.receipt)}")
 
 
 @command.command()
 @with_authority
 def lookup(authority: Authority) -> Answer:
     """Find the key that a secret, read from standard input or a prompt, belongs or belonged to."""
-    answer = authority.call(authority.keys.LookupKey, LookupKeyRequest(secret=read_secret()))
-    return Answer(answer, key_details(answer.key))
+    reply, key = authority.call(keys.lookup(Secret(read_secret())))
+    return Answer(reply, key_details(key))
 
 
 @command.command("revoke-presented")
@@ -240,11 +211,8 @@ def revoke_presented(authority: Authority, note: str) -> Answer:
 
     Whoever holds a secret may end its key: a token with the role verifier is enough.
     """
-    answer = authority.call(
-        authority.verification.RevokePresented,
-        RevokePresentedRequest(secret=read_secret(), note=note),
-    )
-    return Answer(answer, f"Revoked {answer.key_id}. {spread(answer.receipt)}")
+    reply, revoked = authority.call(verification.revoke_presented(Secret(read_secret()), note))
+    return Answer(reply, f"Revoked {revoked.record}. {spread(revoked.receipt)}")
 
 
 def _only_one(**given: object) -> None:

@@ -3,21 +3,27 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from typing import Any, Final, TypeVar
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any, Final, Generic, NamedTuple, TypeVar
 
 import click
 from google.protobuf.message import Message
 
+from keyauthority.cli.authority import Authority
 from keyauthority.cli.output import Answer, to_dict
+from keyauthority.client.admin import Call, Page
 
-Record = TypeVar("Record", bound=Message)
-
-Page = Callable[[int, str], tuple[Sequence[Record], str]]
-"""Gets a page of at most a size after a page token: the records, and the next page token."""
+Record = TypeVar("Record")
 
 _PAGE: Final = 100
 _LIMIT: Final = 50
+
+
+class Entry(NamedTuple, Generic[Record]):
+    """A record of a listing, and the message that it came in."""
+
+    message: Message
+    record: Record
 
 
 def listing_options(command: Callable[..., Answer]) -> Callable[..., Answer]:
@@ -39,25 +45,39 @@ def listing_options(command: Callable[..., Answer]) -> Callable[..., Answer]:
     return limited
 
 
-def pages(page: Page[Record], limit: int | None = None) -> Iterator[Record]:
-    """The records of a listing, in its order, up to *limit*."""
-    left, after = limit, ""
+def entries(
+    authority: Authority,
+    name: str,
+    page: Callable[..., Call[Page[Record]]],
+    limit: int | None = None,
+) -> Iterator[Entry[Record]]:
+    """The listing that *page* calls for by size and token, in its order, up to *limit*.
+
+    Its replies hold the records under *name*.
+    """
+    left, token = limit, ""
     while left is None or left > 0:
-        records, after = page(_PAGE if left is None else min(left, _PAGE), after)
-        yield from records
-        if not after:
+        size = _PAGE if left is None else min(left, _PAGE)
+        reply, result = authority.call(page(size=size, token=token))
+        yield from map(Entry, getattr(reply, name), result.records)
+        token = result.next_page_token
+        if not token:
             return
-        left = None if left is None else left - len(records)
+        left = None if left is None else left - len(result.records)
 
 
 def listed(
-    name: str, page: Page[Record], limit: int | None, text: Callable[[Iterable[Record]], str]
+    authority: Authority,
+    name: str,
+    page: Callable[..., Call[Page[Record]]],
+    limit: int | None,
+    text: Callable[[Iterable[Record]], str],
 ) -> Answer:
     """The listing of the *name* that there are; *text* shows its records to people."""
-    records = list(pages(page, None if limit is None else limit + 1))
-    note = "" if records else f"There are no {name}."
-    if limit is not None and len(records) > limit:
-        records.pop()
+    found = list(entries(authority, name, page, None if limit is None else limit + 1))
+    note = "" if found else f"There are no {name}."
+    if limit is not None and len(found) > limit:
+        found.pop()
         note = f"There are more {name}: --all shows them, --limit more of them."
-    document = {name: [to_dict(record) for record in records]}
-    return Answer(document, text(records) if records else "", note)
+    document = {name: [to_dict(one.message) for one in found]}
+    return Answer(document, text(one.record for one in found) if found else "", note)

@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import json
 import unicodedata
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC
+from datetime import UTC, datetime, timedelta
+from enum import Enum
 from typing import Any
 
 from google.protobuf.json_format import MessageToDict
 from google.protobuf.message import Message
-from google.protobuf.timestamp_pb2 import Timestamp
 
-from keyauthority.v1.receipt_pb2 import Receipt
+from keyauthority.client.admin import Receipt
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,27 +61,27 @@ def printable(text: str) -> str:
     return "".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in text)
 
 
-def moment(time: Timestamp) -> str:
+def moment(time: datetime) -> str:
     """The time in UTC, to the second, as RFC 3339 has it."""
-    return time.ToDatetime(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    return time.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
-def word(enum_name: str, prefix: str) -> str:
-    """`KEY_STATE_ACTIVE` without `KEY_STATE_`, as a word."""
-    return enum_name.removeprefix(prefix).lower().replace("_", " ")
+def word(choice: Enum | None) -> str:
+    """`KeyState.ACTIVE` as a word; None is a choice that this version does not know."""
+    return "unknown" if choice is None else choice.name.lower().replace("_", " ")
 
 
-def pairs(labels: dict[str, str]) -> str:
+def pairs(labels: Mapping[str, str]) -> str:
     """Labels and the like as `a=1 b=2`."""
     return " ".join(f"{key}={value}" for key, value in sorted(labels.items()))
 
 
 def spread(receipt: Receipt) -> str:
     """The receipt as one sentence."""
-    told, waited_out = receipt.sessions_acknowledged, receipt.leases_waited_out
-    how = [f"confirmed by {_count(told, 'verifier')}"] if told else []
+    confirmed, waited_out = receipt.sessions_acknowledged, receipt.leases_waited_out
+    how = [f"confirmed by {_count(confirmed, 'verifier')}"] if confirmed else []
     how += [f"{_count(waited_out, 'lease')} waited out"] if waited_out else []
-    how += [f"{receipt.waited.ToMilliseconds()} ms"] if how else []
+    how += [f"{receipt.waited // timedelta(milliseconds=1)} ms"] if how else []
     return (
         f"In force everywhere as of revision {receipt.revision}{': ' * bool(how)}{', '.join(how)}."
     )

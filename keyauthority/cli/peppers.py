@@ -5,14 +5,8 @@ from __future__ import annotations
 import click
 
 from keyauthority.cli.authority import Authority, with_authority
-from keyauthority.cli.output import Answer, moment, table, to_dict, word
-from keyauthority.v1.operations_service_pb2 import (
-    ActivatePepperRequest,
-    AddPepperRequest,
-    ListPeppersRequest,
-    PepperState,
-    RetirePepperRequest,
-)
+from keyauthority.cli.output import Answer, moment, table, word
+from keyauthority.client.admin import operations
 
 
 @click.group()
@@ -27,32 +21,28 @@ def command() -> None:
 @with_authority
 def list_peppers(authority: Authority) -> Answer:
     """List the pepper versions, oldest first."""
-    answer = authority.call(authority.operations.ListPeppers, ListPeppersRequest())
+    reply, peppers = authority.call(operations.peppers())
     rows = (
         (
             str(one.version),
-            word(PepperState.Name(one.state), "PEPPER_STATE_"),
+            word(one.state),
             str(one.secrets),
             moment(one.create_time),
         )
-        for one in answer.peppers
+        for one in peppers
     )
-    return Answer(
-        {"peppers": [to_dict(one) for one in answer.peppers]},
-        table(("VERSION", "STATE", "SECRETS", "CREATED"), rows),
-    )
+    return Answer(reply, table(("VERSION", "STATE", "SECRETS", "CREATED"), rows))
 
 
 @command.command()
 @with_authority
 def add(authority: Authority) -> Answer:
     """Add a version to the keyring file. Nothing uses it until it is activated."""
-    answer = authority.call(authority.operations.AddPepper, AddPepperRequest())
-    version = answer.pepper.version
+    reply, pepper = authority.call(operations.add_pepper())
     return Answer(
-        answer,
-        f"Added pepper version {version}. When every replica has the new keyring file: "
-        f"keyauthority peppers activate {version}",
+        reply,
+        f"Added pepper version {pepper.version}. When every replica has the new keyring file: "
+        f"keyauthority peppers activate {pepper.version}",
     )
 
 
@@ -61,10 +51,8 @@ def add(authority: Authority) -> Answer:
 @with_authority
 def activate(authority: Authority, version: int) -> Answer:
     """Have new secrets hashed with VERSION."""
-    answer = authority.call(
-        authority.operations.ActivatePepper, ActivatePepperRequest(version=version)
-    )
-    return Answer(answer, f"Pepper version {version} is active.")
+    reply, _ = authority.call(operations.activate_pepper(version))
+    return Answer(reply, f"Pepper version {version} is active.")
 
 
 @command.command()
@@ -72,5 +60,5 @@ def activate(authority: Authority, version: int) -> Answer:
 @with_authority
 def retire(authority: Authority, version: int) -> Answer:
     """Retire VERSION, which no secret may use any more."""
-    answer = authority.call(authority.operations.RetirePepper, RetirePepperRequest(version=version))
-    return Answer(answer, f"Pepper version {version} is retired.")
+    reply, _ = authority.call(operations.retire_pepper(version))
+    return Answer(reply, f"Pepper version {version} is retired.")

@@ -7,12 +7,8 @@ from datetime import UTC, datetime, timedelta
 import click
 
 from keyauthority.cli.authority import Authority, with_authority
-from keyauthority.cli.output import Answer, moment, table, to_dict
-from keyauthority.v1.operations_service_pb2 import (
-    ListSessionsRequest,
-    ListSessionsResponse,
-    Session,
-)
+from keyauthority.cli.output import Answer, moment, table
+from keyauthority.client.admin import Session, Sessions, operations
 
 
 @click.group()
@@ -28,7 +24,7 @@ def list_sessions(authority: Authority) -> Answer:
     A verifier that changes wait for is granted shorter leases, and none in the end. Without one it
     does not answer from its cache, and no change waits for it.
     """
-    answer = authority.call(authority.operations.ListSessions, ListSessionsRequest())
+    reply, listed = authority.call(operations.sessions())
     rows = (
         (
             one.id,
@@ -36,12 +32,12 @@ def list_sessions(authority: Authority) -> Answer:
             one.name,
             moment(one.create_time),
             _ago(one),
-            f"{one.revision} of {answer.revision}",
+            f"{one.revision} of {listed.revision}",
             _lease(one),
             str(one.times_late or ""),
-            _state(one, answer),
+            _state(one, listed),
         )
-        for one in answer.sessions
+        for one in listed.sessions
     )
     headings = (
         "ID",
@@ -55,15 +51,15 @@ def list_sessions(authority: Authority) -> Answer:
         "STATE",
     )
     return Answer(
-        {**to_dict(answer), "sessions": [to_dict(one) for one in answer.sessions]},
+        reply,
         table(headings, rows),
-        f"Leases last {_seconds(answer.lease.ToTimedelta())}; a change waits for a verifier "
-        f"{_seconds(answer.longest_wait.ToTimedelta())} at most.",
+        f"Leases last {_seconds(listed.lease)}; a change waits for a verifier "
+        f"{_seconds(listed.longest_wait)} at most.",
     )
 
 
 def _silence(session: Session) -> timedelta:
-    return max(datetime.now(UTC) - session.sync_time.ToDatetime(UTC), timedelta())
+    return max(datetime.now(UTC) - session.sync_time, timedelta())
 
 
 def _ago(session: Session) -> str:
@@ -71,14 +67,13 @@ def _ago(session: Session) -> str:
 
 
 def _lease(session: Session) -> str:
-    lease = session.lease.ToTimedelta()
-    return _seconds(lease) if lease else "none"
+    return _seconds(session.lease) if session.lease else "none"
 
 
-def _state(session: Session, answer: ListSessionsResponse) -> str:
-    if _silence(session) > answer.lease.ToTimedelta():
+def _state(session: Session, listed: Sessions) -> str:
+    if _silence(session) > listed.lease:
         return "silent"
-    return "slow" if session.revision < answer.revision else ""
+    return "slow" if session.revision < listed.revision else ""
 
 
 def _seconds(length: timedelta) -> str:

@@ -7,7 +7,10 @@ import click
 from keyauthority.cli.authority import Authority, with_authority
 from keyauthority.cli.output import Answer, details, pairs, word
 from keyauthority.cli.values import read_secret
-from keyauthority.v1.verification_service_pb2 import Verdict, VerifyRequest, VerifyResponse
+from keyauthority.client import Verdict
+from keyauthority.client.admin import verification
+from keyauthority.client.verification import Verification
+from keyauthority.domain.secrets import Secret
 
 
 @click.command("verify")
@@ -17,16 +20,14 @@ def command(authority: Authority) -> Answer:
 
     Exit status: 0 if it may, 1 if not.
     """
-    answer = authority.call(
-        authority.verification.Verify, VerifyRequest(secret=read_secret(), fresh=True)
-    )
-    return Answer(answer, _text(answer), exit_code=int(answer.verdict != Verdict.VERDICT_VALID))
+    reply, verified = authority.call(verification.verify(Secret(read_secret())))
+    return Answer(reply, _text(verified), exit_code=int(verified.verdict is not Verdict.VALID))
 
 
-def _text(answer: VerifyResponse) -> str:
-    fields = [("verdict", word(Verdict.Name(answer.verdict), "VERDICT_"))]
-    if answer.HasField("key"):
-        key = answer.key
+def _text(verified: Verification) -> str:
+    fields = [("verdict", word(verified.verdict))]
+    key = verified.key
+    if key is not None:
         fields += [
             ("key", key.id),
             ("name", key.name),
@@ -34,5 +35,5 @@ def _text(answer: VerifyResponse) -> str:
             ("scopes", " ".join(key.scopes) or "full access"),
         ]
         if key.labels:
-            fields.append(("labels", pairs(dict(key.labels))))
+            fields.append(("labels", pairs(key.labels)))
     return details(fields)

@@ -2,20 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 
 import click
 
 from keyauthority.cli.authority import Authority, with_authority
 from keyauthority.cli.listing import listed, listing_options
 from keyauthority.cli.output import Answer, details, moment, printable, spread, table
-from keyauthority.v1.workspace_service_pb2 import (
-    CreateWorkspaceRequest,
-    GetWorkspaceRequest,
-    ListWorkspacesRequest,
-    UpdateWorkspaceRequest,
-    Workspace,
-)
+from keyauthority.client.admin import Workspace, workspaces
 
 
 @click.group()
@@ -28,9 +22,8 @@ def command() -> None:
 @with_authority
 def create(authority: Authority, name: str) -> Answer:
     """Create a workspace called NAME."""
-    answer = authority.call(authority.workspaces.CreateWorkspace, CreateWorkspaceRequest(name=name))
-    made = answer.workspace
-    return Answer(answer, f'Created {made.id} "{printable(made.name)}".')
+    reply, made = authority.call(workspaces.create(name))
+    return Answer(reply, f'Created {made.id} "{printable(made.name)}".')
 
 
 @command.command()
@@ -38,19 +31,16 @@ def create(authority: Authority, name: str) -> Answer:
 @with_authority
 def get(authority: Authority, workspace_id: str) -> Answer:
     """Show one workspace."""
-    answer = authority.call(
-        authority.workspaces.GetWorkspace, GetWorkspaceRequest(workspace_id=workspace_id)
-    )
-    found = answer.workspace
+    reply, workspace = authority.call(workspaces.get(workspace_id))
     fields = [
-        ("workspace", found.id),
-        ("name", found.name),
-        ("state", _state(found)),
-        ("created", moment(found.create_time)),
-        ("changed", moment(found.update_time)),
-        ("etag", found.etag),
+        ("workspace", workspace.id),
+        ("name", workspace.name),
+        ("state", _state(workspace)),
+        ("created", moment(workspace.create_time)),
+        ("changed", moment(workspace.update_time)),
+        ("etag", workspace.etag),
     ]
-    return Answer(answer, details(fields))
+    return Answer(reply, details(fields))
 
 
 @command.command("list")
@@ -58,15 +48,7 @@ def get(authority: Authority, workspace_id: str) -> Answer:
 @with_authority
 def list_workspaces(authority: Authority, limit: int | None) -> Answer:
     """List workspaces, newest first."""
-
-    def page(size: int, after: str) -> tuple[Sequence[Workspace], str]:
-        answer = authority.call(
-            authority.workspaces.ListWorkspaces,
-            ListWorkspacesRequest(page_size=size, page_token=after),
-        )
-        return answer.workspaces, answer.next_page_token
-
-    return listed("workspaces", page, limit, _table)
+    return listed(authority, "workspaces", workspaces.page, limit, _table)
 
 
 @command.command()
@@ -86,18 +68,16 @@ def resume(authority: Authority, workspace_id: str) -> Answer:
 
 
 def _suspend(authority: Authority, workspace_id: str, *, suspended: bool) -> Answer:
-    request = UpdateWorkspaceRequest(workspace=Workspace(id=workspace_id, suspended=suspended))
-    request.update_mask.paths.append("suspended")
-    answer = authority.call(authority.workspaces.UpdateWorkspace, request)
-    changed = answer.workspace
-    told = f'{changed.id} "{printable(changed.name)}" is {_state(changed)}.'
-    return Answer(answer, f"{told} {spread(answer.receipt)}")
+    reply, changed = authority.call(workspaces.update(workspace_id, suspended=suspended))
+    workspace = changed.record
+    told = f'{workspace.id} "{printable(workspace.name)}" is {_state(workspace)}.'
+    return Answer(reply, f"{told} {spread(changed.receipt)}")
 
 
-def _table(workspaces: Iterable[Workspace]) -> str:
+def _table(shown: Iterable[Workspace]) -> str:
     return table(
         ("ID", "NAME", "STATE", "CREATED"),
-        ((one.id, one.name, _state(one), moment(one.create_time)) for one in workspaces),
+        ((one.id, one.name, _state(one), moment(one.create_time)) for one in shown),
     )
 
 

@@ -1,9 +1,21 @@
-"""What other services import to have secrets verified and to call the authority."""
+"""What other services import to have secrets verified and to call the authority.
+
+The calls of its admin services are in `admin`.
+"""
 
 from keyauthority.client.addresses import AddressError, check_authority, parse_addresses
-from keyauthority.client.channel import PlaintextError, channel_options, connect
-from keyauthority.client.credentials import SecretFileError, bearer_metadata, load_token
-from keyauthority.client.people import person_metadata
+from keyauthority.client.channel import (
+    PlaintextError,
+    channel_options,
+    connect,
+    connect_blocking,
+)
+from keyauthority.client.credentials import (
+    SecretFileError,
+    bearer_metadata,
+    load_token,
+    person_metadata,
+)
 from keyauthority.client.tls import ClientCertificate, client_certificate
 from keyauthority.client.verification import Verification, VerificationUnavailable
 from keyauthority.client.verifier import Counters, Verifier
@@ -31,6 +43,7 @@ __all__ = [
     "check_authority",
     "client_certificate",
     "connect",
+    "connect_blocking",
     "digest_of",
     "load_token",
     "parse_addresses",

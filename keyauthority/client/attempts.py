@@ -13,6 +13,10 @@ import time
 from typing import Any, Final
 
 import grpc
+from google.protobuf import descriptor_pool
+from google.protobuf.descriptor_pb2 import MethodOptions
+
+from keyauthority.v1.wire import ERROR_DETAILS
 
 HEALTH: Final = "/grpc.health.v1.Health/Check"
 SERVING: Final = b"\x08\x01"
@@ -30,9 +34,7 @@ SHORTEST: Final = 0.01
 CHECKED_WITHIN: Final = 0.5
 """Seconds that a replica has to say that it is well, before a change is sent to another."""
 
-_READING: Final = ("Get", "List", "Lookup", "Verify", "BatchVerify")
 _KEEPING: Final = frozenset({"Sync", "Leave"})
-_DETAILS: Final = "grpc-status-details-bin"
 _OF_THE_QUESTION: Final = (b"KEYRING_MISMATCH", b"REVISION_NOT_REACHED")
 _SICK: Final = frozenset({grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.DEADLINE_EXCEEDED})
 
@@ -46,14 +48,19 @@ class Kind(enum.Enum):
 
 
 def kind(path: str) -> Kind:
-    """What the method at `/package.Service/Method` does; what is not known changes something.
+    """What the method at `/package.Service/Method` does; one that does not say changes something.
 
     So `Check` does: asked of whoever is well, it tells whether anybody is.
     """
-    name = path.rpartition("/")[2]
+    service, _, name = path.lstrip("/").partition("/")
     if name in _KEEPING:
         return Kind.KEEPS_SESSION
-    return Kind.READS if name.startswith(_READING) else Kind.CHANGES
+    try:
+        method = descriptor_pool.Default().FindMethodByName(f"{service}.{name}")
+    except KeyError:
+        return Kind.CHANGES
+    reads = method.GetOptions().idempotency_level == MethodOptions.NO_SIDE_EFFECTS
+    return Kind.READS if reads else Kind.CHANGES
 
 
 def deadline(timeout: float | None) -> float:
@@ -78,7 +85,7 @@ def is_of_the_question(error: grpc.RpcError) -> bool:
     nobody takes them for a verdict. Another replica may do better.
     """
     metadata: Any = getattr(error, "trailing_metadata", tuple)()
-    details = [value for key, value in metadata or () if key == _DETAILS]
+    details = [value for key, value in metadata or () if key == ERROR_DETAILS]
     return any(reason in value for value in details for reason in _OF_THE_QUESTION)
 
 

@@ -1,4 +1,4 @@
-"""The service token a caller presents to the authority: from its file, into call metadata."""
+"""Whom a call is made by and for: a service token from its file, and a person, as call metadata."""
 
 from __future__ import annotations
 
@@ -8,6 +8,8 @@ import stat
 from pathlib import Path
 
 from keyauthority.domain.secrets import Secret
+from keyauthority.v1.person_pb2 import Person
+from keyauthority.v1.wire import AUTHORIZATION, PERSON
 
 _is_one_word = re.compile(r"[!-~]+").fullmatch
 
@@ -42,4 +44,13 @@ def load_token(path: Path) -> Secret:
 
 def bearer_metadata(token: Secret) -> tuple[tuple[str, str]]:
     """The call metadata that presents *token* to the authority."""
-    return (("authorization", f"Bearer {token.reveal()}"),)
+    return ((AUTHORIZATION, f"Bearer {token.reveal()}"),)
+
+
+def person_metadata(person_id: str, name: str) -> tuple[tuple[str, bytes]]:
+    """The call metadata that names the person for whom a call is made.
+
+    Beside that of `bearer_metadata`, of a caller that may act for people; the limits of both texts
+    are those of the contract's `Person`.
+    """
+    return ((PERSON, Person(id=person_id, name=name).SerializeToString()),)

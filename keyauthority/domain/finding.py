@@ -64,6 +64,18 @@ class Finding:
 
         return await self._books.read(work)
 
+    async def get_all(self, actor: Actor, key_ids: Sequence[str]) -> list[Key]:
+        """Those of the keys that there are and *actor* may see, in order; raises `FIELD_INVALID`."""
+        limits.ids(key_ids, "key")
+
+        async def work(tx: Transaction) -> list[Key]:
+            found = await tx.keys.get(key_ids)
+            keys = [found[one] for one in key_ids if one in found]
+            visible = [key for key in keys if actor.caller.may_touch(key.workspace_id)]
+            return await with_last_use(tx, self._last_used, visible)
+
+        return await self._books.read(work)
+
     async def page(
         self,
         actor: Actor,

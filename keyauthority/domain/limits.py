@@ -141,6 +141,15 @@ def batch(given: Entries, field: str) -> Entries:
     return given
 
 
+def ids(given: Sequence[str], kind: str) -> Sequence[str]:
+    """1 to 1,000 ids of a *kind*, each once."""
+    field = f"{kind}_ids"
+    batch(given, field)
+    if len(set(given)) < len(given):
+        raise invalid(field, f"names a {kind} twice")
+    return given
+
+
 def presented(secret: str, field: str = "secret") -> str:
     """What somebody presented as a secret: not empty, at most 8,192 bytes."""
     if not secret:

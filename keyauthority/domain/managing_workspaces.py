@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from keyauthority.domain import etags, limits, secrets
 from keyauthority.domain.books import Books, Change
 from keyauthority.domain.callers import Actor
@@ -40,6 +42,12 @@ class ManagingWorkspaces:
     async def get(self, workspace_id: str) -> Workspace:
         """The workspace; raises `WORKSPACE_NOT_FOUND`."""
         return await self._books.read(lambda tx: _there(tx, workspace_id))
+
+    async def get_all(self, workspace_ids: Sequence[str]) -> list[Workspace]:
+        """Those of the workspaces that there are, in order; raises `FIELD_INVALID`."""
+        limits.ids(workspace_ids, "workspace")
+        found = await self._books.read(lambda tx: tx.workspaces.get_all(workspace_ids))
+        return [found[one] for one in workspace_ids if one in found]
 
     async def page(self, limit: int, after: Cursor | None) -> list[Workspace]:
         """Up to *limit* workspaces, newest first."""

@@ -127,6 +127,9 @@ class Workspaces(Protocol):
     async def get(self, workspace_id: str) -> Workspace | None:
         """The workspace; in a changing transaction it stays locked until its end."""
 
+    async def get_all(self, workspace_ids: Iterable[str]) -> dict[str, Workspace]:
+        """Those of *workspace_ids* that exist, to be read: they are not locked."""
+
     async def page(self, limit: int, after: Cursor | None) -> list[Workspace]:
         """Up to *limit* workspaces, newest first (ties by id, downwards), after *after*."""
 

@@ -7,7 +7,6 @@ from collections.abc import Sequence
 from keyauthority.domain import limits
 from keyauthority.domain.books import Books, Change
 from keyauthority.domain.callers import Actor
-from keyauthority.domain.errors import invalid
 from keyauthority.domain.fencing import Receipt
 from keyauthority.domain.finding import visible_keys, with_last_use
 from keyauthority.domain.keys import Key, RevocationReason
@@ -28,10 +27,8 @@ class Revoking:
 
         Raises `KeyAuthorityError`: `FIELD_INVALID`, `KEY_NOT_FOUND`.
         """
-        limits.batch(key_ids, "key_ids")
+        limits.ids(key_ids, "key")
         limits.note(note)
-        if len(set(key_ids)) < len(key_ids):
-            raise invalid("key_ids", "names a key twice")
 
         async def work(change: Change) -> list[Key]:
             before = await visible_keys(change.tx, actor, key_ids)

@@ -5,14 +5,14 @@ from __future__ import annotations
 import re
 import secrets
 from collections.abc import Sequence
-from typing import Any, Final, TypeAlias
+from typing import Any, TypeAlias
 
 import grpc.aio
 
+from keyauthority.v1.wire import REQUEST_ID
+
 Context: TypeAlias = "grpc.aio.ServicerContext[Any, Any]"
 Metadata: TypeAlias = "Sequence[tuple[str, str | bytes]]"
-
-REQUEST_ID: Final = "x-request-id"
 
 _is_request_id = re.compile(r"[\x21-\x7e]{1,64}").fullmatch
 

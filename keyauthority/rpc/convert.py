@@ -6,10 +6,8 @@ import enum
 from datetime import UTC, datetime, timedelta
 from typing import Any, TypeVar
 
-from google.protobuf.duration_pb2 import Duration
 from google.protobuf.field_mask_pb2 import FieldMask
 from google.protobuf.message import Message
-from google.protobuf.timestamp_pb2 import Timestamp
 
 from keyauthority.domain import etags
 from keyauthority.domain.answering import KnownVerdict
@@ -37,24 +35,9 @@ from keyauthority.v1 import (
     verification_service_pb2,
     workspace_service_pb2,
 )
+from keyauthority.v1.wire import duration, timestamp
 
 Member = TypeVar("Member", bound=enum.Enum)
-
-
-def timestamp(time: datetime | None) -> Timestamp | None:
-    """A moment for a message; None leaves the field unset."""
-    if time is None:
-        return None
-    message = Timestamp()
-    message.FromDatetime(time)
-    return message
-
-
-def duration(length: timedelta) -> Duration:
-    """A length of time for a message."""
-    message = Duration()
-    message.FromTimedelta(length)
-    return message
 
 
 def time_of(request: Message, field: str) -> datetime | None:

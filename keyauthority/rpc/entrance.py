@@ -15,6 +15,7 @@ from keyauthority.rpc.brake import Brake
 from keyauthority.rpc.call import Context, Metadata
 from keyauthority.rpc.refusals import Refusals
 from keyauthority.rpc.service import Access, Method
+from keyauthority.v1.wire import AUTHORIZATION
 
 _STRANGERS = (Reason.CREDENTIAL_MISSING, Reason.CREDENTIAL_INVALID)
 
@@ -35,7 +36,7 @@ class Entrance:
         """
         presented: Any = None
         for key, value in metadata:
-            if key == "authorization":
+            if key == AUTHORIZATION:
                 if presented is not None:
                     return False
                 presented = value
@@ -81,7 +82,7 @@ class Entrance:
         await self._mutations.run(self._refusals.of_caller(actor))
 
     async def _authenticate(self, context: Context) -> Caller:
-        presented = [value for key, value in call.metadata(context) if key == "authorization"]
+        presented = [value for key, value in call.metadata(context) if key == AUTHORIZATION]
         if presented:
             token = _token(presented[0])
             if len(presented) > 1 or not token:

@@ -11,8 +11,7 @@ from google.rpc.status_pb2 import Status
 from grpc_status import rpc_status
 
 from keyauthority.domain.errors import KeyAuthorityError, Reason
-
-DOMAIN: Final = "keyauthority.opentoken.kr"
+from keyauthority.v1.wire import ERROR_DOMAIN
 
 STATUS: Final = {
     Reason.CREDENTIAL_MISSING: grpc.StatusCode.UNAUTHENTICATED,
@@ -62,7 +61,7 @@ class _Status(NamedTuple):
 def to_status(error: KeyAuthorityError, *metadata: tuple[str, str]) -> grpc.Status:
     """The status of *error*, with its `google.rpc.ErrorInfo` (AIP-193) and trailing *metadata*."""
     detail = Any()
-    detail.Pack(ErrorInfo(reason=error.reason.name, domain=DOMAIN, metadata=error.metadata))
+    detail.Pack(ErrorInfo(reason=error.reason.name, domain=ERROR_DOMAIN, metadata=error.metadata))
     code: int = STATUS[error.reason].value[0]
     status = rpc_status.to_status(Status(code=code, message=error.message, details=[detail]))
     trailing = (*status.trailing_metadata, *metadata)

@@ -33,6 +33,7 @@ from keyauthority.rpc.leased import Leased
 from keyauthority.rpc.metrics import CallMetrics, Tally
 from keyauthority.rpc.service import Access, Method, Quick
 from keyauthority.rpc.spreading import MARGIN, Progress
+from keyauthority.v1.wire import REQUEST_ID
 
 Handler: TypeAlias = "grpc.RpcMethodHandler[Any, Any]"
 Choose: TypeAlias = Callable[[Metadata], Handler]
@@ -260,4 +261,4 @@ def _encode(answer: Any) -> bytes:
 
 
 async def _abort(context: Context, error: KeyAuthorityError, request_id: str) -> None:
-    await context.abort_with_status(to_status(error, (call.REQUEST_ID, request_id)))
+    await context.abort_with_status(to_status(error, (REQUEST_ID, request_id)))

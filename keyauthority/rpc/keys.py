@@ -39,6 +39,13 @@ class KeyServicer:
         key = await self._finding.get(actor, request.key_id)
         return v1.GetKeyResponse(key=convert.key(key, self._clock.now()))
 
+    async def BatchGetKeys(
+        self, request: v1.BatchGetKeysRequest, actor: Actor
+    ) -> v1.BatchGetKeysResponse:
+        keys = await self._finding.get_all(actor, request.key_ids)
+        now = self._clock.now()
+        return v1.BatchGetKeysResponse(keys=[convert.key(key, now) for key in keys])
+
     async def ListKeys(self, request: v1.ListKeysRequest, actor: Actor) -> v1.ListKeysResponse:
         page = self._pages.asked(request, actor)
         found = await self._finding.page(

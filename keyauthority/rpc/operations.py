@@ -9,6 +9,7 @@ from keyauthority.domain.managing_peppers import ManagingPeppers
 from keyauthority.rpc import convert
 from keyauthority.rpc.parts import Parts
 from keyauthority.v1 import operations_service_pb2 as v1
+from keyauthority.v1.wire import duration
 
 
 class OperationsServicer:
@@ -29,8 +30,8 @@ class OperationsServicer:
             ],
             epoch=found.head.epoch,
             revision=found.head.revision,
-            lease=convert.duration(found.terms.lease),
-            longest_wait=convert.duration(longest_wait(found.terms.longest_lease)),
+            lease=duration(found.terms.lease),
+            longest_wait=duration(longest_wait(found.terms.longest_lease)),
         )
 
     async def ListPeppers(

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Final
 
 from google.protobuf.message import DecodeError
 
@@ -12,8 +11,7 @@ from keyauthority.domain.callers import Person
 from keyauthority.domain.errors import invalid
 from keyauthority.rpc.call import Context, metadata
 from keyauthority.v1 import person_pb2
-
-PERSON: Final = "x-opentoken-person-bin"
+from keyauthority.v1.wire import PERSON
 
 
 def sent(context: Context) -> list[bytes]:

@@ -31,6 +31,12 @@ class WorkspaceServicer:
         workspace = await self._workspaces.get(request.workspace_id)
         return v1.GetWorkspaceResponse(workspace=convert.workspace(workspace))
 
+    async def BatchGetWorkspaces(
+        self, request: v1.BatchGetWorkspacesRequest, actor: Actor
+    ) -> v1.BatchGetWorkspacesResponse:
+        workspaces = await self._workspaces.get_all(request.workspace_ids)
+        return v1.BatchGetWorkspacesResponse(workspaces=map(convert.workspace, workspaces))
+
     async def ListWorkspaces(
         self, request: v1.ListWorkspacesRequest, actor: Actor
     ) -> v1.ListWorkspacesResponse:

@@ -51,6 +51,11 @@ class KeyServiceStub(object):
                 request_serializer=keyauthority_dot_v1_dot_key__service__pb2.GetKeyRequest.SerializeToString,
                 response_deserializer=keyauthority_dot_v1_dot_key__service__pb2.GetKeyResponse.FromString,
                 _registered_method=True)
+        self.BatchGetKeys = channel.unary_unary(
+                '/keyauthority.v1.KeyService/BatchGetKeys',
+                request_serializer=keyauthority_dot_v1_dot_key__service__pb2.BatchGetKeysRequest.SerializeToString,
+                response_deserializer=keyauthority_dot_v1_dot_key__service__pb2.BatchGetKeysResponse.FromString,
+                _registered_method=True)
         self.ListKeys = channel.unary_unary(
                 '/keyauthority.v1.KeyService/ListKeys',
                 request_serializer=keyauthority_dot_v1_dot_key__service__pb2.ListKeysRequest.SerializeToString,
@@ -114,6 +119,17 @@ class KeyServiceServicer(object):
         """Returns one key.
 
         Errors: NOT_FOUND (KEY_NOT_FOUND).
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def BatchGetKeys(self, request, context):
+        """Returns up to 1,000 keys at once (AIP-231): those that there are among those the caller may see.
+
+        One that is missing is left out, and so is one of a workspace that the caller may not touch: a
+        reader who shows names beside ids shows the others all the same.
+        Errors: INVALID_ARGUMENT (none, or more than 1,000, or one twice).
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -208,6 +224,11 @@ def add_KeyServiceServicer_to_server(servicer, server):
                     servicer.GetKey,
                     request_deserializer=keyauthority_dot_v1_dot_key__service__pb2.GetKeyRequest.FromString,
                     response_serializer=keyauthority_dot_v1_dot_key__service__pb2.GetKeyResponse.SerializeToString,
+            ),
+            'BatchGetKeys': grpc.unary_unary_rpc_method_handler(
+                    servicer.BatchGetKeys,
+                    request_deserializer=keyauthority_dot_v1_dot_key__service__pb2.BatchGetKeysRequest.FromString,
+                    response_serializer=keyauthority_dot_v1_dot_key__service__pb2.BatchGetKeysResponse.SerializeToString,
             ),
             'ListKeys': grpc.unary_unary_rpc_method_handler(
                     servicer.ListKeys,
@@ -306,6 +327,33 @@ class KeyService(object):
             '/keyauthority.v1.KeyService/GetKey',
             keyauthority_dot_v1_dot_key__service__pb2.GetKeyRequest.SerializeToString,
             keyauthority_dot_v1_dot_key__service__pb2.GetKeyResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def BatchGetKeys(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/keyauthority.v1.KeyService/BatchGetKeys',
+            keyauthority_dot_v1_dot_key__service__pb2.BatchGetKeysRequest.SerializeToString,
+            keyauthority_dot_v1_dot_key__service__pb2.BatchGetKeysResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -53,6 +53,13 @@ class KeyServiceStub:
 
     Errors: NOT_FOUND (KEY_NOT_FOUND).
     """
+    BatchGetKeys: _grpc.UnaryUnaryMultiCallable[_key_service_pb2.BatchGetKeysRequest, _key_service_pb2.BatchGetKeysResponse]
+    """Returns up to 1,000 keys at once (AIP-231): those that there are among those the caller may see.
+
+    One that is missing is left out, and so is one of a workspace that the caller may not touch: a
+    reader who shows names beside ids shows the others all the same.
+    Errors: INVALID_ARGUMENT (none, or more than 1,000, or one twice).
+    """
     ListKeys: _grpc.UnaryUnaryMultiCallable[_key_service_pb2.ListKeysRequest, _key_service_pb2.ListKeysResponse]
     """Lists keys, newest first, a page at a time (AIP-158).
 
@@ -127,6 +134,13 @@ class KeyServiceAsyncStub(KeyServiceStub):
     """Returns one key.
 
     Errors: NOT_FOUND (KEY_NOT_FOUND).
+    """
+    BatchGetKeys: _aio.UnaryUnaryMultiCallable[_key_service_pb2.BatchGetKeysRequest, _key_service_pb2.BatchGetKeysResponse]  # type: ignore[assignment]
+    """Returns up to 1,000 keys at once (AIP-231): those that there are among those the caller may see.
+
+    One that is missing is left out, and so is one of a workspace that the caller may not touch: a
+    reader who shows names beside ids shows the others all the same.
+    Errors: INVALID_ARGUMENT (none, or more than 1,000, or one twice).
     """
     ListKeys: _aio.UnaryUnaryMultiCallable[_key_service_pb2.ListKeysRequest, _key_service_pb2.ListKeysResponse]  # type: ignore[assignment]
     """Lists keys, newest first, a page at a time (AIP-158).
@@ -211,6 +225,19 @@ class KeyServiceServicer(metaclass=_abc_1.ABCMeta):
         """Returns one key.
 
         Errors: NOT_FOUND (KEY_NOT_FOUND).
+        """
+
+    @_abc_1.abstractmethod
+    def BatchGetKeys(
+        self,
+        request: _key_service_pb2.BatchGetKeysRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_key_service_pb2.BatchGetKeysResponse, _abc.Awaitable[_key_service_pb2.BatchGetKeysResponse]]:
+        """Returns up to 1,000 keys at once (AIP-231): those that there are among those the caller may see.
+
+        One that is missing is left out, and so is one of a workspace that the caller may not touch: a
+        reader who shows names beside ids shows the others all the same.
+        Errors: INVALID_ARGUMENT (none, or more than 1,000, or one twice).
         """
 
     @_abc_1.abstractmethod

@@ -27,7 +27,7 @@ from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__
 from keyauthority.v1 import receipt_pb2 as keyauthority_dot_v1_dot_receipt__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\'keyauthority/v1/workspace_service.proto\x12\x0fkeyauthority.v1\x1a google/protobuf/field_mask.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1dkeyauthority/v1/receipt.proto\"\xa8\x01\n\tWorkspace\x12\n\n\x02id\x18\x01 \x01(\t\x12\x0c\n\x04name\x18\x02 \x01(\t\x12\x11\n\tsuspended\x18\x03 \x01(\x08\x12/\n\x0b\x63reate_time\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12/\n\x0bupdate_time\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x0c\n\x04\x65tag\x18\x06 \x01(\t\"&\n\x16\x43reateWorkspaceRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\"H\n\x17\x43reateWorkspaceResponse\x12-\n\tworkspace\x18\x01 \x01(\x0b\x32\x1a.keyauthority.v1.Workspace\"+\n\x13GetWorkspaceRequest\x12\x14\n\x0cworkspace_id\x18\x01 \x01(\t\"E\n\x14GetWorkspaceResponse\x12-\n\tworkspace\x18\x01 \x01(\x0b\x32\x1a.keyauthority.v1.Workspace\">\n\x15ListWorkspacesRequest\x12\x11\n\tpage_size\x18\x01 \x01(\x05\x12\x12\n\npage_token\x18\x02 \x01(\t\"a\n\x16ListWorkspacesResponse\x12.\n\nworkspaces\x18\x01 \x03(\x0b\x32\x1a.keyauthority.v1.Workspace\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"x\n\x16UpdateWorkspaceRequest\x12-\n\tworkspace\x18\x01 \x01(\x0b\x32\x1a.keyauthority.v1.Workspace\x12/\n\x0bupdate_mask\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.FieldMask\"s\n\x17UpdateWorkspaceResponse\x12-\n\tworkspace\x18\x01 \x01(\x0b\x32\x1a.keyauthority.v1.Workspace\x12)\n\x07receipt\x18\x02 \x01(\x0b\x32\x18.keyauthority.v1.Receipt2\xa8\x03\n\x10WorkspaceService\x12\x64\n\x0f\x43reateWorkspace\x12\'.keyauthority.v1.CreateWorkspaceRequest\x1a(.keyauthority.v1.CreateWorkspaceResponse\x12`\n\x0cGetWorkspace\x12$.keyauthority.v1.GetWorkspaceRequest\x1a%.keyauthority.v1.GetWorkspaceResponse\"\x03\x90\x02\x01\x12\x66\n\x0eListWorkspaces\x12&.keyauthority.v1.ListWorkspacesRequest\x1a\'.keyauthority.v1.ListWorkspacesResponse\"\x03\x90\x02\x01\x12\x64\n\x0fUpdateWorkspace\x12\'.keyauthority.v1.UpdateWorkspaceRequest\x1a(.keyauthority.v1.UpdateWorkspaceResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\'keyauthority/v1/workspace_service.proto\x12\x0fkeyauthority.v1\x1a google/protobuf/field_mask.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1dkeyauthority/v1/receipt.proto\"\xa8\x01\n\tWorkspace\x12\n\n\x02id\x18\x01 \x01(\t\x12\x0c\n\x04name\x18\x02 \x01(\t\x12\x11\n\tsuspended\x18\x03 \x01(\x08\x12/\n\x0b\x63reate_time\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12/\n\x0bupdate_time\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x0c\n\x04\x65tag\x18\x06 \x01(\t\"&\n\x16\x43reateWorkspaceRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\"H\n\x17\x43reateWorkspaceResponse\x12-\n\tworkspace\x18\x01 \x01(\x0b\x32\x1a.keyauthority.v1.Workspace\"+\n\x13GetWorkspaceRequest\x12\x14\n\x0cworkspace_id\x18\x01 \x01(\t\"E\n\x14GetWorkspaceResponse\x12-\n\tworkspace\x18\x01 \x01(\x0b\x32\x1a.keyauthority.v1.Workspace\"2\n\x19\x42\x61tchGetWorkspacesRequest\x12\x15\n\rworkspace_ids\x18\x01 \x03(\t\"L\n\x1a\x42\x61tchGetWorkspacesResponse\x12.\n\nworkspaces\x18\x01 \x03(\x0b\x32\x1a.keyauthority.v1.Workspace\">\n\x15ListWorkspacesRequest\x12\x11\n\tpage_size\x18\x01 \x01(\x05\x12\x12\n\npage_token\x18\x02 \x01(\t\"a\n\x16ListWorkspacesResponse\x12.\n\nworkspaces\x18\x01 \x03(\x0b\x32\x1a.keyauthority.v1.Workspace\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"x\n\x16UpdateWorkspaceRequest\x12-\n\tworkspace\x18\x01 \x01(\x0b\x32\x1a.keyauthority.v1.Workspace\x12/\n\x0bupdate_mask\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.FieldMask\"s\n\x17UpdateWorkspaceResponse\x12-\n\tworkspace\x18\x01 \x01(\x0b\x32\x1a.keyauthority.v1.Workspace\x12)\n\x07receipt\x18\x02 \x01(\x0b\x32\x18.keyauthority.v1.Receipt2\x9c\x04\n\x10WorkspaceService\x12\x64\n\x0f\x43reateWorkspace\x12\'.keyauthority.v1.CreateWorkspaceRequest\x1a(.keyauthority.v1.CreateWorkspaceResponse\x12`\n\x0cGetWorkspace\x12$.keyauthority.v1.GetWorkspaceRequest\x1a%.keyauthority.v1.GetWorkspaceResponse\"\x03\x90\x02\x01\x12r\n\x12\x42\x61tchGetWorkspaces\x12*.keyauthority.v1.BatchGetWorkspacesRequest\x1a+.keyauthority.v1.BatchGetWorkspacesResponse\"\x03\x90\x02\x01\x12\x66\n\x0eListWorkspaces\x12&.keyauthority.v1.ListWorkspacesRequest\x1a\'.keyauthority.v1.ListWorkspacesResponse\"\x03\x90\x02\x01\x12\x64\n\x0fUpdateWorkspace\x12\'.keyauthority.v1.UpdateWorkspaceRequest\x1a(.keyauthority.v1.UpdateWorkspaceResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -36,6 +36,8 @@ if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
   _globals['_WORKSPACESERVICE'].methods_by_name['GetWorkspace']._loaded_options = None
   _globals['_WORKSPACESERVICE'].methods_by_name['GetWorkspace']._serialized_options = b'\220\002\001'
+  _globals['_WORKSPACESERVICE'].methods_by_name['BatchGetWorkspaces']._loaded_options = None
+  _globals['_WORKSPACESERVICE'].methods_by_name['BatchGetWorkspaces']._serialized_options = b'\220\002\001'
   _globals['_WORKSPACESERVICE'].methods_by_name['ListWorkspaces']._loaded_options = None
   _globals['_WORKSPACESERVICE'].methods_by_name['ListWorkspaces']._serialized_options = b'\220\002\001'
   _globals['_WORKSPACE']._serialized_start=159
@@ -48,14 +50,18 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_GETWORKSPACEREQUEST']._serialized_end=486
   _globals['_GETWORKSPACERESPONSE']._serialized_start=488
   _globals['_GETWORKSPACERESPONSE']._serialized_end=557
-  _globals['_LISTWORKSPACESREQUEST']._serialized_start=559
-  _globals['_LISTWORKSPACESREQUEST']._serialized_end=621
-  _globals['_LISTWORKSPACESRESPONSE']._serialized_start=623
-  _globals['_LISTWORKSPACESRESPONSE']._serialized_end=720
-  _globals['_UPDATEWORKSPACEREQUEST']._serialized_start=722
-  _globals['_UPDATEWORKSPACEREQUEST']._serialized_end=842
-  _globals['_UPDATEWORKSPACERESPONSE']._serialized_start=844
-  _globals['_UPDATEWORKSPACERESPONSE']._serialized_end=959
-  _globals['_WORKSPACESERVICE']._serialized_start=962
-  _globals['_WORKSPACESERVICE']._serialized_end=1386
+  _globals['_BATCHGETWORKSPACESREQUEST']._serialized_start=559
+  _globals['_BATCHGETWORKSPACESREQUEST']._serialized_end=609
+  _globals['_BATCHGETWORKSPACESRESPONSE']._serialized_start=611
+  _globals['_BATCHGETWORKSPACESRESPONSE']._serialized_end=687
+  _globals['_LISTWORKSPACESREQUEST']._serialized_start=689
+  _globals['_LISTWORKSPACESREQUEST']._serialized_end=751
+  _globals['_LISTWORKSPACESRESPONSE']._serialized_start=753
+  _globals['_LISTWORKSPACESRESPONSE']._serialized_end=850
+  _globals['_UPDATEWORKSPACEREQUEST']._serialized_start=852
+  _globals['_UPDATEWORKSPACEREQUEST']._serialized_end=972
+  _globals['_UPDATEWORKSPACERESPONSE']._serialized_start=974
+  _globals['_UPDATEWORKSPACERESPONSE']._serialized_end=1089
+  _globals['_WORKSPACESERVICE']._serialized_start=1092
+  _globals['_WORKSPACESERVICE']._serialized_end=1632
 # @@protoc_insertion_point(module_scope)

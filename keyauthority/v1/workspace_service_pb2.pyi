@@ -160,6 +160,54 @@ class GetWorkspaceResponse(_message.Message):
 Global___GetWorkspaceResponse: _TypeAlias = GetWorkspaceResponse  # noqa: Y015
 
 @_typing.final
+class BatchGetWorkspacesRequest(_message.Message):
+    """Which workspaces to return."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    WORKSPACE_IDS_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def workspace_ids(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """The workspaces' ids, 1 to 1,000, each once."""
+
+    def __init__(
+        self,
+        *,
+        workspace_ids: _abc.Iterable[_builtins.str] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["workspace_ids", b"workspace_ids"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___BatchGetWorkspacesRequest: _TypeAlias = BatchGetWorkspacesRequest  # noqa: Y015
+
+@_typing.final
+class BatchGetWorkspacesResponse(_message.Message):
+    """The workspaces asked for."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    WORKSPACES_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def workspaces(self) -> _containers.RepeatedCompositeFieldContainer[Global___Workspace]:
+        """The workspaces' records, in the order of the request, without those that are missing."""
+
+    def __init__(
+        self,
+        *,
+        workspaces: _abc.Iterable[Global___Workspace] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["workspaces", b"workspaces"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___BatchGetWorkspacesResponse: _TypeAlias = BatchGetWorkspacesResponse  # noqa: Y015
+
+@_typing.final
 class ListWorkspacesRequest(_message.Message):
     """Which workspaces to list."""
 

@@ -48,6 +48,11 @@ class WorkspaceServiceStub(object):
                 request_serializer=keyauthority_dot_v1_dot_workspace__service__pb2.GetWorkspaceRequest.SerializeToString,
                 response_deserializer=keyauthority_dot_v1_dot_workspace__service__pb2.GetWorkspaceResponse.FromString,
                 _registered_method=True)
+        self.BatchGetWorkspaces = channel.unary_unary(
+                '/keyauthority.v1.WorkspaceService/BatchGetWorkspaces',
+                request_serializer=keyauthority_dot_v1_dot_workspace__service__pb2.BatchGetWorkspacesRequest.SerializeToString,
+                response_deserializer=keyauthority_dot_v1_dot_workspace__service__pb2.BatchGetWorkspacesResponse.FromString,
+                _registered_method=True)
         self.ListWorkspaces = channel.unary_unary(
                 '/keyauthority.v1.WorkspaceService/ListWorkspaces',
                 request_serializer=keyauthority_dot_v1_dot_workspace__service__pb2.ListWorkspacesRequest.SerializeToString,
@@ -85,6 +90,15 @@ class WorkspaceServiceServicer(object):
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def BatchGetWorkspaces(self, request, context):
+        """Returns up to 1,000 workspaces at once (AIP-231). One that is missing is left out.
+
+        Errors: INVALID_ARGUMENT (none, or more than 1,000, or one twice).
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def ListWorkspaces(self, request, context):
         """Lists workspaces, newest first, a page at a time (AIP-158).
 
@@ -117,6 +131,11 @@ def add_WorkspaceServiceServicer_to_server(servicer, server):
                     servicer.GetWorkspace,
                     request_deserializer=keyauthority_dot_v1_dot_workspace__service__pb2.GetWorkspaceRequest.FromString,
                     response_serializer=keyauthority_dot_v1_dot_workspace__service__pb2.GetWorkspaceResponse.SerializeToString,
+            ),
+            'BatchGetWorkspaces': grpc.unary_unary_rpc_method_handler(
+                    servicer.BatchGetWorkspaces,
+                    request_deserializer=keyauthority_dot_v1_dot_workspace__service__pb2.BatchGetWorkspacesRequest.FromString,
+                    response_serializer=keyauthority_dot_v1_dot_workspace__service__pb2.BatchGetWorkspacesResponse.SerializeToString,
             ),
             'ListWorkspaces': grpc.unary_unary_rpc_method_handler(
                     servicer.ListWorkspaces,
@@ -187,6 +206,33 @@ class WorkspaceService(object):
             '/keyauthority.v1.WorkspaceService/GetWorkspace',
             keyauthority_dot_v1_dot_workspace__service__pb2.GetWorkspaceRequest.SerializeToString,
             keyauthority_dot_v1_dot_workspace__service__pb2.GetWorkspaceResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def BatchGetWorkspaces(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/keyauthority.v1.WorkspaceService/BatchGetWorkspaces',
+            keyauthority_dot_v1_dot_workspace__service__pb2.BatchGetWorkspacesRequest.SerializeToString,
+            keyauthority_dot_v1_dot_workspace__service__pb2.BatchGetWorkspacesResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -47,6 +47,11 @@ class WorkspaceServiceStub:
 
     Errors: NOT_FOUND (WORKSPACE_NOT_FOUND).
     """
+    BatchGetWorkspaces: _grpc.UnaryUnaryMultiCallable[_workspace_service_pb2.BatchGetWorkspacesRequest, _workspace_service_pb2.BatchGetWorkspacesResponse]
+    """Returns up to 1,000 workspaces at once (AIP-231). One that is missing is left out.
+
+    Errors: INVALID_ARGUMENT (none, or more than 1,000, or one twice).
+    """
     ListWorkspaces: _grpc.UnaryUnaryMultiCallable[_workspace_service_pb2.ListWorkspacesRequest, _workspace_service_pb2.ListWorkspacesResponse]
     """Lists workspaces, newest first, a page at a time (AIP-158).
 
@@ -78,6 +83,11 @@ class WorkspaceServiceAsyncStub(WorkspaceServiceStub):
     """Returns one workspace.
 
     Errors: NOT_FOUND (WORKSPACE_NOT_FOUND).
+    """
+    BatchGetWorkspaces: _aio.UnaryUnaryMultiCallable[_workspace_service_pb2.BatchGetWorkspacesRequest, _workspace_service_pb2.BatchGetWorkspacesResponse]  # type: ignore[assignment]
+    """Returns up to 1,000 workspaces at once (AIP-231). One that is missing is left out.
+
+    Errors: INVALID_ARGUMENT (none, or more than 1,000, or one twice).
     """
     ListWorkspaces: _aio.UnaryUnaryMultiCallable[_workspace_service_pb2.ListWorkspacesRequest, _workspace_service_pb2.ListWorkspacesResponse]  # type: ignore[assignment]
     """Lists workspaces, newest first, a page at a time (AIP-158).
@@ -119,6 +129,17 @@ class WorkspaceServiceServicer(metaclass=_abc_1.ABCMeta):
         """Returns one workspace.
 
         Errors: NOT_FOUND (WORKSPACE_NOT_FOUND).
+        """
+
+    @_abc_1.abstractmethod
+    def BatchGetWorkspaces(
+        self,
+        request: _workspace_service_pb2.BatchGetWorkspacesRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_workspace_service_pb2.BatchGetWorkspacesResponse, _abc.Awaitable[_workspace_service_pb2.BatchGetWorkspacesResponse]]:
+        """Returns up to 1,000 workspaces at once (AIP-231). One that is missing is left out.
+
+        Errors: INVALID_ARGUMENT (none, or more than 1,000, or one twice).
         """
 
     @_abc_1.abstractmethod

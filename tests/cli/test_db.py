@@ -11,6 +11,9 @@ from typing import Any
 
 import pytest
 
+from keyauthority.cli.db import _entries
+from keyauthority.client import connect_blocking, load_token
+from keyauthority.client.admin import AuditFilter, BlockingAdminClient, audit
 from keyauthority.coherence.leases import wait_out
 from tests.cli.parts import Cli, serving
 from tests.postgres import new_database, run_sql
@@ -82,6 +85,26 @@ class TestLease:
         db.text("db", "lease", "500ms")
         with serving(data) as cli:
             assert cli.json("sessions", "list")["lease"] == "0.500s"
+
+
+def test_an_export_is_read_as_it_was_written(data: Path, tmp_path: Path) -> None:
+    """All that an entry says, for whom it was done too."""
+    export = tmp_path / "audit.jsonl"
+    with serving(data) as cli:
+        workspace = cli.workspace()
+        issue = cli.acting("console", tmp_path / "console.token")
+        key = issue(workspace, "person_1", "alice@example.com").key
+        cli.text("audit", "export", "--output", str(export))
+        with connect_blocking(cli.address) as channel:
+            client = BlockingAdminClient(channel, load_token(data / "root.token"))
+            written = client.call(audit.page(AuditFilter())).records
+
+    read = _entries(export)
+
+    assert (read[0].subject, read[0].person_id, read[0].person_name) == (
+        *(key.id, "person_1", "alice@example.com"),
+    )
+    assert tuple(read) == written
 
 
 def entry(**fields: Any) -> str:

@@ -7,13 +7,14 @@ import secrets
 from pathlib import Path
 from typing import Any
 
+import grpc
 import pytest
-from google.rpc.error_details_pb2 import ErrorInfo
 
 from keyauthority.cli import importing
 from keyauthority.cli.failures import Failure
 from keyauthority.cli.import_lines import Line
-from keyauthority.v1.key_service_pb2 import ImportedKey
+from keyauthority.client import Secret
+from keyauthority.client.admin import ImportedKey, Reason, SpreadingError, keys
 from tests.cli.parts import Cli
 
 COUNT = 2_500
@@ -148,8 +149,11 @@ def test_a_line_that_is_wrong(cli: Cli, line: Any, sentence: str) -> None:
 
 def test_an_import_that_still_spreads() -> None:
     """It is made: the sentence says where to go on, not to repeat it."""
-    failure = Failure("spreading: repeat", ErrorInfo(reason="REVOCATION_SPREADING"))
-    batch = [Line(number, ImportedKey()) for number in (3, 5)]
+    error = SpreadingError(
+        "spreading", grpc.StatusCode.DEADLINE_EXCEEDED, Reason.REVOCATION_SPREADING
+    )
+    failure = Failure("spreading: repeat", error)
+    batch = [Line(number, ImportedKey(Secret(""), "")) for number in (3, 5)]
 
     assert importing._explained(failure, batch, first=True) == (
         "the keys up to line 5 are imported, but not every verifier knows yet: go on with "
@@ -159,13 +163,15 @@ def test_an_import_that_still_spreads() -> None:
 
 def test_long_keys_go_in_smaller_batches() -> None:
     """No batch is larger than a message may be."""
-    key = ImportedKey(labels={"😀" * number: "😀" * 63 for number in range(47, 63)})
+    labels = {"😀" * number: "😀" * 63 for number in range(47, 63)}
+    key = ImportedKey(Secret(""), "", labels=labels)
     lines = [Line(number, key) for number in range(1, 2_001)]
 
     batches = list(importing._batches(lines))
 
     assert [line for batch in batches for line in batch] == lines
-    assert max(sum(line.key.ByteSize() for line in batch) for batch in batches) <= 4 << 20
+    sizes = [keys.imported_key(line.key).ByteSize() for line in lines]
+    assert sizes[0] * max(map(len, batches)) <= 4 << 20
     assert max(map(len, batches)) < 1_000
 
 

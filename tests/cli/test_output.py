@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
+
 import pytest
-from google.protobuf.duration_pb2 import Duration
 
 from keyauthority.cli.output import details, spread, table
-from keyauthority.v1.receipt_pb2 import Receipt
+from keyauthority.client.admin import Receipt
 
 
 def test_columns_line_up_whatever_the_script() -> None:
@@ -27,7 +28,7 @@ def test_nothing_reaches_the_terminal_s_controls() -> None:
     [
         (Receipt(revision=7), "In force everywhere as of revision 7."),
         (
-            Receipt(revision=7, sessions_acknowledged=1, waited=Duration(nanos=3_000_000)),
+            Receipt(revision=7, sessions_acknowledged=1, waited=timedelta(milliseconds=3)),
             "In force everywhere as of revision 7: confirmed by 1 verifier, 3 ms.",
         ),
         (
@@ -35,7 +36,7 @@ def test_nothing_reaches_the_terminal_s_controls() -> None:
                 revision=7,
                 sessions_acknowledged=2,
                 leases_waited_out=1,
-                waited=Duration(seconds=3, nanos=380_000_000),
+                waited=timedelta(seconds=3.38),
             ),
             (
                 "In force everywhere as of revision 7: "

@@ -56,3 +56,18 @@ async def test_pages(store: Store) -> None:
         ["ws_1", "ws_3"],
         [],
     ]
+
+
+async def test_several_at_once(store: Store) -> None:
+    """Those that there are, by id, and no others."""
+    other = a_workspace("ws_2", name="umbrella")
+    async with store.changing() as tx:
+        await tx.workspaces.insert(other)
+        await tx.workspaces.insert(a_workspace("ws_3"))
+
+    async with store.reading() as tx:
+        assert await tx.workspaces.get_all(["ws_2", "ws_9", "ws_1"]) == {
+            "ws_1": a_workspace(),
+            "ws_2": other,
+        }
+        assert await tx.workspaces.get_all([]) == {}

@@ -10,7 +10,7 @@ import pytest
 
 from console import key_views
 from console.views import KeyRow
-from keyauthority.v1 import key_pb2
+from keyauthority.client.admin import Key, KeyState, SecretInfo
 
 NOW = datetime(2026, 11, 25, 12, 0, 30, tzinfo=UTC)
 MICROSECOND = timedelta(microseconds=1)
@@ -18,40 +18,45 @@ DAY = timedelta(days=1)
 
 
 def key(
-    state: key_pb2.KeyState.ValueType = key_pb2.KEY_STATE_ACTIVE,
+    state: KeyState = KeyState.ACTIVE,
     *,
     created: datetime = NOW - DAY,
     used: datetime | None = None,
     expires: datetime | None = NOW + 60 * DAY,
-    **fields: Any,
-) -> key_pb2.Key:
-    made = key_pb2.Key(id="key_1", workspace_id="ws_1", name="billing", state=state, **fields)
-    made.create_time.FromDatetime(created)
-    if used is not None:
-        made.last_used_time.FromDatetime(used)
-    if expires is not None:
-        made.expire_time.FromDatetime(expires)
-    return made
+) -> Key:
+    return Key(
+        id="key_1",
+        workspace_id="ws_1",
+        name="billing",
+        state=state,
+        disabled=False,
+        expire_time=expires,
+        scopes=(),
+        labels={},
+        secrets=(),
+        create_time=created,
+        update_time=created,
+        revocation=None,
+        etag="",
+        last_used_time=used,
+        creator_id="",
+        creator_name="",
+    )
 
 
 def add_secret(
-    made: key_pb2.Key,
+    made: Key,
     hint: str,
     created: datetime,
     *,
     used: datetime | None = None,
     ends: datetime | None = None,
-) -> key_pb2.Key:
-    secret = made.secrets.add(hint=hint)
-    secret.create_time.FromDatetime(created)
-    if used is not None:
-        secret.last_used_time.FromDatetime(used)
-    if ends is not None:
-        secret.end_time.FromDatetime(ends)
-    return made
+) -> Key:
+    secret = SecretInfo(hint, created, ends, last_used_time=used)
+    return replace(made, secrets=(*made.secrets, secret))
 
 
-def rotated(used: datetime | None, ends: datetime | None = NOW + DAY) -> key_pb2.Key:
+def rotated(used: datetime | None, ends: datetime | None = NOW + DAY) -> Key:
     """A key whose second secret is an hour old."""
     made = add_secret(key(), "new", NOW - timedelta(hours=1))
     return add_secret(made, "old", NOW - DAY, used=used, ends=ends)
@@ -77,13 +82,13 @@ def named(rows: list[KeyRow]) -> list[str]:
         (key(created=NOW - 900 * DAY, used=NOW - DAY), []),
         (key(expires=NOW + 14 * DAY), ["expiring"]),
         (key(expires=NOW + 14 * DAY + MICROSECOND), []),
-        (key(key_pb2.KEY_STATE_DISABLED, expires=None), ["never_expires"]),
-        (key(key_pb2.KEY_STATE_REVOKED, expires=None, created=NOW - 100 * DAY), []),
-        (key(key_pb2.KEY_STATE_EXPIRED, expires=NOW - DAY, created=NOW - 100 * DAY), []),
+        (key(KeyState.DISABLED, expires=None), ["never_expires"]),
+        (key(KeyState.REVOKED, expires=None, created=NOW - 100 * DAY), []),
+        (key(KeyState.EXPIRED, expires=NOW - DAY, created=NOW - 100 * DAY), []),
         (key(expires=None, created=NOW - 100 * DAY), ["never_expires", "unused"]),
     ],
 )
-def test_what_deserves_a_look(made: key_pb2.Key, flags: list[str]) -> None:
+def test_what_deserves_a_look(made: Key, flags: list[str]) -> None:
     """90 days unused and 14 days to the end count to the moment; what acts no more is left alone."""
     assert key_views.flags(made, NOW) == flags
 
@@ -103,15 +108,14 @@ def test_what_deserves_a_look(made: key_pb2.Key, flags: list[str]) -> None:
         (add_secret(key(), "only", NOW - DAY, used=NOW), False),
     ],
 )
-def test_an_old_secret_in_use(made: key_pb2.Key, raised: bool) -> None:
+def test_an_old_secret_in_use(made: Key, raised: bool) -> None:
     """It still works, and was used since there is a newer one."""
     assert ("old_secret" in key_views.flags(made, NOW)) is raised
 
 
 def test_a_row_has_the_newest_secret_and_where_to_go() -> None:
     """The hint is that of the secret to use now; what was never used has no last use."""
-    made = rotated(used=None)
-    made.creator_name = "mina@example.com"
+    made = replace(rotated(used=None), creator_name="mina@example.com")
     shown = key_views.row(made, NOW)
     assert (shown.hint, shown.creator, shown.state) == ("new", "mina@example.com", "active")
     assert shown.last_used_time is None
@@ -132,8 +136,7 @@ def test_secrets_end_when_they_are_said_to(ends: datetime | None, state: str) ->
 
 def test_no_secret_of_a_revoked_key_works() -> None:
     """All of them have ended, with the key."""
-    made = rotated(None)
-    made.state = key_pb2.KEY_STATE_REVOKED
+    made = replace(rotated(None), state=KeyState.REVOKED)
     assert {one.state for one in key_views.secret_rows(made, NOW)} == {"ended"}
 
 

@@ -12,6 +12,8 @@ from typing import Any
 
 import pytest
 
+from keyauthority.client import connect_blocking, load_token
+from keyauthority.client.admin import BlockingAdminClient, keys, workspaces
 from tests.e2e.processes import run
 from tests.e2e.running_demo import Demo, demo_in
 from tests.node import FOLDER
@@ -115,3 +117,19 @@ async def test_the_verifying_service_bills_the_keys_workspace(
 
     assert len(billed) == 1
     assert billed[0].startswith("ws_")
+
+
+def test_the_administering_program_runs(demo: Demo, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It issues a key, whose id it prints and whose secret it doesn't."""
+    monkeypatch.chdir(demo.folder)
+    token = load_token(demo.data_dir / "root.token")
+    printed: list[str] = []
+    with connect_blocking(f"127.0.0.1:{demo.ports['AUTHORITY_PORT']}") as channel:
+        client = BlockingAdminClient(channel, token)
+        workspace = client.call(workspaces.create("acme"))
+        given: dict[str, Any] = {"workspace_id": workspace.id, "print": printed.append}
+
+        exec(compile(blocks(demo, "python")[2], "README.md", "exec"), given)
+
+        issued = client.call(keys.page(workspace.id)).records
+    assert [key.id for key in issued] == printed

@@ -11,7 +11,6 @@ from google.protobuf.message import Message
 from google.protobuf.timestamp_pb2 import Timestamp
 
 from keyauthority.domain.callers import Role
-from keyauthority.rpc.convert import timestamp
 from keyauthority.rpc.services import SERVICES
 from keyauthority.v1.audit_service_pb2 import (
     AuditEntry,
@@ -36,6 +35,7 @@ from keyauthority.v1.operations_service_pb2 import (
     RetirePepperRequest,
 )
 from keyauthority.v1.verification_service_pb2 import RevokePresentedRequest, VerifyRequest
+from keyauthority.v1.wire import timestamp
 from keyauthority.v1.workspace_service_pb2 import (
     CreateWorkspaceRequest,
     UpdateWorkspaceRequest,

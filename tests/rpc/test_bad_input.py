@@ -11,7 +11,6 @@ from google.protobuf.message import Message
 from google.protobuf.timestamp_pb2 import Timestamp
 
 from keyauthority.domain.limits import LIFETIME
-from keyauthority.rpc.convert import timestamp
 from keyauthority.v1.audit_service_pb2 import ListAuditEntriesRequest
 from keyauthority.v1.key_pb2 import Key
 from keyauthority.v1.key_service_pb2 import (
@@ -23,6 +22,7 @@ from keyauthority.v1.key_service_pb2 import (
     RotateKeyRequest,
     UpdateKeyRequest,
 )
+from keyauthority.v1.wire import timestamp
 from tests.conformance.records import MICROSECOND, START
 from tests.rpc.parts import Api, invalid_field, issue, reason
 

@@ -8,7 +8,6 @@ import grpc
 import pytest
 
 from keyauthority.domain.callers import Role
-from keyauthority.rpc.convert import timestamp
 from keyauthority.v1.caller_service_pb2 import (
     Caller,
     CreateCallerRequest,
@@ -17,6 +16,7 @@ from keyauthority.v1.caller_service_pb2 import (
     RevokeCallerRequest,
 )
 from keyauthority.v1.verification_service_pb2 import VerifyRequest
+from keyauthority.v1.wire import timestamp
 from keyauthority.v1.workspace_service_pb2 import CreateWorkspaceRequest, ListWorkspacesRequest
 from tests.conformance.records import START
 from tests.frames import DATA, END_STREAM, Peer, frame

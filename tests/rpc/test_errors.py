@@ -18,7 +18,7 @@ from keyauthority.domain.finding import Finding
 from keyauthority.domain.keys import KeyState, RevocationReason
 from keyauthority.domain.peppers import PepperState
 from keyauthority.domain.verdicts import Verdict
-from keyauthority.rpc.errors import DOMAIN, STATUS
+from keyauthority.rpc.errors import STATUS
 from keyauthority.v1 import (
     caller_service_pb2,
     key_pb2,
@@ -27,6 +27,7 @@ from keyauthority.v1 import (
 )
 from keyauthority.v1.error_reason_pb2 import ErrorReason
 from keyauthority.v1.key_service_pb2 import GetKeyRequest
+from keyauthority.v1.wire import ERROR_DOMAIN
 from tests.rpc.parts import TIMEOUT, Api, Authority, refusal, told
 
 KEYS = "keyauthority.v1.KeyService"
@@ -70,7 +71,7 @@ async def test_an_error_says_why_for_machines(root: Api) -> None:
     refused = await refusal(root(GetKeyRequest(key_id="key_nowhere")))
     assert refused.code is grpc.StatusCode.NOT_FOUND
     assert refused.reason == "KEY_NOT_FOUND"
-    assert refused.domain == DOMAIN == "keyauthority.opentoken.kr"
+    assert refused.domain == ERROR_DOMAIN == "keyauthority.opentoken.kr"
     assert refused.metadata == {"key_id": "key_nowhere"}
     assert refused.message == "no such key"
 

@@ -8,9 +8,9 @@ from google.protobuf.duration_pb2 import Duration
 from google.protobuf.timestamp_pb2 import Timestamp
 
 from keyauthority.domain import secrets
-from keyauthority.rpc.convert import timestamp
 from keyauthority.v1.key_pb2 import KEY_STATE_ACTIVE, Key, SecretInfo
 from keyauthority.v1.key_service_pb2 import GetKeyRequest, ListKeysRequest
+from keyauthority.v1.wire import timestamp
 from keyauthority.v1.workspace_service_pb2 import UpdateWorkspaceRequest, Workspace
 from tests.conformance.records import START, ManualClock
 from tests.rpc.parts import Api, issue, refusal, verdict

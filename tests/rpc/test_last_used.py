@@ -13,7 +13,6 @@ import grpc.aio
 import pytest
 
 from keyauthority.config import Settings
-from keyauthority.rpc.convert import duration, timestamp
 from keyauthority.server import Pace, serving
 from keyauthority.v1.key_pb2 import Key
 from keyauthority.v1.key_service_pb2 import (
@@ -26,6 +25,7 @@ from keyauthority.v1.key_service_pb2 import (
     UpdateKeyRequest,
 )
 from keyauthority.v1.verification_service_pb2 import BatchVerifyRequest
+from keyauthority.v1.wire import duration, timestamp
 from tests.conformance.records import MICROSECOND, SECOND, START, ManualClock
 from tests.rpc.parts import Api, Authority, eventually, issue, settings_in, verdict
 

@@ -9,7 +9,6 @@ from typing import Any
 import pytest
 from google.protobuf.duration_pb2 import Duration
 
-from keyauthority.rpc.convert import timestamp
 from keyauthority.storage.opening import open_books
 from keyauthority.v1.key_pb2 import (
     KEY_STATE_ACTIVE,
@@ -25,6 +24,7 @@ from keyauthority.v1.key_service_pb2 import (
     RevokeKeysRequest,
     RotateKeyRequest,
 )
+from keyauthority.v1.wire import timestamp
 from tests.conformance.records import START, ManualClock, a_key, a_secret, a_workspace
 from tests.rpc.parts import (
     Api,

@@ -7,13 +7,13 @@ from typing import Any
 
 import pytest
 
-from keyauthority.rpc.convert import timestamp
 from keyauthority.v1.key_service_pb2 import (
     IssueKeyResponse,
     RevokeKeyRequest,
     RotateKeyRequest,
     RotateKeyResponse,
 )
+from keyauthority.v1.wire import timestamp
 from tests.conformance.records import START, ManualClock
 from tests.rpc.parts import Api, issue, reason, verdict
 

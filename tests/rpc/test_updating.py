@@ -9,7 +9,6 @@ import grpc
 import pytest
 from google.protobuf.field_mask_pb2 import FieldMask
 
-from keyauthority.rpc.convert import timestamp
 from keyauthority.v1.key_pb2 import KEY_STATE_DISABLED, KEY_STATE_EXPIRED, Key
 from keyauthority.v1.key_service_pb2 import (
     GetKeyRequest,
@@ -17,6 +16,7 @@ from keyauthority.v1.key_service_pb2 import (
     RevokeKeyRequest,
     UpdateKeyRequest,
 )
+from keyauthority.v1.wire import timestamp
 from tests.conformance.records import START, ManualClock
 from tests.rpc.parts import Api, invalid_field, issue, reason, refusal, verdict
 

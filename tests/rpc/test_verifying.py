@@ -10,7 +10,6 @@ import pytest
 from google.protobuf.duration_pb2 import Duration
 
 from keyauthority.domain.secrets import mint
-from keyauthority.rpc.convert import timestamp
 from keyauthority.v1.key_pb2 import Key
 from keyauthority.v1.key_service_pb2 import (
     IssueKeyResponse,
@@ -25,6 +24,7 @@ from keyauthority.v1.verification_service_pb2 import (
     VerifyRequest,
     VerifyResponse,
 )
+from keyauthority.v1.wire import timestamp
 from keyauthority.v1.workspace_service_pb2 import UpdateWorkspaceRequest, Workspace
 from tests.conformance.records import START, ManualClock
 from tests.rpc.parts import Api, invalid_field, issue, refusal, verdict

@@ -9,7 +9,7 @@ import grpc
 import pytest
 from google.protobuf.field_mask_pb2 import FieldMask
 
-from keyauthority.rpc.convert import timestamp
+from keyauthority.v1.wire import timestamp
 from keyauthority.v1.workspace_service_pb2 import (
     CreateWorkspaceRequest,
     GetWorkspaceRequest,

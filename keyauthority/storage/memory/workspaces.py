@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from keyauthority.domain.ports import Cursor
 from keyauthority.domain.workspaces import Workspace
 from keyauthority.storage.memory.books import Books, newest
@@ -15,6 +17,9 @@ class MemoryWorkspaces:
 
     async def get(self, workspace_id: str) -> Workspace | None:
         return self._workspaces.get(workspace_id)
+
+    async def get_all(self, workspace_ids: Iterable[str]) -> dict[str, Workspace]:
+        return {one: self._workspaces[one] for one in workspace_ids if one in self._workspaces}
 
     async def page(self, limit: int, after: Cursor | None) -> list[Workspace]:
         return newest(self._workspaces.values(), limit, after)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import asdict
 
 from sqlalchemy import insert, select, update
@@ -23,6 +24,11 @@ class SqlWorkspaces:
         query = select(workspaces).where(workspaces.c.id == workspace_id)
         row = await self._statements.row(self._statements.locked(query))
         return None if row is None else Workspace(*row)
+
+    async def get_all(self, workspace_ids: Iterable[str]) -> dict[str, Workspace]:
+        query = select(workspaces).where(workspaces.c.id.in_(list(workspace_ids)))
+        found = [Workspace(*row) for row in await self._statements.rows(query)]
+        return {one.id: one for one in found}
 
     async def page(self, limit: int, after: Cursor | None) -> list[Workspace]:
         query = page(select(workspaces), workspaces, limit, after)

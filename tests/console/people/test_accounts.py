@@ -48,10 +48,21 @@ async def test_finding_people(people: People, ada: Person) -> None:
     assert await people.accounts.by_identity(ISSUER, "a") is None
 
 
+async def test_several_people_at_once(people: People, ada: Person) -> None:
+    """Those that there are, each once."""
+    bob = await member(people, ada, "bob@example.com")
+
+    found = await people.accounts.get_all({bob.id, ada.id, "person_0"})
+
+    assert sorted(found, key=lambda one: one.id) == sorted((ada, bob), key=lambda one: one.id)
+    assert await people.accounts.get_all([]) == []
+
+
 @pytest.mark.parametrize("text", ["\0", "\ud800", "x" * 10_000])
 async def test_ids_that_cannot_be(people: People, ada: Person, text: str) -> None:
     """What no database can keep is unknown, like any other id that there isn't."""
     assert await people.accounts.get(text) is None
+    assert await people.accounts.get_all([text, ada.id]) == [ada]
     assert await people.accounts.by_email(f"a@{text}") is None
     assert await people.accounts.by_identity(text, text) is None
     assert await people.accounts.check_password(f"a@{text}", text) is None

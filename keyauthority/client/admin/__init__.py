@@ -1,0 +1,108 @@
+"""Calls to the authority's admin services: keys, workspaces, callers, audit, operations.
+
+from datetime import timedelta
+from pathlib import Path
+
+from keyauthority.client import connect_blocking, load_token
+from keyauthority.client.admin import BlockingAdminClient, RefusedError, keys
+
+with connect_blocking("localhost:50051") as channel:
+    client = BlockingAdminClient(channel, load_token(Path("/run/secrets/issuer.token")))
+    try:
+        issued = client.call(keys.issue(workspace_id, "billing", expires=timedelta(days=90)))
+    except RefusedError as error:
+        return respond(422, field=error.field, because=error.message)
+    return respond(201, id=issued.key.id, secret=issued.secret.reveal())
+
+Each call is a value, so that `AdminClient`, for asyncio, makes the same ones over `connect`. One
+that fails raises an `AuthorityError`; its class and its attributes tell what to do.
+"""
+
+from keyauthority.client.admin import (
+    audit,
+    callers,
+    keys,
+    operations,
+    verification,
+    workspaces,
+)
+from keyauthority.client.admin.calling import Call, Page
+from keyauthority.client.admin.clients import (
+    CHANGING,
+    READING,
+    AdminClient,
+    BlockingAdminClient,
+)
+from keyauthority.client.admin.failures import (
+    AuthorityError,
+    CredentialError,
+    MissingError,
+    RefusedError,
+    SpreadingError,
+    TransportError,
+    UnavailableError,
+)
+from keyauthority.client.admin.records import (
+    Caller,
+    Changed,
+    ImportedKey,
+    IssuedKey,
+    Key,
+    NewCaller,
+    Pepper,
+    RotatedKey,
+    SecretInfo,
+    Session,
+    Sessions,
+    Workspace,
+)
+from keyauthority.domain.auditing import AuditEntry, AuditFilter
+from keyauthority.domain.callers import Person, Role
+from keyauthority.domain.errors import Reason
+from keyauthority.domain.fencing import Receipt
+from keyauthority.domain.keys import KeyState, Revocation, RevocationReason
+from keyauthority.domain.peppers import PepperState
+
+__all__ = [
+    "CHANGING",
+    "READING",
+    "AdminClient",
+    "AuditEntry",
+    "AuditFilter",
+    "AuthorityError",
+    "BlockingAdminClient",
+    "Call",
+    "Caller",
+    "Changed",
+    "CredentialError",
+    "ImportedKey",
+    "IssuedKey",
+    "Key",
+    "KeyState",
+    "MissingError",
+    "NewCaller",
+    "Page",
+    "Pepper",
+    "PepperState",
+    "Person",
+    "Reason",
+    "Receipt",
+    "RefusedError",
+    "Revocation",
+    "RevocationReason",
+    "Role",
+    "RotatedKey",
+    "SecretInfo",
+    "Session",
+    "Sessions",
+    "SpreadingError",
+    "TransportError",
+    "UnavailableError",
+    "Workspace",
+    "audit",
+    "callers",
+    "keys",
+    "operations",
+    "verification",
+    "workspaces",
+]

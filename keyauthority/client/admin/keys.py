@@ -1,0 +1,184 @@
+"""Calls of KeyService: issue, find, change and revoke keys."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime, timedelta
+from typing import Any
+
+from keyauthority.client.admin import reading
+from keyauthority.client.admin.calling import Call, Page, call
+from keyauthority.client.admin.records import (
+    Changed,
+    ImportedKey,
+    IssuedKey,
+    Key,
+    RotatedKey,
+)
+from keyauthority.domain.keys import KeyState, RevocationReason
+from keyauthority.domain.secrets import Secret
+from keyauthority.v1 import key_pb2
+from keyauthority.v1 import key_service_pb2 as v1
+from keyauthority.v1.wire import duration, timestamp
+
+
+def issue(
+    workspace_id: str,
+    name: str,
+    *,
+    expires: datetime | timedelta | None = None,
+    scopes: Sequence[str] = (),
+    labels: Mapping[str, str] | None = None,
+    request_id: str = "",
+) -> Call[IssuedKey]:
+    """A new key, which *expires* at a moment, so long from now, or never.
+
+    The same *request_id* has the same answer for ten minutes.
+    """
+    request = v1.IssueKeyRequest(
+        workspace_id=workspace_id,
+        name=name,
+        expire_time=timestamp(expires) if isinstance(expires, datetime) else None,
+        ttl=duration(expires) if isinstance(expires, timedelta) else None,
+        scopes=scopes,
+        labels=labels,
+        request_id=request_id,
+    )
+    return call(request, v1.IssueKeyResponse, _issued)
+
+
+def get(key_id: str) -> Call[Key]:
+    """One key."""
+    return call(
+        v1.GetKeyRequest(key_id=key_id), v1.GetKeyResponse, lambda reply: reading.key(reply.key)
+    )
+
+
+def get_all(key_ids: Sequence[str]) -> Call[tuple[Key, ...]]:
+    """Those of up to 1,000 keys that there are among those the caller may see, in order."""
+    request = v1.BatchGetKeysRequest(key_ids=key_ids)
+    return call(request, v1.BatchGetKeysResponse, _keys)
+
+
+def page(
+    workspace_id: str = "",
+    *,
+    state: KeyState | None = None,
+    name_contains: str = "",
+    creator_id: str = "",
+    size: int = 0,
+    token: str = "",
+) -> Call[Page[Key]]:
+    """A page of the keys that match, newest first; empty and None match everything."""
+    request = v1.ListKeysRequest(
+        workspace_id=workspace_id,
+        state=_number(state),
+        name_contains=name_contains,
+        creator_id=creator_id,
+        page_size=size,
+        page_token=token,
+    )
+    return call(request, v1.ListKeysResponse, _page)
+
+
+def update(
+    key_id: str,
+    *,
+    name: str | None = None,
+    disabled: bool | None = None,
+    expire_time: datetime | None = None,
+    never_expires: bool = False,
+    scopes: Sequence[str] | None = None,
+    labels: Mapping[str, str] | None = None,
+    etag: str = "",
+) -> Call[Changed[Key]]:
+    """Changes what is not None, with an *etag* only if nobody else changed the key meanwhile."""
+    changes = {"name": name, "disabled": disabled, "scopes": scopes, "labels": labels}
+    fields: dict[str, Any] = {field: new for field, new in changes.items() if new is not None}
+    if never_expires or expire_time is not None:
+        fields["expire_time"] = timestamp(expire_time)
+    request = v1.UpdateKeyRequest(key=key_pb2.Key(id=key_id, etag=etag, **fields))
+    request.update_mask.paths.extend(fields)
+    return call(request, v1.UpdateKeyResponse, _changed)
+
+
+def rotate(
+    key_id: str, overlap: timedelta = timedelta(), *, request_id: str = ""
+) -> Call[RotatedKey]:
+    """A new secret for the key, whose old one goes on working for *overlap*."""
+    request = v1.RotateKeyRequest(key_id=key_id, overlap=duration(overlap), request_id=request_id)
+    return call(request, v1.RotateKeyResponse, _rotated)
+
+
+def revoke(
+    key_id: str, reason: RevocationReason = RevocationReason.UNSPECIFIED, note: str = ""
+) -> Call[Changed[Key]]:
+    """Revokes the key for good; when it returns nothing accepts it any more."""
+    request = v1.RevokeKeyRequest(key_id=key_id, reason=_number(reason), note=note)
+    return call(request, v1.RevokeKeyResponse, _changed)
+
+
+def revoke_all(
+    key_ids: Sequence[str],
+    reason: RevocationReason = RevocationReason.UNSPECIFIED,
+    note: str = "",
+) -> Call[Changed[tuple[Key, ...]]]:
+    """Revokes up to 1,000 keys, all or none, behind one wait."""
+    request = v1.RevokeKeysRequest(key_ids=key_ids, reason=_number(reason), note=note)
+    return call(request, v1.RevokeKeysResponse, _changed_keys)
+
+
+def lookup(secret: Secret) -> Call[Key]:
+    """The key that the secret belongs, or belonged, to."""
+    request = v1.LookupKeyRequest(secret=secret.reveal())
+    return call(request, v1.LookupKeyResponse, lambda reply: reading.key(reply.key))
+
+
+def import_keys(
+    workspace_id: str, imported: Sequence[ImportedKey]
+) -> Call[Changed[tuple[Key, ...]]]:
+    """Takes over up to 1,000 keys, all or none."""
+    request = v1.ImportKeysRequest(workspace_id=workspace_id, keys=map(imported_key, imported))
+    return call(request, v1.ImportKeysResponse, _changed_keys)
+
+
+def imported_key(key: ImportedKey) -> v1.ImportedKey:
+    """A key to take over as it is sent, for who counts how many fit into one call."""
+    return v1.ImportedKey(
+        secret=key.secret.reveal(),
+        name=key.name,
+        expire_time=timestamp(key.expire_time),
+        scopes=key.scopes,
+        labels=key.labels,
+    )
+
+
+def _issued(reply: v1.IssueKeyResponse) -> IssuedKey:
+    return IssuedKey(reading.key(reply.key), Secret(reply.secret))
+
+
+def _rotated(reply: v1.RotateKeyResponse) -> RotatedKey:
+    return RotatedKey(reading.key(reply.key), Secret(reply.secret), reading.receipt(reply.receipt))
+
+
+def _keys(reply: v1.BatchGetKeysResponse) -> tuple[Key, ...]:
+    return tuple(map(reading.key, reply.keys))
+
+
+def _page(reply: v1.ListKeysResponse) -> Page[Key]:
+    return Page(tuple(map(reading.key, reply.keys)), reply.next_page_token)
+
+
+def _changed(reply: v1.UpdateKeyResponse | v1.RevokeKeyResponse) -> Changed[Key]:
+    return Changed(reading.key(reply.key), reading.receipt(reply.receipt))
+
+
+def _changed_keys(
+    reply: v1.RevokeKeysResponse | v1.ImportKeysResponse,
+) -> Changed[tuple[Key, ...]]:
+    return Changed(tuple(map(reading.key, reply.keys)), reading.receipt(reply.receipt))
+
+
+def _number(choice: KeyState | RevocationReason | None) -> Any:
+    # The contract's number of a choice, for mypy of any of its enums.
+    return 0 if choice is None else choice.value

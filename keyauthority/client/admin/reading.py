@@ -1,0 +1,172 @@
+"""From messages to records. Nothing else happens here."""
+
+from __future__ import annotations
+
+import enum
+from datetime import UTC, datetime
+from typing import TypeVar
+
+from google.protobuf.message import Message
+from google.protobuf.timestamp_pb2 import Timestamp
+
+from keyauthority.client.admin.records import (
+    Caller,
+    Key,
+    Pepper,
+    SecretInfo,
+    Session,
+    Workspace,
+)
+from keyauthority.domain.auditing import AuditEntry
+from keyauthority.domain.callers import Role
+from keyauthority.domain.fencing import Receipt
+from keyauthority.domain.keys import KeyState, Revocation, RevocationReason
+from keyauthority.domain.peppers import PepperState
+from keyauthority.v1 import (
+    audit_service_pb2,
+    caller_service_pb2,
+    key_pb2,
+    operations_service_pb2,
+    receipt_pb2,
+    workspace_service_pb2,
+)
+
+Member = TypeVar("Member", bound=enum.Enum)
+
+
+def key(message: key_pb2.Key) -> Key:
+    """A key."""
+    return Key(
+        id=message.id,
+        workspace_id=message.workspace_id,
+        name=message.name,
+        state=_member(KeyState, message.state),
+        disabled=message.disabled,
+        expire_time=_optional(message, "expire_time"),
+        scopes=tuple(message.scopes),
+        labels=dict(message.labels),
+        secrets=tuple(map(_secret_info, message.secrets)),
+        create_time=_time(message.create_time),
+        update_time=_time(message.update_time),
+        revocation=_revocation(message),
+        etag=message.etag,
+        last_used_time=_optional(message, "last_used_time"),
+        creator_id=message.creator_id,
+        creator_name=message.creator_name,
+    )
+
+
+def _secret_info(message: key_pb2.SecretInfo) -> SecretInfo:
+    return SecretInfo(
+        hint=message.hint,
+        create_time=_time(message.create_time),
+        end_time=_optional(message, "end_time"),
+        pepper_version=message.pepper_version,
+        last_used_time=_optional(message, "last_used_time"),
+    )
+
+
+def _revocation(message: key_pb2.Key) -> Revocation | None:
+    time = _optional(message, "revoke_time")
+    if time is None:
+        return None
+    reason = _member(RevocationReason, message.revocation_reason)
+    return Revocation(time, reason or RevocationReason.UNSPECIFIED, message.revocation_note)
+
+
+def receipt(message: receipt_pb2.Receipt) -> Receipt:
+    """A receipt."""
+    return Receipt(
+        revision=message.revision,
+        sessions_acknowledged=message.sessions_acknowledged,
+        leases_waited_out=message.leases_waited_out,
+        waited=message.waited.ToTimedelta(),
+    )
+
+
+def workspace(message: workspace_service_pb2.Workspace) -> Workspace:
+    """A workspace."""
+    return Workspace(
+        id=message.id,
+        name=message.name,
+        suspended=message.suspended,
+        create_time=_time(message.create_time),
+        update_time=_time(message.update_time),
+        etag=message.etag,
+    )
+
+
+def caller(message: caller_service_pb2.Caller) -> Caller:
+    """A caller."""
+    return Caller(
+        id=message.id,
+        name=message.name,
+        roles=tuple(_member(Role, role) for role in message.roles),
+        workspace_ids=tuple(message.workspace_ids),
+        certificate_name=message.certificate_name,
+        token_hint=message.token_hint,
+        create_time=_time(message.create_time),
+        revoke_time=_optional(message, "revoke_time"),
+        acts_for_people=message.acts_for_people,
+    )
+
+
+def audit_entry(message: audit_service_pb2.AuditEntry) -> AuditEntry:
+    """An audit entry."""
+    return AuditEntry(
+        id=message.id,
+        time=_time(message.time),
+        caller_id=message.caller_id,
+        caller_name=message.caller_name,
+        action=message.action,
+        subject=message.subject,
+        workspace_id=message.workspace_id,
+        refused=message.refused,
+        source=message.source,
+        request_id=message.request_id,
+        details=dict(message.details),
+        revision=message.revision,
+        person_id=message.person_id,
+        person_name=message.person_name,
+    )
+
+
+def session(message: operations_service_pb2.Session) -> Session:
+    """A session."""
+    return Session(
+        id=message.id,
+        caller_id=message.caller_id,
+        caller_name=message.caller_name,
+        name=message.name,
+        create_time=_time(message.create_time),
+        sync_time=_time(message.sync_time),
+        revision=message.revision,
+        lease=message.lease.ToTimedelta(),
+        times_late=message.times_late,
+    )
+
+
+def pepper(message: operations_service_pb2.Pepper) -> Pepper:
+    """A pepper version."""
+    return Pepper(
+        version=message.version,
+        state=_member(PepperState, message.state),
+        secrets=message.secrets,
+        create_time=_time(message.create_time),
+    )
+
+
+def _time(message: Timestamp) -> datetime:
+    return message.ToDatetime(UTC)
+
+
+def _optional(message: Message, field: str) -> datetime | None:
+    return _time(getattr(message, field)) if message.HasField(field) else None
+
+
+def _member(kind: type[Member], number: int) -> Member | None:
+    # The domain's choices have the contract's numbers; a newer authority may have more of them.
+    try:
+        return kind(number)
+    except ValueError:
+        return None

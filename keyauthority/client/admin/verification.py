@@ -1,0 +1,27 @@
+"""Calls of VerificationService for those who look into one secret; verifiers use `Verifier`."""
+
+from __future__ import annotations
+
+from keyauthority.base.process.clocks import boottime
+from keyauthority.client.admin import reading
+from keyauthority.client.admin.calling import Call, call
+from keyauthority.client.admin.records import Changed
+from keyauthority.client.verification import Verification, read
+from keyauthority.domain.secrets import Secret
+from keyauthority.v1 import verification_service_pb2 as v1
+
+
+def verify(secret: Secret) -> Call[Verification]:
+    """Whether the secret may act, by the authority's books."""
+    request = v1.VerifyRequest(secret=secret.reveal(), fresh=True)
+    return call(request, v1.VerifyResponse, lambda reply: read(reply, boottime(), boottime))
+
+
+def revoke_presented(secret: Secret, note: str = "") -> Call[Changed[str]]:
+    """Revokes the key that the secret belongs to; the result has its id."""
+    request = v1.RevokePresentedRequest(secret=secret.reveal(), note=note)
+    return call(request, v1.RevokePresentedResponse, _revoked)
+
+
+def _revoked(reply: v1.RevokePresentedResponse) -> Changed[str]:
+    return Changed(reply.key_id, reading.receipt(reply.receipt))

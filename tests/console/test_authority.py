@@ -1,0 +1,114 @@
+"""The authority as the console sees it: how often it is called, and what becomes of an outage."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable
+from pathlib import Path
+from typing import Any
+
+import grpc
+import grpc.aio
+import pytest
+
+from console.authority import Acting, Authority
+from keyauthority.client import Secret
+from keyauthority.client.admin import (
+    MissingError,
+    Person,
+    UnavailableError,
+    Workspace,
+    keys,
+    workspaces,
+)
+from keyauthority.server import serving
+from tests.ports import free_port
+from tests.rpc.parts import settings_in
+
+
+class Calls(grpc.aio.UnaryUnaryClientInterceptor):
+    """Which methods were called."""
+
+    def __init__(self) -> None:
+        self.names: list[str] = []
+
+    async def intercept_unary_unary(
+        self, continuation: Callable[..., Any], client_call_details: Any, request: Any
+    ) -> Any:
+        self.names.append(client_call_details.method.decode().rpartition("/")[2])
+        return await continuation(client_call_details, request)
+
+
+@pytest.fixture
+def calls() -> Calls:
+    return Calls()
+
+
+@pytest.fixture
+async def acting(tmp_path: Path, calls: Calls) -> AsyncIterator[Acting]:
+    """A fresh authority, called for nobody."""
+    settings = settings_in(tmp_path)
+    async with serving(settings) as port:
+        address = f"127.0.0.1:{port}"
+        async with grpc.aio.insecure_channel(address, interceptors=[calls]) as channel:
+            token = Secret(settings.root_token.read_text().strip())
+            yield Authority(channel, token).acting_for(None, "req_1")
+
+
+async def made(acting: Acting, number: int) -> list[Workspace]:
+    return [await acting.call(workspaces.create(f"acme {one}")) for one in range(number)]
+
+
+async def test_many_workspaces_are_one_call(acting: Acting, calls: Calls) -> None:
+    """In the order asked for, without those that are gone; for none nothing is asked."""
+    some = await made(acting, 3)
+    calls.names.clear()
+
+    found = await acting.workspaces([some[2].id, "ws_gone", some[0].id])
+
+    assert found == [some[2], some[0]]
+    assert await acting.workspaces([]) == []
+    assert calls.names == ["BatchGetWorkspaces"]
+
+
+async def test_more_than_a_call_holds(acting: Acting, calls: Calls) -> None:
+    """They are asked for a thousand at a time."""
+    [one] = await made(acting, 1)
+    calls.names.clear()
+    ids = [f"ws_{number}" for number in range(2_000)]
+
+    assert await acting.workspaces([*ids, one.id]) == [one]
+    assert calls.names == ["BatchGetWorkspaces"] * 3
+
+
+async def test_many_keys_are_one_call(acting: Acting, calls: Calls) -> None:
+    """Those of the workspace: another one's are as missing as one that is gone."""
+    here, there = await made(acting, 2)
+    issued = [await acting.call(keys.issue(here.id, name)) for name in ("a", "b")]
+    foreign = (await acting.call(keys.issue(there.id, "c"))).key
+    calls.names.clear()
+
+    found = await acting.some_keys(here.id, [issued[1].key.id, foreign.id, issued[0].key.id, "x"])
+
+    assert found == [issued[1].key, issued[0].key]
+    assert calls.names == ["BatchGetKeys"]
+    with pytest.raises(MissingError):
+        await acting.key(here.id, foreign.id)
+
+
+async def test_a_visitor_waits_once(tmp_path: Path) -> None:
+    """What gave no answer to one question is not asked the next in the same request."""
+    calls = Calls()
+    address = f"127.0.0.1:{free_port()}"
+    async with grpc.aio.insecure_channel(address, interceptors=[calls]) as channel:
+        acting = Authority(channel, Secret("x")).acting_for(Person("person_1", "ada"), "req_1")
+        for _ in range(3):
+            with pytest.raises(UnavailableError):
+                await acting.call(workspaces.page())
+    assert len(calls.names) == 1
+
+
+async def test_a_credential_that_is_refused_is_an_outage(acting: Acting) -> None:
+    """It is the console's own, and nothing that a visitor could mend."""
+    stranger = Authority(acting._client.channel, Secret("noise")).acting_for(None, "req_1")
+    with pytest.raises(UnavailableError):
+        await stranger.call(workspaces.page())
