@@ -113,7 +113,9 @@ def test_a_newer_database_is_refused_untouched(path: Path) -> None:
     run_sql(path, *OF_A_NEWER_VERSION, "CREATE TABLE new (x)")
     before = files(path)
 
-    with pytest.raises(StorageError, match=r"written by a newer version.*\(schema 9999\)"):
+    with pytest.raises(
+        StorageError, match=r"written by a newer version, or another program \(schema 9999\)"
+    ):
         migrate_sqlite(path)
 
     assert files(path) == before
