@@ -7,7 +7,7 @@ from console.access import deeds
 from console.authority import MOST
 from console.forms import Form
 from console.pages import problems
-from console.pages.member_rows import member_row
+from console.pages.members import member_row
 from console.people import LastOwner, Member, NotFound, Role
 from console.receipts import receipt
 from console.views import KeyRow, Receipt

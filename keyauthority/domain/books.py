@@ -103,6 +103,7 @@ class Books:
             result, revision = await _done(tx, actor, work)
             if not revision:
                 revision = (await tx.feed.head()).revision
+        actor.made(revision)
         return result, await self._fence.wait(revision)
 
     async def record(self, actor: Actor | Insider, work: Work[Result]) -> Result:

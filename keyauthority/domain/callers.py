@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import enum
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 
@@ -57,11 +58,16 @@ class Person:
     name: str
 
 
+def _unheard(revision: int) -> None:
+    pass
+
+
 @dataclass(frozen=True, slots=True)
 class Actor:
     """Who does it: a caller in one call, with all that the audit keeps of that call.
 
-    Without a `person` it acts for itself.
+    Without a `person` it acts for itself. `made` is called with the revision of its change when that
+    is durable, and waits from then on until every verifier knows.
     """
 
     caller: Caller
@@ -69,6 +75,7 @@ class Actor:
     source: str
     request_id: str
     person: Person | None = None
+    made: Callable[[int], None] = field(default=_unheard, repr=False, compare=False)
 
     @property
     def creator(self) -> Person | Caller:
@@ -99,6 +106,9 @@ class Insider:
     id: str
     name: str
     action: str
+
+    def made(self, revision: int) -> None:
+        """Its change is durable: nobody who made it has to hear of it before the fence."""
 
     @property
     def signature(self) -> Signature:

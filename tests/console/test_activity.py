@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from datetime import UTC, datetime, timedelta
 from urllib.parse import urlencode
 from zoneinfo import ZoneInfo
@@ -25,14 +24,17 @@ def activity(cast: Cast, browser: Visitor, **filters: str) -> Shown:
 
 
 def entries(shown: Shown) -> list[str]:
-    """Each entry as people read it, without its details."""
-    found = re.findall(r'<div class="entry-what">(.*?)<details>', shown.html, re.DOTALL)
-    return [" ".join(re.sub(r"<[^>]+>", "", one).split()) for one in found]
+    """Each entry as people read it, without its moment and its details."""
+    told = []
+    for entry in [one for log in shown.page.all("ol") for one in log.all("li")]:
+        [what] = [one for one in entry.all("div") if one.all("details")]
+        told.append(what.text.removesuffix(what.one("details").text).strip())
+    return told
 
 
 def next_page(browser: Visitor, shown: Shown) -> Shown | None:
-    found = re.search(r'rel="next" href="([^"]+)"', shown.html)
-    return browser.get(found[1].replace("&amp;", "&")) if found else None
+    links = shown.page.all("a", rel="next")
+    return browser.get(links[0].attributes["href"]) if links else None
 
 
 def all_pages(browser: Visitor, shown: Shown | None) -> list[str]:
