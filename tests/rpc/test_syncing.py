@@ -14,7 +14,7 @@ import grpc
 import pytest
 from google.protobuf.duration_pb2 import Duration
 
-from keyauthority.domain.callers import Role
+from keyauthority.domain.callers import Actor, Role
 from keyauthority.domain.verifying import Verifying
 from keyauthority.rpc.admission import Room
 from keyauthority.rpc.parts import Parts
@@ -261,13 +261,13 @@ class Held(VerificationServicer):
         super().__init__(parts)
         self._left = asyncio.Event()
 
-    async def Verify(self, request: VerifyRequest, context: Any) -> VerifyResponse:
+    async def Verify(self, request: VerifyRequest, actor: Actor) -> VerifyResponse:
         await self._left.wait()
-        return await super().Verify(request, context)
+        return await super().Verify(request, actor)
 
-    async def Leave(self, request: LeaveRequest, context: Any) -> LeaveResponse:
+    async def Leave(self, request: LeaveRequest, actor: Actor) -> LeaveResponse:
         self._left.set()
-        return await super().Leave(request, context)
+        return await super().Leave(request, actor)
 
 
 class TestOnePlaceForQuestions:
