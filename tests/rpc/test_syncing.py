@@ -21,7 +21,7 @@ from keyauthority.rpc.parts import Parts
 from keyauthority.rpc.service import Service
 from keyauthority.rpc.verification import VerificationServicer
 from keyauthority.storage import alone
-from keyauthority.storage.sql import grants
+from keyauthority.storage.sql import leases
 from keyauthority.v1.caller_service_pb2 import RevokeCallerRequest
 from keyauthority.v1.key_service_pb2 import (
     IssueKeyResponse,
@@ -126,7 +126,7 @@ class TestPolling:
         self, root: Api, workspace: str, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         """Beyond some number a reset is cheaper for both."""
-        monkeypatch.setattr(grants, "TOLD", 2)
+        monkeypatch.setattr(leases, "TOLD", 2)
         granted = await joined(root)
         ids = [(await issue(root, workspace, str(number))).key.id for number in range(3)]
         change = started(root(RevokeKeysRequest(key_ids=ids)))
