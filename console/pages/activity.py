@@ -96,7 +96,7 @@ async def _of_keys(
     which = AuditFilter(
         workspace_id=visit.workspace_id,
         person_id=values["person"],
-        action=values["action"],
+        action=activity_words.action_of(values["action"]),
         subject=values["subject"],
         start=start,
         end=end,

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 
 from keyauthority.domain.auditing import Signature
+from keyauthority.domain.keys import Who
 
 
 class Role(enum.Enum):
@@ -71,16 +72,17 @@ class Actor:
     """
 
     caller: Caller
-    action: str
+    method: str
     source: str
     request_id: str
     person: Person | None = None
     made: Callable[[int], None] = field(default=_unheard, repr=False, compare=False)
 
     @property
-    def creator(self) -> Person | Caller:
-        """Who has made what this call makes."""
-        return self.person or self.caller
+    def who(self) -> Who:
+        """Who has done what this call does: the person, else the caller."""
+        doer = self.person or self.caller
+        return Who(doer.id, doer.name)
 
     @property
     def signature(self) -> Signature:
@@ -88,7 +90,7 @@ class Actor:
         return Signature(
             self.caller.id,
             self.caller.name,
-            self.action,
+            self.method,
             self.source,
             self.request_id,
             self.person.id if self.person else "",
@@ -100,12 +102,12 @@ class Actor:
 class Insider:
     """Who does it without a call: an operator at the machine, or the authority itself.
 
-    The ids are those of no caller. `action` is for instance `db lease`.
+    The ids are those of no caller. `method` is for instance `db lease`.
     """
 
     id: str
     name: str
-    action: str
+    method: str
 
     def made(self, revision: int) -> None:
         """Its change is durable: nobody who made it has to hear of it before the fence."""
@@ -113,7 +115,7 @@ class Insider:
     @property
     def signature(self) -> Signature:
         """Who did it, for the audit."""
-        return Signature(self.id, self.name, self.action)
+        return Signature(self.id, self.name, self.method)
 
 
 def operator(command: str) -> Insider:

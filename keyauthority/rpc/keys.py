@@ -56,6 +56,7 @@ class KeyServicer:
             page.limit,
             page.cursor,
             creator_id=request.creator_id,
+            secret_creator_id=request.secret_creator_id,
         )
         shown, token = self._pages.cut(page, found, by_create_time)
         now = self._clock.now()

@@ -10,6 +10,7 @@ import structlog
 from keyauthority.domain.books import Books, Change
 from keyauthority.domain.callers import Actor
 from keyauthority.domain.errors import KeyAuthorityError
+from keyauthority.domain.facts import Action, Fact
 
 AUDITED_A_MINUTE: Final = 10
 """How many refusals of one caller are written down in a minute; the rest would only be noise."""
@@ -60,4 +61,4 @@ class Refusals:
 
 
 async def _refused(change: Change) -> None:
-    change.records(refused=True)
+    change.records(Fact(Action.ATTEMPT_REFUSED))
