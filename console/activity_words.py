@@ -2,21 +2,48 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Final
 
-KEYS: Final = (
-    ("KeyService.IssueKey", "created the key"),
-    ("KeyService.RotateKey", "rotated the key"),
-    ("KeyService.UpdateKey", "changed the key"),
-    ("KeyService.RevokeKey", "revoked the key"),
-    ("KeyService.RevokeKeys", "revoked, among others, the key"),
-    ("VerificationService.RevokePresented", "revoked the key by its secret"),
-    ("KeyService.ImportKeys", "imported the key"),
-    ("WorkspaceService.CreateWorkspace", "created the workspace"),
-    ("WorkspaceService.UpdateWorkspace", "changed the workspace"),
-)
-"""What the authority's audit calls it, and the words."""
+from keyauthority.client.admin import Action, AuditEntry
+
+ACTIONS: Final = {
+    Action.KEY_ISSUED: "created the key",
+    Action.KEY_IMPORTED: "imported the key",
+    Action.KEY_PAUSED: "paused the key",
+    Action.KEY_RESUMED: "resumed the key",
+    Action.KEY_RENAMED: "renamed the key",
+    Action.KEY_EXPIRY_CHANGED: "changed the expiry of the key",
+    Action.KEY_SCOPES_CHANGED: "changed the scopes of the key",
+    Action.KEY_LABELS_CHANGED: "changed the labels of the key",
+    Action.KEY_CHANGED: "changed the key",
+    Action.KEY_ROTATED: "rotated the key",
+    Action.KEY_REVOKED: "revoked the key",
+    Action.WORKSPACE_CREATED: "created the workspace",
+    Action.WORKSPACE_RENAMED: "renamed the workspace",
+    Action.WORKSPACE_SUSPENDED: "suspended the workspace",
+    Action.WORKSPACE_RESUMED: "resumed the workspace",
+    Action.WORKSPACE_CHANGED: "renamed or resumed the workspace",
+}
+"""What the authority's audit tells of a workspace, in words."""
+
+RENAMED: Final = (Action.KEY_RENAMED, Action.WORKSPACE_RENAMED)
+"""What is said with the old and the new name."""
+
+
+def value_of(action: Action) -> str:
+    """How an address writes an action: `key_revoked`."""
+    return action.name.lower()
+
+
+def action_of(value: str) -> Action | None:
+    """The action that an address writes so, if it is one that can be chosen."""
+    return _BY_VALUE.get(value)
+
+
+_BY_VALUE: Final = {value_of(action): action for action in ACTIONS}
+
+KEYS: Final = tuple((value_of(action), words) for action, words in ACTIONS.items())
+"""What can be chosen of the audit, and the words."""
 
 PEOPLE: Final = (
     ("invitation.create", "invited"),
@@ -33,29 +60,17 @@ ITSELF: Final = {"member.add": "joined", "member.remove": "left"}
 OWNERS: Final = frozenset({"invitation.create", "invitation.withdraw"})
 """What only owners are told."""
 
-_WORDS: Final = {**dict(KEYS), **dict(PEOPLE)}
+_PEOPLE: Final = dict(PEOPLE)
 
 
-# What was changed, where the details tell: which detail, what it says, and the words for that.
-_TELLING: Final = {
-    "KeyService.UpdateKey": (
-        ("disabled", "true", "paused the key"),
-        ("disabled", "false", "resumed the key"),
-        ("fields", "disabled", "paused or resumed the key"),
-        ("fields", "name", "renamed the key"),
-        ("fields", "expire_time", "changed the expiry of the key"),
-        ("fields", "scopes", "changed the scopes of the key"),
-    ),
-    "WorkspaceService.UpdateWorkspace": (
-        ("suspended", "true", "suspended the workspace"),
-        ("suspended", "false", "renamed or resumed the workspace"),
-    ),
-}
+def of_entry(entry: AuditEntry) -> str:
+    """The words for what the audit tells; the method's name where there are none."""
+    words = ACTIONS.get(entry.action, entry.method)
+    if entry.action in RENAMED and "from" in entry.details:
+        return f"{words} from {entry.details['from']} to"
+    return f"{words} by its secret" if "by_secret" in entry.details else words
 
 
-def sentence(action: str, details: Mapping[str, str] | None = None) -> str:
-    """The words for *action*, so far as *details* tell; its own name where there are none."""
-    for name, value, words in _TELLING.get(action, ()):
-        if details and details.get(name) == value:
-            return words
-    return _WORDS.get(action, action)
+def of_event(action: str) -> str:
+    """The words for what the console's history tells; its own name where there are none."""
+    return _PEOPLE.get(action, action)

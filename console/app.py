@@ -11,7 +11,6 @@ from typing import Final
 import aiohttp
 import structlog
 
-from console.assets import Assets
 from console.authority import Authority
 from console.config import LIMITS, Settings
 from console.dispatch import Dispatcher, full_answer
@@ -24,7 +23,7 @@ from console.people import (
     StoreUnavailable,
     open_people,
 )
-from console.rendering import Rendering
+from console.rendering import Assets, Rendering
 from keyauthority.base.http.request import Request
 from keyauthority.base.http.server import Server
 from keyauthority.base.process.binding import bind, server_tls

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from datetime import datetime
 from typing import Any, Final
 
 import grpc
@@ -14,7 +13,6 @@ from grpc_health.v1.health_pb2_grpc import HealthStub
 from keyauthority.client import Secret
 from keyauthority.client.admin import (
     AdminClient,
-    AuditFilter,
     Call,
     CredentialError,
     Key,
@@ -23,7 +21,6 @@ from keyauthority.client.admin import (
     Reason,
     UnavailableError,
     Workspace,
-    audit,
     keys,
     workspaces,
 )
@@ -82,11 +79,22 @@ class Acting:
         ]
 
     async def keys(
-        self, workspace_id: str, *, name_contains: str = "", creator_id: str = ""
+        self,
+        workspace_id: str,
+        *,
+        name_contains: str = "",
+        creator_id: str = "",
+        secret_creator_id: str = "",
     ) -> tuple[Sequence[Key], bool]:
         """The newest keys of a workspace, and whether there are more than was looked at."""
         page = await self.call(
-            keys.page(workspace_id, name_contains=name_contains, creator_id=creator_id, size=MOST)
+            keys.page(
+                workspace_id,
+                name_contains=name_contains,
+                creator_id=creator_id,
+                secret_creator_id=secret_creator_id,
+                size=MOST,
+            )
         )
         return page.records, bool(page.next_page_token)
 
@@ -105,19 +113,6 @@ class Acting:
             for key in await self.call(keys.get_all(batch))
             if key.workspace_id == workspace_id
         ]
-
-    async def rotations_by(
-        self, workspace_id: str, person_id: str
-    ) -> tuple[dict[str, list[datetime]], bool]:
-        """When a person rotated which key; and whether there is more than was looked at."""
-        which = AuditFilter(
-            workspace_id=workspace_id, person_id=person_id, action="KeyService.RotateKey"
-        )
-        page = await self.call(audit.page(which, size=MOST))
-        times: dict[str, list[datetime]] = {}
-        for entry in page.records:
-            times.setdefault(entry.subject, []).append(entry.time)
-        return times, bool(page.next_page_token)
 
 
 def _batches(ids: Sequence[str]) -> Iterator[Sequence[str]]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
@@ -14,7 +14,6 @@ from keyauthority.client.admin import Key, KeyState, RevocationReason
 UNUSED: Final = timedelta(days=90)
 EXPIRING: Final = timedelta(days=14)
 PAGE: Final = 25
-_SAME_TIME: Final = timedelta(milliseconds=1)
 
 STATES: Final = {
     KeyState.ACTIVE: "active",
@@ -83,22 +82,23 @@ def last_known(workspace_id: str, key_id: str, name: str, now: datetime) -> KeyR
     return row(key, now)
 
 
-def details(key: Key, now: datetime, revoker: str = "") -> KeyDetails:
-    """A key with all there is to tell of it, and of who revoked it if that is known."""
+def details(key: Key, now: datetime) -> KeyDetails:
+    """A key with all there is to tell of it."""
     return KeyDetails(
         **_row(key, now),
         scopes=tuple(key.scopes),
         labels=dict(sorted(key.labels.items())),
         secrets=secret_rows(key, now),
-        revocation=_revocation(key, revoker),
+        revocation=_revocation(key),
     )
 
 
-def _revocation(key: Key, revoker: str) -> Revocation | None:
+def _revocation(key: Key) -> Revocation | None:
     told = key.revocation
     if told is None:
         return None
-    return Revocation(REASONS.get(told.reason, ""), told.note, told.time, revoker)
+    who = told.by.name or told.by.id
+    return Revocation(REASONS.get(told.reason, ""), told.note, told.time, who)
 
 
 def flags(key: Key, now: datetime) -> list[str]:
@@ -132,15 +132,6 @@ def secret_rows(key: Key, now: datetime) -> list[SecretRow]:
             )
         )
     return rows
-
-
-def lives_from(key: Key, minted: Iterable[datetime], now: datetime) -> bool:
-    """Whether a secret minted at one of these times is still live.
-
-    A rotation and its secret bear the time of the same transaction.
-    """
-    live = [one.create_time for one in secret_rows(key, now) if one.state != "ended"]
-    return any(abs(one - time) <= _SAME_TIME for one in live for time in minted)
 
 
 def chosen(rows: Sequence[KeyRow], text: str, state: str, flag: str) -> list[KeyRow]:

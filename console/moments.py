@@ -1,5 +1,8 @@
-"""Times as people read them: in their zone, and how long ago."""
+"""Moments and days as people read and write them, in their own time zone."""
 
+from __future__ import annotations
+
+import re
 from datetime import UTC, datetime, timedelta, tzinfo
 from typing import Final
 from zoneinfo import ZoneInfo
@@ -16,6 +19,11 @@ _UNITS: Final = (
 )
 _TIME: Final = Markup('<time datetime="{iso}" data-moment="{kind}">{text}</time>')
 _AGO: Final = Markup('<time datetime="{iso}" data-moment="title" title="{title}">{text}</time>')
+
+_is_day: Final = re.compile(r"\d{4}-\d{2}-\d{2}", re.ASCII).fullmatch
+
+HOW: Final = "Give a date as year-month-day, for instance 2027-01-31."
+"""What is said of anything else."""
 
 
 def zone_of(name: str) -> tzinfo:
@@ -65,3 +73,29 @@ def _day(local: datetime) -> str:
 
 def _iso(time: datetime) -> str:
     return time.astimezone(UTC).isoformat(timespec="seconds")
+
+
+def begin_of_day(text: str, zone: tzinfo) -> datetime:
+    """When the day begins in *zone*. Raises ValueError for what is no day."""
+    if not _is_day(text):
+        raise ValueError(HOW)
+    try:
+        return datetime.fromisoformat(text).replace(tzinfo=zone).astimezone(UTC)
+    except (ValueError, OverflowError):
+        raise ValueError(HOW) from None
+
+
+def end_of_day(text: str, zone: tzinfo) -> datetime:
+    """When the day is over in *zone*. Raises ValueError for what is no day."""
+    try:
+        # The day of the calendar, which may have 23 or 25 hours there.
+        next_day = datetime.fromisoformat(text) + timedelta(days=1)
+    except (ValueError, OverflowError):
+        raise ValueError(HOW) from None
+    begin_of_day(text, zone)
+    return begin_of_day(next_day.date().isoformat(), zone)
+
+
+def last_day(end: datetime, zone: tzinfo) -> str:
+    """The day that is over at *end*, as it would be typed."""
+    return (end - timedelta(microseconds=1)).astimezone(zone).date().isoformat()

@@ -9,12 +9,11 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Final
 
-from console.assets import Assets
 from console.authority import Authority
 from console.config import Settings
 from console.oidc import Provider
 from console.people import People
-from console.rendering import Rendering
+from console.rendering import Assets, Rendering
 from keyauthority.client.admin import workspaces
 
 _MOST: Final = 1_000

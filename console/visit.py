@@ -14,11 +14,11 @@ from multidict import CIMultiDict
 from console import access, cookies, csrf, headers
 from console.authority import Acting
 from console.forms import Fields, without_secret
-from console.notices import NOTICES
 from console.parts import Parts
 from console.paths import url
 from console.people import Origin, Person, Role, Session
 from console.views import WorkspaceView
+from console.words import NOTICES
 from keyauthority.base.http.answer import Answer
 from keyauthority.base.http.request import Request
 from keyauthority.client import admin

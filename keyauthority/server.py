@@ -3,20 +3,22 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
 import grpc.aio
 import structlog
 import uvloop
+from prometheus_client import CollectorRegistry
 
-from keyauthority.base.process.clocks import SystemClock
+from keyauthority.base.process.clocks import SystemClock, boottime
 from keyauthority.base.process.files import check_folder
 from keyauthority.base.process.lifecycle import StartError, run_until_stopped
 from keyauthority.base.process.tasks import background
-from keyauthority.base.process.telemetry import configure_logging, serve_metrics
+from keyauthority.base.process.telemetry import configure_logging, process_registry, serve_metrics
 from keyauthority.base.process.workers import WorkerError, serve_with_workers
 from keyauthority.base.relational.location import Location
 from keyauthority.base.relational.outages import StorageError
@@ -30,22 +32,31 @@ from keyauthority.domain.secrets import redact
 from keyauthority.domain.verifying import Verifying
 from keyauthority.keyring import KeyringError
 from keyauthority.replica.credentials import CachedAuthenticating
-from keyauthority.replica.housekeeping import keep_house, keep_writing_uses
+from keyauthority.replica.housekeeping import (
+    PRUNED_EVERY,
+    TIDIED_EVERY,
+    WRITTEN_EVERY,
+    keep_house,
+    keep_writing_uses,
+)
+from keyauthority.replica.metrics import ReplicaMetrics
 from keyauthority.replica.replica import Replica
 from keyauthority.replica.verdicts import Verdicts
 from keyauthority.rpc.admission import Mutations
+from keyauthority.rpc.alarms import Alarms
 from keyauthority.rpc.entrance import Entrance
 from keyauthority.rpc.guard import Guard
 from keyauthority.rpc.guarded import add_services
-from keyauthority.rpc.health import Health
+from keyauthority.rpc.health import CHECKED_EVERY, Health
 from keyauthority.rpc.leased import Leased
 from keyauthority.rpc.listening import TlsFiles, affordable, bind, channel_options
+from keyauthority.rpc.metrics import CallMetrics
 from keyauthority.rpc.pages import Pages
 from keyauthority.rpc.parts import Parts
 from keyauthority.rpc.refusals import Refusals
 from keyauthority.rpc.service import Service
 from keyauthority.rpc.services import SERVICES
-from keyauthority.rpc.spreading import Spreading
+from keyauthority.rpc.spreading import MARGIN
 from keyauthority.storage import bootstrap
 from keyauthority.storage.errors import NoBooksError
 from keyauthority.storage.opening import hints, is_shared, migrate_books, open_books
@@ -59,6 +70,20 @@ MOST_CALLS: Final = 50_000
 """A far backstop: `rpc.admission` refuses long before, and says why. Held polls count."""
 
 log = structlog.get_logger()
+
+
+@dataclass(frozen=True, slots=True)
+class Pace:
+    """How often the authority does what nobody asks it for: seconds from one round to the next.
+
+    `margin` is how long before its caller's deadline a change that still spreads is answered.
+    """
+
+    health: float = CHECKED_EVERY
+    tidying: float = TIDIED_EVERY
+    pruning: float = PRUNED_EVERY
+    writing_uses: float = WRITTEN_EVERY
+    margin: float = MARGIN
 
 
 def run(settings: Settings) -> int:
@@ -97,9 +122,17 @@ def _serve_with_workers(settings: Settings) -> int:
 
 @asynccontextmanager
 async def serving(
-    settings: Settings, clock: Clock | None = None, services: Sequence[Service] = SERVICES
+    settings: Settings,
+    clock: Clock | None = None,
+    *,
+    services: Sequence[Service] = SERVICES,
+    now: Callable[[], float] = boottime,
+    pace: Pace = Pace(),
+    registry: CollectorRegistry | None = None,
 ) -> AsyncIterator[int]:
     """Serves while the context lasts and yields the port, which is of interest after `:0`.
+
+    *clock* tells the time of records, *now* that of leases; *registry* is where all of it is counted.
 
     Raises `StartError`, `StorageError`, `KeyringError`; `ServiceError` if *services* can't be
     served as they are described.
@@ -107,12 +140,24 @@ async def serving(
     async with AsyncExitStack() as stack:
         _make_data_dir(settings)
         store, keyring = await _open(stack, settings, clock)
+        registry = registry or process_registry()
         if settings.metrics_listen is not None:
-            stack.enter_context(serve_metrics(settings.metrics_listen))
+            stack.enter_context(serve_metrics(settings.metrics_listen, registry))
         last_used = LastUsed()
         # Around the server: what its last calls leave is written too.
-        await stack.enter_async_context(background(keep_writing_uses(store, last_used)))
-        server = _server(settings, store, keyring, clock or SystemClock(), last_used, services)
+        writing = keep_writing_uses(store, last_used, pace.writing_uses)
+        await stack.enter_async_context(background(writing))
+        server = _server(
+            settings,
+            store,
+            keyring,
+            clock or SystemClock(),
+            last_used,
+            services,
+            now,
+            pace,
+            registry,
+        )
         yield await stack.enter_async_context(server)
 
 
@@ -124,17 +169,26 @@ async def _server(
     clock: Clock,
     last_used: LastUsed,
     services: Sequence[Service],
+    now: Callable[[], float],
+    pace: Pace,
+    registry: CollectorRegistry,
 ) -> AsyncIterator[int]:
-    mutations = Mutations()
-    replica = Replica(store, alone=not is_shared(settings.database))
-    books = Books(store, Spreading(replica.fence))
+    mutations, calls, counts = Mutations(), CallMetrics(registry), ReplicaMetrics(registry)
+    replica = Replica(store, alone=not is_shared(settings.database), now=now, metrics=counts)
+    books = Books(store, replica.fence)
     authenticating = Authenticating(books, store, keyring)
-    credentials = CachedAuthenticating(authenticating, replica.cache)
-    entrance = Entrance(credentials, Refusals(books), mutations)
+    credentials = CachedAuthenticating(authenticating, replica.cache, now)
+    entrance = Entrance(credentials, Refusals(books, now), mutations)
     verifying = Verifying(store, keyring, last_used)
-    verdicts = Verdicts(verifying, replica.cache, alone=replica.alone)
+    verdicts = Verdicts(verifying, replica.cache, alone=replica.alone, now=now, metrics=counts)
     guard = Guard(
-        entrance, mutations, lambda: replica.fence.longest_wait, Leased(replica.can_answer)
+        entrance,
+        mutations,
+        lambda: replica.fence.longest_wait,
+        Leased(replica.can_answer),
+        calls,
+        Alarms(calls, now),
+        pace.margin,
     )
     most = affordable(settings.max_connections)
     if most < settings.max_connections:
@@ -142,7 +196,8 @@ async def _server(
     options = channel_options(connections=most, share_port=settings.share_port)
     server = grpc.aio.server(options=options, maximum_concurrent_rpcs=MOST_CALLS)
     names = tuple(one.name for one in services)
-    health = Health(store, [one.name for one in services if not one.of_grpc], replica.can_answer)
+    ours = [one.name for one in services if not one.of_grpc]
+    health = Health(store, ours, replica.can_answer, calls, pace.health)
     parts = Parts(
         store=store,
         keyring=keyring,
@@ -152,6 +207,8 @@ async def _server(
         verdicts=verdicts,
         syncing=replica.syncing,
         pages=Pages(keyring),
+        metrics=calls,
+        now=now,
         health=health.servicer,
         services=names,
     )
@@ -167,7 +224,9 @@ async def _server(
         stack.callback(replica.leave)
         stack.callback(health.servicer.leave)
         await stack.enter_async_context(background(health.watch()))
-        housekeeping = keep_house(store, books, settings.audit_retention)
+        housekeeping = keep_house(
+            store, books, settings.audit_retention, pace.tidying, pace.pruning
+        )
         await stack.enter_async_context(background(housekeeping))
         await health.look()
         await server.start()

@@ -8,9 +8,8 @@ from typing import Final
 from urllib.parse import urlencode
 
 from console import activity_words, entry_rows
-from console.dates import begin_of_day, end_of_day
 from console.forms import Form, without_secret
-from console.moments import zone_of
+from console.moments import begin_of_day, end_of_day, zone_of
 from console.paths import url
 from console.people import Event, Role
 from console.views import EntryRow
@@ -97,7 +96,7 @@ async def _of_keys(
     which = AuditFilter(
         workspace_id=visit.workspace_id,
         person_id=values["person"],
-        action=values["action"],
+        action=activity_words.action_of(values["action"]),
         subject=values["subject"],
         start=start,
         end=end,

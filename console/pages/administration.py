@@ -5,11 +5,10 @@ from __future__ import annotations
 from typing import Final
 from urllib.parse import urlencode
 
-from console import submitting
+from console import key_form, submitting
 from console.forms import Form
 from console.key_views import EPOCH
 from console.pages import problems
-from console.pages.creating import said
 from console.paths import url
 from console.people import AlreadyMember, Membership, NotFound, Role
 from console.receipts import receipt
@@ -49,7 +48,7 @@ async def create(visit: Visit) -> Answer:
         form.problem = _SENT_BEFORE
         return await _page(visit, form, 409)
     except RefusedError as error:
-        form.errors["name"] = said(error)
+        form.errors["name"] = key_form.said(error)
         return await _page(visit, form, 422)
     except UnavailableError:
         form.problem = _AWAY

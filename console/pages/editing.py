@@ -6,11 +6,10 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Final
 
-from console.dates import end_of_day, last_day
+from console import key_form
 from console.forms import Form
-from console.moments import zone_of
+from console.moments import end_of_day, last_day, zone_of
 from console.pages import problems
-from console.pages.creating import expiry, refuse, scopes
 from console.pages.keys import known, remembered
 from console.paths import url
 from console.views import KeyRow
@@ -70,7 +69,7 @@ async def submit(visit: Visit) -> Answer:
         if error.reason is Reason.ETAG_MISMATCH:
             form.problem, form.values["etag"] = _MEANWHILE, key.etag
         else:
-            refuse(form, error)
+            key_form.refuse(form, error)
         return await _page(visit, form, await known(visit), 422)
     except SpreadingError:
         return visit.redirect(_href(visit), "spreading")
@@ -132,12 +131,12 @@ class _Edit:
 
 
 def _edit(visit: Visit, form: Form, key: Key) -> _Edit:
-    name, named_scopes = form.values["name"], tuple(scopes(form))
+    name, named_scopes = form.values["name"], tuple(key_form.scopes(form))
     day = _last_day(visit, key.expire_time)
     if form.values["expires"] == "date" and form.values["expire_date"] == day:
         # Not moved to the end of its day because something else was changed.
         return _Edit(name, named_scopes, key.expire_time, moves_expiry=False)
-    end = expiry(visit, form)
+    end = key_form.expiry(visit, form)
     end = visit.now + end if isinstance(end, timedelta) else end
     return _Edit(name, named_scopes, end, moves_expiry=True)
 

@@ -11,16 +11,9 @@ from console.paths import url
 from console.views import Card, KeyQuery, KeyRow, Pages
 from console.visit import Visit
 from keyauthority.base.http.answer import Answer
-from keyauthority.client.admin import AuditFilter, Key, KeyState, UnavailableError, audit
+from keyauthority.client.admin import Key, UnavailableError
 
 _STATES: Final = ("", "active", "paused", "expired", "revoked", "all")
-_REVOKING: Final = (
-    "KeyService.RevokeKey",
-    "KeyService.RevokeKeys",
-    "VerificationService.RevokePresented",
-)
-_NEWEST: Final = 10
-"""How many entries are looked at for the one that tells who revoked a key."""
 _LONGEST: Final = 100
 
 
@@ -63,22 +56,10 @@ async def details(visit: Visit) -> Answer:
     return await visit.page(
         "key.html",
         section="keys",
-        key=key_views.details(key, visit.now, await _revoker(visit, key)),
+        key=key_views.details(key, visit.now),
         activity_href=activity_of(visit, key.id),
         replace_href=replacement_of(visit, key.name, key.scopes),
     )
-
-
-async def _revoker(visit: Visit, key: Key) -> str:
-    if key.state is not KeyState.REVOKED:
-        return ""
-    # A revoked key never changes again: the newest entry that wasn't refused is its end.
-    which = AuditFilter(workspace_id=visit.workspace_id, subject=key.id)
-    page = await visit.authority.call(audit.page(which, size=_NEWEST))
-    for one in page.records:
-        if one.action in _REVOKING and not one.refused:
-            return one.person_name or one.caller_name
-    return ""
 
 
 async def known(visit: Visit) -> KeyRow:

@@ -6,16 +6,16 @@ from typing import Final
 
 from console import words
 from console.forms import Form
-from console.pages.member_rows import member_row
 from console.paths import url
 from console.people import (
     AlreadyMember,
     FieldInvalid,
     Invitation,
     LastOwner,
+    Member,
     Role,
 )
-from console.views import InvitationRow
+from console.views import InvitationRow, MemberRow
 from console.visit import Visit
 from keyauthority.base.http.answer import Answer
 
@@ -110,4 +110,20 @@ def _invitation(visit: Visit, one: Invitation) -> InvitationRow:
         create_time=one.create_time,
         expire_time=one.expire_time,
         withdraw_action=url("invitation_withdraw", **place),
+    )
+
+
+def member_row(visit: Visit, one: Member, *, only_owner: bool = False) -> MemberRow:
+    """A member of the workspace of the path."""
+    place = {"workspace": visit.workspace_id, "person": one.person.id}
+    return MemberRow(
+        id=one.person.id,
+        name=one.person.name,
+        email=one.person.email,
+        role=one.role.value,
+        since=one.since,
+        is_me=one.person.id == visit.me.id,
+        only_owner=only_owner,
+        remove_href=url("member_remove", **place),
+        role_action=url("member_role", **place),
     )

@@ -7,7 +7,7 @@ from console.access import deeds
 from console.authority import MOST
 from console.forms import Form
 from console.pages import problems
-from console.pages.member_rows import member_row
+from console.pages.members import member_row
 from console.people import LastOwner, Member, NotFound, Role
 from console.receipts import receipt
 from console.views import KeyRow, Receipt
@@ -124,16 +124,15 @@ def _may_revoke(visit: Visit) -> bool:
 
 
 async def _keys(visit: Visit, member: Member) -> tuple[list[KeyRow], bool]:
-    # Those they created, and those they rotated as long as the secret they saw then lives.
+    # Those they created, and those of which they were shown a secret that lives.
     authority, place, person = visit.authority, visit.workspace_id, member.person.id
     created, more = await authority.keys(place, creator_id=person)
-    times, more_times = await authority.rotations_by(place, person)
-    others = await authority.some_keys(place, sorted(times.keys() - {key.id for key in created}))
-    rotated = [key for key in others if key_views.lives_from(key, times[key.id], visit.now)]
-    rows = [key_views.row(key, visit.now) for key in (*created, *rotated)]
+    shown, more_shown = await authority.keys(place, secret_creator_id=person)
+    keys = {key.id: key for key in (*created, *shown)}
+    rows = [key_views.row(key, visit.now) for key in keys.values()]
     acting = key_views.ordered([row for row in rows if row.state in _ACTING], "-created")
     # As many as can be revoked at once.
-    return acting[:MOST], more or more_times or len(acting) > MOST
+    return acting[:MOST], more or more_shown or len(acting) > MOST
 
 
 def _last_known(visit: Visit, ticked: set[str]) -> list[KeyRow]:

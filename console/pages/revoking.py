@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from typing import Final
 
-from console import key_views
+from console import key_form, key_views
 from console.forms import Form
 from console.pages import problems
-from console.pages.creating import refuse
 from console.pages.keys import activity_of, known, replacement_of
 from console.receipts import receipt
 from console.views import Receipt
@@ -38,7 +37,7 @@ async def submit(visit: Visit) -> Answer:
         key = await visit.authority.key(visit.workspace_id, visit.path["key"])
         revoked = await visit.authority.call(keys.revoke(key.id, reason, form.values["note"]))
     except RefusedError as error:
-        refuse(form, error)
+        key_form.refuse(form, error)
         return await _page(visit, form, 422)
     except SpreadingError as error:
         spreading = f"It is revoked, and stops everywhere within {error.seconds} s."

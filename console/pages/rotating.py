@@ -5,10 +5,9 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import Final
 
-from console import submitting
+from console import key_form, submitting
 from console.forms import Form
-from console.pages import problems
-from console.pages.creating import refuse, secret_page, sent_before
+from console.pages import problems, secret
 from console.pages.keys import known
 from console.receipts import receipt
 from console.visit import Visit
@@ -41,7 +40,7 @@ async def submit(visit: Visit) -> Answer:
         request_id = await submitting.begun(visit, f"rotate {key.id}")
         rotated = await visit.authority.call(keys.rotate(key.id, overlap, request_id=request_id))
     except RefusedError as error:
-        refuse(form, error)
+        key_form.refuse(form, error)
         return await _page(visit, form, 422)
     except SpreadingError as error:
         form.problem = (
@@ -50,12 +49,12 @@ async def submit(visit: Visit) -> Answer:
         )
         return await _page(visit, form, 503)
     except submitting.OverError as over:
-        return await sent_before(visit, form, over.key_id, _page)
+        return await secret.sent_before(visit, form, over.key_id, _page)
     except UnavailableError:
         form.problem = problems.AWAY
         return await _page(visit, form, 503)
     stopped = None if overlap else receipt(rotated.receipt)
-    return await secret_page(visit, "rotated", rotated.key, rotated.secret, stopped)
+    return await secret.show(visit, "rotated", rotated.key, rotated.secret, stopped)
 
 
 async def _page(visit: Visit, form: Form, status: int = 200, form_id: str = "") -> Answer:

@@ -9,7 +9,7 @@ import os
 from collections.abc import Callable, Iterable, Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import click
 
@@ -17,7 +17,17 @@ from keyauthority.cli.authority import Authority, with_authority
 from keyauthority.cli.listing import Entry, entries, listed, listing_options
 from keyauthority.cli.output import Answer, moment, pairs, table, to_dict
 from keyauthority.cli.values import DURATION, FILE, MOMENT
-from keyauthority.client.admin import AuditEntry, AuditFilter, audit
+from keyauthority.client.admin import Action, AuditEntry, AuditFilter, audit
+
+_NAMED: Final = {action.name.lower().replace("_", "-"): action for action in Action}
+_NAMES: Final = {action: name for name, action in _NAMED.items()}
+# What these changed is in their names.
+_PLAIN: Final = (
+    Action.KEY_PAUSED,
+    Action.KEY_RESUMED,
+    Action.WORKSPACE_SUSPENDED,
+    Action.WORKSPACE_RESUMED,
+)
 
 
 @click.group()
@@ -31,7 +41,13 @@ def _filters(run: Callable[..., Answer]) -> Callable[..., Answer]:
     @click.option("--workspace", default="", help="Only of this workspace.")
     @click.option("--caller", default="", help="Only by this caller.")
     @click.option("--person", default="", metavar="ID", help="Only what was done for this person.")
-    @click.option("--action", default="", help="Only of this method: KeyService.RevokeKey.")
+    @click.option(
+        "--action",
+        type=click.Choice(tuple(_NAMED), case_sensitive=False),
+        metavar="ACTION",
+        help=f"Only where this happened: {', '.join(_NAMED)}.",
+    )
+    @click.option("--method", default="", help="Only by this method: KeyService.RevokeKey.")
     @click.option("--since", type=MOMENT, help="Only from this moment on: 2027-01-31T12:00:00Z.")
     @click.option("--until", type=MOMENT, help="Only before this moment.")
     @functools.wraps(run)
@@ -41,7 +57,8 @@ def _filters(run: Callable[..., Answer]) -> Callable[..., Answer]:
         workspace: str,
         caller: str,
         person: str,
-        action: str,
+        action: str | None,
+        method: str,
         since: datetime | None,
         until: datetime | None,
         **kwargs: Any,
@@ -51,7 +68,8 @@ def _filters(run: Callable[..., Answer]) -> Callable[..., Answer]:
             workspace_id=workspace,
             caller_id=caller,
             person_id=person,
-            action=action,
+            method=method,
+            action=None if action is None else _NAMED[action],
             start=since,
             end=until,
         )
@@ -128,11 +146,11 @@ def _table(shown: Iterable[AuditEntry]) -> str:
             (
                 moment(one.time),
                 _who(one),
-                one.action,
+                _action(one),
                 one.subject,
                 "refused" if one.refused else "",
                 one.source,
-                pairs(one.details),
+                _details(one),
             )
             for one in shown
         ),
@@ -143,3 +161,15 @@ def _who(entry: AuditEntry) -> str:
     if not entry.person_id:
         return entry.caller_name
     return f"{entry.person_name or entry.person_id} via {entry.caller_name}"
+
+
+def _action(entry: AuditEntry) -> str:
+    # What only a newer authority has a word for is told by its method.
+    return entry.method if entry.action is Action.OTHER else _NAMES[entry.action]
+
+
+def _details(entry: AuditEntry) -> str:
+    details = dict(entry.details)
+    before, after = details.pop("from", ""), details.pop("to", "")
+    changed = f'from "{before}" to "{after}"' if after and entry.action not in _PLAIN else ""
+    return " ".join(filter(None, (changed, pairs(details))))

@@ -46,7 +46,11 @@ def key_details(key: Key) -> str:
     fields += [("secret", _secret(secret)) for secret in key.secrets]
     fields += [("created", _creation(key)), ("changed", moment(key.update_time))]
     if key.revocation is not None:
-        fields += [("revoked", moment(key.revocation.time)), ("reason", _reason(key.revocation))]
+        by = _by(key.revocation.by.id, key.revocation.by.name)
+        fields += [
+            ("revoked", moment(key.revocation.time) + by),
+            ("reason", _reason(key.revocation)),
+        ]
     return details([*fields, ("etag", key.etag)])
 
 
@@ -68,15 +72,18 @@ def _last_use(used: Key | SecretInfo) -> str:
 
 def _secret(secret: SecretInfo) -> str:
     end = "" if secret.end_time is None else f", ends {moment(secret.end_time)}"
-    return f"{secret.hint}, minted {moment(secret.create_time)}, last used {_last_use(secret)}{end}"
+    minted = moment(secret.create_time) + _by(secret.creator.id, secret.creator.name)
+    return f"{secret.hint}, minted {minted}, last used {_last_use(secret)}{end}"
 
 
 def _creation(key: Key) -> str:
-    time = moment(key.create_time)
-    if not key.creator_id:
-        return time
-    named = f"{key.creator_name} ({key.creator_id})" if key.creator_name else key.creator_id
-    return f"{time} by {named}"
+    return moment(key.create_time) + _by(key.creator_id, key.creator_name)
+
+
+def _by(who: str, name: str) -> str:
+    if not who:
+        return ""
+    return f" by {name} ({who})" if name else f" by {who}"
 
 
 def _reason(revocation: Revocation) -> str:

@@ -89,6 +89,12 @@ def get(authority: Authority, key_id: str) -> Answer:
 @click.option("--state", type=click.Choice(_STATES), help="Only keys in this state.")
 @click.option("--name-contains", default="", help="Only keys with this in their name.")
 @click.option("--creator", default="", metavar="ID", help="Only keys that this one issued.")
+@click.option(
+    "--shown-to",
+    default="",
+    metavar="ID",
+    help="Only keys with a secret in force that this one was shown.",
+)
 @listing_options
 @with_authority
 def list_keys(
@@ -97,6 +103,7 @@ def list_keys(
     state: str | None,
     name_contains: str,
     creator: str,
+    shown_to: str,
     limit: int | None,
 ) -> Answer:
     """List keys, newest first."""
@@ -106,6 +113,7 @@ def list_keys(
         state=None if state is None else KeyState[state.upper()],
         name_contains=name_contains,
         creator_id=creator,
+        secret_creator_id=shown_to,
     )
     return listed(authority, "keys", page, limit, key_table)
 

@@ -6,7 +6,6 @@ import asyncio
 from collections.abc import Awaitable, Callable, Coroutine, Iterable, Sequence
 from typing import Any, Final
 
-from keyauthority.base.process import clocks
 from keyauthority.client.accepted import Accepted
 from keyauthority.client.strangers import Question, Strangers
 from keyauthority.client.verification import Verification, VerificationUnavailable
@@ -49,6 +48,7 @@ class Asking:
         accepted: Tells who is no stranger.
         spawn: Runs something on its own.
         shed: Counts those who are refused for want of room.
+        now: The clock of the lease.
     """
 
     def __init__(
@@ -59,6 +59,7 @@ class Asking:
         accepted: Accepted,
         spawn: Spawn,
         shed: Callable[[int], None],
+        now: Callable[[], float],
     ) -> None:
         self._verdict = verdict
         self._verdicts = verdicts
@@ -66,6 +67,7 @@ class Asking:
         self._accepted = accepted
         self._spawn = spawn
         self._shed = shed
+        self._now = now
         self._calls: Calls[Waiter] = Calls()
         self._places = asyncio.Semaphore(MAX_CALLS)
         self._places_apart = asyncio.Semaphore(MAX_CALLS)
@@ -84,7 +86,7 @@ class Asking:
 
     def _begin(self, question: Question) -> None:
         # Counted by what has arrived: those of one moment have not taken their places yet.
-        leased = self._cache.holds_lease(clocks.boottime())
+        leased = self._cache.holds_lease(self._now())
         if self._accepted.vouches(question.secret, question.digest):
             if self._known < (MAX_WAITING if leased else MAX_CALLS):
                 self._known += 1
@@ -154,7 +156,7 @@ class Asking:
         if not self._calls.proceed(digest):
             return
         # Looked for only if wanted: what is found counts as used, and is kept for longer.
-        hit = self._cache.get(digest, clocks.boottime())
+        hit = self._cache.get(digest, self._now())
         if hit is None:
             self._begin(question)
         else:

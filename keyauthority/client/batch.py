@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 import grpc
@@ -24,15 +24,16 @@ async def ask_all(
     metadata: tuple[tuple[str, str], ...],
     cache: CoherentCache[Verification],
     questions: Sequence[Question],
-    now: float,
+    now: Callable[[], float],
     seconds: float,
 ) -> list[Answer]:
-    """The answers to *questions*, asked at *now*, in their order; each is kept in *cache*.
+    """The answers to *questions*, in their order; each is kept in *cache*, by the clock *now*.
 
     Raises:
         VerificationUnavailable: There is none to any of them: one by one there may be.
     """
-    ask = cache.ask(now)
+    sent = now()
+    ask = cache.ask(sent)
     request = BatchVerifyRequest(
         secrets=[question.secret for question in questions],
         at_least_revision=ask.at_least,
@@ -54,7 +55,7 @@ async def ask_all(
 
     def kept(question: Question, reply: VerifyResponse) -> Answer:
         try:
-            verification = read(reply, now, cache)
+            verification = read(reply, sent, now, cache)
         except VerificationUnavailable as strange:
             return strange
         return cache.keep(ask, question.digest, verification, whole_key=reply.key_revoked)

@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, Final
 
 import grpc
 
-from keyauthority.base.process import clocks
 from keyauthority.client.verification import Verification
 from keyauthority.coherence.cache import CoherentCache, SyncCall
 from keyauthority.domain.revisions import Head
@@ -61,6 +60,7 @@ class Following:
         metadata: The verifier's credential.
         name: What the verifier calls itself.
         on_change: Called with the ids of what changed, once that is dropped; None: everything.
+        now: The clock of the lease.
     """
 
     def __init__(
@@ -70,25 +70,27 @@ class Following:
         metadata: tuple[tuple[str, str], ...],
         name: str,
         on_change: OnChange,
+        now: Callable[[], float],
     ) -> None:
         self._cache = cache
         self._stub = stub
         self._metadata = metadata
         self._name = name
         self._on_change = on_change
+        self._now = now
         self._wait = 0.0
         self._timeout = JOIN_TIMEOUT
         self._join_timeout = JOIN_TIMEOUT
         self._longest_pause = LONGEST_PAUSE
         self._told = True
-        self.heard = clocks.boottime()
+        self.heard = now()
         """When the newest reply that counted was asked for."""
 
     async def run(self) -> None:
         """Follows until cancelled."""
         pause = FIRST_PAUSE
         while True:
-            call = self._cache.begin_sync(clocks.boottime())
+            call = self._cache.begin_sync(self._now())
             try:
                 taken = self._take(call, await self._sync(call))
             except grpc.RpcError as error:
@@ -155,7 +157,7 @@ class Following:
     def _rest(self, call: SyncCall) -> float:
         # An acknowledgement is due at once. Else the authority may hold the poll as short as a lease
         # is: that must not become a spin.
-        return 0.0 if self._told else max(call.sent + SHORTEST - clocks.boottime(), 0.0)
+        return 0.0 if self._told else max(call.sent + SHORTEST - self._now(), 0.0)
 
     def _failed(self, call: SyncCall, error: grpc.RpcError) -> None:
         code = error.code() if isinstance(error, grpc.aio.AioRpcError) else None

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import math
 import sys
+from collections.abc import Callable
 from typing import Final, Self
 
-from keyauthority.base.process import clocks
+from keyauthority.base.process.clocks import boottime
 from keyauthority.coherence.cache import CoherentCache
 from keyauthority.coherence.entries import Cached
 from keyauthority.domain.verdicts import Verdict, VerifiedKey
@@ -30,7 +31,7 @@ class Verification(Cached):
     `verdict` is the verdict; `key` is set whenever the secret matched one, whatever the verdict.
     """
 
-    __slots__ = ("_cache", "_direct_until", "key", "verdict")
+    __slots__ = ("_cache", "_direct_until", "_now", "key", "verdict")
 
     def __init__(
         self,
@@ -40,6 +41,7 @@ class Verification(Cached):
         *,
         cache: CoherentCache[Verification] | None = None,
         direct_until: float = math.inf,
+        now: Callable[[], float] = boottime,
     ) -> None:
         key_id, workspace_id = (key.id, key.workspace_id) if key else ("", "")
         super().__init__(key_id, workspace_id, until, final=verdict is Verdict.REVOKED)
@@ -47,6 +49,7 @@ class Verification(Cached):
         self.key = key
         self._cache = cache
         self._direct_until = direct_until
+        self._now = now
 
     def __repr__(self) -> str:
         return f"Verification({self.verdict}, {self.key})"
@@ -63,7 +66,7 @@ class Verification(Cached):
         Ask right before acting, if anything was waited for since `verify` returned. If not, verify
         again: the key changed, or nobody would tell this verifier if it did.
         """
-        now = clocks.boottime()
+        now = self._now()
         if not self.alive or now >= self.until:
             return False
         leased = self._cache is not None and self._cache.holds_lease(now)
@@ -71,9 +74,14 @@ class Verification(Cached):
 
 
 def read(
-    reply: VerifyResponse, sent: float, cache: CoherentCache[Verification] | None = None
+    reply: VerifyResponse,
+    sent: float,
+    now: Callable[[], float],
+    cache: CoherentCache[Verification] | None = None,
 ) -> Verification:
-    """The verification that *reply* to a call sent at *sent* gives, for *cache* if there is one.
+    """The verification that *reply* gives, for *cache* if there is one.
+
+    The call was sent at *sent*, by the clock *now*.
 
     Raises:
         VerificationUnavailable: It is none that this version knows.
@@ -87,7 +95,7 @@ def read(
         raise VerificationUnavailable("a valid verdict without a key")
     # From the sending on: the answer was true at some moment after it.
     until = sent + reply.cache_for.seconds + reply.cache_for.nanos / 1e9
-    return Verification(verdict, key, until, cache=cache, direct_until=sent + DIRECT_HOLDS)
+    return Verification(verdict, key, until, cache=cache, direct_until=sent + DIRECT_HOLDS, now=now)
 
 
 def _read_key(reply: VerifyResponse) -> VerifiedKey:

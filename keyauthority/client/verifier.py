@@ -27,7 +27,7 @@ from typing import TYPE_CHECKING, Any, Final, Self
 
 import grpc
 
-from keyauthority.base.process import clocks
+from keyauthority.base.process.clocks import LEASE_CLOCK, LeaseClock
 from keyauthority.client.accepted import Accepted
 from keyauthority.client.asking import Answer, Asking
 from keyauthority.client.batch import ask_all
@@ -92,6 +92,8 @@ class Verifier:
             each.
         name: What operators see this verifier as; by default host and process id.
         capacity: How many verdicts are kept.
+        clock: What the lease is measured by: nothing is cached if it stands still while the machine
+            sleeps.
 
     Secrets that were accepted before have places of their own for calls: they never wait behind a
     flood of unknown ones.
@@ -108,6 +110,7 @@ class Verifier:
         cache: bool = True,
         name: str = "",
         capacity: int = CAPACITY,
+        clock: LeaseClock = LEASE_CLOCK,
     ) -> None:
         self.counters = Counters()
         self.on_change: Callable[[frozenset[str] | None], None] | None = None
@@ -120,12 +123,19 @@ class Verifier:
         self._timeout = timeout
         self._name = name or f"{socket.gethostname()}:{os.getpid()}"
         self._cache: CoherentCache[Verification] = CoherentCache(capacity)
-        if not cache or clocks.CLOCK is None:
+        self._now = clock.now
+        self._caching = cache and clock.counts_sleep
+        if not self._caching:
             self._cache.leave()
-        self._caching = cache and clocks.CLOCK is not None
         self._accepted = Accepted(self._cache.entries, capacity)
         self._asking = Asking(
-            self._verdict_on, self._verdicts, self._cache, self._accepted, self._spawn, self._shed
+            self._verdict_on,
+            self._verdicts,
+            self._cache,
+            self._accepted,
+            self._spawn,
+            self._shed,
+            self._now,
         )
         self._tasks: set[asyncio.Task[None]] = set()
 
@@ -135,7 +145,7 @@ class Verifier:
         )
         self._stub: VerificationServiceAsyncStub = VerificationServiceStub(self._channel)
         self._following = Following(
-            self._cache, self._stub, self._metadata, self._name, self._changed
+            self._cache, self._stub, self._metadata, self._name, self._changed, self._now
         )
         if self._caching:
             self._spawn(self._following.run())
@@ -157,7 +167,7 @@ class Verifier:
 
         *digest* is `digest_of` the secret, where the caller has it.
         """
-        hit = self._cache.get(digest or digest_of(secret), clocks.boottime())
+        hit = self._cache.get(digest or digest_of(secret), self._now())
         if hit is not None:
             self.counters.hits += 1
         return hit
@@ -189,7 +199,7 @@ class Verifier:
                 request nor tell the presenter that the key is bad.
         """
         digest = digest or digest_of(secret)
-        hit = self._cache.get(digest, clocks.boottime())
+        hit = self._cache.get(digest, self._now())
         if hit is not None:
             self.counters.hits += 1
             return hit
@@ -209,18 +219,18 @@ class Verifier:
             VerificationUnavailable: It does not.
         """
         # Beside the places: being busy is not being unready.
-        ask = self._cache.ask(clocks.boottime())
+        ask = self._cache.ask(self._now())
         await self._call(secrets.mint(secrets.new_id("key")).reveal(), ask, self._timeout)
 
     @property
     def lease_held(self) -> bool:
         """Whether answers may come from the cache at the moment."""
-        return self._cache.holds_lease(clocks.boottime())
+        return self._cache.holds_lease(self._now())
 
     @property
     def lag(self) -> float:
         """Seconds since this verifier last knew to be up to date, as of when it asked."""
-        return clocks.boottime() - self._following.heard
+        return self._now() - self._following.heard
 
     @property
     def entries(self) -> int:
@@ -245,16 +255,16 @@ class Verifier:
 
     async def _verdicts(self, questions: Sequence[Question]) -> list[Answer]:
         return await ask_all(
-            self._stub, self._metadata, self._cache, questions, clocks.boottime(), self._timeout
+            self._stub, self._metadata, self._cache, questions, self._now, self._timeout
         )
 
     async def _verdict(self, secret: str, digest: bytes) -> Verification:
-        deadline, pause = clocks.boottime() + self._timeout, 0.0
-        while (left := deadline - (sent := clocks.boottime())) > 0:
+        deadline, pause = self._now() + self._timeout, 0.0
+        while (left := deadline - (sent := self._now())) > 0:
             ask = self._cache.ask(sent)
             reply = await self._call(secret, ask, left)
             if self._cache.stands(ask, Head(reply.epoch, reply.revision)):
-                verification = read(reply, sent, self._cache)
+                verification = read(reply, sent, self._now, self._cache)
                 return self._cache.keep(ask, digest, verification, whole_key=reply.key_revoked)
             # Overtaken by a change, once; if again, the authority and the session have to meet.
             await asyncio.sleep(pause)

@@ -22,7 +22,7 @@ from typing import Self
 
 import grpc
 
-from keyauthority.base.process import clocks
+from keyauthority.base.process.clocks import boottime
 from keyauthority.client.channel import connect_blocking
 from keyauthority.client.credentials import bearer_metadata
 from keyauthority.client.presented import MALFORMED, is_noise
@@ -92,8 +92,8 @@ class VerifierClient:
         """
         if is_noise(secret):
             return MALFORMED
-        sent = clocks.boottime()
-        return read(self._call(VerifyRequest(secret=secret, fresh=True)), sent)
+        sent = boottime()
+        return read(self._call(VerifyRequest(secret=secret, fresh=True)), sent, boottime)
 
     def _call(self, request: VerifyRequest) -> VerifyResponse:
         try:

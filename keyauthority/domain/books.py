@@ -10,12 +10,13 @@ what no verdict and no record rests on.
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Sequence
 from datetime import datetime
 from typing import Protocol, TypeAlias, TypeVar
 
 from keyauthority.domain.auditing import AuditEntry
 from keyauthority.domain.callers import Actor, Insider
+from keyauthority.domain.facts import Fact
 from keyauthority.domain.fencing import Receipt
 from keyauthority.domain.last_used import Marks
 from keyauthority.domain.ports import Fence, Store, Transaction
@@ -29,51 +30,35 @@ class Change:
 
     def __init__(self, tx: Transaction, actor: Actor | Insider) -> None:
         self.tx = tx
-        self._actor = actor
-        self._altered: list[tuple[str, str, Mapping[str, str]]] = []
-        self._others: list[AuditEntry] = []
+        self._signature = actor.signature
+        self._altered: list[tuple[str, str, Sequence[Fact]]] = []
+        self._recorded: list[AuditEntry] = []
 
-    def alters(self, subject: str, workspace_id: str = "", **details: str) -> None:
-        """Says that *subject* (a key, workspace or caller id) changes, and how: its verdicts may be others."""
-        self._altered.append((subject, workspace_id, details))
+    def alters(self, subject: str, workspace_id: str, *facts: Fact) -> None:
+        """Says what happens to *subject* (a key, workspace or caller id): its verdicts may be others.
 
-    def records(
-        self,
-        subject: str = "",
-        workspace_id: str = "",
-        details: Mapping[str, str] | None = None,
-        *,
-        refused: bool = False,
-    ) -> None:
-        """Says what is new, or happened, that no verifier has to hear of."""
-        self._others.append(self._entry(subject, workspace_id, 0, details or {}, refused=refused))
+        All of it has one revision.
+        """
+        self._altered.append((subject, workspace_id, facts))
+
+    def records(self, fact: Fact, subject: str = "", workspace_id: str = "") -> None:
+        """Says what is new, or happens, that no verifier has to hear of."""
+        entry = self._signature.entry(self.tx.time, fact, subject, workspace_id, 0)
+        self._recorded.append(entry)
 
     async def finish(self) -> int:
         """Numbers what was altered and audits everything; the last revision, 0 if there is none."""
-        entries, last = self._others, 0
+        last = 0
         if self._altered:
             last = await self.tx.feed.advance([subject for subject, _, _ in self._altered])
-            first = last - len(self._altered) + 1
-            entries = entries + [
-                self._entry(subject, workspace_id, revision, details)
-                for revision, (subject, workspace_id, details) in enumerate(self._altered, first)
-            ]
-        await self.tx.audit.append(entries)
+        first = last - len(self._altered) + 1
+        altered = [
+            self._signature.entry(self.tx.time, fact, subject, workspace_id, revision)
+            for revision, (subject, workspace_id, facts) in enumerate(self._altered, first)
+            for fact in facts
+        ]
+        await self.tx.audit.append([*self._recorded, *altered])
         return last
-
-    def _entry(
-        self,
-        subject: str,
-        workspace_id: str,
-        revision: int,
-        details: Mapping[str, str],
-        *,
-        refused: bool = False,
-    ) -> AuditEntry:
-        said = {name: value for name, value in details.items() if value}
-        return self._actor.signature.entry(
-            self.tx.time, subject, workspace_id, revision, said, refused=refused
-        )
 
 
 Work: TypeAlias = Callable[[Change], Awaitable[Result]]
@@ -103,6 +88,7 @@ class Books:
             result, revision = await _done(tx, actor, work)
             if not revision:
                 revision = (await tx.feed.head()).revision
+        actor.made(revision)
         return result, await self._fence.wait(revision)
 
     async def record(self, actor: Actor | Insider, work: Work[Result]) -> Result:

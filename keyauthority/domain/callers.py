@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import enum
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 
 from keyauthority.domain.auditing import Signature
+from keyauthority.domain.keys import Who
 
 
 class Role(enum.Enum):
@@ -57,23 +59,30 @@ class Person:
     name: str
 
 
+def _unheard(revision: int) -> None:
+    pass
+
+
 @dataclass(frozen=True, slots=True)
 class Actor:
     """Who does it: a caller in one call, with all that the audit keeps of that call.
 
-    Without a `person` it acts for itself.
+    Without a `person` it acts for itself. `made` is called with the revision of its change when that
+    is durable, and waits from then on until every verifier knows.
     """
 
     caller: Caller
-    action: str
+    method: str
     source: str
     request_id: str
     person: Person | None = None
+    made: Callable[[int], None] = field(default=_unheard, repr=False, compare=False)
 
     @property
-    def creator(self) -> Person | Caller:
-        """Who has made what this call makes."""
-        return self.person or self.caller
+    def who(self) -> Who:
+        """Who has done what this call does: the person, else the caller."""
+        doer = self.person or self.caller
+        return Who(doer.id, doer.name)
 
     @property
     def signature(self) -> Signature:
@@ -81,7 +90,7 @@ class Actor:
         return Signature(
             self.caller.id,
             self.caller.name,
-            self.action,
+            self.method,
             self.source,
             self.request_id,
             self.person.id if self.person else "",
@@ -93,17 +102,20 @@ class Actor:
 class Insider:
     """Who does it without a call: an operator at the machine, or the authority itself.
 
-    The ids are those of no caller. `action` is for instance `db lease`.
+    The ids are those of no caller. `method` is for instance `db lease`.
     """
 
     id: str
     name: str
-    action: str
+    method: str
+
+    def made(self, revision: int) -> None:
+        """Its change is durable: nobody who made it has to hear of it before the fence."""
 
     @property
     def signature(self) -> Signature:
         """Who did it, for the audit."""
-        return Signature(self.id, self.name, self.action)
+        return Signature(self.id, self.name, self.method)
 
 
 def operator(command: str) -> Insider:

@@ -86,6 +86,7 @@ class Finding:
         after: Cursor | None,
         *,
         creator_id: str = "",
+        secret_creator_id: str = "",
     ) -> list[Key]:
         """Up to *limit* keys, newest first, of one workspace or of all that *actor* may see.
 
@@ -102,7 +103,7 @@ class Finding:
                 ):
                     raise workspace_not_found(workspace_id)
                 workspace_ids = (workspace_id,)
-            which = KeyFilter(workspace_ids, state, name_contains, creator_id)
+            which = KeyFilter(workspace_ids, state, name_contains, creator_id, secret_creator_id)
             found = await tx.keys.page(which, limit, after)
             return await with_last_use(tx, self._last_used, found)
 

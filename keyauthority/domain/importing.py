@@ -10,6 +10,7 @@ from keyauthority.domain import limits, secrets
 from keyauthority.domain.books import Books, Change
 from keyauthority.domain.callers import Actor
 from keyauthority.domain.errors import in_entry, invalid, secret_taken
+from keyauthority.domain.facts import Action, Fact
 from keyauthority.domain.fencing import Receipt
 from keyauthority.domain.issuing import NewKey, check_workspace
 from keyauthority.domain.keys import Key, StoredSecret
@@ -54,7 +55,7 @@ class Importing:
             keys = await self._take(change, actor, imported)
             if not terms.foreign_secrets:
                 await change.tx.leases.put(replace(terms, foreign_secrets=True))
-                change.alters(SUBJECT)
+                change.alters(SUBJECT, "", Fact(Action.IMPORTS_BEGUN))
             return keys
 
         return await self._books.change(actor, work)
@@ -71,13 +72,15 @@ class Importing:
             with in_entry("keys", index):
                 new = one.new.checked(tx.time)
             digest = self._keyring.digest_foreign(version, one.secret.reveal())
-            stored = StoredSecret(digest, version, one.secret.foreign_hint, tx.time)
+            stored = StoredSecret(
+                digest, version, one.secret.foreign_hint, tx.time, creator=actor.who
+            )
             key_id = secrets.new_id("key")
             stored = sealed_import(self._keyring, key_id, new.workspace_id, stored)
-            keys.append(new.key(key_id, stored, actor.creator))
+            keys.append(new.key(key_id, stored))
         await tx.keys.insert_imported(keys)
         for key in keys:
-            change.records(key.id, key.workspace_id, {"name": key.name})
+            change.records(Fact(Action.KEY_IMPORTED, {"name": key.name}), key.id, key.workspace_id)
         return keys
 
     async def _check_free(self, tx: Transaction, imported: Sequence[ImportedKey]) -> None:

@@ -8,8 +8,9 @@ from datetime import datetime, timedelta
 
 from keyauthority.domain import limits, secrets
 from keyauthority.domain.books import Books, Change
-from keyauthority.domain.callers import Actor, Caller, Person
+from keyauthority.domain.callers import Actor
 from keyauthority.domain.errors import KeyAuthorityError, Reason, invalid, workspace_not_found
+from keyauthority.domain.facts import Action, Fact, length
 from keyauthority.domain.fencing import Receipt
 from keyauthority.domain.finding import changeable_key, with_last_use
 from keyauthority.domain.keys import Key, StoredSecret
@@ -49,8 +50,8 @@ class NewKey:
             limits.expire_time(expire_time, now),
         )
 
-    def key(self, key_id: str, secret: StoredSecret, creator: Person | Caller) -> Key:
-        """The key, once this is checked, with its first *secret*."""
+    def key(self, key_id: str, secret: StoredSecret) -> Key:
+        """The key, once this is checked, with its first *secret*, by whose creator it is."""
         return Key(
             id=key_id,
             workspace_id=self.workspace_id,
@@ -64,8 +65,8 @@ class NewKey:
             revocation=None,
             version=1,
             secrets=(secret,),
-            creator_id=creator.id,
-            creator_name=creator.name,
+            creator_id=secret.creator.id,
+            creator_name=secret.creator.name,
         )
 
 
@@ -104,7 +105,7 @@ class Issuing:
                 return kept
             key, secret = await self._new_key(tx, actor, new.checked(tx.time))
             await tx.keys.insert(key)
-            change.records(key.id, key.workspace_id, {"name": key.name})
+            change.records(Fact(Action.KEY_ISSUED, {"name": key.name}), key.id, key.workspace_id)
             answer = encode(key, tx.time, secret)
             await answers.keep(answer)
             return answer
@@ -127,10 +128,11 @@ class Issuing:
             if (kept := await answers.recall()) is not None:
                 return kept
             before = await changeable_key(tx, actor, key_id)
-            secret, stored = await self._mint(tx, key_id)
+            secret, stored = await self._mint(tx, actor, key_id)
             after = before.rotated(tx.time, stored, tx.time + overlap)
             await tx.keys.update([(before, after)])
-            change.alters(key_id, after.workspace_id, overlap=str(overlap))
+            fact = Fact(Action.KEY_ROTATED, {"overlap": length(overlap)})
+            change.alters(key_id, after.workspace_id, fact)
             [shown] = await with_last_use(tx, self._last_used, [after])
             answer = encode(shown, tx.time, secret)
             await answers.keep(answer)
@@ -141,11 +143,14 @@ class Issuing:
     async def _new_key(self, tx: Transaction, actor: Actor, new: NewKey) -> tuple[Key, Secret]:
         await check_workspace(tx, actor, new.workspace_id)
         key_id = secrets.new_id("key")
-        secret, stored = await self._mint(tx, key_id)
-        return new.key(key_id, stored, actor.creator), secret
+        secret, stored = await self._mint(tx, actor, key_id)
+        return new.key(key_id, stored), secret
 
-    async def _mint(self, tx: Transaction, key_id: str) -> tuple[Secret, StoredSecret]:
+    async def _mint(
+        self, tx: Transaction, actor: Actor, key_id: str
+    ) -> tuple[Secret, StoredSecret]:
         version = active(await tx.peppers.all()).version
         secret = secrets.mint(key_id)
         digest = self._keyring.digest(version, key_id, secret.reveal())
-        return secret, StoredSecret(digest, version, secret.hint, tx.time)
+        stored = StoredSecret(digest, version, secret.hint, tx.time, creator=actor.who)
+        return secret, stored

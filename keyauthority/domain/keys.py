@@ -36,11 +36,23 @@ class RevocationReason(enum.Enum):
 
 
 @dataclass(frozen=True, slots=True)
+class Who:
+    """A person, or a caller that acted for itself, by the name it had then: the id's prefix tells."""
+
+    id: str
+    name: str
+
+
+UNKNOWN: Final = Who("", "")
+"""Whoever it was: what was done before that was kept, and what was read for a verdict."""
+
+
+@dataclass(frozen=True, slots=True)
 class StoredSecret:
     """What is kept of a secret: its digest under a pepper, and enough to recognise it by.
 
     The secret has ended from `end_time` on; without one it lives as long as its key. One that was
-    imported has a `seal`: see `sealing`.
+    imported has a `seal`: see `sealing`. `creator` was shown the secret.
     """
 
     digest: bytes = field(repr=False)
@@ -49,6 +61,7 @@ class StoredSecret:
     create_time: datetime
     end_time: datetime | None = None
     seal: bytes | None = field(default=None, repr=False)
+    creator: Who = UNKNOWN
 
     def ended(self, now: datetime) -> bool:
         """Whether the secret was retired by a rotation."""
@@ -61,11 +74,12 @@ class StoredSecret:
 
 @dataclass(frozen=True, slots=True)
 class Revocation:
-    """When and why a key was revoked."""
+    """When, why and by whom a key was revoked."""
 
     time: datetime
     reason: RevocationReason
     note: str
+    by: Who = UNKNOWN
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,11 +120,11 @@ class Key:
             return KeyState.DISABLED
         return KeyState.EXPIRED if self.expired(now) else KeyState.ACTIVE
 
-    def revoked(self, now: datetime, reason: RevocationReason, note: str) -> Key:
-        """The key, revoked; itself if it was already."""
+    def revoked(self, now: datetime, reason: RevocationReason, note: str, by: Who) -> Key:
+        """The key, revoked *by* somebody; itself if it was already."""
         if self.revocation is not None:
             return self
-        return self._changed(now, revocation=Revocation(now, reason, note))
+        return self._changed(now, revocation=Revocation(now, reason, note, by))
 
     def rotated(self, now: datetime, secret: StoredSecret, overlap_end: datetime) -> Key:
         """The key with a new *secret*; the newest of the old ones ends by *overlap_end*, others now."""

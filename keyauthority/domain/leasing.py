@@ -9,6 +9,7 @@ from typing import Final
 from keyauthority.domain.books import Books, Change
 from keyauthority.domain.callers import Insider
 from keyauthority.domain.errors import invalid
+from keyauthority.domain.facts import Action, changed, length
 from keyauthority.domain.sessions import Terms
 
 SHORTEST: Final = timedelta(milliseconds=200)
@@ -40,7 +41,7 @@ class Leasing:
         async def work(change: Change) -> Terms:
             before = await change.tx.leases.terms()
             longest_lease = max(before.longest_lease, lease)
-            await _put(change, replace(before, lease=lease, longest_lease=longest_lease))
+            await _put(change, before, replace(before, lease=lease, longest_lease=longest_lease))
             return await change.tx.leases.terms()
 
         return await self._books.record(actor, work)
@@ -54,13 +55,14 @@ class Leasing:
         async def work(change: Change) -> None:
             terms = await change.tx.leases.terms()
             if terms.version == since.version:
-                await _put(change, replace(terms, longest_lease=terms.lease))
+                await _put(change, terms, replace(terms, longest_lease=terms.lease))
 
         await self._books.record(actor, work)
 
 
-async def _put(change: Change, terms: Terms) -> None:
-    await change.tx.leases.put(terms)
-    longest = f"{terms.longest_lease.total_seconds():g} s"
-    lease = f"{terms.lease.total_seconds():g} s"
-    change.records("terms", details={"lease": lease, "longest_lease": longest})
+async def _put(change: Change, before: Terms, after: Terms) -> None:
+    await change.tx.leases.put(after)
+    if (before.lease, before.longest_lease) != (after.lease, after.longest_lease):
+        longest = length(after.longest_lease)
+        leases = length(before.lease), length(after.lease)
+        change.records(changed(Action.LEASE_CHANGED, *leases, longest_lease=longest))

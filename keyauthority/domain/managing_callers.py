@@ -15,6 +15,7 @@ from keyauthority.domain.errors import (
     invalid,
     workspace_not_found,
 )
+from keyauthority.domain.facts import Action, Fact
 from keyauthority.domain.fencing import Receipt
 from keyauthority.domain.peppers import active
 from keyauthority.domain.ports import Cursor, Keyring, Transaction
@@ -105,7 +106,7 @@ class ManagingCallers:
             details = {"name": name, "roles": ",".join(sorted(role.name for role in roles))}
             if acts_for_people:
                 details["acts_for_people"] = "true"
-            change.records(caller.id, details=details)
+            change.records(Fact(Action.CALLER_CREATED, details), caller.id)
             return caller, token
 
         return await self._books.record(actor, work)
@@ -128,7 +129,7 @@ class ManagingCallers:
             if after is not before:
                 await _check_not_last_admin(change.tx, before)
                 await change.tx.callers.update(after)
-                change.alters(caller_id, name=after.name)
+                change.alters(caller_id, "", Fact(Action.CALLER_REVOKED, {"name": after.name}))
             return after
 
         return await self._books.change(actor, work)

@@ -7,6 +7,7 @@ from dataclasses import replace
 from keyauthority.domain.books import Books, Change
 from keyauthority.domain.callers import Actor
 from keyauthority.domain.errors import KeyAuthorityError, Reason
+from keyauthority.domain.facts import Action, Fact
 from keyauthority.domain.peppers import Pepper, PepperState, active
 from keyauthority.domain.ports import Keyring, Transaction
 
@@ -51,7 +52,7 @@ class ManagingPeppers:
                 self._keyring.add(version)
             pepper = Pepper(version, PepperState.ADDED, self._keyring.fingerprint(version), tx.time)
             await tx.peppers.put(pepper)
-            change.records(f"pepper_{version}")
+            change.records(Fact(Action.PEPPER_ADDED), f"pepper_{version}")
             return pepper
 
         return await self._books.record(actor, work)
@@ -73,7 +74,7 @@ class ManagingPeppers:
                 await tx.peppers.put(replace(active(peppers), state=PepperState.SUPERSEDED))
                 pepper = replace(pepper, state=PepperState.ACTIVE)
                 await tx.peppers.put(pepper)
-                change.records(f"pepper_{version}")
+                change.records(Fact(Action.PEPPER_ACTIVATED), f"pepper_{version}")
             return pepper, (await tx.peppers.uses()).get(version, 0)
 
         return await self._books.record(actor, work)
@@ -100,7 +101,7 @@ class ManagingPeppers:
                 pepper = replace(pepper, state=PepperState.RETIRED)
                 await tx.peppers.forget(version)
                 await tx.peppers.put(pepper)
-                change.records(f"pepper_{version}")
+                change.records(Fact(Action.PEPPER_RETIRED), f"pepper_{version}")
             return pepper
 
         return await self._books.record(actor, work)

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from keyauthority.domain import etags, limits, secrets
+from keyauthority.domain import etags, facts, limits, secrets
 from keyauthority.domain.books import Books, Change
 from keyauthority.domain.callers import Actor
 from keyauthority.domain.errors import workspace_not_found
+from keyauthority.domain.facts import Action, Fact
 from keyauthority.domain.fencing import Receipt
 from keyauthority.domain.ports import Cursor, Transaction
 from keyauthority.domain.workspaces import Workspace
@@ -34,7 +35,9 @@ class ManagingWorkspaces:
                 version=1,
             )
             await tx.workspaces.insert(workspace)
-            change.records(workspace.id, workspace.id, {"name": name})
+            change.records(
+                Fact(Action.WORKSPACE_CREATED, {"name": name}), workspace.id, workspace.id
+            )
             return workspace
 
         return await self._books.record(actor, work)
@@ -77,8 +80,7 @@ class ManagingWorkspaces:
             )
             if after is not before:
                 await change.tx.workspaces.update(after)
-                details = {"name": after.name, "suspended": str(after.suspended).lower()}
-                change.alters(workspace_id, workspace_id, **details)
+                change.alters(workspace_id, workspace_id, *facts.of_workspace(before, after))
             return after
 
         return await self._books.change(actor, work)

@@ -41,7 +41,7 @@ class Snapshot:
     that are suspended. `time` is the time that expiries are judged by. `imports` tells the key of
     each foreign digest that was asked for and found, `foreign_secrets` whether any were ever
     imported, `newest_pepper` the newest version that digests may have been made with. No verdict
-    asks who made a key: these have no creator.
+    asks who did something to a key: of these nobody is known.
     """
 
     head: Head
@@ -55,12 +55,17 @@ class Snapshot:
 
 @dataclass(frozen=True, slots=True)
 class KeyFilter:
-    """Which keys to list. `workspace_ids` None: of all; empty strings and None match everything."""
+    """Which keys to list. `workspace_ids` None: of all; empty strings and None match everything.
+
+    Of `secret_creator_id` are the keys that aren't revoked of which it was shown a secret that hasn't
+    ended.
+    """
 
     workspace_ids: tuple[str, ...] | None = None
     state: KeyState | None = None
     name_contains: str = ""
     creator_id: str = ""
+    secret_creator_id: str = ""
 
 
 @dataclass(frozen=True, slots=True)

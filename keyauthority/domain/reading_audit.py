@@ -9,6 +9,7 @@ from keyauthority.domain.auditing import AuditEntry, AuditFilter
 from keyauthority.domain.books import Books, Change, Work
 from keyauthority.domain.callers import Actor, Insider
 from keyauthority.domain.errors import invalid
+from keyauthority.domain.facts import Action, Fact
 
 AT_ONCE: Final = 1_000
 """How many entries are deleted in a transaction."""
@@ -55,5 +56,6 @@ class ReadingAudit:
 async def _prune(change: Change, before: datetime, *, quietly: bool = False) -> int:
     some = await change.tx.audit.prune(before, AT_ONCE)
     if some or not quietly:
-        change.records(details={"before": before.isoformat(), "deleted": str(some)})
+        details = {"before": before.isoformat(), "deleted": str(some)}
+        change.records(Fact(Action.AUDIT_PRUNED, details))
     return some

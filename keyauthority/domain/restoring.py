@@ -2,23 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from datetime import timedelta
-from typing import Final
+from typing import Final, TypeAlias, assert_never
 
 from keyauthority.domain.auditing import AuditEntry
 from keyauthority.domain.books import Books, Change
 from keyauthority.domain.callers import Insider
+from keyauthority.domain.facts import Action, Fact, of_workspace
 from keyauthority.domain.keys import RevocationReason
 from keyauthority.domain.revisions import Head
 
 RESTORE: Final = "db restore-epoch"
-"""What the audit says was done."""
-
-_REVOKE_KEY: Final = frozenset(
-    {"KeyService.RevokeKey", "KeyService.RevokeKeys", "VerificationService.RevokePresented"}
-)
+"""The command that does it, for the audit."""
 
 
 @dataclass(slots=True)
@@ -61,7 +58,7 @@ class Restoring:
             terms = await tx.leases.terms()
             longest = max(terms.longest_lease, longest_lease)
             await tx.leases.put(replace(terms, longest_lease=longest))
-            change.records(details={"epoch": str(head.epoch)})
+            change.records(Fact(Action.EPOCH_BEGUN, {"epoch": str(head.epoch)}))
             for entry in sorted(entries, key=lambda one: one.id):
                 if not entry.refused:
                     await _again(change, entry, head, done)
@@ -77,26 +74,67 @@ class Restoring:
             terms = await change.tx.leases.terms()
             if terms.settling and (await change.tx.feed.head()).epoch == head.epoch:
                 await change.tx.leases.put(replace(terms, settling=False))
-                change.records("terms", details={"settled": str(head.epoch)})
+                change.records(Fact(Action.EPOCH_SETTLED, {"epoch": str(head.epoch)}))
 
         await self._books.record(actor, work)
 
 
+Deed: TypeAlias = Callable[[Change, AuditEntry, Replayed], Awaitable[None]]
+
+
 async def _again(change: Change, entry: AuditEntry, restored: Head, done: Replayed) -> None:
-    # What an earlier restore did again is told by its own entries: the first ones may be gone.
-    kind = entry.subject.partition("_")[0] if entry.action == RESTORE else ""
-    if entry.action in _REVOKE_KEY or kind == "key":
-        await _revoke_key(change, entry, done)
-    elif entry.action == "CallerService.RevokeCaller" or kind == "caller":
-        await _revoke_caller(change, entry, done)
-    elif entry.revision <= restored.revision:
-        return  # What it tells is in the backup, and may have been taken back before it was made.
-    elif entry.action == "WorkspaceService.UpdateWorkspace" or kind == "ws":
-        await _suspend(change, entry, done)
-    elif entry.action == "KeyService.RotateKey":
-        done.rotated = _with(done.rotated, entry.subject)
-    elif entry.action == "KeyService.UpdateKey":
-        done.updated = _with(done.updated, entry.subject)
+    deed = deed_again(entry.action)
+    # Revocations are final. What else is in the backup may have been taken back before it was made.
+    final = deed in (_revoke_key, _revoke_caller)
+    if deed is not None and (final or entry.revision > restored.revision):
+        await deed(change, entry, done)
+
+
+def deed_again(action: Action) -> Deed | None:
+    """What a restore does about an action that it finds in the audit; None: nothing."""
+    match action:
+        case Action.KEY_REVOKED:
+            return _revoke_key
+        case Action.CALLER_REVOKED:
+            return _revoke_caller
+        case Action.WORKSPACE_SUSPENDED | Action.WORKSPACE_RESUMED | Action.WORKSPACE_CHANGED:
+            return _suspend
+        case Action.KEY_ROTATED:
+            return _name_rotated
+        case (
+            Action.KEY_PAUSED
+            | Action.KEY_RESUMED
+            | Action.KEY_RENAMED
+            | Action.KEY_EXPIRY_CHANGED
+            | Action.KEY_SCOPES_CHANGED
+            | Action.KEY_LABELS_CHANGED
+            | Action.KEY_CHANGED
+            | Action.OTHER
+        ):
+            return _name_updated
+        case (
+            # What was made can't be made again without its secret.
+            Action.KEY_ISSUED
+            | Action.KEY_IMPORTED
+            | Action.IMPORTS_BEGUN
+            | Action.WORKSPACE_CREATED
+            | Action.CALLER_CREATED
+            # What changed nothing about who is accepted.
+            | Action.WORKSPACE_RENAMED
+            | Action.AUDIT_PRUNED
+            | Action.ATTEMPT_REFUSED
+            # What is of the keyring, or of the database that was lost.
+            | Action.PEPPER_ADDED
+            | Action.PEPPER_ACTIVATED
+            | Action.PEPPER_RETIRED
+            | Action.LEASE_CHANGED
+            | Action.EPOCH_BEGUN
+            | Action.EPOCH_SETTLED
+            | Action.RECORDS_SEALED
+        ):
+            return None
+        case _:
+            assert_never(action)
 
 
 async def _revoke_key(change: Change, entry: AuditEntry, done: Replayed) -> None:
@@ -107,10 +145,10 @@ async def _revoke_key(change: Change, entry: AuditEntry, done: Replayed) -> None
     reason = RevocationReason.__members__.get(
         entry.details.get("reason", ""), RevocationReason.UNSPECIFIED
     )
-    after = key.revoked(entry.time, reason, entry.details.get("note", ""))
+    after = key.revoked(entry.time, reason, entry.details.get("note", ""), entry.who)
     if after is not key:
         await change.tx.keys.update([(key, after)])
-        change.alters(key.id, key.workspace_id, **_said(entry, "reason", "note"))
+        change.alters(key.id, key.workspace_id, Fact(Action.KEY_REVOKED, entry.details))
         done.keys += 1
 
 
@@ -120,7 +158,7 @@ async def _revoke_caller(change: Change, entry: AuditEntry, done: Replayed) -> N
         done.missing = _with(done.missing, entry.subject)
     elif caller.revoke_time is None:
         await change.tx.callers.update(caller.revoked(entry.time))
-        change.alters(caller.id)
+        change.alters(caller.id, "", Fact(Action.CALLER_REVOKED, {"name": caller.name}))
         done.callers += 1
 
 
@@ -129,16 +167,20 @@ async def _suspend(change: Change, entry: AuditEntry, done: Replayed) -> None:
     if workspace is None:
         done.missing = _with(done.missing, entry.subject)
         return
-    suspended = entry.details.get("suspended") == "true"
+    suspended = entry.action is Action.WORKSPACE_SUSPENDED
     after = workspace.updated(change.tx.time, name=workspace.name, suspended=suspended)
     if after is not workspace:
         await change.tx.workspaces.update(after)
-        change.alters(workspace.id, workspace.id, **_said(entry, "suspended"))
+        change.alters(workspace.id, workspace.id, *of_workspace(workspace, after))
         done.workspaces += 1
 
 
-def _said(entry: AuditEntry, *names: str) -> dict[str, str]:
-    return {name: entry.details[name] for name in names if name in entry.details}
+async def _name_rotated(_change: Change, entry: AuditEntry, done: Replayed) -> None:
+    done.rotated = _with(done.rotated, entry.subject)
+
+
+async def _name_updated(_change: Change, entry: AuditEntry, done: Replayed) -> None:
+    done.updated = _with(done.updated, entry.subject)
 
 
 def _with(ids: Iterable[str], one: str) -> tuple[str, ...]:

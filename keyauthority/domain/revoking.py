@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from keyauthority.domain import limits
 from keyauthority.domain.books import Books, Change
 from keyauthority.domain.callers import Actor
+from keyauthority.domain.facts import Action, Fact
 from keyauthority.domain.fencing import Receipt
 from keyauthority.domain.finding import visible_keys, with_last_use
 from keyauthority.domain.keys import Key, RevocationReason
@@ -32,11 +33,12 @@ class Revoking:
 
         async def work(change: Change) -> list[Key]:
             before = await visible_keys(change.tx, actor, key_ids)
-            after = [key.revoked(change.tx.time, reason, note) for key in before]
+            after = [key.revoked(change.tx.time, reason, note, actor.who) for key in before]
             changed = [pair for pair in zip(before, after, strict=True) if pair[0] != pair[1]]
             await change.tx.keys.update(changed)
+            fact = Fact(Action.KEY_REVOKED, {"reason": reason.name, "note": note})
             for _, key in changed:
-                change.alters(key.id, key.workspace_id, reason=reason.name, note=note)
+                change.alters(key.id, key.workspace_id, fact)
             return await with_last_use(change.tx, self._last_used, after)
 
         return await self._books.change(actor, work)

@@ -6,6 +6,7 @@ from keyauthority.domain import limits
 from keyauthority.domain.books import Books, Change
 from keyauthority.domain.callers import Actor
 from keyauthority.domain.errors import key_not_found
+from keyauthority.domain.facts import Action, Fact
 from keyauthority.domain.fencing import Receipt
 from keyauthority.domain.keys import Key, RevocationReason
 from keyauthority.domain.ports import Keyring, Store
@@ -40,10 +41,11 @@ class RevokingPresented:
             if before is None or match is None or match.ended(tx.time):
                 raise key_not_found("")
             reason = RevocationReason.COMPROMISED
-            after = before.revoked(tx.time, reason, note)
+            after = before.revoked(tx.time, reason, note, actor.who)
             if after is not before:
                 await tx.keys.update([(before, after)])
-                change.alters(after.id, after.workspace_id, reason=reason.name, note=note)
+                details = {"reason": reason.name, "note": note, "by_secret": "true"}
+                change.alters(after.id, after.workspace_id, Fact(Action.KEY_REVOKED, details))
             return after
 
         return await self._books.change(actor, work)

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
-from keyauthority.domain import etags, limits
+from keyauthority.domain import etags, facts, limits
 from keyauthority.domain.books import Books, Change
 from keyauthority.domain.callers import Actor
 from keyauthority.domain.fencing import Receipt
@@ -70,7 +70,7 @@ class Updating:
             after = before.updated(change.tx.time, **fields.checked(before, change.tx.time))
             if after is not before:
                 await change.tx.keys.update([(before, after)])
-                change.alters(key_id, after.workspace_id, fields=",".join(sorted(fields.mask)))
+                change.alters(key_id, after.workspace_id, *facts.of_key(before, after))
             [shown] = await with_last_use(change.tx, self._last_used, [after])
             return shown
 

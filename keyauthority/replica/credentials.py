@@ -8,7 +8,6 @@ from collections.abc import Awaitable, Callable, Sequence
 from hashlib import sha256
 from typing import Final
 
-from keyauthority.base.process import clocks
 from keyauthority.domain import secrets
 from keyauthority.domain.authenticating import Authenticating
 from keyauthority.domain.callers import Caller
@@ -47,10 +46,12 @@ class CachedAuthenticating:
         self,
         authenticating: Authenticating,
         cache: KnownCache,
+        now: Callable[[], float],
         at_once: int = STRANGERS_AT_ONCE,
     ) -> None:
         self._authenticating = authenticating
         self._cache = cache
+        self._now = now
         self._turns = Turns(at_once)
         self._waiting = PeerPlaces(STRANGERS, STRANGERS_PER_CONNECTION)
         self._seen = Acquaintances()
@@ -70,7 +71,7 @@ class CachedAuthenticating:
             try:
                 return await self._authenticating.by_token(token)
             except KeyAuthorityError as error:
-                now = clocks.boottime()
+                now = self._now()
                 # Without a lease an old primary may have said so, which lacks new callers.
                 if error.reason is Reason.CREDENTIAL_INVALID and self._cache.holds_lease(now):
                     self._seen.refused(digest, now)
@@ -98,7 +99,7 @@ class CachedAuthenticating:
             known = self._remembered(digest)
             if known is not None:
                 return known
-            if self._seen.refuses(digest, clocks.boottime()):
+            if self._seen.refuses(digest, self._now()):
                 raise credential_invalid()
             with self._waiting.place(peer):
                 same = self._looking.get(digest)
@@ -121,7 +122,7 @@ class CachedAuthenticating:
             done.set()
 
     async def _looked_up(self, digest: bytes, look_up: Callable[[], Awaitable[Caller]]) -> Caller:
-        ask = self._cache.ask(clocks.boottime())
+        ask = self._cache.ask(self._now())
         try:
             caller = await look_up()
         except KeyAuthorityError as error:
@@ -136,7 +137,7 @@ class CachedAuthenticating:
         return caller
 
     def _remembered(self, digest: bytes) -> Caller | None:
-        known = self._cache.get(digest, clocks.boottime())
+        known = self._cache.get(digest, self._now())
         return known.caller if type(known) is KnownCaller else None
 
 

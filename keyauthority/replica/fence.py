@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import math
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import timedelta
@@ -11,15 +12,14 @@ from typing import Final
 
 import structlog
 
-from keyauthority.base.process import clocks
 from keyauthority.coherence.fence import Fence
 from keyauthority.coherence.leases import wait_out
 from keyauthority.domain.errors import KeyAuthorityError
 from keyauthority.domain.fencing import Receipt
 from keyauthority.domain.ports import Sessions
 from keyauthority.domain.sessions import Standing
-from keyauthority.replica import metrics
 from keyauthority.replica.lateness import Lateness
+from keyauthority.replica.metrics import ReplicaMetrics
 from keyauthority.replica.watch import Watch
 
 POLL: Final = 0.01
@@ -44,9 +44,19 @@ class SessionFence:
     Args:
         sessions: The verifiers that may hold a lease.
         watch: Is told of each change, so that those connected here hear of it at once.
+        lateness: Is told which changes wait for late verifiers.
+        now: The clock of leases.
+        metrics: Where waits are counted.
     """
 
-    def __init__(self, sessions: Sessions, watch: Watch) -> None:
+    def __init__(
+        self,
+        sessions: Sessions,
+        watch: Watch,
+        lateness: Lateness,
+        now: Callable[[], float],
+        metrics: ReplicaMetrics,
+    ) -> None:
         self.settled = -math.inf
         """Until when leases may be in force that the books know nothing of."""
         self.longest_wait = 0.0
@@ -54,8 +64,10 @@ class SessionFence:
         self.closing = False
         """Whether the process is to end: then an outage of the database ends the waiting as well."""
         self._sessions = sessions
-        self._lateness = Lateness(sessions)
+        self._lateness = lateness
         self._watch = watch
+        self._now = now
+        self._metrics = metrics
         self._acknowledged = asyncio.Event()
         self._waiting: list[_Waiting] = []
         self._looking: asyncio.Task[None] | None = None
@@ -70,7 +82,7 @@ class SessionFence:
         The change it is about is committed: whoever calls this has awaited that.
         Raises `KeyAuthorityError` if the database can't be read while the process is to end.
         """
-        committed = clocks.boottime()
+        committed = self._now()
         self._watch.advanced(revision)
         passed: asyncio.Future[Receipt] = asyncio.get_running_loop().create_future()
         waiting = _Waiting(Fence(committed, self.settled), revision, committed, passed)
@@ -78,14 +90,14 @@ class SessionFence:
         self._acknowledged.set()
         if self._looking is None or self._looking.done():
             self._looking = asyncio.create_task(self._look())
-        with metrics.FENCES_OPEN.track_inprogress():
+        with self._metrics.fences_open.track_inprogress():
             try:
                 receipt = await passed
             finally:
                 if waiting in self._waiting:
                     self._waiting.remove(waiting)
-        metrics.FENCE_SECONDS.observe(receipt.waited.total_seconds())
-        metrics.WAITED_OUT.inc(receipt.leases_waited_out)
+        self._metrics.fence_seconds.observe(receipt.waited.total_seconds())
+        self._metrics.waited_out.inc(receipt.leases_waited_out)
         return receipt
 
     async def _look(self) -> None:
@@ -109,7 +121,7 @@ class SessionFence:
                     await self._acknowledged.wait()
 
     def _judge(self, waiting: list[_Waiting], standing: Standing) -> None:
-        now = clocks.boottime()
+        now = self._now()
         self.longest_wait = wait_out(standing.terms.longest_lease)
         late = 0
         for one in waiting:

@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from contextlib import suppress
 from typing import Any, Final
 
 import structlog
 
-from keyauthority.base.process import clocks
 from keyauthority.coherence.cache import CoherentCache, SyncCall
 from keyauthority.domain.errors import KeyAuthorityError, Reason
 from keyauthority.domain.ports import Sessions
 from keyauthority.domain.sessions import REPLICA, Grant
-from keyauthority.replica import metrics
 from keyauthority.replica.fence import SessionFence
 from keyauthority.replica.watch import Watch
 
@@ -33,6 +32,7 @@ class Following:
         watch: Watch,
         fence: SessionFence,
         name: str,
+        now: Callable[[], float],
     ) -> None:
         self._cache = cache
         self._sessions = sessions
@@ -40,7 +40,7 @@ class Following:
         self._fence = fence
         self._name = name
         self._leased = asyncio.Event()
-        metrics.LEASE_HELD.set_function(lambda: cache.holds_lease(clocks.boottime()))
+        self._now = now
 
     async def ready(self) -> None:
         """Returns once a first lease was granted."""
@@ -49,7 +49,7 @@ class Following:
     async def run(self) -> None:
         """Follows until cancelled."""
         while True:
-            call = self._cache.begin_sync(clocks.boottime())
+            call = self._cache.begin_sync(self._now())
             try:
                 grant = await self._grant(call)
             except KeyAuthorityError as error:
@@ -100,5 +100,5 @@ class Following:
             log.error("books_went_back", alarms=self._cache.alarms)
             # What sessions have acknowledged was of another history: no change goes by it until
             # every lease that was granted in that one is over.
-            self._fence.settled = clocks.boottime() + self._fence.longest_wait
+            self._fence.settled = self._now() + self._fence.longest_wait
         return applied

@@ -33,12 +33,18 @@ WRITTEN_EVERY: Final = 10.0
 log = structlog.get_logger()
 
 
-async def keep_house(store: Store, books: Books, audit_retention: timedelta | None) -> None:
+async def keep_house(
+    store: Store,
+    books: Books,
+    audit_retention: timedelta | None,
+    tidied_every: float = TIDIED_EVERY,
+    pruned_every: float = PRUNED_EVERY,
+) -> None:
     """Makes its rounds until cancelled."""
-    rounds = [_rounds(lambda: upkeep(store, tidy), TIDIED_EVERY)]
+    rounds = [_rounds(lambda: upkeep(store, tidy), tidied_every)]
     if audit_retention is not None:
         audit, who = ReadingAudit(books), authority("housekeeping")
-        rounds.append(_rounds(lambda: audit.keep_for(who, audit_retention), PRUNED_EVERY))
+        rounds.append(_rounds(lambda: audit.keep_for(who, audit_retention), pruned_every))
     await asyncio.gather(*rounds)
 
 
@@ -61,12 +67,14 @@ async def _rounds(work: Callable[[], Awaitable[Any]], seconds: float) -> None:
         await asyncio.sleep(seconds)
 
 
-async def keep_writing_uses(store: Store, last_used: LastUsed) -> None:
+async def keep_writing_uses(
+    store: Store, last_used: LastUsed, every: float = WRITTEN_EVERY
+) -> None:
     """Writes what is due, round after round, until cancelled; then all that is left."""
     loop = asyncio.get_running_loop()
     try:
         while True:
-            await asyncio.sleep(WRITTEN_EVERY)
+            await asyncio.sleep(every)
             await write_uses(store, last_used, loop.time())
     finally:
         await write_uses(store, last_used, math.inf)

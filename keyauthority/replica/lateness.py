@@ -12,7 +12,7 @@ from keyauthority.domain.allowances import Allowance
 from keyauthority.domain.errors import KeyAuthorityError
 from keyauthority.domain.ports import Sessions
 from keyauthority.domain.sessions import REPLICA, Session
-from keyauthority.replica import metrics
+from keyauthority.replica.metrics import ReplicaMetrics
 
 log = structlog.get_logger()
 
@@ -23,8 +23,9 @@ class Lateness:
     Not the processes of the authority itself: without a lease they could answer nobody.
     """
 
-    def __init__(self, sessions: Sessions) -> None:
+    def __init__(self, sessions: Sessions, metrics: ReplicaMetrics) -> None:
         self._sessions = sessions
+        self._metrics = metrics
         self._marking: set[asyncio.Task[None]] = set()
 
     def of(self, revision: int, lease: timedelta) -> None:
@@ -40,7 +41,7 @@ class Lateness:
         if allowance.lease != timedelta() and await self._allow(
             session_id, allowance, withdrawn(allowance)
         ):
-            metrics.LATE.labels(caller_id, "nonsense").inc()
+            self._metrics.late.labels(caller_id, "nonsense").inc()
             log.warning("verifier_claims_nonsense", session=session_id, caller=caller_id)
 
     async def _mark(self, revision: int, lease: timedelta) -> None:
@@ -62,7 +63,7 @@ class Lateness:
             return
         after = before if one.caller_id == REPLICA else shortened(before, lease)
         if await self._allow(one.id, before, after):
-            metrics.LATE.labels(one.caller_id, "late").inc()
+            self._metrics.late.labels(one.caller_id, "late").inc()
             log.warning(
                 "verifier_late",
                 session=one.id,

@@ -5,12 +5,11 @@ from __future__ import annotations
 import asyncio
 import os
 import socket
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
 
 import structlog
 
-from keyauthority.base.process import clocks
 from keyauthority.coherence.cache import CoherentCache
 from keyauthority.coherence.leases import wait_out
 from keyauthority.domain.books import Upkeep, upkeep
@@ -20,6 +19,8 @@ from keyauthority.domain.sessions import Terms
 from keyauthority.replica.fence import SessionFence
 from keyauthority.replica.following import Following
 from keyauthority.replica.known import CAPACITY, KnownCache
+from keyauthority.replica.lateness import Lateness
+from keyauthority.replica.metrics import ReplicaMetrics
 from keyauthority.replica.sweeping import Sweeper
 from keyauthority.replica.syncing import Syncing
 from keyauthority.replica.watch import Watch
@@ -33,17 +34,29 @@ class Replica:
     Args:
         store: The books.
         alone: Whether no other process can write them.
+        now: The clock of leases.
+        metrics: Where all of it is counted.
     """
 
-    def __init__(self, store: Store, *, alone: bool) -> None:
+    def __init__(
+        self, store: Store, *, alone: bool, now: Callable[[], float], metrics: ReplicaMetrics
+    ) -> None:
         self.alone = alone
         self.cache: KnownCache = CoherentCache(CAPACITY)
         self.watch = Watch(store)
-        self.fence = SessionFence(store.sessions, self.watch)
-        self.syncing = Syncing(store.sessions, self.watch, self.fence)
+        # One for each: neither keeps the other from telling of who is late for it.
+        self.fence = SessionFence(
+            store.sessions, self.watch, Lateness(store.sessions, metrics), now, metrics
+        )
+        self.syncing = Syncing(
+            store.sessions, self.watch, self.fence, Lateness(store.sessions, metrics), metrics
+        )
         self._store = store
+        self._now = now
+        self._sweeper = Sweeper(store, now, metrics)
         name = f"authority {socket.gethostname()}:{os.getpid()}"
-        self._following = Following(self.cache, store.sessions, self.watch, self.fence, name)
+        self._following = Following(self.cache, store.sessions, self.watch, self.fence, name, now)
+        metrics.lease_held.set_function(lambda: self.cache.holds_lease(now()))
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
@@ -57,7 +70,7 @@ class Replica:
             for work in (
                 self.watch.run(),
                 self._following.run(),
-                Sweeper(self._store).run(),
+                self._sweeper.run(),
             )
         ]
         try:
@@ -74,7 +87,7 @@ class Replica:
 
     def can_answer(self) -> bool:
         """Whether verdicts can be given, if the books can be read."""
-        return self.alone or self.cache.holds_lease(clocks.boottime())
+        return self.alone or self.cache.holds_lease(self._now())
 
     def leave(self) -> None:
         """The process is to end: nothing waits for what may not come."""
@@ -96,7 +109,7 @@ class Replica:
         self.fence.longest_wait = wait_out(terms.longest_lease)
         if not clean:
             # The process before may have granted leases that died with its memory.
-            self.fence.settled = clocks.boottime() + self.fence.longest_wait
+            self.fence.settled = self._now() + self.fence.longest_wait
             log.info("waiting_out_leases", seconds=round(self.fence.longest_wait, 2))
 
     async def _first_lease(self) -> None:
@@ -106,7 +119,7 @@ class Replica:
                 await self._following.ready()
 
     async def _end(self) -> None:
-        if self.alone and clocks.boottime() >= self.fence.settled:
+        if self.alone and self._now() >= self.fence.settled:
             standing = await self._store.sessions.standing()
             if not standing.acknowledged and not standing.terms.settling:
                 await upkeep(self._store, lambda books: books.leases.end())

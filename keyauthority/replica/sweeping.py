@@ -8,7 +8,6 @@ from typing import Final
 
 import structlog
 
-from keyauthority.base.process import clocks
 from keyauthority.coherence.allowances import Allowances
 from keyauthority.coherence.leases import wait_out
 from keyauthority.coherence.sessions import Janitor
@@ -20,7 +19,7 @@ from keyauthority.domain.ports import Store
 from keyauthority.domain.restoring import Restoring
 from keyauthority.domain.revisions import Head
 from keyauthority.domain.sessions import Session, Terms
-from keyauthority.replica import metrics
+from keyauthority.replica.metrics import ReplicaMetrics
 
 SWEPT_EVERY: Final = 0.5
 """Seconds from one look at the sessions to the next."""
@@ -31,10 +30,11 @@ log = structlog.get_logger()
 class Sweeper:
     """Looks after the sessions of the books, by its own clock alone: *now* tells its seconds."""
 
-    def __init__(self, store: Store, now: Callable[[], float] = clocks.boottime) -> None:
+    def __init__(self, store: Store, now: Callable[[], float], metrics: ReplicaMetrics) -> None:
         self._store = store
         self._restoring = Restoring(Books(store, Unfenced()))
         self._now = now
+        self._metrics = metrics
         self._janitor = Janitor()
         self._allowances = Allowances()
         self._settling: tuple[Head, float] | None = None
@@ -68,7 +68,7 @@ class Sweeper:
         await self._settle(terms)
 
     async def _allow(self, there: list[Session], now: float, terms: Terms) -> None:
-        metrics.SHORT_LEASES.set(sum(one.allowance.lease is not None for one in there))
+        self._metrics.short_leases.set(sum(one.allowance.lease is not None for one in there))
         told = [(one.id, one.allowance, one.acknowledged > 0) for one in there]
         due = self._allowances.look(told, now, terms.lease, terms.longest_lease)
         for session_id, before, after in due:

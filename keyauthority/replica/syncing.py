@@ -13,9 +13,9 @@ from keyauthority.domain.errors import KeyAuthorityError, Reason, invalid
 from keyauthority.domain.ports import Sessions
 from keyauthority.domain.revisions import Claim
 from keyauthority.domain.sessions import Grant
-from keyauthority.replica import metrics
 from keyauthority.replica.fence import SessionFence
 from keyauthority.replica.lateness import Lateness
+from keyauthority.replica.metrics import ReplicaMetrics
 from keyauthority.replica.watch import Watch
 
 MOST_JOINING: Final = 1_000
@@ -28,11 +28,19 @@ WITHOUT_LEASE: Final = timedelta(seconds=1)
 class Syncing:
     """Holds the polls of verifiers until there is something to tell."""
 
-    def __init__(self, sessions: Sessions, watch: Watch, fence: SessionFence) -> None:
+    def __init__(
+        self,
+        sessions: Sessions,
+        watch: Watch,
+        fence: SessionFence,
+        lateness: Lateness,
+        metrics: ReplicaMetrics,
+    ) -> None:
         self._sessions = sessions
         self._watch = watch
         self._fence = fence
-        self._lateness = Lateness(sessions)
+        self._lateness = lateness
+        self._metrics = metrics
         self._closed = False
         self._under_way = 0
         self._joining = 0
@@ -90,7 +98,7 @@ class Syncing:
 
     async def _renew(self, session_id: str, caller_id: str, claim: Claim) -> Grant:
         grant = await self._sessions.renew(session_id, caller_id, claim)
-        metrics.GRANTS.inc()
+        self._metrics.grants.inc()
         self._fence.acknowledged()
         if not resets(claim, grant.head):
             return grant
@@ -101,7 +109,7 @@ class Syncing:
     async def _past(self, grant: Grant, wait: timedelta) -> bool:
         # The lease that was granted before the wait goes on from when the verifier sent its request:
         # what is committed meanwhile finds its session behind.
-        with metrics.SYNCS_HELD.track_inprogress():
+        with self._metrics.syncs_held.track_inprogress():
             longest = min(wait, grant.lease / 3 or WITHOUT_LEASE)
             return await self._watch.past(grant.head, longest.total_seconds())
 

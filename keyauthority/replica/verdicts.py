@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import timedelta
 from typing import Final
 
-from keyauthority.base.process import clocks
 from keyauthority.coherence.cache import Ask
 from keyauthority.coherence.entries import digest_of
 from keyauthority.domain.errors import KeyAuthorityError, Reason
 from keyauthority.domain.revisions import Head
 from keyauthority.domain.verdicts import Verdict, Verification
 from keyauthority.domain.verifying import Verifying
-from keyauthority.replica import metrics
 from keyauthority.replica.known import KnownCache, KnownVerdict
+from keyauthority.replica.metrics import ReplicaMetrics
 
 READS: Final = 3
 """How often the books are read for one question while changes overtake the reading."""
@@ -28,12 +27,24 @@ class Verdicts:
         cache: The process's own coherent cache.
         alone: Whether no other process can write the books. If some can, nothing is answered
             without a lease: they may have a database by now that this one does not see.
+        now: The clock of leases.
+        metrics: Where answers from memory are counted.
     """
 
-    def __init__(self, verifying: Verifying, cache: KnownCache, *, alone: bool) -> None:
+    def __init__(
+        self,
+        verifying: Verifying,
+        cache: KnownCache,
+        *,
+        alone: bool,
+        now: Callable[[], float],
+        metrics: ReplicaMetrics,
+    ) -> None:
         self._verifying = verifying
         self._cache = cache
         self._alone = alone
+        self._now = now
+        self._metrics = metrics
         self._applied = Head(0, 0)
 
     def known(self, secret: str, at_least_revision: int, now: float) -> KnownVerdict | None:
@@ -43,7 +54,7 @@ class Verdicts:
         """
         known = self._find(secret, at_least_revision, now)
         if known is not None:
-            metrics.CACHE.hits += 1
+            self._metrics.hits += 1
         return known
 
     def all_known(
@@ -56,7 +67,7 @@ class Verdicts:
             if one is None:
                 return None
             known.append(one)
-        metrics.CACHE.hits += len(known)
+        self._metrics.hits += len(known)
         return known
 
     @property
@@ -78,16 +89,16 @@ class Verdicts:
         `STORE_UNAVAILABLE`, `LEASE_LOST`.
         """
         if not fresh:
-            now = clocks.boottime()
+            now = self._now()
             known = self.all_known(presented, at_least_revision, now)
             if known is not None:
                 return [self._told(one, now) for one in known]
         return await self._read(presented, at_least_revision)
 
     async def _read(self, presented: Sequence[str], at_least_revision: int) -> list[Verification]:
-        metrics.CACHE.misses += len(presented)
+        self._metrics.misses += len(presented)
         for _ in range(READS):
-            ask = self._cache.ask(clocks.boottime())
+            ask = self._cache.ask(self._now())
             read = await self._verifying.verify_all(presented, at_least_revision)
             head = Head(read[0].epoch, read[0].revision)
             self._check_may_tell(ask, head)
@@ -109,7 +120,7 @@ class Verdicts:
     def _check_may_tell(self, ask: Ask, head: Head) -> None:
         if self._alone:
             return
-        if not self._cache.holds_lease(clocks.boottime()):
+        if not self._cache.holds_lease(self._now()):
             raise _lease_lost("this process has no lease on its database at the moment")
         # Older than what was applied before the question was sent: no server that is the primary
         # gives that, so the connection leads to one that was it once.

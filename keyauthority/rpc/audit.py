@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+from keyauthority.domain.callers import Actor
 from keyauthority.domain.reading_audit import ReadingAudit
 from keyauthority.rpc import convert
-from keyauthority.rpc.call import Context, current_actor
 from keyauthority.rpc.parts import Parts
 from keyauthority.v1 import audit_service_pb2 as v1
 
@@ -17,9 +17,9 @@ class AuditServicer:
         self._pages = parts.pages
 
     async def ListAuditEntries(
-        self, request: v1.ListAuditEntriesRequest, context: Context
+        self, request: v1.ListAuditEntriesRequest, actor: Actor
     ) -> v1.ListAuditEntriesResponse:
-        page = self._pages.asked(request)
+        page = self._pages.asked(request, actor)
         found = await self._audit.page(convert.audit_filter(request), page.limit, page.after)
         shown, token = self._pages.cut(page, found, lambda entry: entry.id)
         return v1.ListAuditEntriesResponse(
@@ -27,9 +27,7 @@ class AuditServicer:
         )
 
     async def PruneAuditEntries(
-        self, request: v1.PruneAuditEntriesRequest, context: Context
+        self, request: v1.PruneAuditEntriesRequest, actor: Actor
     ) -> v1.PruneAuditEntriesResponse:
         before = convert.time_of(request, "before_time")
-        return v1.PruneAuditEntriesResponse(
-            deleted=await self._audit.prune(current_actor(), before)
-        )
+        return v1.PruneAuditEntriesResponse(deleted=await self._audit.prune(actor, before))

@@ -14,6 +14,7 @@ from keyauthority.domain.answering import KnownVerdict
 from keyauthority.domain.auditing import AuditEntry, AuditFilter
 from keyauthority.domain.callers import Caller, Role
 from keyauthority.domain.errors import in_entry, invalid
+from keyauthority.domain.facts import Action
 from keyauthority.domain.fencing import Receipt
 from keyauthority.domain.importing import ImportedKey
 from keyauthority.domain.issuing import NewKey
@@ -134,6 +135,7 @@ def audit_filter(request: audit_service_pb2.ListAuditEntriesRequest) -> AuditFil
         time_of(request, "end_time"),
         request.person_id,
         request.action,
+        _member(Action, request.fact, "fact") if request.fact else None,
     )
 
 
@@ -159,6 +161,8 @@ def key(record: Key, now: datetime) -> key_pb2.Key:
         last_used_time=timestamp(max(record.last_used.values(), default=None)),
         creator_id=record.creator_id,
         creator_name=record.creator_name,
+        revoker_id=revocation.by.id if revocation else "",
+        revoker_name=revocation.by.name if revocation else "",
     )
 
 
@@ -169,6 +173,8 @@ def _secret_info(stored: StoredSecret, last_used: datetime | None) -> key_pb2.Se
         end_time=timestamp(stored.end_time),
         pepper_version=stored.pepper_version,
         last_used_time=timestamp(last_used),
+        creator_id=stored.creator.id,
+        creator_name=stored.creator.name,
     )
 
 
@@ -281,7 +287,8 @@ def audit_entry(entry: AuditEntry) -> audit_service_pb2.AuditEntry:
         time=timestamp(entry.time),
         caller_id=entry.caller_id,
         caller_name=entry.caller_name,
-        action=entry.action,
+        action=entry.method,
+        fact=_value(entry.action),
         subject=entry.subject,
         workspace_id=entry.workspace_id,
         refused=entry.refused,

@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import Any
 
 from keyauthority.domain.answering import Credentials
-from keyauthority.domain.callers import Caller
+from keyauthority.domain.callers import Actor, Caller
 from keyauthority.domain.errors import KeyAuthorityError, Reason
 from keyauthority.rpc import call, person
 from keyauthority.rpc.admission import Mutations
@@ -48,14 +48,14 @@ class Entrance:
         # Not `in`: the hash of an enum's member takes longer than the search.
         return any(role is rules.access for role in caller.roles)
 
-    async def enter(self, rules: Method, context: Context) -> None:
-        """Returns if the caller may call the method; it is then the one of `call.current_actor`.
+    async def enter(self, rules: Method, context: Context, request_id: str) -> Actor | None:
+        """Who acts in the call *request_id*, if it may call the method; None if anybody may.
 
         Raises `KeyAuthorityError`: `CREDENTIAL_MISSING`, `CREDENTIAL_INVALID`, `ROLE_MISSING`,
         `OVERLOADED` if it is one of too many strangers, and if it names a person, `ACTING_NOT_ALLOWED`, `FIELD_INVALID`.
         """
         if rules.access is Access.OPEN:
-            return
+            return None
         try:
             caller = await self._authenticate(context)
         except KeyAuthorityError as error:
@@ -63,30 +63,26 @@ class Entrance:
                 self._refusals.of_unknown(rules.label, call.source(context))
                 await self._brake.wait(context.peer())
             raise
-        current = call.Call(caller, rules.label, call.source(context), call.request_id(context))
-        current.begin()
+        actor = Actor(caller, rules.label, call.source(context), request_id)
         if rules.for_people and (named := person.sent(context)):
-            current = await self._acting(current, named)
+            actor = await self._acting(actor, named)
         if rules.access not in (*caller.roles, Access.AUTHENTICATED):
-            await self._refuse(current)
+            await self._refuse(actor)
             raise _role_missing(rules)
+        return actor
 
-    async def _acting(self, current: call.Call, named: Sequence[bytes]) -> call.Call:
-        # The same call, for whom its caller says. Of one that may not, nothing it says is kept.
-        if not current.caller.acts_for_people:
-            await self._refuse(current)
+    async def _acting(self, actor: Actor, named: Sequence[bytes]) -> Actor:
+        # The same call, for whom its caller says. Of a caller that may not say so, nothing is kept.
+        if not actor.caller.acts_for_people:
+            await self._refuse(actor)
             raise KeyAuthorityError(Reason.ACTING_NOT_ALLOWED, "the caller may not act for people")
-        acting = replace(current, person=person.read(named))
-        acting.begin()
-        return acting
+        return replace(actor, person=person.read(named))
 
-    async def _refuse(self, current: call.Call) -> None:
-        await self._mutations.run(self._refusals.of_caller(current.actor()))
+    async def _refuse(self, actor: Actor) -> None:
+        await self._mutations.run(self._refusals.of_caller(actor))
 
     async def _authenticate(self, context: Context) -> Caller:
-        presented = [
-            value for key, value in context.invocation_metadata() or () if key == AUTHORIZATION
-        ]
+        presented = [value for key, value in call.metadata(context) if key == AUTHORIZATION]
         if presented:
             token = _token(presented[0])
             if len(presented) > 1 or not token:

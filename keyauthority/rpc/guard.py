@@ -12,6 +12,7 @@ import inspect
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from typing import Any, TypeAlias
 
 import grpc
@@ -20,15 +21,16 @@ import structlog
 from google.protobuf.message import DecodeError
 from google.protobuf.message_factory import GetMessageClass
 
+from keyauthority.domain.callers import Actor
 from keyauthority.domain.errors import KeyAuthorityError, Reason, invalid
 from keyauthority.rpc import call, reading
 from keyauthority.rpc.admission import Admission, Mutations, Places
-from keyauthority.rpc.alarms import ALARMS
-from keyauthority.rpc.call import Context, Metadata
+from keyauthority.rpc.alarms import Alarms
+from keyauthority.rpc.call import Context, Metadata, metadata
 from keyauthority.rpc.entrance import Entrance
 from keyauthority.rpc.errors import STATUS, to_status
 from keyauthority.rpc.leased import Leased
-from keyauthority.rpc.metrics import TALLIES, Tally
+from keyauthority.rpc.metrics import CallMetrics, Tally
 from keyauthority.rpc.service import Access, Method, Quick
 from keyauthority.rpc.spreading import MARGIN, Progress
 from keyauthority.v1.wire import REQUEST_ID
@@ -37,8 +39,9 @@ Handler: TypeAlias = "grpc.RpcMethodHandler[Any, Any]"
 Choose: TypeAlias = Callable[[Metadata], Handler]
 """Who handles a call, by its headers: nothing of its message is read yet."""
 Decode: TypeAlias = Callable[[bytes], Any]
-Receive: TypeAlias = Callable[[Any, Context], Awaitable[Any]]
-"""Reads a call's message, unless gRPC has, and decodes it."""
+Receive: TypeAlias = Callable[[Any, Context, str], Awaitable[tuple[Any, "Actor | Context"]]]
+"""Lets a call of that id in, reads its message unless gRPC has, and decodes it: what was asked, and
+who asks; of strangers only gRPC's context tells."""
 
 log = structlog.get_logger()
 
@@ -47,7 +50,9 @@ class Guard:
     """Wraps each method once; streams (health, reflection) likewise.
 
     *longest_wait* tells the longest that a change waits for verifiers, in seconds. *leased* keeps
-    back what may not be told.
+    back what may not be told. A change that still waits *margin* seconds before its caller's deadline
+    is answered so. A method is called with its request and the `Actor`; one that is open to
+    strangers, with gRPC's context.
     """
 
     def __init__(
@@ -56,11 +61,17 @@ class Guard:
         mutations: Mutations,
         longest_wait: Callable[[], float],
         leased: Leased,
+        metrics: CallMetrics,
+        alarms: Alarms,
+        margin: float = MARGIN,
     ) -> None:
         self._entrance = entrance
         self._leased = leased
         self._longest_wait = longest_wait
         self._mutations = mutations
+        self._metrics = metrics
+        self._alarms = alarms
+        self._margin = margin
         self._admission = Admission()
         self._open = reading.Open()
 
@@ -93,45 +104,49 @@ class Guard:
 
     def _receiving(self, rules: Method, decode: Decode) -> Receive:
         read = self._open.read if rules.access is Access.OPEN else reading.read
+        enter = self._entrance.enter
 
-        async def receive(sent: Any, context: Context) -> Any:
-            if _is_known(sent):
-                return decode(sent)
-            message = await read(context)
-            # It may have taken hours to send, and the caller may be revoked by now.
-            await self._entrance.enter(rules, context)
-            return decode(message)
+        async def receive(
+            sent: Any, context: Context, request_id: str
+        ) -> tuple[Any, Actor | Context]:
+            actor = await enter(rules, context, request_id)
+            if not _is_known(sent):
+                sent = await read(context)
+                # It may have taken hours to send, and the caller may be revoked by now.
+                actor = await enter(rules, context, request_id)
+            return decode(sent), actor or context
 
         return receive
 
     def _read(self, rules: Method, behave: Any, receive: Receive, quick: Quick | None) -> Any:
-        tally, recognised = TALLIES.of(rules.label), self._entrance.recognised
+        tally, recognised = self._metrics.of(rules.label), self._entrance.recognised
         places = self._admission.calls(rules.room)
         # What keeps a session is confirmed by the primary, or fails; what is open to strangers
         # (health) says nothing of the books.
         checked = not rules.keeps_session and rules.access is not Access.OPEN
 
         async def guarded(sent: Any, context: Context) -> Any:
-            started = time.perf_counter()
+            started, request_id = time.perf_counter(), ""
             try:
-                if quick is not None and _is_known(sent) and recognised(rules, _headers(context)):
+                if quick is not None and _is_known(sent) and recognised(rules, metadata(context)):
                     # Takes no place, since it is over at once, and nobody's name, since whoever is
                     # told a verdict does nothing that the audit keeps.
                     answer = quick(sent)
                     if answer is not None:
                         tally.count_ok(time.perf_counter() - started)
                         return answer
-                await self._entrance.enter(rules, context)
-                request = await receive(sent, context)
+                request_id = call.request_id(context)
+                request, who = await receive(sent, context, request_id)
                 places.enter()
                 try:
-                    response = await behave(request, context)
+                    response = await behave(request, who)
                 finally:
                     places.leave()
                 if checked:
                     self._leased.check_answer(of_change=False)
             except BaseException as failure:
-                await _failed(self._leased.judged(failure), tally, started, rules, context)
+                request_id = request_id or call.request_id(context)
+                await self._failed(failure, tally, started, rules, context, request_id)
                 raise
             tally.count_ok(time.perf_counter() - started)
             return response
@@ -139,25 +154,27 @@ class Guard:
         return guarded
 
     def _change(self, rules: Method, behave: Any, receive: Receive) -> Any:
-        tally, places = TALLIES.of(rules.label), self._admission.calls(rules.room)
+        tally, places = self._metrics.of(rules.label), self._admission.calls(rules.room)
 
         async def guarded(sent: Any, context: Context) -> Any:
-            async with self._passage(rules, tally, context):
-                request = await receive(sent, context)
+            async with self._passage(rules, tally, context) as request_id:
+                request, actor = await receive(sent, context, request_id)
                 self._leased.check_before_change()
-                response = await self._shielded(places, behave, request, context)
+                left: float | None = context.time_remaining()  # None where there is no deadline
+                response = await self._shielded(places, behave, request, actor, left)
                 self._leased.check_answer(of_change=True)
                 return response
 
         return guarded
 
-    async def _shielded(self, places: Places, behave: Any, request: Any, context: Context) -> Any:
+    async def _shielded(
+        self, places: Places, behave: Any, request: Any, actor: Any, left: float | None
+    ) -> Any:
         self._mutations.check_open()
-        places.enter()
-        progress = Progress(places.leave)
-        task = self._mutations.start(_make(behave, request, context, progress))
-        left: float | None = context.time_remaining()  # None where there is no deadline
-        seconds = None if left is None else max(left - MARGIN, 0.0)
+        progress = Progress(places)
+        task = self._mutations.start(behave(request, replace(actor, made=progress.made)))
+        task.add_done_callback(lambda _: progress.give_up_place())
+        seconds = None if left is None else max(left - self._margin, 0.0)
         if not await self._mutations.finish(task, seconds):
             progress.check_not_made(self._longest_wait())
             await self._mutations.finish(task, None)
@@ -166,67 +183,64 @@ class Guard:
     def _stream(self, rules: Method, behave: Any, receive: Receive | None) -> Any:
         # A method yields its responses (reflection) or writes them itself (health).
         yields = inspect.isasyncgenfunction(behave)
-        tally, places = TALLIES.of(rules.label), self._admission.streams(rules.room)
+        tally, places = self._metrics.of(rules.label), self._admission.streams(rules.room)
 
         async def guarded(sent: Any, context: Context) -> None:
-            async with self._passage(rules, tally, context):
-                request = await receive(sent, context) if receive else sent
+            async with self._passage(rules, tally, context) as request_id:
+                if receive:
+                    request, who = await receive(sent, context, request_id)
+                else:
+                    request = sent
+                    who = await self._entrance.enter(rules, context, request_id) or context
                 with places.place(context.peer()):
                     if yields:
-                        async for response in behave(request, context):
+                        async for response in behave(request, who):
                             await context.write(response)
                     else:
-                        await behave(request, context)
+                        await behave(request, who)
 
         return guarded
 
     @asynccontextmanager
-    async def _passage(self, rules: Method, tally: Tally, context: Context) -> AsyncIterator[None]:
-        started = time.perf_counter()
+    async def _passage(self, rules: Method, tally: Tally, context: Context) -> AsyncIterator[str]:
+        started, request_id = time.perf_counter(), call.request_id(context)
         try:
-            await self._entrance.enter(rules, context)
-            yield
+            yield request_id
         except BaseException as failure:
-            await _failed(self._leased.judged(failure), tally, started, rules, context)
+            await self._failed(failure, tally, started, rules, context, request_id)
             raise
         tally.count_ok(time.perf_counter() - started)
 
-
-async def _make(behave: Any, request: Any, context: Context, progress: Progress) -> Any:
-    # In a task of its own, which its caller's departure leaves alone.
-    with progress:
-        return await behave(request, context)
-
-
-async def _failed(
-    failure: BaseException, tally: Tally, started: float, rules: Method, context: Context
-) -> None:
-    # Counts the call and answers it; what gRPC itself knows how to end is raised on by the caller.
-    seconds = time.perf_counter() - started
-    if isinstance(failure, KeyAuthorityError):
-        ALARMS.notice(failure)
-        tally.count(STATUS[failure.reason], seconds)
-        await _abort(context, failure, call.current_request_id(context))
-    elif isinstance(failure, asyncio.CancelledError | GeneratorExit):
-        tally.count(grpc.StatusCode.CANCELLED, seconds)
-    elif isinstance(failure, grpc.aio.AbortError):
-        tally.count(grpc.StatusCode.UNKNOWN, seconds)
-    elif isinstance(failure, Exception):
-        tally.count(grpc.StatusCode.INTERNAL, seconds)
-        request_id = call.current_request_id(context)
-        log.error("internal_error", method=rules.label, request_id=request_id, exc_info=failure)
-        fault = KeyAuthorityError(Reason.INTERNAL, "internal error", request_id=request_id)
-        await _abort(context, fault, request_id)
+    async def _failed(
+        self,
+        failure: BaseException,
+        tally: Tally,
+        started: float,
+        rules: Method,
+        context: Context,
+        request_id: str,
+    ) -> None:
+        # Counts the call and answers it; what gRPC itself knows how to end is raised on by the caller.
+        seconds = time.perf_counter() - started
+        failure = self._leased.judged(failure)
+        if isinstance(failure, KeyAuthorityError):
+            self._alarms.notice(failure)
+            tally.count(STATUS[failure.reason], seconds)
+            await _abort(context, failure, request_id)
+        elif isinstance(failure, asyncio.CancelledError | GeneratorExit):
+            tally.count(grpc.StatusCode.CANCELLED, seconds)
+        elif isinstance(failure, grpc.aio.AbortError):
+            tally.count(grpc.StatusCode.UNKNOWN, seconds)
+        elif isinstance(failure, Exception):
+            tally.count(grpc.StatusCode.INTERNAL, seconds)
+            log.error("internal_error", method=rules.label, request_id=request_id, exc_info=failure)
+            fault = KeyAuthorityError(Reason.INTERNAL, "internal error", request_id=request_id)
+            await _abort(context, fault, request_id)
 
 
 def _is_known(sent: Any) -> bool:
     # Only of who was known by the headers did gRPC read the message.
     return type(sent) is bytes
-
-
-def _headers(context: Context) -> Metadata:
-    metadata: Any = context.invocation_metadata()
-    return metadata or ()
 
 
 def _decoder(deserialize: Decode) -> Decode:

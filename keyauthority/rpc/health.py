@@ -13,8 +13,8 @@ from grpc_health.v1.health_pb2 import HealthCheckRequest, HealthCheckResponse
 
 from keyauthority.domain.errors import KeyAuthorityError
 from keyauthority.domain.ports import Store
-from keyauthority.rpc import metrics
 from keyauthority.rpc.call import Context
+from keyauthority.rpc.metrics import CallMetrics
 
 CHECKED_EVERY: Final = 1.0
 """Seconds from one look at the books to the next."""
@@ -88,18 +88,27 @@ class Health:
     """Answers for every service, and for all of them under the empty name."""
 
     def __init__(
-        self, store: Store, services: Sequence[str], can_answer: Callable[[], bool]
+        self,
+        store: Store,
+        services: Sequence[str],
+        can_answer: Callable[[], bool],
+        metrics: CallMetrics,
+        every: float = CHECKED_EVERY,
+        longest_look: float = LONGEST_LOOK,
     ) -> None:
         self._can_answer = can_answer
         self.servicer = HealthServicer(services)
         self._store = store
+        self._metrics = metrics
+        self._every = every
+        self._longest_look = longest_look
         self._healthy: bool | None = None
 
     async def watch(self) -> None:
         """Looks at the books until cancelled."""
         while True:
             await self.look()
-            await asyncio.sleep(CHECKED_EVERY)
+            await asyncio.sleep(self._every)
 
     async def look(self) -> None:
         """Looks at the books and says whether verdicts can be given from them.
@@ -109,7 +118,7 @@ class Health:
         before, self._healthy = self._healthy, await self._readable()
         if self._healthy is not before:
             log.info("health", healthy=self._healthy)
-            metrics.HEALTHY.set(self._healthy)
+            self._metrics.healthy = self._healthy
             self.servicer.tell(healthy=self._healthy)
 
     async def _readable(self) -> bool:
@@ -130,7 +139,7 @@ class Health:
         # to tell a database that doesn't answer.
         reading = asyncio.ensure_future(self._store.snapshot(()))
         try:
-            await asyncio.wait({reading}, timeout=LONGEST_LOOK)
+            await asyncio.wait({reading}, timeout=self._longest_look)
         finally:
             if not reading.done():
                 reading.add_done_callback(lambda ended: ended.cancelled() or ended.exception())

@@ -9,13 +9,16 @@ from itertools import accumulate
 from typing import Final
 
 import grpc
-from prometheus_client import REGISTRY, Gauge
-from prometheus_client.core import CounterMetricFamily, HistogramMetricFamily, Metric
+from prometheus_client import CollectorRegistry
+from prometheus_client.core import (
+    CounterMetricFamily,
+    GaugeMetricFamily,
+    HistogramMetricFamily,
+    Metric,
+)
 from prometheus_client.registry import Collector
 
 from keyauthority.domain.verdicts import Verdict
-
-HEALTHY: Final = Gauge("keyauthority_healthy", "1 while the books can be read, else 0.")
 
 _BOUNDS: Final = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5)
 _LABELS: Final = (*map(str, _BOUNDS), "+Inf")
@@ -56,13 +59,16 @@ class Tally:
         seconds.add_metric([method], buckets, self._seconds)
 
 
-class Tallies(Collector):
-    """The calls of every method, and the verdicts given."""
+class CallMetrics(Collector):
+    """The calls of every method and the verdicts given, in *registry*."""
 
-    def __init__(self) -> None:
+    def __init__(self, registry: CollectorRegistry) -> None:
         self._methods: defaultdict[str, Tally] = defaultdict(Tally)
         self.verdicts = [0] * (max(one.value for one in Verdict) + 1)
         """By the verdicts' numbers."""
+        self.keyring_mismatches = 0
+        self.healthy = False
+        registry.register(self)
 
     def of(self, method: str) -> Tally:
         """The tally of a method, such as `KeyService.RevokeKey`."""
@@ -86,7 +92,12 @@ class Tallies(Collector):
         for verdict in Verdict:
             verdicts.add_metric([verdict.name], self.verdicts[verdict.value])
         yield from (calls, seconds, verdicts)
-
-
-TALLIES: Final = Tallies()
-REGISTRY.register(TALLIES)
+        yield CounterMetricFamily(
+            "keyauthority_keyring_mismatches",
+            "Calls that found a record which the keyring didn't make: altered, or of another "
+            "keyring.",
+            self.keyring_mismatches,
+        )
+        yield GaugeMetricFamily(
+            "keyauthority_healthy", "1 while the books can be read, else 0.", float(self.healthy)
+        )

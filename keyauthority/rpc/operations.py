@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from keyauthority.coherence.leases import longest_wait
+from keyauthority.domain.callers import Actor
 from keyauthority.domain.listing_sessions import ListingSessions
 from keyauthority.domain.managing_peppers import ManagingPeppers
 from keyauthority.rpc import convert
-from keyauthority.rpc.call import Context, current_actor
 from keyauthority.rpc.parts import Parts
 from keyauthority.v1 import operations_service_pb2 as v1
 from keyauthority.v1.wire import duration
@@ -20,7 +20,7 @@ class OperationsServicer:
         self._sessions = ListingSessions(parts.books, parts.store.sessions)
 
     async def ListSessions(
-        self, request: v1.ListSessionsRequest, context: Context
+        self, request: v1.ListSessionsRequest, actor: Actor
     ) -> v1.ListSessionsResponse:
         found = await self._sessions.all()
         return v1.ListSessionsResponse(
@@ -35,25 +35,23 @@ class OperationsServicer:
         )
 
     async def ListPeppers(
-        self, request: v1.ListPeppersRequest, context: Context
+        self, request: v1.ListPeppersRequest, actor: Actor
     ) -> v1.ListPeppersResponse:
         peppers = await self._peppers.all()
         return v1.ListPeppersResponse(peppers=[convert.pepper(*one) for one in peppers])
 
-    async def AddPepper(
-        self, request: v1.AddPepperRequest, context: Context
-    ) -> v1.AddPepperResponse:
-        pepper = await self._peppers.add(current_actor())
+    async def AddPepper(self, request: v1.AddPepperRequest, actor: Actor) -> v1.AddPepperResponse:
+        pepper = await self._peppers.add(actor)
         return v1.AddPepperResponse(pepper=convert.pepper(pepper))
 
     async def ActivatePepper(
-        self, request: v1.ActivatePepperRequest, context: Context
+        self, request: v1.ActivatePepperRequest, actor: Actor
     ) -> v1.ActivatePepperResponse:
-        pepper, uses = await self._peppers.activate(current_actor(), request.version)
+        pepper, uses = await self._peppers.activate(actor, request.version)
         return v1.ActivatePepperResponse(pepper=convert.pepper(pepper, uses))
 
     async def RetirePepper(
-        self, request: v1.RetirePepperRequest, context: Context
+        self, request: v1.RetirePepperRequest, actor: Actor
     ) -> v1.RetirePepperResponse:
-        pepper = await self._peppers.retire(current_actor(), request.version)
+        pepper = await self._peppers.retire(actor, request.version)
         return v1.RetirePepperResponse(pepper=convert.pepper(pepper))

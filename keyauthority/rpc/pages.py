@@ -13,9 +13,9 @@ from typing import Any, Final, TypeVar
 
 from google.protobuf.message import Message
 
+from keyauthority.domain.callers import Actor
 from keyauthority.domain.errors import KeyAuthorityError, Reason, invalid
 from keyauthority.domain.ports import Cursor, Keyring
-from keyauthority.rpc.call import current_actor
 
 DEFAULT_SIZE: Final = 50
 LARGEST_SIZE: Final = 1_000
@@ -50,12 +50,12 @@ class Pages:
     def __init__(self, keyring: Keyring) -> None:
         self._keyring = keyring
 
-    def asked(self, request: Any) -> Page:
-        """The page *request* asks for; raises `FIELD_INVALID`, `PAGE_TOKEN_INVALID`."""
+    def asked(self, request: Any, actor: Actor) -> Page:
+        """The page that *request* of *actor* asks for; raises `FIELD_INVALID`, `PAGE_TOKEN_INVALID`."""
         if request.page_size < 0:
             raise invalid("page_size", "is negative")
         size = min(request.page_size or DEFAULT_SIZE, LARGEST_SIZE)
-        context = _context(request)
+        context = _context(request, actor)
         return Page(size, self._open(request.page_token, context), context)
 
     def cut(
@@ -91,12 +91,12 @@ def by_create_time(record: Any) -> tuple[str, str]:
     return record.create_time.isoformat(), record.id
 
 
-def _context(request: Message) -> bytes:
+def _context(request: Message, actor: Actor) -> bytes:
     # A token holds for the same question by the same caller, whatever the page's size.
     question = type(request)()
     question.CopyFrom(request)
     question.ClearField("page_size")
     question.ClearField("page_token")
     asked = question.SerializeToString(deterministic=True)
-    caller = current_actor().caller.id.encode()
+    caller = actor.caller.id.encode()
     return hashlib.sha256(type(request).__name__.encode() + b"\0" + caller + b"\0" + asked).digest()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from keyauthority.domain.answering import Syncing, Verdicts
@@ -9,6 +10,7 @@ from keyauthority.domain.books import Books
 from keyauthority.domain.last_used import LastUsed
 from keyauthority.domain.ports import Clock, Keyring, Store
 from keyauthority.rpc.health import HealthServicer
+from keyauthority.rpc.metrics import CallMetrics
 from keyauthority.rpc.pages import Pages
 
 
@@ -24,6 +26,9 @@ class Parts:
     verdicts: Verdicts
     syncing: Syncing
     pages: Pages
+    metrics: CallMetrics
+    # The clock of leases.
+    now: Callable[[], float]
     health: HealthServicer
     # The names of all services, which reflection tells.
     services: tuple[str, ...]

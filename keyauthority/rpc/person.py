@@ -9,15 +9,18 @@ from google.protobuf.message import DecodeError
 from keyauthority.domain import limits
 from keyauthority.domain.callers import Person
 from keyauthority.domain.errors import invalid
-from keyauthority.rpc.call import Context
+from keyauthority.rpc.call import Context, metadata
 from keyauthority.v1 import person_pb2
 from keyauthority.v1.wire import PERSON
 
 
 def sent(context: Context) -> list[bytes]:
     """Who was named: nobody, one, or by mistake several, each serialised."""
-    metadata = context.invocation_metadata() or ()
-    return [bytes(value) for key, value in metadata if key == PERSON and isinstance(value, bytes)]
+    return [
+        bytes(value)
+        for key, value in metadata(context)
+        if key == PERSON and isinstance(value, bytes)
+    ]
 
 
 def read(named: Sequence[bytes]) -> Person:

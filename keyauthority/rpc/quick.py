@@ -6,10 +6,8 @@ from typing import Final
 
 from google.protobuf.message import DecodeError
 
-from keyauthority.base.process import clocks
 from keyauthority.domain import limits
 from keyauthority.rpc import convert
-from keyauthority.rpc.metrics import TALLIES
 from keyauthority.rpc.parts import Parts
 from keyauthority.v1.verification_service_pb2 import BatchVerifyRequest, VerifyRequest
 
@@ -22,6 +20,8 @@ class QuickVerify:
 
     def __init__(self, parts: Parts) -> None:
         self._verdicts = parts.verdicts
+        self._given = parts.metrics.verdicts
+        self._now = parts.now
 
     def __call__(self, sent: bytes) -> bytes | None:
         """The serialised answer to a serialised request, or None: it takes longer, or is an error."""
@@ -31,11 +31,11 @@ class QuickVerify:
             return None
         if request.fresh:
             return None
-        now = clocks.boottime()
+        now = self._now()
         known = self._verdicts.known(request.secret, request.at_least_revision, now)
         if known is None:
             return None
-        TALLIES.verdicts[known.number] += 1
+        self._given[known.number] += 1
         return convert.known_verdict(known, self._verdicts.applied, now)
 
 
@@ -44,6 +44,8 @@ class QuickBatchVerify:
 
     def __init__(self, parts: Parts) -> None:
         self._verdicts = parts.verdicts
+        self._given = parts.metrics.verdicts
+        self._now = parts.now
 
     def __call__(self, sent: bytes) -> bytes | None:
         """The serialised answer to a serialised request, or None: it takes longer, or is an error."""
@@ -53,13 +55,13 @@ class QuickBatchVerify:
             return None
         if request.fresh or not 1 <= len(request.secrets) <= limits.BATCH:
             return None
-        now, applied = clocks.boottime(), self._verdicts.applied
+        now, applied = self._now(), self._verdicts.applied
         known = self._verdicts.all_known(request.secrets, request.at_least_revision, now)
         if known is None:
             return None
         told = bytearray()
         for one in known:
-            TALLIES.verdicts[one.number] += 1
+            self._given[one.number] += 1
             answer = convert.known_verdict(one, applied, now)
             told += _ANSWER + _varint(len(answer)) + answer
         return bytes(told)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import time
+from collections.abc import Callable
 from typing import Final
 
 import structlog
@@ -10,6 +10,7 @@ import structlog
 from keyauthority.domain.books import Books, Change
 from keyauthority.domain.callers import Actor
 from keyauthority.domain.errors import KeyAuthorityError
+from keyauthority.domain.facts import Action, Fact
 
 AUDITED_A_MINUTE: Final = 10
 """How many refusals of one caller are written down in a minute; the rest would only be noise."""
@@ -23,8 +24,9 @@ log = structlog.get_logger()
 class Refusals:
     """Keeps account of refused attempts without letting them flood anything."""
 
-    def __init__(self, books: Books) -> None:
+    def __init__(self, books: Books, now: Callable[[], float]) -> None:
         self._books = books
+        self._now = now
         self._minute = 0
         self._audited: dict[str, int] = {}
         self._unknown = 0
@@ -45,13 +47,13 @@ class Refusals:
     def of_unknown(self, method: str, source: str) -> None:
         """Somebody called without a credential, or with one that is not accepted."""
         self._unknown += 1
-        now = time.monotonic()
+        now = self._now()
         if now - self._logged >= LOGGED_EVERY:
             log.warning("unauthenticated", method=method, source=source, attempts=self._unknown)
             self._logged, self._unknown = now, 0
 
     def _due(self, caller_id: str) -> bool:
-        minute = int(time.monotonic() // 60)
+        minute = int(self._now() // 60)
         if minute != self._minute:
             self._minute, self._audited = minute, {}
         count = self._audited[caller_id] = self._audited.get(caller_id, 0) + 1
@@ -59,4 +61,4 @@ class Refusals:
 
 
 async def _refused(change: Change) -> None:
-    change.records(refused=True)
+    change.records(Fact(Action.ATTEMPT_REFUSED))

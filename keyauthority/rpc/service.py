@@ -93,7 +93,7 @@ class Service:
             raise ServiceError(f"{self.name} has no {' nor '.join(sorted(strays))}")
         methods = [self._method(one) for one in contract.methods]
         for method in methods:
-            _check_room(method)
+            _check(method)
         return methods
 
     def _contract(self) -> ServiceDescriptor:
@@ -118,7 +118,9 @@ class Service:
         )
 
 
-def _check_room(method: Method) -> None:
+def _check(method: Method) -> None:
+    if method.changes and method.access is Access.OPEN:
+        raise ServiceError(f"{method.label} lets strangers change something")
     places = method.room.streams if method.streams else method.room.calls
     if places < 1:
         raise ServiceError(f"{method.label} has no places: {method.room}")

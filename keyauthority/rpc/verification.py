@@ -5,12 +5,11 @@ from __future__ import annotations
 from datetime import timedelta
 
 from keyauthority.domain import limits
+from keyauthority.domain.callers import Actor
 from keyauthority.domain.revisions import Claim
 from keyauthority.domain.revoking_presented import RevokingPresented
 from keyauthority.domain.verdicts import Verification
 from keyauthority.rpc import convert
-from keyauthority.rpc.call import Context, current_actor
-from keyauthority.rpc.metrics import TALLIES
 from keyauthority.rpc.parts import Parts
 from keyauthority.v1 import verification_service_pb2 as v1
 
@@ -20,29 +19,30 @@ class VerificationServicer:
 
     def __init__(self, parts: Parts) -> None:
         self._verdicts = parts.verdicts
+        self._given = parts.metrics.verdicts
         self._syncing = parts.syncing
         self._revoking = RevokingPresented(parts.books, parts.store, parts.keyring)
 
-    async def Verify(self, request: v1.VerifyRequest, context: Context) -> v1.VerifyResponse:
+    async def Verify(self, request: v1.VerifyRequest, actor: Actor) -> v1.VerifyResponse:
         secret = limits.presented(request.secret)
         [given] = await self._verdicts.verify_all(
             [secret], request.at_least_revision, fresh=request.fresh
         )
-        return _answer(given)
+        return self._answer(given)
 
     async def BatchVerify(
-        self, request: v1.BatchVerifyRequest, context: Context
+        self, request: v1.BatchVerifyRequest, actor: Actor
     ) -> v1.BatchVerifyResponse:
         limits.batch(request.secrets, "secrets")
         presented = [limits.presented(secret, "secrets") for secret in request.secrets]
         given = await self._verdicts.verify_all(
             presented, request.at_least_revision, fresh=request.fresh
         )
-        return v1.BatchVerifyResponse(answers=map(_answer, given))
+        return v1.BatchVerifyResponse(answers=map(self._answer, given))
 
-    async def Sync(self, request: v1.SyncRequest, context: Context) -> v1.SyncResponse:
+    async def Sync(self, request: v1.SyncRequest, actor: Actor) -> v1.SyncResponse:
         grant = await self._syncing.sync(
-            current_actor().caller.id,
+            actor.caller.id,
             request.session_id,
             request.name,
             Claim(request.epoch, request.revision),
@@ -50,17 +50,16 @@ class VerificationServicer:
         )
         return convert.grant(grant)
 
-    async def Leave(self, request: v1.LeaveRequest, context: Context) -> v1.LeaveResponse:
-        await self._syncing.leave(current_actor().caller.id, request.session_id)
+    async def Leave(self, request: v1.LeaveRequest, actor: Actor) -> v1.LeaveResponse:
+        await self._syncing.leave(actor.caller.id, request.session_id)
         return v1.LeaveResponse()
 
     async def RevokePresented(
-        self, request: v1.RevokePresentedRequest, context: Context
+        self, request: v1.RevokePresentedRequest, actor: Actor
     ) -> v1.RevokePresentedResponse:
-        key, receipt = await self._revoking.revoke(current_actor(), request.secret, request.note)
+        key, receipt = await self._revoking.revoke(actor, request.secret, request.note)
         return v1.RevokePresentedResponse(key_id=key.id, receipt=convert.receipt(receipt))
 
-
-def _answer(given: Verification) -> v1.VerifyResponse:
-    TALLIES.verdicts[given.verdict.value] += 1
-    return convert.verification(given)
+    def _answer(self, given: Verification) -> v1.VerifyResponse:
+        self._given[given.verdict.value] += 1
+        return convert.verification(given)

@@ -11,6 +11,7 @@ import structlog
 from keyauthority.base.process.files import pending, settle, write_private
 from keyauthority.domain.books import Books, Change
 from keyauthority.domain.callers import Insider, Role, authority
+from keyauthority.domain.facts import Action, Fact
 from keyauthority.domain.fencing import Unfenced
 from keyauthority.domain.managing_callers import new_caller
 from keyauthority.domain.peppers import Pepper, PepperState
@@ -81,9 +82,8 @@ async def _seal(books: Books, who: Insider, keyring: FileKeyring) -> None:
             await tx.keys.seal([_sealed(keyring, one) for one in some])
             secrets, after = secrets + len(some), some[-1].secret.digest
         if callers or secrets:
-            change.records(
-                details={"sealed": f"{len(callers)} callers, {secrets} imported secrets"}
-            )
+            details = {"callers": str(len(callers)), "secrets": str(secrets)}
+            change.records(Fact(Action.RECORDS_SEALED, details))
 
     await books.record(who, work)
     try:
@@ -117,7 +117,8 @@ async def _initialise(change: Change, keyring: FileKeyring, root_token: Path) ->
     for version, state in states.items():
         await tx.peppers.put(Pepper(version, state, keyring.fingerprint(version), tx.time))
     root, token = await new_caller(tx, keyring, ROOT, frozenset(Role))
-    change.records(root.id)
+    details = {"name": root.name, "roles": ",".join(sorted(role.name for role in root.roles))}
+    change.records(Fact(Action.CALLER_CREATED, details), root.id)
     # Before the books say that there is a root: its token would be lost in a crash between the two.
     write_private(root_token, token.reveal() + "\n")
 

@@ -33,6 +33,7 @@ from keyauthority.base.relational.columns import (
     new_metadata,
 )
 from keyauthority.domain.callers import Role
+from keyauthority.domain.facts import Action
 from keyauthority.domain.keys import RevocationReason
 from keyauthority.domain.peppers import PepperState
 
@@ -57,6 +58,21 @@ class RoleSet(TypeDecorator[frozenset[Role]]):
     def process_result_value(self, value: Any | None, _dialect: Dialect) -> frozenset[Role]:
         return frozenset(role for role in Role if self.bit(role) & (value or 0))
 
+
+class Happened(TypeDecorator[Action]):
+    """What happened, by its number. One that only a newer version has a word for is `OTHER`."""
+
+    impl = Integer
+    cache_ok = True
+
+    def process_bind_param(self, value: Action | None, _dialect: Dialect) -> int | None:
+        return None if value is None else value.value
+
+    def process_result_value(self, value: Any | None, _dialect: Dialect) -> Action | None:
+        return None if value is None else _ACTIONS.get(value, Action.OTHER)
+
+
+_ACTIONS: Final = {action.value: action for action in Action}
 
 head: Final = Table(
     "head",
@@ -151,6 +167,8 @@ keys: Final = Table(
     Column("version", BigInteger, nullable=False),
     Column("creator_id", PlainText, nullable=False, server_default=text("''")),
     Column("creator_name", PlainText, nullable=False, server_default=text("''")),
+    Column("revoker_id", PlainText, nullable=False, server_default=text("''")),
+    Column("revoker_name", PlainText, nullable=False, server_default=text("''")),
     Index(None, "workspace_id", "create_time", "id"),
     Index(None, "create_time", "id"),
     Index(None, "creator_id", "create_time", "id"),
@@ -168,7 +186,10 @@ secrets: Final = Table(
     Column("create_time", Moment, nullable=False),
     Column("end_time", Moment),
     Column("seal", LargeBinary),
+    Column("creator_id", PlainText, nullable=False, server_default=text("''")),
+    Column("creator_name", PlainText, nullable=False, server_default=text("''")),
     UniqueConstraint("key_id", "digest"),
+    Index(None, "creator_id", "key_id"),
 )
 
 # Secrets minted elsewhere, found by their digest alone; each has its row in `secrets` too.
@@ -230,7 +251,7 @@ audit: Final = Table(
     Column("time", Moment, nullable=False),
     Column("caller_id", PlainText, nullable=False),
     Column("caller_name", PlainText, nullable=False),
-    Column("action", PlainText, nullable=False),
+    Column("action", PlainText, key="method", nullable=False),
     Column("subject", PlainText, nullable=False),
     Column("workspace_id", PlainText, nullable=False),
     Column("refused", Boolean, nullable=False),
@@ -240,6 +261,8 @@ audit: Final = Table(
     Column("revision", BigInteger, nullable=False),
     Column("person_id", PlainText, nullable=False, server_default=text("''")),
     Column("person_name", PlainText, nullable=False, server_default=text("''")),
+    # What happened; NULL in what a process of a version before it was kept writes: see `domain.earlier`.
+    Column("fact", Happened, key="action"),
     Index(None, "subject", "id"),
     Index(None, "workspace_id", "id"),
     Index(None, "caller_id", "id"),

@@ -25,7 +25,7 @@ _sym_db = _symbol_database.Default()
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n#keyauthority/v1/audit_service.proto\x12\x0fkeyauthority.v1\x1a\x1fgoogle/protobuf/timestamp.proto\"\xfb\x02\n\nAuditEntry\x12\n\n\x02id\x18\x01 \x01(\x03\x12(\n\x04time\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x11\n\tcaller_id\x18\x03 \x01(\t\x12\x13\n\x0b\x63\x61ller_name\x18\x04 \x01(\t\x12\x0e\n\x06\x61\x63tion\x18\x05 \x01(\t\x12\x0f\n\x07subject\x18\x06 \x01(\t\x12\x14\n\x0cworkspace_id\x18\x07 \x01(\t\x12\x0f\n\x07refused\x18\x08 \x01(\x08\x12\x0e\n\x06source\x18\t \x01(\t\x12\x12\n\nrequest_id\x18\n \x01(\t\x12\x39\n\x07\x64\x65tails\x18\x0b \x03(\x0b\x32(.keyauthority.v1.AuditEntry.DetailsEntry\x12\x10\n\x08revision\x18\x0c \x01(\x03\x12\x11\n\tperson_id\x18\r \x01(\t\x12\x13\n\x0bperson_name\x18\x0e \x01(\t\x1a.\n\x0c\x44\x65tailsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\"\xfb\x01\n\x17ListAuditEntriesRequest\x12\x0f\n\x07subject\x18\x01 \x01(\t\x12\x14\n\x0cworkspace_id\x18\x02 \x01(\t\x12\x11\n\tcaller_id\x18\x03 \x01(\t\x12.\n\nstart_time\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12,\n\x08\x65nd_time\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x11\n\tpage_size\x18\x06 \x01(\x05\x12\x12\n\npage_token\x18\x07 \x01(\t\x12\x11\n\tperson_id\x18\x08 \x01(\t\x12\x0e\n\x06\x61\x63tion\x18\t \x01(\t\"a\n\x18ListAuditEntriesResponse\x12,\n\x07\x65ntries\x18\x01 \x03(\x0b\x32\x1b.keyauthority.v1.AuditEntry\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"K\n\x18PruneAuditEntriesRequest\x12/\n\x0b\x62\x65\x66ore_time\x18\x01 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\",\n\x19PruneAuditEntriesResponse\x12\x0f\n\x07\x64\x65leted\x18\x01 \x01(\x03\x32\xe8\x01\n\x0c\x41uditService\x12l\n\x10ListAuditEntries\x12(.keyauthority.v1.ListAuditEntriesRequest\x1a).keyauthority.v1.ListAuditEntriesResponse\"\x03\x90\x02\x01\x12j\n\x11PruneAuditEntries\x12).keyauthority.v1.PruneAuditEntriesRequest\x1a*.keyauthority.v1.PruneAuditEntriesResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n#keyauthority/v1/audit_service.proto\x12\x0fkeyauthority.v1\x1a\x1fgoogle/protobuf/timestamp.proto\"\xa2\x03\n\nAuditEntry\x12\n\n\x02id\x18\x01 \x01(\x03\x12(\n\x04time\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x11\n\tcaller_id\x18\x03 \x01(\t\x12\x13\n\x0b\x63\x61ller_name\x18\x04 \x01(\t\x12\x0e\n\x06\x61\x63tion\x18\x05 \x01(\t\x12\x0f\n\x07subject\x18\x06 \x01(\t\x12\x14\n\x0cworkspace_id\x18\x07 \x01(\t\x12\x0f\n\x07refused\x18\x08 \x01(\x08\x12\x0e\n\x06source\x18\t \x01(\t\x12\x12\n\nrequest_id\x18\n \x01(\t\x12\x39\n\x07\x64\x65tails\x18\x0b \x03(\x0b\x32(.keyauthority.v1.AuditEntry.DetailsEntry\x12\x10\n\x08revision\x18\x0c \x01(\x03\x12\x11\n\tperson_id\x18\r \x01(\t\x12\x13\n\x0bperson_name\x18\x0e \x01(\t\x12%\n\x04\x66\x61\x63t\x18\x0f \x01(\x0e\x32\x17.keyauthority.v1.Action\x1a.\n\x0c\x44\x65tailsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\"\xa2\x02\n\x17ListAuditEntriesRequest\x12\x0f\n\x07subject\x18\x01 \x01(\t\x12\x14\n\x0cworkspace_id\x18\x02 \x01(\t\x12\x11\n\tcaller_id\x18\x03 \x01(\t\x12.\n\nstart_time\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12,\n\x08\x65nd_time\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x11\n\tpage_size\x18\x06 \x01(\x05\x12\x12\n\npage_token\x18\x07 \x01(\t\x12\x11\n\tperson_id\x18\x08 \x01(\t\x12\x0e\n\x06\x61\x63tion\x18\t \x01(\t\x12%\n\x04\x66\x61\x63t\x18\n \x01(\x0e\x32\x17.keyauthority.v1.Action\"a\n\x18ListAuditEntriesResponse\x12,\n\x07\x65ntries\x18\x01 \x03(\x0b\x32\x1b.keyauthority.v1.AuditEntry\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"K\n\x18PruneAuditEntriesRequest\x12/\n\x0b\x62\x65\x66ore_time\x18\x01 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\",\n\x19PruneAuditEntriesResponse\x12\x0f\n\x07\x64\x65leted\x18\x01 \x01(\x03*\xa3\x06\n\x06\x41\x63tion\x12\x16\n\x12\x41\x43TION_UNSPECIFIED\x10\x00\x12\x15\n\x11\x41\x43TION_KEY_ISSUED\x10\x01\x12\x17\n\x13\x41\x43TION_KEY_IMPORTED\x10\x02\x12\x15\n\x11\x41\x43TION_KEY_PAUSED\x10\x03\x12\x16\n\x12\x41\x43TION_KEY_RESUMED\x10\x04\x12\x16\n\x12\x41\x43TION_KEY_RENAMED\x10\x05\x12\x1d\n\x19\x41\x43TION_KEY_EXPIRY_CHANGED\x10\x06\x12\x1d\n\x19\x41\x43TION_KEY_SCOPES_CHANGED\x10\x07\x12\x1d\n\x19\x41\x43TION_KEY_LABELS_CHANGED\x10\x08\x12\x16\n\x12\x41\x43TION_KEY_CHANGED\x10\t\x12\x16\n\x12\x41\x43TION_KEY_ROTATED\x10\n\x12\x16\n\x12\x41\x43TION_KEY_REVOKED\x10\x0b\x12\x18\n\x14\x41\x43TION_IMPORTS_BEGUN\x10\x0c\x12\x1c\n\x18\x41\x43TION_WORKSPACE_CREATED\x10\r\x12\x1c\n\x18\x41\x43TION_WORKSPACE_RENAMED\x10\x0e\x12\x1e\n\x1a\x41\x43TION_WORKSPACE_SUSPENDED\x10\x0f\x12\x1c\n\x18\x41\x43TION_WORKSPACE_RESUMED\x10\x10\x12\x1c\n\x18\x41\x43TION_WORKSPACE_CHANGED\x10\x11\x12\x19\n\x15\x41\x43TION_CALLER_CREATED\x10\x12\x12\x19\n\x15\x41\x43TION_CALLER_REVOKED\x10\x13\x12\x17\n\x13\x41\x43TION_PEPPER_ADDED\x10\x14\x12\x1b\n\x17\x41\x43TION_PEPPER_ACTIVATED\x10\x15\x12\x19\n\x15\x41\x43TION_PEPPER_RETIRED\x10\x16\x12\x18\n\x14\x41\x43TION_LEASE_CHANGED\x10\x17\x12\x16\n\x12\x41\x43TION_EPOCH_BEGUN\x10\x18\x12\x18\n\x14\x41\x43TION_EPOCH_SETTLED\x10\x19\x12\x17\n\x13\x41\x43TION_AUDIT_PRUNED\x10\x1a\x12\x19\n\x15\x41\x43TION_RECORDS_SEALED\x10\x1b\x12\x1a\n\x16\x41\x43TION_ATTEMPT_REFUSED\x10\x1c\x12\x10\n\x0c\x41\x43TION_OTHER\x10\x1d\x32\xe8\x01\n\x0c\x41uditService\x12l\n\x10ListAuditEntries\x12(.keyauthority.v1.ListAuditEntriesRequest\x1a).keyauthority.v1.ListAuditEntriesResponse\"\x03\x90\x02\x01\x12j\n\x11PruneAuditEntries\x12).keyauthority.v1.PruneAuditEntriesRequest\x1a*.keyauthority.v1.PruneAuditEntriesResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -36,18 +36,20 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_AUDITENTRY_DETAILSENTRY']._serialized_options = b'8\001'
   _globals['_AUDITSERVICE'].methods_by_name['ListAuditEntries']._loaded_options = None
   _globals['_AUDITSERVICE'].methods_by_name['ListAuditEntries']._serialized_options = b'\220\002\001'
+  _globals['_ACTION']._serialized_start=1026
+  _globals['_ACTION']._serialized_end=1829
   _globals['_AUDITENTRY']._serialized_start=90
-  _globals['_AUDITENTRY']._serialized_end=469
-  _globals['_AUDITENTRY_DETAILSENTRY']._serialized_start=423
-  _globals['_AUDITENTRY_DETAILSENTRY']._serialized_end=469
-  _globals['_LISTAUDITENTRIESREQUEST']._serialized_start=472
-  _globals['_LISTAUDITENTRIESREQUEST']._serialized_end=723
-  _globals['_LISTAUDITENTRIESRESPONSE']._serialized_start=725
-  _globals['_LISTAUDITENTRIESRESPONSE']._serialized_end=822
-  _globals['_PRUNEAUDITENTRIESREQUEST']._serialized_start=824
-  _globals['_PRUNEAUDITENTRIESREQUEST']._serialized_end=899
-  _globals['_PRUNEAUDITENTRIESRESPONSE']._serialized_start=901
-  _globals['_PRUNEAUDITENTRIESRESPONSE']._serialized_end=945
-  _globals['_AUDITSERVICE']._serialized_start=948
-  _globals['_AUDITSERVICE']._serialized_end=1180
+  _globals['_AUDITENTRY']._serialized_end=508
+  _globals['_AUDITENTRY_DETAILSENTRY']._serialized_start=462
+  _globals['_AUDITENTRY_DETAILSENTRY']._serialized_end=508
+  _globals['_LISTAUDITENTRIESREQUEST']._serialized_start=511
+  _globals['_LISTAUDITENTRIESREQUEST']._serialized_end=801
+  _globals['_LISTAUDITENTRIESRESPONSE']._serialized_start=803
+  _globals['_LISTAUDITENTRIESRESPONSE']._serialized_end=900
+  _globals['_PRUNEAUDITENTRIESREQUEST']._serialized_start=902
+  _globals['_PRUNEAUDITENTRIESREQUEST']._serialized_end=977
+  _globals['_PRUNEAUDITENTRIESRESPONSE']._serialized_start=979
+  _globals['_PRUNEAUDITENTRIESRESPONSE']._serialized_end=1023
+  _globals['_AUDITSERVICE']._serialized_start=1832
+  _globals['_AUDITSERVICE']._serialized_end=2064
 # @@protoc_insertion_point(module_scope)

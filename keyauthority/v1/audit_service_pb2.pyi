@@ -8,6 +8,7 @@ from google.protobuf import descriptor as _descriptor
 from google.protobuf import message as _message
 from google.protobuf import timestamp_pb2 as _timestamp_pb2
 from google.protobuf.internal import containers as _containers
+from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
 import builtins as _builtins
 import sys
 import typing as _typing
@@ -19,9 +20,151 @@ else:
 
 DESCRIPTOR: _descriptor.FileDescriptor
 
+class _Action:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _ActionEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Action.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    ACTION_UNSPECIFIED: _Action.ValueType  # 0
+    """Never sent by the authority. In a filter: no restriction."""
+    ACTION_KEY_ISSUED: _Action.ValueType  # 1
+    """A key was issued. Details: name."""
+    ACTION_KEY_IMPORTED: _Action.ValueType  # 2
+    """A key was made of a secret that was minted elsewhere. Details: name."""
+    ACTION_KEY_PAUSED: _Action.ValueType  # 3
+    """A key was switched off: it is refused until it is resumed."""
+    ACTION_KEY_RESUMED: _Action.ValueType  # 4
+    """A key was switched on again."""
+    ACTION_KEY_RENAMED: _Action.ValueType  # 5
+    """A key was given another name."""
+    ACTION_KEY_EXPIRY_CHANGED: _Action.ValueType  # 6
+    """A key was given another expiry: RFC 3339, or `never`."""
+    ACTION_KEY_SCOPES_CHANGED: _Action.ValueType  # 7
+    """A key was given other scopes, with spaces between them; `full access` where there are none."""
+    ACTION_KEY_LABELS_CHANGED: _Action.ValueType  # 8
+    """A key was given other labels: a JSON object."""
+    ACTION_KEY_CHANGED: _Action.ValueType  # 9
+    """A key was changed, before entries told how. Details: fields, the names of those that may have
+    changed.
+    """
+    ACTION_KEY_ROTATED: _Action.ValueType  # 10
+    """A key was given a new secret. Details: overlap, how long the old one still acts (`24 hours`)."""
+    ACTION_KEY_REVOKED: _Action.ValueType  # 11
+    """A key was revoked. Details: reason, note; by_secret is `true` if its secret was presented for it."""
+    ACTION_IMPORTS_BEGUN: _Action.ValueType  # 12
+    """Keys were imported for the first time: from then on a foreign secret may be somebody's."""
+    ACTION_WORKSPACE_CREATED: _Action.ValueType  # 13
+    """A workspace was created. Details: name."""
+    ACTION_WORKSPACE_RENAMED: _Action.ValueType  # 14
+    """A workspace was given another name."""
+    ACTION_WORKSPACE_SUSPENDED: _Action.ValueType  # 15
+    """A workspace was suspended: all of its keys are refused."""
+    ACTION_WORKSPACE_RESUMED: _Action.ValueType  # 16
+    """A workspace was resumed."""
+    ACTION_WORKSPACE_CHANGED: _Action.ValueType  # 17
+    """A workspace was renamed or resumed, before entries told which. Details: name, suspended."""
+    ACTION_CALLER_CREATED: _Action.ValueType  # 18
+    """A caller was created. Details: name, roles, acts_for_people."""
+    ACTION_CALLER_REVOKED: _Action.ValueType  # 19
+    """A caller was revoked. Details: name."""
+    ACTION_PEPPER_ADDED: _Action.ValueType  # 20
+    """A pepper version was added."""
+    ACTION_PEPPER_ACTIVATED: _Action.ValueType  # 21
+    """A pepper version became the one that new digests are made with."""
+    ACTION_PEPPER_RETIRED: _Action.ValueType  # 22
+    """A pepper version was retired, and what else was stored with it deleted."""
+    ACTION_LEASE_CHANGED: _Action.ValueType  # 23
+    """Leases last longer or shorter (from, to), or the longest that may be in force is known to be
+    shorter. Details: longest_lease.
+    """
+    ACTION_EPOCH_BEGUN: _Action.ValueType  # 24
+    """A new epoch began, after a restore from backup. Details: epoch."""
+    ACTION_EPOCH_SETTLED: _Action.ValueType  # 25
+    """Every lease from before the epoch is over. Details: epoch."""
+    ACTION_AUDIT_PRUNED: _Action.ValueType  # 26
+    """Old entries were deleted. Details: before, deleted."""
+    ACTION_RECORDS_SEALED: _Action.ValueType  # 27
+    """Records of a version before there were seals were sealed. Details: callers, secrets."""
+    ACTION_ATTEMPT_REFUSED: _Action.ValueType  # 28
+    """A caller lacked the role, or the right to act for people, for what it tried."""
+    ACTION_OTHER: _Action.ValueType  # 29
+    """Something that this version has no word for; `action` tells the method."""
+
+class Action(_Action, metaclass=_ActionEnumTypeWrapper):
+    """What happened, whichever method or command did it. Where a value changed, details have the old one as
+    `from` and the new one as `to`.
+    """
+
+ACTION_UNSPECIFIED: Action.ValueType  # 0
+"""Never sent by the authority. In a filter: no restriction."""
+ACTION_KEY_ISSUED: Action.ValueType  # 1
+"""A key was issued. Details: name."""
+ACTION_KEY_IMPORTED: Action.ValueType  # 2
+"""A key was made of a secret that was minted elsewhere. Details: name."""
+ACTION_KEY_PAUSED: Action.ValueType  # 3
+"""A key was switched off: it is refused until it is resumed."""
+ACTION_KEY_RESUMED: Action.ValueType  # 4
+"""A key was switched on again."""
+ACTION_KEY_RENAMED: Action.ValueType  # 5
+"""A key was given another name."""
+ACTION_KEY_EXPIRY_CHANGED: Action.ValueType  # 6
+"""A key was given another expiry: RFC 3339, or `never`."""
+ACTION_KEY_SCOPES_CHANGED: Action.ValueType  # 7
+"""A key was given other scopes, with spaces between them; `full access` where there are none."""
+ACTION_KEY_LABELS_CHANGED: Action.ValueType  # 8
+"""A key was given other labels: a JSON object."""
+ACTION_KEY_CHANGED: Action.ValueType  # 9
+"""A key was changed, before entries told how. Details: fields, the names of those that may have
+changed.
+"""
+ACTION_KEY_ROTATED: Action.ValueType  # 10
+"""A key was given a new secret. Details: overlap, how long the old one still acts (`24 hours`)."""
+ACTION_KEY_REVOKED: Action.ValueType  # 11
+"""A key was revoked. Details: reason, note; by_secret is `true` if its secret was presented for it."""
+ACTION_IMPORTS_BEGUN: Action.ValueType  # 12
+"""Keys were imported for the first time: from then on a foreign secret may be somebody's."""
+ACTION_WORKSPACE_CREATED: Action.ValueType  # 13
+"""A workspace was created. Details: name."""
+ACTION_WORKSPACE_RENAMED: Action.ValueType  # 14
+"""A workspace was given another name."""
+ACTION_WORKSPACE_SUSPENDED: Action.ValueType  # 15
+"""A workspace was suspended: all of its keys are refused."""
+ACTION_WORKSPACE_RESUMED: Action.ValueType  # 16
+"""A workspace was resumed."""
+ACTION_WORKSPACE_CHANGED: Action.ValueType  # 17
+"""A workspace was renamed or resumed, before entries told which. Details: name, suspended."""
+ACTION_CALLER_CREATED: Action.ValueType  # 18
+"""A caller was created. Details: name, roles, acts_for_people."""
+ACTION_CALLER_REVOKED: Action.ValueType  # 19
+"""A caller was revoked. Details: name."""
+ACTION_PEPPER_ADDED: Action.ValueType  # 20
+"""A pepper version was added."""
+ACTION_PEPPER_ACTIVATED: Action.ValueType  # 21
+"""A pepper version became the one that new digests are made with."""
+ACTION_PEPPER_RETIRED: Action.ValueType  # 22
+"""A pepper version was retired, and what else was stored with it deleted."""
+ACTION_LEASE_CHANGED: Action.ValueType  # 23
+"""Leases last longer or shorter (from, to), or the longest that may be in force is known to be
+shorter. Details: longest_lease.
+"""
+ACTION_EPOCH_BEGUN: Action.ValueType  # 24
+"""A new epoch began, after a restore from backup. Details: epoch."""
+ACTION_EPOCH_SETTLED: Action.ValueType  # 25
+"""Every lease from before the epoch is over. Details: epoch."""
+ACTION_AUDIT_PRUNED: Action.ValueType  # 26
+"""Old entries were deleted. Details: before, deleted."""
+ACTION_RECORDS_SEALED: Action.ValueType  # 27
+"""Records of a version before there were seals were sealed. Details: callers, secrets."""
+ACTION_ATTEMPT_REFUSED: Action.ValueType  # 28
+"""A caller lacked the role, or the right to act for people, for what it tried."""
+ACTION_OTHER: Action.ValueType  # 29
+"""Something that this version has no word for; `action` tells the method."""
+Global___Action: _TypeAlias = Action  # noqa: Y015
+
 @_typing.final
 class AuditEntry(_message.Message):
-    """One thing that a caller did, or was refused."""
+    """One thing that a caller did, or was refused; or that was done at the authority's machine."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -59,16 +202,21 @@ class AuditEntry(_message.Message):
     REVISION_FIELD_NUMBER: _builtins.int
     PERSON_ID_FIELD_NUMBER: _builtins.int
     PERSON_NAME_FIELD_NUMBER: _builtins.int
+    FACT_FIELD_NUMBER: _builtins.int
     id: _builtins.int
     """Grows with every entry."""
     caller_id: _builtins.str
-    """Who: the caller's id."""
+    """Who: the caller's id; `operator` for a command at the authority's machine (`keyauthority db`),
+    `authority` for what the authority did of its own accord.
+    """
     caller_name: _builtins.str
     """Who: the caller's name at that time."""
     action: _builtins.str
-    """What: the method, for instance `KeyService.RevokeKey`."""
+    """By which method, for instance `KeyService.RevokeKey`; or command, for instance `db lease`."""
     subject: _builtins.str
-    """What it was done to: a key, workspace, caller or pepper; empty if there was none."""
+    """What it was done to: a key, workspace, caller or pepper, for instance `pepper_2`; empty if it
+    was none of these.
+    """
     workspace_id: _builtins.str
     """The workspace concerned; empty if there was none."""
     refused: _builtins.bool
@@ -78,11 +226,15 @@ class AuditEntry(_message.Message):
     request_id: _builtins.str
     """The call's `x-request-id`, as it stands in the log too."""
     revision: _builtins.int
-    """The revision the change was given; 0 if it was given none."""
+    """The revision the change was given; 0 if it was given none. What changed with one revision has an
+    entry for each thing that happened.
+    """
     person_id: _builtins.str
     """For whom: the id of the Person that the caller acted for; empty if it acted for itself."""
     person_name: _builtins.str
     """For whom: the person's name at that time, as the caller gave it."""
+    fact: Global___Action.ValueType
+    """What happened."""
     @_builtins.property
     def time(self) -> _timestamp_pb2.Timestamp:
         """When it happened."""
@@ -108,10 +260,11 @@ class AuditEntry(_message.Message):
         revision: _builtins.int = ...,
         person_id: _builtins.str = ...,
         person_name: _builtins.str = ...,
+        fact: Global___Action.ValueType = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["time", b"time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["action", b"action", "caller_id", b"caller_id", "caller_name", b"caller_name", "details", b"details", "id", b"id", "person_id", b"person_id", "person_name", b"person_name", "refused", b"refused", "request_id", b"request_id", "revision", b"revision", "source", b"source", "subject", b"subject", "time", b"time", "workspace_id", b"workspace_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["action", b"action", "caller_id", b"caller_id", "caller_name", b"caller_name", "details", b"details", "fact", b"fact", "id", b"id", "person_id", b"person_id", "person_name", b"person_name", "refused", b"refused", "request_id", b"request_id", "revision", b"revision", "source", b"source", "subject", b"subject", "time", b"time", "workspace_id", b"workspace_id"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -132,6 +285,7 @@ class ListAuditEntriesRequest(_message.Message):
     PAGE_TOKEN_FIELD_NUMBER: _builtins.int
     PERSON_ID_FIELD_NUMBER: _builtins.int
     ACTION_FIELD_NUMBER: _builtins.int
+    FACT_FIELD_NUMBER: _builtins.int
     subject: _builtins.str
     """Only entries about this key, workspace, caller or pepper."""
     workspace_id: _builtins.str
@@ -146,6 +300,8 @@ class ListAuditEntriesRequest(_message.Message):
     """Only entries of what was done for this person."""
     action: _builtins.str
     """Only entries of this method, for instance `KeyService.RevokeKey`."""
+    fact: Global___Action.ValueType
+    """Only entries that tell of this."""
     @_builtins.property
     def start_time(self) -> _timestamp_pb2.Timestamp:
         """Only entries at or after this moment."""
@@ -166,10 +322,11 @@ class ListAuditEntriesRequest(_message.Message):
         page_token: _builtins.str = ...,
         person_id: _builtins.str = ...,
         action: _builtins.str = ...,
+        fact: Global___Action.ValueType = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["end_time", b"end_time", "start_time", b"start_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["action", b"action", "caller_id", b"caller_id", "end_time", b"end_time", "page_size", b"page_size", "page_token", b"page_token", "person_id", b"person_id", "start_time", b"start_time", "subject", b"subject", "workspace_id", b"workspace_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["action", b"action", "caller_id", b"caller_id", "end_time", b"end_time", "fact", b"fact", "page_size", b"page_size", "page_token", b"page_token", "person_id", b"person_id", "start_time", b"start_time", "subject", b"subject", "workspace_id", b"workspace_id"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

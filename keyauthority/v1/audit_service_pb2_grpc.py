@@ -69,7 +69,7 @@ class AuditServiceServicer(object):
         raise NotImplementedError('Method not implemented!')
 
     def PruneAuditEntries(self, request, context):
-        """Deletes the entries older than a moment, and writes one that says so.
+        """Deletes the entries older than a moment, some at a time, and writes one each time that says so.
 
         Errors: INVALID_ARGUMENT (before_time missing or in the future).
         """

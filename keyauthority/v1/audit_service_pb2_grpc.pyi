@@ -44,7 +44,7 @@ class AuditServiceStub:
     Errors: INVALID_ARGUMENT (negative page_size; PAGE_TOKEN_INVALID).
     """
     PruneAuditEntries: _grpc.UnaryUnaryMultiCallable[_audit_service_pb2.PruneAuditEntriesRequest, _audit_service_pb2.PruneAuditEntriesResponse]
-    """Deletes the entries older than a moment, and writes one that says so.
+    """Deletes the entries older than a moment, some at a time, and writes one each time that says so.
 
     Errors: INVALID_ARGUMENT (before_time missing or in the future).
     """
@@ -65,7 +65,7 @@ class AuditServiceAsyncStub(AuditServiceStub):
     Errors: INVALID_ARGUMENT (negative page_size; PAGE_TOKEN_INVALID).
     """
     PruneAuditEntries: _aio.UnaryUnaryMultiCallable[_audit_service_pb2.PruneAuditEntriesRequest, _audit_service_pb2.PruneAuditEntriesResponse]  # type: ignore[assignment]
-    """Deletes the entries older than a moment, and writes one that says so.
+    """Deletes the entries older than a moment, some at a time, and writes one each time that says so.
 
     Errors: INVALID_ARGUMENT (before_time missing or in the future).
     """
@@ -95,7 +95,7 @@ class AuditServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _audit_service_pb2.PruneAuditEntriesRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_audit_service_pb2.PruneAuditEntriesResponse, _abc.Awaitable[_audit_service_pb2.PruneAuditEntriesResponse]]:
-        """Deletes the entries older than a moment, and writes one that says so.
+        """Deletes the entries older than a moment, some at a time, and writes one each time that says so.
 
         Errors: INVALID_ARGUMENT (before_time missing or in the future).
         """

@@ -25,7 +25,7 @@ _sym_db = _symbol_database.Default()
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x19keyauthority/v1/key.proto\x12\x0fkeyauthority.v1\x1a\x1fgoogle/protobuf/timestamp.proto\"\x97\x05\n\x03Key\x12\n\n\x02id\x18\x01 \x01(\t\x12\x14\n\x0cworkspace_id\x18\x02 \x01(\t\x12\x0c\n\x04name\x18\x03 \x01(\t\x12(\n\x05state\x18\x04 \x01(\x0e\x32\x19.keyauthority.v1.KeyState\x12\x10\n\x08\x64isabled\x18\x05 \x01(\x08\x12/\n\x0b\x65xpire_time\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x0e\n\x06scopes\x18\x07 \x03(\t\x12\x30\n\x06labels\x18\x08 \x03(\x0b\x32 .keyauthority.v1.Key.LabelsEntry\x12,\n\x07secrets\x18\t \x03(\x0b\x32\x1b.keyauthority.v1.SecretInfo\x12/\n\x0b\x63reate_time\x18\n \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12/\n\x0bupdate_time\x18\x0b \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12/\n\x0brevoke_time\x18\x0c \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12<\n\x11revocation_reason\x18\r \x01(\x0e\x32!.keyauthority.v1.RevocationReason\x12\x17\n\x0frevocation_note\x18\x0e \x01(\t\x12\x0c\n\x04\x65tag\x18\x0f \x01(\t\x12\x32\n\x0elast_used_time\x18\x10 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x12\n\ncreator_id\x18\x11 \x01(\t\x12\x14\n\x0c\x63reator_name\x18\x12 \x01(\t\x1a-\n\x0bLabelsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\"\xc5\x01\n\nSecretInfo\x12\x0c\n\x04hint\x18\x01 \x01(\t\x12/\n\x0b\x63reate_time\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12,\n\x08\x65nd_time\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x16\n\x0epepper_version\x18\x04 \x01(\x05\x12\x32\n\x0elast_used_time\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.Timestamp*\x81\x01\n\x08KeyState\x12\x19\n\x15KEY_STATE_UNSPECIFIED\x10\x00\x12\x14\n\x10KEY_STATE_ACTIVE\x10\x01\x12\x16\n\x12KEY_STATE_DISABLED\x10\x02\x12\x15\n\x11KEY_STATE_EXPIRED\x10\x03\x12\x15\n\x11KEY_STATE_REVOKED\x10\x04*\xd8\x01\n\x10RevocationReason\x12!\n\x1dREVOCATION_REASON_UNSPECIFIED\x10\x00\x12!\n\x1dREVOCATION_REASON_COMPROMISED\x10\x01\x12 \n\x1cREVOCATION_REASON_SUPERSEDED\x10\x02\x12\x1c\n\x18REVOCATION_REASON_UNUSED\x10\x03\x12 \n\x1cREVOCATION_REASON_OWNER_LEFT\x10\x04\x12\x1c\n\x18REVOCATION_REASON_POLICY\x10\x05\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x19keyauthority/v1/key.proto\x12\x0fkeyauthority.v1\x1a\x1fgoogle/protobuf/timestamp.proto\"\xc1\x05\n\x03Key\x12\n\n\x02id\x18\x01 \x01(\t\x12\x14\n\x0cworkspace_id\x18\x02 \x01(\t\x12\x0c\n\x04name\x18\x03 \x01(\t\x12(\n\x05state\x18\x04 \x01(\x0e\x32\x19.keyauthority.v1.KeyState\x12\x10\n\x08\x64isabled\x18\x05 \x01(\x08\x12/\n\x0b\x65xpire_time\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x0e\n\x06scopes\x18\x07 \x03(\t\x12\x30\n\x06labels\x18\x08 \x03(\x0b\x32 .keyauthority.v1.Key.LabelsEntry\x12,\n\x07secrets\x18\t \x03(\x0b\x32\x1b.keyauthority.v1.SecretInfo\x12/\n\x0b\x63reate_time\x18\n \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12/\n\x0bupdate_time\x18\x0b \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12/\n\x0brevoke_time\x18\x0c \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12<\n\x11revocation_reason\x18\r \x01(\x0e\x32!.keyauthority.v1.RevocationReason\x12\x17\n\x0frevocation_note\x18\x0e \x01(\t\x12\x0c\n\x04\x65tag\x18\x0f \x01(\t\x12\x32\n\x0elast_used_time\x18\x10 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x12\n\ncreator_id\x18\x11 \x01(\t\x12\x14\n\x0c\x63reator_name\x18\x12 \x01(\t\x12\x12\n\nrevoker_id\x18\x13 \x01(\t\x12\x14\n\x0crevoker_name\x18\x14 \x01(\t\x1a-\n\x0bLabelsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\"\xef\x01\n\nSecretInfo\x12\x0c\n\x04hint\x18\x01 \x01(\t\x12/\n\x0b\x63reate_time\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12,\n\x08\x65nd_time\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x16\n\x0epepper_version\x18\x04 \x01(\x05\x12\x32\n\x0elast_used_time\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x12\n\ncreator_id\x18\x06 \x01(\t\x12\x14\n\x0c\x63reator_name\x18\x07 \x01(\t*\x81\x01\n\x08KeyState\x12\x19\n\x15KEY_STATE_UNSPECIFIED\x10\x00\x12\x14\n\x10KEY_STATE_ACTIVE\x10\x01\x12\x16\n\x12KEY_STATE_DISABLED\x10\x02\x12\x15\n\x11KEY_STATE_EXPIRED\x10\x03\x12\x15\n\x11KEY_STATE_REVOKED\x10\x04*\xd8\x01\n\x10RevocationReason\x12!\n\x1dREVOCATION_REASON_UNSPECIFIED\x10\x00\x12!\n\x1dREVOCATION_REASON_COMPROMISED\x10\x01\x12 \n\x1cREVOCATION_REASON_SUPERSEDED\x10\x02\x12\x1c\n\x18REVOCATION_REASON_UNUSED\x10\x03\x12 \n\x1cREVOCATION_REASON_OWNER_LEFT\x10\x04\x12\x1c\n\x18REVOCATION_REASON_POLICY\x10\x05\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -34,14 +34,14 @@ if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
   _globals['_KEY_LABELSENTRY']._loaded_options = None
   _globals['_KEY_LABELSENTRY']._serialized_options = b'8\001'
-  _globals['_KEYSTATE']._serialized_start=946
-  _globals['_KEYSTATE']._serialized_end=1075
-  _globals['_REVOCATIONREASON']._serialized_start=1078
-  _globals['_REVOCATIONREASON']._serialized_end=1294
+  _globals['_KEYSTATE']._serialized_start=1030
+  _globals['_KEYSTATE']._serialized_end=1159
+  _globals['_REVOCATIONREASON']._serialized_start=1162
+  _globals['_REVOCATIONREASON']._serialized_end=1378
   _globals['_KEY']._serialized_start=80
-  _globals['_KEY']._serialized_end=743
-  _globals['_KEY_LABELSENTRY']._serialized_start=698
-  _globals['_KEY_LABELSENTRY']._serialized_end=743
-  _globals['_SECRETINFO']._serialized_start=746
-  _globals['_SECRETINFO']._serialized_end=943
+  _globals['_KEY']._serialized_end=785
+  _globals['_KEY_LABELSENTRY']._serialized_start=740
+  _globals['_KEY_LABELSENTRY']._serialized_end=785
+  _globals['_SECRETINFO']._serialized_start=788
+  _globals['_SECRETINFO']._serialized_end=1027
 # @@protoc_insertion_point(module_scope)

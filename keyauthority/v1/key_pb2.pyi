@@ -134,6 +134,8 @@ class Key(_message.Message):
     LAST_USED_TIME_FIELD_NUMBER: _builtins.int
     CREATOR_ID_FIELD_NUMBER: _builtins.int
     CREATOR_NAME_FIELD_NUMBER: _builtins.int
+    REVOKER_ID_FIELD_NUMBER: _builtins.int
+    REVOKER_NAME_FIELD_NUMBER: _builtins.int
     id: _builtins.str
     """`key_` and 16 base62 characters, chosen by the authority."""
     workspace_id: _builtins.str
@@ -156,6 +158,12 @@ class Key(_message.Message):
     """
     creator_name: _builtins.str
     """Output only. The creator's name at that time."""
+    revoker_id: _builtins.str
+    """Output only. Who revoked the key: the Person that the caller acted for, else the caller. Empty: it
+    isn't revoked, or was before this was kept.
+    """
+    revoker_name: _builtins.str
+    """Output only. The revoker's name at that time."""
     @_builtins.property
     def expire_time(self) -> _timestamp_pb2.Timestamp:
         """When the key stops acting by itself. Unset: never."""
@@ -213,10 +221,12 @@ class Key(_message.Message):
         last_used_time: _timestamp_pb2.Timestamp | None = ...,
         creator_id: _builtins.str = ...,
         creator_name: _builtins.str = ...,
+        revoker_id: _builtins.str = ...,
+        revoker_name: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time", "expire_time", b"expire_time", "last_used_time", b"last_used_time", "revoke_time", b"revoke_time", "update_time", b"update_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time", "creator_id", b"creator_id", "creator_name", b"creator_name", "disabled", b"disabled", "etag", b"etag", "expire_time", b"expire_time", "id", b"id", "labels", b"labels", "last_used_time", b"last_used_time", "name", b"name", "revocation_note", b"revocation_note", "revocation_reason", b"revocation_reason", "revoke_time", b"revoke_time", "scopes", b"scopes", "secrets", b"secrets", "state", b"state", "update_time", b"update_time", "workspace_id", b"workspace_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time", "creator_id", b"creator_id", "creator_name", b"creator_name", "disabled", b"disabled", "etag", b"etag", "expire_time", b"expire_time", "id", b"id", "labels", b"labels", "last_used_time", b"last_used_time", "name", b"name", "revocation_note", b"revocation_note", "revocation_reason", b"revocation_reason", "revoke_time", b"revoke_time", "revoker_id", b"revoker_id", "revoker_name", b"revoker_name", "scopes", b"scopes", "secrets", b"secrets", "state", b"state", "update_time", b"update_time", "workspace_id", b"workspace_id"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -233,12 +243,20 @@ class SecretInfo(_message.Message):
     END_TIME_FIELD_NUMBER: _builtins.int
     PEPPER_VERSION_FIELD_NUMBER: _builtins.int
     LAST_USED_TIME_FIELD_NUMBER: _builtins.int
+    CREATOR_ID_FIELD_NUMBER: _builtins.int
+    CREATOR_NAME_FIELD_NUMBER: _builtins.int
     hint: _builtins.str
     """The secret's first and last characters: `sk-optk-ab12…wxyz`. Of an imported secret at most
     four at either end, and never more than a quarter of it: `ab…yz` of the shortest.
     """
     pepper_version: _builtins.int
     """The version of the pepper its digest is made with."""
+    creator_id: _builtins.str
+    """Who was shown the secret: the Person that the caller acted for, else the caller; of an imported one,
+    who imported it. Empty: it was minted before this was kept.
+    """
+    creator_name: _builtins.str
+    """The creator's name at that time."""
     @_builtins.property
     def create_time(self) -> _timestamp_pb2.Timestamp:
         """When the secret was minted."""
@@ -259,10 +277,12 @@ class SecretInfo(_message.Message):
         end_time: _timestamp_pb2.Timestamp | None = ...,
         pepper_version: _builtins.int = ...,
         last_used_time: _timestamp_pb2.Timestamp | None = ...,
+        creator_id: _builtins.str = ...,
+        creator_name: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time", "end_time", b"end_time", "last_used_time", b"last_used_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time", "end_time", b"end_time", "hint", b"hint", "last_used_time", b"last_used_time", "pepper_version", b"pepper_version"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time", "creator_id", b"creator_id", "creator_name", b"creator_name", "end_time", b"end_time", "hint", b"hint", "last_used_time", b"last_used_time", "pepper_version", b"pepper_version"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

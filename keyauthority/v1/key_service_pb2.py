@@ -29,7 +29,7 @@ from keyauthority.v1 import key_pb2 as keyauthority_dot_v1_dot_key__pb2
 from keyauthority.v1 import receipt_pb2 as keyauthority_dot_v1_dot_receipt__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n!keyauthority/v1/key_service.proto\x12\x0fkeyauthority.v1\x1a\x1egoogle/protobuf/duration.proto\x1a google/protobuf/field_mask.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x19keyauthority/v1/key.proto\x1a\x1dkeyauthority/v1/receipt.proto\"\xb1\x02\n\x0fIssueKeyRequest\x12\x14\n\x0cworkspace_id\x18\x01 \x01(\t\x12\x0c\n\x04name\x18\x02 \x01(\t\x12\x31\n\x0b\x65xpire_time\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.TimestampH\x00\x12(\n\x03ttl\x18\x04 \x01(\x0b\x32\x19.google.protobuf.DurationH\x00\x12\x0e\n\x06scopes\x18\x05 \x03(\t\x12<\n\x06labels\x18\x06 \x03(\x0b\x32,.keyauthority.v1.IssueKeyRequest.LabelsEntry\x12\x12\n\nrequest_id\x18\x07 \x01(\t\x1a-\n\x0bLabelsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\x42\x0c\n\nexpiration\"J\n\x10IssueKeyResponse\x12!\n\x03key\x18\x01 \x01(\x0b\x32\x14.keyauthority.v1.Key\x12\x13\n\x06secret\x18\x02 \x01(\tB\x03\x80\x01\x01\"\x1f\n\rGetKeyRequest\x12\x0e\n\x06key_id\x18\x01 \x01(\t\"3\n\x0eGetKeyResponse\x12!\n\x03key\x18\x01 \x01(\x0b\x32\x14.keyauthority.v1.Key\"&\n\x13\x42\x61tchGetKeysRequest\x12\x0f\n\x07key_ids\x18\x01 \x03(\t\":\n\x14\x42\x61tchGetKeysResponse\x12\"\n\x04keys\x18\x01 \x03(\x0b\x32\x14.keyauthority.v1.Key\"\xa3\x01\n\x0fListKeysRequest\x12\x14\n\x0cworkspace_id\x18\x01 \x01(\t\x12(\n\x05state\x18\x02 \x01(\x0e\x32\x19.keyauthority.v1.KeyState\x12\x15\n\rname_contains\x18\x03 \x01(\t\x12\x11\n\tpage_size\x18\x04 \x01(\x05\x12\x12\n\npage_token\x18\x05 \x01(\t\x12\x12\n\ncreator_id\x18\x06 \x01(\t\"O\n\x10ListKeysResponse\x12\"\n\x04keys\x18\x01 \x03(\x0b\x32\x14.keyauthority.v1.Key\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"f\n\x10UpdateKeyRequest\x12!\n\x03key\x18\x01 \x01(\x0b\x32\x14.keyauthority.v1.Key\x12/\n\x0bupdate_mask\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.FieldMask\"a\n\x11UpdateKeyResponse\x12!\n\x03key\x18\x01 \x01(\x0b\x32\x14.keyauthority.v1.Key\x12)\n\x07receipt\x18\x02 \x01(\x0b\x32\x18.keyauthority.v1.Receipt\"b\n\x10RotateKeyRequest\x12\x0e\n\x06key_id\x18\x01 \x01(\t\x12*\n\x07overlap\x18\x02 \x01(\x0b\x32\x19.google.protobuf.Duration\x12\x12\n\nrequest_id\x18\x03 \x01(\t\"v\n\x11RotateKeyResponse\x12!\n\x03key\x18\x01 \x01(\x0b\x32\x14.keyauthority.v1.Key\x12\x13\n\x06secret\x18\x02 \x01(\tB\x03\x80\x01\x01\x12)\n\x07receipt\x18\x03 \x01(\x0b\x32\x18.keyauthority.v1.Receipt\"c\n\x10RevokeKeyRequest\x12\x0e\n\x06key_id\x18\x01 \x01(\t\x12\x31\n\x06reason\x18\x02 \x01(\x0e\x32!.keyauthority.v1.RevocationReason\x12\x0c\n\x04note\x18\x03 \x01(\t\"a\n\x11RevokeKeyResponse\x12!\n\x03key\x18\x01 \x01(\x0b\x32\x14.keyauthority.v1.Key\x12)\n\x07receipt\x18\x02 \x01(\x0b\x32\x18.keyauthority.v1.Receipt\"e\n\x11RevokeKeysRequest\x12\x0f\n\x07key_ids\x18\x01 \x03(\t\x12\x31\n\x06reason\x18\x02 \x01(\x0e\x32!.keyauthority.v1.RevocationReason\x12\x0c\n\x04note\x18\x03 \x01(\t\"c\n\x12RevokeKeysResponse\x12\"\n\x04keys\x18\x01 \x03(\x0b\x32\x14.keyauthority.v1.Key\x12)\n\x07receipt\x18\x02 \x01(\x0b\x32\x18.keyauthority.v1.Receipt\"\'\n\x10LookupKeyRequest\x12\x13\n\x06secret\x18\x01 \x01(\tB\x03\x80\x01\x01\"6\n\x11LookupKeyResponse\x12!\n\x03key\x18\x01 \x01(\x0b\x32\x14.keyauthority.v1.Key\"\xda\x01\n\x0bImportedKey\x12\x13\n\x06secret\x18\x01 \x01(\tB\x03\x80\x01\x01\x12\x0c\n\x04name\x18\x02 \x01(\t\x12/\n\x0b\x65xpire_time\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x0e\n\x06scopes\x18\x04 \x03(\t\x12\x38\n\x06labels\x18\x05 \x03(\x0b\x32(.keyauthority.v1.ImportedKey.LabelsEntry\x1a-\n\x0bLabelsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\"U\n\x11ImportKeysRequest\x12\x14\n\x0cworkspace_id\x18\x01 \x01(\t\x12*\n\x04keys\x18\x02 \x03(\x0b\x32\x1c.keyauthority.v1.ImportedKey\"c\n\x12ImportKeysResponse\x12\"\n\x04keys\x18\x01 \x03(\x0b\x32\x14.keyauthority.v1.Key\x12)\n\x07receipt\x18\x02 \x01(\x0b\x32\x18.keyauthority.v1.Receipt2\xe8\x06\n\nKeyService\x12O\n\x08IssueKey\x12 .keyauthority.v1.IssueKeyRequest\x1a!.keyauthority.v1.IssueKeyResponse\x12N\n\x06GetKey\x12\x1e.keyauthority.v1.GetKeyRequest\x1a\x1f.keyauthority.v1.GetKeyResponse\"\x03\x90\x02\x01\x12`\n\x0c\x42\x61tchGetKeys\x12$.keyauthority.v1.BatchGetKeysRequest\x1a%.keyauthority.v1.BatchGetKeysResponse\"\x03\x90\x02\x01\x12T\n\x08ListKeys\x12 .keyauthority.v1.ListKeysRequest\x1a!.keyauthority.v1.ListKeysResponse\"\x03\x90\x02\x01\x12R\n\tUpdateKey\x12!.keyauthority.v1.UpdateKeyRequest\x1a\".keyauthority.v1.UpdateKeyResponse\x12R\n\tRotateKey\x12!.keyauthority.v1.RotateKeyRequest\x1a\".keyauthority.v1.RotateKeyResponse\x12R\n\tRevokeKey\x12!.keyauthority.v1.RevokeKeyRequest\x1a\".keyauthority.v1.RevokeKeyResponse\x12U\n\nRevokeKeys\x12\".keyauthority.v1.RevokeKeysRequest\x1a#.keyauthority.v1.RevokeKeysResponse\x12W\n\tLookupKey\x12!.keyauthority.v1.LookupKeyRequest\x1a\".keyauthority.v1.LookupKeyResponse\"\x03\x90\x02\x01\x12U\n\nImportKeys\x12\".keyauthority.v1.ImportKeysRequest\x1a#.keyauthority.v1.ImportKeysResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n!keyauthority/v1/key_service.proto\x12\x0fkeyauthority.v1\x1a\x1egoogle/protobuf/duration.proto\x1a google/protobuf/field_mask.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x19keyauthority/v1/key.proto\x1a\x1dkeyauthority/v1/receipt.proto\"\xb1\x02\n\x0fIssueKeyRequest\x12\x14\n\x0cworkspace_id\x18\x01 \x01(\t\x12\x0c\n\x04name\x18\x02 \x01(\t\x12\x31\n\x0b\x65xpire_time\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.TimestampH\x00\x12(\n\x03ttl\x18\x04 \x01(\x0b\x32\x19.google.protobuf.DurationH\x00\x12\x0e\n\x06scopes\x18\x05 \x03(\t\x12<\n\x06labels\x18\x06 \x03(\x0b\x32,.keyauthority.v1.IssueKeyRequest.LabelsEntry\x12\x12\n\nrequest_id\x18\x07 \x01(\t\x1a-\n\x0bLabelsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\x42\x0c\n\nexpiration\"J\n\x10IssueKeyResponse\x12!\n\x03key\x18\x01 \x01(\x0b\x32\x14.keyauthority.v1.Key\x12\x13\n\x06secret\x18\x02 \x01(\tB\x03\x80\x01\x01\"\x1f\n\rGetKeyRequest\x12\x0e\n\x06key_id\x18\x01 \x01(\t\"3\n\x0eGetKeyResponse\x12!\n\x03key\x18\x01 \x01(\x0b\x32\x14.keyauthority.v1.Key\"&\n\x13\x42\x61tchGetKeysRequest\x12\x0f\n\x07key_ids\x18\x01 \x03(\t\":\n\x14\x42\x61tchGetKeysResponse\x12\"\n\x04keys\x18\x01 \x03(\x0b\x32\x14.keyauthority.v1.Key\"\xbe\x01\n\x0fListKeysRequest\x12\x14\n\x0cworkspace_id\x18\x01 \x01(\t\x12(\n\x05state\x18\x02 \x01(\x0e\x32\x19.keyauthority.v1.KeyState\x12\x15\n\rname_contains\x18\x03 \x01(\t\x12\x11\n\tpage_size\x18\x04 \x01(\x05\x12\x12\n\npage_token\x18\x05 \x01(\t\x12\x12\n\ncreator_id\x18\x06 \x01(\t\x12\x19\n\x11secret_creator_id\x18\x07 \x01(\t\"O\n\x10ListKeysResponse\x12\"\n\x04keys\x18\x01 \x03(\x0b\x32\x14.keyauthority.v1.Key\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"f\n\x10UpdateKeyRequest\x12!\n\x03key\x18\x01 \x01(\x0b\x32\x14.keyauthority.v1.Key\x12/\n\x0bupdate_mask\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.FieldMask\"a\n\x11UpdateKeyResponse\x12!\n\x03key\x18\x01 \x01(\x0b\x32\x14.keyauthority.v1.Key\x12)\n\x07receipt\x18\x02 \x01(\x0b\x32\x18.keyauthority.v1.Receipt\"b\n\x10RotateKeyRequest\x12\x0e\n\x06key_id\x18\x01 \x01(\t\x12*\n\x07overlap\x18\x02 \x01(\x0b\x32\x19.google.protobuf.Duration\x12\x12\n\nrequest_id\x18\x03 \x01(\t\"v\n\x11RotateKeyResponse\x12!\n\x03key\x18\x01 \x01(\x0b\x32\x14.keyauthority.v1.Key\x12\x13\n\x06secret\x18\x02 \x01(\tB\x03\x80\x01\x01\x12)\n\x07receipt\x18\x03 \x01(\x0b\x32\x18.keyauthority.v1.Receipt\"c\n\x10RevokeKeyRequest\x12\x0e\n\x06key_id\x18\x01 \x01(\t\x12\x31\n\x06reason\x18\x02 \x01(\x0e\x32!.keyauthority.v1.RevocationReason\x12\x0c\n\x04note\x18\x03 \x01(\t\"a\n\x11RevokeKeyResponse\x12!\n\x03key\x18\x01 \x01(\x0b\x32\x14.keyauthority.v1.Key\x12)\n\x07receipt\x18\x02 \x01(\x0b\x32\x18.keyauthority.v1.Receipt\"e\n\x11RevokeKeysRequest\x12\x0f\n\x07key_ids\x18\x01 \x03(\t\x12\x31\n\x06reason\x18\x02 \x01(\x0e\x32!.keyauthority.v1.RevocationReason\x12\x0c\n\x04note\x18\x03 \x01(\t\"c\n\x12RevokeKeysResponse\x12\"\n\x04keys\x18\x01 \x03(\x0b\x32\x14.keyauthority.v1.Key\x12)\n\x07receipt\x18\x02 \x01(\x0b\x32\x18.keyauthority.v1.Receipt\"\'\n\x10LookupKeyRequest\x12\x13\n\x06secret\x18\x01 \x01(\tB\x03\x80\x01\x01\"6\n\x11LookupKeyResponse\x12!\n\x03key\x18\x01 \x01(\x0b\x32\x14.keyauthority.v1.Key\"\xda\x01\n\x0bImportedKey\x12\x13\n\x06secret\x18\x01 \x01(\tB\x03\x80\x01\x01\x12\x0c\n\x04name\x18\x02 \x01(\t\x12/\n\x0b\x65xpire_time\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x0e\n\x06scopes\x18\x04 \x03(\t\x12\x38\n\x06labels\x18\x05 \x03(\x0b\x32(.keyauthority.v1.ImportedKey.LabelsEntry\x1a-\n\x0bLabelsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\"U\n\x11ImportKeysRequest\x12\x14\n\x0cworkspace_id\x18\x01 \x01(\t\x12*\n\x04keys\x18\x02 \x03(\x0b\x32\x1c.keyauthority.v1.ImportedKey\"c\n\x12ImportKeysResponse\x12\"\n\x04keys\x18\x01 \x03(\x0b\x32\x14.keyauthority.v1.Key\x12)\n\x07receipt\x18\x02 \x01(\x0b\x32\x18.keyauthority.v1.Receipt2\xe8\x06\n\nKeyService\x12O\n\x08IssueKey\x12 .keyauthority.v1.IssueKeyRequest\x1a!.keyauthority.v1.IssueKeyResponse\x12N\n\x06GetKey\x12\x1e.keyauthority.v1.GetKeyRequest\x1a\x1f.keyauthority.v1.GetKeyResponse\"\x03\x90\x02\x01\x12`\n\x0c\x42\x61tchGetKeys\x12$.keyauthority.v1.BatchGetKeysRequest\x1a%.keyauthority.v1.BatchGetKeysResponse\"\x03\x90\x02\x01\x12T\n\x08ListKeys\x12 .keyauthority.v1.ListKeysRequest\x1a!.keyauthority.v1.ListKeysResponse\"\x03\x90\x02\x01\x12R\n\tUpdateKey\x12!.keyauthority.v1.UpdateKeyRequest\x1a\".keyauthority.v1.UpdateKeyResponse\x12R\n\tRotateKey\x12!.keyauthority.v1.RotateKeyRequest\x1a\".keyauthority.v1.RotateKeyResponse\x12R\n\tRevokeKey\x12!.keyauthority.v1.RevokeKeyRequest\x1a\".keyauthority.v1.RevokeKeyResponse\x12U\n\nRevokeKeys\x12\".keyauthority.v1.RevokeKeysRequest\x1a#.keyauthority.v1.RevokeKeysResponse\x12W\n\tLookupKey\x12!.keyauthority.v1.LookupKeyRequest\x1a\".keyauthority.v1.LookupKeyResponse\"\x03\x90\x02\x01\x12U\n\nImportKeys\x12\".keyauthority.v1.ImportKeysRequest\x1a#.keyauthority.v1.ImportKeysResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -71,37 +71,37 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_BATCHGETKEYSRESPONSE']._serialized_start=721
   _globals['_BATCHGETKEYSRESPONSE']._serialized_end=779
   _globals['_LISTKEYSREQUEST']._serialized_start=782
-  _globals['_LISTKEYSREQUEST']._serialized_end=945
-  _globals['_LISTKEYSRESPONSE']._serialized_start=947
-  _globals['_LISTKEYSRESPONSE']._serialized_end=1026
-  _globals['_UPDATEKEYREQUEST']._serialized_start=1028
-  _globals['_UPDATEKEYREQUEST']._serialized_end=1130
-  _globals['_UPDATEKEYRESPONSE']._serialized_start=1132
-  _globals['_UPDATEKEYRESPONSE']._serialized_end=1229
-  _globals['_ROTATEKEYREQUEST']._serialized_start=1231
-  _globals['_ROTATEKEYREQUEST']._serialized_end=1329
-  _globals['_ROTATEKEYRESPONSE']._serialized_start=1331
-  _globals['_ROTATEKEYRESPONSE']._serialized_end=1449
-  _globals['_REVOKEKEYREQUEST']._serialized_start=1451
-  _globals['_REVOKEKEYREQUEST']._serialized_end=1550
-  _globals['_REVOKEKEYRESPONSE']._serialized_start=1552
-  _globals['_REVOKEKEYRESPONSE']._serialized_end=1649
-  _globals['_REVOKEKEYSREQUEST']._serialized_start=1651
-  _globals['_REVOKEKEYSREQUEST']._serialized_end=1752
-  _globals['_REVOKEKEYSRESPONSE']._serialized_start=1754
-  _globals['_REVOKEKEYSRESPONSE']._serialized_end=1853
-  _globals['_LOOKUPKEYREQUEST']._serialized_start=1855
-  _globals['_LOOKUPKEYREQUEST']._serialized_end=1894
-  _globals['_LOOKUPKEYRESPONSE']._serialized_start=1896
-  _globals['_LOOKUPKEYRESPONSE']._serialized_end=1950
-  _globals['_IMPORTEDKEY']._serialized_start=1953
-  _globals['_IMPORTEDKEY']._serialized_end=2171
+  _globals['_LISTKEYSREQUEST']._serialized_end=972
+  _globals['_LISTKEYSRESPONSE']._serialized_start=974
+  _globals['_LISTKEYSRESPONSE']._serialized_end=1053
+  _globals['_UPDATEKEYREQUEST']._serialized_start=1055
+  _globals['_UPDATEKEYREQUEST']._serialized_end=1157
+  _globals['_UPDATEKEYRESPONSE']._serialized_start=1159
+  _globals['_UPDATEKEYRESPONSE']._serialized_end=1256
+  _globals['_ROTATEKEYREQUEST']._serialized_start=1258
+  _globals['_ROTATEKEYREQUEST']._serialized_end=1356
+  _globals['_ROTATEKEYRESPONSE']._serialized_start=1358
+  _globals['_ROTATEKEYRESPONSE']._serialized_end=1476
+  _globals['_REVOKEKEYREQUEST']._serialized_start=1478
+  _globals['_REVOKEKEYREQUEST']._serialized_end=1577
+  _globals['_REVOKEKEYRESPONSE']._serialized_start=1579
+  _globals['_REVOKEKEYRESPONSE']._serialized_end=1676
+  _globals['_REVOKEKEYSREQUEST']._serialized_start=1678
+  _globals['_REVOKEKEYSREQUEST']._serialized_end=1779
+  _globals['_REVOKEKEYSRESPONSE']._serialized_start=1781
+  _globals['_REVOKEKEYSRESPONSE']._serialized_end=1880
+  _globals['_LOOKUPKEYREQUEST']._serialized_start=1882
+  _globals['_LOOKUPKEYREQUEST']._serialized_end=1921
+  _globals['_LOOKUPKEYRESPONSE']._serialized_start=1923
+  _globals['_LOOKUPKEYRESPONSE']._serialized_end=1977
+  _globals['_IMPORTEDKEY']._serialized_start=1980
+  _globals['_IMPORTEDKEY']._serialized_end=2198
   _globals['_IMPORTEDKEY_LABELSENTRY']._serialized_start=458
   _globals['_IMPORTEDKEY_LABELSENTRY']._serialized_end=503
-  _globals['_IMPORTKEYSREQUEST']._serialized_start=2173
-  _globals['_IMPORTKEYSREQUEST']._serialized_end=2258
-  _globals['_IMPORTKEYSRESPONSE']._serialized_start=2260
-  _globals['_IMPORTKEYSRESPONSE']._serialized_end=2359
-  _globals['_KEYSERVICE']._serialized_start=2362
-  _globals['_KEYSERVICE']._serialized_end=3234
+  _globals['_IMPORTKEYSREQUEST']._serialized_start=2200
+  _globals['_IMPORTKEYSREQUEST']._serialized_end=2285
+  _globals['_IMPORTKEYSRESPONSE']._serialized_start=2287
+  _globals['_IMPORTKEYSRESPONSE']._serialized_end=2386
+  _globals['_KEYSERVICE']._serialized_start=2389
+  _globals['_KEYSERVICE']._serialized_end=3261
 # @@protoc_insertion_point(module_scope)

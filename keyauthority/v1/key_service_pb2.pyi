@@ -233,6 +233,7 @@ class ListKeysRequest(_message.Message):
     PAGE_SIZE_FIELD_NUMBER: _builtins.int
     PAGE_TOKEN_FIELD_NUMBER: _builtins.int
     CREATOR_ID_FIELD_NUMBER: _builtins.int
+    SECRET_CREATOR_ID_FIELD_NUMBER: _builtins.int
     workspace_id: _builtins.str
     """Only this workspace's keys. Empty: of every workspace the caller may see."""
     state: _key_pb2.KeyState.ValueType
@@ -247,6 +248,10 @@ class ListKeysRequest(_message.Message):
     """The next_page_token of the previous page, everything else being the same."""
     creator_id: _builtins.str
     """Only keys that this person or caller issued or imported; see Key.creator_id."""
+    secret_creator_id: _builtins.str
+    """Only keys that aren't revoked, with a secret that this person or caller was shown and that hasn't
+    ended; see SecretInfo.creator_id.
+    """
     def __init__(
         self,
         *,
@@ -256,10 +261,11 @@ class ListKeysRequest(_message.Message):
         page_size: _builtins.int = ...,
         page_token: _builtins.str = ...,
         creator_id: _builtins.str = ...,
+        secret_creator_id: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["creator_id", b"creator_id", "name_contains", b"name_contains", "page_size", b"page_size", "page_token", b"page_token", "state", b"state", "workspace_id", b"workspace_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["creator_id", b"creator_id", "name_contains", b"name_contains", "page_size", b"page_size", "page_token", b"page_token", "secret_creator_id", b"secret_creator_id", "state", b"state", "workspace_id", b"workspace_id"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -20,14 +20,44 @@ def test_list_shows_who_did_what(cli: Cli) -> None:
 
     assert lines[0].split()[:4] == ["TIME", "WHO", "ACTION", "SUBJECT"]
     assert [line.split()[1:4] for line in lines[1:]] == [
-        ["root", "KeyService.RevokeKey", key_id],
-        ["root", "KeyService.IssueKey", key_id],
+        ["root", "key-revoked", key_id],
+        ["root", "key-issued", key_id],
     ]
     assert "note=lost" in lines[1]
+    assert [one["fact"] for one in document["entries"]] == [
+        "ACTION_KEY_REVOKED",
+        "ACTION_KEY_ISSUED",
+    ]
     assert [one["action"] for one in document["entries"]] == [
         "KeyService.RevokeKey",
         "KeyService.IssueKey",
     ]
+
+
+def test_list_says_what_became_of_what(cli: Cli) -> None:
+    """The old value and the new one; lengths of time as people say them."""
+    key_id, _ = cli.issue()
+    cli.text("keys", "update", key_id, "--name", "to deploy", "--disable", "--scope", "read")
+    cli.text("keys", "rotate", key_id, "--overlap", "24h")
+
+    told = cli.text("audit", "list", "--subject", key_id)
+
+    rotated, scopes, paused, renamed, _ = told.splitlines()[1:]
+    assert "key-rotated" in rotated
+    assert rotated.endswith("overlap=24 hours")
+    assert scopes.endswith('from "full access" to "read"')
+    assert "key-paused" in paused
+    assert "from" not in paused.split("key-paused")[1]
+    assert renamed.endswith('to "to deploy"')
+    only = cli.text("audit", "list", "--subject", key_id, "--action", "KEY-RENAMED")
+    assert [line.split() for line in only.splitlines()[1:]] == [renamed.split()]
+
+
+def test_an_action_that_is_none_is_refused_with_those_there_are(cli: Cli) -> None:
+    """A misspelt filter finds nothing silently otherwise."""
+    said = cli.refusal("audit", "list", "--action", "key-revoke", exit_code=2)
+    for name in ("key-revoked", "workspace-suspended", "attempt-refused"):
+        assert name in said
 
 
 def test_list_narrows_by_workspace_caller_and_time(cli: Cli) -> None:
@@ -55,15 +85,19 @@ def test_list_shows_for_whom(cli: Cli, tmp_path: Path) -> None:
 
     first, second, third = (line.split() for line in cli.text(*here).splitlines()[1:])
 
-    assert first[1:7] == ["person_2", "via", "console", "A", "KeyService.IssueKey", nameless]
+    assert first[1:7] == ["person_2", "via", "console", "A", "key-issued", nameless]
     assert second[1:5] == ["alice@example.com", "via", "console", "A"]
     assert third[1] == "root"
     by_alice = cli.json(*here, "--person", "person_1")["entries"]
     assert [(one["subject"], one["person_name"]) for one in by_alice] == [
         (named, "alice@example.com")
     ]
-    by_action = cli.json(*here, "--action", "WorkspaceService.CreateWorkspace")["entries"]
-    assert [one["subject"] for one in by_action] == [workspace]
+    for created in (
+        ("--action", "workspace-created"),
+        ("--method", "WorkspaceService.CreateWorkspace"),
+    ):
+        listed = cli.json(*here, *created)["entries"]
+        assert [one["subject"] for one in listed] == [workspace]
     exported = cli.text("audit", "export", "--person", "person_2").splitlines()
     assert [json.loads(line)["subject"] for line in exported] == [nameless]
 

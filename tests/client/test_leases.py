@@ -8,7 +8,7 @@ from typing import Any
 import grpc
 import pytest
 
-from keyauthority.base.process import clocks
+from keyauthority.base.process.clocks import LeaseClock, boottime
 from keyauthority.client import Secret, Verdict, VerificationUnavailable, Verifier
 from keyauthority.client.asking import MAX_CALLS
 from keyauthority.v1 import verification_service_pb2 as pb
@@ -94,11 +94,11 @@ class TestJoining:
             assert await verifier.verify(secret) is held
 
     async def test_never_without_a_clock_that_goes_on_in_sleep(
-        self, scripted: ScriptedAuthority, monkeypatch: pytest.MonkeyPatch
+        self, scripted: ScriptedAuthority
     ) -> None:
         """A lease could not be measured there: every question is a call, to the books."""
-        monkeypatch.setattr(clocks, "CLOCK", None)
-        async with Verifier(scripted.address, token=Secret(TOKEN)) as verifier:
+        clock = LeaseClock(boottime, counts_sleep=False)
+        async with Verifier(scripted.address, token=Secret(TOKEN), clock=clock) as verifier:
             secret = scripted.issue()
             for _ in range(2):
                 await verifier.verify(secret)

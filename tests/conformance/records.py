@@ -12,6 +12,7 @@ import pytest
 
 from keyauthority.domain.auditing import AuditEntry
 from keyauthority.domain.callers import Caller, Role
+from keyauthority.domain.facts import Action
 from keyauthority.domain.keys import Key, StoredSecret
 from keyauthority.domain.peppers import Pepper, PepperState
 from keyauthority.domain.ports import Replay, Store, Transaction
@@ -94,7 +95,8 @@ def an_entry(**fields: Any) -> AuditEntry:
         time=START,
         caller_id="caller_1",
         caller_name="billing",
-        action="IssueKey",
+        method="IssueKey",
+        action=Action.KEY_ISSUED,
         subject="key_1",
         workspace_id="ws_1",
         refused=False,

@@ -3,6 +3,7 @@
 import pytest
 
 from keyauthority.domain.auditing import AuditEntry, AuditFilter
+from keyauthority.domain.facts import Action
 from keyauthority.domain.ports import Store
 from tests.conformance.records import DAY, MICROSECOND, SECOND, START, an_entry
 
@@ -82,10 +83,13 @@ async def test_pages(store: Store) -> None:
         (AuditFilter(caller_id="caller_2"), {3}),
         (AuditFilter(person_id="person_1"), {2}),
         (AuditFilter(person_id="person_"), set()),
-        (AuditFilter(action="RevokeKey"), {0, 3}),
-        (AuditFilter(action="Revoke"), set()),
-        (AuditFilter(action="IssueKey", person_id="person_1"), {2}),
-        (AuditFilter(action="RevokeKey", person_id="person_1"), set()),
+        (AuditFilter(method="RevokeKey"), {0, 3}),
+        (AuditFilter(method="Revoke"), set()),
+        (AuditFilter(action=Action.KEY_ROTATED), {1, 2}),
+        (AuditFilter(action=Action.KEY_ROTATED, subject="key_2"), {1}),
+        (AuditFilter(action=Action.KEY_REVOKED), set()),
+        (AuditFilter(method="IssueKey", person_id="person_1"), {2}),
+        (AuditFilter(method="RevokeKey", person_id="person_1"), set()),
         (AuditFilter(subject="key_2", workspace_id="ws_1"), {1}),
         (AuditFilter(start=START + SECOND), {1, 2, 3}),
         (AuditFilter(end=START + SECOND), {0}),
@@ -97,15 +101,21 @@ async def test_filters(store: Store, which: AuditFilter, found: set[int]) -> Non
     """An entry must pass all parts of a filter; the start is included, the end is not."""
     await append(
         store,
-        an_entry(revision=0, action="RevokeKey"),
-        an_entry(revision=1, subject="key_2", time=START + SECOND),
-        an_entry(revision=2, workspace_id="ws_2", person_id="person_1", time=START + 2 * SECOND),
+        an_entry(revision=0, method="RevokeKey"),
+        an_entry(revision=1, subject="key_2", action=Action.KEY_ROTATED, time=START + SECOND),
+        an_entry(
+            revision=2,
+            workspace_id="ws_2",
+            action=Action.KEY_ROTATED,
+            person_id="person_1",
+            time=START + 2 * SECOND,
+        ),
         an_entry(
             revision=3,
             subject="key_2",
             workspace_id="ws_2",
             caller_id="caller_2",
-            action="RevokeKey",
+            method="RevokeKey",
             person_id="person_2",
             time=START + 3 * SECOND,
         ),

@@ -5,7 +5,7 @@ from datetime import datetime
 
 import pytest
 
-from keyauthority.domain.keys import Key, KeyState, Revocation, RevocationReason
+from keyauthority.domain.keys import UNKNOWN, Key, KeyState, Revocation, RevocationReason, Who
 from keyauthority.domain.ports import KeyFilter, Store
 from tests.conformance.records import (
     DAY,
@@ -19,7 +19,8 @@ from tests.conformance.records import (
     an_entry,
 )
 
-REVOCATION = Revocation(START - SECOND, RevocationReason.COMPROMISED, "on a “public” page\n")
+BY = Who("person_7", "김하나 <hana@example.com>")
+REVOCATION = Revocation(START - SECOND, RevocationReason.COMPROMISED, "on a “public” page\n", BY)
 
 
 async def put(store: Store, *keys: Key) -> None:
@@ -99,7 +100,7 @@ async def test_a_thousand_keys_at_once(store: Store) -> None:
     keys = [a_key(f"key_{n}") for n in range(1000)]
     await put(store, *keys)
 
-    changed = [key.revoked(START, RevocationReason.POLICY, "all") for key in keys]
+    changed = [key.revoked(START, RevocationReason.POLICY, "all", BY) for key in keys]
     await update(store, *zip(keys, changed, strict=True))
 
     assert await get(store, *(key.id for key in keys)) == {key.id: key for key in changed}
@@ -406,3 +407,47 @@ class TestTheCreator:
         disabled = KeyFilter(("ws_1",), KeyState.DISABLED, creator_id="person_1")
         assert await page(store, disabled) == ["key_2"]
         assert await page(store, KeyFilter(creator_id="person_")) == []
+
+
+class TestWhoDidIt:
+    async def test_is_kept_for_revocations_and_secrets(self, store: Store) -> None:
+        """Of keys that were issued, imported and changed since."""
+        shown = a_secret(b"1", creator=BY)
+        issued = a_key(secrets=(shown,))
+        imported = a_key("key_2", secrets=(a_secret(b"2", creator=Who("caller_1", "billing")),))
+        await put(store, issued)
+        async with store.changing() as tx:
+            await tx.keys.insert_imported([imported])
+        rotated = replace(issued, secrets=(a_secret(b"3", creator=Who("person_8", "")), shown))
+        revoked = replace(rotated, revocation=REVOCATION)
+        await update(store, (issued, rotated))
+        await update(store, (rotated, revoked))
+
+        assert await get(store, "key_1", "key_2") == {"key_1": revoked, "key_2": imported}
+
+    async def test_is_no_part_of_a_snapshot(self, store: Store) -> None:
+        """No verdict asks for it."""
+        await put(store, a_key(secrets=(a_secret(b"1", creator=BY),), revocation=REVOCATION))
+
+        key = (await store.snapshot(["key_1"])).keys["key_1"]
+
+        assert key.revocation == replace(REVOCATION, by=UNKNOWN)
+        assert [one.creator for one in key.secrets] == [UNKNOWN]
+
+    async def test_keys_are_found_by_who_was_shown_a_secret_in_force(
+        self, store: Store, clock: ManualClock
+    ) -> None:
+        """Whoever issued it; what has ended, or a revoked key's, is of no use to anybody."""
+        for key_id, end_time in (("key_1", None), ("key_2", START + SECOND), ("key_3", START)):
+            theirs = a_secret(f"{key_id}b".encode(), creator=Who("person_8", ""))
+            mine = a_secret(f"{key_id}a".encode(), creator=BY, end_time=end_time)
+            await put(store, a_key(key_id, secrets=(theirs, mine)))
+        await put(store, a_key("key_4", creator_id="person_7"))
+        revoked = a_key("key_5", secrets=(a_secret(b"5", creator=BY),), revocation=REVOCATION)
+        await put(store, revoked)
+
+        assert await page(store, KeyFilter(secret_creator_id="person_7")) == ["key_2", "key_1"]
+        other = KeyFilter(("ws_2",), secret_creator_id="person_7")
+        assert await page(store, other) == []
+        clock.time = START + SECOND
+        assert await page(store, KeyFilter(secret_creator_id="person_7")) == ["key_1"]

@@ -11,8 +11,8 @@ from keyauthority.domain.errors import KeyAuthorityError, Reason
 from keyauthority.domain.ports import Store
 from keyauthority.domain.revisions import Claim, Head
 from keyauthority.domain.sessions import REPLICA, SESSIONS_PER_CALLER, Grant, Session
-from keyauthority.storage.memory.sessions import TOLD as MEMORY_TOLD
-from keyauthority.storage.sql.grants import TOLD
+from keyauthority.storage.memory.leases import TOLD as MEMORY_TOLD
+from keyauthority.storage.sql.leases import TOLD
 from tests.conformance.records import START, a_caller, undone
 
 NOTHING = Claim(0, 0)

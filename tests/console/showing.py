@@ -9,9 +9,8 @@ from functools import cache
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
-from console.assets import Assets
 from console.headers import CSP
-from console.rendering import Rendering
+from console.rendering import Assets, Rendering
 from tests.console.samples import NOW, PAGES
 
 Served = Mapping[str, tuple[str, bytes]]

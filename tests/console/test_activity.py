@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from datetime import UTC, datetime, timedelta
 from urllib.parse import urlencode
 from zoneinfo import ZoneInfo
@@ -12,8 +11,13 @@ import pytest
 from console import activity_words
 from console.paths import url
 from console.people import Role
+from keyauthority.client.admin import Action
+from keyauthority.v1 import key_pb2
+from keyauthority.v1 import key_service_pb2 as keys_v1
 from keyauthority.v1 import verification_service_pb2 as verification
+from keyauthority.v1.key_service_pb2_grpc import KeyServiceStub
 from keyauthority.v1.verification_service_pb2_grpc import VerificationServiceStub
+from tests.conformance.records import an_entry
 from tests.console.keys_in_it import made_key, taken_over
 from tests.console.people_in_it import NOBODY, Cast
 from tests.console.visiting import Shown, Visitor
@@ -25,14 +29,17 @@ def activity(cast: Cast, browser: Visitor, **filters: str) -> Shown:
 
 
 def entries(shown: Shown) -> list[str]:
-    """Each entry as people read it, without its details."""
-    found = re.findall(r'<div class="entry-what">(.*?)<details>', shown.html, re.DOTALL)
-    return [" ".join(re.sub(r"<[^>]+>", "", one).split()) for one in found]
+    """Each entry as people read it, without its moment and its details."""
+    told = []
+    for entry in [one for log in shown.page.all("ol") for one in log.all("li")]:
+        [what] = [one for one in entry.all("div") if one.all("details")]
+        told.append(what.text.removesuffix(what.one("details").text).strip())
+    return told
 
 
 def next_page(browser: Visitor, shown: Shown) -> Shown | None:
-    found = re.search(r'rel="next" href="([^"]+)"', shown.html)
-    return browser.get(found[1].replace("&amp;", "&")) if found else None
+    links = shown.page.all("a", rel="next")
+    return browser.get(links[0].attributes["href"]) if links else None
 
 
 def all_pages(browser: Visitor, shown: Shown | None) -> list[str]:
@@ -55,39 +62,79 @@ async def test_what_is_done_in_the_console_is_told_with_who_did_it(cast: Cast) -
     browser.submit(browser.get(url("key", workspace=cast.workspace, key=key_id)), href)
     shown = activity(cast, browser)
     assert entries(shown)[:2] == [
-        f"{person.email} paused or resumed the key billing",
+        f"{person.email} paused the key billing",
         f"{person.email} created the key billing",
     ]
     assert "Through console " in shown.text
     assert url("key", workspace=cast.workspace, key=key_id) in shown.html
-    assert "Changed paused or not" in shown.text
+    assert "paused or not" not in shown.text
 
 
 @pytest.mark.parametrize(
-    ("action", "details", "told"),
+    ("fact", "details", "told"),
     [
-        ("KeyService.UpdateKey", {"fields": "name"}, "renamed the key"),
-        ("KeyService.UpdateKey", {"fields": "expire_time"}, "changed the expiry of the key"),
-        ("KeyService.UpdateKey", {"fields": "scopes"}, "changed the scopes of the key"),
-        ("KeyService.UpdateKey", {"fields": "name,scopes"}, "changed the key"),
-        ("KeyService.UpdateKey", {"fields": "disabled"}, "paused or resumed the key"),
-        ("KeyService.UpdateKey", {"fields": "disabled", "disabled": "true"}, "paused the key"),
-        ("KeyService.UpdateKey", {"fields": "disabled", "disabled": "false"}, "resumed the key"),
-        ("WorkspaceService.UpdateWorkspace", {"suspended": "true"}, "suspended the workspace"),
-        (
-            "WorkspaceService.UpdateWorkspace",
-            {"suspended": "false"},
-            "renamed or resumed the workspace",
-        ),
-        ("KeyService.RevokeKeys", {"reason": "policy"}, "revoked, among others, the key"),
-        ("KeyService.NoSuchThing", {"fields": "name"}, "KeyService.NoSuchThing"),
+        ("KEY_RENAMED", {"from": "a", "to": "b"}, "renamed the key from a to"),
+        ("KEY_RENAMED", {"fields": "name"}, "renamed the key"),
+        ("KEY_EXPIRY_CHANGED", {"from": "never", "to": "never"}, "changed the expiry of the key"),
+        ("KEY_SCOPES_CHANGED", {}, "changed the scopes of the key"),
+        ("KEY_CHANGED", {"fields": "name,scopes"}, "changed the key"),
+        ("KEY_PAUSED", {"from": "false", "to": "true"}, "paused the key"),
+        ("KEY_RESUMED", {"from": "true", "to": "false"}, "resumed the key"),
+        ("WORKSPACE_SUSPENDED", {"suspended": "true"}, "suspended the workspace"),
+        ("WORKSPACE_RENAMED", {"from": "a", "to": "b"}, "renamed the workspace from a to"),
+        ("WORKSPACE_CHANGED", {"suspended": "false"}, "renamed or resumed the workspace"),
+        ("KEY_REVOKED", {"reason": "policy"}, "revoked the key"),
+        ("KEY_REVOKED", {"by_secret": "true"}, "revoked the key by its secret"),
+        ("OTHER", {"fields": "name"}, "KeyService.NoSuchThing"),
     ],
 )
 def test_a_change_is_told_by_what_was_changed(
-    action: str, details: dict[str, str], told: str
+    fact: str, details: dict[str, str], told: str
 ) -> None:
-    """As exactly as the details tell, and no more."""
-    assert activity_words.sentence(action, details) == told
+    """As exactly as the entry tells, and no more."""
+    entry = an_entry(action=Action[fact], method="KeyService.NoSuchThing", details=details)
+    assert activity_words.of_entry(entry) == told
+
+
+def test_there_are_words_for_all_that_happens_in_a_workspace() -> None:
+    """Nothing is told by the name of a method, and all of it can be chosen."""
+    names = [action.name.lower() for action in Action]
+    happens = {one for one in names if one.startswith(("key_", "workspace_"))}
+    assert {value for value, _ in activity_words.KEYS} == happens
+    chosen = filter(None, map(activity_words.action_of, happens))
+    assert {activity_words.value_of(action) for action in chosen} == happens
+
+
+async def test_the_old_and_the_new_value_are_told(cast: Cast) -> None:
+    """Names in the sentence, the rest in the details, in the reader's words and zone."""
+    browser = await cast.visitor(Role.MEMBER)
+    operator = cast.console.edge.operator
+    key, _ = operator.issue(cast.workspace)
+    stub = KeyServiceStub(operator.channel)
+    changed = key_pb2.Key(id=key.id, name="deploy", scopes=["read"], labels={"b": "1", "a": "2"})
+    changed.expire_time.FromJsonString("2031-01-31T12:30:00Z")
+    request = keys_v1.UpdateKeyRequest(key=changed)
+    stub.UpdateKey(request, metadata=operator.metadata, timeout=10)
+    day = keys_v1.RotateKeyRequest(key_id=key.id)
+    day.overlap.FromSeconds(86_400)
+    stub.RotateKey(day, metadata=operator.metadata, timeout=10)
+
+    shown = activity(cast, browser)
+
+    assert entries(shown)[:5] == [
+        "root rotated the key deploy",
+        "root changed the labels of the key deploy",
+        "root changed the scopes of the key deploy",
+        "root changed the expiry of the key deploy",
+        "root renamed the key from test to deploy",
+    ]
+    for told in (
+        "The old secret ends after 24 hours",
+        "Before none After a=2, b=1",
+        "Before full access After read",
+        "Before never After 31 Jan 2031, 12:30 UTC",
+    ):
+        assert told in shown.text
 
 
 async def test_where_the_console_stands_is_nowhere_that_people_came_from(cast: Cast) -> None:
@@ -96,7 +143,7 @@ async def test_where_the_console_stands_is_nowhere_that_people_came_from(cast: C
     key_id, _ = made_key(cast, browser)
     assert "ipv4:" not in activity(cast, browser, subject=key_id).text
     taken_over(cast.console.edge, cast.workspace, ["from elsewhere"])
-    assert "From ipv4:127.0.0.1" in activity(cast, browser, action="KeyService.ImportKeys").text
+    assert "From ipv4:127.0.0.1" in activity(cast, browser, action="key_imported").text
 
 
 async def test_what_others_did_shows_up_too(cast: Cast) -> None:
@@ -127,14 +174,15 @@ async def test_filters_alone_and_together(cast: Cast) -> None:
         path = url("key_pause", workspace=cast.workspace, key=key_id)
         state = "resume" if path not in page.html else "pause"
         browser.submit(page, url(f"key_{state}", workspace=cast.workspace, key=key_id))
-    changed = "KeyService.UpdateKey"
+    changed = "key_paused"
     assert all(one.email in text for text in entries(activity(cast, first, person=one.id)))
     assert len(entries(activity(cast, first, person=one.id))) == 3
-    assert len(entries(activity(cast, first, action=changed))) == 3
+    assert len(entries(activity(cast, first, action=changed))) == 2
+    assert len(entries(activity(cast, first, action="key_resumed"))) == 1
     assert len(entries(activity(cast, first, subject=b))) == 3
     every = {"person": one.id, "action": changed, "subject": b}
     shown = activity(cast, first, **every)
-    assert entries(shown) == [f"{one.email} paused or resumed the key b"]
+    assert entries(shown) == [f"{one.email} paused the key b"]
     form = shown.form(url("activity", workspace=cast.workspace))
     assert set(every.items()) <= set(form.fields)
 
@@ -202,7 +250,7 @@ async def test_keys_come_a_page_at_a_time_without_gap_or_repeat(cast: Cast) -> N
     browser = await cast.visitor(Role.VIEWER)
     names = [f"key {number:03}" for number in range(120)]
     taken_over(cast.console.edge, cast.workspace, names)
-    first = activity(cast, browser, action="KeyService.ImportKeys")
+    first = activity(cast, browser, action="key_imported")
     assert len(entries(first)) == 50
     shown = all_pages(browser, first)
     assert shown == [f"root imported the key {name}" for name in reversed(names)]

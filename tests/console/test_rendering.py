@@ -6,10 +6,9 @@ import pytest
 from jinja2 import UndefinedError
 
 from console import words
-from console.assets import Assets
 from console.moments import ago, day, distance, moment, zone_of
 from console.paths import url
-from console.rendering import Rendering
+from console.rendering import Assets, Rendering
 from console.snippets import snippets
 from keyauthority.client import Secret
 from tests.console.sample_data import NOW, SECRET

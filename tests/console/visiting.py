@@ -7,6 +7,8 @@ from dataclasses import dataclass, field
 from html.parser import HTMLParser
 from urllib.parse import urlencode, urlsplit
 
+from tests.console.markup import Element, page
+
 FORM = "application/x-www-form-urlencoded"
 
 
@@ -85,6 +87,11 @@ class Shown:
         reader = _Reader()
         reader.feed(self.html)
         return reader
+
+    @property
+    def page(self) -> Element:
+        """The page as a tree."""
+        return page(self.html)
 
     @property
     def text(self) -> str:

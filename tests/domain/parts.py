@@ -116,11 +116,11 @@ def decoded(answer: bytes) -> tuple[str, str]:
     return key_id, secret
 
 
-def an_actor(*workspace_ids: str, action: str = "IssueKey", caller: Caller | None = None) -> Actor:
+def an_actor(*workspace_ids: str, method: str = "IssueKey", caller: Caller | None = None) -> Actor:
     """An issuer, bound to *workspace_ids* if there are any."""
     roles = frozenset({Role.ISSUER})
     caller = caller or a_caller("caller_9", roles=roles, workspace_ids=workspace_ids)
-    return Actor(caller, action, "192.0.2.1", "request-1")
+    return Actor(caller, method, "192.0.2.1", "request-1")
 
 
 async def put_peppers(store: Store, keyring: Keyring, active: int = 1) -> None:

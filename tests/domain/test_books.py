@@ -12,6 +12,7 @@ from keyauthority.domain.auditing import AuditEntry, AuditFilter
 from keyauthority.domain.books import Books, Change, Upkeep, upkeep
 from keyauthority.domain.callers import Actor, authority, operator
 from keyauthority.domain.errors import KeyAuthorityError, Reason
+from keyauthority.domain.facts import Action, Fact
 from keyauthority.domain.fencing import Receipt
 from keyauthority.domain.keys import RevocationReason
 from keyauthority.domain.updating import KeyFields
@@ -19,6 +20,7 @@ from tests.conformance.records import START, UndoError, a_workspace
 from tests.domain.parts import UseCases, an_actor
 
 NO_REASON = RevocationReason.UNSPECIFIED
+PAUSED = Fact(Action.KEY_PAUSED)
 
 
 async def audited(cases: UseCases) -> list[AuditEntry]:
@@ -30,7 +32,7 @@ async def test_durable_before_the_fence_is_asked(cases: UseCases, actor: Actor) 
     """While verifiers are waited for, the change is already made."""
 
     async def work(change: Change) -> str:
-        change.alters("key_1", "ws_1")
+        change.alters("key_1", "ws_1", PAUSED)
         assert cases.fence.asked == []
         return "the result"
 
@@ -70,8 +72,8 @@ async def test_an_exception_leaves_no_trace(cases: UseCases, actor: Actor) -> No
 
     async def work(change: Change) -> None:
         key = (await change.tx.keys.get([key_id]))[key_id]
-        await change.tx.keys.update([(key, key.revoked(change.tx.time, NO_REASON, ""))])
-        change.alters(key_id, "ws_1")
+        await change.tx.keys.update([(key, key.revoked(change.tx.time, NO_REASON, "", actor.who))])
+        change.alters(key_id, "ws_1", PAUSED)
         raise UndoError
 
     with pytest.raises(UndoError):
@@ -91,7 +93,7 @@ async def test_a_fence_that_fails_undoes_nothing(cases: UseCases, actor: Actor) 
             raise UndoError
 
     async def work(change: Change) -> None:
-        change.alters("key_1")
+        change.alters("key_1", "", PAUSED)
 
     with pytest.raises(UndoError):
         await Books(cases.store, BrokenFence()).change(actor, work)
@@ -101,7 +103,7 @@ async def test_a_fence_that_fails_undoes_nothing(cases: UseCases, actor: Actor) 
 
 async def test_each_subject_has_its_revision_and_its_entry(cases: UseCases) -> None:
     """One fence for all, at the last; each entry names its subject, revision, who and how."""
-    actor = an_actor(action="KeyService.RevokeKeys")
+    actor = an_actor(method="KeyService.RevokeKeys")
     first, _ = await cases.issue(actor)
     second, _ = await cases.issue(actor)
 
@@ -114,7 +116,8 @@ async def test_each_subject_has_its_revision_and_its_entry(cases: UseCases) -> N
     entries = [entry for entry in await audited(cases) if entry.revision]
     assert [(entry.subject, entry.revision) for entry in entries] == [(second, 1), (first, 2)]
     assert {entry.workspace_id for entry in entries} == {"ws_1"}
-    assert {entry.action for entry in entries} == {"KeyService.RevokeKeys"}
+    assert {entry.action for entry in entries} == {Action.KEY_REVOKED}
+    assert {entry.method for entry in entries} == {"KeyService.RevokeKeys"}
     assert {entry.caller_id for entry in entries} == {actor.caller.id}
     assert entries[0].details == {"reason": "COMPROMISED", "note": "found in a log"}
     async with cases.store.reading() as tx:
@@ -178,7 +181,7 @@ async def test_what_alters_a_verdict_is_fenced_or_not_done(cases: UseCases, acto
 
     async def work(change: Change) -> None:
         await change.tx.workspaces.insert(a_workspace("ws_3"))
-        change.alters("ws_1", "ws_1")
+        change.alters("ws_1", "ws_1", PAUSED)
 
     with pytest.raises(RuntimeError):
         await cases.books.record(actor, work)
@@ -192,7 +195,7 @@ async def test_the_authority_and_its_operators_are_told_from_callers(cases: UseC
     """What nobody called for leaves an entry as well, under ids that no caller has."""
 
     async def work(change: Change) -> None:
-        change.records("ws_1")
+        change.records(Fact(Action.LEASE_CHANGED))
 
     await cases.books.record(operator("db lease"), work)
     await cases.books.record(authority("housekeeping"), work)

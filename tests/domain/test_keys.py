@@ -8,10 +8,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from keyauthority.domain.keys import KEPT_SECRETS, Key, KeyState, Revocation, RevocationReason
+from keyauthority.domain.keys import KEPT_SECRETS, Key, KeyState, Revocation, RevocationReason, Who
 from tests.conformance.records import DAY, MICROSECOND, SECOND, START, a_key, a_secret
 
 NOW = START + DAY
+BY = Who("person_1", "alice@example.com")
 REVOCATION = Revocation(START, RevocationReason.UNUSED, "")
 
 
@@ -105,11 +106,11 @@ def test_a_change() -> None:
 
 def test_a_revocation_is_final() -> None:
     """The first one's reason, note and time stay."""
-    key = a_key().revoked(NOW, RevocationReason.COMPROMISED, "found in a log")
+    key = a_key().revoked(NOW, RevocationReason.COMPROMISED, "found in a log", BY)
 
-    assert key.revocation == Revocation(NOW, RevocationReason.COMPROMISED, "found in a log")
+    assert key.revocation == Revocation(NOW, RevocationReason.COMPROMISED, "found in a log", BY)
     assert (key.version, key.update_time) == (2, NOW)
-    assert key.revoked(NOW + DAY, RevocationReason.UNUSED, "again") is key
+    assert key.revoked(NOW + DAY, RevocationReason.UNUSED, "again", BY) is key
 
 
 def test_a_key_does_not_show_its_digests() -> None:

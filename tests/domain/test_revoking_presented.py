@@ -10,6 +10,7 @@ from keyauthority.domain import secrets
 from keyauthority.domain.auditing import AuditFilter
 from keyauthority.domain.callers import Actor
 from keyauthority.domain.errors import KeyAuthorityError, Reason
+from keyauthority.domain.facts import Action
 from keyauthority.domain.keys import Revocation, RevocationReason
 from keyauthority.domain.verdicts import Verdict
 from tests.conformance.records import SECOND, START, ManualClock
@@ -36,13 +37,20 @@ async def test_the_key_is_revoked(cases: UseCases, actor: Actor, kind: str) -> N
     key, receipt = await cases.revoking_presented.revoke(actor, secret, "found on a forum")
 
     assert key.id == key_id
-    assert key.revocation == Revocation(START, RevocationReason.COMPROMISED, "found on a forum")
+    assert key.revocation == Revocation(
+        START, RevocationReason.COMPROMISED, "found on a forum", actor.who
+    )
     answer = await cases.verifying.verify(secret)
     assert (answer.verdict, answer.key_revoked) == (Verdict.REVOKED, True)
     assert receipt.sessions_acknowledged == 7
     assert cases.fence.asked[-1] == receipt.revision == answer.revision
     [entry, *_] = await cases.audit.page(AuditFilter(subject=key_id), 10, None)
-    assert entry.details == {"reason": "COMPROMISED", "note": "found on a forum"}
+    assert entry.action is Action.KEY_REVOKED
+    assert entry.details == {
+        "reason": "COMPROMISED",
+        "note": "found on a forum",
+        "by_secret": "true",
+    }
     assert (entry.workspace_id, entry.revision) == ("ws_1", receipt.revision)
 
 
@@ -62,7 +70,7 @@ async def test_a_repeat_changes_nothing_and_waits(cases: UseCases, actor: Actor)
 
     key, receipt = await cases.revoking_presented.revoke(actor, secret, "second")
 
-    assert key.revocation == Revocation(START, RevocationReason.UNUSED, "first")
+    assert key.revocation == Revocation(START, RevocationReason.UNUSED, "first", actor.who)
     assert (receipt.revision, cases.fence.asked) == (1, [1, 1])
 
 

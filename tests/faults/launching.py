@@ -98,7 +98,7 @@ def slow_verify_replies() -> None:
         await asyncio.sleep(0.15 * slow)
         return reply
 
-    VerificationServicer.Verify = verify  # type: ignore[method-assign]
+    VerificationServicer.Verify = verify  # type: ignore[assignment, method-assign]
 
 
 def slow_joins() -> None:

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from keyauthority.base.process import clocks
+from keyauthority.base.process.clocks import boottime
 from keyauthority.coherence.cache import CoherentCache
 from keyauthority.domain.callers import Caller
 from keyauthority.domain.errors import KeyAuthorityError, Reason, credential_invalid
@@ -58,7 +58,7 @@ def cache() -> Any:
 def credentials(books: Books, cache: Any) -> CachedAuthenticating:
     """One without a lease, as after a start or while its database is away: nothing is in memory."""
     stand_in: Any = books
-    return CachedAuthenticating(stand_in, cache, at_once=2)
+    return CachedAuthenticating(stand_in, cache, boottime, at_once=2)
 
 
 def a_token() -> str:
@@ -155,7 +155,7 @@ async def test_calls_with_one_token_share_its_look_up(
     books: Books, cache: Any, credentials: CachedAuthenticating
 ) -> None:
     """A process that starts with a thousand calls asks once: the rest find it in memory."""
-    call = cache.begin_sync(clocks.boottime())
+    call = cache.begin_sync(boottime())
     assert cache.apply(call, "session_1", Head(1, 7), None, 60.0)
     token = accepted_token(books)
     calls = [asyncio.create_task(credentials.by_token(token, HOME)) for _ in range(400)]
@@ -182,7 +182,7 @@ async def test_a_refused_token_is_not_looked_up_again(
     books: Books, cache: Any, credentials: CachedAuthenticating
 ) -> None:
     """For a while: it is nobody's, and never will be anybody's."""
-    assert cache.apply(cache.begin_sync(clocks.boottime()), "session_1", Head(1, 7), None, 60.0)
+    assert cache.apply(cache.begin_sync(boottime()), "session_1", Head(1, 7), None, 60.0)
     token = a_token()
     books.answer(5)
     for _ in range(3):
@@ -229,7 +229,7 @@ async def test_a_revoked_caller_is_known_no_more(
     books.answer(3)
     await credentials.by_token(token, HOME)
     del books.callers[token]
-    assert cache.apply(cache.begin_sync(clocks.boottime()), "session_1", Head(1, 7), None, 60.0)
+    assert cache.apply(cache.begin_sync(boottime()), "session_1", Head(1, 7), None, 60.0)
     assert await refusal(credentials, token) is Reason.CREDENTIAL_INVALID
     assert await refusal(credentials, token) is Reason.CREDENTIAL_INVALID
     assert books.asked == [token, token]

@@ -4,12 +4,17 @@ from __future__ import annotations
 
 import asyncio
 from datetime import timedelta
+from typing import Any, cast
 
 import pytest
+from prometheus_client import CollectorRegistry
 
+from keyauthority.base.process.clocks import boottime
 from keyauthority.domain.errors import KeyAuthorityError, Reason
 from keyauthority.domain.sessions import Standing, Terms
 from keyauthority.replica.fence import SessionFence
+from keyauthority.replica.lateness import Lateness
+from keyauthority.replica.metrics import ReplicaMetrics
 from keyauthority.replica.watch import Watch
 from keyauthority.storage.memory import MemoryStore
 from tests.conformance.records import ManualClock
@@ -43,7 +48,8 @@ def sessions() -> Sessions:
 @pytest.fixture
 def fence(sessions: Sessions) -> SessionFence:
     store = MemoryStore(ManualClock())
-    return SessionFence(sessions, Watch(store))  # type: ignore[arg-type]  # all that it asks
+    metrics, asked = ReplicaMetrics(CollectorRegistry()), cast("Any", sessions)
+    return SessionFence(asked, Watch(store), Lateness(asked, metrics), boottime, metrics)
 
 
 async def test_one_look_is_for_all(fence: SessionFence, sessions: Sessions) -> None:

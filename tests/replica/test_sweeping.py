@@ -6,10 +6,13 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import timedelta
 
+from prometheus_client import CollectorRegistry
+
 from keyauthority.coherence.allowances import PROBATION, shortened, withdrawn
 from keyauthority.coherence.leases import wait_out
 from keyauthority.domain.allowances import WHOLE, Allowance
 from keyauthority.domain.revisions import Claim
+from keyauthority.replica.metrics import ReplicaMetrics
 from keyauthority.replica.sweeping import Sweeper
 from keyauthority.storage.memory import MemoryStore
 from tests.conformance.records import ManualClock, a_caller
@@ -24,7 +27,7 @@ class Rounds:
         self.time = 1000.0
         self.session_id = session_id
         self._store = store
-        self._sweeper = Sweeper(store, lambda: self.time)
+        self._sweeper = Sweeper(store, lambda: self.time, ReplicaMetrics(CollectorRegistry()))
 
     async def after(self, seconds: float) -> Allowance:
         """The verifier's allowance when another round was made after *seconds*."""

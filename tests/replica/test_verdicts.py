@@ -7,12 +7,14 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
+from prometheus_client import CollectorRegistry
 
-from keyauthority.base.process import clocks
+from keyauthority.base.process.clocks import boottime
 from keyauthority.coherence.cache import CoherentCache
 from keyauthority.domain.errors import KeyAuthorityError, Reason
 from keyauthority.domain.revisions import Head
 from keyauthority.domain.verdicts import Verdict, Verification
+from keyauthority.replica.metrics import ReplicaMetrics
 from keyauthority.replica.verdicts import READS, Verdicts
 
 
@@ -30,7 +32,7 @@ class Books:
         self._loses_lease = loses_lease
 
     def apply(self, revision: int, lease: float) -> None:
-        call = self.cache.begin_sync(clocks.boottime())
+        call = self.cache.begin_sync(boottime())
         assert self.cache.apply(call, "session_1", Head(1, revision), (), lease)
 
     async def verify_all(self, presented: Sequence[str], _: int = 0) -> list[Verification]:
@@ -45,7 +47,8 @@ class Books:
 
 
 def verdicts(books: Any, *, alone: bool = False) -> Verdicts:
-    return Verdicts(books, books.cache, alone=alone)
+    metrics = ReplicaMetrics(CollectorRegistry())
+    return Verdicts(books, books.cache, alone=alone, now=boottime, metrics=metrics)
 
 
 async def ask(applied: int, lease: float, *, alone: bool = False) -> Reason | None:

@@ -13,7 +13,6 @@ import pytest
 import structlog
 
 from keyauthority.domain.last_used import AT_ONCE, LastUsed
-from keyauthority.replica import housekeeping
 from keyauthority.replica.housekeeping import keep_writing_uses, write_uses
 from keyauthority.storage.sql.store import SqlStore
 from keyauthority.storage.sqlite import open_sqlite
@@ -33,11 +32,6 @@ def path(tmp_path: Path) -> Path:
 async def store(path: Path) -> AsyncIterator[SqlStore]:
     async with open_sqlite(path, ManualClock(), patience=0.05) as store:
         yield store
-
-
-@pytest.fixture
-def rounds(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(housekeeping, "WRITTEN_EVERY", 0.01)
 
 
 async def known(store: SqlStore, *key_ids: str) -> dict[str, dict[bytes, datetime]]:
@@ -78,14 +72,13 @@ async def test_every_batch_of_a_round_is_written(store: SqlStore) -> None:
     assert uses.due(100) == []
 
 
-@pytest.mark.usefixtures("rounds")
 async def test_rounds_go_on_after_a_mistake_and_the_last_one_writes_all(store: SqlStore) -> None:
     """Whatever fails fails one round only; at the stop even what was written just now is written."""
     await on_driver(store, "ALTER TABLE last_used RENAME TO mislaid")
     uses = LastUsed()
     uses.mark(*USE, START)
     with structlog.testing.capture_logs() as logs:
-        writing = asyncio.create_task(keep_writing_uses(store, uses))
+        writing = asyncio.create_task(keep_writing_uses(store, uses, every=0.01))
 
         async def failed() -> bool:
             return bool(logs)

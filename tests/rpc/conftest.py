@@ -9,12 +9,13 @@ from pathlib import Path
 import grpc.aio
 import pytest
 import uvloop
+from prometheus_client import CollectorRegistry
 
 from keyauthority.rpc.service import Service
 from keyauthority.rpc.services import SERVICES
-from keyauthority.server import serving
+from keyauthority.server import Pace, serving
 from tests.conformance.records import ManualClock
-from tests.rpc.parts import Api, Authority, set_lease, settings_in
+from tests.rpc.parts import Api, Authority, LeaseClock, set_lease, settings_in
 
 
 def pytest_asyncio_loop_factories() -> dict[str, Callable[[], asyncio.AbstractEventLoop]]:
@@ -48,18 +49,42 @@ def services() -> Sequence[Service]:
 
 
 @pytest.fixture
+def pace() -> Pace:
+    """How often the authority does what nobody asks it for."""
+    return Pace()
+
+
+@pytest.fixture
+def lease_clock() -> LeaseClock:
+    """What leases are measured by."""
+    return LeaseClock()
+
+
+@pytest.fixture
+def registry() -> CollectorRegistry:
+    """Where the authority counts."""
+    return CollectorRegistry()
+
+
+@pytest.fixture
 async def authority(
     tmp_path: Path,
     clock: ManualClock,
     running: AsyncExitStack,
     lease: timedelta | None,
     services: Sequence[Service],
+    pace: Pace,
+    lease_clock: LeaseClock,
+    registry: CollectorRegistry,
 ) -> AsyncIterator[Authority]:
     """A fresh installation, reached in plaintext on loopback."""
     settings = settings_in(tmp_path)
     if lease is not None:
         await set_lease(settings, lease)
-    port = await running.enter_async_context(serving(settings, clock, services))
+    served = serving(
+        settings, clock, services=services, now=lease_clock, pace=pace, registry=registry
+    )
+    port = await running.enter_async_context(served)
     async with grpc.aio.insecure_channel(f"127.0.0.1:{port}") as channel:
         root = Api(channel, settings.root_token.read_text().strip())
         yield Authority(settings, port, root)

@@ -19,7 +19,7 @@ from google.protobuf.message_factory import GetMessageClass
 from google.rpc.error_details_pb2 import ErrorInfo
 from grpc_status import rpc_status
 
-from keyauthority.base.process.clocks import SystemClock
+from keyauthority.base.process.clocks import SystemClock, boottime
 from keyauthority.config import Settings
 from keyauthority.domain.books import Books
 from keyauthority.domain.callers import Role, operator
@@ -181,6 +181,20 @@ async def eventually(true: Callable[[], Awaitable[bool]]) -> None:
     async with asyncio.timeout(TIMEOUT):
         while not await true():  # noqa: ASYNC110  # what it asks can't wake us
             await asyncio.sleep(0.01)
+
+
+class LeaseClock:
+    """The machine's clock of leases, which a test may put forward."""
+
+    def __init__(self) -> None:
+        self.ahead = 0.0
+
+    def __call__(self) -> float:
+        return boottime() + self.ahead
+
+    def begin_minute(self) -> None:
+        """Puts it forward to the beginning of one."""
+        self.ahead += -self() % 60
 
 
 def service(name: str) -> Service:

@@ -13,7 +13,7 @@ import pytest
 from grpc_health.v1.health_pb2 import HealthCheckRequest, HealthCheckResponse
 from grpc_health.v1.health_pb2_grpc import HealthStub
 
-from keyauthority.domain.callers import Role
+from keyauthority.domain.callers import Actor, Role
 from keyauthority.rpc.admission import Mutations, Room
 from keyauthority.rpc.keys import KeyServicer
 from keyauthority.rpc.service import Service
@@ -59,14 +59,14 @@ def services(door: Door) -> Sequence[Service]:
     """There are as many places as a test can fill, and verifying and issuing wait at the door."""
 
     class HeldVerification(VerificationServicer):
-        async def Verify(self, request: VerifyRequest, context: Any) -> VerifyResponse:
+        async def Verify(self, request: VerifyRequest, actor: Actor) -> VerifyResponse:
             await door.pass_through()
-            return await super().Verify(request, context)
+            return await super().Verify(request, actor)
 
     class HeldKeys(KeyServicer):
-        async def IssueKey(self, request: IssueKeyRequest, context: Any) -> bytes:
+        async def IssueKey(self, request: IssueKeyRequest, actor: Actor) -> bytes:
             await door.pass_through()
-            return await super().IssueKey(request, context)
+            return await super().IssueKey(request, actor)
 
     verification, keys = service("VerificationService"), service("KeyService")
     [health] = [one for one in SERVICES if one.name == "grpc.health.v1.Health"]

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
 from datetime import timedelta
-from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -12,7 +11,7 @@ from google.protobuf.message import Message
 from google.protobuf.timestamp_pb2 import Timestamp
 
 from keyauthority.domain.callers import Role
-from keyauthority.rpc import refusals
+from keyauthority.rpc.services import SERVICES
 from keyauthority.v1.audit_service_pb2 import (
     AuditEntry,
     ListAuditEntriesRequest,
@@ -22,6 +21,8 @@ from keyauthority.v1.caller_service_pb2 import CreateCallerRequest, RevokeCaller
 from keyauthority.v1.key_pb2 import Key
 from keyauthority.v1.key_service_pb2 import (
     GetKeyRequest,
+    ImportedKey,
+    ImportKeysRequest,
     IssueKeyRequest,
     RevokeKeyRequest,
     RevokeKeysRequest,
@@ -33,7 +34,7 @@ from keyauthority.v1.operations_service_pb2 import (
     AddPepperRequest,
     RetirePepperRequest,
 )
-from keyauthority.v1.verification_service_pb2 import VerifyRequest
+from keyauthority.v1.verification_service_pb2 import RevokePresentedRequest, VerifyRequest
 from keyauthority.v1.wire import timestamp
 from keyauthority.v1.workspace_service_pb2 import (
     CreateWorkspaceRequest,
@@ -41,7 +42,7 @@ from keyauthority.v1.workspace_service_pb2 import (
     Workspace,
 )
 from tests.conformance.records import START, ManualClock
-from tests.rpc.parts import Api, Authority, invalid_field, issue, reason
+from tests.rpc.parts import METHODS, Api, Authority, LeaseClock, invalid_field, issue, reason
 
 MINE = ("x-request-id", "mine")
 
@@ -66,39 +67,60 @@ async def test_the_first_start_is_the_first_entry(root: Api) -> None:
     assert entry.subject.startswith("caller_")
 
 
-async def changes_of(authority: Authority) -> list[tuple[str, Message, str, int]]:
-    """One request of every changing method: its action, the subject, and its revisions."""
-    workspace = await authority.workspace()
-    key = (await issue(authority.root, workspace)).key.id
-    other = (await issue(authority.root, workspace)).key.id
+def an_import(workspace: str, secret: str) -> ImportKeysRequest:
+    return ImportKeysRequest(
+        workspace_id=workspace, keys=[ImportedKey(secret=secret, name="from elsewhere")]
+    )
+
+
+async def changes_of(authority: Authority) -> list[tuple[str, Message, str | None, int]]:
+    """Requests of every changing method: its action, the subject, and its revision.
+
+    A new thing's subject is empty, since nobody knows its id yet; None: it is about no one thing.
+    """
+    root, workspace = authority.root, await authority.workspace()
+    key, other, last = [await issue(root, workspace) for _ in range(3)]
     caller = (await authority.caller(Role.VERIFIER)).caller_id
+    # The first import ever is a change that verifiers hear of, with an entry of its own.
+    await root(an_import(workspace, "an-imported-secret-of-some-length"))
     renamed = Workspace(id=workspace, name="after")
     roles: Any = [1]
-    return [
-        ("KeyService.IssueKey", IssueKeyRequest(workspace_id=workspace, name="k"), "", 0),
-        ("KeyService.UpdateKey", UpdateKeyRequest(key=Key(id=key, name="after")), key, 1),
-        ("KeyService.RotateKey", RotateKeyRequest(key_id=key), key, 2),
-        ("KeyService.RevokeKey", RevokeKeyRequest(key_id=key, note="why"), key, 3),
-        ("KeyService.RevokeKeys", RevokeKeysRequest(key_ids=[other]), other, 4),
-        (
-            "WorkspaceService.UpdateWorkspace",
-            UpdateWorkspaceRequest(workspace=renamed),
-            workspace,
-            5,
-        ),
-        ("WorkspaceService.CreateWorkspace", CreateWorkspaceRequest(name="w"), "", 0),
-        ("CallerService.CreateCaller", CreateCallerRequest(name="c", roles=roles), "", 0),
-        ("CallerService.RevokeCaller", RevokeCallerRequest(caller_id=caller), caller, 6),
-        ("OperationsService.AddPepper", AddPepperRequest(), "pepper_2", 0),
-        ("OperationsService.ActivatePepper", ActivatePepperRequest(version=2), "pepper_2", 0),
+    past = timestamp(START - timedelta(seconds=1))
+    requests: list[tuple[Message, str | None, int]] = [
+        (IssueKeyRequest(workspace_id=workspace, name="k"), "", 0),
+        (an_import(workspace, "another-secret-of-some-length"), "", 0),
+        (UpdateKeyRequest(key=Key(id=key.key.id, name="after")), key.key.id, 2),
+        (RotateKeyRequest(key_id=key.key.id), key.key.id, 3),
+        (RevokeKeyRequest(key_id=key.key.id, note="why"), key.key.id, 4),
+        (RevokeKeysRequest(key_ids=[other.key.id]), other.key.id, 5),
+        (RevokePresentedRequest(secret=last.secret), last.key.id, 6),
+        (UpdateWorkspaceRequest(workspace=renamed), workspace, 7),
+        (CreateWorkspaceRequest(name="w"), "", 0),
+        (CreateCallerRequest(name="c", roles=roles), "", 0),
+        (RevokeCallerRequest(caller_id=caller), caller, 8),
+        (AddPepperRequest(), "pepper_2", 0),
+        (ActivatePepperRequest(version=2), "pepper_2", 0),
+        (AddPepperRequest(), "pepper_3", 0),
+        (RetirePepperRequest(version=3), "pepper_3", 0),
+        (PruneAuditEntriesRequest(before_time=past), None, 0),
     ]
+    return [(label_of(request), request, *rest) for request, *rest in requests]  # type: ignore[misc]
+
+
+def label_of(request: Message) -> str:
+    method = METHODS[type(request).__name__]
+    return f"{method.containing_service.name}.{method.name}"
 
 
 async def test_every_change_leaves_one_entry(authority: Authority, clock: ManualClock) -> None:
     """It says who, what, to what, when, from where, in which call and at which revision."""
     root = authority.root
     clock.time += timedelta(seconds=7)
-    for action, request, subject, revision in await changes_of(authority):
+    changes = await changes_of(authority)
+    assert {action for action, *_ in changes} == {
+        method.label for one in SERVICES for method in one.methods() if method.changes
+    }
+    for action, request, subject, revision in changes:
         [entry] = await new_entries(root, lambda request=request: root(request, MINE))  # type: ignore[misc]
         assert entry.action == action
         assert (entry.caller_id, entry.caller_name) == ((await entries(root))[-1].subject, "root")
@@ -107,8 +129,8 @@ async def test_every_change_leaves_one_entry(authority: Authority, clock: Manual
         assert entry.time == timestamp(START + timedelta(seconds=7))
         assert entry.revision == revision, action
         assert not entry.refused
-        assert subject in ("", entry.subject), action
-        assert entry.subject, action
+        assert subject in ("", None, entry.subject), action
+        assert bool(entry.subject) is (subject is not None), action
 
 
 async def test_entries_about_keys_name_their_workspace(root: Api, workspace: str) -> None:
@@ -167,13 +189,6 @@ async def test_no_entry_holds_a_secret(root: Api, workspace: str) -> None:
 
 
 class TestARefusedAttempt:
-    @pytest.fixture
-    def minute(self, monkeypatch: pytest.MonkeyPatch) -> SimpleNamespace:
-        """The time that refusals are counted by, standing."""
-        time = SimpleNamespace(now=6_000.0)
-        monkeypatch.setattr(refusals, "time", SimpleNamespace(monotonic=lambda: time.now))
-        return time
-
     async def test_is_written_down(self, authority: Authority, workspace: str) -> None:
         """A known caller that tries what it may not do leaves a trace."""
         verifier = await authority.caller(Role.VERIFIER)
@@ -185,16 +200,17 @@ class TestARefusedAttempt:
         assert newest.revision == 0
 
     async def test_is_written_down_ten_times_a_minute(
-        self, authority: Authority, minute: SimpleNamespace
+        self, authority: Authority, lease_clock: LeaseClock
     ) -> None:
         """One caller can't flood the audit, nor keep another's attempts out of it."""
+        lease_clock.begin_minute()
         one, other = [await authority.caller(Role.VERIFIER) for _ in range(2)]
         for _ in range(13):
             assert await reason(one(GetKeyRequest())) == "ROLE_MISSING"
         await reason(other(GetKeyRequest()))
         assert len(await entries(authority.root, caller_id=one.caller_id)) == 10
         assert len(await entries(authority.root, caller_id=other.caller_id)) == 1
-        minute.now += 60
+        lease_clock.ahead += 60
         await reason(one(GetKeyRequest()))
         assert len(await entries(authority.root, caller_id=one.caller_id)) == 11
 

@@ -14,12 +14,14 @@ from structlog.testing import capture_logs
 
 from keyauthority.domain.callers import Role
 from keyauthority.domain.errors import Reason
+from keyauthority.domain.facts import Action
 from keyauthority.domain.finding import Finding
 from keyauthority.domain.keys import KeyState, RevocationReason
 from keyauthority.domain.peppers import PepperState
 from keyauthority.domain.verdicts import Verdict
 from keyauthority.rpc.errors import STATUS
 from keyauthority.v1 import (
+    audit_service_pb2,
     caller_service_pb2,
     key_pb2,
     operations_service_pb2,
@@ -54,6 +56,7 @@ def test_reasons_are_those_of_the_contract() -> None:
         (KeyState, key_pb2.KeyState, "KEY_STATE_"),
         (RevocationReason, key_pb2.RevocationReason, "REVOCATION_REASON_"),
         (Role, caller_service_pb2.CallerRole, "CALLER_ROLE_"),
+        (Action, audit_service_pb2.Action, "ACTION_"),
         (PepperState, operations_service_pb2.PepperState, "PEPPER_STATE_"),
     ],
 )

@@ -10,8 +10,7 @@ from pathlib import Path
 import grpc.aio
 import pytest
 
-from keyauthority.replica import housekeeping
-from keyauthority.server import serving
+from keyauthority.server import Pace, serving
 from keyauthority.v1.audit_service_pb2 import ListAuditEntriesRequest
 from keyauthority.v1.key_service_pb2 import IssueKeyRequest
 from tests.conformance.records import ManualClock
@@ -19,12 +18,10 @@ from tests.rpc.parts import Api, Authority, eventually, issue, settings_in
 
 
 @pytest.fixture
-def rounds(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(housekeeping, "TIDIED_EVERY", 0.01)
-    monkeypatch.setattr(housekeeping, "PRUNED_EVERY", 0.01)
+def pace() -> Pace:
+    return Pace(tidying=0.01, pruning=0.01)
 
 
-@pytest.mark.usefixtures("rounds")
 async def test_a_kept_answer_is_destroyed_when_its_time_is_over(
     authority: Authority, workspace: str, clock: ManualClock
 ) -> None:
@@ -41,7 +38,6 @@ async def test_a_kept_answer_is_destroyed_when_its_time_is_over(
     assert issued.secret.encode() not in contents(authority)
 
 
-@pytest.mark.usefixtures("rounds")
 async def test_a_kept_answer_stays_for_its_ten_minutes(
     authority: Authority, workspace: str, clock: ManualClock
 ) -> None:
@@ -68,13 +64,12 @@ async def test_no_secret_is_ever_in_the_files(authority: Authority, workspace: s
         assert secret.encode()[-49:] not in written
 
 
-@pytest.mark.usefixtures("rounds")
 async def test_audit_entries_go_when_their_term_is_over(
-    tmp_path: Path, clock: ManualClock, running: AsyncExitStack
+    tmp_path: Path, clock: ManualClock, running: AsyncExitStack, pace: Pace
 ) -> None:
     """With a retention of an hour, an entry is there for an hour; that it went is told by another."""
     settings = settings_in(tmp_path, audit_retention=timedelta(hours=1))
-    port = await running.enter_async_context(serving(settings, clock))
+    port = await running.enter_async_context(serving(settings, clock, pace=pace))
     channel = grpc.aio.insecure_channel(f"127.0.0.1:{port}")
     root = Api(await running.enter_async_context(channel), settings.root_token.read_text().strip())
 
@@ -92,7 +87,7 @@ async def test_audit_entries_go_when_their_term_is_over(
 
 
 async def test_audit_entries_stay_for_ever_by_default(
-    authority: Authority, clock: ManualClock, rounds: None
+    authority: Authority, clock: ManualClock
 ) -> None:
     """Nobody loses a record by not having chosen a term."""
     clock.time += timedelta(days=5_000)

@@ -13,8 +13,7 @@ import grpc.aio
 import pytest
 
 from keyauthority.config import Settings
-from keyauthority.replica import housekeeping
-from keyauthority.server import serving
+from keyauthority.server import Pace, serving
 from keyauthority.v1.key_pb2 import Key
 from keyauthority.v1.key_service_pb2 import (
     GetKeyRequest,
@@ -151,25 +150,25 @@ def written(settings: Settings) -> list[Any]:
         return books.execute("SELECT key_id, digest FROM last_used").fetchall()
 
 
-@pytest.fixture
-def rounds(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(housekeeping, "WRITTEN_EVERY", 0.01)
+class TestWritingAllTheTime:
+    @pytest.fixture
+    def pace(self) -> Pace:
+        return Pace(writing_uses=0.01)
 
+    async def test_a_use_is_written_while_the_authority_runs(
+        self, authority: Authority, workspace: str
+    ) -> None:
+        """A crash loses only what came since the last round; what it is kept by is not told."""
+        issued = await issue(authority.root, workspace)
+        assert written(authority.settings) == []
+        await verdict(authority.root, issued.secret)
 
-async def test_a_use_is_written_while_the_authority_runs(
-    rounds: None, authority: Authority, workspace: str
-) -> None:
-    """A crash loses only what came since the last round; what it is kept by is not told."""
-    issued = await issue(authority.root, workspace)
-    assert written(authority.settings) == []
-    await verdict(authority.root, issued.secret)
+        async def done() -> bool:
+            return bool(written(authority.settings))
 
-    async def done() -> bool:
-        return bool(written(authority.settings))
-
-    await eventually(done)
-    [(key_id, digest)] = written(authority.settings)
-    key = await get(authority.root, issued.key.id)
-    assert key_id == issued.key.id
-    assert key.last_used_time == timestamp(START)
-    assert digest not in key.SerializeToString()
+        await eventually(done)
+        [(key_id, digest)] = written(authority.settings)
+        key = await get(authority.root, issued.key.id)
+        assert key_id == issued.key.id
+        assert key.last_used_time == timestamp(START)
+        assert digest not in key.SerializeToString()

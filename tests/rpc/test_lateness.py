@@ -7,7 +7,7 @@ from datetime import timedelta
 from itertools import count
 
 import pytest
-from prometheus_client import REGISTRY
+from prometheus_client import CollectorRegistry
 
 from keyauthority.domain.callers import Role
 from keyauthority.v1.key_service_pb2 import IssueKeyResponse, RevokeKeyRequest, RevokeKeyResponse
@@ -47,14 +47,14 @@ async def until_late(root: Api, session_id: str, times: int) -> None:
     await eventually(told)
 
 
-def counted(caller_id: str, reason: str) -> float:
+def counted(registry: CollectorRegistry, caller_id: str, reason: str) -> float:
     labels = {"caller": caller_id, "reason": reason}
-    return REGISTRY.get_sample_value("keyauthority_late_verifiers_total", labels) or 0.0
+    return registry.get_sample_value("keyauthority_late_verifiers_total", labels) or 0.0
 
 
 class TestLate:
     async def test_it_is_granted_half_as_long_a_lease(
-        self, authority: Authority, workspace: str
+        self, authority: Authority, workspace: str, registry: CollectorRegistry
     ) -> None:
         """From its next renewal on, though it acknowledges before its lease is over."""
         verifier = await authority.caller(Role.VERIFIER)
@@ -68,7 +68,7 @@ class TestLate:
         assert after.lease.ToTimedelta() == SECOND / 2
         shown = await listed(authority.root, granted.session_id)
         assert (shown.lease.ToTimedelta(), shown.times_late) == (SECOND / 2, 1)
-        assert counted(verifier.caller_id, "late") == 1
+        assert counted(registry, verifier.caller_id, "late") == 1
 
     async def test_again_and_again_it_gets_none_and_no_change_waits(
         self, root: Api, workspace: str
@@ -113,7 +113,9 @@ class TestLate:
 
 
 class TestNonsense:
-    async def test_it_is_granted_none_at_once(self, authority: Authority, workspace: str) -> None:
+    async def test_it_is_granted_none_at_once(
+        self, authority: Authority, workspace: str, registry: CollectorRegistry
+    ) -> None:
         """And while it goes on with it no change waits, once the lease from before is over."""
         verifier = await authority.caller(Role.VERIFIER)
         granted = await joined(verifier)
@@ -131,7 +133,7 @@ class TestNonsense:
             await asyncio.sleep(0.1)
         second = (await revoked(authority.root, workspace)).receipt
         assert (second.leases_waited_out, second.sessions_acknowledged) == (0, 1)
-        assert counted(verifier.caller_id, "nonsense") == 1
+        assert counted(registry, verifier.caller_id, "nonsense") == 1
 
     async def test_a_join_may_know_other_books(self, root: Api) -> None:
         """After a restore it does; it is told to forget, and granted a lease like any other."""

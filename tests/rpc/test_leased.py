@@ -9,16 +9,22 @@ from typing import Any, cast
 import grpc
 import grpc.aio
 import pytest
+from prometheus_client import CollectorRegistry
 
+from keyauthority.base.process.clocks import boottime
+from keyauthority.domain.callers import Actor
 from keyauthority.domain.errors import KeyAuthorityError, Reason
 from keyauthority.rpc.admission import Mutations
+from keyauthority.rpc.alarms import Alarms
 from keyauthority.rpc.entrance import Entrance
 from keyauthority.rpc.errors import STATUS
 from keyauthority.rpc.guard import Guard
 from keyauthority.rpc.guarded import add_services
 from keyauthority.rpc.leased import OF_THE_CALL, Leased
+from keyauthority.rpc.metrics import CallMetrics
 from keyauthority.rpc.parts import Parts
 from keyauthority.rpc.services import SERVICES
+from tests.conformance.records import a_caller
 from tests.rpc.parts import Refusal, refusal
 
 KEYS = "keyauthority.v1.KeyService"
@@ -32,8 +38,8 @@ class Open:
     def recognised(self, *_: object) -> bool:
         return True
 
-    async def enter(self, *_: object) -> None:
-        pass
+    async def enter(self, *_: object) -> Actor:
+        return Actor(a_caller(), "", "", "")
 
 
 class Process:
@@ -62,8 +68,14 @@ def process() -> Process:
 
 @pytest.fixture
 async def channel(process: Process) -> AsyncIterator[grpc.aio.Channel]:
+    metrics = CallMetrics(CollectorRegistry())
     guard = Guard(
-        cast("Entrance", Open()), Mutations(), lambda: 0.0, Leased(lambda: process.leased)
+        cast("Entrance", Open()),
+        Mutations(),
+        lambda: 0.0,
+        Leased(lambda: process.leased),
+        metrics,
+        Alarms(metrics, boottime),
     )
     server = grpc.aio.server()
     services = [replace(one, servicer=lambda _: process, quick={}) for one in SERVICES]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from types import SimpleNamespace
 from typing import Any
 
 import grpc
@@ -11,7 +10,6 @@ from google.protobuf.message import Message
 
 from keyauthority.client import person_metadata
 from keyauthority.domain.callers import Role
-from keyauthority.rpc import refusals
 from keyauthority.v1.audit_service_pb2 import AuditEntry, ListAuditEntriesRequest
 from keyauthority.v1.caller_service_pb2 import CreateCallerRequest, ListCallersRequest
 from keyauthority.v1.key_pb2 import Key
@@ -32,7 +30,7 @@ from keyauthority.v1.verification_service_pb2 import (
     VerifyRequest,
 )
 from keyauthority.v1.workspace_service_pb2 import CreateWorkspaceRequest
-from tests.rpc.parts import Api, Authority, invalid_field, issue, reason, refusal
+from tests.rpc.parts import Api, Authority, LeaseClock, invalid_field, issue, reason, refusal
 
 FIELD = "x-opentoken-person-bin"
 ALICE = person_metadata("person_1", "alice@example.com")[0]
@@ -155,10 +153,10 @@ class TestWithoutTheRight:
         )
 
     async def test_refusals_do_not_flood_the_audit(
-        self, authority: Authority, monkeypatch: pytest.MonkeyPatch
+        self, authority: Authority, lease_clock: LeaseClock
     ) -> None:
         """Ten a minute for a caller, whatever it was refused for."""
-        monkeypatch.setattr(refusals, "time", SimpleNamespace(monotonic=lambda: 6_000.0))
+        lease_clock.begin_minute()
         verifier = await authority.caller(Role.VERIFIER)
         for _ in range(6):
             assert await reason(verifier(GetKeyRequest(), ALICE)) == "ACTING_NOT_ALLOWED"

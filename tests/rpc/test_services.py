@@ -10,16 +10,20 @@ from typing import Any, Final, cast
 
 import grpc.aio
 import pytest
+from prometheus_client import CollectorRegistry
 
 from keyauthority import v1
+from keyauthority.base.process.clocks import boottime
 from keyauthority.domain.callers import Role
 from keyauthority.rpc.admission import Mutations, Room
+from keyauthority.rpc.alarms import Alarms
 from keyauthority.rpc.entrance import Entrance
 from keyauthority.rpc.guard import Guard
 from keyauthority.rpc.guarded import add_services
 from keyauthority.rpc.leased import Leased
+from keyauthority.rpc.metrics import CallMetrics
 from keyauthority.rpc.parts import Parts
-from keyauthority.rpc.service import Method, Service, ServiceError
+from keyauthority.rpc.service import Access, Method, Service, ServiceError
 from keyauthority.rpc.services import SERVICES
 from tests.rpc.parts import service
 
@@ -27,9 +31,11 @@ READING: Final = {
     "VerificationService.Verify",
     "VerificationService.BatchVerify",
     "KeyService.GetKey",
+    "KeyService.BatchGetKeys",
     "KeyService.ListKeys",
     "KeyService.LookupKey",
     "WorkspaceService.GetWorkspace",
+    "WorkspaceService.BatchGetWorkspaces",
     "WorkspaceService.ListWorkspaces",
     "CallerService.ListCallers",
     "AuditService.ListAuditEntries",
@@ -125,13 +131,24 @@ class Servicer:
 
 def start(*services: Service) -> None:
     """Registers *services* as the start of the authority does."""
-    guard = Guard(cast("Entrance", _Nobody()), Mutations(), lambda: 0.0, Leased(lambda: True))
+    metrics = CallMetrics(CollectorRegistry())
+    guard = Guard(
+        cast("Entrance", _Nobody()),
+        Mutations(),
+        lambda: 0.0,
+        Leased(lambda: True),
+        metrics,
+        Alarms(metrics, boottime),
+    )
     add_services(services, cast("Parts", None), grpc.aio.server(), guard)
 
 
 class _Nobody:
     def recognised(self, *_: object) -> bool:
         return False
+
+    async def enter(self, *_: object) -> None:
+        raise AssertionError
 
 
 KEYS: Final = replace(service("KeyService"), servicer=lambda _: Servicer())
@@ -143,6 +160,7 @@ KEYS: Final = replace(service("KeyService"), servicer=lambda _: Servicer())
         (replace(KEYS, name="keyauthority.v1.Unlisted"), "Unlisted has no contract"),
         (replace(KEYS, servicer=lambda _: Servicer("RevokeKey")), "KeyService.RevokeKey"),
         (replace(KEYS, room=Room("issuing", 0)), "KeyService.IssueKey has no places"),
+        (replace(KEYS, access=Access.OPEN), "KeyService.IssueKey lets strangers change"),
         (replace(KEYS, session_methods={"Join": Room("syncing", 1)}), "KeyService has no Join"),
         (replace(KEYS, quick={"Check": lambda _: lambda _: None}), "KeyService has no Check"),
         (
@@ -150,7 +168,15 @@ KEYS: Final = replace(service("KeyService"), servicer=lambda _: Servicer())
             "Health.Watch has no places",
         ),
     ],
-    ids=["no contract", "no method", "no places", "no session method", "no quick", "no streams"],
+    ids=[
+        "no contract",
+        "no method",
+        "no places",
+        "open",
+        "no session method",
+        "no quick",
+        "no streams",
+    ],
 )
 async def test_what_is_missing_ends_the_start(wrong: Service, why: str) -> None:
     """No call ever finds a service half there."""

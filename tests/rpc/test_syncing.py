@@ -14,14 +14,14 @@ import grpc
 import pytest
 from google.protobuf.duration_pb2 import Duration
 
-from keyauthority.domain.callers import Role
+from keyauthority.domain.callers import Actor, Role
 from keyauthority.domain.verifying import Verifying
 from keyauthority.rpc.admission import Room
 from keyauthority.rpc.parts import Parts
 from keyauthority.rpc.service import Service
 from keyauthority.rpc.verification import VerificationServicer
 from keyauthority.storage import alone
-from keyauthority.storage.sql import grants
+from keyauthority.storage.sql import leases
 from keyauthority.v1.caller_service_pb2 import RevokeCallerRequest
 from keyauthority.v1.key_service_pb2 import (
     IssueKeyResponse,
@@ -126,7 +126,7 @@ class TestPolling:
         self, root: Api, workspace: str, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         """Beyond some number a reset is cheaper for both."""
-        monkeypatch.setattr(grants, "TOLD", 2)
+        monkeypatch.setattr(leases, "TOLD", 2)
         granted = await joined(root)
         ids = [(await issue(root, workspace, str(number))).key.id for number in range(3)]
         change = started(root(RevokeKeysRequest(key_ids=ids)))
@@ -261,13 +261,13 @@ class Held(VerificationServicer):
         super().__init__(parts)
         self._left = asyncio.Event()
 
-    async def Verify(self, request: VerifyRequest, context: Any) -> VerifyResponse:
+    async def Verify(self, request: VerifyRequest, actor: Actor) -> VerifyResponse:
         await self._left.wait()
-        return await super().Verify(request, context)
+        return await super().Verify(request, actor)
 
-    async def Leave(self, request: LeaveRequest, context: Any) -> LeaveResponse:
+    async def Leave(self, request: LeaveRequest, actor: Actor) -> LeaveResponse:
         self._left.set()
-        return await super().Leave(request, context)
+        return await super().Leave(request, actor)
 
 
 class TestOnePlaceForQuestions:

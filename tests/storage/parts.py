@@ -14,6 +14,7 @@ from typing import Any, Final
 from alembic import command
 from sqlalchemy import Connection
 
+from keyauthority.domain.facts import Action
 from keyauthority.storage.migrations import SCHEMA
 from keyauthority.storage.sql.store import SqlStore
 from keyauthority.storage.sqlite.database import SqliteDatabase
@@ -30,6 +31,45 @@ BEFORE_PEOPLE: Final = (
 )
 """Rows as they were written when callers acted for themselves only, up to schema 0003."""
 
+
+BEFORE_FACTS: Final = (
+    "INSERT INTO workspaces VALUES ('ws_1', 'acme', false, 0, 0, 1)",
+    """INSERT INTO keys (id, workspace_id, name, scopes, labels, disabled, create_time, update_time,
+        revoke_time, revoke_reason, revoke_note, version)
+        VALUES ('key_1', 'ws_1', 'a key', '[]', '{}', false, 1, 1, 3, 0, '', 3)""",
+    """INSERT INTO secrets (key_id, digest, pepper_version, hint, create_time)
+        VALUES ('key_1', 'first', 1, 'a', 1)""",
+    """INSERT INTO secrets (key_id, digest, pepper_version, hint, create_time)
+        VALUES ('key_1', 'second', 1, 'b', 2)""",
+    """INSERT INTO audit (time, caller_id, caller_name, action, subject, workspace_id, refused,
+        source, request_id, details, revision, person_id, person_name)
+        VALUES (1, 'caller_1', 'console', 'KeyService.IssueKey', 'key_1', 'ws_1', false, '', '',
+        '{"name": "a key"}', 0, 'person_1', 'alice')""",
+    """INSERT INTO audit (time, caller_id, caller_name, action, subject, workspace_id, refused,
+        source, request_id, details, revision, person_id, person_name)
+        VALUES (2, 'caller_1', 'console', 'KeyService.RotateKey', 'key_1', 'ws_1', false, '', '',
+        '{"overlap": "1 day, 0:00:00"}', 1, 'person_2', 'bob')""",
+    """INSERT INTO audit (time, caller_id, caller_name, action, subject, workspace_id, refused,
+        source, request_id, details, revision)
+        VALUES (3, 'caller_2', 'ops', 'KeyService.RevokeKeys', 'key_1', 'ws_1', false, '', '',
+        '{}', 2)""",
+    """INSERT INTO audit (time, caller_id, caller_name, action, subject, workspace_id, refused,
+        source, request_id, details, revision)
+        VALUES (4, '', '', 'db restore-epoch', '', '', false, '', '', '{"epoch": "7"}', 0)""",
+    """INSERT INTO audit (time, caller_id, caller_name, action, subject, workspace_id, refused,
+        source, request_id, details, revision)
+        VALUES (5, 'caller_2', 'ops', 'CallerService.RevokeCaller', '', '', true, '', '', '{}', 0)""",
+)
+"""Rows as they were written before entries told what happened, up to schema 0007."""
+
+FACTS: Final[tuple[tuple[Action, str, dict[str, str]], ...]] = (
+    (Action.KEY_ISSUED, "caller_1", {"name": "a key"}),
+    (Action.KEY_ROTATED, "caller_1", {"overlap": "24 hours"}),
+    (Action.KEY_REVOKED, "caller_2", {}),
+    (Action.EPOCH_BEGUN, "operator", {"epoch": "7"}),
+    (Action.ATTEMPT_REFUSED, "caller_2", {}),
+)
+"""What happened by these, oldest first: what, who, and the details."""
 
 OF_A_NEWER_VERSION: Final = (
     "UPDATE alembic_version SET version_num = '9999'",

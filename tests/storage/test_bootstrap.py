@@ -16,6 +16,7 @@ from keyauthority.domain.authenticating import Authenticating
 from keyauthority.domain.books import Books
 from keyauthority.domain.callers import Caller, Role
 from keyauthority.domain.errors import KeyAuthorityError, Reason
+from keyauthority.domain.facts import Action
 from keyauthority.domain.fencing import Unfenced
 from keyauthority.domain.managing_peppers import ManagingPeppers
 from keyauthority.domain.peppers import PepperState
@@ -75,7 +76,8 @@ async def test_the_first_start(store: MemoryStore, keyring: Path, root_token: Pa
         [pepper] = await tx.peppers.all()
         [entry] = await tx.audit.page(AuditFilter(), 10, None)
     assert (pepper.version, pepper.state) == (1, PepperState.ACTIVE)
-    assert (entry.action, entry.subject) == ("serve", root.id)
+    assert (entry.method, entry.action) == ("serve", Action.CALLER_CREATED)
+    assert (entry.caller_id, entry.subject) == ("authority", root.id)
 
 
 async def test_a_later_start(store: MemoryStore, keyring: Path, root_token: Path) -> None:

@@ -14,6 +14,8 @@ from sqlalchemy.engine import Connection
 
 from keyauthority.base.relational.outages import StorageError
 from keyauthority.domain.auditing import AuditFilter
+from keyauthority.domain.facts import Action
+from keyauthority.domain.keys import UNKNOWN, Who
 from keyauthority.domain.ports import KeyFilter
 from keyauthority.domain.revisions import Head
 from keyauthority.storage.migrations import SCHEMA
@@ -22,7 +24,9 @@ from keyauthority.storage.sqlite import migrate_sqlite, open_sqlite
 from keyauthority.storage.tables import metadata
 from tests.conformance.records import ManualClock
 from tests.storage.parts import (
+    BEFORE_FACTS,
     BEFORE_PEOPLE,
+    FACTS,
     OF_A_NEWER_VERSION,
     as_after_a_crash,
     files,
@@ -65,9 +69,7 @@ def schema(connection: Connection) -> dict[str, set[str]]:
 
 def clauses(sql: str) -> set[str]:
     # A column that was added stands in the line of the one before it, or of the end.
-    lines = re.split(
-        r"\n|, (?=\w+ (?:\w+ DEFAULT |BIGINT\b)|\w+ [A-Z]+, ?\n)", sql.removesuffix(")")
-    )
+    lines = re.split(r"\n|, (?=\w+ (?:BIGINT|BLOB|BOOLEAN|INTEGER|TEXT)\b)", sql.removesuffix(")"))
     return {" ".join(line.strip(" ,\t").split()) for line in lines} - {""}
 
 
@@ -111,7 +113,9 @@ def test_a_newer_database_is_refused_untouched(path: Path) -> None:
     run_sql(path, *OF_A_NEWER_VERSION, "CREATE TABLE new (x)")
     before = files(path)
 
-    with pytest.raises(StorageError, match=r"written by a newer version \(schema 9999\)"):
+    with pytest.raises(
+        StorageError, match=r"written by a newer version, or another program \(schema 9999\)"
+    ):
         migrate_sqlite(path)
 
     assert files(path) == before
@@ -165,3 +169,46 @@ async def test_rows_without_people(
         assert (key.creator_id, key.creator_name) == ("", "")
         [entry] = await tx.audit.page(AuditFilter(), 10, None)
         assert (entry.person_id, entry.person_name, entry.revision) == ("", "", 7)
+
+
+async def test_entries_from_before_tell_what_happened(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """And so who revoked a key, and who was shown which secret: both bear the entry's time."""
+    monkeypatch.setattr(SCHEMA, "upgrade", upgrade_to("0007"))
+    migrate_sqlite(path)
+    monkeypatch.undo()
+    run_sql(path, *BEFORE_FACTS)
+
+    migrate_sqlite(path)
+
+    async with open_sqlite(path, ManualClock()) as store, store.reading() as tx:
+        entries = (await tx.audit.page(AuditFilter(), 10, None))[::-1]
+        assert [(one.action, one.caller_id, one.details) for one in entries] == [*FACTS]
+        assert len(await tx.audit.page(AuditFilter(action=Action.KEY_ROTATED), 10, None)) == 1
+        key = (await tx.keys.get(["key_1"]))["key_1"]
+        assert key.revocation is not None
+        assert key.revocation.by == Who("caller_2", "ops")
+        assert [one.creator for one in key.secrets] == [Who("person_2", "bob"), UNKNOWN]
+
+
+async def test_entries_of_an_older_version_beside_this_one(path: Path) -> None:
+    """It goes on writing them without: they are read by their method."""
+    migrate_sqlite(path)
+    run_sql(path, *BEFORE_FACTS)
+
+    async with open_sqlite(path, ManualClock()) as store, store.reading() as tx:
+        entries = (await tx.audit.page(AuditFilter(), 10, None))[::-1]
+        assert [(one.action, one.details) for one in entries] == [
+            (action, details) for action, _, details in FACTS
+        ]
+
+
+async def test_a_fact_that_only_a_newer_version_knows(path: Path) -> None:
+    """The entry is read all the same."""
+    migrate_sqlite(path)
+    run_sql(path, *BEFORE_FACTS, "UPDATE audit SET fact = 9999")
+
+    async with open_sqlite(path, ManualClock()) as store, store.reading() as tx:
+        entries = await tx.audit.page(AuditFilter(), 10, None)
+        assert {one.action for one in entries} == {Action.OTHER}

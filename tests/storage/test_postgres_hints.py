@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator
 import pytest
 
 from keyauthority.base.relational.location import PostgresUrl
-from keyauthority.storage.postgres import hints, listening, open_postgres
+from keyauthority.storage.postgres import listening, open_postgres
 from keyauthority.storage.sql.store import SqlStore
 from tests.conformance.records import a_caller
 from tests.postgres import new_database, run_sql
@@ -77,14 +77,13 @@ async def test_a_listener_that_is_cut_off_listens_again(store: SqlStore, url: Po
         assert heard.times == 3
 
 
-async def test_a_silent_network_is_noticed(
-    store: SqlStore, url: PostgresUrl, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_a_silent_network_is_noticed(store: SqlStore, url: PostgresUrl) -> None:
     """A connection that only listens would otherwise wait for ever."""
-    monkeypatch.setattr(hints, "HEARTBEAT", 0.1)
-    monkeypatch.setattr(hints, "CONNECT", 0.2)
     heard = Heard()
-    async with proxied(url) as (proxy, through), listening(through, heard):
+    async with (
+        proxied(url) as (proxy, through),
+        listening(through, heard, heartbeat=0.1, proof=0.2),
+    ):
         await heard.until(1)
         proxy.freeze()
         await advance(store)
@@ -96,6 +95,20 @@ async def test_a_silent_network_is_noticed(
 
 
 async def test_nothing_to_listen_to_is_no_error() -> None:
-    """Without a server it goes on trying, and ends when it is told to."""
-    async with listening(PostgresUrl("postgresql://127.0.0.1:1/db"), Heard()):
-        await asyncio.sleep(0.3)
+    """Where no server answers it goes on trying, and ends when it is told to."""
+    heard, tried = Heard(), Heard()
+
+    def hang_up(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        tried()
+        writer.close()
+
+    nobody = await asyncio.start_server(hang_up, "127.0.0.1", 0)
+    port = nobody.sockets[0].getsockname()[1]
+    async with nobody:
+        async with listening(PostgresUrl(f"postgresql://127.0.0.1:{port}/db"), heard):
+            # One attempt may take several connections: with and without TLS.
+            await tried.until(6)
+        tried_while_listening = tried.times
+        await asyncio.sleep(0)
+        assert tried.times == tried_while_listening
+    assert heard.times == 0

@@ -14,6 +14,7 @@ from sqlalchemy.ext.asyncio import create_async_engine
 from keyauthority.base.relational.location import PostgresUrl
 from keyauthority.base.relational.outages import StorageError
 from keyauthority.domain.auditing import AuditFilter
+from keyauthority.domain.keys import UNKNOWN, Who
 from keyauthority.domain.ports import KeyFilter
 from keyauthority.domain.revisions import Head
 from keyauthority.storage.migrations import SCHEMA
@@ -29,7 +30,7 @@ from tests.postgres import (
     new_standby,
     run_sql,
 )
-from tests.storage.parts import BEFORE_PEOPLE, OF_A_NEWER_VERSION, upgrade_to
+from tests.storage.parts import BEFORE_FACTS, BEFORE_PEOPLE, FACTS, OF_A_NEWER_VERSION, upgrade_to
 
 
 async def refusal(url: PostgresUrl, *, allow_async_standby: bool = False) -> str:
@@ -119,6 +120,26 @@ async def test_rows_without_people(monkeypatch: pytest.MonkeyPatch, written: str
         assert (key.creator_id, key.creator_name) == ("", "")
         [entry] = await tx.audit.page(AuditFilter(), 10, None)
         assert (entry.person_id, entry.person_name, entry.revision) == ("", "", 7)
+
+
+async def test_entries_from_before_tell_what_happened(monkeypatch: pytest.MonkeyPatch) -> None:
+    """And so who revoked a key, and who was shown which secret: both bear the entry's time."""
+    url = await empty_database()
+    monkeypatch.setattr(SCHEMA, "upgrade", upgrade_to("0007"))
+    await migrate_postgres(url)
+    monkeypatch.undo()
+    for statement in BEFORE_FACTS:
+        await run_sql(url, statement)
+
+    await migrate_postgres(url)
+
+    async with open_postgres(url) as store, store.reading() as tx:
+        entries = (await tx.audit.page(AuditFilter(), 10, None))[::-1]
+        assert [(one.action, one.caller_id, one.details) for one in entries] == [*FACTS]
+        key = (await tx.keys.get(["key_1"]))["key_1"]
+        assert key.revocation is not None
+        assert key.revocation.by == Who("caller_2", "ops")
+        assert [one.creator for one in key.secrets] == [Who("person_2", "bob"), UNKNOWN]
 
 
 async def test_schemas_that_do_not_fit_are_refused() -> None:

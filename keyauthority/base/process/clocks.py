@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import sys
 import time
+from collections.abc import Callable
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Final
 
@@ -17,7 +19,7 @@ def _find() -> int | None:
 
 
 CLOCK: Final = _find()
-"""The number of the boot-time clock, or None on a system without one: nothing may be cached there."""
+"""The number of the boot-time clock, or None on a system without one."""
 
 FALLBACK: Final = time.CLOCK_MONOTONIC
 
@@ -25,6 +27,18 @@ FALLBACK: Final = time.CLOCK_MONOTONIC
 def boottime() -> float:
     """Seconds since the machine's start, sleep included; without such a clock, sleep excluded."""
     return time.clock_gettime(FALLBACK if CLOCK is None else CLOCK)
+
+
+@dataclass(frozen=True, slots=True)
+class LeaseClock:
+    """What leases are measured by: seconds, and whether they go on while the machine sleeps."""
+
+    now: Callable[[], float]
+    counts_sleep: bool
+
+
+LEASE_CLOCK: Final = LeaseClock(boottime, CLOCK is not None)
+"""This machine's."""
 
 
 class SystemClock:

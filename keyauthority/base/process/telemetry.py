@@ -9,7 +9,13 @@ from contextlib import contextmanager, suppress
 from typing import Any, Final
 
 import structlog
-from prometheus_client import REGISTRY, CollectorRegistry, start_http_server
+from prometheus_client import (
+    CollectorRegistry,
+    GCCollector,
+    PlatformCollector,
+    ProcessCollector,
+    start_http_server,
+)
 from structlog.typing import EventDict, Processor, WrappedLogger
 
 from keyauthority.base.process.lifecycle import start_errors
@@ -47,8 +53,16 @@ def configure_logging(level: str, redact: Callable[[str], str]) -> None:
     logging.basicConfig(handlers=[handler], level=logging.WARNING, force=True)
 
 
+def process_registry() -> CollectorRegistry:
+    """A registry that tells of the process itself already."""
+    registry = CollectorRegistry()
+    for collector in (ProcessCollector, PlatformCollector, GCCollector):
+        collector(registry=registry)
+    return registry
+
+
 @contextmanager
-def serve_metrics(listen: str, registry: CollectorRegistry = REGISTRY) -> Iterator[int]:
+def serve_metrics(listen: str, registry: CollectorRegistry) -> Iterator[int]:
     """Serve *registry* to Prometheus at *listen* (`HOST:PORT`) as long as the context lasts.
 
     Yields:

@@ -64,11 +64,15 @@ class StorageError(Exception):
 
 @contextmanager
 def outages(unavailable: Callable[[str], Exception]) -> Iterator[None]:
-    """Raises `unavailable(why)` for what disk, server or network did; mistakes pass unchanged."""
+    """Raises `unavailable(why)` for what disk, server or network did.
+
+    Mistakes pass, without the values that the driver would show of them in a traceback.
+    """
     try:
         yield
     except FAILURES as error:
         why = outage(error)
+        _hide_values(error)
         if why is None:
             raise
         raise unavailable(why) from error
@@ -83,8 +87,6 @@ def outage(error: BaseException) -> str | None:
         return "the database does not answer"
     if isinstance(error, UnfitServerError):
         return str(error)
-    if isinstance(error, asyncpg.InterfaceError) and isinstance(error, ValueError):
-        return None  # a parameter that isn't of its column's type
     if isinstance(error, (OSError, asyncpg.InterfaceError, asyncpg.InternalClientError)):
         return LOST
     state = getattr(error, "sqlstate", None) or ""
@@ -107,6 +109,16 @@ def is_busy(error: BaseException) -> bool:
 def is_refusal(error: BaseException) -> bool:
     """Whether the server itself said of what it was asked that it did not do it."""
     return getattr(cause(error), "severity_en", None) == "ERROR"
+
+
+def _hide_values(error: BaseException) -> None:
+    told = cause(error)
+    if isinstance(told, asyncpg.DataError):
+        # Its words repeat the parameter that doesn't fit.
+        for each in (error, getattr(error, "orig", error), told):
+            each.args = (f"{type(told).__name__}: a value that is not of its column's type",)
+    elif isinstance(told, asyncpg.PostgresError):
+        told.detail = None
 
 
 def _of_sqlite(error: sqlite3.Error) -> str | None:

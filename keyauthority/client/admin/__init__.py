@@ -59,6 +59,7 @@ from keyauthority.client.admin.records import (
 from keyauthority.domain.auditing import AuditEntry, AuditFilter
 from keyauthority.domain.callers import Person, Role
 from keyauthority.domain.errors import Reason
+from keyauthority.domain.facts import Action
 from keyauthority.domain.fencing import Receipt
 from keyauthority.domain.keys import KeyState, Revocation, RevocationReason
 from keyauthority.domain.peppers import PepperState
@@ -66,6 +67,7 @@ from keyauthority.domain.peppers import PepperState
 __all__ = [
     "CHANGING",
     "READING",
+    "Action",
     "AdminClient",
     "AuditEntry",
     "AuditFilter",

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from datetime import datetime
+from typing import Any
 
 from keyauthority.client.admin import reading
 from keyauthority.client.admin.calling import Call, Page, call
 from keyauthority.domain.auditing import AuditEntry, AuditFilter
+from keyauthority.domain.facts import Action
 from keyauthority.v1 import audit_service_pb2 as v1
 from keyauthority.v1.wire import timestamp
 
@@ -20,7 +22,8 @@ def page(which: AuditFilter, *, size: int = 0, token: str = "") -> Call[Page[Aud
         start_time=timestamp(which.start),
         end_time=timestamp(which.end),
         person_id=which.person_id,
-        action=which.action,
+        action=which.method,
+        fact=_number(which.action),
         page_size=size,
         page_token=token,
     )
@@ -35,3 +38,8 @@ def prune(before: datetime) -> Call[int]:
 
 def _page(reply: v1.ListAuditEntriesResponse) -> Page[AuditEntry]:
     return Page(tuple(map(reading.audit_entry, reply.entries)), reply.next_page_token)
+
+
+def _number(action: Action | None) -> Any:
+    # For mypy an enum of the contract's is no number.
+    return 0 if action is None else action.value

@@ -66,6 +66,7 @@ def page(
     state: KeyState | None = None,
     name_contains: str = "",
     creator_id: str = "",
+    secret_creator_id: str = "",
     size: int = 0,
     token: str = "",
 ) -> Call[Page[Key]]:
@@ -75,6 +76,7 @@ def page(
         state=_number(state),
         name_contains=name_contains,
         creator_id=creator_id,
+        secret_creator_id=secret_creator_id,
         page_size=size,
         page_token=token,
     )

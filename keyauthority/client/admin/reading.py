@@ -17,10 +17,12 @@ from keyauthority.client.admin.records import (
     Session,
     Workspace,
 )
+from keyauthority.domain import earlier
 from keyauthority.domain.auditing import AuditEntry
 from keyauthority.domain.callers import Role
+from keyauthority.domain.facts import Action, Fact
 from keyauthority.domain.fencing import Receipt
-from keyauthority.domain.keys import KeyState, Revocation, RevocationReason
+from keyauthority.domain.keys import KeyState, Revocation, RevocationReason, Who
 from keyauthority.domain.peppers import PepperState
 from keyauthority.v1 import (
     audit_service_pb2,
@@ -63,6 +65,7 @@ def _secret_info(message: key_pb2.SecretInfo) -> SecretInfo:
         end_time=_optional(message, "end_time"),
         pepper_version=message.pepper_version,
         last_used_time=_optional(message, "last_used_time"),
+        creator=Who(message.creator_id, message.creator_name),
     )
 
 
@@ -71,7 +74,12 @@ def _revocation(message: key_pb2.Key) -> Revocation | None:
     if time is None:
         return None
     reason = _member(RevocationReason, message.revocation_reason)
-    return Revocation(time, reason or RevocationReason.UNSPECIFIED, message.revocation_note)
+    return Revocation(
+        time,
+        reason or RevocationReason.UNSPECIFIED,
+        message.revocation_note,
+        Who(message.revoker_id, message.revoker_name),
+    )
 
 
 def receipt(message: receipt_pb2.Receipt) -> Receipt:
@@ -112,19 +120,25 @@ def caller(message: caller_service_pb2.Caller) -> Caller:
 
 
 def audit_entry(message: audit_service_pb2.AuditEntry) -> AuditEntry:
-    """An audit entry."""
+    """An audit entry. One of an older authority is told by its method."""
+    details = dict(message.details)
+    if message.fact:
+        fact = Fact(_member(Action, message.fact) or Action.OTHER, details)
+    else:
+        fact = earlier.fact(message.action, message.subject, details, refused=message.refused)
     return AuditEntry(
         id=message.id,
         time=_time(message.time),
         caller_id=message.caller_id,
         caller_name=message.caller_name,
-        action=message.action,
+        method=message.action,
+        action=fact.action,
         subject=message.subject,
         workspace_id=message.workspace_id,
         refused=message.refused,
         source=message.source,
         request_id=message.request_id,
-        details=dict(message.details),
+        details=fact.details,
         revision=message.revision,
         person_id=message.person_id,
         person_name=message.person_name,

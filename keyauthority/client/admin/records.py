@@ -13,7 +13,7 @@ from typing import Generic, TypeVar
 
 from keyauthority.domain.callers import Role
 from keyauthority.domain.fencing import Receipt
-from keyauthority.domain.keys import KeyState, Revocation
+from keyauthority.domain.keys import UNKNOWN, KeyState, Revocation, Who
 from keyauthority.domain.peppers import PepperState
 from keyauthority.domain.secrets import Secret
 
@@ -37,6 +37,7 @@ class SecretInfo:
     end_time: datetime | None = None
     pepper_version: int = 0
     last_used_time: datetime | None = None
+    creator: Who = UNKNOWN
 
 
 @dataclass(frozen=True, slots=True)

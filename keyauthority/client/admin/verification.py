@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from keyauthority.base.process import clocks
+from keyauthority.base.process.clocks import boottime
 from keyauthority.client.admin import reading
 from keyauthority.client.admin.calling import Call, call
 from keyauthority.client.admin.records import Changed
@@ -14,7 +14,7 @@ from keyauthority.v1 import verification_service_pb2 as v1
 def verify(secret: Secret) -> Call[Verification]:
     """Whether the secret may act, by the authority's books."""
     request = v1.VerifyRequest(secret=secret.reveal(), fresh=True)
-    return call(request, v1.VerifyResponse, lambda reply: read(reply, clocks.boottime()))
+    return call(request, v1.VerifyResponse, lambda reply: read(reply, boottime(), boottime))
 
 
 def revoke_presented(secret: Secret, note: str = "") -> Call[Changed[str]]:

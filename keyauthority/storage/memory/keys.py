@@ -6,9 +6,9 @@ from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from datetime import datetime
 
+from keyauthority.base.relational.columns import ascii_lower
 from keyauthority.domain.keys import Key
 from keyauthority.domain.ports import Cursor, KeyFilter, Unsealed
-from keyauthority.storage.matching import ascii_lower
 from keyauthority.storage.memory.books import Books, newest
 
 
@@ -72,5 +72,11 @@ class MemoryKeys:
             (which.workspace_ids is None or key.workspace_id in which.workspace_ids)
             and (which.state is None or key.state(self._time) is which.state)
             and which.creator_id in ("", key.creator_id)
+            and (not which.secret_creator_id or self._was_shown(which.secret_creator_id, key))
             and ascii_lower(which.name_contains) in ascii_lower(key.name)
+        )
+
+    def _was_shown(self, creator_id: str, key: Key) -> bool:
+        return key.revocation is None and any(
+            one.creator.id == creator_id for one in key.secrets if not one.ended(self._time)
         )

@@ -9,21 +9,21 @@ from dataclasses import replace
 from datetime import datetime
 
 from keyauthority.domain.callers import Caller
-from keyauthority.domain.keys import Key
+from keyauthority.domain.keys import UNKNOWN, Key
 from keyauthority.domain.peppers import used
 from keyauthority.domain.ports import Clock, Snapshot, Transaction
 from keyauthority.storage.errors import CLOSED, unavailable
 from keyauthority.storage.memory.audit import MemoryAuditLog
 from keyauthority.storage.memory.books import Books
-from keyauthority.storage.memory.callers import MemoryCallers
-from keyauthority.storage.memory.feed import MemoryFeed, head
 from keyauthority.storage.memory.keys import MemoryKeys
-from keyauthority.storage.memory.last_used import MemoryLastUses
-from keyauthority.storage.memory.leases import MemoryLeases
-from keyauthority.storage.memory.peppers import MemoryPeppers
-from keyauthority.storage.memory.replays import MemoryReplays
-from keyauthority.storage.memory.sessions import MemorySessions
-from keyauthority.storage.memory.workspaces import MemoryWorkspaces
+from keyauthority.storage.memory.leases import MemoryFeed, MemoryLeases, MemorySessions, head
+from keyauthority.storage.memory.records import (
+    MemoryCallers,
+    MemoryLastUses,
+    MemoryPeppers,
+    MemoryReplays,
+    MemoryWorkspaces,
+)
 
 
 class MemoryStore:
@@ -44,7 +44,7 @@ class MemoryStore:
         books = self._open()
         imports = {one: books.imports[one] for one in digests if one in books.imports}
         asked = [*key_ids, *imports.values()]
-        keys = {one: _without_creator(books.keys[one]) for one in asked if one in books.keys}
+        keys = {one: _without_people(books.keys[one]) for one in asked if one in books.keys}
         if secrets is not None:
             keys = {one: key for one in keys if (key := _narrowed(keys[one], secrets)).secrets}
             imports = {one: key_id for one, key_id in imports.items() if key_id in keys}
@@ -102,8 +102,14 @@ def _transaction(books: Books, time: datetime) -> Transaction:
     )
 
 
-def _without_creator(key: Key) -> Key:
-    return replace(key, creator_id="", creator_name="")
+def _without_people(key: Key) -> Key:
+    return replace(
+        key,
+        creator_id="",
+        creator_name="",
+        secrets=tuple(replace(one, creator=UNKNOWN) for one in key.secrets),
+        revocation=key.revocation and replace(key.revocation, by=UNKNOWN),
+    )
 
 
 def _narrowed(key: Key, digests: Sequence[bytes]) -> Key:

@@ -15,8 +15,8 @@ from keyauthority.storage.postgres.link import primary_of
 from keyauthority.storage.postgres.statements import CHANNEL
 
 HEARTBEAT: Final = 2.0
-"""Seconds from one proof of life to the next, and what each may take: a connection that only listens
-notices by itself neither a server nor a network that is gone.
+"""Seconds from one proof of life to the next: a connection that only listens notices by itself
+neither a server nor a network that is gone.
 """
 
 SHORTEST: Final = 0.1
@@ -27,13 +27,16 @@ Callback = Callable[[], None]
 
 
 @asynccontextmanager
-async def listening(url: PostgresUrl, callback: Callback) -> AsyncIterator[None]:
+async def listening(
+    url: PostgresUrl, callback: Callback, heartbeat: float = HEARTBEAT, proof: float = CONNECT
+) -> AsyncIterator[None]:
     """Calls *callback* when changes may have been made, while the context lasts.
 
     A hint and no more: while the connection is down nothing is heard, and nothing fails. It has a
-    connection of its own, and makes a new one whenever it breaks.
+    connection of its own, and makes a new one whenever it breaks, or gives no proof of life within
+    *proof* seconds, every *heartbeat* seconds.
     """
-    task = asyncio.create_task(_listen(primary_of(url), callback))
+    task = asyncio.create_task(_listen(primary_of(url), callback, heartbeat, proof))
     try:
         yield
     finally:
@@ -42,7 +45,7 @@ async def listening(url: PostgresUrl, callback: Callback) -> AsyncIterator[None]
             await task
 
 
-async def _listen(primary: Primary, callback: Callback) -> None:
+async def _listen(primary: Primary, callback: Callback, heartbeat: float, proof: float) -> None:
     pause = SHORTEST
     while True:
         with suppress(*FAILURES):
@@ -52,7 +55,7 @@ async def _listen(primary: Primary, callback: Callback) -> None:
                 pause = SHORTEST
                 # What was told meanwhile was told to nobody.
                 callback()
-                await _until_dead(driver)
+                await _until_dead(driver, heartbeat, proof)
             finally:
                 # Others are tried first: it may have been silent.
                 primary.silent(driver)
@@ -61,10 +64,10 @@ async def _listen(primary: Primary, callback: Callback) -> None:
         pause = min(2 * pause, LONGEST)
 
 
-async def _until_dead(driver: Any) -> None:
+async def _until_dead(driver: Any, heartbeat: float, proof: float) -> None:
     gone = asyncio.Event()
     driver.add_termination_listener(lambda _: gone.set())
     while not gone.is_set():
         with suppress(TimeoutError):
-            await asyncio.wait_for(gone.wait(), HEARTBEAT)
-        await driver.execute("SELECT 1", timeout=CONNECT)
+            await asyncio.wait_for(gone.wait(), heartbeat)
+        await driver.execute("SELECT 1", timeout=proof)

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import datetime
-from typing import Any
+from typing import Any, Final
 
 from sqlalchemy import ColumnElement, delete, insert, select
 
+from keyauthority.domain import earlier
 from keyauthority.domain.auditing import AuditEntry, AuditFilter
 from keyauthority.storage.sql.statements import Statements
 from keyauthority.storage.tables import audit
@@ -28,15 +29,29 @@ class SqlAuditLog:
         if before is not None:
             query = query.where(audit.c.id < before)
         rows = await self._statements.rows(query.order_by(audit.c.id.desc()).limit(limit))
-        return [AuditEntry(*row) for row in rows]
+        return [_entry(row) for row in rows]
 
     async def prune(self, before: datetime, limit: int) -> int:
         old = select(audit.c.id).where(audit.c.time < before).order_by(audit.c.time).limit(limit)
         return await self._statements.count(delete(audit).where(audit.c.id.in_(old)))
 
 
+_NAMES: Final = tuple(column.key for column in audit.c)
+
+
 def _row(entry: AuditEntry) -> dict[str, Any]:
-    return {column.name: getattr(entry, column.name) for column in audit.c if column.name != "id"}
+    return {name: getattr(entry, name) for name in _NAMES if name != "id"}
+
+
+def _entry(row: Sequence[Any]) -> AuditEntry:
+    fields: dict[str, Any] = dict(zip(_NAMES, row, strict=True))
+    if fields["action"] is None:
+        # A process of an older version wrote it.
+        told = earlier.fact(
+            fields["method"], fields["subject"], fields["details"], refused=fields["refused"]
+        )
+        fields.update(action=told.action, details=told.details)
+    return AuditEntry(**fields)
 
 
 def _matches(which: AuditFilter) -> list[ColumnElement[bool]]:
@@ -47,6 +62,7 @@ def _matches(which: AuditFilter) -> list[ColumnElement[bool]]:
             (audit.c.workspace_id, which.workspace_id),
             (audit.c.caller_id, which.caller_id),
             (audit.c.person_id, which.person_id),
+            (audit.c.method, which.method),
             (audit.c.action, which.action),
         )
         if wanted

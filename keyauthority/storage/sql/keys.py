@@ -19,12 +19,11 @@ from sqlalchemy import (
     update,
 )
 
+from keyauthority.base.relational.columns import ascii_lower
 from keyauthority.domain.keys import Key, KeyState, StoredSecret
 from keyauthority.domain.ports import Cursor, KeyFilter, Unsealed
-from keyauthority.storage.matching import ascii_lower
 from keyauthority.storage.sql import records
-from keyauthority.storage.sql.paging import page
-from keyauthority.storage.sql.statements import AnyRow, Statements
+from keyauthority.storage.sql.statements import AnyRow, Statements, page
 from keyauthority.storage.tables import imports, keys, secrets
 
 
@@ -38,7 +37,7 @@ class SqlKeys:
     async def get(self, key_ids: Iterable[str]) -> dict[str, Key]:
         # Locked in one order, so that no two changes wait for each other.
         query = (
-            select(*records.KEY, *records.CREATOR)
+            select(*records.KEY, *records.PEOPLE)
             .where(keys.c.id.in_(list(key_ids)))
             .order_by(keys.c.id)
         )
@@ -46,7 +45,7 @@ class SqlKeys:
         return {key.id: key for key in await self._whole(rows)}
 
     async def page(self, which: KeyFilter, limit: int, after: Cursor | None) -> list[Key]:
-        query = select(*records.KEY, *records.CREATOR).where(*self._matches(which))
+        query = select(*records.KEY, *records.PEOPLE).where(*self._matches(which))
         return await self._whole(await self._statements.rows(page(query, keys, limit, after)))
 
     async def insert(self, key: Key) -> None:
@@ -98,13 +97,13 @@ class SqlKeys:
         found: defaultdict[str, list[StoredSecret]] = defaultdict(list)
         key_ids = [row.id for row in rows]
         query = (
-            select(secrets.c.key_id, *records.SECRET)
+            select(secrets.c.key_id, *records.SECRET, *records.SECRET_CREATOR)
             .where(secrets.c.key_id.in_(key_ids))
             .order_by(secrets.c.id.desc())
         )
         for key_id, *secret in await self._statements.rows(query) if key_ids else ():
-            found[key_id].append(StoredSecret(*secret))
-        return [records.key(row[:-2], found[row.id], row[-2:]) for row in rows]
+            found[key_id].append(records.secret(secret))
+        return [records.key(row[:-4], found[row.id], row[-4:]) for row in rows]
 
     def _matches(self, which: KeyFilter) -> list[ColumnElement[bool]]:
         conditions: list[ColumnElement[bool]] = []
@@ -114,6 +113,11 @@ class SqlKeys:
             conditions.append(_in_state(which.state, self._time))
         if which.creator_id:
             conditions.append(keys.c.creator_id == which.creator_id)
+        if which.secret_creator_id:
+            live = or_(secrets.c.end_time.is_(None), secrets.c.end_time > self._time)
+            shown = secrets.c.creator_id == which.secret_creator_id
+            conditions.append(keys.c.revoke_time.is_(None))
+            conditions.append(keys.c.id.in_(select(secrets.c.key_id).where(shown, live)))
         if which.name_contains:
             # SQL's lower() knows ASCII only, in both databases: in PostgreSQL by the "C" collation.
             wanted = ascii_lower(which.name_contains)

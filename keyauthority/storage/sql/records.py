@@ -8,12 +8,12 @@ from typing import Any, Final
 from sqlalchemy import ColumnElement
 
 from keyauthority.domain.callers import Caller
-from keyauthority.domain.keys import Key, Revocation, StoredSecret
+from keyauthority.domain.keys import Key, Revocation, StoredSecret, Who
 from keyauthority.storage import tables
 
-# The last two, which no verdict asks for.
-CREATOR: Final = tuple(tables.keys.c)[-2:]
-KEY: Final = tuple(tables.keys.c)[:-2]
+# The last four, which no verdict asks for: who created a key, and who revoked it.
+PEOPLE: Final = tuple(tables.keys.c)[-4:]
+KEY: Final = tuple(tables.keys.c)[:-4]
 SECRET: Final[tuple[ColumnElement[Any], ...]] = (
     tables.secrets.c.digest,
     tables.secrets.c.pepper_version,
@@ -22,13 +22,24 @@ SECRET: Final[tuple[ColumnElement[Any], ...]] = (
     tables.secrets.c.end_time,
     tables.secrets.c.seal,
 )
+# Who was shown it, which no verdict asks for either.
+SECRET_CREATOR: Final = (tables.secrets.c.creator_id, tables.secrets.c.creator_name)
 
 
-def key(row: Sequence[Any], secrets: Sequence[StoredSecret], creator: Sequence[str] = ()) -> Key:
-    """The key of a row of `KEY`, with its *secrets* and, of a row of `CREATOR`, its *creator*."""
+def key(
+    row: Sequence[Any], secrets: Sequence[StoredSecret], people: Sequence[str] = ("", "", "", "")
+) -> Key:
+    """The key of a row of `KEY`, with its *secrets* and, of a row of `PEOPLE`, these."""
     revoke_time, reason, note, version = row[-4:]
-    revocation = None if revoke_time is None else Revocation(revoke_time, reason, note)
-    return Key(*(*row[:-4], revocation, version, tuple(secrets), *creator))
+    by = Who(*people[2:])
+    revocation = None if revoke_time is None else Revocation(revoke_time, reason, note, by)
+    return Key(*(*row[:-4], revocation, version, tuple(secrets), *people[:2]))
+
+
+def secret(row: Sequence[Any]) -> StoredSecret:
+    """The secret of a row of `SECRET` and `SECRET_CREATOR`."""
+    digest, pepper, hint, create_time, end_time, seal, *creator = row
+    return StoredSecret(digest, pepper, hint, create_time, end_time, seal, Who(*creator))
 
 
 def new_key_row(key: Key) -> dict[str, Any]:
@@ -52,6 +63,8 @@ def key_row(key: Key) -> dict[str, Any]:
         "revoke_time": revocation and revocation.time,
         "revoke_reason": revocation and revocation.reason,
         "revoke_note": revocation and revocation.note,
+        "revoker_id": revocation.by.id if revocation else "",
+        "revoker_name": revocation.by.name if revocation else "",
         "version": key.version,
     }
 
@@ -66,6 +79,8 @@ def secret_row(key_id: str, secret: StoredSecret) -> dict[str, Any]:
         "create_time": secret.create_time,
         "end_time": secret.end_time,
         "seal": secret.seal,
+        "creator_id": secret.creator.id,
+        "creator_name": secret.creator.name,
     }
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import sqlite3
+import traceback
 from contextlib import ExitStack, closing
 from datetime import timedelta
 from pathlib import Path
@@ -21,7 +22,7 @@ from console.people import (
     migrate_people,
     tables,
 )
-from keyauthority.base.relational.location import Location
+from keyauthority.base.relational.location import Location, PostgresUrl
 from keyauthority.base.relational.outages import StorageError
 from tests.console.people.parts import ManualClock, actions, administrator, by, opened, sql
 from tests.pgbouncer import pgbouncer
@@ -197,18 +198,22 @@ async def test_a_rule_that_is_broken(people: People, ada: Person) -> None:
     with pytest.raises(IntegrityError) as error:
         await mistake()
 
-    assert ada.id not in str(error.value)
+    assert ada.id not in "".join(traceback.format_exception(error.value))
     assert await actions(people) == before
 
 
 async def test_a_value_of_another_type(people: People, ada: Person, location: Location) -> None:
-    """Asyncpg finds out by itself, in words that it has for lost connections too."""
+    """Where the driver finds out, it repeats the value; the traceback doesn't."""
     wrong = select(tables.people.c.id).where(
-        tables.people.c.create_time == bindparam("time", ada, BigInteger)
+        tables.people.c.create_time == bindparam("time", ada.email, BigInteger)
     )
-    with pytest.raises(DBAPIError):
-        async with people.accounts._database.reading() as tx:
-            await tx.one(wrong)
+    async with people.accounts._database.reading() as tx:
+        if isinstance(location, PostgresUrl):
+            with pytest.raises(DBAPIError) as error:
+                await tx.one(wrong)
+            assert ada.email not in "".join(traceback.format_exception(error.value))
+        else:
+            assert await tx.one(wrong) is None  # SQLite compares anything with anything
 
 
 async def test_who_gives_up_leaves_nothing_locked(location: Location, clock: ManualClock) -> None:

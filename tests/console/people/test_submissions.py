@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import sqlite3
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, closing
 
+import asyncpg
 import pytest
 
 from console.people import (
@@ -12,9 +16,11 @@ from console.people import (
     People,
     Person,
     Session,
+    StoreUnavailable,
     Submission,
     SubmissionState,
 )
+from keyauthority.base.relational.location import Location, PostgresUrl
 from tests.console.people.parts import ManualClock, by
 
 NEW, OPEN, CLOSED = SubmissionState.NEW, SubmissionState.OPEN, SubmissionState.CLOSED
@@ -85,17 +91,34 @@ async def test_going_elsewhere_closes_all(people: People, ada: Person, session: 
     assert (mine.state, theirs.state) == (CLOSED, OPEN)
 
 
+@asynccontextmanager
+async def only_readers(location: Location) -> AsyncIterator[None]:
+    """While this lasts, whoever would write waits, and who reads does not."""
+    if isinstance(location, PostgresUrl):
+        connection = await asyncpg.connect(location.reveal())
+        try:
+            async with connection.transaction():
+                await connection.execute("LOCK TABLE submissions IN SHARE MODE")
+                yield
+        finally:
+            await connection.close()
+        return
+    with closing(sqlite3.connect(location, isolation_level=None)) as connection:
+        connection.execute("BEGIN IMMEDIATE")
+        yield
+
+
 async def test_closing_nothing_writes_nothing(
-    people: People, session: Session, monkeypatch: pytest.MonkeyPatch
+    people: People, session: Session, location: Location
 ) -> None:
-    """Where nothing is open, no transaction that writes is begun."""
-    await people.submissions.close_open(session.id)
-
-    def changing() -> None:
-        raise AssertionError("nothing was open")
-
-    monkeypatch.setattr(people.submissions._database, "changing", changing)
-    await people.submissions.close_open(session.id)
+    """Where nothing is open, no transaction that writes is begun; where something is, one is."""
+    await people.submissions.begin(session.id, "r1", "create", "ws_1")
+    async with only_readers(location):
+        await asyncio.wait_for(people.submissions.close_open(session.id), 0.5)
+    await people.submissions.answered(session.id, "r1", "key_1")
+    async with only_readers(location):
+        with pytest.raises((TimeoutError, StoreUnavailable)):
+            await asyncio.wait_for(people.submissions.close_open(session.id), 0.5)
 
 
 async def test_old_ones_are_closed(people: People, session: Session, clock: ManualClock) -> None:

@@ -1,0 +1,124 @@
+"""What can happen to the books: the one vocabulary of the audit, of what a restore does again, of filters."""
+
+from __future__ import annotations
+
+import enum
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+
+from keyauthority.domain.keys import Key
+from keyauthority.domain.workspaces import Workspace
+
+
+class Action(enum.Enum):
+    """What happened. The contract explains each; the numbers are its own, and never change."""
+
+    KEY_ISSUED = 1
+    KEY_IMPORTED = 2
+    KEY_PAUSED = 3
+    KEY_RESUMED = 4
+    KEY_RENAMED = 5
+    KEY_EXPIRY_CHANGED = 6
+    KEY_SCOPES_CHANGED = 7
+    KEY_LABELS_CHANGED = 8
+    KEY_CHANGED = 9
+    KEY_ROTATED = 10
+    KEY_REVOKED = 11
+    IMPORTS_BEGUN = 12
+    WORKSPACE_CREATED = 13
+    WORKSPACE_RENAMED = 14
+    WORKSPACE_SUSPENDED = 15
+    WORKSPACE_RESUMED = 16
+    WORKSPACE_CHANGED = 17
+    CALLER_CREATED = 18
+    CALLER_REVOKED = 19
+    PEPPER_ADDED = 20
+    PEPPER_ACTIVATED = 21
+    PEPPER_RETIRED = 22
+    LEASE_CHANGED = 23
+    EPOCH_BEGUN = 24
+    EPOCH_SETTLED = 25
+    AUDIT_PRUNED = 26
+    RECORDS_SEALED = 27
+    ATTEMPT_REFUSED = 28
+    OTHER = 29
+
+
+@dataclass(frozen=True, slots=True)
+class Fact:
+    """One thing that happened, as a use case states it; `details` are for the audit, without secrets.
+
+    A blank detail is left out.
+    """
+
+    action: Action
+    details: Mapping[str, str] = field(default_factory=dict)
+
+
+def changed(action: Action, before: str, after: str, **details: str) -> Fact:
+    """That a value became another."""
+    return Fact(action, {"from": before, "to": after, **details})
+
+
+def of_key(before: Key, after: Key) -> list[Fact]:
+    """What happened to a key that was updated."""
+    facts = []
+    if before.name != after.name:
+        facts.append(changed(Action.KEY_RENAMED, before.name, after.name))
+    if before.disabled != after.disabled:
+        action = Action.KEY_PAUSED if after.disabled else Action.KEY_RESUMED
+        facts.append(changed(action, _yes(before.disabled), _yes(after.disabled)))
+    if before.expire_time != after.expire_time:
+        expiries = _moment(before.expire_time), _moment(after.expire_time)
+        facts.append(changed(Action.KEY_EXPIRY_CHANGED, *expiries))
+    if before.scopes != after.scopes:
+        scopes = _scopes(before.scopes), _scopes(after.scopes)
+        facts.append(changed(Action.KEY_SCOPES_CHANGED, *scopes))
+    if before.labels != after.labels:
+        labels = _labels(before.labels), _labels(after.labels)
+        facts.append(changed(Action.KEY_LABELS_CHANGED, *labels))
+    return facts
+
+
+def of_workspace(before: Workspace, after: Workspace) -> list[Fact]:
+    """What happened to a workspace that was updated."""
+    facts = []
+    if before.name != after.name:
+        facts.append(changed(Action.WORKSPACE_RENAMED, before.name, after.name))
+    if before.suspended != after.suspended:
+        action = Action.WORKSPACE_SUSPENDED if after.suspended else Action.WORKSPACE_RESUMED
+        facts.append(changed(action, _yes(before.suspended), _yes(after.suspended)))
+    return facts
+
+
+def length(span: timedelta) -> str:
+    """A length of time in words, exact: `24 hours`, `7 days`, `90 minutes`, `0.5 seconds`, `none`."""
+    if not span:
+        return "none"
+    for unit, seconds, least in (("day", 86_400, 2), ("hour", 3_600, 1), ("minute", 60, 1)):
+        count, rest = divmod(span, timedelta(seconds=seconds))
+        if count >= least and not rest:
+            return _count(str(count), unit)
+    return _count(f"{span.total_seconds():f}".rstrip("0").rstrip("."), "second")
+
+
+def _count(number: str, unit: str) -> str:
+    return f"{number} {unit}" if number == "1" else f"{number} {unit}s"
+
+
+def _yes(value: bool) -> str:  # it is what is said
+    return "true" if value else "false"
+
+
+def _moment(time: datetime | None) -> str:
+    return "never" if time is None else time.isoformat().replace("+00:00", "Z")
+
+
+def _scopes(scopes: tuple[str, ...]) -> str:
+    return " ".join(scopes) or "full access"
+
+
+def _labels(labels: Mapping[str, str]) -> str:
+    return json.dumps(dict(sorted(labels.items())), ensure_ascii=False)
