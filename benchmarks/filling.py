@@ -12,7 +12,7 @@ from sqlalchemy import Connection, Table, create_engine, insert, text
 
 from benchmarks import paths
 from benchmarks.authority import SCOPES
-from keyauthority.domain.keys import Key, StoredSecret
+from keyauthority.domain.keys import Key, KeySettings, StoredSecret
 from keyauthority.domain.secrets import mint, new_id
 from keyauthority.keyring import FileKeyring
 from keyauthority.storage import tables
@@ -51,7 +51,8 @@ def _mint(workspace_id: str, keyring: FileKeyring) -> tuple[Key, str]:
     secret = mint(key_id)
     digest = keyring.digest(version, key_id, secret.reveal())
     stored = StoredSecret(digest, version, secret.hint, now)
-    key = Key(key_id, workspace_id, "bench", SCOPES, {}, False, None, now, now, None, 1, (stored,))
+    settings = KeySettings("bench", scopes=SCOPES)
+    key = Key(key_id, workspace_id, settings, now, now, None, 1, (stored,))
     return key, secret.reveal()
 
 

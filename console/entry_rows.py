@@ -20,7 +20,7 @@ async def of_keys(visit: Visit, entries: Sequence[AuditEntry]) -> list[EntryRow]
     """Rows of the audit. Raises `AuthorityError`."""
     unnamed = {one.subject for one in entries if _is_key(one) and not _name(one)}
     keys = await visit.authority.some_keys(visit.workspace_id, sorted(unnamed))
-    names = {key.id: key.name for key in keys}
+    names = {key.id: key.settings.name for key in keys}
     return [_entry(visit, one, names) for one in entries]
 
 

@@ -9,7 +9,7 @@ from typing import Any, Final
 
 from console.paths import url
 from console.views import KeyDetails, KeyRow, Revocation, SecretRow
-from keyauthority.client.admin import Key, KeyState, RevocationReason
+from keyauthority.client.admin import Key, KeySettings, KeyState, RevocationReason
 
 UNUSED: Final = timedelta(days=90)
 EXPIRING: Final = timedelta(days=14)
@@ -64,12 +64,8 @@ def last_known(workspace_id: str, key_id: str, name: str, now: datetime) -> KeyR
     key = Key(
         id=key_id,
         workspace_id=workspace_id,
-        name=name,
+        settings=KeySettings(name),
         state=None,
-        disabled=False,
-        expire_time=None,
-        scopes=(),
-        labels={},
         secrets=(),
         create_time=EPOCH,
         update_time=EPOCH,
@@ -86,8 +82,8 @@ def details(key: Key, now: datetime) -> KeyDetails:
     """A key with all there is to tell of it."""
     return KeyDetails(
         **_row(key, now),
-        scopes=tuple(key.scopes),
-        labels=dict(sorted(key.labels.items())),
+        scopes=key.settings.scopes,
+        labels=dict(sorted(key.settings.labels.items())),
         secrets=secret_rows(key, now),
         revocation=_revocation(key),
     )
@@ -105,7 +101,7 @@ def flags(key: Key, now: datetime) -> list[str]:
     """Why a key that acts, or could again, deserves a look."""
     if key.state in (KeyState.REVOKED, KeyState.EXPIRED):
         return []
-    end = key.expire_time
+    end = key.settings.expire_time
     raised = {
         "never_expires": end is None,
         "unused": (key.last_used_time or key.create_time) <= now - UNUSED,
@@ -163,12 +159,12 @@ def _row(key: Key, now: datetime) -> dict[str, Any]:
     place = {"workspace": key.workspace_id, "key": key.id}
     return {
         "id": key.id,
-        "name": key.name,
+        "name": key.settings.name,
         "hint": key.secrets[0].hint if key.secrets else "",
         "creator": key.creator_name,
         "create_time": key.create_time,
         "last_used_time": key.last_used_time,
-        "expire_time": key.expire_time,
+        "expire_time": key.settings.expire_time,
         "state": "unknown" if key.state is None else STATES[key.state],
         "flags": flags(key, now),
         "href": url("key", **place),

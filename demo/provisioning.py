@@ -13,6 +13,7 @@ from keyauthority.client import Secret, Verdict, connect_blocking, load_token
 from keyauthority.client.admin import (
     AuthorityError,
     BlockingAdminClient,
+    KeySettings,
     Role,
     callers,
     keys,
@@ -62,7 +63,7 @@ class Provisioning:
         had_one = path.exists()
         if had_one and (key_id := self._works(path.read_text().strip())):
             return DemoKey(key_id, path, fresh=False)
-        issued = self._client.call(keys.issue(self._workspace(), "demo"))
+        issued = self._client.call(keys.issue(self._workspace(), KeySettings("demo")))
         write_private(path, issued.secret.reveal() + "\n")
         return DemoKey(issued.key.id, path, fresh=had_one)
 

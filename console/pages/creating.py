@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import datetime, timedelta
 from typing import Final
 
 from console import key_form, submitting
@@ -9,7 +10,7 @@ from console.forms import Form
 from console.pages import problems, secret
 from console.visit import Visit
 from keyauthority.base.http.answer import Answer
-from keyauthority.client.admin import RefusedError, UnavailableError, keys
+from keyauthority.client.admin import KeySettings, RefusedError, UnavailableError, keys
 
 _MOST_SCOPES: Final = 32 * 129
 """Characters of as many and as long scopes as a key may have."""
@@ -40,9 +41,12 @@ async def submit(visit: Visit) -> Answer:
         issued = await visit.authority.call(
             keys.issue(
                 visit.workspace_id,
-                form.values["name"],
-                expires=end,
-                scopes=key_form.scopes(form),
+                KeySettings(
+                    form.values["name"],
+                    expire_time=end if isinstance(end, datetime) else None,
+                    scopes=tuple(key_form.scopes(form)),
+                ),
+                ttl=end if isinstance(end, timedelta) else None,
                 request_id=request_id,
             )
         )

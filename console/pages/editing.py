@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Final
 
@@ -19,6 +19,7 @@ from keyauthority.client.admin import (
     Call,
     Changed,
     Key,
+    KeySettings,
     KeyState,
     Reason,
     RefusedError,
@@ -28,6 +29,8 @@ from keyauthority.client.admin import (
 )
 
 _FIELDS: Final = ("name", "expires", "expire_date", "scopes", "etag")
+_SETTINGS: Final = frozenset({"name", "expire_time", "scopes"})
+"""Those that the form has."""
 _MEANWHILE: Final = (
     "Somebody changed this key while you were typing. Look at it in another tab, then save again "
     "if yours is still right."
@@ -39,12 +42,12 @@ async def show(visit: Visit) -> Answer:
     key = await visit.authority.key(visit.workspace_id, visit.path["key"])
     if key.state is KeyState.REVOKED:
         return visit.redirect(_href(visit))
-    end = key.expire_time
+    end = key.settings.expire_time
     values = {
-        "name": key.name,
+        "name": key.settings.name,
         "expires": "never" if end is None else "date",
         "expire_date": _last_day(visit, end),
-        "scopes": " ".join(key.scopes),
+        "scopes": " ".join(key.settings.scopes),
         "etag": key.etag,
     }
     return await _page(visit, Form(values), remembered(visit, key))
@@ -94,7 +97,9 @@ async def _set_disabled(visit: Visit, *, disabled: bool) -> Answer:
     if key.state is KeyState.REVOKED:
         return visit.redirect(_href(visit))
     try:
-        await visit.authority.call(keys.update(key.id, disabled=disabled))
+        await visit.authority.call(
+            keys.update(key.id, replace(key.settings, disabled=disabled), ["disabled"])
+        )
     except SpreadingError:
         return visit.redirect(_href(visit), "spreading")
     except RefusedError:
@@ -107,38 +112,29 @@ async def _set_disabled(visit: Visit, *, disabled: bool) -> Answer:
 class _Edit:
     """What the form says of a key; it `moves_expiry` unless the day in it is the key's already."""
 
-    name: str
-    scopes: tuple[str, ...]
-    expire_time: datetime | None
+    settings: KeySettings
     moves_expiry: bool
 
     def of(self, key: Key, etag: str) -> Call[Changed[Key]]:
         """The call that makes *key* so, if it still has the *etag*."""
-        end = self.expire_time if self.moves_expiry else None
-        return keys.update(
-            key.id,
-            name=self.name,
-            scopes=self.scopes,
-            expire_time=end,
-            never_expires=self.moves_expiry and end is None,
-            etag=etag,
-        )
+        names = _SETTINGS if self.moves_expiry else _SETTINGS - {"expire_time"}
+        return keys.update(key.id, self.settings, sorted(names), etag=etag)
 
     def is_made(self, key: Key) -> bool:
         """Whether *key* is so already."""
-        wanted = (self.name, self.scopes, self.expire_time)
-        return (key.name, key.scopes, key.expire_time) == wanted
+        return _SETTINGS.isdisjoint(key.settings.differing(self.settings))
 
 
 def _edit(visit: Visit, form: Form, key: Key) -> _Edit:
     name, named_scopes = form.values["name"], tuple(key_form.scopes(form))
-    day = _last_day(visit, key.expire_time)
+    new = replace(key.settings, name=name, scopes=named_scopes)
+    day = _last_day(visit, new.expire_time)
     if form.values["expires"] == "date" and form.values["expire_date"] == day:
         # Not moved to the end of its day because something else was changed.
-        return _Edit(name, named_scopes, key.expire_time, moves_expiry=False)
+        return _Edit(new, moves_expiry=False)
     end = key_form.expiry(visit, form)
     end = visit.now + end if isinstance(end, timedelta) else end
-    return _Edit(name, named_scopes, end, moves_expiry=True)
+    return _Edit(replace(new, expire_time=end), moves_expiry=True)
 
 
 def _last_day(visit: Visit, end: datetime | None) -> str:

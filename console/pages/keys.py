@@ -58,7 +58,7 @@ async def details(visit: Visit) -> Answer:
         section="keys",
         key=key_views.details(key, visit.now),
         activity_href=activity_of(visit, key.id),
-        replace_href=replacement_of(visit, key.name, key.scopes),
+        replace_href=replacement_of(visit, key.settings.name, key.settings.scopes),
     )
 
 
@@ -77,7 +77,7 @@ async def known(visit: Visit) -> KeyRow:
 
 def remembered(visit: Visit, key: Key) -> KeyRow:
     """The key for a form, which is shown again by its name while the authority is away."""
-    visit.parts.names.remember(f"{visit.workspace_id}/{key.id}", key.name)
+    visit.parts.names.remember(f"{visit.workspace_id}/{key.id}", key.settings.name)
     return key_views.row(key, visit.now)
 
 

@@ -57,7 +57,7 @@ async def _revoked(visit: Visit, key: Key, told: Receipt | None, spreading: str 
         receipt=told,
         spreading=spreading,
         activity_href=activity_of(visit, key.id),
-        replace_href=replacement_of(visit, key.name, key.scopes),
+        replace_href=replacement_of(visit, key.settings.name, key.settings.scopes),
     )
 
 

@@ -11,7 +11,7 @@ from typing import IO, Any, Final, TypeVar
 import click
 
 from keyauthority.cli.values import DURATION, MOMENT, is_text
-from keyauthority.client.admin import ImportedKey
+from keyauthority.client.admin import ImportedKey, KeySettings
 from keyauthority.domain.secrets import Secret
 
 Value = TypeVar("Value")
@@ -63,7 +63,8 @@ def _parsed(text: str) -> ImportedKey:
     secret, name, end = _text(given, "secret"), _text(given, "name"), _end(given)
     if not all(map(is_text, (secret, name, *scopes, *labels, *labels.values()))):
         raise click.BadParameter("holds text that is not Unicode")
-    return ImportedKey(Secret(secret), name, end, tuple(scopes), labels)
+    settings = KeySettings(name, expire_time=end, scopes=tuple(scopes), labels=labels)
+    return ImportedKey(Secret(secret), settings)
 
 
 def _text(given: Mapping[str, Any], name: str) -> str:

@@ -16,7 +16,7 @@ def key_table(keys: Iterable[Key]) -> str:
         (
             (
                 key.id,
-                key.name,
+                key.settings.name,
                 key.workspace_id,
                 word(key.state),
                 _expiry(key),
@@ -34,15 +34,15 @@ def key_details(key: Key) -> str:
     """All there is to say about one key."""
     fields = [
         ("key", key.id),
-        ("name", key.name),
+        ("name", key.settings.name),
         ("workspace", key.workspace_id),
         ("state", word(key.state)),
         ("expires", _expiry(key)),
         ("last used", _last_use(key)),
-        ("scopes", " ".join(key.scopes) or "full access"),
+        ("scopes", " ".join(key.settings.scopes) or "full access"),
     ]
-    if key.labels:
-        fields.append(("labels", pairs(key.labels)))
+    if key.settings.labels:
+        fields.append(("labels", pairs(key.settings.labels)))
     fields += [("secret", _secret(secret)) for secret in key.secrets]
     fields += [("created", _creation(key)), ("changed", moment(key.update_time))]
     if key.revocation is not None:
@@ -63,7 +63,8 @@ def minted(secret: Secret) -> str:
 
 
 def _expiry(key: Key) -> str:
-    return "never" if key.expire_time is None else moment(key.expire_time)
+    end = key.settings.expire_time
+    return "never" if end is None else moment(end)
 
 
 def _last_use(used: Key | SecretInfo) -> str:

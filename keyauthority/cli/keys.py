@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import click
 
@@ -14,7 +16,7 @@ from keyauthority.cli.key_text import key_details, key_table, minted
 from keyauthority.cli.listing import listed, listing_options
 from keyauthority.cli.output import Answer, printable, spread
 from keyauthority.cli.values import DURATION, LABEL, MOMENT, read_secret
-from keyauthority.client.admin import KeyState, RevocationReason, keys, verification
+from keyauthority.client.admin import KeySettings, KeyState, RevocationReason, keys, verification
 from keyauthority.domain.secrets import Secret
 
 _STATES = ("active", "disabled", "expired", "revoked")
@@ -60,18 +62,12 @@ def issue(
 ) -> Answer:
     """Issue a key and print its secret, once."""
     _only_one(expires_in=expires_in, expires_at=expires_at)
+    settings = KeySettings(name, expire_time=expires_at, scopes=tuple(scopes), labels=dict(labels))
     reply, issued = authority.call(
-        keys.issue(
-            workspace,
-            name,
-            expires=expires_at if expires_in is None else expires_in,
-            scopes=scopes,
-            labels=dict(labels),
-            request_id=request_id,
-        )
+        keys.issue(workspace, settings, ttl=expires_in, request_id=request_id)
     )
     key = issued.key
-    told = f'Issued {key.id} "{printable(key.name)}" in {key.workspace_id}.'
+    told = f'Issued {key.id} "{printable(key.settings.name)}" in {key.workspace_id}.'
     return Answer(reply, f"{told}\n\n{minted(issued.secret)}")
 
 
@@ -151,23 +147,20 @@ def update(
     _only_one(label=labels, no_labels=no_labels)
     if expires_in is not None:
         expires_at = datetime.now(UTC) + expires_in
-    new_scopes = scopes if scopes or no_scopes else None
-    new_labels = dict(labels) if labels or no_labels else None
-    values = (name, expires_at, new_scopes, new_labels, disabled)
-    if not never_expires and all(value is None for value in values):
+    values: dict[str, Any] = {
+        "name": name,
+        "disabled": disabled,
+        "expire_time": expires_at,
+        "scopes": tuple(scopes) if scopes or no_scopes else None,
+        "labels": dict(labels) if labels or no_labels else None,
+    }
+    new = {field: value for field, value in values.items() if value is not None}
+    if never_expires:
+        new["expire_time"] = None
+    if not new:
         raise click.UsageError("nothing to change: name at least one new value")
-    reply, changed = authority.call(
-        keys.update(
-            key_id,
-            name=name,
-            expire_time=expires_at,
-            never_expires=never_expires,
-            scopes=new_scopes,
-            labels=new_labels,
-            disabled=disabled,
-            etag=etag,
-        )
-    )
+    settings = replace(KeySettings(""), **new)
+    reply, changed = authority.call(keys.update(key_id, settings, new, etag=etag))
     return Answer(reply, f"{key_details(changed.record)}\n\n{spread(changed.receipt)}")
 
 
@@ -183,7 +176,7 @@ def rotate(authority: Authority, key_id: str, overlap: timedelta | None, request
     reply, rotated = authority.call(
         keys.rotate(key_id, overlap or timedelta(), request_id=request_id)
     )
-    told = f'{rotated.key.id} "{printable(rotated.key.name)}" has a new secret.'
+    told = f'{rotated.key.id} "{printable(rotated.key.settings.name)}" has a new secret.'
     return Answer(reply, f"{told} {spread(rotated.receipt)}\n\n{minted(rotated.secret)}")
 
 
@@ -199,7 +192,7 @@ def revoke(authority: Authority, key_ids: Sequence[str], reason: str | None, not
         reply, many = authority.call(keys.revoke_all(key_ids, why, note))
         return Answer(reply, f"Revoked {len(many.record)} keys. {spread(many.receipt)}")
     reply, one = authority.call(keys.revoke(key_ids[0], why, note))
-    told = f'Revoked {one.record.id} "{printable(one.record.name)}".'
+    told = f'Revoked {one.record.id} "{printable(one.record.settings.name)}".'
     return Answer(reply, f"{told} {spread(one.receipt)}")
 
 

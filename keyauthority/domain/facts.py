@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import enum
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from typing import Any, Final
 
 from keyauthority.domain.keys import Key
 from keyauthority.domain.workspaces import Workspace
@@ -63,23 +64,21 @@ def changed(action: Action, before: str, after: str, **details: str) -> Fact:
 
 
 def of_key(before: Key, after: Key) -> list[Fact]:
-    """What happened to a key that was updated."""
-    facts = []
-    if before.name != after.name:
-        facts.append(changed(Action.KEY_RENAMED, before.name, after.name))
-    if before.disabled != after.disabled:
-        action = Action.KEY_PAUSED if after.disabled else Action.KEY_RESUMED
-        facts.append(changed(action, _yes(before.disabled), _yes(after.disabled)))
-    if before.expire_time != after.expire_time:
-        expiries = _moment(before.expire_time), _moment(after.expire_time)
-        facts.append(changed(Action.KEY_EXPIRY_CHANGED, *expiries))
-    if before.scopes != after.scopes:
-        scopes = _scopes(before.scopes), _scopes(after.scopes)
-        facts.append(changed(Action.KEY_SCOPES_CHANGED, *scopes))
-    if before.labels != after.labels:
-        labels = _labels(before.labels), _labels(after.labels)
-        facts.append(changed(Action.KEY_LABELS_CHANGED, *labels))
-    return facts
+    """What happened to a key that was updated: one fact for each setting that changed."""
+    return [
+        _of_setting(name, getattr(before.settings, name), getattr(after.settings, name))
+        for name in before.settings.differing(after.settings)
+    ]
+
+
+def _of_setting(name: str, before: Any, after: Any) -> Fact:
+    if name == "disabled":
+        action = Action.KEY_PAUSED if after else Action.KEY_RESUMED
+        return changed(action, _yes(before), _yes(after))
+    if name not in _SETTINGS:
+        return changed(Action.KEY_CHANGED, _plain(before), _plain(after), setting=name)
+    action, words = _SETTINGS[name]
+    return changed(action, words(before), words(after))
 
 
 def of_workspace(before: Workspace, after: Workspace) -> list[Fact]:
@@ -112,6 +111,12 @@ def _yes(value: bool) -> str:  # it is what is said
     return "true" if value else "false"
 
 
+def _plain(value: object) -> str:
+    if isinstance(value, bool):
+        return _yes(value)
+    return "none" if value is None else str(value)
+
+
 def _moment(time: datetime | None) -> str:
     return "never" if time is None else time.isoformat().replace("+00:00", "Z")
 
@@ -122,3 +127,12 @@ def _scopes(scopes: tuple[str, ...]) -> str:
 
 def _labels(labels: Mapping[str, str]) -> str:
     return json.dumps(dict(sorted(labels.items())), ensure_ascii=False)
+
+
+_SETTINGS: Final[Mapping[str, tuple[Action, Callable[[Any], str]]]] = {
+    "name": (Action.KEY_RENAMED, str),
+    "expire_time": (Action.KEY_EXPIRY_CHANGED, _moment),
+    "scopes": (Action.KEY_SCOPES_CHANGED, _scopes),
+    "labels": (Action.KEY_LABELS_CHANGED, _labels),
+}
+"""The word for each setting's change, and for its values. One without has `KEY_CHANGED`."""

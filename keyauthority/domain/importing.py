@@ -80,7 +80,9 @@ class Importing:
             keys.append(new.key(key_id, stored))
         await tx.keys.insert_imported(keys)
         for key in keys:
-            change.records(Fact(Action.KEY_IMPORTED, {"name": key.name}), key.id, key.workspace_id)
+            change.records(
+                Fact(Action.KEY_IMPORTED, {"name": key.settings.name}), key.id, key.workspace_id
+            )
         return keys
 
     async def _check_free(self, tx: Transaction, imported: Sequence[ImportedKey]) -> None:

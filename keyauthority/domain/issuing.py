@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 from keyauthority.domain import limits, secrets
@@ -13,7 +13,7 @@ from keyauthority.domain.errors import KeyAuthorityError, Reason, invalid, works
 from keyauthority.domain.facts import Action, Fact, length
 from keyauthority.domain.fencing import Receipt
 from keyauthority.domain.finding import changeable_key, with_last_use
-from keyauthority.domain.keys import Key, StoredSecret
+from keyauthority.domain.keys import KEY_SETTINGS, Key, KeySettings, StoredSecret
 from keyauthority.domain.last_used import LastUsed
 from keyauthority.domain.peppers import active
 from keyauthority.domain.ports import Keyring, Transaction
@@ -26,40 +26,28 @@ Encode = Callable[[Key, datetime, Secret], bytes]
 
 @dataclass(frozen=True, slots=True)
 class NewKey:
-    """What key to issue. At most one of `expire_time` and `ttl` is set; neither: it never ends."""
+    """What key to issue. It expires `ttl` from now, if that is set, or as its settings say."""
 
     workspace_id: str
-    name: str
-    scopes: tuple[str, ...]
-    labels: Mapping[str, str]
-    expire_time: datetime | None = None
+    settings: KeySettings
     ttl: timedelta | None = None
 
     def checked(self, now: datetime) -> NewKey:
         """The same with its expiry as a moment; raises `FIELD_INVALID` for what breaks a limit."""
-        expire_time = self.expire_time
+        settings = self.settings
         if self.ttl is not None:
             if not timedelta() < self.ttl <= limits.LIFETIME:
                 raise invalid("ttl", "is not between nothing and 10 years")
-            expire_time = now + self.ttl
-        return NewKey(
-            self.workspace_id,
-            limits.name(self.name),
-            limits.scopes(self.scopes),
-            limits.labels(self.labels),
-            limits.expire_time(expire_time, now),
-        )
+            settings = replace(settings, expire_time=now + self.ttl)
+        settings.check(KEY_SETTINGS, now)
+        return NewKey(self.workspace_id, settings)
 
     def key(self, key_id: str, secret: StoredSecret) -> Key:
         """The key, once this is checked, with its first *secret*, by whose creator it is."""
         return Key(
             id=key_id,
             workspace_id=self.workspace_id,
-            name=self.name,
-            scopes=self.scopes,
-            labels=self.labels,
-            disabled=False,
-            expire_time=self.expire_time,
+            settings=self.settings,
             create_time=secret.create_time,
             update_time=secret.create_time,
             revocation=None,
@@ -105,7 +93,9 @@ class Issuing:
                 return kept
             key, secret = await self._new_key(tx, actor, new.checked(tx.time))
             await tx.keys.insert(key)
-            change.records(Fact(Action.KEY_ISSUED, {"name": key.name}), key.id, key.workspace_id)
+            change.records(
+                Fact(Action.KEY_ISSUED, {"name": key.settings.name}), key.id, key.workspace_id
+            )
             answer = encode(key, tx.time, secret)
             await answers.keep(answer)
             return answer

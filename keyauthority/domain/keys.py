@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import enum
-from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field, fields, replace
 from datetime import datetime
 from typing import Final
+
+from keyauthority.domain import limits
 
 KEPT_SECRETS: Final = 100
 """How many secrets a key remembers; one older than these answers `UNKNOWN`, not `REVOKED`."""
@@ -33,6 +35,45 @@ class RevocationReason(enum.Enum):
     UNUSED = 3
     OWNER_LEFT = 4
     POLICY = 5
+
+
+@dataclass(frozen=True, slots=True)
+class KeySettings:
+    """What a key is set to: what its administrators choose, and may change later.
+
+    Fields of messages, paths of an update mask and columns have the same names. Without an
+    `expire_time` the key never expires; no `scopes` are full access.
+    """
+
+    name: str
+    disabled: bool = False
+    expire_time: datetime | None = None
+    scopes: tuple[str, ...] = ()
+    labels: Mapping[str, str] = field(default_factory=dict)
+
+    def check(self, names: Iterable[str], now: datetime) -> None:
+        """Raises `FIELD_INVALID` for the first of the settings called *names* that breaks a limit."""
+        checks: dict[str, Callable[[], object]] = {
+            "name": lambda: limits.name(self.name),
+            "disabled": lambda: self.disabled,
+            "expire_time": lambda: limits.expire_time(self.expire_time, now),
+            "scopes": lambda: limits.scopes(self.scopes),
+            "labels": lambda: limits.labels(self.labels),
+        }
+        for name in names:
+            checks[name]()
+
+    def merged(self, new: KeySettings, names: Iterable[str]) -> KeySettings:
+        """These settings, but with the *new* values of those called *names*."""
+        return replace(self, **{name: getattr(new, name) for name in names})
+
+    def differing(self, other: KeySettings) -> list[str]:
+        """The names of the settings that have another value in *other*."""
+        return [name for name in KEY_SETTINGS if getattr(self, name) != getattr(other, name)]
+
+
+KEY_SETTINGS: Final = tuple(setting.name for setting in fields(KeySettings))
+"""The names of the settings: those that an update mask may have."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,11 +135,7 @@ class Key:
 
     id: str
     workspace_id: str
-    name: str
-    scopes: tuple[str, ...]
-    labels: Mapping[str, str]
-    disabled: bool
-    expire_time: datetime | None
+    settings: KeySettings
     create_time: datetime
     update_time: datetime
     revocation: Revocation | None
@@ -110,13 +147,14 @@ class Key:
 
     def expired(self, now: datetime) -> bool:
         """Whether the key is past its expiry."""
-        return self.expire_time is not None and self.expire_time <= now
+        end = self.settings.expire_time
+        return end is not None and end <= now
 
     def state(self, now: datetime) -> KeyState:
         """Where the key stands at *now*."""
         if self.revocation is not None:
             return KeyState.REVOKED
-        if self.disabled:
+        if self.settings.disabled:
             return KeyState.DISABLED
         return KeyState.EXPIRED if self.expired(now) else KeyState.ACTIVE
 
@@ -132,12 +170,10 @@ class Key:
         kept = (secret, newest.ending_by(overlap_end), *(old.ending_by(now) for old in older))
         return self._changed(now, secrets=kept[:KEPT_SECRETS])
 
-    def updated(self, now: datetime, **fields: object) -> Key:
-        """The key with *fields* changed; itself if they hold these values already."""
-        if all(getattr(self, name) == value for name, value in fields.items()):
-            return self
-        return self._changed(now, **fields)
+    def updated(self, now: datetime, settings: KeySettings) -> Key:
+        """The key, set to *settings*; itself if it is already."""
+        return self if settings == self.settings else self._changed(now, settings=settings)
 
-    def _changed(self, now: datetime, **fields: object) -> Key:
-        changed = replace(self, **fields)  # type: ignore[arg-type]  # names are Key's own
+    def _changed(self, now: datetime, **changes: object) -> Key:
+        changed = replace(self, **changes)  # type: ignore[arg-type]  # names are Key's own
         return replace(changed, update_time=now, version=self.version + 1)

@@ -26,7 +26,9 @@ class Verdict(enum.Enum):
 
 @dataclass(frozen=True, slots=True)
 class VerifiedKey:
-    """What a verifier learns about the key behind a secret that matched."""
+    """What a verifier learns about the key behind a secret that matched: whose it is, and those of
+    its settings that a verdict doesn't say.
+    """
 
     id: str
     workspace_id: str

@@ -70,7 +70,7 @@ def judge(key: Key, secret: StoredSecret, now: datetime, *, suspended: bool) -> 
     """The first verdict that applies to a *secret* that matched one of *key*'s."""
     if key.revocation is not None or secret.ended(now):
         return Verdict.REVOKED
-    if key.disabled:
+    if key.settings.disabled:
         return Verdict.DISABLED
     if key.expired(now):
         return Verdict.EXPIRED
@@ -81,7 +81,7 @@ def _holds_for(verdict: Verdict, key: Key, secret: StoredSecret, now: datetime) 
     # What time alone will change: an unexpired key expires, a retired secret ends. REVOKED is final.
     if verdict is Verdict.REVOKED:
         return CACHE_FOR
-    ahead = (end - now for end in (key.expire_time, secret.end_time) if end and end > now)
+    ahead = (end - now for end in (key.settings.expire_time, secret.end_time) if end and end > now)
     return min((CACHE_FOR, *ahead))
 
 
@@ -93,7 +93,10 @@ def _answer(
 ) -> Verification:
     verified = None
     if key is not None:
-        verified = VerifiedKey(key.id, key.workspace_id, key.name, key.scopes, key.labels)
+        settings = key.settings
+        verified = VerifiedKey(
+            key.id, key.workspace_id, settings.name, settings.scopes, settings.labels
+        )
     return Verification(
         verdict,
         verified,

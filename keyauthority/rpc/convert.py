@@ -18,12 +18,18 @@ from keyauthority.domain.facts import Action
 from keyauthority.domain.fencing import Receipt
 from keyauthority.domain.importing import ImportedKey
 from keyauthority.domain.issuing import NewKey
-from keyauthority.domain.keys import Key, KeyState, RevocationReason, StoredSecret
+from keyauthority.domain.keys import (
+    KEY_SETTINGS,
+    Key,
+    KeyState,
+    RevocationReason,
+    StoredSecret,
+)
 from keyauthority.domain.peppers import Pepper
 from keyauthority.domain.revisions import Head
 from keyauthority.domain.secrets import Secret
 from keyauthority.domain.sessions import Grant, Session
-from keyauthority.domain.updating import KEY_FIELDS, KeyFields
+from keyauthority.domain.updating import KeyUpdate
 from keyauthority.domain.verdicts import Verification
 from keyauthority.domain.workspaces import Workspace
 from keyauthority.v1 import (
@@ -36,6 +42,7 @@ from keyauthority.v1 import (
     verification_service_pb2,
     workspace_service_pb2,
 )
+from keyauthority.v1.key_settings import settings_of, write
 from keyauthority.v1.wire import duration, timestamp
 
 Member = TypeVar("Member", bound=enum.Enum)
@@ -92,12 +99,7 @@ def role_of(role: int) -> Role:
 def new_key(request: key_service_pb2.IssueKeyRequest) -> NewKey:
     """What key to issue."""
     return NewKey(
-        workspace_id=request.workspace_id,
-        name=request.name,
-        scopes=tuple(request.scopes),
-        labels=dict(request.labels),
-        expire_time=time_of(request, "expire_time"),
-        ttl=length_of(request, "ttl"),
+        request.workspace_id, settings_of(request, time_of), ttl=length_of(request, "ttl")
     )
 
 
@@ -108,21 +110,14 @@ def imported_keys(request: key_service_pb2.ImportKeysRequest) -> list[ImportedKe
 
 def _imported(workspace_id: str, index: int, given: key_service_pb2.ImportedKey) -> ImportedKey:
     with in_entry("keys", index):
-        expire_time = time_of(given, "expire_time")
-    new = NewKey(workspace_id, given.name, tuple(given.scopes), dict(given.labels), expire_time)
+        new = NewKey(workspace_id, settings_of(given, time_of))
     return ImportedKey(Secret(given.secret), new)
 
 
-def key_fields(request: key_service_pb2.UpdateKeyRequest) -> KeyFields:
+def key_update(request: key_service_pb2.UpdateKeyRequest) -> KeyUpdate:
     """What to change in a key."""
-    return KeyFields(
-        mask=mask_of(request.update_mask, request.key, KEY_FIELDS),
-        name=request.key.name,
-        disabled=request.key.disabled,
-        expire_time=time_of(request.key, "expire_time"),
-        scopes=tuple(request.key.scopes),
-        labels=dict(request.key.labels),
-    )
+    mask = mask_of(request.update_mask, request.key, frozenset(KEY_SETTINGS))
+    return KeyUpdate(mask, settings_of(request.key, time_of))
 
 
 def audit_filter(request: audit_service_pb2.ListAuditEntriesRequest) -> AuditFilter:
@@ -142,15 +137,10 @@ def audit_filter(request: audit_service_pb2.ListAuditEntriesRequest) -> AuditFil
 def key(record: Key, now: datetime) -> key_pb2.Key:
     """A key as it is at *now*."""
     revocation = record.revocation
-    return key_pb2.Key(
+    message = key_pb2.Key(
         id=record.id,
         workspace_id=record.workspace_id,
-        name=record.name,
         state=_value(record.state(now)),
-        disabled=record.disabled,
-        expire_time=timestamp(record.expire_time),
-        scopes=record.scopes,
-        labels=record.labels,
         secrets=[_secret_info(one, record.last_used.get(one.digest)) for one in record.secrets],
         create_time=timestamp(record.create_time),
         update_time=timestamp(record.update_time),
@@ -164,6 +154,8 @@ def key(record: Key, now: datetime) -> key_pb2.Key:
         revoker_id=revocation.by.id if revocation else "",
         revoker_name=revocation.by.name if revocation else "",
     )
+    write(record.settings, message)
+    return message
 
 
 def _secret_info(stored: StoredSecret, last_used: datetime | None) -> key_pb2.SecretInfo:

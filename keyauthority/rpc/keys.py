@@ -66,7 +66,7 @@ class KeyServicer:
 
     async def UpdateKey(self, request: v1.UpdateKeyRequest, actor: Actor) -> v1.UpdateKeyResponse:
         key, receipt = await self._updating.update(
-            actor, request.key.id, convert.key_fields(request), request.key.etag
+            actor, request.key.id, convert.key_update(request), request.key.etag
         )
         return v1.UpdateKeyResponse(
             key=convert.key(key, self._clock.now()), receipt=convert.receipt(receipt)

@@ -14,7 +14,7 @@ from keyauthority.cli import importing
 from keyauthority.cli.failures import Failure
 from keyauthority.cli.import_lines import Line
 from keyauthority.client import Secret
-from keyauthority.client.admin import ImportedKey, Reason, SpreadingError, keys
+from keyauthority.client.admin import ImportedKey, KeySettings, Reason, SpreadingError, keys
 from tests.cli.parts import Cli
 
 COUNT = 2_500
@@ -153,7 +153,7 @@ def test_an_import_that_still_spreads() -> None:
         "spreading", grpc.StatusCode.DEADLINE_EXCEEDED, Reason.REVOCATION_SPREADING
     )
     failure = Failure("spreading: repeat", error)
-    batch = [Line(number, ImportedKey(Secret(""), "")) for number in (3, 5)]
+    batch = [Line(number, ImportedKey(Secret(""), KeySettings(""))) for number in (3, 5)]
 
     assert importing._explained(failure, batch, first=True) == (
         "the keys up to line 5 are imported, but not every verifier knows yet: go on with "
@@ -164,7 +164,7 @@ def test_an_import_that_still_spreads() -> None:
 def test_long_keys_go_in_smaller_batches() -> None:
     """No batch is larger than a message may be."""
     labels = {"😀" * number: "😀" * 63 for number in range(47, 63)}
-    key = ImportedKey(Secret(""), "", labels=labels)
+    key = ImportedKey(Secret(""), KeySettings("", labels=labels))
     lines = [Line(number, key) for number in range(1, 2_001)]
 
     batches = list(importing._batches(lines))

@@ -13,7 +13,7 @@ import pytest
 from keyauthority.domain.auditing import AuditEntry
 from keyauthority.domain.callers import Caller, Role
 from keyauthority.domain.facts import Action
-from keyauthority.domain.keys import Key, StoredSecret
+from keyauthority.domain.keys import KEY_SETTINGS, Key, KeySettings, StoredSecret
 from keyauthority.domain.peppers import Pepper, PepperState
 from keyauthority.domain.ports import Replay, Store, Transaction
 from keyauthority.domain.workspaces import Workspace
@@ -60,18 +60,20 @@ def a_key(key_id: str = "key_1", **fields: Any) -> Key:
     key = Key(
         id=key_id,
         workspace_id="ws_1",
-        name="a key",
-        scopes=(),
-        labels={},
-        disabled=False,
-        expire_time=None,
+        settings=KeySettings("a key"),
         create_time=START,
         update_time=START,
         revocation=None,
         version=1,
         secrets=(a_secret(f"digest of {key_id}".encode()),),
     )
-    return replace(key, **fields)
+    return with_settings(key, **fields)
+
+
+def with_settings(key: Key, **fields: Any) -> Key:
+    """The key with other values, of its own fields or of its settings."""
+    named = {name: fields.pop(name) for name in KEY_SETTINGS if name in fields}
+    return replace(key, settings=replace(key.settings, **named), **fields)
 
 
 def a_caller(caller_id: str = "caller_1", **fields: Any) -> Caller:

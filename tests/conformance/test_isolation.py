@@ -1,6 +1,7 @@
 """Who sees what of changes under way."""
 
 import asyncio
+from dataclasses import replace
 
 from keyauthority.domain.ports import KeyFilter, Store, Transaction
 from tests.conformance.records import a_key, a_workspace
@@ -19,7 +20,7 @@ async def with_keys(store: Store, count: int) -> list[str]:
 
 async def rename(tx: Transaction, key_id: str, name: str) -> None:
     before = (await tx.keys.get([key_id]))[key_id]
-    await tx.keys.update([(before, before.updated(tx.time, name=name))])
+    await tx.keys.update([(before, before.updated(tx.time, replace(before.settings, name=name)))])
 
 
 async def test_a_read_does_not_see_a_change_under_way(store: Store) -> None:
@@ -54,7 +55,7 @@ async def test_a_snapshot_of_many_keys_is_of_one_state(store: Store) -> None:
         looks = 0
         while writing:
             snapshot = await store.snapshot(key_ids)
-            names = {key.name for key in snapshot.keys.values()}
+            names = {key.settings.name for key in snapshot.keys.values()}
             assert names == {str(snapshot.head.revision)}
             looks += 1
             await asyncio.sleep(0)
@@ -81,10 +82,10 @@ async def test_a_reading_transaction_sees_one_state(store: Store) -> None:
     writing = asyncio.create_task(write())
     while not writing.done():
         async with store.reading() as tx:
-            first = (await tx.keys.get(key_ids[:1]))[key_ids[0]].name
+            first = (await tx.keys.get(key_ids[:1]))[key_ids[0]].settings.name
             head = await tx.feed.head()
             await asyncio.sleep(0.001)
-            second = (await tx.keys.get(key_ids[1:]))[key_ids[1]].name
+            second = (await tx.keys.get(key_ids[1:]))[key_ids[1]].settings.name
             assert first == second
             assert head == await tx.feed.head()
     await writing
@@ -99,13 +100,14 @@ async def test_changes_of_one_key_wait_for_one_another(store: Store) -> None:
             async with store.changing() as tx:
                 before = (await tx.keys.get([key_id]))[key_id]
                 await asyncio.sleep(0)
-                after = before.updated(tx.time, name=str(int(before.name) + 1))
+                name = str(int(before.settings.name) + 1)
+                after = before.updated(tx.time, replace(before.settings, name=name))
                 await tx.keys.update([(before, after)])
 
     await asyncio.gather(*(count() for _ in range(WRITERS)))
 
     key = (await store.snapshot([key_id])).keys[key_id]
-    assert (key.name, key.version) == (str(WRITERS * ROUNDS), 1 + WRITERS * ROUNDS)
+    assert (key.settings.name, key.version) == (str(WRITERS * ROUNDS), 1 + WRITERS * ROUNDS)
 
 
 async def test_changes_of_one_workspace_wait_for_one_another(store: Store) -> None:
@@ -134,8 +136,10 @@ async def test_a_change_sees_itself(store: Store) -> None:
         await tx.keys.insert(a_key())
         await rename(tx, "key_1", "new name")
 
-        assert (await tx.keys.get(["key_1"]))["key_1"].name == "new name"
-        assert [key.name for key in await tx.keys.page(KeyFilter(), 10, None)] == ["new name"]
+        assert (await tx.keys.get(["key_1"]))["key_1"].settings.name == "new name"
+        assert [key.settings.name for key in await tx.keys.page(KeyFilter(), 10, None)] == [
+            "new name"
+        ]
         assert await tx.feed.advance(["key_1"]) == (await tx.feed.head()).revision
 
 
@@ -148,6 +152,6 @@ async def test_what_was_committed_is_seen_at_once(store: Store) -> None:
             revision = await tx.feed.advance([key_id])
         looks = await asyncio.gather(*(store.snapshot([key_id]) for _ in range(5)))
 
-        assert {(look.keys[key_id].name, look.head.revision) for look in looks} == {
+        assert {(look.keys[key_id].settings.name, look.head.revision) for look in looks} == {
             (str(n), revision)
         }

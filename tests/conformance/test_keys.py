@@ -17,6 +17,7 @@ from tests.conformance.records import (
     a_secret,
     a_workspace,
     an_entry,
+    with_settings,
 )
 
 BY = Who("person_7", "김하나 <hana@example.com>")
@@ -110,7 +111,7 @@ async def test_an_update_replaces_every_field(store: Store) -> None:
     """After an update the key is as it was given, and its neighbour as before."""
     before, other = a_key("key_1"), a_key("key_2")
     await put(store, before, other)
-    after = replace(
+    after = with_settings(
         before,
         name="other",
         scopes=("x",),
@@ -131,11 +132,11 @@ async def test_an_update_can_take_an_expiry_away(store: Store) -> None:
     """A field that becomes empty is empty afterwards."""
     before = a_key(expire_time=START)
     await put(store, before)
-    after = before.updated(START, expire_time=None)
+    after = before.updated(START, replace(before.settings, expire_time=None))
 
     await update(store, (before, after))
 
-    assert (await get(store, "key_1"))["key_1"].expire_time is None
+    assert (await get(store, "key_1"))["key_1"].settings.expire_time is None
 
 
 async def test_an_update_of_nothing(store: Store) -> None:
@@ -333,7 +334,7 @@ async def test_the_filter_by_name(store: Store, wanted: str, found: set[str]) ->
     async with store.reading() as tx:
         keys = await tx.keys.page(KeyFilter(name_contains=wanted), 100, None)
 
-    assert {key.name for key in keys} == found
+    assert {key.settings.name for key in keys} == found
 
 
 async def test_filters_work_together(store: Store) -> None:
@@ -381,10 +382,13 @@ class TestTheCreator:
         """Whatever a change makes of a key: who created it is no field of it that changes."""
         await put(store, self.MINE)
         before = (await store.snapshot(["key_1"])).keys["key_1"]
-        after = replace(before, name="renamed", version=2, creator_id="person_2", creator_name="")
+        after = with_settings(
+            before, name="renamed", version=2, creator_id="person_2", creator_name=""
+        )
         await update(store, (before, after))
 
-        assert await get(store, "key_1") == {"key_1": replace(self.MINE, name="renamed", version=2)}
+        renamed = with_settings(self.MINE, name="renamed", version=2)
+        assert await get(store, "key_1") == {"key_1": renamed}
 
     async def test_is_no_part_of_a_snapshot(self, store: Store) -> None:
         """No verdict asks for it."""

@@ -13,6 +13,7 @@ import pytest
 from console.authority import Acting, Authority
 from keyauthority.client import Secret
 from keyauthority.client.admin import (
+    KeySettings,
     MissingError,
     Person,
     UnavailableError,
@@ -83,8 +84,8 @@ async def test_more_than_a_call_holds(acting: Acting, calls: Calls) -> None:
 async def test_many_keys_are_one_call(acting: Acting, calls: Calls) -> None:
     """Those of the workspace: another one's are as missing as one that is gone."""
     here, there = await made(acting, 2)
-    issued = [await acting.call(keys.issue(here.id, name)) for name in ("a", "b")]
-    foreign = (await acting.call(keys.issue(there.id, "c"))).key
+    issued = [await acting.call(keys.issue(here.id, KeySettings(name))) for name in ("a", "b")]
+    foreign = (await acting.call(keys.issue(there.id, KeySettings("c")))).key
     calls.names.clear()
 
     found = await acting.some_keys(here.id, [issued[1].key.id, foreign.id, issued[0].key.id, "x"])

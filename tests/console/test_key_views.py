@@ -10,7 +10,7 @@ import pytest
 
 from console import key_views
 from console.views import KeyRow
-from keyauthority.client.admin import Key, KeyState, SecretInfo
+from keyauthority.client.admin import Key, KeySettings, KeyState, SecretInfo
 
 NOW = datetime(2026, 11, 25, 12, 0, 30, tzinfo=UTC)
 MICROSECOND = timedelta(microseconds=1)
@@ -27,12 +27,8 @@ def key(
     return Key(
         id="key_1",
         workspace_id="ws_1",
-        name="billing",
+        settings=KeySettings("billing", expire_time=expires),
         state=state,
-        disabled=False,
-        expire_time=expires,
-        scopes=(),
-        labels={},
         secrets=(),
         create_time=created,
         update_time=created,

@@ -13,7 +13,7 @@ from keyauthority.domain.fencing import Receipt
 from keyauthority.domain.finding import Finding
 from keyauthority.domain.importing import ImportedKey, Importing
 from keyauthority.domain.issuing import Issuing, NewKey
-from keyauthority.domain.keys import Key
+from keyauthority.domain.keys import Key, KeySettings
 from keyauthority.domain.last_used import LastUsed
 from keyauthority.domain.managing_callers import ManagingCallers
 from keyauthority.domain.managing_peppers import ManagingPeppers
@@ -25,7 +25,7 @@ from keyauthority.domain.replays import Retry
 from keyauthority.domain.revoking import Revoking
 from keyauthority.domain.revoking_presented import RevokingPresented
 from keyauthority.domain.secrets import Secret
-from keyauthority.domain.updating import Updating
+from keyauthority.domain.updating import KeyUpdate, Updating
 from keyauthority.domain.verifying import Verifying
 from keyauthority.keyring import FileKeyring
 from tests.conformance.records import START, a_caller
@@ -61,6 +61,16 @@ class CountingKeyring(FileKeyring):
         return super().digest_foreign(version, secret)
 
 
+def settings(**fields: Any) -> KeySettings:
+    """What a key is set to, unless *fields* say otherwise."""
+    return KeySettings(**{"name": "a key", **fields})
+
+
+def changing(**fields: Any) -> KeyUpdate:
+    """An update of these fields."""
+    return KeyUpdate(frozenset(fields), settings(**fields))
+
+
 class UseCases:
     """All that can be done with the books in *store*."""
 
@@ -87,14 +97,14 @@ class UseCases:
         self, actor: Actor, workspace_id: str = "ws_1", retry: Retry = ONCE, **fields: Any
     ) -> tuple[str, str]:
         """Issues a key; its id and its secret."""
-        new = NewKey(workspace_id, **{"name": "a key", "scopes": (), "labels": {}, **fields})
+        new = NewKey(workspace_id, ttl=fields.pop("ttl", None), settings=settings(**fields))
         return decoded(await self.issuing.issue(actor, new, retry, encoded))
 
     async def take(
         self, actor: Actor, *secrets: str, workspace_id: str = "ws_1", **fields: Any
     ) -> list[Key]:
         """Imports keys with these secrets."""
-        new = NewKey(workspace_id, **{"name": "a key", "scopes": (), "labels": {}, **fields})
+        new = NewKey(workspace_id, settings(**fields))
         imported = [ImportedKey(Secret(secret), new) for secret in secrets]
         keys, _ = await self.importing.import_keys(actor, workspace_id, imported)
         return keys

@@ -15,9 +15,8 @@ from keyauthority.domain.errors import KeyAuthorityError, Reason
 from keyauthority.domain.facts import Action, Fact
 from keyauthority.domain.fencing import Receipt
 from keyauthority.domain.keys import RevocationReason
-from keyauthority.domain.updating import KeyFields
 from tests.conformance.records import START, UndoError, a_workspace
-from tests.domain.parts import UseCases, an_actor
+from tests.domain.parts import UseCases, an_actor, changing
 
 NO_REASON = RevocationReason.UNSPECIFIED
 PAUSED = Fact(Action.KEY_PAUSED)
@@ -131,7 +130,7 @@ async def test_what_is_fenced_and_what_is_not(cases: UseCases, actor: Actor) -> 
     assert cases.fence.asked == []
 
     await cases.rotate(actor, key_id)
-    await cases.updating.update(actor, key_id, KeyFields(frozenset({"name"}), name="other"), "")
+    await cases.updating.update(actor, key_id, changing(name="other"), "")
     await cases.workspaces.update(actor, "ws_1", name=None, suspended=True, etag="")
     await cases.revoking.revoke(actor, [key_id], NO_REASON, "")
 

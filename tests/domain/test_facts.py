@@ -14,9 +14,8 @@ from keyauthority.domain.facts import Action, Fact, length
 from keyauthority.domain.keys import RevocationReason, Who
 from keyauthority.domain.leasing import Leasing
 from keyauthority.domain.restoring import Restoring, deed_again
-from keyauthority.domain.updating import KEY_FIELDS, KeyFields
 from tests.conformance.records import DAY, START
-from tests.domain.parts import UseCases
+from tests.domain.parts import UseCases, changing
 
 HOUR = timedelta(hours=1)
 FOREIGN = "foreign-secret-of-somebody"
@@ -35,12 +34,12 @@ async def test_the_life_of_a_key(cases: UseCases, actor: Actor) -> None:
     """Each step has its own word, and says what became of what."""
     key_id, _ = await cases.issue(actor, name="ci", scopes=("read",), labels={"b": "1", "a": "2"})
     for fields in (
-        KeyFields(frozenset({"name"}), name="deploy"),
-        KeyFields(frozenset({"disabled"}), disabled=True),
-        KeyFields(frozenset({"disabled"}), disabled=False),
-        KeyFields(frozenset({"expire_time"}), expire_time=START + DAY),
-        KeyFields(frozenset({"scopes"})),
-        KeyFields(frozenset({"labels"}), labels={"c": "3"}),
+        changing(name="deploy"),
+        changing(disabled=True),
+        changing(disabled=False),
+        changing(expire_time=START + DAY),
+        changing(scopes=()),
+        changing(labels={"c": "3"}),
     ):
         await cases.updating.update(actor, key_id, fields, "")
     await cases.rotate(actor, key_id, 24 * HOUR)
@@ -66,7 +65,9 @@ async def test_the_life_of_a_key(cases: UseCases, actor: Actor) -> None:
 async def test_several_things_at_once(cases: UseCases, actor: Actor) -> None:
     """One change of a verdict is one revision, whatever it is made of; the next has the next."""
     key_id, _ = await cases.issue(actor)
-    all_of_it = KeyFields(KEY_FIELDS, "other", True, START + DAY, ("a",), {"b": "c"})
+    all_of_it = changing(
+        name="other", disabled=True, expire_time=START + DAY, scopes=("a",), labels={"b": "c"}
+    )
     _, receipt = await cases.updating.update(actor, key_id, all_of_it, "")
     assert receipt.revision == 1
     _, receipt = await cases.workspaces.update(actor, "ws_1", name="other", suspended=True, etag="")
@@ -86,7 +87,7 @@ async def test_several_things_at_once(cases: UseCases, actor: Actor) -> None:
 async def test_what_is_written_back_unchanged_is_no_fact(cases: UseCases, actor: Actor) -> None:
     """Of all the fields that an update names, the audit tells those that changed."""
     key_id, _ = await cases.issue(actor, name="ci")
-    fields = KeyFields(frozenset({"name", "disabled"}), name="ci", disabled=True)
+    fields = changing(name="ci", disabled=True)
     await cases.updating.update(actor, key_id, fields, "")
 
     assert [one.action for one in await facts(cases, key_id)][1:] == [Action.KEY_PAUSED]

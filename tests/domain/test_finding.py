@@ -9,9 +9,8 @@ from keyauthority.domain.callers import Actor
 from keyauthority.domain.errors import KeyAuthorityError, Reason
 from keyauthority.domain.keys import KeyState, RevocationReason
 from keyauthority.domain.ports import Cursor
-from keyauthority.domain.updating import KeyFields
 from tests.conformance.records import SECOND, ManualClock
-from tests.domain.parts import UseCases, an_actor
+from tests.domain.parts import UseCases, an_actor, changing
 
 NO_REASON = RevocationReason.UNSPECIFIED
 
@@ -31,7 +30,7 @@ async def ids(
 
 async def refused(cases: UseCases, actor: Actor, key_id: str) -> list[KeyAuthorityError]:
     """What each thing that can be done with a key gives."""
-    fields = KeyFields(frozenset({"name"}), name="other")
+    fields = changing(name="other")
     attempts = [
         cases.finding.get(actor, key_id),
         cases.rotate(actor, key_id),

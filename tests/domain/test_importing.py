@@ -12,7 +12,7 @@ from keyauthority.domain.callers import Actor
 from keyauthority.domain.errors import KeyAuthorityError, Reason
 from keyauthority.domain.importing import ImportedKey
 from keyauthority.domain.issuing import NewKey
-from keyauthority.domain.keys import RevocationReason
+from keyauthority.domain.keys import KeySettings, RevocationReason
 from keyauthority.domain.secrets import KEY_PREFIX, TOKEN_PREFIX, Secret, mint
 from keyauthority.domain.verdicts import Verdict, VerifiedKey
 from keyauthority.keyring import FileKeyring
@@ -40,7 +40,7 @@ async def test_an_imported_secret_acts(cases: UseCases, actor: Actor) -> None:
     assert answer.verdict is Verdict.VALID
     assert answer.key == VerifiedKey(key.id, "ws_1", "a key", ("a",), {"team": "red"})
     assert answer.cache_for == MINUTE
-    assert (key.create_time, key.version, key.expire_time) == (START, 1, None)
+    assert (key.create_time, key.version, key.settings.expire_time) == (START, 1, None)
 
 
 async def test_a_foreign_secret_nobody_imported(cases: UseCases, actor: Actor) -> None:
@@ -70,7 +70,7 @@ async def test_only_the_first_import_takes_a_revision(cases: UseCases, actor: Ac
     """So that verifiers stop refusing unseen. Later ones alter no verdict, and return no sooner:
     the first one may still be waiting for a verifier that doesn't answer.
     """
-    new = NewKey("ws_1", "a key", (), {})
+    new = NewKey("ws_1", KeySettings("a key"))
     _, first = await cases.importing.import_keys(actor, "ws_1", [ImportedKey(Secret(FOREIGN), new)])
     assert (first.revision, first.sessions_acknowledged, cases.fence.asked) == (1, 7, [1])
 
@@ -140,8 +140,8 @@ async def test_what_is_no_foreign_secret(cases: UseCases, actor: Actor, secret: 
 
 async def test_limits_of_an_entry_name_it(cases: UseCases, actor: Actor) -> None:
     """Each key keeps to what new keys keep to, and the refusal says which one does not."""
-    good = ImportedKey(Secret(FOREIGN), NewKey("ws_1", "a key", (), {}))
-    bad = replace(good, secret=Secret(OTHER), new=NewKey("ws_1", "", (), {}))
+    good = ImportedKey(Secret(FOREIGN), NewKey("ws_1", KeySettings("a key")))
+    bad = replace(good, secret=Secret(OTHER), new=NewKey("ws_1", KeySettings("")))
 
     error = await refused(cases.importing.import_keys(actor, "ws_1", [good, bad]))
 

@@ -11,10 +11,10 @@ from keyauthority.domain import etags
 from keyauthority.domain.auditing import AuditFilter
 from keyauthority.domain.callers import Actor
 from keyauthority.domain.errors import KeyAuthorityError, Reason
-from keyauthority.domain.keys import RevocationReason
-from keyauthority.domain.updating import KEY_FIELDS, KeyFields
+from keyauthority.domain.keys import KEY_SETTINGS, RevocationReason
+from keyauthority.domain.updating import KeyUpdate
 from tests.conformance.records import DAY, SECOND, START, ManualClock
-from tests.domain.parts import UseCases
+from tests.domain.parts import UseCases, changing, settings
 
 
 async def test_an_issued_key(cases: UseCases, actor: Actor) -> None:
@@ -24,9 +24,13 @@ async def test_an_issued_key(cases: UseCases, actor: Actor) -> None:
     )
 
     key = await cases.finding.get(actor, key_id)
-    assert (key.name, key.scopes, key.labels) == ("billing", ("b", "a"), {"team": "red"})
+    assert (key.settings.name, key.settings.scopes, key.settings.labels) == (
+        "billing",
+        ("b", "a"),
+        {"team": "red"},
+    )
     assert (key.create_time, key.update_time, key.version) == (START, START, 1)
-    assert key.expire_time == START + DAY
+    assert key.settings.expire_time == START + DAY
     assert secret not in repr(key)
     [entry] = await cases.audit.page(AuditFilter(), 10, None)
     assert (entry.subject, entry.workspace_id, entry.revision) == (key_id, "ws_1", 0)
@@ -38,7 +42,7 @@ async def test_a_key_that_lives_for_a_while(cases: UseCases, actor: Actor) -> No
     """A time to live counts from the moment of issuing; the longest is ten years."""
     for ttl in (timedelta(microseconds=1), timedelta(days=3653)):
         key_id, _ = await cases.issue(actor, ttl=ttl)
-        assert (await cases.finding.get(actor, key_id)).expire_time == START + ttl
+        assert (await cases.finding.get(actor, key_id)).settings.expire_time == START + ttl
 
 
 @pytest.mark.parametrize(
@@ -109,7 +113,7 @@ async def test_a_revoked_key_never_changes(cases: UseCases, actor: Actor) -> Non
     key_id, _ = await cases.issue(actor)
     await cases.revoking.revoke(actor, [key_id], RevocationReason.UNUSED, "")
 
-    fields = KeyFields(frozenset({"disabled"}), disabled=False)
+    fields = changing(disabled=False)
     for attempt in (
         cases.rotate(actor, key_id),
         cases.updating.update(actor, key_id, fields, ""),
@@ -122,27 +126,39 @@ async def test_a_revoked_key_never_changes(cases: UseCases, actor: Actor) -> Non
 async def test_only_the_named_fields_change(cases: UseCases, actor: Actor) -> None:
     """The others are not even looked at."""
     key_id, _ = await cases.issue(actor, scopes=("a",), labels={"b": "c"}, ttl=DAY)
-    fields = KeyFields(frozenset({"name"}), name="other", disabled=True, scopes=("a b",))
+    fields = KeyUpdate(frozenset({"name"}), settings(name="other", disabled=True, scopes=("a b",)))
 
     key, receipt = await cases.updating.update(actor, key_id, fields, "")
 
-    assert (key.name, key.disabled, key.scopes, key.labels) == ("other", False, ("a",), {"b": "c"})
-    assert key.expire_time == START + DAY
+    assert (key.settings.name, key.settings.disabled, key.settings.scopes, key.settings.labels) == (
+        "other",
+        False,
+        ("a",),
+        {"b": "c"},
+    )
+    assert key.settings.expire_time == START + DAY
     assert (key.version, receipt.revision) == (2, 1)
 
 
 async def test_all_fields_change(cases: UseCases, actor: Actor) -> None:
     """And come back as they were written."""
     key_id, _ = await cases.issue(actor)
-    fields = KeyFields(KEY_FIELDS, "other", True, START + DAY, ("a",), {"b": "c"})
+    fields = changing(
+        name="other", disabled=True, expire_time=START + DAY, scopes=("a",), labels={"b": "c"}
+    )
 
     await cases.updating.update(actor, key_id, fields, "")
 
     key = await cases.finding.get(actor, key_id)
-    assert (key.name, key.disabled, key.scopes, key.labels) == ("other", True, ("a",), {"b": "c"})
-    assert key.expire_time == START + DAY
+    assert (key.settings.name, key.settings.disabled, key.settings.scopes, key.settings.labels) == (
+        "other",
+        True,
+        ("a",),
+        {"b": "c"},
+    )
+    assert key.settings.expire_time == START + DAY
     *entries, _ = await cases.audit.page(AuditFilter(), 10, None)
-    assert len(entries) == len(KEY_FIELDS)
+    assert len(entries) == len(KEY_SETTINGS)
     assert {entry.revision for entry in entries} == {1}
 
 
@@ -152,27 +168,24 @@ async def test_an_expired_key_written_back(
     """Its past expiry may stay, or move to the future, but not elsewhere in the past."""
     key_id, _ = await cases.issue(actor, ttl=DAY)
     clock.time += 2 * DAY
-    expiry = frozenset({"expire_time"})
 
     key, _ = await cases.updating.update(
-        actor, key_id, KeyFields(expiry | {"name"}, name="other", expire_time=START + DAY), ""
+        actor, key_id, changing(name="other", expire_time=START + DAY), ""
     )
-    assert (key.name, key.expire_time) == ("other", START + DAY)
+    assert (key.settings.name, key.settings.expire_time) == ("other", START + DAY)
     with pytest.raises(KeyAuthorityError) as refused:
-        await cases.updating.update(
-            actor, key_id, KeyFields(expiry, expire_time=START + DAY + SECOND), ""
-        )
+        await cases.updating.update(actor, key_id, changing(expire_time=START + DAY + SECOND), "")
     assert refused.value.metadata == {"field": "expire_time"}
-    key, _ = await cases.updating.update(actor, key_id, KeyFields(expiry), "")
-    assert key.expire_time is None
+    key, _ = await cases.updating.update(actor, key_id, changing(expire_time=None), "")
+    assert key.settings.expire_time is None
 
 
 async def test_etags(cases: UseCases, actor: Actor) -> None:
     """A change that builds on what was read succeeds once; an empty etag builds on nothing."""
     key_id, _ = await cases.issue(actor)
     read = etags.etag(key_id, (await cases.finding.get(actor, key_id)).version)
-    disable = KeyFields(frozenset({"disabled"}), disabled=True)
-    enable = KeyFields(frozenset({"disabled"}))
+    disable = changing(disabled=True)
+    enable = changing(disabled=False)
 
     await cases.updating.update(actor, key_id, disable, read)
     with pytest.raises(KeyAuthorityError) as refused:

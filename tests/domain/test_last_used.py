@@ -10,7 +10,6 @@ from keyauthority.domain import last_used
 from keyauthority.domain.callers import Actor
 from keyauthority.domain.last_used import AT_ONCE, WRITTEN_AGAIN_AFTER, LastUsed
 from keyauthority.domain.secrets import mint
-from keyauthority.domain.updating import KeyFields
 from keyauthority.domain.verdicts import Verdict
 from tests.conformance.records import (
     MICROSECOND,
@@ -21,7 +20,7 @@ from tests.conformance.records import (
     a_secret,
     a_workspace,
 )
-from tests.domain.parts import UseCases
+from tests.domain.parts import UseCases, changing
 
 ONE, TWO = ("key_1", b"a"), ("key_2", b"b")
 
@@ -139,7 +138,7 @@ async def test_only_a_secret_that_may_act_is_used(
     key_id, secret = await cases.issue(actor)
     _, expired = await cases.issue(actor, ttl=MICROSECOND)
     disabled_id, disabled = await cases.issue(actor)
-    fields = KeyFields(frozenset({"disabled"}), disabled=True)
+    fields = changing(disabled=True)
     await cases.updating.update(actor, disabled_id, fields, "")
     rotated_id, ended = await cases.issue(actor)
     await cases.rotate(actor, rotated_id)

@@ -13,13 +13,12 @@ from keyauthority.domain.callers import Actor
 from keyauthority.domain.errors import KeyAuthorityError, Reason
 from keyauthority.domain.keys import RevocationReason
 from keyauthority.domain.ports import Snapshot
-from keyauthority.domain.updating import KeyFields
 from keyauthority.domain.verdicts import Verdict, VerifiedKey
 from keyauthority.domain.verifying import Verifying
 from keyauthority.keyring import FileKeyring
 from keyauthority.storage.memory import MemoryStore
 from tests.conformance.records import DAY, MICROSECOND, SECOND, ManualClock, a_pepper
-from tests.domain.parts import CountingKeyring, UseCases
+from tests.domain.parts import CountingKeyring, UseCases, changing
 
 MINUTE = 60 * SECOND
 
@@ -29,9 +28,7 @@ async def revoke(cases: UseCases, actor: Actor, key_id: str) -> None:
 
 
 async def disable(cases: UseCases, actor: Actor, key_id: str) -> None:
-    await cases.updating.update(
-        actor, key_id, KeyFields(frozenset({"disabled"}), disabled=True), ""
-    )
+    await cases.updating.update(actor, key_id, changing(disabled=True), "")
 
 
 async def suspend(cases: UseCases, actor: Actor, suspended: bool = True) -> None:

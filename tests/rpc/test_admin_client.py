@@ -24,6 +24,7 @@ from keyauthority.client.admin import (
     Call,
     CredentialError,
     ImportedKey,
+    KeySettings,
     KeyState,
     MissingError,
     PepperState,
@@ -53,16 +54,16 @@ from tests.rpc.parts import METHODS, Authority, path_of
 
 FOREIGN = "pk_live_0123456789abcdef"
 CALLS: tuple[Call[Any], ...] = (
-    keys.issue("ws_1", "billing"),
+    keys.issue("ws_1", KeySettings("billing")),
     keys.get("key_1"),
     keys.get_all(["key_1"]),
     keys.page(),
-    keys.update("key_1"),
+    keys.update("key_1", KeySettings("billing"), ["name"]),
     keys.rotate("key_1"),
     keys.revoke("key_1"),
     keys.revoke_all(["key_1"]),
     keys.lookup(Secret(FOREIGN)),
-    keys.import_keys("ws_1", [ImportedKey(Secret(FOREIGN), "taken over")]),
+    keys.import_keys("ws_1", [ImportedKey(Secret(FOREIGN), KeySettings("taken over"))]),
     workspaces.create("acme"),
     workspaces.get("ws_1"),
     workspaces.get_all(["ws_1"]),
@@ -112,22 +113,38 @@ async def test_a_key_from_its_first_day_to_its_last(client: AdminClient) -> None
     """Each answer is a record, with the authority's own choices and plain times."""
     workspace = await client.call(workspaces.create("acme"))
     issued = await client.call(
-        keys.issue(workspace.id, "billing", expires=timedelta(days=1), labels={"team": "red"})
+        keys.issue(
+            workspace.id,
+            KeySettings("billing", labels={"team": "red"}),
+            ttl=timedelta(days=1),
+        )
     )
     key = issued.key
-    assert (key.name, key.workspace_id, key.state) == ("billing", workspace.id, KeyState.ACTIVE)
-    assert (key.create_time, key.expire_time) == (START, START + timedelta(days=1))
-    assert (key.scopes, key.labels, key.revocation) == ((), {"team": "red"}, None)
+    assert (key.settings.name, key.workspace_id, key.state) == (
+        "billing",
+        workspace.id,
+        KeyState.ACTIVE,
+    )
+    assert (key.create_time, key.settings.expire_time) == (START, START + timedelta(days=1))
+    assert (key.settings.scopes, key.settings.labels, key.revocation) == ((), {"team": "red"}, None)
     assert [one.hint for one in key.secrets] == [issued.secret.hint]
     verified = await client.call(verification.verify(issued.secret))
     assert verified.verdict is Verdict.VALID
     assert await client.call(keys.get(key.id)) == await client.call(keys.lookup(issued.secret))
 
     changed = await client.call(
-        keys.update(key.id, name="new", never_expires=True, scopes=["chat"], etag=key.etag)
+        keys.update(
+            key.id,
+            KeySettings("new", scopes=("chat",)),
+            ["name", "expire_time", "scopes"],
+            etag=key.etag,
+        )
     )
-    assert (changed.record.name, changed.record.expire_time) == ("new", None)
-    assert (changed.record.scopes, changed.record.labels) == (("chat",), {"team": "red"})
+    assert (changed.record.settings.name, changed.record.settings.expire_time) == ("new", None)
+    assert (changed.record.settings.scopes, changed.record.settings.labels) == (
+        ("chat",),
+        {"team": "red"},
+    )
     assert changed.receipt.revision == 1
     rotated = await client.call(keys.rotate(key.id, timedelta(hours=1)))
     assert [one.end_time for one in rotated.key.secrets] == [None, START + timedelta(hours=1)]
@@ -144,9 +161,12 @@ async def test_a_key_from_its_first_day_to_its_last(client: AdminClient) -> None
 async def test_lists_come_a_page_at_a_time(client: AdminClient) -> None:
     """With the token of the next one, which is empty on the last."""
     workspace = await client.call(workspaces.create("acme"))
-    taken = [ImportedKey(Secret(f"{FOREIGN}{number}"), f"key {number}") for number in range(3)]
+    taken = [
+        ImportedKey(Secret(f"{FOREIGN}{number}"), KeySettings(f"key {number}"))
+        for number in range(3)
+    ]
     imported = await client.call(keys.import_keys(workspace.id, taken))
-    assert [key.name for key in imported.record] == ["key 0", "key 1", "key 2"]
+    assert [key.settings.name for key in imported.record] == ["key 0", "key 1", "key 2"]
 
     first = await client.call(keys.page(workspace.id, size=2))
     second = await client.call(keys.page(workspace.id, size=2, token=first.next_page_token))
@@ -208,7 +228,10 @@ async def test_what_is_refused_says_why(client: AdminClient) -> None:
         await client.call(workspaces.create(""))
     assert (wrong.value.reason, wrong.value.field) == (Reason.FIELD_INVALID, "name")
     assert wrong.value.message == "name is empty"
-    taken = [ImportedKey(Secret(FOREIGN), "a"), ImportedKey(Secret(FOREIGN + "x"), "")]
+    taken = [
+        ImportedKey(Secret(FOREIGN), KeySettings("a")),
+        ImportedKey(Secret(FOREIGN + "x"), KeySettings("")),
+    ]
     workspace = await client.call(workspaces.create("acme"))
     with pytest.raises(RefusedError) as entry:
         await client.call(keys.import_keys(workspace.id, taken))
@@ -216,9 +239,9 @@ async def test_what_is_refused_says_why(client: AdminClient) -> None:
     with pytest.raises(MissingError) as missing:
         await client.call(keys.get("key_1"))
     assert (missing.value.reason, missing.value.id) == (Reason.KEY_NOT_FOUND, "key_1")
-    key = (await client.call(keys.issue(workspace.id, "x"))).key
+    key = (await client.call(keys.issue(workspace.id, KeySettings("x")))).key
     with pytest.raises(RefusedError) as stale:
-        await client.call(keys.update(key.id, name="y", etag="another"))
+        await client.call(keys.update(key.id, KeySettings("y"), ["name"], etag="another"))
     assert stale.value.reason is Reason.ETAG_MISMATCH
 
 
@@ -312,7 +335,7 @@ def test_choices_of_a_newer_authority() -> None:
 async def test_no_secret_is_shown(client: AdminClient) -> None:
     """Neither by a call that holds one, nor by its result, nor by the client."""
     workspace = await client.call(workspaces.create("acme"))
-    issued = await client.call(keys.issue(workspace.id, "x"))
+    issued = await client.call(keys.issue(workspace.id, KeySettings("x")))
     shown = repr((keys.lookup(Secret(FOREIGN)), issued, client, *CALLS))
 
     assert FOREIGN not in shown

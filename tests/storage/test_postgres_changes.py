@@ -16,6 +16,7 @@ from keyauthority.domain.callers import Actor, Caller, Role
 from keyauthority.domain.errors import KeyAuthorityError, Reason
 from keyauthority.domain.fencing import Unfenced
 from keyauthority.domain.issuing import Issuing, NewKey
+from keyauthority.domain.keys import KeySettings
 from keyauthority.domain.last_used import LastUsed
 from keyauthority.domain.managing_peppers import ManagingPeppers
 from keyauthority.domain.ports import Store
@@ -197,7 +198,8 @@ async def test_keys_revoked_together_in_any_order(one: Store, two: Store) -> Non
             async with store.changing() as tx:
                 found = await tx.keys.get(ids)
                 pairs = [
-                    (key, key.updated(tx.time, name=str(key.version))) for key in found.values()
+                    (key, key.updated(tx.time, KeySettings(str(key.version))))
+                    for key in found.values()
                 ]
                 await tx.keys.update(pairs)
 
@@ -243,7 +245,7 @@ async def test_the_same_request_twice_at_once(one: Store, two: Store, tmp_path: 
     """The second waits for the first and gets its answer, secret included; there is one key."""
     keyring = await keyring_in(tmp_path, one)
     actor = Actor(a_caller("caller_1", roles=frozenset({Role.ISSUER})), "IssueKey", "", "")
-    new = NewKey("ws_1", "a key", (), {})
+    new = NewKey("ws_1", KeySettings("a key"))
 
     async def issue(store: Store) -> bytes:
         issuing = Issuing(Books(store, Unfenced()), keyring, LastUsed())

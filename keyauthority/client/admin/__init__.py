@@ -4,12 +4,13 @@ from datetime import timedelta
 from pathlib import Path
 
 from keyauthority.client import connect_blocking, load_token
-from keyauthority.client.admin import BlockingAdminClient, RefusedError, keys
+from keyauthority.client.admin import BlockingAdminClient, KeySettings, RefusedError, keys
 
 with connect_blocking("localhost:50051") as channel:
     client = BlockingAdminClient(channel, load_token(Path("/run/secrets/issuer.token")))
     try:
-        issued = client.call(keys.issue(workspace_id, "billing", expires=timedelta(days=90)))
+        settings = KeySettings("billing", scopes=("invoices",))
+        issued = client.call(keys.issue(workspace_id, settings, ttl=timedelta(days=90)))
     except RefusedError as error:
         return respond(422, field=error.field, because=error.message)
     return respond(201, id=issued.key.id, secret=issued.secret.reveal())
@@ -61,7 +62,7 @@ from keyauthority.domain.callers import Person, Role
 from keyauthority.domain.errors import Reason
 from keyauthority.domain.facts import Action
 from keyauthority.domain.fencing import Receipt
-from keyauthority.domain.keys import KeyState, Revocation, RevocationReason
+from keyauthority.domain.keys import KeySettings, KeyState, Revocation, RevocationReason
 from keyauthority.domain.peppers import PepperState
 
 __all__ = [
@@ -80,6 +81,7 @@ __all__ = [
     "ImportedKey",
     "IssuedKey",
     "Key",
+    "KeySettings",
     "KeyState",
     "MissingError",
     "NewCaller",

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from datetime import datetime, timedelta
+from collections.abc import Iterable, Sequence
+from datetime import timedelta
 from typing import Any
 
 from keyauthority.client.admin import reading
@@ -15,35 +15,28 @@ from keyauthority.client.admin.records import (
     Key,
     RotatedKey,
 )
-from keyauthority.domain.keys import KeyState, RevocationReason
+from keyauthority.domain.keys import KeySettings, KeyState, RevocationReason
 from keyauthority.domain.secrets import Secret
-from keyauthority.v1 import key_pb2
 from keyauthority.v1 import key_service_pb2 as v1
-from keyauthority.v1.wire import duration, timestamp
+from keyauthority.v1.key_settings import write
+from keyauthority.v1.wire import duration
 
 
 def issue(
     workspace_id: str,
-    name: str,
+    settings: KeySettings,
     *,
-    expires: datetime | timedelta | None = None,
-    scopes: Sequence[str] = (),
-    labels: Mapping[str, str] | None = None,
+    ttl: timedelta | None = None,
     request_id: str = "",
 ) -> Call[IssuedKey]:
-    """A new key, which *expires* at a moment, so long from now, or never.
+    """A new key, which expires as its settings say, or *ttl* from now.
 
     The same *request_id* has the same answer for ten minutes.
     """
-    request = v1.IssueKeyRequest(
-        workspace_id=workspace_id,
-        name=name,
-        expire_time=timestamp(expires) if isinstance(expires, datetime) else None,
-        ttl=duration(expires) if isinstance(expires, timedelta) else None,
-        scopes=scopes,
-        labels=labels,
-        request_id=request_id,
-    )
+    request = v1.IssueKeyRequest(workspace_id=workspace_id, request_id=request_id)
+    write(settings, request)
+    if ttl is not None:
+        request.ttl.FromTimedelta(ttl)
     return call(request, v1.IssueKeyResponse, _issued)
 
 
@@ -84,23 +77,15 @@ def page(
 
 
 def update(
-    key_id: str,
-    *,
-    name: str | None = None,
-    disabled: bool | None = None,
-    expire_time: datetime | None = None,
-    never_expires: bool = False,
-    scopes: Sequence[str] | None = None,
-    labels: Mapping[str, str] | None = None,
-    etag: str = "",
+    key_id: str, settings: KeySettings, names: Iterable[str], *, etag: str = ""
 ) -> Call[Changed[Key]]:
-    """Changes what is not None, with an *etag* only if nobody else changed the key meanwhile."""
-    changes = {"name": name, "disabled": disabled, "scopes": scopes, "labels": labels}
-    fields: dict[str, Any] = {field: new for field, new in changes.items() if new is not None}
-    if never_expires or expire_time is not None:
-        fields["expire_time"] = timestamp(expire_time)
-    request = v1.UpdateKeyRequest(key=key_pb2.Key(id=key_id, etag=etag, **fields))
-    request.update_mask.paths.extend(fields)
+    """Changes those settings that are called *names*; with an *etag* only if nobody else changed
+    the key meanwhile.
+    """
+    request = v1.UpdateKeyRequest()
+    request.key.id, request.key.etag = key_id, etag
+    write(settings, request.key)
+    request.update_mask.paths.extend(names)
     return call(request, v1.UpdateKeyResponse, _changed)
 
 
@@ -146,13 +131,9 @@ def import_keys(
 
 def imported_key(key: ImportedKey) -> v1.ImportedKey:
     """A key to take over as it is sent, for who counts how many fit into one call."""
-    return v1.ImportedKey(
-        secret=key.secret.reveal(),
-        name=key.name,
-        expire_time=timestamp(key.expire_time),
-        scopes=key.scopes,
-        labels=key.labels,
-    )
+    message = v1.ImportedKey(secret=key.secret.reveal())
+    write(key.settings, message)
+    return message
 
 
 def _issued(reply: v1.IssueKeyResponse) -> IssuedKey:

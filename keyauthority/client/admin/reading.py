@@ -32,6 +32,7 @@ from keyauthority.v1 import (
     receipt_pb2,
     workspace_service_pb2,
 )
+from keyauthority.v1.key_settings import settings_of
 
 Member = TypeVar("Member", bound=enum.Enum)
 
@@ -41,12 +42,8 @@ def key(message: key_pb2.Key) -> Key:
     return Key(
         id=message.id,
         workspace_id=message.workspace_id,
-        name=message.name,
+        settings=settings_of(message, _optional),
         state=_member(KeyState, message.state),
-        disabled=message.disabled,
-        expire_time=_optional(message, "expire_time"),
-        scopes=tuple(message.scopes),
-        labels=dict(message.labels),
         secrets=tuple(map(_secret_info, message.secrets)),
         create_time=_time(message.create_time),
         update_time=_time(message.update_time),

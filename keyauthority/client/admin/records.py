@@ -1,19 +1,18 @@
 """What the admin services speak of. Times are in UTC; nothing here ever shows a secret.
 
-What the authority's own records hold in the same way is taken from there: `Receipt`, `Revocation`,
-`AuditEntry`, and all choices. None stands for a choice that this version does not know yet.
+What the authority's own records hold in the same way is taken from there: `Receipt`, `KeySettings`,
+`Revocation`, `AuditEntry`, and all choices. None stands for a choice that this version does not know yet.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Generic, TypeVar
 
 from keyauthority.domain.callers import Role
 from keyauthority.domain.fencing import Receipt
-from keyauthority.domain.keys import UNKNOWN, KeyState, Revocation, Who
+from keyauthority.domain.keys import UNKNOWN, KeySettings, KeyState, Revocation, Who
 from keyauthority.domain.peppers import PepperState
 from keyauthority.domain.secrets import Secret
 
@@ -42,16 +41,12 @@ class SecretInfo:
 
 @dataclass(frozen=True, slots=True)
 class Key:
-    """One key; see the contract's `Key`. `secrets` are newest first, no scopes are full access."""
+    """One key; see the contract's `Key`. `secrets` are newest first."""
 
     id: str
     workspace_id: str
-    name: str
+    settings: KeySettings
     state: KeyState | None
-    disabled: bool
-    expire_time: datetime | None
-    scopes: tuple[str, ...]
-    labels: Mapping[str, str]
     secrets: tuple[SecretInfo, ...]
     create_time: datetime
     update_time: datetime
@@ -155,7 +150,4 @@ class ImportedKey:
     """A key to take over, whose secret was minted elsewhere."""
 
     secret: Secret
-    name: str
-    expire_time: datetime | None = None
-    scopes: tuple[str, ...] = ()
-    labels: Mapping[str, str] = field(default_factory=dict)
+    settings: KeySettings

@@ -73,7 +73,7 @@ class MemoryKeys:
             and (which.state is None or key.state(self._time) is which.state)
             and which.creator_id in ("", key.creator_id)
             and (not which.secret_creator_id or self._was_shown(which.secret_creator_id, key))
-            and ascii_lower(which.name_contains) in ascii_lower(key.name)
+            and ascii_lower(which.name_contains) in ascii_lower(key.settings.name)
         )
 
     def _was_shown(self, creator_id: str, key: Key) -> bool:

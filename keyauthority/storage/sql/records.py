@@ -8,7 +8,7 @@ from typing import Any, Final
 from sqlalchemy import ColumnElement
 
 from keyauthority.domain.callers import Caller
-from keyauthority.domain.keys import Key, Revocation, StoredSecret, Who
+from keyauthority.domain.keys import KEY_SETTINGS, Key, KeySettings, Revocation, StoredSecret, Who
 from keyauthority.storage import tables
 
 # The last four, which no verdict asks for: who created a key, and who revoked it.
@@ -33,7 +33,11 @@ def key(
     revoke_time, reason, note, version = row[-4:]
     by = Who(*people[2:])
     revocation = None if revoke_time is None else Revocation(revoke_time, reason, note, by)
-    return Key(*(*row[:-4], revocation, version, tuple(secrets), *people[:2]))
+    key_id, workspace_id, name, scopes, labels, disabled, expire_time, *times = row[:-4]
+    settings = KeySettings(name, disabled, expire_time, scopes, labels)
+    return Key(
+        *(key_id, workspace_id, settings, *times, revocation, version, tuple(secrets), *people[:2])
+    )
 
 
 def secret(row: Sequence[Any]) -> StoredSecret:
@@ -53,11 +57,7 @@ def key_row(key: Key) -> dict[str, Any]:
     return {
         "id": key.id,
         "workspace_id": key.workspace_id,
-        "name": key.name,
-        "scopes": key.scopes,
-        "labels": key.labels,
-        "disabled": key.disabled,
-        "expire_time": key.expire_time,
+        **{name: getattr(key.settings, name) for name in KEY_SETTINGS},
         "create_time": key.create_time,
         "update_time": key.update_time,
         "revoke_time": revocation and revocation.time,
