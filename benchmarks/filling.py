@@ -15,8 +15,7 @@ from benchmarks.authority import SCOPES
 from keyauthority.domain.keys import Key, KeySettings, StoredSecret
 from keyauthority.domain.secrets import mint, new_id
 from keyauthority.keyring import FileKeyring
-from keyauthority.storage import tables
-from keyauthority.storage.sql import records
+from keyauthority.storage import key_tables
 
 _CACHE: Final = "PRAGMA cache_size = -1000000"
 """A GB, in KiB: rows come in no order, and each belongs elsewhere in the indexes."""
@@ -33,12 +32,12 @@ def fill(data_dir: Path, workspace_id: str, count: int, usable: int) -> list[str
     engine = create_engine(f"sqlite:///{paths.sqlite(data_dir)}")
     with engine.begin() as connection:
         connection.execute(text(_CACHE))
-        connection.execute(insert(tables.keys), [records.key_row(pattern)])
-        rows = [records.secret_row(pattern.id, pattern.secrets[0])]
-        connection.execute(insert(tables.secrets), rows)
+        connection.execute(insert(key_tables.keys), [key_tables.key_row(pattern)])
+        rows = [key_tables.secret_row(pattern.id, pattern.secrets[0])]
+        connection.execute(insert(key_tables.secrets), rows)
         _imagine(connection, count - 1, others)
-        _copy(connection, tables.keys, "id", pattern.id)
-        _copy(connection, tables.secrets, "key_id", pattern.id)
+        _copy(connection, key_tables.keys, "id", pattern.id)
+        _copy(connection, key_tables.secrets, "key_id", pattern.id)
     engine.dispose()
     secrets = [secret for _, secret in made]
     random.shuffle(secrets)

@@ -1,4 +1,7 @@
-"""The tables, the same in every database. How they came about: `migrations`."""
+"""The tables, the same in every database, but for those of keys: see `key_tables`.
+
+How they came about: `migrations`.
+"""
 
 from __future__ import annotations
 
@@ -10,13 +13,11 @@ from sqlalchemy import (
     CheckConstraint,
     Column,
     Dialect,
-    ForeignKey,
     Index,
     Integer,
     LargeBinary,
     Table,
     TypeDecorator,
-    UniqueConstraint,
     and_,
     false,
     text,
@@ -34,7 +35,6 @@ from keyauthority.base.relational.columns import (
 )
 from keyauthority.domain.callers import Role
 from keyauthority.domain.facts import Action
-from keyauthority.domain.keys import RevocationReason
 from keyauthority.domain.peppers import PepperState
 
 metadata: Final = new_metadata()
@@ -147,66 +147,6 @@ workspaces: Final = Table(
     Column("update_time", Moment, nullable=False),
     Column("version", BigInteger, nullable=False),
     Index(None, "create_time", "id"),
-)
-
-keys: Final = Table(
-    "keys",
-    metadata,
-    Column("id", PlainText, primary_key=True),
-    Column("workspace_id", PlainText, ForeignKey("workspaces.id"), nullable=False),
-    Column("name", PlainText, nullable=False),
-    Column("scopes", Texts, nullable=False),
-    Column("labels", TextMap, nullable=False),
-    Column("disabled", Boolean, nullable=False),
-    Column("expire_time", Moment),
-    Column("create_time", Moment, nullable=False),
-    Column("update_time", Moment, nullable=False),
-    Column("revoke_time", Moment),
-    Column("revoke_reason", Numbered(RevocationReason)),
-    Column("revoke_note", PlainText),
-    Column("version", BigInteger, nullable=False),
-    Column("creator_id", PlainText, nullable=False, server_default=text("''")),
-    Column("creator_name", PlainText, nullable=False, server_default=text("''")),
-    Column("revoker_id", PlainText, nullable=False, server_default=text("''")),
-    Column("revoker_name", PlainText, nullable=False, server_default=text("''")),
-    Index(None, "workspace_id", "create_time", "id"),
-    Index(None, "create_time", "id"),
-    Index(None, "creator_id", "create_time", "id"),
-)
-
-# Numbered in the order in which they were minted; two may bear the same time.
-secrets: Final = Table(
-    "secrets",
-    metadata,
-    Column("id", Number, primary_key=True),
-    Column("key_id", PlainText, ForeignKey("keys.id"), nullable=False),
-    Column("digest", LargeBinary, nullable=False),
-    Column("pepper_version", Integer, nullable=False),
-    Column("hint", PlainText, nullable=False),
-    Column("create_time", Moment, nullable=False),
-    Column("end_time", Moment),
-    Column("seal", LargeBinary),
-    Column("creator_id", PlainText, nullable=False, server_default=text("''")),
-    Column("creator_name", PlainText, nullable=False, server_default=text("''")),
-    UniqueConstraint("key_id", "digest"),
-    Index(None, "creator_id", "key_id"),
-)
-
-# Secrets minted elsewhere, found by their digest alone; each has its row in `secrets` too.
-imports: Final = Table(
-    "imports",
-    metadata,
-    Column("digest", LargeBinary, primary_key=True),
-    Column("key_id", PlainText, ForeignKey("keys.id"), nullable=False),
-)
-
-# Beside the records, and never part of them: written late, in batches, of no weight for a verdict.
-last_used: Final = Table(
-    "last_used",
-    metadata,
-    Column("key_id", PlainText, primary_key=True),
-    Column("digest", LargeBinary, primary_key=True),
-    Column("time", Moment, nullable=False),
 )
 
 callers: Final = Table(

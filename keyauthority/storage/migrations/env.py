@@ -1,6 +1,7 @@
 """What Alembic runs to get at the database."""
 
 from keyauthority.base.relational.schema import run_steps
-from keyauthority.storage.tables import metadata
+from keyauthority.storage.key_tables import keys
 
-run_steps(metadata)
+# With them, those of `tables` are known too.
+run_steps(keys.metadata)

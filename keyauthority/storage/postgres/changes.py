@@ -30,7 +30,7 @@ WITH gone AS (DELETE FROM commits WHERE time < {_NOW} - 86400000000)
 INSERT INTO commits (connection, number, time) VALUES ($1, 0, {_NOW})
 """  # noqa: S608  # of constants only
 _NUMBER: Final = f"""
-UPDATE commits SET number = $2, time = {_NOW} WHERE connection = $1 RETURNING now()
+UPDATE commits SET number = $2, time = {_NOW} WHERE connection = $1 RETURNING now() AS began
 """  # noqa: S608
 # Waits for the end of the transaction in question, and commits a lock of its own: what the answer
 # rests on is by then where commits are promised to be.
@@ -61,7 +61,7 @@ class ChangingLink(Link):
         await self.run("BEGIN ISOLATION LEVEL READ COMMITTED")
         self.mark = Mark(self.mark.connection, self.mark.number + 1)
         rows = await self.rows(_NUMBER, self.mark.connection, self.mark.number)
-        began: datetime = rows[0][0]
+        began: datetime = rows[0]["began"]
         return began
 
 
@@ -93,7 +93,7 @@ async def _was_made(mark: Mark, others: Pool[Link]) -> bool:
             async with others.link() as link:
                 rows = await link.rows(_LOOK, mark.connection)
                 if rows and not link.warned:
-                    return bool(rows[0][0] == mark.number)
+                    return bool(rows[0]["number"] == mark.number)
         except KeyAuthorityError:
             await asyncio.sleep(0.1)
         else:

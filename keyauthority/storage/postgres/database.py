@@ -56,23 +56,21 @@ class PostgresDatabase:
         for pool in (self._transactions, self._beats, self._reads):
             await pool.close()
 
-    async def read(self, query: Select[Any], **values: Any) -> Sequence[Sequence[Any]]:
+    async def read(self, query: Select[Any], **values: Any) -> Sequence[Any]:
         direct = self._compiled(query)
         text, parameters = direct.bound(values)
         async with self._reads.link() as link:
             return direct.converted(await link.rows(text, *parameters))
 
-    async def read_now(
-        self, query: Select[Any], **values: Any
-    ) -> tuple[Sequence[Sequence[Any]], datetime]:
+    async def read_now(self, query: Select[Any], **values: Any) -> tuple[Sequence[Any], datetime]:
         # The time when the statement arrived, which is before the moment that it sees.
-        direct = self._compiled(query, func.statement_timestamp())
+        direct = self._compiled(query, func.statement_timestamp().label("read_time"))
         text, parameters = direct.bound(values)
         async with self._reads.link() as link:
             rows = direct.converted(await link.rows(text, *parameters))
-        return rows, self._clock.told(rows[0][-1])
+        return rows, self._clock.told(rows[0].read_time)
 
-    async def write(self, query: Select[Any], **values: Any) -> Sequence[Sequence[Any]]:
+    async def write(self, query: Select[Any], **values: Any) -> Sequence[Any]:
         """The rows of a *query* that writes, too; all of it has happened when this returns."""
         direct = self._compiled(query)
         text, parameters = direct.bound(values)
@@ -97,7 +95,7 @@ class PostgresDatabase:
     async def reading(self) -> AsyncIterator[Statements]:
         async with self._transactions.link() as link, _undone(link):
             await link.run("BEGIN ISOLATION LEVEL REPEATABLE READ")
-            began = (await link.rows("SELECT now()"))[0][0]
+            began = (await link.rows("SELECT now() AS began"))[0]["began"]
             statements = PostgresStatements(link, self._clock.told(began), locking=False)
             with _ending(statements):
                 yield statements

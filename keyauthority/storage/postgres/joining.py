@@ -49,7 +49,7 @@ NOW: Final = cast(
 )
 
 _INSERT: Final = insert(sessions).values(create_time=NOW, sync_time=NOW)
-_BEATS_FOR: Final = select(BEATS.next_value()).select_from(
+_BEATS_FOR: Final = select(BEATS.next_value().label("beat")).select_from(
     func.generate_series(1, bindparam("many", type_=Integer))
 )
 
@@ -123,7 +123,7 @@ async def _attempt(
     # Waits for a change that has its number by now: these sessions are in the books before the next
     # one can be committed, and whoever commits that finds them.
     locked = select(head.c.epoch, head.c.revision).with_for_update(read=True)
-    at = Head(*(await statements.rows(locked))[0])
+    at = leases.head_of((await statements.rows(locked))[0])
     room = await _room(statements, wanted)
     near = {one for one, left in room.items() if left - wanted[one] < CLOSE}
     unlocked = near - close
@@ -134,7 +134,7 @@ async def _attempt(
     outcomes = await _granted(statements, joins, room)
     made = [one for one in joins if isinstance(outcomes[one.session_id], Grant)]
     if made:
-        beats = [row[0] for row in await statements.rows(_BEATS_FOR.params(many=len(made)))]
+        beats = [row.beat for row in await statements.rows(_BEATS_FOR.params(many=len(made)))]
         await statements.count(_INSERT, [_row(*one, at) for one in zip(made, beats, strict=True)])
     return outcomes
 
@@ -142,18 +142,18 @@ async def _attempt(
 async def _room(statements: Statements, wanted: Counter[str]) -> dict[str, int]:
     # How many more sessions each caller may have.
     query = (
-        select(sessions.c.caller_id, func.count())
+        select(sessions.c.caller_id, func.count().label("sessions"))
         .where(sessions.c.caller_id.in_(wanted))
         .group_by(sessions.c.caller_id)
     )
-    counted = {row[0]: row[1] for row in await statements.rows(query)}
+    counted = {row.caller_id: row.sessions for row in await statements.rows(query)}
     return {one: SESSIONS_PER_CALLER - counted.get(one, 0) for one in wanted}
 
 
 async def _granted(
     statements: Statements, joins: Several[Join], room: dict[str, int]
 ) -> dict[str, Grant | Exception]:
-    told: dict[tuple[str, int], Several[Several[object]]] = {}
+    told: dict[tuple[str, int], Several[object]] = {}
     outcomes: dict[str, Grant | Exception] = {}
     for one in joins:
         if room[one.caller_id] <= 0:

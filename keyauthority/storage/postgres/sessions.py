@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence as Rows
-from dataclasses import replace
 from datetime import timedelta
 from typing import Any, Final
 
@@ -43,6 +41,7 @@ _caller_id: Final = bindparam("caller_id", type_=Text)
 _allowed: Final = sessions.c.allowed_beat == sessions.c.beat
 _lease: Final = case((_allowed, sessions.c.lease))
 _in_force: Final = case((_allowed, sessions.c.in_force))
+_ALLOWANCE: Final = (_lease.label("lease"), _in_force.label("in_force"), sessions.c.number)
 
 # `claims.credited` in SQL, by the head that the grant tells.
 _credited: Final = and_(_epoch == head.c.epoch, _revision <= head.c.revision, _revision > 0)
@@ -72,14 +71,18 @@ _own: Final = sessions.c.id == _session_id
 # too, and not the one that the update finds, which may be newer than the head.
 _RENEW: Final = leases.GRANT.add_columns(
     *(
-        select(column).where(_own).scalar_subquery()
-        for column in (_lease, _in_force, sessions.c.number)
+        select(column).where(_own).scalar_subquery().label(f"session_{column.key}")
+        for column in _ALLOWANCE
     ),
-    select(func.count()).select_from(_beaten).scalar_subquery(),
+    select(func.count()).select_from(_beaten).scalar_subquery().label("beaten"),
 )
 
 _STANDING: Final = (
-    select(func.array_agg(sessions.c.acknowledged), func.array_agg(_in_force), *TERMS)
+    select(
+        func.array_agg(sessions.c.acknowledged).label("acknowledged"),
+        func.array_agg(_in_force).label("in_force"),
+        *TERMS,
+    )
     .select_from(terms.outerjoin(sessions, true()))
     .group_by(*TERMS)
 )
@@ -91,9 +94,7 @@ _ALL: Final = select(
     sessions.c.acknowledged,
     sessions.c.create_time,
     sessions.c.sync_time,
-    _lease.label("lease"),
-    _in_force.label("in_force"),
-    sessions.c.number,
+    *(column.label(f"session_{column.key}") for column in _ALLOWANCE),
     sessions.c.late,
 ).order_by(sessions.c.create_time, sessions.c.id)
 
@@ -116,11 +117,8 @@ class PostgresSessions:
             epoch=claim.epoch,
             revision=claim.revision,
         )
-        *allowance, beaten = rows[0][-4:]
-        granted = leases.grant(
-            [row[:-4] for row in rows], session_id, caller_id, claim, _allowance(allowance)
-        )
-        if beaten == 0:
+        granted = leases.grant(rows, session_id, caller_id, claim, _allowance(rows[0]))
+        if rows[0].beaten == 0:
             raise session_not_found()
         return granted
 
@@ -147,29 +145,41 @@ class PostgresSessions:
         await self._end(sessions.c.id == session_id, sessions.c.beat == beat)
 
     async def standing(self) -> Standing:
-        ((acknowledged, in_force, *row),) = await self._database.read(_STANDING)
+        [row] = await self._database.read(_STANDING)
         # Without a session there is one row all the same, with nothing acknowledged in it.
-        if acknowledged == [None]:
-            acknowledged = in_force = []
-        return Standing(tuple(acknowledged), tuple(map(_length, in_force)), terms_of(*row))
+        if row.acknowledged == [None]:
+            return Standing((), (), terms_of(row))
+        return Standing(tuple(row.acknowledged), tuple(map(_length, row.in_force)), terms_of(row))
 
     async def all(self) -> list[Session]:
-        return [_session(*row) for row in await self._database.read(_ALL)]
+        return [_session(row) for row in await self._database.read(_ALL)]
 
     async def _end(self, *which: ColumnElement[bool]) -> None:
         async with self._database.changing() as statements:
             await statements.count(delete(sessions).where(*which))
 
 
-def _session(*row: Any) -> Session:
-    *record, lease, in_force, number, late = row
-    one: Session = Session(*record)
-    return replace(one, allowance=_allowance((lease, in_force, number)), late=late)
+def _session(row: Any) -> Session:
+    return Session(
+        id=row.id,
+        caller_id=row.caller_id,
+        name=row.name,
+        beat=row.beat,
+        acknowledged=row.acknowledged,
+        create_time=row.create_time,
+        sync_time=row.sync_time,
+        allowance=_allowance(row),
+        late=row.late,
+    )
 
 
-def _allowance(row: Rows[Any]) -> Allowance:
-    lease, in_force, number = row
-    return Allowance(_length(lease), _length(in_force), number or 0)
+def _allowance(row: Any) -> Allowance:
+    # Of a session that is gone there is none.
+    return Allowance(
+        lease=_length(row.session_lease),
+        in_force=_length(row.session_in_force),
+        number=row.session_number or 0,
+    )
 
 
 def _length(milliseconds: int | None) -> timedelta | None:

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import datetime
-from typing import Any, Final
+from typing import Any
 
 from sqlalchemy import ColumnElement, delete, insert, select
 
 from keyauthority.domain import earlier
 from keyauthority.domain.auditing import AuditEntry, AuditFilter
+from keyauthority.domain.facts import Fact
 from keyauthority.storage.sql.statements import Statements
 from keyauthority.storage.tables import audit
 
@@ -36,22 +37,34 @@ class SqlAuditLog:
         return await self._statements.count(delete(audit).where(audit.c.id.in_(old)))
 
 
-_NAMES: Final = tuple(column.key for column in audit.c)
-
-
 def _row(entry: AuditEntry) -> dict[str, Any]:
-    return {name: getattr(entry, name) for name in _NAMES if name != "id"}
+    return {name: getattr(entry, name) for name in audit.c.keys() if name != "id"}  # noqa: SIM118
 
 
-def _entry(row: Sequence[Any]) -> AuditEntry:
-    fields: dict[str, Any] = dict(zip(_NAMES, row, strict=True))
-    if fields["action"] is None:
+def _entry(row: Any) -> AuditEntry:
+    # The columns keep the names of before there were facts: `action` is the method.
+    if row.fact is None:
         # A process of an older version wrote it.
-        told = earlier.fact(
-            fields["method"], fields["subject"], fields["details"], refused=fields["refused"]
-        )
-        fields.update(action=told.action, details=told.details)
-    return AuditEntry(**fields)
+        fact = earlier.fact(row.action, row.subject, row.details, refused=row.refused)
+    else:
+        fact = Fact(row.fact, row.details)
+    return AuditEntry(
+        id=row.id,
+        time=row.time,
+        caller_id=row.caller_id,
+        caller_name=row.caller_name,
+        method=row.action,
+        action=fact.action,
+        subject=row.subject,
+        workspace_id=row.workspace_id,
+        refused=row.refused,
+        source=row.source,
+        request_id=row.request_id,
+        details=fact.details,
+        revision=row.revision,
+        person_id=row.person_id,
+        person_name=row.person_name,
+    )
 
 
 def _matches(which: AuditFilter) -> list[ColumnElement[bool]]:

@@ -11,7 +11,6 @@ from sqlalchemy.exc import IntegrityError
 from keyauthority.domain.callers import Caller, Role
 from keyauthority.domain.ports import Cursor
 from keyauthority.storage.errors import certificate_name_taken, name_taken
-from keyauthority.storage.sql.records import caller_row
 from keyauthority.storage.sql.statements import Statements, page
 from keyauthority.storage.tables import RoleSet, callers
 
@@ -38,11 +37,11 @@ class SqlCallers:
 
     async def page(self, limit: int, after: Cursor | None) -> list[Caller]:
         query = page(select(callers), callers, limit, after)
-        return [Caller(*row) for row in await self._statements.rows(query)]
+        return [caller(row) for row in await self._statements.rows(query)]
 
     async def never_sealed(self) -> list[Caller]:
         query = select(callers).where(callers.c.seal.is_(None), IN_FORCE).order_by(callers.c.id)
-        return [Caller(*row) for row in await self._statements.rows(self._statements.locked(query))]
+        return [caller(row) for row in await self._statements.rows(self._statements.locked(query))]
 
     async def admins(self) -> int:
         is_admin = type_coerce(callers.c.roles, Integer).bitwise_and(RoleSet.bit(Role.ADMIN)) != 0
@@ -50,11 +49,11 @@ class SqlCallers:
         return len(await self._statements.rows(self._statements.locked(query)))
 
     async def insert(self, caller: Caller) -> None:
-        await self._write(insert(callers).values(caller_row(caller)), caller)
+        await self._write(insert(callers).values(_row(caller)), caller)
 
     async def update(self, caller: Caller) -> None:
         statement = update(callers).where(callers.c.id == caller.id)
-        await self._write(statement.values(caller_row(caller)), caller)
+        await self._write(statement.values(_row(caller)), caller)
 
     async def _write(self, statement: Executable, caller: Caller) -> None:
         try:
@@ -69,4 +68,26 @@ class SqlCallers:
 
     async def _first(self, query: Select[Any]) -> Caller | None:
         row = await self._statements.row(query)
-        return None if row is None else Caller(*row)
+        return None if row is None else caller(row)
+
+
+def caller(row: Any) -> Caller:
+    """The caller of a row of the table."""
+    return Caller(
+        id=row.id,
+        name=row.name,
+        roles=row.roles,
+        workspace_ids=row.workspace_ids,
+        certificate_name=row.certificate_name,
+        digest=row.digest,
+        pepper_version=row.pepper_version,
+        token_hint=row.token_hint,
+        create_time=row.create_time,
+        revoke_time=row.revoke_time,
+        acts_for_people=row.acts_for_people,
+        seal=row.seal,
+    )
+
+
+def _row(caller: Caller) -> dict[str, Any]:
+    return {column.name: getattr(caller, column.name) for column in callers.c}

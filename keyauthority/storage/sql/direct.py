@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections import namedtuple
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any, Final
 
@@ -14,7 +15,8 @@ _MANY: Final = re.compile(r"__\[POSTCOMPILE_(\w+)[^\]]*\]")
 class Direct:
     """A select, compiled once, with parameters that are single values or lists.
 
-    Its rows are converted by the column types, as SQLAlchemy would; the parameters are not.
+    Its rows are converted by the column types, as SQLAlchemy would, and have their columns by name;
+    the parameters are not.
     `lists` has what stands in the text for each list, by the list's name; `fixed` the values that
     are part of the statement.
     """
@@ -26,15 +28,19 @@ class Direct:
         self.lists = {match[1]: match[0] for match in _MANY.finditer(self.text)}
         self.fixed = compiled.params
         self._converters: list[tuple[int, Callable[[Any], Any]]] = []
-        for place, column in enumerate(query.selected_columns):
+        columns = query.selected_columns
+        row: Any = namedtuple("Row", columns.keys())  # type: ignore[misc]  # noqa: PYI024
+        self._row: Callable[[list[Any]], Any] = row._make
+        for place, column in enumerate(columns):
             convert = column.type.dialect_impl(dialect).result_processor(dialect, None)
             if convert is not None:
                 self._converters.append((place, convert))
 
-    def converted(self, rows: Iterable[Sequence[Any]]) -> list[list[Any]]:
+    def converted(self, rows: Iterable[Sequence[Any]]) -> list[Any]:
         """The driver's *rows* as Python values."""
-        converted = [list(row) for row in rows]
-        for row in converted:
-            for place, convert in self._converters:
-                row[place] = convert(row[place])
-        return converted
+        return [self._converted(list(row)) for row in rows]
+
+    def _converted(self, values: list[Any]) -> Any:
+        for place, convert in self._converters:
+            values[place] = convert(values[place])
+        return self._row(values)

@@ -22,9 +22,9 @@ from sqlalchemy import (
 from keyauthority.base.relational.columns import ascii_lower
 from keyauthority.domain.keys import Key, KeyState, StoredSecret
 from keyauthority.domain.ports import Cursor, KeyFilter, Unsealed
-from keyauthority.storage.sql import records
+from keyauthority.storage import key_tables
+from keyauthority.storage.key_tables import imports, keys, secrets
 from keyauthority.storage.sql.statements import AnyRow, Statements, page
-from keyauthority.storage.tables import imports, keys, secrets
 
 
 class SqlKeys:
@@ -37,7 +37,7 @@ class SqlKeys:
     async def get(self, key_ids: Iterable[str]) -> dict[str, Key]:
         # Locked in one order, so that no two changes wait for each other.
         query = (
-            select(*records.KEY, *records.PEOPLE)
+            select(*key_tables.KEY, *key_tables.PEOPLE)
             .where(keys.c.id.in_(list(key_ids)))
             .order_by(keys.c.id)
         )
@@ -45,15 +45,17 @@ class SqlKeys:
         return {key.id: key for key in await self._whole(rows)}
 
     async def page(self, which: KeyFilter, limit: int, after: Cursor | None) -> list[Key]:
-        query = select(*records.KEY, *records.PEOPLE).where(*self._matches(which))
+        query = select(*key_tables.KEY, *key_tables.PEOPLE).where(*self._matches(which))
         return await self._whole(await self._statements.rows(page(query, keys, limit, after)))
 
     async def insert(self, key: Key) -> None:
-        await self._statements.count(insert(keys), [records.new_key_row(key)])
+        await self._statements.count(insert(keys), [key_tables.new_key_row(key)])
         await self._insert_secrets([(key.id, secret) for secret in reversed(key.secrets)])
 
     async def insert_imported(self, imported: Sequence[Key]) -> None:
-        await self._statements.count(insert(keys), [records.new_key_row(key) for key in imported])
+        await self._statements.count(
+            insert(keys), [key_tables.new_key_row(key) for key in imported]
+        )
         minted = [(key.id, secret) for key in imported for secret in key.secrets]
         await self._insert_secrets(minted)
         rows = [{"digest": secret.digest, "key_id": key_id} for key_id, secret in minted]
@@ -68,7 +70,7 @@ class SqlKeys:
             secrets.c.key_id == imports.c.key_id, secrets.c.digest == imports.c.digest
         )
         query = (
-            select(keys.c.id, keys.c.workspace_id, *records.SECRET)
+            select(keys.c.id, keys.c.workspace_id, *key_tables.SECRET)
             .select_from(imports)
             .join(keys, keys.c.id == imports.c.key_id)
             .join(secrets, is_its_secret)
@@ -77,7 +79,7 @@ class SqlKeys:
             .limit(limit)
         )
         rows = await self._statements.rows(query)
-        return [Unsealed(row[0], row[1], StoredSecret(*row[2:])) for row in rows]
+        return [Unsealed(row.id, row.workspace_id, key_tables.secret(row)) for row in rows]
 
     async def seal(self, sealed: Sequence[Unsealed]) -> None:
         rows = [
@@ -97,13 +99,13 @@ class SqlKeys:
         found: defaultdict[str, list[StoredSecret]] = defaultdict(list)
         key_ids = [row.id for row in rows]
         query = (
-            select(secrets.c.key_id, *records.SECRET, *records.SECRET_CREATOR)
+            select(secrets.c.key_id, *key_tables.SECRET, *key_tables.SECRET_CREATOR)
             .where(secrets.c.key_id.in_(key_ids))
             .order_by(secrets.c.id.desc())
         )
-        for key_id, *secret in await self._statements.rows(query) if key_ids else ():
-            found[key_id].append(records.secret(secret))
-        return [records.key(row[:-4], found[row.id], row[-4:]) for row in rows]
+        for row in await self._statements.rows(query) if key_ids else ():
+            found[row.key_id].append(key_tables.secret_with_creator(row))
+        return [key_tables.key_with_people(row, found[row.id]) for row in rows]
 
     def _matches(self, which: KeyFilter) -> list[ColumnElement[bool]]:
         conditions: list[ColumnElement[bool]] = []
@@ -125,7 +127,7 @@ class SqlKeys:
         return conditions
 
     async def _update_records(self, changed: Sequence[Key]) -> None:
-        rows = [{**records.key_row(key), "key": key.id} for key in changed]
+        rows = [{**key_tables.key_row(key), "key": key.id} for key in changed]
         if rows:
             await self._statements.count(update(keys).where(keys.c.id == bindparam("key")), rows)
 
@@ -145,7 +147,7 @@ class SqlKeys:
             await self._statements.count(update(secrets).where(_is_one()), rows)
 
     async def _insert_secrets(self, minted: Sequence[tuple[str, StoredSecret]]) -> None:
-        rows = [records.secret_row(key_id, secret) for key_id, secret in minted]
+        rows = [key_tables.secret_row(key_id, secret) for key_id, secret in minted]
         if rows:
             await self._statements.count(insert(secrets), rows)
 

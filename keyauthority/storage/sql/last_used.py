@@ -21,8 +21,8 @@ from sqlalchemy import (
 from sqlalchemy.dialects import postgresql, sqlite
 
 from keyauthority.domain.last_used import Marks
+from keyauthority.storage.key_tables import last_used, secrets
 from keyauthority.storage.sql.statements import Statements
-from keyauthority.storage.tables import last_used, secrets
 
 _INSERT: Final = {"sqlite": sqlite.insert, "postgresql": postgresql.insert}
 

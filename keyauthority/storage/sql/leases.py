@@ -25,20 +25,23 @@ TERMS: Final = (
     terms.c.foreign_secrets,
     terms.c.version,
 )
-"""The columns that `terms_of` takes."""
+"""The columns that `terms_of` reads."""
 
 
-def terms_of(
-    lease: int, longest_lease: int, settling: bool, foreign_secrets: bool, version: int = 0
-) -> Terms:
-    """The terms of a row of `TERMS`."""
+def terms_of(row: Any) -> Terms:
+    """The terms of a row with `TERMS`."""
     return Terms(
-        lease * MILLISECOND,
-        longest_lease * MILLISECOND,
-        bool(settling),
-        bool(foreign_secrets),
-        version,
+        lease=row.lease * MILLISECOND,
+        longest_lease=row.longest_lease * MILLISECOND,
+        settling=bool(row.settling),
+        foreign_secrets=bool(row.foreign_secrets),
+        version=row.version,
     )
+
+
+def head_of(row: Any) -> Head:
+    """The head of a row of its table."""
+    return Head(epoch=row.epoch, revision=row.revision)
 
 
 class SqlLeases:
@@ -50,7 +53,7 @@ class SqlLeases:
 
     async def terms(self) -> Terms:
         rows = await self._statements.rows(self._statements.locked(select(*TERMS)))
-        return terms_of(*rows[0])
+        return terms_of(rows[0])
 
     async def put(self, terms_now: Terms) -> None:
         await self._statements.count(
@@ -84,7 +87,7 @@ class SqlLeases:
         rows = await self._statements.rows(raised.returning(head.c.epoch, head.c.revision))
         await self._statements.count(delete(sessions))
         self.epoch_begun = True
-        return Head(*rows[0])
+        return head_of(rows[0])
 
 
 class SqlFeed:
@@ -95,7 +98,7 @@ class SqlFeed:
 
     async def head(self) -> Head:
         rows = await self._statements.rows(select(head.c.epoch, head.c.revision))
-        return Head(*rows[0])
+        return head_of(rows[0])
 
     async def advance(self, subjects: Sequence[str]) -> int:
         # The lock on the one row, held until the commit, makes the order of the revisions the
@@ -134,10 +137,9 @@ GRANT: Final = (
         head.c.epoch,
         head.c.revision,
         *TERMS,
-        callers.c.id,
+        callers.c.id.label("caller_id"),
         callers.c.revoke_time,
-        select(func.min(change.c.revision)).scalar_subquery(),
-        change.c.revision,
+        select(func.min(change.c.revision)).scalar_subquery().label("oldest_change"),
         change.c.subject,
     )
     .select_from(head)
@@ -150,7 +152,7 @@ GRANT: Final = (
 
 
 def grant(
-    rows: Sequence[Sequence[Any]],
+    rows: Sequence[Any],
     session_id: str,
     caller_id: str,
     claim: Claim,
@@ -160,13 +162,13 @@ def grant(
 
     *allowance* is the session's from before the rows were read, or as of then.
     """
-    epoch, revision, *terms_row, known, revoke_time, oldest, _, _ = rows[0]
-    if caller_id != REPLICA and (known is None or revoke_time is not None):
+    first = rows[0]
+    if caller_id != REPLICA and (first.caller_id is None or first.revoke_time is not None):
         raise KeyAuthorityError(Reason.CREDENTIAL_INVALID, "the credential is not accepted")
-    granted, at = terms_of(*terms_row), Head(epoch, revision)
+    granted, at = terms_of(first), head_of(first)
     subjects = None
-    if not (resets(claim, at) or len(rows) > TOLD or _forgotten(claim, at, oldest)):
-        subjects = tuple(dict.fromkeys(row[-1] for row in rows if row[-1] is not None))
+    if not (resets(claim, at) or len(rows) > TOLD or _forgotten(claim, at, first.oldest_change)):
+        subjects = tuple(dict.fromkeys(row.subject for row in rows if row.subject is not None))
     lease = allowance.granted(granted.lease)
     return Grant(session_id, at, lease, subjects, granted.foreign_secrets, allowance)
 

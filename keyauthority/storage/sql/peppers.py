@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from collections import Counter
 from dataclasses import asdict
-from typing import Final
+from typing import Any, Final
 
 from sqlalchemy import delete, func, insert, or_, select, update
 
 from keyauthority.domain.peppers import Pepper
+from keyauthority.storage.key_tables import imports, keys, secrets
 from keyauthority.storage.sql.last_used import SqlLastUses
 from keyauthority.storage.sql.statements import Statements
-from keyauthority.storage.tables import callers, imports, keys, peppers, secrets
+from keyauthority.storage.tables import callers, peppers
 
 _NAME: Final = "peppers"
 
@@ -33,7 +34,7 @@ class SqlPeppers:
 
     async def _all(self) -> list[Pepper]:
         rows = await self._statements.rows(select(peppers).order_by(peppers.c.version))
-        return [Pepper(*row) for row in rows]
+        return [_pepper(row) for row in rows]
 
     async def put(self, pepper: Pepper) -> None:
         replacing = update(peppers).where(peppers.c.version == pepper.version)
@@ -67,3 +68,12 @@ class SqlPeppers:
         await self._statements.destroy(delete(secrets).where(old))
         tokens = update(callers).where(callers.c.pepper_version == version)
         await self._statements.count(tokens.values(digest=b""))
+
+
+def _pepper(row: Any) -> Pepper:
+    return Pepper(
+        version=row.version,
+        state=row.state,
+        fingerprint=row.fingerprint,
+        create_time=row.create_time,
+    )

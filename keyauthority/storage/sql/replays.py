@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import asdict
 from datetime import datetime
+from typing import Any
 
 from sqlalchemy import ColumnElement, and_, delete, insert, select
 
@@ -22,7 +23,7 @@ class SqlReplays:
         # The second of two equal requests waits for the first, and is given its answer.
         await self._statements.alone(_named(caller_id, request_id))
         row = await self._statements.row(select(replays).where(_of(caller_id, request_id)))
-        return None if row is None else Replay(*row)
+        return None if row is None else _replay(row)
 
     async def put(self, replay: Replay) -> None:
         await self._statements.alone(_named(replay.caller_id, replay.request_id))
@@ -40,3 +41,13 @@ def _of(caller_id: str, request_id: str) -> ColumnElement[bool]:
 
 def _named(caller_id: str, request_id: str) -> str:
     return f"replay {caller_id} {request_id}"
+
+
+def _replay(row: Any) -> Replay:
+    return Replay(
+        caller_id=row.caller_id,
+        request_id=row.request_id,
+        fingerprint=row.fingerprint,
+        sealed=row.sealed,
+        expire_time=row.expire_time,
+    )

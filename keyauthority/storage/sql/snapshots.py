@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from datetime import datetime
 from typing import Any, Final
 
@@ -27,17 +27,9 @@ from keyauthority.domain.keys import StoredSecret
 from keyauthority.domain.peppers import PepperState
 from keyauthority.domain.ports import Snapshot
 from keyauthority.domain.revisions import Head
-from keyauthority.storage.sql import records
-from keyauthority.storage.tables import (
-    callers,
-    head,
-    imports,
-    keys,
-    peppers,
-    secrets,
-    terms,
-    workspaces,
-)
+from keyauthority.storage import key_tables
+from keyauthority.storage.key_tables import imports, keys, secrets
+from keyauthority.storage.tables import callers, head, peppers, terms, workspaces
 
 _IDS: Final[BindParameter[str]] = bindparam("ids", expanding=True)
 _DIGESTS: Final[BindParameter[bytes]] = bindparam("digests", expanding=True)
@@ -63,10 +55,10 @@ _ROW: Final = select(
     head.c.epoch,
     head.c.revision,
     terms.c.foreign_secrets,
-    _newest_pepper(),
+    _newest_pepper().label("newest_pepper"),
     workspaces.c.suspended,
-    *records.SECRET,
-    *records.KEY,
+    *key_tables.SECRET,
+    *key_tables.KEY,
 ).order_by(secrets.c.id.desc())
 
 
@@ -113,35 +105,30 @@ PRESENTED: Final = {
 
 CALLER: Final = select(callers).where(callers.c.id.in_(bindparam("ids", expanding=True)))
 
-_SECRET: Final = slice(5, 5 + len(records.SECRET))
-_KEY: Final = slice(_SECRET.stop, _SECRET.stop + len(records.KEY))
 
-
-def snapshot(rows: Iterable[Sequence[Any]], time: datetime, digests: Sequence[bytes]) -> Snapshot:
+def snapshot(rows: Sequence[Any], time: datetime, digests: Sequence[bytes]) -> Snapshot:
     """What the *rows* of either statement say, read at *time*; *digests* were asked for."""
-    found: dict[str, Sequence[Any]] = {}
+    found: dict[str, Any] = {}
     stored: defaultdict[str, list[StoredSecret]] = defaultdict(list)
     suspended = set()
     asked, imported = frozenset(digests), {}
     for row in rows:
-        key_id, workspace_id = row[_KEY][:2]
-        if key_id is None:
+        if row.id is None:
             continue
-        found[key_id] = row[_KEY]
-        if row[_SECRET.start] is not None:
-            secret = StoredSecret(*row[_SECRET])
-            stored[key_id].append(secret)
-            if secret.digest in asked:
-                imported[secret.digest] = key_id
-        if row[4]:
-            suspended.add(workspace_id)
-    epoch, revision, foreign_secrets, newest_pepper = row[:4]
+        found[row.id] = row
+        if row.secret_digest is not None:
+            stored[row.id].append(key_tables.secret(row))
+            if row.secret_digest in asked:
+                imported[row.secret_digest] = row.id
+        if row.suspended:
+            suspended.add(row.workspace_id)
+    first = rows[0]
     return Snapshot(
-        head=Head(epoch, revision),
+        head=Head(first.epoch, first.revision),
         time=time,
-        keys={one: records.key(row, stored[one]) for one, row in found.items()},
+        keys={one: key_tables.key(row, stored[one]) for one, row in found.items()},
         suspended=frozenset(suspended),
         imports=imported,
-        foreign_secrets=bool(foreign_secrets),
-        newest_pepper=newest_pepper or 0,
+        foreign_secrets=bool(first.foreign_secrets),
+        newest_pepper=first.newest_pepper or 0,
     )

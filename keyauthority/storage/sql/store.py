@@ -14,7 +14,7 @@ from keyauthority.domain.ports import Sessions, Snapshot, Transaction
 from keyauthority.storage.alone import SessionsAlone
 from keyauthority.storage.sql import snapshots
 from keyauthority.storage.sql.audit import SqlAuditLog
-from keyauthority.storage.sql.callers import SqlCallers
+from keyauthority.storage.sql.callers import SqlCallers, caller
 from keyauthority.storage.sql.keys import SqlKeys
 from keyauthority.storage.sql.last_used import SqlLastUses
 from keyauthority.storage.sql.leases import SqlFeed, SqlLeases
@@ -27,12 +27,12 @@ from keyauthority.storage.sql.workspaces import SqlWorkspaces
 class Database(Protocol):
     """What differs from database to database: how a transaction is opened, how a lone read runs."""
 
-    async def read(self, query: Select[Any], **values: Any) -> Sequence[Sequence[Any]]:
-        """The rows of *query* for the *values* of its parameters, in one round trip."""
+    async def read(self, query: Select[Any], **values: Any) -> Sequence[Any]:
+        """The rows of *query*, with its columns by name, for the *values* of its parameters; in one
+        round trip.
+        """
 
-    async def read_now(
-        self, query: Select[Any], **values: Any
-    ) -> tuple[Sequence[Sequence[Any]], datetime]:
+    async def read_now(self, query: Select[Any], **values: Any) -> tuple[Sequence[Any], datetime]:
         """The same, at least one row, and the time just before the moment that they are of.
 
         Were it the time after, a key could be called expired that was extended in time. So a change
@@ -71,7 +71,7 @@ class SqlStore:
 
     async def caller(self, caller_id: str) -> Caller | None:
         rows = await self._database.read(snapshots.CALLER, ids=[caller_id])
-        return Caller(*rows[0]) if rows else None
+        return caller(rows[0]) if rows else None
 
     @asynccontextmanager
     async def reading(self) -> AsyncIterator[Transaction]:

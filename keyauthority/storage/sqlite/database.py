@@ -87,14 +87,12 @@ class SqliteDatabase:
                 await connection.close()
             await self._driver.close()
 
-    async def read(self, query: Select[Any], **values: Any) -> Sequence[Sequence[Any]]:
+    async def read(self, query: Select[Any], **values: Any) -> Sequence[Any]:
         direct = self._compiled(query)
         bound = direct.bound(values)
         return direct.converted(await until_free(lambda: self._rows(*bound), self._patience))
 
-    async def read_now(
-        self, query: Select[Any], **values: Any
-    ) -> tuple[Sequence[Sequence[Any]], datetime]:
+    async def read_now(self, query: Select[Any], **values: Any) -> tuple[Sequence[Any], datetime]:
         time = self._clock.now()
         return await self.read(query, **values), time
 

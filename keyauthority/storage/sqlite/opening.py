@@ -112,4 +112,4 @@ class SqliteSessions(SessionsAlone):
         return leases.grant(rows, session_id, caller_id, claim, allowance)
 
     async def _terms(self) -> Terms:
-        return terms_of(*(await self._database.read(_TERMS))[0])
+        return terms_of((await self._database.read(_TERMS))[0])
