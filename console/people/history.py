@@ -9,7 +9,7 @@ from typing import Any
 
 from sqlalchemy import Column, select
 
-from console.people.database import Database
+from console.people.database import Database, Found
 from console.people.records import Event
 from console.people.tables import events
 
@@ -48,4 +48,18 @@ class History:
         ]
         query = select(events).where(*conditions).order_by(events.c.id.desc()).limit(limit)
         async with self._database.reading() as tx:
-            return [Event(*row) for row in await tx.all(query)]
+            return [_event(row) for row in await tx.all(query)]
+
+
+def _event(row: Found) -> Event:
+    return Event(
+        id=row.id,
+        time=row.time,
+        person_id=row.person_id,
+        person_email=row.person_email,
+        workspace_id=row.workspace_id,
+        action=row.action,
+        subject=row.subject,
+        details=row.details,
+        source=row.source,
+    )

@@ -32,7 +32,10 @@ class Memberships:
         query = select(*columns).where(memberships.c.person_id == person_id)
         in_order = query.order_by(memberships.c.since, memberships.c.workspace_id)
         async with self._database.reading() as tx:
-            return [Membership(*row) for row in await tx.all(in_order)]
+            return [
+                Membership(workspace_id=row.workspace_id, role=row.role, since=row.since)
+                for row in await tx.all(in_order)
+            ]
 
     async def role(self, workspace_id: str, person_id: str) -> Role | None:
         """What the person is in the workspace; None for who isn't in it."""
@@ -111,7 +114,7 @@ class Memberships:
         counts = dict.fromkeys(values, 0)
         query = select(column, func.count()).where(column.in_(counts)).group_by(column)
         async with self._database.reading() as tx:
-            counts.update((row[0], row[1]) for row in await tx.all(query))
+            counts.update((value, count) for value, count in await tx.all(query))
         return counts
 
 

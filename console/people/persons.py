@@ -26,8 +26,17 @@ PERSON: Final = (
 
 
 def person_of(row: Found) -> Person:
-    """The person of a row that begins with the columns `PERSON`."""
-    return Person(*row[: len(PERSON)])
+    """The person of a row with the columns `PERSON`."""
+    return Person(
+        id=row.person_id,
+        email=row.person_email,
+        name=row.person_name,
+        administrator=row.administrator,
+        time_zone=row.time_zone,
+        create_time=row.person_create_time,
+        has_password=row.has_password,
+        disabled=row.disabled,
+    )
 
 
 async def has_administrator(tx: Transaction) -> bool:

@@ -16,7 +16,7 @@ class Direct:
     """A select, compiled once, with parameters that are single values or lists.
 
     Its rows are converted by the column types, as SQLAlchemy would, and have their columns by name;
-    the parameters are not.
+    NULL is None, of any type. The parameters are not converted.
     `lists` has what stands in the text for each list, by the list's name; `fixed` the values that
     are part of the statement.
     """
@@ -38,9 +38,11 @@ class Direct:
 
     def converted(self, rows: Iterable[Sequence[Any]]) -> list[Any]:
         """The driver's *rows* as Python values."""
-        return [self._converted(list(row)) for row in rows]
-
-    def _converted(self, values: list[Any]) -> Any:
-        for place, convert in self._converters:
-            values[place] = convert(values[place])
-        return self._row(values)
+        converted = []
+        for row in rows:
+            values = list(row)
+            for place, convert in self._converters:
+                if values[place] is not None:
+                    values[place] = convert(values[place])
+            converted.append(self._row(values))
+        return converted

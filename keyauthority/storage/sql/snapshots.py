@@ -113,13 +113,14 @@ def snapshot(rows: Sequence[Any], time: datetime, digests: Sequence[bytes]) -> S
     suspended = set()
     asked, imported = frozenset(digests), {}
     for row in rows:
-        if row.id is None:
+        key_id = row.id
+        if key_id is None:
             continue
-        found[row.id] = row
+        found[key_id] = row
         if row.secret_digest is not None:
-            stored[row.id].append(key_tables.secret(row))
+            stored[key_id].append(key_tables.secret(row))
             if row.secret_digest in asked:
-                imported[row.secret_digest] = row.id
+                imported[row.secret_digest] = key_id
         if row.suspended:
             suspended.add(row.workspace_id)
     first = rows[0]
