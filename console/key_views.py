@@ -94,11 +94,10 @@ def details(key: Key, now: datetime) -> KeyDetails:
 
 
 def _revocation(key: Key) -> Revocation | None:
-    told = key.revocation
-    if told is None:
+    end = key.revocation
+    if end is None:
         return None
-    who = told.by.name or told.by.id
-    return Revocation(REASONS.get(told.reason, ""), told.note, told.time, who)
+    return Revocation(REASONS.get(end.reason, ""), end.note, end.time, end.by.name or end.by.id)
 
 
 def flags(key: Key, now: datetime) -> list[str]:
