@@ -22,7 +22,7 @@ from keyauthority.domain.allowances import Allowance
 from keyauthority.domain.errors import KeyAuthorityError
 from keyauthority.domain.revisions import Claim, Head
 from keyauthority.domain.sessions import REPLICA, Counts, Grant, Standing, Terms
-from keyauthority.storage.sql import grants
+from keyauthority.storage.sql import leases
 from tests.coherence.scenarios import Scenario
 from tests.coherence.world import (
     Answer,
@@ -256,7 +256,7 @@ class Machines:
         claim: Claim,
         allowance: Allowance,
     ) -> Grant:
-        return grants.grant(rows, session_id, caller, claim, allowance)
+        return leases.grant(rows, session_id, caller, claim, allowance)
 
     def _standing(
         self, book: BookState, revision: int, longest: float, *, settling: bool

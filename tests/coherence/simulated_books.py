@@ -13,7 +13,7 @@ from keyauthority.coherence.sessions import Janitor, SessionBook, credited
 from keyauthority.domain.allowances import WHOLE, Allowance
 from keyauthority.domain.revisions import Claim, Head
 from keyauthority.domain.sessions import Grant
-from keyauthority.storage.sql import grants
+from keyauthority.storage.sql import leases
 from tests.coherence.history import SECRETS, History, Version, judged
 
 LEASE = 1.0
@@ -95,7 +95,7 @@ class Database:
         ]
         lease = round(1000 * LEASE)
         fixed = (self.epoch, self.revision, lease, lease, self.settling, True, None, None, oldest)
-        return grants.grant(
+        return leases.grant(
             [(*fixed, *each) for each in found or [(None, None)]],
             session_id,
             "",

@@ -11,7 +11,7 @@ from sqlalchemy import Select
 from keyauthority.base.relational.sqlite import connect
 from keyauthority.storage.postgres import open_postgres
 from keyauthority.storage.postgres.database import PostgresDatabase, PostgresDirect
-from keyauthority.storage.sql import grants, snapshots
+from keyauthority.storage.sql import leases, snapshots
 from keyauthority.storage.sqlite import migrate_sqlite
 from keyauthority.storage.sqlite.database import SqliteDirect
 from keyauthority.storage.sqlite.examining import KIND
@@ -44,7 +44,7 @@ def _plan(connection: sqlite3.Connection, statement: str, parameters: Any) -> li
 
 
 @pytest.mark.parametrize(
-    "query", [snapshots.SNAPSHOT, snapshots.SNAPSHOT_WITH_IMPORTS, snapshots.CALLER, grants.GRANT]
+    "query", [snapshots.SNAPSHOT, snapshots.SNAPSHOT_WITH_IMPORTS, snapshots.CALLER, leases.GRANT]
 )
 async def test_postgres_searches_too(query: Select[Any]) -> None:
     """By a plan that is made once, of tables that it takes for small, and that suits large ones."""

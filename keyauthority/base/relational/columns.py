@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import enum
 import json
+import string
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final, TypeVar
@@ -26,6 +27,8 @@ E = TypeVar("E", bound=enum.Enum)
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND: Final = timedelta(microseconds=1)
 
+_LOWER: Final = str.maketrans(string.ascii_uppercase, string.ascii_lowercase)
+
 # A fifth of the time of `json.loads`, which first looks for white space that isn't there.
 _decode: Final = json.JSONDecoder().raw_decode
 
@@ -41,6 +44,11 @@ def without_nul(text: str) -> str:
     Nothing that is kept has one, so what is asked for with one is not found.
     """
     return text.replace("\0", "\N{REPLACEMENT CHARACTER}")
+
+
+def ascii_lower(text: str) -> str:
+    """*text* with A-Z in lower case and all other letters as they are, as databases compare it."""
+    return text.translate(_LOWER)
 
 
 class String(TypeDecorator[str]):

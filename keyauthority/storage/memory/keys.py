@@ -6,9 +6,9 @@ from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from datetime import datetime
 
+from keyauthority.base.relational.columns import ascii_lower
 from keyauthority.domain.keys import Key
 from keyauthority.domain.ports import Cursor, KeyFilter, Unsealed
-from keyauthority.storage.matching import ascii_lower
 from keyauthority.storage.memory.books import Books, newest
 
 

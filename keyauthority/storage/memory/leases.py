@@ -1,14 +1,20 @@
-"""The terms of leases."""
+"""What verifiers are told and granted: the feed of changes, the terms of leases, the sessions."""
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from datetime import datetime
+from typing import Final
 
-from keyauthority.domain.revisions import Head
-from keyauthority.domain.sessions import Terms
+from keyauthority.coherence.sessions import resets
+from keyauthority.domain.allowances import Allowance
+from keyauthority.domain.errors import KeyAuthorityError, Reason
+from keyauthority.domain.ports import Clock
+from keyauthority.domain.revisions import Claim, Head
+from keyauthority.domain.sessions import REPLICA, Grant, Terms
+from keyauthority.storage.alone import SessionsAlone
 from keyauthority.storage.memory.books import Books
-from keyauthority.storage.memory.feed import head
 
 
 class MemoryLeases:
@@ -34,3 +40,66 @@ class MemoryLeases:
         self._books.epoch = max(self._books.epoch + 1, int(time.timestamp() * 1000))
         self._books.terms = replace(self._books.terms, settling=True)
         return head(self._books)
+
+
+def head(books: Books) -> Head:
+    """How far *books* are."""
+    return Head(books.epoch, books.revision)
+
+
+class MemoryFeed:
+    """`Feed` within one transaction."""
+
+    def __init__(self, books: Books) -> None:
+        self._books = books
+
+    async def head(self) -> Head:
+        return head(self._books)
+
+    async def advance(self, subjects: Sequence[str]) -> int:
+        self._books.subjects.update(enumerate(subjects, self._books.revision + 1))
+        self._books.revision += len(subjects)
+        return self._books.revision
+
+    async def since(self, revision: int, limit: int) -> list[tuple[int, str]]:
+        after = [change for change in self._books.subjects.items() if change[0] > revision]
+        return after[:limit]
+
+    async def prune(self, keep: int) -> int:
+        old = [one for one in self._books.subjects if one <= self._books.revision - keep]
+        for revision in old:
+            del self._books.subjects[revision]
+        return len(old)
+
+
+TOLD: Final = 1_000
+
+
+class MemorySessions(SessionsAlone):
+    """`Sessions` beside books in memory."""
+
+    def __init__(self, books: Callable[[], Books], clock: Clock) -> None:
+        super().__init__(clock)
+        self._books = books
+
+    async def _grant(
+        self, session_id: str, caller_id: str, claim: Claim, allowance: Allowance
+    ) -> Grant:
+        books = self._books()
+        caller = books.callers.get(caller_id)
+        if caller_id != REPLICA and (caller is None or caller.revoke_time is not None):
+            raise KeyAuthorityError(Reason.CREDENTIAL_INVALID, "the credential is not accepted")
+        told = [subject for one, subject in books.subjects.items() if one > claim.revision]
+        forgotten = claim.revision < books.revision - len(books.subjects)
+        reset = resets(claim, head(books)) or len(told) > TOLD or forgotten
+        return Grant(
+            session_id,
+            head(books),
+            allowance.granted(books.terms.lease),
+            None if reset else tuple(dict.fromkeys(told)),
+            books.terms.foreign_secrets,
+            allowance,
+        )
+
+    async def _terms(self) -> Terms:
+        return self._books().terms

@@ -15,15 +15,15 @@ from keyauthority.domain.ports import Clock, Snapshot, Transaction
 from keyauthority.storage.errors import CLOSED, unavailable
 from keyauthority.storage.memory.audit import MemoryAuditLog
 from keyauthority.storage.memory.books import Books
-from keyauthority.storage.memory.callers import MemoryCallers
-from keyauthority.storage.memory.feed import MemoryFeed, head
 from keyauthority.storage.memory.keys import MemoryKeys
-from keyauthority.storage.memory.last_used import MemoryLastUses
-from keyauthority.storage.memory.leases import MemoryLeases
-from keyauthority.storage.memory.peppers import MemoryPeppers
-from keyauthority.storage.memory.replays import MemoryReplays
-from keyauthority.storage.memory.sessions import MemorySessions
-from keyauthority.storage.memory.workspaces import MemoryWorkspaces
+from keyauthority.storage.memory.leases import MemoryFeed, MemoryLeases, MemorySessions, head
+from keyauthority.storage.memory.records import (
+    MemoryCallers,
+    MemoryLastUses,
+    MemoryPeppers,
+    MemoryReplays,
+    MemoryWorkspaces,
+)
 
 
 class MemoryStore:

@@ -29,7 +29,7 @@ from keyauthority.domain.revisions import Claim, Head
 from keyauthority.domain.secrets import new_id
 from keyauthority.domain.sessions import SESSIONS_PER_CALLER, Grant
 from keyauthority.storage.postgres.database import PostgresDatabase
-from keyauthority.storage.sql import grants
+from keyauthority.storage.sql import leases
 from keyauthority.storage.sql.statements import Statements
 from keyauthority.storage.tables import head, sessions
 
@@ -161,10 +161,10 @@ async def _granted(
             continue
         asked = (one.caller_id, one.claim.revision)
         if asked not in told:
-            query = grants.GRANT.params(caller_id=asked[0], revision=asked[1])
+            query = leases.GRANT.params(caller_id=asked[0], revision=asked[1])
             told[asked] = await statements.rows(query)
         try:
-            grant = grants.grant(told[asked], one.session_id, one.caller_id, one.claim)
+            grant = leases.grant(told[asked], one.session_id, one.caller_id, one.claim)
         except KeyAuthorityError as refusal:
             outcomes[one.session_id] = refusal
         else:

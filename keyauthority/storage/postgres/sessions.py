@@ -29,7 +29,7 @@ from keyauthority.domain.revisions import Claim
 from keyauthority.domain.sessions import REPLICA, Grant, Session, Standing
 from keyauthority.storage.postgres.database import PostgresDatabase
 from keyauthority.storage.postgres.joining import BEATS, NOW, Joins
-from keyauthority.storage.sql import grants
+from keyauthority.storage.sql import leases
 from keyauthority.storage.sql.leases import MILLISECOND, TERMS, terms_of
 from keyauthority.storage.tables import callers, head, sessions, terms
 
@@ -70,7 +70,7 @@ _own: Final = sessions.c.id == _session_id
 # One statement: what it writes down and what it tells are of one state. A head read before would
 # let a session be credited with changes that its answer leaves out. The allowance is of that state
 # too, and not the one that the update finds, which may be newer than the head.
-_RENEW: Final = grants.GRANT.add_columns(
+_RENEW: Final = leases.GRANT.add_columns(
     *(
         select(column).where(_own).scalar_subquery()
         for column in (_lease, _in_force, sessions.c.number)
@@ -117,7 +117,7 @@ class PostgresSessions:
             revision=claim.revision,
         )
         *allowance, beaten = rows[0][-4:]
-        granted = grants.grant(
+        granted = leases.grant(
             [row[:-4] for row in rows], session_id, caller_id, claim, _allowance(allowance)
         )
         if beaten == 0:

@@ -11,9 +11,8 @@ from sqlalchemy.exc import IntegrityError
 from keyauthority.domain.callers import Caller, Role
 from keyauthority.domain.ports import Cursor
 from keyauthority.storage.errors import certificate_name_taken, name_taken
-from keyauthority.storage.sql.paging import page
 from keyauthority.storage.sql.records import caller_row
-from keyauthority.storage.sql.statements import Statements
+from keyauthority.storage.sql.statements import Statements, page
 from keyauthority.storage.tables import RoleSet, callers
 
 IN_FORCE = callers.c.revoke_time.is_(None)

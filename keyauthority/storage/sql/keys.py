@@ -19,12 +19,11 @@ from sqlalchemy import (
     update,
 )
 
+from keyauthority.base.relational.columns import ascii_lower
 from keyauthority.domain.keys import Key, KeyState, StoredSecret
 from keyauthority.domain.ports import Cursor, KeyFilter, Unsealed
-from keyauthority.storage.matching import ascii_lower
 from keyauthority.storage.sql import records
-from keyauthority.storage.sql.paging import page
-from keyauthority.storage.sql.statements import AnyRow, Statements
+from keyauthority.storage.sql.statements import AnyRow, Statements, page
 from keyauthority.storage.tables import imports, keys, secrets
 
 

@@ -1,16 +1,20 @@
-"""The terms of leases."""
+"""What verifiers are told and granted: the feed of changes, the terms of leases, the grants."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import datetime, timedelta
-from typing import Final
+from typing import Any, Final
 
-from sqlalchemy import case, delete, select, update
+from sqlalchemy import bindparam, case, delete, func, insert, select, true, update
 
-from keyauthority.domain.revisions import Head
-from keyauthority.domain.sessions import Terms
+from keyauthority.coherence.sessions import resets
+from keyauthority.domain.allowances import WHOLE, Allowance
+from keyauthority.domain.errors import KeyAuthorityError, Reason
+from keyauthority.domain.revisions import Claim, Head
+from keyauthority.domain.sessions import REPLICA, Grant, Terms
 from keyauthority.storage.sql.statements import Statements
-from keyauthority.storage.tables import head, sessions, terms
+from keyauthority.storage.tables import callers, change, head, sessions, terms
 
 MILLISECOND: Final = timedelta(milliseconds=1)
 
@@ -81,3 +85,92 @@ class SqlLeases:
         await self._statements.count(delete(sessions))
         self.epoch_begun = True
         return Head(*rows[0])
+
+
+class SqlFeed:
+    """`Feed` within one transaction."""
+
+    def __init__(self, statements: Statements) -> None:
+        self._statements = statements
+
+    async def head(self) -> Head:
+        rows = await self._statements.rows(select(head.c.epoch, head.c.revision))
+        return Head(*rows[0])
+
+    async def advance(self, subjects: Sequence[str]) -> int:
+        # The lock on the one row, held until the commit, makes the order of the revisions the
+        # order of the commits, without gaps.
+        raised = update(head).values(revision=head.c.revision + len(subjects))
+        rows = await self._statements.rows(raised.returning(head.c.revision))
+        last: int = rows[0].revision
+        first = last - len(subjects) + 1
+        changes = [
+            {"revision": revision, "subject": subject}
+            for revision, subject in enumerate(subjects, first)
+        ]
+        if changes:
+            await self._statements.count(insert(change), changes)
+            await self._statements.tell()
+        return last
+
+    async def since(self, revision: int, limit: int) -> list[tuple[int, str]]:
+        query = select(change.c.revision, change.c.subject).where(change.c.revision > revision)
+        rows = await self._statements.rows(query.order_by(change.c.revision).limit(limit))
+        return [(number, subject) for number, subject in rows]
+
+    async def prune(self, keep: int) -> int:
+        newest = select(head.c.revision).scalar_subquery()
+        return await self._statements.count(
+            delete(change).where(change.c.revision <= newest - keep)
+        )
+
+
+TOLD: Final = 1_000
+"""How many changes a verifier is told at a time; beyond it a reset is cheaper for both."""
+
+# One row for each change; a row without one if there is none, so that the rest is always there.
+GRANT: Final = (
+    select(
+        head.c.epoch,
+        head.c.revision,
+        *TERMS,
+        callers.c.id,
+        callers.c.revoke_time,
+        select(func.min(change.c.revision)).scalar_subquery(),
+        change.c.revision,
+        change.c.subject,
+    )
+    .select_from(head)
+    .join(terms, true())
+    .outerjoin(callers, callers.c.id == bindparam("caller_id"))
+    .outerjoin(change, change.c.revision > bindparam("revision"))
+    .order_by(change.c.revision)
+    .limit(TOLD + 1)
+)
+
+
+def grant(
+    rows: Sequence[Sequence[Any]],
+    session_id: str,
+    caller_id: str,
+    claim: Claim,
+    allowance: Allowance = WHOLE,
+) -> Grant:
+    """What the *rows* of `GRANT` say to a session's *claim*; raises `CREDENTIAL_INVALID`.
+
+    *allowance* is the session's from before the rows were read, or as of then.
+    """
+    epoch, revision, *terms_row, known, revoke_time, oldest, _, _ = rows[0]
+    if caller_id != REPLICA and (known is None or revoke_time is not None):
+        raise KeyAuthorityError(Reason.CREDENTIAL_INVALID, "the credential is not accepted")
+    granted, at = terms_of(*terms_row), Head(epoch, revision)
+    subjects = None
+    if not (resets(claim, at) or len(rows) > TOLD or _forgotten(claim, at, oldest)):
+        subjects = tuple(dict.fromkeys(row[-1] for row in rows if row[-1] is not None))
+    lease = allowance.granted(granted.lease)
+    return Grant(session_id, at, lease, subjects, granted.foreign_secrets, allowance)
+
+
+def _forgotten(claim: Claim, at: Head, oldest: int | None) -> bool:
+    # Whether changes after the claimed revision were pruned.
+    return claim.revision < at.revision and (oldest is None or claim.revision < oldest - 1)

@@ -7,10 +7,12 @@ from contextlib import AbstractContextManager
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import CursorResult, Delete, Executable, Row, Select
+from sqlalchemy import CursorResult, Delete, Executable, Row, Select, Table, literal, tuple_
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from keyauthority.base.process.tasks import to_the_end
+from keyauthority.base.relational.columns import Moment
+from keyauthority.domain.ports import Cursor
 
 AnyRow = Row[*tuple[Any, ...]]
 
@@ -101,3 +103,12 @@ class Statements:
 
     async def _execute(self, statement: Executable, values: Any) -> CursorResult[*tuple[Any, ...]]:
         return await to_the_end(self._connection.execute(statement, values))
+
+
+def page(query: Select[Any], table: Table, limit: int, after: Cursor | None) -> Select[Any]:
+    """Newest first: up to *limit* rows of *query*, by create time and id downwards, after *after*."""
+    if after is not None:
+        time, record_id = after
+        end = tuple_(literal(time, Moment), literal(record_id))
+        query = query.where(tuple_(table.c.create_time, table.c.id) < end)
+    return query.order_by(table.c.create_time.desc(), table.c.id.desc()).limit(limit)

@@ -15,10 +15,9 @@ from keyauthority.storage.alone import SessionsAlone
 from keyauthority.storage.sql import snapshots
 from keyauthority.storage.sql.audit import SqlAuditLog
 from keyauthority.storage.sql.callers import SqlCallers
-from keyauthority.storage.sql.feed import SqlFeed
 from keyauthority.storage.sql.keys import SqlKeys
 from keyauthority.storage.sql.last_used import SqlLastUses
-from keyauthority.storage.sql.leases import SqlLeases
+from keyauthority.storage.sql.leases import SqlFeed, SqlLeases
 from keyauthority.storage.sql.peppers import SqlPeppers
 from keyauthority.storage.sql.replays import SqlReplays
 from keyauthority.storage.sql.statements import Statements

@@ -9,8 +9,7 @@ from sqlalchemy import insert, select, update
 
 from keyauthority.domain.ports import Cursor
 from keyauthority.domain.workspaces import Workspace
-from keyauthority.storage.sql.paging import page
-from keyauthority.storage.sql.statements import Statements
+from keyauthority.storage.sql.statements import Statements, page
 from keyauthority.storage.tables import workspaces
 
 

@@ -24,7 +24,7 @@ from keyauthority.domain.sessions import Grant, Terms
 from keyauthority.storage.alone import SessionsAlone
 from keyauthority.storage.errors import NoBooksError
 from keyauthority.storage.lock import locked
-from keyauthority.storage.sql import grants
+from keyauthority.storage.sql import leases
 from keyauthority.storage.sql.leases import TERMS, terms_of
 from keyauthority.storage.sql.store import SqlStore
 from keyauthority.storage.sqlite.database import PATIENCE, SqliteDatabase
@@ -108,8 +108,8 @@ class SqliteSessions(SessionsAlone):
     async def _grant(
         self, session_id: str, caller_id: str, claim: Claim, allowance: Allowance
     ) -> Grant:
-        rows = await self._database.read(grants.GRANT, caller_id=caller_id, revision=claim.revision)
-        return grants.grant(rows, session_id, caller_id, claim, allowance)
+        rows = await self._database.read(leases.GRANT, caller_id=caller_id, revision=claim.revision)
+        return leases.grant(rows, session_id, caller_id, claim, allowance)
 
     async def _terms(self) -> Terms:
         return terms_of(*(await self._database.read(_TERMS))[0])

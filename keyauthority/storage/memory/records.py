@@ -1,0 +1,165 @@
+"""The workspaces, callers and peppers, the answers kept for repeats, and when secrets were last used."""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
+from datetime import datetime
+
+from keyauthority.domain.callers import Caller, Role
+from keyauthority.domain.keys import Key, StoredSecret
+from keyauthority.domain.last_used import Marks
+from keyauthority.domain.peppers import Pepper
+from keyauthority.domain.ports import Cursor, Replay
+from keyauthority.domain.workspaces import Workspace
+from keyauthority.storage.errors import certificate_name_taken, name_taken
+from keyauthority.storage.memory.books import Books, newest
+
+
+class MemoryCallers:
+    """`Callers` within one transaction."""
+
+    def __init__(self, books: Books) -> None:
+        self._callers = books.callers
+
+    async def get(self, caller_id: str) -> Caller | None:
+        return self._callers.get(caller_id)
+
+    async def by_name(self, name: str) -> Caller | None:
+        return next((caller for caller in self._in_force() if caller.name == name), None)
+
+    async def by_certificate(self, certificate_names: Iterable[str]) -> Caller | None:
+        names = {name for name in certificate_names if name}
+        return next((one for one in self._in_force() if one.certificate_name in names), None)
+
+    async def page(self, limit: int, after: Cursor | None) -> list[Caller]:
+        return newest(self._callers.values(), limit, after)
+
+    async def never_sealed(self) -> list[Caller]:
+        return [caller for caller in self._in_force() if caller.seal is None]
+
+    async def admins(self) -> int:
+        return sum(Role.ADMIN in caller.roles for caller in self._in_force())
+
+    async def insert(self, caller: Caller) -> None:
+        if await self.by_certificate([caller.certificate_name]) is not None:
+            raise certificate_name_taken(caller.certificate_name)
+        if await self.by_name(caller.name) is not None:
+            raise name_taken(caller.name)
+        self._callers[caller.id] = caller
+
+    async def update(self, caller: Caller) -> None:
+        self._callers[caller.id] = caller
+
+    def _in_force(self) -> Iterator[Caller]:
+        return (caller for caller in self._callers.values() if caller.revoke_time is None)
+
+
+class MemoryWorkspaces:
+    """`Workspaces` within one transaction."""
+
+    def __init__(self, books: Books) -> None:
+        self._workspaces = books.workspaces
+
+    async def get(self, workspace_id: str) -> Workspace | None:
+        return self._workspaces.get(workspace_id)
+
+    async def get_all(self, workspace_ids: Iterable[str]) -> dict[str, Workspace]:
+        return {one: self._workspaces[one] for one in workspace_ids if one in self._workspaces}
+
+    async def page(self, limit: int, after: Cursor | None) -> list[Workspace]:
+        return newest(self._workspaces.values(), limit, after)
+
+    async def insert(self, workspace: Workspace) -> None:
+        self._workspaces[workspace.id] = workspace
+
+    async def update(self, workspace: Workspace) -> None:
+        self._workspaces[workspace.id] = workspace
+
+
+class MemoryPeppers:
+    """`Peppers` within one transaction."""
+
+    def __init__(self, books: Books, time: datetime) -> None:
+        self._books = books
+        self._time = time
+
+    async def all(self) -> list[Pepper]:
+        return [pepper for _, pepper in sorted(self._books.peppers.items())]
+
+    async def to_change(self) -> list[Pepper]:
+        return await self.all()
+
+    async def put(self, pepper: Pepper) -> None:
+        self._books.peppers[pepper.version] = pepper
+
+    async def uses(self) -> dict[int, int]:
+        uses = Counter(
+            secret.pepper_version
+            for key in self._books.keys.values()
+            for secret in key.secrets
+            if key.revocation is None and not secret.ended(self._time)
+        )
+        uses.update(
+            caller.pepper_version
+            for caller in self._books.callers.values()
+            if caller.revoke_time is None
+        )
+        return dict(uses)
+
+    async def forget(self, version: int) -> None:
+        for key in list(self._books.keys.values()):
+            kept = tuple(one for one in key.secrets if one.pepper_version != version)
+            for secret in key.secrets:
+                if secret.pepper_version == version:
+                    self._books.imports.pop(secret.digest, None)
+            self._forget_digests(key, [one for one in key.secrets if one not in kept])
+            self._books.keys[key.id] = replace(key, secrets=kept)
+        for caller in list(self._books.callers.values()):
+            if caller.pepper_version == version:
+                self._books.callers[caller.id] = replace(caller, digest=b"")
+
+    def _forget_digests(self, key: Key, forgotten: Iterable[StoredSecret]) -> None:
+        last_used = self._books.last_used
+        for one in forgotten:
+            time = last_used.pop((key.id, one.digest), None)
+            if time is not None:
+                last_used[key.id, b""] = max(time, last_used.get((key.id, b""), time))
+
+
+class MemoryReplays:
+    """`Replays` within one transaction."""
+
+    def __init__(self, books: Books) -> None:
+        self._replays = books.replays
+
+    async def get(self, caller_id: str, request_id: str) -> Replay | None:
+        return self._replays.get((caller_id, request_id))
+
+    async def put(self, replay: Replay) -> None:
+        self._replays[replay.caller_id, replay.request_id] = replay
+
+    async def prune(self, now: datetime) -> int:
+        expired = [place for place, one in self._replays.items() if one.expire_time <= now]
+        for place in expired:
+            del self._replays[place]
+        return len(expired)
+
+
+class MemoryLastUses:
+    """`LastUses` within one transaction."""
+
+    def __init__(self, books: Books) -> None:
+        self._last_used = books.last_used
+
+    async def note(self, marks: Marks) -> None:
+        for secret, time in marks.items():
+            self._last_used[secret] = max(time, self._last_used.get(secret, time))
+
+    async def of(self, key_ids: Sequence[str]) -> dict[str, dict[bytes, datetime]]:
+        found: defaultdict[str, dict[bytes, datetime]] = defaultdict(dict)
+        for (key_id, digest), time in self._last_used.items():
+            if key_id in key_ids:
+                found[key_id][digest] = time
+        return dict(found)
