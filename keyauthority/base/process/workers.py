@@ -89,13 +89,12 @@ class Workers:
         self._events: queue.SimpleQueue[_Worker | None] = queue.SimpleQueue()
 
     def run(self) -> int:
-        """Return the exit code for the parent: the worst of those that the workers end with.
+        """The exit code for the parent: the worst of those that the workers end with.
 
         The workers are started one after the other: what keeps one from starting keeps all, and is
         to be said once.
 
-        Raises:
-            WorkerError: One ended before it had started. The others are stopped.
+        Raises `WorkerError` if one ended before it had started; the others are stopped.
         """
         with self._signals():
             try:
