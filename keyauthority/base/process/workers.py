@@ -112,11 +112,12 @@ class Workers:
         for seat in self._seats:
             worker = self._start(seat)
             while not worker.has_started:
-                if self._events.get() is None:
+                event = self._events.get()
+                if event is None:
                     return False
-                code = worker.process.poll()
-                if code is not None:
-                    raise WorkerError(_exit_code(code) or 1)
+                # One that started and died at once is replaced like any other.
+                if event is worker and not worker.has_started:
+                    raise WorkerError(_exit_code(worker.process.wait()) or 1)
         return True
 
     def _keep_running(self) -> None:
