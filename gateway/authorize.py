@@ -67,7 +67,7 @@ class Authorizer:
             if presented is None:
                 return Refusal.MISSING_AUTH
             request.presented = presented
-        verification = self._verifier.peek(*presented)
+        verification = self._verifier.peek(presented.secret, presented.digest)
         if verification is None:
             return None
         if verification.verdict is Verdict.VALID and verification.key is not None:
@@ -108,14 +108,16 @@ class Authorizer:
         presented = request.presented
         if presented is None:
             return Refusal.MISSING_AUTH
-        verification = self._verifier.peek(*presented)
+        verification = self._verifier.peek(presented.secret, presented.digest)
         if verification is None:
             verification = await self._verifier.verify(presented.secret, digest=presented.digest)
         return _refusal_of(verification)
 
     def _braked(self, presented: Presented, source: str | None) -> Refusal | None:
         # A neighbour's failures behind the same address lock out no key that is in use.
-        admitted = self._attempts.admits(source) or self._verifier.knows(*presented)
+        admitted = self._attempts.admits(source) or self._verifier.knows(
+            presented.secret, presented.digest
+        )
         return None if admitted else Refusal.RATE_LIMITED
 
     def _judge(

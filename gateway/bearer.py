@@ -2,7 +2,6 @@
 
 import re
 from collections.abc import Sequence
-from typing import NamedTuple
 
 from keyauthority.client import digest_of
 
@@ -11,14 +10,17 @@ from keyauthority.client import digest_of
 _match = re.compile(r"(?i:bearer) +([A-Za-z0-9\-._~+/]+=*)", re.ASCII).fullmatch
 
 
-class Presented(NamedTuple):
-    """A secret as it was presented, and the digest that caches know it by."""
+class Presented:
+    """A secret as it was presented, and the digest that caches know it by.
 
-    secret: str
-    digest: bytes
+    Each request makes one, so it is made in as few steps as there are; its `repr` shows neither.
+    """
 
-    def __repr__(self) -> str:
-        return "Presented(…)"
+    __slots__ = ("digest", "secret")
+
+    def __init__(self, secret: str) -> None:
+        self.secret = secret
+        self.digest = digest_of(secret)
 
 
 def parse_authorization(values: Sequence[str]) -> Presented | None:
@@ -31,4 +33,4 @@ def parse_authorization(values: Sequence[str]) -> Presented | None:
     if len(values) != 1:
         return None
     match = _match(values[0])
-    return Presented(match[1], digest_of(match[1])) if match else None
+    return Presented(match[1]) if match else None

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 from itertools import chain
-from typing import Final, NamedTuple
+from typing import Final
 
 from aiohttp import HttpVersion10, HttpVersion11, Payload, hdrs, web
 from aiohttp.abc import AbstractStreamWriter
@@ -42,11 +42,14 @@ class EdgeRequest(Request):
     cut: Refusal | None = None
 
 
-class Grant(NamedTuple):
+class Grant:
     """The right of *key* to act, for as long as `holds()` says so."""
 
-    key: VerifiedKey
-    holds: Callable[[], bool]
+    __slots__ = ("holds", "key")
+
+    def __init__(self, key: VerifiedKey, holds: Callable[[], bool]) -> None:
+        self.key = key
+        self.holds = holds
 
 
 def check_head(request: EdgeRequest, limits: Limits) -> Refusal | None:

@@ -11,7 +11,7 @@ from aiohttp.helpers import rfc822_formatted_time
 from multidict import CIMultiDict
 
 from keyauthority.base.http.aiohttp_private import serialize_headers
-from keyauthority.base.http.request import REQUEST_ID, Request, fresh_request_id
+from keyauthority.base.http.request import REQUEST_ID, Request, request_id
 
 _BODILESS: Final = frozenset({204, 304})
 
@@ -97,7 +97,7 @@ def raw_answer(status: int, headers: Mapping[str, str], body: bytes) -> bytes:
         **headers,
         "Content-Length": str(len(body)),
         "Connection": "close",
-        REQUEST_ID: fresh_request_id(),
+        REQUEST_ID: request_id(None, ""),
     }
     lines = [f"HTTP/1.1 {status} Refused", *(f"{k}: {v}" for k, v in fields.items())]
     return "\r\n".join(lines).encode() + b"\r\n\r\n" + body

@@ -105,9 +105,4 @@ def request_id(presented: str | None, secret_mark: str) -> str:
     """
     if presented is not None and _is_sane_id(presented) and secret_mark not in presented:
         return presented
-    return fresh_request_id()
-
-
-def fresh_request_id() -> str:
-    """Return an id that no other request has."""
     return f"req_{getrandbits(96):024x}"
