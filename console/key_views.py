@@ -94,10 +94,11 @@ def details(key: Key, now: datetime) -> KeyDetails:
 
 
 def _revocation(key: Key) -> Revocation | None:
-    end = key.revocation
-    if end is None:
+    revocation = key.revocation
+    if revocation is None:
         return None
-    return Revocation(REASONS.get(end.reason, ""), end.note, end.time, end.by.name or end.by.id)
+    who = revocation.by.name or revocation.by.id
+    return Revocation(REASONS.get(revocation.reason, ""), revocation.note, revocation.time, who)
 
 
 def flags(key: Key, now: datetime) -> list[str]:
