@@ -16,7 +16,7 @@ from console.authority import Acting
 from console.forms import Fields, without_secret
 from console.parts import Parts
 from console.paths import url
-from console.people import Origin, Person, Role, Session
+from console.people import NotFound, Origin, Person, Role, Session
 from console.views import WorkspaceView
 from console.words import NOTICES
 from keyauthority.base.http.answer import Answer
@@ -155,23 +155,23 @@ class Visit:
         html = self.parts.rendering.render(template, **context)
         return self._answer(status, headers.PAGE, html.encode())
 
-    async def workspace_view(self, role: Role) -> WorkspaceView:
-        """The workspace of the path, as pages show it to who has *role* in it."""
-        workspace = await self.authority.call(admin.workspaces.get(self.workspace_id))
-        self.parts.names.remember(workspace.id, workspace.name)
-        return workspace_view(workspace.id, workspace.name, role, suspended=workspace.suspended)
-
-    async def other_workspaces(self) -> list[WorkspaceView]:
-        """Where else the person may go."""
-        memberships = {
+    async def workspaces(self, role: Role) -> tuple[WorkspaceView, list[WorkspaceView]]:
+        """The workspace of the path, in which the person has *role*, and where else they may go."""
+        memberships = await self.parts.books.memberships.of_person(self.me.id)
+        others = {
             one.workspace_id: one.role
-            for one in await self.parts.books.memberships.of_person(self.me.id)
-            if one.workspace_id != self.path.get("workspace")
+            for one in memberships
+            if one.workspace_id != self.workspace_id
         }
-        return [
-            workspace_view(one.id, one.name, memberships[one.id], suspended=one.suspended)
-            for one in await self.authority.workspaces(list(memberships)[:SWITCHER])
+        roles = {self.workspace_id: role, **others}
+        views = [
+            workspace_view(one.id, one.name, roles[one.id], suspended=one.suspended)
+            for one in await self.authority.workspaces(list(roles)[: 1 + SWITCHER])
         ]
+        if not views or views[0].id != self.workspace_id:
+            raise NotFound("no such workspace")
+        self.parts.names.remember(views[0].id, views[0].name)
+        return views[0], views[1:]
 
     def bare_context(self, *, forms: bool = True) -> dict[str, Any]:
         """What all pages have and no call is needed for.
@@ -206,8 +206,7 @@ class Visit:
         if self.role is None:
             return common
         try:
-            common["workspace"] = await self.workspace_view(self.role)
-            common["other_workspaces"] = await self.other_workspaces()
+            common["workspace"], common["other_workspaces"] = await self.workspaces(self.role)
         except admin.UnavailableError:
             if self.reading:
                 raise

@@ -6,7 +6,6 @@ import sys
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Final
 
 import grpc.aio
@@ -15,7 +14,6 @@ import uvloop
 from prometheus_client import CollectorRegistry
 
 from keyauthority.base.process.clocks import SystemClock, boottime
-from keyauthority.base.process.files import check_folder
 from keyauthority.base.process.lifecycle import StartError, run_until_stopped
 from keyauthority.base.process.tasks import background
 from keyauthority.base.process.telemetry import configure_logging, process_registry, serve_metrics
@@ -25,7 +23,6 @@ from keyauthority.base.relational.outages import StorageError
 from keyauthority.config import Settings
 from keyauthority.domain.authenticating import Authenticating
 from keyauthority.domain.books import Books
-from keyauthority.domain.errors import KeyAuthorityError
 from keyauthority.domain.last_used import LastUsed
 from keyauthority.domain.ports import Clock, Keyring, Store
 from keyauthority.domain.secrets import redact
@@ -57,9 +54,8 @@ from keyauthority.rpc.refusals import Refusals
 from keyauthority.rpc.service import Service
 from keyauthority.rpc.services import SERVICES
 from keyauthority.rpc.spreading import MARGIN
-from keyauthority.storage import bootstrap
-from keyauthority.storage.errors import NoBooksError
-from keyauthority.storage.opening import hints, is_shared, migrate_books, open_books
+from keyauthority.storage.bootstrap import books_and_keyring
+from keyauthority.storage.opening import hints, is_shared, migrate_books
 
 __all__ = ["StartError", "migrate", "run", "serving"]
 
@@ -138,8 +134,7 @@ async def serving(
     served as they are described.
     """
     async with AsyncExitStack() as stack:
-        _make_data_dir(settings)
-        store, keyring = await _open(stack, settings, clock)
+        store, keyring = await stack.enter_async_context(books_and_keyring(settings, clock))
         registry = registry or process_registry()
         if settings.metrics_listen is not None:
             stack.enter_context(serve_metrics(settings.metrics_listen, registry))
@@ -237,52 +232,3 @@ def _tls(settings: Settings) -> TlsFiles | None:
     if settings.tls_cert is None or settings.tls_key is None:
         return None
     return TlsFiles(settings.tls_cert, settings.tls_key, settings.tls_client_ca)
-
-
-def _make_data_dir(settings: Settings) -> None:
-    try:
-        settings.data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
-    except OSError as error:
-        raise StartError(
-            f"the data directory {settings.data_dir} can't be made: {error.strerror}"
-        ) from None
-    try:
-        check_folder(settings.data_dir)
-    except OSError as error:
-        raise StartError(f"the data directory can't be used: {error.strerror}") from None
-
-
-async def _open(
-    stack: AsyncExitStack, settings: Settings, clock: Clock | None
-) -> tuple[Store, Keyring]:
-    traces = bootstrap.traces(settings.keyring, settings.root_token)
-    books = open_books(
-        settings.database,
-        clock,
-        allow_async_standby=settings.allow_async_standby,
-        may_make=not traces,
-    )
-    try:
-        store = await stack.enter_async_context(books)
-        return store, await _open_keyring(store, settings)
-    except NoBooksError:
-        raise _lost(settings, traces) from None
-
-
-def _lost(settings: Settings, traces: Sequence[Path]) -> StartError:
-    belong = "belongs" if len(traces) == 1 else "belong"
-    return StartError(
-        f"there are no books in {settings.database}, but {' and '.join(map(str, traces))} {belong} "
-        "to some: restore these, or name the right --database; for new books move what is left away"
-    )
-
-
-async def _open_keyring(store: Store, settings: Settings) -> Keyring:
-    try:
-        return await bootstrap.open_keyring(store, settings.keyring, settings.root_token)
-    except KeyAuthorityError as error:
-        raise StartError(f"the database {settings.database} fails: {error.message}") from None
-    except OSError as error:
-        raise StartError(
-            f"the root token can't be written to {settings.root_token}: {error.strerror}"
-        ) from None

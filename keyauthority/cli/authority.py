@@ -19,8 +19,7 @@ from keyauthority.client.addresses import AddressError, parse_addresses
 from keyauthority.client.admin import AuthorityError, BlockingAdminClient, Call
 from keyauthority.client.admin.calling import Result
 from keyauthority.client.channel import connect_blocking
-from keyauthority.client.credentials import SecretFileError, load_token
-from keyauthority.client.tls import client_certificate
+from keyauthority.client.credentials import SecretFileError, client_certificate, load_token
 from keyauthority.domain.secrets import Secret
 
 Arguments = ParamSpec("Arguments")

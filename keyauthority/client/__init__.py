@@ -11,12 +11,13 @@ from keyauthority.client.channel import (
     connect_blocking,
 )
 from keyauthority.client.credentials import (
+    ClientCertificate,
     SecretFileError,
     bearer_metadata,
+    client_certificate,
     load_token,
     person_metadata,
 )
-from keyauthority.client.tls import ClientCertificate, client_certificate
 from keyauthority.client.verification import Verification, VerificationUnavailable
 from keyauthority.client.verifier import Counters, Verifier
 from keyauthority.client.verifier_client import VerifierClient

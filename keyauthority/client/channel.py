@@ -12,11 +12,11 @@ import grpc
 from keyauthority.base.process.settings import is_local
 from keyauthority.client.addresses import Address, parse_addresses
 from keyauthority.client.attempts import CHECKED_WITHIN
+from keyauthority.client.credentials import ClientCertificate, tls_credentials
 from keyauthority.client.names import Target
 from keyauthority.client.replicas import Replicas
 from keyauthority.client.several import RETIRED_WITHIN, SeveralChannel
 from keyauthority.client.several_blocking import SeveralBlockingChannel
-from keyauthority.client.tls import ClientCertificate, tls_credentials
 
 Options = list[tuple[str, int | str]]
 

@@ -1,4 +1,4 @@
-"""Whom a call is made by and for: a service token from its file, and a person, as call metadata."""
+"""Whom a call is made by and for, and whom it is made to: tokens, people and certificates."""
 
 from __future__ import annotations
 
@@ -6,10 +6,16 @@ import os
 import re
 import stat
 from pathlib import Path
+from typing import TypeAlias
+
+import grpc
 
 from keyauthority.domain.secrets import Secret
 from keyauthority.v1.person_pb2 import Person
 from keyauthority.v1.wire import AUTHORIZATION, PERSON
+
+ClientCertificate: TypeAlias = tuple[Path, Path]
+"""PEM files of a client's certificate chain and of its private key."""
 
 _is_one_word = re.compile(r"[!-~]+").fullmatch
 
@@ -54,3 +60,22 @@ def person_metadata(person_id: str, name: str) -> tuple[tuple[str, bytes]]:
     are those of the contract's `Person`.
     """
     return ((PERSON, Person(id=person_id, name=name).SerializeToString()),)
+
+
+def client_certificate(chain: Path | None, key: Path | None) -> ClientCertificate | None:
+    """The two together; None if either is missing."""
+    return None if chain is None or key is None else (chain, key)
+
+
+def tls_credentials(
+    ca: Path, client_certificate: ClientCertificate | None
+) -> grpc.ChannelCredentials:
+    """Credentials for an authority whose certificate comes from *ca*; raises OSError.
+
+    *client_certificate* is for one that connects nobody without (`--tls-client-ca`).
+    """
+    pem = ca.read_bytes()
+    if client_certificate is None:
+        return grpc.ssl_channel_credentials(pem)
+    chain, key = client_certificate
+    return grpc.ssl_channel_credentials(pem, key.read_bytes(), chain.read_bytes())

@@ -1,4 +1,4 @@
-"""One verdict on one presented secret, as a verifier gives it."""
+"""One verdict on one presented secret, as a verifier gives it, and what is told without a call."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from typing import Final, Self
 from keyauthority.base.process.clocks import boottime
 from keyauthority.coherence.cache import CoherentCache
 from keyauthority.coherence.entries import Cached
+from keyauthority.domain import secrets
 from keyauthority.domain.verdicts import Verdict, VerifiedKey
 from keyauthority.v1.verification_service_pb2 import VerifyResponse
 
@@ -108,3 +109,23 @@ def _read_key(reply: VerifyResponse) -> VerifiedKey:
         tuple(map(sys.intern, key.scopes)),
         dict(key.labels),
     )
+
+
+MALFORMED: Final = Verification(Verdict.MALFORMED, None)
+"""The verdict on noise."""
+
+
+def is_native(secret: str) -> bool:
+    """Tell whether *secret* begins like those that the authority mints."""
+    return secret.startswith(secrets.KEY_PREFIX)
+
+
+def is_noise(secret: str) -> bool:
+    """Tell whether *secret* is refused without a call.
+
+    That is our own prefix with a wrong shape or checksum, and what no imported secret may look
+    like. Anything else is the authority's to judge.
+    """
+    if is_native(secret):
+        return secrets.record_id(secret) is None
+    return not secrets.is_foreign(secret)

@@ -32,12 +32,17 @@ from keyauthority.client.accepted import Accepted
 from keyauthority.client.asking import Answer, Asking
 from keyauthority.client.batch import ask_all
 from keyauthority.client.channel import connect
-from keyauthority.client.credentials import bearer_metadata
+from keyauthority.client.credentials import ClientCertificate, bearer_metadata
 from keyauthority.client.following import Following
-from keyauthority.client.presented import MALFORMED, is_native, is_noise
 from keyauthority.client.strangers import Question
-from keyauthority.client.tls import ClientCertificate
-from keyauthority.client.verification import Verification, VerificationUnavailable, read
+from keyauthority.client.verification import (
+    MALFORMED,
+    Verification,
+    VerificationUnavailable,
+    is_native,
+    is_noise,
+    read,
+)
 from keyauthority.coherence.cache import Ask, CoherentCache
 from keyauthority.coherence.entries import digest_of
 from keyauthority.domain import secrets

@@ -24,10 +24,14 @@ import grpc
 
 from keyauthority.base.process.clocks import boottime
 from keyauthority.client.channel import connect_blocking
-from keyauthority.client.credentials import bearer_metadata
-from keyauthority.client.presented import MALFORMED, is_noise
-from keyauthority.client.tls import ClientCertificate
-from keyauthority.client.verification import Verification, VerificationUnavailable, read
+from keyauthority.client.credentials import ClientCertificate, bearer_metadata
+from keyauthority.client.verification import (
+    MALFORMED,
+    Verification,
+    VerificationUnavailable,
+    is_noise,
+    read,
+)
 from keyauthority.domain.secrets import Secret
 from keyauthority.v1.verification_service_pb2 import VerifyRequest, VerifyResponse
 from keyauthority.v1.verification_service_pb2_grpc import VerificationServiceStub

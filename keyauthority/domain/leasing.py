@@ -9,7 +9,7 @@ from typing import Final
 from keyauthority.domain.books import Books, Change
 from keyauthority.domain.callers import Insider
 from keyauthority.domain.errors import invalid
-from keyauthority.domain.facts import Action, changed, length
+from keyauthority.domain.facts import Action, Fact, length
 from keyauthority.domain.sessions import Terms
 
 SHORTEST: Final = timedelta(milliseconds=200)
@@ -62,7 +62,10 @@ class Leasing:
 
 async def _put(change: Change, before: Terms, after: Terms) -> None:
     await change.tx.leases.put(after)
-    if (before.lease, before.longest_lease) != (after.lease, after.longest_lease):
-        longest = length(after.longest_lease)
-        leases = length(before.lease), length(after.lease)
-        change.records(changed(Action.LEASE_CHANGED, *leases, longest_lease=longest))
+    details = {}
+    if before.lease != after.lease:
+        details = {"from": length(before.lease), "to": length(after.lease)}
+    if before.longest_lease != after.longest_lease:
+        details["longest_lease"] = length(after.longest_lease)
+    if details:
+        change.records(Fact(Action.LEASE_CHANGED, details))

@@ -10,7 +10,7 @@ from typing import Final, TypeAlias, assert_never
 from keyauthority.domain.auditing import AuditEntry
 from keyauthority.domain.books import Books, Change
 from keyauthority.domain.callers import Insider
-from keyauthority.domain.facts import Action, Fact, of_workspace
+from keyauthority.domain.facts import Action, Fact, length, of_workspace
 from keyauthority.domain.keys import RevocationReason
 from keyauthority.domain.revisions import Head
 
@@ -58,7 +58,8 @@ class Restoring:
             terms = await tx.leases.terms()
             longest = max(terms.longest_lease, longest_lease)
             await tx.leases.put(replace(terms, longest_lease=longest))
-            change.records(Fact(Action.EPOCH_BEGUN, {"epoch": str(head.epoch)}))
+            details = {"epoch": str(head.epoch), "longest_lease": length(longest)}
+            change.records(Fact(Action.EPOCH_BEGUN, details))
             for entry in sorted(entries, key=lambda one: one.id):
                 if not entry.refused:
                     await _again(change, entry, head, done)

@@ -1,29 +1,93 @@
-"""The first start makes a keyring and a root token; every later one checks that they belong here."""
+"""The first start makes books, a keyring and a root token; every later one checks that they belong
+together.
+"""
 
 from __future__ import annotations
 
+from collections.abc import AsyncIterator, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
 import structlog
 
-from keyauthority.base.process.files import pending, settle, write_private
+from keyauthority.base.process.files import check_folder, pending, settle, write_private
+from keyauthority.base.process.lifecycle import StartError
+from keyauthority.base.relational.location import Location
+from keyauthority.config import Settings
 from keyauthority.domain.books import Books, Change
 from keyauthority.domain.callers import Insider, Role, authority
+from keyauthority.domain.errors import KeyAuthorityError
 from keyauthority.domain.facts import Action, Fact
 from keyauthority.domain.fencing import Unfenced
 from keyauthority.domain.managing_callers import new_caller
 from keyauthority.domain.peppers import Pepper, PepperState
-from keyauthority.domain.ports import Store, Unsealed
+from keyauthority.domain.ports import Clock, Keyring, Store, Unsealed
 from keyauthority.domain.sealing import sealed_caller, sealed_import
 from keyauthority.keyring import FileKeyring, KeyringError
 from keyauthority.storage.errors import NoBooksError
+from keyauthority.storage.opening import open_books
 
 ROOT: Final = "root"
 SEALED_AT_ONCE: Final = 1_000
 
 log = structlog.get_logger()
+
+
+@asynccontextmanager
+async def books_and_keyring(
+    settings: Settings, clock: Clock | None = None
+) -> AsyncIterator[tuple[Store, Keyring]]:
+    """The books that *settings* name, and the keyring they were made with.
+
+    Without a *clock*, the books tell the time. Raises `StartError`, `StorageError`, `KeyringError`.
+    """
+    _make_folder(settings.data_dir)
+    remnants = traces(settings.keyring, settings.root_token)
+    books = open_books(
+        settings.database,
+        clock,
+        allow_async_standby=settings.allow_async_standby,
+        may_make=not remnants,
+    )
+    async with AsyncExitStack() as stack:
+        try:
+            store = await stack.enter_async_context(books)
+            keyring = await _opened(store, settings)
+        except NoBooksError:
+            raise _lost(settings.database, remnants) from None
+        yield store, keyring
+
+
+def _make_folder(folder: Path) -> None:
+    try:
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    except OSError as error:
+        raise StartError(f"the data directory {folder} can't be made: {error.strerror}") from None
+    try:
+        check_folder(folder)
+    except OSError as error:
+        raise StartError(f"the data directory can't be used: {error.strerror}") from None
+
+
+def _lost(database: Location, remnants: Sequence[Path]) -> StartError:
+    belong = "belongs" if len(remnants) == 1 else "belong"
+    return StartError(
+        f"there are no books in {database}, but {' and '.join(map(str, remnants))} {belong} to some: "
+        "restore these, or name the right --database; for new books move what is left away"
+    )
+
+
+async def _opened(store: Store, settings: Settings) -> Keyring:
+    try:
+        return await open_keyring(store, settings.keyring, settings.root_token)
+    except KeyAuthorityError as error:
+        raise StartError(f"the database {settings.database} fails: {error.message}") from None
+    except OSError as error:
+        raise StartError(
+            f"the root token can't be written to {settings.root_token}: {error.strerror}"
+        ) from None
 
 
 def traces(keyring: Path, root_token: Path) -> list[Path]:

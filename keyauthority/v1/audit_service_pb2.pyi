@@ -75,11 +75,9 @@ class _ActionEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Action.ValueTy
     ACTION_PEPPER_RETIRED: _Action.ValueType  # 22
     """A pepper version was retired, and what else was stored with it deleted."""
     ACTION_LEASE_CHANGED: _Action.ValueType  # 23
-    """Leases last longer or shorter (from, to), or the longest that may be in force is known to be
-    shorter. Details: longest_lease.
-    """
+    """How long leases last changed (from, to), or the longest that may be in force (longest_lease)."""
     ACTION_EPOCH_BEGUN: _Action.ValueType  # 24
-    """A new epoch began, after a restore from backup. Details: epoch."""
+    """A new epoch began, after a restore from backup. Details: epoch, longest_lease."""
     ACTION_EPOCH_SETTLED: _Action.ValueType  # 25
     """Every lease from before the epoch is over. Details: epoch."""
     ACTION_AUDIT_PRUNED: _Action.ValueType  # 26
@@ -145,11 +143,9 @@ ACTION_PEPPER_ACTIVATED: Action.ValueType  # 21
 ACTION_PEPPER_RETIRED: Action.ValueType  # 22
 """A pepper version was retired, and what else was stored with it deleted."""
 ACTION_LEASE_CHANGED: Action.ValueType  # 23
-"""Leases last longer or shorter (from, to), or the longest that may be in force is known to be
-shorter. Details: longest_lease.
-"""
+"""How long leases last changed (from, to), or the longest that may be in force (longest_lease)."""
 ACTION_EPOCH_BEGUN: Action.ValueType  # 24
-"""A new epoch began, after a restore from backup. Details: epoch."""
+"""A new epoch began, after a restore from backup. Details: epoch, longest_lease."""
 ACTION_EPOCH_SETTLED: Action.ValueType  # 25
 """Every lease from before the epoch is over. Details: epoch."""
 ACTION_AUDIT_PRUNED: Action.ValueType  # 26

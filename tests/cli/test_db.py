@@ -80,6 +80,25 @@ class TestLease:
         with serving(data) as cli:
             assert "is in use" in cli.refusal("db", "lease", "1s")
 
+    def test_is_told_by_the_audit(self, db: Cli, data: Path, slept: list[float]) -> None:
+        """Which words the promise was given in, before and after, and that it was done at the machine."""
+        db.text("db", "lease", "500ms")
+        with serving(data) as cli:
+            by_operator = cli.json("audit", "list", "--caller", "operator")["entries"]
+            text = cli.text("audit", "list", "--action", "lease-changed")
+        assert {one["action"] for one in by_operator} == {"db lease"}
+        assert [(one["fact"], one["details"]) for one in by_operator][::-1] == [
+            (
+                "ACTION_LEASE_CHANGED",
+                {"from": "3 seconds", "to": "0.5 seconds"},
+            ),
+            (
+                "ACTION_LEASE_CHANGED",
+                {"longest_lease": "0.5 seconds"},
+            ),
+        ]
+        assert "operator at the machine" in text
+
     def test_is_granted_by_the_next_start(self, db: Cli, data: Path, slept: list[float]) -> None:
         """And shown with the sessions."""
         db.text("db", "lease", "500ms")
@@ -165,6 +184,7 @@ class TestRestoreEpoch:
             first = cli.json("keys", "get", keys[0][0])["key"]
             assert first["revocation_reason"] == "REVOCATION_REASON_COMPROMISED"
             assert first["revocation_note"] == "in a log"
+            assert first["revoker_name"] == "root"
             callers = cli.json("callers", "list")["callers"]
             assert [one["id"] for one in callers if "revoke_time" in one] == [caller]
             assert cli.json("sessions", "list")["epoch"] == epoch

@@ -33,3 +33,18 @@ async def test_administrators_find_where_workspaces_are_made(cast: Cast) -> None
         menu = browser.get(url("members", workspace=cast.workspace)).html
         assert ("Create another workspace" in choice) == administrator
         assert ("New workspace" in menu) == administrator
+
+
+async def test_a_workspace_that_the_authority_lost(cast: Cast) -> None:
+    """As after a restore from a backup: its pages are not there, and others do without it."""
+    person = await cast.person(Role.VIEWER)
+    lost = f"ws_{person.id[-16:]}"
+    await cast.books.memberships.add(NOBODY, lost, person.id, Role.VIEWER)
+    browser = await cast.signed_in(person)
+
+    assert browser.get(url("members", workspace=lost)).status == 404
+    for page in (url("workspaces"), url("members", workspace=cast.workspace)):
+        shown = browser.get(page)
+        assert shown.status == 200
+        assert "Acme" in shown.text
+        assert lost not in shown.html

@@ -176,7 +176,7 @@ async def test_workspaces_callers_and_peppers(client: AdminClient) -> None:
     assert made.token.reveal().startswith("optk-svc-")
     revoked = await client.call(callers.revoke(made.caller.id))
     assert revoked.record.revoke_time == START
-    assert (await client.call(callers.page())).records[0] == revoked.record
+    assert revoked.record in (await client.call(callers.page())).records
 
     await client.call(operations.add_pepper())
     await client.call(operations.activate_pepper(2))

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from keyauthority import server
+from keyauthority.base.process.lifecycle import StartError
 from keyauthority.config import Settings
 from keyauthority.domain.auditing import AuditFilter
 from keyauthority.domain.authenticating import Authenticating
@@ -190,8 +190,8 @@ async def test_a_first_start_on_a_full_disk(
     """The operator is told in one sentence, not by a traceback."""
     settings = Settings("127.0.0.1:0", tmp_path, tmp_path / "authority.db", keyring)
 
-    with pytest.raises(server.StartError) as refused:
-        await server._open_keyring(FailingStore(ManualClock()), settings)
+    with pytest.raises(StartError) as refused:
+        await bootstrap._opened(FailingStore(ManualClock()), settings)
 
     assert str(refused.value) == (
         f"the database {settings.database} fails: the disk of the database is full"
