@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
+
+from keyauthority.client.admin import KeySettings
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,8 +67,7 @@ class Revocation:
 class KeyDetails(KeyRow):
     """A key on its own page."""
 
-    scopes: Sequence[str]
-    labels: Mapping[str, str]
+    settings: KeySettings
     secrets: Sequence[SecretRow]
     revocation: Revocation | None
 

@@ -26,16 +26,17 @@ AT_ONCE: Final = 1_000
 
 
 class LastUsed:
-    """What the books don't know yet. A mark stays until it is written."""
+    """What the books don't know yet, of *most* secrets. A mark stays until it is written."""
 
-    def __init__(self) -> None:
+    def __init__(self, most: int = MOST) -> None:
+        self._most = most
         self._marks: dict[tuple[str, bytes], datetime] = {}
         self._written: dict[tuple[str, bytes], float] = {}
 
     def mark(self, key_id: str, digest: bytes, time: datetime) -> None:
         """Notes that the secret was found to act. Done for every `VALID`, so it costs next to nothing."""
         secret = key_id, digest
-        if secret in self._marks or len(self._marks) < MOST:
+        if secret in self._marks or len(self._marks) < self._most:
             self._marks[secret] = time
 
     def due(self, now: float) -> list[Marks]:
@@ -51,7 +52,7 @@ class LastUsed:
         for secret, time in marks.items():
             if self._marks.get(secret) == time:  # not used again meanwhile
                 del self._marks[secret]
-            if len(self._written) < MOST:
+            if len(self._written) < self._most:
                 self._written[secret] = now
 
     def joined(

@@ -16,10 +16,11 @@ AT_ONCE: Final = 1_000
 
 
 class ReadingAudit:
-    """Shows the audit, and lets the oldest of it go."""
+    """Shows the audit, and lets the oldest of it go, *at_once* entries in a transaction."""
 
-    def __init__(self, books: Books) -> None:
+    def __init__(self, books: Books, at_once: int = AT_ONCE) -> None:
         self._books = books
+        self._at_once = at_once
 
     async def page(self, which: AuditFilter, limit: int, before: int | None) -> list[AuditEntry]:
         """Up to *limit* entries, newest first, of ids below *before*."""
@@ -34,7 +35,7 @@ class ReadingAudit:
         async def first(change: Change) -> int:
             if before is None or before > change.tx.time:
                 raise invalid("before_time", "is missing or in the future")
-            return await _prune(change, before)
+            return await self._prune(change, before)
 
         return await self._prune_all(actor, first)
 
@@ -42,20 +43,19 @@ class ReadingAudit:
         """The same for the entries that are older than *retention*, without a word if there are none."""
 
         async def some(change: Change) -> int:
-            return await _prune(change, change.tx.time - retention, quietly=True)
+            return await self._prune(change, change.tx.time - retention, quietly=True)
 
         return await self._prune_all(actor, some)
 
     async def _prune_all(self, actor: Actor | Insider, work: Work[int]) -> int:
         deleted = some = await self._books.record(actor, work)
-        while some == AT_ONCE:
+        while some == self._at_once:
             deleted += (some := await self._books.record(actor, work))
         return deleted
 
-
-async def _prune(change: Change, before: datetime, *, quietly: bool = False) -> int:
-    some = await change.tx.audit.prune(before, AT_ONCE)
-    if some or not quietly:
-        details = {"before": before.isoformat(), "deleted": str(some)}
-        change.records(Fact(Action.AUDIT_PRUNED, details))
-    return some
+    async def _prune(self, change: Change, before: datetime, *, quietly: bool = False) -> int:
+        some = await change.tx.audit.prune(before, self._at_once)
+        if some or not quietly:
+            details = {"before": before.isoformat(), "deleted": str(some)}
+            change.records(Fact(Action.AUDIT_PRUNED, details))
+        return some

@@ -225,17 +225,10 @@ async def test_a_session_is_removed_only_with_its_beat(store: Store) -> None:
     assert await store.sessions.all() == []
 
 
-async def test_sessions_per_caller_are_bounded(
-    store: Store, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_sessions_per_caller_are_bounded(store: Store) -> None:
     """Beyond the bound a join is refused, others' are not, and no session is evicted for it."""
-    for module in (
-        "keyauthority.storage.alone.SESSIONS_PER_CALLER",
-        "keyauthority.storage.postgres.joining.SESSIONS_PER_CALLER",
-    ):
-        monkeypatch.setattr(module, 3)
-    assert SESSIONS_PER_CALLER > 3
-    joined = await asyncio.gather(*(join(store) for _ in range(6)), return_exceptions=True)
+    joins = (join(store) for _ in range(SESSIONS_PER_CALLER + 3))
+    joined = await asyncio.gather(*joins, return_exceptions=True)
 
     refused = [one for one in joined if isinstance(one, KeyAuthorityError)]
     assert [error.reason for error in refused] == [Reason.TOO_MANY_SESSIONS] * 3

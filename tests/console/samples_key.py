@@ -7,6 +7,7 @@ from typing import Any
 
 from console import views
 from console.forms import Form
+from keyauthority.client.admin import KeySettings
 from tests.console.sample_data import (
     FORM,
     INSIDE,
@@ -27,8 +28,7 @@ def details(row: views.KeyRow, **other: Any) -> views.KeyDetails:
         name: getattr(row, name) for name in views.KeyRow.__dataclass_fields__
     }
     more: dict[str, Any] = {
-        "scopes": [],
-        "labels": {},
+        "settings": KeySettings(row.name, expire_time=row.expire_time),
         "secrets": [views.SecretRow(row.hint, row.create_time, None, ago(minutes=4), "current")],
         "revocation": None,
     }
@@ -37,8 +37,11 @@ def details(row: views.KeyRow, **other: Any) -> views.KeyDetails:
 
 ROTATED = details(
     replace(ROWS[1], flags=["old_secret", "expiring"]),
-    scopes=["chat:write", "models:read", "embeddings/" + "x" * 60],
-    labels={"team": SCRIPT, "cost-centre": "4711"},
+    settings=KeySettings(
+        "rotated",
+        scopes=("chat:write", "models:read", "embeddings/" + "x" * 60),
+        labels={"team": SCRIPT, "cost-centre": "4711"},
+    ),
     secrets=[
         views.SecretRow("sk-optk-1074…n3Wq", ago(hours=3), None, ago(minutes=4), "current"),
         views.SecretRow(

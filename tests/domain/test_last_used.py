@@ -4,9 +4,6 @@ from __future__ import annotations
 
 import math
 
-import pytest
-
-from keyauthority.domain import last_used
 from keyauthority.domain.callers import Actor
 from keyauthority.domain.last_used import AT_ONCE, WRITTEN_AGAIN_AFTER, LastUsed
 from keyauthority.domain.secrets import mint
@@ -91,10 +88,9 @@ def test_many_secrets_make_several_batches() -> None:
     assert {secret: time for batch in batches for secret, time in batch.items()} == secrets
 
 
-def test_a_flood_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_flood_is_bounded() -> None:
     """With no room for another secret those at hand are kept up to date, and room comes again."""
-    monkeypatch.setattr(last_used, "MOST", 1)
-    uses = LastUsed()
+    uses = LastUsed(most=1)
     uses.mark(*ONE, START)
     uses.mark(*TWO, START)
     uses.mark(*ONE, START + SECOND)

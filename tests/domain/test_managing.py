@@ -6,13 +6,14 @@ from typing import Any
 
 import pytest
 
-from keyauthority.domain import reading_audit, secrets
+from keyauthority.domain import secrets
 from keyauthority.domain.auditing import AuditFilter
 from keyauthority.domain.callers import Actor, Caller, Role
 from keyauthority.domain.errors import KeyAuthorityError, Reason
 from keyauthority.domain.etags import etag
 from keyauthority.domain.keys import RevocationReason
 from keyauthority.domain.peppers import PepperState
+from keyauthority.domain.reading_audit import ReadingAudit
 from keyauthority.domain.secrets import TOKEN_PREFIX
 from keyauthority.storage.memory import MemoryStore
 from tests.conformance.records import DAY, MICROSECOND, SECOND, START, ManualClock
@@ -291,7 +292,7 @@ async def test_the_audit_is_pruned_a_little_at_a_time(
     cases: UseCases, actor: Actor, clock: ManualClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """In transactions of their own, so that verdicts and changes come in between."""
-    monkeypatch.setattr(reading_audit, "AT_ONCE", 2)
+    audit = ReadingAudit(cases.books, at_once=2)
     for _ in range(5):
         await cases.workspaces.create(actor, "a workspace")
     clock.time += DAY
@@ -304,7 +305,7 @@ async def test_the_audit_is_pruned_a_little_at_a_time(
 
     monkeypatch.setattr(MemoryStore, "changing", counted)
 
-    assert await cases.audit.prune(actor, START + SECOND) == 5
+    assert await audit.prune(actor, START + SECOND) == 5
 
     assert opened == 3
     left = await cases.audit.page(AuditFilter(), 10, None)

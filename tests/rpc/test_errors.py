@@ -3,23 +3,28 @@
 from __future__ import annotations
 
 import enum
+from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import grpc
 import grpc.aio
 import pytest
-from grpc_reflection.v1alpha import _async as reflection
 from grpc_reflection.v1alpha.reflection_pb2 import ServerReflectionRequest
 from structlog.testing import capture_logs
 
-from keyauthority.domain.callers import Role
+from keyauthority.domain.callers import Actor, Role
 from keyauthority.domain.errors import Reason
 from keyauthority.domain.facts import Action
-from keyauthority.domain.finding import Finding
 from keyauthority.domain.keys import KeyState, RevocationReason
 from keyauthority.domain.peppers import PepperState
 from keyauthority.domain.verdicts import Verdict
 from keyauthority.rpc.errors import STATUS
+from keyauthority.rpc.keys import KeyServicer
+from keyauthority.rpc.parts import Parts
+from keyauthority.rpc.reflection import ReflectionServicer
+from keyauthority.rpc.service import Service
+from keyauthority.rpc.services import SERVICES
 from keyauthority.v1 import (
     audit_service_pb2,
     caller_service_pb2,
@@ -99,46 +104,53 @@ async def test_a_call_without_request_id_is_given_one_of_its_own(root: Api) -> N
     assert len(ids) == 5
 
 
-async def test_a_fault_of_ours_is_not_shown(root: Api, monkeypatch: pytest.MonkeyPatch) -> None:
-    """An exception's text may hold anything: the caller learns the request id, the log the rest."""
+class Broken(KeyServicer, ReflectionServicer):
+    """Has a fault of ours in a method that answers once, and in a stream."""
 
-    async def fail(*_: object) -> None:
+    def __init__(self, parts: Parts) -> None:
+        KeyServicer.__init__(self, parts)
+        ReflectionServicer.__init__(self, parts)
+
+    async def GetKey(self, request: GetKeyRequest, actor: Actor) -> Any:
         raise RuntimeError(OOPS)
 
-    monkeypatch.setattr(Finding, "get", fail)
-    with capture_logs() as logged:
-        refused = await refusal(root(GetKeyRequest(key_id="key_1"), ("x-request-id", "mine")))
-    assert (refused.code, refused.reason) == (grpc.StatusCode.INTERNAL, "INTERNAL")
-    assert refused.message == "internal error"
-    assert refused.request_id == refused.metadata["request_id"] == "mine"
-    [line] = [line for line in logged if line["log_level"] == "error"]
-    assert (line["event"], line["request_id"]) == ("internal_error", "mine")
-
-
-async def test_a_fault_in_a_stream_is_not_shown(
-    authority: Authority, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Streams keep to the same rule as single answers."""
-
-    def fail(*_: object) -> None:
+    def _list_services(self, request: Any) -> Any:
         raise RuntimeError(OOPS)
 
-    monkeypatch.setattr(reflection.ReflectionServicer, "_list_services", fail)
-    channel: Any = authority.root.channel
-    stream = channel.stream_stream(
-        "/grpc.reflection.v1alpha.ServerReflection/ServerReflectionInfo",
-        request_serializer=ServerReflectionRequest.SerializeToString,
-    )(
-        iter([ServerReflectionRequest(list_services="*")]),
-        metadata=authority.root.metadata,
-        timeout=TIMEOUT,
-    )
-    with capture_logs(), pytest.raises(grpc.aio.AioRpcError) as caught:
-        await anext(aiter(stream))
-    refused = told(caught.value)
-    assert refused.code is grpc.StatusCode.INTERNAL
-    assert refused.message == "internal error"
-    assert OOPS not in (caught.value.debug_error_string() or "")
+
+class TestAFaultOfOurs:
+    @pytest.fixture
+    def services(self) -> Sequence[Service]:
+        broken = ("keyauthority.v1.KeyService", "grpc.reflection.v1alpha.ServerReflection")
+        return [replace(one, servicer=Broken) if one.name in broken else one for one in SERVICES]
+
+    async def test_is_not_shown(self, root: Api) -> None:
+        """An exception's text may hold anything: the caller learns the request id, the log the rest."""
+        with capture_logs() as logged:
+            refused = await refusal(root(GetKeyRequest(key_id="key_1"), ("x-request-id", "mine")))
+        assert (refused.code, refused.reason) == (grpc.StatusCode.INTERNAL, "INTERNAL")
+        assert refused.message == "internal error"
+        assert refused.request_id == refused.metadata["request_id"] == "mine"
+        [line] = [line for line in logged if line["log_level"] == "error"]
+        assert (line["event"], line["request_id"]) == ("internal_error", "mine")
+
+    async def test_is_not_shown_in_a_stream(self, authority: Authority) -> None:
+        """Streams keep to the same rule as single answers."""
+        channel: Any = authority.root.channel
+        stream = channel.stream_stream(
+            "/grpc.reflection.v1alpha.ServerReflection/ServerReflectionInfo",
+            request_serializer=ServerReflectionRequest.SerializeToString,
+        )(
+            iter([ServerReflectionRequest(list_services="*")]),
+            metadata=authority.root.metadata,
+            timeout=TIMEOUT,
+        )
+        with capture_logs(), pytest.raises(grpc.aio.AioRpcError) as caught:
+            await anext(aiter(stream))
+        refused = told(caught.value)
+        assert refused.code is grpc.StatusCode.INTERNAL
+        assert refused.message == "internal error"
+        assert OOPS not in (caught.value.debug_error_string() or "")
 
 
 async def test_a_message_beyond_all_limits_is_not_read(root: Api) -> None:

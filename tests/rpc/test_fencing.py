@@ -15,9 +15,9 @@ from google.protobuf.message import Message
 
 from keyauthority.base.process.clocks import boottime
 from keyauthority.coherence.leases import wait_out
-from keyauthority.domain.callers import Role
-from keyauthority.domain.revoking import Revoking
+from keyauthority.domain.callers import Actor, Role
 from keyauthority.rpc.admission import Room
+from keyauthority.rpc.keys import KeyServicer
 from keyauthority.rpc.service import Service
 from keyauthority.server import Pace
 from keyauthority.v1.caller_service_pb2 import (
@@ -268,17 +268,23 @@ class TestAnEarlyAnswer:
         assert (await repeat).receipt.revision == 1
 
 
+class Stuck(KeyServicer):
+    """Revoking takes longer than its caller waits, and makes no change meanwhile."""
+
+    async def RevokeKey(self, request: RevokeKeyRequest, actor: Actor) -> Any:
+        await asyncio.sleep(0.6)
+        raise AssertionError
+
+
 class TestDeadline:
+    @pytest.fixture
+    def services(self) -> Sequence[Service]:
+        return services_with(replace(service("KeyService"), servicer=Stuck))
+
     async def test_of_a_change_that_was_not_made_is_an_outage(
-        self, root: Api, revocation: RevokeKeyRequest, monkeypatch: pytest.MonkeyPatch
+        self, root: Api, revocation: RevokeKeyRequest
     ) -> None:
         """Nothing is claimed of it: the status is gRPC's own."""
-
-        async def stuck(*_: object) -> Any:
-            await asyncio.sleep(0.6)
-            raise AssertionError
-
-        monkeypatch.setattr(Revoking, "revoke", stuck)
         with pytest.raises(grpc.aio.AioRpcError) as caught:
             await root(revocation, timeout=0.3)
         assert caught.value.code() is grpc.StatusCode.DEADLINE_EXCEEDED

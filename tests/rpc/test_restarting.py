@@ -28,8 +28,17 @@ from keyauthority.storage.sqlite.opening import open_sqlite
 from keyauthority.v1.key_service_pb2 import IssueKeyResponse, RevokeKeyRequest
 from keyauthority.v1.verification_service_pb2 import SyncRequest
 from keyauthority.v1.workspace_service_pb2 import CreateWorkspaceRequest
-from tests.rpc.parts import Api, eventually, file_of, issue, set_lease, settings_in, verdict
-from tests.rpc.syncing import joined
+from tests.rpc.parts import (
+    Api,
+    LeaseClock,
+    eventually,
+    file_of,
+    issue,
+    set_lease,
+    settings_in,
+    verdict,
+)
+from tests.rpc.syncing import joined, spreads, started
 
 LEASE = timedelta(milliseconds=400)
 MINUTE = timedelta(minutes=1)
@@ -49,11 +58,11 @@ async def running() -> AsyncIterator[AsyncExitStack]:
 
 
 @pytest.fixture
-def start(settings: Settings, running: AsyncExitStack) -> Start:
+def start(settings: Settings, running: AsyncExitStack, lease_clock: LeaseClock) -> Start:
     """Starts the authority; `running.aclose` stops it."""
 
     async def started() -> Api:
-        port = await running.enter_async_context(serving(settings))
+        port = await running.enter_async_context(serving(settings, now=lease_clock))
         channel = grpc.aio.insecure_channel(f"127.0.0.1:{port}")
         await running.enter_async_context(channel)
         return Api(channel, settings.root_token.read_text().strip())
@@ -100,6 +109,17 @@ async def revoke(root: Api, key_id: str) -> Any:
     return (await root(RevokeKeyRequest(key_id=key_id))).receipt
 
 
+async def revoke_when_leases_are_over(root: Api, key_id: str, lease_clock: LeaseClock) -> None:
+    """The change waits until every lease of a minute is over, and no longer."""
+    change = started(revoke(root, key_id))
+    await spreads(change)
+    lease_clock.ahead += wait_out(MINUTE) - 1
+    await spreads(change)
+    lease_clock.ahead += 1
+    async with asyncio.timeout(20):
+        await change
+
+
 class TestStops:
     async def test_a_clean_one_says_that_nobody_holds_a_lease(
         self, settings: Settings, start: Start, running: AsyncExitStack
@@ -116,35 +136,39 @@ class TestStops:
             await revoke(root, (await a_key(root)).key.id)
 
     async def test_after_a_crash_the_first_change_waits(
-        self, settings: Settings, start: Start, crash: Callable[[], Awaitable[None]]
+        self,
+        settings: Settings,
+        start: Start,
+        crash: Callable[[], Awaitable[None]],
+        lease_clock: LeaseClock,
     ) -> None:
         """Until every lease of the process before is over, though its sessions died with it."""
-        await set_lease(settings, LEASE)
+        await set_lease(settings, MINUTE)
         root = await start()
         issued = await a_key(root)
         await joined(root)
         await crash()
         assert not is_marked(settings)
-        begun = clocks.boottime()
         root = await start()
-        await revoke(root, issued.key.id)
-        assert clocks.boottime() >= begun + wait_out(LEASE)
+        await revoke_when_leases_are_over(root, issued.key.id, lease_clock)
         assert await verdict(root, issued.secret) == "REVOKED"
 
     async def test_with_sessions_the_next_start_waits_too(
-        self, settings: Settings, start: Start, running: AsyncExitStack
+        self,
+        settings: Settings,
+        start: Start,
+        running: AsyncExitStack,
+        lease_clock: LeaseClock,
     ) -> None:
         """Verifiers that did not leave hold leases of the process that stopped."""
-        await set_lease(settings, timedelta(seconds=2))
+        await set_lease(settings, MINUTE)
         root = await start()
         issued = await a_key(root)
         await joined(root)
         await running.aclose()
         assert not is_marked(settings)
-        begun = clocks.boottime()
         root = await start()
-        await revoke(root, issued.key.id)
-        assert clocks.boottime() >= begun + wait_out(timedelta(seconds=2))
+        await revoke_when_leases_are_over(root, issued.key.id, lease_clock)
 
     async def test_soon_after_a_crash_say_nothing(
         self,
@@ -167,13 +191,14 @@ class TestStops:
         start: Start,
         running: AsyncExitStack,
         crash: Callable[[], Awaitable[None]],
+        lease_clock: LeaseClock,
     ) -> None:
         """Once the leases from before are over."""
-        await set_lease(settings, timedelta(milliseconds=200))
+        await set_lease(settings, MINUTE)
         await start()
         await crash()
         await start()
-        await asyncio.sleep(wait_out(timedelta(milliseconds=200)))
+        lease_clock.ahead += wait_out(MINUTE)
         await running.aclose()
         assert is_marked(settings)
 
@@ -198,10 +223,14 @@ class TestRestores:
         assert (told.epoch, told.revision, told.reset) == (epoch, 1, True)
 
     async def test_that_died_meanwhile_are_waited_for_by_changes(
-        self, settings: Settings, start: Start, running: AsyncExitStack
+        self,
+        settings: Settings,
+        start: Start,
+        running: AsyncExitStack,
+        lease_clock: LeaseClock,
     ) -> None:
         """The file says that leases may be out; whoever runs next waits, and says so no more."""
-        await set_lease(settings, LEASE)
+        await set_lease(settings, MINUTE)
         root = await start()
         issued = await a_key(root)
         await running.aclose()
@@ -209,27 +238,25 @@ class TestRestores:
         async with open_sqlite(file_of(settings), SystemClock()) as store:
             await Restoring(Books(store, Unfenced())).restore(operator(RESTORE), [])
         assert not is_marked(settings)
-        begun = clocks.boottime()
         root = await start()
-        await revoke(root, issued.key.id)
-        assert clocks.boottime() >= begun + wait_out(LEASE)
+        await revoke_when_leases_are_over(root, issued.key.id, lease_clock)
 
         async def is_settled() -> bool:
             return not settling(settings)
 
         await eventually(is_settled)
 
-    async def test_are_respected_while_they_settle(self, settings: Settings, start: Start) -> None:
+    async def test_are_respected_while_they_settle(
+        self, settings: Settings, start: Start, lease_clock: LeaseClock
+    ) -> None:
         """As another process would see it: changes wait though no session is known."""
-        await set_lease(settings, LEASE)
+        await set_lease(settings, MINUTE)
         root = await start()
         issued = await a_key(root)
-        begun = clocks.boottime()
         with closing(sqlite3.connect(file_of(settings))) as file:
             file.execute("UPDATE terms SET settling = 1")
             file.commit()
-        await revoke(root, issued.key.id)
-        assert clocks.boottime() >= begun + wait_out(LEASE)
+        await revoke_when_leases_are_over(root, issued.key.id, lease_clock)
 
     async def test_that_are_not_settled_leave_no_marker(
         self, settings: Settings, start: Start, running: AsyncExitStack

@@ -15,15 +15,17 @@ import pytest
 from google.protobuf.duration_pb2 import Duration
 
 from keyauthority.domain.callers import Actor, Role
+from keyauthority.domain.sessions import SESSIONS_PER_CALLER
 from keyauthority.domain.verifying import Verifying
 from keyauthority.rpc.admission import Room
 from keyauthority.rpc.parts import Parts
 from keyauthority.rpc.service import Service
 from keyauthority.rpc.verification import VerificationServicer
-from keyauthority.storage import alone
-from keyauthority.storage.sql import leases
+from keyauthority.storage.sql.leases import TOLD
 from keyauthority.v1.caller_service_pb2 import RevokeCallerRequest
 from keyauthority.v1.key_service_pb2 import (
+    ImportedKey,
+    ImportKeysRequest,
     IssueKeyResponse,
     RevokeKeyRequest,
     RevokeKeysRequest,
@@ -122,19 +124,23 @@ class TestPolling:
         await root(acknowledging(told))
         await change
 
-    async def test_of_too_many_changes_is_told_to_forget(
-        self, root: Api, workspace: str, monkeypatch: pytest.MonkeyPatch
-    ) -> None:
-        """Beyond some number a reset is cheaper for both."""
-        monkeypatch.setattr(leases, "TOLD", 2)
+    async def test_of_too_many_changes_is_told_to_forget(self, root: Api, workspace: str) -> None:
+        """Beyond a thousand a reset is cheaper for both."""
+        secrets = [f"imported-secret-number-{number}" for number in range(TOLD)]
+        keys = [ImportedKey(secret=secret, name="a key") for secret in secrets]
+        imported = await root(ImportKeysRequest(workspace_id=workspace, keys=keys))
         granted = await joined(root)
-        ids = [(await issue(root, workspace, str(number))).key.id for number in range(3)]
+        ids = [key.id for key in imported.keys]
         change = started(root(RevokeKeysRequest(key_ids=ids)))
         await spreads(change)
         told = await root(acknowledging(granted))
-        assert (told.revision, told.reset, list(told.subjects)) == (3, True, [])
+        assert (told.revision, told.reset, list(told.subjects)) == (TOLD + 1, False, ids)
+        one_more = started(root(RevokeKeyRequest(key_id=(await issue(root, workspace)).key.id)))
+        await spreads(one_more)
+        told = await root(acknowledging(granted))
+        assert (told.revision, told.reset, list(told.subjects)) == (TOLD + 2, True, [])
         await root(acknowledging(told))
-        await change
+        await asyncio.gather(change, one_more)
 
     async def test_of_changes_that_are_forgotten_is_told_to_forget(
         self, authority: Authority, issued: IssueKeyResponse
@@ -219,18 +225,14 @@ class TestRefusals:
             await root(SyncRequest(**fields))
         assert await sessions(root) == []
 
-    async def test_of_more_sessions_than_a_caller_may_have(
-        self, authority: Authority, monkeypatch: pytest.MonkeyPatch
-    ) -> None:
+    async def test_of_more_sessions_than_a_caller_may_have(self, authority: Authority) -> None:
         """The new one is refused and none is put out; other callers are not affected."""
-        monkeypatch.setattr(alone, "SESSIONS_PER_CALLER", 2)
         verifier = await authority.caller(Role.VERIFIER)
-        granted = [await joined(verifier) for _ in range(2)]
+        granted = await asyncio.gather(*(join(verifier) for _ in range(SESSIONS_PER_CALLER)))
         refused = await refusal(verifier(SyncRequest()))
         assert refused.code is grpc.StatusCode.RESOURCE_EXHAUSTED
         assert refused.reason == "TOO_MANY_SESSIONS"
-        for one in granted:
-            assert (await verifier(acknowledging(one))).session_id == one.session_id
+        assert set(await sessions(authority.root)) == {one.session_id for one in granted}
         await join(authority.root)
         await verifier(LeaveRequest(session_id=granted[0].session_id))
         await join(verifier)

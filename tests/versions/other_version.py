@@ -112,7 +112,7 @@ def run(
 
 
 def _copy(folder: Path) -> Path:
-    for package in ("keyauthority", "gateway"):
+    for package in ("keyauthority", "console"):
         ignore = shutil.ignore_patterns("__pycache__")
         shutil.copytree(ROOT / package, folder / package, ignore=ignore)
     return folder
