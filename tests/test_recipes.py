@@ -3,20 +3,30 @@
 from __future__ import annotations
 
 import re
+from dataclasses import fields
+from datetime import UTC, datetime
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Final
 
 import pytest
 
 from gateway.authorize import REFUSALS
 from keyauthority.domain.callers import Role
-from keyauthority.domain.verdicts import Verdict
+from keyauthority.domain.keys import KEY_SETTINGS, Key, KeySettings
+from keyauthority.domain.verdicts import Verdict, VerifiedKey
+from keyauthority.rpc.convert import time_of
 from keyauthority.rpc.services import SERVICES
+from keyauthority.storage import key_tables
 from keyauthority.v1 import caller_service_pb2, verification_service_pb2
+from keyauthority.v1 import key_pb2 as v1
+from keyauthority.v1.key_service_pb2 import ImportedKey, IssueKeyRequest
+from keyauthority.v1.key_settings import settings_of, write
 
 HOUSE: Final = Path(__file__).parents[1]
 RECIPES: Final = (
     "An RPC",
+    "An attribute of a key",
     "A verdict",
     "A service with tables of its own",
     "A page of the console",
@@ -58,6 +68,48 @@ def test_each_file_of_a_recipe_is_there(name: str) -> None:
     named = files(recipes()[name])
     assert [one for one in named if not (HOUSE / one).is_file()] == []
     assert 6 <= len(named) <= 20
+
+
+def test_an_attribute_of_a_key_takes_eight_files() -> None:
+    """What it is beyond them follows from the one value: see below."""
+    rows, _, more = recipes()["An attribute of a key"].partition("\n\nAn update")
+    assert len(files(rows)) == 8
+    assert more
+
+
+# Each setting has another value than it has by itself: a new one fails the test below until it has.
+SETTINGS: Final = KeySettings(
+    name="a key",
+    disabled=True,
+    expire_time=datetime(2027, 1, 1, tzinfo=UTC),
+    scopes=("a",),
+    labels={"b": "c"},
+)
+
+
+def test_the_settings_of_a_key_are_everywhere() -> None:
+    """By one name: in the messages, in the table, in what a person sees; and none gets lost between."""
+    assert KeySettings("").differing(SETTINGS) == list(KEY_SETTINGS)
+    SETTINGS.check(KEY_SETTINGS, datetime(2026, 1, 1, tzinfo=UTC))
+    for kind, missing in (
+        (v1.Key, set()),
+        (IssueKeyRequest, {"disabled"}),
+        (ImportedKey, {"disabled"}),
+    ):
+        assert set(KEY_SETTINGS) - set(kind.DESCRIPTOR.fields_by_name) == missing
+        message = kind()
+        write(SETTINGS, message)
+        assert SETTINGS.differing(settings_of(message, time_of)) == sorted(missing)
+    time = datetime(2026, 1, 1, tzinfo=UTC)
+    key = Key("key_1", "ws_1", SETTINGS, time, time, None, 1, ())
+    assert key_tables.key_with_people(SimpleNamespace(**key_tables.new_key_row(key)), ()) == key
+    told = {field.name for field in fields(VerifiedKey)} - {"id", "workspace_id"}
+    assert told < set(KEY_SETTINGS)
+    *_, cli, page = files(recipes()["An attribute of a key"].partition("\n\nAn update")[0])
+    for one in (cli, page):
+        # Whether a key is disabled is said by its state.
+        text = (HOUSE / one).read_text()
+        assert [name for name in KEY_SETTINGS if name not in text] in ([], ["disabled"])
 
 
 def test_the_services_are_those_of_the_list() -> None:
