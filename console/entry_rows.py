@@ -42,7 +42,7 @@ def _entry(visit: Visit, one: AuditEntry, names: Mapping[str, str]) -> EntryRow:
         # With a person there it is where the console stands, not the person.
         source="" if one.person_name else one.source,
         request_id=one.request_id,
-        details=_details(_told(visit, one)),
+        details=_details(_beside_the_sentence(visit, one)),
         refused=one.refused,
         revision=one.revision,
     )
@@ -73,18 +73,18 @@ def _name(one: AuditEntry) -> str:
     return one.details.get("to" if renamed else "name", "")
 
 
-def _told(visit: Visit, one: AuditEntry) -> dict[str, str]:
+def _beside_the_sentence(visit: Visit, one: AuditEntry) -> dict[str, str]:
     # What the sentence doesn't say.
     details = {name: one.details[name] for name in one.details if name not in ("name", "by_secret")}
     for name in ("from", "to"):
-        if name in details and one.action not in _BOTH_TOLD:
+        if name in details and one.action not in _OLD_AND_NEW:
             del details[name]
         elif name in details:
             details[name] = _value(visit, one.action, details[name])
     return details
 
 
-_BOTH_TOLD: Final = (
+_OLD_AND_NEW: Final = (
     Action.KEY_EXPIRY_CHANGED,
     Action.KEY_SCOPES_CHANGED,
     Action.KEY_LABELS_CHANGED,

@@ -94,11 +94,11 @@ def details(key: Key, now: datetime) -> KeyDetails:
 
 
 def _revocation(key: Key) -> Revocation | None:
-    told = key.revocation
-    if told is None:
+    revocation = key.revocation
+    if revocation is None:
         return None
-    who = told.by.name or told.by.id
-    return Revocation(REASONS.get(told.reason, ""), told.note, told.time, who)
+    who = revocation.by.name or revocation.by.id
+    return Revocation(REASONS.get(revocation.reason, ""), revocation.note, revocation.time, who)
 
 
 def flags(key: Key, now: datetime) -> list[str]:

@@ -8,10 +8,10 @@ from keyauthority.client import admin
 _SECOND = 1_000
 
 
-def receipt(told: admin.Receipt, done: str = "Stopped") -> Receipt:
+def receipt(record: admin.Receipt, done: str = "Stopped") -> Receipt:
     """For instance "Stopped everywhere in 12 ms. 3 verifiers confirmed."."""
-    milliseconds = round(told.waited.total_seconds() * _SECOND)
-    confirmed, waited_out = told.sessions_acknowledged, told.leases_waited_out
+    milliseconds = round(record.waited.total_seconds() * _SECOND)
+    confirmed, waited_out = record.sessions_acknowledged, record.leases_waited_out
     took = f"{milliseconds} ms" if milliseconds < _SECOND else f"{milliseconds / _SECOND:.1f} s"
     sentences = [f"{done} everywhere in {took}."]
     if confirmed:

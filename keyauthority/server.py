@@ -138,76 +138,50 @@ async def serving(
         registry = registry or process_registry()
         if settings.metrics_listen is not None:
             stack.enter_context(serve_metrics(settings.metrics_listen, registry))
-        last_used = LastUsed()
-        # Around the server: what its last calls leave is written too.
-        writing = keep_writing_uses(store, last_used, pace.writing_uses)
-        await stack.enter_async_context(background(writing))
-        server = _server(
-            settings,
-            store,
-            keyring,
-            clock or SystemClock(),
-            last_used,
-            services,
-            now,
-            pace,
-            registry,
+        process = _Process(
+            settings=settings,
+            services=services,
+            store=store,
+            keyring=keyring,
+            clock=clock or SystemClock(),
+            now=now,
+            pace=pace,
+            registry=registry,
+            last_used=LastUsed(),
         )
-        yield await stack.enter_async_context(server)
+        # Around the server: what its last calls leave is written too.
+        writing = keep_writing_uses(store, process.last_used, pace.writing_uses)
+        await stack.enter_async_context(background(writing))
+        yield await stack.enter_async_context(_served(process))
+
+
+@dataclass(frozen=True, slots=True)
+class _Process:
+    # What there is one of, whatever is served with it.
+    settings: Settings
+    services: Sequence[Service]
+    store: Store
+    keyring: Keyring
+    clock: Clock
+    now: Callable[[], float]
+    pace: Pace
+    registry: CollectorRegistry
+    last_used: LastUsed
 
 
 @asynccontextmanager
-async def _server(
-    settings: Settings,
-    store: Store,
-    keyring: Keyring,
-    clock: Clock,
-    last_used: LastUsed,
-    services: Sequence[Service],
-    now: Callable[[], float],
-    pace: Pace,
-    registry: CollectorRegistry,
-) -> AsyncIterator[int]:
-    mutations, calls, counts = Mutations(), CallMetrics(registry), ReplicaMetrics(registry)
-    replica = Replica(store, alone=not is_shared(settings.database), now=now, metrics=counts)
-    books = Books(store, replica.fence)
-    authenticating = Authenticating(books, store, keyring)
-    credentials = CachedAuthenticating(authenticating, replica.cache, now)
-    entrance = Entrance(credentials, Refusals(books, now), mutations)
-    verifying = Verifying(store, keyring, last_used)
-    verdicts = Verdicts(verifying, replica.cache, alone=replica.alone, now=now, metrics=counts)
-    guard = Guard(
-        entrance,
-        mutations,
-        lambda: replica.fence.longest_wait,
-        Leased(replica.can_answer),
-        calls,
-        Alarms(calls, now),
-        pace.margin,
+async def _served(process: _Process) -> AsyncIterator[int]:
+    settings, store, pace = process.settings, process.store, process.pace
+    calls, counts = CallMetrics(process.registry), ReplicaMetrics(process.registry)
+    replica = Replica(
+        store, alone=not is_shared(settings.database), now=process.now, metrics=counts
     )
-    most = affordable(settings.max_connections)
-    if most < settings.max_connections:
-        log.warning("few_connections", wanted=settings.max_connections, files_for=most)
-    options = channel_options(connections=most, share_port=settings.share_port)
-    server = grpc.aio.server(options=options, maximum_concurrent_rpcs=MOST_CALLS)
-    names = tuple(one.name for one in services)
-    ours = [one.name for one in services if not one.of_grpc]
+    books, mutations = Books(store, replica.fence), Mutations()
+    ours = [one.name for one in process.services if not one.of_grpc]
     health = Health(store, ours, replica.can_answer, calls, pace.health)
-    parts = Parts(
-        store=store,
-        keyring=keyring,
-        clock=clock,
-        books=books,
-        last_used=last_used,
-        verdicts=verdicts,
-        syncing=replica.syncing,
-        pages=Pages(keyring),
-        metrics=calls,
-        now=now,
-        health=health.servicer,
-        services=names,
-    )
-    add_services(services, parts, server, guard)
+    server = _new_server(settings)
+    parts = _parts(process, books, replica, counts, calls, health)
+    add_services(process.services, parts, server, _guard(process, books, replica, mutations, calls))
     port = bind(server, settings.listen, _tls(settings))
     async with AsyncExitStack() as stack:
         # Ended from the last to the first: new changes are refused, those under way wait at the
@@ -226,6 +200,57 @@ async def _server(
         await health.look()
         await server.start()
         yield port
+
+
+def _guard(
+    process: _Process, books: Books, replica: Replica, mutations: Mutations, calls: CallMetrics
+) -> Guard:
+    authenticating = Authenticating(books, process.store, process.keyring)
+    credentials = CachedAuthenticating(authenticating, replica.cache, process.now)
+    return Guard(
+        Entrance(credentials, Refusals(books, process.now), mutations),
+        mutations,
+        lambda: replica.fence.longest_wait,
+        Leased(replica.can_answer),
+        calls,
+        Alarms(calls, process.now),
+        process.pace.margin,
+    )
+
+
+def _parts(
+    process: _Process,
+    books: Books,
+    replica: Replica,
+    counts: ReplicaMetrics,
+    calls: CallMetrics,
+    health: Health,
+) -> Parts:
+    verifying = Verifying(process.store, process.keyring, process.last_used)
+    return Parts(
+        store=process.store,
+        keyring=process.keyring,
+        clock=process.clock,
+        books=books,
+        last_used=process.last_used,
+        verdicts=Verdicts(
+            verifying, replica.cache, alone=replica.alone, now=process.now, metrics=counts
+        ),
+        syncing=replica.syncing,
+        pages=Pages(process.keyring),
+        metrics=calls,
+        now=process.now,
+        health=health.servicer,
+        services=tuple(one.name for one in process.services),
+    )
+
+
+def _new_server(settings: Settings) -> grpc.aio.Server:
+    most = affordable(settings.max_connections)
+    if most < settings.max_connections:
+        log.warning("few_connections", wanted=settings.max_connections, files_for=most)
+    options = channel_options(connections=most, share_port=settings.share_port)
+    return grpc.aio.server(options=options, maximum_concurrent_rpcs=MOST_CALLS)
 
 
 def _tls(settings: Settings) -> TlsFiles | None:

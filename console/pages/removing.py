@@ -127,12 +127,12 @@ async def _keys(visit: Visit, member: Member) -> tuple[list[KeyRow], bool]:
     # Those they created, and those of which they were shown a secret that lives.
     authority, place, person = visit.authority, visit.workspace_id, member.person.id
     created, more = await authority.keys(place, creator_id=person)
-    shown, more_shown = await authority.keys(place, secret_creator_id=person)
-    keys = {key.id: key for key in (*created, *shown)}
+    seen, more_seen = await authority.keys(place, secret_creator_id=person)
+    keys = {key.id: key for key in (*created, *seen)}
     rows = [key_views.row(key, visit.now) for key in keys.values()]
     acting = key_views.ordered([row for row in rows if row.state in _ACTING], "-created")
     # As many as can be revoked at once.
-    return acting[:MOST], more or more_shown or len(acting) > MOST
+    return acting[:MOST], more or more_seen or len(acting) > MOST
 
 
 def _last_known(visit: Visit, ticked: set[str]) -> list[KeyRow]:

@@ -96,13 +96,13 @@ def export(authority: Authority, which: AuditFilter, output: Path | None) -> Ans
 
     With --json, and no --output, as one JSON document instead.
     """
-    found = entries(authority, "entries", functools.partial(audit.page, which))
+    exported = entries(authority, "entries", functools.partial(audit.page, which))
     if output is not None:
-        count = _write(output, found)
+        count = _write(output, exported)
         return Answer({"entries": count}, "", f"Wrote {count} entries to {output}.")
     if click.get_current_context().obj.json:
-        return Answer({"entries": [to_dict(entry.message) for entry in found]}, "")
-    for entry in found:
+        return Answer({"entries": [to_dict(entry.message) for entry in exported]}, "")
+    for entry in exported:
         click.echo(_json_line(entry))
     return Answer({}, "")
 
@@ -116,7 +116,7 @@ def prune(authority: Authority, older_than: timedelta) -> Answer:
     return Answer(reply, f"Deleted {deleted} entries.")
 
 
-def _write(output: Path, found: Iterator[Entry[AuditEntry]]) -> int:
+def _write(output: Path, exported: Iterator[Entry[AuditEntry]]) -> int:
     partial = output.with_name(f".{output.name}.{os.getpid()}.tmp")
     count = 0
     try:
@@ -124,7 +124,7 @@ def _write(output: Path, found: Iterator[Entry[AuditEntry]]) -> int:
         partial.unlink(missing_ok=True)
         descriptor = os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
         with os.fdopen(descriptor, "w", encoding="utf-8") as file:
-            for count, entry in enumerate(found, 1):  # noqa: B007 - the last count is kept
+            for count, entry in enumerate(exported, 1):  # noqa: B007 - the last count is kept
                 file.write(f"{_json_line(entry)}\n")
         partial.replace(output)
     except OSError as error:
@@ -139,7 +139,7 @@ def _json_line(entry: Entry[AuditEntry]) -> str:
     return json.dumps(to_dict(entry.message))
 
 
-def _table(shown: Iterable[AuditEntry]) -> str:
+def _table(records: Iterable[AuditEntry]) -> str:
     return table(
         ("TIME", "WHO", "ACTION", "SUBJECT", "REFUSED", "FROM", "DETAILS"),
         (
@@ -152,7 +152,7 @@ def _table(shown: Iterable[AuditEntry]) -> str:
                 one.source,
                 _details(one),
             )
-            for one in shown
+            for one in records
         ),
     )
 

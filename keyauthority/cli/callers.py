@@ -76,8 +76,8 @@ def create(
     with _new_file(token_file) as file:
         reply, made = authority.call(create_caller)
         file.write(f"{made.token.reveal()}\n")
-    told = f"{_created(made)} Its token is in {token_file}."
-    return Answer({"caller": to_dict(reply)["caller"]}, told)
+    sentence = f"{_created(made)} Its token is in {token_file}."
+    return Answer({"caller": to_dict(reply)["caller"]}, sentence)
 
 
 @command.command("list")
@@ -94,8 +94,8 @@ def list_callers(authority: Authority, limit: int | None) -> Answer:
 def revoke(authority: Authority, caller_id: str) -> Answer:
     """Revoke a caller's credentials for good."""
     reply, revoked = authority.call(callers.revoke(caller_id))
-    told = f'Revoked {revoked.record.id} "{printable(revoked.record.name)}".'
-    return Answer(reply, f"{told} {spread(revoked.receipt)}")
+    sentence = f'Revoked {revoked.record.id} "{printable(revoked.record.name)}".'
+    return Answer(reply, f"{sentence} {spread(revoked.receipt)}")
 
 
 @contextmanager
@@ -128,7 +128,7 @@ def _shown(token: Secret) -> str:
     )
 
 
-def _table(shown: Iterable[Caller]) -> str:
+def _table(records: Iterable[Caller]) -> str:
     return table(
         ("ID", "NAME", "ROLES", "WORKSPACES", "FOR PEOPLE", "CREATED", "REVOKED", "TOKEN"),
         (
@@ -142,6 +142,6 @@ def _table(shown: Iterable[Caller]) -> str:
                 "no" if one.revoke_time is None else moment(one.revoke_time),
                 one.token_hint,
             )
-            for one in shown
+            for one in records
         ),
     )

@@ -38,8 +38,8 @@ def failure(error: AuthorityError, options: Options) -> Failure:
     if isinstance(error, MissingError) and sentence.startswith("no such") and error.id:
         sentence += f": {error.id}"
     advice = _ADVICE.get(error.reason, "") if error.reason is not None else ""
-    told = advice.format(token_file=options.token_file, request_id=error.request_id)
-    return Failure(sentence + told, error)
+    advice = advice.format(token_file=options.token_file, request_id=error.request_id)
+    return Failure(sentence + advice, error)
 
 
 def _unanswered(error: TransportError, options: Options) -> str:

@@ -48,41 +48,41 @@ def _key(number: int, text: str) -> ImportedKey:
 
 def _parsed(text: str) -> ImportedKey:
     try:
-        given = json.loads(text)
+        fields = json.loads(text)
     except (ValueError, RecursionError):
-        given = None
-    if not isinstance(given, dict):
+        fields = None
+    if not isinstance(fields, dict):
         raise click.BadParameter("is not one JSON object")
-    if not set(given) <= set(_FIELDS):
+    if not set(fields) <= set(_FIELDS):
         raise click.BadParameter(f"has a field other than {', '.join(_FIELDS)}")
-    scopes, labels = given.get("scopes", []), given.get("labels", {})
+    scopes, labels = fields.get("scopes", []), fields.get("labels", {})
     if not isinstance(scopes, list) or not all(isinstance(scope, str) for scope in scopes):
         raise click.BadParameter("scopes is not a list of texts")
     if not isinstance(labels, dict) or not all(isinstance(one, str) for one in labels.values()):
         raise click.BadParameter("labels is not an object of texts")
-    secret, name, end = _text(given, "secret"), _text(given, "name"), _end(given)
+    secret, name, end = _text(fields, "secret"), _text(fields, "name"), _end(fields)
     if not all(map(is_text, (secret, name, *scopes, *labels, *labels.values()))):
         raise click.BadParameter("holds text that is not Unicode")
     return ImportedKey(Secret(secret), name, end, tuple(scopes), labels)
 
 
-def _text(given: Mapping[str, Any], name: str) -> str:
-    text = given.get(name)
+def _text(fields: Mapping[str, Any], name: str) -> str:
+    text = fields.get(name)
     if not isinstance(text, str):
         raise click.BadParameter(f"{name} is missing, or not a text")
     return text
 
 
-def _end(given: Mapping[str, Any]) -> datetime | None:
-    if "expire_time" in given and "expires_in" in given:
+def _end(fields: Mapping[str, Any]) -> datetime | None:
+    if "expire_time" in fields and "expires_in" in fields:
         raise click.BadParameter("expire_time and expires_in exclude one another")
-    if "expires_in" in given:
-        return datetime.now(UTC) + _converted(given, "expires_in", DURATION)
-    return _converted(given, "expire_time", MOMENT) if "expire_time" in given else None
+    if "expires_in" in fields:
+        return datetime.now(UTC) + _converted(fields, "expires_in", DURATION)
+    return _converted(fields, "expire_time", MOMENT) if "expire_time" in fields else None
 
 
-def _converted(given: Mapping[str, Any], name: str, kind: click.ParamType[Value]) -> Value:
+def _converted(fields: Mapping[str, Any], name: str, kind: click.ParamType[Value]) -> Value:
     try:
-        return kind.convert(_text(given, name), None, None)
+        return kind.convert(_text(fields, name), None, None)
     except click.BadParameter as error:
         raise click.BadParameter(f"{name} {error.message}") from None

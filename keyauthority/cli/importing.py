@@ -49,8 +49,8 @@ def command(authority: Authority, file: IO[str], workspace: str, from_line: int)
         reply, _ = _import(authority, workspace, batch, first=False)
         document["keys"] += to_dict(reply)["keys"]
         _tell(len(document["keys"]), len(lines))
-    told = f"Imported {_count(len(lines))} into {workspace}."
-    return Answer(document, f"{told} {spread(imported.receipt)}")
+    sentence = f"Imported {_count(len(lines))} into {workspace}."
+    return Answer(document, f"{sentence} {spread(imported.receipt)}")
 
 
 def _batches(lines: Sequence[Line]) -> Iterator[list[Line]]:

@@ -71,8 +71,8 @@ def issue(
         )
     )
     key = issued.key
-    told = f'Issued {key.id} "{printable(key.name)}" in {key.workspace_id}.'
-    return Answer(reply, f"{told}\n\n{minted(issued.secret)}")
+    sentence = f'Issued {key.id} "{printable(key.name)}" in {key.workspace_id}.'
+    return Answer(reply, f"{sentence}\n\n{minted(issued.secret)}")
 
 
 @command.command()
@@ -183,8 +183,8 @@ def rotate(authority: Authority, key_id: str, overlap: timedelta | None, request
     reply, rotated = authority.call(
         keys.rotate(key_id, overlap or timedelta(), request_id=request_id)
     )
-    told = f'{rotated.key.id} "{printable(rotated.key.name)}" has a new secret.'
-    return Answer(reply, f"{told} {spread(rotated.receipt)}\n\n{minted(rotated.secret)}")
+    sentence = f'{rotated.key.id} "{printable(rotated.key.name)}" has a new secret.'
+    return Answer(reply, f"{sentence} {spread(rotated.receipt)}\n\n{minted(rotated.secret)}")
 
 
 @command.command()
@@ -199,8 +199,8 @@ def revoke(authority: Authority, key_ids: Sequence[str], reason: str | None, not
         reply, many = authority.call(keys.revoke_all(key_ids, why, note))
         return Answer(reply, f"Revoked {len(many.record)} keys. {spread(many.receipt)}")
     reply, one = authority.call(keys.revoke(key_ids[0], why, note))
-    told = f'Revoked {one.record.id} "{printable(one.record.name)}".'
-    return Answer(reply, f"{told} {spread(one.receipt)}")
+    sentence = f'Revoked {one.record.id} "{printable(one.record.name)}".'
+    return Answer(reply, f"{sentence} {spread(one.receipt)}")
 
 
 @command.command()
@@ -223,9 +223,9 @@ def revoke_presented(authority: Authority, note: str) -> Answer:
     return Answer(reply, f"Revoked {revoked.record}. {spread(revoked.receipt)}")
 
 
-def _only_one(**given: object) -> None:
+def _only_one(**values: object) -> None:
     # Empty tuples, None and False were not given; a duration of nothing was.
-    names = [name for name, value in given.items() if value or isinstance(value, timedelta)]
+    names = [name for name, value in values.items() if value or isinstance(value, timedelta)]
     if len(names) > 1:
         flags = [f"--{name.replace('_', '-')}" for name in names]
         raise click.UsageError(f"{' and '.join(flags)} exclude one another")

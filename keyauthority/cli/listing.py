@@ -74,10 +74,10 @@ def listed(
     text: Callable[[Iterable[Record]], str],
 ) -> Answer:
     """The listing of the *name* that there are; *text* shows its records to people."""
-    found = list(entries(authority, name, page, None if limit is None else limit + 1))
-    note = "" if found else f"There are no {name}."
-    if limit is not None and len(found) > limit:
-        found.pop()
+    listing = list(entries(authority, name, page, None if limit is None else limit + 1))
+    note = "" if listing else f"There are no {name}."
+    if limit is not None and len(listing) > limit:
+        listing.pop()
         note = f"There are more {name}: --all shows them, --limit more of them."
-    document = {name: [to_dict(one.message) for one in found]}
-    return Answer(document, text(one.record for one in found) if found else "", note)
+    document = {name: [to_dict(one.message) for one in listing]}
+    return Answer(document, text(one.record for one in listing) if listing else "", note)

@@ -70,14 +70,14 @@ def resume(authority: Authority, workspace_id: str) -> Answer:
 def _suspend(authority: Authority, workspace_id: str, *, suspended: bool) -> Answer:
     reply, changed = authority.call(workspaces.update(workspace_id, suspended=suspended))
     workspace = changed.record
-    told = f'{workspace.id} "{printable(workspace.name)}" is {_state(workspace)}.'
-    return Answer(reply, f"{told} {spread(changed.receipt)}")
+    sentence = f'{workspace.id} "{printable(workspace.name)}" is {_state(workspace)}.'
+    return Answer(reply, f"{sentence} {spread(changed.receipt)}")
 
 
-def _table(shown: Iterable[Workspace]) -> str:
+def _table(records: Iterable[Workspace]) -> str:
     return table(
         ("ID", "NAME", "STATE", "CREATED"),
-        ((one.id, one.name, _state(one), moment(one.create_time)) for one in shown),
+        ((one.id, one.name, _state(one), moment(one.create_time)) for one in records),
     )
 
 

@@ -10,13 +10,14 @@ from __future__ import annotations
 import enum
 import math
 import time
-from typing import Any, Final
+from typing import Final
 
 import grpc
 from google.protobuf import descriptor_pool
 from google.protobuf.descriptor_pb2 import MethodOptions
 
-from keyauthority.v1.wire import ERROR_DETAILS
+from keyauthority.client.details import error_info
+from keyauthority.domain.errors import Reason
 
 HEALTH: Final = "/grpc.health.v1.Health/Check"
 SERVING: Final = b"\x08\x01"
@@ -35,7 +36,7 @@ CHECKED_WITHIN: Final = 0.5
 """Seconds that a replica has to say that it is well, before a change is sent to another."""
 
 _KEEPING: Final = frozenset({"Sync", "Leave"})
-_OF_THE_QUESTION: Final = (b"KEYRING_MISMATCH", b"REVISION_NOT_REACHED")
+_OF_THE_QUESTION: Final = (Reason.KEYRING_MISMATCH.name, Reason.REVISION_NOT_REACHED.name)
 _SICK: Final = frozenset({grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.DEADLINE_EXCEEDED})
 
 
@@ -84,9 +85,8 @@ def is_of_the_question(error: grpc.RpcError) -> bool:
     An altered record, and a state that was not reached yet, are answered `UNAVAILABLE`, so that
     nobody takes them for a verdict. Another replica may do better.
     """
-    metadata: Any = getattr(error, "trailing_metadata", tuple)()
-    details = [value for key, value in metadata or () if key == ERROR_DETAILS]
-    return any(reason in value for value in details for reason in _OF_THE_QUESTION)
+    info = error_info(error)
+    return info is not None and info.reason in _OF_THE_QUESTION
 
 
 def is_sick(code: grpc.StatusCode) -> bool:

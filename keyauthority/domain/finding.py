@@ -69,8 +69,8 @@ class Finding:
         limits.ids(key_ids, "key")
 
         async def work(tx: Transaction) -> list[Key]:
-            found = await tx.keys.get(key_ids)
-            keys = [found[one] for one in key_ids if one in found]
+            by_id = await tx.keys.get(key_ids)
+            keys = [by_id[one] for one in key_ids if one in by_id]
             visible = [key for key in keys if actor.caller.may_touch(key.workspace_id)]
             return await with_last_use(tx, self._last_used, visible)
 

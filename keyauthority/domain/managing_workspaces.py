@@ -49,8 +49,8 @@ class ManagingWorkspaces:
     async def get_all(self, workspace_ids: Sequence[str]) -> list[Workspace]:
         """Those of the workspaces that there are, in order; raises `FIELD_INVALID`."""
         limits.ids(workspace_ids, "workspace")
-        found = await self._books.read(lambda tx: tx.workspaces.get_all(workspace_ids))
-        return [found[one] for one in workspace_ids if one in found]
+        by_id = await self._books.read(lambda tx: tx.workspaces.get_all(workspace_ids))
+        return [by_id[one] for one in workspace_ids if one in by_id]
 
     async def page(self, limit: int, after: Cursor | None) -> list[Workspace]:
         """Up to *limit* workspaces, newest first."""

@@ -98,7 +98,8 @@ def test_list_shows_for_whom(cli: Cli, tmp_path: Path) -> None:
     ):
         listed = cli.json(*here, *created)["entries"]
         assert [one["subject"] for one in listed] == [workspace]
-    exported = cli.text("audit", "export", "--person", "person_2").splitlines()
+    only = ("--workspace", workspace, "--person", "person_2")
+    exported = cli.text("audit", "export", *only).splitlines()
     assert [json.loads(line)["subject"] for line in exported] == [nameless]
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
 from dataclasses import replace
@@ -84,3 +85,5 @@ async def test_it_says_nothing_definite(
     assert await reason(left.root(ListKeysRequest(page_size=-1))) == "FIELD_INVALID"
     anonymous = Api(left.root.channel)
     assert await reason(anonymous(GetKeyRequest(key_id=old.key.id))) == "CREDENTIAL_MISSING"
+    # So that the stop waits for no confirmation of what the last calls left to be written.
+    pair.primary.stop(signal.SIGQUIT)

@@ -25,12 +25,11 @@ _LEVELS: Final = {"debug": 10, "info": 20, "warning": 30, "error": 40}
 
 
 def configure_logging(level: str, redact: Callable[[str], str]) -> None:
-    """Log one JSON object a line to standard error, for this process and all its libraries.
+    """Logs one JSON object a line to standard error, for this process and all its libraries.
 
-    Args:
-        level: The least severe of our own events that is logged: debug, info, warning or error.
-            Libraries log from warning on whatever it is, since their debug output shows requests.
-        redact: Takes what must not be seen out of a finished line.
+    *level* is the least severe of our own events that is logged: debug, info, warning or error.
+    Libraries log from warning on whatever it is, since their debug output shows requests. *redact*
+    takes what must not be seen out of a finished line.
     """
     render = _RedactingRenderer(redact)
     shared: list[Processor] = [
@@ -63,13 +62,10 @@ def process_registry() -> CollectorRegistry:
 
 @contextmanager
 def serve_metrics(listen: str, registry: CollectorRegistry) -> Iterator[int]:
-    """Serve *registry* to Prometheus at *listen* (`HOST:PORT`) as long as the context lasts.
+    """Serves *registry* to Prometheus at *listen* (`HOST:PORT`) as long as the context lasts.
 
-    Yields:
-        The port, which is of interest when *listen* asked for any (0).
-
-    Raises:
-        StartError: The address is in use or not this machine's.
+    Yields the port, which is of interest when *listen* asked for any (0). Raises `StartError` if the
+    address is in use or not this machine's.
     """
     host, port = host_and_port(listen, "--metrics-listen")
     with start_errors(f"serve metrics on {listen}"):

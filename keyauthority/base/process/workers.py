@@ -89,13 +89,12 @@ class Workers:
         self._events: queue.SimpleQueue[_Worker | None] = queue.SimpleQueue()
 
     def run(self) -> int:
-        """Return the exit code for the parent: the worst of those that the workers end with.
+        """The exit code for the parent: the worst of those that the workers end with.
 
         The workers are started one after the other: what keeps one from starting keeps all, and is
         to be said once.
 
-        Raises:
-            WorkerError: One ended before it had started. The others are stopped.
+        Raises `WorkerError` if one ended before it had started; the others are stopped.
         """
         with self._signals():
             try:
@@ -113,11 +112,12 @@ class Workers:
         for seat in self._seats:
             worker = self._start(seat)
             while not worker.has_started:
-                if self._events.get() is None:
+                event = self._events.get()
+                if event is None:
                     return False
-                code = worker.process.poll()
-                if code is not None:
-                    raise WorkerError(_exit_code(code) or 1)
+                # One that started and died at once is replaced like any other.
+                if event is worker and not worker.has_started:
+                    raise WorkerError(_exit_code(worker.process.wait()) or 1)
         return True
 
     def _keep_running(self) -> None:

@@ -6,12 +6,9 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 import grpc
-from google.protobuf.message import DecodeError
-from google.rpc.error_details_pb2 import ErrorInfo
-from google.rpc.status_pb2 import Status
 
+from keyauthority.client.details import error_info
 from keyauthority.domain.errors import Reason
-from keyauthority.v1.wire import ERROR_DETAILS
 
 
 class AuthorityError(Exception):
@@ -100,7 +97,7 @@ _OF: Final[Mapping[grpc.StatusCode, type[AuthorityError]]] = {
 def failure(error: Any, request_id: str = "") -> AuthorityError:
     """What *error* means, which a call of the *request_id* raised: gRPC's, of either kind of channel."""
     code, details = error.code(), error.details() or ""
-    info = _info(error)
+    info = error_info(error)
     if info is None:
         return TransportError(details, code, request_id=request_id)
     reason = Reason.__members__.get(info.reason)
@@ -108,19 +105,3 @@ def failure(error: Any, request_id: str = "") -> AuthorityError:
     if reason is Reason.REVOCATION_SPREADING:
         kind = SpreadingError
     return kind(details or info.reason, code, reason, dict(info.metadata), request_id)
-
-
-def _info(error: Any) -> ErrorInfo | None:
-    for name, value in error.trailing_metadata() or ():
-        if name == ERROR_DETAILS:
-            return _unpacked(value)
-    return None
-
-
-def _unpacked(details: bytes) -> ErrorInfo | None:
-    try:
-        status = Status.FromString(details)
-    except DecodeError:
-        return None
-    info = ErrorInfo()
-    return info if any(detail.Unpack(info) for detail in status.details) else None

@@ -26,8 +26,8 @@ class SqlWorkspaces:
 
     async def get_all(self, workspace_ids: Iterable[str]) -> dict[str, Workspace]:
         query = select(workspaces).where(workspaces.c.id.in_(list(workspace_ids)))
-        found = [Workspace(*row) for row in await self._statements.rows(query)]
-        return {one.id: one for one in found}
+        records = [Workspace(*row) for row in await self._statements.rows(query)]
+        return {one.id: one for one in records}
 
     async def page(self, limit: int, after: Cursor | None) -> list[Workspace]:
         query = page(select(workspaces), workspaces, limit, after)
