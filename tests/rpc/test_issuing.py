@@ -38,7 +38,11 @@ async def test_a_key_is_what_was_asked_for(root: Api, workspace: str) -> None:
         labels={"team": "search", "empty": ""},
         secrets=[
             SecretInfo(
-                hint=f"{issued.secret[:12]}…{issued.secret[-4:]}", create_time=now, pepper_version=1
+                hint=f"{issued.secret[:12]}…{issued.secret[-4:]}",
+                create_time=now,
+                pepper_version=1,
+                creator_id=issued.key.creator_id,
+                creator_name="root",
             )
         ],
         create_time=now,
