@@ -48,11 +48,8 @@ class Shared:
 
 
 class _HeadError(Exception):
-    # A head that is refused before it is complete.
-
-    def __init__(self, status: HTTPStatus) -> None:
-        super().__init__()
-        self.status = status
+    # Comes with the status that a head is refused with before it is complete.
+    pass
 
 
 class Connection(RequestHandler):
@@ -217,7 +214,7 @@ class Connection(RequestHandler):
         # The way aiohttp reports parse errors, so that these get the same treatment.
         self._stop_head_timer()
         self._deaf = True
-        error = ErrInfo(status=status, exc=_HeadError(status), message="")
+        error = ErrInfo(status=status, exc=_HeadError(), message="")
         self._messages.append((error, EMPTY_PAYLOAD))
         if self._waiter is not None and not self._waiter.done():
             self._waiter.set_result(None)
@@ -231,7 +228,7 @@ class Connection(RequestHandler):
 
 def _status_for(status: int, exc: BaseException | None) -> int:
     if isinstance(exc, _HeadError):
-        return exc.status
+        return status
     if isinstance(exc, LineTooLong):
         return HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE
     if isinstance(exc, BadHttpMessage) and "Too many headers" in exc.message:
