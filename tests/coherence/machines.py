@@ -23,6 +23,7 @@ from keyauthority.domain.errors import KeyAuthorityError
 from keyauthority.domain.revisions import Claim, Head
 from keyauthority.domain.sessions import REPLICA, Counts, Grant, Standing, Terms
 from keyauthority.storage.sql import leases
+from tests.coherence.grant_rows import GrantRow, with_changes
 from tests.coherence.scenarios import Scenario
 from tests.coherence.world import (
     Answer,
@@ -230,27 +231,22 @@ class Machines:
     def accepts(self, books: Books, caller: str) -> bool:
         return f"{caller} revoked" not in books.facts
 
-    def rows(self, books: Books, known: str | None, claim: Claim) -> list[tuple[Any, ...]]:
-        oldest = books.changes[0][0] if books.changes else None
-        found: list[tuple[int | None, str | None]] = [
-            each for each in books.changes if each[0] > claim.revision
-        ]
-        fixed = (
-            books.epoch,
-            books.revision,
-            round(1000 * books.lease),
-            round(1000 * books.longest),
-            books.settling is not None,
-            bool({"imported", "foreign"} & books.facts),
-            known,
-            None,
-            oldest,
+    def rows(self, books: Books, known: str | None, claim: Claim) -> list[GrantRow]:
+        row = GrantRow(
+            epoch=books.epoch,
+            revision=books.revision,
+            lease=round(1000 * books.lease),
+            longest_lease=round(1000 * books.longest),
+            settling=books.settling is not None,
+            foreign_secrets=bool({"imported", "foreign"} & books.facts),
+            caller_id=known,
+            oldest_change=books.changes[0][0] if books.changes else None,
         )
-        return [(*fixed, revision, subject) for revision, subject in found or [(None, None)]]
+        return with_changes(row, [each for each in books.changes if each[0] > claim.revision])
 
     def grant(
         self,
-        rows: list[tuple[Any, ...]],
+        rows: list[GrantRow],
         session_id: str,
         caller: str,
         claim: Claim,

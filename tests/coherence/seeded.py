@@ -21,6 +21,7 @@ from keyauthority.domain.allowances import WHOLE, Allowance
 from keyauthority.domain.revisions import Claim, Head
 from keyauthority.domain.sessions import REPLICA, Grant
 from tests.coherence import scenarios
+from tests.coherence.grant_rows import GrantRow
 from tests.coherence.machines import Step
 from tests.coherence.model import Model
 from tests.coherence.scenarios import Scenario
@@ -450,13 +451,13 @@ class Coalesced(Bug):
 class PrunedIgnored(Bug):
     def grant(
         self,
-        rows: list[tuple[Any, ...]],
+        rows: list[GrantRow],
         session_id: str,
         caller: str,
         claim: Claim,
         allowance: Allowance,
     ) -> Grant:
-        whole = [(*row[:8], claim.revision + 1, *row[9:]) for row in rows]
+        whole = [replace(row, oldest_change=claim.revision + 1) for row in rows]
         return super().grant(whole, session_id, caller, claim, allowance)
 
 
@@ -629,7 +630,7 @@ class SettlesAny(Bug):
 class GrantedAll(Bug):
     def grant(
         self,
-        rows: list[tuple[Any, ...]],
+        rows: list[GrantRow],
         session_id: str,
         caller: str,
         claim: Claim,

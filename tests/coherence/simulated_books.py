@@ -14,6 +14,7 @@ from keyauthority.domain.allowances import WHOLE, Allowance
 from keyauthority.domain.revisions import Claim, Head
 from keyauthority.domain.sessions import Grant
 from keyauthority.storage.sql import leases
+from tests.coherence.grant_rows import GrantRow, with_changes
 from tests.coherence.history import SECRETS, History, Version, judged
 
 LEASE = 1.0
@@ -89,14 +90,19 @@ class Database:
         return session_id
 
     def grant(self, session_id: str, claim: Claim, allowance: Allowance) -> Grant:
-        oldest = self.changes[0][0] if self.changes else None
-        found: list[tuple[int | None, str | None]] = [
-            each for each in self.changes if each[0] > claim.revision
-        ]
         lease = round(1000 * LEASE)
-        fixed = (self.epoch, self.revision, lease, lease, self.settling, True, None, None, oldest)
+        row = GrantRow(
+            epoch=self.epoch,
+            revision=self.revision,
+            lease=lease,
+            longest_lease=lease,
+            settling=self.settling,
+            foreign_secrets=True,
+            caller_id=None,
+            oldest_change=self.changes[0][0] if self.changes else None,
+        )
         return leases.grant(
-            [(*fixed, *each) for each in found or [(None, None)]],
+            with_changes(row, [each for each in self.changes if each[0] > claim.revision]),
             session_id,
             "",
             claim,

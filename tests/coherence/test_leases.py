@@ -8,6 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from keyauthority.coherence.leases import RATE_ERROR, SLACK, longest_wait, wait_out
+from keyauthority.storage.sql.leases import GRANT
+from tests.coherence.grant_rows import GrantRow
 
 RATES = st.floats(1 - RATE_ERROR, 1 + RATE_ERROR)
 LEASES = st.integers(1, 3_600_000).map(lambda ms: timedelta(milliseconds=ms))
@@ -34,3 +36,8 @@ def test_w_of_the_default_lease() -> None:
     """Three seconds are waited out in 3.37."""
     assert round(wait_out(timedelta(seconds=3)), 2) == 3.37
     assert longest_wait(timedelta(seconds=3)) == timedelta(seconds=wait_out(timedelta(seconds=3)))
+
+
+def test_the_models_rows_have_the_columns_that_are_read() -> None:
+    """Else the model proves something of rows that no database gives."""
+    assert set(GrantRow.__slots__) == set(GRANT.selected_columns.keys())
