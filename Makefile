@@ -101,10 +101,8 @@ test-long: $(DEV) ## the tests marked long, turned up
 fresh-machine: python ## make run and make test on a minimal Debian, where one can be made
 	@$(PYTHON) scripts/fresh_machine.py
 
-# Two at a time: the tests wait more than they work, and need the other core least.
 .PHONY: check
-check: ## everything CI runs
-	@$(MAKE) --no-print-directory -j2 lint types proto-check proto-breaking test
+check: lint types proto-check proto-breaking test ## everything CI runs
 
 # --- the product
 

@@ -81,8 +81,8 @@ def filled(path: Path) -> bytes:
         path,
         "INSERT INTO workspaces VALUES ('ws_1', 'acme', 0, 0, 0, 1)",
         "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 500) "
-        "INSERT INTO keys SELECT 'key_' || i, 'ws_1', 'a key', '[]', '{}', 0, NULL, i, i, "
-        "NULL, NULL, NULL, 1, '', '' FROM n",
+        "INSERT INTO keys (id, workspace_id, name, scopes, labels, disabled, create_time, update_time, "
+        "version) SELECT 'key_' || i, 'ws_1', 'a key', '[]', '{}', 0, i, i, 1 FROM n",
         "PRAGMA wal_checkpoint(TRUNCATE)",
     )
     return path.read_bytes()
