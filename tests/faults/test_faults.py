@@ -94,6 +94,8 @@ SCHEDULES: tuple[tuple[str, Schedule, int], ...] = (
 )
 """Bugs, and how often what they do not survive is done."""
 
+ATTEMPTS = 4
+
 
 async def test_schedules_are_harmless(tmp_path: Path) -> None:
     """The schedules that seeded bugs break the promises by do not break them without the bugs."""
@@ -111,12 +113,20 @@ async def test_schedules_are_harmless(tmp_path: Path) -> None:
 async def test_seeded_bugs_are_found(
     tmp_path: Path, bug: str, schedule: Schedule, times: int
 ) -> None:
-    """A rule of the protocol that is broken in the shipped classes breaks a promise here."""
-    async with sqlite_installation(tmp_path, f"{bug},slow_verify_replies") as made:
-        await made.begin(SEED)
-        for _ in range(times):
-            await schedule(made)
-        assert broken(await made.end(), made.lease)
+    """A rule of the protocol that is broken in the shipped classes breaks a promise here.
+
+    Whether it does hangs on moments that a busy machine may miss, so it is tried a few times.
+    """
+    for attempt in range(ATTEMPTS):
+        folder = tmp_path / str(attempt)
+        folder.mkdir()
+        async with sqlite_installation(folder, f"{bug},slow_verify_replies") as made:
+            await made.begin(SEED)
+            for _ in range(times):
+                await schedule(made)
+            if broken(await made.end(), made.lease):
+                return
+    pytest.fail(f"{bug} broke no promise in {ATTEMPTS} attempts")
 
 
 @pytest.mark.long
