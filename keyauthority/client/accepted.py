@@ -2,15 +2,11 @@
 
 from __future__ import annotations
 
-from collections import OrderedDict
-from typing import Generic, TypeVar
-
 from keyauthority.client.verification import Verification
 from keyauthority.coherence.entries import Entries
+from keyauthority.coherence.recent import Recent
 from keyauthority.domain import secrets
 from keyauthority.domain.verdicts import Verdict
-
-K = TypeVar("K")
 
 
 class Accepted:
@@ -26,10 +22,10 @@ class Accepted:
 
     def __init__(self, cached: Entries[Verification], most: int) -> None:
         self._cached = cached
-        self._digests: _Recent[bytes] = _Recent(most)
-        self._key_ids: _Recent[str] = _Recent(most)
+        self._digests: Recent[bytes, None] = Recent(most)
+        self._key_ids: Recent[str, None] = Recent(most)
         # Those that have vouched for a secret since a secret of the key was accepted.
-        self._spent: _Recent[str] = _Recent(most)
+        self._spent: Recent[str, None] = Recent(most)
         cached.on_drop = self._remember
 
     def knows(self, digest: bytes) -> bool:
@@ -48,44 +44,24 @@ class Accepted:
         key_id = secrets.record_id(secret)
         if key_id is None or key_id in self._spent or not self._knows_key(key_id):
             return False
-        self._spent.add(key_id)
+        self._spent.note(key_id, None)
         return True
 
     def note(self, digest: bytes, verification: Verification) -> None:
         """Learns from a verdict that the authority gave on the secret of *digest*."""
-        self._digests.discard(digest)
+        self._digests.forget(digest)
         if verification.verdict is Verdict.VALID:
-            self._spent.discard(verification.key_id)
+            self._spent.forget(verification.key_id)
             if self._cached.find(digest) is None:
-                self._digests.add(digest)
-                self._key_ids.add(verification.key_id)
+                self._digests.note(digest, None)
+                self._key_ids.note(verification.key_id, None)
 
     def _remember(self, dropped: Verification) -> None:
         if dropped.verdict is Verdict.VALID:
-            self._digests.add(dropped.digest)
-            self._key_ids.add(dropped.key_id)
+            self._digests.note(dropped.digest, None)
+            self._key_ids.note(dropped.key_id, None)
 
     def _knows_key(self, key_id: str) -> bool:
         return key_id in self._key_ids or any(
             cached.verdict is Verdict.VALID for cached in self._cached.of_key(key_id)
         )
-
-
-class _Recent(Generic[K]):
-    # A set that forgets what was added longest ago, in constant time.
-
-    def __init__(self, most: int) -> None:
-        self._most = most
-        self._members: OrderedDict[K, None] = OrderedDict()
-
-    def __contains__(self, one: K) -> bool:
-        return one in self._members
-
-    def add(self, one: K) -> None:
-        self._members[one] = None
-        self._members.move_to_end(one)
-        if len(self._members) > self._most:
-            self._members.popitem(last=False)
-
-    def discard(self, one: K) -> None:
-        self._members.pop(one, None)

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-from collections import OrderedDict
 from collections.abc import Awaitable, Callable, Sequence
 from hashlib import sha256
 from typing import Final
 
+from keyauthority.coherence.recent import Recent
 from keyauthority.domain import secrets
 from keyauthority.domain.authenticating import Authenticating
 from keyauthority.domain.callers import Caller
@@ -152,10 +152,8 @@ class Acquaintances:
     """
 
     def __init__(self, most: int = MOST) -> None:
-        self._most = most
-        # Ordered ones, since the oldest of a plain dictionary is found ever more slowly.
-        self._accepted: OrderedDict[bytes, None] = OrderedDict()
-        self._refused_until: OrderedDict[bytes, float] = OrderedDict()
+        self._accepted: Recent[bytes, None] = Recent(most)
+        self._refused_until: Recent[bytes, float] = Recent(most)
 
     def accepts(self, digest: bytes) -> bool:
         """Whether the credential was accepted when it was last looked up."""
@@ -167,18 +165,12 @@ class Acquaintances:
 
     def accepted(self, digest: bytes) -> None:
         """The credential was looked up, and is a caller's."""
-        self._accepted[digest] = None
-        self._accepted.move_to_end(digest)
-        if len(self._accepted) > self._most:
-            self._accepted.popitem(last=False)
+        self._accepted.note(digest, None)
 
     def refused(self, digest: bytes, now: float) -> None:
         """The token was looked up, and is nobody's: one that is will never be."""
-        self._refused_until[digest] = now + REFUSED_FOR
-        self._refused_until.move_to_end(digest)
-        if len(self._refused_until) > self._most:
-            self._refused_until.popitem(last=False)
+        self._refused_until.note(digest, now + REFUSED_FOR)
 
     def forget(self, digest: bytes) -> None:
         """The credential is no longer accepted."""
-        self._accepted.pop(digest, None)
+        self._accepted.forget(digest)
