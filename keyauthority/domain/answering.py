@@ -15,11 +15,24 @@ from keyauthority.domain.sessions import Grant
 from keyauthority.domain.verdicts import Verdict, Verification, VerifiedKey
 
 
+class KnownCaller(Protocol):
+    """A caller in memory, found by the digest of its credential."""
+
+    digest: bytes
+
+    @property
+    def caller(self) -> Caller:
+        """Who that is."""
+
+
 class Credentials(Protocol):
     """Who is calling?"""
 
-    def known(self, token: str) -> Caller | None:
+    def known(self, token: str) -> KnownCaller | None:
         """The caller that *token* belongs to, if that is in memory and may be told from there."""
+
+    def holds(self, known: KnownCaller) -> bool:
+        """Whether *known* may still be told from memory."""
 
     async def by_token(self, token: str, peer: str) -> Caller:
         """The caller that *token* belongs to; raises `CREDENTIAL_INVALID`, `OVERLOADED`.

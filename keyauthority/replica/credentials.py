@@ -8,7 +8,7 @@ from hashlib import sha256
 from typing import Final
 
 from keyauthority.coherence.recent import Recent
-from keyauthority.domain import secrets
+from keyauthority.domain import answering, secrets
 from keyauthority.domain.authenticating import Authenticating
 from keyauthority.domain.callers import Caller
 from keyauthority.domain.errors import KeyAuthorityError, Reason, credential_invalid
@@ -57,9 +57,13 @@ class CachedAuthenticating:
         self._seen = Acquaintances()
         self._looking: dict[bytes, asyncio.Event] = {}
 
-    def known(self, token: str) -> Caller | None:
+    def known(self, token: str) -> KnownCaller | None:
         """The caller that *token* belongs to, if that is in memory and may be told from there."""
         return self._remembered(_digest(b"token", token))
+
+    def holds(self, known: answering.KnownCaller) -> bool:
+        """Whether *known* may still be told from memory."""
+        return self._cache.get(known.digest, self._now()) is known
 
     async def by_token(self, token: str, peer: str) -> Caller:
         """The caller that *token* of a call of *peer* belongs to; raises `CREDENTIAL_INVALID`."""
@@ -98,7 +102,7 @@ class CachedAuthenticating:
         while not self._seen.accepts(digest):
             known = self._remembered(digest)
             if known is not None:
-                return known
+                return known.caller
             if self._seen.refuses(digest, self._now()):
                 raise credential_invalid()
             with self._waiting.place(peer):
@@ -108,7 +112,8 @@ class CachedAuthenticating:
                 # What it finds may be older than this call: only what the cache or the next
                 # look-up says after it counts.
                 await same.wait()
-        return self._remembered(digest) or await self._looked_up(digest, look_up)
+        known = self._remembered(digest)
+        return known.caller if known else await self._looked_up(digest, look_up)
 
     async def _introduced(
         self, digest: bytes, look_up: Callable[[], Awaitable[Caller]], peer: str
@@ -136,9 +141,9 @@ class CachedAuthenticating:
             self._cache.keep(ask, digest, KnownCaller(caller, ask.sent + KEPT_FOR))
         return caller
 
-    def _remembered(self, digest: bytes) -> Caller | None:
+    def _remembered(self, digest: bytes) -> KnownCaller | None:
         known = self._cache.get(digest, self._now())
-        return known.caller if type(known) is KnownCaller else None
+        return known if type(known) is KnownCaller else None
 
 
 def _digest(kind: bytes, text: str) -> bytes:

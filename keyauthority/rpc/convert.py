@@ -10,7 +10,7 @@ from google.protobuf.field_mask_pb2 import FieldMask
 from google.protobuf.message import Message
 
 from keyauthority.domain import etags
-from keyauthority.domain.answering import KnownVerdict
+from keyauthority.domain.answering import KnownVerdict, Verdicts
 from keyauthority.domain.auditing import AuditEntry, AuditFilter
 from keyauthority.domain.callers import Caller, Role
 from keyauthority.domain.errors import in_entry, invalid
@@ -198,23 +198,36 @@ def verification(given: Verification) -> verification_service_pb2.VerifyResponse
     return response
 
 
-def known_verdict(known: KnownVerdict, applied: Head, now: float) -> bytes:
-    """A verdict from memory, of the state *applied*, serialised: what does not change is kept so.
+class KnownVerdicts:
+    """Serialises verdicts from memory: what of one does not change is kept with it.
 
-    Serialised messages, one after the other, are one message with the fields of all.
+    Serialised messages, one after the other, are one message with the fields of all. The one with
+    what is of the moment is kept, since filling it in again is quicker than making another.
     """
-    if known.encoded is None:
-        verdict = Verification(known.verdict, known.key, 0, 0, timedelta(), known.key_revoked)
-        lasting = verification(verdict)
-        lasting.ClearField("cache_for")
-        known.encoded = lasting.SerializeToString()
-    passing = verification_service_pb2.VerifyResponse(
-        epoch=applied.epoch, revision=applied.revision
-    )
-    seconds = max(known.until - now, 0.0)
-    whole = passing.cache_for.seconds = int(seconds)
-    passing.cache_for.nanos = int((seconds - whole) * 1e9)
-    return known.encoded + passing.SerializeToString()
+
+    def __init__(self, verdicts: Verdicts) -> None:
+        self._verdicts = verdicts
+        self._applied: Head | None = None
+        self._passing = verification_service_pb2.VerifyResponse()
+        self._cache_for = self._passing.cache_for
+
+    def encode(self, known: KnownVerdict, now: float) -> bytes:
+        """The serialised answer that *known* is at *now*, by the clock of leases."""
+        applied = self._verdicts.applied
+        if applied is not self._applied:
+            self._applied = applied
+            self._passing.epoch, self._passing.revision = applied.epoch, applied.revision
+        nanos = max(int((known.until - now) * 1e9), 0)
+        self._cache_for.seconds, self._cache_for.nanos = divmod(nanos, 1_000_000_000)
+        return (known.encoded or _lasting(known)) + self._passing.SerializeToString()
+
+
+def _lasting(known: KnownVerdict) -> bytes:
+    verdict = Verification(known.verdict, known.key, 0, 0, timedelta(), known.key_revoked)
+    answer = verification(verdict)
+    answer.ClearField("cache_for")
+    known.encoded = answer.SerializeToString()
+    return known.encoded
 
 
 def grant(given: Grant) -> verification_service_pb2.SyncResponse:

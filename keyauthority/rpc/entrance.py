@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
-from keyauthority.domain.answering import Credentials
+from keyauthority.domain.answering import Credentials, KnownCaller
 from keyauthority.domain.callers import Actor, Caller
 from keyauthority.domain.errors import KeyAuthorityError, Reason
 from keyauthority.rpc import call, person
@@ -28,9 +28,11 @@ class Entrance:
         self._refusals = refusals
         self._mutations = mutations
         self._brake = Brake()
+        self.holds = credentials.holds
+        """Whether a caller that was recognised still would be."""
 
-    def recognised(self, rules: Method, metadata: Metadata) -> bool:
-        """Whether the caller is known from memory and may call the method: nothing is awaited.
+    def recognised(self, rules: Method, metadata: Metadata) -> KnownCaller | None:
+        """The caller, if it is known from memory and may call the method: nothing is awaited.
 
         If not, `enter` finds out.
         """
@@ -38,15 +40,18 @@ class Entrance:
         for key, value in metadata:
             if key == AUTHORIZATION:
                 if presented is not None:
-                    return False
+                    return None
                 presented = value
         if presented is None or not presented.startswith("Bearer "):
-            return False
-        caller = self._credentials.known(presented[7:])
-        if caller is None:
-            return False
-        # Not `in`: the hash of an enum's member takes longer than the search.
-        return any(role is rules.access for role in caller.roles)
+            return None
+        known = self._credentials.known(presented[7:])
+        if known is not None:
+            access = rules.access
+            # Not `in`: the hash of an enum's member takes longer than the search.
+            for role in known.caller.roles:
+                if role is access:
+                    return known
+        return None
 
     async def enter(self, rules: Method, context: Context, request_id: str) -> Actor | None:
         """Who acts in the call *request_id*, if it may call the method; None if anybody may.
@@ -89,9 +94,10 @@ class Entrance:
                 raise KeyAuthorityError(
                     Reason.CREDENTIAL_INVALID, "authorization must be one Bearer token"
                 )
-            return self._credentials.known(token) or await self._credentials.by_token(
-                token, context.peer()
-            )
+            known = self._credentials.known(token)
+            if known is not None:
+                return known.caller
+            return await self._credentials.by_token(token, context.peer())
         names = context.auth_context().get("x509_subject_alternative_name", ())
         if names:
             return await self._credentials.by_certificate(

@@ -26,17 +26,18 @@ from keyauthority.domain.errors import KeyAuthorityError, Reason, invalid
 from keyauthority.rpc import call, reading
 from keyauthority.rpc.admission import Admission, Mutations, Places
 from keyauthority.rpc.alarms import Alarms
-from keyauthority.rpc.call import Context, Metadata, metadata
+from keyauthority.rpc.call import Context, Metadata
 from keyauthority.rpc.entrance import Entrance
 from keyauthority.rpc.errors import STATUS, to_status
 from keyauthority.rpc.leased import Leased
 from keyauthority.rpc.metrics import CallMetrics, Tally
+from keyauthority.rpc.quick import QuickHandler, Quickly
 from keyauthority.rpc.service import Access, Method, Quick
 from keyauthority.rpc.spreading import MARGIN, Progress
 from keyauthority.v1.wire import REQUEST_ID
 
 Handler: TypeAlias = "grpc.RpcMethodHandler[Any, Any]"
-Choose: TypeAlias = Callable[[Metadata], Handler]
+Choose: TypeAlias = "Callable[[Metadata], Handler | QuickHandler]"
 """Who handles a call, by its headers: nothing of its message is read yet."""
 Decode: TypeAlias = Callable[[bytes], Any]
 Receive: TypeAlias = Callable[[Any, Context, str], Awaitable[tuple[Any, "Actor | Context"]]]
@@ -78,7 +79,7 @@ class Guard:
     def wrap(self, rules: Method, behave: Any, quick: Quick | None) -> Choose:
         """The method that *behave* serves, guarded: for callers in memory, and for all others.
 
-        *quick* answers some of its requests from memory.
+        *quick* answers some of its requests from memory, to callers in memory.
         """
         request_class: Any = GetMessageClass(rules.contract.input_type)
         if rules.contract.client_streaming:
@@ -94,13 +95,22 @@ class Guard:
         if rules.changes:
             guarded = self._change(rules, behave, receive)
         else:
-            guarded = self._read(rules, behave, receive, quick)
+            guarded = self._read(rules, behave, receive)
         known: Handler = grpc.unary_unary_rpc_method_handler(guarded, None, _encode)
         # The same bytes on the wire. But gRPC reads a unary request before it calls anybody, and
         # a stream only when it is asked to.
         stranger: Handler = grpc.stream_unary_rpc_method_handler(guarded, None, _encode)
         recognised = self._entrance.recognised
-        return lambda metadata: known if recognised(rules, metadata) else stranger
+        if quick is not None:
+            tally = self._metrics.of(rules.label)
+            quickly = Quickly(quick, self._entrance.holds, guarded, tally.count_ok)
+
+            def choose(metadata: Metadata) -> Handler | QuickHandler:
+                caller = recognised(rules, metadata)
+                return stranger if caller is None else QuickHandler(quickly, caller)
+
+            return choose
+        return lambda metadata: stranger if recognised(rules, metadata) is None else known
 
     def _receiving(self, rules: Method, decode: Decode) -> Receive:
         read = self._open.read if rules.access is Access.OPEN else reading.read
@@ -118,24 +128,15 @@ class Guard:
 
         return receive
 
-    def _read(self, rules: Method, behave: Any, receive: Receive, quick: Quick | None) -> Any:
-        tally, recognised = self._metrics.of(rules.label), self._entrance.recognised
-        places = self._admission.calls(rules.room)
+    def _read(self, rules: Method, behave: Any, receive: Receive) -> Any:
+        tally, places = self._metrics.of(rules.label), self._admission.calls(rules.room)
         # What keeps a session is confirmed by the primary, or fails; what is open to strangers
         # (health) says nothing of the books.
         checked = not rules.keeps_session and rules.access is not Access.OPEN
 
         async def guarded(sent: Any, context: Context) -> Any:
-            started, request_id = time.perf_counter(), ""
+            started, request_id = time.perf_counter(), call.request_id(context)
             try:
-                if quick is not None and _is_known(sent) and recognised(rules, metadata(context)):
-                    # Takes no place, since it is over at once, and nobody's name, since whoever is
-                    # told a verdict does nothing that the audit keeps.
-                    answer = quick(sent)
-                    if answer is not None:
-                        tally.count_ok(time.perf_counter() - started)
-                        return answer
-                request_id = call.request_id(context)
                 request, who = await receive(sent, context, request_id)
                 places.enter()
                 try:
@@ -145,7 +146,6 @@ class Guard:
                 if checked:
                     self._leased.check_answer(of_change=False)
             except BaseException as failure:
-                request_id = request_id or call.request_id(context)
                 await self._failed(failure, tally, started, rules, context, request_id)
                 raise
             tally.count_ok(time.perf_counter() - started)

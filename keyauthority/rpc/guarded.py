@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import grpc
 import grpc.aio
 
-from keyauthority.rpc.guard import Choose, Guard, Handler
+from keyauthority.rpc.guard import Choose, Guard
 from keyauthority.rpc.parts import Parts
 from keyauthority.rpc.service import Service, ServiceError
 
@@ -42,6 +43,6 @@ class _Methods(grpc.GenericRpcHandler):
     def __init__(self, methods: Mapping[str, Choose]) -> None:
         self._methods = methods
 
-    def service(self, handler_call_details: grpc.HandlerCallDetails) -> Handler | None:
+    def service(self, handler_call_details: grpc.HandlerCallDetails) -> Any:
         choose = self._methods.get(handler_call_details.method)
         return choose and choose(handler_call_details.invocation_metadata)

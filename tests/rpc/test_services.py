@@ -144,8 +144,10 @@ def start(*services: Service) -> None:
 
 
 class _Nobody:
-    def recognised(self, *_: object) -> bool:
-        return False
+    holds = None
+
+    def recognised(self, *_: object) -> None:
+        return None
 
     async def enter(self, *_: object) -> None:
         raise AssertionError
