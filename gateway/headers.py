@@ -9,7 +9,7 @@ that no list would foresee, and the client believes the upstream anyway.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Final
 
 from aiohttp import hdrs
@@ -117,6 +117,8 @@ _DROPPED_FROM_UPSTREAM: Final = HOP_BY_HOP | {
     "www-authenticate",
 }
 
+_NAMES_KEPT: Final = 1_000
+_LONGEST_KEPT: Final = 100
 # Of the greatest length that there is.
 _DIGITS: Final = 20
 _VIA: Final = "1.1 opentoken"
@@ -151,23 +153,41 @@ class Passing:
         patterns = [_checked(pattern) for pattern in also]
         self._names = _NAMES.union(name for name in patterns if not name.endswith("*"))
         self._added = tuple(name[:-1] for name in patterns if name.endswith("*"))
+        self._goes_on = _Decisions(self._decide)
 
     def of(self, headers: CIMultiDictProxy[str]) -> CIMultiDict[str]:
         """Return the fields of *headers* that go on, in their order."""
-        names, added = self._names, self._added
-        passed = CIMultiDict(
-            [
-                (name, value)
-                for name, value in headers.items()
-                if (lower := name.lower()) in names
-                or (lower.startswith(_PREFIXES) and lower not in _UNLESS_NAMED)
-                or (lower.startswith(added) and _is_theirs(lower))
-            ]
-        )
+        goes_on = self._goes_on
+        passed = CIMultiDict([field for field in headers.items() if goes_on[field[0]]])
         if hdrs.CONNECTION in headers:
             for option in options(headers.getall(hdrs.CONNECTION)):
                 passed.popall(option, None)
         return passed
+
+    def _decide(self, name: str) -> bool:
+        lower = name.lower()
+        return (
+            lower in self._names
+            or (lower.startswith(_PREFIXES) and lower not in _UNLESS_NAMED)
+            or (lower.startswith(self._added) and _is_theirs(lower))
+        )
+
+
+class _Decisions(dict[str, bool]):
+    """What was decided about field names, spelt as they came: requests bring the same few.
+
+    Bounded, since strangers may send as many as they like.
+    """
+
+    def __init__(self, decide: Callable[[str], bool]) -> None:
+        super().__init__()
+        self._decide = decide
+
+    def __missing__(self, name: str) -> bool:
+        if len(self) >= _NAMES_KEPT or len(name) > _LONGEST_KEPT:
+            return self._decide(name)
+        decision = self[name] = self._decide(name)
+        return decision
 
 
 def _is_theirs(name: str) -> bool:
@@ -222,7 +242,10 @@ def to_upstream(
 
 def to_client(headers: CIMultiDictProxy[str]) -> CIMultiDict[str] | None:
     """Return the response header fields for the client, or None if one is no valid HTTP."""
-    passed = _without(headers, _DROPPED_FROM_UPSTREAM)
+    passed = CIMultiDict([field for field in headers.items() if _TO_CLIENT[field[0]]])
+    if hdrs.CONNECTION in headers:
+        for option in options(headers.getall(hdrs.CONNECTION)):
+            passed.popall(option, None)
     # The parser of responses is lenient; the writer is not.
     if _has_control("".join(passed.values())) or len(passed.get(hdrs.CONTENT_LENGTH, "")) > _DIGITS:
         return None
@@ -238,23 +261,6 @@ def identity(key: VerifiedKey) -> tuple[tuple[istr, str], ...]:
     return ((WORKSPACE_ID, key.workspace_id), (KEY_ID, key.id), (SCOPES, " ".join(key.scopes)))
 
 
-def _without(headers: CIMultiDictProxy[str], dropped: frozenset[str]) -> CIMultiDict[str]:
-    if hdrs.CONNECTION in headers:
-        dropped = dropped.union(options(headers.getall(hdrs.CONNECTION)))
-    passed = [(name, value) for name, value in headers.items() if name.lower() not in dropped]
-    names = "".join([name for name, _ in passed])
-    # Most have letters, digits and dashes alone, and none like ours.
-    odd = not (names.isascii() and names.replace("-", "").isalnum())
-    if odd or IDENTITY_PREFIX in names.lower():
-        passed = [(name, value) for name, value in passed if not _is_dropped(name, dropped)]
-    return CIMultiDict(passed)
-
-
-def _is_dropped(name: str, dropped: frozenset[str]) -> bool:
-    name = canonical(name)
-    return name in dropped or name.startswith(IDENTITY_PREFIX)
-
-
 def _is_encodable(text: str) -> bool:
     if text.isascii():
         return True
@@ -263,3 +269,11 @@ def _is_encodable(text: str) -> bool:
     except UnicodeEncodeError:
         return False
     return True
+
+
+def _goes_to_client(name: str) -> bool:
+    seen = canonical(name)
+    return seen not in _DROPPED_FROM_UPSTREAM and not seen.startswith(IDENTITY_PREFIX)
+
+
+_TO_CLIENT: Final = _Decisions(_goes_to_client)

@@ -70,13 +70,21 @@ class UpstreamProtocol(ResponseHandler):
         super().connection_made(transport)
         self._readable.register(transport.get_extra_info("socket").fileno(), select.POLLIN)
 
-    async def is_quiet(self) -> bool:
-        """Tell whether the connection is open and nothing has arrived on it that is yet unread."""
+    def is_quiet(self) -> bool | None:
+        """Tell whether the connection is open and nothing has arrived on it that is yet unread.
+
+        None if something has that the event loop has not read yet, which may be nothing for us.
+        """
+        if self._asked or not self.is_connected() or self._reading_paused:
+            return False
+        return None if self._readable.poll(0) else True
+
+    async def becomes_quiet(self) -> bool:
+        """Have the event loop read what has arrived, and tell whether the connection is quiet."""
         for _ in range(_ROUNDS):
-            if self._asked or not self.is_connected() or self._reading_paused:
-                return False
-            if not self._readable.poll(0):
-                return True
+            quiet = self.is_quiet()
+            if quiet is not None:
+                return quiet
             await asyncio.sleep(0)
         return False
 
@@ -154,7 +162,7 @@ class UpstreamConnector(TCPConnector):
             connection = await super().connect(req, traces, timeout)
             protocol = cast(UpstreamProtocol, connection.protocol)
             try:
-                if await protocol.is_quiet():
+                if protocol.is_quiet() or await protocol.becomes_quiet():
                     return connection
             except BaseException:
                 connection.close()

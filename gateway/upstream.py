@@ -150,7 +150,7 @@ class _Request(ClientRequest):
         # aiohttp calls this in a task of its own. Nothing was sent until now, and nothing is if the
         # connection has spoken meanwhile.
         protocol = cast(UpstreamProtocol, conn.protocol)
-        if await protocol.is_quiet():
+        if await protocol.becomes_quiet():
             protocol.ask()
             await super().write_bytes(writer, conn, content_length)
         elif protocol.exception() is None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import os
 import signal
 import socket
@@ -55,6 +56,9 @@ async def run_until_stopped(
     log = structlog.get_logger()
     say = log.info if parent is None else log.debug
     async with running as port:
+        # What a start made stays to the end: collecting garbage need not walk over it each time.
+        gc.collect()
+        gc.freeze()
         if parent is not None:
             loop.add_reader(parent, stop.set)
             tell_started(parent)
