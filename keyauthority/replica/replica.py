@@ -121,5 +121,5 @@ class Replica:
     async def _end(self) -> None:
         if self.alone and self._now() >= self.fence.settled:
             standing = await self._store.sessions.standing()
-            if not standing.acknowledged and not standing.terms.settling:
+            if not standing.sessions and not standing.terms.settling:
                 await upkeep(self._store, lambda books: books.leases.end())

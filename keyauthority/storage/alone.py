@@ -84,7 +84,7 @@ class SessionsAlone(ABC):
 
     async def standing(self) -> Standing:
         terms = await self._terms()
-        return Standing(*self._book.standing(), terms)
+        return Standing(self._book.standing(), terms)
 
     async def all(self) -> list[Session]:
         return [
