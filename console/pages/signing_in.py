@@ -8,11 +8,11 @@ from typing import Final
 from urllib.parse import urlencode
 
 from console import cookies
-from console.addresses import network
 from console.forms import Form
 from console.paths import url
 from console.people import Limit, NotFound, Person
 from console.visit import Visit
+from keyauthority.base.http.addresses import network
 from keyauthority.base.http.answer import Answer
 
 NO_PASSWORDS: Final = "Passwords are switched off here."
