@@ -7,7 +7,7 @@ from datetime import timedelta
 from typing import Final
 from urllib.parse import urlencode
 
-from console import cookies
+from console import security
 from console.forms import Form
 from console.paths import url
 from console.people import Limit, NotFound, Person
@@ -75,7 +75,7 @@ async def welcome(visit: Visit) -> Answer:
 async def sign_out(visit: Visit) -> Answer:
     """Ends this sign-in."""
     await _end(visit)
-    visit.forget_cookie(cookies.SESSION)
+    visit.forget_cookie(security.SESSION)
     return visit.redirect(url("sign_in"), "signed-out")
 
 
@@ -86,8 +86,8 @@ async def begin(visit: Visit, person: Person, method: str) -> None:
     agent = visit.request.headers.get("User-Agent", "")[:300]
     _, token = await visit.parts.books.sessions.begin(person.id, visit.source, agent, method)
     lasting = round(visit.parts.settings.session_lifetime.total_seconds())
-    visit.keep_cookie(cookies.SESSION, token.reveal(), lasting)
-    visit.forget_cookie(cookies.VISITOR)
+    visit.keep_cookie(security.SESSION, token.reveal(), lasting)
+    visit.forget_cookie(security.VISITOR)
 
 
 def onwards(after: str) -> str:
