@@ -22,7 +22,7 @@ from datetime import timedelta
 from typing import Final
 
 from keyauthority.coherence.leases import wait_out
-from keyauthority.domain.allowances import WHOLE, Allowance
+from keyauthority.domain.sessions import WHOLE, Allowance
 
 LATE: Final = 0.5
 """Seconds since the last acknowledgement of any session after which the missing ones are late."""

@@ -10,7 +10,7 @@ from google.protobuf.field_mask_pb2 import FieldMask
 from google.protobuf.message import Message
 
 from keyauthority.domain.errors import invalid
-from keyauthority.domain.fencing import Receipt
+from keyauthority.domain.sessions import Receipt
 from keyauthority.v1 import receipt_pb2
 from keyauthority.v1.wire import duration
 

@@ -12,7 +12,7 @@ from google.rpc.error_details_pb2 import ErrorInfo
 from google.rpc.status_pb2 import Status
 from grpc_status import rpc_status
 
-from keyauthority.coherence.recent import Recent
+from keyauthority.base.recent import Recent
 from keyauthority.domain.errors import KeyAuthorityError, Reason
 from keyauthority.rpc.metrics import CallMetrics
 from keyauthority.v1.wire import ERROR_DOMAIN

@@ -6,7 +6,7 @@ from datetime import timedelta
 
 from keyauthority.coherence.leases import wait_out
 from keyauthority.domain.callers import Actor
-from keyauthority.domain.listing_sessions import ListingSessions
+from keyauthority.domain.leasing import ListingSessions
 from keyauthority.domain.managing_peppers import ManagingPeppers
 from keyauthority.domain.peppers import Pepper
 from keyauthority.domain.sessions import Session

@@ -12,7 +12,7 @@ from google.protobuf.message import DecodeError, Message
 
 from keyauthority.domain import limits
 from keyauthority.domain.answering import KnownCaller, KnownVerdict
-from keyauthority.domain.revisions import Head
+from keyauthority.domain.sessions import Head
 from keyauthority.domain.verdicts import Verification
 from keyauthority.rpc.call import Context
 from keyauthority.rpc.service import Parts, Quick

@@ -12,8 +12,7 @@ from keyauthority.domain.books import Books, Change
 from keyauthority.domain.callers import Actor
 from keyauthority.domain.errors import KeyAuthorityError
 from keyauthority.domain.facts import Action, Fact
-from keyauthority.domain.peers import PeerPlaces
-from keyauthority.domain.turns import Turns
+from keyauthority.domain.peers import PeerPlaces, Turns
 
 AUDITED_A_MINUTE: Final = 10
 """How many refusals of one caller are audited in a minute; more would only be noise."""

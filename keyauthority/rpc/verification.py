@@ -6,9 +6,8 @@ from datetime import timedelta
 
 from keyauthority.domain import limits
 from keyauthority.domain.callers import Actor
-from keyauthority.domain.revisions import Claim
-from keyauthority.domain.revoking_presented import RevokingPresented
-from keyauthority.domain.sessions import Grant
+from keyauthority.domain.revoking import RevokingPresented
+from keyauthority.domain.sessions import Claim, Grant
 from keyauthority.domain.verdicts import Verification
 from keyauthority.rpc import convert
 from keyauthority.rpc.service import Parts

@@ -1,4 +1,4 @@
-"""A bounded memory of what was noted lately."""
+"""What was noted lately, and no more of it than there is room for."""
 
 from __future__ import annotations
 
@@ -10,22 +10,29 @@ V = TypeVar("V")
 
 
 class Recent(Generic[K, V]):
-    """The values of the *most* keys that were noted last; each step takes the same time."""
+    """Values by key; each step takes the same time, however many there are.
+
+    Args:
+        most: Keys remembered; the one noted longest ago is forgotten.
+    """
 
     def __init__(self, most: int) -> None:
         self._most = most
-        # Ordered, since the oldest of a plain dictionary is found ever more slowly.
+        # An ordered one, since the oldest of a plain dictionary is found ever more slowly.
         self._members: OrderedDict[K, V] = OrderedDict()
+
+    def __len__(self) -> int:
+        return len(self._members)
 
     def __contains__(self, key: K) -> bool:
         return key in self._members
 
     def get(self, key: K, default: V) -> V:
-        """Returns the value of *key*, or *default*."""
+        """Returns the value noted of *key*, or *default*."""
         return self._members.get(key, default)
 
     def note(self, key: K, value: V) -> None:
-        """Remembers *value*, with *key* as the newest."""
+        """Remembers *value*, and *key* as the newest."""
         self._members[key] = value
         self._members.move_to_end(key)
         if len(self._members) > self._most:
