@@ -3,7 +3,8 @@
 The calls of its admin services are in `admin`.
 """
 
-from keyauthority.client.addresses import AddressError, check_authority, parse_addresses
+from keyauthority.base.process.settings import AddressError
+from keyauthority.client.addresses import check_authority, parse_addresses
 from keyauthority.client.channel import (
     PlaintextError,
     channel_options,

@@ -150,6 +150,6 @@ def _credentials(
     for address in addresses:
         if not is_local(address.text):
             raise PlaintextError(
-                f"{address.text} is not on this machine: name its certificate's CA"
+                f"{address.text} is another machine, and tokens don't travel in plaintext"
             )
     return None
