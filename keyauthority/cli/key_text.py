@@ -23,7 +23,7 @@ def key_table(keys: Iterable[Key]) -> str:
                 _expiry(key),
                 _last_use(key),
                 moment(key.create_time),
-                key.creator_name or key.creator_id or "unknown",
+                key.creator.name or key.creator.id or "unknown",
                 key.secrets[0].hint if key.secrets else "",
             )
             for key in keys
@@ -45,9 +45,8 @@ def key_details(key: Key) -> str:
     if key.settings.labels:
         fields.append(("labels", pairs(key.settings.labels)))
     fields += [("secret", _secret(secret)) for secret in key.secrets]
-    creator = Who(key.creator_id, key.creator_name)
     fields += [
-        ("created", moment(key.create_time) + _by(creator)),
+        ("created", moment(key.create_time) + _by(key.creator)),
         ("changed", moment(key.update_time)),
     ]
     if key.revocation is not None:
