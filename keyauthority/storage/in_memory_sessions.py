@@ -89,7 +89,7 @@ class InMemorySessions(ABC):
 
     async def standing(self) -> Standing:
         terms = await self._terms()
-        return Standing(*self._book.standing(), terms)
+        return Standing(self._book.standing(), terms)
 
     async def all(self) -> list[Session]:
         return [self._session(session_id, entry) for session_id, entry in self._book]

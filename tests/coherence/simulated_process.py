@@ -385,8 +385,7 @@ def _granted(database: Database, call: SyncCall) -> Grant | None:
 def _counts(database: Database, book: Any, revision: int) -> Counts:
     lease = timedelta(seconds=LEASE)
     terms = Terms(lease, lease, database.settling, foreign_secrets=True)
-    acknowledged, in_force = book.standing()
-    return Standing(acknowledged, in_force, terms).at(revision)
+    return Standing(book.standing(), terms).at(revision)
 
 
 def _allowed(book: Any) -> list[tuple[str, Allowance, bool]]:

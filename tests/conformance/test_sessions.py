@@ -342,7 +342,7 @@ async def test_a_new_epoch_ends_all_sessions(store: Store) -> None:
     grant = await join(store, Claim(1, 1))
     assert (grant.head, grant.subjects) == (begun, None)
     found = await store.sessions.standing()
-    assert (found.acknowledged, found.terms.settling) == ((0,), True)
+    assert (found.sessions, found.terms.settling) == ({(0, None): 1}, True)
 
 
 async def test_no_two_epochs_are_the_same(store: Store) -> None:

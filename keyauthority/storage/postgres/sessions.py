@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from datetime import timedelta
 from typing import Any, Final
 
@@ -146,8 +147,9 @@ class PostgresSessions:
         [row] = await self._database.read(_STANDING)
         # Without any session there is still one row, in which nothing is acknowledged.
         if row.acknowledged == [None]:
-            return Standing((), (), terms_of(row))
-        return Standing(tuple(row.acknowledged), tuple(map(_length, row.in_force)), terms_of(row))
+            return Standing({}, terms_of(row))
+        in_force = map(_length, row.in_force)
+        return Standing(Counter(zip(row.acknowledged, in_force, strict=True)), terms_of(row))
 
     async def all(self) -> list[Session]:
         return [_session(row) for row in await self._database.read(_ALL)]
