@@ -15,7 +15,6 @@ from console.authority import Authority
 from console.config import LIMITS, Settings
 from console.dispatch import Dispatcher, full_answer
 from console.oidc import Provider
-from console.parts import Parts
 from console.paths import url
 from console.people import (
     LinkInvalid,
@@ -24,6 +23,7 @@ from console.people import (
     open_people,
 )
 from console.rendering import Assets, Rendering
+from console.visit import Parts
 from keyauthority.base.http.request import Request
 from keyauthority.base.http.server import Server
 from keyauthority.base.process.binding import bind, server_tls

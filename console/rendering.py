@@ -29,7 +29,6 @@ CSRF_FIELD: Final = "csrf"
 # What every page may read; a page that nobody has signed in for gets these.
 _NOBODY: Final[dict[str, Any]] = {
     "me": None,
-    "session": None,
     "csrf": "",
     "workspace": None,
     "other_workspaces": (),

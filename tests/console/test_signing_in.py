@@ -12,7 +12,7 @@ from urllib.parse import urlencode
 import pytest
 
 from console import security
-from console.addresses import network
+from console.pages.signing_in import network
 from console.people import Password, Person, Role, open_people
 from console.security import SESSION, VISITOR
 from tests.console.living import OWNER, PASSWORD, Console
