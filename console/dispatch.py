@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-import ipaddress
 import time
+from ipaddress import ip_address
 from typing import Final
 
 import structlog
@@ -194,19 +194,16 @@ def full_answer() -> bytes:
 
 
 def _browser_address(request: web.BaseRequest, proxies: int) -> str:
-    """The browser's address as the outermost of our *proxies* saw it; each adds one on the right.
+    """Returns the browser's address as the outermost of our *proxies* saw it.
 
-    What stands further left was sent by the browser itself, and may be anything.
+    Each proxy adds an address on the right. What stands further left was sent by the browser
+    itself, and may be anything.
     """
     peer = request.remote or ""
-    addresses = [
-        address.strip()
-        for line in request.headers.getall("X-Forwarded-For", [])
-        for address in line.split(",")
-    ]
-    if not proxies or len(addresses) < proxies:
+    if not proxies:
         return peer
+    entries = ",".join(request.headers.getall("X-Forwarded-For", [])).split(",")
     try:
-        return str(ipaddress.ip_address(addresses[-proxies]))
-    except ValueError:
+        return str(ip_address(entries[-proxies].strip()))
+    except (IndexError, ValueError):
         return peer

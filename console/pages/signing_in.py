@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ipaddress
 from contextlib import suppress
 from datetime import timedelta
 from typing import Final
@@ -13,6 +12,7 @@ from console.forms import Form
 from console.paths import url
 from console.people import Limit, NotFound, Person
 from console.visit import Visit
+from keyauthority.base.http.addresses import network
 from keyauthority.base.http.answer import Answer
 
 NO_PASSWORDS: Final = "Passwords are switched off here."
@@ -25,8 +25,6 @@ _WRONG: Final = "That address and password don’t go together."
 _MINUTE: Final = 60
 # A cookie holds it during a sign-in at the provider; browsers accept 4096 bytes.
 _LONGEST_TARGET: Final = 1024
-_IPV6_NETWORK: Final = 64
-"""The bits of an IPv6 address that the provider assigns; clients choose the others freely."""
 
 
 async def show(visit: Visit) -> Answer:
@@ -137,19 +135,6 @@ def _limits(visit: Visit, email: str) -> list[Limit]:
     if most.client:
         limits.append(Limit(f"client {network(visit.source)}", most.client, most.per))
     return limits
-
-
-def network(address: str) -> str:
-    """The client that attempts are counted by: an IPv4 address, or the network of an IPv6 one."""
-    try:
-        parsed = ipaddress.ip_address(address)
-    except ValueError:
-        return address
-    if isinstance(parsed, ipaddress.IPv4Address):
-        return str(parsed)
-    if parsed.ipv4_mapped is not None:
-        return str(parsed.ipv4_mapped)
-    return str(ipaddress.ip_network((int(parsed), _IPV6_NETWORK), strict=False))
 
 
 async def _page(visit: Visit, form: Form, after: str, status: int = 200) -> Answer:

@@ -12,7 +12,7 @@ from keyauthority.client.attempts import is_of_the_question
 from keyauthority.client.strangers import Question
 from keyauthority.client.verification import Verification, VerificationUnavailable, read
 from keyauthority.coherence.cache import CoherentCache
-from keyauthority.domain.revisions import Head
+from keyauthority.domain.sessions import Head
 from keyauthority.v1.verification_service_pb2 import BatchVerifyRequest, VerifyResponse
 
 if TYPE_CHECKING:

@@ -46,8 +46,8 @@ from keyauthority.client.verification import (
 from keyauthority.coherence.cache import Ask, CoherentCache
 from keyauthority.coherence.entries import digest_of
 from keyauthority.domain import secrets
-from keyauthority.domain.revisions import Head
 from keyauthority.domain.secrets import Secret
+from keyauthority.domain.sessions import Head
 from keyauthority.domain.verdicts import Verdict
 from keyauthority.v1.verification_service_pb2 import VerifyRequest, VerifyResponse
 from keyauthority.v1.verification_service_pb2_grpc import VerificationServiceStub

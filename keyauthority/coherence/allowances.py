@@ -22,7 +22,7 @@ from datetime import timedelta
 from typing import Final
 
 from keyauthority.coherence.leases import wait_out
-from keyauthority.domain.allowances import WHOLE, Allowance
+from keyauthority.domain.sessions import WHOLE, Allowance
 
 LATE: Final = 0.5
 """Seconds without an acknowledgement, all others having come, after which a session is late."""

@@ -21,7 +21,7 @@ from dataclasses import dataclass
 from typing import Generic, TypeVar
 
 from keyauthority.coherence.entries import Cached, Entries
-from keyauthority.domain.revisions import Claim, Head
+from keyauthority.domain.sessions import Claim, Head
 
 E = TypeVar("E", bound=Cached)
 

@@ -8,8 +8,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from datetime import timedelta
 
-from keyauthority.domain.allowances import WHOLE, Allowance
-from keyauthority.domain.revisions import Claim, Head
+from keyauthority.domain.sessions import WHOLE, Allowance, Claim, Head
 
 
 @dataclass(slots=True)

@@ -7,14 +7,13 @@ from collections.abc import Awaitable, Callable, Sequence
 from hashlib import sha256
 from typing import Final
 
-from keyauthority.coherence.recent import Recent
+from keyauthority.base.recent import Recent
 from keyauthority.domain import answering, secrets
 from keyauthority.domain.authenticating import Authenticating
 from keyauthority.domain.callers import Caller
 from keyauthority.domain.errors import KeyAuthorityError, Reason, credential_invalid
-from keyauthority.domain.peers import PeerPlaces
-from keyauthority.domain.revisions import Head
-from keyauthority.domain.turns import Turns
+from keyauthority.domain.peers import PeerPlaces, Turns
+from keyauthority.domain.sessions import Head
 from keyauthority.replica.known import KnownCache, KnownCaller
 
 KEPT_FOR: Final = 60.0

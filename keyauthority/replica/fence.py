@@ -15,9 +15,8 @@ import structlog
 from keyauthority.coherence.fence import Fence
 from keyauthority.coherence.leases import wait_out
 from keyauthority.domain.errors import KeyAuthorityError
-from keyauthority.domain.fencing import Receipt
 from keyauthority.domain.ports import Sessions
-from keyauthority.domain.sessions import Standing
+from keyauthority.domain.sessions import Receipt, Standing
 from keyauthority.replica.lateness import Lateness
 from keyauthority.replica.metrics import ReplicaMetrics
 from keyauthority.replica.watch import Watch

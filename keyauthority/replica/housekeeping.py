@@ -52,8 +52,8 @@ async def tidy(books: Upkeep) -> None:
     """Destroys the answers kept for repeats that are over, and changes so old that whoever has not
     applied them starts over.
     """
-    await books.replays.prune(books.time)
-    await books.feed.prune(CHANGES_KEPT)
+    await books.prune_replays(books.time)
+    await books.prune_changes(CHANGES_KEPT)
 
 
 async def _rounds(work: Callable[[], Awaitable[Any]], seconds: float) -> None:
@@ -93,4 +93,4 @@ async def write_uses(store: Store, last_used: LastUsed, now: float) -> None:
 
 
 async def _note(marks: Marks, books: Upkeep) -> None:
-    await books.last_used.note(marks)
+    await books.note_uses(marks)

@@ -8,10 +8,9 @@ from datetime import timedelta
 import structlog
 
 from keyauthority.coherence.allowances import LATE, shortened, withdrawn
-from keyauthority.domain.allowances import Allowance
 from keyauthority.domain.errors import KeyAuthorityError
 from keyauthority.domain.ports import Sessions
-from keyauthority.domain.sessions import REPLICA, Session
+from keyauthority.domain.sessions import REPLICA, Allowance, Session
 from keyauthority.replica.metrics import ReplicaMetrics
 
 log = structlog.get_logger()

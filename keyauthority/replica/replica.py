@@ -102,8 +102,8 @@ class Replica:
         await self.watch.look()
 
         async def begin(books: Upkeep) -> tuple[bool, Terms]:
-            clean = not self.alone or await books.leases.begin()
-            return clean, await books.leases.terms()
+            clean = not self.alone or await books.begin_leases()
+            return clean, await books.terms()
 
         clean, terms = await upkeep(self._store, begin)
         self.fence.longest_wait = wait_out(terms.longest_lease)
@@ -122,4 +122,4 @@ class Replica:
         if self.alone and self._now() >= self.fence.settled:
             standing = await self._store.sessions.standing()
             if not standing.acknowledged and not standing.terms.settling:
-                await upkeep(self._store, lambda books: books.leases.end())
+                await upkeep(self._store, lambda books: books.end_leases())

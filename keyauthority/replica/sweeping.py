@@ -11,14 +11,12 @@ import structlog
 from keyauthority.coherence.allowances import Allowances
 from keyauthority.coherence.leases import wait_out
 from keyauthority.coherence.sessions import Janitor
-from keyauthority.domain.books import Books
+from keyauthority.domain.books import Books, Unfenced
 from keyauthority.domain.callers import authority
 from keyauthority.domain.errors import KeyAuthorityError
-from keyauthority.domain.fencing import Unfenced
 from keyauthority.domain.ports import Store
 from keyauthority.domain.restoring import Restoring
-from keyauthority.domain.revisions import Head
-from keyauthority.domain.sessions import Session, Terms
+from keyauthority.domain.sessions import Head, Session, Terms
 from keyauthority.replica.metrics import ReplicaMetrics
 
 SWEPT_EVERY: Final = 0.5

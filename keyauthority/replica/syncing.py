@@ -11,8 +11,7 @@ from keyauthority.coherence.sessions import resets
 from keyauthority.domain import limits
 from keyauthority.domain.errors import KeyAuthorityError, Reason, invalid
 from keyauthority.domain.ports import Sessions
-from keyauthority.domain.revisions import Claim
-from keyauthority.domain.sessions import Grant
+from keyauthority.domain.sessions import Claim, Grant
 from keyauthority.replica.fence import SessionFence
 from keyauthority.replica.lateness import Lateness
 from keyauthority.replica.metrics import ReplicaMetrics

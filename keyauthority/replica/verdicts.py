@@ -9,7 +9,7 @@ from typing import Final
 from keyauthority.coherence.cache import Ask
 from keyauthority.coherence.entries import digest_of
 from keyauthority.domain.errors import KeyAuthorityError, Reason
-from keyauthority.domain.revisions import Head
+from keyauthority.domain.sessions import Head
 from keyauthority.domain.verdicts import Verdict, Verification
 from keyauthority.domain.verifying import Verifying
 from keyauthority.replica.known import KnownCache, KnownVerdict

@@ -10,7 +10,7 @@ import structlog
 
 from keyauthority.domain.errors import KeyAuthorityError
 from keyauthority.domain.ports import Store
-from keyauthority.domain.revisions import Head
+from keyauthority.domain.sessions import Head
 
 POLL: Final = 0.2
 """Seconds between two looks at the head. Hints make it sooner; this is what counts."""

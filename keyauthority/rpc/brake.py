@@ -5,8 +5,7 @@ from __future__ import annotations
 import asyncio
 from typing import Final
 
-from keyauthority.domain.peers import PeerPlaces
-from keyauthority.domain.turns import Turns
+from keyauthority.domain.peers import PeerPlaces, Turns
 
 AT_ONCE: Final = 4
 SECONDS: Final = 0.01

@@ -15,7 +15,6 @@ from keyauthority.domain.auditing import AuditEntry, AuditFilter
 from keyauthority.domain.callers import Caller, Role
 from keyauthority.domain.errors import in_entry, invalid
 from keyauthority.domain.facts import Action
-from keyauthority.domain.fencing import Receipt
 from keyauthority.domain.importing import ImportedKey
 from keyauthority.domain.issuing import NewKey
 from keyauthority.domain.keys import (
@@ -26,9 +25,8 @@ from keyauthority.domain.keys import (
     StoredSecret,
 )
 from keyauthority.domain.peppers import Pepper
-from keyauthority.domain.revisions import Head
 from keyauthority.domain.secrets import Secret
-from keyauthority.domain.sessions import Grant, Session
+from keyauthority.domain.sessions import Grant, Head, Receipt, Session
 from keyauthority.domain.updating import KeyUpdate
 from keyauthority.domain.verdicts import Verification
 from keyauthority.domain.workspaces import Workspace

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from keyauthority.coherence.leases import longest_wait
 from keyauthority.domain.callers import Actor
-from keyauthority.domain.listing_sessions import ListingSessions
+from keyauthority.domain.leasing import ListingSessions
 from keyauthority.domain.managing_peppers import ManagingPeppers
 from keyauthority.rpc import convert
 from keyauthority.rpc.parts import Parts

@@ -15,7 +15,8 @@ from google.protobuf.message import Message
 
 from keyauthority.domain.callers import Actor
 from keyauthority.domain.errors import KeyAuthorityError, Reason, invalid
-from keyauthority.domain.ports import Cursor, Keyring
+from keyauthority.domain.ports import Keyring
+from keyauthority.domain.repositories import Cursor
 
 DEFAULT_SIZE: Final = 50
 LARGEST_SIZE: Final = 1_000

@@ -6,8 +6,8 @@ from datetime import timedelta
 
 from keyauthority.domain import limits
 from keyauthority.domain.callers import Actor
-from keyauthority.domain.revisions import Claim
-from keyauthority.domain.revoking_presented import RevokingPresented
+from keyauthority.domain.revoking import RevokingPresented
+from keyauthority.domain.sessions import Claim
 from keyauthority.domain.verdicts import Verification
 from keyauthority.rpc import convert
 from keyauthority.rpc.parts import Parts

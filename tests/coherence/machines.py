@@ -18,10 +18,17 @@ from keyauthority.coherence.calls import Calls
 from keyauthority.coherence.fence import Fence
 from keyauthority.coherence.leases import RATE_ERROR, wait_out
 from keyauthority.coherence.sessions import Janitor, SessionBook, credited
-from keyauthority.domain.allowances import Allowance
 from keyauthority.domain.errors import KeyAuthorityError
-from keyauthority.domain.revisions import Claim, Head
-from keyauthority.domain.sessions import REPLICA, Counts, Grant, Standing, Terms
+from keyauthority.domain.sessions import (
+    REPLICA,
+    Allowance,
+    Claim,
+    Counts,
+    Grant,
+    Head,
+    Standing,
+    Terms,
+)
 from keyauthority.storage.sql import leases
 from tests.coherence.grant_rows import GrantRow, with_changes
 from tests.coherence.scenarios import Scenario

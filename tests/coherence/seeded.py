@@ -17,9 +17,7 @@ from keyauthority.coherence.calls import Calls
 from keyauthority.coherence.entries import Entries
 from keyauthority.coherence.fence import Fence, Passed
 from keyauthority.coherence.sessions import Entry, SessionBook
-from keyauthority.domain.allowances import WHOLE, Allowance
-from keyauthority.domain.revisions import Claim, Head
-from keyauthority.domain.sessions import REPLICA, Grant
+from keyauthority.domain.sessions import REPLICA, WHOLE, Allowance, Claim, Grant, Head
 from tests.coherence import scenarios
 from tests.coherence.grant_rows import GrantRow
 from tests.coherence.machines import Step

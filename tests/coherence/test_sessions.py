@@ -7,9 +7,7 @@ from datetime import timedelta
 import pytest
 
 from keyauthority.coherence.sessions import SessionBook, credited, resets
-from keyauthority.domain.allowances import WHOLE, Allowance
-from keyauthority.domain.revisions import Claim, Head
-from keyauthority.domain.sessions import Standing, Terms
+from keyauthority.domain.sessions import WHOLE, Allowance, Claim, Head, Standing, Terms
 
 LEASE = timedelta(seconds=3)
 

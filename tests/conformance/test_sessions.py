@@ -6,11 +6,18 @@ from datetime import timedelta
 
 import pytest
 
-from keyauthority.domain.allowances import WHOLE, Allowance
 from keyauthority.domain.errors import KeyAuthorityError, Reason
 from keyauthority.domain.ports import Store
-from keyauthority.domain.revisions import Claim, Head
-from keyauthority.domain.sessions import REPLICA, SESSIONS_PER_CALLER, Grant, Session
+from keyauthority.domain.sessions import (
+    REPLICA,
+    SESSIONS_PER_CALLER,
+    WHOLE,
+    Allowance,
+    Claim,
+    Grant,
+    Head,
+    Session,
+)
 from keyauthority.storage.memory.leases import TOLD as MEMORY_TOLD
 from keyauthority.storage.sql.leases import TOLD
 from tests.conformance.records import START, a_caller, undone

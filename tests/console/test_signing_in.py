@@ -12,9 +12,9 @@ from urllib.parse import urlencode
 import pytest
 
 from console import security
-from console.pages.signing_in import network
 from console.people import Password, Person, Role, open_people
 from console.security import SESSION, VISITOR
+from keyauthority.base.http.addresses import network
 from tests.console.living import OWNER, PASSWORD, Console
 from tests.console.people_in_it import NOBODY, Cast
 from tests.console.visiting import Shown, Visitor

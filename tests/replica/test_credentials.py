@@ -12,8 +12,8 @@ from keyauthority.base.process.clocks import boottime
 from keyauthority.coherence.cache import CoherentCache
 from keyauthority.domain.callers import Caller
 from keyauthority.domain.errors import KeyAuthorityError, Reason, credential_invalid
-from keyauthority.domain.revisions import Head
 from keyauthority.domain.secrets import TOKEN_PREFIX, mint, new_id
+from keyauthority.domain.sessions import Head
 from keyauthority.replica.credentials import Acquaintances, CachedAuthenticating
 from tests.conformance.records import a_caller
 

@@ -13,7 +13,7 @@ import pytest
 from grpc_health.v1.health_pb2 import HealthCheckRequest, HealthCheckResponse
 from grpc_health.v1.health_pb2_grpc import HealthStub
 
-from keyauthority.domain.fencing import Receipt
+from keyauthority.domain.sessions import Receipt
 from keyauthority.replica.fence import SessionFence
 from keyauthority.rpc.health import HealthServicer
 from keyauthority.server import serving

@@ -9,20 +9,17 @@ import asyncpg
 import pytest
 
 from keyauthority.base.relational.location import PostgresUrl
-from keyauthority.domain.allowances import WHOLE, Allowance
 from keyauthority.domain.auditing import AuditFilter
-from keyauthority.domain.books import Books
+from keyauthority.domain.books import Books, Unfenced
 from keyauthority.domain.callers import Actor, Caller, Role
 from keyauthority.domain.errors import KeyAuthorityError, Reason
-from keyauthority.domain.fencing import Unfenced
 from keyauthority.domain.issuing import Issuing, NewKey
 from keyauthority.domain.keys import KeySettings
 from keyauthority.domain.last_used import LastUsed
 from keyauthority.domain.managing_peppers import ManagingPeppers
 from keyauthority.domain.ports import Store
 from keyauthority.domain.replays import Retry
-from keyauthority.domain.revisions import Claim, Head
-from keyauthority.domain.sessions import REPLICA, Grant
+from keyauthority.domain.sessions import REPLICA, WHOLE, Allowance, Claim, Grant, Head
 from keyauthority.keyring import FileKeyring, KeyringError
 from keyauthority.storage import bootstrap
 from keyauthority.storage.postgres import open_postgres

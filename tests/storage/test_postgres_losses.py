@@ -8,8 +8,7 @@ import pytest
 
 from keyauthority.base.relational.location import PostgresUrl
 from keyauthority.domain.errors import KeyAuthorityError, Reason
-from keyauthority.domain.revisions import Claim
-from keyauthority.domain.sessions import REPLICA
+from keyauthority.domain.sessions import REPLICA, Claim
 from keyauthority.storage.postgres import changes, link, open_postgres
 from keyauthority.storage.sql.store import SqlStore
 from tests.conformance.records import a_key, a_workspace

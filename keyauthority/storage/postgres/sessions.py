@@ -21,10 +21,8 @@ from sqlalchemy import (
     update,
 )
 
-from keyauthority.domain.allowances import Allowance
 from keyauthority.domain.errors import session_not_found
-from keyauthority.domain.revisions import Claim
-from keyauthority.domain.sessions import REPLICA, Grant, Session, Standing
+from keyauthority.domain.sessions import REPLICA, Allowance, Claim, Grant, Session, Standing
 from keyauthority.storage.postgres.database import PostgresDatabase
 from keyauthority.storage.postgres.joining import BEATS, NOW, Joins
 from keyauthority.storage.sql import leases

@@ -9,7 +9,7 @@ from sqlalchemy import Executable, Integer, Select, insert, select, type_coerce,
 from sqlalchemy.exc import IntegrityError
 
 from keyauthority.domain.callers import Caller, Role
-from keyauthority.domain.ports import Cursor
+from keyauthority.domain.repositories import Cursor
 from keyauthority.storage.errors import certificate_name_taken, name_taken
 from keyauthority.storage.sql.statements import Statements, page
 from keyauthority.storage.tables import RoleSet, callers

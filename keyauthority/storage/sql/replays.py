@@ -8,7 +8,7 @@ from typing import Any
 
 from sqlalchemy import ColumnElement, and_, delete, insert, select
 
-from keyauthority.domain.ports import Replay
+from keyauthority.domain.repositories import Replay
 from keyauthority.storage.sql.statements import Statements
 from keyauthority.storage.tables import replays
 

@@ -12,7 +12,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from keyauthority.base.process.tasks import to_the_end
 from keyauthority.base.relational.columns import Moment
-from keyauthority.domain.ports import Cursor
+from keyauthority.domain.repositories import Cursor
 
 AnyRow = Row[*tuple[Any, ...]]
 

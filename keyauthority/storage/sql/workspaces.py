@@ -8,7 +8,7 @@ from typing import Any
 
 from sqlalchemy import insert, select, update
 
-from keyauthority.domain.ports import Cursor
+from keyauthority.domain.repositories import Cursor
 from keyauthority.domain.workspaces import Workspace
 from keyauthority.storage.sql.statements import Statements, page
 from keyauthority.storage.tables import workspaces

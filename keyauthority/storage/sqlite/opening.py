@@ -16,11 +16,9 @@ from keyauthority.base.process.files import open_own, sync_folder
 from keyauthority.base.process.tasks import to_the_end
 from keyauthority.base.relational.outages import StorageError
 from keyauthority.base.relational.sqlite import in_a_sentence, migrate
-from keyauthority.domain.allowances import Allowance
 from keyauthority.domain.errors import KeyAuthorityError
 from keyauthority.domain.ports import Clock
-from keyauthority.domain.revisions import Claim
-from keyauthority.domain.sessions import Grant, Terms
+from keyauthority.domain.sessions import Allowance, Claim, Grant, Terms
 from keyauthority.storage.alone import SessionsAlone
 from keyauthority.storage.errors import NoBooksError
 from keyauthority.storage.lock import locked
