@@ -18,12 +18,12 @@ from gateway.limits import Limits
 from gateway.observe import Observer
 from gateway.paths import ScopeRules, check_path, holds_secret, split_target
 from gateway.relay import abort
-from gateway.request import EdgeRequest, Grant, RequestBody, check_head, open_body
-from gateway.under_way import Shares, Streams
+from gateway.request import EdgeRequest, Grant, Outcome, RequestBody, check_head, open_body
+from gateway.under_way import Concurrency, Streams
 from gateway.upstream import VerdictLapsedError
 from keyauthority.base.http.answer import Answer
 
-# After these the client may not know where its next request begins, or should not send one.
+# After these it is unclear where the client's next request begins, or it should not send one.
 _CLOSING: Final = frozenset(
     {
         Refusal.BAD_REQUEST,
@@ -51,11 +51,11 @@ class Edge:
         proxy_authorizer: Judges the keys that a proxy asks about at `/authz`.
         forwarder: Sends accepted requests on.
         streams: Cuts accepted requests off when their keys die; None: they run on to their end.
-        rules: The scopes that paths ask for.
-        readiness: Knows whether the authority gives verdicts.
-        observer: Is told how each request ended.
+        rules: The scopes that paths require.
+        readiness: Tells `/readyz` whether the authority gives verdicts.
+        observer: Notes how each request ended.
         limits: What a client may send.
-        retry_after: Seconds that a client with too many failed attempts is told to wait.
+        retry_after: Seconds that a client with too many failed attempts has to wait.
     """
 
     def __init__(
@@ -79,13 +79,17 @@ class Edge:
         self._readiness = readiness
         self._observer = observer
         self._limits = limits
-        self._shares = Shares(limits.max_requests_per_key)
-        self._own = {"/healthz": self._healthz, "/readyz": self._readyz, authz.PREFIX: self._authz}
+        self._concurrency = Concurrency(limits.max_requests_per_key)
+        self._own_paths = {
+            "/healthz": self._healthz,
+            "/readyz": self._readyz,
+            authz.PREFIX: self._authz,
+        }
         self._refusal_headers = {refusal: CIMultiDict(refusal.headers) for refusal in Refusal}
         self._refusal_headers[Refusal.RATE_LIMITED][hdrs.RETRY_AFTER] = str(retry_after)
 
     async def handle(self, request: EdgeRequest) -> web.StreamResponse:
-        """Answer *request*, whatever happens, and have it observed."""
+        """Answers *request*, whatever happens, and notes its end."""
         try:
             response = await self._answer(request)
         except asyncio.CancelledError:
@@ -97,17 +101,17 @@ class Edge:
                 raise
             response = self._refuse(request, refusal)
             if request.cut is not None:
-                request.outcome = "cut"
+                request.outcome = Outcome.CUT
         except ConnectionError:
             self._lost(request)
             raise
-        except Exception:  # noqa: BLE001 - the last line of defence: nobody may see what it was
+        except Exception:  # noqa: BLE001 - nobody outside may see what it was
             response = self._own_fault(request)
         self._observer.ended(request, response.status)
         return response
 
     def refuse_unparsed(self, request: EdgeRequest, status: int) -> web.StreamResponse:
-        """Answer what the parser could not make a request of, and have it observed."""
+        """Answers what the parser could not make a request of, and notes its end."""
         response = self._refuse(request, _UNPARSED.get(status, Refusal.INTERNAL_ERROR))
         self._observer.ended(request, response.status)
         return response
@@ -119,9 +123,9 @@ class Edge:
         if holds_secret(request.raw_path):
             return self._refuse(request, Refusal.BAD_REQUEST)
         path, _ = split_target(request.raw_path)
-        own = self._own.get(path)
-        if own is not None:
-            return await own(request)
+        handler = self._own_paths.get(path)
+        if handler is not None:
+            return await handler(request)
         if path.startswith("/authz/"):
             return await self._authz(request)
         refusal = check_path(path)
@@ -134,9 +138,9 @@ class Edge:
         if isinstance(grant, Refusal):
             return self._refuse(request, grant)
         key_id = grant.key.id
-        if not self._shares.enter(key_id):
+        if not self._concurrency.enter(key_id):
             return self._refuse(request, Refusal.TOO_MANY_REQUESTS)
-        request.on_end = partial(self._shares.leave, key_id)
+        request.on_end = partial(self._concurrency.leave, key_id)
         request.client.delivery.owner = key_id
         if self._streams is None:
             answer = await self._forward(request, path, grant)
@@ -147,7 +151,7 @@ class Edge:
 
     async def _authorize(self, request: EdgeRequest, path: str) -> Grant | Refusal:
         authorizer = self._authorizer
-        grant = authorizer.from_memory(request) or await authorizer.ask(request)
+        grant = authorizer.from_memory(request) or await authorizer.from_authority(request)
         if isinstance(grant, Refusal) or self._rules.satisfied(path, grant.key.scopes):
             return grant
         return Refusal.INSUFFICIENT_SCOPE
@@ -179,17 +183,17 @@ class Edge:
         if refusal is not None:
             return self._refuse(request, refusal)
         authorizer = self._proxy_authorizer
-        grant = authorizer.from_memory(request) or await authorizer.ask(request)
+        grant = authorizer.from_memory(request) or await authorizer.from_authority(request)
         if isinstance(grant, Refusal):
             return self._refuse(request, grant)
         refusal = authz.check_scopes(request, self._rules, grant.key.scopes)
         if refusal is not None:
             return self._refuse(request, refusal)
-        request.outcome = "authorized"
+        request.outcome = Outcome.AUTHORIZED
         return authz.Permission(grant.key)
 
     async def _healthz(self, request: EdgeRequest) -> web.StreamResponse:
-        request.outcome = "probe"
+        request.outcome = Outcome.PROBE
         return Answer(_SUCCESS, _JSON.copy(), _OK)
 
     async def _readyz(self, request: EdgeRequest) -> web.StreamResponse:
@@ -201,19 +205,19 @@ class Edge:
         request.outcome = refusal.code
         headers = self._refusal_headers[refusal].copy()
         response = Answer(refusal.status, headers, refusal.body)
-        # A client that was not asked for its body may send it or not: only closing is unambiguous.
+        # A client that was not invited to send its body may send it or not: only closing is clear.
         uninvited = hdrs.EXPECT in request.headers and not request.content.is_eof()
         if refusal in _CLOSING or uninvited:
             response.force_close()
         return response
 
     def _own_fault(self, request: EdgeRequest) -> web.StreamResponse:
-        _log.exception("internal error", request_id=request.id)
+        _log.exception("internal_error", request_id=request.id)
         if request.writer.output_size > 0:
             abort(request)
         return self._refuse(request, Refusal.INTERNAL_ERROR)
 
     def _lost(self, request: EdgeRequest) -> None:
-        request.outcome = "client_left"
+        request.outcome = Outcome.CLIENT_LEFT
         self._observer.ended(request, 0)
         request.end()
