@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Awaitable
+from dataclasses import dataclass, field
+from functools import partial
 from typing import Final
 
 from aiohttp import ClientError, ClientResponse, ClientSession, hdrs, web
@@ -26,34 +28,22 @@ _NOT_MODIFIED: Final = 304
 _FIRST_FINAL_STATUS: Final = 200
 
 
+@dataclass(slots=True, eq=False)
 class Forwarder:
-    """Sends accepted requests to one upstream and streams its answers back.
+    """Sends accepted requests to one upstream and streams its answers back."""
 
-    Args:
-        session: From `upstream_session`.
-        base: What stands before `/v1/...` in the upstream's URLs.
-        credential: The upstream's own API key, or None if it wants none.
-        allowlist: Which header fields of requests go on.
-        timeouts: How long the upstream may take.
-        first_byte: Where the time to the upstream's headers is observed, in seconds.
-    """
-
-    def __init__(
-        self,
-        session: ClientSession,
-        base: str,
-        credential: Secret | None,
-        allowlist: Allowlist,
-        timeouts: Timeouts,
-        first_byte: Timings,
-    ) -> None:
-        self._session = session
-        self._base = base
-        self._credential = credential
-        self._allowlist = allowlist
-        self._timeouts = timeouts
-        self._first_byte = first_byte
-        self._complaint = Complaint("upstream_failed")
+    # From `upstream_session`.
+    session: ClientSession
+    # What stands before `/v1/...` in the upstream's URLs.
+    base: str
+    # The upstream's own API key, or None if it wants none.
+    credential: Secret | None
+    # Which header fields of requests go on.
+    allowlist: Allowlist
+    timeouts: Timeouts
+    # Where the seconds to the upstream's headers are observed.
+    first_byte: Timings
+    _complaint: Complaint = field(default_factory=partial(Complaint, "upstream_failed"))
 
     async def forward(
         self, request: EdgeRequest, grant: Grant, body: bytes | RequestBody | None
@@ -65,7 +55,7 @@ class Forwarder:
                 was sent to it, and *body* is as it was.
         """
         headers = to_upstream(
-            request.headers, self._allowlist, grant.key, request.id, self._credential
+            request.headers, self.allowlist, grant.key, request.id, self.credential
         )
         if headers is None:
             return Refusal.BAD_REQUEST
@@ -98,12 +88,12 @@ class Forwarder:
             self._complaint.log(type(error).__name__)
             late = isinstance(error, TimeoutError)
             return Refusal.UPSTREAM_TIMEOUT if late else Refusal.UPSTREAM_UNAVAILABLE
-        self._first_byte.observe(time.perf_counter() - start)
+        self.first_byte.observe(time.perf_counter() - start)
         return upstream
 
     async def _send_stream(self, request: EdgeRequest, body: RequestBody) -> ClientResponse:
         # The session times what it reads. That an upstream does not read is noticed here.
-        patience, loop = self._timeouts.first_byte_timeout, asyncio.get_running_loop()
+        patience, loop = self.timeouts.first_byte_timeout, asyncio.get_running_loop()
         async with asyncio.timeout(patience) as deadline:
             body.on_progress = lambda: deadline.reschedule(loop.time() + patience)
             upstream = await self._send_retrying(request, body)
@@ -122,9 +112,9 @@ class Forwarder:
     def _request(
         self, request: EdgeRequest, body: bytes | RequestBody | None
     ) -> Awaitable[ClientResponse]:
-        return self._session.request(
+        return self.session.request(
             request.method,
-            URL(self._base + request.raw_path, encoded=True),
+            URL(self.base + request.raw_path, encoded=True),
             data=body,
             allow_redirects=False,
         )
@@ -141,13 +131,13 @@ class Forwarder:
         connection = upstream.connection
         if connection is not None and connection.protocol is not None:
             # None once the whole response is here.
-            connection.protocol.read_timeout = self._timeouts.idle_timeout
+            connection.protocol.read_timeout = self.timeouts.idle_timeout
             connection.protocol.start_timeout()
         headers = to_client(upstream.headers)
         if headers is None:
             self._complaint.log("it answered with malformed headers")
             return Refusal.UPSTREAM_UNAVAILABLE
-        return await relay(request, upstream, headers, self._timeouts.idle_timeout)
+        return await relay(request, upstream, headers, self.timeouts.idle_timeout)
 
 
 def _is_redirect(status: int) -> bool:

@@ -148,9 +148,7 @@ class RequestBody(Payload):
             self.on_progress()
 
     async def write_with_length(
-        self,
-        writer: AbstractStreamWriter,
-        content_length: int | None,
+        self, writer: AbstractStreamWriter, content_length: int | None
     ) -> None:
         """Passes the body on; the parser holds the client to the length it declared."""
         await self.write(writer)
