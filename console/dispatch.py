@@ -10,7 +10,7 @@ import structlog
 from aiohttp import hdrs, web
 from multidict import CIMultiDict
 
-from console import cookies, csrf, headers
+from console import security
 from console.access import ROLES, Needs
 from console.addresses import source
 from console.config import LIMITS
@@ -30,7 +30,7 @@ _log = structlog.get_logger("console")
 _READING: Final = frozenset({"GET", "HEAD"})
 _NOWHERE: Final = Route("GET", "", problems.not_found, Needs.NOTHING)
 _STATIC: Final = PATHS["static"].removesuffix("{name}")
-_TEXT: Final = {**headers.EVERYWHERE, hdrs.CONTENT_TYPE: "text/plain; charset=utf-8"}
+_TEXT: Final = {**security.HEADERS, hdrs.CONTENT_TYPE: "text/plain; charset=utf-8"}
 _UNPARSED: Final = {
     400: b"malformed or unacceptable http request\n",
     408: b"request arrived too slowly\n",
@@ -47,7 +47,7 @@ class Dispatcher:
         self._parts = parts
         self._router = Router(ROUTES)
         https = parts.public_url.startswith("https:")
-        self._transport = headers.TLS if https else {}
+        self._transport = security.TLS_HEADERS if https else {}
         self._answering: set[asyncio.Task[Answer]] = set()
 
     async def handle(self, request: Request) -> web.StreamResponse:
@@ -98,7 +98,7 @@ class Dispatcher:
         if asset is None or not path.startswith(_STATIC):
             return None
         fields = {
-            **headers.EVERYWHERE,
+            **security.HEADERS,
             hdrs.CACHE_CONTROL: "public, max-age=31536000, immutable",
             hdrs.CONTENT_TYPE: asset.content_type,
         }
@@ -137,7 +137,7 @@ class Dispatcher:
             return problems.internal(visit)
 
     async def _page(self, visit: Visit) -> Answer:
-        if not visit.reading and not csrf.same_origin(visit.request.headers):
+        if not visit.reading and not security.same_origin(visit.request.headers):
             return problems.foreign(visit)
         if not visit.reading:
             # Before it is asked who may: the form may take seconds, and rights may go meanwhile.
@@ -151,17 +151,17 @@ class Dispatcher:
             return await problems.not_found(visit)
         if not _covers(visit):
             return await problems.forbidden(visit)
-        if not visit.reading and not csrf.is_token(visit.cookie, visit.fields.raw("csrf")):
+        if not visit.reading and not security.is_form_token(visit.cookie, visit.fields.raw("csrf")):
             return await problems.stale(visit)
         if visit.session is not None and not visit.route.shows_secret:
             await self._parts.books.submissions.close_open(visit.session.id)
         return await visit.route.page(visit)
 
     async def _recognise(self, visit: Visit) -> None:
-        token = cookies.presented(visit.request.cookies, cookies.SESSION)
+        token = security.cookie(visit.request.cookies, security.SESSION)
         if token:
             visit.session = await self._parts.books.sessions.find(token)
-        visitor = cookies.presented(visit.request.cookies, cookies.VISITOR)
+        visitor = security.cookie(visit.request.cookies, security.VISITOR)
         visit.cookie = token if visit.session is not None else visitor
 
     async def _may(self, visit: Visit) -> bool:

@@ -11,7 +11,7 @@ import re
 import secrets
 from typing import Final
 
-from console import csrf
+from console import security
 from console.people import FieldInvalid, SubmissionState
 from console.visit import Visit
 
@@ -50,7 +50,7 @@ async def begun(visit: Visit, purpose: str, *, first: bool = False) -> str:
     over = submission.state is SubmissionState.CLOSED
     if over or (first and submission.state is not SubmissionState.NEW):
         raise OverError(submission.key_id)
-    return csrf.derived(visit.cookie, f"{purpose} {workspace_id} {request_id}")
+    return security.derive(visit.cookie, f"{purpose} {workspace_id} {request_id}")
 
 
 async def answered(visit: Visit, key_id: str) -> None:

@@ -11,7 +11,7 @@ from urllib.parse import urlencode
 from aiohttp import hdrs
 from multidict import CIMultiDict
 
-from console import access, cookies, csrf, headers
+from console import access, security
 from console.authority import Acting
 from console.forms import Fields, without_secret
 from console.parts import Parts
@@ -123,26 +123,26 @@ class Visit:
 
     def keep_cookie(self, name: str, value: str, seconds: int | None = None) -> None:
         """Has the browser keep a cookie."""
-        self._cookies.append(cookies.kept(name, value, seconds))
+        self._cookies.append(security.set_cookie(name, value, seconds))
 
     def forget_cookie(self, name: str) -> None:
         """Has the browser forget a cookie."""
-        self._cookies.append(cookies.forgotten(name))
+        self._cookies.append(security.set_cookie(name, "", 0))
 
     def keep_notice(self, done: str) -> None:
         """Lets the next page say what *done* names: nobody else's link makes it say so."""
-        self.keep_cookie(cookies.NOTICE, done, _NOTICE_LASTS)
+        self.keep_cookie(security.NOTICE, done, _NOTICE_LASTS)
 
     def redirect(self, to: str, done: str = "") -> Answer:
         """Sends the browser on; *done* names what the next page says was done."""
         target = f"{to}?{urlencode({'done': done})}" if done else to
         if done:
             self.keep_notice(done)
-        return self._answer(303, {**headers.PAGE, hdrs.LOCATION: target}, b"")
+        return self._answer(303, {**security.PAGE_HEADERS, hdrs.LOCATION: target}, b"")
 
     def text(self, status: int, line: str) -> Answer:
         """One line for a machine."""
-        fields = {**headers.PAGE, hdrs.CONTENT_TYPE: "text/plain; charset=utf-8"}
+        fields = {**security.PAGE_HEADERS, hdrs.CONTENT_TYPE: "text/plain; charset=utf-8"}
         return self._answer(status, fields, line.encode() + b"\n")
 
     async def page(self, template: str, status: int = 200, /, **context: Any) -> Answer:
@@ -153,7 +153,7 @@ class Visit:
     def rendered(self, template: str, status: int, /, **context: Any) -> Answer:
         """The page of *template* from *context* alone."""
         html = self.parts.rendering.render(template, **context)
-        return self._answer(status, headers.PAGE, html.encode())
+        return self._answer(status, security.PAGE_HEADERS, html.encode())
 
     async def workspaces(self, role: Role) -> tuple[WorkspaceView, list[WorkspaceView]]:
         """The workspace of the path, in which the person has *role*, and where else they may go."""
@@ -180,15 +180,15 @@ class Visit:
         of a form of another page.
         """
         if forms and self.session is None and not self.cookie:
-            self.cookie = cookies.new_visitor()
-            self.keep_cookie(cookies.VISITOR, self.cookie)
+            self.cookie = security.new_visitor()
+            self.keep_cookie(security.VISITOR, self.cookie)
         person = self.session.person if self.session is not None else None
         settings = self.parts.settings
         return {
             "me": person,
             "session": self.session,
-            "csrf": csrf.token(self.cookie),
-            "proof": csrf.proof(self.cookie),
+            "csrf": security.form_token(self.cookie),
+            "proof": security.link_proof(self.cookie),
             "workspace": None,
             "other_workspaces": [],
             "section": "",
@@ -218,12 +218,12 @@ class Visit:
     def announced(self) -> str:
         """The name of the notice that this page is to say; empty if only its address names one."""
         done = self.request.rel_url.query.get("done", "")
-        kept = cookies.presented(self.request.cookies, cookies.NOTICE)
+        kept = security.cookie(self.request.cookies, security.NOTICE)
         return done if done == kept and done in NOTICES else ""
 
     def _notice(self) -> str | None:
-        if cookies.presented(self.request.cookies, cookies.NOTICE):
-            self.forget_cookie(cookies.NOTICE)
+        if security.cookie(self.request.cookies, security.NOTICE):
+            self.forget_cookie(security.NOTICE)
         return NOTICES.get(self.announced())
 
     def _answer(self, status: int, fields: Mapping[str, str], body: bytes) -> Answer:

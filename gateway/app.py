@@ -100,7 +100,7 @@ async def _edge(settings: Settings, metrics: Metrics, stack: AsyncExitStack) -> 
     verifier.on_change = streams.changed if streams is not None else None
     return Edge(
         authorizer=authorizer,
-        proxy_authorizer=Authorizer(verifier, attempts, sources.asked_about, metrics),
+        proxy_authorizer=Authorizer(verifier, attempts, sources.client_of_proxy, metrics),
         forwarder=Forwarder(
             session,
             upstream_base(settings.upstream),

@@ -13,7 +13,8 @@ from gateway.bearer import Presented, parse_authorization
 from gateway.envelope import Refusal
 from gateway.observe import Complaint, Metrics
 from gateway.request import EdgeRequest, Grant
-from gateway.sources import Attempts, Source, network_of
+from gateway.sources import Attempts, Source
+from keyauthority.base.http.addresses import network
 from keyauthority.client import (
     Verdict,
     Verification,
@@ -89,7 +90,7 @@ class Authorizer:
         try:
             verification = await self._verifier.verify(
                 presented.secret,
-                source=network_of(source),
+                source=network(source or ""),
                 suspect=self._attempts.suspects(source),
                 digest=presented.digest,
             )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable
+from ipaddress import ip_network
 from pathlib import Path
 from typing import Any, NoReturn, TypeVar
 
@@ -14,7 +15,7 @@ from gateway.app import serve
 from gateway.config import ON_REVOKE, Settings
 from gateway.limits import Limits, Timeouts
 from gateway.paths import ScopeRule
-from gateway.sources import Network, parse_network
+from gateway.sources import Network
 from keyauthority.base.process.lifecycle import StartError
 from keyauthority.base.process.settings import LOG_LEVELS, SettingsError
 from keyauthority.base.process.telemetry import configure_logging
@@ -75,7 +76,7 @@ def _networks(
     _context: click.Context, _option: click.Parameter, values: tuple[str, ...]
 ) -> tuple[Network, ...]:
     try:
-        return tuple(parse_network(value) for value in values)
+        return tuple(ip_network(value) for value in values)
     except ValueError as error:
         raise click.BadParameter(str(error)) from None
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Final
 from urllib.parse import urlencode
 
-from console import cookies
+from console import security
 from console.forms import BadFormError, without_secret
 from console.paths import url
 from console.visit import Visit
@@ -73,8 +73,8 @@ def signed_out(visit: Visit) -> Answer:
     kept = without_secret(address.path_qs) == address.path_qs
     target = address.raw_path_qs if visit.reading and kept else _here(visit)
     query = {"next": target}
-    if cookies.presented(visit.request.cookies, cookies.SESSION):
-        visit.forget_cookie(cookies.SESSION)
+    if security.cookie(visit.request.cookies, security.SESSION):
+        visit.forget_cookie(security.SESSION)
     if not visit.reading:
         query["done"] = "signed-out-meanwhile"
         visit.keep_notice(query["done"])

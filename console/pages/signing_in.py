@@ -7,12 +7,12 @@ from datetime import timedelta
 from typing import Final
 from urllib.parse import urlencode
 
-from console import cookies
-from console.addresses import network
+from console import security
 from console.forms import Form
 from console.paths import url
 from console.people import Limit, NotFound, Person
 from console.visit import Visit
+from keyauthority.base.http.addresses import network
 from keyauthority.base.http.answer import Answer
 
 NO_PASSWORDS: Final = "Passwords are switched off here."
@@ -75,7 +75,7 @@ async def welcome(visit: Visit) -> Answer:
 async def sign_out(visit: Visit) -> Answer:
     """Ends this sign-in."""
     await _end(visit)
-    visit.forget_cookie(cookies.SESSION)
+    visit.forget_cookie(security.SESSION)
     return visit.redirect(url("sign_in"), "signed-out")
 
 
@@ -86,8 +86,8 @@ async def begin(visit: Visit, person: Person, method: str) -> None:
     agent = visit.request.headers.get("User-Agent", "")[:300]
     _, token = await visit.parts.books.sessions.begin(person.id, visit.source, agent, method)
     lasting = round(visit.parts.settings.session_lifetime.total_seconds())
-    visit.keep_cookie(cookies.SESSION, token.reveal(), lasting)
-    visit.forget_cookie(cookies.VISITOR)
+    visit.keep_cookie(security.SESSION, token.reveal(), lasting)
+    visit.forget_cookie(security.VISITOR)
 
 
 def onwards(after: str) -> str:

@@ -7,7 +7,7 @@ from urllib.parse import urlencode
 
 import structlog
 
-from console import cookies, csrf
+from console import security
 from console.forms import Form
 from console.oidc import Claims, Flow, OidcError, OidcUnavailable
 from console.pages import problems
@@ -74,7 +74,7 @@ def is_asked_by_a_page(visit: Visit) -> bool:
 
     That could have the browser forget a sign-in that is under way, and begin one for somebody else.
     """
-    return csrf.is_proof(visit.cookie, visit.request.rel_url.query.get("proof", ""))
+    return security.is_link_proof(visit.cookie, visit.request.rel_url.query.get("proof", ""))
 
 
 async def depart(visit: Visit, *, after: str = "", link: str = "") -> Answer:
@@ -87,7 +87,7 @@ async def depart(visit: Visit, *, after: str = "", link: str = "") -> Answer:
         _tell_operator(visit, error)
         return await _refused(visit, str(error), 503, after)
     kept = "~".join((begun.flow.to_text(), link or target(after)))
-    visit.keep_cookie(cookies.SIGN_IN, cookies.packed(kept), _TEN_MINUTES)
+    visit.keep_cookie(security.SIGN_IN, security.encode(kept), _TEN_MINUTES)
     return visit.redirect(begun.url)
 
 
@@ -95,12 +95,12 @@ async def finish(visit: Visit) -> Answer:
     """Takes the provider's answer: who it is, if it is anybody here."""
     if visit.parts.provider is None:
         return await problems.not_found(visit)
-    kept = cookies.unpacked(cookies.presented(visit.request.cookies, cookies.SIGN_IN))
+    kept = security.decode(security.cookie(visit.request.cookies, security.SIGN_IN))
     text, _, after = kept.partition("~")
     flow = Flow.from_text(text)
     if flow is not None and flow.is_answered_by(visit.request.rel_url.query):
         # An answer to another question is a link of another site, which ends no sign-in.
-        visit.forget_cookie(cookies.SIGN_IN)
+        visit.forget_cookie(security.SIGN_IN)
     if flow is None:
         # The page of the answer was opened again, by the back button for instance.
         gone_on = visit.session is not None

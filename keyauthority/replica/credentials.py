@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from hashlib import sha256
 from typing import Final
 
-from keyauthority.coherence.recent import Recent
+from keyauthority.base.recent import Recent
 from keyauthority.domain import answering, secrets
 from keyauthority.domain.authenticating import Authenticating
 from keyauthority.domain.callers import Caller

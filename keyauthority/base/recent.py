@@ -10,7 +10,7 @@ V = TypeVar("V")
 
 
 class Recent(Generic[K, V]):
-    """Values by key; each step takes the same time, whatever is there.
+    """Values by key; each step takes the same time, however many there are.
 
     Args:
         most: Keys remembered; the one noted longest ago is forgotten.
@@ -21,11 +21,14 @@ class Recent(Generic[K, V]):
         # An ordered one, since the oldest of a plain dictionary is found ever more slowly.
         self._members: OrderedDict[K, V] = OrderedDict()
 
+    def __len__(self) -> int:
+        return len(self._members)
+
     def __contains__(self, key: K) -> bool:
         return key in self._members
 
     def get(self, key: K, default: V) -> V:
-        """The value noted of *key*, or *default*."""
+        """Returns the value noted of *key*, or *default*."""
         return self._members.get(key, default)
 
     def note(self, key: K, value: V) -> None:
