@@ -6,29 +6,24 @@ A peer is the other end of a connection, as gRPC writes it: `ipv4:10.0.0.7:41522
 from __future__ import annotations
 
 import asyncio
-import ipaddress
 from collections import Counter
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from heapq import heapify, heappop, heappush
+from ipaddress import ip_network
 from itertools import count
-from typing import Final
 from urllib.parse import unquote
 
 from keyauthority.domain.errors import KeyAuthorityError, Reason
 
-_PREFIX: Final = 4
-"""How many groups of an IPv6 address name the network of one site."""
-
 
 def host_of(peer: str) -> str:
-    """Returns the host of *peer*: for IPv6 the /64, all of which belongs to one site."""
+    """Returns the host of *peer*: for IPv6 its /64, all of which belongs to one site."""
     family, _, address = peer.partition(":")
     host = address.rpartition(":")[0]
     if family != "ipv6":
         return f"{family}:{host}"
-    groups = ipaddress.ip_address(unquote(host).strip("[]").partition("%")[0]).exploded
-    return f"{family}:{':'.join(groups.split(':')[:_PREFIX])}"
+    return str(ip_network((unquote(host).strip("[]").partition("%")[0], 64), strict=False))
 
 
 class PeerPlaces:
@@ -48,31 +43,26 @@ class PeerPlaces:
     @contextmanager
     def place(self, peer: str) -> Iterator[None]:
         """Holds a place for a call of *peer*; raises `OVERLOADED` if no place is left for it."""
-        self._enter(peer)
+        host = host_of(peer)
+        self._check_room(peer, host)
+        self._taken += 1
+        self._taken_by.update((peer, host))
         try:
             yield
         finally:
-            self._leave(peer)
+            self._taken -= 1
+            for holder in (peer, host):
+                self._taken_by[holder] -= 1
+                if not self._taken_by[holder]:
+                    del self._taken_by[holder]
 
-    def _enter(self, peer: str) -> None:
+    def _check_room(self, peer: str, host: str) -> None:
         free = self._most - self._taken
-        if free <= 0 or not self._has_room(peer, free):
+        has_room = peer.startswith("unix:") or (
+            self._taken_by[peer] < self._per_connection and self._taken_by[host] < free
+        )
+        if free <= 0 or not has_room:
             raise KeyAuthorityError(Reason.OVERLOADED, "too many calls of this kind are under way")
-        self._taken += 1
-        self._taken_by.update((peer, host_of(peer)))
-
-    def _leave(self, peer: str) -> None:
-        self._taken -= 1
-        for holder in (peer, host_of(peer)):
-            self._taken_by[holder] -= 1
-            if not self._taken_by[holder]:
-                del self._taken_by[holder]
-
-    def _has_room(self, peer: str, free: int) -> bool:
-        if peer.startswith("unix:"):
-            return True
-        taken_by_host = self._taken_by[host_of(peer)]
-        return self._taken_by[peer] < self._per_connection and taken_by_host < free
 
 
 class Turns:

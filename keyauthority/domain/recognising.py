@@ -21,7 +21,6 @@ class Presented:
     the keyring; a malformed string has no digests.
     """
 
-    secret: str = field(repr=False)
     key_id: str | None
     digests: Mapping[int, bytes] = field(repr=False)
 
@@ -59,7 +58,7 @@ class Recognising:
             digests = {
                 version: keyring.digest_foreign(version, secret) for version in keyring.versions()
             }
-        return Presented(secret, key_id, digests)
+        return Presented(key_id, digests)
 
     async def snapshot(self, presented: Sequence[Presented]) -> Snapshot:
         """Reads what the books have about *presented*, in one statement."""
