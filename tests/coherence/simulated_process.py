@@ -135,7 +135,7 @@ class Process(Machine):
             self._in_books(lambda database: _granted(database, call), then)
 
     def _grant_alone(self, call: SyncCall, then: Callable[[Grant | None], None]) -> None:
-        # As in `storage.alone`: in the book, then a read that takes its time, then acknowledged.
+        # As in `storage.in_memory_sessions`: in the book, then a read that takes its time, then acknowledged.
         session_id = call.session_id
         if session_id and not self.book.beat(session_id, ""):
             then(None)
