@@ -147,7 +147,7 @@ async def serving(
             pages=Pages(keyring),
             metrics=calls,
             now=now,
-            health=health.servicer,
+            health=health,
             services=tuple(service.name for service in services),
         )
         server = _new_server(settings)
@@ -163,8 +163,8 @@ async def serving(
         await stack.enter_async_context(replica.running())
         stack.push_async_callback(lambda: mutations.close(max(GRACE, replica.grace)))
         stack.callback(replica.leave)
-        stack.callback(health.servicer.leave)
-        await stack.enter_async_context(background(health.watch()))
+        stack.callback(health.leave)
+        await stack.enter_async_context(background(health.run()))
         house = keep_house(store, books, settings.audit_retention, pace.tidying, pace.pruning)
         await stack.enter_async_context(background(house))
         await health.look()
@@ -189,7 +189,7 @@ def _guard(parts: Parts, replica: Replica, mutations: Mutations, margin: float) 
 def _new_server(settings: Settings) -> grpc.aio.Server:
     most = affordable(settings.max_connections)
     if most < settings.max_connections:
-        log.warning("few_connections", wanted=settings.max_connections, files_for=most)
+        log.warning("few_connections", configured=settings.max_connections, files_for=most)
     options = channel_options(connections=most, share_port=settings.share_port)
     return grpc.aio.server(options=options, maximum_concurrent_rpcs=MOST_CALLS)
 

@@ -16,9 +16,9 @@ from keyauthority.domain.books import Upkeep, upkeep
 from keyauthority.domain.errors import KeyAuthorityError
 from keyauthority.domain.ports import Store
 from keyauthority.domain.sessions import Terms
+from keyauthority.replica.cached import CAPACITY, ReplicaCache
 from keyauthority.replica.fence import SessionFence
 from keyauthority.replica.following import Following
-from keyauthority.replica.known import CAPACITY, KnownCache
 from keyauthority.replica.lateness import Lateness
 from keyauthority.replica.metrics import ReplicaMetrics
 from keyauthority.replica.sweeping import Sweeper
@@ -42,7 +42,7 @@ class Replica:
         self, store: Store, *, alone: bool, now: Callable[[], float], metrics: ReplicaMetrics
     ) -> None:
         self.alone = alone
-        self.cache: KnownCache = CoherentCache(CAPACITY)
+        self.cache: ReplicaCache = CoherentCache(CAPACITY)
         self.watch = Watch(store)
         # One for each, since a `Lateness` marks seldom.
         self.fence = SessionFence(

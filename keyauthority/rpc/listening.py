@@ -57,17 +57,21 @@ class TlsFiles:
     client_ca: Path | None
 
 
-def affordable(wanted: int) -> int:
-    """Returns how many of *wanted* connections this process has files for; raises its limit of files.
+def affordable(connections: int) -> int:
+    """Returns how many of *connections* this process has files for; raises its limit of files.
 
     The files that the books need stay free, whatever strangers open.
     """
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    needed = wanted + OWN_FILES
+    needed = connections + OWN_FILES
     if soft != resource.RLIM_INFINITY and soft < needed:
         soft = needed if hard == resource.RLIM_INFINITY else min(needed, hard)
         resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
-    return wanted if soft == resource.RLIM_INFINITY else max(1, min(wanted, soft - OWN_FILES))
+    return (
+        connections
+        if soft == resource.RLIM_INFINITY
+        else max(1, min(connections, soft - OWN_FILES))
+    )
 
 
 def channel_options(*, connections: int, share_port: bool = False) -> list[tuple[str, int]]:
