@@ -44,7 +44,7 @@ from keyauthority.rpc.errors import Alarms
 from keyauthority.rpc.guard import Guard
 from keyauthority.rpc.health import CHECKED_EVERY, Health
 from keyauthority.rpc.leased import Leased
-from keyauthority.rpc.listening import TlsFiles, affordable, bind, channel_options
+from keyauthority.rpc.listening import affordable, bind, channel_options
 from keyauthority.rpc.metrics import CallMetrics
 from keyauthority.rpc.mutations import MARGIN, Mutations
 from keyauthority.rpc.pages import Pages
@@ -152,7 +152,8 @@ async def serving(
         )
         server = _new_server(settings)
         add_services(services, parts, server, _guard(parts, replica, mutations, pace.margin))
-        port = bind(server, settings.listen, _tls(settings))
+        tls = settings.tls_cert, settings.tls_key, settings.tls_client_ca
+        port = bind(server, settings.listen, *tls)
         # Ended from the last to the first: new changes are refused, those under way wait at the
         # fence while verifiers still get through, then no lease is granted any more, then the server
         # stops, and the uses of its last calls are written.
@@ -192,9 +193,3 @@ def _new_server(settings: Settings) -> grpc.aio.Server:
         log.warning("few_connections", configured=settings.max_connections, files_for=most)
     options = channel_options(connections=most, share_port=settings.share_port)
     return grpc.aio.server(options=options, maximum_concurrent_rpcs=MOST_CALLS)
-
-
-def _tls(settings: Settings) -> TlsFiles | None:
-    if settings.tls_cert is None or settings.tls_key is None:
-        return None
-    return TlsFiles(settings.tls_cert, settings.tls_key, settings.tls_client_ca)
