@@ -93,8 +93,8 @@ class Guard:
         else:
             guarded = self._read(rules, behave, receive)
         unary: Handler = grpc.unary_unary_rpc_method_handler(guarded, None, _encode)
-        # The same bytes on the wire. But gRPC reads a unary request before it calls the handler, and
-        # a stream only when the handler asks.
+        # For strangers. The bytes on the wire are the same, but gRPC reads a unary request before it
+        # calls the handler, and a stream only when the handler asks.
         streamed: Handler = grpc.stream_unary_rpc_method_handler(guarded, None, _encode)
         recognised = self._entrance.recognised
         if quick is not None:
