@@ -14,7 +14,7 @@ REPLICA: Final = ""
 """The caller id in the sessions of replicas, which cache as other verifiers do."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, order=True)
 class Head:
     """The latest revision of the books, and its epoch."""
 

@@ -104,7 +104,7 @@ class Verdicts:
             self._check_may_tell(ask, head)
             # Verdicts that a change overtook are read again. If changes are faster than reading, the
             # last reading counts: it is right as of a moment after its question.
-            if self._alone or not self._is_behind(head):
+            if self._alone or head >= self.applied:
                 break
         if self._cache.stands(ask, head):
             for secret, verification in zip(presented, read, strict=True):
@@ -124,11 +124,8 @@ class Verdicts:
             raise _lease_lost("this process has no lease on its database at the moment")
         # The primary never answers with a state older than one applied before the question was sent:
         # the connection leads to a former primary.
-        if (head.epoch, head.revision) < (ask.epoch, ask.applied):
+        if head < Head(ask.epoch, ask.applied):
             raise _lease_lost("this process was told the past by its database")
-
-    def _is_behind(self, head: Head) -> bool:
-        return (head.epoch, head.revision) < (self._cache.epoch, self._cache.applied)
 
     def _keep(self, ask: Ask, secret: str, verification: Verification) -> None:
         verdict, key_revoked = verification.verdict, verification.key_revoked
