@@ -98,12 +98,9 @@ class CoherentCache(Generic[E]):
 
     def stands(self, ask: Ask, head: Head) -> bool:
         """Returns whether an answer to *ask*, read at *head*, may be given; else ask again."""
-        if self.epoch not in (0, head.epoch) or (ask.epoch, ask.alarms) != (
-            self.epoch,
-            self.alarms,
-        ):
+        if self.epoch not in (0, head.epoch) or ask.epoch != self.epoch:
             return False
-        if head.revision < max(self.seen, self.applied):
+        if ask.alarms != self.alarms or head.revision < max(self.seen, self.applied):
             return False
         if self.epoch:
             self.seen = head.revision
