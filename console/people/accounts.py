@@ -6,17 +6,17 @@ from collections.abc import Collection
 
 from sqlalchemy import ColumnElement, delete, or_, select, tuple_, update
 
-from console.people import fields
 from console.people.database import Database, Transaction
-from console.people.errors import AnotherIdentity, LastAdministrator, NotFound, OwnAccount
+from console.people.errors import AnotherIdentity, LastAdministrator, OwnAccount
+from console.people.fields import email_key, parse_name, parse_time_zone
 from console.people.passwords import Passwords
 from console.people.person_rows import (
-    NO_ADMINISTRATOR,
     PERSON,
     add_identity,
     has_administrator,
     is_identity,
     load_person,
+    lock_administrators,
     lock_person,
     person_of,
     replace_password,
@@ -44,7 +44,7 @@ class Accounts:
 
     async def by_email(self, email: str) -> Person | None:
         """Returns the person with that address, in whatever case."""
-        return await self._find(people.c.email_key == fields.email_key(email))
+        return await self._find(people.c.email_key == email_key(email))
 
     async def by_identity(self, issuer: str, subject: str) -> Person | None:
         """Returns the person who signs in with that account of an OpenID provider."""
@@ -70,9 +70,7 @@ class Accounts:
 
         An unknown address takes the same work.
         """
-        query = select(*PERSON, people.c.password).where(
-            people.c.email_key == fields.email_key(email)
-        )
+        query = select(*PERSON, people.c.password).where(people.c.email_key == email_key(email))
         async with self._database.reading() as tx:
             row = await tx.first(query)
         old_hash = row.password if row else None
@@ -109,9 +107,9 @@ class Accounts:
         """Changes the name, the time zone or both. Raises `FieldInvalid`, `NotFound`."""
         values: dict[str, str] = {}
         if name is not None:
-            values["name"] = fields.name(name)
+            values["name"] = parse_name(name)
         if time_zone is not None:
-            values["time_zone"] = fields.time_zone(time_zone)
+            values["time_zone"] = parse_time_zone(time_zone)
         async with self._database.changing() as tx:
             person = await lock_person(tx, person_id)
             changes = {field: new for field, new in values.items() if getattr(person, field) != new}
@@ -186,13 +184,8 @@ class Accounts:
 
 
 async def _set(tx: Transaction, by: Origin, person_id: str, field: str, value: bool) -> bool:
-    # Returns whether *value* is new. The enabled administrators, *by* among them, are locked: if two
-    # dismiss each other at once, the second one is no administrator any more.
-    enabled = select(people.c.id).where(people.c.administrator, people.c.disabled.is_(False))
-    ordered = enabled.order_by(people.c.id).with_for_update()
-    administrator_ids = {row.id for row in await tx.all(ordered)}
-    if by.person_id and by.person_id not in administrator_ids:
-        raise NotFound(NO_ADMINISTRATOR)
+    # Returns whether *value* is new.
+    administrator_ids = await lock_administrators(tx, by)
     person = await lock_person(tx, person_id)
     if getattr(person, field) == value:
         return False

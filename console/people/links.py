@@ -3,27 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import fields as fields_of
+from dataclasses import fields
 
 from sqlalchemy import delete, select
 
-from console.people import fields
 from console.people.database import AnyRow, Database
 from console.people.errors import AlreadyMember, LinkForAnother, LinkInvalid, NotFound
+from console.people.fields import email_key, parse_email, parse_name
 from console.people.link_rows import link_of, put, take
 from console.people.passwords import Passwords
 from console.people.person_rows import (
-    NO_ADMINISTRATOR,
-    NO_PERSON,
-    PERSON,
     add_member,
     add_person,
     check_owner,
     has_administrator,
     invitation_slot,
     load_person,
+    lock_administrators,
     lock_person,
-    person_of,
     replace_password,
 )
 from console.people.records import (
@@ -70,12 +67,12 @@ class Links:
         It ends with the ownership of *by*. Raises `FieldInvalid`, `AlreadyMember`, and `NotFound` if
         *by* is no owner any more.
         """
-        email = fields.email(email)
+        email = parse_email(email)
         async with self._database.changing() as tx:
             await check_owner(tx, by, workspace_id)
             member = select(people.c.id).join_from(people, memberships)
             member = member.where(memberships.c.workspace_id == workspace_id)
-            if await tx.first(member.where(people.c.email_key == fields.email_key(email))):
+            if await tx.first(member.where(people.c.email_key == email_key(email))):
                 raise AlreadyMember
             slot = invitation_slot(workspace_id, email)
             values = {"email": email, "workspace_id": workspace_id, "role": role}
@@ -91,16 +88,8 @@ class Links:
         administrator any more.
         """
         async with self._database.changing() as tx:
-            # Every transaction locks both in the same order: if two act on each other at once, the
-            # second one sees what the first has done.
-            query = select(*PERSON).where(people.c.id.in_([by.person_id, person_id]))
-            rows = await tx.all(query.order_by(people.c.id).with_for_update())
-            by_id = {row.person_id: person_of(row) for row in rows}
-            if (person := by_id.get(person_id)) is None:
-                raise NotFound(NO_PERSON)
-            maker = by_id.get(by.person_id)
-            if by.person_id and (maker is None or maker.disabled or not maker.administrator):
-                raise NotFound(NO_ADMINISTRATOR)
+            await lock_administrators(tx, by)
+            person = await lock_person(tx, person_id)
             if person.disabled:
                 raise NotFound("This person is disabled.")
             values = {"email": person.email, "person_id": person_id}
@@ -152,7 +141,7 @@ class Links:
         Raises `LinkInvalid`, `FieldInvalid`, `EmailTaken`, `IdentityTaken`.
         """
         await self._check(token, LinkPurpose.SETUP)
-        email, name = fields.email(email), fields.name(name)
+        email, name = parse_email(email), parse_name(name)
         login = await self._login(credential, email, name)
         async with self._database.changing() as tx:
             await take(tx, token, LinkPurpose.SETUP)
@@ -181,7 +170,7 @@ class Links:
             return await self._join(token, person_id, source)
         if credential is None:
             raise ValueError("a new person needs a credential")
-        name = fields.name(name)
+        name = parse_name(name)
         login = await self._login(credential, link.email, name)
         async with self._database.changing() as tx:
             link = await take(tx, token, LinkPurpose.INVITATION)
@@ -211,7 +200,7 @@ class Links:
         async with self._database.changing() as tx:
             person = await lock_person(tx, person_id)
             link = await take(tx, token, LinkPurpose.INVITATION)
-            if fields.email_key(person.email) != fields.email_key(link.email):
+            if email_key(person.email) != email_key(link.email):
                 raise LinkForAnother
             by = Origin(person.id, person.email, source)
             await add_member(tx, by, link.workspace_id, person.id, link.role or Role.VIEWER)
@@ -231,4 +220,4 @@ class Links:
 
 
 def _invitation_of(row: AnyRow) -> Invitation:
-    return Invitation(*(getattr(row, field.name) for field in fields_of(Invitation)))
+    return Invitation(*(getattr(row, field.name) for field in fields(Invitation)))
