@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import fields
 
 from sqlalchemy import delete, select
 
-from console.people.database import AnyRow, Database
+from console.people.database import Database
 from console.people.errors import AlreadyMember, LinkForAnother, LinkInvalid, NotFound
 from console.people.fields import email_key, parse_email, parse_name
 from console.people.link_rows import link_of, put, take
@@ -26,7 +25,6 @@ from console.people.person_rows import (
 from console.people.records import (
     Credential,
     Identity,
-    Invitation,
     Link,
     LinkPurpose,
     Origin,
@@ -61,7 +59,7 @@ class Links:
 
     async def invite(
         self, by: Origin, workspace_id: str, email: str, role: Role
-    ) -> tuple[Invitation, Secret]:
+    ) -> tuple[Link, Secret]:
         """Returns an invitation of *email* to the workspace, and the token of its link.
 
         It ends with the ownership of *by*. Raises `FieldInvalid`, `AlreadyMember`, and `NotFound` if
@@ -75,11 +73,13 @@ class Links:
             if await tx.first(member.where(people.c.email_key == email_key(email))):
                 raise AlreadyMember
             slot = invitation_slot(workspace_id, email)
-            values = {"email": email, "workspace_id": workspace_id, "role": role}
-            row, token = await put(tx, LinkPurpose.INVITATION, slot, by, **values)
+            purpose = LinkPurpose.INVITATION
+            link, token = await put(
+                tx, purpose, slot, by, email=email, workspace_id=workspace_id, role=role
+            )
             details = {"email": email, "role": role.value}
-            await tx.record(by, "invitation.create", row.id, workspace_id, **details)
-        return _invitation_of(row), token
+            await tx.record(by, "invitation.create", link.id, workspace_id, **details)
+        return link, token
 
     async def new_recovery(self, by: Origin, person_id: str) -> Secret:
         """Returns the token of a new link that sets the person's password.
@@ -92,9 +92,8 @@ class Links:
             person = await lock_person(tx, person_id)
             if person.disabled:
                 raise NotFound("This person is disabled.")
-            values = {"email": person.email, "person_id": person_id}
-            slot = f"recovery {person_id}"
-            _, token = await put(tx, LinkPurpose.RECOVERY, slot, by, **values)
+            purpose, slot = LinkPurpose.RECOVERY, f"recovery {person_id}"
+            _, token = await put(tx, purpose, slot, by, email=person.email, person_id=person_id)
             await tx.record(by, "recovery.create", person_id)
         return token
 
@@ -109,13 +108,13 @@ class Links:
                 return None
         return link_of(row)
 
-    async def of_workspace(self, workspace_id: str) -> list[Invitation]:
+    async def of_workspace(self, workspace_id: str) -> list[Link]:
         """Returns the open invitations to the workspace, newest first."""
         query = select(links).where(links.c.workspace_id == workspace_id)
         ordered = query.order_by(links.c.create_time.desc(), links.c.id)
         async with self._database.reading() as tx:
             rows = await tx.all(ordered.where(links.c.expire_time > tx.now))
-        return [_invitation_of(row) for row in rows]
+        return [link_of(row) for row in rows]
 
     async def withdraw(self, by: Origin, workspace_id: str, invitation_id: str) -> None:
         """Withdraws the invitation. Raises `NotFound`, also if *by* is no owner any more."""
@@ -217,7 +216,3 @@ class Links:
         if isinstance(credential, Identity):
             return credential
         return await self._passwords.accept(credential.text, email, name)
-
-
-def _invitation_of(row: AnyRow) -> Invitation:
-    return Invitation(*(getattr(row, field.name) for field in fields(Invitation)))

@@ -93,20 +93,6 @@ class Member:
 
 
 @dataclass(frozen=True, slots=True)
-class Invitation:
-    """An invitation that nobody has accepted yet."""
-
-    id: str
-    workspace_id: str
-    email: str
-    role: Role
-    invited_by: str
-    inviter_email: str
-    create_time: datetime
-    expire_time: datetime
-
-
-@dataclass(frozen=True, slots=True)
 class Link:
     """A valid one-time link. Fields that its purpose does not need are empty."""
 
@@ -116,7 +102,9 @@ class Link:
     workspace_id: str
     role: Role | None
     person_id: str
+    invited_by: str
     inviter_email: str
+    create_time: datetime
     expire_time: datetime
 
 
