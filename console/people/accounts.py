@@ -26,7 +26,10 @@ from console.people.tables import identities, links, people, sessions
 
 
 class Accounts:
-    """The accounts: people, and their passwords and identities."""
+    """The accounts: people, and their passwords and identities.
+
+    Changes raise `NotFound` if the person does not exist, or if *by* has lost the right.
+    """
 
     def __init__(self, database: Database, passwords: Passwords) -> None:
         self._database = database
@@ -90,10 +93,7 @@ class Accounts:
     async def set_password(
         self, by: Origin, person_id: str, password: str, keep_session_id: str = ""
     ) -> None:
-        """Changes the password, and ends all sessions of the person but *keep_session_id*.
-
-        Raises `WeakPassword`, `NotFound`.
-        """
+        """Changes the password; ends all sessions but *keep_session_id*. Raises `WeakPassword`."""
         async with self._database.reading() as tx:
             person = await load_person(tx, person_id)
         password_hash = await self._passwords.accept(password, person.email, person.name)
@@ -104,7 +104,7 @@ class Accounts:
     async def update(
         self, by: Origin, person_id: str, *, name: str | None = None, time_zone: str | None = None
     ) -> Person:
-        """Changes the name, the time zone or both. Raises `FieldInvalid`, `NotFound`."""
+        """Changes the name, the time zone or both. Raises `FieldInvalid`."""
         values: dict[str, str] = {}
         if name is not None:
             values["name"] = parse_name(name)
@@ -120,10 +120,7 @@ class Accounts:
             return person
 
     async def set_administrator(self, by: Origin, person_id: str, value: bool) -> None:
-        """Makes the person an administrator, or a person without that right.
-
-        Raises `LastAdministrator`, and `NotFound`, also if *by* is no administrator any more.
-        """
+        """Makes the person an administrator, or no longer one. Raises `LastAdministrator`."""
         async with self._database.changing() as tx:
             if not await _set(tx, by, person_id, "administrator", value):
                 return
@@ -135,10 +132,9 @@ class Accounts:
             await tx.record(by, "person.administrator", person_id, **details)
 
     async def set_disabled(self, by: Origin, person_id: str, value: bool) -> None:
-        """Disables the account, which ends the person's sessions; or enables it.
+        """Disables the account, which ends its sessions, or enables it.
 
-        Raises `OwnAccount`, `LastAdministrator`, and `NotFound`, also if *by* is no administrator
-        any more.
+        Raises `OwnAccount`, `LastAdministrator`.
         """
         if by.person_id == person_id:
             raise OwnAccount
@@ -158,7 +154,7 @@ class Accounts:
         Removes their password and ends their sessions: the password may be of somebody who only had
         the link of an invitation to that address, and the provider's word is the better proof.
 
-        Raises `IdentityTaken`, `AnotherIdentity`, `NotFound`.
+        Raises `IdentityTaken`, `AnotherIdentity`.
         """
         others = select(identities.c.subject).where(
             identities.c.person_id == person_id,

@@ -45,10 +45,7 @@ async def put(
 
 
 async def take(tx: Transaction, token: str, purpose: LinkPurpose) -> Link:
-    """Deletes the link and returns it: of two that take it at once, one gets it.
-
-    Raises `LinkInvalid`.
-    """
+    """Deletes and returns the link: of two calls at once, one gets it. Raises `LinkInvalid`."""
     valid = (links.c.purpose == purpose) & (links.c.expire_time > tx.now)
     link = delete(links).where(links.c.digest == digest(token), valid)
     row = await tx.first(link.returning(links))

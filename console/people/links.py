@@ -39,7 +39,8 @@ from keyauthority.client import Secret
 class Links:
     """The links. Each has a slot, in which a new link replaces the one before.
 
-    A call that is refused leaves the link as it was.
+    A refused call leaves the link as it was. Who makes a link needs the right to do so until it is
+    used: without the right, the call raises `NotFound`; when the right goes, the link ends.
     """
 
     def __init__(self, database: Database, passwords: Passwords) -> None:
@@ -47,10 +48,7 @@ class Links:
         self._passwords = passwords
 
     async def new_setup(self) -> Secret:
-        """Returns the token of a new link that makes the first administrator.
-
-        Raises `LinkInvalid` if there is an administrator.
-        """
+        """Returns the token of the first administrator's link. Raises `LinkInvalid`."""
         async with self._database.changing() as tx:
             if await has_administrator(tx):
                 raise LinkInvalid
@@ -60,11 +58,7 @@ class Links:
     async def invite(
         self, by: Origin, workspace_id: str, email: str, role: Role
     ) -> tuple[Link, Secret]:
-        """Returns an invitation of *email* to the workspace, and the token of its link.
-
-        It ends with the ownership of *by*. Raises `FieldInvalid`, `AlreadyMember`, and `NotFound` if
-        *by* is no owner any more.
-        """
+        """Returns an invitation and its token. Raises `FieldInvalid`, `AlreadyMember`."""
         email = parse_email(email)
         async with self._database.changing() as tx:
             await check_owner(tx, by, workspace_id)
@@ -82,11 +76,7 @@ class Links:
         return link, token
 
     async def new_recovery(self, by: Origin, person_id: str) -> Secret:
-        """Returns the token of a new link that sets the person's password.
-
-        It ends with the right of *by*. Raises `NotFound`, also if the person is disabled, or *by* no
-        administrator any more.
-        """
+        """Returns the token of a link for a new password. Raises `NotFound` if disabled."""
         async with self._database.changing() as tx:
             await lock_administrators(tx, by)
             person = await lock_person(tx, person_id)
@@ -117,7 +107,7 @@ class Links:
         return [link_of(row) for row in rows]
 
     async def withdraw(self, by: Origin, workspace_id: str, invitation_id: str) -> None:
-        """Withdraws the invitation. Raises `NotFound`, also if *by* is no owner any more."""
+        """Withdraws an invitation. Raises `NotFound`."""
         invitation = (links.c.workspace_id == workspace_id) & (links.c.id == invitation_id)
         async with self._database.changing() as tx:
             await check_owner(tx, by, workspace_id)
@@ -178,10 +168,7 @@ class Links:
         return person
 
     async def accept_recovery(self, token: str, password: str, source: str) -> Person:
-        """Sets a new password and ends all of the person's sessions.
-
-        Raises `LinkInvalid`, `WeakPassword`.
-        """
+        """Sets a new password, and ends all sessions. Raises `LinkInvalid`, `WeakPassword`."""
         link = await self._check(token, LinkPurpose.RECOVERY)
         async with self._database.reading() as tx:
             person = await load_person(tx, link.person_id)

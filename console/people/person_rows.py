@@ -116,10 +116,7 @@ async def add_identity(tx: Transaction, person_id: str, identity: Identity) -> b
 async def replace_password(
     tx: Transaction, person_id: str, password_hash: str | None, keep_session_id: str = ""
 ) -> None:
-    """Sets the password or, by None, removes it.
-
-    Ends the person's other sessions and their recovery link.
-    """
+    """Sets the password or, by None, removes it; ends other sessions and the recovery link."""
     changed = update(people).where(people.c.id == person_id).values(password=password_hash)
     if await tx.execute(changed) == 0:
         raise NotFound(_NO_PERSON)
@@ -153,10 +150,7 @@ def is_member(workspace_id: str, person_id: str) -> ColumnElement[bool]:
 
 
 async def check_owner(tx: Transaction, by: Origin, workspace_id: str) -> None:
-    """Raises `NotFound` unless *by* owns the workspace; the role is locked.
-
-    An operator at the machine has an owner's rights.
-    """
+    """Raises `NotFound` unless *by* is an operator, or an owner, whose role is then locked."""
     if not by.person_id:
         return
     query = select(memberships.c.role).where(is_member(workspace_id, by.person_id))

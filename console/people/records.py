@@ -59,10 +59,7 @@ class Origin:
 
 @dataclass(frozen=True, slots=True)
 class Person:
-    """A person who may sign in, unless *disabled*.
-
-    *time_zone* is an IANA name, or empty for the time zone of the browser.
-    """
+    """A person who may sign in, unless *disabled*. *time_zone* is an IANA name, or empty."""
 
     id: str
     email: str
@@ -151,10 +148,7 @@ class Limit:
 
 @dataclass(frozen=True, slots=True)
 class Submission:
-    """The first submission of a form whose answer shows a secret.
-
-    *key_id* is empty until the form is answered.
-    """
+    """A form that shows a secret, as first submitted. *key_id* is empty until it is answered."""
 
     state: SubmissionState
     key_id: str
