@@ -49,10 +49,11 @@ _SCHEMA_LOCK: Final = int.from_bytes(b"optcschm")
 async def open_engine(location: Location, patience: float) -> AsyncEngine:
     """Returns the engine of the database at *location*; makes and migrates a SQLite file.
 
-    *patience*: seconds to wait for a connection, a lock or an answer. Raises `StorageError`.
+    *patience*: seconds to wait for a connection, a lock or an answer. Raises `StorageError`, also
+    if this version can't use the schema of a PostgreSQL database.
     """
     if isinstance(location, PostgresUrl):
-        return await postgres_engine(location, patience)
+        return await _postgres_engine(location, patience)
     await migrate_people(location)
     return _sqlite_engine(location.resolve(), patience)
 
@@ -111,11 +112,7 @@ def _check_no_journal(path: Path) -> None:
         )
 
 
-async def postgres_engine(url: PostgresUrl, patience: float) -> AsyncEngine:
-    """Returns an engine with a few connections to the primary server of *url*.
-
-    Raises `StorageError` unless this version can use the database's schema.
-    """
+async def _postgres_engine(url: PostgresUrl, patience: float) -> AsyncEngine:
     primary = Primary(url, _NAME, postgres.SETTINGS, patience)
     with postgres.in_a_sentence(url):
         await check_sessions(primary.connect)
