@@ -59,8 +59,7 @@ def check(password: str, *own: str) -> None:
 
 
 def _remainders(words: Sequence[str], text: str) -> Iterator[str]:
-    # The text without the words: as it was typed, and without its separators, with which and without
-    # which attackers guess.
+    # The text without the words, as it was typed and without its separators: attackers guess both.
     joined = _separators.sub("", text)
     yield from (_without(words, text), _without(words, joined))
     # Also with letters in place of digits that look like them, if that shows one of the words.
