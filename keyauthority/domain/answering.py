@@ -10,8 +10,7 @@ from datetime import timedelta
 from typing import Protocol
 
 from keyauthority.domain.callers import Caller
-from keyauthority.domain.revisions import Claim, Head
-from keyauthority.domain.sessions import Grant
+from keyauthority.domain.sessions import Claim, Grant, Head
 from keyauthority.domain.verdicts import Verdict, Verification, VerifiedKey
 
 

@@ -11,16 +11,14 @@ what no verdict and no record rests on.
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Sequence
-from datetime import datetime
-from typing import Protocol, TypeAlias, TypeVar
+from typing import TypeAlias, TypeVar
 
 from keyauthority.domain.auditing import AuditEntry
 from keyauthority.domain.callers import Actor, Insider
 from keyauthority.domain.facts import Fact
-from keyauthority.domain.fencing import Receipt
-from keyauthority.domain.last_used import Marks
-from keyauthority.domain.ports import Fence, Store, Transaction
-from keyauthority.domain.sessions import Terms
+from keyauthority.domain.ports import Fence, Store
+from keyauthority.domain.repositories import Transaction
+from keyauthority.domain.sessions import Receipt
 
 Result = TypeVar("Result")
 
@@ -106,57 +104,27 @@ async def _done(tx: Transaction, actor: Actor | Insider, work: Work[Result]) -> 
     return result, await change.finish()
 
 
-class Upkeep(Protocol):
-    """As much of a transaction as may be changed without an entry in the audit."""
+class Unfenced:
+    """`Fence` of who has no verifiers to wait for: at a start, and after a restore, which waits itself."""
 
-    @property
-    def time(self) -> datetime:
-        """When the transaction began."""
-
-    @property
-    def feed(self) -> OldChanges:
-        """The changes: those that every verifier knows of, or would start over without."""
-
-    @property
-    def leases(self) -> Granting:
-        """Whether leases are granted: bookkeeping of the protocol, at a start and a stop."""
-
-    @property
-    def replays(self) -> KeptAnswers:
-        """The answers to retry-safe requests: those that are over."""
-
-    @property
-    def last_used(self) -> Uses:
-        """When secrets were last used."""
+    async def wait(self, revision: int) -> Receipt:
+        return Receipt(revision)
 
 
-class OldChanges(Protocol):
-    """See `ports.Feed`."""
+class Upkeep:
+    """As much of a transaction as may change without an entry in the audit."""
 
-    async def prune(self, keep: int) -> int: ...
-
-
-class Granting(Protocol):
-    """See `ports.Leases`."""
-
-    async def terms(self) -> Terms: ...
-    async def begin(self) -> bool: ...
-    async def end(self) -> None: ...
-
-
-class KeptAnswers(Protocol):
-    """See `ports.Replays`."""
-
-    async def prune(self, now: datetime) -> int: ...
-
-
-class Uses(Protocol):
-    """See `ports.LastUses`."""
-
-    async def note(self, marks: Marks) -> None: ...
+    def __init__(self, tx: Transaction) -> None:
+        self.time = tx.time
+        self.prune_changes = tx.feed.prune
+        self.prune_replays = tx.replays.prune
+        self.terms = tx.leases.terms
+        self.begin_leases = tx.leases.begin
+        self.end_leases = tx.leases.end
+        self.note_uses = tx.last_used.note
 
 
 async def upkeep(store: Store, work: Callable[[Upkeep], Awaitable[Result]]) -> Result:
     """Does *work*, which changes no record: nobody did it, so the audit doesn't tell of it."""
     async with store.changing() as tx:
-        return await work(tx)
+        return await work(Upkeep(tx))

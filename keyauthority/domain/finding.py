@@ -16,8 +16,9 @@ from keyauthority.domain.errors import (
 )
 from keyauthority.domain.keys import Key, KeyState
 from keyauthority.domain.last_used import LastUsed
-from keyauthority.domain.ports import Cursor, KeyFilter, Keyring, Store, Transaction
+from keyauthority.domain.ports import Keyring, Store
 from keyauthority.domain.recognising import Recognising
+from keyauthority.domain.repositories import Cursor, KeyFilter, Transaction
 
 
 async def visible_keys(tx: Transaction, actor: Actor, key_ids: Sequence[str]) -> list[Key]:

@@ -11,13 +11,14 @@ from keyauthority.domain.books import Books, Change
 from keyauthority.domain.callers import Actor
 from keyauthority.domain.errors import in_entry, invalid, secret_taken
 from keyauthority.domain.facts import Action, Fact
-from keyauthority.domain.fencing import Receipt
 from keyauthority.domain.issuing import NewKey, check_workspace
 from keyauthority.domain.keys import Key, StoredSecret
 from keyauthority.domain.peppers import active, used
-from keyauthority.domain.ports import Keyring, Transaction
+from keyauthority.domain.ports import Keyring
+from keyauthority.domain.repositories import Transaction
 from keyauthority.domain.sealing import sealed_import
 from keyauthority.domain.secrets import Secret
+from keyauthority.domain.sessions import Receipt
 
 SUBJECT: Final = "imports"
 """What the first import changes: from then on a foreign secret may be somebody's."""

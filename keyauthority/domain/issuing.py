@@ -11,14 +11,15 @@ from keyauthority.domain.books import Books, Change
 from keyauthority.domain.callers import Actor
 from keyauthority.domain.errors import KeyAuthorityError, Reason, invalid, workspace_not_found
 from keyauthority.domain.facts import Action, Fact, length
-from keyauthority.domain.fencing import Receipt
 from keyauthority.domain.finding import changeable_key, with_last_use
 from keyauthority.domain.keys import KEY_SETTINGS, Key, KeySettings, StoredSecret
 from keyauthority.domain.last_used import LastUsed
 from keyauthority.domain.peppers import active
-from keyauthority.domain.ports import Keyring, Transaction
+from keyauthority.domain.ports import Keyring
 from keyauthority.domain.replays import Answers, Retry
+from keyauthority.domain.repositories import Transaction
 from keyauthority.domain.secrets import Secret
+from keyauthority.domain.sessions import Receipt
 
 Encode = Callable[[Key, datetime, Secret], bytes]
 """Puts a key as it is at a moment, and its new secret, into the answer for the caller."""

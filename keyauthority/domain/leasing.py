@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import Final
 
@@ -10,7 +10,9 @@ from keyauthority.domain.books import Books, Change
 from keyauthority.domain.callers import Insider
 from keyauthority.domain.errors import invalid
 from keyauthority.domain.facts import Action, Fact, length
-from keyauthority.domain.sessions import Terms
+from keyauthority.domain.ports import Sessions
+from keyauthority.domain.repositories import Transaction
+from keyauthority.domain.sessions import REPLICA, Head, Session, Terms
 
 SHORTEST: Final = timedelta(milliseconds=200)
 LONGEST: Final = timedelta(minutes=1)
@@ -69,3 +71,33 @@ async def _put(change: Change, before: Terms, after: Terms) -> None:
         details["longest_lease"] = length(after.longest_lease)
     if details:
         change.records(Fact(Action.LEASE_CHANGED, details))
+
+
+@dataclass(frozen=True, slots=True)
+class Attendance:
+    """The sessions, oldest first, the names of their callers by id, and what they are held against."""
+
+    sessions: list[Session]
+    caller_names: dict[str, str]
+    head: Head
+    terms: Terms
+
+
+class ListingSessions:
+    """Shows the sessions to those who run the authority."""
+
+    def __init__(self, books: Books, sessions: Sessions) -> None:
+        self._books = books
+        self._sessions = sessions
+
+    async def all(self) -> Attendance:
+        """Every session."""
+        sessions = await self._sessions.all()
+        caller_ids = {session.caller_id for session in sessions} - {REPLICA}
+
+        async def work(tx: Transaction) -> Attendance:
+            callers = [await tx.callers.get(caller_id) for caller_id in caller_ids]
+            names = {caller.id: caller.name for caller in callers if caller is not None}
+            return Attendance(sessions, names, await tx.feed.head(), await tx.leases.terms())
+
+        return await self._books.read(work)

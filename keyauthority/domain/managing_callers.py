@@ -16,11 +16,12 @@ from keyauthority.domain.errors import (
     workspace_not_found,
 )
 from keyauthority.domain.facts import Action, Fact
-from keyauthority.domain.fencing import Receipt
 from keyauthority.domain.peppers import active
-from keyauthority.domain.ports import Cursor, Keyring, Transaction
+from keyauthority.domain.ports import Keyring
+from keyauthority.domain.repositories import Cursor, Transaction
 from keyauthority.domain.sealing import sealed_caller
 from keyauthority.domain.secrets import Secret
+from keyauthority.domain.sessions import Receipt
 
 BOUND_WORKSPACES: Final = 100
 """How many workspaces an issuer can be bound to."""

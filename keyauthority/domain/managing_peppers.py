@@ -9,7 +9,8 @@ from keyauthority.domain.callers import Actor
 from keyauthority.domain.errors import KeyAuthorityError, Reason
 from keyauthority.domain.facts import Action, Fact
 from keyauthority.domain.peppers import Pepper, PepperState, active
-from keyauthority.domain.ports import Keyring, Transaction
+from keyauthority.domain.ports import Keyring
+from keyauthority.domain.repositories import Transaction
 
 
 class ManagingPeppers:

@@ -9,8 +9,8 @@ from keyauthority.domain.books import Books, Change
 from keyauthority.domain.callers import Actor
 from keyauthority.domain.errors import workspace_not_found
 from keyauthority.domain.facts import Action, Fact
-from keyauthority.domain.fencing import Receipt
-from keyauthority.domain.ports import Cursor, Transaction
+from keyauthority.domain.repositories import Cursor, Transaction
+from keyauthority.domain.sessions import Receipt
 from keyauthority.domain.workspaces import Workspace
 
 

@@ -11,7 +11,8 @@ from keyauthority.domain import limits
 from keyauthority.domain.callers import Actor
 from keyauthority.domain.errors import KeyAuthorityError, Reason
 from keyauthority.domain.peppers import active
-from keyauthority.domain.ports import Keyring, Replay, Transaction
+from keyauthority.domain.ports import Keyring
+from keyauthority.domain.repositories import Replay, Transaction
 
 KEPT_FOR: Final = timedelta(minutes=10)
 """How long an answer is kept, sealed; then it is destroyed."""

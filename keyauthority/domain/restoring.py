@@ -12,7 +12,7 @@ from keyauthority.domain.books import Books, Change
 from keyauthority.domain.callers import Insider
 from keyauthority.domain.facts import Action, Fact, length, of_workspace
 from keyauthority.domain.keys import RevocationReason
-from keyauthority.domain.revisions import Head
+from keyauthority.domain.sessions import Head
 
 RESTORE: Final = "db restore-epoch"
 """The command that does it, for the audit."""

@@ -7,11 +7,14 @@ from collections.abc import Sequence
 from keyauthority.domain import limits
 from keyauthority.domain.books import Books, Change
 from keyauthority.domain.callers import Actor
+from keyauthority.domain.errors import key_not_found
 from keyauthority.domain.facts import Action, Fact
-from keyauthority.domain.fencing import Receipt
 from keyauthority.domain.finding import visible_keys, with_last_use
 from keyauthority.domain.keys import Key, RevocationReason
 from keyauthority.domain.last_used import LastUsed
+from keyauthority.domain.ports import Keyring, Store
+from keyauthority.domain.recognising import Recognising
+from keyauthority.domain.sessions import Receipt
 
 
 class Revoking:
@@ -40,5 +43,43 @@ class Revoking:
             for _, key in changed:
                 change.alters(key.id, key.workspace_id, fact)
             return await with_last_use(change.tx, self._last_used, after)
+
+        return await self._books.change(actor, work)
+
+
+class RevokingPresented:
+    """Revokes the key that a secret belongs to: whoever holds a secret may end it.
+
+    A secret that a rotation has retired is nobody's means to stop its key.
+    """
+
+    def __init__(self, books: Books, store: Store, keyring: Keyring) -> None:
+        self._recognising = Recognising(store, keyring)
+        self._books = books
+
+    async def revoke(self, actor: Actor, secret: str, note: str) -> tuple[Key, Receipt]:
+        """Revokes the key as compromised; one revoked before stays as it is.
+
+        Raises `KeyAuthorityError`: `FIELD_INVALID`, `SECRET_MALFORMED`, `KEY_NOT_FOUND`,
+        `KEYRING_MISMATCH`.
+        """
+        limits.note(note)
+        presented = self._recognising.read(limits.presented(secret))
+        # Before the books are opened to change: noise makes nobody wait.
+        found = await self._recognising.find(presented)
+
+        async def work(change: Change) -> Key:
+            tx = change.tx
+            before = (await tx.keys.get([found.id])).get(found.id)
+            match = self._recognising.match(before, presented)
+            if before is None or match is None or match.ended(tx.time):
+                raise key_not_found("")
+            reason = RevocationReason.COMPROMISED
+            after = before.revoked(tx.time, reason, note, actor.who)
+            if after is not before:
+                await tx.keys.update([(before, after)])
+                details = {"reason": reason.name, "note": note, "by_secret": "true"}
+                change.alters(after.id, after.workspace_id, Fact(Action.KEY_REVOKED, details))
+            return after
 
         return await self._books.change(actor, work)

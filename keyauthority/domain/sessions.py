@@ -2,18 +2,66 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Final
-
-from keyauthority.domain.allowances import WHOLE, Allowance
-from keyauthority.domain.revisions import Head
 
 SESSIONS_PER_CALLER: Final = 1_000
 """How many sessions one caller may have. Beyond it a join is refused; none is ever evicted."""
 
 REPLICA: Final = ""
 """The caller id of the authority's own processes: each has a cache and a session like any other."""
+
+
+@dataclass(frozen=True, slots=True)
+class Head:
+    """How far the books are: the latest revision, and the epoch it belongs to."""
+
+    epoch: int
+    revision: int
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """What a verifier says it has applied: every change of *epoch* up to *revision*.
+
+    One that has applied nothing claims revision 0 of epoch 0.
+    """
+
+    epoch: int
+    revision: int
+
+
+@dataclass(frozen=True, slots=True)
+class Allowance:
+    """What a session is granted, and what may be in force of what it was granted.
+
+    `lease` is the longest that is granted from now on; None: as long as the terms say. `in_force` is
+    the longest that may not be over yet, never less than `lease`; None: as long as any. `number`
+    tells one allowance from all others that the session ever had.
+    """
+
+    lease: timedelta | None = None
+    in_force: timedelta | None = None
+    number: int = 0
+
+    @property
+    def settled(self) -> bool:
+        """Whether nothing longer is in force than is granted."""
+        return self.lease == self.in_force
+
+    def granted(self, lease: timedelta) -> timedelta:
+        """How long a lease is, where the terms say *lease*."""
+        return lease if self.lease is None else min(self.lease, lease)
+
+    def longest(self, longest_lease: timedelta) -> timedelta:
+        """The longest lease in force, where the terms say *longest_lease* of all."""
+        return longest_lease if self.in_force is None else min(self.in_force, longest_lease)
+
+
+WHOLE: Final = Allowance()
+"""That of a session whose leases are as long as the terms say."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,23 +119,23 @@ class Terms:
 
 @dataclass(frozen=True, slots=True)
 class Standing:
-    """What each session has acknowledged, in no order, and the terms.
+    """How many sessions have acknowledged what, and the terms.
 
-    `in_force` has for each the longest lease that may be in force; None: the longest of all.
+    `sessions` counts them by the revision acknowledged and the longest lease of theirs that may be in
+    force (None: the longest of all): few numbers, for however many sessions.
     """
 
-    acknowledged: tuple[int, ...]
-    in_force: tuple[timedelta | None, ...]
+    sessions: Mapping[tuple[int, timedelta | None], int]
     terms: Terms
 
     def at(self, revision: int) -> Counts:
         """How the sessions stand to *revision*."""
         acknowledged, behind, longest = 0, 0, timedelta()
-        for one, lease in zip(self.acknowledged, self.in_force, strict=True):
-            if one >= revision:
-                acknowledged += 1
+        for (applied, lease), number in self.sessions.items():
+            if applied >= revision:
+                acknowledged += number
             elif lease is None or lease:
-                behind += 1
+                behind += number
                 longest = max(longest, self.terms.longest_lease if lease is None else lease)
         if self.terms.settling:
             longest = self.terms.longest_lease
@@ -105,3 +153,13 @@ class Counts:
     acknowledged: int
     behind: int
     longest_lease: timedelta
+
+
+@dataclass(frozen=True, slots=True)
+class Receipt:
+    """What the fence tells the caller: see the contract's `Receipt`."""
+
+    revision: int
+    sessions_acknowledged: int = 0
+    leases_waited_out: int = 0
+    waited: timedelta = timedelta()

@@ -7,10 +7,10 @@ from dataclasses import dataclass
 from keyauthority.domain import etags, facts
 from keyauthority.domain.books import Books, Change
 from keyauthority.domain.callers import Actor
-from keyauthority.domain.fencing import Receipt
 from keyauthority.domain.finding import changeable_key, with_last_use
 from keyauthority.domain.keys import Key, KeySettings
 from keyauthority.domain.last_used import LastUsed
+from keyauthority.domain.sessions import Receipt
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,14 +14,14 @@ from keyauthority.base.process.files import check_folder, pending, settle, write
 from keyauthority.base.process.lifecycle import StartError
 from keyauthority.base.relational.location import Location
 from keyauthority.config import Settings
-from keyauthority.domain.books import Books, Change
+from keyauthority.domain.books import Books, Change, Unfenced
 from keyauthority.domain.callers import Insider, Role, authority
 from keyauthority.domain.errors import KeyAuthorityError
 from keyauthority.domain.facts import Action, Fact
-from keyauthority.domain.fencing import Unfenced
 from keyauthority.domain.managing_callers import new_caller
 from keyauthority.domain.peppers import Pepper, PepperState
-from keyauthority.domain.ports import Clock, Keyring, Store, Unsealed
+from keyauthority.domain.ports import Clock, Keyring, Store
+from keyauthority.domain.repositories import Unsealed
 from keyauthority.domain.sealing import sealed_caller, sealed_import
 from keyauthority.keyring import FileKeyring, KeyringError
 from keyauthority.storage.errors import NoBooksError

@@ -7,12 +7,18 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from keyauthority.coherence.sessions import Entry, SessionBook, credited
-from keyauthority.domain.allowances import Allowance
 from keyauthority.domain.errors import session_not_found, too_many_sessions
 from keyauthority.domain.ports import Clock
-from keyauthority.domain.revisions import Claim
 from keyauthority.domain.secrets import new_id
-from keyauthority.domain.sessions import SESSIONS_PER_CALLER, Grant, Session, Standing, Terms
+from keyauthority.domain.sessions import (
+    SESSIONS_PER_CALLER,
+    Allowance,
+    Claim,
+    Grant,
+    Session,
+    Standing,
+    Terms,
+)
 
 
 @dataclass(slots=True)
@@ -83,7 +89,7 @@ class InMemorySessions(ABC):
 
     async def standing(self) -> Standing:
         terms = await self._terms()
-        return Standing(*self._book.standing(), terms)
+        return Standing(self._book.standing(), terms)
 
     async def all(self) -> list[Session]:
         return [self._session(session_id, entry) for session_id, entry in self._book]

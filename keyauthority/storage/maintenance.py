@@ -10,9 +10,8 @@ from keyauthority.base.relational.location import Location
 from keyauthority.base.relational.outages import StorageError
 from keyauthority.coherence.leases import wait_out
 from keyauthority.domain.auditing import AuditEntry
-from keyauthority.domain.books import Books
+from keyauthority.domain.books import Books, Unfenced
 from keyauthority.domain.callers import operator
-from keyauthority.domain.fencing import Unfenced
 from keyauthority.domain.leasing import Leasing
 from keyauthority.domain.restoring import RESTORE, Replayed, Restoring
 from keyauthority.domain.sessions import Terms

@@ -18,8 +18,7 @@ from keyauthority.domain.callers import Actor, Role
 from keyauthority.domain.sessions import SESSIONS_PER_CALLER
 from keyauthority.domain.verifying import Verifying
 from keyauthority.rpc.admission import Room
-from keyauthority.rpc.parts import Parts
-from keyauthority.rpc.service import Service
+from keyauthority.rpc.service import Parts, Service
 from keyauthority.rpc.verification import VerificationServicer
 from keyauthority.storage.sql.leases import MOST_CHANGES
 from keyauthority.v1.caller_service_pb2 import RevokeCallerRequest

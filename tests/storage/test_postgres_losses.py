@@ -8,8 +8,7 @@ import pytest
 
 from keyauthority.base.relational.location import PostgresUrl
 from keyauthority.domain.errors import KeyAuthorityError, Reason
-from keyauthority.domain.revisions import Claim
-from keyauthority.domain.sessions import REPLICA
+from keyauthority.domain.sessions import REPLICA, Claim
 from keyauthority.storage.postgres import open_postgres
 from keyauthority.storage.postgres.link import PATIENCE, Patience
 from keyauthority.storage.sql.store import SqlStore

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from keyauthority.base.relational.outages import StorageError
-from keyauthority.domain.revisions import Head
+from keyauthority.domain.sessions import Head
 from keyauthority.storage.sql.store import SqlStore
 from keyauthority.storage.sqlite import open_sqlite
 from keyauthority.storage.sqlite.examining import KIND

@@ -12,7 +12,7 @@ from keyauthority.domain.auditing import AuditEntry
 from keyauthority.domain.callers import Caller
 from keyauthority.domain.keys import Key
 from keyauthority.domain.peppers import Pepper
-from keyauthority.domain.ports import Cursor, Replay
+from keyauthority.domain.repositories import Cursor, Replay
 from keyauthority.domain.sessions import Terms
 from keyauthority.domain.workspaces import Workspace
 

@@ -8,7 +8,7 @@ from datetime import datetime
 
 from keyauthority.base.relational.columns import ascii_lower
 from keyauthority.domain.keys import Key
-from keyauthority.domain.ports import Cursor, KeyFilter, Unsealed
+from keyauthority.domain.repositories import Cursor, KeyFilter, Unsealed
 from keyauthority.storage.memory.books import Books, newest
 
 

@@ -8,11 +8,9 @@ from datetime import datetime
 from typing import Final
 
 from keyauthority.coherence.sessions import resets
-from keyauthority.domain.allowances import Allowance
 from keyauthority.domain.errors import KeyAuthorityError, Reason
 from keyauthority.domain.ports import Clock
-from keyauthority.domain.revisions import Claim, Head
-from keyauthority.domain.sessions import REPLICA, Grant, Terms
+from keyauthority.domain.sessions import REPLICA, Allowance, Claim, Grant, Head, Terms
 from keyauthority.storage.in_memory_sessions import InMemorySessions
 from keyauthority.storage.memory.books import Books
 

@@ -13,7 +13,7 @@ from keyauthority.domain.callers import Caller, Role
 from keyauthority.domain.keys import Key, StoredSecret
 from keyauthority.domain.last_used import Marks
 from keyauthority.domain.peppers import Pepper
-from keyauthority.domain.ports import Cursor, Replay
+from keyauthority.domain.repositories import Cursor, Replay
 from keyauthority.domain.workspaces import Workspace
 from keyauthority.storage.errors import certificate_name_taken, name_taken
 from keyauthority.storage.memory.books import Books, newest

@@ -11,7 +11,8 @@ from datetime import datetime
 from keyauthority.domain.callers import Caller
 from keyauthority.domain.keys import UNKNOWN, Key
 from keyauthority.domain.peppers import used
-from keyauthority.domain.ports import Clock, Snapshot, Transaction
+from keyauthority.domain.ports import Clock, Snapshot
+from keyauthority.domain.repositories import Transaction
 from keyauthority.storage.errors import CLOSED, unavailable
 from keyauthority.storage.memory.books import Books
 from keyauthority.storage.memory.keys import MemoryKeys

@@ -25,9 +25,8 @@ from sqlalchemy import (
 
 from keyauthority.coherence.sessions import credited
 from keyauthority.domain.errors import KeyAuthorityError, too_many_sessions
-from keyauthority.domain.revisions import Claim, Head
 from keyauthority.domain.secrets import new_id
-from keyauthority.domain.sessions import SESSIONS_PER_CALLER, Grant
+from keyauthority.domain.sessions import SESSIONS_PER_CALLER, Claim, Grant, Head
 from keyauthority.storage.postgres.database import PostgresDatabase
 from keyauthority.storage.sql import leases
 from keyauthority.storage.sql.statements import Statements

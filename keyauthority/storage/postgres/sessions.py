@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from datetime import timedelta
 from typing import Any, Final
 
@@ -21,10 +22,8 @@ from sqlalchemy import (
     update,
 )
 
-from keyauthority.domain.allowances import Allowance
 from keyauthority.domain.errors import session_not_found
-from keyauthority.domain.revisions import Claim
-from keyauthority.domain.sessions import REPLICA, Grant, Session, Standing
+from keyauthority.domain.sessions import REPLICA, Allowance, Claim, Grant, Session, Standing
 from keyauthority.storage.postgres.database import PostgresDatabase
 from keyauthority.storage.postgres.joining import BEATS, NOW, Joins
 from keyauthority.storage.sql import leases
@@ -148,8 +147,9 @@ class PostgresSessions:
         [row] = await self._database.read(_STANDING)
         # Without any session there is still one row, in which nothing is acknowledged.
         if row.acknowledged == [None]:
-            return Standing((), (), terms_of(row))
-        return Standing(tuple(row.acknowledged), tuple(map(_length, row.in_force)), terms_of(row))
+            return Standing({}, terms_of(row))
+        in_force = map(_length, row.in_force)
+        return Standing(Counter(zip(row.acknowledged, in_force, strict=True)), terms_of(row))
 
     async def all(self) -> list[Session]:
         return [_session(row) for row in await self._database.read(_ALL)]

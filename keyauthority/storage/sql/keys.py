@@ -22,7 +22,7 @@ from sqlalchemy import (
 
 from keyauthority.base.relational.columns import ascii_lower
 from keyauthority.domain.keys import Key, KeyState, StoredSecret
-from keyauthority.domain.ports import Cursor, KeyFilter, Unsealed
+from keyauthority.domain.repositories import Cursor, KeyFilter, Unsealed
 from keyauthority.storage import key_tables
 from keyauthority.storage.key_tables import imports, keys, secrets
 from keyauthority.storage.sql.statements import AnyRow, Statements, page

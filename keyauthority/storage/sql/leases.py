@@ -9,10 +9,8 @@ from typing import Any, Final
 from sqlalchemy import bindparam, case, delete, func, insert, select, true, update
 
 from keyauthority.coherence.sessions import resets
-from keyauthority.domain.allowances import WHOLE, Allowance
 from keyauthority.domain.errors import KeyAuthorityError, Reason
-from keyauthority.domain.revisions import Claim, Head
-from keyauthority.domain.sessions import REPLICA, Grant, Terms
+from keyauthority.domain.sessions import REPLICA, WHOLE, Allowance, Claim, Grant, Head, Terms
 from keyauthority.storage.sql.statements import Statements
 from keyauthority.storage.tables import callers, change, head, sessions, terms
 

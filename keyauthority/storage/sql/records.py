@@ -22,7 +22,7 @@ from sqlalchemy import (
 from sqlalchemy.exc import IntegrityError
 
 from keyauthority.domain.callers import Caller, Role
-from keyauthority.domain.ports import Cursor, Replay
+from keyauthority.domain.repositories import Cursor, Replay
 from keyauthority.domain.workspaces import Workspace
 from keyauthority.storage.errors import certificate_name_taken, name_taken
 from keyauthority.storage.sql.statements import Statements, page

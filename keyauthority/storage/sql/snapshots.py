@@ -26,7 +26,7 @@ from sqlalchemy import (
 from keyauthority.domain.keys import StoredSecret
 from keyauthority.domain.peppers import PepperState
 from keyauthority.domain.ports import Snapshot
-from keyauthority.domain.revisions import Head
+from keyauthority.domain.sessions import Head
 from keyauthority.storage import key_tables
 from keyauthority.storage.key_tables import imports, keys, secrets
 from keyauthority.storage.tables import callers, head, peppers, terms, workspaces

@@ -11,7 +11,7 @@ from sqlalchemy import CursorResult, Delete, Executable, Row, Select, Table, lit
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from keyauthority.base.relational.columns import Moment
-from keyauthority.domain.ports import Cursor
+from keyauthority.domain.repositories import Cursor
 
 AnyRow = Row[*tuple[Any, ...]]
 

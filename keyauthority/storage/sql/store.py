@@ -10,7 +10,8 @@ from typing import Any, Protocol
 from sqlalchemy import Select
 
 from keyauthority.domain.callers import Caller
-from keyauthority.domain.ports import Sessions, Snapshot, Transaction
+from keyauthority.domain.ports import Sessions, Snapshot
+from keyauthority.domain.repositories import Transaction
 from keyauthority.storage.sql import snapshots
 from keyauthority.storage.sql.audit import SqlAuditLog
 from keyauthority.storage.sql.keys import SqlKeys

@@ -8,10 +8,9 @@ from datetime import datetime
 
 from sqlalchemy import select, update
 
-from keyauthority.domain.allowances import Allowance
-from keyauthority.domain.ports import Clock, Transaction
-from keyauthority.domain.revisions import Claim, Head
-from keyauthority.domain.sessions import Grant, Terms
+from keyauthority.domain.ports import Clock
+from keyauthority.domain.repositories import Transaction
+from keyauthority.domain.sessions import Allowance, Claim, Grant, Head, Terms
 from keyauthority.storage.in_memory_sessions import InMemorySessions
 from keyauthority.storage.sql.leases import GRANT, TERMS, SqlLeases, grant, terms_of
 from keyauthority.storage.sql.store import SqlStore, transaction
