@@ -74,12 +74,6 @@ def joined(host: str, port: int) -> str:
     return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
 
 
-def check_log_level(level: str) -> None:
-    """Raises `SettingsError` unless *level* is one of `LOG_LEVELS`."""
-    if level not in LOG_LEVELS:
-        raise SettingsError(f"--log-level must be one of {', '.join(LOG_LEVELS)}")
-
-
 def check_server_tls(
     listen: str, certificate: Path | None, key: Path | None, danger: str, otherwise: str
 ) -> None:
