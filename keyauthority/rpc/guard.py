@@ -174,7 +174,7 @@ class Guard:
     ) -> Any:
         self._mutations.check_open()
         progress = Progress(places)
-        task = self._mutations.start(behave(request, replace(actor, made=progress.made)))
+        task = self._mutations.start(behave(request, replace(actor, on_durable=progress.made)))
         task.add_done_callback(lambda _: progress.give_up_place())
         seconds = None if left is None else max(left - self._margin, 0.0)
         if not await self._mutations.finish(task, seconds):

@@ -88,6 +88,6 @@ class Brake:
     async def wait(self, peer: str) -> None:
         """Returns when a call of *peer* may be refused; raises `OVERLOADED` if too many wait."""
         with self._waiting.place(peer):
-            await self._turns.come(peer)
+            await self._turns.acquire(peer)
         # The turn goes on when the call is over.
-        asyncio.get_running_loop().call_later(SECONDS, self._turns.pass_on)
+        asyncio.get_running_loop().call_later(SECONDS, self._turns.release)
