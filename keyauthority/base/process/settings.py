@@ -69,7 +69,7 @@ def check_address(address: str, flag: str) -> None:
         raise AddressError(f"{flag} {address} is no Unix socket: give unix:/PATH, absolute")
 
 
-def joined(host: str, port: int) -> str:
+def address_of(host: str, port: int) -> str:
     """Returns HOST:PORT, with brackets around an IPv6 host."""
     return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
 

@@ -25,7 +25,7 @@ import structlog
 
 from keyauthority.base.process.binding import reserve
 from keyauthority.base.process.lifecycle import STARTED, WORKER_SOCKET
-from keyauthority.base.process.settings import host_and_port, joined
+from keyauthority.base.process.settings import address_of, host_and_port
 
 FIRST_PAUSE: Final = 0.1
 LONGEST_PAUSE: Final = 5.0
@@ -210,7 +210,7 @@ def serve_with_workers(
 
         def command(index: int) -> list[str]:
             # Of a flag that occurs twice, the last one counts.
-            own = ["--workers", "1", "--listen", joined(host, port), "--share-port"]
+            own = ["--workers", "1", "--listen", address_of(host, port), "--share-port"]
             if metrics_listen is not None:
                 own += ["--metrics-listen", worker_metrics(metrics_listen, index)]
             # Without -P, a folder of the module's name in the working directory would be run.
@@ -234,4 +234,4 @@ def serve_with_workers(
 def worker_metrics(address: str, index: int) -> str:
     """Returns where worker *index* serves its metrics: at *address*, that many ports further."""
     host, port = host_and_port(address, "--metrics-listen")
-    return joined(host, port + index if port else 0)
+    return address_of(host, port + index if port else 0)

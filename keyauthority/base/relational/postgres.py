@@ -44,7 +44,7 @@ def engine_of(primary: Primary, **options: Any) -> AsyncEngine:
 
 
 @contextmanager
-def in_a_sentence(url: PostgresUrl) -> Iterator[None]:
+def opening_errors(url: PostgresUrl) -> Iterator[None]:
     """Raises `StorageError`, without the password, for whatever keeps *url* from being opened."""
     try:
         yield
@@ -87,7 +87,7 @@ async def migrate(url: PostgresUrl, name: str, schema: Schema, lock: int, *, alo
 
     Raises `StorageError`; a database of another program or a newer version stays as it was.
     """
-    with in_a_sentence(url):
+    with opening_errors(url):
         primary = Primary(url, name, _ISOLATION)
         await check_sessions(primary.connect)
         # All in one transaction: a migration that is cut off leaves no half-made schema.

@@ -120,7 +120,7 @@ class Primary:
         """Returns whether the connection may still be used."""
         return driver not in self._doubted
 
-    def silent(self, driver: asyncpg.Connection) -> None:
+    def distrust(self, driver: asyncpg.Connection) -> None:
         """Notes that *driver* did not answer: no connection to its host is used any more.
 
         Work under way goes on: a commit, above all, is waited for.

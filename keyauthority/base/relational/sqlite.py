@@ -39,7 +39,7 @@ class Kind:
 
 
 @contextmanager
-def in_a_sentence(path: Path, failed: str = "opened") -> Iterator[None]:
+def opening_errors(path: Path, failed: str = "opened") -> Iterator[None]:
     """Raises `StorageError` for whatever keeps the file at *path* from being opened, or *failed*."""
     try:
         yield
