@@ -11,15 +11,12 @@ from sqlalchemy import ColumnElement, delete, insert, select
 from keyauthority.domain import earlier
 from keyauthority.domain.auditing import AuditEntry, AuditFilter
 from keyauthority.domain.facts import Fact
-from keyauthority.storage.sql.statements import Statements
+from keyauthority.storage.sql.statements import Repository
 from keyauthority.storage.tables import audit
 
 
-class SqlAuditLog:
+class SqlAuditLog(Repository):
     """`AuditLog` within one transaction."""
-
-    def __init__(self, statements: Statements) -> None:
-        self._statements = statements
 
     async def append(self, entries: Sequence[AuditEntry]) -> None:
         await self._statements.count(insert(audit), [_row(entry) for entry in entries])

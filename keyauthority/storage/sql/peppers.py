@@ -26,7 +26,7 @@ from sqlalchemy import (
 from keyauthority.domain.last_used import Marks
 from keyauthority.domain.peppers import Pepper
 from keyauthority.storage.key_tables import imports, keys, last_used, secrets
-from keyauthority.storage.sql.statements import Statements
+from keyauthority.storage.sql.statements import Repository
 from keyauthority.storage.tables import callers, peppers
 
 _NAME: Final = "peppers"
@@ -35,12 +35,8 @@ FORGOTTEN: Final = b""
 """The digest under which the uses of deleted secrets are stored."""
 
 
-class SqlPeppers:
+class SqlPeppers(Repository):
     """`Peppers` within one transaction."""
-
-    def __init__(self, statements: Statements) -> None:
-        self._statements = statements
-        self._time = statements.time
 
     async def all(self) -> list[Pepper]:
         await self._statements.together(_NAME)
@@ -60,7 +56,7 @@ class SqlPeppers:
             await self._statements.count(insert(peppers).values(asdict(pepper)))
 
     async def uses(self) -> dict[int, int]:
-        not_ended = or_(secrets.c.end_time.is_(None), secrets.c.end_time > self._time)
+        not_ended = or_(secrets.c.end_time.is_(None), secrets.c.end_time > self._statements.time)
         by_keys = (
             select(secrets.c.pepper_version, func.count())
             .join(keys, keys.c.id == secrets.c.key_id)
@@ -88,11 +84,8 @@ class SqlPeppers:
         await self._statements.count(tokens.values(digest=b""))
 
 
-class SqlLastUses:
+class SqlLastUses(Repository):
     """`LastUses` within one transaction."""
-
-    def __init__(self, statements: Statements) -> None:
-        self._statements = statements
 
     async def note(self, marks: Marks) -> None:
         # In one order everywhere: two replicas that write the same rows wait, and do not deadlock.
