@@ -7,6 +7,7 @@ import socket
 import struct
 from collections import OrderedDict
 from collections.abc import Callable
+from dataclasses import dataclass, field
 from typing import Final
 
 HIGH_WATER: Final = 64 * 1024
@@ -135,14 +136,9 @@ class Unread:
     """
 
     def __init__(self, most: int) -> None:
+        self.total = 0
         self._most: Final = most
-        self._total = 0
         self._owners: dict[str, _Answers] = {}
-
-    @property
-    def total(self) -> int:
-        """The bytes that wait."""
-        return self._total
 
     def wait(self, owner: str, abort: Abort, size: int) -> None:
         """Notes that *size* bytes of *owner* wait; *abort*, which gives them up, may be called at once.
@@ -150,9 +146,10 @@ class Unread:
         Each *abort* is a different function, which stands for one answer.
         """
         answers = self._owners.setdefault(owner, _Answers())
-        answers.add(abort, size)
-        self._total += size
-        while answers.size > self._most - self._total:
+        answers.by_abort[abort] = size
+        answers.size += size
+        self.total += size
+        while answers.size > self._most - self.total:
             oldest = next(iter(answers.by_abort))
             self.end(owner, oldest)
             oldest()
@@ -162,23 +159,15 @@ class Unread:
         answers = self._owners.get(owner)
         if answers is None:
             return
-        self._total -= answers.take(abort)
+        size = answers.by_abort.pop(abort, 0)
+        answers.size -= size
+        self.total -= size
         if not answers.by_abort:
             del self._owners[owner]
 
 
+@dataclass(slots=True)
 class _Answers:
-    # The answers of one owner, those unread for longest first.
-
-    def __init__(self) -> None:
-        self.size = 0
-        self.by_abort: OrderedDict[Abort, int] = OrderedDict()
-
-    def add(self, abort: Abort, size: int) -> None:
-        self.by_abort[abort] = size
-        self.size += size
-
-    def take(self, abort: Abort) -> int:
-        size = self.by_abort.pop(abort, 0)
-        self.size -= size
-        return size
+    # The sizes of one owner's answers, those unread for longest first.
+    by_abort: OrderedDict[Abort, int] = field(default_factory=OrderedDict)
+    size: int = 0
