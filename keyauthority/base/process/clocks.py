@@ -9,24 +9,17 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Final
 
-
-def _find() -> int | None:
-    # The clock has to go on while the machine sleeps. On macOS the monotonic clock does; on Linux it
-    # stands still.
-    if sys.platform == "darwin":
-        return time.CLOCK_MONOTONIC
-    return getattr(time, "CLOCK_BOOTTIME", None)
-
-
-CLOCK: Final = _find()
-"""The number of the boot-time clock, or None on a system without one."""
-
-FALLBACK: Final = time.CLOCK_MONOTONIC
+# The clock that goes on while the machine sleeps, if there is one. On macOS it is the monotonic clock,
+# which stands still on Linux.
+_BOOTTIME: Final[int | None] = (
+    time.CLOCK_MONOTONIC if sys.platform == "darwin" else getattr(time, "CLOCK_BOOTTIME", None)
+)
+_CLOCK: Final = time.CLOCK_MONOTONIC if _BOOTTIME is None else _BOOTTIME
 
 
 def boottime() -> float:
     """Returns seconds since the machine's start, sleep included if it has such a clock."""
-    return time.clock_gettime(FALLBACK if CLOCK is None else CLOCK)
+    return time.clock_gettime(_CLOCK)
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +30,7 @@ class LeaseClock:
     counts_sleep: bool
 
 
-LEASE_CLOCK: Final = LeaseClock(boottime, CLOCK is not None)
+LEASE_CLOCK: Final = LeaseClock(boottime, _BOOTTIME is not None)
 """The clock of this machine."""
 
 
