@@ -16,7 +16,6 @@ from keyauthority.base.process.settings import (
     HIGHEST_PORT,
     SettingsError,
     check_client_tls,
-    check_log_level,
     check_server_tls,
     host_and_port,
 )
@@ -119,7 +118,6 @@ class Settings:
             raise SettingsError(
                 "--on-revoke cut needs --cache on: else the gateway does not learn of revocations"
             )
-        check_log_level(self.log_level)
 
 
 def upstream_base(upstream: str) -> str:
