@@ -13,7 +13,7 @@ from keyauthority.client.strangers import Question
 from keyauthority.client.verification import Verification, VerificationUnavailable, read
 from keyauthority.coherence.cache import Ask, CoherentCache
 from keyauthority.domain import secrets
-from keyauthority.domain.revisions import Head
+from keyauthority.domain.sessions import Head
 from keyauthority.v1.verification_service_pb2 import (
     BatchVerifyRequest,
     VerifyRequest,

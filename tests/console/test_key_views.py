@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from console import key_views
-from console.views import KeyRow
+from console.key_views import KeyRow
 from keyauthority.client.admin import Key, KeySettings, KeyState, SecretInfo
 from keyauthority.domain.keys import Who
 

@@ -62,9 +62,9 @@ from keyauthority.domain.auditing import AuditEntry, AuditFilter
 from keyauthority.domain.callers import Person, Role
 from keyauthority.domain.errors import Reason
 from keyauthority.domain.facts import Action
-from keyauthority.domain.fencing import Receipt
 from keyauthority.domain.keys import KeySettings, KeyState, Revocation, RevocationReason
 from keyauthority.domain.peppers import PepperState
+from keyauthority.domain.sessions import Receipt
 
 __all__ = [
     "CHANGING",

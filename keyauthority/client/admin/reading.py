@@ -22,9 +22,9 @@ from keyauthority.domain import earlier
 from keyauthority.domain.auditing import AuditEntry
 from keyauthority.domain.callers import Role
 from keyauthority.domain.facts import Action, Fact
-from keyauthority.domain.fencing import Receipt
 from keyauthority.domain.keys import KeyState, Revocation, RevocationReason, Who
 from keyauthority.domain.peppers import PepperState
+from keyauthority.domain.sessions import Receipt
 from keyauthority.v1 import (
     audit_service_pb2,
     caller_service_pb2,

@@ -11,10 +11,10 @@ from datetime import datetime, timedelta
 from typing import Generic, TypeVar
 
 from keyauthority.domain.callers import Role
-from keyauthority.domain.fencing import Receipt
 from keyauthority.domain.keys import UNKNOWN, KeySettings, KeyState, Revocation, Who
 from keyauthority.domain.peppers import PepperState
 from keyauthority.domain.secrets import Secret
+from keyauthority.domain.sessions import Receipt
 
 Record = TypeVar("Record")
 
