@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from keyauthority.client import AddressError, PlaintextError, connect, parse_addresses
+from keyauthority.client import AddressError, PlaintextError, connect
+from keyauthority.client.addresses import parse_addresses
 from keyauthority.client.channel import connect_blocking
 
 
