@@ -46,6 +46,8 @@ def test_one_or_several(
         "::1:1",
         "[::1:1",
         "[no]:1",
+        "[authority]:1",
+        "dns:1",
         "unix:",
         "127.0.0.1:1;127.0.0.1:2",
         "http://authority:1",
