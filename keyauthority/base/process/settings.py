@@ -55,7 +55,7 @@ def host_and_port(address: str, flag: str) -> tuple[str, int]:
     if host.partition(":")[0] in _SCHEMES:
         raise AddressError(f"{flag} {address} is not HOST:PORT")
     if not host or (":" in host) != (host.startswith("[") and host.endswith("]")):
-        raise AddressError(f"{flag} must be HOST:PORT, an IPv6 host in brackets")
+        raise AddressError(f"{flag} must be HOST:PORT, an IPv6 host in brackets, not {address!r}")
     if not _is_port(port) or int(port) > HIGHEST_PORT:
         raise AddressError(f"{flag} {address} lacks a port between 0 and {HIGHEST_PORT}")
     return host.strip("[]"), int(port)
