@@ -143,7 +143,7 @@ async def _suspend_page(
 
 
 async def _page(visit: Visit, form: Form, status: int = 200) -> Answer:
-    page = admin.Page[admin.Workspace]((), "")
+    page: admin.Page[admin.Workspace] = admin.Page((), "")
     try:
         page = await visit.authority.call(
             admin.workspaces.page(size=_PAGE, token=visit.query("page"))
