@@ -93,7 +93,7 @@ class Settings:
     # The number of proxies in front, each of which adds to `X-Forwarded-For`.
     proxies: int = 0
 
-    # A session ends when it was unused for so long, and in any case after `session_lifetime`.
+    # A sign-in ends when it was unused for so long, and in any case after `session_lifetime`.
     session_idle: timedelta = timedelta(hours=12)
     session_lifetime: timedelta = timedelta(days=7)
 

@@ -44,7 +44,7 @@ def expiry(visit: Visit, form: Form) -> datetime | timedelta | None:
     if choice == "date":
         return _end_of_day(visit, form)
     if choice != "never":
-        form.errors["expires"] = "Choose when it ends."
+        form.errors["expires"] = "Choose when the key expires."
     return None
 
 
@@ -53,10 +53,12 @@ def refuse(form: Form, error: RefusedError) -> None:
     field = error.field.partition("[")[0]
     field = _FIELD_OF.get(field, field)
     if error.reason is Reason.WORKSPACE_SUSPENDED:
-        form.problem = "The workspace is suspended: no key can be made in it until it is resumed."
+        form.problem = (
+            "The workspace is suspended: no key can be created in it until it is resumed."
+        )
     elif error.reason is Reason.REQUEST_ID_REUSED:
         form.problem = (
-            "This form has made a key already. Look at the list, and open the form again."
+            "This form has created a key already. Look at the list, then open the form again."
         )
     elif field in form.values:
         form.errors[field] = sentence(error)
@@ -141,6 +143,6 @@ def _end_of_day(visit: Visit, form: Form) -> datetime | None:
         form.errors["expire_date"] = str(error)
         return None
     if end <= visit.now:
-        form.errors["expire_date"] = "That day is over: choose a later one."
+        form.errors["expire_date"] = "That day is over. Choose a later one."
         return None
     return end

@@ -49,7 +49,7 @@ async def save(visit: Visit) -> Answer:
     form = visit.fields.form(["name", "time_zone"])
     zone = form.values["time_zone"]
     if zone and zone not in TIME_ZONES:
-        form.errors["time_zone"] = "Choose one of the zones."
+        form.errors["time_zone"] = "Choose a time zone from the list."
     form.keep_secrets_out()
     if not form.ok:
         return await _page(visit, profile=form, password=Form(), status=422)

@@ -34,8 +34,8 @@ _SETTINGS: Final = frozenset({"name", "expire_time", "scopes"})
 """The settings that the form has."""
 _REASONS: Final = {reason.value: RevocationReason[reason.value.upper()] for reason in REASONS}
 _MEANWHILE: Final = (
-    "Somebody changed this key while you were typing. Look at it in another tab, then save again "
-    "if yours is still right."
+    "Somebody else changed this key while you were typing. Look at it in another tab, then save "
+    "again if your values are still right."
 )
 
 
@@ -110,9 +110,9 @@ async def revoke(visit: Visit) -> Answer:
     form = visit.fields.form(["reason", "note"])
     form.keep_secrets_out()
     if form.values["reason"] not in _REASONS:
-        form.errors["reason"] = "Choose why: it is what others will want to know."
+        form.errors["reason"] = "Choose why the key is revoked."
     if not form.values["note"] and "note" not in form.errors:
-        form.errors["note"] = "Say in a few words what happened: it is kept in the activity."
+        form.errors["note"] = "Say in a few words what happened. Members read it in the activity."
     if not form.ok:
         return await _revoke_page(visit, form, 422)
     reason = _REASONS[form.values["reason"]]
@@ -123,7 +123,7 @@ async def revoke(visit: Visit) -> Answer:
         submitting.refuse(form, error)
         return await _revoke_page(visit, form, 422)
     except SpreadingError as error:
-        spreading = f"It is revoked, and stops everywhere within {error.seconds} s."
+        spreading = f"The key is revoked, and stops working everywhere within {error.seconds} s."
         return await _revoked_page(visit, key, None, spreading)
     except UnavailableError:
         form.problem = problems.AWAY

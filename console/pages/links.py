@@ -27,7 +27,7 @@ _AWAY: Final = (
     "The key authority doesn’t answer at the moment. Your link stays good: type the password again "
     "and press the button in a moment."
 )
-_HAS_ACCOUNT: Final = "There is an account with this address by now. Sign in, and you can join."
+_HAS_ACCOUNT: Final = "There is an account with this address already. Sign in to join."
 
 
 async def setup(visit: Visit) -> Answer:

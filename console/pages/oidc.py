@@ -36,15 +36,15 @@ _log = structlog.get_logger("console.oidc")
 
 _TEN_MINUTES: Final = 600
 _UNKNOWN: Final = (
-    "You are signed in there, but nobody here has invited that address. Ask an owner of your "
+    "You signed in at the provider, but nobody has invited your address. Ask an owner of your "
     "workspace for an invitation, and open its link."
 )
-_UNVERIFIED: Final = "The provider doesn’t vouch for your e-mail address, so it can’t be used here."
+_UNVERIFIED: Final = "The provider has not verified your e-mail address, so it can’t be used here."
 _NO_ADDRESS: Final = "The provider gives an e-mail address that can’t be used here."
-_LATE: Final = "That took too long, or began in another browser: try again."
-_USED_UP: Final = "The link is used up or too old. Ask for a new one."
+_LATE: Final = "Signing in took too long, or began in another browser. Try again."
+_USED_UP: Final = "The link was used already or has expired. Ask for a new one."
 _DISABLED: Final = "Your account here is disabled. Ask an administrator."
-_TWICE: Final = "Somebody signed in so at the same moment: try again."
+_TWICE: Final = "Somebody else signed in as you did at the same moment. Try again."
 _AWAY: Final = (
     "The key authority doesn’t answer at the moment. Your link stays good: open it again in a "
     "moment."

@@ -13,7 +13,7 @@ from console.visit import Visit
 from keyauthority.base.http.answer import Answer
 
 _PAGE: Final = 50
-_NO_CHOICE: Final = "Choose a person, and what they are to be."
+_NO_CHOICE: Final = "This form is incomplete. Open the page again, and press a button there."
 _CHOICES: Final = {"yes": True, "no": False}
 
 

@@ -85,7 +85,7 @@ async def _revoke(visit: Visit, keys: list[KeyRow], member: Member) -> str:
             admin.keys.revoke_all([row.id for row in keys], RevocationReason.OWNER_LEFT, note)
         )
     except SpreadingError as error:
-        return f"They are revoked, and stop everywhere within {error.seconds} s."
+        return f"The keys are revoked, and stop working everywhere within {error.seconds} s."
     return receipt(revoked.receipt)
 
 

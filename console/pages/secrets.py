@@ -51,7 +51,7 @@ async def create(visit: Visit) -> Answer:
     end = submitting.expiry(visit, form)
     if not form.values["name"] and "name" not in form.errors:
         form.errors["name"] = (
-            "Give it a name that says what uses it, for instance “billing worker”."
+            "Give the key a name that says what uses it, such as “billing worker”."
         )
     if not form.ok:
         return await _create_page(visit, form, 422)
@@ -98,8 +98,8 @@ async def rotate(visit: Visit) -> Answer:
         return await _rotate_page(visit, form, 422)
     except SpreadingError as error:
         form.problem = (
-            f"The new secret is made, and the old one stops everywhere within {error.seconds} s. "
-            "Press the button again to see the new one."
+            "The new secret is created, and the old one stops working everywhere within "
+            f"{error.seconds} s. Press the button again to see the new one."
         )
         return await _rotate_page(visit, form, 503)
     except submitting.OverError as over:

@@ -18,10 +18,10 @@ from keyauthority.base.http.answer import Answer
 NO_PASSWORDS: Final = "Passwords are switched off here."
 
 _NO_COOKIE: Final = (
-    "Your browser did not keep the sign-in. Allow cookies for this address; over plain http some "
-    "browsers don’t keep any: then open the console by https."
+    "Your browser did not keep the sign-in. Allow cookies for this address. Some browsers keep no "
+    "cookies over plain http: open the console by https then."
 )
-_WRONG: Final = "That address and password don’t go together."
+_WRONG: Final = "The e-mail address or the password is wrong."
 _MINUTE: Final = 60
 # A cookie holds it during a sign-in at the provider; browsers accept 4096 bytes.
 _LONGEST_TARGET: Final = 1024

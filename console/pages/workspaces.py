@@ -19,10 +19,14 @@ from keyauthority.client.admin import RefusedError, SpreadingError, UnavailableE
 
 _PAGE: Final = 50
 _AWAY: Final = (
-    "The key authority didn’t answer, so we can’t tell whether the workspace was made. Nothing you "
-    "typed is lost: look at the list once it is back, then press the button again if it isn’t there."
+    "The key authority didn’t answer, so we can’t tell whether the workspace was created. Nothing "
+    "you typed is lost. Look at the list in a moment, and press the button again if the workspace "
+    "isn’t there."
 )
-_SENT_BEFORE: Final = "This form was sent before. Look at the list: if the workspace isn’t there, press the button again."
+_SENT_BEFORE: Final = (
+    "This form was sent before. Look at the list: if the workspace isn’t there, press the button "
+    "again."
+)
 
 
 async def front(visit: Visit) -> Answer:
@@ -56,7 +60,7 @@ async def create(visit: Visit) -> Answer:
     form = visit.fields.form(["name"])
     form.keep_secrets_out()
     if not form.values["name"] and form.ok:
-        form.errors["name"] = "Give it a name: a team’s, a customer’s, a product’s."
+        form.errors["name"] = "Give the workspace a name: of a team, a customer or a product."
     if not form.ok:
         return await _page(visit, form, 422)
     try:

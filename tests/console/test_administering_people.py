@@ -60,7 +60,7 @@ async def test_disabling_somebody(cast: Cast, administrator: Visitor) -> None:
     assert browser.get("/account").status == 303
     refused, wrong = sign_in(cast, person), sign_in(cast, person, "quite wrong words")
     assert refused.status == wrong.status == 401
-    assert "That address and password don’t go together." in refused.text
+    assert "The e-mail address or the password is wrong." in refused.text
     for offered in ("person_recovery", "person_sign_out"):
         assert url(offered, person=person.id) in page.html
         assert url(offered, person=person.id) not in shown.html

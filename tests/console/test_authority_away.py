@@ -48,7 +48,7 @@ async def test_pages_of_a_workspace_say_so(cast: Cast, authority: Authority) -> 
     for page in ("keys", "keys/new", "activity", "members"):
         shown = browser.get(f"/workspaces/{cast.workspace}/{page}")
         assert shown.status == 503, page
-        assert "The key authority is away" in shown.text
+        assert "The key authority is unavailable" in shown.text
         assert "Try again" in shown.text
     assert browser.get("/readyz").status == 503
     assert browser.get("/healthz").status == 200
