@@ -189,7 +189,7 @@ class Dispatcher:
 
 
 def full_answer() -> bytes:
-    """The answer to a connection too many, as raw bytes."""
+    """Returns the answer to a connection too many, as raw bytes."""
     return raw_answer(503, {**_TEXT, hdrs.RETRY_AFTER: "1"}, _FULL)
 
 

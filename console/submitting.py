@@ -32,12 +32,12 @@ _is_request_id: Final = re.compile(r"[A-Za-z0-9_-]{16,64}").fullmatch
 
 
 def scopes(form: Form) -> tuple[str, ...]:
-    """The scopes as typed, separated by spaces, commas or lines."""
+    """Returns the scopes as typed, separated by spaces, commas or lines."""
     return tuple(scope for scope in re.split(r"[\s,]+", form.values["scopes"]) if scope)
 
 
 def expiry(visit: Visit, form: Form) -> datetime | timedelta | None:
-    """When the key is to expire; puts an error beside a choice that can't be."""
+    """Returns when the key is to expire; puts an error beside a choice that can't be."""
     choice = form.values["expires"]
     if choice in _PRESETS:
         return _PRESETS[choice]
@@ -67,7 +67,7 @@ def refuse(form: Form, error: RefusedError) -> None:
 
 
 def sentence(error: RefusedError) -> str:
-    """The authority's refusal as a sentence without the names of its fields."""
+    """Returns the authority's refusal as a sentence without the names of its fields."""
     about, text = _ABOUT.get(error.field), error.message
     if about and text.startswith(error.field + " "):
         text = about + text.removeprefix(error.field)
@@ -75,7 +75,7 @@ def sentence(error: RefusedError) -> str:
 
 
 async def key_row(visit: Visit) -> KeyRow:
-    """The key of the path. A form shown again has its last known name while the authority is away."""
+    """Returns the key of the path; in a form shown again its last known name, if need be."""
     key_id = visit.path["key"]
     try:
         return remember(visit, await visit.authority.key(visit.workspace_id, key_id))
@@ -87,13 +87,13 @@ async def key_row(visit: Visit) -> KeyRow:
 
 
 def remember(visit: Visit, key: Key) -> KeyRow:
-    """The key for a form, whose name is remembered for while the authority is away."""
+    """Returns the key for a form, whose name is remembered for while the authority is away."""
     visit.parts.names.remember(f"{visit.workspace_id}/{key.id}", key.settings.name)
     return key_views.row(key, visit.now)
 
 
 def new_request_id() -> str:
-    """The id that makes one showing of a form one request, however often it is sent."""
+    """Returns the id that makes one showing of a form one request, however often it is sent."""
     return secrets.token_urlsafe(18)
 
 
@@ -106,7 +106,7 @@ class OverError(Exception):
 
 
 async def begin(visit: Visit, purpose: str, *, once: bool = False) -> str:
-    """The request id for the authority.
+    """Returns the request id for the authority.
 
     It is derived from the form's id and the session: nobody can ask for another person's answer.
 

@@ -69,7 +69,7 @@ CARDS: Final = {
 
 
 def label(choices: Iterable[Choice], value: str) -> str:
-    """The label of *value* among *choices*; *value* itself if it is none of them."""
+    """Returns the label of *value* among *choices*; *value* itself if it is none of them."""
     return next((choice.label for choice in choices if choice.value == value), value)
 
 
@@ -101,7 +101,7 @@ NOTICES: Final = {
 
 
 def receipt(record: Receipt, done: str = "Stopped") -> str:
-    """A receipt as a sentence: "Stopped everywhere in 12 ms. 3 verifiers confirmed."."""
+    """Returns a receipt as a sentence: "Stopped everywhere in 12 ms. 3 verifiers confirmed."."""
     milliseconds = round(record.waited.total_seconds() * _SECOND)
     time = f"{milliseconds} ms" if milliseconds < _SECOND else f"{milliseconds / _SECOND:.1f} s"
     sentences = [f"{done} everywhere in {time}."]

@@ -115,7 +115,7 @@ async def end_other_sessions(visit: Visit) -> Answer:
 
 
 def browser(user_agent: str) -> str:
-    """A browser's name for people, such as "Firefox on Linux"; empty if it gives none."""
+    """Returns a browser's name for people, such as "Firefox on Linux"; empty if it gives none."""
     name = next((name for mark, name in _BROWSERS if mark in user_agent), "Unknown browser")
     system = next((name for mark, name in _SYSTEMS if mark in user_agent), "")
     if system:

@@ -159,12 +159,12 @@ class _Change:
     moves_expiry: bool
 
     def call(self, key: Key, etag: str) -> Call[Changed[Key]]:
-        """The call that changes *key*, if it still has the *etag*."""
+        """Returns the call that changes *key*, if it still has the *etag*."""
         names = _SETTINGS if self.moves_expiry else _SETTINGS - {"expire_time"}
         return keys.update(key.id, self.settings, sorted(names), etag=etag)
 
     def is_done(self, key: Key) -> bool:
-        """Whether *key* has these settings already."""
+        """Returns whether *key* has these settings already."""
         return _SETTINGS.isdisjoint(key.settings.differing(self.settings))
 
 

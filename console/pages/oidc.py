@@ -70,7 +70,7 @@ async def begin(visit: Visit) -> Answer:
 
 
 def has_proof(visit: Visit) -> bool:
-    """Whether the browser followed a link in a page that the console showed to it.
+    """Returns whether the browser followed a link in a page that the console showed to it.
 
     A link of another site could end a sign-in that is under way, and begin another person's.
     """

@@ -91,12 +91,12 @@ async def begin(visit: Visit, person: Person, method: str) -> None:
 
 
 def onwards(after: str) -> str:
-    """The page after signing in, which checks that the browser kept the cookie, then *after*."""
+    """Returns the page that checks whether the browser kept its cookie, and goes on to *after*."""
     return url("welcome") + "?" + urlencode({"next": target(after)})
 
 
 def target(path: str) -> str:
-    """*path* if it is a path of the console, else the front page: never another site."""
+    """Returns *path* if it is a path of the console, else the front page: never another site."""
     # Browsers read two slashes as a host and a backslash as a slash, and skip line breaks.
     ours = path.startswith("/") and not path.startswith("//") and "\\" not in path
     plain = path.isascii() and path.isprintable() and len(path) <= _LONGEST_TARGET
@@ -104,7 +104,7 @@ def target(path: str) -> str:
 
 
 def too_many(wait: timedelta) -> str:
-    """The refusal of a further attempt."""
+    """Returns the refusal of a further attempt."""
     minutes = -(-round(wait.total_seconds()) // _MINUTE)
     text = "a minute" if minutes <= 1 else f"{minutes} minutes"
     return f"Too many attempts. Try again in {text}."
