@@ -103,7 +103,7 @@ class Acting:
         return page.records, bool(page.next_page_token)
 
     async def key(self, workspace_id: str, key_id: str) -> Key:
-        """Returns a key of this workspace. Another workspace's is as missing as no key."""
+        """Returns a key of this workspace. Raises `MissingError` for another workspace's."""
         key = await self.call(keys.get(key_id))
         if key.workspace_id != workspace_id:
             raise MissingError("no such key", grpc.StatusCode.NOT_FOUND, Reason.KEY_NOT_FOUND)
