@@ -28,6 +28,18 @@ _PRESETS: Final = {
 _ABOUT: Final = {"expire_time": "that day", "name": "the name", "note": "the note"}
 _FIELD_OF: Final = {"expire_time": "expire_date", "ttl": "expires", "scopes": "scopes"}
 
+AWAY: Final = (
+    "The key authority doesn’t answer at the moment. Nothing you typed is lost: press the button "
+    "again in a moment. Pressing it twice does no harm."
+)
+"""The problem of a form that is shown again because the authority is away."""
+
+SPENT: Final = (
+    "This form was sent before, and its result is no longer known. Nothing was done just now. Look "
+    "at the list of keys first, then press the button again if you still need to."
+)
+"""The problem of a form that was sent before, too long ago for its result to be known."""
+
 _is_request_id: Final = re.compile(r"[A-Za-z0-9_-]{16,64}").fullmatch
 
 
@@ -48,8 +60,11 @@ def expiry(visit: Visit, form: Form) -> datetime | timedelta | None:
     return None
 
 
-def refuse(form: Form, error: RefusedError) -> None:
-    """Puts the authority's refusal beside the field that it is about."""
+def refuse(form: Form, error: RefusedError | UnavailableError) -> int:
+    """Puts the authority's refusal beside its field, or says that it is away; returns the status."""
+    if isinstance(error, UnavailableError):
+        form.problem = AWAY
+        return 503
     field = error.field.partition("[")[0]
     field = _FIELD_OF.get(field, field)
     if error.reason is Reason.WORKSPACE_SUSPENDED:
@@ -64,6 +79,7 @@ def refuse(form: Form, error: RefusedError) -> None:
         form.errors[field] = sentence(error)
     else:
         form.problem = sentence(error)
+    return 422
 
 
 def sentence(error: RefusedError) -> str:

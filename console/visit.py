@@ -52,13 +52,7 @@ class Needs(enum.Enum):
 ROLES: Final = {Needs.VIEWER: Role.VIEWER, Needs.MEMBER: Role.MEMBER, Needs.OWNER: Role.OWNER}
 """The roles that the pages of a workspace require."""
 
-_PERMISSIONS: Final = {
-    "keys.create": Role.MEMBER,
-    "keys.edit": Role.MEMBER,
-    "keys.rotate": Role.MEMBER,
-    "keys.revoke": Role.MEMBER,
-    "members.manage": Role.OWNER,
-}
+_PERMISSIONS: Final = {"keys.change": Role.MEMBER, "members.manage": Role.OWNER}
 
 
 @dataclass(frozen=True, slots=True)

@@ -32,8 +32,7 @@ _HAS_ACCOUNT: Final = "There is an account with this address already. Sign in to
 
 async def setup(visit: Visit) -> Answer:
     """Shows the form for the first administrator's account."""
-    if await _link(visit, LinkPurpose.SETUP) is None:
-        return await _invalid(visit)
+    await _link(visit, LinkPurpose.SETUP)
     return await _setup_page(visit, Form())
 
 
@@ -41,8 +40,7 @@ async def submit_setup(visit: Visit) -> Answer:
     """Makes the first administrator, who owns the workspace if there is just one."""
     form = visit.fields.form(["email", "name"])
     password = Password(visit.fields.raw("password"))
-    if await _link(visit, LinkPurpose.SETUP) is None:
-        return await _invalid(visit)
+    await _link(visit, LinkPurpose.SETUP)
     status = _check_new_account(visit, form)
     if status:
         return await _setup_page(visit, form, status)
@@ -62,8 +60,6 @@ async def submit_setup(visit: Visit) -> Answer:
     except UnavailableError:
         form.problem = _AWAY
         return await _setup_page(visit, form, 503)
-    except LinkInvalid:
-        return await _invalid(visit)
     visit.parts.forget_setup_link()
     return await _enter(visit, person)
 
@@ -71,23 +67,17 @@ async def submit_setup(visit: Visit) -> Answer:
 async def invitation(visit: Visit) -> Answer:
     """Shows the workspace, the inviter, and the visitor's next step."""
     link = await _link(visit, LinkPurpose.INVITATION)
-    if link is None:
-        return await _invalid(visit)
     return await _invitation_page(visit, link, Form())
 
 
 async def submit_invitation(visit: Visit) -> Answer:
     """Joins the workspace, with a new account or the visitor's own."""
     link = await _link(visit, LinkPurpose.INVITATION)
-    if link is None:
-        return await _invalid(visit)
     form = visit.fields.form(["name"])
     try:
         if visit.session is not None:
             return await _join(visit, link)
         return await _register(visit, link, form)
-    except LinkInvalid:
-        return await _invalid(visit)
     except FieldInvalid as error:
         form.errors[error.field] = str(error)
         status = 422
@@ -130,16 +120,12 @@ def _check_new_account(visit: Visit, form: Form) -> int:
 async def recovery(visit: Visit) -> Answer:
     """Shows the form for a new password."""
     link = await _link(visit, LinkPurpose.RECOVERY)
-    if link is None:
-        return await _invalid(visit)
     return await _recovery_page(visit, link, Form())
 
 
 async def submit_recovery(visit: Visit) -> Answer:
     """Sets the new password, and ends all of the person's sessions."""
     link = await _link(visit, LinkPurpose.RECOVERY)
-    if link is None:
-        return await _invalid(visit)
     form = Form()
     try:
         person = await visit.parts.books.links.accept_recovery(
@@ -148,8 +134,6 @@ async def submit_recovery(visit: Visit) -> Answer:
     except FieldInvalid as error:
         form.errors[error.field] = str(error)
         return await _recovery_page(visit, link, form, 422)
-    except LinkInvalid:
-        return await _invalid(visit)
     await signing_in.forget_failures(visit, person)
     return visit.redirect(url("sign_in"), "password-set")
 
@@ -158,27 +142,25 @@ async def by_provider(visit: Visit) -> Answer:
     """Accepts the link by signing in at the OpenID provider."""
     link = await visit.parts.books.links.find(visit.path["token"])
     if link is None or link.purpose is LinkPurpose.RECOVERY:
-        return await _invalid(visit)
+        raise LinkInvalid
     if not oidc.has_proof(visit):
         page = "setup" if link.purpose is LinkPurpose.SETUP else "invitation"
         return visit.redirect(url(page, token=visit.path["token"]))
     return await oidc.depart(visit, link=visit.path["token"])
 
 
-async def _link(visit: Visit, purpose: LinkPurpose) -> Link | None:
-    if purpose is LinkPurpose.RECOVERY and not visit.parts.settings.local_accounts:
-        return None
+async def _link(visit: Visit, purpose: LinkPurpose) -> Link:
     link = await visit.parts.books.links.find(visit.path["token"])
-    return link if link is not None and link.purpose is purpose else None
+    if purpose is LinkPurpose.RECOVERY and not visit.parts.settings.local_accounts:
+        raise LinkInvalid
+    if link is None or link.purpose is not purpose:
+        raise LinkInvalid
+    return link
 
 
 async def _enter(visit: Visit, person: Person) -> Answer:
     await signing_in.begin(visit, person, "password")
     return visit.redirect(signing_in.onwards("/"))
-
-
-async def _invalid(visit: Visit) -> Answer:
-    return await visit.page("link_invalid.html", 404)
 
 
 async def _setup_page(visit: Visit, form: Form, status: int = 200) -> Answer:

@@ -9,8 +9,7 @@ import structlog
 
 from console import security
 from console.forms import Form
-from console.oidc import Claims, Flow, OidcError, OidcUnavailable
-from console.pages import problems
+from console.oidc import Claims, Flow, OidcError, OidcUnavailable, Provider
 from console.pages.signing_in import begin as begin_session
 from console.pages.signing_in import onwards, target
 from console.paths import url
@@ -24,6 +23,7 @@ from console.people import (
     Link,
     LinkInvalid,
     LinkPurpose,
+    NotFound,
     Origin,
     Person,
 )
@@ -61,8 +61,7 @@ class _NotSignedInError(Exception):
 
 async def begin(visit: Visit) -> Answer:
     """Sends the browser to the provider, if it comes from a page of the console."""
-    if visit.parts.provider is None:
-        return await problems.not_found(visit)
+    _provider(visit)
     after = visit.request.rel_url.query.get("next", "")
     if not has_proof(visit):
         return visit.redirect(url("sign_in") + "?" + urlencode({"next": target(after)}))
@@ -79,10 +78,8 @@ def has_proof(visit: Visit) -> bool:
 
 async def depart(visit: Visit, *, after: str = "", link: str = "") -> Answer:
     """Sends the browser to the provider; afterwards it opens *after*, or accepts *link*."""
-    if visit.parts.provider is None:
-        return await problems.not_found(visit)
     try:
-        begun = await visit.parts.provider.begin()
+        begun = await _provider(visit).begin()
     except OidcUnavailable as error:
         _tell_operator(visit, error)
         return await _refused(visit, str(error), 503, after)
@@ -93,8 +90,7 @@ async def depart(visit: Visit, *, after: str = "", link: str = "") -> Answer:
 
 async def finish(visit: Visit) -> Answer:
     """Signs in the person whom the provider's answer names, if there is an account or a link."""
-    if visit.parts.provider is None:
-        return await problems.not_found(visit)
+    provider = _provider(visit)
     cookie = security.decode(security.cookie(visit.request.cookies, security.SIGN_IN))
     text, _, after = cookie.partition("~")
     flow = Flow.from_text(text)
@@ -107,7 +103,7 @@ async def finish(visit: Visit) -> Answer:
             return visit.redirect(url("front"))
         return await _refused(visit, _LATE, 400)
     try:
-        claims = await visit.parts.provider.finish(flow, visit.request.rel_url.query)
+        claims = await provider.finish(flow, visit.request.rel_url.query)
         person = await _person(visit, claims, "" if after.startswith("/") else after)
     except OidcError as error:
         _tell_operator(visit, error)
@@ -117,6 +113,12 @@ async def finish(visit: Visit) -> Answer:
         return await _refused(visit, str(error), error.status, after)
     await begin_session(visit, person, "oidc")
     return visit.redirect(onwards(after))
+
+
+def _provider(visit: Visit) -> Provider:
+    if visit.parts.provider is None:
+        raise NotFound("no provider")
+    return visit.parts.provider
 
 
 async def _person(visit: Visit, claims: Claims, token: str) -> Person:

@@ -6,9 +6,8 @@ from typing import Final
 from urllib.parse import urlencode
 
 from console.forms import Form
-from console.pages import problems
 from console.paths import url
-from console.people import LastAdministrator, OwnAccount
+from console.people import LastAdministrator, NotFound, OwnAccount
 from console.visit import Visit
 from keyauthority.base.http.answer import Answer
 
@@ -41,7 +40,7 @@ async def set_administrator(visit: Visit) -> Answer:
 async def recover(visit: Visit) -> Answer:
     """Shows a link for a new password, once."""
     if not visit.parts.settings.local_accounts:
-        return await problems.not_found(visit)
+        raise NotFound("no passwords")
     books = visit.parts.books
     token = await books.links.new_recovery(visit.origin, visit.path["person"])
     return await visit.page(
@@ -56,7 +55,7 @@ async def sign_out(visit: Visit) -> Answer:
     """Ends all sessions of a person, who may sign in again."""
     books = visit.parts.books
     if await books.accounts.get(visit.path["person"]) is None:
-        return await problems.not_found(visit)
+        raise NotFound("no such person")
     await books.sessions.end_others(visit.origin, visit.path["person"])
     return visit.redirect(url("administration_people"), "signed-out-everywhere")
 

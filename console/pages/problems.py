@@ -11,18 +11,6 @@ from console.paths import url
 from console.visit import Visit
 from keyauthority.base.http.answer import Answer
 
-AWAY: Final = (
-    "The key authority doesn’t answer at the moment. Nothing you typed is lost: press the button "
-    "again in a moment. Pressing it twice does no harm."
-)
-"""The problem of a form that is shown again because the authority is away."""
-
-SPENT: Final = (
-    "This form was sent before, and its result is no longer known. Nothing was done just now. Look "
-    "at the list of keys first, then press the button again if you still need to."
-)
-"""The problem of a form that was sent before, too long ago for its result to be known."""
-
 _NO_COOKIE: Final = (
     "Your browser sent no cookie with this form, so nothing was done. Allow cookies for this "
     "address, and open the page again. Some browsers keep no cookies over plain http: open the "
@@ -35,6 +23,11 @@ async def not_found(visit: Visit) -> Answer:
     return _problem(
         visit, 404, "Not found", "This page does not exist, or you have no access to it."
     )
+
+
+async def link_invalid(visit: Visit) -> Answer:
+    """Refuses a one-time link that was used, has expired or never existed."""
+    return await visit.page("link_invalid.html", 404)
 
 
 async def forbidden(visit: Visit) -> Answer:
