@@ -88,15 +88,6 @@ class Parts:
             with suppress(OSError):
                 file.unlink()
 
-    async def only_workspace(self, request_id: str) -> list[str]:
-        """Returns the only workspace, which the first administrator will own; none if there are more.
-
-        Raises `AuthorityError`.
-        """
-        acting = self.authority.acting_for(None, request_id)
-        page = await acting.call(admin.workspaces.page(size=2))
-        return [page.records[0].id] if len(page.records) == 1 else []
-
 
 @dataclass(frozen=True, slots=True)
 class Route:

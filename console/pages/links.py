@@ -45,14 +45,8 @@ async def submit_setup(visit: Visit) -> Answer:
     if status:
         return await _setup_page(visit, form, status)
     try:
-        workspaces = await visit.parts.only_workspace(visit.request.id)
-        person = await visit.parts.books.links.accept_setup(
-            visit.path["token"],
-            form.values["email"],
-            form.values["name"],
-            password,
-            workspaces,
-            visit.source,
+        person = await signing_in.accept_setup(
+            visit, visit.path["token"], form.values["email"], form.values["name"], password
         )
     except FieldInvalid as error:
         form.errors[error.field] = str(error)
@@ -60,7 +54,6 @@ async def submit_setup(visit: Visit) -> Answer:
     except UnavailableError:
         form.problem = _AWAY
         return await _setup_page(visit, form, 503)
-    visit.parts.forget_setup_link()
     return await _enter(visit, person)
 
 
@@ -164,10 +157,7 @@ async def _enter(visit: Visit, person: Person) -> Answer:
 
 
 async def _setup_page(visit: Visit, form: Form, status: int = 200) -> Answer:
-    path = url("setup", token=visit.path["token"])
-    return await visit.page(
-        "setup.html", status, form=form, action=path, oidc_href=_by_provider(visit)
-    )
+    return await visit.page("setup.html", status, form=form, token=visit.path["token"])
 
 
 async def _invitation_page(visit: Visit, link: Link, form: Form, status: int = 200) -> Answer:
@@ -176,7 +166,6 @@ async def _invitation_page(visit: Visit, link: Link, form: Form, status: int = 2
         name = workspace.name
     except (MissingError, UnavailableError):
         name = visit.parts.names.get(link.workspace_id)
-    path = url("invitation", token=visit.path["token"])
     return await visit.page(
         "invitation.html",
         status,
@@ -184,9 +173,7 @@ async def _invitation_page(visit: Visit, link: Link, form: Form, status: int = 2
         invitation=link,
         workspace_name=name,
         state=_state(visit, link),
-        action=path,
-        sign_in_href="/sign-in?next=" + path,
-        oidc_href=_by_provider(visit),
+        token=visit.path["token"],
     )
 
 
@@ -203,12 +190,6 @@ async def _recovery_page(visit: Visit, link: Link, form: Form, status: int = 200
         "recovery.html",
         status,
         form=form,
-        action=url("recovery", token=visit.path["token"]),
+        token=visit.path["token"],
         email=person.email if person is not None else "",
     )
-
-
-def _by_provider(visit: Visit) -> str | None:
-    if visit.parts.provider is None:
-        return None
-    return url("link_oidc", token=visit.path["token"])

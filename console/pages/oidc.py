@@ -10,7 +10,7 @@ import structlog
 from console import security
 from console.forms import Form
 from console.oidc import Claims, Flow, OidcError, OidcUnavailable, Provider
-from console.pages.signing_in import begin as begin_session
+from console.pages import signing_in
 from console.pages.signing_in import onwards, target
 from console.paths import url
 from console.people import (
@@ -111,7 +111,7 @@ async def finish(visit: Visit) -> Answer:
         return await _refused(visit, str(error), status, after)
     except _NotSignedInError as error:
         return await _refused(visit, str(error), error.status, after)
-    await begin_session(visit, person, "oidc")
+    await signing_in.begin(visit, person, "oidc")
     return visit.redirect(onwards(after))
 
 
@@ -172,13 +172,8 @@ async def _accept(
         return await _join(visit, claims, link, token, account)
     if account is not None:
         return account
-    workspaces = await visit.parts.only_workspace(visit.request.id)
     identity = Identity(claims.issuer, claims.subject)
-    person = await visit.parts.books.links.accept_setup(
-        token, claims.email, _name(claims), identity, workspaces, visit.source
-    )
-    visit.parts.forget_setup_link()
-    return person
+    return await signing_in.accept_setup(visit, token, claims.email, _name(claims), identity)
 
 
 async def _join(

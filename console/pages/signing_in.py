@@ -10,10 +10,11 @@ from urllib.parse import urlencode
 from console import security
 from console.forms import Form
 from console.paths import url
-from console.people import Limit, NotFound, Person
+from console.people import Credential, Limit, NotFound, Person
 from console.visit import Visit
 from keyauthority.base.http.addresses import network
 from keyauthority.base.http.answer import Answer
+from keyauthority.client.admin import workspaces
 
 NO_PASSWORDS: Final = "Passwords are switched off here."
 
@@ -88,6 +89,23 @@ async def begin(visit: Visit, person: Person, method: str) -> None:
     seconds = round(visit.parts.settings.session_lifetime.total_seconds())
     visit.set_cookie(security.SESSION, token.reveal(), seconds)
     visit.delete_cookie(security.VISITOR)
+
+
+async def accept_setup(
+    visit: Visit, token: str, email: str, name: str, credential: Credential
+) -> Person:
+    """Makes the first administrator, who owns the workspace if there is just one.
+
+    Raises `LinkInvalid`, `FieldInvalid`, `EmailTaken`, `IdentityTaken`, `AuthorityError`.
+    """
+    authority = visit.parts.authority.acting_for(None, visit.request.id)
+    page = await authority.call(workspaces.page(size=2))
+    owned = [page.records[0].id] if len(page.records) == 1 else []
+    person = await visit.parts.books.links.accept_setup(
+        token, email, name, credential, owned, visit.source
+    )
+    visit.parts.forget_setup_link()
+    return person
 
 
 def onwards(after: str) -> str:
