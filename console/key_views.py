@@ -107,8 +107,6 @@ def last_known(workspace_id: str, key_id: str, name: str, now: datetime) -> KeyR
         revocation=None,
         etag="",
         last_used_time=None,
-        creator_id="",
-        creator_name="",
     )
     return row(key, now)
 
@@ -181,7 +179,7 @@ def _row(key: Key, now: datetime) -> dict[str, Any]:
         "id": key.id,
         "name": key.settings.name,
         "hint": key.secrets[0].hint if key.secrets else "",
-        "creator": key.creator_name,
+        "creator": key.creator.name,
         "create_time": key.create_time,
         "last_used_time": key.last_used_time,
         "expire_time": key.settings.expire_time,

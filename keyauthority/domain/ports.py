@@ -1,6 +1,6 @@
-"""What the domain needs of the world: books to keep, a keyring, a clock, a fence.
+"""What the domain needs from outside: a store, a keyring, a clock and a fence.
 
-Each promise made here is held against every implementation by `tests/conformance`.
+`tests/conformance` holds every promise made here against every implementation.
 """
 
 from __future__ import annotations
@@ -26,21 +26,20 @@ from keyauthority.domain.sessions import (
 
 
 class Clock(Protocol):
-    """Tells the time."""
+    """A clock."""
 
     def now(self) -> datetime:
-        """The time in UTC."""
+        """Returns the time in UTC."""
 
 
 @dataclass(frozen=True, slots=True)
 class Snapshot:
-    """What one statement read, so that all of it was true together.
+    """One state of the books, read by one statement.
 
-    `keys` holds those that exist of the keys asked for, `suspended` the ids of their workspaces
-    that are suspended. `time` is the time that expiries are judged by. `imports` tells the key of
-    each foreign digest that was asked for and found, `foreign_secrets` whether any were ever
-    imported, `newest_pepper` the newest version that digests may have been made with. No verdict
-    asks who did something to a key: of these nobody is known.
+    `time` decides about expiry. `keys` has those of the requested keys that exist, without creators
+    and revokers; `suspended` the ids of their suspended workspaces; `imports` the key's id of each
+    requested foreign digest that exists. `foreign_secrets` is set by the first import.
+    `newest_pepper` is the newest version that stored digests may use.
     """
 
     head: Head
@@ -55,55 +54,55 @@ class Snapshot:
 class Sessions(Protocol):
     """The verifiers that may hold a lease.
 
-    Every method but `standing` and `all` is a change of its own, done when it returns. A claim of
-    another epoch, or above the head, is written down as revision 0 and answered with a reset, and so
-    is one that is older than the changes still known or too many of them behind.
+    Every method but `standing` and `all` is one change, committed when the method returns. A claim
+    is stored as revision 0 and answered with a reset if its epoch is another, if it is above the
+    head, older than the stored changes, or too many changes behind.
 
-    A session is written down before, or in the same transaction as, the head that its grant tells
-    is read: whoever commits a later revision finds the session in the books. A renewal is granted by
-    the allowance that the session had before, or when, that head was read.
+    The session is stored before, or in the transaction in which, the head of its grant is read: a
+    change with a later revision sees the session. A renewal uses the allowance that the session had
+    when the head was read, or before.
     """
 
     async def join(self, caller_id: str, name: str, claim: Claim) -> Grant:
-        """Opens a session under a fresh random id, with what *claim* says and no more.
+        """Opens a session with a fresh random id that has acknowledged *claim*.
 
-        Raises `KeyAuthorityError`: `CREDENTIAL_INVALID` if the caller is revoked by now,
+        Raises `KeyAuthorityError`: `CREDENTIAL_INVALID` if the caller is revoked, or
         `TOO_MANY_SESSIONS`.
         """
 
     async def renew(self, session_id: str, caller_id: str, claim: Claim) -> Grant:
-        """Gives the session its next beat and writes down what it acknowledges.
+        """Gives the session its next beat and stores what it acknowledges.
 
-        Raises `KeyAuthorityError`: `CREDENTIAL_INVALID`, `SESSION_NOT_FOUND` if the caller has no
+        Raises `KeyAuthorityError`: `CREDENTIAL_INVALID`, or `SESSION_NOT_FOUND` if the caller has no
         such session.
         """
 
     async def allow(
         self, session_id: str, before: Allowance, after: Allowance, *, late: bool = False
     ) -> bool:
-        """Gives the session the allowance *after*, under a number of its own; whether it did.
+        """Replaces the session's allowance *before* by *after* with a new number.
 
-        It does not if the session is gone or has another than *before* by now. *late* counts.
+        Returns False if the session is gone or has another allowance. *late* adds to `Session.late`.
         """
 
     async def leave(self, session_id: str, caller_id: str) -> None:
-        """Ends the session, if the caller has it."""
+        """Ends the session if it is the caller's."""
 
     async def remove(self, session_id: str, beat: int) -> None:
-        """Ends the session unless its beat is another by now."""
+        """Ends the session if its beat is still *beat*."""
 
     async def standing(self) -> Standing:
-        """What each session has acknowledged, and the terms."""
+        """Returns what each session has acknowledged, and the terms."""
 
     async def all(self) -> list[Session]:
-        """Every session, oldest first."""
+        """Returns every session, oldest first."""
 
 
 class Store(Protocol):
     """The books of the authority.
 
-    Every method, and everything done within a transaction, raises `KeyAuthorityError` with
-    `STORE_UNAVAILABLE` when the books can't be read or written; whatever failed left no trace.
+    Every method, and every call within a transaction, raises `KeyAuthorityError` with
+    `STORE_UNAVAILABLE` when the database can't be read or written; a failed change is rolled back.
     """
 
     @property
@@ -116,11 +115,11 @@ class Store(Protocol):
         digests: Sequence[bytes] = (),
         secrets: Sequence[bytes] | None = None,
     ) -> Snapshot:
-        """Reads what verdicts need about these keys, and those of these foreign secrets' digests.
+        """Reads in one statement what verdicts need about these keys, and the keys of *digests*.
 
-        With *secrets*, digests of either kind, only of keys that have one of them, and of their
-        secrets only these: then a key without costs what no key costs, however many it has had.
-        In one statement.
+        *digests* are of foreign secrets. With *secrets* (digests of either kind), only keys with one
+        of these secrets are read, with only these secrets: a key without one takes as long as a key
+        that doesn't exist.
         """
 
     async def caller(self, caller_id: str) -> Caller | None:
@@ -130,47 +129,44 @@ class Store(Protocol):
         """Opens the books to read."""
 
     def changing(self) -> AbstractAsyncContextManager[Transaction]:
-        """Opens the books to change: all of it is durable when the block ends, nothing if it raises.
+        """Opens the books to change: the end of the block commits, an exception rolls back.
 
         Transactions that change the same records wait for one another.
         """
 
 
 class Keyring(Protocol):
-    """The peppers themselves, and what is derived from them."""
+    """The peppers, and what is derived from them."""
 
     def versions(self) -> Sequence[int]:
-        """The versions at hand, oldest first. Never empty."""
+        """Returns the versions in the keyring, oldest first; at least one."""
 
     def digest(self, version: int, record_id: str, secret: str) -> bytes:
-        """HMAC-SHA-256 under the pepper of *record_id*, a zero byte and *secret*.
+        """Returns the pepper's HMAC-SHA-256 of *record_id*, a zero byte and *secret*.
 
-        Raises `KeyAuthorityError` with `KEYRING_MISMATCH` if the version is not at hand.
+        Raises `KeyAuthorityError` with `KEYRING_MISMATCH` if the keyring lacks the version.
         """
 
     def digest_foreign(self, version: int, secret: str) -> bytes:
-        """HMAC-SHA-256 under the pepper of a one byte and the SHA-256 of *secret*; raises likewise."""
+        """Returns the pepper's HMAC-SHA-256 of the byte 1 and SHA-256(*secret*); raises likewise."""
 
     def fingerprint(self, version: int) -> bytes:
-        """Tells whether two keyrings hold the same pepper; reveals nothing of it."""
+        """Returns a value by which keyrings compare a pepper without revealing it."""
 
     def add(self, version: int) -> None:
-        """Makes a new pepper and keeps it durably.
-
-        Raises `KeyAuthorityError` with `KEYRING_UNWRITABLE`.
-        """
+        """Generates a pepper and stores it durably; raises `KEYRING_UNWRITABLE`."""
 
     def seal(self, version: int, plaintext: bytes, context: bytes) -> bytes:
-        """Encrypts *plaintext* so that only `unseal` with the same *context* opens it."""
+        """Encrypts *plaintext*; only `unseal` with the same *context* decrypts it."""
 
     def unseal(self, sealed: bytes, context: bytes) -> bytes | None:
-        """The plaintext, or None if it was not sealed here, in this context, or is damaged."""
+        """Returns the plaintext; None for damage, another keyring or another *context*."""
 
     def attest(self, version: int, statement: bytes) -> bytes:
-        """A seal that only holders of the pepper can make of *statement*; raises as `digest`."""
+        """Returns a seal of *statement* that needs the pepper to make; raises as `digest`."""
 
     def attested(self, statement: bytes, seal: bytes | None) -> bool:
-        """Whether *seal* was made of *statement* with a pepper at hand."""
+        """Returns whether *seal* is one of *statement* by a pepper in the keyring."""
 
 
 class Fence(Protocol):

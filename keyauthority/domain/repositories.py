@@ -1,4 +1,7 @@
-"""The books as the domain sees them: the repositories of one transaction."""
+"""The books as the domain sees them: the repositories of one transaction.
+
+`tests/conformance` holds every promise made here against every store.
+"""
 
 from __future__ import annotations
 
@@ -12,22 +15,18 @@ from keyauthority.domain.callers import Caller
 from keyauthority.domain.keys import Key, KeyState, StoredSecret
 from keyauthority.domain.last_used import Marks
 from keyauthority.domain.peppers import Pepper
-from keyauthority.domain.sessions import (
-    Head,
-    Terms,
-)
+from keyauthority.domain.sessions import Head, Terms
 from keyauthority.domain.workspaces import Workspace
 
 Cursor = tuple[datetime, str]
-"""Where a page ended: the create time and id of its last record."""
+"""The end of a page: the create time and id of its last record."""
 
 
 @dataclass(frozen=True, slots=True)
 class KeyFilter:
-    """Which keys to list. `workspace_ids` None: of all; empty strings and None match everything.
+    """Which keys to list. Empty strings and None match everything.
 
-    Of `secret_creator_id` are the keys that aren't revoked of which it was shown a secret that hasn't
-    ended.
+    `secret_creator_id` matches unrevoked keys with a secret of this creator that hasn't ended.
     """
 
     workspace_ids: tuple[str, ...] | None = None
@@ -39,10 +38,10 @@ class KeyFilter:
 
 @dataclass(frozen=True, slots=True)
 class Replay:
-    """The sealed answer to a retry-safe request, kept until `expire_time`.
+    """The sealed answer to a retry-safe request, stored until `expire_time`.
 
-    `caller_id` is followed by a space and the id of the person that the caller acted for, if it did.
-    `fingerprint` tells whether a repeat asks for the same thing.
+    `caller_id` ends with a space and the person's id if the caller acted for a person. `fingerprint`
+    identifies the content of the request.
     """
 
     caller_id: str
@@ -54,7 +53,7 @@ class Replay:
 
 @dataclass(frozen=True, slots=True)
 class Unsealed:
-    """A foreign secret of a key, to be sealed."""
+    """A foreign secret of a key, without a seal or to be written with its seal."""
 
     key_id: str
     workspace_id: str
@@ -65,33 +64,30 @@ class Keys(Protocol):
     """The keys, within one transaction."""
 
     async def get(self, key_ids: Iterable[str]) -> dict[str, Key]:
-        """Those of *key_ids* that exist; in a changing transaction they stay locked until its end."""
+        """Returns those of *key_ids* that exist; a changing transaction locks them until its end."""
 
     async def page(self, which: KeyFilter, limit: int, after: Cursor | None) -> list[Key]:
-        """Up to *limit* keys, newest first (ties by id, downwards), after *after*."""
+        """Returns up to *limit* keys after *after*, newest first (ties by descending id)."""
 
     async def insert(self, key: Key) -> None:
         """Adds a key with its secrets."""
 
     async def insert_imported(self, imported: Sequence[Key]) -> None:
-        """Adds keys, each with one secret that is foreign and found by its digest from now on.
-
-        Up to 1,000 at a time, in a few statements.
-        """
+        """Adds up to 1,000 keys, each with one foreign secret, in a few statements."""
 
     async def imported(self, digests: Iterable[bytes]) -> set[bytes]:
-        """Those of *digests* that a foreign secret is kept under."""
+        """Returns those of *digests* that belong to a stored foreign secret."""
 
     async def never_sealed(self, limit: int, after: bytes) -> list[Unsealed]:
-        """Up to *limit* foreign secrets without a seal, by digest, those after *after*."""
+        """Returns up to *limit* foreign secrets without a seal, by digest, after *after*."""
 
     async def seal(self, sealed: Sequence[Unsealed]) -> None:
-        """Keeps the seals of these foreign secrets."""
+        """Stores the seals of these foreign secrets."""
 
     async def update(self, changes: Sequence[tuple[Key, Key]]) -> None:
-        """Replaces each (before, after): the record, and those of its secrets that changed.
+        """Replaces up to 1,000 keys (before, after) in a few statements.
 
-        Who created a key stays as it is. Up to 1,000 at a time, in a few statements. A secret that is gone is no longer found either.
+        A secret that *after* lacks is deleted. The creator of a key stays unchanged.
         """
 
 
@@ -99,13 +95,13 @@ class Workspaces(Protocol):
     """The workspaces, within one transaction."""
 
     async def get(self, workspace_id: str) -> Workspace | None:
-        """The workspace; in a changing transaction it stays locked until its end."""
+        """Returns the workspace; a changing transaction locks it until its end."""
 
     async def get_all(self, workspace_ids: Iterable[str]) -> dict[str, Workspace]:
-        """Those of *workspace_ids* that exist, to be read: they are not locked."""
+        """Returns those of *workspace_ids* that exist, without locks."""
 
     async def page(self, limit: int, after: Cursor | None) -> list[Workspace]:
-        """Up to *limit* workspaces, newest first (ties by id, downwards), after *after*."""
+        """Returns up to *limit* workspaces after *after*, newest first (ties by descending id)."""
 
     async def insert(self, workspace: Workspace) -> None:
         """Adds a workspace."""
@@ -118,28 +114,28 @@ class Callers(Protocol):
     """The callers, within one transaction."""
 
     async def get(self, caller_id: str) -> Caller | None:
-        """The caller, revoked or not."""
+        """Returns the caller, revoked or not."""
 
     async def by_name(self, name: str) -> Caller | None:
-        """The caller of that name that is not revoked."""
+        """Returns the unrevoked caller of that name."""
 
     async def by_certificate(self, certificate_names: Iterable[str]) -> Caller | None:
-        """A caller with one of those certificate names that is not revoked."""
+        """Returns an unrevoked caller with one of those certificate names."""
 
     async def page(self, limit: int, after: Cursor | None) -> list[Caller]:
-        """Up to *limit* callers, revoked or not, newest first (ties by id, downwards)."""
+        """Returns up to *limit* callers, revoked or not, newest first (ties by descending id)."""
 
     async def never_sealed(self) -> list[Caller]:
-        """Those without a seal that are not revoked."""
+        """Returns the unrevoked callers without a seal."""
 
     async def admins(self) -> int:
-        """How many callers that are not revoked have the role `ADMIN`; they stay locked."""
+        """Locks the unrevoked callers with the role `ADMIN` and returns how many there are."""
 
     async def insert(self, caller: Caller) -> None:
         """Adds a caller.
 
-        Raises `KeyAuthorityError` with `CALLER_NAME_TAKEN` or `CERTIFICATE_NAME_TAKEN` if one that
-        is not revoked has its name.
+        Raises `KeyAuthorityError`: `CALLER_NAME_TAKEN` or `CERTIFICATE_NAME_TAKEN` by an unrevoked
+        caller.
         """
 
     async def update(self, caller: Caller) -> None:
@@ -147,48 +143,47 @@ class Callers(Protocol):
 
 
 class Feed(Protocol):
-    """The verdict-changing changes, numbered in the order in which they commit, without gaps."""
+    """The verdict-changing changes, numbered in commit order without gaps."""
 
     async def head(self) -> Head:
-        """How far the books are."""
+        """Returns the latest revision and its epoch."""
 
     async def advance(self, subjects: Sequence[str]) -> int:
-        """Numbers this transaction's changes to *subjects* (key, workspace or caller ids), one
-        revision each in their order, and returns the last.
+        """Gives each of *subjects* (key, workspace or caller ids) a revision; returns the last.
 
-        Comes late in a transaction: from here on all others that change verdicts wait for it.
+        Call it late in a transaction: from here on other changes of verdicts wait for this one.
         """
 
     async def since(self, revision: int, limit: int) -> list[tuple[int, str]]:
-        """Up to *limit* (revision, subject) after *revision*, oldest first."""
+        """Returns up to *limit* (revision, subject) after *revision*, oldest first."""
 
     async def prune(self, keep: int) -> int:
-        """Forgets all changes but the *keep* newest, and says how many that were."""
+        """Deletes all changes but the *keep* newest and returns how many."""
 
 
 class Leases(Protocol):
-    """What leases are granted by, within one transaction."""
+    """The terms of leases, and whether leases are granted, within one transaction."""
 
     async def terms(self) -> Terms:
-        """The terms; in a changing transaction they stay locked until its end."""
+        """Returns the terms; a changing transaction locks them until its end."""
 
     async def put(self, terms: Terms) -> None:
         """Replaces the terms."""
 
     async def begin(self) -> bool:
-        """Says that leases are granted from now on; whether none can be left from before.
+        """Records that leases are granted from now on; returns whether `end` preceded.
 
-        For a process that has the books to itself, and its sessions in memory.
+        For a store of a single process, with its sessions in memory.
         """
 
     async def end(self) -> None:
-        """Says that no lease is left and none will be granted, for the next `begin` to find."""
+        """Records that no lease is in force and none will be granted until the next `begin`."""
 
     async def begin_epoch(self, time: datetime) -> Head:
-        """Begins the next epoch, settling and without any session, as after a restore from backup.
+        """Begins the next epoch after a restore from backup: without sessions, and settling.
 
-        It is numbered by *time*, in milliseconds since 1970, so that no two are the same. Revisions go on
-        counting.
+        Its number is *time* in milliseconds since 1970, so that no two epochs share one. Revisions
+        continue.
         """
 
 
@@ -196,36 +191,37 @@ class AuditLog(Protocol):
     """The audit entries, within one transaction."""
 
     async def append(self, entries: Sequence[AuditEntry]) -> None:
-        """Writes entries, giving them the next ids."""
+        """Writes entries under the next ids."""
 
     async def page(self, which: AuditFilter, limit: int, before: int | None) -> list[AuditEntry]:
-        """Up to *limit* entries, newest first, of ids below *before*."""
+        """Returns up to *limit* entries, newest first, with ids below *before*."""
 
     async def prune(self, before: datetime, limit: int) -> int:
-        """Deletes up to *limit* entries older than *before* and says how many there were."""
+        """Deletes up to *limit* entries older than *before* and returns how many."""
 
 
 class Peppers(Protocol):
     """The pepper versions, within one transaction."""
 
     async def all(self) -> list[Pepper]:
-        """Every version, oldest first; in a changing transaction none changes until its end."""
+        """Returns every version, oldest first; a changing transaction locks them against changes."""
 
     async def to_change(self) -> list[Pepper]:
-        """The same, for a transaction that changes them: it waits for those that use them."""
+        """Returns the same for a transaction that changes them; waits for transactions with `all`."""
 
     async def put(self, pepper: Pepper) -> None:
         """Adds the version, or replaces it."""
 
     async def uses(self) -> dict[int, int]:
-        """How many credentials in force need each version: secrets not ended, of keys not revoked,
-        and tokens of callers not revoked.
+        """Counts the credentials in force by version.
+
+        These are unended secrets of unrevoked keys, and tokens of unrevoked callers.
         """
 
     async def forget(self, version: int) -> None:
-        """Deletes the secrets stored with the version, foreign ones too, and the digests of tokens.
+        """Deletes the version's secrets, foreign ones too, and its digests of tokens.
 
-        When their keys were last used is still known.
+        The times at which keys were last used stay.
         """
 
 
@@ -233,34 +229,34 @@ class Replays(Protocol):
     """The sealed answers to retry-safe requests, within one transaction."""
 
     async def get(self, caller_id: str, request_id: str) -> Replay | None:
-        """The answer kept for that request, expired or not."""
+        """Returns the stored answer to that request, expired or not."""
 
     async def put(self, replay: Replay) -> None:
-        """Keeps an answer, replacing an expired one of the same request."""
+        """Stores an answer in place of an expired one to the same request."""
 
     async def prune(self, now: datetime) -> int:
-        """Destroys those that expire at *now* or before, and says how many there were."""
+        """Deletes the answers that expire at *now* or before and returns how many."""
 
 
 class LastUses(Protocol):
-    """When secrets were last used, within one transaction. Of no weight for a verdict."""
+    """When secrets were last used, within one transaction. No verdict depends on it."""
 
     async def note(self, marks: Marks) -> None:
-        """Writes down each of *marks*, unless a later use of the secret is known."""
+        """Stores *marks*, except where a later use of the secret is stored."""
 
     async def of(self, key_ids: Sequence[str]) -> dict[str, dict[bytes, datetime]]:
-        """For those of the keys that were ever used: when, by digest, also of secrets that are gone.
+        """Returns for each used key the times by digest, deleted secrets included.
 
-        Where a pepper was forgotten, the empty digest stands for those that were made with it.
+        The empty digest stands for all secrets of retired peppers.
         """
 
 
 @dataclass(frozen=True, slots=True)
 class Transaction:
-    """The books, opened: all that is read belongs to one state, all that is written to one change.
+    """The open books: all reads see one state, all writes are one change.
 
-    This is the list of the repositories: each store fills all of them in, or does not type-check.
-    `time` is when the transaction began, by the clock that expiries are judged by, in microseconds.
+    A store that lacks one of the repositories does not type-check. `time` is the start of the
+    transaction, in microseconds, by the clock that decides about expiry.
     """
 
     time: datetime

@@ -1,4 +1,4 @@
-"""Stopping keys for good."""
+"""Revoking keys, by their ids or by a secret."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from keyauthority.domain.sessions import Receipt
 
 
 class Revoking:
-    """Revokes keys. When it returns, no verifier anywhere accepts any of their secrets."""
+    """Revokes keys. When a call returns, no verifier anywhere accepts a secret of the keys."""
 
     def __init__(self, books: Books, last_used: LastUsed) -> None:
         self._books = books
@@ -27,7 +27,7 @@ class Revoking:
     async def revoke(
         self, actor: Actor, key_ids: Sequence[str], reason: RevocationReason, note: str
     ) -> tuple[list[Key], Receipt]:
-        """Revokes all of the keys or none, behind one fence; one revoked before stays as it is.
+        """Revokes all of the keys or none, with one fence; revoked keys stay unchanged.
 
         Raises `KeyAuthorityError`: `FIELD_INVALID`, `KEY_NOT_FOUND`.
         """
@@ -48,9 +48,9 @@ class Revoking:
 
 
 class RevokingPresented:
-    """Revokes the key that a secret belongs to: whoever holds a secret may end it.
+    """Revokes the key of a secret: whoever holds a secret may revoke its key.
 
-    A secret that a rotation has retired is nobody's means to stop its key.
+    A secret that a rotation has ended revokes nothing.
     """
 
     def __init__(self, books: Books, store: Store, keyring: Keyring) -> None:
@@ -58,27 +58,26 @@ class RevokingPresented:
         self._books = books
 
     async def revoke(self, actor: Actor, secret: str, note: str) -> tuple[Key, Receipt]:
-        """Revokes the key as compromised; one revoked before stays as it is.
+        """Revokes the key as compromised; a revoked key stays unchanged.
 
         Raises `KeyAuthorityError`: `FIELD_INVALID`, `SECRET_MALFORMED`, `KEY_NOT_FOUND`,
         `KEYRING_MISMATCH`.
         """
         limits.note(note)
         presented = self._recognising.read(limits.presented(secret))
-        # Before the books are opened to change: noise makes nobody wait.
-        found = await self._recognising.find(presented)
+        # Before the changing transaction, so that wrong secrets delay no other change.
+        key_id = (await self._recognising.find(presented)).id
 
         async def work(change: Change) -> Key:
             tx = change.tx
-            before = (await tx.keys.get([found.id])).get(found.id)
+            before = (await tx.keys.get([key_id])).get(key_id)
             match = self._recognising.match(before, presented)
             if before is None or match is None or match.ended(tx.time):
                 raise key_not_found("")
-            reason = RevocationReason.COMPROMISED
-            after = before.revoked(tx.time, reason, note, actor.who)
+            after = before.revoked(tx.time, RevocationReason.COMPROMISED, note, actor.who)
             if after is not before:
                 await tx.keys.update([(before, after)])
-                details = {"reason": reason.name, "note": note, "by_secret": "true"}
+                details = {"reason": "COMPROMISED", "note": note, "by_secret": "true"}
                 change.alters(after.id, after.workspace_id, Fact(Action.KEY_REVOKED, details))
             return after
 

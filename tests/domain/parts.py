@@ -25,6 +25,7 @@ from keyauthority.domain.revoking import Revoking, RevokingPresented
 from keyauthority.domain.secrets import Secret
 from keyauthority.domain.sessions import Receipt
 from keyauthority.domain.updating import KeyUpdate, Updating
+from keyauthority.domain.verdicts import Verification
 from keyauthority.domain.verifying import Verifying
 from keyauthority.keyring import FileKeyring
 from tests.conformance.records import START, a_caller
@@ -98,6 +99,11 @@ class UseCases:
         """Issues a key; its id and its secret."""
         new = NewKey(workspace_id, ttl=fields.pop("ttl", None), settings=settings(**fields))
         return decoded(await self.issuing.issue(actor, new, retry, encoded))
+
+    async def verify(self, secret: str, at_least_revision: int = 0) -> Verification:
+        """Judges one secret."""
+        [verification] = await self.verifying.verify_all([secret], at_least_revision)
+        return verification
 
     async def take(
         self, actor: Actor, *secrets: str, workspace_id: str = "ws_1", **fields: Any
