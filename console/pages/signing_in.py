@@ -10,7 +10,7 @@ from urllib.parse import urlencode
 from console import security
 from console.forms import Form
 from console.paths import url
-from console.people import Credential, Limit, NotFound, Person
+from console.people import Identity, Limit, NotFound, Password, Person
 from console.visit import Visit
 from keyauthority.base.http.addresses import network
 from keyauthority.base.http.answer import Answer
@@ -92,7 +92,7 @@ async def begin(visit: Visit, person: Person, method: str) -> None:
 
 
 async def accept_setup(
-    visit: Visit, token: str, email: str, name: str, credential: Credential
+    visit: Visit, token: str, email: str, name: str, credential: Password | Identity
 ) -> Person:
     """Makes the first administrator, who owns the workspace if there is just one.
 
