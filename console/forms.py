@@ -62,7 +62,7 @@ class Fields:
 
     pairs: tuple[tuple[str, str], ...] = ()
 
-    def one(self, name: str) -> str:
+    def get(self, name: str) -> str:
         """Returns a field's value, stripped; empty if it is missing."""
         return self.raw(name).strip()
 
@@ -76,7 +76,7 @@ class Fields:
 
     def form(self, names: Iterable[str]) -> Form:
         """Returns the form of the fields *names*."""
-        return Form({name: self.one(name) for name in names})
+        return Form({name: self.get(name) for name in names})
 
 
 async def read_fields(request: web.BaseRequest, most_bytes: int, seconds: float) -> Fields:

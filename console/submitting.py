@@ -130,7 +130,7 @@ async def begin(visit: Visit, purpose: str, *, once: bool = False) -> str:
         OverError: The answer is no longer shown; with *once*, the form was sent before.
     """
     workspace_id = visit.path.get("workspace", "")
-    request_id = visit.fields.one("request_id")
+    request_id = visit.fields.get("request_id")
     if not _is_request_id(request_id):
         raise OverError("")
     try:
@@ -148,7 +148,7 @@ async def begin(visit: Visit, purpose: str, *, once: bool = False) -> str:
 
 async def answered(visit: Visit, key_id: str) -> None:
     """Notes what the form made: a key, a secret of one, or a workspace."""
-    request_id = visit.fields.one("request_id")
+    request_id = visit.fields.get("request_id")
     await visit.parts.books.submissions.answered(visit.signed_in.id, request_id, key_id)
 
 

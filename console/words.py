@@ -60,9 +60,9 @@ ROLES: Final = (
 )
 
 CARDS: Final = {
-    "old_secret": ("rotated, old secret in use", "Replace it where it still runs."),
-    "expiring": ("expiring within 14 days", "Give them more time, or replace them."),
-    "unused": ("unused for 90 days", "Revoke what nothing needs."),
+    "old_secret": ("rotated, old secret in use", "Replace the old secret where it is still used."),
+    "expiring": ("expiring within 14 days", "Extend or replace them."),
+    "unused": ("unused for 90 days", "Revoke those that nothing needs."),
     "never_expires": ("without an expiry", "Set one where you can."),
 }
 """What each warning says after the number of its keys, and what to do about it."""

@@ -193,7 +193,7 @@ async def _revoked_page(
         "key_revoked.html",
         section="keys",
         key=key_views.details(key, visit.now),
-        leaked=visit.fields.one("reason") == "compromised",
+        leaked=visit.fields.get("reason") == "compromised",
         receipt=receipt,
         spreading=spreading,
     )

@@ -49,7 +49,7 @@ async def withdraw(visit: Visit) -> Answer:
 
 async def set_role(visit: Visit) -> Answer:
     """Changes what a member may do."""
-    role = _ROLES.get(visit.fields.one("role"))
+    role = _ROLES.get(visit.fields.get("role"))
     form = Form({"email": "", "role": "member"})
     if role is None:
         form.problem = "Choose a role."

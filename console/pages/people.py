@@ -23,7 +23,7 @@ async def show(visit: Visit) -> Answer:
 
 async def set_administrator(visit: Visit) -> Answer:
     """Makes a person an administrator, or no longer one."""
-    administrator = _CHOICES.get(visit.fields.one("administrator"))
+    administrator = _CHOICES.get(visit.fields.get("administrator"))
     person_id = visit.path["person"]
     if administrator is None:
         return await _page(visit, Form(problem=_NO_CHOICE), 422)
@@ -62,7 +62,7 @@ async def sign_out(visit: Visit) -> Answer:
 
 async def set_disabled(visit: Visit) -> Answer:
     """Disables a person's account, or enables it again."""
-    disabled = _CHOICES.get(visit.fields.one("disabled"))
+    disabled = _CHOICES.get(visit.fields.get("disabled"))
     if disabled is None:
         return await _page(visit, Form(problem=_NO_CHOICE), 422)
     try:

@@ -126,7 +126,7 @@ async def _rotate_page(visit: Visit, form: Form, status: int = 200, form_id: str
 
 
 def _form_id(visit: Visit) -> str:
-    return visit.fields.one("request_id") or submitting.new_request_id()
+    return visit.fields.get("request_id") or submitting.new_request_id()
 
 
 async def _secret_page(

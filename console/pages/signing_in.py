@@ -40,7 +40,7 @@ async def show(visit: Visit) -> Answer:
 async def submit(visit: Visit) -> Answer:
     """Signs in. A refusal doesn't say whether the address or the password was wrong."""
     form = visit.fields.form(["email"])
-    after = visit.fields.one("next")
+    after = visit.fields.get("next")
     if not visit.parts.settings.local_accounts:
         form.problem = NO_PASSWORDS
         return await _page(visit, form, after, 403)
