@@ -22,7 +22,7 @@ from tests.console.sample_data import (
     ahead,
 )
 
-OIDC = {"oidc_href": "/sign-in/oidc?invitation=1", "oidc_name": "Acme SSO"}
+OIDC = {"oidc_name": "Acme SSO"}
 
 
 INVITATION = Link(
@@ -45,9 +45,7 @@ def invitation(state: str, **other: Any) -> dict[str, Any]:
         "workspace_name": "Acme",
         "state": state,
         "form": FORM,
-        "action": "/invitations/token",
-        "sign_in_href": "/sign-in",
-        "oidc_href": None,
+        "token": "t",
     }
     return OUTSIDE | page | other
 
@@ -55,7 +53,7 @@ def invitation(state: str, **other: Any) -> dict[str, Any]:
 ERROR = {"retry_href": None, "home_href": "/workspaces"}
 
 LINKS: list[Page] = [
-    Page("setup", "setup.html", OUTSIDE | OIDC | {"form": FORM, "action": "/setup/t"}),
+    Page("setup", "setup.html", OUTSIDE | OIDC | {"form": FORM, "token": "t"}),
     Page(
         "setup_wrong",
         "setup.html",
@@ -68,8 +66,7 @@ LINKS: list[Page] = [
                     "password": "Choose at least 12 characters.",
                 },
             ),
-            "action": "/setup/t",
-            "oidc_href": None,
+            "token": "t",
         },
     ),
     Page("invitation_open", "invitation.html", invitation("open", **OIDC)),
@@ -85,7 +82,7 @@ LINKS: list[Page] = [
     Page(
         "recovery",
         "recovery.html",
-        OUTSIDE | {"form": FORM, "email": "jun.kim@acme.example", "action": "/r"},
+        OUTSIDE | {"form": FORM, "email": "jun.kim@acme.example", "token": "t"},
     ),
     Page("link_invalid", "link_invalid.html", OUTSIDE),
     Page("workspaces", "workspaces.html", BESIDE | {"choices": [ACME, *OTHERS]}),
