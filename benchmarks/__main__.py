@@ -37,16 +37,16 @@ def main(
     verdicts: int,
     output: Path,
 ) -> None:
-    """Measure the authority, its client and the gateway, against what they are built on."""
+    """Measures the authority, its client and the gateway, against what they are built on."""
     measuring, sizes = Measuring(pairs, seconds), Sizes(keys, revocations, changes, verdicts)
     results = Results(lambda result: click.echo(report.line(result)))
-    before, begun = {**machine(), "load before": load_average()}, time.monotonic()
+    before, start = {**machine(), "load before": load_average()}, time.monotonic()
     try:
         with tempfile.TemporaryDirectory(prefix="keyauthority-bench-") as scratch:
             run(measuring, sizes, results, Path(scratch))
     except BenchmarkError as error:
         raise click.ClickException(str(error)) from None
-    minutes = (time.monotonic() - begun) / 60
+    minutes = (time.monotonic() - start) / 60
     arguments = f' ARGS="{" ".join(sys.argv[1:])}"' if sys.argv[1:] else ""
     page = report.page(
         results,

@@ -7,10 +7,9 @@ from pathlib import Path
 from typing import Final
 
 from benchmarks import postgres
-from benchmarks.authority import authority
+from benchmarks.authority import running_authority
 from benchmarks.comparing import Measuring
-from benchmarks.figures import Figure
-from benchmarks.results import Results
+from benchmarks.results import Figure, Results
 from benchmarks.rows import client, cutting, replicas, revoking, stored, verifying
 from benchmarks.rows.edge import Edge
 
@@ -33,7 +32,9 @@ class Sizes:
 def run(measuring: Measuring, sizes: Sizes, results: Results, scratch: Path) -> None:
     """Measures everything; raises `BenchmarkError` if anything isn't what it should be."""
     _calls(measuring, sizes, results, scratch)
-    _stored(measuring, sizes, results, scratch)
+    books = [stored.books(count, scratch) for count in stored.up_to(sizes.keys)]
+    results.add(stored.many(measuring, books[-1], books[0], scratch))
+    results.add(stored.growth(measuring.seconds, books, scratch))
     results.add(client.memory(sizes.verdicts, scratch))
     try:
         with postgres.server() as url:
@@ -44,37 +45,28 @@ def run(measuring: Measuring, sizes: Sizes, results: Results, scratch: Path) -> 
 
 
 def _calls(measuring: Measuring, sizes: Sizes, results: Results, scratch: Path) -> None:
-    with authority(scratch / "data", scratch) as asked:
-        secrets = [secret for _, secret in asked.issue(BATCH, asked.create_workspace())]
-        results.add(verifying.verify(measuring, asked, secrets[0], scratch))
-        results.add(verifying.batch(measuring, asked, secrets))
-        for comparison in Edge(measuring, asked, secrets[0], scratch).comparisons():
+    with running_authority(scratch / "data", scratch) as authority:
+        secrets = [secret for _, secret in authority.issue(BATCH, authority.create_workspace())]
+        results.add(verifying.verify(measuring, authority, secrets[0], scratch))
+        results.add(verifying.batch(measuring, authority, secrets))
+        for comparison in Edge(measuring, authority, secrets[0], scratch).comparisons():
             results.add(comparison)
-        for figure in client.in_process(measuring, asked, secrets):
-            results.add(figure)
+        results.add(*client.in_process(measuring, authority, secrets))
         results.add(client.full_cache(measuring))
-        results.add(
-            revoking.revoking("SQLite", [asked], sizes.revocations, scratch, owed=25, aim=10)
-        )
-        results.add(cutting.frozen("SQLite", asked, sizes.changes, scratch))
-        results.add(cutting.cut_off("SQLite", asked, sizes.changes, scratch))
-        results.add(revoking.growth("SQLite", [asked], sizes.revocations // 3, scratch))
-
-
-def _stored(measuring: Measuring, sizes: Sizes, results: Results, scratch: Path) -> None:
-    counts = stored.up_to(sizes.keys)
-    grown = [stored.books(count, scratch) for count in counts]
-    results.add(stored.many(measuring, grown[-1], grown[0], scratch))
-    results.add(stored.growth(measuring.seconds, grown, scratch))
+        revoked, where = sizes.revocations, "SQLite"
+        results.add(revoking.revoking(where, [authority], revoked, scratch, owed=25, aim=10))
+        results.add(cutting.frozen(where, authority, sizes.changes, scratch))
+        results.add(cutting.cut_off(where, authority, sizes.changes, scratch))
+        results.add(revoking.growth(where, [authority], revoked // 3, scratch))
 
 
 def _replicas(
     measuring: Measuring, sizes: Sizes, results: Results, url: str, scratch: Path
 ) -> None:
-    where = f"PostgreSQL, {REPLICAS} replicas"
-    with replicas.replicas(url, REPLICAS, scratch) as asked:
-        results.add(revoking.revoking(where, asked, sizes.revocations, scratch, owed=100, aim=40))
-        results.add(cutting.frozen(where, asked[0], sizes.changes, scratch))
-        results.add(cutting.cut_off(where, asked[0], sizes.changes, scratch))
-        results.add(revoking.growth(where, asked, sizes.revocations // 3, scratch))
-    results.add(replicas.growth(url, measuring.seconds, sizes.revocations // 3, scratch))
+    revoked, where = sizes.revocations, f"PostgreSQL, {REPLICAS} replicas"
+    with replicas.running_replicas(url, REPLICAS, scratch) as running:
+        results.add(revoking.revoking(where, running, revoked, scratch, owed=100, aim=40))
+        results.add(cutting.frozen(where, running[0], sizes.changes, scratch))
+        results.add(cutting.cut_off(where, running[0], sizes.changes, scratch))
+        results.add(revoking.growth(where, running, revoked // 3, scratch))
+    results.add(replicas.growth(url, measuring.seconds, revoked // 3, scratch))
