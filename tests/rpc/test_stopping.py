@@ -13,7 +13,7 @@ import pytest
 from grpc_health.v1.health_pb2 import HealthCheckRequest, HealthCheckResponse
 from grpc_health.v1.health_pb2_grpc import HealthStub
 
-from keyauthority.domain.fencing import Receipt
+from keyauthority.domain.sessions import Receipt
 from keyauthority.replica.fence import SessionFence
 from keyauthority.rpc.health import HealthServicer
 from keyauthority.server import serving
@@ -118,7 +118,7 @@ async def test_health_never_says_serving_again(
 
     def leave_then_look(servicer: HealthServicer) -> None:
         left(servicer)
-        servicer.tell(healthy=True)
+        servicer.report(healthy=True)
 
     monkeypatch.setattr(HealthServicer, "leave", leave_then_look)
     stub: Any = HealthStub(authority.root.channel)
