@@ -12,8 +12,7 @@ import click
 import uvloop
 
 from gateway.app import serve
-from gateway.config import ON_REVOKE, Settings
-from gateway.limits import Limits, Timeouts
+from gateway.config import ON_REVOKE, Limits, Settings, Timeouts
 from gateway.paths import ScopeRule
 from keyauthority.base.process.lifecycle import StartError
 from keyauthority.base.process.settings import LOG_LEVELS, SettingsError

@@ -14,9 +14,9 @@ from multidict import CIMultiDict
 
 from gateway import authz
 from gateway.authorize import Authorizer, Readiness
+from gateway.config import Limits
 from gateway.envelope import Refusal
 from gateway.forward import Forwarder
-from gateway.limits import Limits
 from gateway.observe import Observer
 from gateway.paths import ScopeRules, check_path, holds_secret, split_target
 from gateway.relay import abort

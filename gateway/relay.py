@@ -79,7 +79,13 @@ class _Stream:
 
     async def _pass_on(self, content: StreamReader) -> bool:
         # A function of its own, so that no chunk is held for as long as its client takes to read it.
-        chunk = await _next_chunk(content)
+        try:
+            chunk = await content.readany()
+        except TimeoutError:
+            raise _BrokenError(Refusal.UPSTREAM_TIMEOUT) from None
+        except (ClientError, OSError):
+            # Apart from writing, where a client that left raises the same errors.
+            raise _BrokenError(Refusal.UPSTREAM_UNAVAILABLE) from None
         if not chunk:
             return False
         if self._is_event_stream:
@@ -125,16 +131,6 @@ class _BrokenError(Exception):
     def __init__(self, refusal: Refusal) -> None:
         super().__init__()
         self.refusal = refusal
-
-
-async def _next_chunk(content: StreamReader) -> bytes:
-    # Apart from writing, since a client that left raises the same errors as an upstream.
-    try:
-        return await content.readany()
-    except TimeoutError:
-        raise _BrokenError(Refusal.UPSTREAM_TIMEOUT) from None
-    except (ClientError, OSError):
-        raise _BrokenError(Refusal.UPSTREAM_UNAVAILABLE) from None
 
 
 def _is_open_event_stream(response: web.StreamResponse) -> bool:

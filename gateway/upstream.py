@@ -26,7 +26,7 @@ from aiohttp.abc import AbstractStreamWriter
 from aiohttp.http import StreamWriter
 from multidict import CIMultiDict
 
-from gateway.limits import Timeouts
+from gateway.config import Timeouts
 from gateway.pool import UpstreamConnector, UpstreamProtocol
 
 if TYPE_CHECKING:
