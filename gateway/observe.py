@@ -163,12 +163,10 @@ def _cache(verifier: Verifier) -> Iterator[Metric]:
 
 
 class Observer:
-    """Counts, times and logs requests that have ended.
+    """Counts, times and, with *access_log*, logs requests that have ended.
 
-    Args:
-        metrics: Where requests are counted and timed.
-        source: Finds the address that is logged; the connection's own is if it finds none.
-        access_log: Whether each request is logged, without its secret and its query string.
+    Logged are no secret and no query string, and the address that *source* finds, or the
+    connection's own.
     """
 
     def __init__(self, metrics: Metrics, source: Source, *, access_log: bool) -> None:

@@ -25,13 +25,8 @@ async def relay(
     """Answers *request* with the response of *upstream*.
 
     A response that breaks off is never ended as if it were whole: an event stream gets an error
-    event, anything else has its connection aborted.
-
-    Args:
-        request: The client's request.
-        upstream: The response, whose headers have arrived.
-        headers: Its header fields for the client.
-        idle: Seconds that the client may leave the response unread.
+    event, anything else has its connection aborted. The client gets *headers*, and may leave the
+    response unread for *idle* seconds.
     """
     content = upstream.content
     if content.is_eof() and content.exception() is None:
