@@ -68,7 +68,7 @@ class Authority:
 
     @contextmanager
     def counted(self) -> Iterator[list[int]]:
-        """Yields a list that gets the number of `VALID` verdicts given within the context.
+        """Yields a list that gets the number of `VALID` verdicts within the context.
 
         Raises `BenchmarkError` if any call failed: a load generator may not notice that.
         """

@@ -139,7 +139,7 @@ def _cache(verifier: Verifier) -> Iterator[Metric]:
     counters = verifier.counters
     verdicts = CounterMetricFamily(
         "gateway_verdicts",
-        "Verdicts asked for: there in memory (hit) or not (miss).",
+        "Requests for a verdict: it was in memory (hit) or not (miss).",
         labels=["result"],
     )
     yield _by_label(verdicts, {"hit": counters.hits, "miss": counters.misses})
@@ -148,7 +148,7 @@ def _cache(verifier: Verifier) -> Iterator[Metric]:
     )
     yield CounterMetricFamily(
         "gateway_verdicts_shed",
-        "Of those without a verdict, the ones refused at once for want of a place.",
+        "Misses refused at once, because too many waited for a verdict.",
         counters.shed,
     )
     yield GaugeMetricFamily(
@@ -157,7 +157,7 @@ def _cache(verifier: Verifier) -> Iterator[Metric]:
     yield GaugeMetricFamily("gateway_cached_verdicts", "Verdicts in memory.", verifier.entries)
     yield GaugeMetricFamily(
         "gateway_fence_lag_seconds",
-        "Since when the verifier's last word from the authority was true.",
+        "Age of the verifier's latest report from the authority.",
         verifier.lag,
     )
 

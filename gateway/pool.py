@@ -34,8 +34,8 @@ if TYPE_CHECKING:
 _KEEPALIVE: Final = 4.0
 
 _ROUNDS: Final = 3
-"""How often the event loop may read before a connection with something left to read is given up.
-TLS has messages of its own, such as session tickets, which are no bytes too many."""
+"""How often the event loop may read before a connection with unread bytes is abandoned. TLS sends
+messages of its own, such as session tickets, which are no bytes too many."""
 
 _INTERIM: Final = range(100, 200)
 _SWITCHING_PROTOCOLS: Final = 101

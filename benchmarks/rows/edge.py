@@ -20,7 +20,7 @@ _QUESTION: Final = '{"model":"bench","messages":[{"role":"user","content":"Say s
 _OWN_HEADERS: Final = frozenset({"content-length", "content-type", "date", "server"})
 
 _FEW: Final = 100
-"""Verdicts of the authority in a row, at most, for which the gateway is said to use its cache."""
+"""Verdicts of the authority while a row is measured, at most, if the gateway uses its cache."""
 
 
 @dataclass(frozen=True, slots=True)
