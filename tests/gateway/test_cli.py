@@ -12,8 +12,7 @@ from click.testing import CliRunner, Result
 
 from gateway import cli
 from gateway.cli import main
-from gateway.config import Settings
-from gateway.limits import Limits, Timeouts
+from gateway.config import Limits, Settings, Timeouts
 from gateway.paths import ScopeRule
 
 
