@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Final
@@ -117,23 +118,23 @@ class Terms:
 
 @dataclass(frozen=True, slots=True)
 class Standing:
-    """What each session has acknowledged, in no order, and the terms.
+    """How many sessions have acknowledged what, and the terms.
 
-    `in_force` has the longest lease in force of each session; None: `Terms.longest_lease`.
+    `sessions` counts them by the revision acknowledged and the longest lease of theirs that may be in
+    force (None: the longest of all): few numbers, for however many sessions.
     """
 
-    acknowledged: tuple[int, ...]
-    in_force: tuple[timedelta | None, ...]
+    sessions: Mapping[tuple[int, timedelta | None], int]
     terms: Terms
 
     def at(self, revision: int) -> Counts:
         """Counts the sessions that have and have not acknowledged *revision*."""
         acknowledged, behind, longest = 0, 0, timedelta()
-        for applied, lease in zip(self.acknowledged, self.in_force, strict=True):
+        for (applied, lease), number in self.sessions.items():
             if applied >= revision:
-                acknowledged += 1
+                acknowledged += number
             elif lease is None or lease:
-                behind += 1
+                behind += number
                 longest = max(longest, self.terms.longest_lease if lease is None else lease)
         if self.terms.settling:
             longest = self.terms.longest_lease

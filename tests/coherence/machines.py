@@ -266,7 +266,7 @@ class Machines:
     ) -> Counts:
         lease = timedelta(seconds=longest)
         terms = Terms(lease, lease, settling, foreign_secrets=False)
-        return Standing(*wake_book(book, self.book_type).standing(), terms).at(revision)
+        return Standing(wake_book(book, self.book_type).standing(), terms).at(revision)
 
     def _age(self, state: CacheState, now: float) -> CacheState:
         return cache_asleep(wake_cache(state, self.cache_type), now)

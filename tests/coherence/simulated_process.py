@@ -135,7 +135,7 @@ class Process(Machine):
             self._in_books(lambda database: _granted(database, call), then)
 
     def _grant_alone(self, call: SyncCall, then: Callable[[Grant | None], None]) -> None:
-        # As in `storage.alone`: in the book, then a read that takes its time, then acknowledged.
+        # As in `storage.in_memory_sessions`: in the book, then a read that takes its time, then acknowledged.
         session_id = call.session_id
         if session_id and not self.book.beat(session_id, ""):
             then(None)
@@ -385,8 +385,7 @@ def _granted(database: Database, call: SyncCall) -> Grant | None:
 def _counts(database: Database, book: Any, revision: int) -> Counts:
     lease = timedelta(seconds=LEASE)
     terms = Terms(lease, lease, database.settling, foreign_secrets=True)
-    acknowledged, in_force = book.standing()
-    return Standing(acknowledged, in_force, terms).at(revision)
+    return Standing(book.standing(), terms).at(revision)
 
 
 def _allowed(book: Any) -> list[tuple[str, Allowance, bool]]:

@@ -13,9 +13,8 @@ LEASE = timedelta(seconds=3)
 
 
 def at(book: SessionBook, revision: int) -> tuple[int, int]:
-    acknowledged, in_force = book.standing()
     terms = Terms(LEASE, LEASE, settling=False, foreign_secrets=False)
-    counts = Standing(acknowledged, in_force, terms).at(revision)
+    counts = Standing(book.standing(), terms).at(revision)
     return counts.acknowledged, counts.behind
 
 

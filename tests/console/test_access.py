@@ -9,12 +9,11 @@ from urllib.parse import urlencode
 import pytest
 
 from console import security
-from console.access import Needs
 from console.paths import url
 from console.people import Role
 from console.routes import ROUTES
 from console.security import SESSION, VISITOR
-from console.visit import Route
+from console.visit import Needs, Route
 from tests.console.people_in_it import NOBODY, Cast
 from tests.console.visiting import Shown, Visitor
 

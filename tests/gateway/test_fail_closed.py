@@ -212,7 +212,7 @@ async def test_a_verdict_that_nobody_knows_lets_nobody_in(
         request: Any = make_mocked_request("GET", "/v1/models", headers)
         request.key = request.presented = None
 
-        judged = authorizer.from_memory(request) or await authorizer.ask(request)
+        judged = authorizer.from_memory(request) or await authorizer.from_authority(request)
         judged_again = await authorizer.judge_again(request)
 
     assert judged is judged_again is Refusal.VERIFICATION_UNAVAILABLE

@@ -120,7 +120,7 @@ async def test_who_has_failed_lately_is_told_apart(authority: RecordingAuthority
             fields = CIMultiDict([("Authorization", f"Bearer {secret}"), *lines])
             request: Any = make_mocked_request("GET", "/authz", fields).clone(remote="127.0.0.1")
             request.key = request.presented = None
-            return authorizer.from_memory(request) or await authorizer.ask(request)
+            return authorizer.from_memory(request) or await authorizer.from_authority(request)
 
         for named in (["192.0.2.1"], ["2001:db8::1"], []):
             assert await present(next(bad), *named) is Refusal.INVALID_KEY

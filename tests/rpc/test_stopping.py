@@ -118,7 +118,7 @@ async def test_health_never_says_serving_again(
 
     def leave_then_look(servicer: HealthServicer) -> None:
         left(servicer)
-        servicer.tell(healthy=True)
+        servicer.report(healthy=True)
 
     monkeypatch.setattr(HealthServicer, "leave", leave_then_look)
     stub: Any = HealthStub(authority.root.channel)

@@ -190,7 +190,7 @@ async def test_a_first_start_on_a_full_disk(
     settings = Settings("127.0.0.1:0", tmp_path, tmp_path / "authority.db", keyring)
 
     with pytest.raises(StartError) as refused:
-        await bootstrap._opened(FailingStore(ManualClock()), settings)
+        await bootstrap._load_keyring(FailingStore(ManualClock()), settings)
 
     assert str(refused.value) == (
         f"the database {settings.database} fails: the disk of the database is full"

@@ -74,7 +74,7 @@ async def test_a_change_waits_for_a_join_under_way(
     standing = await two.sessions.standing()
 
     assert (await joining).head == Head(1, 0)
-    assert (standing.acknowledged, standing.at(revision).behind) == ((0,), 1)
+    assert (standing.sessions, standing.at(revision).behind) == ({(0, None): 1}, 1)
 
 
 async def hold_up(url: PostgresUrl, event: str) -> None:

@@ -44,15 +44,12 @@ async def test_the_connection_is_durable_and_strict(
     assert await on_driver(store, f"PRAGMA {pragma}") == [(value,)]
 
 
-async def test_a_pragma_that_does_not_hold_is_an_error(
-    path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_a_pragma_that_does_not_hold_is_an_error(path: Path) -> None:
     """A file that can't be used as durably as promised is not used."""
     sideways = replace(KIND, pragmas={**KIND.pragmas, "journal_mode": "sideways"})
-    monkeypatch.setattr("keyauthority.storage.sqlite.opening.KIND", sideways)
 
     with pytest.raises(StorageError, match=f"{path} can't be opened: SQLite answers journal_mode"):
-        async with open_sqlite(path, ManualClock()):
+        async with open_sqlite(path, ManualClock(), kind=sideways):
             pass
 
 

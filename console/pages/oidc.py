@@ -1,4 +1,4 @@
-"""Signing in at the OpenID provider."""
+"""Signing in at the OpenID provider, and accepting links that way."""
 
 from __future__ import annotations
 
@@ -51,8 +51,8 @@ _AWAY: Final = (
 )
 
 
-class _NobodyError(Exception):
-    """Nobody is signed in; the message is a sentence that says why."""
+class _NotSignedInError(Exception):
+    """Signing in is refused; the message is a sentence that says why."""
 
     def __init__(self, sentence: str, status: int = 403) -> None:
         super().__init__(sentence)
@@ -60,25 +60,25 @@ class _NobodyError(Exception):
 
 
 async def begin(visit: Visit) -> Answer:
-    """Sends the browser to the provider, if a page of ours has it come here."""
+    """Sends the browser to the provider, if it comes from a page of the console."""
     if visit.parts.provider is None:
         return await problems.not_found(visit)
     after = visit.request.rel_url.query.get("next", "")
-    if not is_asked_by_a_page(visit):
+    if not has_proof(visit):
         return visit.redirect(url("sign_in") + "?" + urlencode({"next": target(after)}))
     return await depart(visit, after=after)
 
 
-def is_asked_by_a_page(visit: Visit) -> bool:
-    """Whether a page shown to this browser has it come here, and no link of another site.
+def has_proof(visit: Visit) -> bool:
+    """Whether the browser followed a link in a page that the console showed to it.
 
-    That could have the browser forget a sign-in that is under way, and begin one for somebody else.
+    A link of another site could end a sign-in that is under way, and begin another person's.
     """
     return security.is_link_proof(visit.cookie, visit.request.rel_url.query.get("proof", ""))
 
 
 async def depart(visit: Visit, *, after: str = "", link: str = "") -> Answer:
-    """Sends the browser to the provider; back here it goes on to *after*, or takes up *link*."""
+    """Sends the browser to the provider; afterwards it opens *after*, or accepts *link*."""
     if visit.parts.provider is None:
         return await problems.not_found(visit)
     try:
@@ -86,25 +86,26 @@ async def depart(visit: Visit, *, after: str = "", link: str = "") -> Answer:
     except OidcUnavailable as error:
         _tell_operator(visit, error)
         return await _refused(visit, str(error), 503, after)
-    kept = "~".join((begun.flow.to_text(), link or target(after)))
-    visit.keep_cookie(security.SIGN_IN, security.encode(kept), _TEN_MINUTES)
+    text = "~".join((begun.flow.to_text(), link or target(after)))
+    visit.set_cookie(security.SIGN_IN, security.encode(text), _TEN_MINUTES)
     return visit.redirect(begun.url)
 
 
 async def finish(visit: Visit) -> Answer:
-    """Takes the provider's answer: who it is, if it is anybody here."""
+    """Signs in the person whom the provider's answer names, if there is an account or a link."""
     if visit.parts.provider is None:
         return await problems.not_found(visit)
-    kept = security.decode(security.cookie(visit.request.cookies, security.SIGN_IN))
-    text, _, after = kept.partition("~")
+    cookie = security.decode(security.cookie(visit.request.cookies, security.SIGN_IN))
+    text, _, after = cookie.partition("~")
     flow = Flow.from_text(text)
     if flow is not None and flow.is_answered_by(visit.request.rel_url.query):
-        # An answer to another question is a link of another site, which ends no sign-in.
-        visit.forget_cookie(security.SIGN_IN)
+        # An answer with another state is a link of another site, and ends no sign-in.
+        visit.delete_cookie(security.SIGN_IN)
     if flow is None:
-        # The page of the answer was opened again, by the back button for instance.
-        gone_on = visit.session is not None
-        return visit.redirect(url("front")) if gone_on else await _refused(visit, _LATE, 400)
+        # The address of the answer was opened again, by the back button for instance.
+        if visit.session is not None:
+            return visit.redirect(url("front"))
+        return await _refused(visit, _LATE, 400)
     try:
         claims = await visit.parts.provider.finish(flow, visit.request.rel_url.query)
         person = await _person(visit, claims, "" if after.startswith("/") else after)
@@ -112,7 +113,7 @@ async def finish(visit: Visit) -> Answer:
         _tell_operator(visit, error)
         status = 503 if isinstance(error, OidcUnavailable) else 403
         return await _refused(visit, str(error), status, after)
-    except _NobodyError as error:
+    except _NotSignedInError as error:
         return await _refused(visit, str(error), error.status, after)
     await begin_session(visit, person, "oidc")
     return visit.redirect(onwards(after))
@@ -120,55 +121,55 @@ async def finish(visit: Visit) -> Answer:
 
 async def _person(visit: Visit, claims: Claims, token: str) -> Person:
     try:
-        known = await _known(visit, claims)
+        person = await _account(visit, claims)
         link = await visit.parts.books.links.find(token) if token else None
         if link is not None:
-            return await _accepted(visit, claims, link, token, known)
+            return await _accept(visit, claims, link, token, person)
     except LinkInvalid:
-        raise _NobodyError(_USED_UP) from None
+        raise _NotSignedInError(_USED_UP) from None
     except FieldInvalid:
-        raise _NobodyError(_NO_ADDRESS) from None
+        raise _NotSignedInError(_NO_ADDRESS) from None
     except AnotherIdentity as error:
-        raise _NobodyError(str(error)) from None
+        raise _NotSignedInError(str(error)) from None
     except (EmailTaken, IdentityTaken):
-        raise _NobodyError(_TWICE, 409) from None
+        raise _NotSignedInError(_TWICE, 409) from None
     except UnavailableError:
-        raise _NobodyError(_AWAY, 503) from None
-    if known is None:
-        raise _NobodyError(_USED_UP if token else _UNKNOWN)
-    return known
+        raise _NotSignedInError(_AWAY, 503) from None
+    if person is None:
+        raise _NotSignedInError(_USED_UP if token else _UNKNOWN)
+    return person
 
 
-async def _known(visit: Visit, claims: Claims) -> Person | None:
-    # By the account there; the first time by the address, if the provider vouches for it.
+async def _account(visit: Visit, claims: Claims) -> Person | None:
+    # By the identity; the first time by the address, if the provider has verified it.
     accounts = visit.parts.books.accounts
-    known = await accounts.by_identity(claims.issuer, claims.subject)
-    if known is not None:
-        return _enabled(known)
+    person = await accounts.by_identity(claims.issuer, claims.subject)
+    if person is not None:
+        return _enabled(person)
     if not claims.email or not claims.email_verified:
-        raise _NobodyError(_UNVERIFIED)
-    known = await accounts.by_email(claims.email)
-    if known is not None:
-        origin = Origin(_enabled(known).id, known.email, visit.source)
-        await accounts.link_identity(origin, known.id, claims.issuer, claims.subject)
-        # As the account is now: it may have lost its password.
-        return await accounts.get(known.id)
-    return known
+        raise _NotSignedInError(_UNVERIFIED)
+    person = await accounts.by_email(claims.email)
+    if person is None:
+        return None
+    origin = Origin(_enabled(person).id, person.email, visit.source)
+    await accounts.link_identity(origin, person.id, claims.issuer, claims.subject)
+    # Read again: linking may have removed the password.
+    return await accounts.get(person.id)
 
 
 def _enabled(person: Person) -> Person:
     if person.disabled:
-        raise _NobodyError(_DISABLED)
+        raise _NotSignedInError(_DISABLED)
     return person
 
 
-async def _accepted(
-    visit: Visit, claims: Claims, link: Link, token: str, known: Person | None
+async def _accept(
+    visit: Visit, claims: Claims, link: Link, token: str, account: Person | None
 ) -> Person:
     if link.purpose is LinkPurpose.INVITATION:
-        return await _joined(visit, claims, link, token, known)
-    if known is not None:
-        return known
+        return await _join(visit, claims, link, token, account)
+    if account is not None:
+        return account
     workspaces = await visit.parts.only_workspace(visit.request.id)
     identity = Identity(claims.issuer, claims.subject)
     person = await visit.parts.books.links.accept_setup(
@@ -178,31 +179,33 @@ async def _accepted(
     return person
 
 
-async def _joined(
-    visit: Visit, claims: Claims, link: Link, token: str, known: Person | None
+async def _join(
+    visit: Visit, claims: Claims, link: Link, token: str, account: Person | None
 ) -> Person:
-    email = known.email if known is not None else claims.email
+    email = account.email if account is not None else claims.email
     if email.casefold() != link.email.casefold():
-        raise _NobodyError(f"The invitation is for {link.email}, and you signed in as {email}.")
-    identity = Identity(claims.issuer, claims.subject) if known is None else None
-    person_id = known.id if known is not None else None
+        raise _NotSignedInError(
+            f"The invitation is for {link.email}, and you signed in as {email}."
+        )
+    identity = Identity(claims.issuer, claims.subject) if account is None else None
+    person_id = account.id if account is not None else None
     try:
         return await visit.parts.books.links.accept_invitation(
             token, _name(claims), identity, visit.source, person_id
         )
     except AlreadyMember:
-        if known is None:
+        if account is None:
             raise
-        return known
+        return account
 
 
 def _name(claims: Claims) -> str:
-    # What the provider calls them, as far as there is room for it here; they can change it.
+    # The provider's name for the person, shortened if need be; the person can change it.
     return (claims.name or claims.email)[:NAME_LENGTH]
 
 
 def _tell_operator(visit: Visit, error: OidcError) -> None:
-    _log.warning("nobody was signed in", reason=error.reason, request_id=visit.request.id)
+    _log.warning("oidc_sign_in_failed", reason=error.reason, request_id=visit.request.id)
 
 
 async def _refused(visit: Visit, problem: str, status: int, after: str = "") -> Answer:

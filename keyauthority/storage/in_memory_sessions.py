@@ -6,7 +6,7 @@ from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from datetime import datetime
 
-from keyauthority.coherence.sessions import SessionBook, credited
+from keyauthority.coherence.sessions import Entry, SessionBook, credited
 from keyauthority.domain.errors import session_not_found, too_many_sessions
 from keyauthority.domain.ports import Clock
 from keyauthority.domain.secrets import new_id
@@ -22,16 +22,16 @@ from keyauthority.domain.sessions import (
 
 
 @dataclass(slots=True)
-class _Known:
-    # What people are told of a session.
+class _Description:
+    # What people see of a session beside its entry in the book.
     name: str
     create_time: datetime
     sync_time: datetime
     late: int = 0
 
 
-class SessionsAlone(ABC):
-    """`Sessions` over a `SessionBook`; what a grant rests on is read by those who inherit.
+class InMemorySessions(ABC):
+    """`Sessions` over a `SessionBook`; subclasses read what a grant rests on.
 
     A session is in the book before the head is read, so that whoever commits a later revision finds
     it there.
@@ -40,7 +40,7 @@ class SessionsAlone(ABC):
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
         self._book = SessionBook()
-        self._known: dict[str, _Known] = {}
+        self._descriptions: dict[str, _Description] = {}
 
     @abstractmethod
     async def _grant(
@@ -57,65 +57,51 @@ class SessionsAlone(ABC):
             raise too_many_sessions(SESSIONS_PER_CALLER)
         session_id, now = new_id("session"), self._clock.now()
         self._book.join(session_id, caller_id)
-        self._known[session_id] = _Known(name, now, now)
+        self._descriptions[session_id] = _Description(name, now, now)
         try:
-            return await self._granted(session_id, caller_id, claim)
+            return await self._acknowledge(session_id, caller_id, claim)
         except BaseException:
-            # Nobody was given a lease.
-            self._book.leave(session_id, caller_id)
-            self._forget()
+            # Nobody got a lease.
+            await self.leave(session_id, caller_id)
             raise
 
     async def renew(self, session_id: str, caller_id: str, claim: Claim) -> Grant:
         if not self._book.beat(session_id, caller_id):
             raise session_not_found()
-        self._known[session_id].sync_time = self._clock.now()
-        return await self._granted(session_id, caller_id, claim)
+        self._descriptions[session_id].sync_time = self._clock.now()
+        return await self._acknowledge(session_id, caller_id, claim)
 
     async def allow(
         self, session_id: str, before: Allowance, after: Allowance, *, late: bool = False
     ) -> bool:
         allowed = self._book.allow(session_id, before, after)
         if allowed and late:
-            self._known[session_id].late += 1
+            self._descriptions[session_id].late += 1
         return allowed
 
     async def leave(self, session_id: str, caller_id: str) -> None:
         self._book.leave(session_id, caller_id)
-        self._forget()
+        self._forget_if_ended(session_id)
 
     async def remove(self, session_id: str, beat: int) -> None:
         self._book.remove(session_id, beat)
-        self._forget()
+        self._forget_if_ended(session_id)
 
     async def standing(self) -> Standing:
         terms = await self._terms()
-        return Standing(*self._book.standing(), terms)
+        return Standing(self._book.standing(), terms)
 
     async def all(self) -> list[Session]:
-        return [
-            Session(
-                session_id,
-                entry.caller_id,
-                self._known[session_id].name,
-                entry.beat,
-                entry.acknowledged,
-                self._known[session_id].create_time,
-                self._known[session_id].sync_time,
-                entry.allowance,
-                self._known[session_id].late,
-            )
-            for session_id, entry in self._book
-        ]
+        return [self._session(session_id, entry) for session_id, entry in self._book]
 
     def clear(self) -> None:
         """Ends all sessions: a new epoch has begun."""
         self._book.clear()
-        self._forget()
+        self._descriptions.clear()
 
-    async def _granted(self, session_id: str, caller_id: str, claim: Claim) -> Grant:
-        # The allowance of before: a longer one may be given, and a change pass without waiting for
-        # it, while the head is read.
+    async def _acknowledge(self, session_id: str, caller_id: str, claim: Claim) -> Grant:
+        # The allowance from before the head is read: meanwhile the session may get a longer one,
+        # and a change need not wait for that.
         allowance = self._book.allowance(session_id)
         grant = await self._grant(session_id, caller_id, claim, allowance)
         if session_id not in self._book:
@@ -123,5 +109,20 @@ class SessionsAlone(ABC):
         self._book.acknowledge(session_id, credited(claim, grant.head))
         return grant
 
-    def _forget(self) -> None:
-        self._known = {one: known for one, known in self._known.items() if one in self._book}
+    def _session(self, session_id: str, entry: Entry) -> Session:
+        description = self._descriptions[session_id]
+        return Session(
+            session_id,
+            entry.caller_id,
+            description.name,
+            entry.beat,
+            entry.acknowledged,
+            description.create_time,
+            description.sync_time,
+            entry.allowance,
+            description.late,
+        )
+
+    def _forget_if_ended(self, session_id: str) -> None:
+        if session_id not in self._book:
+            self._descriptions.pop(session_id, None)

@@ -1,4 +1,4 @@
-"""One process at a time."""
+"""The lock that lets one process at a time use a database file."""
 
 from __future__ import annotations
 
@@ -16,33 +16,31 @@ from keyauthority.base.relational.outages import StorageError
 
 @contextmanager
 def locked(database: Path) -> Iterator[Path]:
-    """Holds *database* for this process and gives its real path; `<database>.lock` names the holder.
+    """Locks *database* for this process and yields its real path; `<database>.lock` names the holder.
 
     The lock ends with the process, however that ends. The file stays: removing it would let two
     processes lock two files of one name.
 
-    Raises `StorageError` naming the holder if another process has it.
+    Raises `StorageError` naming the holder if another process has the lock.
     """
     database = database.resolve()
     path = database.with_name(f"{database.name}.lock")
-    descriptor = _open(path)
     try:
-        _take(descriptor, database)
+        descriptor = open_own(path)
+    except OSError as error:
+        raise StorageError(f"the lock file {path} can't be opened: {error.strerror}") from error
+    try:
+        _lock(descriptor, database)
         os.ftruncate(descriptor, 0)
-        os.pwrite(descriptor, _holder().encode(), 0)
+        since = datetime.now(UTC).isoformat(sep=" ", timespec="seconds")
+        holder = f"process {os.getpid()} on {socket.gethostname()} since {since}"
+        os.pwrite(descriptor, holder.encode(), 0)
         yield database
     finally:
         os.close(descriptor)
 
 
-def _open(path: Path) -> int:
-    try:
-        return open_own(path)
-    except OSError as error:
-        raise StorageError(f"the lock file {path} can't be opened: {error.strerror}") from error
-
-
-def _take(descriptor: int, database: Path) -> None:
+def _lock(descriptor: int, database: Path) -> None:
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError as error:
@@ -50,8 +48,3 @@ def _take(descriptor: int, database: Path) -> None:
         raise StorageError(f"the database {database} is in use by {holder}") from error
     except OSError as error:
         raise StorageError(f"the database {database} can't be locked: {error.strerror}") from error
-
-
-def _holder() -> str:
-    since = datetime.now(UTC).isoformat(sep=" ", timespec="seconds")
-    return f"process {os.getpid()} on {socket.gethostname()} since {since}"
