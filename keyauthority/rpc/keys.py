@@ -151,8 +151,8 @@ def _message(record: Key, now: datetime) -> key_pb2.Key:
         update_time=timestamp(record.update_time),
         etag=etag(record.id, record.version),
         last_used_time=timestamp(max(record.last_used.values(), default=None)),
-        creator_id=record.creator_id,
-        creator_name=record.creator_name,
+        creator_id=record.creator.id,
+        creator_name=record.creator.name,
     )
     write(record.settings, message)
     revocation = record.revocation
