@@ -56,10 +56,8 @@ class MemoryKeys(Repository):
 
     async def update(self, changes: Sequence[tuple[Key, Key]]) -> None:
         for before, after in changes:
-            was = self._books.keys[after.id]
-            self._books.keys[after.id] = replace(
-                after, creator_id=was.creator_id, creator_name=was.creator_name
-            )
+            creator = self._books.keys[after.id].creator
+            self._books.keys[after.id] = replace(after, creator=creator)
             left = {secret.digest for secret in after.secrets}
             for secret in before.secrets:
                 if secret.digest not in left:
@@ -69,7 +67,7 @@ class MemoryKeys(Repository):
         return (
             (which.workspace_ids is None or key.workspace_id in which.workspace_ids)
             and (which.state is None or key.state(self._time) is which.state)
-            and which.creator_id in ("", key.creator_id)
+            and which.creator_id in ("", key.creator.id)
             and (not which.secret_creator_id or self._has_secret_of(which.secret_creator_id, key))
             and ascii_lower(which.name_contains) in ascii_lower(key.settings.name)
         )

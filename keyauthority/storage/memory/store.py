@@ -107,8 +107,7 @@ def _transaction(books: Books, time: datetime) -> Transaction:
 def _without_people(key: Key) -> Key:
     return replace(
         key,
-        creator_id="",
-        creator_name="",
+        creator=UNKNOWN,
         secrets=tuple(replace(secret, creator=UNKNOWN) for secret in key.secrets),
         revocation=key.revocation and replace(key.revocation, by=UNKNOWN),
     )
