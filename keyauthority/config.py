@@ -11,7 +11,6 @@ from typing import Final
 from keyauthority.base.process.settings import (
     SettingsError,
     check_address,
-    check_log_level,
     check_server_tls,
     host_and_port,
 )
@@ -92,7 +91,6 @@ class Settings:
             raise SettingsError("--audit-retention must be more than nothing")
         if self.metrics_listen is not None:
             host_and_port(self.metrics_listen, "--metrics-listen")
-        check_log_level(self.log_level)
 
     def _check_workers(self) -> None:
         if self.workers < 1:

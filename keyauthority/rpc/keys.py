@@ -15,6 +15,7 @@ from keyauthority.domain.importing import ImportedKey, Importing
 from keyauthority.domain.issuing import Issuing, NewKey
 from keyauthority.domain.keys import KEY_SETTINGS, Key, KeyState, RevocationReason, StoredSecret
 from keyauthority.domain.replays import Retry
+from keyauthority.domain.repositories import KeyFilter
 from keyauthority.domain.revoking import Revoking
 from keyauthority.domain.secrets import Secret
 from keyauthority.domain.updating import KeyUpdate, Updating
@@ -59,16 +60,14 @@ class KeyServicer:
 
     async def ListKeys(self, request: v1.ListKeysRequest, actor: Actor) -> v1.ListKeysResponse:
         page = self._pages.of(request, actor)
-        records = await self._finding.page(
-            actor,
-            request.workspace_id,
+        which = KeyFilter(
+            (request.workspace_id,) if request.workspace_id else None,
             convert.member_of(KeyState, request.state, "state") if request.state else None,
             request.name_contains,
-            page.limit,
-            page.cursor,
-            creator_id=request.creator_id,
-            secret_creator_id=request.secret_creator_id,
+            request.creator_id,
+            request.secret_creator_id,
         )
+        records = await self._finding.page(actor, which, page.limit, page.cursor)
         keys, token = self._pages.cut(page, records)
         return v1.ListKeysResponse(keys=self._keys(keys), next_page_token=token)
 
@@ -153,8 +152,8 @@ def _message(record: Key, now: datetime) -> key_pb2.Key:
         update_time=timestamp(record.update_time),
         etag=etag(record.id, record.version),
         last_used_time=timestamp(max(record.last_used.values(), default=None)),
-        creator_id=record.creator_id,
-        creator_name=record.creator_name,
+        creator_id=record.creator.id,
+        creator_name=record.creator.name,
     )
     write(record.settings, message)
     revocation = record.revocation
