@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Final
 
 from keyauthority.domain import limits, secrets
@@ -27,34 +28,55 @@ BOUND_WORKSPACES: Final = 100
 """The most workspaces that an issuer can be bound to."""
 
 
-async def new_caller(
-    tx: Transaction,
-    keyring: Keyring,
-    name: str,
-    roles: frozenset[Role],
-    workspace_ids: tuple[str, ...] = (),
-    certificate_name: str = "",
-    *,
-    acts_for_people: bool = False,
-) -> tuple[Caller, Secret]:
+@dataclass(frozen=True, slots=True)
+class NewCaller:
+    """A caller to create; see `Caller`."""
+
+    name: str
+    roles: Sequence[Role]
+    workspace_ids: Sequence[str] = ()
+    certificate_name: str = ""
+    acts_for_people: bool = False
+
+    def check(self) -> None:
+        """Raises `FIELD_INVALID` for the first field that breaks a limit."""
+        limits.name(self.name)
+        limits.certificate_name(self.certificate_name)
+        if not self.roles or len(set(self.roles)) < len(self.roles):
+            raise invalid("roles", "does not name one role or more, each once")
+        workspaces = len(self.workspace_ids)
+        if workspaces > BOUND_WORKSPACES or len(set(self.workspace_ids)) < workspaces:
+            raise invalid(
+                "workspace_ids", f"has more than {BOUND_WORKSPACES} entries, or one twice"
+            )
+
+
+async def insert_caller(change: Change, keyring: Keyring, new: NewCaller) -> tuple[Caller, Secret]:
     """Inserts a new caller and mints its token."""
+    tx = change.tx
     version = active(await tx.peppers.all()).version
     caller_id = secrets.new_id("caller")
     token = secrets.mint(caller_id, secrets.TOKEN_PREFIX)
     unsealed = Caller(
         id=caller_id,
-        name=name,
-        roles=roles,
-        workspace_ids=workspace_ids,
-        certificate_name=certificate_name,
+        name=new.name,
+        roles=frozenset(new.roles),
+        workspace_ids=tuple(new.workspace_ids),
+        certificate_name=new.certificate_name,
         digest=keyring.digest(version, caller_id, token.reveal()),
         pepper_version=version,
         token_hint=token.hint,
         create_time=tx.time,
-        acts_for_people=acts_for_people,
+        acts_for_people=new.acts_for_people,
     )
     caller = sealed_caller(keyring, unsealed)
     await tx.callers.insert(caller)
+    details = {
+        "name": new.name,
+        "roles": ",".join(sorted(role.name for role in new.roles)),
+        "acts_for_people": "true" if new.acts_for_people else "",
+    }
+    change.records(Fact(Action.CALLER_CREATED, details), caller_id)
     return caller, token
 
 
@@ -65,50 +87,20 @@ class ManagingCallers:
         self._books = books
         self._keyring = keyring
 
-    async def create(
-        self,
-        actor: Actor,
-        name: str,
-        roles: Sequence[Role],
-        workspace_ids: Sequence[str],
-        certificate_name: str,
-        *,
-        acts_for_people: bool = False,
-    ) -> tuple[Caller, Secret]:
+    async def create(self, actor: Actor, new: NewCaller) -> tuple[Caller, Secret]:
         """Creates a caller and mints its token.
 
         Raises `KeyAuthorityError`: `FIELD_INVALID`, `WORKSPACE_NOT_FOUND`, `CALLER_NAME_TAKEN`,
         `CERTIFICATE_NAME_TAKEN`.
         """
-        limits.name(name)
-        limits.certificate_name(certificate_name)
-        if not roles or len(set(roles)) < len(roles):
-            raise invalid("roles", "does not name one role or more, each once")
-        if len(workspace_ids) > BOUND_WORKSPACES or len(set(workspace_ids)) < len(workspace_ids):
-            raise invalid(
-                "workspace_ids", f"has more than {BOUND_WORKSPACES} entries, or one twice"
-            )
+        new.check()
 
         async def work(change: Change) -> tuple[Caller, Secret]:
-            tx = change.tx
-            await _check_free(tx, name, certificate_name)
-            for workspace_id in workspace_ids:
-                if await tx.workspaces.get(workspace_id) is None:
+            await _check_free(change.tx, new.name, new.certificate_name)
+            for workspace_id in new.workspace_ids:
+                if await change.tx.workspaces.get(workspace_id) is None:
                     raise workspace_not_found(workspace_id)
-            caller, token = await new_caller(
-                tx,
-                self._keyring,
-                name,
-                frozenset(roles),
-                tuple(workspace_ids),
-                certificate_name,
-                acts_for_people=acts_for_people,
-            )
-            details = {"name": name, "roles": ",".join(sorted(role.name for role in roles))}
-            if acts_for_people:
-                details["acts_for_people"] = "true"
-            change.records(Fact(Action.CALLER_CREATED, details), caller.id)
-            return caller, token
+            return await insert_caller(change, self._keyring, new)
 
         return await self._books.record(actor, work)
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from keyauthority.domain.callers import Actor, Caller, Role
-from keyauthority.domain.managing_callers import ManagingCallers
+from keyauthority.domain.managing_callers import ManagingCallers, NewCaller
 from keyauthority.rpc import convert
 from keyauthority.rpc.service import Parts
 from keyauthority.v1 import caller_service_pb2 as v1
@@ -20,14 +20,14 @@ class CallerServicer:
     async def CreateCaller(
         self, request: v1.CreateCallerRequest, actor: Actor
     ) -> v1.CreateCallerResponse:
-        caller, token = await self._callers.create(
-            actor,
+        new = NewCaller(
             request.name,
             [convert.member_of(Role, role, "roles") for role in request.roles],
             request.workspace_ids,
             request.certificate_name,
-            acts_for_people=request.acts_for_people,
+            request.acts_for_people,
         )
+        caller, token = await self._callers.create(actor, new)
         return v1.CreateCallerResponse(caller=_caller(caller), token=token.reveal())
 
     async def ListCallers(

@@ -18,7 +18,7 @@ from keyauthority.domain.books import Books, Change, Unfenced
 from keyauthority.domain.callers import Insider, Role, authority
 from keyauthority.domain.errors import KeyAuthorityError
 from keyauthority.domain.facts import Action, Fact
-from keyauthority.domain.managing_callers import new_caller
+from keyauthority.domain.managing_callers import NewCaller, insert_caller
 from keyauthority.domain.peppers import Pepper, PepperState
 from keyauthority.domain.ports import Clock, Keyring, Store
 from keyauthority.domain.repositories import Unsealed
@@ -176,9 +176,7 @@ async def _initialise(change: Change, keyring: FileKeyring, root_token: Path) ->
     states = {**dict.fromkeys(older, PepperState.SUPERSEDED), newest: PepperState.ACTIVE}
     for version, state in states.items():
         await tx.peppers.put(Pepper(version, state, keyring.fingerprint(version), tx.time))
-    root, token = await new_caller(tx, keyring, ROOT, frozenset(Role))
-    details = {"name": root.name, "roles": ",".join(sorted(role.name for role in root.roles))}
-    change.records(Fact(Action.CALLER_CREATED, details), root.id)
+    _, token = await insert_caller(change, keyring, NewCaller(ROOT, tuple(Role)))
     # Before the books have a root caller: a crash between the two would lose its token.
     write_private(root_token, token.reveal() + "\n")
 

@@ -13,6 +13,7 @@ from keyauthority.domain.callers import Actor, Person, Role, authority, operator
 from keyauthority.domain.facts import Action, Fact, length
 from keyauthority.domain.keys import RevocationReason, Who
 from keyauthority.domain.leasing import Leasing
+from keyauthority.domain.managing_callers import NewCaller
 from keyauthority.domain.restoring import Restoring, repetition_of
 from tests.conformance.records import DAY, START
 from tests.domain.parts import UseCases, changing
@@ -98,7 +99,7 @@ async def test_the_rest_of_the_authority(cases: UseCases, actor: Actor) -> None:
     workspace = await cases.workspaces.create(actor, "initech")
     for name, suspended in (("umbrella", None), (None, True), (None, False)):
         await cases.workspaces.update(actor, workspace.id, name=name, suspended=suspended, etag="")
-    caller, _ = await cases.callers.create(actor, "billing", [Role.VERIFIER], [], "")
+    caller, _ = await cases.callers.create(actor, NewCaller("billing", [Role.VERIFIER]))
     await cases.callers.revoke(actor, caller.id)
     await cases.take(actor, FOREIGN)
     await cases.peppers.add(actor)

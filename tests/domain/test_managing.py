@@ -12,9 +12,11 @@ from keyauthority.domain.callers import Actor, Caller, Role
 from keyauthority.domain.errors import KeyAuthorityError, Reason
 from keyauthority.domain.etags import etag
 from keyauthority.domain.keys import RevocationReason
+from keyauthority.domain.managing_callers import NewCaller
 from keyauthority.domain.peppers import PepperState
 from keyauthority.domain.reading_audit import ReadingAudit
 from keyauthority.domain.secrets import TOKEN_PREFIX
+from keyauthority.keyring import FileKeyring
 from keyauthority.storage.memory import MemoryStore
 from tests.conformance.records import DAY, MICROSECOND, SECOND, START, ManualClock
 from tests.domain.parts import CountingKeyring, UseCases
@@ -25,8 +27,8 @@ ADMIN = [Role.ADMIN]
 async def create(
     cases: UseCases, actor: Actor, name: str = "billing", **fields: Any
 ) -> tuple[Caller, str]:
-    given = {"roles": [Role.VERIFIER], "workspace_ids": [], "certificate_name": "", **fields}
-    caller, token = await cases.callers.create(actor, name, **given)
+    new = NewCaller(name, **{"roles": [Role.VERIFIER], **fields})
+    caller, token = await cases.callers.create(actor, new)
     return caller, token.reveal()
 
 
@@ -255,7 +257,7 @@ async def test_a_pepper_that_differs_from_the_books(
 ) -> None:
     """A file that another pepper of that version was put into is not made use of."""
     await cases.peppers.add(actor)
-    keyring._peppers[2] = b"x" * 32
+    keyring._keys.update(FileKeyring(keyring._path, {2: b"x" * 32})._keys)
 
     with pytest.raises(KeyAuthorityError) as refused:
         await cases.peppers.activate(actor, 2)

@@ -12,6 +12,7 @@ from keyauthority.base.relational.location import Location, PostgresUrl
 from keyauthority.domain.callers import Caller, Role
 from keyauthority.domain.errors import KeyAuthorityError, Reason
 from keyauthority.domain.keys import Key
+from keyauthority.domain.managing_callers import NewCaller
 from keyauthority.domain.verdicts import Verdict
 from keyauthority.keyring import FileKeyring
 from keyauthority.storage import bootstrap
@@ -74,10 +75,9 @@ def alter(location: Location) -> Alter:
 
 
 async def a_caller(cases: UseCases, **fields: Any) -> tuple[Caller, str]:
-    made, token = await cases.callers.create(
-        an_actor(), "billing", [Role.ISSUER], ["ws_1"], CERTIFICATE, **fields
-    )
-    return made, token.reveal()
+    new = NewCaller("billing", [Role.ISSUER], ["ws_1"], CERTIFICATE, **fields)
+    caller, token = await cases.callers.create(an_actor(), new)
+    return caller, token.reveal()
 
 
 async def an_import(cases: UseCases) -> Key:
