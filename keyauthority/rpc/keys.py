@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterable
 from datetime import datetime, timedelta
+from functools import partial
 
 from keyauthority.domain.callers import Actor
 from keyauthority.domain.errors import in_entry
@@ -43,7 +44,9 @@ class KeyServicer:
             settings_of(request, convert.time_of),
             ttl=convert.length_of(request, "ttl"),
         )
-        return await self._issuing.issue(actor, new, _retry(request), _issued)
+        return await self._issuing.issue(
+            actor, new, _retry(request), partial(_answer, v1.IssueKeyResponse)
+        )
 
     async def GetKey(self, request: v1.GetKeyRequest, actor: Actor) -> v1.GetKeyResponse:
         return v1.GetKeyResponse(key=self._key(await self._finding.get(actor, request.key_id)))
@@ -78,7 +81,7 @@ class KeyServicer:
     async def RotateKey(self, request: v1.RotateKeyRequest, actor: Actor) -> bytes:
         overlap = convert.length_of(request, "overlap") or timedelta()
         answer, receipt = await self._issuing.rotate(
-            actor, request.key_id, overlap, _retry(request), _rotated
+            actor, request.key_id, overlap, _retry(request), partial(_answer, v1.RotateKeyResponse)
         )
         # Serialised messages, one after the other, are one message with the fields of both.
         return answer + v1.RotateKeyResponse(receipt=convert.receipt(receipt)).SerializeToString()
@@ -123,14 +126,13 @@ def _retry(request: v1.IssueKeyRequest | v1.RotateKeyRequest) -> Retry:
     return Retry(request.request_id, hashlib.sha256(named).digest())
 
 
-def _issued(key: Key, now: datetime, secret: Secret) -> bytes:
-    response = v1.IssueKeyResponse(key=_message(key, now), secret=secret.reveal())
-    return response.SerializeToString()
-
-
-def _rotated(key: Key, now: datetime, secret: Secret) -> bytes:
-    response = v1.RotateKeyResponse(key=_message(key, now), secret=secret.reveal())
-    return response.SerializeToString()
+def _answer(
+    response: type[v1.IssueKeyResponse | v1.RotateKeyResponse],
+    key: Key,
+    now: datetime,
+    secret: Secret,
+) -> bytes:
+    return response(key=_message(key, now), secret=secret.reveal()).SerializeToString()
 
 
 def _imported(workspace_id: str, index: int, entry: v1.ImportedKey) -> ImportedKey:

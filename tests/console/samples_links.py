@@ -18,6 +18,7 @@ from tests.console.sample_data import (
     OUTSIDE,
     SCRIPT,
     Page,
+    ago,
     ahead,
 )
 
@@ -31,7 +32,9 @@ INVITATION = Link(
     workspace_id=ACME.id,
     role=Role.MEMBER,
     person_id="",
+    invited_by=MINA.id,
     inviter_email=MINA.email,
+    create_time=ago(hours=18),
     expire_time=ahead(days=6, hours=3),
 )
 

@@ -15,7 +15,7 @@ from grpc_health.v1.health_pb2_grpc import HealthStub
 
 from keyauthority.domain.sessions import Receipt
 from keyauthority.replica.fence import SessionFence
-from keyauthority.rpc.health import HealthServicer
+from keyauthority.rpc.health import Health
 from keyauthority.server import serving
 from keyauthority.v1.key_service_pb2 import (
     GetKeyRequest,
@@ -114,13 +114,13 @@ async def test_health_never_says_serving_again(
     authority: Authority, running: AsyncExitStack, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A look at the books that ends after the stop has begun takes nothing back."""
-    left = HealthServicer.leave
+    left = Health.leave
 
-    def leave_then_look(servicer: HealthServicer) -> None:
-        left(servicer)
-        servicer.report(healthy=True)
+    def leave_then_look(health: Health) -> None:
+        left(health)
+        health.report(healthy=True)
 
-    monkeypatch.setattr(HealthServicer, "leave", leave_then_look)
+    monkeypatch.setattr(Health, "leave", leave_then_look)
     stub: Any = HealthStub(authority.root.channel)
     statuses = stub.Watch(HealthCheckRequest())
     told = [(await anext(aiter(statuses))).status]

@@ -172,7 +172,7 @@ async def test_what_was_looked_at_stays() -> None:
     url = await new_database()
     async with open_postgres(url) as store:
         await run_sql(url, f"ALTER DATABASE {name_of(url)} SET synchronous_commit = off")
-        rows = await store._database._reads._make()  # type: ignore[attr-defined]
+        rows = await store._database._reads._connect()  # type: ignore[attr-defined]
         assert await rows.driver.fetchval("SHOW synchronous_commit") == "on"
         await rows.close()
 

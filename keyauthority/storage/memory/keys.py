@@ -4,20 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
-from datetime import datetime
 
 from keyauthority.base.relational.columns import ascii_lower
 from keyauthority.domain.keys import Key
 from keyauthority.domain.repositories import Cursor, KeyFilter, Unsealed
-from keyauthority.storage.memory.books import Books, newest
+from keyauthority.storage.memory.books import Repository, newest
 
 
-class MemoryKeys:
+class MemoryKeys(Repository):
     """`Keys` within one transaction."""
-
-    def __init__(self, books: Books, time: datetime) -> None:
-        self._books = books
-        self._time = time
 
     async def get(self, key_ids: Iterable[str]) -> dict[str, Key]:
         keys = self._books.keys
