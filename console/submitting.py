@@ -1,6 +1,6 @@
-"""What becomes of a form: its fields judged, a refusal beside them, and one result however often sent.
+"""Submitted forms: their fields are checked, refusals shown, and each has one result.
 
-A form that makes something makes it once. Its answer is shown again to the same form until the
+A form that makes something makes it once, however often it is sent. Its answer is shown again to the same form until the
 person opens another page, presses "I have stored it", or ten minutes have passed: a reload, a second
 click or a lost connection loses nothing, and the back button brings no secret back.
 """
