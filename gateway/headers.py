@@ -19,7 +19,7 @@ from keyauthority.base.http.request import REQUEST_ID
 from keyauthority.client import Secret, VerifiedKey
 
 IDENTITY_PREFIX: Final = "x-opentoken-"
-"""Header fields with this prefix are the gateway's own word; copies from elsewhere are dropped."""
+"""Only the gateway writes header fields with this prefix; it drops copies from elsewhere."""
 
 HOP_BY_HOP: Final = frozenset(
     {
