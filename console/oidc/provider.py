@@ -21,7 +21,7 @@ from console.oidc.tokens import Tokens, claims_of, exchange, userinfo
 class Provider:
     """The provider, as far as the console needs it.
 
-    `session` is to keep no cookies. Nothing is asked before the first person signs in, so an
+    `session` is a `provider_session`. Nothing is asked before the first person signs in, so an
     unreachable provider delays nobody who has a password.
     """
 

@@ -130,7 +130,7 @@ def test_a_start_that_fails(tmp_path: Path) -> None:
     assert str(missing) in ended.stderr
 
 
-def test_starts_that_fail(edge: Edge, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_starts_that_fail(edge: Edge, tmp_path: Path, restored_logging: None) -> None:
     """What can't be read, written or bound ends the start with one sentence that names it."""
     token, shown = tmp_path / "token", tmp_path / "shown.token"
     write_private(token, "canary\n")
@@ -141,8 +141,6 @@ def test_starts_that_fail(edge: Edge, tmp_path: Path, monkeypatch: pytest.Monkey
     theirs = next(edge.data_dir.glob("*.db"))
     before = theirs.stat().st_mode, theirs.stat().st_size
     unmigrated = asyncio.run(empty_database())
-    # The log of this process is not the console's.
-    monkeypatch.setattr("console.cli.configure_logging", lambda _level, _redact: None)
     usual = ("--token-file", str(token), "--database", str(books))
     with socket.create_server(("127.0.0.1", 0)) as holder:
         taken = f"127.0.0.1:{holder.getsockname()[1]}"

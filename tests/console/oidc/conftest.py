@@ -4,8 +4,10 @@ from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
 
 import pytest
-from aiohttp import ClientSession, DummyCookieJar
+from aiohttp import ClientSession, ClientTimeout
 
+from console.oidc import provider_session
+from console.oidc.fetch import TIMEOUT
 from tests.console.oidc.crooked_provider import CrookedProvider, crooked_provider_serving
 from tests.console.oidc.provider_process import oidc_provider
 from tests.console.oidc.signing_in import SignIn
@@ -32,8 +34,14 @@ def clock() -> ManualClock:
 
 
 @pytest.fixture
-async def session() -> AsyncIterator[ClientSession]:
-    async with ClientSession(cookie_jar=DummyCookieJar()) as session:
+def patience() -> ClientTimeout:
+    """How long the provider may take to answer."""
+    return TIMEOUT
+
+
+@pytest.fixture
+async def session(patience: ClientTimeout) -> AsyncIterator[ClientSession]:
+    async with provider_session(patience) as session:
         yield session
 
 

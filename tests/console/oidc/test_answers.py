@@ -10,7 +10,7 @@ import pytest
 from aiohttp import ClientTimeout
 from yarl import URL
 
-from console.oidc import Flow, OidcRefused, OidcUnavailable, fetch
+from console.oidc import Flow, OidcRefused, OidcUnavailable
 from tests.console.oidc.conftest import ManualClock
 from tests.console.oidc.crooked_provider import (
     ACCESS_TOKEN,
@@ -173,16 +173,11 @@ class TestEndpoints:
         crooked.instead = {endpoint: without_end}
         await sign_in.fails(OidcUnavailable, f"{what}: answer too large (status 200)")
 
+    @pytest.mark.parametrize("patience", [ClientTimeout(total=0.2)], ids=[""])
     async def test_no_answer(
-        self,
-        sign_in: SignIn,
-        crooked: CrookedProvider,
-        endpoint: str,
-        what: str,
-        monkeypatch: pytest.MonkeyPatch,
+        self, sign_in: SignIn, crooked: CrookedProvider, endpoint: str, what: str
     ) -> None:
         """An answer is waited for up to a limit."""
-        monkeypatch.setattr(fetch, "TIMEOUT", ClientTimeout(total=0.2))
         crooked.claims = {"email": None}
         crooked.instead = {endpoint: never}
         await sign_in.fails(OidcUnavailable, f"{what}: no answer in time")
