@@ -46,7 +46,7 @@ def slept(monkeypatch: pytest.MonkeyPatch) -> list[float]:
     async def sleep(seconds: float) -> None:
         waits.append(seconds)
 
-    monkeypatch.setattr("keyauthority.storage.maintenance.asyncio.sleep", sleep)
+    monkeypatch.setattr(asyncio, "sleep", sleep)
     return waits
 
 
