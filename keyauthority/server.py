@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import AsyncIterator, Callable, Sequence
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from typing import Final
 
@@ -38,6 +38,7 @@ from keyauthority.replica.housekeeping import (
 )
 from keyauthority.replica.metrics import ReplicaMetrics
 from keyauthority.replica.replica import Replica
+from keyauthority.replica.sweeping import SWEPT_EVERY
 from keyauthority.replica.verdicts import Verdicts
 from keyauthority.rpc.admission import Mutations
 from keyauthority.rpc.alarms import Alarms
@@ -65,6 +66,8 @@ GRACE: Final = 5.0
 MOST_CALLS: Final = 50_000
 """A far backstop: `rpc.admission` refuses long before, and says why. Held polls count."""
 
+OpenBooks = Callable[[Settings, Clock | None], AbstractAsyncContextManager[tuple[Store, Keyring]]]
+
 log = structlog.get_logger()
 
 
@@ -78,6 +81,7 @@ class Pace:
     health: float = CHECKED_EVERY
     tidying: float = TIDIED_EVERY
     pruning: float = PRUNED_EVERY
+    sweeping: float = SWEPT_EVERY
     writing_uses: float = WRITTEN_EVERY
     margin: float = MARGIN
 
@@ -125,6 +129,7 @@ async def serving(
     now: Callable[[], float] = boottime,
     pace: Pace = Pace(),
     registry: CollectorRegistry | None = None,
+    open_books: OpenBooks = books_and_keyring,
 ) -> AsyncIterator[int]:
     """Serves while the context lasts and yields the port, which is of interest after `:0`.
 
@@ -134,7 +139,7 @@ async def serving(
     served as they are described.
     """
     async with AsyncExitStack() as stack:
-        store, keyring = await stack.enter_async_context(books_and_keyring(settings, clock))
+        store, keyring = await stack.enter_async_context(open_books(settings, clock))
         registry = registry or process_registry()
         if settings.metrics_listen is not None:
             stack.enter_context(serve_metrics(settings.metrics_listen, registry))
@@ -174,7 +179,11 @@ async def _served(process: _Process) -> AsyncIterator[int]:
     settings, store, pace = process.settings, process.store, process.pace
     calls, counts = CallMetrics(process.registry), ReplicaMetrics(process.registry)
     replica = Replica(
-        store, alone=not is_shared(settings.database), now=process.now, metrics=counts
+        store,
+        alone=not is_shared(settings.database),
+        now=process.now,
+        metrics=counts,
+        sweep_every=pace.sweeping,
     )
     books, mutations = Books(store, replica.fence), Mutations()
     ours = [one.name for one in process.services if not one.of_grpc]

@@ -30,11 +30,14 @@ log = structlog.get_logger()
 class Sweeper:
     """Looks after the sessions of the books, by its own clock alone: *now* tells its seconds."""
 
-    def __init__(self, store: Store, now: Callable[[], float], metrics: ReplicaMetrics) -> None:
+    def __init__(
+        self, store: Store, now: Callable[[], float], metrics: ReplicaMetrics, every: float
+    ) -> None:
         self._store = store
         self._restoring = Restoring(Books(store, Unfenced()))
         self._now = now
         self._metrics = metrics
+        self._every = every
         self._janitor = Janitor()
         self._allowances = Allowances()
         self._settling: tuple[Head, float] | None = None
@@ -48,7 +51,7 @@ class Sweeper:
                 pass  # Told elsewhere; the next round may fare better.
             except Exception:
                 log.exception("not_swept")
-            await asyncio.sleep(SWEPT_EVERY)
+            await asyncio.sleep(self._every)
 
     async def sweep(self) -> None:
         """Ends the sessions that stood still for W; raises `KeyAuthorityError`.

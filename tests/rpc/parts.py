@@ -18,6 +18,7 @@ from google.protobuf.message import Message
 from google.protobuf.message_factory import GetMessageClass
 from google.rpc.error_details_pb2 import ErrorInfo
 from grpc_status import rpc_status
+from prometheus_client import CollectorRegistry
 
 from keyauthority.base.process.clocks import SystemClock, boottime
 from keyauthority.config import Settings
@@ -181,6 +182,39 @@ async def eventually(true: Callable[[], Awaitable[bool]]) -> None:
     async with asyncio.timeout(TIMEOUT):
         while not await true():  # noqa: ASYNC110  # what it asks can't wake us
             await asyncio.sleep(0.01)
+
+
+async def until_counted(registry: CollectorRegistry, name: str, number: int, **labels: str) -> None:
+    """Waits until the authority's metric *name* is *number*."""
+
+    async def is_counted() -> bool:
+        return registry.get_sample_value(f"keyauthority_{name}", labels) == number
+
+    await eventually(is_counted)
+
+
+async def until_cancelled(registry: CollectorRegistry, method: str) -> None:
+    """Waits until the authority knows that the caller of a call of *method* has left."""
+    await until_counted(registry, "calls_total", 1, method=method, code="CANCELLED")
+
+
+class Gate:
+    """What some calls go through: they wait while it is closed."""
+
+    def __init__(self) -> None:
+        self.reached = asyncio.Event()
+        self._open = asyncio.Event()
+        self.open()
+
+    def open(self) -> None:
+        self._open.set()
+
+    def close(self) -> None:
+        self._open.clear()
+
+    async def go_through(self) -> None:
+        self.reached.set()
+        await self._open.wait()
 
 
 class LeaseClock:

@@ -12,6 +12,7 @@ import grpc.aio
 import pytest
 from grpc_health.v1.health_pb2 import HealthCheckRequest, HealthCheckResponse
 from grpc_health.v1.health_pb2_grpc import HealthStub
+from prometheus_client import CollectorRegistry
 
 from keyauthority.domain.callers import Actor, Role
 from keyauthority.rpc.admission import Mutations, Room
@@ -31,6 +32,7 @@ from tests.rpc.parts import (
     service,
     services_with,
     told,
+    until_cancelled,
     verdict,
 )
 
@@ -168,7 +170,7 @@ async def test_watchers_leave_room_for_who_asks_once(anybody: Api) -> None:
 
 
 async def test_a_change_keeps_its_place_when_its_caller_leaves(
-    root: Api, workspace: str, door: Door
+    root: Api, workspace: str, door: Door, registry: CollectorRegistry
 ) -> None:
     """Coming and leaving does not make room for more changes than there are places."""
     request = IssueKeyRequest(workspace_id=workspace, name="ci")
@@ -179,8 +181,7 @@ async def test_a_change_keeps_its_place_when_its_caller_leaves(
 
     await eventually(arrived)
     call.cancel()
-    await asyncio.wait([asyncio.ensure_future(call.code())])
-    await asyncio.sleep(0.05)
+    await until_cancelled(registry, "KeyService.IssueKey")
     assert (await refusal(root(request))).reason == "OVERLOADED"
     door.open.set()
 

@@ -40,7 +40,7 @@ from keyauthority.v1.workspace_service_pb2 import (
     UpdateWorkspaceRequest,
     Workspace,
 )
-from tests.rpc.parts import Api, Authority, issue, refusal, service, services_with, verdict
+from tests.rpc.parts import Api, Authority, Gate, issue, refusal, service, services_with, verdict
 from tests.rpc.syncing import (
     acknowledging,
     join,
@@ -268,28 +268,33 @@ class TestAnEarlyAnswer:
         assert (await repeat).receipt.revision == 1
 
 
-class Stuck(KeyServicer):
-    """Revoking takes longer than its caller waits, and makes no change meanwhile."""
-
-    async def RevokeKey(self, request: RevokeKeyRequest, actor: Actor) -> Any:
-        await asyncio.sleep(0.6)
-        raise AssertionError
-
-
 class TestDeadline:
     @pytest.fixture
-    def services(self) -> Sequence[Service]:
+    def gate(self) -> Gate:
+        return Gate()
+
+    @pytest.fixture
+    def services(self, gate: Gate) -> Sequence[Service]:
+        class Stuck(KeyServicer):
+            """Revoking takes longer than its caller waits, and makes no change meanwhile."""
+
+            async def RevokeKey(self, request: RevokeKeyRequest, actor: Actor) -> Any:
+                await gate.go_through()
+                raise AssertionError
+
         return services_with(replace(service("KeyService"), servicer=Stuck))
 
     async def test_of_a_change_that_was_not_made_is_an_outage(
-        self, root: Api, revocation: RevokeKeyRequest
+        self, root: Api, revocation: RevokeKeyRequest, gate: Gate
     ) -> None:
         """Nothing is claimed of it: the status is gRPC's own."""
+        gate.close()
         with pytest.raises(grpc.aio.AioRpcError) as caught:
             await root(revocation, timeout=0.3)
+        assert gate.reached.is_set()
         assert caught.value.code() is grpc.StatusCode.DEADLINE_EXCEEDED
         assert "spreading" not in (caught.value.details() or "")
-        await asyncio.sleep(0.4)
+        gate.open()
 
 
 async def until_there_is_a_place(root: Api, key_id: str) -> None:

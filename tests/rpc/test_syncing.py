@@ -13,14 +13,16 @@ from typing import Any
 import grpc
 import pytest
 from google.protobuf.duration_pb2 import Duration
+from prometheus_client import CollectorRegistry
 
 from keyauthority.domain.callers import Actor, Role
+from keyauthority.domain.errors import KeyAuthorityError, Reason
 from keyauthority.domain.sessions import SESSIONS_PER_CALLER
-from keyauthority.domain.verifying import Verifying
 from keyauthority.rpc.admission import Room
 from keyauthority.rpc.parts import Parts
 from keyauthority.rpc.service import Service
 from keyauthority.rpc.verification import VerificationServicer
+from keyauthority.server import OpenBooks
 from keyauthority.storage.sql.leases import TOLD
 from keyauthority.v1.caller_service_pb2 import RevokeCallerRequest
 from keyauthority.v1.key_service_pb2 import (
@@ -40,6 +42,7 @@ from keyauthority.v1.verification_service_pb2 import (
     VerifyResponse,
 )
 from tests.conformance.records import ManualClock
+from tests.rpc.books import GatedBooks
 from tests.rpc.parts import (
     Api,
     Authority,
@@ -50,6 +53,7 @@ from tests.rpc.parts import (
     refusal,
     service,
     services_with,
+    until_counted,
 )
 from tests.rpc.syncing import acknowledging, join, joined, sessions, spreads, started
 
@@ -238,11 +242,13 @@ class TestRefusals:
         await join(verifier)
 
     @pytest.mark.parametrize("lease", [timedelta(milliseconds=400)])
-    async def test_of_a_caller_that_is_revoked_while_it_waits(self, authority: Authority) -> None:
+    async def test_of_a_caller_that_is_revoked_while_it_waits(
+        self, authority: Authority, registry: CollectorRegistry
+    ) -> None:
         """No lease is granted to it, and the one that it has is waited out."""
         verifier = await authority.caller(Role.VERIFIER)
         poll = started(refusal(verifier(acknowledging(await joined(verifier), MINUTE))))
-        await asyncio.sleep(0.05)
+        await until_counted(registry, "syncs_held", 1)
         revoking = started(authority.root(RevokeCallerRequest(caller_id=verifier.caller_id)))
         refused = await poll
         assert refused.code is grpc.StatusCode.UNAUTHENTICATED
@@ -299,12 +305,12 @@ class TestTwoPlacesForSync:
         return services_with(replace(verification, session_methods=two))
 
     async def test_syncs_have_places_of_their_own(
-        self, root: Api, issued: IssueKeyResponse
+        self, root: Api, issued: IssueKeyResponse, registry: CollectorRegistry
     ) -> None:
         """Polls that are held take none from questions, however many they are."""
         first, second = await joined(root), await joined(root)
         polls = [started(root(acknowledging(one, MINUTE))) for one in (first, second)]
-        await asyncio.sleep(0.05)
+        await until_counted(registry, "syncs_held", 2)
         assert await reason(root(SyncRequest())) == "OVERLOADED"
         assert await root(VerifyRequest(secret=issued.secret))
         for poll in polls:
@@ -348,13 +354,20 @@ class TestListing:
         assert await reason(verifier(ListSessionsRequest())) == "ROLE_MISSING"
 
 
-async def test_a_sync_asks_nothing_of_the_keyring(
-    root: Api, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """It renews a lease while verifications fail."""
+@pytest.fixture
+def books() -> GatedBooks:
+    return GatedBooks()
 
-    async def fail(*_: object) -> None:
-        raise RuntimeError("as the test wants")
 
-    monkeypatch.setattr(Verifying, "verify_all", fail)
-    assert (await joined(root)).session_id
+class TestWhileVerdictsFail:
+    @pytest.fixture
+    def open_books(self, books: GatedBooks) -> OpenBooks:
+        return books.open
+
+    async def test_a_lease_is_renewed(
+        self, root: Api, books: GatedBooks, issued: IssueKeyResponse
+    ) -> None:
+        """A sync asks nothing of the keyring, nor of the keys."""
+        books.failure = KeyAuthorityError(Reason.KEYRING_MISMATCH, "as the test wants")
+        assert await reason(root(VerifyRequest(secret=issued.secret))) == "KEYRING_MISMATCH"
+        assert (await joined(root)).session_id
