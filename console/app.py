@@ -1,4 +1,4 @@
-"""Composition root of the console: every part is made and wired here, and ended in order."""
+"""The composition root of the console: it makes and wires every part, and ends them in order."""
 
 from __future__ import annotations
 
@@ -14,15 +14,10 @@ from console.authority import Authority
 from console.config import LIMITS, Settings
 from console.dispatch import Dispatcher, full_answer
 from console.oidc import Provider, provider_session
-from console.parts import Parts
 from console.paths import url
-from console.people import (
-    LinkInvalid,
-    People,
-    StoreUnavailable,
-    open_people,
-)
+from console.people import LinkInvalid, People, StoreUnavailable, open_people
 from console.rendering import Assets, Rendering
+from console.visit import Parts
 from keyauthority.base.http.request import Request
 from keyauthority.base.http.server import Server
 from keyauthority.base.process.binding import bind, server_tls
@@ -40,27 +35,27 @@ from keyauthority.client.admin import CHANGING, READING
 _log = structlog.get_logger("console")
 
 _FINISHING: Final = CHANGING + 3 * READING
-"""Seconds for forms whose browser has left: more than the slowest page asks of the authority."""
+"""Seconds for forms whose browsers have left: more than the calls of the slowest page take."""
 _SWEEPING: Final = 3600.0
-"""Seconds between two looks for sign-ins, links and counts that are over."""
+"""Seconds between two deletions of ended sessions, links and counts."""
 
 
-async def serve(settings: Settings, tell: Callable[[str], None]) -> None:
-    """Runs the console until SIGTERM or SIGINT. *tell* is given the link of the first owner.
+async def serve(settings: Settings, show_link: Callable[[str], None]) -> None:
+    """Runs the console until SIGTERM or SIGINT. *show_link* gets the first administrator's link.
 
     Raises:
         StartError, SecretFileError: It cannot start; the message says why.
     """
-    await run_until_stopped("console", running(settings, tell), listen=settings.listen)
+    await run_until_stopped("console", running(settings, show_link), listen=settings.listen)
 
 
 @asynccontextmanager
 async def running(
     settings: Settings,
-    tell: Callable[[str], None],
+    show_link: Callable[[str], None],
     clock: Callable[[], datetime] = lambda: datetime.now(UTC),
 ) -> AsyncIterator[int]:
-    """Runs the console as long as the context lasts, and drains it at the end.
+    """Runs the console while the context lasts, and drains it at the end.
 
     Yields:
         The port it listens on.
@@ -74,7 +69,7 @@ async def running(
         port = listening.getsockname()[1]
         tls = server_tls(settings.tls_cert, settings.tls_key)
         parts = await _parts(settings, settings.public(port), clock, stack)
-        await _tell_first_owner(parts, tell)
+        await _offer_setup(parts, show_link)
         dispatcher = Dispatcher(parts)
         server = Server(
             dispatcher.handle, dispatcher.refuse, full_answer, Request, LIMITS, SECRET_MARK
@@ -131,8 +126,8 @@ async def _parts(
     )
 
 
-async def _tell_first_owner(parts: Parts, tell: Callable[[str], None]) -> None:
-    # Until there is an administrator each start has a link of its own: the last one may be lost.
+async def _offer_setup(parts: Parts, show_link: Callable[[str], None]) -> None:
+    # Each start makes a new link while there is no administrator: the last one may be lost.
     settings = parts.settings
     try:
         token = await parts.books.links.new_setup()
@@ -143,7 +138,7 @@ async def _tell_first_owner(parts: Parts, tell: Callable[[str], None]) -> None:
         raise StartError(str(error)) from None
     link = parts.public_url + url("setup", token=token.reveal())
     if settings.setup_link_file is None:
-        tell(link)
+        show_link(link)
     else:
         with start_errors(f"write {settings.setup_link_file}"):
             write_private(settings.setup_link_file, link + "\n")
@@ -154,7 +149,7 @@ async def _sweep(books: People) -> None:
         try:
             await books.sessions.sweep()
         except StoreUnavailable as error:
-            _log.warning("books not swept", reason=str(error))
-        except Exception:  # noqa: BLE001  # the next round may fare better
-            _log.exception("books not swept")
+            _log.warning("not_swept", reason=str(error))
+        except Exception:  # noqa: BLE001  # the next round may succeed
+            _log.exception("not_swept")
         await asyncio.sleep(_SWEEPING)

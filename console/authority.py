@@ -1,7 +1,8 @@
-"""The key authority as the console sees it: calls made for a person, who stands in its audit."""
+"""The key authority, called for a person, whom its audit then names."""
 
 from __future__ import annotations
 
+from collections import OrderedDict
 from collections.abc import Iterator, Sequence
 from typing import Any, Final
 
@@ -26,8 +27,9 @@ from keyauthority.client.admin import (
 )
 from keyauthority.client.admin.calling import Result
 
-MOST: Final = 1_000
-"""How many keys of a workspace the pages look at: the newest. So many are read or revoked at once."""
+MOST_KEYS: Final = 1_000
+"""The newest keys of a workspace that pages list; one call reads or revokes so many."""
+_MOST_NAMES: Final = 1_000
 
 _log = structlog.get_logger("console.authority")
 
@@ -40,11 +42,11 @@ class Authority:
         self._health: Any = HealthStub(channel)
 
     def acting_for(self, person: Person | None, request_id: str) -> Acting:
-        """The authority, called for somebody in the course of one request."""
+        """The authority, called for *person* during one request."""
         return Acting(self._client.acting_for(person, request_id))
 
     async def healthy(self) -> bool:
-        """Whether it says that it can do its work."""
+        """Whether the authority says that it serves."""
         try:
             answer = await self._health.Check(HealthCheckRequest(), timeout=1)
         except grpc.aio.AioRpcError:
@@ -53,29 +55,31 @@ class Authority:
 
 
 class Acting:
-    """What can be asked of the authority for one person. Everything raises `AuthorityError`."""
+    """The authority during one request of one person. Every call raises `AuthorityError`."""
 
     def __init__(self, client: AdminClient) -> None:
         self._client = client
-        # How it gave no answer before: who waited once in this request doesn't wait again.
+        # A request waits for an authority that is away only once.
         self._outage: UnavailableError | None = None
 
     async def call(self, call: Call[Result]) -> Result:
-        """The result of *call*. The console's credential being refused is an outage of its own."""
+        """The result of *call*. A refusal of the console's own credential is an outage."""
         if self._outage is not None:
             raise self._outage
         try:
             return await self._client.call(call)
         except (UnavailableError, CredentialError) as error:
             reason = error.reason.name if error.reason is not None else ""
-            _log.warning("authority call failed", code=error.code.name, reason=reason)
+            _log.warning("authority_call_failed", code=error.code.name, reason=reason)
             self._outage = UnavailableError(error.message, error.code, error.reason)
             raise self._outage from None
 
     async def workspaces(self, ids: Sequence[str]) -> list[Workspace]:
-        """The workspaces of *ids* that there are, in that order."""
+        """The workspaces of *ids* that exist, in that order."""
         return [
-            one for batch in _batches(ids) for one in await self.call(workspaces.get_all(batch))
+            workspace
+            for batch in _batches(ids)
+            for workspace in await self.call(workspaces.get_all(batch))
         ]
 
     async def keys(
@@ -86,27 +90,27 @@ class Acting:
         creator_id: str = "",
         secret_creator_id: str = "",
     ) -> tuple[Sequence[Key], bool]:
-        """The newest keys of a workspace, and whether there are more than was looked at."""
+        """The newest keys of a workspace, and whether it has more."""
         page = await self.call(
             keys.page(
                 workspace_id,
                 name_contains=name_contains,
                 creator_id=creator_id,
                 secret_creator_id=secret_creator_id,
-                size=MOST,
+                size=MOST_KEYS,
             )
         )
         return page.records, bool(page.next_page_token)
 
     async def key(self, workspace_id: str, key_id: str) -> Key:
-        """A key of this workspace; another workspace's is as missing as one that never was."""
+        """A key of this workspace. Another workspace's is missing, as if it never existed."""
         key = await self.call(keys.get(key_id))
         if key.workspace_id != workspace_id:
             raise MissingError("no such key", grpc.StatusCode.NOT_FOUND, Reason.KEY_NOT_FOUND)
         return key
 
     async def some_keys(self, workspace_id: str, ids: Sequence[str]) -> list[Key]:
-        """Those of the keys that there are in the workspace."""
+        """The keys of *ids* that exist in the workspace."""
         return [
             key
             for batch in _batches(ids)
@@ -116,5 +120,26 @@ class Acting:
 
 
 def _batches(ids: Sequence[str]) -> Iterator[Sequence[str]]:
-    for first in range(0, len(ids), MOST):
-        yield ids[first : first + MOST]
+    for first in range(0, len(ids), MOST_KEYS):
+        yield ids[first : first + MOST_KEYS]
+
+
+class Names:
+    """The last known names of workspaces and keys, for forms shown while the authority is away."""
+
+    def __init__(self) -> None:
+        self._names: OrderedDict[str, str] = OrderedDict()
+
+    def remember(self, place: str, name: str) -> None:
+        """Keeps the name of a workspace, or of a key as `WORKSPACE/KEY`; drops the oldest of many.
+
+        A key's name is found only under its workspace: nobody reads it by the key's id elsewhere.
+        """
+        self._names[place] = name
+        self._names.move_to_end(place)
+        while len(self._names) > _MOST_NAMES:
+            self._names.popitem(last=False)
+
+    def get(self, place: str) -> str:
+        """The last known name; the id if there is none."""
+        return self._names.get(place, place.rpartition("/")[2])

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any
 
 import click
 import uvloop
@@ -15,12 +17,7 @@ from console.app import serve
 from console.config import Settings, SignInLimits, public_base
 from console.oidc import OidcSettings
 from console.paths import url
-from console.people import (
-    Origin,
-    PeopleError,
-    migrate_people,
-    open_people,
-)
+from console.people import Origin, PeopleError, migrate_people, open_people
 from keyauthority.base.process.lifecycle import StartError
 from keyauthority.base.process.settings import LOG_LEVELS, SettingsError, host_and_port
 from keyauthority.base.process.telemetry import configure_logging
@@ -28,7 +25,7 @@ from keyauthority.base.relational.location import Location, parse_location
 from keyauthority.base.relational.outages import StorageError
 from keyauthority.client import SecretFileError, load_token, redact
 
-# What can't be read is said by whoever tries: it is no matter of how the command was used.
+# Whoever opens a file reports that it can't be read: that is no error of the command line.
 _FILE = click.Path(readable=False, path_type=Path)
 _ON_OFF = click.Choice(["on", "off"])
 _SIGN_IN = SignInLimits()
@@ -72,12 +69,12 @@ _SIGN_IN = SignInLimits()
 @click.option(
     "--public-url",
     default="",
-    help="What browsers call the console, behind a proxy for instance. [default: by --listen]",
+    help="URL of the console for browsers, behind a proxy for instance. [default: by --listen]",
 )
 @click.option(
     "--api-url",
     default="https://api.opentoken.kr",
-    help="What the API is called in the instructions for a new key.",
+    help="URL of the API in the instructions for a new key.",
 )
 @click.option("--tls-cert", type=_FILE, help="PEM file of the certificate chain browsers see.")
 @click.option("--tls-key", type=_FILE, help="PEM file of its private key.")
@@ -91,25 +88,27 @@ _SIGN_IN = SignInLimits()
     type=_FILE,
     help="File with its client secret there. Without it: a public client, protected by PKCE.",
 )
-@click.option("--oidc-name", default="single sign-on", help="What the sign-in button calls it.")
+@click.option(
+    "--oidc-name", default="single sign-on", help="The provider's name on the sign-in button."
+)
 @click.option(
     "--proxies",
     default=0,
-    help="Proxies in front that add to X-Forwarded-For: tells browsers' addresses apart.",
+    help="Proxies in front that add to X-Forwarded-For, by which browsers' addresses are known.",
 )
 @click.option(
     "--max-sign-ins",
     default=_SIGN_IN.client,
-    help="Failed sign-ins from one address in 15 minutes; 0: any, behind a proxy that hides who it is.",
+    help="Failed sign-ins from one address in 15 minutes; 0: any, behind a proxy that hides addresses.",
 )
-@click.option("--session-idle", default=12.0, help="Hours after which an unused sign-in ends.")
-@click.option("--session-lifetime", default=168.0, help="Hours after which any sign-in ends.")
+@click.option("--session-idle", default=12.0, help="Hours after which an unused session ends.")
+@click.option("--session-lifetime", default=168.0, help="Hours after which any session ends.")
 @click.option(
     "--setup-link-file",
     type=_FILE,
-    help="Write the first owner's one-time link here (0600) instead of printing it.",
+    help="Write the first administrator's one-time link here (0600) instead of printing it.",
 )
-@click.option("--grace", default=10.0, help="Seconds that requests under way get at the stop.")
+@click.option("--grace", default=10.0, help="Seconds that running requests get at the stop.")
 @click.option(
     "--access-log", type=_ON_OFF, default="on", help="Log each request, without queries and links."
 )
@@ -120,62 +119,47 @@ _SIGN_IN = SignInLimits()
     help="The least severe lines that are logged.",
 )
 @click.pass_context
-def main(ctx: click.Context, /, **given: Any) -> None:
+def main(ctx: click.Context, /, **options: Any) -> None:
     """Serve the console: people sign in, pick a workspace, create, rotate and revoke its keys.
 
     Every option can be set in the environment too: --token-file as CONSOLE_TOKEN_FILE.
     """
-    ctx.obj = given
+    ctx.obj = options
     if ctx.invoked_subcommand is not None:
         return
-    try:
-        settings = _settings(**given)
-    except SettingsError as error:
-        _exit(2, str(error))
-    except SecretFileError as error:
-        _exit(1, str(error))
-    configure_logging(settings.log_level, redact)
-    try:
-        uvloop.run(serve(settings, _tell))
-    except (StartError, SecretFileError) as error:
-        _exit(1, str(error))
+    with _exit_on_error():
+        settings = _settings(**options)
+        configure_logging(settings.log_level, redact)
+        uvloop.run(serve(settings, _print_setup_link))
 
 
 @main.command()
 @click.pass_obj
-def migrate(given: dict[str, Any]) -> None:
+def migrate(options: dict[str, Any]) -> None:
     """Bring the database to the newest schema. A SQLite file is migrated at each start anyway."""
-    try:
-        asyncio.run(migrate_people(_location(given["database"])))
-    except SettingsError as error:
-        _exit(2, str(error))
-    except StorageError as error:
-        _exit(1, str(error))
+    with _exit_on_error():
+        asyncio.run(migrate_people(_location(options["database"])))
 
 
 @main.command()
 @click.argument("email")
 @click.pass_obj
-def recover(given: dict[str, Any], email: str) -> None:
+def recover(options: dict[str, Any], email: str) -> None:
     """Print a one-time link with which EMAIL sets a new password, within the hour."""
-    try:
-        base = _public_base(given)
-        token = asyncio.run(_recovery(_location(given["database"]), email))
-    except SettingsError as error:
-        _exit(2, str(error))
-    except (StorageError, PeopleError) as error:
-        _exit(1, str(error))
-    click.echo(base + url("recovery", token=token))
+    with _exit_on_error():
+        base = _public_base(options)
+        token = asyncio.run(_recovery(_location(options["database"]), email))
+        click.echo(base + url("recovery", token=token))
 
 
-def _public_base(given: dict[str, Any]) -> str:
-    if given["local_accounts"] == "off":
+def _public_base(options: dict[str, Any]) -> str:
+    if options["local_accounts"] == "off":
         raise SettingsError("--local-accounts off: nobody has a password here")
-    _, port = host_and_port(given["listen"], "--listen")
-    if not port and not given["public_url"]:
+    _, port = host_and_port(options["listen"], "--listen")
+    if not port and not options["public_url"]:
         raise SettingsError("give --public-url: --listen doesn't say which port the console has")
-    tls = given["tls_cert"] is not None
-    return public_base(given["public_url"], given["listen"], port, tls=tls)
+    tls = options["tls_cert"] is not None
+    return public_base(options["public_url"], options["listen"], port, tls=tls)
 
 
 async def _recovery(location: Location, email: str) -> str:
@@ -192,7 +176,7 @@ def _is_missing(path: Path) -> bool:
     try:
         return not path.exists()
     except OSError:
-        # In a folder closed to this user: opening it says so.
+        # The folder is closed to this user, which opening the file reports.
         return False
 
 
@@ -209,7 +193,7 @@ def _settings(
     oidc_client_id: str,
     oidc_client_secret_file: Path | None,
     oidc_name: str,
-    **given: Any,
+    **options: Any,
 ) -> Settings:
     if token_file is None:
         raise SettingsError("no service token: give --token-file, or set CONSOLE_TOKEN_FILE")
@@ -222,7 +206,7 @@ def _settings(
         session_idle=_hours(session_idle, "--session-idle"),
         session_lifetime=_hours(session_lifetime, "--session-lifetime"),
         oidc=_oidc(oidc_issuer, oidc_client_id, oidc_client_secret_file, oidc_name),
-        **given,
+        **options,
     )
 
 
@@ -252,11 +236,18 @@ def _oidc(issuer: str, client_id: str, secret_file: Path | None, name: str) -> O
         raise SettingsError(str(error)) from None
 
 
-def _tell(link: str) -> None:
-    click.echo(f"Nobody owns this console yet. Open this link, once, within a day:\n\n  {link}\n")
+def _print_setup_link(link: str) -> None:
+    click.echo(
+        "This console has no administrator yet. To become the first, open this link; it works once, "
+        f"within a day:\n\n  {link}\n"
+    )
     sys.stdout.flush()
 
 
-def _exit(code: int, sentence: str) -> NoReturn:
-    click.echo(f"Error: {sentence}", err=True)
-    sys.exit(code)
+@contextmanager
+def _exit_on_error() -> Iterator[None]:
+    try:
+        yield
+    except (SettingsError, StartError, SecretFileError, StorageError, PeopleError) as error:
+        click.echo(f"Error: {error}", err=True)
+        sys.exit(2 if isinstance(error, SettingsError) else 1)

@@ -1,4 +1,4 @@
-"""What the console is told at its start, and the refusal of what cannot be right."""
+"""The console's settings, and the refusal of impossible ones."""
 
 from __future__ import annotations
 
@@ -28,33 +28,28 @@ LIMITS: Final = Limits(
     send_timeout=20.0,
     max_connections=1024,
 )
-"""What one browser may send and hold: pages and forms, nothing larger."""
+"""The limits of one browser: pages and forms, nothing larger."""
 
-
-LONGEST_SESSION: Final = timedelta(days=400)
+_LONGEST_SESSION: Final = timedelta(days=400)
 """Browsers keep no cookie for longer."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SignInLimits:
-    """Failed sign-ins before further ones have to wait, each within `per`."""
+    """Failed sign-ins within `per` before further ones have to wait."""
 
-    # For one e-mail address from one client address: somebody mistyping.
+    # For one e-mail address from one client address: a person who mistypes.
     pair: int = 5
-
-    # From one client address, whatever the e-mail address; 0: any, for use behind a proxy that
-    # hides who the client is.
+    # From one client address. 0: any number, behind a proxy that hides clients' addresses.
     client: int = 30
-
-    # For one e-mail address, wherever from: so many that nobody is locked out by a nuisance.
+    # For one e-mail address: so many that nobody can easily lock another person out.
     email: int = 100
-
     per: timedelta = timedelta(minutes=15)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Settings:
-    """The console's settings, checked when made: raises `SettingsError`."""
+    """The console's settings. Raises `SettingsError` for impossible ones."""
 
     # Where browsers are served, HOST:PORT; port 0 takes any free one. Beyond loopback only with
     # tls_cert and tls_key.
@@ -71,17 +66,17 @@ class Settings:
     # The console's own books: a SQLite file, made if missing, or a PostgreSQL database.
     database: Location
 
-    # What browsers call the console, scheme, host and port. Empty: http(s)://LISTEN.
+    # The console's URL for browsers: scheme, host and port. Empty: http(s)://LISTEN.
     public_url: str = ""
 
-    # What the API is called in the instructions for a new key, without `/v1`.
+    # The API's URL in the instructions for a new key, without `/v1`.
     api_url: str = "https://api.opentoken.kr"
 
     # PEM file of the CA that the authority's certificate is checked against. None: plaintext.
     tls_ca: Path | None = None
 
-    # PEM files of the certificate chain and private key shown to an authority that connects nobody
-    # without (its --tls-client-ca). None, both: none is shown.
+    # PEM files of the client certificate chain and its private key, for an authority that asks for
+    # one (its --tls-client-ca). None, both: no certificate.
     tls_client_cert: Path | None = None
     tls_client_key: Path | None = None
 
@@ -92,22 +87,22 @@ class Settings:
     # Whether people may have passwords here.
     local_accounts: bool = True
 
-    # The provider that people may sign in at. None: nobody does.
+    # The OpenID provider. None: people sign in with passwords only.
     oidc: OidcSettings | None = None
 
-    # How many proxies stand in front, each of which adds to `X-Forwarded-For`.
+    # The number of proxies in front, each of which adds to `X-Forwarded-For`.
     proxies: int = 0
 
-    # A sign-in ends when nothing was done for so long, and in any case after `session_lifetime`.
+    # A session ends when it was unused for so long, and in any case after `session_lifetime`.
     session_idle: timedelta = timedelta(hours=12)
     session_lifetime: timedelta = timedelta(days=7)
 
-    # Where the first owner's one-time link is written, instead of being printed.
+    # The file for the first administrator's one-time link, which is printed otherwise.
     setup_link_file: Path | None = None
 
     sign_in: SignInLimits = field(default_factory=SignInLimits)
 
-    # Seconds that requests under way get at the stop.
+    # Seconds that running requests get at the stop.
     grace: float = 10.0
 
     # Whether each request is logged, without its query string and without one-time links.
@@ -131,27 +126,26 @@ class Settings:
             raise SettingsError(
                 "--session-idle must be more than nothing, at most --session-lifetime"
             )
-        if self.session_lifetime > LONGEST_SESSION:
+        if self.session_lifetime > _LONGEST_SESSION:
             raise SettingsError("--session-lifetime is at most 9600 hours: 400 days")
-        for name, value in self._counts():
-            if not value >= 0:
-                raise SettingsError(f"--{name} can't be negative")
-
-    def _counts(self) -> tuple[tuple[str, float], ...]:
-        return (
-            ("proxies", self.proxies),
-            ("grace", self.grace),
-            ("max-sign-ins", self.sign_in.client),
-        )
+        numbers = {
+            "--proxies": self.proxies,
+            "--grace": self.grace,
+            "--max-sign-ins": self.sign_in.client,
+        }
+        for flag, number in numbers.items():
+            # Not `number < 0`, which NaN would pass.
+            if not number >= 0:
+                raise SettingsError(f"{flag} can't be negative")
 
     def public(self, port: int) -> str:
-        """What browsers call the console that listens at *port*, without a slash at the end."""
+        """Returns the URL of the console that listens at *port*, without a slash at the end."""
         tls = self.tls_cert is not None
         return public_base(self.public_url, self.listen, port, tls=tls)
 
 
 def public_base(public_url: str, listen: str, port: int, *, tls: bool) -> str:
-    """*public_url*, or what follows from where it listens; without a slash at the end."""
+    """Returns *public_url*, or the URL of the listening address, without a slash at the end."""
     if public_url:
         return public_url.rstrip("/")
     host, _ = host_and_port(listen, "--listen")

@@ -1,19 +1,19 @@
-"""A workspace's keys as its pages show them: rows, what deserves a look, search, order and pages."""
+"""A workspace's keys as its pages show them: rows, warnings, search and order."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final
+from urllib.parse import urlencode
 
 from console.paths import url
-from console.views import KeyDetails, KeyRow, Revocation, SecretRow
-from keyauthority.client.admin import Key, KeySettings, KeyState, RevocationReason
+from keyauthority.client.admin import Key, KeySettings, KeyState, Revocation
 
 UNUSED: Final = timedelta(days=90)
 EXPIRING: Final = timedelta(days=14)
-PAGE: Final = 25
 
 STATES: Final = {
     KeyState.ACTIVE: "active",
@@ -21,30 +21,65 @@ STATES: Final = {
     KeyState.EXPIRED: "expired",
     KeyState.REVOKED: "revoked",
 }
-REASONS: Final = {
-    RevocationReason.COMPROMISED: "compromised",
-    RevocationReason.SUPERSEDED: "superseded",
-    RevocationReason.UNUSED: "unused",
-    RevocationReason.OWNER_LEFT: "owner_left",
-    RevocationReason.POLICY: "policy",
-}
-"""Why a key was revoked, as the pages name it."""
 
 EPOCH: Final = datetime.fromtimestamp(0, UTC)
-"""The time of what has none that is known."""
+"""Stands for a time that is not known."""
 
 _LATEST: Final = datetime.max.replace(tzinfo=UTC)
 _EARLIEST: Final = datetime.min.replace(tzinfo=UTC)
 
-# What a column is sorted by. A key that was never used stands before all that were, and one that
-# never expires after all that do.
+
+@dataclass(frozen=True, slots=True)
+class KeyRow:
+    """A key in a list.
+
+    `state` is one of `words.STATES`, or `unknown`; `flags` are warnings: `never_expires`, `unused`,
+    `expiring`, `old_secret`.
+    """
+
+    id: str
+    name: str
+    hint: str
+    creator: str
+    create_time: datetime
+    last_used_time: datetime | None
+    expire_time: datetime | None
+    state: str
+    flags: Sequence[str]
+    href: str
+    rotate_href: str
+    revoke_href: str
+
+
+@dataclass(frozen=True, slots=True)
+class SecretRow:
+    """One secret of a key; `state` is `current`, `ending` or `ended`."""
+
+    hint: str
+    create_time: datetime
+    end_time: datetime | None
+    last_used_time: datetime | None
+    state: str
+
+
+@dataclass(frozen=True, slots=True)
+class KeyDetails(KeyRow):
+    """A key on its own page; `replace_href` is the form for another key like it."""
+
+    settings: KeySettings
+    secrets: Sequence[SecretRow]
+    revocation: Revocation | None
+    activity_href: str
+    replace_href: str
+
+
+# A key that was never used stands before all that were, and one that never expires after all others.
 _ORDER: Final[dict[str, Callable[[KeyRow], Any]]] = {
     "name": lambda row: row.name.casefold(),
     "created": lambda row: row.create_time,
     "used": lambda row: row.last_used_time or _EARLIEST,
     "expires": lambda row: row.expire_time or _LATEST,
 }
-
 
 _is_id: Final = re.compile(r"key_[0-9A-Za-z]{1,64}", re.ASCII).fullmatch
 
@@ -55,12 +90,12 @@ def is_key_id(text: str) -> bool:
 
 
 def row(key: Key, now: datetime) -> KeyRow:
-    """A key as a row of the list."""
+    """A key as a row of a list."""
     return KeyRow(**_row(key, now))
 
 
 def last_known(workspace_id: str, key_id: str, name: str, now: datetime) -> KeyRow:
-    """A key of which only the name is at hand, while the authority is away."""
+    """A key of which only the name is known, while the authority is away."""
     key = Key(
         id=key_id,
         workspace_id=workspace_id,
@@ -72,42 +107,34 @@ def last_known(workspace_id: str, key_id: str, name: str, now: datetime) -> KeyR
         revocation=None,
         etag="",
         last_used_time=None,
-        creator_id="",
-        creator_name="",
     )
     return row(key, now)
 
 
 def details(key: Key, now: datetime) -> KeyDetails:
-    """A key with all there is to tell of it."""
+    """A key as its own page shows it."""
     return KeyDetails(
         **_row(key, now),
         settings=key.settings,
         secrets=secret_rows(key, now),
-        revocation=_revocation(key),
+        revocation=key.revocation,
+        activity_href=f"{url('activity', workspace=key.workspace_id)}?subject={key.id}",
+        replace_href=_replace_href(key),
     )
 
 
-def _revocation(key: Key) -> Revocation | None:
-    revocation = key.revocation
-    if revocation is None:
-        return None
-    who = revocation.by.name or revocation.by.id
-    return Revocation(REASONS.get(revocation.reason, ""), revocation.note, revocation.time, who)
-
-
 def flags(key: Key, now: datetime) -> list[str]:
-    """Why a key that acts, or could again, deserves a look."""
+    """The warnings about a key that works, or could again."""
     if key.state in (KeyState.REVOKED, KeyState.EXPIRED):
         return []
     end = key.settings.expire_time
-    raised = {
+    warnings = {
         "never_expires": end is None,
         "unused": (key.last_used_time or key.create_time) <= now - UNUSED,
         "expiring": end is not None and end <= now + EXPIRING,
         "old_secret": _old_secret_in_use(key, now),
     }
-    return [flag for flag, is_raised in raised.items() if is_raised]
+    return [flag for flag, raised in warnings.items() if raised]
 
 
 def secret_rows(key: Key, now: datetime) -> list[SecretRow]:
@@ -117,36 +144,28 @@ def secret_rows(key: Key, now: datetime) -> list[SecretRow]:
         end = secret.end_time
         ended = key.state is KeyState.REVOKED or (end is not None and end <= now)
         state = "ended" if ended else "current" if number == 0 else "ending"
-        rows.append(
-            SecretRow(
-                hint=secret.hint,
-                create_time=secret.create_time,
-                end_time=end,
-                last_used_time=secret.last_used_time,
-                state=state,
-            )
-        )
+        rows.append(SecretRow(secret.hint, secret.create_time, end, secret.last_used_time, state))
     return rows
 
 
 def chosen(rows: Sequence[KeyRow], text: str, state: str, flag: str) -> list[KeyRow]:
-    """The rows that match: *text* in name, hint, creator or id; *state* "" is all but revoked."""
-    wanted = text.casefold()
+    """The rows with *text* in name, hint, creator or id. An empty *state* is all but revoked."""
+    folded = text.casefold()
     return [
-        one
-        for one in rows
-        if (state in ("all", one.state) or (not state and one.state != "revoked"))
-        and (not flag or flag in one.flags)
-        and (not wanted or any(wanted in part.casefold() for part in _searched(one)))
+        row
+        for row in rows
+        if (state in ("all", row.state) or (not state and row.state != "revoked"))
+        and (not flag or flag in row.flags)
+        and any(folded in part.casefold() for part in (row.name, row.hint, row.creator, row.id))
     ]
 
 
 def ordered(rows: Sequence[KeyRow], sort: str) -> list[KeyRow]:
     """The rows by a column, descending with `-` before its name; newest first by default."""
-    column, down = sort.removeprefix("-"), sort.startswith("-")
+    column, descending = sort.removeprefix("-"), sort.startswith("-")
     if column not in _ORDER:
-        column, down = "created", True
-    return sorted(rows, key=_ORDER[column], reverse=down)
+        column, descending = "created", True
+    return sorted(rows, key=_ORDER[column], reverse=descending)
 
 
 def is_order(sort: str) -> bool:
@@ -160,7 +179,7 @@ def _row(key: Key, now: datetime) -> dict[str, Any]:
         "id": key.id,
         "name": key.settings.name,
         "hint": key.secrets[0].hint if key.secrets else "",
-        "creator": key.creator_name,
+        "creator": key.creator.name,
         "create_time": key.create_time,
         "last_used_time": key.last_used_time,
         "expire_time": key.settings.expire_time,
@@ -172,12 +191,15 @@ def _row(key: Key, now: datetime) -> dict[str, Any]:
     }
 
 
-def _searched(one: KeyRow) -> tuple[str, ...]:
-    return (one.name, one.hint, one.creator, one.id)
+def _replace_href(key: Key) -> str:
+    # With the same scopes: a key without scopes may do more.
+    query = {"name": key.settings.name, "scopes": " ".join(key.settings.scopes)}
+    path = url("key_new", workspace=key.workspace_id)
+    return f"{path}?{urlencode({name: value for name, value in query.items() if value})}"
 
 
 def _old_secret_in_use(key: Key, now: datetime) -> bool:
-    # A secret that was to be replaced, and has been used since there is a newer one.
+    # Whether the replaced secret was used after the newer one was made.
     if len(key.secrets) < 2:  # noqa: PLR2004
         return False
     newest, old = key.secrets[0], key.secrets[1]

@@ -1,4 +1,4 @@
-"""Where every page is: one table, for the router and for the links in the pages."""
+"""The path of every page: one table, for the router and for the links in the pages."""
 
 from typing import Final
 from urllib.parse import quote
@@ -56,9 +56,5 @@ PATHS: Final = {
 
 
 def url(name: str, /, **parts: str) -> str:
-    """Return the path called *name* with *parts* filled in, each quoted as one segment.
-
-    Raises:
-        KeyError: If there is no such path, or a part is missing.
-    """
+    """Returns the path called *name* with *parts* filled in, each quoted as one segment."""
     return PATHS[name].format_map({part: quote(text, safe="") for part, text in parts.items()})

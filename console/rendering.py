@@ -1,4 +1,4 @@
-"""Pages from templates, and the files that they name."""
+"""Pages from templates, and the static files they link to."""
 
 from __future__ import annotations
 
@@ -26,10 +26,9 @@ _TYPES: Final = {
 
 CSRF_FIELD: Final = "csrf"
 
-# What every page may read; a page that nobody has signed in for gets these.
+# The values that every page reads, for a visitor who isn't signed in.
 _NOBODY: Final[dict[str, Any]] = {
     "me": None,
-    "session": None,
     "csrf": "",
     "workspace": None,
     "other_workspaces": (),
@@ -44,10 +43,7 @@ _NOBODY: Final[dict[str, Any]] = {
 
 @dataclass(frozen=True, slots=True)
 class Asset:
-    """A file that browsers may keep for ever, because its name changes with its content.
-
-    `name` is `console.<hash>.css`; `content_type` the header's value; `body` the file.
-    """
+    """A static file. Browsers may keep it for ever: `name`, `console.<hash>.css`, has its hash."""
 
     name: str
     content_type: str
@@ -55,7 +51,7 @@ class Asset:
 
 
 class Assets:
-    """All static files in *folder*, in memory."""
+    """The static files in *folder*, in memory."""
 
     def __init__(self, folder: Path = STATIC) -> None:
         files = [path for path in folder.iterdir() if path.suffix in _TYPES]
@@ -66,11 +62,11 @@ class Assets:
         return iter(self._by_name.values())
 
     def find(self, name: str) -> Asset | None:
-        """Return the file served under *name*, which has the hash in it; None if there is none."""
+        """Returns the file served under *name*, which has the hash in it; None if there is none."""
         return self._by_name.get(name)
 
     def href(self, source: str) -> str:
-        """Return where the file written as *source* (`console.css`) is served."""
+        """Returns the path of the file written as *source* (`console.css`)."""
         return url("static", name=self._by_source[source].name)
 
 
@@ -85,7 +81,7 @@ class Rendering:
 
     Args:
         assets: The static files that pages link to.
-        clock: The time now, for what is told as "3 days ago".
+        clock: The time now, for times such as "3 days ago".
     """
 
     def __init__(self, assets: Assets, clock: Callable[[], datetime]) -> None:
@@ -104,10 +100,10 @@ class Rendering:
         )
 
     def render(self, template: str, **context: Any) -> str:
-        """Return the page *template*, such as `keys.html`, showing *context*.
+        """Returns the page *template*, such as `keys.html`, showing *context*.
 
         Raises:
-            jinja2.UndefinedError: If the template reads what *context* does not hold.
+            jinja2.UndefinedError: The template reads a value that *context* lacks.
         """
         return self._environment.get_template(template).render(_NOBODY | context)
 

@@ -1,4 +1,4 @@
-"""What to paste after a key was made: the documentation's own lines, filled in."""
+"""The lines to paste after a key was created, as in the documentation."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ class Snippets:
 
 
 def snippets(api_url: str, secret: Secret) -> Snippets:
-    """Return the lines for the API at *api_url*, which ends with `/v1`."""
+    """Returns the lines for the API at *api_url*, which ends with `/v1`."""
     return Snippets(
         export=f'export OPENTOKEN_API_KEY="{secret.reveal()}"',
         curl=_CURL.format(api_url=api_url, model=_MODEL),

@@ -1,4 +1,4 @@
-"""What people choose from, and what they are told was done, in the words they read."""
+"""The words that people read: choices, notices and receipts."""
 
 from __future__ import annotations
 
@@ -6,10 +6,14 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Final
 
+from keyauthority.client.admin import Receipt
+
+_SECOND: Final = 1_000
+
 
 @dataclass(frozen=True, slots=True)
 class Choice:
-    """One of several: `value` in the form, `label` on the page, `text` that explains it."""
+    """A choice: its `value` in the form, its `label` on the page, and a `text` that explains it."""
 
     value: str
     label: str
@@ -61,11 +65,11 @@ CARDS: Final = {
     "unused": ("unused for 90 days", "Revoke what nothing needs."),
     "never_expires": ("without an expiry", "Set one where you can."),
 }
-"""What deserves a look, said after how many keys it is true of, and what to do about it."""
+"""What each warning says after the number of its keys, and what to do about it."""
 
 
 def label(choices: Iterable[Choice], value: str) -> str:
-    """Return the label of *value* among *choices*; *value* itself if it is none of them."""
+    """The label of *value* among *choices*; *value* itself if it is none of them."""
     return next((choice.label for choice in choices if choice.value == value), value)
 
 
@@ -93,4 +97,24 @@ NOTICES: Final = {
     "enabled": "They can sign in again.",
     "administrator-removed": "They are no administrator any more.",
 }
-"""What the next page says was done: fixed sentences, named in its address and never taken from it."""
+"""What the next page says was done. Its address names the sentence and never contains it."""
+
+
+def receipt(record: Receipt, done: str = "Stopped") -> str:
+    """A receipt as a sentence: "Stopped everywhere in 12 ms. 3 verifiers confirmed."."""
+    milliseconds = round(record.waited.total_seconds() * _SECOND)
+    time = f"{milliseconds} ms" if milliseconds < _SECOND else f"{milliseconds / _SECOND:.1f} s"
+    sentences = [f"{done} everywhere in {time}."]
+    if record.sessions_acknowledged:
+        sentences.append(f"{_verifiers(record.sessions_acknowledged)} confirmed.")
+    if record.leases_waited_out:
+        them = "it has" if record.leases_waited_out == 1 else "they have"
+        sentences.append(
+            f"{_verifiers(record.leases_waited_out)} could not be reached, so we waited until "
+            f"{them} to ask again before accepting anything."
+        )
+    return " ".join(sentences)
+
+
+def _verifiers(number: int) -> str:
+    return f"{number} verifier{'' if number == 1 else 's'}"

@@ -1,4 +1,4 @@
-"""Composition root of the gateway: every part is made and wired here, and ended in order."""
+"""Composition root of the gateway: makes and wires every part, and ends them in order."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from gateway.config import Settings, upstream_base
 from gateway.edge import Edge
 from gateway.envelope import Refusal
 from gateway.forward import Forwarder
-from gateway.headers import Passing
+from gateway.headers import Allowlist
 from gateway.observe import Metrics, Observer
 from gateway.paths import ScopeRules
 from gateway.request import EdgeRequest
@@ -29,11 +29,7 @@ from keyauthority.client import SECRET_MARK, Verifier, client_certificate, load_
 
 
 async def serve(settings: Settings) -> None:
-    """Run the gateway until SIGTERM or SIGINT, then stop in order.
-
-    Raises:
-        StartError, SecretFileError: It cannot start; the message says why.
-    """
+    """Runs the gateway until SIGTERM or SIGINT; raises `StartError` or `SecretFileError`."""
     await run_until_stopped(
         "gateway", running(settings), listen=settings.listen, upstream=settings.upstream
     )
@@ -41,10 +37,7 @@ async def serve(settings: Settings) -> None:
 
 @asynccontextmanager
 async def running(settings: Settings) -> AsyncIterator[int]:
-    """Run the gateway as long as the context lasts, and drain it at the end.
-
-    Yields:
-        The port it listens on.
+    """Runs the gateway as long as the context lasts, and drains it at the end. Yields its port.
 
     Raises:
         StartError, SecretFileError: It cannot start; the message says why.
@@ -80,35 +73,37 @@ async def _edge(settings: Settings, metrics: Metrics, stack: AsyncExitStack) -> 
     token = load_token(settings.token_file)
     certificate = client_certificate(settings.tls_client_cert, settings.tls_client_key)
     with reading_errors():
-        verifier = await stack.enter_async_context(
-            Verifier(
-                settings.authority,
-                token=token,
-                tls_ca=settings.tls_ca,
-                client_certificate=certificate,
-                cache=settings.cache,
-            )
+        verifier = Verifier(
+            settings.authority,
+            token=token,
+            tls_ca=settings.tls_ca,
+            client_certificate=certificate,
+            cache=settings.cache,
         )
+        await stack.enter_async_context(verifier)
     metrics.verifier = verifier if settings.cache else None
     session = await stack.enter_async_context(
         upstream_session(settings.timeouts, metrics.count_unsolicited)
     )
     key_file = settings.upstream_key_file
+    forwarder = Forwarder(
+        session,
+        upstream_base(settings.upstream),
+        load_token(key_file) if key_file is not None else None,
+        Allowlist(settings.pass_header),
+        settings.timeouts,
+        metrics.first_byte_seconds,
+    )
     attempts, sources = Attempts(settings.limits.max_refusals), Sources(settings.trusted_proxies)
     authorizer = Authorizer(verifier, attempts, sources.client, metrics)
-    streams = Streams(authorizer.judge_again) if settings.on_revoke == "cut" else None
-    verifier.on_change = streams.changed if streams is not None else None
+    streams = None
+    if settings.on_revoke == "cut":
+        streams = Streams(authorizer.judge_again, settings.timeouts.doubt_timeout)
+        verifier.on_change = streams.changed
     return Edge(
         authorizer=authorizer,
-        proxy_authorizer=Authorizer(verifier, attempts, sources.asked_about, metrics),
-        forwarder=Forwarder(
-            session,
-            upstream_base(settings.upstream),
-            load_token(key_file) if key_file is not None else None,
-            Passing(settings.pass_header),
-            settings.timeouts,
-            metrics.first_byte_seconds,
-        ),
+        proxy_authorizer=Authorizer(verifier, attempts, sources.client_of_proxy, metrics),
+        forwarder=forwarder,
         streams=streams,
         rules=ScopeRules(settings.require_scope),
         readiness=Readiness(verifier),

@@ -13,13 +13,9 @@ from gateway.bearer import Presented, parse_authorization
 from gateway.envelope import Refusal
 from gateway.observe import Complaint, Metrics
 from gateway.request import EdgeRequest, Grant
-from gateway.sources import Attempts, Source, network_of
-from keyauthority.client import (
-    Verdict,
-    Verification,
-    VerificationUnavailable,
-    Verifier,
-)
+from gateway.sources import Attempts, Source
+from keyauthority.base.http.addresses import network
+from keyauthority.client import Verdict, Verification, VerificationUnavailable, Verifier
 
 REFUSALS: Final = {
     Verdict.MALFORMED: Refusal.INVALID_KEY,
@@ -33,8 +29,8 @@ REFUSALS: Final = {
 
 _GUESSES: Final = frozenset({Refusal.INVALID_KEY, Refusal.EXPIRED_KEY})
 
-# Probes come from several sides; a question a second is enough for all of them.
-_GOOD_FOR: Final = 1.0
+# Probes come from several sides; one question a second is enough for all of them.
+_PROBE_INTERVAL: Final = 1.0
 
 
 class Authorizer:
@@ -43,7 +39,7 @@ class Authorizer:
     Args:
         verifier: Gives the verdicts.
         attempts: The brake on failed attempts.
-        source: Whom these are counted against.
+        source: Finds the address that failed attempts are counted against.
         metrics: Where verdicts are counted.
     """
 
@@ -54,12 +50,12 @@ class Authorizer:
         self._attempts = attempts
         self._source = source
         self._metrics = metrics
-        self._complaint = Complaint("no verdict could be had")
+        self._complaint = Complaint("verification_unavailable")
 
     def from_memory(self, request: EdgeRequest) -> Grant | Refusal | None:
-        """Return what the key presented by *request* gives; None if the authority must be `ask`ed.
+        """Returns what the key of *request* gets; None if only the authority knows.
 
-        A coroutine would be one too many for the answer that is wanted most.
+        A coroutine would cost too much for the most frequent answer.
         """
         presented = request.presented
         if presented is None:
@@ -71,36 +67,36 @@ class Authorizer:
         if verification is None:
             return None
         if verification.verdict is Verdict.VALID and verification.key is not None:
-            # In use, so the brake has no say.
+            # The key is in use: failed attempts of others do not lock it out.
             request.key = verification.key
             return Grant(verification.key, verification.holds)
         source = self._source(request)
-        return self._braked(presented, source) or self._judge(request, source, verification)
+        return self._brake(presented, source) or self._judge(request, source, verification)
 
-    async def ask(self, request: EdgeRequest) -> Grant | Refusal:
-        """Return what the key presented by *request*, which `from_memory` knows not, gives."""
+    async def from_authority(self, request: EdgeRequest) -> Grant | Refusal:
+        """Returns what the key of *request* gets, for which `from_memory` returned None."""
         presented, source = request.presented, self._source(request)
         if presented is None:
             return Refusal.MISSING_AUTH
-        braked = self._braked(presented, source)
-        if braked is not None:
-            return braked
-        asked = time.perf_counter()
+        refusal = self._brake(presented, source)
+        if refusal is not None:
+            return refusal
+        start = time.perf_counter()
         try:
             verification = await self._verifier.verify(
                 presented.secret,
-                source=network_of(source),
+                source=network(source or ""),
                 suspect=self._attempts.suspects(source),
                 digest=presented.digest,
             )
         except VerificationUnavailable as outage:
-            self._complaint.make(str(outage))
+            self._complaint.log(str(outage))
             return Refusal.VERIFICATION_UNAVAILABLE
-        self._metrics.verify_seconds.observe(time.perf_counter() - asked)
+        self._metrics.verify_seconds.observe(time.perf_counter() - start)
         return self._judge(request, source, verification)
 
     async def judge_again(self, request: EdgeRequest) -> Refusal | None:
-        """Return why the key of *request*, which was accepted, may act no more; None if it may.
+        """Returns why the key of *request*, which was accepted, may act no more; None if it may.
 
         Raises:
             VerificationUnavailable: No verdict could be had.
@@ -113,7 +109,7 @@ class Authorizer:
             verification = await self._verifier.verify(presented.secret, digest=presented.digest)
         return _refusal_of(verification)
 
-    def _braked(self, presented: Presented, source: str | None) -> Refusal | None:
+    def _brake(self, presented: Presented, source: str | None) -> Refusal | None:
         # A neighbour's failures behind the same address lock out no key that is in use.
         admitted = self._attempts.admits(source) or self._verifier.knows(
             presented.secret, presented.digest
@@ -133,7 +129,7 @@ class Authorizer:
 
 
 def _refusal_of(verification: Verification) -> Refusal | None:
-    # A verdict that is not in the table is no reason to let anybody in, nor to call a key bad.
+    # A verdict that is not in the table lets nobody in, and calls no key bad.
     if verification.verdict is Verdict.VALID and verification.key is not None:
         return None
     return REFUSALS.get(verification.verdict, Refusal.VERIFICATION_UNAVAILABLE)
@@ -151,20 +147,17 @@ class Readiness:
         self._verifier = verifier
         self._clock = clock
         self._lock = asyncio.Lock()
-        self._asked = -_GOOD_FOR
+        self._probed_at = -_PROBE_INTERVAL
         self._ready = False
 
     async def ready(self) -> bool:
-        """Tell whether the authority gives verdicts."""
+        """Returns whether the authority gives verdicts."""
         async with self._lock:
-            if self._clock() - self._asked >= _GOOD_FOR:
-                self._ready = await self._probe()
-                self._asked = self._clock()
+            if self._clock() - self._probed_at >= _PROBE_INTERVAL:
+                try:
+                    await self._verifier.probe()
+                    self._ready = True
+                except VerificationUnavailable:
+                    self._ready = False
+                self._probed_at = self._clock()
             return self._ready
-
-    async def _probe(self) -> bool:
-        try:
-            await self._verifier.probe()
-        except VerificationUnavailable:
-            return False
-        return True

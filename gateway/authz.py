@@ -1,4 +1,4 @@
-"""`/authz`: answers for a proxy that asks before it lets a request through.
+"""`/authz`: answers a proxy that asks before it lets a request through.
 
 nginx `auth_request`, Caddy `forward_auth`, Traefik `ForwardAuth` and Envoy's HTTP `ext_authz` send
 the head of a client's request, wait for 200, and copy the identity headers onto the request.
@@ -30,11 +30,11 @@ from keyauthority.client import VerifiedKey
 
 PREFIX: Final = "/authz"
 
-_OUR_WORD: Final = "opentoken"
+_IDENTITY_MARK: Final = "opentoken"
 
 # nginx by convention; Traefik and Caddy by default. Envoy appends the path to the prefix instead.
 _PATH_HEADERS: Final = (istr("X-Original-URI"), istr("X-Forwarded-Uri"))
-_OF_PATH_HEADERS: Final = "-uri"
+_PATH_HEADERS_END: Final = "-uri"
 
 _SUCCESS: Final = 200
 _HEAD: Final = (
@@ -48,7 +48,7 @@ _HEAD_LINES: Final = _HEAD.count("\n")
 class Permission(Answer):
     """The answer that lets a request of *key* through: 200 and the identity headers.
 
-    Its head is written at once, since most answers here are this one.
+    Most answers are this one, so its head is written in one step.
     """
 
     def __init__(self, key: VerifiedKey) -> None:
@@ -59,7 +59,7 @@ class Permission(Answer):
         self._declare_end(request)
         key = self._key
         if self._headers:
-            # It has to say what becomes of the connection.
+            # It must say what becomes of the connection.
             self._headers.extend(identity(key))
             return super()._head(request)
         head = _HEAD % (
@@ -75,19 +75,19 @@ class Permission(Answer):
 
 
 def check_head(request: EdgeRequest) -> Refusal | None:
-    """Return why *request* is not answered; None if it may be.
+    """Returns why *request* is refused; None if it is not.
 
-    Refused is a key in the target told, and a field that an upstream may take for our word: the
-    proxy puts the identity headers over its client's copies of them, by their exact names; names
-    that read alike would stay (`X_OpenToken_Key_Id`, `X.OpenToken.Key.Id`).
+    Refused are a key in the target that the proxy names, and a field that an upstream may take for
+    an identity header: the proxy overwrites its client's copies of these by their exact names, and
+    would leave names that read alike (`X_OpenToken_Key_Id`, `X.OpenToken.Key.Id`).
     """
     headers = request.headers
     names = "".join(headers).lower()
-    if _OF_PATH_HEADERS in names and any(
+    if _PATH_HEADERS_END in names and any(
         holds_secret(value) for name in _PATH_HEADERS for value in headers.getall(name, ())
     ):
         return Refusal.BAD_REQUEST
-    if _OUR_WORD not in names:
+    if _IDENTITY_MARK not in names:
         return None
     alike = [name for name in headers if canonical(name).startswith(IDENTITY_PREFIX)]
     return None if all(name.lower() in IDENTITY for name in alike) else Refusal.BAD_REQUEST
@@ -96,26 +96,25 @@ def check_head(request: EdgeRequest) -> Refusal | None:
 def check_scopes(
     request: EdgeRequest, rules: ScopeRules, scopes: Collection[str]
 ) -> Refusal | None:
-    """Return why a key with *scopes* may not do what *request* asks about; None if it may.
+    """Returns why a key with *scopes* may not do what *request* asks about; None if it may.
 
-    A proxy tells the path in one way, and its client may have added the others: a path from
-    each of them has to be satisfied, and without any path every rule. That takes a proxy that
-    sets its header itself: one that tells nothing passes on what its client claims.
+    A proxy names the path in one way, and its client may have added the others: a path from each of
+    them must be satisfied, and every rule if there is none. The proxy must set its header itself:
+    one that does not passes on what its client claims.
     """
     if not rules:
         return None
-    paths = _told_paths(request)
-    if not all(is_unambiguous(path) for path in paths):
+    paths = _named_paths(request)
+    if not all(map(is_unambiguous, paths)):
         return Refusal.BAD_REQUEST
-    satisfied = (
-        all(rules.satisfied(path, scopes) for path in paths)
-        if paths
-        else rules.all_satisfied(scopes)
-    )
+    if not paths:
+        satisfied = rules.all_satisfied(scopes)
+    else:
+        satisfied = all(rules.satisfied(path, scopes) for path in paths)
     return None if satisfied else Refusal.INSUFFICIENT_SCOPE
 
 
-def _told_paths(request: EdgeRequest) -> list[str]:
+def _named_paths(request: EdgeRequest) -> list[str]:
     headers = request.headers
     targets = [value for name in _PATH_HEADERS for value in headers.getall(name, ())]
     appended = request.raw_path.removeprefix(PREFIX)

@@ -11,10 +11,7 @@ _match = re.compile(r"(?i:bearer) +([A-Za-z0-9\-._~+/]+=*)", re.ASCII).fullmatch
 
 
 class Presented:
-    """A secret as it was presented, and the digest that caches know it by.
-
-    Each request makes one, so it is made in as few steps as there are; its `repr` shows neither.
-    """
+    """A secret as it was presented, and its digest in caches. Its `repr` shows neither."""
 
     __slots__ = ("digest", "secret")
 
@@ -24,11 +21,10 @@ class Presented:
 
 
 def parse_authorization(values: Sequence[str]) -> Presented | None:
-    """Return the one secret presented by *values*, all `Authorization` header values of a request.
+    """Returns the secret that a request presents in *values*, all its `Authorization` headers.
 
-    Returns:
-        The token as sent, or None when there is no header, more than one, another scheme, no
-        token, several tokens, or a byte the grammar does not know.
+    None when there is no header, more than one, another scheme, no token, several tokens, or a
+    byte that the grammar does not allow.
     """
     if len(values) != 1:
         return None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable
+from ipaddress import ip_network
 from pathlib import Path
 from typing import Any, NoReturn, TypeVar
 
@@ -14,7 +15,6 @@ from gateway.app import serve
 from gateway.config import ON_REVOKE, Settings
 from gateway.limits import Limits, Timeouts
 from gateway.paths import ScopeRule
-from gateway.sources import Network, parse_network
 from keyauthority.base.process.lifecycle import StartError
 from keyauthority.base.process.settings import LOG_LEVELS, SettingsError
 from keyauthority.base.process.telemetry import configure_logging
@@ -23,7 +23,7 @@ from keyauthority.client import SecretFileError, redact
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
-# What can't be read is said by whoever tries: it is no matter of how the command was used.
+# An unreadable file is no error of usage: whoever opens it reports it.
 _FILE = click.Path(readable=False, path_type=Path)
 
 _LIMITS = {
@@ -33,6 +33,7 @@ _LIMITS = {
     "max_body_bytes": "Request body.",
     "body_timeout": "Longest silence within a request body, in seconds.",
     "min_body_rate": "Bytes a second that a request body must average; 0: any.",
+    "body_rate_grace": "",
     "keepalive_timeout": "Seconds that a connection may idle between requests.",
     "send_timeout": "Seconds in which a client must take some of an answer that waits for it.",
     "max_connections": "Client connections at a time.",
@@ -45,6 +46,7 @@ _TIMEOUTS = {
     "connect_timeout": "Seconds to connect to the upstream.",
     "first_byte_timeout": "Seconds without progress to the headers of the upstream's response.",
     "idle_timeout": "Longest silence within a response, in seconds.",
+    "doubt_timeout": "",
     "drain_delay": "Seconds between the signal to stop and the end of accepting connections; "
     "/readyz says no meanwhile.",
     "grace": "Seconds that requests under way get at the stop.",
@@ -56,28 +58,26 @@ def _numbers(defaults: Limits | Timeouts, helps: dict[str, str]) -> Callable[[Co
         for name, text in reversed(helps.items()):
             default = getattr(defaults, name)
             flag = "--" + name.replace("_", "-")
-            command = click.option(flag, type=type(default), default=default, help=text)(command)
+            # Without a text it is not for operators.
+            option = click.option(
+                flag, type=type(default), default=default, help=text, hidden=not text
+            )
+            command = option(command)
         return command
 
     return add_options
 
 
-def _scope_rules(
-    _context: click.Context, _option: click.Parameter, values: tuple[str, ...]
-) -> tuple[ScopeRule, ...]:
-    try:
-        return tuple(ScopeRule.parse(value) for value in values)
-    except ValueError as error:
-        raise click.BadParameter(str(error)) from None
+def _all(parse: Callable[[str], object]) -> Callable[..., tuple[object, ...]]:
+    def callback(
+        _context: click.Context, _option: click.Parameter, values: tuple[str, ...]
+    ) -> tuple[object, ...]:
+        try:
+            return tuple(map(parse, values))
+        except ValueError as error:
+            raise click.BadParameter(str(error)) from None
 
-
-def _networks(
-    _context: click.Context, _option: click.Parameter, values: tuple[str, ...]
-) -> tuple[Network, ...]:
-    try:
-        return tuple(parse_network(value) for value in values)
-    except ValueError as error:
-        raise click.BadParameter(str(error)) from None
+    return callback
 
 
 @click.command(context_settings={"auto_envvar_prefix": "GATEWAY", "show_default": True})
@@ -128,7 +128,7 @@ def _networks(
     "--require-scope",
     multiple=True,
     metavar="PREFIX=SCOPE",
-    callback=_scope_rules,
+    callback=_all(ScopeRule.parse),
     help="Ask keys for SCOPE on paths at or below PREFIX. Repeatable.",
 )
 @click.option(
@@ -142,7 +142,7 @@ def _networks(
     "--trusted-proxies",
     multiple=True,
     metavar="NETWORK",
-    callback=_networks,
+    callback=_all(ip_network),
     help="Proxies that say by X-Forwarded-For who their client is: an address or ADDRESS/BITS. "
     "Repeatable.",
 )
@@ -178,23 +178,20 @@ def main(**options: Any) -> None:
     configure_logging(settings.log_level, redact)
     try:
         if settings.workers > 1:
-            sys.exit(_serve_with_workers(settings))
+            code = serve_with_workers(
+                "gateway",
+                "gateway",
+                count=settings.workers,
+                listen=settings.listen,
+                metrics_listen=settings.metrics_listen,
+                upstream=settings.upstream,
+            )
+            sys.exit(code)
         uvloop.run(serve(settings))
     except (StartError, SecretFileError) as error:
         _exit(1, str(error))
     except WorkerError as error:
         sys.exit(error.code)
-
-
-def _serve_with_workers(settings: Settings) -> int:
-    return serve_with_workers(
-        "gateway",
-        "gateway",
-        count=settings.workers,
-        listen=settings.listen,
-        metrics_listen=settings.metrics_listen,
-        upstream=settings.upstream,
-    )
 
 
 def settings_of(

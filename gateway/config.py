@@ -1,14 +1,14 @@
-"""What the gateway is told at its start, and the refusal of what cannot be right."""
+"""The gateway's settings, and what is wrong with them."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, fields
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Final
 
 from yarl import URL
 
-from gateway.headers import Passing
+from gateway.headers import Allowlist
 from gateway.limits import Limits, Timeouts
 from gateway.paths import ScopeRule
 from gateway.sources import Network
@@ -35,8 +35,8 @@ class Settings:
     # tls_cert and tls_key.
     listen: str
 
-    # The key authority, HOST:PORT or unix:/PATH; several replicas separated by commas, or behind one
-    # name. Beyond this machine only with tls_ca.
+    # The key authority, HOST:PORT or unix:/PATH; several replicas are separated by commas, or behind
+    # one name. Beyond this machine only with tls_ca.
     authority: str
 
     # The file with the service token (role `verifier`) presented to the authority.
@@ -51,8 +51,8 @@ class Settings:
     # PEM file of the CA that the authority's certificate is checked against. None: plaintext.
     tls_ca: Path | None = None
 
-    # PEM files of the certificate chain and private key shown to an authority that connects nobody
-    # without (its --tls-client-ca). None, both: none is shown.
+    # PEM files of the certificate chain and private key for an authority that requires them (its
+    # --tls-client-ca). None, both: no certificate.
     tls_client_cert: Path | None = None
     tls_client_key: Path | None = None
 
@@ -60,32 +60,32 @@ class Settings:
     tls_cert: Path | None = None
     tls_key: Path | None = None
 
-    # Scopes that path prefixes ask for. None: a valid key may call everything.
+    # Scopes that path prefixes require. None: a valid key may call everything.
     require_scope: tuple[ScopeRule, ...] = ()
 
     # Request header fields that go on to the upstream beside those of `gateway.headers`.
     pass_header: tuple[str, ...] = ()
 
-    # Networks of proxies that say who their client is, by `X-Forwarded-For`.
+    # Networks of proxies that name their client in `X-Forwarded-For`.
     trusted_proxies: tuple[Network, ...] = ()
 
     limits: Limits = field(default_factory=Limits)
     timeouts: Timeouts = field(default_factory=Timeouts)
 
-    # Whether verdicts may come from memory while a lease is held. If not, each is asked for.
+    # Whether verdicts may come from memory while a lease is held. If not, each is fetched.
     cache: bool = True
 
-    # What becomes of requests under way when their key dies: one of ON_REVOKE.
+    # What happens to requests under way when their key dies: one of ON_REVOKE.
     on_revoke: str = "drain"
 
     # Processes that share the port.
     workers: int = 1
 
-    # Whether others may listen at the same port: so it is with workers, among themselves.
+    # Whether other workers may listen at the same port.
     share_port: bool = False
 
-    # Where Prometheus metrics are served in plaintext, HOST:PORT. None: nowhere. The
-    # second worker serves its own at the next port, and so on.
+    # Where Prometheus metrics are served in plaintext, HOST:PORT; further workers take the next
+    # ports. None: nowhere.
     metrics_listen: str | None = None
 
     # Whether each request is logged, without its secret and its query string.
@@ -107,7 +107,7 @@ class Settings:
         check_authority(self.authority, self.tls_ca, "would be sent keys")
         upstream_base(self.upstream)
         try:
-            Passing(self.pass_header)
+            Allowlist(self.pass_header)
         except ValueError as error:
             raise SettingsError(f"--pass-header {error}") from None
         _check_numbers(self.limits, self.timeouts)
@@ -117,15 +117,15 @@ class Settings:
             raise SettingsError(f"--on-revoke must be one of {', '.join(ON_REVOKE)}")
         if self.on_revoke == "cut" and not self.cache:
             raise SettingsError(
-                "--on-revoke cut needs --cache on: without it nobody tells that a key was revoked"
+                "--on-revoke cut needs --cache on: else the gateway does not learn of revocations"
             )
         check_log_level(self.log_level)
 
 
 def upstream_base(upstream: str) -> str:
-    """Return what stands before `/v1/...` in the upstream's URLs; raise `SettingsError`.
+    """Returns what stands before `/v1/...` in the upstream's URLs; raises `SettingsError`.
 
-    A trailing `/v1` is not part of it, since the base URLs that API clients are given end so.
+    A trailing `/v1` is dropped, since the base URLs of API clients end so.
     """
     try:
         url = URL(upstream)
@@ -139,8 +139,6 @@ def upstream_base(upstream: str) -> str:
 
 
 def _check_numbers(limits: Limits, timeouts: Timeouts) -> None:
-    for group in (limits, timeouts):
-        for limit in fields(group):
-            number, flag = getattr(group, limit.name), "--" + limit.name.replace("_", "-")
-            if number < 0 or (number == 0 and limit.name not in _MAY_BE_ZERO):
-                raise SettingsError(f"{flag} must be more than 0")
+    for name, number in {**asdict(limits), **asdict(timeouts)}.items():
+        if number < 0 or (number == 0 and name not in _MAY_BE_ZERO):
+            raise SettingsError(f"--{name.replace('_', '-')} must be more than 0")

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
 from functools import partial
 from typing import Final
 
@@ -18,12 +20,12 @@ from gateway.limits import Limits
 from gateway.observe import Observer
 from gateway.paths import ScopeRules, check_path, holds_secret, split_target
 from gateway.relay import abort
-from gateway.request import EdgeRequest, Grant, RequestBody, check_head, open_body
-from gateway.under_way import Shares, Streams
+from gateway.request import EdgeRequest, Grant, Outcome, check_head, open_body
+from gateway.under_way import Concurrency, Streams
 from gateway.upstream import VerdictLapsedError
 from keyauthority.base.http.answer import Answer
 
-# After these the client may not know where its next request begins, or should not send one.
+# After these it is unclear where the client's next request begins, or it should not send one.
 _CLOSING: Final = frozenset(
     {
         Refusal.BAD_REQUEST,
@@ -40,52 +42,43 @@ _SUCCESS: Final = 200
 _OK: Final = b'{"status":"ok"}'
 _JSON: Final = CIMultiDict({hdrs.CONTENT_TYPE: "application/json"})
 
+_Handler = Callable[[EdgeRequest], Awaitable[web.StreamResponse]]
+
 _log = structlog.get_logger("gateway.edge")
 
 
+@dataclass(slots=True, kw_only=True, eq=False)
 class Edge:
-    """Answers every request that reaches the gateway.
+    """Answers every request that reaches the gateway."""
 
-    Args:
-        authorizer: Judges the keys of clients.
-        proxy_authorizer: Judges the keys that a proxy asks about at `/authz`.
-        forwarder: Sends accepted requests on.
-        streams: Cuts accepted requests off when their keys die; None: they run on to their end.
-        rules: The scopes that paths ask for.
-        readiness: Knows whether the authority gives verdicts.
-        observer: Is told how each request ended.
-        limits: What a client may send.
-        retry_after: Seconds that a client with too many failed attempts is told to wait.
-    """
+    authorizer: Authorizer
+    # Judges the keys that a proxy asks about at `/authz`.
+    proxy_authorizer: Authorizer
+    forwarder: Forwarder
+    # Cuts accepted requests off when their keys die; None: they run on to their end.
+    streams: Streams | None
+    rules: ScopeRules
+    readiness: Readiness
+    observer: Observer
+    limits: Limits
+    # Seconds that a client with too many failed attempts has to wait.
+    retry_after: int
+    _concurrency: Concurrency = field(init=False)
+    _own_paths: dict[str, _Handler] = field(init=False)
+    _refusal_headers: dict[Refusal, CIMultiDict[str]] = field(init=False)
 
-    def __init__(
-        self,
-        *,
-        authorizer: Authorizer,
-        proxy_authorizer: Authorizer,
-        forwarder: Forwarder,
-        streams: Streams | None,
-        rules: ScopeRules,
-        readiness: Readiness,
-        observer: Observer,
-        limits: Limits,
-        retry_after: int,
-    ) -> None:
-        self._authorizer = authorizer
-        self._proxy_authorizer = proxy_authorizer
-        self._forwarder = forwarder
-        self._streams = streams
-        self._rules = rules
-        self._readiness = readiness
-        self._observer = observer
-        self._limits = limits
-        self._shares = Shares(limits.max_requests_per_key)
-        self._own = {"/healthz": self._healthz, "/readyz": self._readyz, authz.PREFIX: self._authz}
+    def __post_init__(self) -> None:
+        self._concurrency = Concurrency(self.limits.max_requests_per_key)
+        self._own_paths = {
+            "/healthz": self._healthz,
+            "/readyz": self._readyz,
+            authz.PREFIX: self._authz,
+        }
         self._refusal_headers = {refusal: CIMultiDict(refusal.headers) for refusal in Refusal}
-        self._refusal_headers[Refusal.RATE_LIMITED][hdrs.RETRY_AFTER] = str(retry_after)
+        self._refusal_headers[Refusal.RATE_LIMITED][hdrs.RETRY_AFTER] = str(self.retry_after)
 
     async def handle(self, request: EdgeRequest) -> web.StreamResponse:
-        """Answer *request*, whatever happens, and have it observed."""
+        """Answers *request*, whatever happens, and notes its end."""
         try:
             response = await self._answer(request)
         except asyncio.CancelledError:
@@ -97,31 +90,31 @@ class Edge:
                 raise
             response = self._refuse(request, refusal)
             if request.cut is not None:
-                request.outcome = "cut"
+                request.outcome = Outcome.CUT
         except ConnectionError:
             self._lost(request)
             raise
-        except Exception:  # noqa: BLE001 - the last line of defence: nobody may see what it was
+        except Exception:  # noqa: BLE001 - nobody outside may see what it was
             response = self._own_fault(request)
-        self._observer.ended(request, response.status)
+        self.observer.ended(request, response.status)
         return response
 
     def refuse_unparsed(self, request: EdgeRequest, status: int) -> web.StreamResponse:
-        """Answer what the parser could not make a request of, and have it observed."""
+        """Answers what the parser could not make a request of, and notes its end."""
         response = self._refuse(request, _UNPARSED.get(status, Refusal.INTERNAL_ERROR))
-        self._observer.ended(request, response.status)
+        self.observer.ended(request, response.status)
         return response
 
     async def _answer(self, request: EdgeRequest) -> web.StreamResponse:
-        refusal = check_head(request, self._limits)
+        refusal = check_head(request, self.limits)
         if refusal is not None:
             return self._refuse(request, refusal)
         if holds_secret(request.raw_path):
             return self._refuse(request, Refusal.BAD_REQUEST)
         path, _ = split_target(request.raw_path)
-        own = self._own.get(path)
-        if own is not None:
-            return await own(request)
+        handler = self._own_paths.get(path)
+        if handler is not None:
+            return await handler(request)
         if path.startswith("/authz/"):
             return await self._authz(request)
         refusal = check_path(path)
@@ -134,43 +127,38 @@ class Edge:
         if isinstance(grant, Refusal):
             return self._refuse(request, grant)
         key_id = grant.key.id
-        if not self._shares.enter(key_id):
+        if not self._concurrency.enter(key_id):
             return self._refuse(request, Refusal.TOO_MANY_REQUESTS)
-        request.on_end = partial(self._shares.leave, key_id)
+        request.on_end = partial(self._concurrency.leave, key_id)
         request.client.delivery.owner = key_id
-        if self._streams is None:
+        if self.streams is None:
             answer = await self._forward(request, path, grant)
         else:
-            with self._streams.watching(request, grant.key):
+            with self.streams.watching(request, grant.key):
                 answer = await self._forward(request, path, grant)
         return self._refuse(request, answer) if isinstance(answer, Refusal) else answer
 
     async def _authorize(self, request: EdgeRequest, path: str) -> Grant | Refusal:
-        authorizer = self._authorizer
-        grant = authorizer.from_memory(request) or await authorizer.ask(request)
-        if isinstance(grant, Refusal) or self._rules.satisfied(path, grant.key.scopes):
+        authorizer = self.authorizer
+        grant = authorizer.from_memory(request) or await authorizer.from_authority(request)
+        if isinstance(grant, Refusal) or self.rules.satisfied(path, grant.key.scopes):
             return grant
         return Refusal.INSUFFICIENT_SCOPE
 
     async def _forward(
         self, request: EdgeRequest, path: str, grant: Grant
     ) -> web.StreamResponse | Refusal:
-        body = open_body(request, self._limits)
+        body = open_body(request, self.limits)
         if isinstance(body, Refusal):
             return body
         try:
-            return await self._forwarder.forward(request, grant, body)
+            return await self.forwarder.forward(request, grant, body)
         except VerdictLapsedError:
-            return await self._forward_again(request, path, body)
-
-    async def _forward_again(
-        self, request: EdgeRequest, path: str, body: bytes | RequestBody | None
-    ) -> web.StreamResponse | Refusal:
-        grant = await self._authorize(request, path)
-        if isinstance(grant, Refusal):
-            return grant
+            again = await self._authorize(request, path)
+        if isinstance(again, Refusal):
+            return again
         try:
-            return await self._forwarder.forward(request, grant, body)
+            return await self.forwarder.forward(request, again, body)
         except VerdictLapsedError:
             return Refusal.VERIFICATION_UNAVAILABLE
 
@@ -178,22 +166,22 @@ class Edge:
         refusal = authz.check_head(request)
         if refusal is not None:
             return self._refuse(request, refusal)
-        authorizer = self._proxy_authorizer
-        grant = authorizer.from_memory(request) or await authorizer.ask(request)
+        authorizer = self.proxy_authorizer
+        grant = authorizer.from_memory(request) or await authorizer.from_authority(request)
         if isinstance(grant, Refusal):
             return self._refuse(request, grant)
-        refusal = authz.check_scopes(request, self._rules, grant.key.scopes)
+        refusal = authz.check_scopes(request, self.rules, grant.key.scopes)
         if refusal is not None:
             return self._refuse(request, refusal)
-        request.outcome = "authorized"
+        request.outcome = Outcome.AUTHORIZED
         return authz.Permission(grant.key)
 
     async def _healthz(self, request: EdgeRequest) -> web.StreamResponse:
-        request.outcome = "probe"
+        request.outcome = Outcome.PROBE
         return Answer(_SUCCESS, _JSON.copy(), _OK)
 
     async def _readyz(self, request: EdgeRequest) -> web.StreamResponse:
-        if request.client.leaving or not await self._readiness.ready():
+        if request.client.leaving or not await self.readiness.ready():
             return self._refuse(request, Refusal.VERIFICATION_UNAVAILABLE)
         return await self._healthz(request)
 
@@ -201,19 +189,19 @@ class Edge:
         request.outcome = refusal.code
         headers = self._refusal_headers[refusal].copy()
         response = Answer(refusal.status, headers, refusal.body)
-        # A client that was not asked for its body may send it or not: only closing is unambiguous.
+        # A client that was not invited to send its body may send it or not: only closing is clear.
         uninvited = hdrs.EXPECT in request.headers and not request.content.is_eof()
         if refusal in _CLOSING or uninvited:
             response.force_close()
         return response
 
     def _own_fault(self, request: EdgeRequest) -> web.StreamResponse:
-        _log.exception("internal error", request_id=request.id)
+        _log.exception("internal_error", request_id=request.id)
         if request.writer.output_size > 0:
             abort(request)
         return self._refuse(request, Refusal.INTERNAL_ERROR)
 
     def _lost(self, request: EdgeRequest) -> None:
-        request.outcome = "client_left"
-        self._observer.ended(request, 0)
+        request.outcome = Outcome.CLIENT_LEFT
+        self.observer.ended(request, 0)
         request.end()

@@ -1,4 +1,4 @@
-"""What a refused request is answered: one row per refusal, in OpenAI's error format."""
+"""The answers to refused requests: one row per refusal, in OpenAI's error format."""
 
 import json
 from collections.abc import Mapping
@@ -18,17 +18,12 @@ _RATE = "rate_limit_error"
 _SERVER = "server_error"
 
 
-def _envelope(message: str, kind: str, code: str) -> str:
-    error = {"message": message, "type": kind, "code": code}
-    return json.dumps({"error": error}, separators=(",", ":"))
-
-
 class Refusal(Enum):
-    """Every way the gateway itself answers no: status, type, code, message, extra headers.
+    """Every refusal of the gateway itself: status, type, code, message, further headers.
 
     The codes are a public contract, described in `docs/openapi.yaml`.
     The challenges are those of RFC 6750, section 3: bare when no credential was presented,
-    `invalid_token` when one was and is not good.
+    `invalid_token` when a bad one was.
     No message says anything about a key that its presenter does not already know.
     """
 
@@ -90,5 +85,6 @@ class Refusal(Enum):
         self.code = code
         self.message = message
         self.headers = {hdrs.CONTENT_TYPE: "application/json", **headers}
-        self.json = _envelope(message, kind, code)
+        error = {"message": message, "type": kind, "code": code}
+        self.json = json.dumps({"error": error}, separators=(",", ":"))
         self.body = self.json.encode()

@@ -5,79 +5,69 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Awaitable
+from dataclasses import dataclass, field
+from functools import partial
 from typing import Final
 
 from aiohttp import ClientError, ClientResponse, ClientSession, hdrs, web
 from yarl import URL
 
 from gateway.envelope import Refusal
-from gateway.headers import Passing, to_client, to_upstream
+from gateway.headers import Allowlist, to_client, to_upstream
 from gateway.limits import Timeouts
 from gateway.observe import Complaint, Timings
 from gateway.pool import UnsolicitedError
 from gateway.relay import relay
-from gateway.request import EdgeRequest, Grant, RequestBody
-from gateway.upstream import SMALL, Errand, errand
+from gateway.request import EdgeRequest, Grant, RequestBody, do_nothing
+from gateway.upstream import SMALL, Outgoing, outgoing
 from keyauthority.client import Secret
 
-# Answers about the gateway itself, its credential or its address, never about its client.
+# These are about the gateway itself, its credential or its address, never about its client.
 _NOT_FOR_CLIENTS: Final = frozenset({401, 403, 407})
 _NOT_MODIFIED: Final = 304
 _FIRST_FINAL_STATUS: Final = 200
 
 
+@dataclass(slots=True, eq=False)
 class Forwarder:
-    """Sends accepted requests to one upstream and streams its answers back.
+    """Sends accepted requests to one upstream and streams its answers back."""
 
-    Args:
-        session: From `upstream_session`.
-        base: What stands before `/v1/...` in the upstream's URLs.
-        credential: The upstream's own API key, or None if it wants none.
-        passing: Which header fields of requests go on.
-        timeouts: How long the upstream may take.
-        first_byte: Where the time to the upstream's headers is observed, in seconds.
-    """
-
-    def __init__(
-        self,
-        session: ClientSession,
-        base: str,
-        credential: Secret | None,
-        passing: Passing,
-        timeouts: Timeouts,
-        first_byte: Timings,
-    ) -> None:
-        self._session = session
-        self._base = base
-        self._credential = credential
-        self._passing = passing
-        self._timeouts = timeouts
-        self._first_byte = first_byte
-        self._complaint = Complaint("the upstream failed")
+    # From `upstream_session`.
+    session: ClientSession
+    # What stands before `/v1/...` in the upstream's URLs.
+    base: str
+    # The upstream's own API key, or None if it wants none.
+    credential: Secret | None
+    # Which header fields of requests go on.
+    allowlist: Allowlist
+    timeouts: Timeouts
+    # Where the seconds to the upstream's headers are observed.
+    first_byte: Timings
+    _complaint: Complaint = field(default_factory=partial(Complaint, "upstream_failed"))
 
     async def forward(
         self, request: EdgeRequest, grant: Grant, body: bytes | RequestBody | None
     ) -> web.StreamResponse | Refusal:
-        """Return the upstream's response, already under way to the client, or a refusal.
+        """Returns the upstream's response, already under way to the client, or a refusal.
 
         Raises:
             VerdictLapsedError: *grant* no longer held once the upstream was connected. Nothing
                 was sent to it, and *body* is as it was.
         """
         headers = to_upstream(
-            request.headers, self._passing, grant.key, request.id, self._credential
+            request.headers, self.allowlist, grant.key, request.id, self.credential
         )
         if headers is None:
             return Refusal.BAD_REQUEST
         if isinstance(body, RequestBody) and request.content_length is not None:
             headers[hdrs.CONTENT_LENGTH] = str(request.content_length)
         small = body if isinstance(body, bytes) and len(body) <= SMALL else b""
-        errand.set(Errand(grant.holds, headers, small))
+        outgoing.set(Outgoing(grant.holds, headers, small))
         upstream = await self._send(request, None if small else body)
         if isinstance(upstream, Refusal):
             return upstream
         try:
-            return await self._pass_on(request, upstream, body)
+            return await self._relay(request, upstream, body)
         finally:
             if not upstream.closed:
                 upstream.close()
@@ -85,79 +75,72 @@ class Forwarder:
     async def _send(
         self, request: EdgeRequest, body: bytes | RequestBody | None
     ) -> ClientResponse | Refusal:
-        sent = time.perf_counter()
+        start = time.perf_counter()
         try:
             if isinstance(body, RequestBody):
                 upstream = await self._send_stream(request, body)
             else:
-                upstream = await self._request(request, body)
+                upstream = await self._send_retrying(request, body)
         except (TimeoutError, ClientError, OSError) as error:
             if isinstance(body, RequestBody) and body.failure is not None:
                 return body.failure
-            return self._failed(error)
-        self._first_byte.observe(time.perf_counter() - sent)
+            # The text of an error may quote the upstream; its name tells enough.
+            self._complaint.log(type(error).__name__)
+            late = isinstance(error, TimeoutError)
+            return Refusal.UPSTREAM_TIMEOUT if late else Refusal.UPSTREAM_UNAVAILABLE
+        self.first_byte.observe(time.perf_counter() - start)
         return upstream
-
-    def _failed(self, error: Exception) -> Refusal:
-        # The text of an error may quote what the upstream said; its name tells enough.
-        self._complaint.make(type(error).__name__)
-        late = isinstance(error, TimeoutError)
-        return Refusal.UPSTREAM_TIMEOUT if late else Refusal.UPSTREAM_UNAVAILABLE
 
     async def _send_stream(self, request: EdgeRequest, body: RequestBody) -> ClientResponse:
-        # The session times what it reads. That an upstream does not read is ours to notice.
-        patience, loop = self._timeouts.first_byte_timeout, asyncio.get_running_loop()
+        # The session times what it reads. That an upstream does not read is noticed here.
+        patience, loop = self.timeouts.first_byte_timeout, asyncio.get_running_loop()
         async with asyncio.timeout(patience) as deadline:
             body.on_progress = lambda: deadline.reschedule(loop.time() + patience)
-            upstream = await self._request(request, body)
-            body.on_progress = _nothing
+            upstream = await self._send_retrying(request, body)
+            body.on_progress = do_nothing
         return upstream
 
-    async def _request(
+    async def _send_retrying(
         self, request: EdgeRequest, body: bytes | RequestBody | None
     ) -> ClientResponse:
         try:
-            return await self._request_once(request, body)
+            return await self._request(request, body)
         except UnsolicitedError:
             # The connection was no good, and nothing of the request was sent.
-            return await self._request_once(request, body)
+            return await self._request(request, body)
 
-    def _request_once(
+    def _request(
         self, request: EdgeRequest, body: bytes | RequestBody | None
     ) -> Awaitable[ClientResponse]:
-        return self._session.request(
+        return self.session.request(
             request.method,
-            URL(self._base + request.raw_path, encoded=True),
+            URL(self.base + request.raw_path, encoded=True),
             data=body,
             allow_redirects=False,
         )
 
-    async def _pass_on(
+    async def _relay(
         self, request: EdgeRequest, upstream: ClientResponse, body: bytes | RequestBody | None
     ) -> web.StreamResponse | Refusal:
         status = upstream.status
         if status < _FIRST_FINAL_STATUS or status in _NOT_FOR_CLIENTS or _is_redirect(status):
-            self._complaint.make(f"it answered {status}")
+            self._complaint.log(f"it answered {status}")
             return Refusal.UPSTREAM_UNAVAILABLE
         if isinstance(body, RequestBody):
             body.on_failure = upstream.close
         connection = upstream.connection
         if connection is not None and connection.protocol is not None:
             # None once the whole response is here.
-            connection.protocol.read_timeout = self._timeouts.idle_timeout
+            connection.protocol.read_timeout = self.timeouts.idle_timeout
             connection.protocol.start_timeout()
         headers = to_client(upstream.headers)
         if headers is None:
-            self._complaint.make("it answered with malformed headers")
+            self._complaint.log("it answered with malformed headers")
             return Refusal.UPSTREAM_UNAVAILABLE
-        return await relay(request, upstream, headers, self._timeouts.idle_timeout)
+        return await relay(request, upstream, headers, self.timeouts.idle_timeout)
 
 
 def _is_redirect(status: int) -> bool:
     # Following one would take the credential elsewhere; passing it on would send the client past
     # the gateway. Not Modified redirects nobody.
     return 300 <= status < 400 and status != _NOT_MODIFIED  # noqa: PLR2004
-
-
-def _nothing() -> None:
-    pass

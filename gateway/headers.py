@@ -1,9 +1,9 @@
 """Header fields on their way through the gateway, in each direction.
 
-To the upstream go those of a list, and what a setting adds; a field that is on no list stays here.
-Upstreams believe header fields that no list of what to drop would foresee: who the client is, which
-path or method is meant, who pays. To the client goes what is not named here: an API grows headers
-that no list would foresee, and the client believes the upstream anyway.
+The upstream gets the fields of a list, and those that a setting adds. Upstreams believe header
+fields that no list of what to drop would foresee: who the client is, which path or method is meant,
+who pays. The client gets all that is not dropped here: an API grows headers that no list would
+foresee, and the client believes the upstream anyway.
 """
 
 from __future__ import annotations
@@ -36,11 +36,11 @@ HOP_BY_HOP: Final = frozenset(
         "upgrade",
     }
 )
-"""Between two neighbours only (RFC 9110, section 7.6.1), with what `Connection` names."""
+"""They concern one connection (RFC 9110, section 7.6.1), like those that `Connection` names."""
 
 _NAMES: Final = frozenset(
     {
-        # What is sent, and what is asked for.
+        # Content, and content negotiation.
         "accept",
         "accept-charset",
         "accept-encoding",
@@ -65,7 +65,7 @@ _NAMES: Final = frozenset(
         "range",
         "repr-digest",
         "user-agent",
-        # Repeating a request, and finding it again.
+        # Retries and tracing.
         "b3",
         "baggage",
         "idempotency-key",
@@ -75,17 +75,17 @@ _NAMES: Final = frozenset(
     }
 )
 _PREFIXES: Final = ("anthropic-", "openai-", "x-b3-", "x-stainless-")
-# Whose account the upstream bills is not the caller's choice.
+# The caller does not choose whose account the upstream bills.
 _UNLESS_NAMED: Final = frozenset({"openai-organization", "openai-project"})
 
 _NEVER: Final = HOP_BY_HOP | {
-    # The gateway writes its own framing, target and id.
+    # The gateway writes its own.
     "content-length",
     "expect",
     "host",
     "via",
     REQUEST_ID,
-    # Credentials: the upstream gets its own, and learns none of its callers'.
+    # The upstream gets its own credential, and learns no client's.
     "api-key",
     "authorization",
     "cookie",
@@ -102,7 +102,7 @@ IDENTITY: Final = frozenset({WORKSPACE_ID, KEY_ID, SCOPES})
 
 _DROPPED_FROM_UPSTREAM: Final = HOP_BY_HOP | {
     REQUEST_ID,
-    # What the upstream is, and what it says about its own host name.
+    # These describe the upstream, or concern its host name.
     "alt-svc",
     "nel",
     "report-to",
@@ -111,72 +111,71 @@ _DROPPED_FROM_UPSTREAM: Final = HOP_BY_HOP | {
     "strict-transport-security",
     "via",
     "x-powered-by",
-    # Its challenges and cookies are meant for the gateway, which keeps no cookies.
+    # Challenges and cookies are meant for the gateway, which keeps no cookies.
     "set-cookie",
     "set-cookie2",
     "www-authenticate",
 }
 
-_NAMES_KEPT: Final = 1_000
-_LONGEST_KEPT: Final = 100
-# Of the greatest length that there is.
-_DIGITS: Final = 20
+_MOST_DECISIONS: Final = 1_000
+_LONGEST_NAME: Final = 100
+# Of the greatest length, a number of 64 bits.
+_MOST_DIGITS: Final = 20
 _VIA: Final = "1.1 opentoken"
 _has_control = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]").search
 
 
 def canonical(name: str) -> str:
-    """Return *name* as servers see it that turn header names into variables.
+    """Returns *name* as servers read it that turn header names into variables.
 
-    They cannot tell one character that is neither letter nor digit from another.
+    For them, all characters but letters and digits are the same.
     """
     return _odd.sub("-", name.lower())
 
 
-def options(values: Iterable[str]) -> set[str]:
-    """Return the field names, in lower case, that the `Connection` fields *values* list."""
-    return {option.strip().lower() for value in values for option in value.split(",")}
+def _drop_named(fields: CIMultiDict[str], headers: CIMultiDictProxy[str]) -> None:
+    for name in ",".join(headers.getall(hdrs.CONNECTION)).split(","):
+        fields.popall(name.strip(), None)
 
 
-class Passing:
+class Allowlist:
     """The request header fields that go on.
 
     Args:
-        also: Names of fields that go on beside those of the list; one that ends in `-*` stands for
-            all that begin so.
+        further: Names of fields that go on beside those of the list; one that ends in `-*` stands
+            for all that begin so.
 
     Raises:
         ValueError: One of them may not go on. The message is a sentence.
     """
 
-    def __init__(self, also: Iterable[str] = ()) -> None:
-        patterns = [_checked(pattern) for pattern in also]
+    def __init__(self, further: Iterable[str] = ()) -> None:
+        patterns = [_checked(pattern) for pattern in further]
         self._names = _NAMES.union(name for name in patterns if not name.endswith("*"))
-        self._added = tuple(name[:-1] for name in patterns if name.endswith("*"))
-        self._goes_on = _Decisions(self._decide)
+        self._prefixes = tuple(name[:-1] for name in patterns if name.endswith("*"))
+        self._decisions = _Decisions(self._allows)
 
-    def of(self, headers: CIMultiDictProxy[str]) -> CIMultiDict[str]:
-        """Return the fields of *headers* that go on, in their order."""
-        goes_on = self._goes_on
-        passed = CIMultiDict([field for field in headers.items() if goes_on[field[0]]])
+    def filter(self, headers: CIMultiDictProxy[str]) -> CIMultiDict[str]:
+        """Returns the fields of *headers* that go on, in their order."""
+        decisions = self._decisions
+        passed = CIMultiDict([field for field in headers.items() if decisions[field[0]]])
         if hdrs.CONNECTION in headers:
-            for option in options(headers.getall(hdrs.CONNECTION)):
-                passed.popall(option, None)
+            _drop_named(passed, headers)
         return passed
 
-    def _decide(self, name: str) -> bool:
+    def _allows(self, name: str) -> bool:
         lower = name.lower()
         return (
             lower in self._names
             or (lower.startswith(_PREFIXES) and lower not in _UNLESS_NAMED)
-            or (lower.startswith(self._added) and _is_theirs(lower))
+            or (lower.startswith(self._prefixes) and _is_clients(lower))
         )
 
 
 class _Decisions(dict[str, bool]):
-    """What was decided about field names, spelt as they came: requests bring the same few.
+    """Decisions about field names, spelt as they came, since requests bring the same few.
 
-    Bounded, since strangers may send as many as they like.
+    They are bounded, since strangers may send any number of names.
     """
 
     def __init__(self, decide: Callable[[str], bool]) -> None:
@@ -184,15 +183,15 @@ class _Decisions(dict[str, bool]):
         self._decide = decide
 
     def __missing__(self, name: str) -> bool:
-        if len(self) >= _NAMES_KEPT or len(name) > _LONGEST_KEPT:
+        if len(self) >= _MOST_DECISIONS or len(name) > _LONGEST_NAME:
             return self._decide(name)
         decision = self[name] = self._decide(name)
         return decision
 
 
-def _is_theirs(name: str) -> bool:
-    seen = canonical(name)
-    return seen not in _NEVER and not seen.startswith(IDENTITY_PREFIX)
+def _is_clients(name: str) -> bool:
+    read = canonical(name)
+    return read not in _NEVER and not read.startswith(IDENTITY_PREFIX)
 
 
 def _checked(pattern: str) -> str:
@@ -210,25 +209,17 @@ def _checked(pattern: str) -> str:
 
 def to_upstream(
     headers: CIMultiDictProxy[str],
-    passing: Passing,
+    allowlist: Allowlist,
     key: VerifiedKey,
     request_id: str,
     credential: Secret | None,
 ) -> CIMultiDict[str] | None:
-    """Return the request header fields for the upstream.
+    """Returns the request header fields for the upstream, without framing.
 
-    Args:
-        headers: The client's fields.
-        passing: Which of them go on.
-        key: The verified key, told to the upstream in the identity headers.
-        request_id: The id of the request.
-        credential: The upstream's own API key, or None if it wants none.
-
-    Returns:
-        The fields without framing, or None if a value is not valid UTF-8 and so could not be
-        passed on as it is.
+    *key* goes into the identity headers; *credential* is the upstream's own API key, if it wants
+    one. None if a value is not valid UTF-8 and so could not be passed on as it is.
     """
-    passed = passing.of(headers)
+    passed = allowlist.filter(headers)
     if not _is_encodable("".join(passed.values())):
         return None
     # Only now, so that no `Connection` field can name these away.
@@ -241,22 +232,20 @@ def to_upstream(
 
 
 def to_client(headers: CIMultiDictProxy[str]) -> CIMultiDict[str] | None:
-    """Return the response header fields for the client, or None if one is no valid HTTP."""
+    """Returns the response header fields for the client, or None if one is no valid HTTP."""
     passed = CIMultiDict([field for field in headers.items() if _TO_CLIENT[field[0]]])
     if hdrs.CONNECTION in headers:
-        for option in options(headers.getall(hdrs.CONNECTION)):
-            passed.popall(option, None)
+        _drop_named(passed, headers)
     # The parser of responses is lenient; the writer is not.
-    if _has_control("".join(passed.values())) or len(passed.get(hdrs.CONTENT_LENGTH, "")) > _DIGITS:
-        return None
-    return passed
+    length = passed.get(hdrs.CONTENT_LENGTH, "")
+    return None if _has_control("".join(passed.values())) or len(length) > _MOST_DIGITS else passed
 
 
 def identity(key: VerifiedKey) -> tuple[tuple[istr, str], ...]:
-    """Return the headers that say whose request it is.
+    """Returns the headers that say whose request it is.
 
-    All three are always there, if need be empty: a proxy that copies them must not leave a
-    client's own copy standing.
+    All three are always there, if need be empty: a proxy that copies them must leave no copy of a
+    client's own standing.
     """
     return ((WORKSPACE_ID, key.workspace_id), (KEY_ID, key.id), (SCOPES, " ".join(key.scopes)))
 
@@ -272,8 +261,8 @@ def _is_encodable(text: str) -> bool:
 
 
 def _goes_to_client(name: str) -> bool:
-    seen = canonical(name)
-    return seen not in _DROPPED_FROM_UPSTREAM and not seen.startswith(IDENTITY_PREFIX)
+    read = canonical(name)
+    return read not in _DROPPED_FROM_UPSTREAM and not read.startswith(IDENTITY_PREFIX)
 
 
 _TO_CLIENT: Final = _Decisions(_goes_to_client)

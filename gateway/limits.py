@@ -11,9 +11,11 @@ from keyauthority.base.http import limits
 class Limits(limits.Limits):
     """What one client may send and hold. Sizes are bytes, times seconds."""
 
-    # Bytes a second that a request body must average after its first seconds; less is answered
-    # 408. 0 asks for none.
+    # Bytes a second that a request body must average; less is answered 408. 0 asks for none.
     min_body_rate: int = 240
+
+    # For how long the gateway waits for the client, all in all, before that average counts.
+    body_rate_grace: float = 10.0
 
     # Requests of one key that are under way at a time; the next one is answered 429.
     max_requests_per_key: int = 1024
@@ -25,7 +27,7 @@ class Limits(limits.Limits):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Timeouts:
-    """How long the gateway waits for the upstream, and for its own end. Seconds."""
+    """How long the gateway waits for its neighbours, and for its own end. Seconds."""
 
     # To connect to the upstream; then 504.
     connect_timeout: float = 5.0
@@ -36,7 +38,11 @@ class Timeouts:
     # The longest silence of the upstream within a response, and of a client that does not read.
     idle_timeout: float = 300.0
 
-    # Between being told to stop and no longer accepting connections; /readyz says no meanwhile.
+    # A request runs on for so long without a verdict on its key, which changed, if such requests
+    # are to be cut. Hardly longer than a verdict from memory might have been acted upon.
+    doubt_timeout: float = 4.0
+
+    # Between the signal to stop and the end of accepting connections; /readyz says no meanwhile.
     drain_delay: float = 0.0
 
     # For requests under way at the stop, before they are cut off.

@@ -1,10 +1,10 @@
-"""What is noted of requests: numbers, a line each in the access log, and complaints."""
+"""What the gateway tells of itself: metrics, the access log, and errors of its neighbours."""
 
 from __future__ import annotations
 
 import time
 from bisect import bisect_left
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from itertools import accumulate
 from typing import Final
 
@@ -19,30 +19,15 @@ from prometheus_client.registry import Collector
 
 from gateway.envelope import Refusal
 from gateway.paths import split_target
-from gateway.request import EdgeRequest
+from gateway.request import EdgeRequest, Outcome
 from gateway.sources import Source
 from keyauthority.client import Verifier
 
-_SECONDS_BETWEEN: Final = 10.0
-
 OUTCOMES: Final = (
     *(refusal.code for refusal in Refusal),
-    # Answered by the upstream, whatever its status.
-    "forwarded",
-    # A sub-request of a proxy, answered yes.
-    "authorized",
-    # /healthz and /readyz.
-    "probe",
-    # The client was gone, or stopped reading, before it had its answer.
-    "client_left",
-    # The upstream's response broke off after it had begun.
-    "upstream_broke",
-    # Cut off because its key died.
-    "cut",
-    # Cut off because the gateway stopped.
-    "stopped",
+    *(value for name, value in vars(Outcome).items() if name.isupper()),
 )
-"""How a request can end: the values of the label `outcome`."""
+"""The values of the label `outcome`."""
 
 # From a verdict on the same machine to an answer that a model thinks about.
 _SHORT: Final = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5)
@@ -50,25 +35,27 @@ _LONG: Final = (0.001, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 
 _LOGGED: Final = 1024
 """Characters of a path that are logged: a stranger may send as many as a head has room for."""
 
+_LOG_INTERVAL: Final = 10.0
+
 
 class Complaint:
-    """One thing that can go wrong; it is logged at most every ten seconds."""
+    """One kind of error, which is logged at most every ten seconds."""
 
     def __init__(self, event: str) -> None:
         self._event = event
         self._log = structlog.get_logger("gateway")
-        self._made_at = -_SECONDS_BETWEEN
+        self._logged_at = -_LOG_INTERVAL
 
-    def make(self, reason: str) -> None:
-        """Log that it happened, and why, unless it was just logged."""
+    def log(self, reason: str) -> None:
+        """Logs the error and its *reason*, unless one was logged lately."""
         now = time.monotonic()
-        if now - self._made_at >= _SECONDS_BETWEEN:
-            self._made_at = now
+        if now - self._logged_at >= _LOG_INTERVAL:
+            self._logged_at = now
             self._log.error(self._event, reason=reason)
 
 
 class Timings:
-    """A histogram of seconds. Observed by the event loop only, so it needs no lock."""
+    """A histogram of seconds. Only the event loop observes, so it needs no lock."""
 
     def __init__(self, name: str, text: str, bounds: Sequence[float]) -> None:
         self._name = name
@@ -78,19 +65,19 @@ class Timings:
         self._sum = 0.0
 
     def observe(self, seconds: float) -> None:
-        """Count one duration."""
+        """Counts one duration."""
         self._counts[bisect_left(self._bounds, seconds)] += 1
         self._sum += seconds
 
     def family(self) -> Metric:
-        """The histogram in Prometheus' form."""
+        """Returns the histogram in Prometheus' form."""
         labels = [*map(str, self._bounds), "+Inf"]
         buckets = list(zip(labels, map(float, accumulate(self._counts)), strict=True))
         return HistogramMetricFamily(self._name, self._text, buckets, self._sum)
 
 
 class Metrics(Collector):
-    """All numbers of one gateway; registered with a Prometheus registry, it is asked for them."""
+    """All numbers of one gateway, to be registered with a Prometheus registry."""
 
     def __init__(self) -> None:
         self.requests = dict.fromkeys(OUTCOMES, 0)
@@ -107,31 +94,27 @@ class Metrics(Collector):
         )
         # Connections to the upstream that were closed for bytes that no request asked for.
         self.unsolicited = 0
-        self._unsolicited = Complaint("the upstream sent bytes that no request asked for")
-        # Tells the number of client connections by state.
+        self._complaint = Complaint("upstream_sent_unsolicited_bytes")
+        # Returns the number of client connections by state.
         self.connections: Callable[[], dict[str, int]] = dict
-        # Counts by itself. None if it keeps no verdicts in memory.
+        # Has counters of its own. None if it keeps no verdicts in memory.
         self.verifier: Verifier | None = None
 
     def count_unsolicited(self) -> None:
-        """Count, and log, one connection to the upstream that was closed for such bytes."""
+        """Counts, and logs, a connection that was closed for unsolicited bytes."""
         self.unsolicited += 1
-        self._unsolicited.make("its connection was closed")
+        self._complaint.log("its connection was closed")
 
     def collect(self) -> Iterator[Metric]:
-        """Put the numbers into Prometheus' form; called from the thread that serves them."""
+        """Yields the numbers in Prometheus' form, in the thread that serves them."""
         requests = CounterMetricFamily(
             "gateway_requests", "Requests by how they ended.", labels=["outcome"]
         )
-        for outcome, number in self.requests.items():
-            requests.add_metric([outcome], number)
+        yield _by_label(requests, self.requests)
         connections = GaugeMetricFamily(
             "gateway_connections", "Client connections: all, and busy ones.", labels=["state"]
         )
-        for state, number in self.connections().items():
-            connections.add_metric([state], number)
-        yield requests
-        yield connections
+        yield _by_label(connections, self.connections())
         yield self.request_seconds.family()
         yield self.verify_seconds.family()
         yield self.first_byte_seconds.family()
@@ -144,6 +127,14 @@ class Metrics(Collector):
             yield from _cache(self.verifier)
 
 
+def _by_label(
+    family: CounterMetricFamily | GaugeMetricFamily, numbers: Mapping[str, int]
+) -> Metric:
+    for label, number in numbers.items():
+        family.add_metric([label], number)
+    return family
+
+
 def _cache(verifier: Verifier) -> Iterator[Metric]:
     counters = verifier.counters
     verdicts = CounterMetricFamily(
@@ -151,9 +142,7 @@ def _cache(verifier: Verifier) -> Iterator[Metric]:
         "Verdicts asked for: there in memory (hit) or not (miss).",
         labels=["result"],
     )
-    verdicts.add_metric(["hit"], counters.hits)
-    verdicts.add_metric(["miss"], counters.misses)
-    yield verdicts
+    yield _by_label(verdicts, {"hit": counters.hits, "miss": counters.misses})
     yield CounterMetricFamily(
         "gateway_verdicts_unavailable", "Misses that got no verdict.", counters.unavailable
     )
@@ -177,9 +166,9 @@ class Observer:
     """Counts, times and logs requests that have ended.
 
     Args:
-        metrics: What to count in.
-        source: The address that is logged as the client's; the connection's own where it says none.
-        access_log: Whether to log each request, without its secret and its query string.
+        metrics: Where requests are counted and timed.
+        source: Finds the address that is logged; the connection's own is if it finds none.
+        access_log: Whether each request is logged, without its secret and its query string.
     """
 
     def __init__(self, metrics: Metrics, source: Source, *, access_log: bool) -> None:
@@ -188,7 +177,7 @@ class Observer:
         self._log = structlog.get_logger("gateway.access").bind() if access_log else None
 
     def ended(self, request: EdgeRequest, status: int) -> None:
-        """Note that *request* has ended; *status* is what the client was told, 0 for nothing."""
+        """Notes the end of *request*; its client got *status*, 0 for no answer."""
         seconds = time.perf_counter() - request.started
         self._metrics.requests[request.outcome] += 1
         self._metrics.request_seconds.observe(seconds)

@@ -1,8 +1,8 @@
-"""Paths: which may go on to the upstream, what they may mean there, and the scopes they ask for.
+"""Paths: which go on to the upstream, what they may mean there, and the scopes they require.
 
 Servers decode a path once, twice or segment by segment, ignore case, cut it at what they take for
 the end or for parameters, and drop dots and spaces. A rule that is compared with one reading is
-passed by the others, so paths and rules are compared in the form in which all of these are equal.
+evaded by the others, so paths and rules are compared in a form in which all readings are equal.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from keyauthority.client import SECRET_MARK, secret_within
 _ROOT = "/v1"
 _ENCODED_SEPARATOR = re.compile(r"%(?:2f|5c)", re.IGNORECASE)
 _ROUNDS: Final = 8
-"""How often a path may have been encoded."""
+"""Times that a path may have been encoded."""
 
 _is_plain = re.compile(r"(?:/[a-z0-9_-]+)*/?").fullmatch
 _sixteen_bits = re.compile("%u([0-9a-f]{4})", re.IGNORECASE)
@@ -30,34 +30,33 @@ _parameters = re.compile("[;?#]").split
 _words = re.compile(r"[\s+]+").split
 _is_extension = re.compile("(?:[a-z].*)?").fullmatch
 
-# What some code pages turn into separators.
+# Some code pages turn these into separators.
 _SEPARATORS: Final = str.maketrans("\u2044\u2215\u2216\u00a5\u20a9", "//\\\\\\")
 _INVISIBLE: Final = frozenset({"Mn", "Me", "Cf"})
 _is_prefix = re.compile(r"/|(?:/[^/\\%;?#\s\x00-\x1f\x7f]+)+/?").fullmatch
 
 
 def split_target(target: str) -> tuple[str, str]:
-    """Split a request target into its path and its query string (without the `?`)."""
+    """Returns the path and the query string (without the `?`) of a request target."""
     path, _, query = target.partition("?")
     return path, query
 
 
 def holds_secret(target: str) -> bool:
-    """Tell whether a key's secret or a token stands in *target*, also percent-encoded.
+    """Returns whether *target* holds a key's secret or a token, also percent-encoded.
 
-    There it would end in the logs of everybody on the way.
+    There it would end in the logs of every server on the way.
     """
-    # Few targets hold either, so the search is seldom paid for.
+    # Few targets hold the mark or a percent sign, so the search is rare.
     return (SECRET_MARK in target or "%" in target) and secret_within(target) is not None
 
 
 def check_path(path: str) -> Refusal | None:
-    """Return why *path*, a raw request path, is not forwarded; None if it may be.
+    """Returns why *path*, a raw request path, is not forwarded; None if it may be.
 
-    Refused as `BAD_REQUEST` is whatever two parsers could read as two different paths:
-    absolute-form and other forms than RFC 9112's origin-form, a fragment, dot segments (also
-    percent-encoded), empty segments, backslashes, and encoded slashes and backslashes.
-    A clean path that is not under `/v1` is `NOT_FOUND`.
+    `BAD_REQUEST` refuses whatever two parsers could read as two different paths: forms other than
+    RFC 9112's origin-form, a fragment, dot segments (also percent-encoded), empty segments,
+    backslashes, and encoded slashes and backslashes. `NOT_FOUND` refuses a path outside `/v1`.
     """
     if not is_unambiguous(path):
         return Refusal.BAD_REQUEST
@@ -67,7 +66,7 @@ def check_path(path: str) -> Refusal | None:
 
 
 def is_unambiguous(path: str) -> bool:
-    """Tell whether every parser reads *path*, a raw request path, the same way."""
+    """Returns whether every parser reads *path*, a raw request path, the same way."""
     if not path.startswith("/") or not path.isascii():
         return False
     if "//" in path or "\\" in path or "#" in path:
@@ -78,7 +77,7 @@ def is_unambiguous(path: str) -> bool:
 
 
 def _has_dot_segment(path: str) -> bool:
-    # Most paths hold neither spelling of a leading dot, so the split is seldom paid for.
+    # Most paths hold neither spelling of a leading dot, so the split is rare.
     if "/." not in path and "%2" not in path:
         return False
     return any(_is_dot_segment(segment) for segment in path.split("/"))
@@ -90,11 +89,10 @@ def _is_dot_segment(segment: str) -> bool:
 
 
 def canonical(path: str) -> tuple[str, ...] | None:
-    """Return the segments of *path*, a raw path, in the form that stands for all its readings.
+    """Returns the segments of *path*, a raw path, in the form that stands for all its readings.
 
-    Returns:
-        None if the readings have no common form: dot segments, control characters or bytes that
-        are no UTF-8, however often encoded.
+    None if the readings have no common form: with dot segments, control characters or bytes that
+    are no UTF-8, however often encoded.
     """
     if _is_plain(path):
         return tuple(filter(None, path.split("/")))
@@ -104,7 +102,7 @@ def canonical(path: str) -> tuple[str, ...] | None:
     segments = [_parameters(segment, 1)[0] for segment in _split(text)]
     if any(map(_is_dots, segments)):
         return None
-    return tuple(filter(None, map(_meant, segments)))
+    return tuple(filter(None, map(_without_extensions, segments)))
 
 
 def _decoded(text: str) -> str | None:
@@ -132,14 +130,14 @@ def _character(match: re.Match[str]) -> str:
 
 
 def _is_dots(segment: str) -> bool:
-    # Also with spaces around them, which some drop before they look.
+    # Some servers drop spaces around the dots first.
     return "." in segment and not "".join(_words(segment)).strip(".")
 
 
-def _meant(segment: str) -> str:
-    # Up to a space, and without dots and extensions at its end.
+def _without_extensions(segment: str) -> str:
+    # Servers read it up to a space, and without dots and extensions at its end.
     parts = (_words(segment.lstrip(" +"), 1)[0]).split(".")
-    # What begins with a dot is a name, not an extension.
+    # ".name" is a name, not an extension.
     first = 1 if parts[0] else 2
     while len(parts) > first and _is_extension(parts[-1]):
         parts.pop()
@@ -148,14 +146,14 @@ def _meant(segment: str) -> str:
 
 @dataclass(frozen=True, slots=True)
 class ScopeRule:
-    """Paths at or below *prefix* ask the key for *scope*, also a key that has no scopes."""
+    """Paths at or below *prefix* require *scope* of the key, also of a key that has no scopes."""
 
     prefix: str
     scope: str
 
     @classmethod
     def parse(cls, text: str) -> ScopeRule:
-        """Read `PREFIX=SCOPE`; raise ValueError with one sentence if it is not that."""
+        """Reads `PREFIX=SCOPE`; raises ValueError, with one sentence, for anything else."""
         prefix, _, scope = text.partition("=")
         if not scope or not _is_prefix(prefix) or canonical(prefix) is None:
             raise ValueError(f"{text!r} is not PREFIX=SCOPE with a plain prefix such as /v1/images")
@@ -163,7 +161,7 @@ class ScopeRule:
 
 
 class ScopeRules:
-    """All rules of one gateway; without any, every path is satisfied by every key."""
+    """All rules of one gateway; without any, every key satisfies every path."""
 
     def __init__(self, rules: Iterable[ScopeRule] = ()) -> None:
         self._rules = [(canonical(rule.prefix) or (), rule.scope) for rule in rules]
@@ -172,10 +170,10 @@ class ScopeRules:
         return bool(self._rules)
 
     def satisfied(self, path: str, scopes: Collection[str]) -> bool:
-        """Tell whether *scopes* hold all that the raw path *path* asks for.
+        """Returns whether *scopes* hold all that the raw path *path* requires.
 
-        It asks for what any of its readings asks for (`canonical`), and for the scope of
-        every rule if these have no common form.
+        It requires what any of its readings requires (`canonical`), and the scope of every rule if
+        the readings have no common form.
         """
         if not self._rules:
             return True
@@ -187,5 +185,5 @@ class ScopeRules:
         )
 
     def all_satisfied(self, scopes: Collection[str]) -> bool:
-        """Tell whether *scopes* satisfy every rule: the only safe answer for an unknown path."""
+        """Returns whether *scopes* satisfy every rule: the only safe answer for an unknown path."""
         return all(scope in scopes for _, scope in self._rules)

@@ -1,10 +1,8 @@
 """Connections to the upstream, on which each response belongs to the request sent before it.
 
-HTTP/1.1 tells which request a response answers by its place alone. aiohttp takes bytes that came
-while a connection was idle for the answer to the next request on it, whoever's that is. Here a
+In HTTP/1.1 only its place says which request a response answers. aiohttp takes bytes that came
+while a connection was idle for the answer to the next request on it, whoever sends that. Here a
 connection that carried a byte too many is closed (RFC 9112, section 9.2).
-
-What is used of aiohttp's own beside its documented interface is used in this file.
 """
 
 from __future__ import annotations
@@ -31,13 +29,13 @@ if TYPE_CHECKING:
     from aiohttp.connector import Connection
     from aiohttp.tracing import Trace
 
-# Shorter than what servers keep idle connections for: a request sent into a connection that is
-# just being closed fails, and one with a body cannot be repeated.
+# Shorter than servers keep idle connections: a request sent into a connection that is just being
+# closed fails, and one with a body cannot be repeated.
 _KEEPALIVE: Final = 4.0
 
 _ROUNDS: Final = 3
-"""How often the event loop may read before a connection that still has something to read is given
-up. TLS has messages of its own, such as session tickets, which are no bytes too many."""
+"""How often the event loop may read before a connection with something left to read is given up.
+TLS has messages of its own, such as session tickets, which are no bytes too many."""
 
 _INTERIM: Final = range(100, 200)
 _SWITCHING_PROTOCOLS: Final = 101
@@ -48,22 +46,22 @@ class UnsolicitedError(ClientConnectionError):
 
 
 class UpstreamProtocol(ResponseHandler):
-    """One connection to the upstream. From `ask` to the end of the response it may say something.
+    """One connection to the upstream, closed if bytes arrive that no request asked for.
 
     Args:
         loop: The running event loop.
-        unsolicited: Is called when the connection is closed for bytes that nobody asked for.
+        unsolicited: Is called when it is closed for that.
     """
 
     def __init__(self, loop: asyncio.AbstractEventLoop, unsolicited: Callable[[], None]) -> None:
         super().__init__(loop)
         self._unsolicited = unsolicited
         self._readable = select.poll()
-        # Whether a request was begun of which the response has not ended.
-        self._asked = False
-        # Whether its response has begun: not an interim one (1xx), of which there may be many.
-        self._answered = False
-        # Whether it was ever asked: a fresh connection cannot be replaced by a better one.
+        # Whether the response to a request that was begun has not ended.
+        self._expecting = False
+        # Whether that response has begun: not an interim one (1xx), of which there may be many.
+        self._has_begun = False
+        # Whether a request was ever begun: a fresh connection cannot be replaced by a better one.
         self.used = False
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
@@ -71,16 +69,16 @@ class UpstreamProtocol(ResponseHandler):
         self._readable.register(transport.get_extra_info("socket").fileno(), select.POLLIN)
 
     def is_quiet(self) -> bool | None:
-        """Tell whether the connection is open and nothing has arrived on it that is yet unread.
+        """Returns whether the connection is open and no byte of it is unread.
 
-        None if something has that the event loop has not read yet, which may be nothing for us.
+        None if the event loop has yet to read something, which may be TLS's own.
         """
-        if self._asked or not self.is_connected() or self._reading_paused:
+        if self._expecting or not self.is_connected() or self._reading_paused:
             return False
         return None if self._readable.poll(0) else True
 
     async def becomes_quiet(self) -> bool:
-        """Have the event loop read what has arrived, and tell whether the connection is quiet."""
+        """Returns `is_quiet`, once the event loop has read what has arrived."""
         for _ in range(_ROUNDS):
             quiet = self.is_quiet()
             if quiet is not None:
@@ -88,29 +86,33 @@ class UpstreamProtocol(ResponseHandler):
             await asyncio.sleep(0)
         return False
 
-    def ask(self) -> None:
-        """Expect a response. To be called just before the head of a request is written."""
-        self.used = self._asked = True
-        self._answered = False
+    def expect_response(self) -> None:
+        """Notes that the head of a request is about to be written."""
+        self.used = self._expecting = True
+        self._has_begun = False
 
     def data_received(self, data: bytes) -> None:
-        """Take bytes from the upstream. The event loop calls this, and aiohttp with no bytes."""
-        if data and not self._asked:
+        """Takes bytes from the upstream. The event loop calls this, and aiohttp with no bytes."""
+        if data and not self._expecting:
             self._refuse()
             return
         super().data_received(data)
-        if self._answered and self._asked and (self._payload is None or self._payload.is_eof()):
-            self._asked = False
+        if (
+            self._has_begun
+            and self._expecting
+            and (self._payload is None or self._payload.is_eof())
+        ):
+            self._expecting = False
             if self._has_begun_another():
                 self._refuse()
 
     def feed_data(self, data: tuple[RawResponseMessage, StreamReader], size: int = 0) -> None:
-        """Take the head of a response from the parser, with its body to come. aiohttp calls this."""
-        if self._answered or not self._asked:
+        """Takes a response from the parser, its body still to come. aiohttp calls this."""
+        if self._has_begun or not self._expecting:
             self._refuse()
             return
         code = data[0].code
-        self._answered = code not in _INTERIM or code == _SWITCHING_PROTOCOLS
+        self._has_begun = code not in _INTERIM or code == _SWITCHING_PROTOCOLS
         super().feed_data(data, size)
 
     def _has_begun_another(self) -> bool:
@@ -122,12 +124,12 @@ class UpstreamProtocol(ResponseHandler):
             return True
 
     def _refuse(self) -> None:
-        self._asked = False
+        self._expecting = False
         if self.transport is None or self.transport.is_closing():
             return
         self.transport.close()
         self._unsolicited()
-        # For who is about to use the connection. A response that is here whole is read before it.
+        # Whoever is about to use the connection gets this, after a response that is here whole.
         self.set_exception(UnsolicitedError("bytes that no request asked for"))
 
 
@@ -135,7 +137,7 @@ class UpstreamConnector(TCPConnector):
     """Opens connections to the upstream and keeps idle ones for a while.
 
     Args:
-        unsolicited: Is called for each connection closed for bytes that nobody asked for.
+        unsolicited: Is called for each connection closed for bytes that no request asked for.
         socket_factory: Makes the sockets; None is aiohttp's own way.
     """
 
@@ -152,7 +154,7 @@ class UpstreamConnector(TCPConnector):
         traces: list[Trace],
         timeout: ClientTimeout,  # noqa: ASYNC109 - aiohttp's own
     ) -> Connection:
-        """Return a connection on which nothing has arrived since its last response ended.
+        """Returns a connection on which nothing has arrived since its last response ended.
 
         Raises:
             UnsolicitedError: The upstream speaks first, even on a fresh connection.

@@ -10,7 +10,7 @@ from aiohttp.http import StreamWriter
 from multidict import CIMultiDict
 
 from gateway.envelope import Refusal
-from gateway.request import EdgeRequest
+from gateway.request import EdgeRequest, Outcome
 from keyauthority.base.http.answer import Answer
 from keyauthority.base.http.delivery import reset
 
@@ -22,20 +22,20 @@ _LONGEST_EVENT_END: Final = 4
 async def relay(
     request: EdgeRequest, upstream: ClientResponse, headers: CIMultiDict[str], idle: float
 ) -> web.StreamResponse:
-    """Answer *request* with the response of *upstream*.
+    """Answers *request* with the response of *upstream*.
 
     A response that breaks off is never ended as if it were whole: an event stream gets an error
     event, anything else has its connection aborted.
 
     Args:
         request: The client's request.
-        upstream: The response, of which the headers have arrived.
-        headers: What the client gets of its header fields.
-        idle: Seconds that the client may let the response stand unread.
+        upstream: The response, whose headers have arrived.
+        headers: Its header fields for the client.
+        idle: Seconds that the client may leave the response unread.
     """
     content = upstream.content
     if content.is_eof() and content.exception() is None:
-        request.outcome = "forwarded"
+        request.outcome = Outcome.FORWARDED
         return Answer(upstream.status, headers, content.read_nowait())
     response = web.StreamResponse(status=upstream.status, headers=headers)
     if request.version < HttpVersion11 and hdrs.CONTENT_LENGTH not in headers:
@@ -43,7 +43,7 @@ async def relay(
         response.force_close()
     await response.prepare(request)
     request.client.delivery.patience = idle
-    await _Stream(request, response, upstream).carry(content)
+    await _Stream(request, response, upstream).run(content)
     return response
 
 
@@ -54,41 +54,41 @@ class _Stream:
         self._request = request
         self._writer = cast(StreamWriter, request.writer)
         self._upstream = upstream
-        self._can_say_more = _is_open_event_stream(response)
+        self._is_event_stream = _is_open_event_stream(response)
         self._tail = b"\n\n"
 
-    async def carry(self, content: StreamReader) -> None:
+    async def run(self, content: StreamReader) -> None:
         try:
             while await self._pass_on(content):
                 if self._request.client.delivery.paused:
                     await self._drain()
         except _BrokenError as broken:
-            self._request.outcome = "upstream_broke"
+            self._request.outcome = Outcome.UPSTREAM_BROKE
             await self._break_off(broken.refusal)
         except asyncio.CancelledError:
             if self._request.cut is not None:
-                self._request.outcome = "cut"
+                self._request.outcome = Outcome.CUT
                 await self._break_off(self._request.cut)
             elif self._request.client.interrupted:
-                self._request.outcome = "stopped"
+                self._request.outcome = Outcome.STOPPED
                 await self._break_off(Refusal.UPSTREAM_UNAVAILABLE)
             else:
                 raise
         else:
-            self._request.outcome = "forwarded"
+            self._request.outcome = Outcome.FORWARDED
 
     async def _pass_on(self, content: StreamReader) -> bool:
-        # What was written is let go here, not held for as long as the client takes to read it.
+        # A function of its own, so that no chunk is held for as long as its client takes to read it.
         chunk = await _next_chunk(content)
         if not chunk:
             return False
-        if self._can_say_more:
+        if self._is_event_stream:
             self._tail = (self._tail + chunk)[-_LONGEST_EVENT_END:]
         await self._writer.write(chunk, drain=False)
         return True
 
     async def _drain(self) -> None:
-        # Meanwhile the upstream keeps what it has: else as much again would wait here.
+        # The upstream's connection is not read meanwhile: else as much again would wait here.
         connection = self._upstream.connection
         protocol = connection.protocol if connection is not None else None
         if protocol is None:
@@ -101,9 +101,9 @@ class _Stream:
             protocol.resume_reading()
 
     async def _break_off(self, refusal: Refusal) -> None:
-        # Within an event nothing can be said: the client would take the torn event for whole. Nor
-        # to a client that does not read: it would have to be waited for.
-        between_events = self._can_say_more and self._tail.endswith(_EVENT_ENDS)
+        # No error event goes into an event, which the client would take for whole, nor to a client
+        # that does not read, which would have to be waited for.
+        between_events = self._is_event_stream and self._tail.endswith(_EVENT_ENDS)
         if between_events and not self._request.client.delivery.paused:
             await self._writer.write(f"event: error\ndata: {refusal.json}\n\n".encode())
         else:
@@ -111,11 +111,11 @@ class _Stream:
 
 
 def abort(request: EdgeRequest) -> None:
-    """Close the client's connection so that what it has got is not taken for a whole response."""
+    """Closes the client's connection so that it takes what it has got for no whole response."""
     transport = request.transport
     if transport is None:
         return
-    # A reset, since for a response that ends with its connection an orderly close is the end.
+    # A reset, since an orderly close is the end of a response that ends with its connection.
     if request.version < HttpVersion11:
         reset(transport)
     transport.abort()
@@ -128,7 +128,7 @@ class _BrokenError(Exception):
 
 
 async def _next_chunk(content: StreamReader) -> bytes:
-    # Reading apart from writing: a client that left raises the same errors as an upstream.
+    # Apart from writing, since a client that left raises the same errors as an upstream.
     try:
         return await content.readany()
     except TimeoutError:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 from itertools import chain
-from typing import Final
+from typing import Final, NoReturn
 
 from aiohttp import HttpVersion10, HttpVersion11, Payload, hdrs, web
 from aiohttp.abc import AbstractStreamWriter
@@ -17,13 +17,28 @@ from keyauthority.base.http.request import Request
 from keyauthority.client import VerifiedKey
 
 # TRACE would echo the credential that the upstream gets back to the client.
-_UNFIT_METHODS: Final = frozenset({"CONNECT", "TRACE"})
+_REFUSED_METHODS: Final = frozenset({"CONNECT", "TRACE"})
 _VERSIONS: Final = (HttpVersion11, HttpVersion10)
 _EXPECTATION: Final = "100-continue"
-
-# Seconds of waiting for the client before its average speed counts.
-_RATE_GRACE: Final = 10.0
 _CONTINUE: Final = b"HTTP/1.1 100 Continue\r\n\r\n"
+
+
+class Outcome:
+    """How a request ends, for log and metrics; one that is refused ends with the refusal's code."""
+
+    # The upstream answered, whatever its status.
+    FORWARDED: Final = "forwarded"
+    # A proxy's sub-request was answered yes.
+    AUTHORIZED: Final = "authorized"
+    # /healthz and /readyz.
+    PROBE: Final = "probe"
+    # The client was gone, or stopped reading, before it had its answer.
+    CLIENT_LEFT: Final = "client_left"
+    # The upstream's response broke off after it had begun.
+    UPSTREAM_BROKE: Final = "upstream_broke"
+    # The request was cut off because its key died, or because the gateway stopped.
+    CUT: Final = "cut"
+    STOPPED: Final = "stopped"
 
 
 class EdgeRequest(Request):
@@ -34,11 +49,11 @@ class EdgeRequest(Request):
 
     # The secret that it presents, once parsed.
     presented: Presented | None = None
-    # The key behind that secret, once known.
+    # The key that the secret belongs to, once verified.
     key: VerifiedKey | None = None
-    # How it ended, for log and metrics: see `gateway.observe.OUTCOMES`.
+    # One of `Outcome`, or a refusal's code.
     outcome = ""
-    # Set when it is cancelled because its key died, to what the client is to be told.
+    # What its client is told when its task is cancelled because its key died.
     cut: Refusal | None = None
 
 
@@ -53,16 +68,16 @@ class Grant:
 
 
 def check_head(request: EdgeRequest, limits: Limits) -> Refusal | None:
-    """Return why the head of *request* is not acceptable; None if it is.
+    """Returns why the head of *request* is not acceptable; None if it is.
 
-    The parser has already refused what is not HTTP/1; this refuses what two parsers in a row may
-    understand differently (RFC 9112, section 6.1), what would turn the connection into something
-    else, and what is too large.
+    The parser has already refused what is not HTTP/1. Refused here is what two parsers in a row
+    may understand differently (RFC 9112, section 6.1), what would turn the connection into
+    something else, and what is too large.
     """
     headers = request.headers
     if request.version not in _VERSIONS:
         return Refusal.BAD_REQUEST
-    if request.method in _UNFIT_METHODS or hdrs.UPGRADE in headers:
+    if request.method in _REFUSED_METHODS or hdrs.UPGRADE in headers:
         return Refusal.BAD_REQUEST
     if hdrs.TRANSFER_ENCODING in headers and not _is_plainly_chunked(request):
         return Refusal.BAD_REQUEST
@@ -71,11 +86,6 @@ def check_head(request: EdgeRequest, limits: Limits) -> Refusal | None:
     if request.client.large_head and _size(request) > limits.max_header_bytes:
         return Refusal.HEADERS_TOO_LARGE
     return None
-
-
-def _expects_continue(request: EdgeRequest) -> bool:
-    """Tell whether the client waits for `100 Continue` before it sends the body."""
-    return hdrs.EXPECT in request.headers and request.version >= HttpVersion11
 
 
 def _is_plainly_chunked(request: EdgeRequest) -> bool:
@@ -91,20 +101,17 @@ def _size(request: EdgeRequest) -> int:
 
 
 def open_body(request: EdgeRequest, limits: Limits) -> bytes | RequestBody | Refusal | None:
-    """Return what to send upstream as the body of *request*.
+    """Returns what to send upstream as the body of *request*, or why the body is refused.
 
-    Returns:
-        None without a body, bytes if it is small and all there, a `RequestBody` to stream otherwise, or why the body is refused already.
+    None stands for no body, bytes for one that has arrived, a `RequestBody` for one to stream.
     """
     content = request.content
     declared = request.content_length
     if declared is not None and declared > limits.max_body_bytes:
         return Refusal.REQUEST_TOO_LARGE
     if content.is_eof() and content.exception() is None:
-        arrived = content.read_nowait()
-        return (
-            arrived or None if len(arrived) <= limits.max_body_bytes else Refusal.REQUEST_TOO_LARGE
-        )
+        body = content.read_nowait()
+        return body or None if len(body) <= limits.max_body_bytes else Refusal.REQUEST_TOO_LARGE
     return RequestBody(request, limits)
 
 
@@ -125,31 +132,29 @@ class RequestBody(Payload):
         self._received = 0
         self._waited = 0.0
         self.failure: Refusal | None = None
-        self.on_failure: Callable[[], None] = _nothing
+        self.on_failure: Callable[[], None] = do_nothing
         # Called for each piece that was passed on.
-        self.on_progress: Callable[[], None] = _nothing
+        self.on_progress: Callable[[], None] = do_nothing
 
     async def write(self, writer: AbstractStreamWriter) -> None:
-        """Pass the body on; aiohttp calls this once the head of the request is on its way."""
+        """Passes the body on; aiohttp calls this once the head of the request is on its way."""
         self._consumed = True
-        # Else they would wait for the first piece, and the upstream with them.
+        # Else the headers, and the upstream, would wait for the first piece.
         writer.send_headers()
-        if _expects_continue(self._request):
+        if hdrs.EXPECT in self._request.headers and self._request.version >= HttpVersion11:
             await self._invite()
         while chunk := await self._next_chunk():
             await writer.write(chunk)
             self.on_progress()
 
     async def write_with_length(
-        self,
-        writer: AbstractStreamWriter,
-        content_length: int | None,
+        self, writer: AbstractStreamWriter, content_length: int | None
     ) -> None:
-        """Pass the body on; the parser holds the client to the length it declared."""
+        """Passes the body on; the parser holds the client to the length it declared."""
         await self.write(writer)
 
     def decode(self, encoding: str = "utf-8", errors: str = "strict") -> str:
-        """Refused: the text of a stream is not known."""
+        """Raises `TypeError`: the text of a stream is not known."""
         raise TypeError("a streamed body has no text")
 
     async def _invite(self) -> None:
@@ -160,7 +165,7 @@ class RequestBody(Payload):
 
     async def _next_chunk(self) -> bytes:
         loop = asyncio.get_running_loop()
-        asked = loop.time()
+        start = loop.time()
         try:
             async with asyncio.timeout(self._limits.body_timeout):
                 chunk = await self._request.content.readany()
@@ -168,7 +173,7 @@ class RequestBody(Payload):
             self._fail(Refusal.REQUEST_TIMEOUT)
         except web.RequestPayloadError:
             self._fail(Refusal.BAD_REQUEST)
-        self._waited += loop.time() - asked
+        self._waited += loop.time() - start
         self._received += len(chunk)
         if self._received > self._limits.max_body_bytes:
             self._fail(Refusal.REQUEST_TOO_LARGE)
@@ -178,12 +183,13 @@ class RequestBody(Payload):
 
     def _is_too_slow(self) -> bool:
         # Only time spent waiting for the client counts, not time the upstream did not read.
+        limits = self._limits
         return (
-            self._waited > _RATE_GRACE
-            and self._received < self._waited * self._limits.min_body_rate
+            self._waited > limits.body_rate_grace
+            and self._received < self._waited * limits.min_body_rate
         )
 
-    def _fail(self, refusal: Refusal) -> None:
+    def _fail(self, refusal: Refusal) -> NoReturn:
         self.failure = refusal
         self.on_failure()
         raise _BodyError(refusal.code)
@@ -193,5 +199,5 @@ class _BodyError(Exception):
     pass
 
 
-def _nothing() -> None:
-    pass
+def do_nothing() -> None:
+    """Stands for a call that nobody wants."""

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import math
 import time
-from collections import OrderedDict
 from collections.abc import Callable, Collection
-from ipaddress import IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
+from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address
 from typing import Final
 
 from aiohttp import web
+
+from keyauthority.base.http.addresses import network
+from keyauthority.base.recent import Recent
 
 Network = IPv4Network | IPv6Network
 Source = Callable[[web.BaseRequest], str | None]
@@ -19,13 +21,14 @@ _WINDOW: Final = 60.0
 """Seconds over which failed attempts are counted."""
 
 _MAX_ADDRESSES: Final = 10_000
+_LONG_AGO: Final = -math.inf
 
 
 class Sources:
     """Finds the addresses that failed attempts are counted against.
 
     A trusted proxy adds the address it was called from to the end of `X-Forwarded-For`. What
-    stands before the last address that is no trusted proxy may be anything, and is not looked at.
+    stands before the last address that is no trusted proxy may be anything, and is ignored.
 
     Args:
         trusted: The networks of the proxies.
@@ -35,51 +38,40 @@ class Sources:
         self._trusted = tuple(trusted)
 
     def client(self, request: web.BaseRequest) -> str | None:
-        """The address of who sent *request*; None if that is a trusted proxy that names nobody."""
+        """Returns who sent *request*; None if that is a trusted proxy that names nobody."""
         peer = request.remote or ""
-        return self._named(request) if self._trusts(peer) else peer
+        return self._forwarded(request) if self._trusts(peer) else peer
 
-    def asked_about(self, request: web.BaseRequest) -> str | None:
-        """The address that a proxy asks about with *request*; None if it is not trusted or names none.
+    def client_of_proxy(self, request: web.BaseRequest) -> str | None:
+        """Returns whom the proxy that sent *request* names; None if it is not trusted or names nobody.
 
         The proxy's own address is that of all its clients: nothing may be held against it.
         """
-        return self._named(request) if self._trusts(request.remote or "") else None
+        return self._forwarded(request) if self._trusts(request.remote or "") else None
 
-    def _named(self, request: web.BaseRequest) -> str | None:
+    def _forwarded(self, request: web.BaseRequest) -> str | None:
         lines = request.headers.getall(_FORWARDED_FOR, ())
         for entry in reversed(",".join(lines).split(",")):
             address = _without_port(entry.strip())
             if not self._trusts(address):
-                return address if _is_address(address) else None
+                return address if _parse(address) is not None else None
         return None
 
-    def _trusts(self, address: str) -> bool:
-        if not self._trusted:
+    def _trusts(self, text: str) -> bool:
+        # Most gateways trust nobody, and need not know what address it is.
+        if not self._trusted or (address := _parse(text)) is None:
             return False
-        try:
-            parsed = ip_address(address)
-        except ValueError:
-            return False
-        if isinstance(parsed, IPv6Address) and parsed.ipv4_mapped is not None:
-            parsed = parsed.ipv4_mapped
-        return any(parsed in network for network in self._trusted)
+        return any(address in trusted for trusted in self._trusted)
 
 
-def parse_network(text: str) -> Network:
-    """The network that *text* writes as an address or as ADDRESS/BITS; raises `ValueError`."""
-    return ip_network(text)
-
-
-def network_of(address: str | None) -> str:
-    """What is counted as one source: an IPv4 address, an IPv6 /64 network; "" is nobody known."""
-    if address is None or ":" not in address:
-        return address or ""
+def _parse(text: str) -> IPv4Address | IPv6Address | None:
     try:
-        parsed = IPv6Address(address)
+        address = ip_address(text)
     except ValueError:
-        return address
-    return str(parsed.ipv4_mapped) if parsed.ipv4_mapped else parsed.packed[:8].hex()
+        return None
+    if isinstance(address, IPv6Address) and address.ipv4_mapped is not None:
+        return address.ipv4_mapped
+    return address
 
 
 def _without_port(entry: str) -> str:
@@ -89,20 +81,12 @@ def _without_port(entry: str) -> str:
     return entry.partition(":")[0] if entry.count(":") == 1 else entry
 
 
-def _is_address(text: str) -> bool:
-    try:
-        ip_address(text)
-    except ValueError:
-        return False
-    return True
-
-
 class Attempts:
     """Counts refused secrets by client address, as a leaky bucket (GCRA): one number each.
 
-    An address whose bucket is full is told to wait before an unknown secret of its is looked up.
-    Addresses are IPv4 addresses and IPv6 /64 networks; the books hold 10,000 of them, and forget
-    the one that failed longest ago. What comes from nobody known is never told to wait.
+    An address whose bucket is full has to wait before another unknown secret from it is looked up.
+    Addresses are IPv4 addresses and IPv6 /64 networks; the 10,000 that failed last are remembered.
+    What comes from nobody known never has to wait.
 
     Args:
         per_minute: Refused secrets a minute that an address may have, and at once; 0 is no limit.
@@ -112,29 +96,25 @@ class Attempts:
     def __init__(self, per_minute: int, clock: Callable[[], float] = time.monotonic) -> None:
         self._interval = _WINDOW / per_minute if per_minute else 0.0
         self._clock = clock
-        self._drained_at: OrderedDict[str, float] = OrderedDict()
+        self._drained_at: Recent[str, float] = Recent(_MAX_ADDRESSES)
 
     @property
     def retry_after(self) -> int:
-        """Seconds after which an address that was told to wait may try again: 1 to 60."""
+        """The seconds after which an address that has to wait may try again: 1 to 60."""
         return max(1, math.ceil(self._interval))
 
     def admits(self, address: str | None) -> bool:
-        """Tell whether an unknown secret from *address* may be looked up."""
-        if not self._drained_at or address is None:
-            return True
-        drained = self._drained_at.get(network_of(address))
-        return drained is None or drained - self._clock() <= _WINDOW - self._interval
+        """Returns whether an unknown secret from *address* may be looked up."""
+        return address is None or self._drains_in(address) <= _WINDOW - self._interval
 
     def suspects(self, address: str | None) -> bool:
-        """Tell whether a secret from *address* was refused within about a minute."""
-        drained = self._drained_at.get(network_of(address))
-        return drained is not None and self._clock() - drained < _WINDOW
+        """Returns whether a secret from *address* was refused within about a minute."""
+        return self._drains_in(address) > -_WINDOW
 
     def refused(self, address: str | None) -> None:
-        """Count one failed attempt against *address*."""
-        network, now = network_of(address), self._clock()
-        self._drained_at[network] = max(self._drained_at.get(network, now), now) + self._interval
-        self._drained_at.move_to_end(network)
-        if len(self._drained_at) > _MAX_ADDRESSES:
-            self._drained_at.popitem(last=False)
+        """Counts one failed attempt against *address*."""
+        name, now = network(address or ""), self._clock()
+        self._drained_at.note(name, max(self._drained_at.get(name, now), now) + self._interval)
+
+    def _drains_in(self, address: str | None) -> float:
+        return self._drained_at.get(network(address or ""), _LONG_AGO) - self._clock()

@@ -13,14 +13,10 @@ from gateway.envelope import Refusal
 from gateway.request import EdgeRequest
 from keyauthority.client import VerificationUnavailable, VerifiedKey
 
-_PATIENCE: Final = 4.0
-"""Seconds that a request may run on while nobody says whether its key, which changed, still lives:
-hardly longer than a verdict from memory might have been acted upon."""
-
 _PAUSE: Final = 0.1
 
 
-class Shares:
+class Concurrency:
     """Counts the requests of each key that are under way, from acceptance to the last byte.
 
     Args:
@@ -32,7 +28,7 @@ class Shares:
         self._running: dict[str, int] = {}
 
     def enter(self, key_id: str) -> bool:
-        """Take in a request of a key; False if it has as many as it may."""
+        """Counts a request of a key; False, and uncounted, if the key has as many as it may."""
         running = self._running.get(key_id, 0)
         if running >= self._most:
             return False
@@ -40,7 +36,7 @@ class Shares:
         return True
 
     def leave(self, key_id: str) -> None:
-        """Note the end of a request that was taken in."""
+        """Notes the end of a request that was counted."""
         running = self._running[key_id] - 1
         if running:
             self._running[key_id] = running
@@ -55,29 +51,28 @@ Judge = Callable[[EdgeRequest], Awaitable[Refusal | None]]
 class _Stream:
     request: EdgeRequest
     task: asyncio.Task[object]
-    # Whether something changed since the running check, if any, was begun.
+    # Whether its key or workspace changed since the running check, if any, was begun.
     doubtful: bool = False
     check: asyncio.Task[None] | None = None
 
 
 class Streams:
-    """The requests that were accepted and have not ended, by what their verdicts rest on.
+    """The requests that were accepted and have not ended, by the ids of their key and workspace.
 
     Args:
-        judge: Tells why the key of a request, which was accepted, may act no more; None if it may.
-            Raises `VerificationUnavailable` if no verdict can be had.
+        judge: Returns why the key of a request, which was accepted, may act no more; None if it
+            may. Raises `VerificationUnavailable` if no verdict can be had.
+        patience: Seconds that a request runs on without a verdict on its key, which changed.
     """
 
-    def __init__(self, judge: Judge) -> None:
+    def __init__(self, judge: Judge, patience: float) -> None:
         self._judge_once = judge
+        self._patience = patience
         self._by_subject: defaultdict[str, set[_Stream]] = defaultdict(set)
 
     @contextmanager
     def watching(self, request: EdgeRequest, key: VerifiedKey) -> Iterator[None]:
-        """Cut *request* off if *key* dies within the context: its task is cancelled.
-
-        `request.cut` is then why, to be told to the client.
-        """
+        """Cancels the task of *request* if *key* dies within the context; `request.cut` is why."""
         task = asyncio.current_task()
         assert task is not None  # noqa: S101 - where there is a request, there is its task
         stream = _Stream(request, task)
@@ -93,7 +88,7 @@ class Streams:
                 stream.check.cancel()
 
     def changed(self, subjects: frozenset[str] | None) -> None:
-        """Judge anew what rests on *subjects*, ids of keys and workspaces; None: everything."""
+        """Judges anew the requests of *subjects*, ids of keys and workspaces; None: all."""
         for subject in self._by_subject.keys() if subjects is None else subjects:
             for stream in self._by_subject.get(subject, ()):
                 stream.doubtful = True
@@ -114,7 +109,7 @@ class Streams:
 
     async def _judge(self, request: EdgeRequest) -> Refusal | None:
         loop = asyncio.get_running_loop()
-        deadline = loop.time() + _PATIENCE
+        deadline = loop.time() + self._patience
         while loop.time() < deadline:
             try:
                 return await self._judge_once(request)

@@ -1,7 +1,6 @@
-"""Requests to the upstream: as they are given, in as few steps as aiohttp allows.
+"""Requests to the upstream, sent as they are in as few steps as aiohttp allows.
 
-aiohttp's `ClientRequest` is not meant to be changed; each addition is held by a test against the
-wire.
+aiohttp's `ClientRequest` is not meant to be changed; tests hold each addition against the wire.
 """
 
 from __future__ import annotations
@@ -36,10 +35,9 @@ if TYPE_CHECKING:
 SMALL: Final = 32 * 1024
 """Bytes of a body that a connection takes at once, whatever its other end does."""
 
-# What is read of an answer before its client has taken what came earlier, and what the system
-# takes in from the upstream meanwhile, in bytes. The system alone would go up to several MiB, for
-# each client that does not read. A window of 128 KiB carries 1.3 MB/s over 100 ms, on each
-# connection.
+# Bytes of an answer that are read before its client has taken what came earlier, and bytes that the
+# system takes in from the upstream meanwhile. The system alone would take several MiB for each
+# client that does not read. A window of 128 KiB carries 1.3 MB/s over 100 ms, on each connection.
 _READ_AHEAD: Final = 16 * 1024
 _WINDOW: Final = 128 * 1024
 
@@ -51,10 +49,10 @@ class VerdictLapsedError(Exception):
 
 
 @dataclass(frozen=True, slots=True)
-class Errand:
-    """What a request to the upstream is made of, besides its method, its target and a large body.
+class Outgoing:
+    """A request to the upstream, without its method, its target and a large body.
 
-    `headers` lack those that frame it.
+    `headers` lack those that frame it. It is sent only while `holds()`.
     """
 
     holds: Callable[[], bool]
@@ -62,15 +60,15 @@ class Errand:
     body: bytes
 
 
-errand: ContextVar[Errand] = ContextVar("errand")
-"""Set before each request: aiohttp passes on nothing that it does not know."""
+outgoing: ContextVar[Outgoing] = ContextVar("outgoing")
+"""Is set before each request, since aiohttp passes on nothing that it does not know."""
 
 
 @asynccontextmanager
 async def upstream_session(
     timeouts: Timeouts, unsolicited: Callable[[], None]
 ) -> AsyncIterator[ClientSession]:
-    """Open the session for requests that have an `errand`: no cookies, nothing decoded or added.
+    """Yields the session for `outgoing` requests, which keeps no cookies, decodes and adds nothing.
 
     *unsolicited* is called for each connection closed for bytes that no request asked for.
     """
@@ -97,14 +95,14 @@ def _small_window(address: AddrInfoType) -> socket.socket:
 
 
 class _Request(ClientRequest):
-    # aiohttp makes one for each attempt, and calls `send` with a connection in hand: the last
-    # moment at which nothing has been said to the upstream yet.
+    # aiohttp makes one for each attempt, and calls `send` once it has a connection: the last moment
+    # at which nothing has been sent to the upstream.
 
     def update_headers(self, _: object) -> None:
-        self._errand = errand.get()
+        self._outgoing = outgoing.get()
         host = self.url.host_port_subcomponent
         self.headers = CIMultiDict(((hdrs.HOST, host or ""),))
-        self.headers.extend(self._errand.headers)
+        self.headers.extend(self._outgoing.headers)
 
     def update_auto_headers(self, _: object) -> None:
         # Nothing of aiohttp's own is added: a header that the client did not send is not sent.
@@ -115,22 +113,22 @@ class _Request(ClientRequest):
             super().update_body_from_data(body, _stacklevel)
             return
         self._body = None
-        small = self._errand.body
+        small = self._outgoing.body
         if small or self.method not in self.GET_METHODS:
             self.headers[hdrs.CONTENT_LENGTH] = str(len(small))
 
     async def send(self, conn: Connection) -> ClientResponse:
-        if not self._errand.holds():
+        if not self._outgoing.holds():
             raise VerdictLapsedError
         if self._body is not None:
             return await super().send(conn)
         # aiohttp would make a task of writing the body, because a large one may have to wait.
         protocol = cast(UpstreamProtocol, conn.protocol)
         writer = StreamWriter(protocol, self.loop)
-        protocol.ask()
+        protocol.expect_response()
         await writer.write_headers(f"{self.method} {self.url.raw_path_qs} HTTP/1.1", self.headers)
         protocol.start_timeout()
-        await writer.write_eof(self._errand.body)
+        await writer.write_eof(self._outgoing.body)
         return self.response_class(
             self.method,
             self.original_url,
@@ -147,11 +145,11 @@ class _Request(ClientRequest):
     async def write_bytes(
         self, writer: AbstractStreamWriter, conn: Connection, content_length: int | None = None
     ) -> None:
-        # aiohttp calls this in a task of its own. Nothing was sent until now, and nothing is if the
-        # connection has spoken meanwhile.
+        # aiohttp calls this in a task of its own. Nothing was sent until now, and nothing is sent if
+        # bytes have arrived meanwhile.
         protocol = cast(UpstreamProtocol, conn.protocol)
         if await protocol.becomes_quiet():
-            protocol.ask()
+            protocol.expect_response()
             await super().write_bytes(writer, conn, content_length)
         elif protocol.exception() is None:
             protocol.set_exception(ServerDisconnectedError())

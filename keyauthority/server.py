@@ -40,21 +40,18 @@ from keyauthority.replica.metrics import ReplicaMetrics
 from keyauthority.replica.replica import Replica
 from keyauthority.replica.sweeping import SWEPT_EVERY
 from keyauthority.replica.verdicts import Verdicts
-from keyauthority.rpc.admission import Mutations
-from keyauthority.rpc.alarms import Alarms
 from keyauthority.rpc.entrance import Entrance
+from keyauthority.rpc.errors import Alarms
 from keyauthority.rpc.guard import Guard
-from keyauthority.rpc.guarded import add_services
 from keyauthority.rpc.health import CHECKED_EVERY, Health
 from keyauthority.rpc.leased import Leased
 from keyauthority.rpc.listening import TlsFiles, affordable, bind, channel_options
 from keyauthority.rpc.metrics import CallMetrics
+from keyauthority.rpc.mutations import MARGIN, Mutations
 from keyauthority.rpc.pages import Pages
-from keyauthority.rpc.parts import Parts
 from keyauthority.rpc.refusals import Refusals
-from keyauthority.rpc.service import Service
-from keyauthority.rpc.services import SERVICES
-from keyauthority.rpc.spreading import MARGIN
+from keyauthority.rpc.service import Parts, Service
+from keyauthority.rpc.services import SERVICES, add_services
 from keyauthority.storage.bootstrap import books_and_keyring
 from keyauthority.storage.opening import hints, is_shared, migrate_books
 

@@ -110,7 +110,9 @@ def make(machine: Path) -> None:
         path = Path(name).expanduser()
         there = machine / path.relative_to("/") if path.is_absolute() else machine
         if path.is_dir():
-            shutil.copytree(path, there, dirs_exist_ok=True)
+            # Its links lead out of it: what they point to would be copied onto itself.
+            shutil.rmtree(there, ignore_errors=True)
+            shutil.copytree(path, there)
         elif path.is_file():
             there.parent.mkdir(parents=True, exist_ok=True)
             there.unlink(missing_ok=True)

@@ -1,12 +1,11 @@
 """Signing in at an OpenID provider: the authorization code flow with PKCE and nonce."""
 
 from console.oidc.fetch import OidcError, OidcRefused, OidcUnavailable, provider_session
-from console.oidc.flow import Begun, Claims, Flow
+from console.oidc.flow import Claims, Flow, Redirect
 from console.oidc.provider import Provider
 from console.oidc.settings import OidcSettings
 
 __all__ = [
-    "Begun",
     "Claims",
     "Flow",
     "OidcError",
@@ -14,5 +13,6 @@ __all__ = [
     "OidcSettings",
     "OidcUnavailable",
     "Provider",
+    "Redirect",
     "provider_session",
 ]

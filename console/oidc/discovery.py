@@ -1,4 +1,4 @@
-"""What the provider says of itself: its endpoints, and the keys that it signs with."""
+"""The provider's description of itself: its endpoints, and the keys that it signs with."""
 
 from __future__ import annotations
 
@@ -15,19 +15,16 @@ from joserfc.jwk import JWKRegistry, Key, KeySet
 from console.oidc.fetch import Document, OidcUnavailable, fetch_document
 from console.oidc.settings import OidcSettings, is_safe
 
-KEPT: Final = timedelta(hours=1)
-"""How long the provider's description and its keys are used before they are asked for again."""
+MAX_AGE: Final = timedelta(hours=1)
+"""How long the description and the keys are used before they are fetched again."""
 
 REFETCH: Final = timedelta(seconds=30)
-"""How old keys have to be before an id token that none of them fits has them asked for again."""
-
-_DISCOVERY: Final = "discovery"
-_KEYS: Final = "keys"
+"""The age from which keys are fetched again for an id token that none of them signed."""
 
 
 @dataclass(frozen=True, slots=True)
 class Metadata:
-    """The provider's endpoints, and what they can do."""
+    """The provider's endpoints and abilities."""
 
     authorization_endpoint: str
     token_endpoint: str
@@ -38,13 +35,13 @@ class Metadata:
 
     @classmethod
     def of(cls, document: Document, issuer: str) -> Self:
-        """Read *document*. Raises OidcUnavailable for another issuer's, or an incomplete one."""
+        """Parses *document*. Raises OidcUnavailable if it is another issuer's or incomplete."""
         if document.get("issuer") != issuer:
-            raise OidcUnavailable(f"{_DISCOVERY}: describes another issuer")
-        has_userinfo = document.get("userinfo_endpoint") is not None
+            raise OidcUnavailable("discovery: describes another issuer")
         methods = document.get("token_endpoint_auth_methods_supported", ["client_secret_basic"])
         if not isinstance(methods, list):
-            raise OidcUnavailable(f"{_DISCOVERY}: token_endpoint_auth_methods_supported is no list")
+            raise OidcUnavailable("discovery: token_endpoint_auth_methods_supported is no list")
+        has_userinfo = document.get("userinfo_endpoint") is not None
         return cls(
             authorization_endpoint=_endpoint(document, "authorization_endpoint", issuer),
             token_endpoint=_endpoint(document, "token_endpoint", issuer),
@@ -59,15 +56,15 @@ class Metadata:
 
 def _endpoint(document: Document, name: str, issuer: str) -> str:
     url = document.get(name)
-    if not isinstance(url, str) or not is_safe(url):
-        raise OidcUnavailable(f"{_DISCOVERY}: {name} is no https URL")
-    if issuer.startswith("https:") and not url.startswith("https:"):
-        raise OidcUnavailable(f"{_DISCOVERY}: {name} is no https URL")
+    # An https provider has no http endpoint, not even on loopback.
+    schemes = ("https:",) if issuer.startswith("https:") else ("https:", "http:")
+    if not isinstance(url, str) or not is_safe(url) or not url.startswith(schemes):
+        raise OidcUnavailable(f"discovery: {name} is no https URL")
     return url
 
 
 class Discovery:
-    """The provider's description, asked for when it is first needed."""
+    """The cached description and keys, fetched when they are first needed."""
 
     def __init__(
         self, settings: OidcSettings, session: ClientSession, clock: Callable[[], datetime]
@@ -75,56 +72,49 @@ class Discovery:
         self._settings = settings
         self._session = session
         self._clock = clock
-        self._kept: tuple[datetime, Metadata] | None = None
+        self._metadata: tuple[datetime, Metadata] | None = None
+        self._keys: tuple[datetime, KeySet] | None = None
 
     async def metadata(self) -> Metadata:
-        """The description, at most `KEPT` old. Raises OidcUnavailable."""
+        """Returns the description, at most `MAX_AGE` old. Raises OidcUnavailable."""
         now = self._clock()
-        if self._kept is not None and now - self._kept[0] < KEPT:
-            return self._kept[1]
-        document = await fetch_document(self._session, self._settings.discovery_url, _DISCOVERY)
+        if self._metadata is not None and now - self._metadata[0] < MAX_AGE:
+            return self._metadata[1]
+        url = self._settings.discovery_url
+        document = await fetch_document(self._session, url, "discovery")
         metadata = Metadata.of(document, self._settings.issuer)
-        self._kept = now, metadata
+        self._metadata = now, metadata
         return metadata
 
+    async def keys(self, url: str) -> KeySet:
+        """Returns the keys, at most `MAX_AGE` old. Raises OidcUnavailable."""
+        if self._keys is not None and self._clock() - self._keys[0] < MAX_AGE:
+            return self._keys[1]
+        return await self._fetch_keys(url)
 
-class Keys:
-    """The keys, asked for when they are first needed, when they are old and when none fits."""
-
-    def __init__(self, session: ClientSession, clock: Callable[[], datetime]) -> None:
-        self._session = session
-        self._clock = clock
-        self._kept: tuple[datetime, KeySet] | None = None
-
-    async def current(self, url: str) -> KeySet:
-        """Keys at most `KEPT` old. Raises OidcUnavailable."""
-        if self._kept is not None and self._clock() - self._kept[0] < KEPT:
-            return self._kept[1]
-        return await self._fetch(url)
-
-    async def newer_than(self, seen: KeySet, url: str) -> KeySet | None:
-        """Keys newer than *seen*, or None if *seen* are too new to ask again.
+    async def keys_after(self, tried: KeySet, url: str) -> KeySet | None:
+        """Returns keys newer than *tried*, or None if *tried* are too new to be fetched again.
 
         Raises OidcUnavailable.
         """
-        if self._kept is not None and self._kept[1] is not seen:
-            return self._kept[1]
-        if self._kept is not None and self._clock() - self._kept[0] < REFETCH:
+        if self._keys is not None and self._keys[1] is not tried:
+            return self._keys[1]
+        if self._keys is not None and self._clock() - self._keys[0] < REFETCH:
             return None
-        return await self._fetch(url)
+        return await self._fetch_keys(url)
 
-    async def _fetch(self, url: str) -> KeySet:
+    async def _fetch_keys(self, url: str) -> KeySet:
         now = self._clock()
-        keys = KeySet(list(_usable(await fetch_document(self._session, url, _KEYS))))
+        keys = KeySet(list(_usable(await fetch_document(self._session, url, "keys"))))
         if not keys:
-            raise OidcUnavailable(f"{_KEYS}: none that can be used")
-        self._kept = now, keys
+            raise OidcUnavailable("keys: none that can be used")
+        self._keys = now, keys
         return keys
 
 
 def _usable(document: Document) -> Iterator[Key]:
-    # A key that is malformed, too short or of a kind not known here is passed over, as RFC 7517
-    # asks for: providers publish new kinds beside the old ones.
+    # Skips keys that are malformed, too short or of an unknown kind, as RFC 7517 demands: providers
+    # publish new kinds beside the old ones.
     published = document.get("keys")
     for key in published if isinstance(published, list) else ():
         try:

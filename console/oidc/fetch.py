@@ -1,12 +1,12 @@
-"""Questions to the provider: no redirects, and bounds on how long and how large an answer is.
+"""Requests to the provider, without redirects, with limits on an answer's time and size."""
 
-What goes wrong at the provider is an `OidcError`.
-"""
+# ruff: noqa: N818  # Named for what they tell the caller.
 
 from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from http import HTTPStatus
 from typing import Any, Final
 
 from aiohttp import (
@@ -22,7 +22,7 @@ _UNAVAILABLE: Final = "The sign-in provider can't be used right now; try again i
 _REFUSED: Final = "The provider's answer can't be accepted, so nobody was signed in; start again."
 
 MAX_BYTES: Final = 256 * 1024
-"""Bytes of an answer; the longest known key sets have a tenth of that."""
+"""The most bytes of an answer; the longest known key sets have a tenth of that."""
 
 TIMEOUT: Final = ClientTimeout(total=10.0)
 """How long an answer may take."""
@@ -33,8 +33,8 @@ Document = dict[str, Any]
 class OidcError(Exception):
     """Nobody was signed in.
 
-    The message is a sentence for the person; `reason` says more, for the operator's log. Both are
-    words of ours: nothing the provider or the browser sent is in either.
+    The message is a sentence for the person; `reason` says more, for the operator's log. Neither
+    repeats what the provider or the browser sent.
     """
 
     def __init__(self, reason: str, sentence: str) -> None:
@@ -42,15 +42,15 @@ class OidcError(Exception):
         self.reason = reason
 
 
-class OidcUnavailable(OidcError):  # noqa: N818 - named for what it tells the caller
+class OidcUnavailable(OidcError):
     """The provider is unreachable, broken or not set up for this console."""
 
     def __init__(self, reason: str, sentence: str = _UNAVAILABLE) -> None:
         super().__init__(reason, sentence)
 
 
-class OidcRefused(OidcError):  # noqa: N818 - named for what it tells the caller
-    """The person cancelled, or what came back is not to be trusted."""
+class OidcRefused(OidcError):
+    """The person cancelled, or the answer can't be trusted."""
 
     def __init__(self, reason: str, sentence: str = _REFUSED) -> None:
         super().__init__(reason, sentence)
@@ -76,7 +76,10 @@ async def fetch(
     form: Mapping[str, str] | None = None,
     authorization: str | None = None,
 ) -> tuple[int, Document]:
-    """Status and JSON object of an answer. Raises OidcUnavailable, which calls it *what*."""
+    """Returns the status and the JSON object of an answer.
+
+    Raises OidcUnavailable, whose reason calls the endpoint *what*.
+    """
     headers = {"Accept": "application/json"}
     if authorization is not None:
         headers["Authorization"] = authorization
@@ -94,9 +97,9 @@ async def fetch(
 
 
 async def fetch_document(session: ClientSession, url: str, what: str) -> Document:
-    """The JSON object at *url*. Raises OidcUnavailable, which calls it *what*."""
+    """Returns the JSON object at *url*. Raises OidcUnavailable, whose reason calls it *what*."""
     status, document = await fetch(session, "GET", url, what)
-    if status != 200:  # noqa: PLR2004 - HTTP's own number
+    if status != HTTPStatus.OK:
         raise OidcUnavailable(f"{what}: status {status}")
     return document
 

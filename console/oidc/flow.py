@@ -1,4 +1,4 @@
-"""One person's way to the provider and back, and what the browser brings back."""
+"""One person's sign-in at the provider: its secrets, its steps' results, and the browser's answer."""
 
 from __future__ import annotations
 
@@ -12,11 +12,10 @@ from datetime import UTC, datetime, timedelta
 from hmac import compare_digest
 from typing import Final, Self
 
-from console.oidc.discovery import Metadata
 from console.oidc.fetch import OidcError, OidcRefused, OidcUnavailable
+from keyauthority.client import Secret
 
 LIFETIME: Final = timedelta(minutes=10)
-_RANDOM_BYTES: Final = 32
 _as_text = re.compile(
     r"([A-Za-z0-9_-]{43})\.([A-Za-z0-9_-]{43})\.([A-Za-z0-9_-]{43})\.([0-9]{1,11})"
 ).fullmatch
@@ -37,10 +36,10 @@ _OUTAGES: Final = frozenset({"server_error", "temporarily_unavailable"})
 
 @dataclass(frozen=True, slots=True)
 class Flow:
-    """What the browser keeps until it comes back: proof that the answer is to its own question.
+    """The secrets that the browser keeps during a sign-in, to prove whose answer it brings.
 
-    `state` ties the answer to the browser, `nonce` the id token to this sign-in, and `verifier`
-    the code to who asked for it (PKCE).
+    `state` ties the answer to the browser, `nonce` the id token to the sign-in, and `verifier` the
+    code to this console (PKCE).
     """
 
     state: str = field(repr=False)
@@ -50,53 +49,64 @@ class Flow:
 
     @classmethod
     def begin(cls, now: datetime) -> Self:
-        """A fresh one, good for `LIFETIME` from *now*."""
-        state, nonce, verifier = (secrets.token_urlsafe(_RANDOM_BYTES) for _ in range(3))
+        """Returns a new flow, which is valid for `LIFETIME` from *now*."""
+        state, nonce, verifier = (secrets.token_urlsafe(32) for _ in range(3))
         return cls(state, nonce, verifier, now)
 
     @classmethod
     def from_text(cls, text: str) -> Self | None:
-        """What `to_text` gave, or None if *text* is something else."""
-        found = _as_text(text)
-        if found is None:
+        """Returns the flow that `to_text` encoded, or None for any other text."""
+        match = _as_text(text)
+        if match is None:
             return None
-        state, nonce, verifier, seconds = found.groups()
+        state, nonce, verifier, seconds = match.groups()
         return cls(state, nonce, verifier, datetime.fromtimestamp(int(seconds), UTC))
 
     def to_text(self) -> str:
-        """For a cookie that no script reads and no other site's page sets."""
+        """Returns the value of a cookie, which neither scripts nor other sites may read or set."""
         seconds = int(self.begin_time.timestamp())
         return f"{self.state}.{self.nonce}.{self.verifier}.{seconds}"
 
     @property
     def challenge(self) -> str:
-        """The verifier's SHA-256, which may be seen (RFC 7636)."""
+        """The SHA-256 of the verifier, which is public (RFC 7636)."""
         digest = hashlib.sha256(self.verifier.encode()).digest()
         return urlsafe_b64encode(digest).rstrip(b"=").decode()
 
     def is_answered_by(self, query: Mapping[str, str]) -> bool:
-        """Whether *query* is the answer to this question and to no other."""
+        """Returns whether *query* is the answer to this flow and to no other."""
         return same_text(query.get("state"), self.state)
 
-    def is_current(self, now: datetime) -> bool:
-        """Whether an answer at *now* comes in time."""
-        return now - self.begin_time < LIFETIME
+    def check(self, query: Mapping[str, str], now: datetime) -> None:
+        """Raises OidcRefused unless *query* answers this flow in time."""
+        if now - self.begin_time >= LIFETIME:
+            raise OidcRefused("response: too late", _NOT_BEGUN_HERE)
+        if not self.is_answered_by(query):
+            raise OidcRefused("response: of another sign-in", _NOT_BEGUN_HERE)
 
 
 @dataclass(frozen=True, slots=True)
-class Begun:
-    """A sign-in that was begun: where to send the browser, and what to keep for its return."""
+class Redirect:
+    """The URL that begins a sign-in, and the flow that the browser keeps for its return."""
 
     url: str = field(repr=False)
     flow: Flow
 
 
 @dataclass(frozen=True, slots=True)
-class Claims:
-    """Who signed in, as the provider says it.
+class Tokens:
+    """The tokens that a code was exchanged for. `access_token` is empty if there is none."""
 
-    A person is `issuer` and `subject`; an e-mail address may change hands. `email` is empty if the
-    provider gives none, and belongs to the person only if `email_verified`. `name` may be empty.
+    id_token: Secret
+    access_token: Secret
+
+
+@dataclass(frozen=True, slots=True)
+class Claims:
+    """The provider's statements about the person who signed in.
+
+    `issuer` and `subject` identify the person; an e-mail address may change hands. `email` is empty
+    if the provider gives none, and proves nothing unless `email_verified`. `name` may be empty.
     """
 
     issuer: str
@@ -106,25 +116,20 @@ class Claims:
     name: str
 
 
-def same_text(given: object, expected: str) -> bool:
-    """Whether *given* is the text *expected*, in a time that doesn't tell how much of it is."""
-    return isinstance(given, str) and compare_digest(
-        given.encode(errors="replace"), expected.encode()
+def same_text(value: object, expected: str) -> bool:
+    """Returns whether *value* is the text *expected*, in constant time."""
+    return isinstance(value, str) and compare_digest(
+        value.encode(errors="replace"), expected.encode()
     )
 
 
-def check_flow(flow: Flow, query: Mapping[str, str], now: datetime) -> None:
-    """Raises OidcRefused unless *query* answers *flow*, in time."""
-    if not flow.is_current(now):
-        raise OidcRefused("response: too late", _NOT_BEGUN_HERE)
-    if not flow.is_answered_by(query):
-        raise OidcRefused("response: of another sign-in", _NOT_BEGUN_HERE)
+def code_of(query: Mapping[str, str], issuer: str, *, sends_issuer: bool) -> str:
+    """Returns the code of an answer from *issuer*, which names itself if it *sends_issuer*.
 
-
-def code_of(query: Mapping[str, str], metadata: Metadata, issuer: str) -> str:
-    """The code. Raises OidcRefused or OidcUnavailable for what has none to trust."""
-    # Whose answer it is comes first: an error of another provider's is none (RFC 9207).
-    if query.get("iss", None if metadata.sends_issuer else issuer) != issuer:
+    Raises OidcRefused or OidcUnavailable for an answer without a code to trust.
+    """
+    # The issuer is checked first: the error of another provider means nothing (RFC 9207).
+    if query.get("iss", None if sends_issuer else issuer) != issuer:
         raise OidcRefused("response: of another issuer")
     if "error" in query:
         raise _error(query["error"])

@@ -1,4 +1,4 @@
-"""The id token: who signed in, signed by the provider for this console and this sign-in."""
+"""The id token, which the provider signs for this console and this sign-in."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ import hashlib
 import warnings
 from base64 import urlsafe_b64encode
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Final
 
@@ -16,14 +15,14 @@ from joserfc.jwk import KeySet
 from joserfc.jws import JWSRegistry
 
 from console.oidc.fetch import OidcRefused
-from console.oidc.flow import same_text
-from console.oidc.tokens import Tokens
+from console.oidc.flow import Tokens, same_text
+from console.oidc.settings import OidcSettings
 
 LEEWAY: Final = 60
-"""Seconds that the provider's clock may be off."""
+"""The seconds that the provider's clock may be off."""
 
-# The hash that at_hash is made with, by the algorithm of the signature. Ed25519 is the name that
-# RFC 9864 gives to what EdDSA means in practice.
+# The hash function of at_hash, by the algorithm of the signature. Ed25519 is RFC 9864's name for what
+# EdDSA means in practice.
 _HASHES: Final = {
     "RS256": hashlib.sha256,
     "PS256": hashlib.sha256,
@@ -35,25 +34,17 @@ _MAX_SUBJECT: Final = 255
 
 
 class NoKeyFitsError(Exception):
-    """The provider's keys may have changed: ask for them again."""
+    """None of the keys signed the token: the provider may have new ones."""
 
 
-@dataclass(frozen=True, slots=True)
-class Expected:
-    """What an id token has to say."""
-
-    issuer: str
-    client_id: str
-    nonce: str = field(repr=False)
-    now: datetime
-
-
-def verify(tokens: Tokens, keys: KeySet, expected: Expected) -> Mapping[str, Any]:
-    """The claims of the id token. Raises OidcRefused, or NoKeyFitsError."""
-    token = _signed(tokens.id_token.reveal(), keys)
-    _check_standard(token.claims, expected)
-    _check_parties(token.claims, expected.client_id)
-    if not same_text(token.claims.get("nonce"), expected.nonce):
+def verify(
+    tokens: Tokens, keys: KeySet, settings: OidcSettings, nonce: str, now: datetime
+) -> Mapping[str, Any]:
+    """Returns the claims of the id token. Raises OidcRefused, or NoKeyFitsError."""
+    token = _decode(tokens.id_token.reveal(), keys)
+    _check_standard(token.claims, settings, now)
+    _check_parties(token.claims, settings.client_id)
+    if not same_text(token.claims.get("nonce"), nonce):
         raise OidcRefused("id token: of another sign-in")
     if "at_hash" in token.claims and not same_text(
         token.claims["at_hash"], _half_hash(token.header["alg"], tokens.access_token.reveal())
@@ -62,12 +53,12 @@ def verify(tokens: Tokens, keys: KeySet, expected: Expected) -> Mapping[str, Any
     return token.claims
 
 
-def _signed(text: str, keys: KeySet) -> jwt.Token:
-    # Headers that nobody asked for are no reason to refuse (RFC 7515); critical ones still are.
+def _decode(text: str, keys: KeySet) -> jwt.Token:
+    # Unknown headers are ignored (RFC 7515), unless they are critical.
     registry = JWSRegistry(algorithms=list(_HASHES), strict_check_header=False)
     try:
         with warnings.catch_warnings():
-            # Of EdDSA, for its name alone.
+            # joserfc warns of the name EdDSA.
             warnings.simplefilter("ignore", SecurityWarning)
             return jwt.decode(text, keys, registry=registry)
     except (InvalidKeyIdError, BadSignatureError):
@@ -76,12 +67,12 @@ def _signed(text: str, keys: KeySet) -> jwt.Token:
         raise OidcRefused("id token: malformed, or not signed as it has to be") from None
 
 
-def _check_standard(claims: dict[str, Any], expected: Expected) -> None:
+def _check_standard(claims: dict[str, Any], settings: OidcSettings, now: datetime) -> None:
     registry = jwt.JWTClaimsRegistry(
-        now=int(expected.now.timestamp()),
+        now=int(now.timestamp()),
         leeway=LEEWAY,
-        iss={"essential": True, "value": expected.issuer},
-        aud={"essential": True, "value": expected.client_id},
+        iss={"essential": True, "value": settings.issuer},
+        aud={"essential": True, "value": settings.client_id},
         sub={"essential": True},
         exp={"essential": True},
         iat={"essential": True},
@@ -89,7 +80,7 @@ def _check_standard(claims: dict[str, Any], expected: Expected) -> None:
     try:
         registry.validate(claims)
     except JoseError as error:
-        # The claim's name is one of those above; what it holds is not told.
+        # The reason names one of the claims above, and never its value.
         claim = getattr(error, "claim", "claims")
         raise OidcRefused(f"id token: {claim} not acceptable") from None
     if len(claims["sub"]) > _MAX_SUBJECT:
@@ -97,7 +88,7 @@ def _check_standard(claims: dict[str, Any], expected: Expected) -> None:
 
 
 def _check_parties(claims: dict[str, Any], client_id: str) -> None:
-    # A token for several parties says which one it was given to.
+    # A token for several parties names the one that it was issued to.
     several = isinstance(claims["aud"], list) and len(claims["aud"]) > 1
     if (several or "azp" in claims) and claims.get("azp") != client_id:
         raise OidcRefused("id token: given to another client")

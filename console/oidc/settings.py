@@ -1,4 +1,4 @@
-"""Which provider people sign in at, and as which client of it."""
+"""The OpenID provider that people sign in at, and the console as its client."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from keyauthority.client import Secret
 
 @dataclass(frozen=True, slots=True)
 class OidcSettings:
-    """One provider. Raises ValueError, with a sentence, for what cannot be right.
+    """The settings of one provider. Raises ValueError, with a sentence, for impossible ones.
 
-    `issuer` is compared letter by letter with what the provider says. Without `client_secret` the
-    console is a public client, which PKCE alone protects. `name` is shown to people.
+    `issuer` must equal the provider's letter by letter. Without `client_secret` the console is a
+    public client, which PKCE alone protects. People read `name`.
     """
 
     issuer: str
@@ -36,12 +36,12 @@ class OidcSettings:
 
     @property
     def discovery_url(self) -> str:
-        """Where the provider describes itself."""
+        """The URL of the provider's description."""
         return self.issuer.removesuffix("/") + "/.well-known/openid-configuration"
 
 
 def is_safe(text: str) -> bool:
-    """Whether *text* is a URL that nobody on the way can read: https, or http on loopback."""
+    """Returns whether *text* is an https URL, or http on loopback, without user and password."""
     try:
         url = URL(text)
         host, port = url.host_subcomponent, url.port

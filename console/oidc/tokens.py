@@ -1,10 +1,10 @@
-"""The code for tokens, and these for who the person is."""
+"""The exchange of a code for tokens, and of tokens for claims about the person."""
 
 from __future__ import annotations
 
 from base64 import b64encode
 from collections.abc import Mapping
-from dataclasses import dataclass
+from http import HTTPStatus
 from typing import Any, Final
 from urllib.parse import quote_plus
 
@@ -12,23 +12,13 @@ from aiohttp import ClientSession
 
 from console.oidc.discovery import Metadata
 from console.oidc.fetch import Document, OidcRefused, OidcUnavailable, fetch
-from console.oidc.flow import Claims, same_text
+from console.oidc.flow import Claims, Tokens, same_text
 from console.oidc.settings import OidcSettings
 from keyauthority.client import Secret
 
 _MAX_EMAIL: Final = 254
 _MAX_NAME: Final = 200
-_OK: Final = 200
 _TOKENS: Final = "token endpoint"
-_USERINFO: Final = "userinfo"
-
-
-@dataclass(frozen=True, slots=True)
-class Tokens:
-    """What a code was exchanged for. `access_token` is empty if there is none."""
-
-    id_token: Secret
-    access_token: Secret
 
 
 async def exchange(
@@ -40,29 +30,25 @@ async def exchange(
     verifier: str,
     redirect_uri: str,
 ) -> Tokens:
-    """The tokens for *code*. Raises OidcRefused if it is not good, OidcUnavailable otherwise."""
+    """Returns the tokens. Raises OidcRefused if *code* is not accepted, OidcUnavailable otherwise."""
     form = {
         "grant_type": "authorization_code",
         "code": code,
         "redirect_uri": redirect_uri,
         "code_verifier": verifier,
     }
-    authorization, more = _client(settings, metadata)
+    authorization, client = _client(settings, metadata)
+    url = metadata.token_endpoint
     status, document = await fetch(
-        session,
-        "POST",
-        metadata.token_endpoint,
-        _TOKENS,
-        form=form | more,
-        authorization=authorization,
+        session, "POST", url, _TOKENS, form=form | client, authorization=authorization
     )
-    if status != _OK:
+    if status != HTTPStatus.OK:
         raise _refusal(status, document)
     return Tokens(Secret(_text(document, "id_token")), Secret(_text(document, "access_token")))
 
 
 def _client(settings: OidcSettings, metadata: Metadata) -> tuple[str | None, dict[str, str]]:
-    # Who asks: as a header, or as fields of the form.
+    # Returns the client as an Authorization header, or as fields of the form.
     if settings.client_secret is None:
         return None, {"client_id": settings.client_id}
     secret = settings.client_secret.reveal()
@@ -93,30 +79,30 @@ def _text(document: Document, name: str) -> str:
 async def userinfo(
     session: ClientSession, url: str, access_token: Secret, subject: str
 ) -> Document:
-    """What the userinfo endpoint says of *subject*. Raises OidcUnavailable or OidcRefused."""
+    """Returns the userinfo claims about *subject*. Raises OidcUnavailable or OidcRefused."""
     status, document = await fetch(
-        session, "GET", url, _USERINFO, authorization=f"Bearer {access_token.reveal()}"
+        session, "GET", url, "userinfo", authorization=f"Bearer {access_token.reveal()}"
     )
-    if status != _OK:
-        raise OidcUnavailable(f"{_USERINFO}: status {status}")
+    if status != HTTPStatus.OK:
+        raise OidcUnavailable(f"userinfo: status {status}")
     if not same_text(document.get("sub"), subject):
-        raise OidcRefused(f"{_USERINFO}: of another person")
+        raise OidcRefused("userinfo: of another person")
     return document
 
 
-def claims_of(issuer: str, subject: str, said: Mapping[str, Any]) -> Claims:
-    """The claims in *said*, without those that are too long or of the wrong type."""
-    email = _short_text(said.get("email"), _MAX_EMAIL)
+def claims_of(issuer: str, subject: str, claims: Mapping[str, Any]) -> Claims:
+    """Returns the valid claims; those that are too long or of the wrong type are empty."""
+    email = _short_text(claims.get("email"), _MAX_EMAIL)
     return Claims(
         issuer=issuer,
         subject=subject,
         email=email,
-        # The text "true" is not the value: whoever gets this wrong may write "false" as well.
-        email_verified=bool(email) and said.get("email_verified") is True,
-        name=_short_text(said.get("name"), _MAX_NAME),
+        # The text "true" is not enough: a provider that sends texts may send "false" as well.
+        email_verified=bool(email) and claims.get("email_verified") is True,
+        name=_short_text(claims.get("name"), _MAX_NAME),
     )
 
 
 def _short_text(value: object, most: int) -> str:
-    good = isinstance(value, str) and len(value) <= most and value.isprintable()
-    return str(value).strip() if good else ""
+    valid = isinstance(value, str) and len(value) <= most and value.isprintable()
+    return str(value).strip() if valid else ""

@@ -1,17 +1,15 @@
-"""A person's own page: name, time zone, password, and where they are signed in."""
+"""A person's own page: name, time zone, password and sessions."""
 
 from __future__ import annotations
 
 import re
-from datetime import timedelta
 from typing import Final
 from zoneinfo import available_timezones
 
 from console.forms import Form
 from console.pages import problems, signing_in
 from console.paths import url
-from console.people import FieldInvalid, Limit, Session
-from console.views import SessionRow
+from console.people import FieldInvalid, Limit
 from console.visit import Visit
 from keyauthority.base.http.answer import Answer
 
@@ -39,11 +37,10 @@ _SYSTEMS: Final = (
     ("CrOS", "ChromeOS"),
     ("Linux", "Linux"),
 )
-_WRONG: Final = "That is not your password."
 
 
 async def show(visit: Visit) -> Answer:
-    """The page."""
+    """Shows the page."""
     return await _page(visit, profile=_profile(visit), password=Form())
 
 
@@ -58,7 +55,7 @@ async def save(visit: Visit) -> Answer:
         return await _page(visit, profile=form, password=Form(), status=422)
     try:
         await visit.parts.books.accounts.update(
-            visit.by, visit.me.id, name=form.values["name"], time_zone=zone
+            visit.origin, visit.me.id, name=form.values["name"], time_zone=zone
         )
     except FieldInvalid as error:
         form.errors[error.field] = str(error)
@@ -67,18 +64,17 @@ async def save(visit: Visit) -> Answer:
 
 
 async def set_password(visit: Visit) -> Answer:
-    """Changes the password, under the old one, and ends all other sign-ins."""
-    # Nobody sets a first password by a sign-in alone: that takes a link.
+    """Changes the password, if the old one is right, and ends all other sessions."""
+    # A session alone sets no first password: that takes a link.
     if not visit.parts.settings.local_accounts or not visit.me.has_password:
         return problems.no_password(visit)
     form = Form()
-    wait = await _prove(visit, form)
-    if not form.ok:
-        status = 429 if wait else 422
+    status = await _check_password(visit, form)
+    if status:
         return await _page(visit, profile=_profile(visit), password=form, status=status)
     try:
         await visit.parts.books.accounts.set_password(
-            visit.by, visit.me.id, visit.fields.raw("new_password"), visit.signed_in.id
+            visit.origin, visit.me.id, visit.fields.raw("new_password"), visit.signed_in.id
         )
     except FieldInvalid as error:
         form.errors["new_password"] = str(error)
@@ -87,44 +83,46 @@ async def set_password(visit: Visit) -> Answer:
     return visit.redirect(url("account"), "password-changed")
 
 
-async def _prove(visit: Visit, form: Form) -> timedelta:
-    # Whether it is the person: whoever finds their browser open must not guess for long.
+async def _check_password(visit: Visit, form: Form) -> int:
+    # The status of a refusal; 0: the password is right. Whoever finds the browser open can't guess on.
     per = visit.parts.settings.sign_in.per
     limits = [Limit(f"password {visit.me.id}", 5, per)]
     attempts = visit.parts.books.attempts
     wait = await attempts.wait(limits) or await attempts.count(limits)
     if wait:
         form.problem = signing_in.too_many(wait)
-        return wait
+        return 429
     current = visit.fields.raw("current_password")
     if await visit.parts.books.accounts.check_password(visit.me.email, current) is None:
-        form.errors["current_password"] = _WRONG
-    else:
-        await attempts.forget(limits)
-    return wait
+        form.errors["current_password"] = "That is not your password."
+        return 422
+    await attempts.forget(limits)
+    return 0
 
 
 async def end_session(visit: Visit) -> Answer:
-    """Ends one of the person's sign-ins."""
+    """Ends one of the person's sessions."""
     if visit.path["session"] == visit.signed_in.id:
         return await signing_in.sign_out(visit)
-    await visit.parts.books.sessions.end(visit.by, visit.me.id, visit.path["session"])
+    await visit.parts.books.sessions.end(visit.origin, visit.me.id, visit.path["session"])
     return visit.redirect(url("account"), "session-ended")
 
 
 async def end_other_sessions(visit: Visit) -> Answer:
-    """Ends all sign-ins but this one."""
-    await visit.parts.books.sessions.end_others(visit.by, visit.me.id, visit.signed_in.id)
+    """Ends all sessions but this one."""
+    await visit.parts.books.sessions.end_others(visit.origin, visit.me.id, visit.signed_in.id)
     return visit.redirect(url("account"), "sessions-ended")
 
 
 def browser(user_agent: str) -> str:
-    """What a browser calls itself, so far as people need it: "Firefox on Linux"."""
+    """A browser's name for people, such as "Firefox on Linux"; empty if it gives none."""
     name = next((name for mark, name in _BROWSERS if mark in user_agent), "Unknown browser")
     system = next((name for mark, name in _SYSTEMS if mark in user_agent), "")
-    if not system:
-        return re.split(r"[/\s]", user_agent)[0][:40] if name == "Unknown browser" else name
-    return f"{name} on {system}"
+    if system:
+        return f"{name} on {system}"
+    if name == "Unknown browser":
+        return re.split(r"[/\s]", user_agent)[0][:40]
+    return name
 
 
 def _profile(visit: Visit) -> Form:
@@ -132,26 +130,14 @@ def _profile(visit: Visit) -> Form:
 
 
 async def _page(visit: Visit, *, profile: Form, password: Form, status: int = 200) -> Answer:
-    sessions = await visit.parts.books.sessions.of_person(visit.me.id)
     return await visit.page(
         "account.html",
         status,
         section="account",
         profile=profile,
         password=password,
-        sessions=[_row(visit, one) for one in sessions],
+        sessions=await visit.parts.books.sessions.of_person(visit.me.id),
+        current_id=visit.signed_in.id,
+        browser=browser,
         time_zones=TIME_ZONES,
-    )
-
-
-def _row(visit: Visit, one: Session) -> SessionRow:
-    return SessionRow(
-        id=one.id,
-        current=one.id == visit.signed_in.id,
-        browser=browser(one.user_agent) or "Unknown browser",
-        address=one.address,
-        create_time=one.create_time,
-        last_seen_time=one.last_seen_time,
-        method=one.method,
-        end_action=url("session_end", session=one.id),
     )

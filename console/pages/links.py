@@ -1,4 +1,4 @@
-"""One-time links: the first owner's, an invitation's, and the one that sets a new password."""
+"""One-time links: the first administrator's, invitations, and links for a new password."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from contextlib import suppress
 from typing import Final
 
 from console.forms import Form
-from console.pages import signing_in, signing_in_elsewhere
+from console.pages import oidc, signing_in
 from console.paths import url
 from console.people import (
     AlreadyMember,
@@ -31,21 +31,21 @@ _HAS_ACCOUNT: Final = "There is an account with this address by now. Sign in, an
 
 
 async def setup(visit: Visit) -> Answer:
-    """The form that makes the first owner."""
+    """Shows the form for the first administrator's account."""
     if await _link(visit, LinkPurpose.SETUP) is None:
         return await _invalid(visit)
     return await _setup_page(visit, Form())
 
 
 async def submit_setup(visit: Visit) -> Answer:
-    """Makes the first owner, of the only workspace if there is just one."""
+    """Makes the first administrator, who owns the workspace if there is just one."""
     form = visit.fields.form(["email", "name"])
     password = Password(visit.fields.raw("password"))
     if await _link(visit, LinkPurpose.SETUP) is None:
         return await _invalid(visit)
-    fault = _fault(visit, form)
-    if fault:
-        return await _setup_page(visit, form, fault)
+    status = _check_new_account(visit, form)
+    if status:
+        return await _setup_page(visit, form, status)
     try:
         workspaces = await visit.parts.only_workspace(visit.request.id)
         person = await visit.parts.books.links.accept_setup(
@@ -69,15 +69,15 @@ async def submit_setup(visit: Visit) -> Answer:
 
 
 async def invitation(visit: Visit) -> Answer:
-    """The invitation: what to, from whom, and the next step for whoever opened it."""
+    """Shows the workspace, the inviter, and the visitor's next step."""
     link = await _link(visit, LinkPurpose.INVITATION)
-    return (
-        await _invitation_page(visit, link, Form()) if link is not None else await _invalid(visit)
-    )
+    if link is None:
+        return await _invalid(visit)
+    return await _invitation_page(visit, link, Form())
 
 
 async def submit_invitation(visit: Visit) -> Answer:
-    """Joins the workspace, with a new account or the one that is signed in."""
+    """Joins the workspace, with a new account or the visitor's own."""
     link = await _link(visit, LinkPurpose.INVITATION)
     if link is None:
         return await _invalid(visit)
@@ -108,9 +108,9 @@ async def _join(visit: Visit, link: Link) -> Answer:
 
 
 async def _register(visit: Visit, link: Link, form: Form) -> Answer:
-    fault = _fault(visit, form)
-    if fault:
-        return await _invitation_page(visit, link, form, fault)
+    status = _check_new_account(visit, form)
+    if status:
+        return await _invitation_page(visit, link, form, status)
     password = Password(visit.fields.raw("password"))
     person = await visit.parts.books.links.accept_invitation(
         visit.path["token"], form.values["name"], password, visit.source
@@ -118,8 +118,8 @@ async def _register(visit: Visit, link: Link, form: Form) -> Answer:
     return await _enter(visit, person)
 
 
-def _fault(visit: Visit, form: Form) -> int:
-    # The status that a form for a new account is refused with; zero: nothing is wrong so far.
+def _check_new_account(visit: Visit, form: Form) -> int:
+    # The status of a refusal; 0: nothing is wrong so far.
     if not visit.parts.settings.local_accounts:
         form.problem = signing_in.NO_PASSWORDS
         return 403
@@ -128,13 +128,15 @@ def _fault(visit: Visit, form: Form) -> int:
 
 
 async def recovery(visit: Visit) -> Answer:
-    """The form that sets a new password."""
+    """Shows the form for a new password."""
     link = await _link(visit, LinkPurpose.RECOVERY)
-    return await _recovery_page(visit, link, Form()) if link is not None else await _invalid(visit)
+    if link is None:
+        return await _invalid(visit)
+    return await _recovery_page(visit, link, Form())
 
 
 async def submit_recovery(visit: Visit) -> Answer:
-    """Sets it, and ends whatever sign-ins there are."""
+    """Sets the new password, and ends all of the person's sessions."""
     link = await _link(visit, LinkPurpose.RECOVERY)
     if link is None:
         return await _invalid(visit)
@@ -153,14 +155,14 @@ async def submit_recovery(visit: Visit) -> Answer:
 
 
 async def by_provider(visit: Visit) -> Answer:
-    """Takes the link up as somebody the provider knows."""
+    """Accepts the link by signing in at the OpenID provider."""
     link = await visit.parts.books.links.find(visit.path["token"])
     if link is None or link.purpose is LinkPurpose.RECOVERY:
         return await _invalid(visit)
-    if not signing_in_elsewhere.is_asked_by_a_page(visit):
+    if not oidc.has_proof(visit):
         page = "setup" if link.purpose is LinkPurpose.SETUP else "invitation"
         return visit.redirect(url(page, token=visit.path["token"]))
-    return await signing_in_elsewhere.depart(visit, link=visit.path["token"])
+    return await oidc.depart(visit, link=visit.path["token"])
 
 
 async def _link(visit: Visit, purpose: LinkPurpose) -> Link | None:
@@ -191,8 +193,7 @@ async def _invitation_page(visit: Visit, link: Link, form: Form, status: int = 2
         workspace = await visit.authority.call(workspaces.get(link.workspace_id))
         name = workspace.name
     except (MissingError, UnavailableError):
-        name = visit.parts.names.get(link.workspace_id, link.workspace_id)
-    state = _state(visit, link)
+        name = visit.parts.names.get(link.workspace_id)
     path = url("invitation", token=visit.path["token"])
     return await visit.page(
         "invitation.html",
@@ -200,8 +201,7 @@ async def _invitation_page(visit: Visit, link: Link, form: Form, status: int = 2
         form=form,
         invitation=link,
         workspace_name=name,
-        inviter=link.inviter_email,
-        state=state,
+        state=_state(visit, link),
         action=path,
         sign_in_href="/sign-in?next=" + path,
         oidc_href=_by_provider(visit),
@@ -209,7 +209,7 @@ async def _invitation_page(visit: Visit, link: Link, form: Form, status: int = 2
 
 
 def _state(visit: Visit, link: Link) -> str:
-    # Who isn't signed in, such as the inviter who tries the link, is not told who has an account.
+    # A visitor who isn't signed in, such as the inviter, does not learn who has an account.
     if visit.session is None:
         return "open"
     return "yours" if visit.me.email.casefold() == link.email.casefold() else "other"

@@ -1,21 +1,12 @@
-"""The people of a workspace: inviting them, their roles, and their leaving."""
+"""The people of a workspace: inviting them, and their roles."""
 
 from __future__ import annotations
 
 from typing import Final
 
-from console import words
 from console.forms import Form
 from console.paths import url
-from console.people import (
-    AlreadyMember,
-    FieldInvalid,
-    Invitation,
-    LastOwner,
-    Member,
-    Role,
-)
-from console.views import InvitationRow, MemberRow
+from console.people import AlreadyMember, FieldInvalid, LastOwner, Role
 from console.visit import Visit
 from keyauthority.base.http.answer import Answer
 
@@ -23,12 +14,12 @@ _ROLES: Final = {role.value: role for role in Role}
 
 
 async def show(visit: Visit) -> Answer:
-    """Members and invitations."""
+    """Shows members and invitations."""
     return await _page(visit, Form({"email": "", "role": "member"}))
 
 
 async def invite(visit: Visit) -> Answer:
-    """Makes an invitation and shows its link, once; an earlier one for the address ends."""
+    """Makes an invitation and shows its link, once. An earlier one for the address ends."""
     form = visit.fields.form(["email", "role"])
     role = _ROLES.get(form.values["role"])
     if role is None:
@@ -36,7 +27,7 @@ async def invite(visit: Visit) -> Answer:
         return await _page(visit, form, 422)
     try:
         invitation, token = await visit.parts.books.links.invite(
-            visit.by, visit.workspace_id, form.values["email"], role
+            visit.origin, visit.workspace_id, form.values["email"], role
         )
     except FieldInvalid as error:
         form.errors[error.field] = str(error)
@@ -45,19 +36,14 @@ async def invite(visit: Visit) -> Answer:
         form.errors["email"] = str(error)
         return await _page(visit, form, 422)
     link = visit.parts.public_url + url("invitation", token=token.reveal())
-    return await visit.page(
-        "invited.html",
-        section="members",
-        link=link,
-        email=invitation.email,
-        role=role.value,
-        expire_time=invitation.expire_time,
-    )
+    return await visit.page("invited.html", section="members", link=link, invitation=invitation)
 
 
 async def withdraw(visit: Visit) -> Answer:
-    """Has an invitation's link no longer work."""
-    await visit.parts.books.links.withdraw(visit.by, visit.workspace_id, visit.path["invitation"])
+    """Withdraws an invitation: its link no longer works."""
+    await visit.parts.books.links.withdraw(
+        visit.origin, visit.workspace_id, visit.path["invitation"]
+    )
     return visit.redirect(url("members", workspace=visit.workspace_id), "withdrawn")
 
 
@@ -70,7 +56,7 @@ async def set_role(visit: Visit) -> Answer:
         return await _page(visit, form, 422)
     try:
         await visit.parts.books.memberships.set_role(
-            visit.by, visit.workspace_id, visit.path["person"], role
+            visit.origin, visit.workspace_id, visit.path["person"], role
         )
     except LastOwner as error:
         form.problem = str(error)
@@ -81,49 +67,17 @@ async def set_role(visit: Visit) -> Answer:
 async def _page(visit: Visit, form: Form, status: int = 200) -> Answer:
     books = visit.parts.books
     members = await books.memberships.of_workspace(visit.workspace_id)
-    # Who is invited is for those who invite.
+    owners = [member.person.id for member in members if member.role is Role.OWNER]
+    # Only owners, who invite, see who is invited.
     invitations = []
     if visit.role is Role.OWNER:
         invitations = await books.links.of_workspace(visit.workspace_id)
-    owners = sum(one.role is Role.OWNER for one in members)
     return await visit.page(
         "members.html",
         status,
         section="members",
         form=form,
-        members=[
-            member_row(visit, one, only_owner=one.role is Role.OWNER and owners == 1)
-            for one in members
-        ],
-        invitations=[_invitation(visit, one) for one in invitations],
-        roles=words.ROLES,
-    )
-
-
-def _invitation(visit: Visit, one: Invitation) -> InvitationRow:
-    place = {"workspace": visit.workspace_id, "invitation": one.id}
-    return InvitationRow(
-        id=one.id,
-        email=one.email,
-        role=one.role.value,
-        inviter=one.inviter_email,
-        create_time=one.create_time,
-        expire_time=one.expire_time,
-        withdraw_action=url("invitation_withdraw", **place),
-    )
-
-
-def member_row(visit: Visit, one: Member, *, only_owner: bool = False) -> MemberRow:
-    """A member of the workspace of the path."""
-    place = {"workspace": visit.workspace_id, "person": one.person.id}
-    return MemberRow(
-        id=one.person.id,
-        name=one.person.name,
-        email=one.person.email,
-        role=one.role.value,
-        since=one.since,
-        is_me=one.person.id == visit.me.id,
-        only_owner=only_owner,
-        remove_href=url("member_remove", **place),
-        role_action=url("member_role", **place),
+        members=members,
+        only_owner=owners[0] if len(owners) == 1 else "",
+        invitations=invitations,
     )

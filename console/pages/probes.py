@@ -1,4 +1,4 @@
-"""For load balancers: whether the console is alive, and whether it can do its work."""
+"""For load balancers: whether the console lives, and whether it can serve."""
 
 from __future__ import annotations
 
@@ -8,12 +8,12 @@ from keyauthority.base.http.answer import Answer
 
 
 async def healthz(visit: Visit) -> Answer:
-    """The process answers."""
+    """Says that the process lives."""
     return visit.text(200, "ok")
 
 
 async def readyz(visit: Visit) -> Answer:
-    """Authority and books answer too, and it isn't stopping."""
+    """Says whether the authority and the database answer and the console isn't stopping."""
     try:
         await visit.parts.books.accounts.any_administrator()
     except StoreUnavailable:

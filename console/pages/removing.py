@@ -1,17 +1,15 @@
-"""Removing a member, or leaving: their keys are looked at first."""
+"""Removing a member, or leaving: first their keys are looked at."""
 
 from __future__ import annotations
 
 from console import key_views
-from console.access import deeds
-from console.authority import MOST
+from console.authority import MOST_KEYS
 from console.forms import Form
+from console.key_views import KeyRow
 from console.pages import problems
-from console.pages.members import member_row
 from console.people import LastOwner, Member, NotFound, Role
-from console.receipts import receipt
-from console.views import KeyRow, Receipt
 from console.visit import Visit
+from console.words import receipt
 from keyauthority.base.http.answer import Answer
 from keyauthority.client import admin
 from keyauthority.client.admin import (
@@ -21,62 +19,65 @@ from keyauthority.client.admin import (
     UnavailableError,
 )
 
-_ACTING = ("active", "paused")
-
 
 async def show(visit: Visit) -> Answer:
-    """Who it is, and the keys that still act of which they were shown a secret."""
+    """Shows the member, and the keys that still work and whose secret they were shown."""
     member = await _member(visit)
-    if not _may(visit, member):
+    if not _may_remove(visit, member):
         return await problems.forbidden(visit)
     keys, more = await _keys(visit, member)
     return await _page(visit, member, keys, Form(), {row.id for row in keys}, more=more)
 
 
 async def submit(visit: Visit) -> Answer:
-    """Revokes the keys that were chosen, then removes the member.
+    """Revokes the ticked keys, then removes the member.
 
-    In this order: if the first fails the member is still listed, with the keys.
+    In this order: if revoking fails the member is still listed, with the keys.
     """
     member = await _member(visit)
-    if not _may(visit, member):
+    if not _may_remove(visit, member):
         return await problems.forbidden(visit)
-    ticked, told = set(visit.fields.all("revoke")), None
+    ticked = set(visit.fields.all("revoke"))
     keys: list[KeyRow] = []
-    chosen: list[KeyRow] = []
+    revoked: list[KeyRow] = []
+    sentence = None
     try:
         keys, _ = await _keys(visit, member)
         await _check_not_last_owner(visit, member)
-        chosen = [row for row in keys if row.id in ticked and _may_revoke(visit)]
-        if chosen:
-            told = await _revoked(visit, chosen, member)
+        # A viewer leaves without revoking anything.
+        if "keys.revoke" in visit.may:
+            revoked = [row for row in keys if row.id in ticked]
+        if revoked:
+            sentence = await _revoke(visit, revoked, member)
         await _remove(visit, member)
     except LastOwner as error:
         return await _page(visit, member, keys, Form(problem=str(error)), ticked, 422)
     except UnavailableError:
-        kept = keys or _last_known(visit, ticked)
-        return await _page(visit, member, kept, Form(problem=problems.AWAY), ticked, 503)
+        keys = keys or _last_known(visit, ticked)
+        return await _page(visit, member, keys, Form(problem=problems.AWAY), ticked, 503)
     if member.person.id == visit.me.id:
         return visit.redirect("/", "left")
     return await visit.page(
         "member_removed.html",
         section="members",
-        member=member_row(visit, member),
-        revoked=chosen,
+        person=member.person,
+        revoked=revoked,
         remaining=await _remaining(visit, member),
-        receipt=told,
+        receipt=sentence,
     )
 
 
 async def _remove(visit: Visit, member: Member) -> None:
     try:
-        await visit.parts.books.memberships.remove(visit.by, visit.workspace_id, member.person.id)
+        await visit.parts.books.memberships.remove(
+            visit.origin, visit.workspace_id, member.person.id
+        )
     except NotFound:
-        # Somebody else was quicker: they are gone, as was wanted, and so are the keys.
+        # Somebody else removed the member a moment ago.
         return
 
 
-async def _revoked(visit: Visit, keys: list[KeyRow], member: Member) -> Receipt:
+async def _revoke(visit: Visit, keys: list[KeyRow], member: Member) -> str:
     went = "left" if member.person.id == visit.me.id else "was removed from"
     note = f"{member.person.email} {went} the workspace"
     try:
@@ -84,13 +85,12 @@ async def _revoked(visit: Visit, keys: list[KeyRow], member: Member) -> Receipt:
             admin.keys.revoke_all([row.id for row in keys], RevocationReason.OWNER_LEFT, note)
         )
     except SpreadingError as error:
-        sentence = f"They are revoked, and stop everywhere within {error.seconds} s."
-        return Receipt(sentence, 0, 0, 0)
+        return f"They are revoked, and stop everywhere within {error.seconds} s."
     return receipt(revoked.receipt)
 
 
 async def _remaining(visit: Visit, member: Member) -> list[KeyRow]:
-    # Also what they made after this page was opened. The removal itself is done, whatever this says.
+    # With keys made after the page was opened. The member is removed even if this call fails.
     try:
         return (await _keys(visit, member))[0]
     except AuthorityError:
@@ -98,47 +98,45 @@ async def _remaining(visit: Visit, member: Member) -> list[KeyRow]:
 
 
 async def _check_not_last_owner(visit: Visit, member: Member) -> None:
-    # Once more, and for good, when the member is removed; here, before any key is revoked.
+    # Before any key is revoked; the removal itself checks again.
     if member.role is not Role.OWNER:
         return
     members = await visit.parts.books.memberships.of_workspace(visit.workspace_id)
-    if sum(one.role is Role.OWNER for one in members) == 1:
+    if sum(other.role is Role.OWNER for other in members) == 1:
         raise LastOwner
 
 
 async def _member(visit: Visit) -> Member:
-    for one in await visit.parts.books.memberships.of_workspace(visit.workspace_id):
-        if one.person.id == visit.path["person"]:
-            return one
+    for member in await visit.parts.books.memberships.of_workspace(visit.workspace_id):
+        if member.person.id == visit.path["person"]:
+            return member
     raise NotFound("no such member")
 
 
-def _may(visit: Visit, member: Member) -> bool:
+def _may_remove(visit: Visit, member: Member) -> bool:
     # Everybody may leave; only owners remove others.
     return visit.role is Role.OWNER or member.person.id == visit.me.id
 
 
-def _may_revoke(visit: Visit) -> bool:
-    # Who was a member once and only looks on now leaves, and revokes nothing.
-    return "keys.revoke" in deeds(visit.role, administrator=False)
-
-
 async def _keys(visit: Visit, member: Member) -> tuple[list[KeyRow], bool]:
-    # Those they created, and those of which they were shown a secret that lives.
-    authority, place, person = visit.authority, visit.workspace_id, member.person.id
-    created, more = await authority.keys(place, creator_id=person)
-    seen, more_seen = await authority.keys(place, secret_creator_id=person)
-    keys = {key.id: key for key in (*created, *seen)}
+    # The keys that the member created, and those with a live secret that the member was shown.
+    authority, workspace, person = visit.authority, visit.workspace_id, member.person.id
+    created, more_created = await authority.keys(workspace, creator_id=person)
+    rotated, more_rotated = await authority.keys(workspace, secret_creator_id=person)
+    keys = {key.id: key for key in (*created, *rotated)}
     rows = [key_views.row(key, visit.now) for key in keys.values()]
-    acting = key_views.ordered([row for row in rows if row.state in _ACTING], "-created")
-    # As many as can be revoked at once.
-    return acting[:MOST], more or more_seen or len(acting) > MOST
+    working = [row for row in rows if row.state in ("active", "paused")]
+    # No more than one call revokes.
+    newest = key_views.ordered(working, "-created")[:MOST_KEYS]
+    return newest, more_created or more_rotated or len(working) > MOST_KEYS
 
 
 def _last_known(visit: Visit, ticked: set[str]) -> list[KeyRow]:
-    # What was ticked stays ticked, by as much of each key as the form itself holds.
-    ids = sorted(one for one in ticked if key_views.is_key_id(one))
-    return [key_views.last_known(visit.workspace_id, one, one, visit.now) for one in ids]
+    # What was ticked stays ticked; the form holds only the ids.
+    return [
+        key_views.last_known(visit.workspace_id, key_id, key_id, visit.now)
+        for key_id in sorted(filter(key_views.is_key_id, ticked))
+    ]
 
 
 async def _page(
@@ -156,7 +154,7 @@ async def _page(
         status,
         section="members",
         form=form,
-        member=member_row(visit, member),
+        person=member.person,
         keys=keys,
         ticked=ticked,
         truncated=more,

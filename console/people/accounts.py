@@ -4,64 +4,55 @@ from __future__ import annotations
 
 from collections.abc import Collection
 
-from sqlalchemy import ColumnElement, select, tuple_, update
+from sqlalchemy import ColumnElement, delete, or_, select, tuple_, update
 
 from console.people import fields
 from console.people.database import Database, Transaction
-from console.people.errors import AnotherIdentity, LastAdministrator, OwnAccount
+from console.people.errors import AnotherIdentity, LastAdministrator, NotFound, OwnAccount
 from console.people.passwords import Passwords
-from console.people.persons import (
+from console.people.person_rows import (
+    NO_ADMINISTRATOR,
     PERSON,
     add_identity,
     has_administrator,
     is_identity,
-    locked_person,
-    no_administrator,
-    no_person,
+    load_person,
+    lock_person,
     person_of,
     replace_password,
-    shut_out,
-    the_person,
-    withdraw_recoveries,
 )
-from console.people.records import Identity, Origin, Person
-from console.people.tables import identities, people
+from console.people.records import Identity, LinkPurpose, Origin, Person
+from console.people.tables import identities, links, people, sessions
 
 
 class Accounts:
-    """Who there is, and what they sign in with."""
+    """The accounts: people, and their passwords and identities."""
 
     def __init__(self, database: Database, passwords: Passwords) -> None:
         self._database = database
         self._passwords = passwords
 
     async def get(self, person_id: str) -> Person | None:
-        """The person with that id."""
+        """Returns the person with that id."""
         return await self._find(people.c.id == person_id)
 
     async def get_all(self, person_ids: Collection[str]) -> list[Person]:
-        """The people with these ids."""
+        """Returns the people with these ids."""
         query = select(*PERSON).where(people.c.id.in_(person_ids))
         async with self._database.reading() as tx:
             return [person_of(row) for row in await tx.all(query)]
 
     async def by_email(self, email: str) -> Person | None:
-        """The person with that address, in whatever case."""
+        """Returns the person with that address, in whatever case."""
         return await self._find(people.c.email_key == fields.email_key(email))
 
     async def by_identity(self, issuer: str, subject: str) -> Person | None:
-        """The person who signs in with that account of an OpenID provider."""
-        query = (
-            select(*PERSON)
-            .join_from(people, identities)
-            .where(is_identity(Identity(issuer, subject)))
-        )
-        async with self._database.reading() as tx:
-            row = await tx.one(query)
-        return person_of(row) if row else None
+        """Returns the person who signs in with that account of an OpenID provider."""
+        owner = select(identities.c.person_id).where(is_identity(Identity(issuer, subject)))
+        return await self._find(people.c.id == owner.scalar_subquery())
 
     async def page(self, limit: int, after_id: str | None = None) -> list[Person]:
-        """Up to *limit* people, newest first, after the one with the id *after_id*."""
+        """Returns up to *limit* people, newest first, after the person with the id *after_id*."""
         query = select(*PERSON).order_by(people.c.create_time.desc(), people.c.id.desc())
         if after_id is not None:
             last = select(people.c.create_time, people.c.id).where(people.c.id == after_id)
@@ -70,12 +61,12 @@ class Accounts:
             return [person_of(row) for row in await tx.all(query.limit(limit))]
 
     async def any_administrator(self) -> bool:
-        """Whether there is one: before, the set-up link is the way in."""
+        """Returns whether there is an administrator. Until then, people begin by the set-up link."""
         async with self._database.reading() as tx:
             return await has_administrator(tx)
 
     async def check_password(self, email: str, password: str) -> Person | None:
-        """The person with that address and password, unless disabled.
+        """Returns the person with that address and password, unless disabled.
 
         An unknown address takes the same work.
         """
@@ -83,14 +74,19 @@ class Accounts:
             people.c.email_key == fields.email_key(email)
         )
         async with self._database.reading() as tx:
-            row = await tx.one(query)
-        kept = row.password if row else None
-        if not await self._passwords.verify(kept, password) or row is None or kept is None:
+            row = await tx.first(query)
+        old_hash = row.password if row else None
+        verified = await self._passwords.verify(old_hash, password)
+        if not verified or row is None or old_hash is None or row.disabled:
             return None
-        if row.disabled:
-            return None
-        if self._passwords.is_outdated(kept):
-            await self._renew(kept, row.person_id, password)
+        if self._passwords.is_outdated(old_hash):
+            new_hash = await self._passwords.hash(password)
+            # Unless the password was changed meanwhile.
+            person = update(people).where(people.c.id == row.person_id)
+            async with self._database.changing() as tx:
+                await tx.execute(
+                    person.where(people.c.password == old_hash).values(password=new_hash)
+                )
         return person_of(row)
 
     async def set_password(
@@ -100,79 +96,69 @@ class Accounts:
 
         Raises `WeakPassword`, `NotFound`.
         """
-        person = await self.get(person_id)
-        if person is None:
-            raise no_person()
-        kept = await self._passwords.accept(password, person.email, person.name)
+        async with self._database.reading() as tx:
+            person = await load_person(tx, person_id)
+        password_hash = await self._passwords.accept(password, person.email, person.name)
         async with self._database.changing() as tx:
-            await replace_password(tx, person_id, kept, keep_session_id)
+            await replace_password(tx, person_id, password_hash, keep_session_id)
             await tx.record(by, "password.change", person_id)
 
     async def update(
-        self,
-        by: Origin,
-        person_id: str,
-        *,
-        name: str | None = None,
-        time_zone: str | None = None,
+        self, by: Origin, person_id: str, *, name: str | None = None, time_zone: str | None = None
     ) -> Person:
-        """Changes what is given. Raises `FieldInvalid`, `NotFound`."""
+        """Changes the name, the time zone or both. Raises `FieldInvalid`, `NotFound`."""
         values: dict[str, str] = {}
         if name is not None:
             values["name"] = fields.name(name)
         if time_zone is not None:
             values["time_zone"] = fields.time_zone(time_zone)
         async with self._database.changing() as tx:
-            person = await locked_person(tx, person_id)
-            changed = {key: new for key, new in values.items() if getattr(person, key) != new}
-            if changed:
-                await tx.count(update(people).where(people.c.id == person_id).values(changed))
-                await tx.record(by, "person.update", person_id, **changed)
-                person = await the_person(tx, person_id)
+            person = await lock_person(tx, person_id)
+            changes = {field: new for field, new in values.items() if getattr(person, field) != new}
+            if changes:
+                await tx.execute(update(people).where(people.c.id == person_id).values(changes))
+                await tx.record(by, "person.update", person_id, **changes)
+                person = await load_person(tx, person_id)
             return person
 
     async def set_administrator(self, by: Origin, person_id: str, value: bool) -> None:
-        """Raises `LastAdministrator`, `NotFound`; that too for who is no administrator any more."""
+        """Makes the person an administrator, or a person without that right.
+
+        Raises `LastAdministrator`, and `NotFound`, also if *by* is no administrator any more.
+        """
         async with self._database.changing() as tx:
-            administrators = await _locked_administrators(tx, by)
-            person = await locked_person(tx, person_id)
-            if person.administrator == value:
+            if not await _set(tx, by, person_id, "administrator", value):
                 return
-            if administrators == {person_id}:
-                raise LastAdministrator
-            changed = update(people).where(people.c.id == person_id).values(administrator=value)
-            await tx.count(changed)
             if not value:
-                # With a link of theirs they would become whomever they made it for.
-                await withdraw_recoveries(tx, person_id)
-            await tx.record(by, "person.administrator", person_id, administrator=_yes(value))
+                # By a recovery link that they made, they could sign in as its person.
+                recovery = links.c.purpose == LinkPurpose.RECOVERY
+                await tx.execute(delete(links).where(recovery, links.c.invited_by == person_id))
+            details = {"administrator": "yes" if value else "no"}
+            await tx.record(by, "person.administrator", person_id, **details)
 
     async def set_disabled(self, by: Origin, person_id: str, value: bool) -> None:
-        """Has the person sign in no more, and be signed in nowhere; or lets them again.
+        """Disables the account, which ends the person's sessions; or enables it.
 
-        Raises `OwnAccount`, `LastAdministrator`, `NotFound`; that too for who is no administrator
+        Raises `OwnAccount`, `LastAdministrator`, and `NotFound`, also if *by* is no administrator
         any more.
         """
         if by.person_id == person_id:
             raise OwnAccount
         async with self._database.changing() as tx:
-            administrators = await _locked_administrators(tx, by)
-            person = await locked_person(tx, person_id)
-            if person.disabled == value:
+            if not await _set(tx, by, person_id, "disabled", value):
                 return
-            if administrators == {person_id}:
-                raise LastAdministrator
-            changed = update(people).where(people.c.id == person_id).values(disabled=value)
-            await tx.count(changed)
             if value:
-                await shut_out(tx, person_id)
+                await tx.execute(delete(sessions).where(sessions.c.person_id == person_id))
+                # They might have invited another address of their own.
+                made_or_for = or_(links.c.person_id == person_id, links.c.invited_by == person_id)
+                await tx.execute(delete(links).where(made_or_for))
             await tx.record(by, "person.disable" if value else "person.enable", person_id)
 
     async def link_identity(self, by: Origin, person_id: str, issuer: str, subject: str) -> None:
-        """Lets the person, whose address the provider vouches for, sign in with that account.
+        """Lets the person, whose address the provider has verified, sign in with that account.
 
-        Their password goes, and their sessions with it: whoever set it may only have had the link
-        of an invitation to that address, and the provider's word is the better proof.
+        Removes their password and ends their sessions: the password may be of somebody who only had
+        the link of an invitation to that address, and the provider's word is the better proof.
 
         Raises `IdentityTaken`, `AnotherIdentity`, `NotFound`.
         """
@@ -182,9 +168,9 @@ class Accounts:
             identities.c.subject != subject,
         )
         async with self._database.changing() as tx:
-            person = await locked_person(tx, person_id)
-            # An address that was given to somebody else there doesn't bring the account along.
-            if await tx.one(others.limit(1)) is not None:
+            person = await lock_person(tx, person_id)
+            # If the provider gave the address to somebody else, they don't get the account with it.
+            if await tx.first(others.limit(1)) is not None:
                 raise AnotherIdentity
             if not await add_identity(tx, person_id, Identity(issuer, subject)):
                 return
@@ -195,27 +181,22 @@ class Accounts:
 
     async def _find(self, condition: ColumnElement[bool]) -> Person | None:
         async with self._database.reading() as tx:
-            row = await tx.one(select(*PERSON).where(condition))
+            row = await tx.first(select(*PERSON).where(condition))
         return person_of(row) if row else None
 
-    async def _renew(self, kept: str, person_id: str, password: str) -> None:
-        fresh = await self._passwords.hash(password)
-        # Unless it was changed meanwhile.
-        same = (people.c.id == person_id, people.c.password == kept)
-        async with self._database.changing() as tx:
-            await tx.count(update(people).where(*same).values(password=fresh))
 
-
-async def _locked_administrators(tx: Transaction, by: Origin) -> set[str]:
-    # Those who can act as such, *by* among them. Of two who dismiss each other at once, one comes
-    # second, and is none any more.
-    acting = select(people.c.id).where(people.c.administrator, people.c.disabled.is_(False))
-    in_order = acting.order_by(people.c.id).with_for_update()
-    administrators = {row.id for row in await tx.all(in_order)}
-    if by.person_id and by.person_id not in administrators:
-        raise no_administrator()
-    return administrators
-
-
-def _yes(value: bool) -> str:
-    return "yes" if value else "no"
+async def _set(tx: Transaction, by: Origin, person_id: str, field: str, value: bool) -> bool:
+    # Returns whether *value* is new. The enabled administrators, *by* among them, are locked: if two
+    # dismiss each other at once, the second one is no administrator any more.
+    enabled = select(people.c.id).where(people.c.administrator, people.c.disabled.is_(False))
+    ordered = enabled.order_by(people.c.id).with_for_update()
+    administrator_ids = {row.id for row in await tx.all(ordered)}
+    if by.person_id and by.person_id not in administrator_ids:
+        raise NotFound(NO_ADMINISTRATOR)
+    person = await lock_person(tx, person_id)
+    if getattr(person, field) == value:
+        return False
+    if administrator_ids == {person_id}:
+        raise LastAdministrator
+    await tx.execute(update(people).where(people.c.id == person_id).values({field: value}))
+    return True

@@ -1,7 +1,6 @@
-"""How often something was tried, across all processes.
+"""Limits on how often something is tried, across all processes.
 
-Each name has a number of attempts, which come back one by one. One moment says all about it: when
-the last of them will have come back.
+A limit's attempts are regained one by one. Each row stores only when all of them are regained.
 """
 
 from __future__ import annotations
@@ -11,16 +10,15 @@ from datetime import datetime, timedelta
 
 from sqlalchemy import delete, select, update
 
-from console.people.database import Database, Transaction
-from console.people.records import Limit
+from console.people.database import AnyRow, Database, Transaction
+from console.people.records import Limit, digest
 from console.people.tables import attempts
-from console.people.tokens import digest
 
 _NONE = timedelta(0)
 
 
 class _RefusedError(Exception):
-    """Undoes the transaction: who is refused leaves no rows behind."""
+    """Rolls the transaction back, so that refused attempts leave no rows behind."""
 
     def __init__(self, wait: timedelta) -> None:
         super().__init__()
@@ -28,13 +26,13 @@ class _RefusedError(Exception):
 
 
 class Attempts:
-    """Kept by the digest of what they are counted for: an address is not to be read from them."""
+    """The counters of attempts, stored by digest: nobody can read addresses from them."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
 
     async def wait(self, limits: Sequence[Limit]) -> timedelta:
-        """How long until all *limits* allow an attempt; zero: they do. Nothing is counted."""
+        """Returns how long until all *limits* allow an attempt; counts none."""
         digests = [digest(limit.name) for limit in limits]
         query = select(attempts).where(attempts.c.digest.in_(digests))
         async with self._database.reading() as tx:
@@ -43,9 +41,10 @@ class Attempts:
         return max(waits, default=_NONE)
 
     async def count(self, limits: Sequence[Limit]) -> timedelta:
-        """Takes an attempt of each limit if all allow it (zero), else none: how long until they do.
+        """Counts an attempt against each limit and returns zero, if all limits allow it.
 
-        Of many who count at the same time, no more are allowed than the limits say.
+        Otherwise counts none and returns how long until they do. Concurrent calls never exceed the
+        limits.
         """
         try:
             async with self._database.changing() as tx:
@@ -55,19 +54,16 @@ class Attempts:
         return _NONE
 
     async def give_back(self, limits: Sequence[Limit]) -> None:
-        """Gives one attempt of each limit back: it was none of those that are limited."""
-        by_digest = dict(sorted((digest(limit.name), limit) for limit in limits))
+        """Gives one counted attempt back to each limit."""
         async with self._database.changing() as tx:
-            for key, limit in by_digest.items():
-                before = await _locked(tx, key) - limit.per / limit.most
-                counted = update(attempts).where(attempts.c.digest == key)
-                await tx.count(counted.values(full_time=max(before, tx.now)))
+            for limit, row in await _locked(tx, limits):
+                await _set(tx, row, max(row.full_time - limit.per / limit.most, tx.now))
 
     async def forget(self, limits: Sequence[Limit]) -> None:
-        """Gives all attempts back."""
+        """Gives all counted attempts back to the limits."""
         digests = [digest(limit.name) for limit in limits]
         async with self._database.changing() as tx:
-            await tx.count(delete(attempts).where(attempts.c.digest.in_(digests)))
+            await tx.execute(delete(attempts).where(attempts.c.digest.in_(digests)))
 
 
 def _wait(limit: Limit, full_time: datetime, now: datetime) -> timedelta:
@@ -76,24 +72,24 @@ def _wait(limit: Limit, full_time: datetime, now: datetime) -> timedelta:
 
 
 async def _take(tx: Transaction, limits: Sequence[Limit]) -> None:
-    # Always locked in the same order.
-    by_digest = dict(sorted((digest(limit.name), limit) for limit in limits))
-    full = {key: await _locked(tx, key) for key in by_digest}
-    waits = [_wait(limit, full[key], tx.now) for key, limit in by_digest.items()]
+    rows = await _locked(tx, limits)
+    waits = [_wait(limit, row.full_time, tx.now) for limit, row in rows]
     if any(waits):
         raise _RefusedError(max(waits))
-    for key, limit in by_digest.items():
-        after = max(full[key], tx.now) + limit.per / limit.most
-        counted = update(attempts).where(attempts.c.digest == key)
-        await tx.count(counted.values(full_time=after))
+    for limit, row in rows:
+        await _set(tx, row, max(row.full_time, tx.now) + limit.per / limit.most)
 
 
-async def _locked(tx: Transaction, key: bytes) -> datetime:
-    row = tx.insert(attempts).values(digest=key, full_time=tx.now)
-    kept = row.on_conflict_do_update(
-        index_elements=["digest"], set_={"full_time": attempts.c.full_time}
-    )
-    found = await tx.one(kept.returning(attempts.c.full_time))
-    assert found is not None  # noqa: S101  # inserted or updated
-    full_time: datetime = found.full_time
-    return full_time
+async def _locked(tx: Transaction, limits: Sequence[Limit]) -> list[tuple[Limit, AnyRow]]:
+    # Every transaction locks the rows in the same order.
+    by_digest = dict(sorted((digest(limit.name), limit) for limit in limits))
+    unchanged = {"full_time": attempts.c.full_time}
+    return [
+        (limit, await tx.put(attempts, {"digest": key, "full_time": tx.now}, "digest", unchanged))
+        for key, limit in by_digest.items()
+    ]
+
+
+async def _set(tx: Transaction, row: AnyRow, full_time: datetime) -> None:
+    counted = update(attempts).where(attempts.c.digest == row.digest)
+    await tx.execute(counted.values(full_time=full_time))

@@ -1,11 +1,12 @@
-"""The databases that the console's books may be in: a SQLite file, or PostgreSQL.
+"""The databases that hold the console's books: a SQLite file, or PostgreSQL.
 
-Several processes may share the file. It has a rollback journal: SQLite up to 3.51.2 may damage a
-write-ahead log that several share.
+Several processes may share the file. It has a rollback journal, since SQLite up to 3.51.2 may damage
+a write-ahead log that processes share.
 """
 
 from __future__ import annotations
 
+import asyncio
 import os
 import sqlite3
 from contextlib import closing
@@ -21,7 +22,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 from console.people.migrations import SCHEMA
 from keyauthority.base.process.files import check_folder, open_own
 from keyauthority.base.relational import postgres
-from keyauthority.base.relational.location import PostgresUrl
+from keyauthority.base.relational.location import Location, PostgresUrl
 from keyauthority.base.relational.outages import FAILURES, StorageError
 from keyauthority.base.relational.primary import CONNECT, Primary, check_sessions
 from keyauthority.base.relational.sqlite import (
@@ -45,11 +46,30 @@ _NAME: Final = "keyauthority-console"
 _SCHEMA_LOCK: Final = int.from_bytes(b"optcschm")
 
 
-def sqlite_engine(path: Path, patience: float) -> AsyncEngine:
-    """One connection to the file at *path*, for one transaction at a time.
+async def open_engine(location: Location, patience: float) -> AsyncEngine:
+    """Returns the engine of the database at *location*; makes and migrates a SQLite file.
 
-    *patience*: seconds that is waited for it, and for another program that has the file locked.
+    *patience*: seconds to wait for a connection, a lock or an answer. Raises `StorageError`.
     """
+    if isinstance(location, PostgresUrl):
+        return await postgres_engine(location, patience)
+    await migrate_people(location)
+    return _sqlite_engine(location.resolve(), patience)
+
+
+async def migrate_people(location: Location) -> None:
+    """Brings the database to the newest schema, however many do so at the same time.
+
+    Raises `StorageError`, and leaves a database of another program or a newer version as it was.
+    """
+    if isinstance(location, PostgresUrl):
+        await postgres.migrate(location, _NAME, SCHEMA, _SCHEMA_LOCK, alone=True)
+    else:
+        await asyncio.to_thread(_migrate_file, location.resolve())
+
+
+def _sqlite_engine(path: Path, patience: float) -> AsyncEngine:
+    # One connection, for one transaction at a time.
     pragmas = {**KIND.pragmas, "busy_timeout": int(patience * 1000)}
 
     async def connected() -> aiosqlite.Connection:
@@ -66,27 +86,23 @@ def sqlite_engine(path: Path, patience: float) -> AsyncEngine:
     )
 
 
-def prepare_file(path: Path) -> None:
-    """Makes the file at *path* if there is none, and brings it to the newest schema.
-
-    Raises `StorageError`; a file that isn't ours, or is of a newer version, stays as it was.
-    """
+def _migrate_file(path: Path) -> None:
     with in_a_sentence(path):
         check_folder(path.parent)
         if not path.exists():
-            _check_nothing_is_left(path)
+            _check_no_journal(path)
             os.close(open_own(path))
         if path.stat().st_size:
             check_is_sqlite(path)
-            # A reader leaves a journal that a crash left as it is; a writer would empty it.
+            # A read-only connection leaves the journal of a crash as it is; another would empty it.
             with closing(sqlite3.connect(f"{path.as_uri()}?mode=ro", uri=True)) as connection:
                 is_empty(connection, path, KIND)
         path.chmod(0o600)
         migrate(path, KIND)
 
 
-def _check_nothing_is_left(path: Path) -> None:
-    # SQLite would delete it, and with it what is left of the people.
+def _check_no_journal(path: Path) -> None:
+    # SQLite would delete the journal, and with it the last copy of the books' content.
     journal = path.with_name(f"{path.name}-journal")
     if journal.exists():
         raise StorageError(
@@ -96,9 +112,9 @@ def _check_nothing_is_left(path: Path) -> None:
 
 
 async def postgres_engine(url: PostgresUrl, patience: float) -> AsyncEngine:
-    """A few connections to the primary server that *url* leads to.
+    """Returns an engine with a few connections to the primary server of *url*.
 
-    Raises `StorageError` unless the database has a schema that this version can use.
+    Raises `StorageError` unless this version can use the database's schema.
     """
     primary = Primary(url, _NAME, postgres.SETTINGS, patience)
     with postgres.in_a_sentence(url):
@@ -115,17 +131,9 @@ async def postgres_engine(url: PostgresUrl, patience: float) -> AsyncEngine:
     return engine
 
 
-async def migrate_postgres(url: PostgresUrl) -> None:
-    """Brings the database to the newest schema, however many do so at the same time.
-
-    Raises `StorageError`; a database that isn't ours, or is of a newer version, stays as it was.
-    """
-    await postgres.migrate(url, _NAME, SCHEMA, _SCHEMA_LOCK, alone=True)
-
-
 def _check(primary: Primary, connection: Any, _record: object, _proxy: object) -> None:
-    # A connection that nobody used for a while is asked whether it is alive, for less time than a
-    # statement may take; if it isn't, all that were made before it are replaced.
+    # Tests a connection that was idle for a while, in less time than a statement may take. If it is
+    # dead, all connections that were made before it are replaced.
     if not primary.is_trusted(connection.driver_connection):
         raise InvalidatePoolError
     try:
@@ -137,7 +145,7 @@ def _check(primary: Primary, connection: Any, _record: object, _proxy: object) -
 
 
 def _give_up_silent(primary: Primary, error: ExceptionContext) -> None:
-    # Otherwise its transaction would be undone first, which takes as long again.
+    # A rollback on the silent connection would take as long again.
     if isinstance(error.original_exception, TimeoutError) and error.connection is not None:
         primary.silent(cast("Any", error.connection.connection).driver_connection)
         error.is_disconnect = True

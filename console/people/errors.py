@@ -1,87 +1,83 @@
-"""What goes wrong with the console's books. Each message is a sentence that a person may read."""
+"""The errors of the console's books. Each message is a sentence that a person may read."""
+
+# ruff: noqa: N818  # Named for what they tell the caller.
 
 from __future__ import annotations
 
 
 class PeopleError(Exception):
-    """What was asked was not done, and nothing was changed."""
+    """The call changed nothing. The message is *sentence*, which most subclasses set themselves."""
+
+    sentence = ""
+
+    def __init__(self, sentence: str = "") -> None:
+        super().__init__(sentence or self.sentence)
 
 
-class StoreUnavailable(PeopleError):  # noqa: N818
-    """The books can't be read or written now; nothing may be taken for granted."""
+class StoreUnavailable(PeopleError):
+    """The database can't be read or written now, so nothing is known of the call's outcome."""
 
 
-class NotFound(PeopleError):  # noqa: N818
-    """There is no such person, member, session, invitation or submission."""
+class NotFound(PeopleError):
+    """The person, member, session or invitation does not exist, or the caller lost the right."""
 
 
-class LinkInvalid(PeopleError):  # noqa: N818
-    """The link is unknown, was used, was replaced or withdrawn, or has expired."""
+class LinkInvalid(PeopleError):
+    """The link is unknown, was used, replaced or withdrawn, or has expired."""
 
-    def __init__(self) -> None:
-        super().__init__("This link is no longer good.")
-
-
-class LinkForAnother(PeopleError):  # noqa: N818
-    """The invitation is for another address than that of who wants to accept it."""
-
-    def __init__(self) -> None:
-        super().__init__("This invitation is for somebody else.")
+    sentence = "This link is no longer good."
 
 
-class LastOwner(PeopleError):  # noqa: N818
-    """The workspace would be left without an owner."""
+class LinkForAnother(PeopleError):
+    """The invitation is for another address than that of the person who accepts it."""
 
-    def __init__(self) -> None:
-        super().__init__("A workspace always keeps one owner. Make somebody else an owner first.")
-
-
-class LastAdministrator(PeopleError):  # noqa: N818
-    """Nobody would be left who can administer the console."""
-
-    def __init__(self) -> None:
-        super().__init__("One administrator must remain. Make somebody else one first.")
+    sentence = "This invitation is for somebody else."
 
 
-class OwnAccount(PeopleError):  # noqa: N818
-    """Nobody shuts themselves out."""
+class LastOwner(PeopleError):
+    """The change would leave the workspace without an owner."""
 
-    def __init__(self) -> None:
-        super().__init__("You can’t disable your own account. Another administrator can.")
+    sentence = "A workspace always keeps one owner. Make somebody else an owner first."
 
 
-class AlreadyMember(PeopleError):  # noqa: N818
+class LastAdministrator(PeopleError):
+    """The change would leave the console without an administrator."""
+
+    sentence = "One administrator must remain. Make somebody else one first."
+
+
+class OwnAccount(PeopleError):
+    """Administrators can't disable their own accounts."""
+
+    sentence = "You can’t disable your own account. Another administrator can."
+
+
+class AlreadyMember(PeopleError):
     """The person is a member of the workspace."""
 
-    def __init__(self) -> None:
-        super().__init__("This person is a member of the workspace already.")
+    sentence = "This person is a member of the workspace already."
 
 
-class EmailTaken(PeopleError):  # noqa: N818
-    """Somebody has an account with that address."""
+class EmailTaken(PeopleError):
+    """Another account has this address."""
 
-    def __init__(self) -> None:
-        super().__init__("There is an account with this address already.")
-
-
-class IdentityTaken(PeopleError):  # noqa: N818
-    """Somebody signs in with that account of the OpenID provider."""
-
-    def __init__(self) -> None:
-        super().__init__("This sign-in belongs to another account.")
+    sentence = "There is an account with this address already."
 
 
-class AnotherIdentity(PeopleError):  # noqa: N818
+class IdentityTaken(PeopleError):
+    """Another person signs in with this account of the OpenID provider."""
+
+    sentence = "This sign-in belongs to another account."
+
+
+class AnotherIdentity(PeopleError):
     """The person signs in with another account of the same OpenID provider."""
 
-    def __init__(self) -> None:
-        super().__init__(
-            "This address belonged to another sign-in at the provider: ask an administrator."
-        )
+    sentence = "This address belonged to another sign-in at the provider: ask an administrator."
 
 
-class FieldInvalid(PeopleError):  # noqa: N818
-    """*field* can't hold what was typed; the message says why and doesn't repeat it."""
+class FieldInvalid(PeopleError):
+    """A person typed an invalid value into *field*; the message says why and doesn't repeat it."""
 
     def __init__(self, field: str, sentence: str) -> None:
         super().__init__(sentence)
@@ -89,7 +85,7 @@ class FieldInvalid(PeopleError):  # noqa: N818
 
 
 class WeakPassword(FieldInvalid):
-    """The password would be guessed."""
+    """The password is too short, too long or too easy to guess."""
 
     def __init__(self, sentence: str) -> None:
         super().__init__("password", sentence)

@@ -1,4 +1,4 @@
-"""What people may type."""
+"""Checks of what people type."""
 
 from __future__ import annotations
 
@@ -14,37 +14,37 @@ from console.people.errors import FieldInvalid
 EMAIL_LENGTH: Final = 254
 NAME_LENGTH: Final = 100
 
-# Controls, formats (they turn around the text beside a name, or hide in it), halves of characters,
-# separators of lines and of paragraphs.
-_UNSEEN: Final = frozenset({"Cc", "Cf", "Cs", "Zl", "Zp"})
-# Formats that letters and emoji are joined with, and not joined.
-_JOINING: Final = frozenset("\u200c\u200d")
-# Letters and marks that show nothing: Unicode's Default_Ignorable_Code_Point among them.
+# Controls, formats (which hide, or reverse the text beside a name), surrogates, separators of lines
+# and paragraphs.
+_INVISIBLE: Final = frozenset({"Cc", "Cf", "Cs", "Zl", "Zp"})
+# The two formats that names need: they join letters and emoji, or keep them apart.
+_JOINERS: Final = frozenset("\u200c\u200d")
+# Letters and marks without a shape: Unicode's Default_Ignorable_Code_Point among them.
 _BLANK: Final = frozenset(
     "\u034f\u115f\u1160\u17b4\u17b5\u180b\u180c\u180d\u180f\u2800\u3164\uffa0"
 )
-# What a name can be read by: letters, numbers, punctuation, symbols.
-_SEEN: Final = frozenset("LNPS")
+# Letters, numbers, punctuation and symbols: a name needs one of them.
+_VISIBLE: Final = frozenset("LNPS")
 
 
 def email(text: str) -> str:
-    """The address as it is kept. Raises `FieldInvalid`."""
+    """Returns the address as it is stored. Raises `FieldInvalid`."""
     text = text.strip()
-    before, _, after = text.partition("@")
-    # Printable, since the authority's audit takes no other name for a person.
-    sound = text.isprintable() and not any(map(_is_gap, text))
-    if not before or not after or "@" in after or not sound:
+    user, _, domain = text.partition("@")
+    # The authority's audit accepts only printable names of persons.
+    printable = text.isprintable() and not any(map(_is_gap, text))
+    if not user or not domain or "@" in domain or not printable:
         raise FieldInvalid("email", "Enter an e-mail address, such as name@example.com.")
     if len(text) > EMAIL_LENGTH:
         raise FieldInvalid("email", f"An e-mail address has at most {EMAIL_LENGTH} characters.")
-    if any(map(_passes_for_ascii, _labels(text))):
+    if any(map(_passes_for_ascii, re.split(r"[@.+_-]", text))):
         raise FieldInvalid("email", "This address holds a letter that could be taken for another.")
-    # One spelling of each letter: with its mark apart it would look the same, and be another's.
+    # One spelling of each letter: with a separate accent the address would look the same and differ.
     return unicodedata.normalize("NFC", text)
 
 
 def email_key(text: str) -> str:
-    """What two addresses are compared by; of an address that nobody can have, what nobody has."""
+    """Returns what two addresses are compared by: empty, as nobody's is, for an invalid one."""
     try:
         return email(text).casefold()
     except FieldInvalid:
@@ -52,21 +52,21 @@ def email_key(text: str) -> str:
 
 
 def name(text: str, field: str = "name") -> str:
-    """The name as it is kept. Raises `FieldInvalid`."""
+    """Returns the name as it is stored. Raises `FieldInvalid`."""
     text = text.strip()
     if not text:
         raise FieldInvalid(field, "Enter a name.")
     if len(text) > NAME_LENGTH:
         raise FieldInvalid(field, f"A name has at most {NAME_LENGTH} characters.")
-    if any(map(_is_unseen, text)):
+    if any(map(_is_invisible, text)):
         raise FieldInvalid(field, "A name holds no invisible characters.")
-    if not any(unicodedata.category(character)[0] in _SEEN for character in text):
+    if not any(unicodedata.category(character)[0] in _VISIBLE for character in text):
         raise FieldInvalid(field, "Enter a name that can be seen.")
     return text
 
 
 def time_zone(text: str) -> str:
-    """The IANA name of a time zone, or nothing. Raises `FieldInvalid`."""
+    """Returns the IANA name of a time zone, or "". Raises `FieldInvalid`."""
     try:
         return ZoneInfo(text).key if text else ""
     except (KeyError, ValueError, OSError):
@@ -74,23 +74,23 @@ def time_zone(text: str) -> str:
 
 
 def clipped(text: str, length: int) -> str:
-    """What a browser says of itself, made fit to keep and to show."""
-    return "".join(character for character in text if not _is_unseen(character))[:length]
+    """Returns what a browser says of itself, fit to be stored and shown."""
+    return "".join(character for character in text if not _is_invisible(character))[:length]
 
 
-def _is_unseen(character: str) -> bool:
+def _is_invisible(character: str) -> bool:
     if character in _BLANK:
         return True
-    return unicodedata.category(character) in _UNSEEN and character not in _JOINING
+    return unicodedata.category(character) in _INVISIBLE and character not in _JOINERS
 
 
 def _is_gap(character: str) -> bool:
-    return character.isspace() or _is_unseen(character)
+    return character.isspace() or _is_invisible(character)
 
 
 def _passes_for_ascii(label: str) -> bool:
-    # Whether a reader, or a comparison without regard to case, could take it for an ASCII one: then
-    # two mailboxes would be one account, or look as if they were.
+    # Whether a reader, or a comparison without case, could take the label for an ASCII one: then
+    # two mailboxes would be one account, or look like one.
     foreign = [character for character in label if not character.isascii()]
     return bool(foreign) and all(map(_looks_ascii, foreign))
 
@@ -98,9 +98,5 @@ def _passes_for_ascii(label: str) -> bool:
 def _looks_ascii(character: str) -> bool:
     if unicodedata.normalize("NFKC", character).casefold().isascii():
         return True
-    found = confusables.is_confusable(character, greedy=True, preferred_aliases=[]) or []
-    return any(alike["c"].isascii() for one in found for alike in one["homoglyphs"])
-
-
-def _labels(address: str) -> list[str]:
-    return re.split(r"[@.+_-]", address)
+    matches = confusables.is_confusable(character, greedy=True, preferred_aliases=[]) or []
+    return any(alike["c"].isascii() for match in matches for alike in match["homoglyphs"])

@@ -1,109 +1,119 @@
-"""One-time links: made, shown once, found and withdrawn."""
+"""One-time links: made, shown once, and used up by the transaction that acts on them."""
 
 from __future__ import annotations
 
-from datetime import timedelta
-from typing import Any, Final
+from collections.abc import Iterable
+from dataclasses import fields as fields_of
 
-from sqlalchemy import Select, delete, select
+from sqlalchemy import delete, select
 
 from console.people import fields
-from console.people.database import Database, Found, Transaction
-from console.people.errors import AlreadyMember, LinkInvalid, NotFound
-from console.people.memberships import check_owner, invitation_slot
-from console.people.persons import has_administrator, locked_pair, no_administrator
-from console.people.records import Invitation, Link, LinkPurpose, Origin, Role
-from console.people.tables import links, memberships, people
-from console.people.tokens import digest, new_id, new_token
-from keyauthority.client import Secret
-
-LIFETIMES: Final = {
-    LinkPurpose.SETUP: timedelta(hours=24),
-    LinkPurpose.INVITATION: timedelta(days=7),
-    LinkPurpose.RECOVERY: timedelta(hours=1),
-}
-
-_INVITATION: Final = (
-    links.c.id,
-    links.c.workspace_id,
-    links.c.email,
-    links.c.role,
-    links.c.invited_by,
-    links.c.inviter_email,
-    links.c.create_time,
-    links.c.expire_time,
+from console.people.database import AnyRow, Database
+from console.people.errors import AlreadyMember, LinkForAnother, LinkInvalid, NotFound
+from console.people.link_rows import link_of, put, take
+from console.people.passwords import Passwords
+from console.people.person_rows import (
+    NO_ADMINISTRATOR,
+    NO_PERSON,
+    PERSON,
+    add_member,
+    add_person,
+    check_owner,
+    has_administrator,
+    invitation_slot,
+    load_person,
+    lock_person,
+    person_of,
+    replace_password,
 )
-"""What an `Invitation` holds, in its order."""
+from console.people.records import (
+    Credential,
+    Identity,
+    Invitation,
+    Link,
+    LinkPurpose,
+    Origin,
+    Person,
+    Role,
+    digest,
+)
+from console.people.tables import links, memberships, people
+from keyauthority.client import Secret
 
 
 class Links:
-    """There is one link for each purpose: a new one takes the place of the one before."""
+    """The links. Each has a slot, in which a new link replaces the one before.
 
-    def __init__(self, database: Database) -> None:
+    A call that is refused leaves the link as it was.
+    """
+
+    def __init__(self, database: Database, passwords: Passwords) -> None:
         self._database = database
+        self._passwords = passwords
 
     async def new_setup(self) -> Secret:
-        """A link that makes the first administrator. Raises `LinkInvalid` if there is one."""
+        """Returns the token of a new link that makes the first administrator.
+
+        Raises `LinkInvalid` if there is an administrator.
+        """
         async with self._database.changing() as tx:
             if await has_administrator(tx):
                 raise LinkInvalid
-            _, token = await _put(tx, LinkPurpose.SETUP, "setup")
+            _, token = await put(tx, LinkPurpose.SETUP, "setup", Origin("", "", ""))
         return token
 
     async def invite(
         self, by: Origin, workspace_id: str, email: str, role: Role
     ) -> tuple[Invitation, Secret]:
-        """A link that makes whoever has *email* a member.
+        """Returns an invitation of *email* to the workspace, and the token of its link.
 
-        It is good for as long as who made it is an owner. Raises `FieldInvalid`, `AlreadyMember`, and
-        `NotFound` for who is no owner any more.
+        It ends with the ownership of *by*. Raises `FieldInvalid`, `AlreadyMember`, and `NotFound` if
+        *by* is no owner any more.
         """
         email = fields.email(email)
         async with self._database.changing() as tx:
             await check_owner(tx, by, workspace_id)
-            if await _is_member(tx, workspace_id, email):
+            member = select(people.c.id).join_from(people, memberships)
+            member = member.where(memberships.c.workspace_id == workspace_id)
+            if await tx.first(member.where(people.c.email_key == fields.email_key(email))):
                 raise AlreadyMember
-            row, token = await _put(
-                tx,
-                LinkPurpose.INVITATION,
-                invitation_slot(workspace_id, email),
-                email=email,
-                workspace_id=workspace_id,
-                role=role,
-                invited_by=by.person_id,
-                inviter_email=by.email,
-            )
+            slot = invitation_slot(workspace_id, email)
+            values = {"email": email, "workspace_id": workspace_id, "role": role}
+            row, token = await put(tx, LinkPurpose.INVITATION, slot, by, **values)
             details = {"email": email, "role": role.value}
             await tx.record(by, "invitation.create", row.id, workspace_id, **details)
         return _invitation_of(row), token
 
     async def new_recovery(self, by: Origin, person_id: str) -> Secret:
-        """A link that sets a new password. Raises `NotFound`, for who is disabled too.
+        """Returns the token of a new link that sets the person's password.
 
-        It is good for as long as who made it is an administrator.
+        It ends with the right of *by*. Raises `NotFound`, also if the person is disabled, or *by* no
+        administrator any more.
         """
         async with self._database.changing() as tx:
-            maker, person = await locked_pair(tx, by, person_id)
+            # Every transaction locks both in the same order: if two act on each other at once, the
+            # second one sees what the first has done.
+            query = select(*PERSON).where(people.c.id.in_([by.person_id, person_id]))
+            rows = await tx.all(query.order_by(people.c.id).with_for_update())
+            by_id = {row.person_id: person_of(row) for row in rows}
+            if (person := by_id.get(person_id)) is None:
+                raise NotFound(NO_PERSON)
+            maker = by_id.get(by.person_id)
             if by.person_id and (maker is None or maker.disabled or not maker.administrator):
-                raise no_administrator()
+                raise NotFound(NO_ADMINISTRATOR)
             if person.disabled:
                 raise NotFound("This person is disabled.")
-            _, token = await _put(
-                tx,
-                LinkPurpose.RECOVERY,
-                f"recovery {person_id}",
-                email=person.email,
-                person_id=person_id,
-                invited_by=by.person_id,
-                inviter_email=by.email,
-            )
+            values = {"email": person.email, "person_id": person_id}
+            slot = f"recovery {person_id}"
+            _, token = await put(tx, LinkPurpose.RECOVERY, slot, by, **values)
             await tx.record(by, "recovery.create", person_id)
         return token
 
     async def find(self, token: str) -> Link | None:
-        """The link, if it is still good; it is not used up by being looked at."""
+        """Returns the link if it is valid, without using it up."""
+        query = select(links).where(links.c.digest == digest(token))
         async with self._database.reading() as tx:
-            row = await tx.one(good(tx, select(links).where(links.c.digest == digest(token))))
+            row = await tx.first(query.where(links.c.expire_time > tx.now))
             if row is None:
                 return None
             if row.purpose is LinkPurpose.SETUP and await has_administrator(tx):
@@ -111,88 +121,114 @@ class Links:
         return link_of(row)
 
     async def of_workspace(self, workspace_id: str) -> list[Invitation]:
-        """The invitations that may still be accepted, newest first."""
-        query = select(*_INVITATION).where(links.c.workspace_id == workspace_id)
-        in_order = query.order_by(links.c.create_time.desc(), links.c.id)
+        """Returns the open invitations to the workspace, newest first."""
+        query = select(links).where(links.c.workspace_id == workspace_id)
+        ordered = query.order_by(links.c.create_time.desc(), links.c.id)
         async with self._database.reading() as tx:
-            return [_invitation_of(row) for row in await tx.all(good(tx, in_order))]
+            rows = await tx.all(ordered.where(links.c.expire_time > tx.now))
+        return [_invitation_of(row) for row in rows]
 
     async def withdraw(self, by: Origin, workspace_id: str, invitation_id: str) -> None:
-        """Raises `NotFound`; that too for who is no owner any more."""
-        which = (links.c.workspace_id == workspace_id, links.c.id == invitation_id)
+        """Withdraws the invitation. Raises `NotFound`, also if *by* is no owner any more."""
+        invitation = (links.c.workspace_id == workspace_id) & (links.c.id == invitation_id)
         async with self._database.changing() as tx:
             await check_owner(tx, by, workspace_id)
-            row = await tx.one(delete(links).where(*which).returning(links.c.email))
+            row = await tx.first(delete(links).where(invitation).returning(links.c.email))
             if row is None:
                 raise NotFound("There is no such invitation.")
             await tx.record(by, "invitation.withdraw", invitation_id, workspace_id, email=row.email)
 
+    async def accept_setup(
+        self,
+        token: str,
+        email: str,
+        name: str,
+        credential: Credential,
+        workspace_ids: Iterable[str],
+        source: str,
+    ) -> Person:
+        """Adds the first administrator, as owner of the workspaces *workspace_ids*.
 
-def good(tx: Transaction, query: Select[Any]) -> Select[Any]:
-    """Those of *query* that haven't expired."""
-    return query.where(links.c.expire_time > tx.now)
+        Raises `LinkInvalid`, `FieldInvalid`, `EmailTaken`, `IdentityTaken`.
+        """
+        await self._check(token, LinkPurpose.SETUP)
+        email, name = fields.email(email), fields.name(name)
+        login = await self._login(credential, email, name)
+        async with self._database.changing() as tx:
+            await take(tx, token, LinkPurpose.SETUP)
+            if await has_administrator(tx):
+                raise LinkInvalid
+            person, by = await add_person(tx, email, name, login, source, administrator=True)
+            for workspace_id in dict.fromkeys(workspace_ids):
+                await add_member(tx, by, workspace_id, person.id, Role.OWNER)
+        return person
+
+    async def accept_invitation(
+        self,
+        token: str,
+        name: str,
+        credential: Credential | None,
+        source: str,
+        person_id: str | None = None,
+    ) -> Person:
+        """Makes a new person a member, or the invited person with the id *person_id*.
+
+        Raises `LinkInvalid`, `LinkForAnother`, `FieldInvalid`, `EmailTaken`, `IdentityTaken`,
+        `AlreadyMember`, `NotFound`.
+        """
+        link = await self._check(token, LinkPurpose.INVITATION)
+        if person_id is not None:
+            return await self._join(token, person_id, source)
+        if credential is None:
+            raise ValueError("a new person needs a credential")
+        name = fields.name(name)
+        login = await self._login(credential, link.email, name)
+        async with self._database.changing() as tx:
+            link = await take(tx, token, LinkPurpose.INVITATION)
+            person, by = await add_person(tx, link.email, name, login, source)
+            await add_member(tx, by, link.workspace_id, person.id, link.role or Role.VIEWER)
+        return person
+
+    async def accept_recovery(self, token: str, password: str, source: str) -> Person:
+        """Sets a new password and ends all of the person's sessions.
+
+        Raises `LinkInvalid`, `WeakPassword`.
+        """
+        link = await self._check(token, LinkPurpose.RECOVERY)
+        async with self._database.reading() as tx:
+            person = await load_person(tx, link.person_id)
+        password_hash = await self._passwords.accept(password, person.email, person.name)
+        async with self._database.changing() as tx:
+            # Every transaction locks people before links.
+            await lock_person(tx, person.id)
+            await take(tx, token, LinkPurpose.RECOVERY)
+            await replace_password(tx, person.id, password_hash)
+            by = Origin(person.id, person.email, source)
+            await tx.record(by, "password.recover", person.id)
+            return await load_person(tx, person.id)
+
+    async def _join(self, token: str, person_id: str, source: str) -> Person:
+        async with self._database.changing() as tx:
+            person = await lock_person(tx, person_id)
+            link = await take(tx, token, LinkPurpose.INVITATION)
+            if fields.email_key(person.email) != fields.email_key(link.email):
+                raise LinkForAnother
+            by = Origin(person.id, person.email, source)
+            await add_member(tx, by, link.workspace_id, person.id, link.role or Role.VIEWER)
+        return person
+
+    async def _check(self, token: str, purpose: LinkPurpose) -> Link:
+        # Comes first: only who has a valid link gets a password hashed.
+        link = await self.find(token)
+        if link is None or link.purpose is not purpose:
+            raise LinkInvalid
+        return link
+
+    async def _login(self, credential: Credential, email: str, name: str) -> str | Identity:
+        if isinstance(credential, Identity):
+            return credential
+        return await self._passwords.accept(credential.text, email, name)
 
 
-def link_of(row: Found) -> Link:
-    """The link that *row* holds."""
-    return Link(
-        row.purpose,
-        row.id,
-        row.email,
-        row.workspace_id,
-        row.role,
-        row.person_id or "",
-        row.inviter_email,
-        row.expire_time,
-    )
-
-
-def _invitation_of(row: Found) -> Invitation:
-    return Invitation(*(getattr(row, column.name) for column in _INVITATION))
-
-
-async def take(tx: Transaction, token: str, purpose: LinkPurpose) -> Link:
-    """Uses the link up: of two who do so at once, one gets it. Raises `LinkInvalid`."""
-    which = (links.c.digest == digest(token), links.c.purpose == purpose)
-    taken = delete(links).where(*which, links.c.expire_time > tx.now).returning(links)
-    row = await tx.one(taken)
-    if row is None:
-        raise LinkInvalid
-    return link_of(row)
-
-
-async def _put(
-    tx: Transaction, purpose: LinkPurpose, slot: str, **values: Any
-) -> tuple[Found, Secret]:
-    token = new_token()
-    row = {
-        "digest": digest(token.reveal()),
-        "slot": slot,
-        "id": new_id(purpose.value),
-        "purpose": purpose,
-        "email": "",
-        "workspace_id": "",
-        "role": None,
-        "person_id": None,
-        "invited_by": "",
-        "inviter_email": "",
-        "create_time": tx.now,
-        "expire_time": tx.now + LIFETIMES[purpose],
-        **values,
-    }
-    replacing = (
-        tx.insert(links).values(row).on_conflict_do_update(index_elements=["slot"], set_=row)
-    )
-    put = await tx.one(replacing.returning(links))
-    assert put is not None  # noqa: S101  # inserted or updated
-    return put, token
-
-
-async def _is_member(tx: Transaction, workspace_id: str, email: str) -> bool:
-    query = (
-        select(people.c.id)
-        .join_from(people, memberships)
-        .where(memberships.c.workspace_id == workspace_id)
-        .where(people.c.email_key == fields.email_key(email))
-    )
-    return await tx.one(query) is not None
+def _invitation_of(row: AnyRow) -> Invitation:
+    return Invitation(*(getattr(row, field.name) for field in fields_of(Invitation)))

@@ -1,4 +1,4 @@
-"""Passwords: which are good enough, and how they are kept."""
+"""The strength and the hashes of passwords."""
 
 from __future__ import annotations
 
@@ -21,34 +21,29 @@ T = TypeVar("T")
 SHORTEST: Final = 12
 LONGEST: Final = 128
 AT_ONCE: Final = 2
-"""How many are hashed at a time: each takes 64 MiB and a processor."""
+"""How many passwords are hashed at a time: each takes 64 MiB and a processor."""
 
 MOST_WAITING: Final = 50
-"""How many more may wait for that, some seconds: whoever comes then is sent away at once."""
+"""How many more may wait for that, some seconds; further ones are refused at once."""
 
 _SCORE: Final = 3
-"""The least that zxcvbn has to give, of 4: more than a hundred million guesses."""
+"""The lowest score of zxcvbn's, of 0 to 4, that is accepted: over a hundred million guesses."""
 
 _ESTIMATED: Final = 72
-"""How many characters of a password are looked at: that takes longer by the square of them."""
+"""How many characters zxcvbn gets: its time grows with their square."""
 
 _PRODUCT: Final = ("opentoken", "keyauthority")
 _SHORTEST_WORD: Final = 3
-_STAND_INS: Final = str.maketrans("01345789", "oleastbg")
+_LOOKALIKES: Final = str.maketrans("01345789", "oleastbg")
 _separators: Final = re.compile(r"[\W_]+")
 
 
-def hasher() -> PasswordHasher:
-    """The parameters: those that RFC 9106 recommends where memory is scarce, argon2's own default."""
-    return PasswordHasher()
-
-
 def check(password: str, *own: str) -> None:
-    """Raises `WeakPassword` unless *password* is fit; *own* are its owner's address and name.
+    """Raises `WeakPassword` unless *password* is strong; *own* are its owner's address and name.
 
-    It is judged by how many guesses it would take whoever tries common passwords and words first,
-    in all their disguises, and knows whose account it is (zxcvbn, Wheeler, USENIX Security 2016).
-    What is left without the owner's address, name and the product's name has to do as well.
+    zxcvbn (Wheeler, USENIX Security 2016) estimates the guesses of an attacker who tries common
+    passwords and words first, in all their disguises, and knows the owner. What remains of the
+    password without the owner's address and name and the product's name must be strong as well.
     """
     text = _normal(password).casefold()
     if len(text) < SHORTEST:
@@ -56,23 +51,23 @@ def check(password: str, *own: str) -> None:
     if len(text) > LONGEST:
         raise WeakPassword(f"Use at most {LONGEST} characters.")
     words = _words(own)
-    if all(_is_strong(rest, words) for rest in _rests(words, text)):
+    if all(_is_strong(remainder, words) for remainder in _remainders(words, text)):
         return
-    if all(_is_strong(rest, ()) for rest in _rests((), text)):
+    if all(_is_strong(remainder, ()) for remainder in _remainders((), text)):
         raise WeakPassword("Use something else than your name or address.")
     raise WeakPassword("This password is among the first that are tried. Choose another.")
 
 
-def _rests(words: Sequence[str], text: str) -> Iterator[str]:
-    # What is left without the words: as it was typed, and without what stands between its parts,
-    # which guessers leave out and put in.
-    plain = _separators.sub("", text)
-    yield from (_without(words, text), _without(words, plain))
-    # And with letters for the digits that stand in for them, if that shows one of the words.
-    spelt = plain.translate(_STAND_INS)
-    rest = _without(words, spelt)
-    if rest != spelt:
-        yield rest
+def _remainders(words: Sequence[str], text: str) -> Iterator[str]:
+    # The text without the words: as it was typed, and without its separators, with which and without
+    # which attackers guess.
+    joined = _separators.sub("", text)
+    yield from (_without(words, text), _without(words, joined))
+    # Also with letters in place of digits that look like them, if that shows one of the words.
+    spelled = joined.translate(_LOOKALIKES)
+    remainder = _without(words, spelled)
+    if remainder != spelled:
+        yield remainder
 
 
 def _is_strong(text: str, words: Iterable[str]) -> bool:
@@ -83,7 +78,7 @@ def _is_strong(text: str, words: Iterable[str]) -> bool:
 
 
 def _words(own: Iterable[str]) -> list[str]:
-    # Whole, and in the parts that stand between dots, spaces and the like; the longest first.
+    # The texts and their parts between dots, spaces and the like; the longest first.
     texts = [_normal(text).casefold() for text in own]
     parts = (part for text in texts for part in (*_separators.split(text), text.partition("@")[0]))
     words = {word for word in (*texts, *parts, *_PRODUCT) if len(word) >= _SHORTEST_WORD}
@@ -97,69 +92,70 @@ def _without(words: Iterable[str], text: str) -> str:
 
 
 class Passwords:
-    """Hashes beside the event loop, and as much work for an address that nobody has."""
+    """Hashing in threads, with the same work for an address that nobody has."""
 
     def __init__(self, hasher: PasswordHasher) -> None:
         self._hasher = hasher
         self._threads = ThreadPoolExecutor(AT_ONCE, "argon2")
-        self._nobodys = hasher.hash(secrets.token_bytes(16))
-        self._wanted = 0
+        self._decoy_hash = hasher.hash(secrets.token_bytes(16))
+        self._pending = 0
 
     async def accept(self, password: str, *own: str) -> str:
-        """What to keep of a new password; *own* are its owner's address and name.
+        """Returns the hash of a new password; *own* are its owner's address and name.
 
         Raises `WeakPassword`, and `StoreUnavailable` as `hash` does.
         """
 
-        def work() -> str:
+        def checked() -> str:
             check(password, *own)
             return self._hasher.hash(_bytes(password))
 
-        return await self._apart(work)
+        return await self._in_thread(checked)
 
     async def hash(self, password: str) -> str:
-        """What to keep of *password*, which is in use already.
+        """Returns the hash of a password that is in use already.
 
-        Raises `StoreUnavailable` where there is no memory for it, or too many wait.
+        Raises `StoreUnavailable` if memory is short or too many wait.
         """
-        return await self._apart(lambda: self._hasher.hash(_bytes(password)))
+        return await self._in_thread(lambda: self._hasher.hash(_bytes(password)))
 
-    async def verify(self, kept: str | None, password: str) -> bool:
-        """Whether *password* is the one that *kept* was made of; never, if there is none.
+    async def verify(self, password_hash: str | None, password: str) -> bool:
+        """Returns whether *password_hash* is of *password*; False for None, after the same work.
 
-        Raises `StoreUnavailable` where that can't be found out.
+        Raises `StoreUnavailable` as `hash` does.
         """
-        right = await self._apart(lambda: self._is_right(kept or self._nobodys, password))
-        return right and kept is not None
+        compared = password_hash or self._decoy_hash
+        equal = await self._in_thread(lambda: self._is_hash_of(password, compared))
+        return equal and password_hash is not None
 
-    def is_outdated(self, kept: str) -> bool:
-        """Whether *kept* was made with other parameters than now."""
-        return self._hasher.check_needs_rehash(kept)
+    def is_outdated(self, password_hash: str) -> bool:
+        """Returns whether the hash was made with other parameters than today's."""
+        return self._hasher.check_needs_rehash(password_hash)
 
     def close(self) -> None:
-        """Waits for what is being hashed, not for what waits itself."""
+        """Waits for the passwords that are being hashed, and drops those that wait."""
         self._threads.shutdown(cancel_futures=True)
 
-    def _is_right(self, kept: str, password: str) -> bool:
+    def _is_hash_of(self, password: str, password_hash: str) -> bool:
         try:
-            return self._hasher.verify(kept, _bytes(password))
+            return self._hasher.verify(password_hash, _bytes(password))
         except VerifyMismatchError:
             return False
 
-    async def _apart(self, work: Callable[[], T]) -> T:
-        if self._wanted >= AT_ONCE + MOST_WAITING:
+    async def _in_thread(self, work: Callable[[], T]) -> T:
+        if self._pending >= AT_ONCE + MOST_WAITING:
             raise StoreUnavailable("too many passwords are to be checked now")
-        self._wanted += 1
+        self._pending += 1
         try:
             return await asyncio.get_running_loop().run_in_executor(self._threads, work)
         except (Argon2Error, InvalidHashError):
             raise StoreUnavailable("the password can't be checked now") from None
         finally:
-            self._wanted -= 1
+            self._pending -= 1
 
 
 def _bytes(password: str) -> bytes:
-    # What is too long is wrong anyway, and the empty one is nobody's.
+    # A password that is too long is wrong anyway; nobody has the empty one.
     text = _normal(password) if len(password) <= LONGEST * 4 else ""
     return text.encode("utf-8", "surrogatepass")
 

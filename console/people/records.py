@@ -1,28 +1,36 @@
-"""What the console's books hold."""
+"""The records in the console's books, and the ids and tokens of new ones."""
 
 from __future__ import annotations
 
 import enum
+import hashlib
+import secrets
+import string
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from typing import Final
+
+from keyauthority.client import Secret
+
+_ALPHABET: Final = string.digits + string.ascii_letters
 
 
 class Role(enum.Enum):
-    """What a person may do in a workspace; each role may do all that those after it may."""
+    """A member's role in a workspace, from the strongest to the weakest."""
 
     OWNER = "owner"
     MEMBER = "member"
     VIEWER = "viewer"
 
     def covers(self, other: Role) -> bool:
-        """Whether who has this role may do all that *other* may."""
+        """Returns whether this role permits all that *other* permits."""
         roles = list(Role)
         return roles.index(self) <= roles.index(other)
 
 
 class LinkPurpose(enum.Enum):
-    """What a one-time link is good for."""
+    """The purpose of a one-time link."""
 
     SETUP = "setup"
     INVITATION = "invitation"
@@ -30,7 +38,7 @@ class LinkPurpose(enum.Enum):
 
 
 class SubmissionState(enum.Enum):
-    """NEW: sent for the first time. OPEN: sent again. CLOSED: its secret is not to be shown again."""
+    """NEW: submitted for the first time. OPEN: repeated. CLOSED: its secret is shown no more."""
 
     NEW = "new"
     OPEN = "open"
@@ -39,7 +47,10 @@ class SubmissionState(enum.Enum):
 
 @dataclass(frozen=True, slots=True)
 class Origin:
-    """Who does something, and from which client address; both empty for the console itself."""
+    """The person who makes a change, and their client's address.
+
+    *person_id* and *email* are empty for an operator at the machine, who may do everything.
+    """
 
     person_id: str
     email: str
@@ -48,9 +59,9 @@ class Origin:
 
 @dataclass(frozen=True, slots=True)
 class Person:
-    """Somebody who may sign in, unless *disabled*.
+    """A person who may sign in, unless *disabled*.
 
-    *time_zone* is an IANA name, or empty: that of the browser.
+    *time_zone* is an IANA name, or empty for the time zone of the browser.
     """
 
     id: str
@@ -83,7 +94,7 @@ class Member:
 
 @dataclass(frozen=True, slots=True)
 class Invitation:
-    """An invitation that nobody accepted yet."""
+    """An invitation that nobody has accepted yet."""
 
     id: str
     workspace_id: str
@@ -97,7 +108,7 @@ class Invitation:
 
 @dataclass(frozen=True, slots=True)
 class Link:
-    """A one-time link that is still good. What its purpose has no use for is empty."""
+    """A valid one-time link. Fields that its purpose does not need are empty."""
 
     purpose: LinkPurpose
     id: str
@@ -111,9 +122,9 @@ class Link:
 
 @dataclass(frozen=True, slots=True)
 class Session:
-    """A sign-in that lasts. *id* names it to people and opens nothing; the token is kept nowhere.
+    """A browser's sign-in. *id* is public; the token that proves the session is stored nowhere.
 
-    *method* is `password` or `oidc`. It ends at *expire_time* unless it is used before.
+    *method* is `password` or `oidc`. *expire_time* moves when the session is used.
     """
 
     id: str
@@ -128,7 +139,7 @@ class Session:
 
 @dataclass(frozen=True, slots=True)
 class Event:
-    """Something that a person did in the console itself, such as `member.add`."""
+    """A change that a person made in the console itself; *action* is such as `member.add`."""
 
     id: int
     time: datetime
@@ -143,7 +154,7 @@ class Event:
 
 @dataclass(frozen=True, slots=True)
 class Limit:
-    """At most *most* attempts at once, of which one comes back each *per* / *most*."""
+    """At most *most* attempts at once, of which one is regained every *per* / *most*."""
 
     name: str
     most: int
@@ -152,7 +163,10 @@ class Limit:
 
 @dataclass(frozen=True, slots=True)
 class Submission:
-    """A form whose answer shows a secret, as it was sent first. *key_id* is empty until it is known."""
+    """The first submission of a form whose answer shows a secret.
+
+    *key_id* is empty until the form is answered.
+    """
 
     state: SubmissionState
     key_id: str
@@ -161,17 +175,32 @@ class Submission:
 
 @dataclass(frozen=True, slots=True)
 class Password:
-    """Signing in with a password."""
+    """The password of a person who signs in with one."""
 
     text: str = field(repr=False)
 
 
 @dataclass(frozen=True, slots=True)
 class Identity:
-    """Signing in at an OpenID provider."""
+    """The account at an OpenID provider of a person who signs in there."""
 
     issuer: str
     subject: str
 
 
 Credential = Password | Identity
+
+
+def new_id(kind: str) -> str:
+    """Returns a new id: *kind*, an underscore and 16 random base62 characters."""
+    return f"{kind}_{''.join(secrets.choice(_ALPHABET) for _ in range(16))}"
+
+
+def new_token() -> Secret:
+    """Returns a new token of 256 random bits, as base64url."""
+    return Secret(secrets.token_urlsafe(32))
+
+
+def digest(text: str) -> bytes:
+    """Returns what the books store of a token, or of a name that is only looked up."""
+    return hashlib.sha256(text.encode("utf-8", "surrogatepass")).digest()

@@ -1,18 +1,10 @@
-"""The tables, the same in every database. How they came about: `migrations`."""
+"""The tables, the same in every database, as the newest of `migrations` leaves them."""
 
 from __future__ import annotations
 
 from typing import Final
 
-from sqlalchemy import (
-    Boolean,
-    Column,
-    ForeignKey,
-    Index,
-    LargeBinary,
-    Table,
-    UniqueConstraint,
-)
+from sqlalchemy import Boolean, Column, ForeignKey, Index, LargeBinary, Table, UniqueConstraint
 
 from console.people.records import LinkPurpose, Role
 from keyauthority.base.relational.columns import (
@@ -28,7 +20,7 @@ from keyauthority.base.relational.columns import (
 metadata: Final = new_metadata()
 compatibility: Final = compatibility_in(metadata)
 
-# `password` is a hash of argon2 with its parameters, null for who signs in elsewhere.
+# `password` is a hash of argon2 with its parameters, null for people who sign in elsewhere.
 people: Final = Table(
     "people",
     metadata,
@@ -65,7 +57,7 @@ memberships: Final = Table(
     Index(None, "person_id"),
 )
 
-# `slot` says what there is one link for: a new one for the same takes the place of the old.
+# A new link replaces the one in the same `slot`.
 links: Final = Table(
     "links",
     metadata,
@@ -115,7 +107,7 @@ submissions: Final = Table(
     Column("begin_time", Moment, nullable=False),
 )
 
-# `full_time`: when all attempts will have come back, and the row means nothing any more.
+# `full_time`: when all attempts are regained, and the row can be deleted.
 attempts: Final = Table(
     "attempts",
     metadata,
@@ -139,6 +131,6 @@ events: Final = Table(
     Index(None, "workspace_id", "id"),
     Index(None, "person_id", "id"),
     Index(None, "time"),
-    # Without it SQLite would number a new entry like one that was pruned.
+    # Otherwise SQLite would give the id of a deleted event to a new one.
     sqlite_autoincrement=True,
 )

@@ -1,4 +1,4 @@
-"""The operator's commands. What starts them is `main`; all else is loaded when it is needed."""
+"""The operator's commands. `main` starts them; each loads what it needs when it is called."""
 
 import os
 import sys
@@ -13,7 +13,7 @@ def main() -> None:
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")
-    # gRPC writes lines of its own on ports in use and failed handshakes; ours say more. It reads
-    # this when it is imported, which none of the above does.
+    # gRPC's own lines on ports in use and failed handshakes say less than ours. It reads this
+    # variable when it is imported, later than here.
     os.environ.setdefault("GRPC_VERBOSITY", "NONE")
     root(prog_name="keyauthority")

@@ -19,9 +19,9 @@ from keyauthority.cli.output import Answer, moment, pairs, table, to_dict
 from keyauthority.cli.values import DURATION, FILE, MOMENT
 from keyauthority.client.admin import Action, AuditEntry, AuditFilter, audit
 
-_NAMED: Final = {action.name.lower().replace("_", "-"): action for action in Action}
-_NAMES: Final = {action: name for name, action in _NAMED.items()}
-# What these changed is in their names.
+_ACTIONS: Final = {action.name.lower().replace("_", "-"): action for action in Action}
+_NAMES: Final = {action: name for name, action in _ACTIONS.items()}
+# The name of each of these says what changed.
 _PLAIN: Final = (
     Action.KEY_PAUSED,
     Action.KEY_RESUMED,
@@ -35,68 +35,51 @@ def command() -> None:
     """Read, export and prune the record of who did what."""
 
 
-def _filters(run: Callable[..., Answer]) -> Callable[..., Answer]:
-    # Hands the command the filters as one.
-    @click.option("--subject", default="", help="Only about this key, workspace or caller.")
-    @click.option("--workspace", default="", help="Only of this workspace.")
-    @click.option("--caller", default="", help="Only by this caller.")
-    @click.option("--person", default="", metavar="ID", help="Only what was done for this person.")
-    @click.option(
+# The options of a filter, by the names that the attributes of `AuditFilter` have.
+_FILTERS: Final = (
+    click.option("--subject", default="", help="Only about this key, workspace or caller."),
+    click.option("--workspace", "workspace_id", default="", help="Only of this workspace."),
+    click.option("--caller", "caller_id", default="", help="Only by this caller."),
+    click.option("--person", "person_id", default="", metavar="ID", help="Only for this person."),
+    click.option(
         "--action",
-        type=click.Choice(tuple(_NAMED), case_sensitive=False),
+        type=click.Choice(tuple(_ACTIONS), case_sensitive=False),
         metavar="ACTION",
-        help=f"Only where this happened: {', '.join(_NAMED)}.",
-    )
-    @click.option("--method", default="", help="Only by this method: KeyService.RevokeKey.")
-    @click.option("--since", type=MOMENT, help="Only from this moment on: 2027-01-31T12:00:00Z.")
-    @click.option("--until", type=MOMENT, help="Only before this moment.")
-    @functools.wraps(run)
-    def filtered(
-        *args: Any,
-        subject: str,
-        workspace: str,
-        caller: str,
-        person: str,
-        action: str | None,
-        method: str,
-        since: datetime | None,
-        until: datetime | None,
-        **kwargs: Any,
-    ) -> Answer:
-        which = AuditFilter(
-            subject=subject,
-            workspace_id=workspace,
-            caller_id=caller,
-            person_id=person,
-            method=method,
-            action=None if action is None else _NAMED[action],
-            start=since,
-            end=until,
-        )
-        return run(*args, which=which, **kwargs)
+        callback=lambda _context, _option, name: _ACTIONS.get(name),
+        help=f"Only this action: {', '.join(_ACTIONS)}.",
+    ),
+    click.option("--method", default="", help="Only calls of this method: KeyService.RevokeKey."),
+    click.option("--since", "start", type=MOMENT, help="Only from this time on."),
+    click.option(
+        "--until", "end", type=MOMENT, help="Only before this time: 2027-01-31T12:00:00Z."
+    ),
+)
 
-    return filtered
+
+def _filtered(run: Callable[..., Answer]) -> Callable[..., Answer]:
+    return functools.reduce(lambda command, option: option(command), reversed(_FILTERS), run)
 
 
 @command.command("list")
-@_filters
+@_filtered
 @listing_options
 @with_authority
-def list_entries(authority: Authority, which: AuditFilter, limit: int | None) -> Answer:
+def list_entries(authority: Authority, /, limit: int | None, **filters: Any) -> Answer:
     """List entries, newest first."""
-    return listed(authority, "entries", functools.partial(audit.page, which), limit, _table)
+    page = functools.partial(audit.page, AuditFilter(**filters))
+    return listed(authority, "entries", page, limit, _table)
 
 
 @command.command()
-@_filters
+@_filtered
 @click.option("--output", type=FILE, help="Write to this file (0600), whole or not at all.")
 @with_authority
-def export(authority: Authority, which: AuditFilter, output: Path | None) -> Answer:
-    """Write all entries, newest first, as JSON: one entry a line.
+def export(authority: Authority, /, output: Path | None, **filters: Any) -> Answer:
+    """Write all entries as JSON, newest first: one entry per line.
 
-    With --json, and no --output, as one JSON document instead.
+    With --json and without --output they are one JSON document instead.
     """
-    exported = entries(authority, "entries", functools.partial(audit.page, which))
+    exported = entries(authority, "entries", functools.partial(audit.page, AuditFilter(**filters)))
     if output is not None:
         count = _write(output, exported)
         return Answer({"entries": count}, "", f"Wrote {count} entries to {output}.")
@@ -120,7 +103,7 @@ def _write(output: Path, exported: Iterator[Entry[AuditEntry]]) -> int:
     partial = output.with_name(f".{output.name}.{os.getpid()}.tmp")
     count = 0
     try:
-        # Left by a process of the same id, or put there to be written through: never reused.
+        # A file of that name is left over, or a trap: it is never written to.
         partial.unlink(missing_ok=True)
         descriptor = os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
         with os.fdopen(descriptor, "w", encoding="utf-8") as file:
@@ -144,15 +127,15 @@ def _table(records: Iterable[AuditEntry]) -> str:
         ("TIME", "WHO", "ACTION", "SUBJECT", "REFUSED", "FROM", "DETAILS"),
         (
             (
-                moment(one.time),
-                _who(one),
-                _action(one),
-                one.subject,
-                "refused" if one.refused else "",
-                one.source,
-                _details(one),
+                moment(entry.time),
+                _who(entry),
+                _action(entry),
+                entry.subject,
+                "refused" if entry.refused else "",
+                entry.source,
+                _details(entry),
             )
-            for one in records
+            for entry in records
         ),
     )
 
@@ -164,7 +147,7 @@ def _who(entry: AuditEntry) -> str:
 
 
 def _action(entry: AuditEntry) -> str:
-    # What only a newer authority has a word for is told by its method.
+    # An action that only a newer authority knows is shown as its method.
     return entry.method if entry.action is Action.OTHER else _NAMES[entry.action]
 
 

@@ -1,4 +1,4 @@
-"""The authority as the commands see it: a deadline on every call, errors as sentences."""
+"""The authority that the commands call: its address, a token and a deadline for every call."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ import click
 import grpc
 from google.protobuf.message import Message
 
-from keyauthority.base.process.settings import is_local
+from keyauthority.base.process.settings import SettingsError, check_client_tls
 from keyauthority.cli.failures import failure
-from keyauthority.cli.options import Options
-from keyauthority.client.addresses import AddressError, parse_addresses
+from keyauthority.cli.root import Options
+from keyauthority.client.addresses import parse_addresses
 from keyauthority.client.admin import AuthorityError, BlockingAdminClient, Call
 from keyauthority.client.admin.calling import Result
-from keyauthority.client.channel import connect_blocking
+from keyauthority.client.channel import PlaintextError, connect_blocking
 from keyauthority.client.credentials import SecretFileError, client_certificate, load_token
 from keyauthority.domain.secrets import Secret
 
@@ -27,14 +27,14 @@ Outcome = TypeVar("Outcome")
 
 
 class Authority:
-    """The authority that the options point at."""
+    """The authority that the options name."""
 
     def __init__(self, client: BlockingAdminClient, options: Options) -> None:
         self._client = client
         self._options = options
 
     def call(self, call: Call[Result]) -> tuple[Message, Result]:
-        """The reply to *call*, which is the document of `--json`, and its result. Raises `Failure`."""
+        """Returns the reply, which is the document of `--json`, and the result. Raises `Failure`."""
         try:
             reply = self._client.reply(call)
         except AuthorityError as error:
@@ -45,7 +45,7 @@ class Authority:
 def with_authority(
     command: Callable[Concatenate[Authority, Arguments], Outcome],
 ) -> Callable[Arguments, Outcome]:
-    """Hands the command the authority, connected while it runs."""
+    """Hands the command the authority, connected while the command runs."""
 
     @functools.wraps(command)
     def connected(*args: Arguments.args, **kwargs: Arguments.kwargs) -> Outcome:
@@ -65,47 +65,43 @@ def _connect(options: Options) -> Iterator[Authority]:
 
 
 def _token(options: Options) -> Secret | None:
-    if not _may_be_there(options.token_file):
-        if options.tls_client_cert is not None:
-            return None
-        raise click.ClickException(
-            f"there is no token at {options.token_file}: the authority writes one there when it "
-            "first starts with that data directory, or point --token-file "
-            "(KEYAUTHORITY_TOKEN_FILE) at yours"
-        )
-    try:
-        return load_token(options.token_file)
-    except SecretFileError as error:
-        raise click.ClickException(str(error)) from None
+    if _may_exist(options.token_file):
+        try:
+            return load_token(options.token_file)
+        except SecretFileError as error:
+            raise click.ClickException(str(error)) from None
+    if options.tls_client_cert is not None:
+        return None
+    raise click.ClickException(
+        f"there is no token at {options.token_file}: the authority writes one there when it "
+        "first starts with that data directory, or point --token-file "
+        "(KEYAUTHORITY_TOKEN_FILE) at yours"
+    )
 
 
-def _may_be_there(path: Path) -> bool:
+def _may_exist(path: Path) -> bool:
     try:
         return path.exists()
     except OSError:
-        # In a folder closed to this user: reading it says so.
+        # The folder is closed to this user: opening the file says so.
         return True
 
 
 def _channel(options: Options) -> grpc.Channel:
+    files = options.tls_client_cert, options.tls_client_key
     try:
-        addresses = parse_addresses(options.address)
-    except AddressError as error:
-        raise click.UsageError(f"--address {error}") from None
-    if options.tls_client_cert is not None and options.tls_ca is None:
-        raise click.UsageError("--tls-client-cert needs --tls-ca")
-    if (options.tls_client_cert is None) != (options.tls_client_key is None):
-        raise click.UsageError("--tls-client-cert and --tls-client-key need one another")
-    for address in addresses:
-        if options.tls_ca is None and not is_local(address.text):
-            raise click.ClickException(
-                f"{address.text} is another machine, and tokens don't travel in plaintext: name "
-                "the file with its certificate authority with --tls-ca (KEYAUTHORITY_TLS_CA)"
-            )
-    certificate = client_certificate(options.tls_client_cert, options.tls_client_key)
+        parse_addresses(options.address, "--address")
+        check_client_tls(options.tls_ca, *files)
+    except SettingsError as error:
+        raise click.UsageError(str(error)) from None
     try:
         return connect_blocking(
-            options.address, tls_ca=options.tls_ca, client_certificate=certificate
+            options.address, tls_ca=options.tls_ca, client_certificate=client_certificate(*files)
         )
+    except PlaintextError as error:
+        raise click.ClickException(
+            f"{error}: name the file with its certificate authority with --tls-ca "
+            "(KEYAUTHORITY_TLS_CA)"
+        ) from None
     except OSError as error:
         raise click.ClickException(f"cannot read {error.filename}: {error.strerror}") from None

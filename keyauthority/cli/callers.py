@@ -12,10 +12,9 @@ import click
 
 from keyauthority.cli.authority import Authority, with_authority
 from keyauthority.cli.listing import listed, listing_options
-from keyauthority.cli.output import Answer, moment, printable, spread, table, to_dict, word
+from keyauthority.cli.output import Answer, moment, named, spread, table, to_dict, word
 from keyauthority.cli.values import FILE
 from keyauthority.client.admin import Caller, NewCaller, Role, callers
-from keyauthority.domain.secrets import Secret
 
 _ROLES = ("verifier", "issuer", "admin")
 
@@ -33,13 +32,13 @@ def command() -> None:
     multiple=True,
     required=True,
     type=click.Choice(_ROLES),
-    help="What it may do.",
+    help="What the caller may do.",
 )
 @click.option(
     "--workspace",
     "workspaces",
     multiple=True,
-    help="A workspace that it may touch as an issuer. None: all.",
+    help="A workspace that it may touch as an issuer. [default: all]",
 )
 @click.option(
     "--certificate-name", default="", help="The subject alternative name of its certificate."
@@ -47,7 +46,7 @@ def command() -> None:
 @click.option(
     "--acts-for-people",
     is_flag=True,
-    help="It may say for whom it acts, and is believed: for a console that people sign in to.",
+    help="It may name the person for whom it acts, as a console does for those who signed in.",
 )
 @click.option(
     "--token-file", type=FILE, help="Write the token to this new file (0600), don't print it."
@@ -71,12 +70,17 @@ def create(
         acts_for_people=acts_for_people,
     )
     if token_file is None:
-        reply, made = authority.call(create_caller)
-        return Answer(reply, f"{_created(made)}\n\n{_shown(made.token)}")
+        reply, created = authority.call(create_caller)
+        return Answer(
+            reply,
+            f"{_created(created)}\n\n"
+            f"  {created.token.reveal()}\n\n"
+            "The token is shown this once and can't be retrieved again: keep it in a secret manager.",
+        )
     with _new_file(token_file) as file:
-        reply, made = authority.call(create_caller)
-        file.write(f"{made.token.reveal()}\n")
-    sentence = f"{_created(made)} Its token is in {token_file}."
+        reply, created = authority.call(create_caller)
+        file.write(f"{created.token.reveal()}\n")
+    sentence = f"{_created(created)} Its token is in {token_file}."
     return Answer({"caller": to_dict(reply)["caller"]}, sentence)
 
 
@@ -94,13 +98,13 @@ def list_callers(authority: Authority, limit: int | None) -> Answer:
 def revoke(authority: Authority, caller_id: str) -> Answer:
     """Revoke a caller's credentials for good."""
     reply, revoked = authority.call(callers.revoke(caller_id))
-    sentence = f'Revoked {revoked.record.id} "{printable(revoked.record.name)}".'
-    return Answer(reply, f"{sentence} {spread(revoked.receipt)}")
+    caller = named(revoked.record.id, revoked.record.name)
+    return Answer(reply, f"Revoked {caller}. {spread(revoked.receipt)}")
 
 
 @contextmanager
 def _new_file(path: Path) -> Iterator[IO[str]]:
-    # Made before the token exists: a token that can't be kept would be lost for good.
+    # Before the token exists: one that can't be written down would be lost for good.
     try:
         descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     except FileExistsError:
@@ -117,15 +121,8 @@ def _new_file(path: Path) -> Iterator[IO[str]]:
         raise
 
 
-def _created(made: NewCaller) -> str:
-    return f'Created {made.caller.id} "{printable(made.caller.name)}".'
-
-
-def _shown(token: Secret) -> str:
-    return (
-        f"  {token.reveal()}\n\n"
-        "The token is shown this once and can't be retrieved again: keep it in a secret manager."
-    )
+def _created(created: NewCaller) -> str:
+    return f"Created {named(created.caller.id, created.caller.name)}."
 
 
 def _table(records: Iterable[Caller]) -> str:
@@ -133,15 +130,15 @@ def _table(records: Iterable[Caller]) -> str:
         ("ID", "NAME", "ROLES", "WORKSPACES", "FOR PEOPLE", "CREATED", "REVOKED", "TOKEN"),
         (
             (
-                one.id,
-                one.name,
-                " ".join(map(word, one.roles)),
-                " ".join(one.workspace_ids) or "all",
-                "yes" if one.acts_for_people else "no",
-                moment(one.create_time),
-                "no" if one.revoke_time is None else moment(one.revoke_time),
-                one.token_hint,
+                caller.id,
+                caller.name,
+                " ".join(map(word, caller.roles)),
+                " ".join(caller.workspace_ids) or "all",
+                "yes" if caller.acts_for_people else "no",
+                moment(caller.create_time),
+                "no" if caller.revoke_time is None else moment(caller.revoke_time),
+                caller.token_hint,
             )
-            for one in records
+            for caller in records
         ),
     )

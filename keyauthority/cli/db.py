@@ -1,8 +1,9 @@
-"""`keyauthority db`: the database from outside the running authority."""
+"""`keyauthority db`: work on the database that needs no running authority."""
 
 from __future__ import annotations
 
 import asyncio
+import functools
 import json
 from collections.abc import Callable, Coroutine
 from datetime import timedelta
@@ -15,7 +16,7 @@ from google.protobuf.json_format import ParseDict, ParseError
 from keyauthority.base.process.lifecycle import StartError
 from keyauthority.base.relational.location import Location
 from keyauthority.cli.output import Answer
-from keyauthority.cli.values import DATABASE, DATABASE_HELP, DURATION, FILE
+from keyauthority.cli.values import DURATION, FILE, database_option
 from keyauthority.client.admin import reading
 from keyauthority.domain.auditing import AuditEntry
 from keyauthority.domain.errors import KeyAuthorityError
@@ -29,45 +30,45 @@ Result = TypeVar("Result")
 
 @click.group()
 def command() -> None:
-    """Migrate the database, set how long leases last, put it right after a restore."""
+    """Migrate the database, set the length of leases, begin an epoch after a restore."""
 
 
 def _with_database(run: Callable[..., Answer]) -> Callable[..., Answer]:
-    return click.option(
-        "--database",
-        type=DATABASE,
-        envvar="KEYAUTHORITY_DATABASE",
-        show_envvar=True,
-        help=DATABASE_HELP,
-    )(click.pass_context(run))
+    # Adds --database, and hands its value or the default to the command.
+    @database_option
+    @click.pass_context
+    @functools.wraps(run)
+    def located(ctx: click.Context, /, database: Location | None, **options: Any) -> Answer:
+        return run(database or ctx.obj.data_dir / "keyauthority.db", **options)
+
+    return located
 
 
 @command.command()
 @_with_database
-def migrate(ctx: click.Context, /, database: Location | None) -> Answer:
+def migrate(database: Location) -> Answer:
     """Bring the database to the schema of this version.
 
-    `serve` does so by itself with a SQLite file, which no authority may be using meanwhile, and
-    never with PostgreSQL, where several that migrate at the same time do no harm.
+    `serve` migrates a SQLite file itself, never PostgreSQL. No authority may use the SQLite file
+    meanwhile; any number of these commands may run on one PostgreSQL database at once.
     """
-    location = _database(ctx, database)
     try:
-        migrate_database(location)
+        migrate_database(database)
     except StartError as error:
         raise click.ClickException(str(error)) from None
-    return Answer({"database": str(location)}, f"{location} has the schema of this version.")
+    return Answer({"database": str(database)}, f"{database} has the schema of this version.")
 
 
 @command.command()
 @click.argument("length", type=DURATION, required=False)
 @_with_database
-def lease(ctx: click.Context, /, length: timedelta | None, database: Location | None) -> Answer:
-    """Show how long leases last, or have them last LENGTH: 200ms to 60s, by default 3s.
+def lease(database: Location, length: timedelta | None) -> Answer:
+    """Show the length of leases, or set it to LENGTH: 200ms to 60s, at first 3s.
 
-    A longer lease lets verifiers ride out longer outages of the authority; a change waits for one
-    that is cut off for about as long. No authority may be using a SQLite database meanwhile.
+    With longer leases verifiers answer through longer outages of the authority, and changes wait
+    longer for a verifier that is cut off. No authority may use a SQLite database meanwhile.
     """
-    terms = _run(maintenance.lease(_database(ctx, database), length))
+    terms = _run(maintenance.lease(database, length))
     seconds = terms.lease.total_seconds()
     return Answer({"lease": f"{seconds:g}s"}, f"Leases last {seconds:g} s.")
 
@@ -77,30 +78,23 @@ def lease(ctx: click.Context, /, length: timedelta | None, database: Location | 
     "--replay",
     type=FILE,
     metavar="FILE",
-    help="Revoke again what this export of the audit (keyauthority audit export) says was revoked.",
+    help="Revoke again what was revoked according to this file from `keyauthority audit export`.",
 )
 @click.option(
     "--longest-lease",
     type=DURATION,
     default="0s",
-    help="The longest lease that was granted since the backup, if they were lengthened after it.",
+    help="The longest lease granted since the backup, if leases were lengthened after it.",
 )
 @_with_database
-def restore_epoch(
-    ctx: click.Context,
-    /,
-    replay: Path | None,
-    longest_lease: timedelta,
-    database: Location | None,
-) -> Answer:
+def restore_epoch(database: Location, replay: Path | None, longest_lease: timedelta) -> Answer:
     """Begin a new epoch in a database that was restored from a backup, before anything uses it.
 
-    Verifiers drop what they know from before, and every lease from before is waited out.
+    Verifiers then drop all verdicts from before. The command waits until the leases from before
+    are over.
     """
     entries = _entries(replay) if replay is not None else []
-    epoch, replayed, waited = _run(
-        maintenance.restore_epoch(_database(ctx, database), entries, longest_lease)
-    )
+    epoch, replayed, waited = _run(maintenance.restore_epoch(database, entries, longest_lease))
     return Answer(
         {
             "epoch": str(epoch),
@@ -120,16 +114,11 @@ def restore_epoch(
 
 def _left_to_do(replayed: Replayed) -> str:
     lines = [
-        ("Rotated since the backup, so that their old secrets act again; rotate", replayed.rotated),
-        ("Changed since the backup, which the audit doesn't hold; look at", replayed.updated),
-        ("Not in the backup, since they were made after it", replayed.missing),
+        ("Rotated since the backup, so their old secrets work again: rotate", replayed.rotated),
+        ("Changed since the backup, in ways that the audit does not hold: check", replayed.updated),
+        ("Not in the backup, since they were made after it:", replayed.missing),
     ]
-    return "\n".join(f"{what}: {' '.join(ids)}" for what, ids in lines if ids)
-
-
-def _database(ctx: click.Context, database: Location | None) -> Location:
-    location: Location = database or ctx.obj.data_dir / "keyauthority.db"
-    return location
+    return "\n".join(f"{sentence} {' '.join(ids)}" for sentence, ids in lines if ids)
 
 
 def _run(work: Coroutine[Any, Any, Result]) -> Result:

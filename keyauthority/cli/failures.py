@@ -1,4 +1,4 @@
-"""What went wrong with a call, in one sentence that says what to do."""
+"""A failed call in one sentence, which says what to do."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Final
 import click
 import grpc
 
-from keyauthority.cli.options import Options
+from keyauthority.cli.root import Options
 from keyauthority.client.admin import AuthorityError, MissingError, Reason, TransportError
 
 _ADVICE: Final = {
@@ -23,7 +23,7 @@ _ADVICE: Final = {
 
 
 class Failure(click.ClickException):
-    """A call that failed, in a sentence; `error` is why."""
+    """A call that failed with *error*, in a sentence."""
 
     def __init__(self, message: str, error: AuthorityError) -> None:
         super().__init__(message)
@@ -31,13 +31,13 @@ class Failure(click.ClickException):
 
 
 def failure(error: AuthorityError, options: Options) -> Failure:
-    """The sentence for how a call to the authority failed."""
+    """Returns *error* in a sentence."""
     if isinstance(error, TransportError):
         return Failure(_unanswered(error, options), error)
     sentence = error.message.rstrip(".")
     if isinstance(error, MissingError) and sentence.startswith("no such") and error.id:
         sentence += f": {error.id}"
-    advice = _ADVICE.get(error.reason, "") if error.reason is not None else ""
+    advice = "" if error.reason is None else _ADVICE.get(error.reason, "")
     advice = advice.format(token_file=options.token_file, request_id=error.request_id)
     return Failure(sentence + advice, error)
 
@@ -51,13 +51,12 @@ def _unanswered(error: TransportError, options: Options) -> str:
                 f"no authority could be reached at {where} whose certificate is for that name and "
                 f"comes from {options.tls_ca}: check that it runs there, with TLS"
             )
-        # Something is there and hangs up: what a TLS server does to plaintext.
+        # A TLS server hangs up on plaintext.
         hung_up = "Socket closed" in error.message
+        tls = "; if it speaks TLS, also give --tls-ca (KEYAUTHORITY_TLS_CA)" if hung_up else ""
         return (
             f"no authority answers at {where}: start it with `keyauthority serve`, or point "
-            "--address (KEYAUTHORITY_ADDRESS) at it"
-            + "; if it speaks TLS, also give --tls-ca (KEYAUTHORITY_TLS_CA)"
-            * hung_up
+            f"--address (KEYAUTHORITY_ADDRESS) at it{tls}"
         )
     if error.code is grpc.StatusCode.DEADLINE_EXCEEDED:
         seconds = options.timeout.total_seconds()

@@ -27,13 +27,13 @@ _MOST_BYTES: Final = 4 << 20
     metavar="N",
     type=click.IntRange(min=1),
     default=1,
-    help="Leave out the lines before this one: they are imported already.",
+    help="Begin at this line: those before it are imported already.",
 )
 @with_authority
 def command(authority: Authority, file: IO[str], workspace: str, from_line: int) -> Answer:
     """Take over keys whose secrets were minted elsewhere.
 
-    FILE, or - for standard input, has a JSON object a line: "secret" and "name", and if wanted
+    FILE, or - for standard input, holds one JSON object per line: "secret", "name", and optionally
     "scopes" (a list), "labels" (an object), "expire_time" (2027-01-31T12:00:00Z) or "expires_in"
     (30d). A thousand keys are imported at a time, all or none.
     """
@@ -41,14 +41,14 @@ def command(authority: Authority, file: IO[str], workspace: str, from_line: int)
     if not lines:
         raise click.ClickException("there is no key to import")
     first, *rest = _batches(lines)
-    # Only the first import ever has anybody to wait for: its receipt is that of all.
+    # Only the first import waits for verifiers: its receipt holds for all.
     reply, imported = _import(authority, workspace, first, first=True)
     document = to_dict(reply)
-    _tell(len(first), len(lines))
+    _report(len(first), len(lines))
     for batch in rest:
         reply, _ = _import(authority, workspace, batch, first=False)
         document["keys"] += to_dict(reply)["keys"]
-        _tell(len(document["keys"]), len(lines))
+        _report(len(document["keys"]), len(lines))
     sentence = f"Imported {_count(len(lines))} into {workspace}."
     return Answer(document, f"{sentence} {spread(imported.receipt)}")
 
@@ -57,12 +57,12 @@ def _batches(lines: Sequence[Line]) -> Iterator[list[Line]]:
     batch: list[Line] = []
     size = 0
     for line in lines:
-        more = keys.imported_key(line.key).ByteSize()
-        if batch and (len(batch) == _MOST_KEYS or size + more > _MOST_BYTES):
+        line_size = keys.imported_key(line.key).ByteSize()
+        if batch and (len(batch) == _MOST_KEYS or size + line_size > _MOST_BYTES):
             yield batch
             batch, size = [], 0
         batch.append(line)
-        size += more
+        size += line_size
     yield batch
 
 
@@ -91,7 +91,7 @@ def _explained(failure: Failure, batch: Sequence[Line], *, first: bool) -> str:
     return message
 
 
-def _tell(done: int, total: int) -> None:
+def _report(done: int, total: int) -> None:
     if total > _MOST_KEYS and not click.get_current_context().obj.json:
         click.echo(f"{done:,} of {_count(total)} are imported.", err=True)
 

@@ -1,4 +1,4 @@
-"""Keys and their secrets, as people read them."""
+"""Keys and their secrets, as text for people."""
 
 from __future__ import annotations
 
@@ -6,11 +6,12 @@ from collections.abc import Iterable
 
 from keyauthority.cli.output import details, moment, pairs, table, word
 from keyauthority.client.admin import Key, Revocation, SecretInfo
+from keyauthority.domain.keys import Who
 from keyauthority.domain.secrets import Secret
 
 
 def key_table(keys: Iterable[Key]) -> str:
-    """One line a key."""
+    """Returns a table with one line for each key."""
     return table(
         ("ID", "NAME", "WORKSPACE", "STATE", "EXPIRES", "LAST USED", "CREATED", "BY", "SECRET"),
         (
@@ -22,7 +23,7 @@ def key_table(keys: Iterable[Key]) -> str:
                 _expiry(key),
                 _last_use(key),
                 moment(key.create_time),
-                key.creator_name or key.creator_id or "unknown",
+                key.creator.name or key.creator.id or "unknown",
                 key.secrets[0].hint if key.secrets else "",
             )
             for key in keys
@@ -31,7 +32,7 @@ def key_table(keys: Iterable[Key]) -> str:
 
 
 def key_details(key: Key) -> str:
-    """All there is to say about one key."""
+    """Returns all attributes of one key."""
     fields = [
         ("key", key.id),
         ("name", key.settings.name),
@@ -44,18 +45,20 @@ def key_details(key: Key) -> str:
     if key.settings.labels:
         fields.append(("labels", pairs(key.settings.labels)))
     fields += [("secret", _secret(secret)) for secret in key.secrets]
-    fields += [("created", _creation(key)), ("changed", moment(key.update_time))]
+    fields += [
+        ("created", moment(key.create_time) + _by(key.creator)),
+        ("changed", moment(key.update_time)),
+    ]
     if key.revocation is not None:
-        by = _by(key.revocation.by.id, key.revocation.by.name)
         fields += [
-            ("revoked", moment(key.revocation.time) + by),
+            ("revoked", moment(key.revocation.time) + _by(key.revocation.by)),
             ("reason", _reason(key.revocation)),
         ]
     return details([*fields, ("etag", key.etag)])
 
 
 def minted(secret: Secret) -> str:
-    """The new secret, and what to do with it now."""
+    """Returns a new secret, with the command that sets it and a warning."""
     return (
         f'  export OPENTOKEN_API_KEY="{secret.reveal()}"\n\n'
         "The secret is shown this once and can't be retrieved again: keep it in a secret manager."
@@ -67,24 +70,20 @@ def _expiry(key: Key) -> str:
     return "never" if end is None else moment(end)
 
 
-def _last_use(used: Key | SecretInfo) -> str:
-    return "never" if used.last_used_time is None else moment(used.last_used_time)
+def _last_use(record: Key | SecretInfo) -> str:
+    return "never" if record.last_used_time is None else moment(record.last_used_time)
 
 
 def _secret(secret: SecretInfo) -> str:
     end = "" if secret.end_time is None else f", ends {moment(secret.end_time)}"
-    minted = moment(secret.create_time) + _by(secret.creator.id, secret.creator.name)
+    minted = moment(secret.create_time) + _by(secret.creator)
     return f"{secret.hint}, minted {minted}, last used {_last_use(secret)}{end}"
 
 
-def _creation(key: Key) -> str:
-    return moment(key.create_time) + _by(key.creator_id, key.creator_name)
-
-
-def _by(who: str, name: str) -> str:
-    if not who:
+def _by(who: Who) -> str:
+    if not who.id:
         return ""
-    return f" by {name} ({who})" if name else f" by {who}"
+    return f" by {who.name} ({who.id})" if who.name else f" by {who.id}"
 
 
 def _reason(revocation: Revocation) -> str:

@@ -14,12 +14,17 @@ from keyauthority.cli import importing
 from keyauthority.cli.authority import Authority, with_authority
 from keyauthority.cli.key_text import key_details, key_table, minted
 from keyauthority.cli.listing import listed, listing_options
-from keyauthority.cli.output import Answer, printable, spread
+from keyauthority.cli.output import Answer, named, spread
 from keyauthority.cli.values import DURATION, LABEL, MOMENT, read_secret
 from keyauthority.client.admin import KeySettings, KeyState, RevocationReason, keys, verification
 from keyauthority.domain.secrets import Secret
 
-_STATES = ("active", "disabled", "expired", "revoked")
+_STATES = {
+    "active": KeyState.ACTIVE,
+    "paused": KeyState.DISABLED,
+    "expired": KeyState.EXPIRED,
+    "revoked": KeyState.REVOKED,
+}
 _REASONS = ("compromised", "superseded", "unused", "owner-left", "policy")
 
 
@@ -37,8 +42,9 @@ _expires_at = click.option(
     "--expires-at", type=MOMENT, help="When the key ends: 2027-01-31T12:00:00Z."
 )
 _request_id = click.option(
-    "--request-id", default="", help="Makes a repeat within 10 minutes give the same answer."
+    "--request-id", default="", help="A repeat with this id within 10 minutes has the same answer."
 )
+_key_id = click.argument("key_id", metavar="ID")
 
 
 @command.command()
@@ -46,7 +52,9 @@ _request_id = click.option(
 @click.option("--name", required=True, help="A name for people.")
 @_expires_in
 @_expires_at
-@click.option("--scope", "scopes", multiple=True, help="What it may do. None: full access.")
+@click.option(
+    "--scope", "scopes", multiple=True, help="What the key may do. [default: full access]"
+)
 @click.option("--label", "labels", multiple=True, type=LABEL, help="A label.")
 @_request_id
 @with_authority
@@ -67,12 +75,12 @@ def issue(
         keys.issue(workspace, settings, ttl=expires_in, request_id=request_id)
     )
     key = issued.key
-    sentence = f'Issued {key.id} "{printable(key.settings.name)}" in {key.workspace_id}.'
+    sentence = f"Issued {named(key.id, key.settings.name)} in {key.workspace_id}."
     return Answer(reply, f"{sentence}\n\n{minted(issued.secret)}")
 
 
 @command.command()
-@click.argument("key_id", metavar="ID")
+@_key_id
 @with_authority
 def get(authority: Authority, key_id: str) -> Answer:
     """Show one key."""
@@ -81,51 +89,51 @@ def get(authority: Authority, key_id: str) -> Answer:
 
 
 @command.command("list")
-@click.option("--workspace", default="", help="Only this workspace's keys.")
-@click.option("--state", type=click.Choice(_STATES), help="Only keys in this state.")
-@click.option("--name-contains", default="", help="Only keys with this in their name.")
-@click.option("--creator", default="", metavar="ID", help="Only keys that this one issued.")
+@click.option("--workspace", "workspace_id", default="", help="Only this workspace's keys.")
 @click.option(
-    "--shown-to",
+    "--state",
+    type=click.Choice(tuple(_STATES)),
+    callback=lambda _context, _option, state: _STATES.get(state),
+    help="Only keys in this state.",
+)
+@click.option("--name-contains", default="", help="Only keys with this in their name.")
+@click.option(
+    "--creator",
+    "creator_id",
     default="",
     metavar="ID",
-    help="Only keys with a secret in force that this one was shown.",
+    help="Only keys that this person or caller issued.",
+)
+@click.option(
+    "--shown-to",
+    "secret_creator_id",
+    default="",
+    metavar="ID",
+    help="Only keys with a secret in force that this person or caller was shown.",
 )
 @listing_options
 @with_authority
-def list_keys(
-    authority: Authority,
-    workspace: str,
-    state: str | None,
-    name_contains: str,
-    creator: str,
-    shown_to: str,
-    limit: int | None,
-) -> Answer:
+def list_keys(authority: Authority, /, limit: int | None, **filters: Any) -> Answer:
     """List keys, newest first."""
-    page = functools.partial(
-        keys.page,
-        workspace,
-        state=None if state is None else KeyState[state.upper()],
-        name_contains=name_contains,
-        creator_id=creator,
-        secret_creator_id=shown_to,
-    )
-    return listed(authority, "keys", page, limit, key_table)
+    return listed(authority, "keys", functools.partial(keys.page, **filters), limit, key_table)
 
 
 @command.command()
-@click.argument("key_id", metavar="ID")
+@_key_id
 @click.option("--name", help="A new name.")
 @_expires_in
 @_expires_at
-@click.option("--never-expires", is_flag=True, help="Take the expiry away.")
-@click.option("--scope", "scopes", multiple=True, help="A scope; replaces those it has.")
-@click.option("--no-scopes", is_flag=True, help="Take all scopes away, which is full access.")
-@click.option("--label", "labels", multiple=True, type=LABEL, help="Replaces those it has.")
-@click.option("--no-labels", is_flag=True, help="Take all labels away.")
-@click.option("--disable/--enable", "disabled", default=None, help="Switch the key off or on.")
-@click.option("--etag", default="", help="Only if the key still has this etag.")
+@click.option("--never-expires", is_flag=True, help="Remove the expiry.")
+@click.option("--scope", "scopes", multiple=True, help="A scope, in place of the key's scopes.")
+@click.option("--no-scopes", is_flag=True, help="Remove all scopes, which means full access.")
+@click.option(
+    "--label", "labels", multiple=True, type=LABEL, help="A label, in place of the key's labels."
+)
+@click.option("--no-labels", is_flag=True, help="Remove all labels.")
+@click.option(
+    "--pause/--resume", "disabled", default=None, help="Refuse the key for now, or no longer."
+)
+@click.option("--etag", default="", help="Change the key only if it still has this etag.")
 @with_authority
 def update(
     authority: Authority,
@@ -165,18 +173,19 @@ def update(
 
 
 @command.command()
-@click.argument("key_id", metavar="ID")
+@_key_id
 @click.option(
-    "--overlap", type=DURATION, help="How long the old secret goes on working. [default: not]"
+    "--overlap",
+    type=DURATION,
+    default="0s",
+    help="How long the old secret goes on working. [default: not at all]",
 )
 @_request_id
 @with_authority
-def rotate(authority: Authority, key_id: str, overlap: timedelta | None, request_id: str) -> Answer:
+def rotate(authority: Authority, key_id: str, overlap: timedelta, request_id: str) -> Answer:
     """Give a key a new secret and print it, once."""
-    reply, rotated = authority.call(
-        keys.rotate(key_id, overlap or timedelta(), request_id=request_id)
-    )
-    sentence = f'{rotated.key.id} "{printable(rotated.key.settings.name)}" has a new secret.'
+    reply, rotated = authority.call(keys.rotate(key_id, overlap, request_id=request_id))
+    sentence = f"{named(rotated.key.id, rotated.key.settings.name)} has a new secret."
     return Answer(reply, f"{sentence} {spread(rotated.receipt)}\n\n{minted(rotated.secret)}")
 
 
@@ -187,19 +196,20 @@ def rotate(authority: Authority, key_id: str, overlap: timedelta | None, request
 @with_authority
 def revoke(authority: Authority, key_ids: Sequence[str], reason: str | None, note: str) -> Answer:
     """Revoke keys for good; when this returns, nothing accepts them any more."""
-    why = RevocationReason[(reason or "unspecified").upper().replace("-", "_")]
+    code = RevocationReason[(reason or "unspecified").upper().replace("-", "_")]
     if len(key_ids) > 1:
-        reply, many = authority.call(keys.revoke_all(key_ids, why, note))
-        return Answer(reply, f"Revoked {len(many.record)} keys. {spread(many.receipt)}")
-    reply, one = authority.call(keys.revoke(key_ids[0], why, note))
-    sentence = f'Revoked {one.record.id} "{printable(one.record.settings.name)}".'
-    return Answer(reply, f"{sentence} {spread(one.receipt)}")
+        reply, several = authority.call(keys.revoke_all(key_ids, code, note))
+        return Answer(reply, f"Revoked {len(several.record)} keys. {spread(several.receipt)}")
+    reply, revoked = authority.call(keys.revoke(key_ids[0], code, note))
+    key = revoked.record
+    sentence = f"Revoked {named(key.id, key.settings.name)}."
+    return Answer(reply, f"{sentence} {spread(revoked.receipt)}")
 
 
 @command.command()
 @with_authority
 def lookup(authority: Authority) -> Answer:
-    """Find the key that a secret, read from standard input or a prompt, belongs or belonged to."""
+    """Find the key of a secret, in force or not. It is read from standard input or a prompt."""
     reply, key = authority.call(keys.lookup(Secret(read_secret())))
     return Answer(reply, key_details(key))
 
@@ -208,7 +218,7 @@ def lookup(authority: Authority) -> Answer:
 @click.option("--note", default="", help="Where the secret turned up, in words.")
 @with_authority
 def revoke_presented(authority: Authority, note: str) -> Answer:
-    """Revoke the key that a secret, read from standard input or a prompt, belongs to.
+    """Revoke the key of a secret, which is read from standard input or a prompt.
 
     Whoever holds a secret may end its key: a token with the role verifier is enough.
     """
@@ -217,8 +227,11 @@ def revoke_presented(authority: Authority, note: str) -> Answer:
 
 
 def _only_one(**values: object) -> None:
-    # Empty tuples, None and False were not given; a duration of nothing was.
-    names = [name for name, value in values.items() if value or isinstance(value, timedelta)]
-    if len(names) > 1:
-        flags = [f"--{name.replace('_', '-')}" for name in names]
+    # An option that is absent is (), None or False. A duration of zero is false, and there.
+    flags = [
+        f"--{name.replace('_', '-')}"
+        for name, value in values.items()
+        if value or isinstance(value, timedelta)
+    ]
+    if len(flags) > 1:
         raise click.UsageError(f"{' and '.join(flags)} exclude one another")

@@ -1,4 +1,4 @@
-"""Listings: a page after a page, up to a limit, in both forms."""
+"""Listings: page after page, up to a limit, for people and for programs."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class Entry(NamedTuple, Generic[Record]):
 
 
 def listing_options(command: Callable[..., Answer]) -> Callable[..., Answer]:
-    """Adds --limit and --all, which the command gets as `limit`: None for all."""
+    """Adds --limit and --all, which the command gets as one `limit`: None for all."""
 
     @click.option(
         "--limit",
@@ -35,9 +35,9 @@ def listing_options(command: Callable[..., Answer]) -> Callable[..., Answer]:
         type=click.IntRange(min=1),
         default=_LIMIT,
         show_default=True,
-        help="Show at most so many.",
+        help="Show at most this many.",
     )
-    @click.option("--all", "everything", is_flag=True, help="Show all of them.")
+    @click.option("--all", "everything", is_flag=True, help="Show all.")
     @functools.wraps(command)
     def limited(*args: Any, limit: int, everything: bool, **kwargs: Any) -> Answer:
         return command(*args, limit=None if everything else limit, **kwargs)
@@ -51,9 +51,9 @@ def entries(
     page: Callable[..., Call[Page[Record]]],
     limit: int | None = None,
 ) -> Iterator[Entry[Record]]:
-    """The listing that *page* calls for by size and token, in its order, up to *limit*.
+    """Yields up to *limit* entries of the pages that *page* calls for, by size and token.
 
-    Its replies hold the records under *name*.
+    The replies hold them in the field *name*.
     """
     left, token = limit, ""
     while left is None or left > 0:
@@ -73,11 +73,11 @@ def listed(
     limit: int | None,
     text: Callable[[Iterable[Record]], str],
 ) -> Answer:
-    """The listing of the *name* that there are; *text* shows its records to people."""
+    """Returns up to *limit* entries, called *name*; *text* writes their records for people."""
     listing = list(entries(authority, name, page, None if limit is None else limit + 1))
     note = "" if listing else f"There are no {name}."
     if limit is not None and len(listing) > limit:
         listing.pop()
         note = f"There are more {name}: --all shows them, --limit more of them."
-    document = {name: [to_dict(one.message) for one in listing]}
-    return Answer(document, text(one.record for one in listing) if listing else "", note)
+    document = {name: [to_dict(entry.message) for entry in listing]}
+    return Answer(document, text(entry.record for entry in listing) if listing else "", note)

@@ -1,4 +1,4 @@
-"""How answers are shown: one JSON document for programs, tables and sentences for people."""
+"""How answers are printed: one JSON document for programs, tables and sentences for people."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ from keyauthority.client.admin import Receipt
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What a command found out or did, in both forms.
+    """The result of a command: *document* for programs, *text* for people.
 
-    `note` is for people, beside the text. `exit_code` is 1 if the answer is no.
+    *note* is for people too, on standard error. *exit_code* is 1 if the answer is no.
     """
 
     document: Message | dict[str, Any]
@@ -29,13 +29,13 @@ class Answer:
     exit_code: int = 0
 
     def json(self) -> str:
-        """The document as JSON, on several lines."""
+        """Returns the document as JSON, on several lines."""
         document = to_dict(self.document) if isinstance(self.document, Message) else self.document
         return json.dumps(document, indent=2)
 
 
 def to_dict(message: Message) -> dict[str, Any]:
-    """The message as protobuf's JSON, with the proto's own field names, unset fields included."""
+    """Returns protobuf's JSON of *message*, with the proto's own field names, unset fields included."""
     fields: dict[str, Any] = MessageToDict(
         message, preserving_proto_field_name=True, always_print_fields_with_no_presence=True
     )
@@ -43,48 +43,55 @@ def to_dict(message: Message) -> dict[str, Any]:
 
 
 def table(headings: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
-    """Left-aligned columns under *headings*."""
+    """Returns left-aligned columns under *headings*."""
     lines = [list(headings), *([printable(cell) for cell in row] for row in rows)]
     widths = [max(map(_width, column)) for column in zip(*lines, strict=True)]
     return "\n".join(_line(cells, widths) for cells in lines)
 
 
 def details(fields: Iterable[tuple[str, str]]) -> str:
-    """One `name  value` line for each field."""
+    """Returns one line, `name:  value`, for each field."""
     lines = [(f"{name}:", printable(value)) for name, value in fields]
     widths = [max(_width(name) for name, _ in lines), 0]
     return "\n".join(_line(cells, widths) for cells in lines)
 
 
 def printable(text: str) -> str:
-    """The text without what would move a terminal's cursor or colour it."""
+    """Returns *text* without characters that move a terminal's cursor or set its colour."""
     return "".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in text)
 
 
 def moment(time: datetime) -> str:
-    """The time in UTC, to the second, as RFC 3339 has it."""
+    """Returns the time in UTC, to the second, as in RFC 3339."""
     return time.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
 def word(choice: Enum | None) -> str:
-    """`KeyState.ACTIVE` as a word; None is a choice that this version does not know."""
-    return "unknown" if choice is None else choice.name.lower().replace("_", " ")
+    """Returns a choice of the contract as a word: "active". None is one that only newer versions know."""
+    if choice is None:
+        return "unknown"
+    # People pause and resume keys; the contract calls a paused key disabled.
+    return "paused" if choice.name == "DISABLED" else choice.name.lower().replace("_", " ")
+
+
+def named(record_id: str, name: str) -> str:
+    """Returns the id and the name of a record, for a sentence."""
+    return f'{record_id} "{printable(name)}"'
 
 
 def pairs(labels: Mapping[str, str]) -> str:
-    """Labels and the like as `a=1 b=2`."""
+    """Returns labels as `a=1 b=2`."""
     return " ".join(f"{key}={value}" for key, value in sorted(labels.items()))
 
 
 def spread(receipt: Receipt) -> str:
-    """The receipt as one sentence."""
+    """Returns the receipt as one sentence."""
     confirmed, waited_out = receipt.sessions_acknowledged, receipt.leases_waited_out
     how = [f"confirmed by {_count(confirmed, 'verifier')}"] if confirmed else []
     how += [f"{_count(waited_out, 'lease')} waited out"] if waited_out else []
     how += [f"{receipt.waited // timedelta(milliseconds=1)} ms"] if how else []
-    return (
-        f"In force everywhere as of revision {receipt.revision}{': ' * bool(how)}{', '.join(how)}."
-    )
+    waits = f": {', '.join(how)}" if how else ""
+    return f"In force everywhere as of revision {receipt.revision}{waits}."
 
 
 def _count(number: int, noun: str) -> str:

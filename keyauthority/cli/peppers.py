@@ -8,12 +8,14 @@ from keyauthority.cli.authority import Authority, with_authority
 from keyauthority.cli.output import Answer, moment, table, word
 from keyauthority.client.admin import operations
 
+_version = click.argument("version", type=click.IntRange(min=1, max=2**31 - 1))
+
 
 @click.group()
 def command() -> None:
-    """Add, activate and retire peppers: what secrets are hashed with, kept outside the database.
+    """Add, activate and retire peppers, which secrets are hashed with and no database holds.
 
-    A new one takes two steps, add and activate; the old one is retired when nothing uses it.
+    A new pepper takes two steps: add and activate. The old one is retired when nothing uses it.
     """
 
 
@@ -23,13 +25,8 @@ def list_peppers(authority: Authority) -> Answer:
     """List the pepper versions, oldest first."""
     reply, peppers = authority.call(operations.peppers())
     rows = (
-        (
-            str(one.version),
-            word(one.state),
-            str(one.secrets),
-            moment(one.create_time),
-        )
-        for one in peppers
+        (str(pepper.version), word(pepper.state), str(pepper.secrets), moment(pepper.create_time))
+        for pepper in peppers
     )
     return Answer(reply, table(("VERSION", "STATE", "SECRETS", "CREATED"), rows))
 
@@ -47,16 +44,16 @@ def add(authority: Authority) -> Answer:
 
 
 @command.command()
-@click.argument("version", type=click.IntRange(min=1, max=2**31 - 1))
+@_version
 @with_authority
 def activate(authority: Authority, version: int) -> Answer:
-    """Have new secrets hashed with VERSION."""
+    """Hash new secrets with VERSION."""
     reply, _ = authority.call(operations.activate_pepper(version))
     return Answer(reply, f"Pepper version {version} is active.")
 
 
 @command.command()
-@click.argument("version", type=click.IntRange(min=1, max=2**31 - 1))
+@_version
 @with_authority
 def retire(authority: Authority, version: int) -> Answer:
     """Retire VERSION, which no secret may use any more."""

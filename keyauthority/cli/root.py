@@ -1,16 +1,16 @@
-"""`keyauthority`: its options, and the groups behind it, each loaded when it is asked for."""
+"""`keyauthority`: its options, and its groups, each loaded when a command line names it."""
 
 from __future__ import annotations
 
 import importlib
+from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 import click
 
-from keyauthority.cli.options import Options
-from keyauthority.cli.values import DURATION, FILE, holds_secret, is_text
+from keyauthority.cli.values import DURATION, FILE, holds_secret, is_text, setting
 
 if TYPE_CHECKING:
     from keyauthority.cli.output import Answer
@@ -18,18 +18,32 @@ if TYPE_CHECKING:
 GROUPS: Final = {
     "serve": "Run the authority.",
     "keys": "Issue, change, find and revoke keys.",
-    "verify": "Ask whether a secret may act.",
+    "verify": "Ask whether a secret is accepted.",
     "workspaces": "Create, suspend and resume workspaces.",
     "callers": "Create and revoke those who may call the authority.",
     "audit": "Read, export and prune the record of who did what.",
-    "sessions": "Show who may answer from a cache.",
-    "db": "Migrate the database, set how long leases last, put it right after a restore.",
+    "sessions": "List the verifiers that may answer from their caches.",
+    "db": "Migrate the database, set the length of leases, begin an epoch after a restore.",
     "peppers": "Add, activate and retire what secrets are hashed with.",
 }
 
 
+@dataclass(frozen=True, slots=True)
+class Options:
+    """The options before the group: the form of answers, and which authority to call by which token."""
+
+    json: bool
+    address: str
+    data_dir: Path
+    token_file: Path
+    tls_ca: Path | None
+    tls_client_cert: Path | None
+    tls_client_key: Path | None
+    timeout: timedelta
+
+
 class Root(click.Group):
-    """Knows its groups by name and help alone, so that `--help` loads none of them."""
+    """Knows the names and the help of its groups, so that `--help` loads none of them."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         return list(GROUPS)
@@ -58,74 +72,27 @@ class Root(click.Group):
 
 @click.command(cls=Root)
 @click.option("--json", is_flag=True, help="Print one JSON document instead of text for people.")
-@click.option(
+@setting(
     "--address",
+    "Where the authority listens; also unix:/PATH. Several replicas are separated by commas.",
     metavar="HOST:PORT[,...]",
-    envvar="KEYAUTHORITY_ADDRESS",
     default="127.0.0.1:50051",
-    show_default=True,
-    show_envvar=True,
-    help="Where the authority answers; also unix:/PATH. Several replicas separated by commas.",
 )
-@click.option(
-    "--data-dir",
-    type=FILE,
-    envvar="KEYAUTHORITY_DATA_DIR",
-    default=Path("data"),
-    show_default=True,
-    show_envvar=True,
-    help="The authority's folder.",
-)
-@click.option(
+@setting("--data-dir", "The authority's folder.", type=FILE, default=Path("data"))
+@setting(
     "--token-file",
+    "The file with the token to call with. [default: root.token in the data directory]",
     type=FILE,
-    envvar="KEYAUTHORITY_TOKEN_FILE",
-    show_envvar=True,
-    help="The file with the token to call with. [default: root.token in the data directory]",
 )
-@click.option(
-    "--tls-ca",
-    type=FILE,
-    envvar="KEYAUTHORITY_TLS_CA",
-    show_envvar=True,
-    help="Speak TLS, and trust the certificates in this PEM file.",
+@setting(
+    "--tls-ca", "Use TLS, and trust the certificate authorities in this file (PEM).", type=FILE
 )
-@click.option(
-    "--tls-client-cert",
-    type=FILE,
-    envvar="KEYAUTHORITY_TLS_CLIENT_CERT",
-    show_envvar=True,
-    help="Show this certificate chain (PEM) to an authority that asks for one.",
-)
-@click.option(
-    "--tls-client-key",
-    type=FILE,
-    envvar="KEYAUTHORITY_TLS_CLIENT_KEY",
-    show_envvar=True,
-    help="That certificate's private key (PEM).",
-)
-@click.option(
-    "--timeout",
-    type=DURATION,
-    envvar="KEYAUTHORITY_TIMEOUT",
-    default="10s",
-    show_default=True,
-    show_envvar=True,
-    help="How long to wait for each answer.",
-)
+@setting("--tls-client-cert", "The client's certificate chain (PEM).", type=FILE)
+@setting("--tls-client-key", "The private key of that certificate (PEM).", type=FILE)
+@setting("--timeout", "How long to wait for each answer.", type=DURATION, default="10s")
 @click.version_option(package_name="opentoken-keyauthority", message="%(prog)s %(version)s")
 @click.pass_context
-def root(
-    ctx: click.Context,
-    json: bool,
-    address: str,
-    data_dir: Path,
-    token_file: Path | None,
-    tls_ca: Path | None,
-    tls_client_cert: Path | None,
-    tls_client_key: Path | None,
-    timeout: timedelta,
-) -> None:
+def root(ctx: click.Context, /, data_dir: Path, token_file: Path | None, **options: Any) -> None:
     """Issue, verify and revoke API keys.
 
     Options stand before the command: keyauthority --json keys list.
@@ -135,26 +102,17 @@ def root(
         raise click.UsageError(
             "--token-file (KEYAUTHORITY_TOKEN_FILE) must name the file with the token, not hold it"
         )
-    ctx.obj = Options(
-        json=json,
-        address=address,
-        data_dir=data_dir,
-        token_file=token_file or data_dir / "root.token",
-        tls_ca=tls_ca,
-        tls_client_cert=tls_client_cert,
-        tls_client_key=tls_client_key,
-        timeout=timeout,
-    )
+    token_file = token_file or data_dir / "root.token"
+    ctx.obj = Options(data_dir=data_dir, token_file=token_file, **options)
 
 
 @root.result_callback()
-@click.pass_context
-def _show(ctx: click.Context, /, answer: Answer, **_options: Any) -> None:
-    options: Options = ctx.obj
+@click.pass_obj
+def _print(options: Options, /, answer: Answer, **_options: Any) -> None:
     if options.json:
         click.echo(answer.json())
     elif answer.text:
         click.echo(answer.text)
     if answer.note and not options.json:
         click.echo(answer.note, err=True)
-    ctx.exit(answer.exit_code)
+    click.get_current_context().exit(answer.exit_code)

@@ -10,51 +10,43 @@ from keyauthority.cli.authority import Authority, with_authority
 from keyauthority.cli.output import Answer, moment, table
 from keyauthority.client.admin import Session, Sessions, operations
 
+_HEADINGS = ("ID", "CALLER", "NAME", "SINCE", "LAST SYNC", "ACKNOWLEDGED", "LEASE", "LATE", "STATE")
+
 
 @click.group()
 def command() -> None:
-    """Show who holds leases: every verifier that may answer from its cache."""
+    """List the verifiers that may answer from their caches, by their leases."""
 
 
 @command.command("list")
 @with_authority
 def list_sessions(authority: Authority) -> Answer:
-    """List sessions, oldest first: acknowledged up to where, how often late, with how long a lease.
+    """List sessions, oldest first.
 
-    A verifier that changes wait for is granted shorter leases, and none in the end. Without one it
-    does not answer from its cache, and no change waits for it.
+    ACKNOWLEDGED is the newest revision that the verifier has applied, LATE how often a change waited
+    for it in vain. A late verifier gets shorter leases, in the end none: without a lease it does not
+    answer from its cache, and no change waits for it.
     """
-    reply, listed = authority.call(operations.sessions())
+    reply, sessions = authority.call(operations.sessions())
     rows = (
         (
-            one.id,
-            one.caller_name or "(the authority)",
-            one.name,
-            moment(one.create_time),
-            _ago(one),
-            f"{one.revision} of {listed.revision}",
-            _lease(one),
-            str(one.times_late or ""),
-            _state(one, listed),
+            session.id,
+            session.caller_name or "(the authority)",
+            session.name,
+            moment(session.create_time),
+            f"{_seconds(_silence(session))} ago",
+            f"{session.revision} of {sessions.revision}",
+            _seconds(session.lease) if session.lease else "none",
+            str(session.times_late or ""),
+            _state(session, sessions),
         )
-        for one in listed.sessions
-    )
-    headings = (
-        "ID",
-        "CALLER",
-        "NAME",
-        "SINCE",
-        "HEARD OF",
-        "ACKNOWLEDGED",
-        "LEASE",
-        "LATE",
-        "STATE",
+        for session in sessions.sessions
     )
     return Answer(
         reply,
-        table(headings, rows),
-        f"Leases last {_seconds(listed.lease)}; a change waits for a verifier "
-        f"{_seconds(listed.longest_wait)} at most.",
+        table(_HEADINGS, rows),
+        f"Leases last {_seconds(sessions.lease)}; a change waits for a verifier "
+        f"{_seconds(sessions.longest_wait)} at most.",
     )
 
 
@@ -62,18 +54,10 @@ def _silence(session: Session) -> timedelta:
     return max(datetime.now(UTC) - session.sync_time, timedelta())
 
 
-def _ago(session: Session) -> str:
-    return f"{_seconds(_silence(session))} ago"
-
-
-def _lease(session: Session) -> str:
-    return _seconds(session.lease) if session.lease else "none"
-
-
-def _state(session: Session, listed: Sessions) -> str:
-    if _silence(session) > listed.lease:
+def _state(session: Session, sessions: Sessions) -> str:
+    if _silence(session) > sessions.lease:
         return "silent"
-    return "slow" if session.revision < listed.revision else ""
+    return "slow" if session.revision < sessions.revision else ""
 
 
 def _seconds(length: timedelta) -> str:

@@ -1,4 +1,4 @@
-"""`keyauthority verify`: ask whether a secret may act."""
+"""`keyauthority verify`: ask whether a secret is accepted."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from keyauthority.cli.authority import Authority, with_authority
 from keyauthority.cli.output import Answer, details, pairs, word
 from keyauthority.cli.values import read_secret
 from keyauthority.client import Verdict
-from keyauthority.client.admin import verification
+from keyauthority.client.admin import verification as calls
 from keyauthority.client.verification import Verification
 from keyauthority.domain.secrets import Secret
 
@@ -16,17 +16,18 @@ from keyauthority.domain.secrets import Secret
 @click.command("verify")
 @with_authority
 def command(authority: Authority) -> Answer:
-    """Ask whether a secret, read from standard input or a prompt, may act.
+    """Ask whether a secret is accepted. It is read from standard input or a prompt.
 
-    Exit status: 0 if it may, 1 if not.
+    Exit status: 0 if it is accepted, 1 if not.
     """
-    reply, verified = authority.call(verification.verify(Secret(read_secret())))
-    return Answer(reply, _text(verified), exit_code=int(verified.verdict is not Verdict.VALID))
+    reply, verification = authority.call(calls.verify(Secret(read_secret())))
+    refused = verification.verdict is not Verdict.VALID
+    return Answer(reply, _text(verification), exit_code=int(refused))
 
 
-def _text(verified: Verification) -> str:
-    fields = [("verdict", word(verified.verdict))]
-    key = verified.key
+def _text(verification: Verification) -> str:
+    fields = [("verdict", word(verification.verdict))]
+    key = verification.key
     if key is not None:
         fields += [
             ("key", key.id),

@@ -8,8 +8,10 @@ import click
 
 from keyauthority.cli.authority import Authority, with_authority
 from keyauthority.cli.listing import listed, listing_options
-from keyauthority.cli.output import Answer, details, moment, printable, spread, table
+from keyauthority.cli.output import Answer, details, moment, named, spread, table
 from keyauthority.client.admin import Workspace, workspaces
+
+_workspace_id = click.argument("workspace_id", metavar="ID")
 
 
 @click.group()
@@ -22,12 +24,12 @@ def command() -> None:
 @with_authority
 def create(authority: Authority, name: str) -> Answer:
     """Create a workspace called NAME."""
-    reply, made = authority.call(workspaces.create(name))
-    return Answer(reply, f'Created {made.id} "{printable(made.name)}".')
+    reply, workspace = authority.call(workspaces.create(name))
+    return Answer(reply, f"Created {named(workspace.id, workspace.name)}.")
 
 
 @command.command()
-@click.argument("workspace_id", metavar="ID")
+@_workspace_id
 @with_authority
 def get(authority: Authority, workspace_id: str) -> Answer:
     """Show one workspace."""
@@ -52,32 +54,35 @@ def list_workspaces(authority: Authority, limit: int | None) -> Answer:
 
 
 @command.command()
-@click.argument("workspace_id", metavar="ID")
+@_workspace_id
 @with_authority
 def suspend(authority: Authority, workspace_id: str) -> Answer:
-    """Have all keys of a workspace refused, and wait until every verifier knows."""
+    """Refuse all keys of a workspace, and wait until every verifier knows."""
     return _suspend(authority, workspace_id, suspended=True)
 
 
 @command.command()
-@click.argument("workspace_id", metavar="ID")
+@_workspace_id
 @with_authority
 def resume(authority: Authority, workspace_id: str) -> Answer:
-    """Have the keys of a suspended workspace accepted again."""
+    """Accept the keys of a suspended workspace again."""
     return _suspend(authority, workspace_id, suspended=False)
 
 
 def _suspend(authority: Authority, workspace_id: str, *, suspended: bool) -> Answer:
     reply, changed = authority.call(workspaces.update(workspace_id, suspended=suspended))
     workspace = changed.record
-    sentence = f'{workspace.id} "{printable(workspace.name)}" is {_state(workspace)}.'
+    sentence = f"{named(workspace.id, workspace.name)} is {_state(workspace)}."
     return Answer(reply, f"{sentence} {spread(changed.receipt)}")
 
 
 def _table(records: Iterable[Workspace]) -> str:
     return table(
         ("ID", "NAME", "STATE", "CREATED"),
-        ((one.id, one.name, _state(one), moment(one.create_time)) for one in records),
+        (
+            (workspace.id, workspace.name, _state(workspace), moment(workspace.create_time))
+            for workspace in records
+        ),
     )
 
 

@@ -3,7 +3,9 @@
 The calls of its admin services are in `admin`.
 """
 
-from keyauthority.client.addresses import AddressError, check_authority, parse_addresses
+from keyauthority.base.process.settings import AddressError
+from keyauthority.client.addresses import check_authority, parse_addresses
+from keyauthority.client.asking import Counters
 from keyauthority.client.channel import (
     PlaintextError,
     channel_options,
@@ -19,7 +21,7 @@ from keyauthority.client.credentials import (
     person_metadata,
 )
 from keyauthority.client.verification import Verification, VerificationUnavailable
-from keyauthority.client.verifier import Counters, Verifier
+from keyauthority.client.verifier import Verifier
 from keyauthority.client.verifier_client import VerifierClient
 from keyauthority.coherence.entries import digest_of
 from keyauthority.domain.secrets import SECRET_MARK, Secret, redact, secret_within

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+from keyauthority.base.recent import Recent
 from keyauthority.client.verification import Verification
 from keyauthority.coherence.entries import Entries
-from keyauthority.coherence.recent import Recent
 from keyauthority.domain import secrets
 from keyauthority.domain.verdicts import Verdict
 

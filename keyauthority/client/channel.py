@@ -1,4 +1,4 @@
-"""Channels to the authority: tuned to notice a dead peer in seconds, encrypted beyond loopback."""
+"""Channels to the authority: they notice a dead peer in seconds, and encrypt beyond loopback."""
 
 from __future__ import annotations
 
@@ -26,24 +26,24 @@ class PlaintextError(ValueError):
 
 
 def channel_options() -> Options:
-    """The gRPC channel arguments every client of the authority uses.
+    """Returns the gRPC channel arguments of every client of the authority.
 
-    A silent cut is noticed within keepalive time + ping time-out, 8 seconds, also without calls, and a
-    healed one is used again within a second: with gRPC's own defaults either takes minutes. That is
-    when a connection is given up; a call goes to another replica long before (see `attempts`).
+    A silent cut is noticed within 8 seconds (keepalive time and ping time-out), also without calls,
+    and a healed connection is used again within a second: gRPC's defaults take minutes for either. A
+    call goes to another replica long before (see `attempts`).
     """
     return [
         ("grpc.keepalive_time_ms", 5_000),
         ("grpc.keepalive_timeout_ms", 3_000),
-        # Without this one a ping has a minute, whatever the one above says.
+        # Without this a ping has a minute, whatever the keepalive time-out says.
         ("grpc.http2.ping_timeout_ms", 3_000),
         ("grpc.keepalive_permit_without_calls", 1),
         ("grpc.http2.max_pings_without_data", 0),
         ("grpc.initial_reconnect_backoff_ms", 100),
-        # How long it may take to connect. The network asks again each second meanwhile.
+        # The time to connect. The network tries again each second meanwhile.
         ("grpc.min_reconnect_backoff_ms", 2_000),
         ("grpc.max_reconnect_backoff_ms", 1_000),
-        # Shared ones would be those of the process before a fork, which are dead in its child.
+        # Shared subchannels would be those of the process before a fork, dead in its child.
         ("grpc.use_local_subchannel_pool", 1),
         # The answer about a thousand keys is far beyond gRPC's 4 MB.
         ("grpc.max_receive_message_length", 64 << 20),
@@ -58,28 +58,29 @@ def connect(
     tls_ca: Path | None = None,
     client_certificate: ClientCertificate | None = None,
 ) -> grpc.aio.Channel:
-    """Open a channel to the authority at *addresses*, for unary calls.
+    """Opens a channel to the authority at *addresses*, for unary calls.
 
     Args:
-        addresses: Where the authority listens, `HOST:PORT` or `unix:PATH`; several replicas
+        addresses: Where the authority listens, `HOST:PORT` or `unix:/PATH`; several replicas
             separated by commas, or as the addresses of one name.
-        tls_ca: PEM file of the certificate authority that their certificates are checked against.
-            None means plaintext, which only loopback and Unix sockets allow.
-        client_certificate: What the client shows an authority that connects nobody without.
+        tls_ca: PEM file of the authority's certificate authority. None means plaintext, which only
+            loopback and Unix sockets allow.
+        client_certificate: PEM files of a certificate chain and its private key, for an authority
+            that refuses clients without a certificate.
 
     Raises:
-        AddressError: *addresses* are none.
-        PlaintextError: One of them is on a network and *tls_ca* is None.
+        AddressError: *addresses* names no address.
+        PlaintextError: An address is on a network and *tls_ca* is None.
         OSError: *tls_ca* or *client_certificate* cannot be read.
     """
     parsed = parse_addresses(addresses)
     credentials = _credentials(parsed, tls_ca, client_certificate)
-    if _is_one(parsed):
+    if _is_fixed(parsed):
         return _dial(Target(parsed[0].text), credentials)
     retiring: set[asyncio.Task[None]] = set()
 
     async def close(channel: grpc.aio.Channel) -> None:
-        # It refuses calls from the start of its end, and one may be about to be made by it.
+        # A channel refuses calls while it closes, and a task may be about to call by it.
         await asyncio.sleep(2 * CHECKED_WITHIN)
         await channel.close(RETIRED_WITHIN)
 
@@ -97,10 +98,10 @@ def connect_blocking(
     tls_ca: Path | None = None,
     client_certificate: ClientCertificate | None = None,
 ) -> grpc.Channel:
-    """Open such a channel for code without an event loop; as `connect` in all else."""
+    """Opens such a channel for code without an event loop; see `connect`."""
     parsed = parse_addresses(addresses)
     credentials = _credentials(parsed, tls_ca, client_certificate)
-    if _is_one(parsed):
+    if _is_fixed(parsed):
         return _dial_blocking(Target(parsed[0].text), credentials)
 
     def retire(channel: grpc.Channel) -> None:
@@ -112,8 +113,8 @@ def connect_blocking(
     return SeveralBlockingChannel(replicas)
 
 
-def _is_one(addresses: Sequence[Address]) -> bool:
-    # An address that stays what it is.
+def _is_fixed(addresses: Sequence[Address]) -> bool:
+    # One replica, at an address that no look-up changes.
     return len(addresses) == 1 and not addresses[0].name
 
 
@@ -133,10 +134,10 @@ def _dial_blocking(target: Target, credentials: grpc.ChannelCredentials | None) 
 
 def _options(target: Target) -> Options:
     options = channel_options()
-    if target.called:
-        # The certificate is for the name, and not for what it resolves to at the moment.
-        options.append(("grpc.default_authority", target.called))
-        options.append(("grpc.ssl_target_name_override", target.called.rpartition(":")[0]))
+    if target.name:
+        # The certificate is for the name, not for its address of the moment.
+        options.append(("grpc.default_authority", target.name))
+        options.append(("grpc.ssl_target_name_override", target.name.rpartition(":")[0]))
     return options
 
 
@@ -150,6 +151,6 @@ def _credentials(
     for address in addresses:
         if not is_local(address.text):
             raise PlaintextError(
-                f"{address.text} is not on this machine: name its certificate's CA"
+                f"{address.text} is another machine, and tokens don't travel in plaintext"
             )
     return None

@@ -1,4 +1,4 @@
-"""Whom a call is made by and for, and whom it is made to: tokens, people and certificates."""
+"""Who calls, for whom, and who answers: tokens, people and certificates."""
 
 from __future__ import annotations
 
@@ -21,16 +21,16 @@ _is_one_word = re.compile(r"[!-~]+").fullmatch
 
 
 class SecretFileError(Exception):
-    """A file does not hold a usable secret. The message is one sentence for the operator."""
+    """A file that holds no usable secret. The message is one sentence for the operator."""
 
 
 def load_token(path: Path) -> Secret:
-    """Read one secret, such as a service token or an upstream's key, from the file *path*.
+    """Returns the one secret in the file *path*, such as a service token or an upstream's key.
 
-    White space around it is ignored. The file may not be readable by everybody on the machine.
+    White space around the secret is ignored.
 
     Raises:
-        SecretFileError: The file is missing, unreadable, open to all, or holds no single word.
+        SecretFileError: The file is missing, unreadable, open to every user, or holds no single word.
     """
     try:
         with path.open(encoding="ascii") as file:
@@ -49,30 +49,31 @@ def load_token(path: Path) -> Secret:
 
 
 def bearer_metadata(token: Secret) -> tuple[tuple[str, str]]:
-    """The call metadata that presents *token* to the authority."""
+    """Returns the call metadata that presents *token* to the authority."""
     return ((AUTHORIZATION, f"Bearer {token.reveal()}"),)
 
 
 def person_metadata(person_id: str, name: str) -> tuple[tuple[str, bytes]]:
-    """The call metadata that names the person for whom a call is made.
+    """Returns the call metadata that names the person for whom a call is made.
 
-    Beside that of `bearer_metadata`, of a caller that may act for people; the limits of both texts
-    are those of the contract's `Person`.
+    It stands beside that of `bearer_metadata`, of a caller that may act for people. The contract's
+    `Person` has the limits of both texts.
     """
     return ((PERSON, Person(id=person_id, name=name).SerializeToString()),)
 
 
 def client_certificate(chain: Path | None, key: Path | None) -> ClientCertificate | None:
-    """The two together; None if either is missing."""
+    """Returns the two as one; None if either is missing."""
     return None if chain is None or key is None else (chain, key)
 
 
 def tls_credentials(
     ca: Path, client_certificate: ClientCertificate | None
 ) -> grpc.ChannelCredentials:
-    """Credentials for an authority whose certificate comes from *ca*; raises OSError.
+    """Returns the credentials for an authority whose certificate comes from *ca*.
 
-    *client_certificate* is for one that connects nobody without (`--tls-client-ca`).
+    *client_certificate* is for an authority that refuses clients without a certificate
+    (`--tls-client-ca`). Raises `OSError`.
     """
     pem = ca.read_bytes()
     if client_certificate is None:

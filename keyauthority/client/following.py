@@ -14,7 +14,7 @@ import grpc
 
 from keyauthority.client.verification import Verification
 from keyauthority.coherence.cache import CoherentCache, SyncCall
-from keyauthority.domain.revisions import Head
+from keyauthority.domain.sessions import Head
 from keyauthority.v1.verification_service_pb2 import LeaveRequest, SyncRequest, SyncResponse
 
 if TYPE_CHECKING:

@@ -1,11 +1,12 @@
 """What names resolve to, followed for as long as a client lives.
 
-gRPC's own resolver waits 30 seconds before it looks again, and hides from its caller which of a name's
-addresses a call went to: a call that failed could not be asked of another one.
+gRPC's own resolver waits 30 seconds before it looks again, and hides which of a name's addresses a call
+went to: a call that failed could not be made to another address.
 """
 
 from __future__ import annotations
 
+import itertools
 import socket
 import threading
 from collections.abc import Callable, Sequence
@@ -15,25 +16,25 @@ from typing import Final
 from keyauthority.client.addresses import Address
 
 LOOKED_UP_EVERY: Final = 10.0
-"""Seconds between two look-ups while all is well: so late a name's move is seen if the old address
-goes on answering."""
+"""Seconds between two look-ups while all is well, until a name's move is seen if the old address goes on
+answering."""
 
 NOT_SOONER: Final = 0.5
-"""Seconds between two look-ups in any case."""
+"""Seconds between two look-ups at least."""
 
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """One replica: the address that is dialled, and the HOST:PORT it stands for if that is a name."""
+    """One replica: the address to dial, and the HOST:PORT that was looked up, if it was."""
 
     address: str
-    called: str = ""
+    name: str = ""
 
 
 def look_up(name: str, port: int) -> tuple[str, ...]:
-    """The addresses of *name*, by the system's resolver. Raises OSError."""
+    """Returns the addresses of *name*, by the system's resolver. Raises `OSError`."""
     answers = socket.getaddrinfo(name, port, type=socket.SOCK_STREAM)
-    # Those of one link only mean nothing without it, and are no way to reach a server.
+    # An address with a scope means something on one link only.
     hosts = [str(answer[4][0]) for answer in answers if "%" not in str(answer[4][0])]
     return tuple(f"[{host}]:{port}" if ":" in host else f"{host}:{port}" for host in hosts)
 
@@ -41,8 +42,8 @@ def look_up(name: str, port: int) -> tuple[str, ...]:
 class Names:
     """The replicas behind *addresses*, kept up to date by a thread of its own.
 
-    `targets` is one tuple until something changes, then another one. A name that was never found is
-    left to gRPC; one that is found no more keeps what it had.
+    `targets` is the same tuple until something changes. A name that was never found is left to gRPC;
+    a name that is no longer found keeps its last targets.
     """
 
     def __init__(
@@ -52,7 +53,7 @@ class Names:
     ) -> None:
         self._addresses = addresses
         self._look_up = look_up
-        self._found: dict[Address, tuple[Target, ...]] = {
+        self._targets: dict[Address, tuple[Target, ...]] = {
             address: (Target(address.text),) for address in addresses
         }
         self._doubted = threading.Event()
@@ -62,11 +63,11 @@ class Names:
             threading.Thread(target=self._follow, name="names", daemon=True).start()
 
     def doubt(self) -> None:
-        """A replica did not answer: its name may have moved, so look now."""
+        """Looks names up now: a replica did not answer, so its name may have moved."""
         self._doubted.set()
 
     def close(self) -> None:
-        """Ends the thread. A look-up that hangs holds up nobody."""
+        """Ends the thread, without waiting for a look-up under way."""
         self._closed.set()
         self._doubted.set()
 
@@ -84,13 +85,15 @@ class Names:
         if not address.name:
             return
         try:
-            found = self._look_up(address.name, address.port)
+            addresses = self._look_up(address.name, address.port)
         except (OSError, UnicodeError):
             return
-        if found:
-            self._found[address] = tuple(Target(one, address.text) for one in sorted(set(found)))
+        if addresses:
+            self._targets[address] = tuple(
+                Target(target, address.text) for target in sorted(set(addresses))
+            )
 
     def _all(self) -> tuple[Target, ...]:
         # Two names may lead to one replica.
-        by_address = {one.address: one for many in self._found.values() for one in many}
-        return tuple(by_address.values())
+        targets = itertools.chain.from_iterable(self._targets.values())
+        return tuple({target.address: target for target in targets}.values())

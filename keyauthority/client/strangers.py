@@ -1,12 +1,13 @@
-"""Secrets that were not accepted before: they wait for their turn, and many share a call."""
+"""Secrets that were not accepted before: they wait in the lines of their sources, and share calls."""
 
 from __future__ import annotations
 
+from collections import OrderedDict, deque
 from collections.abc import Callable, Coroutine, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Final
+from typing import Any, Final, Generic, TypeVar
 
-from keyauthority.client.lines import Lines
+Item = TypeVar("Item")
 
 BATCH: Final = 64
 """Secrets in one call: one more costs a small part of what a call costs."""
@@ -14,7 +15,7 @@ BATCH: Final = 64
 
 @dataclass(frozen=True, slots=True)
 class Question:
-    """A secret to be asked about, and who presented it."""
+    """A secret to ask about, and the source that presented it."""
 
     secret: str = field(repr=False)
     digest: bytes
@@ -22,13 +23,55 @@ class Question:
     suspect: bool
 
 
-class Strangers:
-    """Asks about secrets that wait in the lines of their sources.
+class Lines(Generic[Item]):
+    """A line for each source: each is served in its order, and the sources in turn.
+
+    A line may become as long as the room that all lines together leave. So one source alone fills
+    half of the room, two fill a third each, and a newcomer finds some room.
 
     Args:
-        ask: Asks about some secrets, to the end; raises nothing.
-        spawn: Runs that on its own.
-        calls: Calls under way at a time. What comes meanwhile shares the next one.
+        capacity: Items in all lines together.
+    """
+
+    def __init__(self, capacity: int) -> None:
+        self._capacity = capacity
+        self._length = 0
+        self._lines: OrderedDict[str, deque[Item]] = OrderedDict()
+
+    def __len__(self) -> int:
+        return self._length
+
+    def join(self, source: str, item: Item) -> bool:
+        """Appends *item* to the line of *source*. Returns False if there is no room."""
+        line = self._lines.get(source)
+        if (len(line) if line else 0) >= self._capacity - self._length:
+            return False
+        if line is None:
+            line = self._lines[source] = deque()
+        line.append(item)
+        self._length += 1
+        return True
+
+    def next(self) -> Item:
+        """Removes and returns the first item of the source that was served longest ago.
+
+        Raises `KeyError` if all lines are empty.
+        """
+        source, line = self._lines.popitem(last=False)
+        item = line.popleft()
+        self._length -= 1
+        if line:
+            self._lines[source] = line
+        return item
+
+
+class Strangers:
+    """Asks about the secrets that wait in lines.
+
+    Args:
+        ask: Asks about some secrets, to the end. Raises nothing.
+        spawn: Runs a coroutine as a task.
+        calls: Calls under way at a time. Secrets that come meanwhile share the next call.
         waiting: Secrets that wait at a time.
     """
 
@@ -43,13 +86,13 @@ class Strangers:
         self._spawn = spawn
         self._lines: Lines[Question] = Lines(waiting)
         self._idle = calls
-        self._asked = 0
+        self._under_way = 0
 
     def __len__(self) -> int:
-        return self._asked + len(self._lines)
+        return self._under_way + len(self._lines)
 
     def join(self, question: Question) -> bool:
-        """Takes in *question*; False if there is no room for it."""
+        """Takes in *question*. Returns False if there is no room."""
         if not self._lines.join(question.source, question):
             return False
         if self._idle:
@@ -60,11 +103,11 @@ class Strangers:
     async def _work(self) -> None:
         try:
             while batch := self._next():
-                self._asked += len(batch)
+                self._under_way += len(batch)
                 try:
                     await self._ask(batch)
                 finally:
-                    self._asked -= len(batch)
+                    self._under_way -= len(batch)
         finally:
             self._idle += 1
 

@@ -1,6 +1,6 @@
-"""Coherent revocation (DESIGN: leases, sessions and the fence) as pure state machines.
+"""Coherent revocation (docs/architecture.md) as pure state machines: leases, sessions, fence and cache.
 
-No clock, no socket, no await: time is an argument, in seconds of the asking machine's own clock, and
-no two machines' times are ever compared. Messages are arguments and results. What runs these against
-the world: `keyauthority.client` for verifiers, `keyauthority.replica` for the authority.
+No clock, no socket, no await: time is an argument, in seconds of the caller's own clock, and no two
+machines' times are ever compared. `keyauthority.client` runs them for verifiers, and
+`keyauthority.replica` for the authority.
 """

@@ -1,15 +1,15 @@
-"""A verifier's cache, and the lease that lets it answer from it.
+"""A verifier's cache, and the lease under which it answers.
 
-The rules, each of which some history needs (tests/coherence has one that breaks without it):
+The rules, without each of which some history goes wrong (tests/coherence):
 
 * a lease runs from the moment its request was *sent*, and is checked at every hit;
-* what changed is dropped before it is acknowledged: the claim is made of what is applied;
+* what changed is dropped before it is acknowledged: a Sync claims what was applied;
 * one Sync at a time, and a reply to any but the current one is ignored;
-* an answer read below what was applied or seen since counts for nothing; nor one of another epoch;
-* a new epoch drops everything but final refusals, and nothing replaces these;
-* a refusal of a whole key drops the other answers about it;
-* books that went back within an epoch drop everything but final refusals, and so count for nothing
-  the questions that were under way: what they forgot, and did since, nobody can tell;
+* an answer counts for nothing if it is of another epoch, or older than what was applied or seen since;
+* a new epoch drops everything but final refusals, and nothing replaces a final refusal;
+* a refusal of a whole key drops the other answers about the key;
+* books that went back within an epoch drop everything but final refusals, and the answers to the
+  questions under way count for nothing: nobody can tell what the books forgot, and did since;
 * until the first grant, answers have to come from the database.
 """
 
@@ -21,16 +21,16 @@ from dataclasses import dataclass
 from typing import Generic, TypeVar
 
 from keyauthority.coherence.entries import Cached, Entries
-from keyauthority.domain.revisions import Claim, Head
+from keyauthority.domain.sessions import Claim, Head
 
 E = TypeVar("E", bound=Cached)
 
 
 @dataclass(frozen=True, slots=True)
 class SyncCall:
-    """A Sync to send. `sent` is the time by the verifier's clock, read before it is sent.
+    """A Sync to send. `sent` is the time by the verifier's clock, read before sending.
 
-    `seen` is the newest revision that was heard of by then: its reply is not of an older one.
+    `seen` is the newest revision heard of by then: the reply is not of an older one.
     """
 
     number: int
@@ -42,9 +42,9 @@ class SyncCall:
 
 @dataclass(frozen=True, slots=True)
 class Ask:
-    """A question to send: the oldest state its answer may come from, and whether any cache may give it.
+    """A question to send. The answer must be of revision `at_least`; if `fresh`, of the database.
 
-    `alarms` counts how often the books had gone back by then.
+    `epoch`, `applied` and `alarms` are those of the cache at the time `sent`.
     """
 
     sent: float
@@ -56,7 +56,7 @@ class Ask:
 
 
 class CoherentCache(Generic[E]):
-    """What a verifier knows, and until when it may say so without asking.
+    """The answers that a verifier has, and its lease to give them.
 
     Times are seconds by the verifier's own clock, which has to go on while the machine sleeps.
     """
@@ -70,18 +70,18 @@ class CoherentCache(Generic[E]):
         self.lease_until = -math.inf
         self.foreign_secrets = True
         self.alarms = 0
-        """How often the authority was behind what it had said before: never, if all is well."""
+        """How often the books were found to have gone back: never, if all is well."""
         self._syncs = 0
         self._left = False
 
     # --- hits
 
     def holds_lease(self, now: float) -> bool:
-        """Whether answers may come from the cache."""
+        """Returns whether answers may come from the cache."""
         return now < self.lease_until
 
     def get(self, digest: bytes, now: float) -> E | None:
-        """The answer that may be given at *now*, a time read for this very question."""
+        """Returns the answer that may be given at *now*, a time read for this very question."""
         entry = self.entries.find(digest)
         if entry is None:
             return None
@@ -93,15 +93,15 @@ class CoherentCache(Generic[E]):
     # --- questions
 
     def ask(self, now: float) -> Ask:
-        """A question sent at *now*."""
-        fresh = self.epoch == 0
-        return Ask(now, self.epoch, self.seen, self.applied, fresh, self.alarms)
+        """Returns a question to send at *now*."""
+        return Ask(now, self.epoch, self.seen, self.applied, self.epoch == 0, self.alarms)
 
     def stands(self, ask: Ask, head: Head) -> bool:
-        """Whether an answer to *ask*, read at *head*, may be given: if not, ask again."""
-        if self.epoch not in (0, head.epoch) or ask.epoch != self.epoch:
-            return False
-        if ask.alarms != self.alarms:
+        """Returns whether an answer to *ask*, read at *head*, may be given; else ask again."""
+        if self.epoch not in (0, head.epoch) or (ask.epoch, ask.alarms) != (
+            self.epoch,
+            self.alarms,
+        ):
             return False
         if head.revision < max(self.seen, self.applied):
             return False
@@ -110,9 +110,9 @@ class CoherentCache(Generic[E]):
         return True
 
     def keep(self, ask: Ask, digest: bytes, entry: E, *, whole_key: bool = False) -> E:
-        """Keeps an answer that `stands`, and gives the one to go by: a final one is never replaced.
+        """Keeps an answer that `stands`; returns the answer to go by: a final one is never replaced.
 
-        *whole_key* says of a final one that it is about all secrets of its key.
+        *whole_key* says of a final answer that it is about all secrets of its key.
         """
         before = self.entries.find(digest)
         if before is not None and before.final:
@@ -126,13 +126,13 @@ class CoherentCache(Generic[E]):
     # --- Sync
 
     def begin_sync(self, now: float) -> SyncCall:
-        """The Sync to send at *now*. One that is under way is given up by it."""
+        """Returns the Sync to send at *now*, which replaces one that is under way."""
         self._syncs += 1
         claim = Claim(self.epoch, self.applied)
         return SyncCall(self._syncs, self.session_id, claim, now, self.seen)
 
     def is_current(self, call: SyncCall) -> bool:
-        """Whether *call* is the one whose reply counts."""
+        """Returns whether *call* is the one whose reply counts."""
         return call.number == self._syncs and not self._left
 
     def apply(
@@ -147,8 +147,8 @@ class CoherentCache(Generic[E]):
     ) -> bool:
         """Takes the reply to *call*: drops what changed, then counts the lease of *lease* seconds.
 
-        *subjects* None is a reset. False if the reply counts for nothing; if the books went back,
-        everything but final refusals is dropped.
+        *subjects* None is a reset. Returns False if the reply counts for nothing; if the books went
+        back, everything but final refusals is dropped as well.
         """
         if not self.is_current(call):
             return False
@@ -174,22 +174,22 @@ class CoherentCache(Generic[E]):
         return True
 
     def _went_back(self, call: SyncCall, head: Head) -> bool:
-        # An answer may have brought a newer head while this reply was on its way: `seen` is of before.
+        # Not `self.seen`: an answer may have brought a newer head while this reply was on its way.
         if head.epoch != self.epoch:
             return head.epoch < self.epoch
         return head.revision < max(self.applied, call.seen)
 
     def session_gone(self, call: SyncCall) -> None:
-        """The authority knows the session no more: the next Sync joins, with what is applied."""
+        """Notes that the authority knows the session no more: the next Sync joins anew."""
         if self.is_current(call):
             self.session_id = ""
 
     def lose_lease(self) -> None:
-        """Gives up answering from the cache, until the next grant."""
+        """Ends the lease, until the next grant."""
         self.lease_until = -math.inf
 
     def leave(self) -> str:
-        """Ends it all: no hit and no grant from now on. The session that is to be ended, if any."""
+        """Ends the lease for good; returns the id of the session to end, if there is one."""
         self._left = True
         self.lose_lease()
         return self.session_id

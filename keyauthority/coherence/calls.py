@@ -1,4 +1,4 @@
-"""Who waits for which call: for each secret one runs, and one is next."""
+"""Requests that wait for calls: for each secret one call runs, and one is next."""
 
 from __future__ import annotations
 
@@ -8,10 +8,11 @@ Waiter = TypeVar("Waiter")
 
 
 class Calls(Generic[Waiter]):
-    """Keeps those who ask the same question together, without giving anybody too old an answer.
+    """Gathers the requests about one secret, so that they share a call and none gets too old an answer.
 
-    A request may take the verdict only of a call that was sent after it arrived: what was read
-    before may have changed before the request came. So who finds a call running waits for the next.
+    A request may take the verdict only of a call that was sent after it arrived: what an earlier call
+    read may have changed before the request came. A request that finds a call running waits for the
+    next one.
     """
 
     def __init__(self) -> None:
@@ -22,7 +23,7 @@ class Calls(Generic[Waiter]):
         return len(self._running)
 
     def arrive(self, digest: bytes, waiter: Waiter) -> bool:
-        """Takes in a request; True if its call is to be sent now, False if it is the next one."""
+        """Takes in a request; returns whether its call is to be sent now, else it is the next one."""
         if digest in self._running:
             self._next.setdefault(digest, []).append(waiter)
             return False
@@ -30,19 +31,15 @@ class Calls(Generic[Waiter]):
         return True
 
     def running(self, digest: bytes) -> list[Waiter]:
-        """Those who will take the answer of the running call."""
+        """Returns the requests that will take the answer of the running call."""
         return self._running[digest]
 
     def end(self, digest: bytes) -> list[Waiter]:
-        """Ends the running call: those who take its answer. `proceed` is due after it."""
+        """Ends the running call; returns the requests that take its answer. `proceed` has to follow."""
         return self._running.pop(digest)
 
-    def waiting(self, digest: bytes) -> list[Waiter]:
-        """Takes out those who wait for the next call, to be answered from the cache."""
-        return self._next.pop(digest, [])
-
     def proceed(self, digest: bytes) -> bool:
-        """Makes the next call the running one; False if nobody waits for it."""
+        """Makes the next call the running one; returns False if no request waits for it."""
         waiters = self._next.pop(digest, None)
         if waiters is None:
             return False

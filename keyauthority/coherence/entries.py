@@ -8,18 +8,18 @@ from typing import Final, Generic, Self, TypeVar
 
 
 def digest_of(presented: str) -> bytes:
-    """What a cache knows a presented secret by: SHA-256, so that none is kept in memory."""
+    """Returns SHA-256 of a presented secret: a cache has secrets' digests only."""
     return sha256(presented.encode("utf-8", "surrogatepass")).digest()
 
 
 class Cached:
     """One answer in a cache.
 
-    It holds until `until` (seconds by the verifier's clock) as long as nothing changes. A `final`
-    one is a refusal that nothing changes ever again. `alive` is False once it was dropped, so that
-    who still has it in hand can tell. `used` is what the cache knows it is wanted by. The rest is
-    the cache's own: the `digest` that finds the answer, its neighbours in line, and the next answer
-    about the same key.
+    The answer holds until `until` (seconds by the verifier's clock) unless something changes. A
+    `final` one is a refusal that nothing ever changes. `alive` is False once the cache dropped the
+    answer, for code that still has a reference. `used` says that the answer was given since its last
+    turn in line. The rest is the cache's own: the `digest` that finds the answer, its neighbours in
+    line, and the next answer about the same key.
     """
 
     __slots__ = (
@@ -48,18 +48,18 @@ class Cached:
         self.used = False
 
     def renewed(self, by: Self) -> bool:
-        """Takes over how long *by* holds, if it says the same; whether it does.
+        """Takes over how long *by* holds, if *by* says the same; returns whether it does.
 
-        So that who has this one in hand may go on with it.
+        References to this answer then stay good.
         """
         return False
 
 
 class Line:
-    """Answers in the order of their turn to make room: a ring of neighbours.
+    """Answers in the order in which they make room: a ring of neighbours.
 
-    Each step takes the same time however many stand in line, and whatever left it before: looking
-    for the oldest in a dictionary walks over all that was deleted from its front.
+    Each step takes the same time, however many answers are in line. A dictionary would walk over all
+    that was deleted from its front to find the oldest.
     """
 
     __slots__ = ("_end",)
@@ -70,7 +70,7 @@ class Line:
 
     @property
     def oldest(self) -> Cached:
-        """Whose turn it is. The line must not be empty."""
+        """The first in line, which must not be empty."""
         return self._end.newer
 
     def append(self, entry: Cached) -> None:
@@ -89,14 +89,14 @@ class Line:
 E = TypeVar("E", bound=Cached)
 
 SECOND_CHANCES: Final = 8
-"""How many answers in use go back to the end of the line, at most, before one makes room."""
+"""How many used answers go back to the end of the line, at most, before one makes room."""
 
 
 class Entries(Generic[E]):
     """At most *capacity* answers, by digest; those unused for longest make room (second chance).
 
-    `put` takes the same time whatever is in the cache and whatever was: where all answers are in
-    use, the ninth in line makes room all the same.
+    `put` takes the same time whatever is in the cache: where all answers are used, the ninth in line
+    makes room all the same.
     """
 
     def __init__(self, capacity: int) -> None:
@@ -106,9 +106,9 @@ class Entries(Generic[E]):
         self._of_workspace: dict[str, set[str]] = {}
         self._line = Line()
         self.find = self._by_digest.get
-        """The answer of a digest, or None: the dictionary's own method, as the fastest there is."""
+        """Returns the answer of a digest, or None: the dictionary's own method, as the fastest."""
         self.on_drop: Callable[[E], object] | None = None
-        """Is called with each answer that is dropped, if it is set."""
+        """Called with each answer that is dropped, if set."""
 
     def __len__(self) -> int:
         return len(self._by_digest)
@@ -117,9 +117,9 @@ class Entries(Generic[E]):
         return iter(self._by_digest.items())
 
     def put(self, digest: bytes, entry: E) -> E:
-        """Keeps *entry* instead of what the digest had before, unless that is final or says the same.
+        """Keeps *entry*, unless the digest has an answer that is final or says the same.
 
-        Returns what is kept: only that is told when it is dropped.
+        Returns the answer that is kept.
         """
         before = self._by_digest.get(digest)
         if before is not None:
@@ -138,18 +138,18 @@ class Entries(Generic[E]):
         return entry
 
     def drop_subject(self, subject: str) -> None:
-        """Drops what may depend on a key or a workspace, but not what is final."""
+        """Drops the answers that may depend on a key or a workspace, but no final one."""
         for key_id in (subject, *self._of_workspace.get(subject, ())):
             for entry in list(self.of_key(key_id)):
                 self._drop_unless_final(entry)
 
     def drop_all(self) -> None:
-        """Drops everything but what is final."""
+        """Drops all answers but the final ones."""
         for entry in list(self._by_digest.values()):
             self._drop_unless_final(entry)
 
     def of_key(self, key_id: str) -> Iterator[E]:
-        """The answers about a key, the newest first."""
+        """Yields the answers about a key, the newest first."""
         entry = self._of_key.get(key_id)
         while entry is not None:
             yield entry
@@ -179,7 +179,7 @@ class Entries(Generic[E]):
             self.on_drop(entry)
 
     def _unlink(self, entry: E) -> None:
-        # From the chain of its key, which is as long as the key has secrets in the cache: few.
+        # From the chain of its key, which is short: the key's secrets in the cache.
         key_id, first = entry.key_id, self._of_key[entry.key_id]
         if first is not entry:
             while first.of_same_key is not entry:

@@ -1,4 +1,4 @@
-"""What a change waits for before its caller is told that it is made."""
+"""The fence: what a change waits for before its caller gets an answer."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from keyauthority.coherence.allowances import LATE
 from keyauthority.coherence.leases import wait_out
 
 LOOK: Final = 0.05
-"""Seconds that one look counts for at most: who looks seldom is slow itself."""
+"""Seconds that one look counts for at most: between rare looks the authority itself is slow."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,9 +25,8 @@ class Passed:
 class Fence:
     """The wait of one change.
 
-    *committed* is the time at which the commit had returned; *settled* the time until which leases
-    may be in force that the books know nothing of (after a crash, where sessions were in memory).
-    Both by the clock of whoever waits.
+    *committed* is a time after the commit returned. Until *settled*, leases may be in force that the
+    books know nothing of (after a crash, where sessions were in memory). Both times are by one clock.
     """
 
     def __init__(self, committed: float, settled: float = -math.inf) -> None:
@@ -46,11 +45,11 @@ class Fence:
         *,
         settling: bool = False,
     ) -> Passed | None:
-        """Whether the change is in force everywhere, by how many sessions have acknowledged it.
+        """Returns how the fence was passed, None while the change may not be in force everywhere.
 
-        *behind* may hold a lease and have not, *longest_lease* is the longest that these may hold.
-        The counts were read after the commit, *now* is read after the counts. *settling* says that
-        after a restore from backup the books may not know all leases: then it is the longest of any.
+        *acknowledged* sessions have applied the change; *behind* have not and may hold a lease, of
+        *longest_lease* at most. While a restore is *settling*, the books may not know all leases, and
+        *longest_lease* is the longest of any. The counts were read after the commit, *now* after them.
         """
         if behind == self._behind:
             self._quiet += min(now - self._looked, LOOK)
@@ -59,13 +58,13 @@ class Fence:
         return Passed(acknowledged, behind) if now >= over else None
 
     def over(self, longest_lease: timedelta) -> float:
-        """When every lease of *longest_lease* or less that was in force at the commit is over."""
+        """Returns when every lease of *longest_lease* or less that was in force at the commit is over."""
         return max(self._committed + wait_out(longest_lease), self._settled)
 
     @property
     def late(self) -> bool:
-        """Whether those that are behind are late: all else has been quiet for `LATE`.
+        """Whether the sessions that are behind are late: no acknowledgement has come for `LATE`.
 
-        While acknowledgements come, or looks are slow, it is the authority that is.
+        While acknowledgements come, or looks are slow, the authority is what is slow.
         """
         return self._behind > 0 and self._quiet >= LATE

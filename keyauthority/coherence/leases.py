@@ -2,7 +2,7 @@
 
 A verifier counts a lease of L from the moment it *sent* the request, by its own clock: it ends after
 at most L/(1-ρ) true seconds. Whoever waits counts from after the change was durable, by another
-clock: W seconds there are at least W/(1+ρ) true ones. So W = L·(1+ρ)/(1-ρ), and a little more for
+clock: W of its seconds are at least W/(1+ρ) true ones. So W = L·(1+ρ)/(1-ρ), and a little more for
 the reading of clocks. Offsets between clocks, their steps and time zones play no part.
 """
 
@@ -21,10 +21,5 @@ STRETCH: Final = (1 + RATE_ERROR) / (1 - RATE_ERROR)
 
 
 def wait_out(lease: timedelta) -> float:
-    """W: seconds of one's own clock after which a lease that was in force before is over."""
+    """Returns W: seconds of one's own clock after which a lease that was in force before is over."""
     return lease.total_seconds() * STRETCH + SLACK
-
-
-def longest_wait(lease: timedelta) -> timedelta:
-    """The same as a length of time, for people."""
-    return timedelta(seconds=wait_out(lease))

@@ -1,20 +1,18 @@
-"""Sessions: the book of them where one process is the whole authority, what their claims are worth, and
-when one ends of whose verifier nobody hears any more.
-"""
+"""Sessions: the book of one process that is the whole authority, the worth of claims, and the janitor."""
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from datetime import timedelta
 
-from keyauthority.domain.allowances import WHOLE, Allowance
-from keyauthority.domain.revisions import Claim, Head
+from keyauthority.domain.sessions import WHOLE, Allowance, Claim, Head
 
 
 @dataclass(slots=True)
 class Entry:
-    """A session as the authority knows it; `beat` is never given twice."""
+    """A session in the book; no `beat` is ever given twice."""
 
     caller_id: str
     beat: int
@@ -23,9 +21,9 @@ class Entry:
 
 
 class SessionBook:
-    """Who may hold a lease, and up to where each has said to have applied all changes.
+    """The sessions that may hold a lease, and the revision that each has acknowledged.
 
-    An entry stands from before its first lease is granted until its last one is over: only its
+    An entry stands from before its first lease is granted until its last lease is over: only its
     verifier, or a janitor that saw it stand still for W, may end it.
     """
 
@@ -43,7 +41,7 @@ class SessionBook:
         return len(self._entries)
 
     def of_caller(self, caller_id: str) -> int:
-        """How many sessions the caller has."""
+        """Returns how many sessions the caller has."""
         return sum(entry.caller_id == caller_id for entry in self._entries.values())
 
     def join(self, session_id: str, caller_id: str) -> None:
@@ -52,7 +50,7 @@ class SessionBook:
         self._entries[session_id] = Entry(caller_id, self._beats, 0)
 
     def beat(self, session_id: str, caller_id: str) -> bool:
-        """Gives the caller's session its next beat; False if there is no such session."""
+        """Gives the caller's session its next beat; returns False if there is no such session."""
         entry = self._entries.get(session_id)
         if entry is None or entry.caller_id != caller_id:
             return False
@@ -61,18 +59,18 @@ class SessionBook:
         return True
 
     def acknowledge(self, session_id: str, revision: int) -> None:
-        """Writes down what a session has applied: not less than before, but for 0, which is a reset."""
+        """Notes what a session has applied, which never falls but to 0, by a reset."""
         entry = self._entries.get(session_id)
         if entry is not None:
             entry.acknowledged = max(entry.acknowledged, revision) if revision else 0
 
     def allowance(self, session_id: str) -> Allowance:
-        """What the session may be granted; that of one which is gone is of no weight."""
+        """Returns what the session may be granted; `WHOLE` if it is gone."""
         entry = self._entries.get(session_id)
         return WHOLE if entry is None else entry.allowance
 
     def allow(self, session_id: str, before: Allowance, after: Allowance) -> bool:
-        """Gives the session another allowance, unless it has another by now; whether it did."""
+        """Replaces the session's allowance *before*; returns False if it has another by now."""
         entry = self._entries.get(session_id)
         if entry is None or entry.allowance != before:
             return False
@@ -81,36 +79,32 @@ class SessionBook:
         return True
 
     def leave(self, session_id: str, caller_id: str) -> None:
-        """Ends the caller's session, which answers from its cache no more."""
+        """Ends the caller's session."""
         entry = self._entries.get(session_id)
         if entry is not None and entry.caller_id == caller_id:
             del self._entries[session_id]
 
     def remove(self, session_id: str, beat: int) -> None:
-        """Ends a session that a janitor saw stand still, unless it moved since."""
+        """Ends a session, unless its beat is another by now."""
         entry = self._entries.get(session_id)
         if entry is not None and entry.beat == beat:
             del self._entries[session_id]
 
     def clear(self) -> None:
-        """Ends all sessions, as a restore from backup does. Beats go on: none is given twice."""
+        """Ends all sessions, as a restore from backup does. Beats go on from where they are."""
         self._entries.clear()
 
-    def standing(self) -> tuple[tuple[int, ...], tuple[timedelta | None, ...]]:
-        """What each session has acknowledged, and the longest lease of its that may be in force."""
+    def standing(self) -> Counter[tuple[int, timedelta | None]]:
+        """Counts the sessions by revision acknowledged and longest lease that may be in force."""
         entries = self._entries.values()
-        return (
-            tuple(entry.acknowledged for entry in entries),
-            tuple(entry.allowance.in_force for entry in entries),
-        )
+        return Counter((entry.acknowledged, entry.allowance.in_force) for entry in entries)
 
 
 def credited(claim: Claim, head: Head) -> int:
-    """The revision to write down for *claim*: its own, or 0 if the books can't have told it that.
+    """Returns the revision to note for *claim*: its own, or 0 if it was not granted by these books.
 
-    A claim of another epoch, or above the head, is from before a restore or from another
-    authority. Whoever makes it has to drop what it cached (*reset*), and is waited for until it says
-    that it did.
+    A claim of another epoch, or above the head, is from before a restore or from another authority.
+    Its verifier has to drop what it cached (*reset*), and changes wait for it until it has.
     """
     if claim.epoch != head.epoch or claim.revision > head.revision:
         return 0
@@ -118,7 +112,7 @@ def credited(claim: Claim, head: Head) -> int:
 
 
 def resets(claim: Claim, head: Head) -> bool:
-    """Whether the answer to *claim* is a reset."""
+    """Returns whether the answer to *claim* is a reset."""
     return credited(claim, head) != claim.revision or claim.epoch != head.epoch
 
 
@@ -135,9 +129,9 @@ class Janitor:
     def look(
         self, sessions: Iterable[tuple[str, int]], now: float, wait: float
     ) -> list[tuple[str, int]]:
-        """Which of *sessions* (id, beat) to delete, if their beat is still the same by then.
+        """Returns which of *sessions* (id, beat) to delete, if their beat is still the same by then.
 
-        *now* is read after the sessions were, *wait* is W.
+        *now* was read after the sessions, *wait* is W.
         """
-        self._still = {each: self._still.get(each, now) for each in sessions}
-        return [each for each, since in self._still.items() if now - since >= wait]
+        self._still = {session: self._still.get(session, now) for session in sessions}
+        return [session for session, since in self._still.items() if now - since >= wait]

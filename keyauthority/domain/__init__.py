@@ -1,1 +1,1 @@
-"""What keys, secrets and verdicts are, and what may be done with them: no I/O, no library."""
+"""What keys, secrets and verdicts are, and the use cases: no I/O, standard library only."""

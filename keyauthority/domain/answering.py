@@ -1,7 +1,4 @@
-"""What a process offers to those who serve its calls: callers, leases and verdicts.
-
-From memory where it may, else from the books.
-"""
+"""What a process offers to its services: callers, leases and verdicts, cached or from the books."""
 
 from __future__ import annotations
 
@@ -10,38 +7,37 @@ from datetime import timedelta
 from typing import Protocol
 
 from keyauthority.domain.callers import Caller
-from keyauthority.domain.revisions import Claim, Head
-from keyauthority.domain.sessions import Grant
+from keyauthority.domain.sessions import Claim, Grant, Head
 from keyauthority.domain.verdicts import Verdict, Verification, VerifiedKey
 
 
 class KnownCaller(Protocol):
-    """A caller in memory, found by the digest of its credential."""
+    """A cached caller, with the digest of its credential."""
 
     digest: bytes
 
     @property
     def caller(self) -> Caller:
-        """Who that is."""
+        """The caller."""
 
 
 class Credentials(Protocol):
-    """Who is calling?"""
+    """Finds the callers of credentials."""
 
     def known(self, token: str) -> KnownCaller | None:
-        """The caller that *token* belongs to, if that is in memory and may be told from there."""
+        """Returns the cached caller of *token*; None if there is none or the lease is over."""
 
     def holds(self, known: KnownCaller) -> bool:
-        """Whether *known* may still be told from memory."""
+        """Returns whether *known* is still cached, under a lease."""
 
     async def by_token(self, token: str, peer: str) -> Caller:
-        """The caller that *token* belongs to; raises `CREDENTIAL_INVALID`, `OVERLOADED`.
+        """Returns the caller of *token*; raises `CREDENTIAL_INVALID`, `OVERLOADED`.
 
-        *peer* is the connection it came by: none has others wait behind all of its own.
+        *peer* is the connection of the call, for a fair share of the look-ups: see `peers`.
         """
 
     async def by_certificate(self, certificate_names: Sequence[str], peer: str) -> Caller:
-        """The caller that one of a verified client certificate's names stands for; as `by_token`."""
+        """Returns the caller with one of a client certificate's verified names; as `by_token`."""
 
 
 class Syncing(Protocol):
@@ -50,7 +46,7 @@ class Syncing(Protocol):
     async def sync(
         self, caller_id: str, session_id: str, name: str, claim: Claim, wait: timedelta
     ) -> Grant:
-        """A lease for the caller's session, a new one if *session_id* is empty.
+        """Grants a lease for the caller's session, a new session if *session_id* is empty.
 
         Raises `KeyAuthorityError`: `FIELD_INVALID`, `SESSION_NOT_FOUND`, `TOO_MANY_SESSIONS`,
         `CREDENTIAL_INVALID`, `SHUTTING_DOWN`.
@@ -61,7 +57,7 @@ class Syncing(Protocol):
 
 
 class KnownVerdict(Protocol):
-    """A verdict in memory. `encoded` is for whoever sends it, to keep what it made of it."""
+    """A cached verdict. In `encoded` the sender may cache its encoding."""
 
     verdict: Verdict
     number: int
@@ -76,22 +72,23 @@ class Verdicts(Protocol):
 
     @property
     def applied(self) -> Head:
-        """The state that verdicts in memory are of."""
+        """The state of the books that cached verdicts belong to."""
 
     def known(self, secret: str, at_least_revision: int, now: float) -> KnownVerdict | None:
-        """The verdict on *secret*, if it is in memory, of that revision or later, and may be told
-        from there at *now*, by the clock of leases.
+        """Returns the cached verdict on *secret* of that revision or later.
+
+        None if there is none, or the lease is over at *now*, by the clock of leases.
         """
 
     def all_known(
         self, presented: Sequence[str], at_least_revision: int, now: float
     ) -> Sequence[KnownVerdict] | None:
-        """The verdicts on all of *presented*, as `known`; None if one is missing."""
+        """Returns the cached verdicts on all of *presented*; None if one is missing."""
 
     async def verify_all(
         self, presented: Sequence[str], at_least_revision: int, *, fresh: bool
     ) -> list[Verification]:
-        """Judges each of *presented* as of one moment; *fresh*: by the database, by no cache.
+        """Judges *presented* by one state of the books; *fresh*: by the database, by no cache.
 
         Raises `KeyAuthorityError`: `REVISION_NOT_REACHED`, `KEYRING_MISMATCH`,
         `STORE_UNAVAILABLE`, `LEASE_LOST`.

@@ -1,4 +1,4 @@
-"""The record of who did what, kept in the transaction of the change it tells of."""
+"""The record of who did what, written in the transaction of the change itself."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from keyauthority.domain.keys import Who
 
 @dataclass(frozen=True, slots=True)
 class AuditEntry:
-    """One thing that happened, or was refused. Never holds a secret.
+    """One thing that happened or was refused. Never holds a secret.
 
-    `action` is what happened, `method` by which method or command. The log gives it its `id`, which
-    grows; until then it is 0. `revision` is 0 for what changed no verdict. `person_id` is empty if the caller acted for itself.
+    `method` is the method or command that did it. The audit log assigns ascending `id`s; a new entry
+    has 0. `revision` is 0 if no verdict changed. `person_id` is empty if the caller acted for itself.
     """
 
     id: int
@@ -36,7 +36,7 @@ class AuditEntry:
 
     @property
     def who(self) -> Who:
-        """Who did it: the person, else the caller."""
+        """The person who did it, else the caller."""
         if self.person_id:
             return Who(self.person_id, self.person_name)
         return Who(self.caller_id, self.caller_name)
@@ -44,7 +44,7 @@ class AuditEntry:
 
 @dataclass(frozen=True, slots=True)
 class Signature:
-    """Who did it and in which call, as the entries of that call say; see `AuditEntry`."""
+    """The fields that all entries of one call share; see `AuditEntry`."""
 
     caller_id: str
     caller_name: str
@@ -57,7 +57,7 @@ class Signature:
     def entry(
         self, time: datetime, fact: Fact, subject: str, workspace_id: str, revision: int
     ) -> AuditEntry:
-        """The entry of one thing that was done."""
+        """Returns the entry for *fact*."""
         return AuditEntry(
             id=0,
             time=time,
@@ -79,7 +79,7 @@ class Signature:
 
 @dataclass(frozen=True, slots=True)
 class AuditFilter:
-    """Which entries to list: empty and None match everything; `start` is included, `end` is not."""
+    """Which entries to list. Empty and None match everything; `end` itself is excluded."""
 
     subject: str = ""
     workspace_id: str = ""

@@ -1,4 +1,4 @@
-"""Who is calling? Tokens and certificate names, to callers."""
+"""Identifying callers by their tokens and certificate names."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from keyauthority.domain.sealing import check_caller
 
 
 class Authenticating:
-    """Finds the caller behind a credential. Nobody is anonymous."""
+    """Finds the caller of a credential. Nobody is anonymous."""
 
     def __init__(self, books: Books, store: Store, keyring: Keyring) -> None:
         self._books = books
@@ -22,17 +22,17 @@ class Authenticating:
         self._keyring = keyring
 
     async def by_token(self, token: str) -> Caller:
-        """The caller that *token* belongs to.
+        """Returns the caller of *token*.
 
-        Raises `CREDENTIAL_INVALID`, and `KEYRING_MISMATCH` if its record was altered.
+        Raises `CREDENTIAL_INVALID`, and `KEYRING_MISMATCH` if the caller's record was altered.
         """
         caller_id = secrets.record_id(token, "caller", secrets.TOKEN_PREFIX)
         if caller_id is None:
             raise credential_invalid()
         caller = await self._store.caller(caller_id)
-        # A token's digest goes when the pepper it was made with is retired.
+        # Retiring a pepper deletes the digests of its tokens.
         if caller is None or not caller.digest:
-            # As dear as a wrong token of a caller that exists.
+            # Takes as long as a wrong token of a caller that exists, so time reveals no caller.
             self._keyring.digest(self._keyring.versions()[-1], caller_id, token)
             raise credential_invalid()
         digest = self._keyring.digest(caller.pepper_version, caller_id, token)
@@ -42,10 +42,7 @@ class Authenticating:
         return caller
 
     async def by_certificate(self, certificate_names: Sequence[str]) -> Caller:
-        """The caller that one of a verified client certificate's names stands for.
-
-        Raises likewise.
-        """
+        """Returns the caller with one of a verified client certificate's names; raises likewise."""
         caller = await self._books.read(lambda tx: tx.callers.by_certificate(certificate_names))
         if caller is None:
             raise credential_invalid()

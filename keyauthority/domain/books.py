@@ -1,32 +1,30 @@
-"""The door to the books: whoever reads or changes them hands in a function of the transaction.
+"""The only door to the books: a use case hands in a function of the transaction (*work*).
 
-Nothing else opens a transaction: a test holds that. A store may so run the function where its
-database is, and several of them in one commit; none of them lets the transaction out.
+So a store can run *work* where its database is, and several works in one commit. A work must not
+keep the transaction.
 
-What leaves an entry in the audit, and what does not: every change to a record does, by whoever it is,
-a caller, an operator at the machine or the authority itself. `upkeep` does not; what it can touch is
-what no verdict and no record rests on.
+Every change to a record leaves an entry in the audit, whoever makes it: a caller, an operator at the
+machine or the authority itself. `upkeep` leaves none; no record and no verdict depends on what it
+changes.
 """
 
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Sequence
-from datetime import datetime
-from typing import Protocol, TypeAlias, TypeVar
+from typing import TypeAlias, TypeVar
 
 from keyauthority.domain.auditing import AuditEntry
 from keyauthority.domain.callers import Actor, Insider
 from keyauthority.domain.facts import Fact
-from keyauthority.domain.fencing import Receipt
-from keyauthority.domain.last_used import Marks
-from keyauthority.domain.ports import Fence, Store, Transaction
-from keyauthority.domain.sessions import Terms
+from keyauthority.domain.ports import Fence, Store
+from keyauthority.domain.repositories import Transaction
+from keyauthority.domain.sessions import Receipt
 
 Result = TypeVar("Result")
 
 
 class Change:
-    """A change under way: the transaction, and what is said to happen in it."""
+    """A change under way: its transaction, and the facts that the audit will have."""
 
     def __init__(self, tx: Transaction, actor: Actor | Insider) -> None:
         self.tx = tx
@@ -35,19 +33,19 @@ class Change:
         self._recorded: list[AuditEntry] = []
 
     def alters(self, subject: str, workspace_id: str, *facts: Fact) -> None:
-        """Says what happens to *subject* (a key, workspace or caller id): its verdicts may be others.
+        """States *facts* that may change verdicts; they share one revision.
 
-        All of it has one revision.
+        *subject* is the id of a key, workspace or caller.
         """
         self._altered.append((subject, workspace_id, facts))
 
     def records(self, fact: Fact, subject: str = "", workspace_id: str = "") -> None:
-        """Says what is new, or happens, that no verifier has to hear of."""
+        """States a fact that changes no verdict a verifier may hold."""
         entry = self._signature.entry(self.tx.time, fact, subject, workspace_id, 0)
         self._recorded.append(entry)
 
     async def finish(self) -> int:
-        """Numbers what was altered and audits everything; the last revision, 0 if there is none."""
+        """Numbers the alterations, writes the audit, and returns the last revision; 0: none."""
         last = 0
         if self._altered:
             last = await self.tx.feed.advance([subject for subject, _, _ in self._altered])
@@ -62,101 +60,72 @@ class Change:
 
 
 Work: TypeAlias = Callable[[Change], Awaitable[Result]]
-"""What is done to the books in one transaction. An exception in it leaves no trace."""
+"""What happens to the books in one transaction. An exception rolls all of it back."""
 
 
 class Books:
-    """The books, with the fence that changes of verdicts wait at."""
+    """The books, and the fence that changes wait at."""
 
     def __init__(self, store: Store, fence: Fence) -> None:
         self._store = store
         self._fence = fence
 
     async def read(self, work: Callable[[Transaction], Awaitable[Result]]) -> Result:
-        """What *work* reads, all of it of one state."""
+        """Returns what *work* reads, all of it from one state of the books."""
         async with self._store.reading() as tx:
             return await work(tx)
 
     async def change(self, actor: Actor | Insider, work: Work[Result]) -> tuple[Result, Receipt]:
-        """Does *work*, makes it durable, then waits until every verifier knows.
+        """Runs *work*, commits it, then waits until every verifier has applied it.
 
-        In this order it takes effect even if its caller, or this process, does not see the wait end.
-        A work that alters no verdict waits all the same, for what was altered before: its caller is
-        told the same thing.
+        The change takes effect even if its caller, or this process, does not see the end of the wait.
+        A work that alters nothing waits for earlier changes: a repeated revocation promises no less
+        than the first.
         """
         async with self._store.changing() as tx:
-            result, revision = await _done(tx, actor, work)
+            result, revision = await _run(tx, actor, work)
             if not revision:
                 revision = (await tx.feed.head()).revision
-        actor.made(revision)
+        if actor.on_durable is not None:
+            actor.on_durable(revision)
         return result, await self._fence.wait(revision)
 
     async def record(self, actor: Actor | Insider, work: Work[Result]) -> Result:
-        """Does *work* and makes it durable: what is new or, else, of no weight for any verdict."""
+        """Runs and commits *work*, which changes no verdict that a verifier may hold."""
         async with self._store.changing() as tx:
-            result, revision = await _done(tx, actor, work)
+            result, revision = await _run(tx, actor, work)
             if revision:
                 raise RuntimeError("a work that alters verdicts is one for `change`")
         return result
 
 
-async def _done(tx: Transaction, actor: Actor | Insider, work: Work[Result]) -> tuple[Result, int]:
+async def _run(tx: Transaction, actor: Actor | Insider, work: Work[Result]) -> tuple[Result, int]:
     change = Change(tx, actor)
     result = await work(change)
     return result, await change.finish()
 
 
-class Upkeep(Protocol):
-    """As much of a transaction as may be changed without an entry in the audit."""
+class Unfenced:
+    """A `Fence` without a wait: at a start no verifier holds a lease, and a restore waits by itself."""
 
-    @property
-    def time(self) -> datetime:
-        """When the transaction began."""
-
-    @property
-    def feed(self) -> OldChanges:
-        """The changes: those that every verifier knows of, or would start over without."""
-
-    @property
-    def leases(self) -> Granting:
-        """Whether leases are granted: bookkeeping of the protocol, at a start and a stop."""
-
-    @property
-    def replays(self) -> KeptAnswers:
-        """The answers to retry-safe requests: those that are over."""
-
-    @property
-    def last_used(self) -> Uses:
-        """When secrets were last used."""
+    async def wait(self, revision: int) -> Receipt:
+        return Receipt(revision)
 
 
-class OldChanges(Protocol):
-    """See `ports.Feed`."""
+class Upkeep:
+    """As much of a transaction as may change without an entry in the audit."""
 
-    async def prune(self, keep: int) -> int: ...
-
-
-class Granting(Protocol):
-    """See `ports.Leases`."""
-
-    async def terms(self) -> Terms: ...
-    async def begin(self) -> bool: ...
-    async def end(self) -> None: ...
-
-
-class KeptAnswers(Protocol):
-    """See `ports.Replays`."""
-
-    async def prune(self, now: datetime) -> int: ...
-
-
-class Uses(Protocol):
-    """See `ports.LastUses`."""
-
-    async def note(self, marks: Marks) -> None: ...
+    def __init__(self, tx: Transaction) -> None:
+        self.time = tx.time
+        self.prune_changes = tx.feed.prune
+        self.prune_replays = tx.replays.prune
+        self.terms = tx.leases.terms
+        self.begin_leases = tx.leases.begin
+        self.end_leases = tx.leases.end
+        self.note_uses = tx.last_used.note
 
 
 async def upkeep(store: Store, work: Callable[[Upkeep], Awaitable[Result]]) -> Result:
-    """Does *work*, which changes no record: nobody did it, so the audit doesn't tell of it."""
+    """Runs and commits *work*, which changes no record and leaves no entry in the audit."""
     async with store.changing() as tx:
-        return await work(tx)
+        return await work(Upkeep(tx))

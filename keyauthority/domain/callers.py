@@ -6,13 +6,14 @@ import enum
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from datetime import datetime
+from typing import ClassVar
 
 from keyauthority.domain.auditing import Signature
 from keyauthority.domain.keys import Who
 
 
 class Role(enum.Enum):
-    """What a caller may do. None implies another. The numbers are the contract's."""
+    """What a caller may do. No role implies another. The numbers are the contract's."""
 
     VERIFIER = 1
     ISSUER = 2
@@ -23,10 +24,10 @@ class Role(enum.Enum):
 class Caller:
     """One named service credential.
 
-    An issuer bound to `workspace_ids` touches only these; without any it touches all.
-    `certificate_name` is the subject alternative name that stands for it beside its token.
-    One that `acts_for_people` is believed when it says for whom. Its `seal` is described in `sealing`;
-    a revoked one has none that is good, so that nobody brings it back.
+    An issuer with `workspace_ids` may touch only these workspaces, one without may touch all.
+    `certificate_name` is a subject alternative name that identifies the caller as its token does.
+    A caller that `acts_for_people` may name the person it acts for. `sealing` describes `seal`; a
+    revoked caller has an invalid one: clearing `revoke_time` in the database reinstates nobody.
     """
 
     id: str
@@ -43,32 +44,28 @@ class Caller:
     seal: bytes | None = field(default=None, repr=False)
 
     def may_touch(self, workspace_id: str) -> bool:
-        """Whether the caller, as an issuer, sees this workspace at all."""
+        """Returns whether the caller, as an issuer, may see and change this workspace."""
         return not self.workspace_ids or workspace_id in self.workspace_ids
 
     def revoked(self, now: datetime) -> Caller:
-        """The caller, revoked; itself if it was already."""
+        """Returns the caller revoked; a revoked caller unchanged."""
         return self if self.revoke_time is not None else replace(self, revoke_time=now, seal=b"")
 
 
 @dataclass(frozen=True, slots=True)
 class Person:
-    """Whom a caller acts for. The caller knows people; the authority takes its word."""
+    """The person that a caller acts for. The authority takes the caller's word for it."""
 
     id: str
     name: str
 
 
-def _unheard(revision: int) -> None:
-    pass
-
-
 @dataclass(frozen=True, slots=True)
 class Actor:
-    """Who does it: a caller in one call, with all that the audit keeps of that call.
+    """A caller in one call, with what the audit records of the call.
 
-    Without a `person` it acts for itself. `made` is called with the revision of its change when that
-    is durable, and waits from then on until every verifier knows.
+    Without a `person` the caller acts for itself. `on_durable` is called with the revision of the
+    caller's change once the change is durable, before the wait for verifiers.
     """
 
     caller: Caller
@@ -76,17 +73,17 @@ class Actor:
     source: str
     request_id: str
     person: Person | None = None
-    made: Callable[[int], None] = field(default=_unheard, repr=False, compare=False)
+    on_durable: Callable[[int], None] | None = field(default=None, repr=False, compare=False)
 
     @property
     def who(self) -> Who:
-        """Who has done what this call does: the person, else the caller."""
-        doer = self.person or self.caller
-        return Who(doer.id, doer.name)
+        """The person, else the caller."""
+        subject = self.person or self.caller
+        return Who(subject.id, subject.name)
 
     @property
     def signature(self) -> Signature:
-        """Who did it, for the audit."""
+        """What the audit entries of this actor say of it."""
         return Signature(
             self.caller.id,
             self.caller.name,
@@ -100,29 +97,27 @@ class Actor:
 
 @dataclass(frozen=True, slots=True)
 class Insider:
-    """Who does it without a call: an operator at the machine, or the authority itself.
+    """Whoever changes the books without a call: an operator at the machine, or the authority itself.
 
-    The ids are those of no caller. `method` is for instance `db lease`.
+    No caller has such an `id`. `method` is a command such as `db lease`, or a task's name.
     """
 
     id: str
     name: str
     method: str
-
-    def made(self, revision: int) -> None:
-        """Its change is durable: nobody who made it has to hear of it before the fence."""
+    on_durable: ClassVar[None] = None
 
     @property
     def signature(self) -> Signature:
-        """Who did it, for the audit."""
+        """What the audit entries of this actor say of it."""
         return Signature(self.id, self.name, self.method)
 
 
 def operator(command: str) -> Insider:
-    """Whoever runs *command* at the machine, on the database itself."""
+    """Returns the actor that runs *command* at the machine, on the database itself."""
     return Insider("operator", "operator at the machine", command)
 
 
 def authority(task: str) -> Insider:
-    """The authority, doing *task* of its own accord."""
+    """Returns the authority itself as the actor of *task*."""
     return Insider("authority", "the authority itself", task)

@@ -1,7 +1,7 @@
-"""Entries from before they told what happened: what can be made of the method and the details.
+"""Audit entries without an action: derives the action from the method and the details.
 
-Such entries are in exports of the audit, and come from processes of an older version that share the
-database with this one.
+Exports of older versions have such entries, and processes of an older version that share the
+database write them.
 """
 
 from __future__ import annotations
@@ -42,22 +42,22 @@ _RESTORED: Final = {
     "caller": Action.CALLER_REVOKED,
     "ws": Action.WORKSPACE_CHANGED,
 }
-_span: Final = re.compile(r"(?:(\d+) days?, )?(\d+):(\d\d):(\d\d(?:\.\d+)?)").fullmatch
+_parse_timedelta: Final = re.compile(r"(?:(\d+) days?, )?(\d+):(\d\d):(\d\d(?:\.\d+)?)").fullmatch
 
 
 def fact(method: str, subject: str, details: Mapping[str, str], *, refused: bool) -> Fact:
-    """What happened, as far as that can be told."""
+    """Returns what happened, as far as the entry shows."""
     if refused:
         return Fact(Action.ATTEMPT_REFUSED, details)
     if method == "db restore-epoch":
-        # What it did again it told by its own name; what it began had no subject.
+        # The restore wrote an entry for each record that it changed; the epoch's has no subject.
         action = _RESTORED.get(subject.partition("_")[0], Action.EPOCH_BEGUN)
     elif method == "KeyService.ImportKeys" and not subject.startswith("key_"):
         action = Action.IMPORTS_BEGUN
     else:
         action = _ACTIONS.get(method, Action.OTHER)
     if action is Action.KEY_CHANGED:
-        # A change of one named field is one of that; of several, some may have stayed as they were.
+        # Of several fields, some may have kept their values.
         action = _FIELDS.get(details.get("fields", ""), action)
     if action is Action.WORKSPACE_CHANGED and details.get("suspended") == "true":
         action = Action.WORKSPACE_SUSPENDED
@@ -69,8 +69,8 @@ def fact(method: str, subject: str, details: Mapping[str, str], *, refused: bool
 
 
 def _overlap(text: str) -> str:
-    # They were kept as Python writes them: `1 day, 0:00:00`.
-    parts = _span(text)
+    # Older versions wrote `str(timedelta)`: `1 day, 0:00:00`.
+    parts = _parse_timedelta(text)
     if parts is None:
         return text
     days, hours, minutes, seconds = (float(part or 0) for part in parts.groups())

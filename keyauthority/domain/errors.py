@@ -1,4 +1,4 @@
-"""The faults of callers and of the authority itself. A refused key is none of them: see `verdicts`."""
+"""Why calls fail. A refused key is a verdict, not an error: see `verdicts`."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from contextlib import contextmanager
 
 
 class Reason(enum.Enum):
-    """Why a call failed: the names of the contract's `ErrorReason`, where each is explained."""
+    """Why a call failed. The contract's `ErrorReason` has the same names and explains them."""
 
     CREDENTIAL_MISSING = enum.auto()
     CREDENTIAL_INVALID = enum.auto()
@@ -47,7 +47,7 @@ class Reason(enum.Enum):
 
 
 class KeyAuthorityError(Exception):
-    """A call failed for *reason*; *message* and *metadata* go to the caller and hold no secret."""
+    """The failure of a call: *message* and *metadata* go to the caller and hold no secret."""
 
     def __init__(self, reason: Reason, message: str, **metadata: str) -> None:
         super().__init__(message)
@@ -57,71 +57,71 @@ class KeyAuthorityError(Exception):
 
 
 def invalid(field: str, why: str) -> KeyAuthorityError:
-    """The request's *field* breaks a limit; *why* completes the sentence "*field* …"."""
+    """Returns the error for a *field* that breaks a limit; *why* completes "*field* …"."""
     return KeyAuthorityError(Reason.FIELD_INVALID, f"{field} {why}", field=field)
 
 
 @contextmanager
-def in_entry(place: str, index: int) -> Iterator[None]:
-    """What breaks a limit in here is said to be in entry *index* of the list *place*."""
+def in_entry(list_name: str, index: int) -> Iterator[None]:
+    """Adds to errors raised inside that they concern entry *index* of the list *list_name*."""
     try:
         yield
     except KeyAuthorityError as error:
-        named = f"{place}[{index}]."
-        field = named + error.metadata.get("field", "")
+        entry = f"{list_name}[{index}]."
+        field = entry + error.metadata.get("field", "")
         raise KeyAuthorityError(
-            error.reason, named + error.message, field=field, index=str(index)
+            error.reason, entry + error.message, field=field, index=str(index)
         ) from None
 
 
 def credential_invalid() -> KeyAuthorityError:
-    """A credential of nobody, or no longer of anybody: the two are not told apart."""
+    """Returns the same error for an unknown and a revoked credential."""
     return KeyAuthorityError(Reason.CREDENTIAL_INVALID, "the credential is not accepted")
 
 
 def secret_taken(index: int) -> KeyAuthorityError:
-    """The secret of entry *index* was imported before; whose it is stays unsaid."""
+    """Returns the error for a secret that was imported before, without saying whose it is."""
     return KeyAuthorityError(
         Reason.SECRET_TAKEN, f"keys[{index}].secret belongs to a key already", index=str(index)
     )
 
 
 def secret_malformed() -> KeyAuthorityError:
-    """What was presented can't be a secret of any key."""
+    """Returns the error for a text that can't be a secret of any key."""
     return KeyAuthorityError(Reason.SECRET_MALFORMED, "that is not a secret of this authority")
 
 
 def key_not_found(key_id: str) -> KeyAuthorityError:
-    """No such key, or one that the caller may not see: the two are not told apart."""
-    return KeyAuthorityError(Reason.KEY_NOT_FOUND, "no such key", key_id=_shown("key_", key_id))
+    """Returns the same error for a key that doesn't exist and one that the caller may not see."""
+    return KeyAuthorityError(Reason.KEY_NOT_FOUND, "no such key", key_id=_id("key_", key_id))
 
 
 def workspace_not_found(workspace_id: str) -> KeyAuthorityError:
-    """No such workspace, or one that the caller may not see: the two are not told apart."""
+    """Returns the error for a workspace that doesn't exist or that the caller may not see."""
     return KeyAuthorityError(
-        Reason.WORKSPACE_NOT_FOUND, "no such workspace", workspace_id=_shown("ws_", workspace_id)
+        Reason.WORKSPACE_NOT_FOUND, "no such workspace", workspace_id=_id("ws_", workspace_id)
     )
 
 
 def caller_not_found(caller_id: str) -> KeyAuthorityError:
-    """No such caller."""
+    """Returns the error for a caller that doesn't exist."""
     return KeyAuthorityError(
-        Reason.CALLER_NOT_FOUND, "no such caller", caller_id=_shown("caller_", caller_id)
+        Reason.CALLER_NOT_FOUND, "no such caller", caller_id=_id("caller_", caller_id)
     )
 
 
-def _shown(prefix: str, given: str) -> str:
-    """What a caller gave for an id, if it begins like one: anything else may be a secret."""
-    return given[:64] if given.startswith(prefix) else ""
-
-
 def session_not_found() -> KeyAuthorityError:
-    """No such session, or another caller's: the two are not told apart."""
+    """Returns the same error for a session that doesn't exist and one of another caller."""
     return KeyAuthorityError(Reason.SESSION_NOT_FOUND, "no such session: join anew")
 
 
 def too_many_sessions(most: int) -> KeyAuthorityError:
-    """The caller has *most* sessions already."""
+    """Returns the error for a join of a caller that has *most* sessions."""
     return KeyAuthorityError(
         Reason.TOO_MANY_SESSIONS, f"the caller has {most:,} sessions already", sessions=str(most)
     )
+
+
+def _id(prefix: str, text: str) -> str:
+    # A text without an id's prefix may be a secret: errors must not repeat it.
+    return text[:64] if text.startswith(prefix) else ""

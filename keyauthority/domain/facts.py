@@ -1,4 +1,4 @@
-"""What can happen to the books: the one vocabulary of the audit, of what a restore does again, of filters."""
+"""What can happen to the books: the vocabulary of the audit, its filters and the restore."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from keyauthority.domain.workspaces import Workspace
 
 
 class Action(enum.Enum):
-    """What happened. The contract explains each; the numbers are its own, and never change."""
+    """What happened. The contract has the same numbers and explains them."""
 
     KEY_ISSUED = 1
     KEY_IMPORTED = 2
@@ -49,22 +49,19 @@ class Action(enum.Enum):
 
 @dataclass(frozen=True, slots=True)
 class Fact:
-    """One thing that happened, as a use case states it; `details` are for the audit, without secrets.
-
-    A blank detail is left out.
-    """
+    """One thing that happened. `details` hold no secret; the audit leaves out blank ones."""
 
     action: Action
     details: Mapping[str, str] = field(default_factory=dict)
 
 
 def changed(action: Action, before: str, after: str, **details: str) -> Fact:
-    """That a value became another."""
+    """Returns the fact that a value changed."""
     return Fact(action, {"from": before, "to": after, **details})
 
 
 def of_key(before: Key, after: Key) -> list[Fact]:
-    """What happened to a key that was updated: one fact for each setting that changed."""
+    """Returns a fact for each setting of a key that changed."""
     return [
         _of_setting(name, getattr(before.settings, name), getattr(after.settings, name))
         for name in before.settings.differing(after.settings)
@@ -74,46 +71,39 @@ def of_key(before: Key, after: Key) -> list[Fact]:
 def _of_setting(name: str, before: Any, after: Any) -> Fact:
     if name == "disabled":
         action = Action.KEY_PAUSED if after else Action.KEY_RESUMED
-        return changed(action, _yes(before), _yes(after))
+        return changed(action, _plain(before), _plain(after))
     if name not in _SETTINGS:
         return changed(Action.KEY_CHANGED, _plain(before), _plain(after), setting=name)
-    action, words = _SETTINGS[name]
-    return changed(action, words(before), words(after))
+    action, text = _SETTINGS[name]
+    return changed(action, text(before), text(after))
 
 
 def of_workspace(before: Workspace, after: Workspace) -> list[Fact]:
-    """What happened to a workspace that was updated."""
+    """Returns a fact for each field of a workspace that changed."""
     facts = []
     if before.name != after.name:
         facts.append(changed(Action.WORKSPACE_RENAMED, before.name, after.name))
     if before.suspended != after.suspended:
         action = Action.WORKSPACE_SUSPENDED if after.suspended else Action.WORKSPACE_RESUMED
-        facts.append(changed(action, _yes(before.suspended), _yes(after.suspended)))
+        facts.append(changed(action, _plain(before.suspended), _plain(after.suspended)))
     return facts
 
 
 def length(span: timedelta) -> str:
-    """A length of time in words, exact: `24 hours`, `7 days`, `90 minutes`, `0.5 seconds`, `none`."""
+    """Returns a length of time in words: `24 hours`, `7 days`, `0.5 seconds`, `none`."""
     if not span:
         return "none"
     for unit, seconds, least in (("day", 86_400, 2), ("hour", 3_600, 1), ("minute", 60, 1)):
         count, rest = divmod(span, timedelta(seconds=seconds))
         if count >= least and not rest:
-            return _count(str(count), unit)
-    return _count(f"{span.total_seconds():f}".rstrip("0").rstrip("."), "second")
-
-
-def _count(number: str, unit: str) -> str:
-    return f"{number} {unit}" if number == "1" else f"{number} {unit}s"
-
-
-def _yes(value: bool) -> str:  # it is what is said
-    return "true" if value else "false"
+            return f"{count} {unit}" if count == 1 else f"{count} {unit}s"
+    number = f"{span.total_seconds():f}".rstrip("0").rstrip(".")
+    return "1 second" if number == "1" else f"{number} seconds"
 
 
 def _plain(value: object) -> str:
     if isinstance(value, bool):
-        return _yes(value)
+        return "true" if value else "false"
     return "none" if value is None else str(value)
 
 
@@ -135,4 +125,4 @@ _SETTINGS: Final[Mapping[str, tuple[Action, Callable[[Any], str]]]] = {
     "scopes": (Action.KEY_SCOPES_CHANGED, _scopes),
     "labels": (Action.KEY_LABELS_CHANGED, _labels),
 }
-"""The word for each setting's change, and for its values. One without has `KEY_CHANGED`."""
+"""The action of each setting's change, and the text of its values. Other settings: `KEY_CHANGED`."""

@@ -1,4 +1,4 @@
-"""Finding keys, within the workspaces that the asker may see."""
+"""Reading keys, within the workspaces that the caller may see."""
 
 from __future__ import annotations
 
@@ -16,21 +16,22 @@ from keyauthority.domain.errors import (
 )
 from keyauthority.domain.keys import Key, KeyState
 from keyauthority.domain.last_used import LastUsed
-from keyauthority.domain.ports import Cursor, KeyFilter, Keyring, Store, Transaction
+from keyauthority.domain.ports import Keyring, Store
 from keyauthority.domain.recognising import Recognising
+from keyauthority.domain.repositories import Cursor, KeyFilter, Transaction
 
 
 async def visible_keys(tx: Transaction, actor: Actor, key_ids: Sequence[str]) -> list[Key]:
-    """The keys, in order; raises `KEY_NOT_FOUND` for the first that *actor* can't see."""
-    found = await tx.keys.get(key_ids)
+    """Returns the keys, in order; raises `KEY_NOT_FOUND` for the first that *actor* may not see."""
+    keys = await tx.keys.get(key_ids)
     for key_id in key_ids:
-        if key_id not in found or not actor.caller.may_touch(found[key_id].workspace_id):
+        if key_id not in keys or not actor.caller.may_touch(keys[key_id].workspace_id):
             raise key_not_found(key_id)
-    return [found[key_id] for key_id in key_ids]
+    return [keys[key_id] for key_id in key_ids]
 
 
 async def changeable_key(tx: Transaction, actor: Actor, key_id: str) -> Key:
-    """The key, to be changed; raises `KEY_NOT_FOUND`, or `KEY_REVOKED` if it can't change again."""
+    """Returns the key, locked; raises `KEY_NOT_FOUND`, or `KEY_REVOKED`."""
     [key] = await visible_keys(tx, actor, [key_id])
     if key.revocation is not None:
         raise KeyAuthorityError(
@@ -42,12 +43,12 @@ async def changeable_key(tx: Transaction, actor: Actor, key_id: str) -> Key:
 
 
 async def with_last_use(tx: Transaction, last_used: LastUsed, keys: Sequence[Key]) -> list[Key]:
-    """The keys, in order, with when their secrets were last used."""
+    """Returns the keys, in order, with the times at which their secrets were last used."""
     return last_used.joined(keys, await tx.last_used.of([key.id for key in keys]))
 
 
 class Finding:
-    """Reads keys for those who administer them."""
+    """Reads keys for their administrators."""
 
     def __init__(self, books: Books, store: Store, keyring: Keyring, last_used: LastUsed) -> None:
         self._books = books
@@ -55,22 +56,22 @@ class Finding:
         self._last_used = last_used
 
     async def get(self, actor: Actor, key_id: str) -> Key:
-        """The key; raises `KEY_NOT_FOUND`."""
+        """Returns the key; raises `KEY_NOT_FOUND`."""
 
         async def work(tx: Transaction) -> Key:
-            found = await visible_keys(tx, actor, [key_id])
-            [key] = await with_last_use(tx, self._last_used, found)
+            keys = await visible_keys(tx, actor, [key_id])
+            [key] = await with_last_use(tx, self._last_used, keys)
             return key
 
         return await self._books.read(work)
 
     async def get_all(self, actor: Actor, key_ids: Sequence[str]) -> list[Key]:
-        """Those of the keys that there are and *actor* may see, in order; raises `FIELD_INVALID`."""
+        """Returns those of the keys that exist and *actor* may see; raises `FIELD_INVALID`."""
         limits.ids(key_ids, "key")
 
         async def work(tx: Transaction) -> list[Key]:
             by_id = await tx.keys.get(key_ids)
-            keys = [by_id[one] for one in key_ids if one in by_id]
+            keys = [by_id[key_id] for key_id in key_ids if key_id in by_id]
             visible = [key for key in keys if actor.caller.may_touch(key.workspace_id)]
             return await with_last_use(tx, self._last_used, visible)
 
@@ -88,7 +89,7 @@ class Finding:
         creator_id: str = "",
         secret_creator_id: str = "",
     ) -> list[Key]:
-        """Up to *limit* keys, newest first, of one workspace or of all that *actor* may see.
+        """Returns up to *limit* keys, newest first, of one workspace or of all *actor* may see.
 
         Raises `WORKSPACE_NOT_FOUND`, `FIELD_INVALID`.
         """
@@ -104,18 +105,16 @@ class Finding:
                     raise workspace_not_found(workspace_id)
                 workspace_ids = (workspace_id,)
             which = KeyFilter(workspace_ids, state, name_contains, creator_id, secret_creator_id)
-            found = await tx.keys.page(which, limit, after)
-            return await with_last_use(tx, self._last_used, found)
+            return await with_last_use(tx, self._last_used, await tx.keys.page(which, limit, after))
 
         return await self._books.read(work)
 
     async def lookup(self, actor: Actor, secret: str) -> Key:
-        """The key that *secret* belongs, or belonged, to.
+        """Returns the key that *secret* belongs, or belonged, to.
 
         Raises `SECRET_MALFORMED`, `KEY_NOT_FOUND`, `KEYRING_MISMATCH`.
         """
-        presented = self._recognising.read(limits.presented(secret))
-        found = await self._recognising.find(presented)
-        if not actor.caller.may_touch(found.workspace_id):
+        key = await self._recognising.find(self._recognising.read(limits.presented(secret)))
+        if not actor.caller.may_touch(key.workspace_id):
             raise key_not_found("")
-        return await self.get(actor, found.id)
+        return await self.get(actor, key.id)

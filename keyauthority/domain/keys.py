@@ -11,13 +11,13 @@ from typing import Final
 from keyauthority.domain import limits
 
 KEPT_SECRETS: Final = 100
-"""How many secrets a key remembers; one older than these answers `UNKNOWN`, not `REVOKED`."""
+"""How many secrets the record of a key has; older secrets are `UNKNOWN`, not `REVOKED`."""
 
 
 class KeyState(enum.Enum):
-    """What an administrator sees; a verdict also weighs the workspace and the secret.
+    """The state of a key for its administrators; a verdict also depends on workspace and secret.
 
-    The numbers are those of the contract's enum.
+    The numbers are those of the contract's enum. A paused key is `DISABLED`.
     """
 
     ACTIVE = 1
@@ -39,10 +39,10 @@ class RevocationReason(enum.Enum):
 
 @dataclass(frozen=True, slots=True)
 class KeySettings:
-    """What a key is set to: what its administrators choose, and may change later.
+    """What administrators choose for a key and may change later.
 
-    Fields of messages, paths of an update mask and columns have the same names. Without an
-    `expire_time` the key never expires; no `scopes` are full access.
+    Fields of messages, paths of an update mask and columns have the same names. A paused key is
+    `disabled`. Without an `expire_time` the key never expires; no `scopes` are full access.
     """
 
     name: str
@@ -52,7 +52,7 @@ class KeySettings:
     labels: Mapping[str, str] = field(default_factory=dict)
 
     def check(self, names: Iterable[str], now: datetime) -> None:
-        """Raises `FIELD_INVALID` for the first of the settings called *names* that breaks a limit."""
+        """Raises `FIELD_INVALID` for the first setting of *names* that breaks a limit."""
         checks: dict[str, Callable[[], object]] = {
             "name": lambda: limits.name(self.name),
             "disabled": lambda: self.disabled,
@@ -64,36 +64,39 @@ class KeySettings:
             checks[name]()
 
     def merged(self, new: KeySettings, names: Iterable[str]) -> KeySettings:
-        """These settings, but with the *new* values of those called *names*."""
+        """Returns these settings with the *new* values of the settings *names*."""
         return replace(self, **{name: getattr(new, name) for name in names})
 
     def differing(self, other: KeySettings) -> list[str]:
-        """The names of the settings that have another value in *other*."""
+        """Returns the names of the settings that have another value in *other*."""
         return [name for name in KEY_SETTINGS if getattr(self, name) != getattr(other, name)]
 
 
 KEY_SETTINGS: Final = tuple(setting.name for setting in fields(KeySettings))
-"""The names of the settings: those that an update mask may have."""
+"""The names of the settings, which are the paths of an update mask."""
 
 
 @dataclass(frozen=True, slots=True)
 class Who:
-    """A person, or a caller that acted for itself, by the name it had then: the id's prefix tells."""
+    """A person, or a caller that acted for itself, with the name of that time.
+
+    Only the id of a caller begins with `caller_`.
+    """
 
     id: str
     name: str
 
 
 UNKNOWN: Final = Who("", "")
-"""Whoever it was: what was done before that was kept, and what was read for a verdict."""
+"""Nobody is known: older versions stored nobody, and what is read for a verdict has nobody."""
 
 
 @dataclass(frozen=True, slots=True)
 class StoredSecret:
-    """What is kept of a secret: its digest under a pepper, and enough to recognise it by.
+    """The stored part of a secret: its digest under a pepper, and a hint for people.
 
-    The secret has ended from `end_time` on; without one it lives as long as its key. One that was
-    imported has a `seal`: see `sealing`. `creator` was shown the secret.
+    The secret ends at `end_time`, or else with its key. An imported secret has a `seal`: see
+    `sealing`. `creator` is who received the secret.
     """
 
     digest: bytes = field(repr=False)
@@ -105,11 +108,11 @@ class StoredSecret:
     creator: Who = UNKNOWN
 
     def ended(self, now: datetime) -> bool:
-        """Whether the secret was retired by a rotation."""
+        """Returns whether a rotation has ended the secret."""
         return self.end_time is not None and self.end_time <= now
 
     def ending_by(self, end: datetime) -> StoredSecret:
-        """The same secret, ending at *end* unless it ends earlier."""
+        """Returns the same secret, ending at *end* unless it ends earlier."""
         return self if self.ended(end) else replace(self, end_time=end)
 
 
@@ -127,10 +130,9 @@ class Revocation:
 class Key:
     """One key. Never holds a secret, only digests; `secrets` are newest first.
 
-    `version` counts the changes of the record. Revocation is final. Whose id `creator_id` is, a
-    person's or a caller's, its prefix tells; it never changes, and is empty for keys from before it
-    was kept. `last_used` is no part of the record: when its secrets, by their digests, were last
-    found to act, for those who are shown it.
+    `version` counts the changes of the record. Revocation is final. `creator_id` is a person's or a
+    caller's (see `Who`); it is empty for keys of older versions. `last_used` is no part of the record
+    but joined to it for administrators: when each secret, by its digest, was last `VALID`.
     """
 
     id: str
@@ -146,12 +148,12 @@ class Key:
     last_used: Mapping[bytes, datetime] = field(default_factory=dict, compare=False, repr=False)
 
     def expired(self, now: datetime) -> bool:
-        """Whether the key is past its expiry."""
+        """Returns whether the key is past its expiry."""
         end = self.settings.expire_time
         return end is not None and end <= now
 
     def state(self, now: datetime) -> KeyState:
-        """Where the key stands at *now*."""
+        """Returns the key's state at *now*."""
         if self.revocation is not None:
             return KeyState.REVOKED
         if self.settings.disabled:
@@ -159,19 +161,19 @@ class Key:
         return KeyState.EXPIRED if self.expired(now) else KeyState.ACTIVE
 
     def revoked(self, now: datetime, reason: RevocationReason, note: str, by: Who) -> Key:
-        """The key, revoked *by* somebody; itself if it was already."""
+        """Returns the key revoked; a revoked key unchanged."""
         if self.revocation is not None:
             return self
         return self._changed(now, revocation=Revocation(now, reason, note, by))
 
     def rotated(self, now: datetime, secret: StoredSecret, overlap_end: datetime) -> Key:
-        """The key with a new *secret*; the newest of the old ones ends by *overlap_end*, others now."""
-        newest, *older = self.secrets
-        kept = (secret, newest.ending_by(overlap_end), *(old.ending_by(now) for old in older))
-        return self._changed(now, secrets=kept[:KEPT_SECRETS])
+        """Returns the key with a new *secret*; the last one ends by *overlap_end*, older ones now."""
+        last, *older = self.secrets
+        ended = (last.ending_by(overlap_end), *(stored.ending_by(now) for stored in older))
+        return self._changed(now, secrets=(secret, *ended)[:KEPT_SECRETS])
 
     def updated(self, now: datetime, settings: KeySettings) -> Key:
-        """The key, set to *settings*; itself if it is already."""
+        """Returns the key with *settings*; a key that has them unchanged."""
         return self if settings == self.settings else self._changed(now, settings=settings)
 
     def _changed(self, now: datetime, **changes: object) -> Key:

@@ -1,6 +1,6 @@
-"""When secrets were last found to act: noted in memory, written down later and in batches.
+"""When secrets were last `VALID`: noted in memory, written to the books later and in batches.
 
-Beside the records and never part of them: no verdict and no change waits for it.
+The times are no part of the records: no verdict and no change waits for them.
 """
 
 from __future__ import annotations
@@ -13,20 +13,20 @@ from typing import Final
 from keyauthority.domain.keys import Key
 
 Marks = Mapping[tuple[str, bytes], datetime]
-"""When secrets, each by its key's id and its digest, were last found to act."""
+"""When secrets were last `VALID`, by the key's id and the secret's digest."""
 
 WRITTEN_AGAIN_AFTER: Final = 60.0
-"""Seconds for which a secret that was just written down is not written again."""
+"""Seconds between two writings of the same secret's mark."""
 
 MOST: Final = 100_000
-"""How many secrets are kept in mind. A use beyond that isn't noted; one of the next will be."""
+"""How many secrets have marks in memory. Uses of further secrets are not noted meanwhile."""
 
 AT_ONCE: Final = 1_000
-"""How many secrets make a batch, so that no writing of one keeps others waiting for long."""
+"""How many marks a batch has, so that no batch delays other transactions for long."""
 
 
 class LastUsed:
-    """What the books don't know yet, of *most* secrets. A mark stays until it is written."""
+    """The marks of up to *most* secrets that the books don't have yet."""
 
     def __init__(self, most: int = MOST) -> None:
         self._most = most
@@ -34,13 +34,13 @@ class LastUsed:
         self._written: dict[tuple[str, bytes], float] = {}
 
     def mark(self, key_id: str, digest: bytes, time: datetime) -> None:
-        """Notes that the secret was found to act. Done for every `VALID`, so it costs next to nothing."""
+        """Notes a use of the secret. Every `VALID` calls this, so it must stay cheap."""
         secret = key_id, digest
         if secret in self._marks or len(self._marks) < self._most:
             self._marks[secret] = time
 
     def due(self, now: float) -> list[Marks]:
-        """Batches to write at *now*, in seconds of any steady clock; at infinity all there is."""
+        """Returns the batches to write at *now* (seconds of a steady clock; infinity: all marks)."""
         self._written = {
             secret: at for secret, at in self._written.items() if now - at < WRITTEN_AGAIN_AFTER
         }
@@ -48,9 +48,9 @@ class LastUsed:
         return [dict(due[first : first + AT_ONCE]) for first in range(0, len(due), AT_ONCE)]
 
     def written(self, marks: Marks, now: float) -> None:
-        """Says that *marks* are in the books since *now*."""
+        """Drops *marks*, which are in the books since *now*."""
         for secret, time in marks.items():
-            if self._marks.get(secret) == time:  # not used again meanwhile
+            if self._marks.get(secret) == time:  # else the secret was used again meanwhile
                 del self._marks[secret]
             if len(self._written) < self._most:
                 self._written[secret] = now
@@ -58,7 +58,7 @@ class LastUsed:
     def joined(
         self, keys: Iterable[Key], books: Mapping[str, Mapping[bytes, datetime]]
     ) -> list[Key]:
-        """*keys* with when their secrets were last used: by the *books*, and by what they lack."""
+        """Returns *keys* with the times of the *books* and of the marks that they lack."""
         return [replace(key, last_used=self._latest(key, books.get(key.id, {}))) for key in keys]
 
     def _latest(self, key: Key, books: Mapping[bytes, datetime]) -> dict[bytes, datetime]:

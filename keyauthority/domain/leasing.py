@@ -1,8 +1,8 @@
-"""How long leases last."""
+"""How long leases last, and who may hold one."""
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import Final
 
@@ -10,7 +10,9 @@ from keyauthority.domain.books import Books, Change
 from keyauthority.domain.callers import Insider
 from keyauthority.domain.errors import invalid
 from keyauthority.domain.facts import Action, Fact, length
-from keyauthority.domain.sessions import Terms
+from keyauthority.domain.ports import Sessions
+from keyauthority.domain.repositories import Transaction
+from keyauthority.domain.sessions import REPLICA, Head, Session, Terms
 
 SHORTEST: Final = timedelta(milliseconds=200)
 LONGEST: Final = timedelta(minutes=1)
@@ -19,19 +21,19 @@ LONGEST: Final = timedelta(minutes=1)
 class Leasing:
     """Reads and sets the terms of leases.
 
-    A longer lease is granted at once, and waited for at once. After a shortening those of the old
-    length are still out: they are waited for until `forget_longer`.
+    After a longer duration is set, fences wait for the longer leases at once. After a shorter one is
+    set, leases of the old duration may be in force: fences wait for these until `forget_longer`.
     """
 
     def __init__(self, books: Books) -> None:
         self._books = books
 
     async def terms(self) -> Terms:
-        """What leases are granted by."""
+        """Returns the terms of leases."""
         return await self._books.read(lambda tx: tx.leases.terms())
 
     async def set(self, actor: Insider, lease: timedelta) -> Terms:
-        """Has leases last so long from now on; the terms, with the longest that may be out.
+        """Sets how long leases last from now on; returns the terms.
 
         Raises `KeyAuthorityError`: `FIELD_INVALID`.
         """
@@ -47,9 +49,10 @@ class Leasing:
         return await self._books.record(actor, work)
 
     async def forget_longer(self, actor: Insider, since: Terms) -> None:
-        """Says that no longer lease is out than the terms *since* then grant, which was waited for.
+        """Sets the longest lease in force to the one of the terms *since*, which `set` returned.
 
-        Without effect if the terms were changed meanwhile: longer ones may have been granted again.
+        The caller has waited until longer leases were over. Does nothing if the terms have changed
+        since: longer leases may have been granted again.
         """
 
         async def work(change: Change) -> None:
@@ -69,3 +72,33 @@ async def _put(change: Change, before: Terms, after: Terms) -> None:
         details["longest_lease"] = length(after.longest_lease)
     if details:
         change.records(Fact(Action.LEASE_CHANGED, details))
+
+
+@dataclass(frozen=True, slots=True)
+class SessionList:
+    """The sessions, oldest first, the names of their callers by id, and the head and the terms."""
+
+    sessions: list[Session]
+    caller_names: dict[str, str]
+    head: Head
+    terms: Terms
+
+
+class ListingSessions:
+    """Lists the sessions for operators."""
+
+    def __init__(self, books: Books, sessions: Sessions) -> None:
+        self._books = books
+        self._sessions = sessions
+
+    async def all(self) -> SessionList:
+        """Returns every session."""
+        sessions = await self._sessions.all()
+        caller_ids = {session.caller_id for session in sessions} - {REPLICA}
+
+        async def work(tx: Transaction) -> SessionList:
+            callers = [await tx.callers.get(caller_id) for caller_id in caller_ids]
+            names = {caller.id: caller.name for caller in callers if caller is not None}
+            return SessionList(sessions, names, await tx.feed.head(), await tx.leases.terms())
+
+        return await self._books.read(work)

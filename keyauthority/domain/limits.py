@@ -1,4 +1,7 @@
-"""What the fields of a request may hold. Every check raises `FIELD_INVALID` naming the field."""
+"""What the fields of a request may hold.
+
+Every check returns the value, and raises `FIELD_INVALID` with the name of the field.
+"""
 
 from __future__ import annotations
 
@@ -23,9 +26,9 @@ REQUEST_ID_LENGTH: Final = 64
 CERTIFICATE_NAME_LENGTH: Final = 253
 PERSON_ID_LENGTH: Final = 64
 PERSON_NAME_LENGTH: Final = 254
-"""As long as an e-mail address."""
+"""The length of the longest e-mail address."""
 LIFETIME: Final = timedelta(days=3653)
-"""Ten years, whichever of them are leap years."""
+"""Ten years, of which up to three are leap years."""
 OVERLAP: Final = timedelta(days=90)
 BATCH: Final = 1_000
 SECRET_BYTES: Final = 8_192
@@ -33,125 +36,117 @@ SECRET_BYTES: Final = 8_192
 _BLANK: Final = frozenset("\u115f\u1160\u2800\u3164\uffa0")
 
 _is_scope = re.compile(r"[A-Za-z0-9:._/*-]+").fullmatch
-_is_request_id = re.compile(r"[\x21-\x7e]+").fullmatch
+_is_ascii = re.compile(r"[\x21-\x7e]+").fullmatch
 
 
 def name(text: str, field: str = "name") -> str:
-    """A name for people: 1 to 100 printable characters, of which at least one can be seen."""
-    if not any(map(_is_seen, text)):
+    """Checks a name for people: 1 to 100 printable characters, at least one of them visible."""
+    if not any(map(_is_visible, text)):
         raise invalid(field, "is empty")
-    return _text(text, field, NAME_LENGTH)
+    return printable(text, field)
 
 
 def printable(text: str, field: str) -> str:
-    """What something calls itself: up to 100 printable characters, or nothing."""
+    """Checks what a program calls itself: up to 100 printable characters, or nothing."""
     return _text(text, field, NAME_LENGTH)
 
 
 def note(text: str) -> str:
-    """A note: up to 500 characters; line breaks are welcome."""
+    """Checks a note: up to 500 characters, line breaks included."""
     _text(text.replace("\n", " "), "note", NOTE_LENGTH)
     return text
 
 
-def scopes(given: Sequence[str]) -> tuple[str, ...]:
-    """Up to 32 scopes, each once."""
-    if len(given) > SCOPES:
-        raise invalid("scopes", f"has {len(given)} entries, more than {SCOPES}")
-    for scope in given:
+def scopes(names: Sequence[str]) -> tuple[str, ...]:
+    """Checks up to 32 different scopes."""
+    if len(names) > SCOPES:
+        raise invalid("scopes", f"has {len(names)} entries, more than {SCOPES}")
+    for scope in names:
         if len(scope) > SCOPE_LENGTH or not _is_scope(scope):
             raise invalid(
                 "scopes", f"must each be 1 to {SCOPE_LENGTH} characters of a-z A-Z 0-9 : . _ / * -"
             )
-    if len(set(given)) < len(given):
+    if len(set(names)) < len(names):
         raise invalid("scopes", "names a scope twice")
-    return tuple(given)
+    return tuple(names)
 
 
-def labels(given: Mapping[str, str]) -> dict[str, str]:
-    """Up to 16 labels with keys of 1 to 63 and values of up to 63 characters."""
-    if len(given) > LABELS:
-        raise invalid("labels", f"has {len(given)} entries, more than {LABELS}")
-    for key, value in given.items():
+def labels(values: Mapping[str, str]) -> dict[str, str]:
+    """Checks up to 16 labels with keys of 1 to 63 and values of up to 63 characters."""
+    if len(values) > LABELS:
+        raise invalid("labels", f"has {len(values)} entries, more than {LABELS}")
+    for key, value in values.items():
         if not key:
             raise invalid("labels", "has an empty key")
         _text(key, "labels", LABEL_LENGTH)
         _text(value, "labels", LABEL_LENGTH)
-    return dict(given)
+    return dict(values)
 
 
-def expire_time(given: datetime | None, now: datetime) -> datetime | None:
-    """A moment in the future, at most ten years away; or None, for never."""
-    if given is None:
-        return None
-    if given <= now:
+def expire_time(time: datetime | None, now: datetime) -> datetime | None:
+    """Checks a moment in the future, at most ten years away; None is never."""
+    if time is not None and time <= now:
         raise invalid("expire_time", "is not in the future")
-    if given > now + LIFETIME:
+    if time is not None and time > now + LIFETIME:
         raise invalid("expire_time", "is more than 10 years away")
-    return given
+    return time
 
 
-def overlap(given: timedelta) -> timedelta:
-    """How long a rotated secret lives on: nothing to 90 days."""
-    if not timedelta() <= given <= OVERLAP:
+def overlap(length: timedelta) -> timedelta:
+    """Checks how long a rotated secret still acts: 0 to 90 days."""
+    if not timedelta() <= length <= OVERLAP:
         raise invalid("overlap", "is not between nothing and 90 days")
-    return given
+    return length
 
 
-def request_id(given: str) -> str:
-    """Empty, or 1 to 64 visible ASCII characters."""
-    if given and (len(given) > REQUEST_ID_LENGTH or not _is_request_id(given)):
-        raise invalid("request_id", f"is not 1 to {REQUEST_ID_LENGTH} visible ASCII characters")
-    return given
+def request_id(text: str) -> str:
+    """Checks an id of a request: empty, or 1 to 64 visible ASCII characters."""
+    return _ascii(text, "request_id", REQUEST_ID_LENGTH)
 
 
-def certificate_name(given: str) -> str:
-    """Empty, or a subject alternative name of up to 253 visible ASCII characters."""
-    if given and (len(given) > CERTIFICATE_NAME_LENGTH or not _is_request_id(given)):
-        raise invalid(
-            "certificate_name", f"is not 1 to {CERTIFICATE_NAME_LENGTH} visible ASCII characters"
-        )
-    return given
+def certificate_name(text: str) -> str:
+    """Checks a subject alternative name: empty, or 1 to 253 visible ASCII characters."""
+    return _ascii(text, "certificate_name", CERTIFICATE_NAME_LENGTH)
 
 
-def person_id(given: str, field: str) -> str:
-    """1 to 64 visible ASCII characters, unlike a caller's id."""
-    if not 1 <= len(given) <= PERSON_ID_LENGTH or not _is_request_id(given):
+def person_id(text: str, field: str) -> str:
+    """Checks a person's id: 1 to 64 visible ASCII characters, unlike a caller's id."""
+    if len(text) > PERSON_ID_LENGTH or not _is_ascii(text):
         raise invalid(
             field, f"has an id that is not 1 to {PERSON_ID_LENGTH} visible ASCII characters"
         )
-    if given.startswith("caller_"):
+    if text.startswith("caller_"):
         raise invalid(field, "has an id that begins like a caller's")
-    return given
+    return text
 
 
-def person_name(given: str, field: str) -> str:
-    """Up to 254 printable characters, or nothing."""
-    if len(given) > PERSON_NAME_LENGTH:
+def person_name(text: str, field: str) -> str:
+    """Checks a person's name: up to 254 printable characters, or nothing."""
+    if len(text) > PERSON_NAME_LENGTH:
         raise invalid(field, f"has a name that is longer than {PERSON_NAME_LENGTH} characters")
-    if not given.isprintable():
+    if not text.isprintable():
         raise invalid(field, "has a name with characters that can't be printed")
-    return given
+    return text
 
 
-def batch(given: Entries, field: str) -> Entries:
-    """1 to 1,000 entries."""
-    if not 1 <= len(given) <= BATCH:
-        raise invalid(field, f"has {len(given)} entries, not 1 to {BATCH:,}")
-    return given
+def batch(entries: Entries, field: str) -> Entries:
+    """Checks a list of 1 to 1,000 entries."""
+    if not 1 <= len(entries) <= BATCH:
+        raise invalid(field, f"has {len(entries)} entries, not 1 to {BATCH:,}")
+    return entries
 
 
-def ids(given: Sequence[str], kind: str) -> Sequence[str]:
-    """1 to 1,000 ids of a *kind*, each once."""
+def ids(values: Sequence[str], kind: str) -> Sequence[str]:
+    """Checks 1 to 1,000 different ids of a *kind*."""
     field = f"{kind}_ids"
-    batch(given, field)
-    if len(set(given)) < len(given):
+    batch(values, field)
+    if len(set(values)) < len(values):
         raise invalid(field, f"names a {kind} twice")
-    return given
+    return values
 
 
 def presented(secret: str, field: str = "secret") -> str:
-    """What somebody presented as a secret: not empty, at most 8,192 bytes."""
+    """Checks what was presented as a secret: not empty, at most 8,192 bytes."""
     if not secret:
         raise invalid(field, "is empty")
     if len(secret) > SECRET_BYTES or len(secret.encode("utf-8", "replace")) > SECRET_BYTES:
@@ -160,7 +155,7 @@ def presented(secret: str, field: str = "secret") -> str:
 
 
 def foreign_secret(secret: str) -> str:
-    """A secret minted elsewhere: 16 to 256 visible ASCII characters, unlike our own."""
+    """Checks a secret minted elsewhere: 16 to 256 visible ASCII characters, unlike our own."""
     if secret.startswith((secrets.KEY_PREFIX, secrets.TOKEN_PREFIX)):
         raise invalid("secret", "begins like the secrets that this authority mints")
     if not secrets.is_foreign(secret):
@@ -168,8 +163,8 @@ def foreign_secret(secret: str) -> str:
     return secret
 
 
-def _is_seen(character: str) -> bool:
-    # Letters, numbers, punctuation, symbols; but not the letters that show nothing.
+def _is_visible(character: str) -> bool:
+    # A letter, number, punctuation or symbol, but not a letter without a shape.
     return unicodedata.category(character)[0] in "LNPS" and character not in _BLANK
 
 
@@ -178,4 +173,10 @@ def _text(text: str, field: str, length: int) -> str:
         raise invalid(field, f"is longer than {length} characters")
     if not text.isprintable():
         raise invalid(field, "holds characters that can't be printed")
+    return text
+
+
+def _ascii(text: str, field: str, length: int) -> str:
+    if text and (len(text) > length or not _is_ascii(text)):
+        raise invalid(field, f"is not 1 to {length} visible ASCII characters")
     return text

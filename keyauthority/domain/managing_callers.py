@@ -1,4 +1,4 @@
-"""Creating and revoking the credentials of services and operators."""
+"""Creating, listing and revoking callers: the credentials of services and operators."""
 
 from __future__ import annotations
 
@@ -16,14 +16,15 @@ from keyauthority.domain.errors import (
     workspace_not_found,
 )
 from keyauthority.domain.facts import Action, Fact
-from keyauthority.domain.fencing import Receipt
 from keyauthority.domain.peppers import active
-from keyauthority.domain.ports import Cursor, Keyring, Transaction
+from keyauthority.domain.ports import Keyring
+from keyauthority.domain.repositories import Cursor, Transaction
 from keyauthority.domain.sealing import sealed_caller
 from keyauthority.domain.secrets import Secret
+from keyauthority.domain.sessions import Receipt
 
 BOUND_WORKSPACES: Final = 100
-"""How many workspaces an issuer can be bound to."""
+"""The most workspaces that an issuer can be bound to."""
 
 
 async def new_caller(
@@ -36,11 +37,11 @@ async def new_caller(
     *,
     acts_for_people: bool = False,
 ) -> tuple[Caller, Secret]:
-    """Writes a new caller into the books and mints its token."""
+    """Inserts a new caller and mints its token."""
     version = active(await tx.peppers.all()).version
     caller_id = secrets.new_id("caller")
     token = secrets.mint(caller_id, secrets.TOKEN_PREFIX)
-    caller = Caller(
+    unsealed = Caller(
         id=caller_id,
         name=name,
         roles=roles,
@@ -52,13 +53,13 @@ async def new_caller(
         create_time=tx.time,
         acts_for_people=acts_for_people,
     )
-    caller = sealed_caller(keyring, caller)
+    caller = sealed_caller(keyring, unsealed)
     await tx.callers.insert(caller)
     return caller, token
 
 
 class ManagingCallers:
-    """Keeps the callers."""
+    """Administers callers."""
 
     def __init__(self, books: Books, keyring: Keyring) -> None:
         self._books = books
@@ -112,11 +113,11 @@ class ManagingCallers:
         return await self._books.record(actor, work)
 
     async def page(self, limit: int, after: Cursor | None) -> list[Caller]:
-        """Up to *limit* callers, newest first, revoked ones included."""
+        """Returns up to *limit* callers, newest first, revoked ones included."""
         return await self._books.read(lambda tx: tx.callers.page(limit, after))
 
     async def revoke(self, actor: Actor, caller_id: str) -> tuple[Caller, Receipt]:
-        """Revokes a caller for good; one revoked before stays as it is.
+        """Revokes a caller for good; a revoked caller stays unchanged.
 
         Raises `KeyAuthorityError`: `CALLER_NOT_FOUND`, `LAST_ADMIN`.
         """

@@ -1,4 +1,4 @@
-"""Adding, activating and retiring pepper versions: add everywhere, activate, later retire."""
+"""Adding, activating and retiring pepper versions."""
 
 from __future__ import annotations
 
@@ -9,14 +9,15 @@ from keyauthority.domain.callers import Actor
 from keyauthority.domain.errors import KeyAuthorityError, Reason
 from keyauthority.domain.facts import Action, Fact
 from keyauthority.domain.peppers import Pepper, PepperState, active
-from keyauthority.domain.ports import Keyring, Transaction
+from keyauthority.domain.ports import Keyring
+from keyauthority.domain.repositories import Transaction
 
 
 class ManagingPeppers:
-    """Keeps the pepper versions.
+    """Administers the pepper versions.
 
-    None of its changes makes a secret act or stop acting. Retiring forgets secrets that can't act
-    any more: their verdict becomes `UNKNOWN`, whatever it was.
+    No change here lets a secret act or stops it. Retiring deletes secrets that can't act any more:
+    their verdict becomes `UNKNOWN`.
     """
 
     def __init__(self, books: Books, keyring: Keyring) -> None:
@@ -24,7 +25,7 @@ class ManagingPeppers:
         self._keyring = keyring
 
     async def all(self) -> list[tuple[Pepper, int]]:
-        """Every version, oldest first, and how many credentials in force need it."""
+        """Returns every version, oldest first, and how many credentials in force need it."""
 
         async def work(tx: Transaction) -> list[tuple[Pepper, int]]:
             uses = await tx.peppers.uses()
@@ -47,7 +48,7 @@ class ManagingPeppers:
                     Reason.PEPPER_PENDING, newest.version, "awaits activation: activate it first"
                 )
             version = newest.version + 1
-            # A version that a crash left in the keyring, unknown to the books, is taken up again.
+            # A crash may have left the version in the keyring but not in the books.
             if version not in self._keyring.versions():
                 self._keyring.add(version)
             pepper = Pepper(version, PepperState.ADDED, self._keyring.fingerprint(version), tx.time)
@@ -58,7 +59,7 @@ class ManagingPeppers:
         return await self._books.record(actor, work)
 
     async def activate(self, actor: Actor, version: int) -> tuple[Pepper, int]:
-        """Makes *version* the one that new digests are made with; says how many it has already.
+        """Makes new digests use *version*; returns it and how many credentials need it already.
 
         Raises `KeyAuthorityError`: `PEPPER_NOT_FOUND`, `PEPPER_RETIRED`, `KEYRING_MISMATCH`.
         """
@@ -69,7 +70,9 @@ class ManagingPeppers:
             pepper = _find(peppers, version)
             if pepper.state is PepperState.RETIRED:
                 raise _refusal(Reason.PEPPER_RETIRED, version, "is retired")
-            self._check_at_hand(pepper)
+            if self._keyring.fingerprint(version) != pepper.fingerprint:
+                why = "differs from the one in the keyring file"
+                raise _refusal(Reason.KEYRING_MISMATCH, version, why)
             if pepper.state is not PepperState.ACTIVE:
                 await tx.peppers.put(replace(active(peppers), state=PepperState.SUPERSEDED))
                 pepper = replace(pepper, state=PepperState.ACTIVE)
@@ -80,7 +83,7 @@ class ManagingPeppers:
         return await self._books.record(actor, work)
 
     async def retire(self, actor: Actor, version: int) -> Pepper:
-        """Retires a version that nothing in force needs, and deletes what else was stored with it.
+        """Retires a version that no credential in force needs; deletes the other credentials of it.
 
         Raises `KeyAuthorityError`: `PEPPER_NOT_FOUND`, `PEPPER_ACTIVE`, `PEPPER_IN_USE`.
         """
@@ -105,12 +108,6 @@ class ManagingPeppers:
             return pepper
 
         return await self._books.record(actor, work)
-
-    def _check_at_hand(self, pepper: Pepper) -> None:
-        if self._keyring.fingerprint(pepper.version) != pepper.fingerprint:
-            raise _refusal(
-                Reason.KEYRING_MISMATCH, pepper.version, "differs from the one in the keyring file"
-            )
 
 
 def _find(peppers: list[Pepper], version: int) -> Pepper:

@@ -9,13 +9,13 @@ from keyauthority.domain.books import Books, Change
 from keyauthority.domain.callers import Actor
 from keyauthority.domain.errors import workspace_not_found
 from keyauthority.domain.facts import Action, Fact
-from keyauthority.domain.fencing import Receipt
-from keyauthority.domain.ports import Cursor, Transaction
+from keyauthority.domain.repositories import Cursor, Transaction
+from keyauthority.domain.sessions import Receipt
 from keyauthority.domain.workspaces import Workspace
 
 
 class ManagingWorkspaces:
-    """Keeps the tenants."""
+    """Administers workspaces."""
 
     def __init__(self, books: Books) -> None:
         self._books = books
@@ -35,25 +35,24 @@ class ManagingWorkspaces:
                 version=1,
             )
             await tx.workspaces.insert(workspace)
-            change.records(
-                Fact(Action.WORKSPACE_CREATED, {"name": name}), workspace.id, workspace.id
-            )
+            fact = Fact(Action.WORKSPACE_CREATED, {"name": name})
+            change.records(fact, workspace.id, workspace.id)
             return workspace
 
         return await self._books.record(actor, work)
 
     async def get(self, workspace_id: str) -> Workspace:
-        """The workspace; raises `WORKSPACE_NOT_FOUND`."""
-        return await self._books.read(lambda tx: _there(tx, workspace_id))
+        """Returns the workspace; raises `WORKSPACE_NOT_FOUND`."""
+        return await self._books.read(lambda tx: _existing(tx, workspace_id))
 
     async def get_all(self, workspace_ids: Sequence[str]) -> list[Workspace]:
-        """Those of the workspaces that there are, in order; raises `FIELD_INVALID`."""
+        """Returns those of the workspaces that exist, in order; raises `FIELD_INVALID`."""
         limits.ids(workspace_ids, "workspace")
         by_id = await self._books.read(lambda tx: tx.workspaces.get_all(workspace_ids))
-        return [by_id[one] for one in workspace_ids if one in by_id]
+        return [by_id[workspace_id] for workspace_id in workspace_ids if workspace_id in by_id]
 
     async def page(self, limit: int, after: Cursor | None) -> list[Workspace]:
-        """Up to *limit* workspaces, newest first."""
+        """Returns up to *limit* workspaces, newest first."""
         return await self._books.read(lambda tx: tx.workspaces.page(limit, after))
 
     async def update(
@@ -71,7 +70,7 @@ class ManagingWorkspaces:
         """
 
         async def work(change: Change) -> Workspace:
-            before = await _there(change.tx, workspace_id)
+            before = await _existing(change.tx, workspace_id)
             etags.check(etag, before.id, before.version)
             after = before.updated(
                 change.tx.time,
@@ -86,7 +85,7 @@ class ManagingWorkspaces:
         return await self._books.change(actor, work)
 
 
-async def _there(tx: Transaction, workspace_id: str) -> Workspace:
+async def _existing(tx: Transaction, workspace_id: str) -> Workspace:
     workspace = await tx.workspaces.get(workspace_id)
     if workspace is None:
         raise workspace_not_found(workspace_id)

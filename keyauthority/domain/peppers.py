@@ -1,4 +1,4 @@
-"""Pepper versions: the keys, held outside the database, that secrets' digests are made with."""
+"""Pepper versions: the keys, held outside the database, of the digests of secrets."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from datetime import datetime
 
 
 class PepperState(enum.Enum):
-    """Where a version stands. The numbers are the contract's."""
+    """The state of a version. The numbers are the contract's."""
 
     ADDED = 1
     ACTIVE = 2
@@ -19,7 +19,7 @@ class PepperState(enum.Enum):
 
 @dataclass(frozen=True, slots=True)
 class Pepper:
-    """What the database knows of a version: its state, and a fingerprint to tell a wrong keyring by."""
+    """The record of a version. Its `fingerprint` reveals a wrong keyring, not the pepper."""
 
     version: int
     state: PepperState
@@ -28,11 +28,11 @@ class Pepper:
 
 
 def used(peppers: Iterable[Pepper]) -> list[int]:
-    """The versions that digests may have been made with."""
-    kept = (PepperState.ACTIVE, PepperState.SUPERSEDED)
-    return [pepper.version for pepper in peppers if pepper.state in kept]
+    """Returns the versions that stored digests may use."""
+    states = (PepperState.ACTIVE, PepperState.SUPERSEDED)
+    return [pepper.version for pepper in peppers if pepper.state in states]
 
 
 def active(peppers: Iterable[Pepper]) -> Pepper:
-    """The version that new digests are made with. An initialised database has exactly one."""
+    """Returns the version of new digests. An initialised database has exactly one."""
     return next(pepper for pepper in peppers if pepper.state is PepperState.ACTIVE)

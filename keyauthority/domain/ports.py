@@ -1,47 +1,45 @@
-"""What the domain needs of the world: books to keep, a keyring, a clock, a fence.
+"""What the domain needs from outside: a store, a keyring, a clock and a fence.
 
-Each promise made here is held against every implementation by `tests/conformance`.
+`tests/conformance` holds every promise made here against every implementation.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol
 
-from keyauthority.domain.allowances import Allowance
-from keyauthority.domain.auditing import AuditEntry, AuditFilter
 from keyauthority.domain.callers import Caller
-from keyauthority.domain.fencing import Receipt
-from keyauthority.domain.keys import Key, KeyState, StoredSecret
-from keyauthority.domain.last_used import Marks
-from keyauthority.domain.peppers import Pepper
-from keyauthority.domain.revisions import Claim, Head
-from keyauthority.domain.sessions import Grant, Session, Standing, Terms
-from keyauthority.domain.workspaces import Workspace
-
-Cursor = tuple[datetime, str]
-"""Where a page ended: the create time and id of its last record."""
+from keyauthority.domain.keys import Key
+from keyauthority.domain.repositories import Transaction
+from keyauthority.domain.sessions import (
+    Allowance,
+    Claim,
+    Grant,
+    Head,
+    Receipt,
+    Session,
+    Standing,
+)
 
 
 class Clock(Protocol):
-    """Tells the time."""
+    """A clock."""
 
     def now(self) -> datetime:
-        """The time in UTC."""
+        """Returns the time in UTC."""
 
 
 @dataclass(frozen=True, slots=True)
 class Snapshot:
-    """What one statement read, so that all of it was true together.
+    """One state of the books, read by one statement.
 
-    `keys` holds those that exist of the keys asked for, `suspended` the ids of their workspaces
-    that are suspended. `time` is the time that expiries are judged by. `imports` tells the key of
-    each foreign digest that was asked for and found, `foreign_secrets` whether any were ever
-    imported, `newest_pepper` the newest version that digests may have been made with. No verdict
-    asks who did something to a key: of these nobody is known.
+    `time` decides about expiry. `keys` has those of the requested keys that exist, without creators
+    and revokers; `suspended` the ids of their suspended workspaces; `imports` the key's id of each
+    requested foreign digest that exists. `foreign_secrets` is set by the first import.
+    `newest_pepper` is the newest version that stored digests may use.
     """
 
     head: Head
@@ -53,311 +51,58 @@ class Snapshot:
     newest_pepper: int
 
 
-@dataclass(frozen=True, slots=True)
-class KeyFilter:
-    """Which keys to list. `workspace_ids` None: of all; empty strings and None match everything.
-
-    Of `secret_creator_id` are the keys that aren't revoked of which it was shown a secret that hasn't
-    ended.
-    """
-
-    workspace_ids: tuple[str, ...] | None = None
-    state: KeyState | None = None
-    name_contains: str = ""
-    creator_id: str = ""
-    secret_creator_id: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class Replay:
-    """The sealed answer to a retry-safe request, kept until `expire_time`.
-
-    `caller_id` is followed by a space and the id of the person that the caller acted for, if it did.
-    `fingerprint` tells whether a repeat asks for the same thing.
-    """
-
-    caller_id: str
-    request_id: str
-    fingerprint: bytes
-    sealed: bytes
-    expire_time: datetime
-
-
-@dataclass(frozen=True, slots=True)
-class Unsealed:
-    """A foreign secret of a key, to be sealed."""
-
-    key_id: str
-    workspace_id: str
-    secret: StoredSecret
-
-
-class Keys(Protocol):
-    """The keys, within one transaction."""
-
-    async def get(self, key_ids: Iterable[str]) -> dict[str, Key]:
-        """Those of *key_ids* that exist; in a changing transaction they stay locked until its end."""
-
-    async def page(self, which: KeyFilter, limit: int, after: Cursor | None) -> list[Key]:
-        """Up to *limit* keys, newest first (ties by id, downwards), after *after*."""
-
-    async def insert(self, key: Key) -> None:
-        """Adds a key with its secrets."""
-
-    async def insert_imported(self, imported: Sequence[Key]) -> None:
-        """Adds keys, each with one secret that is foreign and found by its digest from now on.
-
-        Up to 1,000 at a time, in a few statements.
-        """
-
-    async def imported(self, digests: Iterable[bytes]) -> set[bytes]:
-        """Those of *digests* that a foreign secret is kept under."""
-
-    async def never_sealed(self, limit: int, after: bytes) -> list[Unsealed]:
-        """Up to *limit* foreign secrets without a seal, by digest, those after *after*."""
-
-    async def seal(self, sealed: Sequence[Unsealed]) -> None:
-        """Keeps the seals of these foreign secrets."""
-
-    async def update(self, changes: Sequence[tuple[Key, Key]]) -> None:
-        """Replaces each (before, after): the record, and those of its secrets that changed.
-
-        Who created a key stays as it is. Up to 1,000 at a time, in a few statements. A secret that is gone is no longer found either.
-        """
-
-
-class Workspaces(Protocol):
-    """The workspaces, within one transaction."""
-
-    async def get(self, workspace_id: str) -> Workspace | None:
-        """The workspace; in a changing transaction it stays locked until its end."""
-
-    async def get_all(self, workspace_ids: Iterable[str]) -> dict[str, Workspace]:
-        """Those of *workspace_ids* that exist, to be read: they are not locked."""
-
-    async def page(self, limit: int, after: Cursor | None) -> list[Workspace]:
-        """Up to *limit* workspaces, newest first (ties by id, downwards), after *after*."""
-
-    async def insert(self, workspace: Workspace) -> None:
-        """Adds a workspace."""
-
-    async def update(self, workspace: Workspace) -> None:
-        """Replaces the workspace of that id."""
-
-
-class Callers(Protocol):
-    """The callers, within one transaction."""
-
-    async def get(self, caller_id: str) -> Caller | None:
-        """The caller, revoked or not."""
-
-    async def by_name(self, name: str) -> Caller | None:
-        """The caller of that name that is not revoked."""
-
-    async def by_certificate(self, certificate_names: Iterable[str]) -> Caller | None:
-        """A caller with one of those certificate names that is not revoked."""
-
-    async def page(self, limit: int, after: Cursor | None) -> list[Caller]:
-        """Up to *limit* callers, revoked or not, newest first (ties by id, downwards)."""
-
-    async def never_sealed(self) -> list[Caller]:
-        """Those without a seal that are not revoked."""
-
-    async def admins(self) -> int:
-        """How many callers that are not revoked have the role `ADMIN`; they stay locked."""
-
-    async def insert(self, caller: Caller) -> None:
-        """Adds a caller.
-
-        Raises `KeyAuthorityError` with `CALLER_NAME_TAKEN` or `CERTIFICATE_NAME_TAKEN` if one that
-        is not revoked has its name.
-        """
-
-    async def update(self, caller: Caller) -> None:
-        """Replaces the caller of that id."""
-
-
-class Feed(Protocol):
-    """The verdict-changing changes, numbered in the order in which they commit, without gaps."""
-
-    async def head(self) -> Head:
-        """How far the books are."""
-
-    async def advance(self, subjects: Sequence[str]) -> int:
-        """Numbers this transaction's changes to *subjects* (key, workspace or caller ids), one
-        revision each in their order, and returns the last.
-
-        Comes late in a transaction: from here on all others that change verdicts wait for it.
-        """
-
-    async def since(self, revision: int, limit: int) -> list[tuple[int, str]]:
-        """Up to *limit* (revision, subject) after *revision*, oldest first."""
-
-    async def prune(self, keep: int) -> int:
-        """Forgets all changes but the *keep* newest, and says how many that were."""
-
-
-class Leases(Protocol):
-    """What leases are granted by, within one transaction."""
-
-    async def terms(self) -> Terms:
-        """The terms; in a changing transaction they stay locked until its end."""
-
-    async def put(self, terms: Terms) -> None:
-        """Replaces the terms."""
-
-    async def begin(self) -> bool:
-        """Says that leases are granted from now on; whether none can be left from before.
-
-        For a process that has the books to itself, and its sessions in memory.
-        """
-
-    async def end(self) -> None:
-        """Says that no lease is left and none will be granted, for the next `begin` to find."""
-
-    async def begin_epoch(self, time: datetime) -> Head:
-        """Begins the next epoch, settling and without any session, as after a restore from backup.
-
-        It is numbered by *time*, in milliseconds since 1970, so that no two are the same. Revisions go on
-        counting.
-        """
-
-
-class AuditLog(Protocol):
-    """The audit entries, within one transaction."""
-
-    async def append(self, entries: Sequence[AuditEntry]) -> None:
-        """Writes entries, giving them the next ids."""
-
-    async def page(self, which: AuditFilter, limit: int, before: int | None) -> list[AuditEntry]:
-        """Up to *limit* entries, newest first, of ids below *before*."""
-
-    async def prune(self, before: datetime, limit: int) -> int:
-        """Deletes up to *limit* entries older than *before* and says how many there were."""
-
-
-class Peppers(Protocol):
-    """The pepper versions, within one transaction."""
-
-    async def all(self) -> list[Pepper]:
-        """Every version, oldest first; in a changing transaction none changes until its end."""
-
-    async def to_change(self) -> list[Pepper]:
-        """The same, for a transaction that changes them: it waits for those that use them."""
-
-    async def put(self, pepper: Pepper) -> None:
-        """Adds the version, or replaces it."""
-
-    async def uses(self) -> dict[int, int]:
-        """How many credentials in force need each version: secrets not ended, of keys not revoked,
-        and tokens of callers not revoked.
-        """
-
-    async def forget(self, version: int) -> None:
-        """Deletes the secrets stored with the version, foreign ones too, and the digests of tokens.
-
-        When their keys were last used is still known.
-        """
-
-
-class Replays(Protocol):
-    """The sealed answers to retry-safe requests, within one transaction."""
-
-    async def get(self, caller_id: str, request_id: str) -> Replay | None:
-        """The answer kept for that request, expired or not."""
-
-    async def put(self, replay: Replay) -> None:
-        """Keeps an answer, replacing an expired one of the same request."""
-
-    async def prune(self, now: datetime) -> int:
-        """Destroys those that expire at *now* or before, and says how many there were."""
-
-
-class LastUses(Protocol):
-    """When secrets were last used, within one transaction. Of no weight for a verdict."""
-
-    async def note(self, marks: Marks) -> None:
-        """Writes down each of *marks*, unless a later use of the secret is known."""
-
-    async def of(self, key_ids: Sequence[str]) -> dict[str, dict[bytes, datetime]]:
-        """For those of the keys that were ever used: when, by digest, also of secrets that are gone.
-
-        Where a pepper was forgotten, the empty digest stands for those that were made with it.
-        """
-
-
-@dataclass(frozen=True, slots=True)
-class Transaction:
-    """The books, opened: all that is read belongs to one state, all that is written to one change.
-
-    This is the list of the repositories: each store fills all of them in, or does not type-check.
-    `time` is when the transaction began, by the clock that expiries are judged by, in microseconds.
-    """
-
-    time: datetime
-    keys: Keys
-    workspaces: Workspaces
-    callers: Callers
-    feed: Feed
-    leases: Leases
-    audit: AuditLog
-    peppers: Peppers
-    replays: Replays
-    last_used: LastUses
-
-
 class Sessions(Protocol):
     """The verifiers that may hold a lease.
 
-    Every method but `standing` and `all` is a change of its own, done when it returns. A claim of
-    another epoch, or above the head, is written down as revision 0 and answered with a reset, and so
-    is one that is older than the changes still known or too many of them behind.
+    Every method but `standing` and `all` is one change, committed when the method returns. A claim
+    is stored as revision 0 and answered with a reset if its epoch is another, if it is above the
+    head, older than the stored changes, or too many changes behind.
 
-    A session is written down before, or in the same transaction as, the head that its grant tells
-    is read: whoever commits a later revision finds the session in the books. A renewal is granted by
-    the allowance that the session had before, or when, that head was read.
+    The session is stored before, or in the transaction in which, the head of its grant is read: a
+    change with a later revision sees the session. A renewal uses the allowance that the session had
+    when the head was read, or before.
     """
 
     async def join(self, caller_id: str, name: str, claim: Claim) -> Grant:
-        """Opens a session under a fresh random id, with what *claim* says and no more.
+        """Opens a session with a fresh random id that has acknowledged *claim*.
 
-        Raises `KeyAuthorityError`: `CREDENTIAL_INVALID` if the caller is revoked by now,
+        Raises `KeyAuthorityError`: `CREDENTIAL_INVALID` if the caller is revoked, or
         `TOO_MANY_SESSIONS`.
         """
 
     async def renew(self, session_id: str, caller_id: str, claim: Claim) -> Grant:
-        """Gives the session its next beat and writes down what it acknowledges.
+        """Gives the session its next beat and stores what it acknowledges.
 
-        Raises `KeyAuthorityError`: `CREDENTIAL_INVALID`, `SESSION_NOT_FOUND` if the caller has no
+        Raises `KeyAuthorityError`: `CREDENTIAL_INVALID`, or `SESSION_NOT_FOUND` if the caller has no
         such session.
         """
 
     async def allow(
         self, session_id: str, before: Allowance, after: Allowance, *, late: bool = False
     ) -> bool:
-        """Gives the session the allowance *after*, under a number of its own; whether it did.
+        """Replaces the session's allowance *before* by *after* with a new number.
 
-        It does not if the session is gone or has another than *before* by now. *late* counts.
+        Returns False if the session is gone or has another allowance. *late* adds to `Session.late`.
         """
 
     async def leave(self, session_id: str, caller_id: str) -> None:
-        """Ends the session, if the caller has it."""
+        """Ends the session if it is the caller's."""
 
     async def remove(self, session_id: str, beat: int) -> None:
-        """Ends the session unless its beat is another by now."""
+        """Ends the session if its beat is still *beat*."""
 
     async def standing(self) -> Standing:
-        """What each session has acknowledged, and the terms."""
+        """Returns what each session has acknowledged, and the terms."""
 
     async def all(self) -> list[Session]:
-        """Every session, oldest first."""
+        """Returns every session, oldest first."""
 
 
 class Store(Protocol):
     """The books of the authority.
 
-    Every method, and everything done within a transaction, raises `KeyAuthorityError` with
-    `STORE_UNAVAILABLE` when the books can't be read or written; whatever failed left no trace.
+    Every method, and every call within a transaction, raises `KeyAuthorityError` with
+    `STORE_UNAVAILABLE` when the database can't be read or written; a failed change is rolled back.
     """
 
     @property
@@ -370,11 +115,11 @@ class Store(Protocol):
         digests: Sequence[bytes] = (),
         secrets: Sequence[bytes] | None = None,
     ) -> Snapshot:
-        """Reads what verdicts need about these keys, and those of these foreign secrets' digests.
+        """Reads in one statement what verdicts need about these keys, and the keys of *digests*.
 
-        With *secrets*, digests of either kind, only of keys that have one of them, and of their
-        secrets only these: then a key without costs what no key costs, however many it has had.
-        In one statement.
+        *digests* are of foreign secrets. With *secrets* (digests of either kind), only keys with one
+        of these secrets are read, with only these secrets: a key without one takes as long as a key
+        that doesn't exist.
         """
 
     async def caller(self, caller_id: str) -> Caller | None:
@@ -384,47 +129,44 @@ class Store(Protocol):
         """Opens the books to read."""
 
     def changing(self) -> AbstractAsyncContextManager[Transaction]:
-        """Opens the books to change: all of it is durable when the block ends, nothing if it raises.
+        """Opens the books to change: the end of the block commits, an exception rolls back.
 
         Transactions that change the same records wait for one another.
         """
 
 
 class Keyring(Protocol):
-    """The peppers themselves, and what is derived from them."""
+    """The peppers, and what is derived from them."""
 
     def versions(self) -> Sequence[int]:
-        """The versions at hand, oldest first. Never empty."""
+        """Returns the versions in the keyring, oldest first; at least one."""
 
     def digest(self, version: int, record_id: str, secret: str) -> bytes:
-        """HMAC-SHA-256 under the pepper of *record_id*, a zero byte and *secret*.
+        """Returns the pepper's HMAC-SHA-256 of *record_id*, a zero byte and *secret*.
 
-        Raises `KeyAuthorityError` with `KEYRING_MISMATCH` if the version is not at hand.
+        Raises `KeyAuthorityError` with `KEYRING_MISMATCH` if the keyring lacks the version.
         """
 
     def digest_foreign(self, version: int, secret: str) -> bytes:
-        """HMAC-SHA-256 under the pepper of a one byte and the SHA-256 of *secret*; raises likewise."""
+        """Returns the pepper's HMAC-SHA-256 of the byte 1 and SHA-256(*secret*); raises likewise."""
 
     def fingerprint(self, version: int) -> bytes:
-        """Tells whether two keyrings hold the same pepper; reveals nothing of it."""
+        """Returns a value by which keyrings compare a pepper without revealing it."""
 
     def add(self, version: int) -> None:
-        """Makes a new pepper and keeps it durably.
-
-        Raises `KeyAuthorityError` with `KEYRING_UNWRITABLE`.
-        """
+        """Generates a pepper and stores it durably; raises `KEYRING_UNWRITABLE`."""
 
     def seal(self, version: int, plaintext: bytes, context: bytes) -> bytes:
-        """Encrypts *plaintext* so that only `unseal` with the same *context* opens it."""
+        """Encrypts *plaintext*; only `unseal` with the same *context* decrypts it."""
 
     def unseal(self, sealed: bytes, context: bytes) -> bytes | None:
-        """The plaintext, or None if it was not sealed here, in this context, or is damaged."""
+        """Returns the plaintext; None for damage, another keyring or another *context*."""
 
     def attest(self, version: int, statement: bytes) -> bytes:
-        """A seal that only holders of the pepper can make of *statement*; raises as `digest`."""
+        """Returns a seal of *statement* that needs the pepper to make; raises as `digest`."""
 
     def attested(self, statement: bytes, seal: bytes | None) -> bool:
-        """Whether *seal* was made of *statement* with a pepper at hand."""
+        """Returns whether *seal* is one of *statement* by a pepper in the keyring."""
 
 
 class Fence(Protocol):

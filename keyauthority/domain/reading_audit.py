@@ -1,4 +1,4 @@
-"""Reading and pruning the audit."""
+"""Listing and pruning the audit."""
 
 from __future__ import annotations
 
@@ -12,50 +12,50 @@ from keyauthority.domain.errors import invalid
 from keyauthority.domain.facts import Action, Fact
 
 AT_ONCE: Final = 1_000
-"""How many entries are deleted in a transaction."""
+"""How many entries one transaction deletes, so that no transaction waits for it for long."""
 
 
 class ReadingAudit:
-    """Shows the audit, and lets the oldest of it go, *at_once* entries in a transaction."""
+    """Lists the audit, and prunes it by *at_once* entries in a transaction."""
 
     def __init__(self, books: Books, at_once: int = AT_ONCE) -> None:
         self._books = books
         self._at_once = at_once
 
     async def page(self, which: AuditFilter, limit: int, before: int | None) -> list[AuditEntry]:
-        """Up to *limit* entries, newest first, of ids below *before*."""
+        """Returns up to *limit* entries, newest first, with ids below *before*."""
         return await self._books.read(lambda tx: tx.audit.page(which, limit, before))
 
     async def prune(self, actor: Actor, before: datetime | None) -> int:
-        """Deletes the entries older than *before*, so many at a time that nothing else waits for long.
+        """Deletes the entries older than *before* and returns how many; raises `FIELD_INVALID`.
 
-        Each time leaves an entry that says so. Raises `FIELD_INVALID`.
+        Each transaction leaves an entry.
         """
 
-        async def first(change: Change) -> int:
+        async def work(change: Change) -> int:
             if before is None or before > change.tx.time:
                 raise invalid("before_time", "is missing or in the future")
             return await self._prune(change, before)
 
-        return await self._prune_all(actor, first)
+        return await self._prune_all(actor, work)
 
     async def keep_for(self, actor: Insider, retention: timedelta) -> int:
-        """The same for the entries that are older than *retention*, without a word if there are none."""
+        """Does the same for entries older than *retention*; leaves no entry if it deletes none."""
 
-        async def some(change: Change) -> int:
+        async def work(change: Change) -> int:
             return await self._prune(change, change.tx.time - retention, quietly=True)
 
-        return await self._prune_all(actor, some)
+        return await self._prune_all(actor, work)
 
     async def _prune_all(self, actor: Actor | Insider, work: Work[int]) -> int:
-        deleted = some = await self._books.record(actor, work)
-        while some == self._at_once:
-            deleted += (some := await self._books.record(actor, work))
+        deleted = count = await self._books.record(actor, work)
+        while count == self._at_once:
+            deleted += (count := await self._books.record(actor, work))
         return deleted
 
     async def _prune(self, change: Change, before: datetime, *, quietly: bool = False) -> int:
-        some = await change.tx.audit.prune(before, self._at_once)
-        if some or not quietly:
-            details = {"before": before.isoformat(), "deleted": str(some)}
+        deleted = await change.tx.audit.prune(before, self._at_once)
+        if deleted or not quietly:
+            details = {"before": before.isoformat(), "deleted": str(deleted)}
             change.records(Fact(Action.AUDIT_PRUNED, details))
-        return some
+        return deleted

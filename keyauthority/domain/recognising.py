@@ -1,4 +1,4 @@
-"""Whose secret is this? What somebody presented, compared with what is stored."""
+"""Finding the key of a presented secret by comparing digests."""
 
 from __future__ import annotations
 
@@ -15,32 +15,31 @@ from keyauthority.domain.sealing import check_import
 
 @dataclass(frozen=True, slots=True)
 class Presented:
-    """A string that claims to be a secret.
+    """A string that may be a secret.
 
-    One of our own names its key. `digests` has its digest by every pepper version at hand, to be
-    looked for by; without any it is malformed.
+    A secret of our own names its key. `digests` has the secret's digest for every pepper version in
+    the keyring; a malformed string has no digests.
     """
 
-    secret: str = field(repr=False)
     key_id: str | None
     digests: Mapping[int, bytes] = field(repr=False)
 
     @property
     def malformed(self) -> bool:
-        """Whether no key can have this secret."""
+        """Whether no key can have such a secret."""
         return not self.digests
 
     @property
     def foreign(self) -> bool:
-        """Whether it may have been minted elsewhere: it names no key."""
+        """Whether the secret may have been minted elsewhere: it names no key."""
         return self.key_id is None and bool(self.digests)
 
 
 class Recognising:
-    """Finds the stored secret that a presented one is, by its digest.
+    """Finds the stored secret that equals a presented one.
 
-    The same digests are made of each, and looked for in the same way: a wrong secret of a key takes
-    as long as one of no key, so the time taken tells nothing about which keys exist.
+    Every secret gets the same digests and the same query: a wrong secret of a key takes as long as a
+    secret of no key, so the time reveals nothing about which keys exist.
     """
 
     def __init__(self, store: Store, keyring: Keyring) -> None:
@@ -48,28 +47,32 @@ class Recognising:
         self._keyring = keyring
 
     def read(self, secret: str) -> Presented:
-        """What *secret* claims to be."""
+        """Parses *secret* and makes its digests."""
         key_id = secrets.record_id(secret)
-        digests: dict[int, bytes] = {}
+        keyring, digests = self._keyring, dict[int, bytes]()
         if key_id is not None:
-            digest = self._keyring.digest
-            digests = {one: digest(one, key_id, secret) for one in self._keyring.versions()}
+            digests = {
+                version: keyring.digest(version, key_id, secret) for version in keyring.versions()
+            }
         elif secrets.is_foreign(secret):
-            foreign = self._keyring.digest_foreign
-            digests = {one: foreign(one, secret) for one in self._keyring.versions()}
-        return Presented(secret, key_id, digests)
+            digests = {
+                version: keyring.digest_foreign(version, secret) for version in keyring.versions()
+            }
+        return Presented(key_id, digests)
 
     async def snapshot(self, presented: Sequence[Presented]) -> Snapshot:
-        """The books, as far as they are about *presented*, in one statement."""
-        key_ids = [one.key_id for one in presented if one.key_id]
-        digests = [digest for one in presented for digest in one.digests.values()]
-        foreign = [digest for one in presented if one.foreign for digest in one.digests.values()]
+        """Reads what the books have about *presented*, in one statement."""
+        key_ids = [secret.key_id for secret in presented if secret.key_id]
+        digests = [digest for secret in presented for digest in secret.digests.values()]
+        foreign = [
+            digest for secret in presented if secret.foreign for digest in secret.digests.values()
+        ]
         return await self._store.snapshot(key_ids, foreign, digests)
 
     def owner(self, books: Snapshot, presented: Presented) -> tuple[Key, StoredSecret] | None:
-        """The key and which of its secrets it is, None if *books* know neither.
+        """Returns the key and the stored secret that *presented* equals; None if there is none.
 
-        Raises `KeyAuthorityError` with `KEYRING_MISMATCH` if that can't be told.
+        Raises `KeyAuthorityError` with `KEYRING_MISMATCH` if this keyring can't decide that.
         """
         key_id = presented.key_id or self._importer(books, presented)
         key = books.keys.get(key_id) if key_id else None
@@ -80,7 +83,7 @@ class Recognising:
         return None
 
     async def find(self, presented: Presented) -> Key:
-        """The key; raises `SECRET_MALFORMED`, `KEY_NOT_FOUND`, and as `owner`."""
+        """Returns the key; raises `SECRET_MALFORMED`, `KEY_NOT_FOUND`, and as `owner`."""
         books = await self.snapshot([presented])
         if presented.malformed or (presented.foreign and not books.foreign_secrets):
             raise secret_malformed()
@@ -90,11 +93,11 @@ class Recognising:
         return owner[0]
 
     def match(self, key: Key | None, presented: Presented) -> StoredSecret | None:
-        """Which of the *key*'s secrets it is; raises as `owner`."""
-        found = _compared(key.secrets if key is not None else (), presented.digests)
-        if presented.foreign and key is not None and found is not None:
-            check_import(self._keyring, key.id, key.workspace_id, found)
-        return found
+        """Returns the secret of *key* that *presented* equals; raises as `owner`."""
+        match = _equal(key.secrets if key is not None else (), presented.digests)
+        if presented.foreign and key is not None and match is not None:
+            check_import(self._keyring, key.id, key.workspace_id, match)
+        return match
 
     def _importer(self, books: Snapshot, presented: Presented) -> str | None:
         for digest in presented.digests.values():
@@ -106,13 +109,15 @@ class Recognising:
         if presented.foreign and not books.foreign_secrets:
             return
         if books.newest_pepper and books.newest_pepper not in presented.digests:
-            # It may be kept under a pepper that only other processes hold: this raises.
+            # The secret may be stored under a pepper that this keyring lacks: this raises.
             self._keyring.fingerprint(books.newest_pepper)
 
 
-def _compared(stored: Sequence[StoredSecret], digests: Mapping[int, bytes]) -> StoredSecret | None:
-    found = None
-    for one in stored:
-        if hmac.compare_digest(digests.get(one.pepper_version, b""), one.digest):
-            found = one
-    return found
+def _equal(
+    stored_secrets: Sequence[StoredSecret], digests: Mapping[int, bytes]
+) -> StoredSecret | None:
+    match = None
+    for stored in stored_secrets:  # all of them, so that the time doesn't reveal which one matched
+        if hmac.compare_digest(digests.get(stored.pepper_version, b""), stored.digest):
+            match = stored
+    return match

@@ -1,4 +1,4 @@
-"""Retry-safe requests (AIP-155): the same request again gets the same answer, secret included."""
+"""Retry-safe requests (AIP-155): a repeated request gets the first answer, secret included."""
 
 from __future__ import annotations
 
@@ -11,17 +11,18 @@ from keyauthority.domain import limits
 from keyauthority.domain.callers import Actor
 from keyauthority.domain.errors import KeyAuthorityError, Reason
 from keyauthority.domain.peppers import active
-from keyauthority.domain.ports import Keyring, Replay, Transaction
+from keyauthority.domain.ports import Keyring
+from keyauthority.domain.repositories import Replay, Transaction
 
 KEPT_FOR: Final = timedelta(minutes=10)
-"""How long an answer is kept, sealed; then it is destroyed."""
+"""How long a sealed answer is stored."""
 
 
 @dataclass(frozen=True, slots=True)
 class Retry:
-    """What makes a repeat recognisable: the caller's id for the request, and a hash of all of it.
+    """What identifies a repeated request: the caller's id for it, and a hash of its content.
 
-    Without a `request_id` every call is a request of its own.
+    A call without a `request_id` is never a repeat.
     """
 
     request_id: str
@@ -29,57 +30,54 @@ class Retry:
 
 
 class Answers:
-    """Keeps the answers of one caller's request, so that a repeat is given the first one again.
+    """The stored answer to one request.
 
-    A caller that acts for people has requests of its own for each of them: nobody is given the
-    secret that another one asked for.
+    The requests of a caller that acts for people are separate for each person: nobody receives a
+    secret that another person requested.
     """
 
     def __init__(self, tx: Transaction, keyring: Keyring, actor: Actor, retry: Retry) -> None:
         self._tx = tx
         self._keyring = keyring
-        self._asker = _asker(actor)
+        person = actor.person
+        # No id has a space in it, so the two forms differ.
+        self._requester = f"{actor.caller.id} {person.id}" if person else actor.caller.id
         self._retry = retry
-        self._context = f"replay {self._asker} {retry.request_id}".encode()
+        self._context = f"replay {self._requester} {retry.request_id}".encode()
 
     async def recall(self) -> bytes | None:
-        """The answer the request was given before, if it was.
+        """Returns the first answer to the request; None if the request is new.
 
-        Raises `KeyAuthorityError` with `REQUEST_ID_REUSED` if its id was used for another one, and
-        with `FIELD_INVALID` for an id that is none.
+        Raises `KeyAuthorityError`: `REQUEST_ID_REUSED` if another request had the id, or
+        `FIELD_INVALID`.
         """
         if not limits.request_id(self._retry.request_id):
             return None
-        kept = await self._tx.replays.get(self._asker, self._retry.request_id)
-        if kept is None or kept.expire_time <= self._tx.time:
+        replay = await self._tx.replays.get(self._requester, self._retry.request_id)
+        if replay is None or replay.expire_time <= self._tx.time:
             return None
-        if not hmac.compare_digest(kept.fingerprint, self._retry.fingerprint):
+        if not hmac.compare_digest(replay.fingerprint, self._retry.fingerprint):
             raise KeyAuthorityError(
                 Reason.REQUEST_ID_REUSED,
                 "the request_id was used for a different request within the last 10 minutes",
                 request_id=self._retry.request_id,
             )
-        answer = self._keyring.unseal(kept.sealed, self._context)
+        answer = self._keyring.unseal(replay.sealed, self._context)
         if answer is None:
             raise KeyAuthorityError(Reason.KEYRING_MISMATCH, "a kept answer can't be unsealed")
         return answer
 
     async def keep(self, answer: bytes) -> None:
-        """Keeps *answer* for ten minutes, if the request has an id."""
+        """Stores *answer* for ten minutes, if the request has an id."""
         if not self._retry.request_id:
             return
         version = active(await self._tx.peppers.all()).version
         await self._tx.replays.put(
             Replay(
-                self._asker,
+                self._requester,
                 self._retry.request_id,
                 self._retry.fingerprint,
                 self._keyring.seal(version, answer, self._context),
                 self._tx.time + KEPT_FOR,
             )
         )
-
-
-def _asker(actor: Actor) -> str:
-    # No id has a space in it, so no two askers are written alike.
-    return f"{actor.caller.id} {actor.person.id}" if actor.person else actor.caller.id

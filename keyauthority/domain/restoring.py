@@ -1,8 +1,8 @@
-"""Putting the books right after they were restored from a backup."""
+"""Correcting the books after a restore from a backup."""
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import Final, TypeAlias, assert_never
@@ -12,18 +12,18 @@ from keyauthority.domain.books import Books, Change
 from keyauthority.domain.callers import Insider
 from keyauthority.domain.facts import Action, Fact, length, of_workspace
 from keyauthority.domain.keys import RevocationReason
-from keyauthority.domain.revisions import Head
+from keyauthority.domain.sessions import Head
 
 RESTORE: Final = "db restore-epoch"
-"""The command that does it, for the audit."""
+"""The command, for the audit."""
 
 
 @dataclass(slots=True)
 class Replayed:
-    """What was done again: how many keys and callers revoked, workspaces suspended.
+    """What a restore did again: how many keys and callers it revoked, and workspaces it changed.
 
-    `rotated` and `updated` are ids of keys of which the audit tells a change that it doesn't hold.
-    `missing` are ids that the restored books don't know.
+    `rotated` and `updated` are ids of keys with changes that the audit can't repeat. `missing` are
+    ids that the restored books don't have.
     """
 
     keys: int = 0
@@ -35,7 +35,7 @@ class Replayed:
 
 
 class Restoring:
-    """Begins a new epoch, and takes back nothing that was refused before the backup was restored."""
+    """Begins a new epoch in which whatever was revoked before the restore stays revoked."""
 
     def __init__(self, books: Books) -> None:
         self._books = books
@@ -46,30 +46,30 @@ class Restoring:
         entries: Sequence[AuditEntry],
         longest_lease: timedelta = timedelta(),
     ) -> tuple[Head, Replayed]:
-        """Begins the next epoch, without sessions, and does again what the exported *entries* say
-        was taken away. No change returns early until `settle`.
+        """Begins the next epoch, without sessions, and repeats the revocations in *entries*.
 
-        Leases of *longest_lease* may be in force, if that is more than these books have granted.
+        *entries* are the exported audit, *longest_lease* a lease longer than these books know that
+        may be in force. Until `settle`, every change waits for the longest lease.
         """
 
         async def work(change: Change) -> tuple[Head, Replayed]:
-            tx, done = change.tx, Replayed()
+            tx, replayed = change.tx, Replayed()
             head = await tx.leases.begin_epoch(tx.time)
             terms = await tx.leases.terms()
             longest = max(terms.longest_lease, longest_lease)
             await tx.leases.put(replace(terms, longest_lease=longest))
             details = {"epoch": str(head.epoch), "longest_lease": length(longest)}
             change.records(Fact(Action.EPOCH_BEGUN, details))
-            for entry in sorted(entries, key=lambda one: one.id):
+            for entry in sorted(entries, key=lambda entry: entry.id):
                 if not entry.refused:
-                    await _again(change, entry, head, done)
-            return head, done
+                    await _repeat(change, entry, head, replayed)
+            return head, replayed
 
         result, _ = await self._books.change(actor, work)
         return result
 
     async def settle(self, actor: Insider, head: Head) -> None:
-        """Says that every lease from before *head*'s epoch is over, which its caller waited for."""
+        """Ends the settling of *head*'s epoch: its caller has waited until older leases were over."""
 
         async def work(change: Change) -> None:
             terms = await change.tx.leases.terms()
@@ -80,19 +80,19 @@ class Restoring:
         await self._books.record(actor, work)
 
 
-Deed: TypeAlias = Callable[[Change, AuditEntry, Replayed], Awaitable[None]]
+Repetition: TypeAlias = Callable[[Change, AuditEntry, Replayed], Awaitable[None]]
 
 
-async def _again(change: Change, entry: AuditEntry, restored: Head, done: Replayed) -> None:
-    deed = deed_again(entry.action)
-    # Revocations are final. What else is in the backup may have been taken back before it was made.
-    final = deed in (_revoke_key, _revoke_caller)
-    if deed is not None and (final or entry.revision > restored.revision):
-        await deed(change, entry, done)
+async def _repeat(change: Change, entry: AuditEntry, restored: Head, replayed: Replayed) -> None:
+    repetition = repetition_of(entry.action)
+    # Revocations are final. Any other change before the backup may have been undone before it, too.
+    final = repetition in (_revoke_key, _revoke_caller)
+    if repetition is not None and (final or entry.revision > restored.revision):
+        await repetition(change, entry, replayed)
 
 
-def deed_again(action: Action) -> Deed | None:
-    """What a restore does about an action that it finds in the audit; None: nothing."""
+def repetition_of(action: Action) -> Repetition | None:
+    """Returns what a restore does about an action in the audit; None: nothing."""
     match action:
         case Action.KEY_REVOKED:
             return _revoke_key
@@ -114,17 +114,17 @@ def deed_again(action: Action) -> Deed | None:
         ):
             return _name_updated
         case (
-            # What was made can't be made again without its secret.
+            # Nothing can be created again without its secret.
             Action.KEY_ISSUED
             | Action.KEY_IMPORTED
             | Action.IMPORTS_BEGUN
             | Action.WORKSPACE_CREATED
             | Action.CALLER_CREATED
-            # What changed nothing about who is accepted.
+            # These change nothing about who is accepted.
             | Action.WORKSPACE_RENAMED
             | Action.AUDIT_PRUNED
             | Action.ATTEMPT_REFUSED
-            # What is of the keyring, or of the database that was lost.
+            # These concern the keyring, or the lost database.
             | Action.PEPPER_ADDED
             | Action.PEPPER_ACTIVATED
             | Action.PEPPER_RETIRED
@@ -138,10 +138,10 @@ def deed_again(action: Action) -> Deed | None:
             assert_never(action)
 
 
-async def _revoke_key(change: Change, entry: AuditEntry, done: Replayed) -> None:
+async def _revoke_key(change: Change, entry: AuditEntry, replayed: Replayed) -> None:
     key = (await change.tx.keys.get([entry.subject])).get(entry.subject)
     if key is None:
-        done.missing = _with(done.missing, entry.subject)
+        replayed.missing = _with(replayed.missing, entry.subject)
         return
     reason = RevocationReason.__members__.get(
         entry.details.get("reason", ""), RevocationReason.UNSPECIFIED
@@ -150,39 +150,39 @@ async def _revoke_key(change: Change, entry: AuditEntry, done: Replayed) -> None
     if after is not key:
         await change.tx.keys.update([(key, after)])
         change.alters(key.id, key.workspace_id, Fact(Action.KEY_REVOKED, entry.details))
-        done.keys += 1
+        replayed.keys += 1
 
 
-async def _revoke_caller(change: Change, entry: AuditEntry, done: Replayed) -> None:
+async def _revoke_caller(change: Change, entry: AuditEntry, replayed: Replayed) -> None:
     caller = await change.tx.callers.get(entry.subject)
     if caller is None:
-        done.missing = _with(done.missing, entry.subject)
+        replayed.missing = _with(replayed.missing, entry.subject)
     elif caller.revoke_time is None:
         await change.tx.callers.update(caller.revoked(entry.time))
         change.alters(caller.id, "", Fact(Action.CALLER_REVOKED, {"name": caller.name}))
-        done.callers += 1
+        replayed.callers += 1
 
 
-async def _suspend(change: Change, entry: AuditEntry, done: Replayed) -> None:
+async def _suspend(change: Change, entry: AuditEntry, replayed: Replayed) -> None:
     workspace = await change.tx.workspaces.get(entry.subject)
     if workspace is None:
-        done.missing = _with(done.missing, entry.subject)
+        replayed.missing = _with(replayed.missing, entry.subject)
         return
     suspended = entry.action is Action.WORKSPACE_SUSPENDED
     after = workspace.updated(change.tx.time, name=workspace.name, suspended=suspended)
     if after is not workspace:
         await change.tx.workspaces.update(after)
         change.alters(workspace.id, workspace.id, *of_workspace(workspace, after))
-        done.workspaces += 1
+        replayed.workspaces += 1
 
 
-async def _name_rotated(_change: Change, entry: AuditEntry, done: Replayed) -> None:
-    done.rotated = _with(done.rotated, entry.subject)
+async def _name_rotated(_change: Change, entry: AuditEntry, replayed: Replayed) -> None:
+    replayed.rotated = _with(replayed.rotated, entry.subject)
 
 
-async def _name_updated(_change: Change, entry: AuditEntry, done: Replayed) -> None:
-    done.updated = _with(done.updated, entry.subject)
+async def _name_updated(_change: Change, entry: AuditEntry, replayed: Replayed) -> None:
+    replayed.updated = _with(replayed.updated, entry.subject)
 
 
-def _with(ids: Iterable[str], one: str) -> tuple[str, ...]:
-    return tuple(dict.fromkeys((*ids, one)))
+def _with(ids: tuple[str, ...], new_id: str) -> tuple[str, ...]:
+    return tuple(dict.fromkeys((*ids, new_id)))

@@ -1,9 +1,8 @@
-"""Seals: callers, and whose an imported secret is, as the authority wrote them.
+"""Seals over callers, and over which key an imported secret belongs to.
 
-Whoever can write to the database, but doesn't have the keyring, can't give a caller more roles or a
-secret another owner: what is not as it was sealed is refused. They can put back a row as it was at an
-earlier time, with the seal it had then. A row that was never sealed is of a version before there
-were seals: the first start with the keyring seals those, once.
+Without the keyring, nobody who can write to the database can give a caller more roles, or a secret
+another owner: a record that differs from its sealed content is refused. An older row with its older
+seal is accepted. Rows of versions without seals are sealed once, at the first start with the keyring.
 """
 
 from __future__ import annotations
@@ -18,12 +17,12 @@ from keyauthority.domain.ports import Keyring
 
 
 def sealed_caller(keyring: Keyring, caller: Caller) -> Caller:
-    """The caller with its seal; raises `KEYRING_MISMATCH`."""
+    """Returns the caller with its seal; raises `KEYRING_MISMATCH`."""
     return replace(caller, seal=keyring.attest(caller.pepper_version, _of_caller(caller)))
 
 
 def check_caller(keyring: Keyring, caller: Caller) -> None:
-    """Raises `KEYRING_MISMATCH` unless the caller is as it was sealed."""
+    """Raises `KEYRING_MISMATCH` unless the caller has its sealed content."""
     if not keyring.attested(_of_caller(caller), caller.seal):
         raise _altered(caller_id=caller.id)
 
@@ -31,13 +30,13 @@ def check_caller(keyring: Keyring, caller: Caller) -> None:
 def sealed_import(
     keyring: Keyring, key_id: str, workspace_id: str, secret: StoredSecret
 ) -> StoredSecret:
-    """The imported secret of that key with its seal; raises `KEYRING_MISMATCH`."""
+    """Returns the imported secret of the key with its seal; raises `KEYRING_MISMATCH`."""
     statement = _of_import(key_id, workspace_id, secret)
     return replace(secret, seal=keyring.attest(secret.pepper_version, statement))
 
 
 def check_import(keyring: Keyring, key_id: str, workspace_id: str, secret: StoredSecret) -> None:
-    """Raises `KEYRING_MISMATCH` unless the imported secret is that key's, and the key that workspace's."""
+    """Raises `KEYRING_MISMATCH` unless the imported secret was sealed for this key and workspace."""
     if not keyring.attested(_of_import(key_id, workspace_id, secret), secret.seal):
         raise _altered(key_id=key_id)
 
@@ -55,12 +54,12 @@ def _of_caller(caller: Caller) -> bytes:
         caller.create_time.isoformat(),
         caller.acts_for_people,
     )
-    # One text for each list: JSON puts strings into quotes, and escapes what isn't ASCII.
+    # JSON quotes strings and escapes what isn't ASCII, so no two lists have the same text.
     return json.dumps(fields).encode("ascii")
 
 
 def _of_import(key_id: str, workspace_id: str, secret: StoredSecret) -> bytes:
-    # No id that was sealed has a line break: one that does makes another statement than any of these.
+    # No sealed id has a line break, so an id with one matches no seal.
     return f"import\n{key_id}\n{workspace_id}\n{secret.digest.hex()}".encode()
 
 

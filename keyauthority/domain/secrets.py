@@ -1,11 +1,11 @@
-"""The strings that callers present, and the ids of the records behind them.
+"""The secrets of keys and the tokens of callers, and the ids of their records.
 
 A secret is a prefix, the 16 base62 characters of its record's id, 43 base62 characters from the
-operating system (256 bits) and 6 base62 digits of the CRC-32 of all that precedes. The checksum is
-no protection, anybody can compute it: it lets typing errors and noise be refused without a look-up,
-and lets scanners find secrets without false alarms.
+operating system (256 bits) and 6 base62 digits of the CRC-32 of all that precedes. Anybody can
+compute the checksum: its use is to refuse typing errors and noise without a look-up, and to let
+scanners find secrets without false alarms.
 
-A secret minted elsewhere and imported is *foreign*: it names no record, so its digest is looked for.
+A secret minted elsewhere and imported is *foreign*: it names no record and is found by its digest.
 """
 
 from __future__ import annotations
@@ -17,9 +17,9 @@ from typing import Final
 
 ALPHABET: Final = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
 KEY_PREFIX: Final = "sk-optk-"
-TOKEN_PREFIX: Final = "optk-svc-"  # a prefix, not a token
+TOKEN_PREFIX: Final = "optk-svc-"
 SECRET_MARK: Final = "optk-"
-"""Stands in every key's secret and every caller's token."""
+"""A part of every key's secret and every caller's token."""
 ID_LENGTH: Final = 16
 RANDOM_LENGTH: Final = 43
 CHECKSUM_LENGTH: Final = 6
@@ -27,14 +27,14 @@ BODY_LENGTH: Final = ID_LENGTH + RANDOM_LENGTH + CHECKSUM_LENGTH
 
 FOREIGN_LENGTHS: Final = range(16, 257)
 HINTED: Final = 4
-"""How many characters a hint shows at either end."""
+"""How many characters of a secret a hint has at either end."""
 
 _within: Final = re.compile(
     rf"((?:{KEY_PREFIX}|{TOKEN_PREFIX})[0-9A-Za-z]{{{HINTED}}})[0-9A-Za-z]{{16,}}"
 )
 REDACTED: Final = "[redacted]"
 
-# Five characters and up, so that the hint a person recognises a key by (four) stays readable.
+# More characters than a hint has, so that hints stay readable.
 _redacted: Final = re.compile(rf"(?:{KEY_PREFIX}|{TOKEN_PREFIX})[0-9A-Za-z_\-]{{{HINTED + 1},}}")
 _word: Final = re.compile(r"[0-9A-Za-z_%\-]+")
 _encoded_percent: Final = re.compile("%(?:25)+")
@@ -45,19 +45,19 @@ _is_visible = re.compile(r"[!-~]+").fullmatch
 
 
 def secret_within(text: str) -> re.Match[str] | None:
-    """A key's secret or a caller's token somewhere in *text*: its prefix and more than a hint shows.
+    """Finds a key's secret or a caller's token in *text*, percent-encoded or not.
 
-    Also if it is percent-encoded, several times too. Group 1 is how its hint begins; before the match's
-    start there is nothing of it in *text* either.
+    It matches a prefix with more characters than a hint has. Group 1 is the beginning of the hint. No
+    part of the secret precedes the position of the match in *text*.
     """
     match = _within.search(text)
     return match if match or "%" not in text else _within.search(percent_decoded(text))
 
 
 def redact(text: str) -> str:
-    """*text* without anything that looks like a key's secret or a caller's token.
+    """Returns *text* with every key's secret and caller's token replaced by `REDACTED`.
 
-    Also if it is percent-encoded, several times too: then without the whole word that it is in.
+    Of a percent-encoded secret the whole word is replaced.
     """
     redacted = _redacted.sub(REDACTED, text)
     return _word.sub(_redact_encoded, redacted) if "%" in redacted else redacted
@@ -69,9 +69,9 @@ def _redact_encoded(word: re.Match[str]) -> str:
 
 
 def percent_decoded(text: str) -> str:
-    """*text* percent-decoded until it stays the same, eight times at most."""
+    """Returns *text* percent-decoded until it stays the same, eight times at most."""
     for _ in range(_DECODINGS):
-        # Of "%2525…" all at once, so that nobody makes it take long.
+        # All of "%2525…" in one round, so that no text takes many.
         decoded = _encoded.sub(_decoded, _encoded_percent.sub("%", text))
         if decoded == text:
             break
@@ -80,12 +80,12 @@ def percent_decoded(text: str) -> str:
 
 
 def _decoded(escapes: re.Match[str]) -> str:
-    # Faster by far than the standard library's: everybody who sends a path has it decoded.
+    # Much faster than `urllib.parse.unquote`; every request's path comes here.
     return bytes.fromhex(escapes[0].replace("%", "")).decode(errors="replace")
 
 
 class Secret:
-    """A string that must not be seen: it shows itself only to who calls `reveal`."""
+    """A string that only `reveal` shows: not `repr`, not a pickle."""
 
     __slots__ = ("_text",)
 
@@ -93,20 +93,20 @@ class Secret:
         self._text = text
 
     def reveal(self) -> str:
-        """The string itself."""
+        """Returns the string."""
         return self._text
 
     @property
     def hint(self) -> str:
-        """Enough to recognise a minted secret by: `sk-optk-ab12…wxyz`."""
+        """A few characters by which people recognise a minted secret: `sk-optk-ab12…wxyz`."""
         head = len(self._text) - BODY_LENGTH + HINTED
         return f"{self._text[:head]}…{self._text[-HINTED:]}"
 
     @property
     def foreign_hint(self) -> str:
-        """Enough to recognise a foreign secret by, and never more than a quarter of it: `ab…yz`."""
-        shown = min(HINTED, len(self._text) // 8)
-        return f"{self._text[:shown]}…{self._text[-shown:]}"
+        """The same for a foreign secret, at most a quarter of it: `ab…yz`."""
+        length = min(HINTED, len(self._text) // 8)
+        return f"{self._text[:length]}…{self._text[-length:]}"
 
     def __repr__(self) -> str:
         return "Secret(…)"
@@ -116,18 +116,18 @@ class Secret:
 
 
 def new_id(kind: str) -> str:
-    """A fresh id: `key_`, `ws_` or `caller_` (*kind*) and 16 random base62 characters."""
+    """Returns a fresh id: *kind* (`key`, `ws` or `caller`), `_` and 16 random base62 characters."""
     return f"{kind}_{_random(ID_LENGTH)}"
 
 
 def mint(record_id: str, prefix: str = KEY_PREFIX) -> Secret:
-    """A fresh secret for the record *record_id*."""
+    """Returns a fresh secret for the record *record_id*."""
     stem = prefix + record_id.rpartition("_")[2] + _random(RANDOM_LENGTH)
     return Secret(stem + checksum(stem))
 
 
 def record_id(text: str, kind: str = "key", prefix: str = KEY_PREFIX) -> str | None:
-    """The id of the record that *text* claims to be a secret of, or None if it is malformed."""
+    """Returns the id of the record that *text* names; None if *text* is malformed."""
     if len(text) != len(prefix) + BODY_LENGTH or not text.startswith(prefix):
         return None
     stem = text[:-CHECKSUM_LENGTH]
@@ -137,7 +137,7 @@ def record_id(text: str, kind: str = "key", prefix: str = KEY_PREFIX) -> str | N
 
 
 def is_foreign(text: str) -> bool:
-    """Whether *text* may have been minted elsewhere: 16 to 256 visible ASCII characters, not like ours."""
+    """Returns whether *text* may be foreign: 16 to 256 visible ASCII characters without our prefix."""
     return (
         len(text) in FOREIGN_LENGTHS
         and not text.startswith((KEY_PREFIX, TOKEN_PREFIX))
@@ -146,7 +146,7 @@ def is_foreign(text: str) -> bool:
 
 
 def checksum(stem: str) -> str:
-    """The CRC-32 of *stem* (ASCII) as 6 base62 digits, big-endian, zero-padded."""
+    """Returns the CRC-32 of *stem* (ASCII) as 6 base62 digits, big-endian, zero-padded."""
     number, digits = zlib.crc32(stem.encode("ascii")), ""
     for _ in range(CHECKSUM_LENGTH):
         number, digit = divmod(number, 62)

@@ -1,28 +1,76 @@
-"""Sessions: the authority's books about who may answer from a cache, and up to where they have read."""
+"""The protocol that keeps verifiers' caches coherent: revisions, sessions, leases and receipts."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Final
 
-from keyauthority.domain.allowances import WHOLE, Allowance
-from keyauthority.domain.revisions import Head
-
 SESSIONS_PER_CALLER: Final = 1_000
-"""How many sessions one caller may have. Beyond it a join is refused; none is ever evicted."""
+"""The most sessions of one caller. Further joins are refused; no session is ever evicted."""
 
 REPLICA: Final = ""
-"""The caller id of the authority's own processes: each has a cache and a session like any other."""
+"""The caller id in the sessions of replicas, which cache as other verifiers do."""
+
+
+@dataclass(frozen=True, slots=True)
+class Head:
+    """The latest revision of the books, and its epoch."""
+
+    epoch: int
+    revision: int
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """A verifier's claim to have applied every change of `epoch` up to `revision`.
+
+    A verifier that has applied nothing claims revision 0 of epoch 0.
+    """
+
+    epoch: int
+    revision: int
+
+
+@dataclass(frozen=True, slots=True)
+class Allowance:
+    """A limit on the leases of one session.
+
+    `lease` is the longest lease that is granted from now on; None: as the terms say. `in_force` is
+    the longest lease that may not be over yet, never less than `lease`; None: the longest of any
+    session. `number` is unique among the allowances of a session.
+    """
+
+    lease: timedelta | None = None
+    in_force: timedelta | None = None
+    number: int = 0
+
+    @property
+    def settled(self) -> bool:
+        """Whether no lease in force is longer than the leases granted now."""
+        return self.lease == self.in_force
+
+    def granted(self, lease: timedelta) -> timedelta:
+        """Returns how long a lease is where the terms say *lease*."""
+        return lease if self.lease is None else min(self.lease, lease)
+
+    def longest(self, longest_lease: timedelta) -> timedelta:
+        """Returns the longest lease in force where the terms say *longest_lease*."""
+        return longest_lease if self.in_force is None else min(self.in_force, longest_lease)
+
+
+WHOLE: Final = Allowance()
+"""The allowance of a session whose leases are as long as the terms say."""
 
 
 @dataclass(frozen=True, slots=True)
 class Session:
     """One verifier that may hold a lease.
 
-    `beat` is given anew, and never twice, at every call of the verifier's. `acknowledged` is the
-    revision up to which it has said to have applied all changes. The times are for people only, and
-    so is `late`, how often a change waited for it for long.
+    Every call of the verifier gets a `beat` that no other call had. The verifier has applied all
+    changes up to `acknowledged`. For people only: the times, and `late`, how often a change had to
+    wait long for the verifier.
     """
 
     id: str
@@ -38,10 +86,10 @@ class Session:
 
 @dataclass(frozen=True, slots=True)
 class Grant:
-    """A lease, and what it rests on: head, subjects and terms of one state of the books.
+    """A lease, with the head, subjects and terms of one state of the books.
 
-    `subjects` are what changed after the claimed revision, up to the head; None if the verifier has
-    to drop what it has cached (*reset*). `lease` is that of `allowance`; zero is none.
+    `subjects` changed after the claimed revision, up to the head; None tells the verifier to drop
+    its cache (*reset*). `lease` is limited by `allowance`; zero is no lease.
     """
 
     session_id: str
@@ -54,12 +102,11 @@ class Grant:
 
 @dataclass(frozen=True, slots=True)
 class Terms:
-    """What leases are granted by.
+    """The terms of all leases.
 
-    `lease` is how long one lasts, `longest_lease` the longest that may still be in force.
-    `settling` is true for a while after a restore from backup: verifiers may hold leases that the
-    books know nothing of. `foreign_secrets` tells whether any were ever imported. `version` counts
-    how often the terms were changed.
+    `lease` is how long a lease lasts, `longest_lease` the longest that may still be in force.
+    While `settling`, after a restore from backup, verifiers may hold leases that the books don't
+    know. `foreign_secrets` is set by the first import. `version` counts changes of the terms.
     """
 
     lease: timedelta
@@ -71,23 +118,23 @@ class Terms:
 
 @dataclass(frozen=True, slots=True)
 class Standing:
-    """What each session has acknowledged, in no order, and the terms.
+    """How many sessions have acknowledged what, and the terms.
 
-    `in_force` has for each the longest lease that may be in force; None: the longest of all.
+    `sessions` counts them by the revision acknowledged and the longest lease of theirs that may be in
+    force (None: the longest of all): few numbers, for however many sessions.
     """
 
-    acknowledged: tuple[int, ...]
-    in_force: tuple[timedelta | None, ...]
+    sessions: Mapping[tuple[int, timedelta | None], int]
     terms: Terms
 
     def at(self, revision: int) -> Counts:
-        """How the sessions stand to *revision*."""
+        """Counts the sessions that have and have not acknowledged *revision*."""
         acknowledged, behind, longest = 0, 0, timedelta()
-        for one, lease in zip(self.acknowledged, self.in_force, strict=True):
-            if one >= revision:
-                acknowledged += 1
+        for (applied, lease), number in self.sessions.items():
+            if applied >= revision:
+                acknowledged += number
             elif lease is None or lease:
-                behind += 1
+                behind += number
                 longest = max(longest, self.terms.longest_lease if lease is None else lease)
         if self.terms.settling:
             longest = self.terms.longest_lease
@@ -96,12 +143,21 @@ class Standing:
 
 @dataclass(frozen=True, slots=True)
 class Counts:
-    """How many sessions have acknowledged a revision, and how many have not but may hold a lease.
+    """How many sessions have acknowledged a revision, and how many others may hold a lease.
 
-    `longest_lease` is the longest that these may hold. While a restore settles, it is the longest of
-    any: the books may not know all leases.
+    `longest_lease` is the longest that those `behind` may hold; after a restore, the longest of any.
     """
 
     acknowledged: int
     behind: int
     longest_lease: timedelta
+
+
+@dataclass(frozen=True, slots=True)
+class Receipt:
+    """What a fence reports: see the contract's `Receipt`."""
+
+    revision: int
+    sessions_acknowledged: int = 0
+    leases_waited_out: int = 0
+    waited: timedelta = timedelta()

@@ -9,10 +9,10 @@ from datetime import timedelta
 
 
 class Verdict(enum.Enum):
-    """`VALID`, or the first that applies of the others, in this order.
+    """`VALID`, or the first of the others, in this order, that applies.
 
-    A verdict is a value, never an exception: an outage can't be mistaken for a refusal.
-    The numbers are those of the contract's enum.
+    A verdict is a value, never an exception, so an outage can't be mistaken for a refusal. The
+    numbers are those of the contract's enum. `DISABLED` is the verdict on a paused key.
     """
 
     VALID = 1
@@ -26,9 +26,7 @@ class Verdict(enum.Enum):
 
 @dataclass(frozen=True, slots=True)
 class VerifiedKey:
-    """What a verifier learns about the key behind a secret that matched: whose it is, and those of
-    its settings that a verdict doesn't say.
-    """
+    """What a verifier learns about the key of a secret: its owner and settings."""
 
     id: str
     workspace_id: str
@@ -39,11 +37,11 @@ class VerifiedKey:
 
 @dataclass(frozen=True, slots=True)
 class Verification:
-    """One verdict and what it is based on.
+    """One verdict and its basis.
 
-    `key` is set exactly when the secret matched one. `revision` of `epoch` is the state the verdict
-    was read from. `cache_for` is how long it holds if nothing changes, from when it was asked for.
-    `key_revoked` tells, of `REVOKED`, whether the whole key is, and not only the one secret.
+    `key` is set exactly when the secret belongs to a key. The verdict was read from the state at
+    `revision` of `epoch`. Unless a change comes, it holds for `cache_for` from the time of the
+    request. `key_revoked` distinguishes a revoked key from a single ended secret.
     """
 
     verdict: Verdict

@@ -8,7 +8,7 @@ from datetime import datetime
 
 @dataclass(frozen=True, slots=True)
 class Workspace:
-    """One workspace. While it is suspended all of its keys are refused and none can be issued.
+    """One workspace. While it is suspended, its keys are refused and it can't get new ones.
 
     `version` counts the changes of the record.
     """
@@ -21,7 +21,7 @@ class Workspace:
     version: int
 
     def updated(self, now: datetime, *, name: str, suspended: bool) -> Workspace:
-        """The workspace with these values; itself if it holds them already."""
+        """Returns the workspace with these values; a workspace that has them unchanged."""
         if (name, suspended) == (self.name, self.suspended):
             return self
         return replace(

@@ -1,4 +1,4 @@
-"""The fence, waiting: see `keyauthority.coherence.fence` for what it waits for."""
+"""The fence at work: `keyauthority.coherence.fence` says what a change waits for."""
 
 from __future__ import annotations
 
@@ -15,22 +15,21 @@ import structlog
 from keyauthority.coherence.fence import Fence
 from keyauthority.coherence.leases import wait_out
 from keyauthority.domain.errors import KeyAuthorityError
-from keyauthority.domain.fencing import Receipt
 from keyauthority.domain.ports import Sessions
-from keyauthority.domain.sessions import Standing
+from keyauthority.domain.sessions import Receipt, Standing
 from keyauthority.replica.lateness import Lateness
 from keyauthority.replica.metrics import ReplicaMetrics
 from keyauthority.replica.watch import Watch
 
 POLL: Final = 0.01
-"""Seconds between two looks at the sessions: they may have acknowledged to another process."""
+"""Seconds between two looks at the sessions, which may have acknowledged to another process."""
 
 log = structlog.get_logger()
 
 
 @dataclass(slots=True)
 class _Waiting:
-    # A change that waits, and who is to be told.
+    # A change that waits, and the future of its receipt.
     fence: Fence
     revision: int
     committed: float
@@ -39,12 +38,12 @@ class _Waiting:
 
 
 class SessionFence:
-    """`Fence` over the sessions in the books, which are looked at once for all changes that wait.
+    """`Fence` over the sessions in the books; one look at them serves all changes that wait.
 
     Args:
-        sessions: The verifiers that may hold a lease.
-        watch: Is told of each change, so that those connected here hear of it at once.
-        lateness: Is told which changes wait for late verifiers.
+        sessions: The sessions of verifiers that may hold a lease.
+        watch: Wakes the verifiers connected here at each change.
+        lateness: Shortens the leases of verifiers that changes wait for.
         now: The clock of leases.
         metrics: Where waits are counted.
     """
@@ -58,11 +57,11 @@ class SessionFence:
         metrics: ReplicaMetrics,
     ) -> None:
         self.settled = -math.inf
-        """Until when leases may be in force that the books know nothing of."""
+        """The time until which leases may be in force that the books know nothing of."""
         self.longest_wait = 0.0
-        """W, in seconds: the longest that a change waits, as far as is known."""
+        """W, in seconds: the longest that a change waits, by the terms that were read last."""
         self.closing = False
-        """Whether the process is to end: then an outage of the database ends the waiting as well."""
+        """Whether the process is stopping: then an outage of the database ends the waiting too."""
         self._sessions = sessions
         self._lateness = lateness
         self._watch = watch
@@ -73,14 +72,13 @@ class SessionFence:
         self._looking: asyncio.Task[None] | None = None
 
     def acknowledged(self) -> None:
-        """A session has acknowledged something: look now."""
+        """Has the sessions looked at now, since one has acknowledged something."""
         self._acknowledged.set()
 
     async def wait(self, revision: int) -> Receipt:
-        """Returns when every verifier has applied *revision* or its lease is over.
+        """Returns when every verifier has applied *revision*, whose commit returned, or has no lease.
 
-        The change it is about is committed: whoever calls this has awaited that.
-        Raises `KeyAuthorityError` if the database can't be read while the process is to end.
+        Raises `KeyAuthorityError` if the database can't be read while the process is stopping.
         """
         committed = self._now()
         self._watch.advanced(revision)
@@ -103,17 +101,14 @@ class SessionFence:
     async def _look(self) -> None:
         while self._waiting:
             self._acknowledged.clear()
-            # Those who come during the look were committed after it began, perhaps: they wait for
-            # the next one.
+            # A change that comes during this look may be committed after the sessions are read: it
+            # waits for the next look.
             waiting = list(self._waiting)
             try:
                 self._judge(waiting, await self._sessions.standing())
-            except KeyAuthorityError as outage:
-                # What they wait for may have come, but nobody may be told by guess.
-                if self.closing:
-                    self._give_up(waiting, outage)
             except Exception as error:
-                log.exception("sessions_unknown")
+                if not isinstance(error, KeyAuthorityError):
+                    log.exception("sessions_unknown")
                 if self.closing:
                     self._give_up(waiting, error)
             with suppress(TimeoutError):
@@ -124,31 +119,32 @@ class SessionFence:
         now = self._now()
         self.longest_wait = wait_out(standing.terms.longest_lease)
         late = 0
-        for one in waiting:
-            counts = standing.at(one.revision)
-            passed = one.fence.look(
+        for change in waiting:
+            counts = standing.at(change.revision)
+            passed = change.fence.look(
                 counts.acknowledged,
                 counts.behind,
                 counts.longest_lease,
                 now,
                 settling=standing.terms.settling,
             )
-            # Once while it waits, and once more when a lease was waited out to its end: a shorter one
-            # may have come to be all that is in force meanwhile.
+            # Lateness is marked once during the wait, and again if a lease was waited out to its end:
+            # by then a shorter lease may be all that is in force.
             waited_out = passed is not None and passed.waited_out > 0
-            if waited_out or (one.fence.late and not one.late):
-                one.late, late = True, max(late, one.revision)
-            if passed is not None and not one.passed.done():
-                waited = timedelta(seconds=now - one.committed)
-                one.passed.set_result(
-                    Receipt(one.revision, passed.acknowledged, passed.waited_out, waited)
+            if waited_out or (change.fence.late and not change.late):
+                change.late, late = True, max(late, change.revision)
+            if passed is not None and not change.passed.done():
+                waited = timedelta(seconds=now - change.committed)
+                change.passed.set_result(
+                    Receipt(change.revision, passed.acknowledged, passed.waited_out, waited)
                 )
-                self._waiting.remove(one)
+                self._waiting.remove(change)
         if late:
-            self._lateness.of(late, standing.terms.lease)
+            self._lateness.mark(late, standing.terms.lease)
 
     def _give_up(self, waiting: list[_Waiting], error: Exception) -> None:
-        for one in waiting:
-            if not one.passed.done():
-                one.passed.set_exception(error)
-                self._waiting.remove(one)
+        # The sessions may have acknowledged, but a receipt needs to know.
+        for change in waiting:
+            if not change.passed.done():
+                change.passed.set_exception(error)
+                self._waiting.remove(change)

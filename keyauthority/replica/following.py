@@ -1,4 +1,4 @@
-"""The process's own session: its cache is kept coherent like that of any verifier."""
+"""The process's own session, which keeps its cache coherent like that of any verifier."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import structlog
 from keyauthority.coherence.cache import CoherentCache, SyncCall
 from keyauthority.domain.errors import KeyAuthorityError, Reason
 from keyauthority.domain.ports import Sessions
-from keyauthority.domain.sessions import REPLICA, Grant
+from keyauthority.domain.sessions import REPLICA, Claim, Grant
 from keyauthority.replica.fence import SessionFence
 from keyauthority.replica.watch import Watch
 
@@ -23,7 +23,7 @@ log = structlog.get_logger()
 
 
 class Following:
-    """Renews the session again and again, straight in the books."""
+    """Renews the session again and again, in the books themselves."""
 
     def __init__(
         self,
@@ -39,39 +39,30 @@ class Following:
         self._watch = watch
         self._fence = fence
         self._name = name
-        self._leased = asyncio.Event()
         self._now = now
-
-    async def ready(self) -> None:
-        """Returns once a first lease was granted."""
-        await self._leased.wait()
+        self.leased = asyncio.Event()
+        """Set once a first lease was granted."""
 
     async def run(self) -> None:
-        """Follows until cancelled."""
+        """Renews the session until cancelled."""
         while True:
             call = self._cache.begin_sync(self._now())
             try:
                 grant = await self._grant(call)
-            except KeyAuthorityError as error:
-                if error.reason is Reason.SESSION_NOT_FOUND:
+            except Exception as error:  # until a renewal succeeds, nothing is cached
+                if not isinstance(error, KeyAuthorityError):
+                    log.exception("lease_not_renewed")
+                elif error.reason is Reason.SESSION_NOT_FOUND:
                     self._cache.session_gone(call)
                 await asyncio.sleep(PAUSE)
                 continue
-            except Exception:  # the next renewal may fare better; until then nothing is cached
-                log.exception("lease_not_renewed")
-                await asyncio.sleep(PAUSE)
-                continue
-            news = (grant.head.epoch, grant.head.revision) != (
-                call.claim.epoch,
-                call.claim.revision,
-            )
             if not self._take(call, grant):
                 await asyncio.sleep(PAUSE)
-            elif not news:
+            elif Claim(grant.head.epoch, grant.head.revision) == call.claim:
                 await self._watch.past(grant.head, grant.lease.total_seconds() / 3)
 
     async def leave(self) -> None:
-        """Ends the session. `run` was cancelled before."""
+        """Ends the session, after `run` was cancelled."""
         session_id = self._cache.leave()
         if session_id:
             with suppress(KeyAuthorityError):
@@ -95,10 +86,10 @@ class Following:
             foreign_secrets=grant.foreign_secrets,
         )
         if applied:
-            self._leased.set()
+            self.leased.set()
         else:
             log.error("books_went_back", alarms=self._cache.alarms)
-            # What sessions have acknowledged was of another history: no change goes by it until
-            # every lease that was granted in that one is over.
+            # The sessions' acknowledgements are of another history: changes wait until every lease
+            # that was granted in that history is over.
             self._fence.settled = self._now() + self._fence.longest_wait
         return applied

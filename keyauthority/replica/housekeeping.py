@@ -1,4 +1,4 @@
-"""What is done to the books beside the calls: what is over goes, and uses of secrets are written."""
+"""The upkeep of the books beside the calls: pruning, and writing when secrets were last used."""
 
 from __future__ import annotations
 
@@ -22,10 +22,10 @@ TIDIED_EVERY: Final = 60.0
 """Seconds from one round to the next."""
 
 PRUNED_EVERY: Final = 3600.0
-"""Seconds from one look at the audit to the next: each that deletes something leaves an entry."""
+"""Seconds from one pruning of the audit to the next: each that deletes entries leaves an entry."""
 
 CHANGES_KEPT: Final = 100_000
-"""How many of the newest changes are kept. A verifier is told a thousand at a time at most."""
+"""How many of the newest changes are kept. One Sync brings a thousand at most."""
 
 WRITTEN_EVERY: Final = 10.0
 """Seconds from one writing of uses to the next."""
@@ -40,20 +40,18 @@ async def keep_house(
     tidied_every: float = TIDIED_EVERY,
     pruned_every: float = PRUNED_EVERY,
 ) -> None:
-    """Makes its rounds until cancelled."""
+    """Prunes the books round after round until cancelled."""
     rounds = [_rounds(lambda: upkeep(store, tidy), tidied_every)]
     if audit_retention is not None:
-        audit, who = ReadingAudit(books), authority("housekeeping")
-        rounds.append(_rounds(lambda: audit.keep_for(who, audit_retention), pruned_every))
+        audit, actor = ReadingAudit(books), authority("housekeeping")
+        rounds.append(_rounds(lambda: audit.keep_for(actor, audit_retention), pruned_every))
     await asyncio.gather(*rounds)
 
 
 async def tidy(books: Upkeep) -> None:
-    """Destroys the answers kept for repeats that are over, and changes so old that whoever has not
-    applied them starts over.
-    """
-    await books.replays.prune(books.time)
-    await books.feed.prune(CHANGES_KEPT)
+    """Destroys the expired answers kept for repeats, and all but the newest changes."""
+    await books.prune_replays(books.time)
+    await books.prune_changes(CHANGES_KEPT)
 
 
 async def _rounds(work: Callable[[], Awaitable[Any]], seconds: float) -> None:
@@ -62,7 +60,7 @@ async def _rounds(work: Callable[[], Awaitable[Any]], seconds: float) -> None:
             await work()
         except KeyAuthorityError as error:
             log.warning("not_tidied", reason=error.reason.name)
-        except Exception:  # the next round may fare better
+        except Exception:  # the next round tries again
             log.exception("not_tidied")
         await asyncio.sleep(seconds)
 
@@ -70,7 +68,7 @@ async def _rounds(work: Callable[[], Awaitable[Any]], seconds: float) -> None:
 async def keep_writing_uses(
     store: Store, last_used: LastUsed, every: float = WRITTEN_EVERY
 ) -> None:
-    """Writes what is due, round after round, until cancelled; then all that is left."""
+    """Writes the uses that are due, round after round, until cancelled; then all others."""
     loop = asyncio.get_running_loop()
     try:
         while True:
@@ -81,16 +79,16 @@ async def keep_writing_uses(
 
 
 async def write_uses(store: Store, last_used: LastUsed, now: float) -> None:
-    """Writes what is due at *now*; what can't be written is due again in the next round."""
+    """Writes the uses that are due at *now*; those that can't be written stay due."""
     try:
         for marks in last_used.due(now):
             await upkeep(store, partial(_note, marks))
             last_used.written(marks, now)
     except KeyAuthorityError as error:
         log.warning("last_used_not_written", reason=error.reason.name)
-    except Exception:  # the next round may fare better
+    except Exception:  # the next round tries again
         log.exception("last_used_not_written")
 
 
 async def _note(marks: Marks, books: Upkeep) -> None:
-    await books.last_used.note(marks)
+    await books.note_uses(marks)

@@ -1,4 +1,4 @@
-"""What a process of the authority keeps in memory: verdicts and callers, in one coherent cache."""
+"""Verdicts and callers in the memory of one process of the authority, in one coherent cache."""
 
 from __future__ import annotations
 
@@ -10,14 +10,11 @@ from keyauthority.domain.callers import Caller
 from keyauthority.domain.verdicts import Verdict, VerifiedKey
 
 CAPACITY: Final = 200_000
-"""Verdicts and callers kept, each of about a KiB."""
+"""Verdicts and callers in the cache, each of about a KiB."""
 
 
 class KnownVerdict(Cached):
-    """The verdict on one secret. `encoded` is for whoever sends it, to keep what it made of it.
-
-    `number` is the verdict's own.
-    """
+    """The verdict on one secret. `number` is the verdict's; `encoded` is set by who serialises it."""
 
     __slots__ = ("encoded", "key", "key_revoked", "number", "verdict")
 

@@ -1,4 +1,4 @@
-"""Shorter leases for those that changes wait for. See `keyauthority.coherence.allowances`."""
+"""Shorter leases for late verifiers: `keyauthority.coherence.allowances` has the rules."""
 
 from __future__ import annotations
 
@@ -8,19 +8,18 @@ from datetime import timedelta
 import structlog
 
 from keyauthority.coherence.allowances import LATE, shortened, withdrawn
-from keyauthority.domain.allowances import Allowance
 from keyauthority.domain.errors import KeyAuthorityError
 from keyauthority.domain.ports import Sessions
-from keyauthority.domain.sessions import REPLICA, Session
+from keyauthority.domain.sessions import REPLICA, Allowance, Session
 from keyauthority.replica.metrics import ReplicaMetrics
 
 log = structlog.get_logger()
 
 
 class Lateness:
-    """Says who slows changes down, and gives it shorter leases.
+    """Marks the verifiers that slow changes down, and shortens their leases.
 
-    Not the processes of the authority itself: without a lease they could answer nobody.
+    The authority's own processes keep theirs: without a lease they could answer nobody.
     """
 
     def __init__(self, sessions: Sessions, metrics: ReplicaMetrics) -> None:
@@ -28,47 +27,46 @@ class Lateness:
         self._metrics = metrics
         self._marking: set[asyncio.Task[None]] = set()
 
-    def of(self, revision: int, lease: timedelta) -> None:
-        """Whoever has not acknowledged *revision* by now is late. The terms say *lease*."""
+    def mark(self, revision: int, lease: timedelta) -> None:
+        """Marks the verifiers late that have not acknowledged *revision*. The terms say *lease*."""
         if self._marking:
-            return  # The next change finds late whoever still is.
+            return  # The next change marks those that still are.
         marking = asyncio.create_task(self._mark(revision, lease))
         self._marking.add(marking)
         marking.add_done_callback(self._marking.discard)
 
     async def withdraw(self, session_id: str, caller_id: str, allowance: Allowance) -> None:
-        """A session claims what it can't have been told, so that every change would wait for it."""
-        if allowance.lease != timedelta() and await self._allow(
-            session_id, allowance, withdrawn(allowance)
-        ):
+        """Ends the leases of a session that claims a state no grant had: all changes would wait for it."""
+        no_lease = allowance.lease == timedelta()
+        if not no_lease and await self._allow(session_id, allowance, withdrawn(allowance)):
             self._metrics.late.labels(caller_id, "nonsense").inc()
             log.warning("verifier_claims_nonsense", session=session_id, caller=caller_id)
 
     async def _mark(self, revision: int, lease: timedelta) -> None:
         try:
-            for one in await self._sessions.all():
-                if one.acknowledged < revision:
-                    await self._late(one, lease)
+            for session in await self._sessions.all():
+                if session.acknowledged < revision:
+                    await self._shorten(session, lease)
         except KeyAuthorityError:
-            pass  # Told elsewhere; the next change finds them late again.
+            pass  # The store logs outages; the next change marks them.
         except Exception:
             log.exception("late_verifiers_not_marked")
-        # All sessions are read for it, and every change that waits may ask for it.
+        # All sessions were read, and each change that waits may ask for it again.
         await asyncio.sleep(LATE)
 
-    async def _late(self, one: Session, lease: timedelta) -> None:
-        before = one.allowance
-        # Until the longer lease is over, it is still that one which the change waits for.
+    async def _shorten(self, session: Session, lease: timedelta) -> None:
+        before = session.allowance
+        # Not before an earlier, longer lease is over: the change still waits for that one.
         if not before.settled or before.lease == timedelta():
             return
-        after = before if one.caller_id == REPLICA else shortened(before, lease)
-        if await self._allow(one.id, before, after):
-            self._metrics.late.labels(one.caller_id, "late").inc()
+        after = before if session.caller_id == REPLICA else shortened(before, lease)
+        if await self._allow(session.id, before, after):
+            self._metrics.late.labels(session.caller_id, "late").inc()
             log.warning(
                 "verifier_late",
-                session=one.id,
-                caller=one.caller_id,
-                name=one.name,
+                session=session.id,
+                caller=session.caller_id,
+                name=session.name,
                 lease=after.granted(lease).total_seconds(),
             )
 

@@ -1,4 +1,4 @@
-"""What is counted of the revocation protocol."""
+"""The counts of the revocation protocol."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5)
 class ReplicaMetrics(Collector):
     """The counts of one process, in *registry*.
 
-    `hits` and `misses` are plain numbers: they are counted for every verdict.
+    `hits` and `misses` are plain numbers, since every verdict adds to one of them.
     """
 
     def __init__(self, registry: CollectorRegistry) -> None:
@@ -60,7 +60,7 @@ class ReplicaMetrics(Collector):
         registry.register(self)
 
     def collect(self) -> Iterator[Metric]:
-        """Puts the plain numbers into Prometheus' form."""
+        """Yields the plain numbers in Prometheus' form."""
         yield CounterMetricFamily(
             "keyauthority_cache_hits", "Verdicts given from memory.", self.hits
         )

@@ -1,4 +1,4 @@
-"""The parts of one process in the revocation protocol, wired, started and ended in order."""
+"""One process in the revocation protocol: its parts are wired, started and ended in order."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ class Replica:
         self.alone = alone
         self.cache: KnownCache = CoherentCache(CAPACITY)
         self.watch = Watch(store)
-        # One for each: neither keeps the other from telling of who is late for it.
+        # One for each, since a `Lateness` marks seldom.
         self.fence = SessionFence(
             store.sessions, self.watch, Lateness(store.sessions, metrics), now, metrics
         )
@@ -67,19 +67,13 @@ class Replica:
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
-        """Takes part while the context lasts. Before its end no change is under way any more.
+        """Takes part while the context lasts, which ends after the last change.
 
         Raises `KeyAuthorityError` if the books can't be read.
         """
         await self._begin()
-        tasks = [
-            asyncio.create_task(work)
-            for work in (
-                self.watch.run(),
-                self._following.run(),
-                self._sweeper.run(),
-            )
-        ]
+        runs = (self.watch.run(), self._following.run(), self._sweeper.run())
+        tasks = [asyncio.create_task(run) for run in runs]
         try:
             await self._first_lease()
             yield
@@ -93,40 +87,40 @@ class Replica:
                 await self._end()
 
     def can_answer(self) -> bool:
-        """Whether verdicts can be given, if the books can be read."""
+        """Returns whether answers may be given, if the books can be read."""
         return self.alone or self.cache.holds_lease(self._now())
 
     def leave(self) -> None:
-        """The process is to end: nothing waits for what may not come."""
+        """Notes that the process is stopping: from now on an outage ends the waiting at the fence."""
         self.fence.closing = True
 
     @property
     def grace(self) -> float:
-        """Seconds that calls under way may need at a stop: what any change waits, and one more."""
+        """Seconds that calls under way may need at a stop: W, and one more."""
         return self.fence.longest_wait + 1.0
 
     async def _begin(self) -> None:
         await self.watch.look()
 
         async def begin(books: Upkeep) -> tuple[bool, Terms]:
-            clean = not self.alone or await books.leases.begin()
-            return clean, await books.leases.terms()
+            clean = not self.alone or await books.begin_leases()
+            return clean, await books.terms()
 
         clean, terms = await upkeep(self._store, begin)
         self.fence.longest_wait = wait_out(terms.longest_lease)
         if not clean:
-            # The process before may have granted leases that died with its memory.
+            # The process before died with its book of sessions: their leases may be in force.
             self.fence.settled = self._now() + self.fence.longest_wait
             log.info("waiting_out_leases", seconds=round(self.fence.longest_wait, 2))
 
     async def _first_lease(self) -> None:
-        # With several processes nothing is answered without one.
+        # With several processes nothing is answered without a lease.
         with suppress(TimeoutError):
             async with asyncio.timeout(self.fence.longest_wait):
-                await self._following.ready()
+                await self._following.leased.wait()
 
     async def _end(self) -> None:
         if self.alone and self._now() >= self.fence.settled:
             standing = await self._store.sessions.standing()
-            if not standing.acknowledged and not standing.terms.settling:
-                await upkeep(self._store, lambda books: books.leases.end())
+            if not standing.sessions and not standing.terms.settling:
+                await upkeep(self._store, lambda books: books.end_leases())

@@ -1,4 +1,4 @@
-"""Ending what nobody ends: the sessions of silent verifiers, and the time after a restore."""
+"""Ends the sessions of silent verifiers, and the settling after a restore."""
 
 from __future__ import annotations
 
@@ -11,14 +11,12 @@ import structlog
 from keyauthority.coherence.allowances import Allowances
 from keyauthority.coherence.leases import wait_out
 from keyauthority.coherence.sessions import Janitor
-from keyauthority.domain.books import Books
+from keyauthority.domain.books import Books, Unfenced
 from keyauthority.domain.callers import authority
 from keyauthority.domain.errors import KeyAuthorityError
-from keyauthority.domain.fencing import Unfenced
 from keyauthority.domain.ports import Store
 from keyauthority.domain.restoring import Restoring
-from keyauthority.domain.revisions import Head
-from keyauthority.domain.sessions import Session, Terms
+from keyauthority.domain.sessions import Head, Session, Terms
 from keyauthority.replica.metrics import ReplicaMetrics
 
 SWEPT_EVERY: Final = 0.5
@@ -28,7 +26,7 @@ log = structlog.get_logger()
 
 
 class Sweeper:
-    """Looks after the sessions of the books, by its own clock alone: *now* tells its seconds."""
+    """Looks after the sessions in the books, by its own clock *now* alone."""
 
     def __init__(
         self, store: Store, now: Callable[[], float], metrics: ReplicaMetrics, every: float
@@ -48,37 +46,39 @@ class Sweeper:
             try:
                 await self.sweep()
             except KeyAuthorityError:
-                pass  # Told elsewhere; the next round may fare better.
+                pass  # The store logs outages; the next round tries again.
             except Exception:
                 log.exception("not_swept")
             await asyncio.sleep(self._every)
 
     async def sweep(self) -> None:
-        """Ends the sessions that stood still for W; raises `KeyAuthorityError`.
+        """Ends the sessions that stood still for W, and raises the allowances that are due.
 
-        Those that were granted shorter leases get the next allowance that they are due.
+        Raises `KeyAuthorityError`.
         """
-        sessions = self._store.sessions
-        there = await sessions.all()
-        found = [(one.id, one.beat) for one in there]
-        terms = (await sessions.standing()).terms
-        # Read after the sessions: each was there at this time, or was moved since.
+        sessions = await self._store.sessions.all()
+        terms = (await self._store.sessions.standing()).terms
+        # Read after the sessions, as janitor and allowances need it.
         now = self._now()
-        for session_id, beat in self._janitor.look(found, now, wait_out(terms.longest_lease)):
-            await sessions.remove(session_id, beat)
+        beats = [(session.id, session.beat) for session in sessions]
+        for session_id, beat in self._janitor.look(beats, now, wait_out(terms.longest_lease)):
+            await self._store.sessions.remove(session_id, beat)
             log.info("session_removed", session=session_id)
-        await self._allow(there, now, terms)
+        await self._allow(sessions, now, terms)
         await self._settle(terms)
 
-    async def _allow(self, there: list[Session], now: float, terms: Terms) -> None:
-        self._metrics.short_leases.set(sum(one.allowance.lease is not None for one in there))
-        told = [(one.id, one.allowance, one.acknowledged > 0) for one in there]
-        due = self._allowances.look(told, now, terms.lease, terms.longest_lease)
+    async def _allow(self, sessions: list[Session], now: float, terms: Terms) -> None:
+        short = [session for session in sessions if session.allowance.lease is not None]
+        self._metrics.short_leases.set(len(short))
+        allowances = [
+            (session.id, session.allowance, session.acknowledged > 0) for session in short
+        ]
+        due = self._allowances.look(allowances, now, terms.lease, terms.longest_lease)
         for session_id, before, after in due:
             await self._store.sessions.allow(session_id, before, after)
 
     async def _settle(self, terms: Terms) -> None:
-        # Whoever restored the backup waits and says so itself, unless it died meanwhile.
+        # The restore itself waits and ends the settling, unless it died meanwhile.
         if not terms.settling:
             self._settling = None
             return

@@ -11,22 +11,21 @@ from keyauthority.coherence.sessions import resets
 from keyauthority.domain import limits
 from keyauthority.domain.errors import KeyAuthorityError, Reason, invalid
 from keyauthority.domain.ports import Sessions
-from keyauthority.domain.revisions import Claim
-from keyauthority.domain.sessions import Grant
+from keyauthority.domain.sessions import Claim, Grant
 from keyauthority.replica.fence import SessionFence
 from keyauthority.replica.lateness import Lateness
 from keyauthority.replica.metrics import ReplicaMetrics
 from keyauthority.replica.watch import Watch
 
 MOST_JOINING: Final = 1_000
-"""Joins under way at a time: further ones would wait for longer than their callers do."""
+"""Joins under way at a time: more would wait for longer than their callers do."""
 
 WITHOUT_LEASE: Final = timedelta(seconds=1)
-"""How long the poll of a verifier that is granted no lease is held at most."""
+"""The longest that the poll of a verifier without a lease is held."""
 
 
 class Syncing:
-    """Holds the polls of verifiers until there is something to tell."""
+    """Holds the polls of verifiers until there is a change."""
 
     def __init__(
         self,
@@ -49,9 +48,9 @@ class Syncing:
     async def sync(
         self, caller_id: str, session_id: str, name: str, claim: Claim, wait: timedelta
     ) -> Grant:
-        """A lease for the caller's session, a new one if *session_id* is empty.
+        """Returns a lease for the caller's session, which is new if *session_id* is empty.
 
-        Writes down what *claim* says, then waits up to *wait* if there is nothing to tell.
+        Notes *claim* in the books; if there is no change since, waits up to *wait* for one.
         Raises `KeyAuthorityError`: `FIELD_INVALID`, `SESSION_NOT_FOUND`, `TOO_MANY_SESSIONS`,
         `OVERLOADED`, `CREDENTIAL_INVALID` if the caller was revoked meanwhile, `SHUTTING_DOWN`.
         """
@@ -73,7 +72,7 @@ class Syncing:
         self._fence.acknowledged()
 
     async def close(self) -> None:
-        """Grants nothing from now on, and returns when the polls that are held are answered."""
+        """Grants nothing from now on, and returns when the held polls are answered."""
         self._closed = True
         self._watch.close()
         while self._under_way:
@@ -102,13 +101,13 @@ class Syncing:
         self._fence.acknowledged()
         if not resets(claim, grant.head):
             return grant
-        # Whoever joined was told the epoch and the head, and nothing above it since.
+        # No grant had the state that the session claims.
         await self._lateness.withdraw(session_id, caller_id, grant.allowance)
         return replace(grant, lease=timedelta())
 
     async def _past(self, grant: Grant, wait: timedelta) -> bool:
-        # The lease that was granted before the wait goes on from when the verifier sent its request:
-        # what is committed meanwhile finds its session behind.
+        # The lease granted before the wait runs from when the verifier sent its request: a change that
+        # is committed during the wait finds the session behind.
         with self._metrics.syncs_held.track_inprogress():
             longest = min(wait, grant.lease / 3 or WITHOUT_LEASE)
             return await self._watch.past(grant.head, longest.total_seconds())
@@ -119,10 +118,7 @@ class Syncing:
 
 
 def _is_news(grant: Grant, claim: Claim) -> bool:
-    return grant.subjects is None or (grant.head.epoch, grant.head.revision) != (
-        claim.epoch,
-        claim.revision,
-    )
+    return grant.subjects is None or Claim(grant.head.epoch, grant.head.revision) != claim
 
 
 def _check(claim: Claim, wait: timedelta) -> None:

@@ -9,7 +9,7 @@ from typing import Final
 from keyauthority.coherence.cache import Ask
 from keyauthority.coherence.entries import digest_of
 from keyauthority.domain.errors import KeyAuthorityError, Reason
-from keyauthority.domain.revisions import Head
+from keyauthority.domain.sessions import Head
 from keyauthority.domain.verdicts import Verdict, Verification
 from keyauthority.domain.verifying import Verifying
 from keyauthority.replica.known import KnownCache, KnownVerdict
@@ -25,8 +25,8 @@ class Verdicts:
     Args:
         verifying: Judges by the books.
         cache: The process's own coherent cache.
-        alone: Whether no other process can write the books. If some can, nothing is answered
-            without a lease: they may have a database by now that this one does not see.
+        alone: Whether no other process can write the books. If others can, nothing is answered
+            without a lease: there may be a new primary by now that this process does not see.
         now: The clock of leases.
         metrics: Where answers from memory are counted.
     """
@@ -48,9 +48,9 @@ class Verdicts:
         self._applied = Head(0, 0)
 
     def known(self, secret: str, at_least_revision: int, now: float) -> KnownVerdict | None:
-        """The verdict on *secret* if it can be given from memory at *now*, at that revision or later.
+        """Returns the verdict on *secret* from memory, None if it may not be given at *now*.
 
-        It is then of the state that `applied` says.
+        The verdict is of the state `applied`, which is of *at_least_revision* or later.
         """
         known = self._find(secret, at_least_revision, now)
         if known is not None:
@@ -60,19 +60,19 @@ class Verdicts:
     def all_known(
         self, presented: Sequence[str], at_least_revision: int, now: float
     ) -> list[KnownVerdict] | None:
-        """The verdicts on all of *presented*, as `known`; None if one is missing."""
-        known = []
+        """Returns the verdicts on all of *presented*, as `known`; None if one is missing."""
+        verdicts = []
         for secret in presented:
-            one = self._find(secret, at_least_revision, now)
-            if one is None:
+            known = self._find(secret, at_least_revision, now)
+            if known is None:
                 return None
-            known.append(one)
-        self._metrics.hits += len(known)
-        return known
+            verdicts.append(known)
+        self._metrics.hits += len(verdicts)
+        return verdicts
 
     @property
     def applied(self) -> Head:
-        """The state that what is known is of."""
+        """The state that the verdicts in memory are of."""
         if (
             self._applied.revision != self._cache.applied
             or self._applied.epoch != self._cache.epoch
@@ -92,7 +92,7 @@ class Verdicts:
             now = self._now()
             known = self.all_known(presented, at_least_revision, now)
             if known is not None:
-                return [self._told(one, now) for one in known]
+                return [self._verification(verdict, now) for verdict in known]
         return await self._read(presented, at_least_revision)
 
     async def _read(self, presented: Sequence[str], at_least_revision: int) -> list[Verification]:
@@ -102,13 +102,13 @@ class Verdicts:
             read = await self._verifying.verify_all(presented, at_least_revision)
             head = Head(read[0].epoch, read[0].revision)
             self._check_may_tell(ask, head)
-            # What was read before a change and comes after it is read again. If changes are faster
-            # than reading, the last one counts: it is right as of a moment after its question.
+            # Verdicts that a change overtook are read again. If changes are faster than reading, the
+            # last reading counts: it is right as of a moment after its question.
             if self._alone or not self._is_behind(head):
                 break
         if self._cache.stands(ask, head):
-            for secret, one in zip(presented, read, strict=True):
-                self._keep(ask, secret, one)
+            for secret, verification in zip(presented, read, strict=True):
+                self._keep(ask, secret, verification)
         return read
 
     def _find(self, secret: str, at_least_revision: int, now: float) -> KnownVerdict | None:
@@ -122,24 +122,25 @@ class Verdicts:
             return
         if not self._cache.holds_lease(self._now()):
             raise _lease_lost("this process has no lease on its database at the moment")
-        # Older than what was applied before the question was sent: no server that is the primary
-        # gives that, so the connection leads to one that was it once.
+        # The primary never answers with a state older than one applied before the question was sent:
+        # the connection leads to a former primary.
         if (head.epoch, head.revision) < (ask.epoch, ask.applied):
             raise _lease_lost("this process was told the past by its database")
 
     def _is_behind(self, head: Head) -> bool:
         return (head.epoch, head.revision) < (self._cache.epoch, self._cache.applied)
 
-    def _keep(self, ask: Ask, secret: str, given: Verification) -> None:
-        if given.verdict is Verdict.MALFORMED or not given.cache_for:
-            # Told as fast without, or not to be kept: noise takes no room from what is asked again.
+    def _keep(self, ask: Ask, secret: str, verification: Verification) -> None:
+        verdict, key_revoked = verification.verdict, verification.key_revoked
+        # A malformed secret is judged as fast without the cache, where it would only take room.
+        if verdict is Verdict.MALFORMED or not verification.cache_for:
             return
-        until = ask.sent + given.cache_for.total_seconds()
-        known = KnownVerdict(given.verdict, given.key, until, key_revoked=given.key_revoked)
-        self._cache.keep(ask, digest_of(secret), known, whole_key=given.key_revoked)
+        until = ask.sent + verification.cache_for.total_seconds()
+        known = KnownVerdict(verdict, verification.key, until, key_revoked=key_revoked)
+        self._cache.keep(ask, digest_of(secret), known, whole_key=key_revoked)
 
-    def _told(self, known: KnownVerdict, now: float) -> Verification:
-        # A final one holds for as long as any answer.
+    def _verification(self, known: KnownVerdict, now: float) -> Verification:
+        # A final verdict is given after `until` too.
         left = timedelta(seconds=max(known.until - now, 0.0))
         return Verification(
             known.verdict,

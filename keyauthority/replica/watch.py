@@ -1,4 +1,4 @@
-"""How far the books are, as far as this process has heard."""
+"""The head of the books, as far as this process knows it."""
 
 from __future__ import annotations
 
@@ -10,16 +10,16 @@ import structlog
 
 from keyauthority.domain.errors import KeyAuthorityError
 from keyauthority.domain.ports import Store
-from keyauthority.domain.revisions import Head
+from keyauthority.domain.sessions import Head
 
 POLL: Final = 0.2
-"""Seconds between two looks at the head. Hints make it sooner; this is what counts."""
+"""Seconds between two looks at the head. Hints only bring a look forward."""
 
 log = structlog.get_logger()
 
 
 class Watch:
-    """Wakes those who wait for changes. It may be late, and never decides anything."""
+    """Wakes the calls that wait for changes. It may be late, and never decides anything."""
 
     def __init__(self, store: Store) -> None:
         self._store = store
@@ -29,15 +29,15 @@ class Watch:
         self._closed = False
 
     def hint(self) -> None:
-        """The head may have moved: look now."""
+        """Has the head looked at now, since it may have moved."""
         self._hinted.set()
 
     def advanced(self, revision: int) -> None:
-        """This process itself has committed *revision*."""
+        """Notes that this process itself has committed *revision*."""
         self._hear(Head(self._head.epoch, revision))
 
     async def past(self, head: Head, seconds: float) -> bool:
-        """Waits until the books are past *head*, *seconds* at most; whether they are."""
+        """Waits until the books are past *head*, *seconds* at most; returns whether they are."""
         with suppress(TimeoutError):
             async with asyncio.timeout(seconds):
                 while not self._closed and not self._is_past(head):
@@ -45,21 +45,22 @@ class Watch:
         return self._is_past(head)
 
     def close(self) -> None:
-        """Nobody waits from now on."""
+        """Ends all waiting, now and from now on."""
         self._closed = True
         self._wake()
 
     async def look(self) -> None:
         """Looks at the head now; raises `KeyAuthorityError`."""
         head = (await self._store.snapshot(())).head
-        # Books that went back are for others to notice; here nobody may be woken by them for ever.
+        # Caches notice books that went back. Seen twice, their head counts here too: else every wait
+        # would end at once for ever.
         if self._is_past(head) and head == self._lower:
             self._head = head
         self._lower = head
         self._hear(head)
 
     async def run(self) -> None:
-        """Looks until cancelled."""
+        """Looks again and again until cancelled."""
         while True:
             with suppress(TimeoutError):
                 async with asyncio.timeout(POLL):
@@ -69,16 +70,14 @@ class Watch:
                 await self.look()
             except KeyAuthorityError:
                 continue
-            except Exception:  # the next look may fare better
+            except Exception:  # the next look tries again
                 log.exception("head_unknown")
 
     def _is_past(self, head: Head) -> bool:
         return (self._head.epoch, self._head.revision) > (head.epoch, head.revision)
 
     def _hear(self, head: Head) -> None:
-        if self._is_past(head):
-            return
-        if self._head != head:
+        if not self._is_past(head) and self._head != head:
             self._head = head
             self._wake()
 

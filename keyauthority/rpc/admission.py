@@ -1,30 +1,21 @@
-"""How many calls of each kind are under way at most, and which changes still run."""
+"""How many calls of each kind are under way at most."""
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import Coroutine
 from dataclasses import dataclass
-from typing import Any, Final, TypeVar
-
-import structlog
+from typing import Final
 
 from keyauthority.domain.errors import KeyAuthorityError, Reason
 from keyauthority.domain.peers import PeerPlaces
-
-Result = TypeVar("Result")
-
-log = structlog.get_logger()
 
 
 @dataclass(frozen=True, slots=True)
 class Room:
     """The places that some services share: how many calls are under way at most.
 
-    A call beyond these is refused at once: one that waits longer than its caller only costs the
-    rest. A flood of calls in one room shuts out none of another. `streams` are calls that may stay
-    for days: whoever watches leaves room for whoever asks once. A change takes no place while it
-    waits at the fence.
+    A call beyond these is refused at once: a call that waits longer than its caller only delays the
+    others. A flood of calls in one room shuts out none of another. `streams` are calls that may stay
+    for days, with places of their own. A change takes no place while it waits at the fence.
     """
 
     name: str
@@ -38,7 +29,7 @@ VERIFYING: Final = Room("verifying", 1_000)
 ISSUING: Final = Room("issuing", 100)
 ADMINISTERING: Final = Room("administering", 50)
 REFLECTING: Final = Room("reflecting", 50, streams=50)
-# As many streams as there are connections: each client may watch the health of the process it asks.
+# As many streams as there are connections: each client may watch the health of its process.
 HEALTH: Final = Room("health", 200, streams=12_000)
 
 STREAMS_PER_CONNECTION: Final = 4
@@ -73,70 +64,9 @@ class Admission:
         self._streams: dict[Room, PeerPlaces] = {}
 
     def calls(self, room: Room) -> Places:
-        """Where the calls in *room* take their places."""
+        """Returns the places of the calls in *room*."""
         return self._calls.setdefault(room, Places(room.calls))
 
     def streams(self, room: Room) -> PeerPlaces:
-        """Where its streams do."""
+        """Returns the places of the streams in *room*."""
         return self._streams.setdefault(room, PeerPlaces(room.streams, STREAMS_PER_CONNECTION))
-
-
-class Mutations:
-    """Runs changes to their end, whatever becomes of their callers.
-
-    A caller's deadline or departure cancels its call; a change cut off in the middle would leave it
-    open whether it was made.
-    """
-
-    def __init__(self) -> None:
-        self._running: set[asyncio.Task[object]] = set()
-        self._closed = False
-
-    def start(self, change: Coroutine[Any, Any, Result]) -> asyncio.Task[Result]:
-        """Starts *change*, which goes on whatever becomes of who waits for it."""
-        task = asyncio.create_task(change)
-        self._running.add(task)
-        task.add_done_callback(self._running.discard)
-        return task
-
-    async def finish(self, task: asyncio.Task[Result], seconds: float | None) -> bool:
-        """Waits for a started change, *seconds* at most; whether it is done.
-
-        If this is cancelled, or the time is over, nobody else hears how the change ends.
-        """
-        try:
-            await asyncio.wait({task}, timeout=seconds)
-        finally:
-            if not task.done():
-                task.add_done_callback(_report)
-        return task.done()
-
-    async def run(self, change: Coroutine[Any, Any, Result]) -> Result:
-        """Awaits *change*, which goes on if this is cancelled."""
-        task = self.start(change)
-        await self.finish(task, None)
-        return task.result()
-
-    def check_open(self) -> None:
-        """Raises `SHUTTING_DOWN` once `close` was called."""
-        if self._closed:
-            raise KeyAuthorityError(Reason.SHUTTING_DOWN, "the authority is stopping")
-
-    async def close(self, seconds: float) -> None:
-        """Has `check_open` refuse from now on, and returns when the changes under way are made.
-
-        After *seconds* it returns all the same: a commit may wait for a standby that does not come
-        back. What became of it, the next start finds in the books.
-        """
-        self._closed = True
-        if self._running:
-            _, left = await asyncio.wait(self._running, timeout=seconds)
-            if left:
-                log.error("stopped_with_changes_open", changes=len(left))
-
-
-def _report(task: asyncio.Task[object]) -> None:
-    # Its caller has left: nobody else will hear of it.
-    error = None if task.cancelled() else task.exception()
-    if error is not None and not isinstance(error, KeyAuthorityError):
-        log.error("abandoned_change_failed", exc_info=error)

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from keyauthority.domain.callers import Actor
+from keyauthority.domain.callers import Actor, Caller, Role
 from keyauthority.domain.managing_callers import ManagingCallers
 from keyauthority.rpc import convert
-from keyauthority.rpc.pages import by_create_time
-from keyauthority.rpc.parts import Parts
+from keyauthority.rpc.service import Parts
 from keyauthority.v1 import caller_service_pb2 as v1
+from keyauthority.v1.wire import timestamp
 
 
 class CallerServicer:
@@ -23,25 +23,36 @@ class CallerServicer:
         caller, token = await self._callers.create(
             actor,
             request.name,
-            [convert.role_of(role) for role in request.roles],
+            [convert.member_of(Role, role, "roles") for role in request.roles],
             request.workspace_ids,
             request.certificate_name,
             acts_for_people=request.acts_for_people,
         )
-        return v1.CreateCallerResponse(caller=convert.caller(caller), token=token.reveal())
+        return v1.CreateCallerResponse(caller=_caller(caller), token=token.reveal())
 
     async def ListCallers(
         self, request: v1.ListCallersRequest, actor: Actor
     ) -> v1.ListCallersResponse:
-        page = self._pages.asked(request, actor)
-        found = await self._callers.page(page.limit, page.cursor)
-        shown, token = self._pages.cut(page, found, by_create_time)
-        return v1.ListCallersResponse(callers=map(convert.caller, shown), next_page_token=token)
+        page = self._pages.of(request, actor)
+        callers, token = self._pages.cut(page, await self._callers.page(page.limit, page.cursor))
+        return v1.ListCallersResponse(callers=map(_caller, callers), next_page_token=token)
 
     async def RevokeCaller(
         self, request: v1.RevokeCallerRequest, actor: Actor
     ) -> v1.RevokeCallerResponse:
         caller, receipt = await self._callers.revoke(actor, request.caller_id)
-        return v1.RevokeCallerResponse(
-            caller=convert.caller(caller), receipt=convert.receipt(receipt)
-        )
+        return v1.RevokeCallerResponse(caller=_caller(caller), receipt=convert.receipt(receipt))
+
+
+def _caller(record: Caller) -> v1.Caller:
+    return v1.Caller(
+        id=record.id,
+        name=record.name,
+        roles=sorted(convert.number_of(role) for role in record.roles),
+        workspace_ids=record.workspace_ids,
+        certificate_name=record.certificate_name,
+        token_hint=record.token_hint,
+        create_time=timestamp(record.create_time),
+        revoke_time=timestamp(record.revoke_time),
+        acts_for_people=record.acts_for_people,
+    )

@@ -1,19 +1,17 @@
-"""Who is calling, and may they? Authentication and authorization, before anything is decoded."""
+"""Authentication and authorization of calls, before anything of their messages is decoded."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
 from keyauthority.domain.answering import Credentials, KnownCaller
 from keyauthority.domain.callers import Actor, Caller
 from keyauthority.domain.errors import KeyAuthorityError, Reason
-from keyauthority.rpc import call, person
-from keyauthority.rpc.admission import Mutations
-from keyauthority.rpc.brake import Brake
+from keyauthority.rpc import call
 from keyauthority.rpc.call import Context, Metadata
-from keyauthority.rpc.refusals import Refusals
+from keyauthority.rpc.mutations import Mutations
+from keyauthority.rpc.refusals import Brake, Refusals
 from keyauthority.rpc.service import Access, Method
 from keyauthority.v1.wire import AUTHORIZATION
 
@@ -21,7 +19,7 @@ _STRANGERS = (Reason.CREDENTIAL_MISSING, Reason.CREDENTIAL_INVALID)
 
 
 class Entrance:
-    """Lets callers in to the methods that their roles are for."""
+    """Admits callers to the methods that their roles are for."""
 
     def __init__(self, credentials: Credentials, refusals: Refusals, mutations: Mutations) -> None:
         self._credentials = credentials
@@ -29,13 +27,10 @@ class Entrance:
         self._mutations = mutations
         self._brake = Brake()
         self.holds = credentials.holds
-        """Whether a caller that was recognised still would be."""
+        """Tells whether a recognised caller still would be."""
 
     def recognised(self, rules: Method, metadata: Metadata) -> KnownCaller | None:
-        """The caller, if it is known from memory and may call the method: nothing is awaited.
-
-        If not, `enter` finds out.
-        """
+        """Returns the caller, if it is in memory and may call the method; else `enter` decides."""
         presented: Any = None
         for key, value in metadata:
             if key == AUTHORIZATION:
@@ -54,10 +49,11 @@ class Entrance:
         return None
 
     async def enter(self, rules: Method, context: Context, request_id: str) -> Actor | None:
-        """Who acts in the call *request_id*, if it may call the method; None if anybody may.
+        """Returns who acts in the call *request_id*; None if anybody may call the method.
 
         Raises `KeyAuthorityError`: `CREDENTIAL_MISSING`, `CREDENTIAL_INVALID`, `ROLE_MISSING`,
-        `OVERLOADED` if it is one of too many strangers, and if it names a person, `ACTING_NOT_ALLOWED`, `FIELD_INVALID`.
+        `OVERLOADED` for one of too many strangers, and where the call names a person,
+        `ACTING_NOT_ALLOWED`, `FIELD_INVALID`.
         """
         if rules.access is Access.OPEN:
             return None
@@ -69,19 +65,24 @@ class Entrance:
                 await self._brake.wait(context.peer())
             raise
         actor = Actor(caller, rules.label, call.source(context), request_id)
-        if rules.for_people and (named := person.sent(context)):
-            actor = await self._acting(actor, named)
+        if rules.for_people and (headers := call.person_headers(context)):
+            # The audit never names a person by the word of a caller without that right.
+            if not caller.acts_for_people:
+                await self._refuse(actor)
+                raise KeyAuthorityError(
+                    Reason.ACTING_NOT_ALLOWED, "the caller may not act for people"
+                )
+            actor = replace(actor, person=call.parse_person(headers))
         if rules.access not in (*caller.roles, Access.AUTHENTICATED):
             await self._refuse(actor)
-            raise _role_missing(rules)
+            role = rules.access.name.lower()
+            raise KeyAuthorityError(
+                Reason.ROLE_MISSING,
+                f"the caller lacks the role {role}",
+                role=role,
+                service=rules.service,
+            )
         return actor
-
-    async def _acting(self, actor: Actor, named: Sequence[bytes]) -> Actor:
-        # The same call, for whom its caller says. Of a caller that may not say so, nothing is kept.
-        if not actor.caller.acts_for_people:
-            await self._refuse(actor)
-            raise KeyAuthorityError(Reason.ACTING_NOT_ALLOWED, "the caller may not act for people")
-        return replace(actor, person=person.read(named))
 
     async def _refuse(self, actor: Actor) -> None:
         await self._mutations.run(self._refusals.of_caller(actor))
@@ -109,16 +110,6 @@ class Entrance:
 
 
 def _token(authorization: str | bytes) -> str:
-    # Empty if it is not of the scheme Bearer (RFC 6750), whose name is case-insensitive.
+    # Empty for any other scheme than Bearer (RFC 6750), whose name is case-insensitive.
     scheme, _, token = str(authorization).partition(" ")
     return token if scheme.lower() == "bearer" else ""
-
-
-def _role_missing(rules: Method) -> KeyAuthorityError:
-    role = rules.access.name.lower()
-    return KeyAuthorityError(
-        Reason.ROLE_MISSING,
-        f"the caller lacks the role {role}",
-        role=role,
-        service=rules.service,
-    )

@@ -1,17 +1,29 @@
-"""Every fault of a call, and the gRPC status it is answered with."""
+"""Every fault of a call: the gRPC status of its answer, and the alarm for the operator."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Final, NamedTuple, cast
 
 import grpc
+import structlog
 from google.protobuf.any_pb2 import Any
 from google.rpc.error_details_pb2 import ErrorInfo
 from google.rpc.status_pb2 import Status
 from grpc_status import rpc_status
 
+from keyauthority.base.recent import Recent
 from keyauthority.domain.errors import KeyAuthorityError, Reason
+from keyauthority.rpc.metrics import CallMetrics
 from keyauthority.v1.wire import ERROR_DOMAIN
+
+QUIET: Final = 60.0
+"""Seconds in which one alarm about one record is logged once."""
+
+ALARMS: Final = 1_000
+"""How many alarms are remembered."""
+
+log = structlog.get_logger()
 
 STATUS: Final = {
     Reason.CREDENTIAL_MISSING: grpc.StatusCode.UNAUTHENTICATED,
@@ -59,10 +71,29 @@ class _Status(NamedTuple):
 
 
 def to_status(error: KeyAuthorityError, *metadata: tuple[str, str]) -> grpc.Status:
-    """The status of *error*, with its `google.rpc.ErrorInfo` (AIP-193) and trailing *metadata*."""
+    """Returns the status of *error*, with its `google.rpc.ErrorInfo` (AIP-193) and trailing *metadata*."""
     detail = Any()
     detail.Pack(ErrorInfo(reason=error.reason.name, domain=ERROR_DOMAIN, metadata=error.metadata))
     code: int = STATUS[error.reason].value[0]
     status = rpc_status.to_status(Status(code=code, message=error.message, details=[detail]))
     trailing = (*status.trailing_metadata, *metadata)
     return cast("grpc.Status", _Status(status.code, status.details, trailing))
+
+
+class Alarms:
+    """Tells the operator of records that aren't of this keyring: counts each, logs it now and then."""
+
+    def __init__(self, metrics: CallMetrics, now: Callable[[], float]) -> None:
+        self._metrics = metrics
+        self._now = now
+        self._quiet_until: Recent[str, float] = Recent(ALARMS)
+
+    def notice(self, error: KeyAuthorityError) -> None:
+        """Counts *error*, and logs it, if it is about such a record."""
+        if error.reason is not Reason.KEYRING_MISMATCH:
+            return
+        self._metrics.keyring_mismatches += 1
+        now = self._now()
+        if now >= self._quiet_until.get(error.message, now):
+            self._quiet_until.note(error.message, now + QUIET)
+            log.error("keyring_mismatch", why=error.message, **error.metadata)

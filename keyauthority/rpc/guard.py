@@ -1,8 +1,8 @@
-"""What every call passes, in this order, before and after its method: written once, here.
+"""What every call passes before and after its method, in this order:
 
-Metrics · faults to statuses · lease · authentication · authorization · reading · decoding · shield ·
-admission. Nothing of a message is read before its caller is known.
-Admission is innermost, so that a change whose caller has left still takes up its place.
+metrics · faults to statuses · lease · authentication · authorization · reading · decoding · shield ·
+admission. Nothing of a message is read before its caller is known. Admission is innermost, so that a
+change whose caller has left still takes up its place.
 """
 
 from __future__ import annotations
@@ -24,25 +24,22 @@ from google.protobuf.message_factory import GetMessageClass
 from keyauthority.domain.callers import Actor
 from keyauthority.domain.errors import KeyAuthorityError, Reason, invalid
 from keyauthority.rpc import call, reading
-from keyauthority.rpc.admission import Admission, Mutations, Places
-from keyauthority.rpc.alarms import Alarms
+from keyauthority.rpc.admission import Admission, Places
 from keyauthority.rpc.call import Context, Metadata
 from keyauthority.rpc.entrance import Entrance
-from keyauthority.rpc.errors import STATUS, to_status
+from keyauthority.rpc.errors import STATUS, Alarms, to_status
 from keyauthority.rpc.leased import Leased
 from keyauthority.rpc.metrics import CallMetrics, Tally
+from keyauthority.rpc.mutations import MARGIN, Mutations, Progress
 from keyauthority.rpc.quick import QuickHandler, Quickly
 from keyauthority.rpc.service import Access, Method, Quick
-from keyauthority.rpc.spreading import MARGIN, Progress
 from keyauthority.v1.wire import REQUEST_ID
 
 Handler: TypeAlias = "grpc.RpcMethodHandler[Any, Any]"
 Choose: TypeAlias = "Callable[[Metadata], Handler | QuickHandler]"
-"""Who handles a call, by its headers: nothing of its message is read yet."""
-Decode: TypeAlias = Callable[[bytes], Any]
+"""Chooses the handler of a call by its headers, before anything of its message is read."""
 Receive: TypeAlias = Callable[[Any, Context, str], Awaitable[tuple[Any, "Actor | Context"]]]
-"""Lets a call of that id in, reads its message unless gRPC has, and decodes it: what was asked, and
-who asks; of strangers only gRPC's context tells."""
+"""Admits the call of that id; returns its decoded request, and its actor (of strangers, its context)."""
 
 log = structlog.get_logger()
 
@@ -50,10 +47,9 @@ log = structlog.get_logger()
 class Guard:
     """Wraps each method once; streams (health, reflection) likewise.
 
-    *longest_wait* tells the longest that a change waits for verifiers, in seconds. *leased* keeps
-    back what may not be told. A change that still waits *margin* seconds before its caller's deadline
-    is answered so. A method is called with its request and the `Actor`; one that is open to
-    strangers, with gRPC's context.
+    *longest_wait* returns the longest that a change waits for verifiers, in seconds. A change that
+    still spreads *margin* seconds before its caller's deadline is answered so. A method is called
+    with its request and the `Actor`; a method that is open to strangers, with gRPC's context.
     """
 
     def __init__(
@@ -77,17 +73,17 @@ class Guard:
         self._open = reading.Open()
 
     def wrap(self, rules: Method, behave: Any, quick: Quick | None) -> Choose:
-        """The method that *behave* serves, guarded: for callers in memory, and for all others.
+        """Returns the choice of handlers for the method that *behave* serves.
 
-        *quick* answers some of its requests from memory, to callers in memory.
+        *quick* answers some requests from memory, if their caller is in memory as well.
         """
         request_class: Any = GetMessageClass(rules.contract.input_type)
         if rules.contract.client_streaming:
-            one: Handler = grpc.stream_stream_rpc_method_handler(
+            exchange: Handler = grpc.stream_stream_rpc_method_handler(
                 self._stream(rules, behave, None), request_class.FromString, _encode
             )
-            return lambda _: one
-        receive = self._receiving(rules, _decoder(request_class.FromString))
+            return lambda _: exchange
+        receive = self._receiving(rules, request_class)
         if rules.streams:
             stream = self._stream(rules, behave, receive)
             watch: Handler = grpc.stream_stream_rpc_method_handler(stream, None, _encode)
@@ -97,8 +93,8 @@ class Guard:
         else:
             guarded = self._read(rules, behave, receive)
         known: Handler = grpc.unary_unary_rpc_method_handler(guarded, None, _encode)
-        # The same bytes on the wire. But gRPC reads a unary request before it calls anybody, and
-        # a stream only when it is asked to.
+        # The same bytes on the wire. But gRPC reads a unary request before it calls the handler, and
+        # a stream only when the handler asks.
         stranger: Handler = grpc.stream_unary_rpc_method_handler(guarded, None, _encode)
         recognised = self._entrance.recognised
         if quick is not None:
@@ -112,32 +108,38 @@ class Guard:
             return choose
         return lambda metadata: stranger if recognised(rules, metadata) is None else known
 
-    def _receiving(self, rules: Method, decode: Decode) -> Receive:
+    def _receiving(self, rules: Method, request_class: Any) -> Receive:
         read = self._open.read if rules.access is Access.OPEN else reading.read
         enter = self._entrance.enter
 
         async def receive(
-            sent: Any, context: Context, request_id: str
+            message: Any, context: Context, request_id: str
         ) -> tuple[Any, Actor | Context]:
             actor = await enter(rules, context, request_id)
-            if not _is_known(sent):
-                sent = await read(context)
-                # It may have taken hours to send, and the caller may be revoked by now.
+            # gRPC has read the message only where the caller was recognised by its headers.
+            if type(message) is not bytes:
+                message = await read(context)
+                # It may have taken hours to come, and the caller may be revoked by now.
                 actor = await enter(rules, context, request_id)
-            return decode(sent), actor or context
+            # gRPC would decode for anybody, and log each failure.
+            try:
+                request = request_class.FromString(message)
+            except DecodeError:
+                raise invalid("request", "is no message of this method") from None
+            return request, actor or context
 
         return receive
 
     def _read(self, rules: Method, behave: Any, receive: Receive) -> Any:
         tally, places = self._metrics.of(rules.label), self._admission.calls(rules.room)
-        # What keeps a session is confirmed by the primary, or fails; what is open to strangers
-        # (health) says nothing of the books.
+        # A session is kept by what the primary confirms; an open method (health) says nothing of the
+        # books.
         checked = not rules.keeps_session and rules.access is not Access.OPEN
 
-        async def guarded(sent: Any, context: Context) -> Any:
+        async def guarded(message: Any, context: Context) -> Any:
             started, request_id = time.perf_counter(), call.request_id(context)
             try:
-                request, who = await receive(sent, context, request_id)
+                request, who = await receive(message, context, request_id)
                 places.enter()
                 try:
                     response = await behave(request, who)
@@ -156,9 +158,9 @@ class Guard:
     def _change(self, rules: Method, behave: Any, receive: Receive) -> Any:
         tally, places = self._metrics.of(rules.label), self._admission.calls(rules.room)
 
-        async def guarded(sent: Any, context: Context) -> Any:
+        async def guarded(message: Any, context: Context) -> Any:
             async with self._passage(rules, tally, context) as request_id:
-                request, actor = await receive(sent, context, request_id)
+                request, actor = await receive(message, context, request_id)
                 self._leased.check_before_change()
                 left: float | None = context.time_remaining()  # None where there is no deadline
                 response = await self._shielded(places, behave, request, actor, left)
@@ -172,7 +174,7 @@ class Guard:
     ) -> Any:
         self._mutations.check_open()
         progress = Progress(places)
-        task = self._mutations.start(behave(request, replace(actor, made=progress.made)))
+        task = self._mutations.start(behave(request, replace(actor, on_durable=progress.made)))
         task.add_done_callback(lambda _: progress.give_up_place())
         seconds = None if left is None else max(left - self._margin, 0.0)
         if not await self._mutations.finish(task, seconds):
@@ -185,12 +187,12 @@ class Guard:
         yields = inspect.isasyncgenfunction(behave)
         tally, places = self._metrics.of(rules.label), self._admission.streams(rules.room)
 
-        async def guarded(sent: Any, context: Context) -> None:
+        async def guarded(message: Any, context: Context) -> None:
             async with self._passage(rules, tally, context) as request_id:
                 if receive:
-                    request, who = await receive(sent, context, request_id)
+                    request, who = await receive(message, context, request_id)
                 else:
-                    request = sent
+                    request = message
                     who = await self._entrance.enter(rules, context, request_id) or context
                 with places.place(context.peer()):
                     if yields:
@@ -220,7 +222,7 @@ class Guard:
         context: Context,
         request_id: str,
     ) -> None:
-        # Counts the call and answers it; what gRPC itself knows how to end is raised on by the caller.
+        # Counts the call and answers it. gRPC itself ends a call for the other failures.
         seconds = time.perf_counter() - started
         failure = self._leased.judged(failure)
         if isinstance(failure, KeyAuthorityError):
@@ -238,25 +240,8 @@ class Guard:
             await _abort(context, fault, request_id)
 
 
-def _is_known(sent: Any) -> bool:
-    # Only of who was known by the headers did gRPC read the message.
-    return type(sent) is bytes
-
-
-def _decoder(deserialize: Decode) -> Decode:
-    # Requests are taken apart here, when their caller is known and a fault finds its status; gRPC
-    # would do it first, for anybody, and write each failure into the log.
-    def decode(sent: bytes) -> Any:
-        try:
-            return deserialize(sent)
-        except DecodeError:
-            raise invalid("request", "is no message of this method") from None
-
-    return decode
-
-
 def _encode(answer: Any) -> bytes:
-    # A method may answer in bytes already: a verdict from memory does.
+    # A method may return its answer serialised.
     return answer if type(answer) is bytes else answer.SerializeToString()
 
 

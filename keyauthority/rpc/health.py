@@ -1,4 +1,4 @@
-"""Whether the authority can do its work, told to whoever asks `grpc.health.v1`."""
+"""Whether the authority can do its work, for `grpc.health.v1`."""
 
 from __future__ import annotations
 
@@ -20,17 +20,17 @@ CHECKED_EVERY: Final = 1.0
 """Seconds from one look at the books to the next."""
 
 LONGEST_LOOK: Final = 2.0
-"""Seconds after which books that give no answer count as unreadable: a database that is cut off
+"""Seconds without an answer after which the books count as unreadable: a database that is cut off
 gives none for long."""
 
 log = structlog.get_logger()
 
 
 class HealthServicer:
-    """Tells all of *services*, and the empty name, the same.
+    """Answers the same for each of *services* and the empty name.
 
-    The package's own lacks `List`, which would let anybody fill the log with its failure, and its
-    `Watch` never ends, which would hold up every stop.
+    The package's own servicer lacks `List`, so that anybody could fill the log with failures, and its
+    `Watch` never ends, so that it would hold up every stop.
     """
 
     def __init__(self, services: Sequence[str]) -> None:
@@ -39,23 +39,22 @@ class HealthServicer:
         self._leaving = False
         self._changed = asyncio.Event()
 
-    def tell(self, *, healthy: bool) -> None:
-        """Sets the answer; without effect once `leave` was called."""
+    def report(self, *, healthy: bool) -> None:
+        """Sets the answer, unless `leave` was called."""
         if not self._leaving:
-            self._status = (
-                HealthCheckResponse.SERVING if healthy else HealthCheckResponse.NOT_SERVING
-            )
+            status = HealthCheckResponse.SERVING if healthy else HealthCheckResponse.NOT_SERVING
+            self._status = status
             self._wake()
 
     def leave(self) -> None:
-        """Answers NOT_SERVING from now on, and ends the streams of who watches."""
-        self.tell(healthy=False)
+        """Answers NOT_SERVING from now on, and ends all watching."""
+        self._status = HealthCheckResponse.NOT_SERVING
         self._leaving = True
         self._wake()
 
     async def Check(self, request: HealthCheckRequest, context: Context) -> HealthCheckResponse:
         if request.service not in self._services:
-            # As the protocol has it: this service is gRPC's own and knows none of our reasons.
+            # As the protocol of gRPC says, without a reason of ours.
             await context.abort(grpc.StatusCode.NOT_FOUND, "no such service")
         return HealthCheckResponse(status=self._status)
 
@@ -67,16 +66,16 @@ class HealthServicer:
     async def Watch(
         self, request: HealthCheckRequest, context: Context
     ) -> AsyncIterator[HealthCheckResponse]:
-        told = None
+        last_status = None
         while True:
             changed, leaving, status = self._changed, self._leaving, self._status
             if request.service not in self._services:
                 status = HealthCheckResponse.SERVICE_UNKNOWN
-            if status != told:
+            if status != last_status:
                 yield HealthCheckResponse(status=status)
             if leaving:
                 return
-            told = status
+            last_status = status
             await changed.wait()
 
     def _wake(self) -> None:
@@ -85,7 +84,7 @@ class HealthServicer:
 
 
 class Health:
-    """Answers for every service, and for all of them under the empty name."""
+    """Looks at the books again and again, and tells `servicer`."""
 
     def __init__(
         self,
@@ -111,15 +110,12 @@ class Health:
             await asyncio.sleep(self._every)
 
     async def look(self) -> None:
-        """Looks at the books and says whether verdicts can be given from them.
-
-        Where several processes share them, that takes a lease beside.
-        """
+        """Tells `servicer` whether the books can be read, with a lease if several processes share them."""
         before, self._healthy = self._healthy, await self._readable()
         if self._healthy is not before:
             log.info("health", healthy=self._healthy)
             self._metrics.healthy = self._healthy
-            self.servicer.tell(healthy=self._healthy)
+            self.servicer.report(healthy=self._healthy)
 
     async def _readable(self) -> bool:
         if not self._can_answer():
@@ -129,14 +125,14 @@ class Health:
                 return False
         except KeyAuthorityError:
             return False
-        except Exception:  # whatever it is, this is not health
+        except Exception:
             log.exception("health_unknown")
             return False
         return self._can_answer()
 
     async def _read(self) -> bool:
-        # Whether there was an answer in time. A look that is given up may take long to end: it has
-        # to tell a database that doesn't answer.
+        # Whether there was an answer in time. It does not wait for the end of a look that is given up,
+        # since a database that is cut off may be slow to end it.
         reading = asyncio.ensure_future(self._store.snapshot(()))
         try:
             await asyncio.wait({reading}, timeout=self._longest_look)

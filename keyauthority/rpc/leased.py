@@ -1,4 +1,4 @@
-"""What a process may tell that is not alone with its books, and has lost its lease on them."""
+"""What a process may answer that shares its books with others, and has lost its lease on them."""
 
 from __future__ import annotations
 
@@ -21,15 +21,15 @@ OF_THE_CALL: Final = frozenset(
         Reason.LEASE_LOST,
     }
 )
-"""The faults that say nothing of what is in the books: they are told with and without a lease."""
+"""The faults that say nothing of what is in the books: they need no lease."""
 
 
 class Leased:
-    """Lets out nothing definite without a lease.
+    """Keeps back what the books say while the process has no lease.
 
-    Without one the books may be those of a server that was the primary once, and so lack what others
-    have written since: neither what they have nor what they lack may be told. *may_answer* says
-    whether the process has one, or needs none.
+    The books may then be those of a former primary, and lack what others have written since: neither
+    what they have nor what they lack may be answered. *may_answer* says whether the process has a
+    lease, or needs none.
     """
 
     def __init__(self, may_answer: Callable[[], bool]) -> None:
@@ -41,14 +41,14 @@ class Leased:
             raise _lease_lost("nothing was changed")
 
     def check_answer(self, *, of_change: bool) -> None:
-        """Raises `LEASE_LOST` instead of an answer that is about to be given."""
+        """Raises `LEASE_LOST` in the place of an answer."""
         if not self._may_answer():
             raise _lease_lost(
                 "the change may be made or not" if of_change else "what was read may be the past"
             )
 
     def judged(self, failure: BaseException) -> BaseException:
-        """What is to be told of *failure*."""
+        """Returns the failure to answer with in the place of *failure*."""
         if not isinstance(failure, KeyAuthorityError) or failure.reason in OF_THE_CALL:
             return failure
         if self._may_answer():

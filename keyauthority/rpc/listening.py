@@ -1,8 +1,7 @@
 """How the authority listens: its address, its certificate, and what connections may be and do.
 
-What is sent before its caller is known stays in the 16 KiB of its stream's window: nothing is read
-of it. So a connection that nobody is known on holds its buffers, and as many such windows as it has
-calls waiting for an answer.
+A message is read only when its caller is known: until then at most the 16 KiB of its stream's window
+are in memory. A connection of strangers holds its buffers, and a window for each waiting call.
 """
 
 from __future__ import annotations
@@ -27,15 +26,14 @@ _OPTIONS: Final = (
     ("grpc.max_receive_message_length", 9 << 20),  # 1,000 secrets of 8,192 bytes
     ("grpc.max_metadata_size", 16 << 10),
     ("grpc.max_concurrent_streams", 1_000),
-    # The window of a stream, which does not grow unless what comes in is asked for: else gRPC
-    # widens it to megabytes by how fast the peer sends.
+    # The window of a stream. The probe would widen it to megabytes by how fast the peer sends.
     ("grpc.http2.lookahead_bytes", 16 << 10),
     ("grpc.http2.bdp_probe", 0),
-    # Calls wait here until Python takes them, in their order. With gRPC's own bounds of 1,000 and
-    # 3,000 it refuses calls at random, of whatever kind, when a thousand verifiers join at once.
+    # Calls wait here, in their order, until Python takes them. With its own bounds of 1,000 and 3,000
+    # gRPC refuses calls at random, of whatever kind, when a thousand verifiers join at once.
     ("grpc.server.max_pending_requests", 50_000),
     ("grpc.server.max_pending_requests_hard_limit", 50_000),
-    # Who does not speak HTTP/2 within seconds, or does not read, is disconnected.
+    # A peer that does not speak HTTP/2 within seconds, or does not read, is disconnected.
     ("grpc.server_handshake_timeout_ms", 10_000),
     ("grpc.http2.settings_timeout", 10_000),
     ("grpc.keepalive_time_ms", 10_000),
@@ -52,7 +50,7 @@ _OPTIONS: Final = (
 
 @dataclass(frozen=True, slots=True)
 class TlsFiles:
-    """PEM files: the certificate chain, its private key, and whom clients' certificates come from."""
+    """PEM files: the certificate chain, its private key, and the authority of clients' certificates."""
 
     certificate: Path
     key: Path
@@ -60,9 +58,9 @@ class TlsFiles:
 
 
 def affordable(wanted: int) -> int:
-    """As many connections of *wanted* as this process may open files for, whose limit it raises.
+    """Returns how many of *wanted* connections this process has files for; raises its limit of files.
 
-    So strangers can't take the files that the books need.
+    The files that the books need stay free, whatever strangers open.
     """
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     needed = wanted + OWN_FILES
@@ -73,7 +71,7 @@ def affordable(wanted: int) -> int:
 
 
 def channel_options(*, connections: int, share_port: bool = False) -> list[tuple[str, int]]:
-    """The channel arguments of a server; *share_port* lets other processes listen there too."""
+    """Returns the channel arguments of a server; *share_port* lets other processes listen there too."""
     return [
         *_OPTIONS,
         ("grpc.max_allowed_incoming_connections", connections),
@@ -84,44 +82,28 @@ def channel_options(*, connections: int, share_port: bool = False) -> list[tuple
 def bind(server: grpc.aio.Server, listen: str, tls: TlsFiles | None) -> int:
     """Binds *server* to the address *listen* and returns the port; raises `StartError`."""
     credentials = None if tls is None else _credentials(tls)
-    _check_socket(listen)
+    path = socket_path(listen)
     try:
+        if path is not None:
+            check_folder(path.parent)
         if credentials is None:
             return server.add_insecure_port(listen)
         return server.add_secure_port(listen, credentials)
-    except RuntimeError:  # gRPC doesn't tell why
+    except OSError as error:
+        raise StartError(f"can't listen on {listen}: {error.strerror}") from None
+    except RuntimeError:  # gRPC doesn't say why
         raise StartError(
             f"can't listen on {listen}: is it in use, not an address of this machine, or closed to "
             "this user?"
         ) from None
 
 
-def _check_socket(listen: str) -> None:
-    path = socket_path(listen)
-    if path is None:
-        return
-    try:
-        check_folder(path.parent)
-    except OSError as error:
-        raise StartError(f"can't listen on {listen}: {error.strerror}") from None
-
-
 def _credentials(tls: TlsFiles) -> grpc.ServerCredentials:
     try:
         pair = (tls.key.read_bytes(), tls.certificate.read_bytes())
         client_ca = tls.client_ca.read_bytes() if tls.client_ca else None
-        _check_tls(tls)
-    except OSError as error:
-        raise StartError(f"{error.filename} can't be read: {error.strerror}") from None
-    return grpc.ssl_server_credentials(
-        [pair], root_certificates=client_ca, require_client_auth=client_ca is not None
-    )
-
-
-def _check_tls(tls: TlsFiles) -> None:
-    # gRPC says of unusable ones only that it can't bind.
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    try:
+        # gRPC says of unusable files only that it can't bind.
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         context.load_cert_chain(tls.certificate, tls.key)
         if tls.client_ca is not None:
             context.load_verify_locations(tls.client_ca)
@@ -129,3 +111,8 @@ def _check_tls(tls: TlsFiles) -> None:
         paths = (tls.certificate, tls.key, tls.client_ca)
         files = ", ".join(str(path) for path in paths if path is not None)
         raise StartError(f"not a certificate chain and its private key, in PEM: {files}") from None
+    except OSError as error:
+        raise StartError(f"{error.filename} can't be read: {error.strerror}") from None
+    return grpc.ssl_server_credentials(
+        [pair], root_certificates=client_ca, require_client_auth=client_ca is not None
+    )

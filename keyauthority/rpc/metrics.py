@@ -1,4 +1,4 @@
-"""What is counted of every call: plain numbers while calls run, Prometheus' form when asked for."""
+"""The counts of calls: plain numbers while calls run, Prometheus' form when they are read."""
 
 from __future__ import annotations
 
@@ -30,7 +30,8 @@ class Tally:
     __slots__ = ("_buckets", "_codes", "_ok", "_seconds")
 
     def __init__(self) -> None:
-        # Apart from the others: most are, and looking up a status takes longer than counting.
+        # Apart from the other statuses: most calls are OK, and looking up a status costs more than
+        # counting.
         self._ok = 0
         self._codes: Counter[grpc.StatusCode] = Counter()
         self._buckets = [0] * len(_LABELS)
@@ -43,7 +44,7 @@ class Tally:
         self._seconds += seconds
 
     def count(self, code: grpc.StatusCode, seconds: float) -> None:
-        """Counts one call that was not."""
+        """Counts one call that ended with *code*."""
         self._codes[code] += 1
         self._buckets[bisect_left(_BOUNDS, seconds)] += 1
         self._seconds += seconds
@@ -51,7 +52,7 @@ class Tally:
     def add_to(
         self, method: str, calls: CounterMetricFamily, seconds: HistogramMetricFamily
     ) -> None:
-        """Adds the numbers to the families of all methods."""
+        """Adds the numbers of *method* to the families of all methods."""
         calls.add_metric([method, grpc.StatusCode.OK.name], self._ok)
         for code, number in list(self._codes.items()):
             calls.add_metric([method, code.name], number)
@@ -64,18 +65,18 @@ class CallMetrics(Collector):
 
     def __init__(self, registry: CollectorRegistry) -> None:
         self._methods: defaultdict[str, Tally] = defaultdict(Tally)
-        self.verdicts = [0] * (max(one.value for one in Verdict) + 1)
+        self.verdicts = [0] * (max(verdict.value for verdict in Verdict) + 1)
         """By the verdicts' numbers."""
         self.keyring_mismatches = 0
         self.healthy = False
         registry.register(self)
 
     def of(self, method: str) -> Tally:
-        """The tally of a method, such as `KeyService.RevokeKey`."""
+        """Returns the tally of a method, such as `KeyService.RevokeKey`."""
         return self._methods[method]
 
     def collect(self) -> Iterator[Metric]:
-        """Puts the numbers into Prometheus' form; called from the thread that serves them."""
+        """Yields the numbers in Prometheus' form; called from the thread that serves them."""
         calls = CounterMetricFamily(
             "keyauthority_calls",
             "Calls answered, by method and gRPC status.",

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
-from keyauthority.coherence.leases import longest_wait
+from datetime import timedelta
+
+from keyauthority.coherence.leases import wait_out
 from keyauthority.domain.callers import Actor
-from keyauthority.domain.listing_sessions import ListingSessions
+from keyauthority.domain.leasing import ListingSessions
 from keyauthority.domain.managing_peppers import ManagingPeppers
+from keyauthority.domain.peppers import Pepper
+from keyauthority.domain.sessions import Session
 from keyauthority.rpc import convert
-from keyauthority.rpc.parts import Parts
+from keyauthority.rpc.service import Parts
 from keyauthority.v1 import operations_service_pb2 as v1
-from keyauthority.v1.wire import duration
+from keyauthority.v1.wire import duration, timestamp
 
 
 class OperationsServicer:
@@ -22,36 +26,59 @@ class OperationsServicer:
     async def ListSessions(
         self, request: v1.ListSessionsRequest, actor: Actor
     ) -> v1.ListSessionsResponse:
-        found = await self._sessions.all()
+        listed = await self._sessions.all()
+        names, terms = listed.caller_names, listed.terms
         return v1.ListSessionsResponse(
             sessions=[
-                convert.session(one, found.caller_names.get(one.caller_id, ""), found.terms.lease)
-                for one in found.sessions
+                _session(session, names.get(session.caller_id, ""), terms.lease)
+                for session in listed.sessions
             ],
-            epoch=found.head.epoch,
-            revision=found.head.revision,
-            lease=duration(found.terms.lease),
-            longest_wait=duration(longest_wait(found.terms.longest_lease)),
+            epoch=listed.head.epoch,
+            revision=listed.head.revision,
+            lease=duration(terms.lease),
+            longest_wait=duration(timedelta(seconds=wait_out(terms.longest_lease))),
         )
 
     async def ListPeppers(
         self, request: v1.ListPeppersRequest, actor: Actor
     ) -> v1.ListPeppersResponse:
         peppers = await self._peppers.all()
-        return v1.ListPeppersResponse(peppers=[convert.pepper(*one) for one in peppers])
+        return v1.ListPeppersResponse(peppers=[_pepper(pepper, uses) for pepper, uses in peppers])
 
     async def AddPepper(self, request: v1.AddPepperRequest, actor: Actor) -> v1.AddPepperResponse:
-        pepper = await self._peppers.add(actor)
-        return v1.AddPepperResponse(pepper=convert.pepper(pepper))
+        return v1.AddPepperResponse(pepper=_pepper(await self._peppers.add(actor)))
 
     async def ActivatePepper(
         self, request: v1.ActivatePepperRequest, actor: Actor
     ) -> v1.ActivatePepperResponse:
         pepper, uses = await self._peppers.activate(actor, request.version)
-        return v1.ActivatePepperResponse(pepper=convert.pepper(pepper, uses))
+        return v1.ActivatePepperResponse(pepper=_pepper(pepper, uses))
 
     async def RetirePepper(
         self, request: v1.RetirePepperRequest, actor: Actor
     ) -> v1.RetirePepperResponse:
         pepper = await self._peppers.retire(actor, request.version)
-        return v1.RetirePepperResponse(pepper=convert.pepper(pepper))
+        return v1.RetirePepperResponse(pepper=_pepper(pepper))
+
+
+def _session(record: Session, caller_name: str, lease: timedelta) -> v1.Session:
+    return v1.Session(
+        id=record.id,
+        caller_id=record.caller_id,
+        caller_name=caller_name,
+        name=record.name,
+        create_time=timestamp(record.create_time),
+        sync_time=timestamp(record.sync_time),
+        revision=record.acknowledged,
+        lease=duration(record.allowance.granted(lease)),
+        times_late=record.late,
+    )
+
+
+def _pepper(record: Pepper, uses: int = 0) -> v1.Pepper:
+    return v1.Pepper(
+        version=record.version,
+        state=convert.number_of(record.state),
+        secrets=uses,  # how many credentials in force need the pepper
+        create_time=timestamp(record.create_time),
+    )

@@ -15,7 +15,8 @@ from google.protobuf.message import Message
 
 from keyauthority.domain.callers import Actor
 from keyauthority.domain.errors import KeyAuthorityError, Reason, invalid
-from keyauthority.domain.ports import Cursor, Keyring
+from keyauthority.domain.ports import Keyring
+from keyauthority.domain.repositories import Cursor
 
 DEFAULT_SIZE: Final = 50
 LARGEST_SIZE: Final = 1_000
@@ -25,7 +26,7 @@ Record = TypeVar("Record")
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """What was asked for: *size* records after *after*, and one more to see whether there are."""
+    """A page of a list: *size* records after the mark *after*, in the list of *context*."""
 
     size: int
     after: Any
@@ -33,15 +34,20 @@ class Page:
 
     @property
     def limit(self) -> int:
-        """How many records to read."""
+        """How many records to read: the page's, and one more that tells whether there are more."""
         return self.size + 1
 
     @property
     def cursor(self) -> Cursor | None:
-        """Where the page begins, for records that are listed by their create time."""
-        return (
-            None if self.after is None else (datetime.fromisoformat(self.after[0]), self.after[1])
-        )
+        """Where the page begins, in a list by create time."""
+        if self.after is None:
+            return None
+        time, record_id = self.after
+        return datetime.fromisoformat(time), record_id
+
+
+def _create_time(record: Any) -> tuple[str, str]:
+    return record.create_time.isoformat(), record.id
 
 
 class Pages:
@@ -50,8 +56,8 @@ class Pages:
     def __init__(self, keyring: Keyring) -> None:
         self._keyring = keyring
 
-    def asked(self, request: Any, actor: Actor) -> Page:
-        """The page that *request* of *actor* asks for; raises `FIELD_INVALID`, `PAGE_TOKEN_INVALID`."""
+    def of(self, request: Any, actor: Actor) -> Page:
+        """Returns the page that *request* is about; raises `FIELD_INVALID`, `PAGE_TOKEN_INVALID`."""
         if request.page_size < 0:
             raise invalid("page_size", "is negative")
         size = min(request.page_size or DEFAULT_SIZE, LARGEST_SIZE)
@@ -59,16 +65,22 @@ class Pages:
         return Page(size, self._open(request.page_token, context), context)
 
     def cut(
-        self, page: Page, records: Sequence[Record], mark: Callable[[Record], object]
+        self,
+        page: Page,
+        records: Sequence[Record],
+        mark_of: Callable[[Record], object] = _create_time,
     ) -> tuple[Sequence[Record], str]:
-        """The records of the page, and the token for the next one: empty if there is none."""
+        """Returns the records of *page*, and the token of the next one: empty if there is none.
+
+        *mark_of* returns where in its list a record stands; the default is for lists by create time.
+        """
         if len(records) <= page.size:
             return records, ""
-        shown = records[: page.size]
-        marked = json.dumps(mark(shown[-1])).encode()
-        # The oldest pepper is the one that every replica holds while another one is being added.
-        sealed = self._keyring.seal(self._keyring.versions()[0], marked, page.context)
-        return shown, base64.urlsafe_b64encode(sealed).decode()
+        records = records[: page.size]
+        mark = json.dumps(mark_of(records[-1])).encode()
+        # While a pepper is being added, the oldest one is what every replica holds.
+        sealed = self._keyring.seal(self._keyring.versions()[0], mark, page.context)
+        return records, base64.urlsafe_b64encode(sealed).decode()
 
     def _open(self, token: str, context: bytes) -> Any:
         if not token:
@@ -86,17 +98,12 @@ class Pages:
         return json.loads(mark)
 
 
-def by_create_time(record: Any) -> tuple[str, str]:
-    """Where a page of records that are listed by their create time ends."""
-    return record.create_time.isoformat(), record.id
-
-
 def _context(request: Message, actor: Actor) -> bytes:
     # A token holds for the same question by the same caller, whatever the page's size.
     question = type(request)()
     question.CopyFrom(request)
     question.ClearField("page_size")
     question.ClearField("page_token")
-    asked = question.SerializeToString(deterministic=True)
-    caller = actor.caller.id.encode()
-    return hashlib.sha256(type(request).__name__.encode() + b"\0" + caller + b"\0" + asked).digest()
+    body = question.SerializeToString(deterministic=True)
+    name, caller = type(request).__name__.encode(), actor.caller.id.encode()
+    return hashlib.sha256(b"\0".join((name, caller, body))).digest()

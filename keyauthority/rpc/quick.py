@@ -5,17 +5,23 @@ from __future__ import annotations
 import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import Final
 
 from google.protobuf.message import DecodeError, Message
 
 from keyauthority.domain import limits
-from keyauthority.domain.answering import KnownCaller
-from keyauthority.rpc import convert
+from keyauthority.domain.answering import KnownCaller, KnownVerdict
+from keyauthority.domain.sessions import Head
+from keyauthority.domain.verdicts import Verification
 from keyauthority.rpc.call import Context
-from keyauthority.rpc.parts import Parts
-from keyauthority.rpc.service import Quick
-from keyauthority.v1.verification_service_pb2 import BatchVerifyRequest, VerifyRequest
+from keyauthority.rpc.service import Parts, Quick
+from keyauthority.rpc.verification import verify_response
+from keyauthority.v1.verification_service_pb2 import (
+    BatchVerifyRequest,
+    VerifyRequest,
+    VerifyResponse,
+)
 
 # Field 1, delimited by its length: `BatchVerifyResponse.answers` on the wire.
 _ANSWER: Final = b"\x0a"
@@ -23,21 +29,21 @@ _ANSWER: Final = b"\x0a"
 
 @dataclass(frozen=True, slots=True)
 class Quickly:
-    """How calls of one method are answered from memory, and *otherwise*."""
+    """How the calls of one method are answered: by `quick` from memory, the others by `otherwise`."""
 
     quick: Quick
     # Whether a caller that was known from memory still is.
     holds: Callable[[KnownCaller], bool]
     otherwise: Callable[[bytes, Context], Awaitable[Message]]
-    # Called with the seconds of each call that was answered.
+    # Called with the seconds of each call that `quick` answered.
     count_ok: Callable[[float], None]
 
 
 class QuickHandler:
-    """A `grpc.RpcMethodHandler` of one call of *caller*, who was known from memory by its headers.
+    """A `grpc.RpcMethodHandler` of one call of *caller*, which was known from memory by its headers.
 
-    What is answered so takes no place, since it is over at once, and nobody's name, since whoever
-    is told a verdict does nothing that the audit keeps.
+    An answer from memory takes no place, since it is given at once, and no `Actor`, since the audit
+    keeps nothing of it.
     """
 
     __slots__ = ("_caller", "_quickly")
@@ -48,31 +54,59 @@ class QuickHandler:
         self._quickly = quickly
         self._caller = caller
 
-    async def unary_unary(self, sent: bytes, context: Context) -> bytes:
-        """Answers the call; its message may have come long after its headers."""
+    async def unary_unary(self, message: bytes, context: Context) -> bytes:
+        """Answers the call, whose message may have come long after its headers."""
         started, quickly = time.perf_counter(), self._quickly
         if quickly.holds(self._caller):
-            answer = quickly.quick(sent)
+            answer = quickly.quick(message)
             if answer is not None:
                 quickly.count_ok(time.perf_counter() - started)
                 return answer
-        response = await quickly.otherwise(sent, context)
+        response = await quickly.otherwise(message, context)
         return response.SerializeToString()
 
 
-class QuickVerify:
-    """Answers a `Verify` whose verdict is in memory; the rest is for the servicer."""
+class _FromMemory:
+    """Answers requests whose verdicts are all in memory; the servicer answers the others.
+
+    A verdict in memory keeps the serialised part of its answer that never changes. The other part is
+    filled into one message again and again, which is quicker than making another. Serialised
+    messages, one after the other, are one message with the fields of all.
+    """
 
     def __init__(self, parts: Parts) -> None:
         self._verdicts = parts.verdicts
-        self._given = parts.metrics.verdicts
+        self._counts = parts.metrics.verdicts
         self._now = parts.now
-        self._encode = convert.KnownVerdicts(parts.verdicts).encode
+        self._applied: Head | None = None
+        self._passing = VerifyResponse()
+        self._cache_for = self._passing.cache_for
 
-    def __call__(self, sent: bytes) -> bytes | None:
-        """The serialised answer to a serialised request, or None: it takes longer, or is an error."""
+    def _encode(self, known: KnownVerdict, now: float) -> bytes:
+        applied = self._verdicts.applied
+        if applied is not self._applied:
+            self._applied = applied
+            self._passing.epoch, self._passing.revision = applied.epoch, applied.revision
+        nanos = max(int((known.until - now) * 1e9), 0)
+        self._cache_for.seconds, self._cache_for.nanos = divmod(nanos, 1_000_000_000)
+        return (known.encoded or _lasting(known)) + self._passing.SerializeToString()
+
+
+def _lasting(known: KnownVerdict) -> bytes:
+    verdict = Verification(known.verdict, known.key, 0, 0, timedelta(), known.key_revoked)
+    answer = verify_response(verdict)
+    answer.ClearField("cache_for")
+    known.encoded = answer.SerializeToString()
+    return known.encoded
+
+
+class QuickVerify(_FromMemory):
+    """Answers `Verify`."""
+
+    def __call__(self, message: bytes) -> bytes | None:
+        """Returns the serialised answer, or None where the servicer has to answer."""
         try:
-            request = VerifyRequest.FromString(sent)
+            request = VerifyRequest.FromString(message)
         except DecodeError:
             return None
         if request.fresh:
@@ -81,37 +115,31 @@ class QuickVerify:
         known = self._verdicts.known(request.secret, request.at_least_revision, now)
         if known is None:
             return None
-        self._given[known.number] += 1
+        self._counts[known.number] += 1
         return self._encode(known, now)
 
 
-class QuickBatchVerify:
-    """Answers a `BatchVerify` whose verdicts are all in memory; the rest is for the servicer."""
+class QuickBatchVerify(_FromMemory):
+    """Answers `BatchVerify`."""
 
-    def __init__(self, parts: Parts) -> None:
-        self._verdicts = parts.verdicts
-        self._given = parts.metrics.verdicts
-        self._now = parts.now
-        self._encode = convert.KnownVerdicts(parts.verdicts).encode
-
-    def __call__(self, sent: bytes) -> bytes | None:
-        """The serialised answer to a serialised request, or None: it takes longer, or is an error."""
+    def __call__(self, message: bytes) -> bytes | None:
+        """Returns the serialised answer, or None where the servicer has to answer."""
         try:
-            request = BatchVerifyRequest.FromString(sent)
+            request = BatchVerifyRequest.FromString(message)
         except DecodeError:
             return None
         if request.fresh or not 1 <= len(request.secrets) <= limits.BATCH:
             return None
         now = self._now()
-        known = self._verdicts.all_known(request.secrets, request.at_least_revision, now)
-        if known is None:
+        verdicts = self._verdicts.all_known(request.secrets, request.at_least_revision, now)
+        if verdicts is None:
             return None
-        told = bytearray()
-        for one in known:
-            self._given[one.number] += 1
-            answer = self._encode(one, now)
-            told += _ANSWER + _varint(len(answer)) + answer
-        return bytes(told)
+        response = bytearray()
+        for known in verdicts:
+            self._counts[known.number] += 1
+            answer = self._encode(known, now)
+            response += _ANSWER + _varint(len(answer)) + answer
+        return bytes(response)
 
 
 def _varint(number: int) -> bytes:

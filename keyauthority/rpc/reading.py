@@ -1,4 +1,4 @@
-"""Reading a call's message when its headers are known to be good, and not before."""
+"""Reading a call's message once its headers are found good, and not before."""
 
 from __future__ import annotations
 
@@ -18,19 +18,19 @@ SECONDS: Final = 1.0
 
 
 async def read(context: Context) -> bytes:
-    """The call's message, of a caller that may call. Raises `FIELD_INVALID` if none is sent."""
-    sent: Any = await context.read()
-    if sent is grpc.aio.EOF:
+    """Returns the message of a call whose caller may make it; raises `FIELD_INVALID` if none comes."""
+    message: Any = await context.read()
+    if message is grpc.aio.EOF:
         raise invalid("request", "is missing")
-    return bytes(sent)
+    return bytes(message)
 
 
 class Open:
     """Reads the messages of methods that are open to strangers, a few at a time.
 
-    gRPC can't be told that a method's messages are small. One who comes when too many are being
-    read is answered as if its message were empty: health is the same for all services, so only a
-    service that doesn't exist is then told of wrongly.
+    gRPC has no bound for the messages of one method. While too many are being read, a call is
+    answered as if its message were empty: health is the same for all services, so only the answer
+    about a service that doesn't exist is wrong then.
     """
 
     def __init__(self, at_once: int = AT_ONCE, seconds: float = SECONDS) -> None:
@@ -38,7 +38,7 @@ class Open:
         self._seconds = seconds
 
     async def read(self, context: Context) -> bytes:
-        """The call's message; raises `FIELD_INVALID` if none comes in time."""
+        """Returns the call's message; raises `FIELD_INVALID` if none comes in time."""
         if not self._free:
             return b""
         self._free -= 1

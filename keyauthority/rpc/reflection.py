@@ -1,7 +1,7 @@
 """Server reflection, v1 and v1alpha: what grpcurl and its like ask for first.
 
-The package offers v1alpha only; v1 is the same messages under another name, which its descriptor
-has to be known by as well for clients that ask about reflection itself.
+The package has v1alpha only. v1 is the same messages under another name; its descriptor is added to
+the pool, for clients that ask about reflection itself.
 """
 
 from __future__ import annotations
@@ -16,11 +16,11 @@ from grpc_reflection.v1alpha import _async as v1alpha
 from grpc_reflection.v1alpha import reflection_pb2
 
 from keyauthority.rpc.call import Context
-from keyauthority.rpc.parts import Parts
+from keyauthority.rpc.service import Parts
 
 
 class ReflectionServicer(v1alpha.ReflectionServicer):
-    """Tells of the services, in version v1alpha."""
+    """Describes the services, in version v1alpha."""
 
     def __init__(self, parts: Parts) -> None:
         super().__init__(service_names=parts.services)
@@ -36,8 +36,8 @@ class ReflectionV1Servicer:
         self, requests: AsyncIterator[Message], context: Context
     ) -> AsyncIterator[Message]:
         v1alpha_requests = (
-            reflection_pb2.ServerReflectionRequest.FromString(one.SerializeToString())
-            async for one in requests
+            reflection_pb2.ServerReflectionRequest.FromString(request.SerializeToString())
+            async for request in requests
         )
         async for response in self._v1alpha.ServerReflectionInfo(v1alpha_requests, context):
             yield response
@@ -48,16 +48,16 @@ def _describe_v1() -> None:
     reflection_pb2.DESCRIPTOR.CopyToProto(described)
     described.name = "grpc/reflection/v1/reflection.proto"
     described.package = "grpc.reflection.v1"
-    fields = [field for message in described.message_type for field in message.field]
-    methods = [method for service in described.service for method in service.method]
-    for field in fields:
-        if field.type_name:
-            field.type_name = field.type_name.replace("v1alpha", "v1")
-    for method in methods:
-        method.input_type = method.input_type.replace("v1alpha", "v1")
-        method.output_type = method.output_type.replace("v1alpha", "v1")
+    for message in described.message_type:
+        for field in message.field:
+            if field.type_name:
+                field.type_name = field.type_name.replace("v1alpha", "v1")
+    for service in described.service:
+        for method in service.method:
+            method.input_type = method.input_type.replace("v1alpha", "v1")
+            method.output_type = method.output_type.replace("v1alpha", "v1")
     descriptor_pool.Default().Add(described)
 
 
-# When this is imported, as generated code does it.
+# At import, as generated code does it.
 _describe_v1()

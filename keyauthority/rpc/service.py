@@ -1,7 +1,6 @@
-"""The descriptor of a service: who may call it, how many at once, and what serves it.
+"""The descriptor of a service: who may call it, how many calls at once, and what serves it.
 
-What the contract says of a method (whether it changes anything) is read from there, and nothing is
-guessed from a name.
+Whether a method changes anything is read from its contract, never guessed from its name.
 """
 
 from __future__ import annotations
@@ -15,16 +14,22 @@ from google.protobuf import descriptor_pool
 from google.protobuf.descriptor import MethodDescriptor, ServiceDescriptor
 from google.protobuf.descriptor_pb2 import MethodOptions
 
+from keyauthority.domain.answering import Syncing, Verdicts
+from keyauthority.domain.books import Books
 from keyauthority.domain.callers import Role
+from keyauthority.domain.last_used import LastUsed
+from keyauthority.domain.ports import Clock, Keyring, Store
 from keyauthority.rpc.admission import Room
-from keyauthority.rpc.parts import Parts
+from keyauthority.rpc.health import HealthServicer
+from keyauthority.rpc.metrics import CallMetrics
+from keyauthority.rpc.pages import Pages
 
 Quick: TypeAlias = Callable[[bytes], bytes | None]
 """Answers a serialised request at once, or not at all."""
 
 
 class Access(enum.Enum):
-    """What a service asks of its caller, where that is not a role."""
+    """Who may call a service that asks for no role: anybody, or any known caller."""
 
     OPEN = enum.auto()
     AUTHENTICATED = enum.auto()
@@ -35,31 +40,51 @@ class ServiceError(Exception):
 
 
 @dataclass(frozen=True, slots=True)
+class Parts:
+    """What servicers are made of: a process has one of each."""
+
+    books: Books
+    store: Store
+    keyring: Keyring
+    clock: Clock
+    last_used: LastUsed
+    verdicts: Verdicts
+    syncing: Syncing
+    pages: Pages
+    metrics: CallMetrics
+    # The clock of leases.
+    now: Callable[[], float]
+    health: HealthServicer
+    # The names of all services, for reflection.
+    services: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Method:
     """One method and the rules it is under."""
 
     contract: MethodDescriptor
-    # For the audit, logs and metrics: `KeyService.RevokeKey`.
+    # Names the method in the audit, logs and metrics: `KeyService.RevokeKey`.
     label: str
     access: Role | Access
     room: Room
     # Whether it changes the books' records.
     changes: bool
-    # Whether it keeps a verifier's session: changes wait for these, so they are served until the
-    # last fence ends. What they write is confirmed by the primary, or fails.
+    # Whether it keeps a verifier's session. Changes wait for sessions, so such a method is served
+    # until the last fence ends. What it writes is confirmed by the primary, or fails.
     keeps_session: bool
-    # Whether it matters whom the caller acts for: to whoever is told a verdict it doesn't.
+    # Whether a caller may name the person it acts for. Verdicts are the same for everybody.
     for_people: bool
 
     @property
     def service(self) -> str:
-        """For instance `keyauthority.v1.KeyService`."""
+        """The service's full name: `keyauthority.v1.KeyService`."""
         name: str = self.contract.containing_service.full_name
         return name
 
     @property
     def path(self) -> str:
-        """As gRPC calls it: `/keyauthority.v1.KeyService/RevokeKey`."""
+        """The method's name in gRPC: `/keyauthority.v1.KeyService/RevokeKey`."""
         return f"/{self.service}/{self.contract.name}"
 
     @property
@@ -70,10 +95,10 @@ class Method:
 
 @dataclass(frozen=True, slots=True)
 class Service:
-    """One service: its contract's name, and what is not said there.
+    """One service: its contract's name, and what the contract does not say.
 
-    `session_methods` keep a verifier's session, each in the room beside it. `quick` has what
-    answers some requests from memory, by method. A service `of_grpc` has a contract that is not
+    `session_methods` are those that keep a verifier's session, each with its room. `quick` has, by
+    method, what answers some requests from memory. A service `of_grpc` has a contract that is not
     ours and says nothing of changes: its methods make none, and none is called for a person.
     """
 
@@ -86,22 +111,18 @@ class Service:
     of_grpc: bool = False
 
     def methods(self) -> list[Method]:
-        """Every method of the contract; raises `ServiceError` if that is not as the descriptor says."""
-        contract = self._contract()
-        strays = {*self.session_methods, *self.quick} - {one.name for one in contract.methods}
+        """Returns the contract's methods; raises `ServiceError` if they aren't as described here."""
+        try:
+            contract: ServiceDescriptor = descriptor_pool.Default().FindServiceByName(self.name)
+        except KeyError:
+            raise ServiceError(f"{self.name} has no contract") from None
+        strays = {*self.session_methods, *self.quick} - {method.name for method in contract.methods}
         if strays:
             raise ServiceError(f"{self.name} has no {' nor '.join(sorted(strays))}")
-        methods = [self._method(one) for one in contract.methods]
+        methods = [self._method(method) for method in contract.methods]
         for method in methods:
             _check(method)
         return methods
-
-    def _contract(self) -> ServiceDescriptor:
-        try:
-            found: ServiceDescriptor = descriptor_pool.Default().FindServiceByName(self.name)
-        except KeyError:
-            raise ServiceError(f"{self.name} has no contract") from None
-        return found
 
     def _method(self, contract: MethodDescriptor) -> Method:
         keeps_session = contract.name in self.session_methods

@@ -1,9 +1,12 @@
-"""Every service of the authority: a new one is a line here."""
+"""Every service of the authority, and how a server serves them. A new service is a line here."""
 
 from __future__ import annotations
 
-from typing import Final
+from collections.abc import Mapping, Sequence
+from typing import Any, Final
 
+import grpc
+import grpc.aio
 from google.rpc import error_details_pb2  # noqa: F401  # lets reflection describe what errors carry
 
 from keyauthority.domain.callers import Role
@@ -17,11 +20,12 @@ from keyauthority.rpc.admission import (
 )
 from keyauthority.rpc.audit import AuditServicer
 from keyauthority.rpc.callers import CallerServicer
+from keyauthority.rpc.guard import Choose, Guard
 from keyauthority.rpc.keys import KeyServicer
 from keyauthority.rpc.operations import OperationsServicer
 from keyauthority.rpc.quick import QuickBatchVerify, QuickVerify
 from keyauthority.rpc.reflection import ReflectionServicer, ReflectionV1Servicer
-from keyauthority.rpc.service import Access, Service
+from keyauthority.rpc.service import Access, Parts, Service, ServiceError
 from keyauthority.rpc.verification import VerificationServicer
 from keyauthority.rpc.workspaces import WorkspaceServicer
 from keyauthority.v1 import error_reason_pb2  # noqa: F401  # likewise
@@ -43,7 +47,7 @@ SERVICES: Final = (
     Service(_V1 + "CallerService", Role.ADMIN, ADMINISTERING, CallerServicer),
     Service(_V1 + "AuditService", Role.ADMIN, ADMINISTERING, AuditServicer),
     Service(_V1 + "OperationsService", Role.ADMIN, ADMINISTERING, OperationsServicer),
-    Service("grpc.health.v1.Health", Access.OPEN, HEALTH, lambda of: of.health, of_grpc=True),
+    Service("grpc.health.v1.Health", Access.OPEN, HEALTH, lambda parts: parts.health, of_grpc=True),
     Service(
         _REFLECTION + "v1.ServerReflection",
         Access.AUTHENTICATED,
@@ -59,4 +63,38 @@ SERVICES: Final = (
         of_grpc=True,
     ),
 )
-"""Who may call what: what is not listed is served to nobody."""
+"""Who may call what: a service that is not listed is served to nobody."""
+
+
+def add_services(
+    services: Sequence[Service], parts: Parts, server: grpc.aio.Server, guard: Guard
+) -> None:
+    """Has *server* serve *services*, each method wrapped once by *guard*.
+
+    Raises `ServiceError` if a servicer lacks a method, or a service is listed twice.
+    """
+    methods: dict[str, Choose] = {}
+    for service in services:
+        servicer = service.servicer(parts)
+        for method in service.methods():
+            behave = getattr(servicer, method.contract.name, None)
+            if behave is None:
+                raise ServiceError(f"{type(servicer).__name__} doesn't serve {method.label}")
+            if method.path in methods:
+                raise ServiceError(f"{method.service} is there more than once")
+            quick = service.quick.get(method.contract.name)
+            methods[method.path] = guard.wrap(method, behave, quick and quick(parts))
+    server.add_generic_rpc_handlers((_Methods(methods),))
+
+
+class _Methods(grpc.GenericRpcHandler):
+    # grpc.aio finds a registered method without a look at the headers, and whenever a call comes it
+    # waits anew for the next call of each registered method: with thirty, that costs more than the
+    # rest of a call.
+
+    def __init__(self, methods: Mapping[str, Choose]) -> None:
+        self._methods = methods
+
+    def service(self, handler_call_details: grpc.HandlerCallDetails) -> Any:
+        choose = self._methods.get(handler_call_details.method)
+        return choose and choose(handler_call_details.invocation_metadata)

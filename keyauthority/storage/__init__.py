@@ -1,1 +1,1 @@
-"""The books, kept: in a database through SQL, or in memory as the reference for both."""
+"""Where the books are stored: in SQLite, in PostgreSQL, or in memory as the reference for both."""

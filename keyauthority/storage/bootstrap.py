@@ -1,6 +1,4 @@
-"""The first start makes books, a keyring and a root token; every later one checks that they belong
-together.
-"""
+"""The first start makes books, a keyring and a root token; every later start checks that they match."""
 
 from __future__ import annotations
 
@@ -16,14 +14,14 @@ from keyauthority.base.process.files import check_folder, pending, settle, write
 from keyauthority.base.process.lifecycle import StartError
 from keyauthority.base.relational.location import Location
 from keyauthority.config import Settings
-from keyauthority.domain.books import Books, Change
+from keyauthority.domain.books import Books, Change, Unfenced
 from keyauthority.domain.callers import Insider, Role, authority
 from keyauthority.domain.errors import KeyAuthorityError
 from keyauthority.domain.facts import Action, Fact
-from keyauthority.domain.fencing import Unfenced
 from keyauthority.domain.managing_callers import new_caller
 from keyauthority.domain.peppers import Pepper, PepperState
-from keyauthority.domain.ports import Clock, Keyring, Store, Unsealed
+from keyauthority.domain.ports import Clock, Keyring, Store
+from keyauthority.domain.repositories import Unsealed
 from keyauthority.domain.sealing import sealed_caller, sealed_import
 from keyauthority.keyring import FileKeyring, KeyringError
 from keyauthority.storage.errors import NoBooksError
@@ -39,12 +37,12 @@ log = structlog.get_logger()
 async def books_and_keyring(
     settings: Settings, clock: Clock | None = None
 ) -> AsyncIterator[tuple[Store, Keyring]]:
-    """The books that *settings* name, and the keyring they were made with.
+    """Opens the books that *settings* name, and their keyring.
 
     Without a *clock*, the books tell the time. Raises `StartError`, `StorageError`, `KeyringError`.
     """
     _make_folder(settings.data_dir)
-    remnants = traces(settings.keyring, settings.root_token)
+    remnants = _remnants(settings.keyring, settings.root_token)
     books = open_books(
         settings.database,
         clock,
@@ -54,7 +52,7 @@ async def books_and_keyring(
     async with AsyncExitStack() as stack:
         try:
             store = await stack.enter_async_context(books)
-            keyring = await _opened(store, settings)
+            keyring = await _load_keyring(store, settings)
         except NoBooksError:
             raise _lost(settings.database, remnants) from None
         yield store, keyring
@@ -79,7 +77,7 @@ def _lost(database: Location, remnants: Sequence[Path]) -> StartError:
     )
 
 
-async def _opened(store: Store, settings: Settings) -> Keyring:
+async def _load_keyring(store: Store, settings: Settings) -> Keyring:
     try:
         return await open_keyring(store, settings.keyring, settings.root_token)
     except KeyAuthorityError as error:
@@ -90,11 +88,8 @@ async def _opened(store: Store, settings: Settings) -> Keyring:
         ) from None
 
 
-def traces(keyring: Path, root_token: Path) -> list[Path]:
-    """Those of the two files that are there, which says that there are books, or were.
-
-    Raises `KeyringError` if that can't be told.
-    """
+def _remnants(keyring: Path, root_token: Path) -> list[Path]:
+    # Returns those of the two files that exist: if any does, there are books, or were.
     try:
         return [path for path in (keyring, root_token) if path.exists()]
     except OSError as error:
@@ -102,21 +97,21 @@ def traces(keyring: Path, root_token: Path) -> list[Path]:
 
 
 async def open_keyring(store: Store, keyring: Path, root_token: Path) -> FileKeyring:
-    """The keyring these books were made with; with empty books, they are initialised first.
+    """Returns the keyring of these books; empty books are initialised first.
 
-    Until the books are durable, the keyring and the root token have other names. So they are there
-    under their own names if, and only if, there are books or were: a start that was cut off before
-    is done anew by the next one, one that was cut off after is completed.
+    Until the books are durable, the keyring and the root token have other names. So these files
+    exist under their own names if, and only if, there are books or were: the next start repeats a
+    first start that was cut off before, and completes one that was cut off after.
 
     Raises `KeyringError` for a keyring that is missing, foreign, open to others or broken,
-    `NoBooksError` if it or a root token is there and the books are empty, and `OSError` if the root
-    token can't be written; nothing is left half-made.
+    `NoBooksError` if the keyring or a root token exists but the books are empty, and `OSError` if the
+    root token can't be written; nothing is left half-made.
     """
 
     async def work(change: Change) -> list[Pepper]:
         peppers = await change.tx.peppers.to_change()
         if not peppers:
-            if traces(keyring, root_token):
+            if _remnants(keyring, root_token):
                 raise NoBooksError("there are no books in the database")
             await _initialise(change, FileKeyring.create(pending(keyring)), pending(root_token))
         return peppers
@@ -126,15 +121,15 @@ async def open_keyring(store: Store, keyring: Path, root_token: Path) -> FileKey
     peppers = await books.record(who, work)
     if not keyring.exists():
         _complete(keyring, root_token, peppers)
-    opened = FileKeyring.load(keyring)
-    _check(opened, keyring, peppers)
-    if not opened.sealing:
-        await _seal(books, who, opened)
-    return opened
+    loaded = FileKeyring.load(keyring)
+    _check(loaded, keyring, peppers)
+    if not loaded.sealing:
+        await _seal(books, who, loaded)
+    return loaded
 
 
 async def _seal(books: Books, who: Insider, keyring: FileKeyring) -> None:
-    """Seals what a version before there were seals has written: once, as it is found."""
+    """Seals the rows of versions that knew no seals: once, as they are."""
 
     async def work(change: Change) -> None:
         tx = change.tx
@@ -142,9 +137,9 @@ async def _seal(books: Books, who: Insider, keyring: FileKeyring) -> None:
         for caller in callers:
             await tx.callers.update(sealed_caller(keyring, caller))
         secrets, after = 0, b""
-        while some := await tx.keys.never_sealed(SEALED_AT_ONCE, after):
-            await tx.keys.seal([_sealed(keyring, one) for one in some])
-            secrets, after = secrets + len(some), some[-1].secret.digest
+        while batch := await tx.keys.never_sealed(SEALED_AT_ONCE, after):
+            await tx.keys.seal([_sealed(keyring, entry) for entry in batch])
+            secrets, after = secrets + len(batch), batch[-1].secret.digest
         if callers or secrets:
             details = {"callers": str(len(callers)), "secrets": str(secrets)}
             change.records(Fact(Action.RECORDS_SEALED, details))
@@ -153,24 +148,25 @@ async def _seal(books: Books, who: Insider, keyring: FileKeyring) -> None:
     try:
         keyring.begin_sealing()
     except OSError as error:
-        # Until it can be written, each start takes rows without a seal for old ones.
+        # Until the keyring can be written, each start takes rows without a seal for old ones.
         log.warning("keyring_not_marked", why=error.strerror)
 
 
-def _sealed(keyring: FileKeyring, one: Unsealed) -> Unsealed:
-    return replace(one, secret=sealed_import(keyring, one.key_id, one.workspace_id, one.secret))
+def _sealed(keyring: FileKeyring, entry: Unsealed) -> Unsealed:
+    secret = sealed_import(keyring, entry.key_id, entry.workspace_id, entry.secret)
+    return replace(entry, secret=secret)
 
 
 def _complete(keyring: Path, root_token: Path, peppers: list[Pepper]) -> None:
-    """Ends a first start whose books are made."""
+    """Completes a first start whose books are durable."""
     try:
         _check(FileKeyring.load(pending(keyring)), pending(keyring), peppers)
     except KeyringError:
-        return  # There is none, or it is left of a first start in vain: other books than these.
+        return  # There is none, or a failed first start of other books left it.
     settle(root_token)
     if root_token.exists():
         log.info("root_token_written", path=str(root_token))
-    # The last step: until it is done, the next start does them again.
+    # The last step: until it is done, the next start repeats them all.
     settle(keyring)
 
 
@@ -183,7 +179,7 @@ async def _initialise(change: Change, keyring: FileKeyring, root_token: Path) ->
     root, token = await new_caller(tx, keyring, ROOT, frozenset(Role))
     details = {"name": root.name, "roles": ",".join(sorted(role.name for role in root.roles))}
     change.records(Fact(Action.CALLER_CREATED, details), root.id)
-    # Before the books say that there is a root: its token would be lost in a crash between the two.
+    # Before the books have a root caller: a crash between the two would lose its token.
     write_private(root_token, token.reveal() + "\n")
 
 

@@ -13,26 +13,26 @@ CLOSED: Final = "the database is closed"
 
 
 class NoBooksError(StorageError):
-    """There are no books where some must be. The message names the place."""
+    """There are no books where there must be some. The message names the place."""
 
 
 def unavailable(why: str) -> KeyAuthorityError:
-    """The books can't be read or written now; *why* is a sentence that reveals none of them."""
+    """Returns the error for books that can't be read or written now; *why* reveals no content."""
     return KeyAuthorityError(Reason.STORE_UNAVAILABLE, why)
 
 
 def outages() -> AbstractContextManager[None]:
-    """Raises `STORE_UNAVAILABLE` for what disk, server or network did; mistakes pass unchanged."""
+    """Raises `STORE_UNAVAILABLE` for failures of disk, server or network; our mistakes pass."""
     return relational.outages(unavailable)
 
 
 def name_taken(name: str) -> KeyAuthorityError:
-    """A caller in force bears that name."""
+    """Returns the error for the name of another caller in force."""
     return KeyAuthorityError(Reason.CALLER_NAME_TAKEN, "a caller of that name exists", name=name)
 
 
 def certificate_name_taken(certificate_name: str) -> KeyAuthorityError:
-    """A caller in force is known by that certificate name."""
+    """Returns the error for the certificate name of another caller in force."""
     return KeyAuthorityError(
         Reason.CERTIFICATE_NAME_TAKEN,
         "a caller with that certificate name exists",

@@ -1,4 +1,4 @@
-"""The tables of keys and their secrets, and what their rows say."""
+"""The tables of keys and their secrets, and the records of their rows."""
 
 from __future__ import annotations
 
@@ -89,7 +89,7 @@ imports: Final = Table(
     Column("key_id", PlainText, ForeignKey("keys.id"), nullable=False),
 )
 
-# Beside the records, and never part of them: written late, in batches, of no weight for a verdict.
+# Never part of the records: written late, in batches, and without influence on a verdict.
 last_used: Final = Table(
     "last_used",
     metadata,
@@ -98,13 +98,8 @@ last_used: Final = Table(
     Column("time", Moment, nullable=False),
 )
 
-PEOPLE: Final = (
-    keys.c.creator_id,
-    keys.c.creator_name,
-    keys.c.revoker_id,
-    keys.c.revoker_name,
-)
-"""Who created a key, and who revoked it: no verdict asks for them."""
+PEOPLE: Final = (keys.c.creator_id, keys.c.creator_name, keys.c.revoker_id, keys.c.revoker_name)
+"""Who created a key, and who revoked it: verdicts do not need these columns."""
 
 KEY: Final = tuple(column for column in keys.c if column not in set(PEOPLE))
 
@@ -115,13 +110,13 @@ SECRET: Final = tuple(
 SECRET_CREATOR: Final = tuple(
     secrets.c[name].label(f"secret_{name}") for name in ("creator_id", "creator_name")
 )
-"""Who was shown a secret, which no verdict asks for either."""
+"""Who minted a secret: verdicts do not need these columns either."""
 
 
 def key(
     row: Any, secrets: Sequence[StoredSecret], creator: Who = UNKNOWN, revoker: Who = UNKNOWN
 ) -> Key:
-    """The key of a row with `KEY`, and its *secrets*."""
+    """Returns the key of a row with `KEY`, and its *secrets*."""
     revocation = None
     if row.revoke_time is not None:
         revocation = Revocation(
@@ -148,13 +143,13 @@ def key(
 
 
 def key_with_people(row: Any, secrets: Sequence[StoredSecret]) -> Key:
-    """The key of a row with `KEY` and `PEOPLE`, and its *secrets*."""
+    """Returns the key of a row with `KEY` and `PEOPLE`, and its *secrets*."""
     creator = Who(row.creator_id, row.creator_name)
     return key(row, secrets, creator, Who(row.revoker_id, row.revoker_name))
 
 
 def secret(row: Any, creator: Who = UNKNOWN) -> StoredSecret:
-    """The secret of a row with `SECRET`."""
+    """Returns the secret of a row with `SECRET`."""
     return StoredSecret(
         digest=row.secret_digest,
         pepper_version=row.secret_pepper_version,
@@ -167,17 +162,17 @@ def secret(row: Any, creator: Who = UNKNOWN) -> StoredSecret:
 
 
 def secret_with_creator(row: Any) -> StoredSecret:
-    """The secret of a row with `SECRET` and `SECRET_CREATOR`."""
+    """Returns the secret of a row with `SECRET` and `SECRET_CREATOR`."""
     return secret(row, Who(row.secret_creator_id, row.secret_creator_name))
 
 
 def new_key_row(key: Key) -> dict[str, Any]:
-    """The row of a key's own record when it is new."""
+    """Returns the row of a new key."""
     return {**key_row(key), "creator_id": key.creator_id, "creator_name": key.creator_name}
 
 
 def key_row(key: Key) -> dict[str, Any]:
-    """What of a key's own record may change, and its id."""
+    """Returns the columns of a key that may change, and its id."""
     revocation = key.revocation
     return {
         "id": key.id,
@@ -195,7 +190,7 @@ def key_row(key: Key) -> dict[str, Any]:
 
 
 def secret_row(key_id: str, secret: StoredSecret) -> dict[str, Any]:
-    """The row of one secret of a key."""
+    """Returns the row of one secret of a key."""
     return {
         "key_id": key_id,
         "digest": secret.digest,

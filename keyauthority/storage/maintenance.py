@@ -1,4 +1,4 @@
-"""What is done to the books from outside the running authority: `keyauthority db`."""
+"""Maintenance of the books from outside the running authority: `keyauthority db`."""
 
 from __future__ import annotations
 
@@ -10,9 +10,8 @@ from keyauthority.base.relational.location import Location
 from keyauthority.base.relational.outages import StorageError
 from keyauthority.coherence.leases import wait_out
 from keyauthority.domain.auditing import AuditEntry
-from keyauthority.domain.books import Books
+from keyauthority.domain.books import Books, Unfenced
 from keyauthority.domain.callers import operator
-from keyauthority.domain.fencing import Unfenced
 from keyauthority.domain.leasing import Leasing
 from keyauthority.domain.restoring import RESTORE, Replayed, Restoring
 from keyauthority.domain.sessions import Terms
@@ -23,7 +22,7 @@ __all__ = ["StorageError", "lease", "restore_epoch"]
 
 
 async def lease(database: Location, length: timedelta | None) -> Terms:
-    """The terms of leases, after setting how long they last if *length* says so.
+    """Sets the length of leases, unless *length* is None, and returns the terms.
 
     After a shortening this waits until the leases of the old length are over.
     Raises `StorageError`, `KeyAuthorityError`.
@@ -42,15 +41,15 @@ async def lease(database: Location, length: timedelta | None) -> Terms:
 async def restore_epoch(
     database: Location, entries: Sequence[AuditEntry], longest_lease: timedelta
 ) -> tuple[int, Replayed, float]:
-    """Begins a new epoch in a restored database; the epoch, what was done again, seconds waited.
+    """Begins a new epoch in a restored database; returns the epoch, the replay and seconds waited.
 
-    *entries* are audit entries exported from the database that was lost, *longest_lease* is the
-    longest that it may have granted, if that is more than the backup knows of. When this returns, no
-    verifier answers any more by what it knew from before.
+    *entries* are audit entries exported from the lost database; *longest_lease* is the longest that
+    it may have granted, in case the backup knows of none as long. When this returns, no verifier
+    answers by a state from before.
     Raises `StorageError`, `KeyAuthorityError`.
     """
     async with open_books(database, may_make=False, restored=True) as store:
-        # What it does is in force when every lease from before is over, which it waits for itself.
+        # Unfenced: the change is in force when every older lease is over, which is waited for below.
         books, who = Books(store, Unfenced()), operator(RESTORE)
         if not await books.read(lambda tx: tx.peppers.all()):
             raise NoBooksError(f"there are no books in {database}: restore a backup of them")

@@ -1,4 +1,4 @@
-"""Opening the books, wherever they are."""
+"""Opening the books at a location, whatever the database."""
 
 from __future__ import annotations
 
@@ -21,11 +21,11 @@ def open_books(
     may_make: bool = True,
     restored: bool = False,
 ) -> AbstractAsyncContextManager[Store]:
-    """The books at *location*; a SQLite file is migrated as needed, PostgreSQL never.
+    """Opens the books at *location*; a SQLite file is migrated as needed, PostgreSQL never.
 
-    Where there is no SQLite file one is made, if that *may* be. One that was copied while it was in
-    use is opened only if it is said to be *restored*.
-    Without a *clock*, expiries are judged by the machine's clock, on PostgreSQL by the database's.
+    *may_make* allows a new SQLite file. *restored* allows one that was copied while in use. Without a
+    *clock*, the machine's clock judges expiries, on PostgreSQL the database's.
+
     Raises `StorageError`, `NoBooksError`.
     """
     if isinstance(location, PostgresUrl):
@@ -34,7 +34,7 @@ def open_books(
 
 
 def is_shared(location: Location) -> bool:
-    """Whether several processes may use the books at *location* at the same time."""
+    """Returns whether several processes may use the books at *location* at the same time."""
     return isinstance(location, PostgresUrl)
 
 
@@ -46,7 +46,7 @@ def hints(location: Location, callback: Callable[[], None]) -> AbstractAsyncCont
 
 
 def migrate_books(location: Location) -> None:
-    """Brings the books at *location* to the schema of this version. Raises `StorageError`."""
+    """Migrates the books at *location* to the schema of this version. Raises `StorageError`."""
     if isinstance(location, PostgresUrl):
         asyncio.run(migrate_postgres(location))
     else:

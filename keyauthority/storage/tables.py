@@ -1,6 +1,6 @@
-"""The tables, the same in every database, but for those of keys: see `key_tables`.
+"""The tables but for those of keys (`key_tables`), the same in every database.
 
-How they came about: `migrations`.
+`migrations` creates them.
 """
 
 from __future__ import annotations
@@ -42,14 +42,14 @@ compatibility: Final = compatibility_in(metadata)
 
 
 class RoleSet(TypeDecorator[frozenset[Role]]):
-    """Some roles, one bit each, so that SQL can ask for one."""
+    """Some roles, one bit each, so that SQL can select by one."""
 
     impl = Integer
     cache_ok = True
 
     @staticmethod
     def bit(role: Role) -> int:
-        """The bit that stands for *role*."""
+        """Returns the bit of *role*."""
         return 1 << (int(role.value) - 1)
 
     def process_bind_param(self, value: frozenset[Role] | None, _dialect: Dialect) -> int:
@@ -60,7 +60,7 @@ class RoleSet(TypeDecorator[frozenset[Role]]):
 
 
 class Happened(TypeDecorator[Action]):
-    """What happened, by its number. One that only a newer version has a word for is `OTHER`."""
+    """An action, by its number. An action that only a newer version knows is `OTHER`."""
 
     impl = Integer
     cache_ok = True
@@ -90,8 +90,8 @@ change: Final = Table(
     Column("subject", PlainText, nullable=False),
 )
 
-# What leases are granted by. Lengths in milliseconds. `clean_stop` says that no lease outlived the
-# process that last had the (SQLite) database.
+# The terms of leases; lengths in milliseconds. `clean_stop` says that no lease outlived the process
+# that last had the (SQLite) database.
 terms: Final = Table(
     "terms",
     metadata,
@@ -105,9 +105,9 @@ terms: Final = Table(
     CheckConstraint("id = 1", "one_row"),
 )
 
-# Used where several processes share the database; the one process of a SQLite file has its
-# sessions in memory. `lease` and `in_force`, in milliseconds, and `number` are the allowance. They
-# count only where `allowed_beat` is the beat: a process of an older version, which knows of none,
+# For several processes that share the database; the one process of a SQLite file has its sessions
+# in memory. `lease` and `in_force`, in milliseconds, and `number` are the allowance. They count only
+# where `allowed_beat` equals the beat: a process of an older version, which knows no allowances,
 # moves the beat alone.
 sessions: Final = Table(
     "sessions",
@@ -127,8 +127,8 @@ sessions: Final = Table(
     Index(None, "caller_id"),
 )
 
-# One row for each connection to PostgreSQL: the number of the change it committed last. Should a
-# connection break before the commit is answered, this tells whether it was made.
+# One row for each connection to PostgreSQL: the number of its last committed change. If a connection
+# breaks before a commit is answered, the row tells whether the change was committed.
 commits: Final = Table(
     "commits",
     metadata,
@@ -201,14 +201,14 @@ audit: Final = Table(
     Column("revision", BigInteger, nullable=False),
     Column("person_id", PlainText, nullable=False, server_default=text("''")),
     Column("person_name", PlainText, nullable=False, server_default=text("''")),
-    # What happened; NULL in what a process of a version before it was kept writes: see `domain.earlier`.
+    # NULL in the entries of older versions, which state no action: see `domain.earlier`.
     Column("fact", Happened, key="action"),
     Index(None, "subject", "id"),
     Index(None, "workspace_id", "id"),
     Index(None, "caller_id", "id"),
     Index(None, "person_id", "id"),
     Index(None, "time"),
-    # Without it SQLite would number a new entry like one that was pruned.
+    # Without this, SQLite would reuse the numbers of pruned entries.
     sqlite_autoincrement=True,
 )
 
@@ -221,7 +221,7 @@ peppers: Final = Table(
     Column("create_time", Moment, nullable=False),
 )
 
-# `caller_id` is followed by the id of the person that the caller acted for, if it did.
+# If a caller acted for a person, the person's id follows in `caller_id`.
 replays: Final = Table(
     "replays",
     metadata,

@@ -1,1 +1,1 @@
-"""Generated from protos/keyauthority/v1 by `make proto`; only `wire` is written by hand."""
+"""Generated from protos/keyauthority/v1 by `make proto`, except `wire` and `key_settings`."""

@@ -1,4 +1,4 @@
-"""By hand: what a key is set to, as the messages of both ends write it."""
+"""Written by hand: a key's settings in messages, for client and server."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from keyauthority.v1.key_pb2 import Key
 from keyauthority.v1.key_service_pb2 import ImportedKey, IssueKeyRequest
 
 KeyMessage = Key | IssueKeyRequest | ImportedKey
-"""What has a key's settings among its fields. A new key is never disabled."""
+"""A message with a key's settings. Only a `Key` can be paused: a new key never is."""
 
 
 def settings_of(
     message: KeyMessage, time_of: Callable[[Message, str], datetime | None]
 ) -> KeySettings:
-    """The settings in *message*, whose times *time_of* reads by the names of their fields."""
+    """Returns the settings in *message*; *time_of* decodes a field by its name."""
     return KeySettings(
         name=message.name,
         disabled=isinstance(message, Key) and message.disabled,
@@ -29,7 +29,7 @@ def settings_of(
 
 
 def write(settings: KeySettings, message: KeyMessage) -> None:
-    """Puts the settings into *message*, which has none yet."""
+    """Sets the settings in *message*, which has none yet."""
     message.name = settings.name
     if isinstance(message, Key):
         message.disabled = settings.disabled

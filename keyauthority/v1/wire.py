@@ -1,4 +1,4 @@
-"""By hand: what the contracts leave to convention, names in the metadata of calls and how times are written."""
+"""Written by hand: the names of metadata in calls, and times as messages."""
 
 from __future__ import annotations
 
@@ -12,20 +12,20 @@ AUTHORIZATION: Final = "authorization"
 """`Bearer` and the caller's token."""
 
 REQUEST_ID: Final = "x-request-id"
-"""What the log and the audit know a call by: the caller's, and it is told with every error."""
+"""The caller's id of the call, for the log, the audit and errors."""
 
 PERSON: Final = "x-opentoken-person-bin"
-"""A serialised `Person`: whom the caller acts for."""
+"""The person that the caller acts for: a serialised `Person`."""
 
 ERROR_DETAILS: Final = "grpc-status-details-bin"
-"""A serialised `google.rpc.Status`, where gRPC puts it, with one `google.rpc.ErrorInfo`."""
+"""gRPC's name for a serialised `google.rpc.Status`; ours has one `google.rpc.ErrorInfo`."""
 
 ERROR_DOMAIN: Final = "keyauthority.opentoken.kr"
 """The `domain` of that `ErrorInfo`."""
 
 
 def timestamp(time: datetime | None) -> Timestamp | None:
-    """A moment, which knows its time zone, for a message; None leaves the field unset."""
+    """Encodes a moment with a time zone; None leaves the field unset."""
     if time is None:
         return None
     message = Timestamp()
@@ -34,7 +34,7 @@ def timestamp(time: datetime | None) -> Timestamp | None:
 
 
 def duration(length: timedelta) -> Duration:
-    """A length of time for a message."""
+    """Encodes a length of time."""
     message = Duration()
     message.FromTimedelta(length)
     return message

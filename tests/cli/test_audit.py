@@ -37,7 +37,7 @@ def test_list_shows_who_did_what(cli: Cli) -> None:
 def test_list_says_what_became_of_what(cli: Cli) -> None:
     """The old value and the new one; lengths of time as people say them."""
     key_id, _ = cli.issue()
-    cli.text("keys", "update", key_id, "--name", "to deploy", "--disable", "--scope", "read")
+    cli.text("keys", "update", key_id, "--name", "to deploy", "--pause", "--scope", "read")
     cli.text("keys", "rotate", key_id, "--overlap", "24h")
 
     told = cli.text("audit", "list", "--subject", key_id)
@@ -138,8 +138,8 @@ def test_export_goes_over_pages(cli: Cli) -> None:
     ids = [cli.issue("--workspace", workspace)[0] for _ in range(2)]
     for _ in range(50):
         for key_id in ids:
-            cli.text("keys", "update", key_id, "--disable")
-            cli.text("keys", "update", key_id, "--enable")
+            cli.text("keys", "update", key_id, "--pause")
+            cli.text("keys", "update", key_id, "--resume")
 
     assert len(cli.text("audit", "export", "--workspace", workspace).splitlines()) == 203
 

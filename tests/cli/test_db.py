@@ -153,7 +153,7 @@ class TestRestoreEpoch:
             cli.text("keys", "revoke", keys[0][0], "--reason", "compromised", "--note", "in a log")
             cli.text("keys", "revoke", keys[1][0])
             rotated = cli.json("keys", "rotate", keys[2][0])["secret"]
-            cli.text("keys", "update", keys[3][0], "--disable")
+            cli.text("keys", "update", keys[3][0], "--pause")
             cli.text("workspaces", "suspend", other)
             cli.text("callers", "revoke", caller)
             made, _ = cli.issue("--workspace", workspace)

@@ -183,7 +183,7 @@ def test_nothing_to_import(cli: Cli, tmp_path: Path) -> None:
 
     assert cli.refusal(*taking, "-", stdin="\n") == "there is no key to import"
     assert "No such file" in cli.refusal(*taking, str(tmp_path / "none"), exit_code=2)
-    assert cli.refusal(*taking, str(binary)) == "what is to be imported is not UTF-8 text"
+    assert cli.refusal(*taking, str(binary)) == "the file to import is not UTF-8 text"
 
 
 def test_revoke_presented(cli: Cli) -> None:

@@ -172,12 +172,12 @@ def test_update_changes_what_is_named_and_nothing_else(cli: Cli) -> None:
     key_id, _ = cli.issue("--expires-in", "1d", "--scope", "chat", "--label", "a=1")
     update = ("keys", "update", key_id)
 
-    renamed = cli.json(*update, "--name", "desktop", "--disable")["key"]
+    renamed = cli.json(*update, "--name", "desktop", "--pause")["key"]
     assert (renamed["name"], renamed["state"]) == ("desktop", "KEY_STATE_DISABLED")
     assert (renamed["scopes"], renamed["labels"]) == (["chat"], {"a": "1"})
     assert "expire_time" in renamed
 
-    bare = cli.json(*update, "--enable", "--never-expires", "--no-scopes", "--no-labels")["key"]
+    bare = cli.json(*update, "--resume", "--never-expires", "--no-scopes", "--no-labels")["key"]
     assert (bare["name"], bare["state"]) == ("desktop", "KEY_STATE_ACTIVE")
     assert (bare["scopes"], bare["labels"]) == ([], {})
     assert "expire_time" not in bare
@@ -191,8 +191,8 @@ def test_update_ends_with_the_receipt(cli: Cli) -> None:
     """A person reads that the change is in force, a program reads the receipt."""
     key_id, _ = cli.issue()
 
-    text = cli.text("keys", "update", key_id, "--disable")
-    receipt = cli.json("keys", "update", key_id, "--enable")["receipt"]
+    text = cli.text("keys", "update", key_id, "--pause")
+    receipt = cli.json("keys", "update", key_id, "--resume")["receipt"]
 
     assert "In force everywhere as of revision" in text
     assert set(receipt) >= {"revision", "sessions_acknowledged", "leases_waited_out", "waited"}

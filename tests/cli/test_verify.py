@@ -54,7 +54,7 @@ def test_bytes_that_are_no_text_are_said(cli: Cli, locale: str) -> None:
     stdout, stderr = process.communicate("\xff\xfe\x00noise", timeout=PATIENCE)
 
     assert (process.returncode, stdout) == (1, "")
-    assert stderr == "Error: what stands on standard input is not text\n"
+    assert stderr == "Error: standard input is not text\n"
 
 
 def test_at_a_terminal_the_secret_is_asked_for_and_not_shown(cli: Cli) -> None:

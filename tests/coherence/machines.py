@@ -18,10 +18,17 @@ from keyauthority.coherence.calls import Calls
 from keyauthority.coherence.fence import Fence
 from keyauthority.coherence.leases import RATE_ERROR, wait_out
 from keyauthority.coherence.sessions import Janitor, SessionBook, credited
-from keyauthority.domain.allowances import Allowance
 from keyauthority.domain.errors import KeyAuthorityError
-from keyauthority.domain.revisions import Claim, Head
-from keyauthority.domain.sessions import REPLICA, Counts, Grant, Standing, Terms
+from keyauthority.domain.sessions import (
+    REPLICA,
+    Allowance,
+    Claim,
+    Counts,
+    Grant,
+    Head,
+    Standing,
+    Terms,
+)
 from keyauthority.storage.sql import leases
 from tests.coherence.grant_rows import GrantRow, with_changes
 from tests.coherence.scenarios import Scenario
@@ -259,7 +266,7 @@ class Machines:
     ) -> Counts:
         lease = timedelta(seconds=longest)
         terms = Terms(lease, lease, settling, foreign_secrets=False)
-        return Standing(*wake_book(book, self.book_type).standing(), terms).at(revision)
+        return Standing(wake_book(book, self.book_type).standing(), terms).at(revision)
 
     def _age(self, state: CacheState, now: float) -> CacheState:
         return cache_asleep(wake_cache(state, self.cache_type), now)

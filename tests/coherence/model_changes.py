@@ -7,7 +7,7 @@ from datetime import timedelta
 
 from keyauthority.coherence.allowances import lengthened, shortened, withdrawn
 from keyauthority.coherence.sessions import SessionBook
-from keyauthority.domain.allowances import Allowance
+from keyauthority.domain.sessions import Allowance
 from tests.coherence.machines import Step
 from tests.coherence.model_authority import Authority
 from tests.coherence.scenarios import subject_of

@@ -131,10 +131,11 @@ class Verifiers(Changes):
         if verdict == "REVOKED" and not self.has.plain:
             refused = world.refused[follower] | {KEY_OF[secret] if whole else secret}
             world = world._replace(refused=self.replaced(world.refused, follower, refused))
-        if self.hit(world.caches[follower], secret, self.clock(world, follower)):
-            # Judged as any hit is, in `broken`.
-            calls.waiting(digest)
         again = calls.proceed(digest)
+        if again and self.hit(world.caches[follower], secret, self.clock(world, follower)):
+            # Judged as any hit is, in `broken`.
+            calls.end(digest)
+            again = False
         world = world._replace(calls=self.replaced(world.calls, follower, calls_asleep(calls)))
         return (self.send_question(world, follower, secret) if again else world), broken
 

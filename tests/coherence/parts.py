@@ -7,7 +7,7 @@ from typing import Final
 
 from keyauthority.coherence.cache import CoherentCache
 from keyauthority.coherence.entries import Cached
-from keyauthority.domain.revisions import Head
+from keyauthority.domain.sessions import Head
 
 HEAD: Final = Head(1, 5)
 

@@ -6,6 +6,7 @@ two mechanisms each of which suffices; such a bug breaks both, and says so.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
 from datetime import timedelta
@@ -17,9 +18,7 @@ from keyauthority.coherence.calls import Calls
 from keyauthority.coherence.entries import Entries
 from keyauthority.coherence.fence import Fence, Passed
 from keyauthority.coherence.sessions import Entry, SessionBook
-from keyauthority.domain.allowances import WHOLE, Allowance
-from keyauthority.domain.revisions import Claim, Head
-from keyauthority.domain.sessions import REPLICA, Grant
+from keyauthority.domain.sessions import REPLICA, WHOLE, Allowance, Claim, Grant, Head
 from tests.coherence import scenarios
 from tests.coherence.grant_rows import GrantRow
 from tests.coherence.machines import Step
@@ -594,9 +593,8 @@ class DeletesSessions(Bug):
 @breaks("the fence waits for what may be in force, not for what is granted next", scenarios.ALLOWED)
 class WaitsForGranted(Bug):
     class book_type(SessionBook):  # noqa: N801
-        def standing(self) -> tuple[tuple[int, ...], tuple[timedelta | None, ...]]:
-            acknowledged, _ = super().standing()
-            return acknowledged, tuple(entry.allowance.lease for _, entry in self)
+        def standing(self) -> Counter[tuple[int, timedelta | None]]:
+            return Counter((entry.acknowledged, entry.allowance.lease) for _, entry in self)
 
 
 class _SettlesHastily(Allowances):

@@ -10,9 +10,7 @@ from keyauthority.coherence.cache import CoherentCache
 from keyauthority.coherence.calls import Calls
 from keyauthority.coherence.fence import Fence
 from keyauthority.coherence.sessions import Janitor, SessionBook, credited
-from keyauthority.domain.allowances import WHOLE, Allowance
-from keyauthority.domain.revisions import Claim, Head
-from keyauthority.domain.sessions import Grant
+from keyauthority.domain.sessions import WHOLE, Allowance, Claim, Grant, Head
 from keyauthority.storage.sql import leases
 from tests.coherence.grant_rows import GrantRow, with_changes
 from tests.coherence.history import SECRETS, History, Version, judged

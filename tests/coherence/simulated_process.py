@@ -13,9 +13,7 @@ from keyauthority.coherence.allowances import lengthened, shortened
 from keyauthority.coherence.cache import Ask, SyncCall
 from keyauthority.coherence.entries import Cached
 from keyauthority.coherence.leases import wait_out
-from keyauthority.domain.allowances import Allowance
-from keyauthority.domain.revisions import Head
-from keyauthority.domain.sessions import Counts, Grant, Standing, Terms
+from keyauthority.domain.sessions import Allowance, Counts, Grant, Head, Standing, Terms
 from tests.coherence.history import SECRETS, WORKSPACE_OF, Version
 from tests.coherence.simulated_books import LEASE, Database, Given, Parts
 from tests.coherence.virtual import Machine, Network, Timeline
@@ -137,7 +135,7 @@ class Process(Machine):
             self._in_books(lambda database: _granted(database, call), then)
 
     def _grant_alone(self, call: SyncCall, then: Callable[[Grant | None], None]) -> None:
-        # As in `storage.alone`: in the book, then a read that takes its time, then acknowledged.
+        # As in `storage.in_memory_sessions`: in the book, then a read that takes its time, then acknowledged.
         session_id = call.session_id
         if session_id and not self.book.beat(session_id, ""):
             then(None)
@@ -387,8 +385,7 @@ def _granted(database: Database, call: SyncCall) -> Grant | None:
 def _counts(database: Database, book: Any, revision: int) -> Counts:
     lease = timedelta(seconds=LEASE)
     terms = Terms(lease, lease, database.settling, foreign_secrets=True)
-    acknowledged, in_force = book.standing()
-    return Standing(acknowledged, in_force, terms).at(revision)
+    return Standing(book.standing(), terms).at(revision)
 
 
 def _allowed(book: Any) -> list[tuple[str, Allowance, bool]]:

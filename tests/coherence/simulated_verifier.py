@@ -143,11 +143,13 @@ class Verifier(Machine):
         ended = self.calls.end(digest)
         if answer is not None:
             self._answer(secret, answer, ended)
+        if not self.calls.proceed(digest):
+            return
         hit = self.cache.get(digest, self.now())
-        if hit is not None:
-            self._answer(secret, hit, self.calls.waiting(digest))
-        if self.calls.proceed(digest):
+        if hit is None:
             self._run(secret)
+        else:
+            self._answer(secret, hit, self.calls.end(digest))
 
     def _answer(self, secret: str, answer: Known, requests: Sequence[Request]) -> None:
         time = self.timeline.time

@@ -16,7 +16,7 @@ from keyauthority.coherence.allowances import (
     withdrawn,
 )
 from keyauthority.coherence.leases import wait_out
-from keyauthority.domain.allowances import WHOLE, Allowance
+from keyauthority.domain.sessions import WHOLE, Allowance
 
 LEASE = timedelta(seconds=3)
 NONE = timedelta()

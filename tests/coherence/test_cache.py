@@ -6,7 +6,7 @@ import pytest
 
 from keyauthority.coherence.cache import CoherentCache
 from keyauthority.coherence.entries import Cached
-from keyauthority.domain.revisions import Claim, Head
+from keyauthority.domain.sessions import Claim, Head
 from tests.coherence.parts import answer, kept, leased
 
 

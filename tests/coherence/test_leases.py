@@ -7,7 +7,7 @@ from datetime import timedelta
 from hypothesis import given
 from hypothesis import strategies as st
 
-from keyauthority.coherence.leases import RATE_ERROR, SLACK, longest_wait, wait_out
+from keyauthority.coherence.leases import RATE_ERROR, SLACK, wait_out
 from keyauthority.storage.sql.leases import GRANT
 from tests.coherence.grant_rows import GrantRow
 
@@ -35,7 +35,6 @@ def test_w_is_no_longer_than_rates_explain(lease: timedelta) -> None:
 def test_w_of_the_default_lease() -> None:
     """Three seconds are waited out in 3.37."""
     assert round(wait_out(timedelta(seconds=3)), 2) == 3.37
-    assert longest_wait(timedelta(seconds=3)) == timedelta(seconds=wait_out(timedelta(seconds=3)))
 
 
 def test_the_models_rows_have_the_columns_that_are_read() -> None:

@@ -7,17 +7,14 @@ from datetime import timedelta
 import pytest
 
 from keyauthority.coherence.sessions import SessionBook, credited, resets
-from keyauthority.domain.allowances import WHOLE, Allowance
-from keyauthority.domain.revisions import Claim, Head
-from keyauthority.domain.sessions import Standing, Terms
+from keyauthority.domain.sessions import WHOLE, Allowance, Claim, Head, Standing, Terms
 
 LEASE = timedelta(seconds=3)
 
 
 def at(book: SessionBook, revision: int) -> tuple[int, int]:
-    acknowledged, in_force = book.standing()
     terms = Terms(LEASE, LEASE, settling=False, foreign_secrets=False)
-    counts = Standing(acknowledged, in_force, terms).at(revision)
+    counts = Standing(book.standing(), terms).at(revision)
     return counts.acknowledged, counts.behind
 
 

@@ -10,8 +10,7 @@ from keyauthority.coherence.cache import Ask, CoherentCache, SyncCall
 from keyauthority.coherence.calls import Calls
 from keyauthority.coherence.entries import Cached
 from keyauthority.coherence.sessions import Entry, SessionBook
-from keyauthority.domain.allowances import WHOLE, Allowance
-from keyauthority.domain.sessions import Grant
+from keyauthority.domain.sessions import WHOLE, Allowance, Grant
 
 NEVER = -math.inf
 KEY_OF = {"one": "key", "two": "key", "foreign": "imported"}

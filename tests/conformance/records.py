@@ -15,7 +15,8 @@ from keyauthority.domain.callers import Caller, Role
 from keyauthority.domain.facts import Action
 from keyauthority.domain.keys import KEY_SETTINGS, Key, KeySettings, StoredSecret
 from keyauthority.domain.peppers import Pepper, PepperState
-from keyauthority.domain.ports import Replay, Store, Transaction
+from keyauthority.domain.ports import Store
+from keyauthority.domain.repositories import Replay, Transaction
 from keyauthority.domain.workspaces import Workspace
 
 START = datetime(2030, 1, 2, 3, 4, 5, 678901, tzinfo=UTC)

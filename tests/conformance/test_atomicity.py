@@ -9,7 +9,8 @@ import pytest
 
 from keyauthority.domain.auditing import AuditFilter
 from keyauthority.domain.errors import KeyAuthorityError, Reason
-from keyauthority.domain.ports import KeyFilter, Store
+from keyauthority.domain.ports import Store
+from keyauthority.domain.repositories import KeyFilter
 from tests.conformance.cancelling import at_every_await
 from tests.conformance.records import a_caller, a_key, a_pepper, a_replay, an_entry, undone
 

@@ -5,7 +5,7 @@ import asyncio
 import pytest
 
 from keyauthority.domain.ports import Store
-from keyauthority.domain.revisions import Head
+from keyauthority.domain.sessions import Head
 from tests.conformance.records import a_key, undone
 
 

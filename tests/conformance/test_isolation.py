@@ -3,7 +3,8 @@
 import asyncio
 from dataclasses import replace
 
-from keyauthority.domain.ports import KeyFilter, Store, Transaction
+from keyauthority.domain.ports import Store
+from keyauthority.domain.repositories import KeyFilter, Transaction
 from tests.conformance.records import a_key, a_workspace
 
 WRITERS = 4

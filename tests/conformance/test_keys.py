@@ -6,7 +6,8 @@ from datetime import datetime
 import pytest
 
 from keyauthority.domain.keys import UNKNOWN, Key, KeyState, Revocation, RevocationReason, Who
-from keyauthority.domain.ports import KeyFilter, Store
+from keyauthority.domain.ports import Store
+from keyauthority.domain.repositories import KeyFilter
 from tests.conformance.records import (
     DAY,
     MICROSECOND,

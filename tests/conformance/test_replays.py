@@ -1,6 +1,7 @@
 """Kept answers to retry-safe requests."""
 
-from keyauthority.domain.ports import Replay, Store
+from keyauthority.domain.ports import Store
+from keyauthority.domain.repositories import Replay
 from tests.conformance.records import DAY, MICROSECOND, START, a_replay
 
 

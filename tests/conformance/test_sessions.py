@@ -6,13 +6,20 @@ from datetime import timedelta
 
 import pytest
 
-from keyauthority.domain.allowances import WHOLE, Allowance
 from keyauthority.domain.errors import KeyAuthorityError, Reason
 from keyauthority.domain.ports import Store
-from keyauthority.domain.revisions import Claim, Head
-from keyauthority.domain.sessions import REPLICA, SESSIONS_PER_CALLER, Grant, Session
-from keyauthority.storage.memory.leases import TOLD as MEMORY_TOLD
-from keyauthority.storage.sql.leases import TOLD
+from keyauthority.domain.sessions import (
+    REPLICA,
+    SESSIONS_PER_CALLER,
+    WHOLE,
+    Allowance,
+    Claim,
+    Grant,
+    Head,
+    Session,
+)
+from keyauthority.storage.memory.leases import MOST_CHANGES as MOST_CHANGES_IN_MEMORY
+from keyauthority.storage.sql.leases import MOST_CHANGES
 from tests.conformance.records import START, a_caller, undone
 
 NOTHING = Claim(0, 0)
@@ -299,7 +306,7 @@ async def test_a_join_whose_caller_is_gone_leaves_no_session(store: Store) -> No
 
 async def test_too_many_changes_are_a_reset(store: Store) -> None:
     """A thousand changes are told, one more makes the verifier drop everything."""
-    assert TOLD == MEMORY_TOLD == 1_000
+    assert MOST_CHANGES == MOST_CHANGES_IN_MEMORY == 1_000
     await advance(store, *(f"key_{n}" for n in range(1_001)))
 
     told = await join(store, Claim(1, 1))
@@ -335,7 +342,7 @@ async def test_a_new_epoch_ends_all_sessions(store: Store) -> None:
     grant = await join(store, Claim(1, 1))
     assert (grant.head, grant.subjects) == (begun, None)
     found = await store.sessions.standing()
-    assert (found.acknowledged, found.terms.settling) == ((0,), True)
+    assert (found.sessions, found.terms.settling) == ({(0, None): 1}, True)
 
 
 async def test_no_two_epochs_are_the_same(store: Store) -> None:

@@ -3,7 +3,7 @@
 import pytest
 
 from keyauthority.domain.ports import Store
-from keyauthority.domain.revisions import Head
+from keyauthority.domain.sessions import Head
 from tests.conformance.records import (
     MICROSECOND,
     START,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import secrets
 from pathlib import Path
 
-from console import cookies
+from console import security
 from console.paths import url
 from keyauthority.base.process.files import write_private
 from tests.console.visiting import Shown, Visitor
@@ -70,7 +70,7 @@ class Console:
         visitor = self.visitor()
         done = visitor.submit(visitor.get("/sign-in"), "/sign-in", email=email, password=password)
         assert done.status == 303, done.text
-        assert cookies.SESSION in visitor.cookies
+        assert security.SESSION in visitor.cookies
         return visitor
 
     def invite(self, owner: Visitor, workspace: str, email: str, role: str) -> str:

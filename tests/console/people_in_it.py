@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import secrets
 
-from console import cookies
+from console import security
 from console.people import Identity, Origin, People, Person, Role
 from tests.console.living import Console
 from tests.console.visiting import Visitor
@@ -36,7 +36,7 @@ class Cast:
         """A browser in which the person is signed in."""
         _, token = await self.books.sessions.begin(person.id, "127.0.0.1", "test", "oidc")
         visitor = self.console.visitor()
-        visitor.cookies[cookies.SESSION] = token.reveal()
+        visitor.cookies[security.SESSION] = token.reveal()
         return visitor
 
     async def visitor(self, role: Role | None = None, *, administrator: bool = False) -> Visitor:

@@ -6,9 +6,10 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from console import views
 from console.forms import Form
+from console.key_views import KeyRow
 from console.people import Person
+from console.visit import WorkspaceView
 
 NOW = datetime(2026, 11, 25, 3, 39, tzinfo=UTC)
 SCRIPT = "<script>alert(1)</script>"
@@ -44,11 +45,13 @@ MINA = Person(
     create_time=ago(days=300),
     has_password=True,
 )
-ACME = views.WorkspaceView("ws_4fQ0n2mB8sKd1xYz", "Acme", False, "owner", WORKSPACE + "/keys")
+MARKUP = replace(MINA, id="p2", name=SCRIPT, email=IMAGE, administrator=False, disabled=True)
+JUN = replace(MINA, id="p3", name="Jun Kim", email="jun.kim@acme.example")
+ACME = WorkspaceView("ws_4fQ0n2mB8sKd1xYz", "Acme", False, "owner")
 OTHERS = [
-    views.WorkspaceView("ws_2", "Acme staging", False, "member", "/workspaces/ws_2/keys"),
-    views.WorkspaceView("ws_9fQ0n2mB8sKd1xYz", "Acme", False, "member", "/workspaces/ws_9/keys"),
-    views.WorkspaceView("ws_3", IMAGE, True, "viewer", "/workspaces/ws_3/keys"),
+    WorkspaceView("ws_2", "Acme staging", False, "member"),
+    WorkspaceView("ws_9fQ0n2mB8sKd1xYz", "Acme", False, "member"),
+    WorkspaceView("ws_3", IMAGE, True, "viewer"),
 ]
 OWNER = frozenset(
     {
@@ -76,9 +79,9 @@ OUTSIDE: dict[str, Any] = {
 }
 
 
-def key(number: int, name: str, state: str = "active", **other: Any) -> views.KeyRow:
+def key(number: int, name: str, state: str = "active", **other: Any) -> KeyRow:
     href = f"{WORKSPACE}/keys/key_{number:016}"
-    row = views.KeyRow(
+    row = KeyRow(
         id=f"key_{number:016}",
         name=name,
         hint=f"sk-optk-{1000 + number * 37}…w{number % 10}Yz",
@@ -106,7 +109,7 @@ ROWS = [
     key(8, "검색 색인 야간 배치"),
 ]
 FORM = Form()
-RECEIPT = views.Receipt("Stopped everywhere in 12 ms. 3 verifiers confirmed.", 12, 3, 0)
+RECEIPT = "Stopped everywhere in 12 ms. 3 verifiers confirmed."
 BESIDE = {
     "me": MINA,
     "csrf": "c" * 43,

@@ -4,53 +4,40 @@ from __future__ import annotations
 
 from typing import Any
 
-from console import views
 from console.forms import Form
+from console.pages.account import browser
+from console.people import Session
+from keyauthority.client.admin import Workspace
 from tests.console.sample_data import (
     BESIDE,
     FORM,
-    IMAGE,
+    JUN,
     LONG,
+    MARKUP,
+    MINA,
     RECEIPT,
     SCRIPT,
     Page,
     ago,
+    ahead,
 )
 
 ADMINISTERED = [
-    views.WorkspaceRow(
-        "ws_4fQ0n2mB8sKd1xYz", "Acme", False, ago(days=300), 3, True, "/k", "/s", "/r", "/j"
-    ),
-    views.WorkspaceRow(
-        "ws_9aB1n2mB8sKd1xYz", SCRIPT, True, ago(days=20), 0, False, "/k", "/s", "/r", "/j"
-    ),
-    views.WorkspaceRow(
-        "ws_8aB1n2mB8sKd1xYz", LONG, False, ago(days=2), 12, False, "/k", "/s", "/r", "/j"
-    ),
+    Workspace("ws_4fQ0n2mB8sKd1xYz", "Acme", False, ago(days=300), ago(days=300), ""),
+    Workspace("ws_9aB1n2mB8sKd1xYz", SCRIPT, True, ago(days=20), ago(days=20), ""),
+    Workspace("ws_8aB1n2mB8sKd1xYz", LONG, False, ago(days=2), ago(days=2), ""),
 ]
-PEOPLE = [
-    views.PersonRow(
-        "p1", "Mina Park", "mina.park@acme.example", True, False, 3, True, "/a", "/r", "/s", "/d"
-    ),
-    views.PersonRow("p2", SCRIPT, IMAGE, False, True, 0, False, "/a", "/r", "/s", "/d"),
-    views.PersonRow(
-        "p3", "Jun Kim", "jun.kim@acme.example", True, False, 1, False, "/a", "/r", "/s", "/d"
-    ),
-]
+PEOPLE = [MINA, MARKUP, JUN]
+
+
+def session(number: int, address: str, agent: str, method: str) -> Session:
+    began, used = ago(days=number), ago(hours=number)
+    return Session(f"s{number}", MINA, began, used, ahead(days=7), address, agent, method)
+
+
 SESSIONS = [
-    views.SessionRow(
-        "s1",
-        True,
-        "Firefox 143 on Linux",
-        "203.0.113.7",
-        ago(days=1),
-        ago(minutes=1),
-        "password",
-        "/e",
-    ),
-    views.SessionRow(
-        "s2", False, SCRIPT, "2001:db8:85a3::8a2e:370:7334", ago(days=3), ago(hours=9), "oidc", "/e"
-    ),
+    session(1, "203.0.113.7", "Mozilla/5.0 (X11; Linux x86_64) Firefox/143.0", "password"),
+    session(3, "2001:db8:85a3::8a2e:370:7334", SCRIPT.replace(" ", ""), "oidc"),
 ]
 
 
@@ -60,6 +47,8 @@ def account(**other: Any) -> dict[str, Any]:
         "profile": Form(values={"name": "Mina Park", "time_zone": "Asia/Seoul"}),
         "password": FORM,
         "sessions": SESSIONS,
+        "current_id": "s1",
+        "browser": browser,
         "time_zones": ["Asia/Seoul", "Europe/Berlin", "UTC"],
         "oidc_name": "Acme SSO",
     }
@@ -83,7 +72,16 @@ ACCOUNT: list[Page] = [
             profile=Form(values={"name": SCRIPT}, errors={"time_zone": "Choose one of the list."}),
         ),
     ),
-    Page("administration", "administration.html", ADMINISTRATION | {"workspaces": ADMINISTERED}),
+    Page(
+        "administration",
+        "administration.html",
+        ADMINISTRATION
+        | {
+            "workspaces": ADMINISTERED,
+            "members": {row.id: 6 * number for number, row in enumerate(ADMINISTERED)},
+            "mine": {ADMINISTERED[0].id},
+        },
+    ),
     Page(
         "administration_none",
         "administration.html",
@@ -92,7 +90,12 @@ ACCOUNT: list[Page] = [
     Page(
         "administration_people",
         "administration_people.html",
-        ADMINISTRATION | {"people": PEOPLE, "next_href": "?after=p3"},
+        ADMINISTRATION
+        | {
+            "people": PEOPLE,
+            "workspaces": {person.id: number for number, person in enumerate(PEOPLE)},
+            "next_href": "?after=p3",
+        },
     ),
     Page(
         "workspace_suspend", "workspace_suspend.html", ADMINISTRATION | {"subject": ADMINISTERED[0]}

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
-from console import views
+from console.activity_entries import EntryRow
 from console.forms import Form
 from tests.console.sample_data import (
     FORM,
@@ -19,8 +19,8 @@ from tests.console.sample_data import (
 )
 
 
-def entry(minutes: int, sentence: str, subject: str, **other: Any) -> views.EntryRow:
-    row = views.EntryRow(
+def entry(minutes: int, sentence: str, subject: str, **other: Any) -> EntryRow:
+    row = EntryRow(
         time=ago(minutes=minutes),
         who="mina.park@acme.example",
         via="console",

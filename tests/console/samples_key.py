@@ -5,9 +5,10 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
-from console import views
 from console.forms import Form
-from keyauthority.client.admin import KeySettings
+from console.key_views import KeyDetails, KeyRow, SecretRow
+from keyauthority.client.admin import KeySettings, Revocation, RevocationReason
+from keyauthority.domain.keys import Who
 from tests.console.sample_data import (
     FORM,
     INSIDE,
@@ -23,16 +24,16 @@ from tests.console.sample_data import (
 )
 
 
-def details(row: views.KeyRow, **other: Any) -> views.KeyDetails:
-    fields: dict[str, Any] = {
-        name: getattr(row, name) for name in views.KeyRow.__dataclass_fields__
-    }
+def details(row: KeyRow, **other: Any) -> KeyDetails:
+    fields: dict[str, Any] = {name: getattr(row, name) for name in KeyRow.__dataclass_fields__}
     more: dict[str, Any] = {
         "settings": KeySettings(row.name, expire_time=row.expire_time),
-        "secrets": [views.SecretRow(row.hint, row.create_time, None, ago(minutes=4), "current")],
+        "secrets": [SecretRow(row.hint, row.create_time, None, ago(minutes=4), "current")],
         "revocation": None,
+        "activity_href": "/a",
+        "replace_href": WORKSPACE + "/keys/new?name=x",
     }
-    return views.KeyDetails(**fields | more | other)
+    return KeyDetails(**fields | more | other)
 
 
 ROTATED = details(
@@ -43,17 +44,18 @@ ROTATED = details(
         labels={"team": SCRIPT, "cost-centre": "4711"},
     ),
     secrets=[
-        views.SecretRow("sk-optk-1074…n3Wq", ago(hours=3), None, ago(minutes=4), "current"),
-        views.SecretRow(
-            "sk-optk-1074…w2Yz", ago(days=25), ahead(hours=21), ago(minutes=9), "ending"
-        ),
-        views.SecretRow("sk-optk-1074…a0Bc", ago(days=99), ago(days=24), None, "ended"),
+        SecretRow("sk-optk-1074…n3Wq", ago(hours=3), None, ago(minutes=4), "current"),
+        SecretRow("sk-optk-1074…w2Yz", ago(days=25), ahead(hours=21), ago(minutes=9), "ending"),
+        SecretRow("sk-optk-1074…a0Bc", ago(days=99), ago(days=24), None, "ended"),
     ],
 )
 REVOKED = details(
     ROWS[6],
-    revocation=views.Revocation(
-        "compromised", f"Pasted into a ticket: {SCRIPT}", ago(hours=2), "jun@acme.example"
+    revocation=Revocation(
+        ago(hours=2),
+        RevocationReason.COMPROMISED,
+        f"Pasted into a ticket: {SCRIPT}",
+        Who("person_2", "jun@acme.example"),
     ),
 )
 
@@ -65,7 +67,7 @@ KEY_PAGES: list[Page] = [
     Page(
         "key",
         "key.html",
-        INSIDE | KEY | {"activity_href": "/a", "replace_href": "/r", "notice": "The key is saved."},
+        INSIDE | KEY | {"notice": "The key is saved."},
     ),
     Page(
         "key_of_seoul",
@@ -73,25 +75,23 @@ KEY_PAGES: list[Page] = [
         INSIDE
         | KEY
         | {
-            "activity_href": "/a",
-            "replace_href": "/r",
             "me": replace(MINA, time_zone="Asia/Seoul"),
         },
     ),
     Page(
         "key_rotated",
         "key.html",
-        INSIDE | {"key": ROTATED, "activity_href": "/a", "replace_href": "/r"},
+        INSIDE | {"key": ROTATED},
     ),
     Page(
         "key_paused",
         "key.html",
-        INSIDE | {"key": details(ROWS[4]), "activity_href": "/a", "replace_href": "/r"},
+        INSIDE | {"key": details(ROWS[4])},
     ),
     Page(
         "key_gone",
         "key.html",
-        INSIDE | {"key": REVOKED, "activity_href": "/a", "replace_href": "/r"},
+        INSIDE | {"key": REVOKED},
     ),
     Page(
         "key_edit",
@@ -99,7 +99,6 @@ KEY_PAGES: list[Page] = [
         INSIDE
         | {
             "key": ROTATED,
-            "etag": "e",
             "midday": ROTATED.expire_time,
             "form": Form(
                 values={
@@ -107,6 +106,7 @@ KEY_PAGES: list[Page] = [
                     "expires": "date",
                     "expire_date": "2027-01-22",
                     "scopes": "chat:write",
+                    "etag": "e",
                 },
                 problem="Somebody else changed this key meanwhile. Look at it and save again.",
             ),
@@ -135,8 +135,6 @@ KEY_PAGES: list[Page] = [
             "receipt": RECEIPT,
             "spreading": None,
             "leaked": True,
-            "replace_href": WORKSPACE + "/keys/new?name=x",
-            "activity_href": "/a",
         },
     ),
     Page(
@@ -148,8 +146,6 @@ KEY_PAGES: list[Page] = [
             "receipt": None,
             "spreading": "It is revoked, but one gateway has not confirmed yet. It stops by 12:40 at the latest.",
             "leaked": False,
-            "replace_href": WORKSPACE + "/keys/new",
-            "activity_href": "/a",
         },
     ),
 ]

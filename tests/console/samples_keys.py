@@ -5,8 +5,9 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
-from console import views, words
+from console import words
 from console.forms import Form
+from console.pages.keys import Card, KeyQuery, Pages
 from console.snippets import snippets
 from keyauthority.client import Secret
 from tests.console.sample_data import (
@@ -25,7 +26,7 @@ from tests.console.sample_data import (
 )
 
 CARDS = [
-    views.Card(flag, *words.CARDS[flag], count, f"?flag={flag}", False)
+    Card(flag, *words.CARDS[flag], count, f"?flag={flag}", False)
     for flag, count in (("old_secret", 1), ("expiring", 1), ("unused", 4), ("never_expires", 12))
 ]
 SORT = {name: f"?sort={name}" for name in ("name", "created", "used", "expires")}
@@ -35,9 +36,9 @@ def keys_page(**other: Any) -> dict[str, Any]:
     page = {
         "rows": ROWS,
         "cards": CARDS,
-        "query": views.KeyQuery(),
+        "query": KeyQuery(),
         "sort_href": SORT,
-        "pages": views.Pages(1, 1, 8, None, None),
+        "pages": Pages(1, 1, 8, None, None),
         "truncated": False,
         "empty": "",
     }
@@ -49,11 +50,9 @@ def secret_page(**other: Any) -> dict[str, Any]:
         "kind": "created",
         "key": key(1, "billing, production"),
         "secret": SECRET,
-        "api_url": "https://api.opentoken.kr/v1",
         "snippets": snippets("https://api.opentoken.kr/v1", Secret(SECRET)),
         "old_end_time": None,
         "receipt": None,
-        "stored_action": WORKSPACE + "/keys/key_1/stored",
     }
     return INSIDE | page | other
 
@@ -107,17 +106,15 @@ KEYS: list[Page] = [
     Page(
         "keys_no_match",
         "keys.html",
-        keys_page(
-            rows=[], cards=[], empty="no_match", query=views.KeyQuery(q=IMAGE, state="paused")
-        ),
+        keys_page(rows=[], cards=[], empty="no_match", query=KeyQuery(q=IMAGE, state="paused")),
     ),
     Page(
         "keys_many",
         "keys.html",
         keys_page(
             cards=[replace(card, active=card.flag == "unused") for card in CARDS],
-            query=views.KeyQuery(sort="name", flag="unused"),
-            pages=views.Pages(3, 40, 1000, "?page=2", "?page=4"),
+            query=KeyQuery(sort="name", flag="unused"),
+            pages=Pages(3, 40, 1000, "?page=2", "?page=4"),
             truncated=True,
             notice="The key is paused.",
         ),

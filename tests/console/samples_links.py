@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 from console.forms import Form
@@ -39,7 +40,6 @@ def invitation(state: str, **other: Any) -> dict[str, Any]:
     page = {
         "invitation": INVITATION,
         "workspace_name": "Acme",
-        "inviter": "mina.park@acme.example",
         "state": state,
         "form": FORM,
         "action": "/invitations/token",
@@ -73,7 +73,9 @@ LINKS: list[Page] = [
     Page(
         "invitation_open_without_provider",
         "invitation.html",
-        invitation("open", workspace_name=SCRIPT, inviter=IMAGE),
+        invitation(
+            "open", workspace_name=SCRIPT, invitation=replace(INVITATION, inviter_email=IMAGE)
+        ),
     ),
     Page("invitation_yours", "invitation.html", invitation("yours", me=MINA)),
     Page("invitation_other", "invitation.html", invitation("other", me=MINA)),

@@ -5,64 +5,55 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
-from console import views
 from console.forms import Form
+from console.people import Invitation, Member, Role
 from tests.console.sample_data import (
+    ACME,
     FORM,
     IMAGE,
     INSIDE,
+    JUN,
+    MARKUP,
+    MINA,
     RECEIPT,
     ROWS,
-    SCRIPT,
-    WORKSPACE,
     Page,
     ago,
     ahead,
 )
 
-
-def member(number: int, name: str, role: str, **other: Any) -> views.MemberRow:
-    href = f"{WORKSPACE}/members/person_{number}"
-    row = views.MemberRow(
-        id=f"person_{number}",
-        name=name,
-        email=f"person{number}@acme.example",
-        role=role,
-        since=ago(days=number * 20),
-        is_me=False,
-        only_owner=False,
-        remove_href=href + "/remove",
-        role_action=href + "/role",
-    )
-    return replace(row, **other)
-
-
+LONG_NAME = replace(
+    JUN, name="Maximiliane von und zu Hohenstein-Wallersbach", email="m" * 60 + "@acme.example"
+)
 MEMBERS = [
-    member(1, "Mina Park", "owner", is_me=True, only_owner=True),
-    member(2, SCRIPT, "member"),
-    member(
-        3,
-        "Maximiliane von und zu Hohenstein-Wallersbach",
-        "viewer",
-        email="m" * 60 + "@acme.example",
-    ),
+    Member(MINA, Role.OWNER, ago(days=20)),
+    Member(MARKUP, Role.MEMBER, ago(days=40)),
+    Member(LONG_NAME, Role.VIEWER, ago(days=60)),
 ]
+INVITATION = Invitation(
+    id="inv_1",
+    workspace_id=ACME.id,
+    email="jun.kim@acme.example",
+    role=Role.MEMBER,
+    invited_by=MINA.id,
+    inviter_email=MINA.email,
+    create_time=ago(days=1),
+    expire_time=ahead(days=6),
+)
 INVITATIONS = [
-    views.InvitationRow(
-        "inv_1",
-        "jun.kim@acme.example",
-        "member",
-        "mina.park@acme.example",
-        ago(days=1),
-        ahead(days=6),
-        "/w",
-    ),
-    views.InvitationRow("inv_2", IMAGE, "viewer", IMAGE, ago(days=6), ahead(hours=5), "/w"),
+    INVITATION,
+    replace(INVITATION, id="inv_2", email=IMAGE, role=Role.VIEWER, inviter_email=IMAGE),
 ]
 
 
 def members(**other: Any) -> dict[str, Any]:
-    page = {"section": "members", "members": MEMBERS, "invitations": INVITATIONS, "form": FORM}
+    page = {
+        "section": "members",
+        "members": MEMBERS,
+        "invitations": INVITATIONS,
+        "form": FORM,
+        "only_owner": MINA.id,
+    }
     return INSIDE | page | other
 
 
@@ -86,9 +77,7 @@ MEMBER_PAGES: list[Page] = [
         | {
             "section": "members",
             "link": "https://console.opentoken.kr/invitations/" + "aB3_" * 11,
-            "email": "jun.kim@acme.example",
-            "role": "member",
-            "expire_time": ahead(days=7),
+            "invitation": INVITATION,
         },
     ),
     Page(
@@ -97,7 +86,7 @@ MEMBER_PAGES: list[Page] = [
         INSIDE
         | {
             "section": "members",
-            "member": MEMBERS[1],
+            "person": MARKUP,
             "keys": ROWS[:4],
             "ticked": {row.id for row in ROWS[:3]},
             "truncated": True,
@@ -111,7 +100,7 @@ MEMBER_PAGES: list[Page] = [
         INSIDE
         | {
             "section": "members",
-            "member": MEMBERS[0],
+            "person": MINA,
             "keys": [],
             "ticked": set(),
             "truncated": False,
@@ -125,7 +114,7 @@ MEMBER_PAGES: list[Page] = [
         INSIDE
         | {
             "section": "members",
-            "member": MEMBERS[1],
+            "person": MARKUP,
             "revoked": ROWS[:2],
             "remaining": ROWS[2:4],
             "receipt": RECEIPT,

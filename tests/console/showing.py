@@ -9,8 +9,8 @@ from functools import cache
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
-from console.headers import CSP
 from console.rendering import Assets, Rendering
+from console.security import CSP
 from tests.console.samples import NOW, PAGES
 
 Served = Mapping[str, tuple[str, bytes]]

@@ -8,13 +8,12 @@ from urllib.parse import urlencode
 
 import pytest
 
-from console import csrf
-from console.access import Needs
-from console.cookies import SESSION, VISITOR
+from console import security
 from console.paths import url
 from console.people import Role
 from console.routes import ROUTES
-from console.visit import Route
+from console.security import SESSION, VISITOR
+from console.visit import Needs, Route
 from tests.console.people_in_it import NOBODY, Cast
 from tests.console.visiting import Shown, Visitor
 
@@ -133,7 +132,7 @@ def send(browser: Visitor, route: Route, path: str) -> Shown:
     if route.method == "GET":
         return browser.get(path)
     cookie = browser.cookies.get(SESSION) or browser.cookies[VISITOR]
-    return browser.post(path, {"csrf": csrf.token(cookie), "administrator": "yes"})
+    return browser.post(path, {"csrf": security.form_token(cookie), "administrator": "yes"})
 
 
 @pytest.mark.parametrize("route", ROUTES, ids=[f"{one.method} {one.path}" for one in ROUTES])
@@ -168,7 +167,7 @@ async def test_a_key_of_another_workspace_is_not_found_in_ones_own(page: str, ca
     assert owner.get(path).status == 404
     if page in ("/rotate", "/revoke", "/edit"):
         fields = {
-            "csrf": csrf.token(owner.cookies[SESSION]),
+            "csrf": security.form_token(owner.cookies[SESSION]),
             "reason": "unused",
             "note": "mine now",
             "overlap": "0",
@@ -187,7 +186,7 @@ async def test_a_foreign_key_is_neither_paused_nor_resumed(page: str, cast: Cast
     foreign = cast.console.edge.operator.workspace("foreign")
     key, _ = cast.console.edge.operator.issue(foreign)
     path = f"/workspaces/{cast.workspace}/keys/{key.id}/{page}"
-    assert owner.post(path, {"csrf": csrf.token(owner.cookies[SESSION])}).status == 404
+    assert owner.post(path, {"csrf": security.form_token(owner.cookies[SESSION])}).status == 404
 
 
 async def test_people_and_invitations_of_others_are_not_found(cast: Cast) -> None:
@@ -198,7 +197,7 @@ async def test_people_and_invitations_of_others_are_not_found(cast: Cast) -> Non
     await cast.books.memberships.add(NOBODY, foreign, stranger.id, Role.OWNER)
     invitation, _ = await cast.books.links.invite(NOBODY, foreign, "x@example.com", Role.VIEWER)
     session, _ = await cast.books.sessions.begin(stranger.id, "", "", "oidc")
-    token = {"csrf": csrf.token(owner.cookies[SESSION])}
+    token = {"csrf": security.form_token(owner.cookies[SESSION])}
     mine = f"/workspaces/{cast.workspace}"
     for path in (
         f"{mine}/members/{stranger.id}/role",

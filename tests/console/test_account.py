@@ -9,10 +9,10 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from console import csrf
-from console.cookies import SESSION
+from console import security
 from console.pages.account import browser
 from console.people import Password, Person, Role
+from console.security import SESSION
 from tests.console.living import PASSWORD
 from tests.console.people_in_it import NOBODY, Cast
 from tests.console.visiting import Shown, Visitor
@@ -169,7 +169,7 @@ async def test_a_sign_in_alone_sets_no_password(cast: Cast) -> None:
     person = await cast.person()
     visitor = await cast.signed_in(person)
     assert "/account/password" not in visitor.get("/account").html
-    fields = {"csrf": csrf.token(visitor.cookies[SESSION]), "new_password": NEW}
+    fields = {"csrf": security.form_token(visitor.cookies[SESSION]), "new_password": NEW}
     refused = visitor.post("/account/password", fields)
     assert refused.status == 409
     assert "You sign in without a password here" in refused.text
@@ -213,7 +213,7 @@ async def test_this_sign_in_is_ended(cast: Cast) -> None:
     token = visitor.cookies[SESSION]
     mine = await cast.books.sessions.find(token)
     assert mine is not None
-    done = visitor.post(f"/account/sessions/{mine.id}/end", {"csrf": csrf.token(token)})
+    done = visitor.post(f"/account/sessions/{mine.id}/end", {"csrf": security.form_token(token)})
     assert SESSION not in visitor.cookies
     assert "You are signed out." in visitor.follow(done).text
 

@@ -8,7 +8,7 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from console import activity_words
+from console import activity_entries
 from console.paths import url
 from console.people import Role
 from keyauthority.client.admin import Action
@@ -93,16 +93,16 @@ def test_a_change_is_told_by_what_was_changed(
 ) -> None:
     """As exactly as the entry tells, and no more."""
     entry = an_entry(action=Action[fact], method="KeyService.NoSuchThing", details=details)
-    assert activity_words.of_entry(entry) == told
+    assert activity_entries.sentence(entry) == told
 
 
 def test_there_are_words_for_all_that_happens_in_a_workspace() -> None:
     """Nothing is told by the name of a method, and all of it can be chosen."""
     names = [action.name.lower() for action in Action]
     happens = {one for one in names if one.startswith(("key_", "workspace_"))}
-    assert {value for value, _ in activity_words.KEYS} == happens
-    chosen = filter(None, map(activity_words.action_of, happens))
-    assert {activity_words.value_of(action) for action in chosen} == happens
+    assert activity_entries.KEYS.keys() == happens
+    chosen = filter(None, map(activity_entries.action_of, happens))
+    assert {action.name.lower() for action in chosen} == happens
 
 
 async def test_the_old_and_the_new_value_are_told(cast: Cast) -> None:

@@ -6,10 +6,10 @@ import secrets
 
 import pytest
 
-from console import csrf
-from console.cookies import SESSION
+from console import security
 from console.paths import url
 from console.people import Password, Person, Role
+from console.security import SESSION
 from tests.console.living import PASSWORD
 from tests.console.people_in_it import NOBODY, Cast
 from tests.console.visiting import Shown, Visitor
@@ -45,7 +45,7 @@ async def test_signing_somebody_out_everywhere(cast: Cast, administrator: Visito
     assert "They are signed out everywhere." in shown.text
     assert [browser.get("/account").status for browser in browsers] == [303, 303]
     assert sign_in(cast, person).status == 303
-    gone = {"csrf": csrf.token(administrator.cookies[SESSION])}
+    gone = {"csrf": security.form_token(administrator.cookies[SESSION])}
     assert administrator.post(url("person_sign_out", person="person_0"), gone).status == 404
 
 
@@ -75,7 +75,7 @@ async def test_nobody_disables_themselves(cast: Cast) -> None:
     browser = await cast.signed_in(person)
     action = url("person_disabled", person=person.id)
     assert action not in browser.get(PEOPLE).html
-    fields = {"csrf": csrf.token(browser.cookies[SESSION])}
+    fields = {"csrf": security.form_token(browser.cookies[SESSION])}
     shown = browser.post(action, {**fields, "disabled": "yes"})
     assert shown.status == 422
     assert "You can’t disable your own account." in shown.text

@@ -6,9 +6,9 @@ from collections.abc import Iterator
 
 import pytest
 
-from console import csrf
-from console.cookies import SESSION
+from console import security
 from console.people import Role
+from console.security import SESSION
 from tests.console.people_in_it import Cast
 from tests.console.test_secret_once import keys_of, secret_in
 from tests.console.visiting import Visitor
@@ -131,7 +131,7 @@ async def test_a_foreign_key_is_not_named_while_the_authority_is_away(
     browser = await cast.visitor(Role.MEMBER)
     path = f"/workspaces/{cast.workspace}/keys/{key.id}/revoke"
     authority.stop()
-    fields = {"csrf": csrf.token(browser.cookies[SESSION]), "reason": "", "note": ""}
+    fields = {"csrf": security.form_token(browser.cookies[SESSION]), "reason": "", "note": ""}
     shown = browser.post(path, fields)
     assert shown.status == 422
     assert key.id in shown.text

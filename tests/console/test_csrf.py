@@ -6,10 +6,10 @@ import socket
 
 import pytest
 
-from console import csrf
-from console.cookies import SESSION
+from console import security
 from console.people import Role
 from console.routes import ROUTES
+from console.security import SESSION
 from tests.console.people_in_it import Cast
 from tests.console.visiting import Visitor
 from tests.e2e.processes import eventually
@@ -30,7 +30,7 @@ def names(cast: Cast, path: str) -> str:
 
 def create_key(cast: Cast, browser: Visitor, headers: dict[str, str], token: str = "") -> int:
     path = f"/workspaces/{cast.workspace}/keys/new"
-    token = token or csrf.token(browser.cookies[SESSION])
+    token = token or security.form_token(browser.cookies[SESSION])
     fields = {"csrf": token, "name": "k", "expires": "30d", "scopes": "", "request_id": "r" * 20}
     return browser.post(path, fields, headers).status
 
@@ -40,7 +40,7 @@ async def test_no_form_is_taken_from_another_site(route: object, cast: Cast) -> 
     """With everything else right, every form is refused if the browser says where it came from."""
     assert isinstance(route, type(FORMS[0]))
     browser = await cast.visitor(Role.OWNER, administrator=True)
-    token = {"csrf": csrf.token(browser.cookies[SESSION])}
+    token = {"csrf": security.form_token(browser.cookies[SESSION])}
     refused = browser.post(names(cast, route.path), token, {"Sec-Fetch-Site": "cross-site"})
     assert refused.status == 403
     assert "didn’t come from a page of this console" in refused.text
@@ -51,7 +51,7 @@ async def test_no_form_is_taken_without_its_token(route: object, cast: Cast) -> 
     """With everything else right, every form is refused without the token of the session."""
     assert isinstance(route, type(FORMS[0]))
     browser = await cast.visitor(Role.OWNER, administrator=True)
-    for token in ("", "0" * 64, csrf.token("another session")):
+    for token in ("", "0" * 64, security.form_token("another session")):
         refused = browser.post(names(cast, route.path), {"csrf": token})
         assert refused.status == 403, token
         assert "out of date" in refused.text
@@ -83,7 +83,7 @@ async def test_a_token_is_good_for_its_own_session_alone(cast: Cast) -> None:
     """Neither another person's token nor that of one's own other sign-in is taken."""
     person = await cast.person(Role.MEMBER)
     browser, elsewhere = await cast.signed_in(person), await cast.signed_in(person)
-    other = csrf.token(elsewhere.cookies[SESSION])
+    other = security.form_token(elsewhere.cookies[SESSION])
     assert create_key(cast, browser, {}, other) == 403
     assert create_key(cast, elsewhere, {}, other) == 200
 

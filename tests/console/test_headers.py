@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from console import cookies
-from console.cookies import SESSION, VISITOR
+from console import security
 from console.people import Role
+from console.security import SESSION, VISITOR
 from tests.console.living import PASSWORD, Console
 from tests.console.people_in_it import Cast
 from tests.console.visiting import Shown
@@ -177,7 +177,7 @@ async def test_the_front_page_keeps_nothing_that_a_link_names(done: str, cast: C
 def test_no_cookie_takes_what_would_not_stay_within(value: str) -> None:
     """It would end the cookie, or the header."""
     with pytest.raises(ValueError, match="cookie"):
-        cookies.kept("name", value)
+        security.set_cookie("name", value)
 
 
 async def test_the_address_of_a_form_leads_to_its_page(cast: Cast) -> None:

@@ -9,8 +9,9 @@ from typing import Any
 import pytest
 
 from console import key_views
-from console.views import KeyRow
+from console.key_views import KeyRow
 from keyauthority.client.admin import Key, KeySettings, KeyState, SecretInfo
+from keyauthority.domain.keys import Who
 
 NOW = datetime(2026, 11, 25, 12, 0, 30, tzinfo=UTC)
 MICROSECOND = timedelta(microseconds=1)
@@ -35,8 +36,6 @@ def key(
         revocation=None,
         etag="",
         last_used_time=used,
-        creator_id="",
-        creator_name="",
     )
 
 
@@ -111,7 +110,7 @@ def test_an_old_secret_in_use(made: Key, raised: bool) -> None:
 
 def test_a_row_has_the_newest_secret_and_where_to_go() -> None:
     """The hint is that of the secret to use now; what was never used has no last use."""
-    made = replace(rotated(used=None), creator_name="mina@example.com")
+    made = replace(rotated(used=None), creator=Who("person_1", "mina@example.com"))
     shown = key_views.row(made, NOW)
     assert (shown.hint, shown.creator, shown.state) == ("new", "mina@example.com", "active")
     assert shown.last_used_time is None

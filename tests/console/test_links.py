@@ -11,8 +11,8 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from console.cookies import SESSION
 from console.people import Identity, Password, People, Person, Role, open_people
+from console.security import SESSION
 from tests.console.living import OWNER, PASSWORD, Console
 from tests.console.people_in_it import NOBODY, Cast
 from tests.console.visiting import Shown, Visitor

@@ -8,11 +8,11 @@ from urllib.parse import quote, urlencode
 
 import pytest
 
-from console import csrf
-from console.cookies import SESSION, VISITOR
+from console import security
 from console.paths import PATHS, url
 from console.people import Origin, Person, Role
 from console.routes import ROUTES
+from console.security import SESSION, VISITOR
 from console.visit import Route
 from keyauthority.v1 import key_service_pb2 as keys_v1
 from keyauthority.v1.key_service_pb2_grpc import KeyServiceStub
@@ -228,7 +228,9 @@ async def test_no_field_comes_to_life(route: Route, cast: Cast) -> None:
     for right in ({}, {"reason": "unused", "expires": "date", "role": "viewer", "overlap": "0"}):
         browser = await cast.signed_in(owner)
         fields = dict.fromkeys((*FIELDS, ALL), ALL) | right
-        shown = browser.post(path, {**fields, "csrf": csrf.token(browser.cookies[SESSION])})
+        shown = browser.post(
+            path, {**fields, "csrf": security.form_token(browser.cookies[SESSION])}
+        )
         assert shown.status < 500, shown.text
         shows(shown)
 
@@ -237,7 +239,7 @@ def typed(cast: Cast, path: str, **fields: str) -> Shown:
     """The answer to a form of somebody who isn't signed in."""
     visitor: Visitor = cast.console.visitor()
     visitor.get("/sign-in")
-    token = csrf.token(visitor.cookies[VISITOR])
+    token = security.form_token(visitor.cookies[VISITOR])
     return visitor.post(path, {"csrf": token, **fields})
 
 

@@ -14,9 +14,9 @@ from urllib.parse import parse_qs, urlencode, urlsplit
 import pytest
 from argon2 import PasswordHasher
 
-from console import csrf
-from console.cookies import SESSION, SIGN_IN, VISITOR
+from console import security
 from console.people import Identity, Password, People, Person, Role, open_people
+from console.security import SESSION, SIGN_IN, VISITOR
 from keyauthority.base.process.files import write_private
 from tests.console.living import PASSWORD, Console
 from tests.console.oidc.provider_process import CLIENT_ID, go, provider_running
@@ -172,7 +172,7 @@ async def test_the_first_owner_without_any_password(only: World) -> None:
     assert "password" not in page.html
     assert "Continue with Example" in page.text
     typed = {"email": "a@example.com", "name": "A", "password": PASSWORD}
-    token = {"csrf": csrf.token(visitor.cookies[VISITOR])}
+    token = {"csrf": security.form_token(visitor.cookies[VISITOR])}
     refused = visitor.post(path, {**token, **typed})
     assert (refused.status, SESSION in visitor.cookies) == (403, False)
     assert "Passwords are switched off here." in refused.text
@@ -193,7 +193,7 @@ async def test_without_passwords(only: World) -> None:
     assert "Sign in with Example" in page.text
     assert 'type="password"' not in page.html
     visitor.cookies[VISITOR] = "v" * 43
-    typed = {"csrf": csrf.token("v" * 43), "name": "N", "password": PASSWORD}
+    typed = {"csrf": security.form_token("v" * 43), "name": "N", "password": PASSWORD}
     refused = visitor.post("/sign-in", {**typed, "email": "owner@example.com"})
     assert (refused.status, SESSION in visitor.cookies) == (403, False)
     assert "Passwords are switched off here." in refused.text
@@ -209,7 +209,7 @@ async def test_without_passwords(only: World) -> None:
     assert visitor.get(f"/recovery/{recovery}").status == 404
     assert visitor.post(f"/recovery/{recovery}", typed).status == 404
     visitor.cookies = {SESSION: session.reveal()}
-    typed = {"csrf": csrf.token(session.reveal()), "current_password": PASSWORD}
+    typed = {"csrf": security.form_token(session.reveal()), "current_password": PASSWORD}
     changed = visitor.post("/account/password", {**typed, "new_password": "other words again"})
     assert changed.status == 409
 

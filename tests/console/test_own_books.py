@@ -18,7 +18,7 @@ def test_an_outage_of_the_books(own_console: Console) -> None:
 
     assert (refused.status, "The console is away" in refused.text) == (503, True)
     [line] = [line for line in own_console.process.log() if line["level"] != "info"]
-    assert (line["level"], line["event"]) == ("warning", "books unavailable")
+    assert (line["level"], line["event"]) == ("warning", "books_unavailable")
     assert line["reason"] == "the database is locked by another program"
     assert "exception" not in line
     assert owner.get("/account").status == 200
@@ -35,7 +35,7 @@ def test_a_mistake_of_ours(own_console: Console) -> None:
     assert failed.status == 500
     assert "submissions" not in failed.text
     [line] = [line for line in own_console.process.log() if line["level"] != "info"]
-    assert (line["level"], line["event"]) == ("error", "internal error")
+    assert (line["level"], line["event"]) == ("error", "internal_error")
     assert "Traceback" in line["exception"]
     assert "no such table: submissions" in line["exception"]
     assert owner.get("/account").status == 200

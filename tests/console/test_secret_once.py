@@ -8,9 +8,9 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from console import csrf
-from console.cookies import SESSION
+from console import security
 from console.people import Role, open_people
+from console.security import SESSION
 from tests.console.living import Console
 from tests.console.people_in_it import Cast
 from tests.console.visiting import Shown, Visitor
@@ -127,7 +127,7 @@ async def test_nobody_else_gets_it_by_the_same_form(cast: Cast) -> None:
     secret = secret_in(browser.post(new_path(cast), fields))
     for other in (elsewhere, stranger):
         stolen = [pair for pair in fields if pair[0] != "csrf"]
-        stolen.append(("csrf", csrf.token(other.cookies[SESSION])))
+        stolen.append(("csrf", security.form_token(other.cookies[SESSION])))
         assert secret_in(other.post(new_path(cast), stolen)) != secret
 
 

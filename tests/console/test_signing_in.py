@@ -11,10 +11,10 @@ from urllib.parse import urlencode
 
 import pytest
 
-from console import csrf
-from console.addresses import network
-from console.cookies import SESSION, VISITOR
+from console import security
 from console.people import Password, Person, Role, open_people
+from console.security import SESSION, VISITOR
+from keyauthority.base.http.addresses import network
 from tests.console.living import OWNER, PASSWORD, Console
 from tests.console.people_in_it import NOBODY, Cast
 from tests.console.visiting import Shown, Visitor
@@ -45,7 +45,7 @@ class Client:
     def tries(self, email: str, password: str) -> Shown:
         visitor = self._console.visitor()
         visitor.cookies[VISITOR] = "v" * 43
-        fields = {"csrf": csrf.token("v" * 43), "email": email, "password": password}
+        fields = {"csrf": security.form_token("v" * 43), "email": email, "password": password}
         shown = visitor.post("/sign-in", fields, self._headers)
         assert (SESSION in visitor.cookies) is (shown.status == 303)
         return shown
@@ -260,7 +260,11 @@ async def test_somebody_elses_session_is_not_taken_over(cast: Cast) -> None:
     _, token = await cast.books.sessions.begin(other.id, "", "", "oidc")
     visitor = cast.console.visitor()
     visitor.cookies[SESSION] = token.reveal()
-    fields = {"csrf": csrf.token(token.reveal()), "email": person.email, "password": PASSWORD}
+    fields = {
+        "csrf": security.form_token(token.reveal()),
+        "email": person.email,
+        "password": PASSWORD,
+    }
     assert visitor.post("/sign-in", fields).status == 303
     assert visitor.cookies[SESSION] != token.reveal()
     assert await cast.books.sessions.of_person(other.id) == []

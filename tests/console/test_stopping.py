@@ -7,8 +7,8 @@ import socket
 import time
 from urllib.parse import urlencode
 
-from console import csrf
-from console.cookies import SESSION
+from console import security
+from console.security import SESSION
 from tests.console.living import Console
 from tests.e2e.processes import eventually
 
@@ -21,7 +21,11 @@ def test_a_change_under_way_is_ended_though_its_browser_left(own_console: Consol
     key, secret = edge.operator.issue(workspace)
     path = f"/workspaces/{workspace}/keys/{key.id}/revoke"
     body = urlencode(
-        {"csrf": csrf.token(owner.cookies[SESSION]), "reason": "unused", "note": "stopping"}
+        {
+            "csrf": security.form_token(owner.cookies[SESSION]),
+            "reason": "unused",
+            "note": "stopping",
+        }
     )
     head = (
         f"POST {path} HTTP/1.1\r\nHost: 127.0.0.1:{own_console.port}\r\n"

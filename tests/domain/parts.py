@@ -9,7 +9,6 @@ from typing import Any
 from keyauthority.domain.authenticating import Authenticating
 from keyauthority.domain.books import Books
 from keyauthority.domain.callers import Actor, Caller, Role
-from keyauthority.domain.fencing import Receipt
 from keyauthority.domain.finding import Finding
 from keyauthority.domain.importing import ImportedKey, Importing
 from keyauthority.domain.issuing import Issuing, NewKey
@@ -22,10 +21,11 @@ from keyauthority.domain.peppers import Pepper, PepperState
 from keyauthority.domain.ports import Clock, Keyring, Snapshot, Store
 from keyauthority.domain.reading_audit import ReadingAudit
 from keyauthority.domain.replays import Retry
-from keyauthority.domain.revoking import Revoking
-from keyauthority.domain.revoking_presented import RevokingPresented
+from keyauthority.domain.revoking import Revoking, RevokingPresented
 from keyauthority.domain.secrets import Secret
+from keyauthority.domain.sessions import Receipt
 from keyauthority.domain.updating import KeyUpdate, Updating
+from keyauthority.domain.verdicts import Verification
 from keyauthority.domain.verifying import Verifying
 from keyauthority.keyring import FileKeyring
 from keyauthority.storage.memory import MemoryStore
@@ -124,6 +124,11 @@ class UseCases:
         """Issues a key; its id and its secret."""
         new = NewKey(workspace_id, ttl=fields.pop("ttl", None), settings=settings(**fields))
         return decoded(await self.issuing.issue(actor, new, retry, encoded))
+
+    async def verify(self, secret: str, at_least_revision: int = 0) -> Verification:
+        """Judges one secret."""
+        [verification] = await self.verifying.verify_all([secret], at_least_revision)
+        return verification
 
     async def take(
         self, actor: Actor, *secrets: str, workspace_id: str = "ws_1", **fields: Any

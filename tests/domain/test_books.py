@@ -13,8 +13,8 @@ from keyauthority.domain.books import Books, Change, Upkeep, upkeep
 from keyauthority.domain.callers import Actor, authority, operator
 from keyauthority.domain.errors import KeyAuthorityError, Reason
 from keyauthority.domain.facts import Action, Fact
-from keyauthority.domain.fencing import Receipt
 from keyauthority.domain.keys import RevocationReason
+from keyauthority.domain.sessions import Receipt
 from tests.conformance.records import START, UndoError, a_workspace
 from tests.domain.parts import UseCases, an_actor, changing
 
@@ -210,8 +210,8 @@ async def test_upkeep_leaves_no_entry(cases: UseCases) -> None:
     """Nobody did it, and it is no change of a record."""
 
     async def work(books: Upkeep) -> int:
-        await books.last_used.note({("key_1", b"digest"): START})
-        return await books.feed.prune(1)
+        await books.note_uses({("key_1", b"digest"): START})
+        return await books.prune_changes(1)
 
     assert await upkeep(cases.store, work) == 0
 

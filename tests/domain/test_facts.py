@@ -13,7 +13,7 @@ from keyauthority.domain.callers import Actor, Person, Role, authority, operator
 from keyauthority.domain.facts import Action, Fact, length
 from keyauthority.domain.keys import RevocationReason, Who
 from keyauthority.domain.leasing import Leasing
-from keyauthority.domain.restoring import Restoring, deed_again
+from keyauthority.domain.restoring import Restoring, repetition_of
 from tests.conformance.records import DAY, START
 from tests.domain.parts import UseCases, changing
 
@@ -174,7 +174,7 @@ def test_lengths_in_words(span: timedelta, words: str) -> None:
 @pytest.mark.parametrize("action", Action)
 def test_a_restore_has_decided_about_each(action: Action) -> None:
     """A new action that nobody decided about is told here, not after a disk was lost."""
-    deed_again(action)
+    repetition_of(action)
 
 
 @pytest.mark.parametrize(

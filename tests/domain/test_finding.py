@@ -8,7 +8,7 @@ from keyauthority.domain import secrets
 from keyauthority.domain.callers import Actor
 from keyauthority.domain.errors import KeyAuthorityError, Reason
 from keyauthority.domain.keys import KeyState, RevocationReason
-from keyauthority.domain.ports import Cursor
+from keyauthority.domain.repositories import Cursor
 from tests.conformance.records import SECOND, ManualClock
 from tests.domain.parts import UseCases, an_actor, changing
 

@@ -36,7 +36,7 @@ async def test_an_imported_secret_acts(cases: UseCases, actor: Actor) -> None:
     """It is a key like any other: it says whose it is and what it may do, for a minute."""
     [key] = await cases.take(actor, FOREIGN, scopes=("a",), labels={"team": "red"})
 
-    answer = await cases.verifying.verify(FOREIGN)
+    answer = await cases.verify(FOREIGN)
 
     assert answer.verdict is Verdict.VALID
     assert answer.key == VerifiedKey(key.id, "ws_1", "a key", ("a",), {"team": "red"})
@@ -46,9 +46,9 @@ async def test_an_imported_secret_acts(cases: UseCases, actor: Actor) -> None:
 
 async def test_a_foreign_secret_nobody_imported(cases: UseCases, actor: Actor) -> None:
     """It is unknown, and that is never kept: it may be imported any time. So before the first."""
-    before = await cases.verifying.verify(OTHER)
+    before = await cases.verify(OTHER)
     await cases.take(actor, FOREIGN)
-    after = await cases.verifying.verify(OTHER)
+    after = await cases.verify(OTHER)
 
     for answer in (before, after):
         assert (answer.verdict, answer.key) == (Verdict.UNKNOWN, None)
@@ -63,7 +63,7 @@ async def test_known_or_not_a_foreign_secret_costs_the_same(
     await cases.peppers.add(actor)
     for presented in (FOREIGN, OTHER):
         keyring.digests = 0
-        await cases.verifying.verify(presented)
+        await cases.verify(presented)
         assert keyring.digests == 2
 
 
@@ -136,7 +136,7 @@ async def test_what_is_no_foreign_secret(cases: UseCases, actor: Actor, secret: 
     assert error.reason is Reason.FIELD_INVALID
     assert error.metadata == {"field": "keys[1].secret", "index": "1"}
     assert secret not in error.message
-    assert (await cases.verifying.verify(FOREIGN)).verdict is Verdict.UNKNOWN
+    assert (await cases.verify(FOREIGN)).verdict is Verdict.UNKNOWN
 
 
 async def test_limits_of_an_entry_name_it(cases: UseCases, actor: Actor) -> None:
@@ -177,7 +177,7 @@ async def test_a_secret_imported_before(cases: UseCases, actor: Actor, revoked: 
     assert (error.reason, error.metadata) == (Reason.SECRET_TAKEN, {"index": "1"})
     assert "ws_2" not in error.message + str(error.metadata)
     assert key.id not in error.message
-    assert (await cases.verifying.verify(OTHER)).verdict is Verdict.UNKNOWN
+    assert (await cases.verify(OTHER)).verdict is Verdict.UNKNOWN
 
 
 async def test_workspaces_that_cannot_be_imported_into(cases: UseCases, actor: Actor) -> None:
@@ -251,7 +251,7 @@ async def test_peppers_of_imported_secrets(cases: UseCases, actor: Actor) -> Non
     await cases.revoking.revoke(actor, [key.id], RevocationReason.UNUSED, "")
     await cases.peppers.retire(actor, 1)
 
-    assert (await cases.verifying.verify(FOREIGN)).verdict is Verdict.UNKNOWN
+    assert (await cases.verify(FOREIGN)).verdict is Verdict.UNKNOWN
     [again] = await cases.take(actor, FOREIGN)
     assert again.id != key.id
 
@@ -267,7 +267,7 @@ async def test_a_pepper_that_is_not_at_hand(
     others = UseCases(cases.store, behind)
 
     attempts = [
-        others.verifying.verify(FOREIGN),
+        others.verify(FOREIGN),
         others.finding.lookup(actor, FOREIGN),
         others.take(actor, FOREIGN),
         others.revoking_presented.revoke(actor, FOREIGN, ""),

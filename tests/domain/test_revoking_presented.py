@@ -40,7 +40,7 @@ async def test_the_key_is_revoked(cases: UseCases, actor: Actor, kind: str) -> N
     assert key.revocation == Revocation(
         START, RevocationReason.COMPROMISED, "found on a forum", actor.who
     )
-    answer = await cases.verifying.verify(secret)
+    answer = await cases.verify(secret)
     assert (answer.verdict, answer.key_revoked) == (Verdict.REVOKED, True)
     assert receipt.sessions_acknowledged == 7
     assert cases.fence.asked[-1] == receipt.revision == answer.revision
@@ -83,7 +83,7 @@ async def test_a_retired_secret_is_no_means(
     assert (
         await reason_of(cases.revoking_presented.revoke(actor, first, "")) is Reason.KEY_NOT_FOUND
     )
-    assert (await cases.verifying.verify(second)).verdict is Verdict.VALID
+    assert (await cases.verify(second)).verdict is Verdict.VALID
 
     await cases.rotate(actor, key_id, overlap=10 * SECOND)
     clock.time += 9 * SECOND
@@ -125,4 +125,4 @@ async def test_what_is_refused(cases: UseCases, actor: Actor) -> None:
         assert await reason_of(cases.revoking_presented.revoke(actor, presented, note)) is reason
 
     assert cases.fence.asked == []
-    assert (await cases.verifying.verify(secret)).verdict is Verdict.VALID
+    assert (await cases.verify(secret)).verdict is Verdict.VALID

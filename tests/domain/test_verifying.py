@@ -37,7 +37,7 @@ async def test_a_good_secret(cases: UseCases, actor: Actor) -> None:
     """It is valid, says whose it is and what it may do, and holds for a minute."""
     key_id, secret = await cases.issue(actor, scopes=("a", "b"), labels={"team": "red"})
 
-    answer = await cases.verifying.verify(secret)
+    answer = await cases.verify(secret)
 
     assert answer.verdict is Verdict.VALID
     assert answer.key == VerifiedKey(key_id, "ws_1", "a key", ("a", "b"), {"team": "red"})
@@ -73,7 +73,7 @@ async def test_the_first_verdict_that_applies(
     expected = Verdict.EXPIRED if expired else expected
     expected = Verdict.DISABLED if disabled else expected
     expected = Verdict.REVOKED if revoked else expected
-    answer = await cases.verifying.verify(secret)
+    answer = await cases.verify(secret)
     assert answer.verdict is expected
     assert answer.key is not None
     assert answer.key.id == key_id
@@ -82,7 +82,7 @@ async def test_the_first_verdict_that_applies(
 @pytest.mark.parametrize("presented", ["", "sk-optk-", "hello", "sk-optk-" + "0" * 65, "\ud800"])
 async def test_a_malformed_secret(cases: UseCases, presented: str) -> None:
     """It is no secret of ours, whatever the books hold, for a minute."""
-    answer = await cases.verifying.verify(presented)
+    answer = await cases.verify(presented)
 
     assert (answer.verdict, answer.key) == (Verdict.MALFORMED, None)
     assert answer.cache_for == MINUTE
@@ -90,7 +90,7 @@ async def test_a_malformed_secret(cases: UseCases, presented: str) -> None:
 
 async def test_a_well_formed_secret_of_no_key(cases: UseCases) -> None:
     """It is unknown, and that holds for two seconds only: a key may be issued any time."""
-    answer = await cases.verifying.verify(secrets.mint(secrets.new_id("key")).reveal())
+    answer = await cases.verify(secrets.mint(secrets.new_id("key")).reveal())
 
     assert (answer.verdict, answer.key) == (Verdict.UNKNOWN, None)
     assert answer.cache_for == 2 * SECOND
@@ -107,7 +107,7 @@ async def test_a_wrong_secret_of_a_known_key(cases: UseCases, actor: Actor, stat
     if state == "suspended":
         await suspend(cases, actor)
 
-    answer = await cases.verifying.verify(secrets.mint(key_id).reveal())
+    answer = await cases.verify(secrets.mint(key_id).reveal())
 
     assert (answer.verdict, answer.key) == (Verdict.UNKNOWN, None)
     assert answer.cache_for == 2 * SECOND
@@ -123,7 +123,7 @@ async def test_an_unknown_key_costs_a_digest(
 
     for presented in (secret, wrong, unknown):
         keyring.digests = 0
-        await cases.verifying.verify(presented)
+        await cases.verify(presented)
         assert keyring.digests == 1
 
 
@@ -135,8 +135,8 @@ async def test_a_wrong_secret_has_the_books_read_no_more_than_an_unknown_key(
     for _ in range(5):
         await cases.rotate(actor, key_id)
     store.snapshots.clear()
-    await cases.verifying.verify(secrets.mint(key_id).reveal())
-    await cases.verifying.verify(secrets.mint(secrets.new_id("key")).reveal())
+    await cases.verify(secrets.mint(key_id).reveal())
+    await cases.verify(secrets.mint(secrets.new_id("key")).reveal())
 
     assert [snapshot.keys for snapshot in store.snapshots] == [{}, {}]
 
@@ -149,7 +149,7 @@ async def test_an_unknown_key_under_a_pepper_elsewhere_is_not_called_unknown(
         await tx.peppers.put(a_pepper(2))
 
     with pytest.raises(KeyAuthorityError) as caught:
-        await cases.verifying.verify(secrets.mint(secrets.new_id("key")).reveal())
+        await cases.verify(secrets.mint(secrets.new_id("key")).reveal())
 
     assert caught.value.reason is Reason.KEYRING_MISMATCH
 
@@ -163,7 +163,7 @@ async def test_a_key_with_many_secrets_costs_one_digest_a_pepper(
         await cases.rotate(actor, key_id)
     keyring.digests = 0
 
-    answer = await cases.verifying.verify(secret)
+    answer = await cases.verify(secret)
 
     assert answer.verdict is Verdict.REVOKED
     assert keyring.digests == 1
@@ -174,20 +174,20 @@ async def test_rotated(cases: UseCases, actor: Actor, clock: ManualClock) -> Non
     key_id, old = await cases.issue(actor)
     _, new = await cases.rotate(actor, key_id, overlap=10 * SECOND)
 
-    answer = await cases.verifying.verify(old)
+    answer = await cases.verify(old)
     assert (answer.verdict, answer.cache_for) == (Verdict.VALID, 10 * SECOND)
-    assert (await cases.verifying.verify(new)).cache_for == MINUTE
+    assert (await cases.verify(new)).cache_for == MINUTE
 
     clock.time += 10 * SECOND - MICROSECOND
-    answer = await cases.verifying.verify(old)
+    answer = await cases.verify(old)
     assert (answer.verdict, answer.cache_for) == (Verdict.VALID, MICROSECOND)
 
     clock.time += MICROSECOND
-    answer = await cases.verifying.verify(old)
+    answer = await cases.verify(old)
     assert (answer.verdict, answer.cache_for) == (Verdict.REVOKED, MINUTE)
     assert answer.key is not None
     assert answer.key.id == key_id
-    assert (await cases.verifying.verify(new)).verdict is Verdict.VALID
+    assert (await cases.verify(new)).verdict is Verdict.VALID
 
 
 async def test_rotated_without_overlap(cases: UseCases, actor: Actor) -> None:
@@ -215,7 +215,7 @@ async def test_an_answer_holds_no_longer_than_the_key(
     """At most a minute, and never beyond the expiry."""
     _, secret = await cases.issue(actor, ttl=left)
 
-    assert (await cases.verifying.verify(secret)).cache_for == cache_for
+    assert (await cases.verify(secret)).cache_for == cache_for
 
 
 async def test_a_revoked_key_stays_revoked_beyond_its_expiry(cases: UseCases, actor: Actor) -> None:
@@ -223,7 +223,7 @@ async def test_a_revoked_key_stays_revoked_beyond_its_expiry(cases: UseCases, ac
     key_id, secret = await cases.issue(actor, ttl=5 * SECOND)
     await revoke(cases, actor, key_id)
 
-    assert (await cases.verifying.verify(secret)).cache_for == MINUTE
+    assert (await cases.verify(secret)).cache_for == MINUTE
 
 
 async def test_what_of_a_revoked_secret_is_revoked(cases: UseCases, actor: Actor) -> None:
@@ -261,10 +261,10 @@ async def test_a_revision_not_reached(cases: UseCases, actor: Actor) -> None:
     key_id, secret = await cases.issue(actor)
     await revoke(cases, actor, key_id)
 
-    assert (await cases.verifying.verify(secret, at_least_revision=1)).revision == 1
+    assert (await cases.verify(secret, at_least_revision=1)).revision == 1
     for presented in (secret, "noise"):
         with pytest.raises(KeyAuthorityError) as refused:
-            await cases.verifying.verify(presented, at_least_revision=2)
+            await cases.verify(presented, at_least_revision=2)
         assert refused.value.reason is Reason.REVISION_NOT_REACHED
         assert refused.value.metadata == {"revision": "1"}
 
@@ -275,7 +275,7 @@ async def test_a_keyring_without_the_pepper(cases: UseCases, actor: Actor, tmp_p
     foreign = FileKeyring(tmp_path / "foreign.json", {2: b"x" * 32})
 
     with pytest.raises(KeyAuthorityError) as refused:
-        await Verifying(cases.store, foreign, cases.last_used).verify(secret)
+        await Verifying(cases.store, foreign, cases.last_used).verify_all([secret])
 
     assert refused.value.reason is Reason.KEYRING_MISMATCH
     assert secret not in refused.value.message
@@ -291,4 +291,4 @@ async def test_suspended_and_resumed(cases: UseCases, actor: Actor) -> None:
     assert [one.verdict for one in answers] == [Verdict.WORKSPACE_SUSPENDED, Verdict.VALID]
 
     await suspend(cases, actor, suspended=False)
-    assert (await cases.verifying.verify(secret)).verdict is Verdict.VALID
+    assert (await cases.verify(secret)).verdict is Verdict.VALID

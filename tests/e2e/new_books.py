@@ -10,9 +10,8 @@ import sys
 from datetime import timedelta
 
 from keyauthority.base.relational.location import Location, parse_location
-from keyauthority.domain.books import Books
+from keyauthority.domain.books import Books, Unfenced
 from keyauthority.domain.callers import operator
-from keyauthority.domain.fencing import Unfenced
 from keyauthority.domain.leasing import Leasing
 from keyauthority.storage.opening import migrate_books, open_books
 

@@ -308,6 +308,9 @@ def break_things(run: Run, presented: list[str]) -> None:
     request(run, "GET", "/v1/models", {"Authorization": f"Bearer {presented[0]}"})
     run.edge.authority.send(signal.SIGKILL)
     request(run, "GET", "/v1/models", {"Authorization": f"Bearer {presented[0]}"})
+    # No memory has a verdict on this one.
+    new = run.hide("presented to nobody", unknown())
+    request(run, "GET", "/v1/models", {"Authorization": f"Bearer {new}"})
     start_with_wrong_keyrings(run)
     start_a_gateway_with_wrong_tokens(run, presented)
     run.edge.authority = run.edge.start_authority()

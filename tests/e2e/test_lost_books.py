@@ -17,8 +17,7 @@ import pytest
 
 from keyauthority.base.relational.location import PostgresUrl, parse_location
 from keyauthority.domain.authenticating import Authenticating
-from keyauthority.domain.books import Books
-from keyauthority.domain.fencing import Unfenced
+from keyauthority.domain.books import Books, Unfenced
 from keyauthority.storage import bootstrap
 from keyauthority.storage.opening import open_books
 from keyauthority.storage.postgres import migrate_postgres

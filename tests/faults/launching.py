@@ -22,8 +22,7 @@ from sqlalchemy import select
 from keyauthority.base.process import clocks
 from keyauthority.coherence.cache import Ask, CoherentCache, SyncCall
 from keyauthority.coherence.sessions import Janitor
-from keyauthority.domain.fencing import Receipt
-from keyauthority.domain.revisions import Head
+from keyauthority.domain.sessions import Head, Receipt
 from keyauthority.replica.fence import SessionFence
 from keyauthority.rpc.leased import Leased
 from keyauthority.rpc.verification import VerificationServicer

@@ -338,11 +338,10 @@ async def test_a_silent_body_is_refused(
 
 
 async def test_a_trickled_body_is_refused(
-    start_gateway: StartGateway, authority: RecordingAuthority, monkeypatch: pytest.MonkeyPatch
+    start_gateway: StartGateway, authority: RecordingAuthority
 ) -> None:
     """A byte now and then keeps no connection."""
-    monkeypatch.setattr("gateway.request._RATE_GRACE", 0.1)
-    port = await start_gateway(min_body_rate=1000)
+    port = await start_gateway(min_body_rate=1000, body_rate_grace=0.1)
     start = REQUEST % authority.issue().encode() + b"Content-Length: 100\r\n\r\n"
 
     raw = await exchange(port, start, *[b"x"] * 20, pause=0.02)

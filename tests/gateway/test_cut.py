@@ -197,13 +197,12 @@ async def test_a_request_without_its_answer_yet_is_refused(
 
 async def test_without_a_verdict_a_doubtful_stream_runs_on_for_a_while_only(
     http: ClientSession,
-    port: int,
+    start_gateway: StartGateway,
     authority: RecordingAuthority,
     upstream: FakeUpstream,
-    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """It is judged again and again, and cut off when nobody can say that its key lives."""
-    monkeypatch.setattr("gateway.under_way._PATIENCE", 0.5)
+    port = await start_gateway(cache=True, on_revoke="cut", doubt_timeout=0.5)
     secret = issue(authority, "key_1")
     await cached(port, authority, secret)
     upstream.respond = Stream(SSE, EVENT).respond
@@ -261,7 +260,7 @@ async def test_a_change_during_a_judgement_is_judged_too() -> None:
             await asyncio.sleep(0.01)
         return verdict
 
-    streams, request = Streams(judge), cast(EdgeRequest, SimpleNamespace())
+    streams, request = Streams(judge, 1.0), cast(EdgeRequest, SimpleNamespace())
     key = VerifiedKey("key_1", "ws_1", "one", (), {})
     with streams.watching(request, key):
         streams.changed(frozenset({"key_1"}))

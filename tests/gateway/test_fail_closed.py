@@ -121,7 +121,7 @@ async def test_more_questions_than_the_authority_is_asked_at_a_time(
             headers = {"Authorization": f"Bearer {authority.issue()}"}
             request: Any = make_mocked_request("GET", "/v1/models", headers)
             request.key = request.presented = None
-            return authorizer.from_memory(request) or await authorizer.ask(request)
+            return authorizer.from_memory(request) or await authorizer.from_authority(request)
 
         # About different secrets: one call answers all who ask about the same.
         asking = [asyncio.create_task(ask_at_the_edge()) for _ in range(MAX_CALLS)]
@@ -217,7 +217,7 @@ async def test_a_verdict_that_nobody_knows_lets_nobody_in(
         request: Any = make_mocked_request("GET", "/v1/models", headers)
         request.key = request.presented = None
 
-        judged = authorizer.from_memory(request) or await authorizer.ask(request)
+        judged = authorizer.from_memory(request) or await authorizer.from_authority(request)
         judged_again = await authorizer.judge_again(request)
 
     assert judged is judged_again is Refusal.VERIFICATION_UNAVAILABLE

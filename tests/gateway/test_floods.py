@@ -6,6 +6,7 @@ import asyncio
 import itertools
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from ipaddress import ip_network
 from typing import Any
 
 import grpc
@@ -17,7 +18,7 @@ from gateway.authorize import Authorizer
 from gateway.envelope import Refusal
 from gateway.observe import Metrics
 from gateway.request import Grant
-from gateway.sources import Attempts, Sources, parse_network
+from gateway.sources import Attempts, Sources
 from keyauthority.client import Secret, Verification, Verifier
 from keyauthority.v1 import verification_service_pb2 as pb
 from tests.gateway.conftest import StartGateway
@@ -36,7 +37,7 @@ from tests.gateway.parts import (
 ASKERS = 150
 ASKS = 6
 HOLDS = 0.3
-PROXY = parse_network("127.0.0.1")
+PROXY = ip_network("127.0.0.1")
 
 
 async def ask(port: int, target: str, secret: str, address: str) -> Answered:
@@ -112,14 +113,14 @@ async def test_who_has_failed_lately_is_told_apart(authority: RecordingAuthority
     """By address, or by network of IPv6; those of whom a proxy says nothing are one."""
     bad = itertools.cycle([authority.issue(reply(pb.VERDICT_REVOKED))])
     async with Noting(authority.address, token=Secret(TOKEN), cache=False) as verifier:
-        authorizer = Authorizer(verifier, Attempts(10), Sources([PROXY]).asked_about, Metrics())
+        authorizer = Authorizer(verifier, Attempts(10), Sources([PROXY]).client_of_proxy, Metrics())
 
         async def present(secret: str, *named: str) -> Grant | Refusal:
             lines = [("X-Forwarded-For", one) for one in named]
             fields = CIMultiDict([("Authorization", f"Bearer {secret}"), *lines])
             request: Any = make_mocked_request("GET", "/authz", fields).clone(remote="127.0.0.1")
             request.key = request.presented = None
-            return authorizer.from_memory(request) or await authorizer.ask(request)
+            return authorizer.from_memory(request) or await authorizer.from_authority(request)
 
         for named in (["192.0.2.1"], ["2001:db8::1"], []):
             assert await present(next(bad), *named) is Refusal.INVALID_KEY

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from multidict import CIMultiDict, CIMultiDictProxy
 
-from gateway.headers import IDENTITY_PREFIX, Passing, canonical, to_upstream
+from gateway.headers import IDENTITY_PREFIX, Allowlist, canonical, to_upstream
 from keyauthority.client import VerifiedKey
 from tests.gateway.conftest import StartGateway
 from tests.gateway.parts import (
@@ -226,7 +226,7 @@ async def test_a_setting_passes_more(
 def test_a_setting_cannot_pass_everything(pattern: str) -> None:
     """Not what the gateway says itself, not credentials, not what no name bounds."""
     with pytest.raises(ValueError, match=r"goes on|no name|would pass on"):
-        Passing((pattern,))
+        Allowlist((pattern,))
 
 
 async def test_the_target_goes_on_byte_for_byte(
@@ -351,7 +351,7 @@ names = st.from_regex(f"[{TOKEN_CHARACTERS}]{{1,30}}", fullmatch=True) | st.from
 names |= st.sampled_from(
     ["X-OpenToken-Key-Id", "openai_organization", "Authorization", "connection", "Cookie"]
 )
-PASSING = st.lists(st.sampled_from(["x-acme-*", "x-o-*", "openai-*", "x-title"])).map(Passing)
+PASSING = st.lists(st.sampled_from(["x-acme-*", "x-o-*", "openai-*", "x-title"])).map(Allowlist)
 
 
 @given(
@@ -359,7 +359,7 @@ PASSING = st.lists(st.sampled_from(["x-acme-*", "x-o-*", "openai-*", "x-title"])
     PASSING,
 )
 def test_no_mix_of_fields_forges_an_identity(
-    fields: list[tuple[str, str]], passing: Passing
+    fields: list[tuple[str, str]], passing: Allowlist
 ) -> None:
     """Whatever a client sends, identity headers are ours and credentials are gone."""
     headers = to_upstream(CIMultiDictProxy(CIMultiDict(fields)), passing, KEY, "req_1", None)

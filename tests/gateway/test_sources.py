@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
+from ipaddress import ip_network
 
 import pytest
 from aiohttp.test_utils import make_mocked_request
 from multidict import CIMultiDict
 
 from gateway.envelope import Refusal
-from gateway.sources import Sources, parse_network
+from gateway.sources import Sources
 from keyauthority.v1 import verification_service_pb2 as pb
 from tests.gateway.conftest import StartGateway
 from tests.gateway.parts import Answered, RecordingAuthority, exchange, head, parse, reply
@@ -23,7 +24,7 @@ def named(*lines: str, peer: str = PROXY, trusted: tuple[str, ...] = TRUSTED) ->
     """Whom a proxy asks about at /authz."""
     headers = CIMultiDict([("X-Forwarded-For", line) for line in lines])
     request = make_mocked_request("GET", "/authz", headers).clone(remote=peer)
-    return Sources([parse_network(one) for one in trusted]).asked_about(request)
+    return Sources([ip_network(one) for one in trusted]).client_of_proxy(request)
 
 
 @pytest.mark.parametrize(
@@ -70,7 +71,7 @@ async def test_a_trusted_proxys_clients_are_braked_one_by_one(
     start_gateway: StartGateway, authority: RecordingAuthority, target: str
 ) -> None:
     """A forged address before the true one changes nothing; nor are those braked who name nobody."""
-    port = await start_gateway(max_refusals=2, trusted_proxies=(parse_network(PROXY),))
+    port = await start_gateway(max_refusals=2, trusted_proxies=(ip_network(PROXY),))
     used = authority.issue()
     assert (await ask(port, target, used, "192.0.2.1")).status == 200
     for number in range(2):
@@ -105,7 +106,7 @@ async def test_the_access_log_names_the_client_behind_a_trusted_proxy(
     capfd: pytest.CaptureFixture[str],
 ) -> None:
     """Or all its lines would name the proxy."""
-    port = await start_gateway(access_log=True, trusted_proxies=(parse_network(PROXY),))
+    port = await start_gateway(access_log=True, trusted_proxies=(ip_network(PROXY),))
     await ask(port, "/authz", authority.issue(), "192.0.2.1")
     await ask(port, "/authz", authority.issue())
 

@@ -17,12 +17,12 @@ from multidict import CIMultiDict
 
 from gateway.envelope import Refusal
 from gateway.forward import Forwarder
-from gateway.headers import Passing
+from gateway.headers import Allowlist
 from gateway.limits import Limits, Timeouts
 from gateway.observe import Metrics, Timings
 from gateway.pool import UnsolicitedError, UpstreamConnector
 from gateway.request import EdgeRequest, Grant, open_body
-from gateway.upstream import Errand, errand, upstream_session
+from gateway.upstream import Outgoing, outgoing, upstream_session
 from keyauthority.base.http.server import Server
 from keyauthority.client import SECRET_MARK, VerifiedKey
 from tests.gateway.certificates import make_certificate
@@ -117,7 +117,7 @@ async def ask(
     session: ClientSession, url: str, *, method: str = "GET", trust: object = True
 ) -> str:
     """Send a request as the gateway does; return the body of its answer."""
-    errand.set(Errand(lambda: True, CIMultiDict(), b""))
+    outgoing.set(Outgoing(lambda: True, CIMultiDict(), b""))
     async with session.request(method, url, ssl=trust) as answer:  # type: ignore[arg-type]
         return await answer.text()
 
@@ -272,7 +272,7 @@ async def forwarding(
 ) -> AsyncIterator[int]:
     """A server that forwards all it gets to *upstream*, as long as *holds* says so; its port."""
     first_byte = Timings("seconds", "To the first byte.", (1.0,))
-    forwarder = Forwarder(session, upstream, None, Passing(), Timeouts(), first_byte)
+    forwarder = Forwarder(session, upstream, None, Allowlist(), Timeouts(), first_byte)
 
     async def handle(request: EdgeRequest) -> StreamResponse:
         body = open_body(request, Limits())

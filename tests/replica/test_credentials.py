@@ -12,9 +12,9 @@ from keyauthority.base.process.clocks import boottime
 from keyauthority.coherence.cache import CoherentCache
 from keyauthority.domain.callers import Caller
 from keyauthority.domain.errors import KeyAuthorityError, Reason, credential_invalid
-from keyauthority.domain.revisions import Head
 from keyauthority.domain.secrets import TOKEN_PREFIX, mint, new_id
-from keyauthority.replica.credentials import Acquaintances, CachedAuthenticating
+from keyauthority.domain.sessions import Head
+from keyauthority.replica.credentials import MOST, REFUSED_FOR, CachedAuthenticating
 from tests.conformance.records import a_caller
 
 FLOOD = "ipv4:10.6.6.6:1000"
@@ -235,12 +235,39 @@ async def test_a_revoked_caller_is_known_no_more(
     assert books.asked == [token, token]
 
 
-def test_what_is_remembered_of_credentials_is_bounded() -> None:
-    """The oldest go first; a refusal holds for its time."""
-    seen = Acquaintances(most=2)
-    for number in range(3):
-        seen.accepted(bytes([number]))
-        seen.refused(bytes([number]), now=float(number))
-    assert [seen.accepts(bytes([number])) for number in range(3)] == [False, True, True]
-    assert [seen.refuses(bytes([number]), 2.5) for number in range(3)] == [False, True, True]
-    assert not seen.refuses(b"\2", 4.5)
+class Clock:
+    """Tells the time that the test sets."""
+
+    def __init__(self) -> None:
+        self.time = 100.0
+
+    def __call__(self) -> float:
+        return self.time
+
+
+def leased_credentials(books: Books, cache: Any, clock: Clock) -> CachedAuthenticating:
+    assert cache.apply(cache.begin_sync(clock()), "session_1", Head(1, 7), None, 60.0)
+    stand_in: Any = books
+    return CachedAuthenticating(stand_in, cache, clock)
+
+
+async def test_a_refusal_holds_for_its_time(books: Books, cache: Any) -> None:
+    """Then the token is looked up again."""
+    clock = Clock()
+    credentials = leased_credentials(books, cache, clock)
+    token = a_token()
+    books.answer(2)
+    for seconds, looked_up in ((0.0, 1), (REFUSED_FOR - 0.1, 1), (REFUSED_FOR, 2)):
+        clock.time = 100.0 + seconds
+        assert await refusal(credentials, token) is Reason.CREDENTIAL_INVALID
+        assert len(books.asked) == looked_up
+
+
+async def test_what_is_remembered_of_credentials_is_bounded(books: Books, cache: Any) -> None:
+    """The oldest go first."""
+    credentials = leased_credentials(books, cache, Clock())
+    tokens = [a_token() for _ in range(MOST + 1)]
+    books.answer(MOST + 2)
+    for token in (*tokens, tokens[-1], tokens[0]):
+        assert await refusal(credentials, token) is Reason.CREDENTIAL_INVALID
+    assert books.asked == [*tokens, tokens[0]]

@@ -44,7 +44,7 @@ class Sessions:
         await asyncio.sleep(0)
         if self.gone:
             raise KeyAuthorityError(Reason.STORE_UNAVAILABLE, "gone")
-        return Standing((acknowledged,), (None,), TERMS)
+        return Standing({(acknowledged, None): 1}, TERMS)
 
 
 @pytest.fixture

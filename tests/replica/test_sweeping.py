@@ -10,8 +10,7 @@ from prometheus_client import CollectorRegistry
 
 from keyauthority.coherence.allowances import PROBATION, shortened, withdrawn
 from keyauthority.coherence.leases import wait_out
-from keyauthority.domain.allowances import WHOLE, Allowance
-from keyauthority.domain.revisions import Claim
+from keyauthority.domain.sessions import WHOLE, Allowance, Claim
 from keyauthority.replica.metrics import ReplicaMetrics
 from keyauthority.replica.sweeping import Sweeper
 from keyauthority.storage.memory import MemoryStore

@@ -12,7 +12,7 @@ from prometheus_client import CollectorRegistry
 from keyauthority.base.process.clocks import boottime
 from keyauthority.coherence.cache import CoherentCache
 from keyauthority.domain.errors import KeyAuthorityError, Reason
-from keyauthority.domain.revisions import Head
+from keyauthority.domain.sessions import Head
 from keyauthority.domain.verdicts import Verdict, Verification
 from keyauthority.replica.metrics import ReplicaMetrics
 from keyauthority.replica.verdicts import READS, Verdicts

@@ -9,9 +9,9 @@ from typing import Any
 
 from keyauthority.config import Settings
 from keyauthority.domain.callers import Caller
-from keyauthority.domain.ports import Clock, Keyring, Sessions, Snapshot, Store, Transaction
-from keyauthority.domain.revisions import Claim
-from keyauthority.domain.sessions import REPLICA, Grant
+from keyauthority.domain.ports import Clock, Keyring, Sessions, Snapshot, Store
+from keyauthority.domain.repositories import Transaction
+from keyauthority.domain.sessions import REPLICA, Claim, Grant
 from keyauthority.storage.bootstrap import books_and_keyring
 from tests.rpc.parts import Gate
 

@@ -22,9 +22,8 @@ from prometheus_client import CollectorRegistry
 
 from keyauthority.base.process.clocks import SystemClock, boottime
 from keyauthority.config import Settings
-from keyauthority.domain.books import Books
+from keyauthority.domain.books import Books, Unfenced
 from keyauthority.domain.callers import Role, operator
-from keyauthority.domain.fencing import Unfenced
 from keyauthority.domain.leasing import Leasing
 from keyauthority.rpc.service import Service
 from keyauthority.rpc.services import SERVICES

@@ -15,8 +15,9 @@ from grpc_health.v1.health_pb2_grpc import HealthStub
 from prometheus_client import CollectorRegistry
 
 from keyauthority.domain.callers import Actor, Role
-from keyauthority.rpc.admission import Mutations, Room
+from keyauthority.rpc.admission import Room
 from keyauthority.rpc.keys import KeyServicer
+from keyauthority.rpc.mutations import Mutations
 from keyauthority.rpc.service import Service
 from keyauthority.rpc.services import SERVICES
 from keyauthority.rpc.verification import VerificationServicer

@@ -8,7 +8,7 @@ import time
 import pytest
 
 from keyauthority.domain.errors import KeyAuthorityError, Reason
-from keyauthority.rpc.brake import AT_ONCE, SECONDS, WAITING_PER_CONNECTION, Brake
+from keyauthority.rpc.refusals import AT_ONCE, SECONDS, WAITING_PER_CONNECTION, Brake
 
 FLOOD = "ipv4:10.6.6.6:1000"
 HOME = "ipv4:10.0.0.1:1000"

@@ -21,9 +21,8 @@ from keyauthority.domain.peppers import PepperState
 from keyauthority.domain.verdicts import Verdict
 from keyauthority.rpc.errors import STATUS
 from keyauthority.rpc.keys import KeyServicer
-from keyauthority.rpc.parts import Parts
 from keyauthority.rpc.reflection import ReflectionServicer
-from keyauthority.rpc.service import Service
+from keyauthority.rpc.service import Parts, Service
 from keyauthority.rpc.services import SERVICES
 from keyauthority.v1 import (
     audit_service_pb2,

@@ -14,16 +14,14 @@ from prometheus_client import CollectorRegistry
 from keyauthority.base.process.clocks import boottime
 from keyauthority.domain.callers import Actor
 from keyauthority.domain.errors import KeyAuthorityError, Reason
-from keyauthority.rpc.admission import Mutations
-from keyauthority.rpc.alarms import Alarms
 from keyauthority.rpc.entrance import Entrance
-from keyauthority.rpc.errors import STATUS
+from keyauthority.rpc.errors import STATUS, Alarms
 from keyauthority.rpc.guard import Guard
-from keyauthority.rpc.guarded import add_services
 from keyauthority.rpc.leased import OF_THE_CALL, Leased
 from keyauthority.rpc.metrics import CallMetrics
-from keyauthority.rpc.parts import Parts
-from keyauthority.rpc.services import SERVICES
+from keyauthority.rpc.mutations import Mutations
+from keyauthority.rpc.service import Parts
+from keyauthority.rpc.services import SERVICES, add_services
 from tests.conformance.records import a_caller
 from tests.rpc.parts import Refusal, refusal
 

@@ -18,9 +18,8 @@ from keyauthority.base.process import clocks
 from keyauthority.base.process.clocks import SystemClock
 from keyauthority.coherence.leases import wait_out
 from keyauthority.config import Settings
-from keyauthority.domain.books import Books
+from keyauthority.domain.books import Books, Unfenced
 from keyauthority.domain.callers import operator
-from keyauthority.domain.fencing import Unfenced
 from keyauthority.domain.restoring import RESTORE, Restoring
 from keyauthority.server import serving
 from keyauthority.storage import maintenance

@@ -15,16 +15,15 @@ from prometheus_client import CollectorRegistry
 from keyauthority import v1
 from keyauthority.base.process.clocks import boottime
 from keyauthority.domain.callers import Role
-from keyauthority.rpc.admission import Mutations, Room
-from keyauthority.rpc.alarms import Alarms
+from keyauthority.rpc.admission import Room
 from keyauthority.rpc.entrance import Entrance
+from keyauthority.rpc.errors import Alarms
 from keyauthority.rpc.guard import Guard
-from keyauthority.rpc.guarded import add_services
 from keyauthority.rpc.leased import Leased
 from keyauthority.rpc.metrics import CallMetrics
-from keyauthority.rpc.parts import Parts
-from keyauthority.rpc.service import Access, Method, Service, ServiceError
-from keyauthority.rpc.services import SERVICES
+from keyauthority.rpc.mutations import Mutations
+from keyauthority.rpc.service import Access, Method, Parts, Service, ServiceError
+from keyauthority.rpc.services import SERVICES, add_services
 from tests.rpc.parts import service
 
 READING: Final = {

@@ -118,12 +118,12 @@ async def test_questions_are_answered_while_changes_finish(
 async def test_health_never_says_serving_again() -> None:
     """A look at the books that ends after the stop has begun takes nothing back."""
     servicer = HealthServicer(["keyauthority.v1.KeyService"])
-    servicer.tell(healthy=True)
+    servicer.report(healthy=True)
     context: Any = None
     responses = servicer.Watch(HealthCheckRequest(), context)
     statuses = [(await anext(responses)).status]
     servicer.leave()
-    servicer.tell(healthy=True)
+    servicer.report(healthy=True)
     statuses += [response.status async for response in responses]
     assert statuses == [HealthCheckResponse.SERVING, HealthCheckResponse.NOT_SERVING]
     answer = await servicer.Check(HealthCheckRequest(), context)

@@ -19,11 +19,10 @@ from keyauthority.domain.callers import Actor, Role
 from keyauthority.domain.errors import KeyAuthorityError, Reason
 from keyauthority.domain.sessions import SESSIONS_PER_CALLER
 from keyauthority.rpc.admission import Room
-from keyauthority.rpc.parts import Parts
-from keyauthority.rpc.service import Service
+from keyauthority.rpc.service import Parts, Service
 from keyauthority.rpc.verification import VerificationServicer
 from keyauthority.server import OpenBooks
-from keyauthority.storage.sql.leases import TOLD
+from keyauthority.storage.sql.leases import MOST_CHANGES
 from keyauthority.v1.caller_service_pb2 import RevokeCallerRequest
 from keyauthority.v1.key_service_pb2 import (
     ImportedKey,
@@ -130,7 +129,7 @@ class TestPolling:
 
     async def test_of_too_many_changes_is_told_to_forget(self, root: Api, workspace: str) -> None:
         """Beyond a thousand a reset is cheaper for both."""
-        secrets = [f"imported-secret-number-{number}" for number in range(TOLD)]
+        secrets = [f"imported-secret-number-{number}" for number in range(MOST_CHANGES)]
         keys = [ImportedKey(secret=secret, name="a key") for secret in secrets]
         imported = await root(ImportKeysRequest(workspace_id=workspace, keys=keys))
         granted = await joined(root)
@@ -138,11 +137,11 @@ class TestPolling:
         change = started(root(RevokeKeysRequest(key_ids=ids)))
         await spreads(change)
         told = await root(acknowledging(granted))
-        assert (told.revision, told.reset, list(told.subjects)) == (TOLD + 1, False, ids)
+        assert (told.revision, told.reset, list(told.subjects)) == (MOST_CHANGES + 1, False, ids)
         one_more = started(root(RevokeKeyRequest(key_id=(await issue(root, workspace)).key.id)))
         await spreads(one_more)
         told = await root(acknowledging(granted))
-        assert (told.revision, told.reset, list(told.subjects)) == (TOLD + 2, True, [])
+        assert (told.revision, told.reset, list(told.subjects)) == (MOST_CHANGES + 2, True, [])
         await root(acknowledging(told))
         await asyncio.gather(change, one_more)
 

@@ -13,14 +13,13 @@ from keyauthority.base.process.lifecycle import StartError
 from keyauthority.config import Settings
 from keyauthority.domain.auditing import AuditFilter
 from keyauthority.domain.authenticating import Authenticating
-from keyauthority.domain.books import Books
+from keyauthority.domain.books import Books, Unfenced
 from keyauthority.domain.callers import Caller, Role
 from keyauthority.domain.errors import KeyAuthorityError, Reason
 from keyauthority.domain.facts import Action
-from keyauthority.domain.fencing import Unfenced
 from keyauthority.domain.managing_peppers import ManagingPeppers
 from keyauthority.domain.peppers import PepperState
-from keyauthority.domain.ports import Transaction
+from keyauthority.domain.repositories import Transaction
 from keyauthority.keyring import FileKeyring, KeyringError
 from keyauthority.storage import bootstrap
 from keyauthority.storage.errors import NoBooksError, unavailable
@@ -191,7 +190,7 @@ async def test_a_first_start_on_a_full_disk(
     settings = Settings("127.0.0.1:0", tmp_path, tmp_path / "authority.db", keyring)
 
     with pytest.raises(StartError) as refused:
-        await bootstrap._opened(FailingStore(ManualClock()), settings)
+        await bootstrap._load_keyring(FailingStore(ManualClock()), settings)
 
     assert str(refused.value) == (
         f"the database {settings.database} fails: the disk of the database is full"

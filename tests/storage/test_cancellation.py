@@ -12,9 +12,9 @@ from typing import Any, ClassVar
 import pytest
 
 from keyauthority.base.relational.outages import StorageError
-from keyauthority.storage.lock import locked
 from keyauthority.storage.sql.store import SqlStore
 from keyauthority.storage.sqlite import migrate_sqlite, open_sqlite
+from keyauthority.storage.sqlite.lock import locked
 from tests.conformance.cancelling import at_every_await
 from tests.conformance.records import ManualClock, a_key
 from tests.storage.parts import on_driver

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from keyauthority.storage.gate import Gate
+from keyauthority.storage.sqlite.gate import Gate
 
 Enter = Callable[[], AbstractAsyncContextManager[None]]
 

@@ -8,15 +8,15 @@ from pathlib import Path
 import pytest
 
 from keyauthority.base.relational.outages import StorageError
-from keyauthority.storage.lock import locked
 from keyauthority.storage.sqlite import open_sqlite
+from keyauthority.storage.sqlite.lock import locked
 from tests.conformance.records import ManualClock
 from tests.storage.parts import start
 
 HOLD = """
 import sys
 from pathlib import Path
-from keyauthority.storage.lock import locked
+from keyauthority.storage.sqlite.lock import locked
 with locked(Path(sys.argv[1])):
     print("held", flush=True)
     sys.stdin.read()

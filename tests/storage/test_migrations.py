@@ -16,8 +16,8 @@ from keyauthority.base.relational.outages import StorageError
 from keyauthority.domain.auditing import AuditFilter
 from keyauthority.domain.facts import Action
 from keyauthority.domain.keys import UNKNOWN, Who
-from keyauthority.domain.ports import KeyFilter
-from keyauthority.domain.revisions import Head
+from keyauthority.domain.repositories import KeyFilter
+from keyauthority.domain.sessions import Head
 from keyauthority.storage.migrations import SCHEMA
 from keyauthority.storage.sql.store import SqlStore
 from keyauthority.storage.sqlite import migrate_sqlite, open_sqlite

@@ -9,7 +9,7 @@ import pytest
 from sqlalchemy.exc import IntegrityError
 
 from keyauthority.domain.errors import KeyAuthorityError, Reason
-from keyauthority.domain.ports import Transaction
+from keyauthority.domain.repositories import Transaction
 from keyauthority.storage.sql.store import SqlStore
 from keyauthority.storage.sqlite import open_sqlite
 from tests.conformance.records import ManualClock, a_caller, a_key, a_replay

@@ -9,20 +9,17 @@ import asyncpg
 import pytest
 
 from keyauthority.base.relational.location import PostgresUrl
-from keyauthority.domain.allowances import WHOLE, Allowance
 from keyauthority.domain.auditing import AuditFilter
-from keyauthority.domain.books import Books
+from keyauthority.domain.books import Books, Unfenced
 from keyauthority.domain.callers import Actor, Caller, Role
 from keyauthority.domain.errors import KeyAuthorityError, Reason
-from keyauthority.domain.fencing import Unfenced
 from keyauthority.domain.issuing import Issuing, NewKey
 from keyauthority.domain.keys import KeySettings
 from keyauthority.domain.last_used import LastUsed
 from keyauthority.domain.managing_peppers import ManagingPeppers
 from keyauthority.domain.ports import Store
 from keyauthority.domain.replays import Retry
-from keyauthority.domain.revisions import Claim, Head
-from keyauthority.domain.sessions import REPLICA, Grant
+from keyauthority.domain.sessions import REPLICA, WHOLE, Allowance, Claim, Grant, Head
 from keyauthority.keyring import FileKeyring, KeyringError
 from keyauthority.storage import bootstrap
 from keyauthority.storage.postgres import open_postgres
@@ -77,7 +74,7 @@ async def test_a_change_waits_for_a_join_under_way(
     standing = await two.sessions.standing()
 
     assert (await joining).head == Head(1, 0)
-    assert (standing.acknowledged, standing.at(revision).behind) == ((0,), 1)
+    assert (standing.sessions, standing.at(revision).behind) == ({(0, None): 1}, 1)
 
 
 async def hold_up(url: PostgresUrl, event: str) -> None:

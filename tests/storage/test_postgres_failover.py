@@ -9,8 +9,7 @@ import pytest
 
 from keyauthority.base.relational.outages import StorageError
 from keyauthority.domain.errors import KeyAuthorityError
-from keyauthority.domain.revisions import Claim
-from keyauthority.domain.sessions import REPLICA
+from keyauthority.domain.sessions import REPLICA, Claim
 from keyauthority.storage import maintenance
 from keyauthority.storage.postgres import listening, migrate_postgres, open_postgres
 from keyauthority.storage.sql.store import SqlStore

@@ -8,9 +8,9 @@ import pytest
 
 from keyauthority.base.relational.location import PostgresUrl
 from keyauthority.domain.errors import KeyAuthorityError, Reason
-from keyauthority.domain.revisions import Claim
-from keyauthority.domain.sessions import REPLICA
-from keyauthority.storage.postgres import changes, link, open_postgres
+from keyauthority.domain.sessions import REPLICA, Claim
+from keyauthority.storage.postgres import open_postgres
+from keyauthority.storage.postgres.link import PATIENCE, Patience
 from keyauthority.storage.sql.store import SqlStore
 from tests.conformance.records import a_key, a_workspace
 from tests.postgres import Server, new_database, new_server, run_sql, until
@@ -23,9 +23,21 @@ async def url() -> PostgresUrl:
 
 
 @pytest.fixture
-async def far(url: PostgresUrl) -> AsyncIterator[tuple[SqlStore, Proxy]]:
+def patience() -> Patience:
+    """How long the books wait for the server."""
+    return PATIENCE
+
+
+impatient = pytest.mark.parametrize("patience", [Patience(answer=0.5, outcome=0.5)])
+
+
+@pytest.fixture
+async def far(url: PostgresUrl, patience: Patience) -> AsyncIterator[tuple[SqlStore, Proxy]]:
     """Books behind a network."""
-    async with proxied(url) as (proxy, through), open_postgres(through) as store:
+    async with (
+        proxied(url) as (proxy, through),
+        open_postgres(through, patience=patience) as store,
+    ):
         await change(store, "first")
         yield store, proxy
 
@@ -82,13 +94,10 @@ async def test_a_commit_that_arrives_when_its_connection_is_gone(
     assert await subjects(url) == ["first", "late"]
 
 
-async def test_a_commit_of_unknown_outcome(
-    far: tuple[SqlStore, Proxy], url: PostgresUrl, monkeypatch: pytest.MonkeyPatch
-) -> None:
+@impatient
+async def test_a_commit_of_unknown_outcome(far: tuple[SqlStore, Proxy], url: PostgresUrl) -> None:
     """If nobody can be asked, the caller is not told that it is made, nor that it isn't."""
     store, proxy = far
-    monkeypatch.setattr(changes, "LOOKING", 0.5)
-    monkeypatch.setattr(link, "ANSWER", 0.2)
     proxy.on_commit = "unanswered"
     proxy.refusing = True
 
@@ -127,14 +136,12 @@ async def test_a_transaction_whose_backend_is_terminated(store: SqlStore, url: P
     assert await change(store, "key_1") == 1
 
 
-async def test_a_network_that_says_nothing(
-    far: tuple[SqlStore, Proxy], monkeypatch: pytest.MonkeyPatch
-) -> None:
+@impatient
+async def test_a_network_that_says_nothing(far: tuple[SqlStore, Proxy]) -> None:
     """Reads, changes and renewals end as outages in time, and all goes on when it speaks again."""
     store, proxy = far
     session_id = (await store.sessions.join(REPLICA, "replica", Claim(1, 0))).session_id
     await store.snapshot([])
-    monkeypatch.setattr(link.Link.within, "__defaults__", (0.2,))
     proxy.freeze()
 
     async with asyncio.timeout(10):
@@ -176,22 +183,20 @@ async def test_more_at_once_than_there_are_connections(store: SqlStore) -> None:
     assert (await store.snapshot([])).head.revision == 40
 
 
-async def test_waiting_too_long_for_another_change(
-    store: SqlStore, url: PostgresUrl, monkeypatch: pytest.MonkeyPatch
-) -> None:
+@impatient
+async def test_waiting_too_long_for_another_change(store: SqlStore) -> None:
     """A change that can't get at a key for long is an outage and leaves nothing."""
     async with store.changing() as tx:
         await tx.keys.insert(a_key())
-    monkeypatch.setattr(link.Link.within, "__defaults__", (0.3,))
 
-    async def impatient() -> None:
+    async def wait_for_another() -> None:
         async with store.changing() as tx:
             await tx.audit.prune(tx.time, 1_000)
             await tx.keys.get(["key_1"])
 
     async with store.changing() as tx:
         await tx.keys.get(["key_1"])
-        await outage(impatient())
+        await outage(wait_for_another())
 
     await change(store, "key_1")
 
@@ -203,8 +208,8 @@ TERMINATE = (
 
 
 @pytest.fixture
-async def store(url: PostgresUrl) -> AsyncIterator[SqlStore]:
-    async with open_postgres(url) as store:
+async def store(url: PostgresUrl, patience: Patience) -> AsyncIterator[SqlStore]:
+    async with open_postgres(url, patience=patience) as store:
         async with store.changing() as tx:
             await tx.workspaces.insert(a_workspace())
         yield store

@@ -15,8 +15,8 @@ from keyauthority.base.relational.location import PostgresUrl
 from keyauthority.base.relational.outages import StorageError
 from keyauthority.domain.auditing import AuditFilter
 from keyauthority.domain.keys import UNKNOWN, Who
-from keyauthority.domain.ports import KeyFilter
-from keyauthority.domain.revisions import Head
+from keyauthority.domain.repositories import KeyFilter
+from keyauthority.domain.sessions import Head
 from keyauthority.storage.migrations import SCHEMA
 from keyauthority.storage.postgres import migrate_postgres, open_postgres
 from keyauthority.storage.tables import metadata

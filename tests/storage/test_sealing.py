@@ -99,7 +99,7 @@ async def test_unaltered(cases: UseCases) -> None:
 
     assert await cases.authenticating.by_token(token) == caller
     assert await cases.authenticating.by_certificate([CERTIFICATE]) == caller
-    assert (await cases.verifying.verify(FOREIGN)).verdict is Verdict.VALID
+    assert (await cases.verify(FOREIGN)).verdict is Verdict.VALID
     assert (await cases.finding.lookup(an_actor(), FOREIGN)).id == key.id
 
 
@@ -181,7 +181,7 @@ async def test_an_imported_secret_moved(cases: UseCases, alter: Alter, change: s
     for statement in change.format(imported=imported.id, other=other).split("; "):
         await alter(statement)
 
-    refused = await mismatch(cases.verifying.verify(FOREIGN))
+    refused = await mismatch(cases.verify(FOREIGN))
     assert set(refused.metadata) == {"key_id"}
     await mismatch(cases.finding.lookup(an_actor(), FOREIGN))
     await mismatch(cases.revoking_presented.revoke(an_actor(), FOREIGN, ""))
@@ -195,7 +195,7 @@ async def test_what_was_not_altered_goes_on(cases: UseCases, alter: Alter) -> No
     await alter("UPDATE secrets SET seal = NULL")
     await alter(f"UPDATE callers SET roles = 7 WHERE id = '{caller.id}'")
 
-    assert (await cases.verifying.verify(secret)).verdict is Verdict.VALID
+    assert (await cases.verify(secret)).verdict is Verdict.VALID
 
 
 async def test_rotating_updating_and_new_peppers_keep_it(cases: UseCases) -> None:
@@ -205,7 +205,7 @@ async def test_rotating_updating_and_new_peppers_keep_it(cases: UseCases) -> Non
     await cases.peppers.add(an_actor())
     await cases.peppers.activate(an_actor(), 2)
     await cases.rotate(an_actor(), key.id, overlap=ManualClock().now() - ManualClock().now())
-    assert (await cases.verifying.verify(FOREIGN)).verdict is Verdict.REVOKED
+    assert (await cases.verify(FOREIGN)).verdict is Verdict.REVOKED
     assert await cases.authenticating.by_token(token) == caller
 
 
@@ -224,14 +224,14 @@ class TestBooksFromBeforeThereWereSeals:
 
     async def test_are_sealed(self, old: UseCases, keyring: Path) -> None:
         """Then everything is believed, by every process, and the keyring says so."""
-        await mismatch(old.verifying.verify(FOREIGN))
+        await mismatch(old.verify(FOREIGN))
         assert not FileKeyring.load(keyring).sealing
 
         again = await started(old.store, keyring)
 
         assert FileKeyring.load(keyring).sealing
-        assert (await again.verifying.verify(FOREIGN)).verdict is Verdict.VALID
-        assert (await old.verifying.verify(FOREIGN)).verdict is Verdict.VALID
+        assert (await again.verify(FOREIGN)).verdict is Verdict.VALID
+        assert (await old.verify(FOREIGN)).verdict is Verdict.VALID
         assert (await again.authenticating.by_certificate([CERTIFICATE])).name == "billing"
 
     async def test_are_not_sealed_again(self, old: UseCases, alter: Alter, keyring: Path) -> None:
@@ -243,7 +243,7 @@ class TestBooksFromBeforeThereWereSeals:
 
         again = await started(old.store, keyring)
 
-        await mismatch(again.verifying.verify(FOREIGN))
+        await mismatch(again.verify(FOREIGN))
         await mismatch(again.authenticating.by_certificate([CERTIFICATE]))
 
     async def test_many_imports(self, old: UseCases, alter: Alter, keyring: Path) -> None:

@@ -10,8 +10,7 @@ from pathlib import Path
 import pytest
 
 from keyauthority.base.relational.outages import StorageError
-from keyauthority.base.relational.sqlite import in_a_sentence, migrate
-from keyauthority.domain.revisions import Head
+from keyauthority.domain.sessions import Head
 from keyauthority.storage.sql.store import SqlStore
 from keyauthority.storage.sqlite import open_sqlite
 from keyauthority.storage.sqlite.examining import KIND
@@ -45,14 +44,13 @@ async def test_the_connection_is_durable_and_strict(
     assert await on_driver(store, f"PRAGMA {pragma}") == [(value,)]
 
 
-def test_a_pragma_that_does_not_hold_is_an_error(path: Path) -> None:
+async def test_a_pragma_that_does_not_hold_is_an_error(path: Path) -> None:
     """A file that can't be used as durably as promised is not used."""
-    path.touch()
     sideways = replace(KIND, pragmas={**KIND.pragmas, "journal_mode": "sideways"})
 
-    message = f"{path} can't be opened: SQLite answers journal_mode"
-    with pytest.raises(StorageError, match=message), in_a_sentence(path):
-        migrate(path, sideways)
+    with pytest.raises(StorageError, match=f"{path} can't be opened: SQLite answers journal_mode"):
+        async with open_sqlite(path, ManualClock(), kind=sideways):
+            pass
 
 
 async def test_only_the_owner_may_read_the_files(store: SqlStore, path: Path) -> None:

@@ -1,4 +1,4 @@
-"""The steps to the console's tables."""
+"""The migrations of the console's tables."""
 
 from pathlib import Path
 from typing import Final

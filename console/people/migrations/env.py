@@ -1,4 +1,4 @@
-"""What Alembic runs to get at the database."""
+"""The script that Alembic runs its migrations by."""
 
 from console.people.tables import metadata
 from keyauthority.base.relational.schema import run_steps

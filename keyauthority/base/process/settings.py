@@ -19,6 +19,10 @@ class SettingsError(ValueError):
     """A setting can't be right. The message names it as the flag it is given by, and what to do."""
 
 
+class AddressError(SettingsError):
+    """Text that names no address."""
+
+
 def socket_path(address: str) -> Path | None:
     """The path of `unix:/PATH` or `unix:///PATH`, None for everything else.
 
@@ -46,24 +50,23 @@ def is_local(address: str) -> bool:
 
 
 def host_and_port(address: str, flag: str) -> tuple[str, int]:
-    """The two parts of HOST:PORT. Raises `SettingsError`, naming *flag*, for anything else."""
+    """Returns the two parts of HOST:PORT. Raises `AddressError`, naming *flag*, for anything else."""
     host, _, port = address.rpartition(":")
     if host.partition(":")[0] in _SCHEMES:
-        raise SettingsError(f"{flag} {address} is not HOST:PORT")
-    if not host or (":" in host and not (host.startswith("[") and host.endswith("]"))):
-        raise SettingsError(f"{flag} must be HOST:PORT, an IPv6 host in brackets")
+        raise AddressError(f"{flag} {address} is not HOST:PORT")
+    if not host or (":" in host) != (host.startswith("[") and host.endswith("]")):
+        raise AddressError(f"{flag} must be HOST:PORT, an IPv6 host in brackets")
     if not _is_port(port) or int(port) > HIGHEST_PORT:
-        raise SettingsError(f"{flag} {address} lacks a port between 0 and {HIGHEST_PORT}")
+        raise AddressError(f"{flag} {address} lacks a port between 0 and {HIGHEST_PORT}")
     return host.strip("[]"), int(port)
 
 
 def check_address(address: str, flag: str) -> None:
-    """Raises `SettingsError`, naming *flag*, if *address* is neither HOST:PORT nor unix:/PATH."""
-    if address.startswith("unix"):
-        if socket_path(address) in (None, Path("/")):
-            raise SettingsError(f"{flag} {address} is no Unix socket: give unix:/PATH, absolute")
-    else:
+    """Raises `AddressError`, naming *flag*, if *address* is neither HOST:PORT nor unix:/PATH."""
+    if not address.startswith("unix"):
         host_and_port(address, flag)
+    elif socket_path(address) in (None, Path("/")):
+        raise AddressError(f"{flag} {address} is no Unix socket: give unix:/PATH, absolute")
 
 
 def joined(host: str, port: int) -> str:
@@ -95,7 +98,7 @@ def check_server_tls(
 
 def check_client_tls(ca: Path | None, certificate: Path | None, key: Path | None) -> None:
     """Raises `SettingsError` for half a pair, and for one that is shown to nobody."""
-    if (certificate is None) != (key is None):
-        raise SettingsError("--tls-client-cert and --tls-client-key need one another")
     if certificate is not None and ca is None:
         raise SettingsError("--tls-client-cert needs --tls-ca")
+    if (certificate is None) != (key is None):
+        raise SettingsError("--tls-client-cert and --tls-client-key need one another")

@@ -15,8 +15,8 @@ with connect_blocking("localhost:50051") as channel:
         return respond(422, field=error.field, because=error.message)
     return respond(201, id=issued.key.id, secret=issued.secret.reveal())
 
-Each call is a value, so that `AdminClient`, for asyncio, makes the same ones over `connect`. One
-that fails raises an `AuthorityError`; its class and its attributes tell what to do.
+Each call is a value, so `AdminClient` makes the same calls in asyncio, over `connect`. A call that fails
+raises an `AuthorityError`, whose class and attributes tell what to do.
 """
 
 from keyauthority.client.admin import (
@@ -27,12 +27,13 @@ from keyauthority.client.admin import (
     verification,
     workspaces,
 )
-from keyauthority.client.admin.calling import Call, Page
-from keyauthority.client.admin.clients import (
+from keyauthority.client.admin.calling import (
     CHANGING,
     READING,
     AdminClient,
     BlockingAdminClient,
+    Call,
+    Page,
 )
 from keyauthority.client.admin.failures import (
     AuthorityError,
@@ -61,9 +62,9 @@ from keyauthority.domain.auditing import AuditEntry, AuditFilter
 from keyauthority.domain.callers import Person, Role
 from keyauthority.domain.errors import Reason
 from keyauthority.domain.facts import Action
-from keyauthority.domain.fencing import Receipt
 from keyauthority.domain.keys import KeySettings, KeyState, Revocation, RevocationReason
 from keyauthority.domain.peppers import PepperState
+from keyauthority.domain.sessions import Receipt
 
 __all__ = [
     "CHANGING",

@@ -21,7 +21,7 @@ def create(
     certificate_name: str = "",
     acts_for_people: bool = False,
 ) -> Call[NewCaller]:
-    """A new caller, as an issuer bound to *workspace_ids* if there are any."""
+    """Creates a caller, which as an issuer is bound to *workspace_ids* if there are any."""
     numbers: list[Any] = [role.value for role in roles]
     request = v1.CreateCallerRequest(
         name=name,
@@ -30,27 +30,27 @@ def create(
         certificate_name=certificate_name,
         acts_for_people=acts_for_people,
     )
-    return call(request, v1.CreateCallerResponse, _new)
+    return call(
+        request,
+        v1.CreateCallerResponse,
+        lambda reply: NewCaller(reading.caller(reply.caller), Secret(reply.token)),
+    )
 
 
 def page(*, size: int = 0, token: str = "") -> Call[Page[Caller]]:
-    """A page of the callers, newest first, revoked ones included."""
+    """Returns a page of the callers, newest first, revoked ones included."""
     request = v1.ListCallersRequest(page_size=size, page_token=token)
-    return call(request, v1.ListCallersResponse, _page)
+    return call(
+        request,
+        v1.ListCallersResponse,
+        lambda reply: Page(tuple(map(reading.caller, reply.callers)), reply.next_page_token),
+    )
 
 
 def revoke(caller_id: str) -> Call[Changed[Caller]]:
     """Revokes the caller's credentials for good."""
-    return call(v1.RevokeCallerRequest(caller_id=caller_id), v1.RevokeCallerResponse, _changed)
-
-
-def _new(reply: v1.CreateCallerResponse) -> NewCaller:
-    return NewCaller(reading.caller(reply.caller), Secret(reply.token))
-
-
-def _page(reply: v1.ListCallersResponse) -> Page[Caller]:
-    return Page(tuple(map(reading.caller, reply.callers)), reply.next_page_token)
-
-
-def _changed(reply: v1.RevokeCallerResponse) -> Changed[Caller]:
-    return Changed(reading.caller(reply.caller), reading.receipt(reply.receipt))
+    return call(
+        v1.RevokeCallerRequest(caller_id=caller_id),
+        v1.RevokeCallerResponse,
+        lambda reply: Changed(reading.caller(reply.caller), reading.receipt(reply.receipt)),
+    )

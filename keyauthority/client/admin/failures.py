@@ -1,4 +1,4 @@
-"""How a call can fail. What a caller decides by is a class or an attribute, never a sentence."""
+"""How a call can fail: by classes and attributes to decide by, never by sentences."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Any, Final
 
 import grpc
 
-from keyauthority.client.details import error_info
+from keyauthority.client.attempts import error_info
 from keyauthority.domain.errors import Reason
 
 
@@ -17,9 +17,9 @@ class AuthorityError(Exception):
     Attributes:
         message: The authority's sentence, or gRPC's own. It holds no secret.
         code: The gRPC status.
-        reason: Why, as in the contract's `ErrorReason`; None if it says nothing that is known here.
-        metadata: What belongs to the reason; see there.
-        request_id: What the authority's log knows the call by.
+        reason: The contract's `ErrorReason`; None if only newer versions know it.
+        metadata: The values that belong to the reason; see the contract.
+        request_id: The id of the call in the authority's log.
     """
 
     def __init__(
@@ -39,51 +39,51 @@ class AuthorityError(Exception):
 
 
 class RefusedError(AuthorityError):
-    """The authority says no to what was asked, and changed nothing: to repeat it is no use."""
+    """The authority refused the call and changed nothing. A repeat is refused as well."""
 
     @property
     def field(self) -> str:
-        """The field at fault, if it is one: `name`, `keys[17].name`."""
+        """The field at fault, such as `name` or `keys[17].name`; empty if it is no field."""
         return self.metadata.get("field", "")
 
     @property
     def index(self) -> int | None:
-        """Which entry of a list of messages is at fault, if it is one."""
+        """The place of the fault in a list of messages; None if it is not in a list."""
         index = self.metadata.get("index", "")
         return int(index) if index.isdecimal() else None
 
 
 class MissingError(AuthorityError):
-    """There is no such key, workspace, caller or pepper among those that the caller may see."""
+    """The caller may see no such key, workspace, caller or pepper."""
 
     @property
     def id(self) -> str:
-        """What there is none of; empty if it was no id."""
+        """The id that names nothing; empty if the call has no id."""
         return next(iter(self.metadata.values()), "")
 
 
 class CredentialError(AuthorityError):
-    """The caller is not let do this, or not known: a matter of its credential and roles."""
+    """The credential is not accepted, or lacks the role for the call."""
 
 
 class SpreadingError(AuthorityError):
-    """The change is made, and not every verifier is known to have applied it yet."""
+    """The change is made, but not yet known to be in force at every verifier."""
 
     @property
     def seconds(self) -> str:
-        """Within how many seconds it is in force everywhere."""
+        """The seconds within which the change is in force everywhere."""
         return self.metadata.get("within", "")
 
 
 class UnavailableError(AuthorityError):
-    """No answer, or none of use: whether a change was made is not known."""
+    """No answer, or none of use. A change may have been made or not."""
 
 
 class TransportError(UnavailableError):
-    """It was gRPC that failed: nobody answered, or no key authority did."""
+    """gRPC failed: nobody answered, or no key authority did."""
 
 
-_OF: Final[Mapping[grpc.StatusCode, type[AuthorityError]]] = {
+_CLASSES: Final[Mapping[grpc.StatusCode, type[AuthorityError]]] = {
     grpc.StatusCode.INVALID_ARGUMENT: RefusedError,
     grpc.StatusCode.FAILED_PRECONDITION: RefusedError,
     grpc.StatusCode.ALREADY_EXISTS: RefusedError,
@@ -95,13 +95,13 @@ _OF: Final[Mapping[grpc.StatusCode, type[AuthorityError]]] = {
 
 
 def failure(error: Any, request_id: str = "") -> AuthorityError:
-    """What *error* means, which a call of the *request_id* raised: gRPC's, of either kind of channel."""
+    """Returns the gRPC *error* of the call with *request_id* as an `AuthorityError`."""
     code, details = error.code(), error.details() or ""
     info = error_info(error)
     if info is None:
         return TransportError(details, code, request_id=request_id)
     reason = Reason.__members__.get(info.reason)
-    kind = _OF.get(code, UnavailableError)
+    kind = _CLASSES.get(code, UnavailableError)
     if reason is Reason.REVOCATION_SPREADING:
         kind = SpreadingError
     return kind(details or info.reason, code, reason, dict(info.metadata), request_id)

@@ -29,28 +29,31 @@ def issue(
     ttl: timedelta | None = None,
     request_id: str = "",
 ) -> Call[IssuedKey]:
-    """A new key, which expires as its settings say, or *ttl* from now.
+    """Issues a key, which expires as its settings say, or *ttl* from now.
 
-    The same *request_id* has the same answer for ten minutes.
+    A repeat with the same *request_id* has the same answer for ten minutes.
     """
     request = v1.IssueKeyRequest(workspace_id=workspace_id, request_id=request_id)
     write(settings, request)
     if ttl is not None:
         request.ttl.FromTimedelta(ttl)
-    return call(request, v1.IssueKeyResponse, _issued)
-
-
-def get(key_id: str) -> Call[Key]:
-    """One key."""
     return call(
-        v1.GetKeyRequest(key_id=key_id), v1.GetKeyResponse, lambda reply: reading.key(reply.key)
+        request,
+        v1.IssueKeyResponse,
+        lambda reply: IssuedKey(reading.key(reply.key), Secret(reply.secret)),
     )
 
 
+def get(key_id: str) -> Call[Key]:
+    """Returns one key."""
+    request = v1.GetKeyRequest(key_id=key_id)
+    return call(request, v1.GetKeyResponse, lambda reply: reading.key(reply.key))
+
+
 def get_all(key_ids: Sequence[str]) -> Call[tuple[Key, ...]]:
-    """Those of up to 1,000 keys that there are among those the caller may see, in order."""
+    """Returns up to 1,000 keys, in order, without those that the caller may not see."""
     request = v1.BatchGetKeysRequest(key_ids=key_ids)
-    return call(request, v1.BatchGetKeysResponse, _keys)
+    return call(request, v1.BatchGetKeysResponse, lambda reply: tuple(map(reading.key, reply.keys)))
 
 
 def page(
@@ -63,7 +66,7 @@ def page(
     size: int = 0,
     token: str = "",
 ) -> Call[Page[Key]]:
-    """A page of the keys that match, newest first; empty and None match everything."""
+    """Returns a page of the keys that match, newest first; empty and None match everything."""
     request = v1.ListKeysRequest(
         workspace_id=workspace_id,
         state=_number(state),
@@ -73,15 +76,17 @@ def page(
         page_size=size,
         page_token=token,
     )
-    return call(request, v1.ListKeysResponse, _page)
+    return call(
+        request,
+        v1.ListKeysResponse,
+        lambda reply: Page(tuple(map(reading.key, reply.keys)), reply.next_page_token),
+    )
 
 
 def update(
     key_id: str, settings: KeySettings, names: Iterable[str], *, etag: str = ""
 ) -> Call[Changed[Key]]:
-    """Changes those settings that are called *names*; with an *etag* only if nobody else changed
-    the key meanwhile.
-    """
+    """Changes the settings called *names*; with an *etag* only if the key still has it."""
     request = v1.UpdateKeyRequest()
     request.key.id, request.key.etag = key_id, etag
     write(settings, request.key)
@@ -92,15 +97,21 @@ def update(
 def rotate(
     key_id: str, overlap: timedelta = timedelta(), *, request_id: str = ""
 ) -> Call[RotatedKey]:
-    """A new secret for the key, whose old one goes on working for *overlap*."""
+    """Gives the key a new secret. The old one goes on working for *overlap*."""
     request = v1.RotateKeyRequest(key_id=key_id, overlap=duration(overlap), request_id=request_id)
-    return call(request, v1.RotateKeyResponse, _rotated)
+    return call(
+        request,
+        v1.RotateKeyResponse,
+        lambda reply: RotatedKey(
+            reading.key(reply.key), Secret(reply.secret), reading.receipt(reply.receipt)
+        ),
+    )
 
 
 def revoke(
     key_id: str, reason: RevocationReason = RevocationReason.UNSPECIFIED, note: str = ""
 ) -> Call[Changed[Key]]:
-    """Revokes the key for good; when it returns nothing accepts it any more."""
+    """Revokes the key for good. When the call returns, nothing accepts the key any more."""
     request = v1.RevokeKeyRequest(key_id=key_id, reason=_number(reason), note=note)
     return call(request, v1.RevokeKeyResponse, _changed)
 
@@ -110,13 +121,13 @@ def revoke_all(
     reason: RevocationReason = RevocationReason.UNSPECIFIED,
     note: str = "",
 ) -> Call[Changed[tuple[Key, ...]]]:
-    """Revokes up to 1,000 keys, all or none, behind one wait."""
+    """Revokes up to 1,000 keys, all or none, with one wait."""
     request = v1.RevokeKeysRequest(key_ids=key_ids, reason=_number(reason), note=note)
     return call(request, v1.RevokeKeysResponse, _changed_keys)
 
 
 def lookup(secret: Secret) -> Call[Key]:
-    """The key that the secret belongs, or belonged, to."""
+    """Returns the key of the secret, which may have ended."""
     request = v1.LookupKeyRequest(secret=secret.reveal())
     return call(request, v1.LookupKeyResponse, lambda reply: reading.key(reply.key))
 
@@ -124,32 +135,16 @@ def lookup(secret: Secret) -> Call[Key]:
 def import_keys(
     workspace_id: str, imported: Sequence[ImportedKey]
 ) -> Call[Changed[tuple[Key, ...]]]:
-    """Takes over up to 1,000 keys, all or none."""
+    """Imports up to 1,000 keys, all or none."""
     request = v1.ImportKeysRequest(workspace_id=workspace_id, keys=map(imported_key, imported))
     return call(request, v1.ImportKeysResponse, _changed_keys)
 
 
 def imported_key(key: ImportedKey) -> v1.ImportedKey:
-    """A key to take over as it is sent, for who counts how many fit into one call."""
+    """Returns the message of a key to import, whose size tells how many fit into one call."""
     message = v1.ImportedKey(secret=key.secret.reveal())
     write(key.settings, message)
     return message
-
-
-def _issued(reply: v1.IssueKeyResponse) -> IssuedKey:
-    return IssuedKey(reading.key(reply.key), Secret(reply.secret))
-
-
-def _rotated(reply: v1.RotateKeyResponse) -> RotatedKey:
-    return RotatedKey(reading.key(reply.key), Secret(reply.secret), reading.receipt(reply.receipt))
-
-
-def _keys(reply: v1.BatchGetKeysResponse) -> tuple[Key, ...]:
-    return tuple(map(reading.key, reply.keys))
-
-
-def _page(reply: v1.ListKeysResponse) -> Page[Key]:
-    return Page(tuple(map(reading.key, reply.keys)), reply.next_page_token)
 
 
 def _changed(reply: v1.UpdateKeyResponse | v1.RevokeKeyResponse) -> Changed[Key]:
@@ -163,5 +158,5 @@ def _changed_keys(
 
 
 def _number(choice: KeyState | RevocationReason | None) -> Any:
-    # The contract's number of a choice, for mypy of any of its enums.
+    # For mypy an enum of the contract is no number.
     return 0 if choice is None else choice.value

@@ -1,4 +1,4 @@
-"""From messages to records. Nothing else happens here."""
+"""Makes records of messages: a function for each record, called as the record is."""
 
 from __future__ import annotations
 
@@ -15,15 +15,16 @@ from keyauthority.client.admin.records import (
     Pepper,
     SecretInfo,
     Session,
+    Sessions,
     Workspace,
 )
 from keyauthority.domain import earlier
 from keyauthority.domain.auditing import AuditEntry
 from keyauthority.domain.callers import Role
 from keyauthority.domain.facts import Action, Fact
-from keyauthority.domain.fencing import Receipt
 from keyauthority.domain.keys import KeyState, Revocation, RevocationReason, Who
 from keyauthority.domain.peppers import PepperState
+from keyauthority.domain.sessions import Receipt
 from keyauthority.v1 import (
     audit_service_pb2,
     caller_service_pb2,
@@ -38,7 +39,7 @@ Member = TypeVar("Member", bound=enum.Enum)
 
 
 def key(message: key_pb2.Key) -> Key:
-    """A key."""
+    """Returns a key."""
     return Key(
         id=message.id,
         workspace_id=message.workspace_id,
@@ -50,8 +51,7 @@ def key(message: key_pb2.Key) -> Key:
         revocation=_revocation(message),
         etag=message.etag,
         last_used_time=_optional(message, "last_used_time"),
-        creator_id=message.creator_id,
-        creator_name=message.creator_name,
+        creator=Who(message.creator_id, message.creator_name),
     )
 
 
@@ -80,7 +80,7 @@ def _revocation(message: key_pb2.Key) -> Revocation | None:
 
 
 def receipt(message: receipt_pb2.Receipt) -> Receipt:
-    """A receipt."""
+    """Returns a receipt."""
     return Receipt(
         revision=message.revision,
         sessions_acknowledged=message.sessions_acknowledged,
@@ -90,7 +90,7 @@ def receipt(message: receipt_pb2.Receipt) -> Receipt:
 
 
 def workspace(message: workspace_service_pb2.Workspace) -> Workspace:
-    """A workspace."""
+    """Returns a workspace."""
     return Workspace(
         id=message.id,
         name=message.name,
@@ -102,7 +102,7 @@ def workspace(message: workspace_service_pb2.Workspace) -> Workspace:
 
 
 def caller(message: caller_service_pb2.Caller) -> Caller:
-    """A caller."""
+    """Returns a caller."""
     return Caller(
         id=message.id,
         name=message.name,
@@ -117,7 +117,7 @@ def caller(message: caller_service_pb2.Caller) -> Caller:
 
 
 def audit_entry(message: audit_service_pb2.AuditEntry) -> AuditEntry:
-    """An audit entry. One of an older authority is told by its method."""
+    """Returns an audit entry. The method tells the action if an older authority wrote the entry."""
     details = dict(message.details)
     if message.fact:
         fact = Fact(_member(Action, message.fact) or Action.OTHER, details)
@@ -142,8 +142,18 @@ def audit_entry(message: audit_service_pb2.AuditEntry) -> AuditEntry:
     )
 
 
-def session(message: operations_service_pb2.Session) -> Session:
-    """A session."""
+def sessions(reply: operations_service_pb2.ListSessionsResponse) -> Sessions:
+    """Returns all sessions."""
+    return Sessions(
+        tuple(map(_session, reply.sessions)),
+        reply.epoch,
+        reply.revision,
+        reply.lease.ToTimedelta(),
+        reply.longest_wait.ToTimedelta(),
+    )
+
+
+def _session(message: operations_service_pb2.Session) -> Session:
     return Session(
         id=message.id,
         caller_id=message.caller_id,
@@ -158,7 +168,7 @@ def session(message: operations_service_pb2.Session) -> Session:
 
 
 def pepper(message: operations_service_pb2.Pepper) -> Pepper:
-    """A pepper version."""
+    """Returns a pepper version."""
     return Pepper(
         version=message.version,
         state=_member(PepperState, message.state),
@@ -176,7 +186,7 @@ def _optional(message: Message, field: str) -> datetime | None:
 
 
 def _member(kind: type[Member], number: int) -> Member | None:
-    # The domain's choices have the contract's numbers; a newer authority may have more of them.
+    # The domain's choices have the contract's numbers. A newer authority may have more of them.
     try:
         return kind(number)
     except ValueError:

@@ -1,7 +1,7 @@
-"""What the admin services speak of. Times are in UTC; nothing here ever shows a secret.
+"""The records of the admin services. Times are in UTC; no `repr` shows a secret.
 
-What the authority's own records hold in the same way is taken from there: `Receipt`, `KeySettings`,
-`Revocation`, `AuditEntry`, and all choices. None stands for a choice that this version does not know yet.
+`Receipt`, `KeySettings`, `Revocation`, `AuditEntry` and the choices are those of the authority itself. None
+stands for a choice that only newer versions know.
 """
 
 from __future__ import annotations
@@ -11,17 +11,17 @@ from datetime import datetime, timedelta
 from typing import Generic, TypeVar
 
 from keyauthority.domain.callers import Role
-from keyauthority.domain.fencing import Receipt
 from keyauthority.domain.keys import UNKNOWN, KeySettings, KeyState, Revocation, Who
 from keyauthority.domain.peppers import PepperState
 from keyauthority.domain.secrets import Secret
+from keyauthority.domain.sessions import Receipt
 
 Record = TypeVar("Record")
 
 
 @dataclass(frozen=True, slots=True)
 class Changed(Generic[Record]):
-    """A record, or several, after a change that every verifier knows, and the wait for them."""
+    """A record, or several, after a change, and the receipt that every verifier knows the change."""
 
     record: Record
     receipt: Receipt
@@ -29,7 +29,7 @@ class Changed(Generic[Record]):
 
 @dataclass(frozen=True, slots=True)
 class SecretInfo:
-    """One secret of a key: enough to recognise it. It lives as long as the key without an `end_time`."""
+    """One secret of a key, by its hint. Without an `end_time` it lives as long as the key."""
 
     hint: str
     create_time: datetime
@@ -53,8 +53,7 @@ class Key:
     revocation: Revocation | None
     etag: str
     last_used_time: datetime | None
-    creator_id: str
-    creator_name: str
+    creator: Who = UNKNOWN
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +66,7 @@ class IssuedKey:
 
 @dataclass(frozen=True, slots=True)
 class RotatedKey:
-    """A key and its new secret, which can't be retrieved again, once every verifier knows."""
+    """A key and its new secret, which can't be retrieved again."""
 
     key: Key
     secret: Secret
@@ -88,7 +87,7 @@ class Workspace:
 
 @dataclass(frozen=True, slots=True)
 class Caller:
-    """One service credential. As an issuer it touches only `workspace_ids`; all, if there are none."""
+    """One service credential. As an issuer it may touch `workspace_ids`; all if there are none."""
 
     id: str
     name: str
@@ -111,7 +110,7 @@ class NewCaller:
 
 @dataclass(frozen=True, slots=True)
 class Session:
-    """A verifier's entry in the authority's books. No `caller_id`: a process of the authority."""
+    """A verifier's session. Those of the authority's own processes have no `caller_id`."""
 
     id: str
     caller_id: str
@@ -126,7 +125,7 @@ class Session:
 
 @dataclass(frozen=True, slots=True)
 class Sessions:
-    """The sessions, oldest first, and what they are measured by."""
+    """The sessions, oldest first, and the newest state, which they are compared with."""
 
     sessions: tuple[Session, ...]
     epoch: int
@@ -137,7 +136,7 @@ class Sessions:
 
 @dataclass(frozen=True, slots=True)
 class Pepper:
-    """A version of the pepper, and how many secrets and tokens in force need it."""
+    """A pepper version, and how many secrets and tokens in force need it."""
 
     version: int
     state: PepperState | None
@@ -147,7 +146,7 @@ class Pepper:
 
 @dataclass(frozen=True, slots=True)
 class ImportedKey:
-    """A key to take over, whose secret was minted elsewhere."""
+    """A key to import, whose secret was minted elsewhere."""
 
     secret: Secret
     settings: KeySettings

@@ -1,4 +1,4 @@
-"""Calls of VerificationService for those who look into one secret; verifiers use `Verifier`."""
+"""Calls of VerificationService about one secret in hand. Verifiers use `Verifier`."""
 
 from __future__ import annotations
 
@@ -12,16 +12,16 @@ from keyauthority.v1 import verification_service_pb2 as v1
 
 
 def verify(secret: Secret) -> Call[Verification]:
-    """Whether the secret may act, by the authority's books."""
+    """Returns the verdict on the secret, by the authority's books."""
     request = v1.VerifyRequest(secret=secret.reveal(), fresh=True)
     return call(request, v1.VerifyResponse, lambda reply: read(reply, boottime(), boottime))
 
 
 def revoke_presented(secret: Secret, note: str = "") -> Call[Changed[str]]:
-    """Revokes the key that the secret belongs to; the result has its id."""
+    """Revokes the key of the secret. The record of the result is the key's id."""
     request = v1.RevokePresentedRequest(secret=secret.reveal(), note=note)
-    return call(request, v1.RevokePresentedResponse, _revoked)
-
-
-def _revoked(reply: v1.RevokePresentedResponse) -> Changed[str]:
-    return Changed(reply.key_id, reading.receipt(reply.receipt))
+    return call(
+        request,
+        v1.RevokePresentedResponse,
+        lambda reply: Changed(reply.key_id, reading.receipt(reply.receipt)),
+    )

@@ -1,4 +1,4 @@
-"""The books in memory: the reference for the others, and gone with the process."""
+"""The books in memory: the reference for the other stores, lost at the end of the process."""
 
 from keyauthority.storage.memory.store import MemoryStore
 

@@ -1,4 +1,4 @@
-"""All that is in the books, in plain dictionaries."""
+"""The contents of the books, in plain dictionaries."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from keyauthority.domain.auditing import AuditEntry
 from keyauthority.domain.callers import Caller
 from keyauthority.domain.keys import Key
 from keyauthority.domain.peppers import Pepper
-from keyauthority.domain.ports import Cursor, Replay
+from keyauthority.domain.repositories import Cursor, Replay
 from keyauthority.domain.sessions import Terms
 from keyauthority.domain.workspaces import Workspace
 
@@ -37,8 +37,8 @@ Record = TypeVar("Record", bound=Dated)
 class Books:
     """One state. Records are immutable, so a copy of the dictionaries is a copy of all.
 
-    `imports` are key ids by the digests of foreign secrets; `subjects` by revision, up to `revision`; `audit` by id, oldest first; `audited` is the last id
-    given.
+    `imports` are key ids by the digests of foreign secrets, `subjects` are by revision, up to
+    `revision`, and `audit` is by id, oldest first; `audited` is the newest id.
     """
 
     keys: dict[str, Key] = field(default_factory=dict)
@@ -56,15 +56,15 @@ class Books:
     terms: Terms = field(default_factory=lambda: TERMS)
 
     def copy(self) -> Books:
-        """The same state, to be changed apart."""
-        return Books(**{each.name: copy(getattr(self, each.name)) for each in fields(self)})
+        """Returns a copy, to be changed apart."""
+        return Books(**{part.name: copy(getattr(self, part.name)) for part in fields(self)})
 
 
 def newest(records: Iterable[Record], limit: int, after: Cursor | None) -> list[Record]:
-    """Up to *limit* of *records*, by create time and id downwards, after *after*."""
-    ordered = sorted(records, key=_place, reverse=True)
-    return [record for record in ordered if after is None or _place(record) < after][:limit]
+    """Returns up to *limit* of *records*, by create time and id downwards, after *after*."""
+    ordered = sorted(records, key=_cursor, reverse=True)
+    return [record for record in ordered if after is None or _cursor(record) < after][:limit]
 
 
-def _place(record: Dated) -> Cursor:
+def _cursor(record: Dated) -> Cursor:
     return record.create_time, record.id

@@ -1,4 +1,4 @@
-"""What verifiers are told and granted: the feed of changes, the terms of leases, the sessions."""
+"""The feed of changes, the terms of leases, and the sessions."""
 
 from __future__ import annotations
 
@@ -8,12 +8,10 @@ from datetime import datetime
 from typing import Final
 
 from keyauthority.coherence.sessions import resets
-from keyauthority.domain.allowances import Allowance
 from keyauthority.domain.errors import KeyAuthorityError, Reason
 from keyauthority.domain.ports import Clock
-from keyauthority.domain.revisions import Claim, Head
-from keyauthority.domain.sessions import REPLICA, Grant, Terms
-from keyauthority.storage.alone import SessionsAlone
+from keyauthority.domain.sessions import REPLICA, Allowance, Claim, Grant, Head, Terms
+from keyauthority.storage.in_memory_sessions import InMemorySessions
 from keyauthority.storage.memory.books import Books
 
 
@@ -30,7 +28,7 @@ class MemoryLeases:
         self._books.terms = replace(terms, version=self._books.terms.version + 1)
 
     async def begin(self) -> bool:
-        # What these books knew of died with the process that had them.
+        # These books, and all their sessions, end with the process.
         return True
 
     async def end(self) -> None:
@@ -43,7 +41,7 @@ class MemoryLeases:
 
 
 def head(books: Books) -> Head:
-    """How far *books* are."""
+    """Returns the head of *books*."""
     return Head(books.epoch, books.revision)
 
 
@@ -66,16 +64,16 @@ class MemoryFeed:
         return after[:limit]
 
     async def prune(self, keep: int) -> int:
-        old = [one for one in self._books.subjects if one <= self._books.revision - keep]
+        old = [number for number in self._books.subjects if number <= self._books.revision - keep]
         for revision in old:
             del self._books.subjects[revision]
         return len(old)
 
 
-TOLD: Final = 1_000
+MOST_CHANGES: Final = 1_000
 
 
-class MemorySessions(SessionsAlone):
+class MemorySessions(InMemorySessions):
     """`Sessions` beside books in memory."""
 
     def __init__(self, books: Callable[[], Books], clock: Clock) -> None:
@@ -89,14 +87,16 @@ class MemorySessions(SessionsAlone):
         caller = books.callers.get(caller_id)
         if caller_id != REPLICA and (caller is None or caller.revoke_time is not None):
             raise KeyAuthorityError(Reason.CREDENTIAL_INVALID, "the credential is not accepted")
-        told = [subject for one, subject in books.subjects.items() if one > claim.revision]
-        forgotten = claim.revision < books.revision - len(books.subjects)
-        reset = resets(claim, head(books)) or len(told) > TOLD or forgotten
+        subjects = [
+            subject for revision, subject in books.subjects.items() if revision > claim.revision
+        ]
+        pruned = claim.revision < books.revision - len(books.subjects)
+        reset = resets(claim, head(books)) or len(subjects) > MOST_CHANGES or pruned
         return Grant(
             session_id,
             head(books),
             allowance.granted(books.terms.lease),
-            None if reset else tuple(dict.fromkeys(told)),
+            None if reset else tuple(dict.fromkeys(subjects)),
             books.terms.foreign_secrets,
             allowance,
         )

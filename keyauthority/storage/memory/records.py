@@ -1,4 +1,4 @@
-"""The workspaces, callers and peppers, the answers kept for repeats, and when secrets were last used."""
+"""All repositories but the keys and the leases."""
 
 from __future__ import annotations
 
@@ -6,12 +6,14 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from datetime import datetime
+from itertools import islice
 
+from keyauthority.domain.auditing import AuditEntry, AuditFilter
 from keyauthority.domain.callers import Caller, Role
 from keyauthority.domain.keys import Key, StoredSecret
 from keyauthority.domain.last_used import Marks
 from keyauthority.domain.peppers import Pepper
-from keyauthority.domain.ports import Cursor, Replay
+from keyauthority.domain.repositories import Cursor, Replay
 from keyauthority.domain.workspaces import Workspace
 from keyauthority.storage.errors import certificate_name_taken, name_taken
 from keyauthority.storage.memory.books import Books, newest
@@ -31,7 +33,9 @@ class MemoryCallers:
 
     async def by_certificate(self, certificate_names: Iterable[str]) -> Caller | None:
         names = {name for name in certificate_names if name}
-        return next((one for one in self._in_force() if one.certificate_name in names), None)
+        return next(
+            (caller for caller in self._in_force() if caller.certificate_name in names), None
+        )
 
     async def page(self, limit: int, after: Cursor | None) -> list[Caller]:
         return newest(self._callers.values(), limit, after)
@@ -66,7 +70,11 @@ class MemoryWorkspaces:
         return self._workspaces.get(workspace_id)
 
     async def get_all(self, workspace_ids: Iterable[str]) -> dict[str, Workspace]:
-        return {one: self._workspaces[one] for one in workspace_ids if one in self._workspaces}
+        return {
+            workspace_id: self._workspaces[workspace_id]
+            for workspace_id in workspace_ids
+            if workspace_id in self._workspaces
+        }
 
     async def page(self, limit: int, after: Cursor | None) -> list[Workspace]:
         return newest(self._workspaces.values(), limit, after)
@@ -110,20 +118,20 @@ class MemoryPeppers:
 
     async def forget(self, version: int) -> None:
         for key in list(self._books.keys.values()):
-            kept = tuple(one for one in key.secrets if one.pepper_version != version)
-            for secret in key.secrets:
-                if secret.pepper_version == version:
-                    self._books.imports.pop(secret.digest, None)
-            self._forget_digests(key, [one for one in key.secrets if one not in kept])
-            self._books.keys[key.id] = replace(key, secrets=kept)
+            old = [secret for secret in key.secrets if secret.pepper_version == version]
+            for secret in old:
+                self._books.imports.pop(secret.digest, None)
+            self._forget_digests(key, old)
+            left = tuple(secret for secret in key.secrets if secret not in old)
+            self._books.keys[key.id] = replace(key, secrets=left)
         for caller in list(self._books.callers.values()):
             if caller.pepper_version == version:
                 self._books.callers[caller.id] = replace(caller, digest=b"")
 
-    def _forget_digests(self, key: Key, forgotten: Iterable[StoredSecret]) -> None:
+    def _forget_digests(self, key: Key, secrets: Iterable[StoredSecret]) -> None:
         last_used = self._books.last_used
-        for one in forgotten:
-            time = last_used.pop((key.id, one.digest), None)
+        for secret in secrets:
+            time = last_used.pop((key.id, secret.digest), None)
             if time is not None:
                 last_used[key.id, b""] = max(time, last_used.get((key.id, b""), time))
 
@@ -141,9 +149,9 @@ class MemoryReplays:
         self._replays[replay.caller_id, replay.request_id] = replay
 
     async def prune(self, now: datetime) -> int:
-        expired = [place for place, one in self._replays.items() if one.expire_time <= now]
-        for place in expired:
-            del self._replays[place]
+        expired = [name for name, replay in self._replays.items() if replay.expire_time <= now]
+        for name in expired:
+            del self._replays[name]
         return len(expired)
 
 
@@ -158,8 +166,48 @@ class MemoryLastUses:
             self._last_used[secret] = max(time, self._last_used.get(secret, time))
 
     async def of(self, key_ids: Sequence[str]) -> dict[str, dict[bytes, datetime]]:
-        found: defaultdict[str, dict[bytes, datetime]] = defaultdict(dict)
+        times: defaultdict[str, dict[bytes, datetime]] = defaultdict(dict)
         for (key_id, digest), time in self._last_used.items():
             if key_id in key_ids:
-                found[key_id][digest] = time
-        return dict(found)
+                times[key_id][digest] = time
+        return dict(times)
+
+
+class MemoryAuditLog:
+    """`AuditLog` within one transaction."""
+
+    def __init__(self, books: Books) -> None:
+        self._books = books
+
+    async def append(self, entries: Sequence[AuditEntry]) -> None:
+        for entry in entries:
+            self._books.audited += 1
+            self._books.audit[self._books.audited] = replace(entry, id=self._books.audited)
+
+    async def page(self, which: AuditFilter, limit: int, before: int | None) -> list[AuditEntry]:
+        newest_first = reversed(self._books.audit.values())
+        matching = (
+            entry
+            for entry in newest_first
+            if (before is None or entry.id < before) and _matches(which, entry)
+        )
+        return list(islice(matching, limit))
+
+    async def prune(self, before: datetime, limit: int) -> int:
+        old = [entry.id for entry in self._books.audit.values() if entry.time < before][:limit]
+        for entry_id in old:
+            del self._books.audit[entry_id]
+        return len(old)
+
+
+def _matches(which: AuditFilter, entry: AuditEntry) -> bool:
+    return (
+        which.subject in ("", entry.subject)
+        and which.workspace_id in ("", entry.workspace_id)
+        and which.caller_id in ("", entry.caller_id)
+        and which.person_id in ("", entry.person_id)
+        and which.method in ("", entry.method)
+        and which.action in (None, entry.action)
+        and (which.start is None or which.start <= entry.time)
+        and (which.end is None or entry.time < which.end)
+    )

@@ -1,4 +1,4 @@
-"""Opening the books in memory."""
+"""The books in memory as a `Store`."""
 
 from __future__ import annotations
 
@@ -11,13 +11,14 @@ from datetime import datetime
 from keyauthority.domain.callers import Caller
 from keyauthority.domain.keys import UNKNOWN, Key
 from keyauthority.domain.peppers import used
-from keyauthority.domain.ports import Clock, Snapshot, Transaction
+from keyauthority.domain.ports import Clock, Snapshot
+from keyauthority.domain.repositories import Transaction
 from keyauthority.storage.errors import CLOSED, unavailable
-from keyauthority.storage.memory.audit import MemoryAuditLog
 from keyauthority.storage.memory.books import Books
 from keyauthority.storage.memory.keys import MemoryKeys
 from keyauthority.storage.memory.leases import MemoryFeed, MemoryLeases, MemorySessions, head
 from keyauthority.storage.memory.records import (
+    MemoryAuditLog,
     MemoryCallers,
     MemoryLastUses,
     MemoryPeppers,
@@ -42,14 +43,15 @@ class MemoryStore:
         secrets: Sequence[bytes] | None = None,
     ) -> Snapshot:
         books = self._open()
-        imports = {one: books.imports[one] for one in digests if one in books.imports}
-        asked = [*key_ids, *imports.values()]
-        keys = {one: _without_people(books.keys[one]) for one in asked if one in books.keys}
+        imports = {digest: books.imports[digest] for digest in digests if digest in books.imports}
+        records = (books.keys.get(key_id) for key_id in (*key_ids, *imports.values()))
+        keys = {key.id: _without_people(key) for key in records if key is not None}
         if secrets is not None:
-            keys = {one: key for one in keys if (key := _narrowed(keys[one], secrets)).secrets}
-            imports = {one: key_id for one, key_id in imports.items() if key_id in keys}
-        owners = {key.workspace_id for key in keys.values()}
-        suspended = frozenset(one for one in owners if books.workspaces[one].suspended)
+            narrowed = (_narrowed(key, secrets) for key in keys.values())
+            keys = {key.id: key for key in narrowed if key.secrets}
+            imports = {digest: key_id for digest, key_id in imports.items() if key_id in keys}
+        workspaces = (books.workspaces[key.workspace_id] for key in keys.values())
+        suspended = frozenset(workspace.id for workspace in workspaces if workspace.suspended)
         return Snapshot(
             head=head(books),
             time=self._clock.now(),
@@ -77,7 +79,7 @@ class MemoryStore:
             self._books = draft
 
     async def close(self) -> None:
-        """Forgets everything, once the change under way is over."""
+        """Forgets everything, once no change is under way."""
         async with self._changing:
             self._books = None
 
@@ -107,10 +109,10 @@ def _without_people(key: Key) -> Key:
         key,
         creator_id="",
         creator_name="",
-        secrets=tuple(replace(one, creator=UNKNOWN) for one in key.secrets),
+        secrets=tuple(replace(secret, creator=UNKNOWN) for secret in key.secrets),
         revocation=key.revocation and replace(key.revocation, by=UNKNOWN),
     )
 
 
 def _narrowed(key: Key, digests: Sequence[bytes]) -> Key:
-    return replace(key, secrets=tuple(one for one in key.secrets if one.digest in digests))
+    return replace(key, secrets=tuple(secret for secret in key.secrets if secret.digest in digests))

@@ -1,4 +1,4 @@
-"""The steps to the authority's tables."""
+"""The steps that create the authority's tables."""
 
 from pathlib import Path
 from typing import Final

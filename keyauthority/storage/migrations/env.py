@@ -1,7 +1,7 @@
-"""What Alembic runs to get at the database."""
+"""The module that Alembic runs for a migration."""
 
 from keyauthority.base.relational.schema import run_steps
 from keyauthority.storage.key_tables import keys
 
-# With them, those of `tables` are known too.
+# Importing `key_tables` imports `tables` too: both have the same metadata.
 run_steps(keys.metadata)

@@ -1,4 +1,4 @@
-"""The one place that knows PostgreSQL: several processes, one database."""
+"""All that knows PostgreSQL: several processes, one database."""
 
 from keyauthority.storage.postgres.hints import listening
 from keyauthority.storage.postgres.opening import migrate_postgres, open_postgres

@@ -1,10 +1,10 @@
-"""One database that several processes read and change at the same time."""
+"""A database that several processes read and change at the same time."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
-from contextlib import asynccontextmanager, contextmanager, suppress
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import asynccontextmanager, closing, suppress
 from datetime import UTC, datetime
 from typing import Any, Final
 
@@ -18,8 +18,8 @@ from keyauthority.base.relational.primary import CONNECT, Primary
 from keyauthority.domain.errors import KeyAuthorityError
 from keyauthority.domain.ports import Clock
 from keyauthority.storage.errors import unavailable
-from keyauthority.storage.postgres.changes import ChangingLink, commit
-from keyauthority.storage.postgres.link import ANSWER, Link
+from keyauthority.storage.postgres.changes import ChangingLink
+from keyauthority.storage.postgres.link import PATIENCE, Link, Patience
 from keyauthority.storage.postgres.pool import Pool
 from keyauthority.storage.postgres.statements import PostgresStatements
 from keyauthority.storage.sql.direct import Direct
@@ -37,13 +37,16 @@ class PostgresDatabase:
     """`Database` over three pools, so that changes that wait for one another hold up no verdict,
     and verdicts no renewal of a lease.
 
-    SQLAlchemy runs the statements of transactions; these are opened and ended on the driver, and
-    lone statements run there altogether.
+    SQLAlchemy runs the statements of transactions; the driver begins and ends these, and runs
+    single statements by itself.
     """
 
-    def __init__(self, primary: Primary, clock: Clock | None) -> None:
+    def __init__(
+        self, primary: Primary, clock: Clock | None, patience: Patience = PATIENCE
+    ) -> None:
         self._primary = primary
         self._clock = DatabaseClock(clock)
+        self._patience = patience
         self._engine = engine_of(primary, poolclass=NullPool, isolation_level="AUTOCOMMIT")
         event.listen(self._engine.sync_engine, "before_cursor_execute", _bare, retval=True)
         self._reads = Pool(self._plain_link, READS)
@@ -52,65 +55,67 @@ class PostgresDatabase:
         self._direct: dict[tuple[Select[Any], bool], PostgresDirect] = {}
 
     async def close(self) -> None:
-        """Waits a while for who is at it, then closes."""
+        """Waits a while for the work under way, then closes."""
         for pool in (self._transactions, self._beats, self._reads):
             await pool.close()
 
     async def read(self, query: Select[Any], **values: Any) -> Sequence[Any]:
-        direct = self._compiled(query)
-        text, parameters = direct.bound(values)
-        async with self._reads.link() as link:
-            return direct.converted(await link.rows(text, *parameters))
+        return await self._rows(self._reads, self._compiled(query), values)
 
     async def read_now(self, query: Select[Any], **values: Any) -> tuple[Sequence[Any], datetime]:
         # The time when the statement arrived, which is before the moment that it sees.
         direct = self._compiled(query, func.statement_timestamp().label("read_time"))
-        text, parameters = direct.bound(values)
-        async with self._reads.link() as link:
-            rows = direct.converted(await link.rows(text, *parameters))
-        return rows, self._clock.told(rows[0].read_time)
+        rows = await self._rows(self._reads, direct, values)
+        return rows, self._clock.advance(rows[0].read_time)
 
     async def write(self, query: Select[Any], **values: Any) -> Sequence[Any]:
-        """The rows of a *query* that writes, too; all of it has happened when this returns."""
-        direct = self._compiled(query)
-        text, parameters = direct.bound(values)
-        async with self._beats.link() as link:
-            rows = await link.rows(text, *parameters)
-            if link.warned:
-                raise unavailable("the standby may lack what was written")
-        return direct.converted(rows)
+        """Returns the rows of a *query* that also writes, once it has committed."""
+        return await self._rows(self._beats, self._compiled(query), values, writes=True)
 
     @asynccontextmanager
     async def changing(self) -> AsyncIterator[Statements]:
-        async with self._transactions.link() as link, _undone(link):
-            statements = PostgresStatements(
-                link, self._clock.told(await link.begin()), locking=True
-            )
-            with _ending(statements):
+        async with self._transactions.link() as link, _rolled_back(link):
+            time = self._clock.advance(await link.begin())
+            with closing(PostgresStatements(link, time, locking=True)) as statements:
                 yield statements
                 statements.check()
-            await to_the_end(commit(link, self._reads))
+            await to_the_end(link.commit_surely(self._reads))
 
     @asynccontextmanager
     async def reading(self) -> AsyncIterator[Statements]:
-        async with self._transactions.link() as link, _undone(link):
+        async with self._transactions.link() as link, _rolled_back(link):
             await link.run("BEGIN ISOLATION LEVEL REPEATABLE READ")
-            began = (await link.rows("SELECT now() AS began"))[0]["began"]
-            statements = PostgresStatements(link, self._clock.told(began), locking=False)
-            with _ending(statements):
+            [row] = await link.rows("SELECT now() AS began")
+            time = self._clock.advance(row["began"])
+            with closing(PostgresStatements(link, time, locking=False)) as statements:
                 yield statements
 
+    async def _rows(
+        self,
+        pool: Pool[Link],
+        direct: PostgresDirect,
+        values: Mapping[str, Any],
+        *,
+        writes: bool = False,
+    ) -> Sequence[Any]:
+        text, parameters = direct.bound(values)
+        async with pool.link() as link:
+            rows = await link.rows(text, *parameters)
+            if writes and link.warned:
+                raise unavailable("the standby may lack what was written")
+        return direct.converted(rows)
+
     async def _plain_link(self) -> Link:
-        link = Link(self._primary, await self._primary.connect())
+        link = Link(self._primary, await self._primary.connect(), None, self._patience)
         await link.settle_plans()
         return link
 
     async def _changing_link(self) -> ChangingLink:
-        # At its first use of a server SQLAlchemy asks it things, and waits as long as it takes.
-        async with asyncio.timeout(CONNECT + ANSWER):
+        # At its first use of a server SQLAlchemy queries it, and waits as long as that takes.
+        async with asyncio.timeout(CONNECT + self._patience.answer):
             sql = await self._engine.connect()
             driver: Any = (await sql.get_raw_connection()).driver_connection
-        link = ChangingLink(self._primary, driver, sql)
+        link = ChangingLink(self._primary, driver, sql, self._patience)
         try:
             await link.register()
         except BaseException:
@@ -128,7 +133,7 @@ def _bare(
     _connection: object, _cursor: object, statement: str, parameters: Any, *_: object
 ) -> tuple[str, Any]:
     if isinstance(parameters, list):
-        return statement, [tuple(map(_storable, each)) for each in parameters]
+        return statement, [tuple(map(_storable, row)) for row in parameters]
     return statement, tuple(map(_storable, parameters))
 
 
@@ -137,28 +142,20 @@ def _storable(value: Any) -> Any:
 
 
 @asynccontextmanager
-async def _undone(link: Link) -> AsyncIterator[None]:
-    """Undoes what the block leaves without having committed it."""
+async def _rolled_back(link: Link) -> AsyncIterator[None]:
+    """Rolls back what the block leaves uncommitted."""
     try:
         yield
     finally:
         if link.in_transaction:
-            # Should it fail, the connection is dropped, and the server does it.
+            # If it fails, the connection is dropped, and the server rolls back.
             with suppress(KeyAuthorityError):
                 await link.run("ROLLBACK")
 
 
-@contextmanager
-def _ending(statements: Statements) -> Iterator[None]:
-    try:
-        yield
-    finally:
-        statements.end(RuntimeError("the transaction is over"))
-
-
 class PostgresDirect(Direct):
-    """`Direct` in the words of PostgreSQL. A list is one parameter, after those that aren't: so the
-    text is always the same, and asyncpg prepares it once on each connection.
+    """`Direct` for PostgreSQL. A list is one parameter, after the single values: so the text is
+    always the same, and asyncpg prepares it once on each connection.
     """
 
     def __init__(self, query: Select[Any]) -> None:
@@ -168,24 +165,24 @@ class PostgresDirect(Direct):
             self.text = self.text.replace(f"IN ({many})", f"= ANY (${place}::{_TYPES[name]})")
 
     def bound(self, values: Mapping[str, Any]) -> tuple[str, Sequence[Any]]:
-        """The statement and its parameters, in their order, for *values* by name."""
+        """Returns the statement and its parameters, in their order, for *values* by name."""
         single = [_storable(values.get(name, self.fixed[name])) for name in self._single]
         return self.text, [*single, *(list(map(_storable, values[n])) for n in self.lists)]
 
 
 class DatabaseClock:
-    """Takes the times that the database tells, but never an earlier one than before.
+    """Follows the database's clock, but never back to an earlier time.
 
-    Otherwise a clock that is set back, or a failover to a server whose clock is behind, would bring
-    to life what has ended. With *instead*, it is that clock's time that counts: for tests.
+    Otherwise a clock that is set back, or a failover to a server whose clock is behind, would revive
+    an expired key. With *instead*, that clock's time counts: for tests.
     """
 
     def __init__(self, instead: Clock | None) -> None:
         self._instead = instead
         self._latest = datetime.min.replace(tzinfo=UTC)
 
-    def told(self, time: datetime) -> datetime:
-        """The time, when the database says that it is *time*."""
+    def advance(self, time: datetime) -> datetime:
+        """Returns the time that counts when the database says that it is *time*."""
         if self._instead is not None:
             return self._instead.now()
         self._latest = max(self._latest, time)

@@ -1,13 +1,14 @@
-"""Hearing of changes a little sooner than by asking."""
+"""Hints of changes, a little sooner than polling finds them."""
 
 from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager, suppress
+from collections.abc import Callable
+from contextlib import AbstractAsyncContextManager, suppress
 from typing import Any, Final
 
+from keyauthority.base.process.tasks import background
 from keyauthority.base.relational.location import PostgresUrl
 from keyauthority.base.relational.outages import FAILURES
 from keyauthority.base.relational.primary import CONNECT, Primary
@@ -15,37 +16,33 @@ from keyauthority.storage.postgres.link import primary_of
 from keyauthority.storage.postgres.statements import CHANNEL
 
 HEARTBEAT: Final = 2.0
-"""Seconds from one proof of life to the next: a connection that only listens notices by itself
-neither a server nor a network that is gone.
+"""Seconds between two proofs of life: a connection that only listens does not notice by itself
+that its server or network is gone.
 """
 
 SHORTEST: Final = 0.1
 LONGEST: Final = 5.0
 """Seconds between attempts to connect: at first, and at most."""
 
-Callback = Callable[[], None]
 
-
-@asynccontextmanager
-async def listening(
-    url: PostgresUrl, callback: Callback, heartbeat: float = HEARTBEAT, proof: float = CONNECT
-) -> AsyncIterator[None]:
+def listening(
+    url: PostgresUrl,
+    callback: Callable[[], None],
+    heartbeat: float = HEARTBEAT,
+    proof: float = CONNECT,
+) -> AbstractAsyncContextManager[None]:
     """Calls *callback* when changes may have been made, while the context lasts.
 
-    A hint and no more: while the connection is down nothing is heard, and nothing fails. It has a
-    connection of its own, and makes a new one whenever it breaks, or gives no proof of life within
-    *proof* seconds, every *heartbeat* seconds.
+    While the connection is down there are no hints, and nothing fails. The listener has a connection
+    of its own, and opens a new one when it breaks, or gives no proof of life within *proof* seconds,
+    every *heartbeat* seconds.
     """
-    task = asyncio.create_task(_listen(primary_of(url), callback, heartbeat, proof))
-    try:
-        yield
-    finally:
-        task.cancel()
-        with suppress(asyncio.CancelledError):
-            await task
+    return background(_listen(primary_of(url), callback, heartbeat, proof))
 
 
-async def _listen(primary: Primary, callback: Callback, heartbeat: float, proof: float) -> None:
+async def _listen(
+    primary: Primary, callback: Callable[[], None], heartbeat: float, proof: float
+) -> None:
     pause = SHORTEST
     while True:
         with suppress(*FAILURES):
@@ -53,11 +50,11 @@ async def _listen(primary: Primary, callback: Callback, heartbeat: float, proof:
             try:
                 await driver.add_listener(CHANNEL, lambda *_: callback())
                 pause = SHORTEST
-                # What was told meanwhile was told to nobody.
+                # There may have been changes before it listened.
                 callback()
                 await _until_dead(driver, heartbeat, proof)
             finally:
-                # Others are tried first: it may have been silent.
+                # Other hosts are tried first: this one may have fallen silent.
                 primary.silent(driver)
                 driver.terminate()
         await asyncio.sleep(pause * random.uniform(0.5, 1))  # noqa: S311  # no secret

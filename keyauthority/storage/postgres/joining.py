@@ -1,4 +1,4 @@
-"""Joins, several in one transaction: those that come while one is made go with the next."""
+"""Joins, several in one transaction: those that arrive during one go into the next."""
 
 from __future__ import annotations
 
@@ -25,22 +25,21 @@ from sqlalchemy import (
 
 from keyauthority.coherence.sessions import credited
 from keyauthority.domain.errors import KeyAuthorityError, too_many_sessions
-from keyauthority.domain.revisions import Claim, Head
 from keyauthority.domain.secrets import new_id
-from keyauthority.domain.sessions import SESSIONS_PER_CALLER, Grant
+from keyauthority.domain.sessions import SESSIONS_PER_CALLER, Claim, Grant, Head
 from keyauthority.storage.postgres.database import PostgresDatabase
 from keyauthority.storage.sql import leases
 from keyauthority.storage.sql.statements import Statements
 from keyauthority.storage.tables import head, sessions
 
 TOGETHER: Final = 200
-"""How many joins go into one transaction. A process makes one of these at a time."""
+"""How many joins go into one transaction. A process runs one such transaction at a time."""
 
 CLOSE: Final = 500
-"""How near to the bound a caller's joins are made one transaction after the other, and exactly.
+"""How close to its bound a caller is counted exactly, by one transaction after the other.
 
-Farther away those of several processes may count the same sessions at once: of P processes the last
-one may then pass the bound by (P - 1) * `TOGETHER` - `CLOSE`, so that three never do.
+Farther away, the transactions of several processes may count the same sessions: with P processes, the
+last may then exceed the bound by (P - 1) * `TOGETHER` - `CLOSE`, so that three never do.
 """
 
 BEATS: Final = Sequence("session_beats")
@@ -56,7 +55,7 @@ _BEATS_FOR: Final = select(BEATS.next_value().label("beat")).select_from(
 
 @dataclass(frozen=True, slots=True)
 class Join:
-    """Who wants a session, and is told what it is granted."""
+    """A session to be, and the future that its verifier waits for."""
 
     session_id: str
     caller_id: str
@@ -65,111 +64,116 @@ class Join:
     granted: asyncio.Future[Grant]
 
 
+Outcomes = dict[str, Grant | Exception]
+"""What becomes of each join, by its session's id."""
+
+
 class Joins:
-    """Makes the joins of this process."""
+    """The joins of this process."""
 
     def __init__(self, database: PostgresDatabase) -> None:
         self._database = database
         self._waiting: list[Join] = []
-        self._making: asyncio.Task[None] | None = None
+        self._working: asyncio.Task[None] | None = None
         self._close: set[str] = set()
 
     async def join(self, caller_id: str, name: str, claim: Claim) -> Grant:
-        """As `Sessions.join`. One whose caller is gone meanwhile is not made, or undone."""
+        """Joins as `Sessions.join`. If the task is cancelled meanwhile, no session stays."""
         granted: asyncio.Future[Grant] = asyncio.get_running_loop().create_future()
         self._waiting.append(Join(new_id("session"), caller_id, name, claim, granted))
-        if self._making is None or self._making.done():
-            self._making = asyncio.create_task(self._make())
+        if self._working is None or self._working.done():
+            self._working = asyncio.create_task(self._work())
         return await granted
 
-    async def _make(self) -> None:
+    async def _work(self) -> None:
         while self._waiting:
-            joins = [one for one in self._waiting[:TOGETHER] if not one.granted.done()]
+            joins = [join for join in self._waiting[:TOGETHER] if not join.granted.done()]
             del self._waiting[:TOGETHER]
             if not joins:
                 continue
             try:
-                outcomes = await self._made(joins)
+                outcomes = await self._insert(joins)
             except Exception as error:  # noqa: BLE001  # whoever waits raises it
-                outcomes = dict.fromkeys((one.session_id for one in joins), error)
-            await self._undo([one for one in joins if not _told(one, outcomes[one.session_id])])
+                outcomes = dict.fromkeys((join.session_id for join in joins), error)
+            abandoned = [join for join in joins if not _answer(join, outcomes[join.session_id])]
+            await self._delete(abandoned)
 
-    async def _made(self, joins: Several[Join]) -> dict[str, Grant | Exception]:
-        outcomes: dict[str, Grant | Exception] | None = None
+    async def _insert(self, joins: Several[Join]) -> Outcomes:
+        outcomes: Outcomes | None = None
         while outcomes is None:
             # Again only if another caller turned out to be close to its bound.
             async with self._database.changing() as statements:
                 outcomes = await _attempt(statements, joins, self._close)
         return outcomes
 
-    async def _undo(self, joins: Several[Join]) -> None:
-        # Nobody was told of a lease: without the session no change waits for it. If it fails, the
-        # sweeper does it later.
+    async def _delete(self, joins: Several[Join]) -> None:
+        # Nobody got their leases, so that no change need wait for them. If this fails, the sweeper
+        # does it later.
         if joins:
-            gone = sessions.c.id.in_([one.session_id for one in joins])
+            abandoned = sessions.c.id.in_([join.session_id for join in joins])
             with suppress(KeyAuthorityError):
                 async with self._database.changing() as statements:
-                    await statements.count(delete(sessions).where(gone))
+                    await statements.count(delete(sessions).where(abandoned))
 
 
 async def _attempt(
     statements: Statements, joins: Several[Join], close: set[str]
-) -> dict[str, Grant | Exception] | None:
-    # What becomes of each by its session; None if a caller was added to *close*, and nothing done.
-    wanted = Counter(one.caller_id for one in joins)
-    for caller_id in sorted(wanted):
+) -> Outcomes | None:
+    # Returns None, having done nothing, if a caller was added to *close*.
+    joining = Counter(join.caller_id for join in joins)
+    for caller_id in sorted(joining):
         lock = statements.alone if caller_id in close else statements.together
         await lock(f"sessions of {caller_id}")
-    # Waits for a change that has its number by now: these sessions are in the books before the next
-    # one can be committed, and whoever commits that finds them.
+    # Waits for a change that already has its number: these sessions are in the books before the next
+    # change can commit, so that its fence waits for them.
     locked = select(head.c.epoch, head.c.revision).with_for_update(read=True)
-    at = leases.head_of((await statements.rows(locked))[0])
-    room = await _room(statements, wanted)
-    near = {one for one, left in room.items() if left - wanted[one] < CLOSE}
+    [row] = await statements.rows(locked)
+    room = await _room(statements, joining)
+    near = {caller_id for caller_id, left in room.items() if left - joining[caller_id] < CLOSE}
     unlocked = near - close
     close -= room.keys() - near
     close |= near
     if unlocked:
         return None
-    outcomes = await _granted(statements, joins, room)
-    made = [one for one in joins if isinstance(outcomes[one.session_id], Grant)]
-    if made:
-        beats = [row.beat for row in await statements.rows(_BEATS_FOR.params(many=len(made)))]
-        await statements.count(_INSERT, [_row(*one, at) for one in zip(made, beats, strict=True)])
+    outcomes = await _grant(statements, joins, room)
+    granted = [join for join in joins if isinstance(outcomes[join.session_id], Grant)]
+    if granted:
+        beats = await statements.rows(_BEATS_FOR.params(many=len(granted)))
+        at = leases.head_of(row)
+        rows = [_row(join, beat, at) for join, (beat,) in zip(granted, beats, strict=True)]
+        await statements.count(_INSERT, rows)
     return outcomes
 
 
-async def _room(statements: Statements, wanted: Counter[str]) -> dict[str, int]:
-    # How many more sessions each caller may have.
+async def _room(statements: Statements, joining: Counter[str]) -> dict[str, int]:
+    # Counts how many more sessions each caller may have.
     query = (
         select(sessions.c.caller_id, func.count().label("sessions"))
-        .where(sessions.c.caller_id.in_(wanted))
+        .where(sessions.c.caller_id.in_(joining))
         .group_by(sessions.c.caller_id)
     )
     counted = {row.caller_id: row.sessions for row in await statements.rows(query)}
-    return {one: SESSIONS_PER_CALLER - counted.get(one, 0) for one in wanted}
+    return {caller_id: SESSIONS_PER_CALLER - counted.get(caller_id, 0) for caller_id in joining}
 
 
-async def _granted(
-    statements: Statements, joins: Several[Join], room: dict[str, int]
-) -> dict[str, Grant | Exception]:
-    told: dict[tuple[str, int], Several[object]] = {}
-    outcomes: dict[str, Grant | Exception] = {}
-    for one in joins:
-        if room[one.caller_id] <= 0:
-            outcomes[one.session_id] = too_many_sessions(SESSIONS_PER_CALLER)
+async def _grant(statements: Statements, joins: Several[Join], room: dict[str, int]) -> Outcomes:
+    rows: dict[tuple[str, int], Several[object]] = {}
+    outcomes: Outcomes = {}
+    for join in joins:
+        session_id, caller_id, claim = join.session_id, join.caller_id, join.claim
+        if room[caller_id] <= 0:
+            outcomes[session_id] = too_many_sessions(SESSIONS_PER_CALLER)
             continue
-        asked = (one.caller_id, one.claim.revision)
-        if asked not in told:
-            query = leases.GRANT.params(caller_id=asked[0], revision=asked[1])
-            told[asked] = await statements.rows(query)
+        question = caller_id, claim.revision
+        if question not in rows:
+            query = leases.GRANT.params(caller_id=caller_id, revision=claim.revision)
+            rows[question] = await statements.rows(query)
         try:
-            grant = leases.grant(told[asked], one.session_id, one.caller_id, one.claim)
+            outcomes[session_id] = leases.grant(rows[question], session_id, caller_id, claim)
         except KeyAuthorityError as refusal:
-            outcomes[one.session_id] = refusal
+            outcomes[session_id] = refusal
         else:
-            outcomes[one.session_id] = grant
-            room[one.caller_id] -= 1
+            room[caller_id] -= 1
     return outcomes
 
 
@@ -184,8 +188,8 @@ def _row(join: Join, beat: int, at: Head) -> dict[str, object]:
     }
 
 
-def _told(join: Join, outcome: Grant | Exception) -> bool:
-    # Whether the session may stay.
+def _answer(join: Join, outcome: Grant | Exception) -> bool:
+    # Returns whether the session may stay.
     if join.granted.done():
         return not isinstance(outcome, Grant)
     if isinstance(outcome, Grant):

@@ -1,4 +1,4 @@
-"""From a URL to the books: connect, see whether they keep what they commit, and migrate."""
+"""From a URL to the books: connect, check that they are durable, and migrate."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from keyauthority.base.relational.primary import check_sessions
 from keyauthority.domain.ports import Clock
 from keyauthority.storage.migrations import SCHEMA
 from keyauthority.storage.postgres.database import PostgresDatabase
-from keyauthority.storage.postgres.link import primary_of
+from keyauthority.storage.postgres.link import PATIENCE, Patience, primary_of
 from keyauthority.storage.postgres.sessions import PostgresSessions
 from keyauthority.storage.postgres.statements import number_of
 from keyauthority.storage.sql.store import SqlStore
@@ -39,14 +39,18 @@ log = structlog.get_logger()
 
 @asynccontextmanager
 async def open_postgres(
-    url: PostgresUrl, clock: Clock | None = None, *, allow_async_standby: bool = False
+    url: PostgresUrl,
+    clock: Clock | None = None,
+    *,
+    allow_async_standby: bool = False,
+    patience: Patience = PATIENCE,
 ) -> AsyncIterator[SqlStore]:
-    """The books in the database at *url*, which must be migrated.
+    """Opens the books in the database at *url*, which must be migrated.
 
-    Expiries are judged by the database's clock unless there is a *clock*, for tests.
-    *allow_async_standby*: also if a failover could lose what was confirmed; that is logged.
+    The database's clock judges expiries unless there is a *clock*, for tests.
+    *allow_async_standby* accepts, and logs, that a failover could lose confirmed changes.
 
-    Raises `StorageError` for what can't be opened or breaks the promise.
+    Raises `StorageError` for a database that can't be opened or would break the promise.
     """
     with in_a_sentence(url):
         primary = primary_of(url)
@@ -57,9 +61,9 @@ async def open_postgres(
             synchronous_commit = await driver.fetchval("SHOW synchronous_commit")
         finally:
             driver.terminate()
-    # From here on it is ours to say: a change of the server's configuration doesn't reach it.
+    # Set by each session from here on: a change of the server's configuration has no effect.
     pinned = primary_of(url, {"synchronous_commit": synchronous_commit})
-    database = PostgresDatabase(pinned, clock)
+    database = PostgresDatabase(pinned, clock, patience)
     try:
         yield SqlStore(database, PostgresSessions(database))
     finally:
@@ -67,7 +71,7 @@ async def open_postgres(
 
 
 async def migrate_postgres(url: PostgresUrl) -> None:
-    """Brings the database at *url* to the newest schema, however many do so at the same time.
+    """Migrates the database at *url* to the newest schema; several processes may do so at once.
 
     Raises `StorageError`.
     """
@@ -84,7 +88,7 @@ async def _examine(driver: Any, *, allow_async_standby: bool) -> None:
 
 
 def _check_durable(settings: Any) -> None:
-    # What `local` and `remote_write` leave out is what is lost when a standby takes over.
+    # With `local` and `remote_write`, the standby that takes over may lack a commit.
     if settings["synchronous_commit"] not in ("on", "remote_apply"):
         raise StorageError(
             f"the database has synchronous_commit = {settings['synchronous_commit']}: a revocation "

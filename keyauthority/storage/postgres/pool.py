@@ -1,4 +1,4 @@
-"""Connections, kept for reuse."""
+"""A pool of connections."""
 
 from __future__ import annotations
 
@@ -14,17 +14,17 @@ from keyauthority.storage.postgres.link import Link
 L = TypeVar("L", bound=Link)
 
 PATIENCE: Final = 2.0
-"""Seconds that somebody waits for a connection."""
+"""Seconds that a task waits for a connection."""
 
 
 class Pool(Generic[L]):
-    """Up to *size* connections, made when needed. One that broke is dropped, never handed on.
+    """Up to *size* connections, opened when needed. A broken connection is dropped, never reused.
 
-    So it recovers by itself when the server is back: whoever comes next makes a new one.
+    So the pool recovers by itself when the server is back: the next task opens a new connection.
     """
 
-    def __init__(self, make: Callable[[], Awaitable[L]], size: int) -> None:
-        self._make = make
+    def __init__(self, connect: Callable[[], Awaitable[L]], size: int) -> None:
+        self._connect = connect
         self._size = size
         self._places = asyncio.Semaphore(size)
         self._idle: list[L] = []
@@ -32,10 +32,10 @@ class Pool(Generic[L]):
 
     @asynccontextmanager
     async def link(self) -> AsyncIterator[L]:
-        """A connection for one's own; raises `STORE_UNAVAILABLE`."""
+        """Yields a connection for the caller alone; raises `STORE_UNAVAILABLE`."""
         await self._take_place()
         try:
-            link = await self._at_hand()
+            link = await self._idle_or_new()
             try:
                 yield link
             finally:
@@ -44,7 +44,7 @@ class Pool(Generic[L]):
             self._places.release()
 
     async def close(self) -> None:
-        """Lets nobody in any more, waits a while for those who are, and cuts all connections."""
+        """Lends no more connections, waits a while for those lent, and cuts all of them."""
         self._open = False
         for _ in range(self._size):
             try:
@@ -62,7 +62,7 @@ class Pool(Generic[L]):
         except TimeoutError:
             raise unavailable("the database is too busy") from None
 
-    async def _at_hand(self) -> L:
+    async def _idle_or_new(self) -> L:
         while True:
             self._check_open()
             while self._idle:
@@ -70,12 +70,12 @@ class Pool(Generic[L]):
                 if link.usable:
                     return link
                 await to_the_end(link.close())
-            # Who is cancelled meanwhile leaves the connection to others.
+            # A task that is cancelled meanwhile leaves the connection to others.
             await to_the_end(self._add())
 
     async def _add(self) -> None:
         with outages():
-            self._idle.append(await self._make())
+            self._idle.append(await self._connect())
 
     async def _put_back(self, link: L) -> None:
         if self._open:

@@ -1,7 +1,8 @@
-"""The sessions as rows, so that any replica serves any call."""
+"""The sessions as rows, so that any replica can serve any call."""
 
 from __future__ import annotations
 
+from collections import Counter
 from datetime import timedelta
 from typing import Any, Final
 
@@ -21,10 +22,8 @@ from sqlalchemy import (
     update,
 )
 
-from keyauthority.domain.allowances import Allowance
 from keyauthority.domain.errors import session_not_found
-from keyauthority.domain.revisions import Claim
-from keyauthority.domain.sessions import REPLICA, Grant, Session, Standing
+from keyauthority.domain.sessions import REPLICA, Allowance, Claim, Grant, Session, Standing
 from keyauthority.storage.postgres.database import PostgresDatabase
 from keyauthority.storage.postgres.joining import BEATS, NOW, Joins
 from keyauthority.storage.sql import leases
@@ -36,14 +35,14 @@ _revision: Final = bindparam("revision", type_=BigInteger)
 _session_id: Final = bindparam("session_id", type_=Text)
 _caller_id: Final = bindparam("caller_id", type_=Text)
 
-# Whether the session was renewed last by a version that knows of allowances. If not, it may hold
-# any lease, and begins anew.
+# Whether the last renewal was by a version that knows of allowances. If not, the session may hold
+# any lease, and its allowance begins anew.
 _allowed: Final = sessions.c.allowed_beat == sessions.c.beat
 _lease: Final = case((_allowed, sessions.c.lease))
 _in_force: Final = case((_allowed, sessions.c.in_force))
 _ALLOWANCE: Final = (_lease.label("lease"), _in_force.label("in_force"), sessions.c.number)
 
-# `claims.credited` in SQL, by the head that the grant tells.
+# `coherence.sessions.credited` in SQL, by the head that the grant tells.
 _credited: Final = and_(_epoch == head.c.epoch, _revision <= head.c.revision, _revision > 0)
 _accepted: Final = or_(
     _caller_id == REPLICA,
@@ -66,9 +65,9 @@ _beaten: Final = (
     .cte("beaten")
 )
 _own: Final = sessions.c.id == _session_id
-# One statement: what it writes down and what it tells are of one state. A head read before would
-# let a session be credited with changes that its answer leaves out. The allowance is of that state
-# too, and not the one that the update finds, which may be newer than the head.
+# One statement: the acknowledgement and the answer are of one state. A head read before would let a
+# session be credited with changes that its answer leaves out. The allowance is of that state too,
+# and not the one that the update reads, which may be newer than the head.
 _RENEW: Final = leases.GRANT.add_columns(
     *(
         select(column).where(_own).scalar_subquery().label(f"session_{column.key}")
@@ -117,15 +116,15 @@ class PostgresSessions:
             epoch=claim.epoch,
             revision=claim.revision,
         )
-        granted = leases.grant(rows, session_id, caller_id, claim, _allowance(rows[0]))
+        grant = leases.grant(rows, session_id, caller_id, claim, _allowance(rows[0]))
         if rows[0].beaten == 0:
             raise session_not_found()
-        return granted
+        return grant
 
     async def allow(
         self, session_id: str, before: Allowance, after: Allowance, *, late: bool = False
     ) -> bool:
-        given = (
+        replacing = (
             update(sessions)
             .where(sessions.c.id == session_id, sessions.c.number == before.number, _allowed)
             .values(
@@ -136,7 +135,7 @@ class PostgresSessions:
             )
         )
         async with self._database.changing() as statements:
-            return await statements.count(given) == 1
+            return await statements.count(replacing) == 1
 
     async def leave(self, session_id: str, caller_id: str) -> None:
         await self._end(sessions.c.id == session_id, sessions.c.caller_id == caller_id)
@@ -146,10 +145,11 @@ class PostgresSessions:
 
     async def standing(self) -> Standing:
         [row] = await self._database.read(_STANDING)
-        # Without a session there is one row all the same, with nothing acknowledged in it.
+        # Without any session there is still one row, in which nothing is acknowledged.
         if row.acknowledged == [None]:
-            return Standing((), (), terms_of(row))
-        return Standing(tuple(row.acknowledged), tuple(map(_length, row.in_force)), terms_of(row))
+            return Standing({}, terms_of(row))
+        in_force = map(_length, row.in_force)
+        return Standing(Counter(zip(row.acknowledged, in_force, strict=True)), terms_of(row))
 
     async def all(self) -> list[Session]:
         return [_session(row) for row in await self._database.read(_ALL)]
@@ -174,7 +174,7 @@ def _session(row: Any) -> Session:
 
 
 def _allowance(row: Any) -> Allowance:
-    # Of a session that is gone there is none.
+    # A session that has ended has none.
     return Allowance(
         lease=_length(row.session_lease),
         in_force=_length(row.session_in_force),

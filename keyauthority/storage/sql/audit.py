@@ -22,8 +22,7 @@ class SqlAuditLog:
         self._statements = statements
 
     async def append(self, entries: Sequence[AuditEntry]) -> None:
-        if entries:
-            await self._statements.count(insert(audit), [_row(entry) for entry in entries])
+        await self._statements.count(insert(audit), [_row(entry) for entry in entries])
 
     async def page(self, which: AuditFilter, limit: int, before: int | None) -> list[AuditEntry]:
         query = select(audit).where(*_matches(which))
@@ -42,7 +41,7 @@ def _row(entry: AuditEntry) -> dict[str, Any]:
 
 
 def _entry(row: Any) -> AuditEntry:
-    # The columns keep the names of before there were facts: `action` is the method.
+    # The columns keep the names from before there were facts: `action` is the method.
     if row.fact is None:
         # A process of an older version wrote it.
         fact = earlier.fact(row.action, row.subject, row.details, refused=row.refused)
@@ -69,8 +68,8 @@ def _entry(row: Any) -> AuditEntry:
 
 def _matches(which: AuditFilter) -> list[ColumnElement[bool]]:
     conditions = [
-        column == wanted
-        for column, wanted in (
+        column == value
+        for column, value in (
             (audit.c.subject, which.subject),
             (audit.c.workspace_id, which.workspace_id),
             (audit.c.caller_id, which.caller_id),
@@ -78,7 +77,7 @@ def _matches(which: AuditFilter) -> list[ColumnElement[bool]]:
             (audit.c.method, which.method),
             (audit.c.action, which.action),
         )
-        if wanted
+        if value
     ]
     if which.start is not None:
         conditions.append(audit.c.time >= which.start)

@@ -1,4 +1,4 @@
-"""Running a statement past SQLAlchemy, which costs several times what the driver does."""
+"""Statements that bypass SQLAlchemy, which costs several times what the driver does."""
 
 from __future__ import annotations
 
@@ -15,10 +15,9 @@ _MANY: Final = re.compile(r"__\[POSTCOMPILE_(\w+)[^\]]*\]")
 class Direct:
     """A select, compiled once, with parameters that are single values or lists.
 
-    Its rows are converted by the column types, as SQLAlchemy would, and have their columns by name;
-    NULL is None, of any type. The parameters are not converted.
-    `lists` has what stands in the text for each list, by the list's name; `fixed` the values that
-    are part of the statement.
+    The column types convert its rows, as in SQLAlchemy, and the columns have their names; NULL of any
+    type is None. Parameters are not converted. `lists` holds the placeholder in the text for each
+    list, by the list's name; `fixed` holds the values that are part of the statement.
     """
 
     def __init__(self, query: Select[Any], dialect: Dialect) -> None:
@@ -37,7 +36,7 @@ class Direct:
                 self._converters.append((place, convert))
 
     def converted(self, rows: Iterable[Sequence[Any]]) -> list[Any]:
-        """The driver's *rows* as Python values."""
+        """Returns the driver's *rows* as Python values."""
         converted = []
         for row in rows:
             values = list(row)

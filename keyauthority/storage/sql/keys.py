@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from datetime import datetime
+from typing import Any, Final
 
 from sqlalchemy import (
     ColumnElement,
@@ -21,10 +22,13 @@ from sqlalchemy import (
 
 from keyauthority.base.relational.columns import ascii_lower
 from keyauthority.domain.keys import Key, KeyState, StoredSecret
-from keyauthority.domain.ports import Cursor, KeyFilter, Unsealed
+from keyauthority.domain.repositories import Cursor, KeyFilter, Unsealed
 from keyauthority.storage import key_tables
 from keyauthority.storage.key_tables import imports, keys, secrets
 from keyauthority.storage.sql.statements import AnyRow, Statements, page
+
+Secrets = list[tuple[str, StoredSecret]]
+"""Secrets, each with the id of its key."""
 
 
 class SqlKeys:
@@ -35,7 +39,7 @@ class SqlKeys:
         self._time = statements.time
 
     async def get(self, key_ids: Iterable[str]) -> dict[str, Key]:
-        # Locked in one order, so that no two changes wait for each other.
+        # Locked in one order, so that no two changes deadlock.
         query = (
             select(*key_tables.KEY, *key_tables.PEOPLE)
             .where(keys.c.id.in_(list(key_ids)))
@@ -53,9 +57,8 @@ class SqlKeys:
         await self._insert_secrets([(key.id, secret) for secret in reversed(key.secrets)])
 
     async def insert_imported(self, imported: Sequence[Key]) -> None:
-        await self._statements.count(
-            insert(keys), [key_tables.new_key_row(key) for key in imported]
-        )
+        rows = [key_tables.new_key_row(key) for key in imported]
+        await self._statements.count(insert(keys), rows)
         minted = [(key.id, secret) for key in imported for secret in key.secrets]
         await self._insert_secrets(minted)
         rows = [{"digest": secret.digest, "key_id": key_id} for key_id, secret in minted]
@@ -83,20 +86,27 @@ class SqlKeys:
 
     async def seal(self, sealed: Sequence[Unsealed]) -> None:
         rows = [
-            {"key": one.key_id, "one": one.secret.digest, "seal": one.secret.seal} for one in sealed
+            {**_named(entry.key_id, entry.secret), "seal": entry.secret.seal} for entry in sealed
         ]
-        await self._statements.count(update(secrets).where(_is_one()), rows)
+        await self._statements.count(_UPDATE_SECRET, rows)
 
     async def update(self, changes: Sequence[tuple[Key, Key]]) -> None:
-        await self._update_records([after for _, after in changes])
-        altered = [(before, after) for before, after in changes if before.secrets != after.secrets]
-        dropped, ended, minted = _differences(altered)
-        await self._drop_secrets(dropped)
-        await self._end_secrets(ended)
+        rows = [{**key_tables.key_row(after), "of_key": after.id} for _, after in changes]
+        await self._statements.count(_UPDATE_KEY, rows)
+        deleted, ended, minted = _differences(changes)
+        rows = [_named(key_id, secret) for key_id, secret in deleted]
+        await self._statements.count(_DELETE_SECRET, rows)
+        await self._statements.count(_DELETE_IMPORT, rows)
+        rows = [{**_named(key_id, secret), "end_time": secret.end_time} for key_id, secret in ended]
+        await self._statements.count(_UPDATE_SECRET, rows)
         await self._insert_secrets(minted)
 
+    async def _insert_secrets(self, minted: Secrets) -> None:
+        rows = [key_tables.secret_row(key_id, secret) for key_id, secret in minted]
+        await self._statements.count(insert(secrets), rows)
+
     async def _whole(self, rows: Sequence[AnyRow]) -> list[Key]:
-        found: defaultdict[str, list[StoredSecret]] = defaultdict(list)
+        stored: defaultdict[str, list[StoredSecret]] = defaultdict(list)
         key_ids = [row.id for row in rows]
         query = (
             select(secrets.c.key_id, *key_tables.SECRET, *key_tables.SECRET_CREATOR)
@@ -104,8 +114,8 @@ class SqlKeys:
             .order_by(secrets.c.id.desc())
         )
         for row in await self._statements.rows(query) if key_ids else ():
-            found[row.key_id].append(key_tables.secret_with_creator(row))
-        return [key_tables.key_with_people(row, found[row.id]) for row in rows]
+            stored[row.key_id].append(key_tables.secret_with_creator(row))
+        return [key_tables.key_with_people(row, stored[row.id]) for row in rows]
 
     def _matches(self, which: KeyFilter) -> list[ColumnElement[bool]]:
         conditions: list[ColumnElement[bool]] = []
@@ -117,43 +127,23 @@ class SqlKeys:
             conditions.append(keys.c.creator_id == which.creator_id)
         if which.secret_creator_id:
             live = or_(secrets.c.end_time.is_(None), secrets.c.end_time > self._time)
-            shown = secrets.c.creator_id == which.secret_creator_id
+            minted = secrets.c.creator_id == which.secret_creator_id
             conditions.append(keys.c.revoke_time.is_(None))
-            conditions.append(keys.c.id.in_(select(secrets.c.key_id).where(shown, live)))
+            conditions.append(keys.c.id.in_(select(secrets.c.key_id).where(minted, live)))
         if which.name_contains:
             # SQL's lower() knows ASCII only, in both databases: in PostgreSQL by the "C" collation.
-            wanted = ascii_lower(which.name_contains)
-            conditions.append(func.lower(keys.c.name).contains(wanted, autoescape=True))
+            part = ascii_lower(which.name_contains)
+            conditions.append(func.lower(keys.c.name).contains(part, autoescape=True))
         return conditions
 
-    async def _update_records(self, changed: Sequence[Key]) -> None:
-        rows = [{**key_tables.key_row(key), "key": key.id} for key in changed]
-        if rows:
-            await self._statements.count(update(keys).where(keys.c.id == bindparam("key")), rows)
 
-    async def _drop_secrets(self, dropped: Sequence[tuple[str, StoredSecret]]) -> None:
-        rows = [{"key": key_id, "one": secret.digest} for key_id, secret in dropped]
-        if rows:
-            await self._statements.count(delete(secrets).where(_is_one()), rows)
-            imported = imports.c.digest == bindparam("one")
-            await self._statements.count(delete(imports).where(imported), rows)
-
-    async def _end_secrets(self, ended: Sequence[tuple[str, StoredSecret]]) -> None:
-        rows = [
-            {"key": key_id, "one": secret.digest, "end_time": secret.end_time}
-            for key_id, secret in ended
-        ]
-        if rows:
-            await self._statements.count(update(secrets).where(_is_one()), rows)
-
-    async def _insert_secrets(self, minted: Sequence[tuple[str, StoredSecret]]) -> None:
-        rows = [key_tables.secret_row(key_id, secret) for key_id, secret in minted]
-        if rows:
-            await self._statements.count(insert(secrets), rows)
-
-
-def _is_one() -> ColumnElement[bool]:
-    return and_(secrets.c.key_id == bindparam("key"), secrets.c.digest == bindparam("one"))
+_is_secret: Final = and_(
+    secrets.c.key_id == bindparam("of_key"), secrets.c.digest == bindparam("old_digest")
+)
+_UPDATE_KEY: Final = update(keys).where(keys.c.id == bindparam("of_key"))
+_UPDATE_SECRET: Final = update(secrets).where(_is_secret)
+_DELETE_SECRET: Final = delete(secrets).where(_is_secret)
+_DELETE_IMPORT: Final = delete(imports).where(imports.c.digest == bindparam("old_digest"))
 
 
 def _in_state(state: KeyState, now: datetime) -> ColumnElement[bool]:
@@ -171,12 +161,13 @@ def _in_state(state: KeyState, now: datetime) -> ColumnElement[bool]:
             return not_(or_(revoked, keys.c.disabled, expired))
 
 
-Secrets = list[tuple[str, StoredSecret]]
+def _named(key_id: str, secret: StoredSecret) -> dict[str, Any]:
+    return {"of_key": key_id, "old_digest": secret.digest}
 
 
 def _differences(changes: Iterable[tuple[Key, Key]]) -> tuple[Secrets, Secrets, Secrets]:
-    """The secrets that are gone, changed and new, with the ids of their keys; oldest first."""
-    dropped: Secrets = []
+    """Returns the deleted, changed and new secrets, with the ids of their keys; oldest first."""
+    deleted: Secrets = []
     changed: Secrets = []
     added: Secrets = []
     for before, after in changes:
@@ -187,5 +178,5 @@ def _differences(changes: Iterable[tuple[Key, Key]]) -> tuple[Secrets, Secrets, 
                 added.append((after.id, secret))
             elif was != secret:
                 changed.append((after.id, secret))
-        dropped += [(after.id, secret) for secret in old.values()]
-    return dropped, changed, added
+        deleted += [(after.id, secret) for secret in old.values()]
+    return deleted, changed, added

@@ -1,4 +1,4 @@
-"""What verifiers are told and granted: the feed of changes, the terms of leases, the grants."""
+"""The feed of changes, the terms of leases, and what sessions are granted."""
 
 from __future__ import annotations
 
@@ -9,10 +9,8 @@ from typing import Any, Final
 from sqlalchemy import bindparam, case, delete, func, insert, select, true, update
 
 from keyauthority.coherence.sessions import resets
-from keyauthority.domain.allowances import WHOLE, Allowance
 from keyauthority.domain.errors import KeyAuthorityError, Reason
-from keyauthority.domain.revisions import Claim, Head
-from keyauthority.domain.sessions import REPLICA, Grant, Terms
+from keyauthority.domain.sessions import REPLICA, WHOLE, Allowance, Claim, Grant, Head, Terms
 from keyauthority.storage.sql.statements import Statements
 from keyauthority.storage.tables import callers, change, head, sessions, terms
 
@@ -29,7 +27,7 @@ TERMS: Final = (
 
 
 def terms_of(row: Any) -> Terms:
-    """The terms of a row with `TERMS`."""
+    """Returns the terms of a row with `TERMS`."""
     return Terms(
         lease=row.lease * MILLISECOND,
         longest_lease=row.longest_lease * MILLISECOND,
@@ -40,7 +38,7 @@ def terms_of(row: Any) -> Terms:
 
 
 def head_of(row: Any) -> Head:
-    """The head of a row of its table."""
+    """Returns the head of a row of its table."""
     return Head(epoch=row.epoch, revision=row.revision)
 
 
@@ -49,45 +47,40 @@ class SqlLeases:
 
     def __init__(self, statements: Statements) -> None:
         self._statements = statements
-        self.epoch_begun = False
 
     async def terms(self) -> Terms:
-        rows = await self._statements.rows(self._statements.locked(select(*TERMS)))
-        return terms_of(rows[0])
+        [row] = await self._statements.rows(self._statements.locked(select(*TERMS)))
+        return terms_of(row)
 
-    async def put(self, terms_now: Terms) -> None:
+    async def put(self, new_terms: Terms) -> None:
         await self._statements.count(
             update(terms).values(
-                lease=terms_now.lease // MILLISECOND,
-                longest_lease=terms_now.longest_lease // MILLISECOND,
-                settling=terms_now.settling,
-                foreign_secrets=terms_now.foreign_secrets,
+                lease=new_terms.lease // MILLISECOND,
+                longest_lease=new_terms.longest_lease // MILLISECOND,
+                settling=new_terms.settling,
+                foreign_secrets=new_terms.foreign_secrets,
                 version=terms.c.version + 1,
             )
         )
 
     async def begin(self) -> bool:
-        if self._statements.dialect == "postgresql":
-            return True
-        rows = await self._statements.rows(select(terms.c.clean_stop))
-        await self._statements.count(update(terms).values(clean_stop=False))
-        return bool(rows[0].clean_stop)
+        # Sessions that are rows outlive every process: nothing is unknown at a start.
+        return True
 
     async def end(self) -> None:
         await self._statements.count(update(terms).values(clean_stop=True))
 
     async def begin_epoch(self, time: datetime) -> Head:
         at = int(time.timestamp() * 1000)
-        # The terms first, as in a change that alters both; the sessions last, when none can join.
+        # The terms first, as in every change of both; the sessions last, when none can join.
         await self._statements.count(update(terms).values(settling=True, clean_stop=False))
-        # Never one that was begun before, also if the same backup is restored once more: verifiers
+        # Never an epoch that was begun before, even if the same backup is restored again: verifiers
         # would take one set of books for the other.
         latest = case((head.c.epoch >= at, head.c.epoch + 1), else_=at)
         raised = update(head).values(epoch=latest)
-        rows = await self._statements.rows(raised.returning(head.c.epoch, head.c.revision))
+        [row] = await self._statements.rows(raised.returning(head.c.epoch, head.c.revision))
         await self._statements.count(delete(sessions))
-        self.epoch_begun = True
-        return head_of(rows[0])
+        return head_of(row)
 
 
 class SqlFeed:
@@ -97,41 +90,39 @@ class SqlFeed:
         self._statements = statements
 
     async def head(self) -> Head:
-        rows = await self._statements.rows(select(head.c.epoch, head.c.revision))
-        return head_of(rows[0])
+        [row] = await self._statements.rows(select(head.c.epoch, head.c.revision))
+        return head_of(row)
 
     async def advance(self, subjects: Sequence[str]) -> int:
         # The lock on the one row, held until the commit, makes the order of the revisions the
         # order of the commits, without gaps.
         raised = update(head).values(revision=head.c.revision + len(subjects))
-        rows = await self._statements.rows(raised.returning(head.c.revision))
-        last: int = rows[0].revision
-        first = last - len(subjects) + 1
+        [row] = await self._statements.rows(raised.returning(head.c.revision))
+        last: int = row.revision
         changes = [
             {"revision": revision, "subject": subject}
-            for revision, subject in enumerate(subjects, first)
+            for revision, subject in enumerate(subjects, last - len(subjects) + 1)
         ]
+        await self._statements.count(insert(change), changes)
         if changes:
-            await self._statements.count(insert(change), changes)
-            await self._statements.tell()
+            await self._statements.notify()
         return last
 
     async def since(self, revision: int, limit: int) -> list[tuple[int, str]]:
         query = select(change.c.revision, change.c.subject).where(change.c.revision > revision)
         rows = await self._statements.rows(query.order_by(change.c.revision).limit(limit))
-        return [(number, subject) for number, subject in rows]
+        return [(row.revision, row.subject) for row in rows]
 
     async def prune(self, keep: int) -> int:
         newest = select(head.c.revision).scalar_subquery()
-        return await self._statements.count(
-            delete(change).where(change.c.revision <= newest - keep)
-        )
+        old = change.c.revision <= newest - keep
+        return await self._statements.count(delete(change).where(old))
 
 
-TOLD: Final = 1_000
-"""How many changes a verifier is told at a time; beyond it a reset is cheaper for both."""
+MOST_CHANGES: Final = 1_000
+"""How many changes one grant tells a verifier; beyond it a reset is cheaper for both."""
 
-# One row for each change; a row without one if there is none, so that the rest is always there.
+# One row for each change; without changes, one row with the rest.
 GRANT: Final = (
     select(
         head.c.epoch,
@@ -147,7 +138,7 @@ GRANT: Final = (
     .outerjoin(callers, callers.c.id == bindparam("caller_id"))
     .outerjoin(change, change.c.revision > bindparam("revision"))
     .order_by(change.c.revision)
-    .limit(TOLD + 1)
+    .limit(MOST_CHANGES + 1)
 )
 
 
@@ -158,21 +149,22 @@ def grant(
     claim: Claim,
     allowance: Allowance = WHOLE,
 ) -> Grant:
-    """What the *rows* of `GRANT` say to a session's *claim*; raises `CREDENTIAL_INVALID`.
+    """Returns the grant that answers *claim* by the *rows* of `GRANT`; raises `CREDENTIAL_INVALID`.
 
-    *allowance* is the session's from before the rows were read, or as of then.
+    *allowance* is the one that the session had when the rows were read, or before.
     """
     first = rows[0]
     if caller_id != REPLICA and (first.caller_id is None or first.revoke_time is not None):
         raise KeyAuthorityError(Reason.CREDENTIAL_INVALID, "the credential is not accepted")
-    granted, at = terms_of(first), head_of(first)
+    terms_now, at = terms_of(first), head_of(first)
     subjects = None
-    if not (resets(claim, at) or len(rows) > TOLD or _forgotten(claim, at, first.oldest_change)):
+    pruned = _pruned(claim, at, first.oldest_change)
+    if not (resets(claim, at) or len(rows) > MOST_CHANGES or pruned):
         subjects = tuple(dict.fromkeys(row.subject for row in rows if row.subject is not None))
-    lease = allowance.granted(granted.lease)
-    return Grant(session_id, at, lease, subjects, granted.foreign_secrets, allowance)
+    lease = allowance.granted(terms_now.lease)
+    return Grant(session_id, at, lease, subjects, terms_now.foreign_secrets, allowance)
 
 
-def _forgotten(claim: Claim, at: Head, oldest: int | None) -> bool:
+def _pruned(claim: Claim, at: Head, oldest: int | None) -> bool:
     # Whether changes after the claimed revision were pruned.
     return claim.revision < at.revision and (oldest is None or claim.revision < oldest - 1)

@@ -1,10 +1,10 @@
-"""The pepper versions, and who needs them."""
+"""The pepper versions, and how many credentials need each."""
 
 from __future__ import annotations
 
 from collections import Counter
 from dataclasses import asdict
-from typing import Any, Final
+from typing import Final
 
 from sqlalchemy import delete, func, insert, or_, select, update
 
@@ -34,7 +34,7 @@ class SqlPeppers:
 
     async def _all(self) -> list[Pepper]:
         rows = await self._statements.rows(select(peppers).order_by(peppers.c.version))
-        return [_pepper(row) for row in rows]
+        return [Pepper(**row._asdict()) for row in rows]
 
     async def put(self, pepper: Pepper) -> None:
         replacing = update(peppers).where(peppers.c.version == pepper.version)
@@ -68,12 +68,3 @@ class SqlPeppers:
         await self._statements.destroy(delete(secrets).where(old))
         tokens = update(callers).where(callers.c.pepper_version == version)
         await self._statements.count(tokens.values(digest=b""))
-
-
-def _pepper(row: Any) -> Pepper:
-    return Pepper(
-        version=row.version,
-        state=row.state,
-        fingerprint=row.fingerprint,
-        create_time=row.create_time,
-    )

@@ -1,4 +1,4 @@
-"""What a verdict needs, read in one statement."""
+"""Reading what a verdict needs, in one statement."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from sqlalchemy import (
 from keyauthority.domain.keys import StoredSecret
 from keyauthority.domain.peppers import PepperState
 from keyauthority.domain.ports import Snapshot
-from keyauthority.domain.revisions import Head
+from keyauthority.domain.sessions import Head
 from keyauthority.storage import key_tables
 from keyauthority.storage.key_tables import imports, keys, secrets
 from keyauthority.storage.tables import callers, head, peppers, terms, workspaces
@@ -44,13 +44,13 @@ _OWNERS: Final = union(
 
 
 def _newest_pepper() -> ScalarSelect[Any]:
-    # Of those that digests may have been made with.
+    # Of the versions that digests may have been made with.
     state = type_coerce(peppers.c.state, Integer)
-    kept = or_(state == PepperState.ACTIVE.value, state == PepperState.SUPERSEDED.value)
-    return select(func.max(peppers.c.version)).where(kept).scalar_subquery()
+    in_use = or_(state == PepperState.ACTIVE.value, state == PepperState.SUPERSEDED.value)
+    return select(func.max(peppers.c.version)).where(in_use).scalar_subquery()
 
 
-# One row for each secret; a row without a key if none exists, so that the head is always there.
+# One row for each secret; without any key, one row with the head.
 _ROW: Final = select(
     head.c.epoch,
     head.c.revision,
@@ -63,7 +63,7 @@ _ROW: Final = select(
 
 
 def _keys(books: FromClause, is_asked_for: ColumnElement[bool]) -> Select[Any]:
-    # The keys, with all of their secrets.
+    # Selects the keys, with all of their secrets.
     return _ROW.select_from(
         books.outerjoin(keys, is_asked_for)
         .outerjoin(workspaces, workspaces.c.id == keys.c.workspace_id)
@@ -74,7 +74,7 @@ def _keys(books: FromClause, is_asked_for: ColumnElement[bool]) -> Select[Any]:
 def _presented(
     books: FromClause, is_asked_for: ColumnElement[bool], digest: ColumnElement[bytes]
 ) -> Select[Any]:
-    # The secrets, with their keys: of a key that has none of them, no more is read than of none.
+    # Selects the secrets, with their keys: a key without any of them costs no more than no key.
     return _ROW.select_from(
         books.outerjoin(secrets, is_asked_for & digest.in_(_SECRETS))
         .outerjoin(keys, keys.c.id == secrets.c.key_id)
@@ -88,38 +88,48 @@ _IS_ASKED_FOR: Final = secrets.c.key_id.in_(_IDS)
 _IS_OWNED: Final = secrets.c.key_id == _OWNERS.c.id
 
 FEW: Final = 16
-"""As many pairs of a key id and a digest as are looked up one by one: those of one secret, or a few."""
+"""Up to so many pairs of a key id and a digest are looked up one by one."""
 
-# What no index helps with: so the secrets of each key are gone through.
-_GONE_THROUGH: Final = func.coalesce(secrets.c.digest, secrets.c.digest)
+# No index helps with this expression: so the database goes through the secrets of each key.
+_UNINDEXED_DIGEST: Final = func.coalesce(secrets.c.digest, secrets.c.digest)
 
 SNAPSHOT: Final = _keys(_BOOKS, keys.c.id.in_(_IDS))
 SNAPSHOT_WITH_IMPORTS: Final = _keys(_WITH_OWNERS, keys.c.id == _OWNERS.c.id)
 PRESENTED: Final = {
-    # By whether they are few, and whether foreign ones are among them.
+    # By whether there are few pairs, and whether foreign secrets are among them.
     (True, False): _presented(_BOOKS, _IS_ASKED_FOR, secrets.c.digest),
     (True, True): _presented(_WITH_OWNERS, _IS_OWNED, secrets.c.digest),
-    (False, False): _presented(_BOOKS, _IS_ASKED_FOR, _GONE_THROUGH),
-    (False, True): _presented(_WITH_OWNERS, _IS_OWNED, _GONE_THROUGH),
+    (False, False): _presented(_BOOKS, _IS_ASKED_FOR, _UNINDEXED_DIGEST),
+    (False, True): _presented(_WITH_OWNERS, _IS_OWNED, _UNINDEXED_DIGEST),
 }
 
 CALLER: Final = select(callers).where(callers.c.id.in_(bindparam("ids", expanding=True)))
 
 
+def query_for(
+    key_ids: Sequence[str], digests: Sequence[bytes], secrets: Sequence[bytes] | None
+) -> Select[Any]:
+    """Returns the statement for the arguments of `Store.snapshot`."""
+    if secrets is None:
+        return SNAPSHOT_WITH_IMPORTS if digests else SNAPSHOT
+    few = max(len(key_ids), 1) * len(secrets) <= FEW
+    return PRESENTED[few, bool(digests)]
+
+
 def snapshot(rows: Sequence[Any], time: datetime, digests: Sequence[bytes]) -> Snapshot:
-    """What the *rows* of either statement say, read at *time*; *digests* were asked for."""
-    found: dict[str, Any] = {}
+    """Returns the snapshot that the *rows*, read at *time*, make; *digests* are foreign ones."""
+    key_rows: dict[str, Any] = {}
     stored: defaultdict[str, list[StoredSecret]] = defaultdict(list)
     suspended = set()
-    asked, imported = frozenset(digests), {}
+    foreign, imported = frozenset(digests), {}
     for row in rows:
         key_id = row.id
         if key_id is None:
             continue
-        found[key_id] = row
+        key_rows[key_id] = row
         if row.secret_digest is not None:
             stored[key_id].append(key_tables.secret(row))
-            if row.secret_digest in asked:
+            if row.secret_digest in foreign:
                 imported[row.secret_digest] = key_id
         if row.suspended:
             suspended.add(row.workspace_id)
@@ -127,7 +137,7 @@ def snapshot(rows: Sequence[Any], time: datetime, digests: Sequence[bytes]) -> S
     return Snapshot(
         head=Head(first.epoch, first.revision),
         time=time,
-        keys={one: key_tables.key(row, stored[one]) for one, row in found.items()},
+        keys={key_id: key_tables.key(row, stored[key_id]) for key_id, row in key_rows.items()},
         suspended=frozenset(suspended),
         imports=imported,
         foreign_secrets=bool(first.foreign_secrets),

@@ -10,40 +10,36 @@ from typing import Any, Protocol
 from sqlalchemy import Select
 
 from keyauthority.domain.callers import Caller
-from keyauthority.domain.ports import Sessions, Snapshot, Transaction
-from keyauthority.storage.alone import SessionsAlone
+from keyauthority.domain.ports import Sessions, Snapshot
+from keyauthority.domain.repositories import Transaction
 from keyauthority.storage.sql import snapshots
 from keyauthority.storage.sql.audit import SqlAuditLog
-from keyauthority.storage.sql.callers import SqlCallers, caller
 from keyauthority.storage.sql.keys import SqlKeys
 from keyauthority.storage.sql.last_used import SqlLastUses
 from keyauthority.storage.sql.leases import SqlFeed, SqlLeases
 from keyauthority.storage.sql.peppers import SqlPeppers
-from keyauthority.storage.sql.replays import SqlReplays
+from keyauthority.storage.sql.records import SqlCallers, SqlReplays, SqlWorkspaces
 from keyauthority.storage.sql.statements import Statements
-from keyauthority.storage.sql.workspaces import SqlWorkspaces
 
 
 class Database(Protocol):
-    """What differs from database to database: how a transaction is opened, how a lone read runs."""
+    """What differs between databases: how a transaction is opened, how a single read runs."""
 
     async def read(self, query: Select[Any], **values: Any) -> Sequence[Any]:
-        """The rows of *query*, with its columns by name, for the *values* of its parameters; in one
-        round trip.
-        """
+        """Returns the rows of *query* for the *values* of its parameters, in one round trip."""
 
     async def read_now(self, query: Select[Any], **values: Any) -> tuple[Sequence[Any], datetime]:
-        """The same, at least one row, and the time just before the moment that they are of.
+        """Returns the same, at least one row, and the time just before the read.
 
-        Were it the time after, a key could be called expired that was extended in time. So a change
+        With the time after it, a key that was extended in time could be called expired. A change
         between the two counts as made after this time: a verdict by the new state is right.
         """
 
     def changing(self) -> AbstractAsyncContextManager[Statements]:
-        """A transaction to change: durable when the block ends, undone if it raises."""
+        """Opens a transaction to change: durable when the block ends, undone if it raises."""
 
     def reading(self) -> AbstractAsyncContextManager[Statements]:
-        """A transaction that sees one state."""
+        """Opens a transaction that sees one state."""
 
 
 class SqlStore:
@@ -59,11 +55,7 @@ class SqlStore:
         digests: Sequence[bytes] = (),
         secrets: Sequence[bytes] | None = None,
     ) -> Snapshot:
-        if secrets is not None:
-            pairs = max(len(key_ids), 1) * len(secrets)
-            query = snapshots.PRESENTED[pairs <= snapshots.FEW, bool(digests)]
-        else:
-            query = snapshots.SNAPSHOT_WITH_IMPORTS if digests else snapshots.SNAPSHOT
+        query = snapshots.query_for(key_ids, digests, secrets)
         rows, time = await self._database.read_now(
             query, ids=key_ids, digests=digests, secrets=secrets
         )
@@ -71,24 +63,21 @@ class SqlStore:
 
     async def caller(self, caller_id: str) -> Caller | None:
         rows = await self._database.read(snapshots.CALLER, ids=[caller_id])
-        return caller(rows[0]) if rows else None
+        return Caller(**rows[0]._asdict()) if rows else None
 
     @asynccontextmanager
     async def reading(self) -> AsyncIterator[Transaction]:
         async with self._database.reading() as statements:
-            yield _transaction(statements, SqlLeases(statements))
+            yield transaction(statements, SqlLeases(statements))
 
     @asynccontextmanager
     async def changing(self) -> AsyncIterator[Transaction]:
         async with self._database.changing() as statements:
-            leases = SqlLeases(statements)
-            yield _transaction(statements, leases)
-        if leases.epoch_begun and isinstance(self.sessions, SessionsAlone):
-            # Where sessions are rows, they ended in the transaction.
-            self.sessions.clear()
+            yield transaction(statements, SqlLeases(statements))
 
 
-def _transaction(statements: Statements, leases: SqlLeases) -> Transaction:
+def transaction(statements: Statements, leases: SqlLeases) -> Transaction:
+    """Returns the repositories over *statements*."""
     return Transaction(
         time=statements.time,
         keys=SqlKeys(statements),

@@ -1,4 +1,4 @@
-"""The one place that knows SQLite: a file, one connection, one process."""
+"""All that knows SQLite: a file, one connection, one process."""
 
 from keyauthority.storage.sqlite.opening import migrate_sqlite, open_sqlite
 

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping, Sequence
-from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from contextlib import AsyncExitStack, asynccontextmanager, closing, suppress
 from datetime import datetime
 from pathlib import Path
 from typing import Any, Final, TypeVar
 
 import aiosqlite
-from sqlalchemy import NullPool, Select
+from sqlalchemy import CursorResult, Executable, NullPool, Select, Table
+from sqlalchemy.dialects import sqlite
 from sqlalchemy.dialects.sqlite.pysqlite import SQLiteDialect_pysqlite
 from sqlalchemy.ext.asyncio import AsyncConnection, create_async_engine
 
@@ -20,10 +21,10 @@ from keyauthority.base.relational.sqlite import connect
 from keyauthority.domain.errors import KeyAuthorityError
 from keyauthority.domain.ports import Clock
 from keyauthority.storage.errors import CLOSED, outages, unavailable
-from keyauthority.storage.gate import Gate
 from keyauthority.storage.sql.direct import Direct
 from keyauthority.storage.sql.statements import Statements
 from keyauthority.storage.sqlite.examining import IN_USE, KIND
+from keyauthority.storage.sqlite.gate import Gate
 from keyauthority.storage.sqlite.journal import Journal
 
 T = TypeVar("T")
@@ -32,22 +33,42 @@ PATIENCE: Final = 5.0
 """Seconds that a transaction, or a read, waits for another program."""
 
 PAUSE: Final = 0.01
-"""Seconds between two attempts, in which others are let in."""
+"""Seconds between two attempts, in which other tasks are admitted."""
 
 _DIALECT: Final = SQLiteDialect_pysqlite(paramstyle="qmark")
-# It never waits inside SQLite: see `until_free`.
+# The connection never waits inside SQLite: see `until_free`.
 _PRAGMAS: Final = {**KIND.pragmas, "busy_timeout": 0}
+
+
+class SqliteStatements(Statements):
+    """`Statements` on the one connection: there is nobody to keep out or to wake."""
+
+    def insert(self, table: Table) -> Any:
+        return sqlite.insert(table)
+
+    async def alone(self, subject: str) -> None:
+        pass
+
+    async def together(self, subject: str) -> None:
+        pass
+
+    async def notify(self) -> None:
+        pass
+
+    async def _execute(self, statement: Executable, values: Any) -> CursorResult[*tuple[Any, ...]]:
+        with outages():
+            return await to_the_end(self._connection.execute(statement, values))
 
 
 class SqliteDatabase:
     """`Database` over one SQLite connection.
 
-    Lone reads run beside each other, a transaction runs alone: on the one connection, a read would
-    see what is not committed. SQLAlchemy runs the statements, but transactions are opened and ended
-    on the driver, since SQLAlchemy doesn't roll back after a commit that failed.
+    Single reads run beside each other, a transaction runs alone: on the one connection, a read
+    would see what is not committed. SQLAlchemy runs the statements, but the driver begins and ends
+    transactions, since SQLAlchemy does not roll back after a failed commit.
 
-    SQLite itself never waits here for another program that uses the file: whatever waits behind the
-    gate keeps everybody out. Who finds the file locked comes back, for *patience* seconds.
+    SQLite itself never waits here for another program that has the file locked: whoever waits
+    behind the gate keeps everybody out. The task tries again instead, for *patience* seconds.
     """
 
     def __init__(self, path: Path, clock: Clock, patience: float = PATIENCE) -> None:
@@ -67,28 +88,33 @@ class SqliteDatabase:
         _ = await self._driver
         engine = create_async_engine(
             "sqlite+aiosqlite://",
-            async_creator=self._driver_at_hand,
+            async_creator=self._open_driver,
             poolclass=NullPool,
             isolation_level="AUTOCOMMIT",
             hide_parameters=True,
         )
         self._connection = await engine.connect()
         await until_free(lambda: self._run(f"PRAGMA user_version = {IN_USE}"), self._patience)
-        # Into the file itself: a copy of it alone tells that it isn't whole.
+        # Into the file itself: a copy of the file alone shows that it is not whole.
         await self._run("PRAGMA wal_checkpoint(PASSIVE)")
 
     async def close(self) -> None:
-        """Waits for who is at it, then closes; as the last connection it moves the WAL home."""
+        """Waits for the work under way, then closes; as the last connection it empties the WAL."""
         await self._journal.close()
         async with self._gate.alone():
-            await self._try_unmark()
             connection, self._connection = self._connection, None
             if connection is not None:
+                # If it fails, the log most likely can't be moved into the file, and stays beside it.
+                with suppress(KeyAuthorityError):
+                    await self._roll_back()
+                    await self._run("PRAGMA user_version = 0")
                 await connection.close()
             await self._driver.close()
 
     async def read(self, query: Select[Any], **values: Any) -> Sequence[Any]:
-        direct = self._compiled(query)
+        if query not in self._direct:
+            self._direct[query] = SqliteDirect(query)
+        direct = self._direct[query]
         bound = direct.bound(values)
         return direct.converted(await until_free(lambda: self._rows(*bound), self._patience))
 
@@ -113,20 +139,18 @@ class SqliteDatabase:
     @asynccontextmanager
     async def _transaction(self, begin: str, *, locking: bool) -> AsyncIterator[Statements]:
         async with AsyncExitStack() as inside:
-            connection = await until_free(lambda: self._begun(begin, inside), self._patience)
-            statements = Statements(connection, outages, self._clock.now(), locking=locking)
-            try:
+            connection = await until_free(lambda: self._begin(begin, inside), self._patience)
+            statements = SqliteStatements(connection, self._clock.now(), locking=locking)
+            with closing(statements):
                 yield statements
-            finally:
-                statements.end(RuntimeError("the transaction is over"))
 
-    async def _begun(self, begin: str, inside: AsyncExitStack) -> AsyncConnection:
-        """The connection, with a transaction on it that lasts as long as *inside*."""
+    async def _begin(self, begin: str, inside: AsyncExitStack) -> AsyncConnection:
+        """Returns the connection, with a transaction on it that lasts as long as *inside*."""
         async with AsyncExitStack() as entered:
             await entered.enter_async_context(self._gate.alone())
-            await self._undo()
+            await self._roll_back()
             connection = self._open_connection()
-            entered.push_async_callback(self._try_undo)
+            entered.push_async_callback(self._try_to_roll_back)
             await self._run(begin)
             inside.push_async_exit(entered.pop_all())
         return connection
@@ -146,23 +170,16 @@ class SqliteDatabase:
 
     async def _empty_journal_alone(self) -> bool:
         async with self._gate.alone():
-            await self._undo()
+            await self._roll_back()
             _ = self._open_connection()
             return await self._empty_journal()
 
-    async def _try_undo(self) -> None:
-        # Should it fail, the next transaction tries again, and nothing is read before.
+    async def _try_to_roll_back(self) -> None:
+        # If it fails, the next transaction tries again, and no read is answered before.
         with suppress(KeyAuthorityError):
-            await self._undo()
+            await self._roll_back()
 
-    async def _try_unmark(self) -> None:
-        # Should it fail, the log most likely can't be moved into the file either, and stays beside it.
-        with suppress(KeyAuthorityError):
-            await self._undo()
-            if self._connection is not None:
-                await self._run("PRAGMA user_version = 0")
-
-    async def _undo(self) -> None:
+    async def _roll_back(self) -> None:
         if self._connection is not None and self._driver.in_transaction:
             await self._run("ROLLBACK")
 
@@ -173,7 +190,7 @@ class SqliteDatabase:
     async def _execute(self, command: str) -> Iterable[Sequence[Any]]:
         return await self._driver.execute_fetchall(command)
 
-    async def _driver_at_hand(self, *_: object, **__: object) -> aiosqlite.Connection:
+    async def _open_driver(self, *_: object, **__: object) -> aiosqlite.Connection:
         return self._driver
 
     def _open_connection(self) -> AsyncConnection:
@@ -186,20 +203,15 @@ class SqliteDatabase:
         if self._driver.in_transaction:
             raise unavailable("a change could not be undone")
 
-    def _compiled(self, query: Select[Any]) -> SqliteDirect:
-        if query not in self._direct:
-            self._direct[query] = SqliteDirect(query)
-        return self._direct[query]
-
 
 class SqliteDirect(Direct):
-    """`Direct` in the words of SQLite, which knows no lists: each value has its own mark."""
+    """`Direct` for SQLite, which knows no lists: each value of a list has its own mark."""
 
     def __init__(self, query: Select[Any]) -> None:
         super().__init__(query, _DIALECT)
 
     def bound(self, values: Mapping[str, Any]) -> tuple[str, Sequence[Any]]:
-        """The statement and its parameters, in their order, for *values* by name."""
+        """Returns the statement and its parameters, in their order, for *values* by name."""
         text, bound = self.text, []
         for name in self.names:
             if name in self.lists:
@@ -212,9 +224,10 @@ class SqliteDirect(Direct):
 
 
 async def until_free(attempt: Callable[[], Awaitable[T]], patience: float) -> T:
-    """What *attempt* gives, tried again for *patience* seconds while another program has the file.
+    """Returns what *attempt* does, tried again for *patience* seconds while the file is locked.
 
-    Nobody waits for that inside SQLite or behind the gate, where it would keep everybody out.
+    Nobody waits for another program inside SQLite or behind the gate, which would keep everybody
+    out.
     """
     loop = asyncio.get_running_loop()
     end = loop.time() + patience

@@ -1,4 +1,4 @@
-"""Whether a file is ours, found out without changing a byte of it."""
+"""Examining a file, without changing a byte of it, to see whether it holds our books."""
 
 from __future__ import annotations
 
@@ -21,15 +21,15 @@ from keyauthority.storage.migrations import SCHEMA
 
 KIND: Final = Kind(
     application_id=0x6F70746B,  # "optk" in ASCII
-    # Without `automatic_index` SQLite would rather index all secrets anew for each batch of verdicts
-    # than use the index that is there.
+    # With `automatic_index` SQLite would index all secrets anew for each batch of verdicts instead
+    # of using the existing index.
     pragmas={"journal_mode": "wal", **DURABLE, "checkpoint_fullfsync": 1, "automatic_index": 0},
     schema=SCHEMA,
 )
 
 IN_USE: Final = 1
-"""The `user_version` of a file that is of no use without its write-ahead log: it is set while a
-process has the file, and unset by its clean end, when the log is moved into the file.
+"""The `user_version` of a file that is useless without its write-ahead log. A process sets it while
+it has the file, and unsets it at its clean end, when the log is moved into the file.
 """
 
 _WRITE_VERSION: Final = 18
@@ -37,27 +37,28 @@ _WITH_WAL: Final = 2
 
 
 def wal_of(path: Path) -> Path:
-    """Where SQLite keeps the write-ahead log of the database at *path*."""
+    """Returns where SQLite keeps the write-ahead log of the database at *path*."""
     return path.with_name(f"{path.name}-wal")
 
 
 def is_new(path: Path, *, restored: bool = False) -> bool:
-    """Whether there is nothing at *path* yet, or nothing in it.
+    """Returns whether there is no file at *path* yet, or an empty one.
 
-    Raises `StorageError` for whatever is there and isn't a database that this version can open, or
-    has lost a part. *restored*: it may be a copy that was made while it was in use, but books that
-    were never begun are none; then this raises `NoBooksError`.
+    A *restored* file may be a copy that was made while it was in use.
+
+    Raises `StorageError` for a file that is no database which this version can open, or that has
+    lost a part, and `NoBooksError` for a *restored* file without begun books.
     """
     with in_a_sentence(path, "read"):
         if not path.exists() or path.stat().st_size == 0:
-            _check_nothing_is_left(path)
+            _check_no_wal(path)
             return True
         check_is_sqlite(path)
         if not os.access(path, os.W_OK):
             raise StorageError(f"the database {path} is read-only; let this user write it")
-        # Before the look, which makes an empty one for as long as it takes.
+        # Before the examination, during which SQLite makes an empty one.
         has_wal = wal_of(path).exists()
-        with closing(_look_at(path)) as connection:
+        with closing(_open_to_examine(path, has_wal=has_wal)) as connection:
             new = is_empty(connection, path, KIND)
             if not new:
                 _check_health(connection, path)
@@ -68,8 +69,8 @@ def is_new(path: Path, *, restored: bool = False) -> bool:
             return new
 
 
-def _check_nothing_is_left(path: Path) -> None:
-    # SQLite would delete it, and with it what is left of the books.
+def _check_no_wal(path: Path) -> None:
+    # SQLite would delete the log, and with it what is left of the books.
     if wal_of(path).exists():
         raise StorageError(
             f"the database {path} is gone, but its write-ahead log {wal_of(path)} is there: put the "
@@ -96,9 +97,9 @@ def _check_begun(connection: sqlite3.Connection, path: Path, *, new: bool) -> No
         raise NoBooksError(f"there are no books in {path}: restore a backup of them")
 
 
-def _look_at(path: Path) -> sqlite3.Connection:
-    # A reader leaves a WAL that a crash left as it is; a writer would move it into the file.
-    mode = "ro" if wal_of(path).exists() else "rw"
+def _open_to_examine(path: Path, *, has_wal: bool) -> sqlite3.Connection:
+    # A reader leaves the WAL of a crash as it is; a writer would move it into the file.
+    mode = "ro" if has_wal else "rw"
     return sqlite3.connect(f"{path.as_uri()}?mode={mode}", uri=True)
 
 

@@ -1,4 +1,4 @@
-"""Emptying the journal (the WAL) of what was destroyed."""
+"""Emptying the journal (the WAL) of destroyed rows."""
 
 from __future__ import annotations
 
@@ -12,19 +12,21 @@ import structlog
 from keyauthority.domain.errors import KeyAuthorityError
 
 AGAIN: Final = 1.0
-"""Seconds until the journal is tried again that a reader of the file keeps from being emptied."""
+"""Seconds until the next attempt, while a reader of the file keeps the journal from being emptied."""
 
 log = structlog.get_logger()
 
 
 class Journal:
-    """Deleted rows are overwritten in the file, but earlier copies of their pages stay in the journal
-    until it is emptied. That can't be done while another program reads the file (a backup, an open
-    shell): then it is done as soon as that is gone, and nobody waits for it.
+    """Empties the journal, at once or as soon as possible.
+
+    Deleted rows are overwritten in the file, but earlier copies of their pages stay in the journal
+    until it is emptied. That is impossible while another program reads the file (a backup, an open
+    shell): then it happens once that program is gone, and nobody waits for it.
 
     Args:
-        empty: Empties the journal if that can be done at once, and says whether it is done.
-        alone: The same, for whoever is not alone with the connection yet.
+        empty: Empties the journal if that is possible now, and returns whether it did.
+        alone: The same, for a task that does not have the connection to itself yet.
     """
 
     def __init__(
@@ -35,12 +37,12 @@ class Journal:
         self._later: asyncio.Task[None] | None = None
 
     async def empty(self) -> None:
-        """Empties it now, or else as soon as it can be."""
-        if not await _tried(self._empty) and (self._later is None or self._later.done()):
+        """Empties the journal now, or else as soon as possible."""
+        if not await _try(self._empty) and (self._later is None or self._later.done()):
             self._later = asyncio.create_task(self._empty_later())
 
     async def close(self) -> None:
-        """Tries no more: whoever closes the last connection to the file leaves no journal."""
+        """Stops trying: whoever closes the last connection to the file leaves no journal."""
         if self._later is not None:
             self._later.cancel()
             with suppress(asyncio.CancelledError):
@@ -50,13 +52,13 @@ class Journal:
         log.info("journal_not_emptied", why="another program reads the database")
         while True:
             await asyncio.sleep(AGAIN)
-            if await _tried(self._alone):
+            if await _try(self._alone):
                 log.info("journal_emptied")
                 return
 
 
-async def _tried(empty: Callable[[], Awaitable[bool]]) -> bool:
-    # The change is made: should this fail, the next attempt comes to the same.
+async def _try(empty: Callable[[], Awaitable[bool]]) -> bool:
+    # The change is committed: if emptying fails, the next attempt does the same.
     try:
         return await empty()
     except KeyAuthorityError:

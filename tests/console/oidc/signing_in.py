@@ -11,7 +11,7 @@ import pytest
 from aiohttp import ClientSession
 from yarl import URL
 
-from console.oidc import Begun, Claims, OidcError, OidcSettings, Provider
+from console.oidc import Claims, OidcError, OidcSettings, Provider, Redirect
 from keyauthority.client import Secret
 from tests.console.oidc.crooked_provider import (
     ACCESS_TOKEN,
@@ -51,7 +51,7 @@ class SignIn:
         begun = await self.provider.begin()
         return await self.finish(begun, **query)
 
-    async def finish(self, begun: Begun, **query: str | None) -> Claims:
+    async def finish(self, begun: Redirect, **query: str | None) -> Claims:
         asked = URL(begun.url).query
         self._crooked.nonce = asked["nonce"]
         answer = {"code": CODE, "state": asked["state"]} | query
@@ -68,7 +68,7 @@ class SignIn:
         assert caught.value.reason == reason
         return str(caught.value)
 
-    def _check_says_nothing(self, error: OidcError, begun: Begun) -> None:
+    def _check_says_nothing(self, error: OidcError, begun: Redirect) -> None:
         told = "".join(traceback.format_exception(error))
         told += repr((error, begun, self.provider)) + str(error) + error.reason + self._log.text
         flow = begun.flow

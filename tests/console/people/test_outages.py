@@ -193,7 +193,7 @@ async def test_a_rule_that_is_broken(people: People, ada: Person) -> None:
     async def mistake() -> None:
         async with people.accounts._database.changing() as tx:
             await tx.record(by(ada), "mistake")
-            await tx.count(twice)
+            await tx.execute(twice)
 
     with pytest.raises(IntegrityError) as error:
         await mistake()
@@ -210,10 +210,10 @@ async def test_a_value_of_another_type(people: People, ada: Person, location: Lo
     async with people.accounts._database.reading() as tx:
         if isinstance(location, PostgresUrl):
             with pytest.raises(DBAPIError) as error:
-                await tx.one(wrong)
+                await tx.first(wrong)
             assert ada.email not in "".join(traceback.format_exception(error.value))
         else:
-            assert await tx.one(wrong) is None  # SQLite compares anything with anything
+            assert await tx.first(wrong) is None  # SQLite compares anything with anything
 
 
 async def test_who_gives_up_leaves_nothing_locked(location: Location, clock: ManualClock) -> None:

@@ -3,7 +3,7 @@
 import sqlalchemy as sa
 from alembic import op
 
-# Not a mere number, which the authority's schemas have: neither takes the other's for its own.
+# The authority's revisions are plain numbers: neither program takes the other's tables for its own.
 revision = "console_0001"
 down_revision = None
 
@@ -12,7 +12,7 @@ NUMBER = sa.BigInteger().with_variant(sa.Integer, "sqlite")
 
 
 def upgrade() -> None:
-    """Creates everything."""
+    """Creates all tables."""
     _create_people()
     _create_identities()
     _create_memberships()

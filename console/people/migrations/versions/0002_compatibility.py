@@ -5,12 +5,12 @@ from alembic import op
 
 revision = "console_0002"
 down_revision = "console_0001"
-# Older versions don't look at what this says.
+# Versions older than this step don't read it.
 usable_from = revision
 
 
 def upgrade() -> None:
-    """Adds a table of one row; `migrations.upgrade` keeps it."""
+    """Adds a table of one row, which `Schema.upgrade` writes."""
     table = op.create_table(
         "compatibility",
         sa.Column("id", sa.Integer, nullable=False, autoincrement=False),

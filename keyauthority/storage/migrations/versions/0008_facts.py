@@ -1,4 +1,4 @@
-"""What happened, beside the method; who revoked a key, and who was shown which secret."""
+"""The action of each audit entry, who revoked a key, and who minted a secret."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ from keyauthority.domain.facts import Action, Fact
 
 revision = "0008"
 down_revision = "0007"
-# Older versions go on writing rows without what this adds: such an entry is read by its method, and of
-# such a key or secret nobody is known.
+# Older versions go on writing rows without these columns: such an entry is read by its method, and
+# such a key or secret has no known revoker or creator.
 usable_from = "0007"
 
 AT_ONCE = 5_000
@@ -31,32 +31,32 @@ KEYS = sa.table("keys", *map(sa.column, ("id", "revoke_time", "revoker_id", "rev
 SECRETS = sa.table(
     "secrets", *map(sa.column, ("key_id", "create_time", "creator_id", "creator_name"))
 )
-TOLD = (
+UPDATE_ENTRY = (
     sa.update(AUDIT)
     .where(AUDIT.c.id == sa.bindparam("entry"))
     .values(
-        fact=sa.bindparam("said"),
-        details=sa.bindparam("now"),
-        caller_id=sa.bindparam("who"),
-        caller_name=sa.bindparam("called"),
+        fact=sa.bindparam("action_number"),
+        details=sa.bindparam("new_details"),
+        caller_id=sa.bindparam("who_id"),
+        caller_name=sa.bindparam("who_name"),
     )
 )
-REVOKED = (
+UPDATE_KEY = (
     sa.update(KEYS)
     .where(KEYS.c.id == sa.bindparam("key"), KEYS.c.revoke_time == sa.bindparam("at"))
-    .values(revoker_id=sa.bindparam("who"), revoker_name=sa.bindparam("called"))
+    .values(revoker_id=sa.bindparam("who_id"), revoker_name=sa.bindparam("who_name"))
 )
-SHOWN = (
+UPDATE_SECRET = (
     sa.update(SECRETS)
     .where(SECRETS.c.key_id == sa.bindparam("key"), SECRETS.c.create_time == sa.bindparam("at"))
-    .values(creator_id=sa.bindparam("who"), creator_name=sa.bindparam("called"))
+    .values(creator_id=sa.bindparam("who_id"), creator_name=sa.bindparam("who_name"))
 )
 
 
 def upgrade() -> None:
-    """Adds columns with defaults, and fills them by what the audit tells.
+    """Adds columns with defaults, and fills them from the audit entries.
 
-    A rotation and its secret, a revocation and its key, bear the time of their transaction.
+    The entry of a rotation has the time of its secret, that of a revocation the time of its key.
     """
     op.add_column("audit", sa.Column("fact", sa.Integer))
     for table, prefix in (("keys", "revoker"), ("secrets", "creator")):
@@ -65,13 +65,15 @@ def upgrade() -> None:
     op.create_index("secrets_creator_id_key_id_idx", "secrets", BY_SECRETS)
     connection = op.get_bind()
     for rows in _entries(connection):
-        facts = [_fact(row) for row in rows]
-        connection.execute(TOLD, [_told(*pair) for pair in zip(rows, facts, strict=True)])
-        for statement, action in ((REVOKED, Action.KEY_REVOKED), (SHOWN, Action.KEY_ROTATED)):
-            pairs = zip(rows, facts, strict=True)
-            done = [_doer(row) for row, fact in pairs if fact.action is action]
-            if done:
-                connection.execute(statement, done)
+        facts = [(row, _fact(row)) for row in rows]
+        connection.execute(UPDATE_ENTRY, [_entry(row, fact) for row, fact in facts])
+        for statement, action in (
+            (UPDATE_KEY, Action.KEY_REVOKED),
+            (UPDATE_SECRET, Action.KEY_ROTATED),
+        ):
+            updates = [_who(row) for row, fact in facts if fact.action is action]
+            if updates:
+                connection.execute(statement, updates)
 
 
 def _entries(connection: sa.Connection) -> Iterator[Sequence[Any]]:
@@ -86,24 +88,20 @@ def _fact(row: Any) -> Fact:
     return earlier.fact(row.action, row.subject, json.loads(row.details), refused=row.refused)
 
 
-def _told(row: Any, fact: Fact) -> dict[str, Any]:
-    # What nobody had called for had no name: it was done at the machine.
-    who = (
-        (row.caller_id, row.caller_name)
-        if row.caller_id
-        else ("operator", "operator at the machine")
-    )
-    details = json.dumps(dict(fact.details))
+def _entry(row: Any, fact: Fact) -> dict[str, Any]:
+    # An entry without a caller is of a command at the machine.
+    who = row.caller_id, row.caller_name
+    who_id, who_name = who if row.caller_id else ("operator", "operator at the machine")
     return {
         "entry": row.id,
-        "said": fact.action.value,
-        "now": details,
-        "who": who[0],
-        "called": who[1],
+        "action_number": fact.action.value,
+        "new_details": json.dumps(dict(fact.details)),
+        "who_id": who_id,
+        "who_name": who_name,
     }
 
 
-def _doer(row: Any) -> dict[str, Any]:
+def _who(row: Any) -> dict[str, Any]:
     person = row.person_id, row.person_name
-    who, called = person if row.person_id else (row.caller_id, row.caller_name)
-    return {"key": row.subject, "at": row.time, "who": who, "called": called}
+    who_id, who_name = person if row.person_id else (row.caller_id, row.caller_name)
+    return {"key": row.subject, "at": row.time, "who_id": who_id, "who_name": who_name}

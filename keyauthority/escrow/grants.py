@@ -1,0 +1,81 @@
+"""Grants: credits that came together, and in which order they are drawn and expire."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Final
+
+PRIORITY: Final = 50
+"""The priority of a grant that names none; a lower number is drawn first."""
+
+_NEVER: Final = datetime.max.replace(tzinfo=UTC)
+
+
+@dataclass(frozen=True, slots=True)
+class Grant:
+    """Credits that came together, and what of them remains, in nano-credits."""
+
+    id: str
+    remaining: int
+    create_time: datetime
+    priority: int = PRIORITY
+    expire_time: datetime | None = None
+    promotional: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Draw:
+    """What a charge, a reduction or an expiry takes of one grant."""
+
+    grant_id: str
+    amount: int
+
+
+def in_order(grants: Iterable[Grant]) -> list[Grant]:
+    """Returns *grants* as they are drawn.
+
+    That is by priority, then soonest expiry (none is last), promotional before paid, oldest first.
+    """
+    return sorted(
+        grants,
+        key=lambda grant: (
+            grant.priority,
+            grant.expire_time or _NEVER,
+            not grant.promotional,
+            grant.create_time,
+            grant.id,
+        ),
+    )
+
+
+def draw(grants: Iterable[Grant], amount: int) -> tuple[list[Draw], int]:
+    """Returns what *amount* takes of each grant, and the debt that no grant covers."""
+    draws, left = [], amount
+    for grant in in_order(grants):
+        taken = min(left, grant.remaining)
+        if taken:
+            draws.append(Draw(grant.id, taken))
+            left -= taken
+    return draws, left
+
+
+def remaining_of(amount: int, balance: int) -> int:
+    """Returns what remains of a grant of *amount* to a workspace of *balance*: it pays a debt first."""
+    return max(amount + min(balance, 0), 0)
+
+
+def expire(grants: Iterable[Grant], escrowed: int, now: datetime) -> list[Draw]:
+    """Returns what expires at *now* of grants whose time has come.
+
+    What stands in slices does not: it is taken to be of the grants that are drawn first. To be asked
+    again when credits come back from slices, in the transaction that brings them back.
+    """
+    draws, in_slices = [], escrowed
+    for grant in in_order(grants):
+        kept = min(grant.remaining, in_slices)
+        in_slices -= kept
+        if grant.expire_time is not None and grant.expire_time <= now and grant.remaining > kept:
+            draws.append(Draw(grant.id, grant.remaining - kept))
+    return draws

@@ -1,0 +1,180 @@
+"""A verifier's side: the slices of one workspace, what is free there, and what is held for whom."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from dataclasses import dataclass, field
+
+from keyauthority.escrow.slices import SliceCall, SliceClosing, Word
+
+
+@dataclass(slots=True, eq=False)
+class Hold:
+    """What is held for one request, by the numbers of its slices, the oldest first."""
+
+    parts: dict[int, int] = field(default_factory=dict)
+
+    @property
+    def amount(self) -> int:
+        """All of it."""
+        return sum(self.parts.values())
+
+
+@dataclass(frozen=True, slots=True)
+class Charge:
+    """What a request cost, and what had been held for it: to be sent until it is confirmed."""
+
+    reference: str
+    cost: int
+    parts: dict[int, int]
+
+    def taken(self) -> dict[int, int]:
+        """What the cost takes of each slice, the oldest first."""
+        left, taken = self.cost, {}
+        for number, held in self.parts.items():
+            if left:
+                taken[number] = min(left, held)
+                left -= taken[number]
+        return taken
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Call:
+    """What is sent until it is answered, unchanged: of an open slice, with the charges counted in."""
+
+    request: SliceCall
+    charges: tuple[Charge, ...]
+
+
+class Purse:
+    """The slices of one workspace for one session.
+
+    Only the one with the highest number is spent from, and only while it is open. Whoever calls
+    `take` has checked in the same step that the session's lease is in force.
+    """
+
+    def __init__(self) -> None:
+        self.free = 0
+        self._number = 0
+        self._sequence = 0
+        self._open = False
+        # By slice: what is held, and what ended charges take that nobody has confirmed.
+        self._held: dict[int, int] = {}
+        self._charges: dict[str, Charge] = {}
+        self._call: Call | None = None
+        # What each closed slice was last told to keep; None before it was.
+        self._closing: dict[int, int | None] = {}
+
+    # --- spending
+
+    def take(self, amount: int, hold: Hold | None = None) -> Hold | None:
+        """Holds *amount*, for a request or beside what *hold* has; None if less is free."""
+        if amount > self.free:
+            return None
+        hold = hold or Hold()
+        if not amount:
+            return hold
+        self.free -= amount
+        hold.parts[self._number] = hold.parts.get(self._number, 0) + amount
+        self._held[self._number] = self._held.get(self._number, 0) + amount
+        return hold
+
+    def void(self, hold: Hold) -> None:
+        """Ends *hold* of a request that was never sent, or that the upstream refused."""
+        for number, held in hold.parts.items():
+            self._let_go(number, held)
+
+    def charge(self, hold: Hold, reference: str, cost: int) -> Charge:
+        """Ends *hold*: its request cost *cost*. To be called once that is on the disk."""
+        charge = Charge(reference, cost, dict(hold.parts))
+        taken = charge.taken()
+        for number, held in hold.parts.items():
+            self._let_go(number, held - taken.get(number, 0))
+        self._charges[reference] = charge
+        return charge
+
+    def confirmed(self, reference: str) -> None:
+        """The authority has entered the charge, or knew it."""
+        charge = self._charges.pop(reference, None)
+        if charge is not None:
+            for number, taken in charge.taken().items():
+                self._lower(number, taken)
+
+    @property
+    def charges(self) -> list[Charge]:
+        """What is not confirmed: each call may bring all of it."""
+        return list(self._charges.values())
+
+    def _let_go(self, number: int, amount: int) -> None:
+        self._lower(number, amount)
+        if number == self._number and self._open:
+            self.free += amount
+
+    def _lower(self, number: int, amount: int) -> None:
+        if not amount:
+            return
+        self._held[number] -= amount
+        if not self._held[number]:
+            del self._held[number]
+
+    # --- calls
+
+    def call(
+        self, want: int, need: int, charges: Collection[Charge] = (), *, release: int = 0
+    ) -> Call:
+        """Returns the call to send: the one under way unchanged, else one that asks for so much.
+
+        It brings *charges*, so that what they took is not kept, and gives back *release* of what is
+        free.
+        """
+        if self._call is None:
+            if not self._open:
+                self._number += 1
+                self._sequence = 0
+                self._open = True
+            self._sequence += 1
+            self.free -= release
+            keep = self.free + self._kept(self._number, charges)
+            request = SliceCall(self._number, self._sequence, keep, want, need)
+            self._call = Call(request, tuple(charges))
+        return self._call
+
+    def answered(self, call: Call, word: Word, granted: int) -> bool:
+        """Takes the answer to *call*; False if it comes for a slice that was closed meanwhile."""
+        if call is not self._call:
+            return False
+        self._call = None
+        if word is Word.PASSED:
+            self.close()
+            return False
+        self.free += granted
+        return True
+
+    def close(self) -> None:
+        """Never spends from the open slice again: what is free there, or comes, goes back."""
+        if self._open:
+            self._open = False
+            self._call = None
+            self.free = 0
+            self._closing[self._number] = None
+
+    def closings(self, charges: Collection[Charge] = ()) -> list[SliceClosing]:
+        """Returns what the authority has to hear of closed slices, in a call that brings *charges*."""
+        keeps = {number: self._kept(number, charges) for number in self._closing}
+        return [
+            SliceClosing(number, keep)
+            for number, keep in keeps.items()
+            if keep != self._closing[number]
+        ]
+
+    def closed(self, closing: SliceClosing) -> None:
+        """The authority has applied *closing*. What is empty is forgotten."""
+        if closing.number not in self._closing:
+            return
+        self._closing[closing.number] = closing.keep
+        if not closing.keep and closing.number not in self._held:
+            del self._closing[closing.number]
+
+    def _kept(self, number: int, charges: Collection[Charge]) -> int:
+        taken = sum(charge.taken().get(number, 0) for charge in charges)
+        return self._held.get(number, 0) - taken

@@ -1,0 +1,198 @@
+"""The authority's side: what a workspace has, what stands in slices, and what a call changes of it.
+
+Everything is a value; what a call changes is returned, to be written down in one transaction. The
+session that a call is of is locked meanwhile, and the account: no two calls decide on the same credits.
+"""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+
+@dataclass(frozen=True, slots=True)
+class Account:
+    """The credits of a workspace: the sum of its entries, and what of that stands in slices."""
+
+    balance: int
+    escrowed: int = 0
+
+    @property
+    def available(self) -> int:
+        """What may be set apart. Below zero after a reduction, or charges beyond their holds."""
+        return self.balance - self.escrowed
+
+
+class Word(enum.Enum):
+    """What the authority says to a request for credits."""
+
+    GRANTED = enum.auto()
+    OUT = enum.auto()
+    """Nothing is available, since the balance is zero or less."""
+    BUSY = enum.auto()
+    """Nothing is available, since other slices hold it."""
+    PASSED = enum.auto()
+    """The slice, or the call, is not the latest: nothing was granted or changed."""
+
+
+@dataclass(frozen=True, slots=True)
+class Slice:
+    """Credits of one workspace, set apart for one session, which numbers its slices from 1.
+
+    `sequence` is that of the last call, `granted` and `word` what that was answered.
+    """
+
+    number: int
+    amount: int = 0
+    sequence: int = 0
+    granted: int = 0
+    word: Word = Word.GRANTED
+    closed: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class SliceCall:
+    """What a verifier says of a slice and asks for it.
+
+    `keep` is what it holds and has free there, the charges of the same call already taken off. It
+    has to have `need`, for a request that waits, and would like `want`.
+    """
+
+    number: int
+    sequence: int
+    keep: int
+    want: int = 0
+    need: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class SliceClosing:
+    """A verifier will not spend from the slice again, and holds `keep` of it."""
+
+    number: int
+    keep: int
+
+
+@dataclass(frozen=True, slots=True)
+class Settled:
+    """What a call left of the account and of the slice that it was about, and its answer."""
+
+    account: Account
+    slice: Slice
+    word: Word
+    granted: int = 0
+
+
+def grant(account: Account, call: SliceCall, sharers: int) -> tuple[Word, int]:
+    """Returns what *call* gets of what is available, where *sharers* sessions have a slice.
+
+    Nobody gets more than half of an equal share but for a request that waits. So what is granted
+    never takes `available` below zero.
+    """
+    if not call.want and not call.need:
+        return Word.GRANTED, 0
+    available = account.available
+    if available <= 0:
+        return (Word.OUT if account.balance <= 0 else Word.BUSY), 0
+    return Word.GRANTED, min(available, max(call.need, min(call.want, available // (2 * sharers))))
+
+
+def settle(account: Account, latest: Slice | None, call: SliceCall, sharers: int) -> Settled:
+    """Applies *call* of a living session whose latest slice of the workspace is *latest*.
+
+    A repeated call is answered as the first time and grants nothing again. A higher number begins a
+    new slice; whoever stores *latest* closes it then (`close`), and keeps the highest number while
+    the session lives.
+    """
+    if latest is not None:
+        if call.number == latest.number and call.sequence == latest.sequence:
+            return Settled(account, latest, latest.word, latest.granted)
+        passed = call.number < latest.number or (
+            call.number == latest.number and (latest.closed or call.sequence < latest.sequence)
+        )
+        if passed:
+            return Settled(account, latest, Word.PASSED)
+    slice_ = latest if latest and latest.number == call.number else Slice(call.number)
+    # Shrinks to what is kept, and never grows by it.
+    account, slice_ = _kept(account, slice_, call.keep)
+    word, granted = grant(account, call, sharers)
+    slice_ = replace(
+        slice_,
+        amount=slice_.amount + granted,
+        sequence=call.sequence,
+        granted=granted,
+        word=word,
+    )
+    account = replace(account, escrowed=account.escrowed + granted)
+    return Settled(account, slice_, word, granted)
+
+
+def close(account: Account, slice_: Slice, keep: int) -> tuple[Account, Slice]:
+    """Applies a closing, which may come late, twice, or from whoever has the spool.
+
+    Of a slice that nobody has heard of it may come before its first call: then `Slice(number)` is
+    closed, and stored, so that the call grants nothing.
+    """
+    account, slice_ = _kept(account, slice_, keep)
+    return account, replace(slice_, closed=True)
+
+
+def give_back(account: Account, slice_: Slice) -> tuple[Account, Slice]:
+    """Returns what is left of a slice of a session that ended long enough ago."""
+    return close(account, slice_, 0)
+
+
+def _kept(account: Account, slice_: Slice, keep: int) -> tuple[Account, Slice]:
+    returned = max(slice_.amount - keep, 0)
+    return (
+        replace(account, escrowed=account.escrowed - returned),
+        replace(slice_, amount=slice_.amount - returned),
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """What was held for a request in one slice; None if that was given back or voided, or is not
+    the caller's.
+    """
+
+    slice: Slice | None
+    held: int
+
+
+@dataclass(frozen=True, slots=True)
+class Charged:
+    """What a charge left, and how far it went beyond what stood for it, by the reason.
+
+    `over` is what it cost beyond its hold; `late` what of its hold no longer stood in a slice; `short`
+    what a slice lacked of the hold that was said to be in it: by an honest verifier, nothing.
+    """
+
+    account: Account
+    slices: tuple[Slice, ...]
+    over: int
+    late: int
+    short: int
+
+
+def charge(account: Account, cost: int, parts: Sequence[Part]) -> Charged:
+    """Charges *cost* for a request that held *parts*, the oldest slice first. It never fails.
+
+    The balance is lowered by the cost, each slice by no more than was held in it: the rest of a slice
+    belongs to other holds.
+    """
+    left, late, short, escrowed = cost, 0, 0, account.escrowed
+    slices = []
+    for part in parts:
+        taken = min(left, part.held)
+        left -= taken
+        if part.slice is None:
+            late += taken
+            continue
+        there = min(taken, part.slice.amount)
+        short += taken - there
+        escrowed -= there
+        slices.append(replace(part.slice, amount=part.slice.amount - there))
+    account = Account(account.balance - cost, escrowed)
+    return Charged(account, tuple(slices), left, late, short)

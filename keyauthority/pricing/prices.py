@@ -1,0 +1,187 @@
+"""Prices: rows that are never changed, which of them a request goes by, and what its usage costs."""
+
+from __future__ import annotations
+
+import bisect
+from collections.abc import Iterable
+from dataclasses import dataclass, fields
+from datetime import UTC, datetime
+from typing import Final
+
+from keyauthority.pricing.amounts import LARGEST_AMOUNT
+from keyauthority.pricing.usage import Usage
+
+_MILLION: Final = 10**6
+_REMEMBERED: Final = 10_000
+
+
+@dataclass(frozen=True, slots=True)
+class Rates:
+    """Nano-credits: per million of each class of tokens, and per request, image, second, character.
+
+    A class of tokens without a rate of its own (None) has that of the class that contains it:
+    `input` or `output`. The others cost nothing without one.
+    """
+
+    input: int | None = None
+    cached_input: int | None = None
+    cache_write: int | None = None
+    audio_input: int | None = None
+    image_input: int | None = None
+    output: int | None = None
+    reasoning: int | None = None
+    audio_output: int | None = None
+    request: int | None = None
+    image: int | None = None
+    second: int | None = None
+    character: int | None = None
+
+    def __post_init__(self) -> None:
+        """Raises `ValueError` with a sentence if the rates are no price."""
+        rates = {field.name: getattr(self, field.name) for field in fields(self)}
+        stated = {name: rate for name, rate in rates.items() if rate is not None}
+        if not stated:
+            raise ValueError("a price names at least one rate")
+        for name, rate in stated.items():
+            if not 0 <= rate <= LARGEST_AMOUNT:
+                raise ValueError(f"the rate {name} is from 0 to {LARGEST_AMOUNT} nano-credits")
+        if stated.keys() & _TOKENS and not stated.keys() >= {"input", "output"}:
+            raise ValueError("a price of tokens names both input and output, if need be 0")
+
+    def cost(self, usage: Usage) -> int:
+        """Returns what *usage* costs in nano-credits, rounded once, half up."""
+        plain_input, plain_output = self.input or 0, self.output or 0
+        millionths = (
+            usage.input * plain_input
+            + usage.cached_input * _or(self.cached_input, plain_input)
+            + usage.cache_write * _or(self.cache_write, plain_input)
+            + usage.audio_input * _or(self.audio_input, plain_input)
+            + usage.image_input * _or(self.image_input, plain_input)
+            + usage.output * plain_output
+            + usage.reasoning * _or(self.reasoning, plain_output)
+            + usage.audio_output * _or(self.audio_output, plain_output)
+            + usage.milliseconds * (self.second or 0) * 1000
+            + _MILLION
+            * (
+                (self.request or 0)
+                + usage.images * (self.image or 0)
+                + usage.characters * (self.character or 0)
+            )
+        )
+        return (millionths + _MILLION // 2) // _MILLION
+
+    def estimate(self, input_bytes: int, output_tokens: int, images: int = 0) -> int:
+        """Returns what to hold for a request of *input_bytes* that may bring *output_tokens*.
+
+        A token is reckoned as three bytes, and each at the dearest rate of its side. Of what is only
+        known afterwards (seconds, cached tokens), nothing is reckoned.
+        """
+        tokens = -(-input_bytes // 3)
+        dearest_input = max(self.input or 0, self.cache_write or 0)
+        dearest_output = max(self.output or 0, self.reasoning or 0)
+        millionths = (
+            tokens * dearest_input
+            + output_tokens * dearest_output
+            + _MILLION
+            * (
+                (self.request or 0)
+                + images * (self.image or 0)
+                + (input_bytes * self.character if self.character else 0)
+            )
+        )
+        return -(-millionths // _MILLION)
+
+
+_TOKENS: Final = frozenset(
+    {
+        "input",
+        "cached_input",
+        "cache_write",
+        "audio_input",
+        "image_input",
+        "output",
+        "reasoning",
+        "audio_output",
+    }
+)
+
+
+def _or(rate: int | None, container: int) -> int:
+    return container if rate is None else rate
+
+
+@dataclass(frozen=True, slots=True)
+class Pattern:
+    """A text that another is equal to, or begins with if it ends in `*`."""
+
+    text: str
+
+    def __post_init__(self) -> None:
+        """Raises `ValueError` if it is no pattern."""
+        if not self.text or "*" in self.text[:-1]:
+            raise ValueError(f"{self.text!r} is no pattern: a text, or its beginning and a *")
+
+    def matches(self, text: str) -> bool:
+        """Whether *text* is meant."""
+        if self.text.endswith("*"):
+            return text.startswith(self.text[:-1])
+        return text == self.text
+
+    @property
+    def precision(self) -> tuple[int, bool]:
+        """What the more precise of two patterns has more of: literal letters, then no `*`."""
+        literal = self.text.removesuffix("*")
+        return len(literal), literal == self.text
+
+
+@dataclass(frozen=True, slots=True)
+class Price:
+    """One row: from `effective_time` on, requests of such models to such paths go by `rates`."""
+
+    id: str
+    model: Pattern
+    path: Pattern
+    effective_time: datetime
+    rates: Rates
+
+
+class PriceTable:
+    """All rows. The most precise pattern of the model wins, then that of the path, then the newest row."""
+
+    def __init__(self, rows: Iterable[Price]) -> None:
+        self._rows = sorted(
+            rows,
+            key=lambda row: (row.model.precision, row.path.precision, row.effective_time),
+            reverse=True,
+        )
+        self._times = sorted({row.effective_time for row in self._rows})
+        self._remembered: dict[tuple[str, str], Price | None] = {}
+        self._remembered_until = datetime.min.replace(tzinfo=UTC)
+
+    def __bool__(self) -> bool:
+        return bool(self._rows)
+
+    def find(self, model: str, path: str, now: datetime) -> Price | None:
+        """Returns the row that a request for *model* at *path* goes by at *now*; None if none does."""
+        if not self._remembered or now >= self._remembered_until:
+            self._forget(now)
+        asked = (model, path)
+        if asked in self._remembered:
+            return self._remembered[asked]
+        if len(self._remembered) >= _REMEMBERED:
+            self._remembered.clear()
+        price = self._remembered[asked] = self._search(model, path, now)
+        return price
+
+    def _forget(self, now: datetime) -> None:
+        # Until the next row takes over, the answers stay the same.
+        following = bisect.bisect_right(self._times, now)
+        latest = datetime.max.replace(tzinfo=UTC)
+        self._remembered_until = self._times[following] if self._times[following:] else latest
+        self._remembered.clear()
+
+    def _search(self, model: str, path: str, now: datetime) -> Price | None:
+        for row in self._rows:
+            if row.effective_time <= now and row.model.matches(model) and row.path.matches(path):
+                return row
+        return None

@@ -1,0 +1,161 @@
+"""Whatever the network does, every hold is covered and no credit is lost: and each rule is needed."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from dataclasses import replace
+
+import pytest
+
+from keyauthority.escrow.purse import Call, Charge, Purse
+from keyauthority.escrow.slices import (
+    Account,
+    Settled,
+    Slice,
+    SliceCall,
+    SliceClosing,
+    Word,
+    settle,
+)
+from tests.escrow.model import Answer, Message, Model, World, search
+
+
+class Two(Model):
+    verifiers = 2
+    requests = 1
+
+
+class GrantsAgain(Model):
+    """A repeated call grants again."""
+
+    def settle(self, account: Account, latest: Slice | None, call: SliceCall) -> Settled:
+        forgotten = latest and replace(latest, sequence=min(latest.sequence, call.sequence - 1))
+        return settle(account, forgotten, call, self.verifiers)
+
+
+class GrantsWhatOthersHold(Two):
+    """What is granted is looked for in the balance, not in what is available."""
+
+    def settle(self, account: Account, latest: Slice | None, call: SliceCall) -> Settled:
+        looked_at = replace(account, balance=account.balance + account.escrowed)
+        settled = settle(looked_at, latest, call, 1)
+        return replace(settled, account=replace(settled.account, balance=account.balance))
+
+
+class ForgetsChargesCountedIn(Model):
+    """A repeated call comes without the charges that its `keep` counts in."""
+
+    def send(self, number: int, release: int, world: World) -> None:
+        super().send(number, release, world)
+        message = world.messages[-1]
+        if any(one.call is message.call for one in world.messages[:-1]):
+            message.charges = ()
+
+
+class KeepsBeforeCharges(Model):
+    """The authority applies what is kept before the charges of the same call."""
+
+    def charges(self, world: World, mine: int, message: Message) -> None:
+        pass
+
+    def settles(self, world: World, mine: int, call: Call, answer: Answer) -> None:
+        super().settles(world, mine, call, answer)
+        super().charges(world, mine, Message(mine, None, [], call.charges))
+
+
+class ForgetsClosings(Model):
+    """A closing that comes before the first call of its slice is forgotten."""
+
+    def close(self, world: World, mine: int, closing: SliceClosing, *, dead: bool) -> None:
+        if (mine, closing.number) in world.slices:
+            super().close(world, mine, closing, dead=dead)
+
+
+class ReopensSlices(Model):
+    """A slice that is closed gets more."""
+
+    def settle(self, account: Account, latest: Slice | None, call: SliceCall) -> Settled:
+        return settle(account, latest and replace(latest, closed=False), call, self.verifiers)
+
+
+class _SpendsAfterClosing(Purse):
+    def close(self) -> None:
+        free = self.free
+        super().close()
+        self.free = free
+
+
+class SpendsAfterClosing(Model):
+    """A verifier goes on spending from a slice that it closed."""
+
+    purse = _SpendsAfterClosing
+
+
+class _TakesLateGrants(Purse):
+    def answered(self, call: Call, word: Word, granted: int) -> bool:
+        self._call = call
+        return super().answered(call, word, granted)
+
+
+class TakesLateGrants(Model):
+    """A grant that was under way when its slice was closed is spent."""
+
+    purse = _TakesLateGrants
+
+
+class _FreesWhatCharged(Purse):
+    def confirmed(self, reference: str) -> None:
+        charge = self._charges.get(reference)
+        super().confirmed(reference)
+        if charge is not None and self._open:
+            self.free += sum(charge.taken().values())
+
+
+class FreesWhatCharged(Model):
+    """What a charge took is free again when it is confirmed."""
+
+    purse = _FreesWhatCharged
+
+
+class _KeepsTooLittle(Purse):
+    def _kept(self, number: int, charges: Collection[Charge]) -> int:
+        return super()._kept(number, self.charges)
+
+
+class KeepsTooLittle(Model):
+    """What is kept leaves out charges that the call does not bring."""
+
+    purse = _KeepsTooLittle
+
+    def send(self, number: int, release: int, world: World) -> None:
+        purse = world.verifiers[number].purse
+        world.messages.append(Message(number, purse.call(2, 1, release=release), [], ()))
+
+
+@pytest.mark.parametrize("model", [Model, Two])
+def test_no_order_of_events_breaks_a_promise(model: type[Model]) -> None:
+    found = search(model(), 20_000)
+
+    assert not found.wrong, found.path
+    assert found.explored >= 20_000
+
+
+@pytest.mark.parametrize(
+    "bug",
+    [
+        GrantsAgain,
+        GrantsWhatOthersHold,
+        ForgetsChargesCountedIn,
+        KeepsBeforeCharges,
+        ForgetsClosings,
+        ReopensSlices,
+        SpendsAfterClosing,
+        TakesLateGrants,
+        FreesWhatCharged,
+        KeepsTooLittle,
+    ],
+    ids=lambda bug: bug.__name__,
+)
+def test_each_rule_is_needed(bug: type[Model]) -> None:
+    """Without it, some history breaks a promise."""
+    assert search(bug(), 100_000).wrong, bug.__doc__
