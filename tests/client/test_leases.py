@@ -314,7 +314,7 @@ class TestPlaces:
             await until(lambda: len(scripted.asked) == MAX_CALLS)
             gone = [asyncio.create_task(ask(verifier, one)) for one in known[MAX_CALLS:-1]]
             last = asyncio.create_task(ask(verifier, known[-1]))
-            await asyncio.sleep(0.05)
+            await asyncio.sleep(0)
             for one in gone:
                 one.cancel()
             await asyncio.wait(gone)

@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 
 import pytest
 from aiohttp import ClientSession, ClientTimeout
@@ -11,26 +11,14 @@ from console.oidc.fetch import TIMEOUT
 from tests.console.oidc.crooked_provider import CrookedProvider, crooked_provider_serving
 from tests.console.oidc.provider_process import oidc_provider
 from tests.console.oidc.signing_in import SignIn
+from tests.console.people.parts import ManualClock
 
 __all__ = ["oidc_provider"]
 
 
-class ManualClock:
-    """Stands still until it is moved."""
-
-    def __init__(self) -> None:
-        self.now = datetime.now(UTC)
-
-    def __call__(self) -> datetime:
-        return self.now
-
-    def advance(self, **by: float) -> None:
-        self.now += timedelta(**by)
-
-
 @pytest.fixture
 def clock() -> ManualClock:
-    return ManualClock()
+    return ManualClock(datetime.now(UTC))
 
 
 @pytest.fixture

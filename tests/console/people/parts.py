@@ -34,8 +34,8 @@ CONSOLE: Final = Origin("", "", "")
 class ManualClock:
     """A clock that stands still until it is moved."""
 
-    def __init__(self) -> None:
-        self.time = datetime(2026, 11, 25, 12, 39, tzinfo=UTC)
+    def __init__(self, time: datetime = datetime(2026, 11, 25, 12, 39, tzinfo=UTC)) -> None:
+        self.time = time
 
     def __call__(self) -> datetime:
         return self.time
