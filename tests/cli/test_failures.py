@@ -154,15 +154,15 @@ def test_a_client_certificate_can_stand_for_the_caller(tmp_path: Path) -> None:
     cert, key = ca.sign("localhost")
     mine, my_key = ca.sign("operator.internal")
     tls = ("--tls-cert", str(cert), "--tls-key", str(key), "--tls-client-ca", str(ca.path))
-    shown = ("--tls-client-cert", str(mine), "--tls-client-key", str(my_key))
+    certificate = ("--tls-client-cert", str(mine), "--tls-client-key", str(my_key))
 
     with serving(tmp_path / "data", *tls) as cli:
         trusting = ("--tls-ca", str(ca.path))
         create = ("callers", "create", "op", "--role", "admin", "--certificate-name")
         without = cli(*trusting, "workspaces", "list")
-        created = cli(*trusting, *shown, *create, "operator.internal")
+        created = cli(*trusting, *certificate, *create, "operator.internal")
         no_token = ("--token-file", str(tmp_path / "none"))
-        by_certificate = cli(*trusting, *shown, *no_token, "workspaces", "list")
+        by_certificate = cli(*trusting, *certificate, *no_token, "workspaces", "list")
 
     assert without.exit_code == 1
     assert created.exit_code == 0, created.output

@@ -151,15 +151,15 @@ class TestHits:
     ) -> None:
         """Nor the token: neither verdicts, nor verifiers, nor their errors."""
         secret = scripted.issue()
-        shown = [repr(await verifier.verify(secret)), repr(verifier), str(vars(verifier))]
+        texts = [repr(await verifier.verify(secret)), repr(verifier), str(vars(verifier))]
         scripted.answers[secret] = pb.VerifyResponse(verdict=99)  # type: ignore[arg-type]
         await scripted.change("key_1")
         await until(lambda: verifier.peek(secret) is None)
         with pytest.raises(VerificationUnavailable) as caught:
             await verifier.verify(secret)
-        shown.append(repr(caught.value))
-        assert secret not in "".join(shown)
-        assert TOKEN not in "".join(shown[:2])
+        texts.append(repr(caught.value))
+        assert secret not in "".join(texts)
+        assert TOKEN not in "".join(texts[:2])
 
 
 class TestRevoked:

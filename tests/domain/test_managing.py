@@ -27,8 +27,8 @@ ADMIN = [Role.ADMIN]
 async def create(
     cases: UseCases, actor: Actor, name: str = "billing", **fields: Any
 ) -> tuple[Caller, str]:
-    given = {"roles": [Role.VERIFIER], "workspace_ids": [], "certificate_name": "", **fields}
-    caller, token = await cases.callers.create(actor, name, **given)
+    settings = {"roles": [Role.VERIFIER], "workspace_ids": [], "certificate_name": "", **fields}
+    caller, token = await cases.callers.create(actor, name, **settings)
     return caller, token.reveal()
 
 

@@ -55,8 +55,8 @@ def sessions() -> Sessions:
 @pytest.fixture
 def fence(sessions: Sessions) -> SessionFence:
     store = MemoryStore(ManualClock())
-    metrics, asked = ReplicaMetrics(CollectorRegistry()), cast("Any", sessions)
-    return SessionFence(asked, Watch(store), Lateness(asked, metrics), boottime, metrics)
+    metrics, watched = ReplicaMetrics(CollectorRegistry()), cast("Any", sessions)
+    return SessionFence(watched, Watch(store), Lateness(watched, metrics), boottime, metrics)
 
 
 async def test_one_look_is_for_all(fence: SessionFence, sessions: Sessions) -> None:

@@ -130,7 +130,7 @@ async def refusal(call: Awaitable[Any]) -> Refusal:
     """How *call* is refused: it must be, and say why in a `google.rpc.ErrorInfo`."""
     with pytest.raises(grpc.aio.AioRpcError) as caught:
         await call
-    return told(caught.value)
+    return refusal_by(caught.value)
 
 
 async def reason(call: Awaitable[Any]) -> str:
@@ -138,7 +138,7 @@ async def reason(call: Awaitable[Any]) -> str:
     return (await refusal(call)).reason
 
 
-def told(error: grpc.aio.AioRpcError) -> Refusal:
+def refusal_by(error: grpc.aio.AioRpcError) -> Refusal:
     trailing: Any = error.trailing_metadata()
     [request_id] = [value for key, value in trailing if key == "x-request-id"]
     status: Any = rpc_status.from_call(error)  # type: ignore[arg-type]  # has what it looks at
@@ -156,7 +156,7 @@ def invalid_field(field: str) -> Iterator[None]:
     """What is called inside must be refused since *field* breaks a limit."""
     with pytest.raises(grpc.aio.AioRpcError) as caught:
         yield
-    refused = told(caught.value)
+    refused = refusal_by(caught.value)
     assert (refused.reason, refused.metadata.get("field")) == ("FIELD_INVALID", field)
     assert refused.code is grpc.StatusCode.INVALID_ARGUMENT
     assert refused.message.startswith(field)
@@ -232,8 +232,8 @@ class LeaseClock:
 
 def service(name: str) -> Service:
     """The descriptor of one of our services, such as `KeyService`."""
-    [found] = [one for one in SERVICES if one.name == f"keyauthority.v1.{name}"]
-    return found
+    [descriptor] = [one for one in SERVICES if one.name == f"keyauthority.v1.{name}"]
+    return descriptor
 
 
 def services_with(*changed: Service) -> tuple[Service, ...]:
@@ -243,13 +243,13 @@ def services_with(*changed: Service) -> tuple[Service, ...]:
 
 
 def settings_in(folder: Path, **fields: Any) -> Settings:
-    given: dict[str, Any] = {
+    settings: dict[str, Any] = {
         "listen": "127.0.0.1:0",
         "data_dir": folder,
         "database": folder / "keyauthority.db",
         "keyring": folder / "keyring.json",
     }
-    return Settings(**{**given, **fields})
+    return Settings(**{**settings, **fields})
 
 
 def file_of(settings: Settings) -> Path:

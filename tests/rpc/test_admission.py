@@ -30,9 +30,9 @@ from tests.rpc.parts import (
     eventually,
     issue,
     refusal,
+    refusal_by,
     service,
     services_with,
-    told,
     until_cancelled,
     verdict,
 )
@@ -164,7 +164,7 @@ async def test_watchers_leave_room_for_who_asks_once(anybody: Api) -> None:
         await anext(aiter(watch))
     with pytest.raises(grpc.aio.AioRpcError) as caught:
         await anext(aiter(stub.Watch(HealthCheckRequest())))
-    assert told(caught.value).reason == "OVERLOADED"
+    assert refusal_by(caught.value).reason == "OVERLOADED"
     assert (await stub.Check(HealthCheckRequest())).status == HealthCheckResponse.SERVING
     for watch in watches:
         watch.cancel()

@@ -88,9 +88,9 @@ class TestAcknowledged:
         granted = await joined(root)
         change = started(root(revocation))
         for _ in range(2):
-            told = await root(acknowledging(granted))
+            news = await root(acknowledging(granted))
             await spreads(change)
-        await root(acknowledging(told))
+        await root(acknowledging(news))
         assert (await change).receipt.sessions_acknowledged == 2
 
     async def test_nor_by_joining(self, root: Api, revocation: RevokeKeyRequest) -> None:
@@ -144,9 +144,9 @@ class TestAcknowledged:
         granted = await joined(root)
         change = started(root(RevokeKeysRequest(key_ids=ids)))
         await spreads(change)
-        told = await root(acknowledging(granted))
-        assert list(told.subjects) == ids
-        await root(acknowledging(told))
+        news = await root(acknowledging(granted))
+        assert list(news.subjects) == ids
+        await root(acknowledging(news))
         assert (await change).receipt.revision == 20
 
 

@@ -78,9 +78,9 @@ def contents(authority: Authority) -> bytes:
 async def test_no_secret_is_ever_in_the_files(authority: Authority, workspace: str) -> None:
     """Whoever copies the database finds digests and sealed answers, nothing to act with."""
     plain = await issue(authority.root, workspace)
-    kept = await issue(authority.root, workspace, request_id="id-1")
+    repeatable = await issue(authority.root, workspace, request_id="id-1")
     written = contents(authority)
-    for secret in (plain.secret, kept.secret, authority.root.token):
+    for secret in (plain.secret, repeatable.secret, authority.root.token):
         assert secret.encode()[-49:] not in written
 
 

@@ -38,18 +38,18 @@ async def revoked(root: Api, workspace: str) -> RevokeKeyResponse:
 
 async def listed(root: Api, session_id: str) -> Session:
     sessions = (await root(ListSessionsRequest())).sessions
-    [found] = [one for one in sessions if one.id == session_id]
-    assert isinstance(found, Session)
-    return found
+    [session] = [one for one in sessions if one.id == session_id]
+    assert isinstance(session, Session)
+    return session
 
 
 async def until_late(root: Api, session_id: str, times: int) -> None:
     """Returns when it is written down that the session was late so often."""
 
-    async def told() -> bool:
+    async def is_noted() -> bool:
         return (await listed(root, session_id)).times_late == times
 
-    await eventually(told)
+    await eventually(is_noted)
 
 
 async def outlast(
@@ -192,9 +192,9 @@ async def test_without_a_lease_a_poll_is_held_all_the_same(root: Api) -> None:
     granted = await joined(root)
     nonsense = acknowledging(granted)
     nonsense.epoch = 9
-    told = await root(nonsense)
+    answer = await root(nonsense)
     loop = asyncio.get_running_loop()
     began = loop.time()
-    after = await root(acknowledging(told, timedelta(minutes=1)))
+    after = await root(acknowledging(answer, timedelta(minutes=1)))
     assert after.lease.ToTimedelta() == NONE
     assert 0.9 < loop.time() - began < 5

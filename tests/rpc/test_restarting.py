@@ -223,8 +223,8 @@ class TestRestores:
         assert epoch > 1
         assert waited == wait_out(LEASE)
         root = await start()
-        told = await root(SyncRequest(epoch=1, revision=1))
-        assert (told.epoch, told.revision, told.reset) == (epoch, 1, True)
+        grant = await root(SyncRequest(epoch=1, revision=1))
+        assert (grant.epoch, grant.revision, grant.reset) == (epoch, 1, True)
 
     async def test_that_died_meanwhile_are_waited_for_by_changes(
         self,

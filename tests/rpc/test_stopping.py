@@ -179,10 +179,10 @@ async def test_a_change_under_way_is_acknowledged_and_answered(
 ) -> None:
     """Verifiers still get through: the last receipt says that all of them know."""
     change, stop = stopping
-    told = await root(acknowledging(granted))
-    assert list(told.subjects)
+    news = await root(acknowledging(granted))
+    assert list(news.subjects)
     await spreads(change)
-    await root(acknowledging(told))
+    await root(acknowledging(news))
     assert (await change).receipt.leases_waited_out == 0
     await stop
 

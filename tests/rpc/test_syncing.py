@@ -107,10 +107,10 @@ class TestPolling:
         poll = started(root(acknowledging(granted, MINUTE)))
         await spreads(poll)
         change = started(root(RevokeKeyRequest(key_id=issued.key.id)))
-        told = await poll
-        assert (told.session_id, told.revision) == (granted.session_id, 1)
-        assert (told.reset, list(told.subjects)) == (False, [issued.key.id])
-        await root(acknowledging(told))
+        news = await poll
+        assert (news.session_id, news.revision) == (granted.session_id, 1)
+        assert (news.reset, list(news.subjects)) == (False, [issued.key.id])
+        await root(acknowledging(news))
         await change
 
     async def test_is_told_what_changed_before_at_once(
@@ -122,9 +122,9 @@ class TestPolling:
         ids = [other.key.id, issued.key.id]
         change = started(root(RevokeKeysRequest(key_ids=ids)))
         await spreads(change)
-        told = await root(acknowledging(granted, MINUTE), timeout=5)
-        assert (told.revision, list(told.subjects)) == (2, ids)
-        await root(acknowledging(told))
+        news = await root(acknowledging(granted, MINUTE), timeout=5)
+        assert (news.revision, list(news.subjects)) == (2, ids)
+        await root(acknowledging(news))
         await change
 
     async def test_of_too_many_changes_is_told_to_forget(self, root: Api, workspace: str) -> None:
@@ -136,13 +136,13 @@ class TestPolling:
         ids = [key.id for key in imported.keys]
         change = started(root(RevokeKeysRequest(key_ids=ids)))
         await spreads(change)
-        told = await root(acknowledging(granted))
-        assert (told.revision, told.reset, list(told.subjects)) == (MOST_CHANGES + 1, False, ids)
+        news = await root(acknowledging(granted))
+        assert (news.revision, news.reset, list(news.subjects)) == (MOST_CHANGES + 1, False, ids)
         one_more = started(root(RevokeKeyRequest(key_id=(await issue(root, workspace)).key.id)))
         await spreads(one_more)
-        told = await root(acknowledging(granted))
-        assert (told.revision, told.reset, list(told.subjects)) == (MOST_CHANGES + 2, True, [])
-        await root(acknowledging(told))
+        news = await root(acknowledging(granted))
+        assert (news.revision, news.reset, list(news.subjects)) == (MOST_CHANGES + 2, True, [])
+        await root(acknowledging(news))
         await asyncio.gather(change, one_more)
 
     async def test_of_changes_that_are_forgotten_is_told_to_forget(
@@ -155,9 +155,9 @@ class TestPolling:
         with closing(sqlite3.connect(file_of(authority.settings))) as file:
             file.execute("DELETE FROM change")
             file.commit()
-        told = await authority.root(acknowledging(granted))
-        assert (told.revision, told.reset) == (1, True)
-        await authority.root(acknowledging(told))
+        news = await authority.root(acknowledging(granted))
+        assert (news.revision, news.reset) == (1, True)
+        await authority.root(acknowledging(news))
         await change
 
     @pytest.mark.parametrize("lease", [timedelta(milliseconds=300)])
@@ -182,12 +182,12 @@ class TestPolling:
         nothing acknowledged, until the verifier says that it has forgotten.
         """
         granted = await joined(root)
-        told = await root(SyncRequest(session_id=granted.session_id, **claim), timeout=5)
-        assert told.reset
-        assert (told.epoch, told.revision) == (1, 0)
+        news = await root(SyncRequest(session_id=granted.session_id, **claim), timeout=5)
+        assert news.reset
+        assert (news.epoch, news.revision) == (1, 0)
         change = started(root(RevokeKeyRequest(key_id=issued.key.id)))
         await spreads(change)
-        await root(acknowledging(await root(acknowledging(told))))
+        await root(acknowledging(await root(acknowledging(news))))
         assert (await change).receipt.sessions_acknowledged == 2
 
 
@@ -327,8 +327,8 @@ class TestListing:
         second = await verifier(acknowledging(await join(verifier, "edge 2")))
         change = started(authority.root(RevokeKeyRequest(key_id=issued.key.id)))
         await spreads(change)
-        told = await verifier(acknowledging(second))
-        await verifier(acknowledging(told))
+        news = await verifier(acknowledging(second))
+        await verifier(acknowledging(news))
         listed = await authority.root(ListSessionsRequest())
         own, one, two = listed.sessions
         assert (own.caller_id, own.caller_name, own.revision) == ("", "", 1)

@@ -143,19 +143,19 @@ class TestVerdicts:
         self, root: Api, workspace: str, issued: IssueKeyResponse, read: Counter[str]
     ) -> None:
         """Of the key, or of its workspace; either way, when the change returns."""
-        told = []
+        verdicts = []
         for disabled in (True, False):
             await verify(root, issued.secret)
             key = Key(id=issued.key.id, disabled=disabled)
             await root(UpdateKeyRequest(key=key, update_mask=FieldMask(paths=["disabled"])))
-            told.append(await verdict(root, issued.secret))
+            verdicts.append(await verdict(root, issued.secret))
         for suspended in (True, False):
             await verify(root, issued.secret)
             changed = Workspace(id=workspace, suspended=suspended)
             mask = FieldMask(paths=["suspended"])
             await root(UpdateWorkspaceRequest(workspace=changed, update_mask=mask))
-            told.append(await verdict(root, issued.secret))
-        assert told == ["DISABLED", "VALID", "WORKSPACE_SUSPENDED", "VALID"]
+            verdicts.append(await verdict(root, issued.secret))
+        assert verdicts == ["DISABLED", "VALID", "WORKSPACE_SUSPENDED", "VALID"]
         assert read[issued.key.id] == 5
 
     async def test_of_a_revoked_key_are_final(

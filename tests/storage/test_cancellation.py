@@ -23,14 +23,14 @@ from tests.storage.parts import on_driver
 async def test_a_storm_of_cancellations(store: SqlStore) -> None:
     """Hundreds of changes and reads cancelled at any moment leave a sound, usable database."""
     chance = random.Random(7)
-    kept = []
+    committed = []
     started = set()
 
     async def change(n: int) -> None:
         async with store.changing() as tx:
             await tx.keys.insert(a_key(f"key_{n:03}"))
             await tx.feed.advance([f"key_{n:03}"])
-        kept.append(f"key_{n:03}")
+        committed.append(f"key_{n:03}")
 
     async def look(n: int) -> None:
         snapshot = await store.snapshot([f"key_{n:03}"])
@@ -50,8 +50,8 @@ async def test_a_storm_of_cancellations(store: SqlStore) -> None:
 
     ids = [f"key_{n:03}" for n in range(300)]
     snapshot = await store.snapshot(ids)
-    assert 0 < len(kept) < 300
-    assert set(kept) <= set(snapshot.keys)
+    assert 0 < len(committed) < 300
+    assert set(committed) <= set(snapshot.keys)
     assert snapshot.head.revision == len(snapshot.keys)
     assert await on_driver(store, "PRAGMA integrity_check") == [("ok",)]
 

@@ -42,12 +42,12 @@ async def test_a_leaked_database_opens_nothing(
     secrets = [PASSWORD, NEW_PASSWORD, *(s.reveal() for s in (invitation, recovery, session))]
 
     if isinstance(location, PostgresUrl):
-        kept = await everything(location)
+        content = await everything(location)
     else:
-        kept = b"".join(file.read_bytes() for file in tmp_path.iterdir()).decode("latin-1")
+        content = b"".join(file.read_bytes() for file in tmp_path.iterdir()).decode("latin-1")
 
-    assert "bob@example.com" in kept
-    assert [secret for secret in secrets if secret in kept] == []
+    assert "bob@example.com" in content
+    assert [secret for secret in secrets if secret in content] == []
 
 
 async def everything(location: Location) -> str:
@@ -61,10 +61,10 @@ async def test_secrets_do_not_show_themselves(people: People, ada: Person) -> No
     """What is printed by accident holds no secret."""
     session, token = await people.sessions.begin(ada.id, "", "", "password")
 
-    for shown in (repr(session), repr(token), repr(Password(PASSWORD)), repr(ada)):
-        assert token.reveal() not in shown
-        assert PASSWORD not in shown
-        assert "argon2" not in shown
+    for text in (repr(session), repr(token), repr(Password(PASSWORD)), repr(ada)):
+        assert token.reveal() not in text
+        assert PASSWORD not in text
+        assert "argon2" not in text
 
 
 async def test_logs_and_errors_hold_no_secret(
@@ -81,10 +81,10 @@ async def test_logs_and_errors_hold_no_secret(
     with pytest.raises(DBAPIError) as mistake:
         await people.accounts.set_password(by(ada), ada.id, PASSWORD)
 
-    told = caplog.text + "".join(traceback.format_exception(mistake.value))
-    assert "UPDATE people SET password" in told
+    text = caplog.text + "".join(traceback.format_exception(mistake.value))
+    assert "UPDATE people SET password" in text
     for secret in (token.reveal(), PASSWORD, NEW_PASSWORD, "$argon2id$", ada.email):
-        assert secret not in told
+        assert secret not in text
 
 
 async def test_a_refusal_does_not_repeat_what_was_typed(people: People, ada: Person) -> None:
