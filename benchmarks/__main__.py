@@ -5,19 +5,24 @@ from __future__ import annotations
 import sys
 import tempfile
 import time
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
 import click
 
-from benchmarks import report
+from benchmarks import postgres, report
+from benchmarks.authority import running_authority
 from benchmarks.comparing import Measuring
 from benchmarks.machine import load_average, machine, versions
 from benchmarks.processes import BenchmarkError
-from benchmarks.results import Results
-from benchmarks.run import Sizes, run
+from benchmarks.results import Figure, Results
+from benchmarks.rows import client, cutting, replicas, revoking, stored, verifying
+from benchmarks.rows.edge import Edge
 
 RESULTS: Final = Path(__file__).parent / "results.md"
+BATCH: Final = 100
+REPLICAS: Final = 3
 
 
 @click.command(context_settings={"show_default": True})
@@ -37,16 +42,16 @@ def main(
     verdicts: int,
     output: Path,
 ) -> None:
-    """Measure the authority, its client and the gateway, against what they are built on."""
-    measuring, sizes = Measuring(pairs, seconds), Sizes(keys, revocations, changes, verdicts)
+    """Measures the authority, its client and the gateway, against what they are built on."""
+    measuring = Measuring(pairs, seconds)
     results = Results(lambda result: click.echo(report.line(result)))
-    before, begun = {**machine(), "load before": load_average()}, time.monotonic()
+    before, start = {**machine(), "load before": load_average()}, time.monotonic()
     try:
         with tempfile.TemporaryDirectory(prefix="keyauthority-bench-") as scratch:
-            run(measuring, sizes, results, Path(scratch))
+            _Run(measuring, results, revocations, changes, Path(scratch)).everything(keys, verdicts)
     except BenchmarkError as error:
         raise click.ClickException(str(error)) from None
-    minutes = (time.monotonic() - begun) / 60
+    minutes = (time.monotonic() - start) / 60
     arguments = f' ARGS="{" ".join(sys.argv[1:])}"' if sys.argv[1:] else ""
     page = report.page(
         results,
@@ -58,6 +63,60 @@ def main(
     )
     output.write_text(page)
     click.echo(f"written to {output} after {minutes:.1f} min")
+
+
+@dataclass(frozen=True, slots=True)
+class _Run:
+    measuring: Measuring
+    results: Results
+    # Revocations that are timed, and changes with a verifier out of reach.
+    revocations: int
+    changes: int
+    scratch: Path
+
+    def everything(self, keys: int, verdicts: int) -> None:
+        """Measures all rows, with so many *keys* stored and *verdicts* cached.
+
+        Raises `BenchmarkError` if anything isn't what it should be.
+        """
+        measuring, results, scratch = self.measuring, self.results, self.scratch
+        self._on_sqlite()
+        books = [stored.books(count, scratch) for count in stored.up_to(keys)]
+        results.add(stored.many(measuring, books[-1], books[0], scratch))
+        results.add(stored.growth(measuring.seconds, books, scratch))
+        results.add(client.memory(verdicts, scratch))
+        try:
+            with postgres.server() as url:
+                results.versions["PostgreSQL"] = postgres.version(url)
+                self._on_postgres(url)
+        except postgres.NoPostgresError as reason:
+            results.add(Figure("rows on PostgreSQL", f"not measured: {reason}"))
+
+    def _on_sqlite(self) -> None:
+        measuring, results, scratch, where = self.measuring, self.results, self.scratch, "SQLite"
+        with running_authority(scratch / "data", scratch) as authority:
+            secrets = [secret for _, secret in authority.issue(BATCH, authority.create_workspace())]
+            results.add(verifying.verify(measuring, authority, secrets[0], scratch))
+            results.add(verifying.batch(measuring, authority, secrets))
+            for comparison in Edge(measuring, authority, secrets[0], scratch).comparisons():
+                results.add(comparison)
+            results.add(*client.in_process(measuring, authority, secrets))
+            results.add(client.full_cache(measuring))
+            count = self.revocations
+            results.add(revoking.revoking(where, [authority], count, scratch, owed=25, aim=10))
+            results.add(cutting.frozen(where, authority, self.changes, scratch))
+            results.add(cutting.cut_off(where, authority, self.changes, scratch))
+            results.add(revoking.growth(where, [authority], count // 3, scratch))
+
+    def _on_postgres(self, url: str) -> None:
+        results, scratch, where = self.results, self.scratch, f"PostgreSQL, {REPLICAS} replicas"
+        count = self.revocations
+        with replicas.running_replicas(url, REPLICAS, scratch) as running:
+            results.add(revoking.revoking(where, running, count, scratch, owed=100, aim=40))
+            results.add(cutting.frozen(where, running[0], self.changes, scratch))
+            results.add(cutting.cut_off(where, running[0], self.changes, scratch))
+            results.add(revoking.growth(where, running, count // 3, scratch))
+        results.add(replicas.growth(url, self.measuring.seconds, count // 3, scratch))
 
 
 if __name__ == "__main__":

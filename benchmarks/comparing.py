@@ -1,4 +1,4 @@
-"""Two servers under the same load, one after the other, again and again."""
+"""Compares two servers under the same load, one after the other, again and again."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def _uncounted() -> AbstractContextManager[list[int]]:
 
 @dataclass(frozen=True, slots=True)
 class Sample:
-    """What one run gave: things a second, and CPU seconds a second of server and load."""
+    """One run: answers a second, and CPU seconds a second of server and load."""
 
     rate: float
     server_cpu: float
@@ -32,10 +32,10 @@ class Sample:
 
 @dataclass(frozen=True, slots=True)
 class Side:
-    """One of the two: a server under a load.
+    """A server under a load.
 
-    `per_call` is how many things an answer answers. `counted` counts these at the server, for loads
-    that can't tell good answers from bad; it must not come to less than the load thinks.
+    A call gets `per_call` answers. `counted` counts them at the server, for loads that can't tell
+    good answers from bad; it must not count fewer than the load does.
     """
 
     server: Process
@@ -44,25 +44,27 @@ class Side:
     counted: Counting = _uncounted
 
     def sample(self, seconds: float) -> Sample:
-        """One run of the load; raises `BenchmarkError` if not all answers were good."""
+        """Returns one run of the load; raises `BenchmarkError` if not all answers were good."""
         with self.counted() as counts:
-            before = self.server.cpu_seconds()
+            cpu_before = self.server.cpu_seconds()
             try:
                 load = self.load.run(seconds)
             except BenchmarkError as error:
-                raise BenchmarkError(f"{self.server.name}: {error}; {self.server.said()}") from None
-            used = self.server.cpu_seconds() - before
-        things = load.answers * self.per_call
-        if things == 0 or (counts and counts[0] < things):
+                raise BenchmarkError(
+                    f"{self.server.name}: {error}; {self.server.log_tail()}"
+                ) from None
+            cpu = self.server.cpu_seconds() - cpu_before
+        answers = load.calls * self.per_call
+        if answers == 0 or (counts and counts[0] < answers):
             raise BenchmarkError(
-                f"{self.server.name}: {things} answers, of which {counts} were good"
+                f"{self.server.name}: {answers} answers, of which {counts} were good"
             )
-        return Sample(things / load.seconds, used / load.seconds, load.cpu / load.seconds)
+        return Sample(answers / load.seconds, cpu / load.seconds, load.cpu / load.seconds)
 
 
 @dataclass(frozen=True, slots=True)
 class Comparison:
-    """The runs of both sides, in pairs. `owed` and `aim` are what their ratio should come to."""
+    """The runs of both sides, in pairs. Their ratio must be `owed` and should be `aim`."""
 
     what: str
     against: str
@@ -73,7 +75,7 @@ class Comparison:
 
     @property
     def ratios(self) -> list[float]:
-        """How many times as fast the first side was, pair by pair."""
+        """How many times as fast our side was, pair by pair."""
         return [ours.rate / theirs.rate for ours, theirs in self.pairs]
 
     @property
@@ -83,21 +85,21 @@ class Comparison:
 
     @property
     def cost_ratios(self) -> list[float]:
-        """The same by the server's CPU time for each thing: what remains if others disturb."""
+        """The same by the server's CPU time for each answer, whatever else the machine does."""
         return [
             (theirs.server_cpu / theirs.rate) / (ours.server_cpu / ours.rate)
             for ours, theirs in self.pairs
         ]
 
     def median(self, side: int, field: str) -> float:
-        """The median of a field of one side's samples."""
+        """Returns the median of a field of one side's samples."""
         values: list[float] = [getattr(pair[side], field) for pair in self.pairs]
         return statistics.median(values)
 
 
 @dataclass(frozen=True, slots=True)
 class Measuring:
-    """How long is measured: *pairs* pairs of runs of *seconds* each."""
+    """How long each row is measured: `pairs` pairs of runs of `seconds` each."""
 
     pairs: int
     seconds: float
@@ -105,7 +107,7 @@ class Measuring:
     def compare(
         self, what: str, ours: Side, against: str, theirs: Side, *, owed: str = "", aim: str = ""
     ) -> Comparison:
-        """Runs both sides in turn, after a warm-up; raises `BenchmarkError`."""
+        """Returns both sides, run in turn after a warm-up; raises `BenchmarkError`."""
         for side in (ours, theirs):
             side.sample(min(WARM_UP, self.seconds))
         pairs = [

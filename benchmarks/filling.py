@@ -1,4 +1,4 @@
-"""Filling an authority's books with many keys, straight into the tables in one transaction."""
+"""Fills an authority's books with many keys, straight into the tables in one transaction."""
 
 from __future__ import annotations
 
@@ -10,36 +10,35 @@ from typing import Final
 
 from sqlalchemy import Connection, Table, create_engine, insert, text
 
-from benchmarks import paths
-from benchmarks.authority import SCOPES
-from keyauthority.domain.keys import Key, KeySettings, StoredSecret
+from benchmarks.authority import SETTINGS
+from keyauthority.domain.keys import Key, StoredSecret
 from keyauthority.domain.secrets import mint, new_id
 from keyauthority.keyring import FileKeyring
 from keyauthority.storage import key_tables
 
 _CACHE: Final = "PRAGMA cache_size = -1000000"
-"""A GB, in KiB: rows come in no order, and each belongs elsewhere in the indexes."""
+"""A GB, in KiB: rows come in no order, and the indexes take them everywhere."""
 
 
 def fill(data_dir: Path, workspace_id: str, count: int, usable: int) -> list[str]:
     """Adds *count* keys to the SQLite books of an authority that is not running.
 
-    Returns the secrets of *usable* of them (one at least), spread evenly; the others' are nobody's.
+    Returns the secrets of *usable* of them (one at least), spread evenly; nobody knows the others.
     """
-    keyring = FileKeyring.load(paths.keyring(data_dir))
-    made = [_mint(workspace_id, keyring) for _ in range(usable)]
-    pattern, *others = [key for key, _ in made]
-    engine = create_engine(f"sqlite:///{paths.sqlite(data_dir)}")
+    keyring = FileKeyring.load(data_dir / "keyring.json")
+    minted = [_mint(workspace_id, keyring) for _ in range(usable)]
+    pattern, *others = [key for key, _ in minted]
+    engine = create_engine(f"sqlite:///{data_dir / 'keyauthority.db'}")
     with engine.begin() as connection:
         connection.execute(text(_CACHE))
         connection.execute(insert(key_tables.keys), [key_tables.key_row(pattern)])
         rows = [key_tables.secret_row(pattern.id, pattern.secrets[0])]
         connection.execute(insert(key_tables.secrets), rows)
-        _imagine(connection, count - 1, others)
+        _plan(connection, count - 1, others)
         _copy(connection, key_tables.keys, "id", pattern.id)
         _copy(connection, key_tables.secrets, "key_id", pattern.id)
     engine.dispose()
-    secrets = [secret for _, secret in made]
+    secrets = [secret for _, secret in minted]
     random.shuffle(secrets)
     return secrets
 
@@ -50,13 +49,12 @@ def _mint(workspace_id: str, keyring: FileKeyring) -> tuple[Key, str]:
     secret = mint(key_id)
     digest = keyring.digest(version, key_id, secret.reveal())
     stored = StoredSecret(digest, version, secret.hint, now)
-    settings = KeySettings("bench", scopes=SCOPES)
-    key = Key(key_id, workspace_id, settings, now, now, None, 1, (stored,))
+    key = Key(key_id, workspace_id, SETTINGS, now, now, None, 1, (stored,))
     return key, secret.reveal()
 
 
-def _imagine(connection: Connection, count: int, usable: Sequence[Key]) -> None:
-    # In SQL, as a million of rows from Python take a minute. An id ends in sixteen letters or digits.
+def _plan(connection: Connection, count: int, usable: Sequence[Key]) -> None:
+    # In SQL, since a million rows from Python take a minute. An id ends in sixteen letters or digits.
     connection.execute(
         text(
             "CREATE TEMP TABLE added AS WITH RECURSIVE numbers(n) AS (SELECT 1 UNION ALL "
@@ -65,25 +63,20 @@ def _imagine(connection: Connection, count: int, usable: Sequence[Key]) -> None:
         ),
         {"count": count},
     )
-    apart = count // max(1, len(usable))
+    distance = count // max(1, len(usable))
     for number, key in enumerate(usable):
-        secret = key.secrets[0]
+        (secret,), row = key.secrets, 1 + number * distance
         connection.execute(
             text("UPDATE added SET id = :id, digest = :digest, hint = :hint WHERE rowid = :row"),
-            {
-                "row": 1 + number * apart,
-                "id": key.id,
-                "digest": secret.digest,
-                "hint": secret.hint,
-            },
+            {"row": row, "id": key.id, "digest": secret.digest, "hint": secret.hint},
         )
 
 
 def _copy(connection: Connection, table: Table, key_column: str, pattern: str) -> None:
-    """Inserts a copy of the row of the key *pattern* for each key that is to be added."""
-    made = {key_column: "added.id", "digest": "added.digest", "hint": "added.hint"}
+    # Each planned key gets a copy of the row of the key *pattern*.
+    own = {key_column: "added.id", "digest": "added.digest", "hint": "added.hint"}
     names = [column.name for column in table.c if column.name != "id" or key_column == "id"]
-    values = ", ".join(made.get(name, f"old.{name}") for name in names)
+    values = ", ".join(own.get(name, f"old.{name}") for name in names)
     connection.execute(
         text(
             f"INSERT INTO {table.name} ({', '.join(names)}) "

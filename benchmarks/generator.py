@@ -1,6 +1,6 @@
 """A load generator as a process of its own: `python -m benchmarks.generator PLAN.json`.
 
-Prints how many answers it got and in how many seconds. Any answer but a good one ends it.
+Prints the number of answers and of seconds. Any answer but a good one ends it.
 """
 
 from __future__ import annotations
@@ -29,16 +29,16 @@ async def _generate(plan: dict[str, Any]) -> tuple[int, float]:
         await call()
         start = time.perf_counter()
         end = start + plan["seconds"]
-        done = await asyncio.gather(*(_repeat(call, end) for _ in range(plan["clients"])))
-        return sum(done), time.perf_counter() - start
+        calls = await asyncio.gather(*(_repeat(call, end) for _ in range(plan["clients"])))
+        return sum(calls), time.perf_counter() - start
 
 
 async def _repeat(call: Call, end: float) -> int:
-    done = 0
+    calls = 0
     while time.perf_counter() < end:
         await call()
-        done += 1
-    return done
+        calls += 1
+    return calls
 
 
 async def _grpc(plan: dict[str, Any], stack: AsyncExitStack) -> Call:

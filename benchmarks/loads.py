@@ -1,4 +1,4 @@
-"""Load generators: h2load for gRPC, wrk for HTTP, and a Python one where these can't do it."""
+"""Load generators: h2load for gRPC, wrk for HTTP, and a Python one where these can't serve."""
 
 from __future__ import annotations
 
@@ -10,13 +10,11 @@ import shutil
 import struct
 import subprocess
 import sys
-import tempfile
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from benchmarks.processes import BenchmarkError
+from benchmarks.processes import BenchmarkError, json_file, temporary_file
 
 CONNECTIONS: Final = 4
 STREAMS: Final = 8
@@ -28,26 +26,26 @@ CLIENTS: Final = CONNECTIONS * STREAMS
 
 @dataclass(frozen=True, slots=True)
 class Load:
-    """What a generator did: good answers it got, seconds it took, CPU seconds it used."""
+    """A generator's run: calls with a good answer, seconds, CPU seconds of the generator."""
 
-    answers: int
+    calls: int
     seconds: float
     cpu: float
 
 
 @dataclass(frozen=True, slots=True)
 class Generator:
-    """Something that loads a server for a number of seconds; `name` says what it is."""
+    """A program, called `name`, that loads a server for a number of seconds."""
 
     name: str
     run: Callable[[float], Load]
 
 
 def grpc_load(port: int, method: str, token: str, bodies: Sequence[bytes]) -> Generator:
-    """Calls *method* with each of *bodies* in turn.
+    """Returns a load that calls *method* with each of *bodies* in turn.
 
-    h2load knows one body and not the trailers that say how a call ended: callers must check that
-    by the server's own counters.
+    h2load knows one body and not the trailers that say how a call ended: the server's own counters
+    must be checked too.
     """
     if len(bodies) > 1 or shutil.which("h2load") is None:
         return _python(
@@ -63,7 +61,7 @@ def grpc_load(port: int, method: str, token: str, bodies: Sequence[bytes]) -> Ge
 
 
 def http_load(url: str, headers: Mapping[str, str], body: str | None = None) -> Generator:
-    """Requests *url*: with POST if there is a *body*, else with GET."""
+    """Returns a load that requests *url*: with POST if there is a *body*, else with GET."""
     if shutil.which("wrk") is None:
         return _python({"kind": "http", "url": url, "headers": dict(headers), "body": body})
     return Generator("wrk", lambda seconds: _wrk(url, headers, body, seconds))
@@ -75,74 +73,65 @@ def _h2load(port: int, method: str, token: str, body: bytes, seconds: float) -> 
         "te": "trailers",
         "authorization": f"Bearer {token}",
     }
-    with _file(struct.pack(">BI", 0, len(body)) + body, ".grpc") as data:
-        output, cpu = _child(
-            [
-                "h2load",
-                "-t1",
-                f"-c{CONNECTIONS}",
-                f"-m{STREAMS}",
-                f"-D{round(seconds * 1000)}ms",
-                f"-d{data}",
-            ]
-            + [f"-H{name}: {value}" for name, value in headers.items()]
-            + [f"http://127.0.0.1:{port}{method}"]
+    with temporary_file(struct.pack(">BI", 0, len(body)) + body, ".grpc") as data:
+        output, cpu = _run(
+            "h2load",
+            "-t1",
+            f"-c{CONNECTIONS}",
+            f"-m{STREAMS}",
+            f"-D{round(seconds * 1000)}ms",
+            f"-d{data}",
+            *(f"-H{name}: {value}" for name, value in headers.items()),
+            f"http://127.0.0.1:{port}{method}",
         )
-    done, failed = _numbers(
+    calls, failed = _numbers(
         r"(\d+) succeeded, (\d+) failed, \d+ errored, \d+ timeout", "h2load", output
     )
     if failed:
-        raise BenchmarkError(f"h2load: {failed} calls failed")
-    return Load(done, seconds, cpu)
+        raise BenchmarkError(f"h2load: {failed:.0f} calls failed")
+    return Load(int(calls), seconds, cpu)
 
 
 def _wrk(url: str, headers: Mapping[str, str], body: str | None, seconds: float) -> Load:
     script = "" if body is None else f"wrk.method = 'POST'\nwrk.body = {json.dumps(body)}\n"
-    with _file(script.encode(), ".lua") as lua:
-        output, cpu = _child(
-            ["wrk", "-t1", f"-c{CLIENTS}", f"-d{max(1, round(seconds))}s", f"-s{lua}"]
-            + [f"-H{name}: {value}" for name, value in headers.items()]
-            + [url]
+    with temporary_file(script.encode(), ".lua") as lua:
+        output, cpu = _run(
+            "wrk",
+            "-t1",
+            f"-c{CLIENTS}",
+            f"-d{max(1, round(seconds))}s",
+            f"-s{lua}",
+            *(f"-H{name}: {value}" for name, value in headers.items()),
+            url,
         )
     if "Non-2xx" in output or "Socket errors" in output:
         raise BenchmarkError(f"wrk: not every answer was good: {output[-400:]}")
-    (done,) = _numbers(r"(\d+) requests in", "wrk", output)
-    took = re.search(r"requests in ([0-9.]+)s", output)
-    return Load(done, float(took[1]) if took else seconds, cpu)
+    calls, took = _numbers(r"(\d+) requests in ([0-9.]+)s", "wrk", output)
+    return Load(int(calls), took, cpu)
 
 
 def _python(plan: Mapping[str, object]) -> Generator:
     def run(seconds: float) -> Load:
-        with _file(
-            json.dumps({**plan, "clients": CLIENTS, "seconds": seconds}).encode(), ""
-        ) as file:
-            output, cpu = _child([sys.executable, "-m", "benchmarks.generator", file])
-        done, took = json.loads(output)
-        return Load(done, took, cpu)
+        with json_file({**plan, "clients": CLIENTS, "seconds": seconds}) as file:
+            output, cpu = _run(sys.executable, "-m", "benchmarks.generator", file)
+        calls, took = json.loads(output)
+        return Load(calls, took, cpu)
 
     return Generator("Python", run)
 
 
-def _child(command: Sequence[str]) -> tuple[str, float]:
+def _run(*command: str) -> tuple[str, float]:
     before = os.times()
     run = subprocess.run(command, capture_output=True, text=True, check=False)
     after = os.times()
     if run.returncode != 0:
         raise BenchmarkError(f"{command[0]} failed: {run.stderr[-2000:]}")
-    used = after.children_user + after.children_system
-    return run.stdout, used - before.children_user - before.children_system
+    cpu = after.children_user + after.children_system
+    return run.stdout, cpu - before.children_user - before.children_system
 
 
-@contextmanager
-def _file(content: bytes, suffix: str) -> Iterator[str]:
-    with tempfile.NamedTemporaryFile(suffix=suffix) as file:
-        file.write(content)
-        file.flush()
-        yield file.name
-
-
-def _numbers(pattern: str, name: str, output: str) -> tuple[int, ...]:
-    found = re.search(pattern, output)
-    if found is None:
-        raise BenchmarkError(f"{name} printed what is not understood: {output[-400:]}")
-    return tuple(map(int, found.groups()))
+def _numbers(pattern: str, name: str, output: str) -> tuple[float, ...]:
+    match = re.search(pattern, output)
+    if match is None:
+        raise BenchmarkError(f"{name} printed something else: {output[-400:]}")
+    return tuple(map(float, match.groups()))

@@ -1,4 +1,4 @@
-"""What the numbers were measured on."""
+"""The machine and the programs that the numbers were measured with."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _TOOLS: Final = ("h2load", "wrk")
 
 
 def machine() -> dict[str, str]:
-    """The machine, by what a reader would ask first."""
+    """Returns what tells the machine from others."""
     memory = int(_first(r"MemTotal:\s*([0-9]+)", "/proc/meminfo")) / 2**20
     return {
         "CPU": _first(r"model name\s*: (.*)", "/proc/cpuinfo"),
@@ -36,30 +36,28 @@ def machine() -> dict[str, str]:
 
 
 def load_average() -> str:
-    """How many processes wanted a core in the last minute, on average."""
+    """Returns how many processes wanted a core in the last minute, on average."""
     return f"{os.getloadavg()[0]:.2f}"
 
 
 def versions() -> dict[str, str]:
-    """Versions of what was measured and of what measured it."""
-    libraries = {name: version(name) for name in _LIBRARIES}
-    tools = {name: _tool(name) for name in _TOOLS}
+    """Returns the versions of what was measured and of what measured it."""
     return {
         "Python": platform.python_version(),
-        **libraries,
+        **{name: version(name) for name in _LIBRARIES},
         "SQLite": sqlite3.sqlite_version,
-        **tools,
+        **{name: _tool_version(name) for name in _TOOLS},
     }
 
 
 def _first(pattern: str, path: str) -> str:
-    found = re.search(pattern, Path(path).read_text())
-    return found[1] if found else "unknown"
+    match = re.search(pattern, Path(path).read_text())
+    return match[1] if match else "unknown"
 
 
-def _tool(name: str) -> str:
+def _tool_version(name: str) -> str:
     if shutil.which(name) is None:
         return "not here: a Python generator stood in"
-    said = subprocess.run([name, "--version"], capture_output=True, text=True, check=False).stdout
-    found = re.search(r"[0-9]+\.[0-9][^ \n]*", said)
-    return found[0] if found else "unknown"
+    run = subprocess.run([name, "--version"], capture_output=True, text=True, check=False)
+    match = re.search(r"[0-9]+\.[0-9][^ \n]*", run.stdout)
+    return match[0] if match else "unknown"

@@ -1,4 +1,4 @@
-"""PostgreSQL for what needs it: a server of one's own, on the disk, as what it costs to sync counts."""
+"""PostgreSQL: a server of one's own, on the disk, since what syncing costs counts."""
 
 from __future__ import annotations
 
@@ -6,57 +6,53 @@ import asyncio
 import os
 import tempfile
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 
-from benchmarks import paths
 from keyauthority.base.relational.location import PostgresUrl
 from keyauthority.server import migrate
 from tests import postgres
 
 
 class NoPostgresError(Exception):
-    """There is no PostgreSQL to be had; the message says why."""
+    """No PostgreSQL is available; the message says why."""
 
 
 @contextmanager
 def server() -> Iterator[str]:
-    """The URL of a server: the one of `KEYAUTHORITY_TEST_POSTGRES`, or one that ends with this.
+    """Yields the URL in `KEYAUTHORITY_TEST_POSTGRES`, or that of a server that ends with the context.
 
     Raises `NoPostgresError`.
     """
-    with ExitStack() as stack:
-        url = os.environ.get("KEYAUTHORITY_TEST_POSTGRES")
-        if url is None:
-            try:
-                own = postgres.new_server(folder=Path(tempfile.gettempdir()))
-            except pytest.skip.Exception as reason:
-                raise NoPostgresError(str(reason)) from None
-            stack.callback(own.remove)
-            url = own.url
+    url = os.environ.get("KEYAUTHORITY_TEST_POSTGRES")
+    if url is not None:
         yield url
+        return
+    try:
+        own = postgres.new_server(folder=Path(tempfile.gettempdir()))
+    except pytest.skip.Exception as reason:
+        raise NoPostgresError(str(reason)) from None
+    try:
+        yield own.url
+    finally:
+        own.remove()
 
 
 def version(url: str) -> str:
-    """The version of the server at *url*."""
+    """Returns the version of the server at *url*."""
     ((text,),) = asyncio.run(postgres.run_sql(url, "SHOW server_version"))
     return str(text)
 
 
 @contextmanager
-def books(url: str, data_dir: Path) -> Iterator[None]:
-    """Gives *data_dir* a fresh database in the server at *url* while the context lasts."""
+def migrated_database(url: str) -> Iterator[PostgresUrl]:
+    """Yields a fresh database in the server at *url*, which ends with the context."""
     database = asyncio.run(postgres.empty_database(url))
     migrate(database)
-    data_dir.mkdir(mode=0o700)
-    paths.postgres_url(data_dir).write_text(database.reveal())
     try:
-        yield
+        yield database
     finally:
-        asyncio.run(_drop(url, database))
-
-
-async def _drop(url: str, database: PostgresUrl) -> None:
-    await postgres.run_sql(url, f"DROP DATABASE {postgres.name_of(database)} WITH (FORCE)")
+        drop = f"DROP DATABASE {postgres.name_of(database)} WITH (FORCE)"
+        asyncio.run(postgres.run_sql(url, drop))

@@ -2,23 +2,27 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import socket
 import subprocess
 import sys
+import tempfile
 import time
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
+
+from tests.ports import free_port
 
 START: Final = 60.0
 """Seconds in which a server must listen."""
 
 STOP: Final = 10.0
-"""Seconds in which a server must end when told to."""
+"""Seconds in which a server must end after SIGTERM."""
 
 _TICKS: Final = os.sysconf("SC_CLK_TCK")
 
@@ -36,47 +40,79 @@ class Process:
     port: int
     log: Path
 
+    @property
+    def address(self) -> str:
+        """Where it listens."""
+        return f"127.0.0.1:{self.port}"
+
     def cpu_seconds(self) -> float:
-        """CPU time taken so far, by all threads, in and out of the kernel."""
+        """Returns the CPU time taken so far, by all threads, in and out of the kernel."""
         fields = Path(f"/proc/{self.pid}/stat").read_text().rpartition(")")[2].split()
         return (int(fields[11]) + int(fields[12])) / _TICKS
 
-    def said(self) -> str:
-        """The end of its log."""
+    def log_tail(self) -> str:
+        """Returns the end of its log."""
         return self.log.read_text(errors="replace")[-1000:]
 
 
 @contextmanager
-def running(name: str, port: int, module: str, *arguments: str, logs: Path) -> Iterator[Process]:
-    """Runs a Python *module* until the context ends; it listens on *port* before it begins.
+def running(
+    name: str,
+    port: int,
+    module: str,
+    *arguments: str,
+    logs: Path,
+    environment: Mapping[str, str] | None = None,
+) -> Iterator[Process]:
+    """Runs a Python *module*, which listens on *port*, until the context ends.
 
-    Raises `BenchmarkError`, with the end of the process's log, if it doesn't.
+    Raises `BenchmarkError`, with the end of its log, if it does not listen.
     """
     log = logs / f"{name}-{port}.log"
-    command = [sys.executable, "-m", module, *arguments]
     with log.open("wb") as output:
-        server = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=output, stderr=output)
+        server = subprocess.Popen(
+            [sys.executable, "-m", module, *arguments],
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=output,
+            env={**os.environ, **(environment or {})},
+        )
+    process = Process(name, server.pid, port, log)
     try:
-        _wait(server, port, log)
-        yield Process(name, server.pid, port, log)
+        _wait(server, process)
+        yield process
     finally:
         _end(server)
 
 
-def _wait(server: subprocess.Popen[bytes], port: int, log: Path) -> None:
+def serving(server: str, *arguments: str, logs: Path) -> AbstractContextManager[Process]:
+    """Runs the module *server* of `benchmarks.servers` at a free port, which it gets first."""
+    port = free_port()
+    return running(server, port, f"benchmarks.servers.{server}", str(port), *arguments, logs=logs)
+
+
+@contextmanager
+def temporary_file(content: bytes, suffix: str = "") -> Iterator[str]:
+    """Yields the path of a file with *content*."""
+    with tempfile.NamedTemporaryFile(suffix=suffix) as file:
+        file.write(content)
+        file.flush()
+        yield file.name
+
+
+def json_file(plan: Mapping[str, object]) -> AbstractContextManager[str]:
+    """Yields the path of a file with *plan* as JSON."""
+    return temporary_file(json.dumps(plan).encode(), ".json")
+
+
+def _wait(server: subprocess.Popen[bytes], process: Process) -> None:
     deadline = time.monotonic() + START
     while time.monotonic() < deadline and server.poll() is None:
         with socket.socket() as probe:
-            if probe.connect_ex(("127.0.0.1", port)) == 0:
+            if probe.connect_ex(("127.0.0.1", process.port)) == 0:
                 return
         time.sleep(0.02)
-    raise BenchmarkError(f"{' '.join(_named(server))} does not listen: {log.read_text()[-2000:]}")
-
-
-def _named(server: subprocess.Popen[bytes]) -> Sequence[str]:
-    # The module, without arguments: some are credentials.
-    assert isinstance(server.args, list)
-    return [str(part) for part in server.args[1:3]]
+    raise BenchmarkError(f"{process.name} does not listen: {process.log_tail()}")
 
 
 def _end(server: subprocess.Popen[bytes]) -> None:

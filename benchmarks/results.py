@@ -1,33 +1,74 @@
-"""What a run of the benchmarks found."""
+"""What is measured, what it should come to, and all results of a run."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import statistics
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from typing import TypeVar
 
 from benchmarks.comparing import Comparison
-from benchmarks.figures import Figure, Growth
+
+
+@dataclass(frozen=True, slots=True)
+class Figure:
+    """One value. `met` is None where nothing is owed, or nothing was measured."""
+
+    what: str
+    value: str
+    owed: str = ""
+    aim: str = ""
+    met: bool | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Growth:
+    """What something costs as something else grows, which is the first cell of each row."""
+
+    headings: tuple[str, ...]
+    rows: Sequence[tuple[str, ...]]
+
+
+@dataclass(frozen=True, slots=True)
+class Latencies:
+    """Milliseconds of `count` calls made one after the other."""
+
+    count: int
+    p50: float
+    p99: float
+    worst: float
+
+    @classmethod
+    def of(cls, seconds: Sequence[float]) -> Latencies:
+        """Returns those of calls that took so many *seconds* each; two at least."""
+        hundredths = statistics.quantiles(seconds, n=100, method="inclusive")
+        return cls(len(seconds), hundredths[49] * 1e3, hundredths[98] * 1e3, max(seconds) * 1e3)
+
+    def __str__(self) -> str:
+        return (
+            f"p50 {self.p50:.1f}, p99 {self.p99:.1f}, worst {self.worst:.1f} ms, {self.count} calls"
+        )
+
 
 Result = Comparison | Figure | Growth
+Kind = TypeVar("Kind", Comparison, Figure, Growth)
 
 
 @dataclass(frozen=True, slots=True)
 class Results:
-    """Everything found so far. `told` is called with each thing once it is there."""
+    """All results so far. `show` is called with each new one."""
 
-    told: Callable[[Result], None]
-    comparisons: list[Comparison] = field(default_factory=list)
-    figures: list[Figure] = field(default_factory=list)
-    growths: list[Growth] = field(default_factory=list)
+    show: Callable[[Result], None]
+    results: list[Result] = field(default_factory=list)
+    # Of programs that only some rows need.
     versions: dict[str, str] = field(default_factory=dict)
-    """Of what only some rows need."""
 
-    def add(self, result: Result) -> None:
-        """Keeps and tells it."""
-        if isinstance(result, Comparison):
-            self.comparisons.append(result)
-        elif isinstance(result, Figure):
-            self.figures.append(result)
-        else:
-            self.growths.append(result)
-        self.told(result)
+    def add(self, *results: Result) -> None:
+        """Adds and shows *results*."""
+        for result in results:
+            self.results.append(result)
+            self.show(result)
+
+    def of(self, kind: type[Kind]) -> list[Kind]:
+        """Returns the results of one *kind*."""
+        return [result for result in self.results if isinstance(result, kind)]

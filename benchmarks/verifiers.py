@@ -1,4 +1,4 @@
-"""Verifiers that are connected while something is measured: a process with some of them."""
+"""Verifiers that are connected while something is measured, in a process of their own."""
 
 from __future__ import annotations
 
@@ -6,19 +6,17 @@ import json
 import os
 import signal
 import socket
-import tempfile
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from benchmarks import paths
-from benchmarks.processes import BenchmarkError, Process, running
-from tests.ports import free_port
+from benchmarks.authority import Authority
+from benchmarks.processes import BenchmarkError, Process, json_file, serving
 
-BACK: Final = 30.0
+LEASE_AGAIN: Final = 30.0
 """Seconds in which a verifier must hold a lease again."""
 
 
@@ -39,13 +37,13 @@ class Verifiers:
     verdicts: int
 
     def state(self) -> State:
-        """How they are now."""
+        """Returns their present state."""
         with socket.create_connection(("127.0.0.1", self.process.port), timeout=10) as connection:
-            told = b"".join(iter(lambda: connection.recv(1 << 12), b""))
-        return State(**json.loads(told))
+            state = b"".join(iter(lambda: connection.recv(1 << 12), b""))
+        return State(**json.loads(state))
 
     def must_be_ready(self) -> None:
-        """Raises `BenchmarkError` unless all hold a lease and know all verdicts."""
+        """Raises `BenchmarkError` unless all hold a lease and have all verdicts."""
         state = self.state()
         if state != State(self.count, self.count * self.verdicts):
             raise BenchmarkError(f"not every verifier is ready: {state}")
@@ -57,7 +55,7 @@ class Verifiers:
 
     def wait_for_leases(self) -> None:
         """Returns when all hold a lease; raises `BenchmarkError`."""
-        deadline = time.monotonic() + BACK
+        deadline = time.monotonic() + LEASE_AGAIN
         while self.state().leases < self.count:
             if time.monotonic() > deadline:
                 raise BenchmarkError("a verifier does not get its lease again")
@@ -66,18 +64,16 @@ class Verifiers:
 
 @contextmanager
 def verifiers(
-    addresses: Sequence[str], data_dir: Path, secrets: Sequence[str], logs: Path
+    authority: Authority, addresses: Sequence[str], secrets: Sequence[str], logs: Path
 ) -> Iterator[Verifiers]:
-    """A verifier for each of *addresses*, that of an authority over *data_dir*; all know *secrets*."""
-    port, token_file = free_port(), str(paths.root_token(data_dir))
+    """Runs a verifier for each of *addresses*, which lead to the books of *authority*.
+
+    All have the verdicts on *secrets*.
+    """
+    token_file = str(authority.token_file)
     plan = {"addresses": [*addresses], "token_file": token_file, "secrets": [*secrets]}
-    with tempfile.NamedTemporaryFile("w", suffix=".json") as file:
-        json.dump(plan, file)
-        file.flush()
-        with running(
-            "verifiers", port, "benchmarks.servers.verifiers", str(port), file.name, logs=logs
-        ) as process:
-            yield Verifiers(process, len(addresses), len(secrets))
+    with json_file(plan) as file, serving("verifiers", file, logs=logs) as process:
+        yield Verifiers(process, len(addresses), len(secrets))
 
 
 @contextmanager
@@ -90,9 +86,6 @@ def stopped(process: Process) -> Iterator[None]:
         os.kill(process.pid, signal.SIGCONT)
 
 
-@contextmanager
-def wire(authority: Process, logs: Path) -> Iterator[Process]:
-    """A way to *authority* that is cut while the process is stopped."""
-    port, behind = free_port(), str(authority.port)
-    with running("wire", port, "benchmarks.servers.wire", str(port), behind, logs=logs) as it:
-        yield it
+def wire(authority: Process, logs: Path) -> AbstractContextManager[Process]:
+    """Runs a way to *authority* that is cut while its process is stopped."""
+    return serving("wire", str(authority.port), logs=logs)

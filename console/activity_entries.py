@@ -91,7 +91,7 @@ class EntryRow:
 
 
 def action_of(value: str) -> Action | None:
-    """The action with that value in an address; None if there is none to choose."""
+    """Returns the action with that value in an address; None if there is none to choose."""
     return Action[value.upper()] if value in KEYS else None
 
 
@@ -152,7 +152,7 @@ def _event_row(visit: Visit, event: Event, emails: Mapping[str, str]) -> EntryRo
 
 
 def sentence(entry: AuditEntry) -> str:
-    """The words for an entry of the audit; its method's name where there are none."""
+    """Returns the words for an entry of the audit; its method's name where there are none."""
     text = ACTIONS.get(entry.action, entry.method)
     if entry.action in _RENAMED and "from" in entry.details:
         return f"{text} from {entry.details['from']} to"

@@ -24,7 +24,6 @@ from keyauthority.base.process.binding import bind, server_tls
 from keyauthority.base.process.files import write_private
 from keyauthority.base.process.lifecycle import (
     StartError,
-    reading_errors,
     run_until_stopped,
     start_errors,
 )
@@ -92,7 +91,7 @@ async def _parts(
 ) -> Parts:
     token = load_token(settings.token_file)
     certificate = client_certificate(settings.tls_client_cert, settings.tls_client_key)
-    with reading_errors():
+    with start_errors():
         channel = connect(
             settings.authority, tls_ca=settings.tls_ca, client_certificate=certificate
         )

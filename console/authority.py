@@ -42,11 +42,11 @@ class Authority:
         self._health: Any = HealthStub(channel)
 
     def acting_for(self, person: Person | None, request_id: str) -> Acting:
-        """The authority, called for *person* during one request."""
+        """Returns the authority, called for *person* during one request."""
         return Acting(self._client.acting_for(person, request_id))
 
     async def healthy(self) -> bool:
-        """Whether the authority says that it serves."""
+        """Returns whether the authority says that it serves."""
         try:
             answer = await self._health.Check(HealthCheckRequest(), timeout=1)
         except grpc.aio.AioRpcError:
@@ -63,7 +63,7 @@ class Acting:
         self._outage: UnavailableError | None = None
 
     async def call(self, call: Call[Result]) -> Result:
-        """The result of *call*. A refusal of the console's own credential is an outage."""
+        """Returns the result of *call*. A refusal of the console's own credential is an outage."""
         if self._outage is not None:
             raise self._outage
         try:
@@ -75,7 +75,7 @@ class Acting:
             raise self._outage from None
 
     async def workspaces(self, ids: Sequence[str]) -> list[Workspace]:
-        """The workspaces of *ids* that exist, in that order."""
+        """Returns the workspaces of *ids* that exist, in that order."""
         return [
             workspace
             for batch in _batches(ids)
@@ -90,7 +90,7 @@ class Acting:
         creator_id: str = "",
         secret_creator_id: str = "",
     ) -> tuple[Sequence[Key], bool]:
-        """The newest keys of a workspace, and whether it has more."""
+        """Returns the newest keys of a workspace, and whether it has more."""
         page = await self.call(
             keys.page(
                 workspace_id,
@@ -103,14 +103,14 @@ class Acting:
         return page.records, bool(page.next_page_token)
 
     async def key(self, workspace_id: str, key_id: str) -> Key:
-        """A key of this workspace. Another workspace's is missing, as if it never existed."""
+        """Returns a key of this workspace. Raises `MissingError` for another workspace's."""
         key = await self.call(keys.get(key_id))
         if key.workspace_id != workspace_id:
             raise MissingError("no such key", grpc.StatusCode.NOT_FOUND, Reason.KEY_NOT_FOUND)
         return key
 
     async def some_keys(self, workspace_id: str, ids: Sequence[str]) -> list[Key]:
-        """The keys of *ids* that exist in the workspace."""
+        """Returns the keys of *ids* that exist in the workspace."""
         return [
             key
             for batch in _batches(ids)
@@ -141,5 +141,5 @@ class Names:
             self._names.popitem(last=False)
 
     def get(self, place: str) -> str:
-        """The last known name; the id if there is none."""
+        """Returns the last known name; the id if there is none."""
         return self._names.get(place, place.rpartition("/")[2])

@@ -101,8 +101,8 @@ _SIGN_IN = SignInLimits()
     default=_SIGN_IN.client,
     help="Failed sign-ins from one address in 15 minutes; 0: any, behind a proxy that hides addresses.",
 )
-@click.option("--session-idle", default=12.0, help="Hours after which an unused session ends.")
-@click.option("--session-lifetime", default=168.0, help="Hours after which any session ends.")
+@click.option("--session-idle", default=12.0, help="Hours after which an unused sign-in ends.")
+@click.option("--session-lifetime", default=168.0, help="Hours after which any sign-in ends.")
 @click.option(
     "--setup-link-file",
     type=_FILE,

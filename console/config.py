@@ -49,65 +49,40 @@ class SignInLimits:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Settings:
-    """The console's settings. Raises `SettingsError` for impossible ones."""
+    """The console's settings, as `--help` explains them. Raises `SettingsError` for impossible ones."""
 
-    # Where browsers are served, HOST:PORT; port 0 takes any free one. Beyond loopback only with
-    # tls_cert and tls_key.
+    # HOST:PORT; port 0 takes any free one. Beyond loopback only with tls_cert and tls_key.
     listen: str
-
-    # The key authority, HOST:PORT or unix:/PATH; several replicas separated by commas, or behind one
-    # name. Beyond this machine only with tls_ca.
+    # Beyond this machine only with tls_ca.
     authority: str
-
-    # The file with the service token presented to the authority: roles `issuer` and `admin`, and
-    # the right to act for people.
     token_file: Path
-
-    # The console's own books: a SQLite file, made if missing, or a PostgreSQL database.
+    # The file of a SQLite database, made if missing, or a PostgreSQL database.
     database: Location
-
-    # The console's URL for browsers: scheme, host and port. Empty: http(s)://LISTEN.
+    # Scheme, host and port. Empty: http(s)://LISTEN.
     public_url: str = ""
-
-    # The API's URL in the instructions for a new key, without `/v1`.
+    # Without `/v1`.
     api_url: str = "https://api.opentoken.kr"
-
-    # PEM file of the CA that the authority's certificate is checked against. None: plaintext.
+    # The files of certificates and keys are PEM. None: plaintext, and no certificate of its own.
     tls_ca: Path | None = None
-
-    # PEM files of the client certificate chain and its private key, for an authority that asks for
-    # one (its --tls-client-ca). None, both: no certificate.
     tls_client_cert: Path | None = None
     tls_client_key: Path | None = None
-
-    # PEM files of the certificate chain and private key that browsers see. None, both: plaintext.
     tls_cert: Path | None = None
     tls_key: Path | None = None
-
     # Whether people may have passwords here.
     local_accounts: bool = True
-
     # The OpenID provider. None: people sign in with passwords only.
     oidc: OidcSettings | None = None
-
     # The number of proxies in front, each of which adds to `X-Forwarded-For`.
     proxies: int = 0
-
-    # A session ends when it was unused for so long, and in any case after `session_lifetime`.
+    # A sign-in ends when it was unused for so long, and in any case after `session_lifetime`.
     session_idle: timedelta = timedelta(hours=12)
     session_lifetime: timedelta = timedelta(days=7)
-
-    # The file for the first administrator's one-time link, which is printed otherwise.
+    # None: the link is printed.
     setup_link_file: Path | None = None
-
     sign_in: SignInLimits = field(default_factory=SignInLimits)
-
     # Seconds that running requests get at the stop.
     grace: float = 10.0
-
-    # Whether each request is logged, without its query string and without one-time links.
     access_log: bool = True
-
     log_level: str = "info"
 
     def __post_init__(self) -> None:

@@ -16,7 +16,7 @@ from console.config import LIMITS
 from console.forms import BadFormError, read_fields
 from console.pages import problems
 from console.paths import PATHS
-from console.people import NotFound, StoreUnavailable
+from console.people import LinkInvalid, NotFound, StoreUnavailable
 from console.routes import ROUTES, Router
 from console.visit import ROLES, Needs, Parts, Route, Visit
 from keyauthority.base.http.answer import Answer, raw_answer
@@ -120,19 +120,22 @@ class Dispatcher:
 
     async def _page_or_problem(self, visit: Visit) -> Answer:
         try:
-            return await self._page(visit)
+            answer = await self._page(visit)
         except (MissingError, NotFound):
-            return await problems.not_found(visit)
+            answer = await problems.not_found(visit)
+        except LinkInvalid:
+            answer = await problems.link_invalid(visit)
         except UnavailableError:
-            return problems.authority_unavailable(visit)
+            answer = problems.authority_unavailable(visit)
         except StoreUnavailable as error:
             _log.warning("books_unavailable", request_id=visit.request.id, reason=str(error))
-            return problems.store_unavailable(visit)
+            answer = problems.store_unavailable(visit)
         except BadFormError as error:
-            return problems.bad_form(visit, error)
+            answer = problems.bad_form(visit, error)
         except Exception:  # noqa: BLE001 - the last line of defence: nobody may see the error
             _log.exception("internal_error", request_id=visit.request.id)
-            return problems.internal(visit)
+            answer = problems.internal(visit)
+        return answer
 
     async def _page(self, visit: Visit) -> Answer:
         if not visit.reading:
@@ -189,7 +192,7 @@ class Dispatcher:
 
 
 def full_answer() -> bytes:
-    """The answer to a connection too many, as raw bytes."""
+    """Returns the answer to a connection too many, as raw bytes."""
     return raw_answer(503, {**_TEXT, hdrs.RETRY_AFTER: "1"}, _FULL)
 
 

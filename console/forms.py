@@ -46,7 +46,9 @@ class Form:
         for name, value in self.values.items():
             if match := secret_within(value):
                 self.values[name] = value[: match.start()].rstrip()
-                self.errors[name] = "That holds a secret, which has no place here. Leave it out."
+                self.errors[name] = (
+                    "This contains a key’s secret. Leave it out: what you type here is stored."
+                )
 
     @property
     def ok(self) -> bool:
@@ -60,7 +62,7 @@ class Fields:
 
     pairs: tuple[tuple[str, str], ...] = ()
 
-    def one(self, name: str) -> str:
+    def get(self, name: str) -> str:
         """Returns a field's value, stripped; empty if it is missing."""
         return self.raw(name).strip()
 
@@ -74,26 +76,26 @@ class Fields:
 
     def form(self, names: Iterable[str]) -> Form:
         """Returns the form of the fields *names*."""
-        return Form({name: self.one(name) for name in names})
+        return Form({name: self.get(name) for name in names})
 
 
 async def read_fields(request: web.BaseRequest, most_bytes: int, seconds: float) -> Fields:
     """Returns the form in the body of *request*. Raises `BadFormError`."""
     if request.content_type != _TYPE:
-        raise BadFormError(415, "Forms are sent as " + _TYPE + ".")
+        raise BadFormError(415, f"A form must be sent as {_TYPE}.")
     if (request.content_length or 0) > most_bytes:
-        raise BadFormError(413, "That is more than any form here holds.")
+        raise BadFormError(413, "This form is too large.")
     body = bytearray()
     try:
         async with asyncio.timeout(seconds):
             async for piece in request.content.iter_any():
                 body += piece
                 if len(body) > most_bytes:
-                    raise BadFormError(413, "That is more than any form here holds.")
+                    raise BadFormError(413, "This form is too large.")
     except TimeoutError:
         raise BadFormError(408, "The form arrived too slowly.") from None
     except (ConnectionError, web.RequestPayloadError):
-        raise BadFormError(400, "The form did not arrive whole.") from None
+        raise BadFormError(400, "The form did not arrive completely.") from None
     return parse_fields(bytes(body))
 
 
@@ -107,6 +109,6 @@ def parse_fields(body: bytes) -> Fields:
             max_num_fields=_MOST_FIELDS,
         )
     except ValueError:
-        raise BadFormError(400, "That is no form of this console.") from None
+        raise BadFormError(400, "This is no form of this console.") from None
     # Browsers send a line break as two characters, and count it as one.
     return Fields(tuple((name, value.replace("\r\n", "\n")) for name, value in pairs))

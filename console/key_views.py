@@ -85,17 +85,17 @@ _is_id: Final = re.compile(r"key_[0-9A-Za-z]{1,64}", re.ASCII).fullmatch
 
 
 def is_key_id(text: str) -> bool:
-    """Whether *text* is built like the id of a key."""
+    """Returns whether *text* is built like the id of a key."""
     return _is_id(text) is not None
 
 
 def row(key: Key, now: datetime) -> KeyRow:
-    """A key as a row of a list."""
+    """Returns a key as a row of a list."""
     return KeyRow(**_row(key, now))
 
 
 def last_known(workspace_id: str, key_id: str, name: str, now: datetime) -> KeyRow:
-    """A key of which only the name is known, while the authority is away."""
+    """Returns a key of which only the name is known, while the authority is away."""
     key = Key(
         id=key_id,
         workspace_id=workspace_id,
@@ -112,7 +112,7 @@ def last_known(workspace_id: str, key_id: str, name: str, now: datetime) -> KeyR
 
 
 def details(key: Key, now: datetime) -> KeyDetails:
-    """A key as its own page shows it."""
+    """Returns a key as its own page shows it."""
     return KeyDetails(
         **_row(key, now),
         settings=key.settings,
@@ -124,7 +124,7 @@ def details(key: Key, now: datetime) -> KeyDetails:
 
 
 def flags(key: Key, now: datetime) -> list[str]:
-    """The warnings about a key that works, or could again."""
+    """Returns the warnings about a key that works, or could again."""
     if key.state in (KeyState.REVOKED, KeyState.EXPIRED):
         return []
     end = key.settings.expire_time
@@ -138,7 +138,7 @@ def flags(key: Key, now: datetime) -> list[str]:
 
 
 def secret_rows(key: Key, now: datetime) -> list[SecretRow]:
-    """A key's secrets, newest first."""
+    """Returns a key's secrets, newest first."""
     rows = []
     for number, secret in enumerate(key.secrets):
         end = secret.end_time
@@ -149,7 +149,7 @@ def secret_rows(key: Key, now: datetime) -> list[SecretRow]:
 
 
 def chosen(rows: Sequence[KeyRow], text: str, state: str, flag: str) -> list[KeyRow]:
-    """The rows with *text* in name, hint, creator or id. An empty *state* is all but revoked."""
+    """Returns the rows with *text* in name, hint, creator or id, in *state*; empty: not revoked."""
     folded = text.casefold()
     return [
         row
@@ -161,7 +161,7 @@ def chosen(rows: Sequence[KeyRow], text: str, state: str, flag: str) -> list[Key
 
 
 def ordered(rows: Sequence[KeyRow], sort: str) -> list[KeyRow]:
-    """The rows by a column, descending with `-` before its name; newest first by default."""
+    """Returns the rows by a column, descending with `-` before it; newest first by default."""
     column, descending = sort.removeprefix("-"), sort.startswith("-")
     if column not in _ORDER:
         column, descending = "created", True
@@ -169,7 +169,7 @@ def ordered(rows: Sequence[KeyRow], sort: str) -> list[KeyRow]:
 
 
 def is_order(sort: str) -> bool:
-    """Whether *sort* names a column."""
+    """Returns whether *sort* names a column."""
     return sort.removeprefix("-") in _ORDER
 
 

@@ -110,7 +110,7 @@ class Router:
         ]
 
     def above(self, path: str) -> str:
-        """The nearest path above *path* that can be opened."""
+        """Returns the nearest path above *path* that can be opened."""
         while path := path.rpartition("/")[0]:
             match = self.find(path)
             if match is not None and "GET" in match[0]:
@@ -118,7 +118,7 @@ class Router:
         return "/"
 
     def find(self, path: str) -> tuple[Mapping[str, Route], Mapping[str, str]] | None:
-        """The routes at *path* by method, and the values of its named segments."""
+        """Returns the routes at *path* by method, and the values of its named segments."""
         for rule, methods in self._rules:
             if match := rule.fullmatch(path):
                 return methods, match.groupdict()

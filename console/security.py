@@ -49,7 +49,7 @@ _is_cookie_value = re.compile(r"[\x21\x23-\x2b\x2d-\x3a\x3c-\x5b\x5d-\x7e]*").fu
 
 
 def set_cookie(name: str, value: str, seconds: int | None = None) -> str:
-    """The `Set-Cookie` of a cookie that lasts for *seconds*, or until the browser is closed.
+    """Returns the `Set-Cookie` of a cookie that lasts for *seconds*, or until the browser closes.
 
     Raises `ValueError` for a value that would not stay within its cookie (RFC 6265, section 4.1.1).
     """
@@ -60,23 +60,23 @@ def set_cookie(name: str, value: str, seconds: int | None = None) -> str:
 
 
 def cookie(cookies: Mapping[str, str], name: str) -> str:
-    """The cookie that the browser presents; empty if there is none, or none of ours."""
+    """Returns the cookie that the browser presents; empty if there is none, or none of ours."""
     value = cookies.get(name, "")
     return value if len(value) <= _LONGEST_COOKIE and value.isascii() else ""
 
 
 def new_visitor() -> str:
-    """A cookie that ties a form to its browser before anybody signs in."""
+    """Returns a cookie that ties a form to its browser before anybody signs in."""
     return secrets.token_urlsafe(32)
 
 
 def encode(text: str) -> str:
-    """*text* in characters that a cookie may hold."""
+    """Returns *text* in characters that a cookie may hold."""
     return base64.urlsafe_b64encode(text.encode()).decode().rstrip("=")
 
 
 def decode(value: str) -> str:
-    """The text that `encode` made *value* of; empty if it made no such value."""
+    """Returns the text that `encode` made *value* of; empty if it made no such value."""
     try:
         return base64.urlsafe_b64decode(value + "=" * (-len(value) % 4)).decode()
     except ValueError:
@@ -84,7 +84,7 @@ def decode(value: str) -> str:
 
 
 def form_token(cookie: str) -> str:
-    """The token of forms shown to the browser with *cookie*; it ends with the cookie.
+    """Returns the token of forms shown to the browser with *cookie*; it ends with the cookie.
 
     Derived, not stored: whoever knows the cookie needs no token, and nobody else can make one.
     """
@@ -92,12 +92,12 @@ def form_token(cookie: str) -> str:
 
 
 def is_form_token(cookie: str, presented: str) -> bool:
-    """Whether *presented* comes from a form shown to the browser with *cookie*."""
+    """Returns whether *presented* comes from a form shown to the browser with *cookie*."""
     return _is_derived(cookie, "form", presented)
 
 
 def link_proof(cookie: str) -> str:
-    """The proof that a link stands in a page shown to the browser with *cookie*.
+    """Returns the proof that a link stands in a page shown to the browser with *cookie*.
 
     The few links that set a cookie bear it. It shows in an address, so it is no form's token.
     """
@@ -105,17 +105,17 @@ def link_proof(cookie: str) -> str:
 
 
 def is_link_proof(cookie: str, presented: str) -> bool:
-    """Whether *presented* comes from a link in a page shown to the browser with *cookie*."""
+    """Returns whether *presented* comes from a link shown to the browser with *cookie*."""
     return _is_derived(cookie, "link", presented)
 
 
 def derive(cookie: str, purpose: str) -> str:
-    """A value that only *cookie* and *purpose* together yield, and that reveals neither."""
+    """Returns a value that only *cookie* and *purpose* together yield, and that reveals neither."""
     return hmac.new(cookie.encode(), purpose.encode(), hashlib.sha256).hexdigest()
 
 
 def same_origin(headers: Mapping[str, str]) -> bool:
-    """Whether the browser says that a page of the console sent the request.
+    """Returns whether the browser says that a page of the console sent the request.
 
     By `Sec-Fetch-Site` (W3C Fetch Metadata); from browsers without it, by `Origin`. A request
     with neither is refused.

@@ -28,44 +28,62 @@ _PRESETS: Final = {
 _ABOUT: Final = {"expire_time": "that day", "name": "the name", "note": "the note"}
 _FIELD_OF: Final = {"expire_time": "expire_date", "ttl": "expires", "scopes": "scopes"}
 
+AWAY: Final = (
+    "The key authority doesn’t answer at the moment. Nothing you typed is lost: press the button "
+    "again in a moment. Pressing it twice does no harm."
+)
+"""The problem of a form that is shown again because the authority is away."""
+
+SPENT: Final = (
+    "This form was sent before, and its result is no longer known. Nothing was done just now. Look "
+    "at the list of keys first, then press the button again if you still need to."
+)
+"""The problem of a form that was sent before, too long ago for its result to be known."""
+
 _is_request_id: Final = re.compile(r"[A-Za-z0-9_-]{16,64}").fullmatch
 
 
 def scopes(form: Form) -> tuple[str, ...]:
-    """The scopes as typed, separated by spaces, commas or lines."""
+    """Returns the scopes as typed, separated by spaces, commas or lines."""
     return tuple(scope for scope in re.split(r"[\s,]+", form.values["scopes"]) if scope)
 
 
 def expiry(visit: Visit, form: Form) -> datetime | timedelta | None:
-    """When the key is to expire; puts an error beside a choice that can't be."""
+    """Returns when the key is to expire; puts an error beside a choice that can't be."""
     choice = form.values["expires"]
     if choice in _PRESETS:
         return _PRESETS[choice]
     if choice == "date":
         return _end_of_day(visit, form)
     if choice != "never":
-        form.errors["expires"] = "Choose when it ends."
+        form.errors["expires"] = "Choose when the key expires."
     return None
 
 
-def refuse(form: Form, error: RefusedError) -> None:
-    """Puts the authority's refusal beside the field that it is about."""
+def refuse(form: Form, error: RefusedError | UnavailableError) -> int:
+    """Puts the authority's refusal beside its field, or says that it is away; returns the status."""
+    if isinstance(error, UnavailableError):
+        form.problem = AWAY
+        return 503
     field = error.field.partition("[")[0]
     field = _FIELD_OF.get(field, field)
     if error.reason is Reason.WORKSPACE_SUSPENDED:
-        form.problem = "The workspace is suspended: no key can be made in it until it is resumed."
+        form.problem = (
+            "The workspace is suspended: no key can be created in it until it is resumed."
+        )
     elif error.reason is Reason.REQUEST_ID_REUSED:
         form.problem = (
-            "This form has made a key already. Look at the list, and open the form again."
+            "This form has created a key already. Look at the list, then open the form again."
         )
     elif field in form.values:
         form.errors[field] = sentence(error)
     else:
         form.problem = sentence(error)
+    return 422
 
 
 def sentence(error: RefusedError) -> str:
-    """The authority's refusal as a sentence without the names of its fields."""
+    """Returns the authority's refusal as a sentence without the names of its fields."""
     about, text = _ABOUT.get(error.field), error.message
     if about and text.startswith(error.field + " "):
         text = about + text.removeprefix(error.field)
@@ -73,7 +91,7 @@ def sentence(error: RefusedError) -> str:
 
 
 async def key_row(visit: Visit) -> KeyRow:
-    """The key of the path. A form shown again has its last known name while the authority is away."""
+    """Returns the key of the path; in a form shown again its last known name, if need be."""
     key_id = visit.path["key"]
     try:
         return remember(visit, await visit.authority.key(visit.workspace_id, key_id))
@@ -85,13 +103,13 @@ async def key_row(visit: Visit) -> KeyRow:
 
 
 def remember(visit: Visit, key: Key) -> KeyRow:
-    """The key for a form, whose name is remembered for while the authority is away."""
+    """Returns the key for a form, whose name is remembered for while the authority is away."""
     visit.parts.names.remember(f"{visit.workspace_id}/{key.id}", key.settings.name)
     return key_views.row(key, visit.now)
 
 
 def new_request_id() -> str:
-    """The id that makes one showing of a form one request, however often it is sent."""
+    """Returns the id that makes one showing of a form one request, however often it is sent."""
     return secrets.token_urlsafe(18)
 
 
@@ -104,7 +122,7 @@ class OverError(Exception):
 
 
 async def begin(visit: Visit, purpose: str, *, once: bool = False) -> str:
-    """The request id for the authority.
+    """Returns the request id for the authority.
 
     It is derived from the form's id and the session: nobody can ask for another person's answer.
 
@@ -112,7 +130,7 @@ async def begin(visit: Visit, purpose: str, *, once: bool = False) -> str:
         OverError: The answer is no longer shown; with *once*, the form was sent before.
     """
     workspace_id = visit.path.get("workspace", "")
-    request_id = visit.fields.one("request_id")
+    request_id = visit.fields.get("request_id")
     if not _is_request_id(request_id):
         raise OverError("")
     try:
@@ -130,7 +148,7 @@ async def begin(visit: Visit, purpose: str, *, once: bool = False) -> str:
 
 async def answered(visit: Visit, key_id: str) -> None:
     """Notes what the form made: a key, a secret of one, or a workspace."""
-    request_id = visit.fields.one("request_id")
+    request_id = visit.fields.get("request_id")
     await visit.parts.books.submissions.answered(visit.signed_in.id, request_id, key_id)
 
 
@@ -141,6 +159,6 @@ def _end_of_day(visit: Visit, form: Form) -> datetime | None:
         form.errors["expire_date"] = str(error)
         return None
     if end <= visit.now:
-        form.errors["expire_date"] = "That day is over: choose a later one."
+        form.errors["expire_date"] = "That day is over. Choose a later one."
         return None
     return end

@@ -52,13 +52,7 @@ class Needs(enum.Enum):
 ROLES: Final = {Needs.VIEWER: Role.VIEWER, Needs.MEMBER: Role.MEMBER, Needs.OWNER: Role.OWNER}
 """The roles that the pages of a workspace require."""
 
-_PERMISSIONS: Final = {
-    "keys.create": Role.MEMBER,
-    "keys.edit": Role.MEMBER,
-    "keys.rotate": Role.MEMBER,
-    "keys.revoke": Role.MEMBER,
-    "members.manage": Role.OWNER,
-}
+_PERMISSIONS: Final = {"keys.change": Role.MEMBER, "members.manage": Role.OWNER}
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,15 +87,6 @@ class Parts:
         if file is not None:
             with suppress(OSError):
                 file.unlink()
-
-    async def only_workspace(self, request_id: str) -> list[str]:
-        """The only workspace, which the first administrator will own; empty if there are several.
-
-        Raises `AuthorityError`.
-        """
-        acting = self.authority.acting_for(None, request_id)
-        page = await acting.call(admin.workspaces.page(size=2))
-        return [page.records[0].id] if len(page.records) == 1 else []
 
 
 @dataclass(frozen=True, slots=True)
@@ -194,12 +179,12 @@ class Visit:
         return self._acting
 
     def query(self, name: str, longest: int = _LONGEST_VALUE) -> str:
-        """A value of the query, stripped, in characters that databases and calls accept."""
+        """Returns a value of the query, stripped, in characters that databases and calls accept."""
         text = self.request.rel_url.query.get(name, "")
         return "".join(filter(str.isprintable, text)).strip()[:longest]
 
     def search(self, name: str) -> tuple[str, bool]:
-        """What is searched for, and whether it was a secret, of which only the beginning is left."""
+        """Returns what is searched for, and whether it was a secret: then its beginning."""
         text = self.query(name, _LONGEST_SEARCH)
         beginning = without_secret(text)
         return beginning, beginning != text
@@ -229,16 +214,16 @@ class Visit:
         return self._answer(status, fields, line.encode() + b"\n")
 
     async def page(self, template: str, status: int = 200, /, **context: Any) -> Answer:
-        """The page of *template*, with what all pages show."""
+        """Returns the page of *template*, with what all pages show."""
         return self.rendered(template, status, **{**await self._common(), **context})
 
     def rendered(self, template: str, status: int, /, **context: Any) -> Answer:
-        """The page of *template* from *context* alone."""
+        """Returns the page of *template* from *context* alone."""
         html = self.parts.rendering.render(template, **context)
         return self._answer(status, security.PAGE_HEADERS, html.encode())
 
     def bare_context(self, *, forms: bool = True) -> dict[str, Any]:
-        """What all pages show that takes no call.
+        """Returns what all pages show that takes no call.
 
         Without *forms* a stranger's browser gets no cookie: it may have a form of another page open.
         """
@@ -289,7 +274,7 @@ class Visit:
         return views
 
     def notice(self) -> str:
-        """The name of the notice to show; empty if the address names one and the cookie doesn't."""
+        """Returns the name of the notice to show: the address and the cookie must agree."""
         name = self.request.rel_url.query.get("done", "")
         cookie = security.cookie(self.request.cookies, security.NOTICE)
         return name if name == cookie and name in NOTICES else ""

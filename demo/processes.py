@@ -17,24 +17,24 @@ from demo.settings import DemoError
 READY_WITHIN: Final = 30.0
 STOPPED_WITHIN: Final = 10.0
 PAUSES: Final = (0.2, 1.0, 3.0)
-"""Seconds before one is started again whose address somebody else had."""
+"""Seconds before a child is started again whose address another process had."""
 
 _LISTENS: Final = '"port": '
 
 
 @dataclass(frozen=True, slots=True)
 class _Child:
-    # What it writes goes to the end of a log that earlier ones may have written to.
+    # Its output goes to the end of a log that earlier children may have written to.
     process: subprocess.Popen[bytes]
     log: Path
     begin: int
 
-    def said(self) -> str:
+    def output(self) -> str:
         return self.log.read_bytes()[self.begin :].decode(errors="replace")
 
     def complaint(self) -> str:
-        """The sentence it ended with; without one, the end of its log."""
-        lines = self.said().splitlines() or ["nothing"]
+        """Returns the sentence it ended with; without one, the end of its log."""
+        lines = self.output().splitlines() or ["nothing"]
         if not lines[-1].startswith(("{", " ")):
             return lines[-1].removeprefix("keyauthority: ").removeprefix("Error: ")
         return f"{self.log} ends with:\n" + "\n".join(f"  {line}" for line in lines[-10:])
@@ -52,8 +52,8 @@ class Processes:
     ) -> None:
         """Starts *command* and waits until it listens at *address* and is *ready*.
 
-        Raises `DemoError` if it won't be. If somebody else had the address, who may be gone in a
-        moment, it is started again.
+        It is started again if another process, which may be ending, had the address. Raises
+        `DemoError` if it does not get ready.
         """
         self._logs.mkdir(mode=0o700, parents=True, exist_ok=True)
         for pause in PAUSES:
@@ -67,13 +67,13 @@ class Processes:
             time.sleep(pause)
 
     def check(self) -> None:
-        """Raises `DemoError` if one of them has ended."""
+        """Raises `DemoError` if a child has ended."""
         for name, child in self._children.items():
             if (code := child.process.poll()) is not None:
                 raise DemoError(f"the {name} has ended (exit code {code}): {child.complaint()}")
 
     def stop(self) -> None:
-        """Stops all of them, last first, and kills one that does not stop in time."""
+        """Stops all children, last first, and kills one that does not stop in time."""
         for child in reversed(self._children.values()):
             with contextlib.suppress(ProcessLookupError):
                 child.process.send_signal(signal.SIGTERM)
@@ -87,20 +87,20 @@ class Processes:
         path = self._logs / f"{name.replace(' ', '-')}.log"
         with path.open("ab") as log:
             begin = log.tell()
-            # In a session of its own: Ctrl-C reaches this process, which stops them in order.
             process = subprocess.Popen(
                 [sys.executable, "-m", *command],
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
+                # Ctrl-C reaches this process only, which stops them in order.
                 start_new_session=True,
             )
             return _Child(process, path, begin)
 
     def _wait(self, name: str, child: _Child, ready: Callable[[], bool]) -> None:
         deadline = time.monotonic() + READY_WITHIN
-        # That it says so itself: who answers there may be somebody else.
-        while not (_LISTENS in child.said() and ready()):
+        # It must say so itself, since another process may answer at its address.
+        while not (_LISTENS in child.output() and ready()):
             self.check()
             if time.monotonic() > deadline:
                 raise DemoError(f"the {name} isn't ready: {child.complaint()}")

@@ -23,14 +23,13 @@ from keyauthority.client import SecretFileError
 
 
 def main() -> int:
-    """Runs until it is told to stop or one of its children ends. Returns the exit code."""
+    """Runs until it is stopped or a child ends; returns the exit code."""
     stop = threading.Event()
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, lambda *_: stop.set())
     processes: Processes | None = None
     try:
         settings = Settings.from_environment()
-        settings.check_ports()
         processes = Processes(settings.data_dir / "logs")
         key = _start(settings, processes)
         print(_welcome(settings, key), flush=True)
@@ -50,35 +49,27 @@ def main() -> int:
 
 
 def _start(settings: Settings, processes: Processes) -> DemoKey:
-    settings.data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
-    serve = ["--data-dir", str(settings.data_dir), "serve", "--listen", settings.authority]
-    processes.start(
-        "authority",
-        ["keyauthority", *serve],
-        settings.authority,
-        lambda: _healthy(settings.authority),
-    )
-    made = provision(settings.authority, settings.data_dir)
-    upstream = settings.upstream_url or f"http://{settings.upstream}"
-    upstream_key = _upstream_key(settings)
-    if settings.upstream_url is None:
-        processes.start(
-            "demo upstream",
-            ["demo.upstream", settings.upstream, str(upstream_key)],
-            settings.upstream,
-            lambda: _answers(settings.upstream_port, "/") > 0,
-        )
-    gateway = ["gateway", "--listen", settings.gateway, "--authority", settings.authority]
-    gateway += ["--token-file", str(made.gateway_token), "--upstream", upstream]
+    data_dir, authority = settings.data_dir, settings.authority
+    data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
+    command = ["keyauthority", "--data-dir", str(data_dir), "serve", "--listen", authority]
+    processes.start("authority", command, authority, lambda: _healthy(authority))
+    provisioned = provision(authority, data_dir)
+    upstream, upstream_key = settings.upstream, _upstream_key(settings)
+    if upstream is not None:
+        command = ["demo.upstream", upstream, str(upstream_key)]
+        processes.start("demo upstream", command, upstream, lambda: _status(upstream, "/") > 0)
+    command = ["gateway", "--listen", settings.gateway, "--authority", authority]
+    command += ["--token-file", str(provisioned.gateway_token)]
+    command += ["--upstream", settings.upstream_url]
     if upstream_key is not None:
-        gateway += ["--upstream-key-file", str(upstream_key)]
-    processes.start("gateway", gateway, settings.gateway, lambda: _ready(settings.gateway_port))
-    console = ["console", "--listen", settings.console, "--authority", settings.authority]
-    console += ["--token-file", str(made.console_token), "--database"]
-    console += [str(settings.data_dir / "console.db"), "--api-url", f"http://{settings.gateway}"]
-    console += ["--setup-link-file", str(_setup_link(settings))]
-    processes.start("console", console, settings.console, lambda: _ready(settings.console_port))
-    return made.key
+        command += ["--upstream-key-file", str(upstream_key)]
+    processes.start("gateway", command, settings.gateway, lambda: _ready(settings.gateway))
+    command = ["console", "--listen", settings.console, "--authority", authority]
+    command += ["--token-file", str(provisioned.console_token)]
+    command += ["--database", str(data_dir / "console.db"), "--api-url"]
+    command += [f"http://{settings.gateway}", "--setup-link-file", str(_setup_link(settings))]
+    processes.start("console", command, settings.console, lambda: _ready(settings.console))
+    return provisioned.key
 
 
 def _setup_link(settings: Settings) -> Path:
@@ -86,13 +77,12 @@ def _setup_link(settings: Settings) -> Path:
 
 
 def _upstream_key(settings: Settings) -> Path | None:
-    path = settings.data_dir / "upstream.key"
-    if settings.upstream_url is None:
-        write_private(path, secrets.token_urlsafe(32) + "\n")
-    elif settings.upstream_api_key is not None:
-        write_private(path, settings.upstream_api_key + "\n")
-    else:
+    path, key = settings.data_dir / "upstream.key", settings.upstream_api_key
+    if settings.upstream is not None:
+        key = secrets.token_urlsafe(32)
+    if key is None:
         return None
+    write_private(path, key + "\n")
     return path
 
 
@@ -106,12 +96,13 @@ def _healthy(address: str) -> bool:
     return bool(answer.status == HealthCheckResponse.SERVING)
 
 
-def _ready(port: int) -> bool:
-    return _answers(port, "/readyz") == http.client.OK
+def _ready(address: str) -> bool:
+    return _status(address, "/readyz") == http.client.OK
 
 
-def _answers(port: int, path: str) -> int:
-    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=1)
+def _status(address: str, path: str) -> int:
+    # 0 if nothing answers there.
+    connection = http.client.HTTPConnection(address, timeout=1)
     try:
         connection.request("GET", path)
         return connection.getresponse().status
@@ -124,14 +115,14 @@ def _answers(port: int, path: str) -> int:
 def _welcome(settings: Settings, key: DemoKey) -> str:
     command = [str(Path(sys.executable).with_name("keyauthority")), "--address", settings.authority]
     revoke = shlex.join([*command, "--data-dir", str(settings.data_dir), "keys", "revoke", key.id])
-    note = "\nThe key of the last run no longer works; this is a new one.\n" if key.fresh else ""
+    note = "\nThe key of the last run no longer works; this is a new one.\n" if key.replaces else ""
     return f"""
 OpenToken is running.
 
   authority  {settings.authority}  (gRPC)
   gateway    http://{settings.gateway}
   console    http://{settings.console}
-  upstream   {settings.upstream_url or f"http://{settings.upstream}  (demo)"}
+  upstream   {settings.upstream_url}{"  (demo)" if settings.upstream else ""}
   data       {settings.data_dir}
 {note}
 {_invitation(settings)}

@@ -2,8 +2,8 @@
 
     python -m demo.upstream HOST:PORT KEY_FILE
 
-It answers only to its own credential, which no client of the gateway has: what arrives here without
-the gateway's doing is refused.
+It answers only to its own credential, which no client of the gateway has: it refuses requests that
+bypass the gateway.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ _KEY: Final = web.AppKey("key", str)
 
 
 def create_app(key: str) -> web.Application:
-    """The stand-in, answering to *key*."""
+    """Returns the stand-in, which answers to *key*."""
     app = web.Application(middlewares=[_authenticate])
     app[_KEY] = key
     app.router.add_get("/v1/models", _models)
@@ -58,22 +58,21 @@ async def _models(_request: web.Request) -> web.Response:
 
 async def _chat(request: web.Request) -> web.StreamResponse:
     try:
-        asked = json.loads(await request.read())
-        messages = asked["messages"]
-        said = str(messages[-1]["content"])
-        model, stream = str(asked["model"]), bool(asked.get("stream"))
+        body = json.loads(await request.read())
+        prompt = str(body["messages"][-1]["content"])
+        model, stream = str(body["model"]), bool(body.get("stream"))
     except (ValueError, KeyError, TypeError, IndexError):
         return _refuse(400, "model and messages are required", "invalid_request_error")
     workspace = request.headers.get("x-opentoken-workspace-id", "nobody")
-    words = f"You said: {said} (billed to {workspace})".split(" ")
+    words = f"You said: {prompt} (billed to {workspace})".split(" ")
     if stream:
         return await _stream(request, model, words)
-    return web.json_response(_completion(model, " ".join(words), said))
+    return web.json_response(_completion(model, " ".join(words), prompt))
 
 
 async def _stream(request: web.Request, model: str, words: list[str]) -> web.StreamResponse:
     response = web.StreamResponse(headers={"Content-Type": "text/event-stream"})
-    with contextlib.suppress(ConnectionResetError):  # the client has heard enough
+    with contextlib.suppress(ConnectionResetError):  # the client has left
         await response.prepare(request)
         async for chunk in _chunks(model, words):
             await response.write(f"data: {json.dumps(chunk)}\n\n".encode())
@@ -86,7 +85,7 @@ async def _chunks(model: str, words: list[str]) -> AsyncIterator[dict[str, Any]]
     head = _head("chat.completion.chunk", model)
     yield head | {"choices": [_choice({"role": "assistant", "content": ""}, None)]}
     for number, word in enumerate(words):
-        content = word if number == 0 else f" {word}"
+        content = f" {word}" if number else word
         yield head | {"choices": [_choice({"content": content}, None)]}
         await asyncio.sleep(PAUSE)
     yield head | {"choices": [_choice({}, "stop")]}
@@ -96,14 +95,10 @@ def _choice(delta: dict[str, str], finish_reason: str | None) -> dict[str, Any]:
     return {"index": 0, "delta": delta, "finish_reason": finish_reason}
 
 
-def _completion(model: str, text: str, said: str) -> dict[str, Any]:
+def _completion(model: str, text: str, prompt: str) -> dict[str, Any]:
     message = {"role": "assistant", "content": text}
-    asked, answered = len(said.split()), len(text.split())
-    usage = {
-        "prompt_tokens": asked,
-        "completion_tokens": answered,
-        "total_tokens": asked + answered,
-    }
+    before, after = len(prompt.split()), len(text.split())
+    usage = {"prompt_tokens": before, "completion_tokens": after, "total_tokens": before + after}
     choice = {"index": 0, "message": message, "finish_reason": "stop"}
     return _head("chat.completion", model) | {"choices": [choice], "usage": usage}
 

@@ -23,7 +23,7 @@ from gateway.upstream import upstream_session
 from keyauthority.base.http.answer import raw_answer
 from keyauthority.base.http.server import Server
 from keyauthority.base.process.binding import bind, server_tls
-from keyauthority.base.process.lifecycle import reading_errors, run_until_stopped
+from keyauthority.base.process.lifecycle import run_until_stopped, start_errors
 from keyauthority.base.process.telemetry import serve_metrics
 from keyauthority.client import SECRET_MARK, Verifier, client_certificate, load_token
 
@@ -72,7 +72,7 @@ async def running(settings: Settings) -> AsyncIterator[int]:
 async def _edge(settings: Settings, metrics: Metrics, stack: AsyncExitStack) -> Edge:
     token = load_token(settings.token_file)
     certificate = client_certificate(settings.tls_client_cert, settings.tls_client_key)
-    with reading_errors():
+    with start_errors():
         verifier = Verifier(
             settings.authority,
             token=token,

@@ -36,11 +36,7 @@ _PROBE_INTERVAL: Final = 1.0
 class Authorizer:
     """Finds out whether a request's key may act; whatever goes wrong, it may not.
 
-    Args:
-        verifier: Gives the verdicts.
-        attempts: The brake on failed attempts.
-        source: Finds the address that failed attempts are counted against.
-        metrics: Where verdicts are counted.
+    Failed *attempts* are counted against the address that *source* finds.
     """
 
     def __init__(
@@ -136,12 +132,7 @@ def _refusal_of(verification: Verification) -> Refusal | None:
 
 
 class Readiness:
-    """Asks the authority on behalf of `/readyz`, at most once a second.
-
-    Args:
-        verifier: Asks it.
-        clock: Seconds from any start.
-    """
+    """Asks the authority on behalf of `/readyz`, at most once a second by *clock*."""
 
     def __init__(self, verifier: Verifier, clock: Callable[[], float] = time.monotonic) -> None:
         self._verifier = verifier

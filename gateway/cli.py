@@ -12,8 +12,7 @@ import click
 import uvloop
 
 from gateway.app import serve
-from gateway.config import ON_REVOKE, Settings
-from gateway.limits import Limits, Timeouts
+from gateway.config import ON_REVOKE, Limits, Settings, Timeouts
 from gateway.paths import ScopeRule
 from keyauthority.base.process.lifecycle import StartError
 from keyauthority.base.process.settings import LOG_LEVELS, SettingsError
@@ -40,7 +39,7 @@ _LIMITS = {
     "max_requests_per_key": "Requests of one key that are under way at a time.",
     "max_unread_bytes": "Answers that wait in memory for clients that do not read.",
     "max_refusals": "Refused secrets a minute from one client address; 0: any, for use behind a "
-    "proxy that does not say who its clients are.",
+    "proxy that does not name its clients.",
 }
 _TIMEOUTS = {
     "connect_timeout": "Seconds to connect to the upstream.",
@@ -101,7 +100,7 @@ def _all(parse: Callable[[str], object]) -> Callable[..., tuple[object, ...]]:
 @click.option(
     "--tls-client-cert",
     type=_FILE,
-    help="PEM file of the certificate chain shown to an authority that asks for one.",
+    help="PEM file of the certificate chain for an authority that requires one.",
 )
 @click.option("--tls-client-key", type=_FILE, help="PEM file of that certificate's private key.")
 @click.option("--upstream", help="URL of the API that accepted requests go to.")
@@ -114,7 +113,7 @@ def _all(parse: Callable[[str], object]) -> Callable[..., tuple[object, ...]]:
     "--cache",
     type=click.Choice(["on", "off"]),
     default="on",
-    help="Answer from memory while the authority tells of every change; off: ask it each time.",
+    help="Take verdicts from memory while the authority reports every change; off: ask each time.",
 )
 @click.option(
     "--on-revoke",
@@ -129,7 +128,7 @@ def _all(parse: Callable[[str], object]) -> Callable[..., tuple[object, ...]]:
     multiple=True,
     metavar="PREFIX=SCOPE",
     callback=_all(ScopeRule.parse),
-    help="Ask keys for SCOPE on paths at or below PREFIX. Repeatable.",
+    help="Require SCOPE of keys on paths at or below PREFIX. Repeatable.",
 )
 @click.option(
     "--pass-header",
@@ -143,10 +142,12 @@ def _all(parse: Callable[[str], object]) -> Callable[..., tuple[object, ...]]:
     multiple=True,
     metavar="NETWORK",
     callback=_all(ip_network),
-    help="Proxies that say by X-Forwarded-For who their client is: an address or ADDRESS/BITS. "
+    help="Proxies that name their client in X-Forwarded-For: an address or ADDRESS/BITS. "
     "Repeatable.",
 )
-@click.option("--workers", default=1, help="Processes that share the port, each with a memory.")
+@click.option(
+    "--workers", default=1, help="Processes that share the port, each with a cache of its own."
+)
 @click.option("--share-port", is_flag=True, hidden=True, help="With other workers.")
 @_numbers(Limits(), _LIMITS)
 @_numbers(Timeouts(), _TIMEOUTS)

@@ -9,14 +9,13 @@ from typing import Final
 from yarl import URL
 
 from gateway.headers import Allowlist
-from gateway.limits import Limits, Timeouts
 from gateway.paths import ScopeRule
 from gateway.sources import Network
+from keyauthority.base.http import limits
 from keyauthority.base.process.settings import (
     HIGHEST_PORT,
     SettingsError,
     check_client_tls,
-    check_log_level,
     check_server_tls,
     host_and_port,
 )
@@ -28,70 +27,66 @@ _MAY_BE_ZERO: Final = frozenset({"min_body_rate", "max_refusals", "drain_delay",
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Limits(limits.Limits):
+    """What one client may send and hold. Sizes are bytes, times seconds."""
+
+    # Less is answered 408, once the gateway has waited for the client for `body_rate_grace`.
+    min_body_rate: int = 240
+    body_rate_grace: float = 10.0
+    # More are answered 429, like unknown secrets from an address with more refusals.
+    max_requests_per_key: int = 1024
+    max_refusals: int = 300
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Timeouts:
+    """How long the gateway waits for its neighbours, and for its own end. Seconds."""
+
+    # Those for the upstream are answered 504.
+    connect_timeout: float = 5.0
+    first_byte_timeout: float = 600.0
+    # Also for a client that does not read the upstream's response.
+    idle_timeout: float = 300.0
+    # A request that is to be cut runs on for so long without a verdict on its key, which changed:
+    # hardly longer than a verdict from memory might have been acted upon.
+    doubt_timeout: float = 4.0
+    drain_delay: float = 0.0
+    grace: float = 30.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Settings:
-    """The gateway's settings, checked when made: raises `SettingsError`."""
+    """The gateway's settings, checked when made: raises `SettingsError`.
 
-    # Where clients are served, HOST:PORT; port 0 takes any free one. Beyond loopback only with
-    # tls_cert and tls_key.
+    `keyauthority-gateway --help` explains them, by their flags.
+    """
+
+    # Port 0 takes any free one. Beyond loopback only with tls_cert and tls_key.
     listen: str
-
-    # The key authority, HOST:PORT or unix:/PATH; several replicas are separated by commas, or behind
-    # one name. Beyond this machine only with tls_ca.
+    # Beyond this machine only with tls_ca.
     authority: str
-
-    # The file with the service token (role `verifier`) presented to the authority.
     token_file: Path
-
-    # The API that accepted requests go to: scheme, host, and a path that goes before `/v1`.
     upstream: str
-
-    # The file with the upstream's own API key. None: the upstream gets no credential.
     upstream_key_file: Path | None = None
-
-    # PEM file of the CA that the authority's certificate is checked against. None: plaintext.
     tls_ca: Path | None = None
-
-    # PEM files of the certificate chain and private key for an authority that requires them (its
-    # --tls-client-ca). None, both: no certificate.
     tls_client_cert: Path | None = None
     tls_client_key: Path | None = None
-
-    # PEM files of the certificate chain and private key that clients see. None, both: plaintext.
     tls_cert: Path | None = None
     tls_key: Path | None = None
-
-    # Scopes that path prefixes require. None: a valid key may call everything.
     require_scope: tuple[ScopeRule, ...] = ()
-
-    # Request header fields that go on to the upstream beside those of `gateway.headers`.
     pass_header: tuple[str, ...] = ()
-
-    # Networks of proxies that name their client in `X-Forwarded-For`.
     trusted_proxies: tuple[Network, ...] = ()
-
     limits: Limits = field(default_factory=Limits)
     timeouts: Timeouts = field(default_factory=Timeouts)
-
-    # Whether verdicts may come from memory while a lease is held. If not, each is fetched.
     cache: bool = True
-
-    # What happens to requests under way when their key dies: one of ON_REVOKE.
+    # One of ON_REVOKE.
     on_revoke: str = "drain"
-
-    # Processes that share the port.
     workers: int = 1
-
     # Whether other workers may listen at the same port.
     share_port: bool = False
-
-    # Where Prometheus metrics are served in plaintext, HOST:PORT; further workers take the next
-    # ports. None: nowhere.
     metrics_listen: str | None = None
-
-    # Whether each request is logged, without its secret and its query string.
     access_log: bool = True
-
-    # The least severe lines that are logged: one of LOG_LEVELS.
+    # One of LOG_LEVELS.
     log_level: str = "info"
 
     def __post_init__(self) -> None:
@@ -119,7 +114,6 @@ class Settings:
             raise SettingsError(
                 "--on-revoke cut needs --cache on: else the gateway does not learn of revocations"
             )
-        check_log_level(self.log_level)
 
 
 def upstream_base(upstream: str) -> str:
@@ -138,7 +132,7 @@ def upstream_base(upstream: str) -> str:
     return str(url).rstrip("/").removesuffix("/v1").rstrip("/")
 
 
-def _check_numbers(limits: Limits, timeouts: Timeouts) -> None:
-    for name, number in {**asdict(limits), **asdict(timeouts)}.items():
+def _check_numbers(*groups: Limits | Timeouts) -> None:
+    for name, number in (item for group in groups for item in asdict(group).items()):
         if number < 0 or (number == 0 and name not in _MAY_BE_ZERO):
             raise SettingsError(f"--{name.replace('_', '-')} must be more than 0")

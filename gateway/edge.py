@@ -14,9 +14,9 @@ from multidict import CIMultiDict
 
 from gateway import authz
 from gateway.authorize import Authorizer, Readiness
+from gateway.config import Limits
 from gateway.envelope import Refusal
 from gateway.forward import Forwarder
-from gateway.limits import Limits
 from gateway.observe import Observer
 from gateway.paths import ScopeRules, check_path, holds_secret, split_target
 from gateway.relay import abort
@@ -25,19 +25,10 @@ from gateway.under_way import Concurrency, Streams
 from gateway.upstream import VerdictLapsedError
 from keyauthority.base.http.answer import Answer
 
+_UNPARSED: Final = (Refusal.BAD_REQUEST, Refusal.HEADERS_TOO_LARGE, Refusal.REQUEST_TIMEOUT)
 # After these it is unclear where the client's next request begins, or it should not send one.
-_CLOSING: Final = frozenset(
-    {
-        Refusal.BAD_REQUEST,
-        Refusal.HEADERS_TOO_LARGE,
-        Refusal.REQUEST_TIMEOUT,
-        Refusal.REQUEST_TOO_LARGE,
-    }
-)
-_UNPARSED: Final = {
-    refusal.status: refusal
-    for refusal in (Refusal.BAD_REQUEST, Refusal.HEADERS_TOO_LARGE, Refusal.REQUEST_TIMEOUT)
-}
+_CLOSING: Final = frozenset({*_UNPARSED, Refusal.REQUEST_TOO_LARGE})
+_BY_STATUS: Final = {refusal.status: refusal for refusal in _UNPARSED}
 _SUCCESS: Final = 200
 _OK: Final = b'{"status":"ok"}'
 _JSON: Final = CIMultiDict({hdrs.CONTENT_TYPE: "application/json"})
@@ -101,7 +92,7 @@ class Edge:
 
     def refuse_unparsed(self, request: EdgeRequest, status: int) -> web.StreamResponse:
         """Answers what the parser could not make a request of, and notes its end."""
-        response = self._refuse(request, _UNPARSED.get(status, Refusal.INTERNAL_ERROR))
+        response = self._refuse(request, _BY_STATUS.get(status, Refusal.INTERNAL_ERROR))
         self.observer.ended(request, response.status)
         return response
 

@@ -12,9 +12,9 @@ from typing import Final
 from aiohttp import ClientError, ClientResponse, ClientSession, hdrs, web
 from yarl import URL
 
+from gateway.config import Timeouts
 from gateway.envelope import Refusal
 from gateway.headers import Allowlist, to_client, to_upstream
-from gateway.limits import Timeouts
 from gateway.observe import Complaint, Timings
 from gateway.pool import UnsolicitedError
 from gateway.relay import relay

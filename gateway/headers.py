@@ -139,14 +139,10 @@ def _drop_named(fields: CIMultiDict[str], headers: CIMultiDictProxy[str]) -> Non
 
 
 class Allowlist:
-    """The request header fields that go on.
+    """The request header fields that go on: those of the list, and the *further* ones.
 
-    Args:
-        further: Names of fields that go on beside those of the list; one that ends in `-*` stands
-            for all that begin so.
-
-    Raises:
-        ValueError: One of them may not go on. The message is a sentence.
+    A name that ends in `-*` stands for all that begin so. Raises ValueError, with a sentence, for a
+    name that may not go on.
     """
 
     def __init__(self, further: Iterable[str] = ()) -> None:

@@ -139,7 +139,7 @@ def _cache(verifier: Verifier) -> Iterator[Metric]:
     counters = verifier.counters
     verdicts = CounterMetricFamily(
         "gateway_verdicts",
-        "Verdicts asked for: there in memory (hit) or not (miss).",
+        "Requests for a verdict: it was in memory (hit) or not (miss).",
         labels=["result"],
     )
     yield _by_label(verdicts, {"hit": counters.hits, "miss": counters.misses})
@@ -148,7 +148,7 @@ def _cache(verifier: Verifier) -> Iterator[Metric]:
     )
     yield CounterMetricFamily(
         "gateway_verdicts_shed",
-        "Of those without a verdict, the ones refused at once for want of a place.",
+        "Misses refused at once, because too many waited for a verdict.",
         counters.shed,
     )
     yield GaugeMetricFamily(
@@ -157,18 +157,16 @@ def _cache(verifier: Verifier) -> Iterator[Metric]:
     yield GaugeMetricFamily("gateway_cached_verdicts", "Verdicts in memory.", verifier.entries)
     yield GaugeMetricFamily(
         "gateway_fence_lag_seconds",
-        "Since when the verifier's last word from the authority was true.",
+        "Age of the verifier's latest report from the authority.",
         verifier.lag,
     )
 
 
 class Observer:
-    """Counts, times and logs requests that have ended.
+    """Counts, times and, with *access_log*, logs requests that have ended.
 
-    Args:
-        metrics: Where requests are counted and timed.
-        source: Finds the address that is logged; the connection's own is if it finds none.
-        access_log: Whether each request is logged, without its secret and its query string.
+    Logged are no secret and no query string, and the address that *source* finds, or the
+    connection's own.
     """
 
     def __init__(self, metrics: Metrics, source: Source, *, access_log: bool) -> None:

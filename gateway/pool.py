@@ -34,8 +34,8 @@ if TYPE_CHECKING:
 _KEEPALIVE: Final = 4.0
 
 _ROUNDS: Final = 3
-"""How often the event loop may read before a connection with something left to read is given up.
-TLS has messages of its own, such as session tickets, which are no bytes too many."""
+"""How often the event loop may read before a connection with unread bytes is abandoned. TLS sends
+messages of its own, such as session tickets, which are no bytes too many."""
 
 _INTERIM: Final = range(100, 200)
 _SWITCHING_PROTOCOLS: Final = 101
@@ -46,11 +46,9 @@ class UnsolicitedError(ClientConnectionError):
 
 
 class UpstreamProtocol(ResponseHandler):
-    """One connection to the upstream, closed if bytes arrive that no request asked for.
+    """One connection to the upstream.
 
-    Args:
-        loop: The running event loop.
-        unsolicited: Is called when it is closed for that.
+    If bytes arrive that no request asked for, it is closed and *unsolicited* is called.
     """
 
     def __init__(self, loop: asyncio.AbstractEventLoop, unsolicited: Callable[[], None]) -> None:
@@ -134,12 +132,7 @@ class UpstreamProtocol(ResponseHandler):
 
 
 class UpstreamConnector(TCPConnector):
-    """Opens connections to the upstream and keeps idle ones for a while.
-
-    Args:
-        unsolicited: Is called for each connection closed for bytes that no request asked for.
-        socket_factory: Makes the sockets; None is aiohttp's own way.
-    """
+    """Opens connections to the upstream and keeps idle ones for a while."""
 
     def __init__(
         self, unsolicited: Callable[[], None], socket_factory: SocketFactoryType | None

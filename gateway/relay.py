@@ -25,13 +25,8 @@ async def relay(
     """Answers *request* with the response of *upstream*.
 
     A response that breaks off is never ended as if it were whole: an event stream gets an error
-    event, anything else has its connection aborted.
-
-    Args:
-        request: The client's request.
-        upstream: The response, whose headers have arrived.
-        headers: Its header fields for the client.
-        idle: Seconds that the client may leave the response unread.
+    event, anything else has its connection aborted. The client gets *headers*, and may leave the
+    response unread for *idle* seconds.
     """
     content = upstream.content
     if content.is_eof() and content.exception() is None:
@@ -79,7 +74,13 @@ class _Stream:
 
     async def _pass_on(self, content: StreamReader) -> bool:
         # A function of its own, so that no chunk is held for as long as its client takes to read it.
-        chunk = await _next_chunk(content)
+        try:
+            chunk = await content.readany()
+        except TimeoutError:
+            raise _BrokenError(Refusal.UPSTREAM_TIMEOUT) from None
+        except (ClientError, OSError):
+            # Apart from writing, where a client that left raises the same errors.
+            raise _BrokenError(Refusal.UPSTREAM_UNAVAILABLE) from None
         if not chunk:
             return False
         if self._is_event_stream:
@@ -125,16 +126,6 @@ class _BrokenError(Exception):
     def __init__(self, refusal: Refusal) -> None:
         super().__init__()
         self.refusal = refusal
-
-
-async def _next_chunk(content: StreamReader) -> bytes:
-    # Apart from writing, since a client that left raises the same errors as an upstream.
-    try:
-        return await content.readany()
-    except TimeoutError:
-        raise _BrokenError(Refusal.UPSTREAM_TIMEOUT) from None
-    except (ClientError, OSError):
-        raise _BrokenError(Refusal.UPSTREAM_UNAVAILABLE) from None
 
 
 def _is_open_event_stream(response: web.StreamResponse) -> bool:

@@ -11,8 +11,8 @@ from aiohttp import HttpVersion10, HttpVersion11, Payload, hdrs, web
 from aiohttp.abc import AbstractStreamWriter
 
 from gateway.bearer import Presented
+from gateway.config import Limits
 from gateway.envelope import Refusal
-from gateway.limits import Limits
 from keyauthority.base.http.request import Request
 from keyauthority.client import VerifiedKey
 

@@ -28,10 +28,7 @@ class Sources:
     """Finds the addresses that failed attempts are counted against.
 
     A trusted proxy adds the address it was called from to the end of `X-Forwarded-For`. What
-    stands before the last address that is no trusted proxy may be anything, and is ignored.
-
-    Args:
-        trusted: The networks of the proxies.
+    stands before the last address that is in no *trusted* network may be anything, and is ignored.
     """
 
     def __init__(self, trusted: Collection[Network]) -> None:
@@ -86,11 +83,8 @@ class Attempts:
 
     An address whose bucket is full has to wait before another unknown secret from it is looked up.
     Addresses are IPv4 addresses and IPv6 /64 networks; the 10,000 that failed last are remembered.
-    What comes from nobody known never has to wait.
-
-    Args:
-        per_minute: Refused secrets a minute that an address may have, and at once; 0 is no limit.
-        clock: Seconds from any start.
+    What comes from nobody known never has to wait. An address may have *per_minute* refused secrets
+    at once and each minute of *clock*; 0 is no limit.
     """
 
     def __init__(self, per_minute: int, clock: Callable[[], float] = time.monotonic) -> None:

@@ -19,8 +19,7 @@ _PAUSE: Final = 0.1
 class Concurrency:
     """Counts the requests of each key that are under way, from acceptance to the last byte.
 
-    Args:
-        most: Requests of one key at a time.
+    A key may have *most* at a time.
     """
 
     def __init__(self, most: int) -> None:

@@ -6,8 +6,7 @@ aiohttp's `ClientRequest` is not meant to be changed; tests hold each addition a
 from __future__ import annotations
 
 import socket
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from collections.abc import Callable
 from contextvars import ContextVar
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, cast
@@ -26,7 +25,7 @@ from aiohttp.abc import AbstractStreamWriter
 from aiohttp.http import StreamWriter
 from multidict import CIMultiDict
 
-from gateway.limits import Timeouts
+from gateway.config import Timeouts
 from gateway.pool import UpstreamConnector, UpstreamProtocol
 
 if TYPE_CHECKING:
@@ -64,15 +63,12 @@ outgoing: ContextVar[Outgoing] = ContextVar("outgoing")
 """Is set before each request, since aiohttp passes on nothing that it does not know."""
 
 
-@asynccontextmanager
-async def upstream_session(
-    timeouts: Timeouts, unsolicited: Callable[[], None]
-) -> AsyncIterator[ClientSession]:
-    """Yields the session for `outgoing` requests, which keeps no cookies, decodes and adds nothing.
+def upstream_session(timeouts: Timeouts, unsolicited: Callable[[], None]) -> ClientSession:
+    """Returns the session for `outgoing` requests, which keeps no cookies, decodes and adds nothing.
 
     *unsolicited* is called for each connection closed for bytes that no request asked for.
     """
-    async with ClientSession(
+    return ClientSession(
         connector=UpstreamConnector(unsolicited, _small_window),
         timeout=ClientTimeout(
             total=None,
@@ -83,8 +79,7 @@ async def upstream_session(
         cookie_jar=DummyCookieJar(),
         auto_decompress=False,
         read_bufsize=_READ_AHEAD,
-    ) as session:
-        yield session
+    )
 
 
 def _small_window(address: AddrInfoType) -> socket.socket:

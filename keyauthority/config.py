@@ -1,4 +1,4 @@
-"""What the authority is told at its start, and the refusal of what can't be right."""
+"""The authority's settings, and the refusal of settings that can't be right."""
 
 from __future__ import annotations
 
@@ -11,14 +11,13 @@ from typing import Final
 from keyauthority.base.process.settings import (
     SettingsError,
     check_address,
-    check_log_level,
     check_server_tls,
     host_and_port,
 )
 from keyauthority.base.relational.location import Location
 
 CONNECTIONS: Final = 12_000
-"""Connections at once, if nothing else is set: ten thousand verifiers, and who administers them."""
+"""The default of connections at once: for ten thousand verifiers, and others."""
 
 _UNITS: Final = {"d": "days", "h": "hours", "m": "minutes", "s": "seconds", "ms": "milliseconds"}
 _LONGEST: Final = timedelta(days=36_500)
@@ -27,10 +26,10 @@ _is_duration = re.compile(r"([0-9]{1,12})(ms|[dhms])").fullmatch
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """The authority's settings, checked when made: raises `SettingsError`."""
+    """The authority's settings, checked by the constructor: raises `SettingsError`."""
 
-    # Where the gRPC services listen: HOST:PORT, or unix:/PATH for a Unix socket. Port 0 takes any
-    # free one. Beyond loopback only with tls_cert and tls_key.
+    # Where the gRPC services listen: HOST:PORT, or unix:/PATH for a Unix socket. Port 0 is any free
+    # port. Beyond loopback only with tls_cert and tls_key.
     listen: str
 
     # The folder that the authority keeps its files in; created if missing. Its root token is here.
@@ -43,16 +42,15 @@ class Settings:
     # The file with the peppers; created with an empty database, and never otherwise.
     keyring: Path
 
-    # The certificate chain and private key, PEM, that the gRPC services answer TLS with. None,
-    # both: plaintext.
+    # The certificate chain and private key, PEM, of the gRPC services. Without both: plaintext.
     tls_cert: Path | None = None
     tls_key: Path | None = None
 
-    # The certificates, PEM, that clients' certificates must come from (mTLS). None: clients need
-    # no certificate.
+    # The certificates, PEM, of the authorities that clients' certificates must be of (mTLS). None:
+    # clients need no certificate.
     tls_client_ca: Path | None = None
 
-    # How many connections there may be at once, in each process. More wait unaccepted or are closed.
+    # How many connections each process has at once. More wait unaccepted or are closed.
     max_connections: int = CONNECTIONS
 
     # How long audit entries are kept. None: for ever.
@@ -62,14 +60,14 @@ class Settings:
     # None: nowhere.
     metrics_listen: str | None = None
 
-    # Whether to go on although standbys of the PostgreSQL database may lack what is confirmed: then
-    # a failover may bring revoked keys back to life.
+    # Whether to serve although standbys of the PostgreSQL database may lack confirmed changes: then a
+    # failover may bring revoked keys back to life.
     allow_async_standby: bool = False
 
     # How many processes share the address; more than one only with PostgreSQL.
     workers: int = 1
 
-    # Whether this process is one of them.
+    # Whether this process is one of several workers.
     share_port: bool = False
 
     # The least severe lines that are logged: one of LOG_LEVELS.
@@ -93,7 +91,6 @@ class Settings:
             raise SettingsError("--audit-retention must be more than nothing")
         if self.metrics_listen is not None:
             host_and_port(self.metrics_listen, "--metrics-listen")
-        check_log_level(self.log_level)
 
     def _check_workers(self) -> None:
         if self.workers < 1:
@@ -112,7 +109,7 @@ class Settings:
 
 
 def parse_duration(text: str) -> timedelta:
-    """`30d`, `12h`, `90m`, `45s` or `500ms`. Raises ValueError for anything else and for over 100 years."""
+    """Parses `30d`, `12h`, `90m`, `45s` or `500ms`; raises ValueError otherwise, and over 100 years."""
     match = _is_duration(text)
     if match is None:
         raise ValueError("must be a number and d, h, m or s, for instance 30d or 12h")

@@ -1,9 +1,9 @@
 """The keyring file: the peppers, by version, and what is derived from them.
 
 One file of mode 0600, the same on every replica, never in the database and never in an image:
-`{"peppers": {"1": "<base64 of 32 random bytes>"}, "sealing": true}`. A database without it verifies nothing; it
-without the database mints nothing. `sealing` says that what has to be sealed in the database is: it
-stands outside of the database, where nobody who can only write there takes it away.
+`{"peppers": {"1": "<base64 of 32 random bytes>"}, "sealing": true}`. A database without its keyring
+verifies nothing; a keyring without its database mints nothing. `sealing` says that the database's
+records are sealed: nobody who can only write to the database can take that back.
 """
 
 from __future__ import annotations
@@ -32,6 +32,8 @@ NONCE_BYTES: Final = 12
 VERSION_BYTES: Final = 4
 HIGHEST_VERSION: Final = 256**VERSION_BYTES - 1
 
+_USES: Final = (b"digest", b"record", b"seal", b"fingerprint")
+
 
 class KeyringError(Exception):
     """The keyring file can't be used; the message says why, in one sentence."""
@@ -40,20 +42,24 @@ class KeyringError(Exception):
 class FileKeyring:
     """The peppers at hand. Built by `load` or `create`.
 
-    Every use of a pepper has a key of its own, derived by HKDF (RFC 5869). Sealing is AES-256-GCM
-    with a random nonce; what is sealed begins with the pepper version.
+    Every use of a pepper has a key of its own, derived by HKDF (RFC 5869). Sealing is AES-256-GCM with a random nonce; sealed bytes begin with the pepper version.
     """
 
     def __init__(self, path: Path, peppers: Mapping[int, bytes], *, sealing: bool = False) -> None:
         self._path = path
         self.sealing = sealing
         self._peppers = dict(sorted(peppers.items()))
-        self._macs = {version: _derive(pepper, b"digest") for version, pepper in peppers.items()}
-        self._seals = {version: _derive(pepper, b"record") for version, pepper in peppers.items()}
+        self._keys = {
+            (version, use): HKDF(
+                hashes.SHA256(), length=32, salt=None, info=b"keyauthority " + use
+            ).derive(pepper)
+            for version, pepper in peppers.items()
+            for use in _USES
+        }
 
     @classmethod
     def load(cls, path: Path) -> FileKeyring:
-        """Reads the file; raises `KeyringError` for one that is missing, readable to others or broken."""
+        """Reads the file; raises `KeyringError` if it is missing, readable to others or damaged."""
         try:
             with path.open("rb") as file:
                 mode = os.fstat(file.fileno()).st_mode
@@ -73,7 +79,7 @@ class FileKeyring:
 
     @classmethod
     def create(cls, path: Path) -> FileKeyring:
-        """Makes a file with a new version 1, in the place of any that is there; raises `KeyringError`."""
+        """Writes a file with a new version 1, over any other; raises `KeyringError`."""
         keyring = cls(path, {1: secrets.token_bytes(PEPPER_BYTES)}, sealing=True)
         try:
             keyring._save()
@@ -82,26 +88,28 @@ class FileKeyring:
         return keyring
 
     def versions(self) -> Sequence[int]:
-        """The versions at hand, oldest first."""
+        """Returns the versions at hand, oldest first."""
         return tuple(self._peppers)
 
     def digest(self, version: int, record_id: str, secret: str) -> bytes:
-        """HMAC-SHA-256 of *record_id*, a zero byte and *secret*; raises `KEYRING_MISMATCH`."""
-        return self._mac(version, record_id.encode() + b"\0" + secret.encode())
+        """Returns HMAC-SHA-256 of *record_id*, a zero byte and *secret*; raises `KEYRING_MISMATCH`."""
+        message = record_id.encode() + b"\0" + secret.encode()
+        return hmac.digest(self._key(version, b"digest"), message, hashlib.sha256)
 
     def digest_foreign(self, version: int, secret: str) -> bytes:
-        """HMAC-SHA-256 of a one byte and the SHA-256 of *secret*; raises `KEYRING_MISMATCH`.
+        """Returns HMAC-SHA-256 of a one byte and SHA-256 of *secret*; raises `KEYRING_MISMATCH`.
 
-        No record's id begins with a one byte: it is never the digest of one of our own.
+        No record's id begins with a one byte: `digest` never returns the same.
         """
-        return self._mac(version, b"\1" + hashlib.sha256(secret.encode()).digest())
+        message = b"\1" + hashlib.sha256(secret.encode()).digest()
+        return hmac.digest(self._key(version, b"digest"), message, hashlib.sha256)
 
     def fingerprint(self, version: int) -> bytes:
-        """16 bytes that tell one pepper from another; raises `KEYRING_MISMATCH`."""
-        return self._derived(version, b"fingerprint")[:16]
+        """Returns 16 bytes that tell one pepper from another; raises `KEYRING_MISMATCH`."""
+        return self._key(version, b"fingerprint")[:16]
 
     def add(self, version: int) -> None:
-        """Makes a new pepper and writes the file; raises `KEYRING_UNWRITABLE`."""
+        """Adds a new pepper and writes the file; raises `KEYRING_UNWRITABLE`."""
         pepper = secrets.token_bytes(PEPPER_BYTES)
         grown = FileKeyring(self._path, {**self._peppers, version: pepper}, sealing=self.sealing)
         try:
@@ -110,10 +118,10 @@ class FileKeyring:
             raise KeyAuthorityError(
                 Reason.KEYRING_UNWRITABLE, f"the keyring can't be written: {error.strerror}"
             ) from error
-        self._peppers, self._macs, self._seals = grown._peppers, grown._macs, grown._seals
+        self._peppers, self._keys = grown._peppers, grown._keys
 
     def begin_sealing(self) -> None:
-        """Says in the file that the database is sealed from now on; raises `OSError`, `KeyringError`."""
+        """Writes to the file that the database is sealed; raises `OSError`, `KeyringError`."""
         # Another process may have added a version since this one read the file.
         marked = FileKeyring.load(self._path)
         marked.sealing = True
@@ -121,49 +129,45 @@ class FileKeyring:
         self.sealing = True
 
     def seal(self, version: int, plaintext: bytes, context: bytes) -> bytes:
-        """Encrypts *plaintext*, bound to *context*; raises `KEYRING_MISMATCH`."""
+        """Returns *plaintext* encrypted and bound to *context*; raises `KEYRING_MISMATCH`."""
         nonce = secrets.token_bytes(NONCE_BYTES)
         head = version.to_bytes(VERSION_BYTES, "big")
-        cipher = AESGCM(self._derived(version, b"seal"))
+        cipher = AESGCM(self._key(version, b"seal"))
         return head + nonce + cipher.encrypt(nonce, plaintext, head + context)
 
     def unseal(self, sealed: bytes, context: bytes) -> bytes | None:
-        """The plaintext; None if it was not sealed with a pepper at hand, in this context, whole."""
+        """Returns the plaintext; None unless *sealed* is whole, of this context and a pepper at hand."""
         head, nonce = sealed[:VERSION_BYTES], sealed[VERSION_BYTES : VERSION_BYTES + NONCE_BYTES]
         version = int.from_bytes(head, "big")
         if version not in self._peppers or len(nonce) < NONCE_BYTES:
             return None
-        cipher = AESGCM(self._derived(version, b"seal"))
+        cipher = AESGCM(self._key(version, b"seal"))
         try:
             return cipher.decrypt(nonce, sealed[VERSION_BYTES + NONCE_BYTES :], head + context)
         except InvalidTag:
             return None
 
     def attest(self, version: int, statement: bytes) -> bytes:
-        """The version and HMAC-SHA-256 of *statement*, by a key for that; raises `KEYRING_MISMATCH`."""
-        if version not in self._seals:
-            raise _missing(version)
-        head = version.to_bytes(VERSION_BYTES, "big")
-        return head + hmac.digest(self._seals[version], statement, hashlib.sha256)
+        """Returns the version and HMAC-SHA-256 of *statement*; raises `KEYRING_MISMATCH`."""
+        mac = hmac.digest(self._key(version, b"record"), statement, hashlib.sha256)
+        return version.to_bytes(VERSION_BYTES, "big") + mac
 
     def attested(self, statement: bytes, seal: bytes | None) -> bool:
-        """Whether *seal* is what `attest` makes of *statement* with a pepper at hand."""
+        """Returns whether `attest` returns *seal* for *statement*, with a pepper at hand."""
         version = int.from_bytes((seal or b"")[:VERSION_BYTES], "big")
-        if seal is None or version not in self._seals:
+        if seal is None or version not in self._peppers:
             return False
         return hmac.compare_digest(self.attest(version, statement), seal)
 
-    def _mac(self, version: int, message: bytes) -> bytes:
+    def _key(self, version: int, use: bytes) -> bytes:
         try:
-            key = self._macs[version]
+            return self._keys[version, use]
         except KeyError:
-            raise _missing(version) from None
-        return hmac.digest(key, message, hashlib.sha256)
-
-    def _derived(self, version: int, purpose: bytes) -> bytes:
-        if version not in self._peppers:
-            raise _missing(version)
-        return _derive(self._peppers[version], purpose)
+            raise KeyAuthorityError(
+                Reason.KEYRING_MISMATCH,
+                f"the keyring lacks pepper version {version}",
+                version=str(version),
+            ) from None
 
     def _save(self) -> None:
         encoded = {
@@ -172,19 +176,6 @@ class FileKeyring:
         }
         content = {"peppers": encoded, "sealing": self.sealing}
         write_private(self._path, json.dumps(content, indent=2) + "\n")
-
-
-def _derive(pepper: bytes, purpose: bytes) -> bytes:
-    info = b"keyauthority " + purpose
-    return HKDF(hashes.SHA256(), length=32, salt=None, info=info).derive(pepper)
-
-
-def _missing(version: int) -> KeyAuthorityError:
-    return KeyAuthorityError(
-        Reason.KEYRING_MISMATCH,
-        f"the keyring lacks pepper version {version}",
-        version=str(version),
-    )
 
 
 def _parse(path: Path, content: bytes) -> tuple[dict[int, bytes], bool]:
@@ -197,7 +188,7 @@ def _parse(path: Path, content: bytes) -> tuple[dict[int, bytes], bool]:
             for version, pepper in encoded.items()
         }
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
-        # The original would show what the file holds.
+        # The original exception would show the file's content.
         raise broken from None
     if not peppers or min(peppers) < 1 or max(peppers) > HIGHEST_VERSION:
         raise broken

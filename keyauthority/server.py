@@ -45,7 +45,7 @@ from keyauthority.rpc.errors import Alarms
 from keyauthority.rpc.guard import Guard
 from keyauthority.rpc.health import CHECKED_EVERY, Health
 from keyauthority.rpc.leased import Leased
-from keyauthority.rpc.listening import TlsFiles, affordable, bind, channel_options
+from keyauthority.rpc.listening import affordable, bind, channel_options
 from keyauthority.rpc.metrics import CallMetrics
 from keyauthority.rpc.mutations import MARGIN, Mutations
 from keyauthority.rpc.pages import Pages
@@ -55,13 +55,11 @@ from keyauthority.rpc.services import SERVICES, add_services
 from keyauthority.storage.bootstrap import books_and_keyring
 from keyauthority.storage.opening import hints, is_shared, migrate_books
 
-__all__ = ["StartError", "migrate", "run", "serving"]
-
 GRACE: Final = 5.0
-"""Seconds that calls under way are given at a stop, at least."""
+"""Seconds that calls under way have at a stop, at least."""
 
 MOST_CALLS: Final = 50_000
-"""A far backstop: `rpc.admission` refuses long before, and says why. Held polls count."""
+"""A far backstop: `rpc.admission` refuses long before, and says why. Held polls count as calls."""
 
 OpenBooks = Callable[[Settings, Clock | None], AbstractAsyncContextManager[tuple[Store, Keyring]]]
 
@@ -70,9 +68,9 @@ log = structlog.get_logger()
 
 @dataclass(frozen=True, slots=True)
 class Pace:
-    """How often the authority does what nobody asks it for: seconds from one round to the next.
+    """Seconds from one round of the authority's own work to the next.
 
-    `margin` is how long before its caller's deadline a change that still spreads is answered.
+    `margin` is how many seconds before its caller's deadline a change that still spreads is answered.
     """
 
     health: float = CHECKED_EVERY
@@ -88,7 +86,14 @@ def run(settings: Settings) -> int:
     configure_logging(settings.log_level, redact)
     try:
         if settings.workers > 1:
-            return _serve_with_workers(settings)
+            # Each worker has a server, a cache and a session of its own.
+            return serve_with_workers(
+                "authority",
+                "keyauthority",
+                count=settings.workers,
+                listen=settings.listen,
+                metrics_listen=settings.metrics_listen,
+            )
         uvloop.run(run_until_stopped("authority", serving(settings), listen=settings.listen))
     except (StartError, StorageError, KeyringError) as error:
         sys.stderr.write(f"keyauthority: {error}\n")
@@ -106,17 +111,6 @@ def migrate(database: Location) -> None:
         raise StartError(str(error)) from None
 
 
-def _serve_with_workers(settings: Settings) -> int:
-    # Each has a server, a cache and a session of its own.
-    return serve_with_workers(
-        "authority",
-        "keyauthority",
-        count=settings.workers,
-        listen=settings.listen,
-        metrics_listen=settings.metrics_listen,
-    )
-
-
 @asynccontextmanager
 async def serving(
     settings: Settings,
@@ -130,7 +124,7 @@ async def serving(
 ) -> AsyncIterator[int]:
     """Serves while the context lasts and yields the port, which is of interest after `:0`.
 
-    *clock* tells the time of records, *now* that of leases; *registry* is where all of it is counted.
+    *clock* tells the time of records, *now* that of leases; *registry* has all metrics.
 
     Raises `StartError`, `StorageError`, `KeyringError`; `ServiceError` if *services* can't be
     served as they are described.
@@ -140,126 +134,67 @@ async def serving(
         registry = registry or process_registry()
         if settings.metrics_listen is not None:
             stack.enter_context(serve_metrics(settings.metrics_listen, registry))
-        process = _Process(
-            settings=settings,
-            services=services,
+        calls, counts = CallMetrics(registry), ReplicaMetrics(registry)
+        alone = not is_shared(settings.database)
+        replica = Replica(store, alone=alone, now=now, metrics=counts, sweep_every=pace.sweeping)
+        books, mutations, last_used = Books(store, replica.fence), Mutations(), LastUsed()
+        ours = [service.name for service in services if not service.of_grpc]
+        health = Health(store, ours, replica.can_answer, calls, pace.health)
+        verifying = Verifying(store, keyring, last_used)
+        parts = Parts(
+            books=books,
             store=store,
             keyring=keyring,
             clock=clock or SystemClock(),
+            last_used=last_used,
+            verdicts=Verdicts(verifying, replica.cache, alone=alone, now=now, metrics=counts),
+            syncing=replica.syncing,
+            pages=Pages(keyring),
+            metrics=calls,
             now=now,
-            pace=pace,
-            registry=registry,
-            last_used=LastUsed(),
+            health=health,
+            services=tuple(service.name for service in services),
         )
-        # Around the server: what its last calls leave is written too.
-        writing = keep_writing_uses(store, process.last_used, pace.writing_uses)
-        await stack.enter_async_context(background(writing))
-        yield await stack.enter_async_context(_served(process))
-
-
-@dataclass(frozen=True, slots=True)
-class _Process:
-    # What there is one of, whatever is served with it.
-    settings: Settings
-    services: Sequence[Service]
-    store: Store
-    keyring: Keyring
-    clock: Clock
-    now: Callable[[], float]
-    pace: Pace
-    registry: CollectorRegistry
-    last_used: LastUsed
-
-
-@asynccontextmanager
-async def _served(process: _Process) -> AsyncIterator[int]:
-    settings, store, pace = process.settings, process.store, process.pace
-    calls, counts = CallMetrics(process.registry), ReplicaMetrics(process.registry)
-    replica = Replica(
-        store,
-        alone=not is_shared(settings.database),
-        now=process.now,
-        metrics=counts,
-        sweep_every=pace.sweeping,
-    )
-    books, mutations = Books(store, replica.fence), Mutations()
-    ours = [one.name for one in process.services if not one.of_grpc]
-    health = Health(store, ours, replica.can_answer, calls, pace.health)
-    server = _new_server(settings)
-    parts = _parts(process, books, replica, counts, calls, health)
-    add_services(process.services, parts, server, _guard(process, books, replica, mutations, calls))
-    port = bind(server, settings.listen, _tls(settings))
-    async with AsyncExitStack() as stack:
+        server = _new_server(settings)
+        add_services(services, parts, server, _guard(parts, replica, mutations, pace.margin))
+        tls = settings.tls_cert, settings.tls_key, settings.tls_client_ca
+        port = bind(server, settings.listen, *tls)
         # Ended from the last to the first: new changes are refused, those under way wait at the
-        # fence while verifiers still get through, then no lease is granted any more, then it stops.
+        # fence while verifiers still get through, then no lease is granted any more, then the server
+        # stops, and the uses of its last calls are written.
+        writing = keep_writing_uses(store, last_used, pace.writing_uses)
+        await stack.enter_async_context(background(writing))
         stack.push_async_callback(lambda: server.stop(max(GRACE, replica.grace)))
         await stack.enter_async_context(hints(settings.database, replica.watch.hint))
         await stack.enter_async_context(replica.running())
         stack.push_async_callback(lambda: mutations.close(max(GRACE, replica.grace)))
         stack.callback(replica.leave)
-        stack.callback(health.servicer.leave)
-        await stack.enter_async_context(background(health.watch()))
-        housekeeping = keep_house(
-            store, books, settings.audit_retention, pace.tidying, pace.pruning
-        )
-        await stack.enter_async_context(background(housekeeping))
+        stack.callback(health.leave)
+        await stack.enter_async_context(background(health.run()))
+        house = keep_house(store, books, settings.audit_retention, pace.tidying, pace.pruning)
+        await stack.enter_async_context(background(house))
         await health.look()
         await server.start()
         yield port
 
 
-def _guard(
-    process: _Process, books: Books, replica: Replica, mutations: Mutations, calls: CallMetrics
-) -> Guard:
-    authenticating = Authenticating(books, process.store, process.keyring)
-    credentials = CachedAuthenticating(authenticating, replica.cache, process.now)
+def _guard(parts: Parts, replica: Replica, mutations: Mutations, margin: float) -> Guard:
+    authenticating = Authenticating(parts.books, parts.store, parts.keyring)
+    credentials = CachedAuthenticating(authenticating, replica.cache, parts.now)
     return Guard(
-        Entrance(credentials, Refusals(books, process.now), mutations),
+        Entrance(credentials, Refusals(parts.books, parts.now), mutations),
         mutations,
         lambda: replica.fence.longest_wait,
         Leased(replica.can_answer),
-        calls,
-        Alarms(calls, process.now),
-        process.pace.margin,
-    )
-
-
-def _parts(
-    process: _Process,
-    books: Books,
-    replica: Replica,
-    counts: ReplicaMetrics,
-    calls: CallMetrics,
-    health: Health,
-) -> Parts:
-    verifying = Verifying(process.store, process.keyring, process.last_used)
-    return Parts(
-        store=process.store,
-        keyring=process.keyring,
-        clock=process.clock,
-        books=books,
-        last_used=process.last_used,
-        verdicts=Verdicts(
-            verifying, replica.cache, alone=replica.alone, now=process.now, metrics=counts
-        ),
-        syncing=replica.syncing,
-        pages=Pages(process.keyring),
-        metrics=calls,
-        now=process.now,
-        health=health.servicer,
-        services=tuple(one.name for one in process.services),
+        parts.metrics,
+        Alarms(parts.metrics, parts.now),
+        margin,
     )
 
 
 def _new_server(settings: Settings) -> grpc.aio.Server:
     most = affordable(settings.max_connections)
     if most < settings.max_connections:
-        log.warning("few_connections", wanted=settings.max_connections, files_for=most)
+        log.warning("few_connections", configured=settings.max_connections, files_for=most)
     options = channel_options(connections=most, share_port=settings.share_port)
     return grpc.aio.server(options=options, maximum_concurrent_rpcs=MOST_CALLS)
-
-
-def _tls(settings: Settings) -> TlsFiles | None:
-    if settings.tls_cert is None or settings.tls_key is None:
-        return None
-    return TlsFiles(settings.tls_cert, settings.tls_key, settings.tls_client_ca)

@@ -1,6 +1,6 @@
-"""Print one dependency group of pyproject.toml as requirement lines.
+"""Prints one dependency group of pyproject.toml as requirement lines.
 
-``pip install --group`` exists only from pip 25.1 on; this keeps older ones working.
+`pip install --group` exists only from pip 25.1 on; this works with older ones.
 """
 
 import sys
@@ -9,12 +9,6 @@ from pathlib import Path
 
 PYPROJECT = Path(__file__).parent.parent / "pyproject.toml"
 
-
-def requirements(group: str) -> list[str]:
-    """The requirements of ``group``; an unknown group is a KeyError."""
-    groups: dict[str, list[str]] = tomllib.loads(PYPROJECT.read_text())["dependency-groups"]
-    return groups[group]
-
-
 if __name__ == "__main__":
-    print("\n".join(requirements(sys.argv[1])))
+    groups = tomllib.loads(PYPROJECT.read_text())["dependency-groups"]
+    print("\n".join(groups[sys.argv[1]]))

@@ -1,11 +1,11 @@
-"""Run README's two commands, `make run` and `make test`, on a Debian that has nothing else.
+"""Runs README's two commands, `make run` and `make test`, on a Debian that has nothing else.
 
     python3 scripts/fresh_machine.py
 
-It is made by debootstrap in a temporary folder, from where this machine has its own packages, with
-Python, venv, make, git and curl. What is tried is the last commit, cloned into its root's home,
-which nobody else may enter. Needs root, debootstrap and util-linux; shares this machine's network,
-and what it needs to reach a package registry: pip's settings, certificates and proxies.
+debootstrap makes it in a temporary folder, from this machine's source of packages, with Python,
+venv, make, git and curl. The last commit is cloned into its root's home, which nobody else may
+enter. Needs root, debootstrap and util-linux. The new machine shares this one's network, and what
+reaches a package registry: pip's settings, certificates and proxies.
 """
 
 from __future__ import annotations
@@ -36,18 +36,18 @@ CONFIGURATION: Final = (
     "/etc/resolv.conf",
 )
 PATH: Final = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
-# In namespaces of its own: whatever happens, its mounts and processes end with it.
+# In namespaces, so that mounts and processes end with the command, whatever happens.
 ENTER: Final = ("unshare", "--mount", "--pid", "--fork", "--kill-child", "--mount-proc")
 
 
 def main() -> int:
-    """Makes the machine, tries the commands and leaves nothing behind; the exit code."""
+    """Makes the machine, tries the commands, leaves nothing behind; returns the exit code."""
     if reason := _missing():
         print(f"no fresh machine can be made here: {reason}", file=sys.stderr)
         return 1
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
     folder = Path(tempfile.mkdtemp(prefix="fresh-machine-"))
-    # Not the folder itself, which only root may enter: others live on that machine, too.
+    # Not the folder itself, which only root may enter: the new machine has other users, too.
     machine = folder / "debian"
     try:
         command = [*ENTER, sys.executable, __file__, str(machine)]
@@ -72,21 +72,21 @@ def _missing() -> str:
 
 
 def _source() -> tuple[str, str] | None:
-    """The release of this Debian, and where it has its packages from."""
+    """Returns the release of this Debian and its source of packages."""
     release = platform.freedesktop_os_release()
     listing = ["apt-get", "indextargets", "--format", "$(RELEASE) $(REPO_URI)"]
-    told = subprocess.run(listing, capture_output=True, text=True, check=True).stdout
+    targets = subprocess.run(listing, capture_output=True, text=True, check=True).stdout
     suite = release.get("VERSION_CODENAME", "") if release["ID"] == "debian" else ""
-    mirrors = [uri for name, uri in map(str.split, told.splitlines()) if name == suite]
+    mirrors = [uri for name, uri in map(str.split, targets.splitlines()) if name == suite]
     return (suite, mirrors[0]) if mirrors else None
 
 
 def within(machine: Path) -> int:
-    """What is done in the namespaces; the exit code."""
+    """Makes the machine and tries the commands, in the namespaces; returns the exit code."""
     make(machine)
     subprocess.run(["mount", "-t", "proc", "proc", machine / "proc"], check=True)
     subprocess.run(["mount", "-t", "devpts", "devpts", machine / "dev/pts"], check=True)
-    # As much as containers have.
+    # The size that containers have.
     shm = ["mount", "-t", "tmpfs", "-o", "size=64m", "shm", str(machine / "dev/shm")]
     subprocess.run(shm, check=True)
     command = ["chroot", str(machine), "python3", f"/{CLONE}/scripts/newcomer.py"]
@@ -99,24 +99,26 @@ def _passed_on() -> dict[str, str]:
 
 
 def make(machine: Path) -> None:
-    """A minimal Debian in the folder *machine*, with a clone in its root's home."""
+    """Makes a minimal Debian in the folder *machine*, with a clone in its root's home."""
     suite, mirror = _source() or ("", "")
     options = ["--variant=minbase", f"--include={PACKAGES}"]
     command = ["debootstrap", *options, suite, str(machine), mirror]
-    made = subprocess.run(command, capture_output=True, text=True, check=False)
-    if made.returncode != 0:
-        sys.exit(f"debootstrap failed: {made.stdout[-1000:]}{made.stderr[-1000:]}")
+    run = subprocess.run(command, capture_output=True, text=True, check=False)
+    if run.returncode != 0:
+        sys.exit(f"debootstrap failed: {run.stdout[-1000:]}{run.stderr[-1000:]}")
     for name in (*CONFIGURATION, *_passed_on().values()):
         path = Path(name).expanduser()
-        there = machine / path.relative_to("/") if path.is_absolute() else machine
+        copy = machine / str(path).lstrip("/")
+        if not path.is_absolute() or copy == machine:
+            continue
         if path.is_dir():
             # Its links lead out of it: what they point to would be copied onto itself.
-            shutil.rmtree(there, ignore_errors=True)
-            shutil.copytree(path, there)
+            shutil.rmtree(copy, ignore_errors=True)
+            shutil.copytree(path, copy)
         elif path.is_file():
-            there.parent.mkdir(parents=True, exist_ok=True)
-            there.unlink(missing_ok=True)
-            shutil.copy(path, there)
+            copy.parent.mkdir(parents=True, exist_ok=True)
+            copy.unlink(missing_ok=True)
+            shutil.copy(path, copy)
     (machine / "root").chmod(0o700)
     subprocess.run(
         ["git", "-c", "safe.directory=*", "clone", "--quiet", HERE, machine / CLONE], check=True

@@ -1,7 +1,6 @@
 """An import contract: a room imports itself, the standard library and what is listed, no more.
 
-Contracts that forbid modules let a new dependency in until somebody forbids it too; this one
-refuses whatever isn't listed.
+Contracts that forbid modules let a new dependency in until it is forbidden, too.
 """
 
 import sys
@@ -12,9 +11,9 @@ from importlinter import Contract, ContractCheck, fields, output
 
 
 class RoomContract(Contract):
-    """``room`` and what is below it may import ``may_import`` and what is below that.
+    """`room` and what is below it may import `may_import` and what is below that.
 
-    Rooms within it that have contracts of their own, ``apart_from``, are neither asked nor allowed.
+    Rooms within it that have contracts of their own, `apart_from`, are neither checked nor allowed.
     The linter replaces each field by its value, hence the types.
     """
 

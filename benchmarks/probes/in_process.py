@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-import sys
 import time
 from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
@@ -16,7 +15,8 @@ from typing import Any
 
 import uvloop
 
-from keyauthority.client import Verdict, Verifier, load_token
+from benchmarks.probes import fill_cache, read_plan, wait_for_lease
+from keyauthority.client import Verifier, load_token
 
 Round = Callable[[Verifier, Sequence[str]], Awaitable[None]]
 
@@ -24,33 +24,31 @@ Round = Callable[[Verifier, Sequence[str]], Awaitable[None]]
 async def _measure(plan: dict[str, Any]) -> dict[str, list[tuple[float, float]]]:
     token, secrets = load_token(Path(plan["token_file"])), plan["secrets"]
     async with Verifier(plan["address"], token=token, timeout=10) as verifier:
-        while not verifier.lease_held:  # noqa: ASYNC110 - nobody tells
-            await asyncio.sleep(0.01)
-        for secret in secrets:
-            if (await verifier.verify(secret)).verdict is not Verdict.VALID:
-                raise SystemExit("a good key is refused")
+        await wait_for_lease(verifier)
+        await fill_cache(verifier, secrets)
+        rounds = {"verify": _verify, "peek": _peek}
         return {
             name: [
                 await _run(round_, verifier, secrets, plan["seconds"]) for _ in range(plan["runs"])
             ]
-            for name, round_ in (("verify", _verify), ("peek", _peek))
+            for name, round_ in rounds.items()
         }
 
 
 async def _run(
     round_: Round, verifier: Verifier, secrets: Sequence[str], seconds: float
 ) -> tuple[float, float]:
-    done, before = 0, verifier.counters.hits
-    begun, used = time.perf_counter(), time.process_time()
-    while (took := time.perf_counter() - begun) < seconds:
+    calls, hits = 0, verifier.counters.hits
+    start, cpu = time.perf_counter(), time.process_time()
+    while (wall := time.perf_counter() - start) < seconds:
         await round_(verifier, secrets)
-        done += len(secrets)
+        calls += len(secrets)
         # The lease is renewed meanwhile.
         await asyncio.sleep(0)
-    used = time.process_time() - used
-    if verifier.counters.hits - before != done:
+    cpu = time.process_time() - cpu
+    if verifier.counters.hits - hits != calls:
         raise SystemExit("not every answer came from the cache")
-    return done / took, done / used
+    return calls / wall, calls / cpu
 
 
 async def _verify(verifier: Verifier, secrets: Sequence[str]) -> None:
@@ -64,4 +62,4 @@ async def _peek(verifier: Verifier, secrets: Sequence[str]) -> None:
 
 
 if __name__ == "__main__":
-    print(json.dumps(uvloop.run(_measure(json.loads(Path(sys.argv[1]).read_text())))))
+    print(json.dumps(uvloop.run(_measure(read_plan()))))

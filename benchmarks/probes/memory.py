@@ -10,14 +10,14 @@ import asyncio
 import gc
 import json
 import os
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Final
 
 import uvloop
 
-from keyauthority.client import Verdict, Verifier, load_token
+from benchmarks.probes import fill_cache, read_plan, wait_for_lease
+from keyauthority.client import Verifier, load_token
 
 CALLS: Final = 32
 """Under way at a time."""
@@ -28,25 +28,18 @@ async def _measure(plan: dict[str, Any]) -> int:
     async with Verifier(
         plan["address"], token=token, timeout=10, capacity=len(secrets)
     ) as verifier:
-        while not verifier.lease_held:  # noqa: ASYNC110 - nobody tells
-            await asyncio.sleep(0.01)
-        await _verify(verifier, iter(secrets[:warm_up]))
+        await wait_for_lease(verifier)
+        await _fill(verifier, iter(secrets[:warm_up]))
         before = _resident()
-        await _verify(verifier, iter(secrets[warm_up:]))
+        await _fill(verifier, iter(secrets[warm_up:]))
         after = _resident()
         if verifier.entries != len(secrets):
-            raise SystemExit(f"{verifier.entries} verdicts are kept")
+            raise SystemExit(f"{verifier.entries} verdicts are in the cache")
         return after - before
 
 
-async def _verify(verifier: Verifier, secrets: Iterator[str]) -> None:
-    await asyncio.gather(*(_verify_some(verifier, secrets) for _ in range(CALLS)))
-
-
-async def _verify_some(verifier: Verifier, secrets: Iterator[str]) -> None:
-    for secret in secrets:
-        if (await verifier.verify(secret)).verdict is not Verdict.VALID:
-            raise SystemExit("a good key is refused")
+async def _fill(verifier: Verifier, secrets: Iterator[str]) -> None:
+    await asyncio.gather(*(fill_cache(verifier, secrets) for _ in range(CALLS)))
 
 
 def _resident() -> int:
@@ -55,4 +48,4 @@ def _resident() -> int:
 
 
 if __name__ == "__main__":
-    print(json.dumps(uvloop.run(_measure(json.loads(Path(sys.argv[1]).read_text())))))
+    print(json.dumps(uvloop.run(_measure(read_plan()))))

@@ -10,34 +10,35 @@ from itertools import repeat
 from pathlib import Path
 from typing import Final
 
-from benchmarks.authority import Authority, authority
+from benchmarks.authority import Authority, running_authority
 from benchmarks.comparing import Side
-from benchmarks.figures import Growth
-from benchmarks.postgres import books
-from benchmarks.rows.revoking import with_verifiers
-from benchmarks.verify_calls import verify_side
+from benchmarks.postgres import migrated_database
+from benchmarks.results import Growth
+from benchmarks.rows.revoking import CONNECTED, with_verifiers
+from benchmarks.rows.verifying import verify_side
 
 MORE_AND_MORE: Final = (1, 2, 4)
-CONNECTED: Final = 10
 
 
 @contextmanager
-def replicas(url: str, count: int, scratch: Path) -> Iterator[list[Authority]]:
-    """*count* authorities over a fresh database in the PostgreSQL server at *url*."""
-    with ExitStack() as stack:
-        data_dir = scratch / f"replicas-{secrets.token_hex(4)}"
-        stack.enter_context(books(url, data_dir))
-        yield [stack.enter_context(authority(data_dir, scratch)) for _ in range(count)]
+def running_replicas(url: str, count: int, scratch: Path) -> Iterator[list[Authority]]:
+    """Runs *count* authorities over a fresh database in the PostgreSQL server at *url*."""
+    data_dir = scratch / f"replicas-{secrets.token_hex(4)}"
+    with migrated_database(url) as database, ExitStack() as stack:
+        yield [
+            stack.enter_context(running_authority(data_dir, scratch, database))
+            for _ in range(count)
+        ]
 
 
 def growth(url: str, seconds: float, revoked: int, scratch: Path) -> Growth:
-    """Rates and revocations with more and more processes."""
+    """Measures rates and revocations with more and more processes."""
     rows = []
     for count in MORE_AND_MORE:
-        with replicas(url, count, scratch) as asked:
-            rate = _rate(asked, seconds)
-            took = with_verifiers(asked, revoked, CONNECTED, scratch)
-        rows.append((str(count), f"{rate:,.0f}", f"{took.p50:.1f}", f"{took.p99:.1f}"))
+        with running_replicas(url, count, scratch) as replicas:
+            rate = _rate(replicas, seconds)
+            latencies = with_verifiers(replicas, revoked, CONNECTED, scratch)
+        rows.append((str(count), f"{rate:,.0f}", f"{latencies.p50:.1f}", f"{latencies.p99:.1f}"))
     headings = (
         "authority processes, PostgreSQL",
         "`Verify` of a key in memory /s",
@@ -47,10 +48,10 @@ def growth(url: str, seconds: float, revoked: int, scratch: Path) -> Growth:
     return Growth(headings, rows)
 
 
-def _rate(asked: Sequence[Authority], seconds: float) -> float:
-    """Calls a second of all together, each under its own load of one key."""
-    ((_, secret),) = asked[0].issue(1, asked[0].create_workspace())
-    sides = [verify_side(one, [secret]) for one in asked]
+def _rate(replicas: Sequence[Authority], seconds: float) -> float:
+    # Calls a second of all together, each replica under a load of its own of one key.
+    ((_, secret),) = replicas[0].issue(1, replicas[0].create_workspace())
+    sides = [verify_side(replica, [secret]) for replica in replicas]
     with ThreadPoolExecutor(len(sides)) as threads:
         for length in (min(1.0, seconds), seconds):
             samples = list(threads.map(Side.sample, sides, repeat(length)))

@@ -17,6 +17,7 @@ from typing import Any
 
 import uvloop
 
+from benchmarks.probes import fill_cache, read_plan, wait_for_lease
 from keyauthority.client import Verdict, Verifier, load_token
 
 TIMEOUT = 10.0
@@ -30,7 +31,8 @@ async def _serve(port: int, plan: dict[str, Any]) -> None:
             await stack.enter_async_context(Verifier(address, token=token, timeout=TIMEOUT))
             for address in plan["addresses"]
         ]
-        await asyncio.gather(*(_fill(verifier, secrets) for verifier in verifiers))
+        await asyncio.gather(*map(wait_for_lease, verifiers))
+        await asyncio.gather(*(fill_cache(verifier, secrets) for verifier in verifiers))
 
         def tell(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
             writer.write(json.dumps(_state(verifiers, secrets)).encode())
@@ -43,22 +45,13 @@ async def _serve(port: int, plan: dict[str, Any]) -> None:
             await stop.wait()
 
 
-async def _fill(verifier: Verifier, secrets: Sequence[str]) -> None:
-    while not verifier.lease_held:  # noqa: ASYNC110 - nobody tells
-        await asyncio.sleep(0.01)
-    for secret in secrets:
-        answer = await verifier.verify(secret)
-        if answer.verdict is not Verdict.VALID:
-            raise SystemExit(f"a good key is answered {answer.verdict.name}")
-
-
 def _state(verifiers: Sequence[Verifier], secrets: Sequence[str]) -> dict[str, int]:
-    known = (verifier.peek(secret) for verifier in verifiers for secret in secrets)
+    cached = (verifier.peek(secret) for verifier in verifiers for secret in secrets)
     return {
         "leases": sum(verifier.lease_held for verifier in verifiers),
-        "valid": sum(one is not None and one.verdict is Verdict.VALID for one in known),
+        "valid": sum(entry is not None and entry.verdict is Verdict.VALID for entry in cached),
     }
 
 
 if __name__ == "__main__":
-    uvloop.run(_serve(int(sys.argv[1]), json.loads(Path(sys.argv[2]).read_text())))
+    uvloop.run(_serve(int(sys.argv[1]), read_plan()))

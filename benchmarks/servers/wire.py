@@ -1,6 +1,6 @@
-"""A wire that can be cut by stopping this process, as connections stay and nothing gets through.
+"""A wire to a server: PORT, PORT OF THE SERVER.
 
-PORT, PORT OF THE SERVER BEHIND IT.
+It is cut by stopping this process: connections stay open and nothing gets through.
 """
 
 from __future__ import annotations

@@ -93,10 +93,7 @@ class Discovery:
         return await self._fetch_keys(url)
 
     async def keys_after(self, tried: KeySet, url: str) -> KeySet | None:
-        """Returns keys newer than *tried*, or None if *tried* are too new to be fetched again.
-
-        Raises OidcUnavailable.
-        """
+        """Returns keys newer than *tried*, or None if those are too new. Raises OidcUnavailable."""
         if self._keys is not None and self._keys[1] is not tried:
             return self._keys[1]
         if self._keys is not None and self._clock() - self._keys[0] < REFETCH:

@@ -18,9 +18,6 @@ from aiohttp import (
     TCPConnector,
 )
 
-_UNAVAILABLE: Final = "The sign-in provider can't be used right now; try again in a few minutes."
-_REFUSED: Final = "The provider's answer can't be accepted, so nobody was signed in; start again."
-
 MAX_BYTES: Final = 256 * 1024
 """The most bytes of an answer; the longest known key sets have a tenth of that."""
 
@@ -37,23 +34,23 @@ class OidcError(Exception):
     repeats what the provider or the browser sent.
     """
 
-    def __init__(self, reason: str, sentence: str) -> None:
-        super().__init__(sentence)
+    sentence = ""
+
+    def __init__(self, reason: str, sentence: str = "") -> None:
+        super().__init__(sentence or self.sentence)
         self.reason = reason
 
 
 class OidcUnavailable(OidcError):
     """The provider is unreachable, broken or not set up for this console."""
 
-    def __init__(self, reason: str, sentence: str = _UNAVAILABLE) -> None:
-        super().__init__(reason, sentence)
+    sentence = "The sign-in provider can't be used right now; try again in a few minutes."
 
 
 class OidcRefused(OidcError):
     """The person cancelled, or the answer can't be trusted."""
 
-    def __init__(self, reason: str, sentence: str = _REFUSED) -> None:
-        super().__init__(reason, sentence)
+    sentence = "The provider's answer can't be accepted, so nobody was signed in; start again."
 
 
 def provider_session(timeout: ClientTimeout = TIMEOUT) -> ClientSession:
@@ -96,9 +93,11 @@ async def fetch(
         raise OidcUnavailable(f"{what}: {error} (status {response.status})") from None
 
 
-async def fetch_document(session: ClientSession, url: str, what: str) -> Document:
+async def fetch_document(
+    session: ClientSession, url: str, what: str, authorization: str | None = None
+) -> Document:
     """Returns the JSON object at *url*. Raises OidcUnavailable, whose reason calls it *what*."""
-    status, document = await fetch(session, "GET", url, what)
+    status, document = await fetch(session, "GET", url, what, authorization=authorization)
     if status != HTTPStatus.OK:
         raise OidcUnavailable(f"{what}: status {status}")
     return document

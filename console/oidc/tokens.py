@@ -11,7 +11,7 @@ from urllib.parse import quote_plus
 from aiohttp import ClientSession
 
 from console.oidc.discovery import Metadata
-from console.oidc.fetch import Document, OidcRefused, OidcUnavailable, fetch
+from console.oidc.fetch import Document, OidcRefused, OidcUnavailable, fetch, fetch_document
 from console.oidc.flow import Claims, Tokens, same_text
 from console.oidc.settings import OidcSettings
 from keyauthority.client import Secret
@@ -80,11 +80,8 @@ async def userinfo(
     session: ClientSession, url: str, access_token: Secret, subject: str
 ) -> Document:
     """Returns the userinfo claims about *subject*. Raises OidcUnavailable or OidcRefused."""
-    status, document = await fetch(
-        session, "GET", url, "userinfo", authorization=f"Bearer {access_token.reveal()}"
-    )
-    if status != HTTPStatus.OK:
-        raise OidcUnavailable(f"userinfo: status {status}")
+    bearer = f"Bearer {access_token.reveal()}"
+    document = await fetch_document(session, url, "userinfo", bearer)
     if not same_text(document.get("sub"), subject):
         raise OidcRefused("userinfo: of another person")
     return document

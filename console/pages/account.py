@@ -49,7 +49,7 @@ async def save(visit: Visit) -> Answer:
     form = visit.fields.form(["name", "time_zone"])
     zone = form.values["time_zone"]
     if zone and zone not in TIME_ZONES:
-        form.errors["time_zone"] = "Choose one of the zones."
+        form.errors["time_zone"] = "Choose a time zone from the list."
     form.keep_secrets_out()
     if not form.ok:
         return await _page(visit, profile=form, password=Form(), status=422)
@@ -115,7 +115,7 @@ async def end_other_sessions(visit: Visit) -> Answer:
 
 
 def browser(user_agent: str) -> str:
-    """A browser's name for people, such as "Firefox on Linux"; empty if it gives none."""
+    """Returns a browser's name for people, such as "Firefox on Linux"; empty if it gives none."""
     name = next((name for mark, name in _BROWSERS if mark in user_agent), "Unknown browser")
     system = next((name for mark, name in _SYSTEMS if mark in user_agent), "")
     if system:

@@ -25,7 +25,7 @@ _MOST_FORMER: Final = 500
 """Former members that can be chosen beside the members."""
 _LONGEST_ID: Final = 18
 """Digits of an event's id; more would not fit into the database's integer."""
-_BACKWARDS: Final = "This day is before the first one."
+_BACKWARDS: Final = "This day is before the “From” day."
 _NO_SUCH_PAGE: Final = "This part of the list is no longer there. “Show” begins with the newest."
 
 

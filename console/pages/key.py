@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Final
 
@@ -10,14 +10,11 @@ from console import key_views, submitting
 from console.forms import Form
 from console.key_views import KeyRow
 from console.moments import end_of_day, last_day, zone_of
-from console.pages import problems
 from console.paths import url
 from console.visit import Visit
 from console.words import REASONS, receipt
 from keyauthority.base.http.answer import Answer
 from keyauthority.client.admin import (
-    Call,
-    Changed,
     Key,
     KeySettings,
     KeyState,
@@ -34,8 +31,8 @@ _SETTINGS: Final = frozenset({"name", "expire_time", "scopes"})
 """The settings that the form has."""
 _REASONS: Final = {reason.value: RevocationReason[reason.value.upper()] for reason in REASONS}
 _MEANWHILE: Final = (
-    "Somebody changed this key while you were typing. Look at it in another tab, then save again "
-    "if yours is still right."
+    "Somebody else changed this key while you were typing. Look at it in another tab, then save "
+    "again if your values are still right."
 )
 
 
@@ -69,24 +66,22 @@ async def edit(visit: Visit) -> Answer:
         form.errors["name"] = "A key needs a name."
     try:
         key = await _key(visit)
-        change = _change(visit, form, key)
+        settings, names = _edited(visit, form, key)
         if not form.ok:
             return await _edit_page(visit, form, submitting.remember(visit, key), 422)
-        await visit.authority.call(change.call(key, form.values["etag"]))
-    except RefusedError as error:
-        if error.reason is Reason.ETAG_MISMATCH and change.is_done(key):
-            # An earlier try succeeded, and only its answer was lost.
-            return _to_key(visit, "saved")
-        if error.reason is Reason.ETAG_MISMATCH:
-            form.problem, form.values["etag"] = _MEANWHILE, key.etag
-        else:
-            submitting.refuse(form, error)
-        return await _edit_page(visit, form, await submitting.key_row(visit), 422)
+        await visit.authority.call(
+            keys.update(key.id, settings, sorted(names), etag=form.values["etag"])
+        )
     except SpreadingError:
         return _to_key(visit, "spreading")
-    except UnavailableError:
-        form.problem = problems.AWAY
-        return await _edit_page(visit, form, await submitting.key_row(visit), 503)
+    except (RefusedError, UnavailableError) as error:
+        status = submitting.refuse(form, error)
+        if error.reason is Reason.ETAG_MISMATCH:
+            if _SETTINGS.isdisjoint(key.settings.differing(settings)):
+                # An earlier try succeeded, and only its answer was lost.
+                return _to_key(visit, "saved")
+            form.problem, form.values["etag"] = _MEANWHILE, key.etag
+        return await _edit_page(visit, form, await submitting.key_row(visit), status)
     return _to_key(visit, "saved")
 
 
@@ -110,24 +105,20 @@ async def revoke(visit: Visit) -> Answer:
     form = visit.fields.form(["reason", "note"])
     form.keep_secrets_out()
     if form.values["reason"] not in _REASONS:
-        form.errors["reason"] = "Choose why: it is what others will want to know."
+        form.errors["reason"] = "Choose why the key is revoked."
     if not form.values["note"] and "note" not in form.errors:
-        form.errors["note"] = "Say in a few words what happened: it is kept in the activity."
+        form.errors["note"] = "Say in a few words what happened. Members read it in the activity."
     if not form.ok:
         return await _revoke_page(visit, form, 422)
     reason = _REASONS[form.values["reason"]]
     try:
         key = await _key(visit)
         revoked = await visit.authority.call(keys.revoke(key.id, reason, form.values["note"]))
-    except RefusedError as error:
-        submitting.refuse(form, error)
-        return await _revoke_page(visit, form, 422)
+    except (RefusedError, UnavailableError) as error:
+        return await _revoke_page(visit, form, submitting.refuse(form, error))
     except SpreadingError as error:
-        spreading = f"It is revoked, and stops everywhere within {error.seconds} s."
+        spreading = f"The key is revoked, and stops working everywhere within {error.seconds} s."
         return await _revoked_page(visit, key, None, spreading)
-    except UnavailableError:
-        form.problem = problems.AWAY
-        return await _revoke_page(visit, form, 503)
     return await _revoked_page(visit, revoked.record, receipt(revoked.receipt), None)
 
 
@@ -151,32 +142,16 @@ async def _set_disabled(visit: Visit, *, disabled: bool) -> Answer:
     return _to_key(visit, "paused" if disabled else "resumed")
 
 
-@dataclass(frozen=True, slots=True)
-class _Change:
-    """The key's new settings; the expiry is among them unless the form has the day it had."""
-
-    settings: KeySettings
-    moves_expiry: bool
-
-    def call(self, key: Key, etag: str) -> Call[Changed[Key]]:
-        """The call that changes *key*, if it still has the *etag*."""
-        names = _SETTINGS if self.moves_expiry else _SETTINGS - {"expire_time"}
-        return keys.update(key.id, self.settings, sorted(names), etag=etag)
-
-    def is_done(self, key: Key) -> bool:
-        """Whether *key* has these settings already."""
-        return _SETTINGS.isdisjoint(key.settings.differing(self.settings))
-
-
-def _change(visit: Visit, form: Form, key: Key) -> _Change:
+def _edited(visit: Visit, form: Form, key: Key) -> tuple[KeySettings, frozenset[str]]:
+    # The new settings, and the names of those to write.
     settings = replace(key.settings, name=form.values["name"], scopes=submitting.scopes(form))
     day = _last_day(visit, settings.expire_time)
     if form.values["expires"] == "date" and form.values["expire_date"] == day:
         # Another change doesn't move the expiry to the end of its day.
-        return _Change(settings, moves_expiry=False)
+        return settings, _SETTINGS - {"expire_time"}
     end = submitting.expiry(visit, form)
     end = visit.now + end if isinstance(end, timedelta) else end
-    return _Change(replace(settings, expire_time=end), moves_expiry=True)
+    return replace(settings, expire_time=end), _SETTINGS
 
 
 def _last_day(visit: Visit, end: datetime | None) -> str:
@@ -218,7 +193,7 @@ async def _revoked_page(
         "key_revoked.html",
         section="keys",
         key=key_views.details(key, visit.now),
-        leaked=visit.fields.one("reason") == "compromised",
+        leaked=visit.fields.get("reason") == "compromised",
         receipt=receipt,
         spreading=spreading,
     )

@@ -27,13 +27,12 @@ _AWAY: Final = (
     "The key authority doesn’t answer at the moment. Your link stays good: type the password again "
     "and press the button in a moment."
 )
-_HAS_ACCOUNT: Final = "There is an account with this address by now. Sign in, and you can join."
+_HAS_ACCOUNT: Final = "There is an account with this address already. Sign in to join."
 
 
 async def setup(visit: Visit) -> Answer:
     """Shows the form for the first administrator's account."""
-    if await _link(visit, LinkPurpose.SETUP) is None:
-        return await _invalid(visit)
+    await _link(visit, LinkPurpose.SETUP)
     return await _setup_page(visit, Form())
 
 
@@ -41,20 +40,13 @@ async def submit_setup(visit: Visit) -> Answer:
     """Makes the first administrator, who owns the workspace if there is just one."""
     form = visit.fields.form(["email", "name"])
     password = Password(visit.fields.raw("password"))
-    if await _link(visit, LinkPurpose.SETUP) is None:
-        return await _invalid(visit)
+    await _link(visit, LinkPurpose.SETUP)
     status = _check_new_account(visit, form)
     if status:
         return await _setup_page(visit, form, status)
     try:
-        workspaces = await visit.parts.only_workspace(visit.request.id)
-        person = await visit.parts.books.links.accept_setup(
-            visit.path["token"],
-            form.values["email"],
-            form.values["name"],
-            password,
-            workspaces,
-            visit.source,
+        person = await signing_in.accept_setup(
+            visit, visit.path["token"], form.values["email"], form.values["name"], password
         )
     except FieldInvalid as error:
         form.errors[error.field] = str(error)
@@ -62,32 +54,23 @@ async def submit_setup(visit: Visit) -> Answer:
     except UnavailableError:
         form.problem = _AWAY
         return await _setup_page(visit, form, 503)
-    except LinkInvalid:
-        return await _invalid(visit)
-    visit.parts.forget_setup_link()
     return await _enter(visit, person)
 
 
 async def invitation(visit: Visit) -> Answer:
     """Shows the workspace, the inviter, and the visitor's next step."""
     link = await _link(visit, LinkPurpose.INVITATION)
-    if link is None:
-        return await _invalid(visit)
     return await _invitation_page(visit, link, Form())
 
 
 async def submit_invitation(visit: Visit) -> Answer:
     """Joins the workspace, with a new account or the visitor's own."""
     link = await _link(visit, LinkPurpose.INVITATION)
-    if link is None:
-        return await _invalid(visit)
     form = visit.fields.form(["name"])
     try:
         if visit.session is not None:
             return await _join(visit, link)
         return await _register(visit, link, form)
-    except LinkInvalid:
-        return await _invalid(visit)
     except FieldInvalid as error:
         form.errors[error.field] = str(error)
         status = 422
@@ -130,16 +113,12 @@ def _check_new_account(visit: Visit, form: Form) -> int:
 async def recovery(visit: Visit) -> Answer:
     """Shows the form for a new password."""
     link = await _link(visit, LinkPurpose.RECOVERY)
-    if link is None:
-        return await _invalid(visit)
     return await _recovery_page(visit, link, Form())
 
 
 async def submit_recovery(visit: Visit) -> Answer:
     """Sets the new password, and ends all of the person's sessions."""
     link = await _link(visit, LinkPurpose.RECOVERY)
-    if link is None:
-        return await _invalid(visit)
     form = Form()
     try:
         person = await visit.parts.books.links.accept_recovery(
@@ -148,8 +127,6 @@ async def submit_recovery(visit: Visit) -> Answer:
     except FieldInvalid as error:
         form.errors[error.field] = str(error)
         return await _recovery_page(visit, link, form, 422)
-    except LinkInvalid:
-        return await _invalid(visit)
     await signing_in.forget_failures(visit, person)
     return visit.redirect(url("sign_in"), "password-set")
 
@@ -158,18 +135,20 @@ async def by_provider(visit: Visit) -> Answer:
     """Accepts the link by signing in at the OpenID provider."""
     link = await visit.parts.books.links.find(visit.path["token"])
     if link is None or link.purpose is LinkPurpose.RECOVERY:
-        return await _invalid(visit)
+        raise LinkInvalid
     if not oidc.has_proof(visit):
         page = "setup" if link.purpose is LinkPurpose.SETUP else "invitation"
         return visit.redirect(url(page, token=visit.path["token"]))
     return await oidc.depart(visit, link=visit.path["token"])
 
 
-async def _link(visit: Visit, purpose: LinkPurpose) -> Link | None:
-    if purpose is LinkPurpose.RECOVERY and not visit.parts.settings.local_accounts:
-        return None
+async def _link(visit: Visit, purpose: LinkPurpose) -> Link:
     link = await visit.parts.books.links.find(visit.path["token"])
-    return link if link is not None and link.purpose is purpose else None
+    if purpose is LinkPurpose.RECOVERY and not visit.parts.settings.local_accounts:
+        raise LinkInvalid
+    if link is None or link.purpose is not purpose:
+        raise LinkInvalid
+    return link
 
 
 async def _enter(visit: Visit, person: Person) -> Answer:
@@ -177,15 +156,8 @@ async def _enter(visit: Visit, person: Person) -> Answer:
     return visit.redirect(signing_in.onwards("/"))
 
 
-async def _invalid(visit: Visit) -> Answer:
-    return await visit.page("link_invalid.html", 404)
-
-
 async def _setup_page(visit: Visit, form: Form, status: int = 200) -> Answer:
-    path = url("setup", token=visit.path["token"])
-    return await visit.page(
-        "setup.html", status, form=form, action=path, oidc_href=_by_provider(visit)
-    )
+    return await visit.page("setup.html", status, form=form, token=visit.path["token"])
 
 
 async def _invitation_page(visit: Visit, link: Link, form: Form, status: int = 200) -> Answer:
@@ -194,7 +166,6 @@ async def _invitation_page(visit: Visit, link: Link, form: Form, status: int = 2
         name = workspace.name
     except (MissingError, UnavailableError):
         name = visit.parts.names.get(link.workspace_id)
-    path = url("invitation", token=visit.path["token"])
     return await visit.page(
         "invitation.html",
         status,
@@ -202,9 +173,7 @@ async def _invitation_page(visit: Visit, link: Link, form: Form, status: int = 2
         invitation=link,
         workspace_name=name,
         state=_state(visit, link),
-        action=path,
-        sign_in_href="/sign-in?next=" + path,
-        oidc_href=_by_provider(visit),
+        token=visit.path["token"],
     )
 
 
@@ -221,12 +190,6 @@ async def _recovery_page(visit: Visit, link: Link, form: Form, status: int = 200
         "recovery.html",
         status,
         form=form,
-        action=url("recovery", token=visit.path["token"]),
+        token=visit.path["token"],
         email=person.email if person is not None else "",
     )
-
-
-def _by_provider(visit: Visit) -> str | None:
-    if visit.parts.provider is None:
-        return None
-    return url("link_oidc", token=visit.path["token"])

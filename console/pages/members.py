@@ -23,7 +23,7 @@ async def invite(visit: Visit) -> Answer:
     form = visit.fields.form(["email", "role"])
     role = _ROLES.get(form.values["role"])
     if role is None:
-        form.errors["role"] = "Choose what they may do."
+        form.errors["role"] = "Choose a role."
         return await _page(visit, form, 422)
     try:
         invitation, token = await visit.parts.books.links.invite(
@@ -49,10 +49,10 @@ async def withdraw(visit: Visit) -> Answer:
 
 async def set_role(visit: Visit) -> Answer:
     """Changes what a member may do."""
-    role = _ROLES.get(visit.fields.one("role"))
+    role = _ROLES.get(visit.fields.get("role"))
     form = Form({"email": "", "role": "member"})
     if role is None:
-        form.problem = "Choose one of the roles."
+        form.problem = "Choose a role."
         return await _page(visit, form, 422)
     try:
         await visit.parts.books.memberships.set_role(

@@ -9,9 +9,8 @@ import structlog
 
 from console import security
 from console.forms import Form
-from console.oidc import Claims, Flow, OidcError, OidcUnavailable
-from console.pages import problems
-from console.pages.signing_in import begin as begin_session
+from console.oidc import Claims, Flow, OidcError, OidcUnavailable, Provider
+from console.pages import signing_in
 from console.pages.signing_in import onwards, target
 from console.paths import url
 from console.people import (
@@ -24,6 +23,7 @@ from console.people import (
     Link,
     LinkInvalid,
     LinkPurpose,
+    NotFound,
     Origin,
     Person,
 )
@@ -36,15 +36,15 @@ _log = structlog.get_logger("console.oidc")
 
 _TEN_MINUTES: Final = 600
 _UNKNOWN: Final = (
-    "You are signed in there, but nobody here has invited that address. Ask an owner of your "
+    "You signed in at the provider, but nobody has invited your address. Ask an owner of your "
     "workspace for an invitation, and open its link."
 )
-_UNVERIFIED: Final = "The provider doesn’t vouch for your e-mail address, so it can’t be used here."
+_UNVERIFIED: Final = "The provider has not verified your e-mail address, so it can’t be used here."
 _NO_ADDRESS: Final = "The provider gives an e-mail address that can’t be used here."
-_LATE: Final = "That took too long, or began in another browser: try again."
-_USED_UP: Final = "The link is used up or too old. Ask for a new one."
+_LATE: Final = "Signing in took too long, or began in another browser. Try again."
+_USED_UP: Final = "The link was used already or has expired. Ask for a new one."
 _DISABLED: Final = "Your account here is disabled. Ask an administrator."
-_TWICE: Final = "Somebody signed in so at the same moment: try again."
+_TWICE: Final = "Somebody else signed in as you did at the same moment. Try again."
 _AWAY: Final = (
     "The key authority doesn’t answer at the moment. Your link stays good: open it again in a "
     "moment."
@@ -61,8 +61,7 @@ class _NotSignedInError(Exception):
 
 async def begin(visit: Visit) -> Answer:
     """Sends the browser to the provider, if it comes from a page of the console."""
-    if visit.parts.provider is None:
-        return await problems.not_found(visit)
+    _provider(visit)
     after = visit.request.rel_url.query.get("next", "")
     if not has_proof(visit):
         return visit.redirect(url("sign_in") + "?" + urlencode({"next": target(after)}))
@@ -70,7 +69,7 @@ async def begin(visit: Visit) -> Answer:
 
 
 def has_proof(visit: Visit) -> bool:
-    """Whether the browser followed a link in a page that the console showed to it.
+    """Returns whether the browser followed a link in a page that the console showed to it.
 
     A link of another site could end a sign-in that is under way, and begin another person's.
     """
@@ -79,10 +78,8 @@ def has_proof(visit: Visit) -> bool:
 
 async def depart(visit: Visit, *, after: str = "", link: str = "") -> Answer:
     """Sends the browser to the provider; afterwards it opens *after*, or accepts *link*."""
-    if visit.parts.provider is None:
-        return await problems.not_found(visit)
     try:
-        begun = await visit.parts.provider.begin()
+        begun = await _provider(visit).begin()
     except OidcUnavailable as error:
         _tell_operator(visit, error)
         return await _refused(visit, str(error), 503, after)
@@ -93,8 +90,7 @@ async def depart(visit: Visit, *, after: str = "", link: str = "") -> Answer:
 
 async def finish(visit: Visit) -> Answer:
     """Signs in the person whom the provider's answer names, if there is an account or a link."""
-    if visit.parts.provider is None:
-        return await problems.not_found(visit)
+    provider = _provider(visit)
     cookie = security.decode(security.cookie(visit.request.cookies, security.SIGN_IN))
     text, _, after = cookie.partition("~")
     flow = Flow.from_text(text)
@@ -107,7 +103,7 @@ async def finish(visit: Visit) -> Answer:
             return visit.redirect(url("front"))
         return await _refused(visit, _LATE, 400)
     try:
-        claims = await visit.parts.provider.finish(flow, visit.request.rel_url.query)
+        claims = await provider.finish(flow, visit.request.rel_url.query)
         person = await _person(visit, claims, "" if after.startswith("/") else after)
     except OidcError as error:
         _tell_operator(visit, error)
@@ -115,8 +111,14 @@ async def finish(visit: Visit) -> Answer:
         return await _refused(visit, str(error), status, after)
     except _NotSignedInError as error:
         return await _refused(visit, str(error), error.status, after)
-    await begin_session(visit, person, "oidc")
+    await signing_in.begin(visit, person, "oidc")
     return visit.redirect(onwards(after))
+
+
+def _provider(visit: Visit) -> Provider:
+    if visit.parts.provider is None:
+        raise NotFound("no provider")
+    return visit.parts.provider
 
 
 async def _person(visit: Visit, claims: Claims, token: str) -> Person:
@@ -170,13 +172,8 @@ async def _accept(
         return await _join(visit, claims, link, token, account)
     if account is not None:
         return account
-    workspaces = await visit.parts.only_workspace(visit.request.id)
     identity = Identity(claims.issuer, claims.subject)
-    person = await visit.parts.books.links.accept_setup(
-        token, claims.email, _name(claims), identity, workspaces, visit.source
-    )
-    visit.parts.forget_setup_link()
-    return person
+    return await signing_in.accept_setup(visit, token, claims.email, _name(claims), identity)
 
 
 async def _join(

@@ -6,14 +6,13 @@ from typing import Final
 from urllib.parse import urlencode
 
 from console.forms import Form
-from console.pages import problems
 from console.paths import url
-from console.people import LastAdministrator, OwnAccount
+from console.people import LastAdministrator, NotFound, OwnAccount
 from console.visit import Visit
 from keyauthority.base.http.answer import Answer
 
 _PAGE: Final = 50
-_NO_CHOICE: Final = "Choose a person, and what they are to be."
+_NO_CHOICE: Final = "This form is incomplete. Open the page again, and press a button there."
 _CHOICES: Final = {"yes": True, "no": False}
 
 
@@ -24,7 +23,7 @@ async def show(visit: Visit) -> Answer:
 
 async def set_administrator(visit: Visit) -> Answer:
     """Makes a person an administrator, or no longer one."""
-    administrator = _CHOICES.get(visit.fields.one("administrator"))
+    administrator = _CHOICES.get(visit.fields.get("administrator"))
     person_id = visit.path["person"]
     if administrator is None:
         return await _page(visit, Form(problem=_NO_CHOICE), 422)
@@ -41,7 +40,7 @@ async def set_administrator(visit: Visit) -> Answer:
 async def recover(visit: Visit) -> Answer:
     """Shows a link for a new password, once."""
     if not visit.parts.settings.local_accounts:
-        return await problems.not_found(visit)
+        raise NotFound("no passwords")
     books = visit.parts.books
     token = await books.links.new_recovery(visit.origin, visit.path["person"])
     return await visit.page(
@@ -56,14 +55,14 @@ async def sign_out(visit: Visit) -> Answer:
     """Ends all sessions of a person, who may sign in again."""
     books = visit.parts.books
     if await books.accounts.get(visit.path["person"]) is None:
-        return await problems.not_found(visit)
+        raise NotFound("no such person")
     await books.sessions.end_others(visit.origin, visit.path["person"])
     return visit.redirect(url("administration_people"), "signed-out-everywhere")
 
 
 async def set_disabled(visit: Visit) -> Answer:
     """Disables a person's account, or enables it again."""
-    disabled = _CHOICES.get(visit.fields.one("disabled"))
+    disabled = _CHOICES.get(visit.fields.get("disabled"))
     if disabled is None:
         return await _page(visit, Form(problem=_NO_CHOICE), 422)
     try:

@@ -17,7 +17,7 @@ async def readyz(visit: Visit) -> Answer:
     try:
         await visit.parts.books.accounts.any_administrator()
     except StoreUnavailable:
-        return visit.text(503, "the console's books can't be read")
+        return visit.text(503, "the console's database doesn't answer")
     if visit.request.client.leaving:
         return visit.text(503, "stopping")
     if not await visit.parts.authority.healthy():

@@ -11,28 +11,23 @@ from console.paths import url
 from console.visit import Visit
 from keyauthority.base.http.answer import Answer
 
-AWAY: Final = (
-    "The key authority doesn’t answer at the moment. Nothing you typed is lost: press the button "
-    "again in a moment. Pressing it twice does nothing twice."
-)
-"""The problem of a form that is shown again because the authority is away."""
-
-SPENT: Final = (
-    "This form was sent before, and we can’t tell any more what came of it. Nothing was done just "
-    "now. Look at the list of keys first; then press the button again if you still need to."
-)
-"""The problem of a form that was sent before, too long ago for its result to be known."""
-
 _NO_COOKIE: Final = (
     "Your browser sent no cookie with this form, so nothing was done. Allow cookies for this "
-    "address, and open the page again; over plain http some browsers don’t keep any: then open the "
-    "console by https."
+    "address, and open the page again. Some browsers keep no cookies over plain http: open the "
+    "console by https then."
 )
 
 
 async def not_found(visit: Visit) -> Answer:
     """Refuses a page that doesn't exist, or not for this person: both look alike."""
-    return _problem(visit, 404, "Not found", "There is no such page, or it isn’t yours to see.")
+    return _problem(
+        visit, 404, "Not found", "This page does not exist, or you have no access to it."
+    )
+
+
+async def link_invalid(visit: Visit) -> Answer:
+    """Refuses a one-time link that was used, has expired or never existed."""
+    return await visit.page("link_invalid.html", 404)
 
 
 async def forbidden(visit: Visit) -> Answer:
@@ -40,7 +35,11 @@ async def forbidden(visit: Visit) -> Answer:
     role = visit.role.name.lower() if visit.role is not None else "visitor"
     text = f"As a {role} you can’t do this here. Ask an owner of the workspace for another role."
     return _problem(
-        visit, 403, "Not with your role", text, home=url("keys", workspace=visit.workspace_id)
+        visit,
+        403,
+        "Your role does not allow this",
+        text,
+        home=url("keys", workspace=visit.workspace_id),
     )
 
 
@@ -82,32 +81,32 @@ def authority_unavailable(visit: Visit) -> Answer:
     """Says that the authority does not answer."""
     text = (
         "The key authority doesn’t answer at the moment, so this page can’t be shown. "
-        "The API refuses nobody for that, but within seconds it answers nobody either; revoking has "
-        "to wait until it is back."
+        "API requests go on for a few seconds, then fail until it answers again. Keys can’t be "
+        "revoked until then."
     )
     if not visit.reading:
         text = (
             "The key authority didn’t answer, so we can’t tell whether that was done. "
             "Look again in a moment; doing it twice does no harm."
         )
-    return _problem(visit, 503, "The key authority is away", text, retry=_here(visit))
+    return _problem(visit, 503, "The key authority is unavailable", text, retry=_here(visit))
 
 
 def store_unavailable(visit: Visit) -> Answer:
     """Says that the console's database does not answer."""
     text = "The console can’t read its own records at the moment. Keys are not affected."
     visit.session = None
-    return _problem(visit, 503, "The console is away", text, retry=_here(visit))
+    return _problem(visit, 503, "The console is unavailable", text, retry=_here(visit))
 
 
 def bad_form(visit: Visit, error: BadFormError) -> Answer:
     """Refuses a form that can't be read."""
-    return _problem(visit, error.status, "That can’t be read", error.sentence)
+    return _problem(visit, error.status, "This form can’t be read", error.sentence)
 
 
 def internal(visit: Visit) -> Answer:
     """Says that the console failed."""
-    text = "Something went wrong in the console. Its log has the details under the number below."
+    text = "Something went wrong in the console. Its log has the details under the request number below."
     return _problem(visit, 500, "That is our fault", text, retry=_here(visit))
 
 

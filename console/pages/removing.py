@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from console import key_views
+from console import key_views, submitting
 from console.authority import MOST_KEYS
 from console.forms import Form
 from console.key_views import KeyRow
@@ -45,7 +45,7 @@ async def submit(visit: Visit) -> Answer:
         keys, _ = await _keys(visit, member)
         await _check_not_last_owner(visit, member)
         # A viewer leaves without revoking anything.
-        if "keys.revoke" in visit.may:
+        if "keys.change" in visit.may:
             revoked = [row for row in keys if row.id in ticked]
         if revoked:
             sentence = await _revoke(visit, revoked, member)
@@ -54,7 +54,7 @@ async def submit(visit: Visit) -> Answer:
         return await _page(visit, member, keys, Form(problem=str(error)), ticked, 422)
     except UnavailableError:
         keys = keys or _last_known(visit, ticked)
-        return await _page(visit, member, keys, Form(problem=problems.AWAY), ticked, 503)
+        return await _page(visit, member, keys, Form(problem=submitting.AWAY), ticked, 503)
     if member.person.id == visit.me.id:
         return visit.redirect("/", "left")
     return await visit.page(
@@ -85,7 +85,7 @@ async def _revoke(visit: Visit, keys: list[KeyRow], member: Member) -> str:
             admin.keys.revoke_all([row.id for row in keys], RevocationReason.OWNER_LEFT, note)
         )
     except SpreadingError as error:
-        return f"They are revoked, and stop everywhere within {error.seconds} s."
+        return f"The keys are revoked, and stop working everywhere within {error.seconds} s."
     return receipt(revoked.receipt)
 
 

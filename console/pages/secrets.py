@@ -8,7 +8,6 @@ from typing import Final
 
 from console import key_views, submitting
 from console.forms import Form
-from console.pages import problems
 from console.paths import url
 from console.snippets import snippets
 from console.visit import Visit
@@ -51,7 +50,7 @@ async def create(visit: Visit) -> Answer:
     end = submitting.expiry(visit, form)
     if not form.values["name"] and "name" not in form.errors:
         form.errors["name"] = (
-            "Give it a name that says what uses it, for instance “billing worker”."
+            "Give the key a name that says what uses it, such as “billing worker”."
         )
     if not form.ok:
         return await _create_page(visit, form, 422)
@@ -66,14 +65,10 @@ async def create(visit: Visit) -> Answer:
         issued = await visit.authority.call(
             keys.issue(visit.workspace_id, settings, ttl=ttl, request_id=request_id)
         )
-    except RefusedError as error:
-        submitting.refuse(form, error)
-        return await _create_page(visit, form, 422)
+    except (RefusedError, UnavailableError) as error:
+        return await _create_page(visit, form, submitting.refuse(form, error))
     except submitting.OverError as over:
         return await _answered_before(visit, form, over.key_id, _create_page)
-    except UnavailableError:
-        form.problem = problems.AWAY
-        return await _create_page(visit, form, 503)
     return await _secret_page(visit, "created", issued.key, issued.secret)
 
 
@@ -93,20 +88,16 @@ async def rotate(visit: Visit) -> Answer:
         key = await visit.authority.key(visit.workspace_id, visit.path["key"])
         request_id = await submitting.begin(visit, f"rotate {key.id}")
         rotated = await visit.authority.call(keys.rotate(key.id, overlap, request_id=request_id))
-    except RefusedError as error:
-        submitting.refuse(form, error)
-        return await _rotate_page(visit, form, 422)
+    except (RefusedError, UnavailableError) as error:
+        return await _rotate_page(visit, form, submitting.refuse(form, error))
     except SpreadingError as error:
         form.problem = (
-            f"The new secret is made, and the old one stops everywhere within {error.seconds} s. "
-            "Press the button again to see the new one."
+            "The new secret is created, and the old one stops working everywhere within "
+            f"{error.seconds} s. Press the button again to see the new one."
         )
         return await _rotate_page(visit, form, 503)
     except submitting.OverError as over:
         return await _answered_before(visit, form, over.key_id, _rotate_page)
-    except UnavailableError:
-        form.problem = problems.AWAY
-        return await _rotate_page(visit, form, 503)
     stopped = None if overlap else receipt(rotated.receipt)
     return await _secret_page(visit, "rotated", rotated.key, rotated.secret, stopped)
 
@@ -135,7 +126,7 @@ async def _rotate_page(visit: Visit, form: Form, status: int = 200, form_id: str
 
 
 def _form_id(visit: Visit) -> str:
-    return visit.fields.one("request_id") or submitting.new_request_id()
+    return visit.fields.get("request_id") or submitting.new_request_id()
 
 
 async def _secret_page(
@@ -165,7 +156,7 @@ async def _answered_before(
 ) -> Answer:
     # The first answer may have shown a secret, which is not shown again.
     if not key_id:
-        form.problem = problems.SPENT
+        form.problem = submitting.SPENT
         return await page(visit, form, 409, submitting.new_request_id())
     key = await visit.authority.key(visit.workspace_id, key_id)
     row = key_views.row(key, visit.now)

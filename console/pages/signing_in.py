@@ -10,18 +10,19 @@ from urllib.parse import urlencode
 from console import security
 from console.forms import Form
 from console.paths import url
-from console.people import Limit, NotFound, Person
+from console.people import Identity, Limit, NotFound, Password, Person
 from console.visit import Visit
 from keyauthority.base.http.addresses import network
 from keyauthority.base.http.answer import Answer
+from keyauthority.client.admin import workspaces
 
 NO_PASSWORDS: Final = "Passwords are switched off here."
 
 _NO_COOKIE: Final = (
-    "Your browser did not keep the sign-in. Allow cookies for this address; over plain http some "
-    "browsers don’t keep any: then open the console by https."
+    "Your browser did not keep the sign-in. Allow cookies for this address. Some browsers keep no "
+    "cookies over plain http: open the console by https then."
 )
-_WRONG: Final = "That address and password don’t go together."
+_WRONG: Final = "The e-mail address or the password is wrong."
 _MINUTE: Final = 60
 # A cookie holds it during a sign-in at the provider; browsers accept 4096 bytes.
 _LONGEST_TARGET: Final = 1024
@@ -39,7 +40,7 @@ async def show(visit: Visit) -> Answer:
 async def submit(visit: Visit) -> Answer:
     """Signs in. A refusal doesn't say whether the address or the password was wrong."""
     form = visit.fields.form(["email"])
-    after = visit.fields.one("next")
+    after = visit.fields.get("next")
     if not visit.parts.settings.local_accounts:
         form.problem = NO_PASSWORDS
         return await _page(visit, form, after, 403)
@@ -90,13 +91,30 @@ async def begin(visit: Visit, person: Person, method: str) -> None:
     visit.delete_cookie(security.VISITOR)
 
 
+async def accept_setup(
+    visit: Visit, token: str, email: str, name: str, credential: Password | Identity
+) -> Person:
+    """Makes the first administrator, who owns the workspace if there is just one.
+
+    Raises `LinkInvalid`, `FieldInvalid`, `EmailTaken`, `IdentityTaken`, `AuthorityError`.
+    """
+    authority = visit.parts.authority.acting_for(None, visit.request.id)
+    page = await authority.call(workspaces.page(size=2))
+    owned = [page.records[0].id] if len(page.records) == 1 else []
+    person = await visit.parts.books.links.accept_setup(
+        token, email, name, credential, owned, visit.source
+    )
+    visit.parts.forget_setup_link()
+    return person
+
+
 def onwards(after: str) -> str:
-    """The page after signing in, which checks that the browser kept the cookie, then *after*."""
+    """Returns the page that checks whether the browser kept its cookie, and goes on to *after*."""
     return url("welcome") + "?" + urlencode({"next": target(after)})
 
 
 def target(path: str) -> str:
-    """*path* if it is a path of the console, else the front page: never another site."""
+    """Returns *path* if it is a path of the console, else the front page: never another site."""
     # Browsers read two slashes as a host and a backslash as a slash, and skip line breaks.
     ours = path.startswith("/") and not path.startswith("//") and "\\" not in path
     plain = path.isascii() and path.isprintable() and len(path) <= _LONGEST_TARGET
@@ -104,7 +122,7 @@ def target(path: str) -> str:
 
 
 def too_many(wait: timedelta) -> str:
-    """The refusal of a further attempt."""
+    """Returns the refusal of a further attempt."""
     minutes = -(-round(wait.total_seconds()) // _MINUTE)
     text = "a minute" if minutes <= 1 else f"{minutes} minutes"
     return f"Too many attempts. Try again in {text}."

@@ -7,8 +7,6 @@ from urllib.parse import urlencode
 
 from console import submitting
 from console.forms import Form
-from console.key_views import EPOCH
-from console.pages import problems
 from console.paths import url
 from console.people import AlreadyMember, NotFound, Role
 from console.visit import Visit, WorkspaceView
@@ -19,10 +17,14 @@ from keyauthority.client.admin import RefusedError, SpreadingError, UnavailableE
 
 _PAGE: Final = 50
 _AWAY: Final = (
-    "The key authority didn’t answer, so we can’t tell whether the workspace was made. Nothing you "
-    "typed is lost: look at the list once it is back, then press the button again if it isn’t there."
+    "The key authority didn’t answer, so we can’t tell whether the workspace was created. Nothing "
+    "you typed is lost. Look at the list in a moment, and press the button again if the workspace "
+    "isn’t there."
 )
-_SENT_BEFORE: Final = "This form was sent before. Look at the list: if the workspace isn’t there, press the button again."
+_SENT_BEFORE: Final = (
+    "This form was sent before. Look at the list: if the workspace isn’t there, press the button "
+    "again."
+)
 
 
 async def front(visit: Visit) -> Answer:
@@ -56,7 +58,7 @@ async def create(visit: Visit) -> Answer:
     form = visit.fields.form(["name"])
     form.keep_secrets_out()
     if not form.values["name"] and form.ok:
-        form.errors["name"] = "Give it a name: a team’s, a customer’s, a product’s."
+        form.errors["name"] = "Give the workspace a name: of a team, a customer or a product."
     if not form.ok:
         return await _page(visit, form, 422)
     try:
@@ -93,7 +95,7 @@ async def show_suspend(visit: Visit) -> Answer:
     """Shows what suspending does."""
     workspace = await visit.authority.call(admin.workspaces.get(visit.workspace_id))
     visit.parts.names.remember(workspace.id, workspace.name)
-    return await _suspend_page(visit, Form(), workspace)
+    return await _suspend_page(visit, Form())
 
 
 async def suspend(visit: Visit) -> Answer:
@@ -101,7 +103,7 @@ async def suspend(visit: Visit) -> Answer:
     try:
         return await _set_suspended(visit, suspended=True)
     except UnavailableError:
-        return await _suspend_page(visit, Form(problem=problems.AWAY), _last_known(visit), 503)
+        return await _suspend_page(visit, Form(problem=submitting.AWAY), 503)
 
 
 async def resume(visit: Visit) -> Answer:
@@ -115,35 +117,32 @@ async def _set_suspended(visit: Visit, *, suspended: bool) -> Answer:
             admin.workspaces.update(visit.workspace_id, suspended=suspended)
         )
     except SpreadingError as error:
-        workspace = _last_known(visit)
         sentence = f"In force everywhere within {error.seconds} s."
     else:
-        workspace = changed.record
+        visit.parts.names.remember(visit.workspace_id, changed.record.name)
         sentence = receipt(changed.receipt, "Stopped" if suspended else "Working again")
     return await visit.page(
         "workspace_changed.html",
         section="administration",
-        subject=workspace,
+        name=visit.parts.names.get(visit.workspace_id),
         what="suspended" if suspended else "resumed",
         receipt=sentence,
     )
 
 
-def _last_known(visit: Visit) -> admin.Workspace:
-    name = visit.parts.names.get(visit.workspace_id)
-    return admin.Workspace(visit.workspace_id, name, False, EPOCH, EPOCH, "")
-
-
-async def _suspend_page(
-    visit: Visit, form: Form, workspace: admin.Workspace, status: int = 200
-) -> Answer:
+async def _suspend_page(visit: Visit, form: Form, status: int = 200) -> Answer:
     return await visit.page(
-        "workspace_suspend.html", status, section="administration", form=form, subject=workspace
+        "workspace_suspend.html",
+        status,
+        section="administration",
+        form=form,
+        id=visit.workspace_id,
+        name=visit.parts.names.get(visit.workspace_id),
     )
 
 
 async def _page(visit: Visit, form: Form, status: int = 200) -> Answer:
-    page = admin.Page[admin.Workspace]((), "")
+    page: admin.Page[admin.Workspace] = admin.Page((), "")
     try:
         page = await visit.authority.call(
             admin.workspaces.page(size=_PAGE, token=visit.query("page"))

@@ -35,7 +35,6 @@ from console.people.passwords import Passwords
 from console.people.records import (
     Event,
     Identity,
-    Invitation,
     Limit,
     Link,
     LinkPurpose,
@@ -62,7 +61,6 @@ __all__ = [
     "FieldInvalid",
     "Identity",
     "IdentityTaken",
-    "Invitation",
     "LastAdministrator",
     "LastOwner",
     "Limit",

@@ -6,17 +6,17 @@ from collections.abc import Collection
 
 from sqlalchemy import ColumnElement, delete, or_, select, tuple_, update
 
-from console.people import fields
 from console.people.database import Database, Transaction
-from console.people.errors import AnotherIdentity, LastAdministrator, NotFound, OwnAccount
+from console.people.errors import AnotherIdentity, LastAdministrator, OwnAccount
+from console.people.fields import email_key, parse_name, parse_time_zone
 from console.people.passwords import Passwords
 from console.people.person_rows import (
-    NO_ADMINISTRATOR,
     PERSON,
     add_identity,
     has_administrator,
     is_identity,
     load_person,
+    lock_administrators,
     lock_person,
     person_of,
     replace_password,
@@ -26,7 +26,10 @@ from console.people.tables import identities, links, people, sessions
 
 
 class Accounts:
-    """The accounts: people, and their passwords and identities."""
+    """The accounts: people, and their passwords and identities.
+
+    Changes raise `NotFound` if the person does not exist, or if *by* has lost the right.
+    """
 
     def __init__(self, database: Database, passwords: Passwords) -> None:
         self._database = database
@@ -44,7 +47,7 @@ class Accounts:
 
     async def by_email(self, email: str) -> Person | None:
         """Returns the person with that address, in whatever case."""
-        return await self._find(people.c.email_key == fields.email_key(email))
+        return await self._find(people.c.email_key == email_key(email))
 
     async def by_identity(self, issuer: str, subject: str) -> Person | None:
         """Returns the person who signs in with that account of an OpenID provider."""
@@ -70,9 +73,7 @@ class Accounts:
 
         An unknown address takes the same work.
         """
-        query = select(*PERSON, people.c.password).where(
-            people.c.email_key == fields.email_key(email)
-        )
+        query = select(*PERSON, people.c.password).where(people.c.email_key == email_key(email))
         async with self._database.reading() as tx:
             row = await tx.first(query)
         old_hash = row.password if row else None
@@ -92,10 +93,7 @@ class Accounts:
     async def set_password(
         self, by: Origin, person_id: str, password: str, keep_session_id: str = ""
     ) -> None:
-        """Changes the password, and ends all sessions of the person but *keep_session_id*.
-
-        Raises `WeakPassword`, `NotFound`.
-        """
+        """Changes the password; ends all sessions but *keep_session_id*. Raises `WeakPassword`."""
         async with self._database.reading() as tx:
             person = await load_person(tx, person_id)
         password_hash = await self._passwords.accept(password, person.email, person.name)
@@ -106,12 +104,12 @@ class Accounts:
     async def update(
         self, by: Origin, person_id: str, *, name: str | None = None, time_zone: str | None = None
     ) -> Person:
-        """Changes the name, the time zone or both. Raises `FieldInvalid`, `NotFound`."""
+        """Changes the name, the time zone or both. Raises `FieldInvalid`."""
         values: dict[str, str] = {}
         if name is not None:
-            values["name"] = fields.name(name)
+            values["name"] = parse_name(name)
         if time_zone is not None:
-            values["time_zone"] = fields.time_zone(time_zone)
+            values["time_zone"] = parse_time_zone(time_zone)
         async with self._database.changing() as tx:
             person = await lock_person(tx, person_id)
             changes = {field: new for field, new in values.items() if getattr(person, field) != new}
@@ -122,10 +120,7 @@ class Accounts:
             return person
 
     async def set_administrator(self, by: Origin, person_id: str, value: bool) -> None:
-        """Makes the person an administrator, or a person without that right.
-
-        Raises `LastAdministrator`, and `NotFound`, also if *by* is no administrator any more.
-        """
+        """Makes the person an administrator, or no longer one. Raises `LastAdministrator`."""
         async with self._database.changing() as tx:
             if not await _set(tx, by, person_id, "administrator", value):
                 return
@@ -137,10 +132,9 @@ class Accounts:
             await tx.record(by, "person.administrator", person_id, **details)
 
     async def set_disabled(self, by: Origin, person_id: str, value: bool) -> None:
-        """Disables the account, which ends the person's sessions; or enables it.
+        """Disables the account, which ends its sessions, or enables it.
 
-        Raises `OwnAccount`, `LastAdministrator`, and `NotFound`, also if *by* is no administrator
-        any more.
+        Raises `OwnAccount`, `LastAdministrator`.
         """
         if by.person_id == person_id:
             raise OwnAccount
@@ -160,7 +154,7 @@ class Accounts:
         Removes their password and ends their sessions: the password may be of somebody who only had
         the link of an invitation to that address, and the provider's word is the better proof.
 
-        Raises `IdentityTaken`, `AnotherIdentity`, `NotFound`.
+        Raises `IdentityTaken`, `AnotherIdentity`.
         """
         others = select(identities.c.subject).where(
             identities.c.person_id == person_id,
@@ -186,13 +180,8 @@ class Accounts:
 
 
 async def _set(tx: Transaction, by: Origin, person_id: str, field: str, value: bool) -> bool:
-    # Returns whether *value* is new. The enabled administrators, *by* among them, are locked: if two
-    # dismiss each other at once, the second one is no administrator any more.
-    enabled = select(people.c.id).where(people.c.administrator, people.c.disabled.is_(False))
-    ordered = enabled.order_by(people.c.id).with_for_update()
-    administrator_ids = {row.id for row in await tx.all(ordered)}
-    if by.person_id and by.person_id not in administrator_ids:
-        raise NotFound(NO_ADMINISTRATOR)
+    # Returns whether *value* is new.
+    administrator_ids = await lock_administrators(tx, by)
     person = await lock_person(tx, person_id)
     if getattr(person, field) == value:
         return False

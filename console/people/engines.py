@@ -30,9 +30,9 @@ from keyauthority.base.relational.sqlite import (
     Kind,
     check_is_sqlite,
     connect,
-    in_a_sentence,
     is_empty,
     migrate,
+    opening_errors,
 )
 
 KIND: Final = Kind(
@@ -49,10 +49,11 @@ _SCHEMA_LOCK: Final = int.from_bytes(b"optcschm")
 async def open_engine(location: Location, patience: float) -> AsyncEngine:
     """Returns the engine of the database at *location*; makes and migrates a SQLite file.
 
-    *patience*: seconds to wait for a connection, a lock or an answer. Raises `StorageError`.
+    *patience*: seconds to wait for a connection, a lock or an answer. Raises `StorageError`, also
+    if this version can't use the schema of a PostgreSQL database.
     """
     if isinstance(location, PostgresUrl):
-        return await postgres_engine(location, patience)
+        return await _postgres_engine(location, patience)
     await migrate_people(location)
     return _sqlite_engine(location.resolve(), patience)
 
@@ -87,7 +88,7 @@ def _sqlite_engine(path: Path, patience: float) -> AsyncEngine:
 
 
 def _migrate_file(path: Path) -> None:
-    with in_a_sentence(path):
+    with opening_errors(path):
         check_folder(path.parent)
         if not path.exists():
             _check_no_journal(path)
@@ -111,13 +112,9 @@ def _check_no_journal(path: Path) -> None:
         )
 
 
-async def postgres_engine(url: PostgresUrl, patience: float) -> AsyncEngine:
-    """Returns an engine with a few connections to the primary server of *url*.
-
-    Raises `StorageError` unless this version can use the database's schema.
-    """
+async def _postgres_engine(url: PostgresUrl, patience: float) -> AsyncEngine:
     primary = Primary(url, _NAME, postgres.SETTINGS, patience)
-    with postgres.in_a_sentence(url):
+    with postgres.opening_errors(url):
         await check_sessions(primary.connect)
         driver = await primary.connect()
         try:
@@ -139,7 +136,7 @@ def _check(primary: Primary, connection: Any, _record: object, _proxy: object) -
     try:
         connection.run_async(lambda driver: driver.fetchval("SELECT 1", timeout=CONNECT))
     except FAILURES:
-        primary.silent(connection.driver_connection)
+        primary.distrust(connection.driver_connection)
         connection.driver_connection.terminate()
         raise InvalidatePoolError from None
 
@@ -147,5 +144,5 @@ def _check(primary: Primary, connection: Any, _record: object, _proxy: object) -
 def _give_up_silent(primary: Primary, error: ExceptionContext) -> None:
     # A rollback on the silent connection would take as long again.
     if isinstance(error.original_exception, TimeoutError) and error.connection is not None:
-        primary.silent(cast("Any", error.connection.connection).driver_connection)
+        primary.distrust(cast("Any", error.connection.connection).driver_connection)
         error.is_disconnect = True

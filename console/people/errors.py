@@ -25,7 +25,7 @@ class NotFound(PeopleError):
 class LinkInvalid(PeopleError):
     """The link is unknown, was used, replaced or withdrawn, or has expired."""
 
-    sentence = "This link is no longer good."
+    sentence = "This link no longer works."
 
 
 class LinkForAnother(PeopleError):

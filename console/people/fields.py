@@ -27,7 +27,7 @@ _BLANK: Final = frozenset(
 _VISIBLE: Final = frozenset("LNPS")
 
 
-def email(text: str) -> str:
+def parse_email(text: str) -> str:
     """Returns the address as it is stored. Raises `FieldInvalid`."""
     text = text.strip()
     user, _, domain = text.partition("@")
@@ -46,26 +46,26 @@ def email(text: str) -> str:
 def email_key(text: str) -> str:
     """Returns what two addresses are compared by: empty, as nobody's is, for an invalid one."""
     try:
-        return email(text).casefold()
+        return parse_email(text).casefold()
     except FieldInvalid:
         return ""
 
 
-def name(text: str, field: str = "name") -> str:
+def parse_name(text: str) -> str:
     """Returns the name as it is stored. Raises `FieldInvalid`."""
     text = text.strip()
     if not text:
-        raise FieldInvalid(field, "Enter a name.")
+        raise FieldInvalid("name", "Enter a name.")
     if len(text) > NAME_LENGTH:
-        raise FieldInvalid(field, f"A name has at most {NAME_LENGTH} characters.")
+        raise FieldInvalid("name", f"A name has at most {NAME_LENGTH} characters.")
     if any(map(_is_invisible, text)):
-        raise FieldInvalid(field, "A name holds no invisible characters.")
+        raise FieldInvalid("name", "A name holds no invisible characters.")
     if not any(unicodedata.category(character)[0] in _VISIBLE for character in text):
-        raise FieldInvalid(field, "Enter a name that can be seen.")
+        raise FieldInvalid("name", "Enter a name that can be seen.")
     return text
 
 
-def time_zone(text: str) -> str:
+def parse_time_zone(text: str) -> str:
     """Returns the IANA name of a time zone, or "". Raises `FieldInvalid`."""
     try:
         return ZoneInfo(text).key if text else ""
@@ -73,7 +73,7 @@ def time_zone(text: str) -> str:
         raise FieldInvalid("time_zone", "Choose a time zone from the list.") from None
 
 
-def clipped(text: str, length: int) -> str:
+def clip(text: str, length: int) -> str:
     """Returns what a browser says of itself, fit to be stored and shown."""
     return "".join(character for character in text if not _is_invisible(character))[:length]
 

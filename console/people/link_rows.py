@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict, fields
 from datetime import timedelta
-from typing import Any, Final
+from typing import Final
 
 from sqlalchemy import delete
 
 from console.people.database import AnyRow, Transaction
 from console.people.errors import LinkInvalid
-from console.people.records import Link, LinkPurpose, Origin, digest, new_id, new_token
+from console.people.records import Link, LinkPurpose, Origin, Role, digest, new_id, new_token
 from console.people.tables import links
 from keyauthority.client import Secret
 
@@ -21,33 +22,30 @@ LIFETIMES: Final = {
 
 
 async def put(
-    tx: Transaction, purpose: LinkPurpose, slot: str, by: Origin, **values: Any
-) -> tuple[AnyRow, Secret]:
+    tx: Transaction,
+    purpose: LinkPurpose,
+    slot: str,
+    by: Origin,
+    *,
+    email: str = "",
+    workspace_id: str = "",
+    role: Role | None = None,
+    person_id: str = "",
+) -> tuple[Link, Secret]:
     """Returns a new link, which replaces the one in the same slot, and its token."""
-    token = new_token()
-    row = {
-        "digest": digest(token.reveal()),
-        "slot": slot,
-        "id": new_id(purpose.value),
-        "purpose": purpose,
-        "email": "",
-        "workspace_id": "",
-        "role": None,
-        "person_id": None,
-        "invited_by": by.person_id,
-        "inviter_email": by.email,
-        "create_time": tx.now,
-        "expire_time": tx.now + LIFETIMES[purpose],
-        **values,
-    }
-    return await tx.put(links, row, "slot", row), token
+    token, end = new_token(), tx.now + LIFETIMES[purpose]
+    maker = (by.person_id, by.email)
+    link = Link(
+        purpose, new_id(purpose.value), email, workspace_id, role, person_id, *maker, tx.now, end
+    )
+    row = asdict(link) | {"digest": digest(token.reveal()), "slot": slot}
+    row["person_id"] = person_id or None
+    await tx.put(links, row, "slot", row)
+    return link, token
 
 
 async def take(tx: Transaction, token: str, purpose: LinkPurpose) -> Link:
-    """Deletes the link and returns it: of two that take it at once, one gets it.
-
-    Raises `LinkInvalid`.
-    """
+    """Deletes and returns the link: of two calls at once, one gets it. Raises `LinkInvalid`."""
     valid = (links.c.purpose == purpose) & (links.c.expire_time > tx.now)
     link = delete(links).where(links.c.digest == digest(token), valid)
     row = await tx.first(link.returning(links))
@@ -58,13 +56,5 @@ async def take(tx: Transaction, token: str, purpose: LinkPurpose) -> Link:
 
 def link_of(row: AnyRow) -> Link:
     """Returns the link in a row of `links`."""
-    return Link(
-        row.purpose,
-        row.id,
-        row.email,
-        row.workspace_id,
-        row.role,
-        row.person_id or "",
-        row.inviter_email,
-        row.expire_time,
-    )
+    values = {field.name: getattr(row, field.name) for field in fields(Link)}
+    return Link(**values | {"person_id": row.person_id or ""})

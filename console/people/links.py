@@ -3,33 +3,28 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import fields as fields_of
 
 from sqlalchemy import delete, select
 
-from console.people import fields
-from console.people.database import AnyRow, Database
+from console.people.database import Database
 from console.people.errors import AlreadyMember, LinkForAnother, LinkInvalid, NotFound
+from console.people.fields import email_key, parse_email, parse_name
 from console.people.link_rows import link_of, put, take
 from console.people.passwords import Passwords
 from console.people.person_rows import (
-    NO_ADMINISTRATOR,
-    NO_PERSON,
-    PERSON,
     add_member,
     add_person,
     check_owner,
     has_administrator,
     invitation_slot,
     load_person,
+    lock_administrators,
     lock_person,
-    person_of,
     replace_password,
 )
 from console.people.records import (
     Credential,
     Identity,
-    Invitation,
     Link,
     LinkPurpose,
     Origin,
@@ -44,7 +39,8 @@ from keyauthority.client import Secret
 class Links:
     """The links. Each has a slot, in which a new link replaces the one before.
 
-    A call that is refused leaves the link as it was.
+    A refused call leaves the link as it was. Who makes a link needs the right to do so until it is
+    used: without the right, the call raises `NotFound`; when the right goes, the link ends.
     """
 
     def __init__(self, database: Database, passwords: Passwords) -> None:
@@ -52,10 +48,7 @@ class Links:
         self._passwords = passwords
 
     async def new_setup(self) -> Secret:
-        """Returns the token of a new link that makes the first administrator.
-
-        Raises `LinkInvalid` if there is an administrator.
-        """
+        """Returns the token of the first administrator's link. Raises `LinkInvalid`."""
         async with self._database.changing() as tx:
             if await has_administrator(tx):
                 raise LinkInvalid
@@ -64,48 +57,33 @@ class Links:
 
     async def invite(
         self, by: Origin, workspace_id: str, email: str, role: Role
-    ) -> tuple[Invitation, Secret]:
-        """Returns an invitation of *email* to the workspace, and the token of its link.
-
-        It ends with the ownership of *by*. Raises `FieldInvalid`, `AlreadyMember`, and `NotFound` if
-        *by* is no owner any more.
-        """
-        email = fields.email(email)
+    ) -> tuple[Link, Secret]:
+        """Returns an invitation and its token. Raises `FieldInvalid`, `AlreadyMember`."""
+        email = parse_email(email)
         async with self._database.changing() as tx:
             await check_owner(tx, by, workspace_id)
             member = select(people.c.id).join_from(people, memberships)
             member = member.where(memberships.c.workspace_id == workspace_id)
-            if await tx.first(member.where(people.c.email_key == fields.email_key(email))):
+            if await tx.first(member.where(people.c.email_key == email_key(email))):
                 raise AlreadyMember
             slot = invitation_slot(workspace_id, email)
-            values = {"email": email, "workspace_id": workspace_id, "role": role}
-            row, token = await put(tx, LinkPurpose.INVITATION, slot, by, **values)
+            purpose = LinkPurpose.INVITATION
+            link, token = await put(
+                tx, purpose, slot, by, email=email, workspace_id=workspace_id, role=role
+            )
             details = {"email": email, "role": role.value}
-            await tx.record(by, "invitation.create", row.id, workspace_id, **details)
-        return _invitation_of(row), token
+            await tx.record(by, "invitation.create", link.id, workspace_id, **details)
+        return link, token
 
     async def new_recovery(self, by: Origin, person_id: str) -> Secret:
-        """Returns the token of a new link that sets the person's password.
-
-        It ends with the right of *by*. Raises `NotFound`, also if the person is disabled, or *by* no
-        administrator any more.
-        """
+        """Returns the token of a link for a new password. Raises `NotFound` if disabled."""
         async with self._database.changing() as tx:
-            # Every transaction locks both in the same order: if two act on each other at once, the
-            # second one sees what the first has done.
-            query = select(*PERSON).where(people.c.id.in_([by.person_id, person_id]))
-            rows = await tx.all(query.order_by(people.c.id).with_for_update())
-            by_id = {row.person_id: person_of(row) for row in rows}
-            if (person := by_id.get(person_id)) is None:
-                raise NotFound(NO_PERSON)
-            maker = by_id.get(by.person_id)
-            if by.person_id and (maker is None or maker.disabled or not maker.administrator):
-                raise NotFound(NO_ADMINISTRATOR)
+            await lock_administrators(tx, by)
+            person = await lock_person(tx, person_id)
             if person.disabled:
                 raise NotFound("This person is disabled.")
-            values = {"email": person.email, "person_id": person_id}
-            slot = f"recovery {person_id}"
-            _, token = await put(tx, LinkPurpose.RECOVERY, slot, by, **values)
+            purpose, slot = LinkPurpose.RECOVERY, f"recovery {person_id}"
+            _, token = await put(tx, purpose, slot, by, email=person.email, person_id=person_id)
             await tx.record(by, "recovery.create", person_id)
         return token
 
@@ -120,16 +98,16 @@ class Links:
                 return None
         return link_of(row)
 
-    async def of_workspace(self, workspace_id: str) -> list[Invitation]:
+    async def of_workspace(self, workspace_id: str) -> list[Link]:
         """Returns the open invitations to the workspace, newest first."""
         query = select(links).where(links.c.workspace_id == workspace_id)
         ordered = query.order_by(links.c.create_time.desc(), links.c.id)
         async with self._database.reading() as tx:
             rows = await tx.all(ordered.where(links.c.expire_time > tx.now))
-        return [_invitation_of(row) for row in rows]
+        return [link_of(row) for row in rows]
 
     async def withdraw(self, by: Origin, workspace_id: str, invitation_id: str) -> None:
-        """Withdraws the invitation. Raises `NotFound`, also if *by* is no owner any more."""
+        """Withdraws an invitation. Raises `NotFound`."""
         invitation = (links.c.workspace_id == workspace_id) & (links.c.id == invitation_id)
         async with self._database.changing() as tx:
             await check_owner(tx, by, workspace_id)
@@ -152,7 +130,7 @@ class Links:
         Raises `LinkInvalid`, `FieldInvalid`, `EmailTaken`, `IdentityTaken`.
         """
         await self._check(token, LinkPurpose.SETUP)
-        email, name = fields.email(email), fields.name(name)
+        email, name = parse_email(email), parse_name(name)
         login = await self._login(credential, email, name)
         async with self._database.changing() as tx:
             await take(tx, token, LinkPurpose.SETUP)
@@ -181,7 +159,7 @@ class Links:
             return await self._join(token, person_id, source)
         if credential is None:
             raise ValueError("a new person needs a credential")
-        name = fields.name(name)
+        name = parse_name(name)
         login = await self._login(credential, link.email, name)
         async with self._database.changing() as tx:
             link = await take(tx, token, LinkPurpose.INVITATION)
@@ -190,10 +168,7 @@ class Links:
         return person
 
     async def accept_recovery(self, token: str, password: str, source: str) -> Person:
-        """Sets a new password and ends all of the person's sessions.
-
-        Raises `LinkInvalid`, `WeakPassword`.
-        """
+        """Sets a new password, and ends all sessions. Raises `LinkInvalid`, `WeakPassword`."""
         link = await self._check(token, LinkPurpose.RECOVERY)
         async with self._database.reading() as tx:
             person = await load_person(tx, link.person_id)
@@ -211,7 +186,7 @@ class Links:
         async with self._database.changing() as tx:
             person = await lock_person(tx, person_id)
             link = await take(tx, token, LinkPurpose.INVITATION)
-            if fields.email_key(person.email) != fields.email_key(link.email):
+            if email_key(person.email) != email_key(link.email):
                 raise LinkForAnother
             by = Origin(person.id, person.email, source)
             await add_member(tx, by, link.workspace_id, person.id, link.role or Role.VIEWER)
@@ -228,7 +203,3 @@ class Links:
         if isinstance(credential, Identity):
             return credential
         return await self._passwords.accept(credential.text, email, name)
-
-
-def _invitation_of(row: AnyRow) -> Invitation:
-    return Invitation(*(getattr(row, field.name) for field in fields_of(Invitation)))

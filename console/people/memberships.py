@@ -9,12 +9,11 @@ from sqlalchemy import Column, delete, func, select, update
 from console.people.database import Database, Transaction
 from console.people.errors import LastOwner, NotFound
 from console.people.person_rows import (
-    NO_ADMINISTRATOR,
     NO_OWNER,
     PERSON,
     add_member,
-    is_administrator,
     is_member,
+    lock_administrators,
     lock_person,
     person_of,
 )
@@ -23,7 +22,10 @@ from console.people.tables import links, memberships, people
 
 
 class Memberships:
-    """The memberships. A workspace that has an owner always keeps one."""
+    """The memberships. A workspace that has an owner always keeps one.
+
+    Changes raise `NotFound` if the member does not exist, or if *by* has lost the right.
+    """
 
     def __init__(self, database: Database) -> None:
         self._database = database
@@ -63,24 +65,17 @@ class Memberships:
         return await self._count(memberships.c.person_id, person_ids)
 
     async def add(self, by: Origin, workspace_id: str, person_id: str, role: Role) -> None:
-        """Makes a person a member, on behalf of an administrator.
-
-        Raises `AlreadyMember`, and `NotFound`, also if *by* is no administrator any more.
-        """
+        """Makes a person a member, for an administrator. Raises `AlreadyMember`."""
         async with self._database.changing() as tx:
+            await lock_administrators(tx, by)
             await lock_person(tx, person_id)
-            if by.person_id and not await is_administrator(tx, by.person_id):
-                raise NotFound(NO_ADMINISTRATOR)
             await add_member(tx, by, workspace_id, person_id, role)
 
     async def set_role(self, by: Origin, workspace_id: str, person_id: str, role: Role) -> None:
-        """Changes a member's role, on behalf of an owner or an administrator.
-
-        Raises `LastOwner`, and `NotFound`, also if *by* is neither any more.
-        """
+        """Changes a member's role, for an owner or an administrator. Raises `LastOwner`."""
         async with self._database.changing() as tx:
             before, owners = await _lock_roles(tx, workspace_id, person_id)
-            if not (by.person_id in {"", *owners} or await is_administrator(tx, by.person_id)):
+            if not (by.person_id in {"", *owners} or await _is_administrator(tx, by.person_id)):
                 raise NotFound(NO_OWNER)
             if role is not Role.OWNER and owners == {person_id}:
                 raise LastOwner
@@ -93,10 +88,7 @@ class Memberships:
             await tx.record(by, "member.role", person_id, workspace_id, **details)
 
     async def remove(self, by: Origin, workspace_id: str, person_id: str) -> None:
-        """Ends a membership, on behalf of an owner or the member.
-
-        Raises `LastOwner`, and `NotFound`, also if *by* is no owner any more.
-        """
+        """Ends a membership, for an owner or the member. Raises `LastOwner`."""
         async with self._database.changing() as tx:
             role, owners = await _lock_roles(tx, workspace_id, person_id)
             if by.person_id not in {"", person_id, *owners}:
@@ -128,6 +120,13 @@ async def _lock_roles(tx: Transaction, workspace_id: str, person_id: str) -> tup
     if row is None:
         raise NotFound("There is no such member.")
     return row.role, owner_ids
+
+
+async def _is_administrator(tx: Transaction, person_id: str) -> bool:
+    query = select(people.c.id).where(
+        people.c.id == person_id, people.c.administrator, people.c.disabled.is_(False)
+    )
+    return await tx.first(query.with_for_update(read=True)) is not None
 
 
 async def _withdraw_invitations(tx: Transaction, workspace_id: str, person_id: str) -> None:

@@ -59,8 +59,7 @@ def check(password: str, *own: str) -> None:
 
 
 def _remainders(words: Sequence[str], text: str) -> Iterator[str]:
-    # The text without the words: as it was typed, and without its separators, with which and without
-    # which attackers guess.
+    # The text without the words, as it was typed and without its separators: attackers guess both.
     joined = _separators.sub("", text)
     yield from (_without(words, text), _without(words, joined))
     # Also with letters in place of digits that look like them, if that shows one of the words.
@@ -92,7 +91,10 @@ def _without(words: Iterable[str], text: str) -> str:
 
 
 class Passwords:
-    """Hashing in threads, with the same work for an address that nobody has."""
+    """The hashing of passwords, in threads.
+
+    Each method raises `StoreUnavailable` if memory is short or too many passwords wait.
+    """
 
     def __init__(self, hasher: PasswordHasher) -> None:
         self._hasher = hasher
@@ -103,7 +105,7 @@ class Passwords:
     async def accept(self, password: str, *own: str) -> str:
         """Returns the hash of a new password; *own* are its owner's address and name.
 
-        Raises `WeakPassword`, and `StoreUnavailable` as `hash` does.
+        Raises `WeakPassword`.
         """
 
         def checked() -> str:
@@ -113,17 +115,11 @@ class Passwords:
         return await self._in_thread(checked)
 
     async def hash(self, password: str) -> str:
-        """Returns the hash of a password that is in use already.
-
-        Raises `StoreUnavailable` if memory is short or too many wait.
-        """
+        """Returns the hash of a password that is in use already."""
         return await self._in_thread(lambda: self._hasher.hash(_bytes(password)))
 
     async def verify(self, password_hash: str | None, password: str) -> bool:
-        """Returns whether *password_hash* is of *password*; False for None, after the same work.
-
-        Raises `StoreUnavailable` as `hash` does.
-        """
+        """Returns whether *password_hash* is of *password*; False for None, after the same work."""
         compared = password_hash or self._decoy_hash
         equal = await self._in_thread(lambda: self._is_hash_of(password, compared))
         return equal and password_hash is not None

@@ -12,10 +12,10 @@ from console.people.fields import email_key
 from console.people.records import Identity, Origin, Person, Role, new_id
 from console.people.tables import identities, links, memberships, people, sessions
 
-NO_PERSON: Final = "There is no such person."
 # For callers who lost their right after the page let them through.
-NO_ADMINISTRATOR: Final = "You are no administrator any more."
 NO_OWNER: Final = "You are no owner of this workspace any more."
+
+_NO_PERSON: Final = "There is no such person."
 
 PERSON: Final = (
     people.c.id.label("person_id"),
@@ -57,7 +57,7 @@ async def lock_person(tx: Transaction, person_id: str) -> Person:
 async def _load(tx: Transaction, query: Select[Any]) -> Person:
     row = await tx.first(query)
     if row is None:
-        raise NotFound(NO_PERSON)
+        raise NotFound(_NO_PERSON)
     return person_of(row)
 
 
@@ -116,13 +116,10 @@ async def add_identity(tx: Transaction, person_id: str, identity: Identity) -> b
 async def replace_password(
     tx: Transaction, person_id: str, password_hash: str | None, keep_session_id: str = ""
 ) -> None:
-    """Sets the password or, by None, removes it.
-
-    Ends the person's other sessions and their recovery link.
-    """
+    """Sets the password or, by None, removes it; ends other sessions and the recovery link."""
     changed = update(people).where(people.c.id == person_id).values(password=password_hash)
     if await tx.execute(changed) == 0:
-        raise NotFound(NO_PERSON)
+        raise NotFound(_NO_PERSON)
     others = (sessions.c.person_id == person_id, sessions.c.id != keep_session_id)
     await tx.execute(delete(sessions).where(*others))
     await tx.execute(delete(links).where(links.c.person_id == person_id))
@@ -133,12 +130,18 @@ async def has_administrator(tx: Transaction) -> bool:
     return await tx.first(select(people.c.id).where(people.c.administrator).limit(1)) is not None
 
 
-async def is_administrator(tx: Transaction, person_id: str) -> bool:
-    """Returns whether the person is an enabled administrator, locked until the transaction ends."""
-    query = select(people.c.id).where(
-        people.c.id == person_id, people.c.administrator, people.c.disabled.is_(False)
-    )
-    return await tx.first(query.with_for_update(read=True)) is not None
+async def lock_administrators(tx: Transaction, by: Origin) -> set[str]:
+    """Returns the ids of all enabled administrators. Raises `NotFound` unless *by* is one.
+
+    Every transaction locks administrators first, and in the same order: if two dismiss each other at
+    once, the second one finds that they are no administrator any more.
+    """
+    enabled = select(people.c.id).where(people.c.administrator, people.c.disabled.is_(False))
+    rows = await tx.all(enabled.order_by(people.c.id).with_for_update())
+    administrator_ids = {row.id for row in rows}
+    if by.person_id and by.person_id not in administrator_ids:
+        raise NotFound("You are no administrator any more.")
+    return administrator_ids
 
 
 def is_member(workspace_id: str, person_id: str) -> ColumnElement[bool]:
@@ -147,10 +150,7 @@ def is_member(workspace_id: str, person_id: str) -> ColumnElement[bool]:
 
 
 async def check_owner(tx: Transaction, by: Origin, workspace_id: str) -> None:
-    """Raises `NotFound` unless *by* owns the workspace; the role is locked.
-
-    An operator at the machine has an owner's rights.
-    """
+    """Raises `NotFound` unless *by* is an operator, or an owner, whose role is then locked."""
     if not by.person_id:
         return
     query = select(memberships.c.role).where(is_member(workspace_id, by.person_id))

@@ -59,10 +59,7 @@ class Origin:
 
 @dataclass(frozen=True, slots=True)
 class Person:
-    """A person who may sign in, unless *disabled*.
-
-    *time_zone* is an IANA name, or empty for the time zone of the browser.
-    """
+    """A person who may sign in, unless *disabled*. *time_zone* is an IANA name, or empty."""
 
     id: str
     email: str
@@ -93,20 +90,6 @@ class Member:
 
 
 @dataclass(frozen=True, slots=True)
-class Invitation:
-    """An invitation that nobody has accepted yet."""
-
-    id: str
-    workspace_id: str
-    email: str
-    role: Role
-    invited_by: str
-    inviter_email: str
-    create_time: datetime
-    expire_time: datetime
-
-
-@dataclass(frozen=True, slots=True)
 class Link:
     """A valid one-time link. Fields that its purpose does not need are empty."""
 
@@ -116,7 +99,9 @@ class Link:
     workspace_id: str
     role: Role | None
     person_id: str
+    invited_by: str
     inviter_email: str
+    create_time: datetime
     expire_time: datetime
 
 
@@ -163,10 +148,7 @@ class Limit:
 
 @dataclass(frozen=True, slots=True)
 class Submission:
-    """The first submission of a form whose answer shows a secret.
-
-    *key_id* is empty until the form is answered.
-    """
+    """A form that shows a secret, as first submitted. *key_id* is empty until it is answered."""
 
     state: SubmissionState
     key_id: str

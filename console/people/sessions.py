@@ -9,7 +9,7 @@ from sqlalchemy import Select, delete, insert, or_, select, update
 
 from console.people.database import AnyRow, Database, Transaction
 from console.people.errors import NotFound
-from console.people.fields import clipped
+from console.people.fields import clip
 from console.people.person_rows import PERSON, lock_person, person_of
 from console.people.records import Origin, Session, digest, new_id, new_token
 from console.people.tables import attempts, events, links, people, sessions
@@ -50,8 +50,8 @@ class Sessions:
         Raises `NotFound`, also if the person is disabled, or has no password for *method* `password`.
         """
         token = new_token()
-        address = clipped(address, ADDRESS_LENGTH)
-        user_agent = clipped(user_agent, USER_AGENT_LENGTH)
+        address = clip(address, ADDRESS_LENGTH)
+        user_agent = clip(user_agent, USER_AGENT_LENGTH)
         async with self._database.changing() as tx:
             person = await lock_person(tx, person_id)
             if person.disabled:

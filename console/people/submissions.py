@@ -82,4 +82,4 @@ def _is(session_id: str, request_id: str) -> ColumnElement[bool]:
 
 
 def _wrong_form() -> FieldInvalid:
-    return FieldInvalid("request_id", "This form can't be sent any more. Open it anew.")
+    return FieldInvalid("request_id", "This form can’t be sent any more. Open it again.")

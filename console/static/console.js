@@ -1,13 +1,13 @@
-// What makes the pages quicker to use. All of them work without it.
+// Makes the pages quicker to use. All of them work without it.
 "use strict";
 
-// Tells screen readers, once, without moving the focus.
+// Announces a text to screen readers, without moving the focus.
 const say = (text) => {
-  const said = document.getElementById("said");
-  if (said) said.textContent = text;
+  const status = document.getElementById("said");
+  if (status) status.textContent = text;
 };
 
-// Copying. The buttons are hidden until now: without a script they could do nothing.
+// Copy buttons are hidden until now: without a script they could do nothing.
 const copy = async (button) => {
   const source = document.getElementById(button.dataset.copy);
   try {
@@ -32,8 +32,8 @@ for (const button of document.querySelectorAll("[data-copy]")) {
   button.addEventListener("click", () => copy(button));
 }
 
-// A form is sent once, however often its button is pressed; again after a while without an answer,
-// or when the browser comes back to the page.
+// A form is sent once, however often its button is pressed. It can be sent again after a while
+// without an answer, or when the browser comes back to the page.
 const sent = new Set();
 const allow = () => {
   sent.clear();
@@ -54,32 +54,29 @@ document.addEventListener("submit", (event) => {
 });
 addEventListener("pageshow", allow);
 
-// Rows that do not have what is typed leave the page; Enter searches all of them.
+// Rows without the typed text are hidden; Enter searches all of them.
 const filter = (field) => {
   const rows = [...document.querySelectorAll(`#${field.dataset.filter} [data-row]`)];
   const none = document.getElementById(`${field.dataset.filter}-none`);
   const apply = () => {
-    const wanted = field.value.trim().toLowerCase();
-    let shown = 0;
-    for (const row of rows) {
-      row.hidden = !row.textContent.toLowerCase().includes(wanted);
-      shown += row.hidden ? 0 : 1;
-    }
-    if (none) none.hidden = shown > 0;
-    say(wanted ? `${shown} of ${rows.length} shown` : "");
+    const text = field.value.trim().toLowerCase();
+    for (const row of rows) row.hidden = !row.textContent.toLowerCase().includes(text);
+    const visible = rows.filter((row) => !row.hidden).length;
+    if (none) none.hidden = visible > 0;
+    say(text ? `${visible} of ${rows.length} shown` : "");
   };
-  // What the server found may match by what a row does not show, so only typing hides rows.
+  // The server also searches what a row does not show, so only typing hides rows.
   if (rows.length) field.addEventListener("input", apply);
 };
 document.querySelectorAll("[data-filter]").forEach(filter);
 
-// A secret that is looked for stays here: its key is found by how it begins.
+// A secret that is searched for stays in the browser: its beginning finds the key.
 const secret = /((?:sk-optk|optk-svc)-[0-9A-Za-z]{4})[0-9A-Za-z]{16,}/;
 for (const form of document.querySelectorAll("form[method=get]")) {
   form.addEventListener("submit", () => {
     for (const field of form.querySelectorAll("input")) {
-      const found = secret.exec(field.value);
-      if (found) field.value = found[1];
+      const match = secret.exec(field.value);
+      if (match) field.value = match[1];
     }
   });
 }
@@ -101,7 +98,7 @@ if (!document.documentElement.dataset.zone) {
   }
 }
 
-// Passwords can be looked at while they are typed.
+// A button shows a password while it is typed.
 for (const field of document.querySelectorAll("[data-password]")) {
   const button = document.createElement("button");
   button.type = "button";

@@ -1,4 +1,4 @@
-"""What was noted lately, and no more of it than there is room for."""
+"""A bounded memory of recent values."""
 
 from __future__ import annotations
 
@@ -10,15 +10,11 @@ V = TypeVar("V")
 
 
 class Recent(Generic[K, V]):
-    """Values by key; each step takes the same time, however many there are.
-
-    Args:
-        most: Keys remembered; the one noted longest ago is forgotten.
-    """
+    """The newest *most* values by key; each step takes the same time, however many there are."""
 
     def __init__(self, most: int) -> None:
         self._most = most
-        # An ordered one, since the oldest of a plain dictionary is found ever more slowly.
+        # Finding the oldest key of a plain dictionary takes longer and longer.
         self._members: OrderedDict[K, V] = OrderedDict()
 
     def __len__(self) -> int:
@@ -28,16 +24,16 @@ class Recent(Generic[K, V]):
         return key in self._members
 
     def get(self, key: K, default: V) -> V:
-        """Returns the value noted of *key*, or *default*."""
+        """Returns the value of *key*, or *default*."""
         return self._members.get(key, default)
 
     def note(self, key: K, value: V) -> None:
-        """Remembers *value*, and *key* as the newest."""
+        """Remembers *value*, with *key* as the newest; forgets the oldest key beyond *most*."""
         self._members[key] = value
         self._members.move_to_end(key)
         if len(self._members) > self._most:
             self._members.popitem(last=False)
 
     def forget(self, key: K) -> None:
-        """Forgets *key*, if it is remembered."""
+        """Forgets *key*, if there is a value."""
         self._members.pop(key, None)

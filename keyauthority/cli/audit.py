@@ -82,7 +82,7 @@ def export(authority: Authority, /, output: Path | None, **filters: Any) -> Answ
     exported = entries(authority, "entries", functools.partial(audit.page, AuditFilter(**filters)))
     if output is not None:
         count = _write(output, exported)
-        return Answer({"entries": count}, "", f"Wrote {count} entries to {output}.")
+        return Answer({"entries": count}, "", f"Wrote {count:,} entries to {output}.")
     if click.get_current_context().obj.json:
         return Answer({"entries": [to_dict(entry.message) for entry in exported]}, "")
     for entry in exported:
@@ -96,7 +96,7 @@ def export(authority: Authority, /, output: Path | None, **filters: Any) -> Answ
 def prune(authority: Authority, older_than: timedelta) -> Answer:
     """Delete the oldest entries for good."""
     reply, deleted = authority.call(audit.prune(datetime.now(UTC) - older_than))
-    return Answer(reply, f"Deleted {deleted} entries.")
+    return Answer(reply, f"Deleted {deleted:,} entries.")
 
 
 def _write(output: Path, exported: Iterator[Entry[AuditEntry]]) -> int:

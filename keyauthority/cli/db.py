@@ -15,7 +15,7 @@ from google.protobuf.json_format import ParseDict, ParseError
 
 from keyauthority.base.process.lifecycle import StartError
 from keyauthority.base.relational.location import Location
-from keyauthority.cli.output import Answer
+from keyauthority.cli.output import Answer, count
 from keyauthority.cli.values import DURATION, FILE, database_option
 from keyauthority.client.admin import reading
 from keyauthority.domain.auditing import AuditEntry
@@ -106,8 +106,8 @@ def restore_epoch(database: Location, replay: Path | None, longest_lease: timede
             "missing": list(replayed.missing),
         },
         f"Epoch {epoch} has begun; leases from before are over ({waited:.2f} s).\n"
-        f"Done again: {replayed.keys} keys and {replayed.callers} callers revoked, "
-        f"{replayed.workspaces} workspaces suspended or resumed.",
+        f"Done again: {count(replayed.keys, 'key')} and {count(replayed.callers, 'caller')} revoked, "
+        f"{count(replayed.workspaces, 'workspace')} suspended or resumed.",
         _left_to_do(replayed),
     )
 

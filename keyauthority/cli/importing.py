@@ -11,7 +11,7 @@ from google.protobuf.message import Message
 from keyauthority.cli.authority import Authority, with_authority
 from keyauthority.cli.failures import Failure
 from keyauthority.cli.import_lines import Line, read_lines
-from keyauthority.cli.output import Answer, spread, to_dict
+from keyauthority.cli.output import Answer, count, spread, to_dict
 from keyauthority.client.admin import Changed, Key, RefusedError, SpreadingError, keys
 
 _MOST_KEYS: Final = 1_000
@@ -49,7 +49,7 @@ def command(authority: Authority, file: IO[str], workspace: str, from_line: int)
         reply, _ = _import(authority, workspace, batch, first=False)
         document["keys"] += to_dict(reply)["keys"]
         _report(len(document["keys"]), len(lines))
-    sentence = f"Imported {_count(len(lines))} into {workspace}."
+    sentence = f"Imported {count(len(lines), 'key')} into {workspace}."
     return Answer(document, f"{sentence} {spread(imported.receipt)}")
 
 
@@ -93,8 +93,4 @@ def _explained(failure: Failure, batch: Sequence[Line], *, first: bool) -> str:
 
 def _report(done: int, total: int) -> None:
     if total > _MOST_KEYS and not click.get_current_context().obj.json:
-        click.echo(f"{done:,} of {_count(total)} are imported.", err=True)
-
-
-def _count(number: int) -> str:
-    return f"{number:,} key{'s' * (number != 1)}"
+        click.echo(f"{done:,} of {count(total, 'key')} are imported.", err=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from datetime import datetime
 
 from keyauthority.cli.output import details, moment, pairs, table, word
 from keyauthority.client.admin import Key, Revocation, SecretInfo
@@ -20,8 +21,8 @@ def key_table(keys: Iterable[Key]) -> str:
                 key.settings.name,
                 key.workspace_id,
                 word(key.state),
-                _expiry(key),
-                _last_use(key),
+                _or_never(key.settings.expire_time),
+                _or_never(key.last_used_time),
                 moment(key.create_time),
                 key.creator.name or key.creator.id or "unknown",
                 key.secrets[0].hint if key.secrets else "",
@@ -38,8 +39,8 @@ def key_details(key: Key) -> str:
         ("name", key.settings.name),
         ("workspace", key.workspace_id),
         ("state", word(key.state)),
-        ("expires", _expiry(key)),
-        ("last used", _last_use(key)),
+        ("expires", _or_never(key.settings.expire_time)),
+        ("last used", _or_never(key.last_used_time)),
         ("scopes", " ".join(key.settings.scopes) or "full access"),
     ]
     if key.settings.labels:
@@ -65,19 +66,14 @@ def minted(secret: Secret) -> str:
     )
 
 
-def _expiry(key: Key) -> str:
-    end = key.settings.expire_time
-    return "never" if end is None else moment(end)
-
-
-def _last_use(record: Key | SecretInfo) -> str:
-    return "never" if record.last_used_time is None else moment(record.last_used_time)
+def _or_never(time: datetime | None) -> str:
+    return "never" if time is None else moment(time)
 
 
 def _secret(secret: SecretInfo) -> str:
     end = "" if secret.end_time is None else f", ends {moment(secret.end_time)}"
     minted = moment(secret.create_time) + _by(secret.creator)
-    return f"{secret.hint}, minted {minted}, last used {_last_use(secret)}{end}"
+    return f"{secret.hint}, minted {minted}, last used {_or_never(secret.last_used_time)}{end}"
 
 
 def _by(who: Who) -> str:

@@ -14,7 +14,7 @@ from keyauthority.cli import importing
 from keyauthority.cli.authority import Authority, with_authority
 from keyauthority.cli.key_text import key_details, key_table, minted
 from keyauthority.cli.listing import listed, listing_options
-from keyauthority.cli.output import Answer, named, spread
+from keyauthority.cli.output import Answer, count, named, spread
 from keyauthority.cli.values import DURATION, LABEL, MOMENT, read_secret
 from keyauthority.client.admin import KeySettings, KeyState, RevocationReason, keys, verification
 from keyauthority.domain.secrets import Secret
@@ -199,7 +199,9 @@ def revoke(authority: Authority, key_ids: Sequence[str], reason: str | None, not
     code = RevocationReason[(reason or "unspecified").upper().replace("-", "_")]
     if len(key_ids) > 1:
         reply, several = authority.call(keys.revoke_all(key_ids, code, note))
-        return Answer(reply, f"Revoked {len(several.record)} keys. {spread(several.receipt)}")
+        return Answer(
+            reply, f"Revoked {count(len(several.record), 'key')}. {spread(several.receipt)}"
+        )
     reply, revoked = authority.call(keys.revoke(key_ids[0], code, note))
     key = revoked.record
     sentence = f"Revoked {named(key.id, key.settings.name)}."

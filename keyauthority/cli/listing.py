@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import itertools
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any, Final, Generic, NamedTuple, TypeVar
 
@@ -49,21 +50,19 @@ def entries(
     authority: Authority,
     name: str,
     page: Callable[..., Call[Page[Record]]],
-    limit: int | None = None,
+    size: int = _PAGE,
 ) -> Iterator[Entry[Record]]:
-    """Yields up to *limit* entries of the pages that *page* calls for, by size and token.
+    """Yields the entries of the pages that *page* calls for, by size and token.
 
     The replies hold them in the field *name*.
     """
-    left, token = limit, ""
-    while left is None or left > 0:
-        size = _PAGE if left is None else min(left, _PAGE)
+    token = ""
+    while True:
         reply, result = authority.call(page(size=size, token=token))
         yield from map(Entry, getattr(reply, name), result.records)
         token = result.next_page_token
         if not token:
             return
-        left = None if left is None else left - len(result.records)
 
 
 def listed(
@@ -74,9 +73,12 @@ def listed(
     text: Callable[[Iterable[Record]], str],
 ) -> Answer:
     """Returns up to *limit* entries, called *name*; *text* writes their records for people."""
-    listing = list(entries(authority, name, page, None if limit is None else limit + 1))
+    # One entry beyond the limit shows that there are more.
+    stop = None if limit is None else limit + 1
+    pages = entries(authority, name, page, min(stop or _PAGE, _PAGE))
+    listing = list(itertools.islice(pages, stop))
     note = "" if listing else f"There are no {name}."
-    if limit is not None and len(listing) > limit:
+    if stop is not None and len(listing) == stop:
         listing.pop()
         note = f"There are more {name}: --all shows them, --limit more of them."
     document = {name: [to_dict(entry.message) for entry in listing]}

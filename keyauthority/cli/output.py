@@ -87,15 +87,16 @@ def pairs(labels: Mapping[str, str]) -> str:
 def spread(receipt: Receipt) -> str:
     """Returns the receipt as one sentence."""
     confirmed, waited_out = receipt.sessions_acknowledged, receipt.leases_waited_out
-    how = [f"confirmed by {_count(confirmed, 'verifier')}"] if confirmed else []
-    how += [f"{_count(waited_out, 'lease')} waited out"] if waited_out else []
+    how = [f"confirmed by {count(confirmed, 'verifier')}"] if confirmed else []
+    how += [f"{count(waited_out, 'lease')} waited out"] if waited_out else []
     how += [f"{receipt.waited // timedelta(milliseconds=1)} ms"] if how else []
     waits = f": {', '.join(how)}" if how else ""
     return f"In force everywhere as of revision {receipt.revision}{waits}."
 
 
-def _count(number: int, noun: str) -> str:
-    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
+def count(number: int, noun: str) -> str:
+    """Returns the number and the noun: "1 key", "1,200 keys"."""
+    return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}s"
 
 
 def _line(cells: Sequence[str], widths: Sequence[int]) -> str:

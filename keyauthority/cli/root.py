@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any, Final
 
 import click
 
-from keyauthority.cli.values import DURATION, FILE, holds_secret, is_text, setting
+from keyauthority.cli.values import DURATION, FILE, is_text, setting
+from keyauthority.domain.secrets import secret_within
 
 if TYPE_CHECKING:
     from keyauthority.cli.output import Answer
@@ -59,7 +60,7 @@ class Root(click.Group):
             formatter.write_dl(list(GROUPS.items()))
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
-        if any(holds_secret(arg) for arg in args):
+        if any(map(secret_within, args)):
             raise click.UsageError(
                 "an argument holds a secret, which every user of this machine can read there: "
                 "secrets are read from standard input or a prompt (and this one is now in your "
@@ -98,7 +99,7 @@ def root(ctx: click.Context, /, data_dir: Path, token_file: Path | None, **optio
     Options stand before the command: keyauthority --json keys list.
     Exit status: 0 done, 1 refused or failed, 2 usage.
     """
-    if token_file is not None and holds_secret(str(token_file)):
+    if token_file is not None and secret_within(str(token_file)):
         raise click.UsageError(
             "--token-file (KEYAUTHORITY_TOKEN_FILE) must name the file with the token, not hold it"
         )

@@ -12,7 +12,6 @@ import click
 
 from keyauthority.base.relational.location import parse_location
 from keyauthority.config import parse_duration
-from keyauthority.domain.secrets import secret_within
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 Value = TypeVar("Value")
@@ -100,11 +99,6 @@ def read_secret() -> str:
             "no secret on standard input: pipe one in, or run this in a terminal to be asked"
         )
     return secret
-
-
-def holds_secret(text: str) -> bool:
-    """Returns whether there is a key's secret or a caller's token in *text*."""
-    return secret_within(text) is not None
 
 
 def is_text(argument: str) -> bool:

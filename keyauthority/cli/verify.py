@@ -7,7 +7,7 @@ import click
 from keyauthority.cli.authority import Authority, with_authority
 from keyauthority.cli.output import Answer, details, pairs, word
 from keyauthority.cli.values import read_secret
-from keyauthority.client import Verdict
+from keyauthority.client import Verdict, VerificationUnavailable
 from keyauthority.client.admin import verification as calls
 from keyauthority.client.verification import Verification
 from keyauthority.domain.secrets import Secret
@@ -20,7 +20,13 @@ def command(authority: Authority) -> Answer:
 
     Exit status: 0 if it is accepted, 1 if not.
     """
-    reply, verification = authority.call(calls.verify(Secret(read_secret())))
+    try:
+        reply, verification = authority.call(calls.verify(Secret(read_secret())))
+    except VerificationUnavailable as error:
+        raise click.ClickException(
+            f"the authority answered what this version does not know ({error}): update keyauthority "
+            "on this machine"
+        ) from None
     refused = verification.verdict is not Verdict.VALID
     return Answer(reply, _text(verification), exit_code=int(refused))
 

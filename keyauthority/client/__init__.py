@@ -4,14 +4,8 @@ The calls of its admin services are in `admin`.
 """
 
 from keyauthority.base.process.settings import AddressError
-from keyauthority.client.addresses import check_authority, parse_addresses
-from keyauthority.client.asking import Counters
-from keyauthority.client.channel import (
-    PlaintextError,
-    channel_options,
-    connect,
-    connect_blocking,
-)
+from keyauthority.client.addresses import check_authority
+from keyauthority.client.channel import PlaintextError, connect, connect_blocking
 from keyauthority.client.credentials import (
     ClientCertificate,
     SecretFileError,
@@ -31,7 +25,6 @@ __all__ = [
     "SECRET_MARK",
     "AddressError",
     "ClientCertificate",
-    "Counters",
     "PlaintextError",
     "Secret",
     "SecretFileError",
@@ -42,14 +35,12 @@ __all__ = [
     "Verifier",
     "VerifierClient",
     "bearer_metadata",
-    "channel_options",
     "check_authority",
     "client_certificate",
     "connect",
     "connect_blocking",
     "digest_of",
     "load_token",
-    "parse_addresses",
     "person_metadata",
     "redact",
     "secret_within",

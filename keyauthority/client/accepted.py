@@ -1,4 +1,4 @@
-"""Which secrets were accepted before: they never wait behind those that nobody has seen."""
+"""Which secrets were accepted before: they never wait behind unknown ones."""
 
 from __future__ import annotations
 
@@ -10,34 +10,34 @@ from keyauthority.domain.verdicts import Verdict
 
 
 class Accepted:
-    """Knows accepted secrets, by digest, and the ids of their keys, longer than any verdict holds.
+    """Accepted secrets, by digest, and the ids of their keys, for longer than verdicts hold.
 
-    It decides who waits where, never who may act. Only what was accepted enters, so strangers
-    can't fill it. What is in the cache is known from there, and remembered here once it is dropped.
+    They decide which questions wait, never which secrets act. Only accepted secrets enter, so
+    strangers can't fill this memory. It takes over verdicts that the cache drops.
 
     Args:
-        cached: The verdicts in the cache; tells of each one that it drops.
-        most: Secrets remembered, and as many ids; the ones remembered longest ago are forgotten.
+        cached: The verdicts in the cache.
+        most: Secrets remembered, and as many ids. The oldest are forgotten first.
     """
 
     def __init__(self, cached: Entries[Verification], most: int) -> None:
         self._cached = cached
         self._digests: Recent[bytes, None] = Recent(most)
         self._key_ids: Recent[str, None] = Recent(most)
-        # Those that have vouched for a secret since a secret of the key was accepted.
+        # The ids that have vouched for a secret since a secret of their key was accepted.
         self._spent: Recent[str, None] = Recent(most)
         cached.on_drop = self._remember
 
     def knows(self, digest: bytes) -> bool:
-        """Whether the last verdict on this secret accepted it."""
+        """Returns whether the last verdict on this secret accepted it."""
         cached = self._cached.find(digest)
         return digest in self._digests if cached is None else cached.verdict is Verdict.VALID
 
     def vouches(self, secret: str, digest: bytes) -> bool:
-        """Whether *secret* was accepted, or names a key of which another secret was.
+        """Returns whether *secret* was accepted, or names a key of which another secret was.
 
-        A key's name vouches for one secret at a time, and for the next one after a secret of the
-        key is accepted: so much does a stranger get who has learnt an id.
+        A key's id vouches for one secret, and for the next after a secret of the key is accepted: a
+        stranger who has learnt an id gets no more than that.
         """
         if self.knows(digest):
             return True
@@ -48,7 +48,7 @@ class Accepted:
         return True
 
     def note(self, digest: bytes, verification: Verification) -> None:
-        """Learns from a verdict that the authority gave on the secret of *digest*."""
+        """Takes in the authority's *verification* of the secret of *digest*."""
         self._digests.forget(digest)
         if verification.verdict is Verdict.VALID:
             self._spent.forget(verification.key_id)

@@ -6,6 +6,7 @@ import asyncio
 import threading
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import grpc
 
@@ -76,7 +77,8 @@ def connect(
     parsed = parse_addresses(addresses)
     credentials = _credentials(parsed, tls_ca, client_certificate)
     if _is_fixed(parsed):
-        return _dial(Target(parsed[0].text), credentials)
+        channel: grpc.aio.Channel = _dial(grpc.aio, Target(parsed[0].text), credentials)
+        return channel
     retiring: set[asyncio.Task[None]] = set()
 
     async def close(channel: grpc.aio.Channel) -> None:
@@ -89,7 +91,8 @@ def connect(
         retiring.add(task)
         task.add_done_callback(retiring.discard)
 
-    return SeveralChannel(Replicas(parsed, lambda target: _dial(target, credentials), retire))
+    replicas = Replicas(parsed, lambda target: _dial(grpc.aio, target, credentials), retire)
+    return SeveralChannel(replicas)
 
 
 def connect_blocking(
@@ -102,14 +105,15 @@ def connect_blocking(
     parsed = parse_addresses(addresses)
     credentials = _credentials(parsed, tls_ca, client_certificate)
     if _is_fixed(parsed):
-        return _dial_blocking(Target(parsed[0].text), credentials)
+        channel: grpc.Channel = _dial(grpc, Target(parsed[0].text), credentials)
+        return channel
 
     def retire(channel: grpc.Channel) -> None:
         timer = threading.Timer(RETIRED_WITHIN, channel.close)
         timer.daemon = True
         timer.start()
 
-    replicas = Replicas(parsed, lambda target: _dial_blocking(target, credentials), retire)
+    replicas = Replicas(parsed, lambda target: _dial(grpc, target, credentials), retire)
     return SeveralBlockingChannel(replicas)
 
 
@@ -118,27 +122,16 @@ def _is_fixed(addresses: Sequence[Address]) -> bool:
     return len(addresses) == 1 and not addresses[0].name
 
 
-def _dial(target: Target, credentials: grpc.ChannelCredentials | None) -> grpc.aio.Channel:
-    options = _options(target)
-    if credentials is None:
-        return grpc.aio.insecure_channel(target.address, options=options)
-    return grpc.aio.secure_channel(target.address, credentials, options=options)
-
-
-def _dial_blocking(target: Target, credentials: grpc.ChannelCredentials | None) -> grpc.Channel:
-    options = _options(target)
-    if credentials is None:
-        return grpc.insecure_channel(target.address, options=options)
-    return grpc.secure_channel(target.address, credentials, options=options)
-
-
-def _options(target: Target) -> Options:
+def _dial(api: Any, target: Target, credentials: grpc.ChannelCredentials | None) -> Any:
+    # *api* is grpc or grpc.aio, which make their channels alike.
     options = channel_options()
     if target.name:
         # The certificate is for the name, not for its address of the moment.
         options.append(("grpc.default_authority", target.name))
         options.append(("grpc.ssl_target_name_override", target.name.rpartition(":")[0]))
-    return options
+    if credentials is None:
+        return api.insecure_channel(target.address, options=options)
+    return api.secure_channel(target.address, credentials, options=options)
 
 
 def _credentials(

@@ -1,4 +1,4 @@
-"""Keeping a verifier's cache coherent: one Sync after the other, for as long as it lives."""
+"""Keeps a verifier's cache coherent: one Sync after the other, for as long as the verifier lives."""
 
 from __future__ import annotations
 
@@ -22,30 +22,28 @@ if TYPE_CHECKING:
 
 JOIN_TIMEOUT: Final = 2.0
 LONGEST_JOIN: Final = 8.0
-"""Seconds: the deadline of a join, doubled each time that it was too short.
-
-Where very many join at once, each with the same deadline, none might be answered in time.
-"""
+"""Seconds: the deadline of a join, doubled after each that was too short. If very many join at once,
+each with the same deadline, the authority might answer none in time."""
 
 FIRST_PAUSE: Final = 0.05
 LONGEST_PAUSE: Final = 0.5
 CROWDED_PAUSE: Final = 4.0
-"""Seconds: what is waited after a Sync that failed, doubled each time; the last one where the
-authority says that it has too many of them."""
+"""Seconds: the pause after a Sync that failed, doubled each time up to the longest; up to the last if
+the authority says that it has too many Syncs."""
 
 TRANSIT: Final = 0.3
-"""Seconds that a Sync has at least to get there and back, beside its wait."""
+"""Seconds that a Sync has at least for both ways, beside its wait."""
 
 WITHOUT_LEASE: Final = 0.5
-"""Seconds that a Sync waits for changes where no lease is granted."""
+"""Seconds that a Sync waits for changes if no lease is granted."""
 
 SHORTEST: Final = 0.05
-"""Seconds from one Sync to the next at least, when there was nothing to tell."""
+"""Seconds from one Sync to the next at least, if the first brought no change."""
 
 log = logging.getLogger("keyauthority.client")
 
 _REFUSED: Final = frozenset({grpc.StatusCode.UNAUTHENTICATED, grpc.StatusCode.PERMISSION_DENIED})
-# The authority notices a deadline as well, and may be the first.
+# The authority notices a deadline too, and may be the first.
 _TOO_LATE: Final = frozenset({grpc.StatusCode.DEADLINE_EXCEEDED, grpc.StatusCode.CANCELLED})
 
 OnChange = Callable[[frozenset[str] | None], None]
@@ -58,8 +56,9 @@ class Following:
         cache: What is kept coherent.
         stub: The authority.
         metadata: The verifier's credential.
-        name: What the verifier calls itself.
-        on_change: Called with the ids of what changed, once that is dropped; None: everything.
+        name: The verifier's name in the list of sessions.
+        on_change: Called with the ids of what changed, after their verdicts are dropped; with None
+            after all verdicts are.
         now: The clock of the lease.
     """
 
@@ -82,9 +81,9 @@ class Following:
         self._timeout = JOIN_TIMEOUT
         self._join_timeout = JOIN_TIMEOUT
         self._longest_pause = LONGEST_PAUSE
-        self._told = True
+        self._acknowledge = True
         self.heard = now()
-        """When the newest reply that counted was asked for."""
+        """When the call was sent whose reply was taken last."""
 
     async def run(self) -> None:
         """Follows until cancelled."""
@@ -96,21 +95,21 @@ class Following:
             except grpc.RpcError as error:
                 self._failed(call, error)
                 taken = False
-            except Exception:  # whatever it is, the next one may fare better
-                log.exception("a Sync failed")
+            except Exception:  # the next Sync may succeed, whatever it was
+                log.exception("sync_failed")
                 taken = False
             if taken:
                 pause = FIRST_PAUSE
                 await asyncio.sleep(self._rest(call))
                 continue
-            # To be told at once, while the lease lasts; but not all at the same time, when many lost
-            # the same authority.
+            # The next Sync is to be answered at once, while the lease lasts. Of many verifiers that
+            # lost the same authority, not all call at the same moment.
             self._wait = 0.0
             await asyncio.sleep(pause * random.uniform(0.5, 1.0))  # noqa: S311
             pause = min(2 * pause, self._longest_pause)
 
     async def leave(self) -> None:
-        """Ends the session, so that no change waits for it. `run` was cancelled before."""
+        """Ends the session, so that no change waits for it. `run` has been cancelled before."""
         session_id = self._cache.leave()
         if session_id:
             with suppress(grpc.RpcError, grpc.aio.BaseError):
@@ -142,22 +141,21 @@ class Following:
             lease,
             foreign_secrets=reply.foreign_secrets,
         ):
-            log.error("the authority is behind what it said before: was it restored?")
+            log.error("books_went_back")
             return False
         self.heard = call.sent
         self._join_timeout = JOIN_TIMEOUT
-        # So that two in a row may be lost before the lease is.
+        # Two Syncs in a row may fail before the lease is over.
         self._wait = lease / 4 or WITHOUT_LEASE
         self._timeout = max(lease / 3, self._wait + TRANSIT)
-        self._told = not call.session_id or subjects is None or bool(subjects)
+        self._acknowledge = not call.session_id or subjects is None or bool(subjects)
         if subjects is None or subjects:
             self._on_change(subjects)
         return True
 
     def _rest(self, call: SyncCall) -> float:
-        # An acknowledgement is due at once. Else the authority may hold the poll as short as a lease
-        # is: that must not become a spin.
-        return 0.0 if self._told else max(call.sent + SHORTEST - self._now(), 0.0)
+        # An acknowledgement is due at once. Without one, a very short lease must not become a spin.
+        return 0.0 if self._acknowledge else max(call.sent + SHORTEST - self._now(), 0.0)
 
     def _failed(self, call: SyncCall, error: grpc.RpcError) -> None:
         code = error.code() if isinstance(error, grpc.aio.AioRpcError) else None

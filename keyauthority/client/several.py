@@ -217,8 +217,9 @@ class _Asking:
 
     def _patience(self) -> float | None:
         # Where all replicas are slow, asking more of them is no use.
-        more = len(self._tried) < attempts.MOST and self._replicas.may_ask_beside(self._tried)
-        return self._share if more else None
+        if len(self._tried) < attempts.MOST and self._replicas.may_ask_beside(self._tried):
+            return self._share
+        return None
 
 
 def _retrieve(task: asyncio.Task[Any]) -> None:

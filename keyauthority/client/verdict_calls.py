@@ -85,7 +85,7 @@ class VerdictCalls:
             outage = VerificationUnavailable(type(error).__name__)
             if isinstance(error, grpc.RpcError) and is_of_the_question(error):
                 raise outage from None
-            # No authority can be reached, for each secret alone neither.
+            # A call about each secret alone would fail in the same way.
             return [outage] * len(questions)
         replies = response.answers
         heads = {(reply.epoch, reply.revision) for reply in replies}

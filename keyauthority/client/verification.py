@@ -1,4 +1,4 @@
-"""One verdict on one presented secret, as a verifier gives it, and what is told without a call."""
+"""One verdict on one presented secret, from a call or without one."""
 
 from __future__ import annotations
 
@@ -15,22 +15,19 @@ from keyauthority.domain.verdicts import Verdict, VerifiedKey
 from keyauthority.v1.verification_service_pb2 import VerifyResponse
 
 DIRECT_HOLDS: Final = 3.0
-"""Seconds that a verdict may be acted upon without a lease, from when it was asked for."""
+"""Seconds in which a verdict may be acted upon without a lease, from the sending of the question."""
 
 
-class VerificationUnavailable(Exception):  # noqa: N818 - named for what it tells the caller
-    """No verdict could be had, which says nothing about the secret.
+class VerificationUnavailable(Exception):  # noqa: N818 - it says what the caller lacks
+    """There is no verdict, which says nothing about the secret.
 
-    The authority is unreachable, too slow, overloaded, refused this verifier's own token, or
-    answered what this version does not know. The message is a reason for the operator's log.
+    The authority is unreachable, too slow or overloaded, refused this verifier's own token, or gave
+    a verdict that only newer versions know. The message is a reason for the operator's log.
     """
 
 
 class Verification(Cached):
-    """One verdict on one presented secret.
-
-    `verdict` is the verdict; `key` is set whenever the secret matched one, whatever the verdict.
-    """
+    """One verdict on one presented secret. `key` is set if the secret is a key's, whatever the verdict."""
 
     __slots__ = ("_cache", "_direct_until", "_now", "key", "verdict")
 
@@ -62,10 +59,10 @@ class Verification(Cached):
         return True
 
     def holds(self) -> bool:
-        """Tell, without a call, whether the verdict may still be acted upon.
+        """Returns whether the verdict may still be acted upon. Makes no call.
 
-        Ask right before acting, if anything was waited for since `verify` returned. If not, verify
-        again: the key changed, or nobody would tell this verifier if it did.
+        Ask right before acting, if anything was waited for since `verify` returned. If the verdict
+        holds no more, verify again: the key changed, or a change would not reach this verifier.
         """
         now = self._now()
         if not self.alive or now >= self.until:
@@ -80,12 +77,10 @@ def read(
     now: Callable[[], float],
     cache: CoherentCache[Verification] | None = None,
 ) -> Verification:
-    """The verification that *reply* gives, for *cache* if there is one.
+    """Returns the verification in *reply*, whose call was sent at *sent* by the clock *now*.
 
-    The call was sent at *sent*, by the clock *now*.
-
-    Raises:
-        VerificationUnavailable: It is none that this version knows.
+    With a *cache* it holds while the cache has a lease. Raises `VerificationUnavailable` for a verdict
+    that only newer versions know.
     """
     try:
         verdict = Verdict(reply.verdict)
@@ -94,13 +89,13 @@ def read(
     key = _read_key(reply) if reply.HasField("key") else None
     if verdict is Verdict.VALID and key is None:
         raise VerificationUnavailable("a valid verdict without a key")
-    # From the sending on: the answer was true at some moment after it.
+    # Counts from the sending: the answer was true at some moment after it.
     until = sent + reply.cache_for.seconds + reply.cache_for.nanos / 1e9
     return Verification(verdict, key, until, cache=cache, direct_until=sent + DIRECT_HOLDS, now=now)
 
 
 def _read_key(reply: VerifyResponse) -> VerifiedKey:
-    # Workspaces and scopes are those of many keys: each is kept once.
+    # Many keys share workspaces and scopes: memory holds each text once.
     key = reply.key
     return VerifiedKey(
         key.id,
@@ -116,15 +111,14 @@ MALFORMED: Final = Verification(Verdict.MALFORMED, None)
 
 
 def is_native(secret: str) -> bool:
-    """Tell whether *secret* begins like those that the authority mints."""
+    """Returns whether *secret* begins like those that the authority mints."""
     return secret.startswith(secrets.KEY_PREFIX)
 
 
 def is_noise(secret: str) -> bool:
-    """Tell whether *secret* is refused without a call.
+    """Returns whether *secret* is refused without a call.
 
-    That is our own prefix with a wrong shape or checksum, and what no imported secret may look
-    like. Anything else is the authority's to judge.
+    Noise is our own prefix with a wrong shape or checksum, and what no imported secret may look like.
     """
     if is_native(secret):
         return secrets.record_id(secret) is None

@@ -18,6 +18,7 @@ async with Verifier("localhost:50051", token=token) as verifier:
 from __future__ import annotations
 
 import asyncio
+import functools
 import os
 import socket
 from collections.abc import Callable, Coroutine
@@ -100,9 +101,9 @@ class Verifier:
         self.on_change: Callable[[frozenset[str] | None], None] | None = None
         """Called with the ids of keys and workspaces that changed, after their verdicts are dropped;
         with None after all verdicts are."""
-        self._address = address
-        self._tls_ca = tls_ca
-        self._client_certificate = client_certificate
+        self._connect = functools.partial(
+            connect, address, tls_ca=tls_ca, client_certificate=client_certificate
+        )
         self._metadata = bearer_metadata(token)
         self._timeout = timeout
         self._name = name or f"{socket.gethostname()}:{os.getpid()}"
@@ -115,9 +116,7 @@ class Verifier:
         self._tasks: set[asyncio.Task[None]] = set()
 
     async def __aenter__(self) -> Self:
-        self._channel = connect(
-            self._address, tls_ca=self._tls_ca, client_certificate=self._client_certificate
-        )
+        self._channel = self._connect()
         stub: VerificationServiceAsyncStub = VerificationServiceStub(self._channel)
         self._verdicts = VerdictCalls(stub, self._metadata, self._cache, self._now, self._timeout)
         self._asking = Asking(

@@ -1,4 +1,4 @@
-"""Asking whether a secret may act, from code without an event loop: a call for each question.
+"""Verifies secrets from code without an event loop, by a call for each.
 
 from pathlib import Path
 
@@ -33,7 +33,7 @@ from keyauthority.client.verification import (
     read,
 )
 from keyauthority.domain.secrets import Secret
-from keyauthority.v1.verification_service_pb2 import VerifyRequest, VerifyResponse
+from keyauthority.v1.verification_service_pb2 import VerifyRequest
 from keyauthority.v1.verification_service_pb2_grpc import VerificationServiceStub
 
 
@@ -41,20 +41,11 @@ class VerifierClient:
     """Verifies secrets without a cache: the authority reads its database for each answer.
 
     Any number of threads may share one. A process that forks makes its own in each child. In
-    asyncio use `Verifier`, which answers from memory and is right all the same.
+    asyncio use `Verifier`, which answers from memory and is right all the same, and takes the same
+    arguments.
 
     Args:
-        address: Where the authority listens, `HOST:PORT` or `unix:/PATH`; several replicas
-            separated by commas, or as the addresses of one name. Each question that one of them
-            leaves open is asked of another within `timeout`.
-        token: A service token with the role `verifier`.
-        tls_ca: PEM file of the authority's certificate authority; None is plaintext, which only
-            loopback and Unix sockets allow.
-        client_certificate: PEM files of a certificate chain and its private key, for an authority
-            that connects nobody without one.
-        timeout: Seconds after which no verdict counts as none.
-        channel: Used instead of one to *address*, which counts for nothing then; whoever made it
-            closes it.
+        channel: The channel to the authority, in place of *address*. The caller closes it.
     """
 
     def __init__(
@@ -83,28 +74,26 @@ class VerifierClient:
         self.close()
 
     def close(self) -> None:
-        """Closes the channel, if it is its own: there is no verdict from now on."""
+        """Closes the channel to *address*. There are no verdicts from now on."""
         if self._own is not None:
             self._own.close()
 
     def verify(self, secret: str) -> Verification:
-        """Return the verdict on *secret*, as it was presented.
+        """Returns the verdict on *secret*, as it was presented.
 
         Raises:
-            VerificationUnavailable: No verdict could be had. Refuse to decide: neither accept the
+            VerificationUnavailable: There is no verdict. Refuse to decide: neither accept the
                 request nor tell the presenter that the key is bad.
         """
         if is_noise(secret):
             return MALFORMED
-        sent = boottime()
-        return read(self._call(VerifyRequest(secret=secret, fresh=True)), sent, boottime)
-
-    def _call(self, request: VerifyRequest) -> VerifyResponse:
+        request, sent = VerifyRequest(secret=secret, fresh=True), boottime()
         try:
-            return self._stub.Verify(request, timeout=self._timeout, metadata=self._metadata)
+            reply = self._stub.Verify(request, timeout=self._timeout, metadata=self._metadata)
         except grpc.RpcError as error:
-            # The status alone: a message of the authority's is not for this log.
+            # The status alone: the authority's sentence is not for this log.
             raise VerificationUnavailable(error.code().name) from None
         except ValueError:
-            # What gRPC says of a channel that is closed.
+            # gRPC raises it for a closed channel.
             raise VerificationUnavailable("closed") from None
+        return read(reply, sent, boottime)

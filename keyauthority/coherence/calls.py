@@ -19,9 +19,6 @@ class Calls(Generic[Waiter]):
         self._running: dict[bytes, list[Waiter]] = {}
         self._next: dict[bytes, list[Waiter]] = {}
 
-    def __len__(self) -> int:
-        return len(self._running)
-
     def arrive(self, digest: bytes, waiter: Waiter) -> bool:
         """Takes in a request; returns whether its call is to be sent now, else it is the next one."""
         if digest in self._running:

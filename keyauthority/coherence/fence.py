@@ -3,23 +3,15 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
 from datetime import timedelta
 from typing import Final
 
 from keyauthority.coherence.allowances import LATE
 from keyauthority.coherence.leases import wait_out
+from keyauthority.domain.sessions import Counts
 
 LOOK: Final = 0.05
 """Seconds that one look counts for at most: between rare looks the authority itself is slow."""
-
-
-@dataclass(frozen=True, slots=True)
-class Passed:
-    """How a fence was passed: sessions that acknowledged, and leases that were waited out."""
-
-    acknowledged: int
-    waited_out: int
 
 
 class Fence:
@@ -36,26 +28,17 @@ class Fence:
         self._looked = committed
         self._quiet = 0.0
 
-    def look(
-        self,
-        acknowledged: int,
-        behind: int,
-        longest_lease: timedelta,
-        now: float,
-        *,
-        settling: bool = False,
-    ) -> Passed | None:
-        """Returns how the fence was passed, None while the change may not be in force everywhere.
+    def look(self, counts: Counts, now: float) -> bool:
+        """Returns whether the change is in force everywhere, by the *counts* of sessions.
 
-        *acknowledged* sessions have applied the change; *behind* have not and may hold a lease, of
-        *longest_lease* at most. While a restore is *settling*, the books may not know all leases, and
-        *longest_lease* is the longest of any. The counts were read after the commit, *now* after them.
+        The counts were read after the commit, *now* after the counts. Sessions that are behind were
+        waited out then.
         """
-        if behind == self._behind:
+        if counts.behind == self._behind:
             self._quiet += min(now - self._looked, LOOK)
-        self._behind, self._looked = behind, now
-        over = self.over(longest_lease) if behind or settling else self._settled
-        return Passed(acknowledged, behind) if now >= over else None
+        self._behind, self._looked = counts.behind, now
+        waits = counts.behind or counts.settling
+        return now >= (self.over(counts.longest_lease) if waits else self._settled)
 
     def over(self, longest_lease: timedelta) -> float:
         """Returns when every lease of *longest_lease* or less that was in force at the commit is over."""

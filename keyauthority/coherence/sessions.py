@@ -37,9 +37,6 @@ class SessionBook:
     def __iter__(self) -> Iterator[tuple[str, Entry]]:
         return iter(self._entries.items())
 
-    def __len__(self) -> int:
-        return len(self._entries)
-
     def of_caller(self, caller_id: str) -> int:
         """Returns how many sessions the caller has."""
         return sum(entry.caller_id == caller_id for entry in self._entries.values())

@@ -106,7 +106,7 @@ async def _run(tx: Transaction, actor: Actor | Insider, work: Work[Result]) -> t
 
 
 class Unfenced:
-    """A `Fence` without a wait: at a start no verifier holds a lease, and a restore waits by itself."""
+    """A `Fence` that doesn't wait: for works that only record, and a restore, which waits by itself."""
 
     async def wait(self, revision: int) -> Receipt:
         return Receipt(revision)

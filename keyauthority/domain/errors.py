@@ -79,18 +79,6 @@ def credential_invalid() -> KeyAuthorityError:
     return KeyAuthorityError(Reason.CREDENTIAL_INVALID, "the credential is not accepted")
 
 
-def secret_taken(index: int) -> KeyAuthorityError:
-    """Returns the error for a secret that was imported before, without saying whose it is."""
-    return KeyAuthorityError(
-        Reason.SECRET_TAKEN, f"keys[{index}].secret belongs to a key already", index=str(index)
-    )
-
-
-def secret_malformed() -> KeyAuthorityError:
-    """Returns the error for a text that can't be a secret of any key."""
-    return KeyAuthorityError(Reason.SECRET_MALFORMED, "that is not a secret of this authority")
-
-
 def key_not_found(key_id: str) -> KeyAuthorityError:
     """Returns the same error for a key that doesn't exist and one that the caller may not see."""
     return KeyAuthorityError(Reason.KEY_NOT_FOUND, "no such key", key_id=_id("key_", key_id))

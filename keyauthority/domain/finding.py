@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 from keyauthority.domain import limits
 from keyauthority.domain.books import Books
@@ -14,7 +15,7 @@ from keyauthority.domain.errors import (
     key_not_found,
     workspace_not_found,
 )
-from keyauthority.domain.keys import Key, KeyState
+from keyauthority.domain.keys import Key
 from keyauthority.domain.last_used import LastUsed
 from keyauthority.domain.ports import Keyring, Store
 from keyauthority.domain.recognising import Recognising
@@ -78,34 +79,24 @@ class Finding:
         return await self._books.read(work)
 
     async def page(
-        self,
-        actor: Actor,
-        workspace_id: str,
-        state: KeyState | None,
-        name_contains: str,
-        limit: int,
-        after: Cursor | None,
-        *,
-        creator_id: str = "",
-        secret_creator_id: str = "",
+        self, actor: Actor, which: KeyFilter, limit: int, after: Cursor | None
     ) -> list[Key]:
-        """Returns up to *limit* keys, newest first, of one workspace or of all *actor* may see.
+        """Returns up to *limit* keys that *actor* may see, newest first.
 
         Raises `WORKSPACE_NOT_FOUND`, `FIELD_INVALID`.
         """
-        if len(name_contains) > limits.NAME_LENGTH:
+        if len(which.name_contains) > limits.NAME_LENGTH:
             raise invalid("name_contains", f"is longer than {limits.NAME_LENGTH} characters")
 
         async def work(tx: Transaction) -> list[Key]:
-            workspace_ids = actor.caller.workspace_ids or None
-            if workspace_id:
-                if not actor.caller.may_touch(workspace_id) or not await tx.workspaces.get(
-                    workspace_id
-                ):
+            for workspace_id in which.workspace_ids or ():
+                visible = actor.caller.may_touch(workspace_id)
+                if not visible or await tx.workspaces.get(workspace_id) is None:
                     raise workspace_not_found(workspace_id)
-                workspace_ids = (workspace_id,)
-            which = KeyFilter(workspace_ids, state, name_contains, creator_id, secret_creator_id)
-            return await with_last_use(tx, self._last_used, await tx.keys.page(which, limit, after))
+            workspace_ids = which.workspace_ids or actor.caller.workspace_ids or None
+            within = replace(which, workspace_ids=workspace_ids)
+            keys = await tx.keys.page(within, limit, after)
+            return await with_last_use(tx, self._last_used, keys)
 
         return await self._books.read(work)
 

@@ -10,7 +10,7 @@ from typing import Final
 from keyauthority.domain import limits, secrets
 from keyauthority.domain.books import Books, Change
 from keyauthority.domain.callers import Actor
-from keyauthority.domain.errors import in_entry, invalid, secret_taken
+from keyauthority.domain.errors import KeyAuthorityError, Reason, in_entry, invalid
 from keyauthority.domain.facts import Action, Fact
 from keyauthority.domain.issuing import NewKey, check_workspace
 from keyauthority.domain.keys import Key, StoredSecret
@@ -94,7 +94,8 @@ class Importing:
         taken = await tx.keys.imported(chain.from_iterable(digests))
         for index, entry_digests in enumerate(digests):
             if not taken.isdisjoint(entry_digests):
-                raise secret_taken(index)
+                message = f"keys[{index}].secret belongs to a key already"
+                raise KeyAuthorityError(Reason.SECRET_TAKEN, message, index=str(index))
 
 
 def _check_secrets(imported: Sequence[ImportedKey]) -> None:

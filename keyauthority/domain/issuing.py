@@ -54,8 +54,7 @@ class NewKey:
             revocation=None,
             version=1,
             secrets=(secret,),
-            creator_id=secret.creator.id,
-            creator_name=secret.creator.name,
+            creator=secret.creator,
         )
 
 

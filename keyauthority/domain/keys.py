@@ -130,9 +130,9 @@ class Revocation:
 class Key:
     """One key. Never holds a secret, only digests; `secrets` are newest first.
 
-    `version` counts the changes of the record. Revocation is final. `creator_id` is a person's or a
-    caller's (see `Who`); it is empty for keys of older versions. `last_used` is no part of the record
-    but joined to it for administrators: when each secret, by its digest, was last `VALID`.
+    `version` counts the changes of the record. Revocation is final; the creator never changes.
+    `last_used` is no part of the record but joined to it for administrators: when each secret, by its
+    digest, was last `VALID`.
     """
 
     id: str
@@ -143,8 +143,7 @@ class Key:
     revocation: Revocation | None
     version: int
     secrets: tuple[StoredSecret, ...]
-    creator_id: str = ""
-    creator_name: str = ""
+    creator: Who = UNKNOWN
     last_used: Mapping[bytes, datetime] = field(default_factory=dict, compare=False, repr=False)
 
     def expired(self, now: datetime) -> bool:

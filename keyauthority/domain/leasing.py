@@ -84,21 +84,14 @@ class SessionList:
     terms: Terms
 
 
-class ListingSessions:
-    """Lists the sessions for operators."""
+async def list_sessions(books: Books, sessions: Sessions) -> SessionList:
+    """Returns every session."""
+    records = await sessions.all()
+    caller_ids = {session.caller_id for session in records} - {REPLICA}
 
-    def __init__(self, books: Books, sessions: Sessions) -> None:
-        self._books = books
-        self._sessions = sessions
+    async def work(tx: Transaction) -> SessionList:
+        callers = [await tx.callers.get(caller_id) for caller_id in caller_ids]
+        names = {caller.id: caller.name for caller in callers if caller is not None}
+        return SessionList(records, names, await tx.feed.head(), await tx.leases.terms())
 
-    async def all(self) -> SessionList:
-        """Returns every session."""
-        sessions = await self._sessions.all()
-        caller_ids = {session.caller_id for session in sessions} - {REPLICA}
-
-        async def work(tx: Transaction) -> SessionList:
-            callers = [await tx.callers.get(caller_id) for caller_id in caller_ids]
-            names = {caller.id: caller.name for caller in callers if caller is not None}
-            return SessionList(sessions, names, await tx.feed.head(), await tx.leases.terms())
-
-        return await self._books.read(work)
+    return await books.read(work)

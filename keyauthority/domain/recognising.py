@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from keyauthority.domain import secrets
-from keyauthority.domain.errors import key_not_found, secret_malformed
+from keyauthority.domain.errors import KeyAuthorityError, Reason, key_not_found
 from keyauthority.domain.keys import Key, StoredSecret
 from keyauthority.domain.ports import Keyring, Snapshot, Store
 from keyauthority.domain.sealing import check_import
@@ -86,7 +86,9 @@ class Recognising:
         """Returns the key; raises `SECRET_MALFORMED`, `KEY_NOT_FOUND`, and as `owner`."""
         books = await self.snapshot([presented])
         if presented.malformed or (presented.foreign and not books.foreign_secrets):
-            raise secret_malformed()
+            raise KeyAuthorityError(
+                Reason.SECRET_MALFORMED, "that is not a secret of this authority"
+            )
         owner = self.owner(books, presented)
         if owner is None:
             raise key_not_found("")

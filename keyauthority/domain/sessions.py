@@ -14,7 +14,7 @@ REPLICA: Final = ""
 """The caller id in the sessions of replicas, which cache as other verifiers do."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, order=True)
 class Head:
     """The latest revision of the books, and its epoch."""
 
@@ -138,19 +138,21 @@ class Standing:
                 longest = max(longest, self.terms.longest_lease if lease is None else lease)
         if self.terms.settling:
             longest = self.terms.longest_lease
-        return Counts(acknowledged, behind, longest)
+        return Counts(acknowledged, behind, longest, self.terms.settling)
 
 
 @dataclass(frozen=True, slots=True)
 class Counts:
     """How many sessions have acknowledged a revision, and how many others may hold a lease.
 
-    `longest_lease` is the longest that those `behind` may hold; after a restore, the longest of any.
+    `longest_lease` is the longest that those `behind` may hold. While a restore is `settling`, the books
+    may not know all leases, and `longest_lease` is the longest of any.
     """
 
     acknowledged: int
     behind: int
     longest_lease: timedelta
+    settling: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,13 +10,13 @@ from hashlib import sha256
 from typing import Final
 
 from keyauthority.base.recent import Recent
-from keyauthority.domain import answering, secrets
+from keyauthority.domain import secrets
 from keyauthority.domain.authenticating import Authenticating
 from keyauthority.domain.callers import Caller
 from keyauthority.domain.errors import KeyAuthorityError, Reason, credential_invalid
 from keyauthority.domain.peers import PeerPlaces, Turns
 from keyauthority.domain.sessions import Head
-from keyauthority.replica.known import KnownCache, KnownCaller
+from keyauthority.replica.cached import CachedCaller, ReplicaCache
 
 KEPT_FOR: Final = 60.0
 """Seconds after which a caller is looked up again."""
@@ -46,7 +46,7 @@ class CachedAuthenticating:
     def __init__(
         self,
         authenticating: Authenticating,
-        cache: KnownCache,
+        cache: ReplicaCache,
         now: Callable[[], float],
         at_once: int = STRANGERS_AT_ONCE,
     ) -> None:
@@ -60,13 +60,13 @@ class CachedAuthenticating:
         self._refused_until: Recent[bytes, float] = Recent(MOST)
         self._looking: dict[bytes, asyncio.Event] = {}
 
-    def known(self, token: str) -> KnownCaller | None:
+    def cached(self, token: str) -> CachedCaller | None:
         """Returns the caller of *token*, if the caller is in memory and the lease lasts."""
         return self._remembered(_digest(b"token", token))
 
-    def holds(self, known: answering.KnownCaller) -> bool:
-        """Returns whether *known* is still in memory, and the lease lasts."""
-        return self._cache.get(known.digest, self._now()) is known
+    def holds(self, cached: CachedCaller) -> bool:
+        """Returns whether *cached* is still in memory, and the lease lasts."""
+        return self._cache.get(cached.digest, self._now()) is cached
 
     async def by_token(self, token: str, peer: str) -> Caller:
         """Returns the caller of *token*, in a call of *peer*; raises `CREDENTIAL_INVALID`."""
@@ -100,9 +100,9 @@ class CachedAuthenticating:
         self, digest: bytes, look_up: Callable[[], Awaitable[Caller]], peer: str
     ) -> Caller:
         while True:
-            known = self._remembered(digest)
-            if known is not None:
-                return known.caller
+            cached = self._remembered(digest)
+            if cached is not None:
+                return cached.caller
             if digest in self._accepted:
                 return await self._look_up(digest, look_up)
             if self._refused_until.get(digest, -math.inf) > self._now():
@@ -137,12 +137,12 @@ class CachedAuthenticating:
         # The caller was read after `ask.applied` was: if that is still the newest state known here,
         # every later change will drop the caller from the cache.
         if ask.epoch and self._cache.stands(ask, Head(ask.epoch, ask.applied)):
-            self._cache.keep(ask, digest, KnownCaller(caller, ask.sent + KEPT_FOR))
+            self._cache.keep(ask, digest, CachedCaller(caller, ask.sent + KEPT_FOR))
         return caller
 
-    def _remembered(self, digest: bytes) -> KnownCaller | None:
-        known = self._cache.get(digest, self._now())
-        return known if type(known) is KnownCaller else None
+    def _remembered(self, digest: bytes) -> CachedCaller | None:
+        cached = self._cache.get(digest, self._now())
+        return cached if type(cached) is CachedCaller else None
 
 
 def _digest(kind: bytes, text: str) -> bytes:

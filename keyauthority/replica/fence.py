@@ -33,7 +33,7 @@ class _Waiting:
     fence: Fence
     revision: int
     committed: float
-    passed: asyncio.Future[Receipt]
+    receipt: asyncio.Future[Receipt]
     late: bool = False
 
 
@@ -82,15 +82,15 @@ class SessionFence:
         """
         committed = self._now()
         self._watch.advanced(revision)
-        passed: asyncio.Future[Receipt] = asyncio.get_running_loop().create_future()
-        waiting = _Waiting(Fence(committed, self.settled), revision, committed, passed)
+        future: asyncio.Future[Receipt] = asyncio.get_running_loop().create_future()
+        waiting = _Waiting(Fence(committed, self.settled), revision, committed, future)
         self._waiting.append(waiting)
         self._acknowledged.set()
         if self._looking is None or self._looking.done():
             self._looking = asyncio.create_task(self._look())
         with self._metrics.fences_open.track_inprogress():
             try:
-                receipt = await passed
+                receipt = await future
             finally:
                 if waiting in self._waiting:
                     self._waiting.remove(waiting)
@@ -121,22 +121,15 @@ class SessionFence:
         late = 0
         for change in waiting:
             counts = standing.at(change.revision)
-            passed = change.fence.look(
-                counts.acknowledged,
-                counts.behind,
-                counts.longest_lease,
-                now,
-                settling=standing.terms.settling,
-            )
+            passed = change.fence.look(counts, now)
             # Lateness is marked once during the wait, and again if a lease was waited out to its end:
             # by then a shorter lease may be all that is in force.
-            waited_out = passed is not None and passed.waited_out > 0
-            if waited_out or (change.fence.late and not change.late):
+            if (passed and counts.behind) or (change.fence.late and not change.late):
                 change.late, late = True, max(late, change.revision)
-            if passed is not None and not change.passed.done():
+            if passed and not change.receipt.done():
                 waited = timedelta(seconds=now - change.committed)
-                change.passed.set_result(
-                    Receipt(change.revision, passed.acknowledged, passed.waited_out, waited)
+                change.receipt.set_result(
+                    Receipt(change.revision, counts.acknowledged, counts.behind, waited)
                 )
                 self._waiting.remove(change)
         if late:
@@ -145,6 +138,6 @@ class SessionFence:
     def _give_up(self, waiting: list[_Waiting], error: Exception) -> None:
         # The sessions may have acknowledged, but a receipt needs to know.
         for change in waiting:
-            if not change.passed.done():
-                change.passed.set_exception(error)
+            if not change.receipt.done():
+                change.receipt.set_exception(error)
                 self._waiting.remove(change)

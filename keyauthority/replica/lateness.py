@@ -25,15 +25,13 @@ class Lateness:
     def __init__(self, sessions: Sessions, metrics: ReplicaMetrics) -> None:
         self._sessions = sessions
         self._metrics = metrics
-        self._marking: set[asyncio.Task[None]] = set()
+        self._marking: asyncio.Task[None] | None = None
 
     def mark(self, revision: int, lease: timedelta) -> None:
         """Marks the verifiers late that have not acknowledged *revision*. The terms say *lease*."""
-        if self._marking:
-            return  # The next change marks those that still are.
-        marking = asyncio.create_task(self._mark(revision, lease))
-        self._marking.add(marking)
-        marking.add_done_callback(self._marking.discard)
+        # Else the next change marks those that still are late.
+        if self._marking is None or self._marking.done():
+            self._marking = asyncio.create_task(self._mark(revision, lease))
 
     async def withdraw(self, session_id: str, caller_id: str, allowance: Allowance) -> None:
         """Ends the leases of a session that claims a state no grant had: all changes would wait for it."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import partial
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 from prometheus_client.core import CounterMetricFamily, Metric
@@ -20,10 +21,9 @@ class ReplicaMetrics(Collector):
     def __init__(self, registry: CollectorRegistry) -> None:
         self.hits = 0
         self.misses = 0
-        self.fences_open = Gauge(
-            "keyauthority_fences_open",
-            "Changes that wait until every verifier knows of them.",
-            registry=registry,
+        gauge, counter = partial(Gauge, registry=registry), partial(Counter, registry=registry)
+        self.fences_open = gauge(
+            "keyauthority_fences_open", "Changes that wait until every verifier knows of them."
         )
         self.fence_seconds = Histogram(
             "keyauthority_fence_seconds",
@@ -31,31 +31,22 @@ class ReplicaMetrics(Collector):
             buckets=_BUCKETS,
             registry=registry,
         )
-        self.waited_out = Counter(
-            "keyauthority_leases_waited_out",
-            "Leases whose end a change waited for.",
-            registry=registry,
+        self.waited_out = counter(
+            "keyauthority_leases_waited_out", "Leases whose end a change waited for."
         )
-        self.syncs_held = Gauge(
-            "keyauthority_syncs_held", "Verifiers that wait here for changes.", registry=registry
-        )
-        self.grants = Counter("keyauthority_grants", "Leases granted.", registry=registry)
-        self.late = Counter(
+        self.syncs_held = gauge("keyauthority_syncs_held", "Verifiers that wait here for changes.")
+        self.grants = counter("keyauthority_grants", "Leases granted.")
+        self.late = counter(
             "keyauthority_late_verifiers",
             "How often verifiers slowed changes, by the id of their caller (empty: an authority) and "
             "why.",
             ["caller", "reason"],
-            registry=registry,
         )
-        self.short_leases = Gauge(
-            "keyauthority_short_leases",
-            "Verifiers that are granted shorter leases, or none.",
-            registry=registry,
+        self.short_leases = gauge(
+            "keyauthority_short_leases", "Verifiers that are granted shorter leases, or none."
         )
-        self.lease_held = Gauge(
-            "keyauthority_lease_held",
-            "1 while this process may answer from its cache, else 0.",
-            registry=registry,
+        self.lease_held = gauge(
+            "keyauthority_lease_held", "1 while this process may answer from its cache, else 0."
         )
         registry.register(self)
 

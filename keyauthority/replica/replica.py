@@ -16,9 +16,9 @@ from keyauthority.domain.books import Upkeep, upkeep
 from keyauthority.domain.errors import KeyAuthorityError
 from keyauthority.domain.ports import Store
 from keyauthority.domain.sessions import Terms
+from keyauthority.replica.cached import CAPACITY, ReplicaCache
 from keyauthority.replica.fence import SessionFence
 from keyauthority.replica.following import Following
-from keyauthority.replica.known import CAPACITY, KnownCache
 from keyauthority.replica.lateness import Lateness
 from keyauthority.replica.metrics import ReplicaMetrics
 from keyauthority.replica.sweeping import SWEPT_EVERY, Sweeper
@@ -49,15 +49,11 @@ class Replica:
         sweep_every: float = SWEPT_EVERY,
     ) -> None:
         self.alone = alone
-        self.cache: KnownCache = CoherentCache(CAPACITY)
+        self.cache: ReplicaCache = CoherentCache(CAPACITY)
         self.watch = Watch(store)
-        # One for each, since a `Lateness` marks seldom.
-        self.fence = SessionFence(
-            store.sessions, self.watch, Lateness(store.sessions, metrics), now, metrics
-        )
-        self.syncing = Syncing(
-            store.sessions, self.watch, self.fence, Lateness(store.sessions, metrics), metrics
-        )
+        lateness = Lateness(store.sessions, metrics)
+        self.fence = SessionFence(store.sessions, self.watch, lateness, now, metrics)
+        self.syncing = Syncing(store.sessions, self.watch, self.fence, lateness, metrics)
         self._store = store
         self._now = now
         self._sweeper = Sweeper(store, now, metrics, sweep_every)
@@ -109,7 +105,7 @@ class Replica:
         clean, terms = await upkeep(self._store, begin)
         self.fence.longest_wait = wait_out(terms.longest_lease)
         if not clean:
-            # The process before died with its book of sessions: their leases may be in force.
+            # The last process died with its book of sessions, whose leases may be in force.
             self.fence.settled = self._now() + self.fence.longest_wait
             log.info("waiting_out_leases", seconds=round(self.fence.longest_wait, 2))
 

@@ -12,7 +12,7 @@ from keyauthority.domain.errors import KeyAuthorityError, Reason
 from keyauthority.domain.sessions import Head
 from keyauthority.domain.verdicts import Verdict, Verification
 from keyauthority.domain.verifying import Verifying
-from keyauthority.replica.known import KnownCache, KnownVerdict
+from keyauthority.replica.cached import CachedVerdict, ReplicaCache
 from keyauthority.replica.metrics import ReplicaMetrics
 
 READS: Final = 3
@@ -34,7 +34,7 @@ class Verdicts:
     def __init__(
         self,
         verifying: Verifying,
-        cache: KnownCache,
+        cache: ReplicaCache,
         *,
         alone: bool,
         now: Callable[[], float],
@@ -47,26 +47,26 @@ class Verdicts:
         self._metrics = metrics
         self._applied = Head(0, 0)
 
-    def known(self, secret: str, at_least_revision: int, now: float) -> KnownVerdict | None:
+    def cached(self, secret: str, at_least_revision: int, now: float) -> CachedVerdict | None:
         """Returns the verdict on *secret* from memory, None if it may not be given at *now*.
 
         The verdict is of the state `applied`, which is of *at_least_revision* or later.
         """
-        known = self._find(secret, at_least_revision, now)
-        if known is not None:
+        cached = self._find(secret, at_least_revision, now)
+        if cached is not None:
             self._metrics.hits += 1
-        return known
+        return cached
 
-    def all_known(
+    def all_cached(
         self, presented: Sequence[str], at_least_revision: int, now: float
-    ) -> list[KnownVerdict] | None:
-        """Returns the verdicts on all of *presented*, as `known`; None if one is missing."""
+    ) -> list[CachedVerdict] | None:
+        """Returns the verdicts on all of *presented*, as `cached`; None if one is missing."""
         verdicts = []
         for secret in presented:
-            known = self._find(secret, at_least_revision, now)
-            if known is None:
+            cached = self._find(secret, at_least_revision, now)
+            if cached is None:
                 return None
-            verdicts.append(known)
+            verdicts.append(cached)
         self._metrics.hits += len(verdicts)
         return verdicts
 
@@ -90,9 +90,9 @@ class Verdicts:
         """
         if not fresh:
             now = self._now()
-            known = self.all_known(presented, at_least_revision, now)
-            if known is not None:
-                return [self._verification(verdict, now) for verdict in known]
+            cached = self.all_cached(presented, at_least_revision, now)
+            if cached is not None:
+                return [self._verification(verdict, now) for verdict in cached]
         return await self._read(presented, at_least_revision)
 
     async def _read(self, presented: Sequence[str], at_least_revision: int) -> list[Verification]:
@@ -104,18 +104,18 @@ class Verdicts:
             self._check_may_tell(ask, head)
             # Verdicts that a change overtook are read again. If changes are faster than reading, the
             # last reading counts: it is right as of a moment after its question.
-            if self._alone or not self._is_behind(head):
+            if self._alone or head >= self.applied:
                 break
         if self._cache.stands(ask, head):
             for secret, verification in zip(presented, read, strict=True):
                 self._keep(ask, secret, verification)
         return read
 
-    def _find(self, secret: str, at_least_revision: int, now: float) -> KnownVerdict | None:
+    def _find(self, secret: str, at_least_revision: int, now: float) -> CachedVerdict | None:
         if self._cache.applied < at_least_revision or not self._cache.holds_lease(now):
             return None
-        known = self._cache.get(digest_of(secret), now)
-        return known if type(known) is KnownVerdict else None
+        cached = self._cache.get(digest_of(secret), now)
+        return cached if type(cached) is CachedVerdict else None
 
     def _check_may_tell(self, ask: Ask, head: Head) -> None:
         if self._alone:
@@ -124,11 +124,8 @@ class Verdicts:
             raise _lease_lost("this process has no lease on its database at the moment")
         # The primary never answers with a state older than one applied before the question was sent:
         # the connection leads to a former primary.
-        if (head.epoch, head.revision) < (ask.epoch, ask.applied):
+        if head < Head(ask.epoch, ask.applied):
             raise _lease_lost("this process was told the past by its database")
-
-    def _is_behind(self, head: Head) -> bool:
-        return (head.epoch, head.revision) < (self._cache.epoch, self._cache.applied)
 
     def _keep(self, ask: Ask, secret: str, verification: Verification) -> None:
         verdict, key_revoked = verification.verdict, verification.key_revoked
@@ -136,19 +133,19 @@ class Verdicts:
         if verdict is Verdict.MALFORMED or not verification.cache_for:
             return
         until = ask.sent + verification.cache_for.total_seconds()
-        known = KnownVerdict(verdict, verification.key, until, key_revoked=key_revoked)
-        self._cache.keep(ask, digest_of(secret), known, whole_key=key_revoked)
+        cached = CachedVerdict(verdict, verification.key, until, key_revoked=key_revoked)
+        self._cache.keep(ask, digest_of(secret), cached, whole_key=key_revoked)
 
-    def _verification(self, known: KnownVerdict, now: float) -> Verification:
+    def _verification(self, cached: CachedVerdict, now: float) -> Verification:
         # A final verdict is given after `until` too.
-        left = timedelta(seconds=max(known.until - now, 0.0))
+        left = timedelta(seconds=max(cached.until - now, 0.0))
         return Verification(
-            known.verdict,
-            known.key,
+            cached.verdict,
+            cached.key,
             self._cache.epoch,
             self._cache.applied,
             left,
-            key_revoked=known.key_revoked,
+            key_revoked=cached.key_revoked,
         )
 
 

@@ -40,9 +40,9 @@ class Watch:
         """Waits until the books are past *head*, *seconds* at most; returns whether they are."""
         with suppress(TimeoutError):
             async with asyncio.timeout(seconds):
-                while not self._closed and not self._is_past(head):
+                while not self._closed and self._head <= head:
                     await self._moved.wait()
-        return self._is_past(head)
+        return self._head > head
 
     def close(self) -> None:
         """Ends all waiting, now and from now on."""
@@ -54,7 +54,7 @@ class Watch:
         head = (await self._store.snapshot(())).head
         # Caches notice books that went back. Seen twice, their head counts here too: else every wait
         # would end at once for ever.
-        if self._is_past(head) and head == self._lower:
+        if self._head > head and head == self._lower:
             self._head = head
         self._lower = head
         self._hear(head)
@@ -73,11 +73,8 @@ class Watch:
             except Exception:  # the next look tries again
                 log.exception("head_unknown")
 
-    def _is_past(self, head: Head) -> bool:
-        return (self._head.epoch, self._head.revision) > (head.epoch, head.revision)
-
     def _hear(self, head: Head) -> None:
-        if not self._is_past(head) and self._head != head:
+        if self._head < head:
             self._head = head
             self._wake()
 

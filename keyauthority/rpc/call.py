@@ -1,11 +1,12 @@
-"""What gRPC says of a call beside its message."""
+"""What gRPC has of a call: its headers, and its message once the headers are found good."""
 
 from __future__ import annotations
 
+import asyncio
 import re
 import secrets
 from collections.abc import Sequence
-from typing import Any, TypeAlias
+from typing import Any, Final, TypeAlias
 
 import grpc.aio
 from google.protobuf.message import DecodeError
@@ -18,6 +19,12 @@ from keyauthority.v1.wire import PERSON, REQUEST_ID
 
 Context: TypeAlias = "grpc.aio.ServicerContext[Any, Any]"
 Metadata: TypeAlias = "Sequence[tuple[str, str | bytes]]"
+
+AT_ONCE: Final = 4
+"""Messages of strangers that are read at once: with the longest there may be, 36 MiB."""
+
+SECONDS: Final = 1.0
+"""How long a stranger may take to send a message once its call has begun."""
 
 _is_request_id = re.compile(r"[\x21-\x7e]{1,64}").fullmatch
 
@@ -56,3 +63,36 @@ def parse_person(headers: Sequence[bytes]) -> Person:
     except DecodeError:
         raise invalid(PERSON, "is no serialised Person") from None
     return Person(limits.person_id(message.id, PERSON), limits.person_name(message.name, PERSON))
+
+
+async def read_message(context: Context) -> bytes:
+    """Returns the message of a call whose caller may make it; raises `FIELD_INVALID` if none comes."""
+    message: Any = await context.read()
+    if message is grpc.aio.EOF:
+        raise invalid("request", "is missing")
+    return bytes(message)
+
+
+class StrangersMessages:
+    """Reads the messages of methods that are open to strangers, a few at a time.
+
+    gRPC has no bound for the messages of one method. While too many are being read, a call is
+    answered as if its message were empty: health is the same for all services, so only the answer
+    about a service that doesn't exist is wrong then.
+    """
+
+    def __init__(self, at_once: int = AT_ONCE, seconds: float = SECONDS) -> None:
+        self._free = at_once
+        self._seconds = seconds
+
+    async def read(self, context: Context) -> bytes:
+        """Returns the call's message; raises `FIELD_INVALID` if none comes in time."""
+        if not self._free:
+            return b""
+        self._free -= 1
+        try:
+            return await asyncio.wait_for(read_message(context), self._seconds)
+        except TimeoutError:
+            raise invalid("request", "does not come") from None
+        finally:
+            self._free += 1

@@ -5,9 +5,10 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
-from keyauthority.domain.answering import Credentials, KnownCaller
 from keyauthority.domain.callers import Actor, Caller
 from keyauthority.domain.errors import KeyAuthorityError, Reason
+from keyauthority.replica.cached import CachedCaller
+from keyauthority.replica.credentials import CachedAuthenticating
 from keyauthority.rpc import call
 from keyauthority.rpc.call import Context, Metadata
 from keyauthority.rpc.mutations import Mutations
@@ -21,7 +22,9 @@ _STRANGERS = (Reason.CREDENTIAL_MISSING, Reason.CREDENTIAL_INVALID)
 class Entrance:
     """Admits callers to the methods that their roles are for."""
 
-    def __init__(self, credentials: Credentials, refusals: Refusals, mutations: Mutations) -> None:
+    def __init__(
+        self, credentials: CachedAuthenticating, refusals: Refusals, mutations: Mutations
+    ) -> None:
         self._credentials = credentials
         self._refusals = refusals
         self._mutations = mutations
@@ -29,7 +32,7 @@ class Entrance:
         self.holds = credentials.holds
         """Tells whether a recognised caller still would be."""
 
-    def recognised(self, rules: Method, metadata: Metadata) -> KnownCaller | None:
+    def recognised(self, rules: Method, metadata: Metadata) -> CachedCaller | None:
         """Returns the caller, if it is in memory and may call the method; else `enter` decides."""
         presented: Any = None
         for key, value in metadata:
@@ -39,13 +42,13 @@ class Entrance:
                 presented = value
         if presented is None or not presented.startswith("Bearer "):
             return None
-        known = self._credentials.known(presented[7:])
-        if known is not None:
+        cached = self._credentials.cached(presented[7:])
+        if cached is not None:
             access = rules.access
             # Not `in`: the hash of an enum's member takes longer than the search.
-            for role in known.caller.roles:
+            for role in cached.caller.roles:
                 if role is access:
-                    return known
+                    return cached
         return None
 
     async def enter(self, rules: Method, context: Context, request_id: str) -> Actor | None:
@@ -61,7 +64,7 @@ class Entrance:
             caller = await self._authenticate(context)
         except KeyAuthorityError as error:
             if error.reason in _STRANGERS:
-                self._refusals.of_unknown(rules.label, call.source(context))
+                self._refusals.of_stranger(rules.label, call.source(context))
                 await self._brake.wait(context.peer())
             raise
         actor = Actor(caller, rules.label, call.source(context), request_id)
@@ -95,9 +98,9 @@ class Entrance:
                 raise KeyAuthorityError(
                     Reason.CREDENTIAL_INVALID, "authorization must be one Bearer token"
                 )
-            known = self._credentials.known(token)
-            if known is not None:
-                return known.caller
+            cached = self._credentials.cached(token)
+            if cached is not None:
+                return cached.caller
             return await self._credentials.by_token(token, context.peer())
         names = context.auth_context().get("x509_subject_alternative_name", ())
         if names:

@@ -23,7 +23,7 @@ from google.protobuf.message_factory import GetMessageClass
 
 from keyauthority.domain.callers import Actor
 from keyauthority.domain.errors import KeyAuthorityError, Reason, invalid
-from keyauthority.rpc import call, reading
+from keyauthority.rpc import call
 from keyauthority.rpc.admission import Admission, Places
 from keyauthority.rpc.call import Context, Metadata
 from keyauthority.rpc.entrance import Entrance
@@ -70,7 +70,7 @@ class Guard:
         self._alarms = alarms
         self._margin = margin
         self._admission = Admission()
-        self._open = reading.Open()
+        self._strangers = call.StrangersMessages()
 
     def wrap(self, rules: Method, behave: Any, quick: Quick | None) -> Choose:
         """Returns the choice of handlers for the method that *behave* serves.
@@ -92,10 +92,10 @@ class Guard:
             guarded = self._change(rules, behave, receive)
         else:
             guarded = self._read(rules, behave, receive)
-        known: Handler = grpc.unary_unary_rpc_method_handler(guarded, None, _encode)
-        # The same bytes on the wire. But gRPC reads a unary request before it calls the handler, and
-        # a stream only when the handler asks.
-        stranger: Handler = grpc.stream_unary_rpc_method_handler(guarded, None, _encode)
+        unary: Handler = grpc.unary_unary_rpc_method_handler(guarded, None, _encode)
+        # For strangers. The bytes on the wire are the same, but gRPC reads a unary request before it
+        # calls the handler, and a stream only when the handler asks.
+        streamed: Handler = grpc.stream_unary_rpc_method_handler(guarded, None, _encode)
         recognised = self._entrance.recognised
         if quick is not None:
             tally = self._metrics.of(rules.label)
@@ -103,13 +103,13 @@ class Guard:
 
             def choose(metadata: Metadata) -> Handler | QuickHandler:
                 caller = recognised(rules, metadata)
-                return stranger if caller is None else QuickHandler(quickly, caller)
+                return streamed if caller is None else QuickHandler(quickly, caller)
 
             return choose
-        return lambda metadata: stranger if recognised(rules, metadata) is None else known
+        return lambda metadata: streamed if recognised(rules, metadata) is None else unary
 
     def _receiving(self, rules: Method, request_class: Any) -> Receive:
-        read = self._open.read if rules.access is Access.OPEN else reading.read
+        read = self._strangers.read if rules.access is Access.OPEN else call.read_message
         enter = self._entrance.enter
 
         async def receive(

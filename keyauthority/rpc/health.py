@@ -26,31 +26,33 @@ gives none for long."""
 log = structlog.get_logger()
 
 
-class HealthServicer:
-    """Answers the same for each of *services* and the empty name.
+class Health:
+    """Answers the same for each of *services* and the empty name: whether the books can be read.
 
     The package's own servicer lacks `List`, so that anybody could fill the log with failures, and its
-    `Watch` never ends, so that it would hold up every stop.
+    `Watch` never ends, so that it would hold up every stop. *can_answer* says whether the process may
+    answer at all: where several share the books, under a lease.
     """
 
-    def __init__(self, services: Sequence[str]) -> None:
+    def __init__(
+        self,
+        store: Store,
+        services: Sequence[str],
+        can_answer: Callable[[], bool],
+        metrics: CallMetrics,
+        every: float = CHECKED_EVERY,
+        longest_look: float = LONGEST_LOOK,
+    ) -> None:
+        self._store = store
         self._services = ("", *services)
+        self._can_answer = can_answer
+        self._metrics = metrics
+        self._every = every
+        self._longest_look = longest_look
+        self._healthy: bool | None = None
         self._status: Any = HealthCheckResponse.NOT_SERVING
         self._leaving = False
         self._changed = asyncio.Event()
-
-    def report(self, *, healthy: bool) -> None:
-        """Sets the answer, unless `leave` was called."""
-        if not self._leaving:
-            status = HealthCheckResponse.SERVING if healthy else HealthCheckResponse.NOT_SERVING
-            self._status = status
-            self._wake()
-
-    def leave(self) -> None:
-        """Answers NOT_SERVING from now on, and ends all watching."""
-        self._status = HealthCheckResponse.NOT_SERVING
-        self._leaving = True
-        self._wake()
 
     async def Check(self, request: HealthCheckRequest, context: Context) -> HealthCheckResponse:
         if request.service not in self._services:
@@ -78,69 +80,55 @@ class HealthServicer:
             last_status = status
             await changed.wait()
 
-    def _wake(self) -> None:
-        self._changed.set()
-        self._changed = asyncio.Event()
-
-
-class Health:
-    """Looks at the books again and again, and tells `servicer`."""
-
-    def __init__(
-        self,
-        store: Store,
-        services: Sequence[str],
-        can_answer: Callable[[], bool],
-        metrics: CallMetrics,
-        every: float = CHECKED_EVERY,
-        longest_look: float = LONGEST_LOOK,
-    ) -> None:
-        self._can_answer = can_answer
-        self.servicer = HealthServicer(services)
-        self._store = store
-        self._metrics = metrics
-        self._every = every
-        self._longest_look = longest_look
-        self._healthy: bool | None = None
-
-    async def watch(self) -> None:
-        """Looks at the books until cancelled."""
+    async def run(self) -> None:
+        """Looks at the books again and again until cancelled."""
         while True:
             await self.look()
             await asyncio.sleep(self._every)
 
     async def look(self) -> None:
-        """Tells `servicer` whether the books can be read, with a lease if several processes share them."""
+        """Looks whether the books can be read, and reports it if it changed."""
         before, self._healthy = self._healthy, await self._readable()
         if self._healthy is not before:
             log.info("health", healthy=self._healthy)
             self._metrics.healthy = self._healthy
-            self.servicer.report(healthy=self._healthy)
+            self.report(healthy=self._healthy)
+
+    def report(self, *, healthy: bool) -> None:
+        """Sets the answer, unless `leave` was called."""
+        if not self._leaving:
+            status = HealthCheckResponse.SERVING if healthy else HealthCheckResponse.NOT_SERVING
+            self._status = status
+            self._wake()
+
+    def leave(self) -> None:
+        """Answers NOT_SERVING from now on, and ends all watching."""
+        self._status = HealthCheckResponse.NOT_SERVING
+        self._leaving = True
+        self._wake()
 
     async def _readable(self) -> bool:
         if not self._can_answer():
             return False
+        reading = asyncio.ensure_future(self._store.snapshot(()))
         try:
-            if not await self._read():
+            # Not `wait_for`: it would wait for the end of a look that is given up, and a database that
+            # is cut off may be slow to end it.
+            await asyncio.wait({reading}, timeout=self._longest_look)
+            if not reading.done():
                 return False
+            reading.result()
         except KeyAuthorityError:
             return False
         except Exception:
             log.exception("health_unknown")
             return False
-        return self._can_answer()
-
-    async def _read(self) -> bool:
-        # Whether there was an answer in time. It does not wait for the end of a look that is given up,
-        # since a database that is cut off may be slow to end it.
-        reading = asyncio.ensure_future(self._store.snapshot(()))
-        try:
-            await asyncio.wait({reading}, timeout=self._longest_look)
         finally:
             if not reading.done():
                 reading.add_done_callback(lambda ended: ended.cancelled() or ended.exception())
                 reading.cancel()
-        if not reading.done():
-            return False
-        reading.result()
-        return True
+        return self._can_answer()
+
+    def _wake(self) -> None:
+        self._changed.set()
+        self._changed = asyncio.Event()

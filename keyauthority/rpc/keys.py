@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterable
 from datetime import datetime, timedelta
+from functools import partial
 
 from keyauthority.domain.callers import Actor
 from keyauthority.domain.errors import in_entry
@@ -14,6 +15,7 @@ from keyauthority.domain.importing import ImportedKey, Importing
 from keyauthority.domain.issuing import Issuing, NewKey
 from keyauthority.domain.keys import KEY_SETTINGS, Key, KeyState, RevocationReason, StoredSecret
 from keyauthority.domain.replays import Retry
+from keyauthority.domain.repositories import KeyFilter
 from keyauthority.domain.revoking import Revoking
 from keyauthority.domain.secrets import Secret
 from keyauthority.domain.updating import KeyUpdate, Updating
@@ -43,7 +45,9 @@ class KeyServicer:
             settings_of(request, convert.time_of),
             ttl=convert.length_of(request, "ttl"),
         )
-        return await self._issuing.issue(actor, new, _retry(request), _issued)
+        return await self._issuing.issue(
+            actor, new, _retry(request), partial(_answer, v1.IssueKeyResponse)
+        )
 
     async def GetKey(self, request: v1.GetKeyRequest, actor: Actor) -> v1.GetKeyResponse:
         return v1.GetKeyResponse(key=self._key(await self._finding.get(actor, request.key_id)))
@@ -56,16 +60,14 @@ class KeyServicer:
 
     async def ListKeys(self, request: v1.ListKeysRequest, actor: Actor) -> v1.ListKeysResponse:
         page = self._pages.of(request, actor)
-        records = await self._finding.page(
-            actor,
-            request.workspace_id,
+        which = KeyFilter(
+            (request.workspace_id,) if request.workspace_id else None,
             convert.member_of(KeyState, request.state, "state") if request.state else None,
             request.name_contains,
-            page.limit,
-            page.cursor,
-            creator_id=request.creator_id,
-            secret_creator_id=request.secret_creator_id,
+            request.creator_id,
+            request.secret_creator_id,
         )
+        records = await self._finding.page(actor, which, page.limit, page.cursor)
         keys, token = self._pages.cut(page, records)
         return v1.ListKeysResponse(keys=self._keys(keys), next_page_token=token)
 
@@ -78,7 +80,7 @@ class KeyServicer:
     async def RotateKey(self, request: v1.RotateKeyRequest, actor: Actor) -> bytes:
         overlap = convert.length_of(request, "overlap") or timedelta()
         answer, receipt = await self._issuing.rotate(
-            actor, request.key_id, overlap, _retry(request), _rotated
+            actor, request.key_id, overlap, _retry(request), partial(_answer, v1.RotateKeyResponse)
         )
         # Serialised messages, one after the other, are one message with the fields of both.
         return answer + v1.RotateKeyResponse(receipt=convert.receipt(receipt)).SerializeToString()
@@ -123,14 +125,13 @@ def _retry(request: v1.IssueKeyRequest | v1.RotateKeyRequest) -> Retry:
     return Retry(request.request_id, hashlib.sha256(named).digest())
 
 
-def _issued(key: Key, now: datetime, secret: Secret) -> bytes:
-    response = v1.IssueKeyResponse(key=_message(key, now), secret=secret.reveal())
-    return response.SerializeToString()
-
-
-def _rotated(key: Key, now: datetime, secret: Secret) -> bytes:
-    response = v1.RotateKeyResponse(key=_message(key, now), secret=secret.reveal())
-    return response.SerializeToString()
+def _answer(
+    response: type[v1.IssueKeyResponse | v1.RotateKeyResponse],
+    key: Key,
+    now: datetime,
+    secret: Secret,
+) -> bytes:
+    return response(key=_message(key, now), secret=secret.reveal()).SerializeToString()
 
 
 def _imported(workspace_id: str, index: int, entry: v1.ImportedKey) -> ImportedKey:
@@ -151,8 +152,8 @@ def _message(record: Key, now: datetime) -> key_pb2.Key:
         update_time=timestamp(record.update_time),
         etag=etag(record.id, record.version),
         last_used_time=timestamp(max(record.last_used.values(), default=None)),
-        creator_id=record.creator_id,
-        creator_name=record.creator_name,
+        creator_id=record.creator.id,
+        creator_name=record.creator.name,
     )
     write(record.settings, message)
     revocation = record.revocation

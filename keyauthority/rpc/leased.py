@@ -49,11 +49,10 @@ class Leased:
 
     def judged(self, failure: BaseException) -> BaseException:
         """Returns the failure to answer with in the place of *failure*."""
-        if not isinstance(failure, KeyAuthorityError) or failure.reason in OF_THE_CALL:
-            return failure
-        if self._may_answer():
-            return failure
-        return _lease_lost("what it would say may be of the past")
+        of_books = isinstance(failure, KeyAuthorityError) and failure.reason not in OF_THE_CALL
+        if of_books and not self._may_answer():
+            return _lease_lost("what it would say may be of the past")
+        return failure
 
 
 def _lease_lost(what: str) -> KeyAuthorityError:

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import resource
 import ssl
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
@@ -48,26 +47,21 @@ _OPTIONS: Final = (
 )
 
 
-@dataclass(frozen=True, slots=True)
-class TlsFiles:
-    """PEM files: the certificate chain, its private key, and the authority of clients' certificates."""
-
-    certificate: Path
-    key: Path
-    client_ca: Path | None
-
-
-def affordable(wanted: int) -> int:
-    """Returns how many of *wanted* connections this process has files for; raises its limit of files.
+def affordable(connections: int) -> int:
+    """Returns how many of *connections* this process has files for; raises its limit of files.
 
     The files that the books need stay free, whatever strangers open.
     """
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    needed = wanted + OWN_FILES
+    needed = connections + OWN_FILES
     if soft != resource.RLIM_INFINITY and soft < needed:
         soft = needed if hard == resource.RLIM_INFINITY else min(needed, hard)
         resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
-    return wanted if soft == resource.RLIM_INFINITY else max(1, min(wanted, soft - OWN_FILES))
+    return (
+        connections
+        if soft == resource.RLIM_INFINITY
+        else max(1, min(connections, soft - OWN_FILES))
+    )
 
 
 def channel_options(*, connections: int, share_port: bool = False) -> list[tuple[str, int]]:
@@ -79,9 +73,19 @@ def channel_options(*, connections: int, share_port: bool = False) -> list[tuple
     ]
 
 
-def bind(server: grpc.aio.Server, listen: str, tls: TlsFiles | None) -> int:
-    """Binds *server* to the address *listen* and returns the port; raises `StartError`."""
-    credentials = None if tls is None else _credentials(tls)
+def bind(
+    server: grpc.aio.Server,
+    listen: str,
+    certificate: Path | None = None,
+    key: Path | None = None,
+    client_ca: Path | None = None,
+) -> int:
+    """Binds *server* to the address *listen* and returns the port; raises `StartError`.
+
+    With PEM files, the server has TLS: a *certificate* chain and its private *key*, and the authority
+    of clients' certificates, if they need one.
+    """
+    credentials = _credentials(certificate, key, client_ca) if certificate and key else None
     path = socket_path(listen)
     try:
         if path is not None:
@@ -98,21 +102,21 @@ def bind(server: grpc.aio.Server, listen: str, tls: TlsFiles | None) -> int:
         ) from None
 
 
-def _credentials(tls: TlsFiles) -> grpc.ServerCredentials:
+def _credentials(certificate: Path, key: Path, client_ca: Path | None) -> grpc.ServerCredentials:
     try:
-        pair = (tls.key.read_bytes(), tls.certificate.read_bytes())
-        client_ca = tls.client_ca.read_bytes() if tls.client_ca else None
+        pair = (key.read_bytes(), certificate.read_bytes())
+        authority = client_ca.read_bytes() if client_ca else None
         # gRPC says of unusable files only that it can't bind.
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-        context.load_cert_chain(tls.certificate, tls.key)
-        if tls.client_ca is not None:
-            context.load_verify_locations(tls.client_ca)
+        context.load_cert_chain(certificate, key)
+        if client_ca is not None:
+            context.load_verify_locations(client_ca)
     except ssl.SSLError:
-        paths = (tls.certificate, tls.key, tls.client_ca)
+        paths = (certificate, key, client_ca)
         files = ", ".join(str(path) for path in paths if path is not None)
         raise StartError(f"not a certificate chain and its private key, in PEM: {files}") from None
     except OSError as error:
         raise StartError(f"{error.filename} can't be read: {error.strerror}") from None
     return grpc.ssl_server_credentials(
-        [pair], root_certificates=client_ca, require_client_auth=client_ca is not None
+        [pair], root_certificates=authority, require_client_auth=authority is not None
     )

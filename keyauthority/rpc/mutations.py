@@ -71,8 +71,10 @@ class Mutations:
     async def finish(self, task: asyncio.Task[Result], seconds: float | None) -> bool:
         """Waits for a started change, *seconds* at most; returns whether it is done.
 
-        If the change is not done then, or the wait is cancelled, its failure is logged.
+        If the change is not done then, or the wait is cancelled, its failure is logged, unless
+        somebody waits for it again.
         """
+        task.remove_done_callback(_log_failure)
         try:
             await asyncio.wait({task}, timeout=seconds)
         finally:

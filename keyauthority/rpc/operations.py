@@ -6,7 +6,7 @@ from datetime import timedelta
 
 from keyauthority.coherence.leases import wait_out
 from keyauthority.domain.callers import Actor
-from keyauthority.domain.leasing import ListingSessions
+from keyauthority.domain.leasing import list_sessions
 from keyauthority.domain.managing_peppers import ManagingPeppers
 from keyauthority.domain.peppers import Pepper
 from keyauthority.domain.sessions import Session
@@ -21,12 +21,13 @@ class OperationsServicer:
 
     def __init__(self, parts: Parts) -> None:
         self._peppers = ManagingPeppers(parts.books, parts.keyring)
-        self._sessions = ListingSessions(parts.books, parts.store.sessions)
+        self._books = parts.books
+        self._sessions = parts.store.sessions
 
     async def ListSessions(
         self, request: v1.ListSessionsRequest, actor: Actor
     ) -> v1.ListSessionsResponse:
-        listed = await self._sessions.all()
+        listed = await list_sessions(self._books, self._sessions)
         names, terms = listed.caller_names, listed.terms
         return v1.ListSessionsResponse(
             sessions=[

@@ -11,9 +11,9 @@ from typing import Final
 from google.protobuf.message import DecodeError, Message
 
 from keyauthority.domain import limits
-from keyauthority.domain.answering import KnownCaller, KnownVerdict
 from keyauthority.domain.sessions import Head
 from keyauthority.domain.verdicts import Verification
+from keyauthority.replica.cached import CachedCaller, CachedVerdict
 from keyauthority.rpc.call import Context
 from keyauthority.rpc.service import Parts, Quick
 from keyauthority.rpc.verification import verify_response
@@ -32,15 +32,15 @@ class Quickly:
     """How the calls of one method are answered: by `quick` from memory, the others by `otherwise`."""
 
     quick: Quick
-    # Whether a caller that was known from memory still is.
-    holds: Callable[[KnownCaller], bool]
+    # Whether a caller that was in memory still is.
+    holds: Callable[[CachedCaller], bool]
     otherwise: Callable[[bytes, Context], Awaitable[Message]]
     # Called with the seconds of each call that `quick` answered.
     count_ok: Callable[[float], None]
 
 
 class QuickHandler:
-    """A `grpc.RpcMethodHandler` of one call of *caller*, which was known from memory by its headers.
+    """A `grpc.RpcMethodHandler` of one call of *caller*, whose headers found it in memory.
 
     An answer from memory takes no place, since it is given at once, and no `Actor`, since the audit
     keeps nothing of it.
@@ -50,7 +50,7 @@ class QuickHandler:
     request_streaming = response_streaming = False
     request_deserializer = response_serializer = None
 
-    def __init__(self, quickly: Quickly, caller: KnownCaller) -> None:
+    def __init__(self, quickly: Quickly, caller: CachedCaller) -> None:
         self._quickly = quickly
         self._caller = caller
 
@@ -82,22 +82,22 @@ class _FromMemory:
         self._passing = VerifyResponse()
         self._cache_for = self._passing.cache_for
 
-    def _encode(self, known: KnownVerdict, now: float) -> bytes:
+    def _encode(self, cached: CachedVerdict, now: float) -> bytes:
         applied = self._verdicts.applied
         if applied is not self._applied:
             self._applied = applied
             self._passing.epoch, self._passing.revision = applied.epoch, applied.revision
-        nanos = max(int((known.until - now) * 1e9), 0)
+        nanos = max(int((cached.until - now) * 1e9), 0)
         self._cache_for.seconds, self._cache_for.nanos = divmod(nanos, 1_000_000_000)
-        return (known.encoded or _lasting(known)) + self._passing.SerializeToString()
+        return (cached.encoded or _lasting(cached)) + self._passing.SerializeToString()
 
 
-def _lasting(known: KnownVerdict) -> bytes:
-    verdict = Verification(known.verdict, known.key, 0, 0, timedelta(), known.key_revoked)
+def _lasting(cached: CachedVerdict) -> bytes:
+    verdict = Verification(cached.verdict, cached.key, 0, 0, timedelta(), cached.key_revoked)
     answer = verify_response(verdict)
     answer.ClearField("cache_for")
-    known.encoded = answer.SerializeToString()
-    return known.encoded
+    cached.encoded = answer.SerializeToString()
+    return cached.encoded
 
 
 class QuickVerify(_FromMemory):
@@ -112,11 +112,11 @@ class QuickVerify(_FromMemory):
         if request.fresh:
             return None
         now = self._now()
-        known = self._verdicts.known(request.secret, request.at_least_revision, now)
-        if known is None:
+        cached = self._verdicts.cached(request.secret, request.at_least_revision, now)
+        if cached is None:
             return None
-        self._counts[known.number] += 1
-        return self._encode(known, now)
+        self._counts[cached.number] += 1
+        return self._encode(cached, now)
 
 
 class QuickBatchVerify(_FromMemory):
@@ -131,13 +131,13 @@ class QuickBatchVerify(_FromMemory):
         if request.fresh or not 1 <= len(request.secrets) <= limits.BATCH:
             return None
         now = self._now()
-        verdicts = self._verdicts.all_known(request.secrets, request.at_least_revision, now)
+        verdicts = self._verdicts.all_cached(request.secrets, request.at_least_revision, now)
         if verdicts is None:
             return None
         response = bytearray()
-        for known in verdicts:
-            self._counts[known.number] += 1
-            answer = self._encode(known, now)
+        for cached in verdicts:
+            self._counts[cached.number] += 1
+            answer = self._encode(cached, now)
             response += _ANSWER + _varint(len(answer)) + answer
         return bytes(response)
 

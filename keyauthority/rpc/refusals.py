@@ -38,7 +38,7 @@ class Refusals:
         self._now = now
         self._minute = 0
         self._audited: dict[str, int] = {}
-        self._unknown = 0
+        self._strangers = 0
         self._logged = -LOGGED_EVERY
 
     async def of_caller(self, actor: Actor) -> None:
@@ -53,13 +53,13 @@ class Refusals:
                 "refusal_not_audited", caller=actor.caller.id, reason=error.reason.name
             )
 
-    def of_unknown(self, method: str, source: str) -> None:
+    def of_stranger(self, method: str, source: str) -> None:
         """Counts a call without a credential, or with one that is not accepted."""
-        self._unknown += 1
+        self._strangers += 1
         now = self._now()
         if now - self._logged >= LOGGED_EVERY:
-            log.warning("unauthenticated", method=method, source=source, attempts=self._unknown)
-            self._logged, self._unknown = now, 0
+            log.warning("unauthenticated", method=method, source=source, attempts=self._strangers)
+            self._logged, self._strangers = now, 0
 
     def _is_due(self, caller_id: str) -> bool:
         minute = int(self._now() // 60)

@@ -14,13 +14,14 @@ from google.protobuf import descriptor_pool
 from google.protobuf.descriptor import MethodDescriptor, ServiceDescriptor
 from google.protobuf.descriptor_pb2 import MethodOptions
 
-from keyauthority.domain.answering import Syncing, Verdicts
 from keyauthority.domain.books import Books
 from keyauthority.domain.callers import Role
 from keyauthority.domain.last_used import LastUsed
 from keyauthority.domain.ports import Clock, Keyring, Store
+from keyauthority.replica.syncing import Syncing
+from keyauthority.replica.verdicts import Verdicts
 from keyauthority.rpc.admission import Room
-from keyauthority.rpc.health import HealthServicer
+from keyauthority.rpc.health import Health
 from keyauthority.rpc.metrics import CallMetrics
 from keyauthority.rpc.pages import Pages
 
@@ -54,7 +55,7 @@ class Parts:
     metrics: CallMetrics
     # The clock of leases.
     now: Callable[[], float]
-    health: HealthServicer
+    health: Health
     # The names of all services, for reflection.
     services: tuple[str, ...]
 

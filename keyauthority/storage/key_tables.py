@@ -137,8 +137,7 @@ def key(
         revocation=revocation,
         version=row.version,
         secrets=tuple(secrets),
-        creator_id=creator.id,
-        creator_name=creator.name,
+        creator=creator,
     )
 
 
@@ -168,7 +167,7 @@ def secret_with_creator(row: Any) -> StoredSecret:
 
 def new_key_row(key: Key) -> dict[str, Any]:
     """Returns the row of a new key."""
-    return {**key_row(key), "creator_id": key.creator_id, "creator_name": key.creator_name}
+    return {**key_row(key), "creator_id": key.creator.id, "creator_name": key.creator.name}
 
 
 def key_row(key: Key) -> dict[str, Any]:

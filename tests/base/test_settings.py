@@ -59,6 +59,13 @@ def test_the_name_of_a_scheme_is_no_host(address: str) -> None:
         host_and_port(address, "--listen")
 
 
+@pytest.mark.parametrize("address", ["[host]:1", "::1:1", "[::1:1"])
+def test_brackets_are_for_ipv6(address: str) -> None:
+    """A name in brackets is no host, and an IPv6 address without them is none either."""
+    with pytest.raises(ValueError, match="--listen must be HOST:PORT, an IPv6 host in brackets"):
+        host_and_port(address, "--listen")
+
+
 @pytest.mark.parametrize("address", ["unix:8080", "unix:relative", "unix-abstract:8080"])
 @pytest.mark.parametrize("tls", [None, Path("pem")])
 def test_no_program_listens_there(address: str, tls: Path | None, tmp_path: Path) -> None:

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks.authority import Authority, authority
+from benchmarks.authority import Authority, running_authority
 
 
 @pytest.fixture(scope="module")
@@ -15,7 +15,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def asked(folder: Path) -> Iterator[Authority]:
-    with authority(folder / "data", folder) as running:
+    with running_authority(folder / "data", folder) as running:
         yield running
 
 

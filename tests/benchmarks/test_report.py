@@ -6,8 +6,7 @@ import pytest
 
 from benchmarks import report
 from benchmarks.comparing import Comparison, Measuring, Sample
-from benchmarks.figures import Figure, Growth
-from benchmarks.results import Results
+from benchmarks.results import Figure, Growth, Results
 
 PAIRS = [
     (Sample(rate, 1.0, 0.1), Sample(base, 1.0, 0.1))
@@ -47,4 +46,4 @@ def test_figures_and_growths_are_told_and_written() -> None:
     assert "| memory | **800 bytes** | ≤ 1 KiB | - | met |" in written
     assert "| rows on PostgreSQL | not measured: there is none | - | - | - |" in written
     assert "| keys | rate |\n| --- | --- |\n| 10 | 1,000 |\n| 100 | 999 |" in written
-    assert report.line(results.growths[0]) == "10 keys, 1,000 rate\n100 keys, 999 rate"
+    assert report.line(results.of(Growth)[0]) == "10 keys, 1,000 rate\n100 keys, 999 rate"

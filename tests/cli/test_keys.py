@@ -187,6 +187,24 @@ def test_update_changes_what_is_named_and_nothing_else(cli: Cli) -> None:
     assert "expire_time" in dressed
 
 
+def test_a_key_is_paused_and_resumed(cli: Cli) -> None:
+    """The option, the state, the filter of lists and the verdict say it with the same word."""
+    workspace = cli.workspace()
+    key_id, secret = cli.issue("--workspace", workspace)
+    listing = ("keys", "list", "--workspace", workspace, "--state", "paused")
+
+    paused = cli.text("keys", "update", key_id, "--pause")
+    assert re.search(r"^state: +paused$", paused, re.MULTILINE)
+    assert re.search(rf"^{key_id} .* paused ", cli.text(*listing), re.MULTILINE)
+    verification = cli("verify", stdin=secret)
+    assert verification.exit_code == 1
+    assert re.match(r"verdict: +paused\n", verification.stdout)
+
+    resumed = cli.text("keys", "update", key_id, "--resume")
+    assert re.search(r"^state: +active$", resumed, re.MULTILINE)
+    assert cli.json(*listing) == {"keys": []}
+
+
 def test_update_ends_with_the_receipt(cli: Cli) -> None:
     """A person reads that the change is in force, a program reads the receipt."""
     key_id, _ = cli.issue()

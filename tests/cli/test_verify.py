@@ -5,9 +5,16 @@ from __future__ import annotations
 import os
 import pty
 import subprocess
+from concurrent.futures import ThreadPoolExecutor
 
+import grpc
 import pytest
 
+from keyauthority.v1 import verification_service_pb2 as v1
+from keyauthority.v1.verification_service_pb2_grpc import (
+    VerificationServiceServicer,
+    add_VerificationServiceServicer_to_server,
+)
 from tests.cli.parts import PATIENCE, Cli
 
 
@@ -31,6 +38,30 @@ def test_verify_of_a_refused_secret_is_an_answer_and_ends_with_1(cli: Cli) -> No
 
     assert (said.exit_code, said.stdout, said.stderr) == (1, "verdict:  malformed\n", "")
     assert cli.json("verify", stdin="x", exit_code=1)["verdict"] == "VERDICT_MALFORMED"
+
+
+class OfANewerVersion(VerificationServiceServicer):
+    """Answers with a verdict that this version does not know."""
+
+    def Verify(self, request: v1.VerifyRequest, context: object) -> v1.VerifyResponse:
+        return v1.VerifyResponse(verdict=99)  # type: ignore[arg-type]
+
+
+def test_a_verdict_of_a_newer_version_is_said(cli: Cli) -> None:
+    """It is no answer to act by: one sentence tells what to do, and the command has failed."""
+    server = grpc.server(ThreadPoolExecutor(1))
+    add_VerificationServiceServicer_to_server(OfANewerVersion(), server)  # type: ignore[abstract]
+    port = server.add_insecure_port("127.0.0.1:0")
+    server.start()
+    try:
+        refusal = cli.refusal("--address", f"127.0.0.1:{port}", "verify", stdin="a secret")
+    finally:
+        server.stop(None).wait()
+
+    assert refusal == (
+        "the authority answered what this version does not know (unknown verdict 99): update "
+        "keyauthority on this machine"
+    )
 
 
 def test_verify_ignores_white_space_around_the_secret(cli: Cli) -> None:

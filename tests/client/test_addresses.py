@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from keyauthority.client import AddressError, PlaintextError, connect, parse_addresses
+from keyauthority.client import AddressError, PlaintextError, connect
+from keyauthority.client.addresses import parse_addresses
 from keyauthority.client.channel import connect_blocking
 
 
@@ -45,6 +46,8 @@ def test_one_or_several(
         "::1:1",
         "[::1:1",
         "[no]:1",
+        "[authority]:1",
+        "dns:1",
         "unix:",
         "127.0.0.1:1;127.0.0.1:2",
         "http://authority:1",

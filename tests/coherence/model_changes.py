@@ -86,14 +86,7 @@ class Changes(Authority):
             world.book, fence.revision, self.longest(world.books), settling=settling
         )
         machine = self.fence_type(fence.committed, process.settled)
-        passed = machine.look(
-            counts.acknowledged,
-            counts.behind,
-            counts.longest_lease,
-            self.process_clock(world, fence.process),
-            settling=settling,
-        )
-        if passed is not None:
+        if machine.look(counts, self.process_clock(world, fence.process)):
             yield f"change {fence.revision} returns", self.returns(world, fence), ""
 
     def longest(self, books: Books) -> float:

@@ -16,9 +16,9 @@ from keyauthority.coherence.allowances import Allowances
 from keyauthority.coherence.cache import Ask, CoherentCache, SyncCall
 from keyauthority.coherence.calls import Calls
 from keyauthority.coherence.entries import Entries
-from keyauthority.coherence.fence import Fence, Passed
+from keyauthority.coherence.fence import Fence
 from keyauthority.coherence.sessions import Entry, SessionBook
-from keyauthority.domain.sessions import REPLICA, WHOLE, Allowance, Claim, Grant, Head
+from keyauthority.domain.sessions import REPLICA, WHOLE, Allowance, Claim, Counts, Grant, Head
 from tests.coherence import scenarios
 from tests.coherence.grant_rows import GrantRow
 from tests.coherence.machines import Step
@@ -140,17 +140,9 @@ class RepeatAtOnce(Bug):
 @breaks("every session has to acknowledge, not any", scenarios.PAIR)
 class AnySession(Bug):
     class fence_type(Fence):  # noqa: N801
-        def look(
-            self,
-            acknowledged: int,
-            behind: int,
-            longest_lease: timedelta,
-            now: float,
-            *,
-            settling: bool = False,
-        ) -> Passed | None:
-            behind = 0 if acknowledged else behind
-            return super().look(acknowledged, behind, longest_lease, now, settling=settling)
+        def look(self, counts: Counts, now: float) -> bool:
+            behind = 0 if counts.acknowledged else counts.behind
+            return super().look(replace(counts, behind=behind), now)
 
 
 # --- applying and acknowledging

@@ -265,30 +265,21 @@ class Process(Machine):
         self._look(fence, revision, version)
 
     def _look(self, fence: Any, revision: int, version: Version) -> None:
-        def counted(counts: tuple[Counts, bool]) -> None:
-            found, settling = counts
-            passed = fence.look(
-                found.acknowledged,
-                found.behind,
-                found.longest_lease,
-                self.now(),
-                settling=settling,
-            )
-            if fence.late or (passed is not None and passed.waited_out):
+        def counted(counts: Counts) -> None:
+            passed = fence.look(counts, self.now())
+            if fence.late or (passed and counts.behind):
                 self._in_the_book(lambda book: self._shorten(book, revision))
-            if passed is None:
+            if not passed:
                 self.after(0.02, self._look, fence, revision, version)
             else:
-                self._passed(version, "waited out" if passed.waited_out else "acknowledged")
+                self._passed(version, "waited out" if counts.behind else "acknowledged")
 
         if self.cut_off:
             return
         if self.alone:
-            counted((_counts(self.database, self.book, revision), self.database.settling))
+            counted(_counts(self.database, self.book, revision))
         else:
-            self._in_books(
-                lambda books: (_counts(books, books.book, revision), books.settling), counted
-            )
+            self._in_books(lambda books: _counts(books, books.book, revision), counted)
             # One that is lost is asked again.
             self.after(0.5, self._look_again, fence, revision, version)
 

@@ -48,7 +48,7 @@ def test_an_unknown_session_acknowledges_nothing() -> None:
     """What ended is not brought back by a late acknowledgement."""
     book = SessionBook()
     book.acknowledge("gone", 5)
-    assert len(book) == 0
+    assert list(book) == []
 
 
 def test_no_beat_is_given_twice() -> None:

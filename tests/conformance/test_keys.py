@@ -367,11 +367,11 @@ async def test_what_no_key_can_be_called_is_not_found(store: Store) -> None:
 
 
 class TestTheCreator:
-    MINE = a_key(creator_id="person_1", creator_name="김하나 <hana@example.com>")
+    MINE = a_key(creator=Who("person_1", "김하나 <hana@example.com>"))
 
     async def test_is_kept(self, store: Store) -> None:
         """Of issued and of imported keys; and an old one has none."""
-        imported = a_key("key_2", creator_id="caller_1", creator_name="billing")
+        imported = a_key("key_2", creator=Who("caller_1", "billing"))
         await put(store, self.MINE, a_key("key_3"))
         async with store.changing() as tx:
             await tx.keys.insert_imported([imported])
@@ -383,9 +383,7 @@ class TestTheCreator:
         """Whatever a change makes of a key: who created it is no field of it that changes."""
         await put(store, self.MINE)
         before = (await store.snapshot(["key_1"])).keys["key_1"]
-        after = with_settings(
-            before, name="renamed", version=2, creator_id="person_2", creator_name=""
-        )
+        after = with_settings(before, name="renamed", version=2, creator=Who("person_2", ""))
         await update(store, (before, after))
 
         renamed = with_settings(self.MINE, name="renamed", version=2)
@@ -402,8 +400,8 @@ class TestTheCreator:
         await put(
             store,
             self.MINE,
-            a_key("key_2", creator_id="person_1", disabled=True),
-            a_key("key_3", creator_id="person_10"),
+            a_key("key_2", creator=Who("person_1", ""), disabled=True),
+            a_key("key_3", creator=Who("person_10", "")),
             a_key("key_4"),
         )
 
@@ -447,7 +445,7 @@ class TestWhoDidIt:
             theirs = a_secret(f"{key_id}b".encode(), creator=Who("person_8", ""))
             mine = a_secret(f"{key_id}a".encode(), creator=BY, end_time=end_time)
             await put(store, a_key(key_id, secrets=(theirs, mine)))
-        await put(store, a_key("key_4", creator_id="person_7"))
+        await put(store, a_key("key_4", creator=Who("person_7", "")))
         revoked = a_key("key_5", secrets=(a_secret(b"5", creator=BY),), revocation=REVOCATION)
         await put(store, revoked)
 

@@ -55,10 +55,7 @@ OTHERS = [
 ]
 OWNER = frozenset(
     {
-        "keys.create",
-        "keys.edit",
-        "keys.rotate",
-        "keys.revoke",
+        "keys.change",
         "members.manage",
         "workspaces.administer",
     }

@@ -98,12 +98,14 @@ ACCOUNT: list[Page] = [
         },
     ),
     Page(
-        "workspace_suspend", "workspace_suspend.html", ADMINISTRATION | {"subject": ADMINISTERED[0]}
+        "workspace_suspend",
+        "workspace_suspend.html",
+        ADMINISTRATION | {"id": "ws_1", "name": "Acme"},
     ),
     Page(
         "workspace_suspended",
         "workspace_changed.html",
-        ADMINISTRATION | {"subject": ADMINISTERED[0], "what": "suspended", "receipt": RECEIPT},
+        ADMINISTRATION | {"name": "Acme", "what": "suspended", "receipt": RECEIPT},
     ),
     Page(
         "recovery_link",

@@ -18,10 +18,11 @@ from tests.console.sample_data import (
     OUTSIDE,
     SCRIPT,
     Page,
+    ago,
     ahead,
 )
 
-OIDC = {"oidc_href": "/sign-in/oidc?invitation=1", "oidc_name": "Acme SSO"}
+OIDC = {"oidc_name": "Acme SSO"}
 
 
 INVITATION = Link(
@@ -31,7 +32,9 @@ INVITATION = Link(
     workspace_id=ACME.id,
     role=Role.MEMBER,
     person_id="",
+    invited_by=MINA.id,
     inviter_email=MINA.email,
+    create_time=ago(hours=18),
     expire_time=ahead(days=6, hours=3),
 )
 
@@ -42,9 +45,7 @@ def invitation(state: str, **other: Any) -> dict[str, Any]:
         "workspace_name": "Acme",
         "state": state,
         "form": FORM,
-        "action": "/invitations/token",
-        "sign_in_href": "/sign-in",
-        "oidc_href": None,
+        "token": "t",
     }
     return OUTSIDE | page | other
 
@@ -52,7 +53,7 @@ def invitation(state: str, **other: Any) -> dict[str, Any]:
 ERROR = {"retry_href": None, "home_href": "/workspaces"}
 
 LINKS: list[Page] = [
-    Page("setup", "setup.html", OUTSIDE | OIDC | {"form": FORM, "action": "/setup/t"}),
+    Page("setup", "setup.html", OUTSIDE | OIDC | {"form": FORM, "token": "t"}),
     Page(
         "setup_wrong",
         "setup.html",
@@ -65,8 +66,7 @@ LINKS: list[Page] = [
                     "password": "Choose at least 12 characters.",
                 },
             ),
-            "action": "/setup/t",
-            "oidc_href": None,
+            "token": "t",
         },
     ),
     Page("invitation_open", "invitation.html", invitation("open", **OIDC)),
@@ -82,7 +82,7 @@ LINKS: list[Page] = [
     Page(
         "recovery",
         "recovery.html",
-        OUTSIDE | {"form": FORM, "email": "jun.kim@acme.example", "action": "/r"},
+        OUTSIDE | {"form": FORM, "email": "jun.kim@acme.example", "token": "t"},
     ),
     Page("link_invalid", "link_invalid.html", OUTSIDE),
     Page("workspaces", "workspaces.html", BESIDE | {"choices": [ACME, *OTHERS]}),

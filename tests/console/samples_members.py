@@ -6,7 +6,7 @@ from dataclasses import replace
 from typing import Any
 
 from console.forms import Form
-from console.people import Invitation, Member, Role
+from console.people import Link, LinkPurpose, Member, Role
 from tests.console.sample_data import (
     ACME,
     FORM,
@@ -30,11 +30,13 @@ MEMBERS = [
     Member(MARKUP, Role.MEMBER, ago(days=40)),
     Member(LONG_NAME, Role.VIEWER, ago(days=60)),
 ]
-INVITATION = Invitation(
+INVITATION = Link(
+    purpose=LinkPurpose.INVITATION,
     id="inv_1",
     workspace_id=ACME.id,
     email="jun.kim@acme.example",
     role=Role.MEMBER,
+    person_id="",
     invited_by=MINA.id,
     inviter_email=MINA.email,
     create_time=ago(days=1),

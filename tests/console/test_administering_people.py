@@ -56,11 +56,11 @@ async def test_disabling_somebody(cast: Cast, administrator: Visitor) -> None:
     action = url("person_disabled", person=person.id)
     page = administrator.get(PEOPLE)
     shown = administrator.follow(administrator.submit(page, action))
-    assert "can’t sign in any more" in shown.text
+    assert "can no longer sign in" in shown.text
     assert browser.get("/account").status == 303
     refused, wrong = sign_in(cast, person), sign_in(cast, person, "quite wrong words")
     assert refused.status == wrong.status == 401
-    assert "That address and password don’t go together." in refused.text
+    assert "The e-mail address or the password is wrong." in refused.text
     for offered in ("person_recovery", "person_sign_out"):
         assert url(offered, person=person.id) in page.html
         assert url(offered, person=person.id) not in shown.html

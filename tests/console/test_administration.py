@@ -53,7 +53,7 @@ async def test_who_creates_a_workspace_owns_it(cast: Cast, administrator: Visito
     """The name is trimmed, the creator lands among its keys and is told so."""
     done = administrator.submit(administrator.get(HOME), CREATE, name="  Billing team ")
     shown = administrator.follow(done)
-    assert "The workspace is there, and you are its owner." in shown.text
+    assert "The workspace is created, and you are its owner." in shown.text
     assert "spends its credits" in shown.text
     [member] = await cast.books.memberships.of_workspace(done.location.split("/")[2])
     assert member.role is Role.OWNER
@@ -63,8 +63,8 @@ async def test_who_creates_a_workspace_owns_it(cast: Cast, administrator: Visito
 @pytest.mark.parametrize(
     ("name", "error"),
     [
-        ("", "Give it a name"),
-        ("   ", "Give it a name"),
+        ("", "Give the workspace a name"),
+        ("   ", "Give the workspace a name"),
         ("x" * 101, "The name is longer than 100 characters."),
         ("a\u202eb", "The name holds characters that can't be printed."),
     ],
@@ -101,7 +101,7 @@ async def test_a_suspended_workspace_has_no_key_that_works(
 
 
 async def test_members_of_a_suspended_workspace_are_told(cast: Cast) -> None:
-    """A banner on every page, and why no key can be made; what was typed stays."""
+    """A banner on every page, and why no key can be created; what was typed stays."""
     browser = await cast.visitor(Role.MEMBER)
     new = url("key_new", workspace=cast.workspace)
     page = browser.get(new)
@@ -111,7 +111,7 @@ async def test_members_of_a_suspended_workspace_are_told(cast: Cast) -> None:
         assert "This workspace is suspended" in shown.text
     shown = browser.submit(page, new, name="billing", expires="30d")
     assert shown.status == 422
-    assert "no key can be made in it until it is resumed" in shown.text
+    assert "no key can be created in it until it is resumed" in shown.text
     assert {("name", "billing"), ("expires", "30d")} <= set(shown.form(new).fields)
     cast.console.edge.operator.suspend(cast.workspace, suspended=False)
     assert browser.submit(shown, new).status == 200
@@ -221,7 +221,7 @@ async def test_administrators_appoint_and_dismiss_but_never_the_last(small: Smal
     second = await small.cast.signed_in(person)
     assert second.get(HOME).status == 200
     gone = small.owner.follow(appoint(small, small.person_id))
-    assert "You are no administrator any more" in gone.text
+    assert "You are no longer an administrator" in gone.text
     assert small.owner.get(HOME).status == 404
     csrf = dict(second.get(HOME).form(CREATE).fields)["csrf"]
     path = url("person_administrator", person=person.id)

@@ -48,7 +48,7 @@ async def test_pages_of_a_workspace_say_so(cast: Cast, authority: Authority) -> 
     for page in ("keys", "keys/new", "activity", "members"):
         shown = browser.get(f"/workspaces/{cast.workspace}/{page}")
         assert shown.status == 503, page
-        assert "The key authority is away" in shown.text
+        assert "The key authority is unavailable" in shown.text
         assert "Try again" in shown.text
     assert browser.get("/readyz").status == 503
     assert browser.get("/healthz").status == 200
@@ -114,7 +114,7 @@ async def test_rotating_and_editing_lose_nothing_either(cast: Cast, authority: A
     assert secret_in(browser.submit(shown, f"{href}/rotate"))
     saved = browser.follow(browser.submit(edited, f"{href}/edit"))
     # The rotation was a change that this form knew nothing of.
-    assert "Somebody changed this key" in saved.text
+    assert "Somebody else changed this key" in saved.text
     saved = browser.follow(browser.submit(saved, f"{href}/edit"))
     assert "Saved." in saved.text
     assert "another name" in saved.text

@@ -68,7 +68,7 @@ OIDC = ("--oidc-issuer", "https://login.example.com", "--oidc-client-id", "c")
         (("--listen", "0.0.0.0:8081"), "would take passwords in plaintext from the network"),
         (("--authority", "10.0.0.1:50051"), "would send keys in plaintext over the network"),
         (("--authority", "unix:/a,10.0.0.1:1"), "10.0.0.1:1 would send keys in plaintext"),
-        (("--authority", "unix:/a,"), "must be HOST:PORT, with a port from 1 to 65535"),
+        (("--authority", "unix:/a,"), "must be HOST:PORT, an IPv6 host in brackets"),
         (("--tls-cert", "chain.pem"), "--tls-cert and --tls-key need one another"),
         (("--database", "mysql://u:canary@h/d"), "--database must be the path of a SQLite file"),
         (("--public-url", "console.example.com"), "--public-url must be a URL such as"),

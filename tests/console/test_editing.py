@@ -138,7 +138,7 @@ async def test_another_last_day_lasts_until_it_is_over(editing: Editing) -> None
             "expire_date",
             "That day is more than 10 years away.",
         ),
-        ({"expires": "whenever"}, "expires", "Choose when it ends."),
+        ({"expires": "whenever"}, "expires", "Choose when the key expires."),
     ],
 )
 async def test_what_is_wrong_is_said_beside_its_field(
@@ -162,7 +162,7 @@ async def test_what_somebody_else_changed_is_not_overwritten(editing: Editing) -
     editing.saved(name="theirs")
     shown = editing.send(page, name="mine", scopes="models:read")
     assert shown.status == 422
-    assert "Somebody changed this key while you were typing" in shown.text
+    assert "Somebody else changed this key while you were typing" in shown.text
     fields = shown.form(editing.path).fields
     assert {("name", "mine"), ("scopes", "models:read")} <= set(fields)
     assert key_of(editing.edge, editing.key_id).name == "theirs"

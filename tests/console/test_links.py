@@ -233,7 +233,7 @@ async def test_an_invitation_with_a_secret_for_a_name(guests: Guests) -> None:
     name = "Nora sk-optk-" + "A1b2" * 8
     shown = visitor.submit(visitor.get(path), path, name=name, password=PASSWORD)
     assert shown.status == 422
-    assert "That holds a secret" in shown.element("name-error")
+    assert "This contains a key’s secret" in shown.element("name-error")
     assert "sk-optk" not in shown.html
     assert await guests.books.accounts.by_email(email) is None
 
@@ -243,7 +243,7 @@ def test_a_secret_for_the_first_owners_name(own_console: Console) -> None:
     path, visitor = own_console.setup_path, own_console.visitor()
     shown = set_up(visitor, path, name="sk-optk-" + "A1b2" * 8)
     assert shown.status == 422
-    assert "That holds a secret" in shown.element("name-error")
+    assert "This contains a key’s secret" in shown.element("name-error")
     assert visitor.get(path).status == 200
 
 
@@ -306,7 +306,7 @@ async def test_no_second_account_by_an_invitation(guests: Guests) -> None:
     )
     shown = visitor.submit(page, path, name="Nora", password=PASSWORD)
     assert shown.status == 409
-    assert "There is an account with this address by now." in shown.text
+    assert "There is an account with this address already." in shown.text
     assert "Sign in to join" in shown.text
     assert SESSION not in visitor.cookies
 

@@ -328,16 +328,16 @@ async def test_an_invitation_that_was_withdrawn_meanwhile(world: World, people: 
     await people.links.withdraw(NOBODY, WORKSPACE, link.id)
     refused = visitor.get(path)
     assert refused.status == 403
-    assert "The link is used up or too old. Ask for a new one." in refused.text
+    assert "The link was used already or has expired. Ask for a new one." in refused.text
 
 
 @pytest.mark.parametrize(
     ("name", "sentence"),
     [
-        ("stranger", "nobody here has invited that address"),
-        ("unverified", "The provider doesn’t vouch for your e-mail address"),
-        ("nowhere", "The provider doesn’t vouch for your e-mail address"),
-        ("crooked", "nobody here has invited that address"),
+        ("stranger", "nobody has invited your address"),
+        ("unverified", "The provider has not verified your e-mail address"),
+        ("nowhere", "The provider has not verified your e-mail address"),
+        ("crooked", "nobody has invited your address"),
     ],
 )
 async def test_who_is_nobody_here(name: str, sentence: str, world: World, people: People) -> None:

@@ -16,7 +16,7 @@ def test_an_outage_of_the_books(own_console: Console) -> None:
         refused = owner.get("/account")
         tool.execute("ROLLBACK")
 
-    assert (refused.status, "The console is away" in refused.text) == (503, True)
+    assert (refused.status, "The console is unavailable" in refused.text) == (503, True)
     [line] = [line for line in own_console.process.log() if line["level"] != "info"]
     assert (line["level"], line["event"]) == ("warning", "books_unavailable")
     assert line["reason"] == "the database is locked by another program"

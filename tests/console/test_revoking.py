@@ -108,7 +108,7 @@ async def test_a_secret_in_the_note_is_not_kept(cast: Cast) -> None:
     note = f"found this: {secret} in a log"
     shown = browser.submit(browser.get(path), path, reason="compromised", note=note)
     assert shown.status == 422
-    assert "That holds a secret" in shown.text
+    assert "This contains a key’s secret" in shown.text
     assert secret not in shown.html
     assert not cast.console.edge.operator.is_revoked(key.id)
 

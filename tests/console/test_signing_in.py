@@ -20,7 +20,7 @@ from tests.console.people_in_it import NOBODY, Cast
 from tests.console.visiting import Shown, Visitor
 from tests.e2e.edge import Edge
 
-WRONG = "That address and password don’t go together."
+WRONG = "The e-mail address or the password is wrong."
 
 
 @pytest.fixture(scope="module")

@@ -8,7 +8,7 @@ from keyauthority.domain import secrets
 from keyauthority.domain.callers import Actor
 from keyauthority.domain.errors import KeyAuthorityError, Reason
 from keyauthority.domain.keys import KeyState, RevocationReason
-from keyauthority.domain.repositories import Cursor
+from keyauthority.domain.repositories import Cursor, KeyFilter
 from tests.conformance.records import SECOND, ManualClock
 from tests.domain.parts import UseCases, an_actor, changing
 
@@ -24,7 +24,8 @@ async def ids(
     limit: int = 10,
     after: Cursor | None = None,
 ) -> list[str]:
-    page = await cases.finding.page(actor, workspace_id, state, name, limit, after)
+    which = KeyFilter((workspace_id,) if workspace_id else None, state, name)
+    page = await cases.finding.page(actor, which, limit, after)
     return [key.id for key in page]
 
 
@@ -110,7 +111,7 @@ async def test_listing_by_state_and_name(cases: UseCases, actor: Actor, clock: M
     assert await ids(cases, actor, state=KeyState.EXPIRED) == [expired]
     assert await ids(cases, actor, state=KeyState.REVOKED) == [revoked]
     assert await ids(cases, actor, name="BILLING") == [expired, active]
-    [newest] = await cases.finding.page(actor, "", None, "", 1, None)
+    [newest] = await cases.finding.page(actor, KeyFilter(), 1, None)
     assert await ids(cases, actor, after=(newest.create_time, newest.id)) == [expired, active]
 
 

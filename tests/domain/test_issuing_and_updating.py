@@ -12,6 +12,7 @@ from keyauthority.domain.auditing import AuditFilter
 from keyauthority.domain.callers import Actor
 from keyauthority.domain.errors import KeyAuthorityError, Reason
 from keyauthority.domain.keys import KEY_SETTINGS, RevocationReason
+from keyauthority.domain.repositories import KeyFilter
 from keyauthority.domain.updating import KeyUpdate
 from tests.conformance.records import DAY, SECOND, START, ManualClock
 from tests.domain.parts import UseCases, changing, settings
@@ -66,7 +67,7 @@ async def test_what_no_key_can_be(
         await cases.issue(actor, **fields)
 
     assert refused.value.metadata == {"field": field}
-    assert await cases.finding.page(actor, "", None, "", 10, None) == []
+    assert await cases.finding.page(actor, KeyFilter(), 10, None) == []
 
 
 async def test_no_keys_in_a_suspended_workspace(cases: UseCases, actor: Actor) -> None:

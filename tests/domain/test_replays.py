@@ -10,6 +10,7 @@ from keyauthority.domain.callers import Actor, Person
 from keyauthority.domain.errors import KeyAuthorityError, Reason
 from keyauthority.domain.keys import RevocationReason
 from keyauthority.domain.replays import KEPT_FOR, Retry
+from keyauthority.domain.repositories import KeyFilter
 from keyauthority.domain.verdicts import Verdict
 from tests.conformance.records import MICROSECOND, ManualClock, a_caller
 from tests.domain.parts import UseCases, an_actor
@@ -18,7 +19,7 @@ RETRY = Retry("request-1", b"fingerprint")
 
 
 async def how_many(cases: UseCases, actor: Actor) -> int:
-    return len(await cases.finding.page(actor, "", None, "", 100, None))
+    return len(await cases.finding.page(actor, KeyFilter(), 100, None))
 
 
 async def test_issued_once(cases: UseCases, actor: Actor, clock: ManualClock) -> None:

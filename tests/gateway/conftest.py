@@ -12,8 +12,7 @@ import uvloop
 from aiohttp import ClientSession
 
 from gateway.app import running
-from gateway.config import Settings
-from gateway.limits import Limits, Timeouts
+from gateway.config import Limits, Settings, Timeouts
 from tests.gateway.parts import (
     TOKEN,
     FakeUpstream,

@@ -11,8 +11,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from gateway.cli import main, settings_of
-from gateway.config import Settings
-from gateway.limits import Limits, Timeouts
+from gateway.config import Limits, Settings, Timeouts
 from gateway.paths import ScopeRule
 
 
@@ -160,7 +159,10 @@ def test_without_a_token_it_does_not_start() -> None:
         (["--metrics-listen", "9100"], "--metrics-listen"),
         (["--authority", "authority.example.com:50051"], "--tls-ca"),
         (["--authority", "127.0.0.1:1,10.0.0.1:1"], "10.0.0.1:1 would be sent keys in plaintext"),
-        (["--authority", "127.0.0.1:1,nowhere"], "'nowhere' must be HOST:PORT"),
+        (
+            ["--authority", "127.0.0.1:1,nowhere"],
+            "must be HOST:PORT, an IPv6 host in brackets, not 'nowhere'",
+        ),
         (["--authority", "127.0.0.1:1,127.0.0.1:1"], "twice"),
         (["--upstream", "api.example.com"], "--upstream"),
         (["--upstream", "ftp://api.example.com"], "--upstream"),

@@ -127,7 +127,7 @@ async def test_who_has_failed_lately_is_told_apart(authority: RecordingAuthority
         for named in (["192.0.2.1"], ["192.0.2.2"], ["2001:db8::2"], ["2001:db8:0:1::"], []):
             assert isinstance(await present(authority.issue(), *named), Grant)
 
-    network, other = "20010db800000000", "20010db800000001"
+    network, other = "2001:db8::/64", "2001:db8:0:1::/64"
     assert verifier.told == [
         *(("192.0.2.1", False), (network, False), ("", False)),
         *(("192.0.2.1", True), ("192.0.2.2", False), (network, True), (other, False), ("", True)),

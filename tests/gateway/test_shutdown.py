@@ -11,8 +11,7 @@ import pytest
 from aiohttp import ClientPayloadError, ClientSession, web
 
 from gateway.app import running
-from gateway.config import Settings
-from gateway.limits import Timeouts
+from gateway.config import Settings, Timeouts
 from tests.gateway.parts import FakeUpstream, RecordingAuthority, exchange, head, parse
 from tests.gateway.test_streaming import EVENT, SSE, Stream, bearer
 

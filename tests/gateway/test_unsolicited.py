@@ -15,10 +15,10 @@ from aiohttp import ClientConnectionError, ClientSession, TraceConfig
 from aiohttp.web import StreamResponse
 from multidict import CIMultiDict
 
+from gateway.config import Limits, Timeouts
 from gateway.envelope import Refusal
 from gateway.forward import Forwarder
 from gateway.headers import Allowlist
-from gateway.limits import Limits, Timeouts
 from gateway.observe import Metrics, Timings
 from gateway.pool import UnsolicitedError, UpstreamConnector
 from gateway.request import EdgeRequest, Grant, open_body

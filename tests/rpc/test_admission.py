@@ -10,6 +10,7 @@ from typing import Any
 import grpc
 import grpc.aio
 import pytest
+import structlog
 from grpc_health.v1.health_pb2 import HealthCheckRequest, HealthCheckResponse
 from grpc_health.v1.health_pb2_grpc import HealthStub
 from prometheus_client import CollectorRegistry
@@ -204,3 +205,35 @@ async def test_a_stop_does_not_wait_for_ever_for_a_change() -> None:
 
     assert not change.done()
     change.cancel()
+
+
+async def failing_change(go: asyncio.Event) -> None:
+    await go.wait()
+    raise OSError("the disk is gone")
+
+
+async def test_the_failure_of_an_abandoned_change_is_logged() -> None:
+    """Its caller has left."""
+    mutations, go = Mutations(), asyncio.Event()
+    change = mutations.start(failing_change(go))
+    assert not await mutations.finish(change, 0)
+    with structlog.testing.capture_logs() as logs:
+        go.set()
+        await asyncio.wait({change})
+        await asyncio.sleep(0)
+    assert [log["event"] for log in logs] == ["abandoned_change_failed"]
+
+
+async def test_a_failure_that_its_caller_gets_is_not_logged_as_abandoned() -> None:
+    """Its caller waited again after the first wait was over."""
+    mutations, go = Mutations(), asyncio.Event()
+    change = mutations.start(failing_change(go))
+    assert not await mutations.finish(change, 0)
+    waiting = asyncio.create_task(mutations.finish(change, None))
+    with structlog.testing.capture_logs() as logs:
+        await asyncio.sleep(0)
+        go.set()
+        assert await waiting
+        await asyncio.sleep(0)
+    assert logs == []
+    assert isinstance(change.exception(), OSError)

@@ -112,9 +112,9 @@ async def test_books_that_give_no_answer_are_an_outage() -> None:
     silent = Silent()
     metrics = CallMetrics(CollectorRegistry())
     looking = Health(silent, [], lambda: True, metrics, longest_look=0.05)  # type: ignore[arg-type]
-    looking.servicer.report(healthy=True)
+    looking.report(healthy=True)
     async with asyncio.timeout(2):
         await looking.look()
-        answer = await looking.servicer.Check(HealthCheckRequest(), None)  # type: ignore[arg-type]
+        answer = await looking.Check(HealthCheckRequest(), None)  # type: ignore[arg-type]
     assert answer.status == NOT_SERVING
     silent.answer.set()

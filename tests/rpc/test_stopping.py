@@ -13,9 +13,12 @@ import grpc.aio
 import pytest
 from grpc_health.v1.health_pb2 import HealthCheckRequest, HealthCheckResponse
 from grpc_health.v1.health_pb2_grpc import HealthStub
+from prometheus_client import CollectorRegistry
 
-from keyauthority.rpc.health import HealthServicer
+from keyauthority.rpc.health import Health
+from keyauthority.rpc.metrics import CallMetrics
 from keyauthority.server import OpenBooks, serving
+from keyauthority.storage.memory import MemoryStore
 from keyauthority.v1.key_service_pb2 import (
     GetKeyRequest,
     IssueKeyRequest,
@@ -117,16 +120,17 @@ async def test_questions_are_answered_while_changes_finish(
 
 async def test_health_never_says_serving_again() -> None:
     """A look at the books that ends after the stop has begun takes nothing back."""
-    servicer = HealthServicer(["keyauthority.v1.KeyService"])
-    servicer.report(healthy=True)
+    store, metrics = MemoryStore(ManualClock()), CallMetrics(CollectorRegistry())
+    health = Health(store, ["keyauthority.v1.KeyService"], lambda: True, metrics)
+    health.report(healthy=True)
     context: Any = None
-    responses = servicer.Watch(HealthCheckRequest(), context)
+    responses = health.Watch(HealthCheckRequest(), context)
     statuses = [(await anext(responses)).status]
-    servicer.leave()
-    servicer.report(healthy=True)
+    health.leave()
+    health.report(healthy=True)
     statuses += [response.status async for response in responses]
     assert statuses == [HealthCheckResponse.SERVING, HealthCheckResponse.NOT_SERVING]
-    answer = await servicer.Check(HealthCheckRequest(), context)
+    answer = await health.Check(HealthCheckRequest(), context)
     assert answer.status == HealthCheckResponse.NOT_SERVING
 
 

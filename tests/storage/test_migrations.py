@@ -160,7 +160,7 @@ async def test_rows_without_people(path: Path, written: str) -> None:
         assert caller is not None
         assert not caller.acts_for_people
         [key] = await tx.keys.page(KeyFilter(), 10, None)
-        assert (key.creator_id, key.creator_name) == ("", "")
+        assert key.creator == UNKNOWN
         [entry] = await tx.audit.page(AuditFilter(), 10, None)
         assert (entry.person_id, entry.person_name, entry.revision) == ("", "", 7)
 

@@ -118,7 +118,7 @@ async def test_rows_without_people(written: str) -> None:
         assert caller is not None
         assert not caller.acts_for_people
         [key] = await tx.keys.page(KeyFilter(), 10, None)
-        assert (key.creator_id, key.creator_name) == ("", "")
+        assert key.creator == UNKNOWN
         [entry] = await tx.audit.page(AuditFilter(), 10, None)
         assert (entry.person_id, entry.person_name, entry.revision) == ("", "", 7)
 
@@ -171,7 +171,7 @@ async def test_what_was_looked_at_stays() -> None:
     url = await new_database()
     async with open_postgres(url) as store:
         await run_sql(url, f"ALTER DATABASE {name_of(url)} SET synchronous_commit = off")
-        rows = await store._database._reads._make()  # type: ignore[attr-defined]
+        rows = await store._database._reads._connect()  # type: ignore[attr-defined]
         assert await rows.driver.fetchval("SHOW synchronous_commit") == "on"
         await rows.close()
 

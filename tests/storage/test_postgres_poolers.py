@@ -25,7 +25,7 @@ async def url() -> PostgresUrl:
 async def links(store: SqlStore) -> list[Link]:
     """A new connection of each kind."""
     database = store._database
-    return [await pool._make() for pool in (database._reads, database._transactions)]  # type: ignore[attr-defined]
+    return [await pool._connect() for pool in (database._reads, database._transactions)]  # type: ignore[attr-defined]
 
 
 async def shown(link: Link, *settings: str) -> dict[str, str]:

@@ -1,1 +1,1 @@
-"""HTTP/1 on aiohttp's parser and scheduler, for the edge and the console."""
+"""HTTP/1 on aiohttp's parser and scheduler, for the gateway and the console."""

@@ -1,4 +1,4 @@
-"""Clients' addresses."""
+"""The addresses of clients."""
 
 from __future__ import annotations
 
@@ -6,13 +6,13 @@ from ipaddress import IPv6Address, ip_network
 from typing import Final
 
 _NETWORK: Final = 64
-"""The bits of an IPv6 address that a client is given; it chooses the rest as it likes."""
+"""The leading bits of an IPv6 address that identify a client, which chooses the rest itself."""
 
 
 def network(address: str) -> str:
-    """Returns whose attempts are counted together: an IPv4 address, or an IPv6 network.
+    """Returns the IPv4 address or IPv6 network by which a client's attempts are counted.
 
-    IPv4 inside IPv6 is IPv4. What is no address is returned as it is.
+    IPv4 inside IPv6 is IPv4. Text that is no address is returned unchanged.
     """
     if ":" not in address:
         return address

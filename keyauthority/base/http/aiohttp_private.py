@@ -1,7 +1,7 @@
-"""All that we use of aiohttp beside its documented interface: each name, and what for.
+"""All that we use of aiohttp beside its documented interface: each name, and its purpose.
 
 aiohttp may change these in any release, so `pyproject.toml` pins its minor version. A test fails
-when one of them has moved, and when one is used that is not listed here.
+when a name has moved, and when the code uses a name that is not listed here.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from aiohttp.http_writer import _serialize_headers
 from aiohttp.web_protocol import RequestHandler, _ErrInfo
 
 ErrInfo = _ErrInfo
-"""How aiohttp queues what its parser could make no request of."""
+"""What aiohttp queues where its parser could not read a request."""
 
 serialize_headers = _serialize_headers
 """Writes a head; raises `ValueError` at a line break within a field."""
@@ -24,14 +24,14 @@ PRIVATE: Final[Mapping[type, Mapping[str, str]]] = {
     RequestHandler: {
         "_loop": "Timers of heads and deliveries run on it.",
         "_messages": "Tells that a head has arrived; a head that is refused early is queued there.",
-        "_task_handler": "Is cancelled at the stop, so that the request may still say a last word.",
-        "_upgraded": "Nothing may be written directly once the connection speaks something else.",
+        "_task_handler": "Is cancelled at the stop, so that the handler can still end its answer.",
+        "_upgraded": "Nothing may be written directly once the connection has another protocol.",
         "_waiter": "Tells an idle connection from a busy one, and wakes it for a refused head.",
         "data_received": "Is overridden to count and time heads.",
         "finish_response": "Is overridden to write whole answers in one piece, and to linger.",
         "force_close": "Ends an idle connection.",
-        "handle_error": "Is overridden to answer what never became a request with our own words.",
-        "log_exception": "Is overridden: the rest of a body that was answered already is no error.",
+        "handle_error": "Is overridden to answer unreadable requests with our own words.",
+        "log_exception": "Is overridden: the rest of a body after its answer is no error.",
         "pause_writing": "Is overridden to count the bytes that wait for the client.",
         "resume_writing": "Is overridden for the same.",
         "writing_paused": "Tells whether the client has to be waited for.",
@@ -77,23 +77,23 @@ PRIVATE: Final[Mapping[type, Mapping[str, str]]] = {
         "_session": "Belongs to the response.",
         "_skip_auto_headers": "Keeps aiohttp from adding a content type.",
         "_timer": "Belongs to the response.",
-        "send": "Is overridden: the last moment at which nothing has been said to the upstream.",
+        "send": "Is overridden: the last moment before anything goes to the upstream.",
         "update_auto_headers": "Is overridden to add nothing that the client did not send.",
         "update_body_from_data": "Is overridden to send a small body without a task of its own.",
         "update_headers": "Is overridden to set the fields as they are.",
         "write_bytes": "Is overridden to send a body on a quiet connection only.",
     },
 }
-"""What is used of each of aiohttp's classes."""
+"""What we use of each of aiohttp's classes."""
 
 READ_AHEAD: Final = 2
-"""Heads of a connection that are read while one of its requests is under way."""
+"""Heads that are read of a connection while one of its requests is under way."""
 
 
 def limit_read_ahead() -> None:
-    """Have aiohttp read ahead that many heads on connections that are made from now on.
+    """Makes aiohttp read `READ_AHEAD` heads ahead on new connections.
 
-    Its own 32 of the greatest size take some MB of each connection, from anybody. It offers no
-    setting for this: `RequestHandler` copies `MAX_MSG_QUEUE_SIZE` when it is made.
+    Its default, 32, would let anybody fill some MB of memory per connection. There is no setting:
+    `RequestHandler` copies `MAX_MSG_QUEUE_SIZE` when it is created.
     """
     web_protocol.MAX_MSG_QUEUE_SIZE = READ_AHEAD

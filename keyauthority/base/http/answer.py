@@ -1,4 +1,4 @@
-"""Responses that are there whole: written in one piece."""
+"""Responses that are complete, and written in one piece."""
 
 from __future__ import annotations
 
@@ -19,13 +19,8 @@ _BODILESS: Final = frozenset({204, 304})
 class Answer(web.StreamResponse):
     """A response of which status, header fields and body are known.
 
-    aiohttp's own does the same in many more steps, for responses that may yet be changed,
-    compressed or streamed.
-
-    Args:
-        status: The status.
-        headers: Its header fields, without those that frame it; they are the answer's from now on.
-        body: Its body.
+    aiohttp's own response takes many more steps, since it may be changed, compressed or streamed.
+    The answer takes over *headers*, which lack the fields that frame the body.
     """
 
     def __init__(self, status: int, headers: CIMultiDict[str], body: bytes = b"") -> None:
@@ -33,9 +28,9 @@ class Answer(web.StreamResponse):
         self._whole = body
 
     def send(self, request: Request) -> None:
-        """Write it in answer to *request*; raise `ConnectionError` if nobody is there to read.
+        """Writes the answer to *request*, without waiting for the client to read what came before.
 
-        It does not wait until the client has taken what came before.
+        Raises `ConnectionError` if the client has left.
         """
         transport = request.client.transport
         if transport.is_closing():
@@ -47,7 +42,7 @@ class Answer(web.StreamResponse):
         self._eof_sent = True
 
     async def prepare(self, request: web.BaseRequest) -> AbstractStreamWriter | None:
-        """Send it. aiohttp calls this where `send` is not called."""
+        """Sends the answer. aiohttp calls this where `send` was not called."""
         if not self._eof_sent:
             self.send(cast(Request, request))
             await request.writer.drain()
@@ -69,7 +64,7 @@ class Answer(web.StreamResponse):
             headers.popall(hdrs.CONTENT_LENGTH, None)
             self._whole = b""
         elif request.method == hdrs.METH_HEAD:
-            # The length that a GET would have had, as far as it is known.
+            # The length of the answer to a GET, if it is known.
             if size and hdrs.CONTENT_LENGTH not in headers:
                 headers[hdrs.CONTENT_LENGTH] = str(size)
             self._whole = b""
@@ -92,7 +87,7 @@ class Answer(web.StreamResponse):
 
 
 def raw_answer(status: int, headers: Mapping[str, str], body: bytes) -> bytes:
-    """An answer as it goes over the wire, for who has made no request yet."""
+    """Returns the bytes of an answer to a client that has sent no request yet."""
     fields = {
         **headers,
         "Content-Length": str(len(body)),

@@ -1,8 +1,7 @@
 """Client connections: HTTP/1 with a header timer, head limits, and an orderly end.
 
-aiohttp parses and schedules; what is added here is what it leaves to others. Its `RequestHandler`
-is not a public base class: `aiohttp_private` names what is used of it, and each addition is held by
-a test against the wire.
+aiohttp parses and schedules, and leaves the rest to its users. Its `RequestHandler` is no public base
+class: `aiohttp_private` names what we use of it, and a test against the wire holds each addition.
 """
 
 from __future__ import annotations
@@ -25,30 +24,29 @@ from keyauthority.base.http.delivery import Delivery, Unread
 from keyauthority.base.http.limits import Limits
 from keyauthority.base.http.request import Client, Request
 
-# How long a client that was just refused may go on sending before the connection is closed:
-# closing on unread bytes resets the connection, and the answer with it.
+# Seconds for which a refused client may go on sending before the connection is closed: closing on
+# unread bytes would reset the connection, and lose the answer.
 _LINGER: Final = 1.0
 
 
 @dataclass(slots=True, eq=False)
 class Shared:
-    """What all connections of one server have in common."""
+    """What all connections of one server share."""
 
     limits: Limits
-    # What waits for the clients of all of them.
     unread: Unread
-    # Tells whether there are more connections than allowed, counting the newest.
+    # Returns whether there are more connections than allowed, the newest included.
     is_full: Callable[[], bool]
-    # Makes what a client is told then, as raw bytes.
+    # Returns the raw answer to a client that is one too many.
     full_answer: Callable[[], bytes]
-    # Answers what was no request; its second argument is the status.
+    # Answers an unreadable request; the second argument is the status.
     refuse: Callable[[Any, int], web.StreamResponse]
-    # Whether the service was told to stop.
+    # Whether the service is about to stop.
     leaving: bool = False
 
 
 class _HeadError(Exception):
-    # Comes with the status that a head is refused with before it is complete.
+    # An incomplete head is refused, with a status of ours.
     pass
 
 
@@ -84,7 +82,7 @@ class Connection(RequestHandler):
         return waiting and not self._messages and self._head_bytes == 0
 
     def interrupt(self) -> None:
-        """Cancel the request under way, which may still say a last word."""
+        """Cancels the request under way, whose handler may still end its answer."""
         self.client.interrupted = True
         if self._task_handler is not None:
             self._task_handler.cancel()
@@ -128,7 +126,7 @@ class Connection(RequestHandler):
         exc: BaseException | None = None,
         message: str | None = None,
     ) -> web.StreamResponse:
-        """Answer what never became a request. aiohttp calls this; the connection ends after it."""
+        """Answers an unreadable request. aiohttp calls this; the connection ends after it."""
         if request.writer.output_size > 0 or isinstance(exc, ConnectionError):
             raise ConnectionError("the response is under way or nobody is there to read it")
         response = self._shared.refuse(request, _status_for(status, exc))
@@ -137,19 +135,19 @@ class Connection(RequestHandler):
         return response
 
     def log_exception(self, *args: Any, **kw: Any) -> None:
-        """Log what went wrong, unless it is the rest of a body that was already answered."""
+        """Logs the failure, unless it is about the rest of a body after its answer."""
         if not isinstance(kw.get("exc_info"), web.RequestPayloadError):
             super().log_exception(*args, **kw)
 
     async def finish_response(
         self, request: web.BaseRequest, resp: web.StreamResponse, start_time: float | None
     ) -> tuple[web.StreamResponse, bool]:
-        """Write the response. aiohttp calls this."""
+        """Writes the response. aiohttp calls this."""
         gone = False
         our_request = cast(Request, request)
         try:
             if isinstance(resp, Answer) and not self._upgraded:
-                # What it comes to for a response that needs no preparation.
+                # What the base class does for a response that needs no preparation.
                 try:
                     resp.send(our_request)
                     if self.writing_paused:
@@ -169,7 +167,7 @@ class Connection(RequestHandler):
         return resp, gone
 
     def _end_sending(self) -> None:
-        # Tells the client that this was the last answer, while what it still sends is dropped.
+        # Shows the client that this was the last answer, while its further bytes are dropped.
         transport = self.transport
         if transport is not None and not transport.is_closing() and transport.can_write_eof():
             transport.write_eof()
@@ -184,7 +182,7 @@ class Connection(RequestHandler):
         if isinstance(message, RawRequestMessage):
             self._body = body
         elif not self._body.is_eof():
-            # aiohttp queues the error behind the request whose body it spoilt, and would leave
+            # aiohttp queues the error behind the request with the malformed body, and would leave
             # that request waiting for the rest.
             self._body.set_exception(web.RequestPayloadError("malformed body"))
 
@@ -211,7 +209,7 @@ class Connection(RequestHandler):
             self.force_close()
 
     def _give_up(self, status: HTTPStatus) -> None:
-        # The way aiohttp reports parse errors, so that these get the same treatment.
+        # aiohttp reports parse errors like this, so that both are treated the same.
         self._stop_head_timer()
         self._deaf = True
         error = ErrInfo(status=status, exc=_HeadError(), message="")

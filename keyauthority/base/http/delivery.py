@@ -1,4 +1,4 @@
-"""What waits for clients that do not read it: each has to take some, and all have one bound."""
+"""The bytes that wait for slow clients: each client has to read some, and all share one bound."""
 
 from __future__ import annotations
 
@@ -7,43 +7,41 @@ import socket
 import struct
 from collections import OrderedDict
 from collections.abc import Callable
+from dataclasses import dataclass, field
 from typing import Final
 
 HIGH_WATER: Final = 64 * 1024
-"""Bytes that may wait for a client before whoever writes has to wait too."""
+"""Bytes that may wait for a client before the writer has to wait too."""
 
-_LOOKS: Final = 4
-"""How often a connection with unread bytes is looked at within its patience."""
+_CHECKS: Final = 4
+"""How often a connection with unread bytes is checked within its patience."""
+
 _RESET_ON_CLOSE: Final = struct.pack("ii", 1, 0)
 
 Abort = Callable[[], None]
 
 
 def reset(transport: asyncio.BaseTransport) -> None:
-    """Have the connection end with a reset, and what was sent and not taken be dropped."""
+    """Makes the connection end with a reset, which drops the unread bytes that were sent."""
     sock = transport.get_extra_info("socket")
     if sock is not None:
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET_ON_CLOSE)
 
 
 class Delivery:
-    """What waits for one client. It has to take some of it within each `patience`, in seconds.
+    """The bytes that wait for one client, which has to read some within each `patience`, in seconds.
 
-    A slow client is as good as a fast one. One that takes nothing is waited for neither by who
-    writes nor by a close, which would otherwise last until all is written: its connection is
-    aborted.
+    A slow client is as good as a fast one. The connection of a client that reads nothing is aborted:
+    neither the writer nor a close, which would last until all is written, waits for it.
 
-    Args:
-        transport: The connection.
-        unread: Where the bytes that wait are counted.
-        patience: The seconds, as long as nobody changes them.
-        loop: The event loop.
+    `owner` is whom the bytes are counted against in *unread*, "" as long as nobody is known.
+    `paused` is whether the writer has to wait.
     """
 
     __slots__ = (
         "_charged",
+        "_checking",
         "_left",
-        "_looking",
         "_loop",
         "_since",
         "_transport",
@@ -61,22 +59,20 @@ class Delivery:
         loop: asyncio.AbstractEventLoop,
     ) -> None:
         transport.set_write_buffer_limits(high=HIGH_WATER)
-        # Whom the bytes are counted against, "" as long as nobody is known.
         self.owner = ""
         self.patience = patience
-        # Whether whoever writes has to wait.
         self.paused = False
         self._transport = transport
         self._unread = unread
         self._loop = loop
         self._charged: str | None = None
-        self._looking: asyncio.TimerHandle | None = None
-        # How many bytes waited when some were last taken, and when that was.
+        self._checking: asyncio.TimerHandle | None = None
+        # How many bytes waited when the client last read some, and when that was.
         self._left = 0
         self._since = 0.0
 
     def pause(self) -> None:
-        """Note that whoever writes has to wait."""
+        """Notes that the writer has to wait."""
         self.paused = True
         self._left, self._since = self._transport.get_write_buffer_size(), self._loop.time()
         self._charged = self.owner
@@ -84,27 +80,27 @@ class Delivery:
         self.watch()
 
     def resume(self) -> None:
-        """Note that whoever writes may go on."""
+        """Notes that the writer may go on."""
         self.paused = False
         self._settle()
 
     def watch(self) -> None:
-        """Look after what waits, if anything does, until the client has it all."""
-        if self._looking is None and self._transport.get_write_buffer_size():
-            self._look_later()
+        """Checks the client, if bytes wait for it, until it has read them all."""
+        if self._checking is None and self._transport.get_write_buffer_size():
+            self._check_later()
 
     def end(self) -> None:
-        """Note that the connection is gone."""
+        """Notes that the connection is gone."""
         self._settle()
-        if self._looking is not None:
-            self._looking.cancel()
-            self._looking = None
+        if self._checking is not None:
+            self._checking.cancel()
+            self._checking = None
 
-    def _look_later(self) -> None:
-        self._looking = self._loop.call_later(self.patience / _LOOKS, self._look)
+    def _check_later(self) -> None:
+        self._checking = self._loop.call_later(self.patience / _CHECKS, self._check)
 
-    def _look(self) -> None:
-        self._looking = None
+    def _check(self) -> None:
+        self._checking = None
         waiting, now = self._transport.get_write_buffer_size(), self._loop.time()
         stuck = self.paused or self._transport.is_closing()
         if not stuck and not waiting:
@@ -114,7 +110,7 @@ class Delivery:
         elif now - self._since >= self.patience:
             self._abort()
             return
-        self._look_later()
+        self._check_later()
 
     def _settle(self) -> None:
         if self._charged is not None:
@@ -122,71 +118,56 @@ class Delivery:
             self._charged = None
 
     def _abort_soon(self) -> None:
-        # Not at once: it may be within a write.
+        # Not at once: a write may be under way.
         self._loop.call_soon(self._abort)
 
     def _abort(self) -> None:
-        # An orderly end would keep what was sent in the system's memory for minutes.
+        # After an orderly end, the system would hold the unread bytes for minutes.
         reset(self._transport)
         self._transport.abort()
 
 
 class Unread:
-    """The bytes that wait for clients, by whose they are.
+    """The bytes that wait for clients, by owner, up to *most* in total.
 
-    Nobody may have more waiting than is left of the bound: alone half of it, beside another a
-    third, and so on. Where one more answer is too much, the owner's answers that have stood unread
-    for longest are given up. What is said to strangers has one owner together.
-
-    Args:
-        most: Bytes that wait at a time.
+    No owner may have more waiting than is left of the bound: a single owner half of it, one of two a
+    third, and so on. Where one more answer is too much, the owner's answers that are unread for
+    longest are given up. All unknown clients are one owner.
     """
 
     def __init__(self, most: int) -> None:
+        self.total = 0
         self._most: Final = most
-        self._total = 0
         self._owners: dict[str, _Answers] = {}
 
-    @property
-    def total(self) -> int:
-        """The bytes that wait."""
-        return self._total
-
     def wait(self, owner: str, abort: Abort, size: int) -> None:
-        """Note that *size* bytes of *owner* wait; *abort* may be called to give them up, now or later.
+        """Notes that *size* bytes of *owner* wait; *abort*, which gives them up, may be called at once.
 
-        Each *abort* has one answer that waits: it is another function each time.
+        Each *abort* is a different function, which stands for one answer.
         """
         answers = self._owners.setdefault(owner, _Answers())
-        answers.add(abort, size)
-        self._total += size
-        while answers.size > self._most - self._total:
+        answers.by_abort[abort] = size
+        answers.size += size
+        self.total += size
+        while answers.size > self._most - self.total:
             oldest = next(iter(answers.by_abort))
             self.end(owner, oldest)
             oldest()
 
     def end(self, owner: str, abort: Abort) -> None:
-        """Note that the bytes wait no more; nothing happens if that is known."""
+        """Notes that the answer of *abort* waits no more; calling this again does nothing."""
         answers = self._owners.get(owner)
         if answers is None:
             return
-        self._total -= answers.take(abort)
+        size = answers.by_abort.pop(abort, 0)
+        answers.size -= size
+        self.total -= size
         if not answers.by_abort:
             del self._owners[owner]
 
 
+@dataclass(slots=True)
 class _Answers:
-    # Those of one owner, the longest unread first.
-
-    def __init__(self) -> None:
-        self.size = 0
-        self.by_abort: OrderedDict[Abort, int] = OrderedDict()
-
-    def add(self, abort: Abort, size: int) -> None:
-        self.by_abort[abort] = size
-        self.size += size
-
-    def take(self, abort: Abort) -> int:
-        size = self.by_abort.pop(abort, 0)
-        self.size -= size
-        return size
+    # The sizes of one owner's answers, those unread for longest first.
+    by_abort: OrderedDict[Abort, int] = field(default_factory=OrderedDict)
+    size: int = 0

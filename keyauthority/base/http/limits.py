@@ -1,4 +1,4 @@
-"""What one client may send and hold."""
+"""The limits of what one client may send and hold."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Limits:
-    """What one client may send and hold. Sizes are bytes, times seconds."""
+    """The limits of one client. Sizes are bytes, times seconds."""
 
     # The request line and all header fields together; more is answered 431.
     max_header_bytes: int = 32 * 1024
@@ -24,17 +24,17 @@ class Limits:
     # The longest silence within a request body; then 408.
     body_timeout: float = 30.0
 
-    # How long a connection may idle between requests. Longer than the idle time of whatever load
-    # balancer stands in front, or it will use connections that are just being closed.
+    # How long a connection may idle between requests. It must be longer than the idle time of a load
+    # balancer in front, which would otherwise use connections that are just being closed.
     keepalive_timeout: float = 75.0
 
-    # How long a client may take none of the answer that waits for it; then its connection is
-    # aborted. A relayed response has a time of its own.
+    # How long a client may read nothing of an answer that waits for it; then its connection is
+    # aborted. A relayed response has its own limit.
     send_timeout: float = 60.0
 
     # Client connections at a time; the next one is answered 503 and closed.
     max_connections: int = 4096
 
-    # Bytes of answers that wait in memory for clients that do not read; beyond, the ones that
-    # have stood unread for longest are aborted. One owner has half of them at most.
+    # Bytes of answers that wait in memory for slow clients; beyond, the answers that are unread for
+    # longest are aborted. One owner has half of the bytes at most.
     max_unread_bytes: int = 128 * 1024 * 1024

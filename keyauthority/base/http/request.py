@@ -20,7 +20,7 @@ from keyauthority.base.http.delivery import Delivery
 
 REQUEST_ID: Final = istr("x-request-id")
 
-_is_sane_id = re.compile(r"[A-Za-z0-9._\-]{1,64}", re.ASCII).fullmatch
+_is_valid_id = re.compile(r"[A-Za-z0-9._\-]{1,64}", re.ASCII).fullmatch
 
 
 class Client:
@@ -28,7 +28,7 @@ class Client:
 
     Args:
         transport: The connection.
-        delivery: What waits for the client.
+        delivery: The bytes that wait for the client.
         leaving: Whether the service is about to stop.
     """
 
@@ -40,18 +40,18 @@ class Client:
         self.leaving = leaving
         # Set when the handler is cancelled because the service stops, not because the client left.
         self.interrupted = False
-        # Whether a head may have been over the limit: it came with that many bytes, of which
-        # some may be of its body. Saves all others the counting.
+        # Whether a head may have been over the limit: that many bytes came with it, some perhaps of
+        # its body. Saves all other requests the counting.
         self.large_head = False
 
 
 class Request(web.BaseRequest):
-    """A request as its client sent it, with its id and what becomes of it."""
+    """A request with its id, its start, and a callback for its end."""
 
     # Names that aiohttp's debug mode accepts as attributes.
     ATTRS = web.BaseRequest.ATTRS | frozenset({"client", "id", "on_end", "started"})
 
-    # Called once when its answer is written or given up.
+    # Called once, when the answer is written or given up.
     on_end: Callable[[], None] | None = None
 
     def __init__(
@@ -71,23 +71,23 @@ class Request(web.BaseRequest):
         self.started = time.perf_counter()
 
     def end(self) -> None:
-        """Note that its answer is written, or never will be."""
+        """Notes that the answer is written, or never will be."""
         if self.on_end is not None:
             on_end, self.on_end = self.on_end, None
             on_end()
 
     @property
     def content_length(self) -> int | None:
-        """The length that the client declared for the body, in bytes; None if it declared none.
+        """The length of the body that the client declared, in bytes; None if it declared none.
 
-        The parser has refused what is no number of 64 bits, but not thousands of zeros before it.
+        The parser refuses all but 64-bit numbers, but accepts thousands of leading zeros.
         """
         declared = self.headers.get(hdrs.CONTENT_LENGTH)
         return None if declared is None else int(declared.lstrip("0") or "0")
 
     async def _prepare_hook(self, response: web.StreamResponse) -> None:
-        # Every response but an `Answer`, which does the same for itself, passes here, once its
-        # headers are complete and before they are written.
+        # aiohttp calls this before it writes the complete headers of any response but an `Answer`,
+        # which does the same for itself.
         headers = response.headers
         headers[REQUEST_ID] = self.id
         headers.popall(hdrs.SERVER, None)
@@ -97,12 +97,11 @@ class Request(web.BaseRequest):
 
 
 def request_id(presented: str | None, secret_mark: str) -> str:
-    """Return *presented* if it is a sane id, else a fresh one.
+    """Returns *presented* if it is a valid id, else a fresh one.
 
-    An id chosen in front of the service is kept, because it is what the load balancer logged; it
-    labels, and decides nothing. Sane is up to 64 letters, digits, dots, dashes, underscores, but
-    nothing with the *secret_mark*: a secret that somebody put there.
+    A valid id is kept because the load balancer may have logged it; it decides nothing. It has up
+    to 64 letters, digits, dots, dashes, underscores, and not the *secret_mark* of a secret.
     """
-    if presented is not None and _is_sane_id(presented) and secret_mark not in presented:
+    if presented is not None and _is_valid_id(presented) and secret_mark not in presented:
         return presented
     return f"req_{getrandbits(96):024x}"

@@ -1,4 +1,4 @@
-"""A server of HTTP/1: its connections, and their orderly end."""
+"""An HTTP/1 server: its connections, and their orderly end."""
 
 from __future__ import annotations
 
@@ -33,12 +33,12 @@ class Server(web.Server, Generic[RequestT]):
 
     Args:
         handler: Answers a request; it is cancelled when the client leaves.
-        refuse: Answers, synchronously, what was no request: 400, 408 or 431, or 500 where the
-            fault is ours.
-        full_answer: Makes what a client is told, as raw bytes, when there are too many.
-        request_class: What `handler` and `refuse` take.
-        limits: What a client may send and hold.
-        secret_mark: Stands in every secret: no id that a client chose may hold it.
+        refuse: Answers, synchronously, an unreadable request with 400, 408 or 431, or with 500
+            where the fault is ours.
+        full_answer: Returns the raw answer to a client that is one too many.
+        request_class: The class of the requests that `handler` and `refuse` take.
+        limits: The limits of each client.
+        secret_mark: A part of every secret, which no request id of a client may contain.
     """
 
     def __init__(
@@ -63,16 +63,16 @@ class Server(web.Server, Generic[RequestT]):
     @property
     def busy(self) -> int:
         """How many connections have a request under way."""
-        return sum(not cast(Connection, one).idle for one in self.connections)
+        return sum(not cast(Connection, connection).idle for connection in self.connections)
 
     def leave(self) -> None:
-        """Let each client go with the next answer that it gets."""
+        """Closes each connection after its next answer."""
         self._shared.leaving = True
         for connection in self.connections:
             cast(Connection, connection).client.leaving = True
 
     async def listen(self, listening: socket.socket, tls: ssl.SSLContext | None) -> asyncio.Server:
-        """Take connections from *listening*, with *tls* if it is not None."""
+        """Accepts connections from *listening*, with *tls* if it is not None."""
         return await self._loop.create_server(
             self,
             sock=listening,
@@ -82,18 +82,19 @@ class Server(web.Server, Generic[RequestT]):
         )
 
     async def drain(self, grace: float) -> None:
-        """End all connections: idle ones now, busy ones when done, all after *grace* seconds."""
+        """Ends all connections: idle ones now, busy ones when done, all after *grace* seconds."""
         self.leave()
-        if not await self._emptied(grace):
+        if not await self._close_idle(grace):
             for connection in self.connections:
                 cast(Connection, connection).interrupt()
-            await self._emptied(_LAST_WORDS)
+            await self._close_idle(_LAST_WORDS)
         await self.shutdown(_POLL)
 
     def _is_full(self) -> bool:
         return len(self._connections) > self._shared.limits.max_connections
 
-    async def _emptied(self, seconds: float) -> bool:
+    async def _close_idle(self, seconds: float) -> bool:
+        # Returns whether all connections ended within *seconds*.
         deadline = self._loop.time() + seconds
         while self._connections:
             for connection in self.connections:

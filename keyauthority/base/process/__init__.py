@@ -1,1 +1,1 @@
-"""What a process is made of: settings, sockets, workers, logs, files, clocks, start and stop."""
+"""The parts of every process: settings, sockets, workers, logs, files, clocks, start and stop."""

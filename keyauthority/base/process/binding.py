@@ -1,4 +1,4 @@
-"""The socket that a web server's clients connect to, and the certificate they see."""
+"""The listening socket of a web server, and its certificate."""
 
 from __future__ import annotations
 
@@ -15,15 +15,14 @@ from keyauthority.base.process.settings import host_and_port
 
 BACKLOG: Final = 1024
 _UNSENT: Final = 64 * 1024
-"""Bytes that the system keeps of an answer beyond what is on its way: it would go up to some MiB."""
+"""Unsent bytes of an answer that the system holds: without a limit it would hold some MiB."""
 
 _UNSENT_LIMIT: Final[int | None] = getattr(socket, "TCP_NOTSENT_LOWAT", None)
 
 
 def bind(listen: str, *, shared: bool = False) -> socket.socket:
-    """A listening socket at *listen*, HOST:PORT, shared with who else agrees to share, if so wanted.
-
-    Raises `StartError`.
+    """Returns a socket that listens at *listen*, HOST:PORT; other processes may listen there too if
+    it is *shared*. Raises `StartError`.
     """
     host, port = host_and_port(listen, "--listen")
     with _listening_errors(listen):
@@ -31,18 +30,16 @@ def bind(listen: str, *, shared: bool = False) -> socket.socket:
             (host, port), family=_family(host), backlog=BACKLOG, reuse_port=shared
         )
     if _UNSENT_LIMIT is not None:
-        # Of the connections too: they take it over.
+        # Accepted connections inherit it.
         listening.setsockopt(socket.IPPROTO_TCP, _UNSENT_LIMIT, _UNSENT)
     return listening
 
 
 def reserve(listen: str) -> socket.socket:
-    """Takes the port of *listen* for workers that share it (`SO_REUSEPORT`), and keeps it from others.
+    """Returns a socket that reserves the port of *listen* for workers that share it (`SO_REUSEPORT`).
 
-    The socket does not listen. That nobody listens there yet is found out by trying: sharing would
-    go unnoticed. Port 0 takes any free one.
-
-    Raises `StartError`.
+    The socket does not listen. A probe first checks that nobody else does, which sharing would hide.
+    Port 0 takes any free one. Raises `StartError`.
     """
     host, port = host_and_port(listen, "--listen")
     with _listening_errors(listen):
@@ -60,7 +57,7 @@ def reserve(listen: str) -> socket.socket:
 
 
 def server_tls(certificate: Path | None, key: Path | None) -> ssl.SSLContext | None:
-    """What clients are shown as TLS server certificate; None without one. Raises `StartError`."""
+    """Returns the TLS context for *certificate*, None without one. Raises `StartError`."""
     if certificate is None:
         return None
     context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
@@ -82,7 +79,7 @@ def _listening_errors(listen: str) -> Iterator[None]:
             raise StartError(
                 f"{listen} is in use: stop what listens there, or choose another port with --listen"
             ) from None
-        # What Python adds to the reason is the address once more.
+        # Python repeats the address after the reason.
         reason = (error.strerror or type(error).__name__).partition(" (while ")[0]
         raise StartError(f"cannot listen on {listen}: {reason}") from None
 

@@ -1,4 +1,4 @@
-"""The clocks of the machine: one that leases are measured by, and one that tells the date."""
+"""The clocks of the machine: one measures leases, one tells the date."""
 
 from __future__ import annotations
 
@@ -9,49 +9,42 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Final
 
-
-def _find() -> int | None:
-    # It has to go on while the machine sleeps. On macOS the monotonic clock does; on Linux that one
-    # stands still, and another one goes on.
-    if sys.platform == "darwin":
-        return time.CLOCK_MONOTONIC
-    return getattr(time, "CLOCK_BOOTTIME", None)
-
-
-CLOCK: Final = _find()
-"""The number of the boot-time clock, or None on a system without one."""
-
-FALLBACK: Final = time.CLOCK_MONOTONIC
+# The clock that goes on while the machine sleeps, if there is one. On macOS it is the monotonic clock,
+# which stands still on Linux.
+_BOOTTIME: Final[int | None] = (
+    time.CLOCK_MONOTONIC if sys.platform == "darwin" else getattr(time, "CLOCK_BOOTTIME", None)
+)
+_CLOCK: Final = time.CLOCK_MONOTONIC if _BOOTTIME is None else _BOOTTIME
 
 
 def boottime() -> float:
-    """Seconds since the machine's start, sleep included; without such a clock, sleep excluded."""
-    return time.clock_gettime(FALLBACK if CLOCK is None else CLOCK)
+    """Returns seconds since the machine's start, sleep included if it has such a clock."""
+    return time.clock_gettime(_CLOCK)
 
 
 @dataclass(frozen=True, slots=True)
 class LeaseClock:
-    """What leases are measured by: seconds, and whether they go on while the machine sleeps."""
+    """The clock of leases: seconds, and whether it goes on while the machine sleeps."""
 
     now: Callable[[], float]
     counts_sleep: bool
 
 
-LEASE_CLOCK: Final = LeaseClock(boottime, CLOCK is not None)
-"""This machine's."""
+LEASE_CLOCK: Final = LeaseClock(boottime, _BOOTTIME is not None)
+"""The clock of this machine."""
 
 
 class SystemClock:
-    """Tells the time by the machine's wall clock, but never an earlier one than it told before.
+    """The machine's wall clock, which never goes back.
 
-    Otherwise a clock that is set back would bring to life what has ended: a secret that a rotation
-    retired, or a key past its expiry.
+    Otherwise a clock that is set back would revive a secret that a rotation retired, or an expired
+    key.
     """
 
     def __init__(self) -> None:
         self._latest = datetime.min.replace(tzinfo=UTC)
 
     def now(self) -> datetime:
-        """The time in UTC."""
+        """Returns the time in UTC."""
         self._latest = max(self._latest, datetime.now(UTC))
         return self._latest

@@ -1,4 +1,4 @@
-"""Files that only their owner may read, written whole or not at all, in folders of his own."""
+"""Files that only their owner may read, written whole or not at all, in folders of their own."""
 
 from __future__ import annotations
 
@@ -10,23 +10,23 @@ from pathlib import Path
 
 
 def check_folder(folder: Path) -> None:
-    """Raises `OSError`, whose `strerror` says what to do, for one in which others may put things.
+    """Raises `OSError`, whose `strerror` says what to do, for a folder that others may write to.
 
-    They could have a link lead what is written to where they like, or take a file's place. That a
-    sticky folder, such as /tmp, keeps what is there already is of no help to what is made later.
+    They could put a link in it that leads what is written elsewhere, or replace a file. A sticky
+    folder, such as /tmp, protects existing files only, not those that are created later.
     """
-    found = folder.stat()
-    if found.st_uid not in (os.geteuid(), 0):
+    status = folder.stat()
+    if status.st_uid not in (os.geteuid(), 0):
         raise PermissionError(errno.EPERM, f"the folder {folder} belongs to another user")
-    if found.st_mode & (stat.S_IWGRP | stat.S_IWOTH):
+    if status.st_mode & (stat.S_IWGRP | stat.S_IWOTH):
         why = f"others may write to the folder {folder}: chmod go-w it"
         raise PermissionError(errno.EPERM, why)
 
 
 def open_own(path: Path) -> int:
-    """A descriptor of the file at *path*, made with mode 0600 if there is none, as it is.
+    """Returns a descriptor of the file at *path*, which is created with mode 0600 if there is none.
 
-    Raises `OSError` likewise, also for a symbolic link and for what is no file.
+    Raises `OSError` as `check_folder`, and for a link or anything but a file.
     """
     check_folder(path.parent)
     try:
@@ -44,13 +44,13 @@ def open_own(path: Path) -> int:
 
 
 def write_private(path: Path, content: str) -> None:
-    """Replaces *path* by a file of mode 0600 that is on the disk when this returns; raises `OSError`.
+    """Replaces *path* by a file of mode 0600 that is on the disk when this returns.
 
-    It is not written where others may put files.
+    Raises `OSError`, also as `check_folder`.
     """
     check_folder(path.parent)
     fresh = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    # Left by a process of the same id, or put there to be written through: never reused.
+    # A leftover of a process with the same id, or somebody's link, is never written to.
     fresh.unlink(missing_ok=True)
     descriptor = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     try:
@@ -66,14 +66,14 @@ def write_private(path: Path, content: str) -> None:
 
 
 def pending(path: Path) -> Path:
-    """Where what will be *path* is kept until something else is done: see `settle`."""
+    """Returns the path of the file that `settle` will rename to *path*."""
     return path.with_name(f"{path.name}.new")
 
 
 def settle(path: Path) -> None:
-    """Gives the pending file of *path* its name, durably; raises `OSError`.
+    """Renames the pending file of *path* to *path*, durably; raises `OSError`.
 
-    A file that is there already stays, and nothing is done if another process has settled it.
+    An existing file stays, and another process may have settled it meanwhile.
     """
     if not path.exists():
         with suppress(FileNotFoundError):
@@ -82,7 +82,7 @@ def settle(path: Path) -> None:
 
 
 def sync_folder(path: Path) -> None:
-    """Has the disk keep what the folder of *path* holds by that name; raises `OSError`."""
+    """Writes the folder entry of *path* to the disk; raises `OSError`."""
     folder = os.open(path.parent, os.O_RDONLY)
     try:
         os.fsync(folder)

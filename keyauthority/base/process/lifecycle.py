@@ -1,4 +1,4 @@
-"""How a program starts, runs and stops, and how it says why it can't start."""
+"""How a program starts, runs and stops, and why it can't start."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ from typing import Any, Final
 import structlog
 
 WORKER_SOCKET: Final = "KEYAUTHORITY_WORKER_SOCKET"
-"""In a worker's environment: the number of the socket to its parent."""
+"""The variable in a worker's environment with the number of the socket to its parent."""
 
 STARTED: Final = b"s"
-"""What a worker says on it when it serves."""
+"""The byte that a worker sends on that socket when it serves."""
 
 
 class StartError(Exception):
@@ -25,21 +25,13 @@ class StartError(Exception):
 
 
 @contextmanager
-def start_errors(attempt: str) -> Iterator[None]:
-    """Raises what the system says against *attempt*, such as `read FILE`, as `StartError`."""
+def start_errors(attempt: str = "") -> Iterator[None]:
+    """Raises `StartError` for an `OSError` during *attempt*, which by default is to read a file."""
     try:
         yield
     except OSError as error:
+        attempt = attempt or f"read {error.filename}"
         raise StartError(f"cannot {attempt}: {error.strerror or error}") from None
-
-
-@contextmanager
-def reading_errors() -> Iterator[None]:
-    """Raises what the system says of a file that can't be read as `StartError`."""
-    try:
-        yield
-    except OSError as error:
-        raise StartError(f"cannot read {error.filename}: {error.strerror or error}") from None
 
 
 async def run_until_stopped(
@@ -47,33 +39,33 @@ async def run_until_stopped(
 ) -> None:
     """Runs *running*, which yields its port, until SIGTERM, SIGINT or the end of a worker's parent.
 
-    Logs `serving` with the port and *facts*, `stopping` and `stopped`, each with the name of the
-    *program*. A worker logs them as debug: its parent says them for all.
+    Logs `serving` with the port and *facts*, `stopping` and `stopped`, each with the *program*. A
+    worker logs these at debug level: its parent logs them for all.
     """
     loop, stop, parent = asyncio.get_running_loop(), asyncio.Event(), parent_socket()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
     log = structlog.get_logger()
-    say = log.info if parent is None else log.debug
+    write = log.info if parent is None else log.debug
     async with running as port:
-        # What a start made stays to the end: collecting garbage need not walk over it each time.
+        # The objects of the start stay to the end: the garbage collector need not visit them again.
         gc.collect()
         gc.freeze()
         if parent is not None:
             loop.add_reader(parent, stop.set)
             tell_started(parent)
-        say("serving", program=program, port=port, **facts)
+        write("serving", program=program, port=port, **facts)
         await stop.wait()
         if parent is not None:
             loop.remove_reader(parent)
-        say("stopping", program=program)
-    say("stopped", program=program)
+        write("stopping", program=program)
+    write("stopped", program=program)
 
 
 def parent_socket() -> socket.socket | None:
-    """In a worker: the socket to its parent, for `tell_started`; None if the process is none.
+    """Returns a worker's socket to its parent, for `tell_started`; None if this is no worker.
 
-    It becomes readable when the parent is gone: then the worker has to stop. To be called once.
+    The socket becomes readable when the parent is gone: then the worker has to stop. Call this once.
     """
     number = os.environ.pop(WORKER_SOCKET, None)
     return None if number is None else socket.socket(fileno=int(number))

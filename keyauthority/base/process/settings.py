@@ -1,4 +1,4 @@
-"""What settings mean to all programs alike: addresses, and the TLS files that belong to them."""
+"""The settings that all programs share: addresses, log levels, and TLS files."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ from typing import Final
 HIGHEST_PORT: Final = 65_535
 LOG_LEVELS: Final = ("debug", "info", "warning", "error")
 
-# What gRPC takes for something else than the name of a host, and the web servers for one.
+# gRPC reads these as schemes, and web servers as names of hosts.
 _SCHEMES: Final = frozenset({"unix", "unix-abstract", "vsock", "dns", "ipv4", "ipv6", "xds"})
 _is_port: Final = re.compile(r"[0-9]{1,5}").fullmatch
 
 
 class SettingsError(ValueError):
-    """A setting can't be right. The message names it as the flag it is given by, and what to do."""
+    """A wrong setting. The message names its flag, and says what to do."""
 
 
 class AddressError(SettingsError):
@@ -24,22 +24,22 @@ class AddressError(SettingsError):
 
 
 def socket_path(address: str) -> Path | None:
-    """The path of `unix:/PATH` or `unix:///PATH`, None for everything else.
+    """Returns the path of `unix:/PATH` or `unix:///PATH`, None for everything else.
 
-    A relative path would depend on the working folder, and one of digits looks like a port. Abstract
-    sockets have no owner: whoever is first has them.
+    A relative path would depend on the working folder, and one of digits would look like a port. An
+    abstract socket has no owner: whoever comes first has it.
     """
     path = address.removeprefix("unix:")
     if path == address or not path.startswith("/"):
         return None
     if path.startswith("//"):
-        # What stands between two and three slashes would be a host.
+        # After exactly two slashes stands a host.
         return Path(path[2:]) if path.startswith("///") else None
     return Path(path)
 
 
 def is_local(address: str) -> bool:
-    """Whether *address* can only be reached from this machine."""
+    """Returns whether *address* can only be reached from this machine."""
     if socket_path(address) is not None:
         return True
     host = address.rpartition(":")[0].strip("[]")
@@ -55,7 +55,7 @@ def host_and_port(address: str, flag: str) -> tuple[str, int]:
     if host.partition(":")[0] in _SCHEMES:
         raise AddressError(f"{flag} {address} is not HOST:PORT")
     if not host or (":" in host) != (host.startswith("[") and host.endswith("]")):
-        raise AddressError(f"{flag} must be HOST:PORT, an IPv6 host in brackets")
+        raise AddressError(f"{flag} must be HOST:PORT, an IPv6 host in brackets, not {address!r}")
     if not _is_port(port) or int(port) > HIGHEST_PORT:
         raise AddressError(f"{flag} {address} lacks a port between 0 and {HIGHEST_PORT}")
     return host.strip("[]"), int(port)
@@ -69,15 +69,9 @@ def check_address(address: str, flag: str) -> None:
         raise AddressError(f"{flag} {address} is no Unix socket: give unix:/PATH, absolute")
 
 
-def joined(host: str, port: int) -> str:
-    """HOST:PORT, with brackets around an IPv6 host."""
+def address_of(host: str, port: int) -> str:
+    """Returns HOST:PORT, with brackets around an IPv6 host."""
     return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
-
-
-def check_log_level(level: str) -> None:
-    """Raises `SettingsError` unless *level* is one of `LOG_LEVELS`."""
-    if level not in LOG_LEVELS:
-        raise SettingsError(f"--log-level must be one of {', '.join(LOG_LEVELS)}")
 
 
 def check_server_tls(
@@ -85,7 +79,7 @@ def check_server_tls(
 ) -> None:
     """Raises `SettingsError` for half a pair, and for plaintext from beyond this machine.
 
-    *danger* is what plaintext at *listen* would do, *otherwise* where it is allowed.
+    *danger* says what plaintext would expose, *otherwise* where plaintext is allowed.
     """
     if (certificate is None) != (key is None):
         raise SettingsError("--tls-cert and --tls-key need one another")
@@ -97,7 +91,7 @@ def check_server_tls(
 
 
 def check_client_tls(ca: Path | None, certificate: Path | None, key: Path | None) -> None:
-    """Raises `SettingsError` for half a pair, and for one that is shown to nobody."""
+    """Raises `SettingsError` for half a pair, and for one that no server asks for."""
     if certificate is not None and ca is None:
         raise SettingsError("--tls-client-cert needs --tls-ca")
     if (certificate is None) != (key is None):

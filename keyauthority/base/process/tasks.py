@@ -1,4 +1,4 @@
-"""Tasks: one that may not be left half done, several that race, one that runs beside its context."""
+"""Tasks that must end, tasks that race, and tasks in the background."""
 
 from __future__ import annotations
 
@@ -11,45 +11,38 @@ T = TypeVar("T")
 
 
 class Closable(Protocol):
-    """What an attempt that came too late is rid of."""
+    """The result of an attempt that came too late."""
 
     def terminate(self) -> None:
-        """Ends it at once."""
+        """Ends the result at once."""
 
 
 C = TypeVar("C", bound=Closable)
 
 
 async def to_the_end(work: Coroutine[Any, Any, T]) -> T:
-    """Does *work* to its end, even if the task that waits for it is cancelled meanwhile.
+    """Does *work* to its end, even if the waiting task is cancelled meanwhile.
 
-    The cancellation is raised when the work is over. A connection to a database doesn't survive a
-    cancellation that passes through it: its transaction would stay open, its lock held.
+    The cancellation is raised when the work is over. A connection to a database does not survive a
+    cancellation within it: its transaction would stay open, its lock held.
     """
     task = asyncio.create_task(work)
     try:
         return await asyncio.shield(task)
     except asyncio.CancelledError:
-        await _settled(task)
+        while not task.done():
+            with suppress(asyncio.CancelledError):  # the first one is raised below
+                await asyncio.wait({task})
+        if not task.cancelled():
+            task.exception()  # or asyncio would log that nobody saw it
         raise
 
 
-async def _settled(task: asyncio.Task[Any]) -> None:
-    """Waits until *task* is done, through any further cancellation; its outcome is dropped."""
-    while not task.done():
-        try:
-            await asyncio.wait({task})
-        except asyncio.CancelledError:  # the caller raises the first one
-            continue
-    if not task.cancelled():
-        task.exception()
-
-
 async def first_to_succeed(attempts: Sequence[Callable[[], Awaitable[C]]], head_start: float) -> C:
-    """What the first attempt gives that succeeds; the others are ended.
+    """Returns the result of the first attempt that succeeds, and ends the others.
 
-    They begin in their order, each when the one before has failed, or *head_start* seconds after it.
-    If all fail, raises what the first of them did.
+    The attempts begin in their order, each when the one before has failed, or *head_start* seconds
+    after that. If all fail, raises the failure of the first.
     """
     left = list(attempts)
     tasks: list[asyncio.Task[C]] = []
@@ -73,9 +66,9 @@ async def first_to_succeed(attempts: Sequence[Callable[[], Awaitable[C]]], head_
     finally:
         for task in tasks:
             task.cancel()
-        for one in await asyncio.gather(*tasks, return_exceptions=True):
-            if not isinstance(one, BaseException):
-                one.terminate()
+        for result in await asyncio.gather(*tasks, return_exceptions=True):
+            if not isinstance(result, BaseException):
+                result.terminate()
 
 
 @asynccontextmanager

@@ -1,4 +1,4 @@
-"""Logs and metrics, set up the same way in every process."""
+"""Logs and metrics, the same in every process."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import logging
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
-from typing import Any, Final
+from typing import Any
 
 import structlog
 from prometheus_client import (
@@ -21,15 +21,13 @@ from structlog.typing import EventDict, Processor, WrappedLogger
 from keyauthority.base.process.lifecycle import start_errors
 from keyauthority.base.process.settings import host_and_port
 
-_LEVELS: Final = {"debug": 10, "info": 20, "warning": 30, "error": 40}
-
 
 def configure_logging(level: str, redact: Callable[[str], str]) -> None:
-    """Logs one JSON object a line to standard error, for this process and all its libraries.
+    """Sets up logging, of our events and those of libraries, as JSON objects to standard error.
 
-    *level* is the least severe of our own events that is logged: debug, info, warning or error.
-    Libraries log from warning on whatever it is, since their debug output shows requests. *redact*
-    takes what must not be seen out of a finished line.
+    *level* is the least severe level of our own events: debug, info, warning or error. Libraries log
+    from warning on, since their debug output shows requests. *redact* removes secrets from a
+    finished line.
     """
     render = _RedactingRenderer(redact)
     shared: list[Processor] = [
@@ -39,7 +37,7 @@ def configure_logging(level: str, redact: Callable[[str], str]) -> None:
     ]
     structlog.configure(
         processors=[*shared, render],
-        wrapper_class=structlog.make_filtering_bound_logger(_LEVELS[level]),
+        wrapper_class=structlog.make_filtering_bound_logger(getattr(logging, level.upper())),
         logger_factory=lambda *_: _StandardError(),
     )
     handler = _LibraryHandler()
@@ -53,7 +51,7 @@ def configure_logging(level: str, redact: Callable[[str], str]) -> None:
 
 
 def process_registry() -> CollectorRegistry:
-    """A registry that tells of the process itself already."""
+    """Returns a registry with the metrics of the process itself."""
     registry = CollectorRegistry()
     for collector in (ProcessCollector, PlatformCollector, GCCollector):
         collector(registry=registry)
@@ -62,10 +60,9 @@ def process_registry() -> CollectorRegistry:
 
 @contextmanager
 def serve_metrics(listen: str, registry: CollectorRegistry) -> Iterator[int]:
-    """Serves *registry* to Prometheus at *listen* (`HOST:PORT`) as long as the context lasts.
+    """Serves *registry* to Prometheus at *listen* (`HOST:PORT`) while the context lasts.
 
-    Yields the port, which is of interest when *listen* asked for any (0). Raises `StartError` if the
-    address is in use or not this machine's.
+    Yields the port, since port 0 takes any free one. Raises `StartError`.
     """
     host, port = host_and_port(listen, "--metrics-listen")
     with start_errors(f"serve metrics on {listen}"):
@@ -79,14 +76,14 @@ def serve_metrics(listen: str, registry: CollectorRegistry) -> Iterator[int]:
 
 
 def _write(line: str) -> None:
-    # A log that nobody reads any more, such as a closed pipe, must not end the service.
+    # A log without a reader, such as a closed pipe, must not end the service.
     with suppress(OSError, ValueError):
         sys.stderr.write(line + "\n")
         sys.stderr.flush()
 
 
 class _StandardError:
-    # What structlog hands finished lines to, by the name of their level.
+    # Structlog writes a finished line by calling the method of its level.
 
     def msg(self, line: str) -> None:
         _write(line)
@@ -100,8 +97,7 @@ class _LibraryHandler(logging.Handler):
 
 
 class _RedactingRenderer:
-    # Redacts the finished line, so that nothing can bring a secret in behind its back: no key, no
-    # nested value, no traceback.
+    # Redacts the finished line, so that no key, nested value or traceback can reveal a secret.
 
     def __init__(self, redact: Callable[[str], str]) -> None:
         self._render = structlog.processors.JSONRenderer()

@@ -1,8 +1,8 @@
 """One service as several processes: started, replaced when they die, stopped together.
 
-The parent serves nothing. Each worker is a fresh interpreter, never a fork: what gRPC, event loops
-and threads hold does not survive one. A socket pair joins the two: the worker says on it that it
-has started, and reads from it that the parent is gone.
+The parent serves nothing. Each worker is a fresh interpreter, never a fork, which the state of gRPC,
+event loops and threads does not survive. A socket pair joins the two: on it the worker sends that it
+has started, and sees that the parent is gone.
 """
 
 from __future__ import annotations
@@ -25,17 +25,17 @@ import structlog
 
 from keyauthority.base.process.binding import reserve
 from keyauthority.base.process.lifecycle import STARTED, WORKER_SOCKET
-from keyauthority.base.process.settings import host_and_port, joined
+from keyauthority.base.process.settings import address_of, host_and_port
 
 FIRST_PAUSE: Final = 0.1
 LONGEST_PAUSE: Final = 5.0
-"""Seconds before a worker that died is replaced; doubled each time, unless it lived for a while."""
+"""Seconds before a dead worker is replaced; doubled each time, unless it lived for a while."""
 
 _A_WHILE: Final = 10.0
 
 
 class WorkerError(Exception):
-    """A worker could not start; it has said why. `code` is what it ended with, never 0."""
+    """A worker could not start, and has written why. `code` is its exit code, never 0."""
 
     def __init__(self, code: int) -> None:
         super().__init__(f"a worker could not start: it ended with {code}")
@@ -51,7 +51,7 @@ class _Worker:
 
 @dataclass(slots=True)
 class _Seat:
-    # Where a worker is, or will be at `due`.
+    # The place of a worker, which starts at `due` if there is none.
     index: int
     worker: _Worker | None = None
     pause: float = FIRST_PAUSE
@@ -62,13 +62,13 @@ class Workers:
     """Runs *count* workers until SIGTERM or SIGINT.
 
     Args:
-        command: What to run as the worker of a number, counted from 0. What it has to tell people
-            it writes to the standard error that it shares with the parent.
+        command: Returns the command line of a worker by its number, counted from 0. A worker
+            shares the parent's standard error.
         count: How many.
-        on_started: Called when all of them serve.
-        on_death: Called when one that had started is about to be replaced, with its number and
-            exit code (as `subprocess` tells it: negative for a signal).
-        on_stop: Called when told to stop, before they are.
+        on_started: Called when all workers serve.
+        on_death: Called when a worker that had started died and will be replaced, with its number
+            and exit code (that of `subprocess`: negative for a signal).
+        on_stop: Called at a signal to stop, before the workers get it.
     """
 
     def __init__(
@@ -85,14 +85,14 @@ class Workers:
         self._on_started = on_started
         self._on_death = on_death
         self._on_stop = on_stop
-        # A worker has started or ended, or None: we are told to stop.
+        # A worker that has started or ended, or None for a signal to stop.
         self._events: queue.SimpleQueue[_Worker | None] = queue.SimpleQueue()
 
     def run(self) -> int:
-        """The exit code for the parent: the worst of those that the workers end with.
+        """Runs until a signal to stop; returns the worst exit code of the workers.
 
-        The workers are started one after the other: what keeps one from starting keeps all, and is
-        to be said once.
+        The workers start one after the other: what keeps one from starting keeps all, and should be
+        reported once.
 
         Raises `WorkerError` if one ended before it had started; the others are stopped.
         """
@@ -108,27 +108,27 @@ class Workers:
             return self._stop_all()
 
     def _start_all(self) -> bool:
-        # False if told to stop meanwhile.
+        # Returns False at a signal to stop.
         for seat in self._seats:
             worker = self._start(seat)
             while not worker.has_started:
                 event = self._events.get()
                 if event is None:
                     return False
-                # One that started and died at once is replaced like any other.
+                # A worker that started and died at once is replaced like any other.
                 if event is worker and not worker.has_started:
                     raise WorkerError(_exit_code(worker.process.wait()) or 1)
         return True
 
     def _keep_running(self) -> None:
-        going = True
-        while going:
+        running = True
+        while running:
             for seat in self._seats:
-                self._look_after(seat)
+                self._check(seat)
             with suppress(queue.Empty):
-                going = self._events.get(timeout=self._until_due()) is not None
+                running = self._events.get(timeout=self._until_due()) is not None
 
-    def _look_after(self, seat: _Seat) -> None:
+    def _check(self, seat: _Seat) -> None:
         now = time.monotonic()
         if seat.worker is not None and (code := seat.worker.process.poll()) is not None:
             if now - seat.worker.born > _A_WHILE:
@@ -150,7 +150,7 @@ class Workers:
                 self._command(seat.index),
                 pass_fds=(theirs.fileno(),),
                 env={**os.environ, WORKER_SOCKET: str(theirs.fileno())},
-                # Ctrl-C is for the parent, which passes it on.
+                # Ctrl-C goes to the parent alone, which stops the workers.
                 start_new_session=True,
             )
         seat.worker, seat.due = _Worker(process, time.monotonic()), None
@@ -170,7 +170,7 @@ class Workers:
             worker.process.terminate()
         for worker in running:
             worker.process.wait()
-        # One that is still starting may know no better than to die of the signal.
+        # A worker that is still starting may die of the signal.
         codes = [_exit_code(worker.process.returncode) for worker in running if worker.has_started]
         return max(codes, default=0)
 
@@ -188,7 +188,7 @@ class Workers:
 
 
 def _exit_code(code: int) -> int:
-    # As a shell tells it.
+    # The code that a shell shows.
     return 128 - code if code < 0 else code
 
 
@@ -197,24 +197,23 @@ def serve_with_workers(
 ) -> int:
     """Runs *count* processes of *module* that share the port of *listen*; returns the exit code.
 
-    Each is started with the arguments of this process, and listens with a socket of its own: the
-    kernel deals connections out evenly. (From one socket that all accept from, whichever worker
-    wakes first takes all that wait: a client that opens its connections in one go would be served
-    by a single process.) The *program* and the *facts* are logged.
+    Each gets the arguments of this process, and listens with a socket of its own, so that the kernel
+    spreads connections evenly. (With one socket for all, the worker that wakes first accepts all
+    waiting connections: one process would serve a client that opens its connections at once.) The
+    *program* and the *facts* are logged.
 
-    Raises `StartError` if the port can't be had, `WorkerError` if a worker could not start and has
-    said why.
+    Raises `StartError` if the port is not free, `WorkerError` if a worker could not start.
     """
     log = structlog.get_logger()
     with reserve(listen) as reserved:
         host, port = reserved.getsockname()[:2]
 
         def command(index: int) -> list[str]:
-            # The last of two equal flags counts.
-            own = ["--workers", "1", "--listen", joined(host, port), "--share-port"]
+            # Of a flag that occurs twice, the last one counts.
+            own = ["--workers", "1", "--listen", address_of(host, port), "--share-port"]
             if metrics_listen is not None:
                 own += ["--metrics-listen", worker_metrics(metrics_listen, index)]
-            # With -P, a folder of the module's name where the operator stands is not run instead.
+            # Without -P, a folder of the module's name in the working directory would be run.
             return [sys.executable, "-P", "-m", module, *sys.argv[1:], *own]
 
         code = Workers(
@@ -233,6 +232,6 @@ def serve_with_workers(
 
 
 def worker_metrics(address: str, index: int) -> str:
-    """Where the worker of number *index* serves its metrics: *address*, that many ports further."""
+    """Returns where worker *index* serves its metrics: at *address*, that many ports further."""
     host, port = host_and_port(address, "--metrics-listen")
-    return joined(host, port + index if port else 0)
+    return address_of(host, port + index if port else 0)

@@ -1,1 +1,1 @@
-"""The relational databases under both sets of books: where they are, and how to connect to them."""
+"""The relational databases under both sets of books: locations, connections, schemas, outages."""

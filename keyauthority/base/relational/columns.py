@@ -1,4 +1,4 @@
-"""How values that SQL has no type for are kept in columns, the same in every database."""
+"""Column types for values that SQL has no type for, the same in every database."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ _MICROSECOND: Final = timedelta(microseconds=1)
 
 _LOWER: Final = str.maketrans(string.ascii_uppercase, string.ascii_lowercase)
 
-# A fifth of the time of `json.loads`, which first looks for white space that isn't there.
+# A fifth of the time of `json.loads`, which first looks for white space.
 _decode: Final = json.JSONDecoder().raw_decode
 
 # Sorted and compared by code point everywhere, not by the language of a database server.
@@ -39,20 +39,20 @@ Number: Final[TypeEngine[int]] = BigInteger().with_variant(Integer, "sqlite")
 
 
 def without_nul(text: str) -> str:
-    """*text* as PostgreSQL can take it: without NUL.
+    """Returns *text* without NUL, which PostgreSQL can't store.
 
-    Nothing that is kept has one, so what is asked for with one is not found.
+    No stored text has one, so that a search for one finds nothing.
     """
     return text.replace("\0", "\N{REPLACEMENT CHARACTER}")
 
 
 def ascii_lower(text: str) -> str:
-    """*text* with A-Z in lower case and all other letters as they are, as databases compare it."""
+    """Returns *text* with A-Z in lower case and all other letters unchanged, as databases do."""
     return text.translate(_LOWER)
 
 
 class String(TypeDecorator[str]):
-    """Text. What no database can keep is replaced, so that an id made of it is just unknown."""
+    """Text. Characters that no database can store are replaced: an id with one is unknown."""
 
     impl = PlainText
     cache_ok = True
@@ -75,7 +75,7 @@ class Moment(TypeDecorator[datetime]):
 
 
 class Texts(TypeDecorator[tuple[str, ...]]):
-    """Some strings in their order, as a JSON array."""
+    """Strings in their order, as a JSON array."""
 
     impl = Text
     cache_ok = True
@@ -88,7 +88,7 @@ class Texts(TypeDecorator[tuple[str, ...]]):
 
 
 class TextMap(TypeDecorator[Mapping[str, str]]):
-    """Strings by name, as a JSON object in ASCII: whatever they are, every database can keep them."""
+    """Strings by name, as a JSON object in ASCII, which every database can store."""
 
     impl = Text
     cache_ok = True
@@ -131,7 +131,7 @@ class Numbered(_Member[E]):
 
 
 def new_metadata() -> MetaData:
-    """For tables whose constraints and indexes are named the same way everywhere."""
+    """Returns metadata that names constraints and indexes the same in every database."""
     return MetaData(
         naming_convention={
             "pk": "%(table_name)s_pkey",
@@ -144,7 +144,7 @@ def new_metadata() -> MetaData:
 
 
 def compatibility_in(metadata: MetaData) -> Table:
-    """The table with the oldest schema revision that a version must know to use these tables."""
+    """Returns the table with the oldest schema revision that a version must know to use the tables."""
     return Table(
         "compatibility",
         metadata,

@@ -1,4 +1,4 @@
-"""Where the books are: in a SQLite file, or in a PostgreSQL database."""
+"""The location of the books: a SQLite file, or a PostgreSQL database."""
 
 from __future__ import annotations
 
@@ -18,26 +18,26 @@ _is_host: Final = re.compile(
 
 
 class PostgresUrl:
-    """The URL of a PostgreSQL database, which may hold a password: it is never shown whole."""
+    """The URL of a PostgreSQL database. It may hold a password, so that `str` leaves that out."""
 
     __slots__ = ("_text",)
 
     def __init__(self, text: str) -> None:
-        """Raises ValueError, which doesn't repeat *text*, for what is no such URL."""
+        """Raises ValueError, which doesn't repeat *text*, for anything but such a URL."""
         if not _is_postgres(text):
             raise ValueError("must be the path of a SQLite file or a postgresql:// URL")
         try:
             parts = urlsplit(text)
         except ValueError:
             raise ValueError("must be a URL like postgresql://USER@HOST:PORT/NAME") from None
-        # A second one, or one further on: a part of the password would be taken for the host.
+        # With a second @, or a later one, a part of the password would be read as the host.
         if text.count("@") > parts.netloc.count("@") or parts.netloc.count("@") > 1:
             raise ValueError("must have @ / ? # in its user and password as %40 %2F %3F %23")
-        # SQLAlchemy's way of naming the driver, which the driver doesn't know.
+        # SQLAlchemy names the driver like this; the driver doesn't know it.
         self._text = text.replace("+asyncpg", "", 1)
 
     def reveal(self) -> str:
-        """The URL with its password, for the driver."""
+        """Returns the URL with its password, for the driver."""
         return self._text
 
     def __str__(self) -> str:
@@ -58,21 +58,22 @@ class PostgresUrl:
 
 @dataclass(frozen=True, slots=True)
 class Host:
-    """One of the hosts that a URL names. `port` is None if it leaves that to the environment."""
+    """A host of a URL. `port` is None if the URL leaves it to the environment."""
 
     name: str
     port: int | None
 
 
 def hosts_in(url: PostgresUrl, environment: Mapping[str, str]) -> list[Host]:
-    """The hosts of *url*, or of *environment* if it has none, as libpq reads them; empty if neither
-    names several. Raises ValueError, which doesn't repeat *url*, for what can't be read.
+    """Returns the hosts of *url*, or of *environment* if it has none, as libpq reads them.
+
+    The list is empty if neither names several. Raises ValueError, which doesn't repeat *url*.
     """
     parts = urlsplit(url.reveal())
     query = {name: values[-1] for name, values in parse_qs(parts.query).items()}
     named = parts.netloc.rpartition("@")[2]
     if named:
-        hosts = [_host(unquote(one)) for one in named.split(",")]
+        hosts = [_host(unquote(name)) for name in named.split(",")]
     else:
         names = query.get("host") or environment.get("PGHOST", "")
         ports = query.get("port") or environment.get("PGPORT", "")
@@ -88,7 +89,7 @@ def _host(text: str) -> Host:
 
 
 def _paired(names: list[str], ports: list[str]) -> list[Host]:
-    # One port is for all hosts.
+    # A single port counts for all hosts.
     if len(ports) == 1:
         ports *= len(names)
     if ports and len(ports) != len(names):
@@ -109,5 +110,5 @@ Location = Path | PostgresUrl
 
 
 def parse_location(text: str) -> Location:
-    """A path, or a PostgreSQL URL. Raises ValueError, which doesn't repeat *text*, for other URLs."""
+    """Returns a path or a PostgreSQL URL. Raises ValueError, which doesn't repeat *text*."""
     return PostgresUrl(text) if _is_url(text) else Path(text)

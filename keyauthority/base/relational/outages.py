@@ -1,4 +1,4 @@
-"""What databases do instead of what they are asked: outages, told from mistakes of ours."""
+"""The outages of databases, told apart from our own mistakes."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ FAILURES: Final = (
     asyncpg.InternalClientError,
     OSError,
 )
-"""What SQLAlchemy, the drivers, the disk and the network raise; some of it for mistakes of ours."""
+"""What SQLAlchemy, the drivers, the disk and the network raise, also for our own mistakes."""
 
 _PRIMARY: Final = 0xFF
 _OF_SQLITE: Final = {
@@ -37,7 +37,7 @@ _OF_SQLITE: Final = {
 # By SQLSTATE, or its class of two characters.
 _OF_POSTGRES: Final = {
     "08": LOST,
-    # What was prepared in a session is looked for in another one, or made twice in one.
+    # A statement was prepared in another session, or twice in this one.
     "26000": POOLED,
     "42P05": POOLED,
     "25006": "the database can't be written",
@@ -64,9 +64,9 @@ class StorageError(Exception):
 
 @contextmanager
 def outages(unavailable: Callable[[str], Exception]) -> Iterator[None]:
-    """Raises `unavailable(why)` for what disk, server or network did.
+    """Raises `unavailable(why)` for failures of disk, server or network.
 
-    Mistakes pass, without the values that the driver would show of them in a traceback.
+    Our mistakes pass, without the values that the driver would show in a traceback.
     """
     try:
         yield
@@ -79,7 +79,7 @@ def outages(unavailable: Callable[[str], Exception]) -> Iterator[None]:
 
 
 def outage(error: BaseException) -> str | None:
-    """What *error* means, in words that hold nothing of the database; None: it is no outage."""
+    """Returns a description of *error* without any content of the database; None for no outage."""
     error = cause(error)
     if isinstance(error, sqlite3.Error):
         return _of_sqlite(error)
@@ -94,36 +94,36 @@ def outage(error: BaseException) -> str | None:
 
 
 def cause(error: BaseException) -> BaseException:
-    """What the driver raised, where *error* is SQLAlchemy's word for it."""
+    """Returns the driver's error that SQLAlchemy's *error* wraps, or else *error*."""
     if isinstance(error, exc.DBAPIError) and error.orig is not None:
         return error.orig.__cause__ or error.orig
     return error
 
 
 def is_busy(error: BaseException) -> bool:
-    """Whether *error* says, by its cause if it is one of ours, that another program has the file."""
+    """Returns whether *error*, or its cause, says that another program has the file locked."""
     code = getattr(cause(error.__cause__ or error), "sqlite_errorcode", 0)
     return code & _PRIMARY == sqlite3.SQLITE_BUSY
 
 
 def is_refusal(error: BaseException) -> bool:
-    """Whether the server itself said of what it was asked that it did not do it."""
+    """Returns whether the server itself said that it did not do what it was asked."""
     return getattr(cause(error), "severity_en", None) == "ERROR"
 
 
 def _hide_values(error: BaseException) -> None:
-    told = cause(error)
-    if isinstance(told, asyncpg.DataError):
-        # Its words repeat the parameter that doesn't fit.
-        for each in (error, getattr(error, "orig", error), told):
-            each.args = (f"{type(told).__name__}: a value that is not of its column's type",)
-    elif isinstance(told, asyncpg.PostgresError):
-        told.detail = None
+    original = cause(error)
+    if isinstance(original, asyncpg.DataError):
+        # The message repeats the parameter that doesn't fit.
+        for layer in (error, getattr(error, "orig", error), original):
+            layer.args = (f"{type(original).__name__}: a value that is not of its column's type",)
+    elif isinstance(original, asyncpg.PostgresError):
+        original.detail = None
 
 
 def _of_sqlite(error: sqlite3.Error) -> str | None:
-    # SQLITE_ERROR is what SQL that can't be understood gives. A bare DatabaseError is damage; the
-    # other kinds of it (a broken constraint, a wrong number of values) are mistakes.
+    # SQLITE_ERROR is wrong SQL. A bare DatabaseError is damage; its subclasses (a violated constraint,
+    # a wrong number of values) are mistakes.
     code = getattr(error, "sqlite_errorcode", 0)
     kinds = (sqlite3.OperationalError, sqlite3.InternalError)
     if code == sqlite3.SQLITE_ERROR or not (

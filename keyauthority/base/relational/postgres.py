@@ -1,4 +1,4 @@
-"""A PostgreSQL database: what its sessions are set to, whose it is, and its schema."""
+"""A PostgreSQL database: the settings of its sessions, its version, and its schema."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ from keyauthority.base.relational.primary import Primary, check_sessions
 from keyauthority.base.relational.schema import Schema
 
 OLDEST: Final = 14
-"""The oldest PostgreSQL that the tests are worth something for: an older one gets no corrections."""
+"""The oldest supported PostgreSQL: older ones get no corrections any more."""
 
-# What lone statements run by, whatever the database, the user or a pooler would have.
+# For single statements, whatever the defaults of the database, the user or a pooler are.
 _ISOLATION: Final = {
     "default_transaction_isolation": "read committed",
     "default_transaction_read_only": "off",
@@ -25,33 +25,33 @@ _ISOLATION: Final = {
 
 SETTINGS: Final = {
     **_ISOLATION,
-    # A statement ends by itself before the wait for it does, and so does a transaction that was
-    # left behind: its locks would hold up everybody.
+    # A statement ends before we stop waiting for it. An abandoned transaction ends too: its locks would
+    # hold up everybody.
     "statement_timeout": "4500ms",
     "lock_timeout": "4s",
     "idle_in_transaction_session_timeout": "10s",
-    # Each statement that the planner takes for a dear one would be compiled anew.
+    # With it, each statement that the planner calls expensive would be compiled anew.
     "jit": "off",
 }
-"""What each session has. None of these timeouts touches a commit that waits."""
+"""The settings of each session. None of these timeouts ends a commit that waits."""
 
 
 def engine_of(primary: Primary, **options: Any) -> AsyncEngine:
-    """SQLAlchemy's engine over connections to the *primary*; it shows no parameters in errors."""
+    """Returns an engine over connections to the *primary* that shows no parameters in errors."""
     return create_async_engine(
         "postgresql+asyncpg://", async_creator=primary.connect, hide_parameters=True, **options
     )
 
 
 @contextmanager
-def in_a_sentence(url: PostgresUrl) -> Iterator[None]:
-    """Raises `StorageError`, which holds no password, for whatever keeps *url* from being opened."""
+def opening_errors(url: PostgresUrl) -> Iterator[None]:
+    """Raises `StorageError`, without the password, for whatever keeps *url* from being opened."""
     try:
         yield
     except StorageError as error:
         raise StorageError(f"{url} can't be opened: {error}") from None
     except (*FAILURES, ValueError) as error:
-        # What the driver says of a URL it can't read may repeat it.
+        # The driver's message about a wrong URL may repeat the URL.
         why = outage(error) or "this user may not, or the URL is wrong"
         raise StorageError(f"{url} can't be opened: {why}") from None
 
@@ -64,9 +64,9 @@ async def check_version(driver: Any) -> None:
 
 
 async def usable_revision(driver: Any, schema: Schema) -> str | None:
-    """The revision of the tables in the database; None if it has none.
+    """Returns the revision of the tables in the database; None without tables.
 
-    Raises `StorageError` for those that this version may not use.
+    Raises `StorageError` for tables that this version may not use.
     """
     if not await _has_table(driver, "alembic_version"):
         return None
@@ -80,17 +80,17 @@ async def usable_revision(driver: Any, schema: Schema) -> str | None:
 
 
 async def migrate(url: PostgresUrl, name: str, schema: Schema, lock: int, *, alone: bool) -> None:
-    """Brings the database at *url* to the newest *schema*, however many do so at the same time.
+    """Migrates the database at *url* to the newest *schema*; several processes may do so at once.
 
-    *name* is what the server sees of who is connected, *lock* the number of the lock that those wait
-    for. A schema that is to be *alone* is not made beside the tables of another program.
+    *name* is the connection's name on the server, *lock* the number of the lock that the processes
+    wait for. A schema that must be *alone* is not created beside the tables of another program.
 
-    Raises `StorageError`; what isn't ours, or is of a newer version, stays as it was.
+    Raises `StorageError`; a database of another program or a newer version stays as it was.
     """
-    with in_a_sentence(url):
+    with opening_errors(url):
         primary = Primary(url, name, _ISOLATION)
         await check_sessions(primary.connect)
-        # One transaction for all of it: a migration that is cut off leaves no half-made schema.
+        # All in one transaction: a migration that is cut off leaves no half-made schema.
         async with engine_of(primary, poolclass=NullPool).begin() as connection:
             _ = await connection.execute(select(func.pg_advisory_xact_lock(lock)))
             driver: Any = (await connection.get_raw_connection()).driver_connection

@@ -23,7 +23,7 @@ HEAD_START: Final = 0.25
 """Seconds until the next host is tried as well, if one has not answered yet."""
 
 SILENCE: Final = 4
-"""Seconds after which a network that says nothing is taken to be cut."""
+"""Seconds after which a silent network counts as cut."""
 
 POOLED: Final = (
     "a pooler before the database gives a session to several clients in turn (transaction or "
@@ -36,12 +36,12 @@ _PLACE: Final = """
 SELECT system_identifier, ('x' || left(pg_walfile_name(pg_current_wal_lsn()), 8))::bit(32)::bigint
 FROM pg_control_system()
 """
-# In the session and not as it is begun: a pooler passes on few of the settings that a client begins
-# with, and some refuse the rest.
+# Set within the session: of the settings that a client begins with, a pooler passes on only a few,
+# and some poolers refuse the rest.
 _SET: Final = (
     "SELECT set_config(name, value, false) FROM unnest($1::text[], $2::text[]) s(name, value)"
 )
-# In a transaction of its own: what was set has to outlast the one before.
+# Read back in another transaction: the settings have to outlast the one that set them.
 _READ_BACK: Final = "SELECT name, current_setting(name) FROM unnest($1::text[]) s(name)"
 
 _SERVER_PROBES: Final = {
@@ -50,7 +50,7 @@ _SERVER_PROBES: Final = {
     "tcp_keepalives_count": "3",
     "tcp_user_timeout": str(SILENCE * 1000),
 }
-# Not on every system; without them a cut is noticed when a statement takes too long.
+# Not on every system; without them a cut shows when a statement takes too long.
 _PROBES: Final = {
     "TCP_KEEPIDLE": 2,
     "TCP_KEEPINTVL": 1,
@@ -65,25 +65,24 @@ class UnfitServerError(ConnectionError):
 
 @dataclass(frozen=True, slots=True)
 class _Place:
-    # What a connection leads to. No two clusters have the same system; 0 where nothing is told.
+    # The server of a connection. No two clusters have the same system; 0 if it is unknown.
     host: Host | None
     system: int
     timeline: int
 
 
 class Primary:
-    """The primary, wherever it is at the moment, and which connections lead to it no longer.
+    """The current primary, and the connections that lead to it no longer.
 
-    A server that answers but is a standby is passed over, and so is one that was the primary until
-    another one was promoted, once that one has been seen.
+    A standby is passed over, and so is a former primary, once its successor has been seen.
 
     Args:
-        url: Names the hosts. Each is tried by itself, so that one that hangs keeps nobody from the
-            others; the one that was the primary last comes first.
-        name: What the server's operator sees of who is connected.
-        settings: What each session is set to, with values as PostgreSQL shows them. A connection
+        url: Names the hosts. Each is tried by itself, so that a host that hangs does not block the
+            others; the latest primary comes first.
+        name: The name of the connections that the server's operator sees.
+        settings: The settings of each session, with values as PostgreSQL shows them. A connection
             whose session does not keep them is refused.
-        patience: Seconds that any statement may take, a commit as well, where that is of no harm.
+        patience: Seconds that any statement may take, a commit too, where that does no harm.
     """
 
     def __init__(
@@ -103,37 +102,37 @@ class Primary:
         self._doubted: WeakSet[asyncpg.Connection] = WeakSet()
 
     async def connect(self) -> asyncpg.Connection:
-        """A connection to it.
+        """Returns a new connection to the primary.
 
-        Raises what asyncpg and the network raise, `TimeoutError`, `UnfitServerError`, and ValueError
-        if the URL can't be read.
+        Raises the errors of asyncpg and the network, `TimeoutError`, `UnfitServerError`, and
+        ValueError for a wrong URL.
         """
         if self._hosts is None:
             self._hosts = hosts_in(self._url, os.environ)
         attempts = [partial(self._connect, host) for host in self._hosts]
         driver = await first_to_succeed(attempts or [partial(self._connect, None)], HEAD_START)
-        self._prefer(self._places[driver].host)
+        host = self._places[driver].host
+        if host is not None:
+            self._hosts.sort(key=lambda other: other != host)
         return driver
 
     def is_trusted(self, driver: asyncpg.Connection) -> bool:
-        """Whether whoever needs a connection may be given this one."""
+        """Returns whether the connection may still be used."""
         return driver not in self._doubted
 
-    def silent(self, driver: asyncpg.Connection) -> None:
-        """Says that there was no answer on *driver*: what was connected with it is used no more.
+    def distrust(self, driver: asyncpg.Connection) -> None:
+        """Notes that *driver* did not answer: no connection to its host is used any more.
 
-        Whoever is at it goes on: a commit, above all, is waited for.
+        Work under way goes on: a commit, above all, is waited for.
         """
-        place = self._places.get(driver)
-        if place is None:
+        silent = self._places.get(driver)
+        if silent is None:
             return
-        self._doubted.update(one for one, its in self._places.items() if its.host == place.host)
-        if self._hosts and place.host is not None:
-            self._hosts.sort(key=lambda host: host == place.host)
-
-    def _prefer(self, host: Host | None) -> None:
-        if self._hosts and host is not None:
-            self._hosts.sort(key=lambda other: other != host)
+        self._doubted.update(
+            other for other, place in self._places.items() if place.host == silent.host
+        )
+        if self._hosts and silent.host is not None:
+            self._hosts.sort(key=lambda host: host == silent.host)
 
     async def _connect(self, host: Host | None) -> asyncpg.Connection:
         driver: asyncpg.Connection | None = None
@@ -145,7 +144,7 @@ class Primary:
                     **where,
                     timeout=CONNECT,
                     command_timeout=self._patience,
-                    # Looked at below: a pooler may pass on what another connection was told.
+                    # Checked below: a pooler may pass on the answer to another connection.
                     target_session_attrs="any",
                     server_settings={"application_name": self._name},
                 )
@@ -168,35 +167,32 @@ class Primary:
         self._places[driver] = _Place(host, system, timeline)
         self._newest[system] = timeline
         if timeline > newest:
-            self._end_older(system, timeline)
-
-    def _end_older(self, system: int, timeline: int) -> None:
-        # Nothing that a server says counts once another one has taken its place. A commit that waits
-        # there is looked up here.
-        for one, its in list(self._places.items()):
-            if its.system == system and its.timeline < timeline:
-                one.terminate()
+            # Answers of a former primary no longer count. The outcome of a commit that waits there is
+            # looked up here.
+            for other, place in list(self._places.items()):
+                if place.system == system and place.timeline < timeline:
+                    other.terminate()
 
 
 async def check_sessions(connect: Callable[[], Awaitable[asyncpg.Connection]]) -> None:
-    """Raises `UnfitServerError` unless each connection has a session of the server's to itself.
+    """Raises `UnfitServerError` unless each connection has a server session to itself.
 
-    A pooler that deals out sessions by the transaction, or the statement, gives two clients in turn
-    the same session, or one client several, in whatever order it deals.
+    A pooler that pools by transaction, or by statement, gives two clients in turn the same session,
+    or one client several.
     """
-    one = await connect()
+    first = await connect()
     try:
-        another = await connect()
+        second = await connect()
         try:
-            first, second = set(), set()
+            firsts, seconds = set(), set()
             for _ in range(5):
-                first |= {await _session(one), await _session(one)}
-                second |= {await _session(another), await _session(another)}
+                firsts |= {await _session(first), await _session(first)}
+                seconds |= {await _session(second), await _session(second)}
         finally:
-            another.terminate()
+            second.terminate()
     finally:
-        one.terminate()
-    if len(first) > 1 or len(second) > 1 or first & second:
+        first.terminate()
+    if len(firsts) > 1 or len(seconds) > 1 or firsts & seconds:
         raise UnfitServerError(POOLED)
 
 
@@ -206,7 +202,7 @@ async def _session(driver: asyncpg.Connection) -> int:
 
 
 async def _check_no_standby(driver: asyncpg.Connection) -> None:
-    # It would tell the past, and after a failover an address may lead to one.
+    # A standby answers by an older state, and after a failover an address may lead to one.
     if await driver.fetchval(_STANDBY):
         raise UnfitServerError("the database is a standby")
 
@@ -215,14 +211,14 @@ async def _system_and_timeline(driver: asyncpg.Connection) -> tuple[int, int]:
     try:
         system, timeline = await driver.fetchrow(_PLACE)
     except asyncpg.PostgresError:
-        # Some that are operated by others don't tell. Then nothing is known of promotions.
+        # Some managed databases don't tell. Then promotions stay unknown.
         return 0, 0
     return system, timeline
 
 
 async def _set_up(driver: asyncpg.Connection, settings: Mapping[str, str]) -> None:
-    wanted = {**_SERVER_PROBES, **settings}
-    await driver.fetch(_SET, list(wanted), list(wanted.values()))
+    every = {**_SERVER_PROBES, **settings}
+    await driver.fetch(_SET, list(every), list(every.values()))
     for name, value in await driver.fetch(_READ_BACK, list(settings)):
         if value != settings[name]:
             raise UnfitServerError(

@@ -1,8 +1,8 @@
-"""How tables come about, step by step, and which versions may use them.
+"""The migrations of a database, and the versions that may use its tables.
 
-Each step but the oldest says which revision a version must know to use the tables after it, in
-`usable_from`: its own, or an older one if versions that don't know this step may go on. The database
-keeps that of its newest step, for these versions to read.
+Each migration but the oldest states in `usable_from` which revision a version must know to use the
+tables after it: its own, or an older one if older versions may go on. The database holds the
+`usable_from` of its newest migration, for older versions to read.
 """
 
 from __future__ import annotations
@@ -19,16 +19,16 @@ from keyauthority.base.relational.outages import StorageError
 
 
 class Schema:
-    """The steps in a *folder*, whose databases keep in the table *compatibility* who may use them."""
+    """The migrations in *folder*; the table *compatibility* says which versions may use the tables."""
 
     def __init__(self, folder: Path, compatibility: Table) -> None:
         self._folder = folder
         self._compatibility = compatibility
 
     def upgrade(self, connection: Connection) -> None:
-        """Brings the database to the newest schema, within the transaction of *connection*.
+        """Migrates the database to the newest schema, within the transaction of *connection*.
 
-        One of a newer version stays as it is: whether it may be used is checked by `check_usable`.
+        The database of a newer version stays as it is: `check_usable` checks whether it may be used.
         """
         revision = MigrationContext.configure(connection).get_current_revision()
         steps, newest = self._steps(), self.newest()
@@ -50,20 +50,20 @@ class Schema:
             )
 
     def check_newest(self, revision: str | None, migrate: str) -> None:
-        """Raises `StorageError`, naming the command *migrate*, for tables that lack a step."""
+        """Raises `StorageError`, naming the command *migrate*, for tables that lack a migration."""
         if revision is None:
             raise StorageError(f"the database has no schema yet: run {migrate}")
         if revision in self._steps() and revision != self.newest():
             raise StorageError(f"the database has an older schema ({revision}): run {migrate}")
 
     def newest(self) -> str:
-        """The revision of this version's schema."""
+        """Returns the revision of this version's schema."""
         revision = ScriptDirectory.from_config(self.config()).get_current_head()
         assert revision is not None  # noqa: S101  # there are some
         return revision
 
     def config(self) -> Config:
-        """What Alembic is told."""
+        """Returns Alembic's configuration."""
         config = Config()
         config.set_main_option("script_location", str(self._folder).replace("%", "%%"))
         return config
@@ -74,7 +74,7 @@ class Schema:
 
 
 def run_steps(metadata: MetaData) -> None:
-    """What Alembic's `env.py` does: it is handed a connection, with a transaction open."""
+    """Runs the migrations, as `env.py` has to, on a connection with a transaction open."""
     context.configure(
         connection=context.config.attributes["connection"],
         target_metadata=metadata,

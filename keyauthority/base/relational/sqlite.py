@@ -1,4 +1,4 @@
-"""A SQLite file: whose it is, found out without changing a byte of it; its connection; its schema."""
+"""A SQLite file: the check that it is ours, its connection, and its schema."""
 
 from __future__ import annotations
 
@@ -25,26 +25,22 @@ DURABLE: Final[Pragmas] = {
     "secure_delete": 1,
     "trusted_schema": 0,
 }
-"""A file that survives a loss of power (FULL, and on macOS F_FULLFSYNC), and in which what is deleted
-is overwritten."""
+"""The pragmas of a file that survives a loss of power (FULL, and on macOS F_FULLFSYNC), and in which
+deleted content is overwritten."""
 
 
 @dataclass(frozen=True, slots=True)
 class Kind:
-    """What the files of one program have in common."""
+    """The files of one program: the id in their headers, the pragmas of each connection, the schema."""
 
-    # What the header of every file of this kind bears, so that no two programs mix theirs up.
     application_id: int
-
-    # What is demanded of each connection.
     pragmas: Pragmas
-
     schema: Schema
 
 
 @contextmanager
-def in_a_sentence(path: Path, failed: str = "opened") -> Iterator[None]:
-    """Raises `StorageError` for whatever keeps the file at *path* from being *opened*, or the like."""
+def opening_errors(path: Path, failed: str = "opened") -> Iterator[None]:
+    """Raises `StorageError` for whatever keeps the file at *path* from being opened, or *failed*."""
     try:
         yield
     except OSError as error:
@@ -57,14 +53,14 @@ def in_a_sentence(path: Path, failed: str = "opened") -> Iterator[None]:
 
 
 def check_is_sqlite(path: Path) -> None:
-    """Raises `StorageError` for a file at *path* that is none of SQLite's."""
+    """Raises `StorageError` for a file at *path* that is no SQLite database."""
     with path.open("rb") as file:
         if file.read(len(MAGIC)) != MAGIC:
             raise StorageError(f"{path} is no SQLite database; move it away or name another file")
 
 
 def is_empty(connection: sqlite3.Connection, path: Path, kind: Kind) -> bool:
-    """Whether there are no tables yet in the file at *path*.
+    """Returns whether the file at *path* has no tables yet.
 
     Raises `StorageError` for the file of another program, or a schema that this version may not use.
     """
@@ -92,26 +88,26 @@ def _usable_from(connection: sqlite3.Connection) -> str | None:
 
 
 def connect(path: Path, pragmas: Pragmas) -> sqlite3.Connection:
-    """A connection to the existing file at *path* that begins no transaction by itself.
+    """Returns a connection to the existing file at *path* that begins no transaction by itself.
 
-    It may be used from any thread, by one at a time. The *pragmas* are read back, since SQLite ignores
-    what it doesn't know or can't do.
+    Any thread may use it, one at a time. The *pragmas* are read back, since SQLite ignores those that
+    it doesn't know or support.
 
-    Raises `sqlite3.Error`, or `RuntimeError` if the file can't be held to them.
+    Raises `sqlite3.Error`, or `RuntimeError` if a pragma has no effect.
     """
     connection = sqlite3.connect(
         f"{path.as_uri()}?mode=rw", uri=True, isolation_level=None, check_same_thread=False
     )
     try:
         for name, value in pragmas.items():
-            _demand(connection, name, value)
+            _set_pragma(connection, name, value)
     except BaseException:
         connection.close()
         raise
     return connection
 
 
-def _demand(connection: sqlite3.Connection, name: str, value: str | int) -> None:
+def _set_pragma(connection: sqlite3.Connection, name: str, value: str | int) -> None:
     connection.execute(f"PRAGMA {name} = {value}").fetchall()
     (actual,) = connection.execute(f"PRAGMA {name}").fetchone()
     if actual != value:
@@ -119,23 +115,20 @@ def _demand(connection: sqlite3.Connection, name: str, value: str | int) -> None
 
 
 def migrate(path: Path, kind: Kind, also: Callable[[Connection], None] = lambda _: None) -> None:
-    """Brings the file at *path* to the newest schema, marks it as of this *kind*, and does what is
-    *also* to be done.
+    """Migrates the file at *path* to the newest schema, marks it as of this *kind*, and runs *also*.
 
-    All of it is one transaction: a start that is cut off leaves no half-made schema, and of two at
-    once, the second finds all done.
+    All in one transaction: a start that is cut off leaves no half-made schema, and of two at once,
+    the second has nothing left to do.
     """
     with closing(connect(path, kind.pragmas)) as driver:
         engine = create_engine(
             "sqlite://", creator=lambda: driver, poolclass=NullPool, hide_parameters=True
         )
-        event.listen(engine, "begin", _begin)
+        event.listen(
+            engine, "begin", lambda connection: connection.exec_driver_sql("BEGIN IMMEDIATE")
+        )
         with engine.begin() as connection:
             kind.schema.upgrade(connection)
             if connection.exec_driver_sql("PRAGMA application_id").scalar() != kind.application_id:
                 connection.exec_driver_sql(f"PRAGMA application_id = {kind.application_id}")
             also(connection)
-
-
-def _begin(connection: Connection) -> None:
-    connection.exec_driver_sql("BEGIN IMMEDIATE")

@@ -12,7 +12,10 @@ from keyauthority.v1 import verification_service_pb2 as v1
 
 
 def verify(secret: Secret) -> Call[Verification]:
-    """Returns the verdict on the secret, by the authority's books."""
+    """Returns the verdict on the secret, by the authority's books.
+
+    Reading the reply raises `VerificationUnavailable` for a verdict that this version does not know.
+    """
     request = v1.VerifyRequest(secret=secret.reveal(), fresh=True)
     return call(request, v1.VerifyResponse, lambda reply: read(reply, boottime(), boottime))
 

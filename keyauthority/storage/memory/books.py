@@ -60,6 +60,14 @@ class Books:
         return Books(**{part.name: copy(getattr(self, part.name)) for part in fields(self)})
 
 
+class Repository:
+    """A part of *books*, within a transaction that began at *time*."""
+
+    def __init__(self, books: Books, time: datetime) -> None:
+        self._books = books
+        self._time = time
+
+
 def newest(records: Iterable[Record], limit: int, after: Cursor | None) -> list[Record]:
     """Returns up to *limit* of *records*, by create time and id downwards, after *after*."""
     ordered = sorted(records, key=_cursor, reverse=True)

@@ -4,20 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
-from datetime import datetime
 
 from keyauthority.base.relational.columns import ascii_lower
 from keyauthority.domain.keys import Key
 from keyauthority.domain.repositories import Cursor, KeyFilter, Unsealed
-from keyauthority.storage.memory.books import Books, newest
+from keyauthority.storage.memory.books import Repository, newest
 
 
-class MemoryKeys:
+class MemoryKeys(Repository):
     """`Keys` within one transaction."""
-
-    def __init__(self, books: Books, time: datetime) -> None:
-        self._books = books
-        self._time = time
 
     async def get(self, key_ids: Iterable[str]) -> dict[str, Key]:
         keys = self._books.keys
@@ -61,10 +56,8 @@ class MemoryKeys:
 
     async def update(self, changes: Sequence[tuple[Key, Key]]) -> None:
         for before, after in changes:
-            was = self._books.keys[after.id]
-            self._books.keys[after.id] = replace(
-                after, creator_id=was.creator_id, creator_name=was.creator_name
-            )
+            creator = self._books.keys[after.id].creator
+            self._books.keys[after.id] = replace(after, creator=creator)
             left = {secret.digest for secret in after.secrets}
             for secret in before.secrets:
                 if secret.digest not in left:
@@ -74,7 +67,7 @@ class MemoryKeys:
         return (
             (which.workspace_ids is None or key.workspace_id in which.workspace_ids)
             and (which.state is None or key.state(self._time) is which.state)
-            and which.creator_id in ("", key.creator_id)
+            and which.creator_id in ("", key.creator.id)
             and (not which.secret_creator_id or self._has_secret_of(which.secret_creator_id, key))
             and ascii_lower(which.name_contains) in ascii_lower(key.settings.name)
         )

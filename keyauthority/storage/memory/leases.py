@@ -12,14 +12,11 @@ from keyauthority.domain.errors import KeyAuthorityError, Reason
 from keyauthority.domain.ports import Clock
 from keyauthority.domain.sessions import REPLICA, Allowance, Claim, Grant, Head, Terms
 from keyauthority.storage.in_memory_sessions import InMemorySessions
-from keyauthority.storage.memory.books import Books
+from keyauthority.storage.memory.books import Books, Repository
 
 
-class MemoryLeases:
+class MemoryLeases(Repository):
     """`Leases` within one transaction."""
-
-    def __init__(self, books: Books) -> None:
-        self._books = books
 
     async def terms(self) -> Terms:
         return self._books.terms
@@ -45,11 +42,8 @@ def head(books: Books) -> Head:
     return Head(books.epoch, books.revision)
 
 
-class MemoryFeed:
+class MemoryFeed(Repository):
     """`Feed` within one transaction."""
-
-    def __init__(self, books: Books) -> None:
-        self._books = books
 
     async def head(self) -> Head:
         return head(self._books)

@@ -16,17 +16,14 @@ from keyauthority.domain.peppers import Pepper
 from keyauthority.domain.repositories import Cursor, Replay
 from keyauthority.domain.workspaces import Workspace
 from keyauthority.storage.errors import certificate_name_taken, name_taken
-from keyauthority.storage.memory.books import Books, newest
+from keyauthority.storage.memory.books import Repository, newest
 
 
-class MemoryCallers:
+class MemoryCallers(Repository):
     """`Callers` within one transaction."""
 
-    def __init__(self, books: Books) -> None:
-        self._callers = books.callers
-
     async def get(self, caller_id: str) -> Caller | None:
-        return self._callers.get(caller_id)
+        return self._books.callers.get(caller_id)
 
     async def by_name(self, name: str) -> Caller | None:
         return next((caller for caller in self._in_force() if caller.name == name), None)
@@ -38,7 +35,7 @@ class MemoryCallers:
         )
 
     async def page(self, limit: int, after: Cursor | None) -> list[Caller]:
-        return newest(self._callers.values(), limit, after)
+        return newest(self._books.callers.values(), limit, after)
 
     async def never_sealed(self) -> list[Caller]:
         return [caller for caller in self._in_force() if caller.seal is None]
@@ -51,47 +48,40 @@ class MemoryCallers:
             raise certificate_name_taken(caller.certificate_name)
         if await self.by_name(caller.name) is not None:
             raise name_taken(caller.name)
-        self._callers[caller.id] = caller
+        self._books.callers[caller.id] = caller
 
     async def update(self, caller: Caller) -> None:
-        self._callers[caller.id] = caller
+        self._books.callers[caller.id] = caller
 
     def _in_force(self) -> Iterator[Caller]:
-        return (caller for caller in self._callers.values() if caller.revoke_time is None)
+        return (caller for caller in self._books.callers.values() if caller.revoke_time is None)
 
 
-class MemoryWorkspaces:
+class MemoryWorkspaces(Repository):
     """`Workspaces` within one transaction."""
 
-    def __init__(self, books: Books) -> None:
-        self._workspaces = books.workspaces
-
     async def get(self, workspace_id: str) -> Workspace | None:
-        return self._workspaces.get(workspace_id)
+        return self._books.workspaces.get(workspace_id)
 
     async def get_all(self, workspace_ids: Iterable[str]) -> dict[str, Workspace]:
         return {
-            workspace_id: self._workspaces[workspace_id]
+            workspace_id: self._books.workspaces[workspace_id]
             for workspace_id in workspace_ids
-            if workspace_id in self._workspaces
+            if workspace_id in self._books.workspaces
         }
 
     async def page(self, limit: int, after: Cursor | None) -> list[Workspace]:
-        return newest(self._workspaces.values(), limit, after)
+        return newest(self._books.workspaces.values(), limit, after)
 
     async def insert(self, workspace: Workspace) -> None:
-        self._workspaces[workspace.id] = workspace
+        self._books.workspaces[workspace.id] = workspace
 
     async def update(self, workspace: Workspace) -> None:
-        self._workspaces[workspace.id] = workspace
+        self._books.workspaces[workspace.id] = workspace
 
 
-class MemoryPeppers:
+class MemoryPeppers(Repository):
     """`Peppers` within one transaction."""
-
-    def __init__(self, books: Books, time: datetime) -> None:
-        self._books = books
-        self._time = time
 
     async def all(self) -> list[Pepper]:
         return [pepper for _, pepper in sorted(self._books.peppers.items())]
@@ -136,48 +126,41 @@ class MemoryPeppers:
                 last_used[key.id, b""] = max(time, last_used.get((key.id, b""), time))
 
 
-class MemoryReplays:
+class MemoryReplays(Repository):
     """`Replays` within one transaction."""
 
-    def __init__(self, books: Books) -> None:
-        self._replays = books.replays
-
     async def get(self, caller_id: str, request_id: str) -> Replay | None:
-        return self._replays.get((caller_id, request_id))
+        return self._books.replays.get((caller_id, request_id))
 
     async def put(self, replay: Replay) -> None:
-        self._replays[replay.caller_id, replay.request_id] = replay
+        self._books.replays[replay.caller_id, replay.request_id] = replay
 
     async def prune(self, now: datetime) -> int:
-        expired = [name for name, replay in self._replays.items() if replay.expire_time <= now]
+        expired = [
+            name for name, replay in self._books.replays.items() if replay.expire_time <= now
+        ]
         for name in expired:
-            del self._replays[name]
+            del self._books.replays[name]
         return len(expired)
 
 
-class MemoryLastUses:
+class MemoryLastUses(Repository):
     """`LastUses` within one transaction."""
-
-    def __init__(self, books: Books) -> None:
-        self._last_used = books.last_used
 
     async def note(self, marks: Marks) -> None:
         for secret, time in marks.items():
-            self._last_used[secret] = max(time, self._last_used.get(secret, time))
+            self._books.last_used[secret] = max(time, self._books.last_used.get(secret, time))
 
     async def of(self, key_ids: Sequence[str]) -> dict[str, dict[bytes, datetime]]:
         times: defaultdict[str, dict[bytes, datetime]] = defaultdict(dict)
-        for (key_id, digest), time in self._last_used.items():
+        for (key_id, digest), time in self._books.last_used.items():
             if key_id in key_ids:
                 times[key_id][digest] = time
         return dict(times)
 
 
-class MemoryAuditLog:
+class MemoryAuditLog(Repository):
     """`AuditLog` within one transaction."""
-
-    def __init__(self, books: Books) -> None:
-        self._books = books
 
     async def append(self, entries: Sequence[AuditEntry]) -> None:
         for entry in entries:

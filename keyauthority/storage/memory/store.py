@@ -93,22 +93,21 @@ def _transaction(books: Books, time: datetime) -> Transaction:
     return Transaction(
         time=time,
         keys=MemoryKeys(books, time),
-        workspaces=MemoryWorkspaces(books),
-        callers=MemoryCallers(books),
-        feed=MemoryFeed(books),
-        leases=MemoryLeases(books),
-        audit=MemoryAuditLog(books),
+        workspaces=MemoryWorkspaces(books, time),
+        callers=MemoryCallers(books, time),
+        feed=MemoryFeed(books, time),
+        leases=MemoryLeases(books, time),
+        audit=MemoryAuditLog(books, time),
         peppers=MemoryPeppers(books, time),
-        replays=MemoryReplays(books),
-        last_used=MemoryLastUses(books),
+        replays=MemoryReplays(books, time),
+        last_used=MemoryLastUses(books, time),
     )
 
 
 def _without_people(key: Key) -> Key:
     return replace(
         key,
-        creator_id="",
-        creator_name="",
+        creator=UNKNOWN,
         secrets=tuple(replace(secret, creator=UNKNOWN) for secret in key.secrets),
         revocation=key.revocation and replace(key.revocation, by=UNKNOWN),
     )

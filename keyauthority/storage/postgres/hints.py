@@ -55,7 +55,7 @@ async def _listen(
                 await _until_dead(driver, heartbeat, proof)
             finally:
                 # Other hosts are tried first: this one may have fallen silent.
-                primary.silent(driver)
+                primary.distrust(driver)
                 driver.terminate()
         await asyncio.sleep(pause * random.uniform(0.5, 1))  # noqa: S311  # no secret
         pause = min(2 * pause, LONGEST)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from collections.abc import Sequence as Several
+from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Final
@@ -12,7 +12,6 @@ from typing import Final
 from sqlalchemy import (
     BigInteger,
     Integer,
-    Sequence,
     bindparam,
     cast,
     delete,
@@ -21,6 +20,9 @@ from sqlalchemy import (
     insert,
     literal_column,
     select,
+)
+from sqlalchemy import (
+    Sequence as SqlSequence,
 )
 
 from keyauthority.coherence.sessions import credited
@@ -42,7 +44,7 @@ Farther away, the transactions of several processes may count the same sessions:
 last may then exceed the bound by (P - 1) * `TOGETHER` - `CLOSE`, so that three never do.
 """
 
-BEATS: Final = Sequence("session_beats")
+BEATS: Final = SqlSequence("session_beats")
 NOW: Final = cast(
     extract("epoch", func.statement_timestamp()) * literal_column("1000000"), BigInteger
 )
@@ -98,7 +100,7 @@ class Joins:
             abandoned = [join for join in joins if not _answer(join, outcomes[join.session_id])]
             await self._delete(abandoned)
 
-    async def _insert(self, joins: Several[Join]) -> Outcomes:
+    async def _insert(self, joins: Sequence[Join]) -> Outcomes:
         outcomes: Outcomes | None = None
         while outcomes is None:
             # Again only if another caller turned out to be close to its bound.
@@ -106,7 +108,7 @@ class Joins:
                 outcomes = await _attempt(statements, joins, self._close)
         return outcomes
 
-    async def _delete(self, joins: Several[Join]) -> None:
+    async def _delete(self, joins: Sequence[Join]) -> None:
         # Nobody got their leases, so that no change need wait for them. If this fails, the sweeper
         # does it later.
         if joins:
@@ -117,7 +119,7 @@ class Joins:
 
 
 async def _attempt(
-    statements: Statements, joins: Several[Join], close: set[str]
+    statements: Statements, joins: Sequence[Join], close: set[str]
 ) -> Outcomes | None:
     # Returns None, having done nothing, if a caller was added to *close*.
     joining = Counter(join.caller_id for join in joins)
@@ -156,8 +158,8 @@ async def _room(statements: Statements, joining: Counter[str]) -> dict[str, int]
     return {caller_id: SESSIONS_PER_CALLER - counted.get(caller_id, 0) for caller_id in joining}
 
 
-async def _grant(statements: Statements, joins: Several[Join], room: dict[str, int]) -> Outcomes:
-    rows: dict[tuple[str, int], Several[object]] = {}
+async def _grant(statements: Statements, joins: Sequence[Join], room: dict[str, int]) -> Outcomes:
+    rows: dict[tuple[str, int], Sequence[object]] = {}
     outcomes: Outcomes = {}
     for join in joins:
         session_id, caller_id, claim = join.session_id, join.caller_id, join.claim

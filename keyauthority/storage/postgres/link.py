@@ -130,7 +130,7 @@ class Link:
             await self.sql.close()
 
     def _cut(self) -> None:
-        self._primary.silent(self.driver)
+        self._primary.distrust(self.driver)
         self.driver.terminate()
 
     def _note_warning(self, _driver: object, message: Any) -> None:

@@ -13,8 +13,8 @@ from keyauthority.base.relational.location import PostgresUrl
 from keyauthority.base.relational.outages import StorageError
 from keyauthority.base.relational.postgres import (
     check_version,
-    in_a_sentence,
     migrate,
+    opening_errors,
     usable_revision,
 )
 from keyauthority.base.relational.primary import check_sessions
@@ -52,7 +52,7 @@ async def open_postgres(
 
     Raises `StorageError` for a database that can't be opened or would break the promise.
     """
-    with in_a_sentence(url):
+    with opening_errors(url):
         primary = primary_of(url)
         await check_sessions(primary.connect)
         driver = await primary.connect()

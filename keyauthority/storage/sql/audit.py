@@ -11,15 +11,12 @@ from sqlalchemy import ColumnElement, delete, insert, select
 from keyauthority.domain import earlier
 from keyauthority.domain.auditing import AuditEntry, AuditFilter
 from keyauthority.domain.facts import Fact
-from keyauthority.storage.sql.statements import Statements
+from keyauthority.storage.sql.statements import Repository
 from keyauthority.storage.tables import audit
 
 
-class SqlAuditLog:
+class SqlAuditLog(Repository):
     """`AuditLog` within one transaction."""
-
-    def __init__(self, statements: Statements) -> None:
-        self._statements = statements
 
     async def append(self, entries: Sequence[AuditEntry]) -> None:
         await self._statements.count(insert(audit), [_row(entry) for entry in entries])
@@ -42,28 +39,15 @@ def _row(entry: AuditEntry) -> dict[str, Any]:
 
 def _entry(row: Any) -> AuditEntry:
     # The columns keep the names from before there were facts: `action` is the method.
-    if row.fact is None:
+    values = row._asdict()
+    method, action = values.pop("action"), values.pop("fact")
+    if action is None:
         # A process of an older version wrote it.
-        fact = earlier.fact(row.action, row.subject, row.details, refused=row.refused)
+        fact = earlier.fact(method, row.subject, row.details, refused=row.refused)
     else:
-        fact = Fact(row.fact, row.details)
-    return AuditEntry(
-        id=row.id,
-        time=row.time,
-        caller_id=row.caller_id,
-        caller_name=row.caller_name,
-        method=row.action,
-        action=fact.action,
-        subject=row.subject,
-        workspace_id=row.workspace_id,
-        refused=row.refused,
-        source=row.source,
-        request_id=row.request_id,
-        details=fact.details,
-        revision=row.revision,
-        person_id=row.person_id,
-        person_name=row.person_name,
-    )
+        fact = Fact(action, row.details)
+    values["details"] = fact.details
+    return AuditEntry(**values, method=method, action=fact.action)
 
 
 def _matches(which: AuditFilter) -> list[ColumnElement[bool]]:

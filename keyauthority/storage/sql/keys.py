@@ -25,18 +25,14 @@ from keyauthority.domain.keys import Key, KeyState, StoredSecret
 from keyauthority.domain.repositories import Cursor, KeyFilter, Unsealed
 from keyauthority.storage import key_tables
 from keyauthority.storage.key_tables import imports, keys, secrets
-from keyauthority.storage.sql.statements import AnyRow, Statements, page
+from keyauthority.storage.sql.statements import AnyRow, Repository, page
 
 Secrets = list[tuple[str, StoredSecret]]
 """Secrets, each with the id of its key."""
 
 
-class SqlKeys:
+class SqlKeys(Repository):
     """`Keys` within one transaction."""
-
-    def __init__(self, statements: Statements) -> None:
-        self._statements = statements
-        self._time = statements.time
 
     async def get(self, key_ids: Iterable[str]) -> dict[str, Key]:
         # Locked in one order, so that no two changes deadlock.
@@ -122,11 +118,11 @@ class SqlKeys:
         if which.workspace_ids is not None:
             conditions.append(keys.c.workspace_id.in_(which.workspace_ids))
         if which.state is not None:
-            conditions.append(_in_state(which.state, self._time))
+            conditions.append(_in_state(which.state, self._statements.time))
         if which.creator_id:
             conditions.append(keys.c.creator_id == which.creator_id)
         if which.secret_creator_id:
-            live = or_(secrets.c.end_time.is_(None), secrets.c.end_time > self._time)
+            live = or_(secrets.c.end_time.is_(None), secrets.c.end_time > self._statements.time)
             minted = secrets.c.creator_id == which.secret_creator_id
             conditions.append(keys.c.revoke_time.is_(None))
             conditions.append(keys.c.id.in_(select(secrets.c.key_id).where(minted, live)))

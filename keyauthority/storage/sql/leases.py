@@ -11,7 +11,7 @@ from sqlalchemy import bindparam, case, delete, func, insert, select, true, upda
 from keyauthority.coherence.sessions import resets
 from keyauthority.domain.errors import KeyAuthorityError, Reason
 from keyauthority.domain.sessions import REPLICA, WHOLE, Allowance, Claim, Grant, Head, Terms
-from keyauthority.storage.sql.statements import Statements
+from keyauthority.storage.sql.statements import Repository
 from keyauthority.storage.tables import callers, change, head, sessions, terms
 
 MILLISECOND: Final = timedelta(milliseconds=1)
@@ -42,11 +42,8 @@ def head_of(row: Any) -> Head:
     return Head(epoch=row.epoch, revision=row.revision)
 
 
-class SqlLeases:
+class SqlLeases(Repository):
     """`Leases` within one transaction."""
-
-    def __init__(self, statements: Statements) -> None:
-        self._statements = statements
 
     async def terms(self) -> Terms:
         [row] = await self._statements.rows(self._statements.locked(select(*TERMS)))
@@ -83,11 +80,8 @@ class SqlLeases:
         return head_of(row)
 
 
-class SqlFeed:
+class SqlFeed(Repository):
     """`Feed` within one transaction."""
-
-    def __init__(self, statements: Statements) -> None:
-        self._statements = statements
 
     async def head(self) -> Head:
         [row] = await self._statements.rows(select(head.c.epoch, head.c.revision))

@@ -1,28 +1,42 @@
-"""The pepper versions, and how many credentials need each."""
+"""The pepper versions, and when the secrets made with them were last used."""
 
 from __future__ import annotations
 
-from collections import Counter
+from collections import Counter, defaultdict
+from collections.abc import Sequence
 from dataclasses import asdict
-from typing import Final
+from datetime import datetime
+from typing import Any, Final
 
-from sqlalchemy import delete, func, insert, or_, select, update
+from sqlalchemy import (
+    ColumnElement,
+    Executable,
+    LargeBinary,
+    and_,
+    delete,
+    exists,
+    func,
+    insert,
+    literal,
+    or_,
+    select,
+    update,
+)
 
+from keyauthority.domain.last_used import Marks
 from keyauthority.domain.peppers import Pepper
-from keyauthority.storage.key_tables import imports, keys, secrets
-from keyauthority.storage.sql.last_used import SqlLastUses
-from keyauthority.storage.sql.statements import Statements
+from keyauthority.storage.key_tables import imports, keys, last_used, secrets
+from keyauthority.storage.sql.statements import Repository
 from keyauthority.storage.tables import callers, peppers
 
 _NAME: Final = "peppers"
 
+FORGOTTEN: Final = b""
+"""The digest under which the uses of deleted secrets are stored."""
 
-class SqlPeppers:
+
+class SqlPeppers(Repository):
     """`Peppers` within one transaction."""
-
-    def __init__(self, statements: Statements) -> None:
-        self._statements = statements
-        self._time = statements.time
 
     async def all(self) -> list[Pepper]:
         await self._statements.together(_NAME)
@@ -42,7 +56,7 @@ class SqlPeppers:
             await self._statements.count(insert(peppers).values(asdict(pepper)))
 
     async def uses(self) -> dict[int, int]:
-        not_ended = or_(secrets.c.end_time.is_(None), secrets.c.end_time > self._time)
+        not_ended = or_(secrets.c.end_time.is_(None), secrets.c.end_time > self._statements.time)
         by_keys = (
             select(secrets.c.pepper_version, func.count())
             .join(keys, keys.c.id == secrets.c.key_id)
@@ -68,3 +82,52 @@ class SqlPeppers:
         await self._statements.destroy(delete(secrets).where(old))
         tokens = update(callers).where(callers.c.pepper_version == version)
         await self._statements.count(tokens.values(digest=b""))
+
+
+class SqlLastUses(Repository):
+    """`LastUses` within one transaction."""
+
+    async def note(self, marks: Marks) -> None:
+        # In one order everywhere: two replicas that write the same rows wait, and do not deadlock.
+        rows = [
+            {"key_id": key_id, "digest": digest, "time": time}
+            for (key_id, digest), time in sorted(marks.items())
+        ]
+        await self._statements.count(_unless_later(self._statements.insert(last_used)), rows)
+
+    async def of(self, key_ids: Sequence[str]) -> dict[str, dict[bytes, datetime]]:
+        times: defaultdict[str, dict[bytes, datetime]] = defaultdict(dict)
+        query = select(last_used).where(last_used.c.key_id.in_(key_ids))
+        for key_id, digest, time in await self._statements.rows(query) if key_ids else ():
+            times[key_id][digest] = time
+        return dict(times)
+
+    async def forget(self, pepper_version: int) -> None:
+        """Deletes the digests made with that pepper, and keeps when their keys were last used."""
+        stored = _stored_with(pepper_version)
+        digest = literal(FORGOTTEN, LargeBinary)
+        latest = select(last_used.c.key_id, digest, func.max(last_used.c.time)).where(stored)
+        into = self._statements.insert(last_used)
+        copy = into.from_select(list(last_used.c), latest.group_by(last_used.c.key_id))
+        await self._statements.count(_unless_later(copy))
+        await self._statements.destroy(delete(last_used).where(stored))
+
+
+def _unless_later(inserting: Any) -> Executable:
+    # Replaces an existing row unless its time is later.
+    replacing: Executable = inserting.on_conflict_do_update(
+        index_elements=[last_used.c.key_id, last_used.c.digest],
+        set_={"time": inserting.excluded.time},
+        where=inserting.excluded.time > last_used.c.time,
+    )
+    return replacing
+
+
+def _stored_with(pepper_version: int) -> ColumnElement[bool]:
+    return exists().where(
+        and_(
+            secrets.c.key_id == last_used.c.key_id,
+            secrets.c.digest == last_used.c.digest,
+            secrets.c.pepper_version == pepper_version,
+        )
+    )

@@ -25,15 +25,12 @@ from keyauthority.domain.callers import Caller, Role
 from keyauthority.domain.repositories import Cursor, Replay
 from keyauthority.domain.workspaces import Workspace
 from keyauthority.storage.errors import certificate_name_taken, name_taken
-from keyauthority.storage.sql.statements import Statements, page
+from keyauthority.storage.sql.statements import Repository, page
 from keyauthority.storage.tables import RoleSet, callers, replays, workspaces
 
 
-class SqlWorkspaces:
+class SqlWorkspaces(Repository):
     """`Workspaces` within one transaction."""
-
-    def __init__(self, statements: Statements) -> None:
-        self._statements = statements
 
     async def get(self, workspace_id: str) -> Workspace | None:
         query = select(workspaces).where(workspaces.c.id == workspace_id)
@@ -60,11 +57,8 @@ class SqlWorkspaces:
 IN_FORCE = callers.c.revoke_time.is_(None)
 
 
-class SqlCallers:
+class SqlCallers(Repository):
     """`Callers` within one transaction."""
-
-    def __init__(self, statements: Statements) -> None:
-        self._statements = statements
 
     async def get(self, caller_id: str) -> Caller | None:
         query = select(callers).where(callers.c.id == caller_id)
@@ -116,11 +110,8 @@ class SqlCallers:
         return [Caller(**row._asdict()) for row in await self._statements.rows(query)]
 
 
-class SqlReplays:
+class SqlReplays(Repository):
     """`Replays` within one transaction."""
-
-    def __init__(self, statements: Statements) -> None:
-        self._statements = statements
 
     async def get(self, caller_id: str, request_id: str) -> Replay | None:
         # The second of two equal requests waits for the first, and gets the answer of that one.

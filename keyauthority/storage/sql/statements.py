@@ -100,6 +100,13 @@ class Statements(ABC):
         """Executes *statement* to its end; raises `STORE_UNAVAILABLE` for outages."""
 
 
+class Repository:
+    """A part of the books, within the transaction of *statements*."""
+
+    def __init__(self, statements: Statements) -> None:
+        self._statements = statements
+
+
 def page(query: Select[Any], table: Table, limit: int, after: Cursor | None) -> Select[Any]:
     """Returns the part of *query* with up to *limit* rows after *after*, newest first."""
     if after is not None:

@@ -15,9 +15,8 @@ from keyauthority.domain.repositories import Transaction
 from keyauthority.storage.sql import snapshots
 from keyauthority.storage.sql.audit import SqlAuditLog
 from keyauthority.storage.sql.keys import SqlKeys
-from keyauthority.storage.sql.last_used import SqlLastUses
 from keyauthority.storage.sql.leases import SqlFeed, SqlLeases
-from keyauthority.storage.sql.peppers import SqlPeppers
+from keyauthority.storage.sql.peppers import SqlLastUses, SqlPeppers
 from keyauthority.storage.sql.records import SqlCallers, SqlReplays, SqlWorkspaces
 from keyauthority.storage.sql.statements import Statements
 

@@ -13,8 +13,8 @@ from keyauthority.base.relational.sqlite import (
     DURABLE,
     Kind,
     check_is_sqlite,
-    in_a_sentence,
     is_empty,
+    opening_errors,
 )
 from keyauthority.storage.errors import NoBooksError
 from keyauthority.storage.migrations import SCHEMA
@@ -49,7 +49,7 @@ def is_new(path: Path, *, restored: bool = False) -> bool:
     Raises `StorageError` for a file that is no database which this version can open, or that has
     lost a part, and `NoBooksError` for a *restored* file without begun books.
     """
-    with in_a_sentence(path, "read"):
+    with opening_errors(path, "read"):
         if not path.exists() or path.stat().st_size == 0:
             _check_no_wal(path)
             return True

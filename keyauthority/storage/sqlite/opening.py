@@ -15,7 +15,7 @@ from sqlalchemy import Connection
 from keyauthority.base.process.files import open_own, sync_folder
 from keyauthority.base.process.tasks import to_the_end
 from keyauthority.base.relational.outages import StorageError
-from keyauthority.base.relational.sqlite import Kind, in_a_sentence, migrate
+from keyauthority.base.relational.sqlite import Kind, migrate, opening_errors
 from keyauthority.domain.errors import KeyAuthorityError
 from keyauthority.domain.ports import Clock
 from keyauthority.storage.errors import NoBooksError
@@ -73,7 +73,7 @@ def _prepare(
     new = is_new(path, restored=restored)
     if new and not may_make:
         raise NoBooksError(f"there are no books in {path}")
-    with in_a_sentence(path):
+    with opening_errors(path):
         if new:
             _create(path)
         path.chmod(0o600)

@@ -19,7 +19,7 @@ from console.people import FieldInvalid, WeakPassword, fields, passwords
 )
 def test_addresses(typed: str, kept: str) -> None:
     """An address is kept as it was typed, without what is around it."""
-    assert fields.email(typed) == kept
+    assert fields.parse_email(typed) == kept
 
 
 @pytest.mark.parametrize(
@@ -43,7 +43,7 @@ def test_addresses(typed: str, kept: str) -> None:
 def test_what_is_no_address(typed: str) -> None:
     """What nobody can have as an address is refused in its field, and compares to nobody's."""
     with pytest.raises(FieldInvalid) as refused:
-        fields.email(typed)
+        fields.parse_email(typed)
 
     assert refused.value.field == "email"
     assert fields.email_key(typed) == ""
@@ -68,7 +68,7 @@ def test_what_is_no_address(typed: str) -> None:
 def test_addresses_that_look_like_anothers(typed: str) -> None:
     """Nobody has an account under an address that a reader takes for another, or sees only part of."""
     with pytest.raises(FieldInvalid):
-        fields.email(typed)
+        fields.parse_email(typed)
 
 
 @pytest.mark.parametrize(
@@ -76,7 +76,7 @@ def test_addresses_that_look_like_anothers(typed: str) -> None:
 )
 def test_addresses_in_other_alphabets(typed: str) -> None:
     """An address that passes for no ASCII one is as good as any."""
-    assert fields.email(typed) == typed
+    assert fields.parse_email(typed) == typed
 
 
 @pytest.mark.parametrize("typed", ["\u017fam@x", "\u212aim@x", "stra\u00dfe@x", "o\ufb03ce@x"])
@@ -84,7 +84,7 @@ def test_addresses_that_would_be_anothers(typed: str) -> None:
     """A letter that is an ASCII one but for case would open another mailbox's account: refused."""
     assert typed.casefold().isascii()
     with pytest.raises(FieldInvalid):
-        fields.email(typed)
+        fields.parse_email(typed)
 
 
 def test_addresses_are_compared_without_case() -> None:
@@ -99,7 +99,7 @@ def test_addresses_are_compared_without_case() -> None:
 )
 def test_names(typed: str) -> None:
     """A name is any text that can be seen, without the spaces around it."""
-    assert fields.name(f" {typed} ") == typed
+    assert fields.parse_name(f" {typed} ") == typed
 
 
 @pytest.mark.parametrize(
@@ -128,17 +128,17 @@ def test_names(typed: str) -> None:
     ],
 )
 def test_what_is_no_name(typed: str) -> None:
-    """What can't be seen, is empty or long is no name; the field is the one that was asked for."""
+    """What can't be seen, is empty or long is no name, and is refused in its field."""
     with pytest.raises(FieldInvalid) as refused:
-        fields.name(typed, "workspace_name")
+        fields.parse_name(typed)
 
-    assert refused.value.field == "workspace_name"
+    assert refused.value.field == "name"
 
 
 @pytest.mark.parametrize("typed", ["", "UTC", "Asia/Seoul", "America/New_York"])
 def test_time_zones(typed: str) -> None:
     """A time zone is one of the IANA's, or none."""
-    assert fields.time_zone(typed) == typed
+    assert fields.parse_time_zone(typed) == typed
 
 
 @pytest.mark.parametrize(
@@ -147,7 +147,7 @@ def test_time_zones(typed: str) -> None:
 def test_what_is_no_time_zone(typed: str) -> None:
     """Neither a folder, nor a file elsewhere, nor anything else passes for a time zone."""
     with pytest.raises(FieldInvalid):
-        fields.time_zone(typed)
+        fields.parse_time_zone(typed)
 
 
 @pytest.mark.parametrize(
@@ -208,4 +208,4 @@ def test_weak_passwords(typed: str) -> None:
 
 def test_what_a_browser_says_is_made_fit() -> None:
     """What is shown of a browser has no control characters and an end."""
-    assert fields.clipped("Mozilla\x1b[31m\u202e/5.0" + "x" * 1000, 20) == "Mozilla[31m/5.0xxxxx"
+    assert fields.clip("Mozilla\x1b[31m\u202e/5.0" + "x" * 1000, 20) == "Mozilla[31m/5.0xxxxx"

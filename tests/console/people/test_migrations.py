@@ -16,7 +16,7 @@ from sqlalchemy import create_engine, event
 from sqlalchemy.engine import Connection
 
 from console.people import migrate_people, migrations
-from console.people.engines import KIND, postgres_engine
+from console.people.engines import KIND, open_engine
 from console.people.migrations import SCHEMA
 from console.people.tables import compatibility, metadata
 from keyauthority.base.relational.location import Location, PostgresUrl
@@ -29,7 +29,7 @@ from tests.storage.parts import Upgrading
 async def test_migrations_and_tables_agree(location: Location) -> None:
     """Alembic finds nothing that a further migration would have to change."""
     if isinstance(location, PostgresUrl):
-        engine = await postgres_engine(location, 5)
+        engine = await open_engine(location, 5)
         async with engine.connect() as connection:
             differences = await connection.run_sync(compared)
         await engine.dispose()

@@ -9,7 +9,7 @@ from typing import Final
 import pytest
 
 from console.people import NotFound, People, Person, Role
-from tests.console.people.parts import NEW_PASSWORD, administrator, by, identity, member
+from tests.console.people.parts import NEW_PASSWORD, administrator, by, identity, member, outcomes
 
 ADMINISTRATOR: Final = "an administrator's link for a new password"
 OWNER: Final = "an owner's invitation"
@@ -143,3 +143,17 @@ async def test_a_right_given_back_brings_no_link_back(cast: Cast) -> None:
     await cast.people.accounts.set_administrator(by(cast.ada), cast.eve.id, True)
 
     assert not await still_good[ADMINISTRATOR]()
+
+
+async def test_administrators_at_once(cast: Cast, other: People) -> None:
+    """Two who act on one person at the same moment wait for each other, and neither for ever."""
+    people = cast.people
+    bob = await member(people, cast.ada, "bob@example.com")
+    for n in range(20):
+        results = await outcomes(
+            people.memberships.add(by(cast.ada), f"ws_a{n}", bob.id, Role.VIEWER),
+            other.accounts.set_administrator(by(cast.eve), bob.id, n % 2 == 0),
+            people.links.new_recovery(by(cast.ada), bob.id),
+            other.memberships.add(by(cast.eve), f"ws_e{n}", bob.id, Role.VIEWER),
+        )
+        assert [result for result in results if isinstance(result, Exception)] == []

@@ -13,7 +13,7 @@ CAPACITY: Final = 200_000
 """Verdicts and callers in the cache, each of about a KiB."""
 
 
-class KnownVerdict(Cached):
+class CachedVerdict(Cached):
     """The verdict on one secret. `number` is the verdict's; `encoded` is set by who serialises it."""
 
     __slots__ = ("encoded", "key", "key_revoked", "number", "verdict")
@@ -30,7 +30,7 @@ class KnownVerdict(Cached):
         self.encoded: bytes | None = None
 
 
-class KnownCaller(Cached):
+class CachedCaller(Cached):
     """The caller behind one credential."""
 
     __slots__ = ("caller",)
@@ -40,4 +40,4 @@ class KnownCaller(Cached):
         self.caller = caller
 
 
-KnownCache: TypeAlias = CoherentCache[KnownVerdict | KnownCaller]
+ReplicaCache: TypeAlias = CoherentCache[CachedVerdict | CachedCaller]
