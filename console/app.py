@@ -8,13 +8,12 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from datetime import UTC, datetime
 from typing import Final
 
-import aiohttp
 import structlog
 
 from console.authority import Authority
 from console.config import LIMITS, Settings
 from console.dispatch import Dispatcher, full_answer
-from console.oidc import Provider
+from console.oidc import Provider, provider_session
 from console.paths import url
 from console.people import LinkInvalid, People, StoreUnavailable, open_people
 from console.rendering import Assets, Rendering
@@ -110,14 +109,7 @@ async def _parts(
         raise StartError(str(error)) from None
     provider = None
     if settings.oidc is not None:
-        session = await stack.enter_async_context(
-            aiohttp.ClientSession(
-                # Connections are not reused: leftover bytes could be read as the next answer.
-                connector=aiohttp.TCPConnector(force_close=True),
-                cookie_jar=aiohttp.DummyCookieJar(),
-                trust_env=False,
-            )
-        )
+        session = await stack.enter_async_context(provider_session())
         redirect_uri = public_url + url("sign_in_callback")
         provider = Provider(settings.oidc, redirect_uri, session, clock)
     assets = Assets()

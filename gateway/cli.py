@@ -173,7 +173,7 @@ def main(**options: Any) -> None:
     Every option can be set in the environment too: --token-file as GATEWAY_TOKEN_FILE.
     """
     try:
-        settings = _settings(**options)
+        settings = settings_of(**options)
     except SettingsError as error:
         _exit(2, str(error))
     configure_logging(settings.log_level, redact)
@@ -195,9 +195,10 @@ def main(**options: Any) -> None:
         sys.exit(error.code)
 
 
-def _settings(
+def settings_of(
     *, upstream: str | None, token_file: Path | None, cache: str, access_log: str, **options: Any
 ) -> Settings:
+    """Returns the settings that the values of `main`'s *options* say; raises `SettingsError`."""
     if upstream is None:
         raise SettingsError("no upstream: give --upstream URL, or set GATEWAY_UPSTREAM")
     if token_file is None:

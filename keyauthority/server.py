@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import AsyncIterator, Callable, Sequence
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from typing import Final
 
@@ -24,7 +24,7 @@ from keyauthority.config import Settings
 from keyauthority.domain.authenticating import Authenticating
 from keyauthority.domain.books import Books
 from keyauthority.domain.last_used import LastUsed
-from keyauthority.domain.ports import Clock
+from keyauthority.domain.ports import Clock, Keyring, Store
 from keyauthority.domain.secrets import redact
 from keyauthority.domain.verifying import Verifying
 from keyauthority.keyring import KeyringError
@@ -38,6 +38,7 @@ from keyauthority.replica.housekeeping import (
 )
 from keyauthority.replica.metrics import ReplicaMetrics
 from keyauthority.replica.replica import Replica
+from keyauthority.replica.sweeping import SWEPT_EVERY
 from keyauthority.replica.verdicts import Verdicts
 from keyauthority.rpc.entrance import Entrance
 from keyauthority.rpc.errors import Alarms
@@ -60,6 +61,8 @@ GRACE: Final = 5.0
 MOST_CALLS: Final = 50_000
 """A far backstop: `rpc.admission` refuses long before, and says why. Held polls count as calls."""
 
+OpenBooks = Callable[[Settings, Clock | None], AbstractAsyncContextManager[tuple[Store, Keyring]]]
+
 log = structlog.get_logger()
 
 
@@ -73,6 +76,7 @@ class Pace:
     health: float = CHECKED_EVERY
     tidying: float = TIDIED_EVERY
     pruning: float = PRUNED_EVERY
+    sweeping: float = SWEPT_EVERY
     writing_uses: float = WRITTEN_EVERY
     margin: float = MARGIN
 
@@ -116,6 +120,7 @@ async def serving(
     now: Callable[[], float] = boottime,
     pace: Pace = Pace(),
     registry: CollectorRegistry | None = None,
+    open_books: OpenBooks = books_and_keyring,
 ) -> AsyncIterator[int]:
     """Serves while the context lasts and yields the port, which is of interest after `:0`.
 
@@ -125,13 +130,13 @@ async def serving(
     served as they are described.
     """
     async with AsyncExitStack() as stack:
-        store, keyring = await stack.enter_async_context(books_and_keyring(settings, clock))
+        store, keyring = await stack.enter_async_context(open_books(settings, clock))
         registry = registry or process_registry()
         if settings.metrics_listen is not None:
             stack.enter_context(serve_metrics(settings.metrics_listen, registry))
         calls, counts = CallMetrics(registry), ReplicaMetrics(registry)
         alone = not is_shared(settings.database)
-        replica = Replica(store, alone=alone, now=now, metrics=counts)
+        replica = Replica(store, alone=alone, now=now, metrics=counts, sweep_every=pace.sweeping)
         books, mutations, last_used = Books(store, replica.fence), Mutations(), LastUsed()
         ours = [service.name for service in services if not service.of_grpc]
         health = Health(store, ours, replica.can_answer, calls, pace.health)

@@ -1,6 +1,6 @@
 """Signing in at an OpenID provider: the authorization code flow with PKCE and nonce."""
 
-from console.oidc.fetch import OidcError, OidcRefused, OidcUnavailable
+from console.oidc.fetch import OidcError, OidcRefused, OidcUnavailable, provider_session
 from console.oidc.flow import Claims, Flow, Redirect
 from console.oidc.provider import Provider
 from console.oidc.settings import OidcSettings
@@ -14,4 +14,5 @@ __all__ = [
     "OidcUnavailable",
     "Provider",
     "Redirect",
+    "provider_session",
 ]

@@ -9,12 +9,20 @@ from collections.abc import Mapping
 from http import HTTPStatus
 from typing import Any, Final
 
-from aiohttp import ClientError, ClientResponse, ClientSession, ClientTimeout
+from aiohttp import (
+    ClientError,
+    ClientResponse,
+    ClientSession,
+    ClientTimeout,
+    DummyCookieJar,
+    TCPConnector,
+)
 
 MAX_BYTES: Final = 256 * 1024
 """The most bytes of an answer; the longest known key sets have a tenth of that."""
 
 TIMEOUT: Final = ClientTimeout(total=10.0)
+"""How long an answer may take."""
 
 Document = dict[str, Any]
 
@@ -45,6 +53,17 @@ class OidcRefused(OidcError):
     sentence = "The provider's answer can't be accepted, so nobody was signed in; start again."
 
 
+def provider_session(timeout: ClientTimeout = TIMEOUT) -> ClientSession:
+    """The session that the provider is asked by: it keeps no cookies, and waits for *timeout*."""
+    return ClientSession(
+        # A connection is not used twice: what is left on it is no answer to the next request.
+        connector=TCPConnector(force_close=True),
+        cookie_jar=DummyCookieJar(),
+        timeout=timeout,
+        trust_env=False,
+    )
+
+
 async def fetch(
     session: ClientSession,
     method: str,
@@ -63,7 +82,7 @@ async def fetch(
         headers["Authorization"] = authorization
     try:
         async with session.request(
-            method, url, data=form, headers=headers, allow_redirects=False, timeout=TIMEOUT
+            method, url, data=form, headers=headers, allow_redirects=False
         ) as response:
             return response.status, _document(await _read(response))
     except TimeoutError:

@@ -21,7 +21,7 @@ from console.oidc.tokens import claims_of, exchange, userinfo
 class Provider:
     """The provider that people sign in at.
 
-    `session` must keep no cookies. The first request is sent when the first person signs in, so an
+    `session` is a `provider_session`. The first request is sent when the first person signs in, so an
     unreachable provider delays nobody who has a password.
     """
 

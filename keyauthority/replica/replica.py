@@ -21,7 +21,7 @@ from keyauthority.replica.fence import SessionFence
 from keyauthority.replica.following import Following
 from keyauthority.replica.lateness import Lateness
 from keyauthority.replica.metrics import ReplicaMetrics
-from keyauthority.replica.sweeping import Sweeper
+from keyauthority.replica.sweeping import SWEPT_EVERY, Sweeper
 from keyauthority.replica.syncing import Syncing
 from keyauthority.replica.watch import Watch
 
@@ -36,10 +36,17 @@ class Replica:
         alone: Whether no other process can write them.
         now: The clock of leases.
         metrics: Where all of it is counted.
+        sweep_every: Seconds from one look for silent verifiers to the next.
     """
 
     def __init__(
-        self, store: Store, *, alone: bool, now: Callable[[], float], metrics: ReplicaMetrics
+        self,
+        store: Store,
+        *,
+        alone: bool,
+        now: Callable[[], float],
+        metrics: ReplicaMetrics,
+        sweep_every: float = SWEPT_EVERY,
     ) -> None:
         self.alone = alone
         self.cache: ReplicaCache = CoherentCache(CAPACITY)
@@ -49,7 +56,7 @@ class Replica:
         self.syncing = Syncing(store.sessions, self.watch, self.fence, lateness, metrics)
         self._store = store
         self._now = now
-        self._sweeper = Sweeper(store, now, metrics)
+        self._sweeper = Sweeper(store, now, metrics, sweep_every)
         name = f"authority {socket.gethostname()}:{os.getpid()}"
         self._following = Following(self.cache, store.sessions, self.watch, self.fence, name, now)
         metrics.lease_held.set_function(lambda: self.cache.holds_lease(now()))

@@ -28,11 +28,14 @@ log = structlog.get_logger()
 class Sweeper:
     """Looks after the sessions in the books, by its own clock *now* alone."""
 
-    def __init__(self, store: Store, now: Callable[[], float], metrics: ReplicaMetrics) -> None:
+    def __init__(
+        self, store: Store, now: Callable[[], float], metrics: ReplicaMetrics, every: float
+    ) -> None:
         self._store = store
         self._restoring = Restoring(Books(store, Unfenced()))
         self._now = now
         self._metrics = metrics
+        self._every = every
         self._janitor = Janitor()
         self._allowances = Allowances()
         self._settling: tuple[Head, float] | None = None
@@ -46,7 +49,7 @@ class Sweeper:
                 pass  # The store logs outages; the next round tries again.
             except Exception:
                 log.exception("not_swept")
-            await asyncio.sleep(SWEPT_EVERY)
+            await asyncio.sleep(self._every)
 
     async def sweep(self) -> None:
         """Ends the sessions that stood still for W, and raises the allowances that are due.

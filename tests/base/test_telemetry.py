@@ -6,7 +6,6 @@ import json
 import logging
 import sys
 import urllib.request
-from collections.abc import Iterator
 
 import pytest
 import structlog
@@ -21,13 +20,9 @@ from keyauthority.domain.secrets import redact, secret_within
 
 
 @pytest.fixture(autouse=True)
-def restored_logging() -> Iterator[None]:
-    root = logging.getLogger()
-    handlers, level = root.handlers[:], root.level
-    yield
-    structlog.reset_defaults()
-    root.handlers[:] = handlers
-    root.setLevel(level)
+def _log(restored_logging: None) -> None:
+    # Each test sets it up.
+    pass
 
 
 @given(st.text(), st.sampled_from([secrets.KEY_PREFIX, secrets.TOKEN_PREFIX]), st.text())

@@ -46,7 +46,7 @@ def slept(monkeypatch: pytest.MonkeyPatch) -> list[float]:
     async def sleep(seconds: float) -> None:
         waits.append(seconds)
 
-    monkeypatch.setattr("keyauthority.storage.maintenance.asyncio.sleep", sleep)
+    monkeypatch.setattr(asyncio, "sleep", sleep)
     return waits
 
 
@@ -127,8 +127,8 @@ def test_an_export_is_read_as_it_was_written(data: Path, tmp_path: Path) -> None
 
 
 def entry(**fields: Any) -> str:
-    told = {"id": "1", "time": "2026-01-01T00:00:00Z", "action": "KeyService.RevokeKey"}
-    return json.dumps(told | fields)
+    entry = {"id": "1", "time": "2026-01-01T00:00:00Z", "action": "KeyService.RevokeKey"}
+    return json.dumps(entry | fields)
 
 
 class TestRestoreEpoch:
@@ -156,8 +156,8 @@ class TestRestoreEpoch:
             cli.text("keys", "update", keys[3][0], "--pause")
             cli.text("workspaces", "suspend", other)
             cli.text("callers", "revoke", caller)
-            made, _ = cli.issue("--workspace", workspace)
-            cli.text("keys", "revoke", made)
+            key_id, _ = cli.issue("--workspace", workspace)
+            cli.text("keys", "revoke", key_id)
             cli.text("audit", "export", "--output", str(export))
         for name in ("keyauthority.db", "keyauthority.db-wal", "keyauthority.db-shm"):
             (data / name).unlink(missing_ok=True)
@@ -175,11 +175,18 @@ class TestRestoreEpoch:
             "workspaces_changed": 1,
             "keys_rotated": [keys[2][0]],
             "keys_updated": [keys[3][0]],
-            "missing": [made],
+            "missing": [key_id],
         }
         with serving(data) as cli:
-            told = [_verdict(cli, secret) for _, secret in [*keys, suspended]]
-            assert told == ["REVOKED", "REVOKED", "VALID", "VALID", "VALID", "WORKSPACE_SUSPENDED"]
+            verdicts = [_verdict(cli, secret) for _, secret in [*keys, suspended]]
+            assert verdicts == [
+                "REVOKED",
+                "REVOKED",
+                "VALID",
+                "VALID",
+                "VALID",
+                "WORKSPACE_SUSPENDED",
+            ]
             assert _verdict(cli, rotated) == "UNKNOWN"
             first = cli.json("keys", "get", keys[0][0])["key"]
             assert first["revocation_reason"] == "REVOCATION_REASON_COMPROMISED"
@@ -209,15 +216,15 @@ class TestRestoreEpoch:
         """In sentences for people."""
         export = tmp_path / "audit.jsonl"
         export.write_text(entry(subject="key_nowhere") + "\n\n")
-        said = books("db", "restore-epoch", "--replay", str(export))
-        assert said.exit_code == 0
-        first, rest = said.stdout.split(" has begun; ", 1)
+        result = books("db", "restore-epoch", "--replay", str(export))
+        assert result.exit_code == 0
+        first, rest = result.stdout.split(" has begun; ", 1)
         assert int(first.removeprefix("Epoch ")) > 1
         assert rest == (
             "leases from before are over (3.37 s).\n"
             "Done again: 0 keys and 0 callers revoked, 0 workspaces suspended or resumed.\n"
         )
-        assert said.stderr == ("Not in the backup, since they were made after it: key_nowhere\n")
+        assert result.stderr == ("Not in the backup, since they were made after it: key_nowhere\n")
         assert " has begun" in books.text("db", "restore-epoch")
 
     def test_replays_nothing_that_was_refused(
@@ -292,8 +299,8 @@ class TestRestoreEpoch:
         missing, binary = tmp_path / "missing", tmp_path / "binary"
         binary.write_bytes(b"\xff\xfe")
         for file in (missing, binary):
-            said = db.refusal("db", "restore-epoch", "--replay", str(file))
-            assert said.startswith(f"cannot read {file}: ")
+            sentence = db.refusal("db", "restore-epoch", "--replay", str(file))
+            assert sentence.startswith(f"cannot read {file}: ")
         assert slept == []
 
     def test_is_refused_under_a_running_authority(self, data: Path) -> None:

@@ -11,7 +11,7 @@ from pathlib import Path
 import grpc
 import pytest
 
-from tests.cli.certificates import make_authority, make_certificate
+from tests.certificates import CertificateAuthority
 from tests.cli.parts import PATIENCE, Cli, serving
 from tests.ports import free_port
 
@@ -129,19 +129,19 @@ def test_a_token_of_nobody_is_refused(cli: Cli, tmp_path: Path) -> None:
 
 def test_tls_needs_the_right_certificate_authority(tmp_path: Path) -> None:
     """With the right one it works; with another, and in plaintext, the sentence says what to check."""
-    ca, other = make_authority(tmp_path, "ca"), make_authority(tmp_path, "other")
-    cert, key = make_certificate(ca, "localhost")
+    ca, other = (CertificateAuthority(tmp_path, name) for name in ("ca", "other"))
+    cert, key = ca.sign("localhost")
 
     with serving(tmp_path / "data", "--tls-cert", str(cert), "--tls-key", str(key)) as cli:
-        good = cli("--tls-ca", str(ca.file), "workspaces", "list")
-        wrong = cli.refusal("--tls-ca", str(other.file), "workspaces", "list")
+        good = cli("--tls-ca", str(ca.path), "workspaces", "list")
+        wrong = cli.refusal("--tls-ca", str(other.path), "workspaces", "list")
         plain = cli.refusal("workspaces", "list")
         nowhere = cli.refusal("--tls-ca", "/no/ca.pem", "workspaces", "list")
 
     assert good.exit_code == 0, good.output
     assert wrong == (
         f"no authority could be reached at {cli.address} whose certificate is for that name and "
-        f"comes from {other.file}: check that it runs there, with TLS"
+        f"comes from {other.path}: check that it runs there, with TLS"
     )
     assert plain.startswith(f"no authority answers at {cli.address}")
     assert plain.endswith("; if it speaks TLS, also give --tls-ca (KEYAUTHORITY_TLS_CA)")
@@ -150,19 +150,19 @@ def test_tls_needs_the_right_certificate_authority(tmp_path: Path) -> None:
 
 def test_a_client_certificate_can_stand_for_the_caller(tmp_path: Path) -> None:
     """Where the authority asks for certificates, one is shown; one bound to a caller needs no token."""
-    ca = make_authority(tmp_path, "ca")
-    cert, key = make_certificate(ca, "localhost")
-    mine, my_key = make_certificate(ca, "operator.internal")
-    tls = ("--tls-cert", str(cert), "--tls-key", str(key), "--tls-client-ca", str(ca.file))
-    shown = ("--tls-client-cert", str(mine), "--tls-client-key", str(my_key))
+    ca = CertificateAuthority(tmp_path, "ca")
+    cert, key = ca.sign("localhost")
+    mine, my_key = ca.sign("operator.internal")
+    tls = ("--tls-cert", str(cert), "--tls-key", str(key), "--tls-client-ca", str(ca.path))
+    certificate = ("--tls-client-cert", str(mine), "--tls-client-key", str(my_key))
 
     with serving(tmp_path / "data", *tls) as cli:
-        trusting = ("--tls-ca", str(ca.file))
+        trusting = ("--tls-ca", str(ca.path))
         create = ("callers", "create", "op", "--role", "admin", "--certificate-name")
         without = cli(*trusting, "workspaces", "list")
-        created = cli(*trusting, *shown, *create, "operator.internal")
+        created = cli(*trusting, *certificate, *create, "operator.internal")
         no_token = ("--token-file", str(tmp_path / "none"))
-        by_certificate = cli(*trusting, *shown, *no_token, "workspaces", "list")
+        by_certificate = cli(*trusting, *certificate, *no_token, "workspaces", "list")
 
     assert without.exit_code == 1
     assert created.exit_code == 0, created.output

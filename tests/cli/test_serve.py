@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.cli.certificates import make_authority, make_certificate
+from tests.certificates import CertificateAuthority
 from tests.cli.parts import PATIENCE, Cli, serving
 from tests.ports import free_port
 
@@ -90,7 +90,7 @@ def test_settings_that_cannot_be_right_are_usage_errors(
 
 def test_beyond_loopback_is_fine_with_tls(tmp_path: Path) -> None:
     """With a certificate it may listen to the network."""
-    cert, key = make_certificate(make_authority(tmp_path, "ca"), "localhost")
+    cert, key = CertificateAuthority(tmp_path, "ca").sign("localhost")
     tls = ("--tls-cert", str(cert), "--tls-key", str(key))
 
     with serving(tmp_path / "data", *tls, "--listen", "0.0.0.0:0") as cli:

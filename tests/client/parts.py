@@ -78,8 +78,8 @@ async def until(true: Callable[[], bool]) -> None:
 
 
 @asynccontextmanager
-async def leased(address: str, token: str = TOKEN, **given: Any) -> AsyncIterator[Verifier]:
+async def leased(address: str, token: str = TOKEN, **options: Any) -> AsyncIterator[Verifier]:
     """A verifier that holds a lease."""
-    async with Verifier(address, token=Secret(token), **{"timeout": 5.0, **given}) as verifier:
+    async with Verifier(address, token=Secret(token), **{"timeout": 5.0, **options}) as verifier:
         await until(lambda: verifier.lease_held)
         yield verifier

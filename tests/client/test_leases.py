@@ -116,8 +116,10 @@ class TestJoining:
 
     async def test_a_fault_of_on_change_does_not_end_it(self, scripted: ScriptedAuthority) -> None:
         """The loop's handler is told of it, and the next change is heard of."""
-        told: list[Any] = []
-        asyncio.get_running_loop().set_exception_handler(lambda _, context: told.append(context))
+        contexts: list[Any] = []
+        asyncio.get_running_loop().set_exception_handler(
+            lambda _, context: contexts.append(context)
+        )
 
         def on_change(_: object) -> None:
             raise RuntimeError("as the test wants")
@@ -127,7 +129,7 @@ class TestJoining:
             await scripted.change("key_1")
             await scripted.change("key_2")
             await until(lambda: scripted.syncs[-1].revision == 3)
-        assert {str(one["exception"]) for one in told} == {"as the test wants"}
+        assert {str(one["exception"]) for one in contexts} == {"as the test wants"}
 
 
 class TestLosingIt:
@@ -314,7 +316,7 @@ class TestPlaces:
             await until(lambda: len(scripted.asked) == MAX_CALLS)
             gone = [asyncio.create_task(ask(verifier, one)) for one in known[MAX_CALLS:-1]]
             last = asyncio.create_task(ask(verifier, known[-1]))
-            await asyncio.sleep(0.05)
+            await asyncio.sleep(0)
             for one in gone:
                 one.cancel()
             await asyncio.wait(gone)

@@ -130,25 +130,23 @@ def test_a_start_that_fails(tmp_path: Path) -> None:
     assert str(missing) in ended.stderr
 
 
-def test_starts_that_fail(edge: Edge, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_starts_that_fail(edge: Edge, tmp_path: Path, restored_logging: None) -> None:
     """What can't be read, written or bound ends the start with one sentence that names it."""
-    token, shown = tmp_path / "token", tmp_path / "shown.token"
+    token, readable = tmp_path / "token", tmp_path / "shown.token"
     write_private(token, "canary\n")
-    shown.write_text("canary\n")
-    shown.chmod(0o644)
+    readable.write_text("canary\n")
+    readable.chmod(0o644)
     books, garbage = tmp_path / "console.db", tmp_path / "garbage.db"
     garbage.write_text("no database")
     theirs = next(edge.data_dir.glob("*.db"))
     before = theirs.stat().st_mode, theirs.stat().st_size
     unmigrated = asyncio.run(empty_database())
-    # The log of this process is not the console's.
-    monkeypatch.setattr("console.cli.configure_logging", lambda _level, _redact: None)
     usual = ("--token-file", str(token), "--database", str(books))
     with socket.create_server(("127.0.0.1", 0)) as holder:
         taken = f"127.0.0.1:{holder.getsockname()[1]}"
         wrong = [
             (("--token-file", str(tmp_path / "none")), "none"),
-            (("--token-file", str(shown)), "shown.token"),
+            (("--token-file", str(readable)), "shown.token"),
             (("--database", str(theirs)), "is the database of another program"),
             (("--database", str(garbage)), "is no SQLite database"),
             (("--database", str(tmp_path / "no" / "folder.db")), "can't be opened"),
@@ -158,8 +156,8 @@ def test_starts_that_fail(edge: Edge, tmp_path: Path, monkeypatch: pytest.Monkey
             (("--tls-cert", str(garbage), "--tls-key", str(garbage)), "cannot use --tls-cert"),
             (("--setup-link-file", str(tmp_path / "no" / "link")), "cannot write"),
         ]
-        said = [failure(*usual, *arguments) for arguments, _ in wrong]
-    for (arguments, part), sentence in zip(wrong, said, strict=True):
+        sentences = [failure(*usual, *arguments) for arguments, _ in wrong]
+    for (arguments, part), sentence in zip(wrong, sentences, strict=True):
         assert part in sentence, (arguments, sentence)
         assert "canary" not in sentence
     assert before == (theirs.stat().st_mode, theirs.stat().st_size)
@@ -259,8 +257,8 @@ def test_settings_from_the_environment(edge: Edge, tmp_path: Path) -> None:
     try:
         visitor = Visitor(process.port())
         assert visitor.get("/readyz").status == 200
-        said = process.stdout.read_text()
-        assert re.search(r"^  https://console\.example\.com/setup/[\w-]{43}$", said, re.MULTILINE)
+        output = process.stdout.read_text()
+        assert re.search(r"^  https://console\.example\.com/setup/[\w-]{43}$", output, re.MULTILINE)
         assert not any("page" in line for line in process.log())
         assert stat.S_IMODE((tmp_path / "env.db").stat().st_mode) == 0o600
     finally:

@@ -7,9 +7,15 @@ from pathlib import Path
 import pytest
 
 from keyauthority.domain.callers import Actor
-from keyauthority.storage.memory import MemoryStore
 from tests.conformance.records import ManualClock, a_workspace
-from tests.domain.parts import CountingKeyring, UseCases, an_actor, put_peppers, put_workspaces
+from tests.domain.parts import (
+    CountingKeyring,
+    UseCases,
+    WatchedStore,
+    an_actor,
+    put_peppers,
+    put_workspaces,
+)
 
 
 @pytest.fixture
@@ -18,25 +24,30 @@ def clock() -> ManualClock:
 
 
 @pytest.fixture
-def keyring(tmp_path: Path) -> CountingKeyring:
-    path = tmp_path / "keyring.json"
-    CountingKeyring.create(path)
-    loaded = CountingKeyring.load(path)
+def keyring_file(tmp_path: Path) -> Path:
+    """The keyring's file, which `keyring` makes."""
+    return tmp_path / "keyring.json"
+
+
+@pytest.fixture
+def keyring(keyring_file: Path) -> CountingKeyring:
+    CountingKeyring.create(keyring_file)
+    loaded = CountingKeyring.load(keyring_file)
     assert isinstance(loaded, CountingKeyring)
     return loaded
 
 
 @pytest.fixture
-async def store(clock: ManualClock, keyring: CountingKeyring) -> MemoryStore:
+async def store(clock: ManualClock, keyring: CountingKeyring) -> WatchedStore:
     """Books with a pepper and the workspaces `ws_1` and `ws_2`."""
-    store = MemoryStore(clock)
+    store = WatchedStore(clock)
     await put_peppers(store, keyring)
     await put_workspaces(store, [a_workspace(), a_workspace("ws_2", name="umbrella")])
     return store
 
 
 @pytest.fixture
-def cases(store: MemoryStore, keyring: CountingKeyring) -> UseCases:
+def cases(store: WatchedStore, keyring: CountingKeyring) -> UseCases:
     return UseCases(store, keyring)
 
 

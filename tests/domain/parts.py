@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -18,7 +18,7 @@ from keyauthority.domain.managing_callers import ManagingCallers
 from keyauthority.domain.managing_peppers import ManagingPeppers
 from keyauthority.domain.managing_workspaces import ManagingWorkspaces
 from keyauthority.domain.peppers import Pepper, PepperState
-from keyauthority.domain.ports import Keyring, Store
+from keyauthority.domain.ports import Clock, Keyring, Snapshot, Store
 from keyauthority.domain.reading_audit import ReadingAudit
 from keyauthority.domain.replays import Retry
 from keyauthority.domain.revoking import Revoking, RevokingPresented
@@ -28,6 +28,7 @@ from keyauthority.domain.updating import KeyUpdate, Updating
 from keyauthority.domain.verdicts import Verification
 from keyauthority.domain.verifying import Verifying
 from keyauthority.keyring import FileKeyring
+from keyauthority.storage.memory import MemoryStore
 from tests.conformance.records import START, a_caller
 
 ONCE = Retry("", b"")
@@ -59,6 +60,30 @@ class CountingKeyring(FileKeyring):
     def digest_foreign(self, version: int, secret: str) -> bytes:
         self.digests += 1
         return super().digest_foreign(version, secret)
+
+
+class WatchedStore(MemoryStore):
+    """Books that count how often they are opened to change, and keep what is read for verdicts.
+
+    Whatever is read for a verdict, `overtake` is awaited before it is handed on.
+    """
+
+    def __init__(self, clock: Clock) -> None:
+        super().__init__(clock)
+        self.changes = 0
+        self.snapshots: list[Snapshot] = []
+        self.overtake: Callable[[], Awaitable[object]] | None = None
+
+    def changing(self) -> Any:
+        self.changes += 1
+        return super().changing()
+
+    async def snapshot(self, *args: Any) -> Snapshot:
+        snapshot = await super().snapshot(*args)
+        self.snapshots.append(snapshot)
+        if self.overtake is not None:
+            await self.overtake()
+        return snapshot
 
 
 def settings(**fields: Any) -> KeySettings:

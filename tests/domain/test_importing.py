@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -256,10 +257,10 @@ async def test_peppers_of_imported_secrets(cases: UseCases, actor: Actor) -> Non
 
 
 async def test_a_pepper_that_is_not_at_hand(
-    cases: UseCases, actor: Actor, keyring: CountingKeyring
+    cases: UseCases, actor: Actor, keyring_file: Path
 ) -> None:
     """What another process may have imported under it gets no verdict: not even UNKNOWN."""
-    behind = FileKeyring(keyring._path, dict(keyring._peppers))
+    behind = FileKeyring.load(keyring_file)
     await cases.peppers.add(actor)
     await cases.peppers.activate(actor, 2)
     await cases.take(actor, FOREIGN)

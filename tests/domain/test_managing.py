@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -13,13 +14,13 @@ from keyauthority.domain.errors import KeyAuthorityError, Reason
 from keyauthority.domain.etags import etag
 from keyauthority.domain.keys import RevocationReason
 from keyauthority.domain.managing_callers import NewCaller
+from keyauthority.domain.managing_peppers import ManagingPeppers
 from keyauthority.domain.peppers import PepperState
 from keyauthority.domain.reading_audit import ReadingAudit
 from keyauthority.domain.secrets import TOKEN_PREFIX
 from keyauthority.keyring import FileKeyring
-from keyauthority.storage.memory import MemoryStore
 from tests.conformance.records import DAY, MICROSECOND, SECOND, START, ManualClock
-from tests.domain.parts import CountingKeyring, UseCases
+from tests.domain.parts import CountingKeyring, UseCases, WatchedStore
 
 ADMIN = [Role.ADMIN]
 
@@ -253,14 +254,14 @@ async def test_what_peppers_refuse(cases: UseCases, actor: Actor) -> None:
 
 
 async def test_a_pepper_that_differs_from_the_books(
-    cases: UseCases, actor: Actor, keyring: CountingKeyring
+    cases: UseCases, actor: Actor, tmp_path: Path
 ) -> None:
     """A file that another pepper of that version was put into is not made use of."""
     await cases.peppers.add(actor)
     keyring._keys.update(FileKeyring(keyring._path, {2: b"x" * 32})._keys)
 
     with pytest.raises(KeyAuthorityError) as refused:
-        await cases.peppers.activate(actor, 2)
+        await ManagingPeppers(cases.books, other).activate(actor, 2)
 
     assert refused.value.reason is Reason.KEYRING_MISMATCH
     [(first, _), (second, _)] = await cases.peppers.all()
@@ -291,25 +292,18 @@ async def test_the_audit_is_pruned(cases: UseCases, actor: Actor, clock: ManualC
 
 
 async def test_the_audit_is_pruned_a_little_at_a_time(
-    cases: UseCases, actor: Actor, clock: ManualClock, monkeypatch: pytest.MonkeyPatch
+    cases: UseCases, actor: Actor, clock: ManualClock, store: WatchedStore
 ) -> None:
     """In transactions of their own, so that verdicts and changes come in between."""
     audit = ReadingAudit(cases.books, at_once=2)
     for _ in range(5):
         await cases.workspaces.create(actor, "a workspace")
     clock.time += DAY
-    changing, opened = MemoryStore.changing, 0
-
-    def counted(store: MemoryStore) -> Any:
-        nonlocal opened
-        opened += 1
-        return changing(store)
-
-    monkeypatch.setattr(MemoryStore, "changing", counted)
+    store.changes = 0
 
     assert await audit.prune(actor, START + SECOND) == 5
 
-    assert opened == 3
+    assert store.changes == 3
     left = await cases.audit.page(AuditFilter(), 10, None)
     assert [entry.details["deleted"] for entry in left] == ["1", "2", "2"]
 

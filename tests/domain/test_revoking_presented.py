@@ -14,7 +14,7 @@ from keyauthority.domain.facts import Action
 from keyauthority.domain.keys import Revocation, RevocationReason
 from keyauthority.domain.verdicts import Verdict
 from tests.conformance.records import SECOND, START, ManualClock
-from tests.domain.parts import UseCases, an_actor
+from tests.domain.parts import UseCases, WatchedStore, an_actor
 
 FOREIGN = "pk_live_51H8xQ2eZvKYlo2C"
 
@@ -92,19 +92,16 @@ async def test_a_retired_secret_is_no_means(
 
 
 async def test_a_secret_that_is_retired_meanwhile(
-    cases: UseCases, actor: Actor, monkeypatch: pytest.MonkeyPatch
+    cases: UseCases, actor: Actor, store: WatchedStore
 ) -> None:
     """What was found is looked at again when the books are open to change."""
     key_id, secret = await cases.issue(actor)
-    recognising = cases.revoking_presented._recognising
-    find = recognising.find
 
-    async def find_and_lose(presented: Any) -> Any:
-        found = await find(presented)
+    async def rotate() -> None:
+        store.overtake = None
         await cases.rotate(actor, key_id)
-        return found
 
-    monkeypatch.setattr(recognising, "find", find_and_lose)
+    store.overtake = rotate
 
     assert (
         await reason_of(cases.revoking_presented.revoke(actor, secret, "")) is Reason.KEY_NOT_FOUND

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 from datetime import timedelta
-from typing import Any
+from pathlib import Path
 
 import pytest
 
@@ -12,13 +12,11 @@ from keyauthority.domain import secrets
 from keyauthority.domain.callers import Actor
 from keyauthority.domain.errors import KeyAuthorityError, Reason
 from keyauthority.domain.keys import RevocationReason
-from keyauthority.domain.ports import Snapshot
 from keyauthority.domain.verdicts import Verdict, VerifiedKey
 from keyauthority.domain.verifying import Verifying
 from keyauthority.keyring import FileKeyring
-from keyauthority.storage.memory import MemoryStore
 from tests.conformance.records import DAY, MICROSECOND, SECOND, ManualClock, a_pepper
-from tests.domain.parts import CountingKeyring, UseCases, changing
+from tests.domain.parts import CountingKeyring, UseCases, WatchedStore, changing
 
 MINUTE = 60 * SECOND
 
@@ -130,28 +128,21 @@ async def test_an_unknown_key_costs_a_digest(
 
 
 async def test_a_wrong_secret_has_the_books_read_no_more_than_an_unknown_key(
-    cases: UseCases, actor: Actor, store: MemoryStore, monkeypatch: pytest.MonkeyPatch
+    cases: UseCases, actor: Actor, store: WatchedStore
 ) -> None:
     """However often the key was rotated: what is read takes time, and the time would tell."""
     key_id, _ = await cases.issue(actor)
     for _ in range(5):
         await cases.rotate(actor, key_id)
-    read: list[Snapshot] = []
-    snapshot = store.snapshot
-
-    async def watched(*asked: Any) -> Snapshot:
-        read.append(await snapshot(*asked))
-        return read[-1]
-
-    monkeypatch.setattr(store, "snapshot", watched)
+    store.snapshots.clear()
     await cases.verify(secrets.mint(key_id).reveal())
     await cases.verify(secrets.mint(secrets.new_id("key")).reveal())
 
-    assert [books.keys for books in read] == [{}, {}]
+    assert [snapshot.keys for snapshot in store.snapshots] == [{}, {}]
 
 
 async def test_an_unknown_key_under_a_pepper_elsewhere_is_not_called_unknown(
-    cases: UseCases, store: MemoryStore
+    cases: UseCases, store: WatchedStore
 ) -> None:
     """Its secret may be kept under the one that this process lacks."""
     async with store.changing() as tx:
@@ -278,12 +269,10 @@ async def test_a_revision_not_reached(cases: UseCases, actor: Actor) -> None:
         assert refused.value.metadata == {"revision": "1"}
 
 
-async def test_a_keyring_without_the_pepper(
-    cases: UseCases, actor: Actor, keyring: CountingKeyring
-) -> None:
+async def test_a_keyring_without_the_pepper(cases: UseCases, actor: Actor, tmp_path: Path) -> None:
     """A secret that can't be compared gets no verdict: neither refused nor accepted."""
     _, secret = await cases.issue(actor)
-    foreign = FileKeyring(keyring._path, {2: b"x" * 32})
+    foreign = FileKeyring(tmp_path / "foreign.json", {2: b"x" * 32})
 
     with pytest.raises(KeyAuthorityError) as refused:
         await Verifying(cases.store, foreign, cases.last_used).verify_all([secret])

@@ -15,12 +15,12 @@ import pytest
 
 from keyauthority.base.process import clocks
 from keyauthority.base.process.files import write_private
+from tests.certificates import CertificateAuthority
 from tests.e2e.operator import Operator
 from tests.e2e.processes import Process
 from tests.e2e.questions import Questions
 from tests.ports import free_port
 from tests.postgres import new_database
-from tests.rpc.certificates import CertificateAuthority
 
 NAME = "authority.test"
 FIRST, SECOND = "127.0.0.2", "127.0.0.3"

@@ -9,11 +9,10 @@ from pathlib import Path
 import pytest
 
 from keyauthority.base.process.files import write_private
-from tests.cli.certificates import make_authority, make_certificate
+from tests.certificates import CertificateAuthority
 from tests.e2e.processes import run
 from tests.ports import free_port
 from tests.rights import without_rights
-from tests.rpc.certificates import CertificateAuthority
 
 UNPRIVILEGED_FROM = Path("/proc/sys/net/ipv4/ip_unprivileged_port_start")
 DENIED = "Permission denied"
@@ -102,7 +101,7 @@ def test_a_file_out_of_reach(
 @pytest.mark.parametrize("start", [authority, gateway, console])
 def test_a_certificate_out_of_reach(start: Start, tmp_path: Path, token: Path) -> None:
     """Both halves are needed."""
-    cert, key = make_certificate(make_authority(tmp_path, "ca"), "localhost")
+    cert, key = CertificateAuthority(tmp_path, "ca").sign("localhost")
     key.chmod(0)
 
     sentence = start(tmp_path, "--tls-cert", cert, "--tls-key", key)

@@ -12,12 +12,12 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 from typing import Any
 
+from tests.certificates import CertificateAuthority
 from tests.e2e.new_books import set_lease
 from tests.e2e.processes import Process, run
 from tests.faults.database import PORT, Database, database
 from tests.faults.history import History, read
 from tests.faults.network import Host, Network, network
-from tests.rpc.certificates import CertificateAuthority
 
 LEASE = 0.5
 """Seconds: short, so that a fault outlives it soon."""

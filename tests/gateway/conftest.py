@@ -59,17 +59,17 @@ async def start_gateway(
     timeouts = {timeout.name for timeout in fields(Timeouts)}
     async with AsyncExitStack() as stack:
 
-        async def start(**given: Any) -> int:
+        async def start(**options: Any) -> int:
             # Without a cache each request is seen to ask; tests of the cache switch it on.
-            given = {"grace": 0.2, "access_log": False, "cache": False, **given}
+            options = {"grace": 0.2, "access_log": False, "cache": False, **options}
             settings: dict[str, Any] = {
                 "listen": "127.0.0.1:0",
                 "authority": authority.address,
                 "token_file": token_file,
                 "upstream": upstream.url,
-                "limits": Limits(**{k: given.pop(k) for k in limits & given.keys()}),
-                "timeouts": Timeouts(**{k: given.pop(k) for k in timeouts & given.keys()}),
-                **given,
+                "limits": Limits(**{k: options.pop(k) for k in limits & options.keys()}),
+                "timeouts": Timeouts(**{k: options.pop(k) for k in timeouts & options.keys()}),
+                **options,
             }
             return await stack.enter_async_context(running(Settings(**settings)))
 

@@ -43,6 +43,16 @@ def reply(
 Answer = Callable[[pb.VerifyRequest], Awaitable[pb.VerifyResponse]]
 
 
+class Explosive(str):
+    """A scope that fails whoever looks for it among those of a key, with its own text."""
+
+    __slots__ = ()
+    __hash__ = str.__hash__
+
+    def __eq__(self, other: object) -> bool:
+        raise RuntimeError(str(self))
+
+
 class RecordingAuthority(VerificationServiceServicer):
     """Answers `Verify` as told, secret by secret, and remembers what it was asked."""
 

@@ -10,27 +10,28 @@ from typing import Any
 import pytest
 from click.testing import CliRunner, Result
 
-from gateway import cli
-from gateway.cli import main
+from gateway.cli import main, settings_of
 from gateway.config import Limits, Settings, Timeouts
 from gateway.paths import ScopeRule
 
 
-@pytest.fixture
-def started(monkeypatch: pytest.MonkeyPatch) -> list[Settings]:
-    """What the gateway would have been started with."""
-    settings: list[Settings] = []
-
-    async def serve(given: Settings) -> None:
-        settings.append(given)
-
-    monkeypatch.setattr(cli, "serve", serve)
-    monkeypatch.setattr(cli, "configure_logging", lambda _level, _redact: None)
-    return settings
+@pytest.fixture(autouse=True)
+def _log(restored_logging: None) -> None:
+    # The log of this process is not the gateway's.
+    pass
 
 
-def run(*arguments: str, env: dict[str, str] | None = None) -> Result:
-    return CliRunner().invoke(main, arguments, env=env)
+def settings_by(*arguments: str, env: dict[str, str] | None = None) -> Settings:
+    """What the gateway is started with."""
+    with (
+        CliRunner().isolation(env=env),
+        main.make_context("keyauthority-gateway", list(arguments)) as context,
+    ):
+        return settings_of(**context.params)
+
+
+def run(*arguments: str) -> Result:
+    return CliRunner().invoke(main, arguments)
 
 
 def refused(*arguments: str, code: int = 2) -> str:
@@ -49,11 +50,10 @@ def names_of(group: type[Limits | Timeouts] | Limits | Timeouts) -> list[str]:
 UPSTREAM = ("--upstream", "http://127.0.0.1:9090")
 
 
-def test_settings_have_defaults(started: list[Settings]) -> None:
+def test_settings_have_defaults() -> None:
     """Only the upstream and the token are nobody's guess."""
-    assert run(*UPSTREAM, "--token-file", "t").exit_code == 0
+    settings = settings_by(*UPSTREAM, "--token-file", "t")
 
-    (settings,) = started
     assert (settings.listen, settings.authority) == ("127.0.0.1:8080", "127.0.0.1:50051")
     assert (settings.limits, settings.timeouts) == (Limits(), Timeouts())
     assert settings.access_log
@@ -61,9 +61,9 @@ def test_settings_have_defaults(started: list[Settings]) -> None:
     assert settings.require_scope == ()
 
 
-def test_every_setting_has_a_flag(started: list[Settings]) -> None:
+def test_every_setting_has_a_flag() -> None:
     """Named like the field it sets."""
-    given: dict[str, Any] = {
+    texts: dict[str, Any] = {
         "listen": "127.0.0.1:1",
         "authority": "unix:/run/authority",
         "token-file": "t",
@@ -83,7 +83,7 @@ def test_every_setting_has_a_flag(started: list[Settings]) -> None:
         for number, name in enumerate(names, start=1)
     }
     flags = [
-        text for flag, value in {**given, **numbers}.items() for text in (f"--{flag}", str(value))
+        text for flag, value in {**texts, **numbers}.items() for text in (f"--{flag}", str(value))
     ]
 
     scopes = (
@@ -96,11 +96,9 @@ def test_every_setting_has_a_flag(started: list[Settings]) -> None:
         "--cache",
         "off",
     )
-    result = run(*flags, *scopes)
+    settings = settings_by(*flags, *scopes)
 
-    assert result.exit_code == 0, result.output
-    (settings,) = started
-    for flag, value in given.items():
+    for flag, value in texts.items():
         assert str(getattr(settings, flag.replace("-", "_"))) == value
     for group in (settings.limits, settings.timeouts):
         assert [getattr(group, name) for name in names_of(group)] == [
@@ -111,7 +109,7 @@ def test_every_setting_has_a_flag(started: list[Settings]) -> None:
     assert not settings.cache
 
 
-def test_flags_win_over_the_environment(started: list[Settings]) -> None:
+def test_flags_win_over_the_environment() -> None:
     """And the environment wins over defaults, under the names of the flags."""
     env = {
         "GATEWAY_UPSTREAM": "http://127.0.0.1:1",
@@ -123,9 +121,8 @@ def test_flags_win_over_the_environment(started: list[Settings]) -> None:
         "GATEWAY_CACHE": "off",
     }
 
-    assert run("--token-file", "flag", env=env).exit_code == 0
+    settings = settings_by("--token-file", "flag", env=env)
 
-    (settings,) = started
     assert settings.upstream == "http://127.0.0.1:1"
     assert settings.token_file == Path("flag")
     assert settings.limits.max_body_bytes == 7

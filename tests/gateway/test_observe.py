@@ -3,28 +3,29 @@
 from __future__ import annotations
 
 import json
-import logging
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
-import structlog
 from aiohttp import ClientSession, web
 
 from gateway.observe import OUTCOMES
+from gateway.paths import ScopeRule
 from keyauthority.base.process.telemetry import configure_logging
 from keyauthority.client import redact
 from keyauthority.v1 import verification_service_pb2 as pb
 from tests.gateway.conftest import StartGateway
 from tests.gateway.parts import (
     TOKEN,
+    Explosive,
     FakeUpstream,
     RecordingAuthority,
     exchange,
     head,
     parse,
     reply,
+    valid_reply,
 )
 from tests.gateway.test_streaming import EVENT, SSE, Stream, break_off
 
@@ -32,15 +33,9 @@ Log = Callable[[], list[dict[str, Any]]]
 
 
 @pytest.fixture
-def debugging() -> Iterator[None]:
+def debugging(restored_logging: None) -> None:
     """Logs everything there is."""
-    root = logging.getLogger()
-    handlers, level = root.handlers[:], root.level
     configure_logging("debug", redact)
-    yield
-    structlog.reset_defaults()
-    root.handlers[:] = handlers
-    root.setLevel(level)
 
 
 @pytest.fixture
@@ -100,7 +95,6 @@ async def test_no_secret_reaches_the_log(
     authority: RecordingAuthority,
     upstream: FakeUpstream,
     tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
     debugging: None,
 ) -> None:
@@ -109,7 +103,7 @@ async def test_no_secret_reaches_the_log(
     key_file.write_text("upstream-canary")
     key_file.chmod(0o600)
     port = await start_gateway(access_log=True, upstream_key_file=key_file)
-    good, bad = authority.issue(), authority.issue(reply(pb.VERDICT_REVOKED))
+    good, bad = authority.issue(valid_reply("a")), authority.issue(reply(pb.VERDICT_REVOKED))
     stream = Stream(SSE, EVENT)
     stream.then = break_off
     stream.go_on.set()
@@ -125,10 +119,8 @@ async def test_no_secret_reaches_the_log(
         await exchange(port, head(f"Authorization: Bearer {secret}", "Broken : field"))
         await exchange(port, f"GET /v1/{secret} nonsense\r\n{secret}\r\n\r\n".encode())
 
-    async def explode(*_: object) -> None:
-        raise RuntimeError(f"it was {good}")
-
-    monkeypatch.setattr("gateway.forward.Forwarder.forward", explode)
+    rule = ScopeRule("/v1", Explosive(f"it was {good}"))
+    port = await start_gateway(access_log=True, require_scope=(rule,))
     await exchange(port, head(f"Authorization: Bearer {good}"))
 
     logged = capsys.readouterr().err

@@ -15,6 +15,7 @@ from keyauthority.v1 import verification_service_pb2 as pb
 from tests.gateway.conftest import StartGateway
 from tests.gateway.parts import (
     Answered,
+    Explosive,
     FakeUpstream,
     RecordingAuthority,
     exchange,
@@ -208,17 +209,16 @@ async def test_an_upstream_that_is_down_is_unavailable(
 
 
 async def test_our_own_fault_says_nothing_about_itself(
-    port: int, authority: RecordingAuthority, monkeypatch: pytest.MonkeyPatch
+    start_gateway: StartGateway, authority: RecordingAuthority
 ) -> None:
     """The text of an exception is for the log."""
+    rule = ScopeRule("/v1", Explosive("the password is swordfish"))
+    port = await start_gateway(require_scope=(rule,))
+    secret = authority.issue(valid_reply("a"))
 
-    async def explode(*_: object) -> None:
-        raise RuntimeError("the password is swordfish")
+    answer = await ask(port, f"Authorization: Bearer {secret}")
 
-    monkeypatch.setattr("gateway.forward.Forwarder.forward", explode)
-
-    answer = await ask(port, f"Authorization: Bearer {authority.issue()}")
-
+    assert b"swordfish" not in answer.body
     check_envelope(answer, Refusal.INTERNAL_ERROR)
 
 

@@ -10,7 +10,7 @@ import pytest
 from aiohttp import ClientSession
 
 from keyauthority.base.process.settings import SettingsError
-from tests.gateway.certificates import make_certificate
+from tests.certificates import CertificateAuthority
 from tests.gateway.conftest import StartGateway
 from tests.gateway.parts import FakeUpstream, RecordingAuthority, exchange, head, serving
 
@@ -23,9 +23,10 @@ async def test_clients_are_served_over_tls(
     http: ClientSession,
 ) -> None:
     """With the certificate they were promised; plaintext gets nowhere."""
-    certificate, key = make_certificate(tmp_path)
+    ca = CertificateAuthority(tmp_path, "ca")
+    certificate, key = ca.sign("localhost")
     port = await start_gateway(tls_cert=certificate, tls_key=key)
-    trust = ssl.create_default_context(cafile=str(certificate))
+    trust = ssl.create_default_context(cafile=str(ca.path))
     headers = {"Authorization": f"Bearer {authority.issue()}"}
 
     url = f"https://localhost:{port}/v1/models"
@@ -39,17 +40,16 @@ async def test_the_authority_is_asked_over_tls(
     start_gateway: StartGateway, tmp_path: Path, http: ClientSession
 ) -> None:
     """Its certificate is checked against the CA that was named."""
-    certificate, key = make_certificate(tmp_path)
+    ca = CertificateAuthority(tmp_path, "ca")
+    certificate, key = ca.sign("localhost")
     credentials = grpc.ssl_server_credentials([(key.read_bytes(), certificate.read_bytes())])
-    other = tmp_path / "other"
-    other.mkdir()
-    stranger, _ = make_certificate(other)
+    stranger = CertificateAuthority(tmp_path, "stranger")
     async with serving(RecordingAuthority(), credentials) as authority:
         address = authority.address.replace("127.0.0.1", "localhost")
         headers = {"Authorization": f"Bearer {authority.issue()}"}
 
-        trusting = await start_gateway(authority=address, tls_ca=certificate)
-        doubting = await start_gateway(authority=address, tls_ca=stranger)
+        trusting = await start_gateway(authority=address, tls_ca=ca.path)
+        doubting = await start_gateway(authority=address, tls_ca=stranger.path)
 
         async with http.get(f"http://127.0.0.1:{trusting}/v1/x", headers=headers) as response:
             assert response.status == 200
@@ -61,19 +61,20 @@ async def test_a_certificate_is_shown_to_an_authority_that_asks(
     start_gateway: StartGateway, tmp_path: Path, http: ClientSession
 ) -> None:
     """One that connects nobody without is asked with it, and is out of reach without."""
-    certificate, key = make_certificate(tmp_path)
+    ca = CertificateAuthority(tmp_path, "ca")
+    certificate, key = ca.sign("localhost")
     credentials = grpc.ssl_server_credentials(
         [(key.read_bytes(), certificate.read_bytes())],
-        root_certificates=certificate.read_bytes(),
+        root_certificates=ca.pem,
         require_client_auth=True,
     )
     async with serving(RecordingAuthority(), credentials) as authority:
         address = authority.address.replace("127.0.0.1", "localhost")
         headers = {"Authorization": f"Bearer {authority.issue()}"}
-        given = {"authority": address, "tls_ca": certificate}
+        settings = {"authority": address, "tls_ca": ca.path}
 
-        showing = await start_gateway(**given, tls_client_cert=certificate, tls_client_key=key)
-        hiding = await start_gateway(**given)
+        showing = await start_gateway(**settings, tls_client_cert=certificate, tls_client_key=key)
+        hiding = await start_gateway(**settings)
 
         async with http.get(f"http://127.0.0.1:{showing}/v1/x", headers=headers) as response:
             assert response.status == 200
@@ -82,7 +83,7 @@ async def test_a_certificate_is_shown_to_an_authority_that_asks(
 
 
 @pytest.mark.parametrize(
-    ("given", "says"),
+    ("settings", "says"),
     [
         ({"tls_client_cert": Path("c.pem"), "tls_ca": Path("a.pem")}, "need one another"),
         ({"tls_client_key": Path("k.pem"), "tls_ca": Path("a.pem")}, "need one another"),
@@ -90,8 +91,8 @@ async def test_a_certificate_is_shown_to_an_authority_that_asks(
     ],
 )
 async def test_half_a_certificate_is_refused(
-    start_gateway: StartGateway, given: dict[str, Path], says: str
+    start_gateway: StartGateway, settings: dict[str, Path], says: str
 ) -> None:
     """In a sentence, before anything starts."""
     with pytest.raises(SettingsError, match=says):
-        await start_gateway(**given)
+        await start_gateway(**settings)

@@ -25,7 +25,7 @@ from gateway.request import EdgeRequest, Grant, open_body
 from gateway.upstream import Outgoing, outgoing, upstream_session
 from keyauthority.base.http.server import Server
 from keyauthority.client import SECRET_MARK, VerifiedKey
-from tests.gateway.certificates import make_certificate
+from tests.certificates import CertificateAuthority
 from tests.gateway.conftest import StartGateway
 from tests.gateway.parts import RecordingAuthority, exchange, head, parse
 
@@ -353,10 +353,11 @@ async def test_tls_has_messages_of_its_own(
     session: ClientSession, metrics: Metrics, tmp_path: Path
 ) -> None:
     """Session tickets are no bytes too many; a response within TLS that nobody asked for is."""
-    certificate, key = make_certificate(tmp_path)
+    ca = CertificateAuthority(tmp_path, "ca")
+    certificate, key = ca.sign("localhost")
     tls = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
     tls.load_cert_chain(certificate, key)
-    trust = ssl.create_default_context(cafile=str(certificate))
+    trust = ssl.create_default_context(cafile=str(ca.path))
 
     async def script(peer: Peer) -> None:
         for _ in range(3):

@@ -26,7 +26,8 @@ class Rounds:
         self.time = 1000.0
         self.session_id = session_id
         self._store = store
-        self._sweeper = Sweeper(store, lambda: self.time, ReplicaMetrics(CollectorRegistry()))
+        metrics = ReplicaMetrics(CollectorRegistry())
+        self._sweeper = Sweeper(store, lambda: self.time, metrics, every=1.0)
 
     async def after(self, seconds: float) -> Allowance:
         """The verifier's allowance when another round was made after *seconds*."""

@@ -13,7 +13,8 @@ from prometheus_client import CollectorRegistry
 
 from keyauthority.rpc.service import Service
 from keyauthority.rpc.services import SERVICES
-from keyauthority.server import Pace, serving
+from keyauthority.server import OpenBooks, Pace, serving
+from keyauthority.storage.bootstrap import books_and_keyring
 from tests.conformance.records import ManualClock
 from tests.rpc.parts import Api, Authority, LeaseClock, set_lease, settings_in
 
@@ -67,6 +68,12 @@ def registry() -> CollectorRegistry:
 
 
 @pytest.fixture
+def open_books() -> OpenBooks:
+    """How the authority opens its books."""
+    return books_and_keyring
+
+
+@pytest.fixture
 async def authority(
     tmp_path: Path,
     clock: ManualClock,
@@ -76,13 +83,20 @@ async def authority(
     pace: Pace,
     lease_clock: LeaseClock,
     registry: CollectorRegistry,
+    open_books: OpenBooks,
 ) -> AsyncIterator[Authority]:
     """A fresh installation, reached in plaintext on loopback."""
     settings = settings_in(tmp_path)
     if lease is not None:
         await set_lease(settings, lease)
     served = serving(
-        settings, clock, services=services, now=lease_clock, pace=pace, registry=registry
+        settings,
+        clock,
+        services=services,
+        now=lease_clock,
+        pace=pace,
+        registry=registry,
+        open_books=open_books,
     )
     port = await running.enter_async_context(served)
     async with grpc.aio.insecure_channel(f"127.0.0.1:{port}") as channel:

@@ -18,6 +18,7 @@ from google.protobuf.message import Message
 from google.protobuf.message_factory import GetMessageClass
 from google.rpc.error_details_pb2 import ErrorInfo
 from grpc_status import rpc_status
+from prometheus_client import CollectorRegistry
 
 from keyauthority.base.process.clocks import SystemClock, boottime
 from keyauthority.config import Settings
@@ -129,7 +130,7 @@ async def refusal(call: Awaitable[Any]) -> Refusal:
     """How *call* is refused: it must be, and say why in a `google.rpc.ErrorInfo`."""
     with pytest.raises(grpc.aio.AioRpcError) as caught:
         await call
-    return told(caught.value)
+    return refusal_by(caught.value)
 
 
 async def reason(call: Awaitable[Any]) -> str:
@@ -137,7 +138,7 @@ async def reason(call: Awaitable[Any]) -> str:
     return (await refusal(call)).reason
 
 
-def told(error: grpc.aio.AioRpcError) -> Refusal:
+def refusal_by(error: grpc.aio.AioRpcError) -> Refusal:
     trailing: Any = error.trailing_metadata()
     [request_id] = [value for key, value in trailing if key == "x-request-id"]
     status: Any = rpc_status.from_call(error)  # type: ignore[arg-type]  # has what it looks at
@@ -155,7 +156,7 @@ def invalid_field(field: str) -> Iterator[None]:
     """What is called inside must be refused since *field* breaks a limit."""
     with pytest.raises(grpc.aio.AioRpcError) as caught:
         yield
-    refused = told(caught.value)
+    refused = refusal_by(caught.value)
     assert (refused.reason, refused.metadata.get("field")) == ("FIELD_INVALID", field)
     assert refused.code is grpc.StatusCode.INVALID_ARGUMENT
     assert refused.message.startswith(field)
@@ -182,6 +183,39 @@ async def eventually(true: Callable[[], Awaitable[bool]]) -> None:
             await asyncio.sleep(0.01)
 
 
+async def until_counted(registry: CollectorRegistry, name: str, number: int, **labels: str) -> None:
+    """Waits until the authority's metric *name* is *number*."""
+
+    async def is_counted() -> bool:
+        return registry.get_sample_value(f"keyauthority_{name}", labels) == number
+
+    await eventually(is_counted)
+
+
+async def until_cancelled(registry: CollectorRegistry, method: str) -> None:
+    """Waits until the authority knows that the caller of a call of *method* has left."""
+    await until_counted(registry, "calls_total", 1, method=method, code="CANCELLED")
+
+
+class Gate:
+    """What some calls go through: they wait while it is closed."""
+
+    def __init__(self) -> None:
+        self.reached = asyncio.Event()
+        self._open = asyncio.Event()
+        self.open()
+
+    def open(self) -> None:
+        self._open.set()
+
+    def close(self) -> None:
+        self._open.clear()
+
+    async def go_through(self) -> None:
+        self.reached.set()
+        await self._open.wait()
+
+
 class LeaseClock:
     """The machine's clock of leases, which a test may put forward."""
 
@@ -198,8 +232,8 @@ class LeaseClock:
 
 def service(name: str) -> Service:
     """The descriptor of one of our services, such as `KeyService`."""
-    [found] = [one for one in SERVICES if one.name == f"keyauthority.v1.{name}"]
-    return found
+    [descriptor] = [one for one in SERVICES if one.name == f"keyauthority.v1.{name}"]
+    return descriptor
 
 
 def services_with(*changed: Service) -> tuple[Service, ...]:
@@ -209,13 +243,13 @@ def services_with(*changed: Service) -> tuple[Service, ...]:
 
 
 def settings_in(folder: Path, **fields: Any) -> Settings:
-    given: dict[str, Any] = {
+    settings: dict[str, Any] = {
         "listen": "127.0.0.1:0",
         "data_dir": folder,
         "database": folder / "keyauthority.db",
         "keyring": folder / "keyring.json",
     }
-    return Settings(**{**given, **fields})
+    return Settings(**{**settings, **fields})
 
 
 def file_of(settings: Settings) -> Path:

@@ -13,6 +13,7 @@ import pytest
 import structlog
 from grpc_health.v1.health_pb2 import HealthCheckRequest, HealthCheckResponse
 from grpc_health.v1.health_pb2_grpc import HealthStub
+from prometheus_client import CollectorRegistry
 
 from keyauthority.domain.callers import Actor, Role
 from keyauthority.rpc.admission import Room
@@ -30,9 +31,10 @@ from tests.rpc.parts import (
     eventually,
     issue,
     refusal,
+    refusal_by,
     service,
     services_with,
-    told,
+    until_cancelled,
     verdict,
 )
 
@@ -163,14 +165,14 @@ async def test_watchers_leave_room_for_who_asks_once(anybody: Api) -> None:
         await anext(aiter(watch))
     with pytest.raises(grpc.aio.AioRpcError) as caught:
         await anext(aiter(stub.Watch(HealthCheckRequest())))
-    assert told(caught.value).reason == "OVERLOADED"
+    assert refusal_by(caught.value).reason == "OVERLOADED"
     assert (await stub.Check(HealthCheckRequest())).status == HealthCheckResponse.SERVING
     for watch in watches:
         watch.cancel()
 
 
 async def test_a_change_keeps_its_place_when_its_caller_leaves(
-    root: Api, workspace: str, door: Door
+    root: Api, workspace: str, door: Door, registry: CollectorRegistry
 ) -> None:
     """Coming and leaving does not make room for more changes than there are places."""
     request = IssueKeyRequest(workspace_id=workspace, name="ci")
@@ -181,8 +183,7 @@ async def test_a_change_keeps_its_place_when_its_caller_leaves(
 
     await eventually(arrived)
     call.cancel()
-    await asyncio.wait([asyncio.ensure_future(call.code())])
-    await asyncio.sleep(0.05)
+    await until_cancelled(registry, "KeyService.IssueKey")
     assert (await refusal(root(request))).reason == "OVERLOADED"
     door.open.set()
 

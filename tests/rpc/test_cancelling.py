@@ -6,55 +6,73 @@ import asyncio
 import os
 import random
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import grpc
+import grpc.aio
 import pytest
+from prometheus_client import CollectorRegistry
 
-from keyauthority.domain.issuing import Issuing
-from keyauthority.domain.revoking import Revoking
+from keyauthority.domain.callers import Actor
+from keyauthority.rpc.keys import KeyServicer
+from keyauthority.rpc.service import Service
 from keyauthority.v1.audit_service_pb2 import ListAuditEntriesRequest
-from keyauthority.v1.key_service_pb2 import IssueKeyRequest, ListKeysRequest, RevokeKeyRequest
-from tests.rpc.parts import Api, eventually, issue, verdict
+from keyauthority.v1.key_service_pb2 import (
+    IssueKeyRequest,
+    ListKeysRequest,
+    RevokeKeyRequest,
+    RevokeKeyResponse,
+)
+from tests.rpc.parts import (
+    Api,
+    Gate,
+    eventually,
+    issue,
+    service,
+    services_with,
+    until_cancelled,
+    verdict,
+)
 
 CANCELS = 5_000 if os.environ.get("TEST_LONG") else 60
 
-Held = tuple[asyncio.Event, asyncio.Event]
+
+@pytest.fixture
+def gate() -> Gate:
+    """What calls that issue or revoke a key go through before they begin."""
+    return Gate()
 
 
 @pytest.fixture
-def held(monkeypatch: pytest.MonkeyPatch) -> Callable[[type, str], Held]:
-    """Holds a use case at its beginning: the first event is its arrival, the second lets it go."""
+def services(gate: Gate) -> Sequence[Service]:
+    class Gated(KeyServicer):
+        async def IssueKey(self, request: IssueKeyRequest, actor: Actor) -> bytes:
+            await gate.go_through()
+            return await super().IssueKey(request, actor)
 
-    def hold(kind: type, method: str) -> Held:
-        arrived, go = asyncio.Event(), asyncio.Event()
-        behave = getattr(kind, method)
+        async def RevokeKey(self, request: RevokeKeyRequest, actor: Actor) -> RevokeKeyResponse:
+            await gate.go_through()
+            return await super().RevokeKey(request, actor)
 
-        async def waiting(*given: Any) -> Any:
-            arrived.set()
-            await go.wait()
-            return await behave(*given)
-
-        monkeypatch.setattr(kind, method, waiting)
-        return arrived, go
-
-    return hold
+    return services_with(replace(service("KeyService"), servicer=Gated))
 
 
 async def test_a_revocation_goes_on_without_its_caller(
-    root: Api, workspace: str, held: Callable[[type, str], Held]
+    root: Api, workspace: str, gate: Gate, registry: CollectorRegistry
 ) -> None:
     """Whoever asked to revoke and left has revoked."""
     issued = await issue(root, workspace)
-    arrived, go = held(Revoking, "revoke")
+    gate.close()
+    gate.reached.clear()
     call = root(RevokeKeyRequest(key_id=issued.key.id))
-    await arrived.wait()
+    await gate.reached.wait()
     call.cancel()
     with pytest.raises(asyncio.CancelledError):
         await call
-    await asyncio.sleep(0.05)
-    go.set()
+    await until_cancelled(registry, "KeyService.RevokeKey")
+    gate.open()
 
     async def revoked() -> bool:
         return await verdict(root, issued.secret) == "REVOKED"
@@ -63,15 +81,16 @@ async def test_a_revocation_goes_on_without_its_caller(
 
 
 async def test_a_change_goes_on_past_its_callers_deadline(
-    root: Api, workspace: str, held: Callable[[type, str], Held]
+    root: Api, workspace: str, gate: Gate
 ) -> None:
     """The caller hears DEADLINE_EXCEEDED; a repeat with the same id tells how it ended."""
-    _, go = held(Issuing, "issue")
+    gate.close()
     request = IssueKeyRequest(workspace_id=workspace, name="ci", request_id="id-1")
     with pytest.raises(grpc.aio.AioRpcError) as caught:
         await root(request, timeout=0.1)
     assert caught.value.code() is grpc.StatusCode.DEADLINE_EXCEEDED
-    go.set()
+    assert gate.reached.is_set()
+    gate.open()
 
     async def issued() -> bool:
         return len((await root(ListKeysRequest(workspace_id=workspace))).keys) == 1

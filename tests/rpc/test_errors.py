@@ -34,7 +34,7 @@ from keyauthority.v1 import (
 from keyauthority.v1.error_reason_pb2 import ErrorReason
 from keyauthority.v1.key_service_pb2 import GetKeyRequest
 from keyauthority.v1.wire import ERROR_DOMAIN
-from tests.rpc.parts import TIMEOUT, Api, Authority, refusal, told
+from tests.rpc.parts import TIMEOUT, Api, Authority, refusal, refusal_by
 
 KEYS = "keyauthority.v1.KeyService"
 HEALTH = "grpc.health.v1.Health"
@@ -146,7 +146,7 @@ class TestAFaultOfOurs:
         )
         with capture_logs(), pytest.raises(grpc.aio.AioRpcError) as caught:
             await anext(aiter(stream))
-        refused = told(caught.value)
+        refused = refusal_by(caught.value)
         assert refused.code is grpc.StatusCode.INTERNAL
         assert refused.message == "internal error"
         assert OOPS not in (caught.value.debug_error_string() or "")
@@ -187,7 +187,7 @@ async def test_noise_on_a_stream_is_the_callers_fault(authority: Authority) -> N
     channel: Any = authority.root.channel
     with pytest.raises(grpc.aio.AioRpcError) as caught:
         await anext(aiter(channel.unary_stream(f"/{HEALTH}/Watch")(b"\xff\xff\xff")))
-    assert told(caught.value).code is grpc.StatusCode.INVALID_ARGUMENT
+    assert refusal_by(caught.value).code is grpc.StatusCode.INVALID_ARGUMENT
 
 
 async def test_strangers_are_refused_before_their_request_is_read(authority: Authority) -> None:

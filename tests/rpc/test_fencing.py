@@ -40,11 +40,22 @@ from keyauthority.v1.workspace_service_pb2 import (
     UpdateWorkspaceRequest,
     Workspace,
 )
-from tests.rpc.parts import Api, Authority, issue, refusal, service, services_with, verdict
+from tests.rpc.parts import (
+    Api,
+    Authority,
+    Gate,
+    LeaseClock,
+    issue,
+    refusal,
+    service,
+    services_with,
+    verdict,
+)
 from tests.rpc.syncing import (
     acknowledging,
     join,
     joined,
+    sessions,
     spreads,
     started,
     until_removed,
@@ -88,9 +99,9 @@ class TestAcknowledged:
         granted = await joined(root)
         change = started(root(revocation))
         for _ in range(2):
-            told = await root(acknowledging(granted))
+            news = await root(acknowledging(granted))
             await spreads(change)
-        await root(acknowledging(told))
+        await root(acknowledging(news))
         assert (await change).receipt.sessions_acknowledged == 2
 
     async def test_nor_by_joining(self, root: Api, revocation: RevokeKeyRequest) -> None:
@@ -144,9 +155,9 @@ class TestAcknowledged:
         granted = await joined(root)
         change = started(root(RevokeKeysRequest(key_ids=ids)))
         await spreads(change)
-        told = await root(acknowledging(granted))
-        assert list(told.subjects) == ids
-        await root(acknowledging(told))
+        news = await root(acknowledging(granted))
+        assert list(news.subjects) == ids
+        await root(acknowledging(news))
         assert (await change).receipt.revision == 20
 
 
@@ -224,22 +235,34 @@ class TestSilence:
         receipt = (await root(revocation)).receipt
         assert (receipt.revision, receipt.leases_waited_out) == (1, 1)
 
+
+class TestLongSilence:
+    @pytest.fixture
+    def pace(self) -> Pace:
+        """Silent verifiers are looked for all the time."""
+        return Pace(sweeping=0.01)
+
     async def test_ends_the_session_in_the_end(
-        self, root: Api, workspace: str, revocation: RevokeKeyRequest
+        self, root: Api, workspace: str, revocation: RevokeKeyRequest, lease_clock: LeaseClock
     ) -> None:
         """Then changes are as fast as before."""
         granted = await joined(root)
+        await asyncio.sleep(0.05)  # For a round of who removes sessions.
+        assert await sessions(root) == [granted.session_id]
+        lease_clock.ahead += wait_out(MINUTE)
         await until_removed(root)
         assert (await root(revocation)).receipt.leases_waited_out == 0
         refused = await refusal(root(acknowledging(granted)))
         assert refused.reason == "SESSION_NOT_FOUND"
 
-    async def test_is_not_what_patience_is(self, root: Api, revocation: RevokeKeyRequest) -> None:
+    async def test_is_not_what_patience_is(self, root: Api, lease_clock: LeaseClock) -> None:
         """A session that renews stays, however long it lives."""
         granted = await joined(root)
-        for _ in range(20):
-            granted = await root(acknowledging(granted, SHORT))
         # Twenty thirds of a lease, and several rounds of whoever removes sessions.
+        for _ in range(20):
+            granted = await root(acknowledging(granted))
+            lease_clock.ahead += MINUTE.total_seconds() / 3
+            await asyncio.sleep(0.02)
         assert (await root(acknowledging(granted))).session_id == granted.session_id
 
 
@@ -268,28 +291,33 @@ class TestAnEarlyAnswer:
         assert (await repeat).receipt.revision == 1
 
 
-class Stuck(KeyServicer):
-    """Revoking takes longer than its caller waits, and makes no change meanwhile."""
-
-    async def RevokeKey(self, request: RevokeKeyRequest, actor: Actor) -> Any:
-        await asyncio.sleep(0.6)
-        raise AssertionError
-
-
 class TestDeadline:
     @pytest.fixture
-    def services(self) -> Sequence[Service]:
+    def gate(self) -> Gate:
+        return Gate()
+
+    @pytest.fixture
+    def services(self, gate: Gate) -> Sequence[Service]:
+        class Stuck(KeyServicer):
+            """Revoking takes longer than its caller waits, and makes no change meanwhile."""
+
+            async def RevokeKey(self, request: RevokeKeyRequest, actor: Actor) -> Any:
+                await gate.go_through()
+                raise AssertionError
+
         return services_with(replace(service("KeyService"), servicer=Stuck))
 
     async def test_of_a_change_that_was_not_made_is_an_outage(
-        self, root: Api, revocation: RevokeKeyRequest
+        self, root: Api, revocation: RevokeKeyRequest, gate: Gate
     ) -> None:
         """Nothing is claimed of it: the status is gRPC's own."""
+        gate.close()
         with pytest.raises(grpc.aio.AioRpcError) as caught:
             await root(revocation, timeout=0.3)
+        assert gate.reached.is_set()
         assert caught.value.code() is grpc.StatusCode.DEADLINE_EXCEEDED
         assert "spreading" not in (caught.value.details() or "")
-        await asyncio.sleep(0.4)
+        gate.open()
 
 
 async def until_there_is_a_place(root: Api, key_id: str) -> None:

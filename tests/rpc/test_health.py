@@ -18,8 +18,8 @@ from keyauthority.domain.errors import KeyAuthorityError, Reason
 from keyauthority.rpc.health import Health
 from keyauthority.rpc.metrics import CallMetrics
 from keyauthority.rpc.services import SERVICES
-from keyauthority.server import Pace
-from keyauthority.storage.sqlite.database import SqliteDatabase
+from keyauthority.server import OpenBooks, Pace
+from tests.rpc.books import GatedBooks
 from tests.rpc.parts import Api, eventually
 
 OURS = [one.name for one in SERVICES if one.name.startswith("keyauthority.")]
@@ -66,21 +66,26 @@ def pace() -> Pace:
     return Pace(health=0.01)
 
 
-async def test_an_outage_of_the_books_is_told_and_taken_back(
-    stub: Any, monkeypatch: pytest.MonkeyPatch
-) -> None:
+@pytest.fixture
+def books() -> GatedBooks:
+    return GatedBooks()
+
+
+@pytest.fixture
+def open_books(books: GatedBooks) -> OpenBooks:
+    return books.open
+
+
+async def test_an_outage_of_the_books_is_told_and_taken_back(stub: Any, books: GatedBooks) -> None:
     """Who watches hears of it, and of the end of it."""
     watch = stub.Watch(HealthCheckRequest())
     statuses = aiter(watch)
     assert (await anext(statuses)).status == SERVING
 
-    def fail(*_: object) -> None:
-        raise KeyAuthorityError(Reason.STORE_UNAVAILABLE, "gone")
-
-    with monkeypatch.context() as outage:
-        outage.setattr(SqliteDatabase, "_check_usable", fail)
-        assert (await anext(statuses)).status == NOT_SERVING
-        assert (await stub.Check(HealthCheckRequest())).status == NOT_SERVING
+    books.failure = KeyAuthorityError(Reason.STORE_UNAVAILABLE, "gone")
+    assert (await anext(statuses)).status == NOT_SERVING
+    assert (await stub.Check(HealthCheckRequest())).status == NOT_SERVING
+    books.failure = None
 
     async def serving() -> bool:
         return bool((await stub.Check(HealthCheckRequest())).status == SERVING)

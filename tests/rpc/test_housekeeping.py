@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from contextlib import AsyncExitStack
 from datetime import timedelta
 from pathlib import Path
@@ -10,16 +9,37 @@ from pathlib import Path
 import grpc.aio
 import pytest
 
-from keyauthority.server import Pace, serving
+from keyauthority.server import OpenBooks, Pace, serving
 from keyauthority.v1.audit_service_pb2 import ListAuditEntriesRequest
 from keyauthority.v1.key_service_pb2 import IssueKeyRequest
 from tests.conformance.records import ManualClock
+from tests.rpc.books import GatedBooks
 from tests.rpc.parts import Api, Authority, eventually, issue, settings_in
 
 
 @pytest.fixture
 def pace() -> Pace:
     return Pace(tidying=0.01, pruning=0.01)
+
+
+@pytest.fixture
+def books() -> GatedBooks:
+    return GatedBooks()
+
+
+@pytest.fixture
+def open_books(books: GatedBooks) -> OpenBooks:
+    return books.open
+
+
+async def some_rounds(books: GatedBooks) -> None:
+    """Returns when the authority has looked for what is to go, once more and to the end."""
+    changes = books.changes + 6
+
+    async def are_made() -> bool:
+        return books.changes >= changes
+
+    await eventually(are_made)
 
 
 async def test_a_kept_answer_is_destroyed_when_its_time_is_over(
@@ -39,13 +59,13 @@ async def test_a_kept_answer_is_destroyed_when_its_time_is_over(
 
 
 async def test_a_kept_answer_stays_for_its_ten_minutes(
-    authority: Authority, workspace: str, clock: ManualClock
+    authority: Authority, workspace: str, clock: ManualClock, books: GatedBooks
 ) -> None:
     """The rounds leave alone what may still be asked for."""
     request = IssueKeyRequest(workspace_id=workspace, name="ci", request_id="id-1")
     issued = await authority.root(request)
     clock.time += timedelta(minutes=9, seconds=59)
-    await asyncio.sleep(0.1)
+    await some_rounds(books)
     assert (await authority.root(request)).secret == issued.secret
 
 
@@ -58,18 +78,19 @@ def contents(authority: Authority) -> bytes:
 async def test_no_secret_is_ever_in_the_files(authority: Authority, workspace: str) -> None:
     """Whoever copies the database finds digests and sealed answers, nothing to act with."""
     plain = await issue(authority.root, workspace)
-    kept = await issue(authority.root, workspace, request_id="id-1")
+    repeatable = await issue(authority.root, workspace, request_id="id-1")
     written = contents(authority)
-    for secret in (plain.secret, kept.secret, authority.root.token):
+    for secret in (plain.secret, repeatable.secret, authority.root.token):
         assert secret.encode()[-49:] not in written
 
 
 async def test_audit_entries_go_when_their_term_is_over(
-    tmp_path: Path, clock: ManualClock, running: AsyncExitStack, pace: Pace
+    tmp_path: Path, clock: ManualClock, running: AsyncExitStack, pace: Pace, books: GatedBooks
 ) -> None:
     """With a retention of an hour, an entry is there for an hour; that it went is told by another."""
     settings = settings_in(tmp_path, audit_retention=timedelta(hours=1))
-    port = await running.enter_async_context(serving(settings, clock, pace=pace))
+    served = serving(settings, clock, pace=pace, open_books=books.open)
+    port = await running.enter_async_context(served)
     channel = grpc.aio.insecure_channel(f"127.0.0.1:{port}")
     root = Api(await running.enter_async_context(channel), settings.root_token.read_text().strip())
 
@@ -78,7 +99,7 @@ async def test_audit_entries_go_when_their_term_is_over(
 
     before = {one.id for one in (await root(ListAuditEntriesRequest())).entries}
     clock.time += timedelta(hours=1)
-    await asyncio.sleep(0.1)
+    await some_rounds(books)
     assert not await gone()
     clock.time += timedelta(microseconds=1)
     await eventually(gone)
@@ -87,9 +108,9 @@ async def test_audit_entries_go_when_their_term_is_over(
 
 
 async def test_audit_entries_stay_for_ever_by_default(
-    authority: Authority, clock: ManualClock
+    authority: Authority, clock: ManualClock, books: GatedBooks
 ) -> None:
     """Nobody loses a record by not having chosen a term."""
     clock.time += timedelta(days=5_000)
-    await asyncio.sleep(0.1)
+    await some_rounds(books)
     assert len((await authority.root(ListAuditEntriesRequest())).entries) == 1

@@ -3,15 +3,21 @@
 from __future__ import annotations
 
 import json
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+from pathlib import Path
 from typing import Any
 
 import grpc
 import grpc.aio
 
+from keyauthority.base.process.files import write_private
+from keyauthority.config import Settings
 from keyauthority.domain.callers import Role
-from keyauthority.domain.errors import KeyAuthorityError, Reason
+from keyauthority.domain.ports import Clock, Keyring, Store
 from keyauthority.keyring import FileKeyring
 from keyauthority.server import serving
+from keyauthority.storage.bootstrap import books_and_keyring
 from keyauthority.v1.audit_service_pb2 import ListAuditEntriesRequest
 from keyauthority.v1.caller_service_pb2 import ListCallersRequest, RevokeCallerRequest
 from keyauthority.v1.key_service_pb2 import LookupKeyRequest, RevokeKeyRequest, RotateKeyRequest
@@ -148,15 +154,10 @@ async def test_a_revoked_callers_token_stays_refused_after_the_retirement(
     assert await reason(authority.root(ListPeppersRequest())) == "CREDENTIAL_INVALID"
 
 
-async def test_a_keyring_that_cannot_be_written_gets_no_version(
-    authority: Authority, monkeypatch: Any
-) -> None:
+async def test_a_keyring_that_cannot_be_written_gets_no_version(authority: Authority) -> None:
     """The books don't know a version that the file lacks."""
-
-    def fail(*_: object) -> None:
-        raise OSError(28, "No space left on device")
-
-    monkeypatch.setattr("keyauthority.keyring.write_private", fail)
+    # Nothing is written where others may write, whoever runs the authority.
+    authority.settings.keyring.parent.chmod(0o777)
     refused = await refusal(authority.root(AddPepperRequest()))
     assert refused.code is grpc.StatusCode.FAILED_PRECONDITION
     assert refused.reason == "KEYRING_UNWRITABLE"
@@ -164,23 +165,29 @@ async def test_a_keyring_that_cannot_be_written_gets_no_version(
 
 
 async def test_a_keyring_without_the_pepper_is_an_outage(
-    authority: Authority, workspace: str, monkeypatch: Any
+    authority: Authority, workspace: str, running: AsyncExitStack, tmp_path: Path
 ) -> None:
     """UNAVAILABLE, never UNKNOWN: nothing is said about a secret that can't be judged."""
-    issued = await issue(authority.root, workspace)
     verifier = await authority.caller(Role.VERIFIER)
-    digest = FileKeyring.digest
+    older = tmp_path / "older.json"
+    write_private(older, authority.settings.keyring.read_text())
+    await rotate_pepper(authority.root)
+    issued = await issue(authority.root, workspace)
+    await running.aclose()
 
-    def lacking(keyring: FileKeyring, version: int, record_id: str, secret: str) -> bytes:
-        if record_id == issued.key.id:
-            raise KeyAuthorityError(Reason.KEYRING_MISMATCH, "lacks it", version=str(version))
-        return digest(keyring, version, record_id, secret)
+    @asynccontextmanager
+    async def with_older_keyring(
+        settings: Settings, clock: Clock | None
+    ) -> AsyncIterator[tuple[Store, Keyring]]:
+        async with books_and_keyring(settings, clock) as (store, _):
+            yield store, FileKeyring.load(older)
 
-    monkeypatch.setattr(FileKeyring, "digest", lacking)
-    with_verdict = verdict(verifier, issued.secret)
-    refused = await refusal(with_verdict)
+    served = serving(authority.settings, open_books=with_older_keyring)
+    port = await running.enter_async_context(served)
+    async with grpc.aio.insecure_channel(f"127.0.0.1:{port}") as channel:
+        refused = await refusal(verdict(Api(channel, verifier.token), issued.secret))
     assert refused.code is grpc.StatusCode.UNAVAILABLE
-    assert (refused.reason, refused.metadata) == ("KEYRING_MISMATCH", {"version": "1"})
+    assert (refused.reason, refused.metadata) == ("KEYRING_MISMATCH", {"version": "2"})
 
 
 async def test_versions_survive_a_restart(

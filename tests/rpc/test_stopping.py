@@ -1,10 +1,11 @@
-"""What becomes of calls when the authority stops."""
+"""What becomes of calls when the authority stops: what is made is spread, then nothing is granted."""
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, suppress
+from datetime import timedelta
 from typing import Any
 
 import grpc
@@ -12,44 +13,42 @@ import grpc.aio
 import pytest
 from grpc_health.v1.health_pb2 import HealthCheckRequest, HealthCheckResponse
 from grpc_health.v1.health_pb2_grpc import HealthStub
+from prometheus_client import CollectorRegistry
 
-from keyauthority.domain.sessions import Receipt
-from keyauthority.replica.fence import SessionFence
 from keyauthority.rpc.health import Health
-from keyauthority.server import serving
+from keyauthority.rpc.metrics import CallMetrics
+from keyauthority.server import OpenBooks, serving
+from keyauthority.storage.memory import MemoryStore
 from keyauthority.v1.key_service_pb2 import (
     GetKeyRequest,
     IssueKeyRequest,
     IssueKeyResponse,
     RevokeKeyRequest,
 )
+from keyauthority.v1.verification_service_pb2 import LeaveRequest, SyncRequest, SyncResponse
 from tests.conformance.records import ManualClock
-from tests.rpc.parts import Api, Authority, eventually, issue, refusal, verdict
+from tests.rpc.books import GatedBooks
+from tests.rpc.parts import Api, Authority, eventually, issue, reason, refusal, verdict
+from tests.rpc.syncing import acknowledging, join, joined, spreads, started
 
+MINUTE = timedelta(minutes=1)
 
-class HeldFence:
-    """A fence that opens when the test says so."""
-
-    def __init__(self) -> None:
-        self.reached = asyncio.Event()
-        self.open = asyncio.Event()
-
-    async def wait(self, _: object, revision: int) -> Receipt:
-        self.reached.set()
-        await self.open.wait()
-        return Receipt(revision)
+Stopping = tuple["asyncio.Future[Any]", "asyncio.Future[None]"]
 
 
 @pytest.fixture
-async def fence(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[HeldFence]:
-    fence = HeldFence()
+def lease() -> timedelta:
+    return MINUTE
 
-    async def wait(self: SessionFence, revision: int) -> Receipt:
-        return await fence.wait(self, revision)
 
-    monkeypatch.setattr(SessionFence, "wait", wait)
-    yield fence
-    fence.open.set()
+@pytest.fixture
+def books() -> GatedBooks:
+    return GatedBooks()
+
+
+@pytest.fixture
+def open_books(books: GatedBooks) -> OpenBooks:
+    return books.open
 
 
 @pytest.fixture
@@ -57,46 +56,55 @@ async def issued(root: Api, workspace: str) -> IssueKeyResponse:
     return await issue(root, workspace)
 
 
-async def health(api: Api) -> Any:
-    stub: Any = HealthStub(api.channel)
-    return (await stub.Check(HealthCheckRequest())).status
+@pytest.fixture
+async def granted(root: Api) -> SyncResponse:
+    """A session that knows of everything."""
+    return await joined(root)
 
 
 @pytest.fixture
 async def stopping(
-    fence: HeldFence, authority: Authority, issued: IssueKeyResponse, running: AsyncExitStack
-) -> tuple[Any, asyncio.Task[None]]:
-    """A revocation under way, and the stop that waits for it."""
-    revoking = authority.root(RevokeKeyRequest(key_id=issued.key.id))
-    await fence.reached.wait()
-    stop = asyncio.create_task(running.aclose())
+    root: Api,
+    workspace: str,
+    issued: IssueKeyResponse,
+    granted: SyncResponse,
+    running: AsyncExitStack,
+) -> AsyncIterator[Stopping]:
+    """A revocation that waits for the session, and a stop that waits for the revocation."""
+    change = started(root(RevokeKeyRequest(key_id=issued.key.id)))
+    await spreads(change)
+    stop = started(running.aclose())
 
-    async def announced() -> bool:
-        return bool(await health(authority.root) == HealthCheckResponse.NOT_SERVING)
+    async def refuses_changes() -> bool:
+        late = root(IssueKeyRequest(workspace_id=workspace, name="late"))
+        return await reason(late) == "SHUTTING_DOWN"
 
-    await eventually(announced)
-    return revoking, stop
-
-
-Stopping = tuple[Any, "asyncio.Task[None]"]
+    await eventually(refuses_changes)
+    yield change, stop
+    with suppress(grpc.aio.AioRpcError):
+        await root(LeaveRequest(session_id=granted.session_id))
+    await stop
 
 
 async def test_a_change_under_way_is_finished_and_answered(
-    stopping: Stopping, fence: HeldFence
+    root: Api, granted: SyncResponse, stopping: Stopping
 ) -> None:
-    """The stop waits for it; its caller gets its receipt."""
-    revoking, stop = stopping
-    await asyncio.sleep(0.05)
-    assert not stop.done()
-    fence.open.set()
-    assert (await revoking).receipt.revision == 1
+    """The stop waits for it, and for who has not acknowledged it; its caller gets its receipt."""
+    change, stop = stopping
+    await spreads(stop)
+    assert not change.done()
+    await root(LeaveRequest(session_id=granted.session_id))
+    assert (await change).receipt.revision == 1
     await stop
 
 
 async def test_a_new_change_is_refused_while_others_finish(
-    root: Api, workspace: str, stopping: Stopping, fence: HeldFence
+    root: Api, workspace: str, stopping: Stopping
 ) -> None:
     """Health has said so by then; who asks all the same is told to go elsewhere."""
+    stub: Any = HealthStub(root.channel)
+    health = await stub.Check(HealthCheckRequest())
+    assert health.status == HealthCheckResponse.NOT_SERVING
     refused = await refusal(root(IssueKeyRequest(workspace_id=workspace, name="late")))
     assert refused.code is grpc.StatusCode.UNAVAILABLE
     assert refused.reason == "SHUTTING_DOWN"
@@ -110,39 +118,35 @@ async def test_questions_are_answered_while_changes_finish(
     assert (await root(GetKeyRequest(key_id=issued.key.id))).key.id == issued.key.id
 
 
-async def test_health_never_says_serving_again(
-    authority: Authority, running: AsyncExitStack, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_health_never_says_serving_again() -> None:
     """A look at the books that ends after the stop has begun takes nothing back."""
-    left = Health.leave
-
-    def leave_then_look(health: Health) -> None:
-        left(health)
-        health.report(healthy=True)
-
-    monkeypatch.setattr(Health, "leave", leave_then_look)
-    stub: Any = HealthStub(authority.root.channel)
-    statuses = stub.Watch(HealthCheckRequest())
-    told = [(await anext(aiter(statuses))).status]
-    await running.aclose()
-    told += [response.status async for response in statuses]
-    assert told == [HealthCheckResponse.SERVING, HealthCheckResponse.NOT_SERVING]
+    store, metrics = MemoryStore(ManualClock()), CallMetrics(CollectorRegistry())
+    health = Health(store, ["keyauthority.v1.KeyService"], lambda: True, metrics)
+    health.report(healthy=True)
+    context: Any = None
+    responses = health.Watch(HealthCheckRequest(), context)
+    statuses = [(await anext(responses)).status]
+    health.leave()
+    health.report(healthy=True)
+    statuses += [response.status async for response in responses]
+    assert statuses == [HealthCheckResponse.SERVING, HealthCheckResponse.NOT_SERVING]
+    answer = await health.Check(HealthCheckRequest(), context)
+    assert answer.status == HealthCheckResponse.NOT_SERVING
 
 
 async def test_an_abandoned_change_is_finished_before_the_stop(
     authority: Authority,
     issued: IssueKeyResponse,
+    granted: SyncResponse,
     stopping: Stopping,
-    fence: HeldFence,
     running: AsyncExitStack,
     clock: ManualClock,
 ) -> None:
     """Its caller has left, the authority stops: the change is in the books of the next start."""
-    revoking, stop = stopping
-    revoking.cancel()
-    await asyncio.sleep(0.05)
-    assert not stop.done()
-    fence.open.set()
+    change, stop = stopping
+    change.cancel()
+    await spreads(stop)
+    await authority.root(LeaveRequest(session_id=granted.session_id))
     await stop
     port = await running.enter_async_context(serving(authority.settings, clock))
     async with grpc.aio.insecure_channel(f"127.0.0.1:{port}") as channel:
@@ -172,3 +176,68 @@ async def test_calls_after_the_stop_find_nobody(
     with pytest.raises(grpc.aio.AioRpcError) as caught:
         await authority.root(GetKeyRequest(key_id="key_1"))
     assert caught.value.code() is grpc.StatusCode.UNAVAILABLE
+
+
+async def test_a_change_under_way_is_acknowledged_and_answered(
+    root: Api, granted: SyncResponse, stopping: Stopping
+) -> None:
+    """Verifiers still get through: the last receipt says that all of them know."""
+    change, stop = stopping
+    news = await root(acknowledging(granted))
+    assert list(news.subjects)
+    await spreads(change)
+    await root(acknowledging(news))
+    assert (await change).receipt.leases_waited_out == 0
+    await stop
+
+
+async def test_a_verifier_may_leave_meanwhile(
+    root: Api, granted: SyncResponse, stopping: Stopping
+) -> None:
+    """And is not waited for any more."""
+    change, stop = stopping
+    await root(LeaveRequest(session_id=granted.session_id))
+    assert (await change).receipt.sessions_acknowledged == 1
+    await stop
+
+
+async def test_a_verifier_may_join_meanwhile(
+    root: Api, granted: SyncResponse, stopping: Stopping
+) -> None:
+    """It is served as long as changes are under way, and waited for like the others."""
+    change, stop = stopping
+    late = await join(root)
+    await root(LeaveRequest(session_id=granted.session_id))
+    await spreads(change)
+    await root(acknowledging(late))
+    await change
+    await stop
+
+
+async def test_no_lease_is_granted_after_the_last_change(
+    root: Api, granted: SyncResponse, books: GatedBooks, running: AsyncExitStack
+) -> None:
+    """Polls that are held are answered, and new ones sent elsewhere; whoever leaves may."""
+    poll = started(root(acknowledging(granted, MINUTE)))
+    await spreads(poll)
+    # The stop stands between the end of grants and the end of the server until this is opened.
+    books.leaving.close()
+    stop = started(running.aclose())
+    async with asyncio.timeout(10):  # A third of the lease is twice as much.
+        quiet = await poll
+    assert (quiet.revision, list(quiet.subjects)) == (granted.revision, [])
+    for request in (SyncRequest(), acknowledging(granted)):
+        refused = await refusal(root(request))
+        assert refused.code is grpc.StatusCode.UNAVAILABLE
+        assert refused.reason == "SHUTTING_DOWN"
+    await root(LeaveRequest(session_id=granted.session_id))
+    books.leaving.open()
+    await stop
+
+
+async def test_silent_verifiers_do_not_hold_up_a_stop(
+    granted: SyncResponse, running: AsyncExitStack
+) -> None:
+    """Only changes wait for them: without one it is over, however long their leases are."""
+    async with asyncio.timeout(20):
+        await running.aclose()

@@ -13,13 +13,15 @@ from typing import Any
 import grpc
 import pytest
 from google.protobuf.duration_pb2 import Duration
+from prometheus_client import CollectorRegistry
 
 from keyauthority.domain.callers import Actor, Role
+from keyauthority.domain.errors import KeyAuthorityError, Reason
 from keyauthority.domain.sessions import SESSIONS_PER_CALLER
-from keyauthority.domain.verifying import Verifying
 from keyauthority.rpc.admission import Room
 from keyauthority.rpc.service import Parts, Service
 from keyauthority.rpc.verification import VerificationServicer
+from keyauthority.server import OpenBooks
 from keyauthority.storage.sql.leases import MOST_CHANGES
 from keyauthority.v1.caller_service_pb2 import RevokeCallerRequest
 from keyauthority.v1.key_service_pb2 import (
@@ -39,6 +41,7 @@ from keyauthority.v1.verification_service_pb2 import (
     VerifyResponse,
 )
 from tests.conformance.records import ManualClock
+from tests.rpc.books import GatedBooks
 from tests.rpc.parts import (
     Api,
     Authority,
@@ -49,6 +52,7 @@ from tests.rpc.parts import (
     refusal,
     service,
     services_with,
+    until_counted,
 )
 from tests.rpc.syncing import acknowledging, join, joined, sessions, spreads, started
 
@@ -103,10 +107,10 @@ class TestPolling:
         poll = started(root(acknowledging(granted, MINUTE)))
         await spreads(poll)
         change = started(root(RevokeKeyRequest(key_id=issued.key.id)))
-        told = await poll
-        assert (told.session_id, told.revision) == (granted.session_id, 1)
-        assert (told.reset, list(told.subjects)) == (False, [issued.key.id])
-        await root(acknowledging(told))
+        news = await poll
+        assert (news.session_id, news.revision) == (granted.session_id, 1)
+        assert (news.reset, list(news.subjects)) == (False, [issued.key.id])
+        await root(acknowledging(news))
         await change
 
     async def test_is_told_what_changed_before_at_once(
@@ -118,9 +122,9 @@ class TestPolling:
         ids = [other.key.id, issued.key.id]
         change = started(root(RevokeKeysRequest(key_ids=ids)))
         await spreads(change)
-        told = await root(acknowledging(granted, MINUTE), timeout=5)
-        assert (told.revision, list(told.subjects)) == (2, ids)
-        await root(acknowledging(told))
+        news = await root(acknowledging(granted, MINUTE), timeout=5)
+        assert (news.revision, list(news.subjects)) == (2, ids)
+        await root(acknowledging(news))
         await change
 
     async def test_of_too_many_changes_is_told_to_forget(self, root: Api, workspace: str) -> None:
@@ -132,13 +136,13 @@ class TestPolling:
         ids = [key.id for key in imported.keys]
         change = started(root(RevokeKeysRequest(key_ids=ids)))
         await spreads(change)
-        told = await root(acknowledging(granted))
-        assert (told.revision, told.reset, list(told.subjects)) == (MOST_CHANGES + 1, False, ids)
+        news = await root(acknowledging(granted))
+        assert (news.revision, news.reset, list(news.subjects)) == (MOST_CHANGES + 1, False, ids)
         one_more = started(root(RevokeKeyRequest(key_id=(await issue(root, workspace)).key.id)))
         await spreads(one_more)
-        told = await root(acknowledging(granted))
-        assert (told.revision, told.reset, list(told.subjects)) == (MOST_CHANGES + 2, True, [])
-        await root(acknowledging(told))
+        news = await root(acknowledging(granted))
+        assert (news.revision, news.reset, list(news.subjects)) == (MOST_CHANGES + 2, True, [])
+        await root(acknowledging(news))
         await asyncio.gather(change, one_more)
 
     async def test_of_changes_that_are_forgotten_is_told_to_forget(
@@ -151,9 +155,9 @@ class TestPolling:
         with closing(sqlite3.connect(file_of(authority.settings))) as file:
             file.execute("DELETE FROM change")
             file.commit()
-        told = await authority.root(acknowledging(granted))
-        assert (told.revision, told.reset) == (1, True)
-        await authority.root(acknowledging(told))
+        news = await authority.root(acknowledging(granted))
+        assert (news.revision, news.reset) == (1, True)
+        await authority.root(acknowledging(news))
         await change
 
     @pytest.mark.parametrize("lease", [timedelta(milliseconds=300)])
@@ -178,12 +182,12 @@ class TestPolling:
         nothing acknowledged, until the verifier says that it has forgotten.
         """
         granted = await joined(root)
-        told = await root(SyncRequest(session_id=granted.session_id, **claim), timeout=5)
-        assert told.reset
-        assert (told.epoch, told.revision) == (1, 0)
+        news = await root(SyncRequest(session_id=granted.session_id, **claim), timeout=5)
+        assert news.reset
+        assert (news.epoch, news.revision) == (1, 0)
         change = started(root(RevokeKeyRequest(key_id=issued.key.id)))
         await spreads(change)
-        await root(acknowledging(await root(acknowledging(told))))
+        await root(acknowledging(await root(acknowledging(news))))
         assert (await change).receipt.sessions_acknowledged == 2
 
 
@@ -237,11 +241,13 @@ class TestRefusals:
         await join(verifier)
 
     @pytest.mark.parametrize("lease", [timedelta(milliseconds=400)])
-    async def test_of_a_caller_that_is_revoked_while_it_waits(self, authority: Authority) -> None:
+    async def test_of_a_caller_that_is_revoked_while_it_waits(
+        self, authority: Authority, registry: CollectorRegistry
+    ) -> None:
         """No lease is granted to it, and the one that it has is waited out."""
         verifier = await authority.caller(Role.VERIFIER)
         poll = started(refusal(verifier(acknowledging(await joined(verifier), MINUTE))))
-        await asyncio.sleep(0.05)
+        await until_counted(registry, "syncs_held", 1)
         revoking = started(authority.root(RevokeCallerRequest(caller_id=verifier.caller_id)))
         refused = await poll
         assert refused.code is grpc.StatusCode.UNAUTHENTICATED
@@ -298,12 +304,12 @@ class TestTwoPlacesForSync:
         return services_with(replace(verification, session_methods=two))
 
     async def test_syncs_have_places_of_their_own(
-        self, root: Api, issued: IssueKeyResponse
+        self, root: Api, issued: IssueKeyResponse, registry: CollectorRegistry
     ) -> None:
         """Polls that are held take none from questions, however many they are."""
         first, second = await joined(root), await joined(root)
         polls = [started(root(acknowledging(one, MINUTE))) for one in (first, second)]
-        await asyncio.sleep(0.05)
+        await until_counted(registry, "syncs_held", 2)
         assert await reason(root(SyncRequest())) == "OVERLOADED"
         assert await root(VerifyRequest(secret=issued.secret))
         for poll in polls:
@@ -321,8 +327,8 @@ class TestListing:
         second = await verifier(acknowledging(await join(verifier, "edge 2")))
         change = started(authority.root(RevokeKeyRequest(key_id=issued.key.id)))
         await spreads(change)
-        told = await verifier(acknowledging(second))
-        await verifier(acknowledging(told))
+        news = await verifier(acknowledging(second))
+        await verifier(acknowledging(news))
         listed = await authority.root(ListSessionsRequest())
         own, one, two = listed.sessions
         assert (own.caller_id, own.caller_name, own.revision) == ("", "", 1)
@@ -347,13 +353,20 @@ class TestListing:
         assert await reason(verifier(ListSessionsRequest())) == "ROLE_MISSING"
 
 
-async def test_a_sync_asks_nothing_of_the_keyring(
-    root: Api, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """It renews a lease while verifications fail."""
+@pytest.fixture
+def books() -> GatedBooks:
+    return GatedBooks()
 
-    async def fail(*_: object) -> None:
-        raise RuntimeError("as the test wants")
 
-    monkeypatch.setattr(Verifying, "verify_all", fail)
-    assert (await joined(root)).session_id
+class TestWhileVerdictsFail:
+    @pytest.fixture
+    def open_books(self, books: GatedBooks) -> OpenBooks:
+        return books.open
+
+    async def test_a_lease_is_renewed(
+        self, root: Api, books: GatedBooks, issued: IssueKeyResponse
+    ) -> None:
+        """A sync asks nothing of the keyring, nor of the keys."""
+        books.failure = KeyAuthorityError(Reason.KEYRING_MISMATCH, "as the test wants")
+        assert await reason(root(VerifyRequest(secret=issued.secret))) == "KEYRING_MISMATCH"
+        assert (await joined(root)).session_id

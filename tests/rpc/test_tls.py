@@ -19,7 +19,7 @@ from keyauthority.v1.caller_service_pb2 import (
 )
 from keyauthority.v1.key_service_pb2 import GetKeyRequest
 from keyauthority.v1.verification_service_pb2 import VerifyRequest
-from tests.rpc.certificates import CertificateAuthority
+from tests.certificates import CertificateAuthority
 from tests.rpc.parts import Api, reason, settings_in, verdict
 
 Connect = Callable[..., Api]

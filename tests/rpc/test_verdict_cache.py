@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections import Counter
 from contextlib import AsyncExitStack
 from datetime import timedelta
@@ -13,12 +12,9 @@ import pytest
 from google.protobuf.duration_pb2 import Duration
 from google.protobuf.field_mask_pb2 import FieldMask
 
-from keyauthority.coherence.cache import CoherentCache
 from keyauthority.domain import secrets
-from keyauthority.domain.authenticating import Authenticating
 from keyauthority.domain.callers import Role
-from keyauthority.domain.verifying import Verifying
-from keyauthority.server import serving
+from keyauthority.server import OpenBooks, serving
 from keyauthority.v1.caller_service_pb2 import RevokeCallerRequest
 from keyauthority.v1.key_pb2 import Key
 from keyauthority.v1.key_service_pb2 import (
@@ -34,22 +30,25 @@ from keyauthority.v1.verification_service_pb2 import (
 )
 from keyauthority.v1.workspace_service_pb2 import UpdateWorkspaceRequest, Workspace
 from tests.conformance.records import ManualClock
-from tests.rpc.parts import Api, Authority, issue, reason, refusal, verdict
+from tests.rpc.books import GatedBooks
+from tests.rpc.parts import Api, Authority, LeaseClock, issue, reason, refusal, verdict
 from tests.rpc.syncing import spreads, started
 
 
 @pytest.fixture
-def read(monkeypatch: pytest.MonkeyPatch) -> Counter[str]:
-    """How often the books were asked about each secret."""
-    counted = Counter[str]()
-    verify_all = Verifying.verify_all
+def books() -> GatedBooks:
+    return GatedBooks()
 
-    async def counting(verifying: Verifying, presented: Any, at_least_revision: int = 0) -> Any:
-        counted.update(presented)
-        return await verify_all(verifying, presented, at_least_revision)
 
-    monkeypatch.setattr(Verifying, "verify_all", counting)
-    return counted
+@pytest.fixture
+def open_books(books: GatedBooks) -> OpenBooks:
+    return books.open
+
+
+@pytest.fixture
+def read(books: GatedBooks) -> Counter[str]:
+    """How often the books were asked about each key."""
+    return books.keys
 
 
 @pytest.fixture
@@ -68,22 +67,22 @@ class TestVerdicts:
     ) -> None:
         """Word by word, but for the time that they hold."""
         first, *others = [await verify(root, issued.secret) for _ in range(4)]
-        assert read[issued.secret] == 1
+        assert read[issued.key.id] == 1
         for one in others:
             assert one.cache_for.ToTimedelta() <= first.cache_for.ToTimedelta()
             one.cache_for.CopyFrom(first.cache_for)
             assert one == first
 
     async def test_pass_on_only_the_time_that_is_left(
-        self, root: Api, issued: IssueKeyResponse, read: Counter[str]
+        self, root: Api, issued: IssueKeyResponse, read: Counter[str], lease_clock: LeaseClock
     ) -> None:
         """Or two memories in a row would keep a verdict for twice as long."""
         first = await verify(root, issued.secret)
-        await asyncio.sleep(0.05)
+        lease_clock.ahead += 0.5
         second = await verify(root, issued.secret)
-        assert read[issued.secret] == 1
+        assert read[issued.key.id] == 1
         spent = first.cache_for.ToTimedelta() - second.cache_for.ToTimedelta()
-        assert spent >= timedelta(seconds=0.05)
+        assert spent >= timedelta(seconds=0.5)
 
     async def test_from_memory_are_of_the_state_applied(
         self, root: Api, workspace: str, issued: IssueKeyResponse, read: Counter[str]
@@ -93,7 +92,7 @@ class TestVerdicts:
         assert (await verify(root, issued.secret)).revision == 0
         await root(RevokeKeyRequest(key_id=other.key.id))
         assert (await verify(root, issued.secret)).revision == 1
-        assert read[issued.secret] == 1
+        assert read[issued.key.id] == 1
 
     @pytest.mark.parametrize("fields", [{"fresh": True}, {"fresh": True, "at_least_revision": 1}])
     async def test_come_from_the_books_when_asked_afresh(
@@ -108,28 +107,26 @@ class TestVerdicts:
         await root(RevokeKeyRequest(key_id=(await issue(root, workspace)).key.id))
         for _ in range(3):
             await verify(root, issued.secret, **fields)
-        assert read[issued.secret] == 3
+        assert read[issued.key.id] == 3
 
     async def test_come_from_the_books_for_a_revision_not_applied(
         self,
         root: Api,
         issued: IssueKeyResponse,
-        read: Counter[str],
-        monkeypatch: pytest.MonkeyPatch,
+        books: GatedBooks,
     ) -> None:
         """Somebody has seen a newer state than this memory: it is asked no more."""
         await verify(root, issued.secret)
-        applied = CoherentCache.apply
-        monkeypatch.setattr(CoherentCache, "apply", lambda *_, **__: True)
+        books.renewals.close()
         change = started(root(RevokeKeyRequest(key_id=issued.key.id)))
         await spreads(change)
-        stale = await verify(root, issued.secret)
-        told = await verify(root, issued.secret, at_least_revision=1)
-        monkeypatch.setattr(CoherentCache, "apply", applied)
+        old = await verify(root, issued.secret)
+        new = await verify(root, issued.secret, at_least_revision=1)
+        books.renewals.open()
         await change
         # Before the revocation has returned, either may be told; but never as what it is not.
-        assert (stale.verdict, stale.revision) == (1, 0)
-        assert (told.verdict, told.revision) == (4, 1)
+        assert (old.verdict, old.revision) == (1, 0)
+        assert (new.verdict, new.revision) == (4, 1)
 
     async def test_of_a_revision_that_is_not_reached_are_none(
         self, root: Api, issued: IssueKeyResponse
@@ -146,20 +143,20 @@ class TestVerdicts:
         self, root: Api, workspace: str, issued: IssueKeyResponse, read: Counter[str]
     ) -> None:
         """Of the key, or of its workspace; either way, when the change returns."""
-        told = []
+        verdicts = []
         for disabled in (True, False):
             await verify(root, issued.secret)
             key = Key(id=issued.key.id, disabled=disabled)
             await root(UpdateKeyRequest(key=key, update_mask=FieldMask(paths=["disabled"])))
-            told.append(await verdict(root, issued.secret))
+            verdicts.append(await verdict(root, issued.secret))
         for suspended in (True, False):
             await verify(root, issued.secret)
             changed = Workspace(id=workspace, suspended=suspended)
             mask = FieldMask(paths=["suspended"])
             await root(UpdateWorkspaceRequest(workspace=changed, update_mask=mask))
-            told.append(await verdict(root, issued.secret))
-        assert told == ["DISABLED", "VALID", "WORKSPACE_SUSPENDED", "VALID"]
-        assert read[issued.secret] == 5
+            verdicts.append(await verdict(root, issued.secret))
+        assert verdicts == ["DISABLED", "VALID", "WORKSPACE_SUSPENDED", "VALID"]
+        assert read[issued.key.id] == 5
 
     async def test_of_a_revoked_key_are_final(
         self, root: Api, issued: IssueKeyResponse, read: Counter[str]
@@ -175,7 +172,7 @@ class TestVerdicts:
         assert (await verify(root, issued.secret)).key_revoked
 
     async def test_of_a_whole_key_take_its_other_secrets(
-        self, root: Api, issued: IssueKeyResponse, monkeypatch: pytest.MonkeyPatch
+        self, root: Api, issued: IssueKeyResponse, books: GatedBooks
     ) -> None:
         """At once, also if the change itself is not heard of yet: nobody who was told of the one
         secret is told another thing of the other.
@@ -184,56 +181,49 @@ class TestVerdicts:
         rotated = await root(rotation)
         for secret in (issued.secret, rotated.secret):
             assert await verdict(root, secret) == "VALID"
-        applied = CoherentCache.apply
-        monkeypatch.setattr(CoherentCache, "apply", lambda *_, **__: True)
+        books.renewals.close()
         change = started(root(RevokeKeyRequest(key_id=issued.key.id)))
         await spreads(change)
         assert await verdict(root, issued.secret, fresh=True) == "REVOKED"
         assert await verdict(root, rotated.secret) == "REVOKED"
-        monkeypatch.setattr(CoherentCache, "apply", applied)
+        books.renewals.open()
         await change
 
     async def test_overtaken_by_a_change_are_not_kept(
-        self, root: Api, issued: IssueKeyResponse, monkeypatch: pytest.MonkeyPatch
+        self, root: Api, issued: IssueKeyResponse, books: GatedBooks
     ) -> None:
         """Read before it and given after it: whoever asks next is told the newer one."""
-        read, go = asyncio.Event(), asyncio.Event()
-        verify_all = Verifying.verify_all
-
-        async def waiting(*given: Any) -> Any:
-            found = await verify_all(*given)
-            read.set()
-            await go.wait()
-            return found
-
-        monkeypatch.setattr(Verifying, "verify_all", waiting)
+        books.answers.close()
         early = started(verdict(root, issued.secret))
-        await read.wait()
+        await books.answers.reached.wait()
         await root(UpdateKeyRequest(key=Key(id=issued.key.id, disabled=True)))
-        go.set()
+        books.answers.open()
         assert await early == "VALID"
         assert await verdict(root, issued.secret) == "DISABLED"
 
-    async def test_end_with_their_key(self, root: Api, workspace: str, read: Counter[str]) -> None:
+    async def test_end_with_their_key(
+        self, root: Api, workspace: str, read: Counter[str], lease_clock: LeaseClock
+    ) -> None:
         """Memory keeps an answer no longer than it holds."""
-        brief = await issue(root, workspace, ttl={"nanos": 50_000_000})
+        brief = await issue(root, workspace, ttl={"nanos": 500_000_000})
         await verify(root, brief.secret)
-        await asyncio.sleep(0.06)
+        lease_clock.ahead += 0.5
         await verify(root, brief.secret)
-        assert read[brief.secret] == 2
+        assert read[brief.key.id] == 2
 
     async def test_on_noise_are_not_kept(self, root: Api, read: Counter[str]) -> None:
         """They are as fast without, and take no room from real ones."""
         for _ in range(3):
             assert await verdict(root, "sk-optk-noise") == "MALFORMED"
-        assert read["sk-optk-noise"] == 3
+        assert read[""] == 3
 
     async def test_on_the_unknown_are_kept(self, root: Api, read: Counter[str]) -> None:
         """For the two seconds that they hold."""
-        stray = secrets.mint(secrets.new_id("key")).reveal()
+        key_id = secrets.new_id("key")
+        stray = secrets.mint(key_id).reveal()
         for _ in range(3):
             assert await verdict(root, stray) == "UNKNOWN"
-        assert read[stray] == 1
+        assert read[key_id] == 1
 
     async def test_of_a_batch_are_all_of_one_revision(
         self, root: Api, workspace: str, issued: IssueKeyResponse, read: Counter[str]
@@ -245,22 +235,14 @@ class TestVerdicts:
         both = BatchVerifyRequest(secrets=[issued.secret, other.secret])
         for _ in range(2):
             assert {one.revision for one in (await root(both)).answers} == {1}
-        assert read == {issued.secret: 2, other.secret: 1}
+        assert read == {issued.key.id: 2, other.key.id: 1}
 
 
 class TestCallers:
     @pytest.fixture
-    def looked_up(self, monkeypatch: pytest.MonkeyPatch) -> Counter[str]:
-        """How often the books were asked for each token's caller."""
-        counted = Counter[str]()
-        by_token = Authenticating.by_token
-
-        async def counting(authenticating: Authenticating, token: str) -> Any:
-            counted[token] += 1
-            return await by_token(authenticating, token)
-
-        monkeypatch.setattr(Authenticating, "by_token", counting)
-        return counted
+    def looked_up(self, books: GatedBooks) -> Counter[str]:
+        """How often the books were asked for each caller."""
+        return books.callers
 
     async def test_come_from_memory_the_second_time(
         self, authority: Authority, looked_up: Counter[str]
@@ -269,7 +251,7 @@ class TestCallers:
         caller = await authority.caller(Role.VERIFIER)
         for _ in range(3):
             await verify(caller, "x")
-        assert looked_up[caller.token] == 1
+        assert looked_up[caller.caller_id] == 1
 
     async def test_are_dropped_when_they_are_revoked(
         self, authority: Authority, looked_up: Counter[str]
@@ -281,17 +263,18 @@ class TestCallers:
         await authority.root(RevokeCallerRequest(caller_id=gone.caller_id))
         assert await reason(verify(gone, "x")) == "CREDENTIAL_INVALID"
         await verify(stays, "x")
-        assert looked_up[stays.token] == 1
+        assert looked_up[stays.caller_id] == 1
 
     async def test_that_are_none_are_looked_up_once_in_a_while(
         self, authority: Authority, looked_up: Counter[str]
     ) -> None:
         """The same guess, again and again, has the books read once in two seconds."""
-        token = secrets.mint(secrets.new_id("caller"), secrets.TOKEN_PREFIX).reveal()
+        caller_id = secrets.new_id("caller")
+        token = secrets.mint(caller_id, secrets.TOKEN_PREFIX).reveal()
         stranger = Api(authority.root.channel, token)
         for _ in range(2):
             assert await reason(verify(stranger, "x")) == "CREDENTIAL_INVALID"
-        assert looked_up[token] == 1
+        assert looked_up[caller_id] == 1
 
     async def test_are_never_taken_for_secrets(
         self, authority: Authority, issued: IssueKeyResponse
@@ -304,32 +287,34 @@ class TestCallers:
 
 
 async def test_without_a_lease_everything_comes_from_the_books(
-    root: Api, issued: IssueKeyResponse, read: Counter[str], monkeypatch: pytest.MonkeyPatch
+    root: Api, issued: IssueKeyResponse, books: GatedBooks, lease_clock: LeaseClock
 ) -> None:
     """Memory counts for as long as its session does."""
     await verify(root, issued.secret)
-    monkeypatch.setattr(CoherentCache, "holds_lease", lambda *_: False)
+    books.renewals.close()
+    lease_clock.ahead += 3  # Leases last as long.
     for _ in range(2):
         assert await verdict(root, issued.secret) == "VALID"
-    assert read[issued.secret] == 3
+    assert books.keys[issued.key.id] == 3
 
 
 async def test_a_restart_begins_with_nothing(
     authority: Authority,
     issued: IssueKeyResponse,
-    read: Counter[str],
+    books: GatedBooks,
     running: AsyncExitStack,
     clock: ManualClock,
 ) -> None:
     """The verdict is read again, and is right."""
     await verify(authority.root, issued.secret)
     await running.aclose()
-    port = await running.enter_async_context(serving(authority.settings, clock))
+    served = serving(authority.settings, clock, open_books=books.open)
+    port = await running.enter_async_context(served)
     async with grpc.aio.insecure_channel(f"127.0.0.1:{port}") as channel:
         root = Api(channel, authority.root.token)
         assert await verdict(root, issued.secret) == "VALID"
         assert await verdict(root, issued.secret) == "VALID"
-    assert read[issued.secret] == 2
+    assert books.keys[issued.key.id] == 2
 
 
 async def test_a_batch_in_memory_is_answered_as_from_the_books(
@@ -344,7 +329,7 @@ async def test_a_batch_in_memory_is_answered_as_from_the_books(
     await root(RevokeKeyRequest(key_id=issued[0].key.id))
     request = BatchVerifyRequest(secrets=[one.secret for one in issued] * 2)
     first = await root(request)
-    assert read == Counter({one.secret: 2 for one in issued})
+    assert read == Counter({one.key.id: 2 for one in issued})
 
     again = await root(request)
 

@@ -8,16 +8,24 @@ import subprocess
 import sys
 from collections.abc import Callable
 from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final
 
 from alembic import command
-from sqlalchemy import Connection
+from sqlalchemy import Connection, Table
 
+from keyauthority.base.relational import postgres, sqlite
+from keyauthority.base.relational.location import PostgresUrl
+from keyauthority.base.relational.schema import Schema
 from keyauthority.domain.facts import Action
+from keyauthority.storage import migrations
 from keyauthority.storage.migrations import SCHEMA
+from keyauthority.storage.postgres.statements import number_of
 from keyauthority.storage.sql.store import SqlStore
 from keyauthority.storage.sqlite.database import SqliteDatabase
+from keyauthority.storage.sqlite.examining import KIND
+from keyauthority.storage.tables import compatibility
 
 BEFORE_PEOPLE: Final = (
     "INSERT INTO workspaces VALUES ('ws_1', 'acme', false, 0, 0, 1)",
@@ -78,8 +86,22 @@ OF_A_NEWER_VERSION: Final = (
 """What a newer version writes whose tables this one may not use."""
 
 
-def upgrade_to(revision: str) -> Callable[[Connection], None]:
-    """`SCHEMA.upgrade` as it was when *revision* was the newest."""
+Upgrade = Callable[[Connection], None]
+
+
+class Upgrading(Schema):
+    """The schema in *folder*, whose databases are brought to it by *upgrade*."""
+
+    def __init__(self, folder: Path, compatibility: Table, upgrade: Upgrade) -> None:
+        super().__init__(folder, compatibility)
+        self._upgrade = upgrade
+
+    def upgrade(self, connection: Connection) -> None:
+        self._upgrade(connection)
+
+
+def upgrade_to(revision: str) -> Upgrade:
+    """What `SCHEMA.upgrade` did when *revision* was the newest."""
 
     def upgrade(connection: Connection) -> None:
         config = SCHEMA.config()
@@ -87,6 +109,23 @@ def upgrade_to(revision: str) -> Callable[[Connection], None]:
         command.upgrade(config, revision)
 
     return upgrade
+
+
+def migrate_file(path: Path, upgrade: Upgrade) -> None:
+    """Makes a SQLite file as a first start does, and has *upgrade* bring it to its schema."""
+    run_sql(path, f"PRAGMA application_id = {KIND.application_id}")
+    path.chmod(0o600)
+    sqlite.migrate(path, replace(KIND, schema=_authoritys(upgrade)))
+
+
+async def migrate_server(url: PostgresUrl, upgrade: Upgrade) -> None:
+    """Has *upgrade* bring a PostgreSQL database to its schema."""
+    schema = _authoritys(upgrade)
+    await postgres.migrate(url, "a test", schema, number_of("schema"), alone=False)
+
+
+def _authoritys(upgrade: Upgrade) -> Schema:
+    return Upgrading(Path(migrations.__file__).parent, compatibility, upgrade)
 
 
 async def on_driver(store: SqlStore, sql: str) -> list[tuple[Any, ...]]:

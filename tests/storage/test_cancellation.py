@@ -4,18 +4,17 @@ import asyncio
 import functools
 import random
 import sqlite3
-import threading
 import time
+from contextlib import closing
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any, ClassVar
 
 import pytest
-from sqlalchemy import Connection
 
-from keyauthority.storage.migrations import SCHEMA
+from keyauthority.base.relational.outages import StorageError
 from keyauthority.storage.sql.store import SqlStore
-from keyauthority.storage.sqlite import open_sqlite
+from keyauthority.storage.sqlite import migrate_sqlite, open_sqlite
+from keyauthority.storage.sqlite.lock import locked
 from tests.conformance.cancelling import at_every_await
 from tests.conformance.records import ManualClock, a_key
 from tests.storage.parts import on_driver
@@ -24,14 +23,14 @@ from tests.storage.parts import on_driver
 async def test_a_storm_of_cancellations(store: SqlStore) -> None:
     """Hundreds of changes and reads cancelled at any moment leave a sound, usable database."""
     chance = random.Random(7)
-    kept = []
+    committed = []
     started = set()
 
     async def change(n: int) -> None:
         async with store.changing() as tx:
             await tx.keys.insert(a_key(f"key_{n:03}"))
             await tx.feed.advance([f"key_{n:03}"])
-        kept.append(f"key_{n:03}")
+        committed.append(f"key_{n:03}")
 
     async def look(n: int) -> None:
         snapshot = await store.snapshot([f"key_{n:03}"])
@@ -51,8 +50,8 @@ async def test_a_storm_of_cancellations(store: SqlStore) -> None:
 
     ids = [f"key_{n:03}" for n in range(300)]
     snapshot = await store.snapshot(ids)
-    assert 0 < len(kept) < 300
-    assert set(kept) <= set(snapshot.keys)
+    assert 0 < len(committed) < 300
+    assert set(committed) <= set(snapshot.keys)
     assert snapshot.head.revision == len(snapshot.keys)
     assert await on_driver(store, "PRAGMA integrity_check") == [("ok",)]
 
@@ -73,15 +72,14 @@ class SlowConnection(sqlite3.Connection):
         SlowConnection.open.discard(id(self))
 
 
+SLOWLY = functools.partial(sqlite3.connect, factory=SlowConnection)
+
+
 async def test_opening_and_closing_cancelled_at_any_await(
     path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """However a start or an end is cancelled, no connection outlives the lock."""
-    slow = functools.partial(sqlite3.connect, factory=SlowConnection)
-    monkeypatch.setattr(
-        "keyauthority.base.relational.sqlite.sqlite3",
-        SimpleNamespace(**{**vars(sqlite3), "connect": slow}),
-    )
+    monkeypatch.setattr(sqlite3, "connect", SLOWLY)
 
     async def work() -> None:
         async with open_sqlite(path, ManualClock()):
@@ -144,24 +142,28 @@ async def test_a_start_cancelled_while_it_migrates(
     path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The lock is held until the thread that migrates is done."""
-    started, ended = threading.Event(), threading.Event()
-
-    def slow_upgrade(connection: Connection) -> None:
-        started.set()
-        time.sleep(0.02)
-        upgrade(connection)
-        ended.set()
-
-    upgrade = SCHEMA.upgrade
-    monkeypatch.setattr(SCHEMA, "upgrade", slow_upgrade)
 
     async def serve() -> None:
         async with open_sqlite(path, ManualClock()):
             pass
 
-    serving = asyncio.create_task(serve())
-    await asyncio.to_thread(started.wait)
-    serving.cancel()
-    await asyncio.wait({serving})
+    migrate_sqlite(path)
+    with closing(sqlite3.connect(path, isolation_level=None)) as other:
+        # What is to be written waits for the end of this.
+        other.execute("BEGIN IMMEDIATE")
+        monkeypatch.setattr(sqlite3, "connect", SLOWLY)
+        serving = asyncio.create_task(serve())
+        while not SlowConnection.open:  # noqa: ASYNC110  # a thread can't wake us
+            await asyncio.sleep(0)
+        serving.cancel()
+        ended, _ = await asyncio.wait({serving}, timeout=0.05)
+        assert not ended
+        with pytest.raises(StorageError, match="is in use by"), locked(path):
+            pass
+        other.execute("ROLLBACK")
 
-    assert ended.is_set()
+    await asyncio.wait({serving})
+    assert serving.cancelled()
+    assert not SlowConnection.open
+    with locked(path):
+        pass

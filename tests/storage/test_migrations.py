@@ -30,6 +30,7 @@ from tests.storage.parts import (
     OF_A_NEWER_VERSION,
     as_after_a_crash,
     files,
+    migrate_file,
     run_sql,
     upgrade_to,
 )
@@ -83,9 +84,8 @@ def test_migrating_again_changes_nothing(path: Path) -> None:
     assert files(path) == before
 
 
-def test_a_migration_cut_off_leaves_nothing(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_migration_cut_off_leaves_nothing(path: Path) -> None:
     """A start that dies while it makes the tables has made none, and the next one makes all."""
-    real = SCHEMA.upgrade
 
     def upgrade_and_die(connection: Connection) -> None:
         def die(_: Connection, __: object, statement: str, *___: object) -> None:
@@ -93,12 +93,10 @@ def test_a_migration_cut_off_leaves_nothing(path: Path, monkeypatch: pytest.Monk
                 raise KeyboardInterrupt
 
         event.listen(connection, "before_cursor_execute", die)
-        real(connection)
+        SCHEMA.upgrade(connection)
 
-    monkeypatch.setattr(SCHEMA, "upgrade", upgrade_and_die)
     with pytest.raises(KeyboardInterrupt):
-        migrate_sqlite(path)
-    monkeypatch.undo()
+        migrate_file(path, upgrade_and_die)
     with closing(sqlite3.connect(path)) as connection:
         assert connection.execute("SELECT name FROM sqlite_master").fetchall() == []
 
@@ -150,13 +148,9 @@ async def test_migrating_keeps_the_books(path: Path) -> None:
 
 
 @pytest.mark.parametrize("written", ["before", "after"])
-async def test_rows_without_people(
-    path: Path, monkeypatch: pytest.MonkeyPatch, written: str
-) -> None:
+async def test_rows_without_people(path: Path, written: str) -> None:
     """What an older version wrote, or still writes, is of callers that acted for themselves."""
-    monkeypatch.setattr(SCHEMA, "upgrade", upgrade_to("0003" if written == "before" else "head"))
-    migrate_sqlite(path)
-    monkeypatch.undo()
+    migrate_file(path, upgrade_to("0003" if written == "before" else "head"))
     run_sql(path, *BEFORE_PEOPLE)
 
     migrate_sqlite(path)
@@ -171,13 +165,9 @@ async def test_rows_without_people(
         assert (entry.person_id, entry.person_name, entry.revision) == ("", "", 7)
 
 
-async def test_entries_from_before_tell_what_happened(
-    path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_entries_from_before_tell_what_happened(path: Path) -> None:
     """And so who revoked a key, and who was shown which secret: both bear the entry's time."""
-    monkeypatch.setattr(SCHEMA, "upgrade", upgrade_to("0007"))
-    migrate_sqlite(path)
-    monkeypatch.undo()
+    migrate_file(path, upgrade_to("0007"))
     run_sql(path, *BEFORE_FACTS)
 
     migrate_sqlite(path)

@@ -30,7 +30,14 @@ from tests.postgres import (
     new_standby,
     run_sql,
 )
-from tests.storage.parts import BEFORE_FACTS, BEFORE_PEOPLE, FACTS, OF_A_NEWER_VERSION, upgrade_to
+from tests.storage.parts import (
+    BEFORE_FACTS,
+    BEFORE_PEOPLE,
+    FACTS,
+    OF_A_NEWER_VERSION,
+    migrate_server,
+    upgrade_to,
+)
 
 
 async def refusal(url: PostgresUrl, *, allow_async_standby: bool = False) -> str:
@@ -80,20 +87,16 @@ async def test_migrating_again_changes_nothing() -> None:
         assert (await store.snapshot([])).head == Head(1, 1)
 
 
-async def test_a_migration_cut_off_leaves_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_migration_cut_off_leaves_nothing() -> None:
     """It is one transaction: half a schema is never seen."""
     url = await empty_database()
 
-    real = SCHEMA.upgrade
-
     def upgrade_and_die(connection: Connection) -> None:
-        real(connection)
+        SCHEMA.upgrade(connection)
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(SCHEMA, "upgrade", upgrade_and_die)
     with pytest.raises(KeyboardInterrupt):
-        await migrate_postgres(url)
-    monkeypatch.undo()
+        await migrate_server(url, upgrade_and_die)
 
     tables = "SELECT count(*) FROM pg_tables WHERE schemaname = 'public'"
     assert await run_sql(url, tables) == [(0,)]
@@ -101,12 +104,10 @@ async def test_a_migration_cut_off_leaves_nothing(monkeypatch: pytest.MonkeyPatc
 
 
 @pytest.mark.parametrize("written", ["before", "after"])
-async def test_rows_without_people(monkeypatch: pytest.MonkeyPatch, written: str) -> None:
+async def test_rows_without_people(written: str) -> None:
     """What an older version wrote, or still writes, is of callers that acted for themselves."""
     url = await empty_database()
-    monkeypatch.setattr(SCHEMA, "upgrade", upgrade_to("0003" if written == "before" else "head"))
-    await migrate_postgres(url)
-    monkeypatch.undo()
+    await migrate_server(url, upgrade_to("0003" if written == "before" else "head"))
     for statement in BEFORE_PEOPLE:
         await run_sql(url, statement)
 
@@ -122,12 +123,10 @@ async def test_rows_without_people(monkeypatch: pytest.MonkeyPatch, written: str
         assert (entry.person_id, entry.person_name, entry.revision) == ("", "", 7)
 
 
-async def test_entries_from_before_tell_what_happened(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_entries_from_before_tell_what_happened() -> None:
     """And so who revoked a key, and who was shown which secret: both bear the entry's time."""
     url = await empty_database()
-    monkeypatch.setattr(SCHEMA, "upgrade", upgrade_to("0007"))
-    await migrate_postgres(url)
-    monkeypatch.undo()
+    await migrate_server(url, upgrade_to("0007"))
     for statement in BEFORE_FACTS:
         await run_sql(url, statement)
 

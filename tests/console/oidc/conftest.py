@@ -1,39 +1,35 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 
 import pytest
-from aiohttp import ClientSession, DummyCookieJar
+from aiohttp import ClientSession, ClientTimeout
 
+from console.oidc import provider_session
+from console.oidc.fetch import TIMEOUT
 from tests.console.oidc.crooked_provider import CrookedProvider, crooked_provider_serving
 from tests.console.oidc.provider_process import oidc_provider
 from tests.console.oidc.signing_in import SignIn
+from tests.console.people.parts import ManualClock
 
 __all__ = ["oidc_provider"]
 
 
-class ManualClock:
-    """Stands still until it is moved."""
-
-    def __init__(self) -> None:
-        self.now = datetime.now(UTC)
-
-    def __call__(self) -> datetime:
-        return self.now
-
-    def advance(self, **by: float) -> None:
-        self.now += timedelta(**by)
-
-
 @pytest.fixture
 def clock() -> ManualClock:
-    return ManualClock()
+    return ManualClock(datetime.now(UTC))
 
 
 @pytest.fixture
-async def session() -> AsyncIterator[ClientSession]:
-    async with ClientSession(cookie_jar=DummyCookieJar()) as session:
+def patience() -> ClientTimeout:
+    """How long the provider may take to answer."""
+    return TIMEOUT
+
+
+@pytest.fixture
+async def session(patience: ClientTimeout) -> AsyncIterator[ClientSession]:
+    async with provider_session(patience) as session:
         yield session
 
 

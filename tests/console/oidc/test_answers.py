@@ -10,8 +10,7 @@ import pytest
 from aiohttp import ClientTimeout
 from yarl import URL
 
-from console.oidc import Flow, OidcRefused, OidcUnavailable, fetch
-from tests.console.oidc.conftest import ManualClock
+from console.oidc import Flow, OidcRefused, OidcUnavailable
 from tests.console.oidc.crooked_provider import (
     ACCESS_TOKEN,
     CLIENT_SECRET,
@@ -22,6 +21,7 @@ from tests.console.oidc.crooked_provider import (
     without_end,
 )
 from tests.console.oidc.signing_in import MARKUP, REDIRECT_URI, SignIn
+from tests.console.people.parts import ManualClock
 
 
 async def test_what_is_asked_for(sign_in: SignIn, crooked: CrookedProvider) -> None:
@@ -97,9 +97,9 @@ async def test_the_issuer_of_a_response(sign_in: SignIn, crooked: CrookedProvide
 async def test_a_flow_ends(sign_in: SignIn, clock: ManualClock) -> None:
     """A sign-in takes ten minutes at most."""
     begun = await sign_in.provider.begin()
-    clock.advance(minutes=9, seconds=59)
+    clock.pass_by(minutes=9, seconds=59)
     await sign_in.finish(begun)
-    clock.advance(seconds=1)
+    clock.pass_by(seconds=1)
     with pytest.raises(OidcRefused, match="ten minutes"):
         await sign_in.finish(begun)
 
@@ -173,16 +173,11 @@ class TestEndpoints:
         crooked.instead = {endpoint: without_end}
         await sign_in.fails(OidcUnavailable, f"{what}: answer too large (status 200)")
 
+    @pytest.mark.parametrize("patience", [ClientTimeout(total=0.2)], ids=[""])
     async def test_no_answer(
-        self,
-        sign_in: SignIn,
-        crooked: CrookedProvider,
-        endpoint: str,
-        what: str,
-        monkeypatch: pytest.MonkeyPatch,
+        self, sign_in: SignIn, crooked: CrookedProvider, endpoint: str, what: str
     ) -> None:
         """An answer is waited for up to a limit."""
-        monkeypatch.setattr(fetch, "TIMEOUT", ClientTimeout(total=0.2))
         crooked.claims = {"email": None}
         crooked.instead = {endpoint: never}
         await sign_in.fails(OidcUnavailable, f"{what}: no answer in time")

@@ -9,9 +9,9 @@ import pytest
 
 from console.oidc import OidcSettings, OidcUnavailable
 from console.oidc.discovery import Metadata
-from tests.console.oidc.conftest import ManualClock
 from tests.console.oidc.crooked_provider import CrookedProvider, answering
 from tests.console.oidc.signing_in import MARKUP, SignIn
+from tests.console.people.parts import ManualClock
 
 GOOD = OidcSettings("https://accounts.example.com", "console", None, "Example")
 
@@ -64,7 +64,7 @@ async def test_it_is_kept_for_an_hour(
     for _ in range(3):
         await sign_in()
     assert crooked.asked.count("openid-configuration") == 2
-    clock.advance(minutes=61)
+    clock.pass_by(minutes=61)
     await sign_in()
     assert crooked.asked.count("openid-configuration") == 3
 

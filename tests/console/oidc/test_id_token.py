@@ -13,9 +13,9 @@ from joserfc import jws
 from joserfc.jwk import ECKey, OctKey, RSAKey
 
 from console.oidc import OidcRefused, OidcUnavailable
-from tests.console.oidc.conftest import ManualClock
 from tests.console.oidc.crooked_provider import ACCESS_TOKEN, CLIENT_SECRET, CrookedProvider
 from tests.console.oidc.signing_in import MARKUP, SignIn
+from tests.console.people.parts import ManualClock
 
 MALFORMED = "id token: malformed, or not signed as it has to be"
 NO_KEY = "id token: signed by no key of the provider"
@@ -169,7 +169,7 @@ async def test_keys_change(sign_in: SignIn, crooked: CrookedProvider, clock: Man
     """A key not seen before is looked up, and the old one stops counting."""
     await sign_in()
     old, old_header = crooked.key, crooked.header
-    clock.advance(minutes=1)
+    clock.pass_by(minutes=1)
     crooked.key = ECKey.generate_key("P-256", {"kid": "second"})
     crooked.header = old_header | {"kid": "second"}
     crooked.published = [crooked.key.as_dict()]
@@ -185,7 +185,7 @@ async def test_a_key_changes_under_its_name(
     """A provider that puts a new key under the old name, or names none, is followed too."""
     await sign_in()
     for kid in ("first", None):
-        clock.advance(minutes=1)
+        clock.pass_by(minutes=1)
         crooked.key = ECKey.generate_key("P-256", {"kid": "first"})
         crooked.header |= {"kid": kid}
         crooked.published = [crooked.key.as_dict()]
@@ -200,7 +200,7 @@ async def test_unknown_keys_do_not_hammer_the_provider(
     for _ in range(5):
         await sign_in.fails(OidcRefused, NO_KEY)
     assert crooked.asked.count("jwks") == 1
-    clock.advance(seconds=31)
+    clock.pass_by(seconds=31)
     for _ in range(5):
         await sign_in.fails(OidcRefused, NO_KEY)
     assert crooked.asked.count("jwks") == 2
@@ -212,9 +212,9 @@ async def test_a_withdrawn_key_is_forgotten(
     """A key that the provider withdrew counts for an hour at most."""
     await sign_in()
     crooked.published = [ECKey.generate_key("P-256").as_dict()]
-    clock.advance(minutes=59)
+    clock.pass_by(minutes=59)
     await sign_in()
-    clock.advance(minutes=2)
+    clock.pass_by(minutes=2)
     await sign_in.fails(OidcRefused, NO_KEY)
 
 

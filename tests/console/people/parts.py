@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import sqlite3
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Callable
 from contextlib import AbstractAsyncContextManager, closing
 from datetime import UTC, datetime, timedelta
-from typing import Any, Final
+from typing import Any, Final, Literal
 
 from argon2 import PasswordHasher
 
@@ -34,14 +34,31 @@ CONSOLE: Final = Origin("", "", "")
 class ManualClock:
     """A clock that stands still until it is moved."""
 
-    def __init__(self) -> None:
-        self.time = datetime(2026, 11, 25, 12, 39, tzinfo=UTC)
+    def __init__(self, time: datetime = datetime(2026, 11, 25, 12, 39, tzinfo=UTC)) -> None:
+        self.time = time
 
     def __call__(self) -> datetime:
         return self.time
 
     def pass_by(self, **duration: float) -> None:
         self.time += timedelta(**duration)
+
+
+class WatchedHasher(PasswordHasher):
+    """As cheap as `CHEAP`; what a test sets is called first, in the thread that hashes."""
+
+    def __init__(self) -> None:
+        super().__init__(time_cost=1, memory_cost=8, parallelism=1)
+        self.before_hashing: Callable[[], object] = lambda: None
+        self.before_verifying: Callable[[str], object] = lambda _: None
+
+    def hash(self, *args: Any, **options: Any) -> str:
+        self.before_hashing()
+        return super().hash(*args, **options)
+
+    def verify(self, *args: Any, **options: Any) -> Literal[True]:
+        self.before_verifying(args[0])
+        return super().verify(*args, **options)
 
 
 def opened(

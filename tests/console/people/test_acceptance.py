@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+
 import pytest
 
 from console.people import (
@@ -22,9 +24,11 @@ from tests.console.people.parts import (
     NEW_PASSWORD,
     PASSWORD,
     ManualClock,
+    WatchedHasher,
     by,
     identity,
     member,
+    opened,
     outcomes,
     sql,
 )
@@ -99,36 +103,33 @@ async def test_an_identity_belongs_to_one(people: People) -> None:
 
 
 async def test_a_link_that_expires_meanwhile(
-    people: People, ada: Person, clock: ManualClock, monkeypatch: pytest.MonkeyPatch
+    people: People, ada: Person, clock: ManualClock, location: Location
 ) -> None:
     """It is when a link is used up that counts, not when its form was looked at."""
     _, invited = await people.links.invite(by(ada), "ws_1", "b@x", Role.VIEWER)
 
-    async def hash_slowly(*_: str) -> str:
-        clock.pass_by(days=7)
-        return "$"
-
-    monkeypatch.setattr(people.links._passwords, "accept", hash_slowly)
-    with pytest.raises(LinkInvalid):
-        await people.links.accept_invitation(invited.reveal(), "B", Password(PASSWORD), "")
+    hasher = WatchedHasher()
+    async with opened(location, clock, hasher=hasher) as slow:
+        hasher.before_hashing = lambda: clock.pass_by(days=7)
+        with pytest.raises(LinkInvalid):
+            await slow.links.accept_invitation(invited.reveal(), "B", Password(PASSWORD), "")
 
     assert await people.accounts.by_email("b@x") is None
 
 
 async def test_an_administrator_who_comes_first(
-    people: People, ada: Person, location: Location, monkeypatch: pytest.MonkeyPatch
+    people: People, ada: Person, clock: ManualClock, location: Location
 ) -> None:
     """Somebody who became administrator while a set-up form was handled is the only one."""
     await sql(location, "UPDATE people SET administrator = false")
     token = (await people.links.new_setup()).reveal()
 
-    async def hash_slowly(*_: str) -> str:
-        await sql(location, "UPDATE people SET administrator = true")
-        return "$"
-
-    monkeypatch.setattr(people.links._passwords, "accept", hash_slowly)
-    with pytest.raises(LinkInvalid):
-        await people.links.accept_setup(token, "e@x", "E", Password(PASSWORD), [], "")
+    hasher = WatchedHasher()
+    async with opened(location, clock, hasher=hasher) as slow:
+        become = "UPDATE people SET administrator = true"
+        hasher.before_hashing = lambda: asyncio.run(sql(location, become))
+        with pytest.raises(LinkInvalid):
+            await slow.links.accept_setup(token, "e@x", "E", Password(PASSWORD), [], "")
 
     assert await people.accounts.by_email("e@x") is None
 

@@ -28,6 +28,7 @@ from tests.console.people.parts import (
     OPERATOR,
     PASSWORD,
     ManualClock,
+    WatchedHasher,
     actions,
     by,
     identity,
@@ -52,9 +53,9 @@ async def test_several_people_at_once(people: People, ada: Person) -> None:
     """Those that there are, each once."""
     bob = await member(people, ada, "bob@example.com")
 
-    found = await people.accounts.get_all({bob.id, ada.id, "person_0"})
+    persons = await people.accounts.get_all({bob.id, ada.id, "person_0"})
 
-    assert sorted(found, key=lambda one: one.id) == sorted((ada, bob), key=lambda one: one.id)
+    assert sorted(persons, key=lambda one: one.id) == sorted((ada, bob), key=lambda one: one.id)
     assert await people.accounts.get_all([]) == []
 
 
@@ -117,20 +118,18 @@ async def test_a_password_typed_another_way(people: People, ada: Person) -> None
 
 
 async def test_an_unknown_address_takes_the_same_work(
-    people: People, ada: Person, monkeypatch: pytest.MonkeyPatch
+    people: People, ada: Person, location: Location, clock: ManualClock
 ) -> None:
     """The hasher works once, at the same cost, whether there is an account, a password, or not."""
     await people.links.invite(by(ada), "ws_1", "carol@example.com", Role.VIEWER)
-    costs: list[str] = []
-    real = PasswordHasher.verify
+    hashes: list[str] = []
+    hasher = WatchedHasher()
+    hasher.before_verifying = hashes.append
+    async with opened(location, clock, hasher=hasher) as watched:
+        for email in (ada.email, "nobody@example.com", "carol@example.com", "no address", ""):
+            assert await watched.accounts.check_password(email, "wrong wrong wrong") is None
 
-    def verify(self: PasswordHasher, kept: str, password: bytes) -> bool:
-        costs.append(kept.rpartition("$")[0].rpartition("$")[0])
-        return real(self, kept, password)
-
-    monkeypatch.setattr(PasswordHasher, "verify", verify)
-    for email in (ada.email, "nobody@example.com", "carol@example.com", "no address", ""):
-        assert await people.accounts.check_password(email, "wrong wrong wrong") is None
+    costs = [text.rpartition("$")[0].rpartition("$")[0] for text in hashes]
 
     assert len(costs) == 5
     assert len(set(costs)) == 1
@@ -144,9 +143,9 @@ async def test_who_has_no_password_signs_in_with_none(people: People) -> None:
 
     assert await people.accounts.check_password(ada.email, "") is None
     await people.accounts.set_password(by(ada), ada.id, PASSWORD)
-    found = await people.accounts.check_password(ada.email, PASSWORD)
-    assert found is not None
-    assert found.has_password
+    person = await people.accounts.check_password(ada.email, PASSWORD)
+    assert person is not None
+    assert person.has_password
 
 
 async def test_stronger_parameters_reach_who_signs_in(
@@ -156,13 +155,13 @@ async def test_stronger_parameters_reach_who_signs_in(
     stronger = PasswordHasher(time_cost=2, memory_cost=16, parallelism=1)
     async with opened(location, clock, hasher=stronger) as later:
         await later.accounts.check_password(ada.email, "wrong wrong wrong")
-        [(kept,)] = await sql(location, "SELECT password FROM people")
-        assert "m=8,t=1" in kept
+        [(password_hash,)] = await sql(location, "SELECT password FROM people")
+        assert "m=8,t=1" in password_hash
         assert await later.accounts.check_password(ada.email, PASSWORD) == ada
 
-    [(kept,)] = await sql(location, "SELECT password FROM people")
-    assert "m=16,t=2" in kept
-    assert stronger.verify(kept, PASSWORD)
+    [(password_hash,)] = await sql(location, "SELECT password FROM people")
+    assert "m=16,t=2" in password_hash
+    assert stronger.verify(password_hash, PASSWORD)
 
 
 async def test_a_hash_that_cannot_be_read(people: People, ada: Person, location: Location) -> None:
@@ -333,9 +332,9 @@ async def test_identities(people: People, ada: Person) -> None:
 
     with pytest.raises(IdentityTaken):
         await people.accounts.link_identity(by(bob), bob.id, ISSUER, "a")
-    found = await people.accounts.by_identity(ISSUER, "a")
-    assert found is not None
-    assert found.id == ada.id
+    person = await people.accounts.by_identity(ISSUER, "a")
+    assert person is not None
+    assert person.id == ada.id
     assert await people.accounts.by_identity("https://other.example.com", "a") is None
     assert (await actions(people)).count("identity.link") == 1
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import sqlite3
 from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,13 +15,15 @@ from alembic.migration import MigrationContext
 from sqlalchemy import create_engine, event
 from sqlalchemy.engine import Connection
 
-from console.people import migrate_people
-from console.people.engines import open_engine
+from console.people import migrate_people, migrations
+from console.people.engines import KIND, open_engine
 from console.people.migrations import SCHEMA
-from console.people.tables import metadata
+from console.people.tables import compatibility, metadata
 from keyauthority.base.relational.location import Location, PostgresUrl
+from keyauthority.base.relational.sqlite import migrate
 from tests.console.people.parts import sql
 from tests.postgres import empty_database
+from tests.storage.parts import Upgrading
 
 
 async def test_migrations_and_tables_agree(location: Location) -> None:
@@ -91,12 +94,9 @@ async def test_many_migrate_at_once(kind: str, tmp_path: Path) -> None:
     assert await sql(location, "SELECT version_num FROM alembic_version") == [(SCHEMA.newest(),)]
 
 
-async def test_a_migration_cut_off_leaves_nothing(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_a_migration_cut_off_leaves_nothing(tmp_path: Path) -> None:
     """A start that dies while it makes the tables has made none, and the next one makes all."""
     path = tmp_path / "console.db"
-    real = SCHEMA.upgrade
 
     def upgrade_and_die(connection: Connection) -> None:
         def die(_: Connection, __: object, statement: str, *___: object) -> None:
@@ -104,12 +104,12 @@ async def test_a_migration_cut_off_leaves_nothing(
                 raise RuntimeError("cut off")
 
         event.listen(connection, "before_cursor_execute", die)
-        real(connection)
+        SCHEMA.upgrade(connection)
 
-    monkeypatch.setattr(SCHEMA, "upgrade", upgrade_and_die)
-    with pytest.raises(Exception, match="cut off"):
-        await migrate_people(path)
-    monkeypatch.undo()
+    path.touch(mode=0o600)
+    dying = Upgrading(Path(migrations.__file__).parent, compatibility, upgrade_and_die)
+    with pytest.raises(RuntimeError, match="cut off"):
+        migrate(path, replace(KIND, schema=dying))
     with closing(sqlite3.connect(path)) as connection:
         assert connection.execute("SELECT name FROM sqlite_master").fetchall() == []
 

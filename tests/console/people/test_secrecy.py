@@ -9,7 +9,6 @@ import traceback
 from pathlib import Path
 
 import pytest
-from argon2 import PasswordHasher
 from sqlalchemy.exc import DBAPIError
 
 from console.people import (
@@ -20,7 +19,15 @@ from console.people import (
     Role,
 )
 from keyauthority.base.relational.location import Location, PostgresUrl
-from tests.console.people.parts import NEW_PASSWORD, PASSWORD, by, sql
+from tests.console.people.parts import (
+    NEW_PASSWORD,
+    PASSWORD,
+    ManualClock,
+    WatchedHasher,
+    by,
+    opened,
+    sql,
+)
 
 
 async def test_a_leaked_database_opens_nothing(
@@ -35,12 +42,12 @@ async def test_a_leaked_database_opens_nothing(
     secrets = [PASSWORD, NEW_PASSWORD, *(s.reveal() for s in (invitation, recovery, session))]
 
     if isinstance(location, PostgresUrl):
-        kept = await everything(location)
+        content = await everything(location)
     else:
-        kept = b"".join(file.read_bytes() for file in tmp_path.iterdir()).decode("latin-1")
+        content = b"".join(file.read_bytes() for file in tmp_path.iterdir()).decode("latin-1")
 
-    assert "bob@example.com" in kept
-    assert [secret for secret in secrets if secret in kept] == []
+    assert "bob@example.com" in content
+    assert [secret for secret in secrets if secret in content] == []
 
 
 async def everything(location: Location) -> str:
@@ -54,10 +61,10 @@ async def test_secrets_do_not_show_themselves(people: People, ada: Person) -> No
     """What is printed by accident holds no secret."""
     session, token = await people.sessions.begin(ada.id, "", "", "password")
 
-    for shown in (repr(session), repr(token), repr(Password(PASSWORD)), repr(ada)):
-        assert token.reveal() not in shown
-        assert PASSWORD not in shown
-        assert "argon2" not in shown
+    for text in (repr(session), repr(token), repr(Password(PASSWORD)), repr(ada)):
+        assert token.reveal() not in text
+        assert PASSWORD not in text
+        assert "argon2" not in text
 
 
 async def test_logs_and_errors_hold_no_secret(
@@ -74,10 +81,10 @@ async def test_logs_and_errors_hold_no_secret(
     with pytest.raises(DBAPIError) as mistake:
         await people.accounts.set_password(by(ada), ada.id, PASSWORD)
 
-    told = caplog.text + "".join(traceback.format_exception(mistake.value))
-    assert "UPDATE people SET password" in told
+    text = caplog.text + "".join(traceback.format_exception(mistake.value))
+    assert "UPDATE people SET password" in text
     for secret in (token.reveal(), PASSWORD, NEW_PASSWORD, "$argon2id$", ada.email):
-        assert secret not in told
+        assert secret not in text
 
 
 async def test_a_refusal_does_not_repeat_what_was_typed(people: People, ada: Person) -> None:
@@ -93,14 +100,13 @@ async def test_a_refusal_does_not_repeat_what_was_typed(people: People, ada: Per
 
 
 async def test_hashing_is_done_beside_the_loop_two_at_a_time(
-    people: People, ada: Person, monkeypatch: pytest.MonkeyPatch
+    ada: Person, location: Location, clock: ManualClock
 ) -> None:
     """However many sign in, two passwords are hashed at a time, and the loop goes on meanwhile."""
     at_once, most, loop_thread = 0, 0, threading.get_ident()
     lock, go_on = threading.Lock(), threading.Event()
-    real = PasswordHasher.verify
 
-    def verify(self: PasswordHasher, kept: str, password: bytes) -> bool:
+    def hold(_: str) -> None:
         nonlocal at_once, most
         assert threading.get_ident() != loop_thread
         with lock:
@@ -109,16 +115,17 @@ async def test_hashing_is_done_beside_the_loop_two_at_a_time(
         go_on.wait(10)
         with lock:
             at_once -= 1
-        return real(self, kept, password)
 
-    monkeypatch.setattr(PasswordHasher, "verify", verify)
-    checks = [people.accounts.check_password(ada.email, PASSWORD) for _ in range(8)]
-    all_of_them = asyncio.gather(*checks)
-    while most < 2:  # noqa: ASYNC110
-        await asyncio.sleep(0.01)
-    # Time for a third, if it could.
-    await asyncio.sleep(0.1)
-    go_on.set()
+    hasher = WatchedHasher()
+    hasher.before_verifying = hold
+    async with opened(location, clock, hasher=hasher) as people:
+        checks = [people.accounts.check_password(ada.email, PASSWORD) for _ in range(8)]
+        all_of_them = asyncio.gather(*checks)
+        while most < 2:  # noqa: ASYNC110
+            await asyncio.sleep(0.01)
+        # Time for a third, if it could.
+        await asyncio.sleep(0.1)
+        go_on.set()
 
-    assert await all_of_them == [ada] * 8
+        assert await all_of_them == [ada] * 8
     assert most == 2
