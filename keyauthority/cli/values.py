@@ -12,6 +12,7 @@ import click
 
 from keyauthority.base.relational.location import parse_location
 from keyauthority.config import parse_duration
+from keyauthority.pricing import amounts
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 Value = TypeVar("Value")
@@ -70,6 +71,7 @@ def _parse_label(text: str) -> tuple[str, str]:
     return key, value
 
 
+CREDITS: Final = Parsed("credits", amounts.parse)
 DURATION: Final = Parsed("duration", parse_duration)
 MOMENT: Final = Parsed("time", parse_moment)
 LABEL: Final = Parsed("key=value", _parse_label)

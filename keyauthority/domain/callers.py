@@ -18,13 +18,14 @@ class Role(enum.Enum):
     VERIFIER = 1
     ISSUER = 2
     ADMIN = 3
+    BILLER = 4
 
 
 @dataclass(frozen=True, slots=True)
 class Caller:
     """One named service credential.
 
-    An issuer with `workspace_ids` may touch only these workspaces, one without may touch all.
+    An issuer or biller with `workspace_ids` may touch only these workspaces, one without may touch all.
     `certificate_name` is a subject alternative name that identifies the caller as its token does.
     A caller that `acts_for_people` may name the person it acts for. `sealing` describes `seal`; a
     revoked caller has an invalid one: clearing `revoke_time` in the database reinstates nobody.

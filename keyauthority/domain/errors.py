@@ -44,6 +44,10 @@ class Reason(enum.Enum):
     SECRET_TAKEN = enum.auto()
     LEASE_LOST = enum.auto()
     ACTING_NOT_ALLOWED = enum.auto()
+    REFERENCE_REUSED = enum.auto()
+    REFERENCE_NOT_FOUND = enum.auto()
+    REFUND_TOO_LARGE = enum.auto()
+    BALANCE_OUT_OF_RANGE = enum.auto()
 
 
 class KeyAuthorityError(Exception):

@@ -45,6 +45,10 @@ class Action(enum.Enum):
     RECORDS_SEALED = 27
     ATTEMPT_REFUSED = 28
     OTHER = 29
+    CREDITS_ADDED = 30
+    CREDITS_ADJUSTED = 31
+    CREDITS_REFUNDED = 32
+    CREDITS_EXPIRED = 33
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,6 +13,7 @@ from typing import Final, TypeVar
 
 from keyauthority.domain import secrets
 from keyauthority.domain.errors import invalid
+from keyauthority.pricing.amounts import LARGEST_AMOUNT
 
 Entries = TypeVar("Entries", bound=Sized)
 
@@ -30,6 +31,8 @@ PERSON_NAME_LENGTH: Final = 254
 LIFETIME: Final = timedelta(days=3653)
 """Ten years, of which up to three are leap years."""
 OVERLAP: Final = timedelta(days=90)
+REFERENCE_LENGTH: Final = 128
+PRIORITY: Final = 100
 BATCH: Final = 1_000
 SECRET_BYTES: Final = 8_192
 
@@ -51,10 +54,24 @@ def printable(text: str, field: str) -> str:
     return _text(text, field, NAME_LENGTH)
 
 
-def note(text: str) -> str:
+def note(text: str, field: str = "note") -> str:
     """Checks a note: up to 500 characters, line breaks included."""
-    _text(text.replace("\n", " "), "note", NOTE_LENGTH)
+    _text(text.replace("\n", " "), field, NOTE_LENGTH)
     return text
+
+
+def amount(nano_credits: int, field: str = "amount_nano_credits") -> int:
+    """Checks an amount of credits: from 1 to 10^17 nano-credits."""
+    if not 1 <= nano_credits <= LARGEST_AMOUNT:
+        raise invalid(field, f"is not from 1 to {LARGEST_AMOUNT}")
+    return nano_credits
+
+
+def reference(text: str, field: str) -> str:
+    """Checks the name of a ledger entry: 1 to 128 printable characters."""
+    if not text.strip():
+        raise invalid(field, "is empty")
+    return _text(text, field, REFERENCE_LENGTH)
 
 
 def scopes(names: Sequence[str]) -> tuple[str, ...]:

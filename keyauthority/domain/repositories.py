@@ -14,9 +14,12 @@ from keyauthority.domain.auditing import AuditEntry, AuditFilter
 from keyauthority.domain.callers import Caller
 from keyauthority.domain.keys import Key, KeyState, StoredSecret
 from keyauthority.domain.last_used import Marks
+from keyauthority.domain.ledger import Drawn, Entry, EntryFilter, Sums
 from keyauthority.domain.peppers import Pepper
 from keyauthority.domain.sessions import Head, Terms
 from keyauthority.domain.workspaces import Workspace
+from keyauthority.escrow.grants import Grant
+from keyauthority.escrow.slices import Account
 
 Cursor = tuple[datetime, str]
 """The end of a page: the create time and id of its last record."""
@@ -251,6 +254,50 @@ class LastUses(Protocol):
         """
 
 
+class Ledger(Protocol):
+    """The workspaces' credits, within one transaction."""
+
+    async def account(self, workspace_id: str) -> tuple[Account, int]:
+        """Returns the account and the number of its newest entry; of a workspace without one, zeros.
+
+        In a changing transaction the account stays locked until its end.
+        """
+
+    async def grants(self, workspace_id: str) -> list[Grant]:
+        """Returns the grants of which something remains."""
+
+    async def grant(self, workspace_id: str, grant_id: str) -> Grant | None:
+        """Returns the grant, used up or not."""
+
+    async def write(
+        self,
+        workspace_id: str,
+        account: Account,
+        entries: Sequence[Entry],
+        grants: Sequence[Grant],
+        drawn: Sequence[Drawn],
+    ) -> None:
+        """Adds *entries* and *drawn*, and replaces the account and *grants*, or adds them."""
+
+    async def by_reference(self, workspace_id: str, references: Iterable[str]) -> dict[str, Entry]:
+        """Returns the entries under those of *references* that there are."""
+
+    async def refunded(self, workspace_id: str, subject: str) -> int:
+        """Returns the sum of the amounts of all refunds of *subject*."""
+
+    async def page(self, which: EntryFilter, limit: int, before: int | None) -> list[Entry]:
+        """Returns up to *limit* entries, newest first, with numbers below *before*."""
+
+    async def due(self, now: datetime, limit: int) -> list[str]:
+        """Returns up to *limit* workspaces with grants that expire at *now* or before.
+
+        Those of which all that is left stands in slices are left out.
+        """
+
+    async def sums(self, workspace_id: str) -> Sums:
+        """Returns what the workspace's entries, grants and draws add up to."""
+
+
 @dataclass(frozen=True, slots=True)
 class Transaction:
     """The open books: all reads see one state, all writes are one change.
@@ -269,3 +316,4 @@ class Transaction:
     peppers: Peppers
     replays: Replays
     last_used: LastUses
+    ledger: Ledger

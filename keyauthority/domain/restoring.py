@@ -124,6 +124,11 @@ def repetition_of(action: Action) -> Repetition | None:
             | Action.WORKSPACE_RENAMED
             | Action.AUDIT_PRUNED
             | Action.ATTEMPT_REFUSED
+            # These are repeated by whoever made them: the ledger takes each reference once.
+            | Action.CREDITS_ADDED
+            | Action.CREDITS_ADJUSTED
+            | Action.CREDITS_REFUNDED
+            | Action.CREDITS_EXPIRED
             # These concern the keyring, or the lost database.
             | Action.PEPPER_ADDED
             | Action.PEPPER_ACTIVATED

@@ -13,6 +13,7 @@ import structlog
 
 from keyauthority.domain.books import Books, Upkeep, upkeep
 from keyauthority.domain.callers import authority
+from keyauthority.domain.crediting import Crediting
 from keyauthority.domain.errors import KeyAuthorityError
 from keyauthority.domain.last_used import LastUsed, Marks
 from keyauthority.domain.ports import Store
@@ -40,8 +41,9 @@ async def keep_house(
     tidied_every: float = TIDIED_EVERY,
     pruned_every: float = PRUNED_EVERY,
 ) -> None:
-    """Prunes the books round after round until cancelled."""
+    """Prunes the books, and has credits expire, round after round until cancelled."""
     rounds = [_rounds(lambda: upkeep(store, tidy), tidied_every)]
+    rounds.append(_rounds(Crediting(books).expire, tidied_every))
     if audit_retention is not None:
         audit, actor = ReadingAudit(books), authority("housekeeping")
         rounds.append(_rounds(lambda: audit.keep_for(actor, audit_retention), pruned_every))

@@ -58,6 +58,10 @@ STATUS: Final = {
     Reason.SESSION_NOT_FOUND: grpc.StatusCode.NOT_FOUND,
     Reason.TOO_MANY_SESSIONS: grpc.StatusCode.RESOURCE_EXHAUSTED,
     Reason.SECRET_TAKEN: grpc.StatusCode.ALREADY_EXISTS,
+    Reason.REFERENCE_REUSED: grpc.StatusCode.ALREADY_EXISTS,
+    Reason.REFERENCE_NOT_FOUND: grpc.StatusCode.NOT_FOUND,
+    Reason.REFUND_TOO_LARGE: grpc.StatusCode.FAILED_PRECONDITION,
+    Reason.BALANCE_OUT_OF_RANGE: grpc.StatusCode.OUT_OF_RANGE,
     Reason.LEASE_LOST: grpc.StatusCode.UNAVAILABLE,
     Reason.ACTING_NOT_ALLOWED: grpc.StatusCode.PERMISSION_DENIED,
 }

@@ -22,6 +22,7 @@ from keyauthority.rpc.audit import AuditServicer
 from keyauthority.rpc.callers import CallerServicer
 from keyauthority.rpc.guard import Choose, Guard
 from keyauthority.rpc.keys import KeyServicer
+from keyauthority.rpc.ledger import LedgerServicer
 from keyauthority.rpc.operations import OperationsServicer
 from keyauthority.rpc.quick import QuickBatchVerify, QuickVerify
 from keyauthority.rpc.reflection import ReflectionServicer, ReflectionV1Servicer
@@ -45,6 +46,7 @@ SERVICES: Final = (
     Service(_V1 + "KeyService", Role.ISSUER, ISSUING, KeyServicer),
     Service(_V1 + "WorkspaceService", Role.ADMIN, ADMINISTERING, WorkspaceServicer),
     Service(_V1 + "CallerService", Role.ADMIN, ADMINISTERING, CallerServicer),
+    Service(_V1 + "LedgerService", Role.BILLER, ADMINISTERING, LedgerServicer),
     Service(_V1 + "AuditService", Role.ADMIN, ADMINISTERING, AuditServicer),
     Service(_V1 + "OperationsService", Role.ADMIN, ADMINISTERING, OperationsServicer),
     Service("grpc.health.v1.Health", Access.OPEN, HEALTH, lambda parts: parts.health, of_grpc=True),

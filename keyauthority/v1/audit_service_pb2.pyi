@@ -88,6 +88,14 @@ class _ActionEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Action.ValueTy
     """A caller lacked the role, or the right to act for people, for what it tried."""
     ACTION_OTHER: _Action.ValueType  # 29
     """Something that this version has no word for; `action` tells the method."""
+    ACTION_CREDITS_ADDED: _Action.ValueType  # 30
+    """Credits were added. Details: credits, purchase, priority, promotional, expires."""
+    ACTION_CREDITS_ADJUSTED: _Action.ValueType  # 31
+    """A balance was corrected. Details: credits, reason, reference."""
+    ACTION_CREDITS_REFUNDED: _Action.ValueType  # 32
+    """A charge or a grant was returned. Details: credits, subject, reference."""
+    ACTION_CREDITS_EXPIRED: _Action.ValueType  # 33
+    """Credits expired. Details: credits."""
 
 class Action(_Action, metaclass=_ActionEnumTypeWrapper):
     """What happened, whichever method or command did it. Where a value changed, details have the old one as
@@ -156,6 +164,14 @@ ACTION_ATTEMPT_REFUSED: Action.ValueType  # 28
 """A caller lacked the role, or the right to act for people, for what it tried."""
 ACTION_OTHER: Action.ValueType  # 29
 """Something that this version has no word for; `action` tells the method."""
+ACTION_CREDITS_ADDED: Action.ValueType  # 30
+"""Credits were added. Details: credits, purchase, priority, promotional, expires."""
+ACTION_CREDITS_ADJUSTED: Action.ValueType  # 31
+"""A balance was corrected. Details: credits, reason, reference."""
+ACTION_CREDITS_REFUNDED: Action.ValueType  # 32
+"""A charge or a grant was returned. Details: credits, subject, reference."""
+ACTION_CREDITS_EXPIRED: Action.ValueType  # 33
+"""Credits expired. Details: credits."""
 Global___Action: _TypeAlias = Action  # noqa: Y015
 
 @_typing.final

@@ -35,6 +35,8 @@ class _CallerRoleEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_CallerRole
     """May call KeyService."""
     CALLER_ROLE_ADMIN: _CallerRole.ValueType  # 3
     """May call WorkspaceService, CallerService, AuditService and OperationsService."""
+    CALLER_ROLE_BILLER: _CallerRole.ValueType  # 4
+    """May call LedgerService."""
 
 class CallerRole(_CallerRole, metaclass=_CallerRoleEnumTypeWrapper):
     """What a caller may do. Roles do not imply one another."""
@@ -47,6 +49,8 @@ CALLER_ROLE_ISSUER: CallerRole.ValueType  # 2
 """May call KeyService."""
 CALLER_ROLE_ADMIN: CallerRole.ValueType  # 3
 """May call WorkspaceService, CallerService, AuditService and OperationsService."""
+CALLER_ROLE_BILLER: CallerRole.ValueType  # 4
+"""May call LedgerService."""
 Global___CallerRole: _TypeAlias = CallerRole  # noqa: Y015
 
 @_typing.final
@@ -84,7 +88,7 @@ class Caller(_message.Message):
 
     @_builtins.property
     def workspace_ids(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
-        """The only workspaces an issuer may touch. Empty: all."""
+        """The only workspaces an issuer or biller may touch. Empty: all."""
 
     @_builtins.property
     def create_time(self) -> _timestamp_pb2.Timestamp:

@@ -233,6 +233,32 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
 
         {"reason": "ACTING_NOT_ALLOWED", "domain": "keyauthority.opentoken.kr"}
     """
+    ERROR_REASON_REFERENCE_REUSED: _ErrorReason.ValueType  # 35
+    """The workspace's ledger has an entry under that reference that says something else. Status:
+    ALREADY_EXISTS.
+
+        {"reason": "REFERENCE_REUSED", "domain": "keyauthority.opentoken.kr",
+         "metadata": {"reference": "purchase-17"}}
+    """
+    ERROR_REASON_REFERENCE_NOT_FOUND: _ErrorReason.ValueType  # 36
+    """The workspace's ledger has no charge and no grant under that reference. Status: NOT_FOUND.
+
+        {"reason": "REFERENCE_NOT_FOUND", "domain": "keyauthority.opentoken.kr",
+         "metadata": {"reference": "purchase-17"}}
+    """
+    ERROR_REASON_REFUND_TOO_LARGE: _ErrorReason.ValueType  # 37
+    """Less is left of the charge or grant than is to be returned; the metadata names how much, in
+    nano-credits. Status: FAILED_PRECONDITION.
+
+        {"reason": "REFUND_TOO_LARGE", "domain": "keyauthority.opentoken.kr",
+         "metadata": {"reference": "purchase-17", "left": "1500000000"}}
+    """
+    ERROR_REASON_BALANCE_OUT_OF_RANGE: _ErrorReason.ValueType  # 38
+    """The balance would be beyond what a ledger holds: 2^62 nano-credits either way. Status:
+    OUT_OF_RANGE.
+
+        {"reason": "BALANCE_OUT_OF_RANGE", "domain": "keyauthority.opentoken.kr"}
+    """
 
 class ErrorReason(_ErrorReason, metaclass=_ErrorReasonEnumTypeWrapper):
     """Why a call failed: the `reason` of the google.rpc.ErrorInfo that every error carries, without its
@@ -450,5 +476,31 @@ ERROR_REASON_ACTING_NOT_ALLOWED: ErrorReason.ValueType  # 34
 PERMISSION_DENIED.
 
     {"reason": "ACTING_NOT_ALLOWED", "domain": "keyauthority.opentoken.kr"}
+"""
+ERROR_REASON_REFERENCE_REUSED: ErrorReason.ValueType  # 35
+"""The workspace's ledger has an entry under that reference that says something else. Status:
+ALREADY_EXISTS.
+
+    {"reason": "REFERENCE_REUSED", "domain": "keyauthority.opentoken.kr",
+     "metadata": {"reference": "purchase-17"}}
+"""
+ERROR_REASON_REFERENCE_NOT_FOUND: ErrorReason.ValueType  # 36
+"""The workspace's ledger has no charge and no grant under that reference. Status: NOT_FOUND.
+
+    {"reason": "REFERENCE_NOT_FOUND", "domain": "keyauthority.opentoken.kr",
+     "metadata": {"reference": "purchase-17"}}
+"""
+ERROR_REASON_REFUND_TOO_LARGE: ErrorReason.ValueType  # 37
+"""Less is left of the charge or grant than is to be returned; the metadata names how much, in
+nano-credits. Status: FAILED_PRECONDITION.
+
+    {"reason": "REFUND_TOO_LARGE", "domain": "keyauthority.opentoken.kr",
+     "metadata": {"reference": "purchase-17", "left": "1500000000"}}
+"""
+ERROR_REASON_BALANCE_OUT_OF_RANGE: ErrorReason.ValueType  # 38
+"""The balance would be beyond what a ledger holds: 2^62 nano-credits either way. Status:
+OUT_OF_RANGE.
+
+    {"reason": "BALANCE_OUT_OF_RANGE", "domain": "keyauthority.opentoken.kr"}
 """
 Global___ErrorReason: _TypeAlias = ErrorReason  # noqa: Y015

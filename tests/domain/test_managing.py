@@ -258,7 +258,8 @@ async def test_a_pepper_that_differs_from_the_books(
 ) -> None:
     """A file that another pepper of that version was put into is not made use of."""
     await cases.peppers.add(actor)
-    keyring._keys.update(FileKeyring(keyring._path, {2: b"x" * 32})._keys)
+    other = FileKeyring.create(tmp_path / "other.json")
+    other.add(2)
 
     with pytest.raises(KeyAuthorityError) as refused:
         await ManagingPeppers(cases.books, other).activate(actor, 2)

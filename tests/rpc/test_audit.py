@@ -29,6 +29,7 @@ from keyauthority.v1.key_service_pb2 import (
     RotateKeyRequest,
     UpdateKeyRequest,
 )
+from keyauthority.v1.ledger_service_pb2 import AdjustRequest, RefundRequest, TopUpRequest
 from keyauthority.v1.operations_service_pb2 import (
     ActivatePepperRequest,
     AddPepperRequest,
@@ -85,6 +86,7 @@ async def changes_of(authority: Authority) -> list[tuple[str, Message, str | Non
     await root(an_import(workspace, "an-imported-secret-of-some-length"))
     renamed = Workspace(id=workspace, name="after")
     roles: Any = [1]
+    amount: Any = {"workspace_id": workspace, "amount_nano_credits": 1}
     past = timestamp(START - timedelta(seconds=1))
     requests: list[tuple[Message, str | None, int]] = [
         (IssueKeyRequest(workspace_id=workspace, name="k"), "", 0),
@@ -98,6 +100,9 @@ async def changes_of(authority: Authority) -> list[tuple[str, Message, str | Non
         (CreateWorkspaceRequest(name="w"), "", 0),
         (CreateCallerRequest(name="c", roles=roles), "", 0),
         (RevokeCallerRequest(caller_id=caller), caller, 8),
+        (TopUpRequest(**amount, purchase_id="p"), f"{workspace}/credits", 0),
+        (AdjustRequest(**amount, reason="why"), f"{workspace}/credits", 0),
+        (RefundRequest(workspace_id=workspace, subject="p"), f"{workspace}/credits", 9),
         (AddPepperRequest(), "pepper_2", 0),
         (ActivatePepperRequest(version=2), "pepper_2", 0),
         (AddPepperRequest(), "pepper_3", 0),

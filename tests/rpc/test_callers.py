@@ -175,7 +175,7 @@ class TestNames:
         ("roles", {"roles": []}),
         ("roles", {"roles": [1, 1]}),
         ("roles", {"roles": [0]}),
-        ("roles", {"roles": [4]}),
+        ("roles", {"roles": [5]}),
         ("workspace_ids", {"workspace_ids": ["ws_1", "ws_1"]}),
         ("workspace_ids", {"workspace_ids": [f"ws_{number}" for number in range(101)]}),
         ("certificate_name", {"certificate_name": "x" * 254}),

@@ -5,13 +5,20 @@ from __future__ import annotations
 from contextlib import AsyncExitStack
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 import grpc.aio
 import pytest
 
 from keyauthority.server import OpenBooks, Pace, serving
-from keyauthority.v1.audit_service_pb2 import ListAuditEntriesRequest
+from keyauthority.v1.audit_service_pb2 import Action, ListAuditEntriesRequest
 from keyauthority.v1.key_service_pb2 import IssueKeyRequest
+from keyauthority.v1.ledger_service_pb2 import (
+    GetBalanceRequest,
+    ListEntriesRequest,
+    TopUpRequest,
+)
+from keyauthority.v1.wire import timestamp
 from tests.conformance.records import ManualClock
 from tests.rpc.books import GatedBooks
 from tests.rpc.parts import Api, Authority, eventually, issue, settings_in
@@ -67,6 +74,27 @@ async def test_a_kept_answer_stays_for_its_ten_minutes(
     clock.time += timedelta(minutes=9, seconds=59)
     await some_rounds(books)
     assert (await authority.root(request)).secret == issued.secret
+
+
+async def test_credits_expire_by_themselves(
+    authority: Authority, workspace: str, clock: ManualClock
+) -> None:
+    """With nothing else happening to them: an entry, a revision and a line in the audit."""
+    root, ends = authority.root, timestamp(clock.time + timedelta(days=1))
+    amount: Any = {"workspace_id": workspace, "amount_nano_credits": 10**9}
+    await root(TopUpRequest(**amount, purchase_id="p", expire_time=ends))
+    clock.time += timedelta(days=1)
+
+    async def gone() -> bool:
+        response = await root(GetBalanceRequest(workspace_id=workspace))
+        return bool(response.balance.balance_nano_credits == 0)
+
+    await eventually(gone)
+    [entry, *_] = (await root(ListAuditEntriesRequest(workspace_id=workspace))).entries
+    assert Action.Name(entry.fact) == "ACTION_CREDITS_EXPIRED"
+    assert (dict(entry.details), entry.revision) == ({"credits": "1"}, 1)
+    listed = (await root(ListEntriesRequest(workspace_id=workspace))).entries
+    assert [entry.amount_nano_credits for entry in listed] == [-(10**9), 10**9]
 
 
 def contents(authority: Authority) -> bytes:

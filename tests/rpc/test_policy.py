@@ -17,14 +17,16 @@ from keyauthority.v1.caller_service_pb2 import RevokeCallerRequest
 from tests.rpc.parts import TIMEOUT, Api, Authority, bearer, path_of, refusal
 
 EVERYBODY: Final = frozenset(
-    {"nobody", "noise", "mistyped", "unknown", "revoked", "verifier", "issuer", "admin", "root"}
+    {"nobody", "noise", "mistyped", "unknown", "revoked", "verifier", "issuer", "admin"}
+    | {"biller", "root"}
 )
-KNOWN: Final = frozenset({"verifier", "issuer", "admin", "root"})
+KNOWN: Final = frozenset({"verifier", "issuer", "admin", "biller", "root"})
 ADMITTED: Final = {
     "keyauthority.v1.VerificationService": {"verifier", "root"},
     "keyauthority.v1.KeyService": {"issuer", "root"},
     "keyauthority.v1.WorkspaceService": {"admin", "root"},
     "keyauthority.v1.CallerService": {"admin", "root"},
+    "keyauthority.v1.LedgerService": {"biller", "root"},
     "keyauthority.v1.AuditService": {"admin", "root"},
     "keyauthority.v1.OperationsService": {"admin", "root"},
     "grpc.health.v1.Health": EVERYBODY,

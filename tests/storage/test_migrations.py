@@ -11,6 +11,7 @@ from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 from sqlalchemy import create_engine, event
 from sqlalchemy.engine import Connection
+from sqlalchemy.exc import IntegrityError
 
 from keyauthority.base.relational.outages import StorageError
 from keyauthority.domain.auditing import AuditFilter
@@ -202,3 +203,15 @@ async def test_a_fact_that_only_a_newer_version_knows(path: Path) -> None:
     async with open_sqlite(path, ManualClock()) as store, store.reading() as tx:
         entries = await tx.audit.page(AuditFilter(), 10, None)
         assert {one.action for one in entries} == {Action.OTHER}
+
+
+@pytest.mark.parametrize("table", ["credit_entries", "credit_draws"])
+@pytest.mark.parametrize("change", ["UPDATE {} SET amount = 0", "DELETE FROM {}"])
+def test_nobody_changes_an_entry(migrated: Connection, table: str, change: str) -> None:
+    """Whoever has the file open: the schema itself refuses."""
+    columns = [name for _, name, *_ in migrated.exec_driver_sql(f"PRAGMA table_info({table})")]
+    values = ", ".join("'1'" for _ in columns)
+    migrated.exec_driver_sql(f"INSERT INTO {table} VALUES ({values})")
+
+    with pytest.raises(IntegrityError, match="never changed or deleted"):
+        migrated.exec_driver_sql(change.format(table))

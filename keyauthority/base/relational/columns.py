@@ -100,6 +100,19 @@ class TextMap(TypeDecorator[Mapping[str, str]]):
         return dict(_decode(value)[0]) if value is not None else {}
 
 
+class NumberMap(TypeDecorator[Mapping[str, int]]):
+    """Whole numbers by name, as a JSON object in ASCII."""
+
+    impl = Text
+    cache_ok = True
+
+    def process_bind_param(self, value: Mapping[str, int] | None, _dialect: Dialect) -> str:
+        return json.dumps(dict(value or {}))
+
+    def process_result_value(self, value: Any | None, _dialect: Dialect) -> dict[str, int]:
+        return dict(_decode(value)[0]) if value is not None else {}
+
+
 class _Member(TypeDecorator[E]):
     """A member of an enum, as its value."""
 

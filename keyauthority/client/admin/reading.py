@@ -23,12 +23,15 @@ from keyauthority.domain.auditing import AuditEntry
 from keyauthority.domain.callers import Role
 from keyauthority.domain.facts import Action, Fact
 from keyauthority.domain.keys import KeyState, Revocation, RevocationReason, Who
+from keyauthority.domain.ledger import NO_USE, Entry, Kind, Use
 from keyauthority.domain.peppers import PepperState
 from keyauthority.domain.sessions import Receipt
+from keyauthority.escrow.slices import Account
 from keyauthority.v1 import (
     audit_service_pb2,
     caller_service_pb2,
     key_pb2,
+    ledger_service_pb2,
     operations_service_pb2,
     receipt_pb2,
     workspace_service_pb2,
@@ -76,6 +79,46 @@ def _revocation(message: key_pb2.Key) -> Revocation | None:
         reason or RevocationReason.UNSPECIFIED,
         message.revocation_note,
         Who(message.revoker_id, message.revoker_name),
+    )
+
+
+def account(message: ledger_service_pb2.Balance) -> Account:
+    """Returns what a workspace has."""
+    return Account(message.balance_nano_credits, message.escrowed_nano_credits)
+
+
+def entry(message: ledger_service_pb2.LedgerEntry) -> Entry:
+    """Returns an entry of a ledger; one of a kind that only newer versions know is an adjustment."""
+    return Entry(
+        workspace_id=message.workspace_id,
+        number=message.number,
+        kind=_member(Kind, message.kind) or Kind.ADJUSTMENT,
+        amount=message.amount_nano_credits,
+        balance=message.balance_nano_credits,
+        reference=message.reference,
+        time=_time(message.time),
+        subject=message.subject,
+        note=message.note,
+        caller_id=message.caller_id,
+        caller_name=message.caller_name,
+        person_id=message.person_id,
+        person_name=message.person_name,
+        use=_use(message.use) if message.HasField("use") else NO_USE,
+    )
+
+
+def _use(message: ledger_service_pb2.LedgerUse) -> Use:
+    return Use(
+        key_id=message.key_id,
+        model=message.model,
+        path=message.path,
+        request_id=message.request_id,
+        counts=dict(message.counts),
+        price_id=message.price_id,
+        held=message.held_nano_credits,
+        estimated=message.estimated,
+        status=message.status,
+        session_id=message.session_id,
     )
 
 

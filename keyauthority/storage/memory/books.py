@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from copy import copy
 from dataclasses import dataclass, field, fields
 from datetime import datetime, timedelta
@@ -11,10 +11,13 @@ from typing import Final, Protocol, TypeVar
 from keyauthority.domain.auditing import AuditEntry
 from keyauthority.domain.callers import Caller
 from keyauthority.domain.keys import Key
+from keyauthority.domain.ledger import Drawn, Entry
 from keyauthority.domain.peppers import Pepper
 from keyauthority.domain.repositories import Cursor, Replay
 from keyauthority.domain.sessions import Terms
 from keyauthority.domain.workspaces import Workspace
+from keyauthority.escrow.grants import Grant
+from keyauthority.escrow.slices import Account
 
 LEASE: Final = timedelta(seconds=3)
 TERMS: Final = Terms(LEASE, LEASE, settling=False, foreign_secrets=False)
@@ -38,7 +41,7 @@ class Books:
     """One state. Records are immutable, so a copy of the dictionaries is a copy of all.
 
     `imports` are key ids by the digests of foreign secrets, `subjects` are by revision, up to
-    `revision`, and `audit` is by id, oldest first; `audited` is the newest id.
+    `revision`; the four of credits are by workspace, grants by id within; `audit` is by id, oldest first; `audited` is the newest id.
     """
 
     keys: dict[str, Key] = field(default_factory=dict)
@@ -50,6 +53,10 @@ class Books:
     replays: dict[tuple[str, str], Replay] = field(default_factory=dict)
     imports: dict[bytes, str] = field(default_factory=dict)
     last_used: dict[tuple[str, bytes], datetime] = field(default_factory=dict)
+    accounts: dict[str, Account] = field(default_factory=dict)
+    entries: dict[str, tuple[Entry, ...]] = field(default_factory=dict)
+    grants: dict[str, Mapping[str, Grant]] = field(default_factory=dict)
+    draws: dict[str, tuple[Drawn, ...]] = field(default_factory=dict)
     audited: int = 0
     epoch: int = 1
     revision: int = 0

@@ -17,6 +17,7 @@ from keyauthority.storage.errors import CLOSED, unavailable
 from keyauthority.storage.memory.books import Books
 from keyauthority.storage.memory.keys import MemoryKeys
 from keyauthority.storage.memory.leases import MemoryFeed, MemoryLeases, MemorySessions, head
+from keyauthority.storage.memory.ledger import MemoryLedger
 from keyauthority.storage.memory.records import (
     MemoryAuditLog,
     MemoryCallers,
@@ -101,6 +102,7 @@ def _transaction(books: Books, time: datetime) -> Transaction:
         peppers=MemoryPeppers(books, time),
         replays=MemoryReplays(books, time),
         last_used=MemoryLastUses(books, time),
+        ledger=MemoryLedger(books, time),
     )
 
 

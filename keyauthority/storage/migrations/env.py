@@ -2,6 +2,8 @@
 
 from keyauthority.base.relational.schema import run_steps
 from keyauthority.storage.key_tables import keys
+from keyauthority.storage.ledger_tables import entries
 
-# Importing `key_tables` imports `tables` too: both have the same metadata.
+# Importing these imports `tables` too: all have the same metadata.
+assert keys.metadata is entries.metadata  # noqa: S101
 run_steps(keys.metadata)

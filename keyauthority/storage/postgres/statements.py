@@ -40,7 +40,7 @@ class PostgresStatements(Statements):
 
     async def _lock(self, lock: Callable[[int], Any], subject: str) -> None:
         name = (str(lock), subject)
-        if self._locking and name not in self._locks:
+        if self.locking and name not in self._locks:
             await self.row(select(lock(number_of(subject))))
             self._locks.add(name)
 

@@ -21,6 +21,7 @@ class Statements(ABC):
 
     A failed statement spoils the transaction, since a database may have rolled it back: whatever
     follows, the commit included, fails with the same error. `time` is when the transaction began;
+    `locking` says whether it changes something and others may at the same time;
     `destroyed` counts the deleted rows of which no copy may stay in any file.
     """
 
@@ -28,7 +29,7 @@ class Statements(ABC):
         self.time = time
         self.destroyed = 0
         self._connection = connection
-        self._locking = locking
+        self.locking = locking
         self._failure: BaseException | None = None
 
     async def rows(self, statement: Executable) -> Sequence[AnyRow]:
@@ -55,7 +56,7 @@ class Statements(ABC):
 
     def locked(self, query: Select[Any]) -> Select[Any]:
         """Returns *query*, which in a changing transaction locks its rows until the end."""
-        return query.with_for_update(key_share=True) if self._locking else query
+        return query.with_for_update(key_share=True) if self.locking else query
 
     @abstractmethod
     def insert(self, table: Table) -> Any:

@@ -16,6 +16,7 @@ from keyauthority.storage.sql import snapshots
 from keyauthority.storage.sql.audit import SqlAuditLog
 from keyauthority.storage.sql.keys import SqlKeys
 from keyauthority.storage.sql.leases import SqlFeed, SqlLeases
+from keyauthority.storage.sql.ledger import SqlLedger
 from keyauthority.storage.sql.peppers import SqlLastUses, SqlPeppers
 from keyauthority.storage.sql.records import SqlCallers, SqlReplays, SqlWorkspaces
 from keyauthority.storage.sql.statements import Statements
@@ -88,4 +89,5 @@ def transaction(statements: Statements, leases: SqlLeases) -> Transaction:
         peppers=SqlPeppers(statements),
         replays=SqlReplays(statements),
         last_used=SqlLastUses(statements),
+        ledger=SqlLedger(statements),
     )

@@ -1,0 +1,120 @@
+"""Calls of LedgerService: top up, adjust and refund credits, and read the ledger."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from keyauthority.client.admin import reading
+from keyauthority.client.admin.calling import Call, Page, call
+from keyauthority.client.admin.records import Changed
+from keyauthority.domain.ledger import Entry, EntryFilter
+from keyauthority.escrow.slices import Account
+from keyauthority.v1 import ledger_service_pb2 as v1
+from keyauthority.v1.wire import timestamp
+
+
+@dataclass(frozen=True, slots=True)
+class Credited:
+    """An entry, and what the workspace has after it. Amounts are in nano-credits."""
+
+    entry: Entry
+    account: Account
+
+
+@dataclass(frozen=True, slots=True)
+class Proof:
+    """What was found of one state of a ledger; it adds up if there are no `faults`."""
+
+    entries: int
+    account: Account
+    faults: tuple[str, ...]
+
+
+def top_up(
+    workspace_id: str,
+    amount: int,
+    purchase_id: str,
+    *,
+    priority: int | None = None,
+    expire_time: datetime | None = None,
+    promotional: bool = False,
+    note: str = "",
+) -> Call[Changed[Credited]]:
+    """Adds *amount* nano-credits, once for each purchase."""
+    request = v1.TopUpRequest(
+        workspace_id=workspace_id,
+        amount_nano_credits=amount,
+        purchase_id=purchase_id,
+        promotional=promotional,
+        priority=priority,
+        expire_time=None if expire_time is None else timestamp(expire_time),
+        note=note,
+    )
+    return call(request, v1.TopUpResponse, _credited)
+
+
+def adjust(
+    workspace_id: str, amount: int, reason: str, *, reference: str = ""
+) -> Call[Changed[Credited]]:
+    """Corrects the balance by *amount* nano-credits, up or down."""
+    request = v1.AdjustRequest(
+        workspace_id=workspace_id, amount_nano_credits=amount, reason=reason, reference=reference
+    )
+    return call(request, v1.AdjustResponse, _credited)
+
+
+def refund(
+    workspace_id: str, subject: str, amount: int = 0, *, reference: str = "", note: str = ""
+) -> Call[Changed[Credited]]:
+    """Returns the charge or grant under the reference *subject*: 0 is all that is left of it."""
+    request = v1.RefundRequest(
+        workspace_id=workspace_id,
+        subject=subject,
+        amount_nano_credits=amount,
+        reference=reference,
+        note=note,
+    )
+    return call(request, v1.RefundResponse, _credited)
+
+
+def balance(workspace_id: str) -> Call[Account]:
+    """Returns what a workspace has."""
+    request = v1.GetBalanceRequest(workspace_id=workspace_id)
+    return call(request, v1.GetBalanceResponse, lambda reply: reading.account(reply.balance))
+
+
+def page(which: EntryFilter, *, size: int = 0, token: str = "") -> Call[Page[Entry]]:
+    """Returns a page of a workspace's entries, newest first."""
+    request = v1.ListEntriesRequest(
+        workspace_id=which.workspace_id,
+        kind=v1.EntryKind.ValueType(which.kind.value if which.kind else 0),
+        key_id=which.key_id,
+        model=which.model,
+        reference=which.reference,
+        start_time=None if which.start is None else timestamp(which.start),
+        end_time=None if which.end is None else timestamp(which.end),
+        page_size=size,
+        page_token=token,
+    )
+    return call(
+        request,
+        v1.ListEntriesResponse,
+        lambda reply: Page(tuple(map(reading.entry, reply.entries)), reply.next_page_token),
+    )
+
+
+def verify(workspace_id: str) -> Call[Proof]:
+    """Proves of one state of a workspace's ledger that it adds up."""
+    return call(
+        v1.VerifyLedgerRequest(workspace_id=workspace_id),
+        v1.VerifyLedgerResponse,
+        lambda reply: Proof(reply.entries, reading.account(reply.balance), tuple(reply.faults)),
+    )
+
+
+def _credited(
+    reply: v1.TopUpResponse | v1.AdjustResponse | v1.RefundResponse,
+) -> Changed[Credited]:
+    credited = Credited(reading.entry(reply.entry), reading.account(reply.balance))
+    return Changed(credited, reading.receipt(reply.receipt))

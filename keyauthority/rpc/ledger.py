@@ -1,0 +1,139 @@
+"""LedgerService."""
+
+from __future__ import annotations
+
+from keyauthority.domain.callers import Actor
+from keyauthority.domain.crediting import Crediting, Purchase
+from keyauthority.domain.ledger import Entry, EntryFilter, Kind, Use
+from keyauthority.escrow.grants import PRIORITY
+from keyauthority.escrow.slices import Account
+from keyauthority.rpc import convert
+from keyauthority.rpc.service import Parts
+from keyauthority.v1 import ledger_service_pb2 as v1
+from keyauthority.v1.wire import timestamp
+
+
+class LedgerServicer:
+    """Serves those who bill."""
+
+    def __init__(self, parts: Parts) -> None:
+        self._crediting = Crediting(parts.books)
+        self._pages = parts.pages
+
+    async def TopUp(self, request: v1.TopUpRequest, actor: Actor) -> v1.TopUpResponse:
+        purchase = Purchase(
+            request.purchase_id,
+            request.amount_nano_credits,
+            request.priority if request.HasField("priority") else PRIORITY,
+            convert.time_of(request, "expire_time"),
+            request.promotional,
+            request.note,
+        )
+        credited, receipt = await self._crediting.top_up(actor, request.workspace_id, purchase)
+        return v1.TopUpResponse(
+            entry=_entry(credited.entry),
+            balance=_balance(credited.account),
+            receipt=convert.receipt(receipt),
+        )
+
+    async def Adjust(self, request: v1.AdjustRequest, actor: Actor) -> v1.AdjustResponse:
+        credited, receipt = await self._crediting.adjust(
+            actor,
+            request.workspace_id,
+            request.amount_nano_credits,
+            request.reason,
+            request.reference,
+        )
+        return v1.AdjustResponse(
+            entry=_entry(credited.entry),
+            balance=_balance(credited.account),
+            receipt=convert.receipt(receipt),
+        )
+
+    async def Refund(self, request: v1.RefundRequest, actor: Actor) -> v1.RefundResponse:
+        credited, receipt = await self._crediting.refund(
+            actor,
+            request.workspace_id,
+            request.subject,
+            request.amount_nano_credits,
+            request.reference,
+            request.note,
+        )
+        return v1.RefundResponse(
+            entry=_entry(credited.entry),
+            balance=_balance(credited.account),
+            receipt=convert.receipt(receipt),
+        )
+
+    async def GetBalance(
+        self, request: v1.GetBalanceRequest, actor: Actor
+    ) -> v1.GetBalanceResponse:
+        account = await self._crediting.account(actor, request.workspace_id)
+        return v1.GetBalanceResponse(balance=_balance(account))
+
+    async def ListEntries(
+        self, request: v1.ListEntriesRequest, actor: Actor
+    ) -> v1.ListEntriesResponse:
+        page = self._pages.of(request, actor)
+        which = EntryFilter(
+            request.workspace_id,
+            convert.member_of(Kind, request.kind, "kind") if request.kind else None,
+            request.key_id,
+            request.model,
+            request.reference,
+            convert.time_of(request, "start_time"),
+            convert.time_of(request, "end_time"),
+        )
+        records = await self._crediting.page(actor, which, page.limit, page.after)
+        entries, token = self._pages.cut(page, records, lambda entry: entry.number)
+        return v1.ListEntriesResponse(entries=map(_entry, entries), next_page_token=token)
+
+    async def VerifyLedger(
+        self, request: v1.VerifyLedgerRequest, actor: Actor
+    ) -> v1.VerifyLedgerResponse:
+        proof = await self._crediting.prove(actor, request.workspace_id)
+        return v1.VerifyLedgerResponse(
+            entries=proof.sums.entries, balance=_balance(proof.account), faults=proof.faults
+        )
+
+
+def _balance(account: Account) -> v1.Balance:
+    return v1.Balance(
+        balance_nano_credits=account.balance,
+        escrowed_nano_credits=account.escrowed,
+        available_nano_credits=account.available,
+    )
+
+
+def _entry(entry: Entry) -> v1.LedgerEntry:
+    return v1.LedgerEntry(
+        workspace_id=entry.workspace_id,
+        number=entry.number,
+        kind=convert.number_of(entry.kind),
+        amount_nano_credits=entry.amount,
+        balance_nano_credits=entry.balance,
+        reference=entry.reference,
+        time=timestamp(entry.time),
+        subject=entry.subject,
+        note=entry.note,
+        caller_id=entry.caller_id,
+        caller_name=entry.caller_name,
+        person_id=entry.person_id,
+        person_name=entry.person_name,
+        use=_use(entry.use) if entry.kind is Kind.CHARGE else None,
+    )
+
+
+def _use(use: Use) -> v1.LedgerUse:
+    return v1.LedgerUse(
+        key_id=use.key_id,
+        model=use.model,
+        path=use.path,
+        request_id=use.request_id,
+        counts=use.counts,
+        price_id=use.price_id,
+        held_nano_credits=use.held,
+        estimated=use.estimated,
+        status=use.status,
+        session_id=use.session_id,
+    )

@@ -1,0 +1,135 @@
+"""The tables of credits: accounts, entries, grants, and which grants an entry drew from."""
+
+from __future__ import annotations
+
+from dataclasses import fields
+from typing import Any, Final
+
+from sqlalchemy import (
+    DDL,
+    BigInteger,
+    Boolean,
+    Column,
+    ForeignKey,
+    Index,
+    Integer,
+    Table,
+    UniqueConstraint,
+    event,
+)
+
+from keyauthority.base.relational.columns import Moment, Numbered, NumberMap, PlainText
+from keyauthority.domain.ledger import Entry, Kind, Use
+from keyauthority.storage.tables import metadata
+
+# `entries` is the number of the newest entry.
+accounts: Final = Table(
+    "credit_accounts",
+    metadata,
+    Column("workspace_id", PlainText, ForeignKey("workspaces.id"), primary_key=True),
+    Column("balance", BigInteger, nullable=False),
+    Column("escrowed", BigInteger, nullable=False),
+    Column("entries", BigInteger, nullable=False),
+)
+
+# Triggers keep entries from being changed or deleted; see the migration.
+entries: Final = Table(
+    "credit_entries",
+    metadata,
+    Column("workspace_id", PlainText, primary_key=True),
+    Column("number", BigInteger, primary_key=True, autoincrement=False),
+    Column("kind", Numbered(Kind), nullable=False),
+    Column("amount", BigInteger, nullable=False),
+    Column("balance", BigInteger, nullable=False),
+    Column("reference", PlainText, nullable=False),
+    Column("time", Moment, nullable=False),
+    Column("subject", PlainText, nullable=False),
+    Column("note", PlainText, nullable=False),
+    Column("caller_id", PlainText, nullable=False),
+    Column("caller_name", PlainText, nullable=False),
+    Column("person_id", PlainText, nullable=False),
+    Column("person_name", PlainText, nullable=False),
+    Column("key_id", PlainText, nullable=False),
+    Column("model", PlainText, nullable=False),
+    Column("path", PlainText, nullable=False),
+    Column("request_id", PlainText, nullable=False),
+    Column("counts", NumberMap, nullable=False),
+    Column("price_id", PlainText, nullable=False),
+    Column("held", BigInteger, nullable=False),
+    Column("estimated", Boolean, nullable=False),
+    Column("status", Integer, nullable=False),
+    Column("session_id", PlainText, nullable=False),
+    UniqueConstraint("workspace_id", "reference"),
+    Index(None, "workspace_id", "time"),
+    Index(None, "workspace_id", "key_id", "number"),
+    Index(None, "workspace_id", "subject"),
+)
+
+grants: Final = Table(
+    "credit_grants",
+    metadata,
+    Column("id", PlainText, primary_key=True),
+    Column("workspace_id", PlainText, nullable=False),
+    Column("remaining", BigInteger, nullable=False),
+    Column("create_time", Moment, nullable=False),
+    Column("priority", Integer, nullable=False),
+    Column("expire_time", Moment),
+    Column("promotional", Boolean, nullable=False),
+)
+
+# Of the many grants that are used up, few are read again.
+IN_USE: Final = grants.c.remaining > 0
+Index(
+    "credit_grants_in_use",
+    grants.c.workspace_id,
+    sqlite_where=IN_USE,
+    postgresql_where=IN_USE,
+)
+Index(
+    "credit_grants_expiring",
+    grants.c.expire_time,
+    sqlite_where=IN_USE,
+    postgresql_where=IN_USE,
+)
+
+draws: Final = Table(
+    "credit_draws",
+    metadata,
+    Column("workspace_id", PlainText, primary_key=True),
+    Column("number", BigInteger, primary_key=True, autoincrement=False),
+    Column("grant_id", PlainText, primary_key=True),
+    Column("amount", BigInteger, nullable=False),
+)
+
+
+def _forbid_changes(table: Table) -> None:
+    # The same as the migration makes.
+    never = "entries of a ledger are never changed or deleted"
+    name = table.name
+    for change in ("UPDATE", "DELETE"):
+        trigger = (
+            f"CREATE TRIGGER {name}_no_{change.lower()} BEFORE {change} ON {name} "
+            f"BEGIN SELECT RAISE(ABORT, '{never}'); END"
+        )
+        ddl: Any = DDL(trigger)  # type: ignore[no-untyped-call]
+        event.listen(table, "after_create", ddl.execute_if(dialect="sqlite"))
+
+
+_forbid_changes(entries)
+_forbid_changes(draws)
+
+_OF_USE: Final = tuple(field.name for field in fields(Use))
+_OF_ENTRY: Final = tuple(field.name for field in fields(Entry) if field.name != "use")
+
+
+def entry_values(entry: Entry) -> dict[str, Any]:
+    """Returns the values of the row of *entry*, by column."""
+    return {name: getattr(entry, name) for name in _OF_ENTRY} | {
+        name: getattr(entry.use, name) for name in _OF_USE
+    }
+
+
+def entry_of(row: Any) -> Entry:
+    """Returns the entry of *row*."""
+    use = Use(**{name: getattr(row, name) for name in _OF_USE})
+    return Entry(**{name: getattr(row, name) for name in _OF_ENTRY}, use=use)

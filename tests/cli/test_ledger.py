@@ -1,0 +1,105 @@
+"""Credits from the command line."""
+
+from __future__ import annotations
+
+from tests.cli.parts import Cli
+
+
+def test_a_top_up_and_the_balance(cli: Cli) -> None:
+    """Amounts are decimal credits for people, nano-credits for programs."""
+    workspace = cli.workspace()
+
+    printed = cli.text("ledger", "top-up", workspace, "--amount", "10.5", "--purchase", "p 1")
+    document = cli.json("ledger", "balance", workspace)
+
+    assert printed.startswith("Added 10.5 credits as p 1. The balance is 10.5. In force everywhere")
+    assert document == {
+        "balance": {
+            "balance_nano_credits": "10500000000",
+            "escrowed_nano_credits": "0",
+            "available_nano_credits": "10500000000",
+        }
+    }
+    assert cli.text("ledger", "balance", workspace).splitlines() == [
+        "balance:    10.5",
+        "escrowed:   0",
+        "available:  10.5",
+    ]
+
+
+def test_terms_of_a_top_up(cli: Cli) -> None:
+    """They are part of the purchase: with others it is refused."""
+    workspace = cli.workspace()
+    top_up = ("ledger", "top-up", workspace, "--amount", "1", "--purchase", "p")
+    cli.json(*top_up, "--promotional", "--priority", "3", "--note", "welcome")
+
+    assert "says something else" in cli.refusal(*top_up)
+    entry = cli.json("ledger", "entries", "--workspace", workspace)["entries"][0]
+    assert (entry["kind"], entry["note"]) == ("ENTRY_KIND_GRANT", "welcome")
+
+
+def test_credits_that_expire(cli: Cli) -> None:
+    """The end is counted from now."""
+    workspace = cli.workspace()
+    ends = ("--amount", "1", "--purchase", "p", "--expires-in", "365d")
+
+    document = cli.json("ledger", "top-up", workspace, *ends)
+
+    assert document["balance"]["available_nano_credits"] == "1000000000"
+
+
+def test_adjust_and_refund(cli: Cli) -> None:
+    """Each says what it entered, and what is there now."""
+    workspace = cli.workspace()
+    cli.text("ledger", "top-up", workspace, "--amount", "10", "--purchase", "p")
+
+    adjusted = cli.text(
+        "ledger", "adjust", workspace, "--amount", "-2.5", "--reason", "a mistake",
+        "--reference", "fix",
+    )  # fmt: skip
+    refunded = cli.text("ledger", "refund", workspace, "--subject", "p", "--amount", "4")
+
+    assert adjusted.startswith("Adjusted by -2.5 credits as fix. The balance is 7.5. In force")
+    assert refunded.startswith("Refunded -4 credits as refund_")
+    assert "The balance is 3.5." in refunded
+    assert "6 credits are left to return" in cli.refusal(
+        "ledger", "refund", workspace, "--subject", "p", "--amount", "7"
+    )
+
+
+def test_entries_are_listed_and_filtered(cli: Cli) -> None:
+    """The newest first, in a table or as a document."""
+    workspace = cli.workspace()
+    cli.text("ledger", "top-up", workspace, "--amount", "10", "--purchase", "p")
+    reason = ("--reason", "a mistake", "--reference", "fix")
+    cli.text("ledger", "adjust", workspace, "--amount", "-1", *reason)
+
+    lines = cli.text("ledger", "entries", "--workspace", workspace).splitlines()
+    grants = cli.json("ledger", "entries", "--workspace", workspace, "--kind", "grant")
+
+    assert [line.split()[0] for line in lines] == ["NUMBER", "2", "1"]
+    assert lines[1].endswith("adjustment  -1      9        fix        a mistake")
+    assert [entry["reference"] for entry in grants["entries"]] == ["p"]
+
+
+def test_the_ledger_is_proved(cli: Cli) -> None:
+    """It adds up; an empty one does too."""
+    workspace = cli.workspace()
+    assert cli.text("ledger", "verify", workspace) == "It adds up: 0 entries, 0 credits.\n"
+    cli.text("ledger", "top-up", workspace, "--amount", "2.25", "--purchase", "p")
+
+    assert cli.text("ledger", "verify", workspace) == "It adds up: 1 entry, 2.25 credits.\n"
+    assert cli.json("ledger", "verify", workspace)["faults"] == []
+
+
+def test_what_is_no_amount_is_an_error_of_usage(cli: Cli) -> None:
+    """Before anything is called."""
+    for amount, why in (("ten", "no decimal number"), ("0.0000000001", "finer")):
+        result = cli("ledger", "top-up", "ws_1", "--amount", amount, "--purchase", "p")
+        assert result.exit_code == 2
+        assert why in result.stderr
+
+
+def test_an_unknown_workspace_is_named(cli: Cli) -> None:
+    """The sentence says which id it was."""
+    assert cli.refusal("ledger", "balance", "ws_1") == "no such workspace: ws_1"

@@ -1,0 +1,249 @@
+"""The ledger of a workspace's credits."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import asyncpg
+import pytest
+
+from keyauthority.domain.auditing import Signature
+from keyauthority.domain.ledger import Drawn, Entry, EntryFilter, Kind, Sheet, Sums, Use
+from keyauthority.domain.ports import Store
+from keyauthority.domain.repositories import Transaction
+from keyauthority.escrow.grants import Grant
+from keyauthority.escrow.slices import Account
+from tests.conformance.records import DAY, SECOND, START, ManualClock, a_workspace, undone
+from tests.postgres import open_postgres_in, run_sql
+
+BY = Signature("clr_1", "Abrechnung", "LedgerService.TopUp", person_id="p_1", person_name="김하나")
+USE = Use("key_1", "gpt-5", "/v1/x", "req", {"input": 3, "output": 2**40}, "p1", 7, True, 200, "s")
+
+
+async def sheet(tx: Transaction, workspace_id: str = "ws_1") -> Sheet:
+    account, entries = await tx.ledger.account(workspace_id)
+    return Sheet(workspace_id, account, entries, await tx.ledger.grants(workspace_id), tx.time)
+
+
+async def write(tx: Transaction, changed: Sheet, workspace_id: str = "ws_1") -> None:
+    await tx.ledger.write(
+        workspace_id, changed.account, changed.written, changed.changed_grants, changed.drawn
+    )
+
+
+async def top_up(store: Store, amount: int, name: str, workspace_id: str = "ws_1") -> None:
+    async with store.changing() as tx:
+        changed = await sheet(tx, workspace_id)
+        grant = Grant(f"{workspace_id} {name}", amount, tx.time, expire_time=START + DAY)
+        changed.grant(grant, Kind.GRANT, name, BY, "a note")
+        await write(tx, changed, workspace_id)
+
+
+async def charge(store: Store, amount: int, name: str, use: Use = USE) -> None:
+    async with store.changing() as tx:
+        changed = await sheet(tx)
+        changed.reduce(Kind.CHARGE, amount, name, BY, use=use)
+        await write(tx, changed)
+
+
+async def page(
+    store: Store, which: EntryFilter | None = None, limit: int = 100, before: int | None = None
+) -> list[Entry]:
+    async with store.reading() as tx:
+        return await tx.ledger.page(which or EntryFilter("ws_1"), limit, before)
+
+
+async def names(store: Store, which: EntryFilter) -> list[str]:
+    return [entry.reference for entry in await page(store, which)]
+
+
+async def test_a_workspace_begins_with_nothing(store: Store) -> None:
+    async with store.reading() as tx:
+        assert await tx.ledger.account("ws_1") == (Account(0), 0)
+        assert await tx.ledger.grants("ws_1") == []
+        assert await tx.ledger.sums("ws_1") == Sums()
+    assert await page(store) == []
+
+
+async def test_what_is_written_comes_back(store: Store) -> None:
+    """Every field of entries and grants, and the account in step with them."""
+    await top_up(store, 10**17, "purchase")
+    await charge(store, 5, "charge")
+
+    charged, granted = await page(store)
+
+    assert granted == Entry(
+        workspace_id="ws_1",
+        number=1,
+        kind=Kind.GRANT,
+        amount=10**17,
+        balance=10**17,
+        reference="purchase",
+        time=START,
+        subject="ws_1 purchase",
+        note="a note",
+        caller_id="clr_1",
+        caller_name="Abrechnung",
+        person_id="p_1",
+        person_name="김하나",
+    )
+    assert charged == replace(
+        granted,
+        number=2,
+        kind=Kind.CHARGE,
+        amount=-5,
+        balance=10**17 - 5,
+        reference="charge",
+        subject="",
+        note="",
+        use=USE,
+    )
+    async with store.reading() as tx:
+        assert await tx.ledger.account("ws_1") == (Account(10**17 - 5), 2)
+        [grant] = await tx.ledger.grants("ws_1")
+        assert grant == Grant("ws_1 purchase", 10**17 - 5, START, expire_time=START + DAY)
+        assert await tx.ledger.sums("ws_1") == Sums(2, *[10**17 - 5, 2] + [10**17 - 5] * 2)
+
+
+async def test_a_grant_that_is_used_up_is_still_there(store: Store) -> None:
+    """But not among those that are drawn; and to no other workspace."""
+    await top_up(store, 5, "purchase")
+    await charge(store, 9, "charge")
+
+    async with store.reading() as tx:
+        assert await tx.ledger.grants("ws_1") == []
+        grant = await tx.ledger.grant("ws_1", "ws_1 purchase")
+        assert grant is not None
+        assert grant.remaining == 0
+        assert await tx.ledger.grant("ws_2", "ws_1 purchase") is None
+        assert await tx.ledger.account("ws_1") == (Account(-4), 2)
+
+
+async def test_slices_stand_in_the_account(store: Store) -> None:
+    await top_up(store, 5, "purchase")
+    async with store.changing() as tx:
+        account, _ = await tx.ledger.account("ws_1")
+        await tx.ledger.write("ws_1", replace(account, escrowed=3), [], [], [])
+
+    async with store.reading() as tx:
+        assert await tx.ledger.account("ws_1") == (Account(5, escrowed=3), 1)
+
+
+async def test_an_undone_change_leaves_nothing(store: Store) -> None:
+    async with undone(store) as tx:
+        changed = await sheet(tx)
+        changed.grant(Grant("g", 5, START), Kind.GRANT, "purchase", BY)
+        await write(tx, changed)
+
+    assert await page(store) == []
+    async with store.reading() as tx:
+        assert await tx.ledger.account("ws_1") == (Account(0), 0)
+
+
+async def test_pages_go_from_the_newest(store: Store) -> None:
+    await top_up(store, 100, "0")
+    for number in range(1, 5):
+        await charge(store, number, str(number))
+
+    first = await page(store, limit=2)
+    rest = await page(store, limit=9, before=first[-1].number)
+
+    assert [entry.reference for entry in (*first, *rest)] == ["4", "3", "2", "1", "0"]
+
+
+async def test_filters(store: Store) -> None:
+    """By kind, key, model, reference and time; never another workspace's."""
+    async with store.changing() as tx:
+        await tx.workspaces.insert(a_workspace("ws_2"))
+    await top_up(store, 100, "purchase")
+    await top_up(store, 100, "purchase", "ws_2")
+    await charge(store, 1, "a", Use("key_1", "gpt-5"))
+    await charge(store, 1, "b", Use("key_2", "gpt-5"))
+    await charge(store, 1, "c", Use("key_2", "gpt-4"))
+
+    def which(**fields: Any) -> EntryFilter:
+        return replace(EntryFilter("ws_1"), **fields)
+
+    assert await names(store, which(kind=Kind.CHARGE)) == ["c", "b", "a"]
+    assert await names(store, which(key_id="key_2")) == ["c", "b"]
+    assert await names(store, which(key_id="key_2", model="gpt-5")) == ["b"]
+    assert await names(store, which(reference="purchase")) == ["purchase"]
+    assert await names(store, which(start=START + DAY)) == []
+    assert await names(store, which(start=START, end=START)) == []
+    assert len(await names(store, which(start=START, end=START + DAY))) == 4
+    async with store.reading() as tx:
+        by_reference = await tx.ledger.by_reference("ws_1", ["a", "purchase", "nothing"])
+        assert {name: entry.amount for name, entry in by_reference.items()} == {
+            "a": -1,
+            "purchase": 100,
+        }
+
+
+async def test_refunds_are_summed_by_what_they_return(store: Store) -> None:
+    await top_up(store, 100, "purchase")
+    await charge(store, 10, "a")
+    for number, subject in enumerate(("a", "a", "b")):
+        async with store.changing() as tx:
+            changed = await sheet(tx)
+            grant = Grant(f"refund {number}", 3, tx.time)
+            changed.grant(grant, Kind.REFUND, f"refund {number}", BY)
+            changed.written[-1] = replace(changed.written[-1], subject=subject)
+            await write(tx, changed)
+
+    async with store.reading() as tx:
+        assert [await tx.ledger.refunded("ws_1", name) for name in "abc"] == [6, 3, 0]
+
+
+async def test_changes_of_one_workspace_take_turns(store: Store) -> None:
+    """Its first too, when there is no row to lock yet: no number is given twice, no credit lost."""
+    await asyncio.gather(*(top_up(store, 1, str(number)) for number in range(8)))
+
+    assert sorted(entry.number for entry in await page(store)) == list(range(1, 9))
+    async with store.reading() as tx:
+        assert await tx.ledger.account("ws_1") == (Account(8), 8)
+        assert await tx.ledger.sums("ws_1") == Sums(8, 8, 8, 8, 8)
+
+
+async def test_what_was_drawn_is_kept(store: Store) -> None:
+    """Twice of one entry is a mistake of ours, and undone whole."""
+    await top_up(store, 3, "a")
+    await top_up(store, 3, "b")
+    async with store.changing() as tx:
+        changed = await sheet(tx)
+        changed.reduce(Kind.CHARGE, 5, "charge", BY)
+        assert changed.drawn == [Drawn(3, "ws_1 a", 3), Drawn(3, "ws_1 b", 2)]
+        await write(tx, changed)
+
+
+async def test_postgres_lets_nobody_change_an_entry(tmp_path: Path, clock: ManualClock) -> None:
+    """As SQLite doesn't (`test_migrations`): the schema itself refuses."""
+    async with open_postgres_in(tmp_path, clock) as store:
+        async with store.changing() as tx:
+            await tx.workspaces.insert(a_workspace())
+        await top_up(store, 3, "purchase")
+        await charge(store, 1, "charge")
+        url = (tmp_path / "postgres.url").read_text()
+        for change in ("UPDATE {} SET amount = 0", "DELETE FROM {}", "TRUNCATE {}"):
+            for table in ("credit_entries", "credit_draws"):
+                with pytest.raises(asyncpg.RaiseError, match="never changed or deleted"):
+                    await run_sql(url, change.format(table))
+
+
+async def test_whose_credits_are_due(store: Store, clock: ManualClock) -> None:
+    """Not of whom all that is left stands in slices, or is used up."""
+    async with store.changing() as tx:
+        for name in ("ws_2", "ws_3"):
+            await tx.workspaces.insert(a_workspace(name))
+    for name in ("ws_1", "ws_2", "ws_3"):
+        await top_up(store, 5, "purchase", name)
+    await charge(store, 5, "charge")
+    async with store.changing() as tx:
+        await tx.ledger.write("ws_2", Account(5, escrowed=5), [], [], [])
+
+    async with store.reading() as tx:
+        assert await tx.ledger.due(START + DAY - SECOND, 9) == []
+        assert await tx.ledger.due(START + DAY, 9) == ["ws_3"]
+        assert await tx.ledger.due(START + DAY, 0) == []

@@ -1,0 +1,114 @@
+"""What a ledger takes back, and that a ledger which does not add up is noticed."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from keyauthority.domain.callers import authority
+from keyauthority.domain.crediting import Crediting, Purchase
+from keyauthority.domain.errors import KeyAuthorityError, Reason
+from keyauthority.domain.ledger import EntryFilter, Kind, Sheet, Use
+from keyauthority.domain.ports import Store
+from keyauthority.escrow.slices import Account
+from tests.domain.parts import UseCases, an_actor
+
+BILLER = an_actor()
+
+BY = authority("metering").signature
+
+
+@pytest.fixture
+async def workspace(cases: UseCases) -> str:
+    return (await cases.workspaces.create(BILLER, "acme")).id
+
+
+@pytest.fixture
+def crediting(cases: UseCases) -> Crediting:
+    return Crediting(cases.books)
+
+
+async def charge(store: Store, workspace_id: str, cost: int, reference: str) -> None:
+    async with store.changing() as tx:
+        account, entries = await tx.ledger.account(workspace_id)
+        grants = await tx.ledger.grants(workspace_id)
+        sheet = Sheet(workspace_id, account, entries, grants, tx.time)
+        sheet.reduce(Kind.CHARGE, cost, reference, BY, use=Use("key_1", "gpt-5"))
+        await tx.ledger.write(
+            workspace_id, sheet.account, sheet.written, sheet.changed_grants, sheet.drawn
+        )
+
+
+async def test_a_charge_is_refunded_to_its_workspace(
+    cases: UseCases, crediting: Crediting, workspace: str
+) -> None:
+    """In parts, and never more than it was; what comes back is there to be spent."""
+    await crediting.top_up(BILLER, workspace, Purchase("p", 10))
+    await charge(cases.store, workspace, 7, "c")
+
+    part, _ = await crediting.refund(BILLER, workspace, "c", 3)
+    rest, _ = await crediting.refund(BILLER, workspace, "c")
+
+    assert (part.entry.amount, rest.entry.amount) == (3, 4)
+    assert rest.account == Account(10)
+    with pytest.raises(KeyAuthorityError) as caught:
+        await crediting.refund(BILLER, workspace, "c", 1)
+    assert (caught.value.reason, caught.value.metadata["left"]) == (Reason.REFUND_TOO_LARGE, "0")
+    assert (await crediting.prove(BILLER, workspace)).faults == ()
+
+
+async def test_a_refund_pays_a_debt_first(
+    cases: UseCases, crediting: Crediting, workspace: str
+) -> None:
+    await charge(cases.store, workspace, 7, "c")
+
+    refunded, _ = await crediting.refund(BILLER, workspace, "c", 5)
+
+    assert refunded.account == Account(-2)
+    assert (await crediting.prove(BILLER, workspace)).faults == ()
+
+
+async def test_a_refund_of_a_grant_takes_that_grant_first(
+    cases: UseCases, crediting: Crediting, workspace: str
+) -> None:
+    """Though another would be drawn before it."""
+    await crediting.top_up(BILLER, workspace, Purchase("first", 5, priority=1))
+    await crediting.top_up(BILLER, workspace, Purchase("second", 5))
+
+    await crediting.refund(BILLER, workspace, "second", 4)
+
+    async with cases.store.reading() as tx:
+        remaining = {grant.priority: grant.remaining for grant in await tx.ledger.grants(workspace)}
+    assert remaining == {1: 5, 50: 1}
+
+
+@pytest.mark.parametrize(
+    ("account", "fault"),
+    [
+        (Account(9), "the account's balance is 9, and the sum of the entries is 10"),
+        (Account(11), "what remains of the grants is 10, and the balance is 11"),
+    ],
+)
+async def test_what_does_not_add_up_is_said(
+    cases: UseCases, crediting: Crediting, workspace: str, account: Account, fault: str
+) -> None:
+    await crediting.top_up(BILLER, workspace, Purchase("p", 10))
+    async with cases.store.changing() as tx:
+        await tx.ledger.write(workspace, account, [], [], [])
+
+    assert fault in (await crediting.prove(BILLER, workspace)).faults
+
+
+async def test_a_missing_entry_is_noticed(
+    cases: UseCases, crediting: Crediting, workspace: str
+) -> None:
+    """The numbers of the entries have no gaps."""
+    await crediting.top_up(BILLER, workspace, Purchase("p", 10))
+    async with cases.store.changing() as tx:
+        [entry] = await tx.ledger.page(EntryFilter(workspace), 9, None)
+        later = replace(entry, number=3, amount=0, reference="x")
+        await tx.ledger.write(workspace, Account(10), [later], [], [])
+
+    faults = (await crediting.prove(BILLER, workspace)).faults
+    assert "the newest entry's number is 3, and the number of entries is 2" in faults
