@@ -36,7 +36,7 @@ def back_up(edge: Edge, backup: Path) -> None:
 
 
 def alarmed(edge: Edge) -> bool:
-    return any("was it restored?" in line["event"] for line in edge.gateway.log())
+    return any(line["event"] == "books_went_back" for line in edge.gateway.log())
 
 
 def lease_held(edge: Edge) -> bool:
