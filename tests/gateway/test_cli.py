@@ -44,10 +44,12 @@ def refused(*arguments: str, code: int = 2) -> str:
 
 
 def names_of(group: type[Limits | Timeouts] | Limits | Timeouts) -> list[str]:
-    return [field.name for field in fields(group)]
+    return [field.name for field in fields(group) if field.name not in FIXED]
 
 
 UPSTREAM = ("--upstream", "http://127.0.0.1:9090")
+FIXED = ("body_rate_grace", "doubt_timeout")
+"""No operator has a reason to change these: only tests do, since they would wait for too long."""
 
 
 def test_settings_have_defaults() -> None:
@@ -107,6 +109,17 @@ def test_every_setting_has_a_flag() -> None:
     assert settings.require_scope == (ScopeRule("/v1/a", "a"), ScopeRule("/v1/b", "b"))
     assert not settings.access_log
     assert not settings.cache
+
+
+@pytest.mark.parametrize("name", FIXED)
+def test_what_is_fixed_has_no_flag(name: str) -> None:
+    """Nor is it read from the environment."""
+    common = (*UPSTREAM, "--token-file", "t")
+    result = run(*common, f"--{name.replace('_', '-')}", "9")
+    settings = settings_by(*common, env={f"GATEWAY_{name.upper()}": "9"})
+
+    assert (result.exit_code, "No such option" in result.stderr) == (2, True)
+    assert (settings.limits, settings.timeouts) == (Limits(), Timeouts())
 
 
 def test_flags_win_over_the_environment() -> None:
