@@ -168,9 +168,9 @@ def main(**options: Any) -> None:
     """
     try:
         settings = settings_of(**options)
+        configure_logging(settings.log_level, redact)
     except SettingsError as error:
         _exit(2, str(error))
-    configure_logging(settings.log_level, redact)
     try:
         if settings.workers > 1:
             code = serve_with_workers(
