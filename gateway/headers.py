@@ -134,8 +134,11 @@ def canonical(name: str) -> str:
 
 
 def _drop_named(fields: CIMultiDict[str], headers: CIMultiDictProxy[str]) -> None:
-    for name in ",".join(headers.getall(hdrs.CONNECTION)).split(","):
-        fields.popall(name.strip(), None)
+    # First a set: a header of thousands of commas names one field at most.
+    names = {name.strip() for name in ",".join(headers.getall(hdrs.CONNECTION)).split(",")}
+    dropped = set(map(canonical, names))
+    for name in [name for name in fields if canonical(name) in dropped]:
+        fields.popall(name, None)
 
 
 class Allowlist:

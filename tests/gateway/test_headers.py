@@ -290,8 +290,9 @@ async def test_what_the_upstream_says_about_itself_stays_here(
         "X-Request-Id": "theirs",
         "X-Powered-By": "PHP",
         "Strict-Transport-Security": "max-age=1",
-        "Connection": "X-Hop",
+        "Connection": "X-Hop,,x-foo ,",
         "X-Hop": "1",
+        "X_Foo": "1",
         "Keep-Alive": "timeout=5",
     }
 
