@@ -2,10 +2,17 @@
 
 from __future__ import annotations
 
+import json
+import os
+import signal
 import socket
+import time
+import urllib.request
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import fields
 from pathlib import Path
 from typing import Any
+from urllib.error import URLError
 
 import pytest
 from click.testing import CliRunner, Result
@@ -13,6 +20,7 @@ from click.testing import CliRunner, Result
 from gateway.cli import main, settings_of
 from gateway.config import Limits, Settings, Timeouts
 from gateway.paths import ScopeRule
+from tests.ports import free_port
 
 
 @pytest.fixture(autouse=True)
@@ -147,6 +155,44 @@ def test_flags_win_over_the_environment() -> None:
     ]
     assert not settings.access_log
     assert not settings.cache
+
+
+@pytest.mark.parametrize(
+    ("level", "events"), [("info", ["serving", "stopping", "stopped"]), ("warning", [])]
+)
+def test_it_serves_by_its_settings_until_it_is_stopped(
+    token_file: Path, level: str, events: list[str]
+) -> None:
+    """Where it was told to, with the log that it was told to write; then it ends with 0."""
+    address = f"127.0.0.1:{free_port()}"
+    common = (*UPSTREAM, "--token-file", str(token_file), "--grace", "0", "--access-log", "off")
+
+    with ThreadPoolExecutor(1) as stopping:
+        health = stopping.submit(stop_when_healthy, f"http://{address}/healthz")
+        result = run(*common, "--listen", address, "--log-level", level)
+
+    assert health.result() == 200
+    assert (result.exit_code, result.stdout) == (0, "")
+    # gRPC may log, too, where a process has had several event loops.
+    lines = [line for line in map(json.loads, result.stderr.splitlines()) if "program" in line]
+    assert [line["event"] for line in lines] == events
+    assert all(line["program"] == "gateway" for line in lines)
+    assert all(line["listen"] == address for line in lines[:1])
+
+
+def stop_when_healthy(url: str) -> int:
+    """Stops this process's gateway once it answers at *url*, and returns the status."""
+    end = time.monotonic() + 20
+    while True:
+        try:
+            with urllib.request.urlopen(url) as response:
+                status: int = response.status
+        except URLError:
+            assert time.monotonic() < end
+            time.sleep(0.02)
+        else:
+            os.kill(os.getpid(), signal.SIGTERM)
+            return status
 
 
 def test_without_an_upstream_it_does_not_start() -> None:
