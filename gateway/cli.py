@@ -32,7 +32,6 @@ _LIMITS = {
     "max_body_bytes": "Request body.",
     "body_timeout": "Longest silence within a request body, in seconds.",
     "min_body_rate": "Bytes a second that a request body must average; 0: any.",
-    "body_rate_grace": "",
     "keepalive_timeout": "Seconds that a connection may idle between requests.",
     "send_timeout": "Seconds in which a client must take some of an answer that waits for it.",
     "max_connections": "Client connections at a time.",
@@ -45,7 +44,6 @@ _TIMEOUTS = {
     "connect_timeout": "Seconds to connect to the upstream.",
     "first_byte_timeout": "Seconds without progress to the headers of the upstream's response.",
     "idle_timeout": "Longest silence within a response, in seconds.",
-    "doubt_timeout": "",
     "drain_delay": "Seconds between the signal to stop and the end of accepting connections; "
     "/readyz says no meanwhile.",
     "grace": "Seconds that requests under way get at the stop.",
@@ -57,11 +55,7 @@ def _numbers(defaults: Limits | Timeouts, helps: dict[str, str]) -> Callable[[Co
         for name, text in reversed(helps.items()):
             default = getattr(defaults, name)
             flag = "--" + name.replace("_", "-")
-            # Without a text it is not for operators.
-            option = click.option(
-                flag, type=type(default), default=default, help=text, hidden=not text
-            )
-            command = option(command)
+            command = click.option(flag, type=type(default), default=default, help=text)(command)
         return command
 
     return add_options
@@ -174,9 +168,9 @@ def main(**options: Any) -> None:
     """
     try:
         settings = settings_of(**options)
+        configure_logging(settings.log_level, redact)
     except SettingsError as error:
         _exit(2, str(error))
-    configure_logging(settings.log_level, redact)
     try:
         if settings.workers > 1:
             code = serve_with_workers(

@@ -117,7 +117,7 @@ _DROPPED_FROM_UPSTREAM: Final = HOP_BY_HOP | {
     "www-authenticate",
 }
 
-_MOST_DECISIONS: Final = 1_000
+MOST_DECISIONS: Final = 1_000
 _LONGEST_NAME: Final = 100
 # Of the greatest length, a number of 64 bits.
 _MOST_DIGITS: Final = 20
@@ -134,8 +134,11 @@ def canonical(name: str) -> str:
 
 
 def _drop_named(fields: CIMultiDict[str], headers: CIMultiDictProxy[str]) -> None:
-    for name in ",".join(headers.getall(hdrs.CONNECTION)).split(","):
-        fields.popall(name.strip(), None)
+    # First a set: a header of thousands of commas names one field at most.
+    names = {name.strip() for name in ",".join(headers.getall(hdrs.CONNECTION)).split(",")}
+    dropped = set(map(canonical, names))
+    for name in [name for name in fields if canonical(name) in dropped]:
+        fields.popall(name, None)
 
 
 class Allowlist:
@@ -149,7 +152,7 @@ class Allowlist:
         patterns = [_checked(pattern) for pattern in further]
         self._names = _NAMES.union(name for name in patterns if not name.endswith("*"))
         self._prefixes = tuple(name[:-1] for name in patterns if name.endswith("*"))
-        self._decisions = _Decisions(self._allows)
+        self._decisions = Decisions(self._allows)
 
     def filter(self, headers: CIMultiDictProxy[str]) -> CIMultiDict[str]:
         """Returns the fields of *headers* that go on, in their order."""
@@ -168,10 +171,10 @@ class Allowlist:
         )
 
 
-class _Decisions(dict[str, bool]):
+class Decisions(dict[str, bool]):
     """Decisions about field names, spelt as they came, since requests bring the same few.
 
-    They are bounded, since strangers may send any number of names.
+    They are bounded, since strangers may send any number of names: a full memory begins anew.
     """
 
     def __init__(self, decide: Callable[[str], bool]) -> None:
@@ -179,8 +182,10 @@ class _Decisions(dict[str, bool]):
         self._decide = decide
 
     def __missing__(self, name: str) -> bool:
-        if len(self) >= _MOST_DECISIONS or len(name) > _LONGEST_NAME:
+        if len(name) > _LONGEST_NAME:
             return self._decide(name)
+        if len(self) >= MOST_DECISIONS:
+            self.clear()
         decision = self[name] = self._decide(name)
         return decision
 
@@ -261,4 +266,4 @@ def _goes_to_client(name: str) -> bool:
     return read not in _DROPPED_FROM_UPSTREAM and not read.startswith(IDENTITY_PREFIX)
 
 
-_TO_CLIENT: Final = _Decisions(_goes_to_client)
+_TO_CLIENT: Final = Decisions(_goes_to_client)

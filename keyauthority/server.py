@@ -15,6 +15,7 @@ from prometheus_client import CollectorRegistry
 
 from keyauthority.base.process.clocks import SystemClock, boottime
 from keyauthority.base.process.lifecycle import StartError, run_until_stopped
+from keyauthority.base.process.settings import SettingsError
 from keyauthority.base.process.tasks import background
 from keyauthority.base.process.telemetry import configure_logging, process_registry, serve_metrics
 from keyauthority.base.process.workers import WorkerError, serve_with_workers
@@ -83,8 +84,8 @@ class Pace:
 
 def run(settings: Settings) -> int:
     """Serves until SIGINT or SIGTERM. Returns the exit code: 0, or 1 with a sentence on stderr."""
-    configure_logging(settings.log_level, redact)
     try:
+        configure_logging(settings.log_level, redact)
         if settings.workers > 1:
             # Each worker has a server, a cache and a session of its own.
             return serve_with_workers(
@@ -95,7 +96,7 @@ def run(settings: Settings) -> int:
                 metrics_listen=settings.metrics_listen,
             )
         uvloop.run(run_until_stopped("authority", serving(settings), listen=settings.listen))
-    except (StartError, StorageError, KeyringError) as error:
+    except (SettingsError, StartError, StorageError, KeyringError) as error:
         sys.stderr.write(f"keyauthority: {error}\n")
         return 1
     except WorkerError as error:

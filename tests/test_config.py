@@ -10,6 +10,7 @@ import pytest
 
 from keyauthority.base.process.settings import SettingsError, host_and_port, is_local
 from keyauthority.config import Settings, parse_duration
+from keyauthority.server import run
 
 DATA = Path("data")
 
@@ -85,3 +86,11 @@ def test_what_is_no_duration(text: str) -> None:
     """Anything else is refused, however large."""
     with pytest.raises(ValueError, match="must be"):
         parse_duration(text)
+
+
+def test_a_wrong_log_level_ends_the_start(capsys: pytest.CaptureFixture[str]) -> None:
+    """Whoever calls `run` without the command line is told in a sentence, too."""
+    assert run(settings(log_level="x")) == 1
+    assert capsys.readouterr().err == (
+        "keyauthority: --log-level must be one of debug, info, warning, error, not 'x'\n"
+    )

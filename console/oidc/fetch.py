@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from collections.abc import Mapping
 from http import HTTPStatus
@@ -21,8 +22,10 @@ from aiohttp import (
 MAX_BYTES: Final = 256 * 1024
 """The most bytes of an answer; the longest known key sets have a tenth of that."""
 
-TIMEOUT: Final = ClientTimeout(total=10.0)
+SECONDS: Final = 10.0
 """How long an answer may take."""
+
+TIMEOUT: Final = ClientTimeout(total=SECONDS)
 
 Document = dict[str, Any]
 
@@ -72,18 +75,23 @@ async def fetch(
     *,
     form: Mapping[str, str] | None = None,
     authorization: str | None = None,
+    seconds: float = SECONDS,
 ) -> tuple[int, Document]:
     """Returns the status and the JSON object of an answer.
 
-    Raises OidcUnavailable, whose reason calls the endpoint *what*.
+    It may take so many *seconds*, and no longer than the session allows. Raises OidcUnavailable,
+    whose reason calls the endpoint *what*.
     """
     headers = {"Accept": "application/json"}
     if authorization is not None:
         headers["Authorization"] = authorization
     try:
-        async with session.request(
-            method, url, data=form, headers=headers, allow_redirects=False
-        ) as response:
+        async with (
+            asyncio.timeout(seconds),
+            session.request(
+                method, url, data=form, headers=headers, allow_redirects=False
+            ) as response,
+        ):
             return response.status, _document(await _read(response))
     except TimeoutError:
         raise OidcUnavailable(f"{what}: no answer in time") from None

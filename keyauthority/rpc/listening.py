@@ -85,6 +85,8 @@ def bind(
     With PEM files, the server has TLS: a *certificate* chain and its private *key*, and the authority
     of clients' certificates, if they need one.
     """
+    if (certificate is None) != (key is None):
+        raise StartError(f"can't listen on {listen}: certificate and key need one another")
     credentials = _credentials(certificate, key, client_ca) if certificate and key else None
     path = socket_path(listen)
     try:

@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from prometheus_client import CollectorRegistry, Counter
 
 from keyauthority.base.process.lifecycle import StartError
+from keyauthority.base.process.settings import SettingsError
 from keyauthority.base.process.telemetry import configure_logging, serve_metrics
 from keyauthority.domain import secrets
 from keyauthority.domain.secrets import redact, secret_within
@@ -110,6 +111,17 @@ def test_libraries_log_in_the_same_way_and_only_what_matters(
     event = json.loads(line)
     assert (event["event"], event["level"]) == ("key [redacted] is odd", "warning")
     assert event["logger"] == "aiohttp.server"
+
+
+@pytest.mark.parametrize("level", ["x", "INFO", "critical", "basicconfig", ""])
+def test_a_wrong_level_is_refused_by_its_flag(level: str) -> None:
+    """With those that there are."""
+    with pytest.raises(SettingsError) as refused:
+        configure_logging(level, redact)
+
+    assert str(refused.value) == (
+        f"--log-level must be one of debug, info, warning, error, not {level!r}"
+    )
 
 
 def test_a_closed_log_stops_nobody(monkeypatch: pytest.MonkeyPatch) -> None:

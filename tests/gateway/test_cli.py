@@ -2,10 +2,17 @@
 
 from __future__ import annotations
 
+import json
+import os
+import signal
 import socket
+import time
+import urllib.request
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import fields
 from pathlib import Path
 from typing import Any
+from urllib.error import URLError
 
 import pytest
 from click.testing import CliRunner, Result
@@ -13,6 +20,7 @@ from click.testing import CliRunner, Result
 from gateway.cli import main, settings_of
 from gateway.config import Limits, Settings, Timeouts
 from gateway.paths import ScopeRule
+from tests.ports import free_port
 
 
 @pytest.fixture(autouse=True)
@@ -44,10 +52,12 @@ def refused(*arguments: str, code: int = 2) -> str:
 
 
 def names_of(group: type[Limits | Timeouts] | Limits | Timeouts) -> list[str]:
-    return [field.name for field in fields(group)]
+    return [field.name for field in fields(group) if field.name not in FIXED]
 
 
 UPSTREAM = ("--upstream", "http://127.0.0.1:9090")
+FIXED = ("body_rate_grace", "doubt_timeout")
+"""No operator has a reason to change these: only tests do, since they would wait for too long."""
 
 
 def test_settings_have_defaults() -> None:
@@ -109,6 +119,17 @@ def test_every_setting_has_a_flag() -> None:
     assert not settings.cache
 
 
+@pytest.mark.parametrize("name", FIXED)
+def test_what_is_fixed_has_no_flag(name: str) -> None:
+    """Nor is it read from the environment."""
+    common = (*UPSTREAM, "--token-file", "t")
+    result = run(*common, f"--{name.replace('_', '-')}", "9")
+    settings = settings_by(*common, env={f"GATEWAY_{name.upper()}": "9"})
+
+    assert (result.exit_code, "No such option" in result.stderr) == (2, True)
+    assert (settings.limits, settings.timeouts) == (Limits(), Timeouts())
+
+
 def test_flags_win_over_the_environment() -> None:
     """And the environment wins over defaults, under the names of the flags."""
     env = {
@@ -134,6 +155,44 @@ def test_flags_win_over_the_environment() -> None:
     ]
     assert not settings.access_log
     assert not settings.cache
+
+
+@pytest.mark.parametrize(
+    ("level", "events"), [("info", ["serving", "stopping", "stopped"]), ("warning", [])]
+)
+def test_it_serves_by_its_settings_until_it_is_stopped(
+    token_file: Path, level: str, events: list[str]
+) -> None:
+    """Where it was told to, with the log that it was told to write; then it ends with 0."""
+    address = f"127.0.0.1:{free_port()}"
+    common = (*UPSTREAM, "--token-file", str(token_file), "--grace", "0", "--access-log", "off")
+
+    with ThreadPoolExecutor(1) as stopping:
+        health = stopping.submit(stop_when_healthy, f"http://{address}/healthz")
+        result = run(*common, "--listen", address, "--log-level", level)
+
+    assert health.result() == 200
+    assert (result.exit_code, result.stdout) == (0, "")
+    # gRPC may log, too, where a process has had several event loops.
+    lines = [line for line in map(json.loads, result.stderr.splitlines()) if "program" in line]
+    assert [line["event"] for line in lines] == events
+    assert all(line["program"] == "gateway" for line in lines)
+    assert all(line["listen"] == address for line in lines[:1])
+
+
+def stop_when_healthy(url: str) -> int:
+    """Stops this process's gateway once it answers at *url*, and returns the status."""
+    end = time.monotonic() + 20
+    while True:
+        try:
+            with urllib.request.urlopen(url) as response:
+                status: int = response.status
+        except URLError:
+            assert time.monotonic() < end
+            time.sleep(0.02)
+        else:
+            os.kill(os.getpid(), signal.SIGTERM)
+            return status
 
 
 def test_without_an_upstream_it_does_not_start() -> None:

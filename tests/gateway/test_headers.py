@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from pathlib import Path
 
 import pytest
@@ -10,7 +11,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 from multidict import CIMultiDict, CIMultiDictProxy
 
-from gateway.headers import IDENTITY_PREFIX, Allowlist, canonical, to_upstream
+from gateway.headers import (
+    IDENTITY_PREFIX,
+    MOST_DECISIONS,
+    Allowlist,
+    Decisions,
+    canonical,
+    to_upstream,
+)
 from keyauthority.client import VerifiedKey
 from tests.gateway.conftest import StartGateway
 from tests.gateway.parts import (
@@ -290,8 +298,9 @@ async def test_what_the_upstream_says_about_itself_stays_here(
         "X-Request-Id": "theirs",
         "X-Powered-By": "PHP",
         "Strict-Transport-Security": "max-age=1",
-        "Connection": "X-Hop",
+        "Connection": "X-Hop,,x-foo ,",
         "X-Hop": "1",
+        "X_Foo": "1",
         "Keep-Alive": "timeout=5",
     }
 
@@ -339,6 +348,24 @@ async def test_encoded_bodies_are_not_decoded(
 
     assert answered.header("content-encoding") == ["gzip"]
     assert answered.body == b"whole"
+
+
+def test_a_flood_of_names_does_not_end_the_memory_of_decisions() -> None:
+    """Strangers fill it with names; the names of everybody else are remembered again after that."""
+    decided = Counter[str]()
+
+    def decide(name: str) -> bool:
+        decided[name] += 1
+        return True
+
+    decisions = Decisions(decide)
+    for number in range(10 * MOST_DECISIONS):
+        assert decisions[f"x-{number}"]
+        assert len(decisions) <= MOST_DECISIONS
+    assert decisions["accept"]
+    assert decisions["accept"]
+
+    assert decided["accept"] == 1
 
 
 TOKEN_CHARACTERS = r"!#$%&'*+\-.^_`|~0-9A-Za-z"

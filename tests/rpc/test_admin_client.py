@@ -37,6 +37,7 @@ from keyauthority.client.admin import (
     SpreadingError,
     TransportError,
     UnavailableError,
+    Who,
     audit,
     callers,
     keys,
@@ -128,6 +129,8 @@ async def test_a_key_from_its_first_day_to_its_last(client: AdminClient) -> None
     assert (key.create_time, key.settings.expire_time) == (START, START + timedelta(days=1))
     assert (key.settings.scopes, key.settings.labels, key.revocation) == ((), {"team": "red"}, None)
     assert [one.hint for one in key.secrets] == [issued.secret.hint]
+    assert isinstance(key.creator, Who)
+    assert key.creator.id.startswith("caller_")
     verified = await client.call(verification.verify(issued.secret))
     assert verified.verdict is Verdict.VALID
     assert await client.call(keys.get(key.id)) == await client.call(keys.lookup(issued.secret))

@@ -117,9 +117,9 @@ async def revoke_when_leases_are_over(root: Api, key_id: str, lease_clock: Lease
     """The change waits until every lease of a minute is over, and no longer."""
     change = started(revoke(root, key_id))
     await spreads(change)
-    lease_clock.ahead += wait_out(MINUTE) - 10
+    lease_clock.ahead += wait_out(MINUTE) - 2
     await spreads(change)
-    lease_clock.ahead += 10
+    lease_clock.ahead += 2
     async with asyncio.timeout(20):
         await change
 

@@ -11,6 +11,8 @@ import grpc
 import grpc.aio
 import pytest
 
+from keyauthority.base.process.lifecycle import StartError
+from keyauthority.rpc import listening
 from keyauthority.server import serving
 from keyauthority.v1.caller_service_pb2 import (
     CreateCallerRequest,
@@ -61,6 +63,17 @@ async def connect(
     yield connect
     for channel in channels:
         await channel.close()
+
+
+@pytest.mark.parametrize("left_out", ["certificate", "key"])
+async def test_half_a_pair_never_serves_in_plaintext(
+    ca: CertificateAuthority, left_out: str
+) -> None:
+    """Whoever names a certificate or its key wants TLS."""
+    certificate, key = ca.sign("localhost")
+    pair = {"certificate": certificate, "key": key} | {left_out: None}
+    with pytest.raises(StartError, match="need one another"):
+        listening.bind(grpc.aio.server(), "127.0.0.1:0", **pair)
 
 
 mtls = pytest.mark.parametrize("connect", [True], indirect=True)

@@ -130,6 +130,17 @@ async def test_a_change_that_could_not_be_undone(store: SqlStore) -> None:
     assert (await store.snapshot([])).head.revision == 1
 
 
+async def test_a_stop_undoes_a_change_that_could_not_be_undone(path: Path) -> None:
+    """The file is whole then, says so, and opens again without the change."""
+    async with open_sqlite(path, ManualClock()) as store:
+        await put(store, "a")
+        await on_driver(store, "BEGIN IMMEDIATE")
+        await on_driver(store, "UPDATE head SET revision = 99")
+
+    async with open_sqlite(path, ManualClock()) as store:
+        assert (await store.snapshot([])).head.revision == 1
+
+
 async def test_an_outage_tells_the_log_its_cause(store: SqlStore) -> None:
     """The cause is chained, without the values of the statement, digests among them."""
     ((pages,),) = await on_driver(store, "PRAGMA page_count")

@@ -19,7 +19,7 @@ from prometheus_client import (
 from structlog.typing import EventDict, Processor, WrappedLogger
 
 from keyauthority.base.process.lifecycle import start_errors
-from keyauthority.base.process.settings import host_and_port
+from keyauthority.base.process.settings import LOG_LEVELS, SettingsError, host_and_port
 
 
 def configure_logging(level: str, redact: Callable[[str], str]) -> None:
@@ -27,8 +27,10 @@ def configure_logging(level: str, redact: Callable[[str], str]) -> None:
 
     *level* is the least severe level of our own events: debug, info, warning or error. Libraries log
     from warning on, since their debug output shows requests. *redact* removes secrets from a
-    finished line.
+    finished line. Raises `SettingsError` for another *level*.
     """
+    if level not in LOG_LEVELS:
+        raise SettingsError(f"--log-level must be one of {', '.join(LOG_LEVELS)}, not {level!r}")
     render = _RedactingRenderer(redact)
     shared: list[Processor] = [
         structlog.stdlib.add_log_level,

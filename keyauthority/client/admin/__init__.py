@@ -63,7 +63,7 @@ from keyauthority.domain.auditing import AuditEntry, AuditFilter
 from keyauthority.domain.callers import Person, Role
 from keyauthority.domain.errors import Reason
 from keyauthority.domain.facts import Action
-from keyauthority.domain.keys import KeySettings, KeyState, Revocation, RevocationReason
+from keyauthority.domain.keys import KeySettings, KeyState, Revocation, RevocationReason, Who
 from keyauthority.domain.peppers import PepperState
 from keyauthority.domain.sessions import Receipt
 
@@ -104,6 +104,7 @@ __all__ = [
     "SpreadingError",
     "TransportError",
     "UnavailableError",
+    "Who",
     "Workspace",
     "audit",
     "callers",

@@ -102,12 +102,15 @@ class SqliteDatabase:
         """Waits for the work under way, then closes; as the last connection it empties the WAL."""
         await self._journal.close()
         async with self._gate.alone():
-            connection, self._connection = self._connection, None
+            connection = self._connection
             if connection is not None:
-                # If it fails, the log most likely can't be moved into the file, and stays beside it.
+                # A transaction that could not be undone is still open: inside it the mark would be
+                # lost. If this fails, the log most likely can't be moved into the file, and stays
+                # beside it.
                 with suppress(KeyAuthorityError):
                     await self._roll_back()
                     await self._run("PRAGMA user_version = 0")
+                self._connection = None
                 await connection.close()
             await self._driver.close()
 

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import asyncio
 from base64 import b64encode
 from datetime import UTC, datetime
 from typing import Any
 
 import pytest
-from aiohttp import ClientTimeout
+from aiohttp import ClientSession, ClientTimeout
 from yarl import URL
 
 from console.oidc import Flow, OidcRefused, OidcUnavailable
+from console.oidc.fetch import fetch
 from tests.console.oidc.crooked_provider import (
     ACCESS_TOKEN,
     CLIENT_SECRET,
@@ -181,6 +183,18 @@ class TestEndpoints:
         crooked.claims = {"email": None}
         crooked.instead = {endpoint: never}
         await sign_in.fails(OidcUnavailable, f"{what}: no answer in time")
+
+
+@pytest.mark.parametrize("patience", [ClientTimeout(total=None)], ids=[""])
+async def test_each_request_has_a_limit_of_its_own(
+    session: ClientSession, crooked: CrookedProvider
+) -> None:
+    """Also in a session that would wait for ever."""
+    crooked.instead = {"userinfo": never}
+    async with asyncio.timeout(5):
+        with pytest.raises(OidcUnavailable) as refused:
+            await fetch(session, "GET", f"{crooked.issuer}/userinfo", "userinfo", seconds=0.2)
+    assert refused.value.reason == "userinfo: no answer in time"
 
 
 async def test_nobody_there(sign_in: SignIn, crooked: CrookedProvider) -> None:
