@@ -176,5 +176,7 @@ class Purse:
             del self._closing[closing.number]
 
     def _kept(self, number: int, charges: Collection[Charge]) -> int:
-        taken = sum(charge.taken().get(number, 0) for charge in charges)
+        # What a confirmed charge took is no longer held.
+        unconfirmed = (charge for charge in charges if charge.reference in self._charges)
+        taken = sum(charge.taken().get(number, 0) for charge in unconfirmed)
         return self._held.get(number, 0) - taken

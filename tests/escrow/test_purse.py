@@ -1,0 +1,31 @@
+"""A verifier's purse: what it says it keeps, and which charges it may send with that."""
+
+from __future__ import annotations
+
+from keyauthority.escrow.purse import Hold, Purse
+from keyauthority.escrow.slices import SliceClosing, Word
+
+
+def opened(amount: int) -> Purse:
+    """Returns a purse with *amount* free on its first slice."""
+    purse = Purse()
+    assert purse.answered(purse.call(amount, amount), Word.GRANTED, amount)
+    return purse
+
+
+def take(purse: Purse, amount: int) -> Hold:
+    hold = purse.take(amount)
+    assert hold is not None
+    return hold
+
+
+def test_a_charge_that_is_confirmed_is_not_taken_off_again() -> None:
+    """A repeated call names it, but what it took is no longer held."""
+    purse = opened(4)
+    ended, running = take(purse, 1), take(purse, 3)
+    purse.charge(ended, "r1", 1)
+    purse.close()
+    call = purse.call(2, 1, purse.charges)
+    purse.confirmed("r1")
+
+    assert purse.closings(call.charges) == [SliceClosing(1, running.amount)]
