@@ -102,8 +102,14 @@ class Purse:
 
     @property
     def charges(self) -> list[Charge]:
-        """What is not confirmed: each call may bring all of it."""
-        return list(self._charges.values())
+        """What may be sent now, of what is not confirmed.
+
+        While a call is under way that is only what it counts in: another charge could arrive before
+        it and lower the slice to what the call keeps, so that what the call gives back would be lost.
+        """
+        if self._call is None:
+            return list(self._charges.values())
+        return [one for one in self._call.charges if one.reference in self._charges]
 
     def _let_go(self, number: int, amount: int) -> None:
         self._lower(number, amount)
@@ -119,13 +125,11 @@ class Purse:
 
     # --- calls
 
-    def call(
-        self, want: int, need: int, charges: Collection[Charge] = (), *, release: int = 0
-    ) -> Call:
+    def call(self, want: int, need: int, *, release: int = 0) -> Call:
         """Returns the call to send: the one under way unchanged, else one that asks for so much.
 
-        It brings *charges*, so that what they took is not kept, and gives back *release* of what is
-        free.
+        It gives back *release* of what is free. What is not confirmed counts in: each of it may have
+        been sent before, so that none of it is kept. `charges` go with the call.
         """
         if self._call is None:
             if not self._open:
@@ -134,9 +138,10 @@ class Purse:
                 self._open = True
             self._sequence += 1
             self.free -= release
+            charges = tuple(self._charges.values())
             keep = self.free + self._kept(self._number, charges)
             request = SliceCall(self._number, self._sequence, keep, want, need)
-            self._call = Call(request, tuple(charges))
+            self._call = Call(request, charges)
         return self._call
 
     def answered(self, call: Call, word: Word, granted: int) -> bool:

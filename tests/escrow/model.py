@@ -175,10 +175,8 @@ class Model:
 
     def send(self, number: int, release: int, world: World) -> None:
         purse = world.verifiers[number].purse
+        call = purse.call(2, 1, release=release)
         charges = tuple(purse.charges)
-        call = purse.call(2, 1, charges, release=release)
-        # Under way with other charges, perhaps: those have to come again, the others may.
-        charges = tuple({one.reference: one for one in (*call.charges, *charges)}.values())
         world.messages.append(Message(number, call, purse.closings(charges), charges))
 
     def send_closings(self, number: int, world: World) -> None:

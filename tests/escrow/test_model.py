@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
 from dataclasses import replace
 
 import pytest
 
-from keyauthority.escrow.purse import Call, Charge, Purse
+from keyauthority.escrow.purse import Call, Purse
 from keyauthority.escrow.slices import (
     Account,
     Settled,
@@ -117,15 +116,8 @@ class FreesWhatCharged(Model):
     purse = _FreesWhatCharged
 
 
-class _KeepsTooLittle(Purse):
-    def _kept(self, number: int, charges: Collection[Charge]) -> int:
-        return super()._kept(number, self.charges)
-
-
 class KeepsTooLittle(Model):
     """What is kept leaves out charges that the call does not bring."""
-
-    purse = _KeepsTooLittle
 
     def send(self, number: int, release: int, world: World) -> None:
         purse = world.verifiers[number].purse

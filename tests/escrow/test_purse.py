@@ -25,7 +25,34 @@ def test_a_charge_that_is_confirmed_is_not_taken_off_again() -> None:
     ended, running = take(purse, 1), take(purse, 3)
     purse.charge(ended, "r1", 1)
     purse.close()
-    call = purse.call(2, 1, purse.charges)
+    call = purse.call(2, 1)
     purse.confirmed("r1")
 
     assert purse.closings(call.charges) == [SliceClosing(1, running.amount)]
+
+
+def test_while_a_call_is_under_way_only_what_it_counts_in_is_sent() -> None:
+    """A charge that overtook it would leave the slice no larger than it keeps: it gave nothing back."""
+    purse = opened(3)
+    first, second = take(purse, 1), take(purse, 1)
+    counted = purse.charge(first, "r1", 1)
+    call = purse.call(2, 1, release=1)
+    later = purse.charge(second, "r2", 1)
+
+    assert call.request.keep == 1
+    assert purse.charges == [counted]
+    assert purse.call(2, 1) is call
+    purse.answered(call, Word.GRANTED, 0)
+    assert purse.charges == [counted, later]
+
+
+def test_a_closing_ends_the_wait() -> None:
+    purse = opened(2)
+    hold = take(purse, 1)
+    purse.call(2, 1)
+    charge = purse.charge(hold, "r1", 1)
+    assert purse.charges == []
+
+    purse.close()
+
+    assert purse.charges == [charge]
