@@ -10,6 +10,9 @@ import enum
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
+SliceKey = tuple[str, int]
+"""A slice of a workspace: its session's id, and its number there."""
+
 
 @dataclass(frozen=True, slots=True)
 class Account:

@@ -101,7 +101,7 @@ class Model:
     purse: type[Purse] = Purse
 
     def first(self) -> World:
-        verifiers = [Verifier(self.purse()) for _ in range(self.verifiers)]
+        verifiers = [Verifier(self.purse(str(number))) for number in range(self.verifiers)]
         return World(Account(self.credits), verifiers)
 
     def steps(self, state: bytes) -> Iterator[tuple[str, World]]:
@@ -250,7 +250,7 @@ class Model:
         if one.reference in world.entered:
             return
         world.entered[one.reference] = one.cost
-        parts = [Part(world.slices.get((mine, n)), held) for n, held in one.parts.items()]
+        parts = [Part(world.slices.get((mine, n)), held) for (_, n), held in one.parts.items()]
         charged = charge(world.account, one.cost, parts)
         world.account = charged.account
         for slice_ in charged.slices:
@@ -336,11 +336,11 @@ class Model:
     def uncovered(self, world: World, number: int, verifier: Verifier) -> str:
         held: dict[int, int] = {}
         for request in verifier.running:
-            for n, amount in request.hold.parts.items():
+            for (_, n), amount in request.hold.parts.items():
                 held[n] = held.get(n, 0) + amount
         for one in verifier.purse.charges:
             if one.reference not in world.entered:
-                for n, amount in one.taken().items():
+                for (_, n), amount in one.taken().items():
                     held[n] = held.get(n, 0) + amount
         for n, amount in held.items():
             slice_ = world.slices.get((number, n))

@@ -6,9 +6,9 @@ from keyauthority.escrow.purse import Hold, Purse
 from keyauthority.escrow.slices import SliceClosing, Word
 
 
-def opened(amount: int) -> Purse:
+def opened(amount: int, session: str = "session") -> Purse:
     """Returns a purse with *amount* free on its first slice."""
-    purse = Purse()
+    purse = Purse(session)
     assert purse.answered(purse.call(amount, amount), Word.GRANTED, amount)
     return purse
 
@@ -56,3 +56,22 @@ def test_a_closing_ends_the_wait() -> None:
     purse.close()
 
     assert purse.charges == [charge]
+
+
+def test_a_hold_may_span_two_sessions() -> None:
+    """Whose slices have the same numbers: each purse takes its own part of the end."""
+    first, second = opened(2, "first"), opened(2, "second")
+    hold = take(first, 2)
+    first.close()
+    assert second.take(2, hold) is hold
+    assert hold.parts == {("first", 1): 2, ("second", 1): 2}
+
+    charges = [purse.charge(hold, "r1", 3) for purse in (first, second)]
+
+    assert charges[0] == charges[1]
+    assert second.free == 1
+    assert first.closings() == [SliceClosing(1, 2)]
+    for purse in (first, second):
+        purse.confirmed("r1")
+    assert first.closings() == [SliceClosing(1, 0)]
+    assert second.call(1, 1).request.keep == 1
