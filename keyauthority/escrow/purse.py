@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection
 from dataclasses import dataclass, field
 
-from keyauthority.escrow.slices import SliceCall, SliceClosing, SliceKey, Word
+from keyauthority.escrow.slices import SliceCall, SliceClosing, SliceKey, Word, at_least
 
 
 @dataclass(slots=True, eq=False)
@@ -27,6 +27,10 @@ class Charge:
     reference: str
     cost: int
     parts: dict[SliceKey, int]
+
+    def __post_init__(self) -> None:
+        """Raises `ValueError` if the cost is below zero."""
+        at_least(0, cost=self.cost)
 
     def taken(self) -> dict[SliceKey, int]:
         """What the cost takes of each slice, the oldest first."""

@@ -250,10 +250,12 @@ class Model:
         if one.reference in world.entered:
             return
         world.entered[one.reference] = one.cost
-        parts = [Part(world.slices.get((mine, n)), held) for (_, n), held in one.parts.items()]
+        parts = [
+            Part(key, world.slices.get((mine, key[1])), held) for key, held in one.parts.items()
+        ]
         charged = charge(world.account, one.cost, parts)
         world.account = charged.account
-        for slice_ in charged.slices:
+        for slice_ in charged.slices.values():
             world.slices[mine, slice_.number] = slice_
         world.over += charged.over
         world.late += charged.late
