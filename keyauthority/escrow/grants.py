@@ -69,13 +69,18 @@ def remaining_of(amount: int, balance: int) -> int:
 def expire(grants: Iterable[Grant], escrowed: int, now: datetime) -> list[Draw]:
     """Returns what expires at *now* of grants whose time has come.
 
-    What stands in slices does not: it is taken to be of the grants that are drawn first. To be asked
-    again when credits come back from slices, in the transaction that brings them back.
+    What stands in slices does not: it is taken to be of the grants that are drawn first, of those
+    that were there when the grant fell due. To be asked again when credits come back from slices, in
+    the transaction that brings them back.
     """
-    draws, in_slices = [], escrowed
+    draws: list[Draw] = []
+    ahead: list[Grant] = []
     for grant in in_order(grants):
-        kept = min(grant.remaining, in_slices)
-        in_slices -= kept
-        if grant.expire_time is not None and grant.expire_time <= now and grant.remaining > kept:
-            draws.append(Draw(grant.id, grant.remaining - kept))
+        expiry = grant.expire_time
+        if expiry is not None and expiry <= now:
+            covered = sum(one.remaining for one in ahead if one.create_time < expiry)
+            in_slices = max(escrowed - covered, 0)
+            if grant.remaining > in_slices:
+                draws.append(Draw(grant.id, grant.remaining - in_slices))
+        ahead.append(grant)
     return draws

@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Collection
 from dataclasses import dataclass, field
 
-from keyauthority.escrow.slices import SliceCall, SliceClosing, Word
+from keyauthority.escrow.slices import SliceCall, SliceClosing, SliceKey, Word, at_least
 
 
 @dataclass(slots=True, eq=False)
 class Hold:
-    """What is held for one request, by the numbers of its slices, the oldest first."""
+    """What is held for one request, by its slices, the oldest first: perhaps of several sessions."""
 
-    parts: dict[int, int] = field(default_factory=dict)
+    parts: dict[SliceKey, int] = field(default_factory=dict)
 
     @property
     def amount(self) -> int:
@@ -26,15 +26,19 @@ class Charge:
 
     reference: str
     cost: int
-    parts: dict[int, int]
+    parts: dict[SliceKey, int]
 
-    def taken(self) -> dict[int, int]:
+    def __post_init__(self) -> None:
+        """Raises `ValueError` if the cost is below zero."""
+        at_least(0, cost=self.cost)
+
+    def taken(self) -> dict[SliceKey, int]:
         """What the cost takes of each slice, the oldest first."""
         left, taken = self.cost, {}
-        for number, held in self.parts.items():
+        for key, held in self.parts.items():
             if left:
-                taken[number] = min(left, held)
-                left -= taken[number]
+                taken[key] = min(left, held)
+                left -= taken[key]
         return taken
 
 
@@ -50,10 +54,13 @@ class Purse:
     """The slices of one workspace for one session.
 
     Only the one with the highest number is spent from, and only while it is open. Whoever calls
-    `take` has checked in the same step that the session's lease is in force.
+    `take` has checked in the same step that the session's lease is in force. A hold that was extended
+    in a later session has parts in both purses: its end (`void`, `charge`) and the confirmation of its
+    charge are told to both, and each takes its own part.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, session: str) -> None:
+        self.session = session
         self.free = 0
         self._number = 0
         self._sequence = 0
@@ -75,20 +82,21 @@ class Purse:
         if not amount:
             return hold
         self.free -= amount
-        hold.parts[self._number] = hold.parts.get(self._number, 0) + amount
+        key = self.session, self._number
+        hold.parts[key] = hold.parts.get(key, 0) + amount
         self._held[self._number] = self._held.get(self._number, 0) + amount
         return hold
 
     def void(self, hold: Hold) -> None:
         """Ends *hold* of a request that was never sent, or that the upstream refused."""
-        for number, held in hold.parts.items():
+        for number, held in self._own(hold.parts).items():
             self._let_go(number, held)
 
     def charge(self, hold: Hold, reference: str, cost: int) -> Charge:
         """Ends *hold*: its request cost *cost*. To be called once that is on the disk."""
         charge = Charge(reference, cost, dict(hold.parts))
-        taken = charge.taken()
-        for number, held in hold.parts.items():
+        taken = self._own(charge.taken())
+        for number, held in self._own(hold.parts).items():
             self._let_go(number, held - taken.get(number, 0))
         self._charges[reference] = charge
         return charge
@@ -97,13 +105,24 @@ class Purse:
         """The authority has entered the charge, or knew it."""
         charge = self._charges.pop(reference, None)
         if charge is not None:
-            for number, taken in charge.taken().items():
+            for number, taken in self._own(charge.taken()).items():
                 self._lower(number, taken)
 
     @property
     def charges(self) -> list[Charge]:
-        """What is not confirmed: each call may bring all of it."""
-        return list(self._charges.values())
+        """What may be sent now, of what is not confirmed.
+
+        While a call is under way that is only what it counts in: another charge could arrive before
+        it and lower the slice to what the call keeps, so that what the call gives back would be lost.
+        """
+        if self._call is None:
+            return list(self._charges.values())
+        return [one for one in self._call.charges if one.reference in self._charges]
+
+    def _own(self, parts: dict[SliceKey, int]) -> dict[int, int]:
+        return {
+            number: amount for (session, number), amount in parts.items() if session == self.session
+        }
 
     def _let_go(self, number: int, amount: int) -> None:
         self._lower(number, amount)
@@ -119,13 +138,11 @@ class Purse:
 
     # --- calls
 
-    def call(
-        self, want: int, need: int, charges: Collection[Charge] = (), *, release: int = 0
-    ) -> Call:
+    def call(self, want: int, need: int, *, release: int = 0) -> Call:
         """Returns the call to send: the one under way unchanged, else one that asks for so much.
 
-        It brings *charges*, so that what they took is not kept, and gives back *release* of what is
-        free.
+        It gives back *release* of what is free. What is not confirmed counts in: each of it may have
+        been sent before, so that none of it is kept. `charges` go with the call.
         """
         if self._call is None:
             if not self._open:
@@ -134,9 +151,10 @@ class Purse:
                 self._open = True
             self._sequence += 1
             self.free -= release
+            charges = tuple(self._charges.values())
             keep = self.free + self._kept(self._number, charges)
             request = SliceCall(self._number, self._sequence, keep, want, need)
-            self._call = Call(request, tuple(charges))
+            self._call = Call(request, charges)
         return self._call
 
     def answered(self, call: Call, word: Word, granted: int) -> bool:
@@ -176,5 +194,7 @@ class Purse:
             del self._closing[closing.number]
 
     def _kept(self, number: int, charges: Collection[Charge]) -> int:
-        taken = sum(charge.taken().get(number, 0) for charge in charges)
+        # What a confirmed charge took is no longer held.
+        unconfirmed = (charge for charge in charges if charge.reference in self._charges)
+        taken = sum(charge.taken().get((self.session, number), 0) for charge in unconfirmed)
         return self._held.get(number, 0) - taken

@@ -10,6 +10,9 @@ import enum
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
+SliceKey = tuple[str, int]
+"""A slice of a workspace: its session's id, and its number there."""
+
 
 @dataclass(frozen=True, slots=True)
 class Account:
@@ -22,6 +25,13 @@ class Account:
     def available(self) -> int:
         """What may be set apart. Below zero after a reduction, or charges beyond their holds."""
         return self.balance - self.escrowed
+
+
+def at_least(least: int, **values: int) -> None:
+    """Raises `ValueError`, naming the value, if one of *values* is less than *least*."""
+    for name, value in values.items():
+        if value < least:
+            raise ValueError(f"{name} is at least {least}, not {value}")
 
 
 class Word(enum.Enum):
@@ -50,6 +60,11 @@ class Slice:
     word: Word = Word.GRANTED
     closed: bool = False
 
+    def __post_init__(self) -> None:
+        """Raises `ValueError` if it is no slice."""
+        at_least(1, number=self.number)
+        at_least(0, amount=self.amount, sequence=self.sequence, granted=self.granted)
+
 
 @dataclass(frozen=True, slots=True)
 class SliceCall:
@@ -65,6 +80,11 @@ class SliceCall:
     want: int = 0
     need: int = 0
 
+    def __post_init__(self) -> None:
+        """Raises `ValueError` if no verifier can mean it."""
+        at_least(1, number=self.number, sequence=self.sequence)
+        at_least(0, keep=self.keep, want=self.want, need=self.need)
+
 
 @dataclass(frozen=True, slots=True)
 class SliceClosing:
@@ -72,6 +92,11 @@ class SliceClosing:
 
     number: int
     keep: int
+
+    def __post_init__(self) -> None:
+        """Raises `ValueError` if no verifier can mean it."""
+        at_least(1, number=self.number)
+        at_least(0, keep=self.keep)
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,11 +112,12 @@ class Settled:
 def grant(account: Account, call: SliceCall, sharers: int) -> tuple[Word, int]:
     """Returns what *call* gets of what is available, where *sharers* sessions have a slice.
 
-    Nobody gets more than half of an equal share but for a request that waits. So what is granted
+    *sharers* counts the caller's session too. Nobody gets more than half of an equal share but for a request that waits. So what is granted
     never takes `available` below zero.
     """
     if not call.want and not call.need:
         return Word.GRANTED, 0
+    at_least(1, sharers=sharers)
     available = account.available
     if available <= 0:
         return (Word.OUT if account.balance <= 0 else Word.BUSY), 0
@@ -157,8 +183,14 @@ class Part:
     the caller's.
     """
 
+    key: SliceKey
     slice: Slice | None
     held: int
+
+    def __post_init__(self) -> None:
+        """Raises `ValueError` if no verifier can mean it."""
+        at_least(1, number=self.key[1])
+        at_least(0, held=self.held)
 
 
 @dataclass(frozen=True, slots=True)
@@ -170,7 +202,7 @@ class Charged:
     """
 
     account: Account
-    slices: tuple[Slice, ...]
+    slices: dict[SliceKey, Slice]
     over: int
     late: int
     short: int
@@ -180,19 +212,20 @@ def charge(account: Account, cost: int, parts: Sequence[Part]) -> Charged:
     """Charges *cost* for a request that held *parts*, the oldest slice first. It never fails.
 
     The balance is lowered by the cost, each slice by no more than was held in it: the rest of a slice
-    belongs to other holds.
+    belongs to other holds. Parts of the same slice lower it one after the other.
     """
+    at_least(0, cost=cost)
     left, late, short, escrowed = cost, 0, 0, account.escrowed
-    slices = []
+    slices: dict[SliceKey, Slice] = {}
     for part in parts:
         taken = min(left, part.held)
         left -= taken
-        if part.slice is None:
+        slice_ = slices.get(part.key, part.slice)
+        if slice_ is None:
             late += taken
             continue
-        there = min(taken, part.slice.amount)
+        there = min(taken, slice_.amount)
         short += taken - there
         escrowed -= there
-        slices.append(replace(part.slice, amount=part.slice.amount - there))
-    account = Account(account.balance - cost, escrowed)
-    return Charged(account, tuple(slices), left, late, short)
+        slices[part.key] = replace(slice_, amount=slice_.amount - there)
+    return Charged(Account(account.balance - cost, escrowed), slices, left, late, short)

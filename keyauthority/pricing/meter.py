@@ -7,7 +7,6 @@ numbers for the same, the largest counts.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any, Final
@@ -16,6 +15,7 @@ from keyauthority.pricing.usage import Usage, divided
 
 _LARGEST_COUNT: Final = 10**12
 """What is counted beyond it is not believed."""
+_LARGEST_SECONDS: Final = _LARGEST_COUNT // 1000
 
 # Totals and parts by the names that the APIs give them.
 _INPUT: Final = ("prompt_tokens", "input_tokens")
@@ -26,14 +26,22 @@ _OUTPUT_DETAILS: Final = (
     "output_tokens_details",
     "output_token_details",
 )
+_CACHED: Final = "cached_tokens"
 _WRITTEN: Final = ("cache_write_tokens", "cache_creation_tokens")
+# Beside the totals, but always inside the prompt: DeepSeek's and Moonshot's.
+_CACHE_HITS: Final = ("prompt_cache_hit_tokens", _CACHED)
+# Beside the totals: of Anthropic outside `input_tokens`, of others inside.
 _CACHE_READ: Final = "cache_read_input_tokens"
 _CACHE_WRITE: Final = "cache_creation_input_tokens"
-_TOTALS: Final = frozenset({*_INPUT, *_OUTPUT, "total_tokens", _CACHE_READ, _CACHE_WRITE})
+_TOTALS: Final = frozenset(
+    {*_INPUT, *_OUTPUT, "total_tokens", *_CACHE_HITS, _CACHE_READ, _CACHE_WRITE}
+)
 _DETAILS: Final = frozenset(_INPUT_DETAILS + _OUTPUT_DETAILS)
 # Where the object with the usage stands: in the answer itself; in the terminal events of a
 # responses stream; in the first event of a messages stream.
 _HOLDERS: Final = ("response", "message")
+# The events of a responses stream whose usage is that of the whole answer.
+_ENDS: Final = ("response.completed", "response.incomplete", "response.failed")
 
 Counts = dict[tuple[str, ...], int]
 
@@ -42,14 +50,23 @@ class Meter:
     """Reads what one request used, from its answer or from the events of its stream."""
 
     def __init__(self) -> None:
+        self.final = False
+        """Whether a usage was that of the whole answer: that which a stream begins with is not."""
         self._counts: Counts = {}
         self._images = 0
+        self._streamed_images = 0
+
+    @property
+    def images(self) -> int:
+        """How many images the answer has, whether or not it tells a usage."""
+        return max(self._images, self._streamed_images)
 
     def read(self, answer: object) -> bool:
         """Takes a JSON value: an answer or one event of a stream. Returns whether it told a usage."""
         if not isinstance(answer, Mapping):
             return False
         self._images = max(self._images, _images(answer))
+        self._streamed_images += _is_image(answer)
         told = False
         for holder in (answer, *(answer.get(name) for name in _HOLDERS)):
             usage = holder.get("usage") if isinstance(holder, Mapping) else None
@@ -59,40 +76,76 @@ class Meter:
                 for name, count in counts.items():
                     self._counts[name] = max(count, self._counts.get(name, 0))
                 told = told or bool(counts)
+        self.final = self.final or (told and _is_last(answer))
         return told
 
     @property
     def usage(self) -> Usage | None:
-        """What was used, as far as it was told; None if nothing of it was. Zero is not None."""
-        if not self._counts and not self._images:
+        """What was used, as far as it was told; None if nothing of it was. Zero is not None.
+
+        An answer of `images` that tells nothing else has none.
+        """
+        if not self._counts:
             return None
         counts = self._counts
-        output = _first(counts, _OUTPUT)
-        reasoning = _part(counts, _OUTPUT_DETAILS, ("reasoning_tokens",))
-        total = counts.get(("total_tokens",), 0)
-        input_tokens = _first(counts, _INPUT)
-        if not any((name,) in counts for name in _INPUT):
-            # Some tell of embeddings and reranks the total alone.
-            input_tokens = max(total - output, 0)
-        elif reasoning and total == input_tokens + output + reasoning:
-            # Some count reasoning beside the answer's tokens, not inside.
-            output += reasoning
-        cached = _part(counts, _INPUT_DETAILS, ("cached_tokens",))
+        cached = max(_part(counts, _INPUT_DETAILS, (_CACHED,)), _first(counts, _CACHE_HITS))
         written = _part(counts, _INPUT_DETAILS, _WRITTEN)
-        # Anthropic counts these beside the others.
-        beside_read = counts.get((_CACHE_READ,), 0)
-        beside_written = counts.get((_CACHE_WRITE,), 0)
+        read_count, write_count = _first(counts, (_CACHE_READ,)), _first(counts, (_CACHE_WRITE,))
+        beside = 0
+        if _cache_is_beside(counts):
+            beside = read_count + write_count
+        input_tokens, output = _sides(counts, beside)
         usage = divided(
-            input_tokens + beside_read + beside_written,
+            input_tokens + beside,
             output,
-            cached_input=cached + beside_read,
-            cache_write=written + beside_written,
+            cached_input=max(cached, read_count),
+            cache_write=max(written, write_count),
             audio_input=_part(counts, _INPUT_DETAILS, ("audio_tokens",)),
             image_input=_part(counts, _INPUT_DETAILS, ("image_tokens",)),
-            reasoning=reasoning,
+            reasoning=_part(counts, _OUTPUT_DETAILS, ("reasoning_tokens",)),
             audio_output=_part(counts, _OUTPUT_DETAILS, ("audio_tokens",)),
         )
-        return replace(usage, images=self._images, milliseconds=counts.get(("seconds",), 0))
+        return replace(usage, images=self.images, milliseconds=_first(counts, ("seconds",)))
+
+
+def _cache_is_beside(counts: Counts) -> bool:
+    # Anthropic's `input_tokens` leave out the cache. Where there are `prompt_tokens`, or details name
+    # the cache, or the total alone is told, they hold it.
+    if ("prompt_tokens",) in counts:
+        return False
+    if any((detail, name) in counts for detail in _INPUT_DETAILS for name in (_CACHED, *_WRITTEN)):
+        return False
+    return ("input_tokens",) in counts or ("total_tokens",) not in counts
+
+
+def _sides(counts: Counts, beside: int) -> tuple[int, int]:
+    # All tokens of the request but those of the cache beside it, and all of the answer.
+    output = completion = _first(counts, _OUTPUT)
+    reasoning = _part(counts, _OUTPUT_DETAILS, ("reasoning_tokens",))
+    total = _first(counts, ("total_tokens",))
+    if any((name,) in counts for name in _INPUT):
+        input_tokens = _first(counts, _INPUT)
+        # Some leave what was thought out of the answer's tokens, not out of the total.
+        output += max(total - input_tokens - beside - output, 0)
+    else:
+        # Some tell of embeddings and reranks the total alone.
+        input_tokens = max(total - output, 0)
+    if reasoning > completion:
+        output = max(output, completion + reasoning)
+    return input_tokens, output
+
+
+def _is_last(event: Mapping[Any, Any]) -> bool:
+    # Whether a usage in it is of the whole answer: not at the start, nor beside a piece of the answer.
+    kind, choices = event.get("type"), event.get("choices")
+    if kind == "message_start":
+        return False
+    if isinstance(kind, str) and kind.startswith("response."):
+        return kind in _ENDS
+    if isinstance(choices, list) and choices:
+        pieces = [choice for choice in choices if isinstance(choice, Mapping) and "delta" in choice]
+        return not pieces or any(piece.get("finish_reason") for piece in pieces)
+    return True
 
 
 def _collect(usage: Mapping[Any, Any], counts: Counts) -> None:
@@ -100,8 +153,8 @@ def _collect(usage: Mapping[Any, Any], counts: Counts) -> None:
     for name, value in usage.items():
         if name in _TOTALS:
             _keep(counts, (name,), value)
-        elif name == "seconds" and isinstance(value, int | float):
-            _keep(counts, (name,), round(value * 1000) if math.isfinite(value) else None)
+        elif name == "seconds" and type(value) in (int, float) and 0 <= value <= _LARGEST_SECONDS:
+            counts[name,] = round(value * 1000)
         elif name in _DETAILS and isinstance(value, Mapping):
             for part, count in value.items():
                 _keep(counts, (name, str(part)), count)
@@ -129,3 +182,9 @@ def _images(answer: Mapping[Any, Any]) -> int:
         return 0
     pictures = ("b64_json", "url")
     return sum(isinstance(item, Mapping) and any(map(item.get, pictures)) for item in data)
+
+
+def _is_image(event: Mapping[Any, Any]) -> bool:
+    # An image that a stream brings whole, after pieces of it.
+    kind = event.get("type")
+    return isinstance(kind, str) and kind.endswith(".completed") and bool(event.get("b64_json"))

@@ -8,6 +8,7 @@ reduce the balance, and give a dead verifier's slices back.
 from __future__ import annotations
 
 import pickle
+import random
 from collections import deque
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
@@ -47,9 +48,18 @@ class Answer:
 
 
 @dataclass
+class Request:
+    """A request that runs, and what the model reckons is held for it."""
+
+    reference: str
+    hold: Hold
+    amount: int
+
+
+@dataclass
 class Verifier:
     purse: Purse
-    holds: list[Hold] = field(default_factory=list)
+    running: list[Request] = field(default_factory=list)
     requests: int = 0
     dead: bool = False
 
@@ -60,12 +70,15 @@ class World:
     verifiers: list[Verifier]
     # By verifier and number; what is given back is gone.
     slices: dict[tuple[int, int], Slice] = field(default_factory=dict)
+    # By reference, of every request that ended: its cost, and what the model reckons was held for it.
+    ended: dict[str, tuple[int, int]] = field(default_factory=dict)
     entered: dict[str, int] = field(default_factory=dict)
     messages: list[Message] = field(default_factory=list)
     answers: list[Answer] = field(default_factory=list)
     over: int = 0
     late: int = 0
     cut: int = 0
+    reduced: int = 0
     short: int = 0
     events: int = 0
 
@@ -84,10 +97,11 @@ class Model:
     requests = 2
     events = 1
     mail = 2
+    holds: tuple[int, ...] = (1,)
     purse: type[Purse] = Purse
 
     def first(self) -> World:
-        verifiers = [Verifier(self.purse()) for _ in range(self.verifiers)]
+        verifiers = [Verifier(self.purse(str(number))) for number in range(self.verifiers)]
         return World(Account(self.credits), verifiers)
 
     def steps(self, state: bytes) -> Iterator[tuple[str, World]]:
@@ -116,13 +130,15 @@ class Model:
         self, world: World, number: int, verifier: Verifier
     ) -> Iterator[tuple[str, Act]]:
         free = verifier.purse.free
-        if verifier.requests < self.requests and free:
-            yield "a request is held for", partial(self.take, number)
-        for place in range(len(verifier.holds)):
-            if free:
-                yield "a hold is extended", partial(self.extend, number, place)
+        amounts = [amount for amount in self.holds if amount <= free]
+        if verifier.requests < self.requests:
+            for amount in amounts:
+                yield f"a request is held {amount} for", partial(self.take, number, amount)
+        for place, request in enumerate(verifier.running):
+            for amount in amounts:
+                yield f"a hold is extended by {amount}", partial(self.extend, number, place, amount)
             yield "a hold is voided", partial(self.void, number, place)
-            for cost in (0, 1, 2):
+            for cost in sorted({0, 1, request.amount, request.amount + 1}):
                 yield f"a request ends at {cost}", partial(self.ends, number, place, cost)
         if len(world.messages) < self.mail:
             yield "a call is sent", partial(self.send, number, 0)
@@ -149,25 +165,28 @@ class Model:
 
     # --- the verifier
 
-    def take(self, number: int, world: World) -> None:
+    def take(self, number: int, amount: int, world: World) -> None:
         verifier = world.verifiers[number]
-        hold = verifier.purse.take(1)
+        hold = verifier.purse.take(amount)
         assert hold is not None
         verifier.requests += 1
-        verifier.holds.append(hold)
+        verifier.running.append(Request(f"{number}-{verifier.requests}", hold, amount))
 
-    def extend(self, number: int, place: int, world: World) -> None:
+    def extend(self, number: int, place: int, amount: int, world: World) -> None:
         verifier = world.verifiers[number]
-        assert verifier.purse.take(1, verifier.holds[place])
+        request = verifier.running[place]
+        assert verifier.purse.take(amount, request.hold)
+        request.amount += amount
 
     def void(self, number: int, place: int, world: World) -> None:
         verifier = world.verifiers[number]
-        verifier.purse.void(verifier.holds.pop(place))
+        verifier.purse.void(verifier.running.pop(place).hold)
 
     def ends(self, number: int, place: int, cost: int, world: World) -> None:
         verifier = world.verifiers[number]
-        reference = f"{number}-{verifier.requests}-{place}-{len(verifier.purse.charges)}"
-        verifier.purse.charge(verifier.holds.pop(place), reference, cost)
+        request = verifier.running.pop(place)
+        world.ended[request.reference] = cost, request.amount
+        verifier.purse.charge(request.hold, request.reference, cost)
 
     def closes(self, number: int, world: World) -> None:
         world.events += 1
@@ -175,10 +194,8 @@ class Model:
 
     def send(self, number: int, release: int, world: World) -> None:
         purse = world.verifiers[number].purse
+        call = purse.call(2, 1, release=release)
         charges = tuple(purse.charges)
-        call = purse.call(2, 1, charges, release=release)
-        # Under way with other charges, perhaps: those have to come again, the others may.
-        charges = tuple({one.reference: one for one in (*call.charges, *charges)}.values())
         world.messages.append(Message(number, call, purse.closings(charges), charges))
 
     def send_closings(self, number: int, world: World) -> None:
@@ -233,10 +250,12 @@ class Model:
         if one.reference in world.entered:
             return
         world.entered[one.reference] = one.cost
-        parts = [Part(world.slices.get((mine, n)), held) for n, held in one.parts.items()]
+        parts = [
+            Part(key, world.slices.get((mine, key[1])), held) for key, held in one.parts.items()
+        ]
         charged = charge(world.account, one.cost, parts)
         world.account = charged.account
-        for slice_ in charged.slices:
+        for slice_ in charged.slices.values():
             world.slices[mine, slice_.number] = slice_
         world.over += charged.over
         world.late += charged.late
@@ -261,8 +280,10 @@ class Model:
         verifier.dead = True
         # Whoever adopts the spool charges what was caught as held.
         spool = list(verifier.purse.charges)
-        for place, hold in enumerate(verifier.holds):
-            spool.append(Charge(f"caught-{number}-{place}", hold.amount, dict(hold.parts)))
+        for request in verifier.running:
+            held = request.amount
+            world.ended[request.reference] = held, held
+            spool.append(Charge(request.reference, held, dict(request.hold.parts)))
         for owner, n in [key for key in world.slices if key[0] == number]:
             world.account, _ = give_back(world.account, world.slices.pop((owner, n)))
         world.messages = [Message(number, None, [], tuple(spool)), *world.messages][: self.mail]
@@ -271,6 +292,7 @@ class Model:
         world.events += 1
         before = world.account.available
         world.account = Account(world.account.balance - 2, world.account.escrowed)
+        world.reduced += 2
         world.cut += 2 - min(2, max(0, before))
 
     # --- the promises
@@ -279,7 +301,15 @@ class Model:
         """Which promise is broken; empty if none is."""
         account, amounts = world.account, [one.amount for one in world.slices.values()]
         beyond = world.over + world.late + world.cut
+        entered = [world.ended[reference] for reference in world.entered]
+        spent = sum(cost for cost, _ in entered)
         promises = {
+            "the balance is not what the entries say": account.balance
+            == self.credits - spent - world.reduced,
+            "what went beyond the holds is reckoned wrong": world.over
+            == sum(max(0, cost - held) for cost, held in entered),
+            "a charge was late though nobody died": not world.late
+            or any(verifier.dead for verifier in world.verifiers),
             "escrowed is not the sum of the slices": account.escrowed == sum(amounts),
             "a slice lacked what was held in it": not world.short,
             "a slice is below zero": min(amounts, default=0) >= 0,
@@ -301,18 +331,18 @@ class Model:
             if verifier.dead or purse.charges or purse.closings() or purse._call:
                 continue
             there = sum(one.amount for key, one in world.slices.items() if key[0] == number)
-            if there != purse.free + sum(hold.amount for hold in verifier.holds):
+            if there != purse.free + sum(request.amount for request in verifier.running):
                 return "credits are set apart for nobody"
         return ""
 
     def uncovered(self, world: World, number: int, verifier: Verifier) -> str:
         held: dict[int, int] = {}
-        for hold in verifier.holds:
-            for n, amount in hold.parts.items():
+        for request in verifier.running:
+            for (_, n), amount in request.hold.parts.items():
                 held[n] = held.get(n, 0) + amount
         for one in verifier.purse.charges:
             if one.reference not in world.entered:
-                for n, amount in one.taken().items():
+                for (_, n), amount in one.taken().items():
                     held[n] = held.get(n, 0) + amount
         for n, amount in held.items():
             slice_ = world.slices.get((number, n))
@@ -323,7 +353,7 @@ class Model:
 
 @dataclass
 class Search:
-    """How many states were explored, which promise was broken, if any, and the steps to the last state."""
+    """How many states were seen, which promise was broken, if any, and the steps to the last state."""
 
     explored: int
     wrong: str
@@ -356,3 +386,35 @@ def path_to(state: bytes, reached: dict[bytes, tuple[bytes, str]]) -> list[str]:
         state, name = reached[state]
         steps.append(name)
     return steps[::-1]
+
+
+_WEIGHTS = {
+    "a message is lost": 0.3,
+    "an answer is lost": 0.3,
+    "the balance is reduced": 0.1,
+    "the slice is closed": 0.3,
+    "the verifier dies": 0.02,
+    "a hold is voided": 0.3,
+    "a message arrives": 2.0,
+    "an answer arrives": 2.0,
+}
+
+
+def walk(model: Model, walks: int, steps: int = 70) -> Search:
+    """Walks at random, by fixed seeds, far beyond what `search` reaches; to the first broken promise."""
+    model.credits, model.requests, model.events, model.holds = 9, 12, 3, (1, 2)
+    explored, path = 0, list[str]()
+    for seed in range(walks):
+        dice, world, path = random.Random(seed), model.first(), []
+        for _ in range(steps):
+            acts = list(model.actions(world))
+            if not acts:
+                break
+            weights = [_WEIGHTS.get(name, 1.0) for name, _ in acts]
+            [(name, act)] = dice.choices(acts, weights)
+            act(world)
+            explored += 1
+            path.append(name)
+            if wrong := model.wrong(world):
+                return Search(explored, wrong, path)
+    return Search(explored, "", path)

@@ -62,6 +62,17 @@ def test_what_stands_in_slices_does_not_expire() -> None:
     assert expire(grants, 0, NOW + 9 * DAY) == [Draw("over", 5), Draw("over too", 5)]
 
 
+def test_a_later_grant_does_not_cover_what_stood_in_slices_at_an_expiry() -> None:
+    """Though it is drawn first: the slices were set apart before there was such a grant."""
+    due = Grant("due", 10, NOW - DAY, expire_time=NOW)
+    earlier = Grant("earlier", 4, NOW - DAY, priority=1)
+    later = Grant("later", 10, NOW, priority=1)
+
+    assert expire([due, later], 10, NOW) == []
+    assert expire([due, later], 7, NOW) == [Draw("due", 3)]
+    assert expire([due, earlier, later], 10, NOW) == [Draw("due", 4)]
+
+
 AMOUNT = st.integers(0, 20)
 
 
@@ -71,26 +82,32 @@ class Ledger(RuleBasedStateMachine):
     def __init__(self) -> None:
         super().__init__()
         self.now = NOW
-        self.balance = self.escrowed = self.granted = self.charged = self.expired = 0
+        self.balance = self.escrowed = self.granted = self.charged = self.expired = self.over = 0
         self.grants: dict[str, Grant] = {}
 
     @rule(amount=AMOUNT, days=st.none() | st.integers(0, 5), priority=st.integers(49, 51))
     def top_up(self, amount: int, days: int | None, priority: int) -> None:
         name = str(len(self.grants))
         expiry = None if days is None else self.now + days * DAY
+        due = expire(self.grants.values(), self.escrowed, self.now)
         left = remaining_of(amount, self.balance)
         self.grants[name] = Grant(name, left, self.now, priority, expiry)
         self.balance += amount
         self.granted += amount
+        due_now = expire(self.grants.values(), self.escrowed, self.now)
+        assert [one for one in due_now if one.grant_id != name] == due, "a top-up had others expire"
 
-    @rule(cost=AMOUNT)
-    def charge(self, cost: int) -> None:
+    @rule(cost=AMOUNT, held=AMOUNT)
+    def charge(self, cost: int, held: int) -> None:
+        """A request ends that held *held* of the slices: they lose the cost, but no more than that."""
+        held = min(held, self.escrowed)
         draws, debt = draw(self.grants.values(), cost)
         assert sum(one.amount for one in draws) + debt == cost
         self.take(draws)
         self.balance -= cost
         self.charged += cost
-        self.escrowed = min(self.escrowed, max(self.balance, 0))
+        self.escrowed -= min(cost, held)
+        self.over += max(cost - held, 0)
 
     @rule(amount=AMOUNT)
     def set_apart(self, amount: int) -> None:
@@ -128,7 +145,8 @@ class Ledger(RuleBasedStateMachine):
 
     @invariant()
     def what_stands_in_slices_is_there(self) -> None:
-        assert self.escrowed <= max(self.balance, 0)
+        """But for what requests cost beyond their holds."""
+        assert 0 <= self.escrowed <= self.balance + self.over
 
 
 TestLedger = Ledger.TestCase

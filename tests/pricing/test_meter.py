@@ -112,9 +112,23 @@ VECTORS: dict[str, tuple[list[Any], Usage | None]] = {
         ],
         Usage(input=10, image_input=40, output=1056, images=1),
     ),
-    "images by their number": (
+    "images without usage": (
         [{"created": 1, "data": [{"url": "https://img.example/1"}, {"b64_json": "aGk="}]}],
-        Usage(images=2),
+        None,
+    ),
+    "stream of images": (
+        [
+            {"type": "image_generation.partial_image", "b64_json": "aA=="},
+            *[
+                {
+                    "type": "image_generation.completed",
+                    "b64_json": "aGk=",
+                    "usage": {"input_tokens": 50, "output_tokens": 100 * n, "total_tokens": 150},
+                }
+                for n in (1, 2)
+            ],
+        ],
+        Usage(input=50, output=200, images=2),
     ),
     "transcription by tokens": (
         [
@@ -175,6 +189,93 @@ VECTORS: dict[str, tuple[list[Any], Usage | None]] = {
         ],
         Usage(input=10, output=4, reasoning=100),
     ),
+    "reasoning larger than the answer, and no total": (
+        [
+            {
+                "usage": {
+                    "prompt_tokens": 10,
+                    "completion_tokens": 4,
+                    "completion_tokens_details": {"reasoning_tokens": 100},
+                }
+            }
+        ],
+        Usage(input=10, output=4, reasoning=100),
+    ),
+    "tokens that only the total counts": (
+        [{"usage": {"prompt_tokens": 20, "completion_tokens": 198, "total_tokens": 623}}],
+        Usage(input=20, output=603),
+    ),
+    "tokens that only the total counts, of which the reasoning is told": (
+        [
+            {
+                "usage": {
+                    "prompt_tokens": 20,
+                    "completion_tokens": 198,
+                    "total_tokens": 623,
+                    "completion_tokens_details": {"reasoning_tokens": 405},
+                }
+            }
+        ],
+        Usage(input=20, output=198, reasoning=405),
+    ),
+    "LiteLLM: the cache inside the prompt, told twice": (
+        [
+            {
+                "usage": {
+                    "prompt_tokens": 2209,
+                    "completion_tokens": 393,
+                    "total_tokens": 2602,
+                    "prompt_tokens_details": {"cached_tokens": 2000},
+                    "cache_read_input_tokens": 2000,
+                    "cache_creation_input_tokens": 188,
+                }
+            }
+        ],
+        Usage(input=21, cached_input=2000, cache_write=188, output=393),
+    ),
+    "the cache inside, by the details": (
+        [
+            {
+                "usage": {
+                    "input_tokens": 100,
+                    "input_tokens_details": {"cached_tokens": 80},
+                    "cache_read_input_tokens": 80,
+                    "output_tokens": 1,
+                }
+            }
+        ],
+        Usage(input=20, cached_input=80, output=1),
+    ),
+    "the cache beside, and in the total": (
+        [
+            {
+                "usage": {
+                    "input_tokens": 21,
+                    "cache_read_input_tokens": 2000,
+                    "output_tokens": 3,
+                    "total_tokens": 2024,
+                }
+            }
+        ],
+        Usage(input=21, cached_input=2000, output=3),
+    ),
+    "DeepSeek": (
+        [
+            {
+                "usage": {
+                    "prompt_tokens": 100,
+                    "prompt_cache_hit_tokens": 64,
+                    "prompt_cache_miss_tokens": 36,
+                    "completion_tokens": 5,
+                }
+            }
+        ],
+        Usage(input=36, cached_input=64, output=5),
+    ),
+    "Moonshot": (
+        [{"usage": {"prompt_tokens": 100, "cached_tokens": 64, "completion_tokens": 5}}],
+        Usage(input=36, cached_input=64, output=5),
+    ),
     "nothing used": ([{"usage": {"prompt_tokens": 0, "completion_tokens": 0}}], Usage()),
     "whole numbers with a decimal point": (
         [{"usage": {"prompt_tokens": 12.0, "completion_tokens": 3.0}}],
@@ -188,7 +289,10 @@ VECTORS: dict[str, tuple[list[Any], Usage | None]] = {
         None,
     ),
     "numbers that nobody can mean": (
-        [{"usage": {"prompt_tokens": 10**13, "seconds": float("inf")}}],
+        [
+            {"usage": {"prompt_tokens": 10**13, "seconds": seconds}}
+            for seconds in (float("inf"), float("nan"), 1.8e306, 10**400, True, -1, "9")
+        ],
         None,
     ),
 }
@@ -201,6 +305,40 @@ def test_usage_is_read(events: list[Any], usage: Usage | None) -> None:
         meter.read(event)
 
     assert meter.usage == usage
+
+
+def test_images_are_counted_without_a_usage() -> None:
+    meter = Meter()
+
+    assert not meter.read({"data": [{"url": "https://img.example/1"}, {"b64_json": "aGk="}]})
+    assert (meter.images, meter.usage) == (2, None)
+
+
+_START = {"type": "message_start", "message": {"usage": {"input_tokens": 25, "output_tokens": 1}}}
+_USAGE = {"prompt_tokens": 9, "completion_tokens": 2}
+
+
+@pytest.mark.parametrize(
+    ("events", "final"),
+    [
+        ([], False),
+        ([_START], False),
+        ([_START, {"type": "message_delta", "usage": {"output_tokens": 15}}], True),
+        ([{"choices": [{"message": {"content": "Hi"}}], "usage": _USAGE}], True),
+        ([{"choices": [], "usage": _USAGE}], True),
+        ([{"choices": [{"delta": {"content": "H"}}], "usage": _USAGE}], False),
+        ([{"choices": [{"delta": {}, "finish_reason": "stop"}], "usage": _USAGE}], True),
+        ([{"type": "response.in_progress", "response": {"usage": _USAGE}}], False),
+        ([{"type": "response.completed", "response": {"usage": _USAGE}}], True),
+        ([{"type": "response.completed", "response": {"usage": None}}], False),
+    ],
+)
+def test_a_usage_is_final_or_counts_on(events: list[Any], final: bool) -> None:
+    meter = Meter()
+    for event in events:
+        meter.read(event)
+
+    assert meter.final is final
 
 
 @given(COUNT, COUNT, st.lists(COUNT, min_size=6, max_size=6))
