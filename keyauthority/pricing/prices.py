@@ -13,6 +13,8 @@ from keyauthority.pricing.usage import Usage
 
 _MILLION: Final = 10**6
 _REMEMBERED: Final = 10_000
+_LONGEST_REMEMBERED: Final = 256
+"""Letters of model and path: clients choose both, and may not fill the memory."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +51,11 @@ class Rates:
             raise ValueError("a price of tokens names both input and output, if need be 0")
 
     def cost(self, usage: Usage) -> int:
-        """Returns what *usage* costs in nano-credits, rounded once, half up."""
+        """Returns what *usage* costs in nano-credits, rounded once, half up.
+
+        It is cut to `LARGEST_AMOUNT`, the most that an entry holds, and does not raise: what was used
+        is charged in any case. So a cost of exactly that much is one that was cut.
+        """
         plain_input, plain_output = self.input or 0, self.output or 0
         millionths = (
             usage.input * plain_input
@@ -68,20 +74,34 @@ class Rates:
                 + usage.characters * (self.character or 0)
             )
         )
-        return (millionths + _MILLION // 2) // _MILLION
+        return min((millionths + _MILLION // 2) // _MILLION, LARGEST_AMOUNT)
+
+    def prices(self, usage: Usage) -> bool:
+        """Returns whether *usage* can be priced; if not, its cost is to be estimated.
+
+        Tokens, images, seconds and characters may measure the same answer: a rate for one of those used
+        is enough. Where `request` is the only rate, every usage is priced.
+        """
+        measures = (
+            (usage.input_tokens + usage.output_tokens, self.input),
+            (usage.images, self.image),
+            (usage.milliseconds, self.second),
+            (usage.characters, self.character),
+        )
+        used = [rate for count, rate in measures if count]
+        by_request_alone = all(rate is None for _, rate in measures)
+        return not used or by_request_alone or any(rate is not None for rate in used)
 
     def estimate(self, input_bytes: int, output_tokens: int, images: int = 0) -> int:
         """Returns what to hold for a request of *input_bytes* that may bring *output_tokens*.
 
-        A token is reckoned as three bytes, and each at the dearest rate of its side. Of what is only
-        known afterwards (seconds, cached tokens), nothing is reckoned.
+        A token is reckoned as three bytes, and each at the dearest rate of its side, whatever class it
+        will be of. Seconds are only known afterwards, and not reckoned. It is cut as `cost` is.
         """
         tokens = -(-input_bytes // 3)
-        dearest_input = max(self.input or 0, self.cache_write or 0)
-        dearest_output = max(self.output or 0, self.reasoning or 0)
         millionths = (
-            tokens * dearest_input
-            + output_tokens * dearest_output
+            tokens * self._dearest(_INPUT)
+            + output_tokens * self._dearest(_OUTPUT)
             + _MILLION
             * (
                 (self.request or 0)
@@ -89,21 +109,15 @@ class Rates:
                 + (input_bytes * self.character if self.character else 0)
             )
         )
-        return -(-millionths // _MILLION)
+        return min(-(-millionths // _MILLION), LARGEST_AMOUNT)
+
+    def _dearest(self, classes: tuple[str, ...]) -> int:
+        return max(getattr(self, name) or 0 for name in classes)
 
 
-_TOKENS: Final = frozenset(
-    {
-        "input",
-        "cached_input",
-        "cache_write",
-        "audio_input",
-        "image_input",
-        "output",
-        "reasoning",
-        "audio_output",
-    }
-)
+_INPUT: Final = ("input", "cached_input", "cache_write", "audio_input", "image_input")
+_OUTPUT: Final = ("output", "reasoning", "audio_output")
+_TOKENS: Final = frozenset(_INPUT + _OUTPUT)
 
 
 def _or(rate: int | None, container: int) -> int:
@@ -145,39 +159,50 @@ class Price:
     rates: Rates
 
 
+_FIRST: Final = datetime.min.replace(tzinfo=UTC)
+_LAST: Final = datetime.max.replace(tzinfo=UTC)
+
+
 class PriceTable:
-    """All rows. The most precise pattern of the model wins, then that of the path, then the newest row."""
+    """All rows. The most precise pattern of the model wins, then that of the path, then the newest row.
+
+    Of rows that are equal in all of that, the one with the greatest id wins.
+    """
 
     def __init__(self, rows: Iterable[Price]) -> None:
         self._rows = sorted(
             rows,
-            key=lambda row: (row.model.precision, row.path.precision, row.effective_time),
+            key=lambda row: (row.model.precision, row.path.precision, row.effective_time, row.id),
             reverse=True,
         )
         self._times = sorted({row.effective_time for row in self._rows})
         self._remembered: dict[tuple[str, str], Price | None] = {}
-        self._remembered_until = datetime.min.replace(tzinfo=UTC)
+        # From the first to before the second, the answers stay the same.
+        self._interval = _FIRST, _FIRST
 
     def __bool__(self) -> bool:
         return bool(self._rows)
 
     def find(self, model: str, path: str, now: datetime) -> Price | None:
         """Returns the row that a request for *model* at *path* goes by at *now*; None if none does."""
-        if not self._remembered or now >= self._remembered_until:
+        start, end = self._interval
+        if not start <= now < end:
             self._forget(now)
         asked = (model, path)
         if asked in self._remembered:
             return self._remembered[asked]
-        if len(self._remembered) >= _REMEMBERED:
-            self._remembered.clear()
-        price = self._remembered[asked] = self._search(model, path, now)
+        price = self._search(model, path, now)
+        if len(model) + len(path) <= _LONGEST_REMEMBERED:
+            if len(self._remembered) >= _REMEMBERED:
+                self._remembered.clear()
+            self._remembered[asked] = price
         return price
 
     def _forget(self, now: datetime) -> None:
-        # Until the next row takes over, the answers stay the same.
         following = bisect.bisect_right(self._times, now)
-        latest = datetime.max.replace(tzinfo=UTC)
-        self._remembered_until = self._times[following] if self._times[following:] else latest
+        start = self._times[following - 1] if following else _FIRST
+        end = self._times[following] if self._times[following:] else _LAST
+        self._interval = start, end
         self._remembered.clear()
 
     def _search(self, model: str, path: str, now: datetime) -> Price | None:

@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from keyauthority.pricing.amounts import LARGEST_AMOUNT
 from keyauthority.pricing.prices import Pattern, Price, PriceTable, Rates
 from keyauthority.pricing.usage import Usage
 
@@ -66,7 +67,19 @@ def test_a_cost_is_rounded_once_and_half_up(rates: Rates, usage: Usage) -> None:
     exact += usage.characters * (rates.character or 0)
     exact += Fraction(usage.milliseconds * (rates.second or 0), 1000)
 
-    assert rates.cost(usage) - Fraction(1, 2) <= exact < rates.cost(usage) + Fraction(1, 2)
+    cost = rates.cost(usage)
+    if exact >= LARGEST_AMOUNT + Fraction(1, 2):
+        assert cost == LARGEST_AMOUNT
+    else:
+        assert cost - Fraction(1, 2) <= exact < cost + Fraction(1, 2)
+
+
+def test_no_cost_is_larger_than_an_entry_can_hold() -> None:
+    """It is cut, and equal to the largest amount: so whoever writes it down can say so."""
+    rates = Rates(request=LARGEST_AMOUNT, image=1, character=1)
+
+    assert rates.cost(Usage(images=1)) == LARGEST_AMOUNT
+    assert rates.estimate(9, 0, images=1) == LARGEST_AMOUNT
 
 
 def test_a_class_without_a_price_costs_what_contains_it_costs() -> None:
@@ -81,12 +94,24 @@ def test_a_class_may_be_free() -> None:
     assert Rates(input=2_000_000, cached_input=0, output=0).cost(Usage(cached_input=9)) == 0
 
 
-@given(RATES, st.integers(0, 10**6), st.integers(0, 10**5))
-def test_what_is_held_covers_a_request_of_that_many_tokens(
-    rates: Rates, tokens: int, output: int
-) -> None:
-    usage = Usage(input=tokens, output=output)
-    assert rates.estimate(3 * tokens, output) >= rates.cost(usage)
+@given(RATES, st.builds(Usage, *[st.integers(0, 10**5)] * 8))
+def test_what_is_held_covers_a_request_of_that_many_tokens(rates: Rates, usage: Usage) -> None:
+    """Of whatever classes they are."""
+    assert rates.estimate(3 * usage.input_tokens, usage.output_tokens) >= rates.cost(usage)
+
+
+def test_a_usage_is_priced_by_whatever_measure_has_a_rate() -> None:
+    """Tokens and images of one answer, say; else its cost is to be estimated."""
+    tokens, images = Rates(input=0, output=1), Rates(image=1, request=1)
+
+    assert tokens.prices(Usage(cached_input=1, reasoning=1))
+    assert tokens.prices(Usage(output=1056, images=1))
+    assert not tokens.prices(Usage(images=1))
+    assert images.prices(Usage(output=1056, images=1))
+    assert not images.prices(Usage(output=1))
+    assert not images.prices(Usage(milliseconds=1, characters=1))
+    assert images.prices(Usage())
+    assert Rates(request=1).prices(Usage(input=1, milliseconds=1))
 
 
 @pytest.mark.parametrize(
@@ -140,3 +165,29 @@ def test_a_newer_row_takes_over_at_its_time_and_not_before() -> None:
     assert price(NOW - timedelta(seconds=1)) == "none"
     assert price(NOW) == price(later - timedelta(microseconds=1)) == "old"
     assert price(later) == price(later + timedelta(days=9000)) == "new"
+
+
+def test_an_earlier_time_is_answered_rightly_after_a_later_one() -> None:
+    later = NOW + timedelta(seconds=1)
+    table = PriceTable([row("m", name="old"), row("m", name="new", since=later)])
+
+    prices = [table.find("m", "/v1/x", now) for now in (later, NOW, NOW - timedelta(seconds=1))]
+
+    assert [price and price.id for price in prices] == ["new", "old", None]
+
+
+def test_of_rows_that_are_equal_the_id_decides() -> None:
+    """Whatever order they were read in."""
+    rows = row("m", name="a"), row("m", name="b")
+
+    assert found(*rows, model="m") == found(*reversed(rows), model="m") == "b"
+
+
+def test_long_names_are_not_remembered() -> None:
+    """Clients choose them."""
+    table = PriceTable([row("m*")])
+
+    for model, path in (("m" * 1000, "/"), ("m", "/" * 1000), ("mini", "/v1/x")):
+        assert table.find(model, path, NOW)
+
+    assert list(table._remembered) == [("mini", "/v1/x")]
