@@ -197,23 +197,20 @@ class Crediting:
 
         return await self._books.change(actor, work)
 
-    async def expire(self) -> int:
-        """Has expire what is due; returns of how many workspaces, up to 100 at a time."""
-        due = await self._books.read(lambda tx: tx.ledger.due(tx.time, _AT_ONCE))
-        for workspace_id in due:
+    async def due(self) -> list[str]:
+        """Returns up to 100 workspaces of which credits are due to expire."""
+        return await self._books.read(lambda tx: tx.ledger.due(tx.time, _AT_ONCE))
 
-            async def work(change: Change, workspace_id: str = workspace_id) -> None:
-                sheet = await _open(change, workspace_id)
-                await change.tx.ledger.write(
-                    workspace_id,
-                    sheet.account,
-                    sheet.written,
-                    sheet.changed_grants,
-                    sheet.drawn,
-                )
+    async def expire(self, workspace_id: str) -> None:
+        """Has expire what is due of a workspace's credits."""
 
-            await self._books.change(_EXPIRING, work)
-        return len(due)
+        async def work(change: Change) -> None:
+            sheet = await _open(change, workspace_id)
+            await change.tx.ledger.write(
+                workspace_id, sheet.account, sheet.written, sheet.changed_grants, sheet.drawn
+            )
+
+        await self._books.change(_EXPIRING, work)
 
     async def account(self, actor: Actor, workspace_id: str) -> Account:
         """Returns what the workspace has; raises `WORKSPACE_NOT_FOUND`."""

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Final
 
+from keyauthority.domain import secrets
 from keyauthority.domain.auditing import Signature
 from keyauthority.domain.errors import KeyAuthorityError, Reason
 from keyauthority.escrow.grants import Draw, Grant, draw, expire, remaining_of
@@ -197,8 +198,8 @@ class Sheet:
         """
         draws = expire(self._grants.values(), self.account.escrowed, self._time)
         for one in draws:
-            # What comes back later expires under another reference.
-            reference = f"expiry of {one.grant_id} {self.entries + 1}"
+            # A reference that can be foreseen could be taken before, and nothing would expire.
+            reference = secrets.new_id("expiry")
             self._write(Kind.EXPIRY, -one.amount, reference, by, subject=one.grant_id)
             self._draw([one])
         return sum(one.amount for one in draws)

@@ -122,6 +122,17 @@ async def test_a_grant_that_is_used_up_is_still_there(store: Store) -> None:
         assert await tx.ledger.account("ws_1") == (Account(-4), 2)
 
 
+async def test_a_reference_is_of_one_entry(store: Store) -> None:
+    """A second entry under it is a mistake of ours, and undone whole."""
+    await top_up(store, 5, "purchase")
+
+    with pytest.raises(Exception, match=r"reference|unique"):
+        await charge(store, 1, "purchase")
+
+    async with store.reading() as tx:
+        assert await tx.ledger.account("ws_1") == (Account(5), 1)
+
+
 async def test_slices_stand_in_the_account(store: Store) -> None:
     await top_up(store, 5, "purchase")
     async with store.changing() as tx:

@@ -227,6 +227,21 @@ async def test_what_expires_is_an_entry(root: Api, workspace: str, clock: Manual
     assert await adds_up(root, workspace) == 4
 
 
+async def test_nobody_can_take_the_reference_of_an_expiry(
+    root: Api, workspace: str, clock: ManualClock
+) -> None:
+    """It would hold up the expiry, and every change of the workspace with it."""
+    grant = (await top_up(root, workspace, expire_time=timestamp(START + DAY))).entry.subject
+    for number in (3, 4, 5):
+        await adjust(root, workspace, 1, reference=f"expiry of {grant} {number}")
+    clock.time += DAY
+
+    await adjust(root, workspace, 1)
+
+    assert await balance(root, workspace) == 4
+    assert (await entries(root, workspace))[1].reference.startswith("expiry_")
+
+
 async def test_entries_are_listed_page_by_page(root: Api, workspace: str) -> None:
     for number in range(5):
         await adjust(root, workspace, 1, reference=str(number))

@@ -34,6 +34,9 @@ class MemoryLedger(Repository):
         changed: Sequence[Grant],
         drawn: Sequence[Drawn],
     ) -> None:
+        references = [entry.reference for entry in (*self._entries(workspace_id), *new)]
+        if len(set(references)) < len(references):
+            raise ValueError("the ledger has an entry under that reference")
         self._books.accounts[workspace_id] = account
         self._books.entries[workspace_id] = (*self._entries(workspace_id), *new)
         mine = self._books.grants.get(workspace_id, {})
