@@ -149,6 +149,7 @@ class Crediting:
         """
         if amount:
             limits.amount(amount)
+        limits.reference(subject, "subject")
         limits.note(note)
         reference = _named(reference, "refund")
 
@@ -168,7 +169,7 @@ class Crediting:
                     "no charge and no grant has that reference",
                     reference=subject,
                 )
-            left = abs(refunded.amount) - abs(await tx.ledger.refunded(workspace_id, subject))
+            left = await _left(tx, sheet, refunded)
             if amount > left or not left:
                 raise KeyAuthorityError(
                     Reason.REFUND_TOO_LARGE,
@@ -285,6 +286,16 @@ async def _open(change: Change, workspace_id: str) -> Sheet:
 
 async def _before(tx: Transaction, workspace_id: str, reference: str) -> Entry | None:
     return (await tx.ledger.by_reference(workspace_id, [reference])).get(reference)
+
+
+async def _left(tx: Transaction, sheet: Sheet, refunded: Entry) -> int:
+    of = refunded.workspace_id
+    left = abs(refunded.amount) - abs(await tx.ledger.sum_of(of, Kind.REFUND, refunded.reference))
+    if refunded.kind is Kind.GRANT:
+        # What expired has been taken back already, or just now.
+        left += await tx.ledger.sum_of(of, Kind.EXPIRY, refunded.subject)
+        left += sum(entry.amount for entry in sheet.written if entry.subject == refunded.subject)
+    return left
 
 
 async def _written(tx: Transaction, sheet: Sheet, entry: Entry) -> Credited:

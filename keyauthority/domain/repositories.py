@@ -14,7 +14,7 @@ from keyauthority.domain.auditing import AuditEntry, AuditFilter
 from keyauthority.domain.callers import Caller
 from keyauthority.domain.keys import Key, KeyState, StoredSecret
 from keyauthority.domain.last_used import Marks
-from keyauthority.domain.ledger import Drawn, Entry, EntryFilter, Sums
+from keyauthority.domain.ledger import Drawn, Entry, EntryFilter, Kind, Sums
 from keyauthority.domain.peppers import Pepper
 from keyauthority.domain.sessions import Head, Terms
 from keyauthority.domain.workspaces import Workspace
@@ -282,8 +282,8 @@ class Ledger(Protocol):
     async def by_reference(self, workspace_id: str, references: Iterable[str]) -> dict[str, Entry]:
         """Returns the entries under those of *references* that there are."""
 
-    async def refunded(self, workspace_id: str, subject: str) -> int:
-        """Returns the sum of the amounts of all refunds of *subject*."""
+    async def sum_of(self, workspace_id: str, kind: Kind, subject: str) -> int:
+        """Returns the sum of the amounts of all entries of *kind* with *subject*."""
 
     async def page(self, which: EntryFilter, limit: int, before: int | None) -> list[Entry]:
         """Returns up to *limit* entries, newest first, with numbers below *before*."""

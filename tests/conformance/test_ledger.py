@@ -205,7 +205,8 @@ async def test_refunds_are_summed_by_what_they_return(store: Store) -> None:
             await write(tx, changed)
 
     async with store.reading() as tx:
-        assert [await tx.ledger.refunded("ws_1", name) for name in "abc"] == [6, 3, 0]
+        assert [await tx.ledger.sum_of("ws_1", Kind.REFUND, name) for name in "abc"] == [6, 3, 0]
+        assert await tx.ledger.sum_of("ws_1", Kind.GRANT, "ws_1 purchase") == 100
 
 
 async def test_changes_of_one_workspace_take_turns(store: Store) -> None:

@@ -202,7 +202,7 @@ async def test_a_grant_is_refunded_up_to_what_it_was(root: Api, workspace: str) 
     assert await adds_up(root, workspace) == 4
 
 
-@pytest.mark.parametrize("subject", ["nothing", "", "fix"])
+@pytest.mark.parametrize("subject", ["nothing", "fix"])
 async def test_only_charges_and_grants_are_refunded(
     root: Api, workspace: str, subject: str
 ) -> None:
@@ -211,6 +211,27 @@ async def test_only_charges_and_grants_are_refunded(
     refused = await refusal(refund(root, workspace, subject=subject))
 
     assert (refused.reason, refused.code) == ("REFERENCE_NOT_FOUND", grpc.StatusCode.NOT_FOUND)
+
+
+@pytest.mark.parametrize("subject", ["", " ", "a\nb", "x" * 129])
+async def test_a_refund_names_what_it_returns(root: Api, workspace: str, subject: str) -> None:
+    with invalid_field("subject"):
+        await refund(root, workspace, subject=subject)
+
+
+async def test_what_expired_is_not_refunded(root: Api, workspace: str, clock: ManualClock) -> None:
+    """It was taken back already: what was used of the grant is left to refund, and no more."""
+    await top_up(root, workspace, expire_time=timestamp(START + DAY))
+    await adjust(root, workspace, -4)
+    clock.time += DAY
+
+    too_much = await refusal(
+        refund(root, workspace, subject="purchase 1", amount_nano_credits=5 * CREDIT)
+    )
+    rest = await refund(root, workspace, subject="purchase 1")
+
+    assert (too_much.reason, too_much.metadata["left"]) == ("REFUND_TOO_LARGE", str(4 * CREDIT))
+    assert rest.entry.amount_nano_credits == -4 * CREDIT
 
 
 async def test_what_expires_is_an_entry(root: Api, workspace: str, clock: ManualClock) -> None:

@@ -48,11 +48,11 @@ class MemoryLedger(Repository):
         mine = self._entries(workspace_id)
         return {entry.reference: entry for entry in mine if entry.reference in wanted}
 
-    async def refunded(self, workspace_id: str, subject: str) -> int:
+    async def sum_of(self, workspace_id: str, kind: Kind, subject: str) -> int:
         return sum(
             entry.amount
             for entry in self._entries(workspace_id)
-            if entry.kind is Kind.REFUND and entry.subject == subject
+            if entry.kind is kind and entry.subject == subject
         )
 
     async def page(self, which: EntryFilter, limit: int, before: int | None) -> list[Entry]:

@@ -96,10 +96,10 @@ class SqlLedger(Repository):
         )
         return {row.reference: entry_of(row) for row in await self._statements.rows(query)}
 
-    async def refunded(self, workspace_id: str, subject: str) -> int:
+    async def sum_of(self, workspace_id: str, kind: Kind, subject: str) -> int:
         query = select(func.coalesce(func.sum(entries.c.amount), 0)).where(
             entries.c.workspace_id == workspace_id,
-            entries.c.kind == Kind.REFUND,
+            entries.c.kind == kind,
             entries.c.subject == subject,
         )
         row = await self._statements.row(query)
