@@ -198,27 +198,32 @@ class Crediting:
 
         return await self._books.change(actor, work)
 
-    async def due(self) -> list[str]:
-        """Returns up to 100 workspaces of which credits are due to expire."""
-        return await self._books.read(lambda tx: tx.ledger.due(tx.time, _AT_ONCE))
+    async def due(self, after: str = "") -> list[str]:
+        """Returns up to 100 workspaces, beyond the id *after*, of which credits are due to expire."""
+        return await self._books.read(lambda tx: tx.ledger.due(tx.time, after, _AT_ONCE))
 
     async def expire(self, workspace_id: str) -> None:
         """Has expire what is due of a workspace's credits."""
 
         async def work(change: Change) -> None:
             sheet = await _open(change, workspace_id)
-            await change.tx.ledger.write(
-                workspace_id, sheet.account, sheet.written, sheet.changed_grants, sheet.drawn
-            )
+            if sheet.written:
+                await change.tx.ledger.write(
+                    workspace_id, sheet.account, sheet.written, sheet.changed_grants, sheet.drawn
+                )
 
         await self._books.change(_EXPIRING, work)
 
     async def account(self, actor: Actor, workspace_id: str) -> Account:
-        """Returns what the workspace has; raises `WORKSPACE_NOT_FOUND`."""
+        """Returns what the workspace has without what is due to expire; raises `WORKSPACE_NOT_FOUND`."""
 
         async def work(tx: Transaction) -> Account:
             await _check_workspace(tx, actor, workspace_id)
-            return (await tx.ledger.account(workspace_id))[0]
+            account, entries = await tx.ledger.account(workspace_id)
+            grants = await tx.ledger.grants(workspace_id)
+            sheet = Sheet(workspace_id, account, entries, grants, tx.time)
+            sheet.expire(_EXPIRING.signature)
+            return sheet.account
 
         return await self._books.read(work)
 

@@ -288,10 +288,10 @@ class Ledger(Protocol):
     async def page(self, which: EntryFilter, limit: int, before: int | None) -> list[Entry]:
         """Returns up to *limit* entries, newest first, with numbers below *before*."""
 
-    async def due(self, now: datetime, limit: int) -> list[str]:
+    async def due(self, now: datetime, after: str, limit: int) -> list[str]:
         """Returns up to *limit* workspaces with grants that expire at *now* or before.
 
-        Those of which all that is left stands in slices are left out.
+        They are sorted, and beyond the id *after*. Those of which all that is left stands in slices are left out.
         """
 
     async def sums(self, workspace_id: str) -> Sums:

@@ -57,14 +57,21 @@ async def tidy(books: Upkeep) -> None:
 
 
 async def expire_credits(crediting: Crediting) -> None:
-    """Has expire the credits that are due. What fails for one workspace holds up no other."""
-    for workspace_id in await crediting.due():
-        try:
-            await crediting.expire(workspace_id)
-        except KeyAuthorityError as error:
-            log.warning("not_expired", workspace_id=workspace_id, reason=error.reason.name)
-        except Exception:  # the next round tries again
-            log.exception("not_expired", workspace_id=workspace_id)
+    """Has expire all credits that are due. What fails for one workspace holds up no other."""
+    last = ""
+    while due := await crediting.due(last):
+        for workspace_id in due:
+            await _expire(crediting, workspace_id)
+        last = due[-1]
+
+
+async def _expire(crediting: Crediting, workspace_id: str) -> None:
+    try:
+        await crediting.expire(workspace_id)
+    except KeyAuthorityError as error:
+        log.warning("not_expired", workspace_id=workspace_id, reason=error.reason.name)
+    except Exception:  # the next round tries again
+        log.exception("not_expired", workspace_id=workspace_id)
 
 
 async def _rounds(work: Callable[[], Awaitable[Any]], seconds: float) -> None:

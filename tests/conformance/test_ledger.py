@@ -245,17 +245,19 @@ async def test_postgres_lets_nobody_change_an_entry(tmp_path: Path, clock: Manua
 
 
 async def test_whose_credits_are_due(store: Store, clock: ManualClock) -> None:
-    """Not of whom all that is left stands in slices, or is used up."""
+    """Not of whom all that is left stands in slices, or is used up; in pages, by the last id."""
     async with store.changing() as tx:
-        for name in ("ws_2", "ws_3"):
+        for name in ("ws_2", "ws_3", "ws_4"):
             await tx.workspaces.insert(a_workspace(name))
-    for name in ("ws_1", "ws_2", "ws_3"):
+    for name in ("ws_1", "ws_2", "ws_4", "ws_3"):
         await top_up(store, 5, "purchase", name)
     await charge(store, 5, "charge")
     async with store.changing() as tx:
         await tx.ledger.write("ws_2", Account(5, escrowed=5), [], [], [])
 
     async with store.reading() as tx:
-        assert await tx.ledger.due(START + DAY - SECOND, 9) == []
-        assert await tx.ledger.due(START + DAY, 9) == ["ws_3"]
-        assert await tx.ledger.due(START + DAY, 0) == []
+        assert await tx.ledger.due(START + DAY - SECOND, "", 9) == []
+        assert await tx.ledger.due(START + DAY, "", 9) == ["ws_3", "ws_4"]
+        assert await tx.ledger.due(START + DAY, "", 1) == ["ws_3"]
+        assert await tx.ledger.due(START + DAY, "ws_3", 9) == ["ws_4"]
+        assert await tx.ledger.due(START + DAY, "ws_4", 9) == []

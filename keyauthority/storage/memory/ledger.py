@@ -63,11 +63,12 @@ class MemoryLedger(Repository):
         )
         return list(islice(matching, limit))
 
-    async def due(self, now: datetime, limit: int) -> list[str]:
+    async def due(self, now: datetime, after: str, limit: int) -> list[str]:
         due = [
             workspace_id
             for workspace_id, mine in self._books.grants.items()
-            if any(
+            if workspace_id > after
+            and any(
                 grant.remaining and grant.expire_time is not None and grant.expire_time <= now
                 for grant in mine.values()
             )

@@ -112,12 +112,13 @@ class SqlLedger(Repository):
         rows = await self._statements.rows(query.order_by(entries.c.number.desc()).limit(limit))
         return [entry_of(row) for row in rows]
 
-    async def due(self, now: datetime, limit: int) -> list[str]:
+    async def due(self, now: datetime, after: str, limit: int) -> list[str]:
         query = (
             select(grants.c.workspace_id)
             .distinct()
             .join(accounts, accounts.c.workspace_id == grants.c.workspace_id)
             .where(IN_USE, grants.c.expire_time <= now, accounts.c.balance > accounts.c.escrowed)
+            .where(grants.c.workspace_id > after)
             .order_by(grants.c.workspace_id)
             .limit(limit)
         )
