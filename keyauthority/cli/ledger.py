@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Iterable
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import Any, Final
 
 import click
@@ -49,6 +49,7 @@ def balance(authority: Authority, workspace_id: str) -> Answer:
     "--priority", type=click.IntRange(0, 100), help="Lower ones are drawn first. [default: 50]"
 )
 @click.option("--expires-in", type=DURATION, help="How long the credits last: 365d.")
+@click.option("--expires-at", type=MOMENT, help="When they expire: 2027-01-31T12:00:00Z.")
 @click.option("--note", default="", help="Why, for the ledger.")
 @with_authority
 def top_up(
@@ -59,16 +60,20 @@ def top_up(
     promotional: bool,  # as click passes it
     priority: int | None,
     expires_in: timedelta | None,
+    expires_at: datetime | None,
     note: str,
 ) -> Answer:
     """Add credits that were bought or given away."""
+    if expires_in is not None and expires_at is not None:
+        raise click.UsageError("--expires-in and --expires-at exclude each other")
     reply, changed = authority.call(
         ledger.top_up(
             workspace_id,
             amount,
             purchase,
             priority=priority,
-            expire_time=None if expires_in is None else datetime.now(UTC) + expires_in,
+            expire_time=expires_at,
+            ttl=expires_in,
             promotional=promotional,
             note=note,
         )
@@ -94,12 +99,17 @@ def adjust(
 @command.command()
 @_workspace_id
 @click.option("--subject", required=True, metavar="REFERENCE", help="The charge or grant.")
-@click.option("--amount", type=CREDITS, default=0, help="How much of it. [default: all]")
+@click.option("--amount", type=CREDITS, help="How much of it. [default: all]")
 @click.option("--reference", default="", help="A repeat with this name counts only once.")
 @click.option("--note", default="", help="Why, for the ledger.")
 @with_authority
 def refund(
-    authority: Authority, workspace_id: str, subject: str, amount: int, reference: str, note: str
+    authority: Authority,
+    workspace_id: str,
+    subject: str,
+    amount: int | None,
+    reference: str,
+    note: str,
 ) -> Answer:
     """Return a charge to a workspace, or a grant to whoever bought it."""
     call = ledger.refund(workspace_id, subject, amount, reference=reference, note=note)

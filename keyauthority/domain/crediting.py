@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Final
 
 from keyauthority.domain import limits, secrets
@@ -21,7 +21,7 @@ from keyauthority.pricing.amounts import write
 
 @dataclass(frozen=True, slots=True)
 class Purchase:
-    """Credits to add: how many, and on what terms."""
+    """Credits to add: how many, and on what terms. A `ttl` counts from when they are added."""
 
     id: str
     amount: int
@@ -29,6 +29,11 @@ class Purchase:
     expire_time: datetime | None = None
     promotional: bool = False
     note: str = ""
+    ttl: timedelta | None = None
+
+    def expires(self, added: datetime) -> datetime | None:
+        """Returns when the credits expire that were *added* then."""
+        return self.expire_time if self.ttl is None else added + self.ttl
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +74,8 @@ class Crediting:
         limits.reference(purchase.id, "purchase_id")
         limits.amount(purchase.amount)
         limits.note(purchase.note)
+        if purchase.ttl is not None:
+            limits.lifetime(purchase.ttl)
         if not 0 <= purchase.priority <= limits.PRIORITY:
             raise invalid("priority", f"is not from 0 to {limits.PRIORITY}")
 
@@ -78,21 +85,22 @@ class Crediting:
             if before is not None:
                 grant = await change.tx.ledger.grant(workspace_id, before.subject)
                 _check_repeat(before, Kind.GRANT, purchase.amount, purchase.note)
-                if grant is None or _terms(grant) != _terms(purchase):
+                if grant is None or not _same_terms(grant, purchase):
                     raise _reused(purchase.id)
                 return await _written(change.tx, sheet, before)
-            limits.expire_time(purchase.expire_time, change.tx.time)
+            expire_time = purchase.expires(change.tx.time)
+            limits.expire_time(expire_time, change.tx.time)
             grant = Grant(
                 secrets.new_id("grant"),
                 purchase.amount,
                 change.tx.time,
                 purchase.priority,
-                purchase.expire_time,
+                expire_time,
                 purchase.promotional,
             )
             by = actor.signature
             entry = sheet.grant(grant, Kind.GRANT, purchase.id, by, purchase.note)
-            change.records(_added(purchase), credits_of(workspace_id), workspace_id)
+            change.records(_added(purchase, expire_time), credits_of(workspace_id), workspace_id)
             return await _written(change.tx, sheet, entry)
 
         return await self._books.change(actor, work)
@@ -137,17 +145,17 @@ class Crediting:
         actor: Actor,
         workspace_id: str,
         subject: str,
-        amount: int = 0,
+        amount: int | None = None,
         reference: str = "",
         note: str = "",
     ) -> tuple[Credited, Receipt]:
         """Returns the charge *subject* to the workspace, or the grant *subject* to its buyer.
 
-        *amount* 0 is all that is left of it. Raises `KeyAuthorityError`: `FIELD_INVALID`,
+        *amount* None is all that is left of it. Raises `KeyAuthorityError`: `FIELD_INVALID`,
         `WORKSPACE_NOT_FOUND`, `REFERENCE_NOT_FOUND`, `REFUND_TOO_LARGE`, `REFERENCE_REUSED`,
         `BALANCE_OUT_OF_RANGE`.
         """
-        if amount:
+        if amount is not None:
             limits.amount(amount)
         limits.reference(subject, "subject")
         limits.note(note)
@@ -158,7 +166,7 @@ class Crediting:
             sheet = await _sheet(change, actor, workspace_id)
             before = await _before(tx, workspace_id, reference)
             if before is not None:
-                if before.subject != subject or amount not in (0, abs(before.amount)):
+                if before.subject != subject or amount not in (None, abs(before.amount)):
                     raise _reused(reference)
                 _check_repeat(before, Kind.REFUND, before.amount, note)
                 return await _written(tx, sheet, before)
@@ -170,14 +178,15 @@ class Crediting:
                     reference=subject,
                 )
             left = await _left(tx, sheet, refunded)
-            if amount > left or not left:
+            returned = left if amount is None else amount
+            if not 0 < returned <= left:
                 raise KeyAuthorityError(
                     Reason.REFUND_TOO_LARGE,
                     f"{write(left)} credits are left to return",
                     reference=subject,
                     left=str(left),
                 )
-            returned, by = amount or left, actor.signature
+            by = actor.signature
             if refunded.kind is Kind.CHARGE:
                 grant = Grant(secrets.new_id("grant"), returned, tx.time)
                 entry = sheet.grant(grant, Kind.REFUND, reference, by, note, subject)
@@ -340,11 +349,12 @@ def _named(reference: str, kind: str) -> str:
     return limits.reference(reference, "reference") if reference else secrets.new_id(kind)
 
 
-def _terms(grant: Grant | Purchase) -> tuple[int, datetime | None, bool]:
-    return grant.priority, grant.expire_time, grant.promotional
+def _same_terms(grant: Grant, purchase: Purchase) -> bool:
+    terms = purchase.priority, purchase.expires(grant.create_time), purchase.promotional
+    return terms == (grant.priority, grant.expire_time, grant.promotional)
 
 
-def _added(purchase: Purchase) -> Fact:
+def _added(purchase: Purchase, expire_time: datetime | None) -> Fact:
     return Fact(
         Action.CREDITS_ADDED,
         {
@@ -352,6 +362,6 @@ def _added(purchase: Purchase) -> Fact:
             "purchase": purchase.id,
             "priority": str(purchase.priority),
             "promotional": "true" if purchase.promotional else "",
-            "expires": "" if purchase.expire_time is None else purchase.expire_time.isoformat(),
+            "expires": "" if expire_time is None else expire_time.isoformat(),
         },
     )

@@ -108,7 +108,8 @@ class LedgerServiceServicer(object):
     def Refund(self, request, context):
         """Returns the credits of a charge to the workspace, or those of a grant to whoever bought them.
 
-        Safe to repeat with the same reference. Errors: INVALID_ARGUMENT, NOT_FOUND
+        Safe to repeat with the same reference; a repeat without an amount returns the entry of the
+        first, whatever its amount. Errors: INVALID_ARGUMENT, NOT_FOUND
         (REFERENCE_NOT_FOUND: no charge and no grant), FAILED_PRECONDITION (REFUND_TOO_LARGE: more than
         is left of it), ALREADY_EXISTS (REFERENCE_REUSED), OUT_OF_RANGE (BALANCE_OUT_OF_RANGE).
         """

@@ -57,7 +57,8 @@ class LedgerServiceStub:
     Refund: _grpc.UnaryUnaryMultiCallable[_ledger_service_pb2.RefundRequest, _ledger_service_pb2.RefundResponse]
     """Returns the credits of a charge to the workspace, or those of a grant to whoever bought them.
 
-    Safe to repeat with the same reference. Errors: INVALID_ARGUMENT, NOT_FOUND
+    Safe to repeat with the same reference; a repeat without an amount returns the entry of the
+    first, whatever its amount. Errors: INVALID_ARGUMENT, NOT_FOUND
     (REFERENCE_NOT_FOUND: no charge and no grant), FAILED_PRECONDITION (REFUND_TOO_LARGE: more than
     is left of it), ALREADY_EXISTS (REFERENCE_REUSED), OUT_OF_RANGE (BALANCE_OUT_OF_RANGE).
     """
@@ -100,7 +101,8 @@ class LedgerServiceAsyncStub(LedgerServiceStub):
     Refund: _aio.UnaryUnaryMultiCallable[_ledger_service_pb2.RefundRequest, _ledger_service_pb2.RefundResponse]  # type: ignore[assignment]
     """Returns the credits of a charge to the workspace, or those of a grant to whoever bought them.
 
-    Safe to repeat with the same reference. Errors: INVALID_ARGUMENT, NOT_FOUND
+    Safe to repeat with the same reference; a repeat without an amount returns the entry of the
+    first, whatever its amount. Errors: INVALID_ARGUMENT, NOT_FOUND
     (REFERENCE_NOT_FOUND: no charge and no grant), FAILED_PRECONDITION (REFUND_TOO_LARGE: more than
     is left of it), ALREADY_EXISTS (REFERENCE_REUSED), OUT_OF_RANGE (BALANCE_OUT_OF_RANGE).
     """
@@ -158,7 +160,8 @@ class LedgerServiceServicer(metaclass=_abc_1.ABCMeta):
     ) -> _typing.Union[_ledger_service_pb2.RefundResponse, _abc.Awaitable[_ledger_service_pb2.RefundResponse]]:
         """Returns the credits of a charge to the workspace, or those of a grant to whoever bought them.
 
-        Safe to repeat with the same reference. Errors: INVALID_ARGUMENT, NOT_FOUND
+        Safe to repeat with the same reference; a repeat without an amount returns the entry of the
+        first, whatever its amount. Errors: INVALID_ARGUMENT, NOT_FOUND
         (REFERENCE_NOT_FOUND: no charge and no grant), FAILED_PRECONDITION (REFUND_TOO_LARGE: more than
         is left of it), ALREADY_EXISTS (REFERENCE_REUSED), OUT_OF_RANGE (BALANCE_OUT_OF_RANGE).
         """

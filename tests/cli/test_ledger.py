@@ -39,13 +39,32 @@ def test_terms_of_a_top_up(cli: Cli) -> None:
 
 
 def test_credits_that_expire(cli: Cli) -> None:
-    """The end is counted from now."""
+    """The end is counted from the first call: a repeat is safe. Or it is named."""
     workspace = cli.workspace()
-    ends = ("--amount", "1", "--purchase", "p", "--expires-in", "365d")
+    top_up = ("ledger", "top-up", workspace, "--amount", "1", "--purchase")
 
-    document = cli.json("ledger", "top-up", workspace, *ends)
+    first = cli.json(*top_up, "p", "--expires-in", "365d")
+    again = cli.json(*top_up, "p", "--expires-in", "365d")
+    named = [cli.json(*top_up, "q", "--expires-at", "2030-01-31T12:00:00Z") for _ in "ab"]
 
-    assert document["balance"]["available_nano_credits"] == "1000000000"
+    assert first["balance"]["available_nano_credits"] == "1000000000"
+    assert again["entry"] == first["entry"]
+    assert named[0]["entry"] == named[1]["entry"]
+    both = cli(*top_up, "r", "--expires-in", "1d", "--expires-at", "2030-01-31T12:00:00Z")
+    assert (both.exit_code, "exclude each other" in both.stderr) == (2, True)
+
+
+def test_a_refund_of_nothing_is_refused(cli: Cli) -> None:
+    """It is not one of everything."""
+    workspace = cli.workspace()
+    cli.text("ledger", "top-up", workspace, "--amount", "10", "--purchase", "p")
+
+    refused = cli.refusal("ledger", "refund", workspace, "--subject", "p", "--amount", "0")
+
+    assert "amount_nano_credits" in refused
+    assert cli.json("ledger", "balance", workspace)["balance"]["balance_nano_credits"] == str(
+        10**10
+    )
 
 
 def test_adjust_and_refund(cli: Cli) -> None:

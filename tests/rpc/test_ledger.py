@@ -21,7 +21,7 @@ from keyauthority.v1.ledger_service_pb2 import (
     TopUpRequest,
     VerifyLedgerRequest,
 )
-from keyauthority.v1.wire import timestamp
+from keyauthority.v1.wire import duration, timestamp
 from keyauthority.v1.workspace_service_pb2 import CreateWorkspaceRequest
 from tests.conformance.records import START, ManualClock
 from tests.rpc.parts import Api, Authority, invalid_field, reason, refusal
@@ -115,6 +115,22 @@ async def test_a_purchase_counts_once(root: Api, workspace: str, clock: ManualCl
     await top_up(root, workspace, purchase_id="purchase 2")
     assert await balance(root, workspace) == 10
     assert await adds_up(root, workspace) == 3
+
+
+async def test_a_lifetime_counts_from_the_first_call(
+    root: Api, workspace: str, clock: ManualClock
+) -> None:
+    """So a repeat says the same, whenever it comes; the moment itself may be named too."""
+    first = await top_up(root, workspace, ttl=duration(2 * DAY))
+    clock.time += DAY
+    again = await top_up(root, workspace, ttl=duration(2 * DAY))
+    named = await top_up(root, workspace, expire_time=timestamp(START + 2 * DAY))
+
+    assert again.entry == named.entry == first.entry
+    assert await reason(top_up(root, workspace, ttl=duration(3 * DAY))) == "REFERENCE_REUSED"
+    assert await balance(root, workspace) == 10
+    clock.time += DAY
+    assert await balance(root, workspace) == 0
 
 
 @pytest.mark.parametrize(
@@ -219,6 +235,16 @@ async def test_a_refund_names_what_it_returns(root: Api, workspace: str, subject
         await refund(root, workspace, subject=subject)
 
 
+async def test_a_refund_of_nothing_is_refused(root: Api, workspace: str) -> None:
+    """All that is left is refunded by a call without an amount, not by 0."""
+    await top_up(root, workspace)
+
+    for amount in (0, -1):
+        with invalid_field("amount_nano_credits"):
+            await refund(root, workspace, subject="purchase 1", amount_nano_credits=amount)
+    assert await balance(root, workspace) == 10
+
+
 async def test_what_expired_is_not_refunded(root: Api, workspace: str, clock: ManualClock) -> None:
     """It was taken back already: what was used of the grant is left to refund, and no more."""
     await top_up(root, workspace, expire_time=timestamp(START + DAY))
@@ -296,6 +322,8 @@ async def test_entries_are_listed_page_by_page(root: Api, workspace: str) -> Non
         ({"priority": -1}, "priority"),
         ({"note": "x" * 501}, "note"),
         ({"expire_time": timestamp(START)}, "expire_time"),
+        ({"ttl": duration(timedelta())}, "ttl"),
+        ({"ttl": duration(timedelta(days=3654))}, "ttl"),
     ],
 )
 async def test_a_top_up_that_breaks_a_limit(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from keyauthority.client.admin import reading
 from keyauthority.client.admin.calling import Call, Page, call
@@ -38,10 +38,14 @@ def top_up(
     *,
     priority: int | None = None,
     expire_time: datetime | None = None,
+    ttl: timedelta | None = None,
     promotional: bool = False,
     note: str = "",
 ) -> Call[Changed[Credited]]:
-    """Adds *amount* nano-credits, once for each purchase."""
+    """Adds *amount* nano-credits, once for each purchase.
+
+    They expire at *expire_time*, or *ttl* after they were added, which is the same for a repeat.
+    """
     request = v1.TopUpRequest(
         workspace_id=workspace_id,
         amount_nano_credits=amount,
@@ -51,6 +55,8 @@ def top_up(
         expire_time=None if expire_time is None else timestamp(expire_time),
         note=note,
     )
+    if ttl is not None:
+        request.ttl.FromTimedelta(ttl)
     return call(request, v1.TopUpResponse, _credited)
 
 
@@ -65,9 +71,14 @@ def adjust(
 
 
 def refund(
-    workspace_id: str, subject: str, amount: int = 0, *, reference: str = "", note: str = ""
+    workspace_id: str,
+    subject: str,
+    amount: int | None = None,
+    *,
+    reference: str = "",
+    note: str = "",
 ) -> Call[Changed[Credited]]:
-    """Returns the charge or grant under the reference *subject*: 0 is all that is left of it."""
+    """Returns the charge or grant under the reference *subject*: None is all that is left of it."""
     request = v1.RefundRequest(
         workspace_id=workspace_id,
         subject=subject,
