@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 from tests.cli.parts import Cli
 
 
@@ -79,11 +81,24 @@ def test_adjust_and_refund(cli: Cli) -> None:
     refunded = cli.text("ledger", "refund", workspace, "--subject", "p", "--amount", "4")
 
     assert adjusted.startswith("Adjusted by -2.5 credits as fix. The balance is 7.5. In force")
-    assert refunded.startswith("Refunded -4 credits as refund_")
+    assert refunded.startswith("Refunded -4 credits as refund-")
     assert "The balance is 3.5." in refunded
     assert "6 credits are left to return" in cli.refusal(
         "ledger", "refund", workspace, "--subject", "p", "--amount", "7"
     )
+
+
+def test_a_lost_answer_can_be_repeated(cli: Cli) -> None:
+    """The error names the reference that the call had; a refusal needs none."""
+    nowhere = Cli("127.0.0.1:1", cli.data_dir)
+    adjust = ("ledger", "adjust", "ws_1", "--amount", "1", "--reason", "r")
+    refund = ("ledger", "refund", "ws_1", "--subject", "p")
+
+    assert re.search(r"repeat it with --reference adjustment-\w{32}$", nowhere.refusal(*adjust))
+    assert re.search(r"repeat it with --reference refund-\w{32}$", nowhere.refusal(*refund))
+    fixed = nowhere.refusal(*adjust, "--reference", "fix 1")
+    assert fixed.endswith("repeat it with --reference 'fix 1'")
+    assert cli.refusal(*adjust) == "no such workspace: ws_1"
 
 
 def test_entries_are_listed_and_filtered(cli: Cli) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import uuid
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -63,9 +64,15 @@ def top_up(
 def adjust(
     workspace_id: str, amount: int, reason: str, *, reference: str = ""
 ) -> Call[Changed[Credited]]:
-    """Corrects the balance by *amount* nano-credits, up or down."""
+    """Corrects the balance by *amount* nano-credits, up or down.
+
+    The call is safe to repeat: without a *reference* its request has a new one.
+    """
     request = v1.AdjustRequest(
-        workspace_id=workspace_id, amount_nano_credits=amount, reason=reason, reference=reference
+        workspace_id=workspace_id,
+        amount_nano_credits=amount,
+        reason=reason,
+        reference=reference or f"adjustment-{uuid.uuid4().hex}",
     )
     return call(request, v1.AdjustResponse, _credited)
 
@@ -78,12 +85,15 @@ def refund(
     reference: str = "",
     note: str = "",
 ) -> Call[Changed[Credited]]:
-    """Returns the charge or grant under the reference *subject*: None is all that is left of it."""
+    """Returns the charge or grant under the reference *subject*: None is all that is left of it.
+
+    The call is safe to repeat: without a *reference* its request has a new one.
+    """
     request = v1.RefundRequest(
         workspace_id=workspace_id,
         subject=subject,
         amount_nano_credits=amount,
-        reference=reference,
+        reference=reference or f"refund-{uuid.uuid4().hex}",
         note=note,
     )
     return call(request, v1.RefundResponse, _credited)
