@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Final
 
@@ -14,7 +15,7 @@ from keyauthority.domain.facts import Action, Fact
 from keyauthority.domain.ledger import Entry, EntryFilter, Kind, Sheet, Sums
 from keyauthority.domain.repositories import Transaction
 from keyauthority.domain.sessions import Receipt
-from keyauthority.escrow.grants import PRIORITY, Grant
+from keyauthority.escrow.grants import PRIORITY, Grant, in_order
 from keyauthority.escrow.slices import Account
 from keyauthority.pricing.amounts import write
 
@@ -188,8 +189,11 @@ class Crediting:
                 )
             by = actor.signature
             if refunded.kind is Kind.CHARGE:
-                grant = Grant(secrets.new_id("grant"), returned, tx.time)
-                entry = sheet.grant(grant, Kind.REFUND, reference, by, note, subject)
+                drawn = await tx.ledger.drawn(workspace_id, refunded.number)
+                before_it = abs(refunded.amount) - left
+                grants = _given_back(refunded, drawn, before_it, returned, tx.time)
+                entry = sheet.grant_all(grants, Kind.REFUND, reference, by, note, subject)
+                _expire(change, workspace_id, sheet)
             else:
                 entry = sheet.reduce(
                     Kind.REFUND,
@@ -291,11 +295,35 @@ async def _open(change: Change, workspace_id: str) -> Sheet:
     account, entries = await ledger.account(workspace_id)
     grants = await ledger.grants(workspace_id)
     sheet = Sheet(workspace_id, account, entries, grants, change.tx.time)
+    _expire(change, workspace_id, sheet)
+    return sheet
+
+
+def _expire(change: Change, workspace_id: str, sheet: Sheet) -> None:
     expired = sheet.expire(_EXPIRING.signature)
     if expired:
         fact = Fact(Action.CREDITS_EXPIRED, {"credits": write(expired)})
         change.alters(credits_of(workspace_id), workspace_id, fact)
-    return sheet
+
+
+def _given_back(
+    charge: Entry, drawn: Sequence[tuple[Grant, int]], skipped: int, amount: int, now: datetime
+) -> list[Grant]:
+    # What was drawn last comes back first, on its terms; a debt was the last of all, and has none.
+    # *skipped* came back before.
+    taken = {grant.id: taken for grant, taken in drawn}
+    debt = Grant("", abs(charge.amount) - sum(taken.values()), now)
+    pieces = [(debt, debt.remaining)]
+    pieces += [(grant, taken[grant.id]) for grant in reversed(in_order(g for g, _ in drawn))]
+    grants = []
+    for grant, there in pieces:
+        passed = min(skipped, there)
+        returned = min(amount, there - passed)
+        skipped, amount = skipped - passed, amount - returned
+        if returned:
+            new_id = secrets.new_id("grant")
+            grants.append(replace(grant, id=new_id, remaining=returned, create_time=now))
+    return grants
 
 
 async def _before(tx: Transaction, workspace_id: str, reference: str) -> Entry | None:

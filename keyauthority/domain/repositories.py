@@ -269,6 +269,9 @@ class Ledger(Protocol):
     async def grant(self, workspace_id: str, grant_id: str) -> Grant | None:
         """Returns the grant, used up or not."""
 
+    async def drawn(self, workspace_id: str, number: int) -> list[tuple[Grant, int]]:
+        """Returns the grants that the entry drew from, as they are now, and how much it took of each."""
+
     async def write(
         self,
         workspace_id: str,

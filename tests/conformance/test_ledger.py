@@ -229,6 +229,14 @@ async def test_what_was_drawn_is_kept(store: Store) -> None:
         assert changed.drawn == [Drawn(3, "ws_1 a", 3), Drawn(3, "ws_1 b", 2)]
         await write(tx, changed)
 
+    async with store.reading() as tx:
+        drawn = await tx.ledger.drawn("ws_1", 3)
+        assert {grant.id: (grant.remaining, amount) for grant, amount in drawn} == {
+            "ws_1 a": (0, 3),
+            "ws_1 b": (1, 2),
+        }
+        assert await tx.ledger.drawn("ws_1", 1) == await tx.ledger.drawn("ws_2", 3) == []
+
 
 async def test_postgres_lets_nobody_change_an_entry(tmp_path: Path, clock: ManualClock) -> None:
     """As SQLite doesn't (`test_migrations`): the schema itself refuses."""

@@ -26,6 +26,11 @@ class MemoryLedger(Repository):
     async def grant(self, workspace_id: str, grant_id: str) -> Grant | None:
         return self._books.grants.get(workspace_id, {}).get(grant_id)
 
+    async def drawn(self, workspace_id: str, number: int) -> list[tuple[Grant, int]]:
+        mine = self._books.grants.get(workspace_id, {})
+        drawn = self._books.draws.get(workspace_id, ())
+        return [(mine[one.grant_id], one.amount) for one in drawn if one.number == number]
+
     async def write(
         self,
         workspace_id: str,

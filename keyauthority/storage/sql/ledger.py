@@ -55,6 +55,15 @@ class SqlLedger(Repository):
         row = await self._statements.row(query)
         return None if row is None else Grant(**row._asdict())
 
+    async def drawn(self, workspace_id: str, number: int) -> list[tuple[Grant, int]]:
+        query = (
+            select(draws.c.amount, *_GRANT)
+            .join(grants, grants.c.id == draws.c.grant_id)
+            .where(draws.c.workspace_id == workspace_id, draws.c.number == number)
+        )
+        rows = await self._statements.rows(query)
+        return [(Grant(*grant), amount) for amount, *grant in rows]
+
     async def write(
         self,
         workspace_id: str,
