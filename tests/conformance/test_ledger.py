@@ -126,7 +126,7 @@ async def test_a_reference_is_of_one_entry(store: Store) -> None:
     """A second entry under it is a mistake of ours, and undone whole."""
     await top_up(store, 5, "purchase")
 
-    with pytest.raises(Exception, match=r"reference|unique"):
+    with pytest.raises(Exception, match=r"reference|unique|never changed"):
         await charge(store, 1, "purchase")
 
     async with store.reading() as tx:
@@ -236,6 +236,25 @@ async def test_what_was_drawn_is_kept(store: Store) -> None:
             "ws_1 b": (1, 2),
         }
         assert await tx.ledger.drawn("ws_1", 1) == await tx.ledger.drawn("ws_2", 3) == []
+
+
+@pytest.mark.parametrize("opener", ["sqlite", "postgres"], indirect=True)
+async def test_nothing_is_below_zero(store: Store) -> None:
+    """What stands in slices, and what remains of a grant: the schema itself refuses."""
+    await top_up(store, 3, "purchase")
+    async with store.reading() as tx:
+        [grant] = await tx.ledger.grants("ws_1")
+    for account, changed in (
+        (Account(3, escrowed=-1), []),
+        (Account(3), [replace(grant, remaining=-1)]),
+    ):
+        with pytest.raises(Exception, match=r"check|CHECK"):
+            await write_rows(store, account, changed)
+
+
+async def write_rows(store: Store, account: Account, changed: list[Grant]) -> None:
+    async with store.changing() as tx:
+        await tx.ledger.write("ws_1", account, [], changed, [])
 
 
 async def test_postgres_lets_nobody_change_an_entry(tmp_path: Path, clock: ManualClock) -> None:
