@@ -219,6 +219,20 @@ async def test_changes_of_one_workspace_take_turns(store: Store) -> None:
         assert await tx.ledger.sums("ws_1") == Sums(8, 8, 8, 8, 8)
 
 
+@pytest.mark.parametrize("sign", [1, -1])
+async def test_sums_that_64_bits_cannot_hold(store: Store, sign: int) -> None:
+    """A database may sum entries in any order: so it may come by them, though no balance does."""
+    amount = sign * (10**17 - 1)
+    blank = Entry("ws_1", 1, Kind.ADJUSTMENT, amount, 0, "", START)
+    new = [replace(blank, number=n, reference=str(n)) for n in range(1, 95)]
+    grants = [Grant(str(n), 10**17 - 1, START) for n in range(94)]
+    async with store.changing() as tx:
+        await tx.ledger.write("ws_1", Account(0), new, grants, [])
+
+    async with store.reading() as tx:
+        assert await tx.ledger.sums("ws_1") == Sums(94, 94 * amount, 94, 0, 94 * abs(amount))
+
+
 async def test_what_was_drawn_is_kept(store: Store) -> None:
     """Twice of one entry is a mistake of ours, and undone whole."""
     await top_up(store, 3, "a")

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict
 from datetime import datetime
-from typing import Any
+from typing import Any, Final
 
-from sqlalchemy import ColumnElement, func, insert, select
+from sqlalchemy import Column, ColumnElement, func, insert, select
 
 from keyauthority.domain.ledger import Drawn, Entry, EntryFilter, Kind, Sums
 from keyauthority.escrow.grants import Grant
@@ -31,6 +31,8 @@ _GRANT = (
     grants.c.expire_time,
     grants.c.promotional,
 )
+
+_HALF: Final = 2**32
 
 
 class SqlLedger(Repository):
@@ -137,15 +139,27 @@ class SqlLedger(Repository):
         mine = entries.c.workspace_id == workspace_id
         newest = select(entries.c.number, entries.c.balance).where(mine)
         newest = newest.order_by(entries.c.number.desc()).limit(1)
-        summed = select(func.count(), func.coalesce(func.sum(entries.c.amount), 0)).where(mine)
-        left = select(func.coalesce(func.sum(grants.c.remaining), 0)).where(
+        summed = select(func.count(), *_halves(entries.c.amount)).where(mine)
+        left = select(*_halves(grants.c.remaining)).where(
             grants.c.workspace_id == workspace_id, IN_USE
         )
         last = await self._statements.row(newest)
-        [(count, amounts)] = await self._statements.rows(summed)
-        [(remaining,)] = await self._statements.rows(left)
+        [(count, *amounts)] = await self._statements.rows(summed)
+        [remaining] = await self._statements.rows(left)
         number, balance = (0, 0) if last is None else (last.number, last.balance)
-        return Sums(count, int(amounts), number, balance, int(remaining))
+        return Sums(count, _whole(*amounts), number, balance, _whole(*remaining))
+
+
+def _halves(column: Column[int]) -> tuple[ColumnElement[int], ColumnElement[int]]:
+    # SQLite sums in 64 bits, in whatever order, and fails where a sum goes beyond them.
+    return (
+        func.coalesce(func.sum(column // _HALF), 0),
+        func.coalesce(func.sum(column % _HALF), 0),
+    )
+
+
+def _whole(high: int, low: int) -> int:
+    return int(high) * _HALF + int(low)
 
 
 def _matches(which: EntryFilter) -> list[ColumnElement[bool]]:
