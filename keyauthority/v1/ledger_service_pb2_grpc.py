@@ -108,6 +108,9 @@ class LedgerServiceServicer(object):
     def Refund(self, request, context):
         """Returns the credits of a charge to the workspace, or those of a grant to whoever bought them.
 
+        Those of a charge come back on the terms of the grants that it drew from, what was drawn last
+        first; what no grant had covered comes back on none. Of a grant, what expired is not returned.
+
         Safe to repeat with the same reference; a repeat without an amount returns the entry of the
         first, whatever its amount. Errors: INVALID_ARGUMENT, NOT_FOUND
         (REFERENCE_NOT_FOUND: no charge and no grant), FAILED_PRECONDITION (REFUND_TOO_LARGE: more than
@@ -118,7 +121,7 @@ class LedgerServiceServicer(object):
         raise NotImplementedError('Method not implemented!')
 
     def GetBalance(self, request, context):
-        """Returns what a workspace has.
+        """Returns what a workspace has, without what is due to expire.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
