@@ -125,12 +125,12 @@ def _forbid_changes(table: Table, same: str) -> None:
 
 _forbid_changes(
     entries,
-    "SELECT 1 FROM credit_entries WHERE workspace_id = NEW.workspace_id "
+    "SELECT 1 FROM credit_entries WHERE rowid = NEW.rowid OR workspace_id = NEW.workspace_id "
     "AND (number = NEW.number OR reference = NEW.reference)",
 )
 _forbid_changes(
     draws,
-    "SELECT 1 FROM credit_draws WHERE workspace_id = NEW.workspace_id "
+    "SELECT 1 FROM credit_draws WHERE rowid = NEW.rowid OR workspace_id = NEW.workspace_id "
     "AND number = NEW.number AND grant_id = NEW.grant_id",
 )
 

@@ -233,6 +233,20 @@ def test_no_entry_takes_the_place_of_another(migrated: Connection, column: str) 
 
 
 @pytest.mark.parametrize(
+    ("table", "columns"),
+    [("credit_entries", ("number", "reference")), ("credit_draws", ("number",))],
+)
+def test_nor_by_its_row_id(migrated: Connection, table: str, columns: tuple[str, ...]) -> None:
+    """Which SQLite gives each row, and takes from whoever names it."""
+    insert_ones(migrated, table)
+    other = dict.fromkeys(columns, "'2'")
+
+    with pytest.raises(IntegrityError, match="never changed or deleted"):
+        insert_ones(migrated, table, "INSERT OR REPLACE", rowid="1", **other)
+    insert_ones(migrated, table, **other)
+
+
+@pytest.mark.parametrize(
     ("table", "column"), [("credit_accounts", "escrowed"), ("credit_grants", "remaining")]
 )
 def test_nothing_of_credits_is_below_zero(migrated: Connection, table: str, column: str) -> None:
@@ -243,5 +257,7 @@ def test_nothing_of_credits_is_below_zero(migrated: Connection, table: str, colu
 
 def insert_ones(connection: Connection, table: str, insert: str = "INSERT", **values: str) -> None:
     columns = [name for _, name, *_ in connection.exec_driver_sql(f"PRAGMA table_info({table})")]
-    row = ", ".join(values.get(name, "'1'") for name in columns)
-    connection.exec_driver_sql(f"{insert} INTO {table} VALUES ({row})")
+    row = dict.fromkeys(columns, "'1'") | values
+    connection.exec_driver_sql(
+        f"{insert} INTO {table} ({', '.join(row)}) VALUES ({', '.join(row.values())})"
+    )

@@ -57,12 +57,12 @@ def upgrade() -> None:
     )
     _forbid_changes(
         "credit_entries",
-        "SELECT 1 FROM credit_entries WHERE workspace_id = NEW.workspace_id "
+        "SELECT 1 FROM credit_entries WHERE rowid = NEW.rowid OR workspace_id = NEW.workspace_id "
         "AND (number = NEW.number OR reference = NEW.reference)",
     )
     _forbid_changes(
         "credit_draws",
-        "SELECT 1 FROM credit_draws WHERE workspace_id = NEW.workspace_id "
+        "SELECT 1 FROM credit_draws WHERE rowid = NEW.rowid OR workspace_id = NEW.workspace_id "
         "AND number = NEW.number AND grant_id = NEW.grant_id",
     )
 
@@ -98,7 +98,7 @@ def _create_entries() -> None:
 
 def _forbid_changes(table: str, same: str) -> None:
     if op.get_bind().dialect.name == "sqlite":
-        # INSERT OR REPLACE deletes without asking the trigger of DELETE.
+        # INSERT OR REPLACE deletes without asking the trigger of DELETE. Who names no rowid has -1.
         exists = f"WHEN EXISTS ({same}) "
         for event, when in {"UPDATE": "", "DELETE": "", "INSERT": exists}.items():
             op.execute(
