@@ -16,7 +16,7 @@ from keyauthority.cli.output import Answer, moment, named, spread, table, to_dic
 from keyauthority.cli.values import FILE
 from keyauthority.client.admin import Caller, NewCaller, Role, callers
 
-_ROLES = ("verifier", "issuer", "admin")
+_ROLES = tuple(role.name.lower() for role in Role)
 
 
 @click.group()
@@ -38,7 +38,7 @@ def command() -> None:
     "--workspace",
     "workspaces",
     multiple=True,
-    help="A workspace that it may touch as an issuer. [default: all]",
+    help="A workspace that it may touch as an issuer or biller. [default: all]",
 )
 @click.option(
     "--certificate-name", default="", help="The subject alternative name of its certificate."

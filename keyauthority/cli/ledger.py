@@ -3,23 +3,34 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Iterable
-from datetime import UTC, datetime, timedelta
+import shlex
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from datetime import datetime, timedelta
 from typing import Any, Final
 
 import click
 
 from keyauthority.cli.authority import Authority, with_authority
+from keyauthority.cli.failures import Failure
 from keyauthority.cli.listing import listed, listing_options
 from keyauthority.cli.output import Answer, details, moment, spread, table
 from keyauthority.cli.values import CREDITS, DURATION, MOMENT
-from keyauthority.client.admin import Changed, ledger
+from keyauthority.client.admin import (
+    Call,
+    Changed,
+    CredentialError,
+    MissingError,
+    RefusedError,
+    ledger,
+)
 from keyauthority.client.admin.ledger import Credited
 from keyauthority.domain.ledger import Entry, EntryFilter, Kind
 from keyauthority.escrow.slices import Account
 from keyauthority.pricing.amounts import write
 
 _KINDS: Final = {kind.name.lower(): kind for kind in Kind}
+_NOTHING_ENTERED: Final = CredentialError, MissingError, RefusedError
 
 _workspace_id = click.argument("workspace_id", metavar="WORKSPACE")
 
@@ -49,6 +60,7 @@ def balance(authority: Authority, workspace_id: str) -> Answer:
     "--priority", type=click.IntRange(0, 100), help="Lower ones are drawn first. [default: 50]"
 )
 @click.option("--expires-in", type=DURATION, help="How long the credits last: 365d.")
+@click.option("--expires-at", type=MOMENT, help="When they expire: 2027-01-31T12:00:00Z.")
 @click.option("--note", default="", help="Why, for the ledger.")
 @with_authority
 def top_up(
@@ -59,16 +71,20 @@ def top_up(
     promotional: bool,  # as click passes it
     priority: int | None,
     expires_in: timedelta | None,
+    expires_at: datetime | None,
     note: str,
 ) -> Answer:
     """Add credits that were bought or given away."""
+    if expires_in is not None and expires_at is not None:
+        raise click.UsageError("--expires-in and --expires-at exclude each other")
     reply, changed = authority.call(
         ledger.top_up(
             workspace_id,
             amount,
             purchase,
             priority=priority,
-            expire_time=None if expires_in is None else datetime.now(UTC) + expires_in,
+            expire_time=expires_at,
+            ttl=expires_in,
             promotional=promotional,
             note=note,
         )
@@ -80,30 +96,41 @@ def top_up(
 @_workspace_id
 @click.option("--amount", type=CREDITS, required=True, help="Credits to add: 10, or -2.5.")
 @click.option("--reason", required=True, help="Why, for the ledger.")
-@click.option("--reference", default="", help="A repeat with this name counts only once.")
+@click.option(
+    "--reference", default="", help="A repeat with this name counts only once. [default: a new one]"
+)
 @with_authority
 def adjust(
     authority: Authority, workspace_id: str, amount: int, reason: str, reference: str
 ) -> Answer:
     """Correct a balance, and wait until nobody spends what was taken."""
     call = ledger.adjust(workspace_id, amount, reason, reference=reference)
-    reply, changed = authority.call(call)
+    with _naming(call):
+        reply, changed = authority.call(call)
     return Answer(reply, _entered("Adjusted by", changed))
 
 
 @command.command()
 @_workspace_id
 @click.option("--subject", required=True, metavar="REFERENCE", help="The charge or grant.")
-@click.option("--amount", type=CREDITS, default=0, help="How much of it. [default: all]")
-@click.option("--reference", default="", help="A repeat with this name counts only once.")
+@click.option("--amount", type=CREDITS, help="How much of it. [default: all]")
+@click.option(
+    "--reference", default="", help="A repeat with this name counts only once. [default: a new one]"
+)
 @click.option("--note", default="", help="Why, for the ledger.")
 @with_authority
 def refund(
-    authority: Authority, workspace_id: str, subject: str, amount: int, reference: str, note: str
+    authority: Authority,
+    workspace_id: str,
+    subject: str,
+    amount: int | None,
+    reference: str,
+    note: str,
 ) -> Answer:
     """Return a charge to a workspace, or a grant to whoever bought it."""
     call = ledger.refund(workspace_id, subject, amount, reference=reference, note=note)
-    reply, changed = authority.call(call)
+    with _naming(call):
+        reply, changed = authority.call(call)
     return Answer(reply, _entered("Refunded", changed))
 
 
@@ -138,6 +165,19 @@ def verify(authority: Authority, workspace_id: str) -> Answer:
         return Answer(reply, "\n".join(("It does not add up:", *proof.faults)), exit_code=1)
     entries = "1 entry" if proof.entries == 1 else f"{proof.entries} entries"
     return Answer(reply, f"It adds up: {entries}, {write(proof.account.balance)} credits.")
+
+
+@contextmanager
+def _naming(call: Call[Any]) -> Iterator[None]:
+    # Whoever does not know whether it was entered has to be able to repeat it.
+    try:
+        yield
+    except Failure as failure:
+        if isinstance(failure.error, _NOTHING_ENTERED):
+            raise
+        reference = shlex.quote(getattr(call.request, "reference", ""))
+        sentence = f"{failure.message}; repeat it with --reference {reference}"
+        raise Failure(sentence, failure.error) from None
 
 
 def _entered(verb: str, changed: Changed[Credited]) -> str:

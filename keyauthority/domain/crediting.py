@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from datetime import datetime
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
 from typing import Final
 
 from keyauthority.domain import limits, secrets
@@ -14,14 +15,14 @@ from keyauthority.domain.facts import Action, Fact
 from keyauthority.domain.ledger import Entry, EntryFilter, Kind, Sheet, Sums
 from keyauthority.domain.repositories import Transaction
 from keyauthority.domain.sessions import Receipt
-from keyauthority.escrow.grants import PRIORITY, Grant
+from keyauthority.escrow.grants import PRIORITY, Grant, in_order
 from keyauthority.escrow.slices import Account
 from keyauthority.pricing.amounts import write
 
 
 @dataclass(frozen=True, slots=True)
 class Purchase:
-    """Credits to add: how many, and on what terms."""
+    """Credits to add: how many, and on what terms. A `ttl` counts from when they are added."""
 
     id: str
     amount: int
@@ -29,6 +30,11 @@ class Purchase:
     expire_time: datetime | None = None
     promotional: bool = False
     note: str = ""
+    ttl: timedelta | None = None
+
+    def expires(self, added: datetime) -> datetime | None:
+        """Returns when the credits expire that were *added* then."""
+        return self.expire_time if self.ttl is None else added + self.ttl
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +75,8 @@ class Crediting:
         limits.reference(purchase.id, "purchase_id")
         limits.amount(purchase.amount)
         limits.note(purchase.note)
+        if purchase.ttl is not None:
+            limits.lifetime(purchase.ttl)
         if not 0 <= purchase.priority <= limits.PRIORITY:
             raise invalid("priority", f"is not from 0 to {limits.PRIORITY}")
 
@@ -78,21 +86,22 @@ class Crediting:
             if before is not None:
                 grant = await change.tx.ledger.grant(workspace_id, before.subject)
                 _check_repeat(before, Kind.GRANT, purchase.amount, purchase.note)
-                if grant is None or _terms(grant) != _terms(purchase):
+                if grant is None or not _same_terms(grant, purchase):
                     raise _reused(purchase.id)
                 return await _written(change.tx, sheet, before)
-            limits.expire_time(purchase.expire_time, change.tx.time)
+            expire_time = purchase.expires(change.tx.time)
+            limits.expire_time(expire_time, change.tx.time)
             grant = Grant(
                 secrets.new_id("grant"),
                 purchase.amount,
                 change.tx.time,
                 purchase.priority,
-                purchase.expire_time,
+                expire_time,
                 purchase.promotional,
             )
             by = actor.signature
             entry = sheet.grant(grant, Kind.GRANT, purchase.id, by, purchase.note)
-            change.records(_added(purchase), credits_of(workspace_id), workspace_id)
+            change.records(_added(purchase, expire_time), credits_of(workspace_id), workspace_id)
             return await _written(change.tx, sheet, entry)
 
         return await self._books.change(actor, work)
@@ -137,18 +146,19 @@ class Crediting:
         actor: Actor,
         workspace_id: str,
         subject: str,
-        amount: int = 0,
+        amount: int | None = None,
         reference: str = "",
         note: str = "",
     ) -> tuple[Credited, Receipt]:
         """Returns the charge *subject* to the workspace, or the grant *subject* to its buyer.
 
-        *amount* 0 is all that is left of it. Raises `KeyAuthorityError`: `FIELD_INVALID`,
+        *amount* None is all that is left of it. Raises `KeyAuthorityError`: `FIELD_INVALID`,
         `WORKSPACE_NOT_FOUND`, `REFERENCE_NOT_FOUND`, `REFUND_TOO_LARGE`, `REFERENCE_REUSED`,
         `BALANCE_OUT_OF_RANGE`.
         """
-        if amount:
+        if amount is not None:
             limits.amount(amount)
+        limits.reference(subject, "subject")
         limits.note(note)
         reference = _named(reference, "refund")
 
@@ -157,7 +167,7 @@ class Crediting:
             sheet = await _sheet(change, actor, workspace_id)
             before = await _before(tx, workspace_id, reference)
             if before is not None:
-                if before.subject != subject or amount not in (0, abs(before.amount)):
+                if before.subject != subject or amount not in (None, abs(before.amount)):
                     raise _reused(reference)
                 _check_repeat(before, Kind.REFUND, before.amount, note)
                 return await _written(tx, sheet, before)
@@ -168,18 +178,22 @@ class Crediting:
                     "no charge and no grant has that reference",
                     reference=subject,
                 )
-            left = abs(refunded.amount) - abs(await tx.ledger.refunded(workspace_id, subject))
-            if amount > left or not left:
+            left = await _left(tx, sheet, refunded)
+            returned = left if amount is None else amount
+            if not 0 < returned <= left:
                 raise KeyAuthorityError(
                     Reason.REFUND_TOO_LARGE,
                     f"{write(left)} credits are left to return",
                     reference=subject,
                     left=str(left),
                 )
-            returned, by = amount or left, actor.signature
+            by = actor.signature
             if refunded.kind is Kind.CHARGE:
-                grant = Grant(secrets.new_id("grant"), returned, tx.time)
-                entry = sheet.grant(grant, Kind.REFUND, reference, by, note, subject)
+                drawn = await tx.ledger.drawn(workspace_id, refunded.number)
+                before_it = abs(refunded.amount) - left
+                grants = _given_back(refunded, drawn, before_it, returned, tx.time)
+                entry = sheet.grant_all(grants, Kind.REFUND, reference, by, note, subject)
+                _expire(change, workspace_id, sheet)
             else:
                 entry = sheet.reduce(
                     Kind.REFUND,
@@ -197,30 +211,32 @@ class Crediting:
 
         return await self._books.change(actor, work)
 
-    async def expire(self) -> int:
-        """Has expire what is due; returns of how many workspaces, up to 100 at a time."""
-        due = await self._books.read(lambda tx: tx.ledger.due(tx.time, _AT_ONCE))
-        for workspace_id in due:
+    async def due(self, after: str = "") -> list[str]:
+        """Returns up to 100 workspaces, beyond the id *after*, of which credits are due to expire."""
+        return await self._books.read(lambda tx: tx.ledger.due(tx.time, after, _AT_ONCE))
 
-            async def work(change: Change, workspace_id: str = workspace_id) -> None:
-                sheet = await _open(change, workspace_id)
+    async def expire(self, workspace_id: str) -> None:
+        """Has expire what is due of a workspace's credits."""
+
+        async def work(change: Change) -> None:
+            sheet = await _open(change, workspace_id)
+            if sheet.written:
                 await change.tx.ledger.write(
-                    workspace_id,
-                    sheet.account,
-                    sheet.written,
-                    sheet.changed_grants,
-                    sheet.drawn,
+                    workspace_id, sheet.account, sheet.written, sheet.changed_grants, sheet.drawn
                 )
 
-            await self._books.change(_EXPIRING, work)
-        return len(due)
+        await self._books.change(_EXPIRING, work)
 
     async def account(self, actor: Actor, workspace_id: str) -> Account:
-        """Returns what the workspace has; raises `WORKSPACE_NOT_FOUND`."""
+        """Returns what the workspace has without what is due to expire; raises `WORKSPACE_NOT_FOUND`."""
 
         async def work(tx: Transaction) -> Account:
             await _check_workspace(tx, actor, workspace_id)
-            return (await tx.ledger.account(workspace_id))[0]
+            account, entries = await tx.ledger.account(workspace_id)
+            grants = await tx.ledger.grants(workspace_id)
+            sheet = Sheet(workspace_id, account, entries, grants, tx.time)
+            sheet.expire(_EXPIRING.signature)
+            return sheet.account
 
         return await self._books.read(work)
 
@@ -279,15 +295,49 @@ async def _open(change: Change, workspace_id: str) -> Sheet:
     account, entries = await ledger.account(workspace_id)
     grants = await ledger.grants(workspace_id)
     sheet = Sheet(workspace_id, account, entries, grants, change.tx.time)
+    _expire(change, workspace_id, sheet)
+    return sheet
+
+
+def _expire(change: Change, workspace_id: str, sheet: Sheet) -> None:
     expired = sheet.expire(_EXPIRING.signature)
     if expired:
         fact = Fact(Action.CREDITS_EXPIRED, {"credits": write(expired)})
         change.alters(credits_of(workspace_id), workspace_id, fact)
-    return sheet
+
+
+def _given_back(
+    charge: Entry, drawn: Sequence[tuple[Grant, int]], skipped: int, amount: int, now: datetime
+) -> list[Grant]:
+    # What was drawn last comes back first, on its terms; a debt was the last of all, and has none.
+    # *skipped* came back before.
+    taken = {grant.id: taken for grant, taken in drawn}
+    debt = Grant("", abs(charge.amount) - sum(taken.values()), now)
+    pieces = [(debt, debt.remaining)]
+    pieces += [(grant, taken[grant.id]) for grant in reversed(in_order(g for g, _ in drawn))]
+    grants = []
+    for grant, there in pieces:
+        passed = min(skipped, there)
+        returned = min(amount, there - passed)
+        skipped, amount = skipped - passed, amount - returned
+        if returned:
+            new_id = secrets.new_id("grant")
+            grants.append(replace(grant, id=new_id, remaining=returned, create_time=now))
+    return grants
 
 
 async def _before(tx: Transaction, workspace_id: str, reference: str) -> Entry | None:
     return (await tx.ledger.by_reference(workspace_id, [reference])).get(reference)
+
+
+async def _left(tx: Transaction, sheet: Sheet, refunded: Entry) -> int:
+    of = refunded.workspace_id
+    left = abs(refunded.amount) - abs(await tx.ledger.sum_of(of, Kind.REFUND, refunded.reference))
+    if refunded.kind is Kind.GRANT:
+        # What expired has been taken back already, or just now.
+        left += await tx.ledger.sum_of(of, Kind.EXPIRY, refunded.subject)
+        left += sum(entry.amount for entry in sheet.written if entry.subject == refunded.subject)
+    return left
 
 
 async def _written(tx: Transaction, sheet: Sheet, entry: Entry) -> Credited:
@@ -327,11 +377,12 @@ def _named(reference: str, kind: str) -> str:
     return limits.reference(reference, "reference") if reference else secrets.new_id(kind)
 
 
-def _terms(grant: Grant | Purchase) -> tuple[int, datetime | None, bool]:
-    return grant.priority, grant.expire_time, grant.promotional
+def _same_terms(grant: Grant, purchase: Purchase) -> bool:
+    terms = purchase.priority, purchase.expires(grant.create_time), purchase.promotional
+    return terms == (grant.priority, grant.expire_time, grant.promotional)
 
 
-def _added(purchase: Purchase) -> Fact:
+def _added(purchase: Purchase, expire_time: datetime | None) -> Fact:
     return Fact(
         Action.CREDITS_ADDED,
         {
@@ -339,6 +390,6 @@ def _added(purchase: Purchase) -> Fact:
             "purchase": purchase.id,
             "priority": str(purchase.priority),
             "promotional": "true" if purchase.promotional else "",
-            "expires": "" if purchase.expire_time is None else purchase.expire_time.isoformat(),
+            "expires": "" if expire_time is None else expire_time.isoformat(),
         },
     )

@@ -9,7 +9,7 @@ from datetime import datetime, timedelta
 from keyauthority.domain import limits, secrets
 from keyauthority.domain.books import Books, Change
 from keyauthority.domain.callers import Actor
-from keyauthority.domain.errors import KeyAuthorityError, Reason, invalid, workspace_not_found
+from keyauthority.domain.errors import KeyAuthorityError, Reason, workspace_not_found
 from keyauthority.domain.facts import Action, Fact, length
 from keyauthority.domain.finding import changeable_key, with_last_use
 from keyauthority.domain.keys import KEY_SETTINGS, Key, KeySettings, StoredSecret
@@ -37,9 +37,7 @@ class NewKey:
         """Returns the same with its expiry as a moment; raises `FIELD_INVALID`."""
         settings = self.settings
         if self.ttl is not None:
-            if not timedelta() < self.ttl <= limits.LIFETIME:
-                raise invalid("ttl", "is not between nothing and 10 years")
-            settings = replace(settings, expire_time=now + self.ttl)
+            settings = replace(settings, expire_time=now + limits.lifetime(self.ttl))
         settings.check(KEY_SETTINGS, now)
         return NewKey(self.workspace_id, settings)
 

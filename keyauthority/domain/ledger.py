@@ -11,9 +11,10 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Final
 
+from keyauthority.domain import secrets
 from keyauthority.domain.auditing import Signature
 from keyauthority.domain.errors import KeyAuthorityError, Reason
-from keyauthority.escrow.grants import Draw, Grant, draw, expire, remaining_of
+from keyauthority.escrow.grants import Draw, Grant, draw, expire, in_order, remaining_of
 from keyauthority.escrow.slices import Account
 
 LARGEST_BALANCE: Final = 2**62
@@ -161,10 +162,24 @@ class Sheet:
         subject: str = "",
     ) -> Entry:
         """Adds *grant*, of which `remaining` is the whole amount: it pays a debt first."""
-        amount = grant.remaining
-        grant = replace(grant, remaining=remaining_of(amount, self.account.balance))
-        self._put(grant)
-        return self._write(kind, amount, reference, by, subject=subject or grant.id, note=note)
+        return self.grant_all([grant], kind, reference, by, note, subject or grant.id)
+
+    def grant_all(
+        self,
+        grants: Iterable[Grant],
+        kind: Kind,
+        reference: str,
+        by: Signature,
+        note: str = "",
+        subject: str = "",
+    ) -> Entry:
+        """Adds *grants* with one entry. They pay a debt first, in the order that they are drawn in."""
+        balance = self.account.balance
+        for grant in in_order(grants):
+            self._put(replace(grant, remaining=remaining_of(grant.remaining, balance)))
+            balance += grant.remaining
+        amount = balance - self.account.balance
+        return self._write(kind, amount, reference, by, subject=subject, note=note)
 
     def reduce(
         self,
@@ -197,8 +212,8 @@ class Sheet:
         """
         draws = expire(self._grants.values(), self.account.escrowed, self._time)
         for one in draws:
-            # What comes back later expires under another reference.
-            reference = f"expiry of {one.grant_id} {self.entries + 1}"
+            # A reference that can be foreseen could be taken before, and nothing would expire.
+            reference = secrets.new_id("expiry")
             self._write(Kind.EXPIRY, -one.amount, reference, by, subject=one.grant_id)
             self._draw([one])
         return sum(one.amount for one in draws)

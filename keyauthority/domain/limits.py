@@ -109,6 +109,13 @@ def expire_time(time: datetime | None, now: datetime) -> datetime | None:
     return time
 
 
+def lifetime(length: timedelta, field: str = "ttl") -> timedelta:
+    """Checks how long something lives: more than nothing, at most 10 years."""
+    if not timedelta() < length <= LIFETIME:
+        raise invalid(field, "is not between nothing and 10 years")
+    return length
+
+
 def overlap(length: timedelta) -> timedelta:
     """Checks how long a rotated secret still acts: 0 to 90 days."""
     if not timedelta() <= length <= OVERLAP:

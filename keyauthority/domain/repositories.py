@@ -14,7 +14,7 @@ from keyauthority.domain.auditing import AuditEntry, AuditFilter
 from keyauthority.domain.callers import Caller
 from keyauthority.domain.keys import Key, KeyState, StoredSecret
 from keyauthority.domain.last_used import Marks
-from keyauthority.domain.ledger import Drawn, Entry, EntryFilter, Sums
+from keyauthority.domain.ledger import Drawn, Entry, EntryFilter, Kind, Sums
 from keyauthority.domain.peppers import Pepper
 from keyauthority.domain.sessions import Head, Terms
 from keyauthority.domain.workspaces import Workspace
@@ -269,6 +269,9 @@ class Ledger(Protocol):
     async def grant(self, workspace_id: str, grant_id: str) -> Grant | None:
         """Returns the grant, used up or not."""
 
+    async def drawn(self, workspace_id: str, number: int) -> list[tuple[Grant, int]]:
+        """Returns the grants that the entry drew from, as they are now, and how much it took of each."""
+
     async def write(
         self,
         workspace_id: str,
@@ -282,16 +285,16 @@ class Ledger(Protocol):
     async def by_reference(self, workspace_id: str, references: Iterable[str]) -> dict[str, Entry]:
         """Returns the entries under those of *references* that there are."""
 
-    async def refunded(self, workspace_id: str, subject: str) -> int:
-        """Returns the sum of the amounts of all refunds of *subject*."""
+    async def sum_of(self, workspace_id: str, kind: Kind, subject: str) -> int:
+        """Returns the sum of the amounts of all entries of *kind* with *subject*."""
 
     async def page(self, which: EntryFilter, limit: int, before: int | None) -> list[Entry]:
         """Returns up to *limit* entries, newest first, with numbers below *before*."""
 
-    async def due(self, now: datetime, limit: int) -> list[str]:
+    async def due(self, now: datetime, after: str, limit: int) -> list[str]:
         """Returns up to *limit* workspaces with grants that expire at *now* or before.
 
-        Those of which all that is left stands in slices are left out.
+        They are sorted, and beyond the id *after*. Those of which all that is left stands in slices are left out.
         """
 
     async def sums(self, workspace_id: str) -> Sums:

@@ -43,7 +43,7 @@ async def keep_house(
 ) -> None:
     """Prunes the books, and has credits expire, round after round until cancelled."""
     rounds = [_rounds(lambda: upkeep(store, tidy), tidied_every)]
-    rounds.append(_rounds(Crediting(books).expire, tidied_every))
+    rounds.append(_rounds(lambda: expire_credits(Crediting(books)), tidied_every))
     if audit_retention is not None:
         audit, actor = ReadingAudit(books), authority("housekeeping")
         rounds.append(_rounds(lambda: audit.keep_for(actor, audit_retention), pruned_every))
@@ -54,6 +54,24 @@ async def tidy(books: Upkeep) -> None:
     """Destroys the expired answers kept for repeats, and all but the newest changes."""
     await books.prune_replays(books.time)
     await books.prune_changes(CHANGES_KEPT)
+
+
+async def expire_credits(crediting: Crediting) -> None:
+    """Has expire all credits that are due. What fails for one workspace holds up no other."""
+    last = ""
+    while due := await crediting.due(last):
+        for workspace_id in due:
+            await _expire(crediting, workspace_id)
+        last = due[-1]
+
+
+async def _expire(crediting: Crediting, workspace_id: str) -> None:
+    try:
+        await crediting.expire(workspace_id)
+    except KeyAuthorityError as error:
+        log.warning("not_expired", workspace_id=workspace_id, reason=error.reason.name)
+    except Exception:  # the next round tries again
+        log.exception("not_expired", workspace_id=workspace_id)
 
 
 async def _rounds(work: Callable[[], Awaitable[Any]], seconds: float) -> None:

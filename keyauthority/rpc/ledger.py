@@ -28,6 +28,7 @@ class LedgerServicer:
             convert.time_of(request, "expire_time"),
             request.promotional,
             request.note,
+            convert.length_of(request, "ttl"),
         )
         credited, receipt = await self._crediting.top_up(actor, request.workspace_id, purchase)
         return v1.TopUpResponse(
@@ -55,7 +56,7 @@ class LedgerServicer:
             actor,
             request.workspace_id,
             request.subject,
-            request.amount_nano_credits,
+            request.amount_nano_credits if request.HasField("amount_nano_credits") else None,
             request.reference,
             request.note,
         )

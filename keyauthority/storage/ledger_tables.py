@@ -9,6 +9,7 @@ from sqlalchemy import (
     DDL,
     BigInteger,
     Boolean,
+    CheckConstraint,
     Column,
     ForeignKey,
     Index,
@@ -30,6 +31,7 @@ accounts: Final = Table(
     Column("balance", BigInteger, nullable=False),
     Column("escrowed", BigInteger, nullable=False),
     Column("entries", BigInteger, nullable=False),
+    CheckConstraint("escrowed >= 0", "escrowed"),
 )
 
 # Triggers keep entries from being changed or deleted; see the migration.
@@ -75,6 +77,7 @@ grants: Final = Table(
     Column("priority", Integer, nullable=False),
     Column("expire_time", Moment),
     Column("promotional", Boolean, nullable=False),
+    CheckConstraint("remaining >= 0", "remaining"),
 )
 
 # Of the many grants that are used up, few are read again.
@@ -102,21 +105,34 @@ draws: Final = Table(
 )
 
 
-def _forbid_changes(table: Table) -> None:
-    # The same as the migration makes.
+def _forbid_changes(table: Table, same: str) -> None:
+    # The same as the migration makes. INSERT OR REPLACE deletes without asking the trigger of DELETE.
     never = "entries of a ledger are never changed or deleted"
     name = table.name
-    for change in ("UPDATE", "DELETE"):
+    changes = {
+        "UPDATE": "",
+        "DELETE": "",
+        "INSERT": f"WHEN EXISTS ({same}) ",
+    }
+    for change, when in changes.items():
         trigger = (
-            f"CREATE TRIGGER {name}_no_{change.lower()} BEFORE {change} ON {name} "
+            f"CREATE TRIGGER {name}_no_{change.lower()} BEFORE {change} ON {name} {when}"
             f"BEGIN SELECT RAISE(ABORT, '{never}'); END"
         )
         ddl: Any = DDL(trigger)  # type: ignore[no-untyped-call]
         event.listen(table, "after_create", ddl.execute_if(dialect="sqlite"))
 
 
-_forbid_changes(entries)
-_forbid_changes(draws)
+_forbid_changes(
+    entries,
+    "SELECT 1 FROM credit_entries WHERE rowid = NEW.rowid OR workspace_id = NEW.workspace_id "
+    "AND (number = NEW.number OR reference = NEW.reference)",
+)
+_forbid_changes(
+    draws,
+    "SELECT 1 FROM credit_draws WHERE rowid = NEW.rowid OR workspace_id = NEW.workspace_id "
+    "AND number = NEW.number AND grant_id = NEW.grant_id",
+)
 
 _OF_USE: Final = tuple(field.name for field in fields(Use))
 _OF_ENTRY: Final = tuple(field.name for field in fields(Entry) if field.name != "use")

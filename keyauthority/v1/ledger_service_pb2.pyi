@@ -5,6 +5,7 @@ isort:skip_file
 
 from collections import abc as _abc
 from google.protobuf import descriptor as _descriptor
+from google.protobuf import duration_pb2 as _duration_pb2
 from google.protobuf import message as _message
 from google.protobuf import timestamp_pb2 as _timestamp_pb2
 from google.protobuf.internal import containers as _containers
@@ -257,6 +258,7 @@ class TopUpRequest(_message.Message):
     PROMOTIONAL_FIELD_NUMBER: _builtins.int
     PRIORITY_FIELD_NUMBER: _builtins.int
     EXPIRE_TIME_FIELD_NUMBER: _builtins.int
+    TTL_FIELD_NUMBER: _builtins.int
     NOTE_FIELD_NUMBER: _builtins.int
     workspace_id: _builtins.str
     """The workspace's id."""
@@ -272,7 +274,11 @@ class TopUpRequest(_message.Message):
     """Why, in words: up to 500 characters."""
     @_builtins.property
     def expire_time(self) -> _timestamp_pb2.Timestamp:
-        """When what is left of them expires. Not set: never."""
+        """The moment: in the future, at most 10 years away."""
+
+    @_builtins.property
+    def ttl(self) -> _duration_pb2.Duration:
+        """How long they last from the first call on: more than nothing, at most 10 years."""
 
     def __init__(
         self,
@@ -283,15 +289,21 @@ class TopUpRequest(_message.Message):
         promotional: _builtins.bool = ...,
         priority: _builtins.int | None = ...,
         expire_time: _timestamp_pb2.Timestamp | None = ...,
+        ttl: _duration_pb2.Duration | None = ...,
         note: _builtins.str = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["_priority", b"_priority", "expire_time", b"expire_time", "priority", b"priority"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_priority", b"_priority", "expiration", b"expiration", "expire_time", b"expire_time", "priority", b"priority", "ttl", b"ttl"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_priority", b"_priority", "amount_nano_credits", b"amount_nano_credits", "expire_time", b"expire_time", "note", b"note", "priority", b"priority", "promotional", b"promotional", "purchase_id", b"purchase_id", "workspace_id", b"workspace_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_priority", b"_priority", "amount_nano_credits", b"amount_nano_credits", "expiration", b"expiration", "expire_time", b"expire_time", "note", b"note", "priority", b"priority", "promotional", b"promotional", "purchase_id", b"purchase_id", "ttl", b"ttl", "workspace_id", b"workspace_id"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__priority: _TypeAlias = _typing.Literal["priority"]  # noqa: Y015
     _WhichOneofArgType__priority: _TypeAlias = _typing.Literal["_priority", b"_priority"]  # noqa: Y015
+    _WhichOneofReturnType_expiration: _TypeAlias = _typing.Literal["expire_time", "ttl"]  # noqa: Y015
+    _WhichOneofArgType_expiration: _TypeAlias = _typing.Literal["expiration", b"expiration"]  # noqa: Y015
+    @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__priority) -> _WhichOneofReturnType__priority | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType_expiration) -> _WhichOneofReturnType_expiration | None: ...
 
 Global___TopUpRequest: _TypeAlias = TopUpRequest  # noqa: Y015
 
@@ -419,7 +431,7 @@ class RefundRequest(_message.Message):
     subject: _builtins.str
     """The reference of the charge or grant to return."""
     amount_nano_credits: _builtins.int
-    """How much. 0: all that is left of it."""
+    """How much, above zero. Not set: all that is left of it."""
     reference: _builtins.str
     """The entry's reference, up to 128 printable characters. Empty: a new one, and the call is not
     safe to repeat.
@@ -431,15 +443,17 @@ class RefundRequest(_message.Message):
         *,
         workspace_id: _builtins.str = ...,
         subject: _builtins.str = ...,
-        amount_nano_credits: _builtins.int = ...,
+        amount_nano_credits: _builtins.int | None = ...,
         reference: _builtins.str = ...,
         note: _builtins.str = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_amount_nano_credits", b"_amount_nano_credits", "amount_nano_credits", b"amount_nano_credits"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["amount_nano_credits", b"amount_nano_credits", "note", b"note", "reference", b"reference", "subject", b"subject", "workspace_id", b"workspace_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_amount_nano_credits", b"_amount_nano_credits", "amount_nano_credits", b"amount_nano_credits", "note", b"note", "reference", b"reference", "subject", b"subject", "workspace_id", b"workspace_id"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    def WhichOneof(self, oneof_group: _Never) -> None: ...
+    _WhichOneofReturnType__amount_nano_credits: _TypeAlias = _typing.Literal["amount_nano_credits"]  # noqa: Y015
+    _WhichOneofArgType__amount_nano_credits: _TypeAlias = _typing.Literal["_amount_nano_credits", b"_amount_nano_credits"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__amount_nano_credits) -> _WhichOneofReturnType__amount_nano_credits | None: ...
 
 Global___RefundRequest: _TypeAlias = RefundRequest  # noqa: Y015
 

@@ -108,7 +108,11 @@ class LedgerServiceServicer(object):
     def Refund(self, request, context):
         """Returns the credits of a charge to the workspace, or those of a grant to whoever bought them.
 
-        Safe to repeat with the same reference. Errors: INVALID_ARGUMENT, NOT_FOUND
+        Those of a charge come back on the terms of the grants that it drew from, what was drawn last
+        first; what no grant had covered comes back on none. Of a grant, what expired is not returned.
+
+        Safe to repeat with the same reference; a repeat without an amount returns the entry of the
+        first, whatever its amount. Errors: INVALID_ARGUMENT, NOT_FOUND
         (REFERENCE_NOT_FOUND: no charge and no grant), FAILED_PRECONDITION (REFUND_TOO_LARGE: more than
         is left of it), ALREADY_EXISTS (REFERENCE_REUSED), OUT_OF_RANGE (BALANCE_OUT_OF_RANGE).
         """
@@ -117,7 +121,7 @@ class LedgerServiceServicer(object):
         raise NotImplementedError('Method not implemented!')
 
     def GetBalance(self, request, context):
-        """Returns what a workspace has.
+        """Returns what a workspace has, without what is due to expire.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

@@ -57,12 +57,16 @@ class LedgerServiceStub:
     Refund: _grpc.UnaryUnaryMultiCallable[_ledger_service_pb2.RefundRequest, _ledger_service_pb2.RefundResponse]
     """Returns the credits of a charge to the workspace, or those of a grant to whoever bought them.
 
-    Safe to repeat with the same reference. Errors: INVALID_ARGUMENT, NOT_FOUND
+    Those of a charge come back on the terms of the grants that it drew from, what was drawn last
+    first; what no grant had covered comes back on none. Of a grant, what expired is not returned.
+
+    Safe to repeat with the same reference; a repeat without an amount returns the entry of the
+    first, whatever its amount. Errors: INVALID_ARGUMENT, NOT_FOUND
     (REFERENCE_NOT_FOUND: no charge and no grant), FAILED_PRECONDITION (REFUND_TOO_LARGE: more than
     is left of it), ALREADY_EXISTS (REFERENCE_REUSED), OUT_OF_RANGE (BALANCE_OUT_OF_RANGE).
     """
     GetBalance: _grpc.UnaryUnaryMultiCallable[_ledger_service_pb2.GetBalanceRequest, _ledger_service_pb2.GetBalanceResponse]
-    """Returns what a workspace has."""
+    """Returns what a workspace has, without what is due to expire."""
     ListEntries: _grpc.UnaryUnaryMultiCallable[_ledger_service_pb2.ListEntriesRequest, _ledger_service_pb2.ListEntriesResponse]
     """Lists a workspace's entries, newest first, a page at a time (AIP-158).
 
@@ -100,12 +104,16 @@ class LedgerServiceAsyncStub(LedgerServiceStub):
     Refund: _aio.UnaryUnaryMultiCallable[_ledger_service_pb2.RefundRequest, _ledger_service_pb2.RefundResponse]  # type: ignore[assignment]
     """Returns the credits of a charge to the workspace, or those of a grant to whoever bought them.
 
-    Safe to repeat with the same reference. Errors: INVALID_ARGUMENT, NOT_FOUND
+    Those of a charge come back on the terms of the grants that it drew from, what was drawn last
+    first; what no grant had covered comes back on none. Of a grant, what expired is not returned.
+
+    Safe to repeat with the same reference; a repeat without an amount returns the entry of the
+    first, whatever its amount. Errors: INVALID_ARGUMENT, NOT_FOUND
     (REFERENCE_NOT_FOUND: no charge and no grant), FAILED_PRECONDITION (REFUND_TOO_LARGE: more than
     is left of it), ALREADY_EXISTS (REFERENCE_REUSED), OUT_OF_RANGE (BALANCE_OUT_OF_RANGE).
     """
     GetBalance: _aio.UnaryUnaryMultiCallable[_ledger_service_pb2.GetBalanceRequest, _ledger_service_pb2.GetBalanceResponse]  # type: ignore[assignment]
-    """Returns what a workspace has."""
+    """Returns what a workspace has, without what is due to expire."""
     ListEntries: _aio.UnaryUnaryMultiCallable[_ledger_service_pb2.ListEntriesRequest, _ledger_service_pb2.ListEntriesResponse]  # type: ignore[assignment]
     """Lists a workspace's entries, newest first, a page at a time (AIP-158).
 
@@ -158,7 +166,11 @@ class LedgerServiceServicer(metaclass=_abc_1.ABCMeta):
     ) -> _typing.Union[_ledger_service_pb2.RefundResponse, _abc.Awaitable[_ledger_service_pb2.RefundResponse]]:
         """Returns the credits of a charge to the workspace, or those of a grant to whoever bought them.
 
-        Safe to repeat with the same reference. Errors: INVALID_ARGUMENT, NOT_FOUND
+        Those of a charge come back on the terms of the grants that it drew from, what was drawn last
+        first; what no grant had covered comes back on none. Of a grant, what expired is not returned.
+
+        Safe to repeat with the same reference; a repeat without an amount returns the entry of the
+        first, whatever its amount. Errors: INVALID_ARGUMENT, NOT_FOUND
         (REFERENCE_NOT_FOUND: no charge and no grant), FAILED_PRECONDITION (REFUND_TOO_LARGE: more than
         is left of it), ALREADY_EXISTS (REFERENCE_REUSED), OUT_OF_RANGE (BALANCE_OUT_OF_RANGE).
         """
@@ -169,7 +181,7 @@ class LedgerServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _ledger_service_pb2.GetBalanceRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_ledger_service_pb2.GetBalanceResponse, _abc.Awaitable[_ledger_service_pb2.GetBalanceResponse]]:
-        """Returns what a workspace has."""
+        """Returns what a workspace has, without what is due to expire."""
 
     @_abc_1.abstractmethod
     def ListEntries(

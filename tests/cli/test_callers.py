@@ -32,6 +32,13 @@ def test_create_sends_every_option(cli: Cli) -> None:
     assert caller["certificate_name"] == "billing.internal"
 
 
+def test_a_biller_can_be_created(cli: Cli) -> None:
+    """As the documents say."""
+    created = cli.json("callers", "create", "shop", "--role", "biller")["caller"]
+
+    assert created["roles"] == ["CALLER_ROLE_BILLER"]
+
+
 def test_the_right_to_act_for_people_is_given_and_shown(cli: Cli) -> None:
     """It is asked for by name; the list shows who has it."""
     for name, options in (("for people", ["--acts-for-people"]), ("for itself", [])):

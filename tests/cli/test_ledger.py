@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 from tests.cli.parts import Cli
 
 
@@ -39,13 +41,32 @@ def test_terms_of_a_top_up(cli: Cli) -> None:
 
 
 def test_credits_that_expire(cli: Cli) -> None:
-    """The end is counted from now."""
+    """The end is counted from the first call: a repeat is safe. Or it is named."""
     workspace = cli.workspace()
-    ends = ("--amount", "1", "--purchase", "p", "--expires-in", "365d")
+    top_up = ("ledger", "top-up", workspace, "--amount", "1", "--purchase")
 
-    document = cli.json("ledger", "top-up", workspace, *ends)
+    first = cli.json(*top_up, "p", "--expires-in", "365d")
+    again = cli.json(*top_up, "p", "--expires-in", "365d")
+    named = [cli.json(*top_up, "q", "--expires-at", "2030-01-31T12:00:00Z") for _ in "ab"]
 
-    assert document["balance"]["available_nano_credits"] == "1000000000"
+    assert first["balance"]["available_nano_credits"] == "1000000000"
+    assert again["entry"] == first["entry"]
+    assert named[0]["entry"] == named[1]["entry"]
+    both = cli(*top_up, "r", "--expires-in", "1d", "--expires-at", "2030-01-31T12:00:00Z")
+    assert (both.exit_code, "exclude each other" in both.stderr) == (2, True)
+
+
+def test_a_refund_of_nothing_is_refused(cli: Cli) -> None:
+    """It is not one of everything."""
+    workspace = cli.workspace()
+    cli.text("ledger", "top-up", workspace, "--amount", "10", "--purchase", "p")
+
+    refused = cli.refusal("ledger", "refund", workspace, "--subject", "p", "--amount", "0")
+
+    assert "amount_nano_credits" in refused
+    assert cli.json("ledger", "balance", workspace)["balance"]["balance_nano_credits"] == str(
+        10**10
+    )
 
 
 def test_adjust_and_refund(cli: Cli) -> None:
@@ -60,11 +81,24 @@ def test_adjust_and_refund(cli: Cli) -> None:
     refunded = cli.text("ledger", "refund", workspace, "--subject", "p", "--amount", "4")
 
     assert adjusted.startswith("Adjusted by -2.5 credits as fix. The balance is 7.5. In force")
-    assert refunded.startswith("Refunded -4 credits as refund_")
+    assert refunded.startswith("Refunded -4 credits as refund-")
     assert "The balance is 3.5." in refunded
     assert "6 credits are left to return" in cli.refusal(
         "ledger", "refund", workspace, "--subject", "p", "--amount", "7"
     )
+
+
+def test_a_lost_answer_can_be_repeated(cli: Cli) -> None:
+    """The error names the reference that the call had; a refusal needs none."""
+    nowhere = Cli("127.0.0.1:1", cli.data_dir)
+    adjust = ("ledger", "adjust", "ws_1", "--amount", "1", "--reason", "r")
+    refund = ("ledger", "refund", "ws_1", "--subject", "p")
+
+    assert re.search(r"repeat it with --reference adjustment-\w{32}$", nowhere.refusal(*adjust))
+    assert re.search(r"repeat it with --reference refund-\w{32}$", nowhere.refusal(*refund))
+    fixed = nowhere.refusal(*adjust, "--reference", "fix 1")
+    assert fixed.endswith("repeat it with --reference 'fix 1'")
+    assert cli.refusal(*adjust) == "no such workspace: ws_1"
 
 
 def test_entries_are_listed_and_filtered(cli: Cli) -> None:

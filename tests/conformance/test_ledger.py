@@ -122,6 +122,17 @@ async def test_a_grant_that_is_used_up_is_still_there(store: Store) -> None:
         assert await tx.ledger.account("ws_1") == (Account(-4), 2)
 
 
+async def test_a_reference_is_of_one_entry(store: Store) -> None:
+    """A second entry under it is a mistake of ours, and undone whole."""
+    await top_up(store, 5, "purchase")
+
+    with pytest.raises(Exception, match=r"reference|unique|never changed"):
+        await charge(store, 1, "purchase")
+
+    async with store.reading() as tx:
+        assert await tx.ledger.account("ws_1") == (Account(5), 1)
+
+
 async def test_slices_stand_in_the_account(store: Store) -> None:
     await top_up(store, 5, "purchase")
     async with store.changing() as tx:
@@ -194,7 +205,8 @@ async def test_refunds_are_summed_by_what_they_return(store: Store) -> None:
             await write(tx, changed)
 
     async with store.reading() as tx:
-        assert [await tx.ledger.refunded("ws_1", name) for name in "abc"] == [6, 3, 0]
+        assert [await tx.ledger.sum_of("ws_1", Kind.REFUND, name) for name in "abc"] == [6, 3, 0]
+        assert await tx.ledger.sum_of("ws_1", Kind.GRANT, "ws_1 purchase") == 100
 
 
 async def test_changes_of_one_workspace_take_turns(store: Store) -> None:
@@ -207,6 +219,20 @@ async def test_changes_of_one_workspace_take_turns(store: Store) -> None:
         assert await tx.ledger.sums("ws_1") == Sums(8, 8, 8, 8, 8)
 
 
+@pytest.mark.parametrize("sign", [1, -1])
+async def test_sums_that_64_bits_cannot_hold(store: Store, sign: int) -> None:
+    """A database may sum entries in any order: so it may come by them, though no balance does."""
+    amount = sign * (10**17 - 1)
+    blank = Entry("ws_1", 1, Kind.ADJUSTMENT, amount, 0, "", START)
+    new = [replace(blank, number=n, reference=str(n)) for n in range(1, 95)]
+    grants = [Grant(str(n), 10**17 - 1, START) for n in range(94)]
+    async with store.changing() as tx:
+        await tx.ledger.write("ws_1", Account(0), new, grants, [])
+
+    async with store.reading() as tx:
+        assert await tx.ledger.sums("ws_1") == Sums(94, 94 * amount, 94, 0, 94 * abs(amount))
+
+
 async def test_what_was_drawn_is_kept(store: Store) -> None:
     """Twice of one entry is a mistake of ours, and undone whole."""
     await top_up(store, 3, "a")
@@ -216,6 +242,33 @@ async def test_what_was_drawn_is_kept(store: Store) -> None:
         changed.reduce(Kind.CHARGE, 5, "charge", BY)
         assert changed.drawn == [Drawn(3, "ws_1 a", 3), Drawn(3, "ws_1 b", 2)]
         await write(tx, changed)
+
+    async with store.reading() as tx:
+        drawn = await tx.ledger.drawn("ws_1", 3)
+        assert {grant.id: (grant.remaining, amount) for grant, amount in drawn} == {
+            "ws_1 a": (0, 3),
+            "ws_1 b": (1, 2),
+        }
+        assert await tx.ledger.drawn("ws_1", 1) == await tx.ledger.drawn("ws_2", 3) == []
+
+
+@pytest.mark.parametrize("opener", ["sqlite", "postgres"], indirect=True)
+async def test_nothing_is_below_zero(store: Store) -> None:
+    """What stands in slices, and what remains of a grant: the schema itself refuses."""
+    await top_up(store, 3, "purchase")
+    async with store.reading() as tx:
+        [grant] = await tx.ledger.grants("ws_1")
+    for account, changed in (
+        (Account(3, escrowed=-1), []),
+        (Account(3), [replace(grant, remaining=-1)]),
+    ):
+        with pytest.raises(Exception, match=r"check|CHECK"):
+            await write_rows(store, account, changed)
+
+
+async def write_rows(store: Store, account: Account, changed: list[Grant]) -> None:
+    async with store.changing() as tx:
+        await tx.ledger.write("ws_1", account, [], changed, [])
 
 
 async def test_postgres_lets_nobody_change_an_entry(tmp_path: Path, clock: ManualClock) -> None:
@@ -233,17 +286,19 @@ async def test_postgres_lets_nobody_change_an_entry(tmp_path: Path, clock: Manua
 
 
 async def test_whose_credits_are_due(store: Store, clock: ManualClock) -> None:
-    """Not of whom all that is left stands in slices, or is used up."""
+    """Not of whom all that is left stands in slices, or is used up; in pages, by the last id."""
     async with store.changing() as tx:
-        for name in ("ws_2", "ws_3"):
+        for name in ("ws_2", "ws_3", "ws_4"):
             await tx.workspaces.insert(a_workspace(name))
-    for name in ("ws_1", "ws_2", "ws_3"):
+    for name in ("ws_1", "ws_2", "ws_4", "ws_3"):
         await top_up(store, 5, "purchase", name)
     await charge(store, 5, "charge")
     async with store.changing() as tx:
         await tx.ledger.write("ws_2", Account(5, escrowed=5), [], [], [])
 
     async with store.reading() as tx:
-        assert await tx.ledger.due(START + DAY - SECOND, 9) == []
-        assert await tx.ledger.due(START + DAY, 9) == ["ws_3"]
-        assert await tx.ledger.due(START + DAY, 0) == []
+        assert await tx.ledger.due(START + DAY - SECOND, "", 9) == []
+        assert await tx.ledger.due(START + DAY, "", 9) == ["ws_3", "ws_4"]
+        assert await tx.ledger.due(START + DAY, "", 1) == ["ws_3"]
+        assert await tx.ledger.due(START + DAY, "ws_3", 9) == ["ws_4"]
+        assert await tx.ledger.due(START + DAY, "ws_4", 9) == []

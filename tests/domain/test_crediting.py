@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from datetime import timedelta
 
 import pytest
 
@@ -12,6 +13,7 @@ from keyauthority.domain.errors import KeyAuthorityError, Reason
 from keyauthority.domain.ledger import EntryFilter, Kind, Sheet, Use
 from keyauthority.domain.ports import Store
 from keyauthority.escrow.slices import Account
+from tests.conformance.records import START, ManualClock
 from tests.domain.parts import UseCases, an_actor
 
 BILLER = an_actor()
@@ -66,6 +68,47 @@ async def test_a_refund_pays_a_debt_first(
     refunded, _ = await crediting.refund(BILLER, workspace, "c", 5)
 
     assert refunded.account == Account(-2)
+    assert (await crediting.prove(BILLER, workspace)).faults == ()
+
+
+async def test_a_charge_comes_back_as_it_was_drawn(
+    cases: UseCases, crediting: Crediting, workspace: str
+) -> None:
+    """On the terms of each grant, what was drawn last first; a debt on no terms."""
+    ends = START + timedelta(days=1)
+    promotion = Purchase("a", 5, priority=1, expire_time=ends, promotional=True)
+    await crediting.top_up(BILLER, workspace, promotion)
+    await crediting.top_up(BILLER, workspace, Purchase("b", 4, priority=70))
+    await charge(cases.store, workspace, 12, "c")
+
+    async def remaining() -> list[tuple[int, int, bool]]:
+        async with cases.store.reading() as tx:
+            grants = await tx.ledger.grants(workspace)
+        assert all((grant.expire_time == ends) is grant.promotional for grant in grants)
+        return sorted((grant.priority, grant.remaining, grant.promotional) for grant in grants)
+
+    # The debt of 3, and 1 of the last grant.
+    await crediting.refund(BILLER, workspace, "c", 4)
+    assert await remaining() == [(70, 1, False)]
+    await crediting.refund(BILLER, workspace, "c", 5)
+    assert await remaining() == [(1, 2, True), (70, 1, False), (70, 3, False)]
+    rest, _ = await crediting.refund(BILLER, workspace, "c")
+    assert (rest.entry.amount, rest.account) == (3, Account(9))
+    assert (await crediting.prove(BILLER, workspace)).faults == ()
+
+
+async def test_what_would_have_expired_meanwhile_comes_back_to_expire(
+    cases: UseCases, crediting: Crediting, clock: ManualClock, workspace: str
+) -> None:
+    """A refund gives no credits a longer life than was bought."""
+    ends = START + timedelta(days=1)
+    await crediting.top_up(BILLER, workspace, Purchase("a", 5, expire_time=ends))
+    await charge(cases.store, workspace, 3, "c")
+    clock.time = ends
+
+    refunded, _ = await crediting.refund(BILLER, workspace, "c")
+
+    assert (refunded.entry.amount, refunded.account) == (3, Account(0))
     assert (await crediting.prove(BILLER, workspace)).faults == ()
 
 

@@ -21,7 +21,7 @@ from keyauthority.v1.ledger_service_pb2 import (
     TopUpRequest,
     VerifyLedgerRequest,
 )
-from keyauthority.v1.wire import timestamp
+from keyauthority.v1.wire import duration, timestamp
 from keyauthority.v1.workspace_service_pb2 import CreateWorkspaceRequest
 from tests.conformance.records import START, ManualClock
 from tests.rpc.parts import Api, Authority, invalid_field, reason, refusal
@@ -117,6 +117,22 @@ async def test_a_purchase_counts_once(root: Api, workspace: str, clock: ManualCl
     assert await adds_up(root, workspace) == 3
 
 
+async def test_a_lifetime_counts_from_the_first_call(
+    root: Api, workspace: str, clock: ManualClock
+) -> None:
+    """So a repeat says the same, whenever it comes; the moment itself may be named too."""
+    first = await top_up(root, workspace, ttl=duration(2 * DAY))
+    clock.time += DAY
+    again = await top_up(root, workspace, ttl=duration(2 * DAY))
+    named = await top_up(root, workspace, expire_time=timestamp(START + 2 * DAY))
+
+    assert again.entry == named.entry == first.entry
+    assert await reason(top_up(root, workspace, ttl=duration(3 * DAY))) == "REFERENCE_REUSED"
+    assert await balance(root, workspace) == 10
+    clock.time += DAY
+    assert await balance(root, workspace) == 0
+
+
 @pytest.mark.parametrize(
     "other",
     [
@@ -202,7 +218,7 @@ async def test_a_grant_is_refunded_up_to_what_it_was(root: Api, workspace: str) 
     assert await adds_up(root, workspace) == 4
 
 
-@pytest.mark.parametrize("subject", ["nothing", "", "fix"])
+@pytest.mark.parametrize("subject", ["nothing", "fix"])
 async def test_only_charges_and_grants_are_refunded(
     root: Api, workspace: str, subject: str
 ) -> None:
@@ -211,6 +227,37 @@ async def test_only_charges_and_grants_are_refunded(
     refused = await refusal(refund(root, workspace, subject=subject))
 
     assert (refused.reason, refused.code) == ("REFERENCE_NOT_FOUND", grpc.StatusCode.NOT_FOUND)
+
+
+@pytest.mark.parametrize("subject", ["", " ", "a\nb", "x" * 129])
+async def test_a_refund_names_what_it_returns(root: Api, workspace: str, subject: str) -> None:
+    with invalid_field("subject"):
+        await refund(root, workspace, subject=subject)
+
+
+async def test_a_refund_of_nothing_is_refused(root: Api, workspace: str) -> None:
+    """All that is left is refunded by a call without an amount, not by 0."""
+    await top_up(root, workspace)
+
+    for amount in (0, -1):
+        with invalid_field("amount_nano_credits"):
+            await refund(root, workspace, subject="purchase 1", amount_nano_credits=amount)
+    assert await balance(root, workspace) == 10
+
+
+async def test_what_expired_is_not_refunded(root: Api, workspace: str, clock: ManualClock) -> None:
+    """It was taken back already: what was used of the grant is left to refund, and no more."""
+    await top_up(root, workspace, expire_time=timestamp(START + DAY))
+    await adjust(root, workspace, -4)
+    clock.time += DAY
+
+    too_much = await refusal(
+        refund(root, workspace, subject="purchase 1", amount_nano_credits=5 * CREDIT)
+    )
+    rest = await refund(root, workspace, subject="purchase 1")
+
+    assert (too_much.reason, too_much.metadata["left"]) == ("REFUND_TOO_LARGE", str(4 * CREDIT))
+    assert rest.entry.amount_nano_credits == -4 * CREDIT
 
 
 async def test_what_expires_is_an_entry(root: Api, workspace: str, clock: ManualClock) -> None:
@@ -225,6 +272,21 @@ async def test_what_expires_is_an_entry(root: Api, workspace: str, clock: Manual
     kinds = [EntryKind.Name(entry.kind) for entry in await entries(root, workspace)]
     assert kinds[:2] == ["ENTRY_KIND_ADJUSTMENT", "ENTRY_KIND_EXPIRY"]
     assert await adds_up(root, workspace) == 4
+
+
+async def test_nobody_can_take_the_reference_of_an_expiry(
+    root: Api, workspace: str, clock: ManualClock
+) -> None:
+    """It would hold up the expiry, and every change of the workspace with it."""
+    grant = (await top_up(root, workspace, expire_time=timestamp(START + DAY))).entry.subject
+    for number in (3, 4, 5):
+        await adjust(root, workspace, 1, reference=f"expiry of {grant} {number}")
+    clock.time += DAY
+
+    await adjust(root, workspace, 1)
+
+    assert await balance(root, workspace) == 4
+    assert (await entries(root, workspace))[1].reference.startswith("expiry_")
 
 
 async def test_entries_are_listed_page_by_page(root: Api, workspace: str) -> None:
@@ -260,6 +322,8 @@ async def test_entries_are_listed_page_by_page(root: Api, workspace: str) -> Non
         ({"priority": -1}, "priority"),
         ({"note": "x" * 501}, "note"),
         ({"expire_time": timestamp(START)}, "expire_time"),
+        ({"ttl": duration(timedelta())}, "ttl"),
+        ({"ttl": duration(timedelta(days=3654))}, "ttl"),
     ],
 )
 async def test_a_top_up_that_breaks_a_limit(

@@ -205,13 +205,59 @@ async def test_a_fact_that_only_a_newer_version_knows(path: Path) -> None:
         assert {one.action for one in entries} == {Action.OTHER}
 
 
+CHANGES = {
+    "update": "UPDATE {} SET amount = 0",
+    "delete": "DELETE FROM {}",
+    "replace": "REPLACE INTO {} SELECT * FROM {}",
+}
+
+
 @pytest.mark.parametrize("table", ["credit_entries", "credit_draws"])
-@pytest.mark.parametrize("change", ["UPDATE {} SET amount = 0", "DELETE FROM {}"])
+@pytest.mark.parametrize("change", CHANGES)
 def test_nobody_changes_an_entry(migrated: Connection, table: str, change: str) -> None:
     """Whoever has the file open: the schema itself refuses."""
-    columns = [name for _, name, *_ in migrated.exec_driver_sql(f"PRAGMA table_info({table})")]
-    values = ", ".join("'1'" for _ in columns)
-    migrated.exec_driver_sql(f"INSERT INTO {table} VALUES ({values})")
+    insert_ones(migrated, table)
 
     with pytest.raises(IntegrityError, match="never changed or deleted"):
-        migrated.exec_driver_sql(change.format(table))
+        migrated.exec_driver_sql(CHANGES[change].format(table, table))
+
+
+@pytest.mark.parametrize("column", ["number", "reference"])
+def test_no_entry_takes_the_place_of_another(migrated: Connection, column: str) -> None:
+    """Neither by its number nor by its reference."""
+    insert_ones(migrated, "credit_entries")
+
+    with pytest.raises(IntegrityError, match="never changed or deleted"):
+        insert_ones(migrated, "credit_entries", "INSERT OR REPLACE", **{column: "'2'"})
+    insert_ones(migrated, "credit_entries", number="'2'", reference="'2'")
+
+
+@pytest.mark.parametrize(
+    ("table", "columns"),
+    [("credit_entries", ("number", "reference")), ("credit_draws", ("number",))],
+)
+def test_nor_by_its_row_id(migrated: Connection, table: str, columns: tuple[str, ...]) -> None:
+    """Which SQLite gives each row, and takes from whoever names it."""
+    insert_ones(migrated, table)
+    other = dict.fromkeys(columns, "'2'")
+
+    with pytest.raises(IntegrityError, match="never changed or deleted"):
+        insert_ones(migrated, table, "INSERT OR REPLACE", rowid="1", **other)
+    insert_ones(migrated, table, **other)
+
+
+@pytest.mark.parametrize(
+    ("table", "column"), [("credit_accounts", "escrowed"), ("credit_grants", "remaining")]
+)
+def test_nothing_of_credits_is_below_zero(migrated: Connection, table: str, column: str) -> None:
+    """What remains of a grant, and what stands in slices."""
+    with pytest.raises(IntegrityError, match="CHECK constraint failed"):
+        insert_ones(migrated, table, **{column: "-1"})
+
+
+def insert_ones(connection: Connection, table: str, insert: str = "INSERT", **values: str) -> None:
+    columns = [name for _, name, *_ in connection.exec_driver_sql(f"PRAGMA table_info({table})")]
+    row = dict.fromkeys(columns, "'1'") | values
+    connection.exec_driver_sql(
+        f"{insert} INTO {table} ({', '.join(row)}) VALUES ({', '.join(row.values())})"
+    )

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import uuid
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from keyauthority.client.admin import reading
 from keyauthority.client.admin.calling import Call, Page, call
@@ -38,10 +39,14 @@ def top_up(
     *,
     priority: int | None = None,
     expire_time: datetime | None = None,
+    ttl: timedelta | None = None,
     promotional: bool = False,
     note: str = "",
 ) -> Call[Changed[Credited]]:
-    """Adds *amount* nano-credits, once for each purchase."""
+    """Adds *amount* nano-credits, once for each purchase.
+
+    They expire at *expire_time*, or *ttl* after they were added, which is the same for a repeat.
+    """
     request = v1.TopUpRequest(
         workspace_id=workspace_id,
         amount_nano_credits=amount,
@@ -51,28 +56,44 @@ def top_up(
         expire_time=None if expire_time is None else timestamp(expire_time),
         note=note,
     )
+    if ttl is not None:
+        request.ttl.FromTimedelta(ttl)
     return call(request, v1.TopUpResponse, _credited)
 
 
 def adjust(
     workspace_id: str, amount: int, reason: str, *, reference: str = ""
 ) -> Call[Changed[Credited]]:
-    """Corrects the balance by *amount* nano-credits, up or down."""
+    """Corrects the balance by *amount* nano-credits, up or down.
+
+    The call is safe to repeat: without a *reference* its request has a new one.
+    """
     request = v1.AdjustRequest(
-        workspace_id=workspace_id, amount_nano_credits=amount, reason=reason, reference=reference
+        workspace_id=workspace_id,
+        amount_nano_credits=amount,
+        reason=reason,
+        reference=reference or f"adjustment-{uuid.uuid4().hex}",
     )
     return call(request, v1.AdjustResponse, _credited)
 
 
 def refund(
-    workspace_id: str, subject: str, amount: int = 0, *, reference: str = "", note: str = ""
+    workspace_id: str,
+    subject: str,
+    amount: int | None = None,
+    *,
+    reference: str = "",
+    note: str = "",
 ) -> Call[Changed[Credited]]:
-    """Returns the charge or grant under the reference *subject*: 0 is all that is left of it."""
+    """Returns the charge or grant under the reference *subject*: None is all that is left of it.
+
+    The call is safe to repeat: without a *reference* its request has a new one.
+    """
     request = v1.RefundRequest(
         workspace_id=workspace_id,
         subject=subject,
         amount_nano_credits=amount,
-        reference=reference,
+        reference=reference or f"refund-{uuid.uuid4().hex}",
         note=note,
     )
     return call(request, v1.RefundResponse, _credited)

@@ -26,6 +26,11 @@ class MemoryLedger(Repository):
     async def grant(self, workspace_id: str, grant_id: str) -> Grant | None:
         return self._books.grants.get(workspace_id, {}).get(grant_id)
 
+    async def drawn(self, workspace_id: str, number: int) -> list[tuple[Grant, int]]:
+        mine = self._books.grants.get(workspace_id, {})
+        drawn = self._books.draws.get(workspace_id, ())
+        return [(mine[one.grant_id], one.amount) for one in drawn if one.number == number]
+
     async def write(
         self,
         workspace_id: str,
@@ -34,6 +39,9 @@ class MemoryLedger(Repository):
         changed: Sequence[Grant],
         drawn: Sequence[Drawn],
     ) -> None:
+        references = [entry.reference for entry in (*self._entries(workspace_id), *new)]
+        if len(set(references)) < len(references):
+            raise ValueError("the ledger has an entry under that reference")
         self._books.accounts[workspace_id] = account
         self._books.entries[workspace_id] = (*self._entries(workspace_id), *new)
         mine = self._books.grants.get(workspace_id, {})
@@ -45,11 +53,11 @@ class MemoryLedger(Repository):
         mine = self._entries(workspace_id)
         return {entry.reference: entry for entry in mine if entry.reference in wanted}
 
-    async def refunded(self, workspace_id: str, subject: str) -> int:
+    async def sum_of(self, workspace_id: str, kind: Kind, subject: str) -> int:
         return sum(
             entry.amount
             for entry in self._entries(workspace_id)
-            if entry.kind is Kind.REFUND and entry.subject == subject
+            if entry.kind is kind and entry.subject == subject
         )
 
     async def page(self, which: EntryFilter, limit: int, before: int | None) -> list[Entry]:
@@ -60,11 +68,12 @@ class MemoryLedger(Repository):
         )
         return list(islice(matching, limit))
 
-    async def due(self, now: datetime, limit: int) -> list[str]:
+    async def due(self, now: datetime, after: str, limit: int) -> list[str]:
         due = [
             workspace_id
             for workspace_id, mine in self._books.grants.items()
-            if any(
+            if workspace_id > after
+            and any(
                 grant.remaining and grant.expire_time is not None and grant.expire_time <= now
                 for grant in mine.values()
             )

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict
 from datetime import datetime
-from typing import Any
+from typing import Any, Final
 
-from sqlalchemy import ColumnElement, func, insert, select
+from sqlalchemy import Column, ColumnElement, func, insert, select
 
 from keyauthority.domain.ledger import Drawn, Entry, EntryFilter, Kind, Sums
 from keyauthority.escrow.grants import Grant
@@ -32,6 +32,8 @@ _GRANT = (
     grants.c.promotional,
 )
 
+_HALF: Final = 2**32
+
 
 class SqlLedger(Repository):
     """`Ledger` within one transaction."""
@@ -54,6 +56,15 @@ class SqlLedger(Repository):
         )
         row = await self._statements.row(query)
         return None if row is None else Grant(**row._asdict())
+
+    async def drawn(self, workspace_id: str, number: int) -> list[tuple[Grant, int]]:
+        query = (
+            select(draws.c.amount, *_GRANT)
+            .join(grants, grants.c.id == draws.c.grant_id)
+            .where(draws.c.workspace_id == workspace_id, draws.c.number == number)
+        )
+        rows = await self._statements.rows(query)
+        return [(Grant(*grant), amount) for amount, *grant in rows]
 
     async def write(
         self,
@@ -96,10 +107,10 @@ class SqlLedger(Repository):
         )
         return {row.reference: entry_of(row) for row in await self._statements.rows(query)}
 
-    async def refunded(self, workspace_id: str, subject: str) -> int:
+    async def sum_of(self, workspace_id: str, kind: Kind, subject: str) -> int:
         query = select(func.coalesce(func.sum(entries.c.amount), 0)).where(
             entries.c.workspace_id == workspace_id,
-            entries.c.kind == Kind.REFUND,
+            entries.c.kind == kind,
             entries.c.subject == subject,
         )
         row = await self._statements.row(query)
@@ -112,12 +123,13 @@ class SqlLedger(Repository):
         rows = await self._statements.rows(query.order_by(entries.c.number.desc()).limit(limit))
         return [entry_of(row) for row in rows]
 
-    async def due(self, now: datetime, limit: int) -> list[str]:
+    async def due(self, now: datetime, after: str, limit: int) -> list[str]:
         query = (
             select(grants.c.workspace_id)
             .distinct()
             .join(accounts, accounts.c.workspace_id == grants.c.workspace_id)
             .where(IN_USE, grants.c.expire_time <= now, accounts.c.balance > accounts.c.escrowed)
+            .where(grants.c.workspace_id > after)
             .order_by(grants.c.workspace_id)
             .limit(limit)
         )
@@ -127,15 +139,27 @@ class SqlLedger(Repository):
         mine = entries.c.workspace_id == workspace_id
         newest = select(entries.c.number, entries.c.balance).where(mine)
         newest = newest.order_by(entries.c.number.desc()).limit(1)
-        summed = select(func.count(), func.coalesce(func.sum(entries.c.amount), 0)).where(mine)
-        left = select(func.coalesce(func.sum(grants.c.remaining), 0)).where(
+        summed = select(func.count(), *_halves(entries.c.amount)).where(mine)
+        left = select(*_halves(grants.c.remaining)).where(
             grants.c.workspace_id == workspace_id, IN_USE
         )
         last = await self._statements.row(newest)
-        [(count, amounts)] = await self._statements.rows(summed)
-        [(remaining,)] = await self._statements.rows(left)
+        [(count, *amounts)] = await self._statements.rows(summed)
+        [remaining] = await self._statements.rows(left)
         number, balance = (0, 0) if last is None else (last.number, last.balance)
-        return Sums(count, int(amounts), number, balance, int(remaining))
+        return Sums(count, _whole(*amounts), number, balance, _whole(*remaining))
+
+
+def _halves(column: Column[int]) -> tuple[ColumnElement[int], ColumnElement[int]]:
+    # SQLite sums in 64 bits, in whatever order, and fails where a sum goes beyond them.
+    return (
+        func.coalesce(func.sum(column // _HALF), 0),
+        func.coalesce(func.sum(column % _HALF), 0),
+    )
+
+
+def _whole(high: int, low: int) -> int:
+    return int(high) * _HALF + int(low)
 
 
 def _matches(which: EntryFilter) -> list[ColumnElement[bool]]:

@@ -23,6 +23,7 @@ def upgrade() -> None:
             ["workspace_id"], ["workspaces.id"], name="credit_accounts_workspace_id_fkey"
         ),
         sa.PrimaryKeyConstraint("workspace_id", name="credit_accounts_pkey"),
+        sa.CheckConstraint("escrowed >= 0", name=op.f("credit_accounts_escrowed_check")),
     )
     _create_entries()
     op.create_table(
@@ -35,6 +36,7 @@ def upgrade() -> None:
         sa.Column("expire_time", sa.BigInteger),
         sa.Column("promotional", sa.Boolean, nullable=False),
         sa.PrimaryKeyConstraint("id", name="credit_grants_pkey"),
+        sa.CheckConstraint("remaining >= 0", name=op.f("credit_grants_remaining_check")),
     )
     in_use = sa.text("remaining > 0")
     for name, column in (("in_use", "workspace_id"), ("expiring", "expire_time")):
@@ -53,8 +55,16 @@ def upgrade() -> None:
         sa.Column("amount", sa.BigInteger, nullable=False),
         sa.PrimaryKeyConstraint("workspace_id", "number", "grant_id", name="credit_draws_pkey"),
     )
-    for table in ("credit_entries", "credit_draws"):
-        _forbid_changes(table)
+    _forbid_changes(
+        "credit_entries",
+        "SELECT 1 FROM credit_entries WHERE rowid = NEW.rowid OR workspace_id = NEW.workspace_id "
+        "AND (number = NEW.number OR reference = NEW.reference)",
+    )
+    _forbid_changes(
+        "credit_draws",
+        "SELECT 1 FROM credit_draws WHERE rowid = NEW.rowid OR workspace_id = NEW.workspace_id "
+        "AND number = NEW.number AND grant_id = NEW.grant_id",
+    )
 
 
 def _create_entries() -> None:
@@ -86,11 +96,13 @@ def _create_entries() -> None:
         op.create_index(name, "credit_entries", ["workspace_id", *columns])
 
 
-def _forbid_changes(table: str) -> None:
+def _forbid_changes(table: str, same: str) -> None:
     if op.get_bind().dialect.name == "sqlite":
-        for event in ("UPDATE", "DELETE"):
+        # INSERT OR REPLACE deletes without asking the trigger of DELETE. Who names no rowid has -1.
+        exists = f"WHEN EXISTS ({same}) "
+        for event, when in {"UPDATE": "", "DELETE": "", "INSERT": exists}.items():
             op.execute(
-                f"CREATE TRIGGER {table}_no_{event.lower()} BEFORE {event} ON {table} "
+                f"CREATE TRIGGER {table}_no_{event.lower()} BEFORE {event} ON {table} {when}"
                 f"BEGIN SELECT RAISE(ABORT, '{NEVER}'); END"
             )
         return
