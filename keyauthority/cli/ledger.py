@@ -24,8 +24,7 @@ from keyauthority.client.admin import (
     RefusedError,
     ledger,
 )
-from keyauthority.client.admin.ledger import Credited
-from keyauthority.domain.ledger import Entry, EntryFilter, Kind
+from keyauthority.domain.ledger import Credited, Entry, EntryFilter, Kind
 from keyauthority.escrow.slices import Account
 from keyauthority.pricing.amounts import write
 
@@ -33,6 +32,9 @@ _KINDS: Final = {kind.name.lower(): kind for kind in Kind}
 _NOTHING_ENTERED: Final = CredentialError, MissingError, RefusedError
 
 _workspace_id = click.argument("workspace_id", metavar="WORKSPACE")
+_reference = click.option(
+    "--reference", default="", help="A repeat with this name counts only once. [default: a new one]"
+)
 
 
 @click.group()
@@ -96,9 +98,7 @@ def top_up(
 @_workspace_id
 @click.option("--amount", type=CREDITS, required=True, help="Credits to add: 10, or -2.5.")
 @click.option("--reason", required=True, help="Why, for the ledger.")
-@click.option(
-    "--reference", default="", help="A repeat with this name counts only once. [default: a new one]"
-)
+@_reference
 @with_authority
 def adjust(
     authority: Authority, workspace_id: str, amount: int, reason: str, reference: str
@@ -114,9 +114,7 @@ def adjust(
 @_workspace_id
 @click.option("--subject", required=True, metavar="REFERENCE", help="The charge or grant.")
 @click.option("--amount", type=CREDITS, help="How much of it. [default: all]")
-@click.option(
-    "--reference", default="", help="A repeat with this name counts only once. [default: a new one]"
-)
+@_reference
 @click.option("--note", default="", help="Why, for the ledger.")
 @with_authority
 def refund(

@@ -20,6 +20,16 @@ from keyauthority.domain.last_used import LastUsed
 from keyauthority.domain.ports import Keyring, Store
 from keyauthority.domain.recognising import Recognising
 from keyauthority.domain.repositories import Cursor, KeyFilter, Transaction
+from keyauthority.domain.workspaces import Workspace
+
+
+async def visible_workspace(tx: Transaction, actor: Actor, workspace_id: str) -> Workspace:
+    """Returns the workspace; raises `WORKSPACE_NOT_FOUND` too if *actor* may not see it."""
+    if actor.caller.may_touch(workspace_id):
+        workspace = await tx.workspaces.get(workspace_id)
+        if workspace is not None:
+            return workspace
+    raise workspace_not_found(workspace_id)
 
 
 async def visible_keys(tx: Transaction, actor: Actor, key_ids: Sequence[str]) -> list[Key]:
@@ -90,9 +100,7 @@ class Finding:
 
         async def work(tx: Transaction) -> list[Key]:
             for workspace_id in which.workspace_ids or ():
-                visible = actor.caller.may_touch(workspace_id)
-                if not visible or await tx.workspaces.get(workspace_id) is None:
-                    raise workspace_not_found(workspace_id)
+                await visible_workspace(tx, actor, workspace_id)
             workspace_ids = which.workspace_ids or actor.caller.workspace_ids or None
             within = replace(which, workspace_ids=workspace_ids)
             keys = await tx.keys.page(within, limit, after)

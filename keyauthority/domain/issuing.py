@@ -9,9 +9,9 @@ from datetime import datetime, timedelta
 from keyauthority.domain import limits, secrets
 from keyauthority.domain.books import Books, Change
 from keyauthority.domain.callers import Actor
-from keyauthority.domain.errors import KeyAuthorityError, Reason, workspace_not_found
+from keyauthority.domain.errors import KeyAuthorityError, Reason
 from keyauthority.domain.facts import Action, Fact, length
-from keyauthority.domain.finding import changeable_key, with_last_use
+from keyauthority.domain.finding import changeable_key, visible_workspace, with_last_use
 from keyauthority.domain.keys import KEY_SETTINGS, Key, KeySettings, StoredSecret
 from keyauthority.domain.last_used import LastUsed
 from keyauthority.domain.peppers import active
@@ -58,9 +58,7 @@ class NewKey:
 
 async def check_workspace(tx: Transaction, actor: Actor, workspace_id: str) -> None:
     """Raises `WORKSPACE_NOT_FOUND` or `WORKSPACE_SUSPENDED` if *actor* can't add keys."""
-    workspace = await tx.workspaces.get(workspace_id)
-    if workspace is None or not actor.caller.may_touch(workspace.id):
-        raise workspace_not_found(workspace_id)
+    workspace = await visible_workspace(tx, actor, workspace_id)
     if workspace.suspended:
         raise KeyAuthorityError(
             Reason.WORKSPACE_SUSPENDED,

@@ -16,9 +16,7 @@ from keyauthority.domain.auditing import Signature
 from keyauthority.domain.errors import KeyAuthorityError, Reason
 from keyauthority.escrow.grants import Draw, Grant, draw, expire, in_order, remaining_of
 from keyauthority.escrow.slices import Account
-
-LARGEST_BALANCE: Final = 2**62
-"""No balance goes beyond it, either way."""
+from keyauthority.pricing.amounts import LARGEST_BALANCE
 
 
 class Kind(enum.Enum):
@@ -77,11 +75,6 @@ class Entry:
     person_name: str = ""
     use: Use = NO_USE
 
-    def repeats(self, other: Entry) -> bool:
-        """Whether *other*, under the same reference, says the same thing."""
-        said = (self.kind, self.amount, self.note, self.use)
-        return said == (other.kind, other.amount, other.note, other.use)
-
 
 @dataclass(frozen=True, slots=True)
 class EntryFilter:
@@ -119,6 +112,23 @@ class Sums:
     remaining: int = 0
 
 
+@dataclass(frozen=True, slots=True)
+class Credited:
+    """What a call entered, and what the workspace has after it."""
+
+    entry: Entry
+    account: Account
+
+
+@dataclass(frozen=True, slots=True)
+class Proof:
+    """What was found of one state of a ledger; it adds up if there are no `faults`."""
+
+    entries: int
+    account: Account
+    faults: tuple[str, ...]
+
+
 class Sheet:
     """A workspace's account under change, in one transaction: what to write stands in its lists.
 
@@ -142,7 +152,7 @@ class Sheet:
         self.entries = entries
         self.written: list[Entry] = []
         self.drawn: list[Drawn] = []
-        self._workspace_id = workspace_id
+        self.workspace_id = workspace_id
         self._time = time
         self._grants = {grant.id: grant for grant in grants}
         self._changed: dict[str, Grant] = {}
@@ -243,12 +253,12 @@ class Sheet:
             raise KeyAuthorityError(
                 Reason.BALANCE_OUT_OF_RANGE,
                 "the balance would be beyond what a ledger can hold",
-                workspace_id=self._workspace_id,
+                workspace_id=self.workspace_id,
             )
         self.entries += 1
         self.account = replace(self.account, balance=balance)
         entry = Entry(
-            workspace_id=self._workspace_id,
+            workspace_id=self.workspace_id,
             number=self.entries,
             kind=kind,
             amount=amount,

@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+from typing import TypeVar
+
 from keyauthority.domain.callers import Actor
 from keyauthority.domain.crediting import Crediting, Purchase
-from keyauthority.domain.ledger import Entry, EntryFilter, Kind, Use
+from keyauthority.domain.ledger import Credited, Entry, EntryFilter, Kind, Use
+from keyauthority.domain.reading_ledger import ReadingLedger
+from keyauthority.domain.refunding import Refunding
+from keyauthority.domain.sessions import Receipt
 from keyauthority.escrow.grants import PRIORITY
 from keyauthority.escrow.slices import Account
 from keyauthority.rpc import convert
@@ -12,12 +17,16 @@ from keyauthority.rpc.service import Parts
 from keyauthority.v1 import ledger_service_pb2 as v1
 from keyauthority.v1.wire import timestamp
 
+Response = TypeVar("Response", v1.TopUpResponse, v1.AdjustResponse, v1.RefundResponse)
+
 
 class LedgerServicer:
     """Serves those who bill."""
 
     def __init__(self, parts: Parts) -> None:
         self._crediting = Crediting(parts.books)
+        self._refunding = Refunding(parts.books)
+        self._reading = ReadingLedger(parts.books)
         self._pages = parts.pages
 
     async def TopUp(self, request: v1.TopUpRequest, actor: Actor) -> v1.TopUpResponse:
@@ -31,11 +40,7 @@ class LedgerServicer:
             convert.length_of(request, "ttl"),
         )
         credited, receipt = await self._crediting.top_up(actor, request.workspace_id, purchase)
-        return v1.TopUpResponse(
-            entry=_entry(credited.entry),
-            balance=_balance(credited.account),
-            receipt=convert.receipt(receipt),
-        )
+        return _credited(v1.TopUpResponse, credited, receipt)
 
     async def Adjust(self, request: v1.AdjustRequest, actor: Actor) -> v1.AdjustResponse:
         credited, receipt = await self._crediting.adjust(
@@ -45,14 +50,10 @@ class LedgerServicer:
             request.reason,
             request.reference,
         )
-        return v1.AdjustResponse(
-            entry=_entry(credited.entry),
-            balance=_balance(credited.account),
-            receipt=convert.receipt(receipt),
-        )
+        return _credited(v1.AdjustResponse, credited, receipt)
 
     async def Refund(self, request: v1.RefundRequest, actor: Actor) -> v1.RefundResponse:
-        credited, receipt = await self._crediting.refund(
+        credited, receipt = await self._refunding.refund(
             actor,
             request.workspace_id,
             request.subject,
@@ -60,16 +61,12 @@ class LedgerServicer:
             request.reference,
             request.note,
         )
-        return v1.RefundResponse(
-            entry=_entry(credited.entry),
-            balance=_balance(credited.account),
-            receipt=convert.receipt(receipt),
-        )
+        return _credited(v1.RefundResponse, credited, receipt)
 
     async def GetBalance(
         self, request: v1.GetBalanceRequest, actor: Actor
     ) -> v1.GetBalanceResponse:
-        account = await self._crediting.account(actor, request.workspace_id)
+        account = await self._reading.account(actor, request.workspace_id)
         return v1.GetBalanceResponse(balance=_balance(account))
 
     async def ListEntries(
@@ -85,17 +82,25 @@ class LedgerServicer:
             convert.time_of(request, "start_time"),
             convert.time_of(request, "end_time"),
         )
-        records = await self._crediting.page(actor, which, page.limit, page.after)
+        records = await self._reading.page(actor, which, page.limit, page.after)
         entries, token = self._pages.cut(page, records, lambda entry: entry.number)
         return v1.ListEntriesResponse(entries=map(_entry, entries), next_page_token=token)
 
     async def VerifyLedger(
         self, request: v1.VerifyLedgerRequest, actor: Actor
     ) -> v1.VerifyLedgerResponse:
-        proof = await self._crediting.prove(actor, request.workspace_id)
+        proof = await self._reading.prove(actor, request.workspace_id)
         return v1.VerifyLedgerResponse(
-            entries=proof.sums.entries, balance=_balance(proof.account), faults=proof.faults
+            entries=proof.entries, balance=_balance(proof.account), faults=proof.faults
         )
+
+
+def _credited(response: type[Response], credited: Credited, receipt: Receipt) -> Response:
+    return response(
+        entry=_entry(credited.entry),
+        balance=_balance(credited.account),
+        receipt=convert.receipt(receipt),
+    )
 
 
 def _balance(account: Account) -> v1.Balance:

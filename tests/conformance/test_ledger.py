@@ -11,9 +11,9 @@ import asyncpg
 import pytest
 
 from keyauthority.domain.auditing import Signature
-from keyauthority.domain.ledger import Drawn, Entry, EntryFilter, Kind, Sheet, Sums, Use
+from keyauthority.domain.entering import read_sheet, write_sheet
+from keyauthority.domain.ledger import Drawn, Entry, EntryFilter, Kind, Sums, Use
 from keyauthority.domain.ports import Store
-from keyauthority.domain.repositories import Transaction
 from keyauthority.escrow.grants import Grant
 from keyauthority.escrow.slices import Account
 from tests.conformance.records import DAY, SECOND, START, ManualClock, a_workspace, undone
@@ -23,30 +23,19 @@ BY = Signature("clr_1", "Abrechnung", "LedgerService.TopUp", person_id="p_1", pe
 USE = Use("key_1", "gpt-5", "/v1/x", "req", {"input": 3, "output": 2**40}, "p1", 7, True, 200, "s")
 
 
-async def sheet(tx: Transaction, workspace_id: str = "ws_1") -> Sheet:
-    account, entries = await tx.ledger.account(workspace_id)
-    return Sheet(workspace_id, account, entries, await tx.ledger.grants(workspace_id), tx.time)
-
-
-async def write(tx: Transaction, changed: Sheet, workspace_id: str = "ws_1") -> None:
-    await tx.ledger.write(
-        workspace_id, changed.account, changed.written, changed.changed_grants, changed.drawn
-    )
-
-
 async def top_up(store: Store, amount: int, name: str, workspace_id: str = "ws_1") -> None:
     async with store.changing() as tx:
-        changed = await sheet(tx, workspace_id)
+        changed = await read_sheet(tx, workspace_id)
         grant = Grant(f"{workspace_id} {name}", amount, tx.time, expire_time=START + DAY)
         changed.grant(grant, Kind.GRANT, name, BY, "a note")
-        await write(tx, changed, workspace_id)
+        await write_sheet(tx, changed)
 
 
 async def charge(store: Store, amount: int, name: str, use: Use = USE) -> None:
     async with store.changing() as tx:
-        changed = await sheet(tx)
+        changed = await read_sheet(tx, "ws_1")
         changed.reduce(Kind.CHARGE, amount, name, BY, use=use)
-        await write(tx, changed)
+        await write_sheet(tx, changed)
 
 
 async def page(
@@ -145,9 +134,9 @@ async def test_slices_stand_in_the_account(store: Store) -> None:
 
 async def test_an_undone_change_leaves_nothing(store: Store) -> None:
     async with undone(store) as tx:
-        changed = await sheet(tx)
+        changed = await read_sheet(tx, "ws_1")
         changed.grant(Grant("g", 5, START), Kind.GRANT, "purchase", BY)
-        await write(tx, changed)
+        await write_sheet(tx, changed)
 
     assert await page(store) == []
     async with store.reading() as tx:
@@ -198,11 +187,11 @@ async def test_refunds_are_summed_by_what_they_return(store: Store) -> None:
     await charge(store, 10, "a")
     for number, subject in enumerate(("a", "a", "b")):
         async with store.changing() as tx:
-            changed = await sheet(tx)
+            changed = await read_sheet(tx, "ws_1")
             grant = Grant(f"refund {number}", 3, tx.time)
             changed.grant(grant, Kind.REFUND, f"refund {number}", BY)
             changed.written[-1] = replace(changed.written[-1], subject=subject)
-            await write(tx, changed)
+            await write_sheet(tx, changed)
 
     async with store.reading() as tx:
         assert [await tx.ledger.sum_of("ws_1", Kind.REFUND, name) for name in "abc"] == [6, 3, 0]
@@ -238,10 +227,10 @@ async def test_what_was_drawn_is_kept(store: Store) -> None:
     await top_up(store, 3, "a")
     await top_up(store, 3, "b")
     async with store.changing() as tx:
-        changed = await sheet(tx)
+        changed = await read_sheet(tx, "ws_1")
         changed.reduce(Kind.CHARGE, 5, "charge", BY)
         assert changed.drawn == [Drawn(3, "ws_1 a", 3), Drawn(3, "ws_1 b", 2)]
-        await write(tx, changed)
+        await write_sheet(tx, changed)
 
     async with store.reading() as tx:
         drawn = await tx.ledger.drawn("ws_1", 3)

@@ -9,9 +9,12 @@ import pytest
 
 from keyauthority.domain.callers import authority
 from keyauthority.domain.crediting import Crediting, Purchase
+from keyauthority.domain.entering import read_sheet, write_sheet
 from keyauthority.domain.errors import KeyAuthorityError, Reason
-from keyauthority.domain.ledger import EntryFilter, Kind, Sheet, Use
+from keyauthority.domain.ledger import EntryFilter, Kind, Use
 from keyauthority.domain.ports import Store
+from keyauthority.domain.reading_ledger import ReadingLedger
+from keyauthority.domain.refunding import Refunding
 from keyauthority.escrow.slices import Account
 from tests.conformance.records import START, ManualClock
 from tests.domain.parts import UseCases, an_actor
@@ -33,13 +36,9 @@ def crediting(cases: UseCases) -> Crediting:
 
 async def charge(store: Store, workspace_id: str, cost: int, reference: str) -> None:
     async with store.changing() as tx:
-        account, entries = await tx.ledger.account(workspace_id)
-        grants = await tx.ledger.grants(workspace_id)
-        sheet = Sheet(workspace_id, account, entries, grants, tx.time)
+        sheet = await read_sheet(tx, workspace_id)
         sheet.reduce(Kind.CHARGE, cost, reference, BY, use=Use("key_1", "gpt-5"))
-        await tx.ledger.write(
-            workspace_id, sheet.account, sheet.written, sheet.changed_grants, sheet.drawn
-        )
+        await write_sheet(tx, sheet)
 
 
 async def test_a_charge_is_refunded_to_its_workspace(
@@ -49,15 +48,15 @@ async def test_a_charge_is_refunded_to_its_workspace(
     await crediting.top_up(BILLER, workspace, Purchase("p", 10))
     await charge(cases.store, workspace, 7, "c")
 
-    part, _ = await crediting.refund(BILLER, workspace, "c", 3)
-    rest, _ = await crediting.refund(BILLER, workspace, "c")
+    part, _ = await Refunding(cases.books).refund(BILLER, workspace, "c", 3)
+    rest, _ = await Refunding(cases.books).refund(BILLER, workspace, "c")
 
     assert (part.entry.amount, rest.entry.amount) == (3, 4)
     assert rest.account == Account(10)
     with pytest.raises(KeyAuthorityError) as caught:
-        await crediting.refund(BILLER, workspace, "c", 1)
+        await Refunding(cases.books).refund(BILLER, workspace, "c", 1)
     assert (caught.value.reason, caught.value.metadata["left"]) == (Reason.REFUND_TOO_LARGE, "0")
-    assert (await crediting.prove(BILLER, workspace)).faults == ()
+    assert (await ReadingLedger(cases.books).prove(BILLER, workspace)).faults == ()
 
 
 async def test_a_refund_pays_a_debt_first(
@@ -65,10 +64,10 @@ async def test_a_refund_pays_a_debt_first(
 ) -> None:
     await charge(cases.store, workspace, 7, "c")
 
-    refunded, _ = await crediting.refund(BILLER, workspace, "c", 5)
+    refunded, _ = await Refunding(cases.books).refund(BILLER, workspace, "c", 5)
 
     assert refunded.account == Account(-2)
-    assert (await crediting.prove(BILLER, workspace)).faults == ()
+    assert (await ReadingLedger(cases.books).prove(BILLER, workspace)).faults == ()
 
 
 async def test_a_charge_comes_back_as_it_was_drawn(
@@ -88,13 +87,13 @@ async def test_a_charge_comes_back_as_it_was_drawn(
         return sorted((grant.priority, grant.remaining, grant.promotional) for grant in grants)
 
     # The debt of 3, and 1 of the last grant.
-    await crediting.refund(BILLER, workspace, "c", 4)
+    await Refunding(cases.books).refund(BILLER, workspace, "c", 4)
     assert await remaining() == [(70, 1, False)]
-    await crediting.refund(BILLER, workspace, "c", 5)
+    await Refunding(cases.books).refund(BILLER, workspace, "c", 5)
     assert await remaining() == [(1, 2, True), (70, 1, False), (70, 3, False)]
-    rest, _ = await crediting.refund(BILLER, workspace, "c")
+    rest, _ = await Refunding(cases.books).refund(BILLER, workspace, "c")
     assert (rest.entry.amount, rest.account) == (3, Account(9))
-    assert (await crediting.prove(BILLER, workspace)).faults == ()
+    assert (await ReadingLedger(cases.books).prove(BILLER, workspace)).faults == ()
 
 
 async def test_what_would_have_expired_meanwhile_comes_back_to_expire(
@@ -106,10 +105,10 @@ async def test_what_would_have_expired_meanwhile_comes_back_to_expire(
     await charge(cases.store, workspace, 3, "c")
     clock.time = ends
 
-    refunded, _ = await crediting.refund(BILLER, workspace, "c")
+    refunded, _ = await Refunding(cases.books).refund(BILLER, workspace, "c")
 
     assert (refunded.entry.amount, refunded.account) == (3, Account(0))
-    assert (await crediting.prove(BILLER, workspace)).faults == ()
+    assert (await ReadingLedger(cases.books).prove(BILLER, workspace)).faults == ()
 
 
 async def test_a_refund_of_a_grant_takes_that_grant_first(
@@ -119,7 +118,7 @@ async def test_a_refund_of_a_grant_takes_that_grant_first(
     await crediting.top_up(BILLER, workspace, Purchase("first", 5, priority=1))
     await crediting.top_up(BILLER, workspace, Purchase("second", 5))
 
-    await crediting.refund(BILLER, workspace, "second", 4)
+    await Refunding(cases.books).refund(BILLER, workspace, "second", 4)
 
     async with cases.store.reading() as tx:
         remaining = {grant.priority: grant.remaining for grant in await tx.ledger.grants(workspace)}
@@ -140,7 +139,7 @@ async def test_what_does_not_add_up_is_said(
     async with cases.store.changing() as tx:
         await tx.ledger.write(workspace, account, [], [], [])
 
-    assert fault in (await crediting.prove(BILLER, workspace)).faults
+    assert fault in (await ReadingLedger(cases.books).prove(BILLER, workspace)).faults
 
 
 async def test_a_missing_entry_is_noticed(
@@ -153,5 +152,5 @@ async def test_a_missing_entry_is_noticed(
         later = replace(entry, number=3, amount=0, reference="x")
         await tx.ledger.write(workspace, Account(10), [later], [], [])
 
-    faults = (await crediting.prove(BILLER, workspace)).faults
+    faults = (await ReadingLedger(cases.books).prove(BILLER, workspace)).faults
     assert "the newest entry's number is 3, and the number of entries is 2" in faults

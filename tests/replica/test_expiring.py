@@ -9,8 +9,10 @@ import structlog
 
 from keyauthority.domain.books import Books
 from keyauthority.domain.crediting import Crediting, Purchase
+from keyauthority.domain.entering import read_sheet, write_sheet
 from keyauthority.domain.errors import KeyAuthorityError, Reason
-from keyauthority.domain.ledger import Kind, Sheet
+from keyauthority.domain.ledger import Kind
+from keyauthority.domain.reading_ledger import ReadingLedger
 from keyauthority.domain.sessions import Receipt
 from keyauthority.escrow.grants import Grant
 from keyauthority.escrow.slices import Account
@@ -37,73 +39,66 @@ class FailingFence:
 
 async def a_ledger(
     clock: ManualClock, fence: FailingFence, workspaces: int
-) -> tuple[MemoryStore, Crediting]:
+) -> tuple[MemoryStore, Books]:
     """Workspaces, each with credits that last a day."""
     store = MemoryStore(clock)
     names = [f"ws_{number:03}" for number in range(workspaces)]
     await put_workspaces(store, [a_workspace(name) for name in names])
-    crediting = Crediting(Books(store, fence))
+    books = Books(store, fence)
     for name in names:
-        await crediting.top_up(BILLER, name, Purchase("p", 5, expire_time=START + DAY))
-    return store, crediting
+        await Crediting(books).top_up(BILLER, name, Purchase("p", 5, expire_time=START + DAY))
+    return store, books
 
 
 async def test_a_failure_holds_up_no_other_workspace() -> None:
     """The log says of which workspace it was; the round goes on."""
     clock, fence = ManualClock(), FailingFence()
-    _, crediting = await a_ledger(clock, fence, 3)
+    _, books = await a_ledger(clock, fence, 3)
     clock.time += DAY
     fence.failures = [ValueError("two"), KeyAuthorityError(Reason.OVERLOADED, "one")]
 
     with structlog.testing.capture_logs() as logs:
-        await expire_credits(crediting)
+        await expire_credits(Crediting(books))
 
     assert [(line["event"], line["workspace_id"], line.get("reason")) for line in logs] == [
         ("not_expired", "ws_000", "OVERLOADED"),
         ("not_expired", "ws_001", None),
     ]
     for workspace_id in ("ws_000", "ws_001", "ws_002"):
-        assert (await crediting.prove(BILLER, workspace_id)).account == Account(0)
+        assert (await ReadingLedger(books).prove(BILLER, workspace_id)).account == Account(0)
 
 
 async def test_one_round_goes_through_all() -> None:
     """However many there are, and though the first hundred have nothing that can expire."""
     clock = ManualClock()
-    store, crediting = await a_ledger(clock, FailingFence(), 201)
+    store, books = await a_ledger(clock, FailingFence(), 201)
     for number in range(100):
         await hold_back(store, f"ws_{number:03}")
     clock.time += DAY
 
-    await expire_credits(crediting)
+    await expire_credits(Crediting(books))
 
     for workspace_id in ("ws_100", "ws_200"):
-        assert (await crediting.prove(BILLER, workspace_id)).account == Account(0)
-    assert (await crediting.prove(BILLER, "ws_000")).account == Account(9, escrowed=5)
+        assert (await ReadingLedger(books).prove(BILLER, workspace_id)).account == Account(0)
+    assert (await ReadingLedger(books).prove(BILLER, "ws_000")).account == Account(9, escrowed=5)
 
 
 async def hold_back(store: MemoryStore, workspace_id: str) -> None:
     """Has the credits that expire stand in slices, and adds some that do not expire."""
     async with store.changing() as tx:
-        account, entries = await tx.ledger.account(workspace_id)
-        grants = await tx.ledger.grants(workspace_id)
-        sheet = Sheet(workspace_id, account, entries, grants, tx.time)
+        sheet = await read_sheet(tx, workspace_id)
         sheet.grant(Grant(f"{workspace_id} 2", 4, tx.time), Kind.GRANT, "q", BILLER.signature)
-        await tx.ledger.write(
-            workspace_id,
-            replace(sheet.account, escrowed=5),
-            sheet.written,
-            sheet.changed_grants,
-            sheet.drawn,
-        )
+        sheet.account = replace(sheet.account, escrowed=5)
+        await write_sheet(tx, sheet)
 
 
 async def test_the_balance_is_without_what_is_due() -> None:
     """Whoever asks before the round reads what it will leave."""
     clock = ManualClock()
-    store, crediting = await a_ledger(clock, FailingFence(), 2)
+    store, books = await a_ledger(clock, FailingFence(), 2)
     await hold_back(store, "ws_000")
     clock.time += DAY
 
-    assert await crediting.account(BILLER, "ws_000") == Account(9, escrowed=5)
-    assert await crediting.account(BILLER, "ws_001") == Account(0)
-    assert (await crediting.prove(BILLER, "ws_001")).account == Account(5)
+    assert await ReadingLedger(books).account(BILLER, "ws_000") == Account(9, escrowed=5)
+    assert await ReadingLedger(books).account(BILLER, "ws_001") == Account(0)
+    assert (await ReadingLedger(books).prove(BILLER, "ws_001")).account == Account(5)

@@ -3,33 +3,15 @@
 from __future__ import annotations
 
 import uuid
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from keyauthority.client.admin import reading
 from keyauthority.client.admin.calling import Call, Page, call
 from keyauthority.client.admin.records import Changed
-from keyauthority.domain.ledger import Entry, EntryFilter
+from keyauthority.domain.ledger import Credited, Entry, EntryFilter, Proof
 from keyauthority.escrow.slices import Account
 from keyauthority.v1 import ledger_service_pb2 as v1
 from keyauthority.v1.wire import timestamp
-
-
-@dataclass(frozen=True, slots=True)
-class Credited:
-    """An entry, and what the workspace has after it. Amounts are in nano-credits."""
-
-    entry: Entry
-    account: Account
-
-
-@dataclass(frozen=True, slots=True)
-class Proof:
-    """What was found of one state of a ledger; it adds up if there are no `faults`."""
-
-    entries: int
-    account: Account
-    faults: tuple[str, ...]
 
 
 def top_up(

@@ -1,0 +1,101 @@
+"""What everything that enters something into a ledger goes through, in one transaction."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from keyauthority.domain import limits, secrets
+from keyauthority.domain.books import Change
+from keyauthority.domain.callers import Actor, authority
+from keyauthority.domain.errors import KeyAuthorityError, Reason
+from keyauthority.domain.facts import Action, Fact
+from keyauthority.domain.finding import visible_workspace
+from keyauthority.domain.ledger import Credited, Entry, Kind, Sheet
+from keyauthority.domain.repositories import Transaction
+from keyauthority.pricing.amounts import write
+
+EXPIRING: Final = authority("expiry of credits")
+"""Whoever has credits expire, whosever call it happens in."""
+
+
+async def read_sheet(tx: Transaction, workspace_id: str) -> Sheet:
+    """Returns the workspace's account; a changing transaction locks it until its end."""
+    account, entries = await tx.ledger.account(workspace_id)
+    grants = await tx.ledger.grants(workspace_id)
+    return Sheet(workspace_id, account, entries, grants, tx.time)
+
+
+async def write_sheet(tx: Transaction, sheet: Sheet) -> None:
+    """Writes what *sheet* has more than the ledger."""
+    await tx.ledger.write(
+        sheet.workspace_id, sheet.account, sheet.written, sheet.changed_grants, sheet.drawn
+    )
+
+
+async def open_sheet(change: Change, actor: Actor, workspace_id: str) -> Sheet:
+    """Returns the account of a workspace that *actor* may bill, without what was due to expire.
+
+    Raises `WORKSPACE_NOT_FOUND`.
+    """
+    await visible_workspace(change.tx, actor, workspace_id)
+    return await open_due(change, workspace_id)
+
+
+async def open_due(change: Change, workspace_id: str) -> Sheet:
+    """Returns the workspace's account. What was due has expired, whatever happens to it next."""
+    sheet = await read_sheet(change.tx, workspace_id)
+    expire_due(change, sheet)
+    return sheet
+
+
+def expire_due(change: Change, sheet: Sheet) -> None:
+    """Has expire what is due."""
+    expired = sheet.expire(EXPIRING.signature)
+    if expired:
+        fact = Fact(Action.CREDITS_EXPIRED, {"credits": write(expired)})
+        change.alters(credits_of(sheet.workspace_id), sheet.workspace_id, fact)
+
+
+async def entry_of(tx: Transaction, workspace_id: str, reference: str) -> Entry | None:
+    """Returns the entry under *reference*, if there is one."""
+    return (await tx.ledger.by_reference(workspace_id, [reference])).get(reference)
+
+
+async def entered(tx: Transaction, sheet: Sheet, entry: Entry) -> Credited:
+    """Writes *sheet* and returns *entry*, of now or of the call that this one repeats."""
+    await write_sheet(tx, sheet)
+    return Credited(entry, sheet.account)
+
+
+def state(change: Change, workspace_id: str, fact: Fact, amount: int) -> None:
+    """States that *amount* was added to the workspace's credits, or taken from them."""
+    # Verifiers have to hear of what they may no longer spend; of what is added nobody has to.
+    if amount < 0:
+        change.alters(credits_of(workspace_id), workspace_id, fact)
+    else:
+        change.records(fact, credits_of(workspace_id), workspace_id)
+
+
+def credits_of(workspace_id: str) -> str:
+    """Returns the subject of what happens to a workspace's credits: no verdict depends on it."""
+    return f"{workspace_id}/credits"
+
+
+def check_repeat(before: Entry, kind: Kind, amount: int, note: str) -> None:
+    """Raises `REFERENCE_REUSED` if the entry *before* says something else."""
+    if (before.kind, before.amount, before.note) != (kind, amount, note):
+        raise reused(before.reference)
+
+
+def reused(reference: str) -> KeyAuthorityError:
+    """Returns the error for a *reference* whose entry says something else."""
+    return KeyAuthorityError(
+        Reason.REFERENCE_REUSED,
+        "the ledger has an entry under that reference that says something else",
+        reference=reference,
+    )
+
+
+def reference_or_new(reference: str, kind: str) -> str:
+    """Returns *reference*, checked, or if it is empty a new one of that *kind*."""
+    return limits.reference(reference, "reference") if reference else secrets.new_id(kind)
