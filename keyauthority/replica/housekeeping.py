@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import math
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager
 from datetime import timedelta
 from functools import partial
 from typing import Any, Final
@@ -61,27 +62,26 @@ async def expire_credits(crediting: Crediting) -> None:
     last = ""
     while due := await crediting.due(last):
         for workspace_id in due:
-            await _expire(crediting, workspace_id)
+            with _logged("not_expired", workspace_id=workspace_id):
+                await crediting.expire(workspace_id)
         last = due[-1]
 
 
-async def _expire(crediting: Crediting, workspace_id: str) -> None:
+@contextmanager
+def _logged(event: str, **facts: str) -> Iterator[None]:
+    # The next round tries again.
     try:
-        await crediting.expire(workspace_id)
+        yield
     except KeyAuthorityError as error:
-        log.warning("not_expired", workspace_id=workspace_id, reason=error.reason.name)
-    except Exception:  # the next round tries again
-        log.exception("not_expired", workspace_id=workspace_id)
+        log.warning(event, reason=error.reason.name, **facts)
+    except Exception:
+        log.exception(event, **facts)
 
 
 async def _rounds(work: Callable[[], Awaitable[Any]], seconds: float) -> None:
     while True:
-        try:
+        with _logged("not_tidied"):
             await work()
-        except KeyAuthorityError as error:
-            log.warning("not_tidied", reason=error.reason.name)
-        except Exception:  # the next round tries again
-            log.exception("not_tidied")
         await asyncio.sleep(seconds)
 
 
@@ -100,14 +100,10 @@ async def keep_writing_uses(
 
 async def write_uses(store: Store, last_used: LastUsed, now: float) -> None:
     """Writes the uses that are due at *now*; those that can't be written stay due."""
-    try:
+    with _logged("last_used_not_written"):
         for marks in last_used.due(now):
             await upkeep(store, partial(_note, marks))
             last_used.written(marks, now)
-    except KeyAuthorityError as error:
-        log.warning("last_used_not_written", reason=error.reason.name)
-    except Exception:  # the next round tries again
-        log.exception("last_used_not_written")
 
 
 async def _note(marks: Marks, books: Upkeep) -> None:

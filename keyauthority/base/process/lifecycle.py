@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import gc
 import os
 import signal
 import socket
@@ -47,22 +46,15 @@ async def run_until_stopped(
         loop.add_signal_handler(number, stop.set)
     log = structlog.get_logger()
     write = log.info if parent is None else log.debug
-    try:
-        async with running as port:
-            # The objects of the start stay to the end: garbage collection need not visit them again.
-            gc.collect()
-            gc.freeze()
-            if parent is not None:
-                loop.add_reader(parent, stop.set)
-                tell_started(parent)
-            write("serving", program=program, port=port, **facts)
-            await stop.wait()
-            if parent is not None:
-                loop.remove_reader(parent)
-            write("stopping", program=program)
-    finally:
-        # This process may go on, and all of the program is garbage now.
-        gc.unfreeze()
+    async with running as port:
+        if parent is not None:
+            loop.add_reader(parent, stop.set)
+            tell_started(parent)
+        write("serving", program=program, port=port, **facts)
+        await stop.wait()
+        if parent is not None:
+            loop.remove_reader(parent)
+        write("stopping", program=program)
     write("stopped", program=program)
 
 
