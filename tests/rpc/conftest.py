@@ -16,6 +16,7 @@ from keyauthority.rpc.services import SERVICES
 from keyauthority.server import OpenBooks, Pace, serving
 from keyauthority.storage.bootstrap import books_and_keyring
 from tests.conformance.records import ManualClock
+from tests.rpc.books import GatedBooks
 from tests.rpc.parts import Api, Authority, LeaseClock, set_lease, settings_in
 
 
@@ -68,9 +69,18 @@ def registry() -> CollectorRegistry:
 
 
 @pytest.fixture
-def open_books() -> OpenBooks:
-    """How the authority opens its books."""
-    return books_and_keyring
+def books() -> GatedBooks:
+    """The authority's books, of a test that asks for them."""
+    return GatedBooks()
+
+
+@pytest.fixture
+def open_books(request: pytest.FixtureRequest) -> OpenBooks:
+    """How the authority opens its books: behind gates if the test asks for `books`."""
+    if "books" not in request.fixturenames:
+        return books_and_keyring
+    books: GatedBooks = request.getfixturevalue("books")
+    return books.open
 
 
 @pytest.fixture

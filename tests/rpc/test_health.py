@@ -18,7 +18,7 @@ from keyauthority.domain.errors import KeyAuthorityError, Reason
 from keyauthority.rpc.health import Health
 from keyauthority.rpc.metrics import CallMetrics
 from keyauthority.rpc.services import SERVICES
-from keyauthority.server import OpenBooks, Pace
+from keyauthority.server import Pace
 from tests.rpc.books import GatedBooks
 from tests.rpc.parts import Api, eventually
 
@@ -64,16 +64,6 @@ async def test_all_services_are_listed(anybody: Api) -> None:
 def pace() -> Pace:
     """The authority looks at its books all the time."""
     return Pace(health=0.01)
-
-
-@pytest.fixture
-def books() -> GatedBooks:
-    return GatedBooks()
-
-
-@pytest.fixture
-def open_books(books: GatedBooks) -> OpenBooks:
-    return books.open
 
 
 async def test_an_outage_of_the_books_is_told_and_taken_back(stub: Any, books: GatedBooks) -> None:

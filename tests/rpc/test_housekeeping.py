@@ -10,7 +10,7 @@ from typing import Any
 import grpc.aio
 import pytest
 
-from keyauthority.server import OpenBooks, Pace, serving
+from keyauthority.server import Pace, serving
 from keyauthority.v1.audit_service_pb2 import Action, ListAuditEntriesRequest
 from keyauthority.v1.key_service_pb2 import IssueKeyRequest
 from keyauthority.v1.ledger_service_pb2 import (
@@ -26,16 +26,6 @@ from tests.rpc.parts import Api, Authority, eventually, issue, settings_in
 @pytest.fixture
 def pace() -> Pace:
     return Pace(tidying=0.01, pruning=0.01)
-
-
-@pytest.fixture
-def books() -> GatedBooks:
-    return GatedBooks()
-
-
-@pytest.fixture
-def open_books(books: GatedBooks) -> OpenBooks:
-    return books.open
 
 
 async def some_rounds(books: GatedBooks) -> None:

@@ -13,7 +13,6 @@ from prometheus_client import CollectorRegistry
 from keyauthority.domain import secrets
 from keyauthority.domain.callers import Role
 from keyauthority.rpc.service import Service
-from keyauthority.server import OpenBooks
 from keyauthority.v1.caller_service_pb2 import RevokeCallerRequest
 from keyauthority.v1.verification_service_pb2 import Verdict, VerifyRequest, VerifyResponse
 from tests.rpc.books import GatedBooks
@@ -55,16 +54,6 @@ def memory() -> Memory:
 def services(memory: Memory) -> Sequence[Service]:
     verification = service("VerificationService")
     return services_with(replace(verification, quick={"Verify": lambda _: memory}))
-
-
-@pytest.fixture
-def books() -> GatedBooks:
-    return GatedBooks()
-
-
-@pytest.fixture
-def open_books(books: GatedBooks) -> OpenBooks:
-    return books.open
 
 
 @pytest.fixture

@@ -17,7 +17,7 @@ from prometheus_client import CollectorRegistry
 
 from keyauthority.rpc.health import Health
 from keyauthority.rpc.metrics import CallMetrics
-from keyauthority.server import OpenBooks, serving
+from keyauthority.server import serving
 from keyauthority.storage.memory import MemoryStore
 from keyauthority.v1.key_service_pb2 import (
     GetKeyRequest,
@@ -39,16 +39,6 @@ Stopping = tuple["asyncio.Future[Any]", "asyncio.Future[None]"]
 @pytest.fixture
 def lease() -> timedelta:
     return MINUTE
-
-
-@pytest.fixture
-def books() -> GatedBooks:
-    return GatedBooks()
-
-
-@pytest.fixture
-def open_books(books: GatedBooks) -> OpenBooks:
-    return books.open
 
 
 @pytest.fixture

@@ -14,7 +14,7 @@ from google.protobuf.field_mask_pb2 import FieldMask
 
 from keyauthority.domain import secrets
 from keyauthority.domain.callers import Role
-from keyauthority.server import OpenBooks, serving
+from keyauthority.server import serving
 from keyauthority.v1.caller_service_pb2 import RevokeCallerRequest
 from keyauthority.v1.key_pb2 import Key
 from keyauthority.v1.key_service_pb2 import (
@@ -33,16 +33,6 @@ from tests.conformance.records import ManualClock
 from tests.rpc.books import GatedBooks
 from tests.rpc.parts import Api, Authority, LeaseClock, issue, reason, refusal, verdict
 from tests.rpc.syncing import spreads, started
-
-
-@pytest.fixture
-def books() -> GatedBooks:
-    return GatedBooks()
-
-
-@pytest.fixture
-def open_books(books: GatedBooks) -> OpenBooks:
-    return books.open
 
 
 @pytest.fixture

@@ -23,6 +23,7 @@ from sqlalchemy import (
 from sqlalchemy.types import TypeEngine
 
 E = TypeVar("E", bound=enum.Enum)
+V = TypeVar("V", str, int)
 
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND: Final = timedelta(microseconds=1)
@@ -87,30 +88,28 @@ class Texts(TypeDecorator[tuple[str, ...]]):
         return tuple(_decode(value)[0]) if value is not None else ()
 
 
-class TextMap(TypeDecorator[Mapping[str, str]]):
-    """Strings by name, as a JSON object in ASCII, which every database can store."""
-
+class _Map(TypeDecorator[Mapping[str, V]]):
+    # A JSON object in ASCII, which every database can store.
     impl = Text
     cache_ok = True
 
-    def process_bind_param(self, value: Mapping[str, str] | None, _dialect: Dialect) -> str:
+    def process_bind_param(self, value: Mapping[str, V] | None, _dialect: Dialect) -> str:
         return json.dumps(dict(value or {}))
 
-    def process_result_value(self, value: Any | None, _dialect: Dialect) -> dict[str, str]:
+    def process_result_value(self, value: Any | None, _dialect: Dialect) -> dict[str, V]:
         return dict(_decode(value)[0]) if value is not None else {}
 
 
-class NumberMap(TypeDecorator[Mapping[str, int]]):
-    """Whole numbers by name, as a JSON object in ASCII."""
+class TextMap(_Map[str]):
+    """Strings by name."""
 
-    impl = Text
     cache_ok = True
 
-    def process_bind_param(self, value: Mapping[str, int] | None, _dialect: Dialect) -> str:
-        return json.dumps(dict(value or {}))
 
-    def process_result_value(self, value: Any | None, _dialect: Dialect) -> dict[str, int]:
-        return dict(_decode(value)[0]) if value is not None else {}
+class NumberMap(_Map[int]):
+    """Whole numbers by name."""
+
+    cache_ok = True
 
 
 class _Member(TypeDecorator[E]):
