@@ -10,6 +10,8 @@ from pathlib import Path
 import pytest
 import structlog
 
+from tests.postgres import databases_dropped
+
 HERE = Path(__file__).parent
 
 
@@ -26,6 +28,12 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 def _cuts_networks(item: pytest.Item) -> bool:
     return HERE / "faults" in item.path.parents
+
+
+@pytest.fixture(autouse=True)
+def _databases_end_with_the_test() -> Iterator[None]:
+    with databases_dropped():
+        yield
 
 
 @pytest.fixture

@@ -17,8 +17,8 @@ import signal
 import subprocess
 import tempfile
 import time
-from collections.abc import AsyncIterator, Callable, Iterator, Mapping
-from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager, suppress
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any, Final
@@ -42,10 +42,12 @@ SETTINGS: Final = {
     "wal_level": "replica",
     "max_wal_senders": "5",
     "shared_buffers": "64MB",
+    # Below its data, so that nothing of it is left anywhere else.
+    "dynamic_shared_memory_type": "mmap",
     "log_min_messages": "fatal",
 }
 MEMORY: Final = Path("/dev/shm")
-ROOM: Final = 4 << 30
+ROOM: Final = 2 << 30
 """Bytes that have to be free in memory for a server to be there: containers often have 64 MB."""
 
 PORT_TAKEN: Final = "could not create any TCP/IP sockets"
@@ -252,9 +254,17 @@ def within_reach(place: Path) -> Path:
 
 def server_folder() -> Path:
     """A new folder for a server: in memory if there is room, else where temporary files are."""
-    roomy = MEMORY.is_dir() and shutil.disk_usage(MEMORY).free >= ROOM
-    places = [MEMORY] if roomy else []
+    places = [MEMORY] if _memory_has(ROOM) else []
     return folder_of(other_user(), *places, Path(tempfile.gettempdir()))
+
+
+def _memory_has(size: int) -> bool:
+    # The file system's own bound is half of what the machine has, whatever else fills that.
+    if not MEMORY.is_dir() or shutil.disk_usage(MEMORY).free < size:
+        return False
+    lines = Path("/proc/meminfo").read_text().splitlines()
+    kibibytes = {name: int(rest.split()[0]) for name, _, rest in (x.partition(":") for x in lines)}
+    return kibibytes["MemAvailable"] << 10 >= size
 
 
 def new_server(folder: Path | None = None, **settings: str) -> Server:
@@ -279,25 +289,43 @@ def server_url() -> str:
     return server.url
 
 
-async def new_database(url: str | None = None) -> PostgresUrl:
-    """A database of its own that has the newest schema."""
-    url = url or server_url()
-    name = f"keyauthority_{secrets.token_hex(6)}"
-    template = await _template(url)
-    await run_sql(url, f"CREATE DATABASE {name} TEMPLATE {template}")
-    if url == os.environ.get("KEYAUTHORITY_TEST_POSTGRES"):
-        atexit.register(_drop, url, name)
-    return in_server(url, name)
+Migrate = Callable[[PostgresUrl], Awaitable[object]]
+
+
+async def new_database(url: str | None = None, migrate: Migrate = migrate_postgres) -> PostgresUrl:
+    """A database of its own that has the newest schema, which *migrate* makes.
+
+    It is in the server at *url*, else in the one that most tests share: see `databases_dropped`.
+    """
+    return await _create(url, f"TEMPLATE {await _template(url or server_url(), migrate)}")
 
 
 async def empty_database(url: str | None = None) -> PostgresUrl:
-    """A database of its own with nothing in it."""
-    url = url or server_url()
+    """A database of its own with nothing in it, where `new_database` makes one."""
+    return await _create(url)
+
+
+@contextmanager
+def databases_dropped() -> Iterator[None]:
+    """Drops at its end each database that was made meanwhile in the server that tests share.
+
+    One takes 8 MB, of memory where the server is there.
+    """
+    before = len(_shared)
+    yield
+    while len(_shared) > before:
+        _drop(server_url(), _shared.pop())
+
+
+async def _create(url: str | None, options: str = "") -> PostgresUrl:
     name = f"keyauthority_{secrets.token_hex(6)}"
-    await run_sql(url, f"CREATE DATABASE {name}")
-    if url == os.environ.get("KEYAUTHORITY_TEST_POSTGRES"):
-        atexit.register(_drop, url, name)
-    return in_server(url, name)
+    where = url or server_url()
+    await run_sql(where, f"CREATE DATABASE {name} {options}")
+    if url is None:
+        _shared.append(name)
+    if where == os.environ.get("KEYAUTHORITY_TEST_POSTGRES"):
+        atexit.register(_drop, where, name)
+    return in_server(where, name)
 
 
 def in_server(url: str, name: str) -> PostgresUrl:
@@ -338,22 +366,26 @@ async def open_postgres_in(directory: Path, clock: Clock) -> AsyncIterator[SqlSt
         yield store
 
 
-_templates: Final[dict[str, str]] = {}
+_shared: Final[list[str]] = []
+"""The databases that were made in the server that tests share, and not dropped yet."""
+
+_templates: Final[dict[tuple[str, Migrate], str]] = {}
 
 
-async def _template(url: str) -> str:
-    if url not in _templates:
-        name = f"keyauthority_template_{secrets.token_hex(6)}"
+async def _template(url: str, migrate: Migrate) -> str:
+    # Copying takes less time than migrating.
+    if (url, migrate) not in _templates:
+        name = f"template_{secrets.token_hex(6)}"
         await run_sql(url, f"CREATE DATABASE {name}")
-        await migrate_postgres(in_server(url, name))
-        _templates[url] = name
+        await migrate(in_server(url, name))
+        _templates[url, migrate] = name
         if url == os.environ.get("KEYAUTHORITY_TEST_POSTGRES"):
             atexit.register(_drop, url, name)
-    return _templates[url]
+    return _templates[url, migrate]
 
 
 def _drop(url: str, name: str) -> None:
-    asyncio.run(run_sql(url, f"DROP DATABASE {name} WITH (FORCE)"))
+    asyncio.run(run_sql(url, f"DROP DATABASE IF EXISTS {name} WITH (FORCE)"))
 
 
 def _children(pid: int) -> list[int]:

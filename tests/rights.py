@@ -11,12 +11,13 @@ import os
 import pwd
 import shutil
 import subprocess
-import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import pytest
+
+from tests.leftovers import new_folder
 
 
 def without_rights(command: Sequence[str]) -> list[str]:
@@ -67,7 +68,7 @@ def folder_of(user: pwd.struct_passwd | None, *parents: Path) -> Path:
     Skips the test if there is none.
     """
     for parent in parents:
-        folder = Path(tempfile.mkdtemp(dir=parent))
+        folder = new_folder(parent)
         if user is None:
             return folder
         os.chown(folder, user.pw_uid, user.pw_gid)
