@@ -1,0 +1,129 @@
+"""One event of a stream: what it says, how much of an answer it brings, and its usage taken out."""
+
+from __future__ import annotations
+
+import re
+from typing import Any, Final
+
+import msgspec
+
+from gateway.metering.events import data_of
+from gateway.metering.members import JSON_ERRORS
+
+DONE: Final = b"[DONE]"
+# Events after which nothing of an answer comes: of Anthropic, of responses, of audio and of images.
+_LAST: Final = frozenset(
+    {
+        "message_stop",
+        "response.completed",
+        "response.incomplete",
+        "response.failed",
+        "transcript.text.done",
+        "speech.audio.done",
+        "image_generation.completed",
+        "image_edit.completed",
+    }
+)
+# What a delta holds beside text that was written: names, and audio in base64.
+_NO_TEXT: Final = frozenset({"role", "type", "id", "name", "data"})
+
+_USAGE: Final = b'"usage"'
+_NULL_AT_THE_END: Final = b',"usage":null'
+_null_member = re.compile(
+    rb',\s*"usage"\s*:\s*null|"usage"\s*:\s*null\s*,|"usage"\s*:\s*null'
+).finditer
+# Members that hold neither objects nor lists, up to the brace that closes the outermost object.
+_only_flat_members = re.compile(rb'(?:,"[^"\\]*":(?:"[^"\\]*"|[0-9a-zA-Z.+-]+))*\}\s*').fullmatch
+
+
+class Piece(msgspec.Struct, gc=False):
+    """What the meter needs of an event's JSON object."""
+
+    type: Any = None
+    choices: Any = None
+    delta: Any = None
+    usage: Any = msgspec.UNSET
+
+    @property
+    def is_last(self) -> bool:
+        """Whether the answer ends with it."""
+        return isinstance(self.type, str) and self.type in _LAST
+
+    @property
+    def is_usage_alone(self) -> bool:
+        """Whether it is the chunk that asking for usage brings: without choices, with a usage."""
+        return self.choices == [] and isinstance(self.usage, dict)
+
+    def text_bytes(self) -> int:
+        """Returns how many bytes of an answer's text it brings."""
+        size = _text_bytes(self.delta) if self.delta is not None else 0
+        if isinstance(self.choices, list):
+            for choice in self.choices:
+                if isinstance(choice, dict):
+                    size += _text_bytes(choice.get("delta") or choice.get("text"))
+        return size
+
+
+_decode_piece = msgspec.json.Decoder(Piece).decode
+_decode_any = msgspec.json.Decoder().decode
+
+
+def read_piece(data: bytes) -> Piece | None:
+    """Returns what the data of an event says; None if it is no JSON object."""
+    try:
+        return _decode_piece(data)
+    except JSON_ERRORS:
+        return None
+
+
+def for_the_meter(data: bytes, piece: Piece) -> object:
+    """Returns the whole value of *data* if it may tell a usage or bring a picture, else None.
+
+    Most events don't, and are not read as a whole.
+    """
+    usages = data.count(_USAGE) - (piece.usage is None)
+    if usages > 0 or b'"b64_json"' in data:
+        try:
+            return _decode_any(data)
+        except JSON_ERRORS:
+            return None
+    return None
+
+
+def without_null_usage(event: bytes) -> bytes:
+    """Returns *event* without the member `"usage": null` of its outermost object; all else stays.
+
+    For an event whose data is a JSON object that has this member.
+    """
+    at = event.find(_NULL_AT_THE_END)
+    after = at + len(_NULL_AT_THE_END)
+    if at >= 0 and event.count(_USAGE) == 1 and _only_flat_members(event, after):
+        return event[:at] + event[after:]
+    return _without_null_usage_anywhere(event)
+
+
+def _without_null_usage_anywhere(event: bytes) -> bytes:
+    # Cuts each place that may be it, and takes the one with which nothing but it is gone.
+    try:
+        remaining = _decode_any(data_of(event) or b"")
+        del remaining["usage"]
+        for match in _null_member(event):
+            shorter = event[: match.start()] + event[match.end() :]
+            if (
+                read_piece(data_of(shorter) or b"")
+                and _decode_any(data_of(shorter) or b"") == remaining
+            ):
+                return shorter
+    except JSON_ERRORS:
+        pass
+    return event
+
+
+def _text_bytes(value: object) -> int:
+    if isinstance(value, str):
+        return len(value) if value.isascii() else len(value.encode())
+    if isinstance(value, dict):
+        return sum(_text_bytes(item) for name, item in value.items() if name not in _NO_TEXT)
+    if isinstance(value, list):
+        return sum(map(_text_bytes, value))
+    return 0
