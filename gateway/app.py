@@ -99,7 +99,7 @@ async def _edge(settings: Settings, metrics: Metrics, stack: AsyncExitStack) -> 
     streams = None
     if settings.on_revoke == "cut":
         streams = Streams(authorizer.judge_again, settings.timeouts.doubt_timeout)
-        verifier.on_change = streams.changed
+        verifier.listeners.append(streams.changed)
     return Edge(
         authorizer=authorizer,
         proxy_authorizer=Authorizer(verifier, attempts, sources.client_of_proxy, metrics),
