@@ -122,8 +122,11 @@ def _without_null_usage_anywhere(event: bytes) -> bytes:
 def _text_bytes(value: object) -> int:
     if isinstance(value, str):
         return len(value) if value.isascii() else len(value.encode())
-    if isinstance(value, dict):
-        return sum(_text_bytes(item) for name, item in value.items() if name not in _NO_TEXT)
     if isinstance(value, list):
         return sum(map(_text_bytes, value))
-    return 0
+    size = 0
+    if isinstance(value, dict):
+        for name, item in value.items():
+            if item and name not in _NO_TEXT:
+                size += _text_bytes(item)
+    return size

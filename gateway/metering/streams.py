@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from gateway.metering.events import LONGEST_END, data_of, end_of_event
+from gateway.metering.events import data_of, end_of_event
 from gateway.metering.pieces import DONE, for_the_meter, read_piece, without_null_usage
 from keyauthority.pricing.meter import Meter
 
@@ -26,7 +26,7 @@ class EventReader:
         self._takes_usage_out = takes_usage_out
         self._is_first = True
         # The beginning of an event whose end has not come. Of one that is too large only the last
-        # bytes, all of which were passed on.
+        # byte, which was passed on.
         self._rest = b""
         self._is_too_large = False
         # Whether the last event ended in a carriage return to which a line feed may still belong, and
@@ -42,7 +42,7 @@ class EventReader:
         text = self._rest + chunk if before else chunk
         start = self._close_return(text)
         kept = [text[:start]] if start and not self._taken_out else []
-        search = max(before - LONGEST_END + 1, start)
+        search = max(before - 1, start)
         while end := end_of_event(text, search):
             kept.append(self._end_event(text[start:end]))
             start = search = end
@@ -84,7 +84,7 @@ class EventReader:
         elif len(rest) > LARGEST_EVENT:
             self._is_too_large = True
             kept.append(rest)
-        self._rest = rest[-LONGEST_END + 1 :] if self._is_too_large else rest
+        self._rest = rest[-1:] if self._is_too_large else rest
 
     def _read(self, event: bytes) -> bytes:
         # Returns the event as it is passed on; nothing if it is taken out.
