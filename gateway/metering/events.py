@@ -28,10 +28,8 @@ def end_of_event(text: bytes, start: int) -> int:
 
 def data_of(event: bytes) -> bytes | None:
     """Returns the data of *event*, its lines joined; None if it has none, as a comment."""
-    if event.startswith(b"data:"):
-        line = event.rstrip(b"\r\n")
-        if b"\n" not in line and b"\r" not in line:
-            return line[6:] if line.startswith(b"data: ") else line[5:]
+    if event.startswith(b"data:") and event.find(b"\n") == len(event) - 2 and b"\r" not in event:
+        return event[6:-2] if event.startswith(b"data: ") else event[5:-2]
     fields = [line.partition(b":") for line in _lines(event)]
     data = [value.removeprefix(b" ") for name, _, value in fields if name == b"data"]
     return b"\n".join(data) if data else None

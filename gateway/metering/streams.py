@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 from gateway.metering.events import data_of, end_of_event
-from gateway.metering.pieces import DONE, for_the_meter, read_piece, without_null_usage
+from gateway.metering.pieces import DONE, may_tell, read_piece, whole, without_null_usage
 from keyauthority.pricing.meter import Meter
 
 LARGEST_EVENT: Final = 8 * 2**20
@@ -36,8 +36,22 @@ class EventReader:
 
     def feed(self, chunk: bytes) -> bytes:
         """Returns what to pass on now that *chunk* has come: itself, if nothing is taken out of it."""
-        if not chunk:
-            return chunk
+        if self._is_one_event(chunk):
+            kept_event = self._end_event(chunk)
+            return kept_event if self._takes_usage_out else chunk
+        return self._feed(chunk) if chunk else chunk
+
+    def _is_one_event(self, chunk: bytes) -> bool:
+        # As nearly all chunks are. Looking for it takes half the time of taking a chunk apart.
+        return (
+            chunk.endswith(b"\n\n")
+            and chunk.count(b"\n") == len(b"\n\n")
+            and not self._rest
+            and not self._open_return
+            and b"\r" not in chunk
+        )
+
+    def _feed(self, chunk: bytes) -> bytes:
         before = len(self._rest)
         text = self._rest + chunk if before else chunk
         start = self._close_return(text)
@@ -98,7 +112,8 @@ class EventReader:
             return event
         self.ended = self.ended or piece.is_last
         self.text_bytes += piece.text_bytes()
-        self._meter.read(for_the_meter(data, piece))
+        if may_tell(data):
+            self._meter.read(whole(data, piece))
         if not self._takes_usage_out:
             return event
         if piece.is_usage_alone:
