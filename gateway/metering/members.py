@@ -12,8 +12,9 @@ JSON_ERRORS: Final = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError)
 
 _decode = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
 _decode_name = msgspec.json.Decoder(str).decode
-_opens = re.compile(rb"[ \t\r\n]*\{").match
-_name = re.compile(rb'[ \t\r\n]*("(?:[^"\\]|\\.)*")[ \t\r\n]*:[ \t\r\n]*', re.DOTALL).match
+_NAME: Final = rb'[ \t\r\n]*"((?:[^"\\]|\\.)*)"[ \t\r\n]*:[ \t\r\n]*'
+_first = re.compile(rb"[ \t\r\n]*\{" + _NAME, re.DOTALL).match
+_next = re.compile(rb"[ \t\r\n]*," + _NAME, re.DOTALL).match
 _continues = re.compile(rb"[ \t\r\n]*,").match
 
 
@@ -40,33 +41,25 @@ def members(text: bytes) -> dict[str, Member]:
         raise NotPlainError("the body is no JSON object") from None
     # The walk takes each name and value from its place. It leaves the order of `values`, or ends before
     # the text does, exactly if a name stands there twice: `values` has the last value of a name only.
-    opening = _opens(text)
-    position = opening.end() if opening else 0
     places: dict[str, Member] = {}
+    position, find = 0, _first
     for name, raw in values.items():
-        value = bytes(raw)
-        if places:
-            position = _after(_continues(text, position))
-        start = _after(written := _name(text, position))
+        written, value = find(text, position), bytes(raw)
+        if written is None or _read_name(written[1]) != name:
+            raise _twice()
+        start = written.end()
         position = start + len(value)
-        if written is None or _read_name(written[1]) != name or text[start:position] != value:
+        if text[start:position] != value:
             raise _twice()
         places[name] = Member(start, value)
-    if _continues(text, position):
+        find = _next
+    if places and _continues(text, position):
         raise _twice()
     return places
 
 
 def _read_name(written: bytes) -> str:
-    if b"\\" in written:
-        return _decode_name(written)
-    return written[1:-1].decode()
-
-
-def _after(match: re.Match[bytes] | None) -> int:
-    if match is None:
-        raise _twice()
-    return match.end()
+    return _decode_name(b'"%b"' % written) if b"\\" in written else written.decode()
 
 
 def _twice() -> NotPlainError:

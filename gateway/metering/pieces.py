@@ -28,6 +28,7 @@ _LAST: Final = frozenset(
 _NO_TEXT: Final = frozenset({"role", "type", "id", "name", "data"})
 
 _USAGE: Final = b'"usage"'
+_PICTURE: Final = b'"b64_json"'
 _NULL_AT_THE_END: Final = b',"usage":null'
 _null_member = re.compile(
     rb',\s*"usage"\s*:\s*null|"usage"\s*:\s*null\s*,|"usage"\s*:\s*null'
@@ -76,18 +77,19 @@ def read_piece(data: bytes) -> Piece | None:
         return None
 
 
-def for_the_meter(data: bytes, piece: Piece) -> object:
-    """Returns the whole value of *data* if it may tell a usage or bring a picture, else None.
+def may_tell(data: bytes) -> bool:
+    """Returns whether the data of an event may tell a usage or bring a picture. Most do not."""
+    return _USAGE in data or _PICTURE in data
 
-    Most events don't, and are not read as a whole.
-    """
-    usages = data.count(_USAGE) - (piece.usage is None)
-    if usages > 0 or b'"b64_json"' in data:
-        try:
-            return _decode_any(data)
-        except JSON_ERRORS:
-            return None
-    return None
+
+def whole(data: bytes, piece: Piece) -> object:
+    """Returns the whole value of *data*; None if there is no usage in it but null, and no picture."""
+    if piece.usage is None and data.count(_USAGE) == 1 and _PICTURE not in data:
+        return None
+    try:
+        return _decode_any(data)
+    except JSON_ERRORS:
+        return None
 
 
 def without_null_usage(event: bytes) -> bytes:
@@ -122,8 +124,11 @@ def _without_null_usage_anywhere(event: bytes) -> bytes:
 def _text_bytes(value: object) -> int:
     if isinstance(value, str):
         return len(value) if value.isascii() else len(value.encode())
-    if isinstance(value, dict):
-        return sum(_text_bytes(item) for name, item in value.items() if name not in _NO_TEXT)
     if isinstance(value, list):
         return sum(map(_text_bytes, value))
-    return 0
+    size = 0
+    if isinstance(value, dict):
+        for name, item in value.items():
+            if item and name not in _NO_TEXT:
+                size += _text_bytes(item)
+    return size

@@ -78,7 +78,7 @@ def read_request(path: str, content_type: str, body: bytes) -> Asked | None:
 
 
 def _from_json(path: str, content_type: str, body: bytes) -> Asked:
-    if any(charset.lower() not in _CHARSETS for charset in _charset(content_type)):
+    if ";" in content_type and not _CHARSETS.issuperset(_charset(content_type.lower())):
         raise NotPlainError("the body is JSON in another encoding than UTF-8")
     fields = members(body)
     _check_names(fields)

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Final
 
-from gateway.metering.events import LONGEST_END, data_of, end_of_event
-from gateway.metering.pieces import DONE, for_the_meter, read_piece, without_null_usage
+from gateway.metering.events import data_of, end_of_event
+from gateway.metering.pieces import DONE, may_tell, read_piece, whole, without_null_usage
 from keyauthority.pricing.meter import Meter
 
 LARGEST_EVENT: Final = 8 * 2**20
@@ -26,7 +26,7 @@ class EventReader:
         self._takes_usage_out = takes_usage_out
         self._is_first = True
         # The beginning of an event whose end has not come. Of one that is too large only the last
-        # bytes, all of which were passed on.
+        # byte, which was passed on.
         self._rest = b""
         self._is_too_large = False
         # Whether the last event ended in a carriage return to which a line feed may still belong, and
@@ -36,13 +36,27 @@ class EventReader:
 
     def feed(self, chunk: bytes) -> bytes:
         """Returns what to pass on now that *chunk* has come: itself, if nothing is taken out of it."""
-        if not chunk:
-            return chunk
+        if self._is_one_event(chunk):
+            kept_event = self._end_event(chunk)
+            return kept_event if self._takes_usage_out else chunk
+        return self._feed(chunk) if chunk else chunk
+
+    def _is_one_event(self, chunk: bytes) -> bool:
+        # As nearly all chunks are. Looking for it takes half the time of taking a chunk apart.
+        return (
+            chunk.endswith(b"\n\n")
+            and chunk.count(b"\n") == len(b"\n\n")
+            and not self._rest
+            and not self._open_return
+            and b"\r" not in chunk
+        )
+
+    def _feed(self, chunk: bytes) -> bytes:
         before = len(self._rest)
         text = self._rest + chunk if before else chunk
         start = self._close_return(text)
         kept = [text[:start]] if start and not self._taken_out else []
-        search = max(before - LONGEST_END + 1, start)
+        search = max(before - 1, start)
         while end := end_of_event(text, search):
             kept.append(self._end_event(text[start:end]))
             start = search = end
@@ -84,7 +98,7 @@ class EventReader:
         elif len(rest) > LARGEST_EVENT:
             self._is_too_large = True
             kept.append(rest)
-        self._rest = rest[-LONGEST_END + 1 :] if self._is_too_large else rest
+        self._rest = rest[-1:] if self._is_too_large else rest
 
     def _read(self, event: bytes) -> bytes:
         # Returns the event as it is passed on; nothing if it is taken out.
@@ -98,7 +112,8 @@ class EventReader:
             return event
         self.ended = self.ended or piece.is_last
         self.text_bytes += piece.text_bytes()
-        self._meter.read(for_the_meter(data, piece))
+        if may_tell(data):
+            self._meter.read(whole(data, piece))
         if not self._takes_usage_out:
             return event
         if piece.is_usage_alone:
