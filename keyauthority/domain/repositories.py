@@ -21,9 +21,10 @@ from keyauthority.domain.slices import Slices
 from keyauthority.domain.workspaces import Workspace
 from keyauthority.escrow.grants import Grant
 from keyauthority.escrow.slices import Account
+from keyauthority.pricing.prices import Price
 
 Cursor = tuple[datetime, str]
-"""The end of a page: the create time and id of its last record."""
+"""The end of a page: the create time, or effective time, and id of its last record."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -301,6 +302,28 @@ class Ledger(Protocol):
         """Returns what the workspace's entries, grants and slices add up to."""
 
 
+class Prices(Protocol):
+    """The price table, within one transaction."""
+
+    async def to_change(self, models: Iterable[str]) -> list[Price]:
+        """Returns all rows with those patterns of models, for a transaction that adds some.
+
+        Others that do wait until its end.
+        """
+
+    async def insert(self, prices: Sequence[Price]) -> None:
+        """Adds rows. No other has the same id, or the same patterns and time."""
+
+    async def current(self, now: datetime) -> list[Price]:
+        """Returns the rows that count at *now* or later: no other took over by then."""
+
+    async def count(self, now: datetime) -> int:
+        """Returns how many these are."""
+
+    async def page(self, limit: int, after: Cursor | None) -> list[Price]:
+        """Returns up to *limit* rows after *after*, by effective time and id downwards."""
+
+
 @dataclass(frozen=True, slots=True)
 class Transaction:
     """The open books: all reads see one state, all writes are one change.
@@ -321,3 +344,4 @@ class Transaction:
     last_used: LastUses
     ledger: Ledger
     slices: Slices
+    prices: Prices

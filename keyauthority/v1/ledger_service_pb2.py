@@ -24,10 +24,11 @@ _sym_db = _symbol_database.Default()
 
 from google.protobuf import duration_pb2 as google_dot_protobuf_dot_duration__pb2
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
+from keyauthority.v1 import price_pb2 as keyauthority_dot_v1_dot_price__pb2
 from keyauthority.v1 import receipt_pb2 as keyauthority_dot_v1_dot_receipt__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n$keyauthority/v1/ledger_service.proto\x12\x0fkeyauthority.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1dkeyauthority/v1/receipt.proto\"\xed\x02\n\x0bLedgerEntry\x12\x14\n\x0cworkspace_id\x18\x01 \x01(\t\x12\x0e\n\x06number\x18\x02 \x01(\x03\x12(\n\x04kind\x18\x03 \x01(\x0e\x32\x1a.keyauthority.v1.EntryKind\x12\x1b\n\x13\x61mount_nano_credits\x18\x04 \x01(\x03\x12\x1c\n\x14\x62\x61lance_nano_credits\x18\x05 \x01(\x03\x12\x11\n\treference\x18\x06 \x01(\t\x12(\n\x04time\x18\x07 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x0f\n\x07subject\x18\x08 \x01(\t\x12\x0c\n\x04note\x18\t \x01(\t\x12\x11\n\tcaller_id\x18\n \x01(\t\x12\x13\n\x0b\x63\x61ller_name\x18\x0b \x01(\t\x12\x11\n\tperson_id\x18\x0c \x01(\t\x12\x13\n\x0bperson_name\x18\r \x01(\t\x12\'\n\x03use\x18\x0e \x01(\x0b\x32\x1a.keyauthority.v1.LedgerUse\"\x97\x02\n\tLedgerUse\x12\x0e\n\x06key_id\x18\x01 \x01(\t\x12\r\n\x05model\x18\x02 \x01(\t\x12\x0c\n\x04path\x18\x03 \x01(\t\x12\x12\n\nrequest_id\x18\x04 \x01(\t\x12\x36\n\x06\x63ounts\x18\x05 \x03(\x0b\x32&.keyauthority.v1.LedgerUse.CountsEntry\x12\x10\n\x08price_id\x18\x06 \x01(\t\x12\x19\n\x11held_nano_credits\x18\x07 \x01(\x03\x12\x11\n\testimated\x18\x08 \x01(\x08\x12\x0e\n\x06status\x18\t \x01(\x05\x12\x12\n\nsession_id\x18\n \x01(\t\x1a-\n\x0b\x43ountsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\x03:\x02\x38\x01\"f\n\x07\x42\x61lance\x12\x1c\n\x14\x62\x61lance_nano_credits\x18\x01 \x01(\x03\x12\x1d\n\x15\x65scrowed_nano_credits\x18\x02 \x01(\x03\x12\x1e\n\x16\x61vailable_nano_credits\x18\x03 \x01(\x03\"\x88\x02\n\x0cTopUpRequest\x12\x14\n\x0cworkspace_id\x18\x01 \x01(\t\x12\x1b\n\x13\x61mount_nano_credits\x18\x02 \x01(\x03\x12\x13\n\x0bpurchase_id\x18\x03 \x01(\t\x12\x13\n\x0bpromotional\x18\x04 \x01(\x08\x12\x15\n\x08priority\x18\x05 \x01(\x05H\x01\x88\x01\x01\x12\x31\n\x0b\x65xpire_time\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.TimestampH\x00\x12(\n\x03ttl\x18\x08 \x01(\x0b\x32\x19.google.protobuf.DurationH\x00\x12\x0c\n\x04note\x18\x07 \x01(\tB\x0c\n\nexpirationB\x0b\n\t_priority\"\x92\x01\n\rTopUpResponse\x12+\n\x05\x65ntry\x18\x01 \x01(\x0b\x32\x1c.keyauthority.v1.LedgerEntry\x12)\n\x07\x62\x61lance\x18\x02 \x01(\x0b\x32\x18.keyauthority.v1.Balance\x12)\n\x07receipt\x18\x03 \x01(\x0b\x32\x18.keyauthority.v1.Receipt\"e\n\rAdjustRequest\x12\x14\n\x0cworkspace_id\x18\x01 \x01(\t\x12\x1b\n\x13\x61mount_nano_credits\x18\x02 \x01(\x03\x12\x0e\n\x06reason\x18\x03 \x01(\t\x12\x11\n\treference\x18\x04 \x01(\t\"\x93\x01\n\x0e\x41\x64justResponse\x12+\n\x05\x65ntry\x18\x01 \x01(\x0b\x32\x1c.keyauthority.v1.LedgerEntry\x12)\n\x07\x62\x61lance\x18\x02 \x01(\x0b\x32\x18.keyauthority.v1.Balance\x12)\n\x07receipt\x18\x03 \x01(\x0b\x32\x18.keyauthority.v1.Receipt\"\x91\x01\n\rRefundRequest\x12\x14\n\x0cworkspace_id\x18\x01 \x01(\t\x12\x0f\n\x07subject\x18\x02 \x01(\t\x12 \n\x13\x61mount_nano_credits\x18\x03 \x01(\x03H\x00\x88\x01\x01\x12\x11\n\treference\x18\x04 \x01(\t\x12\x0c\n\x04note\x18\x05 \x01(\tB\x16\n\x14_amount_nano_credits\"\x93\x01\n\x0eRefundResponse\x12+\n\x05\x65ntry\x18\x01 \x01(\x0b\x32\x1c.keyauthority.v1.LedgerEntry\x12)\n\x07\x62\x61lance\x18\x02 \x01(\x0b\x32\x18.keyauthority.v1.Balance\x12)\n\x07receipt\x18\x03 \x01(\x0b\x32\x18.keyauthority.v1.Receipt\")\n\x11GetBalanceRequest\x12\x14\n\x0cworkspace_id\x18\x01 \x01(\t\"?\n\x12GetBalanceResponse\x12)\n\x07\x62\x61lance\x18\x01 \x01(\x0b\x32\x18.keyauthority.v1.Balance\"\x8b\x02\n\x12ListEntriesRequest\x12\x14\n\x0cworkspace_id\x18\x01 \x01(\t\x12(\n\x04kind\x18\x02 \x01(\x0e\x32\x1a.keyauthority.v1.EntryKind\x12\x0e\n\x06key_id\x18\x03 \x01(\t\x12\r\n\x05model\x18\x04 \x01(\t\x12\x11\n\treference\x18\x05 \x01(\t\x12.\n\nstart_time\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12,\n\x08\x65nd_time\x18\x07 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x11\n\tpage_size\x18\x08 \x01(\x05\x12\x12\n\npage_token\x18\t \x01(\t\"]\n\x13ListEntriesResponse\x12-\n\x07\x65ntries\x18\x01 \x03(\x0b\x32\x1c.keyauthority.v1.LedgerEntry\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"+\n\x13VerifyLedgerRequest\x12\x14\n\x0cworkspace_id\x18\x01 \x01(\t\"b\n\x14VerifyLedgerResponse\x12\x0f\n\x07\x65ntries\x18\x01 \x01(\x03\x12)\n\x07\x62\x61lance\x18\x02 \x01(\x0b\x32\x18.keyauthority.v1.Balance\x12\x0e\n\x06\x66\x61ults\x18\x03 \x03(\t*\x9d\x01\n\tEntryKind\x12\x1a\n\x16\x45NTRY_KIND_UNSPECIFIED\x10\x00\x12\x14\n\x10\x45NTRY_KIND_GRANT\x10\x01\x12\x15\n\x11\x45NTRY_KIND_CHARGE\x10\x02\x12\x15\n\x11\x45NTRY_KIND_REFUND\x10\x03\x12\x19\n\x15\x45NTRY_KIND_ADJUSTMENT\x10\x04\x12\x15\n\x11\x45NTRY_KIND_EXPIRY\x10\x05\x32\x8a\x04\n\rLedgerService\x12\x46\n\x05TopUp\x12\x1d.keyauthority.v1.TopUpRequest\x1a\x1e.keyauthority.v1.TopUpResponse\x12I\n\x06\x41\x64just\x12\x1e.keyauthority.v1.AdjustRequest\x1a\x1f.keyauthority.v1.AdjustResponse\x12I\n\x06Refund\x12\x1e.keyauthority.v1.RefundRequest\x1a\x1f.keyauthority.v1.RefundResponse\x12Z\n\nGetBalance\x12\".keyauthority.v1.GetBalanceRequest\x1a#.keyauthority.v1.GetBalanceResponse\"\x03\x90\x02\x01\x12]\n\x0bListEntries\x12#.keyauthority.v1.ListEntriesRequest\x1a$.keyauthority.v1.ListEntriesResponse\"\x03\x90\x02\x01\x12`\n\x0cVerifyLedger\x12$.keyauthority.v1.VerifyLedgerRequest\x1a%.keyauthority.v1.VerifyLedgerResponse\"\x03\x90\x02\x01\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n$keyauthority/v1/ledger_service.proto\x12\x0fkeyauthority.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1bkeyauthority/v1/price.proto\x1a\x1dkeyauthority/v1/receipt.proto\"\xed\x02\n\x0bLedgerEntry\x12\x14\n\x0cworkspace_id\x18\x01 \x01(\t\x12\x0e\n\x06number\x18\x02 \x01(\x03\x12(\n\x04kind\x18\x03 \x01(\x0e\x32\x1a.keyauthority.v1.EntryKind\x12\x1b\n\x13\x61mount_nano_credits\x18\x04 \x01(\x03\x12\x1c\n\x14\x62\x61lance_nano_credits\x18\x05 \x01(\x03\x12\x11\n\treference\x18\x06 \x01(\t\x12(\n\x04time\x18\x07 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x0f\n\x07subject\x18\x08 \x01(\t\x12\x0c\n\x04note\x18\t \x01(\t\x12\x11\n\tcaller_id\x18\n \x01(\t\x12\x13\n\x0b\x63\x61ller_name\x18\x0b \x01(\t\x12\x11\n\tperson_id\x18\x0c \x01(\t\x12\x13\n\x0bperson_name\x18\r \x01(\t\x12\'\n\x03use\x18\x0e \x01(\x0b\x32\x1a.keyauthority.v1.LedgerUse\"\x97\x02\n\tLedgerUse\x12\x0e\n\x06key_id\x18\x01 \x01(\t\x12\r\n\x05model\x18\x02 \x01(\t\x12\x0c\n\x04path\x18\x03 \x01(\t\x12\x12\n\nrequest_id\x18\x04 \x01(\t\x12\x36\n\x06\x63ounts\x18\x05 \x03(\x0b\x32&.keyauthority.v1.LedgerUse.CountsEntry\x12\x10\n\x08price_id\x18\x06 \x01(\t\x12\x19\n\x11held_nano_credits\x18\x07 \x01(\x03\x12\x11\n\testimated\x18\x08 \x01(\x08\x12\x0e\n\x06status\x18\t \x01(\x05\x12\x12\n\nsession_id\x18\n \x01(\t\x1a-\n\x0b\x43ountsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\x03:\x02\x38\x01\"f\n\x07\x42\x61lance\x12\x1c\n\x14\x62\x61lance_nano_credits\x18\x01 \x01(\x03\x12\x1d\n\x15\x65scrowed_nano_credits\x18\x02 \x01(\x03\x12\x1e\n\x16\x61vailable_nano_credits\x18\x03 \x01(\x03\"\x88\x02\n\x0cTopUpRequest\x12\x14\n\x0cworkspace_id\x18\x01 \x01(\t\x12\x1b\n\x13\x61mount_nano_credits\x18\x02 \x01(\x03\x12\x13\n\x0bpurchase_id\x18\x03 \x01(\t\x12\x13\n\x0bpromotional\x18\x04 \x01(\x08\x12\x15\n\x08priority\x18\x05 \x01(\x05H\x01\x88\x01\x01\x12\x31\n\x0b\x65xpire_time\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.TimestampH\x00\x12(\n\x03ttl\x18\x08 \x01(\x0b\x32\x19.google.protobuf.DurationH\x00\x12\x0c\n\x04note\x18\x07 \x01(\tB\x0c\n\nexpirationB\x0b\n\t_priority\"\x92\x01\n\rTopUpResponse\x12+\n\x05\x65ntry\x18\x01 \x01(\x0b\x32\x1c.keyauthority.v1.LedgerEntry\x12)\n\x07\x62\x61lance\x18\x02 \x01(\x0b\x32\x18.keyauthority.v1.Balance\x12)\n\x07receipt\x18\x03 \x01(\x0b\x32\x18.keyauthority.v1.Receipt\"e\n\rAdjustRequest\x12\x14\n\x0cworkspace_id\x18\x01 \x01(\t\x12\x1b\n\x13\x61mount_nano_credits\x18\x02 \x01(\x03\x12\x0e\n\x06reason\x18\x03 \x01(\t\x12\x11\n\treference\x18\x04 \x01(\t\"\x93\x01\n\x0e\x41\x64justResponse\x12+\n\x05\x65ntry\x18\x01 \x01(\x0b\x32\x1c.keyauthority.v1.LedgerEntry\x12)\n\x07\x62\x61lance\x18\x02 \x01(\x0b\x32\x18.keyauthority.v1.Balance\x12)\n\x07receipt\x18\x03 \x01(\x0b\x32\x18.keyauthority.v1.Receipt\"\x91\x01\n\rRefundRequest\x12\x14\n\x0cworkspace_id\x18\x01 \x01(\t\x12\x0f\n\x07subject\x18\x02 \x01(\t\x12 \n\x13\x61mount_nano_credits\x18\x03 \x01(\x03H\x00\x88\x01\x01\x12\x11\n\treference\x18\x04 \x01(\t\x12\x0c\n\x04note\x18\x05 \x01(\tB\x16\n\x14_amount_nano_credits\"\x93\x01\n\x0eRefundResponse\x12+\n\x05\x65ntry\x18\x01 \x01(\x0b\x32\x1c.keyauthority.v1.LedgerEntry\x12)\n\x07\x62\x61lance\x18\x02 \x01(\x0b\x32\x18.keyauthority.v1.Balance\x12)\n\x07receipt\x18\x03 \x01(\x0b\x32\x18.keyauthority.v1.Receipt\")\n\x11GetBalanceRequest\x12\x14\n\x0cworkspace_id\x18\x01 \x01(\t\"?\n\x12GetBalanceResponse\x12)\n\x07\x62\x61lance\x18\x01 \x01(\x0b\x32\x18.keyauthority.v1.Balance\"\x8b\x02\n\x12ListEntriesRequest\x12\x14\n\x0cworkspace_id\x18\x01 \x01(\t\x12(\n\x04kind\x18\x02 \x01(\x0e\x32\x1a.keyauthority.v1.EntryKind\x12\x0e\n\x06key_id\x18\x03 \x01(\t\x12\r\n\x05model\x18\x04 \x01(\t\x12\x11\n\treference\x18\x05 \x01(\t\x12.\n\nstart_time\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12,\n\x08\x65nd_time\x18\x07 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x11\n\tpage_size\x18\x08 \x01(\x05\x12\x12\n\npage_token\x18\t \x01(\t\"]\n\x13ListEntriesResponse\x12-\n\x07\x65ntries\x18\x01 \x03(\x0b\x32\x1c.keyauthority.v1.LedgerEntry\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"+\n\x13VerifyLedgerRequest\x12\x14\n\x0cworkspace_id\x18\x01 \x01(\t\"b\n\x14VerifyLedgerResponse\x12\x0f\n\x07\x65ntries\x18\x01 \x01(\x03\x12)\n\x07\x62\x61lance\x18\x02 \x01(\x0b\x32\x18.keyauthority.v1.Balance\x12\x0e\n\x06\x66\x61ults\x18\x03 \x03(\t\":\n\x10SetPricesRequest\x12&\n\x06prices\x18\x01 \x03(\x0b\x32\x16.keyauthority.v1.Price\"f\n\x11SetPricesResponse\x12&\n\x06prices\x18\x01 \x03(\x0b\x32\x16.keyauthority.v1.Price\x12)\n\x07receipt\x18\x02 \x01(\x0b\x32\x18.keyauthority.v1.Receipt\":\n\x11ListPricesRequest\x12\x11\n\tpage_size\x18\x01 \x01(\x05\x12\x12\n\npage_token\x18\x02 \x01(\t\"U\n\x12ListPricesResponse\x12&\n\x06prices\x18\x01 \x03(\x0b\x32\x16.keyauthority.v1.Price\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t*\x9d\x01\n\tEntryKind\x12\x1a\n\x16\x45NTRY_KIND_UNSPECIFIED\x10\x00\x12\x14\n\x10\x45NTRY_KIND_GRANT\x10\x01\x12\x15\n\x11\x45NTRY_KIND_CHARGE\x10\x02\x12\x15\n\x11\x45NTRY_KIND_REFUND\x10\x03\x12\x19\n\x15\x45NTRY_KIND_ADJUSTMENT\x10\x04\x12\x15\n\x11\x45NTRY_KIND_EXPIRY\x10\x05\x32\xba\x05\n\rLedgerService\x12\x46\n\x05TopUp\x12\x1d.keyauthority.v1.TopUpRequest\x1a\x1e.keyauthority.v1.TopUpResponse\x12I\n\x06\x41\x64just\x12\x1e.keyauthority.v1.AdjustRequest\x1a\x1f.keyauthority.v1.AdjustResponse\x12I\n\x06Refund\x12\x1e.keyauthority.v1.RefundRequest\x1a\x1f.keyauthority.v1.RefundResponse\x12Z\n\nGetBalance\x12\".keyauthority.v1.GetBalanceRequest\x1a#.keyauthority.v1.GetBalanceResponse\"\x03\x90\x02\x01\x12]\n\x0bListEntries\x12#.keyauthority.v1.ListEntriesRequest\x1a$.keyauthority.v1.ListEntriesResponse\"\x03\x90\x02\x01\x12R\n\tSetPrices\x12!.keyauthority.v1.SetPricesRequest\x1a\".keyauthority.v1.SetPricesResponse\x12Z\n\nListPrices\x12\".keyauthority.v1.ListPricesRequest\x1a#.keyauthority.v1.ListPricesResponse\"\x03\x90\x02\x01\x12`\n\x0cVerifyLedger\x12$.keyauthority.v1.VerifyLedgerRequest\x1a%.keyauthority.v1.VerifyLedgerResponse\"\x03\x90\x02\x01\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -40,42 +41,52 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_LEDGERSERVICE'].methods_by_name['GetBalance']._serialized_options = b'\220\002\001'
   _globals['_LEDGERSERVICE'].methods_by_name['ListEntries']._loaded_options = None
   _globals['_LEDGERSERVICE'].methods_by_name['ListEntries']._serialized_options = b'\220\002\001'
+  _globals['_LEDGERSERVICE'].methods_by_name['ListPrices']._loaded_options = None
+  _globals['_LEDGERSERVICE'].methods_by_name['ListPrices']._serialized_options = b'\220\002\001'
   _globals['_LEDGERSERVICE'].methods_by_name['VerifyLedger']._loaded_options = None
   _globals['_LEDGERSERVICE'].methods_by_name['VerifyLedger']._serialized_options = b'\220\002\001'
-  _globals['_ENTRYKIND']._serialized_start=2493
-  _globals['_ENTRYKIND']._serialized_end=2650
-  _globals['_LEDGERENTRY']._serialized_start=154
-  _globals['_LEDGERENTRY']._serialized_end=519
-  _globals['_LEDGERUSE']._serialized_start=522
-  _globals['_LEDGERUSE']._serialized_end=801
-  _globals['_LEDGERUSE_COUNTSENTRY']._serialized_start=756
-  _globals['_LEDGERUSE_COUNTSENTRY']._serialized_end=801
-  _globals['_BALANCE']._serialized_start=803
-  _globals['_BALANCE']._serialized_end=905
-  _globals['_TOPUPREQUEST']._serialized_start=908
-  _globals['_TOPUPREQUEST']._serialized_end=1172
-  _globals['_TOPUPRESPONSE']._serialized_start=1175
-  _globals['_TOPUPRESPONSE']._serialized_end=1321
-  _globals['_ADJUSTREQUEST']._serialized_start=1323
-  _globals['_ADJUSTREQUEST']._serialized_end=1424
-  _globals['_ADJUSTRESPONSE']._serialized_start=1427
-  _globals['_ADJUSTRESPONSE']._serialized_end=1574
-  _globals['_REFUNDREQUEST']._serialized_start=1577
-  _globals['_REFUNDREQUEST']._serialized_end=1722
-  _globals['_REFUNDRESPONSE']._serialized_start=1725
-  _globals['_REFUNDRESPONSE']._serialized_end=1872
-  _globals['_GETBALANCEREQUEST']._serialized_start=1874
-  _globals['_GETBALANCEREQUEST']._serialized_end=1915
-  _globals['_GETBALANCERESPONSE']._serialized_start=1917
-  _globals['_GETBALANCERESPONSE']._serialized_end=1980
-  _globals['_LISTENTRIESREQUEST']._serialized_start=1983
-  _globals['_LISTENTRIESREQUEST']._serialized_end=2250
-  _globals['_LISTENTRIESRESPONSE']._serialized_start=2252
-  _globals['_LISTENTRIESRESPONSE']._serialized_end=2345
-  _globals['_VERIFYLEDGERREQUEST']._serialized_start=2347
-  _globals['_VERIFYLEDGERREQUEST']._serialized_end=2390
-  _globals['_VERIFYLEDGERRESPONSE']._serialized_start=2392
-  _globals['_VERIFYLEDGERRESPONSE']._serialized_end=2490
-  _globals['_LEDGERSERVICE']._serialized_start=2653
-  _globals['_LEDGERSERVICE']._serialized_end=3175
+  _globals['_ENTRYKIND']._serialized_start=2833
+  _globals['_ENTRYKIND']._serialized_end=2990
+  _globals['_LEDGERENTRY']._serialized_start=183
+  _globals['_LEDGERENTRY']._serialized_end=548
+  _globals['_LEDGERUSE']._serialized_start=551
+  _globals['_LEDGERUSE']._serialized_end=830
+  _globals['_LEDGERUSE_COUNTSENTRY']._serialized_start=785
+  _globals['_LEDGERUSE_COUNTSENTRY']._serialized_end=830
+  _globals['_BALANCE']._serialized_start=832
+  _globals['_BALANCE']._serialized_end=934
+  _globals['_TOPUPREQUEST']._serialized_start=937
+  _globals['_TOPUPREQUEST']._serialized_end=1201
+  _globals['_TOPUPRESPONSE']._serialized_start=1204
+  _globals['_TOPUPRESPONSE']._serialized_end=1350
+  _globals['_ADJUSTREQUEST']._serialized_start=1352
+  _globals['_ADJUSTREQUEST']._serialized_end=1453
+  _globals['_ADJUSTRESPONSE']._serialized_start=1456
+  _globals['_ADJUSTRESPONSE']._serialized_end=1603
+  _globals['_REFUNDREQUEST']._serialized_start=1606
+  _globals['_REFUNDREQUEST']._serialized_end=1751
+  _globals['_REFUNDRESPONSE']._serialized_start=1754
+  _globals['_REFUNDRESPONSE']._serialized_end=1901
+  _globals['_GETBALANCEREQUEST']._serialized_start=1903
+  _globals['_GETBALANCEREQUEST']._serialized_end=1944
+  _globals['_GETBALANCERESPONSE']._serialized_start=1946
+  _globals['_GETBALANCERESPONSE']._serialized_end=2009
+  _globals['_LISTENTRIESREQUEST']._serialized_start=2012
+  _globals['_LISTENTRIESREQUEST']._serialized_end=2279
+  _globals['_LISTENTRIESRESPONSE']._serialized_start=2281
+  _globals['_LISTENTRIESRESPONSE']._serialized_end=2374
+  _globals['_VERIFYLEDGERREQUEST']._serialized_start=2376
+  _globals['_VERIFYLEDGERREQUEST']._serialized_end=2419
+  _globals['_VERIFYLEDGERRESPONSE']._serialized_start=2421
+  _globals['_VERIFYLEDGERRESPONSE']._serialized_end=2519
+  _globals['_SETPRICESREQUEST']._serialized_start=2521
+  _globals['_SETPRICESREQUEST']._serialized_end=2579
+  _globals['_SETPRICESRESPONSE']._serialized_start=2581
+  _globals['_SETPRICESRESPONSE']._serialized_end=2683
+  _globals['_LISTPRICESREQUEST']._serialized_start=2685
+  _globals['_LISTPRICESREQUEST']._serialized_end=2743
+  _globals['_LISTPRICESRESPONSE']._serialized_start=2745
+  _globals['_LISTPRICESRESPONSE']._serialized_end=2830
+  _globals['_LEDGERSERVICE']._serialized_start=2993
+  _globals['_LEDGERSERVICE']._serialized_end=3691
 # @@protoc_insertion_point(module_scope)
