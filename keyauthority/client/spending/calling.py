@@ -49,6 +49,17 @@ class Calling:
         self._counters.call_seconds += time.monotonic() - begun
         return reply
 
+    async def available(self, workspace_id: str) -> int:
+        """Returns the nano-credits of a workspace that are available. Raises `CallFailed`."""
+        request = v1.GetAvailableRequest(workspace_id=workspace_id)
+        try:
+            reply = await self._stub.GetAvailable(
+                request, timeout=self._shortest, metadata=self._metadata
+            )
+        except (grpc.RpcError, grpc.aio.BaseError) as error:
+            raise CallFailed(_reason(error)) from None
+        return reply.available_nano_credits
+
     async def prices(self) -> v1.ListCurrentPricesResponse:
         """Returns the price table. Raises `CallFailed`."""
         try:

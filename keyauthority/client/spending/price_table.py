@@ -69,17 +69,21 @@ class Prices:
         return table.find(model, path, self._now())
 
     async def wait(self, model: str, path: str) -> Price | None:
-        """Returns the price as `find` does, once there is a table to go by.
+        """Returns the price as `find` does, once there is a table to go by."""
+        return (await self.table()).find(model, path, self._now())
 
-        Without a lease the table is read for the requests that arrived before.
+    async def table(self) -> PriceTable:
+        """Returns the table to go by, once there is one. Raises `SpendingUnavailable`.
+
+        It is for the requests that have arrived: without a lease it is read for these.
         """
         try:
             async with asyncio.timeout(self._timeout):
                 while self._verifier.lease_held:
                     if self._table is not None:
-                        return self.find(model, path)
+                        return self._table
                     await self._read.wait()
-                return (await self._read_anew()).find(model, path, self._now())
+                return await self._read_anew()
         except (CallFailed, TimeoutError):
             raise SpendingUnavailable("no price table in time") from None
 

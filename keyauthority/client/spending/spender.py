@@ -24,7 +24,7 @@ from typing import Any, Final, Self
 from keyauthority.base.process.clocks import boottime
 from keyauthority.client.spending.accounts import CREDITS, Accounts
 from keyauthority.client.spending.backlog import Backlog
-from keyauthority.client.spending.calling import Calling
+from keyauthority.client.spending.calling import CallFailed, Calling
 from keyauthority.client.spending.counters import Counters
 from keyauthority.client.spending.ends import Ends
 from keyauthority.client.spending.holding import Desk, Holding, Spending
@@ -43,7 +43,7 @@ from keyauthority.client.verifier import Verifier
 from keyauthority.domain.verdicts import VerifiedKey
 from keyauthority.escrow.purse import Hold
 from keyauthority.pricing.amounts import LARGEST_AMOUNT
-from keyauthority.pricing.prices import Price
+from keyauthority.pricing.prices import Price, PriceTable
 
 MOST_WAITING: Final = 10_000
 """Requests that wait for credits at a time; more are refused."""
@@ -97,7 +97,7 @@ class Spender:
         except SpoolError:
             self._accounts.retire()
             raise
-        calling = Calling(self._verifier.connection, self._timeout, self.counters)
+        calling = self._calling = Calling(self._verifier.connection, self._timeout, self.counters)
         self._ends = Ends(self._spool, self._ended, self.counters)
         self._backlog = Backlog(
             self._spool,
@@ -160,6 +160,13 @@ class Spender:
         """Returns the price of a request as `price` does, once there is a price table."""
         return await self._prices.wait(model, path)
 
+    async def price_table(self) -> PriceTable:
+        """Returns the prices of the requests that have arrived, once there is a table.
+
+        Raises `SpendingUnavailable`.
+        """
+        return await self._prices.table()
+
     # --- credits
 
     def take(self, key: VerifiedKey, amount: int, request: Request) -> Spending | None:
@@ -196,6 +203,16 @@ class Spender:
         if amount < 0:
             raise ValueError(f"an amount is at least 0, not {amount}")
         return Holding(self._held(key, min(amount, LARGEST_AMOUNT), request, max(least, 1)))
+
+    async def available(self, workspace_id: str) -> int:
+        """Returns the nano-credits of a workspace that stand in no slice, below zero if it owes.
+
+        It decides nothing: what is free in slices may be spent as well. Raises `SpendingUnavailable`.
+        """
+        try:
+            return await self._calling.available(workspace_id)
+        except CallFailed as failure:
+            raise SpendingUnavailable(f"no word on what is available: {failure}") from None
 
     # --- for metrics
 

@@ -169,6 +169,14 @@ class SpendingAuthority(ScriptedAuthority, SpendingServiceServicer):
         numbers = [number for session, number in ledger.slices if session == session_id]
         return ledger.slices[session_id, max(numbers)] if numbers else None
 
+    async def GetAvailable(
+        self, request: pb.GetAvailableRequest, context: Context
+    ) -> pb.GetAvailableResponse:
+        if self.away:
+            await context.abort(grpc.StatusCode.UNAVAILABLE, "away")
+        account = self.ledgers[request.workspace_id].account
+        return pb.GetAvailableResponse(available_nano_credits=account.available)
+
     async def ListCurrentPrices(
         self, request: pb.ListCurrentPricesRequest, context: Context
     ) -> pb.ListCurrentPricesResponse:
