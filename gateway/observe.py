@@ -14,17 +14,15 @@ from prometheus_client.core import (
     GaugeMetricFamily,
     HistogramMetricFamily,
     Metric,
-    SummaryMetricFamily,
 )
 from prometheus_client.registry import Collector
 
-from gateway.billing.counters import BillCounters
+from gateway.bill_metrics import BillCounters, spending
 from gateway.envelope import Refusal
 from gateway.paths import split_target
 from gateway.request import EdgeRequest, Outcome
 from gateway.sources import Source
 from keyauthority.client import Spender, Verifier
-from keyauthority.pricing import amounts
 
 OUTCOMES: Final = (
     *(refusal.code for refusal in Refusal),
@@ -132,9 +130,9 @@ class Metrics(Collector):
         if self.verifier is not None:
             yield from _cache(self.verifier)
         if self.bills is not None:
-            yield from _bills(self.bills, observed=self.spender is None)
+            yield from self.bills.collect(observed=self.spender is None)
         if self.spender is not None:
-            yield from _spending(self.spender)
+            yield from spending(self.spender)
 
 
 def _by_label(
@@ -170,60 +168,6 @@ def _cache(verifier: Verifier) -> Iterator[Metric]:
         "Age of the verifier's latest report from the authority.",
         verifier.lag,
     )
-
-
-def _bills(bills: BillCounters, *, observed: bool) -> Iterator[Metric]:
-    prefix, would = ("gateway_observed", "would be ") if observed else ("gateway", "")
-    charges = CounterMetricFamily(
-        f"{prefix}_charges",
-        f"Requests that {would or 'were '}charged: by the usage that was told, or by an estimate.",
-        labels=["kind"],
-    )
-    yield _by_label(charges, bills.charges)
-    charged = CounterMetricFamily(
-        f"{prefix}_charged_credits", f"Credits that {would or 'were '}charged.", labels=["kind"]
-    )
-    for kind, nano_credits in bills.nano_credits.items():
-        charged.add_metric([kind], nano_credits / amounts.NANO)
-    yield charged
-    yield CounterMetricFamily(
-        f"{prefix}_voided",
-        "Requests with a price that cost nothing: not sent, or refused by the upstream.",
-        bills.voided,
-    )
-    if observed:
-        yield CounterMetricFamily(
-            "gateway_observed_unpriced",
-            "Requests that `--billing enforce` would refuse, since nobody could price them.",
-            bills.unpriced,
-        )
-
-
-def _spending(spender: Spender) -> Iterator[Metric]:
-    counters, spool = spender.counters, spender.spooled
-    yield GaugeMetricFamily("gateway_holds", "Requests for which credits are held.", counters.holds)
-    yield CounterMetricFamily(
-        "gateway_holds_dropped", "Holds without an end, charged as held.", counters.dropped
-    )
-    yield CounterMetricFamily(
-        "gateway_charges_refused",
-        "Charges that the authority could not enter.",
-        counters.refused_charges,
-    )
-    calls = SummaryMetricFamily("gateway_settle_seconds", "Calls that settle, and their time.")
-    calls.add_metric([], counters.calls, counters.call_seconds)
-    yield calls
-    yield CounterMetricFamily(
-        "gateway_settle_failures", "Calls that settle, and failed.", counters.failed_calls
-    )
-    yield GaugeMetricFamily("gateway_slices", "Workspaces with credits at hand.", spender.slices)
-    yield GaugeMetricFamily(
-        "gateway_spool_charges", "Charges that the authority has not confirmed.", spool.charges
-    )
-    yield GaugeMetricFamily(
-        "gateway_spool_oldest_seconds", "Age of the oldest of these.", spool.oldest_age
-    )
-    yield GaugeMetricFamily("gateway_spool_bytes", "What the spool has on the disk.", spool.bytes)
 
 
 class Observer:

@@ -7,8 +7,8 @@ from typing import Final
 from aiohttp import hdrs
 from multidict import CIMultiDict, CIMultiDictProxy, istr
 
+from gateway.bill_metrics import BillCounters
 from gateway.billing.cost import Cost, Told, Work, cost_of
-from gateway.billing.counters import BillCounters
 from gateway.envelope import Refusal
 from gateway.metering.answer import AnswerReader
 from gateway.metering.going_by import FIRST_OUTPUT
@@ -212,7 +212,7 @@ class Bill:
             if self.spending is not None:
                 self.spending.void()
             return None
-        self._counters.count(cost)
+        self._counters.charge(cost.nano_credits, estimated=cost.estimated)
         if self.spending is not None:
             self.spending.charge(
                 cost.nano_credits,

@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Final
 
+from gateway.bill_metrics import BillCounters
 from gateway.billing.bill import Bill
-from gateway.billing.counters import BillCounters
 from gateway.billing.reading import Body, Reader
 from gateway.envelope import Refusal
 from gateway.observe import Complaint

@@ -8,9 +8,9 @@ from typing import Final
 
 import structlog
 
+from gateway.bill_metrics import BillCounters
 from gateway.billing.billing import Billing
 from gateway.billing.bodies import Bodies
-from gateway.billing.counters import BillCounters
 from gateway.billing.prices import prices_of
 from gateway.billing.reading import Reader
 from gateway.config import Settings
