@@ -27,7 +27,8 @@ class Accounts:
         self._over = ""
 
     def __iter__(self) -> Iterator[WorkspaceCredits]:
-        return iter(self._workspaces.values())
+        # A copy, since metrics are served in another thread.
+        return iter(list(self._workspaces.values()))
 
     def open(self) -> None:
         """Begins to spend. Raises `RuntimeError` if the verifier has another spender."""
