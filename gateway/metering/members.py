@@ -1,15 +1,17 @@
-"""The members of a JSON object, each with the place where it stands in the text."""
+"""JSON: the members of an object, each with its place in the text, and what upstreams write."""
 
 from __future__ import annotations
 
+import json
 import re
-from typing import Final, NamedTuple
+from typing import Any, Final, NamedTuple
 
 import msgspec
 
 JSON_ERRORS: Final = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError)
 """What msgspec raises for a text that is no JSON, no UTF-8, or nested too deeply."""
 
+_decode_any = msgspec.json.Decoder().decode
 _decode = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
 _NAME: Final = rb'[ \t\r\n]*"(?:[^"\\]|\\.)*"[ \t\r\n]*:[ \t\r\n]*'
 _first = re.compile(rb"[ \t\r\n]*\{" + _NAME, re.DOTALL).match
@@ -55,6 +57,21 @@ def members(text: bytes) -> dict[str, Member]:
     if places and not _closes(text, position):
         raise _twice()
     return places
+
+
+def read_json(text: bytes) -> Any:
+    """Returns the value of *text* as an upstream writes it: with NaN, or half of a character, too.
+
+    Raises `ValueError` if it is no JSON all the same.
+    """
+    try:
+        return _decode_any(text)
+    except JSON_ERRORS:
+        pass
+    try:
+        return json.loads(text)
+    except RecursionError:
+        raise ValueError("nested too deeply") from None
 
 
 def _twice() -> NotPlainError:
