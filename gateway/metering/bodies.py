@@ -6,7 +6,7 @@ from typing import Any, Final
 
 import msgspec
 
-from gateway.metering.members import JSON_ERRORS
+from gateway.metering.members import JSON_ERRORS, read_json
 from keyauthority.pricing.meter import Meter
 
 LARGEST_WHOLE: Final = 2**20
@@ -29,7 +29,6 @@ class _Answer(msgspec.Struct, gc=False):
 
 
 _decode_answer = msgspec.json.Decoder(_Answer).decode
-_decode_any = msgspec.json.Decoder().decode
 
 
 class JsonReader:
@@ -83,19 +82,20 @@ class JsonReader:
         self._meter.read({"usage": answer.usage, "data": pictures})
 
     def _read_in_full(self, text: bytes) -> None:
-        # An answer of an unknown shape.
+        # An answer of an unknown shape, or one that broke off.
         try:
-            self.ended = self._meter.read(_decode_any(text)) or True
-        except JSON_ERRORS:
+            self._meter.read(read_json(text))
+            self.ended = True
+        except ValueError:
             self.pictures = text.count(_PICTURE)
 
     def _read_end(self, text: bytes) -> None:
         # What follows a member of the outermost object, and only that, closes one brace.
         answer: dict[str, Any] = {}
         try:
-            answer = _decode_any(b"{" + text[text.rfind(_USAGE) :])
+            answer = read_json(b"{" + text[text.rfind(_USAGE) :])
             self.ended = True
-        except JSON_ERRORS:
+        except ValueError:
             self.ended = text.rstrip().endswith(b"}")
         pictures = [{"b64_json": True}] * self.pictures
         self._meter.read({"usage": answer.get("usage"), "data": pictures})

@@ -1,21 +1,22 @@
-"""The members of a JSON object, each with the place where it stands in the text."""
+"""JSON: the members of an object, each with its place in the text, and what upstreams write."""
 
 from __future__ import annotations
 
+import json
 import re
-from typing import Final, NamedTuple
+from typing import Any, Final, NamedTuple
 
 import msgspec
 
 JSON_ERRORS: Final = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError)
 """What msgspec raises for a text that is no JSON, no UTF-8, or nested too deeply."""
 
+_decode_any = msgspec.json.Decoder().decode
 _decode = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
-_decode_name = msgspec.json.Decoder(str).decode
-_NAME: Final = rb'[ \t\r\n]*"((?:[^"\\]|\\.)*)"[ \t\r\n]*:[ \t\r\n]*'
+_NAME: Final = rb'[ \t\r\n]*"(?:[^"\\]|\\.)*"[ \t\r\n]*:[ \t\r\n]*'
 _first = re.compile(rb"[ \t\r\n]*\{" + _NAME, re.DOTALL).match
 _next = re.compile(rb"[ \t\r\n]*," + _NAME, re.DOTALL).match
-_continues = re.compile(rb"[ \t\r\n]*,").match
+_closes = re.compile(rb"[ \t\r\n]*\}").match
 
 
 class NotPlainError(ValueError):
@@ -39,27 +40,38 @@ def members(text: bytes) -> dict[str, Member]:
         values = _decode(text)
     except JSON_ERRORS:
         raise NotPlainError("the body is no JSON object") from None
-    # The walk takes each name and value from its place. It leaves the order of `values`, or ends before
-    # the text does, exactly if a name stands there twice: `values` has the last value of a name only.
+    # The walk takes each value from its place, in the order of the text. If a name stands there twice,
+    # there are more members than names: then a value is another, or what follows the last is no brace.
     places: dict[str, Member] = {}
     position, find = 0, _first
     for name, raw in values.items():
-        written, value = find(text, position), bytes(raw)
-        if written is None or _read_name(written[1]) != name:
+        before, value = find(text, position), bytes(raw)
+        if before is None:
             raise _twice()
-        start = written.end()
+        start = before.end()
         position = start + len(value)
         if text[start:position] != value:
             raise _twice()
         places[name] = Member(start, value)
         find = _next
-    if places and _continues(text, position):
+    if places and not _closes(text, position):
         raise _twice()
     return places
 
 
-def _read_name(written: bytes) -> str:
-    return _decode_name(b'"%b"' % written) if b"\\" in written else written.decode()
+def read_json(text: bytes) -> Any:
+    """Returns the value of *text* as an upstream writes it: with NaN, or half of a character, too.
+
+    Raises `ValueError` if it is no JSON all the same.
+    """
+    try:
+        return _decode_any(text)
+    except JSON_ERRORS:
+        pass
+    try:
+        return json.loads(text)
+    except RecursionError:
+        raise ValueError("nested too deeply") from None
 
 
 def _twice() -> NotPlainError:

@@ -8,7 +8,7 @@ from typing import Any, Final
 import msgspec
 
 from gateway.metering.events import data_of
-from gateway.metering.members import JSON_ERRORS
+from gateway.metering.members import JSON_ERRORS, read_json
 
 DONE: Final = b"[DONE]"
 # Events after which nothing of an answer comes: of Anthropic, of responses, of audio and of images.
@@ -66,7 +66,6 @@ class Piece(msgspec.Struct, gc=False):
 
 
 _decode_piece = msgspec.json.Decoder(Piece).decode
-_decode_any = msgspec.json.Decoder().decode
 
 
 def read_piece(data: bytes) -> Piece | None:
@@ -74,7 +73,12 @@ def read_piece(data: bytes) -> Piece | None:
     try:
         return _decode_piece(data)
     except JSON_ERRORS:
+        pass
+    # Some write NaN, or cut a character in two.
+    value = _read_or_none(data)
+    if not isinstance(value, dict):
         return None
+    return Piece(**{name: value[name] for name in Piece.__struct_fields__ if name in value})
 
 
 def may_tell(data: bytes) -> bool:
@@ -86,9 +90,13 @@ def whole(data: bytes, piece: Piece) -> object:
     """Returns the whole value of *data*; None if there is no usage in it but null, and no picture."""
     if piece.usage is None and data.count(_USAGE) == 1 and _PICTURE not in data:
         return None
+    return _read_or_none(data)
+
+
+def _read_or_none(data: bytes) -> Any:
     try:
-        return _decode_any(data)
-    except JSON_ERRORS:
+        return read_json(data)
+    except ValueError:
         return None
 
 
@@ -106,24 +114,20 @@ def without_null_usage(event: bytes) -> bytes:
 
 def _without_null_usage_anywhere(event: bytes) -> bytes:
     # Cuts each place that may be it, and takes the one with which nothing but it is gone.
-    try:
-        remaining = _decode_any(data_of(event) or b"")
-        del remaining["usage"]
-        for match in _null_member(event):
-            shorter = event[: match.start()] + event[match.end() :]
-            if (
-                read_piece(data_of(shorter) or b"")
-                and _decode_any(data_of(shorter) or b"") == remaining
-            ):
-                return shorter
-    except JSON_ERRORS:
-        pass
+    remaining = _read_or_none(data_of(event) or b"")
+    if not isinstance(remaining, dict) or "usage" not in remaining:
+        return event
+    del remaining["usage"]
+    for match in _null_member(event):
+        shorter = event[: match.start()] + event[match.end() :]
+        if _read_or_none(data_of(shorter) or b"") == remaining:
+            return shorter
     return event
 
 
 def _text_bytes(value: object) -> int:
     if isinstance(value, str):
-        return len(value) if value.isascii() else len(value.encode())
+        return len(value) if value.isascii() else len(value.encode(errors="surrogatepass"))
     if isinstance(value, list):
         return sum(map(_text_bytes, value))
     size = 0

@@ -102,8 +102,12 @@ class EventReader:
 
     def _read(self, event: bytes) -> bytes:
         # Returns the event as it is passed on; nothing if it is taken out.
-        data = data_of(event.removeprefix(_BYTE_ORDER_MARK) if self._is_first else event)
-        self._is_first = False
+        if self._is_first:
+            self._is_first = False
+            if event.startswith(_BYTE_ORDER_MARK):
+                kept = self._read(event.removeprefix(_BYTE_ORDER_MARK))
+                return _BYTE_ORDER_MARK + kept if kept else kept
+        data = data_of(event)
         if data is None:
             return event
         piece = read_piece(data)

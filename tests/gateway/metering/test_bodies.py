@@ -100,6 +100,13 @@ def test_any_chunks_are_read_alike(cuts: list[int], name: str) -> None:
     )
 
 
+def test_usage_beside_what_is_no_strict_json_is_read() -> None:
+    reader = read(
+        b'{"choices":[{"message":{"content":"\\ud83d"},"x":NaN}],"usage":{"total_tokens":7}}'
+    )
+    assert (reader.meter.usage, reader.ended) == (Usage(input=7), True)
+
+
 def test_an_answer_that_breaks_off_tells_nothing() -> None:
     reader = read(json.dumps(VECTORS["chat"][0]).encode()[:-1])
     assert (reader.meter.usage, reader.ended) == (None, False)

@@ -108,6 +108,8 @@ def test_the_input_is_the_body_with_files_counted_as_a_constant() -> None:
         b'{"stream":false,"stream":true}',
         b'{"a":12,"b":3,"a":1}',
         b'{"a":{"x":1},"a":{"x":1}}',
+        b'{"max_tokens":12,"max_tokens":1}',
+        b'{"a":0,"n":1,"n":1}',
         b'{"stream":true,"stream_options":{"include_usage":true,"include_usage":false}}',
         b'{"stream":true,"stream_options":{"Include_Usage":true}}',
         b'{"stream":true,"stream_options":[]}',

@@ -99,12 +99,25 @@ MEMBERS = [
     (b'{"a":",\\"usage\\":null","usage":null,"z":1}', b'{"a":",\\"usage\\":null","z":1}'),
     (b'{"a":1,\ndata: "usage":null,\ndata: "z":1}', b'{"a":1,\ndata: \ndata: "z":1}'),
 ]
+# Some write NaN, and cut a character in two.
+MEMBERS += [
+    (b'{"x":NaN,"usage":null}', b'{"x":NaN}'),
+    (
+        b'{"choices":[{"delta":{"content":"\\ud83d"}}],"usage":null}',
+        b'{"choices":[{"delta":{"content":"\\ud83d"}}]}',
+    ),
+    (
+        b'{"usage":null,"choices":[{"delta":{"content":"\\ud83d"}}]}',
+        b'{"choices":[{"delta":{"content":"\\ud83d"}}]}',
+    ),
+]
 UNCHANGED = [
+    b'{"usage":null,"x":' + b"9" * 5_000 + b"}",
+    b'{"usage":null,"x":' + b"[" * 50_000 + b"]" * 50_000 + b"}",
     b'{"a":{"usage":null}}',
     b'{"a":[{"b":1,"usage":null}]}',
     b'{"choices":[],"usage":null',
     b'{"choices":[1],"usage":null}}',
-    b'{"x":NaN,"usage":null}',
     b'{"choices":[{"delta":{}}],"usage":{"prompt_tokens":1}}',
     b'{"choices":[]}',
     b'{"choices":[],"usage":7}',
@@ -117,6 +130,11 @@ UNCHANGED = [
 @pytest.mark.parametrize(("data", "rest"), [*MEMBERS, *zip(UNCHANGED, UNCHANGED, strict=True)])
 def test_only_the_null_of_the_outermost_object_is_taken_out(data: bytes, rest: bytes) -> None:
     assert read([b"data: " + data + b"\n\n"], out=True).passed == b"data: " + rest + b"\n\n"
+
+
+def test_usage_beside_what_is_no_strict_json_is_read() -> None:
+    text = b'data: {"choices":[{"delta":{"content":"\\ud83d"},"x":NaN}],"usage":{"total_tokens":7}}\n\n'
+    assert read([text]) == (text, Usage(input=7), 1, False)
 
 
 ANTHROPIC = stream(
@@ -280,6 +298,12 @@ def test_any_ends_of_lines_and_any_chunks(
     cuts = data.draw(st.lists(st.integers(0, len(text)), max_size=10))
     for out in (False, True):
         assert read(split(text, cuts), out=out) == read([text], out=out)
+
+
+@pytest.mark.parametrize("data", [b'{"a":1,"usage":null}', b'{"usage":null,"a":1}'])
+def test_a_byte_order_mark_stays(data: bytes) -> None:
+    mark = b"\xef\xbb\xbf"
+    assert read([mark + b"data:" + data + b"\n\n"], out=True).passed == mark + b'data:{"a":1}\n\n'
 
 
 def test_an_event_that_is_too_large_passes_unread(monkeypatch: pytest.MonkeyPatch) -> None:
