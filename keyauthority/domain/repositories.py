@@ -17,6 +17,7 @@ from keyauthority.domain.last_used import Marks
 from keyauthority.domain.ledger import Drawn, Entry, EntryFilter, Kind, Sums
 from keyauthority.domain.peppers import Pepper
 from keyauthority.domain.sessions import Head, Terms
+from keyauthority.domain.usage import Group, Span, UsageSum
 from keyauthority.domain.workspaces import Workspace
 from keyauthority.escrow.grants import Grant
 from keyauthority.escrow.slices import Account
@@ -297,6 +298,19 @@ class Ledger(Protocol):
 
         They are sorted, and beyond the id *after*. Those of which all that is left stands in slices are left out.
         """
+
+    async def time_of(
+        self, workspace_id: str, start: datetime, end: datetime, place: int
+    ) -> datetime | None:
+        """Returns the time of an entry from *start* to before *end*, by time: after *place* others.
+
+        None if there are no more than these.
+        """
+
+    async def usage(
+        self, workspace_id: str, span: Span, groups: frozenset[Group]
+    ) -> list[UsageSum]:
+        """Returns the sums of the entries in *span* by *groups*, in parts: several may be of one group."""
 
     async def sums(self, workspace_id: str) -> Sums:
         """Returns what the workspace's entries, grants and draws add up to."""

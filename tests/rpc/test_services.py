@@ -41,6 +41,7 @@ READING: Final = {
     "LedgerService.GetBalance",
     "LedgerService.ListEntries",
     "LedgerService.ListPrices",
+    "LedgerService.SummarizeUsage",
     "LedgerService.VerifyLedger",
     "AuditService.ListAuditEntries",
     "OperationsService.ListSessions",
