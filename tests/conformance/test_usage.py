@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from keyauthority.domain.ledger import Entry, Kind, Use
+from keyauthority.domain.ledger import Entry, Kind, Use, Written
 from keyauthority.domain.ports import Store
 from keyauthority.domain.usage import Group, Span, UsageSum
 from keyauthority.escrow.slices import Account
@@ -41,7 +41,7 @@ ENTRIES = (
 
 async def write(store: Store, *entries: Entry, workspace_id: str = "ws_1") -> None:
     async with store.changing() as tx:
-        await tx.ledger.write(workspace_id, Account(0), entries, [], [])
+        await tx.ledger.write([Written(workspace_id, Account(0), entries)])
 
 
 async def usage(
