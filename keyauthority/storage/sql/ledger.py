@@ -100,7 +100,12 @@ class SqlLedger(Repository):
         ]
         await self._statements.count(self._put_grant(), rows)
         rows = [
-            asdict(drawn) | {"workspace_id": one.workspace_id}
+            {
+                "workspace_id": one.workspace_id,
+                "number": drawn.number,
+                "grant_id": drawn.grant_id,
+                "amount": drawn.amount,
+            }
             for one in ledgers
             for drawn in one.drawn
         ]
