@@ -275,7 +275,7 @@ class Sheet:
                 workspace_id=self.workspace_id,
             )
         self.entries += 1
-        self.account = replace(self.account, balance=balance)
+        self.account = Account(balance, self.account.escrowed)
         entry = Entry(
             workspace_id=self.workspace_id,
             number=self.entries,

@@ -18,6 +18,7 @@ from keyauthority.domain.ledger import Entry, EntryFilter, Kind, Sums, Written
 from keyauthority.domain.peppers import Pepper
 from keyauthority.domain.sessions import Head, Terms
 from keyauthority.domain.slices import Slices
+from keyauthority.domain.usage import Group, Span, UsageSum
 from keyauthority.domain.workspaces import Workspace
 from keyauthority.escrow.grants import Grant
 from keyauthority.escrow.slices import Account
@@ -298,6 +299,19 @@ class Ledger(Protocol):
         They are sorted, and beyond the id *after*. Those of which all that is left stands in slices are left out.
         """
 
+    async def time_of(
+        self, workspace_id: str, start: datetime, end: datetime, place: int
+    ) -> datetime | None:
+        """Returns the time of an entry from *start* to before *end*, by time: after *place* others.
+
+        None if there are no more than these.
+        """
+
+    async def usage(
+        self, workspace_id: str, span: Span, groups: frozenset[Group]
+    ) -> list[UsageSum]:
+        """Returns the sums of the entries in *span* by *groups*, in parts: several may be of one group."""
+
     async def sums(self, workspace_id: str) -> Sums:
         """Returns what the workspace's entries, grants and slices add up to."""
 
@@ -343,5 +357,5 @@ class Transaction:
     replays: Replays
     last_used: LastUses
     ledger: Ledger
-    slices: Slices
     prices: Prices
+    slices: Slices

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Final, Protocol
 
@@ -78,7 +78,8 @@ class SliceSheet:
             owned = OwnedSlice(self._workspace_id, session_id, caller_id, slice_)
             self._numbers.setdefault(session_id, set()).add(slice_.number)
         else:
-            owned = replace(before, slice=slice_)
+            at = before.release_time
+            owned = OwnedSlice(self._workspace_id, session_id, before.caller_id, slice_, at)
         self._slices[key] = owned
         self._changed[key] = None
 

@@ -12,6 +12,8 @@ from keyauthority.domain.prices import NewPrice, Prices
 from keyauthority.domain.reading_ledger import ReadingLedger
 from keyauthority.domain.refunding import Refunding
 from keyauthority.domain.sessions import Receipt
+from keyauthority.domain.summarizing import Question, Summarizing
+from keyauthority.domain.usage import Group, UsageSum
 from keyauthority.escrow.grants import PRIORITY
 from keyauthority.escrow.slices import Account
 from keyauthority.pricing.prices import Price
@@ -32,6 +34,7 @@ class LedgerServicer:
         self._crediting = Crediting(parts.books)
         self._refunding = Refunding(parts.books)
         self._reading = ReadingLedger(parts.books)
+        self._summarizing = Summarizing(parts.books)
         self._prices = Prices(parts.books)
         self._pages = parts.pages
 
@@ -92,6 +95,19 @@ class LedgerServicer:
         entries, token = self._pages.cut(page, records, lambda entry: entry.number)
         return v1.ListEntriesResponse(entries=map(_entry, entries), next_page_token=token)
 
+    async def SummarizeUsage(
+        self, request: v1.SummarizeUsageRequest, actor: Actor
+    ) -> v1.SummarizeUsageResponse:
+        question = Question(
+            request.workspace_id,
+            convert.time_of(request, "start_time"),
+            convert.time_of(request, "end_time"),
+            tuple(convert.member_of(Group, number, "group_by") for number in request.group_by),
+            request.time_zone,
+        )
+        sums, truncated = await self._summarizing.summarize(actor, question)
+        return v1.SummarizeUsageResponse(sums=map(_usage_sum, sums), truncated=truncated)
+
     async def SetPrices(self, request: v1.SetPricesRequest, actor: Actor) -> v1.SetPricesResponse:
         prices, receipt = await self._prices.set(actor, _new_prices(request))
         return v1.SetPricesResponse(
@@ -113,6 +129,18 @@ class LedgerServicer:
         return v1.VerifyLedgerResponse(
             entries=proof.entries, balance=_balance(proof.account), faults=proof.faults
         )
+
+
+def _usage_sum(one: UsageSum) -> v1.UsageSum:
+    return v1.UsageSum(
+        day=one.day.isoformat() if one.day else "",
+        key_id=one.key_id,
+        model=one.model,
+        cost_nano_credits=one.cost,
+        charges=one.charges,
+        estimated=one.estimated,
+        counts=one.counts,
+    )
 
 
 def _new_prices(request: v1.SetPricesRequest) -> list[NewPrice]:

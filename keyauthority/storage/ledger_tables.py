@@ -17,6 +17,7 @@ from sqlalchemy import (
     Table,
     UniqueConstraint,
     event,
+    text,
 )
 
 from keyauthority.base.relational.columns import Moment, Numbered, NumberMap, PlainText
@@ -65,6 +66,16 @@ entries: Final = Table(
     Index(None, "workspace_id", "time"),
     Index(None, "workspace_id", "key_id", "number"),
     Index(None, "workspace_id", "subject"),
+)
+
+# Refunds are few, and summed up apart from charges.
+IS_REFUND: Final = text(f"kind = {Kind.REFUND.value}")
+Index(
+    "credit_entries_refunds",
+    entries.c.workspace_id,
+    entries.c.time,
+    sqlite_where=IS_REFUND,
+    postgresql_where=IS_REFUND,
 )
 
 grants: Final = Table(

@@ -72,6 +72,13 @@ class LedgerServiceStub:
 
     Errors: INVALID_ARGUMENT (negative page_size; PAGE_TOKEN_INVALID).
     """
+    SummarizeUsage: _grpc.UnaryUnaryMultiCallable[_ledger_service_pb2.SummarizeUsageRequest, _ledger_service_pb2.SummarizeUsageResponse]
+    """Sums up a workspace's charges, less what was refunded of charges, by day, key or model. A refund
+    is of the day on which it was made, and of the key and the model of its charge.
+
+    Errors: INVALID_ARGUMENT (an unknown time zone, a range of more than 400 days), OUT_OF_RANGE (a
+    sum that 64 bits don't hold: ask for a shorter range).
+    """
     SetPrices: _grpc.UnaryUnaryMultiCallable[_ledger_service_pb2.SetPricesRequest, _ledger_service_pb2.SetPricesResponse]
     """Adds rows to the price table. Returns when every verifier goes by them.
 
@@ -131,6 +138,13 @@ class LedgerServiceAsyncStub(LedgerServiceStub):
     """Lists a workspace's entries, newest first, a page at a time (AIP-158).
 
     Errors: INVALID_ARGUMENT (negative page_size; PAGE_TOKEN_INVALID).
+    """
+    SummarizeUsage: _aio.UnaryUnaryMultiCallable[_ledger_service_pb2.SummarizeUsageRequest, _ledger_service_pb2.SummarizeUsageResponse]  # type: ignore[assignment]
+    """Sums up a workspace's charges, less what was refunded of charges, by day, key or model. A refund
+    is of the day on which it was made, and of the key and the model of its charge.
+
+    Errors: INVALID_ARGUMENT (an unknown time zone, a range of more than 400 days), OUT_OF_RANGE (a
+    sum that 64 bits don't hold: ask for a shorter range).
     """
     SetPrices: _aio.UnaryUnaryMultiCallable[_ledger_service_pb2.SetPricesRequest, _ledger_service_pb2.SetPricesResponse]  # type: ignore[assignment]
     """Adds rows to the price table. Returns when every verifier goes by them.
@@ -218,6 +232,19 @@ class LedgerServiceServicer(metaclass=_abc_1.ABCMeta):
         """Lists a workspace's entries, newest first, a page at a time (AIP-158).
 
         Errors: INVALID_ARGUMENT (negative page_size; PAGE_TOKEN_INVALID).
+        """
+
+    @_abc_1.abstractmethod
+    def SummarizeUsage(
+        self,
+        request: _ledger_service_pb2.SummarizeUsageRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_ledger_service_pb2.SummarizeUsageResponse, _abc.Awaitable[_ledger_service_pb2.SummarizeUsageResponse]]:
+        """Sums up a workspace's charges, less what was refunded of charges, by day, key or model. A refund
+        is of the day on which it was made, and of the key and the model of its charge.
+
+        Errors: INVALID_ARGUMENT (an unknown time zone, a range of more than 400 days), OUT_OF_RANGE (a
+        sum that 64 bits don't hold: ask for a shorter range).
         """
 
     @_abc_1.abstractmethod

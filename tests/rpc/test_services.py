@@ -42,6 +42,7 @@ READING: Final = {
     "LedgerService.GetBalance",
     "LedgerService.ListEntries",
     "LedgerService.ListPrices",
+    "LedgerService.SummarizeUsage",
     "LedgerService.VerifyLedger",
     "AuditService.ListAuditEntries",
     "OperationsService.ListSessions",

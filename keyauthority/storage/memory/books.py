@@ -60,8 +60,8 @@ class Books:
     entries: dict[str, tuple[Entry, ...]] = field(default_factory=dict)
     grants: dict[str, Mapping[str, Grant]] = field(default_factory=dict)
     draws: dict[str, tuple[Drawn, ...]] = field(default_factory=dict)
-    slices: dict[tuple[str, str, int], OwnedSlice] = field(default_factory=dict)
     prices: dict[str, Price] = field(default_factory=dict)
+    slices: dict[tuple[str, str, int], OwnedSlice] = field(default_factory=dict)
     audited: int = 0
     epoch: int = 1
     revision: int = 0

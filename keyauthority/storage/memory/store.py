@@ -105,8 +105,8 @@ def _transaction(books: Books, time: datetime) -> Transaction:
         replays=MemoryReplays(books, time),
         last_used=MemoryLastUses(books, time),
         ledger=MemoryLedger(books, time),
-        slices=MemorySlices(books, time),
         prices=MemoryPrices(books, time),
+        slices=MemorySlices(books, time),
     )
 
 

@@ -92,6 +92,6 @@ def transaction(statements: Statements, leases: SqlLeases) -> Transaction:
         replays=SqlReplays(statements),
         last_used=SqlLastUses(statements),
         ledger=SqlLedger(statements),
-        slices=SqlSlices(statements),
         prices=SqlPrices(statements),
+        slices=SqlSlices(statements),
     )

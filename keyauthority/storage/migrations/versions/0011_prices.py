@@ -1,4 +1,4 @@
-"""Prices: rows that are never changed."""
+"""Prices: rows that are never changed; and the index that finds the refunds of a time."""
 
 import sqlalchemy as sa
 from alembic import op
@@ -17,7 +17,7 @@ SAME = (
 
 
 def upgrade() -> None:
-    """Adds a table, and triggers that forbid changing or deleting its rows."""
+    """Adds a table, with triggers that forbid changing or deleting its rows, and an index."""
     op.create_table(
         "credit_prices",
         *(sa.Column(name, STRING, nullable=False) for name in ("id", "model", "path")),
@@ -32,6 +32,14 @@ def upgrade() -> None:
         "credit_prices_effective_time_id_idx", "credit_prices", ["effective_time", "id"]
     )
     _forbid_changes()
+    refunds = sa.text("kind = 3")
+    op.create_index(
+        "credit_entries_refunds",
+        "credit_entries",
+        ["workspace_id", "time"],
+        sqlite_where=refunds,
+        postgresql_where=refunds,
+    )
 
 
 def _forbid_changes() -> None:
