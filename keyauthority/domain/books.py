@@ -4,8 +4,8 @@ So a store can run *work* where its database is, and several works in one commit
 keep the transaction.
 
 Every change to a record leaves an entry in the audit, whoever makes it: a caller, an operator at the
-machine or the authority itself. `upkeep` leaves none; no record and no verdict depends on what it
-changes.
+machine or the authority itself. `post` leaves none: the ledger's own entries are the record of what it
+changes. `upkeep` leaves none; no record and no verdict depends on what it changes.
 """
 
 from __future__ import annotations
@@ -59,6 +59,22 @@ class Change:
         return last
 
 
+class Posting:
+    """What verifiers spend, on its way into ledgers and slices: its transaction, and what to announce."""
+
+    def __init__(self, tx: Transaction) -> None:
+        self.tx = tx
+        self._subjects: dict[str, None] = {}
+
+    def announce(self, subject: str) -> None:
+        """Has verifiers hear of a change of *subject*, on which no verdict depends."""
+        self._subjects[subject] = None
+
+    async def finish(self) -> int:
+        """Numbers what was announced, and returns the last revision; 0: none."""
+        return await self.tx.feed.advance(list(self._subjects)) if self._subjects else 0
+
+
 Work: TypeAlias = Callable[[Change], Awaitable[Result]]
 """What happens to the books in one transaction. An exception rolls all of it back."""
 
@@ -98,6 +114,19 @@ class Books:
                 raise RuntimeError("a work that alters verdicts is one for `change`")
         return result
 
+    async def post(self, work: Callable[[Posting], Awaitable[Result]]) -> Result:
+        """Runs and commits *work*, which brings what verifiers spend, and announces what it says.
+
+        It does not wait: whoever spends what is gone meanwhile is charged all the same.
+        """
+        async with self._store.changing() as tx:
+            posting = Posting(tx)
+            result = await work(posting)
+            revision = await posting.finish()
+        if revision:
+            self._fence.announce(revision)
+        return result
+
 
 async def _run(tx: Transaction, actor: Actor | Insider, work: Work[Result]) -> tuple[Result, int]:
     change = Change(tx, actor)
@@ -107,6 +136,9 @@ async def _run(tx: Transaction, actor: Actor | Insider, work: Work[Result]) -> t
 
 class Unfenced:
     """A `Fence` that doesn't wait: for works that only record, and a restore, which waits by itself."""
+
+    def announce(self, revision: int) -> None:
+        pass
 
     async def wait(self, revision: int) -> Receipt:
         return Receipt(revision)

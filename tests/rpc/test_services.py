@@ -29,6 +29,7 @@ from tests.rpc.parts import service
 READING: Final = {
     "VerificationService.Verify",
     "VerificationService.BatchVerify",
+    "SpendingService.ListCurrentPrices",
     "KeyService.GetKey",
     "KeyService.BatchGetKeys",
     "KeyService.ListKeys",
@@ -47,6 +48,7 @@ READING: Final = {
 SESSIONS: Final = {"VerificationService.Sync", "VerificationService.Leave"}
 CHANGING: Final = {
     "VerificationService.RevokePresented",
+    "SpendingService.Settle",
     "KeyService.IssueKey",
     "KeyService.UpdateKey",
     "KeyService.RotateKey",
@@ -65,7 +67,9 @@ CHANGING: Final = {
     "OperationsService.ActivatePepper",
     "OperationsService.RetirePepper",
 }
-FOR_VERIFIERS: Final = {label for label in READING if label.startswith("VerificationService.")}
+FOR_VERIFIERS: Final = {
+    label for label in READING if label.startswith(("VerificationService.", "SpendingService."))
+}
 
 
 def methods(*, of_grpc: bool) -> list[Method]:

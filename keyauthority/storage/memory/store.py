@@ -26,6 +26,7 @@ from keyauthority.storage.memory.records import (
     MemoryReplays,
     MemoryWorkspaces,
 )
+from keyauthority.storage.memory.slices import MemorySlices
 
 
 class MemoryStore:
@@ -103,6 +104,7 @@ def _transaction(books: Books, time: datetime) -> Transaction:
         replays=MemoryReplays(books, time),
         last_used=MemoryLastUses(books, time),
         ledger=MemoryLedger(books, time),
+        slices=MemorySlices(books, time),
     )
 
 
