@@ -247,7 +247,7 @@ class WorkspaceCredits:
             self.leave(waiter)
 
     def look(self, now: float) -> bool:
-        """Looks at what idles; returns whether a message is due for that."""
+        """Looks at what is needed and what idles; returns whether a message is due for that."""
         self.demand.look(now)
         purse = self.purse
         if purse is None or not purse.free or self.waiters:
@@ -257,7 +257,7 @@ class WorkspaceCredits:
             self.close()
         else:
             self._release = unneeded
-        return unneeded > 0
+        return unneeded > 0 or self.is_low
 
     # --- the rest is its own
 
