@@ -77,8 +77,13 @@ class Backlog:
         self._due.set()
 
     def refused(self, references: Iterable[str]) -> None:
-        """The authority could not enter these charges."""
+        """The authority could not enter these charges: brings them later, by their cost alone."""
         self._refused.update(dict.fromkeys(references, self._now() + RETRIES))
+
+    def set_aside(self, references: Iterable[str]) -> None:
+        """Brings these charges from now on, by their cost alone."""
+        self._refused.update(dict.fromkeys(references, self._now()))
+        self.prompt()
 
     async def run(self) -> None:
         """Adopts spools and brings charges, until cancelled."""

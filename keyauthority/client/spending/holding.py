@@ -128,7 +128,7 @@ class Spending:
             request.model,
             request.path,
             request.request_id,
-            {name: count for name, count in counts.items() if count},
+            {name: count for name, count in counts.items() if count > 0},
             request.price_id,
             estimated,
             status,

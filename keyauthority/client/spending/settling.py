@@ -10,10 +10,11 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from typing import Final
 
 from keyauthority.client.spending.accounts import Accounts
+from keyauthority.client.spending.backlog import Backlog
 from keyauthority.client.spending.calling import CallFailed, Calling
 from keyauthority.client.spending.counters import Counters
 from keyauthority.client.spending.messages import ENTERED, REFUSED, Message, word_of
@@ -43,7 +44,7 @@ class Settling:
         calling: Makes the calls.
         counters: Count the charges.
         on_epoch: Called with an epoch that is newer than that of *accounts*.
-        on_refused: Called with the references of charges that the authority could not enter.
+        backlog: Brings charges that can't be brought here any more.
         now: The clock.
     """
 
@@ -54,7 +55,7 @@ class Settling:
         calling: Calling,
         counters: Counters,
         on_epoch: Callable[[int], None],
-        on_refused: Callable[[Iterable[str]], None],
+        backlog: Backlog,
         now: Callable[[], float],
     ) -> None:
         self._accounts = accounts
@@ -62,7 +63,7 @@ class Settling:
         self._calling = calling
         self._counters = counters
         self._on_epoch = on_epoch
-        self._on_refused = on_refused
+        self._backlog = backlog
         self._now = now
         # Whether to say what nobody waits for, too.
         self._due: dict[WorkspaceCredits, bool] = {}
@@ -204,7 +205,7 @@ class Settling:
         names = [charge.reference for charge in part.charges]
         part.workspace.close()
         part.workspace.confirmed(names)
-        self._on_refused(names)
+        self._backlog.set_aside(names)
 
     # --- answers
 
@@ -233,7 +234,7 @@ class Settling:
             )
             part.workspace.closed(part.closings)
         if refused:
-            self._on_refused(refused)
+            self._backlog.refused(refused)
         if reply.session_over:
             self._accounts.session_over(message.session_id)
         self._grant(message, reply)

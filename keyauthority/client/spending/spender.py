@@ -114,7 +114,7 @@ class Spender:
             calling,
             self.counters,
             self._newer_epoch,
-            self._backlog.refused,
+            self._backlog,
             boottime,
         )
         self._prices = Prices(self._verifier, calling, self._timeout)

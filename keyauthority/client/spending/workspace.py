@@ -22,7 +22,7 @@ MOST: Final = 500
 """Charges in a call, closings, and slices."""
 
 BUSY_PAUSE: Final = 0.1
-"""Seconds from the word that others hold everything to the next call."""
+"""Seconds from the word that others hold everything, or all but too little, to the next call."""
 
 OUT_PAUSE: Final = 0.02
 """Seconds from the word that nothing is there to the next call: those who come meanwhile share it."""
@@ -228,12 +228,12 @@ class WorkspaceCredits:
             return
         self.demand.answered(part.call.request.want, granted, now)
         short = word is not Word.GRANTED or granted < part.call.request.need
+        spendable = part.purse.free if leased else min(granted, part.purse.free)
+        served = self._give(spendable, word if short else None, now)
         if word is Word.OUT:
             self.not_before = now + OUT_PAUSE
-        elif word is Word.BUSY:
+        elif short and not served:
             self.not_before = now + BUSY_PAUSE
-        spendable = part.purse.free if leased else min(granted, part.purse.free)
-        self._give(spendable, word if short else None, now)
 
     def serve(self, session_id: str) -> None:
         """Gives what is free to those who wait, in the order of their arrival, under a lease."""
@@ -247,7 +247,7 @@ class WorkspaceCredits:
             self.leave(waiter)
 
     def look(self, now: float) -> bool:
-        """Looks at what idles; returns whether a message is due for that."""
+        """Looks at what is needed and what idles; returns whether a message is due for that."""
         self.demand.look(now)
         purse = self.purse
         if purse is None or not purse.free or self.waiters:
@@ -257,7 +257,7 @@ class WorkspaceCredits:
             self.close()
         else:
             self._release = unneeded
-        return unneeded > 0
+        return unneeded > 0 or self.is_low
 
     # --- the rest is its own
 
@@ -320,8 +320,10 @@ class WorkspaceCredits:
         ]
         return (counted + others)[:room]
 
-    def _give(self, spendable: int, word: Word | None, now: float) -> None:
-        # *word* is why there is less than was needed; None if there is not.
+    def _give(self, spendable: int, word: Word | None, now: float) -> bool:
+        # *word* is why there is less than was needed; None if there is not. Returns whether anybody
+        # was given something.
+        served = False
         for waiter in [one for one in self.waiters.values() if one.number <= self._covered]:
             amount = waiter.amount
             if word is not None and amount > spendable >= waiter.least:
@@ -331,15 +333,16 @@ class WorkspaceCredits:
             elif amount <= spendable:
                 spendable -= amount
                 self._hold(waiter, amount)
-            elif word is None:
-                return
+                served = True
             elif word is Word.OUT and not self.free:
                 waiter.future.set_exception(OutOfCredits())
-            elif word is not Word.GRANTED and now >= waiter.patience:
+            elif word is not None and now >= waiter.patience:
                 waiter.future.set_exception(AllHeld())
             else:
-                continue
+                # Nobody overtakes it.
+                break
             self.leave(waiter)
+        return served
 
     def _hold(self, waiter: Waiter, amount: int) -> None:
         assert self.purse is not None  # noqa: S101 - something of it is free

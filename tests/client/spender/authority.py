@@ -69,6 +69,10 @@ class SpendingAuthority(ScriptedAuthority, SpendingServiceServicer):
         self.price_calls = 0
         self.before: Callable[[pb.SettleRequest], Awaitable[None]] | None = None
         """Runs before a call is applied: may wait."""
+        self.late: Callable[[pb.SettleRequest], Awaitable[None]] | None = None
+        """Runs after a call is applied: may keep its answer back."""
+        self.invalid = ""
+        """The model of charges that are against the contract."""
         self.lose: Callable[[pb.SettleRequest], bool] = lambda _: False
         """Whether the answer to a call is lost."""
         self.away = False
@@ -92,8 +96,12 @@ class SpendingAuthority(ScriptedAuthority, SpendingServiceServicer):
             await self.before(request)
         if self.away:
             await context.abort(grpc.StatusCode.UNAVAILABLE, "as the test wants")
+        if self.invalid and any(one.model == self.invalid for one in request.charges):
+            await context.abort(grpc.StatusCode.INVALID_ARGUMENT, "as the test wants")
         self.calls.append(request)
         answer = self.apply(request)
+        if self.late is not None:
+            await self.late(request)
         if self.lose(request):
             await context.abort(grpc.StatusCode.UNAVAILABLE, "the answer is lost")
         for call, one in zip(request.slices, answer.slices, strict=False):

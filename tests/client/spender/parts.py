@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Iterable
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -27,3 +28,8 @@ async def spending(address: str, folder: Path, **options: Any) -> AsyncIterator[
 async def hold(spender: Spender, amount: int, *, least: int | None = None) -> Spending:
     """Holds all of *amount*, or at least *least*."""
     return await spender.hold(KEY, amount, USE, least=amount if least is None else least)
+
+
+async def outcomes(holds: Iterable[Awaitable[Spending]]) -> list[Spending | BaseException]:
+    """What becomes of *holds*, asked for at the same time."""
+    return await asyncio.gather(*holds, return_exceptions=True)
