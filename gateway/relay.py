@@ -20,6 +20,8 @@ from keyauthority.base.http.delivery import reset
 _EVENT_STREAM: Final = "text/event-stream"
 _EVENT_ENDS: Final = (b"\n\n", b"\r\n\r\n", b"\r\r")
 _LONGEST_EVENT_END: Final = 4
+_SLICE: Final = 2 * 1024
+"""Bytes of an answer that are passed on or not, by whether there are credits for them."""
 
 
 async def relay(
@@ -115,27 +117,33 @@ class _Stream:
         # Returns what of the answer goes on, once credits are held for it.
         if not chunk:
             return bill.read_end()
-        passed = bill.read(chunk)
-        if bill.is_short():
-            try:
-                if not bill.try_extend():
-                    await self._unread(bill.extend())
-            except CutError:
-                await self._end_event(passed)
-                raise
-        return passed
+        passed: list[bytes] = []
+        for start in range(0, len(chunk), _SLICE):
+            piece = bill.read(chunk[start : start + _SLICE])
+            if bill.is_short():
+                try:
+                    if not bill.try_extend():
+                        await self._unread(bill.extend())
+                except CutError:
+                    await self._end_event(b"".join(passed), piece + chunk[start + _SLICE :])
+                    raise
+            passed.append(piece)
+        return passed[0] if len(passed) == 1 else b"".join(passed)
 
-    async def _end_event(self, following: bytes) -> None:
-        # Brings an event to its end that was passed on in part: else nothing could be said after it.
-        if not self._is_event_stream or self._tail.endswith(_EVENT_ENDS):
-            return
-        text, passed = self._tail + following, len(self._tail)
-        end = end_of_event(text, 0)
-        while 0 < end <= passed:
-            end = end_of_event(text, end)
-        if end:
-            self._tail = text[:end][-_LONGEST_EVENT_END:]
-            await self._writer.write(text[passed:end], drain=False)
+    async def _end_event(self, passed: bytes, following: bytes) -> None:
+        # Passes on what is paid for, and brings its last event to an end: else nothing could be said
+        # after it.
+        text, begun = self._tail + passed + following, len(self._tail) + len(passed)
+        if not self._is_event_stream or text[:begun].endswith(_EVENT_ENDS):
+            end = begun
+        else:
+            end = end_of_event(text, 0)
+            while 0 < end < begun:
+                end = end_of_event(text, end)
+        sent = text[len(self._tail) : max(begun, end)]
+        self._tail = (self._tail + sent)[-_LONGEST_EVENT_END:]
+        if sent:
+            await self._writer.write(sent, drain=False)
 
     async def _drain(self) -> None:
         await self._unread(self._writer.drain())

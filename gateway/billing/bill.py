@@ -58,6 +58,8 @@ class Bill:
         "_counters",
         "_covered",
         "_exhausted",
+        "_is_cut",
+        "_paid",
         "_passed",
         "_sent",
         "_status",
@@ -85,8 +87,10 @@ class Bill:
         self._strips_usage = strips_usage
         self._counters = counters
         self._exhausted = exhausted
-        # Output tokens that the hold covers.
+        # Output tokens that the hold covers, and those that were passed on under it.
         self._covered = 0
+        self._paid = 0
+        self._is_cut = False
         self._sent = False
         self._closed = False
         # Of the upstream's answer: its status, 0 before it; its bytes; and whether it ended.
@@ -156,7 +160,13 @@ class Bill:
 
     def is_short(self) -> bool:
         """Returns whether the answer has got beyond what is held for it."""
-        return self.spending is not None and self._output() > self._covered
+        if self.spending is None:
+            return False
+        output = self._output()
+        if output > self._covered:
+            return True
+        self._paid = output
+        return False
 
     def try_extend(self) -> bool:
         """Extends the hold if that needs no call; returns whether it did. Raises `CutError`."""
@@ -166,27 +176,33 @@ class Bill:
                 self._work.extension(tokens)
             )
         except SpendingUnavailable:
-            raise CutError(Refusal.BILLING_UNAVAILABLE) from None
+            raise self._cut(Refusal.BILLING_UNAVAILABLE) from None
         if extended:
             self._covered += tokens
+            self._paid = self._output()
         return extended
 
     async def extend(self) -> None:
         """Extends the hold, by less if less is left; raises `CutError` if that is too little."""
-        spending, missing = self.spending, self._output() - self._covered
+        spending, tokens = self.spending, self._missing()
         if spending is None:
             return
-        tokens, held = self._missing(), spending.amount
+        held, wanted = spending.amount, self._work.extension(tokens)
         try:
-            await spending.extend(self._work.extension(tokens), least=self._work.extension(missing))
-        except OutOfCredits:
-            raise CutError(self._exhausted) from None
-        except AllHeld:
-            raise CutError(Refusal.IN_FLIGHT_BUDGET_EXHAUSTED) from None
+            await spending.extend(wanted)
+        except (OutOfCredits, AllHeld):
+            raise self._cut(self._exhausted) from None
         except SpendingUnavailable:
-            raise CutError(Refusal.BILLING_UNAVAILABLE) from None
-        wanted, got = self._work.extension(tokens), spending.amount - held
+            raise self._cut(Refusal.BILLING_UNAVAILABLE) from None
+        got = spending.amount - held
         self._covered += tokens if got >= wanted else tokens * got // wanted
+        if self.is_short():
+            raise self._cut(self._exhausted)
+
+    def _cut(self, refusal: Refusal) -> CutError:
+        # What came last does not go on, and is not charged.
+        self._is_cut = True
+        return CutError(refusal)
 
     def _missing(self) -> int:
         return (
@@ -236,7 +252,7 @@ class Bill:
             usage,
             final=answer.meter.final,
             images=answer.images,
-            output_tokens=self._output(),
+            output_tokens=self._paid if self._is_cut else self._output(),
             whole=self._whole or answer.ended,
         )
         return cost_of(self._work, told)

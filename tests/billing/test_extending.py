@@ -48,6 +48,8 @@ class Talking:
             if number == 5:
                 await self.before.wait()
             await response.write(piece(TEXT))
+            # Else all of it would be here before its head is looked at.
+            await asyncio.sleep(0.002 if number < 20 else 0)
         if self._tells:
             last = {"choices": [], "usage": usage((11, self._pieces * 100))}
             await response.write(event(last))
@@ -65,7 +67,7 @@ async def test_a_hold_grows_with_the_answer(
     assert body.count(b"\n\n") == 51
     charge = await account.charge()
     assert -charge.amount_nano_credits == cost(11, 5000)
-    assert charge.use.held_nano_credits == cost(STREAMED, 5000)
+    assert cost(STREAMED, 5000) <= charge.use.held_nano_credits < cost(STREAMED, 6100)
 
 
 async def test_a_stream_ends_with_402_when_nothing_is_left_for_it(
@@ -78,12 +80,15 @@ async def test_a_stream_ends_with_402_when_nothing_is_left_for_it(
 
     assert status == 200
     *events, last, end = body.split(b"\n\n")
-    assert (len(events), end) == (25, b"")
+    # All that is paid for, but for what came in one piece with more.
+    assert (20 <= len(events) <= 25, end) == (True, b"")
+    came = 100 * len(events)
     assert last.startswith(b"event: error\ndata: ")
     assert json.loads(last.partition(b"data: ")[2])["error"]["code"] == "credit_balance_exhausted"
     charge = await account.charge()
-    assert (-charge.amount_nano_credits, charge.use.estimated) == (cost(STREAMED, 2500), True)
-    assert (await account.balance()).balance_nano_credits == 0
+    assert (-charge.amount_nano_credits, charge.use.estimated) == (cost(STREAMED, came), True)
+    assert charge.use.held_nano_credits == cost(STREAMED, 2500)
+    assert (await account.balance()).balance_nano_credits == cost(0, 2500 - came)
 
 
 async def test_a_cut_never_leaves_an_event_half_said(
@@ -132,7 +137,8 @@ async def test_an_upstream_that_ignores_the_limit_is_held_for(
 
     charge = await account.charge()
     asked = -(-len(json.dumps(question(stream=True, max_tokens=500))) // 3)
-    assert -charge.amount_nano_credits == cost(asked, 3000) <= charge.use.held_nano_credits + 10_000
+    assert -charge.amount_nano_credits == cost(asked, 3000)
+    assert charge.use.held_nano_credits >= cost(asked, 2500)
 
 
 async def test_holding_all_refuses_who_has_less(
