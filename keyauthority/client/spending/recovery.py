@@ -150,9 +150,15 @@ def _apply(record: Record | Damage, contents: Contents) -> None:
             contents.holds.pop(record.charge.reference, None)
             contents.charges.setdefault(record.charge.reference, record)
         case Confirmed():
-            for reference in record.references:
-                contents.charges.pop(reference, None)
+            _confirm(record, contents)
         case Whole():
             contents.epoch = record.epoch
         case Closed():
             contents.closed = True
+
+
+def _confirm(record: Confirmed, contents: Contents) -> None:
+    # The record that says it for all may have found no room.
+    contents.epoch = record.epoch if contents.epoch is None else contents.epoch
+    for reference in record.references:
+        contents.charges.pop(reference, None)
