@@ -53,10 +53,12 @@ async def main():
     hold(spool, "of the parent")
     child = os.fork()
     if not child:
+        answer = "it holds"
         try:
             hold(spool, "of the child")
         except SpoolError as error:
-            os.write(1, f"{os.getpid()} {error}\\n".encode())
+            answer = str(error)
+        os.write(1, f"{os.getpid()} {answer}\\n".encode())
         time.sleep(60)
     await asyncio.sleep(60)
 
@@ -132,6 +134,7 @@ async def test_a_child_keeps_no_lock(folder: Path) -> None:
                 assert await spool.adopt() == [as_held("of the parent")]
         finally:
             os.kill(int(child), signal.SIGKILL)
+            parent.kill()
 
 
 async def test_what_a_start_left_that_was_killed(folder: Path) -> None:
@@ -222,6 +225,20 @@ async def test_an_archive_of_an_older_epoch(folder: Path) -> None:
         assert await spool.adopt() == []
         assert "one" in await replayed(spool, 2)
         assert not spool.replaying
+
+
+async def test_an_archive_of_an_older_epoch_in_the_next_hands(folder: Path) -> None:
+    """Who adopts it from who adopted it brings it again, too."""
+    async with opened(folder) as old:
+        await old.charge(charge("one"))
+        old.confirmed(["one"], 1)
+    async with opened(folder) as spool:
+        await spool.charge(charge("two"))
+        spool.confirmed(["two"], 2)
+        await spool.adopt()
+    async with opened(folder) as spool:
+        await spool.adopt()
+        assert "one" in await replayed(spool, 2)
 
 
 async def test_a_replay_that_is_interrupted(folder: Path) -> None:

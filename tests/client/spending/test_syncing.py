@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import random
+import time
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 
 import pytest
 
-from keyauthority.client.spending.group_commit import MOST_HOLDS
+from keyauthority.client.spending.group_commit import INTERVAL, MOST_HOLDS
 from keyauthority.client.spending.records import SpoolError
 from keyauthority.client.spending.recovery import recover
 from tests.client.spending.disks import Disk, Gate
@@ -60,12 +61,12 @@ async def test_holds_are_synced_soon(folder: Path) -> None:
     async with opened(folder, fsync=gate.fsync) as spool:
         hold(spool, "one")
         await until(lambda: gate.count == 1)
+        await asyncio.sleep(0.05)
         for number in range(MOST_HOLDS):
             hold(spool, f"r{number}")
-        await asyncio.sleep(0)
-        await asyncio.sleep(0)
-        await asyncio.sleep(0.01)
-        assert gate.count == 2
+        begun = time.monotonic()
+        await until(lambda: gate.count == 2)
+        assert time.monotonic() - begun < INTERVAL / 2
 
 
 async def test_a_cancelled_wait(folder: Path) -> None:
