@@ -65,6 +65,7 @@ CHANGING: Final = {
     "LedgerService.TopUp",
     "LedgerService.Adjust",
     "LedgerService.Refund",
+    "LedgerService.RecordCharges",
     "LedgerService.SetPrices",
     "AuditService.PruneAuditEntries",
     "OperationsService.AddPepper",
