@@ -50,7 +50,7 @@ async def authority(tmp_path: Path, running_parts: AsyncExitStack) -> AsyncItera
 @pytest.fixture
 async def books(authority: Authority) -> Books:
     """Its books, in which chat completions of one model have a price."""
-    books = Books(authority.root, f"127.0.0.1:{authority.port}")
+    books = Books(authority.root)
     await books.price(MODEL, CHAT, TOKENS)
     return books
 
@@ -81,15 +81,17 @@ def spool(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-async def start_gateway(
+async def start_unpriced(
     authority: Authority,
-    books: Books,
     upstream: Upstream,
     spool: Path,
     tmp_path: Path,
     running_parts: AsyncExitStack,
 ) -> StartGateway:
-    """Starts gateways that bill; settings as keyword arguments. Returns the URL."""
+    """Starts gateways that bill before there are prices; settings as keyword arguments.
+
+    Returns the URL.
+    """
     token_file = tmp_path / "gateway.token"
     token_file.write_text((await authority.caller(Role.VERIFIER)).token + "\n")
     token_file.chmod(0o600)
@@ -100,7 +102,7 @@ async def start_gateway(
         options = {"grace": 0.5, "access_log": False, "billing": "enforce", **options}
         settings: dict[str, Any] = {
             "listen": "127.0.0.1:0",
-            "authority": books.address,
+            "authority": f"127.0.0.1:{authority.port}",
             "token_file": token_file,
             "upstream": upstream.url,
             "spool": spool,
@@ -111,6 +113,12 @@ async def start_gateway(
         return f"http://127.0.0.1:{await stack.enter_async_context(running(Settings(**settings)))}"
 
     return start
+
+
+@pytest.fixture
+def start_gateway(start_unpriced: StartGateway, books: Books) -> StartGateway:
+    """The same, once there are prices."""
+    return start_unpriced
 
 
 @pytest.fixture

@@ -97,7 +97,6 @@ class Books:
     """The authority, as its operator sees it."""
 
     root: Api
-    address: str
 
     async def account(self, nano_credits: int = 10 * NANO) -> Account:
         created = await self.root(CreateWorkspaceRequest(name="acme"))
