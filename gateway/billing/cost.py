@@ -32,10 +32,12 @@ class Work:
 
         More than nothing if anything may cost something: without credits, there are no seconds of audio.
         """
-        if not any(getattr(self.priced.price.rates, name) for name in _RATES):
-            return 0
-        seconds = -(-self.size // _BYTES_A_SECOND) * (self.priced.price.rates.second or 0)
-        return min(max(self.priced.hold + seconds, 1), LARGEST_AMOUNT)
+        rates, amount = self.priced.price.rates, self.priced.hold
+        if rates.second:
+            amount += -(-self.size // _BYTES_A_SECOND) * rates.second
+        if not amount:
+            return int(any(getattr(rates, name) for name in _RATES))
+        return min(amount, LARGEST_AMOUNT)
 
     def extension(self, tokens: int) -> int:
         """Returns the nano-credits to hold for *tokens* more of output."""

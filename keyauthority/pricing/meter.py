@@ -44,6 +44,10 @@ _HOLDERS: Final = ("response", "message")
 _ENDS: Final = ("response.completed", "response.incomplete", "response.failed")
 
 Counts = dict[tuple[str, ...], int]
+_PROMPT: Final = ("prompt_tokens",)
+_COMPLETION: Final = ("completion_tokens",)
+_TOTAL: Final = ("total_tokens",)
+_PLAIN: Final = frozenset({_PROMPT, _COMPLETION, _TOTAL})
 
 
 class Meter:
@@ -85,9 +89,15 @@ class Meter:
 
         An answer of `images` that tells nothing else has none.
         """
-        if not self._counts:
-            return None
         counts = self._counts
+        if not counts:
+            return None
+        if counts.keys() <= _PLAIN:
+            # Most answers tell nothing but these.
+            prompt, completion = counts.get(_PROMPT, 0), counts.get(_COMPLETION, 0)
+            if _PROMPT in counts:
+                completion += max(counts.get(_TOTAL, 0) - prompt - completion, 0)
+                return Usage(input=prompt, output=completion, images=self.images)
         cached = max(_part(counts, _INPUT_DETAILS, (_CACHED,)), _first(counts, _CACHE_HITS))
         written = _part(counts, _INPUT_DETAILS, _WRITTEN)
         read_count, write_count = _first(counts, (_CACHE_READ,)), _first(counts, (_CACHE_WRITE,))
@@ -169,11 +179,20 @@ def _keep(counts: Counts, name: tuple[str, ...], count: object) -> None:
 
 
 def _first(counts: Counts, names: tuple[str, ...]) -> int:
-    return max(counts.get((name,), 0) for name in names)
+    largest = 0
+    for name in names:
+        count = counts.get((name,), 0)
+        largest = max(largest, count)
+    return largest
 
 
 def _part(counts: Counts, details: tuple[str, ...], names: tuple[str, ...]) -> int:
-    return max(counts.get((detail, name), 0) for detail in details for name in names)
+    largest = 0
+    for detail in details:
+        for name in names:
+            count = counts.get((detail, name), 0)
+            largest = max(largest, count)
+    return largest
 
 
 def _images(answer: Mapping[Any, Any]) -> int:
