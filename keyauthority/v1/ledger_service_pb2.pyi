@@ -1027,7 +1027,9 @@ class UsageSum(_message.Message):
     """How many of these are estimated."""
     @_builtins.property
     def counts(self) -> _containers.ScalarMap[_builtins.str, _builtins.int]:
-        """What they used, by class."""
+        """What they used, by the classes that prices know: the tokens of `Rates`, `images`, `milliseconds`
+        and `characters`.
+        """
 
     def __init__(
         self,
