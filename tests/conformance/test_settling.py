@@ -407,6 +407,19 @@ async def test_what_is_due_is_not_granted(
     assert await verifier.ask(9, 9, workspace_id="ws_2") == (OUT, 0)
 
 
+async def test_what_is_due_pays_for_nothing(
+    ledgers: Ledgers, verifier: Verifier, clock: ManualClock
+) -> None:
+    """It has expired before a charge, which others of the grants pay."""
+    await ledgers.top_up(10, "ws_2", expire_time=START + SECOND)
+    await ledgers.top_up(10, "ws_2")
+    clock.time += SECOND
+
+    await verifier.charge(4, workspace_id="ws_2")
+
+    assert await ledgers.account("ws_2") == Account(6)
+
+
 # --- after a session
 
 
