@@ -7,7 +7,7 @@ import json
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gateway.metering import bodies
@@ -88,6 +88,7 @@ def test_answers_of_the_documented_endpoints(name: str) -> None:
     assert reader.images == (2 if name == "images" else 0)
 
 
+@settings(deadline=None)
 @given(st.lists(st.integers(0, 300), max_size=8), st.sampled_from(sorted(VECTORS)))
 def test_any_chunks_are_read_alike(cuts: list[int], name: str) -> None:
     text = b"\n " + json.dumps(VECTORS[name][0]).encode()

@@ -7,7 +7,7 @@ import json
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gateway.metering.request import AmbiguousRequestError, Asked, read_request
@@ -201,6 +201,7 @@ VALUES: st.SearchStrategy[Any] = st.recursive(
 )
 
 
+@settings(deadline=None)
 @given(st.lists(st.tuples(st.sampled_from("abc"), VALUES), max_size=4), st.sampled_from([None, 1]))
 def test_a_name_stands_twice_exactly_if_it_is_refused(
     pairs: list[tuple[str, Any]], indent: int | None
@@ -215,6 +216,7 @@ def test_a_name_stands_twice_exactly_if_it_is_refused(
             read(body)
 
 
+@settings(deadline=None)
 @given(st.binary(max_size=60) | st.text('{}[]":,\\ model0e', max_size=40).map(str.encode))
 def test_whatever_comes_is_read_or_refused(body: bytes) -> None:
     for kind in (JSON, "text/plain", "multipart/form-data; boundary=b"):
