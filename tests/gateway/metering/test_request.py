@@ -184,6 +184,13 @@ def test_json_is_read_whatever_its_type_is_called() -> None:
     assert all(of(b' {"model":"m"}', kind=kind).model == "m" for kind in kinds)
 
 
+def test_json_of_another_type_is_found_behind_space_and_refused_in_other_encodings() -> None:
+    assert of(b" " * 500 + b'{"model":"m"}', kind="text/plain").model == "m"
+    for encoding in ("utf-16", "utf-16-le", "utf-16-be", "utf-32", "utf-8-sig"):
+        with pytest.raises(AmbiguousRequestError):
+            read('{"model":"m"}'.encode(encoding), kind="text/plain")
+
+
 def test_there_is_nothing_to_read_in_what_is_no_json() -> None:
     assert read(b"", kind=JSON) is None
     assert read(b"model=m", kind="application/x-www-form-urlencoded") is None
