@@ -286,6 +286,11 @@ def test_two_chunks_cut_near_every_end_of_a_line(out: bool) -> None:
             assert read(split(VARIED, [place]), out=out) == WHOLE[out]
 
 
+def test_a_line_feed_belongs_to_the_return_right_before_it_alone() -> None:
+    pieces = [stream(ALONE, end="\r\r"), stream(ALONE), b"\n" + PLAIN]
+    assert read(pieces, out=True) == read([b"".join(pieces)], out=True)
+
+
 @settings(deadline=None)
 @given(
     st.lists(
@@ -319,6 +324,13 @@ def test_an_event_that_is_too_large_passes_unread(monkeypatch: pytest.MonkeyPatc
         pieces = split(text, range(0, len(text), size))
         assert read(pieces, out=True) == whole
         assert read(pieces).passed == text
+
+
+def test_a_large_event_without_an_end_passes_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(streams, "LARGEST_EVENT", 300)
+    text = b"data: " + b"a" * 400
+    assert read([text], out=True).passed == text
+    assert read(split(text, range(0, len(text), 50)), out=True).passed == text
 
 
 def test_what_is_held_back_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
