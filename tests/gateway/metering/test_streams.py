@@ -227,6 +227,15 @@ def test_streams_of_the_documented_endpoints(answer: bytes, usage: Usage, relaye
     assert result.relayed in (relayed, relayed + 1)
 
 
+def test_pictures_and_usage_beside_a_null_are_read() -> None:
+    reader = AnswerReader(EVENTS)
+    picture = {"type": "image_edit.completed", "b64_json": "aGk="}
+    reader.feed(stream(picture, {**picture, "usage": None}))
+    assert reader.images == 2
+    reader.feed(stream({"usage": None, "response": {"usage": {"total_tokens": 7}}}))
+    assert reader.meter.usage == Usage(input=7, images=2)
+
+
 def test_an_interrupted_stream_has_no_end_and_the_usage_that_it_told() -> None:
     result = read([ANTHROPIC[: ANTHROPIC.index(b"event: message_delta")]])
     assert (result.usage, result.ended) == (Usage(input=25, output=1), False)
