@@ -11,12 +11,14 @@ from sqlalchemy.dialects import sqlite
 from sqlalchemy.ext.asyncio import create_async_engine
 
 from keyauthority.base.relational.sqlite import connect
+from keyauthority.domain.usage import DAY, Group, Span
 from keyauthority.storage.postgres import open_postgres
 from keyauthority.storage.postgres.database import PostgresDatabase, PostgresDirect
 from keyauthority.storage.sql import leases, snapshots
 from keyauthority.storage.sql.keys import SqlKeys
 from keyauthority.storage.sql.ledger import SqlLedger
 from keyauthority.storage.sql.slices import SqlSlices
+from keyauthority.storage.sql.usage import UsageReader
 from keyauthority.storage.sqlite import migrate_sqlite
 from keyauthority.storage.sqlite.database import SqliteDirect, SqliteStatements
 from keyauthority.storage.sqlite.examining import KIND
@@ -46,6 +48,39 @@ def test_a_snapshot_searches(path: Path, query: Select[Any], count: int) -> None
 
 def _plan(connection: sqlite3.Connection, statement: str, parameters: Any) -> list[str]:
     return [row[3] for row in connection.execute(f"EXPLAIN QUERY PLAN {statement}", parameters)]
+
+
+class Noted:
+    """Statements that are noted, and find nothing."""
+
+    numbers = SqliteStatements.numbers
+
+    def __init__(self) -> None:
+        self.queries: list[Select[Any]] = []
+
+    async def rows(self, query: Select[Any]) -> list[Any]:
+        self.queries.append(query)
+        return []
+
+
+async def test_usage_is_searched_for(path: Path) -> None:
+    """The charges of a time by their index, and the few refunds by one that has no others."""
+    migrate_sqlite(path)
+    statements: Any = Noted()
+    reader = UsageReader(statements, "ws_1", Span(START, START, DAY), frozenset(Group))
+    await reader.charges()
+    await reader.refunds()
+    with closing(connect(path, KIND.pragmas)) as connection:
+        plans = []
+        for query in statements.queries:
+            compiled = query.compile(dialect=sqlite.dialect(paramstyle="named"))
+            plans.append(_plan(connection, str(compiled), dict.fromkeys(compiled.params, 1)))
+
+    charges, refunds = (step[0] for step in plans)
+    place = "(workspace_id=? AND time>? AND time<?)"
+    index = "credit_entries_workspace_id_time_idx"
+    assert charges == f"SEARCH credit_entries USING INDEX {index} {place}"
+    assert refunds == f"SEARCH refunds USING INDEX credit_entries_refunds {place}"
 
 
 @pytest.mark.parametrize(
