@@ -107,7 +107,7 @@ def without_null_usage(event: bytes) -> bytes:
     """
     at = event.find(_NULL_AT_THE_END)
     after = at + len(_NULL_AT_THE_END)
-    if at >= 0 and event.count(_USAGE) == 1 and _only_flat_members(event, after):
+    if at >= 0 and _only_flat_members(event, after):
         return event[:at] + event[after:]
     return _without_null_usage_anywhere(event)
 

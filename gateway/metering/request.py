@@ -30,7 +30,8 @@ _NAMES: Final = frozenset(
 _CHARSETS: Final = frozenset({"utf-8", "utf8", "us-ascii", "ascii"})
 
 _charset = re.compile(r';\s*charset\s*=\s*"?([^";\s]*)', re.IGNORECASE).findall
-_looks_like_json = re.compile(rb"[\s\x00\xef\xbb\xbf]*\{").match
+# Some readers take JSON in UTF-16, and with a byte order mark, of whatever type it is said to be.
+_looks_like_json = re.compile(rb"[\s\x00\xef\xbb\xbf\xff\xfe]*\{").match
 _is_number = re.compile(r"[0-9]{1,18}", re.ASCII).fullmatch
 _decode = msgspec.json.Decoder().decode
 _NOTHING: Final = Member(0, b"null")
@@ -70,7 +71,7 @@ def read_request(path: str, content_type: str, body: bytes) -> Asked | None:
     try:
         if kind == FORM:
             return _from_form(path, content_type, body)
-        if kind.endswith(("/json", "+json")) or _looks_like_json(body[:64]):
+        if kind.endswith(("/json", "+json")) or _looks_like_json(body):
             return _from_json(path, content_type, body) if body else None
     except NotPlainError as error:
         raise AmbiguousRequestError(str(error)) from None

@@ -6,7 +6,7 @@ import json
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gateway.metering.asking import ask_for_usage, lacks_usage
@@ -28,6 +28,7 @@ def body_of(path: str, body: bytes) -> Asked:
     return request
 
 
+@settings(deadline=None)
 @given(
     st.dictionaries(NAMES, VALUES, max_size=4),
     st.booleans(),
@@ -49,6 +50,7 @@ def test_the_field_is_inserted_and_can_be_taken_out_again(
     assert result.count(INSERTED) == body.count(INSERTED) + 1
 
 
+@settings(deadline=None)
 @given(st.dictionaries(NAMES, VALUES, max_size=3), st.dictionaries(st.sampled_from("abc"), VALUES))
 def test_options_that_are_there_stay(others: dict[str, Any], options: dict[str, Any]) -> None:
     body = json.dumps({**others, "stream_options": options, "stream": True}).encode()

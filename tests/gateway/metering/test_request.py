@@ -7,7 +7,7 @@ import json
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gateway.metering.request import AmbiguousRequestError, Asked, read_request
@@ -184,6 +184,13 @@ def test_json_is_read_whatever_its_type_is_called() -> None:
     assert all(of(b' {"model":"m"}', kind=kind).model == "m" for kind in kinds)
 
 
+def test_json_of_another_type_is_found_behind_space_and_refused_in_other_encodings() -> None:
+    assert of(b" " * 500 + b'{"model":"m"}', kind="text/plain").model == "m"
+    for encoding in ("utf-16", "utf-16-le", "utf-16-be", "utf-32", "utf-8-sig"):
+        with pytest.raises(AmbiguousRequestError):
+            read('{"model":"m"}'.encode(encoding), kind="text/plain")
+
+
 def test_there_is_nothing_to_read_in_what_is_no_json() -> None:
     assert read(b"", kind=JSON) is None
     assert read(b"model=m", kind="application/x-www-form-urlencoded") is None
@@ -201,6 +208,7 @@ VALUES: st.SearchStrategy[Any] = st.recursive(
 )
 
 
+@settings(deadline=None)
 @given(st.lists(st.tuples(st.sampled_from("abc"), VALUES), max_size=4), st.sampled_from([None, 1]))
 def test_a_name_stands_twice_exactly_if_it_is_refused(
     pairs: list[tuple[str, Any]], indent: int | None
@@ -215,6 +223,7 @@ def test_a_name_stands_twice_exactly_if_it_is_refused(
             read(body)
 
 
+@settings(deadline=None)
 @given(st.binary(max_size=60) | st.text('{}[]":,\\ model0e', max_size=40).map(str.encode))
 def test_whatever_comes_is_read_or_refused(body: bytes) -> None:
     for kind in (JSON, "text/plain", "multipart/form-data; boundary=b"):

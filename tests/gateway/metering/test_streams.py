@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from typing import Any, NamedTuple
 
 import pytest
-from hypothesis import example, given
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from gateway.metering import streams
@@ -227,6 +227,15 @@ def test_streams_of_the_documented_endpoints(answer: bytes, usage: Usage, relaye
     assert result.relayed in (relayed, relayed + 1)
 
 
+def test_pictures_and_usage_beside_a_null_are_read() -> None:
+    reader = AnswerReader(EVENTS)
+    picture = {"type": "image_edit.completed", "b64_json": "aGk="}
+    reader.feed(stream(picture, {**picture, "usage": None}))
+    assert reader.images == 2
+    reader.feed(stream({"usage": None, "response": {"usage": {"total_tokens": 7}}}))
+    assert reader.meter.usage == Usage(input=7, images=2)
+
+
 def test_an_interrupted_stream_has_no_end_and_the_usage_that_it_told() -> None:
     result = read([ANTHROPIC[: ANTHROPIC.index(b"event: message_delta")]])
     assert (result.usage, result.ended) == (Usage(input=25, output=1), False)
@@ -271,6 +280,7 @@ def split(text: bytes, cuts: Iterable[int]) -> list[bytes]:
     return [text[start:end] for start, end in itertools.pairwise(places)]
 
 
+@settings(deadline=None)
 @given(st.lists(st.integers(0, len(VARIED)), max_size=40), st.booleans())
 @example(list(range(len(VARIED))), True)
 @example(list(range(len(VARIED))), False)
@@ -279,11 +289,18 @@ def test_any_chunks_are_read_and_passed_on_alike(cuts: list[int], out: bool) -> 
 
 
 @pytest.mark.parametrize("out", [False, True])
-def test_two_chunks_cut_at_every_place(out: bool) -> None:
+def test_two_chunks_cut_near_every_end_of_a_line(out: bool) -> None:
     for place in range(len(VARIED)):
-        assert read(split(VARIED, [place]), out=out) == WHOLE[out]
+        if len(VARIED[max(place - 2, 0) : place + 2].splitlines()) > 1:
+            assert read(split(VARIED, [place]), out=out) == WHOLE[out]
 
 
+def test_a_line_feed_belongs_to_the_return_right_before_it_alone() -> None:
+    pieces = [stream(ALONE, end="\r\r"), stream(ALONE), b"\n" + PLAIN]
+    assert read(pieces, out=True) == read([b"".join(pieces)], out=True)
+
+
+@settings(deadline=None)
 @given(
     st.lists(
         st.sampled_from([b"data: x", b'data: {"usage":null}', *stream(ALONE).split(b"\n\n")[:1]])
@@ -316,6 +333,13 @@ def test_an_event_that_is_too_large_passes_unread(monkeypatch: pytest.MonkeyPatc
         pieces = split(text, range(0, len(text), size))
         assert read(pieces, out=True) == whole
         assert read(pieces).passed == text
+
+
+def test_a_large_event_without_an_end_passes_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(streams, "LARGEST_EVENT", 300)
+    text = b"data: " + b"a" * 400
+    assert read([text], out=True).passed == text
+    assert read(split(text, range(0, len(text), 50)), out=True).passed == text
 
 
 def test_what_is_held_back_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
