@@ -53,7 +53,7 @@ def provision(address: str, data_dir: Path) -> Provisioned:
                 _token(
                     client,
                     data_dir / "console.token",
-                    [Role.ISSUER, Role.ADMIN],
+                    [Role.ISSUER, Role.ADMIN, Role.BILLER],
                     acts_for_people=True,
                 ),
                 _key(client, data_dir / "demo.key"),
