@@ -25,6 +25,7 @@ from keyauthority.client.admin import (
     keys,
     ledger,
     operations,
+    prices,
     verification,
     workspaces,
 )
@@ -52,11 +53,13 @@ from keyauthority.client.admin.records import (
     IssuedKey,
     Key,
     NewCaller,
+    NewPrice,
     Pepper,
     RotatedKey,
     SecretInfo,
     Session,
     Sessions,
+    Usage,
     Workspace,
 )
 from keyauthority.domain.auditing import AuditEntry, AuditFilter
@@ -68,7 +71,9 @@ from keyauthority.domain.ledger import Credited, Entry, EntryFilter
 from keyauthority.domain.ledger import Kind as EntryKind
 from keyauthority.domain.peppers import PepperState
 from keyauthority.domain.sessions import Receipt
+from keyauthority.domain.usage import Group, UsageSum
 from keyauthority.escrow.slices import Account
+from keyauthority.pricing.prices import Pattern, Price, Rates
 
 __all__ = [
     "CHANGING",
@@ -88,6 +93,7 @@ __all__ = [
     "Entry",
     "EntryFilter",
     "EntryKind",
+    "Group",
     "ImportedKey",
     "IssuedKey",
     "Key",
@@ -95,10 +101,14 @@ __all__ = [
     "KeyState",
     "MissingError",
     "NewCaller",
+    "NewPrice",
     "Page",
+    "Pattern",
     "Pepper",
     "PepperState",
     "Person",
+    "Price",
+    "Rates",
     "Reason",
     "Receipt",
     "RefusedError",
@@ -112,6 +122,8 @@ __all__ = [
     "SpreadingError",
     "TransportError",
     "UnavailableError",
+    "Usage",
+    "UsageSum",
     "Who",
     "Workspace",
     "audit",
@@ -119,6 +131,7 @@ __all__ = [
     "keys",
     "ledger",
     "operations",
+    "prices",
     "verification",
     "workspaces",
 ]

@@ -18,6 +18,7 @@ from keyauthority.domain.sessions import Terms
 from keyauthority.domain.workspaces import Workspace
 from keyauthority.escrow.grants import Grant
 from keyauthority.escrow.slices import Account
+from keyauthority.pricing.prices import Price
 
 LEASE: Final = timedelta(seconds=3)
 TERMS: Final = Terms(LEASE, LEASE, settling=False, foreign_secrets=False)
@@ -57,6 +58,7 @@ class Books:
     entries: dict[str, tuple[Entry, ...]] = field(default_factory=dict)
     grants: dict[str, Mapping[str, Grant]] = field(default_factory=dict)
     draws: dict[str, tuple[Drawn, ...]] = field(default_factory=dict)
+    prices: dict[str, Price] = field(default_factory=dict)
     audited: int = 0
     epoch: int = 1
     revision: int = 0
