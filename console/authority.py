@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections import OrderedDict
 from collections.abc import Iterator, Sequence
+from datetime import datetime
 from typing import Any, Final
 
 import grpc
@@ -17,13 +19,16 @@ from keyauthority.client.admin import (
     AuthorityError,
     Call,
     CredentialError,
+    Group,
     Key,
     MissingError,
     Person,
     Reason,
     UnavailableError,
+    Usage,
     Workspace,
     keys,
+    ledger,
     workspaces,
 )
 from keyauthority.client.admin.calling import Result
@@ -31,6 +36,8 @@ from keyauthority.client.admin.calling import Result
 MOST_KEYS: Final = 1_000
 """The newest keys of a workspace that pages list; one call reads or revokes so many."""
 _MOST_NAMES: Final = 1_000
+_SUMMING: Final = 2.0
+"""Seconds that a page waits for sums that it can do without."""
 
 _log = structlog.get_logger("console.authority")
 
@@ -103,6 +110,31 @@ class Acting:
             if error.code is grpc.StatusCode.UNIMPLEMENTED:
                 raise CreditsUnknownError(role_missing=False) from None
             raise self._note_outage(error) from None
+
+    async def usage(
+        self,
+        workspace_id: str,
+        *,
+        start: datetime,
+        end: datetime,
+        by: Sequence[Group] = (),
+        time_zone: str = "",
+    ) -> Usage | None:
+        """Returns what a workspace's charges come to; None if that can't be had soon.
+
+        Pages are shown without it, so its failure is no outage.
+        """
+        if self._authority.lacks_biller:
+            return None
+        call = ledger.usage(workspace_id, start=start, end=end, by=by, time_zone=time_zone)
+        try:
+            async with asyncio.timeout(_SUMMING):
+                return await self._client.call(call)
+        except (AuthorityError, TimeoutError) as error:
+            reason = error.reason if isinstance(error, AuthorityError) else None
+            self._authority.lacks_biller |= reason is Reason.ROLE_MISSING
+            _log.warning("usage_unknown", reason=reason.name if reason is not None else "")
+            return None
 
     def _note_outage(self, error: AuthorityError) -> UnavailableError:
         reason = error.reason.name if error.reason is not None else ""

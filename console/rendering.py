@@ -95,7 +95,13 @@ class Rendering:
             auto_reload=False,
         )
         self._environment.filters.update(
-            moment=_moment, day=_day, ago=self._ago, credits=amounts.markup, signed=_signed
+            moment=_moment,
+            day=_day,
+            ago=self._ago,
+            calendar_day=moments.calendar_day,
+            credits=amounts.markup,
+            plain_credits=amounts.text,
+            signed=_signed,
         )
         self._environment.globals.update(
             csrf_field=_csrf_field, asset=assets.href, url=url, words=words

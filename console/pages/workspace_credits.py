@@ -7,7 +7,7 @@ from datetime import datetime
 from typing import Final
 from urllib.parse import urlencode
 
-from console import ledger_entries
+from console import ledger_entries, spending
 from console.authority import CreditsUnknownError
 from console.forms import Form, without_secret
 from console.ledger_entries import EntryRow
@@ -33,11 +33,16 @@ async def overview(visit: Visit) -> Answer:
         newest = await visit.authority.ledger(ledger.page(EntryFilter(workspace_id), size=_NEWEST))
     except CreditsUnknownError as error:
         return await unknown(visit, error)
+    spent = await spending.read(visit)
+    ids = {name for name, _ in spent.by_key.rows} if spent is not None else set()
     return await visit.page(
         "credits.html",
         section="credits",
         account=account,
         entries=await ledger_entries.rows(visit, newest.records),
+        spending=spent,
+        lasts=spent.lasts_until(account.balance, visit.now) if spent is not None else None,
+        key_names=await ledger_entries.key_names(visit.authority, workspace_id, ids),
     )
 
 

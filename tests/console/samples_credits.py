@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from collections import Counter
 from dataclasses import replace
-from datetime import UTC
+from datetime import UTC, timedelta
 from types import SimpleNamespace
 from typing import Any
 
+from console import plots
 from console.forms import Form
 from console.ledger_entries import EntryRow
+from console.plots import Spent
+from console.spending import Spending
 from console.statements import Charges, Statement, month_of, months_until
 from keyauthority.client.admin import Account, Entry, EntryKind
 from tests.console.sample_data import (
@@ -66,8 +69,36 @@ ENTRIES = [
 ]
 
 
+TODAY = NOW.date()
+BY_DAY = {
+    TODAY - timedelta(days=back): Spent(10**6 * (3_700 + 900 * ((back * 37) % 11)), 40 + back)
+    for back in range(30)
+    if back % 7 not in (1, 2)
+}
+SPENDING = Spending(
+    plots.by_day(BY_DAY, TODAY),
+    plots.by_share({key.id: Spent(10**9 * 3 ** (9 - n), 120) for n, key in enumerate(ROWS)}),
+    plots.by_share({LONG: Spent(92_100_000_001, 900), "google/gemini-3-flash": Spent(150_000, 4)}),
+    week=41_000_000_000,
+)
+LITTLE = Spending(
+    plots.by_day({TODAY: Spent(1_204, 1)}, TODAY),
+    plots.by_share({ROWS[0].id: Spent(1_204, 1)}),
+    plots.by_share({"google/gemini-3-flash": Spent(1_204, 1)}),
+    week=1_204,
+)
+NOTHING = Spending(plots.by_day({}, TODAY), plots.by_share({}), plots.by_share({}), week=0)
+
+
 def overview(**other: Any) -> dict[str, Any]:
-    page = {"section": "credits", "account": ACCOUNT, "entries": ENTRIES}
+    page = {
+        "section": "credits",
+        "account": ACCOUNT,
+        "entries": ENTRIES,
+        "spending": SPENDING,
+        "lasts": SPENDING.lasts_until(ACCOUNT.balance, NOW),
+        "key_names": {key.id: key.name for key in ROWS},
+    }
     return INSIDE | page | other
 
 
@@ -165,14 +196,25 @@ def statement(**other: Any) -> dict[str, Any]:
     return INSIDE | page | other
 
 
-EMPTY = Statement()
+EMPTY: dict[str, Any] = {
+    "account": Account(0),
+    "entries": [],
+    "spending": NOTHING,
+    "lasts": None,
+}
 
 CREDITS: list[Page] = [
     Page("credits", "credits.html", overview()),
     Page("credits_viewer", "credits.html", overview(**VIEWER)),
-    Page("credits_debt", "credits.html", overview(account=Account(-1_500_000_001, CREDIT))),
-    Page("credits_none", "credits.html", overview(account=Account(0), entries=[])),
-    Page("credits_none_viewer", "credits.html", overview(account=Account(0), entries=[], **VIEWER)),
+    Page(
+        "credits_debt",
+        "credits.html",
+        overview(account=Account(-1_500_000_001, CREDIT), spending=None, lasts=None),
+    ),
+    Page("credits_little", "credits.html", overview(spending=LITTLE, lasts=None)),
+    Page("credits_unspent", "credits.html", overview(spending=NOTHING, lasts=None)),
+    Page("credits_none", "credits.html", overview(**EMPTY)),
+    Page("credits_none_viewer", "credits.html", overview(**EMPTY, **VIEWER)),
     Page(
         "credits_role_missing",
         "credits_unknown.html",
@@ -199,7 +241,7 @@ CREDITS: list[Page] = [
     Page(
         "credits_statement_empty",
         "credits_statement.html",
-        statement(statement=EMPTY, sums=[("grant", 0)], others=[]),
+        statement(statement=Statement(), sums=[("grant", 0)], others=[]),
     ),
     Page("credits_statement_long", "credits_statement.html", statement(statement=None, others=[])),
     Page("credits_top_up", "credits_top_up.html", changing(TOP_UP)),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator, Callable
 from datetime import UTC, datetime
 from pathlib import Path
@@ -177,3 +178,46 @@ async def test_credits_that_give_no_answer_are_an_outage(tmp_path: Path) -> None
             with pytest.raises(UnavailableError):
                 await acting.ledger(call)
     assert calls.names == ["GetBalance"]
+
+
+async def never(request: bytes, context: Any) -> bytes:
+    await asyncio.Event().wait()
+    return b""
+
+
+@pytest.mark.parametrize("slow", [True, False], ids=["slow", "older"])
+async def test_usage_that_can_not_be_had_soon_is_no_outage(slow: bool) -> None:
+    """The page goes on without it, and asks what else it needs."""
+    server, calls = grpc.aio.server(), Calls()
+    if slow:
+        handlers: dict[str, grpc.RpcMethodHandler[bytes, bytes]] = {
+            "SummarizeUsage": grpc.unary_unary_rpc_method_handler(never)
+        }
+        service = "keyauthority.v1.LedgerService"
+        server.add_generic_rpc_handlers([grpc.method_handlers_generic_handler(service, handlers)])
+    port = server.add_insecure_port("127.0.0.1:0")
+    await server.start()
+    try:
+        address = f"127.0.0.1:{port}"
+        async with grpc.aio.insecure_channel(address, interceptors=[calls]) as channel:
+            acting = Authority(channel, Secret("x")).acting_for(None, "req_1")
+            now = datetime.now(UTC)
+            assert await acting.usage("ws_1", start=now, end=now) is None
+            with pytest.raises(UnavailableError):
+                await acting.call(workspaces.page())
+        assert calls.names == ["SummarizeUsage", "ListWorkspaces"]
+    finally:
+        await server.stop(None)
+
+
+async def test_usage_without_the_role_is_asked_for_once(acting: Acting, calls: Calls) -> None:
+    """As anything else about credits."""
+    [workspace] = await made(acting, 1)
+    created = await acting.call(callers.create("console", [Role.ADMIN, Role.ISSUER]))
+    authority = Authority(acting._client.channel, created.token)
+    calls.names.clear()
+    now = datetime.now(UTC)
+    for _ in range(3):
+        console = authority.acting_for(None, "req_1")
+        assert await console.usage(workspace.id, start=now, end=now) is None
+    assert calls.names == ["SummarizeUsage"]
