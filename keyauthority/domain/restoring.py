@@ -50,7 +50,7 @@ class Restoring:
         entries: Sequence[AuditEntry],
         longest_lease: timedelta = timedelta(),
     ) -> tuple[Head, Replayed]:
-        """Begins the next epoch, without sessions, and repeats the revocations in *entries*.
+        """Begins the next epoch, without sessions and slices, and repeats the revocations in *entries*.
 
         *entries* are the exported audit, *longest_lease* a lease longer than these books know that
         may be in force. Until `settle`, every change waits for the longest lease.
@@ -58,6 +58,8 @@ class Restoring:
 
         async def work(change: Change) -> tuple[Head, Replayed]:
             tx, replayed = change.tx, Replayed()
+            # Accounts are locked before the head, as in every change of both.
+            await tx.slices.void_all()
             head = await tx.leases.begin_epoch(tx.time)
             terms = await tx.leases.terms()
             longest = max(terms.longest_lease, longest_lease)

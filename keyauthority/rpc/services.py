@@ -15,6 +15,7 @@ from keyauthority.rpc.admission import (
     HEALTH,
     ISSUING,
     REFLECTING,
+    SETTLING,
     SYNCING,
     VERIFYING,
 )
@@ -44,7 +45,7 @@ SERVICES: Final = (
         session_methods={"Sync": SYNCING, "Leave": SYNCING},
         quick={"Verify": QuickVerify, "BatchVerify": QuickBatchVerify},
     ),
-    Service(_V1 + "SpendingService", Role.VERIFIER, VERIFYING, SpendingServicer),
+    Service(_V1 + "SpendingService", Role.VERIFIER, SETTLING, SpendingServicer),
     Service(_V1 + "KeyService", Role.ISSUER, ISSUING, KeyServicer),
     Service(_V1 + "WorkspaceService", Role.ADMIN, ADMINISTERING, WorkspaceServicer),
     Service(_V1 + "CallerService", Role.ADMIN, ADMINISTERING, CallerServicer),

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from keyauthority.domain.ledger import Entry, Kind, Use
+from keyauthority.domain.ledger import Entry, Kind, Use, Written
 from keyauthority.domain.ports import Store
 from keyauthority.domain.usage import Group, Span, UsageSum
 from keyauthority.escrow.slices import Account
@@ -29,7 +29,7 @@ def use(model: str = "gpt-5", key_id: str = "key_1", **fields: Any) -> Use:
 
 
 ENTRIES = (
-    charge(1, 10, use(counts={"input": 3, "output": 2**40})),
+    charge(1, 10, use(counts={"input": 3, "output": 2**40, "images": 0, "of no price": 7})),
     charge(2, 20, use("gpt-4", counts={"input": 5}, estimated=True)),
     charge(3, 30, use(key_id="key_2"), time=START + DAY),
     replace(charge(4, -4, use=Use()), kind=Kind.REFUND, subject="c2", time=START + DAY),
@@ -41,7 +41,7 @@ ENTRIES = (
 
 async def write(store: Store, *entries: Entry, workspace_id: str = "ws_1") -> None:
     async with store.changing() as tx:
-        await tx.ledger.write(workspace_id, Account(0), entries, [], [])
+        await tx.ledger.write([Written(workspace_id, Account(0), entries)])
 
 
 async def usage(

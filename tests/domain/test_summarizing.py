@@ -12,7 +12,7 @@ import pytest
 from keyauthority.domain.books import Books, Unfenced
 from keyauthority.domain.callers import Actor
 from keyauthority.domain.errors import KeyAuthorityError, Reason
-from keyauthority.domain.ledger import Entry, Kind, Use
+from keyauthority.domain.ledger import Entry, Kind, Use, Written
 from keyauthority.domain.summarizing import MOST, Question, Summarizing
 from keyauthority.domain.usage import Group, UsageSum, spans, zone_of
 from keyauthority.escrow.slices import Account
@@ -27,12 +27,12 @@ QUESTION = Question("ws_1")
 async def charge(store: WatchedStore, *times: datetime, **use: Any) -> None:
     """A charge of one at each of *times*."""
     async with store.changing() as tx:
-        _, number = await tx.ledger.account("ws_1")
+        _, number = (await tx.ledger.accounts(["ws_1"]))["ws_1"]
         entries = [
             Entry("ws_1", n, Kind.CHARGE, -1, 0, f"c{n}", time, use=Use(**use))
             for n, time in enumerate(times, number + 1)
         ]
-        await tx.ledger.write("ws_1", Account(0), entries, [], [])
+        await tx.ledger.write([Written("ws_1", Account(0), entries)])
 
 
 async def summarize(
@@ -147,7 +147,7 @@ async def test_there_are_more_than_an_answer_holds(store: WatchedStore, actor: A
             replace(entry, number=n, reference=f"d{n}", time=START + HOUR)
             for n, entry in enumerate(entries, count + 10)
         ]
-        await tx.ledger.write("ws_1", Account(0), entries, [], [])
+        await tx.ledger.write([Written("ws_1", Account(0), entries)])
 
     sums, truncated = await summarize(store, actor, count, groups=(Group.KEY,), end=START + DAY)
 

@@ -27,6 +27,7 @@ from keyauthority.storage.memory.records import (
     MemoryReplays,
     MemoryWorkspaces,
 )
+from keyauthority.storage.memory.slices import MemorySlices
 
 
 class MemoryStore:
@@ -105,6 +106,7 @@ def _transaction(books: Books, time: datetime) -> Transaction:
         last_used=MemoryLastUses(books, time),
         ledger=MemoryLedger(books, time),
         prices=MemoryPrices(books, time),
+        slices=MemorySlices(books, time),
     )
 
 

@@ -20,6 +20,7 @@ from keyauthority.storage.sql.ledger import SqlLedger
 from keyauthority.storage.sql.peppers import SqlLastUses, SqlPeppers
 from keyauthority.storage.sql.prices import SqlPrices
 from keyauthority.storage.sql.records import SqlCallers, SqlReplays, SqlWorkspaces
+from keyauthority.storage.sql.slices import SqlSlices
 from keyauthority.storage.sql.statements import Statements
 
 
@@ -92,4 +93,5 @@ def transaction(statements: Statements, leases: SqlLeases) -> Transaction:
         last_used=SqlLastUses(statements),
         ledger=SqlLedger(statements),
         prices=SqlPrices(statements),
+        slices=SqlSlices(statements),
     )

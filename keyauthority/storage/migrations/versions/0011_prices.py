@@ -4,7 +4,7 @@ import sqlalchemy as sa
 from alembic import op
 
 revision = "0011"
-down_revision = "0009"
+down_revision = "0010"
 # Older versions know nothing of prices, and touch no table of them.
 usable_from = "0007"
 
