@@ -8,14 +8,13 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from console.paths import url
-from keyauthority.base.process.clocks import SystemClock
 from keyauthority.domain.callers import authority
-from keyauthority.domain.entering import write_sheet
-from keyauthority.domain.ledger import Kind, Sheet, Use
-from keyauthority.domain.ports import Store
+from keyauthority.domain.entering import read_sheet, write_sheet
+from keyauthority.domain.ledger import Kind, Use
 from keyauthority.storage.sqlite import open_sqlite
 from keyauthority.v1 import ledger_service_pb2 as v1
 from keyauthority.v1.ledger_service_pb2_grpc import LedgerServiceStub
+from tests.conformance.records import ManualClock
 from tests.console.people_in_it import Cast
 from tests.console.visiting import Shown, Visitor
 from tests.e2e.processes import eventually
@@ -100,21 +99,16 @@ async def charged(cast: Cast, *charges: Charge) -> None:
     edge = cast.console.edge
     edge.authority.stop()
     try:
-        async with open_sqlite(edge.data_dir / "keyauthority.db", SystemClock()) as store:
+        clock = ManualClock()
+        async with open_sqlite(edge.data_dir / "keyauthority.db", clock) as store:
             for charge in charges:
-                await _charge(store, cast.workspace, charge)
+                clock.time = datetime.now(UTC) - charge.ago
+                async with store.changing() as tx:
+                    sheet = await read_sheet(tx, cast.workspace)
+                    reference = f"charge-{secrets.token_hex(6)}"
+                    sheet.reduce(Kind.CHARGE, charge.cost, reference, _BY, use=charge.use)
+                    await write_sheet(tx, sheet)
     finally:
         edge.recover_authority()
     browser = cast.console.visitor()
     eventually("the console is ready", lambda: browser.get("/readyz").status == 200)
-
-
-async def _charge(store: Store, workspace_id: str, charge: Charge) -> None:
-    async with store.changing() as tx:
-        account, number = await tx.ledger.account(workspace_id)
-        grants = await tx.ledger.grants(workspace_id)
-        time = datetime.now(UTC) - charge.ago
-        sheet = Sheet(workspace_id, account, number, grants, time)
-        reference = f"charge-{secrets.token_hex(6)}"
-        sheet.reduce(Kind.CHARGE, charge.cost, reference, _BY, use=charge.use)
-        await write_sheet(tx, sheet)
