@@ -10,6 +10,7 @@ from urllib.parse import urlencode
 from console import ledger_entries, spending
 from console.authority import CreditsUnknownError
 from console.forms import Form, without_secret
+from console.key_views import is_key_id
 from console.ledger_entries import EntryRow
 from console.moments import begin_of_day, end_of_day, zone_of
 from console.paths import url
@@ -48,7 +49,7 @@ async def overview(visit: Visit) -> Answer:
 
 async def entries(visit: Visit) -> Answer:
     """Shows the newest entries that the filters leave."""
-    keys, _ = await visit.authority.keys(visit.workspace_id)
+    keys = await _keys(visit)
     form = _filters(visit, keys)
     start, end = _days(visit, form)
     rows: list[EntryRow] = []
@@ -77,6 +78,15 @@ async def unknown(visit: Visit, error: CreditsUnknownError) -> Answer:
     return await visit.page(
         "credits_unknown.html", section="credits", role_missing=error.role_missing
     )
+
+
+async def _keys(visit: Visit) -> list[Key]:
+    # The newest, and the one that is chosen even if it is older.
+    newest, more = await visit.authority.keys(visit.workspace_id)
+    key_id = visit.query("key")
+    if more and is_key_id(key_id) and key_id not in {key.id for key in newest}:
+        return [*newest, *await visit.authority.some_keys(visit.workspace_id, [key_id])]
+    return list(newest)
 
 
 def _filters(visit: Visit, keys: Sequence[Key]) -> Form:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import secrets
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -11,6 +13,8 @@ from console.paths import url
 from keyauthority.domain.callers import authority
 from keyauthority.domain.entering import read_sheet, write_sheet
 from keyauthority.domain.ledger import Kind, Use
+from keyauthority.domain.ports import Store
+from keyauthority.escrow.grants import Grant
 from keyauthority.storage.sqlite import open_sqlite
 from keyauthority.v1 import ledger_service_pb2 as v1
 from keyauthority.v1.ledger_service_pb2_grpc import LedgerServiceStub
@@ -94,20 +98,36 @@ class Charge:
     ago: timedelta = timedelta()
 
 
+async def granted(cast: Cast, purchase: str, amount: int, ago: timedelta) -> None:
+    """Writes a top-up of a while ago into the books, as `charged` writes charges."""
+    async with _books_of(cast) as (store, clock):
+        clock.time = datetime.now(UTC) - ago
+        async with store.changing() as tx:
+            sheet = await read_sheet(tx, cast.workspace)
+            grant = Grant(f"grant_{secrets.token_hex(8)}", amount, clock.time)
+            sheet.grant(grant, Kind.GRANT, purchase, _BY)
+            await write_sheet(tx, sheet)
+
+
 async def charged(cast: Cast, *charges: Charge) -> None:
     """Writes charges into the books, for which the authority is stopped and started again."""
-    edge = cast.console.edge
+    async with _books_of(cast) as (store, clock):
+        for charge in charges:
+            clock.time = datetime.now(UTC) - charge.ago
+            async with store.changing() as tx:
+                sheet = await read_sheet(tx, cast.workspace)
+                reference = f"charge-{secrets.token_hex(6)}"
+                sheet.reduce(Kind.CHARGE, charge.cost, reference, _BY, use=charge.use)
+                await write_sheet(tx, sheet)
+
+
+@asynccontextmanager
+async def _books_of(cast: Cast) -> AsyncIterator[tuple[Store, ManualClock]]:
+    edge, clock = cast.console.edge, ManualClock()
     edge.authority.stop()
     try:
-        clock = ManualClock()
         async with open_sqlite(edge.data_dir / "keyauthority.db", clock) as store:
-            for charge in charges:
-                clock.time = datetime.now(UTC) - charge.ago
-                async with store.changing() as tx:
-                    sheet = await read_sheet(tx, cast.workspace)
-                    reference = f"charge-{secrets.token_hex(6)}"
-                    sheet.reduce(Kind.CHARGE, charge.cost, reference, _BY, use=charge.use)
-                    await write_sheet(tx, sheet)
+            yield store, clock
     finally:
         edge.recover_authority()
     browser = cast.console.visitor()

@@ -180,18 +180,29 @@ async def test_credits_that_give_no_answer_are_an_outage(tmp_path: Path) -> None
     assert calls.names == ["GetBalance"]
 
 
-async def never(request: bytes, context: Any) -> bytes:
-    await asyncio.Event().wait()
-    return b""
+class Slow:
+    """A method that gives no answer; `left` is the time that its caller would have had."""
+
+    def __init__(self) -> None:
+        self.left = 0.0
+        self.cancelled = asyncio.Event()
+
+    async def answer(self, request: bytes, context: Any) -> bytes:
+        try:
+            await asyncio.Event().wait()
+        finally:
+            self.left = context.time_remaining()
+            self.cancelled.set()
+        return b""
 
 
 @pytest.mark.parametrize("slow", [True, False], ids=["slow", "older"])
 async def test_usage_that_can_not_be_had_soon_is_no_outage(slow: bool) -> None:
     """The page goes on without it, and asks what else it needs."""
-    server, calls = grpc.aio.server(), Calls()
+    server, calls, method = grpc.aio.server(), Calls(), Slow()
     if slow:
         handlers: dict[str, grpc.RpcMethodHandler[bytes, bytes]] = {
-            "SummarizeUsage": grpc.unary_unary_rpc_method_handler(never)
+            "SummarizeUsage": grpc.unary_unary_rpc_method_handler(method.answer)
         }
         service = "keyauthority.v1.LedgerService"
         server.add_generic_rpc_handlers([grpc.method_handlers_generic_handler(service, handlers)])
@@ -206,6 +217,10 @@ async def test_usage_that_can_not_be_had_soon_is_no_outage(slow: bool) -> None:
             with pytest.raises(UnavailableError):
                 await acting.call(workspaces.page())
         assert calls.names == ["SummarizeUsage", "ListWorkspaces"]
+        if slow:
+            # It was not waited for as long as for what a page needs.
+            await method.cancelled.wait()
+            assert method.left > 1
     finally:
         await server.stop(None)
 

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
+from datetime import timedelta
 
 import pytest
 
 from console.people import Role
-from tests.console.credits_in_it import CREDIT, Ledger, path_of, rows, typed
+from tests.console.credits_in_it import CREDIT, Ledger, granted, path_of, rows, typed
 from tests.console.people_in_it import NOBODY, Cast
 from tests.console.visiting import Visitor
 
@@ -71,6 +72,18 @@ async def test_a_purchase_has_one_amount(
     assert "another entry with this name" in refused.text
     values = [("amount", "11"), ("purchase_id", "invoice-7"), ("note", "again")]
     assert set(values) <= set(refused.form(path).fields)
+    assert ledger.balance() == 10 * CREDIT
+
+
+async def test_a_purchase_of_before_is_said_to_be_of_before(
+    cast: Cast, ledger: Ledger, administrator: Visitor
+) -> None:
+    """Whoever enters somebody else's invoice again reads that nothing was added now."""
+    await granted(cast, "invoice-7", 10 * CREDIT, timedelta(hours=1))
+    known = typed(administrator, path_of(cast, "top_up"), amount="10", purchase_id="invoice-7")
+    assert known.status == 200
+    assert "These credits were added before" in known.text
+    assert "In force" not in known.text
     assert ledger.balance() == 10 * CREDIT
 
 
