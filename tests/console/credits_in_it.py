@@ -11,7 +11,7 @@ from typing import Any
 
 from console.paths import url
 from keyauthority.domain.callers import authority
-from keyauthority.domain.entering import read_sheet, write_sheet
+from keyauthority.domain.credits.entering import read_sheet, write_sheet
 from keyauthority.domain.ledger import Kind, Use
 from keyauthority.domain.ports import Store
 from keyauthority.escrow.grants import Grant
