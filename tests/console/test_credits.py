@@ -11,6 +11,7 @@ import pytest
 from console.people import People, Role, open_people
 from keyauthority.base.process.files import write_private
 from tests.console.credits_in_it import CREDIT, Ledger, path_of, rows, typed
+from tests.console.keys_in_it import taken_over
 from tests.console.living import Console
 from tests.console.people_in_it import Cast
 from tests.console.visiting import Visitor
@@ -195,3 +196,15 @@ async def test_days_are_those_of_the_reader(cast: Cast, ledger: Ledger) -> None:
     page = browser.get(path_of(cast, "entries"))
     assert "Days are in Asia/Seoul" in page.text
     assert "KST" in page.text
+
+
+async def test_a_key_that_is_older_than_the_list_can_be_chosen(cast: Cast, viewer: Visitor) -> None:
+    """A bar leads to it; the key of another workspace is not there."""
+    edge = cast.console.edge
+    [old] = taken_over(edge, cast.workspace, ["old"])
+    [foreign] = taken_over(edge, edge.operator.workspace("Other"), ["foreign"])
+    taken_over(edge, cast.workspace, [f"key {number}" for number in range(1_000)])
+    page = viewer.get(path_of(cast, "entries", f"key={old.id}"))
+    assert ("key", old.id) in page.form(path_of(cast, "entries")).fields
+    page = viewer.get(path_of(cast, "entries", f"key={foreign.id}"))
+    assert foreign.id not in page.html
