@@ -32,6 +32,7 @@ from keyauthority.keyring import KeyringError
 from keyauthority.replica.credentials import CachedAuthenticating
 from keyauthority.replica.housekeeping import (
     PRUNED_EVERY,
+    RELEASED_EVERY,
     TIDIED_EVERY,
     WRITTEN_EVERY,
     keep_house,
@@ -78,6 +79,7 @@ class Pace:
     tidying: float = TIDIED_EVERY
     pruning: float = PRUNED_EVERY
     sweeping: float = SWEPT_EVERY
+    releasing: float = RELEASED_EVERY
     writing_uses: float = WRITTEN_EVERY
     margin: float = MARGIN
 
@@ -172,7 +174,8 @@ async def serving(
         stack.callback(replica.leave)
         stack.callback(health.leave)
         await stack.enter_async_context(background(health.run()))
-        house = keep_house(store, books, settings.audit_retention, pace.tidying, pace.pruning)
+        rounds = pace.tidying, pace.pruning, pace.releasing
+        house = keep_house(store, books, settings.audit_retention, *rounds)
         await stack.enter_async_context(background(house))
         await health.look()
         await server.start()

@@ -41,6 +41,11 @@ class SessionBook:
         """Returns how many sessions the caller has."""
         return sum(entry.caller_id == caller_id for entry in self._entries.values())
 
+    def caller_of(self, session_id: str) -> str | None:
+        """Returns whose the session is; None if it is over."""
+        entry = self._entries.get(session_id)
+        return None if entry is None else entry.caller_id
+
     def join(self, session_id: str, caller_id: str) -> None:
         """Writes down a session that has acknowledged nothing, under an id that was never used."""
         self._beats += 1

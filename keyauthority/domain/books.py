@@ -4,14 +4,15 @@ So a store can run *work* where its database is, and several works in one commit
 keep the transaction.
 
 Every change to a record leaves an entry in the audit, whoever makes it: a caller, an operator at the
-machine or the authority itself. `upkeep` leaves none; no record and no verdict depends on what it
-changes.
+machine or the authority itself. `post` leaves none: the ledger's own entries are the record of what it
+changes. `upkeep` leaves none; no record and no verdict depends on what it changes.
 """
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Awaitable, Callable, Sequence
-from typing import TypeAlias, TypeVar
+from typing import Final, TypeAlias, TypeVar
 
 from keyauthority.domain.auditing import AuditEntry
 from keyauthority.domain.callers import Actor, Insider
@@ -59,8 +60,33 @@ class Change:
         return last
 
 
+class Posting:
+    """What verifiers spend, on its way into ledgers and slices: its transaction, and what to announce."""
+
+    def __init__(self, tx: Transaction) -> None:
+        self.tx = tx
+        self._subjects: dict[str, None] = {}
+
+    def announce(self, subject: str) -> None:
+        """Has verifiers hear of a change of *subject*, on which no verdict depends."""
+        self._subjects[subject] = None
+
+    async def finish(self) -> int:
+        """Numbers what was announced, and returns the last revision; 0: none."""
+        return await self.tx.feed.advance(list(self._subjects)) if self._subjects else 0
+
+
 Work: TypeAlias = Callable[[Change], Awaitable[Result]]
 """What happens to the books in one transaction. An exception rolls all of it back."""
+
+
+Postings: TypeAlias = Callable[[Posting], Awaitable[Result]]
+"""What verifiers spend, brought in one transaction."""
+
+POSTS: Final = 4
+"""How many postings are in the books at once, in one process. The others wait outside: a revocation
+must not wait for a queue of them, for the one connection to SQLite or one of those to PostgreSQL.
+"""
 
 
 class Books:
@@ -69,6 +95,7 @@ class Books:
     def __init__(self, store: Store, fence: Fence) -> None:
         self._store = store
         self._fence = fence
+        self._posts = asyncio.Semaphore(POSTS)
 
     async def read(self, work: Callable[[Transaction], Awaitable[Result]]) -> Result:
         """Returns what *work* reads, all of it from one state of the books."""
@@ -98,6 +125,29 @@ class Books:
                 raise RuntimeError("a work that alters verdicts is one for `change`")
         return result
 
+    async def post(self, work: Postings[Result]) -> Result:
+        """Runs and commits *work*, which brings what verifiers spend, and announces what it says.
+
+        It does not wait: whoever spends what is gone meanwhile is charged all the same.
+        """
+        async with self._posts, self._store.changing() as tx:
+            posting = Posting(tx)
+            result = await work(posting)
+            revision = await posting.finish()
+        if revision:
+            self._fence.announce(revision)
+        return result
+
+    async def post_in_force(self, actor: Actor, work: Postings[Result]) -> tuple[Result, Receipt]:
+        """Does the same, then waits until every verifier has applied what it announces, as `change`."""
+        async with self._posts, self._store.changing() as tx:
+            posting = Posting(tx)
+            result = await work(posting)
+            revision = await posting.finish() or (await tx.feed.head()).revision
+        if actor.on_durable is not None:
+            actor.on_durable(revision)
+        return result, await self._fence.wait(revision)
+
 
 async def _run(tx: Transaction, actor: Actor | Insider, work: Work[Result]) -> tuple[Result, int]:
     change = Change(tx, actor)
@@ -107,6 +157,9 @@ async def _run(tx: Transaction, actor: Actor | Insider, work: Work[Result]) -> t
 
 class Unfenced:
     """A `Fence` that doesn't wait: for works that only record, and a restore, which waits by itself."""
+
+    def announce(self, revision: int) -> None:
+        pass
 
     async def wait(self, revision: int) -> Receipt:
         return Receipt(revision)

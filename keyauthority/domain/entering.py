@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import Final
 
 from keyauthority.domain import limits, secrets
@@ -19,17 +20,23 @@ EXPIRING: Final = authority("expiry of credits")
 
 
 async def read_sheet(tx: Transaction, workspace_id: str) -> Sheet:
-    """Returns the workspace's account; a changing transaction locks it until its end."""
-    account, entries = await tx.ledger.account(workspace_id)
-    grants = await tx.ledger.grants(workspace_id)
-    return Sheet(workspace_id, account, entries, grants, tx.time)
+    """Returns the account of a workspace that exists; a changing transaction locks it until its end."""
+    return (await read_sheets(tx, [workspace_id]))[workspace_id]
+
+
+async def read_sheets(tx: Transaction, workspace_ids: Collection[str]) -> dict[str, Sheet]:
+    """Returns the same of those of the workspaces that exist."""
+    accounts = await tx.ledger.accounts(workspace_ids)
+    grants = await tx.ledger.grants(workspace_ids)
+    return {
+        workspace_id: Sheet(workspace_id, account, entries, grants.get(workspace_id, ()), tx.time)
+        for workspace_id, (account, entries) in accounts.items()
+    }
 
 
 async def write_sheet(tx: Transaction, sheet: Sheet) -> None:
     """Writes what *sheet* has more than the ledger."""
-    await tx.ledger.write(
-        sheet.workspace_id, sheet.account, sheet.written, sheet.changed_grants, sheet.drawn
-    )
+    await tx.ledger.write([sheet.to_write])
 
 
 async def open_sheet(change: Change, actor: Actor, workspace_id: str) -> Sheet:
@@ -58,7 +65,8 @@ def expire_due(change: Change, sheet: Sheet) -> None:
 
 async def entry_of(tx: Transaction, workspace_id: str, reference: str) -> Entry | None:
     """Returns the entry under *reference*, if there is one."""
-    return (await tx.ledger.by_reference(workspace_id, [reference])).get(reference)
+    name = workspace_id, reference
+    return (await tx.ledger.by_reference([name])).get(name)
 
 
 async def entered(tx: Transaction, sheet: Sheet, entry: Entry) -> Credited:

@@ -6,7 +6,7 @@ Amounts are whole nano-credits, positive where they raise the balance.
 from __future__ import annotations
 
 import enum
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Final
@@ -99,10 +99,21 @@ class Drawn:
 
 
 @dataclass(frozen=True, slots=True)
+class Written:
+    """What to write of one workspace's ledger: new entries and draws, changed or new grants."""
+
+    workspace_id: str
+    account: Account
+    entries: Sequence[Entry] = ()
+    grants: Sequence[Grant] = ()
+    drawn: Sequence[Drawn] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class Sums:
     """What a workspace's ledger adds up to, from its rows: for the proof that it adds up.
 
-    `newest` and `balance` are those of the newest entry.
+    `newest` and `balance` are those of the newest entry, `escrowed` is what stands in slices.
     """
 
     entries: int = 0
@@ -110,6 +121,7 @@ class Sums:
     newest: int = 0
     balance: int = 0
     remaining: int = 0
+    escrowed: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,6 +161,7 @@ class Sheet:
         time: datetime,
     ) -> None:
         self.account = account
+        self._before = account
         self.entries = entries
         self.written: list[Entry] = []
         self.drawn: list[Drawn] = []
@@ -158,9 +171,15 @@ class Sheet:
         self._changed: dict[str, Grant] = {}
 
     @property
-    def changed_grants(self) -> list[Grant]:
-        """The grants that are new, or of which less remains."""
-        return list(self._changed.values())
+    def changed(self) -> bool:
+        """Whether there is something to write: an account that is not there yet, too."""
+        return self.account != self._before or bool(self.written) or not self.entries
+
+    @property
+    def to_write(self) -> Written:
+        """What the ledger has to be given: the grants are those that are new, or have less."""
+        grants = list(self._changed.values())
+        return Written(self.workspace_id, self.account, self.written, grants, self.drawn)
 
     def grant(
         self,
@@ -256,7 +275,7 @@ class Sheet:
                 workspace_id=self.workspace_id,
             )
         self.entries += 1
-        self.account = replace(self.account, balance=balance)
+        self.account = Account(balance, self.account.escrowed)
         entry = Entry(
             workspace_id=self.workspace_id,
             number=self.entries,

@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from datetime import datetime
@@ -54,7 +54,7 @@ class Snapshot:
 class Sessions(Protocol):
     """The verifiers that may hold a lease.
 
-    Every method but `standing` and `all` is one change, committed when the method returns. A claim
+    Every method but `callers_of`, `standing` and `all` is one change, committed when the method returns. A claim
     is stored as revision 0 and answered with a reset if its epoch is another, if it is above the
     head, older than the stored changes, or too many changes behind.
 
@@ -90,6 +90,9 @@ class Sessions(Protocol):
 
     async def remove(self, session_id: str, beat: int) -> None:
         """Ends the session if its beat is still *beat*."""
+
+    async def callers_of(self, session_ids: Collection[str]) -> dict[str, str]:
+        """Returns the caller's id of those of *session_ids* that are not over."""
 
     async def standing(self) -> Standing:
         """Returns what each session has acknowledged, and the terms."""
@@ -171,6 +174,9 @@ class Keyring(Protocol):
 
 class Fence(Protocol):
     """Waits until no verifier answers by a state older than a revision."""
+
+    def announce(self, revision: int) -> None:
+        """Has the verifiers connected here hear of *revision*, whose commit returned, at once."""
 
     async def wait(self, revision: int) -> Receipt:
         """Returns when every verifier has applied *revision* or its lease is over."""

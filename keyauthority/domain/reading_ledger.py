@@ -44,7 +44,7 @@ class ReadingLedger:
 
         async def work(tx: Transaction) -> Proof:
             await visible_workspace(tx, actor, workspace_id)
-            account, entries = await tx.ledger.account(workspace_id)
+            account, entries = (await tx.ledger.accounts([workspace_id]))[workspace_id]
             sums = await tx.ledger.sums(workspace_id)
             return Proof(sums.entries, account, tuple(_faults(account, entries, sums)))
 
@@ -57,6 +57,7 @@ def _faults(account: Account, entries: int, sums: Sums) -> list[str]:
         ("the newest entry's balance", sums.balance, "the sum of the entries", sums.amounts),
         ("the account's count of entries", entries, "the number of entries", sums.entries),
         ("the newest entry's number", sums.newest, "the number of entries", sums.entries),
+        ("the account's escrowed", account.escrowed, "the sum of the slices", sums.escrowed),
         ("what remains of the grants", sums.remaining, "the balance", max(account.balance, 0)),
     )
     return [

@@ -35,14 +35,14 @@ def at_least(least: int, **values: int) -> None:
 
 
 class Word(enum.Enum):
-    """What the authority says to a request for credits."""
+    """What the authority says to a request for credits. The contract has the same numbers."""
 
-    GRANTED = enum.auto()
-    OUT = enum.auto()
+    GRANTED = 1
+    OUT = 2
     """Nothing is available, since the balance is zero or less."""
-    BUSY = enum.auto()
+    BUSY = 3
     """Nothing is available, since other slices hold it."""
-    PASSED = enum.auto()
+    PASSED = 4
     """The slice, or the call, is not the latest: nothing was granted or changed."""
 
 
@@ -112,8 +112,8 @@ class Settled:
 def grant(account: Account, call: SliceCall, sharers: int) -> tuple[Word, int]:
     """Returns what *call* gets of what is available, where *sharers* sessions have a slice.
 
-    *sharers* counts the caller's session too. Nobody gets more than half of an equal share but for a request that waits. So what is granted
-    never takes `available` below zero.
+    *sharers* counts the caller's session too. Nobody gets more than half of an equal share but for a
+    request that waits. What is granted never takes `available` below zero.
     """
     if not call.want and not call.need:
         return Word.GRANTED, 0
@@ -129,19 +129,34 @@ def settle(account: Account, latest: Slice | None, call: SliceCall, sharers: int
 
     A repeated call is answered as the first time and grants nothing again. A higher number begins a
     new slice; whoever stores *latest* closes it then (`close`), and keeps the highest number while
-    the session lives.
+    the session lives. Whoever has something to do with what comes back before it is granted again
+    takes the three steps one by one.
     """
-    if latest is not None:
-        if call.number == latest.number and call.sequence == latest.sequence:
-            return Settled(account, latest, latest.word, latest.granted)
-        passed = call.number < latest.number or (
-            call.number == latest.number and (latest.closed or call.sequence < latest.sequence)
-        )
-        if passed:
-            return Settled(account, latest, Word.PASSED)
+    answer = answered(account, latest, call)
+    if answer is not None:
+        return answer
+    return serve(*shrink(account, latest, call), call, sharers)
+
+
+def answered(account: Account, latest: Slice | None, call: SliceCall) -> Settled | None:
+    """Returns the answer to a call that is a repeat or has been passed; None: it is to be served."""
+    if latest is None or call.number > latest.number:
+        return None
+    if call.number == latest.number and call.sequence == latest.sequence:
+        return Settled(account, latest, latest.word, latest.granted)
+    if call.number < latest.number or latest.closed or call.sequence < latest.sequence:
+        return Settled(account, latest, Word.PASSED)
+    return None
+
+
+def shrink(account: Account, latest: Slice | None, call: SliceCall) -> tuple[Account, Slice]:
+    """Takes back what *call* does not keep. A slice never grows by what is kept."""
     slice_ = latest if latest and latest.number == call.number else Slice(call.number)
-    # Shrinks to what is kept, and never grows by it.
-    account, slice_ = _kept(account, slice_, call.keep)
+    return _kept(account, slice_, call.keep)
+
+
+def serve(account: Account, slice_: Slice, call: SliceCall, sharers: int) -> Settled:
+    """Grants what *call* gets, and notes the answer for a repeat."""
     word, granted = grant(account, call, sharers)
     slice_ = replace(
         slice_,

@@ -75,13 +75,17 @@ class SessionFence:
         """Has the sessions looked at now, since one has acknowledged something."""
         self._acknowledged.set()
 
+    def announce(self, revision: int) -> None:
+        """Wakes the verifiers connected here for *revision*, whose commit returned."""
+        self._watch.advanced(revision)
+
     async def wait(self, revision: int) -> Receipt:
         """Returns when every verifier has applied *revision*, whose commit returned, or has no lease.
 
         Raises `KeyAuthorityError` if the database can't be read while the process is stopping.
         """
         committed = self._now()
-        self._watch.advanced(revision)
+        self.announce(revision)
         future: asyncio.Future[Receipt] = asyncio.get_running_loop().create_future()
         waiting = _Waiting(Fence(committed, self.settled), revision, committed, future)
         self._waiting.append(waiting)

@@ -19,12 +19,16 @@ from keyauthority.domain.errors import KeyAuthorityError
 from keyauthority.domain.last_used import LastUsed, Marks
 from keyauthority.domain.ports import Store
 from keyauthority.domain.reading_audit import ReadingAudit
+from keyauthority.domain.releasing import Releasing
 
 TIDIED_EVERY: Final = 60.0
 """Seconds from one round to the next."""
 
 PRUNED_EVERY: Final = 3600.0
 """Seconds from one pruning of the audit to the next: each that deletes entries leaves an entry."""
+
+RELEASED_EVERY: Final = 5.0
+"""Seconds from one look for slices of sessions that are over to the next."""
 
 CHANGES_KEPT: Final = 100_000
 """How many of the newest changes are kept. One Sync brings a thousand at most."""
@@ -41,10 +45,13 @@ async def keep_house(
     audit_retention: timedelta | None,
     tidied_every: float = TIDIED_EVERY,
     pruned_every: float = PRUNED_EVERY,
+    released_every: float = RELEASED_EVERY,
 ) -> None:
-    """Prunes the books, and has credits expire, round after round until cancelled."""
+    """Prunes the books, has credits expire and slices go back, round after round until cancelled."""
     rounds = [_rounds(lambda: upkeep(store, tidy), tidied_every)]
     rounds.append(_rounds(lambda: expire_credits(Crediting(books)), tidied_every))
+    releasing = Releasing(books, store.sessions)
+    rounds.append(_rounds(lambda: release_slices(releasing), released_every))
     if audit_retention is not None:
         audit, actor = ReadingAudit(books), authority("housekeeping")
         rounds.append(_rounds(lambda: audit.keep_for(actor, audit_retention), pruned_every))
@@ -64,6 +71,20 @@ async def expire_credits(crediting: Crediting) -> None:
         for workspace_id in due:
             with _logged("not_expired", workspace_id=workspace_id):
                 await crediting.expire(workspace_id)
+        last = due[-1]
+
+
+async def release_slices(releasing: Releasing) -> None:
+    """Sets aside the slices of sessions that are over, and gives back those whose time has come.
+
+    What fails for one workspace holds up no other.
+    """
+    await releasing.set_aside()
+    last = ""
+    while due := await releasing.due(last):
+        for workspace_id in due:
+            with _logged("not_released", workspace_id=workspace_id):
+                await releasing.release(workspace_id)
         last = due[-1]
 
 

@@ -26,6 +26,8 @@ class Room:
 # Held for seconds each, by as many verifiers as there are.
 SYNCING: Final = Room("syncing", 10_000)
 VERIFYING: Final = Room("verifying", 1_000)
+# A verifier has one call under way at a time; a few are in the books, the others wait for these.
+SETTLING: Final = Room("settling", 1_000)
 ISSUING: Final = Room("issuing", 100)
 ADMINISTERING: Final = Room("administering", 50)
 REFLECTING: Final = Room("reflecting", 50, streams=50)

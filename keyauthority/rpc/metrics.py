@@ -18,7 +18,9 @@ from prometheus_client.core import (
 )
 from prometheus_client.registry import Collector
 
+from keyauthority.domain.charging import ChargeState, Counts
 from keyauthority.domain.verdicts import Verdict
+from keyauthority.escrow.slices import Word
 
 _BOUNDS: Final = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5)
 _LABELS: Final = (*map(str, _BOUNDS), "+Inf")
@@ -67,6 +69,7 @@ class CallMetrics(Collector):
         self._methods: defaultdict[str, Tally] = defaultdict(Tally)
         self.verdicts = [0] * (max(verdict.value for verdict in Verdict) + 1)
         """By the verdicts' numbers."""
+        self.settled = Counts()
         self.keyring_mismatches = 0
         self.healthy = False
         registry.register(self)
@@ -93,6 +96,7 @@ class CallMetrics(Collector):
         for verdict in Verdict:
             verdicts.add_metric([verdict.name], self.verdicts[verdict.value])
         yield from (calls, seconds, verdicts)
+        yield from settled(self.settled)
         yield CounterMetricFamily(
             "keyauthority_keyring_mismatches",
             "Calls that found a record which the keyring didn't make: altered, or of another "
@@ -102,3 +106,50 @@ class CallMetrics(Collector):
         yield GaugeMetricFamily(
             "keyauthority_healthy", "1 while the books can be read, else 0.", float(self.healthy)
         )
+
+
+_CREDITS: Final = {
+    "charged": "What charges came to, in nano-credits.",
+    "granted": "What was granted to slices, in nano-credits.",
+    "over": "What charges cost beyond what was held for them, in nano-credits.",
+    "late": "What was held in slices that had been given back before its charge came, in nano-credits.",
+    "short": "What slices lacked of the holds that charges said were in them, in nano-credits.",
+    "cut": "What charges without a hold took beyond what was available, in nano-credits.",
+}
+
+
+def settled(counts: Counts) -> Iterator[Metric]:
+    """Yields what verifiers spent, in Prometheus' form."""
+    charges = CounterMetricFamily(
+        "keyauthority_charges", "Charges brought, by what became of them.", labels=["state"]
+    )
+    for state in ChargeState:
+        charges.add_metric([state.name], counts.charges[state])
+    words = CounterMetricFamily(
+        "keyauthority_slice_answers", "Answers to requests for credits, by word.", labels=["word"]
+    )
+    for word in Word:
+        words.add_metric([word.name], counts.words[word.name])
+    nano_credits = CounterMetricFamily(
+        "keyauthority_nano_credits",
+        " ".join(f"{kind}: {text}" for kind, text in _CREDITS.items()),
+        labels=["kind"],
+    )
+    for kind in _CREDITS:
+        nano_credits.add_metric([kind], getattr(counts, kind))
+    yield from (charges, words, nano_credits)
+    yield CounterMetricFamily(
+        "keyauthority_charges_estimated",
+        "Charges entered of which the usage was estimated.",
+        counts.estimated,
+    )
+    yield CounterMetricFamily(
+        "keyauthority_charges_differing",
+        "Charges sent again under their reference with another content, which was not entered.",
+        counts.differing,
+    )
+    yield CounterMetricFamily(
+        "keyauthority_credit_recalls",
+        "How often verifiers were told to give back what they don't hold of a workspace's credits.",
+        counts.recalls,
+    )

@@ -15,6 +15,7 @@ from keyauthority.rpc.admission import (
     HEALTH,
     ISSUING,
     REFLECTING,
+    SETTLING,
     SYNCING,
     VERIFYING,
 )
@@ -27,6 +28,7 @@ from keyauthority.rpc.operations import OperationsServicer
 from keyauthority.rpc.quick import QuickBatchVerify, QuickVerify
 from keyauthority.rpc.reflection import ReflectionServicer, ReflectionV1Servicer
 from keyauthority.rpc.service import Access, Parts, Service, ServiceError
+from keyauthority.rpc.spending import SpendingServicer
 from keyauthority.rpc.verification import VerificationServicer
 from keyauthority.rpc.workspaces import WorkspaceServicer
 from keyauthority.v1 import error_reason_pb2  # noqa: F401  # likewise
@@ -43,6 +45,7 @@ SERVICES: Final = (
         session_methods={"Sync": SYNCING, "Leave": SYNCING},
         quick={"Verify": QuickVerify, "BatchVerify": QuickBatchVerify},
     ),
+    Service(_V1 + "SpendingService", Role.VERIFIER, SETTLING, SpendingServicer),
     Service(_V1 + "KeyService", Role.ISSUER, ISSUING, KeyServicer),
     Service(_V1 + "WorkspaceService", Role.ADMIN, ADMINISTERING, WorkspaceServicer),
     Service(_V1 + "CallerService", Role.ADMIN, ADMINISTERING, CallerServicer),

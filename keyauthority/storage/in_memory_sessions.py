@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -86,6 +87,10 @@ class InMemorySessions(ABC):
     async def remove(self, session_id: str, beat: int) -> None:
         self._book.remove(session_id, beat)
         self._forget_if_ended(session_id)
+
+    async def callers_of(self, session_ids: Collection[str]) -> dict[str, str]:
+        callers = {session_id: self._book.caller_of(session_id) for session_id in session_ids}
+        return {session_id: caller for session_id, caller in callers.items() if caller is not None}
 
     async def standing(self) -> Standing:
         terms = await self._terms()

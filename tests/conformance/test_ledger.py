@@ -11,9 +11,10 @@ import asyncpg
 import pytest
 
 from keyauthority.domain.auditing import Signature
-from keyauthority.domain.entering import read_sheet, write_sheet
-from keyauthority.domain.ledger import Drawn, Entry, EntryFilter, Kind, Sums, Use
+from keyauthority.domain.entering import read_sheet, read_sheets, write_sheet
+from keyauthority.domain.ledger import Drawn, Entry, EntryFilter, Kind, Sums, Use, Written
 from keyauthority.domain.ports import Store
+from keyauthority.domain.repositories import Transaction
 from keyauthority.escrow.grants import Grant
 from keyauthority.escrow.slices import Account
 from tests.conformance.records import DAY, SECOND, START, ManualClock, a_workspace, undone
@@ -38,6 +39,10 @@ async def charge(store: Store, amount: int, name: str, use: Use = USE) -> None:
         await write_sheet(tx, changed)
 
 
+async def account_of(tx: Transaction, workspace_id: str = "ws_1") -> tuple[Account, int]:
+    return (await tx.ledger.accounts([workspace_id]))[workspace_id]
+
+
 async def page(
     store: Store, which: EntryFilter | None = None, limit: int = 100, before: int | None = None
 ) -> list[Entry]:
@@ -51,10 +56,39 @@ async def names(store: Store, which: EntryFilter) -> list[str]:
 
 async def test_a_workspace_begins_with_nothing(store: Store) -> None:
     async with store.reading() as tx:
-        assert await tx.ledger.account("ws_1") == (Account(0), 0)
-        assert await tx.ledger.grants("ws_1") == []
+        assert await account_of(tx) == (Account(0), 0)
+        assert (await tx.ledger.grants(["ws_1"])).get("ws_1", []) == []
         assert await tx.ledger.sums("ws_1") == Sums()
     assert await page(store) == []
+
+
+async def test_accounts_are_of_workspaces_that_exist(store: Store) -> None:
+    async with store.changing() as tx:
+        await tx.workspaces.insert(a_workspace("ws_2"))
+    await top_up(store, 5, "purchase", "ws_2")
+
+    async with store.changing() as tx:
+        accounts = await tx.ledger.accounts(["ws_1", "ws_2", "ws_3"])
+        assert accounts == {"ws_1": (Account(0), 0), "ws_2": (Account(5), 1)}
+        assert list(await tx.ledger.grants(["ws_1", "ws_2", "ws_3"])) == ["ws_2"]
+
+
+async def test_several_ledgers_are_written_at_once(store: Store) -> None:
+    """And none takes what is another's."""
+    async with store.changing() as tx:
+        await tx.workspaces.insert(a_workspace("ws_2"))
+    for name in ("ws_1", "ws_2"):
+        await top_up(store, 5, "purchase", name)
+    async with store.changing() as tx:
+        sheets = await read_sheets(tx, ["ws_1", "ws_2", "ws_3"])
+        for number, sheet in enumerate(sheets.values(), 1):
+            sheet.reduce(Kind.CHARGE, number, "charge", BY, use=USE)
+        await tx.ledger.write([sheet.to_write for sheet in sheets.values()])
+
+    async with store.reading() as tx:
+        assert await account_of(tx) == (Account(4), 2)
+        assert await account_of(tx, "ws_2") == (Account(3), 2)
+        assert await tx.ledger.sums("ws_2") == Sums(2, 3, 2, 3, 3)
 
 
 async def test_what_is_written_comes_back(store: Store) -> None:
@@ -91,8 +125,8 @@ async def test_what_is_written_comes_back(store: Store) -> None:
         use=USE,
     )
     async with store.reading() as tx:
-        assert await tx.ledger.account("ws_1") == (Account(10**17 - 5), 2)
-        [grant] = await tx.ledger.grants("ws_1")
+        assert await account_of(tx) == (Account(10**17 - 5), 2)
+        [grant] = (await tx.ledger.grants(["ws_1"]))["ws_1"]
         assert grant == Grant("ws_1 purchase", 10**17 - 5, START, expire_time=START + DAY)
         assert await tx.ledger.sums("ws_1") == Sums(2, *[10**17 - 5, 2] + [10**17 - 5] * 2)
 
@@ -103,12 +137,12 @@ async def test_a_grant_that_is_used_up_is_still_there(store: Store) -> None:
     await charge(store, 9, "charge")
 
     async with store.reading() as tx:
-        assert await tx.ledger.grants("ws_1") == []
+        assert (await tx.ledger.grants(["ws_1"])).get("ws_1", []) == []
         grant = await tx.ledger.grant("ws_1", "ws_1 purchase")
         assert grant is not None
         assert grant.remaining == 0
         assert await tx.ledger.grant("ws_2", "ws_1 purchase") is None
-        assert await tx.ledger.account("ws_1") == (Account(-4), 2)
+        assert await account_of(tx) == (Account(-4), 2)
 
 
 async def test_a_reference_is_of_one_entry(store: Store) -> None:
@@ -119,17 +153,17 @@ async def test_a_reference_is_of_one_entry(store: Store) -> None:
         await charge(store, 1, "purchase")
 
     async with store.reading() as tx:
-        assert await tx.ledger.account("ws_1") == (Account(5), 1)
+        assert await account_of(tx) == (Account(5), 1)
 
 
 async def test_slices_stand_in_the_account(store: Store) -> None:
     await top_up(store, 5, "purchase")
     async with store.changing() as tx:
-        account, _ = await tx.ledger.account("ws_1")
-        await tx.ledger.write("ws_1", replace(account, escrowed=3), [], [], [])
+        account, _ = await account_of(tx)
+        await tx.ledger.write([Written("ws_1", replace(account, escrowed=3))])
 
     async with store.reading() as tx:
-        assert await tx.ledger.account("ws_1") == (Account(5, escrowed=3), 1)
+        assert await account_of(tx) == (Account(5, escrowed=3), 1)
 
 
 async def test_an_undone_change_leaves_nothing(store: Store) -> None:
@@ -140,7 +174,7 @@ async def test_an_undone_change_leaves_nothing(store: Store) -> None:
 
     assert await page(store) == []
     async with store.reading() as tx:
-        assert await tx.ledger.account("ws_1") == (Account(0), 0)
+        assert await account_of(tx) == (Account(0), 0)
 
 
 async def test_pages_go_from_the_newest(store: Store) -> None:
@@ -175,10 +209,12 @@ async def test_filters(store: Store) -> None:
     assert await names(store, which(start=START, end=START)) == []
     assert len(await names(store, which(start=START, end=START + DAY))) == 4
     async with store.reading() as tx:
-        by_reference = await tx.ledger.by_reference("ws_1", ["a", "purchase", "nothing"])
+        asked = [("ws_1", "a"), ("ws_1", "purchase"), ("ws_1", "nothing"), ("ws_2", "purchase")]
+        by_reference = await tx.ledger.by_reference([*asked, ("ws_2", "a")])
         assert {name: entry.amount for name, entry in by_reference.items()} == {
-            "a": -1,
-            "purchase": 100,
+            ("ws_1", "a"): -1,
+            ("ws_1", "purchase"): 100,
+            ("ws_2", "purchase"): 100,
         }
 
 
@@ -204,7 +240,7 @@ async def test_changes_of_one_workspace_take_turns(store: Store) -> None:
 
     assert sorted(entry.number for entry in await page(store)) == list(range(1, 9))
     async with store.reading() as tx:
-        assert await tx.ledger.account("ws_1") == (Account(8), 8)
+        assert await account_of(tx) == (Account(8), 8)
         assert await tx.ledger.sums("ws_1") == Sums(8, 8, 8, 8, 8)
 
 
@@ -216,7 +252,7 @@ async def test_sums_that_64_bits_cannot_hold(store: Store, sign: int) -> None:
     new = [replace(blank, number=n, reference=str(n)) for n in range(1, 95)]
     grants = [Grant(str(n), 10**17 - 1, START) for n in range(94)]
     async with store.changing() as tx:
-        await tx.ledger.write("ws_1", Account(0), new, grants, [])
+        await tx.ledger.write([Written("ws_1", Account(0), new, grants)])
 
     async with store.reading() as tx:
         assert await tx.ledger.sums("ws_1") == Sums(94, 94 * amount, 94, 0, 94 * abs(amount))
@@ -246,7 +282,7 @@ async def test_nothing_is_below_zero(store: Store) -> None:
     """What stands in slices, and what remains of a grant: the schema itself refuses."""
     await top_up(store, 3, "purchase")
     async with store.reading() as tx:
-        [grant] = await tx.ledger.grants("ws_1")
+        [grant] = (await tx.ledger.grants(["ws_1"]))["ws_1"]
     for account, changed in (
         (Account(3, escrowed=-1), []),
         (Account(3), [replace(grant, remaining=-1)]),
@@ -257,7 +293,7 @@ async def test_nothing_is_below_zero(store: Store) -> None:
 
 async def write_rows(store: Store, account: Account, changed: list[Grant]) -> None:
     async with store.changing() as tx:
-        await tx.ledger.write("ws_1", account, [], changed, [])
+        await tx.ledger.write([Written("ws_1", account, grants=changed)])
 
 
 async def test_postgres_lets_nobody_change_an_entry(tmp_path: Path, clock: ManualClock) -> None:
@@ -283,7 +319,7 @@ async def test_whose_credits_are_due(store: Store, clock: ManualClock) -> None:
         await top_up(store, 5, "purchase", name)
     await charge(store, 5, "charge")
     async with store.changing() as tx:
-        await tx.ledger.write("ws_2", Account(5, escrowed=5), [], [], [])
+        await tx.ledger.write([Written("ws_2", Account(5, escrowed=5))])
 
     async with store.reading() as tx:
         assert await tx.ledger.due(START + DAY - SECOND, "", 9) == []

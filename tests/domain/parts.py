@@ -41,6 +41,10 @@ class RecordingFence:
         self._store = store
         self.asked: list[int] = []
         self.durable: list[int] = []
+        self.announced: list[int] = []
+
+    def announce(self, revision: int) -> None:
+        self.announced.append(revision)
 
     async def wait(self, revision: int) -> Receipt:
         self.asked.append(revision)

@@ -88,6 +88,9 @@ async def test_a_fence_that_fails_undoes_nothing(cases: UseCases, actor: Actor) 
     """The change is made even if its caller does not hear that all know of it."""
 
     class BrokenFence:
+        def announce(self, revision: int) -> None:
+            pass
+
         async def wait(self, revision: int) -> Receipt:
             raise UndoError
 

@@ -11,7 +11,7 @@ from keyauthority.domain.callers import authority
 from keyauthority.domain.crediting import Crediting, Purchase
 from keyauthority.domain.entering import read_sheet, write_sheet
 from keyauthority.domain.errors import KeyAuthorityError, Reason
-from keyauthority.domain.ledger import EntryFilter, Kind, Use
+from keyauthority.domain.ledger import EntryFilter, Kind, Use, Written
 from keyauthority.domain.ports import Store
 from keyauthority.domain.reading_ledger import ReadingLedger
 from keyauthority.domain.refunding import Refunding
@@ -82,7 +82,7 @@ async def test_a_charge_comes_back_as_it_was_drawn(
 
     async def remaining() -> list[tuple[int, int, bool]]:
         async with cases.store.reading() as tx:
-            grants = await tx.ledger.grants(workspace)
+            grants = (await tx.ledger.grants([workspace]))[workspace]
         assert all((grant.expire_time == ends) is grant.promotional for grant in grants)
         return sorted((grant.priority, grant.remaining, grant.promotional) for grant in grants)
 
@@ -121,7 +121,8 @@ async def test_a_refund_of_a_grant_takes_that_grant_first(
     await Refunding(cases.books).refund(BILLER, workspace, "second", 4)
 
     async with cases.store.reading() as tx:
-        remaining = {grant.priority: grant.remaining for grant in await tx.ledger.grants(workspace)}
+        grants = (await tx.ledger.grants([workspace]))[workspace]
+        remaining = {grant.priority: grant.remaining for grant in grants}
     assert remaining == {1: 5, 50: 1}
 
 
@@ -129,6 +130,7 @@ async def test_a_refund_of_a_grant_takes_that_grant_first(
     ("account", "fault"),
     [
         (Account(9), "the account's balance is 9, and the sum of the entries is 10"),
+        (Account(10, 3), "the account's escrowed is 3, and the sum of the slices is 0"),
         (Account(11), "what remains of the grants is 10, and the balance is 11"),
     ],
 )
@@ -137,7 +139,7 @@ async def test_what_does_not_add_up_is_said(
 ) -> None:
     await crediting.top_up(BILLER, workspace, Purchase("p", 10))
     async with cases.store.changing() as tx:
-        await tx.ledger.write(workspace, account, [], [], [])
+        await tx.ledger.write([Written(workspace, account)])
 
     assert fault in (await ReadingLedger(cases.books).prove(BILLER, workspace)).faults
 
@@ -150,7 +152,7 @@ async def test_a_missing_entry_is_noticed(
     async with cases.store.changing() as tx:
         [entry] = await tx.ledger.page(EntryFilter(workspace), 9, None)
         later = replace(entry, number=3, amount=0, reference="x")
-        await tx.ledger.write(workspace, Account(10), [later], [], [])
+        await tx.ledger.write([Written(workspace, Account(10), [later])])
 
     faults = (await ReadingLedger(cases.books).prove(BILLER, workspace)).faults
     assert "the newest entry's number is 3, and the number of entries is 2" in faults

@@ -31,6 +31,9 @@ class FailingFence:
     def __init__(self) -> None:
         self.failures: list[Exception] = []
 
+    def announce(self, revision: int) -> None:
+        pass
+
     async def wait(self, revision: int) -> Receipt:
         if self.failures:
             raise self.failures.pop()

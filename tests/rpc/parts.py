@@ -34,6 +34,7 @@ from keyauthority.v1 import (
     key_service_pb2,
     ledger_service_pb2,
     operations_service_pb2,
+    spending_service_pb2,
     verification_service_pb2,
     workspace_service_pb2,
 )
@@ -48,6 +49,7 @@ CONTRACTS: Final = (
     key_service_pb2,
     ledger_service_pb2,
     operations_service_pb2,
+    spending_service_pb2,
     verification_service_pb2,
     workspace_service_pb2,
 )

@@ -23,6 +23,7 @@ EVERYBODY: Final = frozenset(
 KNOWN: Final = frozenset({"verifier", "issuer", "admin", "biller", "root"})
 ADMITTED: Final = {
     "keyauthority.v1.VerificationService": {"verifier", "root"},
+    "keyauthority.v1.SpendingService": {"verifier", "root"},
     "keyauthority.v1.KeyService": {"issuer", "root"},
     "keyauthority.v1.WorkspaceService": {"admin", "root"},
     "keyauthority.v1.CallerService": {"admin", "root"},

@@ -29,6 +29,7 @@ from tests.rpc.parts import service
 READING: Final = {
     "VerificationService.Verify",
     "VerificationService.BatchVerify",
+    "SpendingService.ListCurrentPrices",
     "KeyService.GetKey",
     "KeyService.BatchGetKeys",
     "KeyService.ListKeys",
@@ -39,6 +40,8 @@ READING: Final = {
     "CallerService.ListCallers",
     "LedgerService.GetBalance",
     "LedgerService.ListEntries",
+    "LedgerService.ListPrices",
+    "LedgerService.SummarizeUsage",
     "LedgerService.VerifyLedger",
     "AuditService.ListAuditEntries",
     "OperationsService.ListSessions",
@@ -47,6 +50,7 @@ READING: Final = {
 SESSIONS: Final = {"VerificationService.Sync", "VerificationService.Leave"}
 CHANGING: Final = {
     "VerificationService.RevokePresented",
+    "SpendingService.Settle",
     "KeyService.IssueKey",
     "KeyService.UpdateKey",
     "KeyService.RotateKey",
@@ -60,12 +64,16 @@ CHANGING: Final = {
     "LedgerService.TopUp",
     "LedgerService.Adjust",
     "LedgerService.Refund",
+    "LedgerService.RecordCharges",
+    "LedgerService.SetPrices",
     "AuditService.PruneAuditEntries",
     "OperationsService.AddPepper",
     "OperationsService.ActivatePepper",
     "OperationsService.RetirePepper",
 }
-FOR_VERIFIERS: Final = {label for label in READING if label.startswith("VerificationService.")}
+FOR_VERIFIERS: Final = {
+    label for label in READING if label.startswith(("VerificationService.", "SpendingService."))
+}
 
 
 def methods(*, of_grpc: bool) -> list[Method]:

@@ -15,9 +15,11 @@ from keyauthority.domain.ledger import Drawn, Entry
 from keyauthority.domain.peppers import Pepper
 from keyauthority.domain.repositories import Cursor, Replay
 from keyauthority.domain.sessions import Terms
+from keyauthority.domain.slices import OwnedSlice
 from keyauthority.domain.workspaces import Workspace
 from keyauthority.escrow.grants import Grant
 from keyauthority.escrow.slices import Account
+from keyauthority.pricing.prices import Price
 
 LEASE: Final = timedelta(seconds=3)
 TERMS: Final = Terms(LEASE, LEASE, settling=False, foreign_secrets=False)
@@ -41,7 +43,8 @@ class Books:
     """One state. Records are immutable, so a copy of the dictionaries is a copy of all.
 
     `imports` are key ids by the digests of foreign secrets, `subjects` are by revision, up to
-    `revision`; the four of credits are by workspace, grants by id within; `audit` is by id, oldest first; `audited` is the newest id.
+    `revision`; the four of credits are by workspace, grants by id within; `slices` are by workspace,
+    session and number; `audit` is by id, oldest first; `audited` is the newest id.
     """
 
     keys: dict[str, Key] = field(default_factory=dict)
@@ -57,6 +60,8 @@ class Books:
     entries: dict[str, tuple[Entry, ...]] = field(default_factory=dict)
     grants: dict[str, Mapping[str, Grant]] = field(default_factory=dict)
     draws: dict[str, tuple[Drawn, ...]] = field(default_factory=dict)
+    prices: dict[str, Price] = field(default_factory=dict)
+    slices: dict[tuple[str, str, int], OwnedSlice] = field(default_factory=dict)
     audited: int = 0
     epoch: int = 1
     revision: int = 0

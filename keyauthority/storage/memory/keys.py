@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import replace
 
 from keyauthority.base.relational.columns import ascii_lower
@@ -17,6 +17,9 @@ class MemoryKeys(Repository):
     async def get(self, key_ids: Iterable[str]) -> dict[str, Key]:
         keys = self._books.keys
         return {key_id: keys[key_id] for key_id in key_ids if key_id in keys}
+
+    async def homes(self, key_ids: Collection[str]) -> dict[str, str]:
+        return {key_id: key.workspace_id for key_id, key in (await self.get(key_ids)).items()}
 
     async def page(self, which: KeyFilter, limit: int, after: Cursor | None) -> list[Key]:
         matching = (key for key in self._books.keys.values() if self._matches(which, key))

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Sequence
 from datetime import datetime
 from itertools import islice
 
-from keyauthority.domain.ledger import Drawn, Entry, EntryFilter, Kind, Sums
+from keyauthority.domain.ledger import Entry, EntryFilter, Kind, Sums, Written
+from keyauthority.domain.usage import CLASSES, Group, Span, UsageSum
 from keyauthority.escrow.grants import Grant
 from keyauthority.escrow.slices import Account
 from keyauthority.storage.memory.books import Repository
@@ -15,13 +16,19 @@ from keyauthority.storage.memory.books import Repository
 class MemoryLedger(Repository):
     """`Ledger` within one transaction."""
 
-    async def account(self, workspace_id: str) -> tuple[Account, int]:
-        account = self._books.accounts.get(workspace_id, Account(0))
-        return account, len(self._entries(workspace_id))
+    async def accounts(self, workspace_ids: Collection[str]) -> dict[str, tuple[Account, int]]:
+        return {
+            one: (self._books.accounts.get(one, Account(0)), len(self._entries(one)))
+            for one in workspace_ids
+            if one in self._books.workspaces
+        }
 
-    async def grants(self, workspace_id: str) -> list[Grant]:
-        mine = self._books.grants.get(workspace_id, {})
-        return [grant for grant in mine.values() if grant.remaining]
+    async def grants(self, workspace_ids: Collection[str]) -> dict[str, list[Grant]]:
+        return {
+            one: [grant for grant in self._books.grants[one].values() if grant.remaining]
+            for one in workspace_ids
+            if one in self._books.grants
+        }
 
     async def grant(self, workspace_id: str, grant_id: str) -> Grant | None:
         return self._books.grants.get(workspace_id, {}).get(grant_id)
@@ -31,27 +38,32 @@ class MemoryLedger(Repository):
         drawn = self._books.draws.get(workspace_id, ())
         return [(mine[one.grant_id], one.amount) for one in drawn if one.number == number]
 
-    async def write(
-        self,
-        workspace_id: str,
-        account: Account,
-        new: Sequence[Entry],
-        changed: Sequence[Grant],
-        drawn: Sequence[Drawn],
-    ) -> None:
-        references = [entry.reference for entry in (*self._entries(workspace_id), *new)]
-        if len(set(references)) < len(references):
-            raise ValueError("the ledger has an entry under that reference")
-        self._books.accounts[workspace_id] = account
-        self._books.entries[workspace_id] = (*self._entries(workspace_id), *new)
-        mine = self._books.grants.get(workspace_id, {})
-        self._books.grants[workspace_id] = {**mine, **{grant.id: grant for grant in changed}}
-        self._books.draws[workspace_id] = (*self._books.draws.get(workspace_id, ()), *drawn)
+    async def write(self, ledgers: Sequence[Written]) -> None:
+        for one in ledgers:
+            self._write(one)
 
-    async def by_reference(self, workspace_id: str, references: Iterable[str]) -> dict[str, Entry]:
-        wanted = set(references)
-        mine = self._entries(workspace_id)
-        return {entry.reference: entry for entry in mine if entry.reference in wanted}
+    def _write(self, one: Written) -> None:
+        entries = (*self._entries(one.workspace_id), *one.entries)
+        if len({entry.reference for entry in entries}) < len(entries):
+            raise ValueError("the ledger has an entry under that reference")
+        self._books.accounts[one.workspace_id] = one.account
+        self._books.entries[one.workspace_id] = entries
+        mine = self._books.grants.get(one.workspace_id, {})
+        changed = {grant.id: grant for grant in one.grants}
+        self._books.grants[one.workspace_id] = {**mine, **changed}
+        drawn = self._books.draws.get(one.workspace_id, ())
+        self._books.draws[one.workspace_id] = (*drawn, *one.drawn)
+
+    async def by_reference(
+        self, names: Collection[tuple[str, str]]
+    ) -> dict[tuple[str, str], Entry]:
+        wanted = set(names)
+        return {
+            (one, entry.reference): entry
+            for one in {workspace_id for workspace_id, _ in wanted}
+            for entry in self._entries(one)
+            if (one, entry.reference) in wanted
+        }
 
     async def sum_of(self, workspace_id: str, kind: Kind, subject: str) -> int:
         return sum(
@@ -81,16 +93,57 @@ class MemoryLedger(Repository):
         ]
         return sorted(due)[:limit]
 
+    async def time_of(
+        self, workspace_id: str, start: datetime, end: datetime, place: int
+    ) -> datetime | None:
+        times = [entry.time for entry in self._entries(workspace_id) if start <= entry.time < end]
+        return next(iter(sorted(times)[place:]), None)
+
+    async def usage(
+        self, workspace_id: str, span: Span, groups: frozenset[Group]
+    ) -> list[UsageSum]:
+        mine = self._entries(workspace_id)
+        charges = {entry.reference: entry for entry in mine if entry.kind is Kind.CHARGE}
+        within = [entry for entry in mine if span.start <= entry.time < span.end]
+        return [
+            _part(charge, entry, span, groups)
+            for entry in within
+            if entry.kind in (Kind.CHARGE, Kind.REFUND)
+            and (charge := charges.get(_charged(entry))) is not None
+        ]
+
     async def sums(self, workspace_id: str) -> Sums:
         mine = self._entries(workspace_id)
-        remaining = sum(grant.remaining for grant in await self.grants(workspace_id))
+        grants = self._books.grants.get(workspace_id, {}).values()
+        remaining = sum(grant.remaining for grant in grants)
+        slices = self._books.slices.values()
+        escrowed = sum(one.slice.amount for one in slices if one.workspace_id == workspace_id)
         if not mine:
-            return Sums(remaining=remaining)
+            return Sums(remaining=remaining, escrowed=escrowed)
         amounts = sum(entry.amount for entry in mine)
-        return Sums(len(mine), amounts, mine[-1].number, mine[-1].balance, remaining)
+        return Sums(len(mine), amounts, mine[-1].number, mine[-1].balance, remaining, escrowed)
 
     def _entries(self, workspace_id: str) -> tuple[Entry, ...]:
         return self._books.entries.get(workspace_id, ())
+
+
+def _charged(entry: Entry) -> str:
+    return entry.reference if entry.kind is Kind.CHARGE else entry.subject
+
+
+def _part(charge: Entry, entry: Entry, span: Span, groups: frozenset[Group]) -> UsageSum:
+    # Of a charge, or of a refund of *charge*.
+    itself = entry is charge
+    used = charge.use.counts.keys() & set(CLASSES) if itself else ()
+    return UsageSum(
+        span.day_of(entry.time) if Group.DAY in groups else None,
+        charge.use.key_id if Group.KEY in groups else "",
+        charge.use.model if Group.MODEL in groups else "",
+        -entry.amount,
+        int(itself),
+        int(itself and charge.use.estimated),
+        {name: charge.use.counts[name] for name in used if charge.use.counts[name]},
+    )
 
 
 def _matches(which: EntryFilter, entry: Entry) -> bool:

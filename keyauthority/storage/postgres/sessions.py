@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Collection
 from datetime import timedelta
 from typing import Any, Final
 
@@ -85,6 +86,9 @@ _STANDING: Final = (
     .select_from(terms.outerjoin(sessions, true()))
     .group_by(*TERMS)
 )
+_CALLERS_OF: Final = select(sessions.c.id, sessions.c.caller_id).where(
+    sessions.c.id.in_(bindparam("ids", expanding=True))
+)
 _ALL: Final = select(
     sessions.c.id,
     sessions.c.caller_id,
@@ -142,6 +146,10 @@ class PostgresSessions:
 
     async def remove(self, session_id: str, beat: int) -> None:
         await self._end(sessions.c.id == session_id, sessions.c.beat == beat)
+
+    async def callers_of(self, session_ids: Collection[str]) -> dict[str, str]:
+        rows = await self._database.read(_CALLERS_OF, ids=list(session_ids))
+        return {row.id: row.caller_id for row in rows}
 
     async def standing(self) -> Standing:
         [row] = await self._database.read(_STANDING)

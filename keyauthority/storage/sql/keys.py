@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from datetime import datetime
 from typing import Any, Final
 
@@ -43,6 +43,10 @@ class SqlKeys(Repository):
         )
         rows = await self._statements.rows(self._statements.locked(query))
         return {key.id: key for key in await self._whole(rows)}
+
+    async def homes(self, key_ids: Collection[str]) -> dict[str, str]:
+        query = select(keys.c.id, keys.c.workspace_id).where(keys.c.id.in_(list(key_ids)))
+        return {row.id: row.workspace_id for row in await self._statements.rows(query)}
 
     async def page(self, which: KeyFilter, limit: int, after: Cursor | None) -> list[Key]:
         query = select(*key_tables.KEY, *key_tables.PEOPLE).where(*self._matches(which))

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import asdict
 from datetime import datetime
-from typing import Any, Final
+from typing import Any
 
-from sqlalchemy import Column, ColumnElement, func, insert, select
+from sqlalchemy import ColumnElement, func, insert, select, tuple_
 
-from keyauthority.domain.ledger import Drawn, Entry, EntryFilter, Kind, Sums
+from keyauthority.domain.ledger import Entry, EntryFilter, Kind, Sums, Written
+from keyauthority.domain.usage import Group, Span, UsageSum
 from keyauthority.escrow.grants import Grant
 from keyauthority.escrow.slices import Account
 from keyauthority.storage.ledger_tables import (
@@ -21,7 +22,11 @@ from keyauthority.storage.ledger_tables import (
     entry_values,
     grants,
 )
+from keyauthority.storage.slice_tables import slices
 from keyauthority.storage.sql.statements import Repository
+from keyauthority.storage.sql.sums import halves, whole
+from keyauthority.storage.sql.usage import UsageReader
+from keyauthority.storage.tables import workspaces
 
 _GRANT = (
     grants.c.id,
@@ -32,23 +37,42 @@ _GRANT = (
     grants.c.promotional,
 )
 
-_HALF: Final = 2**32
-
 
 class SqlLedger(Repository):
     """`Ledger` within one transaction."""
 
-    async def account(self, workspace_id: str) -> tuple[Account, int]:
+    async def accounts(self, workspace_ids: Collection[str]) -> dict[str, tuple[Account, int]]:
+        there = await self._accounts(workspace_ids)
+        missing = [one for one in workspace_ids if one not in there]
+        if not missing:
+            return there
+        query = select(workspaces.c.id).where(workspaces.c.id.in_(missing))
+        new = sorted(row.id for row in await self._statements.rows(query))
         # A lock on a row that does not exist yet keeps nobody out.
-        if self._statements.locking:
+        for workspace_id in new if self._statements.locking else ():
             await self._statements.alone(f"credits {workspace_id}")
-        query = select(accounts).where(accounts.c.workspace_id == workspace_id)
-        row = await self._statements.row(self._statements.locked(query))
-        return (Account(0), 0) if row is None else (Account(row.balance, row.escrowed), row.entries)
+        return {one: (Account(0), 0) for one in new} | there | await self._accounts(new)
 
-    async def grants(self, workspace_id: str) -> list[Grant]:
-        query = select(*_GRANT).where(grants.c.workspace_id == workspace_id, IN_USE)
-        return [Grant(**row._asdict()) for row in await self._statements.rows(query)]
+    async def _accounts(self, workspace_ids: Collection[str]) -> dict[str, tuple[Account, int]]:
+        if not workspace_ids:
+            return {}
+        # Locked in one order, so that no two changes deadlock.
+        query = (
+            select(accounts)
+            .where(accounts.c.workspace_id.in_(list(workspace_ids)))
+            .order_by(accounts.c.workspace_id)
+        )
+        rows = await self._statements.rows(self._statements.locked(query))
+        return {row.workspace_id: (Account(row.balance, row.escrowed), row.entries) for row in rows}
+
+    async def grants(self, workspace_ids: Collection[str]) -> dict[str, list[Grant]]:
+        query = select(grants.c.workspace_id, *_GRANT).where(
+            grants.c.workspace_id.in_(list(workspace_ids)), IN_USE
+        )
+        by_workspace: dict[str, list[Grant]] = {}
+        for workspace_id, *grant in await self._statements.rows(query):
+            by_workspace.setdefault(workspace_id, []).append(Grant(*grant))
+        return by_workspace
 
     async def grant(self, workspace_id: str, grant_id: str) -> Grant | None:
         query = select(*_GRANT).where(
@@ -66,46 +90,59 @@ class SqlLedger(Repository):
         rows = await self._statements.rows(query)
         return [(Grant(*grant), amount) for amount, *grant in rows]
 
-    async def write(
-        self,
-        workspace_id: str,
-        account: Account,
-        new: Sequence[Entry],
-        changed: Sequence[Grant],
-        drawn: Sequence[Drawn],
-    ) -> None:
-        await self._statements.count(insert(entries), [entry_values(entry) for entry in new])
-        put = self._statements.insert(grants)
-        await self._statements.count(
-            put.on_conflict_do_update(
-                index_elements=[grants.c.id], set_={"remaining": put.excluded.remaining}
-            ),
-            [asdict(grant) | {"workspace_id": workspace_id} for grant in changed],
-        )
-        rows = [asdict(one) | {"workspace_id": workspace_id} for one in drawn]
+    async def write(self, ledgers: Sequence[Written]) -> None:
+        rows = [entry_values(entry) for one in ledgers for entry in one.entries]
+        await self._statements.count(insert(entries), rows)
+        rows = [
+            asdict(grant) | {"workspace_id": one.workspace_id}
+            for one in ledgers
+            for grant in one.grants
+        ]
+        await self._statements.count(self._put_grant(), rows)
+        rows = [
+            {
+                "workspace_id": one.workspace_id,
+                "number": drawn.number,
+                "grant_id": drawn.grant_id,
+                "amount": drawn.amount,
+            }
+            for one in ledgers
+            for drawn in one.drawn
+        ]
         await self._statements.count(insert(draws), rows)
-        put = self._statements.insert(accounts).values(
-            workspace_id=workspace_id,
-            balance=account.balance,
-            escrowed=account.escrowed,
-            entries=len(new),
-        )
-        await self._statements.count(
-            put.on_conflict_do_update(
-                index_elements=[accounts.c.workspace_id],
-                set_={
-                    "balance": put.excluded.balance,
-                    "escrowed": put.excluded.escrowed,
-                    "entries": accounts.c.entries + len(new),
-                },
-            )
+        rows = [
+            {
+                "workspace_id": one.workspace_id,
+                "balance": one.account.balance,
+                "escrowed": one.account.escrowed,
+                "entries": len(one.entries),
+            }
+            for one in ledgers
+        ]
+        await self._statements.count(self._put_account(), rows)
+
+    def _put_grant(self) -> Any:
+        put = self._statements.insert(grants)
+        remaining = {"remaining": put.excluded.remaining}
+        return put.on_conflict_do_update(index_elements=[grants.c.id], set_=remaining)
+
+    def _put_account(self) -> Any:
+        put = self._statements.insert(accounts)
+        return put.on_conflict_do_update(
+            index_elements=[accounts.c.workspace_id],
+            set_={
+                "balance": put.excluded.balance,
+                "escrowed": put.excluded.escrowed,
+                "entries": accounts.c.entries + put.excluded.entries,
+            },
         )
 
-    async def by_reference(self, workspace_id: str, references: Iterable[str]) -> dict[str, Entry]:
-        query = select(entries).where(
-            entries.c.workspace_id == workspace_id, entries.c.reference.in_(list(references))
-        )
-        return {row.reference: entry_of(row) for row in await self._statements.rows(query)}
+    async def by_reference(
+        self, names: Collection[tuple[str, str]]
+    ) -> dict[tuple[str, str], Entry]:
+        name = tuple_(entries.c.workspace_id, entries.c.reference)
+        rows = await self._statements.rows(select(entries).where(name.in_(list(names))))
+        return {(row.workspace_id, row.reference): entry_of(row) for row in rows}
 
     async def sum_of(self, workspace_id: str, kind: Kind, subject: str) -> int:
         query = select(func.coalesce(func.sum(entries.c.amount), 0)).where(
@@ -139,27 +176,35 @@ class SqlLedger(Repository):
         mine = entries.c.workspace_id == workspace_id
         newest = select(entries.c.number, entries.c.balance).where(mine)
         newest = newest.order_by(entries.c.number.desc()).limit(1)
-        summed = select(func.count(), *_halves(entries.c.amount)).where(mine)
-        left = select(*_halves(grants.c.remaining)).where(
+        summed = select(func.count(), *halves(entries.c.amount)).where(mine)
+        left = select(*halves(grants.c.remaining)).where(
             grants.c.workspace_id == workspace_id, IN_USE
         )
         last = await self._statements.row(newest)
         [(count, *amounts)] = await self._statements.rows(summed)
         [remaining] = await self._statements.rows(left)
+        held = select(*halves(slices.c.amount)).where(slices.c.workspace_id == workspace_id)
+        [escrowed] = await self._statements.rows(held)
         number, balance = (0, 0) if last is None else (last.number, last.balance)
-        return Sums(count, _whole(*amounts), number, balance, _whole(*remaining))
+        wholes = whole(*amounts), number, balance, whole(*remaining), whole(*escrowed)
+        return Sums(count, *wholes)
 
+    async def time_of(
+        self, workspace_id: str, start: datetime, end: datetime, place: int
+    ) -> datetime | None:
+        query = select(entries.c.time).where(
+            entries.c.workspace_id == workspace_id,
+            entries.c.time >= start,
+            entries.c.time < end,
+        )
+        row = await self._statements.row(query.order_by(entries.c.time).offset(place).limit(1))
+        return None if row is None else row.time
 
-def _halves(column: Column[int]) -> tuple[ColumnElement[int], ColumnElement[int]]:
-    # SQLite sums in 64 bits, in whatever order, and fails where a sum goes beyond them.
-    return (
-        func.coalesce(func.sum(column // _HALF), 0),
-        func.coalesce(func.sum(column % _HALF), 0),
-    )
-
-
-def _whole(high: int, low: int) -> int:
-    return int(high) * _HALF + int(low)
+    async def usage(
+        self, workspace_id: str, span: Span, groups: frozenset[Group]
+    ) -> list[UsageSum]:
+        reader = UsageReader(self._statements, workspace_id, span, groups)
+        return [*await reader.charges(), *await reader.refunds()]
 
 
 def _matches(which: EntryFilter) -> list[ColumnElement[bool]]:

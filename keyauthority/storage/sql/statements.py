@@ -7,7 +7,18 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import CursorResult, Delete, Executable, Row, Select, Table, literal, tuple_
+from sqlalchemy import (
+    Column,
+    ColumnElement,
+    CursorResult,
+    Delete,
+    Executable,
+    Row,
+    Select,
+    Table,
+    literal,
+    tuple_,
+)
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from keyauthority.base.relational.columns import Moment
@@ -61,6 +72,12 @@ class Statements(ABC):
     @abstractmethod
     def insert(self, table: Table) -> Any:
         """Returns the database's own insert into *table*, which knows `on_conflict_do_update`."""
+
+    @abstractmethod
+    def numbers(
+        self, column: Column[Mapping[str, int]], names: Sequence[str]
+    ) -> Sequence[ColumnElement[int]]:
+        """Returns the numbers under *names* in a `NumberMap`; NULL where there is none."""
 
     @abstractmethod
     async def alone(self, subject: str) -> None:

@@ -10,7 +10,17 @@ from pathlib import Path
 from typing import Any, Final, TypeVar
 
 import aiosqlite
-from sqlalchemy import CursorResult, Executable, NullPool, Select, Table
+from sqlalchemy import (
+    BigInteger,
+    Column,
+    ColumnElement,
+    CursorResult,
+    Executable,
+    NullPool,
+    Select,
+    Table,
+    func,
+)
 from sqlalchemy.dialects import sqlite
 from sqlalchemy.dialects.sqlite.pysqlite import SQLiteDialect_pysqlite
 from sqlalchemy.ext.asyncio import AsyncConnection, create_async_engine
@@ -45,6 +55,11 @@ class SqliteStatements(Statements):
 
     def insert(self, table: Table) -> Any:
         return sqlite.insert(table)
+
+    def numbers(
+        self, column: Column[Mapping[str, int]], names: Sequence[str]
+    ) -> Sequence[ColumnElement[int]]:
+        return [func.json_extract(column, f"$.{name}", type_=BigInteger) for name in names]
 
     async def alone(self, subject: str) -> None:
         pass

@@ -1,0 +1,1 @@
+"""Spending of credits by a verifier: its durable list of holds and charges, the spool."""

@@ -1,0 +1,153 @@
+"""Writes the segments of a spool: a new one when one is long, or may not hold what it should."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
+from typing import Final
+
+from keyauthority.client.spending.group_commit import GroupCommit
+from keyauthority.client.spending.segments import Fsync, Segment, path_of, prune
+
+SEGMENT_BYTES: Final = 8 << 20
+"""Bytes after which a new segment begins, beside those that it began with."""
+
+KEPT: Final = 72 * 3600.0
+"""Seconds for which confirmed charges stay on the disk, for books restored from a backup."""
+
+PRUNE_INTERVAL: Final = 600.0
+"""Seconds from one look for what is older to the next."""
+
+log = logging.getLogger("keyauthority.client")
+
+
+class Journal:
+    """The segments in *folder*, of which the newest is written.
+
+    A new segment begins with all that is open or unconfirmed in the earlier ones. So these are needed
+    no more, but for the charges in them that were confirmed in an epoch that may be over.
+
+    Args:
+        folder: Of this spool.
+        content: Returns what a new segment begins with.
+        fsync: Writes a file or folder to the disk.
+        now: The wall clock, for the age of segments.
+        segment_bytes: How long a segment gets.
+
+    Raises `OSError` if there can be no first segment.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        content: Callable[[], bytes],
+        fsync: Fsync,
+        now: Callable[[], float] = time.time,
+        segment_bytes: int = SEGMENT_BYTES,
+    ) -> None:
+        self._folder = folder
+        self._content = content
+        self._fsync = fsync
+        self._now = now
+        self._segment_bytes = segment_bytes
+        self._number = 0
+        self._archived = 0
+        self._pruned = now()
+        self._begin()
+        self._commit = GroupCommit(lambda: self._segment, self._renew)
+
+    @property
+    def size(self) -> int:
+        """Bytes on the disk, those of earlier segments as last counted."""
+        return self._archived + self._segment.size
+
+    @property
+    def written(self) -> int:
+        """Counts what was written; what was written last has this number."""
+        return self._commit.written
+
+    @property
+    def synced(self) -> int:
+        """The number up to which all is on the disk."""
+        return self._commit.synced
+
+    @property
+    def failure(self) -> OSError | None:
+        """Why nothing could be synced lately; None if all was."""
+        return self._commit.failure
+
+    def write(self, frame: bytes) -> None:
+        """Writes a record that others go by at once; raises `OSError`, and then it is not there."""
+        failure = self._commit.failure
+        if failure is not None:
+            raise OSError(failure.errno, failure.strerror)
+        self._segment.append(frame)
+        self._commit.wrote(hold=True)
+
+    def write_known(self, frame: bytes) -> None:
+        """Writes what `content` says already: if it can't be written, the next segment says it.
+
+        It counts once it is synced.
+        """
+        if not self._segment.broken:
+            try:
+                self._segment.append(frame)
+            except OSError:
+                self._segment.broken = True
+        self._commit.wrote()
+
+    def note(self, frame: bytes) -> None:
+        """Writes a record that may be missing."""
+        with suppress(OSError):
+            self._segment.append(frame)
+
+    def rotate_if_long(self) -> None:
+        """Begins a new segment if this one is long. To be called when `content` says all of it."""
+        if self._segment.size < self._longest:
+            return
+        try:
+            self._renew()
+        except OSError as error:
+            log.warning("spool_not_rotated: %s", error.strerror)
+            self._longest += self._segment_bytes
+
+    async def durable(self) -> None:
+        """Returns when all that is written now is on the disk; raises `OSError`."""
+        await self._commit.durable()
+        now = self._now()
+        if now - self._pruned >= PRUNE_INTERVAL:
+            self._pruned = now
+            current = self._segment.path
+            self._commit.afterwards(lambda: self._prune(now - KEPT, current))
+
+    async def close(self) -> None:
+        """Syncs what can be synced, and closes the file."""
+        await self._commit.close()
+        self._segment.close()
+
+    def remove(self) -> None:
+        """Deletes the segment of a spool that was not used; raises `OSError`."""
+        self._segment.path.unlink()
+
+    def _begin(self) -> None:
+        path = path_of(self._folder, self._number + 1)
+        self._segment = Segment(path, self._content(), self._fsync)
+        self._number += 1
+        self._longest = self._segment.size + max(self._segment_bytes, self._segment.size)
+
+    def _renew(self) -> None:
+        previous = self._segment
+        self._begin()
+        self._commit.wrote()
+        self._archived += previous.size
+        # In the thread that may be syncing it.
+        self._commit.afterwards(previous.discard if previous.broken else previous.close)
+
+    def _prune(self, before: float, current: Path) -> None:
+        try:
+            self._archived = prune(self._folder, before, current)
+        except OSError as error:
+            log.warning("spool_not_pruned: %s: %s", self._folder, error.strerror)

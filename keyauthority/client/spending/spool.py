@@ -1,0 +1,294 @@
+"""The spool: a verifier's durable list of holds, and of charges that the authority has not confirmed."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import time
+from collections.abc import Callable, Iterable, Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+from keyauthority.client.spending import ownership, records
+from keyauthority.client.spending.adoption import Orphan, boot_id
+from keyauthority.client.spending.journal import SEGMENT_BYTES, Journal
+from keyauthority.client.spending.records import SpooledCharge, SpoolError
+from keyauthority.client.spending.replaying import Replaying
+from keyauthority.client.spending.segments import Fsync
+from keyauthority.escrow.slices import SliceKey
+
+__all__ = ["Spool", "SpoolError", "SpoolState", "SpooledCharge"]
+
+
+@dataclass(frozen=True, slots=True)
+class SpoolState:
+    """What is in the spool: for the metrics."""
+
+    holds: int
+    """Holds without an end."""
+    charges: int
+    """Charges that the authority has not confirmed."""
+    bytes: int
+    """On the disk, with what stays there for `KEPT`; of the archive as last counted."""
+    oldest_age: float
+    """Seconds since the oldest of these charges was written; 0 without one."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Unconfirmed:
+    charge: SpooledCharge
+    frame: bytes
+    time: int
+    number: int
+    """Of what was written: it may be sent once this is synced."""
+
+
+class Spool:
+    """The spool of this process, in a folder that it shares with other processes.
+
+    To be used in one event loop, and closed in it. What is open or unconfirmed is in memory too, as
+    it stands in the file: a new segment begins with all of it, so an earlier one is needed only for
+    the charges that were confirmed in an epoch that may be over.
+
+    **When the disk fails.** A hold that can't be written raises `SpoolError`, and is not held. An end
+    that can't be written or synced is remembered, and raises `SpoolError` to those who wait for it:
+    it is in the next segment that can be written, which is tried every 100 ms and by each further
+    call, and until then no hold is written. Repeating the call waits for that. If the process dies
+    before, the hold is found without its end, and charged as held.
+
+    Args:
+        folder: Where the spools of all processes are: on a local disk that outlives them.
+        fsync: Writes a file or folder to the disk; raises `OSError`.
+        now: The wall clock, in seconds. It decides nothing but ages.
+        segment_bytes: How long a segment gets.
+
+    Raises `SpoolError` if no spool can be made there.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        *,
+        fsync: Fsync = os.fsync,
+        now: Callable[[], float] = time.time,
+        segment_bytes: int = SEGMENT_BYTES,
+    ) -> None:
+        self._parent = folder
+        self._now = now
+        self._boot = boot_id()
+        self._open: dict[str, bytes] = {}
+        self._unconfirmed: dict[str, _Unconfirmed] = {}
+        self._used = False
+        try:
+            self._owned = ownership.create(folder, fsync)
+        except OSError as error:
+            raise SpoolError(f"no spool can be made in {folder}: {error.strerror}") from error
+        self._replaying = Replaying(self._owned.path, self._is_own, self._note_whole)
+        try:
+            self._journal = Journal(self._owned.path, self._content, fsync, now, segment_bytes)
+        except OSError as error:
+            self._owned.path.rmdir()
+            self._owned.release()
+            raise self._error(error) from error
+
+    # --- requests
+
+    def hold(
+        self,
+        reference: str,
+        workspace_id: str,
+        parts: Mapping[SliceKey, int],
+        *,
+        key_id: str,
+        model: str,
+        path: str,
+        request_id: str,
+        price_id: str,
+    ) -> None:
+        """Writes a hold down, before its request is sent; raises `SpoolError`."""
+        self._write_hold(
+            reference,
+            records.held(
+                int(self._now()),
+                reference,
+                workspace_id,
+                parts,
+                key_id,
+                model,
+                path,
+                request_id,
+                price_id,
+            ),
+        )
+
+    def extend(self, reference: str, parts: Mapping[SliceKey, int]) -> None:
+        """Writes down that the hold has *parts* from now on, all of them, before they are used.
+
+        Raises `SpoolError`, and `KeyError` if there is no such hold.
+        """
+        self._write_hold(reference, records.extended(self._open[reference], parts))
+
+    async def void(self, reference: str) -> None:
+        """Ends the hold of a request that cost nothing; returns once that is synced.
+
+        Without such a hold it only waits for what is being synced. Raises `SpoolError`.
+        """
+        self._check_owned()
+        if self._open.pop(reference, None) is not None:
+            self._write_ends(records.voided(reference))
+        await self._durable()
+
+    async def charge(self, charge: SpooledCharge) -> None:
+        """Ends the hold of a request that cost something; returns once that is synced.
+
+        The first charge of a reference counts. One without a hold is written too, as nothing is free
+        by accident. Raises `SpoolError`.
+        """
+        self._check_owned()
+        if not self._is_own(charge.reference):
+            self._write_ends(self._keep(int(self._now()), charge))
+        await self._durable()
+
+    # --- the authority's word
+
+    def confirmed(self, references: Iterable[str], epoch: int) -> None:
+        """The authority has entered these charges in *epoch*, or knew them. Others are ignored.
+
+        So is the word of an epoch that is over. If it can't be written down, the charges are sent
+        again after a restart.
+        """
+        if self._replaying.is_over(epoch):
+            return
+        self._replaying.heard(epoch)
+        replayed = self._replaying.confirmed
+        known = [
+            one
+            for one in references
+            if self._unconfirmed.pop(one, None) is not None or replayed(one)
+        ]
+        if known:
+            self._journal.note(records.confirmed(epoch, known))
+
+    def unconfirmed(self, epoch: int) -> list[SpooledCharge]:
+        """Returns the charges that ended and are not confirmed in *epoch*, as far as they are known.
+
+        With a newer epoch than any before, those confirmed in the last 72 h come again: a segment at
+        a time, from the disk, the next when all of one are confirmed. So this is to be asked until
+        `replaying` is false.
+        """
+        self._replaying.heard(epoch)
+        synced = self._journal.synced
+        own = [one.charge for one in self._unconfirmed.values() if one.number <= synced]
+        return own + list(self._replaying.charges.values())
+
+    @property
+    def replaying(self) -> bool:
+        """Whether charges confirmed in an older epoch are still to come, or to be confirmed."""
+        return self._replaying.active
+
+    # --- other processes
+
+    async def adopt(self) -> list[SpooledCharge]:
+        """Takes what processes left that are gone; returns their charges.
+
+        A hold without an end becomes a charge as held, estimated, with status 0. All of them are
+        unconfirmed here from now on. A spool that can't be read stays where it is, and is logged.
+        Raises `SpoolError` if this one can't be written; then the others stay too.
+        """
+        adopted: list[SpooledCharge] = []
+        await asyncio.to_thread(ownership.remove_unfinished, self._parent)
+        for path in await asyncio.to_thread(ownership.spools_in, self._parent):
+            orphan = await asyncio.to_thread(Orphan.claim, path)
+            if orphan is None:
+                continue
+            try:
+                adopted += await self._take(orphan)
+            finally:
+                orphan.release()
+        return adopted
+
+    def state(self) -> SpoolState:
+        """Returns what is in the spool."""
+        times = [one.time for one in self._unconfirmed.values()]
+        return SpoolState(
+            len(self._open),
+            len(times) + len(self._replaying.charges),
+            self._journal.size,
+            max(self._now() - min(times), 0.0) if times else 0.0,
+        )
+
+    async def close(self) -> None:
+        """Syncs what can be synced, and leaves the spool to whoever adopts it."""
+        if not self._owned.held:
+            return
+        await self._replaying.close()
+        if self._used:
+            self._write_ends(records.closed())
+        await self._journal.close()
+        if not self._used:
+            with suppress(OSError):
+                self._journal.remove()
+                self._owned.path.rmdir()
+        self._owned.release()
+
+    # --- writing
+
+    def _write_hold(self, reference: str, frame: bytes) -> None:
+        self._check_owned()
+        try:
+            self._journal.write(frame)
+        except OSError as error:
+            raise self._error(error) from error
+        self._open[reference] = frame
+        self._used = True
+        self._journal.rotate_if_long()
+
+    def _write_ends(self, frame: bytes) -> None:
+        self._used = True
+        self._journal.write_known(frame)
+        self._journal.rotate_if_long()
+
+    def _keep(self, time: int, charge: SpooledCharge) -> bytes:
+        frame = records.charged(time, charge)
+        self._open.pop(charge.reference, None)
+        number = self._journal.written + 1
+        self._unconfirmed[charge.reference] = _Unconfirmed(charge, frame, time, number)
+        return frame
+
+    async def _durable(self) -> None:
+        try:
+            await self._journal.durable()
+        except OSError as error:
+            raise self._error(error) from error
+
+    async def _take(self, orphan: Orphan) -> list[SpooledCharge]:
+        contents = orphan.contents
+        ended = [one for one in contents.ended() if not self._is_own(one.charge.reference)]
+        with self._replaying.adopting(contents.epoch):
+            frames = [self._keep(one.time, one.charge) for one in ended]
+            if self._replaying.whole is not None:
+                frames.append(records.whole(self._replaying.whole))
+            self._write_ends(b"".join(frames))
+            await self._durable()
+            await asyncio.to_thread(orphan.move_to, self._owned.path)
+        return [one.charge for one in ended]
+
+    def _content(self) -> bytes:
+        """Returns what a new segment begins with: all that is open or unconfirmed."""
+        frames = [*self._open.values(), *(one.frame for one in self._unconfirmed.values())]
+        begun = records.begun(int(self._now()), self._boot, self._replaying.whole)
+        return b"".join([begun, *frames, records.carried(len(frames))])
+
+    def _note_whole(self, epoch: int) -> None:
+        self._journal.note(records.whole(epoch))
+
+    def _is_own(self, reference: str) -> bool:
+        return reference in self._unconfirmed
+
+    def _check_owned(self) -> None:
+        if not self._owned.held:
+            raise SpoolError(f"the spool {self._owned.path} is closed, or another process's")
+
+    def _error(self, error: OSError) -> SpoolError:
+        return SpoolError(f"the spool {self._owned.path} can't be written: {error.strerror}")

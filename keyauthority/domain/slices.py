@@ -1,0 +1,143 @@
+"""Slices in the books: whose they are, how they change in one transaction, where they are kept."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Final, Protocol
+
+from keyauthority.escrow.slices import Slice, SliceKey
+
+MOST_SLICES: Final = 1_000
+"""The most slices of one session in one workspace: each beyond the latest has holds of running requests."""
+
+
+@dataclass(frozen=True, slots=True)
+class OwnedSlice:
+    """A slice of a session of that caller.
+
+    Once the session is over it is set aside: at `release_time` what is left of it goes back.
+    """
+
+    workspace_id: str
+    session_id: str
+    caller_id: str
+    slice: Slice
+    release_time: datetime | None = None
+
+    @property
+    def key(self) -> SliceKey:
+        """Its name within the workspace."""
+        return self.session_id, self.slice.number
+
+
+@dataclass(frozen=True, slots=True)
+class Shared:
+    """How many other sessions have an open slice of a workspace, and how much stands in these."""
+
+    sessions: int = 0
+    amount: int = 0
+
+
+class SliceSheet:
+    """The slices of some sessions in one workspace under change, in one transaction.
+
+    Args:
+        workspace_id: The workspace.
+        slices: All that there are of these sessions.
+    """
+
+    def __init__(self, workspace_id: str, slices: Iterable[OwnedSlice] = ()) -> None:
+        self._workspace_id = workspace_id
+        self._slices = {one.key: one for one in slices}
+        self._changed: dict[SliceKey, None] = {}
+        self._numbers: dict[str, set[int]] = {}
+        for session_id, number in self._slices:
+            self._numbers.setdefault(session_id, set()).add(number)
+
+    def of_caller(self, key: SliceKey, caller_id: str) -> OwnedSlice | None:
+        """Returns that slice if it is there and of a session of the caller."""
+        one = self._slices.get(key)
+        return one if one is not None and one.caller_id == caller_id else None
+
+    def latest(self, session_id: str) -> OwnedSlice | None:
+        """Returns the session's slice with the highest number."""
+        numbers = self._numbers.get(session_id)
+        return self._slices[session_id, max(numbers)] if numbers else None
+
+    def full(self, session_id: str) -> bool:
+        """Whether the session has as many slices as it may."""
+        return len(self._numbers.get(session_id, ())) >= MOST_SLICES
+
+    def put(self, session_id: str, caller_id: str, slice_: Slice) -> None:
+        """Replaces that slice of the session, or adds it."""
+        key = session_id, slice_.number
+        before = self._slices.get(key)
+        if before is None:
+            owned = OwnedSlice(self._workspace_id, session_id, caller_id, slice_)
+            self._numbers.setdefault(session_id, set()).add(slice_.number)
+        else:
+            at = before.release_time
+            owned = OwnedSlice(self._workspace_id, session_id, before.caller_id, slice_, at)
+        self._slices[key] = owned
+        self._changed[key] = None
+
+    def to_write(self) -> tuple[list[OwnedSlice], list[OwnedSlice]]:
+        """Returns the slices to put, and those to forget.
+
+        What is closed and empty is forgotten, but not the highest number of a session: a call that
+        comes late must find that it has been passed.
+        """
+        put: list[OwnedSlice] = []
+        forgotten: list[OwnedSlice] = []
+        for key in self._changed:
+            one = self._slices[key]
+            empty = one.slice.closed and not one.slice.amount
+            passed = key[1] < max(self._numbers[key[0]])
+            (forgotten if empty and passed else put).append(one)
+        return put, forgotten
+
+
+class Slices(Protocol):
+    """What of the workspaces' credits stands in slices, within one transaction.
+
+    Whoever changes a slice has its workspace's account locked (`Ledger.accounts`), but for
+    `set_aside`.
+    """
+
+    async def of_sessions(self, sessions: Collection[tuple[str, str]]) -> list[OwnedSlice]:
+        """Returns the slices of these (workspace, session), by their numbers."""
+
+    async def shared(self, workspace_ids: Collection[str], beside: str) -> dict[str, Shared]:
+        """Returns what sessions other than *beside* have in open slices of the workspaces.
+
+        Slices that are set aside are nobody's. A workspace without any is left out.
+        """
+
+    async def put(self, slices: Sequence[OwnedSlice]) -> None:
+        """Adds or replaces slices. A slice that is set aside stays so."""
+
+    async def forget(self, slices: Sequence[OwnedSlice]) -> None:
+        """Deletes slices."""
+
+    async def sessions(self, after: str, limit: int) -> list[str]:
+        """Returns up to *limit* sessions beyond the id *after*, sorted, with slices not set aside."""
+
+    async def set_aside(self, session_ids: Collection[str], until: datetime) -> int:
+        """Has what is left of the sessions' slices go back at *until*; returns how many they are.
+
+        Those that another transaction is changing are left for the next time.
+        """
+
+    async def due(self, now: datetime, after: str, limit: int) -> list[str]:
+        """Returns up to *limit* workspaces beyond the id *after*, sorted, with slices to go back."""
+
+    async def due_of(self, workspace_id: str, now: datetime, limit: int) -> list[OwnedSlice]:
+        """Returns up to *limit* of the workspace's slices that are to go back at *now* or before."""
+
+    async def void_all(self) -> None:
+        """Deletes the slices of all workspaces of whose credits some stand in slices, which end so.
+
+        Locks the accounts first, in the order of their ids.
+        """

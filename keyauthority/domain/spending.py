@@ -1,0 +1,85 @@
+"""What a verifier says of the credits that it spends, and what it is answered."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from keyauthority.domain import charging
+from keyauthority.domain.charging import Charge, ChargeState
+from keyauthority.domain.errors import invalid
+from keyauthority.escrow.slices import SliceCall, SliceClosing, Word
+from keyauthority.pricing.amounts import LARGEST_BALANCE
+
+AT_ONCE: Final = 500
+"""The most charges, closings and slices of one call."""
+
+
+@dataclass(frozen=True, slots=True)
+class Closing:
+    """A slice of the caller, perhaps of a session that is over, that is not spent from again."""
+
+    workspace_id: str
+    session_id: str
+    closing: SliceClosing
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """What a verifier says in one call: each of `slices` with its workspace, of that session."""
+
+    session_id: str = ""
+    charges: Sequence[Charge] = ()
+    closings: Sequence[Closing] = ()
+    slices: Sequence[tuple[str, SliceCall]] = ()
+
+    @property
+    def workspace_ids(self) -> set[str]:
+        """The workspaces that it is about."""
+        named = {one.workspace_id for one in self.charges}
+        named.update(one.workspace_id for one in self.closings)
+        named.update(workspace_id for workspace_id, _ in self.slices)
+        return named
+
+    @property
+    def sessions(self) -> set[tuple[str, str]]:
+        """The (workspace, session) whose slices it is about."""
+        named = {
+            (one.workspace_id, session_id)
+            for one in self.charges
+            for (session_id, _), _ in one.parts
+        }
+        named.update((one.workspace_id, one.session_id) for one in self.closings)
+        named.update((workspace_id, self.session_id) for workspace_id, _ in self.slices)
+        return named
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What became of a call: of each of its charges, and of each of its slices."""
+
+    epoch: int
+    session_over: bool
+    charges: Sequence[ChargeState]
+    slices: Sequence[tuple[Word, int]]
+
+
+def check(call: Call) -> None:
+    """Raises `FIELD_INVALID` if *call* breaks the limits of the contract."""
+    charging.at_most(call.charges, AT_ONCE, "charges")
+    charging.at_most(call.closings, AT_ONCE, "closings")
+    charging.at_most(call.slices, AT_ONCE, "slices")
+    charging.short(call.session_id, "session_id")
+    if call.slices and not call.session_id:
+        raise invalid("session_id", "is empty, and slices are of a session")
+    charging.check(call.charges)
+    for one in call.closings:
+        charging.short(one.workspace_id, "closings.workspace_id")
+        charging.short(one.session_id, "closings.session_id")
+        charging.in_range(one.closing.keep, "closings.keep_nano_credits", LARGEST_BALANCE)
+    for workspace_id, slice_ in call.slices:
+        charging.short(workspace_id, "slices.workspace_id")
+        charging.in_range(slice_.keep, "slices.keep_nano_credits", LARGEST_BALANCE)
+        charging.in_range(slice_.want, "slices.want_nano_credits")
+        charging.in_range(slice_.need, "slices.need_nano_credits")

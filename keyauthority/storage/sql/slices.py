@@ -1,0 +1,114 @@
+"""What of the workspaces' credits stands in slices."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from datetime import datetime
+from typing import Final
+
+from sqlalchemy import delete, func, select, tuple_, update
+
+from keyauthority.domain.slices import OwnedSlice, Shared
+from keyauthority.storage.ledger_tables import accounts
+from keyauthority.storage.slice_tables import OPEN, SET_ASIDE, slice_of, slice_values, slices
+from keyauthority.storage.sql.statements import Repository
+
+_KEY: Final = tuple_(slices.c.session_id, slices.c.workspace_id, slices.c.number)
+_AT_ONCE: Final = 1_000
+
+
+class SqlSlices(Repository):
+    """`Slices` within one transaction."""
+
+    async def of_sessions(self, sessions: Collection[tuple[str, str]]) -> list[OwnedSlice]:
+        # In the order of the primary key, which finds them.
+        pairs = [(session_id, workspace_id) for workspace_id, session_id in sessions]
+        owner = tuple_(slices.c.session_id, slices.c.workspace_id)
+        query = select(slices).where(owner.in_(pairs)).order_by(slices.c.number)
+        return [slice_of(row) for row in await self._statements.rows(query)]
+
+    async def shared(self, workspace_ids: Collection[str], beside: str) -> dict[str, Shared]:
+        query = (
+            select(
+                slices.c.workspace_id,
+                func.count(slices.c.session_id.distinct()).label("sessions"),
+                func.sum(slices.c.amount).label("amount"),
+            )
+            .where(OPEN, slices.c.workspace_id.in_(list(workspace_ids)))
+            .where(slices.c.session_id != beside)
+            .group_by(slices.c.workspace_id)
+        )
+        rows = await self._statements.rows(query)
+        return {row.workspace_id: Shared(row.sessions, int(row.amount)) for row in rows}
+
+    async def put(self, changed: Sequence[OwnedSlice]) -> None:
+        put = self._statements.insert(slices)
+        names = ("amount", "sequence", "granted", "word", "closed")
+        put = put.on_conflict_do_update(
+            index_elements=[slices.c.session_id, slices.c.workspace_id, slices.c.number],
+            set_={name: put.excluded[name] for name in names},
+        )
+        await self._statements.count(put, [slice_values(one) for one in changed])
+
+    async def forget(self, forgotten: Sequence[OwnedSlice]) -> None:
+        keys = [(one.session_id, one.workspace_id, one.slice.number) for one in forgotten]
+        for start in range(0, len(keys), _AT_ONCE):
+            some = keys[start : start + _AT_ONCE]
+            await self._statements.count(delete(slices).where(_KEY.in_(some)))
+
+    async def sessions(self, after: str, limit: int) -> list[str]:
+        # From one session to the next by the primary key: each may have very many slices.
+        first = (
+            select(func.min(slices.c.session_id).label("id"))
+            .where(slices.c.session_id > after, ~SET_ASIDE)
+            .cte("next_session", recursive=True)
+        )
+        following = select(func.min(slices.c.session_id)).where(
+            slices.c.session_id > first.c.id, ~SET_ASIDE
+        )
+        steps = first.union_all(select(following.scalar_subquery()).where(first.c.id.is_not(None)))
+        query = select(steps.c.id).where(steps.c.id.is_not(None)).limit(limit)
+        return [row.id for row in await self._statements.rows(query)]
+
+    async def set_aside(self, session_ids: Collection[str], until: datetime) -> int:
+        over = (
+            select(slices.c.session_id, slices.c.workspace_id, slices.c.number)
+            .where(slices.c.session_id.in_(list(session_ids)), ~SET_ASIDE)
+            .with_for_update(skip_locked=True)
+        )
+        return await self._statements.count(
+            update(slices).where(_KEY.in_(over)).values(release_time=until)
+        )
+
+    async def due(self, now: datetime, after: str, limit: int) -> list[str]:
+        query = (
+            select(slices.c.workspace_id)
+            .distinct()
+            .where(SET_ASIDE, slices.c.release_time <= now, slices.c.workspace_id > after)
+            .order_by(slices.c.workspace_id)
+            .limit(limit)
+        )
+        return [row.workspace_id for row in await self._statements.rows(query)]
+
+    async def due_of(self, workspace_id: str, now: datetime, limit: int) -> list[OwnedSlice]:
+        query = (
+            select(slices)
+            .where(SET_ASIDE, slices.c.workspace_id == workspace_id)
+            .where(slices.c.release_time <= now)
+            .limit(limit)
+        )
+        return [slice_of(row) for row in await self._statements.rows(query)]
+
+    async def void_all(self) -> None:
+        query = (
+            select(accounts.c.workspace_id)
+            .where(accounts.c.escrowed > 0)
+            .order_by(accounts.c.workspace_id)
+        )
+        rows = await self._statements.rows(self._statements.locked(query))
+        for start in range(0, len(rows), _AT_ONCE):
+            some = [row.workspace_id for row in rows[start : start + _AT_ONCE]]
+            held = delete(slices).where(slices.c.workspace_id.in_(some))
+            await self._statements.count(held)
+            freed = update(accounts).where(accounts.c.workspace_id.in_(some))
+            await self._statements.count(freed.values(escrowed=0))
