@@ -76,7 +76,7 @@ class Installation:
         while True:
             page = self.admin.call(ledger.page(which, size=1_000, token=token))
             entries += page.records
-            token = page.next_token
+            token = page.next_page_token
             if not token:
                 return entries
 
