@@ -88,6 +88,8 @@ class Meter:
 
         An answer of `images` that tells nothing else has none.
         """
+        if not self._counts:
+            return None
         counts = self._counts
         read_count, write_count = counts.get(_CACHE_READ, 0), counts.get(_CACHE_WRITE, 0)
         beside = read_count + write_count if _cache_is_beside(counts) else 0
