@@ -13,12 +13,7 @@ NEVER = "entries of a ledger are never changed or deleted"
 
 
 def upgrade() -> None:
-    """Adds four tables, and triggers that forbid changing or deleting entries and draws.
-
-    Callers that may do everything, as the root token may, may bill as well.
-    """
-    # A bit for each role: the fourth is the biller's.
-    op.execute("UPDATE callers SET roles = roles | 8 WHERE roles & 7 = 7")
+    """Adds four tables, and triggers that forbid changing or deleting entries and draws."""
     op.create_table(
         "credit_accounts",
         sa.Column("workspace_id", STRING, nullable=False),
