@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import contextlib
 import functools
 import json
-import os
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, Final
@@ -14,6 +12,7 @@ from typing import Any, Final
 import click
 
 from keyauthority.cli.authority import Authority, with_authority
+from keyauthority.cli.files import write_whole
 from keyauthority.cli.listing import Entry, entries, listed, listing_options
 from keyauthority.cli.output import Answer, moment, pairs, table, to_dict
 from keyauthority.cli.values import DURATION, FILE, MOMENT
@@ -81,7 +80,7 @@ def export(authority: Authority, /, output: Path | None, **filters: Any) -> Answ
     """
     exported = entries(authority, "entries", functools.partial(audit.page, AuditFilter(**filters)))
     if output is not None:
-        count = _write(output, exported)
+        count = write_whole(output, map(_json_line, exported))
         return Answer({"entries": count}, "", f"Wrote {count:,} entries to {output}.")
     if click.get_current_context().obj.json:
         return Answer({"entries": [to_dict(entry.message) for entry in exported]}, "")
@@ -97,25 +96,6 @@ def prune(authority: Authority, older_than: timedelta) -> Answer:
     """Delete the oldest entries for good."""
     reply, deleted = authority.call(audit.prune(datetime.now(UTC) - older_than))
     return Answer(reply, f"Deleted {deleted:,} entries.")
-
-
-def _write(output: Path, exported: Iterator[Entry[AuditEntry]]) -> int:
-    partial = output.with_name(f".{output.name}.{os.getpid()}.tmp")
-    count = 0
-    try:
-        # A file of that name is left over, or a trap: it is never written to.
-        partial.unlink(missing_ok=True)
-        descriptor = os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-        with os.fdopen(descriptor, "w", encoding="utf-8") as file:
-            for count, entry in enumerate(exported, 1):  # noqa: B007 - the last count is kept
-                file.write(f"{_json_line(entry)}\n")
-        partial.replace(output)
-    except OSError as error:
-        raise click.ClickException(f"cannot write {output}: {error.strerror}") from None
-    finally:
-        with contextlib.suppress(OSError):
-            partial.unlink(missing_ok=True)
-    return count
 
 
 def _json_line(entry: Entry[AuditEntry]) -> str:

@@ -48,16 +48,17 @@ def with_authority(
     """Hands the command the authority, connected while the command runs."""
 
     @functools.wraps(command)
-    def connected(*args: Arguments.args, **kwargs: Arguments.kwargs) -> Outcome:
+    def called(*args: Arguments.args, **kwargs: Arguments.kwargs) -> Outcome:
         context = click.get_current_context()
-        authority = context.with_resource(_connect(context.obj))
+        authority = context.with_resource(connected(context.obj))
         return command(authority, *args, **kwargs)
 
-    return connected
+    return called
 
 
 @contextmanager
-def _connect(options: Options) -> Iterator[Authority]:
+def connected(options: Options) -> Iterator[Authority]:
+    """Yields the authority. Raises `click.ClickException` without a token, or a certificate."""
     seconds = options.timeout.total_seconds()
     with _channel(options) as channel:
         client = BlockingAdminClient(channel, _token(options), reading=seconds, changing=seconds)

@@ -101,13 +101,15 @@ def restore_epoch(database: Location, replay: Path | None, longest_lease: timede
             "keys_revoked": replayed.keys,
             "callers_revoked": replayed.callers,
             "workspaces_changed": replayed.workspaces,
+            "prices_set": replayed.prices,
             "keys_rotated": list(replayed.rotated),
             "keys_updated": list(replayed.updated),
             "missing": list(replayed.missing),
         },
         f"Epoch {epoch} has begun; leases from before are over ({waited:.2f} s).\n"
         f"Done again: {count(replayed.keys, 'key')} and {count(replayed.callers, 'caller')} revoked, "
-        f"{count(replayed.workspaces, 'workspace')} suspended or resumed.",
+        f"{count(replayed.workspaces, 'workspace')} suspended or resumed, "
+        f"{count(replayed.prices, 'price')} set.",
         _left_to_do(replayed),
     )
 

@@ -13,6 +13,8 @@ import click
 
 from keyauthority.cli.authority import Authority, with_authority
 from keyauthority.cli.failures import Failure
+from keyauthority.cli.ledger_export import export
+from keyauthority.cli.ledger_usage import usage
 from keyauthority.cli.listing import listed, listing_options
 from keyauthority.cli.output import Answer, details, moment, spread, table
 from keyauthority.cli.values import CREDITS, DURATION, MOMENT
@@ -163,6 +165,10 @@ def verify(authority: Authority, workspace_id: str) -> Answer:
         return Answer(reply, "\n".join(("It does not add up:", *proof.faults)), exit_code=1)
     entries = "1 entry" if proof.entries == 1 else f"{proof.entries} entries"
     return Answer(reply, f"It adds up: {entries}, {write(proof.account.balance)} credits.")
+
+
+command.add_command(usage)
+command.add_command(export)
 
 
 @contextmanager

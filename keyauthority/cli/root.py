@@ -21,6 +21,7 @@ GROUPS: Final = {
     "keys": "Issue, change, find and revoke keys.",
     "verify": "Ask whether a secret is accepted.",
     "ledger": "Top up, adjust and refund credits, and read and prove the ledger.",
+    "prices": "Set, import and list what requests cost.",
     "workspaces": "Create, suspend and resume workspaces.",
     "callers": "Create and revoke those who may call the authority.",
     "audit": "Read, export and prune the record of who did what.",

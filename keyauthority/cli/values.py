@@ -7,6 +7,7 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final, TypeVar, cast
+from zoneinfo import ZoneInfo
 
 import click
 
@@ -71,9 +72,17 @@ def _parse_label(text: str) -> tuple[str, str]:
     return key, value
 
 
+def _parse_zone(text: str) -> ZoneInfo:
+    try:
+        return ZoneInfo(text)
+    except (KeyError, ValueError, OSError):
+        raise ValueError("must be a time zone of the IANA, such as Europe/Berlin") from None
+
+
 CREDITS: Final = Parsed("credits", amounts.parse)
 DURATION: Final = Parsed("duration", parse_duration)
 MOMENT: Final = Parsed("time", parse_moment)
+ZONE: Final = Parsed("zone", _parse_zone)
 LABEL: Final = Parsed("key=value", _parse_label)
 
 database_option: Final = setting(

@@ -48,6 +48,7 @@ class Reason(enum.Enum):
     REFERENCE_NOT_FOUND = enum.auto()
     REFUND_TOO_LARGE = enum.auto()
     BALANCE_OUT_OF_RANGE = enum.auto()
+    PRICE_EXISTS = enum.auto()
 
 
 class KeyAuthorityError(Exception):

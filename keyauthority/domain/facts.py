@@ -49,6 +49,7 @@ class Action(enum.Enum):
     CREDITS_ADJUSTED = 31
     CREDITS_REFUNDED = 32
     CREDITS_EXPIRED = 33
+    PRICE_SET = 34
 
 
 @dataclass(frozen=True, slots=True)

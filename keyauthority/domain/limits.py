@@ -14,6 +14,7 @@ from typing import Final, TypeVar
 from keyauthority.domain import secrets
 from keyauthority.domain.errors import invalid
 from keyauthority.pricing.amounts import LARGEST_AMOUNT
+from keyauthority.pricing.prices import Pattern
 
 Entries = TypeVar("Entries", bound=Sized)
 
@@ -32,6 +33,7 @@ LIFETIME: Final = timedelta(days=3653)
 """Ten years, of which up to three are leap years."""
 OVERLAP: Final = timedelta(days=90)
 REFERENCE_LENGTH: Final = 128
+PATTERN_LENGTH: Final = 256
 PRIORITY: Final = 100
 BATCH: Final = 1_000
 SECRET_BYTES: Final = 8_192
@@ -72,6 +74,15 @@ def reference(text: str, field: str) -> str:
     if not text.strip():
         raise invalid(field, "is empty")
     return _text(text, field, REFERENCE_LENGTH)
+
+
+def pattern(text: str, field: str) -> str:
+    """Checks a pattern of models or paths: 1 to 256 printable characters, and a `*` at most at the end."""
+    try:
+        Pattern(text)
+    except ValueError:
+        raise invalid(field, "is no name, and no beginning of one with a * at its end") from None
+    return _text(text, field, PATTERN_LENGTH)
 
 
 def scopes(names: Sequence[str]) -> tuple[str, ...]:

@@ -18,12 +18,14 @@ from keyauthority.domain.ledger import Entry, EntryFilter, Kind, Sums, Written
 from keyauthority.domain.peppers import Pepper
 from keyauthority.domain.sessions import Head, Terms
 from keyauthority.domain.slices import Slices
+from keyauthority.domain.usage import Group, Span, UsageSum
 from keyauthority.domain.workspaces import Workspace
 from keyauthority.escrow.grants import Grant
 from keyauthority.escrow.slices import Account
+from keyauthority.pricing.prices import Price
 
 Cursor = tuple[datetime, str]
-"""The end of a page: the create time and id of its last record."""
+"""The end of a page: the create time, or effective time, and id of its last record."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -297,8 +299,43 @@ class Ledger(Protocol):
         They are sorted, and beyond the id *after*. Those of which all that is left stands in slices are left out.
         """
 
+    async def time_of(
+        self, workspace_id: str, start: datetime, end: datetime, place: int
+    ) -> datetime | None:
+        """Returns the time of an entry from *start* to before *end*, by time: after *place* others.
+
+        None if there are no more than these.
+        """
+
+    async def usage(
+        self, workspace_id: str, span: Span, groups: frozenset[Group]
+    ) -> list[UsageSum]:
+        """Returns the sums of the entries in *span* by *groups*, in parts: several may be of one group."""
+
     async def sums(self, workspace_id: str) -> Sums:
         """Returns what the workspace's entries, grants and slices add up to."""
+
+
+class Prices(Protocol):
+    """The price table, within one transaction."""
+
+    async def to_change(self, models: Iterable[str]) -> list[Price]:
+        """Returns all rows with those patterns of models, for a transaction that adds some.
+
+        Others that do wait until its end.
+        """
+
+    async def insert(self, prices: Sequence[Price]) -> None:
+        """Adds rows. No other has the same id, or the same patterns and time."""
+
+    async def current(self, now: datetime) -> list[Price]:
+        """Returns the rows that count at *now* or later: no other took over by then."""
+
+    async def count(self, now: datetime) -> int:
+        """Returns how many these are."""
+
+    async def page(self, limit: int, after: Cursor | None) -> list[Price]:
+        """Returns up to *limit* rows after *after*, by effective time and id downwards."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -320,4 +357,5 @@ class Transaction:
     replays: Replays
     last_used: LastUses
     ledger: Ledger
+    prices: Prices
     slices: Slices

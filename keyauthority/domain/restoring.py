@@ -12,6 +12,7 @@ from keyauthority.domain.books import Books, Change
 from keyauthority.domain.callers import Insider
 from keyauthority.domain.facts import Action, Fact, length, of_workspace
 from keyauthority.domain.keys import RevocationReason
+from keyauthority.domain.prices import SUBJECT, fact_of, price_in
 from keyauthority.domain.sessions import Head
 
 RESTORE: Final = "db restore-epoch"
@@ -20,7 +21,9 @@ RESTORE: Final = "db restore-epoch"
 
 @dataclass(slots=True)
 class Replayed:
-    """What a restore did again: how many keys and callers it revoked, and workspaces it changed.
+    """What a restore did again.
+
+    It revoked so many keys and callers, changed so many workspaces, and set so many prices.
 
     `rotated` and `updated` are ids of keys with changes that the audit can't repeat. `missing` are
     ids that the restored books don't have.
@@ -29,6 +32,7 @@ class Replayed:
     keys: int = 0
     callers: int = 0
     workspaces: int = 0
+    prices: int = 0
     rotated: tuple[str, ...] = ()
     updated: tuple[str, ...] = ()
     missing: tuple[str, ...] = ()
@@ -93,7 +97,7 @@ async def _repeat(change: Change, entry: AuditEntry, restored: Head, replayed: R
         await repetition(change, entry, replayed)
 
 
-def repetition_of(action: Action) -> Repetition | None:
+def repetition_of(action: Action) -> Repetition | None:  # noqa: PLR0911  # one for each kind
     """Returns what a restore does about an action in the audit; None: nothing."""
     match action:
         case Action.KEY_REVOKED:
@@ -104,6 +108,8 @@ def repetition_of(action: Action) -> Repetition | None:
             return _suspend
         case Action.KEY_ROTATED:
             return _name_rotated
+        case Action.PRICE_SET:
+            return _set_price
         case (
             Action.KEY_PAUSED
             | Action.KEY_RESUMED
@@ -181,6 +187,21 @@ async def _suspend(change: Change, entry: AuditEntry, replayed: Replayed) -> Non
         await change.tx.workspaces.update(after)
         change.alters(workspace.id, workspace.id, *of_workspace(workspace, after))
         replayed.workspaces += 1
+
+
+async def _set_price(change: Change, entry: AuditEntry, replayed: Replayed) -> None:
+    # Under its id: charges name it. It may count from the past on, when requests were charged by it.
+    try:
+        price = price_in(entry.details)
+    except (KeyError, ValueError):
+        replayed.missing = _with(replayed.missing, entry.details.get("price", entry.subject))
+        return
+    place = price.model, price.path, price.effective_time
+    stored = await change.tx.prices.to_change([price.model.text])
+    if all((row.model, row.path, row.effective_time) != place for row in stored):
+        await change.tx.prices.insert([price])
+        change.alters(SUBJECT, "", fact_of(price))
+        replayed.prices += 1
 
 
 async def _name_rotated(_change: Change, entry: AuditEntry, replayed: Replayed) -> None:

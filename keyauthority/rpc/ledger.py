@@ -6,15 +6,22 @@ from typing import TypeVar
 
 from keyauthority.domain.callers import Actor
 from keyauthority.domain.crediting import Crediting, Purchase
+from keyauthority.domain.errors import in_entry, invalid
 from keyauthority.domain.ledger import Credited, Entry, EntryFilter, Kind, Use
+from keyauthority.domain.prices import NewPrice, Prices
 from keyauthority.domain.reading_ledger import ReadingLedger
 from keyauthority.domain.refunding import Refunding
 from keyauthority.domain.sessions import Receipt
+from keyauthority.domain.summarizing import Question, Summarizing
+from keyauthority.domain.usage import Group, UsageSum
 from keyauthority.escrow.grants import PRIORITY
 from keyauthority.escrow.slices import Account
+from keyauthority.pricing.prices import Price
 from keyauthority.rpc import convert
 from keyauthority.rpc.service import Parts
 from keyauthority.v1 import ledger_service_pb2 as v1
+from keyauthority.v1 import price_pb2
+from keyauthority.v1.price_rows import message_of, rates_of
 from keyauthority.v1.wire import timestamp
 
 Response = TypeVar("Response", v1.TopUpResponse, v1.AdjustResponse, v1.RefundResponse)
@@ -27,6 +34,8 @@ class LedgerServicer:
         self._crediting = Crediting(parts.books)
         self._refunding = Refunding(parts.books)
         self._reading = ReadingLedger(parts.books)
+        self._summarizing = Summarizing(parts.books)
+        self._prices = Prices(parts.books)
         self._pages = parts.pages
 
     async def TopUp(self, request: v1.TopUpRequest, actor: Actor) -> v1.TopUpResponse:
@@ -86,6 +95,33 @@ class LedgerServicer:
         entries, token = self._pages.cut(page, records, lambda entry: entry.number)
         return v1.ListEntriesResponse(entries=map(_entry, entries), next_page_token=token)
 
+    async def SummarizeUsage(
+        self, request: v1.SummarizeUsageRequest, actor: Actor
+    ) -> v1.SummarizeUsageResponse:
+        question = Question(
+            request.workspace_id,
+            convert.time_of(request, "start_time"),
+            convert.time_of(request, "end_time"),
+            tuple(convert.member_of(Group, number, "group_by") for number in request.group_by),
+            request.time_zone,
+        )
+        sums, truncated = await self._summarizing.summarize(actor, question)
+        return v1.SummarizeUsageResponse(sums=map(_usage_sum, sums), truncated=truncated)
+
+    async def SetPrices(self, request: v1.SetPricesRequest, actor: Actor) -> v1.SetPricesResponse:
+        prices, receipt = await self._prices.set(actor, _new_prices(request))
+        return v1.SetPricesResponse(
+            prices=map(message_of, prices), receipt=convert.receipt(receipt)
+        )
+
+    async def ListPrices(
+        self, request: v1.ListPricesRequest, actor: Actor
+    ) -> v1.ListPricesResponse:
+        page = self._pages.of(request, actor)
+        records = await self._prices.page(page.limit, page.cursor)
+        prices, token = self._pages.cut(page, records, _place)
+        return v1.ListPricesResponse(prices=map(message_of, prices), next_page_token=token)
+
     async def VerifyLedger(
         self, request: v1.VerifyLedgerRequest, actor: Actor
     ) -> v1.VerifyLedgerResponse:
@@ -93,6 +129,39 @@ class LedgerServicer:
         return v1.VerifyLedgerResponse(
             entries=proof.entries, balance=_balance(proof.account), faults=proof.faults
         )
+
+
+def _usage_sum(one: UsageSum) -> v1.UsageSum:
+    return v1.UsageSum(
+        day=one.day.isoformat() if one.day else "",
+        key_id=one.key_id,
+        model=one.model,
+        cost_nano_credits=one.cost,
+        charges=one.charges,
+        estimated=one.estimated,
+        counts=one.counts,
+    )
+
+
+def _new_prices(request: v1.SetPricesRequest) -> list[NewPrice]:
+    rows = []
+    for index, message in enumerate(request.prices):
+        with in_entry("prices", index):
+            rows.append(_new_price(message))
+    return rows
+
+
+def _new_price(message: price_pb2.Price) -> NewPrice:
+    try:
+        rates = rates_of(message.rates)
+    except ValueError as error:
+        raise invalid("rates", f"are no price: {error}") from None
+    time = convert.time_of(message, "effective_time")
+    return NewPrice(message.model, message.path, time, rates)
+
+
+def _place(price: Price) -> tuple[str, str]:
+    return price.effective_time.isoformat(), price.id
 
 
 def _credited(response: type[Response], credited: Credited, receipt: Receipt) -> Response:

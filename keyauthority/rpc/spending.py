@@ -9,14 +9,14 @@ from keyauthority.domain.callers import Actor
 from keyauthority.domain.charging import Charge, cleaned
 from keyauthority.domain.errors import invalid
 from keyauthority.domain.ledger import Use
-from keyauthority.domain.repositories import Transaction
-from keyauthority.domain.sessions import Head
+from keyauthority.domain.prices import Prices
 from keyauthority.domain.settling import Settling
 from keyauthority.domain.spending import Call, Closing
 from keyauthority.escrow.slices import SliceCall, SliceClosing
 from keyauthority.rpc import convert
 from keyauthority.rpc.service import Parts
 from keyauthority.v1 import spending_service_pb2 as v1
+from keyauthority.v1.price_rows import message_of
 
 Message = TypeVar("Message")
 Value = TypeVar("Value")
@@ -26,7 +26,7 @@ class SpendingServicer:
     """Serves verifiers that spend credits."""
 
     def __init__(self, parts: Parts) -> None:
-        self._books = parts.books
+        self._prices = Prices(parts.books)
         self._settling = Settling(parts.books, parts.store.sessions, parts.metrics.settled)
 
     async def Settle(self, request: v1.SettleRequest, actor: Actor) -> v1.SettleResponse:
@@ -44,11 +44,10 @@ class SpendingServicer:
     async def ListCurrentPrices(
         self, request: v1.ListCurrentPricesRequest, actor: Actor
     ) -> v1.ListCurrentPricesResponse:
-        async def work(tx: Transaction) -> Head:
-            return await tx.feed.head()
-
-        head = await self._books.read(work)
-        return v1.ListCurrentPricesResponse(epoch=head.epoch, revision=head.revision)
+        head, prices = await self._prices.current()
+        return v1.ListCurrentPricesResponse(
+            epoch=head.epoch, revision=head.revision, prices=map(message_of, prices)
+        )
 
 
 def _call(request: v1.SettleRequest) -> Call:

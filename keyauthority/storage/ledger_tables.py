@@ -17,6 +17,7 @@ from sqlalchemy import (
     Table,
     UniqueConstraint,
     event,
+    text,
 )
 
 from keyauthority.base.relational.columns import Moment, Numbered, NumberMap, PlainText
@@ -67,6 +68,16 @@ entries: Final = Table(
     Index(None, "workspace_id", "subject"),
 )
 
+# Refunds are few, and summed up apart from charges.
+IS_REFUND: Final = text(f"kind = {Kind.REFUND.value}")
+Index(
+    "credit_entries_refunds",
+    entries.c.workspace_id,
+    entries.c.time,
+    sqlite_where=IS_REFUND,
+    postgresql_where=IS_REFUND,
+)
+
 grants: Final = Table(
     "credit_grants",
     metadata,
@@ -105,9 +116,11 @@ draws: Final = Table(
 )
 
 
-def _forbid_changes(table: Table, same: str) -> None:
+def forbid_changes(
+    table: Table, same: str, never: str = "entries of a ledger are never changed or deleted"
+) -> None:
+    """Has SQLite refuse changes of rows, and a new row in the place of another: *same* finds that one."""
     # The same as the migration makes. INSERT OR REPLACE deletes without asking the trigger of DELETE.
-    never = "entries of a ledger are never changed or deleted"
     name = table.name
     changes = {
         "UPDATE": "",
@@ -123,12 +136,12 @@ def _forbid_changes(table: Table, same: str) -> None:
         event.listen(table, "after_create", ddl.execute_if(dialect="sqlite"))
 
 
-_forbid_changes(
+forbid_changes(
     entries,
     "SELECT 1 FROM credit_entries WHERE rowid = NEW.rowid OR workspace_id = NEW.workspace_id "
     "AND (number = NEW.number OR reference = NEW.reference)",
 )
-_forbid_changes(
+forbid_changes(
     draws,
     "SELECT 1 FROM credit_draws WHERE rowid = NEW.rowid OR workspace_id = NEW.workspace_id "
     "AND number = NEW.number AND grant_id = NEW.grant_id",

@@ -96,6 +96,8 @@ class _ActionEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Action.ValueTy
     """A charge or a grant was returned. Details: credits, subject, reference."""
     ACTION_CREDITS_EXPIRED: _Action.ValueType  # 33
     """Credits expired. Details: credits."""
+    ACTION_PRICE_SET: _Action.ValueType  # 34
+    """A row was added to the price table: its id, patterns, time, and its rates in nano-credits."""
 
 class Action(_Action, metaclass=_ActionEnumTypeWrapper):
     """What happened, whichever method or command did it. Where a value changed, details have the old one as
@@ -172,6 +174,8 @@ ACTION_CREDITS_REFUNDED: Action.ValueType  # 32
 """A charge or a grant was returned. Details: credits, subject, reference."""
 ACTION_CREDITS_EXPIRED: Action.ValueType  # 33
 """Credits expired. Details: credits."""
+ACTION_PRICE_SET: Action.ValueType  # 34
+"""A row was added to the price table: its id, patterns, time, and its rates in nano-credits."""
 Global___Action: _TypeAlias = Action  # noqa: Y015
 
 @_typing.final
@@ -226,8 +230,8 @@ class AuditEntry(_message.Message):
     action: _builtins.str
     """By which method, for instance `KeyService.RevokeKey`; or command, for instance `db lease`."""
     subject: _builtins.str
-    """What it was done to: a key, workspace, caller or pepper, for instance `pepper_2`; empty if it
-    was none of these.
+    """What it was done to: a key, workspace, caller or pepper, for instance `pepper_2`, or `prices`;
+    empty if it was none of these.
     """
     workspace_id: _builtins.str
     """The workspace concerned; empty if there was none."""

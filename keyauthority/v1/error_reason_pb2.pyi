@@ -259,6 +259,13 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
 
         {"reason": "BALANCE_OUT_OF_RANGE", "domain": "keyauthority.opentoken.kr"}
     """
+    ERROR_REASON_PRICE_EXISTS: _ErrorReason.ValueType  # 39
+    """The price table has a row of the same patterns and time with other rates. Status:
+    ALREADY_EXISTS.
+
+        {"reason": "PRICE_EXISTS", "domain": "keyauthority.opentoken.kr",
+         "metadata": {"index": "0", "price_id": "price_0123456789ABCDEF"}}
+    """
 
 class ErrorReason(_ErrorReason, metaclass=_ErrorReasonEnumTypeWrapper):
     """Why a call failed: the `reason` of the google.rpc.ErrorInfo that every error carries, without its
@@ -502,5 +509,12 @@ ERROR_REASON_BALANCE_OUT_OF_RANGE: ErrorReason.ValueType  # 38
 OUT_OF_RANGE.
 
     {"reason": "BALANCE_OUT_OF_RANGE", "domain": "keyauthority.opentoken.kr"}
+"""
+ERROR_REASON_PRICE_EXISTS: ErrorReason.ValueType  # 39
+"""The price table has a row of the same patterns and time with other rates. Status:
+ALREADY_EXISTS.
+
+    {"reason": "PRICE_EXISTS", "domain": "keyauthority.opentoken.kr",
+     "metadata": {"index": "0", "price_id": "price_0123456789ABCDEF"}}
 """
 Global___ErrorReason: _TypeAlias = ErrorReason  # noqa: Y015

@@ -66,6 +66,21 @@ class LedgerServiceStub(object):
                 request_serializer=keyauthority_dot_v1_dot_ledger__service__pb2.ListEntriesRequest.SerializeToString,
                 response_deserializer=keyauthority_dot_v1_dot_ledger__service__pb2.ListEntriesResponse.FromString,
                 _registered_method=True)
+        self.SummarizeUsage = channel.unary_unary(
+                '/keyauthority.v1.LedgerService/SummarizeUsage',
+                request_serializer=keyauthority_dot_v1_dot_ledger__service__pb2.SummarizeUsageRequest.SerializeToString,
+                response_deserializer=keyauthority_dot_v1_dot_ledger__service__pb2.SummarizeUsageResponse.FromString,
+                _registered_method=True)
+        self.SetPrices = channel.unary_unary(
+                '/keyauthority.v1.LedgerService/SetPrices',
+                request_serializer=keyauthority_dot_v1_dot_ledger__service__pb2.SetPricesRequest.SerializeToString,
+                response_deserializer=keyauthority_dot_v1_dot_ledger__service__pb2.SetPricesResponse.FromString,
+                _registered_method=True)
+        self.ListPrices = channel.unary_unary(
+                '/keyauthority.v1.LedgerService/ListPrices',
+                request_serializer=keyauthority_dot_v1_dot_ledger__service__pb2.ListPricesRequest.SerializeToString,
+                response_deserializer=keyauthority_dot_v1_dot_ledger__service__pb2.ListPricesResponse.FromString,
+                _registered_method=True)
         self.VerifyLedger = channel.unary_unary(
                 '/keyauthority.v1.LedgerService/VerifyLedger',
                 request_serializer=keyauthority_dot_v1_dot_ledger__service__pb2.VerifyLedgerRequest.SerializeToString,
@@ -136,6 +151,38 @@ class LedgerServiceServicer(object):
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def SummarizeUsage(self, request, context):
+        """Sums up a workspace's charges, less what was refunded of charges, by day, key or model. A refund
+        is of the day on which it was made, and of the key and the model of its charge.
+
+        Errors: INVALID_ARGUMENT (an unknown time zone, a range of more than 400 days), OUT_OF_RANGE (a
+        sum that 64 bits don't hold: ask for a shorter range).
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def SetPrices(self, request, context):
+        """Adds rows to the price table. Returns when every verifier goes by them.
+
+        A verifier goes by a row from its time on, by the verifier's own clock. Safe to repeat: a row with
+        the patterns, the time and the rates of another is that row. Errors: INVALID_ARGUMENT (there would
+        be more than 10,000 rows that count now or later), ALREADY_EXISTS (PRICE_EXISTS: with other rates),
+        PERMISSION_DENIED (ROLE_MISSING: the caller is bound to workspaces; prices are everybody's).
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ListPrices(self, request, context):
+        """Lists the rows of the price table, the newest first, a page at a time (AIP-158).
+
+        Errors: INVALID_ARGUMENT (negative page_size; PAGE_TOKEN_INVALID).
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def VerifyLedger(self, request, context):
         """Proves of one state of a workspace's ledger that it adds up.
         """
@@ -170,6 +217,21 @@ def add_LedgerServiceServicer_to_server(servicer, server):
                     servicer.ListEntries,
                     request_deserializer=keyauthority_dot_v1_dot_ledger__service__pb2.ListEntriesRequest.FromString,
                     response_serializer=keyauthority_dot_v1_dot_ledger__service__pb2.ListEntriesResponse.SerializeToString,
+            ),
+            'SummarizeUsage': grpc.unary_unary_rpc_method_handler(
+                    servicer.SummarizeUsage,
+                    request_deserializer=keyauthority_dot_v1_dot_ledger__service__pb2.SummarizeUsageRequest.FromString,
+                    response_serializer=keyauthority_dot_v1_dot_ledger__service__pb2.SummarizeUsageResponse.SerializeToString,
+            ),
+            'SetPrices': grpc.unary_unary_rpc_method_handler(
+                    servicer.SetPrices,
+                    request_deserializer=keyauthority_dot_v1_dot_ledger__service__pb2.SetPricesRequest.FromString,
+                    response_serializer=keyauthority_dot_v1_dot_ledger__service__pb2.SetPricesResponse.SerializeToString,
+            ),
+            'ListPrices': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListPrices,
+                    request_deserializer=keyauthority_dot_v1_dot_ledger__service__pb2.ListPricesRequest.FromString,
+                    response_serializer=keyauthority_dot_v1_dot_ledger__service__pb2.ListPricesResponse.SerializeToString,
             ),
             'VerifyLedger': grpc.unary_unary_rpc_method_handler(
                     servicer.VerifyLedger,
@@ -319,6 +381,87 @@ class LedgerService(object):
             '/keyauthority.v1.LedgerService/ListEntries',
             keyauthority_dot_v1_dot_ledger__service__pb2.ListEntriesRequest.SerializeToString,
             keyauthority_dot_v1_dot_ledger__service__pb2.ListEntriesResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def SummarizeUsage(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/keyauthority.v1.LedgerService/SummarizeUsage',
+            keyauthority_dot_v1_dot_ledger__service__pb2.SummarizeUsageRequest.SerializeToString,
+            keyauthority_dot_v1_dot_ledger__service__pb2.SummarizeUsageResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def SetPrices(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/keyauthority.v1.LedgerService/SetPrices',
+            keyauthority_dot_v1_dot_ledger__service__pb2.SetPricesRequest.SerializeToString,
+            keyauthority_dot_v1_dot_ledger__service__pb2.SetPricesResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListPrices(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/keyauthority.v1.LedgerService/ListPrices',
+            keyauthority_dot_v1_dot_ledger__service__pb2.ListPricesRequest.SerializeToString,
+            keyauthority_dot_v1_dot_ledger__service__pb2.ListPricesResponse.FromString,
             options,
             channel_credentials,
             insecure,

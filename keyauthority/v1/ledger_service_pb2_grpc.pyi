@@ -72,6 +72,26 @@ class LedgerServiceStub:
 
     Errors: INVALID_ARGUMENT (negative page_size; PAGE_TOKEN_INVALID).
     """
+    SummarizeUsage: _grpc.UnaryUnaryMultiCallable[_ledger_service_pb2.SummarizeUsageRequest, _ledger_service_pb2.SummarizeUsageResponse]
+    """Sums up a workspace's charges, less what was refunded of charges, by day, key or model. A refund
+    is of the day on which it was made, and of the key and the model of its charge.
+
+    Errors: INVALID_ARGUMENT (an unknown time zone, a range of more than 400 days), OUT_OF_RANGE (a
+    sum that 64 bits don't hold: ask for a shorter range).
+    """
+    SetPrices: _grpc.UnaryUnaryMultiCallable[_ledger_service_pb2.SetPricesRequest, _ledger_service_pb2.SetPricesResponse]
+    """Adds rows to the price table. Returns when every verifier goes by them.
+
+    A verifier goes by a row from its time on, by the verifier's own clock. Safe to repeat: a row with
+    the patterns, the time and the rates of another is that row. Errors: INVALID_ARGUMENT (there would
+    be more than 10,000 rows that count now or later), ALREADY_EXISTS (PRICE_EXISTS: with other rates),
+    PERMISSION_DENIED (ROLE_MISSING: the caller is bound to workspaces; prices are everybody's).
+    """
+    ListPrices: _grpc.UnaryUnaryMultiCallable[_ledger_service_pb2.ListPricesRequest, _ledger_service_pb2.ListPricesResponse]
+    """Lists the rows of the price table, the newest first, a page at a time (AIP-158).
+
+    Errors: INVALID_ARGUMENT (negative page_size; PAGE_TOKEN_INVALID).
+    """
     VerifyLedger: _grpc.UnaryUnaryMultiCallable[_ledger_service_pb2.VerifyLedgerRequest, _ledger_service_pb2.VerifyLedgerResponse]
     """Proves of one state of a workspace's ledger that it adds up."""
 
@@ -116,6 +136,26 @@ class LedgerServiceAsyncStub(LedgerServiceStub):
     """Returns what a workspace has, without what is due to expire."""
     ListEntries: _aio.UnaryUnaryMultiCallable[_ledger_service_pb2.ListEntriesRequest, _ledger_service_pb2.ListEntriesResponse]  # type: ignore[assignment]
     """Lists a workspace's entries, newest first, a page at a time (AIP-158).
+
+    Errors: INVALID_ARGUMENT (negative page_size; PAGE_TOKEN_INVALID).
+    """
+    SummarizeUsage: _aio.UnaryUnaryMultiCallable[_ledger_service_pb2.SummarizeUsageRequest, _ledger_service_pb2.SummarizeUsageResponse]  # type: ignore[assignment]
+    """Sums up a workspace's charges, less what was refunded of charges, by day, key or model. A refund
+    is of the day on which it was made, and of the key and the model of its charge.
+
+    Errors: INVALID_ARGUMENT (an unknown time zone, a range of more than 400 days), OUT_OF_RANGE (a
+    sum that 64 bits don't hold: ask for a shorter range).
+    """
+    SetPrices: _aio.UnaryUnaryMultiCallable[_ledger_service_pb2.SetPricesRequest, _ledger_service_pb2.SetPricesResponse]  # type: ignore[assignment]
+    """Adds rows to the price table. Returns when every verifier goes by them.
+
+    A verifier goes by a row from its time on, by the verifier's own clock. Safe to repeat: a row with
+    the patterns, the time and the rates of another is that row. Errors: INVALID_ARGUMENT (there would
+    be more than 10,000 rows that count now or later), ALREADY_EXISTS (PRICE_EXISTS: with other rates),
+    PERMISSION_DENIED (ROLE_MISSING: the caller is bound to workspaces; prices are everybody's).
+    """
+    ListPrices: _aio.UnaryUnaryMultiCallable[_ledger_service_pb2.ListPricesRequest, _ledger_service_pb2.ListPricesResponse]  # type: ignore[assignment]
+    """Lists the rows of the price table, the newest first, a page at a time (AIP-158).
 
     Errors: INVALID_ARGUMENT (negative page_size; PAGE_TOKEN_INVALID).
     """
@@ -190,6 +230,44 @@ class LedgerServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_ledger_service_pb2.ListEntriesResponse, _abc.Awaitable[_ledger_service_pb2.ListEntriesResponse]]:
         """Lists a workspace's entries, newest first, a page at a time (AIP-158).
+
+        Errors: INVALID_ARGUMENT (negative page_size; PAGE_TOKEN_INVALID).
+        """
+
+    @_abc_1.abstractmethod
+    def SummarizeUsage(
+        self,
+        request: _ledger_service_pb2.SummarizeUsageRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_ledger_service_pb2.SummarizeUsageResponse, _abc.Awaitable[_ledger_service_pb2.SummarizeUsageResponse]]:
+        """Sums up a workspace's charges, less what was refunded of charges, by day, key or model. A refund
+        is of the day on which it was made, and of the key and the model of its charge.
+
+        Errors: INVALID_ARGUMENT (an unknown time zone, a range of more than 400 days), OUT_OF_RANGE (a
+        sum that 64 bits don't hold: ask for a shorter range).
+        """
+
+    @_abc_1.abstractmethod
+    def SetPrices(
+        self,
+        request: _ledger_service_pb2.SetPricesRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_ledger_service_pb2.SetPricesResponse, _abc.Awaitable[_ledger_service_pb2.SetPricesResponse]]:
+        """Adds rows to the price table. Returns when every verifier goes by them.
+
+        A verifier goes by a row from its time on, by the verifier's own clock. Safe to repeat: a row with
+        the patterns, the time and the rates of another is that row. Errors: INVALID_ARGUMENT (there would
+        be more than 10,000 rows that count now or later), ALREADY_EXISTS (PRICE_EXISTS: with other rates),
+        PERMISSION_DENIED (ROLE_MISSING: the caller is bound to workspaces; prices are everybody's).
+        """
+
+    @_abc_1.abstractmethod
+    def ListPrices(
+        self,
+        request: _ledger_service_pb2.ListPricesRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_ledger_service_pb2.ListPricesResponse, _abc.Awaitable[_ledger_service_pb2.ListPricesResponse]]:
+        """Lists the rows of the price table, the newest first, a page at a time (AIP-158).
 
         Errors: INVALID_ARGUMENT (negative page_size; PAGE_TOKEN_INVALID).
         """

@@ -173,6 +173,7 @@ class TestRestoreEpoch:
             "keys_revoked": 2,
             "callers_revoked": 1,
             "workspaces_changed": 1,
+            "prices_set": 0,
             "keys_rotated": [keys[2][0]],
             "keys_updated": [keys[3][0]],
             "missing": [key_id],
@@ -222,7 +223,8 @@ class TestRestoreEpoch:
         assert int(first.removeprefix("Epoch ")) > 1
         assert rest == (
             "leases from before are over (3.37 s).\n"
-            "Done again: 0 keys and 0 callers revoked, 0 workspaces suspended or resumed.\n"
+            "Done again: 0 keys and 0 callers revoked, 0 workspaces suspended or resumed, "
+            "0 prices set.\n"
         )
         assert result.stderr == ("Not in the backup, since they were made after it: key_nowhere\n")
         assert " has begun" in books.text("db", "restore-epoch")

@@ -18,7 +18,10 @@ from keyauthority.v1.ledger_service_pb2 import (
     LedgerEntry,
     ListEntriesRequest,
     RefundRequest,
+    SummarizeUsageRequest,
+    SummarizeUsageResponse,
     TopUpRequest,
+    UsageGroup,
     VerifyLedgerRequest,
 )
 from keyauthority.v1.wire import duration, timestamp
@@ -398,3 +401,24 @@ async def test_changes_are_audited(root: Api, workspace: str) -> None:
             },
         ),
     ]
+
+
+async def test_usage_of_a_workspace_without_charges(root: Api, workspace: str) -> None:
+    """What was bought and returned is no usage."""
+    await top_up(root, workspace)
+    await refund(root, workspace, subject="purchase 1", amount_nano_credits=CREDIT)
+    groups: Any = [UsageGroup.USAGE_GROUP_MODEL, UsageGroup.USAGE_GROUP_DAY]
+
+    response = await root(SummarizeUsageRequest(workspace_id=workspace, group_by=groups))
+
+    assert response == SummarizeUsageResponse()
+    assert await reason(root(SummarizeUsageRequest(workspace_id="ws_1"))) == "WORKSPACE_NOT_FOUND"
+    wrong: tuple[tuple[dict[str, Any], str], ...] = (
+        ({"group_by": [0]}, "group_by"),
+        ({"group_by": [1, 1]}, "group_by"),
+        ({"time_zone": "Mars"}, "time_zone"),
+        ({"start_time": timestamp(START - 401 * DAY)}, "start_time"),
+    )
+    for fields, field in wrong:
+        with invalid_field(field):
+            await root(SummarizeUsageRequest(workspace_id=workspace, **fields))

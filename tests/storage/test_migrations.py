@@ -232,6 +232,32 @@ def test_no_entry_takes_the_place_of_another(migrated: Connection, column: str) 
     insert_ones(migrated, "credit_entries", number="'2'", reference="'2'")
 
 
+@pytest.mark.parametrize("change", CHANGES)
+def test_nobody_changes_a_price(migrated: Connection, change: str) -> None:
+    """Whoever has the file open: the schema itself refuses."""
+    insert_ones(migrated, "credit_prices")
+    statement = CHANGES[change].replace("amount", "rates")
+
+    with pytest.raises(IntegrityError, match="never changed or deleted"):
+        migrated.exec_driver_sql(statement.format("credit_prices", "credit_prices"))
+
+
+@pytest.mark.parametrize("same", ["id", "model", "rowid"])
+def test_no_price_takes_the_place_of_another(migrated: Connection, same: str) -> None:
+    """Neither by its id, nor by its patterns and time, nor by its row id."""
+    insert_ones(migrated, "credit_prices")
+    other = {"id": "'2'", "model": "'2'"}
+    insert_ones(migrated, "credit_prices", **other)
+
+    with pytest.raises(IntegrityError, match="never changed or deleted"):
+        insert_ones(
+            migrated,
+            "credit_prices",
+            "INSERT OR REPLACE",
+            **{"id": "'3'", "model": "'3'", same: "'1'" if same != "rowid" else "1"},
+        )
+
+
 @pytest.mark.parametrize(
     ("table", "columns"),
     [("credit_entries", ("number", "reference")), ("credit_draws", ("number",))],

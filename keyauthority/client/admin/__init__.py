@@ -25,6 +25,7 @@ from keyauthority.client.admin import (
     keys,
     ledger,
     operations,
+    prices,
     verification,
     workspaces,
 )
@@ -52,11 +53,13 @@ from keyauthority.client.admin.records import (
     IssuedKey,
     Key,
     NewCaller,
+    NewPrice,
     Pepper,
     RotatedKey,
     SecretInfo,
     Session,
     Sessions,
+    Usage,
     Workspace,
 )
 from keyauthority.domain.auditing import AuditEntry, AuditFilter
@@ -66,6 +69,8 @@ from keyauthority.domain.facts import Action
 from keyauthority.domain.keys import KeySettings, KeyState, Revocation, RevocationReason, Who
 from keyauthority.domain.peppers import PepperState
 from keyauthority.domain.sessions import Receipt
+from keyauthority.domain.usage import Group, UsageSum
+from keyauthority.pricing.prices import Pattern, Price, Rates
 
 __all__ = [
     "CHANGING",
@@ -80,6 +85,7 @@ __all__ = [
     "Caller",
     "Changed",
     "CredentialError",
+    "Group",
     "ImportedKey",
     "IssuedKey",
     "Key",
@@ -87,10 +93,14 @@ __all__ = [
     "KeyState",
     "MissingError",
     "NewCaller",
+    "NewPrice",
     "Page",
+    "Pattern",
     "Pepper",
     "PepperState",
     "Person",
+    "Price",
+    "Rates",
     "Reason",
     "Receipt",
     "RefusedError",
@@ -104,6 +114,8 @@ __all__ = [
     "SpreadingError",
     "TransportError",
     "UnavailableError",
+    "Usage",
+    "UsageSum",
     "Who",
     "Workspace",
     "audit",
@@ -111,6 +123,7 @@ __all__ = [
     "keys",
     "ledger",
     "operations",
+    "prices",
     "verification",
     "workspaces",
 ]

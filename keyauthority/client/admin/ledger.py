@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import uuid
+from collections.abc import Iterable
 from datetime import datetime, timedelta
 
 from keyauthority.client.admin import reading
 from keyauthority.client.admin.calling import Call, Page, call
-from keyauthority.client.admin.records import Changed
+from keyauthority.client.admin.records import Changed, Usage
 from keyauthority.domain.ledger import Credited, Entry, EntryFilter, Proof
+from keyauthority.domain.usage import Group
 from keyauthority.escrow.slices import Account
 from keyauthority.v1 import ledger_service_pb2 as v1
 from keyauthority.v1.wire import timestamp
@@ -104,6 +106,29 @@ def page(which: EntryFilter, *, size: int = 0, token: str = "") -> Call[Page[Ent
         request,
         v1.ListEntriesResponse,
         lambda reply: Page(tuple(map(reading.entry, reply.entries)), reply.next_page_token),
+    )
+
+
+def usage(
+    workspace_id: str,
+    *,
+    start: datetime | None = None,
+    end: datetime | None = None,
+    by: Iterable[Group] = (),
+    time_zone: str = "",
+) -> Call[Usage]:
+    """Sums up a workspace's charges, less refunds: the last 30 days, unless a time is named."""
+    request = v1.SummarizeUsageRequest(
+        workspace_id=workspace_id,
+        start_time=timestamp(start),
+        end_time=timestamp(end),
+        group_by=[v1.UsageGroup.ValueType(group.value) for group in by],
+        time_zone=time_zone,
+    )
+    return call(
+        request,
+        v1.SummarizeUsageResponse,
+        lambda reply: Usage(tuple(map(reading.usage_sum, reply.sums)), reply.truncated),
     )
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import enum
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from typing import TypeVar
 
 from google.protobuf.message import Message
@@ -26,6 +26,7 @@ from keyauthority.domain.keys import KeyState, Revocation, RevocationReason, Who
 from keyauthority.domain.ledger import NO_USE, Entry, Kind, Use
 from keyauthority.domain.peppers import PepperState
 from keyauthority.domain.sessions import Receipt
+from keyauthority.domain.usage import UsageSum
 from keyauthority.escrow.slices import Account
 from keyauthority.v1 import (
     audit_service_pb2,
@@ -119,6 +120,19 @@ def _use(message: ledger_service_pb2.LedgerUse) -> Use:
         estimated=message.estimated,
         status=message.status,
         session_id=message.session_id,
+    )
+
+
+def usage_sum(message: ledger_service_pb2.UsageSum) -> UsageSum:
+    """Returns what the charges of one group come to."""
+    return UsageSum(
+        date.fromisoformat(message.day) if message.day else None,
+        message.key_id,
+        message.model,
+        message.cost_nano_credits,
+        message.charges,
+        message.estimated,
+        dict(message.counts),
     )
 
 

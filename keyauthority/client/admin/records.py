@@ -15,6 +15,8 @@ from keyauthority.domain.keys import UNKNOWN, KeySettings, KeyState, Revocation,
 from keyauthority.domain.peppers import PepperState
 from keyauthority.domain.secrets import Secret
 from keyauthority.domain.sessions import Receipt
+from keyauthority.domain.usage import UsageSum
+from keyauthority.pricing.prices import Rates
 
 Record = TypeVar("Record")
 
@@ -142,6 +144,27 @@ class Pepper:
     state: PepperState | None
     secrets: int
     create_time: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class NewPrice:
+    """A row for the price table: patterns of models and paths, and what their requests cost.
+
+    Without an `effective_time` it counts from now on.
+    """
+
+    model: str
+    path: str
+    rates: Rates
+    effective_time: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Usage:
+    """What the charges of a workspace come to, and whether there is more than the answer holds."""
+
+    sums: tuple[UsageSum, ...]
+    truncated: bool
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,6 +19,7 @@ from keyauthority.domain.slices import OwnedSlice
 from keyauthority.domain.workspaces import Workspace
 from keyauthority.escrow.grants import Grant
 from keyauthority.escrow.slices import Account
+from keyauthority.pricing.prices import Price
 
 LEASE: Final = timedelta(seconds=3)
 TERMS: Final = Terms(LEASE, LEASE, settling=False, foreign_secrets=False)
@@ -59,6 +60,7 @@ class Books:
     entries: dict[str, tuple[Entry, ...]] = field(default_factory=dict)
     grants: dict[str, Mapping[str, Grant]] = field(default_factory=dict)
     draws: dict[str, tuple[Drawn, ...]] = field(default_factory=dict)
+    prices: dict[str, Price] = field(default_factory=dict)
     slices: dict[tuple[str, str, int], OwnedSlice] = field(default_factory=dict)
     audited: int = 0
     epoch: int = 1

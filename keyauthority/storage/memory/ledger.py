@@ -7,6 +7,7 @@ from datetime import datetime
 from itertools import islice
 
 from keyauthority.domain.ledger import Entry, EntryFilter, Kind, Sums, Written
+from keyauthority.domain.usage import Group, Span, UsageSum
 from keyauthority.escrow.grants import Grant
 from keyauthority.escrow.slices import Account
 from keyauthority.storage.memory.books import Repository
@@ -92,6 +93,25 @@ class MemoryLedger(Repository):
         ]
         return sorted(due)[:limit]
 
+    async def time_of(
+        self, workspace_id: str, start: datetime, end: datetime, place: int
+    ) -> datetime | None:
+        times = [entry.time for entry in self._entries(workspace_id) if start <= entry.time < end]
+        return next(iter(sorted(times)[place:]), None)
+
+    async def usage(
+        self, workspace_id: str, span: Span, groups: frozenset[Group]
+    ) -> list[UsageSum]:
+        mine = self._entries(workspace_id)
+        charges = {entry.reference: entry for entry in mine if entry.kind is Kind.CHARGE}
+        within = [entry for entry in mine if span.start <= entry.time < span.end]
+        return [
+            _part(charge, entry, span, groups)
+            for entry in within
+            if entry.kind in (Kind.CHARGE, Kind.REFUND)
+            and (charge := charges.get(_charged(entry))) is not None
+        ]
+
     async def sums(self, workspace_id: str) -> Sums:
         mine = self._entries(workspace_id)
         grants = self._books.grants.get(workspace_id, {}).values()
@@ -105,6 +125,24 @@ class MemoryLedger(Repository):
 
     def _entries(self, workspace_id: str) -> tuple[Entry, ...]:
         return self._books.entries.get(workspace_id, ())
+
+
+def _charged(entry: Entry) -> str:
+    return entry.reference if entry.kind is Kind.CHARGE else entry.subject
+
+
+def _part(charge: Entry, entry: Entry, span: Span, groups: frozenset[Group]) -> UsageSum:
+    # Of a charge, or of a refund of *charge*.
+    itself = entry is charge
+    return UsageSum(
+        span.day_of(entry.time) if Group.DAY in groups else None,
+        charge.use.key_id if Group.KEY in groups else "",
+        charge.use.model if Group.MODEL in groups else "",
+        -entry.amount,
+        int(itself),
+        int(itself and charge.use.estimated),
+        charge.use.counts if itself else {},
+    )
 
 
 def _matches(which: EntryFilter, entry: Entry) -> bool:

@@ -18,6 +18,7 @@ from keyauthority.storage.memory.books import Books
 from keyauthority.storage.memory.keys import MemoryKeys
 from keyauthority.storage.memory.leases import MemoryFeed, MemoryLeases, MemorySessions, head
 from keyauthority.storage.memory.ledger import MemoryLedger
+from keyauthority.storage.memory.prices import MemoryPrices
 from keyauthority.storage.memory.records import (
     MemoryAuditLog,
     MemoryCallers,
@@ -104,6 +105,7 @@ def _transaction(books: Books, time: datetime) -> Transaction:
         replays=MemoryReplays(books, time),
         last_used=MemoryLastUses(books, time),
         ledger=MemoryLedger(books, time),
+        prices=MemoryPrices(books, time),
         slices=MemorySlices(books, time),
     )
 

@@ -3,7 +3,8 @@
 from keyauthority.base.relational.schema import run_steps
 from keyauthority.storage.key_tables import keys
 from keyauthority.storage.ledger_tables import entries
+from keyauthority.storage.price_tables import prices
 
 # Importing these imports `tables` too: all have the same metadata.
-assert keys.metadata is entries.metadata  # noqa: S101
+assert keys.metadata is entries.metadata is prices.metadata  # noqa: S101
 run_steps(keys.metadata)

@@ -2,12 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import datetime
 from hashlib import blake2b
 from typing import Any, Final
 
-from sqlalchemy import CursorResult, Executable, Table, func, select
+from sqlalchemy import (
+    JSON,
+    Column,
+    CursorResult,
+    Executable,
+    Table,
+    TableValuedAlias,
+    cast,
+    func,
+    select,
+)
 from sqlalchemy.dialects import postgresql
 
 from keyauthority.storage.postgres.link import Link
@@ -28,6 +38,10 @@ class PostgresStatements(Statements):
 
     def insert(self, table: Table) -> Any:
         return postgresql.insert(table)
+
+    def numbers(self, column: Column[Mapping[str, int]]) -> TableValuedAlias:
+        numbers = func.json_each_text(cast(column, JSON))
+        return numbers.table_valued("key", "value", joins_implicitly=True)
 
     async def alone(self, subject: str) -> None:
         await self._lock(func.pg_advisory_xact_lock, subject)

@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 from dataclasses import asdict
 from datetime import datetime
-from typing import Any, Final
+from typing import Any
 
-from sqlalchemy import Column, ColumnElement, func, insert, select, tuple_
+from sqlalchemy import ColumnElement, func, insert, select, tuple_
 
 from keyauthority.domain.ledger import Entry, EntryFilter, Kind, Sums, Written
+from keyauthority.domain.usage import Group, Span, UsageSum
 from keyauthority.escrow.grants import Grant
 from keyauthority.escrow.slices import Account
 from keyauthority.storage.ledger_tables import (
@@ -23,6 +24,8 @@ from keyauthority.storage.ledger_tables import (
 )
 from keyauthority.storage.slice_tables import slices
 from keyauthority.storage.sql.statements import Repository
+from keyauthority.storage.sql.sums import halves, whole
+from keyauthority.storage.sql.usage import UsageReader
 from keyauthority.storage.tables import workspaces
 
 _GRANT = (
@@ -33,8 +36,6 @@ _GRANT = (
     grants.c.expire_time,
     grants.c.promotional,
 )
-
-_HALF: Final = 2**32
 
 
 class SqlLedger(Repository):
@@ -175,30 +176,35 @@ class SqlLedger(Repository):
         mine = entries.c.workspace_id == workspace_id
         newest = select(entries.c.number, entries.c.balance).where(mine)
         newest = newest.order_by(entries.c.number.desc()).limit(1)
-        summed = select(func.count(), *_halves(entries.c.amount)).where(mine)
-        left = select(*_halves(grants.c.remaining)).where(
+        summed = select(func.count(), *halves(entries.c.amount)).where(mine)
+        left = select(*halves(grants.c.remaining)).where(
             grants.c.workspace_id == workspace_id, IN_USE
         )
         last = await self._statements.row(newest)
         [(count, *amounts)] = await self._statements.rows(summed)
         [remaining] = await self._statements.rows(left)
-        held = select(*_halves(slices.c.amount)).where(slices.c.workspace_id == workspace_id)
+        held = select(*halves(slices.c.amount)).where(slices.c.workspace_id == workspace_id)
         [escrowed] = await self._statements.rows(held)
         number, balance = (0, 0) if last is None else (last.number, last.balance)
-        whole = _whole(*amounts), number, balance, _whole(*remaining), _whole(*escrowed)
-        return Sums(count, *whole)
+        wholes = whole(*amounts), number, balance, whole(*remaining), whole(*escrowed)
+        return Sums(count, *wholes)
 
+    async def time_of(
+        self, workspace_id: str, start: datetime, end: datetime, place: int
+    ) -> datetime | None:
+        query = select(entries.c.time).where(
+            entries.c.workspace_id == workspace_id,
+            entries.c.time >= start,
+            entries.c.time < end,
+        )
+        row = await self._statements.row(query.order_by(entries.c.time).offset(place).limit(1))
+        return None if row is None else row.time
 
-def _halves(column: Column[int]) -> tuple[ColumnElement[int], ColumnElement[int]]:
-    # SQLite sums in 64 bits, in whatever order, and fails where a sum goes beyond them.
-    return (
-        func.coalesce(func.sum(column // _HALF), 0),
-        func.coalesce(func.sum(column % _HALF), 0),
-    )
-
-
-def _whole(high: int, low: int) -> int:
-    return int(high) * _HALF + int(low)
+    async def usage(
+        self, workspace_id: str, span: Span, groups: frozenset[Group]
+    ) -> list[UsageSum]:
+        reader = UsageReader(self._statements, workspace_id, span, groups)
+        return [*await reader.charges(), *await reader.counts(), *await reader.refunds()]
 
 
 def _matches(which: EntryFilter) -> list[ColumnElement[bool]]:

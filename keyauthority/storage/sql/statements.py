@@ -7,7 +7,18 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import CursorResult, Delete, Executable, Row, Select, Table, literal, tuple_
+from sqlalchemy import (
+    Column,
+    CursorResult,
+    Delete,
+    Executable,
+    Row,
+    Select,
+    Table,
+    TableValuedAlias,
+    literal,
+    tuple_,
+)
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from keyauthority.base.relational.columns import Moment
@@ -61,6 +72,10 @@ class Statements(ABC):
     @abstractmethod
     def insert(self, table: Table) -> Any:
         """Returns the database's own insert into *table*, which knows `on_conflict_do_update`."""
+
+    @abstractmethod
+    def numbers(self, column: Column[Mapping[str, int]]) -> TableValuedAlias:
+        """Returns the numbers in a `NumberMap`: a table with a row for each, its `key` and its `value`."""
 
     @abstractmethod
     async def alone(self, subject: str) -> None:

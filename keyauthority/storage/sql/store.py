@@ -18,6 +18,7 @@ from keyauthority.storage.sql.keys import SqlKeys
 from keyauthority.storage.sql.leases import SqlFeed, SqlLeases
 from keyauthority.storage.sql.ledger import SqlLedger
 from keyauthority.storage.sql.peppers import SqlLastUses, SqlPeppers
+from keyauthority.storage.sql.prices import SqlPrices
 from keyauthority.storage.sql.records import SqlCallers, SqlReplays, SqlWorkspaces
 from keyauthority.storage.sql.slices import SqlSlices
 from keyauthority.storage.sql.statements import Statements
@@ -91,5 +92,6 @@ def transaction(statements: Statements, leases: SqlLeases) -> Transaction:
         replays=SqlReplays(statements),
         last_used=SqlLastUses(statements),
         ledger=SqlLedger(statements),
+        prices=SqlPrices(statements),
         slices=SqlSlices(statements),
     )

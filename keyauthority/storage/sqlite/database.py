@@ -10,7 +10,16 @@ from pathlib import Path
 from typing import Any, Final, TypeVar
 
 import aiosqlite
-from sqlalchemy import CursorResult, Executable, NullPool, Select, Table
+from sqlalchemy import (
+    Column,
+    CursorResult,
+    Executable,
+    NullPool,
+    Select,
+    Table,
+    TableValuedAlias,
+    func,
+)
 from sqlalchemy.dialects import sqlite
 from sqlalchemy.dialects.sqlite.pysqlite import SQLiteDialect_pysqlite
 from sqlalchemy.ext.asyncio import AsyncConnection, create_async_engine
@@ -45,6 +54,9 @@ class SqliteStatements(Statements):
 
     def insert(self, table: Table) -> Any:
         return sqlite.insert(table)
+
+    def numbers(self, column: Column[Mapping[str, int]]) -> TableValuedAlias:
+        return func.json_each(column).table_valued("key", "value", joins_implicitly=True)
 
     async def alone(self, subject: str) -> None:
         pass

@@ -1,0 +1,110 @@
+"""What a workspace's charges come to."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import date, timedelta
+from typing import Any, Final
+
+from sqlalchemy import (
+    BigInteger,
+    ColumnElement,
+    FromClause,
+    and_,
+    case,
+    cast,
+    func,
+    literal_column,
+    select,
+    type_coerce,
+)
+
+from keyauthority.domain.ledger import Kind
+from keyauthority.domain.usage import DAY, Group, Span, UsageSum
+from keyauthority.storage.ledger_tables import entries
+from keyauthority.storage.sql.statements import AnyRow, Statements
+from keyauthority.storage.sql.sums import halves, whole
+
+_FIRST_DAY: Final = date(1970, 1, 1)
+_MICROSECOND: Final = timedelta(microseconds=1)
+
+
+class UsageReader:
+    """Reads the sums of a workspace's entries in *span*, in parts: several may be of one group."""
+
+    def __init__(
+        self, statements: Statements, workspace_id: str, span: Span, groups: frozenset[Group]
+    ) -> None:
+        self._statements = statements
+        self._workspace_id = workspace_id
+        self._span = span
+        self._groups = groups
+
+    async def charges(self) -> list[UsageSum]:
+        """Returns what the charges cost, and how many there are."""
+        by = self._by(entries, entries)
+        estimated = func.coalesce(func.sum(case((entries.c.estimated, 1), else_=0)), 0)
+        query = select(*by, func.count(), estimated, *halves(entries.c.amount))
+        rows = await self._rows(query.where(self._within(entries, Kind.CHARGE)).group_by(*by))
+        return [
+            replace(group, cost=-whole(high, low), charges=count, estimated=int(estimates))
+            for group, (count, estimates, high, low) in rows
+            if count
+        ]
+
+    async def counts(self) -> list[UsageSum]:
+        """Returns what the charges used."""
+        by = self._by(entries, entries)
+        numbers = self._statements.numbers(entries.c.counts)
+        value = cast(numbers.c.value, BigInteger)
+        query = select(*by, numbers.c.key, *halves(value)).where(self._within(entries, Kind.CHARGE))
+        # In this order: the numbers are those of an entry.
+        query = query.select_from(entries, numbers)
+        rows = await self._rows(query.group_by(*by, numbers.c.key))
+        return [replace(group, counts={name: whole(*sums)}) for group, (name, *sums) in rows]
+
+    async def refunds(self) -> list[UsageSum]:
+        """Returns what was refunded of charges, as costs below zero."""
+        refunds = entries.alias("refunds")
+        by = self._by(entries, refunds)
+        query = select(*by, func.count(), *halves(refunds.c.amount)).join_from(
+            refunds,
+            entries,
+            and_(
+                entries.c.workspace_id == refunds.c.workspace_id,
+                entries.c.reference == refunds.c.subject,
+                entries.c.kind == Kind.CHARGE,
+            ),
+        )
+        rows = await self._rows(query.where(self._within(refunds, Kind.REFUND)).group_by(*by))
+        return [replace(group, cost=-whole(*sums)) for group, (count, *sums) in rows if count]
+
+    async def _rows(self, query: Any) -> list[tuple[UsageSum, list[Any]]]:
+        # Each row as its group, without sums, and the rest.
+        return [self._split(row) for row in await self._statements.rows(query)]
+
+    def _split(self, row: AnyRow) -> tuple[UsageSum, list[Any]]:
+        values = list(row)
+        day = _FIRST_DAY + timedelta(days=values.pop(0)) if Group.DAY in self._groups else None
+        key_id = values.pop(0) if Group.KEY in self._groups else ""
+        model = values.pop(0) if Group.MODEL in self._groups else ""
+        return UsageSum(day, key_id, model), values
+
+    def _by(self, charges: FromClause, dated: FromClause) -> list[ColumnElement[Any]]:
+        # The numbers stand in the statement: PostgreSQL takes two parameters for two expressions.
+        shift = literal_column(str(self._span.offset // _MICROSECOND), BigInteger)
+        length = literal_column(str(DAY // _MICROSECOND), BigInteger)
+        columns: dict[Group, ColumnElement[Any]] = {
+            Group.DAY: (type_coerce(dated.c.time, BigInteger) + shift) // length,
+            Group.KEY: charges.c.key_id,
+            Group.MODEL: charges.c.model,
+        }
+        return [column for group, column in columns.items() if group in self._groups]
+
+    def _within(self, table: FromClause, kind: Kind) -> ColumnElement[bool]:
+        return and_(
+            table.c.workspace_id == self._workspace_id,
+            table.c.time >= self._span.start,
+            table.c.time < self._span.end,
+            table.c.kind == kind,
+        )

@@ -1,0 +1,71 @@
+"""What a workspace used, from the command line."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterator
+from datetime import date
+from pathlib import Path
+
+import pytest
+
+from keyauthority.base.process.clocks import SystemClock
+from keyauthority.domain.callers import authority
+from keyauthority.domain.entering import read_sheet, write_sheet
+from keyauthority.domain.ledger import Kind, Use
+from keyauthority.storage.sqlite import open_sqlite
+from tests.cli.parts import Cli, serving
+
+BY = authority("a test").signature
+
+
+async def charge(database: Path, workspace_id: str) -> None:
+    """Two charges, of two keys and models."""
+    async with open_sqlite(database, SystemClock()) as store, store.changing() as tx:
+        sheet = await read_sheet(tx, workspace_id)
+        first = Use("key_1", "gpt-5", counts={"input": 3, "output": 5})
+        sheet.reduce(Kind.CHARGE, 1_500_000_000, "c1", BY, use=first)
+        sheet.reduce(Kind.CHARGE, 1, "c2", BY, use=Use("key_2", "gpt-4", estimated=True))
+        await write_sheet(tx, sheet)
+
+
+@pytest.fixture
+def charged(tmp_path: Path) -> Iterator[tuple[Cli, str]]:
+    """An authority, and a workspace of it that was charged."""
+    data = tmp_path / "data"
+    with serving(data) as cli:
+        workspace = cli.workspace()
+        cli.text("ledger", "top-up", workspace, "--amount", "10", "--purchase", "p")
+    asyncio.run(charge(data / "keyauthority.db", workspace))
+    with serving(data) as cli:
+        yield cli, workspace
+
+
+def test_usage_by_day_key_and_model(charged: tuple[Cli, str]) -> None:
+    """In a table or as a document; less what was refunded."""
+    cli, workspace = charged
+    cli.text("ledger", "refund", workspace, "--subject", "c1", "--amount", "0.5")
+    usage = ("ledger", "usage", workspace)
+
+    by_key = cli.text(*usage, "--by", "key,model").splitlines()
+    total = cli.text(*usage, "--by", "").splitlines()
+    by_day = cli.json(*usage, "--zone", "Asia/Seoul")["sums"]
+
+    assert [line.split() for line in by_key] == [
+        ["KEY", "MODEL", "CREDITS", "CHARGES", "ESTIMATED", "USED"],
+        ["key_1", "gpt-5", "1", "1", "0", "input=3", "output=5"],
+        ["key_2", "gpt-4", "0.000000001", "1", "1"],
+    ]
+    assert total[1].split() == ["1.000000001", "2", "1", "input=3", "output=5"]
+    assert sum(int(one["cost_nano_credits"]) for one in by_day) == 1_000_000_001
+    assert date.fromisoformat(by_day[0]["day"]).isoformat() == by_day[0]["day"]
+    nothing = cli(*usage, "--until", "2020-01-01T00:00:00Z")
+    assert (nothing.stdout, nothing.stderr) == ("", "There are no charges.\n")
+
+
+def test_a_question_that_makes_no_sense(cli: Cli) -> None:
+    for option, value in (("--by", "day,hour"), ("--by", "day,day"), ("--zone", "Seoul")):
+        assert cli("ledger", "usage", "ws_1", option, value).exit_code == 2
+    assert "400 days" in cli.refusal(
+        "ledger", "usage", cli.workspace(), "--since", "2020-01-01T00:00:00Z"
+    )
