@@ -13,19 +13,7 @@ from keyauthority.client.spending import backlog
 from keyauthority.v1 import spending_service_pb2 as pb
 from tests.client.parts import until
 from tests.client.spender.authority import SpendingAuthority
-from tests.client.spender.parts import KEY, USE, hold, outcomes, spending
-
-
-class Door:
-    """Holds calls back before they are applied, or answers after they were."""
-
-    def __init__(self) -> None:
-        self.open = asyncio.Event()
-        self.reached = asyncio.Event()
-
-    async def __call__(self, _: object) -> None:
-        self.reached.set()
-        await self.open.wait()
+from tests.client.spender.parts import KEY, USE, Door, hold, outcomes, spending
 
 
 async def test_a_busy_workspace_needs_few_calls(authority: SpendingAuthority, folder: Path) -> None:

@@ -14,7 +14,7 @@ from keyauthority.pricing.prices import Price
 from keyauthority.v1 import price_pb2
 from tests.client.parts import until
 from tests.client.spender.authority import SpendingAuthority
-from tests.client.spender.parts import KEY, USE, hold, spending
+from tests.client.spender.parts import KEY, USE, Door, hold, spending
 
 
 def row(name: str, rate: int) -> price_pb2.Price:
@@ -105,6 +105,29 @@ async def test_every_slice_is_closed(authority: SpendingAuthority, folder: Path,
     assert ledger.account.balance == 900
     assert (ledger.late, ledger.short) == (0, 0)
     assert ledger.account.escrowed == 0
+
+
+async def test_a_grant_to_a_session_that_ended_meanwhile_is_not_spent(
+    authority: SpendingAuthority, folder: Path
+) -> None:
+    """Whoever waits for it gets credits of the next session."""
+    authority.lease = 0.5
+    ledger = authority.credit("ws_1", 1_000)
+    async with spending(authority.address, folder) as spender:
+        door = Door()
+        authority.late = door
+        waiting = asyncio.ensure_future(hold(spender, 100))
+        await door.reached.wait()
+        authority.sync_fails = grpc.StatusCode.NOT_FOUND
+        await until(lambda: spender._verifier.session_id == "")
+        authority.sync_fails = None
+        await until(lambda: spender._verifier.session_id != "" and spender._verifier.lease_held)
+        door.open.set()
+        one = await waiting
+        assert {session for session, _ in one.hold.parts} == {spender._verifier.session_id}
+        one.charge(100)
+    assert ledger.account.balance == 900
+    assert (ledger.late, ledger.short, ledger.account.escrowed) == (0, 0, 0)
 
 
 async def test_without_a_lease_each_request_is_asked_for(
