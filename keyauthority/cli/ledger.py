@@ -14,6 +14,7 @@ import click
 from keyauthority.cli.authority import Authority, with_authority
 from keyauthority.cli.failures import Failure
 from keyauthority.cli.ledger_export import export
+from keyauthority.cli.ledger_reconcile import reconcile
 from keyauthority.cli.ledger_usage import usage
 from keyauthority.cli.listing import listed, listing_options
 from keyauthority.cli.output import Answer, details, moment, spread, table
@@ -169,6 +170,7 @@ def verify(authority: Authority, workspace_id: str) -> Answer:
 
 command.add_command(usage)
 command.add_command(export)
+command.add_command(reconcile)
 
 
 @contextmanager

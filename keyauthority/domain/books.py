@@ -10,8 +10,9 @@ changes. `upkeep` leaves none; no record and no verdict depends on what it chang
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Awaitable, Callable, Sequence
-from typing import TypeAlias, TypeVar
+from typing import Final, TypeAlias, TypeVar
 
 from keyauthority.domain.auditing import AuditEntry
 from keyauthority.domain.callers import Actor, Insider
@@ -79,12 +80,22 @@ Work: TypeAlias = Callable[[Change], Awaitable[Result]]
 """What happens to the books in one transaction. An exception rolls all of it back."""
 
 
+Postings: TypeAlias = Callable[[Posting], Awaitable[Result]]
+"""What verifiers spend, brought in one transaction."""
+
+POSTS: Final = 4
+"""How many postings are in the books at once, in one process. The others wait outside: a revocation
+must not wait for a queue of them, for the one connection to SQLite or one of those to PostgreSQL.
+"""
+
+
 class Books:
     """The books, and the fence that changes wait at."""
 
     def __init__(self, store: Store, fence: Fence) -> None:
         self._store = store
         self._fence = fence
+        self._posts = asyncio.Semaphore(POSTS)
 
     async def read(self, work: Callable[[Transaction], Awaitable[Result]]) -> Result:
         """Returns what *work* reads, all of it from one state of the books."""
@@ -114,18 +125,28 @@ class Books:
                 raise RuntimeError("a work that alters verdicts is one for `change`")
         return result
 
-    async def post(self, work: Callable[[Posting], Awaitable[Result]]) -> Result:
+    async def post(self, work: Postings[Result]) -> Result:
         """Runs and commits *work*, which brings what verifiers spend, and announces what it says.
 
         It does not wait: whoever spends what is gone meanwhile is charged all the same.
         """
-        async with self._store.changing() as tx:
+        async with self._posts, self._store.changing() as tx:
             posting = Posting(tx)
             result = await work(posting)
             revision = await posting.finish()
         if revision:
             self._fence.announce(revision)
         return result
+
+    async def post_in_force(self, actor: Actor, work: Postings[Result]) -> tuple[Result, Receipt]:
+        """Does the same, then waits until every verifier has applied what it announces, as `change`."""
+        async with self._posts, self._store.changing() as tx:
+            posting = Posting(tx)
+            result = await work(posting)
+            revision = await posting.finish() or (await tx.feed.head()).revision
+        if actor.on_durable is not None:
+            actor.on_durable(revision)
+        return result, await self._fence.wait(revision)
 
 
 async def _run(tx: Transaction, actor: Actor | Insider, work: Work[Result]) -> tuple[Result, int]:

@@ -107,10 +107,14 @@ class Charging:
         self.cut: set[str] = set()
         """The workspaces of which charges without a hold took more than was available."""
         self._by = by
-        self._sheets = sheets
+        self.sheets = sheets
         self._slices = slices
         self._known = dict(known)
         self._homes = homes
+
+    def entry_of(self, one: Charge) -> Entry | None:
+        """Returns the entry under the charge's name, of before or of this transaction."""
+        return self._known.get(one.name)
 
     def enter(self, one: Charge) -> ChargeState:
         """Enters a charge once: the first under its name counts."""
@@ -119,11 +123,11 @@ class Charging:
         return state
 
     def _state(self, one: Charge) -> ChargeState:
-        before = self._known.get(one.name)
+        before = self.entry_of(one)
         if before is not None:
             self.counts.differing += not _same(before, one)
             return ChargeState.KNOWN
-        sheet = self._sheets.get(one.workspace_id)
+        sheet = self.sheets.get(one.workspace_id)
         if sheet is None or self._homes.get(one.use.key_id) != one.workspace_id:
             # A key that was revoked or paused since counts: what it used is charged.
             return ChargeState.UNKNOWN_KEY

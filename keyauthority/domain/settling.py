@@ -2,20 +2,12 @@
 
 from __future__ import annotations
 
-import asyncio
-from typing import Final
-
 from keyauthority.domain.books import Books, Posting
 from keyauthority.domain.callers import Actor
 from keyauthority.domain.charging import Counts
 from keyauthority.domain.ports import Sessions
 from keyauthority.domain.settlement import Recalls, open_settlement
 from keyauthority.domain.spending import Answer, Call, check
-
-UNDER_WAY: Final = 4
-"""How many calls are in the books at once. The others wait outside: a revocation must not wait for
-a queue of them, whether for the one connection to SQLite or one of those to PostgreSQL.
-"""
 
 
 class Settling:
@@ -31,7 +23,6 @@ class Settling:
         self._books = books
         self._sessions = sessions
         self._counts = counts
-        self._under_way = asyncio.Semaphore(UNDER_WAY)
         self._recalls = Recalls()
 
     async def settle(self, actor: Actor, call: Call) -> Answer:
@@ -42,15 +33,14 @@ class Settling:
         its slices are.
         """
         check(call)
-        async with self._under_way:
-            named = {one.session_id for one in call.closings} | {call.session_id}
-            owners = await self._sessions.callers_of(named)
-            mine = {one for one, owner in owners.items() if owner == actor.caller.id}
+        named = {one.session_id for one in call.closings} | {call.session_id}
+        owners = await self._sessions.callers_of(named)
+        mine = {one for one, owner in owners.items() if owner == actor.caller.id}
 
-            async def work(posting: Posting) -> tuple[Answer, Counts]:
-                settlement = await open_settlement(posting, actor, call, mine, self._recalls)
-                return await settlement.run(call), settlement.counts
+        async def work(posting: Posting) -> tuple[Answer, Counts]:
+            settlement = await open_settlement(posting, actor, call, mine, self._recalls)
+            return await settlement.run(call), settlement.counts
 
-            answer, counts = await self._books.post(work)
+        answer, counts = await self._books.post(work)
         self._counts.add(counts)
         return answer

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import enum
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from datetime import UTC, date, datetime, timedelta
 from typing import Final
 from zoneinfo import ZoneInfo
 
 from keyauthority.domain.errors import invalid
+from keyauthority.pricing.usage import Usage
 
 DAY: Final = timedelta(days=1)
+CLASSES: Final = tuple(field.name for field in fields(Usage))
+"""The classes of usage that are summed up: those that prices know."""
 _MICROSECOND: Final = timedelta(microseconds=1)
 
 
@@ -28,7 +31,7 @@ class UsageSum:
     """What the charges of one group cost, less what was refunded of charges, and what they used.
 
     `day`, `key_id` and `model` are empty unless charges are summed up by them. A refund is of the
-    time at which it was made, and of the key and model of its charge.
+    time at which it was made, and of the key and model of its charge. `counts` has no zeros.
     """
 
     day: date | None = None

@@ -5,11 +5,13 @@ from __future__ import annotations
 from typing import TypeVar
 
 from keyauthority.domain.callers import Actor
+from keyauthority.domain.charging import Charge, cleaned
 from keyauthority.domain.crediting import Crediting, Purchase
 from keyauthority.domain.errors import in_entry, invalid
 from keyauthority.domain.ledger import Credited, Entry, EntryFilter, Kind, Use
 from keyauthority.domain.prices import NewPrice, Prices
 from keyauthority.domain.reading_ledger import ReadingLedger
+from keyauthority.domain.recording import Recording, ToRecord
 from keyauthority.domain.refunding import Refunding
 from keyauthority.domain.sessions import Receipt
 from keyauthority.domain.summarizing import Question, Summarizing
@@ -36,6 +38,7 @@ class LedgerServicer:
         self._reading = ReadingLedger(parts.books)
         self._summarizing = Summarizing(parts.books)
         self._prices = Prices(parts.books)
+        self._recording = Recording(parts.books, parts.metrics.settled)
         self._pages = parts.pages
 
     async def TopUp(self, request: v1.TopUpRequest, actor: Actor) -> v1.TopUpResponse:
@@ -71,6 +74,21 @@ class LedgerServicer:
             request.note,
         )
         return _credited(v1.RefundResponse, credited, receipt)
+
+    async def RecordCharges(
+        self, request: v1.RecordChargesRequest, actor: Actor
+    ) -> v1.RecordChargesResponse:
+        charges = [_to_record(one) for one in request.charges]
+        recorded, receipt = await self._recording.record(actor, charges)
+        return v1.RecordChargesResponse(
+            charges=[
+                v1.RecordedChargeAnswer(
+                    state=convert.number_of(one.state), cost_nano_credits=one.cost
+                )
+                for one in recorded
+            ],
+            receipt=convert.receipt(receipt),
+        )
 
     async def GetBalance(
         self, request: v1.GetBalanceRequest, actor: Actor
@@ -162,6 +180,20 @@ def _new_price(message: price_pb2.Price) -> NewPrice:
 
 def _place(price: Price) -> tuple[str, str]:
     return price.effective_time.isoformat(), price.id
+
+
+def _to_record(one: v1.RecordedCharge) -> ToRecord:
+    use = Use(
+        key_id=one.key_id,
+        model=one.model,
+        path=one.path,
+        request_id=one.request_id,
+        counts=dict(one.counts),
+        status=one.status,
+    )
+    cost = one.cost_nano_credits
+    charge = Charge(one.reference, one.workspace_id, cost, use=cleaned(use))
+    return ToRecord(charge, one.HasField("cost_nano_credits"))
 
 
 def _credited(response: type[Response], credited: Credited, receipt: Receipt) -> Response:

@@ -59,6 +59,46 @@ ENTRY_KIND_EXPIRY: EntryKind.ValueType  # 5
 """Credits whose time was over."""
 Global___EntryKind: _TypeAlias = EntryKind  # noqa: Y015
 
+class _RecordedChargeState:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _RecordedChargeStateEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_RecordedChargeState.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    RECORDED_CHARGE_STATE_UNSPECIFIED: _RecordedChargeState.ValueType  # 0
+    """Never sent."""
+    RECORDED_CHARGE_STATE_ENTERED: _RecordedChargeState.ValueType  # 1
+    """It was entered now."""
+    RECORDED_CHARGE_STATE_KNOWN: _RecordedChargeState.ValueType  # 2
+    """It was there already, with the same cost."""
+    RECORDED_CHARGE_STATE_REFERENCE_REUSED: _RecordedChargeState.ValueType  # 3
+    """The reference is that of another entry."""
+    RECORDED_CHARGE_STATE_UNKNOWN_KEY: _RecordedChargeState.ValueType  # 4
+    """There is no such workspace, or no such key in it."""
+    RECORDED_CHARGE_STATE_UNPRICED: _RecordedChargeState.ValueType  # 5
+    """It names no cost, and no price fits."""
+    RECORDED_CHARGE_STATE_OUT_OF_RANGE: _RecordedChargeState.ValueType  # 6
+    """The balance would be beyond what a ledger can hold."""
+
+class RecordedChargeState(_RecordedChargeState, metaclass=_RecordedChargeStateEnumTypeWrapper):
+    """What can become of a charge."""
+
+RECORDED_CHARGE_STATE_UNSPECIFIED: RecordedChargeState.ValueType  # 0
+"""Never sent."""
+RECORDED_CHARGE_STATE_ENTERED: RecordedChargeState.ValueType  # 1
+"""It was entered now."""
+RECORDED_CHARGE_STATE_KNOWN: RecordedChargeState.ValueType  # 2
+"""It was there already, with the same cost."""
+RECORDED_CHARGE_STATE_REFERENCE_REUSED: RecordedChargeState.ValueType  # 3
+"""The reference is that of another entry."""
+RECORDED_CHARGE_STATE_UNKNOWN_KEY: RecordedChargeState.ValueType  # 4
+"""There is no such workspace, or no such key in it."""
+RECORDED_CHARGE_STATE_UNPRICED: RecordedChargeState.ValueType  # 5
+"""It names no cost, and no price fits."""
+RECORDED_CHARGE_STATE_OUT_OF_RANGE: RecordedChargeState.ValueType  # 6
+"""The balance would be beyond what a ledger can hold."""
+Global___RecordedChargeState: _TypeAlias = RecordedChargeState  # noqa: Y015
+
 class _UsageGroup:
     ValueType = _typing.NewType("ValueType", _builtins.int)
     V: _TypeAlias = ValueType  # noqa: Y015
@@ -711,6 +751,164 @@ class VerifyLedgerResponse(_message.Message):
 Global___VerifyLedgerResponse: _TypeAlias = VerifyLedgerResponse  # noqa: Y015
 
 @_typing.final
+class RecordChargesRequest(_message.Message):
+    """Charges to enter, at most 500."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    CHARGES_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def charges(self) -> _containers.RepeatedCompositeFieldContainer[Global___RecordedCharge]:
+        """The charges."""
+
+    def __init__(
+        self,
+        *,
+        charges: _abc.Iterable[Global___RecordedCharge] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["charges", b"charges"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___RecordChargesRequest: _TypeAlias = RecordChargesRequest  # noqa: Y015
+
+@_typing.final
+class RecordedCharge(_message.Message):
+    """What one request cost, by whoever served it."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    @_typing.final
+    class CountsEntry(_message.Message):
+        DESCRIPTOR: _descriptor.Descriptor
+
+        KEY_FIELD_NUMBER: _builtins.int
+        VALUE_FIELD_NUMBER: _builtins.int
+        key: _builtins.str
+        value: _builtins.int
+        def __init__(
+            self,
+            *,
+            key: _builtins.str = ...,
+            value: _builtins.int = ...,
+        ) -> None: ...
+        _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+        def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+        _ClearFieldArgType: _TypeAlias = _typing.Literal["key", b"key", "value", b"value"]  # noqa: Y015
+        def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+        def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+    REFERENCE_FIELD_NUMBER: _builtins.int
+    WORKSPACE_ID_FIELD_NUMBER: _builtins.int
+    COST_NANO_CREDITS_FIELD_NUMBER: _builtins.int
+    KEY_ID_FIELD_NUMBER: _builtins.int
+    MODEL_FIELD_NUMBER: _builtins.int
+    PATH_FIELD_NUMBER: _builtins.int
+    REQUEST_ID_FIELD_NUMBER: _builtins.int
+    COUNTS_FIELD_NUMBER: _builtins.int
+    STATUS_FIELD_NUMBER: _builtins.int
+    reference: _builtins.str
+    """Its name, 1 to 128 printable characters, unique in the workspace."""
+    workspace_id: _builtins.str
+    """The workspace to charge."""
+    cost_nano_credits: _builtins.int
+    """What it cost; not set: what `counts` cost at the price for `model` and `path`."""
+    key_id: _builtins.str
+    """The key that the request presented: one of the workspace."""
+    model: _builtins.str
+    """The model that it named, up to 256 characters."""
+    path: _builtins.str
+    """Its path, up to 256 characters."""
+    request_id: _builtins.str
+    """Its request id, up to 128 characters."""
+    status: _builtins.int
+    """The HTTP status of the answer; 0 if there was none."""
+    @_builtins.property
+    def counts(self) -> _containers.ScalarMap[_builtins.str, _builtins.int]:
+        """What it used, by class: tokens, images, milliseconds, characters."""
+
+    def __init__(
+        self,
+        *,
+        reference: _builtins.str = ...,
+        workspace_id: _builtins.str = ...,
+        cost_nano_credits: _builtins.int | None = ...,
+        key_id: _builtins.str = ...,
+        model: _builtins.str = ...,
+        path: _builtins.str = ...,
+        request_id: _builtins.str = ...,
+        counts: _abc.Mapping[_builtins.str, _builtins.int] | None = ...,
+        status: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_cost_nano_credits", b"_cost_nano_credits", "cost_nano_credits", b"cost_nano_credits"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_cost_nano_credits", b"_cost_nano_credits", "cost_nano_credits", b"cost_nano_credits", "counts", b"counts", "key_id", b"key_id", "model", b"model", "path", b"path", "reference", b"reference", "request_id", b"request_id", "status", b"status", "workspace_id", b"workspace_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__cost_nano_credits: _TypeAlias = _typing.Literal["cost_nano_credits"]  # noqa: Y015
+    _WhichOneofArgType__cost_nano_credits: _TypeAlias = _typing.Literal["_cost_nano_credits", b"_cost_nano_credits"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__cost_nano_credits) -> _WhichOneofReturnType__cost_nano_credits | None: ...
+
+Global___RecordedCharge: _TypeAlias = RecordedCharge  # noqa: Y015
+
+@_typing.final
+class RecordChargesResponse(_message.Message):
+    """What became of the charges."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    CHARGES_FIELD_NUMBER: _builtins.int
+    RECEIPT_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def charges(self) -> _containers.RepeatedCompositeFieldContainer[Global___RecordedChargeAnswer]:
+        """One answer a charge, in the order of the request."""
+
+    @_builtins.property
+    def receipt(self) -> _receipt_pb2.Receipt:
+        """The wait for verifiers."""
+
+    def __init__(
+        self,
+        *,
+        charges: _abc.Iterable[Global___RecordedChargeAnswer] | None = ...,
+        receipt: _receipt_pb2.Receipt | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["receipt", b"receipt"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["charges", b"charges", "receipt", b"receipt"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___RecordChargesResponse: _TypeAlias = RecordChargesResponse  # noqa: Y015
+
+@_typing.final
+class RecordedChargeAnswer(_message.Message):
+    """What became of a charge."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    STATE_FIELD_NUMBER: _builtins.int
+    COST_NANO_CREDITS_FIELD_NUMBER: _builtins.int
+    state: Global___RecordedChargeState.ValueType
+    """What became of it."""
+    cost_nano_credits: _builtins.int
+    """What it cost, if it was entered, now or before."""
+    def __init__(
+        self,
+        *,
+        state: Global___RecordedChargeState.ValueType = ...,
+        cost_nano_credits: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["cost_nano_credits", b"cost_nano_credits", "state", b"state"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___RecordedChargeAnswer: _TypeAlias = RecordedChargeAnswer  # noqa: Y015
+
+@_typing.final
 class SummarizeUsageRequest(_message.Message):
     """Which charges to sum up, and how."""
 
@@ -829,7 +1027,9 @@ class UsageSum(_message.Message):
     """How many of these are estimated."""
     @_builtins.property
     def counts(self) -> _containers.ScalarMap[_builtins.str, _builtins.int]:
-        """What they used, by class."""
+        """What they used, by the classes that prices know: the tokens of `Rates`, `images`, `milliseconds`
+        and `characters`.
+        """
 
     def __init__(
         self,

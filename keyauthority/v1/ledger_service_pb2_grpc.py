@@ -66,6 +66,11 @@ class LedgerServiceStub(object):
                 request_serializer=keyauthority_dot_v1_dot_ledger__service__pb2.ListEntriesRequest.SerializeToString,
                 response_deserializer=keyauthority_dot_v1_dot_ledger__service__pb2.ListEntriesResponse.FromString,
                 _registered_method=True)
+        self.RecordCharges = channel.unary_unary(
+                '/keyauthority.v1.LedgerService/RecordCharges',
+                request_serializer=keyauthority_dot_v1_dot_ledger__service__pb2.RecordChargesRequest.SerializeToString,
+                response_deserializer=keyauthority_dot_v1_dot_ledger__service__pb2.RecordChargesResponse.FromString,
+                _registered_method=True)
         self.SummarizeUsage = channel.unary_unary(
                 '/keyauthority.v1.LedgerService/SummarizeUsage',
                 request_serializer=keyauthority_dot_v1_dot_ledger__service__pb2.SummarizeUsageRequest.SerializeToString,
@@ -151,6 +156,17 @@ class LedgerServiceServicer(object):
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def RecordCharges(self, request, context):
+        """Enters charges of an upstream that meters itself. Nothing was held for them.
+
+        Safe to repeat: a charge is known by its reference. Returns when no verifier spends what they
+        took beyond what was available. Errors: INVALID_ARGUMENT. A charge that can't be entered says so
+        in its answer and makes no other fail.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def SummarizeUsage(self, request, context):
         """Sums up a workspace's charges, less what was refunded of charges, by day, key or model. A refund
         is of the day on which it was made, and of the key and the model of its charge.
@@ -217,6 +233,11 @@ def add_LedgerServiceServicer_to_server(servicer, server):
                     servicer.ListEntries,
                     request_deserializer=keyauthority_dot_v1_dot_ledger__service__pb2.ListEntriesRequest.FromString,
                     response_serializer=keyauthority_dot_v1_dot_ledger__service__pb2.ListEntriesResponse.SerializeToString,
+            ),
+            'RecordCharges': grpc.unary_unary_rpc_method_handler(
+                    servicer.RecordCharges,
+                    request_deserializer=keyauthority_dot_v1_dot_ledger__service__pb2.RecordChargesRequest.FromString,
+                    response_serializer=keyauthority_dot_v1_dot_ledger__service__pb2.RecordChargesResponse.SerializeToString,
             ),
             'SummarizeUsage': grpc.unary_unary_rpc_method_handler(
                     servicer.SummarizeUsage,
@@ -381,6 +402,33 @@ class LedgerService(object):
             '/keyauthority.v1.LedgerService/ListEntries',
             keyauthority_dot_v1_dot_ledger__service__pb2.ListEntriesRequest.SerializeToString,
             keyauthority_dot_v1_dot_ledger__service__pb2.ListEntriesResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def RecordCharges(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/keyauthority.v1.LedgerService/RecordCharges',
+            keyauthority_dot_v1_dot_ledger__service__pb2.RecordChargesRequest.SerializeToString,
+            keyauthority_dot_v1_dot_ledger__service__pb2.RecordChargesResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -72,6 +72,13 @@ class LedgerServiceStub:
 
     Errors: INVALID_ARGUMENT (negative page_size; PAGE_TOKEN_INVALID).
     """
+    RecordCharges: _grpc.UnaryUnaryMultiCallable[_ledger_service_pb2.RecordChargesRequest, _ledger_service_pb2.RecordChargesResponse]
+    """Enters charges of an upstream that meters itself. Nothing was held for them.
+
+    Safe to repeat: a charge is known by its reference. Returns when no verifier spends what they
+    took beyond what was available. Errors: INVALID_ARGUMENT. A charge that can't be entered says so
+    in its answer and makes no other fail.
+    """
     SummarizeUsage: _grpc.UnaryUnaryMultiCallable[_ledger_service_pb2.SummarizeUsageRequest, _ledger_service_pb2.SummarizeUsageResponse]
     """Sums up a workspace's charges, less what was refunded of charges, by day, key or model. A refund
     is of the day on which it was made, and of the key and the model of its charge.
@@ -138,6 +145,13 @@ class LedgerServiceAsyncStub(LedgerServiceStub):
     """Lists a workspace's entries, newest first, a page at a time (AIP-158).
 
     Errors: INVALID_ARGUMENT (negative page_size; PAGE_TOKEN_INVALID).
+    """
+    RecordCharges: _aio.UnaryUnaryMultiCallable[_ledger_service_pb2.RecordChargesRequest, _ledger_service_pb2.RecordChargesResponse]  # type: ignore[assignment]
+    """Enters charges of an upstream that meters itself. Nothing was held for them.
+
+    Safe to repeat: a charge is known by its reference. Returns when no verifier spends what they
+    took beyond what was available. Errors: INVALID_ARGUMENT. A charge that can't be entered says so
+    in its answer and makes no other fail.
     """
     SummarizeUsage: _aio.UnaryUnaryMultiCallable[_ledger_service_pb2.SummarizeUsageRequest, _ledger_service_pb2.SummarizeUsageResponse]  # type: ignore[assignment]
     """Sums up a workspace's charges, less what was refunded of charges, by day, key or model. A refund
@@ -232,6 +246,19 @@ class LedgerServiceServicer(metaclass=_abc_1.ABCMeta):
         """Lists a workspace's entries, newest first, a page at a time (AIP-158).
 
         Errors: INVALID_ARGUMENT (negative page_size; PAGE_TOKEN_INVALID).
+        """
+
+    @_abc_1.abstractmethod
+    def RecordCharges(
+        self,
+        request: _ledger_service_pb2.RecordChargesRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_ledger_service_pb2.RecordChargesResponse, _abc.Awaitable[_ledger_service_pb2.RecordChargesResponse]]:
+        """Enters charges of an upstream that meters itself. Nothing was held for them.
+
+        Safe to repeat: a charge is known by its reference. Returns when no verifier spends what they
+        took beyond what was available. Errors: INVALID_ARGUMENT. A charge that can't be entered says so
+        in its answer and makes no other fail.
         """
 
     @_abc_1.abstractmethod

@@ -69,3 +69,42 @@ def test_a_question_that_makes_no_sense(cli: Cli) -> None:
     assert "400 days" in cli.refusal(
         "ledger", "usage", cli.workspace(), "--since", "2020-01-01T00:00:00Z"
     )
+
+
+def test_a_bill_is_reconciled(charged: tuple[Cli, str], tmp_path: Path) -> None:
+    """By day and model: what only one side has is there, too; costs of one place are added up."""
+    cli, workspace = charged
+    [day] = {one["day"] for one in cli.json("ledger", "usage", workspace)["sums"]}
+    bill = tmp_path / "bill.csv"
+    bill.write_text(
+        f"project,date,model,cost\nx,{day},gpt-5,1\nx,{day}, gpt-5 ,0.8\nx,{day},o9,0.2\n"
+    )
+    reconcile = ("ledger", "reconcile", str(bill), "--workspace")
+
+    lines = cli.text(*reconcile, workspace, "--workspace", workspace).splitlines()
+
+    assert [line.split() for line in lines] == [
+        ["DAY", "MODEL", "BILLED", "CHARGED", "CAPTURED"],
+        [day, "gpt-4", "0", "0.000000001"],
+        [day, "gpt-5", "1.8", "1.5", "83.3%"],
+        [day, "o9", "0.2", "0", "0.0%"],
+        ["total", "2", "1.500000001", "75.0%"],
+    ]
+    assert cli.json(*reconcile, workspace)["rows"][1]["captured"] == "83.3%"
+    assert cli.refusal(*reconcile, "ws_1") == "no such workspace: ws_1"
+
+
+@pytest.mark.parametrize(
+    ("text", "why"),
+    [
+        ("date,model\n2026-11-27,a\n", "lacks a header with date, model and cost"),
+        ("date,model,cost\n", "has no rows"),
+        ("date,model,cost\n27.11.2026,a,1\n", "line 2: Invalid isoformat"),
+        ("date,model,cost\n2026-11-27,a,1e3\n", "line 2: '1e3' is no decimal number"),
+        ("date,model,cost\n2026-11-27,a\n", "line 2: '' is no decimal number"),
+    ],
+)
+def test_what_is_no_bill(cli: Cli, tmp_path: Path, text: str, why: str) -> None:
+    bill = tmp_path / "bill.csv"
+    bill.write_text(text)
+    assert why in cli.refusal("ledger", "reconcile", str(bill), "--workspace", "ws_1")

@@ -29,7 +29,7 @@ def use(model: str = "gpt-5", key_id: str = "key_1", **fields: Any) -> Use:
 
 
 ENTRIES = (
-    charge(1, 10, use(counts={"input": 3, "output": 2**40})),
+    charge(1, 10, use(counts={"input": 3, "output": 2**40, "images": 0, "of no price": 7})),
     charge(2, 20, use("gpt-4", counts={"input": 5}, estimated=True)),
     charge(3, 30, use(key_id="key_2"), time=START + DAY),
     replace(charge(4, -4, use=Use()), kind=Kind.REFUND, subject="c2", time=START + DAY),

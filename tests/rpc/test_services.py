@@ -64,6 +64,7 @@ CHANGING: Final = {
     "LedgerService.TopUp",
     "LedgerService.Adjust",
     "LedgerService.Refund",
+    "LedgerService.RecordCharges",
     "LedgerService.SetPrices",
     "AuditService.PruneAuditEntries",
     "OperationsService.AddPepper",

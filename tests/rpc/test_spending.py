@@ -16,14 +16,17 @@ from keyauthority.v1.ledger_service_pb2 import (
     GetBalanceRequest,
     LedgerUse,
     ListEntriesRequest,
+    RefundRequest,
+    SummarizeUsageRequest,
     TopUpRequest,
+    UsageGroup,
+    UsageSum,
     VerifyLedgerRequest,
 )
 from keyauthority.v1.spending_service_pb2 import (
     Charge,
     ChargeState,
     HoldPart,
-    ListCurrentPricesRequest,
     SettleRequest,
     SettleResponse,
     SliceCall,
@@ -75,9 +78,7 @@ class Spending:
         """The balance and what of it stands in slices, in a ledger that adds up."""
         proof = await self.root(VerifyLedgerRequest(workspace_id=self.workspace_id))
         assert list(proof.faults) == []
-        told = await self.root(GetBalanceRequest(workspace_id=self.workspace_id))
-        assert told.balance == proof.balance
-        return told.balance.balance_nano_credits, told.balance.escrowed_nano_credits
+        return proof.balance.balance_nano_credits, proof.balance.escrowed_nano_credits
 
 
 @pytest.fixture
@@ -116,6 +117,8 @@ async def test_a_request_is_paid_for(spending: Spending) -> None:
     [state] = (await spending.settle(charges=[charge])).charges
     assert state.state == ENTERED
     assert await spending.balance() == (93, 33)
+    told_of = await spending.root(GetBalanceRequest(workspace_id=spending.workspace_id))
+    assert told_of.balance.available_nano_credits == 60
     [entry, _] = (
         await spending.root(ListEntriesRequest(workspace_id=spending.workspace_id))
     ).entries
@@ -123,6 +126,37 @@ async def test_a_request_is_paid_for(spending: Spending) -> None:
         key_id=spending.key_id, held_nano_credits=10, session_id=spending.session_id, **told
     )
     assert (entry.caller_id, entry.amount_nano_credits) == (spending.api.caller_id, -7)
+
+
+async def test_what_was_used_is_summed_up(spending: Spending) -> None:
+    """Charges less what was refunded of them, by the groups that are asked for."""
+    told: dict[str, Any] = {"model": "gpt-5", "counts": {"input": 11, "output": 7}}
+    charges = [
+        spending.charge(20, reference="a", **told),
+        spending.charge(3, reference="b", model="gpt-4", estimated=True),
+    ]
+    await spending.settle(charges=charges)
+    refund: dict[str, Any] = {"subject": "a", "amount_nano_credits": 5}
+    await spending.root(RefundRequest(workspace_id=spending.workspace_id, **refund))
+    groups: Any = [UsageGroup.USAGE_GROUP_DAY, UsageGroup.USAGE_GROUP_MODEL]
+
+    response = await spending.root(
+        SummarizeUsageRequest(
+            workspace_id=spending.workspace_id, group_by=groups, time_zone="Asia/Seoul"
+        )
+    )
+
+    assert list(response.sums) == [
+        UsageSum(day="2030-01-02", model="gpt-4", cost_nano_credits=3, charges=1, estimated=1),
+        UsageSum(
+            day="2030-01-02",
+            model="gpt-5",
+            cost_nano_credits=15,
+            charges=1,
+            counts={"input": 11, "output": 7},
+        ),
+    ]
+    assert not response.truncated
 
 
 async def test_a_lost_answer(spending: Spending) -> None:
@@ -268,10 +302,3 @@ async def test_metrics(spending: Spending, registry: CollectorRegistry) -> None:
 async def test_no_other_role_spends(authority: Authority, spending: Spending) -> None:
     biller = await authority.caller(Role.BILLER, Role.ISSUER, Role.ADMIN)
     assert await reason(biller(SettleRequest())) == "ROLE_MISSING"
-
-
-async def test_there_are_no_prices_yet(spending: Spending) -> None:
-    """But the head, so that a verifier knows of which state that is true."""
-    answer = await spending.api(ListCurrentPricesRequest())
-    assert list(answer.prices) == []
-    assert answer.epoch == (await joined(spending.api)).epoch

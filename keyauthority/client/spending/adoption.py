@@ -6,6 +6,7 @@ import logging
 from pathlib import Path
 from typing import Final
 
+from keyauthority.client.spending.group_commit import MOST_HOLDS
 from keyauthority.client.spending.ownership import Owned, claim
 from keyauthority.client.spending.records import SpoolError
 from keyauthority.client.spending.recovery import Contents, recover
@@ -47,13 +48,17 @@ class Orphan:
         """Moves the segments to the archive in *folder*, where all that they say is written.
 
         The newest goes last: if this stops half-way, whoever adopts the rest finds in it what was
-        open, and not in an earlier one what was open once. Raises `OSError`.
+        open, and not in an earlier one what was open once. That it did is logged.
         """
-        for segment in archived_segments(self._owned.path):
-            segment.rename(folder / segment.name)
-        for segment in live_segments(self._owned.path):
-            segment.rename(folder / f"{self._owned.path.stem}-{segment.name}")
-        self._owned.path.rmdir()
+        path = self._owned.path
+        try:
+            for segment in archived_segments(path):
+                segment.rename(folder / segment.name)
+            for segment in live_segments(path):
+                segment.rename(folder / f"{path.stem}-{segment.name}")
+            path.rmdir()
+        except OSError as error:
+            log.error("spool_not_moved: %s: %s", path, error)  # noqa: TRY400 (its text says all)
 
     def release(self) -> None:
         """Leaves what is left of it to others."""
@@ -77,7 +82,8 @@ def _report(path: Path, contents: Contents) -> None:
     )
     if not contents.closed and contents.boot != boot_id():
         log.warning(
-            "spool_after_power_cut: the machine stopped while %s was written; requests begun in the "
-            "last 100 ms before it may be lost, and their ends",
+            "spool_after_power_cut: the machine stopped while %s was written; at most %d requests may "
+            "be lost, and those that began while the last of it was synced",
             path,
+            MOST_HOLDS,
         )

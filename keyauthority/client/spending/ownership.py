@@ -80,18 +80,19 @@ def claim(path: Path) -> Owned | None:
     return None
 
 
-def spools(parent: Path) -> list[Path]:
-    """Returns the folders of spools in *parent*, those without an owner and the others.
-
-    What processes left that died before their spool had its name is removed. Raises `OSError`.
-    """
-    for path in parent.glob(f".*{_FRESH}"):
-        owned = claim(path)
-        if owned is not None:
-            with suppress(FileNotFoundError):
-                path.rmdir()
-            owned.release()
+def spools_in(parent: Path) -> list[Path]:
+    """Returns the folders of spools in *parent*, those without an owner and the others."""
     return sorted(parent.glob(f"*{SUFFIX}"))
+
+
+def remove_unfinished(parent: Path) -> None:
+    """Removes what processes left in *parent* that died before their spool had its name."""
+    for path in parent.glob(f".*{_FRESH}"):
+        with suppress(OSError):  # there is a next time
+            owned = claim(path)
+            if owned is not None:
+                path.rmdir()
+                owned.release()
 
 
 def _created(parent: Path) -> Owned | None:

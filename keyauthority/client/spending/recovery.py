@@ -141,18 +141,22 @@ def _apply(record: Record | Damage, contents: Contents) -> None:
         case Begun():
             contents.epoch, contents.boot = record.epoch, record.boot
         case Held():
-            # The first end of a hold counts, whatever else is said of it.
-            if record.charge.reference not in contents.charges:
-                contents.holds[record.charge.reference] = record
+            contents.holds[record.charge.reference] = record
         case Voided():
             contents.holds.pop(record.reference, None)
         case Charged():
             contents.holds.pop(record.charge.reference, None)
-            contents.charges.setdefault(record.charge.reference, record)
+            contents.charges[record.charge.reference] = record
         case Confirmed():
-            for reference in record.references:
-                contents.charges.pop(reference, None)
+            _confirm(record, contents)
         case Whole():
             contents.epoch = record.epoch
         case Closed():
             contents.closed = True
+
+
+def _confirm(record: Confirmed, contents: Contents) -> None:
+    # The record that says it for all may have found no room.
+    contents.epoch = record.epoch if contents.epoch is None else contents.epoch
+    for reference in record.references:
+        contents.charges.pop(reference, None)

@@ -197,7 +197,8 @@ class Spool:
         Raises `SpoolError` if this one can't be written; then the others stay too.
         """
         adopted: list[SpooledCharge] = []
-        for path in await asyncio.to_thread(ownership.spools, self._parent):
+        await asyncio.to_thread(ownership.remove_unfinished, self._parent)
+        for path in await asyncio.to_thread(ownership.spools_in, self._parent):
             orphan = await asyncio.to_thread(Orphan.claim, path)
             if orphan is None:
                 continue

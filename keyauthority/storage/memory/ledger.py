@@ -7,7 +7,7 @@ from datetime import datetime
 from itertools import islice
 
 from keyauthority.domain.ledger import Entry, EntryFilter, Kind, Sums, Written
-from keyauthority.domain.usage import Group, Span, UsageSum
+from keyauthority.domain.usage import CLASSES, Group, Span, UsageSum
 from keyauthority.escrow.grants import Grant
 from keyauthority.escrow.slices import Account
 from keyauthority.storage.memory.books import Repository
@@ -134,6 +134,7 @@ def _charged(entry: Entry) -> str:
 def _part(charge: Entry, entry: Entry, span: Span, groups: frozenset[Group]) -> UsageSum:
     # Of a charge, or of a refund of *charge*.
     itself = entry is charge
+    used = charge.use.counts.keys() & set(CLASSES) if itself else ()
     return UsageSum(
         span.day_of(entry.time) if Group.DAY in groups else None,
         charge.use.key_id if Group.KEY in groups else "",
@@ -141,7 +142,7 @@ def _part(charge: Entry, entry: Entry, span: Span, groups: frozenset[Group]) -> 
         -entry.amount,
         int(itself),
         int(itself and charge.use.estimated),
-        charge.use.counts if itself else {},
+        {name: charge.use.counts[name] for name in used if charge.use.counts[name]},
     )
 
 

@@ -2,22 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from hashlib import blake2b
 from typing import Any, Final
 
 from sqlalchemy import (
     JSON,
+    BigInteger,
     Column,
+    ColumnElement,
     CursorResult,
     Executable,
     Table,
-    TableValuedAlias,
     cast,
     func,
     select,
 )
+from sqlalchemy import column as column_named
 from sqlalchemy.dialects import postgresql
 
 from keyauthority.storage.postgres.link import Link
@@ -39,9 +41,14 @@ class PostgresStatements(Statements):
     def insert(self, table: Table) -> Any:
         return postgresql.insert(table)
 
-    def numbers(self, column: Column[Mapping[str, int]]) -> TableValuedAlias:
-        numbers = func.json_each_text(cast(column, JSON))
-        return numbers.table_valued("key", "value", joins_implicitly=True)
+    def numbers(
+        self, column: Column[Mapping[str, int]], names: Sequence[str]
+    ) -> Sequence[ColumnElement[int]]:
+        # One reading of each map, whatever the number of names.
+        columns = [column_named(name, BigInteger) for name in names]
+        record = func.json_to_record(cast(column, JSON))
+        table = record.table_valued(*columns, joins_implicitly=True)
+        return list(table.render_derived(with_types=True).c)
 
     async def alone(self, subject: str) -> None:
         await self._lock(func.pg_advisory_xact_lock, subject)

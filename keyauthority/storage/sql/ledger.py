@@ -204,7 +204,7 @@ class SqlLedger(Repository):
         self, workspace_id: str, span: Span, groups: frozenset[Group]
     ) -> list[UsageSum]:
         reader = UsageReader(self._statements, workspace_id, span, groups)
-        return [*await reader.charges(), *await reader.counts(), *await reader.refunds()]
+        return [*await reader.charges(), *await reader.refunds()]
 
 
 def _matches(which: EntryFilter) -> list[ColumnElement[bool]]:

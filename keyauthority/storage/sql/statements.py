@@ -9,13 +9,13 @@ from typing import Any
 
 from sqlalchemy import (
     Column,
+    ColumnElement,
     CursorResult,
     Delete,
     Executable,
     Row,
     Select,
     Table,
-    TableValuedAlias,
     literal,
     tuple_,
 )
@@ -74,8 +74,10 @@ class Statements(ABC):
         """Returns the database's own insert into *table*, which knows `on_conflict_do_update`."""
 
     @abstractmethod
-    def numbers(self, column: Column[Mapping[str, int]]) -> TableValuedAlias:
-        """Returns the numbers in a `NumberMap`: a table with a row for each, its `key` and its `value`."""
+    def numbers(
+        self, column: Column[Mapping[str, int]], names: Sequence[str]
+    ) -> Sequence[ColumnElement[int]]:
+        """Returns the numbers under *names* in a `NumberMap`; NULL where there is none."""
 
     @abstractmethod
     async def alone(self, subject: str) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from datetime import date, timedelta
 from typing import Any, Final
@@ -12,7 +13,6 @@ from sqlalchemy import (
     FromClause,
     and_,
     case,
-    cast,
     func,
     literal_column,
     select,
@@ -20,7 +20,7 @@ from sqlalchemy import (
 )
 
 from keyauthority.domain.ledger import Kind
-from keyauthority.domain.usage import DAY, Group, Span, UsageSum
+from keyauthority.domain.usage import CLASSES, DAY, Group, Span, UsageSum
 from keyauthority.storage.ledger_tables import entries
 from keyauthority.storage.sql.statements import AnyRow, Statements
 from keyauthority.storage.sql.sums import halves, whole
@@ -41,27 +41,24 @@ class UsageReader:
         self._groups = groups
 
     async def charges(self) -> list[UsageSum]:
-        """Returns what the charges cost, and how many there are."""
+        """Returns what the charges cost and used, and how many there are."""
         by = self._by(entries, entries)
         estimated = func.coalesce(func.sum(case((entries.c.estimated, 1), else_=0)), 0)
-        query = select(*by, func.count(), estimated, *halves(entries.c.amount))
+        numbers = self._statements.numbers(entries.c.counts, CLASSES)
+        sums = [half for column in (entries.c.amount, *numbers) for half in halves(column)]
+        query = select(*by, func.count(), estimated, *sums).select_from(entries)
         rows = await self._rows(query.where(self._within(entries, Kind.CHARGE)).group_by(*by))
         return [
-            replace(group, cost=-whole(high, low), charges=count, estimated=int(estimates))
-            for group, (count, estimates, high, low) in rows
+            replace(
+                group,
+                cost=-whole(*sums[:2]),
+                charges=count,
+                estimated=int(estimates),
+                counts=_counts(sums[2:]),
+            )
+            for group, (count, estimates, *sums) in rows
             if count
         ]
-
-    async def counts(self) -> list[UsageSum]:
-        """Returns what the charges used."""
-        by = self._by(entries, entries)
-        numbers = self._statements.numbers(entries.c.counts)
-        value = cast(numbers.c.value, BigInteger)
-        query = select(*by, numbers.c.key, *halves(value)).where(self._within(entries, Kind.CHARGE))
-        # In this order: the numbers are those of an entry.
-        query = query.select_from(entries, numbers)
-        rows = await self._rows(query.group_by(*by, numbers.c.key))
-        return [replace(group, counts={name: whole(*sums)}) for group, (name, *sums) in rows]
 
     async def refunds(self) -> list[UsageSum]:
         """Returns what was refunded of charges, as costs below zero."""
@@ -108,3 +105,8 @@ class UsageReader:
             table.c.time < self._span.end,
             table.c.kind == kind,
         )
+
+
+def _counts(sums: Sequence[int]) -> dict[str, int]:
+    pairs = zip(CLASSES, sums[::2], sums[1::2], strict=True)
+    return {name: whole(high, low) for name, high, low in pairs if high or low}

@@ -11,13 +11,14 @@ from typing import Any, Final, TypeVar
 
 import aiosqlite
 from sqlalchemy import (
+    BigInteger,
     Column,
+    ColumnElement,
     CursorResult,
     Executable,
     NullPool,
     Select,
     Table,
-    TableValuedAlias,
     func,
 )
 from sqlalchemy.dialects import sqlite
@@ -55,8 +56,10 @@ class SqliteStatements(Statements):
     def insert(self, table: Table) -> Any:
         return sqlite.insert(table)
 
-    def numbers(self, column: Column[Mapping[str, int]]) -> TableValuedAlias:
-        return func.json_each(column).table_valued("key", "value", joins_implicitly=True)
+    def numbers(
+        self, column: Column[Mapping[str, int]], names: Sequence[str]
+    ) -> Sequence[ColumnElement[int]]:
+        return [func.json_extract(column, f"$.{name}", type_=BigInteger) for name in names]
 
     async def alone(self, subject: str) -> None:
         pass

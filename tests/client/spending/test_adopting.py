@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import shutil
 import signal
 import subprocess
 import sys
@@ -14,8 +13,10 @@ from pathlib import Path
 
 import pytest
 
+from keyauthority.client.spending import records
 from keyauthority.client.spending.journal import KEPT, PRUNE_INTERVAL
 from keyauthority.client.spending.records import SpoolError
+from keyauthority.client.spending.segments import path_of
 from keyauthority.client.spending.spool import Spool
 from tests.client.spending.disks import Disk
 from tests.client.spending.parts import as_held, charge, hold, opened, references
@@ -52,10 +53,12 @@ async def main():
     hold(spool, "of the parent")
     child = os.fork()
     if not child:
+        answer = "it holds"
         try:
             hold(spool, "of the child")
         except SpoolError as error:
-            os.write(1, f"{os.getpid()} {error}\\n".encode())
+            answer = str(error)
+        os.write(1, f"{os.getpid()} {answer}\\n".encode())
         time.sleep(60)
     await asyncio.sleep(60)
 
@@ -131,6 +134,7 @@ async def test_a_child_keeps_no_lock(folder: Path) -> None:
                 assert await spool.adopt() == [as_held("of the parent")]
         finally:
             os.kill(int(child), signal.SIGKILL)
+            parent.kill()
 
 
 async def test_what_a_start_left_that_was_killed(folder: Path) -> None:
@@ -141,26 +145,40 @@ async def test_what_a_start_left_that_was_killed(folder: Path) -> None:
         assert [path.suffix for path in folder.iterdir()] == [".spool"]
 
 
-async def test_an_adoption_that_stopped_half_way(folder: Path, tmp_path: Path) -> None:
-    """What it had moved is not needed by the next: the newest segment is moved last."""
-    async with opened(folder, segment_bytes=2_000) as spool:
+async def test_an_adoption_that_stopped_half_way(
+    folder: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Who adopts the rest finds what was open at last, not what was open once."""
+    async with opened(folder, segment_bytes=1_000) as spool:
         for number in range(20):
             hold(spool, f"r{number}")
             await spool.void(f"r{number}")
         hold(spool, "open")
-    (path,) = folder.iterdir()
-    segments = sorted(path.iterdir())
-    for segment in segments[:-1]:
-        segment.rename(tmp_path / segment.name)
-        async with opened(tmp_path_of_copy(folder, tmp_path, segment.name)) as spool:
-            assert await spool.adopt() == [as_held("open")]
+    (dead,) = folder.iterdir()
+    third = sorted(dead.iterdir())[2]
+    async with opened(folder) as spool:
+        (own,) = (path for path in folder.iterdir() if path != dead)
+        (own / f"{dead.stem}-{third.name}").mkdir()
+        assert await spool.adopt() == [as_held("open")]
+        assert "spool_not_moved" in caplog.text
+        assert 1 < len(list(dead.iterdir())) < 5
+        (own / f"{dead.stem}-{third.name}").rmdir()
+        async with opened(folder) as other:
+            assert await other.adopt() == [as_held("open")]
+            assert not dead.exists()
 
 
-def tmp_path_of_copy(folder: Path, tmp_path: Path, name: str) -> Path:
-    """A copy of *folder* as it is now."""
-    copied = tmp_path / f"copy-{name}"
-    shutil.copytree(folder, copied)
-    return copied
+async def test_the_machine_stopped(folder: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """Who adopts a spool that was open when the machine stopped says what may be lost."""
+    dead = folder / "0123456789abcdef.spool"
+    for closing, said in [(b"", True), (records.closed(), False)]:
+        dead.mkdir()
+        content = records.begun(1, "an earlier start", None) + records.carried(0) + closing
+        path_of(dead, 1).write_bytes(content)
+        caplog.clear()
+        async with opened(folder) as spool:
+            await spool.adopt()
+        assert ("at most 256 requests may be lost" in caplog.text) is said
 
 
 async def test_a_spool_that_cant_be_written_adopts_nothing(folder: Path) -> None:
@@ -207,6 +225,20 @@ async def test_an_archive_of_an_older_epoch(folder: Path) -> None:
         assert await spool.adopt() == []
         assert "one" in await replayed(spool, 2)
         assert not spool.replaying
+
+
+async def test_an_archive_of_an_older_epoch_in_the_next_hands(folder: Path) -> None:
+    """Who adopts it from who adopted it brings it again, too."""
+    async with opened(folder) as old:
+        await old.charge(charge("one"))
+        old.confirmed(["one"], 1)
+    async with opened(folder) as spool:
+        await spool.charge(charge("two"))
+        spool.confirmed(["two"], 2)
+        await spool.adopt()
+    async with opened(folder) as spool:
+        await spool.adopt()
+        assert "one" in await replayed(spool, 2)
 
 
 async def test_a_replay_that_is_interrupted(folder: Path) -> None:

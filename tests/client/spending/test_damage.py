@@ -135,6 +135,14 @@ def test_what_is_unreadable_of_what_was_carried_over(at: int, change: int) -> No
     assert contents.unreadable == 1
 
 
+def test_what_earlier_segments_say_is_over(folder: Path) -> None:
+    """The newest one says all: the end of a hold may be missing where it could not be written."""
+    first = [records.begun(1, "boot", 3), records.carried(0), held("void")]
+    path_of(folder, 1).write_bytes(b"".join(first))
+    contents = recovered(folder, records.begun(1, "boot", 3) + records.carried(0), number=2)
+    assert contents.ended() == []
+
+
 def test_a_record_of_no_known_kind(folder: Path) -> None:
     """It is unreadable, and no crash, whatever stands there under a right checksum."""
     for payload in ('["?"]', "[]", "7", '["hold",1]', '{"a":1}', '["void",1,2]', "[[]]"):

@@ -69,14 +69,16 @@ async def test_no_room_for_an_end(folder: Path) -> None:
     assert ended == [charge("one"), as_held("open"), as_held("after")]
 
 
-async def test_no_room_for_a_new_segment(folder: Path) -> None:
+async def test_no_place_for_a_new_segment(folder: Path) -> None:
     """The one before it goes on."""
     async with opened(folder, segment_bytes=1_000) as spool:
-        with room(600):
-            hold(spool, "one")
-            assert len(held_until_refused(spool)) < 5
-        await spool.charge(charge("one"))
-        assert spool.unconfirmed(1) == [charge("one")]
+        obstacle = segment_in(folder).with_name("000000000002.segment")
+        obstacle.mkdir()
+        assert len(held_until_refused(spool)) == 1_000
+        await spool.charge(charge("r0"))
+        assert spool.unconfirmed(1) == [charge("r0")]
+        obstacle.rmdir()
+    assert len(left(folder).ended()) == 1_000
 
 
 async def test_no_room_for_a_spool(folder: Path) -> None:

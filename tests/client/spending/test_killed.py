@@ -10,12 +10,16 @@ import time
 from collections import defaultdict
 from pathlib import Path
 
+import pytest
+
 from tests.client.spending.parts import as_held, charge, opened
 
 KILLS = 200 if os.environ.get("TEST_LONG") else 10
 ROOT = Path(__file__).parents[3]
 
 
+@pytest.mark.long
+@pytest.mark.timeout(600)
 async def test_killed_at_random_moments(folder: Path) -> None:
     """Every hold that returned is found, with its end if that returned; nothing else is."""
     said: dict[str, set[str]] = defaultdict(set)
