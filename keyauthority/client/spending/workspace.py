@@ -133,18 +133,6 @@ class WorkspaceCredits:
             self.purse.close()
         self._call = None
 
-    def forget(self, session_id: str) -> None:
-        """Drops what there was in an older epoch, whose slices are void. The spool has the charges.
-
-        A purse of the session *session_id* stays, for its numbers.
-        """
-        self.close()
-        self._purses = {name: one for name, one in self._purses.items() if name == session_id}
-        for purse in self._purses.values():
-            for reference in self._charges:
-                purse.confirmed(reference)
-        self._charges = {}
-
     def brings(self, reference: str) -> bool:
         """Whether this charge is brought from here until it is confirmed."""
         return reference in self._charges

@@ -225,9 +225,12 @@ async def test_a_charge_that_cannot_be_entered_stays_in_the_spool(
         await until(lambda: len(ledger.entries) == 1)
         await until(lambda: spender.counters.refused_charges >= 2)
         assert spender.spooled.charges == 1
+        running = await hold(spender, 30)
         authority.unknown.clear()
         await until(lambda: len(ledger.entries) == 2)
         await until(lambda: spender.spooled.charges == 0)
+        assert ledger.account.escrowed >= spender.free + running.amount
+        running.void()
     assert ledger.account.balance == 80
     assert (ledger.late, ledger.short, ledger.account.escrowed) == (0, 0, 0)
 

@@ -156,9 +156,11 @@ async def test_what_has_no_end_is_charged_as_held(
     """Whether it was dropped, failed or was cancelled: once, and estimated."""
     ledger = authority.credit("ws_1", 1_000)
     async with spending(authority.address, folder) as spender:
+        remembered: list[Spending] = []
 
         async def fails() -> None:
-            async with spender.hold(KEY, 1, USE):
+            async with spender.hold(KEY, 1, USE) as one:
+                remembered.append(one)
                 raise RuntimeError
 
         async def hangs() -> None:
