@@ -68,6 +68,8 @@ class SpendingAuthority(ScriptedAuthority, SpendingServiceServicer):
         """References of charges that can't be entered."""
         self.prices: list[price_pb2.Price] = []
         self.price_calls = 0
+        self.passed = 0
+        """How many calls came for a slice that was passed, or closed."""
         self.stale_prices = 0
         """The state that the price table is said to be of; 0 is the newest."""
         self.before: Callable[[pb.SettleRequest], Awaitable[None]] | None = None
@@ -176,6 +178,7 @@ class SpendingAuthority(ScriptedAuthority, SpendingServiceServicer):
             call.need_nano_credits,
         )
         settled = settle(ledger.account, latest, asked, sharers)
+        self.passed += settled.word is Word.PASSED
         ledger.account = settled.account
         if latest and settled.slice.number > latest.number:
             _, closed = close(ledger.account, latest, latest.amount)

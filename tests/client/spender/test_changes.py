@@ -233,3 +233,4 @@ async def test_what_idles_goes_back(
         await until(lambda: len(ledger.entries) == 2)
     assert ledger.account.balance == 900
     assert [number for _, number in ledger.slices] == [1, 2]
+    assert authority.passed == 0

@@ -293,10 +293,13 @@ async def test_a_verifier_has_one_spender_and_a_cache(
         for _ in range(3):
             # The numbers of slices go on: the authority would take an old one for a repeated call.
             async with Spender(verifier, folder) as spender:
-                (await hold(spender, 100)).void()
+                one = await hold(spender, 100)
+                assert authority.ledgers["ws_1"].account.escrowed == 100
+                one.void()
                 with pytest.raises(RuntimeError):
                     await Spender(verifier, folder).__aenter__()
     assert authority.ledgers["ws_1"].account.escrowed == 0
+    assert authority.passed == 0
     with pytest.raises(ValueError, match="cache"):
         Spender(Verifier(authority.address, token=Secret(TOKEN), cache=False), folder)
 
