@@ -91,17 +91,21 @@ class Ends:
             await work
         finally:
             del self._tasks[reference]
-        self._counters.holds -= 1
 
     async def _void(self, workspace: WorkspaceCredits, hold: Hold, reference: str) -> None:
         await self._written(lambda: self._spool.void(reference))
         workspace.void(hold)
-        self._on_end(workspace, False)
+        self._ended(workspace, charged=False)
 
     async def _charge(self, workspace: WorkspaceCredits, hold: Hold, charge: SpooledCharge) -> None:
         await self._written(lambda: self._spool.charge(charge))
         workspace.charge(hold, charge)
-        self._on_end(workspace, True)
+        self._ended(workspace, charged=True)
+
+    def _ended(self, workspace: WorkspaceCredits, *, charged: bool) -> None:
+        self._counters.holds -= 1
+        workspace.holds -= 1
+        self._on_end(workspace, charged)
 
     async def _written(self, write: Callable[[], Awaitable[None]]) -> None:
         pause = FIRST_PAUSE

@@ -251,6 +251,7 @@ class Spender:
             self.counters.unavailable += 1
             raise SpendingUnavailable(str(error)) from None
         self.counters.holds += 1
+        workspace.holds += 1
         return Spending(self._desk, workspace, hold, reference, key.id, request)
 
     async def _wait(self, workspace: WorkspaceCredits, amount: int, least: int) -> Hold:

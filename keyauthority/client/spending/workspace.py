@@ -69,6 +69,8 @@ class WorkspaceCredits:
     """That of the current session; None before it was needed."""
     waiters: dict[int, Waiter] = field(default_factory=dict)
     """By the order of their arrival."""
+    holds: int = 0
+    """Requests that have not ended, whether or not something is held for them."""
     under_way: bool = False
     """Whether a message about it is."""
     not_before: float = 0.0
@@ -81,6 +83,8 @@ class WorkspaceCredits:
     _covered: int = 0
     _arrived: int = 0
     _release: int = 0
+    # The highest number of a slice whose purse is forgotten.
+    _highest: int = 0
 
     # --- spending
 
@@ -145,13 +149,13 @@ class WorkspaceCredits:
     @property
     def number(self) -> int:
         """The highest number of a slice, of whatever session."""
-        return max((purse.number for purse in self._purses.values()), default=0)
+        return max([self._highest, *(purse.number for purse in self._purses.values())])
 
     @property
     def is_empty(self) -> bool:
         """Whether it may be forgotten."""
         purses = self._purses.values()
-        idle = not (self.waiters or self._charges or self.under_way)
+        idle = not (self.waiters or self.holds or self._charges or self.under_way)
         return idle and all(purse.is_empty for purse in purses)
 
     # --- messages
@@ -199,6 +203,7 @@ class WorkspaceCredits:
         """The authority has applied *closings*."""
         for purse, closing in closings:
             purse.closed(closing)
+        self._highest = self.number
         self._purses = {
             name: purse
             for name, purse in self._purses.items()
@@ -258,7 +263,9 @@ class WorkspaceCredits:
             self.close()
             self.purse = None
             if session_id:
-                self.purse = self._purses.get(session_id) or Purse(session_id, after)
+                self.purse = self._purses.get(session_id) or Purse(
+                    session_id, max(after, self.number)
+                )
                 self._purses[session_id] = self.purse
         return self.purse
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -234,3 +235,21 @@ async def test_what_idles_goes_back(
     assert ledger.account.balance == 900
     assert [number for _, number in ledger.slices] == [1, 2]
     assert authority.passed == 0
+
+
+async def test_a_workspace_with_a_request_is_not_forgotten(
+    authority: SpendingAuthority, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nothing may be held for it: what is held later has to be in the same purse."""
+    monkeypatch.setattr("keyauthority.client.spending.spender.LOOKS", 0.05)
+    ledger = authority.credit("ws_1", 100)
+    async with spending(authority.address, folder) as spender:
+        one = await hold(spender, 0)
+        other = await spender.hold(replace(KEY, workspace_id="ws_2"), 0, USE)
+        other.void()
+        await until(lambda: spender._accounts.find("ws_2") is None)
+        await one.extend(60)
+        (await hold(spender, 40)).charge(40)
+        one.charge(60)
+    assert ledger.account.balance == 0
+    assert (ledger.late, ledger.short, ledger.account.escrowed) == (0, 0, 0)
