@@ -8,7 +8,6 @@ numbers for the same, the largest counts.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import replace
 from typing import Any, Final
 
 from keyauthority.pricing.usage import Usage, divided
@@ -20,30 +19,34 @@ _LARGEST_SECONDS: Final = _LARGEST_COUNT // 1000
 # Totals and parts by the names that the APIs give them.
 _INPUT: Final = ("prompt_tokens", "input_tokens")
 _OUTPUT: Final = ("completion_tokens", "output_tokens")
-_INPUT_DETAILS: Final = ("prompt_tokens_details", "input_tokens_details", "input_token_details")
-_OUTPUT_DETAILS: Final = (
-    "completion_tokens_details",
-    "output_tokens_details",
-    "output_token_details",
-)
-_CACHED: Final = "cached_tokens"
-_WRITTEN: Final = ("cache_write_tokens", "cache_creation_tokens")
+# The objects that divide a total, by the total that they divide.
+_DETAILS: Final = {
+    "prompt_tokens_details": "input",
+    "input_tokens_details": "input",
+    "input_token_details": "input",
+    "completion_tokens_details": "output",
+    "output_tokens_details": "output",
+    "output_token_details": "output",
+}
+_CACHED: Final = "input.cached_tokens"
+_WRITTEN: Final = ("input.cache_write_tokens", "input.cache_creation_tokens")
+_REASONING: Final = "output.reasoning_tokens"
 # Beside the totals, but always inside the prompt: DeepSeek's and Moonshot's.
-_CACHE_HITS: Final = ("prompt_cache_hit_tokens", _CACHED)
+_CACHE_HITS: Final = ("prompt_cache_hit_tokens", "cached_tokens")
 # Beside the totals: of Anthropic outside `input_tokens`, of others inside.
 _CACHE_READ: Final = "cache_read_input_tokens"
 _CACHE_WRITE: Final = "cache_creation_input_tokens"
 _TOTALS: Final = frozenset(
     {*_INPUT, *_OUTPUT, "total_tokens", *_CACHE_HITS, _CACHE_READ, _CACHE_WRITE}
 )
-_DETAILS: Final = frozenset(_INPUT_DETAILS + _OUTPUT_DETAILS)
 # Where the object with the usage stands: in the answer itself; in the terminal events of a
 # responses stream; in the first event of a messages stream.
 _HOLDERS: Final = ("response", "message")
 # The events of a responses stream whose usage is that of the whole answer.
 _ENDS: Final = ("response.completed", "response.incomplete", "response.failed")
 
-Counts = dict[tuple[str, ...], int]
+Counts = dict[str, int]
+"""By the name of a total, or by that of a part after its side: `input.` or `output.`."""
 
 
 class Meter:
@@ -88,43 +91,38 @@ class Meter:
         if not self._counts:
             return None
         counts = self._counts
-        cached = max(_part(counts, _INPUT_DETAILS, (_CACHED,)), _first(counts, _CACHE_HITS))
-        written = _part(counts, _INPUT_DETAILS, _WRITTEN)
-        read_count, write_count = _first(counts, (_CACHE_READ,)), _first(counts, (_CACHE_WRITE,))
-        beside = 0
-        if _cache_is_beside(counts):
-            beside = read_count + write_count
+        read_count, write_count = counts.get(_CACHE_READ, 0), counts.get(_CACHE_WRITE, 0)
+        beside = read_count + write_count if _cache_is_beside(counts) else 0
         input_tokens, output = _sides(counts, beside)
-        usage = divided(
+        return divided(
             input_tokens + beside,
             output,
-            cached_input=max(cached, read_count),
-            cache_write=max(written, write_count),
-            audio_input=_part(counts, _INPUT_DETAILS, ("audio_tokens",)),
-            image_input=_part(counts, _INPUT_DETAILS, ("image_tokens",)),
-            reasoning=_part(counts, _OUTPUT_DETAILS, ("reasoning_tokens",)),
-            audio_output=_part(counts, _OUTPUT_DETAILS, ("audio_tokens",)),
+            cached_input=max(counts.get(_CACHED, 0), _largest(counts, _CACHE_HITS), read_count),
+            cache_write=max(_largest(counts, _WRITTEN), write_count),
+            audio_input=counts.get("input.audio_tokens", 0),
+            image_input=counts.get("input.image_tokens", 0),
+            reasoning=counts.get(_REASONING, 0),
+            audio_output=counts.get("output.audio_tokens", 0),
+            images=self.images,
+            milliseconds=counts.get("seconds", 0),
         )
-        return replace(usage, images=self.images, milliseconds=_first(counts, ("seconds",)))
 
 
 def _cache_is_beside(counts: Counts) -> bool:
     # Anthropic's `input_tokens` leave out the cache. Where there are `prompt_tokens`, or details name
     # the cache, or the total alone is told, they hold it.
-    if ("prompt_tokens",) in counts:
+    if "prompt_tokens" in counts or _CACHED in counts or any(name in counts for name in _WRITTEN):
         return False
-    if any((detail, name) in counts for detail in _INPUT_DETAILS for name in (_CACHED, *_WRITTEN)):
-        return False
-    return ("input_tokens",) in counts or ("total_tokens",) not in counts
+    return "input_tokens" in counts or "total_tokens" not in counts
 
 
 def _sides(counts: Counts, beside: int) -> tuple[int, int]:
     # All tokens of the request but those of the cache beside it, and all of the answer.
-    output = completion = _first(counts, _OUTPUT)
-    reasoning = _part(counts, _OUTPUT_DETAILS, ("reasoning_tokens",))
-    total = _first(counts, ("total_tokens",))
-    if any((name,) in counts for name in _INPUT):
-        input_tokens = _first(counts, _INPUT)
+    output = completion = _largest(counts, _OUTPUT)
+    reasoning = counts.get(_REASONING, 0)
+    total = counts.get("total_tokens", 0)
+    if any(name in counts for name in _INPUT):
+        input_tokens = _largest(counts, _INPUT)
         # Some leave what was thought out of the answer's tokens, not out of the total.
         output += max(total - input_tokens - beside - output, 0)
     else:
@@ -149,31 +147,28 @@ def _is_last(event: Mapping[Any, Any]) -> bool:
 
 
 def _collect(usage: Mapping[Any, Any], counts: Counts) -> None:
-    # Known numbers by their path of names. `seconds` may have decimals and is kept in milliseconds.
+    # `seconds` may have decimals and is kept in milliseconds.
     for name, value in usage.items():
         if name in _TOTALS:
-            _keep(counts, (name,), value)
+            _keep(counts, name, value)
         elif name == "seconds" and type(value) in (int, float) and 0 <= value <= _LARGEST_SECONDS:
-            counts[name,] = round(value * 1000)
+            counts[name] = round(value * 1000)
         elif name in _DETAILS and isinstance(value, Mapping):
             for part, count in value.items():
-                _keep(counts, (name, str(part)), count)
+                _keep(counts, f"{_DETAILS[name]}.{part}", count)
 
 
-def _keep(counts: Counts, name: tuple[str, ...], count: object) -> None:
+def _keep(counts: Counts, name: str, count: object) -> None:
     # Some write whole numbers as 12.0. A truth value is an int to Python, but no count.
     if isinstance(count, float) and count.is_integer():
         count = int(count)
     if type(count) is int and 0 <= count <= _LARGEST_COUNT:
-        counts[name] = count
+        counts[name] = max(count, counts.get(name, 0))
 
 
-def _first(counts: Counts, names: tuple[str, ...]) -> int:
-    return max(counts.get((name,), 0) for name in names)
-
-
-def _part(counts: Counts, details: tuple[str, ...], names: tuple[str, ...]) -> int:
-    return max(counts.get((detail, name), 0) for detail in details for name in names)
+def _largest(counts: Counts, names: tuple[str, str]) -> int:
+    first, second = names
+    return max(counts.get(first, 0), counts.get(second, 0))
 
 
 def _images(answer: Mapping[Any, Any]) -> int:

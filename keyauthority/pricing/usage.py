@@ -48,11 +48,14 @@ def divided(
     image_input: int = 0,
     reasoning: int = 0,
     audio_output: int = 0,
+    images: int = 0,
+    milliseconds: int = 0,
 ) -> Usage:
     """Returns totals divided into classes, where the classes are parts of the totals (OpenAI's shape).
 
     A class that says more than what is left of its total gets what is left, in the order of the
-    parameters: so the classes add up to the totals whatever an upstream says.
+    parameters: so the classes add up to the totals whatever an upstream says. Images and milliseconds
+    are parts of no total.
     """
     cached_input = min(cached_input, input_tokens)
     left = input_tokens - cached_input
@@ -72,4 +75,6 @@ def divided(
         output=output_tokens - reasoning - audio_output,
         reasoning=reasoning,
         audio_output=audio_output,
+        images=images,
+        milliseconds=milliseconds,
     )

@@ -119,10 +119,15 @@ async def test_changes_take_turns(store: Store) -> None:
     async def add() -> None:
         async with store.changing() as tx:
             if not await tx.prices.to_change(["gpt-5*"]):
-                await asyncio.sleep(0.01)
                 await tx.prices.insert([a_price()])
 
-    await asyncio.gather(*(add() for _ in range(8)))
+    async with store.changing() as tx:
+        assert await tx.prices.to_change(["gpt-5*"]) == []
+        other = asyncio.create_task(add())
+        done, _ = await asyncio.wait([other], timeout=0.5)
+        assert not done
+        await tx.prices.insert([a_price()])
+    await other
 
     assert await current(store, START) == {"price_1"}
 

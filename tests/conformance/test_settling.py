@@ -9,7 +9,8 @@ from typing import Any
 
 import pytest
 
-from keyauthority.domain.charging import ChargeState
+from keyauthority.domain.credits.charging import ChargeState
+from keyauthority.domain.credits.releasing import Releasing
 from keyauthority.domain.errors import KeyAuthorityError
 from keyauthority.domain.keys import UNKNOWN, RevocationReason
 from keyauthority.domain.ledger import EntryFilter, Kind, Use
@@ -406,6 +407,19 @@ async def test_what_is_due_is_not_granted(
     assert await verifier.ask(9, 9, workspace_id="ws_2") == (OUT, 0)
 
 
+async def test_what_is_due_pays_for_nothing(
+    ledgers: Ledgers, verifier: Verifier, clock: ManualClock
+) -> None:
+    """It has expired before a charge, which others of the grants pay."""
+    await ledgers.top_up(10, "ws_2", expire_time=START + SECOND)
+    await ledgers.top_up(10, "ws_2")
+    clock.time += SECOND
+
+    await verifier.charge(4, workspace_id="ws_2")
+
+    assert await ledgers.account("ws_2") == Account(6)
+
+
 # --- after a session
 
 
@@ -591,3 +605,37 @@ async def test_a_call_that_breaks_a_limit(ledgers: Ledgers, verifier: Verifier) 
     with pytest.raises(KeyAuthorityError, match="slices are of a session"):
         await verifier.say(asking, session_id="")
     assert await ledgers.account() == Account(100)
+
+
+async def test_whoever_joins_meanwhile_is_not_taken_for_dead(
+    ledgers: Ledgers, verifier: Verifier
+) -> None:
+    """A session that begins between the two looks was not there at the first."""
+    await verifier.ask(10)
+
+    class Meanwhile:
+        """Lets another verifier join and be granted something, before or after each look."""
+
+        def __init__(self) -> None:
+            self.new: list[Verifier] = []
+
+        async def joins(self) -> None:
+            self.new.append(await ledgers.verifier("caller_2"))
+            await self.new[-1].ask(1, 1)
+
+        async def callers_of(self, session_ids: Any) -> dict[str, str]:
+            await self.joins()
+            living = await ledgers.store.sessions.callers_of(session_ids)
+            await self.joins()
+            return living
+
+        async def standing(self) -> Any:
+            return await ledgers.store.sessions.standing()
+
+    meanwhile: Any = Meanwhile()
+    await Releasing(ledgers.books, meanwhile).set_aside()
+
+    async with ledgers.store.reading() as tx:
+        for one in meanwhile.new:
+            [slice_] = await tx.slices.of_sessions({("ws_1", one.session_id)})
+            assert slice_.release_time is None

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
@@ -13,7 +15,17 @@ from keyauthority.domain.repositories import Transaction
 from keyauthority.domain.sessions import Claim
 from keyauthority.domain.slices import OwnedSlice, Shared
 from keyauthority.escrow.slices import Account, Slice, Word
-from tests.conformance.records import DAY, SECOND, START, a_caller, a_key, a_workspace, undone
+from tests.conformance.records import (
+    DAY,
+    SECOND,
+    START,
+    ManualClock,
+    a_caller,
+    a_key,
+    a_workspace,
+    undone,
+)
+from tests.postgres import open_postgres_in
 
 
 def a_slice(
@@ -182,3 +194,15 @@ async def test_homes_of_keys(store: Store) -> None:
 
     async with store.reading() as tx:
         assert await tx.keys.homes(["key_1", "key_2"]) == {"key_1": "ws_1"}
+
+
+async def test_setting_aside_waits_for_nobody(tmp_path: Path, clock: ManualClock) -> None:
+    """What a call has in hand is left for the next round: two that wait for each other would be lost."""
+    async with open_postgres_in(tmp_path, clock) as store:
+        await put(store, a_slice("s"), a_slice("s", 2))
+        async with store.changing() as tx:
+            await tx.slices.put([a_slice("s", 2, 7)])
+            async with asyncio.timeout(10), store.changing() as other:
+                assert await other.slices.set_aside(["s"], START) == 1
+        async with store.changing() as tx:
+            assert await tx.slices.set_aside(["s"], START) == 1

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import ast
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 import keyauthority
 from keyauthority.domain.auditing import AuditEntry, AuditFilter
-from keyauthority.domain.books import Books, Change, Upkeep, upkeep
+from keyauthority.domain.books import POSTS, Books, Change, Posting, Unfenced, Upkeep, upkeep
 from keyauthority.domain.callers import Actor, authority, operator
 from keyauthority.domain.errors import KeyAuthorityError, Reason
 from keyauthority.domain.facts import Action, Fact
@@ -235,3 +239,28 @@ def test_there_is_no_other_door() -> None:
     }
     databases = [Path("storage", name) for name in ("sql", "postgres", "sqlite", "memory")]
     assert {one for one in openers if one.parent not in databases} == {Path("domain/books.py")}
+
+
+async def test_few_are_in_the_books_at_once() -> None:
+    """The others leave room for a revocation."""
+    inside, most = 0, 0
+
+    async def work(_: Posting) -> None:
+        nonlocal inside, most
+        inside += 1
+        most = max(most, inside)
+        await asyncio.sleep(0.01)
+        inside -= 1
+
+    class Room:
+        """Books in which any number of transactions run at once."""
+
+        @asynccontextmanager
+        async def changing(self) -> AsyncIterator[Any]:
+            yield None
+
+    room: Any = Room()
+    books = Books(room, Unfenced())
+    await asyncio.gather(*(books.post(work) for _ in range(20)))
+
+    assert most == POSTS

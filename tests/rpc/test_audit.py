@@ -52,7 +52,7 @@ from tests.conformance.records import START, ManualClock
 from tests.rpc.parts import METHODS, Api, Authority, LeaseClock, invalid_field, issue, reason
 
 MINE = ("x-request-id", "mine")
-UNAUDITED = {"SpendingService.Settle"}
+UNAUDITED = {"SpendingService.Settle", "LedgerService.RecordCharges"}
 """The entries of the ledgers are the record of what it does."""
 
 

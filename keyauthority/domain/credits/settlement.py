@@ -8,12 +8,12 @@ from typing import Final
 
 from keyauthority.domain.books import Posting
 from keyauthority.domain.callers import Actor
-from keyauthority.domain.charging import Charging
-from keyauthority.domain.entering import EXPIRING, credits_of, read_sheets
+from keyauthority.domain.credits.charging import Charging
+from keyauthority.domain.credits.entering import EXPIRING, credits_of, read_sheets
+from keyauthority.domain.credits.spending import Answer, Call, Closing
 from keyauthority.domain.ledger import Sheet
 from keyauthority.domain.repositories import Transaction
 from keyauthority.domain.slices import OwnedSlice, Shared, SliceSheet
-from keyauthority.domain.spending import Answer, Call, Closing
 from keyauthority.escrow.slices import (
     Settled,
     Slice,
@@ -140,17 +140,13 @@ class Settlement:
             return
         key: SliceKey = one.session_id, one.closing.number
         owned = slices.of_caller(key, self._caller_id)
-        if owned is None and not self._may_come(slices, one):
+        # Of a slice that nobody has heard of, the first call may still come.
+        may_come = one.session_id in self._mine and not slices.full(one.session_id)
+        if owned is None and not may_come:
             return
         slice_ = owned.slice if owned is not None else Slice(one.closing.number)
         sheet.account, slice_ = close(sheet.account, slice_, one.closing.keep)
         slices.put(one.session_id, self._caller_id, slice_)
-
-    def _may_come(self, slices: SliceSheet, one: Closing) -> bool:
-        # Whether the first call of a slice that is closed already may still come, and be served.
-        latest = slices.latest(one.session_id)
-        passed = latest is not None and one.closing.number < latest.slice.number
-        return one.session_id in self._mine and not passed and not slices.full(one.session_id)
 
     def _serve(self, session_id: str, workspace_id: str, call: SliceCall) -> tuple[Word, int]:
         sheet = self._sheets.get(workspace_id)

@@ -1,0 +1,41 @@
+"""Asks the upstream for the usage of a stream, where the client did not."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from gateway.metering.endpoints import Endpoint, endpoint
+from gateway.metering.members import members
+from gateway.metering.request import Asked
+
+_ASKING: Final = b'"include_usage":true'
+
+
+def lacks_usage(path: str, body: Asked) -> bool:
+    """Returns whether a stream has to be asked for its usage: OpenAI's completions, chat or not."""
+    completions = endpoint(path) in (Endpoint.CHAT, Endpoint.COMPLETIONS)
+    return completions and body.streams and not body.includes_usage
+
+
+def ask_for_usage(body: bytes) -> bytes:
+    """Returns the JSON object *body* with `stream_options.include_usage` set to true.
+
+    For a body that `read_request` took and of which `lacks_usage` holds. The field is inserted; one that
+    is there, and null or false, gets another value. All else stays, byte for byte.
+    """
+    options = members(body).get("stream_options")
+    if options is None:
+        opening = body.index(b"{") + 1
+        return b"%b%b,%b" % (body[:opening], b'"stream_options":{%b}' % _ASKING, body[opening:])
+    start, value = options
+    if value == b"null":
+        return _replaced(body, start, value, b"{%b}" % _ASKING)
+    inside = members(value)
+    if flag := inside.get("include_usage"):
+        return _replaced(body, start + flag.start, flag.value, b"true")
+    comma = b"," if inside else b""
+    return _replaced(body, start, b"{", b"{" + _ASKING + comma)
+
+
+def _replaced(body: bytes, start: int, old: bytes, new: bytes) -> bytes:
+    return body[:start] + new + body[start + len(old) :]

@@ -1,0 +1,87 @@
+"""Which price a request goes by, and how much is held for it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from enum import Enum, auto
+from typing import Final
+
+from gateway.metering.endpoints import Endpoint, endpoint
+from gateway.metering.request import AmbiguousRequestError, Asked
+from gateway.paths import canonical
+from keyauthority.pricing.prices import Price
+
+FIRST_OUTPUT: Final = 1000
+"""Tokens of output, of each choice, that are held for at first."""
+
+_FREE_METHODS: Final = frozenset({"GET", "HEAD", "DELETE", "OPTIONS"})
+_ANY: Final = "*"
+_BELOW_ROOT: Final = "/v1/"
+
+Lookup = Callable[[str, str], Price | None]
+"""Finds the price of a model at a path, as `PriceTable.find` and `Spender.price` do."""
+
+
+@dataclass(frozen=True, slots=True)
+class Priced:
+    """A request that goes by *price*, and the nano-credits to hold for it."""
+
+    price: Price
+    hold: int
+
+
+class Unpriced(Enum):
+    """Why a request goes by no price."""
+
+    FREE = auto()
+    """It costs nothing: nothing is held and nothing charged."""
+    NOT_PRICED = auto()
+    """It is refused: 400 `model_not_priced`."""
+
+
+@dataclass(frozen=True, slots=True)
+class Pricing:
+    """How requests find their price, by settings."""
+
+    lookup: Lookup
+    holds_limit: bool = False
+    """`--hold full`: holds for all the output that a request allows, not only for the first 1,000."""
+    allows_default: bool = False
+    """`--unpriced default`: a row of every model at every path is a price too."""
+
+    def of(self, method: str, path: str, asked: Asked | None, size: int) -> Priced | Unpriced:
+        """Returns what a request goes by; *size* is that of its body, in bytes.
+
+        *asked* is None for a body in which there is nothing to read, or that is too large to be looked
+        at whole: it names no model, and goes by a row of every model (`*`). Raises
+        `AmbiguousRequestError` for a path whose readings have different prices.
+        """
+        price = self._find(asked.model if asked else "", path)
+        is_general = price is not None and price.path.matches(_BELOW_ROOT)
+        if method in _FREE_METHODS and (price is None or is_general):
+            return Unpriced.FREE
+        if price is None:
+            return Unpriced.NOT_PRICED
+        if is_general and price.model.text == _ANY and not self.allows_default:
+            return Unpriced.NOT_PRICED
+        if asked is None:
+            asked = Asked(images=int(endpoint(path) is Endpoint.IMAGES), input_bytes=size)
+        return Priced(price, self._hold(price, asked))
+
+    def _find(self, model: str, path: str) -> Price | None:
+        # Servers read a path in several ways. Prices are found by the one that stands for them all.
+        price = self.lookup(model, path)
+        segments = canonical(path)
+        plain = None if segments is None else "/" + "/".join(segments)
+        if plain == path:
+            return price
+        if plain is None or self.lookup(model, plain) is not price:
+            raise AmbiguousRequestError("the path has readings with different prices")
+        return price
+
+    def _hold(self, price: Price, asked: Asked) -> int:
+        output = asked.output_tokens or FIRST_OUTPUT
+        if not self.holds_limit:
+            output = min(output, FIRST_OUTPUT)
+        return price.rates.estimate(asked.input_bytes, output * asked.choices, asked.images)

@@ -1,0 +1,113 @@
+"""Which price a request goes by, and what is held for it."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+import pytest
+
+from gateway.metering.going_by import Priced, Pricing, Unpriced
+from gateway.metering.request import AmbiguousRequestError, Asked
+from keyauthority.pricing.prices import Pattern, Price, PriceTable, Rates
+
+NOW = datetime(2026, 11, 27, tzinfo=UTC)
+CHAT = "/v1/chat/completions"
+TOKENS = Rates(input=3_000_000, output=10_000_000)
+
+
+def price(name: str, model: str, path: str, rates: Rates = TOKENS) -> Price:
+    return Price(name, Pattern(model), Pattern(path), NOW, rates)
+
+
+GPT = price("gpt", "gpt-*", "*")
+EMBEDDINGS = price("embeddings", "*", "/v1/embeddings")
+FILES = price("files", "*", "/v1/files*", Rates(request=5))
+ANY = price("any", "*", "*")
+IMAGES = price("images", "img", "/v1/images/*", Rates(image=100, request=1))
+
+
+def pricing(*rows: Price, full: bool = False, default: bool = False) -> Pricing:
+    table = PriceTable(rows)
+    return Pricing(lambda model, path: table.find(model, path, NOW), full, default)
+
+
+def row(result: Priced | Unpriced) -> str:
+    return result.price.id if isinstance(result, Priced) else result.name
+
+
+ROWS = (GPT, EMBEDDINGS, FILES, ANY, IMAGES)
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "model", "refusing", "default"),
+    [
+        ("POST", CHAT, "gpt-4o", "gpt", "gpt"),
+        ("POST", CHAT, "other", "NOT_PRICED", "any"),
+        ("POST", CHAT, "", "NOT_PRICED", "any"),
+        ("POST", "/v1/embeddings", "other", "embeddings", "embeddings"),
+        ("POST", "/v1/batches", None, "NOT_PRICED", "any"),
+        ("PUT", "/v1/batches", None, "NOT_PRICED", "any"),
+        ("PURGE", "/v1/batches", None, "NOT_PRICED", "any"),
+        ("get", "/v1/models", None, "NOT_PRICED", "any"),
+        ("GET", "/v1/models", None, "FREE", "FREE"),
+        ("GET", "/v1/models", "gpt-4o", "FREE", "FREE"),
+        ("HEAD", "/v1/models", None, "FREE", "FREE"),
+        ("OPTIONS", CHAT, None, "FREE", "FREE"),
+        ("DELETE", "/v1/models/x", None, "FREE", "FREE"),
+        ("GET", "/v1/files/1/content", None, "files", "files"),
+        ("DELETE", "/v1/files/1", None, "files", "files"),
+    ],
+)
+def test_which_row_a_request_goes_by(
+    method: str, path: str, model: str | None, refusing: str, default: str
+) -> None:
+    request = None if model is None else Asked(model)
+    assert row(pricing(*ROWS).of(method, path, request, 10)) == refusing
+    assert row(pricing(*ROWS, default=True).of(method, path, request, 10)) == default
+
+
+def test_without_rows_nothing_has_a_price() -> None:
+    for default in (False, True):
+        assert row(pricing(default=default).of("POST", CHAT, Asked("m"), 1)) == "NOT_PRICED"
+
+
+@pytest.mark.parametrize(
+    "path", ["/v1/Chat/completions", "/v1/chat/completions/", "/v1/chat/completion%73"]
+)
+def test_a_path_is_priced_by_all_its_readings(path: str) -> None:
+    dear = price("dear", "*", CHAT)
+    with pytest.raises(AmbiguousRequestError):
+        pricing(dear, ANY, default=True).of("POST", path, Asked("m"), 1)
+    with pytest.raises(AmbiguousRequestError):
+        pricing(dear).of("POST", path, Asked("m"), 1)
+    assert row(pricing(ANY, default=True).of("POST", path, Asked("m"), 1)) == "any"
+
+
+def test_a_path_without_a_common_reading_is_refused() -> None:
+    with pytest.raises(AmbiguousRequestError):
+        pricing(ANY, default=True).of("POST", "/v1/%ff", Asked("m"), 1)
+
+
+def held(request: Asked | None, *, full: bool = False, size: int = 0, rates: Rates = TOKENS) -> int:
+    result = pricing(price("p", "*", "/v1/x", rates), full=full).of("POST", "/v1/x", request, size)
+    assert isinstance(result, Priced)
+    return result.hold
+
+
+def test_what_is_held() -> None:
+    # 3 nano-credits a token of the request, 10 a token of the answer.
+    assert held(Asked(input_bytes=300)) == 300 + 10_000
+    assert held(Asked(input_bytes=300, output_tokens=7)) == 300 + 70
+    assert held(Asked(input_bytes=300, output_tokens=70_000)) == 300 + 10_000
+    assert held(Asked(input_bytes=300, output_tokens=70_000), full=True) == 300 + 700_000
+    assert held(Asked(input_bytes=300), full=True) == 300 + 10_000
+    assert held(Asked(output_tokens=5_000, choices=3)) == 30_000
+    assert held(None, size=3_000) == 3_000 + 10_000
+
+
+def test_what_is_held_for_images() -> None:
+    assert held(Asked(images=4), rates=Rates(image=100, request=1)) == 401
+    upload = pricing(IMAGES, price("i", "*", "/v1/images/*", Rates(image=100, request=1)))
+    result = upload.of("POST", "/v1/images/edits", None, 10**8)
+    assert isinstance(result, Priced)
+    assert result.hold == 101

@@ -1,0 +1,356 @@
+"""Streams are read and passed on alike, however they are cut into chunks."""
+
+from __future__ import annotations
+
+import itertools
+import json
+from collections.abc import Iterable
+from typing import Any, NamedTuple
+
+import pytest
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
+
+from gateway.metering import streams
+from gateway.metering.answer import AnswerReader
+from keyauthority.pricing.usage import Usage
+
+EVENTS = "text/event-stream; charset=utf-8"
+
+
+def chunk(delta: dict[str, Any], **more: Any) -> dict[str, Any]:
+    choice = {"index": 0, "delta": delta, "logprobs": None, "finish_reason": more.pop("end", None)}
+    head = {"id": "chatcmpl-1", "object": "chat.completion.chunk", "created": 1, "model": "gpt-4o"}
+    return {**head, "choices": [choice], **more}
+
+
+def stream(*events: dict[str, Any] | str, end: str = "\n\n", typed: bool = False) -> bytes:
+    written = []
+    for event in events:
+        data = event if isinstance(event, str) else json.dumps(event, separators=(",", ":"))
+        name = f"event: {event['type']}{end[: len(end) // 2]}" if typed else ""  # type: ignore[index]
+        written.append(f"{name}data: {data}{end}")
+    return "".join(written).encode()
+
+
+class Result(NamedTuple):
+    passed: bytes
+    usage: Usage | None
+    relayed: int
+    ended: bool
+
+
+def read(chunks: Iterable[bytes], *, out: bool = False) -> Result:
+    reader = AnswerReader(EVENTS, takes_usage_out=out)
+    passed = b"".join([*map(reader.feed, chunks)]) + reader.finish()
+    return Result(passed, reader.meter.usage, reader.relayed, reader.ended)
+
+
+USED = {"prompt_tokens": 9, "completion_tokens": 2, "total_tokens": 11}
+HELLO = chunk({"role": "assistant", "content": ""})
+WORLD = chunk({"content": 'Grüße {"usage":null}, "usage":null'})
+STOP = chunk({}, end="stop")
+ALONE = {**HELLO, "choices": [], "usage": USED}
+PLAIN = stream(HELLO, WORLD, STOP, "[DONE]")
+NULLS = [{**event, "usage": None} for event in (HELLO, WORLD, STOP)]
+WITH_USAGE = stream(*NULLS, ALONE, "[DONE]")
+
+
+def test_what_asking_brought_is_taken_out_and_nothing_else() -> None:
+    result = read([WITH_USAGE], out=True)
+    assert result == (PLAIN, Usage(input=9, output=2), 12, True)
+
+
+def test_without_having_asked_all_passes() -> None:
+    result = read([WITH_USAGE])
+    assert result == (WITH_USAGE, Usage(input=9, output=2), 12, True)
+
+
+@pytest.mark.parametrize("out", [False, True])
+def test_whole_events_without_usage_pass_as_the_same_objects(out: bool) -> None:
+    reader = AnswerReader(EVENTS, takes_usage_out=out)
+    for event in (stream(HELLO), stream(WORLD, STOP), b": comment\n\n", stream("[DONE]")):
+        assert reader.feed(event) is event
+
+
+def test_chunks_pass_at_once_where_nothing_is_taken_out() -> None:
+    reader = AnswerReader(EVENTS)
+    for start in range(0, len(WITH_USAGE), 7):
+        piece = WITH_USAGE[start : start + 7]
+        assert reader.feed(piece) is piece
+
+
+def test_no_chunk_waits_for_longer_than_the_end_of_its_event() -> None:
+    reader = AnswerReader(EVENTS, takes_usage_out=True)
+    first, second = stream(HELLO), stream(WORLD)
+    assert reader.feed(first + second[:20]) == first
+    assert reader.feed(second[20:-1]) == b""
+    assert reader.feed(second[-1:]) == second
+
+
+MEMBERS = [
+    (b'{"choices":[1],"usage":null}', b'{"choices":[1]}'),
+    (b'{"usage":null}', b"{}"),
+    (b'{"usage":null,"choices":[1]}', b'{"choices":[1]}'),
+    (b'{"choices":[1],"usage":null,"obfuscation":"aB3"}', b'{"choices":[1],"obfuscation":"aB3"}'),
+    (b'{"choices":[1], "usage" : null , "x": {"y":"}"}}', b'{"choices":[1] , "x": {"y":"}"}}'),
+    (b'{"a":{"usage":null},"usage":null}', b'{"a":{"usage":null}}'),
+    (b'{"usage":null,"a":{"b":1,"usage":null}}', b'{"a":{"b":1,"usage":null}}'),
+    (b'{"a":",\\"usage\\":null","usage":null,"z":1}', b'{"a":",\\"usage\\":null","z":1}'),
+    (b'{"a":1,\ndata: "usage":null,\ndata: "z":1}', b'{"a":1,\ndata: \ndata: "z":1}'),
+]
+# Some write NaN, and cut a character in two.
+MEMBERS += [
+    (b'{"x":NaN,"usage":null}', b'{"x":NaN}'),
+    (
+        b'{"choices":[{"delta":{"content":"\\ud83d"}}],"usage":null}',
+        b'{"choices":[{"delta":{"content":"\\ud83d"}}]}',
+    ),
+    (
+        b'{"usage":null,"choices":[{"delta":{"content":"\\ud83d"}}]}',
+        b'{"choices":[{"delta":{"content":"\\ud83d"}}]}',
+    ),
+]
+UNCHANGED = [
+    b'{"usage":null,"x":' + b"9" * 5_000 + b"}",
+    b'{"usage":null,"x":' + b"[" * 50_000 + b"]" * 50_000 + b"}",
+    b'{"a":{"usage":null}}',
+    b'{"a":[{"b":1,"usage":null}]}',
+    b'{"choices":[],"usage":null',
+    b'{"choices":[1],"usage":null}}',
+    b'{"choices":[{"delta":{}}],"usage":{"prompt_tokens":1}}',
+    b'{"choices":[]}',
+    b'{"choices":[],"usage":7}',
+    b"not json",
+    b"[1]",
+    b"",
+]
+
+
+@pytest.mark.parametrize(("data", "rest"), [*MEMBERS, *zip(UNCHANGED, UNCHANGED, strict=True)])
+def test_only_the_null_of_the_outermost_object_is_taken_out(data: bytes, rest: bytes) -> None:
+    assert read([b"data: " + data + b"\n\n"], out=True).passed == b"data: " + rest + b"\n\n"
+
+
+def test_usage_beside_what_is_no_strict_json_is_read() -> None:
+    text = b'data: {"choices":[{"delta":{"content":"\\ud83d"},"x":NaN}],"usage":{"total_tokens":7}}\n\n'
+    assert read([text]) == (text, Usage(input=7), 1, False)
+
+
+ANTHROPIC = stream(
+    {"type": "message_start", "message": {"usage": {"input_tokens": 25, "output_tokens": 1}}},
+    {"type": "content_block_start", "index": 0, "content_block": {"type": "text", "text": ""}},
+    {"type": "ping"},
+    {"type": "content_block_delta", "index": 0, "delta": {"type": "text_delta", "text": "Hello!"}},
+    {
+        "type": "content_block_delta",
+        "index": 0,
+        "delta": {"type": "thinking_delta", "thinking": "Hm."},
+    },
+    {"type": "content_block_stop", "index": 0},
+    {"type": "message_delta", "delta": {"stop_reason": "end_turn"}, "usage": {"output_tokens": 15}},
+    {"type": "message_stop"},
+    typed=True,
+)
+RESPONSES = stream(
+    {"type": "response.created", "response": {"id": "r", "usage": None}},
+    {"type": "response.output_text.delta", "delta": "Hello!"},
+    {"type": "response.output_text.done", "text": "Hello!"},
+    {
+        "type": "response.completed",
+        "response": {
+            "usage": {
+                "input_tokens": 36,
+                "input_tokens_details": {"cached_tokens": 6},
+                "output_tokens": 87,
+                "output_tokens_details": {"reasoning_tokens": 7},
+                "total_tokens": 123,
+            }
+        },
+    },
+    typed=True,
+)
+TOOLS = stream(
+    chunk(
+        {"tool_calls": [{"index": 0, "id": "call_1", "function": {"name": "f", "arguments": ""}}]}
+    ),
+    chunk({"tool_calls": [{"index": 0, "function": {"arguments": '{"a":12345}'}}]}),
+    chunk({"reasoning_content": "1234"}, usage=USED),
+    "[DONE]",
+)
+COMPLETIONS = stream(
+    {"object": "text_completion", "choices": [{"text": "Hello!", "index": 0}], "usage": None},
+    {"object": "text_completion", "choices": [], "usage": USED},
+    "[DONE]",
+)
+IMAGES = stream(
+    {"type": "image_generation.partial_image", "b64_json": "aA=="},
+    {
+        "type": "image_generation.completed",
+        "b64_json": "aGk=",
+        "usage": {"input_tokens": 50, "output_tokens": 100, "total_tokens": 150},
+    },
+    typed=True,
+)
+TRANSCRIPTION = stream(
+    {"type": "transcript.text.delta", "delta": "Hello!"},
+    {
+        "type": "transcript.text.done",
+        "text": "Hello!",
+        "usage": {
+            "type": "tokens",
+            "input_tokens": 14,
+            "input_token_details": {"text_tokens": 4, "audio_tokens": 10},
+            "output_tokens": 45,
+            "total_tokens": 59,
+        },
+    },
+    typed=True,
+)
+
+
+@pytest.mark.parametrize(
+    ("answer", "usage", "relayed"),
+    [
+        (ANTHROPIC, Usage(input=25, output=15), 3 + 3),
+        (RESPONSES, Usage(input=30, cached_input=6, output=80, reasoning=7), 2),
+        (TOOLS, Usage(input=9, output=2), 5),
+        (COMPLETIONS, Usage(input=9, output=2), 2),
+        (IMAGES, Usage(input=50, output=100, images=1), 0),
+        (TRANSCRIPTION, Usage(input=4, audio_input=10, output=45), 2),
+    ],
+    ids=["anthropic", "responses", "tools", "completions", "images", "transcription"],
+)
+def test_streams_of_the_documented_endpoints(answer: bytes, usage: Usage, relayed: int) -> None:
+    result = read([answer])
+    assert (result.usage, result.ended) == (usage, True)
+    assert result.relayed in (relayed, relayed + 1)
+
+
+def test_pictures_and_usage_beside_a_null_are_read() -> None:
+    reader = AnswerReader(EVENTS)
+    picture = {"type": "image_edit.completed", "b64_json": "aGk="}
+    reader.feed(stream(picture, {**picture, "usage": None}))
+    assert reader.images == 2
+    reader.feed(stream({"usage": None, "response": {"usage": {"total_tokens": 7}}}))
+    assert reader.meter.usage == Usage(input=7, images=2)
+
+
+def test_an_interrupted_stream_has_no_end_and_the_usage_that_it_told() -> None:
+    result = read([ANTHROPIC[: ANTHROPIC.index(b"event: message_delta")]])
+    assert (result.usage, result.ended) == (Usage(input=25, output=1), False)
+
+
+def test_the_last_event_may_lack_its_blank_line() -> None:
+    for end in (b"", b"\n", b"\r", b"\r\n"):
+        last = stream(ALONE).rstrip() + end
+        assert read([PLAIN, last], out=True) == (PLAIN, Usage(input=9, output=2), 12, True)
+    assert read([stream(HELLO), b"data: [DONE]"]).ended
+
+
+def test_streams_by_the_rules_of_whatwg() -> None:
+    lines = b'\xef\xbb\xbf: hi\r\ndata:{\r\ndata: "choices":[],\r\nid: 7\r\ndata\r\ndata:"usage":'
+    used = json.dumps(USED).encode()
+    text = lines + used + b"}\r\n\r\nretry: 10\n\ndata:[DONE]\r\r"
+    result = read([text])
+    assert (result.usage, result.ended, result.passed) == (Usage(input=9, output=2), True, text)
+    assert read([text], out=True).passed == b"retry: 10\n\ndata:[DONE]\r\r"
+
+
+VARIED = b"".join(
+    [
+        b"\xef\xbb\xbf: ping\n\n\n",
+        stream(NULLS[0], end="\r\n\r\n"),
+        stream(NULLS[1], ALONE, end="\r\r"),
+        stream(ALONE, end="\r\n\r"),
+        stream(NULLS[2], ALONE, ALONE, end="\r\n\r\n"),
+        b'data: {"x":1,\r\ndata: "usage":null}\n\r\n',
+        stream(ALONE, end="\n\r"),
+        b"data: broken\n\n",
+        ANTHROPIC,
+        stream(NULLS[1], ALONE, "[DONE]"),
+        b'data: {"usage":null',
+    ]
+)
+WHOLE = {out: read([VARIED], out=out) for out in (False, True)}
+
+
+def split(text: bytes, cuts: Iterable[int]) -> list[bytes]:
+    places = [0, *sorted(cuts), len(text)]
+    return [text[start:end] for start, end in itertools.pairwise(places)]
+
+
+@settings(deadline=None)
+@given(st.lists(st.integers(0, len(VARIED)), max_size=40), st.booleans())
+@example(list(range(len(VARIED))), True)
+@example(list(range(len(VARIED))), False)
+def test_any_chunks_are_read_and_passed_on_alike(cuts: list[int], out: bool) -> None:
+    assert read(split(VARIED, cuts), out=out) == WHOLE[out]
+
+
+@pytest.mark.parametrize("out", [False, True])
+def test_two_chunks_cut_near_every_end_of_a_line(out: bool) -> None:
+    for place in range(len(VARIED)):
+        if len(VARIED[max(place - 2, 0) : place + 2].splitlines()) > 1:
+            assert read(split(VARIED, [place]), out=out) == WHOLE[out]
+
+
+def test_a_line_feed_belongs_to_the_return_right_before_it_alone() -> None:
+    pieces = [stream(ALONE, end="\r\r"), stream(ALONE), b"\n" + PLAIN]
+    assert read(pieces, out=True) == read([b"".join(pieces)], out=True)
+
+
+@settings(deadline=None)
+@given(
+    st.lists(
+        st.sampled_from([b"data: x", b'data: {"usage":null}', *stream(ALONE).split(b"\n\n")[:1]])
+    ),
+    st.lists(st.sampled_from([b"\n", b"\r", b"\r\n"]), min_size=1),
+    st.data(),
+)
+def test_any_ends_of_lines_and_any_chunks(
+    lines: list[bytes], ends: list[bytes], data: st.DataObject
+) -> None:
+    text = b"".join(line + b"".join(data.draw(st.permutations(ends))) for line in lines)
+    cuts = data.draw(st.lists(st.integers(0, len(text)), max_size=10))
+    for out in (False, True):
+        assert read(split(text, cuts), out=out) == read([text], out=out)
+
+
+@pytest.mark.parametrize("data", [b'{"a":1,"usage":null}', b'{"usage":null,"a":1}'])
+def test_a_byte_order_mark_stays(data: bytes) -> None:
+    mark = b"\xef\xbb\xbf"
+    assert read([mark + b"data:" + data + b"\n\n"], out=True).passed == mark + b'data:{"a":1}\n\n'
+
+
+def test_an_event_that_is_too_large_passes_unread(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(streams, "LARGEST_EVENT", 300)
+    large = b'data: {"usage":null,"x":"' + b"a" * 400 + b'"}\n\n'
+    text = stream(NULLS[0], end="\r\n\r\n") + large + WITH_USAGE
+    whole = read([text], out=True)
+    assert whole.passed == stream(HELLO, end="\r\n\r\n") + large + PLAIN
+    for size in (1, 7, 250, 500):
+        pieces = split(text, range(0, len(text), size))
+        assert read(pieces, out=True) == whole
+        assert read(pieces).passed == text
+
+
+def test_a_large_event_without_an_end_passes_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(streams, "LARGEST_EVENT", 300)
+    text = b"data: " + b"a" * 400
+    assert read([text], out=True).passed == text
+    assert read(split(text, range(0, len(text), 50)), out=True).passed == text
+
+
+def test_what_is_held_back_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(streams, "LARGEST_EVENT", 1_000)
+    reader = AnswerReader(EVENTS, takes_usage_out=True)
+    passed = sum(len(reader.feed(b"a" * 100)) for _ in range(50))
+    assert passed >= 4_000
+
+
+def test_a_coded_stream_passes_unread() -> None:
+    reader = AnswerReader(EVENTS, "gzip", takes_usage_out=True)
+    assert reader.feed(WITH_USAGE) is WITH_USAGE
+    assert reader.finish() == b""
+    assert (reader.meter.usage, reader.relayed, reader.ended) == (None, 0, False)
