@@ -8,6 +8,7 @@ from typing import TypeVar
 from keyauthority.domain.callers import Actor
 from keyauthority.domain.credits.charging import Charge, cleaned
 from keyauthority.domain.credits.pricing import Prices
+from keyauthority.domain.credits.reading import ReadingLedger
 from keyauthority.domain.credits.settling import Settling
 from keyauthority.domain.credits.spending import Call, Closing
 from keyauthority.domain.errors import invalid
@@ -26,6 +27,7 @@ class SpendingServicer:
     """Serves verifiers that spend credits."""
 
     def __init__(self, parts: Parts) -> None:
+        self._ledger = ReadingLedger(parts.books)
         self._prices = Prices(parts.books)
         self._settling = Settling(parts.books, parts.store.sessions, parts.metrics.settled)
 
@@ -40,6 +42,12 @@ class SpendingServicer:
                 for word, granted in answer.slices
             ],
         )
+
+    async def GetAvailable(
+        self, request: v1.GetAvailableRequest, actor: Actor
+    ) -> v1.GetAvailableResponse:
+        account = await self._ledger.account(actor, request.workspace_id)
+        return v1.GetAvailableResponse(available_nano_credits=account.available)
 
     async def ListCurrentPrices(
         self, request: v1.ListCurrentPricesRequest, actor: Actor

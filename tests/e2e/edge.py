@@ -6,6 +6,7 @@ import signal
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
+from urllib.request import ProxyHandler, build_opener
 
 from keyauthority.base.process.files import write_private
 from tests.e2e.operator import Operator, operating
@@ -70,6 +71,21 @@ class Edge:
         name = "gateway" if self._gateways == 1 else f"gateway-{self._gateways}"
         return self._start("gateway", *usual, *flags, name=name)
 
+    def outcomes(self, outcome: str) -> int:
+        """How many requests of the first gateway ended so."""
+        return self._metric(f'gateway_requests_total{{outcome="{outcome}"}}')
+
+    def holds(self) -> int:
+        """For how many requests it holds credits."""
+        return self._metric("gateway_holds")
+
+    def _metric(self, name: str) -> int:
+        url = f"http://127.0.0.1:{self.gateway_metrics_port}/metrics"
+        with build_opener(ProxyHandler({})).open(url) as page:
+            text = page.read().decode()
+        [line] = [line for line in text.splitlines() if line.startswith(f"{name} ")]
+        return int(float(line.rpartition(" ")[2]))
+
     def _secret_file(self, name: str, secret: str) -> Path:
         path = self.folder / name
         write_private(path, secret + "\n")
@@ -77,8 +93,12 @@ class Edge:
 
     def _start(self, module: str, *arguments: str, name: str = "") -> Process:
         process = Process(self.logs, module, *arguments, name=name)
-        self._stack.callback(process.stop)
+        self.stop_at_end(process)
         return process
+
+    def stop_at_end(self, process: Process) -> None:
+        """Has *process* stop with the installation."""
+        self._stack.callback(process.stop)
 
 
 @contextmanager
