@@ -263,3 +263,22 @@ async def test_clients_that_send_slowly_share_a_bound() -> None:
     assert bodies.waiting == 0
     pieces.pop()
     assert await bodies.read(Slow()) == b"x" * 60
+
+
+async def test_what_is_free_is_counted_without_credits(
+    http: ClientSession, url: str, books: Books
+) -> None:
+    """As a charge of nothing, which says what was used; also where it streams beyond any hold."""
+    await books.price("free", "/v1/chat/completions", Rates(input=0, output=0))
+    account = await books.account(0)
+    client = Client(http, url, account)
+
+    assert (await client.chat(model="free", max_tokens=5))[0] == 200
+    assert (await client.chat(model="free", max_tokens=3000, stream=True))[0] == 200
+
+    charges = await account.charges(2)
+    assert [-charge.amount_nano_credits for charge in charges] == [0, 0]
+    assert [dict(charge.use.counts) for charge in charges] == [
+        {"input": 11, "output": 5},
+        {"input": 11, "output": 3000},
+    ]
