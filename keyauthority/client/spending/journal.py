@@ -56,8 +56,10 @@ class Journal:
         self._number = 0
         self._archived = 0
         self._pruned = now()
+        self.on_synced: Callable[[int], None] | None = None
+        """Called with `synced` in the step in which it has grown."""
         self._begin()
-        self._commit = GroupCommit(lambda: self._segment, self._renew)
+        self._commit = GroupCommit(lambda: self._segment, self._renew, self._synced)
 
     @property
     def size(self) -> int:
@@ -114,9 +116,17 @@ class Journal:
             log.warning("spool_not_rotated: %s", error.strerror)
             self._longest += self._segment_bytes
 
+    def hurry(self) -> None:
+        """Brings all that is written now to the disk at once; `on_synced` tells when it is there."""
+        self._commit.hurry()
+
     async def durable(self) -> None:
         """Returns when all that is written now is on the disk; raises `OSError`."""
         await self._commit.durable()
+
+    def _synced(self) -> None:
+        if self.on_synced is not None:
+            self.on_synced(self._commit.synced)
         now = self._now()
         if now - self._pruned >= PRUNE_INTERVAL:
             self._pruned = now
