@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from demo.credits import endow
 from demo.settings import DemoError
 from keyauthority.base.process.files import write_private
 from keyauthority.client import Secret, Verdict, connect_blocking, load_token
@@ -29,6 +30,7 @@ class DemoKey:
     """A key that works. `replaces` says that an earlier one no longer works."""
 
     id: str
+    workspace_id: str
     file: Path
     replaces: bool
 
@@ -48,15 +50,17 @@ def provision(address: str, data_dir: Path) -> Provisioned:
     try:
         with connect_blocking(address) as channel:
             client = BlockingAdminClient(channel, token)
+            key = _key(client, data_dir / "demo.key")
+            endow(client, key.workspace_id)
             return Provisioned(
                 _token(client, data_dir / "gateway.token", [Role.VERIFIER]),
                 _token(
                     client,
                     data_dir / "console.token",
-                    [Role.ISSUER, Role.ADMIN],
+                    [Role.ISSUER, Role.ADMIN, Role.BILLER],
                     acts_for_people=True,
                 ),
-                _key(client, data_dir / "demo.key"),
+                key,
             )
     except AuthorityError as error:
         raise DemoError(f"the authority refused the demo's set-up: {error.message}") from None
@@ -77,10 +81,10 @@ def _key(client: BlockingAdminClient, path: Path) -> DemoKey:
     if had_key:
         verified = client.call(verification.verify(Secret(path.read_text().strip())))
         if verified.verdict is Verdict.VALID:
-            return DemoKey(verified.key_id, path, replaces=False)
+            return DemoKey(verified.key_id, verified.workspace_id, path, replaces=False)
     issued = client.call(keys.issue(_workspace(client), KeySettings("demo")))
     write_private(path, issued.secret.reveal() + "\n")
-    return DemoKey(issued.key.id, path, replaces=had_key)
+    return DemoKey(issued.key.id, issued.key.workspace_id, path, replaces=had_key)
 
 
 def _workspace(client: BlockingAdminClient) -> str:

@@ -15,6 +15,7 @@ import grpc
 from grpc_health.v1.health_pb2 import HealthCheckRequest, HealthCheckResponse
 from grpc_health.v1.health_pb2_grpc import HealthStub
 
+from demo.credits import CREDITS, PREMIUM
 from demo.processes import Processes
 from demo.provisioning import DemoKey, provision
 from demo.settings import DemoError, Settings
@@ -63,6 +64,9 @@ def _start(settings: Settings, processes: Processes) -> DemoKey:
     command += ["--upstream", settings.upstream_url]
     if upstream_key is not None:
         command += ["--upstream-key-file", str(upstream_key)]
+    spool = data_dir / "spool"
+    spool.mkdir(mode=0o700, exist_ok=True)
+    command += ["--billing", "enforce", "--spool", str(spool)]
     processes.start("gateway", command, settings.gateway, lambda: _ready(settings.gateway))
     command = ["console", "--listen", settings.console, "--authority", authority]
     command += ["--token-file", str(provisioned.console_token)]
@@ -114,7 +118,10 @@ def _status(address: str, path: str) -> int:
 
 def _welcome(settings: Settings, key: DemoKey) -> str:
     command = [str(Path(sys.executable).with_name("keyauthority")), "--address", settings.authority]
-    revoke = shlex.join([*command, "--data-dir", str(settings.data_dir), "keys", "revoke", key.id])
+    command += ["--data-dir", str(settings.data_dir)]
+    entries = shlex.join([*command, "ledger", "entries", "--workspace", key.workspace_id])
+    top_up = shlex.join([*command, "ledger", "top-up", key.workspace_id])
+    revoke = shlex.join([*command, "keys", "revoke", key.id])
     note = "\nThe key of the last run no longer works; this is a new one.\n" if key.replaces else ""
     return f"""
 OpenToken is running.
@@ -132,6 +139,15 @@ Call the API with the demo key, from another shell:
     -H "Authorization: Bearer $(cat {shlex.quote(str(key.file))})" \\
     -H "Content-Type: application/json" \\
     -d '{{"model": "google/gemini-3-flash", "messages": [{{"role": "user", "content": "Hello"}}]}}'
+
+The workspace began with {CREDITS} credits. What each request cost, newest first:
+
+  {entries}
+
+A request for the model {PREMIUM} costs 4 credits. Once none are left, the curl answers
+402 credit_balance_exhausted. More credits count when this returns:
+
+  {top_up} --amount 10 --purchase ORDER-1
 
 Revoke the key; from then on the same curl answers 401 invalid_key:
 

@@ -23,7 +23,7 @@ from typing import Any, Final
 
 from aiohttp import web
 
-MODELS: Final = ("google/gemini-3-flash", "opentoken/echo")
+MODELS: Final = ("google/gemini-3-flash", "opentoken/echo", "opentoken/premium")
 PAUSE: Final = 0.03
 """Seconds between two words of a stream."""
 
@@ -61,34 +61,44 @@ async def _chat(request: web.Request) -> web.StreamResponse:
         body = json.loads(await request.read())
         prompt = str(body["messages"][-1]["content"])
         model, stream = str(body["model"]), bool(body.get("stream"))
-    except (ValueError, KeyError, TypeError, IndexError):
+        tells_usage = bool((body.get("stream_options") or {}).get("include_usage"))
+    except (ValueError, KeyError, TypeError, IndexError, AttributeError):
         return _refuse(400, "model and messages are required", "invalid_request_error")
     workspace = request.headers.get("x-opentoken-workspace-id", "nobody")
     words = f"You said: {prompt} (billed to {workspace})".split(" ")
     if stream:
-        return await _stream(request, model, words)
+        usage = _usage(prompt, words) if tells_usage else None
+        return await _stream(request, model, words, usage)
     return web.json_response(_completion(model, " ".join(words), prompt))
 
 
-async def _stream(request: web.Request, model: str, words: list[str]) -> web.StreamResponse:
+async def _stream(
+    request: web.Request, model: str, words: list[str], usage: dict[str, int] | None
+) -> web.StreamResponse:
     response = web.StreamResponse(headers={"Content-Type": "text/event-stream"})
     with contextlib.suppress(ConnectionResetError):  # the client has left
         await response.prepare(request)
-        async for chunk in _chunks(model, words):
+        async for chunk in _chunks(model, words, usage):
             await response.write(f"data: {json.dumps(chunk)}\n\n".encode())
         await response.write(b"data: [DONE]\n\n")
         await response.write_eof()
     return response
 
 
-async def _chunks(model: str, words: list[str]) -> AsyncIterator[dict[str, Any]]:
+async def _chunks(
+    model: str, words: list[str], usage: dict[str, int] | None
+) -> AsyncIterator[dict[str, Any]]:
     head = _head("chat.completion.chunk", model)
+    if usage is not None:
+        head["usage"] = None
     yield head | {"choices": [_choice({"role": "assistant", "content": ""}, None)]}
     for number, word in enumerate(words):
         content = f" {word}" if number else word
         yield head | {"choices": [_choice({"content": content}, None)]}
         await asyncio.sleep(PAUSE)
     yield head | {"choices": [_choice({}, "stop")]}
+    if usage is not None:
+        yield head | {"choices": [], "usage": usage}
 
 
 def _choice(delta: dict[str, str], finish_reason: str | None) -> dict[str, Any]:
@@ -97,10 +107,14 @@ def _choice(delta: dict[str, str], finish_reason: str | None) -> dict[str, Any]:
 
 def _completion(model: str, text: str, prompt: str) -> dict[str, Any]:
     message = {"role": "assistant", "content": text}
-    before, after = len(prompt.split()), len(text.split())
-    usage = {"prompt_tokens": before, "completion_tokens": after, "total_tokens": before + after}
+    usage = _usage(prompt, text.split())
     choice = {"index": 0, "message": message, "finish_reason": "stop"}
     return _head("chat.completion", model) | {"choices": [choice], "usage": usage}
+
+
+def _usage(prompt: str, words: list[str]) -> dict[str, int]:
+    before, after = len(prompt.split()), len(words)
+    return {"prompt_tokens": before, "completion_tokens": after, "total_tokens": before + after}
 
 
 def _head(kind: str, model: str) -> dict[str, Any]:
