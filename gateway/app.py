@@ -9,6 +9,7 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from prometheus_client import CollectorRegistry
 
 from gateway.authorize import Authorizer, Readiness
+from gateway.billing.opening import open_billing
 from gateway.config import Settings, upstream_base
 from gateway.edge import Edge
 from gateway.envelope import Refusal
@@ -82,6 +83,8 @@ async def _edge(settings: Settings, metrics: Metrics, stack: AsyncExitStack) -> 
         )
         await stack.enter_async_context(verifier)
     metrics.verifier = verifier if settings.cache else None
+    # Left before the verifier, under whose session it spends, and after the server has drained.
+    billing = await open_billing(settings, verifier, metrics, stack)
     session = await stack.enter_async_context(
         upstream_session(settings.timeouts, metrics.count_unsolicited)
     )
@@ -99,12 +102,13 @@ async def _edge(settings: Settings, metrics: Metrics, stack: AsyncExitStack) -> 
     streams = None
     if settings.on_revoke == "cut":
         streams = Streams(authorizer.judge_again, settings.timeouts.doubt_timeout)
-        verifier.on_change = streams.changed
+        verifier.listeners.append(streams.changed)
     return Edge(
         authorizer=authorizer,
         proxy_authorizer=Authorizer(verifier, attempts, sources.client_of_proxy, metrics),
         forwarder=forwarder,
         streams=streams,
+        billing=billing,
         rules=ScopeRules(settings.require_scope),
         readiness=Readiness(verifier),
         observer=Observer(metrics, sources.client, access_log=settings.access_log),

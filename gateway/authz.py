@@ -93,6 +93,15 @@ def check_head(request: EdgeRequest) -> Refusal | None:
     return None if all(name.lower() in IDENTITY for name in alike) else Refusal.BAD_REQUEST
 
 
+def asks_for_credits(request: EdgeRequest) -> bool:
+    """Returns whether the proxy asks, too, whether the key's workspace has credits.
+
+    Only at `/authz` itself, where the query is the proxy's own.
+    """
+    path, query = split_target(request.raw_path)
+    return path == PREFIX and any(part.split("=")[0] == "credits" for part in query.split("&"))
+
+
 def check_scopes(
     request: EdgeRequest, rules: ScopeRules, scopes: Collection[str]
 ) -> Refusal | None:

@@ -12,8 +12,18 @@ import click
 import uvloop
 
 from gateway.app import serve
-from gateway.config import ON_REVOKE, Limits, Settings, Timeouts
+from gateway.config import (
+    BILLING,
+    EXHAUSTED_STATUSES,
+    HOLDS,
+    ON_REVOKE,
+    UNPRICED,
+    Limits,
+    Settings,
+    Timeouts,
+)
 from gateway.paths import ScopeRule
+from gateway.spool_command import spool
 from keyauthority.base.process.lifecycle import StartError
 from keyauthority.base.process.settings import LOG_LEVELS, SettingsError
 from keyauthority.base.process.telemetry import configure_logging
@@ -37,6 +47,8 @@ _LIMITS = {
     "max_connections": "Client connections at a time.",
     "max_requests_per_key": "Requests of one key that are under way at a time.",
     "max_unread_bytes": "Answers that wait in memory for clients that do not read.",
+    "max_metered_body_bytes": "Request body that billing looks at for its model; a larger one names "
+    "none.",
     "max_refusals": "Refused secrets a minute from one client address; 0: any, for use behind a "
     "proxy that does not name its clients.",
 }
@@ -73,7 +85,10 @@ def _all(parse: Callable[[str], object]) -> Callable[..., tuple[object, ...]]:
     return callback
 
 
-@click.command(context_settings={"auto_envvar_prefix": "GATEWAY", "show_default": True})
+@click.group(
+    invoke_without_command=True,
+    context_settings={"auto_envvar_prefix": "GATEWAY", "show_default": True},
+)
 @click.option("--listen", default="127.0.0.1:8080", help="Where clients are served, HOST:PORT.")
 @click.option(
     "--authority",
@@ -114,6 +129,39 @@ def _all(parse: Callable[[str], object]) -> Callable[..., tuple[object, ...]]:
     type=click.Choice(ON_REVOKE),
     default="drain",
     help="Requests under way when their key is revoked: let them finish, or cut them off.",
+)
+@click.option(
+    "--billing",
+    type=click.Choice(BILLING),
+    default="off",
+    help="Hold and charge the credits of the key's workspace for each request; observe: only count "
+    "what that would be.",
+)
+@click.option(
+    "--spool",
+    type=_FILE,
+    help="Folder for what is held and charged until the authority has it, for --billing enforce. On a "
+    "disk that outlives the gateway.",
+)
+@click.option(
+    "--unpriced",
+    type=click.Choice(UNPRICED),
+    default="refuse",
+    help="Requests without a price of their own: refuse them, or take the price of all models and "
+    "paths (*).",
+)
+@click.option(
+    "--hold",
+    type=click.Choice(HOLDS),
+    default="initial",
+    help="Hold for the first 1,000 tokens of an answer and extend that while it streams, or for all "
+    "that the request allows.",
+)
+@click.option(
+    "--exhausted-status",
+    type=click.Choice([str(status) for status in EXHAUSTED_STATUSES]),
+    default=str(EXHAUSTED_STATUSES[0]),
+    help="The status for clients without credits; 429 is for those that look for the code there.",
 )
 @click.option("--tls-cert", type=_FILE, help="PEM file of the certificate chain clients see.")
 @click.option("--tls-key", type=_FILE, help="PEM file of its private key.")
@@ -161,11 +209,14 @@ def _all(parse: Callable[[str], object]) -> Callable[..., tuple[object, ...]]:
     default="info",
     help="The least severe lines that are logged.",
 )
-def main(**options: Any) -> None:
+@click.pass_context
+def main(context: click.Context, /, **options: Any) -> None:
     """Serve /v1 to holders of valid API keys, by forwarding it to an upstream.
 
     Every option can be set in the environment too: --token-file as GATEWAY_TOKEN_FILE.
     """
+    if context.invoked_subcommand is not None:
+        return
     try:
         settings = settings_of(**options)
         configure_logging(settings.log_level, redact)
@@ -189,8 +240,17 @@ def main(**options: Any) -> None:
         sys.exit(error.code)
 
 
+main.add_command(spool)
+
+
 def settings_of(
-    *, upstream: str | None, token_file: Path | None, cache: str, access_log: str, **options: Any
+    *,
+    upstream: str | None,
+    token_file: Path | None,
+    cache: str,
+    access_log: str,
+    exhausted_status: str,
+    **options: Any,
 ) -> Settings:
     """Returns the settings that the values of `main`'s *options* say; raises `SettingsError`."""
     if upstream is None:
@@ -204,6 +264,7 @@ def settings_of(
         timeouts=Timeouts(**{name: options.pop(name) for name in _TIMEOUTS}),
         cache=cache == "on",
         access_log=access_log == "on",
+        exhausted_status=int(exhausted_status),
         **options,
     )
 

@@ -22,6 +22,10 @@ from keyauthority.base.process.settings import (
 from keyauthority.client import check_authority
 
 ON_REVOKE: Final = ("drain", "cut")
+BILLING: Final = ("enforce", "observe", "off")
+UNPRICED: Final = ("refuse", "default")
+HOLDS: Final = ("initial", "full")
+EXHAUSTED_STATUSES: Final = (402, 429)
 
 _MAY_BE_ZERO: Final = frozenset({"min_body_rate", "max_refusals", "drain_delay", "grace"})
 
@@ -36,6 +40,8 @@ class Limits(limits.Limits):
     # More are answered 429, like unknown secrets from an address with more refusals.
     max_requests_per_key: int = 1024
     max_refusals: int = 300
+    # Of a body that is read for its model; a larger one names none.
+    max_metered_body_bytes: int = 4 * 1024 * 1024
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -81,6 +87,14 @@ class Settings:
     cache: bool = True
     # One of ON_REVOKE.
     on_revoke: str = "drain"
+    # One of BILLING.
+    billing: str = "off"
+    # The folder of the spools, one for each worker.
+    spool: Path | None = None
+    # One of UNPRICED, of HOLDS, of EXHAUSTED_STATUSES.
+    unpriced: str = "refuse"
+    hold: str = "initial"
+    exhausted_status: int = 402
     workers: int = 1
     # Whether other workers may listen at the same port.
     share_port: bool = False
@@ -113,6 +127,25 @@ class Settings:
         if self.on_revoke == "cut" and not self.cache:
             raise SettingsError(
                 "--on-revoke cut needs --cache on: else the gateway does not learn of revocations"
+            )
+        self._check_billing()
+
+    def _check_billing(self) -> None:
+        for name, values in (("billing", BILLING), ("unpriced", UNPRICED), ("hold", HOLDS)):
+            if getattr(self, name) not in values:
+                raise SettingsError(f"--{name} must be one of {', '.join(values)}")
+        if self.exhausted_status not in EXHAUSTED_STATUSES:
+            raise SettingsError("--exhausted-status must be 402 or 429")
+        if self.billing == "off":
+            return
+        if not self.cache:
+            raise SettingsError(
+                f"--billing {self.billing} needs --cache on: else the gateway does not learn of changes"
+                " of credits and prices"
+            )
+        if self.billing == "enforce" and self.spool is None:
+            raise SettingsError(
+                "--billing enforce needs --spool FOLDER, on a disk that outlives the gateway"
             )
 
 

@@ -12,18 +12,21 @@ import structlog
 from aiohttp import hdrs, web
 from multidict import CIMultiDict
 
-from gateway import authz
+from gateway import authz, key_page
 from gateway.authorize import Authorizer, Readiness
+from gateway.billing.bill import Bill
+from gateway.billing.billing import Billing
 from gateway.config import Limits
 from gateway.envelope import Refusal
 from gateway.forward import Forwarder
 from gateway.observe import Observer
 from gateway.paths import ScopeRules, check_path, holds_secret, split_target
 from gateway.relay import abort
-from gateway.request import EdgeRequest, Grant, Outcome, check_head, open_body
+from gateway.request import EdgeRequest, Grant, Outcome, RequestBody, check_head, open_body
 from gateway.under_way import Concurrency, Streams
 from gateway.upstream import VerdictLapsedError
 from keyauthority.base.http.answer import Answer
+from keyauthority.client import VerifiedKey
 
 _UNPARSED: Final = (Refusal.BAD_REQUEST, Refusal.HEADERS_TOO_LARGE, Refusal.REQUEST_TIMEOUT)
 # After these it is unclear where the client's next request begins, or it should not send one.
@@ -48,6 +51,8 @@ class Edge:
     forwarder: Forwarder
     # Cuts accepted requests off when their keys die; None: they run on to their end.
     streams: Streams | None
+    # Holds credits for each accepted request, and charges it; None: they cost nothing.
+    billing: Billing | None
     rules: ScopeRules
     readiness: Readiness
     observer: Observer
@@ -64,6 +69,7 @@ class Edge:
             "/healthz": self._healthz,
             "/readyz": self._readyz,
             authz.PREFIX: self._authz,
+            key_page.PATH: self._key,
         }
         self._refusal_headers = {refusal: CIMultiDict(refusal.headers) for refusal in Refusal}
         self._refusal_headers[Refusal.RATE_LIMITED][hdrs.RETRY_AFTER] = str(self.retry_after)
@@ -117,16 +123,18 @@ class Edge:
         grant = await self._authorize(request, path)
         if isinstance(grant, Refusal):
             return self._refuse(request, grant)
-        key_id = grant.key.id
-        if not self._concurrency.enter(key_id):
+        if not self._enter(request, grant.key):
             return self._refuse(request, Refusal.TOO_MANY_REQUESTS)
-        request.on_end = partial(self._concurrency.leave, key_id)
-        request.client.delivery.owner = key_id
+        request.client.delivery.owner = grant.key.id
+        body = open_body(request, self.limits)
+        if isinstance(body, Refusal):
+            return self._refuse(request, body)
+        forward = self._forward if self.billing is None else self._forward_billed
         if self.streams is None:
-            answer = await self._forward(request, path, grant)
+            answer = await forward(request, path, grant, body)
         else:
             with self.streams.watching(request, grant.key):
-                answer = await self._forward(request, path, grant)
+                answer = await forward(request, path, grant, body)
         return self._refuse(request, answer) if isinstance(answer, Refusal) else answer
 
     async def _authorize(self, request: EdgeRequest, path: str) -> Grant | Refusal:
@@ -137,21 +145,37 @@ class Edge:
         return Refusal.INSUFFICIENT_SCOPE
 
     async def _forward(
-        self, request: EdgeRequest, path: str, grant: Grant
+        self,
+        request: EdgeRequest,
+        path: str,
+        grant: Grant,
+        body: bytes | RequestBody | None,
+        bill: Bill | None = None,
     ) -> web.StreamResponse | Refusal:
-        body = open_body(request, self.limits)
-        if isinstance(body, Refusal):
-            return body
         try:
-            return await self.forwarder.forward(request, grant, body)
+            return await self.forwarder.forward(request, grant, body, bill)
         except VerdictLapsedError:
             again = await self._authorize(request, path)
         if isinstance(again, Refusal):
             return again
+        # A secret stays that of its key, and a key in its workspace: what is held is for this one too.
         try:
-            return await self.forwarder.forward(request, again, body)
+            return await self.forwarder.forward(request, again, body, bill)
         except VerdictLapsedError:
             return Refusal.VERIFICATION_UNAVAILABLE
+
+    async def _forward_billed(
+        self, request: EdgeRequest, path: str, grant: Grant, body: bytes | RequestBody | None
+    ) -> web.StreamResponse | Refusal:
+        assert self.billing is not None  # noqa: S101 - its caller looked
+        opened = await self.billing.open(request, path, grant.key, body)
+        if isinstance(opened, Refusal):
+            return opened
+        try:
+            return await self._forward(request, path, grant, opened.body, opened.bill)
+        finally:
+            if opened.bill is not None:
+                opened.bill.close()
 
     async def _authz(self, request: EdgeRequest) -> web.StreamResponse:
         refusal = authz.check_head(request)
@@ -162,10 +186,43 @@ class Edge:
         if isinstance(grant, Refusal):
             return self._refuse(request, grant)
         refusal = authz.check_scopes(request, self.rules, grant.key.scopes)
+        if refusal is None and authz.asks_for_credits(request):
+            refusal = await self._check_credits(request, grant.key)
         if refusal is not None:
             return self._refuse(request, refusal)
         request.outcome = Outcome.AUTHORIZED
         return authz.Permission(grant.key)
+
+    async def _check_credits(self, request: EdgeRequest, key: VerifiedKey) -> Refusal | None:
+        # To let a request pass unchecked that is to be checked would be worse than to refuse it.
+        return (
+            Refusal.BAD_REQUEST if self.billing is None else await self.billing.check(request, key)
+        )
+
+    async def _key(self, request: EdgeRequest) -> web.StreamResponse:
+        authorizer = self.authorizer
+        grant = authorizer.from_memory(request) or await authorizer.from_authority(request)
+        if isinstance(grant, Refusal):
+            return self._refuse(request, grant)
+        if request.method not in key_page.METHODS:
+            return self._refuse(request, Refusal.NOT_FOUND)
+        # Each asks the authority, so there are as few at a time as of other requests.
+        if not self._enter(request, grant.key):
+            return self._refuse(request, Refusal.TOO_MANY_REQUESTS)
+        available = None
+        if self.billing is not None:
+            available = await self.billing.available(grant.key)
+        if isinstance(available, Refusal):
+            return self._refuse(request, available)
+        request.outcome = Outcome.DESCRIBED
+        return key_page.key_answer(grant.key, available)
+
+    def _enter(self, request: EdgeRequest, key: VerifiedKey) -> bool:
+        # Whether the key may have one more request under way; this is it then, until its end.
+        if not self._concurrency.enter(key.id):
+            return False
+        request.on_end = partial(self._concurrency.leave, key.id)
+        return True
 
     async def _healthz(self, request: EdgeRequest) -> web.StreamResponse:
         request.outcome = Outcome.PROBE

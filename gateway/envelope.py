@@ -15,7 +15,17 @@ _AUTHENTICATION = "authentication_error"
 _PERMISSION = "permission_error"
 _REQUEST = "invalid_request_error"
 _RATE = "rate_limit_error"
+_QUOTA = "insufficient_quota"
 _SERVER = "server_error"
+
+# Official clients repeat a 429, and would a 402 if they knew it: nothing comes of that here.
+_NO_RETRY = {"x-should-retry": "false"}
+_EXHAUSTED = (
+    _QUOTA,
+    "credit_balance_exhausted",
+    "the workspace of this api key has no credits left",
+    _NO_RETRY,
+)
 
 
 class Refusal(Enum):
@@ -59,6 +69,29 @@ class Refusal(Enum):
         _RATE,
         "rate_limited",
         "too many requests of this api key are under way: wait and retry",
+        _SOON,
+    )
+    CREDIT_BALANCE_EXHAUSTED = (402, *_EXHAUSTED)
+    # The same for clients that know the code under 429 alone.
+    CREDIT_BALANCE_EXHAUSTED_429 = (429, *_EXHAUSTED)
+    IN_FLIGHT_BUDGET_EXHAUSTED = (
+        429,
+        _RATE,
+        "in_flight_budget_exhausted",
+        "running requests hold all credits of the workspace of this api key: wait and retry",
+        _SOON,
+    )
+    MODEL_NOT_PRICED = (
+        400,
+        _REQUEST,
+        "model_not_priced",
+        "this model, or what the path does, has no price here",
+    )
+    BILLING_UNAVAILABLE = (
+        503,
+        _SERVER,
+        "billing_unavailable",
+        "credits cannot be checked at the moment: retry",
         _SOON,
     )
     VERIFICATION_UNAVAILABLE = (

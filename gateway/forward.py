@@ -12,6 +12,7 @@ from typing import Final
 from aiohttp import ClientError, ClientResponse, ClientSession, hdrs, web
 from yarl import URL
 
+from gateway.billing.bill import Bill
 from gateway.config import Timeouts
 from gateway.envelope import Refusal
 from gateway.headers import Allowlist, to_client, to_upstream
@@ -46,9 +47,15 @@ class Forwarder:
     _complaint: Complaint = field(default_factory=partial(Complaint, "upstream_failed"))
 
     async def forward(
-        self, request: EdgeRequest, grant: Grant, body: bytes | RequestBody | None
+        self,
+        request: EdgeRequest,
+        grant: Grant,
+        body: bytes | RequestBody | None,
+        bill: Bill | None = None,
     ) -> web.StreamResponse | Refusal:
         """Returns the upstream's response, already under way to the client, or a refusal.
+
+        *bill* is told when the request is sent, and reads what it cost out of the response.
 
         Raises:
             VerdictLapsedError: *grant* no longer held once the upstream was connected. Nothing
@@ -59,15 +66,19 @@ class Forwarder:
         )
         if headers is None:
             return Refusal.BAD_REQUEST
-        if isinstance(body, RequestBody) and request.content_length is not None:
-            headers[hdrs.CONTENT_LENGTH] = str(request.content_length)
+        if isinstance(body, RequestBody) and body.length is not None:
+            headers[hdrs.CONTENT_LENGTH] = str(body.length)
+        if bill is not None:
+            # What is compressed can't be metered.
+            headers[hdrs.ACCEPT_ENCODING] = "identity"
         small = body if isinstance(body, bytes) and len(body) <= SMALL else b""
-        outgoing.set(Outgoing(grant.holds, headers, small))
+        on_send = do_nothing if bill is None else bill.note_sending
+        outgoing.set(Outgoing(grant.holds, headers, small, on_send))
         upstream = await self._send(request, None if small else body)
         if isinstance(upstream, Refusal):
             return upstream
         try:
-            return await self._relay(request, upstream, body)
+            return await self._relay(request, upstream, body, bill)
         finally:
             if not upstream.closed:
                 upstream.close()
@@ -120,9 +131,15 @@ class Forwarder:
         )
 
     async def _relay(
-        self, request: EdgeRequest, upstream: ClientResponse, body: bytes | RequestBody | None
+        self,
+        request: EdgeRequest,
+        upstream: ClientResponse,
+        body: bytes | RequestBody | None,
+        bill: Bill | None,
     ) -> web.StreamResponse | Refusal:
         status = upstream.status
+        if bill is not None:
+            bill.note_answer(status, upstream.headers)
         if status < _FIRST_FINAL_STATUS or status in _NOT_FOR_CLIENTS or _is_redirect(status):
             self._complaint.log(f"it answered {status}")
             return Refusal.UPSTREAM_UNAVAILABLE
@@ -137,7 +154,22 @@ class Forwarder:
         if headers is None:
             self._complaint.log("it answered with malformed headers")
             return Refusal.UPSTREAM_UNAVAILABLE
-        return await relay(request, upstream, headers, self.timeouts.idle_timeout)
+        if bill is not None and bill.waits_for_whole(upstream.headers):
+            refusal = await self._receive(upstream)
+            if refusal is not None:
+                return refusal
+        return await relay(request, upstream, headers, self.timeouts.idle_timeout, bill)
+
+    async def _receive(self, upstream: ClientResponse) -> Refusal | None:
+        # Returns once the whole response is here, or why it will never be.
+        try:
+            await upstream.content.wait_eof()
+        except TimeoutError:
+            return Refusal.UPSTREAM_TIMEOUT
+        except (ClientError, OSError) as error:
+            self._complaint.log(type(error).__name__)
+            return Refusal.UPSTREAM_UNAVAILABLE
+        return None
 
 
 def _is_redirect(status: int) -> bool:

@@ -17,11 +17,12 @@ from prometheus_client.core import (
 )
 from prometheus_client.registry import Collector
 
+from gateway.bill_metrics import BillCounters, spending
 from gateway.envelope import Refusal
 from gateway.paths import split_target
 from gateway.request import EdgeRequest, Outcome
 from gateway.sources import Source
-from keyauthority.client import Verifier
+from keyauthority.client import Spender, Verifier
 
 OUTCOMES: Final = (
     *(refusal.code for refusal in Refusal),
@@ -99,6 +100,9 @@ class Metrics(Collector):
         self.connections: Callable[[], dict[str, int]] = dict
         # Has counters of its own. None if it keeps no verdicts in memory.
         self.verifier: Verifier | None = None
+        # What requests cost, and what holds their credits: None without billing, or if nothing does.
+        self.bills: BillCounters | None = None
+        self.spender: Spender | None = None
 
     def count_unsolicited(self) -> None:
         """Counts, and logs, a connection that was closed for unsolicited bytes."""
@@ -125,6 +129,10 @@ class Metrics(Collector):
         )
         if self.verifier is not None:
             yield from _cache(self.verifier)
+        if self.bills is not None:
+            yield from self.bills.collect(observed=self.spender is None)
+        if self.spender is not None:
+            yield from spending(self.spender)
 
 
 def _by_label(

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Awaitable
 from typing import Final, cast
 
 from aiohttp import ClientError, ClientResponse, HttpVersion11, StreamReader, hdrs, web
 from aiohttp.http import StreamWriter
 from multidict import CIMultiDict
 
+from gateway.billing.bill import Bill, CutError
 from gateway.envelope import Refusal
+from gateway.metering.events import end_of_event
 from gateway.request import EdgeRequest, Outcome
 from keyauthority.base.http.answer import Answer
 from keyauthority.base.http.delivery import reset
@@ -17,12 +20,18 @@ from keyauthority.base.http.delivery import reset
 _EVENT_STREAM: Final = "text/event-stream"
 _EVENT_ENDS: Final = (b"\n\n", b"\r\n\r\n", b"\r\r")
 _LONGEST_EVENT_END: Final = 4
+_SLICE: Final = 2 * 1024
+"""Bytes of an answer that are passed on or not, by whether there are credits for them."""
 
 
 async def relay(
-    request: EdgeRequest, upstream: ClientResponse, headers: CIMultiDict[str], idle: float
+    request: EdgeRequest,
+    upstream: ClientResponse,
+    headers: CIMultiDict[str],
+    idle: float,
+    bill: Bill | None = None,
 ) -> web.StreamResponse:
-    """Answers *request* with the response of *upstream*.
+    """Answers *request* with the response of *upstream*, which *bill* reads.
 
     A response that breaks off is never ended as if it were whole: an event stream gets an error
     event, anything else has its connection aborted. The client gets *headers*, and may leave the
@@ -31,22 +40,32 @@ async def relay(
     content = upstream.content
     if content.is_eof() and content.exception() is None:
         request.outcome = Outcome.FORWARDED
-        return Answer(upstream.status, headers, content.read_nowait())
+        body = content.read_nowait()
+        if bill is not None:
+            body = bill.read_whole(body, headers)
+        return Answer(upstream.status, headers, body)
+    if bill is not None:
+        bill.begin_stream(headers)
     response = web.StreamResponse(status=upstream.status, headers=headers)
     if request.version < HttpVersion11 and hdrs.CONTENT_LENGTH not in headers:
         # Without chunks only the end of the connection can say where the response ends.
         response.force_close()
     await response.prepare(request)
     request.client.delivery.patience = idle
-    await _Stream(request, response, upstream).run(content)
+    await _Stream(request, response, upstream, bill).run(content)
     return response
 
 
 class _Stream:
     def __init__(
-        self, request: EdgeRequest, response: web.StreamResponse, upstream: ClientResponse
+        self,
+        request: EdgeRequest,
+        response: web.StreamResponse,
+        upstream: ClientResponse,
+        bill: Bill | None,
     ) -> None:
         self._request = request
+        self._bill = bill
         self._writer = cast(StreamWriter, request.writer)
         self._upstream = upstream
         self._is_event_stream = _is_open_event_stream(response)
@@ -60,6 +79,9 @@ class _Stream:
         except _BrokenError as broken:
             self._request.outcome = Outcome.UPSTREAM_BROKE
             await self._break_off(broken.refusal)
+        except CutError as cut:
+            self._request.outcome = cut.refusal.code
+            await self._break_off(cut.refusal)
         except asyncio.CancelledError:
             if self._request.cut is not None:
                 self._request.outcome = Outcome.CUT
@@ -81,23 +103,61 @@ class _Stream:
         except (ClientError, OSError):
             # Apart from writing, where a client that left raises the same errors.
             raise _BrokenError(Refusal.UPSTREAM_UNAVAILABLE) from None
+        more = bool(chunk)
+        if self._bill is not None:
+            chunk = await self._metered(self._bill, chunk)
         if not chunk:
-            return False
+            return more
         if self._is_event_stream:
             self._tail = (self._tail + chunk)[-_LONGEST_EVENT_END:]
         await self._writer.write(chunk, drain=False)
-        return True
+        return more
+
+    async def _metered(self, bill: Bill, chunk: bytes) -> bytes:
+        # Returns what of the answer goes on, once credits are held for it.
+        if not chunk:
+            return bill.read_end()
+        passed: list[bytes] = []
+        for start in range(0, len(chunk), _SLICE):
+            piece = bill.read(chunk[start : start + _SLICE])
+            if bill.is_short():
+                try:
+                    if not bill.try_extend():
+                        await self._unread(bill.extend())
+                except CutError:
+                    await self._end_event(b"".join(passed), piece + chunk[start + _SLICE :])
+                    raise
+            passed.append(piece)
+        return passed[0] if len(passed) == 1 else b"".join(passed)
+
+    async def _end_event(self, passed: bytes, following: bytes) -> None:
+        # Passes on what is paid for, and brings its last event to an end: else nothing could be said
+        # after it.
+        text, begun = self._tail + passed + following, len(self._tail) + len(passed)
+        if not self._is_event_stream or text[:begun].endswith(_EVENT_ENDS):
+            end = begun
+        else:
+            end = end_of_event(text, 0)
+            while 0 < end < begun:
+                end = end_of_event(text, end)
+        sent = text[len(self._tail) : max(begun, end)]
+        self._tail = (self._tail + sent)[-_LONGEST_EVENT_END:]
+        if sent:
+            await self._writer.write(sent, drain=False)
 
     async def _drain(self) -> None:
+        await self._unread(self._writer.drain())
+
+    async def _unread(self, wait: Awaitable[None]) -> None:
         # The upstream's connection is not read meanwhile: else as much again would wait here.
         connection = self._upstream.connection
         protocol = connection.protocol if connection is not None else None
         if protocol is None:
-            await self._writer.drain()
+            await wait
             return
         protocol.pause_reading()
         try:
-            await self._writer.drain()
+            await wait
         finally:
             protocol.resume_reading()
 

@@ -21,6 +21,8 @@ _REFUSED_METHODS: Final = frozenset({"CONNECT", "TRACE"})
 _VERSIONS: Final = (HttpVersion11, HttpVersion10)
 _EXPECTATION: Final = "100-continue"
 _CONTINUE: Final = b"HTTP/1.1 100 Continue\r\n\r\n"
+_PIECE: Final = 64 * 1024
+"""Bytes of a body in memory that are written at a time."""
 
 
 class Outcome:
@@ -30,6 +32,8 @@ class Outcome:
     FORWARDED: Final = "forwarded"
     # A proxy's sub-request was answered yes.
     AUTHORIZED: Final = "authorized"
+    # A key was told about itself.
+    DESCRIBED: Final = "described"
     # /healthz and /readyz.
     PROBE: Final = "probe"
     # The client was gone, or stopped reading, before it had its answer.
@@ -129,8 +133,16 @@ class RequestBody(Payload):
         super().__init__(request.content)
         self._request = request
         self._limits = limits
-        self._received = 0
         self._waited = 0.0
+        # What was read before it is passed on.
+        self._ahead = b""
+        self._invited = False
+        # Bytes that came from the client so far.
+        self.received = 0
+        # How many bytes are passed on; None if the client did not say.
+        self.length = request.content_length
+        # Whether all of it was passed on.
+        self.complete = False
         self.failure: Refusal | None = None
         self.on_failure: Callable[[], None] = do_nothing
         # Called for each piece that was passed on.
@@ -141,11 +153,16 @@ class RequestBody(Payload):
         self._consumed = True
         # Else the headers, and the upstream, would wait for the first piece.
         writer.send_headers()
-        if hdrs.EXPECT in self._request.headers and self._request.version >= HttpVersion11:
-            await self._invite()
+        for start in range(0, len(self._ahead), _PIECE):
+            await writer.write(self._ahead[start : start + _PIECE])
+            self.on_progress()
+        # The answer may take minutes, for which nobody needs it.
+        self._ahead = b""
+        await self._invite()
         while chunk := await self._next_chunk():
             await writer.write(chunk)
             self.on_progress()
+        self.complete = True
 
     async def write_with_length(
         self, writer: AbstractStreamWriter, content_length: int | None
@@ -157,8 +174,33 @@ class RequestBody(Payload):
         """Raises `TypeError`: the text of a stream is not known."""
         raise TypeError("a streamed body has no text")
 
+    async def read(self, most: int) -> bytes | None:
+        """Returns all of the body if that is *most* bytes or less; None if it is more.
+
+        What is read is passed on all the same.
+
+        Raises:
+            BodyError: The body broke a limit; `failure` says which.
+        """
+        if self.length is not None and self.length > most:
+            return None
+        await self._invite()
+        pieces: list[bytes] = []
+        while self.received <= most and (chunk := await self._next_chunk()):
+            pieces.append(chunk)
+        self._ahead = b"".join(pieces)
+        return self._ahead if self.received <= most else None
+
+    def replace(self, content: bytes) -> None:
+        """Passes *content* on instead of what `read` returned."""
+        self._ahead, self.length = content, len(content)
+
     async def _invite(self) -> None:
-        client = self._request.writer
+        request = self._request
+        if self._invited or hdrs.EXPECT not in request.headers or request.version < HttpVersion11:
+            return
+        self._invited = True
+        client = request.writer
         await client.write(_CONTINUE)
         # An interim response: the real one has not begun.
         client.output_size = 0
@@ -174,8 +216,8 @@ class RequestBody(Payload):
         except web.RequestPayloadError:
             self._fail(Refusal.BAD_REQUEST)
         self._waited += loop.time() - start
-        self._received += len(chunk)
-        if self._received > self._limits.max_body_bytes:
+        self.received += len(chunk)
+        if self.received > self._limits.max_body_bytes:
             self._fail(Refusal.REQUEST_TOO_LARGE)
         if self._is_too_slow():
             self._fail(Refusal.REQUEST_TIMEOUT)
@@ -186,17 +228,17 @@ class RequestBody(Payload):
         limits = self._limits
         return (
             self._waited > limits.body_rate_grace
-            and self._received < self._waited * limits.min_body_rate
+            and self.received < self._waited * limits.min_body_rate
         )
 
     def _fail(self, refusal: Refusal) -> NoReturn:
         self.failure = refusal
         self.on_failure()
-        raise _BodyError(refusal.code)
+        raise BodyError(refusal.code)
 
 
-class _BodyError(Exception):
-    pass
+class BodyError(Exception):
+    """A body broke a limit."""
 
 
 def do_nothing() -> None:

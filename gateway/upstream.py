@@ -51,12 +51,14 @@ class VerdictLapsedError(Exception):
 class Outgoing:
     """A request to the upstream, without its method, its target and a large body.
 
-    `headers` lack those that frame it. It is sent only while `holds()`.
+    `headers` lack those that frame it. It is sent only while `holds()`, and `on_send` is called before
+    its first byte is written.
     """
 
     holds: Callable[[], bool]
     headers: CIMultiDict[str]
     body: bytes
+    on_send: Callable[[], None]
 
 
 outgoing: ContextVar[Outgoing] = ContextVar("outgoing")
@@ -120,6 +122,7 @@ class _Request(ClientRequest):
         # aiohttp would make a task of writing the body, because a large one may have to wait.
         protocol = cast(UpstreamProtocol, conn.protocol)
         writer = StreamWriter(protocol, self.loop)
+        self._outgoing.on_send()
         protocol.expect_response()
         await writer.write_headers(f"{self.method} {self.url.raw_path_qs} HTTP/1.1", self.headers)
         protocol.start_timeout()
@@ -144,6 +147,7 @@ class _Request(ClientRequest):
         # bytes have arrived meanwhile.
         protocol = cast(UpstreamProtocol, conn.protocol)
         if await protocol.becomes_quiet():
+            self._outgoing.on_send()
             protocol.expect_response()
             await super().write_bytes(writer, conn, content_length)
         elif protocol.exception() is None:

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import Enum, auto
 from typing import Final
 
 from gateway.metering.endpoints import Endpoint, endpoint
 from gateway.metering.request import AmbiguousRequestError, Asked
 from gateway.paths import canonical
-from keyauthority.pricing.prices import Price
+from keyauthority.pricing.prices import Price, Rates
 
 FIRST_OUTPUT: Final = 1000
 """Tokens of output, of each choice, that are held for at first."""
@@ -28,6 +28,10 @@ class Priced:
     """A request that goes by *price*, and the nano-credits to hold for it."""
 
     price: Price
+    asked: Asked
+    """What it asks for; of a body that was not read, by its size."""
+    output: int
+    """The tokens of output that are held for."""
     hold: int
 
 
@@ -59,15 +63,15 @@ class Pricing:
         """
         price = self._find(asked.model if asked else "", path)
         is_general = price is not None and price.path.matches(_BELOW_ROOT)
-        if method in _FREE_METHODS and (price is None or is_general):
-            return Unpriced.FREE
+        if method in _FREE_METHODS:
+            return Unpriced.FREE if price is None or is_general else _by_request(price)
         if price is None:
             return Unpriced.NOT_PRICED
         if is_general and price.model.text == _ANY and not self.allows_default:
             return Unpriced.NOT_PRICED
         if asked is None:
             asked = Asked(images=int(endpoint(path) is Endpoint.IMAGES), input_bytes=size)
-        return Priced(price, self._hold(price, asked))
+        return self._priced(price, asked)
 
     def _find(self, model: str, path: str) -> Price | None:
         # Servers read a path in several ways. Prices are found by the one that stands for them all.
@@ -80,8 +84,18 @@ class Pricing:
             raise AmbiguousRequestError("the path has readings with different prices")
         return price
 
-    def _hold(self, price: Price, asked: Asked) -> int:
+    def _priced(self, price: Price, asked: Asked) -> Priced:
         output = asked.output_tokens or FIRST_OUTPUT
         if not self.holds_limit:
             output = min(output, FIRST_OUTPUT)
-        return price.rates.estimate(asked.input_bytes, output * asked.choices, asked.images)
+        output *= asked.choices
+        hold = price.rates.estimate(asked.input_bytes, output, asked.images)
+        return Priced(price, asked, output, hold)
+
+
+def _by_request(price: Price) -> Priced | Unpriced:
+    # What the answer tells of usage is that of an earlier request, such as of a stored response.
+    each = price.rates.request
+    if not each:
+        return Unpriced.FREE
+    return Priced(replace(price, rates=Rates(request=each)), Asked(), output=0, hold=each)

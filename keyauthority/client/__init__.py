@@ -1,4 +1,4 @@
-"""What other services import to have secrets verified and to call the authority.
+"""What other services import to have secrets verified, to spend credits, and to call the authority.
 
 The calls of its admin services are in `admin`.
 """
@@ -14,6 +14,16 @@ from keyauthority.client.credentials import (
     load_token,
     person_metadata,
 )
+from keyauthority.client.spending.counters import Counters as SpendingCounters
+from keyauthority.client.spending.holding import Spending
+from keyauthority.client.spending.records import SpoolError
+from keyauthority.client.spending.request import (
+    AllHeld,
+    OutOfCredits,
+    Request,
+    SpendingUnavailable,
+)
+from keyauthority.client.spending.spender import Spender
 from keyauthority.client.verification import Verification, VerificationUnavailable
 from keyauthority.client.verifier import Verifier
 from keyauthority.client.verifier_client import VerifierClient
@@ -24,10 +34,18 @@ from keyauthority.domain.verdicts import Verdict, VerifiedKey
 __all__ = [
     "SECRET_MARK",
     "AddressError",
+    "AllHeld",
     "ClientCertificate",
+    "OutOfCredits",
     "PlaintextError",
+    "Request",
     "Secret",
     "SecretFileError",
+    "Spender",
+    "Spending",
+    "SpendingCounters",
+    "SpendingUnavailable",
+    "SpoolError",
     "Verdict",
     "Verification",
     "VerificationUnavailable",

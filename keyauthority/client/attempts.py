@@ -3,6 +3,7 @@
 A call that only reads is asked of another replica when the first fails, or is slow while another is
 well. A call that keeps a session goes to one replica; its caller makes the next call. A change is sent
 once, to a replica that has just said that it is well: whoever sends a change twice may make it twice.
+`Settle` is the exception: what it brings is known by names and numbers, so it is asked as what only reads.
 """
 
 from __future__ import annotations
@@ -38,6 +39,7 @@ SHORTEST: Final = 0.01
 CHECKED_WITHIN: Final = 0.5
 """Seconds in which a replica has to say that it is well, before a change is sent to another."""
 
+_REPEATABLE: Final = frozenset({"Settle"})
 _KEEPING: Final = frozenset({"Sync", "Leave"})
 _OF_THE_QUESTION: Final = (Reason.KEYRING_MISMATCH.name, Reason.REVISION_NOT_REACHED.name)
 _SICK: Final = frozenset({grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.DEADLINE_EXCEEDED})
@@ -47,6 +49,7 @@ class Kind(enum.Enum):
     """What a method does."""
 
     READS = enum.auto()
+    """It changes nothing, or nothing twice."""
     KEEPS_SESSION = enum.auto()
     CHANGES = enum.auto()
 
@@ -60,6 +63,8 @@ def kind(path: str) -> Kind:
     service, _, name = path.lstrip("/").partition("/")
     if name in _KEEPING:
         return Kind.KEEPS_SESSION
+    if name in _REPEATABLE:
+        return Kind.READS
     try:
         method = descriptor_pool.Default().FindMethodByName(f"{service}.{name}")
     except KeyError:

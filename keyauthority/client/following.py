@@ -131,6 +131,7 @@ class Following:
     def _take(self, call: SyncCall, reply: SyncResponse) -> bool:
         lease = reply.lease.seconds + reply.lease.nanos / 1e9
         head = Head(reply.epoch, reply.revision)
+        alarms = self._cache.alarms
         everything = reply.reset or head.epoch != call.claim.epoch
         subjects = None if everything else frozenset(reply.subjects)
         if not self._cache.apply(
@@ -142,6 +143,8 @@ class Following:
             foreign_secrets=reply.foreign_secrets,
         ):
             log.error("books_went_back")
+            if self._cache.alarms > alarms:
+                self._on_change(None)
             return False
         self.heard = call.sent
         self._join_timeout = JOIN_TIMEOUT

@@ -21,16 +21,19 @@ import asyncio
 import functools
 import os
 import socket
-from collections.abc import Callable, Coroutine
+from collections.abc import Coroutine
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Self
+
+import grpc
 
 from keyauthority.base.process.clocks import LEASE_CLOCK, LeaseClock
 from keyauthority.client.accepted import Accepted
 from keyauthority.client.asking import Asking, Counters
 from keyauthority.client.channel import connect
 from keyauthority.client.credentials import ClientCertificate, bearer_metadata
-from keyauthority.client.following import Following
+from keyauthority.client.following import Following, OnChange
 from keyauthority.client.strangers import Question
 from keyauthority.client.verdict_calls import VerdictCalls
 from keyauthority.client.verification import (
@@ -53,6 +56,14 @@ CAPACITY: Final = 100_000
 """Verdicts in the cache, each of less than a KiB."""
 
 _UNKNOWN: Final = Verification(Verdict.UNKNOWN, None)
+
+
+@dataclass(frozen=True, slots=True)
+class Connection:
+    """A verifier's channel to the authority, and the metadata that each call has to carry."""
+
+    channel: grpc.aio.Channel
+    metadata: tuple[tuple[str, str], ...] = field(repr=False)
 
 
 class Verifier:
@@ -98,9 +109,14 @@ class Verifier:
         clock: LeaseClock = LEASE_CLOCK,
     ) -> None:
         self.counters = Counters()
-        self.on_change: Callable[[frozenset[str] | None], None] | None = None
-        """Called with the ids of keys and workspaces that changed, after their verdicts are dropped;
-        with None after all verdicts are."""
+        self.listeners: list[OnChange] = []
+        """Each is called with the subjects that changed, in the step that drops their verdicts and
+        before the authority hears of it; with None when all verdicts are dropped. Subjects are the ids
+        of keys and workspaces, `WORKSPACE_ID/credits`, and `prices`."""
+        self.spends = False
+        """Whether a `Spender` is open over it."""
+        self.highest_slice = 0
+        """The highest number that a slice of its session has had: a `Spender` counts on from it."""
         self._connect = functools.partial(
             connect, address, tls_ca=tls_ca, client_certificate=client_certificate
         )
@@ -214,6 +230,31 @@ class Verifier:
         """Verdicts in the cache."""
         return len(self._cache.entries)
 
+    @property
+    def caches(self) -> bool:
+        """Whether it has a cache, and so a session."""
+        return self._caching
+
+    @property
+    def session_id(self) -> str:
+        """The id of the session; empty while there is none, known to be living."""
+        return self._cache.session_id
+
+    @property
+    def epoch(self) -> int:
+        """The era of the books that the session follows; 0 before the first."""
+        return self._cache.epoch
+
+    @property
+    def revision(self) -> int:
+        """The state up to which every change is applied."""
+        return self._cache.applied
+
+    @property
+    def connection(self) -> Connection:
+        """What calls of the authority's other services go by, while the context lasts."""
+        return Connection(self._channel, self._metadata)
+
     async def _ask(self, question: Question) -> Verification:
         if self.lease_held and not self._cache.foreign_secrets and not is_native(question.secret):
             return _UNKNOWN
@@ -225,13 +266,12 @@ class Verifier:
             raise VerificationUnavailable("no verdict in time") from None
 
     def _changed(self, subjects: frozenset[str] | None) -> None:
-        if self.on_change is None:
-            return
-        try:
-            self.on_change(subjects)
-        except Exception as error:  # noqa: BLE001  # must not end the lease
-            context = {"message": "Verifier.on_change failed", "exception": error}
-            asyncio.get_running_loop().call_exception_handler(context)
+        for listener in self.listeners:
+            try:
+                listener(subjects)
+            except Exception as error:  # noqa: BLE001  # must not end the lease
+                context = {"message": "a listener of the verifier failed", "exception": error}
+                asyncio.get_running_loop().call_exception_handler(context)
 
     def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
         task = asyncio.create_task(work)

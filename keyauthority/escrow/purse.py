@@ -51,7 +51,7 @@ class Call:
 
 
 class Purse:
-    """The slices of one workspace for one session.
+    """The slices of one workspace for one session, with numbers above *after*.
 
     Only the one with the highest number is spent from, and only while it is open. Whoever calls
     `take` has checked in the same step that the session's lease is in force. A hold that was extended
@@ -59,10 +59,10 @@ class Purse:
     charge are told to both, and each takes its own part.
     """
 
-    def __init__(self, session: str) -> None:
+    def __init__(self, session: str, after: int = 0) -> None:
         self.session = session
         self.free = 0
-        self._number = 0
+        self._number = after
         self._sequence = 0
         self._open = False
         # By slice: what is held, and what ended charges take that nobody has confirmed.
@@ -71,6 +71,16 @@ class Purse:
         self._call: Call | None = None
         # What each closed slice was last told to keep; None before it was.
         self._closing: dict[int, int | None] = {}
+
+    @property
+    def number(self) -> int:
+        """The highest number so far. The next purse of the session has to go on from there."""
+        return self._number
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether nothing is held, free, to be sent or to be said: it may be forgotten, its number not."""
+        return not (self._open or self._held or self._charges or self._closing)
 
     # --- spending
 

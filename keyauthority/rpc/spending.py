@@ -10,6 +10,7 @@ from keyauthority.domain.charging import Charge, cleaned
 from keyauthority.domain.errors import invalid
 from keyauthority.domain.ledger import Use
 from keyauthority.domain.prices import Prices
+from keyauthority.domain.reading_ledger import ReadingLedger
 from keyauthority.domain.settling import Settling
 from keyauthority.domain.spending import Call, Closing
 from keyauthority.escrow.slices import SliceCall, SliceClosing
@@ -26,6 +27,7 @@ class SpendingServicer:
     """Serves verifiers that spend credits."""
 
     def __init__(self, parts: Parts) -> None:
+        self._ledger = ReadingLedger(parts.books)
         self._prices = Prices(parts.books)
         self._settling = Settling(parts.books, parts.store.sessions, parts.metrics.settled)
 
@@ -40,6 +42,12 @@ class SpendingServicer:
                 for word, granted in answer.slices
             ],
         )
+
+    async def GetAvailable(
+        self, request: v1.GetAvailableRequest, actor: Actor
+    ) -> v1.GetAvailableResponse:
+        account = await self._ledger.account(actor, request.workspace_id)
+        return v1.GetAvailableResponse(available_nano_credits=account.available)
 
     async def ListCurrentPrices(
         self, request: v1.ListCurrentPricesRequest, actor: Actor

@@ -25,7 +25,7 @@ _sym_db = _symbol_database.Default()
 from keyauthority.v1 import price_pb2 as keyauthority_dot_v1_dot_price__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n&keyauthority/v1/spending_service.proto\x12\x0fkeyauthority.v1\x1a\x1bkeyauthority/v1/price.proto\"\xaa\x01\n\rSettleRequest\x12\x12\n\nsession_id\x18\x01 \x01(\t\x12(\n\x07\x63harges\x18\x02 \x03(\x0b\x32\x17.keyauthority.v1.Charge\x12/\n\x08\x63losings\x18\x03 \x03(\x0b\x32\x1d.keyauthority.v1.SliceClosing\x12*\n\x06slices\x18\x04 \x03(\x0b\x32\x1a.keyauthority.v1.SliceCall\"\xd0\x02\n\x06\x43harge\x12\x11\n\treference\x18\x01 \x01(\t\x12\x14\n\x0cworkspace_id\x18\x02 \x01(\t\x12\x19\n\x11\x63ost_nano_credits\x18\x03 \x01(\x03\x12(\n\x05holds\x18\x04 \x03(\x0b\x32\x19.keyauthority.v1.HoldPart\x12\x0e\n\x06key_id\x18\x05 \x01(\t\x12\r\n\x05model\x18\x06 \x01(\t\x12\x0c\n\x04path\x18\x07 \x01(\t\x12\x12\n\nrequest_id\x18\x08 \x01(\t\x12\x33\n\x06\x63ounts\x18\t \x03(\x0b\x32#.keyauthority.v1.Charge.CountsEntry\x12\x10\n\x08price_id\x18\n \x01(\t\x12\x11\n\testimated\x18\x0b \x01(\x08\x12\x0e\n\x06status\x18\x0c \x01(\x05\x1a-\n\x0b\x43ountsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\x03:\x02\x38\x01\"D\n\x08HoldPart\x12\x12\n\nsession_id\x18\x01 \x01(\t\x12\x0e\n\x06number\x18\x02 \x01(\x03\x12\x14\n\x0cnano_credits\x18\x03 \x01(\x03\"c\n\x0cSliceClosing\x12\x14\n\x0cworkspace_id\x18\x01 \x01(\t\x12\x12\n\nsession_id\x18\x02 \x01(\t\x12\x0e\n\x06number\x18\x03 \x01(\x03\x12\x19\n\x11keep_nano_credits\x18\x04 \x01(\x03\"\x94\x01\n\tSliceCall\x12\x14\n\x0cworkspace_id\x18\x01 \x01(\t\x12\x0e\n\x06number\x18\x02 \x01(\x03\x12\x10\n\x08sequence\x18\x03 \x01(\x03\x12\x19\n\x11keep_nano_credits\x18\x04 \x01(\x03\x12\x19\n\x11want_nano_credits\x18\x05 \x01(\x03\x12\x19\n\x11need_nano_credits\x18\x06 \x01(\x03\"\x93\x01\n\x0eSettleResponse\x12\r\n\x05\x65poch\x18\x01 \x01(\x03\x12\x14\n\x0csession_over\x18\x02 \x01(\x08\x12.\n\x07\x63harges\x18\x03 \x03(\x0b\x32\x1d.keyauthority.v1.ChargeAnswer\x12,\n\x06slices\x18\x04 \x03(\x0b\x32\x1c.keyauthority.v1.SliceAnswer\";\n\x0c\x43hargeAnswer\x12+\n\x05state\x18\x01 \x01(\x0e\x32\x1c.keyauthority.v1.ChargeState\"U\n\x0bSliceAnswer\x12(\n\x04word\x18\x01 \x01(\x0e\x32\x1a.keyauthority.v1.SliceWord\x12\x1c\n\x14granted_nano_credits\x18\x02 \x01(\x03\"\x1a\n\x18ListCurrentPricesRequest\"d\n\x19ListCurrentPricesResponse\x12\r\n\x05\x65poch\x18\x01 \x01(\x03\x12\x10\n\x08revision\x18\x02 \x01(\x03\x12&\n\x06prices\x18\x03 \x03(\x0b\x32\x16.keyauthority.v1.Price*\x9a\x01\n\x0b\x43hargeState\x12\x1c\n\x18\x43HARGE_STATE_UNSPECIFIED\x10\x00\x12\x18\n\x14\x43HARGE_STATE_ENTERED\x10\x01\x12\x16\n\x12\x43HARGE_STATE_KNOWN\x10\x02\x12\x1c\n\x18\x43HARGE_STATE_UNKNOWN_KEY\x10\x03\x12\x1d\n\x19\x43HARGE_STATE_OUT_OF_RANGE\x10\x04*\x7f\n\tSliceWord\x12\x1a\n\x16SLICE_WORD_UNSPECIFIED\x10\x00\x12\x16\n\x12SLICE_WORD_GRANTED\x10\x01\x12\x12\n\x0eSLICE_WORD_OUT\x10\x02\x12\x13\n\x0fSLICE_WORD_BUSY\x10\x03\x12\x15\n\x11SLICE_WORD_PASSED\x10\x04\x32\xcd\x01\n\x0fSpendingService\x12I\n\x06Settle\x12\x1e.keyauthority.v1.SettleRequest\x1a\x1f.keyauthority.v1.SettleResponse\x12o\n\x11ListCurrentPrices\x12).keyauthority.v1.ListCurrentPricesRequest\x1a*.keyauthority.v1.ListCurrentPricesResponse\"\x03\x90\x02\x01\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n&keyauthority/v1/spending_service.proto\x12\x0fkeyauthority.v1\x1a\x1bkeyauthority/v1/price.proto\"\xaa\x01\n\rSettleRequest\x12\x12\n\nsession_id\x18\x01 \x01(\t\x12(\n\x07\x63harges\x18\x02 \x03(\x0b\x32\x17.keyauthority.v1.Charge\x12/\n\x08\x63losings\x18\x03 \x03(\x0b\x32\x1d.keyauthority.v1.SliceClosing\x12*\n\x06slices\x18\x04 \x03(\x0b\x32\x1a.keyauthority.v1.SliceCall\"\xd0\x02\n\x06\x43harge\x12\x11\n\treference\x18\x01 \x01(\t\x12\x14\n\x0cworkspace_id\x18\x02 \x01(\t\x12\x19\n\x11\x63ost_nano_credits\x18\x03 \x01(\x03\x12(\n\x05holds\x18\x04 \x03(\x0b\x32\x19.keyauthority.v1.HoldPart\x12\x0e\n\x06key_id\x18\x05 \x01(\t\x12\r\n\x05model\x18\x06 \x01(\t\x12\x0c\n\x04path\x18\x07 \x01(\t\x12\x12\n\nrequest_id\x18\x08 \x01(\t\x12\x33\n\x06\x63ounts\x18\t \x03(\x0b\x32#.keyauthority.v1.Charge.CountsEntry\x12\x10\n\x08price_id\x18\n \x01(\t\x12\x11\n\testimated\x18\x0b \x01(\x08\x12\x0e\n\x06status\x18\x0c \x01(\x05\x1a-\n\x0b\x43ountsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\x03:\x02\x38\x01\"D\n\x08HoldPart\x12\x12\n\nsession_id\x18\x01 \x01(\t\x12\x0e\n\x06number\x18\x02 \x01(\x03\x12\x14\n\x0cnano_credits\x18\x03 \x01(\x03\"c\n\x0cSliceClosing\x12\x14\n\x0cworkspace_id\x18\x01 \x01(\t\x12\x12\n\nsession_id\x18\x02 \x01(\t\x12\x0e\n\x06number\x18\x03 \x01(\x03\x12\x19\n\x11keep_nano_credits\x18\x04 \x01(\x03\"\x94\x01\n\tSliceCall\x12\x14\n\x0cworkspace_id\x18\x01 \x01(\t\x12\x0e\n\x06number\x18\x02 \x01(\x03\x12\x10\n\x08sequence\x18\x03 \x01(\x03\x12\x19\n\x11keep_nano_credits\x18\x04 \x01(\x03\x12\x19\n\x11want_nano_credits\x18\x05 \x01(\x03\x12\x19\n\x11need_nano_credits\x18\x06 \x01(\x03\"\x93\x01\n\x0eSettleResponse\x12\r\n\x05\x65poch\x18\x01 \x01(\x03\x12\x14\n\x0csession_over\x18\x02 \x01(\x08\x12.\n\x07\x63harges\x18\x03 \x03(\x0b\x32\x1d.keyauthority.v1.ChargeAnswer\x12,\n\x06slices\x18\x04 \x03(\x0b\x32\x1c.keyauthority.v1.SliceAnswer\";\n\x0c\x43hargeAnswer\x12+\n\x05state\x18\x01 \x01(\x0e\x32\x1c.keyauthority.v1.ChargeState\"U\n\x0bSliceAnswer\x12(\n\x04word\x18\x01 \x01(\x0e\x32\x1a.keyauthority.v1.SliceWord\x12\x1c\n\x14granted_nano_credits\x18\x02 \x01(\x03\"+\n\x13GetAvailableRequest\x12\x14\n\x0cworkspace_id\x18\x01 \x01(\t\"6\n\x14GetAvailableResponse\x12\x1e\n\x16\x61vailable_nano_credits\x18\x01 \x01(\x03\"\x1a\n\x18ListCurrentPricesRequest\"d\n\x19ListCurrentPricesResponse\x12\r\n\x05\x65poch\x18\x01 \x01(\x03\x12\x10\n\x08revision\x18\x02 \x01(\x03\x12&\n\x06prices\x18\x03 \x03(\x0b\x32\x16.keyauthority.v1.Price*\x9a\x01\n\x0b\x43hargeState\x12\x1c\n\x18\x43HARGE_STATE_UNSPECIFIED\x10\x00\x12\x18\n\x14\x43HARGE_STATE_ENTERED\x10\x01\x12\x16\n\x12\x43HARGE_STATE_KNOWN\x10\x02\x12\x1c\n\x18\x43HARGE_STATE_UNKNOWN_KEY\x10\x03\x12\x1d\n\x19\x43HARGE_STATE_OUT_OF_RANGE\x10\x04*\x7f\n\tSliceWord\x12\x1a\n\x16SLICE_WORD_UNSPECIFIED\x10\x00\x12\x16\n\x12SLICE_WORD_GRANTED\x10\x01\x12\x12\n\x0eSLICE_WORD_OUT\x10\x02\x12\x13\n\x0fSLICE_WORD_BUSY\x10\x03\x12\x15\n\x11SLICE_WORD_PASSED\x10\x04\x32\xaf\x02\n\x0fSpendingService\x12I\n\x06Settle\x12\x1e.keyauthority.v1.SettleRequest\x1a\x1f.keyauthority.v1.SettleResponse\x12`\n\x0cGetAvailable\x12$.keyauthority.v1.GetAvailableRequest\x1a%.keyauthority.v1.GetAvailableResponse\"\x03\x90\x02\x01\x12o\n\x11ListCurrentPrices\x12).keyauthority.v1.ListCurrentPricesRequest\x1a*.keyauthority.v1.ListCurrentPricesResponse\"\x03\x90\x02\x01\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -34,12 +34,14 @@ if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
   _globals['_CHARGE_COUNTSENTRY']._loaded_options = None
   _globals['_CHARGE_COUNTSENTRY']._serialized_options = b'8\001'
+  _globals['_SPENDINGSERVICE'].methods_by_name['GetAvailable']._loaded_options = None
+  _globals['_SPENDINGSERVICE'].methods_by_name['GetAvailable']._serialized_options = b'\220\002\001'
   _globals['_SPENDINGSERVICE'].methods_by_name['ListCurrentPrices']._loaded_options = None
   _globals['_SPENDINGSERVICE'].methods_by_name['ListCurrentPrices']._serialized_options = b'\220\002\001'
-  _globals['_CHARGESTATE']._serialized_start=1351
-  _globals['_CHARGESTATE']._serialized_end=1505
-  _globals['_SLICEWORD']._serialized_start=1507
-  _globals['_SLICEWORD']._serialized_end=1634
+  _globals['_CHARGESTATE']._serialized_start=1452
+  _globals['_CHARGESTATE']._serialized_end=1606
+  _globals['_SLICEWORD']._serialized_start=1608
+  _globals['_SLICEWORD']._serialized_end=1735
   _globals['_SETTLEREQUEST']._serialized_start=89
   _globals['_SETTLEREQUEST']._serialized_end=259
   _globals['_CHARGE']._serialized_start=262
@@ -58,10 +60,14 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_CHARGEANSWER']._serialized_end=1131
   _globals['_SLICEANSWER']._serialized_start=1133
   _globals['_SLICEANSWER']._serialized_end=1218
-  _globals['_LISTCURRENTPRICESREQUEST']._serialized_start=1220
-  _globals['_LISTCURRENTPRICESREQUEST']._serialized_end=1246
-  _globals['_LISTCURRENTPRICESRESPONSE']._serialized_start=1248
-  _globals['_LISTCURRENTPRICESRESPONSE']._serialized_end=1348
-  _globals['_SPENDINGSERVICE']._serialized_start=1637
-  _globals['_SPENDINGSERVICE']._serialized_end=1842
+  _globals['_GETAVAILABLEREQUEST']._serialized_start=1220
+  _globals['_GETAVAILABLEREQUEST']._serialized_end=1263
+  _globals['_GETAVAILABLERESPONSE']._serialized_start=1265
+  _globals['_GETAVAILABLERESPONSE']._serialized_end=1319
+  _globals['_LISTCURRENTPRICESREQUEST']._serialized_start=1321
+  _globals['_LISTCURRENTPRICESREQUEST']._serialized_end=1347
+  _globals['_LISTCURRENTPRICESRESPONSE']._serialized_start=1349
+  _globals['_LISTCURRENTPRICESRESPONSE']._serialized_end=1449
+  _globals['_SPENDINGSERVICE']._serialized_start=1738
+  _globals['_SPENDINGSERVICE']._serialized_end=2041
 # @@protoc_insertion_point(module_scope)

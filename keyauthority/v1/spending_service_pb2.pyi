@@ -411,6 +411,52 @@ class SliceAnswer(_message.Message):
 Global___SliceAnswer: _TypeAlias = SliceAnswer  # noqa: Y015
 
 @_typing.final
+class GetAvailableRequest(_message.Message):
+    """Asks what is available."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    WORKSPACE_ID_FIELD_NUMBER: _builtins.int
+    workspace_id: _builtins.str
+    """The workspace's id."""
+    def __init__(
+        self,
+        *,
+        workspace_id: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["workspace_id", b"workspace_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___GetAvailableRequest: _TypeAlias = GetAvailableRequest  # noqa: Y015
+
+@_typing.final
+class GetAvailableResponse(_message.Message):
+    """What is available."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    AVAILABLE_NANO_CREDITS_FIELD_NUMBER: _builtins.int
+    available_nano_credits: _builtins.int
+    """The balance without what stands in slices, and without what is due to expire. Below zero if the
+    workspace owes.
+    """
+    def __init__(
+        self,
+        *,
+        available_nano_credits: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["available_nano_credits", b"available_nano_credits"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___GetAvailableResponse: _TypeAlias = GetAvailableResponse  # noqa: Y015
+
+@_typing.final
 class ListCurrentPricesRequest(_message.Message):
     """Asks for the price table."""
 

@@ -45,6 +45,11 @@ class SpendingServiceStub(object):
                 request_serializer=keyauthority_dot_v1_dot_spending__service__pb2.SettleRequest.SerializeToString,
                 response_deserializer=keyauthority_dot_v1_dot_spending__service__pb2.SettleResponse.FromString,
                 _registered_method=True)
+        self.GetAvailable = channel.unary_unary(
+                '/keyauthority.v1.SpendingService/GetAvailable',
+                request_serializer=keyauthority_dot_v1_dot_spending__service__pb2.GetAvailableRequest.SerializeToString,
+                response_deserializer=keyauthority_dot_v1_dot_spending__service__pb2.GetAvailableResponse.FromString,
+                _registered_method=True)
         self.ListCurrentPrices = channel.unary_unary(
                 '/keyauthority.v1.SpendingService/ListCurrentPrices',
                 request_serializer=keyauthority_dot_v1_dot_spending__service__pb2.ListCurrentPricesRequest.SerializeToString,
@@ -73,6 +78,15 @@ class SpendingServiceServicer(object):
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def GetAvailable(self, request, context):
+        """Returns what of a workspace's credits is available, to be told to whoever holds one of its keys.
+
+        Errors: NOT_FOUND (WORKSPACE_NOT_FOUND).
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def ListCurrentPrices(self, request, context):
         """Returns all prices, for requests of now and of later. The table is whole as of the revision
         that the answer names; a change of it has the subject `prices`.
@@ -88,6 +102,11 @@ def add_SpendingServiceServicer_to_server(servicer, server):
                     servicer.Settle,
                     request_deserializer=keyauthority_dot_v1_dot_spending__service__pb2.SettleRequest.FromString,
                     response_serializer=keyauthority_dot_v1_dot_spending__service__pb2.SettleResponse.SerializeToString,
+            ),
+            'GetAvailable': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetAvailable,
+                    request_deserializer=keyauthority_dot_v1_dot_spending__service__pb2.GetAvailableRequest.FromString,
+                    response_serializer=keyauthority_dot_v1_dot_spending__service__pb2.GetAvailableResponse.SerializeToString,
             ),
             'ListCurrentPrices': grpc.unary_unary_rpc_method_handler(
                     servicer.ListCurrentPrices,
@@ -128,6 +147,33 @@ class SpendingService(object):
             '/keyauthority.v1.SpendingService/Settle',
             keyauthority_dot_v1_dot_spending__service__pb2.SettleRequest.SerializeToString,
             keyauthority_dot_v1_dot_spending__service__pb2.SettleResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def GetAvailable(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/keyauthority.v1.SpendingService/GetAvailable',
+            keyauthority_dot_v1_dot_spending__service__pb2.GetAvailableRequest.SerializeToString,
+            keyauthority_dot_v1_dot_spending__service__pb2.GetAvailableResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -47,6 +47,11 @@ class SpendingServiceStub:
     charge or a slice that can't be served says so in its answer and makes nothing else fail.
     Errors: INVALID_ARGUMENT (a field breaks its limits, a negative amount), UNAVAILABLE.
     """
+    GetAvailable: _grpc.UnaryUnaryMultiCallable[_spending_service_pb2.GetAvailableRequest, _spending_service_pb2.GetAvailableResponse]
+    """Returns what of a workspace's credits is available, to be told to whoever holds one of its keys.
+
+    Errors: NOT_FOUND (WORKSPACE_NOT_FOUND).
+    """
     ListCurrentPrices: _grpc.UnaryUnaryMultiCallable[_spending_service_pb2.ListCurrentPricesRequest, _spending_service_pb2.ListCurrentPricesResponse]
     """Returns all prices, for requests of now and of later. The table is whole as of the revision
     that the answer names; a change of it has the subject `prices`.
@@ -70,6 +75,11 @@ class SpendingServiceAsyncStub(SpendingServiceStub):
     Safe to repeat: a charge is known by its reference, a call about a slice by its sequence. A
     charge or a slice that can't be served says so in its answer and makes nothing else fail.
     Errors: INVALID_ARGUMENT (a field breaks its limits, a negative amount), UNAVAILABLE.
+    """
+    GetAvailable: _aio.UnaryUnaryMultiCallable[_spending_service_pb2.GetAvailableRequest, _spending_service_pb2.GetAvailableResponse]  # type: ignore[assignment]
+    """Returns what of a workspace's credits is available, to be told to whoever holds one of its keys.
+
+    Errors: NOT_FOUND (WORKSPACE_NOT_FOUND).
     """
     ListCurrentPrices: _aio.UnaryUnaryMultiCallable[_spending_service_pb2.ListCurrentPricesRequest, _spending_service_pb2.ListCurrentPricesResponse]  # type: ignore[assignment]
     """Returns all prices, for requests of now and of later. The table is whole as of the revision
@@ -97,6 +107,17 @@ class SpendingServiceServicer(metaclass=_abc_1.ABCMeta):
         Safe to repeat: a charge is known by its reference, a call about a slice by its sequence. A
         charge or a slice that can't be served says so in its answer and makes nothing else fail.
         Errors: INVALID_ARGUMENT (a field breaks its limits, a negative amount), UNAVAILABLE.
+        """
+
+    @_abc_1.abstractmethod
+    def GetAvailable(
+        self,
+        request: _spending_service_pb2.GetAvailableRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_spending_service_pb2.GetAvailableResponse, _abc.Awaitable[_spending_service_pb2.GetAvailableResponse]]:
+        """Returns what of a workspace's credits is available, to be told to whoever holds one of its keys.
+
+        Errors: NOT_FOUND (WORKSPACE_NOT_FOUND).
         """
 
     @_abc_1.abstractmethod

@@ -311,7 +311,7 @@ class TestQuestions:
         scripted.heads = [(1, 900)]
         held = await verifier.verify(secret)
         heard: list[object] = []
-        verifier.on_change = heard.append
+        verifier.listeners.append(heard.append)
         scripted.epoch = 2
         await scripted.change()
         await until(lambda: scripted.syncs[-1].epoch == 2)

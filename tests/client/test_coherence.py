@@ -285,7 +285,7 @@ async def test_on_change_hears_of_what_is_dropped(
     def changed(subjects: frozenset[str] | None) -> None:
         heard.append((subjects, verifier.peek(issued.secret)))
 
-    verifier.on_change = changed
+    verifier.listeners.append(changed)
     await authority.root(RevokeKeyRequest(key_id=issued.key.id))
     assert heard == [(frozenset({issued.key.id}), None)]
 

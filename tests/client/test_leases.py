@@ -110,7 +110,7 @@ class TestJoining:
         scripted.lease = 0.1
         heard: list[object] = []
         async with leased(scripted.address) as verifier:
-            verifier.on_change = heard.append
+            verifier.listeners.append(heard.append)
             await until(lambda: len(scripted.syncs) > 5)
         assert heard == []
 
@@ -125,7 +125,7 @@ class TestJoining:
             raise RuntimeError("as the test wants")
 
         async with leased(scripted.address) as verifier:
-            verifier.on_change = on_change
+            verifier.listeners.append(on_change)
             await scripted.change("key_1")
             await scripted.change("key_2")
             await until(lambda: scripted.syncs[-1].revision == 3)

@@ -159,6 +159,8 @@ async def test_a_name_that_moves_is_followed() -> None:
         ("VerificationService/BatchVerify", Kind.READS),
         ("KeyService/LookupKey", Kind.READS),
         ("AuditService/ListAuditEntries", Kind.READS),
+        ("SpendingService/Settle", Kind.READS),
+        ("SpendingService/ListCurrentPrices", Kind.READS),
         ("VerificationService/Sync", Kind.KEEPS_SESSION),
         ("VerificationService/Leave", Kind.KEEPS_SESSION),
         ("VerificationService/RevokePresented", Kind.CHANGES),

@@ -21,7 +21,7 @@ from gateway.forward import Forwarder
 from gateway.headers import Allowlist
 from gateway.observe import Metrics, Timings
 from gateway.pool import UnsolicitedError, UpstreamConnector
-from gateway.request import EdgeRequest, Grant, open_body
+from gateway.request import EdgeRequest, Grant, do_nothing, open_body
 from gateway.upstream import Outgoing, outgoing, upstream_session
 from keyauthority.base.http.server import Server
 from keyauthority.client import SECRET_MARK, VerifiedKey
@@ -117,7 +117,7 @@ async def ask(
     session: ClientSession, url: str, *, method: str = "GET", trust: object = True
 ) -> str:
     """Send a request as the gateway does; return the body of its answer."""
-    outgoing.set(Outgoing(lambda: True, CIMultiDict(), b""))
+    outgoing.set(Outgoing(lambda: True, CIMultiDict(), b"", do_nothing))
     async with session.request(method, url, ssl=trust) as answer:  # type: ignore[arg-type]
         return await answer.text()
 

@@ -29,6 +29,7 @@ from tests.rpc.parts import service
 READING: Final = {
     "VerificationService.Verify",
     "VerificationService.BatchVerify",
+    "SpendingService.GetAvailable",
     "SpendingService.ListCurrentPrices",
     "KeyService.GetKey",
     "KeyService.BatchGetKeys",

@@ -209,8 +209,8 @@ class Spool:
         return adopted
 
     def state(self) -> SpoolState:
-        """Returns what is in the spool."""
-        times = [one.time for one in self._unconfirmed.values()]
+        """Returns what is in the spool, in whatever thread metrics are served."""
+        times = [one.time for one in list(self._unconfirmed.values())]
         return SpoolState(
             len(self._open),
             len(times) + len(self._replaying.charges),

@@ -66,6 +66,18 @@ def test_which_row_a_request_goes_by(
     assert row(pricing(*ROWS, default=True).of(method, path, request, 10)) == default
 
 
+def test_reading_costs_what_a_request_costs() -> None:
+    """No tokens: the usage in the answer, such as a stored response, was charged before."""
+    rates = Rates(input=1, output=1, request=5)
+    rows = price("stored", "*", "/v1/responses*", rates), price("batch", "*", "/v1/batches*")
+    priced = pricing(*rows).of("GET", "/v1/responses/1", None, 0)
+
+    assert isinstance(priced, Priced)
+    assert (priced.price.id, priced.hold, priced.output) == ("stored", 5, 0)
+    assert priced.price.rates == Rates(request=5)
+    assert row(pricing(*rows).of("GET", "/v1/batches/1", None, 0)) == "FREE"
+
+
 def test_without_rows_nothing_has_a_price() -> None:
     for default in (False, True):
         assert row(pricing(default=default).of("POST", CHAT, Asked("m"), 1)) == "NOT_PRICED"

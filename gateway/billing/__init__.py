@@ -1,0 +1,1 @@
+"""Billing: what a request costs, and the credits that are held for it before it is sent."""

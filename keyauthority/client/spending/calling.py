@@ -1,0 +1,91 @@
+"""Single calls of `SpendingService`, counted and timed."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING, Final
+
+import grpc
+
+from keyauthority.client.spending.counters import Counters
+from keyauthority.client.verifier import Connection
+from keyauthority.v1 import spending_service_pb2 as v1
+from keyauthority.v1.spending_service_pb2_grpc import SpendingServiceStub
+
+if TYPE_CHECKING:
+    from keyauthority.v1.spending_service_pb2_grpc import SpendingServiceAsyncStub
+
+LONGEST: Final = 8.0
+"""Seconds: the deadline of a call, doubled after each that was too short."""
+
+
+class CallFailed(Exception):  # noqa: N818 - whoever makes the call knows what follows
+    """The call has no answer. `invalid` says that it never will: the authority refuses its content."""
+
+    def __init__(self, reason: str, *, invalid: bool = False) -> None:
+        super().__init__(reason)
+        self.invalid = invalid
+
+
+class Calling:
+    """Calls by *connection*, each answered within *timeout* seconds, or a multiple if it is slow."""
+
+    def __init__(self, connection: Connection, timeout: float, counters: Counters) -> None:
+        self._stub: SpendingServiceAsyncStub = SpendingServiceStub(connection.channel)
+        self._metadata = connection.metadata
+        self._shortest = self._timeout = timeout
+        self._counters = counters
+
+    async def settle(self, request: v1.SettleRequest) -> v1.SettleResponse:
+        """Returns the answer. Raises `CallFailed`: it may have arrived all the same."""
+        begun = time.monotonic()
+        try:
+            reply = await self._stub.Settle(request, timeout=self._timeout, metadata=self._metadata)
+            _check(request, reply)
+        except (grpc.RpcError, grpc.aio.BaseError) as error:
+            raise self._failed(error) from None
+        self._timeout = self._shortest
+        self._counters.calls += 1
+        self._counters.call_seconds += time.monotonic() - begun
+        return reply
+
+    async def available(self, workspace_id: str) -> int:
+        """Returns the nano-credits of a workspace that are available. Raises `CallFailed`."""
+        request = v1.GetAvailableRequest(workspace_id=workspace_id)
+        try:
+            reply = await self._stub.GetAvailable(
+                request, timeout=self._shortest, metadata=self._metadata
+            )
+        except (grpc.RpcError, grpc.aio.BaseError) as error:
+            raise CallFailed(_reason(error)) from None
+        return reply.available_nano_credits
+
+    async def prices(self) -> v1.ListCurrentPricesResponse:
+        """Returns the price table. Raises `CallFailed`."""
+        try:
+            return await self._stub.ListCurrentPrices(
+                v1.ListCurrentPricesRequest(), timeout=self._shortest, metadata=self._metadata
+            )
+        except (grpc.RpcError, grpc.aio.BaseError) as error:
+            raise CallFailed(_reason(error)) from None
+
+    def _failed(self, error: Exception) -> CallFailed:
+        self._counters.failed_calls += 1
+        reason = _reason(error)
+        if reason == grpc.StatusCode.DEADLINE_EXCEEDED.name:
+            # A long list of charges takes its time: the same deadline again would be too short again.
+            self._timeout = min(2 * self._timeout, LONGEST)
+        return CallFailed(reason, invalid=reason == grpc.StatusCode.INVALID_ARGUMENT.name)
+
+
+def _reason(error: Exception) -> str:
+    # The status alone: the authority's sentence is not for this log.
+    if isinstance(error, grpc.aio.AioRpcError):
+        return error.code().name
+    return type(error).__name__
+
+
+def _check(request: v1.SettleRequest, reply: v1.SettleResponse) -> None:
+    slices = len(reply.slices) == len(request.slices) or reply.session_over
+    if len(reply.charges) != len(request.charges) or not slices:
+        raise grpc.aio.InternalError("the authority answers another call")

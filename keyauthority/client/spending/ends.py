@@ -1,0 +1,107 @@
+"""Writes down how holds ended. Only then is what they leave over free, and their charge sent."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable
+from typing import Final
+
+from keyauthority.client.spending.counters import Counters
+from keyauthority.client.spending.records import SpooledCharge, SpoolError
+from keyauthority.client.spending.spool import Spool
+from keyauthority.client.spending.workspace import WorkspaceCredits
+from keyauthority.escrow.purse import Hold
+
+FIRST_PAUSE: Final = 0.1
+LONGEST_PAUSE: Final = 5.0
+"""Seconds: the pause after an end that could not be written, doubled each time up to the longest."""
+
+log = logging.getLogger("keyauthority.client")
+
+
+class Ends:
+    """The ends of holds that are being written. What can't be written stays held, and is tried again.
+
+    Args:
+        spool: Where they are written.
+        on_end: Called with the workspace after a hold of it has ended, and whether by a charge.
+        counters: Count the holds.
+    """
+
+    def __init__(
+        self,
+        spool: Spool,
+        on_end: Callable[[WorkspaceCredits, bool], None],
+        counters: Counters,
+    ) -> None:
+        self._spool = spool
+        self._on_end = on_end
+        self._counters = counters
+        self._loop = asyncio.get_running_loop()
+        self._tasks: dict[str, asyncio.Task[None]] = {}
+
+    def __contains__(self, reference: object) -> bool:
+        return reference in self._tasks
+
+    def void(self, workspace: WorkspaceCredits, hold: Hold, reference: str) -> None:
+        """Ends a hold without a charge."""
+        self._begin(reference, self._void(workspace, hold, reference))
+
+    def charge(self, workspace: WorkspaceCredits, hold: Hold, charge: SpooledCharge) -> None:
+        """Ends a hold with a charge."""
+        self._begin(charge.reference, self._charge(workspace, hold, charge))
+
+    def dropped(self, workspace: WorkspaceCredits, hold: Hold, charge: SpooledCharge) -> None:
+        """Ends a hold that nobody can end any more; from whatever thread collects garbage.
+
+        After the loop's end that is for whoever adopts the spool.
+        """
+        if not self._loop.is_closed():
+            self._loop.call_soon_threadsafe(self._charge_dropped, workspace, hold, charge)
+
+    async def finish(self, deadline: float) -> None:
+        """Returns when all is written, or *deadline* seconds later; then the rest is given up."""
+        if self._tasks:
+            await asyncio.wait(list(self._tasks.values()), timeout=deadline)
+        tasks = list(self._tasks.values())
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+    def _begin(self, reference: str, work: Awaitable[None]) -> None:
+        task = self._loop.create_task(self._end(reference, work))
+        self._tasks[reference] = task
+
+    def _charge_dropped(
+        self, workspace: WorkspaceCredits, hold: Hold, charge: SpooledCharge
+    ) -> None:
+        self._counters.dropped += 1
+        self.charge(workspace, hold, charge)
+
+    async def _end(self, reference: str, work: Awaitable[None]) -> None:
+        try:
+            await work
+        finally:
+            del self._tasks[reference]
+        self._counters.holds -= 1
+
+    async def _void(self, workspace: WorkspaceCredits, hold: Hold, reference: str) -> None:
+        await self._written(lambda: self._spool.void(reference))
+        workspace.void(hold)
+        self._on_end(workspace, False)
+
+    async def _charge(self, workspace: WorkspaceCredits, hold: Hold, charge: SpooledCharge) -> None:
+        await self._written(lambda: self._spool.charge(charge))
+        workspace.charge(hold, charge)
+        self._on_end(workspace, True)
+
+    async def _written(self, write: Callable[[], Awaitable[None]]) -> None:
+        pause = FIRST_PAUSE
+        while True:
+            try:
+                return await write()
+            except SpoolError as error:
+                log.error("end_not_spooled: %s", error)  # noqa: TRY400 - its text says all
+            await asyncio.sleep(pause)
+            pause = min(2 * pause, LONGEST_PAUSE)

@@ -1,0 +1,157 @@
+"""One request's hold, from when it is let through until what it cost is known."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Generator, Mapping
+from dataclasses import dataclass
+from typing import Any, Final
+
+from keyauthority.client.spending.records import SpooledCharge
+from keyauthority.client.spending.request import Request
+from keyauthority.client.spending.workspace import WorkspaceCredits
+from keyauthority.escrow.purse import Hold
+from keyauthority.pricing.amounts import LARGEST_AMOUNT
+
+
+@dataclass(frozen=True, slots=True)
+class Desk:
+    """Where holds are extended and ended: a spender's own."""
+
+    try_extend: Callable[[Spending, int], bool]
+    extend: Callable[[Spending, int, int], Awaitable[None]]
+    void: Callable[[WorkspaceCredits, Hold, str], None]
+    charge: Callable[[WorkspaceCredits, Hold, SpooledCharge], None]
+    dropped: Callable[[WorkspaceCredits, Hold, SpooledCharge], None]
+
+
+class Spending:
+    """What is held for one request.
+
+    It is ended once, by `void` or `charge`: the first counts. One that is dropped without an end, by
+    an exception or a cancelled task, is charged as held, estimated: nobody knows what became of it.
+    """
+
+    __slots__ = ("_desk", "ended", "hold", "key_id", "reference", "request", "workspace")
+
+    def __init__(
+        self,
+        desk: Desk,
+        workspace: WorkspaceCredits,
+        hold: Hold,
+        reference: str,
+        key_id: str,
+        request: Request,
+    ) -> None:
+        self._desk: Final = desk
+        self.workspace: Final = workspace
+        self.hold: Final = hold
+        self.reference: Final = reference
+        """The name of the charge that it becomes, which nobody else knows before."""
+        self.key_id: Final = key_id
+        self.request: Final = request
+        self.ended = False
+        """Whether `void` or `charge` was called."""
+
+    def __repr__(self) -> str:
+        return f"Spending({self.reference}, {self.amount})"
+
+    def __del__(self) -> None:
+        if not self.ended:
+            self.ended = True
+            self._desk.dropped(self.workspace, self.hold, self._charge(self.amount, {}, 0, True))
+
+    @property
+    def amount(self) -> int:
+        """What is held, in nano-credits."""
+        return self.hold.amount
+
+    def try_extend(self, amount: int) -> bool:
+        """Holds *amount* more if that needs no call; returns whether it does.
+
+        Raises `SpendingUnavailable` if that can't be written down.
+        """
+        return self._desk.try_extend(self, amount)
+
+    async def extend(self, amount: int, *, least: int = 1) -> None:
+        """Holds *amount* more; if less is left, what is left, if that is at least *least*.
+
+        Raises `OutOfCredits`, `AllHeld`, `SpendingUnavailable`; then it holds what it held before.
+        """
+        await self._desk.extend(self, amount, least)
+
+    def void(self) -> None:
+        """Ends it without a charge: nothing was sent, or the upstream refused. Returns at once."""
+        if not self.ended:
+            self.ended = True
+            self._desk.void(self.workspace, self.hold, self.reference)
+
+    def charge(
+        self,
+        cost: int,
+        *,
+        counts: Mapping[str, int] | None = None,
+        status: int = 0,
+        estimated: bool = False,
+    ) -> None:
+        """Ends it: the request cost *cost* nano-credits. Returns at once.
+
+        Args:
+            cost: What it cost, whether or not as much is held.
+            counts: What it used, by class.
+            status: The HTTP status of the answer; 0 if there was none.
+            estimated: Whether the upstream told no usage.
+
+        Raises:
+            ValueError: The cost is below zero. It has not ended then.
+        """
+        if cost < 0:
+            raise ValueError(f"a cost is at least 0, not {cost}")
+        if not self.ended:
+            self.ended = True
+            charge = self._charge(cost, counts or {}, status, estimated)
+            self._desk.charge(self.workspace, self.hold, charge)
+
+    def _charge(
+        self,
+        cost: int,
+        counts: Mapping[str, int],
+        status: int,
+        estimated: bool,
+    ) -> SpooledCharge:
+        request = self.request
+        return SpooledCharge(
+            self.reference,
+            self.workspace.id,
+            min(cost, LARGEST_AMOUNT),
+            self.hold.parts,
+            self.key_id,
+            request.model,
+            request.path,
+            request.request_id,
+            {name: count for name, count in counts.items() if count > 0},
+            request.price_id,
+            estimated,
+            status,
+        )
+
+
+class Holding:
+    """A hold that is asked for: to be awaited, or entered, whose end charges what has no other end."""
+
+    __slots__ = ("_asked", "_spending")
+
+    def __init__(self, asked: Awaitable[Spending]) -> None:
+        self._asked: Final = asked
+        self._spending: Spending | None = None
+
+    def __await__(self) -> Generator[Any, None, Spending]:
+        return self._asked.__await__()
+
+    async def __aenter__(self) -> Spending:
+        self._spending = await self._asked
+        return self._spending
+
+    async def __aexit__(self, *exc_info: object) -> None:
+        assert self._spending is not None  # noqa: S101 - it was entered
+        if not self._spending.ended:
+            self._spending.charge(self._spending.amount, estimated=True)

@@ -1,0 +1,252 @@
+"""Brings what workspaces have to say to the authority, and takes its answers.
+
+One message about a workspace is under way at a time, so that whoever waits joins the next one; those
+about different workspaces don't wait for each other, since a long list of one's charges would delay
+the other's requests. Calls for credits are sent at once. Charges wait for one of these, for others up
+to `MOST`, or for `FLUSH`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable
+from typing import Final
+
+from keyauthority.client.spending.accounts import Accounts
+from keyauthority.client.spending.backlog import Backlog
+from keyauthority.client.spending.calling import CallFailed, Calling
+from keyauthority.client.spending.counters import Counters
+from keyauthority.client.spending.messages import ENTERED, REFUSED, Message, word_of
+from keyauthority.client.spending.spool import Spool
+from keyauthority.client.spending.workspace import MOST, Part, WorkspaceCredits
+from keyauthority.v1 import spending_service_pb2 as v1
+
+FLUSH: Final = 1.0
+"""Seconds that charges wait at most, if the authority is well."""
+
+MOST_CALLS: Final = 16
+"""Calls under way at a time."""
+
+FIRST_PAUSE: Final = 0.05
+LONGEST_PAUSE: Final = 1.0
+"""Seconds: the pause after a call that failed, doubled each time up to the longest."""
+
+log = logging.getLogger("keyauthority.client")
+
+
+class Settling:
+    """Calls about the workspaces of *accounts*.
+
+    Args:
+        accounts: The workspaces.
+        spool: Is told what is confirmed.
+        calling: Makes the calls.
+        counters: Count the charges.
+        on_epoch: Called with an epoch that is newer than that of *accounts*.
+        backlog: Brings charges that can't be brought here any more.
+        now: The clock.
+    """
+
+    def __init__(
+        self,
+        accounts: Accounts,
+        spool: Spool,
+        calling: Calling,
+        counters: Counters,
+        on_epoch: Callable[[int], None],
+        backlog: Backlog,
+        now: Callable[[], float],
+    ) -> None:
+        self._accounts = accounts
+        self._spool = spool
+        self._calling = calling
+        self._counters = counters
+        self._on_epoch = on_epoch
+        self._backlog = backlog
+        self._now = now
+        # Whether to say what nobody waits for, too.
+        self._due: dict[WorkspaceCredits, bool] = {}
+        self._patient: dict[WorkspaceCredits, None] = {}
+        self._timers: dict[WorkspaceCredits, asyncio.TimerHandle] = {}
+        self._charges_waiting = 0
+        self._flushing: asyncio.TimerHandle | None = None
+        self._scheduled: asyncio.Handle | None = None
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._pause = FIRST_PAUSE
+        self._resumes = 0.0
+        self._loop = asyncio.get_running_loop()
+
+    def prompt(self, workspace: WorkspaceCredits) -> None:
+        """Says and asks at once what there is of the workspace."""
+        self._due.setdefault(workspace, False)
+        if self._scheduled is None:
+            self._scheduled = self._loop.call_soon(self._dispatch)
+
+    def note(self, workspace: WorkspaceCredits, charges: int = 0) -> None:
+        """Says within `FLUSH` what there is of the workspace, of which so many more are charges."""
+        self._patient[workspace] = None
+        self._charges_waiting += charges
+        if self._charges_waiting >= MOST:
+            self._flush()
+        elif self._flushing is None:
+            self._flushing = self._loop.call_later(FLUSH, self._flush)
+
+    async def finish(self, deadline: float) -> None:
+        """Says all there is, until *deadline*, a time; then ends."""
+        while (left := deadline - self._now()) > 0:
+            news = [workspace for workspace in self._accounts if workspace.has_news]
+            if not news and not self._tasks:
+                break
+            for workspace in news:
+                self.note(workspace)
+            self._flush()
+            await asyncio.wait(
+                [*self._tasks, self._loop.create_task(asyncio.sleep(min(left, FIRST_PAUSE)))],
+                return_when=asyncio.FIRST_COMPLETED,
+            )
+        for handle in (self._flushing, self._scheduled, *self._timers.values()):
+            if handle is not None:
+                handle.cancel()
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+
+    # --- sending
+
+    def _flush(self) -> None:
+        if self._flushing is not None:
+            self._flushing.cancel()
+            self._flushing = None
+        self._charges_waiting = 0
+        self._due.update(dict.fromkeys(self._patient, True))
+        self._patient.clear()
+        if self._scheduled is None:
+            self._scheduled = self._loop.call_soon(self._dispatch)
+
+    def _dispatch(self) -> None:
+        self._scheduled = None
+        wait = self._resumes - self._now()
+        if wait > 0:
+            self._scheduled = self._loop.call_later(wait, self._dispatch)
+            return
+        while self._due and len(self._tasks) < MOST_CALLS:
+            message = self._message()
+            if not message.parts:
+                return
+            task = self._loop.create_task(self._send(message))
+            self._tasks.add(task)
+            task.add_done_callback(self._tasks.discard)
+
+    def _message(self) -> Message:
+        accounts, now = self._accounts, self._now()
+        message, leased = Message(accounts.session_id), accounts.is_leased
+        for workspace, flush in list(self._due.items()):
+            if not message.room:
+                break
+            del self._due[workspace]
+            # What is under way is looked at again when it has ended.
+            if workspace.under_way:
+                continue
+            part = workspace.part(
+                message.session_id, accounts.after, message.room, now, leased=leased, flush=flush
+            )
+            if part is not None:
+                workspace.under_way = True
+                message.add(part)
+            elif workspace.waiters and message.parts:
+                # There may have been too little room.
+                self._due[workspace] = flush
+            else:
+                self._look_again(workspace, now)
+        return message
+
+    async def _send(self, message: Message) -> None:
+        try:
+            reply = await self._calling.settle(message.encoded())
+        except CallFailed as failure:
+            self._failed(message, failure)
+        else:
+            self._pause = FIRST_PAUSE
+            self._take(message, reply)
+        finally:
+            now = self._now()
+            for part in message.parts:
+                part.workspace.under_way = False
+                self._look_again(part.workspace, now)
+            if self._due and self._scheduled is None:
+                self._scheduled = self._loop.call_soon(self._dispatch)
+
+    def _look_again(self, workspace: WorkspaceCredits, now: float) -> None:
+        # What there is to say of it later, now that no message about it is under way.
+        if workspace.waiters and workspace not in self._timers:
+            wait = max(
+                workspace.not_before - now, 0.0 if self._accounts.session_id else FIRST_PAUSE
+            )
+            self._timers[workspace] = self._loop.call_later(wait, self._waited, workspace)
+        if workspace.has_news:
+            self.note(workspace)
+
+    def _waited(self, workspace: WorkspaceCredits) -> None:
+        del self._timers[workspace]
+        self.prompt(workspace)
+
+    def _failed(self, message: Message, failure: CallFailed) -> None:
+        log.warning("settle_failed: %s", failure)
+        self._resumes = self._now() + self._pause
+        self._pause = min(2 * self._pause, LONGEST_PAUSE)
+        for part in message.parts:
+            if failure.invalid:
+                self._set_aside(part)
+            self._due[part.workspace] = True
+
+    def _set_aside(self, part: Part) -> None:
+        # One charge that the authority does not take must not stop the others.
+        names = [charge.reference for charge in part.charges]
+        part.workspace.close()
+        part.workspace.confirmed(names)
+        self._backlog.set_aside(names)
+
+    # --- answers
+
+    def _take(self, message: Message, reply: v1.SettleResponse) -> None:
+        charges = [charge for part in message.parts for charge in part.charges]
+        answers = list(zip(charges, reply.charges, strict=True))
+        entered = {one.reference for one, answer in answers if answer.state in ENTERED}
+        refused = {one.reference for one, answer in answers if answer.state in REFUSED}
+        self._spool.confirmed(entered, reply.epoch)
+        if reply.epoch > self._accounts.epoch:
+            self._on_epoch(reply.epoch)
+        elif reply.epoch < self._accounts.epoch:
+            # Of books that are no more: nothing of it counts.
+            self._resumes = self._now() + LONGEST_PAUSE
+            for part in message.calls:
+                part.workspace.close()
+            return
+        self._counters.charges += len(entered)
+        self._counters.estimated += sum(
+            one.estimated for one in charges if one.reference in entered
+        )
+        self._counters.refused_charges += len(refused)
+        for part in message.parts:
+            part.workspace.confirmed(
+                one.reference for one in part.charges if one.reference in entered | refused
+            )
+            part.workspace.closed(part.closings)
+        if refused:
+            self._backlog.refused(refused)
+        if reply.session_over:
+            self._accounts.session_over(message.session_id)
+        self._grant(message, reply)
+
+    def _grant(self, message: Message, reply: v1.SettleResponse) -> None:
+        now, leased = self._now(), self._accounts.is_leased
+        living = message.session_id == self._accounts.session_id
+        for part, answer in zip(message.calls, reply.slices, strict=False):
+            if not living:
+                # A grant to a session that is over is never spent.
+                part.workspace.close()
+            word, granted = word_of(answer), answer.granted_nano_credits
+            part.workspace.answered(part, word, granted, now, leased=leased)
+            if leased and living:
+                part.workspace.serve(message.session_id)

@@ -1,0 +1,352 @@
+"""What a verifier has of one workspace's credits, who waits for more, and what is to be said of it.
+
+Sans I/O: time, words and amounts are arguments. `escrow.purse` has the rules of slices; here stands
+when the authority is asked, for how much, and who gets what it grants.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Final
+
+from keyauthority.client.spending.demand import Demand
+from keyauthority.client.spending.records import SpooledCharge
+from keyauthority.client.spending.request import AllHeld, OutOfCredits
+from keyauthority.escrow.purse import Call, Charge, Hold, Purse
+from keyauthority.escrow.slices import SliceClosing, SliceKey, Word
+from keyauthority.pricing.amounts import LARGEST_AMOUNT
+
+MOST: Final = 500
+"""Charges in a call, closings, and slices."""
+
+BUSY_PAUSE: Final = 0.1
+"""Seconds from the word that others hold everything, or all but too little, to the next call."""
+
+OUT_PAUSE: Final = 0.02
+"""Seconds from the word that nothing is there to the next call: those who come meanwhile share it."""
+
+
+@dataclass(slots=True, eq=False)
+class Waiter:
+    """A request that waits for `amount`, or if there is less, for `least` at least.
+
+    Its `future` gets what is held for it, or why nothing is. While others hold everything it waits
+    until `patience`, a time.
+    """
+
+    amount: int
+    least: int
+    patience: float
+    future: asyncio.Future[Hold]
+    number: int = 0
+
+
+@dataclass(slots=True, eq=False)
+class Part:
+    """What a message says of one workspace, and what it asks."""
+
+    workspace: WorkspaceCredits
+    charges: list[SpooledCharge]
+    closings: list[tuple[Purse, SliceClosing]]
+    purse: Purse | None = None
+    call: Call | None = None
+
+
+@dataclass(slots=True, eq=False)
+class WorkspaceCredits:
+    """One workspace, as one verifier has it.
+
+    Args:
+        id: The workspace's.
+        demand: What is taken of it.
+    """
+
+    id: str
+    demand: Demand
+    purse: Purse | None = None
+    """That of the current session; None before it was needed."""
+    waiters: dict[int, Waiter] = field(default_factory=dict)
+    """By the order of their arrival."""
+    under_way: bool = False
+    """Whether a message about it is."""
+    not_before: float = 0.0
+    """When the next call may be made."""
+    _purses: dict[str, Purse] = field(default_factory=dict)
+    # Ended, synced, and not confirmed.
+    _charges: dict[str, SpooledCharge] = field(default_factory=dict)
+    _call: Call | None = None
+    # The last request that had arrived when the call was sent for the first time.
+    _covered: int = 0
+    _arrived: int = 0
+    _release: int = 0
+
+    # --- spending
+
+    def take(self, amount: int, session_id: str) -> Hold | None:
+        """Holds *amount* out of the slice of the session, whose lease the caller has checked just now."""
+        purse = self.purse
+        if purse is None or purse.session != session_id:
+            return None
+        hold = purse.take(amount)
+        if hold is not None:
+            self.demand.note(amount, purse.free)
+        return hold
+
+    @property
+    def is_low(self) -> bool:
+        """Whether more is to be asked for before anybody has to wait."""
+        return self.purse is not None and 0 < self.purse.free < self.demand.low
+
+    def wait(self, waiter: Waiter) -> None:
+        """Takes in a request that waits."""
+        self._arrived += 1
+        waiter.number = self._arrived
+        self.waiters[waiter.number] = waiter
+
+    def leave(self, waiter: Waiter) -> None:
+        """The request waits no more."""
+        self.waiters.pop(waiter.number, None)
+
+    def refuse_all(self, reason: Exception) -> None:
+        """Refuses all who wait."""
+        for waiter in self.waiters.values():
+            if not waiter.future.done():
+                waiter.future.set_exception(reason)
+        self.waiters.clear()
+
+    def void(self, hold: Hold) -> None:
+        """Ends a hold without a charge, once that is on the disk."""
+        for purse in self._of(hold.parts):
+            purse.void(hold)
+
+    def charge(self, hold: Hold, charge: SpooledCharge) -> None:
+        """Ends a hold with a charge, once that is on the disk."""
+        for purse in self._of(hold.parts):
+            purse.charge(hold, charge.reference, charge.cost)
+        self._charges[charge.reference] = charge
+
+    def close(self) -> None:
+        """Never spends from the open slice again."""
+        if self.purse is not None:
+            self.purse.close()
+        self._call = None
+
+    def forget(self, session_id: str) -> None:
+        """Drops what there was in an older epoch, whose slices are void. The spool has the charges.
+
+        A purse of the session *session_id* stays, for its numbers.
+        """
+        self.close()
+        self._purses = {name: one for name, one in self._purses.items() if name == session_id}
+        for purse in self._purses.values():
+            for reference in self._charges:
+                purse.confirmed(reference)
+        self._charges = {}
+
+    def brings(self, reference: str) -> bool:
+        """Whether this charge is brought from here until it is confirmed."""
+        return reference in self._charges
+
+    @property
+    def free(self) -> int:
+        """Nano-credits that are free."""
+        return self.purse.free if self.purse is not None else 0
+
+    @property
+    def number(self) -> int:
+        """The highest number of a slice, of whatever session."""
+        return max((purse.number for purse in self._purses.values()), default=0)
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether it may be forgotten."""
+        purses = self._purses.values()
+        idle = not (self.waiters or self._charges or self.under_way)
+        return idle and all(purse.is_empty for purse in purses)
+
+    # --- messages
+
+    @property
+    def has_news(self) -> bool:
+        """Whether something is to be said that nobody waits for: charges, closings, or to give back."""
+        if self._charges or self._release:
+            return True
+        return any(purse.closings() for purse in self._purses.values())
+
+    def part(
+        self, session_id: str, after: int, room: int, now: float, *, leased: bool, flush: bool
+    ) -> Part | None:
+        """Returns what to say of it, with at most *room* charges; None if that is nothing, or too much.
+
+        Args:
+            session_id: The living session; empty if none is known.
+            after: Numbers of slices begin above it.
+            room: The charges that the message has room for, at least one.
+            now: The time.
+            leased: Whether the session's lease is in force.
+            flush: Whether to say what nobody waits for, too.
+        """
+        purse = self._follow(session_id, after)
+        if purse is not None and self._is_due(purse, now, leased=leased):
+            if len(purse.charges) <= room:
+                return self._part(self._ask(purse, now, leased=leased), purse, room)
+            if room < MOST:
+                return None
+            # A call has to bring all that it counts in: too much for one. The rest is brought before.
+            flush = True
+        part = self._part(None, None, room)
+        return part if part.closings or (part.charges and flush) else None
+
+    def confirmed(self, references: Iterable[str]) -> None:
+        """The authority has these charges, in the current epoch; or they are not brought from here."""
+        for reference in references:
+            charge = self._charges.pop(reference, None)
+            if charge is not None:
+                for purse in self._of(charge.parts):
+                    purse.confirmed(reference)
+
+    def closed(self, closings: Iterable[tuple[Purse, SliceClosing]]) -> None:
+        """The authority has applied *closings*."""
+        for purse, closing in closings:
+            purse.closed(closing)
+        self._purses = {
+            name: purse
+            for name, purse in self._purses.items()
+            if purse is self.purse or not purse.is_empty
+        }
+
+    def answered(self, part: Part, word: Word, granted: int, now: float, *, leased: bool) -> None:
+        """Takes the answer to the call of *part*: gives, and refuses, to those whom it is for."""
+        if part.purse is None or part.call is None:
+            return
+        stands = part.purse.answered(part.call, word, granted)
+        if part.call is self._call:
+            self._call = None
+        if not stands:
+            return
+        self.demand.answered(part.call.request.want, granted, now)
+        short = word is not Word.GRANTED or granted < part.call.request.need
+        spendable = part.purse.free if leased else min(granted, part.purse.free)
+        served = self._give(spendable, word if short else None, now)
+        if word is Word.OUT:
+            self.not_before = now + OUT_PAUSE
+        elif short and not served:
+            self.not_before = now + BUSY_PAUSE
+
+    def serve(self, session_id: str) -> None:
+        """Gives what is free to those who wait, in the order of their arrival, under a lease."""
+        if self.purse is None or self.purse.session != session_id:
+            return
+        for waiter in list(self.waiters.values()):
+            if not waiter.future.done():
+                if waiter.amount > self.free:
+                    return
+                self._hold(waiter, waiter.amount)
+            self.leave(waiter)
+
+    def look(self, now: float) -> bool:
+        """Looks at what is needed and what idles; returns whether a message is due for that."""
+        self.demand.look(now)
+        purse = self.purse
+        if purse is None or not purse.free or self.waiters:
+            return False
+        unneeded = self.demand.idle(purse.free, now)
+        if unneeded and unneeded == purse.free:
+            self.close()
+        else:
+            self._release = unneeded
+        return unneeded > 0 or self.is_low
+
+    # --- the rest is its own
+
+    def _of(self, parts: Mapping[SliceKey, int]) -> list[Purse]:
+        sessions = {session for session, _ in parts}
+        return [purse for name, purse in self._purses.items() if name in sessions]
+
+    def _follow(self, session_id: str, after: int) -> Purse | None:
+        if self.purse is None or self.purse.session != session_id:
+            self.close()
+            self.purse = None
+            if session_id:
+                self.purse = self._purses.get(session_id) or Purse(session_id, after)
+                self._purses[session_id] = self.purse
+        return self.purse
+
+    def _is_due(self, purse: Purse, now: float, *, leased: bool) -> bool:
+        if self._call is not None or (self.waiters and now >= self.not_before):
+            return True
+        return leased and (self.is_low or self._release > 0)
+
+    def _ask(self, purse: Purse, now: float, *, leased: bool) -> Call:
+        if self._call is not None:
+            return self._call
+        waiting = sum(one.amount for one in self.waiters.values() if not one.future.done())
+        if leased:
+            need = max(waiting - purse.free, 0)
+            want = max(2 * (self.demand.look(now) + waiting) - purse.free, need)
+            release = min(self._release, purse.free) if not self.waiters else 0
+            want = 0 if release else want
+        else:
+            need = want = waiting
+            release = purse.free
+        self._release = 0
+        self._covered = self._arrived
+        self._call = purse.call(
+            min(want, LARGEST_AMOUNT), min(need, LARGEST_AMOUNT), release=release
+        )
+        return self._call
+
+    def _part(self, call: Call | None, purse: Purse | None, room: int) -> Part:
+        charges = self._sendable(room)
+        brought = {charge.reference for charge in charges}
+        closings = []
+        for one in self._purses.values():
+            counted: list[Charge] = [each for each in one.charges if each.reference in brought]
+            closings += [(one, closing) for closing in one.closings(counted)]
+        return Part(self, charges, closings[:MOST], purse, call)
+
+    def _sendable(self, room: int) -> list[SpooledCharge]:
+        if self._call is None or self.purse is None:
+            return list(self._charges.values())[:room]
+        # First what the call counts in, all of which has to go with it.
+        session = self.purse.session
+        counted = [self._charges[one.reference] for one in self.purse.charges]
+        others = [
+            charge
+            for charge in self._charges.values()
+            if all(name != session for name, _ in charge.parts)
+        ]
+        return (counted + others)[:room]
+
+    def _give(self, spendable: int, word: Word | None, now: float) -> bool:
+        # *word* is why there is less than was needed; None if there is not. Returns whether anybody
+        # was given something.
+        served = False
+        for waiter in [one for one in self.waiters.values() if one.number <= self._covered]:
+            amount = waiter.amount
+            if word is not None and amount > spendable >= waiter.least:
+                amount = spendable
+            if waiter.future.done():
+                pass
+            elif amount <= spendable:
+                spendable -= amount
+                self._hold(waiter, amount)
+                served = True
+            elif word is Word.OUT and not self.free:
+                waiter.future.set_exception(OutOfCredits())
+            elif word is not None and now >= waiter.patience:
+                waiter.future.set_exception(AllHeld())
+            else:
+                # Nobody overtakes it.
+                break
+            self.leave(waiter)
+        return served
+
+    def _hold(self, waiter: Waiter, amount: int) -> None:
+        assert self.purse is not None  # noqa: S101 - something of it is free
+        hold = self.purse.take(amount)
+        assert hold is not None  # noqa: S101 - no more than is free
+        self.demand.note(amount, self.purse.free)
+        waiter.future.set_result(hold)

@@ -1,0 +1,209 @@
+"""Each request is charged what the upstream's own bill says, once."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from typing import Any
+
+import pytest
+from aiohttp import ClientSession, web
+
+from keyauthority.pricing import amounts
+from tests.billing.conftest import StartGateway
+from tests.billing.parts import (
+    DONE,
+    MODEL,
+    Account,
+    Client,
+    Upstream,
+    completion,
+    cost,
+    events,
+    piece,
+    question,
+    stream,
+    usage,
+)
+
+TEN = 10 * amounts.NANO
+
+
+async def test_an_answer_is_charged_by_the_usage_that_it_tells(
+    client: Client, account: Account, upstream: Upstream
+) -> None:
+    """To the nano, and its head says how much."""
+    status, headers, body = await client.chat(max_tokens=5)
+
+    assert (status, json.loads(body)) == (200, completion((11, 5)))
+    charge = await account.charge()
+    assert -charge.amount_nano_credits == cost(11, 5) == upstream.cost(charge.use.request_id)
+    assert headers["x-opentoken-cost"] == amounts.write(cost(11, 5))
+    use = charge.use
+    assert (use.key_id, use.model, use.path, use.status, use.estimated) == (
+        account.key_id,
+        MODEL,
+        "/v1/chat/completions",
+        200,
+        False,
+    )
+    assert dict(use.counts) == {"input": 11, "output": 5}
+    assert use.price_id.startswith("price_")
+    assert use.request_id == headers["x-request-id"]
+    assert (await account.balance()).balance_nano_credits == TEN - cost(11, 5)
+    assert await account.adds_up()
+
+
+async def test_a_streams_usage_is_asked_for_and_taken_out(
+    client: Client, account: Account, upstream: Upstream
+) -> None:
+    """The client gets, byte for byte, what it would have got; the upstream was asked for no coding."""
+    _, _, body = await client.chat(stream=True, max_tokens=5)
+
+    assert body == b"".join(events((11, 5), with_usage=False))
+    assert json.loads(upstream.bodies[0]) == {
+        **question(stream=True, max_tokens=5),
+        "stream_options": {"include_usage": True},
+    }
+    assert upstream.headers[0]["accept-encoding"] == "identity"
+    charge = await account.charge()
+    assert (-charge.amount_nano_credits, charge.use.estimated) == (cost(11, 5), False)
+
+
+async def test_a_usage_that_the_client_asked_for_stays(client: Client, account: Account) -> None:
+    """And is charged the same."""
+    _, _, body = await client.chat(
+        stream=True, max_tokens=5, stream_options={"include_usage": True}
+    )
+
+    assert body == b"".join(events((11, 5), with_usage=True))
+    assert -(await account.charge()).amount_nano_credits == cost(11, 5)
+
+
+async def test_many_requests_add_up(
+    http: ClientSession, url: str, account: Account, upstream: Upstream
+) -> None:
+    """Whole and streamed, at once: the ledger has what the upstream's bill has, and nothing is held."""
+    client = Client(http, url, account)
+    await asyncio.gather(
+        *(client.chat(stream=number % 2 == 0, max_tokens=number) for number in range(1, 61))
+    )
+
+    charges = await account.charges(60)
+    ledger = {one.use.request_id: -one.amount_nano_credits for one in charges}
+    assert ledger == {request_id: upstream.cost(request_id) for request_id in upstream.bill}
+    assert not any(one.use.estimated for one in charges)
+    balance = await account.balance()
+    assert balance.balance_nano_credits == TEN - sum(ledger.values())
+    assert await account.adds_up()
+
+
+@pytest.mark.parametrize("status", [400, 401, 404, 429, 500, 503, 302])
+async def test_what_the_upstream_refuses_costs_nothing(
+    client: Client, account: Account, upstream: Upstream, status: int
+) -> None:
+    """Whatever it says, and whether or not the client hears it."""
+
+    async def refuse(_: web.BaseRequest, __: dict[str, Any]) -> web.StreamResponse:
+        return web.json_response({"error": {"message": "no"}}, status=status)
+
+    upstream.respond = refuse
+    _, headers, _ = await client.chat()
+    upstream.respond = None
+    await client.chat(max_tokens=1)
+
+    assert "x-opentoken-cost" not in headers
+    # The charge of the second request, which came later, is the only one.
+    assert -(await account.charge()).amount_nano_credits == cost(11, 1)
+
+
+async def test_a_failure_that_tells_a_usage_is_charged(
+    client: Client, account: Account, upstream: Upstream
+) -> None:
+    """The upstream bills it, too."""
+
+    async def fail(_: web.BaseRequest, __: dict[str, Any]) -> web.StreamResponse:
+        return web.json_response({"error": {}, "usage": usage((4, 2))}, status=500)
+
+    upstream.respond = fail
+    await client.chat()
+
+    charge = await account.charge()
+    assert (-charge.amount_nano_credits, charge.use.status) == (cost(4, 2), 500)
+
+
+async def test_a_stream_that_tells_no_usage_is_estimated(
+    client: Client, account: Account, upstream: Upstream
+) -> None:
+    """By the request's length and the text that was passed on, three bytes a token."""
+
+    async def tell_nothing(request: web.BaseRequest, __: dict[str, Any]) -> web.StreamResponse:
+        return await stream(request, [*(piece("abc") for _ in range(9)), DONE])
+
+    upstream.respond = tell_nothing
+    await client.chat(stream=True)
+
+    charge = await account.charge()
+    asked = -(-len(json.dumps(question(stream=True))) // 3)
+    assert (-charge.amount_nano_credits, charge.use.estimated) == (cost(asked, 9), True)
+
+
+async def test_reading_costs_nothing(client: Client, account: Account, upstream: Upstream) -> None:
+    """Models are listed without a hold; a path without a price is refused where it is called."""
+    status, headers, _ = await client.send(b"", "/v1/models", "GET")
+    assert (status, upstream.headers[0].get("accept-encoding")) == (200, "gzip, deflate")
+    assert "x-opentoken-cost" not in headers
+    await client.chat(max_tokens=1)
+
+    assert -(await account.charge()).amount_nano_credits == cost(11, 1)
+
+
+async def test_an_upstream_out_of_reach_costs_nothing(
+    start_gateway: StartGateway, http: ClientSession, account: Account, unused_port: int
+) -> None:
+    """Nothing was sent; the hold is back at once."""
+    url = await start_gateway(upstream=f"http://127.0.0.1:{unused_port}")
+    for _ in range(3):
+        status, _, _ = await Client(http, url, account).chat()
+        assert status == 502
+
+    other = await start_gateway()
+    await Client(http, other, account).chat(max_tokens=1)
+    assert -(await account.charge()).amount_nano_credits == cost(11, 1)
+
+
+async def test_a_small_body_in_chunks_is_read_and_passed_on(
+    http: ClientSession, url: str, account: Account, upstream: Upstream
+) -> None:
+    """As is one that comes late."""
+
+    async def body() -> Any:
+        text = json.dumps(question(max_tokens=3)).encode()
+        for start in range(0, len(text), 10):
+            yield text[start : start + 10]
+            await asyncio.sleep(0)
+
+    headers = {**account.headers, "Content-Type": "application/json"}
+    async with http.post(f"{url}/v1/chat/completions", data=body(), headers=headers) as answer:
+        assert answer.status == 200
+
+    assert json.loads(upstream.bodies[0]) == question(max_tokens=3)
+    assert -(await account.charge()).amount_nano_credits == cost(11, 3)
+
+
+@pytest.mark.parametrize("size", [40_000, 3_000_000])
+async def test_a_large_body_is_metered_and_passed_on_whole(
+    client: Client, account: Account, upstream: Upstream, size: int
+) -> None:
+    """Also with the usage asked for in it."""
+    fields: dict[str, Any] = {"user": "x" * size, "max_tokens": 3}
+    await client.chat(**fields)
+    await client.chat(**fields, stream=True)
+
+    assert json.loads(upstream.bodies[0]) == question(**fields)
+    assert json.loads(upstream.bodies[1]) == {
+        **question(**fields, stream=True),
+        "stream_options": {"include_usage": True},
+    }
+    charges = await account.charges(2)
+    assert [-charge.amount_nano_credits for charge in charges] == [cost(11, 3)] * 2

@@ -1,0 +1,319 @@
+"""What is let through, refused and charged, by one spender."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from keyauthority.client import (
+    AllHeld,
+    OutOfCredits,
+    Secret,
+    Spender,
+    Spending,
+    SpendingUnavailable,
+    SpoolError,
+    Verifier,
+)
+from keyauthority.client.spending.workspace import WorkspaceCredits
+from tests.client.parts import leased, until
+from tests.client.spender.authority import SpendingAuthority
+from tests.client.spender.parts import KEY, USE, hold, outcomes, spending
+from tests.gateway.parts import TOKEN
+
+
+async def test_a_request_is_charged_what_it_cost(
+    authority: SpendingAuthority, folder: Path
+) -> None:
+    ledger = authority.credit("ws_1", 1_000)
+    async with spending(authority.address, folder) as spender:
+        one = await hold(spender, 100)
+        one.charge(30, counts={"input": 3}, status=200)
+        await until(lambda: ledger.charged == 30)
+    assert ledger.account.balance == 970
+    assert ledger.account.escrowed == 0
+    [entry] = ledger.entries.values()
+    assert (entry.key_id, entry.model, entry.path) == ("key_1", USE.model, USE.path)
+    assert (entry.price_id, entry.request_id, entry.status) == ("price_1", "req_1", 200)
+    assert dict(entry.counts) == {"input": 3}
+    assert not entry.estimated
+
+
+async def test_what_is_void_costs_nothing(authority: SpendingAuthority, folder: Path) -> None:
+    ledger = authority.credit("ws_1", 100)
+    async with spending(authority.address, folder) as spender:
+        (await hold(spender, 100)).void()
+        (await hold(spender, 100)).void()
+    assert ledger.account.balance == 100
+    assert ledger.account.escrowed == 0
+    assert not ledger.entries
+
+
+async def test_credits_for_three_admit_three(authority: SpendingAuthority, folder: Path) -> None:
+    """Of 32 at the same time; the others wait in vain for those that run."""
+    ledger = authority.credit("ws_1", 30)
+    async with spending(authority.address, folder) as spender:
+        results = await outcomes(hold(spender, 10) for _ in range(32))
+        admitted = [one for one in results if isinstance(one, Spending)]
+        assert len(admitted) == 3
+        assert {type(one) for one in results} == {Spending, AllHeld}
+        for one in admitted:
+            one.charge(10)
+        await until(lambda: spender.counters.holds == 0)
+        with pytest.raises(OutOfCredits):
+            await hold(spender, 10)
+    assert ledger.account.balance == 0
+    assert len(ledger.entries) == 3
+
+
+async def test_taking_needs_no_call(authority: SpendingAuthority, folder: Path) -> None:
+    authority.credit("ws_1", 10_000)
+    async with spending(authority.address, folder) as spender:
+        (await hold(spender, 1_000)).void()
+        await until(lambda: spender.free >= 1_000)
+        calls = len(authority.calls)
+        one = spender.take(KEY, 500, USE)
+        assert one is not None
+        assert len(authority.calls) == calls
+        one.void()
+
+
+async def test_what_is_left_is_taken_if_it_is_enough(
+    authority: SpendingAuthority, folder: Path
+) -> None:
+    authority.credit("ws_1", 7)
+    async with spending(authority.address, folder) as spender:
+        with pytest.raises(AllHeld):
+            await hold(spender, 10, least=8)
+        one = await hold(spender, 10, least=7)
+        assert one.amount == 7
+        one.void()
+
+
+async def test_those_who_wait_are_served_in_their_order(
+    authority: SpendingAuthority, folder: Path
+) -> None:
+    """A small request doesn't overtake a large one, though it would fit."""
+    authority.credit("ws_1", 10)
+    served: list[int] = []
+
+    async def ask(spender: Spender, amount: int) -> None:
+        one = await hold(spender, amount)
+        served.append(amount)
+        one.void()
+
+    async with spending(authority.address, folder) as spender:
+        first = await hold(spender, 6)
+        waiting = [asyncio.ensure_future(ask(spender, amount)) for amount in (9, 1, 8)]
+        await until(lambda: len(authority.calls) >= 2)
+        first.void()
+        await asyncio.gather(*waiting)
+    assert served == [9, 1, 8]
+
+
+async def test_a_hold_is_extended(authority: SpendingAuthority, folder: Path) -> None:
+    """Without a call from what is free, else by one, and up to what is left."""
+    ledger = authority.credit("ws_1", 100)
+    async with spending(authority.address, folder) as spender:
+        one = await hold(spender, 10)
+        assert spender.free == 10
+        assert one.try_extend(5)
+        assert not one.try_extend(50)
+        await one.extend(50)
+        assert one.amount == 65
+        await one.extend(50)
+        assert one.amount == 100
+        with pytest.raises(AllHeld):
+            await one.extend(1)
+        one.charge(90)
+    assert ledger.account.balance == 10
+    assert (ledger.over, ledger.late, ledger.short) == (0, 0, 0)
+
+
+async def test_the_first_end_counts(authority: SpendingAuthority, folder: Path) -> None:
+    ledger = authority.credit("ws_1", 100)
+    async with spending(authority.address, folder) as spender:
+        first, second = await hold(spender, 10), await hold(spender, 10)
+        first.void()
+        first.charge(10)
+        second.charge(3)
+        second.charge(4)
+        second.void()
+        with pytest.raises(ValueError, match="at least 0"):
+            second.charge(-1)
+        assert not second.try_extend(1)
+    assert ledger.charged == 3
+
+
+async def test_what_has_no_end_is_charged_as_held(
+    authority: SpendingAuthority, folder: Path
+) -> None:
+    """Whether it was dropped, failed or was cancelled: once, and estimated."""
+    ledger = authority.credit("ws_1", 1_000)
+    async with spending(authority.address, folder) as spender:
+
+        async def fails() -> None:
+            async with spender.hold(KEY, 1, USE):
+                raise RuntimeError
+
+        async def hangs() -> None:
+            _held = await hold(spender, 20)
+            await asyncio.Event().wait()
+
+        with suppress(RuntimeError):
+            await fails()
+        hanging = asyncio.ensure_future(hangs())
+        await until(lambda: spender.counters.holds == 1 and len(ledger.entries) == 1)
+        hanging.cancel()
+        await asyncio.wait([hanging])
+        del hanging
+        dropped = await hold(spender, 300)
+        del dropped
+        gc.collect()
+        await until(lambda: spender.counters.holds == 0)
+    assert sorted(one.cost_nano_credits for one in ledger.entries.values()) == [1, 20, 300]
+    assert all(one.estimated for one in ledger.entries.values())
+    assert ledger.account.escrowed == 0
+
+
+async def test_one_who_leaves_while_waiting_holds_nothing(
+    authority: SpendingAuthority, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also in the moment in which it is given what it waited for."""
+    ledger = authority.credit("ws_1", 10)
+    async with spending(authority.address, folder) as spender:
+        first = await hold(spender, 10)
+        waiting = asyncio.ensure_future(hold(spender, 10))
+        await until(lambda: len(authority.calls) >= 2)
+        workspace = spender._accounts.of("ws_1")
+        give = WorkspaceCredits._hold
+
+        def give_to_one_who_leaves(*arguments: Any) -> None:
+            give(*arguments)
+            waiting.cancel()
+
+        monkeypatch.setattr(WorkspaceCredits, "_hold", give_to_one_who_leaves)
+        first.void()
+        await asyncio.wait([waiting])
+        assert waiting.cancelled()
+        await until(lambda: workspace.free == 10)
+        monkeypatch.undo()
+        (await hold(spender, 10)).void()
+    assert not ledger.entries
+
+
+async def test_a_top_up_is_in_force_at_once(authority: SpendingAuthority, folder: Path) -> None:
+    authority.credit("ws_1", 0)
+    async with spending(authority.address, folder) as spender:
+        for _ in range(10):
+            with pytest.raises(OutOfCredits):
+                await hold(spender, 10)
+            authority.credit("ws_1", 10)
+            one = await hold(spender, 10)
+            one.charge(10)
+            await until(lambda: spender.counters.holds == 0)
+
+
+async def test_what_is_free_of_charge_needs_no_credits(
+    authority: SpendingAuthority, folder: Path
+) -> None:
+    """It is written down as any other."""
+    ledger = authority.credit("ws_1", 0)
+    async with spending(authority.address, folder) as spender:
+        (await hold(spender, 0)).charge(0, counts={"input": 5})
+    [entry] = ledger.entries.values()
+    assert entry.cost_nano_credits == 0
+
+
+async def test_texts_of_clients_fit_into_charges(
+    authority: SpendingAuthority, folder: Path
+) -> None:
+    """One that the authority refused would stop all others."""
+    ledger = authority.credit("ws_1", 100)
+    async with spending(authority.address, folder) as spender:
+        use = type(USE)("a\x00b\ud800" + "m" * 300, "/" + "p" * 300, "r" * 300)
+        (await spender.hold(KEY, 1, use)).charge(1)
+    [entry] = ledger.entries.values()
+    assert entry.model[:4] == "a\ufffdb\ufffd"
+    assert (len(entry.model), len(entry.path), len(entry.request_id)) == (256, 256, 128)
+
+
+async def test_without_a_spool_nothing_is_let_through(
+    authority: SpendingAuthority, folder: Path
+) -> None:
+    """And nothing is held."""
+    authority.credit("ws_1", 100)
+    async with spending(authority.address, folder) as spender:
+        await spender._spool.close()
+        for _ in range(3):
+            with pytest.raises(SpendingUnavailable):
+                await hold(spender, 40)
+        assert spender.counters.unavailable == 3
+        assert spender.counters.holds == 0
+
+
+async def test_an_end_that_cannot_be_written_stays_held(
+    authority: SpendingAuthority, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is written as soon as it can be."""
+    ledger = authority.credit("ws_1", 100)
+    async with spending(authority.address, folder) as spender:
+        one = await hold(spender, 100)
+        charge, tries = spender._spool.charge, 0
+
+        async def fails(spooled: object) -> None:
+            nonlocal tries
+            tries += 1
+            if tries < 3:
+                raise SpoolError("as the test wants")
+            await charge(spooled)  # type: ignore[arg-type]
+
+        monkeypatch.setattr(spender._spool, "charge", fails)
+        one.charge(60)
+        await until(lambda: tries == 2)
+        assert spender.counters.holds == 1
+        assert spender.free == 0
+        await until(lambda: spender.counters.holds == 0)
+        assert spender.free == 40
+    assert ledger.charged == 60
+
+
+async def test_a_verifier_has_one_spender_and_a_cache(
+    authority: SpendingAuthority, folder: Path
+) -> None:
+    authority.credit("ws_1", 100)
+    async with leased(authority.address) as verifier:
+        for _ in range(3):
+            # The numbers of slices go on: the authority would take an old one for a repeated call.
+            async with Spender(verifier, folder) as spender:
+                (await hold(spender, 100)).void()
+                with pytest.raises(RuntimeError):
+                    await Spender(verifier, folder).__aenter__()
+    assert authority.ledgers["ws_1"].account.escrowed == 0
+    with pytest.raises(ValueError, match="cache"):
+        Spender(Verifier(authority.address, token=Secret(TOKEN), cache=False), folder)
+
+
+async def test_nobody_is_let_through_while_it_leaves(
+    authority: SpendingAuthority, folder: Path
+) -> None:
+    """What is not ended by then is found in the spool."""
+    ledger = authority.credit("ws_1", 100)
+    async with spending(authority.address, folder) as spender:
+        one = await hold(spender, 10)
+        waiting = asyncio.ensure_future(hold(spender, 1_000))
+        await until(lambda: spender._waiting == 1)
+    with pytest.raises(SpendingUnavailable):
+        await waiting
+    with pytest.raises(SpendingUnavailable):
+        await hold(spender, 1)
+    assert ledger.account.escrowed == 10
+    one.ended = True
+    async with spending(authority.address, folder):
+        await until(lambda: ledger.charged == 10)
+        await until(lambda: ledger.account.escrowed == 0)
