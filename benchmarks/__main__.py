@@ -95,7 +95,9 @@ class _Run:
     def _on_sqlite(self) -> None:
         measuring, results, scratch, where = self.measuring, self.results, self.scratch, "SQLite"
         with running_authority(scratch / "data", scratch) as authority:
-            secrets = [secret for _, secret in authority.issue(BATCH, authority.create_workspace())]
+            workspace_id = authority.create_workspace()
+            authority.credit(workspace_id)
+            secrets = [secret for _, secret in authority.issue(BATCH, workspace_id)]
             results.add(verifying.verify(measuring, authority, secrets[0], scratch))
             results.add(verifying.batch(measuring, authority, secrets))
             for comparison in Edge(measuring, authority, secrets[0], scratch).comparisons():

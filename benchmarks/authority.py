@@ -18,10 +18,15 @@ from keyauthority.client import Secret, load_token
 from keyauthority.client.admin import (
     BlockingAdminClient,
     KeySettings,
+    NewPrice,
     keys,
+    ledger,
     operations,
+    prices,
     workspaces,
 )
+from keyauthority.pricing.amounts import LARGEST_AMOUNT
+from keyauthority.pricing.prices import Rates
 from keyauthority.v1.verification_service_pb2 import Verdict, VerifyRequest, VerifyResponse
 from keyauthority.v1.verification_service_pb2_grpc import VerificationServiceStub
 from tests.ports import free_port
@@ -51,6 +56,13 @@ class Authority:
     def create_workspace(self) -> str:
         """Returns the id of a fresh workspace."""
         return self.client.call(workspaces.create("bench")).id
+
+    def credit(self, workspace_id: str) -> None:
+        """Gives a workspace more credits than it can spend, and chat completions a price."""
+        self.client.call(ledger.top_up(workspace_id, LARGEST_AMOUNT, "bench"))
+        rates = Rates(input=2_000_000, output=8_000_000)
+        row = NewPrice("*", "/v1/chat/completions", rates)
+        self.client.call(prices.set_all([row]))
 
     def issue(self, count: int, workspace_id: str) -> Iterator[tuple[str, str]]:
         """Yields ids and secrets of *count* fresh keys with two scopes."""

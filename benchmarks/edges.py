@@ -28,11 +28,17 @@ def bare_proxy(
 
 
 def gateway(
-    authority: Authority, upstream: Process, logs: Path, *, access_log: str, cache: str = "on"
+    authority: Authority,
+    upstream: Process,
+    logs: Path,
+    *,
+    access_log: str,
+    cache: str = "on",
+    spool: Path | None = None,
 ) -> AbstractContextManager[Process]:
     """Runs a gateway, with metrics, between *authority* and *upstream*.
 
-    *access_log* and *cache* are `on` or `off`.
+    *access_log* and *cache* are `on` or `off`. With a folder for its *spool* it bills.
     """
     port = free_port()
     options = {
@@ -43,6 +49,7 @@ def gateway(
         "--metrics-listen": f"127.0.0.1:{free_port()}",
         "--access-log": access_log,
         "--cache": cache,
+        **({"--billing": "enforce", "--spool": str(spool)} if spool else {}),
     }
     arguments = (part for option in options.items() for part in option)
     return running("gateway", port, "gateway", *arguments, logs=logs)

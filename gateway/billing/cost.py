@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields, replace
-from typing import Final
+from dataclasses import fields, replace
+from typing import Final, NamedTuple
 
 from gateway.metering.going_by import FIRST_OUTPUT, Priced
 from gateway.metering.request import Asked
@@ -18,8 +18,7 @@ _CLASSES: Final = tuple(field.name for field in fields(Usage))
 _RATES: Final = tuple(field.name for field in fields(Rates))
 
 
-@dataclass(frozen=True, slots=True)
-class Work:
+class Work(NamedTuple):
     """What a request has the upstream do, by its price."""
 
     priced: Priced
@@ -32,10 +31,12 @@ class Work:
 
         More than nothing if anything may cost something: without credits, there are no seconds of audio.
         """
-        if not any(getattr(self.priced.price.rates, name) for name in _RATES):
-            return 0
-        seconds = -(-self.size // _BYTES_A_SECOND) * (self.priced.price.rates.second or 0)
-        return min(max(self.priced.hold + seconds, 1), LARGEST_AMOUNT)
+        rates, amount = self.priced.price.rates, self.priced.hold
+        if rates.second:
+            amount += -(-self.size // _BYTES_A_SECOND) * rates.second
+        if not amount:
+            return int(any(getattr(rates, name) for name in _RATES))
+        return min(amount, LARGEST_AMOUNT)
 
     def extension(self, tokens: int) -> int:
         """Returns the nano-credits to hold for *tokens* more of output."""
@@ -54,8 +55,7 @@ class Work:
         return max(0, left) * FIRST_OUTPUT // step if step else output
 
 
-@dataclass(frozen=True, slots=True)
-class Told:
+class Told(NamedTuple):
     """What an answer told so far."""
 
     # None if it told none.
@@ -69,8 +69,7 @@ class Told:
     whole: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class Cost:
+class Cost(NamedTuple):
     """What a request costs."""
 
     nano_credits: int

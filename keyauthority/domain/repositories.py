@@ -12,17 +12,12 @@ from typing import Protocol
 
 from keyauthority.domain.auditing import AuditEntry, AuditFilter
 from keyauthority.domain.callers import Caller
+from keyauthority.domain.credit_repositories import Ledger, Prices, Slices
 from keyauthority.domain.keys import Key, KeyState, StoredSecret
 from keyauthority.domain.last_used import Marks
-from keyauthority.domain.ledger import Entry, EntryFilter, Kind, Sums, Written
 from keyauthority.domain.peppers import Pepper
 from keyauthority.domain.sessions import Head, Terms
-from keyauthority.domain.slices import Slices
-from keyauthority.domain.usage import Group, Span, UsageSum
 from keyauthority.domain.workspaces import Workspace
-from keyauthority.escrow.grants import Grant
-from keyauthority.escrow.slices import Account
-from keyauthority.pricing.prices import Price
 
 Cursor = tuple[datetime, str]
 """The end of a page: the create time, or effective time, and id of its last record."""
@@ -258,84 +253,6 @@ class LastUses(Protocol):
 
         The empty digest stands for all secrets of retired peppers.
         """
-
-
-class Ledger(Protocol):
-    """The workspaces' credits, within one transaction."""
-
-    async def accounts(self, workspace_ids: Collection[str]) -> dict[str, tuple[Account, int]]:
-        """Returns the accounts of those of the workspaces that exist, each with its newest entry's number.
-
-        An account without entries is zeros. In a changing transaction the accounts stay locked until
-        its end; they are locked in the order of their ids.
-        """
-
-    async def grants(self, workspace_ids: Collection[str]) -> dict[str, list[Grant]]:
-        """Returns by workspace the grants of which something remains."""
-
-    async def grant(self, workspace_id: str, grant_id: str) -> Grant | None:
-        """Returns the grant, used up or not."""
-
-    async def drawn(self, workspace_id: str, number: int) -> list[tuple[Grant, int]]:
-        """Returns the grants that the entry drew from, as they are now, and how much it took of each."""
-
-    async def write(self, ledgers: Sequence[Written]) -> None:
-        """Adds the entries and what they drew, and replaces accounts and grants, or adds them."""
-
-    async def by_reference(
-        self, names: Collection[tuple[str, str]]
-    ) -> dict[tuple[str, str], Entry]:
-        """Returns the entries under those of *names* (workspace, reference) that there are."""
-
-    async def sum_of(self, workspace_id: str, kind: Kind, subject: str) -> int:
-        """Returns the sum of the amounts of all entries of *kind* with *subject*."""
-
-    async def page(self, which: EntryFilter, limit: int, before: int | None) -> list[Entry]:
-        """Returns up to *limit* entries, newest first, with numbers below *before*."""
-
-    async def due(self, now: datetime, after: str, limit: int) -> list[str]:
-        """Returns up to *limit* workspaces with grants that expire at *now* or before.
-
-        They are sorted, and beyond the id *after*. Those of which all that is left stands in slices are left out.
-        """
-
-    async def time_of(
-        self, workspace_id: str, start: datetime, end: datetime, place: int
-    ) -> datetime | None:
-        """Returns the time of an entry from *start* to before *end*, by time: after *place* others.
-
-        None if there are no more than these.
-        """
-
-    async def usage(
-        self, workspace_id: str, span: Span, groups: frozenset[Group]
-    ) -> list[UsageSum]:
-        """Returns the sums of the entries in *span* by *groups*, in parts: several may be of one group."""
-
-    async def sums(self, workspace_id: str) -> Sums:
-        """Returns what the workspace's entries, grants and slices add up to."""
-
-
-class Prices(Protocol):
-    """The price table, within one transaction."""
-
-    async def to_change(self, models: Iterable[str]) -> list[Price]:
-        """Returns all rows with those patterns of models, for a transaction that adds some.
-
-        Others that do wait until its end.
-        """
-
-    async def insert(self, prices: Sequence[Price]) -> None:
-        """Adds rows. No other has the same id, or the same patterns and time."""
-
-    async def current(self, now: datetime) -> list[Price]:
-        """Returns the rows that count at *now* or later: no other took over by then."""
-
-    async def count(self, now: datetime) -> int:
-        """Returns how many these are."""
-
-    async def page(self, limit: int, after: Cursor | None) -> list[Price]:
-        """Returns up to *limit* rows after *after*, by effective time and id downwards."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,9 +10,9 @@ from typing import Final, TypeAlias, assert_never
 from keyauthority.domain.auditing import AuditEntry
 from keyauthority.domain.books import Books, Change
 from keyauthority.domain.callers import Insider
+from keyauthority.domain.credits.pricing import SUBJECT, fact_of, price_in
 from keyauthority.domain.facts import Action, Fact, length, of_workspace
 from keyauthority.domain.keys import RevocationReason
-from keyauthority.domain.prices import SUBJECT, fact_of, price_in
 from keyauthority.domain.sessions import Head
 
 RESTORE: Final = "db restore-epoch"

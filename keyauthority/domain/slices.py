@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Final, Protocol
+from typing import Final
 
 from keyauthority.escrow.slices import Slice, SliceKey
 
@@ -97,47 +97,3 @@ class SliceSheet:
             passed = key[1] < max(self._numbers[key[0]])
             (forgotten if empty and passed else put).append(one)
         return put, forgotten
-
-
-class Slices(Protocol):
-    """What of the workspaces' credits stands in slices, within one transaction.
-
-    Whoever changes a slice has its workspace's account locked (`Ledger.accounts`), but for
-    `set_aside`.
-    """
-
-    async def of_sessions(self, sessions: Collection[tuple[str, str]]) -> list[OwnedSlice]:
-        """Returns the slices of these (workspace, session), by their numbers."""
-
-    async def shared(self, workspace_ids: Collection[str], beside: str) -> dict[str, Shared]:
-        """Returns what sessions other than *beside* have in open slices of the workspaces.
-
-        Slices that are set aside are nobody's. A workspace without any is left out.
-        """
-
-    async def put(self, slices: Sequence[OwnedSlice]) -> None:
-        """Adds or replaces slices. A slice that is set aside stays so."""
-
-    async def forget(self, slices: Sequence[OwnedSlice]) -> None:
-        """Deletes slices."""
-
-    async def sessions(self, after: str, limit: int) -> list[str]:
-        """Returns up to *limit* sessions beyond the id *after*, sorted, with slices not set aside."""
-
-    async def set_aside(self, session_ids: Collection[str], until: datetime) -> int:
-        """Has what is left of the sessions' slices go back at *until*; returns how many they are.
-
-        Those that another transaction is changing are left for the next time.
-        """
-
-    async def due(self, now: datetime, after: str, limit: int) -> list[str]:
-        """Returns up to *limit* workspaces beyond the id *after*, sorted, with slices to go back."""
-
-    async def due_of(self, workspace_id: str, now: datetime, limit: int) -> list[OwnedSlice]:
-        """Returns up to *limit* of the workspace's slices that are to go back at *now* or before."""
-
-    async def void_all(self) -> None:
-        """Deletes the slices of all workspaces of whose credits some stand in slices, which end so.
-
-        Locks the accounts first, in the order of their ids.
-        """

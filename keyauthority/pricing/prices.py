@@ -82,6 +82,8 @@ class Rates:
         Tokens, images, seconds and characters may measure the same answer: a rate for one of those used
         is enough. Where `request` is the only rate, every usage is priced.
         """
+        if self.input is not None and (usage.input or usage.output):
+            return True
         measures = (
             (usage.input_tokens + usage.output_tokens, self.input),
             (usage.images, self.image),

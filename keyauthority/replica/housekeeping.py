@@ -14,12 +14,12 @@ import structlog
 
 from keyauthority.domain.books import Books, Upkeep, upkeep
 from keyauthority.domain.callers import authority
-from keyauthority.domain.crediting import Crediting
+from keyauthority.domain.credits.crediting import Crediting
+from keyauthority.domain.credits.releasing import Releasing
 from keyauthority.domain.errors import KeyAuthorityError
 from keyauthority.domain.last_used import LastUsed, Marks
 from keyauthority.domain.ports import Store
 from keyauthority.domain.reading_audit import ReadingAudit
-from keyauthority.domain.releasing import Releasing
 
 TIDIED_EVERY: Final = 60.0
 """Seconds from one round to the next."""

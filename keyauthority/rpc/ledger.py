@@ -5,16 +5,16 @@ from __future__ import annotations
 from typing import TypeVar
 
 from keyauthority.domain.callers import Actor
-from keyauthority.domain.charging import Charge, cleaned
-from keyauthority.domain.crediting import Crediting, Purchase
+from keyauthority.domain.credits.charging import Charge, cleaned
+from keyauthority.domain.credits.crediting import Crediting, Purchase
+from keyauthority.domain.credits.pricing import NewPrice, Prices
+from keyauthority.domain.credits.reading import ReadingLedger
+from keyauthority.domain.credits.recording import Recording, ToRecord
+from keyauthority.domain.credits.refunding import Refunding
+from keyauthority.domain.credits.summarizing import Question, Summarizing
 from keyauthority.domain.errors import in_entry, invalid
 from keyauthority.domain.ledger import Credited, Entry, EntryFilter, Kind, Use
-from keyauthority.domain.prices import NewPrice, Prices
-from keyauthority.domain.reading_ledger import ReadingLedger
-from keyauthority.domain.recording import Recording, ToRecord
-from keyauthority.domain.refunding import Refunding
 from keyauthority.domain.sessions import Receipt
-from keyauthority.domain.summarizing import Question, Summarizing
 from keyauthority.domain.usage import Group, UsageSum
 from keyauthority.escrow.grants import PRIORITY
 from keyauthority.escrow.slices import Account

@@ -18,7 +18,7 @@ from prometheus_client.core import (
 )
 from prometheus_client.registry import Collector
 
-from keyauthority.domain.charging import ChargeState, Counts
+from keyauthority.domain.credits.charging import ChargeState, Counts
 from keyauthority.domain.verdicts import Verdict
 from keyauthority.escrow.slices import Word
 

@@ -6,13 +6,13 @@ from collections.abc import Callable, Iterable
 from typing import TypeVar
 
 from keyauthority.domain.callers import Actor
-from keyauthority.domain.charging import Charge, cleaned
+from keyauthority.domain.credits.charging import Charge, cleaned
+from keyauthority.domain.credits.pricing import Prices
+from keyauthority.domain.credits.reading import ReadingLedger
+from keyauthority.domain.credits.settling import Settling
+from keyauthority.domain.credits.spending import Call, Closing
 from keyauthority.domain.errors import invalid
 from keyauthority.domain.ledger import Use
-from keyauthority.domain.prices import Prices
-from keyauthority.domain.reading_ledger import ReadingLedger
-from keyauthority.domain.settling import Settling
-from keyauthority.domain.spending import Call, Closing
 from keyauthority.escrow.slices import SliceCall, SliceClosing
 from keyauthority.rpc import convert
 from keyauthority.rpc.service import Parts

@@ -21,4 +21,6 @@ def asked(folder: Path) -> Iterator[Authority]:
 
 @pytest.fixture(scope="module")
 def secrets(asked: Authority) -> list[str]:
-    return [secret for _, secret in asked.issue(3, asked.create_workspace())]
+    workspace_id = asked.create_workspace()
+    asked.credit(workspace_id)
+    return [secret for _, secret in asked.issue(3, workspace_id)]

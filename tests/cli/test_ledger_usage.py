@@ -11,7 +11,7 @@ import pytest
 
 from keyauthority.base.process.clocks import SystemClock
 from keyauthority.domain.callers import authority
-from keyauthority.domain.entering import read_sheet, write_sheet
+from keyauthority.domain.credits.entering import read_sheet, write_sheet
 from keyauthority.domain.ledger import Kind, Use
 from keyauthority.storage.sqlite import open_sqlite
 from tests.cli.parts import Cli, serving

@@ -6,16 +6,16 @@ from typing import Any
 
 from keyauthority.domain.books import Books, Unfenced
 from keyauthority.domain.callers import Actor
-from keyauthority.domain.charging import Charge, ChargeState, Counts
-from keyauthority.domain.entering import read_sheet, write_sheet
+from keyauthority.domain.credits.charging import Charge, ChargeState, Counts
+from keyauthority.domain.credits.entering import read_sheet, write_sheet
+from keyauthority.domain.credits.reading import ReadingLedger
+from keyauthority.domain.credits.releasing import Releasing
+from keyauthority.domain.credits.settling import Settling
+from keyauthority.domain.credits.spending import Answer, Call, Closing
 from keyauthority.domain.ledger import Kind, Use
 from keyauthority.domain.ports import Store
-from keyauthority.domain.reading_ledger import ReadingLedger
-from keyauthority.domain.releasing import Releasing
 from keyauthority.domain.secrets import new_id
 from keyauthority.domain.sessions import Claim
-from keyauthority.domain.settling import Settling
-from keyauthority.domain.spending import Answer, Call, Closing
 from keyauthority.escrow.grants import Grant
 from keyauthority.escrow.slices import Account, SliceCall, SliceClosing, Word
 from keyauthority.replica.housekeeping import release_slices

@@ -11,7 +11,7 @@ import asyncpg
 import pytest
 
 from keyauthority.domain.auditing import Signature
-from keyauthority.domain.entering import read_sheet, read_sheets, write_sheet
+from keyauthority.domain.credits.entering import read_sheet, read_sheets, write_sheet
 from keyauthority.domain.ledger import Drawn, Entry, EntryFilter, Kind, Sums, Use, Written
 from keyauthority.domain.ports import Store
 from keyauthority.domain.repositories import Transaction

@@ -9,12 +9,12 @@ from typing import Any
 
 import pytest
 
-from keyauthority.domain.charging import ChargeState
+from keyauthority.domain.credits.charging import ChargeState
+from keyauthority.domain.credits.releasing import Releasing
 from keyauthority.domain.errors import KeyAuthorityError
 from keyauthority.domain.keys import UNKNOWN, RevocationReason
 from keyauthority.domain.ledger import EntryFilter, Kind, Use
 from keyauthority.domain.ports import Store
-from keyauthority.domain.releasing import Releasing
 from keyauthority.domain.slices import MOST_SLICES, OwnedSlice
 from keyauthority.escrow.slices import Account, Slice, Word
 from keyauthority.pricing.amounts import LARGEST_AMOUNT, LARGEST_BALANCE

@@ -8,13 +8,13 @@ from datetime import timedelta
 import pytest
 
 from keyauthority.domain.callers import authority
-from keyauthority.domain.crediting import Crediting, Purchase
-from keyauthority.domain.entering import read_sheet, write_sheet
+from keyauthority.domain.credits.crediting import Crediting, Purchase
+from keyauthority.domain.credits.entering import read_sheet, write_sheet
+from keyauthority.domain.credits.reading import ReadingLedger
+from keyauthority.domain.credits.refunding import Refunding
 from keyauthority.domain.errors import KeyAuthorityError, Reason
 from keyauthority.domain.ledger import EntryFilter, Kind, Use, Written
 from keyauthority.domain.ports import Store
-from keyauthority.domain.reading_ledger import ReadingLedger
-from keyauthority.domain.refunding import Refunding
 from keyauthority.escrow.slices import Account
 from tests.conformance.records import START, ManualClock
 from tests.domain.parts import UseCases, an_actor

@@ -7,8 +7,8 @@ from datetime import timedelta
 
 from keyauthority.domain.auditing import AuditEntry, AuditFilter
 from keyauthority.domain.callers import Actor, operator
+from keyauthority.domain.credits.pricing import SUBJECT, NewPrice, Prices
 from keyauthority.domain.facts import Action
-from keyauthority.domain.prices import SUBJECT, NewPrice, Prices
 from keyauthority.domain.restoring import Replayed, Restoring
 from keyauthority.pricing.prices import Rates
 from tests.conformance.records import DAY, START, ManualClock, an_entry

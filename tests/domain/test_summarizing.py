@@ -11,9 +11,9 @@ import pytest
 
 from keyauthority.domain.books import Books, Unfenced
 from keyauthority.domain.callers import Actor
+from keyauthority.domain.credits.summarizing import MOST, Question, Summarizing
 from keyauthority.domain.errors import KeyAuthorityError, Reason
 from keyauthority.domain.ledger import Entry, Kind, Use, Written
-from keyauthority.domain.summarizing import MOST, Question, Summarizing
 from keyauthority.domain.usage import Group, UsageSum, spans, zone_of
 from keyauthority.escrow.slices import Account
 from tests.conformance.records import DAY, START, ManualClock

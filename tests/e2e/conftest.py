@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from keyauthority.v1.price_pb2 import Rates
 from tests.e2e.edge import Edge, edge_running
 from tests.e2e.running_demo import Demo, demo_in
 from tests.node import node_with_packages
@@ -16,6 +17,17 @@ from tests.node import node_with_packages
 def edge(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Edge]:
     """One installation for all tests that leave it running; each makes its own workspace."""
     with edge_running(tmp_path_factory.mktemp("edge")) as edge:
+        yield edge
+
+
+@pytest.fixture(scope="session")
+def billing_edge(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Edge]:
+    """One that bills a nano-credit for each token."""
+    folder = tmp_path_factory.mktemp("billing")
+    spool = folder / "spool"
+    spool.mkdir(mode=0o700)
+    with edge_running(folder, "--billing", "enforce", "--spool", str(spool)) as edge:
+        edge.operator.price("google/gemini-3-flash", Rates(input=10**6, output=10**6))
         yield edge
 
 

@@ -6,6 +6,7 @@ import signal
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
+from urllib.request import ProxyHandler, build_opener
 
 from keyauthority.base.process.files import write_private
 from tests.e2e.operator import Operator, operating
@@ -69,6 +70,21 @@ class Edge:
         usual += ["--log-level", "debug", "--grace", "1"]
         name = "gateway" if self._gateways == 1 else f"gateway-{self._gateways}"
         return self._start("gateway", *usual, *flags, name=name)
+
+    def outcomes(self, outcome: str) -> int:
+        """How many requests of the first gateway ended so."""
+        return self._metric(f'gateway_requests_total{{outcome="{outcome}"}}')
+
+    def holds(self) -> int:
+        """For how many requests it holds credits."""
+        return self._metric("gateway_holds")
+
+    def _metric(self, name: str) -> int:
+        url = f"http://127.0.0.1:{self.gateway_metrics_port}/metrics"
+        with build_opener(ProxyHandler({})).open(url) as page:
+            text = page.read().decode()
+        [line] = [line for line in text.splitlines() if line.startswith(f"{name} ")]
+        return int(float(line.rpartition(" ")[2]))
 
     def _secret_file(self, name: str, secret: str) -> Path:
         path = self.folder / name

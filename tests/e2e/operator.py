@@ -12,13 +12,16 @@ from google.protobuf.field_mask_pb2 import FieldMask
 
 from keyauthority.v1 import caller_service_pb2 as callers
 from keyauthority.v1 import key_service_pb2 as keys
+from keyauthority.v1 import ledger_service_pb2 as ledger
 from keyauthority.v1 import operations_service_pb2 as operations
 from keyauthority.v1 import verification_service_pb2 as verification
 from keyauthority.v1 import workspace_service_pb2 as workspaces
 from keyauthority.v1.caller_service_pb2_grpc import CallerServiceStub
 from keyauthority.v1.key_pb2 import KEY_STATE_REVOKED, Key
 from keyauthority.v1.key_service_pb2_grpc import KeyServiceStub
+from keyauthority.v1.ledger_service_pb2_grpc import LedgerServiceStub
 from keyauthority.v1.operations_service_pb2_grpc import OperationsServiceStub
+from keyauthority.v1.price_pb2 import Price, Rates
 from keyauthority.v1.verification_service_pb2_grpc import VerificationServiceStub
 from keyauthority.v1.workspace_service_pb2_grpc import WorkspaceServiceStub
 
@@ -35,6 +38,7 @@ class Operator:
         self._workspaces = WorkspaceServiceStub(channel)
         self._callers = CallerServiceStub(channel)
         self._operations = OperationsServiceStub(channel)
+        self._ledger = LedgerServiceStub(channel)
 
     def verifier_token(self, name: str) -> str:
         """The token of a new caller that may verify."""
@@ -90,6 +94,25 @@ class Operator:
     def revoke(self, key_id: str) -> None:
         request = keys.RevokeKeyRequest(key_id=key_id)
         self._keys.RevokeKey(request, metadata=self.metadata, timeout=TIMEOUT)
+
+    def price(self, model: str, rates: Rates) -> None:
+        """Sets what requests for *model* cost."""
+        request = ledger.SetPricesRequest(prices=[Price(model=model, path="/v1/*", rates=rates)])
+        self._ledger.SetPrices(request, metadata=self.metadata, timeout=TIMEOUT)
+
+    def top_up(self, workspace_id: str, nano_credits: int, purchase_id: str = "purchase 1") -> None:
+        request = ledger.TopUpRequest(
+            workspace_id=workspace_id, amount_nano_credits=nano_credits, purchase_id=purchase_id
+        )
+        self._ledger.TopUp(request, metadata=self.metadata, timeout=TIMEOUT)
+
+    def charges(self, workspace_id: str) -> list[int]:
+        """What requests of a workspace cost, the newest first."""
+        request = ledger.ListEntriesRequest(
+            workspace_id=workspace_id, kind=ledger.ENTRY_KIND_CHARGE
+        )
+        listed = self._ledger.ListEntries(request, metadata=self.metadata, timeout=TIMEOUT)
+        return [-entry.amount_nano_credits for entry in listed.entries]
 
     def verifiers(self) -> int:
         """How many may answer from a cache, the authority itself included."""

@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from datetime import timedelta
 from pathlib import Path
@@ -35,7 +36,7 @@ class Client:
         return answer
 
 
-Connect = Callable[[Edge, str], Client]
+Connect = Callable[..., Client]
 
 
 @pytest.fixture(params=NEEDS_NODE)
@@ -49,8 +50,9 @@ def connect(node: str, request: pytest.FixtureRequest) -> Iterator[Connect]:
         )
     with ExitStack() as stack:
 
-        def client(edge: Edge, secret: str) -> Client:
+        def client(edge: Edge, secret: str, retries: int = 0) -> Client:
             given = {"OPENAI_API_KEY": secret, "OPENAI_BASE_URL": f"{edge.url}/v1"}
+            given["MAX_RETRIES"] = str(retries)
             process = subprocess.Popen(
                 [node, "client.js", package],
                 cwd=FOLDER,
@@ -136,3 +138,34 @@ def test_an_outage_of_the_authority_is_never_a_refusal(connect: Connect, own_edg
     assert without_message(connect(own_edge, secret)("ask")) == refusal(
         "InternalServerError", 503, "verification_unavailable", "server_error"
     )
+
+
+def test_an_empty_balance_costs_one_refused_request(billing_edge: Edge, connect: Connect) -> None:
+    """No retries, with type and code; when a top-up has returned, the next request is answered."""
+    workspace = billing_edge.operator.workspace()
+    client = connect(billing_edge, billing_edge.operator.issue(workspace)[1], retries=2)
+    before = billing_edge.outcomes("credit_balance_exhausted")
+
+    assert without_message(client("ask")) == refusal(
+        "APIError", 402, "credit_balance_exhausted", "insufficient_quota"
+    )
+    assert billing_edge.outcomes("credit_balance_exhausted") == before + 1
+    billing_edge.operator.top_up(workspace, 10**9)
+    said = f"You said: Hello (billed to {workspace})"
+    assert client("ask") == client("stream") == {"result": said}
+
+
+def test_credits_that_are_held_are_waited_for(billing_edge: Edge, connect: Connect) -> None:
+    """By the client itself, which is answered once the running request has ended."""
+    workspace = billing_edge.operator.workspace()
+    billing_edge.operator.top_up(workspace, 900)
+    _, secret = billing_edge.operator.issue(workspace)
+    talking, asking = (connect(billing_edge, secret, retries=2) for _ in range(2))
+    before = billing_edge.outcomes("in_flight_budget_exhausted")
+
+    with ThreadPoolExecutor(1) as pool:
+        running = pool.submit(talking, "talk")
+        eventually("it runs", billing_edge.holds)
+        assert asking("ask") == {"result": f"You said: Hello (billed to {workspace})"}
+        assert "result" in running.result()
+    assert billing_edge.outcomes("in_flight_budget_exhausted") > before

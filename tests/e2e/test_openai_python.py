@@ -7,6 +7,7 @@ import signal
 import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from datetime import timedelta
 
@@ -225,3 +226,53 @@ def _answers(client: openai.OpenAI) -> bool:
         return bool(ask(client))
     except openai.InternalServerError:
         return False
+
+
+LONG = " ".join(["word"] * 50)
+"""A question whose streamed answer takes two seconds."""
+
+
+def test_an_empty_balance_costs_one_refused_request(billing_edge: Edge, connect: Connect) -> None:
+    """No retries, with type and code; when a top-up has returned, the next request is answered."""
+    workspace = billing_edge.operator.workspace()
+    client = connect(billing_edge, billing_edge.operator.issue(workspace)[1])
+    before = billing_edge.outcomes("credit_balance_exhausted")
+
+    with pytest.raises(openai.APIStatusError) as refused:
+        ask(client)
+
+    assert refused.value.status_code == 402
+    assert error_of(refused.value)[:2] == ("credit_balance_exhausted", "insufficient_quota")
+    assert billing_edge.outcomes("credit_balance_exhausted") == before + 1
+    billing_edge.operator.top_up(workspace, 10**9)
+    assert ask(client) == stream(client) == f"You said: Hello (billed to {workspace})"
+
+
+def test_credits_that_are_held_are_waited_for(billing_edge: Edge, connect: Connect) -> None:
+    """By the client itself, which is answered once the running request has ended."""
+    workspace = billing_edge.operator.workspace()
+    billing_edge.operator.top_up(workspace, 900)
+    client = connect(billing_edge, billing_edge.operator.issue(workspace)[1])
+    before = billing_edge.outcomes("in_flight_budget_exhausted")
+    running = client.chat.completions.create(
+        model=MODEL, messages=[{"role": "user", "content": LONG}], stream=True
+    )
+
+    with running, ThreadPoolExecutor(1) as pool:
+        next(iter(running))
+        waiting = pool.submit(ask, client)
+        for _ in running:
+            pass
+        assert waiting.result() == f"You said: Hello (billed to {workspace})"
+    assert billing_edge.outcomes("in_flight_budget_exhausted") > before
+
+
+def test_what_has_no_price_is_said_to_have_none(billing_edge: Edge, connect: Connect) -> None:
+    """As a bad request, which no client repeats."""
+    workspace = billing_edge.operator.workspace()
+    client = connect(billing_edge, billing_edge.operator.issue(workspace)[1])
+
+    with pytest.raises(openai.BadRequestError) as refused:
+        client.chat.completions.create(model="other", messages=[])
+
+    assert error_of(refused.value)[:2] == ("model_not_priced", "invalid_request_error")

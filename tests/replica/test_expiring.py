@@ -8,11 +8,11 @@ from datetime import timedelta
 import structlog
 
 from keyauthority.domain.books import Books
-from keyauthority.domain.crediting import Crediting, Purchase
-from keyauthority.domain.entering import read_sheet, write_sheet
+from keyauthority.domain.credits.crediting import Crediting, Purchase
+from keyauthority.domain.credits.entering import read_sheet, write_sheet
+from keyauthority.domain.credits.reading import ReadingLedger
 from keyauthority.domain.errors import KeyAuthorityError, Reason
 from keyauthority.domain.ledger import Kind
-from keyauthority.domain.reading_ledger import ReadingLedger
 from keyauthority.domain.sessions import Receipt
 from keyauthority.escrow.grants import Grant
 from keyauthority.escrow.slices import Account

@@ -10,7 +10,7 @@ import grpc
 import pytest
 
 from keyauthority.domain.callers import Role
-from keyauthority.domain.prices import AT_ONCE, CLOCKS, MOST
+from keyauthority.domain.credits.pricing import AT_ONCE, CLOCKS, MOST
 from keyauthority.pricing.prices import PriceTable
 from keyauthority.v1.audit_service_pb2 import Action, ListAuditEntriesRequest
 from keyauthority.v1.ledger_service_pb2 import (

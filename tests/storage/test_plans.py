@@ -6,14 +6,18 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from sqlalchemy import Select
+from sqlalchemy import Select, text
 from sqlalchemy.dialects import sqlite
+from sqlalchemy.ext.asyncio import create_async_engine
 
 from keyauthority.base.relational.sqlite import connect
 from keyauthority.domain.usage import DAY, Group, Span
 from keyauthority.storage.postgres import open_postgres
 from keyauthority.storage.postgres.database import PostgresDatabase, PostgresDirect
 from keyauthority.storage.sql import leases, snapshots
+from keyauthority.storage.sql.keys import SqlKeys
+from keyauthority.storage.sql.ledger import SqlLedger
+from keyauthority.storage.sql.slices import SqlSlices
 from keyauthority.storage.sql.usage import UsageReader
 from keyauthority.storage.sqlite import migrate_sqlite
 from keyauthority.storage.sqlite.database import SqliteDirect, SqliteStatements
@@ -102,3 +106,44 @@ async def test_postgres_searches_too(query: Select[Any]) -> None:
 
     scans = {step.split(" on ")[1].split()[0] for step in plan if "Seq Scan on" in step}
     assert scans <= {"head", "terms"}
+
+
+class Explained(SqliteStatements):
+    """Notes how each select would find its rows."""
+
+    plans: list[str]
+
+    async def _execute(self, statement: Any, values: Any) -> Any:
+        if isinstance(statement, Select):
+            result = await super()._execute(_explained(statement), values)
+            self.plans += [row[3] for row in result]
+        return await super()._execute(statement, values)
+
+
+def _explained(statement: Select[Any]) -> Any:
+    literal = statement.compile(dialect=sqlite.dialect(), compile_kwargs={"literal_binds": True})
+    return text(f"EXPLAIN QUERY PLAN {literal}".replace(":", "\\:"))
+
+
+async def test_what_a_call_of_verifiers_reads_is_searched(path: Path) -> None:
+    """However many entries and slices there are."""
+    migrate_sqlite(path)
+    engine = create_async_engine(f"sqlite+aiosqlite:///{path}")
+    async with engine.connect() as connection:
+        statements = Explained(connection, START, locking=True)
+        statements.plans = []
+        slices, ledger = SqlSlices(statements), SqlLedger(statements)
+        await slices.of_sessions({("ws_1", "s"), ("ws_2", "t")})
+        await slices.shared(["ws_1", "ws_2"], "s")
+        await slices.sessions("s", 9)
+        await slices.due(START, "", 9)
+        await slices.due_of("ws_1", START, 9)
+        await ledger.accounts(["ws_1", "ws_2"])
+        await ledger.grants(["ws_1", "ws_2"])
+        await ledger.by_reference([("ws_1", "a"), ("ws_2", "b")])
+        await SqlKeys(statements).homes(["key_1", "key_2"])
+    await engine.dispose()
+
+    assert not [step for step in statements.plans if step.startswith("SCAN credit")]
+    assert not [step for step in statements.plans if step.startswith("SCAN keys")]
+    assert len([step for step in statements.plans if step.startswith("SEARCH")]) >= 9

@@ -7,7 +7,7 @@ from dataclasses import asdict
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, func, insert, select, tuple_
+from sqlalchemy import ColumnElement, func, insert, select
 
 from keyauthority.domain.ledger import Entry, EntryFilter, Kind, Sums, Written
 from keyauthority.domain.usage import Group, Span, UsageSum
@@ -140,9 +140,18 @@ class SqlLedger(Repository):
     async def by_reference(
         self, names: Collection[tuple[str, str]]
     ) -> dict[tuple[str, str], Entry]:
-        name = tuple_(entries.c.workspace_id, entries.c.reference)
-        rows = await self._statements.rows(select(entries).where(name.in_(list(names))))
-        return {(row.workspace_id, row.reference): entry_of(row) for row in rows}
+        # SQLite would look through all entries for pairs: so one statement for each workspace.
+        wanted: dict[str, list[str]] = {}
+        for workspace_id, reference in names:
+            wanted.setdefault(workspace_id, []).append(reference)
+        there = {}
+        for workspace_id, references in wanted.items():
+            query = select(entries).where(
+                entries.c.workspace_id == workspace_id, entries.c.reference.in_(references)
+            )
+            for row in await self._statements.rows(query):
+                there[workspace_id, row.reference] = entry_of(row)
+        return there
 
     async def sum_of(self, workspace_id: str, kind: Kind, subject: str) -> int:
         query = select(func.coalesce(func.sum(entries.c.amount), 0)).where(

@@ -6,7 +6,7 @@ from collections.abc import Collection, Sequence
 from datetime import datetime
 from typing import Final
 
-from sqlalchemy import delete, func, select, tuple_, update
+from sqlalchemy import and_, bindparam, delete, func, select, tuple_, update
 
 from keyauthority.domain.slices import OwnedSlice, Shared
 from keyauthority.storage.ledger_tables import accounts
@@ -21,11 +21,13 @@ class SqlSlices(Repository):
     """`Slices` within one transaction."""
 
     async def of_sessions(self, sessions: Collection[tuple[str, str]]) -> list[OwnedSlice]:
-        # In the order of the primary key, which finds them.
-        pairs = [(session_id, workspace_id) for workspace_id, session_id in sessions]
-        owner = tuple_(slices.c.session_id, slices.c.workspace_id)
-        query = select(slices).where(owner.in_(pairs)).order_by(slices.c.number)
-        return [slice_of(row) for row in await self._statements.rows(query)]
+        # SQLite would look through all slices for pairs. A call names few sessions.
+        query = select(slices).where(
+            slices.c.session_id.in_({session_id for _, session_id in sessions}),
+            slices.c.workspace_id.in_({workspace_id for workspace_id, _ in sessions}),
+        )
+        rows = await self._statements.rows(query.order_by(slices.c.number))
+        return [slice_of(row) for row in rows if (row.workspace_id, row.session_id) in sessions]
 
     async def shared(self, workspace_ids: Collection[str], beside: str) -> dict[str, Shared]:
         query = (
@@ -51,10 +53,20 @@ class SqlSlices(Repository):
         await self._statements.count(put, [slice_values(one) for one in changed])
 
     async def forget(self, forgotten: Sequence[OwnedSlice]) -> None:
-        keys = [(one.session_id, one.workspace_id, one.slice.number) for one in forgotten]
-        for start in range(0, len(keys), _AT_ONCE):
-            some = keys[start : start + _AT_ONCE]
-            await self._statements.count(delete(slices).where(_KEY.in_(some)))
+        row = and_(
+            slices.c.session_id == bindparam("of_session"),
+            slices.c.workspace_id == bindparam("of_workspace"),
+            slices.c.number == bindparam("of_number"),
+        )
+        keys = [
+            {
+                "of_session": one.session_id,
+                "of_workspace": one.workspace_id,
+                "of_number": one.slice.number,
+            }
+            for one in forgotten
+        ]
+        await self._statements.count(delete(slices).where(row), keys)
 
     async def sessions(self, after: str, limit: int) -> list[str]:
         # From one session to the next by the primary key: each may have very many slices.

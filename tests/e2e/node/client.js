@@ -3,11 +3,19 @@
 import { createInterface } from "node:readline";
 
 const { default: OpenAI } = await import(process.argv[2]);
-const client = new OpenAI({ maxRetries: 0 });
+const client = new OpenAI({ maxRetries: Number(process.env.MAX_RETRIES) });
 const question = {
   model: "google/gemini-3-flash",
   messages: [{ role: "user", content: "Hello" }],
 };
+
+async function streamed(request) {
+  let text = "";
+  for await (const chunk of await client.chat.completions.create({ ...request, stream: true })) {
+    text += chunk.choices[0].delta.content ?? "";
+  }
+  return text;
+}
 
 const commands = {
   async models() {
@@ -17,11 +25,11 @@ const commands = {
     return (await client.chat.completions.create(question)).choices[0].message.content;
   },
   async stream() {
-    let text = "";
-    for await (const chunk of await client.chat.completions.create({ ...question, stream: true })) {
-      text += chunk.choices[0].delta.content ?? "";
-    }
-    return text;
+    return await streamed(question);
+  },
+  // Takes two seconds.
+  async talk() {
+    return await streamed({ ...question, messages: [{ role: "user", content: "word ".repeat(50) }] });
   },
   async anonymous() {
     return await client.models.list({ headers: { Authorization: null } });

@@ -7,16 +7,16 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, fields, replace
 from typing import Final
 
-from keyauthority.domain import charging
 from keyauthority.domain.books import Books, Posting
 from keyauthority.domain.callers import Actor
-from keyauthority.domain.charging import Charge, ChargeState, Charging, Counts
-from keyauthority.domain.entering import EXPIRING, credits_of, read_sheets
+from keyauthority.domain.credits import charging
+from keyauthority.domain.credits.charging import Charge, ChargeState, Charging, Counts
+from keyauthority.domain.credits.entering import EXPIRING, credits_of, read_sheets
+from keyauthority.domain.credits.spending import AT_ONCE
 from keyauthority.domain.ledger import Entry, Kind
 from keyauthority.domain.repositories import Transaction
 from keyauthority.domain.sessions import Receipt
 from keyauthority.domain.slices import SliceSheet
-from keyauthority.domain.spending import AT_ONCE
 from keyauthority.pricing.prices import Price, PriceTable
 from keyauthority.pricing.usage import Usage
 

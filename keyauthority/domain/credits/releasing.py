@@ -6,7 +6,7 @@ from datetime import timedelta
 from typing import Final
 
 from keyauthority.domain.books import Books, Posting
-from keyauthority.domain.entering import EXPIRING, credits_of, read_sheet, write_sheet
+from keyauthority.domain.credits.entering import EXPIRING, credits_of, read_sheet, write_sheet
 from keyauthority.domain.ports import Sessions
 from keyauthority.escrow.slices import give_back
 

@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from keyauthority.domain import charging
-from keyauthority.domain.charging import Charge, ChargeState
+from keyauthority.domain.credits import charging
+from keyauthority.domain.credits.charging import Charge, ChargeState
 from keyauthority.domain.errors import invalid
 from keyauthority.escrow.slices import SliceCall, SliceClosing, Word
 from keyauthority.pricing.amounts import LARGEST_BALANCE

@@ -9,7 +9,7 @@ from typing import Final
 from keyauthority.domain import limits, secrets
 from keyauthority.domain.books import Books, Change
 from keyauthority.domain.callers import Actor
-from keyauthority.domain.entering import (
+from keyauthority.domain.credits.entering import (
     EXPIRING,
     check_repeat,
     credits_of,

@@ -9,7 +9,7 @@ from datetime import datetime
 from keyauthority.domain import limits, secrets
 from keyauthority.domain.books import Books, Change
 from keyauthority.domain.callers import Actor
-from keyauthority.domain.entering import (
+from keyauthority.domain.credits.entering import (
     check_repeat,
     entered,
     entry_of,

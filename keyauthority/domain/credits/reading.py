@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from keyauthority.domain.books import Books
 from keyauthority.domain.callers import Actor
-from keyauthority.domain.entering import EXPIRING, read_sheet
+from keyauthority.domain.credits.entering import EXPIRING, read_sheet
 from keyauthority.domain.finding import visible_workspace
 from keyauthority.domain.ledger import Entry, EntryFilter, Proof, Sums
 from keyauthority.domain.repositories import Transaction

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from keyauthority.domain.books import Books, Posting
 from keyauthority.domain.callers import Actor
-from keyauthority.domain.charging import Counts
+from keyauthority.domain.credits.charging import Counts
+from keyauthority.domain.credits.settlement import Recalls, open_settlement
+from keyauthority.domain.credits.spending import Answer, Call, check
 from keyauthority.domain.ports import Sessions
-from keyauthority.domain.settlement import Recalls, open_settlement
-from keyauthority.domain.spending import Answer, Call, check
 
 
 class Settling:

@@ -1,0 +1,1 @@
+"""What is done with credits: they are added, set apart for verifiers, spent, returned and summed up."""
