@@ -66,7 +66,7 @@ def _start(settings: Settings, processes: Processes) -> DemoKey:
         command += ["--upstream-key-file", str(upstream_key)]
     spool = data_dir / "spool"
     spool.mkdir(mode=0o700, exist_ok=True)
-    command += ["--billing", "enforce", "--spool", str(spool)]
+    command += ["--billing", "enforce", "--spool", str(spool), "--unpriced", "default"]
     processes.start("gateway", command, settings.gateway, lambda: _ready(settings.gateway))
     command = ["console", "--listen", settings.console, "--authority", authority]
     command += ["--token-file", str(provisioned.console_token)]

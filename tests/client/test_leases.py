@@ -115,7 +115,7 @@ class TestJoining:
         assert heard == []
 
     async def test_a_fault_of_on_change_does_not_end_it(self, scripted: ScriptedAuthority) -> None:
-        """The loop's handler is told of it, and the next change is heard of."""
+        """The loop's handler is told of it; other listeners, and the next change, are served."""
         contexts: list[Any] = []
         asyncio.get_running_loop().set_exception_handler(
             lambda _, context: contexts.append(context)
@@ -125,10 +125,13 @@ class TestJoining:
             raise RuntimeError("as the test wants")
 
         async with leased(scripted.address) as verifier:
-            verifier.listeners.append(on_change)
+            heard: list[object] = []
+            verifier.listeners.extend((on_change, heard.append))
             await scripted.change("key_1")
+            await until(lambda: scripted.syncs[-1].revision == 2)
             await scripted.change("key_2")
             await until(lambda: scripted.syncs[-1].revision == 3)
+        assert heard == [frozenset({"key_1"}), frozenset({"key_2"})]
         assert {str(one["exception"]) for one in contexts} == {"as the test wants"}
 
 

@@ -93,8 +93,12 @@ class Edge:
 
     def _start(self, module: str, *arguments: str, name: str = "") -> Process:
         process = Process(self.logs, module, *arguments, name=name)
-        self._stack.callback(process.stop)
+        self.stop_at_end(process)
         return process
+
+    def stop_at_end(self, process: Process) -> None:
+        """Has *process* stop with the installation."""
+        self._stack.callback(process.stop)
 
 
 @contextmanager

@@ -7,19 +7,20 @@ import os
 import re
 import signal
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from tests.console.visiting import Visitor
-from tests.e2e.processes import is_listening, run
+from tests.e2e.processes import eventually, is_listening, run
 from tests.e2e.running_demo import Demo
 
 
-def printed_command(said: str, program: str) -> str:
-    """The command that begins with *program*, with its continued lines."""
-    match = re.search(rf"^  (\S*{program} (?:.*\\\n)*.*)$", said, re.MULTILINE)
-    assert match is not None, said
-    return match[1]
+def printed_command(said: str, program: str, *words: str) -> str:
+    """The command that begins with *program* and has all *words*, with its continued lines."""
+    commands = re.findall(rf"^  (\S*{program} (?:.*\\\n)*.*)$", said, re.MULTILINE)
+    [command] = [one for one in commands if all(word in one for word in words)]
+    return str(command)
 
 
 def paste(command: str, folder: Path) -> str:
@@ -30,9 +31,11 @@ def paste(command: str, folder: Path) -> str:
     return done.stdout
 
 
-def call(said: str, folder: Path) -> tuple[int, dict[str, object]]:
-    """The status and the JSON of what the printed curl gets."""
+def call(said: str, folder: Path, model: str = "") -> tuple[int, dict[str, Any]]:
+    """The status and the JSON of what the printed curl gets; of another model, if one is named."""
     curl = printed_command(said, "curl").replace("curl ", "curl -sS -w '\\n%{http_code}' ", 1)
+    if model:
+        curl = curl.replace("google/gemini-3-flash", model)
     body, _, status = paste(curl, folder).rpartition("\n")
     return int(status), json.loads(body)
 
@@ -47,7 +50,7 @@ def test_what_it_prints_works_as_pasted(demo: Demo, tmp_path: Path) -> None:
     assert status == 200
     assert answer["object"] == "chat.completion"
 
-    paste(printed_command(said, "keyauthority"), elsewhere)
+    paste(printed_command(said, "keyauthority", "keys revoke"), elsewhere)
     assert call(said, elsewhere) == (
         401,
         {
@@ -58,6 +61,21 @@ def test_what_it_prints_works_as_pasted(demo: Demo, tmp_path: Path) -> None:
             }
         },
     )
+
+
+def test_the_credits_are_spent_and_topped_up_as_it_says(demo: Demo, tmp_path: Path) -> None:
+    """Two requests of the dear model spend all; after the printed top-up the curl answers at once."""
+    said = demo.start()
+
+    dear = "opentoken/premium"
+    assert [call(said, tmp_path, dear)[0] for _ in range(3)] == [200, 200, 402]
+    status, answer = call(said, tmp_path)
+    assert (status, answer["error"]["code"]) == (402, "credit_balance_exhausted")
+    entries = printed_command(said, "keyauthority", "ledger entries")
+    eventually("the charges are entered", lambda: paste(entries, tmp_path).count(dear) == 2)
+
+    paste(printed_command(said, "keyauthority", "ledger top-up"), tmp_path)
+    assert call(said, tmp_path)[0] == 200
 
 
 def test_it_leaves_nothing_behind_and_starts_again_with_the_same_key(
@@ -103,7 +121,7 @@ def test_the_console_greets_its_first_owner_and_later_everybody(demo: Demo) -> N
 def test_a_revoked_demo_key_is_replaced_at_the_next_start(demo: Demo, tmp_path: Path) -> None:
     """And it says so, so that nobody wonders."""
     said = demo.start()
-    paste(printed_command(said, "keyauthority"), tmp_path)
+    paste(printed_command(said, "keyauthority", "keys revoke"), tmp_path)
     demo.stop()
 
     said = demo.start()

@@ -22,6 +22,8 @@ from keyauthority.v1.price_pb2 import Price, Rates
 from tests.e2e.bill import BROKEN, REFUSED, WHOLE, Line, upstream_running
 from tests.e2e.edge import Edge, edge_running
 from tests.e2e.processes import Process, eventually
+from tests.ports import free_port
+from tests.postgres import new_database
 
 LONG = bool(os.environ.get("TEST_LONG"))
 SECONDS = 300 if LONG else 12
@@ -37,8 +39,10 @@ MODELS = ("test/json", "test/json", "test/stream", "test/stream", "test/broken",
 class Installation:
     """Authority, gateways that share one folder of spools, and who calls them."""
 
-    def __init__(self, edge: Edge, upstream_port: int) -> None:
+    def __init__(self, edge: Edge, upstream_port: int, authorities: int) -> None:
         self.edge = edge
+        self._ports = [free_port() for _ in range(authorities - 1)]
+        self._others = {port: self._start_authority(port) for port in self._ports}
         self.spools = edge.folder / "spools"
         self.spools.mkdir()
         self.workspace = edge.operator.workspace()
@@ -58,7 +62,9 @@ class Installation:
         self.ports = [gateway.port() for gateway in self.gateways]
 
     def start_gateway(self) -> Process:
+        addresses = [self.edge.address, *(f"127.0.0.1:{port}" for port in self._ports)]
         flags = ["--billing", "enforce", "--spool", str(self.spools)]
+        flags += ["--authority", ",".join(addresses)]
         return self.edge.start_gateway("--upstream", self._upstream, *flags)
 
     def replace_gateway(self, number: int, how: signal.Signals) -> None:
@@ -67,6 +73,24 @@ class Installation:
         self.gateways[number].wait()
         self.gateways[number] = self.start_gateway()
         self.ports[number] = self.gateways[number].port()
+
+    def kill_authority(self) -> None:
+        """Kills the last of them, and starts it again."""
+        for port, process in self._others.items():
+            process.send(signal.SIGKILL)
+            self._others[port] = self._start_authority(port)
+            return
+        self.edge.authority.send(signal.SIGKILL)
+        self.edge.recover_authority()
+        self.edge.authority.port()
+
+    def _start_authority(self, port: int) -> Process:
+        flags = ["--listen", f"127.0.0.1:{port}"]
+        arguments = ["--data-dir", str(self.edge.data_dir), "serve", *flags]
+        process = Process(self.edge.logs, "keyauthority", *arguments, name=f"authority-{port}")
+        self.edge.stop_at_end(process)
+        process.port()
+        return process
 
     def charges(self) -> list[Entry]:
         """All of them."""
@@ -124,16 +148,19 @@ async def disturb(installation: Installation, stop: asyncio.Event) -> None:
         with suppress(TimeoutError):
             await asyncio.wait_for(stop.wait(), chance.uniform(0.5, 1.5))
             return
-        what = chance.choice(["kill", "kill", "stop", "authority", "freeze"])
+        what = chance.choice(["kill", "kill", "stop", "authority", "freeze", "freeze gateway"])
         if what == "authority":
-            edge.authority.send(signal.SIGKILL)
-            await asyncio.sleep(0.3)
-            edge.recover_authority()
-            await asyncio.to_thread(edge.authority.port)
+            await asyncio.to_thread(installation.kill_authority)
         elif what == "freeze":
             edge.authority.send(signal.SIGSTOP)
             await asyncio.sleep(1)
             edge.authority.send(signal.SIGCONT)
+        elif what == "freeze gateway":
+            # For longer than a lease: it wakes up with slices that are spent no more.
+            gateway = chance.choice(installation.gateways)
+            gateway.send(signal.SIGSTOP)
+            await asyncio.sleep(3.5)
+            gateway.send(signal.SIGCONT)
         else:
             how = signal.SIGKILL if what == "kill" else signal.SIGTERM
             number = chance.randrange(GATEWAYS)
@@ -173,11 +200,19 @@ def compare(bill: dict[str, Line], charges: list[Entry]) -> Counter[str]:
 
 @pytest.mark.long
 @pytest.mark.timeout(SECONDS + 120)
-async def test_whatever_dies_the_ledger_and_the_bill_agree(tmp_path: Path) -> None:
-    """Gateways and authority are killed, frozen and stopped; clients leave, streams break."""
+@pytest.mark.parametrize("authorities", [1, 2])
+async def test_whatever_dies_the_ledger_and_the_bill_agree(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, authorities: int
+) -> None:
+    """Gateways and authorities are killed, frozen and stopped; clients leave, streams break.
+
+    One authority has a SQLite file, two share a PostgreSQL database.
+    """
+    if authorities > 1:
+        monkeypatch.setenv("KEYAUTHORITY_DATABASE", (await new_database()).reveal())
     async with upstream_running() as upstream:
         with edge_running(tmp_path) as edge:
-            installation = await asyncio.to_thread(Installation, edge, upstream.port)
+            installation = await asyncio.to_thread(Installation, edge, upstream.port, authorities)
             clients = [Client(installation, seed) for seed in range(CLIENTS)]
             stop = asyncio.Event()
             async with asyncio.TaskGroup() as group:
@@ -198,6 +233,8 @@ async def test_whatever_dies_the_ledger_and_the_bill_agree(tmp_path: Path) -> No
     assert proof.account.balance == CREDITS + sum(entry.amount for entry in charges)
     assert agree["to the nano"] > 100, (agree, statuses)
     assert agree[f"{BROKEN}, estimated"] > 0, (agree, statuses)
+    # Those whose clients waited for the refusal; charged are only some that died meanwhile.
+    assert agree["refused, not charged"] >= statuses[500], (agree, statuses)
     assert statuses[402] == 0, statuses
 
 

@@ -70,7 +70,14 @@ def test_its_commands_work_as_pasted(demo: Demo) -> None:
         type_in(demo, [*SHELL, block]) for block in blocks(demo, "sh") if "grpcurl" not in block
     )
 
-    for words in ("You said: Hello", "verdict:    valid", "key-revoked"):
+    for words in (
+        "You said: Hello",
+        "It adds up",
+        "credit_balance_exhausted",
+        "Added 10 credits",
+        "verdict:    valid",
+        "key-revoked",
+    ):
         assert words in told
 
 

@@ -75,3 +75,22 @@ def test_a_hold_may_span_two_sessions() -> None:
         purse.confirmed("r1")
     assert first.closings() == [SliceClosing(1, 0)]
     assert second.call(1, 1).request.keep == 1
+
+
+def test_numbers_go_on_from_those_of_a_purse_that_was_forgotten() -> None:
+    """The authority remembers the highest: a lower one is passed, and the same one a repeated call."""
+    first = opened(2)
+    hold = take(first, 2)
+    first.close()
+    assert not first.is_empty
+    first.void(hold)
+    [closing] = first.closings()
+    first.closed(closing)
+    assert first.is_empty
+    assert first.number == 1
+
+    second = Purse("session", first.number)
+
+    assert second.is_empty
+    assert second.call(1, 1).request.number == 2
+    assert not second.is_empty

@@ -85,8 +85,7 @@ class Accounts:
     def newer(self, epoch: int) -> None:
         """Notes a newer epoch, in which all slices are void."""
         self.epoch = epoch
-        for workspace in self:
-            workspace.forget(self._verifier.session_id)
+        self.close_all()
 
     def forget_idle(self) -> None:
         """Forgets workspaces of which there is nothing."""

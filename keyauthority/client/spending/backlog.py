@@ -152,7 +152,7 @@ class Backlog:
         try:
             reply = await self._calling.settle(charges_message(charges))
         except CallFailed as failure:
-            if not failure.invalid:
+            if not failure.was_invalid:
                 raise
             await self._bring_apart(charges)
             return

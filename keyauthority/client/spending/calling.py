@@ -20,11 +20,17 @@ LONGEST: Final = 8.0
 
 
 class CallFailed(Exception):  # noqa: N818 - whoever makes the call knows what follows
-    """The call has no answer. `invalid` says that it never will: the authority refuses its content."""
+    """The call has no answer, though it may have arrived. The text is the status."""
 
-    def __init__(self, reason: str, *, invalid: bool = False) -> None:
-        super().__init__(reason)
-        self.invalid = invalid
+    @property
+    def was_invalid(self) -> bool:
+        """Whether it never will have one: the authority refuses its content."""
+        return str(self) == grpc.StatusCode.INVALID_ARGUMENT.name
+
+    @property
+    def was_slow(self) -> bool:
+        """Whether its time was up."""
+        return str(self) == grpc.StatusCode.DEADLINE_EXCEEDED.name
 
 
 class Calling:
@@ -71,11 +77,11 @@ class Calling:
 
     def _failed(self, error: Exception) -> CallFailed:
         self._counters.failed_calls += 1
-        reason = _reason(error)
-        if reason == grpc.StatusCode.DEADLINE_EXCEEDED.name:
+        failure = CallFailed(_reason(error))
+        if failure.was_slow:
             # A long list of charges takes its time: the same deadline again would be too short again.
             self._timeout = min(2 * self._timeout, LONGEST)
-        return CallFailed(reason, invalid=reason == grpc.StatusCode.INVALID_ARGUMENT.name)
+        return failure
 
 
 def _reason(error: Exception) -> str:

@@ -40,17 +40,18 @@ class Ends:
         self._counters = counters
         self._loop = asyncio.get_running_loop()
         self._tasks: dict[str, asyncio.Task[None]] = {}
+        self._closed = False
 
     def __contains__(self, reference: object) -> bool:
         return reference in self._tasks
 
     def void(self, workspace: WorkspaceCredits, hold: Hold, reference: str) -> None:
         """Ends a hold without a charge."""
-        self._begin(reference, self._void(workspace, hold, reference))
+        self._begin(reference, lambda: self._void(workspace, hold, reference))
 
     def charge(self, workspace: WorkspaceCredits, hold: Hold, charge: SpooledCharge) -> None:
         """Ends a hold with a charge."""
-        self._begin(charge.reference, self._charge(workspace, hold, charge))
+        self._begin(charge.reference, lambda: self._charge(workspace, hold, charge))
 
     def dropped(self, workspace: WorkspaceCredits, hold: Hold, charge: SpooledCharge) -> None:
         """Ends a hold that nobody can end any more; from whatever thread collects garbage.
@@ -60,18 +61,24 @@ class Ends:
         if not self._loop.is_closed():
             self._loop.call_soon_threadsafe(self._charge_dropped, workspace, hold, charge)
 
-    async def finish(self, deadline: float) -> None:
-        """Returns when all is written, or *deadline* seconds later; then the rest is given up."""
+    async def finish(self, seconds: float) -> None:
+        """Returns when all is written, or after so many *seconds*.
+
+        Whatever is not written by then, or ends later, is found in the spool as a hold without an end.
+        """
         if self._tasks:
-            await asyncio.wait(list(self._tasks.values()), timeout=deadline)
+            await asyncio.wait(list(self._tasks.values()), timeout=seconds)
+        self._closed = True
         tasks = list(self._tasks.values())
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
 
-    def _begin(self, reference: str, work: Awaitable[None]) -> None:
-        task = self._loop.create_task(self._end(reference, work))
-        self._tasks[reference] = task
+    def _begin(self, reference: str, work: Callable[[], Awaitable[None]]) -> None:
+        if self._closed:
+            log.error("end_after_the_end: %s is charged as held", reference)
+            return
+        self._tasks[reference] = self._loop.create_task(self._end(reference, work()))
 
     def _charge_dropped(
         self, workspace: WorkspaceCredits, hold: Hold, charge: SpooledCharge
@@ -84,17 +91,21 @@ class Ends:
             await work
         finally:
             del self._tasks[reference]
-        self._counters.holds -= 1
 
     async def _void(self, workspace: WorkspaceCredits, hold: Hold, reference: str) -> None:
         await self._written(lambda: self._spool.void(reference))
         workspace.void(hold)
-        self._on_end(workspace, False)
+        self._ended(workspace, charged=False)
 
     async def _charge(self, workspace: WorkspaceCredits, hold: Hold, charge: SpooledCharge) -> None:
         await self._written(lambda: self._spool.charge(charge))
         workspace.charge(hold, charge)
-        self._on_end(workspace, True)
+        self._ended(workspace, charged=True)
+
+    def _ended(self, workspace: WorkspaceCredits, *, charged: bool) -> None:
+        self._counters.holds -= 1
+        workspace.holds -= 1
+        self._on_end(workspace, charged)
 
     async def _written(self, write: Callable[[], Awaitable[None]]) -> None:
         pause = FIRST_PAUSE

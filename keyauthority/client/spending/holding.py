@@ -10,6 +10,7 @@ from keyauthority.client.spending.records import SpooledCharge
 from keyauthority.client.spending.request import Request
 from keyauthority.client.spending.workspace import WorkspaceCredits
 from keyauthority.escrow.purse import Hold
+from keyauthority.escrow.slices import at_least
 from keyauthority.pricing.amounts import LARGEST_AMOUNT
 
 
@@ -104,8 +105,7 @@ class Spending:
         Raises:
             ValueError: The cost is below zero. It has not ended then.
         """
-        if cost < 0:
-            raise ValueError(f"a cost is at least 0, not {cost}")
+        at_least(0, cost=cost)
         if not self.ended:
             self.ended = True
             charge = self._charge(cost, counts or {}, status, estimated)

@@ -6,15 +6,15 @@ import asyncio
 import logging
 from collections.abc import Callable
 from contextlib import suppress
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Final
 
 from keyauthority.base.process.clocks import SystemClock
 from keyauthority.client.spending.calling import CallFailed, Calling
 from keyauthority.client.spending.request import SpendingUnavailable
 from keyauthority.client.verifier import Verifier
-from keyauthority.pricing.prices import Pattern, Price, PriceTable, Rates
-from keyauthority.v1 import price_pb2 as v1
+from keyauthority.pricing.prices import Price, PriceTable
+from keyauthority.v1.price_rows import price_of
 
 SUBJECT: Final = "prices"
 """The subject of the changes of the table."""
@@ -120,7 +120,7 @@ class Prices:
 
     async def _fetch(self) -> tuple[PriceTable, tuple[int, int]]:
         reply = await self._calling.prices()
-        return PriceTable(map(_price_of, reply.prices)), (reply.epoch, reply.revision)
+        return PriceTable(map(price_of, reply.prices)), (reply.epoch, reply.revision)
 
     async def _read_anew(self) -> PriceTable:
         # A reading that began before the request arrived may miss what changed since.
@@ -135,13 +135,3 @@ class Prices:
     async def _read_once(self) -> PriceTable:
         table, _ = await self._fetch()
         return table
-
-
-def _price_of(message: v1.Price) -> Price:
-    return Price(
-        message.id,
-        Pattern(message.model),
-        Pattern(message.path),
-        message.effective_time.ToDatetime(UTC),
-        Rates(**{field.name: rate for field, rate in message.rates.ListFields()}),
-    )

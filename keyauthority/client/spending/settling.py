@@ -29,8 +29,8 @@ MOST_CALLS: Final = 16
 """Calls under way at a time."""
 
 FIRST_PAUSE: Final = 0.05
-LONGEST_PAUSE: Final = 1.0
-"""Seconds: the pause after a call that failed, doubled each time up to the longest."""
+LONGEST_PAUSE: Final = 0.5
+"""Seconds: the pause after a call that failed at once, doubled each time up to the longest."""
 
 log = logging.getLogger("keyauthority.client")
 
@@ -192,11 +192,13 @@ class Settling:
         self.prompt(workspace)
 
     def _failed(self, message: Message, failure: CallFailed) -> None:
-        log.warning("settle_failed: %s", failure)
-        self._resumes = self._now() + self._pause
-        self._pause = min(2 * self._pause, LONGEST_PAUSE)
+        if self._pause == FIRST_PAUSE:
+            log.warning("settle_failed: %s", failure)
+        if not (failure.was_slow or failure.was_invalid):
+            self._resumes = self._now() + self._pause
+            self._pause = min(2 * self._pause, LONGEST_PAUSE)
         for part in message.parts:
-            if failure.invalid:
+            if failure.was_invalid:
                 self._set_aside(part)
             self._due[part.workspace] = True
 

@@ -42,6 +42,7 @@ from keyauthority.client.spending.workspace import Waiter, WorkspaceCredits
 from keyauthority.client.verifier import Verifier
 from keyauthority.domain.verdicts import VerifiedKey
 from keyauthority.escrow.purse import Hold
+from keyauthority.escrow.slices import at_least
 from keyauthority.pricing.amounts import LARGEST_AMOUNT
 from keyauthority.pricing.prices import Price, PriceTable
 
@@ -172,8 +173,9 @@ class Spender:
     def take(self, key: VerifiedKey, amount: int, request: Request) -> Spending | None:
         """Holds *amount* for a request of *key* if that needs no call; else None: ask `hold`.
 
-        Raises `SpendingUnavailable` if that can't be written down.
+        Raises `SpendingUnavailable` if that can't be written down, and `ValueError` if it is below zero.
         """
+        at_least(0, amount=amount)
         workspace = self._accounts.find(key.workspace_id)
         if workspace is None or workspace.waiters or not self._verifier.lease_held:
             return None
@@ -200,8 +202,7 @@ class Spender:
             SpendingUnavailable: No word could be had, or the spool can't be written.
             ValueError: The amount is below zero.
         """
-        if amount < 0:
-            raise ValueError(f"an amount is at least 0, not {amount}")
+        at_least(0, amount=amount)
         return Holding(self._held(key, min(amount, LARGEST_AMOUNT), request, max(least, 1)))
 
     async def available(self, workspace_id: str) -> int:
@@ -267,6 +268,7 @@ class Spender:
             self.counters.unavailable += 1
             raise SpendingUnavailable(str(error)) from None
         self.counters.holds += 1
+        workspace.holds += 1
         return Spending(self._desk, workspace, hold, reference, key.id, request)
 
     async def _wait(self, workspace: WorkspaceCredits, amount: int, least: int) -> Hold:
@@ -306,6 +308,7 @@ class Spender:
             self._ended(workspace, charged=False)
 
     def _try_extend(self, spending: Spending, amount: int) -> bool:
+        at_least(0, amount=amount)
         if spending.ended or not self._verifier.lease_held:
             return False
         hold = self._take(spending.workspace, amount)
@@ -315,7 +318,7 @@ class Spender:
         return True
 
     async def _extend(self, spending: Spending, amount: int, least: int) -> None:
-        if amount > 0 and not self._try_extend(spending, amount):
+        if not spending.ended and not self._try_extend(spending, amount):
             hold = await self._wait(spending.workspace, min(amount, LARGEST_AMOUNT), max(least, 1))
             self._add(spending, hold)
 

@@ -69,6 +69,8 @@ class WorkspaceCredits:
     """That of the current session; None before it was needed."""
     waiters: dict[int, Waiter] = field(default_factory=dict)
     """By the order of their arrival."""
+    holds: int = 0
+    """Requests that have not ended, whether or not something is held for them."""
     under_way: bool = False
     """Whether a message about it is."""
     not_before: float = 0.0
@@ -81,6 +83,8 @@ class WorkspaceCredits:
     _covered: int = 0
     _arrived: int = 0
     _release: int = 0
+    # The highest number of a slice whose purse is forgotten.
+    _highest: int = 0
 
     # --- spending
 
@@ -133,18 +137,6 @@ class WorkspaceCredits:
             self.purse.close()
         self._call = None
 
-    def forget(self, session_id: str) -> None:
-        """Drops what there was in an older epoch, whose slices are void. The spool has the charges.
-
-        A purse of the session *session_id* stays, for its numbers.
-        """
-        self.close()
-        self._purses = {name: one for name, one in self._purses.items() if name == session_id}
-        for purse in self._purses.values():
-            for reference in self._charges:
-                purse.confirmed(reference)
-        self._charges = {}
-
     def brings(self, reference: str) -> bool:
         """Whether this charge is brought from here until it is confirmed."""
         return reference in self._charges
@@ -157,13 +149,13 @@ class WorkspaceCredits:
     @property
     def number(self) -> int:
         """The highest number of a slice, of whatever session."""
-        return max((purse.number for purse in self._purses.values()), default=0)
+        return max([self._highest, *(purse.number for purse in self._purses.values())])
 
     @property
     def is_empty(self) -> bool:
         """Whether it may be forgotten."""
         purses = self._purses.values()
-        idle = not (self.waiters or self._charges or self.under_way)
+        idle = not (self.waiters or self.holds or self._charges or self.under_way)
         return idle and all(purse.is_empty for purse in purses)
 
     # --- messages
@@ -211,6 +203,7 @@ class WorkspaceCredits:
         """The authority has applied *closings*."""
         for purse, closing in closings:
             purse.closed(closing)
+        self._highest = self.number
         self._purses = {
             name: purse
             for name, purse in self._purses.items()
@@ -270,7 +263,9 @@ class WorkspaceCredits:
             self.close()
             self.purse = None
             if session_id:
-                self.purse = self._purses.get(session_id) or Purse(session_id, after)
+                self.purse = self._purses.get(session_id) or Purse(
+                    session_id, max(after, self.number)
+                )
                 self._purses[session_id] = self.purse
         return self.purse
 

@@ -21,6 +21,7 @@ from keyauthority.escrow.slices import (
 )
 from keyauthority.v1 import price_pb2
 from keyauthority.v1 import spending_service_pb2 as pb
+from keyauthority.v1 import verification_service_pb2 as verification
 from keyauthority.v1.spending_service_pb2_grpc import (
     SpendingServiceServicer,
     add_SpendingServiceServicer_to_server,
@@ -67,6 +68,10 @@ class SpendingAuthority(ScriptedAuthority, SpendingServiceServicer):
         """References of charges that can't be entered."""
         self.prices: list[price_pb2.Price] = []
         self.price_calls = 0
+        self.passed = 0
+        """How many calls came for a slice that was passed, or closed."""
+        self.stale_prices = 0
+        """The state that the price table is said to be of; 0 is the newest."""
         self.before: Callable[[pb.SettleRequest], Awaitable[None]] | None = None
         """Runs before a call is applied: may wait."""
         self.late: Callable[[pb.SettleRequest], Awaitable[None]] | None = None
@@ -90,6 +95,13 @@ class SpendingAuthority(ScriptedAuthority, SpendingServiceServicer):
         self.epoch += 1
         self.ledgers = {name: Ledger(Account(balance)) for name, balance in ledgers.items()}
         await self.change()
+
+    async def Sync(
+        self, request: verification.SyncRequest, context: Context
+    ) -> verification.SyncResponse:
+        answer = await super().Sync(request, context)
+        answer.reset = answer.reset or self.reset
+        return answer
 
     async def Settle(self, request: pb.SettleRequest, context: Context) -> pb.SettleResponse:
         if self.before is not None:
@@ -166,6 +178,7 @@ class SpendingAuthority(ScriptedAuthority, SpendingServiceServicer):
             call.need_nano_credits,
         )
         settled = settle(ledger.account, latest, asked, sharers)
+        self.passed += settled.word is Word.PASSED
         ledger.account = settled.account
         if latest and settled.slice.number > latest.number:
             _, closed = close(ledger.account, latest, latest.amount)
@@ -192,7 +205,9 @@ class SpendingAuthority(ScriptedAuthority, SpendingServiceServicer):
         if self.away:
             await context.abort(grpc.StatusCode.UNAVAILABLE, "as the test wants")
         return pb.ListCurrentPricesResponse(
-            epoch=self.epoch, revision=self.revision, prices=self.prices
+            epoch=self.epoch,
+            revision=self.stale_prices or self.revision,
+            prices=self.prices,
         )
 
 

@@ -15,6 +15,18 @@ KEY = VerifiedKey("key_1", "ws_1", "one", (), {})
 USE = Request("gpt-5", "/v1/chat/completions", "req_1", "price_1")
 
 
+class Door:
+    """Holds calls back before they are applied, or answers after they were."""
+
+    def __init__(self) -> None:
+        self.open = asyncio.Event()
+        self.reached = asyncio.Event()
+
+    async def __call__(self, _: object) -> None:
+        self.reached.set()
+        await self.open.wait()
+
+
 @asynccontextmanager
 async def spending(address: str, folder: Path, **options: Any) -> AsyncIterator[Spender]:
     """A spender whose verifier holds a lease."""

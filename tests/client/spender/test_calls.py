@@ -13,19 +13,7 @@ from keyauthority.client.spending import backlog
 from keyauthority.v1 import spending_service_pb2 as pb
 from tests.client.parts import until
 from tests.client.spender.authority import SpendingAuthority
-from tests.client.spender.parts import KEY, USE, hold, outcomes, spending
-
-
-class Door:
-    """Holds calls back before they are applied, or answers after they were."""
-
-    def __init__(self) -> None:
-        self.open = asyncio.Event()
-        self.reached = asyncio.Event()
-
-    async def __call__(self, _: object) -> None:
-        self.reached.set()
-        await self.open.wait()
+from tests.client.spender.parts import KEY, USE, Door, hold, outcomes, spending
 
 
 async def test_a_busy_workspace_needs_few_calls(authority: SpendingAuthority, folder: Path) -> None:
@@ -207,7 +195,7 @@ async def test_an_epoch_that_the_call_tells_first_counts(
     """The slices are void before Sync says so, and what was confirmed is brought again."""
     authority.credit("ws_1", 1_000)
     async with spending(authority.address, folder) as spender:
-        (await hold(spender, 10)).charge(10)
+        (await hold(spender, 100)).charge(10)
         await until(lambda: spender.spooled.charges == 0 and spender.counters.holds == 0)
         authority.epoch = 2
         authority.ledgers.clear()
@@ -230,16 +218,27 @@ async def test_a_charge_that_cannot_be_entered_stays_in_the_spool(
     monkeypatch.setattr(backlog, "ADOPTS", 0.1)
     ledger = authority.credit("ws_1", 100)
     async with spending(authority.address, folder) as spender:
-        one = await hold(spender, 10)
-        authority.unknown.add(one.reference)
-        one.charge(10)
+        refused = await hold(spender, 10)
+        authority.unknown.add(refused.reference)
+        refused.charge(10)
         (await hold(spender, 10)).charge(10)
         await until(lambda: len(ledger.entries) == 1)
         await until(lambda: spender.counters.refused_charges >= 2)
         assert spender.spooled.charges == 1
+        running = await hold(spender, 30)
         authority.unknown.clear()
         await until(lambda: len(ledger.entries) == 2)
         await until(lambda: spender.spooled.charges == 0)
+        assert ledger.account.escrowed >= spender.free + running.amount
+        running.void()
+    brought = [
+        len(one.holds)
+        for call in authority.calls
+        for one in call.charges
+        if one.reference == refused.reference
+    ]
+    assert brought[0] == 1
+    assert not any(brought[1:])
     assert ledger.account.balance == 80
     assert (ledger.late, ledger.short, ledger.account.escrowed) == (0, 0, 0)
 

@@ -156,9 +156,11 @@ async def test_what_has_no_end_is_charged_as_held(
     """Whether it was dropped, failed or was cancelled: once, and estimated."""
     ledger = authority.credit("ws_1", 1_000)
     async with spending(authority.address, folder) as spender:
+        remembered: list[Spending] = []
 
         async def fails() -> None:
-            async with spender.hold(KEY, 1, USE):
+            async with spender.hold(KEY, 1, USE) as one:
+                remembered.append(one)
                 raise RuntimeError
 
         async def hangs() -> None:
@@ -291,10 +293,13 @@ async def test_a_verifier_has_one_spender_and_a_cache(
         for _ in range(3):
             # The numbers of slices go on: the authority would take an old one for a repeated call.
             async with Spender(verifier, folder) as spender:
-                (await hold(spender, 100)).void()
+                one = await hold(spender, 100)
+                assert authority.ledgers["ws_1"].account.escrowed == 100
+                one.void()
                 with pytest.raises(RuntimeError):
                     await Spender(verifier, folder).__aenter__()
     assert authority.ledgers["ws_1"].account.escrowed == 0
+    assert authority.passed == 0
     with pytest.raises(ValueError, match="cache"):
         Spender(Verifier(authority.address, token=Secret(TOKEN), cache=False), folder)
 

@@ -12,19 +12,8 @@ STRING = sa.Text().with_variant(sa.Text(collation="C"), "postgresql")
 NEVER = "entries of a ledger are never changed or deleted"
 
 
-VERIFIER_ISSUER_ADMIN, BILLER = 7, 8
-"""Roles, one bit each."""
-
-
 def upgrade() -> None:
-    """Adds four tables, and triggers that forbid changing or deleting entries and draws.
-
-    Callers that may do everything, as the root token may, may bill as well.
-    """
-    op.execute(
-        f"UPDATE callers SET roles = roles | {BILLER} "
-        f"WHERE roles & {VERIFIER_ISSUER_ADMIN} = {VERIFIER_ISSUER_ADMIN}"
-    )
+    """Adds four tables, and triggers that forbid changing or deleting entries and draws."""
     op.create_table(
         "credit_accounts",
         sa.Column("workspace_id", STRING, nullable=False),

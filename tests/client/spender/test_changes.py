@@ -1,0 +1,255 @@
+"""What changes elsewhere: nothing that is gone is spent, and nothing of it waits for the next call."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import replace
+from datetime import UTC, datetime
+from pathlib import Path
+
+import grpc
+import pytest
+
+from keyauthority.client import SpendingUnavailable
+from keyauthority.pricing.prices import Price
+from keyauthority.v1 import price_pb2
+from tests.client.parts import until
+from tests.client.spender.authority import SpendingAuthority
+from tests.client.spender.parts import KEY, USE, Door, hold, spending
+
+
+def row(name: str, rate: int) -> price_pb2.Price:
+    """A price for all requests."""
+    price = price_pb2.Price(id=name, model="*", path="*")
+    price.effective_time.FromDatetime(datetime(2026, 1, 1, tzinfo=UTC))
+    price.rates.request = rate
+    return price
+
+
+async def acknowledged(authority: SpendingAuthority, *subjects: str) -> None:
+    """Returns when the verifier says that it has applied a change of *subjects*."""
+    await authority.change(*subjects)
+    revision = authority.revision
+    await until(lambda: authority.syncs[-1].revision == revision)
+
+
+async def test_nothing_is_spent_of_a_slice_after_its_credits_changed(
+    authority: SpendingAuthority, folder: Path
+) -> None:
+    """It is closed by the time at which the authority hears that the change is applied."""
+    ledger = authority.credit("ws_1", 1_000)
+    async with spending(authority.address, folder) as spender:
+        one = await hold(spender, 100)
+        await until(lambda: spender.free > 0)
+        acknowledged_free: list[int] = []
+        sync = authority.Sync
+
+        async def watched(request, context):  # type: ignore[no-untyped-def]
+            acknowledged_free.append(spender.free if request.revision == 2 else 0)
+            return await sync(request, context)
+
+        authority.Sync = watched  # type: ignore[method-assign]
+        authority.away = True
+        await authority.change("ws_1/credits")
+        await until(lambda: spender.free == 0)
+        assert spender.take(KEY, 1, USE) is None
+        authority.away = False
+        await until(lambda: ledger.account.escrowed == one.amount)
+        assert set(acknowledged_free) <= {0}
+        one.charge(100)
+        (await hold(spender, 900)).void()
+    assert ledger.account.balance == 900
+    assert (ledger.late, ledger.short, ledger.account.escrowed) == (0, 0, 0)
+
+
+async def test_a_change_of_others_closes_nothing(
+    authority: SpendingAuthority, folder: Path
+) -> None:
+    authority.credit("ws_1", 1_000)
+    async with spending(authority.address, folder) as spender:
+        (await hold(spender, 100)).void()
+        await until(lambda: spender.counters.holds == 0)
+        free = spender.free
+        await acknowledged(authority, "ws_2/credits", "ws_1", "key_1")
+        assert spender.free == free > 0
+
+
+@pytest.mark.parametrize("how", ["reset", "books went back", "rejoined"])
+async def test_every_slice_is_closed(authority: SpendingAuthority, folder: Path, how: str) -> None:
+    """At a reset, an alarm and a new session: what is under way of it counts for nothing."""
+    authority.lease = 0.5
+    ledger = authority.credit("ws_1", 1_000)
+    async with spending(authority.address, folder) as spender:
+        one = await hold(spender, 100)
+        await until(lambda: spender.free > 0)
+        if how == "reset":
+            authority.reset = True
+            await authority.change()
+            await until(lambda: spender.free == 0)
+            authority.reset = False
+        elif how == "books went back":
+            await acknowledged(authority)
+            authority.revision = 1
+            await until(lambda: spender.free == 0)
+            authority.revision = 3
+        else:
+            session = spender._verifier.session_id
+            authority.sync_fails = grpc.StatusCode.NOT_FOUND
+            await until(lambda: spender._verifier.session_id == "")
+            assert spender.take(KEY, 1, USE) is None
+            authority.sync_fails = None
+            await until(lambda: spender._verifier.session_id not in {"", session})
+            assert spender.take(KEY, 1, USE) is None
+        one.charge(100)
+        await until(lambda: spender._verifier.lease_held)
+        (await hold(spender, 900)).void()
+    assert ledger.account.balance == 900
+    assert (ledger.late, ledger.short) == (0, 0)
+    assert ledger.account.escrowed == 0
+
+
+async def test_a_grant_to_a_session_that_ended_meanwhile_is_not_spent(
+    authority: SpendingAuthority, folder: Path
+) -> None:
+    """Whoever waits for it gets credits of the next session."""
+    authority.lease = 0.5
+    ledger = authority.credit("ws_1", 1_000)
+    async with spending(authority.address, folder) as spender:
+        door = Door()
+        authority.late = door
+        waiting = asyncio.ensure_future(hold(spender, 100))
+        await door.reached.wait()
+        authority.sync_fails = grpc.StatusCode.NOT_FOUND
+        await until(lambda: spender._verifier.session_id == "")
+        authority.sync_fails = None
+        await until(lambda: spender._verifier.session_id != "" and spender._verifier.lease_held)
+        door.open.set()
+        one = await waiting
+        assert {session for session, _ in one.hold.parts} == {spender._verifier.session_id}
+        one.charge(100)
+    assert ledger.account.balance == 900
+    assert (ledger.late, ledger.short, ledger.account.escrowed) == (0, 0, 0)
+
+
+async def test_without_a_lease_each_request_is_asked_for(
+    authority: SpendingAuthority, folder: Path
+) -> None:
+    """Nothing is spent that was granted before: it goes back, and what waits gets exactly its hold."""
+    authority.lease = 0.5
+    ledger = authority.credit("ws_1", 1_000)
+    async with spending(authority.address, folder) as spender:
+        one = await hold(spender, 100)
+        assert spender.free > 0
+        authority.sync_fails = grpc.StatusCode.UNAVAILABLE
+        await until(lambda: not spender._verifier.lease_held)
+        assert spender.take(KEY, 1, USE) is None
+        assert not one.try_extend(1)
+        more = [await hold(spender, 10) for _ in range(3)]
+        assert spender.free == 0
+        assert ledger.account.escrowed == 130
+        await one.extend(20)
+        assert ledger.account.escrowed == 150
+        for each in (one, *more):
+            each.charge(5)
+        await until(lambda: len(ledger.entries) == 4)
+    assert ledger.account.balance == 980
+    assert (ledger.late, ledger.short, ledger.account.escrowed) == (0, 0, 0)
+
+
+async def test_prices_are_read_again_when_they_change(
+    authority: SpendingAuthority, folder: Path
+) -> None:
+    """Until then nobody goes by the old ones."""
+    authority.prices = [row("price_1", 5)]
+
+    def named(price: Price | None) -> str:
+        return price.id if price is not None else ""
+
+    async with spending(authority.address, folder, timeout=0.5) as spender:
+        assert named(await spender.find_price("gpt-5", "/v1/x")) == "price_1"
+        assert named(spender.price("gpt-5", "/v1/x")) == "price_1"
+        authority.prices = [row("price_2", 6)]
+        authority.away = True
+        await acknowledged(authority, "prices")
+        with pytest.raises(SpendingUnavailable):
+            spender.price("gpt-5", "/v1/x")
+        with pytest.raises(SpendingUnavailable):
+            await spender.find_price("gpt-5", "/v1/x")
+        waiting = asyncio.ensure_future(spender.find_price("gpt-5", "/v1/x"))
+        authority.away = False
+        assert named(await waiting) == "price_2"
+        authority.prices = []
+        await acknowledged(authority, "prices")
+        assert await spender.find_price("gpt-5", "/v1/x") is None
+        assert spender.price("gpt-5", "/v1/x") is None
+
+
+async def test_without_a_lease_prices_are_read_for_each_request(
+    authority: SpendingAuthority, folder: Path
+) -> None:
+    authority.lease = 0.5
+    authority.prices = [row("price_1", 5)]
+    async with spending(authority.address, folder) as spender:
+        await spender.find_price("gpt-5", "/v1/x")
+        authority.sync_fails = grpc.StatusCode.UNAVAILABLE
+        await until(lambda: not spender._verifier.lease_held)
+        with pytest.raises(SpendingUnavailable):
+            spender.price("gpt-5", "/v1/x")
+        authority.prices = [row("price_2", 5)]
+        found = await asyncio.gather(*(spender.find_price("gpt-5", "/v1/x") for _ in range(9)))
+        assert {price.id for price in found if price is not None} == {"price_2"}
+
+
+async def test_a_table_from_before_the_change_is_not_gone_by(
+    authority: SpendingAuthority, folder: Path
+) -> None:
+    """The change overtook the answer."""
+    authority.prices = [row("price_1", 5)]
+    async with spending(authority.address, folder) as spender:
+        await spender.find_price("gpt-5", "/v1/x")
+        revision = authority.revision
+        authority.stale_prices = revision
+        await acknowledged(authority, "prices")
+        calls = authority.price_calls
+        await until(lambda: authority.price_calls > calls + 1)
+        with pytest.raises(SpendingUnavailable):
+            spender.price("gpt-5", "/v1/x")
+        authority.stale_prices = 0
+        assert await spender.find_price("gpt-5", "/v1/x") is not None
+
+
+async def test_what_idles_goes_back(
+    authority: SpendingAuthority, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """After a while without a request, and the workspace is forgotten, but not its number."""
+    monkeypatch.setattr("keyauthority.client.spending.demand.IDLE", 0.5)
+    monkeypatch.setattr("keyauthority.client.spending.demand.PERIOD", 0.2)
+    monkeypatch.setattr("keyauthority.client.spending.spender.LOOKS", 0.1)
+    ledger = authority.credit("ws_1", 1_000)
+    async with spending(authority.address, folder) as spender:
+        (await hold(spender, 100)).charge(50)
+        await until(lambda: ledger.account.escrowed == 0)
+        await until(lambda: spender._accounts.find("ws_1") is None)
+        (await hold(spender, 100)).charge(50)
+        await until(lambda: len(ledger.entries) == 2)
+    assert ledger.account.balance == 900
+    assert [number for _, number in ledger.slices] == [1, 2]
+    assert authority.passed == 0
+
+
+async def test_a_workspace_with_a_request_is_not_forgotten(
+    authority: SpendingAuthority, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nothing may be held for it: what is held later has to be in the same purse."""
+    monkeypatch.setattr("keyauthority.client.spending.spender.LOOKS", 0.05)
+    ledger = authority.credit("ws_1", 100)
+    async with spending(authority.address, folder) as spender:
+        one = await hold(spender, 0)
+        other = await spender.hold(replace(KEY, workspace_id="ws_2"), 0, USE)
+        other.void()
+        await until(lambda: spender._accounts.find("ws_2") is None)
+        await one.extend(60)
+        (await hold(spender, 40)).charge(40)
+        one.charge(60)
+    assert ledger.account.balance == 0
+    assert (ledger.late, ledger.short, ledger.account.escrowed) == (0, 0, 0)
