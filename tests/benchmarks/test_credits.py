@@ -50,7 +50,7 @@ def test_reads_of_ledgers_are_counted_by_the_authority(
 ) -> None:
     """Balances and pages of a ledger of each size are read, by good calls alone."""
     monkeypatch.setattr(ledgers, "FEW", 10)
-    compared = list(ledgers.reading(TINY, 100, tmp_path))
+    compared = list(ledgers.reading(Measuring(1, 1.0), 100, tmp_path))
     assert [one.what for one in compared] == [
         "balance, ledger of 100 entries",
         "newest page of entries, ledger of 100 entries",
