@@ -7,16 +7,17 @@ from typing import Final
 from gateway.envelope import Refusal
 from gateway.request import BodyError, RequestBody
 
-_MOST_WAITING: Final = 128 * 1024 * 1024
+_TOGETHER: Final = 128 * 1024 * 1024
 """Bytes, of all requests together, that may be here while the rest of their bodies is awaited: clients
 may send as slowly as a limit allows."""
 
 
 class Bodies:
-    """Awaits bodies of up to *most* bytes."""
+    """Awaits bodies of up to *most* bytes, of which *together* may be here before the rest has come."""
 
-    def __init__(self, most: int) -> None:
+    def __init__(self, most: int, together: int = _TOGETHER) -> None:
         self._most = most
+        self.together = together
         self.waiting = 0
         """Bytes of bodies that are not whole."""
 
@@ -29,8 +30,6 @@ class Bodies:
 
         It is sent all the same. A refusal says that it broke a limit.
         """
-        if body.length is not None and body.length > self._most:
-            return None
         waiting = _Waiting(self)
         try:
             return await body.read(self._most, waiting.admits)
@@ -50,4 +49,4 @@ class _Waiting:
     def admits(self, size: int) -> bool:
         self.size += size
         self._bodies.waiting += size
-        return self._bodies.waiting <= _MOST_WAITING
+        return self._bodies.waiting <= self._bodies.together
