@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import time
 from collections.abc import Callable
@@ -55,11 +56,14 @@ class Journal:
         self._segment_bytes = segment_bytes
         self._number = 0
         self._archived = 0
+        # What `write_known` has still to write.
+        self._behind: list[bytes] = []
+        self._loop = asyncio.get_running_loop()
         self._pruned = now()
         self.on_synced: Callable[[int], None] | None = None
         """Called with `synced` in the step in which it has grown."""
         self._begin()
-        self._commit = GroupCommit(lambda: self._segment, self._renew, self._synced)
+        self._commit = GroupCommit(self._current, self._renew, self._synced)
 
     @property
     def size(self) -> int:
@@ -86,23 +90,29 @@ class Journal:
         failure = self._commit.failure
         if failure is not None:
             raise OSError(failure.errno, failure.strerror)
-        self._segment.append(frame)
+        try:
+            self._segment.append(b"".join([*self._behind, frame]))
+        except OSError:
+            self._segment.broken |= bool(self._behind)
+            raise
+        finally:
+            self._behind.clear()
         self._commit.wrote(hold=True)
 
     def write_known(self, frame: bytes) -> None:
         """Writes what `content` says already: if it can't be written, the next segment says it.
 
-        It counts once it is synced.
+        It counts once it is synced. It is written with what follows, or in the loop's next step: most
+        requests end beside others that end or begin.
         """
-        if not self._segment.broken:
-            try:
-                self._segment.append(frame)
-            except OSError:
-                self._segment.broken = True
+        if not self._behind:
+            self._loop.call_soon(self._catch_up)
+        self._behind.append(frame)
         self._commit.wrote()
 
     def note(self, frame: bytes) -> None:
         """Writes a record that may be missing."""
+        self._catch_up()
         with suppress(OSError):
             self._segment.append(frame)
 
@@ -135,6 +145,7 @@ class Journal:
 
     async def close(self) -> None:
         """Syncs what can be synced, and closes the file."""
+        self._catch_up()
         await self._commit.close()
         self._segment.close()
 
@@ -142,9 +153,23 @@ class Journal:
         """Deletes the segment of a spool that was not used; raises `OSError`."""
         self._segment.path.unlink()
 
+    def _current(self) -> Segment:
+        self._catch_up()
+        return self._segment
+
+    def _catch_up(self) -> None:
+        behind, self._behind = self._behind, []
+        if behind and not self._segment.broken:
+            try:
+                self._segment.append(b"".join(behind))
+            except OSError:
+                self._segment.broken = True
+
     def _begin(self) -> None:
         path = path_of(self._folder, self._number + 1)
         self._segment = Segment(path, self._content(), self._fsync)
+        # The content says it.
+        self._behind.clear()
         self._number += 1
         self._longest = self._segment.size + max(self._segment_bytes, self._segment.size)
 
