@@ -41,9 +41,10 @@ class AmbiguousRequestError(ValueError):
     """A request that two readers may understand differently; its message says why."""
 
 
-@dataclass(frozen=True, slots=True)
+# Not frozen: one is made for each request, and that would take three times as long.
+@dataclass(slots=True)
 class Asked:
-    """What a request asks for, as far as it decides about money."""
+    """What a request asks for, as far as it decides about money. It is never changed."""
 
     model: str = ""
     """Empty if it names none."""
