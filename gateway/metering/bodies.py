@@ -78,6 +78,8 @@ class JsonReader:
             self._read_in_full(text)
             return
         self.ended = True
+        if not answer.data and self._meter.read_plain(answer.usage):
+            return
         pictures = [{"b64_json": item.b64_json, "url": item.url} for item in answer.data or ()]
         self._meter.read({"usage": answer.usage, "data": pictures})
 

@@ -66,6 +66,20 @@ class Meter:
         """How many images the answer has, whether or not it tells a usage."""
         return max(self._images, self._streamed_images)
 
+    def read_plain(self, usage: object) -> bool:
+        """Takes the usage of a whole answer, the first that is read, if it is the plain three totals.
+
+        Returns whether it did: then it is what `read` would have done, in a tenth of the time.
+        """
+        if type(usage) is not dict or usage.keys() != _PLAIN or self._counts:
+            return False
+        for count in usage.values():
+            if type(count) is not int or not 0 <= count <= _LARGEST_COUNT:
+                return False
+        self._counts = usage
+        self.final = True
+        return True
+
     def read(self, answer: object) -> bool:
         """Takes a JSON value: an answer or one event of a stream. Returns whether it told a usage."""
         if not isinstance(answer, dict):

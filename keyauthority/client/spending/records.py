@@ -18,7 +18,8 @@ VERSION: Final = 1
 _encode: Final = json.JSONEncoder(separators=(",", ":"), check_circular=False).encode
 # Holds and charges, two for each request, are put together from texts: a third of the time of lists.
 # Most texts come again.
-_encode_again: Final = lru_cache(1024)(_encode)
+_quoted: Final = json.encoder.encode_basestring_ascii
+_encode_again: Final = lru_cache(1024)(_quoted)
 
 
 class SpoolError(Exception):
@@ -245,8 +246,8 @@ def _fields(
         [f"[{again(session)},{number},{amount}]" for (session, number), amount in parts.items()]
     )
     return (
-        f"{_encode(reference)},{again(workspace_id)},[{listed}],{again(key_id)},{again(model)},"
-        f"{again(path)},{_encode(request_id)},{again(price_id)}"
+        f"{_quoted(reference)},{again(workspace_id)},[{listed}],{again(key_id)},{again(model)},"
+        f"{again(path)},{_quoted(request_id)},{again(price_id)}"
     )
 
 

@@ -39,6 +39,15 @@ class Request:
     price_id: str = ""
 
     def __post_init__(self) -> None:
+        longest = max(len(self.model), len(self.path))
+        ids = f"{self.request_id}{self.price_id}"
+        if (
+            longest <= _LONGEST_NAME
+            and len(ids) <= _LONGEST_ID
+            and f"{self.model}{self.path}{ids}".isprintable()
+        ):
+            # As nearly always.
+            return
         self.model = _fit(self.model, _LONGEST_NAME)
         self.path = _fit(self.path, _LONGEST_NAME)
         self.request_id = _fit(self.request_id, _LONGEST_ID)
