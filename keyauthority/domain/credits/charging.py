@@ -11,7 +11,8 @@ from typing import Final
 from keyauthority.domain import limits
 from keyauthority.domain.auditing import Signature
 from keyauthority.domain.errors import KeyAuthorityError, invalid
-from keyauthority.domain.ledger import NO_USE, Entry, Kind, Sheet, Use
+from keyauthority.domain.ledger import NO_USE, Entry, Kind, Use
+from keyauthority.domain.sheets import Sheet
 from keyauthority.domain.slices import MOST_SLICES, SliceSheet
 from keyauthority.escrow.slices import Charged, Part, SliceKey, charge
 from keyauthority.pricing.amounts import LARGEST_AMOUNT

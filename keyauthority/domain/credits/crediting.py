@@ -149,8 +149,8 @@ class Crediting:
 
 
 def _same_terms(grant: Grant, purchase: Purchase) -> bool:
-    terms = purchase.priority, purchase.expires(grant.create_time), purchase.promotional
-    return terms == (grant.priority, grant.expire_time, grant.promotional)
+    expire_time = purchase.expires(grant.create_time)
+    return (purchase.priority, expire_time, purchase.promotional) == grant.terms
 
 
 def _added(purchase: Purchase, expire_time: datetime | None) -> Fact:

@@ -11,8 +11,9 @@ from keyauthority.domain.callers import Actor, authority
 from keyauthority.domain.errors import KeyAuthorityError, Reason
 from keyauthority.domain.facts import Action, Fact
 from keyauthority.domain.finding import visible_workspace
-from keyauthority.domain.ledger import Credited, Entry, Kind, Sheet
+from keyauthority.domain.ledger import Credited, Entry, Kind
 from keyauthority.domain.repositories import Transaction
+from keyauthority.domain.sheets import Sheet
 from keyauthority.pricing.amounts import write
 
 EXPIRING: Final = authority("expiry of credits")

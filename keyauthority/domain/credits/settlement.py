@@ -11,8 +11,8 @@ from keyauthority.domain.callers import Actor
 from keyauthority.domain.credits.charging import Charging
 from keyauthority.domain.credits.entering import EXPIRING, credits_of, read_sheets
 from keyauthority.domain.credits.spending import Answer, Call, Closing
-from keyauthority.domain.ledger import Sheet
 from keyauthority.domain.repositories import Transaction
+from keyauthority.domain.sheets import Sheet
 from keyauthority.domain.slices import OwnedSlice, Shared, SliceSheet
 from keyauthority.escrow.slices import (
     Settled,
