@@ -11,7 +11,7 @@ from keyauthority.domain import secrets
 from keyauthority.domain.auditing import Signature
 from keyauthority.domain.errors import KeyAuthorityError, Reason
 from keyauthority.domain.ledger import NO_USE, Drawn, Entry, Kind, Use, Written
-from keyauthority.escrow.grants import Draw, Grant, draw, expire, in_order, remaining_of
+from keyauthority.escrow.grants import Draw, Grant, draw, expire, in_order, is_due, remaining_of
 from keyauthority.escrow.slices import Account
 from keyauthority.pricing.amounts import LARGEST_BALANCE
 
@@ -123,6 +123,11 @@ class Sheet:
         entry = self._write(kind, -amount, reference, by, subject=subject, note=note, use=use)
         self._draw(draws)
         return entry
+
+    @property
+    def overdue(self) -> bool:
+        """Whether something is left of grants that are due: after `expire` that stands in slices."""
+        return any(is_due(grant, self._time) for grant in self._grants.values())
 
     def expire(self, by: Signature) -> int:
         """Has expire what is due and stands in no slice; returns how much that is.

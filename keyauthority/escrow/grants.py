@@ -73,6 +73,11 @@ def remaining_of(amount: int, balance: int) -> int:
     return max(amount + min(balance, 0), 0)
 
 
+def is_due(grant: Grant, now: datetime) -> bool:
+    """Returns whether the grant's time has come at *now*."""
+    return grant.expire_time is not None and grant.expire_time <= now
+
+
 def expire(grants: Iterable[Grant], escrowed: int, now: datetime) -> list[Draw]:
     """Returns what expires at *now* of those of *grants*, which are in order, whose time has come.
 
@@ -81,7 +86,7 @@ def expire(grants: Iterable[Grant], escrowed: int, now: datetime) -> list[Draw]:
     the transaction that brings them back.
     """
     grants = list(grants)
-    expiries = [one.expire_time for one in grants if one.expire_time and one.expire_time <= now]
+    expiries = [one.expire_time for one in grants if one.expire_time and is_due(one, now)]
     if not expiries:
         return []
     draws: list[Draw] = []
@@ -89,7 +94,7 @@ def expire(grants: Iterable[Grant], escrowed: int, now: datetime) -> list[Draw]:
     first, covered, later = min(expiries), 0, list[Grant]()
     for grant in grants:
         expiry = grant.expire_time
-        if expiry is not None and expiry <= now:
+        if expiry is not None and is_due(grant, now):
             covered_later = sum(one.remaining for one in later if one.create_time < expiry)
             in_slices = max(escrowed - covered - covered_later, 0)
             if grant.remaining > in_slices:

@@ -10,13 +10,15 @@ from typing import Any
 import pytest
 
 from keyauthority.domain.credits.charging import ChargeState
+from keyauthority.domain.credits.crediting import Crediting
 from keyauthority.domain.credits.releasing import Releasing
+from keyauthority.domain.credits.spending import Closing
 from keyauthority.domain.errors import KeyAuthorityError
 from keyauthority.domain.keys import UNKNOWN, RevocationReason
 from keyauthority.domain.ledger import EntryFilter, Kind, Use
 from keyauthority.domain.ports import Store
 from keyauthority.domain.slices import MOST_SLICES, OwnedSlice
-from keyauthority.escrow.slices import Account, Slice, Word
+from keyauthority.escrow.slices import Account, Slice, SliceClosing, Word
 from keyauthority.pricing.amounts import LARGEST_AMOUNT, LARGEST_BALANCE
 from tests.conformance.records import SECOND, START, ManualClock, a_key
 from tests.conformance.spending import Ledgers, Verifier
@@ -393,9 +395,51 @@ async def test_what_comes_back_expires_before_it_is_granted(
     assert await ledgers.account("ws_2") == Account(6, escrowed=6)
     await verifier.close(2, **asking)
     assert await ledgers.account("ws_2") == Account(2, escrowed=2)
-    assert await ledgers.announced(before) == ["ws_2/credits"] * 2
+    assert await ledgers.announced(before) == []
     assert await verifier.charge(2, 2, **asking) is ChargeState.ENTERED
     assert await ledgers.account("ws_2") == Account(0)
+
+
+async def test_what_others_have_of_what_is_due_is_recalled(
+    ledgers: Ledgers, verifier: Verifier, clock: ManualClock
+) -> None:
+    """By the first return after its time, and once a second at most; not if nobody has any."""
+    await ledgers.top_up(100, "ws_2", expire_time=START + SECOND)
+    other = await ledgers.verifier("caller_2")
+    asking: dict[str, Any] = {"workspace_id": "ws_2"}
+    await verifier.ask(50, 50, **asking)
+    await other.ask(50, 50, **asking)
+    clock.time += SECOND
+    before = await ledgers.revision()
+
+    for sequence in range(2, 12):
+        await verifier.ask(0, keep=50 - 4 * sequence, sequence=sequence, **asking)
+    assert await ledgers.announced(before) == ["ws_2/credits"]
+    assert ledgers.counts.recalls == 1
+    await other.say(Closing("ws_2", other.session_id, SliceClosing(1, 20)))
+    clock.time += SECOND
+    await verifier.ask(0, sequence=12, **asking)
+    assert await ledgers.announced(before) == ["ws_2/credits"]
+    assert await ledgers.account("ws_2") == Account(20, escrowed=20)
+
+
+async def test_credits_expire_in_a_round(
+    ledgers: Ledgers, verifier: Verifier, clock: ManualClock
+) -> None:
+    """What verifiers have of them is recalled; where nothing expires, nobody hears of anything."""
+    for workspace_id in ("ws_1", "ws_2"):
+        await ledgers.top_up(10, workspace_id, expire_time=START + SECOND)
+    await verifier.ask(4, 4, workspace_id="ws_2")
+    clock.time += SECOND
+    crediting, before = Crediting(ledgers.books), await ledgers.revision()
+
+    for _ in range(3):
+        for workspace_id in ("ws_1", "ws_2"):
+            await crediting.expire(workspace_id)
+
+    assert await ledgers.announced(before) == ["ws_2/credits"]
+    assert await ledgers.account() == Account(100)
+    assert await ledgers.account("ws_2") == Account(4, escrowed=4)
 
 
 async def test_what_is_due_is_not_granted(
@@ -479,7 +523,7 @@ async def test_what_goes_back_expires(
     await ledgers.round()
 
     assert await ledgers.account("ws_2") == Account(0)
-    assert await ledgers.announced(0) == ["ws_2/credits"]
+    assert await ledgers.announced(0) == []
 
 
 async def test_two_processes_may_give_back_at_once(

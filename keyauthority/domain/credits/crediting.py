@@ -7,10 +7,9 @@ from datetime import datetime, timedelta
 from typing import Final
 
 from keyauthority.domain import limits, secrets
-from keyauthority.domain.books import Books, Change
+from keyauthority.domain.books import Books, Change, Posting
 from keyauthority.domain.callers import Actor
 from keyauthority.domain.credits.entering import (
-    EXPIRING,
     check_repeat,
     credits_of,
     entered,
@@ -138,14 +137,21 @@ class Crediting:
         return await self._books.read(lambda tx: tx.ledger.due(tx.time, after, _AT_ONCE))
 
     async def expire(self, workspace_id: str) -> None:
-        """Has expire what is due of a workspace's credits."""
+        """Has expire what is due of a workspace's credits; recalls what stands in open slices of that.
 
-        async def work(change: Change) -> None:
-            sheet = await open_due(change, workspace_id)
-            if sheet.written:
-                await write_sheet(change.tx, sheet)
+        It waits for no verifier.
+        """
 
-        await self._books.change(EXPIRING, work)
+        async def work(posting: Posting) -> None:
+            tx = posting.tx
+            sheet = await open_due(tx, workspace_id)
+            if not sheet.written:
+                return
+            await write_sheet(tx, sheet)
+            if sheet.overdue and await tx.slices.shared([workspace_id], ""):
+                posting.announce(credits_of(workspace_id))
+
+        await self._books.post(work)
 
 
 def _same_terms(grant: Grant, purchase: Purchase) -> bool:

@@ -8,10 +8,10 @@ from keyauthority.domain import limits
 from keyauthority.domain.books import Books, Change
 from keyauthority.domain.callers import Actor
 from keyauthority.domain.credits.entering import (
+    EXPIRING,
     check_repeat,
     entered,
     entry_of,
-    expire_due,
     open_sheet,
     reference_or_new,
     reused,
@@ -85,7 +85,7 @@ class Refunding:
                 pieces = _pieces(refunded, drawn, sheet.without_terms())
                 to_return = _part_of(pieces, abs(refunded.amount) - left, returned)
                 entry = sheet.give_back(to_return, reference, by, note, subject)
-                expire_due(change, sheet)
+                sheet.expire(EXPIRING.signature)
             else:
                 entry = sheet.reduce(
                     Kind.REFUND,

@@ -59,6 +59,7 @@ async def open_settlement(
     sheets = await read_sheets(tx, sorted(call.workspace_ids))
     slices = await _slice_sheets(tx, sheets, call)
     asking = {workspace_id for workspace_id, one in call.slices if one.want or one.need}
+    asking |= {workspace_id for workspace_id, sheet in sheets.items() if sheet.overdue}
     shared = await tx.slices.shared(asking, call.session_id) if asking else {}
     names = [one.name for one in call.charges]
     known = await tx.ledger.by_reference(names) if names else {}
@@ -172,24 +173,29 @@ class Settlement:
         settled = serve(sheet.account, slice_, call, shared.sessions + 1)
         sheet.account = settled.account
         slices.put(session_id, self._caller_id, settled.slice)
-        self._note(sheet, call, settled, shared)
+        self._note(sheet, call, settled)
         return settled.word, settled.granted
 
-    def _note(self, sheet: Sheet, call: SliceCall, settled: Settled, shared: Shared) -> None:
+    def _note(self, sheet: Sheet, call: SliceCall, settled: Settled) -> None:
         self.counts.granted += settled.granted
         short = settled.word is Word.BUSY or (
             settled.word is Word.GRANTED and settled.granted < call.need
         )
-        # What stands in closed slices is held, and can't be recalled.
-        if not short or not shared.amount:
-            return
-        if self._recalls.due(sheet.workspace_id, self._posting.tx.time):
-            self.counts.recalls += 1
-            self._posting.announce(credits_of(sheet.workspace_id))
+        if short:
+            self._recall(sheet.workspace_id)
 
     def _expire(self, sheet: Sheet) -> None:
-        if sheet.expire(EXPIRING.signature):
-            self._posting.announce(credits_of(sheet.workspace_id))
+        # What is due of open slices may come back, and expire, earlier than it is needed.
+        if sheet.expire(EXPIRING.signature) and sheet.overdue:
+            self._recall(sheet.workspace_id)
+
+    def _recall(self, workspace_id: str) -> None:
+        # What stands in closed slices is held, and can't be recalled.
+        if not self._shared.get(workspace_id, _NOBODY).amount:
+            return
+        if self._recalls.due(workspace_id, self._posting.tx.time):
+            self.counts.recalls += 1
+            self._posting.announce(credits_of(workspace_id))
 
     async def _write(self) -> None:
         tx = self._posting.tx
