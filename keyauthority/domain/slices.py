@@ -9,8 +9,12 @@ from typing import Final
 
 from keyauthority.escrow.slices import Slice, SliceKey
 
-MOST_SLICES: Final = 1_000
-"""The most slices of one session in one workspace: each beyond the latest has holds of running requests."""
+MOST_SLICES: Final = 5_000
+"""The most slices of one session in one workspace: each beyond the latest has holds of running requests.
+
+Each recall closes one, and so many it may be while the longest request runs: one a second by each of
+eight processes, for ten minutes.
+"""
 
 
 @dataclass(frozen=True, slots=True)

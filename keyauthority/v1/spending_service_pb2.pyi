@@ -86,7 +86,9 @@ Global___SliceWord: _TypeAlias = SliceWord  # noqa: Y015
 
 @_typing.final
 class SettleRequest(_message.Message):
-    """What a verifier has to say about credits: at most 500 charges, 500 closings and 500 slices."""
+    """What a verifier has to say about credits: at most 500 charges, 500 closings and 500 slices. All
+    charges together have at most 5,000 holds; these and the closings name at most 500 sessions.
+    """
 
     DESCRIPTOR: _descriptor.Descriptor
 

@@ -143,7 +143,7 @@ async def test_all_of_one_call_is_in_order(ledgers: Ledgers, verifier: Verifier)
     assert await ledgers.account() == Account(90, escrowed=90)
 
 
-async def test_no_slices_beyond_a_thousand(ledgers: Ledgers, verifier: Verifier) -> None:
+async def test_slices_of_a_session_are_limited(ledgers: Ledgers, verifier: Verifier) -> None:
     """Of one session in one workspace; the latest is still served."""
     async with ledgers.store.changing() as tx:
         numbers = range(1, MOST_SLICES + 1)
@@ -593,6 +593,19 @@ async def test_many_spend_at_once(ledgers: Ledgers) -> None:
 # --- limits
 
 
+async def test_the_largest_call_is_served(ledgers: Ledgers, verifier: Verifier) -> None:
+    """Of as many sessions and holds as a call may name: no statement is too long for a database."""
+    parts = [[((f"s{n % 499}", n % 7 + 1), 1) for n in range(m, m + 10)] for m in range(500)]
+    charges = [
+        replace(verifier.charging(0, name=str(number)), parts=held)
+        for number, held in enumerate(parts)
+    ]
+
+    answer = await verifier.say(*charges, verifier.close_of(0))
+
+    assert set(answer.charges) == {ChargeState.ENTERED}
+
+
 @pytest.mark.parametrize(
     ("wrong", "field"),
     [
@@ -605,7 +618,6 @@ async def test_many_spend_at_once(ledgers: Ledgers) -> None:
         ({"parts": [(("s", 1), -1)]}, "charges[0].holds.nano_credits"),
         ({"parts": [(("s", 0), 1)]}, "charges[0].holds.number"),
         ({"parts": [(("s" * 129, 1), 1)]}, "charges[0].holds.session_id"),
-        ({"parts": [(("s", 1), 0)] * 1_001}, "charges[0].holds"),
         ({"use": Use(held=LARGEST_AMOUNT + 1)}, "charges[0].holds"),
         ({"use": Use(key_id="x" * 129)}, "charges[0].key_id"),
         ({"use": Use(model="x" * 257)}, "charges[0].model"),
@@ -633,10 +645,15 @@ async def test_a_charge_that_breaks_a_limit(
 
 async def test_a_call_that_breaks_a_limit(ledgers: Ledgers, verifier: Verifier) -> None:
     charge, asking = verifier.charging(1), verifier.asking(1)
+    sessions = "charges.holds.session_id"
+    other = [replace(charge, parts=[(("s", 1), 0), (("t", 1), 0)])]
     for said, field in (
         ([charge] * 501, "charges"),
         ([asking] * 501, "slices"),
         ([verifier.close_of(0)] * 501, "closings"),
+        ([replace(charge, parts=[(("s", 1), 0)] * 2_501)] * 2, "charges.holds"),
+        ([replace(charge, parts=[((str(n), 1), 0) for n in range(501)])], sessions),
+        ([Closing("ws_1", str(n), SliceClosing(1, 0)) for n in range(499)] + other, sessions),
         ([verifier.asking(LARGEST_AMOUNT + 1)], "slices.want_nano_credits"),
         ([verifier.asking(1, LARGEST_AMOUNT + 1)], "slices.need_nano_credits"),
         ([verifier.asking(1, keep=LARGEST_BALANCE + 1)], "slices.keep_nano_credits"),

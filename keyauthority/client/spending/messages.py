@@ -7,7 +7,8 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from keyauthority.client.spending.records import SpooledCharge
-from keyauthority.client.spending.workspace import MOST, Part
+from keyauthority.client.spending.room import MOST, WHOLE, Room
+from keyauthority.client.spending.workspace import Part
 from keyauthority.escrow.purse import Call, Purse
 from keyauthority.escrow.slices import SliceClosing, Word
 from keyauthority.v1 import spending_service_pb2 as v1
@@ -36,21 +37,21 @@ class Message:
 
     session_id: str
     parts: list[Part] = field(default_factory=list)
-    charges: int = 0
     closings: int = 0
+    room: Room = WHOLE
+    """The charges that may be added, if anything may."""
 
     @property
-    def room(self) -> int:
-        """The charges that may be added, if anything may."""
-        full = self.closings >= MOST or len(self.parts) >= MOST
-        return 0 if full else MOST - self.charges
+    def is_full(self) -> bool:
+        """Whether nothing may be added."""
+        return self.closings >= MOST or len(self.parts) >= MOST or not self.room.charges
 
     def add(self, part: Part) -> None:
         """Adds *part*, which fits."""
         # Those that are left out are said with the next message.
         del part.closings[MOST - self.closings :]
         self.parts.append(part)
-        self.charges += len(part.charges)
+        self.room = self.room.less(part.charges)
         self.closings += len(part.closings)
 
     @property

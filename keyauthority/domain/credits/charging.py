@@ -13,7 +13,7 @@ from keyauthority.domain.auditing import Signature
 from keyauthority.domain.errors import KeyAuthorityError, invalid
 from keyauthority.domain.ledger import NO_USE, Entry, Kind, Use
 from keyauthority.domain.sheets import Sheet
-from keyauthority.domain.slices import MOST_SLICES, SliceSheet
+from keyauthority.domain.slices import SliceSheet
 from keyauthority.escrow.slices import Charged, Part, SliceKey, charge
 from keyauthority.pricing.amounts import LARGEST_AMOUNT
 
@@ -185,8 +185,6 @@ def check(charges: Iterable[Charge]) -> None:
 def _check(one: Charge) -> None:
     limits.reference(one.reference, "reference")
     in_range(one.cost, "cost_nano_credits")
-    if len(one.parts) > MOST_SLICES:
-        raise invalid("holds", f"has {len(one.parts)} entries, more than {MOST_SLICES:,}")
     for (session_id, number), held in one.parts:
         short(session_id, "holds.session_id")
         in_range(held, "holds.nano_credits")

@@ -13,7 +13,9 @@ from keyauthority.escrow.slices import SliceCall, SliceClosing, Word
 from keyauthority.pricing.amounts import LARGEST_BALANCE
 
 AT_ONCE: Final = 500
-"""The most charges, closings and slices of one call."""
+"""The most charges, closings and slices of one call, and the most sessions that it names."""
+HOLDS: Final = 5_000
+"""The most holds of all charges of one call."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,6 +75,11 @@ def check(call: Call) -> None:
     charging.short(call.session_id, "session_id")
     if call.slices and not call.session_id:
         raise invalid("session_id", "is empty, and slices are of a session")
+    holds = [key for one in call.charges for key, _ in one.parts]
+    charging.at_most(holds, HOLDS, "charges.holds")
+    sessions = {session_id for session_id, _ in holds}
+    sessions.update(one.session_id for one in call.closings)
+    charging.at_most(sessions, AT_ONCE, "charges.holds.session_id")
     charging.check(call.charges)
     for one in call.closings:
         charging.short(one.workspace_id, "closings.workspace_id")
