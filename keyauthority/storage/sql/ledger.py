@@ -7,8 +7,9 @@ from dataclasses import asdict
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, func, insert, select
+from sqlalchemy import ColumnElement, and_, column, func, insert, select, values
 
+from keyauthority.base.relational.columns import PlainText
 from keyauthority.domain.ledger import Entry, EntryFilter, Kind, Sums, Written
 from keyauthority.domain.usage import Group, Span, UsageSum
 from keyauthority.escrow.grants import Grant
@@ -140,18 +141,20 @@ class SqlLedger(Repository):
     async def by_reference(
         self, names: Collection[tuple[str, str]]
     ) -> dict[tuple[str, str], Entry]:
-        # SQLite would look through all entries for pairs: so one statement for each workspace.
-        wanted: dict[str, list[str]] = {}
-        for workspace_id, reference in names:
-            wanted.setdefault(workspace_id, []).append(reference)
-        there = {}
-        for workspace_id, references in wanted.items():
-            query = select(entries).where(
-                entries.c.workspace_id == workspace_id, entries.c.reference.in_(references)
+        # A list to join, since SQLite would look through all entries for pairs.
+        columns = column("workspace_id", PlainText), column("reference", PlainText)
+        query = None
+        if names:
+            wanted = values(*columns, name="wanted").data(sorted(set(names))).cte("wanted")
+            query = select(entries).join(
+                wanted,
+                and_(
+                    entries.c.workspace_id == wanted.c.workspace_id,
+                    entries.c.reference == wanted.c.reference,
+                ),
             )
-            for row in await self._statements.rows(query):
-                there[workspace_id, row.reference] = entry_of(row)
-        return there
+        rows = await self._statements.rows(query) if query is not None else ()
+        return {(row.workspace_id, row.reference): entry_of(row) for row in rows}
 
     async def sum_of(self, workspace_id: str, kind: Kind, subject: str) -> int:
         query = select(func.coalesce(func.sum(entries.c.amount), 0)).where(
