@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
-from dataclasses import asdict
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, and_, column, func, insert, select, values
+from sqlalchemy import ColumnElement, func, insert, select
 
-from keyauthority.base.relational.columns import PlainText
 from keyauthority.domain.ledger import Entry, EntryFilter, Kind, Sums, Written
 from keyauthority.domain.usage import Group, Span, UsageSum
 from keyauthority.escrow.grants import Grant
@@ -21,6 +19,7 @@ from keyauthority.storage.ledger_tables import (
     entries,
     entry_of,
     entry_values,
+    grant_values,
     grants,
 )
 from keyauthority.storage.slice_tables import slices
@@ -95,7 +94,7 @@ class SqlLedger(Repository):
         rows = [entry_values(entry) for one in ledgers for entry in one.entries]
         await self._statements.count(insert(entries), rows)
         rows = [
-            asdict(grant) | {"workspace_id": one.workspace_id}
+            grant_values(grant) | {"workspace_id": one.workspace_id}
             for one in ledgers
             for grant in one.grants
         ]
@@ -141,19 +140,12 @@ class SqlLedger(Repository):
     async def by_reference(
         self, names: Collection[tuple[str, str]]
     ) -> dict[tuple[str, str], Entry]:
-        # A list to join, since SQLite would look through all entries for pairs.
-        columns = column("workspace_id", PlainText), column("reference", PlainText)
-        query = None
-        if names:
-            wanted = values(*columns, name="wanted").data(sorted(set(names))).cte("wanted")
-            query = select(entries).join(
-                wanted,
-                and_(
-                    entries.c.workspace_id == wanted.c.workspace_id,
-                    entries.c.reference == wanted.c.reference,
-                ),
-            )
-        rows = await self._statements.rows(query) if query is not None else ()
+        # A table to join, since SQLite would look through all entries for pairs in a list.
+        workspace_id, reference = self._statements.pairs(sorted(set(names)))
+        query = select(entries).where(
+            entries.c.workspace_id == workspace_id, entries.c.reference == reference
+        )
+        rows = await self._statements.rows(query)
         return {(row.workspace_id, row.reference): entry_of(row) for row in rows}
 
     async def sum_of(self, workspace_id: str, kind: Kind, subject: str) -> int:
