@@ -122,10 +122,15 @@ class Sums:
 
 @dataclass(frozen=True, slots=True)
 class Credited:
-    """What a call entered, and what the workspace has after it."""
+    """What a call entered, and what the workspace has after it.
+
+    `cut` is what the entry took beyond what was available: verifiers had it in slices. A repeat cut
+    nothing.
+    """
 
     entry: Entry
     account: Account
+    cut: int = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -40,6 +40,8 @@ class Sheet:
         self.entries = entries
         self.written: list[Entry] = []
         self.drawn: list[Drawn] = []
+        self.cut = 0
+        """What was taken beyond what was available, and stood in slices, or is a debt."""
         self.workspace_id = workspace_id
         self._time = time
         # In the order in which they are drawn.
@@ -117,6 +119,8 @@ class Sheet:
 
         Of the grant *first* it takes what there is before any other.
         """
+        if kind is not Kind.CHARGE:
+            self.cut += max(amount - max(self.account.available, 0), 0)
         of_first = [self._grants[first]] if first in self._grants else []
         draws, left = draw(of_first, amount)
         draws += draw((one for one in self._grants.values() if one.id != first), left)[0]

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import asyncio
+import random
 from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
 import pytest
 
-from keyauthority.domain.credits.charging import ChargeState
+from keyauthority.domain.credits.charging import ChargeState, check
 from keyauthority.domain.credits.crediting import Crediting
+from keyauthority.domain.credits.entering import read_sheets
+from keyauthority.domain.credits.refunding import Refunding
 from keyauthority.domain.credits.releasing import Releasing
 from keyauthority.domain.credits.spending import Closing
 from keyauthority.domain.errors import KeyAuthorityError
@@ -20,8 +23,8 @@ from keyauthority.domain.ports import Store
 from keyauthority.domain.slices import MOST_SLICES, OwnedSlice
 from keyauthority.escrow.slices import Account, Slice, SliceClosing, Word
 from keyauthority.pricing.amounts import LARGEST_AMOUNT, LARGEST_BALANCE
-from tests.conformance.records import SECOND, START, ManualClock, a_key
-from tests.conformance.spending import Ledgers, Verifier
+from tests.conformance.records import SECOND, START, ManualClock, a_key, a_workspace
+from tests.conformance.spending import BILLER, Ledgers, Verifier
 
 GRANTED, OUT, BUSY, PASSED = Word.GRANTED, Word.OUT, Word.BUSY, Word.PASSED
 CREDITS = "ws_1/credits"
@@ -83,9 +86,9 @@ async def test_a_repeat_is_answered_as_the_first(ledgers: Ledgers, verifier: Ver
 
 
 async def test_without_credits(ledgers: Ledgers, verifier: Verifier) -> None:
-    """Nothing there, or nothing free: not the same."""
+    """Nothing there, nothing free, or no such workspace, perhaps since a restore: not the same."""
     assert await verifier.ask(5, 5, workspace_id="ws_2") == (OUT, 0)
-    assert await verifier.ask(5, 5, workspace_id="ws_3") == (OUT, 0)
+    assert await verifier.ask(5, 5, workspace_id="ws_3") == (PASSED, 0)
     other = await ledgers.verifier("caller_2")
     await other.ask(100, 100)
     assert await verifier.ask(5, 5) == (BUSY, 0)
@@ -124,7 +127,6 @@ async def test_a_closing_may_come_before_the_first_call(
     await verifier.close(0, 1)
     assert await verifier.ask(30) == (PASSED, 0)
     assert await verifier.ask(30, number=2) == (GRANTED, 30)
-    await verifier.close(0, 1)
     assert [one.number for one in await slices(ledgers, verifier)] == [2]
 
 
@@ -147,7 +149,7 @@ async def test_slices_of_a_session_are_limited(ledgers: Ledgers, verifier: Verif
     """Of one session in one workspace; the latest is still served."""
     async with ledgers.store.changing() as tx:
         numbers = range(1, MOST_SLICES + 1)
-        held = [Slice(number, closed=number < MOST_SLICES) for number in numbers]
+        held = [Slice(number, 1, closed=number < MOST_SLICES) for number in numbers]
         owner = "ws_1", verifier.session_id, "caller_1"
         await tx.slices.put([OwnedSlice(*owner, one) for one in held])
 
@@ -165,7 +167,8 @@ async def test_a_charge_is_entered_once(ledgers: Ledgers, verifier: Verifier) ->
     await verifier.ask(40)
     one = verifier.charging(7, 10)
     counts = {"input": 3, "output": 2**40}
-    use = Use("key of ws_1", "gpt-5", "/v1/x", "req", counts, "p", 10, True, 200, "s")
+    session_id = verifier.session_id
+    use = Use("key of ws_1", "gpt-5", "/v1/x", "req", counts, "p", 10, True, 200, session_id)
     one = replace(one, use=use)
 
     assert (await verifier.say(one)).charges == [ChargeState.ENTERED]
@@ -189,6 +192,49 @@ async def test_the_first_body_counts(ledgers: Ledgers, verifier: Verifier) -> No
     assert await ledgers.account() == Account(93)
     assert ledgers.counts.differing == 2
     assert ledgers.counts.charges == {ChargeState.ENTERED: 1, ChargeState.KNOWN: 3}
+
+
+async def test_what_was_held_may_be_forgotten(ledgers: Ledgers, verifier: Verifier) -> None:
+    """Whoever brings a charge again from a spool says nothing else."""
+    await verifier.ask(40)
+    one = verifier.charging(7, 10)
+    await verifier.say(one)
+    use = replace(one.use, held=0, session_id="")
+    await verifier.say(replace(one, parts=[], use=use))
+    assert ledgers.counts.differing == 0
+    await verifier.say(replace(one, parts=[], use=replace(use, model="gpt-4")))
+    assert ledgers.counts.differing == 1
+
+
+async def test_a_reference_may_be_that_of_no_charge(ledgers: Ledgers, verifier: Verifier) -> None:
+    """Then the charge is not in the ledger, and whoever brings it must not take it for known."""
+    async with ledgers.store.reading() as tx:
+        [granted] = await tx.ledger.page(EntryFilter("ws_1"), 9, None)
+
+    assert await verifier.charge(7, name=granted.reference) is ChargeState.REFERENCE_REUSED
+    assert await ledgers.account() == Account(100)
+
+
+async def test_the_session_of_a_charge_is_the_callers(ledgers: Ledgers, verifier: Verifier) -> None:
+    """That of a slice of its own, else that of the call; not what the charge says."""
+    other = await ledgers.verifier("caller_2")
+    await verifier.ask(40)
+    await other.ask(10)
+    heir = await ledgers.verifier()
+    parts = [((other.session_id, 1), 1), ((verifier.session_id, 1), 1)]
+    await heir.say(replace(heir.charging(1, name="a slice"), parts=parts))
+    await heir.say(replace(heir.charging(1, name="no slice"), parts=parts[:1]))
+    await heir.say(heir.charging(1, name="nobody's"), session_id=other.session_id)
+    await heir.say(heir.charging(1, name="no session"), session_id="")
+
+    async with ledgers.store.reading() as tx:
+        entries = await tx.ledger.page(EntryFilter("ws_1", Kind.CHARGE), 9, None)
+    assert {entry.reference: entry.use.session_id for entry in entries} == {
+        "a slice": verifier.session_id,
+        "no slice": heir.session_id,
+        "nobody's": "",
+        "no session": "",
+    }
 
 
 async def test_a_charge_is_for_a_key_of_the_workspace(ledgers: Ledgers, verifier: Verifier) -> None:
@@ -269,6 +315,24 @@ async def test_a_charge_without_a_hold_beyond_what_is_available(
     assert ledgers.counts.cut == 30
     assert await ledgers.account() == Account(30, escrowed=60)
     assert await verifier.ask(9, number=2) == (BUSY, 0)
+
+
+async def test_what_is_taken_beyond_what_is_available_is_counted(
+    ledgers: Ledgers, verifier: Verifier
+) -> None:
+    """By adjustments, and by what goes back to a buyer, too; once, however often it is said."""
+    await verifier.ask(60, 60)
+    crediting = Crediting(ledgers.books, ledgers.counts)
+    await crediting.adjust(BILLER, "ws_1", -30, "too many", "a")
+    assert ledgers.counts.cut == 0
+    for _ in range(2):
+        await crediting.adjust(BILLER, "ws_1", -30, "too many", "b")
+    assert ledgers.counts.cut == 20
+    async with ledgers.store.reading() as tx:
+        [granted] = await tx.ledger.page(EntryFilter("ws_1", Kind.GRANT), 9, None)
+    refunding = Refunding(ledgers.books, ledgers.counts)
+    await refunding.refund(BILLER, "ws_1", granted.reference, 5)
+    assert ledgers.counts.cut == 25
 
 
 async def test_a_balance_has_bounds(ledgers: Ledgers, verifier: Verifier) -> None:
@@ -590,6 +654,24 @@ async def test_many_spend_at_once(ledgers: Ledgers) -> None:
     assert entered == 2 * 8 * 5
 
 
+async def test_first_accounts_do_not_deadlock(ledgers: Ledgers) -> None:
+    """Of one call that begins several, of calls that begin some of them, and of calls that find some."""
+    names = [f"ws_{number}" for number in range(3, 9)]
+    async with ledgers.store.changing() as tx:
+        for one in names:
+            await tx.workspaces.insert(a_workspace(one))
+
+    async def begin(some: list[str]) -> None:
+        async with ledgers.store.changing() as tx:
+            sheets = await read_sheets(tx, some)
+            await asyncio.sleep(0)
+            await tx.ledger.write([sheet.to_write for sheet in sheets.values()])
+
+    dice = random.Random(1)
+    some = [dice.sample(names, dice.randint(1, 6)) for _ in range(60)]
+    await asyncio.wait_for(asyncio.gather(*(begin(one) for one in some)), 30)
+
+
 # --- limits
 
 
@@ -615,6 +697,9 @@ async def test_the_largest_call_is_served(ledgers: Ledgers, verifier: Verifier) 
         ({"reference": "a\nb"}, "charges[0].reference"),
         ({"reference": "x" * 129}, "charges[0].reference"),
         ({"workspace_id": "x" * 129}, "charges[0].workspace_id"),
+        ({"workspace_id": "ws_1\0"}, "charges[0].workspace_id"),
+        ({"parts": [(("s\0", 1), 0)]}, "charges[0].holds.session_id"),
+        ({"use": Use(key_id="\0")}, "charges[0].key_id"),
         ({"parts": [(("s", 1), -1)]}, "charges[0].holds.nano_credits"),
         ({"parts": [(("s", 0), 1)]}, "charges[0].holds.number"),
         ({"parts": [(("s" * 129, 1), 1)]}, "charges[0].holds.session_id"),
@@ -635,12 +720,18 @@ async def test_the_largest_call_is_served(ledgers: Ledgers, verifier: Verifier) 
 async def test_a_charge_that_breaks_a_limit(
     ledgers: Ledgers, verifier: Verifier, wrong: dict[str, Any], field: str
 ) -> None:
-    """Nothing of its call happens: no verifier of ours sends it."""
+    """It is refused, and makes nothing else of its call fail."""
+    one = replace(verifier.charging(1), **wrong)
     with pytest.raises(KeyAuthorityError) as caught:
-        await verifier.say(replace(verifier.charging(1), **wrong), verifier.asking(9))
-
+        check([one])
     assert caught.value.metadata["field"] == field
-    assert await ledgers.account() == Account(100)
+
+    answer = await verifier.say(one, verifier.charging(2, name="s"), one, verifier.asking(9))
+
+    assert answer.charges == [ChargeState.REFUSED, ChargeState.ENTERED, ChargeState.REFUSED]
+    assert answer.slices == [(GRANTED, 9)]
+    assert await ledgers.account() == Account(98, escrowed=9)
+    assert ledgers.counts.charges[ChargeState.REFUSED] == 2
 
 
 async def test_a_call_that_breaks_a_limit(ledgers: Ledgers, verifier: Verifier) -> None:
@@ -659,6 +750,7 @@ async def test_a_call_that_breaks_a_limit(ledgers: Ledgers, verifier: Verifier) 
         ([verifier.asking(1, keep=LARGEST_BALANCE + 1)], "slices.keep_nano_credits"),
         ([verifier.close_of(LARGEST_BALANCE + 1)], "closings.keep_nano_credits"),
         ([verifier.asking(1, workspace_id="x" * 129)], "slices.workspace_id"),
+        ([verifier.asking(1, workspace_id="x\0")], "slices.workspace_id"),
     ):
         with pytest.raises(KeyAuthorityError) as caught:
             await verifier.say(*said)

@@ -16,7 +16,14 @@ from keyauthority.v1 import spending_service_pb2 as v1
 ENTERED: Final = frozenset({v1.CHARGE_STATE_ENTERED, v1.CHARGE_STATE_KNOWN})
 """States of a charge that the books have."""
 
-REFUSED: Final = frozenset({v1.CHARGE_STATE_UNKNOWN_KEY, v1.CHARGE_STATE_OUT_OF_RANGE})
+REFUSED: Final = frozenset(
+    {
+        v1.CHARGE_STATE_UNKNOWN_KEY,
+        v1.CHARGE_STATE_OUT_OF_RANGE,
+        v1.CHARGE_STATE_REFUSED,
+        v1.CHARGE_STATE_REFERENCE_REUSED,
+    }
+)
 """States of a charge that the books can't have now."""
 
 _WORDS: Final = {

@@ -215,6 +215,9 @@ class WorkspaceCredits:
         stands = part.purse.answered(part.call, word, granted)
         if part.call is self._call:
             self._call = None
+        if word is Word.PASSED:
+            # The books may have no such workspace, and say so again.
+            self.not_before = now + OUT_PAUSE
         if not stands:
             return
         self.demand.answered(part.call.request.want, granted, now)

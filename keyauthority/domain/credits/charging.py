@@ -33,6 +33,8 @@ class ChargeState(enum.Enum):
     KNOWN = 2
     UNKNOWN_KEY = 3
     OUT_OF_RANGE = 4
+    REFUSED = 5
+    REFERENCE_REUSED = 6
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +59,7 @@ class Counts:
 
     `over` is what charges cost beyond their holds, `late` what was held in slices given back before,
     `short` what slices lacked of holds that were said to be in them, `cut` what charges without a
-    hold took beyond what was available. `differing` counts charges sent again with another body.
+    hold, adjustments and refunds took beyond what was available. `differing` counts charges sent again with another body.
     """
 
     charges: Counter[ChargeState] = field(default_factory=Counter)
@@ -94,6 +96,7 @@ class Charging:
         slices: Their slices of the sessions that the charges name.
         known: The entries under the charges' names that there are.
         homes: The workspace's id of each key that exists.
+        session_id: The session that charges are of for which no slice says another; empty if none.
     """
 
     def __init__(
@@ -103,6 +106,7 @@ class Charging:
         slices: Mapping[str, SliceSheet],
         known: Mapping[tuple[str, str], Entry],
         homes: Mapping[str, str],
+        session_id: str = "",
     ) -> None:
         self.counts = Counts()
         self.cut: set[str] = set()
@@ -112,6 +116,7 @@ class Charging:
         self._slices = slices
         self._known = dict(known)
         self._homes = homes
+        self._session_id = session_id
 
     def entry_of(self, one: Charge) -> Entry | None:
         """Returns the entry under the charge's name, of before or of this transaction."""
@@ -125,6 +130,8 @@ class Charging:
 
     def _state(self, one: Charge) -> ChargeState:
         before = self.entry_of(one)
+        if before is not None and before.kind is not Kind.CHARGE:
+            return ChargeState.REFERENCE_REUSED
         if before is not None:
             self.counts.differing += not _same(before, one)
             return ChargeState.KNOWN
@@ -133,9 +140,11 @@ class Charging:
             # A key that was revoked or paused since counts: what it used is charged.
             return ChargeState.UNKNOWN_KEY
         available = max(sheet.account.available, 0)
-        charged = charge(sheet.account, one.cost, self._parts(one))
+        parts = self._parts(one)
+        charged = charge(sheet.account, one.cost, parts)
+        use = replace(one.use, session_id=self._session_of(parts))
         try:
-            entry = sheet.reduce(Kind.CHARGE, one.cost, one.reference, self._by, use=one.use)
+            entry = sheet.reduce(Kind.CHARGE, one.cost, one.reference, self._by, use=use)
         except KeyAuthorityError:
             return ChargeState.OUT_OF_RANGE
         # The same balance; of what stands in slices the charge took its part.
@@ -153,6 +162,11 @@ class Charging:
             parts.append(Part(key, None if owned is None else owned.slice, held))
         return parts
 
+    def _session_of(self, parts: Iterable[Part]) -> str:
+        # What a caller says of sessions need not be true: only its own slices are proof.
+        own = (part.key[0] for part in parts if part.slice is not None)
+        return next(own, self._session_id)
+
     def _count(self, one: Charge, charged: Charged, available: int) -> None:
         counts = self.counts
         counts.charged += one.cost
@@ -167,7 +181,9 @@ class Charging:
 
 
 def _same(before: Entry, one: Charge) -> bool:
-    return (before.kind, before.amount) == (Kind.CHARGE, -one.cost) and before.use == one.use
+    # Whoever brings a charge from a spool need not know any more what was held for it, and where.
+    said = replace(one.use, held=0, session_id="")
+    return before.amount == -one.cost and replace(before.use, held=0, session_id="") == said
 
 
 def check(charges: Iterable[Charge]) -> None:
@@ -180,6 +196,15 @@ def check(charges: Iterable[Charge]) -> None:
             raise KeyAuthorityError(
                 error.reason, f"charges[{index}].{error.message}", field=field_, index=str(index)
             ) from None
+
+
+def is_valid(one: Charge) -> bool:
+    """Returns whether a charge keeps to the limits of the contract."""
+    try:
+        _check(one)
+    except KeyAuthorityError:
+        return False
+    return True
 
 
 def _check(one: Charge) -> None:
@@ -222,9 +247,11 @@ def in_range(nano_credits: int, field_: str, most: int = LARGEST_AMOUNT) -> None
 
 
 def short(text: str, field_: str, most: int = ID_LENGTH) -> None:
-    """Raises `FIELD_INVALID` for a text that is longer than *most*."""
+    """Raises `FIELD_INVALID` for a text that is longer than *most*, or can't be printed."""
     if len(text) > most:
         raise invalid(field_, f"is longer than {most} characters")
+    if not text.isprintable():
+        raise invalid(field_, "has characters that can't be printed")
 
 
 def counted(number: int, field_: str) -> None:
@@ -246,6 +273,12 @@ def cleaned(use: Use) -> Use:
         return use
     model, path, request_id, price_id = map(_printable, texts)
     return replace(use, model=model, path=path, request_id=request_id, price_id=price_id)
+
+
+def cut(use: Use) -> Use:
+    """Returns *use* with no more of what clients chose than an entry may have."""
+    model, path = use.model[:MODEL_LENGTH], use.path[:PATH_LENGTH]
+    return replace(use, model=model, path=path, request_id=use.request_id[:ID_LENGTH])
 
 
 def _printable(text: str) -> str:

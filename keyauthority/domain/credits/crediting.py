@@ -9,6 +9,7 @@ from typing import Final
 from keyauthority.domain import limits, secrets
 from keyauthority.domain.books import Books, Change, Posting
 from keyauthority.domain.callers import Actor
+from keyauthority.domain.credits.charging import Counts
 from keyauthority.domain.credits.entering import (
     check_repeat,
     credits_of,
@@ -50,10 +51,11 @@ _AT_ONCE: Final = 100
 
 
 class Crediting:
-    """Keeps the workspaces' credits."""
+    """Keeps the workspaces' credits. *counts* has what all calls came to, if somebody reads it."""
 
-    def __init__(self, books: Books) -> None:
+    def __init__(self, books: Books, counts: Counts | None = None) -> None:
         self._books = books
+        self._counts = counts or Counts()
 
     async def top_up(
         self, actor: Actor, workspace_id: str, purchase: Purchase
@@ -130,7 +132,9 @@ class Crediting:
             state(change, workspace_id, fact, amount)
             return await entered(change.tx, sheet, entry)
 
-        return await self._books.change(actor, work)
+        credited, receipt = await self._books.change(actor, work)
+        self._counts.cut += credited.cut
+        return credited, receipt
 
     async def due(self, after: str = "") -> list[str]:
         """Returns up to 100 workspaces, beyond the id *after*, of which credits are due to expire."""

@@ -66,7 +66,7 @@ async def entry_of(tx: Transaction, workspace_id: str, reference: str) -> Entry 
 async def entered(tx: Transaction, sheet: Sheet, entry: Entry) -> Credited:
     """Writes *sheet* and returns *entry*, of now or of the call that this one repeats."""
     await write_sheet(tx, sheet)
-    return Credited(entry, sheet.account)
+    return Credited(entry, sheet.account, sheet.cut)
 
 
 def state(change: Change, workspace_id: str, fact: Fact, amount: int) -> None:

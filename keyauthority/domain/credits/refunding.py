@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from keyauthority.domain import limits
 from keyauthority.domain.books import Books, Change
 from keyauthority.domain.callers import Actor
+from keyauthority.domain.credits.charging import Counts
 from keyauthority.domain.credits.entering import (
     EXPIRING,
     check_repeat,
@@ -28,10 +29,11 @@ from keyauthority.pricing.amounts import write
 
 
 class Refunding:
-    """Refunds charges and grants."""
+    """Refunds charges and grants. *counts* has what all calls came to, if somebody reads it."""
 
-    def __init__(self, books: Books) -> None:
+    def __init__(self, books: Books, counts: Counts | None = None) -> None:
         self._books = books
+        self._counts = counts or Counts()
 
     async def refund(
         self,
@@ -101,7 +103,9 @@ class Refunding:
             state(change, workspace_id, fact, entry.amount)
             return await entered(tx, sheet, entry)
 
-        return await self._books.change(actor, work)
+        credited, receipt = await self._books.change(actor, work)
+        self._counts.cut += credited.cut
+        return credited, receipt
 
 
 def _pieces(

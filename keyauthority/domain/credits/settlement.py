@@ -65,7 +65,8 @@ async def open_settlement(
     known = await tx.ledger.by_reference(names) if names else {}
     keys = {one.use.key_id for one in call.charges}
     homes = await tx.keys.homes(keys) if keys else {}
-    charges = Charging(actor.signature, sheets, slices, known, homes)
+    session_id = call.session_id if call.session_id in mine else ""
+    charges = Charging(actor.signature, sheets, slices, known, homes, session_id)
     return Settlement(posting, actor, epoch, sheets, slices, shared, charges, mine, recalls)
 
 
@@ -152,7 +153,7 @@ class Settlement:
     def _serve(self, session_id: str, workspace_id: str, call: SliceCall) -> tuple[Word, int]:
         sheet = self._sheets.get(workspace_id)
         if sheet is None:
-            return Word.OUT, 0
+            return Word.PASSED, 0
         slices = self._slices[workspace_id]
         owned = slices.latest(session_id)
         latest = None if owned is None else owned.slice

@@ -68,7 +68,10 @@ class Answer:
 
 
 def check(call: Call) -> None:
-    """Raises `FIELD_INVALID` if *call* breaks the limits of the contract."""
+    """Raises `FIELD_INVALID` if *call* breaks the limits of the contract, but for those of its charges.
+
+    A charge that breaks some is refused by itself (`charging.is_valid`).
+    """
     charging.at_most(call.charges, AT_ONCE, "charges")
     charging.at_most(call.closings, AT_ONCE, "closings")
     charging.at_most(call.slices, AT_ONCE, "slices")
@@ -80,7 +83,6 @@ def check(call: Call) -> None:
     sessions = {session_id for session_id, _ in holds}
     sessions.update(one.session_id for one in call.closings)
     charging.at_most(sessions, AT_ONCE, "charges.holds.session_id")
-    charging.check(call.charges)
     for one in call.closings:
         charging.short(one.workspace_id, "closings.workspace_id")
         charging.short(one.session_id, "closings.session_id")

@@ -42,16 +42,27 @@ class SqlLedger(Repository):
     """`Ledger` within one transaction."""
 
     async def accounts(self, workspace_ids: Collection[str]) -> dict[str, tuple[Account, int]]:
+        if self._statements.locking:
+            await self._begin(workspace_ids)
         there = await self._accounts(workspace_ids)
         missing = [one for one in workspace_ids if one not in there]
         if not missing:
             return there
         query = select(workspaces.c.id).where(workspaces.c.id.in_(missing))
-        new = sorted(row.id for row in await self._statements.rows(query))
-        # A lock on a row that does not exist yet keeps nobody out.
-        for workspace_id in new if self._statements.locking else ():
-            await self._statements.alone(f"credits {workspace_id}")
-        return {one: (Account(0), 0) for one in new} | there | await self._accounts(new)
+        new = [row.id for row in await self._statements.rows(query)]
+        return {one: (Account(0), 0) for one in new} | there
+
+    async def _begin(self, workspace_ids: Collection[str]) -> None:
+        # A lock on a row that does not exist yet keeps nobody out. These locks come before those on
+        # rows: whoever has a row locked waits for nothing but rows after it, so that none deadlock.
+        query = (
+            select(workspaces.c.id)
+            .outerjoin(accounts, accounts.c.workspace_id == workspaces.c.id)
+            .where(workspaces.c.id.in_(list(workspace_ids)), accounts.c.workspace_id.is_(None))
+            .order_by(workspaces.c.id)
+        )
+        for row in await self._statements.rows(query):
+            await self._statements.alone(f"credits {row.id}")
 
     async def _accounts(self, workspace_ids: Collection[str]) -> dict[str, tuple[Account, int]]:
         if not workspace_ids:
