@@ -130,6 +130,16 @@ async def test_a_closing_may_come_before_the_first_call(
     assert [one.number for one in await slices(ledgers, verifier)] == [2]
 
 
+async def test_closings_without_a_first_call_leave_only_the_last(
+    ledgers: Ledgers, verifier: Verifier
+) -> None:
+    """What no call has begun is forgotten as well, once a higher number is there."""
+    for number in (1, 2, 3):
+        await verifier.close(0, number)
+
+    assert [one.number for one in await slices(ledgers, verifier)] == [3]
+
+
 async def test_all_of_one_call_is_in_order(ledgers: Ledgers, verifier: Verifier) -> None:
     """Charges, closings, slices: what comes back is granted again by the same call."""
     await verifier.ask(100, 100)
