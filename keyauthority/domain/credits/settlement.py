@@ -15,15 +15,14 @@ from keyauthority.domain.repositories import Transaction
 from keyauthority.domain.sheets import Sheet
 from keyauthority.domain.slices import OwnedSlice, Shared, SliceSheet
 from keyauthority.escrow.slices import (
+    Account,
     Settled,
     Slice,
     SliceCall,
     SliceKey,
     Word,
-    answered,
     close,
-    serve,
-    shrink,
+    settle,
 )
 
 RECALLED_EVERY: Final = timedelta(seconds=1)
@@ -156,25 +155,25 @@ class Settlement:
             return Word.PASSED, 0
         slices = self._slices[workspace_id]
         owned = slices.latest(session_id)
-        latest = None if owned is None else owned.slice
-        settled = answered(sheet.account, latest, call)
-        if settled is not None:
-            return settled.word, settled.granted
-        if slices.full(session_id) and (latest is None or call.number > latest.number):
-            return Word.BUSY, 0
-        before = sheet.account.escrowed
-        sheet.account, slice_ = shrink(sheet.account, latest, call)
-        if latest is not None and latest.number < slice_.number:
-            # What is held of it stays.
-            _, passed = close(sheet.account, latest, latest.amount)
-            slices.put(session_id, self._caller_id, passed)
-        if sheet.account.escrowed < before:
+
+        def expire(account: Account) -> Account:
+            sheet.account = account
             self._expire(sheet)
-        shared = self._shared.get(workspace_id, _NOBODY)
-        settled = serve(sheet.account, slice_, call, shared.sessions + 1)
+            return sheet.account
+
+        settled = settle(
+            sheet.account,
+            None if owned is None else owned.slice,
+            call,
+            self._shared.get(workspace_id, _NOBODY).sessions + 1,
+            full=slices.full(session_id),
+            on_return=expire,
+        )
         sheet.account = settled.account
-        slices.put(session_id, self._caller_id, settled.slice)
-        self._note(sheet, call, settled)
+        for slice_ in settled.slices:
+            slices.put(session_id, self._caller_id, slice_)
+        if settled.slices:
+            self._note(sheet, call, settled)
         return settled.word, settled.granted
 
     def _note(self, sheet: Sheet, call: SliceCall, settled: Settled) -> None:
