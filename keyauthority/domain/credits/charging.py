@@ -14,7 +14,8 @@ from keyauthority.domain.errors import KeyAuthorityError, invalid
 from keyauthority.domain.ledger import NO_USE, Entry, Kind, Use
 from keyauthority.domain.sheets import Sheet
 from keyauthority.domain.slices import SliceSheet
-from keyauthority.escrow.slices import Charged, Part, SliceKey, charge
+from keyauthority.escrow import slices as escrow
+from keyauthority.escrow.slices import Charged, Part, SliceKey
 from keyauthority.pricing.amounts import LARGEST_AMOUNT
 
 MODEL_LENGTH: Final = 256
@@ -118,47 +119,47 @@ class Charging:
         self._homes = homes
         self._session_id = session_id
 
-    def entry_of(self, one: Charge) -> Entry | None:
+    def entry_of(self, charge: Charge) -> Entry | None:
         """Returns the entry under the charge's name, of before or of this transaction."""
-        return self._known.get(one.name)
+        return self._known.get(charge.name)
 
-    def enter(self, one: Charge) -> ChargeState:
+    def enter(self, charge: Charge) -> ChargeState:
         """Enters a charge once: the first under its name counts."""
-        state = self._state(one)
+        state = self._state(charge)
         self.counts.charges[state] += 1
         return state
 
-    def _state(self, one: Charge) -> ChargeState:
-        before = self.entry_of(one)
+    def _state(self, charge: Charge) -> ChargeState:
+        before = self.entry_of(charge)
         if before is not None and before.kind is not Kind.CHARGE:
             return ChargeState.REFERENCE_REUSED
         if before is not None:
-            self.counts.differing += not _same(before, one)
+            self.counts.differing += not _same(before, charge)
             return ChargeState.KNOWN
-        sheet = self.sheets.get(one.workspace_id)
-        if sheet is None or self._homes.get(one.use.key_id) != one.workspace_id:
+        sheet = self.sheets.get(charge.workspace_id)
+        if sheet is None or self._homes.get(charge.use.key_id) != charge.workspace_id:
             # A key that was revoked or paused since counts: what it used is charged.
             return ChargeState.UNKNOWN_KEY
         available = max(sheet.account.available, 0)
-        parts = self._parts(one)
-        charged = charge(sheet.account, one.cost, parts)
-        use = replace(one.use, session_id=self._session_of(parts))
+        parts = self._parts(charge)
+        charged = escrow.charge(sheet.account, charge.cost, parts)
+        use = replace(charge.use, session_id=self._session_of(parts))
         try:
-            entry = sheet.reduce(Kind.CHARGE, one.cost, one.reference, self._by, use=use)
+            entry = sheet.reduce(Kind.CHARGE, charge.cost, charge.reference, self._by, use=use)
         except KeyAuthorityError:
             return ChargeState.OUT_OF_RANGE
         # The same balance; of what stands in slices the charge took its part.
         sheet.account = charged.account
         for (session_id, _), slice_ in charged.slices.items():
-            self._slices[one.workspace_id].put(session_id, self._by.caller_id, slice_)
-        self._known[one.name] = entry
-        self._count(one, charged, available)
+            self._slices[charge.workspace_id].put(session_id, self._by.caller_id, slice_)
+        self._known[charge.name] = entry
+        self._count(charge, charged, available)
         return ChargeState.ENTERED
 
-    def _parts(self, one: Charge) -> list[Part]:
+    def _parts(self, charge: Charge) -> list[Part]:
         parts = []
-        for key, held in one.parts:
-            owned = self._slices[one.workspace_id].of_caller(key, self._by.caller_id)
+        for key, held in charge.parts:
+            owned = self._slices[charge.workspace_id].of_caller(key, self._by.caller_id)
             parts.append(Part(key, None if owned is None else owned.slice, held))
         return parts
 
@@ -167,30 +168,30 @@ class Charging:
         own = (part.key[0] for part in parts if part.slice is not None)
         return next(own, self._session_id)
 
-    def _count(self, one: Charge, charged: Charged, available: int) -> None:
+    def _count(self, charge: Charge, charged: Charged, available: int) -> None:
         counts = self.counts
-        counts.charged += one.cost
-        counts.estimated += one.use.estimated
-        if one.parts:
+        counts.charged += charge.cost
+        counts.estimated += charge.use.estimated
+        if charge.parts:
             counts.over += charged.over
-        elif one.cost > available:
-            counts.cut += one.cost - available
-            self.cut.add(one.workspace_id)
+        elif charge.cost > available:
+            counts.cut += charge.cost - available
+            self.cut.add(charge.workspace_id)
         counts.late += charged.late
         counts.short += charged.short
 
 
-def _same(before: Entry, one: Charge) -> bool:
+def _same(before: Entry, charge: Charge) -> bool:
     # Whoever brings a charge from a spool need not know any more what was held for it, and where.
-    said = replace(one.use, held=0, session_id="")
-    return before.amount == -one.cost and replace(before.use, held=0, session_id="") == said
+    said = replace(charge.use, held=0, session_id="")
+    return before.amount == -charge.cost and replace(before.use, held=0, session_id="") == said
 
 
 def check(charges: Iterable[Charge]) -> None:
     """Raises `FIELD_INVALID` if a charge breaks the limits of the contract."""
-    for index, one in enumerate(charges):
+    for index, charge in enumerate(charges):
         try:
-            _check(one)
+            _check(charge)
         except KeyAuthorityError as error:
             field_ = f"charges[{index}].{error.metadata['field']}"
             raise KeyAuthorityError(
@@ -198,26 +199,26 @@ def check(charges: Iterable[Charge]) -> None:
             ) from None
 
 
-def is_valid(one: Charge) -> bool:
+def is_valid(charge: Charge) -> bool:
     """Returns whether a charge keeps to the limits of the contract."""
     try:
-        _check(one)
+        _check(charge)
     except KeyAuthorityError:
         return False
     return True
 
 
-def _check(one: Charge) -> None:
-    limits.reference(one.reference, "reference")
-    in_range(one.cost, "cost_nano_credits")
-    for (session_id, number), held in one.parts:
+def _check(charge: Charge) -> None:
+    limits.reference(charge.reference, "reference")
+    in_range(charge.cost, "cost_nano_credits")
+    for (session_id, number), held in charge.parts:
         short(session_id, "holds.session_id")
         in_range(held, "holds.nano_credits")
         counted(number, "holds.number")
-    use = one.use
+    use = charge.use
     in_range(use.held, "holds")
     for text, field_, length in (
-        (one.workspace_id, "workspace_id", ID_LENGTH),
+        (charge.workspace_id, "workspace_id", ID_LENGTH),
         (use.key_id, "key_id", ID_LENGTH),
         (use.model, "model", MODEL_LENGTH),
         (use.path, "path", PATH_LENGTH),
@@ -282,4 +283,6 @@ def cut(use: Use) -> Use:
 
 
 def _printable(text: str) -> str:
-    return "".join(one if one.isprintable() else "\N{REPLACEMENT CHARACTER}" for one in text)
+    return "".join(
+        letter if letter.isprintable() else "\N{REPLACEMENT CHARACTER}" for letter in text
+    )
