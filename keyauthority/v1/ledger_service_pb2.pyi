@@ -814,7 +814,9 @@ class RecordedCharge(_message.Message):
     workspace_id: _builtins.str
     """The workspace to charge."""
     cost_nano_credits: _builtins.int
-    """What it cost; not set: what `counts` cost at the price for `model` and `path`."""
+    """What it cost; not set: what `counts` cost at the price for `model` and `path`. Without counts,
+    that price has to name a rate for each request.
+    """
     key_id: _builtins.str
     """The key that the request presented: one of the workspace."""
     model: _builtins.str

@@ -120,6 +120,26 @@ async def test_a_charge_without_a_cost_goes_by_the_price(upstream: Upstream) -> 
     assert await upstream.balance() == 100 - 13 - 50
 
 
+async def test_without_a_count_nothing_is_free(upstream: Upstream) -> None:
+    """Absent is not zero: only what each request costs can be charged then."""
+    for model, rates in (
+        ("tokens", Rates(input=10**9, output=10**9)),
+        ("images", Rates(image=10)),
+        ("both", Rates(input=10**9, output=10**9, request=7)),
+        ("gift", Rates(request=0)),
+    ):
+        await upstream.root(SetPricesRequest(prices=[Price(model=model, path="*", rates=rates)]))
+
+    assert await upstream.record(
+        upstream.charge(None, "a", model="tokens"),
+        upstream.charge(None, "b", model="images"),
+        upstream.charge(None, "c", model="both"),
+        upstream.charge(None, "d", model="gift"),
+        upstream.charge(None, "e", model="tokens", counts={"input": 0, "output": 0}),
+    ) == [("UNPRICED", 0), ("UNPRICED", 0), ("ENTERED", 7), ("ENTERED", 0), ("ENTERED", 0)]
+    assert await upstream.balance() == 93
+
+
 async def test_whose_charges_are_taken(authority: Authority, upstream: Upstream) -> None:
     """For keys of the workspace, in workspaces that the biller sees."""
     elsewhere = await authority.workspace("other")

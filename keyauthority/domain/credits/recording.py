@@ -128,9 +128,12 @@ def _repeats(before: Entry, one: ToRecord) -> bool:
 
 
 def _priced(charge: Charge, price: Price | None) -> Charge | None:
-    # None: what it used is in no class that we know, or in none that the price has a rate for.
+    # None: what it used was not told, or is in no class that we know, or in none that the price has a
+    # rate for. Zero that was told is zero.
     counts = charge.use.counts
     if price is None or not counts.keys() <= _CLASSES:
+        return None
+    if not counts and price.rates.request is None:
         return None
     usage = Usage(**counts)
     if not price.rates.prices(usage):
