@@ -111,13 +111,12 @@ class Written:
 
 @dataclass(frozen=True, slots=True)
 class Sums:
-    """What a workspace's ledger adds up to, from its rows: for the proof that it adds up.
+    """What one state of a workspace's ledger comes to, from its rows: for the proof that it adds up.
 
-    `newest` and `balance` are those of the newest entry, `escrowed` is what stands in slices.
+    `newest` and `balance` are those of the newest entry, `remaining` is what remains of the grants,
+    `escrowed` what stands in slices.
     """
 
-    entries: int = 0
-    amounts: int = 0
     newest: int = 0
     balance: int = 0
     remaining: int = 0

@@ -171,7 +171,7 @@ async def test_a_charge_is_entered_once(ledgers: Ledgers, verifier: Verifier) ->
 
     assert await ledgers.account() == Account(93, escrowed=33)
     async with ledgers.store.reading() as tx:
-        [entry, _] = await tx.ledger.page(EntryFilter("ws_1"), 9, None)
+        [entry, _], _ = await tx.ledger.page(EntryFilter("ws_1"), 9, None)
     assert (entry.kind, entry.amount, entry.reference, entry.use) == (Kind.CHARGE, -7, "r", use)
     assert (entry.caller_id, entry.caller_name) == ("caller_1", "name of caller_1")
     assert ledgers.counts.differing == 0

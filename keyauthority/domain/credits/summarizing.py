@@ -19,7 +19,7 @@ MOST: Final = 10_000
 LONGEST: Final = timedelta(days=400)
 USUAL: Final = timedelta(days=30)
 
-_AT_ONCE: Final = 10_000
+_AT_ONCE: Final = 1_000
 """Entries that are read at a time: whoever changes something waits for a read to end."""
 _LARGEST: Final = 2**63 - 1
 _MICROSECOND: Final = timedelta(microseconds=1)
