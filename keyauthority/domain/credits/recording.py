@@ -12,6 +12,7 @@ from keyauthority.domain.callers import Actor
 from keyauthority.domain.credits import charging
 from keyauthority.domain.credits.charging import Charge, ChargeState, Charging, Counts
 from keyauthority.domain.credits.entering import EXPIRING, credits_of, read_sheets
+from keyauthority.domain.credits.price_cache import PriceCache
 from keyauthority.domain.credits.spending import AT_ONCE
 from keyauthority.domain.ledger import Entry, Kind
 from keyauthority.domain.repositories import Transaction
@@ -63,6 +64,7 @@ class Recording:
     def __init__(self, books: Books, counts: Counts) -> None:
         self._books = books
         self._counts = counts
+        self._prices = PriceCache()
 
     async def record(
         self, actor: Actor, charges: Sequence[ToRecord]
@@ -77,8 +79,9 @@ class Recording:
         async def work(posting: Posting) -> tuple[list[Recorded], Counts]:
             tx = posting.tx
             entering = await _open(tx, actor, [one.charge for one in charges], posting)
-            priced = all(one.stated for one in charges)
-            table = PriceTable([] if priced else await tx.prices.current(tx.time))
+            table = PriceTable(())
+            if not all(one.stated for one in charges):
+                table = await self._prices.table(tx, tx.time)
             states = [_record(tx, entering, table, one) for one in charges]
             for workspace_id in entering.cut:
                 posting.announce(credits_of(workspace_id))
