@@ -158,6 +158,7 @@ def _usage_sum(one: UsageSum) -> v1.UsageSum:
         charges=one.charges,
         estimated=one.estimated,
         counts=one.counts,
+        refunded_nano_credits=one.refunded,
     )
 
 

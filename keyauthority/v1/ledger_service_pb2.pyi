@@ -1015,6 +1015,7 @@ class UsageSum(_message.Message):
     CHARGES_FIELD_NUMBER: _builtins.int
     ESTIMATED_FIELD_NUMBER: _builtins.int
     COUNTS_FIELD_NUMBER: _builtins.int
+    REFUNDED_NANO_CREDITS_FIELD_NUMBER: _builtins.int
     day: _builtins.str
     """The day, as `2026-11-27`; empty unless summed by day."""
     key_id: _builtins.str
@@ -1027,6 +1028,8 @@ class UsageSum(_message.Message):
     """How many charges there are."""
     estimated: _builtins.int
     """How many of these are estimated."""
+    refunded_nano_credits: _builtins.int
+    """What was refunded of charges, which the cost lacks."""
     @_builtins.property
     def counts(self) -> _containers.ScalarMap[_builtins.str, _builtins.int]:
         """What they used, by the classes that prices know: the tokens of `Rates`, `images`, `milliseconds`
@@ -1043,10 +1046,11 @@ class UsageSum(_message.Message):
         charges: _builtins.int = ...,
         estimated: _builtins.int = ...,
         counts: _abc.Mapping[_builtins.str, _builtins.int] | None = ...,
+        refunded_nano_credits: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["charges", b"charges", "cost_nano_credits", b"cost_nano_credits", "counts", b"counts", "day", b"day", "estimated", b"estimated", "key_id", b"key_id", "model", b"model"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["charges", b"charges", "cost_nano_credits", b"cost_nano_credits", "counts", b"counts", "day", b"day", "estimated", b"estimated", "key_id", b"key_id", "model", b"model", "refunded_nano_credits", b"refunded_nano_credits"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

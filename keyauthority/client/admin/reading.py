@@ -133,6 +133,7 @@ def usage_sum(message: ledger_service_pb2.UsageSum) -> UsageSum:
         message.charges,
         message.estimated,
         dict(message.counts),
+        message.refunded_nano_credits,
     )
 
 

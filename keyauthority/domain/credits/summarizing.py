@@ -110,7 +110,11 @@ def _add(sums: dict[Place, UsageSum], rows: Sequence[UsageSum], groups: tuple[Gr
 
 
 def _check(sums: Sequence[UsageSum]) -> None:
-    if any(abs(one) > _LARGEST for row in sums for one in (row.cost, *row.counts.values())):
+    if any(
+        abs(one) > _LARGEST
+        for row in sums
+        for one in (row.cost, row.refunded, *row.counts.values())
+    ):
         raise KeyAuthorityError(
             Reason.BALANCE_OUT_OF_RANGE, "a sum is beyond 64 bits: ask for a shorter range"
         )

@@ -149,6 +149,7 @@ def _part(charge: Entry, entry: Entry, span: Span, groups: frozenset[Group]) -> 
         int(itself),
         int(itself and charge.use.estimated),
         {name: charge.use.counts[name] for name in used if charge.use.counts[name]},
+        0 if itself else entry.amount,
     )
 
 
