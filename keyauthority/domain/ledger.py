@@ -57,7 +57,8 @@ class Entry:
 
     `number` counts the workspace's entries from 1, without gaps; `balance` is the one after it.
     `reference` is the name its cause gave it, unique in the workspace. `subject` is the grant that a
-    grant or an expiry is of, and the reference of what a refund returns.
+    grant or an expiry is of, and the reference of what a refund returns. `time` is when it was entered;
+    of a charge that was brought late, and said so, when the request was.
     """
 
     workspace_id: str
@@ -220,16 +221,19 @@ class Sheet:
         note: str = "",
         use: Use = NO_USE,
         first: str = "",
+        time: datetime | None = None,
     ) -> Entry:
         """Takes *amount* of the grants, in their order; what none covers is a debt.
 
-        Of the grant *first* it takes what there is before any other.
+        The entry is of *time*, or of now. Of the grant *first* it takes what there is before any other.
         """
         of_first = [grant for grant in self._grants.values() if grant.id == first]
         others = [grant for grant in self._grants.values() if grant.id != first]
         draws, left = draw(of_first, amount)
         draws += draw(others, left)[0]
-        entry = self._write(kind, -amount, reference, by, subject=subject, note=note, use=use)
+        entry = self._write(
+            kind, -amount, reference, by, subject=subject, note=note, use=use, time=time
+        )
         self._draw(draws)
         return entry
 
@@ -265,6 +269,7 @@ class Sheet:
         subject: str = "",
         note: str = "",
         use: Use = NO_USE,
+        time: datetime | None = None,
     ) -> Entry:
         balance = self.account.balance + amount
         if abs(balance) > LARGEST_BALANCE:
@@ -282,7 +287,7 @@ class Sheet:
             amount=amount,
             balance=balance,
             reference=reference,
-            time=self._time,
+            time=time or self._time,
             subject=subject,
             note=note,
             caller_id=by.caller_id,

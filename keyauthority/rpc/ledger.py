@@ -192,8 +192,8 @@ def _to_record(one: v1.RecordedCharge) -> ToRecord:
         counts=dict(one.counts),
         status=one.status,
     )
-    cost = one.cost_nano_credits
-    charge = Charge(one.reference, one.workspace_id, cost, use=cleaned(use))
+    cost, time = one.cost_nano_credits, convert.time_of(one, "time")
+    charge = Charge(one.reference, one.workspace_id, cost, use=cleaned(use), time=time)
     return ToRecord(charge, one.HasField("cost_nano_credits"))
 
 

@@ -79,6 +79,8 @@ class _RecordedChargeStateEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_R
     """It names no cost, and no price fits."""
     RECORDED_CHARGE_STATE_OUT_OF_RANGE: _RecordedChargeState.ValueType  # 6
     """The balance would be beyond what a ledger can hold."""
+    RECORDED_CHARGE_STATE_TIME_OUT_OF_RANGE: _RecordedChargeState.ValueType  # 7
+    """Its time is more than 72 hours ago, or in the future."""
 
 class RecordedChargeState(_RecordedChargeState, metaclass=_RecordedChargeStateEnumTypeWrapper):
     """What can become of a charge."""
@@ -97,6 +99,8 @@ RECORDED_CHARGE_STATE_UNPRICED: RecordedChargeState.ValueType  # 5
 """It names no cost, and no price fits."""
 RECORDED_CHARGE_STATE_OUT_OF_RANGE: RecordedChargeState.ValueType  # 6
 """The balance would be beyond what a ledger can hold."""
+RECORDED_CHARGE_STATE_TIME_OUT_OF_RANGE: RecordedChargeState.ValueType  # 7
+"""Its time is more than 72 hours ago, or in the future."""
 Global___RecordedChargeState: _TypeAlias = RecordedChargeState  # noqa: Y015
 
 class _UsageGroup:
@@ -173,7 +177,7 @@ class LedgerEntry(_message.Message):
     """That person's name at the time."""
     @_builtins.property
     def time(self) -> _timestamp_pb2.Timestamp:
-        """When it was entered."""
+        """When it was entered; of a recorded charge that named its time, that."""
 
     @_builtins.property
     def use(self) -> Global___LedgerUse:
@@ -809,6 +813,7 @@ class RecordedCharge(_message.Message):
     REQUEST_ID_FIELD_NUMBER: _builtins.int
     COUNTS_FIELD_NUMBER: _builtins.int
     STATUS_FIELD_NUMBER: _builtins.int
+    TIME_FIELD_NUMBER: _builtins.int
     reference: _builtins.str
     """Its name, 1 to 128 printable characters, unique in the workspace."""
     workspace_id: _builtins.str
@@ -831,6 +836,12 @@ class RecordedCharge(_message.Message):
     def counts(self) -> _containers.ScalarMap[_builtins.str, _builtins.int]:
         """What it used, by class: tokens, images, milliseconds, characters."""
 
+    @_builtins.property
+    def time(self) -> _timestamp_pb2.Timestamp:
+        """When the request was: the time of the entry, and of the price. At most 72 hours ago; a minute
+        ahead is allowed for the difference of clocks. Not set: now.
+        """
+
     def __init__(
         self,
         *,
@@ -843,10 +854,11 @@ class RecordedCharge(_message.Message):
         request_id: _builtins.str = ...,
         counts: _abc.Mapping[_builtins.str, _builtins.int] | None = ...,
         status: _builtins.int = ...,
+        time: _timestamp_pb2.Timestamp | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["_cost_nano_credits", b"_cost_nano_credits", "cost_nano_credits", b"cost_nano_credits"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_cost_nano_credits", b"_cost_nano_credits", "cost_nano_credits", b"cost_nano_credits", "time", b"time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_cost_nano_credits", b"_cost_nano_credits", "cost_nano_credits", b"cost_nano_credits", "counts", b"counts", "key_id", b"key_id", "model", b"model", "path", b"path", "reference", b"reference", "request_id", b"request_id", "status", b"status", "workspace_id", b"workspace_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_cost_nano_credits", b"_cost_nano_credits", "cost_nano_credits", b"cost_nano_credits", "counts", b"counts", "key_id", b"key_id", "model", b"model", "path", b"path", "reference", b"reference", "request_id", b"request_id", "status", b"status", "time", b"time", "workspace_id", b"workspace_id"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__cost_nano_credits: _TypeAlias = _typing.Literal["cost_nano_credits"]  # noqa: Y015
     _WhichOneofArgType__cost_nano_credits: _TypeAlias = _typing.Literal["_cost_nano_credits", b"_cost_nano_credits"]  # noqa: Y015

@@ -6,6 +6,7 @@ import enum
 from collections import Counter
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from datetime import datetime
 from typing import Final
 
 from keyauthority.domain import limits
@@ -36,13 +37,17 @@ class ChargeState(enum.Enum):
 
 @dataclass(frozen=True, slots=True)
 class Charge:
-    """What one request cost. `parts` is what was held for it, by slice, the oldest first."""
+    """What one request cost. `parts` is what was held for it, by slice, the oldest first.
+
+    `time` is when the request was; None: now.
+    """
 
     reference: str
     workspace_id: str
     cost: int
     parts: Sequence[tuple[SliceKey, int]] = ()
     use: Use = NO_USE
+    time: datetime | None = None
 
     @property
     def name(self) -> tuple[str, str]:
@@ -134,7 +139,9 @@ class Charging:
         available = max(sheet.account.available, 0)
         charged = charge(sheet.account, one.cost, self._parts(one))
         try:
-            entry = sheet.reduce(Kind.CHARGE, one.cost, one.reference, self._by, use=one.use)
+            entry = sheet.reduce(
+                Kind.CHARGE, one.cost, one.reference, self._by, use=one.use, time=one.time
+            )
         except KeyAuthorityError:
             return ChargeState.OUT_OF_RANGE
         # The same balance; of what stands in slices the charge took its part.

@@ -5,6 +5,7 @@ from __future__ import annotations
 import enum
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, fields, replace
+from datetime import timedelta
 from typing import Final
 
 from keyauthority.domain.books import Books, Posting
@@ -13,6 +14,7 @@ from keyauthority.domain.credits import charging
 from keyauthority.domain.credits.charging import Charge, ChargeState, Charging, Counts
 from keyauthority.domain.credits.entering import EXPIRING, credits_of, read_sheets
 from keyauthority.domain.credits.price_cache import PriceCache
+from keyauthority.domain.credits.pricing import CLOCKS
 from keyauthority.domain.credits.spending import AT_ONCE
 from keyauthority.domain.ledger import Entry, Kind
 from keyauthority.domain.repositories import Transaction
@@ -20,6 +22,9 @@ from keyauthority.domain.sessions import Receipt
 from keyauthority.domain.slices import SliceSheet
 from keyauthority.pricing.prices import Price, PriceTable
 from keyauthority.pricing.usage import Usage
+
+LATEST: Final = timedelta(hours=72)
+"""How long after its request a charge is taken as one of that time."""
 
 _CLASSES: Final = frozenset(field.name for field in fields(Usage))
 
@@ -33,6 +38,7 @@ class RecordedState(enum.Enum):
     UNKNOWN_KEY = 4
     UNPRICED = 5
     OUT_OF_RANGE = 6
+    TIME_OUT_OF_RANGE = 7
 
 
 _STATES: Final = {
@@ -81,7 +87,7 @@ class Recording:
             entering = await _open(tx, actor, [one.charge for one in charges], posting)
             table = PriceTable(())
             if not all(one.stated for one in charges):
-                table = await self._prices.table(tx, tx.time)
+                table = await self._prices.table(tx, tx.time - LATEST)
             states = [_record(tx, entering, table, one) for one in charges]
             for workspace_id in entering.cut:
                 posting.announce(credits_of(workspace_id))
@@ -114,9 +120,12 @@ def _record(tx: Transaction, entering: Charging, table: PriceTable, one: ToRecor
         if not _repeats(before, one):
             return Recorded(RecordedState.REFERENCE_REUSED)
         return Recorded(RecordedState.KNOWN, -before.amount)
+    time = one.charge.time or tx.time
+    if not tx.time - LATEST <= time <= tx.time + CLOCKS:
+        return Recorded(RecordedState.TIME_OUT_OF_RANGE)
     charge: Charge | None = one.charge
     if not one.stated:
-        charge = _priced(one.charge, table.find(one.charge.use.model, one.charge.use.path, tx.time))
+        charge = _priced(one.charge, table.find(one.charge.use.model, one.charge.use.path, time))
     if charge is None:
         return Recorded(RecordedState.UNPRICED)
     state = _STATES[entering.enter(charge)]
@@ -127,7 +136,8 @@ def _repeats(before: Entry, one: ToRecord) -> bool:
     # At which price it was entered matters to nobody who brings it again.
     same_use = replace(before.use, price_id="") == one.charge.use
     same_cost = not one.stated or before.amount == -one.charge.cost
-    return before.kind is Kind.CHARGE and same_use and same_cost
+    same_time = one.charge.time in (None, before.time)
+    return before.kind is Kind.CHARGE and same_use and same_cost and same_time
 
 
 def _priced(charge: Charge, price: Price | None) -> Charge | None:
