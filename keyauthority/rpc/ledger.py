@@ -127,9 +127,11 @@ class LedgerServicer:
         return v1.SummarizeUsageResponse(sums=map(_usage_sum, sums), truncated=truncated)
 
     async def SetPrices(self, request: v1.SetPricesRequest, actor: Actor) -> v1.SetPricesResponse:
-        prices, receipt = await self._prices.set(actor, _new_prices(request))
+        placed, receipt = await self._prices.set(actor, _new_prices(request))
         return v1.SetPricesResponse(
-            prices=map(message_of, prices), receipt=convert.receipt(receipt)
+            prices=map(message_of, placed.prices),
+            receipt=convert.receipt(receipt),
+            added=placed.added,
         )
 
     async def ListPrices(

@@ -1102,6 +1102,9 @@ class SetPricesResponse(_message.Message):
 
     PRICES_FIELD_NUMBER: _builtins.int
     RECEIPT_FIELD_NUMBER: _builtins.int
+    ADDED_FIELD_NUMBER: _builtins.int
+    added: _builtins.int
+    """How many rows were added. The others were there already, or are named twice."""
     @_builtins.property
     def prices(self) -> _containers.RepeatedCompositeFieldContainer[_price_pb2.Price]:
         """The rows, in the order of the request."""
@@ -1115,10 +1118,11 @@ class SetPricesResponse(_message.Message):
         *,
         prices: _abc.Iterable[_price_pb2.Price] | None = ...,
         receipt: _receipt_pb2.Receipt | None = ...,
+        added: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["receipt", b"receipt"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["prices", b"prices", "receipt", b"receipt"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["added", b"added", "prices", b"prices", "receipt", b"receipt"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

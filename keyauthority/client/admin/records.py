@@ -16,7 +16,7 @@ from keyauthority.domain.peppers import PepperState
 from keyauthority.domain.secrets import Secret
 from keyauthority.domain.sessions import Receipt
 from keyauthority.domain.usage import UsageSum
-from keyauthority.pricing.prices import Rates
+from keyauthority.pricing.prices import Price, Rates
 
 Record = TypeVar("Record")
 
@@ -27,6 +27,14 @@ class Changed(Generic[Record]):
 
     record: Record
     receipt: Receipt
+
+
+@dataclass(frozen=True, slots=True)
+class PricesSet:
+    """The rows of the price table that were named, and how many of them are new."""
+
+    prices: tuple[Price, ...]
+    added: int
 
 
 @dataclass(frozen=True, slots=True)
