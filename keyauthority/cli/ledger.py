@@ -15,6 +15,7 @@ from keyauthority.cli.authority import Authority, with_authority
 from keyauthority.cli.failures import Failure
 from keyauthority.cli.ledger_export import export
 from keyauthority.cli.ledger_reconcile import reconcile
+from keyauthority.cli.ledger_record import record
 from keyauthority.cli.ledger_reprice import reprice
 from keyauthority.cli.ledger_usage import usage
 from keyauthority.cli.ledger_verify import verify
@@ -161,6 +162,7 @@ def entries(authority: Authority, /, limit: int | None, **filters: Any) -> Answe
 command.add_command(usage)
 command.add_command(export)
 command.add_command(reconcile)
+command.add_command(record)
 command.add_command(reprice)
 command.add_command(verify)
 

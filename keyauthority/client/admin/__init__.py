@@ -49,6 +49,7 @@ from keyauthority.client.admin.failures import (
 from keyauthority.client.admin.records import (
     Caller,
     Changed,
+    ChargeToRecord,
     ImportedKey,
     IssuedKey,
     Key,
@@ -56,6 +57,7 @@ from keyauthority.client.admin.records import (
     NewPrice,
     Pepper,
     PricesSet,
+    Recorded,
     RotatedKey,
     SecretInfo,
     Session,
@@ -69,6 +71,7 @@ from keyauthority.domain.errors import Reason
 from keyauthority.domain.facts import Action
 from keyauthority.domain.keys import KeySettings, KeyState, Revocation, RevocationReason, Who
 from keyauthority.domain.peppers import PepperState
+from keyauthority.domain.recorded import RecordedState
 from keyauthority.domain.sessions import Receipt
 from keyauthority.domain.usage import Group, UsageSum
 from keyauthority.pricing.prices import Pattern, Price, Rates
@@ -85,6 +88,7 @@ __all__ = [
     "Call",
     "Caller",
     "Changed",
+    "ChargeToRecord",
     "CredentialError",
     "Group",
     "ImportedKey",
@@ -105,6 +109,8 @@ __all__ = [
     "Rates",
     "Reason",
     "Receipt",
+    "Recorded",
+    "RecordedState",
     "RefusedError",
     "Revocation",
     "RevocationReason",

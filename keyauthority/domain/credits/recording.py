@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import enum
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, fields, replace
 from datetime import timedelta
@@ -17,6 +16,7 @@ from keyauthority.domain.credits.price_cache import PriceCache
 from keyauthority.domain.credits.pricing import CLOCKS
 from keyauthority.domain.credits.spending import AT_ONCE
 from keyauthority.domain.ledger import Entry, Kind
+from keyauthority.domain.recorded import RecordedState
 from keyauthority.domain.repositories import Transaction
 from keyauthority.domain.sessions import Receipt
 from keyauthority.domain.slices import SliceSheet
@@ -27,18 +27,6 @@ LATEST: Final = timedelta(hours=72)
 """How long after its request a charge is taken as one of that time."""
 
 _CLASSES: Final = frozenset(field.name for field in fields(Usage))
-
-
-class RecordedState(enum.Enum):
-    """What became of a recorded charge. The contract has the same numbers and explains them."""
-
-    ENTERED = 1
-    KNOWN = 2
-    REFERENCE_REUSED = 3
-    UNKNOWN_KEY = 4
-    UNPRICED = 5
-    OUT_OF_RANGE = 6
-    TIME_OUT_OF_RANGE = 7
 
 
 _STATES: Final = {
