@@ -19,7 +19,7 @@ from keyauthority.domain.ledger import Entry, EntryFilter, Kind
 from keyauthority.storage.ledger_tables import IS_NO_CHARGE, entries, entry_of
 from keyauthority.storage.sql.statements import Statements
 
-PIECE: Final = 5_000
+PIECE: Final = 2_000
 """Entries that one statement looks at: on SQLite everybody waits for its end."""
 
 _EQUAL: Final = ("reference", "key_id", "model", "kind")
