@@ -81,7 +81,7 @@ class Reader:
         if len(kinds) > 1:
             return Refusal.BAD_REQUEST
         try:
-            asked = read_request(path, kinds[0], content) if content else None
+            asked = read_request(path, kinds[0], content or None)
             try:
                 priced = self._pricing.of(request.method, path, asked, size)
             except SpendingUnavailable:
