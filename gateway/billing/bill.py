@@ -116,7 +116,8 @@ class Bill:
         """Notes the head of the upstream's answer."""
         self._status = status
         kind, coding = headers.get(hdrs.CONTENT_TYPE, ""), headers.get(hdrs.CONTENT_ENCODING, "")
-        self._answer = AnswerReader(kind, coding, takes_usage_out=self._strips_usage)
+        place = self._work.priced.asked.place
+        self._answer = AnswerReader(kind, coding, place=place, takes_usage_out=self._strips_usage)
         if coding not in ("", "identity"):
             self._token_bytes = _CODED
         elif kind.startswith("audio/"):
