@@ -157,6 +157,12 @@ class Bill:
         self._whole = True
         return b"" if self._answer is None else self._answer.finish()
 
+    @property
+    def usage_due(self) -> bool:
+        """Whether the answer is made, and its usage is yet to come: it is read on if its client leaves."""
+        answer = self._answer
+        return answer is not None and not self._whole and self._was_served() and answer.usage_due
+
     # --- the hold
 
     def is_short(self) -> bool:
