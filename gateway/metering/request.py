@@ -217,4 +217,4 @@ def _prompts(fields: Mapping[str, Member]) -> int:
         prompts = _decode_list(fields.get("prompt", _NOTHING).value)
     except JSON_ERRORS:
         return 1
-    return max(1, sum(bytes(prompt)[:1] in b'"[' for prompt in prompts))
+    return len(prompts) if prompts and bytes(prompts[0])[:1] in b'"[' else 1

@@ -72,16 +72,16 @@ class Meter:
 
     def read(self, answer: object) -> bool:
         """Takes a JSON value: an answer or one event of a stream. Returns whether it told a usage."""
-        if not isinstance(answer, Mapping):
+        if not isinstance(answer, dict):
             return False
         self._streamed_images += _is_image(answer)
         told = False
         for holder in (answer, *(answer.get(name) for name in _HOLDERS)):
-            if not isinstance(holder, Mapping):
+            if not isinstance(holder, dict):
                 continue
             self._images = max(self._images, _images(holder))
             for usage in (holder.get("usage"), _billed(holder)):
-                if isinstance(usage, Mapping):
+                if isinstance(usage, dict):
                     told = self._take(usage) or told
         self.final = self.final or (told and _is_last(answer))
         return told
@@ -123,11 +123,11 @@ class Meter:
 def _billed(answer: Mapping[Any, Any]) -> object:
     # What Cohere bills of reranks and embeddings.
     meta = answer.get("meta")
-    return meta.get("billed_units") if isinstance(meta, Mapping) else None
+    return meta.get("billed_units") if isinstance(meta, dict) else None
 
 
 def _is_mapping(value: object) -> bool:
-    return isinstance(value, Mapping)
+    return isinstance(value, dict)
 
 
 def _cache_is_beside(counts: Counts) -> bool:
@@ -171,7 +171,7 @@ def _is_last(event: Mapping[Any, Any]) -> bool:
     if isinstance(kind, str) and kind.startswith("response."):
         return kind in _ENDS
     if isinstance(choices, list) and choices:
-        pieces = [choice for choice in choices if isinstance(choice, Mapping) and "delta" in choice]
+        pieces = [choice for choice in choices if isinstance(choice, dict) and "delta" in choice]
         return not pieces or any(piece.get("finish_reason") for piece in pieces)
     return True
 
@@ -183,10 +183,10 @@ def _collect(usage: Mapping[Any, Any], counts: Counts) -> None:
             _keep(counts, name, value)
         elif name in _SECONDS and type(value) in (int, float) and 0 <= value <= _LARGEST_SECONDS:
             counts[name] = round(value * 1000)
-        elif name in _DETAILS and isinstance(value, Mapping):
+        elif name in _DETAILS and isinstance(value, dict):
             for part, count in value.items():
                 _keep(counts, f"{_DETAILS[name]}.{part}", count)
-        elif name == "billed_units" and isinstance(value, Mapping):
+        elif name == "billed_units" and isinstance(value, dict):
             _collect(value, counts)
         elif name == "iterations" and isinstance(value, list):
             _add_up(value, counts)
@@ -237,4 +237,4 @@ def _is_image(event: Mapping[Any, Any]) -> bool:
 
 
 def _is_image_call(item: object) -> bool:
-    return isinstance(item, Mapping) and item.get("type") == IMAGE_CALL
+    return isinstance(item, dict) and item.get("type") == IMAGE_CALL
