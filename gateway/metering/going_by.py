@@ -72,7 +72,7 @@ class Pricing:
             return Unpriced.NOT_PRICED
         if _is_general(price) and price.model.text == _ANY and not self.allows_default:
             return Unpriced.NOT_PRICED
-        place = endpoint(path)
+        place = endpoint(path) if asked is None else asked.place
         if place is Endpoint.JOB:
             return _by_request(price) if _is_of_requests(price) else Unpriced.NOT_PRICED
         if asked is None:

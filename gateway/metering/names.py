@@ -46,10 +46,11 @@ def check_names(names: Iterable[str]) -> None:
     for name in names:
         if name in NAMES:
             continue
+        plain = name.strip().casefold()
+        if plain in NAMES:
+            raise NotPlainError(f"the body writes {plain} in another way")
         if not name.isprintable():
             raise NotPlainError("a name in the body has control characters")
-        if name.strip().casefold() in NAMES:
-            raise NotPlainError(f"the body writes {name.strip().casefold()} in another way")
 
 
 def check_query(query: str) -> None:

@@ -9,8 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import msgspec
 
@@ -52,8 +51,7 @@ class AmbiguousRequestError(ValueError):
     """A request that two readers may understand differently; its message says why."""
 
 
-@dataclass(frozen=True, slots=True)
-class Asked:
+class Asked(NamedTuple):
     """What a request asks for, as far as it decides about money."""
 
     model: str = ""

@@ -172,6 +172,44 @@ async def test_a_usage_that_does_not_come_is_not_waited_for_long(
     assert (-charge.amount_nano_credits, charge.use.estimated) == (cost(STREAMED, 1), True)
 
 
+async def test_a_stop_waits_for_no_usage(
+    start_gateway: StartGateway,
+    http: ClientSession,
+    account: Account,
+    upstream: Upstream,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """What is read on is charged by what came of it, before the gateway ends."""
+    monkeypatch.setattr(reading_on, "_PATIENCE", 600)
+    upstream.respond = Slow(piece("abc"), FINISH)
+    async with AsyncExitStack() as gateway, asyncio.timeout(SOON):
+        client = Client(http, await start_gateway(gateway), account)
+        await leave_after(http, client, 2)
+        with pytest.raises(TimeoutError):
+            async with asyncio.timeout(0.3):
+                await upstream.gone.wait()
+        await gateway.aclose()
+        await upstream.gone.wait()
+    charge = await account.charge()
+    assert (-charge.amount_nano_credits, charge.use.estimated) == (cost(STREAMED, 1), True)
+
+
+async def test_no_more_answers_are_read_on_than_so_many(
+    http: ClientSession,
+    client: Client,
+    account: Account,
+    upstream: Upstream,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(reading_on, "_MOST", 0)
+    monkeypatch.setattr(reading_on, "_PATIENCE", 600)
+    upstream.respond = Slow(piece("abc"), FINISH)
+    await leave_after(http, client, 2)
+    async with asyncio.timeout(SOON):
+        await upstream.gone.wait()
+    assert (await account.charge()).use.estimated
+
+
 async def test_a_client_that_leaves_before_an_answer_pays_for_its_request(
     client: Client, account: Account, upstream: Upstream
 ) -> None:

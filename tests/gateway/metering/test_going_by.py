@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 import pytest
 
 from gateway.metering.going_by import Priced, Pricing, Unpriced
-from gateway.metering.request import AmbiguousRequestError, Asked
+from gateway.metering.request import AmbiguousRequestError, Asked, read_request
 from keyauthority.pricing.prices import Pattern, Price, PriceTable, Rates
 
 NOW = datetime(2026, 11, 27, tzinfo=UTC)
@@ -130,14 +130,17 @@ def test_a_price_of_each_reading_is_not_evaded() -> None:
 )
 def test_work_whose_usage_nobody_tells_has_a_price_of_requests_or_none(path: str) -> None:
     """Its answer comes with another request: by tokens it would cost next to nothing."""
+    asked = read_request(path, "application/json", b'{"model":"m"}')
     job, mixed = Rates(request=5), Rates(input=1, output=1, request=5)
     for rates in (TOKENS, mixed, Rates(image=1), Rates(second=1)):
         row_of_it = price("p", "*", "/v1/*", rates)
-        assert row(pricing(row_of_it, default=True).of("POST", path, Asked("m"), 9)) == "NOT_PRICED"
-    priced = pricing(price("p", "m", "*", job)).of("POST", path, Asked("m", input_bytes=99), 9)
+        for request in (asked, None):
+            result = pricing(row_of_it, default=True).of("POST", path, request, 9)
+            assert row(result) == "NOT_PRICED"
+    priced = pricing(price("p", "m", "*", job)).of("POST", path, asked, 9)
     assert isinstance(priced, Priced)
     assert (priced.hold, priced.price.rates) == (5, job)
-    free = pricing(price("p", "m", "*", Rates(request=0))).of("POST", path, Asked("m"), 9)
+    free = pricing(price("p", "m", "*", Rates(request=0))).of("POST", path, asked, 9)
     assert row(free) == "FREE"
 
 
