@@ -255,11 +255,13 @@ class Bill:
         usage = answer.meter.usage
         if usage is None and not self._was_served():
             return None
+        # To measure the text of an answer that tells its tokens would take time for nothing.
+        is_told = answer.meter.final and usage is not None and usage.output_tokens > 0
         told = Told(
             usage,
             final=answer.meter.final,
             images=answer.images,
-            output_tokens=self._paid if self._is_cut else self._output(),
+            output_tokens=0 if is_told else self._paid if self._is_cut else self._output(),
             whole=self._whole or answer.ended,
         )
         return cost_of(self._work, told)
