@@ -138,12 +138,13 @@ class Spender:
             workspace.refuse_all(SpendingUnavailable("stopping"))
         for task in self._tasks:
             task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
         try:
+            await asyncio.gather(*self._tasks, return_exceptions=True)
             await self._ends.finish(SPOOLED_WITHIN)
             self._accounts.close_all()
             await self._settling.finish(boottime() + SETTLED_WITHIN)
         finally:
+            self._settling.end()
             self._verifier.listeners.remove(self._changed)
             self._accounts.retire()
             await self._spool.close()

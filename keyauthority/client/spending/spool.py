@@ -160,9 +160,9 @@ class Spool:
         """The authority has entered these charges in *epoch*, or knew them. Others are ignored.
 
         So is the word of an epoch that is over. If it can't be written down, the charges are sent
-        again after a restart.
+        again after a restart. After the end nothing is: that is for whoever adopts the spool.
         """
-        if self._replaying.is_over(epoch):
+        if not self._owned.held or self._replaying.is_over(epoch):
             return
         self._replaying.heard(epoch)
         replayed = self._replaying.confirmed
@@ -179,7 +179,7 @@ class Spool:
 
         Those that came again in a newer epoch are written anew, so that the next of them can come.
         """
-        for reference in references:
+        for reference in references if self._owned.held else ():
             charge = self._replaying.charges.get(reference)
             if charge is not None:
                 # It is on the disk already, in an earlier segment.

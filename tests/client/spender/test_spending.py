@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import gc
-from contextlib import suppress
+from contextlib import AsyncExitStack, suppress
 from pathlib import Path
 from typing import Any
 
@@ -20,10 +20,11 @@ from keyauthority.client import (
     SpoolError,
     Verifier,
 )
+from keyauthority.client.spending import spender as spender_module
 from keyauthority.client.spending.workspace import WorkspaceCredits
 from tests.client.parts import leased, until
 from tests.client.spender.authority import SpendingAuthority
-from tests.client.spender.parts import KEY, USE, hold, outcomes, spending
+from tests.client.spender.parts import KEY, USE, Door, hold, outcomes, spending
 from tests.gateway.parts import TOKEN
 
 
@@ -322,3 +323,31 @@ async def test_nobody_is_let_through_while_it_leaves(
     async with spending(authority.address, folder):
         await until(lambda: ledger.charged == 10)
         await until(lambda: ledger.account.escrowed == 0)
+
+
+@pytest.mark.parametrize("how", ["left", "cancelled"])
+async def test_nothing_is_said_after_it_left(
+    authority: SpendingAuthority, folder: Path, monkeypatch: pytest.MonkeyPatch, how: str
+) -> None:
+    """A call that had no answer by then is made again by whoever adopts the spool."""
+    monkeypatch.setattr(spender_module, "SETTLED_WITHIN", 0.2)
+    authority.credit("ws_1", 1_000)
+    door = Door()
+    async with leased(authority.address) as verifier:
+        async with AsyncExitStack() as stack:
+            spender = await stack.enter_async_context(Spender(verifier, folder, timeout=5.0))
+            one = await hold(spender, 100)
+            authority.before = door
+            one.charge(50)
+            await door.reached.wait()
+            leaving = asyncio.create_task(stack.pop_all().aclose())
+            if how == "cancelled":
+                await asyncio.sleep(0)
+                leaving.cancel()
+            await asyncio.wait({leaving})
+        calls = len(authority.calls)
+        door.open.set()
+        await asyncio.sleep(1.2)  # in which charges that wait would be said
+        assert len(authority.calls) == calls
+        async with Spender(verifier, folder, timeout=5.0):
+            await until(lambda: authority.ledgers["ws_1"].charged == 50)
