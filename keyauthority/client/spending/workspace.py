@@ -11,7 +11,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Final
 
-from keyauthority.client.spending.demand import Demand
+from keyauthority.client.spending.demand import IDLE, Demand
 from keyauthority.client.spending.records import SpooledCharge
 from keyauthority.client.spending.request import AllHeld, OutOfCredits
 from keyauthority.escrow.purse import Call, Charge, Hold, Purse
@@ -83,6 +83,8 @@ class WorkspaceCredits:
     _covered: int = 0
     _arrived: int = 0
     _release: int = 0
+    # Since when the open slice has nothing and nobody asked for more; None if it has.
+    _spent_since: float | None = None
     # The highest number of a slice whose purse is forgotten.
     _highest: int = 0
 
@@ -243,8 +245,10 @@ class WorkspaceCredits:
         """Looks at what is needed and what idles; returns whether a message is due for that."""
         self.demand.look(now)
         purse = self.purse
-        if purse is None or not purse.free or self.waiters:
+        if purse is None or self.waiters:
             return False
+        if not purse.free:
+            return self._close_spent(purse, now)
         unneeded = self.demand.idle(purse.free, now)
         if unneeded and unneeded == purse.free:
             self.close()
@@ -253,6 +257,19 @@ class WorkspaceCredits:
         return unneeded > 0 or self.is_low
 
     # --- the rest is its own
+
+    def _close_spent(self, purse: Purse, now: float) -> bool:
+        # Else a workspace without credits would never be forgotten, and count as one that shares them.
+        if not purse.is_spent:
+            self._spent_since = None
+            return False
+        if self._spent_since is None:
+            self._spent_since = now
+        if now - self._spent_since < IDLE:
+            return False
+        self._spent_since = None
+        self.close()
+        return True
 
     def _of(self, parts: Mapping[SliceKey, int]) -> list[Purse]:
         sessions = {session for session, _ in parts}
@@ -287,6 +304,7 @@ class WorkspaceCredits:
             need = want = waiting
             release = purse.free
         self._release = 0
+        self._spent_since = None
         self._covered = self._arrived
         self._call = purse.call(
             min(want, LARGEST_AMOUNT), min(need, LARGEST_AMOUNT), release=release
