@@ -65,7 +65,7 @@ class Billing:
 
         Whoever gets a bill has to close it.
         """
-        reading = await self._reader.read(request, path, body)
+        reading = await self._reader.read(request, path, key.id, body)
         if isinstance(reading, Refusal):
             return reading
         if reading.refusal is not None:
