@@ -190,17 +190,15 @@ class Edge:
             return self._refuse(request, grant)
         refusal = authz.check_scopes(request, self.rules, grant.key.scopes)
         if refusal is None and authz.asks_for_credits(request):
-            refusal = await self._check_credits(request, grant.key)
+            refusal = await self._check_credits(grant.key)
         if refusal is not None:
             return self._refuse(request, refusal)
         request.outcome = Outcome.AUTHORIZED
         return authz.Permission(grant.key)
 
-    async def _check_credits(self, request: EdgeRequest, key: VerifiedKey) -> Refusal | None:
+    async def _check_credits(self, key: VerifiedKey) -> Refusal | None:
         # To let a request pass unchecked that is to be checked would be worse than to refuse it.
-        return (
-            Refusal.BAD_REQUEST if self.billing is None else await self.billing.check(request, key)
-        )
+        return Refusal.BAD_REQUEST if self.billing is None else await self.billing.check(key)
 
     async def _key(self, request: EdgeRequest) -> web.StreamResponse:
         authorizer = self.authorizer

@@ -33,13 +33,15 @@ class Waiter:
     """A request that waits for `amount`, or if there is less, for `least` at least.
 
     Its `future` gets what is held for it, or why nothing is. While others hold everything it waits
-    until `patience`, a time.
+    until `patience`, a time. One that `extends` a hold stands before those that are to begin: what runs
+    has cost something already, and is cut off without it.
     """
 
     amount: int
     least: int
     patience: float
     future: asyncio.Future[Hold]
+    extends: bool = False
     number: int = 0
 
 
@@ -138,6 +140,7 @@ class WorkspaceCredits:
         if self.purse is not None:
             self.purse.close()
         self._call = None
+        self._release = 0
 
     def brings(self, reference: str) -> bool:
         """Whether this charge is brought from here until it is confirmed."""
@@ -231,10 +234,10 @@ class WorkspaceCredits:
             self.not_before = now + BUSY_PAUSE
 
     def serve(self, session_id: str) -> None:
-        """Gives what is free to those who wait, in the order of their arrival, under a lease."""
+        """Gives what is free to those who wait, in their order, under a lease."""
         if self.purse is None or self.purse.session != session_id:
             return
-        for waiter in list(self.waiters.values()):
+        for waiter in self._line():
             if not waiter.future.done():
                 if waiter.amount > self.free:
                     return
@@ -333,11 +336,15 @@ class WorkspaceCredits:
         ]
         return (counted + others)[:room]
 
+    def _line(self) -> list[Waiter]:
+        # Those who extend, then the others, each by their arrival.
+        return sorted(self.waiters.values(), key=lambda one: not one.extends)
+
     def _give(self, spendable: int, word: Word | None, now: float) -> bool:
         # *word* is why there is less than was needed; None if there is not. Returns whether anybody
         # was given something.
         served = False
-        for waiter in [one for one in self.waiters.values() if one.number <= self._covered]:
+        for waiter in [one for one in self._line() if one.number <= self._covered]:
             amount = waiter.amount
             if word is not None and amount > spendable >= waiter.least:
                 amount = spendable
