@@ -33,8 +33,8 @@ class LedgerServicer:
     """Serves those who bill."""
 
     def __init__(self, parts: Parts) -> None:
-        self._crediting = Crediting(parts.books)
-        self._refunding = Refunding(parts.books)
+        self._crediting = Crediting(parts.books, parts.metrics.settled)
+        self._refunding = Refunding(parts.books, parts.metrics.settled)
         self._reading = ReadingLedger(parts.books)
         self._summarizing = Summarizing(parts.books)
         self._prices = Prices(parts.books)

@@ -18,8 +18,8 @@ from keyauthority.client.spending.calling import CallFailed, Calling
 from keyauthority.client.spending.counters import Counters
 from keyauthority.client.spending.messages import ENTERED, charges_message
 from keyauthority.client.spending.records import SpooledCharge, SpoolError
+from keyauthority.client.spending.room import MOST, WHOLE
 from keyauthority.client.spending.spool import Spool
-from keyauthority.client.spending.workspace import MOST
 
 ADOPTS: Final = 5.0
 """Seconds from one look for spools without an owner to the next."""
@@ -136,9 +136,10 @@ class Backlog:
         return workspace is None or not workspace.brings(charge.reference)
 
     async def _bring(self, charges: list[SpooledCharge]) -> None:
-        for first in range(0, len(charges), MOST):
-            batch = charges[first : first + MOST]
-            await self._bring_batch([self._as_brought(charge) for charge in batch])
+        left = [self._as_brought(charge) for charge in charges]
+        while batch := WHOLE.first(left) or left[:1]:
+            await self._bring_batch(batch)
+            left = left[len(batch) :]
         while slices := list(self._slices)[:MOST]:
             await self._calling.settle(charges_message([], slices))
             for one in slices:

@@ -18,8 +18,9 @@ from keyauthority.client.spending.backlog import Backlog
 from keyauthority.client.spending.calling import CallFailed, Calling
 from keyauthority.client.spending.counters import Counters
 from keyauthority.client.spending.messages import ENTERED, REFUSED, Message, word_of
+from keyauthority.client.spending.room import MOST
 from keyauthority.client.spending.spool import Spool
-from keyauthority.client.spending.workspace import MOST, Part, WorkspaceCredits
+from keyauthority.client.spending.workspace import Part, WorkspaceCredits
 from keyauthority.v1 import spending_service_pb2 as v1
 
 FLUSH: Final = 1.0
@@ -152,7 +153,7 @@ class Settling:
         accounts, now = self._accounts, self._now()
         message, leased = Message(accounts.session_id), accounts.is_leased
         for workspace, flush in list(self._due.items()):
-            if not message.room:
+            if message.is_full:
                 break
             del self._due[workspace]
             # What is under way is looked at again when it has ended.

@@ -14,12 +14,10 @@ from typing import Final
 from keyauthority.client.spending.demand import IDLE, Demand
 from keyauthority.client.spending.records import SpooledCharge
 from keyauthority.client.spending.request import AllHeld, OutOfCredits
+from keyauthority.client.spending.room import MOST, WHOLE, Room
 from keyauthority.escrow.purse import Call, Charge, Hold, Purse
 from keyauthority.escrow.slices import SliceClosing, SliceKey, Word
 from keyauthority.pricing.amounts import LARGEST_AMOUNT
-
-MOST: Final = 500
-"""Charges in a call, closings, and slices."""
 
 BUSY_PAUSE: Final = 0.1
 """Seconds from the word that others hold everything, or all but too little, to the next call."""
@@ -173,23 +171,23 @@ class WorkspaceCredits:
         return any(purse.closings() for purse in self._purses.values())
 
     def part(
-        self, session_id: str, after: int, room: int, now: float, *, leased: bool, flush: bool
+        self, session_id: str, after: int, room: Room, now: float, *, leased: bool, flush: bool
     ) -> Part | None:
-        """Returns what to say of it, with at most *room* charges; None if that is nothing, or too much.
+        """Returns what to say of it, with as many charges as there is *room* for; None if that is nothing, or too much.
 
         Args:
             session_id: The living session; empty if none is known.
             after: Numbers of slices begin above it.
-            room: The charges that the message has room for, at least one.
+            room: What the message has room for, at least one charge.
             now: The time.
             leased: Whether the session's lease is in force.
             flush: Whether to say what nobody waits for, too.
         """
         purse = self._follow(session_id, after)
         if purse is not None and self._is_due(purse, now, leased=leased):
-            if len(purse.charges) <= room:
+            if room.less(purse.charges).is_enough:
                 return self._part(self._ask(purse, now, leased=leased), purse, room)
-            if room < MOST:
+            if room != WHOLE:
                 return None
             # A call has to bring all that it counts in: too much for one. The rest is brought before.
             flush = True
@@ -222,6 +220,9 @@ class WorkspaceCredits:
         stands = part.purse.answered(part.call, word, granted)
         if part.call is self._call:
             self._call = None
+        if word is Word.PASSED:
+            # The books may have no such workspace, and say so again.
+            self.not_before = now + OUT_PAUSE
         if not stands:
             return
         self.demand.answered(part.call.request.want, granted, now)
@@ -314,7 +315,7 @@ class WorkspaceCredits:
         )
         return self._call
 
-    def _part(self, call: Call | None, purse: Purse | None, room: int) -> Part:
+    def _part(self, call: Call | None, purse: Purse | None, room: Room) -> Part:
         charges = self._sendable(room)
         brought = {charge.reference for charge in charges}
         closings = []
@@ -323,9 +324,9 @@ class WorkspaceCredits:
             closings += [(one, closing) for closing in one.closings(counted)]
         return Part(self, charges, closings[:MOST], purse, call)
 
-    def _sendable(self, room: int) -> list[SpooledCharge]:
+    def _sendable(self, room: Room) -> list[SpooledCharge]:
         if self._call is None or self.purse is None:
-            return list(self._charges.values())[:room]
+            return room.first(self._charges.values())
         # First what the call counts in, all of which has to go with it.
         session = self.purse.session
         counted = [self._charges[one.reference] for one in self.purse.charges]
@@ -334,7 +335,7 @@ class WorkspaceCredits:
             for charge in self._charges.values()
             if all(name != session for name, _ in charge.parts)
         ]
-        return (counted + others)[:room]
+        return room.first(counted + others)
 
     def _line(self) -> list[Waiter]:
         # Those who extend, then the others, each by their arrival.

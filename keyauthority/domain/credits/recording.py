@@ -76,7 +76,7 @@ class Recording:
 
         async def work(posting: Posting) -> tuple[list[Recorded], Counts]:
             tx = posting.tx
-            entering = await _open(tx, actor, [one.charge for one in charges], posting)
+            entering = await _open(tx, actor, [one.charge for one in charges])
             priced = all(one.stated for one in charges)
             table = PriceTable([] if priced else await tx.prices.current(tx.time))
             states = [_record(tx, entering, table, one) for one in charges]
@@ -90,15 +90,12 @@ class Recording:
         return states, receipt
 
 
-async def _open(
-    tx: Transaction, actor: Actor, charges: Iterable[Charge], posting: Posting
-) -> Charging:
+async def _open(tx: Transaction, actor: Actor, charges: Iterable[Charge]) -> Charging:
     # Of other workspaces the caller does not learn that they exist.
     mine = [one for one in charges if actor.caller.may_touch(one.workspace_id)]
     sheets = await read_sheets(tx, sorted({one.workspace_id for one in mine}))
     for sheet in sheets.values():
-        if sheet.expire(EXPIRING.signature):
-            posting.announce(credits_of(sheet.workspace_id))
+        sheet.expire(EXPIRING.signature)
     known = await tx.ledger.by_reference([one.name for one in mine]) if mine else {}
     homes = await tx.keys.homes({one.use.key_id for one in mine}) if mine else {}
     slices = {one: SliceSheet(one) for one in sheets}

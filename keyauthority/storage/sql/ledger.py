@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
-from dataclasses import asdict
 from datetime import datetime
 from typing import Any
 
@@ -20,6 +19,7 @@ from keyauthority.storage.ledger_tables import (
     entries,
     entry_of,
     entry_values,
+    grant_values,
     grants,
 )
 from keyauthority.storage.slice_tables import slices
@@ -42,16 +42,27 @@ class SqlLedger(Repository):
     """`Ledger` within one transaction."""
 
     async def accounts(self, workspace_ids: Collection[str]) -> dict[str, tuple[Account, int]]:
+        if self._statements.locking:
+            await self._begin(workspace_ids)
         there = await self._accounts(workspace_ids)
         missing = [one for one in workspace_ids if one not in there]
         if not missing:
             return there
         query = select(workspaces.c.id).where(workspaces.c.id.in_(missing))
-        new = sorted(row.id for row in await self._statements.rows(query))
-        # A lock on a row that does not exist yet keeps nobody out.
-        for workspace_id in new if self._statements.locking else ():
-            await self._statements.alone(f"credits {workspace_id}")
-        return {one: (Account(0), 0) for one in new} | there | await self._accounts(new)
+        new = [row.id for row in await self._statements.rows(query)]
+        return {one: (Account(0), 0) for one in new} | there
+
+    async def _begin(self, workspace_ids: Collection[str]) -> None:
+        # A lock on a row that does not exist yet keeps nobody out. These locks come before those on
+        # rows: whoever has a row locked waits for nothing but rows after it, so that none deadlock.
+        query = (
+            select(workspaces.c.id)
+            .outerjoin(accounts, accounts.c.workspace_id == workspaces.c.id)
+            .where(workspaces.c.id.in_(list(workspace_ids)), accounts.c.workspace_id.is_(None))
+            .order_by(workspaces.c.id)
+        )
+        for row in await self._statements.rows(query):
+            await self._statements.alone(f"credits {row.id}")
 
     async def _accounts(self, workspace_ids: Collection[str]) -> dict[str, tuple[Account, int]]:
         if not workspace_ids:
@@ -94,7 +105,7 @@ class SqlLedger(Repository):
         rows = [entry_values(entry) for one in ledgers for entry in one.entries]
         await self._statements.count(insert(entries), rows)
         rows = [
-            asdict(grant) | {"workspace_id": one.workspace_id}
+            grant_values(grant) | {"workspace_id": one.workspace_id}
             for one in ledgers
             for grant in one.grants
         ]
@@ -140,18 +151,13 @@ class SqlLedger(Repository):
     async def by_reference(
         self, names: Collection[tuple[str, str]]
     ) -> dict[tuple[str, str], Entry]:
-        # SQLite would look through all entries for pairs: so one statement for each workspace.
-        wanted: dict[str, list[str]] = {}
-        for workspace_id, reference in names:
-            wanted.setdefault(workspace_id, []).append(reference)
-        there = {}
-        for workspace_id, references in wanted.items():
-            query = select(entries).where(
-                entries.c.workspace_id == workspace_id, entries.c.reference.in_(references)
-            )
-            for row in await self._statements.rows(query):
-                there[workspace_id, row.reference] = entry_of(row)
-        return there
+        # A table to join, since SQLite would look through all entries for pairs in a list.
+        workspace_id, reference = self._statements.pairs(sorted(set(names)))
+        query = select(entries).where(
+            entries.c.workspace_id == workspace_id, entries.c.reference == reference
+        )
+        rows = await self._statements.rows(query)
+        return {(row.workspace_id, row.reference): entry_of(row) for row in rows}
 
     async def sum_of(self, workspace_id: str, kind: Kind, subject: str) -> int:
         query = select(func.coalesce(func.sum(entries.c.amount), 0)).where(
