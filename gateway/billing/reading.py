@@ -55,10 +55,14 @@ class Reader:
         self._bodies = bodies
         self._complaint = Complaint("prices_unavailable")
 
-    async def read(self, request: EdgeRequest, path: str, body: Body) -> Reading | Refusal:
+    async def read(
+        self, request: EdgeRequest, path: str, key_id: str, body: Body
+    ) -> Reading | Refusal:
         """Returns how *request*, with the raw *path*, is sent and priced; a refusal of its body."""
-        bodies = self._bodies
-        content = await bodies.read(body) if isinstance(body, RequestBody) else bodies.whole(body)
+        if isinstance(body, RequestBody):
+            content = await self._bodies.read(body, key_id)
+        else:
+            content = self._bodies.whole(body)
         if isinstance(content, Refusal):
             return content
         size = _size(body) if content is None else len(content)
@@ -120,7 +124,11 @@ def _sent(body: Body, content: bytes | None) -> Body:
     # What is sent of *content*, once *body* was read; None if it was not.
     if content is None:
         return body
-    if not isinstance(body, RequestBody) or len(content) <= SMALL:
+    if not isinstance(body, RequestBody):
+        return content or None
+    if len(content) <= SMALL:
+        # It is sent at once; its bytes are few, and stay for another attempt.
+        body.release()
         return content or None
     body.replace(content)
     return body

@@ -117,7 +117,7 @@ class Slices(Protocol):
     async def shared(self, workspace_ids: Collection[str], beside: str) -> dict[str, Shared]:
         """Returns what sessions other than *beside* have in open slices of the workspaces.
 
-        Slices that are set aside are nobody's. A workspace without any is left out.
+        Empty slices share nothing, and those that are set aside are nobody's. A workspace without any is left out.
         """
 
     async def put(self, slices: Sequence[OwnedSlice]) -> None:

@@ -205,6 +205,14 @@ async def test_closing(spending: Spending) -> None:
     assert passed.word == SliceWord.SLICE_WORD_PASSED
 
 
+async def test_an_empty_slice_shares_nothing(spending: Spending) -> None:
+    """Of what is left, a verifier gets the same as if those that have nothing were not there."""
+    other = await join(spending.api)
+    await spending.settle(session_id=other.session_id, slices=[spending.asking(0)])
+    [granted] = (await spending.settle(slices=[spending.asking(100)])).slices
+    assert granted.granted_nano_credits == 50
+
+
 async def test_a_verifier_that_left(spending: Spending, clock: ManualClock) -> None:
     """It is granted nothing; what it had goes back by itself, and its charge counts all the same."""
     await spending.settle(slices=[spending.asking(40)])

@@ -20,8 +20,8 @@ class MemorySlices(Repository):
     async def shared(self, workspace_ids: Collection[str], beside: str) -> dict[str, Shared]:
         others: dict[str, list[OwnedSlice]] = {}
         for one in self._all():
-            is_open = not one.slice.closed and one.release_time is None
-            if is_open and one.workspace_id in workspace_ids and one.session_id != beside:
+            spends = one.slice.amount > 0 and not one.slice.closed and one.release_time is None
+            if spends and one.workspace_id in workspace_ids and one.session_id != beside:
                 others.setdefault(one.workspace_id, []).append(one)
         return {
             workspace_id: Shared(

@@ -37,7 +37,7 @@ class SqlSlices(Repository):
                 func.sum(slices.c.amount).label("amount"),
             )
             .where(OPEN, slices.c.workspace_id.in_(list(workspace_ids)))
-            .where(slices.c.session_id != beside)
+            .where(slices.c.session_id != beside, slices.c.amount > 0)
             .group_by(slices.c.workspace_id)
         )
         rows = await self._statements.rows(query)
