@@ -17,7 +17,18 @@ from benchmarks.comparing import Measuring
 from benchmarks.machine import load_average, machine, versions
 from benchmarks.processes import BenchmarkError
 from benchmarks.results import Figure, Results
-from benchmarks.rows import client, cutting, replicas, revoking, stored, verifying
+from benchmarks.rows import (
+    client,
+    crediting,
+    cutting,
+    ledgers,
+    replicas,
+    revoking,
+    settling,
+    stored,
+    verifying,
+)
+from benchmarks.rows.billing import Billed
 from benchmarks.rows.edge import Edge
 
 RESULTS: Final = Path(__file__).parent / "results.md"
@@ -29,6 +40,7 @@ REPLICAS: Final = 3
 @click.option("--seconds", default=2.0, help="Length of each run.")
 @click.option("--pairs", default=5, type=click.IntRange(1), help="Runs of each side.")
 @click.option("--keys", default=1_000_000, type=click.IntRange(1_001), help="Keys stored, at most.")
+@click.option("--entries", default=1_000_000, type=click.IntRange(10_000), help="In a ledger.")
 @click.option("--revocations", default=300, type=click.IntRange(6), help="Keys revoked in a row.")
 @click.option("--changes", default=5, type=click.IntRange(1), help="With a verifier cut off.")
 @click.option("--verdicts", default=50_000, type=click.IntRange(1), help="Cached, for their size.")
@@ -37,6 +49,7 @@ def main(
     seconds: float,
     pairs: int,
     keys: int,
+    entries: int,
     revocations: int,
     changes: int,
     verdicts: int,
@@ -48,7 +61,8 @@ def main(
     before, start = {**machine(), "load before": load_average()}, time.monotonic()
     try:
         with tempfile.TemporaryDirectory(prefix="keyauthority-bench-") as scratch:
-            _Run(measuring, results, revocations, changes, Path(scratch)).everything(keys, verdicts)
+            run = _Run(measuring, results, revocations, changes, Path(scratch))
+            run.everything(keys, entries, verdicts)
     except BenchmarkError as error:
         raise click.ClickException(str(error)) from None
     minutes = (time.monotonic() - start) / 60
@@ -74,8 +88,8 @@ class _Run:
     changes: int
     scratch: Path
 
-    def everything(self, keys: int, verdicts: int) -> None:
-        """Measures all rows, with so many *keys* stored and *verdicts* cached.
+    def everything(self, keys: int, entries: int, verdicts: int) -> None:
+        """Measures all rows: so many *keys* stored, *entries* in a ledger, and *verdicts* cached.
 
         Raises `BenchmarkError` if anything isn't what it should be.
         """
@@ -85,6 +99,8 @@ class _Run:
         results.add(stored.many(measuring, books[-1], books[0], scratch))
         results.add(stored.growth(measuring.seconds, books, scratch))
         results.add(client.memory(verdicts, scratch))
+        for comparison in ledgers.reading(measuring, entries, scratch):
+            results.add(comparison)
         try:
             with postgres.server() as url:
                 results.versions["PostgreSQL"] = postgres.version(url)
@@ -95,17 +111,19 @@ class _Run:
     def _on_sqlite(self) -> None:
         measuring, results, scratch, where = self.measuring, self.results, self.scratch, "SQLite"
         with running_authority(scratch / "data", scratch) as authority:
-            workspace_id = authority.create_workspace()
-            authority.credit(workspace_id)
-            secrets = [secret for _, secret in authority.issue(BATCH, workspace_id)]
+            secrets = [secret for _, secret in authority.issue(BATCH, authority.create_workspace())]
             results.add(verifying.verify(measuring, authority, secrets[0], scratch))
             results.add(verifying.batch(measuring, authority, secrets))
             for comparison in Edge(measuring, authority, secrets[0], scratch).comparisons():
                 results.add(comparison)
+            for result in Billed.prepared(measuring, authority, scratch).results():
+                results.add(result)
+            results.add(settling.settling(where, authority, measuring.seconds))
             results.add(*client.in_process(measuring, authority, secrets))
             results.add(client.full_cache(measuring))
             count = self.revocations
             results.add(revoking.revoking(where, [authority], count, scratch, owed=25, aim=10))
+            results.add(*crediting.crediting(where, authority, count // 3, scratch))
             results.add(cutting.frozen(where, authority, self.changes, scratch))
             results.add(cutting.cut_off(where, authority, self.changes, scratch))
             results.add(revoking.growth(where, [authority], count // 3, scratch))
@@ -115,6 +133,7 @@ class _Run:
         count = self.revocations
         with replicas.running_replicas(url, REPLICAS, scratch) as running:
             results.add(revoking.revoking(where, running, count, scratch, owed=100, aim=40))
+            results.add(settling.settling(where, running[0], self.measuring.seconds))
             results.add(cutting.frozen(where, running[0], self.changes, scratch))
             results.add(cutting.cut_off(where, running[0], self.changes, scratch))
             results.add(revoking.growth(where, running, count // 3, scratch))

@@ -11,6 +11,7 @@ from urllib.request import urlopen
 
 import grpc
 from prometheus_client.parser import text_string_to_metric_families
+from prometheus_client.samples import Sample
 
 from benchmarks.processes import BenchmarkError, Process, running
 from keyauthority.base.relational.location import PostgresUrl
@@ -25,6 +26,7 @@ from keyauthority.client.admin import (
     prices,
     workspaces,
 )
+from keyauthority.domain.ledger import Proof
 from keyauthority.pricing.amounts import LARGEST_AMOUNT
 from keyauthority.pricing.prices import Rates
 from keyauthority.v1.verification_service_pb2 import Verdict, VerifyRequest, VerifyResponse
@@ -78,6 +80,30 @@ class Authority:
         """Returns the answer for *secret*, which must be valid: raises `BenchmarkError`."""
         return verify(self.process, self.token, secret)
 
+    def proof(self, workspace_id: str) -> Proof:
+        """Returns the proof of a ledger, which must add up: raises `BenchmarkError`."""
+        proof = self.client.call(ledger.verify(workspace_id))
+        if proof.faults:
+            raise BenchmarkError(f"a ledger does not add up: {proof.faults}")
+        return proof
+
+    def calls(self, method: str = "") -> int:
+        """Returns the number of calls answered so far, however: those of one method, or all."""
+        name = "keyauthority_calls_total"
+        samples = (sample for sample in self._samples() if sample.name == name)
+        return int(sum(one.value for one in samples if method in ("", one.labels["method"])))
+
+    @contextmanager
+    def counted_calls(self, method: str) -> Iterator[list[int]]:
+        """Yields a list that gets the number of good calls of one method within the context.
+
+        Raises `BenchmarkError` as `counted` does.
+        """
+        before = self.calls(method)
+        with self.counted():
+            yield (counts := [])
+        counts.append(self.calls(method) - before)
+
     @contextmanager
     def counted(self) -> Iterator[list[int]]:
         """Yields a list that gets the number of `VALID` verdicts within the context.
@@ -94,14 +120,17 @@ class Authority:
 
     def _counters(self) -> tuple[int, int]:
         valid = failed = 0.0
-        with urlopen(f"http://127.0.0.1:{self.metrics_port}/metrics") as page:
-            families = list(text_string_to_metric_families(page.read().decode()))
-        for sample in (sample for family in families for sample in family.samples):
+        for sample in self._samples():
             if sample.name == "keyauthority_verdicts_total" and sample.labels["verdict"] == "VALID":
                 valid += sample.value
             elif sample.name == "keyauthority_calls_total":
                 failed += sample.value if sample.labels["code"] not in _GOOD_CODES else 0
         return int(valid), int(failed)
+
+    def _samples(self) -> list[Sample]:
+        with urlopen(f"http://127.0.0.1:{self.metrics_port}/metrics") as page:
+            families = text_string_to_metric_families(page.read().decode())
+            return [sample for family in families for sample in family.samples]
 
 
 @contextmanager

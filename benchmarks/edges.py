@@ -38,7 +38,7 @@ def gateway(
 ) -> AbstractContextManager[Process]:
     """Runs a gateway, with metrics, between *authority* and *upstream*.
 
-    *access_log* and *cache* are `on` or `off`. With a folder for its *spool* it bills.
+    *access_log* and *cache* are `on` or `off`. With a *spool* it bills.
     """
     port = free_port()
     options = {

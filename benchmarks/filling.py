@@ -16,7 +16,7 @@ from keyauthority.domain.secrets import mint, new_id
 from keyauthority.keyring import FileKeyring
 from keyauthority.storage import key_tables
 
-_CACHE: Final = "PRAGMA cache_size = -1000000"
+CACHE: Final = "PRAGMA cache_size = -1000000"
 """A GB, in KiB: rows come in no order, and the indexes take them everywhere."""
 
 
@@ -30,7 +30,7 @@ def fill(data_dir: Path, workspace_id: str, count: int, usable: int) -> list[str
     pattern, *others = [key for key, _ in minted]
     engine = create_engine(f"sqlite:///{data_dir / 'keyauthority.db'}")
     with engine.begin() as connection:
-        connection.execute(text(_CACHE))
+        connection.execute(text(CACHE))
         connection.execute(insert(key_tables.keys), [key_tables.key_row(pattern)])
         rows = [key_tables.secret_row(pattern.id, pattern.secrets[0])]
         connection.execute(insert(key_tables.secrets), rows)

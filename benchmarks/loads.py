@@ -67,6 +67,17 @@ def http_load(url: str, headers: Mapping[str, str], body: str | None = None) -> 
     return Generator("wrk", lambda seconds: _wrk(url, headers, body, seconds))
 
 
+def stream_load(
+    address: str, path: str, headers: Mapping[str, str], body: str, streams: int
+) -> Generator:
+    """Returns a load that POSTs *body* for so many event streams at a time.
+
+    Those under way at its end run to theirs, which wrk does not wait for.
+    """
+    plan = {"kind": "streams", "address": address, "path": path, "body": body}
+    return _python({**plan, "headers": dict(headers)}, streams)
+
+
 def _h2load(port: int, method: str, token: str, body: bytes, seconds: float) -> Load:
     headers = {
         "content-type": "application/grpc",
@@ -110,9 +121,9 @@ def _wrk(url: str, headers: Mapping[str, str], body: str | None, seconds: float)
     return Load(int(calls), took, cpu)
 
 
-def _python(plan: Mapping[str, object]) -> Generator:
+def _python(plan: Mapping[str, object], clients: int = CLIENTS) -> Generator:
     def run(seconds: float) -> Load:
-        with json_file({**plan, "clients": CLIENTS, "seconds": seconds}) as file:
+        with json_file({**plan, "clients": clients, "seconds": seconds}) as file:
             output, cpu = _run(sys.executable, "-m", "benchmarks.generator", file)
         calls, took = json.loads(output)
         return Load(calls, took, cpu)

@@ -42,6 +42,17 @@ a process.
 and the authority is stopped: connections stay open and nothing gets through. Nine others are \
 connected. In turn a key is paused, its secret rotated, its workspace suspended and resumed, and \
 the key revoked; the verifier holds its lease before each change.
+- Charges are settled through one process of the authority, each entered for good when the call \
+returns; the ledgers add up afterwards. A large ledger is filled in SQL, with the indices and \
+triggers it has in use; it is read by one call at a time on each of the load's streams.
+- `TopUp`, `Adjust` and `RevokeKey` are called in turn. Each of the connected verifiers has a \
+slice of the workspace's credits before each reduction, and none after it: checked at both ends.
+- With billing on, each request is held for and charged, durably, and its charge stands in the \
+ledger afterwards: that is checked. A stream has 20 pieces, one every 20 ms; the gateway asks the \
+upstream for usage and takes it out again, and the client gets the same bytes as without billing. \
+Streams under way at the end of a run run to their end. The calls to the authority are all it \
+answers, of whatever kind, while the billing gateway is loaded; one `Settle` carries at most 500 \
+charges, so two calls for 1,000 requests are the least.
 - Profiles show what is left to the aims. Of a `Verify` from memory about 5 µs are ours when the \
 code is warm, and two to three times that between the system calls and thread switches of gRPC, \
 which take 60 % of either server's time. Of `/authz`, sending takes half of either server's time. A \

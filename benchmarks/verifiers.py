@@ -22,10 +22,14 @@ LEASE_AGAIN: Final = 30.0
 
 @dataclass(frozen=True, slots=True)
 class State:
-    """How many verifiers hold a lease; how many verdicts `VALID` they would give from memory."""
+    """How many verifiers hold a lease; how many verdicts `VALID` they would give from memory.
+
+    And how many had credits to spend; those that spend have some again.
+    """
 
     leases: int
     valid: int
+    spending: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,14 +68,23 @@ class Verifiers:
 
 @contextmanager
 def verifiers(
-    authority: Authority, addresses: Sequence[str], secrets: Sequence[str], logs: Path
+    authority: Authority,
+    addresses: Sequence[str],
+    secrets: Sequence[str],
+    logs: Path,
+    *,
+    spool: Path | None = None,
 ) -> Iterator[Verifiers]:
     """Runs a verifier for each of *addresses*, which lead to the books of *authority*.
 
-    All have the verdicts on *secrets*.
+    All have the verdicts on *secrets*. With a *spool* they spend credits, for the last of these.
     """
-    token_file = str(authority.token_file)
-    plan = {"addresses": [*addresses], "token_file": token_file, "secrets": [*secrets]}
+    plan = {
+        "addresses": [*addresses],
+        "token_file": str(authority.token_file),
+        "secrets": [*secrets],
+        "spool": str(spool) if spool else "",
+    }
     with json_file(plan) as file, serving("verifiers", file, logs=logs) as process:
         yield Verifiers(process, len(addresses), len(secrets))
 

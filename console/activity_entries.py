@@ -32,6 +32,10 @@ ACTIONS: Final = {
     Action.WORKSPACE_SUSPENDED: "suspended the workspace",
     Action.WORKSPACE_RESUMED: "resumed the workspace",
     Action.WORKSPACE_CHANGED: "renamed or resumed the workspace",
+    Action.CREDITS_ADDED: "topped up credits",
+    Action.CREDITS_ADJUSTED: "adjusted credits",
+    Action.CREDITS_REFUNDED: "refunded credits",
+    Action.CREDITS_EXPIRED: "took back credits whose time was over",
 }
 """The words for an action of the audit, after who did it and before what it was done to."""
 
@@ -62,12 +66,18 @@ _SETTINGS: Final = {"disabled": "paused or not", "expire_time": "expiry"}
 """Settings that the pages call otherwise than the authority."""
 _DETAILS: Final = {
     "before": "Role before",
+    "expires": "Expire",
     "fields": "Changed",
     "from": "Before",
     "note": "Note",
     "overlap": "The old secret ends",
+    "priority": "Priority",
+    "promotional": "Given away",
+    "purchase": "Purchase",
     "reason": "Reason",
+    "reference": "Reference",
     "role": "Role",
+    "subject": "Refund of",
     "suspended": "Suspended",
     "to": "After",
 }
@@ -121,7 +131,7 @@ def _audit_row(visit: Visit, entry: AuditEntry, names: Mapping[str, str]) -> Ent
         who=entry.person_name or entry.caller_name,
         via=entry.caller_name if entry.person_name else "",
         sentence=sentence(entry),
-        subject=_name(entry) or names.get(entry.subject) or entry.subject,
+        subject="" if _is_of_credits(entry) else _subject(entry, names),
         subject_href=href,
         # Beside a person the address is the console's, not theirs.
         source="" if entry.person_name else entry.source,
@@ -156,7 +166,13 @@ def sentence(entry: AuditEntry) -> str:
     text = ACTIONS.get(entry.action, entry.method)
     if entry.action in _RENAMED and "from" in entry.details:
         return f"{text} from {entry.details['from']} to"
+    if _is_of_credits(entry) and "credits" in entry.details:
+        return f"{text}: {entry.details['credits']}"
     return f"{text} by its secret" if "by_secret" in entry.details else text
+
+
+def _subject(entry: AuditEntry, names: Mapping[str, str]) -> str:
+    return _name(entry) or names.get(entry.subject) or entry.subject
 
 
 def _name(entry: AuditEntry) -> str:
@@ -169,11 +185,26 @@ def _audit_details(visit: Visit, entry: AuditEntry) -> dict[str, str]:
     details = {**entry.details}
     for name in ("name", "by_secret"):
         details.pop(name, None)
+    if _is_of_credits(entry):
+        return _credits_details(visit, details)
     for name in ("from", "to"):
         if name in details and entry.action in _OLD_AND_NEW:
             details[name] = _setting(visit, entry.action, details[name])
         else:
             details.pop(name, None)
+    return details
+
+
+def _credits_details(visit: Visit, details: dict[str, str]) -> dict[str, str]:
+    details.pop("credits", None)
+    if "reason" in details:
+        # In words, unlike that of a revocation.
+        details["note"] = details.pop("reason")
+    if "expires" in details:
+        end = datetime.fromisoformat(details["expires"])
+        details["expires"] = to_the_minute(end, zone_of(visit.me.time_zone))
+    if "promotional" in details:
+        details["promotional"] = "yes"
     return details
 
 
@@ -200,6 +231,10 @@ def _detail(name: str, value: str) -> str:
     if name == "overlap":
         return "at once" if value == "none" else f"after {value}"
     return value
+
+
+def _is_of_credits(entry: AuditEntry) -> bool:
+    return entry.subject.endswith("/credits")
 
 
 def _is_key(entry: AuditEntry) -> bool:

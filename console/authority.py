@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections import OrderedDict
 from collections.abc import Iterator, Sequence
+from datetime import datetime
 from typing import Any, Final
 
 import grpc
@@ -14,15 +16,19 @@ from grpc_health.v1.health_pb2_grpc import HealthStub
 from keyauthority.client import Secret
 from keyauthority.client.admin import (
     AdminClient,
+    AuthorityError,
     Call,
     CredentialError,
+    Group,
     Key,
     MissingError,
     Person,
     Reason,
     UnavailableError,
+    Usage,
     Workspace,
     keys,
+    ledger,
     workspaces,
 )
 from keyauthority.client.admin.calling import Result
@@ -30,8 +36,22 @@ from keyauthority.client.admin.calling import Result
 MOST_KEYS: Final = 1_000
 """The newest keys of a workspace that pages list; one call reads or revokes so many."""
 _MOST_NAMES: Final = 1_000
+_SUMMING: Final = 2.0
+"""Seconds that a page waits for sums that it can do without."""
 
 _log = structlog.get_logger("console.authority")
+
+
+class CreditsUnknownError(Exception):
+    """The authority tells this console nothing about credits.
+
+    `role_missing` says that the console's caller lacks the role `biller`; otherwise the authority is
+    older than credits.
+    """
+
+    def __init__(self, *, role_missing: bool) -> None:
+        super().__init__(role_missing)
+        self.role_missing = role_missing
 
 
 class Authority:
@@ -40,10 +60,12 @@ class Authority:
     def __init__(self, channel: grpc.aio.Channel, token: Secret) -> None:
         self._client = AdminClient(channel, token)
         self._health: Any = HealthStub(channel)
+        # A caller's roles never change: the authority is asked, and audits the refusal, only once.
+        self.lacks_biller = False
 
     def acting_for(self, person: Person | None, request_id: str) -> Acting:
         """Returns the authority, called for *person* during one request."""
-        return Acting(self._client.acting_for(person, request_id))
+        return Acting(self, self._client.acting_for(person, request_id))
 
     async def healthy(self) -> bool:
         """Returns whether the authority says that it serves."""
@@ -57,7 +79,8 @@ class Authority:
 class Acting:
     """The authority during one request of one person. Every call raises `AuthorityError`."""
 
-    def __init__(self, client: AdminClient) -> None:
+    def __init__(self, authority: Authority, client: AdminClient) -> None:
+        self._authority = authority
         self._client = client
         # A request waits for an authority that is away only once.
         self._outage: UnavailableError | None = None
@@ -69,10 +92,55 @@ class Acting:
         try:
             return await self._client.call(call)
         except (UnavailableError, CredentialError) as error:
-            reason = error.reason.name if error.reason is not None else ""
-            _log.warning("authority_call_failed", code=error.code.name, reason=reason)
-            self._outage = UnavailableError(error.message, error.code, error.reason)
-            raise self._outage from None
+            raise self._note_outage(error) from None
+
+    async def ledger(self, call: Call[Result]) -> Result:
+        """Returns the result of a *call* about credits. Raises `CreditsUnknownError` too."""
+        if self._authority.lacks_biller:
+            raise CreditsUnknownError(role_missing=True)
+        if self._outage is not None:
+            raise self._outage
+        try:
+            return await self._client.call(call)
+        except (UnavailableError, CredentialError) as error:
+            if error.reason is Reason.ROLE_MISSING:
+                self._authority.lacks_biller = True
+                _log.warning("role_missing", role="biller")
+                raise CreditsUnknownError(role_missing=True) from None
+            if error.code is grpc.StatusCode.UNIMPLEMENTED:
+                raise CreditsUnknownError(role_missing=False) from None
+            raise self._note_outage(error) from None
+
+    async def usage(
+        self,
+        workspace_id: str,
+        *,
+        start: datetime,
+        end: datetime,
+        by: Sequence[Group] = (),
+        time_zone: str = "",
+    ) -> Usage | None:
+        """Returns what a workspace's charges come to; None if that can't be had soon.
+
+        Pages are shown without it, so its failure is no outage.
+        """
+        if self._authority.lacks_biller:
+            return None
+        call = ledger.usage(workspace_id, start=start, end=end, by=by, time_zone=time_zone)
+        try:
+            async with asyncio.timeout(_SUMMING):
+                return await self._client.call(call)
+        except (AuthorityError, TimeoutError) as error:
+            reason = error.reason if isinstance(error, AuthorityError) else None
+            self._authority.lacks_biller |= reason is Reason.ROLE_MISSING
+            _log.warning("usage_unknown", reason=reason.name if reason is not None else "")
+            return None
+
+    def _note_outage(self, error: AuthorityError) -> UnavailableError:
+        reason = error.reason.name if error.reason is not None else ""
+        _log.warning("authority_call_failed", code=error.code.name, reason=reason)
+        self._outage = UnavailableError(error.message, error.code, error.reason)
+        return self._outage
 
     async def workspaces(self, ids: Sequence[str]) -> list[Workspace]:
         """Returns the workspaces of *ids* that exist, in that order."""

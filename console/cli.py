@@ -44,8 +44,8 @@ _SIGN_IN = SignInLimits()
 @click.option(
     "--token-file",
     type=_FILE,
-    help="File with the service token that is presented to the authority: roles issuer and admin, "
-    "created with --acts-for-people.",
+    help="File with the service token that is presented to the authority: roles issuer, admin and "
+    "biller, created with --acts-for-people.",
 )
 @click.option(
     "--tls-ca",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final
@@ -44,6 +44,8 @@ class KeyRow:
     create_time: datetime
     last_used_time: datetime | None
     expire_time: datetime | None
+    # Nano-credits in the last 30 days; None: not known.
+    spent: int | None
     state: str
     flags: Sequence[str]
     href: str
@@ -64,13 +66,17 @@ class SecretRow:
 
 @dataclass(frozen=True, slots=True)
 class KeyDetails(KeyRow):
-    """A key on its own page; `replace_href` is the form for another key like it."""
+    """A key on its own page; `replace_href` is the form for another key like it.
+
+    `entries_href` are the entries of its requests.
+    """
 
     settings: KeySettings
     secrets: Sequence[SecretRow]
     revocation: Revocation | None
     activity_href: str
     replace_href: str
+    entries_href: str
 
 
 # A key that was never used stands before all that were, and one that never expires after all others.
@@ -79,6 +85,7 @@ _ORDER: Final[dict[str, Callable[[KeyRow], Any]]] = {
     "created": lambda row: row.create_time,
     "used": lambda row: row.last_used_time or _EARLIEST,
     "expires": lambda row: row.expire_time or _LATEST,
+    "spent": lambda row: row.spent or 0,
 }
 
 _is_id: Final = re.compile(r"key_[0-9A-Za-z]{1,64}", re.ASCII).fullmatch
@@ -89,9 +96,9 @@ def is_key_id(text: str) -> bool:
     return _is_id(text) is not None
 
 
-def row(key: Key, now: datetime) -> KeyRow:
-    """Returns a key as a row of a list."""
-    return KeyRow(**_row(key, now))
+def row(key: Key, now: datetime, spent: Mapping[str, int] | None = None) -> KeyRow:
+    """Returns a key as a row of a list; *spent* is what each key spent, if that is known."""
+    return KeyRow(**_row(key, now, spent))
 
 
 def last_known(workspace_id: str, key_id: str, name: str, now: datetime) -> KeyRow:
@@ -111,15 +118,17 @@ def last_known(workspace_id: str, key_id: str, name: str, now: datetime) -> KeyR
     return row(key, now)
 
 
-def details(key: Key, now: datetime) -> KeyDetails:
-    """Returns a key as its own page shows it."""
+def details(key: Key, now: datetime, spent: Mapping[str, int] | None = None) -> KeyDetails:
+    """Returns a key as its own page shows it; *spent* is what each key spent, if that is known."""
+    entries = url("entries", workspace=key.workspace_id)
     return KeyDetails(
-        **_row(key, now),
+        **_row(key, now, spent),
         settings=key.settings,
         secrets=secret_rows(key, now),
         revocation=key.revocation,
         activity_href=f"{url('activity', workspace=key.workspace_id)}?subject={key.id}",
         replace_href=_replace_href(key),
+        entries_href=f"{entries}?{urlencode({'kind': 'charge', 'key': key.id})}",
     )
 
 
@@ -173,7 +182,7 @@ def is_order(sort: str) -> bool:
     return sort.removeprefix("-") in _ORDER
 
 
-def _row(key: Key, now: datetime) -> dict[str, Any]:
+def _row(key: Key, now: datetime, spent: Mapping[str, int] | None) -> dict[str, Any]:
     place = {"workspace": key.workspace_id, "key": key.id}
     return {
         "id": key.id,
@@ -183,6 +192,7 @@ def _row(key: Key, now: datetime) -> dict[str, Any]:
         "create_time": key.create_time,
         "last_used_time": key.last_used_time,
         "expire_time": key.settings.expire_time,
+        "spent": None if spent is None else spent.get(key.id, 0),
         "state": "unknown" if key.state is None else STATES[key.state],
         "flags": flags(key, now),
         "href": url("key", **place),

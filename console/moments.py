@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from datetime import UTC, datetime, timedelta, tzinfo
+from datetime import UTC, date, datetime, timedelta, tzinfo
 from typing import Final
 from zoneinfo import ZoneInfo
 
@@ -40,7 +40,7 @@ def moment(time: datetime, zone: tzinfo) -> Markup:
 
 def day(time: datetime, zone: tzinfo) -> Markup:
     """Returns the day of *time*, such as `25 Nov 2026`."""
-    return _TIME.format(iso=_iso(time), kind="day", text=_day(time.astimezone(zone)))
+    return _TIME.format(iso=_iso(time), kind="day", text=calendar_day(time.astimezone(zone)))
 
 
 def ago(time: datetime, zone: tzinfo, now: datetime) -> Markup:
@@ -63,10 +63,11 @@ def distance(away: timedelta) -> str:
 def to_the_minute(time: datetime, zone: tzinfo) -> str:
     """Returns *time* to the minute as plain text."""
     local = time.astimezone(zone)
-    return f"{_day(local)}, {local:%H:%M} {local.tzname()}"
+    return f"{calendar_day(local)}, {local:%H:%M} {local.tzname()}"
 
 
-def _day(local: datetime) -> str:
+def calendar_day(local: date) -> str:
+    """Returns a day of a calendar as plain text."""
     return f"{local.day} {local:%b %Y}"
 
 

@@ -5,6 +5,7 @@ from urllib.parse import quote
 
 _WORKSPACE: Final = "/workspaces/{workspace}"
 _KEY: Final = _WORKSPACE + "/keys/{key}"
+_CREDITS: Final = _WORKSPACE + "/credits"
 _MEMBER: Final = _WORKSPACE + "/members/{person}"
 _ADMINISTRATION: Final = "/administration"
 
@@ -31,6 +32,10 @@ PATHS: Final = {
     "key_rotate": _KEY + "/rotate",
     "key_revoke": _KEY + "/revoke",
     "key_stored": _KEY + "/stored",
+    "credits": _CREDITS,
+    "entries": _CREDITS + "/entries",
+    "statement": _CREDITS + "/statement",
+    "statement_csv": _CREDITS + "/statement/csv",
     "activity": _WORKSPACE + "/activity",
     "members": _WORKSPACE + "/members",
     "member_role": _MEMBER + "/role",
@@ -45,6 +50,8 @@ PATHS: Final = {
     "administration_workspaces": _ADMINISTRATION + "/workspaces",
     "workspace_suspend": _ADMINISTRATION + _WORKSPACE + "/suspend",
     "workspace_resume": _ADMINISTRATION + _WORKSPACE + "/resume",
+    "top_up": _ADMINISTRATION + _WORKSPACE + "/top-up",
+    "adjust": _ADMINISTRATION + _WORKSPACE + "/adjust",
     "workspace_join": _ADMINISTRATION + _WORKSPACE + "/join",
     "administration_people": _ADMINISTRATION + "/people",
     "person_administrator": _ADMINISTRATION + "/people/{person}/administrator",

@@ -13,7 +13,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined, pass_context
 from jinja2.runtime import Context
 from markupsafe import Markup
 
-from console import moments, words
+from console import amounts, moments, words
 from console.paths import url
 
 STATIC: Final = Path(__file__).parent / "static"
@@ -94,7 +94,15 @@ class Rendering:
             lstrip_blocks=True,
             auto_reload=False,
         )
-        self._environment.filters.update(moment=_moment, day=_day, ago=self._ago)
+        self._environment.filters.update(
+            moment=_moment,
+            day=_day,
+            ago=self._ago,
+            calendar_day=moments.calendar_day,
+            credits=amounts.markup,
+            plain_credits=amounts.text,
+            signed=_signed,
+        )
         self._environment.globals.update(
             csrf_field=_csrf_field, asset=assets.href, url=url, words=words
         )
@@ -110,6 +118,10 @@ class Rendering:
     @pass_context
     def _ago(self, context: Context, time: datetime) -> Markup:
         return moments.ago(time, _zone(context), self._clock())
+
+
+def _signed(nano_credits: int) -> Markup:
+    return amounts.markup(nano_credits, signed=True)
 
 
 @pass_context

@@ -9,6 +9,7 @@ from typing import Final, TypeAlias
 from console.pages import (
     account,
     activity,
+    crediting,
     key,
     keys,
     links,
@@ -19,6 +20,8 @@ from console.pages import (
     removing,
     secrets,
     signing_in,
+    statements,
+    workspace_credits,
     workspaces,
 )
 from console.paths import PATHS
@@ -71,6 +74,10 @@ ROUTES: Final = (
     _get("key_revoke", key.show_revoke, Needs.MEMBER),
     _post("key_revoke", key.revoke, Needs.MEMBER),
     _post("key_stored", secrets.stored, Needs.MEMBER),
+    _get("credits", workspace_credits.overview, Needs.VIEWER),
+    _get("entries", workspace_credits.entries, Needs.VIEWER),
+    _get("statement", statements.show, Needs.VIEWER),
+    _get("statement_csv", statements.download, Needs.VIEWER),
     _get("activity", activity.show, Needs.VIEWER),
     _get("members", members.show, Needs.VIEWER),
     _post("invitations", members.invite, Needs.OWNER),
@@ -89,6 +96,10 @@ ROUTES: Final = (
     _get("workspace_suspend", workspaces.show_suspend, Needs.ADMINISTRATOR),
     _post("workspace_suspend", workspaces.suspend, Needs.ADMINISTRATOR),
     _post("workspace_resume", workspaces.resume, Needs.ADMINISTRATOR),
+    _get("top_up", crediting.show_top_up, Needs.ADMINISTRATOR),
+    _post("top_up", crediting.top_up, Needs.ADMINISTRATOR),
+    _get("adjust", crediting.show_adjust, Needs.ADMINISTRATOR),
+    _post("adjust", crediting.adjust, Needs.ADMINISTRATOR),
     _post("workspace_join", workspaces.join, Needs.ADMINISTRATOR),
     _get("administration_people", people.show, Needs.ADMINISTRATOR),
     _post("person_administrator", people.set_administrator, Needs.ADMINISTRATOR),

@@ -213,6 +213,15 @@ class Visit:
         fields = {**security.PAGE_HEADERS, hdrs.CONTENT_TYPE: "text/plain; charset=utf-8"}
         return self._answer(status, fields, line.encode() + b"\n")
 
+    def file(self, name: str, content_type: str, body: bytes) -> Answer:
+        """Answers with a file that the browser saves under *name*."""
+        fields = {
+            **security.PAGE_HEADERS,
+            hdrs.CONTENT_TYPE: content_type,
+            hdrs.CONTENT_DISPOSITION: f'attachment; filename="{name}"',
+        }
+        return self._answer(200, fields, body)
+
     async def page(self, template: str, status: int = 200, /, **context: Any) -> Answer:
         """Returns the page of *template*, with what all pages show."""
         return self.rendered(template, status, **{**await self._common(), **context})

@@ -55,9 +55,18 @@ REASONS: Final = (
 
 ROLES: Final = (
     Choice("member", "Member", "Creates, edits, rotates and revokes keys."),
-    Choice("viewer", "Viewer", "Sees keys, activity and members. Changes nothing."),
+    Choice("viewer", "Viewer", "Sees keys, credits, activity and members. Changes nothing."),
     Choice("owner", "Owner", "All of that, and invites, changes and removes members."),
 )
+
+ENTRIES: Final = (
+    Choice("grant", "Top-up"),
+    Choice("charge", "Request"),
+    Choice("refund", "Refund"),
+    Choice("adjustment", "Adjustment"),
+    Choice("expiry", "Expired"),
+)
+"""What an entry of a ledger is."""
 
 CARDS: Final = {
     "old_secret": ("rotated, old secret in use", "Replace the old secret where it is still used."),

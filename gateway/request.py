@@ -174,10 +174,10 @@ class RequestBody(Payload):
         """Raises `TypeError`: the text of a stream is not known."""
         raise TypeError("a streamed body has no text")
 
-    async def read(self, most: int) -> bytes | None:
+    async def read(self, most: int, admits: Callable[[int], bool]) -> bytes | None:
         """Returns all of the body if that is *most* bytes or less; None if it is more.
 
-        What is read is passed on all the same.
+        What is read is passed on all the same. *admits* is asked about the size of each piece.
 
         Raises:
             BodyError: The body broke a limit; `failure` says which.
@@ -187,6 +187,8 @@ class RequestBody(Payload):
         await self._invite()
         pieces: list[bytes] = []
         while self.received <= most and (chunk := await self._next_chunk()):
+            if not admits(len(chunk)):
+                self._fail(Refusal.TOO_MANY_REQUESTS)
             pieces.append(chunk)
         self._ahead = b"".join(pieces)
         return self._ahead if self.received <= most else None

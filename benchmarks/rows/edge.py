@@ -25,10 +25,7 @@ _FEW: Final = 100
 
 @dataclass(frozen=True, slots=True)
 class Edge:
-    """The comparisons over one authority, by requests that all present *secret*.
-
-    Its workspace has credits, and chat completions have a price.
-    """
+    """The comparisons over one authority, by requests that all present *secret*."""
 
     measuring: Measuring
     authority: Authority
@@ -45,12 +42,6 @@ class Edge:
                     if cache == "on":
                         yield self._authz(ours, access_log)
                     yield self._forwarding(ours, upstream, access_log, cache)
-            spool = self.logs / "spool"
-            spool.mkdir(mode=0o700)
-            with gateway(
-                self.authority, upstream, self.logs, access_log="off", spool=spool
-            ) as billing:
-                yield self._billing(billing, upstream)
 
     def _authz(self, ours: Process, access_log: str) -> Comparison:
         headers = _without_own(request(ours, "/authz", self._headers())[0])
@@ -86,21 +77,6 @@ class Edge:
                 self._side(bare, _COMPLETIONS, _QUESTION),
                 owed="0.95" if quiet and cached else "",
                 aim="1.2" if quiet and cached else "",
-            )
-
-    def _billing(self, ours: Process, upstream: Process) -> Comparison:
-        with bare_proxy(upstream, self.logs, access_log="off") as bare, self._from_cache():
-            headers = self._headers(_QUESTION)
-            answer, _ = request(ours, _COMPLETIONS, headers, _QUESTION)
-            if "x-opentoken-cost" not in answer:
-                raise BenchmarkError("the gateway does not bill")
-            return self.measuring.compare(
-                "gateway forwarding, `--billing enforce`",
-                self._side(ours, _COMPLETIONS, _QUESTION),
-                "bare aiohttp reverse proxy",
-                self._side(bare, _COMPLETIONS, _QUESTION),
-                owed="0.80",
-                aim="0.90",
             )
 
     @contextmanager

@@ -61,10 +61,11 @@ def revoke_all(
     # The replicas are sessions as well.
     sessions = connected + len(replicas)
     turns = zip(cycle(replicas), key_ids, strict=False)
-    return Latencies.of([_revoke(replica, key_id, sessions) for replica, key_id in turns])
+    return Latencies.of([revoke(replica, key_id, sessions) for replica, key_id in turns])
 
 
-def _revoke(replica: Authority, key_id: str, sessions: int) -> float:
+def revoke(replica: Authority, key_id: str, sessions: int) -> float:
+    """Revokes a key; returns the seconds. Raises `BenchmarkError` if it did not wait for *sessions*."""
     start = time.perf_counter()
     revoked = replica.client.call(keys.revoke(key_id))
     seconds = time.perf_counter() - start

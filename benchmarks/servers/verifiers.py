@@ -1,7 +1,8 @@
 """Real verifiers that have verdicts in their caches: PORT, PLAN.json.
 
 Listens once each verifier holds a lease and has each secret's verdict. Tells whoever connects how
-many hold a lease, and how many verdicts `VALID` they would give from memory, all together.
+many hold a lease, how many verdicts `VALID` they would give from memory, and how many have credits to
+spend, all together. With a spool they spend: each has credits again when it has told.
 """
 
 from __future__ import annotations
@@ -18,10 +19,12 @@ from typing import Any
 import uvloop
 
 from benchmarks.probes import fill_cache, read_plan, wait_for_lease
-from keyauthority.client import Verdict, Verifier, load_token
+from keyauthority.client import Request, Spender, Verdict, VerifiedKey, Verifier, load_token
 
 TIMEOUT = 10.0
-"""Seconds for a verdict while the caches fill."""
+"""Seconds for a verdict while the caches fill, and for credits."""
+
+HELD = 1_000
 
 
 async def _serve(port: int, plan: dict[str, Any]) -> None:
@@ -33,9 +36,15 @@ async def _serve(port: int, plan: dict[str, Any]) -> None:
         ]
         await asyncio.gather(*map(wait_for_lease, verifiers))
         await asyncio.gather(*(fill_cache(verifier, secrets) for verifier in verifiers))
+        spenders = [
+            await stack.enter_async_context(Spender(verifier, Path(plan["spool"]), timeout=TIMEOUT))
+            for verifier in (verifiers if plan["spool"] else [])
+        ]
+        key = (await verifiers[0].verify(secrets[-1])).key
 
-        def tell(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-            writer.write(json.dumps(_state(verifiers, secrets)).encode())
+        async def tell(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            writer.write(json.dumps(_state(verifiers, spenders, secrets)).encode())
+            await asyncio.gather(*(_spend(spender, key) for spender in spenders))
             writer.close()
 
         stop = asyncio.Event()
@@ -45,11 +54,20 @@ async def _serve(port: int, plan: dict[str, Any]) -> None:
             await stop.wait()
 
 
-def _state(verifiers: Sequence[Verifier], secrets: Sequence[str]) -> dict[str, int]:
+async def _spend(spender: Spender, key: VerifiedKey | None) -> None:
+    if key is not None and not spender.slices:
+        spending = await spender.hold(key, HELD, Request("bench", "/v1/bench", "req_bench"))
+        spending.void()
+
+
+def _state(
+    verifiers: Sequence[Verifier], spenders: Sequence[Spender], secrets: Sequence[str]
+) -> dict[str, int]:
     cached = (verifier.peek(secret) for verifier in verifiers for secret in secrets)
     return {
         "leases": sum(verifier.lease_held for verifier in verifiers),
         "valid": sum(entry is not None and entry.verdict is Verdict.VALID for entry in cached),
+        "spending": sum(spender.slices for spender in spenders),
     }
 
 

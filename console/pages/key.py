@@ -6,7 +6,7 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Final
 
-from console import key_views, submitting
+from console import key_views, spending, submitting
 from console.forms import Form
 from console.key_views import KeyRow
 from console.moments import end_of_day, last_day, zone_of
@@ -38,7 +38,8 @@ _MEANWHILE: Final = (
 
 async def show(visit: Visit) -> Answer:
     """Shows the key."""
-    key = key_views.details(await _key(visit), visit.now)
+    record = await _key(visit)
+    key = key_views.details(record, visit.now, await spending.of_keys(visit))
     return await visit.page("key.html", section="keys", key=key)
 
 

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
 from urllib.parse import urlencode
 
-from console import key_views, words
+from console import key_views, spending, words
 from console.key_views import KeyRow
 from console.paths import url
 from console.visit import Visit
@@ -58,8 +59,9 @@ async def listing(visit: Visit) -> Answer:
         # The key is found by how its secret begins, and no address holds the rest.
         return visit.redirect(_href(visit, query))
     keys, more = await visit.authority.keys(visit.workspace_id)
-    rows = [key_views.row(key, visit.now) for key in keys]
-    older = await _older(visit, query, {row.id for row in rows}) if more and query.q else []
+    spent = await spending.of_keys(visit) if keys else None
+    rows = [key_views.row(key, visit.now, spent) for key in keys]
+    older = await _older(visit, query, spent, {row.id for row in rows}) if more and query.q else []
     matching = key_views.chosen([*rows, *older], query.q, query.state, query.flag)
     pages = _pages(visit, query, len(matching))
     first = (pages.number - 1) * _PAGE
@@ -73,14 +75,17 @@ async def listing(visit: Visit) -> Answer:
         sort_href=_sort_hrefs(visit, query),
         pages=pages,
         truncated=more,
+        spent_known=spent is not None,
         empty="" if page else "no_match" if rows else "none",
     )
 
 
-async def _older(visit: Visit, query: KeyQuery, newest: set[str]) -> list[KeyRow]:
+async def _older(
+    visit: Visit, query: KeyQuery, spent: Mapping[str, int] | None, newest: set[str]
+) -> list[KeyRow]:
     # The authority searches the names of all keys, not only of the newest.
     keys, _ = await visit.authority.keys(visit.workspace_id, name_contains=query.q)
-    return [key_views.row(key, visit.now) for key in keys if key.id not in newest]
+    return [key_views.row(key, visit.now, spent) for key in keys if key.id not in newest]
 
 
 def _query(visit: Visit, text: str) -> KeyQuery:
@@ -107,7 +112,7 @@ def _cards(visit: Visit, query: KeyQuery, rows: list[KeyRow]) -> list[Card]:
 def _sort_hrefs(visit: Visit, query: KeyQuery) -> dict[str, str]:
     return {
         column: _href(visit, query, sort=f"-{column}" if query.sort == column else column)
-        for column in ("name", "created", "used", "expires")
+        for column in ("name", "created", "used", "expires", "spent")
     }
 
 

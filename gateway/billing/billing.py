@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Final
+from typing import Final, NamedTuple
 
 from gateway.bill_metrics import BillCounters
 from gateway.billing.bill import Bill
@@ -25,8 +24,7 @@ _ASKING: Final = 1
 """Nano-credits that are held for a moment to see whether there are any."""
 
 
-@dataclass(frozen=True, slots=True)
-class Opened:
+class Opened(NamedTuple):
     """A request that may be forwarded, with *body*, and its bill; None if it costs nothing."""
 
     body: Body

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields, replace
-from typing import Final
+from dataclasses import fields, replace
+from typing import Final, NamedTuple
 
 from gateway.metering.going_by import FIRST_OUTPUT, Priced
 from gateway.metering.request import Asked
@@ -18,8 +18,7 @@ _CLASSES: Final = tuple(field.name for field in fields(Usage))
 _RATES: Final = tuple(field.name for field in fields(Rates))
 
 
-@dataclass(frozen=True, slots=True)
-class Work:
+class Work(NamedTuple):
     """What a request has the upstream do, by its price."""
 
     priced: Priced
@@ -56,8 +55,7 @@ class Work:
         return max(0, left) * FIRST_OUTPUT // step if step else output
 
 
-@dataclass(frozen=True, slots=True)
-class Told:
+class Told(NamedTuple):
     """What an answer told so far."""
 
     # None if it told none.
@@ -71,8 +69,7 @@ class Told:
     whole: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class Cost:
+class Cost(NamedTuple):
     """What a request costs."""
 
     nano_credits: int

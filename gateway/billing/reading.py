@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import UTC, datetime
-from typing import Literal
+from typing import Literal, NamedTuple
 
 from aiohttp import hdrs
 
@@ -24,8 +24,7 @@ from keyauthority.pricing.prices import PriceTable
 Body = bytes | RequestBody | None
 
 
-@dataclass(frozen=True, slots=True)
-class Reading:
+class Reading(NamedTuple):
     """A request as it is sent, and what it has the upstream do."""
 
     body: Body
@@ -57,7 +56,8 @@ class Reader:
 
     async def read(self, request: EdgeRequest, path: str, body: Body) -> Reading | Refusal:
         """Returns how *request*, with the raw *path*, is sent and priced; a refusal of its body."""
-        content = await self._bodies.read(body)
+        bodies = self._bodies
+        content = await bodies.read(body) if isinstance(body, RequestBody) else bodies.whole(body)
         if isinstance(content, Refusal):
             return content
         size = _size(body) if content is None else len(content)

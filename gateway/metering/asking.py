@@ -13,8 +13,9 @@ _ASKING: Final = b'"include_usage":true'
 
 def lacks_usage(path: str, body: Asked) -> bool:
     """Returns whether a stream has to be asked for its usage: OpenAI's completions, chat or not."""
-    completions = endpoint(path) in (Endpoint.CHAT, Endpoint.COMPLETIONS)
-    return completions and body.streams and not body.includes_usage
+    if not body.streams or body.includes_usage:
+        return False
+    return endpoint(path) in (Endpoint.CHAT, Endpoint.COMPLETIONS)
 
 
 def ask_for_usage(body: bytes) -> bytes:

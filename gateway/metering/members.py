@@ -13,7 +13,7 @@ JSON_ERRORS: Final = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError)
 
 _decode_any = msgspec.json.Decoder().decode
 _decode = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
-_NAME: Final = rb'[ \t\r\n]*"(?:[^"\\]|\\.)*"[ \t\r\n]*:[ \t\r\n]*'
+_NAME: Final = rb'[ \t\r\n]*"[^"\\]*(?:\\.[^"\\]*)*"[ \t\r\n]*:[ \t\r\n]*'
 _first = re.compile(rb"[ \t\r\n]*\{" + _NAME, re.DOTALL).match
 _next = re.compile(rb"[ \t\r\n]*," + _NAME, re.DOTALL).match
 _closes = re.compile(rb"[ \t\r\n]*\}").match

@@ -66,14 +66,14 @@ class Meter:
 
     def read(self, answer: object) -> bool:
         """Takes a JSON value: an answer or one event of a stream. Returns whether it told a usage."""
-        if not isinstance(answer, Mapping):
+        if not isinstance(answer, dict):
             return False
         self._images = max(self._images, _images(answer))
         self._streamed_images += _is_image(answer)
         told = False
         for holder in (answer, *(answer.get(name) for name in _HOLDERS)):
-            usage = holder.get("usage") if isinstance(holder, Mapping) else None
-            if isinstance(usage, Mapping):
+            usage = holder.get("usage") if isinstance(holder, dict) else None
+            if isinstance(usage, dict):
                 counts: Counts = {}
                 _collect(usage, counts)
                 for name, count in counts.items():
@@ -141,7 +141,7 @@ def _is_last(event: Mapping[Any, Any]) -> bool:
     if isinstance(kind, str) and kind.startswith("response."):
         return kind in _ENDS
     if isinstance(choices, list) and choices:
-        pieces = [choice for choice in choices if isinstance(choice, Mapping) and "delta" in choice]
+        pieces = [choice for choice in choices if isinstance(choice, dict) and "delta" in choice]
         return not pieces or any(piece.get("finish_reason") for piece in pieces)
     return True
 
@@ -153,7 +153,7 @@ def _collect(usage: Mapping[Any, Any], counts: Counts) -> None:
             _keep(counts, name, value)
         elif name == "seconds" and type(value) in (int, float) and 0 <= value <= _LARGEST_SECONDS:
             counts[name] = round(value * 1000)
-        elif name in _DETAILS and isinstance(value, Mapping):
+        elif name in _DETAILS and isinstance(value, dict):
             for part, count in value.items():
                 _keep(counts, f"{_DETAILS[name]}.{part}", count)
 
@@ -176,7 +176,7 @@ def _images(answer: Mapping[Any, Any]) -> int:
     if not isinstance(data, list):
         return 0
     pictures = ("b64_json", "url")
-    return sum(isinstance(item, Mapping) and any(map(item.get, pictures)) for item in data)
+    return sum(isinstance(item, dict) and any(map(item.get, pictures)) for item in data)
 
 
 def _is_image(event: Mapping[Any, Any]) -> bool:

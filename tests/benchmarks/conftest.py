@@ -21,6 +21,4 @@ def asked(folder: Path) -> Iterator[Authority]:
 
 @pytest.fixture(scope="module")
 def secrets(asked: Authority) -> list[str]:
-    workspace_id = asked.create_workspace()
-    asked.credit(workspace_id)
-    return [secret for _, secret in asked.issue(3, workspace_id)]
+    return [secret for _, secret in asked.issue(3, asked.create_workspace())]

@@ -31,7 +31,7 @@ def test_a_revocation_that_waits_for_nobody_gives_no_number(asked: Authority, fo
     """If fewer verifiers are waited for than are connected, there is an error."""
     ((key_id, _),) = asked.issue(1, asked.create_workspace())
     with pytest.raises(BenchmarkError, match="sessions only"):
-        revoking._revoke(asked, key_id, 2)
+        revoking.revoke(asked, key_id, 2)
 
 
 def test_verifiers_that_still_accept_are_found_out(

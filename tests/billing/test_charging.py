@@ -4,17 +4,23 @@ from __future__ import annotations
 
 import asyncio
 import json
+from collections.abc import Callable
 from typing import Any
 
 import pytest
 from aiohttp import ClientSession, web
 
+from gateway.billing.bodies import Bodies
+from gateway.envelope import Refusal
+from gateway.request import BodyError, RequestBody
 from keyauthority.pricing import amounts
+from keyauthority.v1.price_pb2 import Rates
 from tests.billing.conftest import StartGateway
 from tests.billing.parts import (
     DONE,
     MODEL,
     Account,
+    Books,
     Client,
     Upstream,
     completion,
@@ -207,3 +213,72 @@ async def test_a_large_body_is_metered_and_passed_on_whole(
     }
     charges = await account.charges(2)
     assert [-charge.amount_nano_credits for charge in charges] == [cost(11, 3)] * 2
+
+
+async def test_pictures_are_charged_by_their_number(
+    client: Client, books: Books, account: Account, upstream: Upstream
+) -> None:
+    """As many as came, whatever was asked for; by what was asked for if the answer breaks off."""
+    await books.price("draw", "/v1/images/generations", Rates(image=1_000))
+
+    async def draw(request: web.BaseRequest, asked: dict[str, Any]) -> web.StreamResponse:
+        return web.json_response({"data": [{"b64_json": "AAAA"}] * 2})
+
+    async def break_off(request: web.BaseRequest, asked: dict[str, Any]) -> web.StreamResponse:
+        assert request.transport is not None
+        request.transport.abort()
+        return web.Response()
+
+    body = json.dumps({"model": "draw", "prompt": "a tree", "n": 3}).encode()
+    upstream.respond = draw
+    assert (await client.send(body, "/v1/images/generations"))[1]["x-opentoken-cost"] == "0.000002"
+    upstream.respond = break_off
+    assert (await client.send(body, "/v1/images/generations"))[0] == 502
+
+    charges = await account.charges(2)
+    assert [(-one.amount_nano_credits, one.use.estimated) for one in charges] == [
+        (2_000, False),
+        (3_000, True),
+    ]
+
+
+async def test_clients_that_send_slowly_share_a_bound() -> None:
+    """What has come of bodies that are not whole; the next piece beyond it is refused."""
+    pieces = [b"x" * 60, b"x" * 60]
+
+    class Slow(RequestBody):
+        def __init__(self) -> None:
+            self.failure = None
+            self.length = None
+
+        async def read(self, most: int, admits: Callable[[int], bool]) -> bytes | None:
+            for each in pieces:
+                if not admits(len(each)):
+                    self.failure = Refusal.TOO_MANY_REQUESTS
+                    raise BodyError
+            return b"".join(pieces)
+
+    bodies = Bodies(1_000, together=100)
+    assert await bodies.read(Slow()) is Refusal.TOO_MANY_REQUESTS
+    assert bodies.waiting == 0
+    pieces.pop()
+    assert await bodies.read(Slow()) == b"x" * 60
+
+
+async def test_what_is_free_is_counted_without_credits(
+    http: ClientSession, url: str, books: Books
+) -> None:
+    """As a charge of nothing, which says what was used; also where it streams beyond any hold."""
+    await books.price("free", "/v1/chat/completions", Rates(input=0, output=0))
+    account = await books.account(0)
+    client = Client(http, url, account)
+
+    assert (await client.chat(model="free", max_tokens=5))[0] == 200
+    assert (await client.chat(model="free", max_tokens=3000, stream=True))[0] == 200
+
+    charges = await account.charges(2)
+    assert [-charge.amount_nano_credits for charge in charges] == [0, 0]
+    assert [dict(charge.use.counts) for charge in charges] == [
+        {"input": 11, "output": 5},
+        {"input": 11, "output": 3000},
+    ]

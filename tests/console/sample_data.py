@@ -86,6 +86,7 @@ def key(number: int, name: str, state: str = "active", **other: Any) -> KeyRow:
         create_time=ago(days=3 + number * 11),
         last_used_time=ago(minutes=4 * number**3),
         expire_time=ahead(days=60 - number),
+        spent=1_234_567_890_123 // number**8,
         state=state,
         flags=[],
         href=href,

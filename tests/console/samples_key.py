@@ -32,6 +32,7 @@ def details(row: KeyRow, **other: Any) -> KeyDetails:
         "revocation": None,
         "activity_href": "/a",
         "replace_href": WORKSPACE + "/keys/new?name=x",
+        "entries_href": WORKSPACE + "/credits/entries?key=x",
     }
     return KeyDetails(**fields | more | other)
 

@@ -29,7 +29,7 @@ CARDS = [
     Card(flag, *words.CARDS[flag], count, f"?flag={flag}", False)
     for flag, count in (("old_secret", 1), ("expiring", 1), ("unused", 4), ("never_expires", 12))
 ]
-SORT = {name: f"?sort={name}" for name in ("name", "created", "used", "expires")}
+SORT = {name: f"?sort={name}" for name in ("name", "created", "used", "expires", "spent")}
 
 
 def keys_page(**other: Any) -> dict[str, Any]:
@@ -40,6 +40,7 @@ def keys_page(**other: Any) -> dict[str, Any]:
         "sort_href": SORT,
         "pages": Pages(1, 1, 8, None, None),
         "truncated": False,
+        "spent_known": True,
         "empty": "",
     }
     return INSIDE | page | other
@@ -120,7 +121,7 @@ KEYS: list[Page] = [
         ),
     ),
     Page("keys_suspended", "keys.html", keys_page(workspace=replace(ACME, suspended=True))),
-    Page("keys_viewer", "keys.html", keys_page(may=frozenset(), cards=[])),
+    Page("keys_viewer", "keys.html", keys_page(may=frozenset(), cards=[], spent_known=False)),
     Page("key_new", "key_new.html", INSIDE | {"form": FORM, "form_id": "r1"}),
     Page("key_new_wrong", "key_new.html", INSIDE | {"form": FILLED, "form_id": "r1"}),
     Page(

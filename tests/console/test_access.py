@@ -61,6 +61,8 @@ UNFILLED = {
     # These people have none.
     "/account/password": {409},
     "/administration/workspaces": {422},
+    "/administration/workspaces/{workspace}/top-up": {422},
+    "/administration/workspaces/{workspace}/adjust": {422},
     "/administration/people/{person}/disabled": {422},
 }
 """What a form says that is open, but was sent empty; all others are taken as they are."""

@@ -99,7 +99,7 @@ def test_a_change_is_told_by_what_was_changed(
 def test_there_are_words_for_all_that_happens_in_a_workspace() -> None:
     """Nothing is told by the name of a method, and all of it can be chosen."""
     names = [action.name.lower() for action in Action]
-    happens = {one for one in names if one.startswith(("key_", "workspace_"))}
+    happens = {one for one in names if one.startswith(("key_", "workspace_", "credits_"))}
     assert activity_entries.KEYS.keys() == happens
     chosen = filter(None, map(activity_entries.action_of, happens))
     assert {action.name.lower() for action in chosen} == happens

@@ -45,7 +45,8 @@ async def test_pages_of_a_workspace_say_so(cast: Cast, authority: Authority) -> 
     """503, what it means for keys, and a way to try again; the people's own pages go on."""
     browser = await cast.visitor(Role.OWNER)
     authority.stop()
-    for page in ("keys", "keys/new", "activity", "members"):
+    credits_pages = ("credits", "credits/entries", "credits/statement", "credits/statement/csv")
+    for page in ("keys", "keys/new", *credits_pages, "activity", "members"):
         shown = browser.get(f"/workspaces/{cast.workspace}/{page}")
         assert shown.status == 503, page
         assert "The key authority is unavailable" in shown.text
@@ -118,6 +119,26 @@ async def test_rotating_and_editing_lose_nothing_either(cast: Cast, authority: A
     saved = browser.follow(browser.submit(saved, f"{href}/edit"))
     assert "Saved." in saved.text
     assert "another name" in saved.text
+
+
+async def test_credits_are_added_once_however_often_it_was_tried(
+    cast: Cast, authority: Authority
+) -> None:
+    """The form comes back with all that was typed; sent again when it is back, it adds once."""
+    browser = await cast.visitor(administrator=True)
+    path = f"/administration/workspaces/{cast.workspace}/top-up"
+    page = browser.get(path)
+    authority.stop()
+    assert browser.get(path).status == 503
+    typed = {"amount": "2.5", "purchase_id": "invoice-7", "note": "by bank"}
+    for _ in range(2):
+        page = browser.submit(page, path, **typed)
+        assert page.status == 503
+        assert "Nothing you typed is lost" in page.text
+        assert set(typed.items()) <= set(page.form(path).fields)
+    authority.start(browser)
+    for _ in range(2):
+        assert "has 2.50 credits now" in browser.submit(page, path).text
 
 
 async def test_a_foreign_key_is_not_named_while_the_authority_is_away(

@@ -45,11 +45,15 @@ class Operator:
         request = callers.CreateCallerRequest(name=name, roles=[callers.CALLER_ROLE_VERIFIER])
         return self._callers.CreateCaller(request, metadata=self.metadata, timeout=TIMEOUT).token
 
-    def console_token(self, name: str) -> str:
-        """The token of a new caller such as a console needs."""
+    def console_token(self, name: str, *, bills: bool = True) -> str:
+        """The token of a new caller such as a console needs; without *bills* it sees no credits."""
         request = callers.CreateCallerRequest(
             name=name,
-            roles=[callers.CALLER_ROLE_ISSUER, callers.CALLER_ROLE_ADMIN],
+            roles=[
+                callers.CALLER_ROLE_ISSUER,
+                callers.CALLER_ROLE_ADMIN,
+                *([callers.CALLER_ROLE_BILLER] if bills else []),
+            ],
             acts_for_people=True,
         )
         return self._callers.CreateCaller(request, metadata=self.metadata, timeout=TIMEOUT).token

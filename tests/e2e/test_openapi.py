@@ -17,6 +17,7 @@ from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 from schemathesis import Case, GenerationMode, Response, checks
 
+from keyauthority.v1.price_pb2 import Rates
 from tests.e2e.edge import edge_running
 
 DOCUMENT = Path(__file__).parents[2] / "docs" / "openapi.yaml"
@@ -76,25 +77,35 @@ class Clients:
         return case.call(base_url=self.url, session=self._session, headers=headers, timeout=10)
 
 
-@pytest.fixture(scope="module")
-def clients(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Clients]:
+@pytest.fixture(scope="module", params=["off", "enforce"])
+def clients(
+    tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRequest
+) -> Iterator[Clients]:
+    """Of a gateway without billing, and of one with it."""
     folder = tmp_path_factory.mktemp("openapi")
+    spool = folder / "spool"
+    spool.mkdir(mode=0o700)
+    billing = ("--billing", request.param, "--spool", str(spool), "--unpriced", "default")
     with (
         agreeing() as upstream,
-        edge_running(folder, "--max-refusals", "0", "--upstream", upstream) as edge,
+        edge_running(folder, "--max-refusals", "0", "--upstream", upstream, *billing) as edge,
         requests.Session() as session,
     ):
         session.trust_env = False
         operator = edge.operator
+        operator.price("*", Rates(request=1))
         good, secret = operator.issue(operator.workspace())
+        operator.top_up(good.workspace_id, 10**9)
+        _, poor = operator.issue(operator.workspace())
         revoked, old = operator.issue(good.workspace_id)
         operator.revoke(revoked.id)
         _, denied = operator.issue(suspended := operator.workspace())
         operator.suspend(suspended)
-        yield Clients(edge.url, session, {"good": secret, "revoked": old, "suspended": denied})
+        keys = {"good": secret, "revoked": old, "suspended": denied, "poor": poor}
+        yield Clients(edge.url, session, keys)
 
 
-KINDS = ("good", "revoked", "suspended", "none", "made up")
+KINDS = ("good", "poor", "revoked", "suspended", "none", "made up")
 
 
 @pytest.mark.long

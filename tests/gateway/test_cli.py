@@ -84,6 +84,11 @@ def test_every_setting_has_a_flag() -> None:
         "tls-key": "k",
         "metrics-listen": "127.0.0.1:2",
         "on-revoke": "drain",
+        "billing": "off",
+        "spool": "s",
+        "unpriced": "default",
+        "hold": "full",
+        "exhausted-status": "429",
         "workers": "1",
         "log-level": "warning",
     }
@@ -238,6 +243,10 @@ def test_without_a_token_it_does_not_start() -> None:
         (["--max-unread-bytes", "0"], "--max-unread-bytes"),
         (["--workers", "0"], "--workers"),
         (["--on-revoke", "cut", "--cache", "off"], "--on-revoke"),
+        (["--billing", "enforce", "--spool", "s", "--cache", "off"], "--cache on"),
+        (["--billing", "observe", "--cache", "off"], "--cache on"),
+        (["--billing", "enforce"], "--spool FOLDER"),
+        (["--max-metered-body-bytes", "0"], "--max-metered-body-bytes"),
         (["--workers", "3", "--metrics-listen", "127.0.0.1:65534"], "--metrics-listen"),
     ],
 )

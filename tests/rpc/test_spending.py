@@ -26,6 +26,7 @@ from keyauthority.v1.ledger_service_pb2 import (
 from keyauthority.v1.spending_service_pb2 import (
     Charge,
     ChargeState,
+    GetAvailableRequest,
     HoldPart,
     SettleRequest,
     SettleResponse,
@@ -93,6 +94,21 @@ async def spending(authority: Authority, workspace: str) -> Spending:
     await root(TopUpRequest(workspace_id=workspace, **purchase))
     key_id = (await issue(root, workspace)).key.id
     return Spending(root, api, (await join(api)).session_id, workspace, key_id)
+
+
+async def test_a_verifier_may_tell_what_is_available(spending: Spending) -> None:
+    """What stands in no slice, below zero of a workspace that owes; of no workspace that is not there."""
+
+    async def available(workspace_id: str = spending.workspace_id) -> int:
+        answer = await spending.api(GetAvailableRequest(workspace_id=workspace_id))
+        return int(answer.available_nano_credits)
+
+    assert await available() == 100
+    await spending.settle(slices=[spending.asking(40)])
+    assert await available() == 60
+    await spending.settle(charges=[spending.charge(150)])
+    assert await available() == -90
+    assert await reason(available("ws_missing")) == "WORKSPACE_NOT_FOUND"
 
 
 async def test_a_request_is_paid_for(spending: Spending) -> None:

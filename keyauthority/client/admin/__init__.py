@@ -67,14 +67,18 @@ from keyauthority.domain.callers import Person, Role
 from keyauthority.domain.errors import Reason
 from keyauthority.domain.facts import Action
 from keyauthority.domain.keys import KeySettings, KeyState, Revocation, RevocationReason, Who
+from keyauthority.domain.ledger import Credited, Entry, EntryFilter
+from keyauthority.domain.ledger import Kind as EntryKind
 from keyauthority.domain.peppers import PepperState
 from keyauthority.domain.sessions import Receipt
 from keyauthority.domain.usage import Group, UsageSum
+from keyauthority.escrow.slices import Account
 from keyauthority.pricing.prices import Pattern, Price, Rates
 
 __all__ = [
     "CHANGING",
     "READING",
+    "Account",
     "Action",
     "AdminClient",
     "AuditEntry",
@@ -85,6 +89,10 @@ __all__ = [
     "Caller",
     "Changed",
     "CredentialError",
+    "Credited",
+    "Entry",
+    "EntryFilter",
+    "EntryKind",
     "Group",
     "ImportedKey",
     "IssuedKey",

@@ -88,6 +88,7 @@ _CLASSES: Final[Mapping[grpc.StatusCode, type[AuthorityError]]] = {
     grpc.StatusCode.FAILED_PRECONDITION: RefusedError,
     grpc.StatusCode.ALREADY_EXISTS: RefusedError,
     grpc.StatusCode.ABORTED: RefusedError,
+    grpc.StatusCode.OUT_OF_RANGE: RefusedError,
     grpc.StatusCode.NOT_FOUND: MissingError,
     grpc.StatusCode.UNAUTHENTICATED: CredentialError,
     grpc.StatusCode.PERMISSION_DENIED: CredentialError,
