@@ -116,7 +116,8 @@ class Bill:
         """Notes the head of the upstream's answer."""
         self._status = status
         kind, coding = headers.get(hdrs.CONTENT_TYPE, ""), headers.get(hdrs.CONTENT_ENCODING, "")
-        self._answer = AnswerReader(kind, coding, takes_usage_out=self._strips_usage)
+        place = self._work.priced.asked.place
+        self._answer = AnswerReader(kind, coding, place=place, takes_usage_out=self._strips_usage)
         if coding not in ("", "identity"):
             self._token_bytes = _CODED
         elif kind.startswith("audio/"):
@@ -155,6 +156,12 @@ class Bill:
         """Returns what goes on at the orderly end of the answer."""
         self._whole = True
         return b"" if self._answer is None else self._answer.finish()
+
+    @property
+    def usage_due(self) -> bool:
+        """Whether the answer is made, and its usage is yet to come: it is read on if its client leaves."""
+        answer = self._answer
+        return answer is not None and not self._whole and self._was_served() and answer.usage_due
 
     # --- the hold
 
@@ -251,6 +258,7 @@ class Bill:
         final = answer.meter.final
         exact = exact_cost(self._work, usage) if usage is not None and final else None
         if exact is not None:
+            # To measure the text of an answer that tells its tokens would take time for nothing.
             return exact
         told = Told(
             usage,

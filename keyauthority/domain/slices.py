@@ -9,8 +9,12 @@ from typing import Final
 
 from keyauthority.escrow.slices import Slice, SliceKey
 
-MOST_SLICES: Final = 1_000
-"""The most slices of one session in one workspace: each beyond the latest has holds of running requests."""
+MOST_SLICES: Final = 5_000
+"""The most slices of one session in one workspace: each beyond the latest has holds of running requests.
+
+Each recall closes one, and so many it may be while the longest request runs: one a second by each of
+eight processes, for ten minutes.
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +38,7 @@ class OwnedSlice:
 
 @dataclass(frozen=True, slots=True)
 class Shared:
-    """How many other sessions have an open slice of a workspace, and how much stands in these."""
+    """How many other sessions have something in an open slice of a workspace, and how much in all."""
 
     sessions: int = 0
     amount: int = 0
@@ -91,9 +95,12 @@ class SliceSheet:
         """
         put: list[OwnedSlice] = []
         forgotten: list[OwnedSlice] = []
-        for key in self._changed:
-            one = self._slices[key]
+        highest = {session_id: max(numbers) for session_id, numbers in self._numbers.items()}
+        # One that was closed, and empty, before may have been passed now.
+        for key, one in self._slices.items():
             empty = one.slice.closed and not one.slice.amount
-            passed = key[1] < max(self._numbers[key[0]])
-            (forgotten if empty and passed else put).append(one)
+            if empty and key[1] < highest[key[0]]:
+                forgotten.append(one)
+            elif key in self._changed:
+                put.append(one)
         return put, forgotten

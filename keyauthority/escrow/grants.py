@@ -24,6 +24,11 @@ class Grant:
     expire_time: datetime | None = None
     promotional: bool = False
 
+    @property
+    def terms(self) -> tuple[int, datetime | None, bool]:
+        """On what terms the credits came: credits on the same terms are as good as each other."""
+        return self.priority, self.expire_time, self.promotional
+
 
 @dataclass(frozen=True, slots=True)
 class Draw:
@@ -51,9 +56,11 @@ def in_order(grants: Iterable[Grant]) -> list[Grant]:
 
 
 def draw(grants: Iterable[Grant], amount: int) -> tuple[list[Draw], int]:
-    """Returns what *amount* takes of each grant, and the debt that no grant covers."""
+    """Returns what *amount* takes of each of *grants*, which are in order, and the debt that none covers."""
     draws, left = [], amount
-    for grant in in_order(grants):
+    for grant in grants:
+        if not left:
+            break
         taken = min(left, grant.remaining)
         if taken:
             draws.append(Draw(grant.id, taken))
@@ -66,21 +73,34 @@ def remaining_of(amount: int, balance: int) -> int:
     return max(amount + min(balance, 0), 0)
 
 
+def is_due(grant: Grant, now: datetime) -> bool:
+    """Returns whether the grant's time has come at *now*."""
+    return grant.expire_time is not None and grant.expire_time <= now
+
+
 def expire(grants: Iterable[Grant], escrowed: int, now: datetime) -> list[Draw]:
-    """Returns what expires at *now* of grants whose time has come.
+    """Returns what expires at *now* of those of *grants*, which are in order, whose time has come.
 
     What stands in slices does not: it is taken to be of the grants that are drawn first, of those
     that were there when the grant fell due. To be asked again when credits come back from slices, in
     the transaction that brings them back.
     """
+    grants = list(grants)
+    expiries = [one.expire_time for one in grants if one.expire_time and is_due(one, now)]
+    if not expiries:
+        return []
     draws: list[Draw] = []
-    ahead: list[Grant] = []
-    for grant in in_order(grants):
+    # What was there at the first expiry was there at all of them: only of the others each one asks.
+    first, covered, later = min(expiries), 0, list[Grant]()
+    for grant in grants:
         expiry = grant.expire_time
-        if expiry is not None and expiry <= now:
-            covered = sum(one.remaining for one in ahead if one.create_time < expiry)
-            in_slices = max(escrowed - covered, 0)
+        if expiry is not None and is_due(grant, now):
+            covered_later = sum(one.remaining for one in later if one.create_time < expiry)
+            in_slices = max(escrowed - covered - covered_later, 0)
             if grant.remaining > in_slices:
                 draws.append(Draw(grant.id, grant.remaining - in_slices))
-        ahead.append(grant)
+        if grant.create_time < first:
+            covered += grant.remaining
+        else:
+            later.append(grant)
     return draws

@@ -7,7 +7,7 @@ session that a call is of is locked meanwhile, and the account: no two calls dec
 from __future__ import annotations
 
 import enum
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 SliceKey = tuple[str, int]
@@ -101,12 +101,16 @@ class SliceClosing:
 
 @dataclass(frozen=True, slots=True)
 class Settled:
-    """What a call left of the account and of the slice that it was about, and its answer."""
+    """What a call left of the account, and its answer.
+
+    `slices` are those to store, the one that the call is about last. There are none if the call
+    changed nothing: it is a repeat, has been passed, or begins one slice too many.
+    """
 
     account: Account
-    slice: Slice
     word: Word
     granted: int = 0
+    slices: tuple[Slice, ...] = ()
 
 
 def grant(account: Account, call: SliceCall, sharers: int) -> tuple[Word, int]:
@@ -124,39 +128,34 @@ def grant(account: Account, call: SliceCall, sharers: int) -> tuple[Word, int]:
     return Word.GRANTED, min(available, max(call.need, min(call.want, available // (2 * sharers))))
 
 
-def settle(account: Account, latest: Slice | None, call: SliceCall, sharers: int) -> Settled:
+def settle(
+    account: Account,
+    latest: Slice | None,
+    call: SliceCall,
+    sharers: int,
+    *,
+    full: bool = False,
+    on_return: Callable[[Account], Account] = lambda account: account,
+) -> Settled:
     """Applies *call* of a living session whose latest slice of the workspace is *latest*.
 
     A repeated call is answered as the first time and grants nothing again. A higher number begins a
-    new slice; whoever stores *latest* closes it then (`close`), and keeps the highest number while
-    the session lives. Whoever has something to do with what comes back before it is granted again
-    takes the three steps one by one.
+    new slice, unless the session's slices are *full*, and closes the latest. Whoever stores slices
+    keeps the highest number while the session lives.
+
+    *on_return* does what has to be done with credits that come back before they are granted again.
     """
-    answer = answered(account, latest, call)
+    answer = _answered(account, latest, call)
     if answer is not None:
         return answer
-    return serve(*shrink(account, latest, call), call, sharers)
-
-
-def answered(account: Account, latest: Slice | None, call: SliceCall) -> Settled | None:
-    """Returns the answer to a call that is a repeat or has been passed; None: it is to be served."""
-    if latest is None or call.number > latest.number:
-        return None
-    if call.number == latest.number and call.sequence == latest.sequence:
-        return Settled(account, latest, latest.word, latest.granted)
-    if call.number < latest.number or latest.closed or call.sequence < latest.sequence:
-        return Settled(account, latest, Word.PASSED)
-    return None
-
-
-def shrink(account: Account, latest: Slice | None, call: SliceCall) -> tuple[Account, Slice]:
-    """Takes back what *call* does not keep. A slice never grows by what is kept."""
+    if full and (latest is None or call.number > latest.number):
+        return Settled(account, Word.BUSY)
+    before = account.escrowed
     slice_ = latest if latest and latest.number == call.number else Slice(call.number)
-    return _kept(account, slice_, call.keep)
-
-
-def serve(account: Account, slice_: Slice, call: SliceCall, sharers: int) -> Settled:
-    """Grants what *call* gets, and notes the answer for a repeat."""
+    # A slice never grows by what is kept.
+    account, slice_ = _kept(account, slice_, call.keep)
+    if account.escrowed < before:
+        account = on_return(account)
     word, granted = grant(account, call, sharers)
     slice_ = replace(
         slice_,
@@ -166,7 +165,21 @@ def serve(account: Account, slice_: Slice, call: SliceCall, sharers: int) -> Set
         word=word,
     )
     account = replace(account, escrowed=account.escrowed + granted)
-    return Settled(account, slice_, word, granted)
+    if latest is None or latest.number == slice_.number:
+        return Settled(account, word, granted, (slice_,))
+    # What is held of the lower one stays.
+    return Settled(account, word, granted, (replace(latest, closed=True), slice_))
+
+
+def _answered(account: Account, latest: Slice | None, call: SliceCall) -> Settled | None:
+    # The answer to a call that is a repeat or has been passed; None: it is to be served.
+    if latest is None or call.number > latest.number:
+        return None
+    if call.number == latest.number and call.sequence == latest.sequence:
+        return Settled(account, latest.word, latest.granted)
+    if call.number < latest.number or latest.closed or call.sequence < latest.sequence:
+        return Settled(account, Word.PASSED)
+    return None
 
 
 def close(account: Account, slice_: Slice, keep: int) -> tuple[Account, Slice]:

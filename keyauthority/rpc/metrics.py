@@ -114,7 +114,7 @@ _CREDITS: Final = {
     "over": "What charges cost beyond what was held for them, in nano-credits.",
     "late": "What was held in slices that had been given back before its charge came, in nano-credits.",
     "short": "What slices lacked of the holds that charges said were in them, in nano-credits.",
-    "cut": "What charges without a hold took beyond what was available, in nano-credits.",
+    "cut": "What charges without a hold, adjustments and refunds took beyond what was available.",
 }
 
 

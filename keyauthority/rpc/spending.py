@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable
 from typing import TypeVar
 
 from keyauthority.domain.callers import Actor
-from keyauthority.domain.credits.charging import Charge, cleaned
+from keyauthority.domain.credits.charging import Charge, cleaned, cut
 from keyauthority.domain.credits.pricing import Prices
 from keyauthority.domain.credits.reading import ReadingLedger
 from keyauthority.domain.credits.settling import Settling
@@ -61,13 +61,13 @@ class SpendingServicer:
 def _call(request: v1.SettleRequest) -> Call:
     return Call(
         request.session_id,
-        [_charge(one, request.session_id) for one in request.charges],
+        [_charge(one) for one in request.charges],
         _each("closings", request.closings, _closing),
         _each("slices", request.slices, _slice),
     )
 
 
-def _charge(one: v1.Charge, session_id: str) -> Charge:
+def _charge(one: v1.Charge) -> Charge:
     parts = [((part.session_id, part.number), part.nano_credits) for part in one.holds]
     use = Use(
         key_id=one.key_id,
@@ -79,9 +79,8 @@ def _charge(one: v1.Charge, session_id: str) -> Charge:
         held=sum(held for _, held in parts),
         estimated=one.estimated,
         status=one.status,
-        session_id=parts[0][0][0] if parts else session_id,
     )
-    return Charge(one.reference, one.workspace_id, one.cost_nano_credits, parts, cleaned(use))
+    return Charge(one.reference, one.workspace_id, one.cost_nano_credits, parts, cleaned(cut(use)))
 
 
 def _closing(one: v1.SliceClosing) -> Closing:

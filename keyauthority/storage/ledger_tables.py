@@ -22,6 +22,7 @@ from sqlalchemy import (
 
 from keyauthority.base.relational.columns import Moment, Numbered, NumberMap, PlainText
 from keyauthority.domain.ledger import Entry, Kind, Use
+from keyauthority.escrow.grants import Grant
 from keyauthority.storage.tables import metadata
 
 # `entries` is the number of the newest entry.
@@ -65,7 +66,19 @@ entries: Final = Table(
     UniqueConstraint("workspace_id", "reference"),
     Index(None, "workspace_id", "time"),
     Index(None, "workspace_id", "key_id", "number"),
+    Index(None, "workspace_id", "model", "number"),
     Index(None, "workspace_id", "subject"),
+)
+
+# Most entries are charges; those of the other kinds are listed by themselves.
+IS_NO_CHARGE: Final = text(f"kind <> {Kind.CHARGE.value}")
+Index(
+    "credit_entries_no_charges",
+    entries.c.workspace_id,
+    entries.c.kind,
+    entries.c.number,
+    sqlite_where=IS_NO_CHARGE,
+    postgresql_where=IS_NO_CHARGE,
 )
 
 # Refunds are few, and summed up apart from charges.
@@ -148,6 +161,7 @@ forbid_changes(
 )
 
 _OF_USE: Final = tuple(field.name for field in fields(Use))
+_OF_GRANT: Final = tuple(field.name for field in fields(Grant))
 _OF_ENTRY: Final = tuple(field.name for field in fields(Entry) if field.name != "use")
 
 
@@ -156,6 +170,11 @@ def entry_values(entry: Entry) -> dict[str, Any]:
     return {name: getattr(entry, name) for name in _OF_ENTRY} | {
         name: getattr(entry.use, name) for name in _OF_USE
     }
+
+
+def grant_values(grant: Grant) -> dict[str, Any]:
+    """Returns the values of the row of *grant*, by column, but for its workspace."""
+    return {name: getattr(grant, name) for name in _OF_GRANT}
 
 
 def entry_of(row: Any) -> Entry:

@@ -95,7 +95,7 @@ class _ActionEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Action.ValueTy
     ACTION_CREDITS_REFUNDED: _Action.ValueType  # 32
     """A charge or a grant was returned. Details: credits, subject, reference."""
     ACTION_CREDITS_EXPIRED: _Action.ValueType  # 33
-    """Credits expired. Details: credits."""
+    """Credits expired. Details: credits. Not written any more: the entry in the ledger is the record."""
     ACTION_PRICE_SET: _Action.ValueType  # 34
     """A row was added to the price table: its id, patterns, time, and its rates in nano-credits."""
 
@@ -173,7 +173,7 @@ ACTION_CREDITS_ADJUSTED: Action.ValueType  # 31
 ACTION_CREDITS_REFUNDED: Action.ValueType  # 32
 """A charge or a grant was returned. Details: credits, subject, reference."""
 ACTION_CREDITS_EXPIRED: Action.ValueType  # 33
-"""Credits expired. Details: credits."""
+"""Credits expired. Details: credits. Not written any more: the entry in the ledger is the record."""
 ACTION_PRICE_SET: Action.ValueType  # 34
 """A row was added to the price table: its id, patterns, time, and its rates in nano-credits."""
 Global___Action: _TypeAlias = Action  # noqa: Y015

@@ -36,6 +36,10 @@ class _ChargeStateEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ChargeSta
     """The books have no such workspace, or no such key in it: perhaps not any more, or not yet again."""
     CHARGE_STATE_OUT_OF_RANGE: _ChargeState.ValueType  # 4
     """The balance would be beyond what a ledger can hold."""
+    CHARGE_STATE_REFUSED: _ChargeState.ValueType  # 5
+    """A field breaks its limits: it is never entered."""
+    CHARGE_STATE_REFERENCE_REUSED: _ChargeState.ValueType  # 6
+    """The ledger has an entry under that name that is no charge."""
 
 class ChargeState(_ChargeState, metaclass=_ChargeStateEnumTypeWrapper):
     """What can become of a charge."""
@@ -50,6 +54,10 @@ CHARGE_STATE_UNKNOWN_KEY: ChargeState.ValueType  # 3
 """The books have no such workspace, or no such key in it: perhaps not any more, or not yet again."""
 CHARGE_STATE_OUT_OF_RANGE: ChargeState.ValueType  # 4
 """The balance would be beyond what a ledger can hold."""
+CHARGE_STATE_REFUSED: ChargeState.ValueType  # 5
+"""A field breaks its limits: it is never entered."""
+CHARGE_STATE_REFERENCE_REUSED: ChargeState.ValueType  # 6
+"""The ledger has an entry under that name that is no charge."""
 Global___ChargeState: _TypeAlias = ChargeState  # noqa: Y015
 
 class _SliceWord:
@@ -67,7 +75,9 @@ class _SliceWordEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_SliceWord.V
     SLICE_WORD_BUSY: _SliceWord.ValueType  # 3
     """Nothing is available: the balance stands in slices of others."""
     SLICE_WORD_PASSED: _SliceWord.ValueType  # 4
-    """The slice, or the call, is not the latest: nothing was granted or changed."""
+    """The slice, or the call, is not the latest, or the books have no such workspace: nothing was
+    granted or changed.
+    """
 
 class SliceWord(_SliceWord, metaclass=_SliceWordEnumTypeWrapper):
     """What the authority says to a request for credits."""
@@ -81,12 +91,16 @@ SLICE_WORD_OUT: SliceWord.ValueType  # 2
 SLICE_WORD_BUSY: SliceWord.ValueType  # 3
 """Nothing is available: the balance stands in slices of others."""
 SLICE_WORD_PASSED: SliceWord.ValueType  # 4
-"""The slice, or the call, is not the latest: nothing was granted or changed."""
+"""The slice, or the call, is not the latest, or the books have no such workspace: nothing was
+granted or changed.
+"""
 Global___SliceWord: _TypeAlias = SliceWord  # noqa: Y015
 
 @_typing.final
 class SettleRequest(_message.Message):
-    """What a verifier has to say about credits: at most 500 charges, 500 closings and 500 slices."""
+    """What a verifier has to say about credits: at most 500 charges, 500 closings and 500 slices. All
+    charges together have at most 5,000 holds; these and the closings name at most 500 sessions.
+    """
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -173,11 +187,11 @@ class Charge(_message.Message):
     key_id: _builtins.str
     """The key that the request presented: one of the workspace."""
     model: _builtins.str
-    """The model that it named, up to 256 characters."""
+    """The model that it named: up to 256 characters, the rest is cut off."""
     path: _builtins.str
-    """Its path, up to 256 characters."""
+    """Its path: up to 256 characters, the rest is cut off."""
     request_id: _builtins.str
-    """Its request id, up to 128 characters."""
+    """Its request id: up to 128 characters, the rest is cut off."""
     price_id: _builtins.str
     """The price that it went by."""
     estimated: _builtins.bool

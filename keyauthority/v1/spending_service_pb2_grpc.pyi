@@ -45,7 +45,8 @@ class SpendingServiceStub:
 
     Safe to repeat: a charge is known by its reference, a call about a slice by its sequence. A
     charge or a slice that can't be served says so in its answer and makes nothing else fail.
-    Errors: INVALID_ARGUMENT (a field breaks its limits, a negative amount), UNAVAILABLE.
+    Errors: INVALID_ARGUMENT (too much in one call; a field of a closing or a slice breaks its limits),
+    UNAVAILABLE.
     """
     GetAvailable: _grpc.UnaryUnaryMultiCallable[_spending_service_pb2.GetAvailableRequest, _spending_service_pb2.GetAvailableResponse]
     """Returns what of a workspace's credits is available, to be told to whoever holds one of its keys.
@@ -74,7 +75,8 @@ class SpendingServiceAsyncStub(SpendingServiceStub):
 
     Safe to repeat: a charge is known by its reference, a call about a slice by its sequence. A
     charge or a slice that can't be served says so in its answer and makes nothing else fail.
-    Errors: INVALID_ARGUMENT (a field breaks its limits, a negative amount), UNAVAILABLE.
+    Errors: INVALID_ARGUMENT (too much in one call; a field of a closing or a slice breaks its limits),
+    UNAVAILABLE.
     """
     GetAvailable: _aio.UnaryUnaryMultiCallable[_spending_service_pb2.GetAvailableRequest, _spending_service_pb2.GetAvailableResponse]  # type: ignore[assignment]
     """Returns what of a workspace's credits is available, to be told to whoever holds one of its keys.
@@ -106,7 +108,8 @@ class SpendingServiceServicer(metaclass=_abc_1.ABCMeta):
 
         Safe to repeat: a charge is known by its reference, a call about a slice by its sequence. A
         charge or a slice that can't be served says so in its answer and makes nothing else fail.
-        Errors: INVALID_ARGUMENT (a field breaks its limits, a negative amount), UNAVAILABLE.
+        Errors: INVALID_ARGUMENT (too much in one call; a field of a closing or a slice breaks its limits),
+        UNAVAILABLE.
         """
 
     @_abc_1.abstractmethod

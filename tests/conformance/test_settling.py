@@ -3,23 +3,28 @@
 from __future__ import annotations
 
 import asyncio
+import random
 from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
 import pytest
 
-from keyauthority.domain.credits.charging import ChargeState
+from keyauthority.domain.credits.charging import ChargeState, check
+from keyauthority.domain.credits.crediting import Crediting
+from keyauthority.domain.credits.entering import read_sheets
+from keyauthority.domain.credits.refunding import Refunding
 from keyauthority.domain.credits.releasing import Releasing
+from keyauthority.domain.credits.spending import Closing
 from keyauthority.domain.errors import KeyAuthorityError
 from keyauthority.domain.keys import UNKNOWN, RevocationReason
 from keyauthority.domain.ledger import EntryFilter, Kind, Use
 from keyauthority.domain.ports import Store
 from keyauthority.domain.slices import MOST_SLICES, OwnedSlice
-from keyauthority.escrow.slices import Account, Slice, Word
+from keyauthority.escrow.slices import Account, Slice, SliceClosing, Word
 from keyauthority.pricing.amounts import LARGEST_AMOUNT, LARGEST_BALANCE
-from tests.conformance.records import SECOND, START, ManualClock, a_key
-from tests.conformance.spending import Ledgers, Verifier
+from tests.conformance.records import SECOND, START, ManualClock, a_key, a_workspace
+from tests.conformance.spending import BILLER, Ledgers, Verifier
 
 GRANTED, OUT, BUSY, PASSED = Word.GRANTED, Word.OUT, Word.BUSY, Word.PASSED
 CREDITS = "ws_1/credits"
@@ -81,9 +86,9 @@ async def test_a_repeat_is_answered_as_the_first(ledgers: Ledgers, verifier: Ver
 
 
 async def test_without_credits(ledgers: Ledgers, verifier: Verifier) -> None:
-    """Nothing there, or nothing free: not the same."""
+    """Nothing there, nothing free, or no such workspace, perhaps since a restore: not the same."""
     assert await verifier.ask(5, 5, workspace_id="ws_2") == (OUT, 0)
-    assert await verifier.ask(5, 5, workspace_id="ws_3") == (OUT, 0)
+    assert await verifier.ask(5, 5, workspace_id="ws_3") == (PASSED, 0)
     other = await ledgers.verifier("caller_2")
     await other.ask(100, 100)
     assert await verifier.ask(5, 5) == (BUSY, 0)
@@ -122,8 +127,17 @@ async def test_a_closing_may_come_before_the_first_call(
     await verifier.close(0, 1)
     assert await verifier.ask(30) == (PASSED, 0)
     assert await verifier.ask(30, number=2) == (GRANTED, 30)
-    await verifier.close(0, 1)
     assert [one.number for one in await slices(ledgers, verifier)] == [2]
+
+
+async def test_closings_without_a_first_call_leave_only_the_last(
+    ledgers: Ledgers, verifier: Verifier
+) -> None:
+    """What no call has begun is forgotten as well, once a higher number is there."""
+    for number in (1, 2, 3):
+        await verifier.close(0, number)
+
+    assert [one.number for one in await slices(ledgers, verifier)] == [3]
 
 
 async def test_all_of_one_call_is_in_order(ledgers: Ledgers, verifier: Verifier) -> None:
@@ -141,11 +155,11 @@ async def test_all_of_one_call_is_in_order(ledgers: Ledgers, verifier: Verifier)
     assert await ledgers.account() == Account(90, escrowed=90)
 
 
-async def test_no_slices_beyond_a_thousand(ledgers: Ledgers, verifier: Verifier) -> None:
+async def test_slices_of_a_session_are_limited(ledgers: Ledgers, verifier: Verifier) -> None:
     """Of one session in one workspace; the latest is still served."""
     async with ledgers.store.changing() as tx:
         numbers = range(1, MOST_SLICES + 1)
-        held = [Slice(number, closed=number < MOST_SLICES) for number in numbers]
+        held = [Slice(number, 1, closed=number < MOST_SLICES) for number in numbers]
         owner = "ws_1", verifier.session_id, "caller_1"
         await tx.slices.put([OwnedSlice(*owner, one) for one in held])
 
@@ -163,7 +177,8 @@ async def test_a_charge_is_entered_once(ledgers: Ledgers, verifier: Verifier) ->
     await verifier.ask(40)
     one = verifier.charging(7, 10)
     counts = {"input": 3, "output": 2**40}
-    use = Use("key of ws_1", "gpt-5", "/v1/x", "req", counts, "p", 10, True, 200, "s")
+    session_id = verifier.session_id
+    use = Use("key of ws_1", "gpt-5", "/v1/x", "req", counts, "p", 10, True, 200, session_id)
     one = replace(one, use=use)
 
     assert (await verifier.say(one)).charges == [ChargeState.ENTERED]
@@ -171,7 +186,7 @@ async def test_a_charge_is_entered_once(ledgers: Ledgers, verifier: Verifier) ->
 
     assert await ledgers.account() == Account(93, escrowed=33)
     async with ledgers.store.reading() as tx:
-        [entry, _] = await tx.ledger.page(EntryFilter("ws_1"), 9, None)
+        [entry, _], _ = await tx.ledger.page(EntryFilter("ws_1"), 9, None)
     assert (entry.kind, entry.amount, entry.reference, entry.use) == (Kind.CHARGE, -7, "r", use)
     assert (entry.caller_id, entry.caller_name) == ("caller_1", "name of caller_1")
     assert ledgers.counts.differing == 0
@@ -187,6 +202,49 @@ async def test_the_first_body_counts(ledgers: Ledgers, verifier: Verifier) -> No
     assert await ledgers.account() == Account(93)
     assert ledgers.counts.differing == 2
     assert ledgers.counts.charges == {ChargeState.ENTERED: 1, ChargeState.KNOWN: 3}
+
+
+async def test_what_was_held_may_be_forgotten(ledgers: Ledgers, verifier: Verifier) -> None:
+    """Whoever brings a charge again from a spool says nothing else."""
+    await verifier.ask(40)
+    one = verifier.charging(7, 10)
+    await verifier.say(one)
+    use = replace(one.use, held=0, session_id="")
+    await verifier.say(replace(one, parts=[], use=use))
+    assert ledgers.counts.differing == 0
+    await verifier.say(replace(one, parts=[], use=replace(use, model="gpt-4")))
+    assert ledgers.counts.differing == 1
+
+
+async def test_a_reference_may_be_that_of_no_charge(ledgers: Ledgers, verifier: Verifier) -> None:
+    """Then the charge is not in the ledger, and whoever brings it must not take it for known."""
+    async with ledgers.store.reading() as tx:
+        [granted], _ = await tx.ledger.page(EntryFilter("ws_1"), 9, None)
+
+    assert await verifier.charge(7, name=granted.reference) is ChargeState.REFERENCE_REUSED
+    assert await ledgers.account() == Account(100)
+
+
+async def test_the_session_of_a_charge_is_the_callers(ledgers: Ledgers, verifier: Verifier) -> None:
+    """That of a slice of its own, else that of the call; not what the charge says."""
+    other = await ledgers.verifier("caller_2")
+    await verifier.ask(40)
+    await other.ask(10)
+    heir = await ledgers.verifier()
+    parts = [((other.session_id, 1), 1), ((verifier.session_id, 1), 1)]
+    await heir.say(replace(heir.charging(1, name="a slice"), parts=parts))
+    await heir.say(replace(heir.charging(1, name="no slice"), parts=parts[:1]))
+    await heir.say(heir.charging(1, name="nobody's"), session_id=other.session_id)
+    await heir.say(heir.charging(1, name="no session"), session_id="")
+
+    async with ledgers.store.reading() as tx:
+        entries, _ = await tx.ledger.page(EntryFilter("ws_1", Kind.CHARGE), 9, None)
+    assert {entry.reference: entry.use.session_id for entry in entries} == {
+        "a slice": verifier.session_id,
+        "no slice": heir.session_id,
+        "nobody's": "",
+        "no session": "",
+    }
 
 
 async def test_a_charge_is_for_a_key_of_the_workspace(ledgers: Ledgers, verifier: Verifier) -> None:
@@ -267,6 +325,24 @@ async def test_a_charge_without_a_hold_beyond_what_is_available(
     assert ledgers.counts.cut == 30
     assert await ledgers.account() == Account(30, escrowed=60)
     assert await verifier.ask(9, number=2) == (BUSY, 0)
+
+
+async def test_what_is_taken_beyond_what_is_available_is_counted(
+    ledgers: Ledgers, verifier: Verifier
+) -> None:
+    """By adjustments, and by what goes back to a buyer, too; once, however often it is said."""
+    await verifier.ask(60, 60)
+    crediting = Crediting(ledgers.books, ledgers.counts)
+    await crediting.adjust(BILLER, "ws_1", -30, "too many", "a")
+    assert ledgers.counts.cut == 0
+    for _ in range(2):
+        await crediting.adjust(BILLER, "ws_1", -30, "too many", "b")
+    assert ledgers.counts.cut == 20
+    async with ledgers.store.reading() as tx:
+        [granted], _ = await tx.ledger.page(EntryFilter("ws_1", Kind.GRANT), 9, None)
+    refunding = Refunding(ledgers.books, ledgers.counts)
+    await refunding.refund(BILLER, "ws_1", granted.reference, 5)
+    assert ledgers.counts.cut == 25
 
 
 async def test_a_balance_has_bounds(ledgers: Ledgers, verifier: Verifier) -> None:
@@ -393,9 +469,51 @@ async def test_what_comes_back_expires_before_it_is_granted(
     assert await ledgers.account("ws_2") == Account(6, escrowed=6)
     await verifier.close(2, **asking)
     assert await ledgers.account("ws_2") == Account(2, escrowed=2)
-    assert await ledgers.announced(before) == ["ws_2/credits"] * 2
+    assert await ledgers.announced(before) == []
     assert await verifier.charge(2, 2, **asking) is ChargeState.ENTERED
     assert await ledgers.account("ws_2") == Account(0)
+
+
+async def test_what_others_have_of_what_is_due_is_recalled(
+    ledgers: Ledgers, verifier: Verifier, clock: ManualClock
+) -> None:
+    """By the first return after its time, and once a second at most; not if nobody has any."""
+    await ledgers.top_up(100, "ws_2", expire_time=START + SECOND)
+    other = await ledgers.verifier("caller_2")
+    asking: dict[str, Any] = {"workspace_id": "ws_2"}
+    await verifier.ask(50, 50, **asking)
+    await other.ask(50, 50, **asking)
+    clock.time += SECOND
+    before = await ledgers.revision()
+
+    for sequence in range(2, 12):
+        await verifier.ask(0, keep=50 - 4 * sequence, sequence=sequence, **asking)
+    assert await ledgers.announced(before) == ["ws_2/credits"]
+    assert ledgers.counts.recalls == 1
+    await other.say(Closing("ws_2", other.session_id, SliceClosing(1, 20)))
+    clock.time += SECOND
+    await verifier.ask(0, sequence=12, **asking)
+    assert await ledgers.announced(before) == ["ws_2/credits"]
+    assert await ledgers.account("ws_2") == Account(20, escrowed=20)
+
+
+async def test_credits_expire_in_a_round(
+    ledgers: Ledgers, verifier: Verifier, clock: ManualClock
+) -> None:
+    """What verifiers have of them is recalled; where nothing expires, nobody hears of anything."""
+    for workspace_id in ("ws_1", "ws_2"):
+        await ledgers.top_up(10, workspace_id, expire_time=START + SECOND)
+    await verifier.ask(4, 4, workspace_id="ws_2")
+    clock.time += SECOND
+    crediting, before = Crediting(ledgers.books), await ledgers.revision()
+
+    for _ in range(3):
+        for workspace_id in ("ws_1", "ws_2"):
+            await crediting.expire(workspace_id)
+
+    assert await ledgers.announced(before) == ["ws_2/credits"]
+    assert await ledgers.account() == Account(100)
+    assert await ledgers.account("ws_2") == Account(4, escrowed=4)
 
 
 async def test_what_is_due_is_not_granted(
@@ -479,7 +597,7 @@ async def test_what_goes_back_expires(
     await ledgers.round()
 
     assert await ledgers.account("ws_2") == Account(0)
-    assert await ledgers.announced(0) == ["ws_2/credits"]
+    assert await ledgers.announced(0) == []
 
 
 async def test_two_processes_may_give_back_at_once(
@@ -546,7 +664,38 @@ async def test_many_spend_at_once(ledgers: Ledgers) -> None:
     assert entered == 2 * 8 * 5
 
 
+async def test_first_accounts_do_not_deadlock(ledgers: Ledgers) -> None:
+    """Of one call that begins several, of calls that begin some of them, and of calls that find some."""
+    names = [f"ws_{number}" for number in range(3, 9)]
+    async with ledgers.store.changing() as tx:
+        for one in names:
+            await tx.workspaces.insert(a_workspace(one))
+
+    async def begin(some: list[str]) -> None:
+        async with ledgers.store.changing() as tx:
+            sheets = await read_sheets(tx, some)
+            await asyncio.sleep(0)
+            await tx.ledger.write([sheet.to_write for sheet in sheets.values()])
+
+    dice = random.Random(1)
+    some = [dice.sample(names, dice.randint(1, 6)) for _ in range(60)]
+    await asyncio.wait_for(asyncio.gather(*(begin(one) for one in some)), 30)
+
+
 # --- limits
+
+
+async def test_the_largest_call_is_served(ledgers: Ledgers, verifier: Verifier) -> None:
+    """Of as many sessions and holds as a call may name: no statement is too long for a database."""
+    parts = [[((f"s{n % 499}", n % 7 + 1), 1) for n in range(m, m + 10)] for m in range(500)]
+    charges = [
+        replace(verifier.charging(0, name=str(number)), parts=held)
+        for number, held in enumerate(parts)
+    ]
+
+    answer = await verifier.say(*charges, verifier.close_of(0))
+
+    assert set(answer.charges) == {ChargeState.ENTERED}
 
 
 @pytest.mark.parametrize(
@@ -558,10 +707,12 @@ async def test_many_spend_at_once(ledgers: Ledgers) -> None:
         ({"reference": "a\nb"}, "charges[0].reference"),
         ({"reference": "x" * 129}, "charges[0].reference"),
         ({"workspace_id": "x" * 129}, "charges[0].workspace_id"),
+        ({"workspace_id": "ws_1\0"}, "charges[0].workspace_id"),
+        ({"parts": [(("s\0", 1), 0)]}, "charges[0].holds.session_id"),
+        ({"use": Use(key_id="\0")}, "charges[0].key_id"),
         ({"parts": [(("s", 1), -1)]}, "charges[0].holds.nano_credits"),
         ({"parts": [(("s", 0), 1)]}, "charges[0].holds.number"),
         ({"parts": [(("s" * 129, 1), 1)]}, "charges[0].holds.session_id"),
-        ({"parts": [(("s", 1), 0)] * 1_001}, "charges[0].holds"),
         ({"use": Use(held=LARGEST_AMOUNT + 1)}, "charges[0].holds"),
         ({"use": Use(key_id="x" * 129)}, "charges[0].key_id"),
         ({"use": Use(model="x" * 257)}, "charges[0].model"),
@@ -579,25 +730,37 @@ async def test_many_spend_at_once(ledgers: Ledgers) -> None:
 async def test_a_charge_that_breaks_a_limit(
     ledgers: Ledgers, verifier: Verifier, wrong: dict[str, Any], field: str
 ) -> None:
-    """Nothing of its call happens: no verifier of ours sends it."""
+    """It is refused, and makes nothing else of its call fail."""
+    one = replace(verifier.charging(1), **wrong)
     with pytest.raises(KeyAuthorityError) as caught:
-        await verifier.say(replace(verifier.charging(1), **wrong), verifier.asking(9))
-
+        check([one])
     assert caught.value.metadata["field"] == field
-    assert await ledgers.account() == Account(100)
+
+    answer = await verifier.say(one, verifier.charging(2, name="s"), one, verifier.asking(9))
+
+    assert answer.charges == [ChargeState.REFUSED, ChargeState.ENTERED, ChargeState.REFUSED]
+    assert answer.slices == [(GRANTED, 9)]
+    assert await ledgers.account() == Account(98, escrowed=9)
+    assert ledgers.counts.charges[ChargeState.REFUSED] == 2
 
 
 async def test_a_call_that_breaks_a_limit(ledgers: Ledgers, verifier: Verifier) -> None:
     charge, asking = verifier.charging(1), verifier.asking(1)
+    sessions = "charges.holds.session_id"
+    other = [replace(charge, parts=[(("s", 1), 0), (("t", 1), 0)])]
     for said, field in (
         ([charge] * 501, "charges"),
         ([asking] * 501, "slices"),
         ([verifier.close_of(0)] * 501, "closings"),
+        ([replace(charge, parts=[(("s", 1), 0)] * 2_501)] * 2, "charges.holds"),
+        ([replace(charge, parts=[((str(n), 1), 0) for n in range(501)])], sessions),
+        ([Closing("ws_1", str(n), SliceClosing(1, 0)) for n in range(499)] + other, sessions),
         ([verifier.asking(LARGEST_AMOUNT + 1)], "slices.want_nano_credits"),
         ([verifier.asking(1, LARGEST_AMOUNT + 1)], "slices.need_nano_credits"),
         ([verifier.asking(1, keep=LARGEST_BALANCE + 1)], "slices.keep_nano_credits"),
         ([verifier.close_of(LARGEST_BALANCE + 1)], "closings.keep_nano_credits"),
         ([verifier.asking(1, workspace_id="x" * 129)], "slices.workspace_id"),
+        ([verifier.asking(1, workspace_id="x\0")], "slices.workspace_id"),
     ):
         with pytest.raises(KeyAuthorityError) as caught:
             await verifier.say(*said)

@@ -90,10 +90,73 @@ async def test_a_charge_comes_back_as_it_was_drawn(
     await Refunding(cases.books).refund(BILLER, workspace, "c", 4)
     assert await remaining() == [(70, 1, False)]
     await Refunding(cases.books).refund(BILLER, workspace, "c", 5)
-    assert await remaining() == [(1, 2, True), (70, 1, False), (70, 3, False)]
+    assert await remaining() == [(1, 2, True), (70, 4, False)]
     rest, _ = await Refunding(cases.books).refund(BILLER, workspace, "c")
     assert (rest.entry.amount, rest.account) == (3, Account(9))
     assert (await ReadingLedger(cases.books).prove(BILLER, workspace)).faults == ()
+
+
+async def grants_in_use(store: Store, workspace_id: str) -> list[int]:
+    async with store.reading() as tx:
+        grants = (await tx.ledger.grants([workspace_id])).get(workspace_id, [])
+    return sorted(grant.remaining for grant in grants)
+
+
+async def test_refunds_leave_no_more_grants_than_there_were(
+    cases: UseCases, crediting: Crediting, workspace: str
+) -> None:
+    """What comes back goes to the grant that it came from: each grant makes all later calls slower."""
+    await crediting.top_up(BILLER, workspace, Purchase("p", 10))
+    await crediting.top_up(BILLER, workspace, Purchase("q", 10, priority=70))
+    for number in range(5):
+        await charge(cases.store, workspace, 4, f"c{number}")
+    for number in range(5):
+        await Refunding(cases.books).refund(BILLER, workspace, f"c{number}")
+
+    assert await grants_in_use(cases.store, workspace) == [10, 10]
+    assert (await ReadingLedger(cases.books).prove(BILLER, workspace)).faults == ()
+
+
+async def test_refunds_of_a_debt_share_one_grant(
+    cases: UseCases, crediting: Crediting, workspace: str
+) -> None:
+    """One without terms that is in use, if there is one."""
+    for number in range(4):
+        await charge(cases.store, workspace, 4, f"c{number}")
+    await crediting.top_up(BILLER, workspace, Purchase("q", 20, priority=70))
+    for number in range(4):
+        await Refunding(cases.books).refund(BILLER, workspace, f"c{number}")
+
+    assert await grants_in_use(cases.store, workspace) == [4, 16]
+    assert (await ReadingLedger(cases.books).prove(BILLER, workspace)).faults == ()
+
+
+async def test_a_debt_may_come_back_to_a_grant_that_was_drawn_too(
+    cases: UseCases, crediting: Crediting, workspace: str
+) -> None:
+    await crediting.top_up(BILLER, workspace, Purchase("p", 10))
+    await charge(cases.store, workspace, 4, "c")
+    await charge(cases.store, workspace, 7, "into debt")
+    await Refunding(cases.books).refund(BILLER, workspace, "c")
+    await Refunding(cases.books).refund(BILLER, workspace, "into debt")
+
+    assert await grants_in_use(cases.store, workspace) == [10]
+    assert (await ReadingLedger(cases.books).prove(BILLER, workspace)).faults == ()
+
+
+async def test_what_expired_of_a_refunded_charge_is_not_returned_to_its_buyer(
+    cases: UseCases, crediting: Crediting, clock: ManualClock, workspace: str
+) -> None:
+    """It came back to the grant that it was drawn of, and expired there."""
+    ends = START + timedelta(days=1)
+    await crediting.top_up(BILLER, workspace, Purchase("a", 5, expire_time=ends))
+    await charge(cases.store, workspace, 3, "c")
+    clock.time = ends
+    await Refunding(cases.books).refund(BILLER, workspace, "c")
+
+    with pytest.raises(KeyAuthorityError) as caught:
+        await Refunding(cases.books).refund(BILLER, workspace, "a")
+    assert (caught.value.reason, caught.value.metadata["left"]) == (Reason.REFUND_TOO_LARGE, "0")
 
 
 async def test_what_would_have_expired_meanwhile_comes_back_to_expire(
@@ -150,7 +213,7 @@ async def test_a_missing_entry_is_noticed(
     """The numbers of the entries have no gaps."""
     await crediting.top_up(BILLER, workspace, Purchase("p", 10))
     async with cases.store.changing() as tx:
-        [entry] = await tx.ledger.page(EntryFilter(workspace), 9, None)
+        [entry], _ = await tx.ledger.page(EntryFilter(workspace), 9, None)
         later = replace(entry, number=3, amount=0, reference="x")
         await tx.ledger.write([Written(workspace, Account(10), [later])])
 

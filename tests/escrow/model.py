@@ -237,10 +237,8 @@ class Model:
         latest = self.latest(world, mine)
         settled = self.settle(world.account, latest, call.request)
         world.account = settled.account
-        if latest and settled.slice.number > latest.number:
-            _, closed = close(world.account, latest, latest.amount)
-            world.slices[mine, latest.number] = closed
-        world.slices[mine, settled.slice.number] = settled.slice
+        for slice_ in settled.slices:
+            world.slices[mine, slice_.number] = slice_
         answer.word, answer.granted = settled.word, settled.granted
 
     def settle(self, account: Account, latest: Slice | None, call: SliceCall) -> Settled:

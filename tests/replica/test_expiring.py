@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from datetime import timedelta
 
 import structlog
 
-from keyauthority.domain.books import Books
+from keyauthority.domain.books import Books, Unfenced
 from keyauthority.domain.credits.crediting import Crediting, Purchase
 from keyauthority.domain.credits.entering import read_sheet, write_sheet
 from keyauthority.domain.credits.reading import ReadingLedger
 from keyauthority.domain.errors import KeyAuthorityError, Reason
 from keyauthority.domain.ledger import Kind
-from keyauthority.domain.sessions import Receipt
 from keyauthority.escrow.grants import Grant
 from keyauthority.escrow.slices import Account
 from keyauthority.replica.housekeeping import expire_credits
@@ -25,29 +25,24 @@ BILLER = an_actor()
 DAY = timedelta(days=1)
 
 
-class FailingFence:
-    """Fails as often as it has failures left."""
+class Failing(Crediting):
+    """Fails, after what it did, as often as it has failures left."""
 
-    def __init__(self) -> None:
-        self.failures: list[Exception] = []
+    failures: Sequence[Exception] = ()
 
-    def announce(self, revision: int) -> None:
-        pass
-
-    async def wait(self, revision: int) -> Receipt:
+    async def expire(self, workspace_id: str) -> None:
+        await super().expire(workspace_id)
         if self.failures:
-            raise self.failures.pop()
-        return Receipt(revision)
+            *self.failures, failure = self.failures
+            raise failure
 
 
-async def a_ledger(
-    clock: ManualClock, fence: FailingFence, workspaces: int
-) -> tuple[MemoryStore, Books]:
+async def a_ledger(clock: ManualClock, workspaces: int) -> tuple[MemoryStore, Books]:
     """Workspaces, each with credits that last a day."""
     store = MemoryStore(clock)
     names = [f"ws_{number:03}" for number in range(workspaces)]
     await put_workspaces(store, [a_workspace(name) for name in names])
-    books = Books(store, fence)
+    books = Books(store, Unfenced())
     for name in names:
         await Crediting(books).top_up(BILLER, name, Purchase("p", 5, expire_time=START + DAY))
     return store, books
@@ -55,13 +50,14 @@ async def a_ledger(
 
 async def test_a_failure_holds_up_no_other_workspace() -> None:
     """The log says of which workspace it was; the round goes on."""
-    clock, fence = ManualClock(), FailingFence()
-    _, books = await a_ledger(clock, fence, 3)
+    clock = ManualClock()
+    _, books = await a_ledger(clock, 3)
     clock.time += DAY
-    fence.failures = [ValueError("two"), KeyAuthorityError(Reason.OVERLOADED, "one")]
+    crediting = Failing(books)
+    crediting.failures = [ValueError("two"), KeyAuthorityError(Reason.OVERLOADED, "one")]
 
     with structlog.testing.capture_logs() as logs:
-        await expire_credits(Crediting(books))
+        await expire_credits(crediting)
 
     assert [(line["event"], line["workspace_id"], line.get("reason")) for line in logs] == [
         ("not_expired", "ws_000", "OVERLOADED"),
@@ -74,7 +70,7 @@ async def test_a_failure_holds_up_no_other_workspace() -> None:
 async def test_one_round_goes_through_all() -> None:
     """However many there are, and though the first hundred have nothing that can expire."""
     clock = ManualClock()
-    store, books = await a_ledger(clock, FailingFence(), 201)
+    store, books = await a_ledger(clock, 201)
     for number in range(100):
         await hold_back(store, f"ws_{number:03}")
     clock.time += DAY
@@ -98,7 +94,7 @@ async def hold_back(store: MemoryStore, workspace_id: str) -> None:
 async def test_the_balance_is_without_what_is_due() -> None:
     """Whoever asks before the round reads what it will leave."""
     clock = ManualClock()
-    store, books = await a_ledger(clock, FailingFence(), 2)
+    store, books = await a_ledger(clock, 2)
     await hold_back(store, "ws_000")
     clock.time += DAY
 

@@ -41,6 +41,7 @@ from tests.rpc.syncing import acknowledging, join, joined, started
 
 ENTERED = ChargeState.CHARGE_STATE_ENTERED
 KNOWN = ChargeState.CHARGE_STATE_KNOWN
+REFUSED = ChargeState.CHARGE_STATE_REFUSED
 
 
 class Spending:
@@ -170,6 +171,7 @@ async def test_what_was_used_is_summed_up(spending: Spending) -> None:
             cost_nano_credits=15,
             charges=1,
             counts={"input": 11, "output": 7},
+            refunded_nano_credits=5,
         ),
     ]
     assert not response.truncated
@@ -201,6 +203,14 @@ async def test_closing(spending: Spending) -> None:
     assert await spending.balance() == (100, 15)
     [passed] = (await spending.settle(slices=[spending.asking(9, sequence=2)])).slices
     assert passed.word == SliceWord.SLICE_WORD_PASSED
+
+
+async def test_an_empty_slice_shares_nothing(spending: Spending) -> None:
+    """Of what is left, a verifier gets the same as if those that have nothing were not there."""
+    other = await join(spending.api)
+    await spending.settle(session_id=other.session_id, slices=[spending.asking(0)])
+    [granted] = (await spending.settle(slices=[spending.asking(100)])).slices
+    assert granted.granted_nano_credits == 50
 
 
 async def test_a_verifier_that_left(spending: Spending, clock: ManualClock) -> None:
@@ -256,25 +266,6 @@ async def test_it_leaves_no_entry_in_the_audit(spending: Spending) -> None:
         ),
         ({"closings": [SliceClosing(session_id="s", number=-1)]}, "closings[0]"),
         ({"closings": [SliceClosing(number=1, keep_nano_credits=-1)]}, "closings[0]"),
-        (
-            {"charges": [Charge(reference="r", cost_nano_credits=-1)]},
-            "charges[0].cost_nano_credits",
-        ),
-        ({"charges": [Charge(reference="")]}, "charges[0].reference"),
-        (
-            {
-                "charges": [
-                    Charge(
-                        reference="r",
-                        holds=[
-                            HoldPart(session_id="s", number=1, nano_credits=2**63 - 1),
-                            HoldPart(session_id="s", number=2, nano_credits=2**63 - 1),
-                        ],
-                    )
-                ]
-            },
-            "charges[0].holds.nano_credits",
-        ),
         ({"charges": [Charge(reference="r")] * 501}, "charges"),
         ({"session_id": "", "slices": [SliceCall(number=1, sequence=1)]}, "session_id"),
     ],
@@ -285,6 +276,45 @@ async def test_what_no_verifier_can_mean(
     with invalid_field(field):
         await spending.settle(**said)
     assert await spending.balance() == (100, 0)
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        {"cost_nano_credits": -1},
+        {"reference": ""},
+        {
+            "holds": [
+                HoldPart(session_id="s", number=1, nano_credits=2**63 - 1),
+                HoldPart(session_id="s", number=2, nano_credits=2**63 - 1),
+            ]
+        },
+    ],
+)
+async def test_a_charge_that_no_verifier_can_mean(spending: Spending, said: Any) -> None:
+    """It is refused; what comes with it counts."""
+    wrong = spending.charge(1)
+    name: Any
+    for name in said:
+        wrong.ClearField(name)
+    wrong.MergeFrom(Charge(**said))
+
+    response = await spending.settle(charges=[wrong, spending.charge(2, reference="s")])
+
+    assert [one.state for one in response.charges] == [REFUSED, ENTERED]
+    assert await spending.balance() == (98, 0)
+
+
+async def test_what_clients_choose_is_cut(spending: Spending) -> None:
+    """However long a model, a path or a request's id is, its request is charged."""
+    chosen: Any = dict.fromkeys(("model", "path", "request_id"), "x" * 10000)
+
+    response = await spending.settle(charges=[spending.charge(2, **chosen)])
+
+    assert [one.state for one in response.charges] == [ENTERED]
+    listed = await spending.root(ListEntriesRequest(workspace_id=spending.workspace_id))
+    use = listed.entries[0].use
+    assert (len(use.model), len(use.path), len(use.request_id)) == (256, 256, 128)
 
 
 async def test_a_model_may_be_named_anything(spending: Spending) -> None:

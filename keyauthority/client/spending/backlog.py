@@ -18,8 +18,8 @@ from keyauthority.client.spending.calling import CallFailed, Calling
 from keyauthority.client.spending.counters import Counters
 from keyauthority.client.spending.messages import ENTERED, charges_message
 from keyauthority.client.spending.records import SpooledCharge, SpoolError
+from keyauthority.client.spending.room import MOST, WHOLE
 from keyauthority.client.spending.spool import Spool
-from keyauthority.client.spending.workspace import MOST
 
 ADOPTS: Final = 5.0
 """Seconds from one look for spools without an owner to the next."""
@@ -68,6 +68,7 @@ class Backlog:
         # Of processes that are gone: closed once their charges are entered.
         self._slices: dict[Slice, None] = {}
         self._due = asyncio.Event()
+        spool.on_replayed = self.prompt
 
     def prompt(self) -> None:
         """Looks at once for what there is to bring."""
@@ -75,7 +76,9 @@ class Backlog:
 
     def refused(self, references: Iterable[str]) -> None:
         """The authority could not enter these charges: brings them later, by their cost alone."""
-        self._refused.update(dict.fromkeys(references, self._now() + RETRIES))
+        later = dict.fromkeys(references, self._now() + RETRIES)
+        self._refused.update(later)
+        self._spool.refused(later)
 
     def set_aside(self, references: Iterable[str]) -> None:
         """Brings these charges from now on, by their cost alone."""
@@ -107,11 +110,7 @@ class Backlog:
         while True:
             charges = self._charges()
             if not charges and not self._slices:
-                if not self._spool.replaying:
-                    return
-                # The next of them are being read from the disk.
-                await asyncio.sleep(FIRST_PAUSE)
-                continue
+                return
             try:
                 await self._bring(charges)
                 pause = FIRST_PAUSE
@@ -134,9 +133,10 @@ class Backlog:
         return workspace is None or not workspace.brings(charge.reference)
 
     async def _bring(self, charges: list[SpooledCharge]) -> None:
-        for first in range(0, len(charges), MOST):
-            batch = charges[first : first + MOST]
-            await self._bring_batch([self._as_brought(charge) for charge in batch])
+        left = [self._as_brought(charge) for charge in charges]
+        while batch := WHOLE.first(left) or left[:1]:
+            await self._bring_batch(batch)
+            left = left[len(batch) :]
         while slices := list(self._slices)[:MOST]:
             await self._calling.settle(charges_message([], slices))
             for one in slices:

@@ -6,6 +6,7 @@ import asyncio
 import logging
 from collections import deque
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Final, NamedTuple
 
 from keyauthority.client.spending.counters import Counters
@@ -79,15 +80,17 @@ class Ends:
 
         Whatever is not written by then, or ends later, is found in the spool as a hold without an end.
         """
-        if self._written or self._unwritten:
-            self._all_ended.clear()
-            waiting = self._loop.create_task(self._all_ended.wait())
-            await asyncio.wait([waiting], timeout=seconds)
-            waiting.cancel()
-        self._closed = True
-        for timer in self._unwritten.values():
-            timer.cancel()
-        self._written.clear()
+        try:
+            if self._written or self._unwritten:
+                self._all_ended.clear()
+                with suppress(TimeoutError):
+                    async with asyncio.timeout(seconds):
+                        await self._all_ended.wait()
+        finally:
+            self._closed = True
+            for timer in self._unwritten.values():
+                timer.cancel()
+            self._written.clear()
 
     def _charge_dropped(
         self, workspace: WorkspaceCredits, hold: Hold, charge: SpooledCharge

@@ -7,7 +7,8 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from keyauthority.client.spending.records import SpooledCharge
-from keyauthority.client.spending.workspace import MOST, Part
+from keyauthority.client.spending.room import MOST, WHOLE, Room
+from keyauthority.client.spending.workspace import Part
 from keyauthority.escrow.purse import Call, Purse
 from keyauthority.escrow.slices import SliceClosing, Word
 from keyauthority.v1 import spending_service_pb2 as v1
@@ -15,7 +16,14 @@ from keyauthority.v1 import spending_service_pb2 as v1
 ENTERED: Final = frozenset({v1.CHARGE_STATE_ENTERED, v1.CHARGE_STATE_KNOWN})
 """States of a charge that the books have."""
 
-REFUSED: Final = frozenset({v1.CHARGE_STATE_UNKNOWN_KEY, v1.CHARGE_STATE_OUT_OF_RANGE})
+REFUSED: Final = frozenset(
+    {
+        v1.CHARGE_STATE_UNKNOWN_KEY,
+        v1.CHARGE_STATE_OUT_OF_RANGE,
+        v1.CHARGE_STATE_REFUSED,
+        v1.CHARGE_STATE_REFERENCE_REUSED,
+    }
+)
 """States of a charge that the books can't have now."""
 
 _WORDS: Final = {
@@ -36,21 +44,21 @@ class Message:
 
     session_id: str
     parts: list[Part] = field(default_factory=list)
-    charges: int = 0
     closings: int = 0
+    room: Room = WHOLE
+    """The charges that may be added, if anything may."""
 
     @property
-    def room(self) -> int:
-        """The charges that may be added, if anything may."""
-        full = self.closings >= MOST or len(self.parts) >= MOST
-        return 0 if full else MOST - self.charges
+    def is_full(self) -> bool:
+        """Whether nothing may be added."""
+        return self.closings >= MOST or len(self.parts) >= MOST or not self.room.charges
 
     def add(self, part: Part) -> None:
         """Adds *part*, which fits."""
         # Those that are left out are said with the next message.
         del part.closings[MOST - self.closings :]
         self.parts.append(part)
-        self.charges += len(part.charges)
+        self.room = self.room.less(part.charges)
         self.closings += len(part.closings)
 
     @property

@@ -11,15 +11,13 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Final
 
-from keyauthority.client.spending.demand import Demand
+from keyauthority.client.spending.demand import IDLE, Demand
 from keyauthority.client.spending.records import SpooledCharge
 from keyauthority.client.spending.request import AllHeld, OutOfCredits
+from keyauthority.client.spending.room import MOST, WHOLE, Room
 from keyauthority.escrow.purse import Call, Charge, Hold, Purse
 from keyauthority.escrow.slices import SliceClosing, SliceKey, Word
 from keyauthority.pricing.amounts import LARGEST_AMOUNT
-
-MOST: Final = 500
-"""Charges in a call, closings, and slices."""
 
 BUSY_PAUSE: Final = 0.1
 """Seconds from the word that others hold everything, or all but too little, to the next call."""
@@ -33,13 +31,15 @@ class Waiter:
     """A request that waits for `amount`, or if there is less, for `least` at least.
 
     Its `future` gets what is held for it, or why nothing is. While others hold everything it waits
-    until `patience`, a time.
+    until `patience`, a time. One that `extends` a hold stands before those that are to begin: what runs
+    has cost something already, and is cut off without it.
     """
 
     amount: int
     least: int
     patience: float
     future: asyncio.Future[Hold]
+    extends: bool = False
     number: int = 0
 
 
@@ -83,6 +83,8 @@ class WorkspaceCredits:
     _covered: int = 0
     _arrived: int = 0
     _release: int = 0
+    # Since when the open slice has nothing and nobody asked for more; None if it has.
+    _spent_since: float | None = None
     # The highest number of a slice whose purse is forgotten.
     _highest: int = 0
 
@@ -136,6 +138,7 @@ class WorkspaceCredits:
         if self.purse is not None:
             self.purse.close()
         self._call = None
+        self._release = 0
 
     def brings(self, reference: str) -> bool:
         """Whether this charge is brought from here until it is confirmed."""
@@ -168,23 +171,23 @@ class WorkspaceCredits:
         return any(purse.closings() for purse in self._purses.values())
 
     def part(
-        self, session_id: str, after: int, room: int, now: float, *, leased: bool, flush: bool
+        self, session_id: str, after: int, room: Room, now: float, *, leased: bool, flush: bool
     ) -> Part | None:
-        """Returns what to say of it, with at most *room* charges; None if that is nothing, or too much.
+        """Returns what to say of it, with as many charges as there is *room* for; None if that is nothing, or too much.
 
         Args:
             session_id: The living session; empty if none is known.
             after: Numbers of slices begin above it.
-            room: The charges that the message has room for, at least one.
+            room: What the message has room for, at least one charge.
             now: The time.
             leased: Whether the session's lease is in force.
             flush: Whether to say what nobody waits for, too.
         """
         purse = self._follow(session_id, after)
         if purse is not None and self._is_due(purse, now, leased=leased):
-            if len(purse.charges) <= room:
+            if room.less(purse.charges).is_enough:
                 return self._part(self._ask(purse, now, leased=leased), purse, room)
-            if room < MOST:
+            if room != WHOLE:
                 return None
             # A call has to bring all that it counts in: too much for one. The rest is brought before.
             flush = True
@@ -217,6 +220,9 @@ class WorkspaceCredits:
         stands = part.purse.answered(part.call, word, granted)
         if part.call is self._call:
             self._call = None
+        if word is Word.PASSED:
+            # The books may have no such workspace, and say so again.
+            self.not_before = now + OUT_PAUSE
         if not stands:
             return
         self.demand.answered(part.call.request.want, granted, now)
@@ -229,10 +235,10 @@ class WorkspaceCredits:
             self.not_before = now + BUSY_PAUSE
 
     def serve(self, session_id: str) -> None:
-        """Gives what is free to those who wait, in the order of their arrival, under a lease."""
+        """Gives what is free to those who wait, in their order, under a lease."""
         if self.purse is None or self.purse.session != session_id:
             return
-        for waiter in list(self.waiters.values()):
+        for waiter in self._line():
             if not waiter.future.done():
                 if waiter.amount > self.free:
                     return
@@ -243,8 +249,10 @@ class WorkspaceCredits:
         """Looks at what is needed and what idles; returns whether a message is due for that."""
         self.demand.look(now)
         purse = self.purse
-        if purse is None or not purse.free or self.waiters:
+        if purse is None or self.waiters:
             return False
+        if not purse.free:
+            return self._close_spent(purse, now)
         unneeded = self.demand.idle(purse.free, now)
         if unneeded and unneeded == purse.free:
             self.close()
@@ -253,6 +261,19 @@ class WorkspaceCredits:
         return unneeded > 0 or self.is_low
 
     # --- the rest is its own
+
+    def _close_spent(self, purse: Purse, now: float) -> bool:
+        # Else a workspace without credits would never be forgotten, and count as one that shares them.
+        if not purse.is_spent:
+            self._spent_since = None
+            return False
+        if self._spent_since is None:
+            self._spent_since = now
+        if now - self._spent_since < IDLE:
+            return False
+        self._spent_since = None
+        self.close()
+        return True
 
     def _of(self, parts: Mapping[SliceKey, int]) -> list[Purse]:
         if len(parts) == 1:
@@ -292,13 +313,14 @@ class WorkspaceCredits:
             need = want = waiting
             release = purse.free
         self._release = 0
+        self._spent_since = None
         self._covered = self._arrived
         self._call = purse.call(
             min(want, LARGEST_AMOUNT), min(need, LARGEST_AMOUNT), release=release
         )
         return self._call
 
-    def _part(self, call: Call | None, purse: Purse | None, room: int) -> Part:
+    def _part(self, call: Call | None, purse: Purse | None, room: Room) -> Part:
         charges = self._sendable(room)
         brought = {charge.reference for charge in charges}
         closings = []
@@ -307,9 +329,9 @@ class WorkspaceCredits:
             closings += [(one, closing) for closing in one.closings(counted)]
         return Part(self, charges, closings[:MOST], purse, call)
 
-    def _sendable(self, room: int) -> list[SpooledCharge]:
+    def _sendable(self, room: Room) -> list[SpooledCharge]:
         if self._call is None or self.purse is None:
-            return list(self._charges.values())[:room]
+            return room.first(self._charges.values())
         # First what the call counts in, all of which has to go with it.
         session = self.purse.session
         counted = [self._charges[one.reference] for one in self.purse.charges]
@@ -318,13 +340,17 @@ class WorkspaceCredits:
             for charge in self._charges.values()
             if all(name != session for name, _ in charge.parts)
         ]
-        return (counted + others)[:room]
+        return room.first(counted + others)
+
+    def _line(self) -> list[Waiter]:
+        # Those who extend, then the others, each by their arrival.
+        return sorted(self.waiters.values(), key=lambda one: not one.extends)
 
     def _give(self, spendable: int, word: Word | None, now: float) -> bool:
         # *word* is why there is less than was needed; None if there is not. Returns whether anybody
         # was given something.
         served = False
-        for waiter in [one for one in self.waiters.values() if one.number <= self._covered]:
+        for waiter in [one for one in self._line() if one.number <= self._covered]:
             amount = waiter.amount
             if word is not None and amount > spendable >= waiter.least:
                 amount = spendable

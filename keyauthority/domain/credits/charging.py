@@ -6,14 +6,17 @@ import enum
 from collections import Counter
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from datetime import datetime
 from typing import Final
 
 from keyauthority.domain import limits
 from keyauthority.domain.auditing import Signature
 from keyauthority.domain.errors import KeyAuthorityError, invalid
-from keyauthority.domain.ledger import NO_USE, Entry, Kind, Sheet, Use
-from keyauthority.domain.slices import MOST_SLICES, SliceSheet
-from keyauthority.escrow.slices import Charged, Part, SliceKey, charge
+from keyauthority.domain.ledger import NO_USE, Entry, Kind, Use
+from keyauthority.domain.sheets import Sheet
+from keyauthority.domain.slices import SliceSheet
+from keyauthority.escrow import slices as escrow
+from keyauthority.escrow.slices import Charged, Part, SliceKey
 from keyauthority.pricing.amounts import LARGEST_AMOUNT
 
 MODEL_LENGTH: Final = 256
@@ -32,17 +35,23 @@ class ChargeState(enum.Enum):
     KNOWN = 2
     UNKNOWN_KEY = 3
     OUT_OF_RANGE = 4
+    REFUSED = 5
+    REFERENCE_REUSED = 6
 
 
 @dataclass(frozen=True, slots=True)
 class Charge:
-    """What one request cost. `parts` is what was held for it, by slice, the oldest first."""
+    """What one request cost. `parts` is what was held for it, by slice, the oldest first.
+
+    `time` is when the request was; None: now.
+    """
 
     reference: str
     workspace_id: str
     cost: int
     parts: Sequence[tuple[SliceKey, int]] = ()
     use: Use = NO_USE
+    time: datetime | None = None
 
     @property
     def name(self) -> tuple[str, str]:
@@ -56,7 +65,7 @@ class Counts:
 
     `over` is what charges cost beyond their holds, `late` what was held in slices given back before,
     `short` what slices lacked of holds that were said to be in them, `cut` what charges without a
-    hold took beyond what was available. `differing` counts charges sent again with another body.
+    hold, adjustments and refunds took beyond what was available. `differing` counts charges sent again with another body.
     """
 
     charges: Counter[ChargeState] = field(default_factory=Counter)
@@ -93,6 +102,7 @@ class Charging:
         slices: Their slices of the sessions that the charges name.
         known: The entries under the charges' names that there are.
         homes: The workspace's id of each key that exists.
+        session_id: The session that charges are of for which no slice says another; empty if none.
     """
 
     def __init__(
@@ -102,6 +112,7 @@ class Charging:
         slices: Mapping[str, SliceSheet],
         known: Mapping[tuple[str, str], Entry],
         homes: Mapping[str, str],
+        session_id: str = "",
     ) -> None:
         self.counts = Counts()
         self.cut: set[str] = set()
@@ -111,69 +122,83 @@ class Charging:
         self._slices = slices
         self._known = dict(known)
         self._homes = homes
+        self._session_id = session_id
 
-    def entry_of(self, one: Charge) -> Entry | None:
+    def entry_of(self, charge: Charge) -> Entry | None:
         """Returns the entry under the charge's name, of before or of this transaction."""
-        return self._known.get(one.name)
+        return self._known.get(charge.name)
 
-    def enter(self, one: Charge) -> ChargeState:
+    def enter(self, charge: Charge) -> ChargeState:
         """Enters a charge once: the first under its name counts."""
-        state = self._state(one)
+        state = self._state(charge)
         self.counts.charges[state] += 1
         return state
 
-    def _state(self, one: Charge) -> ChargeState:
-        before = self.entry_of(one)
+    def _state(self, charge: Charge) -> ChargeState:
+        before = self.entry_of(charge)
+        if before is not None and before.kind is not Kind.CHARGE:
+            return ChargeState.REFERENCE_REUSED
         if before is not None:
-            self.counts.differing += not _same(before, one)
+            self.counts.differing += not _same(before, charge)
             return ChargeState.KNOWN
-        sheet = self.sheets.get(one.workspace_id)
-        if sheet is None or self._homes.get(one.use.key_id) != one.workspace_id:
+        sheet = self.sheets.get(charge.workspace_id)
+        if sheet is None or self._homes.get(charge.use.key_id) != charge.workspace_id:
             # A key that was revoked or paused since counts: what it used is charged.
             return ChargeState.UNKNOWN_KEY
         available = max(sheet.account.available, 0)
-        charged = charge(sheet.account, one.cost, self._parts(one))
+        parts = self._parts(charge)
+        charged = escrow.charge(sheet.account, charge.cost, parts)
+        use = replace(charge.use, session_id=self._session_of(parts))
         try:
-            entry = sheet.reduce(Kind.CHARGE, one.cost, one.reference, self._by, use=one.use)
+            entry = sheet.reduce(
+                Kind.CHARGE, charge.cost, charge.reference, self._by, use=use, time=charge.time
+            )
         except KeyAuthorityError:
             return ChargeState.OUT_OF_RANGE
         # The same balance; of what stands in slices the charge took its part.
         sheet.account = charged.account
         for (session_id, _), slice_ in charged.slices.items():
-            self._slices[one.workspace_id].put(session_id, self._by.caller_id, slice_)
-        self._known[one.name] = entry
-        self._count(one, charged, available)
+            self._slices[charge.workspace_id].put(session_id, self._by.caller_id, slice_)
+        self._known[charge.name] = entry
+        self._count(charge, charged, available)
         return ChargeState.ENTERED
 
-    def _parts(self, one: Charge) -> list[Part]:
+    def _parts(self, charge: Charge) -> list[Part]:
         parts = []
-        for key, held in one.parts:
-            owned = self._slices[one.workspace_id].of_caller(key, self._by.caller_id)
+        for key, held in charge.parts:
+            owned = self._slices[charge.workspace_id].of_caller(key, self._by.caller_id)
             parts.append(Part(key, None if owned is None else owned.slice, held))
         return parts
 
-    def _count(self, one: Charge, charged: Charged, available: int) -> None:
+    def _session_of(self, parts: Iterable[Part]) -> str:
+        # What a caller says of sessions need not be true: only its own slices are proof.
+        own = (part.key[0] for part in parts if part.slice is not None)
+        return next(own, self._session_id)
+
+    def _count(self, charge: Charge, charged: Charged, available: int) -> None:
         counts = self.counts
-        counts.charged += one.cost
-        counts.estimated += one.use.estimated
-        if one.parts:
+        counts.charged += charge.cost
+        counts.estimated += charge.use.estimated
+        if charge.parts:
             counts.over += charged.over
-        elif one.cost > available:
-            counts.cut += one.cost - available
-            self.cut.add(one.workspace_id)
+        elif charge.cost > available:
+            counts.cut += charge.cost - available
+            self.cut.add(charge.workspace_id)
         counts.late += charged.late
         counts.short += charged.short
 
 
-def _same(before: Entry, one: Charge) -> bool:
-    return (before.kind, before.amount) == (Kind.CHARGE, -one.cost) and before.use == one.use
+def _same(before: Entry, charge: Charge) -> bool:
+    # Whoever brings a charge from a spool need not know any more what was held for it, and where.
+    said = replace(charge.use, held=0, session_id="")
+    return before.amount == -charge.cost and replace(before.use, held=0, session_id="") == said
 
 
 def check(charges: Iterable[Charge]) -> None:
     """Raises `FIELD_INVALID` if a charge breaks the limits of the contract."""
-    for index, one in enumerate(charges):
+    for index, charge in enumerate(charges):
         try:
-            _check(one)
+            _check(charge)
         except KeyAuthorityError as error:
             field_ = f"charges[{index}].{error.metadata['field']}"
             raise KeyAuthorityError(
@@ -181,19 +206,26 @@ def check(charges: Iterable[Charge]) -> None:
             ) from None
 
 
-def _check(one: Charge) -> None:
-    limits.reference(one.reference, "reference")
-    in_range(one.cost, "cost_nano_credits")
-    if len(one.parts) > MOST_SLICES:
-        raise invalid("holds", f"has {len(one.parts)} entries, more than {MOST_SLICES:,}")
-    for (session_id, number), held in one.parts:
+def is_valid(charge: Charge) -> bool:
+    """Returns whether a charge keeps to the limits of the contract."""
+    try:
+        _check(charge)
+    except KeyAuthorityError:
+        return False
+    return True
+
+
+def _check(charge: Charge) -> None:
+    limits.reference(charge.reference, "reference")
+    in_range(charge.cost, "cost_nano_credits")
+    for (session_id, number), held in charge.parts:
         short(session_id, "holds.session_id")
         in_range(held, "holds.nano_credits")
         counted(number, "holds.number")
-    use = one.use
+    use = charge.use
     in_range(use.held, "holds")
     for text, field_, length in (
-        (one.workspace_id, "workspace_id", ID_LENGTH),
+        (charge.workspace_id, "workspace_id", ID_LENGTH),
         (use.key_id, "key_id", ID_LENGTH),
         (use.model, "model", MODEL_LENGTH),
         (use.path, "path", PATH_LENGTH),
@@ -223,9 +255,11 @@ def in_range(nano_credits: int, field_: str, most: int = LARGEST_AMOUNT) -> None
 
 
 def short(text: str, field_: str, most: int = ID_LENGTH) -> None:
-    """Raises `FIELD_INVALID` for a text that is longer than *most*."""
+    """Raises `FIELD_INVALID` for a text that is longer than *most*, or can't be printed."""
     if len(text) > most:
         raise invalid(field_, f"is longer than {most} characters")
+    if not text.isprintable():
+        raise invalid(field_, "has characters that can't be printed")
 
 
 def counted(number: int, field_: str) -> None:
@@ -249,5 +283,13 @@ def cleaned(use: Use) -> Use:
     return replace(use, model=model, path=path, request_id=request_id, price_id=price_id)
 
 
+def cut(use: Use) -> Use:
+    """Returns *use* with no more of what clients chose than an entry may have."""
+    model, path = use.model[:MODEL_LENGTH], use.path[:PATH_LENGTH]
+    return replace(use, model=model, path=path, request_id=use.request_id[:ID_LENGTH])
+
+
 def _printable(text: str) -> str:
-    return "".join(one if one.isprintable() else "\N{REPLACEMENT CHARACTER}" for one in text)
+    return "".join(
+        letter if letter.isprintable() else "\N{REPLACEMENT CHARACTER}" for letter in text
+    )

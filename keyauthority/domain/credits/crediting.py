@@ -7,10 +7,10 @@ from datetime import datetime, timedelta
 from typing import Final
 
 from keyauthority.domain import limits, secrets
-from keyauthority.domain.books import Books, Change
+from keyauthority.domain.books import Books, Change, Posting
 from keyauthority.domain.callers import Actor
+from keyauthority.domain.credits.charging import Counts
 from keyauthority.domain.credits.entering import (
-    EXPIRING,
     check_repeat,
     credits_of,
     entered,
@@ -51,10 +51,11 @@ _AT_ONCE: Final = 100
 
 
 class Crediting:
-    """Keeps the workspaces' credits."""
+    """Keeps the workspaces' credits. *counts* has what all calls came to, if somebody reads it."""
 
-    def __init__(self, books: Books) -> None:
+    def __init__(self, books: Books, counts: Counts | None = None) -> None:
         self._books = books
+        self._counts = counts or Counts()
 
     async def top_up(
         self, actor: Actor, workspace_id: str, purchase: Purchase
@@ -131,26 +132,35 @@ class Crediting:
             state(change, workspace_id, fact, amount)
             return await entered(change.tx, sheet, entry)
 
-        return await self._books.change(actor, work)
+        credited, receipt = await self._books.change(actor, work)
+        self._counts.cut += credited.cut
+        return credited, receipt
 
     async def due(self, after: str = "") -> list[str]:
         """Returns up to 100 workspaces, beyond the id *after*, of which credits are due to expire."""
         return await self._books.read(lambda tx: tx.ledger.due(tx.time, after, _AT_ONCE))
 
     async def expire(self, workspace_id: str) -> None:
-        """Has expire what is due of a workspace's credits."""
+        """Has expire what is due of a workspace's credits; recalls what stands in open slices of that.
 
-        async def work(change: Change) -> None:
-            sheet = await open_due(change, workspace_id)
-            if sheet.written:
-                await write_sheet(change.tx, sheet)
+        It waits for no verifier.
+        """
 
-        await self._books.change(EXPIRING, work)
+        async def work(posting: Posting) -> None:
+            tx = posting.tx
+            sheet = await open_due(tx, workspace_id)
+            if not sheet.written:
+                return
+            await write_sheet(tx, sheet)
+            if sheet.overdue and await tx.slices.shared([workspace_id], ""):
+                posting.announce(credits_of(workspace_id))
+
+        await self._books.post(work)
 
 
 def _same_terms(grant: Grant, purchase: Purchase) -> bool:
-    terms = purchase.priority, purchase.expires(grant.create_time), purchase.promotional
-    return terms == (grant.priority, grant.expire_time, grant.promotional)
+    expire_time = purchase.expires(grant.create_time)
+    return (purchase.priority, expire_time, purchase.promotional) == grant.terms
 
 
 def _added(purchase: Purchase, expire_time: datetime | None) -> Fact:

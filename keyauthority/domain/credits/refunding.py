@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
-from datetime import datetime
 
-from keyauthority.domain import limits, secrets
+from keyauthority.domain import limits
 from keyauthority.domain.books import Books, Change
 from keyauthority.domain.callers import Actor
+from keyauthority.domain.credits.charging import Counts
 from keyauthority.domain.credits.entering import (
+    EXPIRING,
     check_repeat,
     entered,
     entry_of,
-    expire_due,
     open_sheet,
     reference_or_new,
     reused,
@@ -21,18 +20,20 @@ from keyauthority.domain.credits.entering import (
 )
 from keyauthority.domain.errors import KeyAuthorityError, Reason
 from keyauthority.domain.facts import Action, Fact
-from keyauthority.domain.ledger import Credited, Entry, Kind, Sheet
+from keyauthority.domain.ledger import Credited, Entry, Kind
 from keyauthority.domain.repositories import Transaction
 from keyauthority.domain.sessions import Receipt
+from keyauthority.domain.sheets import Sheet
 from keyauthority.escrow.grants import Grant, in_order
 from keyauthority.pricing.amounts import write
 
 
 class Refunding:
-    """Refunds charges and grants."""
+    """Refunds charges and grants. *counts* has what all calls came to, if somebody reads it."""
 
-    def __init__(self, books: Books) -> None:
+    def __init__(self, books: Books, counts: Counts | None = None) -> None:
         self._books = books
+        self._counts = counts or Counts()
 
     async def refund(
         self,
@@ -83,10 +84,10 @@ class Refunding:
             by = actor.signature
             if refunded.kind is Kind.CHARGE:
                 drawn = await tx.ledger.drawn(workspace_id, refunded.number)
-                before_it = abs(refunded.amount) - left
-                grants = _given_back(refunded, drawn, before_it, returned, tx.time)
-                entry = sheet.grant_all(grants, Kind.REFUND, reference, by, note, subject)
-                expire_due(change, sheet)
+                pieces = _pieces(refunded, drawn, sheet.without_terms())
+                to_return = _part_of(pieces, abs(refunded.amount) - left, returned)
+                entry = sheet.give_back(to_return, reference, by, note, subject)
+                sheet.expire(EXPIRING.signature)
             else:
                 entry = sheet.reduce(
                     Kind.REFUND,
@@ -102,27 +103,34 @@ class Refunding:
             state(change, workspace_id, fact, entry.amount)
             return await entered(tx, sheet, entry)
 
-        return await self._books.change(actor, work)
+        credited, receipt = await self._books.change(actor, work)
+        self._counts.cut += credited.cut
+        return credited, receipt
 
 
-def _given_back(
-    charge: Entry, drawn: Sequence[tuple[Grant, int]], skipped: int, amount: int, now: datetime
-) -> list[Grant]:
-    # What was drawn last comes back first, on its terms; a debt was the last of all, and has none.
-    # *skipped* came back before.
-    taken = {grant.id: taken for grant, taken in drawn}
-    debt = Grant("", abs(charge.amount) - sum(taken.values()), now)
-    pieces = [(debt, debt.remaining)]
-    pieces += [(grant, taken[grant.id]) for grant in reversed(in_order(g for g, _ in drawn))]
-    grants = []
-    for grant, there in pieces:
-        passed = min(skipped, there)
-        returned = min(amount, there - passed)
-        skipped, amount = skipped - passed, amount - returned
-        if returned:
-            new_id = secrets.new_id("grant")
-            grants.append(replace(grant, id=new_id, remaining=returned, create_time=now))
-    return grants
+def _pieces(
+    charge: Entry, drawn: Sequence[tuple[Grant, int]], without_terms: Grant
+) -> list[tuple[Grant, int]]:
+    # What was drawn last comes back first, to the grant that it came from, whose terms it keeps: what
+    # is due there expires. A debt was the last of all, and came from no grant.
+    taken = {grant.id: amount for grant, amount in drawn}
+    debt = abs(charge.amount) - sum(taken.values())
+    in_use = reversed(in_order(grant for grant, _ in drawn))
+    return [(without_terms, debt), *((grant, taken[grant.id]) for grant in in_use)]
+
+
+def _part_of(
+    pieces: Sequence[tuple[Grant, int]], skipped: int, amount: int
+) -> list[tuple[Grant, int]]:
+    # The next *amount* of *pieces*; *skipped* came back before.
+    parts = []
+    for grant, piece in pieces:
+        passed = min(skipped, piece)
+        part = min(amount, piece - passed)
+        skipped, amount = skipped - passed, amount - part
+        if part:
+            parts.append((grant, part))
+    return parts
 
 
 async def _left(tx: Transaction, sheet: Sheet, refunded: Entry) -> int:

@@ -6,7 +6,7 @@ from datetime import timedelta
 from typing import Final
 
 from keyauthority.domain.books import Books, Posting
-from keyauthority.domain.credits.entering import EXPIRING, credits_of, read_sheet, write_sheet
+from keyauthority.domain.credits.entering import EXPIRING, read_sheet, write_sheet
 from keyauthority.domain.ports import Sessions
 from keyauthority.escrow.slices import give_back
 
@@ -61,8 +61,7 @@ class Releasing:
             due = await tx.slices.due_of(workspace_id, tx.time, _SLICES)
             for one in due:
                 sheet.account, _ = give_back(sheet.account, one.slice)
-            if sheet.expire(EXPIRING.signature):
-                posting.announce(credits_of(workspace_id))
+            sheet.expire(EXPIRING.signature)
             await tx.slices.forget(due)
             await write_sheet(tx, sheet)
             return len(due)

@@ -13,7 +13,9 @@ from keyauthority.escrow.slices import SliceCall, SliceClosing, Word
 from keyauthority.pricing.amounts import LARGEST_BALANCE
 
 AT_ONCE: Final = 500
-"""The most charges, closings and slices of one call."""
+"""The most charges, closings and slices of one call, and the most sessions that it names."""
+HOLDS: Final = 5_000
+"""The most holds of all charges of one call."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,14 +68,21 @@ class Answer:
 
 
 def check(call: Call) -> None:
-    """Raises `FIELD_INVALID` if *call* breaks the limits of the contract."""
+    """Raises `FIELD_INVALID` if *call* breaks the limits of the contract, but for those of its charges.
+
+    A charge that breaks some is refused by itself (`charging.is_valid`).
+    """
     charging.at_most(call.charges, AT_ONCE, "charges")
     charging.at_most(call.closings, AT_ONCE, "closings")
     charging.at_most(call.slices, AT_ONCE, "slices")
     charging.short(call.session_id, "session_id")
     if call.slices and not call.session_id:
         raise invalid("session_id", "is empty, and slices are of a session")
-    charging.check(call.charges)
+    holds = [key for one in call.charges for key, _ in one.parts]
+    charging.at_most(holds, HOLDS, "charges.holds")
+    sessions = {session_id for session_id, _ in holds}
+    sessions.update(one.session_id for one in call.closings)
+    charging.at_most(sessions, AT_ONCE, "charges.holds.session_id")
     for one in call.closings:
         charging.short(one.workspace_id, "closings.workspace_id")
         charging.short(one.session_id, "closings.session_id")

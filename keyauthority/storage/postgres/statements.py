@@ -8,6 +8,7 @@ from hashlib import blake2b
 from typing import Any, Final
 
 from sqlalchemy import (
+    ARRAY,
     JSON,
     BigInteger,
     Column,
@@ -15,6 +16,7 @@ from sqlalchemy import (
     CursorResult,
     Executable,
     Table,
+    Text,
     cast,
     func,
     select,
@@ -49,6 +51,18 @@ class PostgresStatements(Statements):
         record = func.json_to_record(cast(column, JSON))
         table = record.table_valued(*columns, joins_implicitly=True)
         return list(table.render_derived(with_types=True).c)
+
+    def pairs(
+        self, pairs: Sequence[tuple[str, str]]
+    ) -> tuple[ColumnElement[str], ColumnElement[str]]:
+        lists = [cast([pair[n] for pair in pairs], ARRAY(Text)) for n in (0, 1)]
+        table = func.unnest(*lists).table_valued(
+            column_named("first", Text),
+            column_named("second", Text),
+            joins_implicitly=True,
+        )
+        table = table.render_derived()
+        return table.c.first, table.c.second
 
     async def alone(self, subject: str) -> None:
         await self._lock(func.pg_advisory_xact_lock, subject)

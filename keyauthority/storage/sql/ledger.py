@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
-from dataclasses import asdict
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, func, insert, select
+from sqlalchemy import func, insert, select
 
 from keyauthority.domain.ledger import Entry, EntryFilter, Kind, Sums, Written
 from keyauthority.domain.usage import Group, Span, UsageSum
@@ -20,9 +19,11 @@ from keyauthority.storage.ledger_tables import (
     entries,
     entry_of,
     entry_values,
+    grant_values,
     grants,
 )
 from keyauthority.storage.slice_tables import slices
+from keyauthority.storage.sql.entries import EntryReader
 from keyauthority.storage.sql.statements import Repository
 from keyauthority.storage.sql.sums import halves, whole
 from keyauthority.storage.sql.usage import UsageReader
@@ -42,16 +43,27 @@ class SqlLedger(Repository):
     """`Ledger` within one transaction."""
 
     async def accounts(self, workspace_ids: Collection[str]) -> dict[str, tuple[Account, int]]:
+        if self._statements.locking:
+            await self._begin(workspace_ids)
         there = await self._accounts(workspace_ids)
         missing = [one for one in workspace_ids if one not in there]
         if not missing:
             return there
         query = select(workspaces.c.id).where(workspaces.c.id.in_(missing))
-        new = sorted(row.id for row in await self._statements.rows(query))
-        # A lock on a row that does not exist yet keeps nobody out.
-        for workspace_id in new if self._statements.locking else ():
-            await self._statements.alone(f"credits {workspace_id}")
-        return {one: (Account(0), 0) for one in new} | there | await self._accounts(new)
+        new = [row.id for row in await self._statements.rows(query)]
+        return {one: (Account(0), 0) for one in new} | there
+
+    async def _begin(self, workspace_ids: Collection[str]) -> None:
+        # A lock on a row that does not exist yet keeps nobody out. These locks come before those on
+        # rows: whoever has a row locked waits for nothing but rows after it, so that none deadlock.
+        query = (
+            select(workspaces.c.id)
+            .outerjoin(accounts, accounts.c.workspace_id == workspaces.c.id)
+            .where(workspaces.c.id.in_(list(workspace_ids)), accounts.c.workspace_id.is_(None))
+            .order_by(workspaces.c.id)
+        )
+        for row in await self._statements.rows(query):
+            await self._statements.alone(f"credits {row.id}")
 
     async def _accounts(self, workspace_ids: Collection[str]) -> dict[str, tuple[Account, int]]:
         if not workspace_ids:
@@ -94,7 +106,7 @@ class SqlLedger(Repository):
         rows = [entry_values(entry) for one in ledgers for entry in one.entries]
         await self._statements.count(insert(entries), rows)
         rows = [
-            asdict(grant) | {"workspace_id": one.workspace_id}
+            grant_values(grant) | {"workspace_id": one.workspace_id}
             for one in ledgers
             for grant in one.grants
         ]
@@ -140,18 +152,13 @@ class SqlLedger(Repository):
     async def by_reference(
         self, names: Collection[tuple[str, str]]
     ) -> dict[tuple[str, str], Entry]:
-        # SQLite would look through all entries for pairs: so one statement for each workspace.
-        wanted: dict[str, list[str]] = {}
-        for workspace_id, reference in names:
-            wanted.setdefault(workspace_id, []).append(reference)
-        there = {}
-        for workspace_id, references in wanted.items():
-            query = select(entries).where(
-                entries.c.workspace_id == workspace_id, entries.c.reference.in_(references)
-            )
-            for row in await self._statements.rows(query):
-                there[workspace_id, row.reference] = entry_of(row)
-        return there
+        # A table to join, since SQLite would look through all entries for pairs in a list.
+        workspace_id, reference = self._statements.pairs(sorted(set(names)))
+        query = select(entries).where(
+            entries.c.workspace_id == workspace_id, entries.c.reference == reference
+        )
+        rows = await self._statements.rows(query)
+        return {(row.workspace_id, row.reference): entry_of(row) for row in rows}
 
     async def sum_of(self, workspace_id: str, kind: Kind, subject: str) -> int:
         query = select(func.coalesce(func.sum(entries.c.amount), 0)).where(
@@ -162,12 +169,10 @@ class SqlLedger(Repository):
         row = await self._statements.row(query)
         return 0 if row is None else int(row[0])
 
-    async def page(self, which: EntryFilter, limit: int, before: int | None) -> list[Entry]:
-        query = select(entries).where(*_matches(which))
-        if before is not None:
-            query = query.where(entries.c.number < before)
-        rows = await self._statements.rows(query.order_by(entries.c.number.desc()).limit(limit))
-        return [entry_of(row) for row in rows]
+    async def page(
+        self, which: EntryFilter, limit: int, before: int | None
+    ) -> tuple[list[Entry], int | None]:
+        return await EntryReader(self._statements, which).page(limit, before)
 
     async def due(self, now: datetime, after: str, limit: int) -> list[str]:
         query = (
@@ -185,18 +190,24 @@ class SqlLedger(Repository):
         mine = entries.c.workspace_id == workspace_id
         newest = select(entries.c.number, entries.c.balance).where(mine)
         newest = newest.order_by(entries.c.number.desc()).limit(1)
-        summed = select(func.count(), *halves(entries.c.amount)).where(mine)
         left = select(*halves(grants.c.remaining)).where(
             grants.c.workspace_id == workspace_id, IN_USE
         )
         last = await self._statements.row(newest)
-        [(count, *amounts)] = await self._statements.rows(summed)
         [remaining] = await self._statements.rows(left)
         held = select(*halves(slices.c.amount)).where(slices.c.workspace_id == workspace_id)
         [escrowed] = await self._statements.rows(held)
         number, balance = (0, 0) if last is None else (last.number, last.balance)
-        wholes = whole(*amounts), number, balance, whole(*remaining), whole(*escrowed)
-        return Sums(count, *wholes)
+        return Sums(number, balance, whole(*remaining), whole(*escrowed))
+
+    async def sum_up(self, workspace_id: str, after: int | None, until: int) -> tuple[int, int]:
+        query = select(func.count(), *halves(entries.c.amount)).where(
+            entries.c.workspace_id == workspace_id, entries.c.number <= until
+        )
+        if after is not None:
+            query = query.where(entries.c.number > after)
+        [(count, *amounts)] = await self._statements.rows(query)
+        return int(count), whole(*amounts)
 
     async def time_of(
         self, workspace_id: str, start: datetime, end: datetime, place: int
@@ -214,19 +225,3 @@ class SqlLedger(Repository):
     ) -> list[UsageSum]:
         reader = UsageReader(self._statements, workspace_id, span, groups)
         return [*await reader.charges(), *await reader.refunds()]
-
-
-def _matches(which: EntryFilter) -> list[ColumnElement[bool]]:
-    conditions: list[ColumnElement[bool]] = [entries.c.workspace_id == which.workspace_id]
-    wanted: tuple[tuple[Any, Any], ...] = (
-        (entries.c.kind, which.kind),
-        (entries.c.key_id, which.key_id),
-        (entries.c.model, which.model),
-        (entries.c.reference, which.reference),
-    )
-    conditions.extend(column == value for column, value in wanted if value)
-    if which.start is not None:
-        conditions.append(entries.c.time >= which.start)
-    if which.end is not None:
-        conditions.append(entries.c.time < which.end)
-    return conditions

@@ -80,6 +80,12 @@ class Statements(ABC):
         """Returns the numbers under *names* in a `NumberMap`; NULL where there is none."""
 
     @abstractmethod
+    def pairs(
+        self, pairs: Sequence[tuple[str, str]]
+    ) -> tuple[ColumnElement[str], ColumnElement[str]]:
+        """Returns the two columns of a table of *pairs*, to be joined: one parameter, however many."""
+
+    @abstractmethod
     async def alone(self, subject: str) -> None:
         """Keeps other changing transactions that name *subject* out until the end of this one.
 

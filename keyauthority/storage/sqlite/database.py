@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, closing, suppress
 from datetime import datetime
@@ -26,6 +27,7 @@ from sqlalchemy.dialects.sqlite.pysqlite import SQLiteDialect_pysqlite
 from sqlalchemy.ext.asyncio import AsyncConnection, create_async_engine
 
 from keyauthority.base.process.tasks import to_the_end
+from keyauthority.base.relational.columns import PlainText
 from keyauthority.base.relational.outages import is_busy
 from keyauthority.base.relational.sqlite import connect
 from keyauthority.domain.errors import KeyAuthorityError
@@ -60,6 +62,15 @@ class SqliteStatements(Statements):
         self, column: Column[Mapping[str, int]], names: Sequence[str]
     ) -> Sequence[ColumnElement[int]]:
         return [func.json_extract(column, f"$.{name}", type_=BigInteger) for name in names]
+
+    def pairs(
+        self, pairs: Sequence[tuple[str, str]]
+    ) -> tuple[ColumnElement[str], ColumnElement[str]]:
+        pair = (
+            func.json_each(json.dumps(pairs)).table_valued("value", joins_implicitly=True).c.value
+        )
+        first, second = (func.json_extract(pair, f"$[{n}]", type_=PlainText) for n in (0, 1))
+        return first, second
 
     async def alone(self, subject: str) -> None:
         pass

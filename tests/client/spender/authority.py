@@ -180,10 +180,8 @@ class SpendingAuthority(ScriptedAuthority, SpendingServiceServicer):
         settled = settle(ledger.account, latest, asked, sharers)
         self.passed += settled.word is Word.PASSED
         ledger.account = settled.account
-        if latest and settled.slice.number > latest.number:
-            _, closed = close(ledger.account, latest, latest.amount)
-            ledger.slices[session_id, latest.number] = closed
-        ledger.slices[session_id, settled.slice.number] = settled.slice
+        for slice_ in settled.slices:
+            ledger.slices[session_id, slice_.number] = slice_
         return settled.word, settled.granted
 
     def _latest(self, ledger: Ledger, session_id: str) -> Slice | None:
