@@ -15,7 +15,7 @@ from multidict import CIMultiDict
 from gateway import authz, key_page
 from gateway.authorize import Authorizer, Readiness
 from gateway.billing.bill import Bill
-from gateway.billing.billing import Billing
+from gateway.billing.billing import Billing, Opened
 from gateway.config import Limits
 from gateway.envelope import Refusal
 from gateway.forward import Forwarder
@@ -168,14 +168,17 @@ class Edge:
         self, request: EdgeRequest, path: str, grant: Grant, body: bytes | RequestBody | None
     ) -> web.StreamResponse | Refusal:
         assert self.billing is not None  # noqa: S101 - its caller looked
-        opened = await self.billing.open(request, path, grant.key, body)
-        if isinstance(opened, Refusal):
-            return opened
+        opened: Opened | Refusal | None = None
         try:
+            opened = await self.billing.open(request, path, grant.key, body)
+            if isinstance(opened, Refusal):
+                return opened
             return await self._forward(request, path, grant, opened.body, opened.bill)
         finally:
-            if opened.bill is not None:
+            if isinstance(opened, Opened) and opened.bill is not None:
                 opened.bill.close()
+            if isinstance(body, RequestBody):
+                body.release()
 
     async def _authz(self, request: EdgeRequest) -> web.StreamResponse:
         refusal = authz.check_head(request)
@@ -187,17 +190,15 @@ class Edge:
             return self._refuse(request, grant)
         refusal = authz.check_scopes(request, self.rules, grant.key.scopes)
         if refusal is None and authz.asks_for_credits(request):
-            refusal = await self._check_credits(request, grant.key)
+            refusal = await self._check_credits(grant.key)
         if refusal is not None:
             return self._refuse(request, refusal)
         request.outcome = Outcome.AUTHORIZED
         return authz.Permission(grant.key)
 
-    async def _check_credits(self, request: EdgeRequest, key: VerifiedKey) -> Refusal | None:
+    async def _check_credits(self, key: VerifiedKey) -> Refusal | None:
         # To let a request pass unchecked that is to be checked would be worse than to refuse it.
-        return (
-            Refusal.BAD_REQUEST if self.billing is None else await self.billing.check(request, key)
-        )
+        return Refusal.BAD_REQUEST if self.billing is None else await self.billing.check(key)
 
     async def _key(self, request: EdgeRequest) -> web.StreamResponse:
         authorizer = self.authorizer

@@ -94,6 +94,13 @@ class Refusal(Enum):
         "credits cannot be checked at the moment: retry",
         _SOON,
     )
+    OVERLOADED = (
+        503,
+        _SERVER,
+        "overloaded",
+        "too many large request bodies are being received: retry",
+        _SOON,
+    )
     VERIFICATION_UNAVAILABLE = (
         503,
         _SERVER,

@@ -147,6 +147,8 @@ class RequestBody(Payload):
         self.on_failure: Callable[[], None] = do_nothing
         # Called for each piece that was passed on.
         self.on_progress: Callable[[], None] = do_nothing
+        # Called when nothing is here any more of what was read ahead.
+        self.on_release: Callable[[], None] = do_nothing
 
     async def write(self, writer: AbstractStreamWriter) -> None:
         """Passes the body on; aiohttp calls this once the head of the request is on its way."""
@@ -157,7 +159,7 @@ class RequestBody(Payload):
             await writer.write(self._ahead[start : start + _PIECE])
             self.on_progress()
         # The answer may take minutes, for which nobody needs it.
-        self._ahead = b""
+        self.release()
         await self._invite()
         while chunk := await self._next_chunk():
             await writer.write(chunk)
@@ -177,7 +179,8 @@ class RequestBody(Payload):
     async def read(self, most: int, admits: Callable[[int], bool]) -> bytes | None:
         """Returns all of the body if that is *most* bytes or less; None if it is more.
 
-        What is read is passed on all the same. *admits* is asked about the size of each piece.
+        *admits* is asked about the size of each piece. After one that it does not admit nothing more
+        is read, and None returned. What was read is passed on all the same; `release` forgets it.
 
         Raises:
             BodyError: The body broke a limit; `failure` says which.
@@ -186,16 +189,21 @@ class RequestBody(Payload):
             return None
         await self._invite()
         pieces: list[bytes] = []
-        while self.received <= most and (chunk := await self._next_chunk()):
-            if not admits(len(chunk)):
-                self._fail(Refusal.TOO_MANY_REQUESTS)
+        admitted = True
+        while admitted and self.received <= most and (chunk := await self._next_chunk()):
             pieces.append(chunk)
+            admitted = admits(len(chunk))
         self._ahead = b"".join(pieces)
-        return self._ahead if self.received <= most else None
+        return self._ahead if admitted and self.received <= most else None
 
     def replace(self, content: bytes) -> None:
         """Passes *content* on instead of what `read` returned."""
         self._ahead, self.length = content, len(content)
+
+    def release(self) -> None:
+        """Forgets what was read ahead: it was passed on, or nobody will."""
+        self._ahead = b""
+        self.on_release()
 
     async def _invite(self) -> None:
         request = self._request

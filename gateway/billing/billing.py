@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Final, NamedTuple
+from typing import NamedTuple
 
 from gateway.bill_metrics import BillCounters
 from gateway.billing.bill import Bill
@@ -19,9 +19,6 @@ from keyauthority.client import (
     SpendingUnavailable,
     VerifiedKey,
 )
-
-_ASKING: Final = 1
-"""Nano-credits that are held for a moment to see whether there are any."""
 
 
 class Opened(NamedTuple):
@@ -65,7 +62,7 @@ class Billing:
 
         Whoever gets a bill has to close it.
         """
-        reading = await self._reader.read(request, path, body)
+        reading = await self._reader.read(request, path, key.id, body)
         if isinstance(reading, Refusal):
             return reading
         if reading.refusal is not None:
@@ -90,15 +87,14 @@ class Billing:
             bill.cover(spending)
         return Opened(reading.body, bill)
 
-    async def check(self, request: EdgeRequest, key: VerifiedKey) -> Refusal | None:
+    async def check(self, key: VerifiedKey) -> Refusal | None:
         """Returns why a request of *key* that cost something would be refused now, holding nothing."""
         if self._spender is None:
             return None
-        use = Request("", "", request.id)
-        spending = await self._spending(self._spender, key, _ASKING, use)
-        if isinstance(spending, Refusal):
-            return spending
-        spending.void()
+        try:
+            await self._spender.check(key)
+        except (OutOfCredits, AllHeld, SpendingUnavailable) as error:
+            return self._refusal(error)
         return None
 
     async def available(self, key: VerifiedKey) -> int | Refusal | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from dataclasses import fields, replace
 from typing import Final, NamedTuple
 
@@ -45,14 +46,17 @@ class Work(NamedTuple):
 
     def covered(self, amount: int) -> int:
         """Returns how many tokens of output a first hold of *amount* covers."""
+        step = self.extension(FIRST_OUTPUT)
+        if not step:
+            # Output costs nothing: however much comes, no more has to be held.
+            return sys.maxsize
         asked, output = self.priced.asked, self.priced.output
         if amount >= self.first_hold:
             # Where that is all that it asks for, what was passed on may seem to be more: its number is
             # estimated, but hardly by twice too many.
             return 2 * output if output == asked.output_tokens * asked.choices else output
-        step = self.extension(FIRST_OUTPUT)
         left = amount - self.priced.price.rates.estimate(asked.input_bytes, 0, asked.images)
-        return max(0, left) * FIRST_OUTPUT // step if step else output
+        return max(0, left) * FIRST_OUTPUT // step
 
 
 class Told(NamedTuple):

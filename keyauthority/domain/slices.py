@@ -38,7 +38,7 @@ class OwnedSlice:
 
 @dataclass(frozen=True, slots=True)
 class Shared:
-    """How many other sessions have an open slice of a workspace, and how much stands in these."""
+    """How many other sessions have something in an open slice of a workspace, and how much in all."""
 
     sessions: int = 0
     amount: int = 0

@@ -82,6 +82,11 @@ class Purse:
         """Whether nothing is held, free, to be sent or to be said: it may be forgotten, its number not."""
         return not (self._open or self._held or self._charges or self._closing)
 
+    @property
+    def is_spent(self) -> bool:
+        """Whether the open slice has nothing: it may be closed, and nobody misses it."""
+        return self._open and self._call is None and not (self.free or self._held)
+
     # --- spending
 
     def take(self, amount: int, hold: Hold | None = None) -> Hold | None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Callable
+from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
@@ -12,7 +12,7 @@ from aiohttp import ClientSession, web
 
 from gateway.billing.bodies import Bodies
 from gateway.envelope import Refusal
-from gateway.request import BodyError, RequestBody
+from gateway.request import RequestBody
 from keyauthority.pricing import amounts
 from keyauthority.v1.price_pb2 import Rates
 from tests.billing.conftest import StartGateway
@@ -242,27 +242,83 @@ async def test_pictures_are_charged_by_their_number(
     ]
 
 
-async def test_clients_that_send_slowly_share_a_bound() -> None:
-    """What has come of bodies that are not whole; the next piece beyond it is refused."""
-    pieces = [b"x" * 60, b"x" * 60]
+class Slow(RequestBody):
+    """A body that comes in *pieces*; its client waits before the last of them until `rest` is set."""
 
-    class Slow(RequestBody):
-        def __init__(self) -> None:
-            self.failure = None
-            self.length = None
+    def __init__(self, *pieces: bytes) -> None:
+        self.failure = None
+        self.length = None
+        self.received = 0
+        self.rest = asyncio.Event()
+        self._pieces = list(pieces)
 
-        async def read(self, most: int, admits: Callable[[int], bool]) -> bytes | None:
-            for each in pieces:
-                if not admits(len(each)):
-                    self.failure = Refusal.TOO_MANY_REQUESTS
-                    raise BodyError
-            return b"".join(pieces)
+    async def _invite(self) -> None:
+        pass
 
-    bodies = Bodies(1_000, together=100)
-    assert await bodies.read(Slow()) is Refusal.TOO_MANY_REQUESTS
-    assert bodies.waiting == 0
-    pieces.pop()
-    assert await bodies.read(Slow()) == b"x" * 60
+    async def _next_chunk(self) -> bytes:
+        if len(self._pieces) == 1:
+            await self.rest.wait()
+        piece = self._pieces.pop(0) if self._pieces else b""
+        self.received += len(piece)
+        return piece
+
+
+@pytest.mark.parametrize("refuses", [True, False])
+async def test_clients_that_send_slowly_share_a_bound(refuses: bool) -> None:
+    """Of what has come of bodies: a key has an eighth, and what is beyond is refused or sent unread."""
+    refusal = Refusal.OVERLOADED if refuses else None
+    bodies = Bodies(1_000, refuses=refuses, together=800)
+    slow = Slow(b"x" * 60, b"x" * 41)
+    reading = asyncio.create_task(bodies.read(slow, "key_1"))
+    await asyncio.sleep(0)
+    assert bodies.held == {"key_1": 60}
+    other = Slow(b"y" * 100, b"")
+    other.rest.set()
+    assert await bodies.read(other, "key_2") == b"y" * 100
+    slow.rest.set()
+    assert await reading is refusal
+    assert bodies.held == {"key_1": 101, "key_2": 100}
+
+    for body in (slow, other):
+        body.release()
+    assert bodies.held == {}
+
+
+async def test_a_body_counts_until_it_is_passed_on() -> None:
+    """The upstream may read as slowly as clients send."""
+    bodies = Bodies(100_000, refuses=True, together=800_000)
+    first, second = Slow(b"x" * 60_000), Slow(b"x" * 60_000)
+    first.rest.set()
+    second.rest.set()
+    assert await bodies.read(first, "key_1")
+    assert await bodies.read(second, "key_1") is Refusal.OVERLOADED
+
+
+@pytest.mark.parametrize("billing", ["enforce", "observe"])
+async def test_one_client_keeps_no_other_from_sending(
+    start_gateway: StartGateway, http: ClientSession, books: Books, billing: str
+) -> None:
+    """However many requests it begins whose bodies do not come."""
+    slow, account = await books.account(), await books.account()
+    url = await start_gateway(billing=billing)
+    head = (
+        f"POST /v1/chat/completions HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {slow.secret}\r\n"
+        "Content-Type: application/json\r\nTransfer-Encoding: chunked\r\n\r\n1\r\n{\r\n"
+    )
+    port = int(url.rpartition(":")[2])
+    connections = [await asyncio.open_connection("127.0.0.1", port) for _ in range(32)]
+    for _, writer in connections:
+        writer.write(head.encode())
+
+    async def late() -> AsyncIterator[bytes]:
+        await asyncio.sleep(0.1)
+        yield json.dumps(question()).encode()
+
+    headers = {**account.headers, "Content-Type": "application/json"}
+    async with http.post(f"{url}/v1/chat/completions", data=late(), headers=headers) as answer:
+        assert answer.status == 200
+    for _, writer in connections:
+        writer.transport.abort()
 
 
 async def test_what_is_free_is_counted_without_credits(

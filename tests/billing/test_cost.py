@@ -127,6 +127,18 @@ def test_how_much_of_an_answer_a_hold_covers() -> None:
     assert unlimited.extension(1_000) == 8_000
 
 
+@pytest.mark.parametrize(
+    "rates",
+    [Rates(request=5_000), Rates(input=100_000, output=0), Rates(character=10), Rates(image=7)],
+    ids=["request", "input", "characters", "images"],
+)
+def test_output_that_costs_nothing_is_covered_by_any_hold(rates: Rates) -> None:
+    """So a long answer, such as embeddings, needs no call and no lease."""
+    one = work(rates, Asked(input_bytes=BYTES, output_tokens=10))
+    for amount in (1, one.first_hold):
+        assert one.covered(amount) >= 10**12
+
+
 RATE = st.integers(0, 10**12)
 
 

@@ -171,6 +171,7 @@ async def test_what_was_used_is_summed_up(spending: Spending) -> None:
             cost_nano_credits=15,
             charges=1,
             counts={"input": 11, "output": 7},
+            refunded_nano_credits=5,
         ),
     ]
     assert not response.truncated
@@ -202,6 +203,14 @@ async def test_closing(spending: Spending) -> None:
     assert await spending.balance() == (100, 15)
     [passed] = (await spending.settle(slices=[spending.asking(9, sequence=2)])).slices
     assert passed.word == SliceWord.SLICE_WORD_PASSED
+
+
+async def test_an_empty_slice_shares_nothing(spending: Spending) -> None:
+    """Of what is left, a verifier gets the same as if those that have nothing were not there."""
+    other = await join(spending.api)
+    await spending.settle(session_id=other.session_id, slices=[spending.asking(0)])
+    [granted] = (await spending.settle(slices=[spending.asking(100)])).slices
+    assert granted.granted_nano_credits == 50
 
 
 async def test_a_verifier_that_left(spending: Spending, clock: ManualClock) -> None:

@@ -71,6 +71,7 @@ class Backlog:
         # Of processes that are gone: closed once their charges are entered.
         self._slices: dict[Slice, None] = {}
         self._due = asyncio.Event()
+        spool.on_replayed = self.prompt
 
     def prompt(self) -> None:
         """Looks at once for what there is to bring."""
@@ -78,7 +79,9 @@ class Backlog:
 
     def refused(self, references: Iterable[str]) -> None:
         """The authority could not enter these charges: brings them later, by their cost alone."""
-        self._refused.update(dict.fromkeys(references, self._now() + RETRIES))
+        later = dict.fromkeys(references, self._now() + RETRIES)
+        self._refused.update(later)
+        self._spool.refused(later)
 
     def set_aside(self, references: Iterable[str]) -> None:
         """Brings these charges from now on, by their cost alone."""
@@ -110,11 +113,7 @@ class Backlog:
         while True:
             charges = self._charges()
             if not charges and not self._slices:
-                if not self._spool.replaying:
-                    return
-                # The next of them are being read from the disk.
-                await asyncio.sleep(FIRST_PAUSE)
-                continue
+                return
             try:
                 await self._bring(charges)
                 pause = FIRST_PAUSE

@@ -66,12 +66,14 @@ class Ends:
 
         Whatever is not written by then, or ends later, is found in the spool as a hold without an end.
         """
-        if self._tasks:
-            await asyncio.wait(list(self._tasks.values()), timeout=seconds)
-        self._closed = True
-        tasks = list(self._tasks.values())
-        for task in tasks:
-            task.cancel()
+        try:
+            if self._tasks:
+                await asyncio.wait(list(self._tasks.values()), timeout=seconds)
+        finally:
+            self._closed = True
+            tasks = list(self._tasks.values())
+            for task in tasks:
+                task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
 
     def _begin(self, reference: str, work: Callable[[], Awaitable[None]]) -> None:

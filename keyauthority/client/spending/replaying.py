@@ -22,10 +22,15 @@ class Replaying:
         folder: Of the spool.
         is_unconfirmed: Whether a charge is unconfirmed besides: it need not come again.
         note: Writes down that all is confirmed in an epoch.
+        on_read: Called when the charges of a segment are there to be brought.
     """
 
     def __init__(
-        self, folder: Path, is_unconfirmed: Callable[[str], bool], note: Callable[[int], None]
+        self,
+        folder: Path,
+        is_unconfirmed: Callable[[str], bool],
+        note: Callable[[int], None],
+        on_read: Callable[[], None],
     ) -> None:
         self.whole: int | None = None
         """All that ended and is not unconfirmed is confirmed in this epoch; None: nothing is."""
@@ -35,6 +40,7 @@ class Replaying:
         self._folder = folder
         self._is_unconfirmed = is_unconfirmed
         self._note = note
+        self._on_read = on_read
         self._anew = False
         self._adoptions = 0
         self._drained = asyncio.Event()
@@ -70,10 +76,14 @@ class Replaying:
 
     def confirmed(self, reference: str) -> bool:
         """The charge is confirmed in the latest epoch; False if it was not to be."""
-        known = self.charges.pop(reference, None) is not None
-        if known and not self.charges:
+        return self.take(reference) is not None
+
+    def take(self, reference: str) -> SpooledCharge | None:
+        """Returns a charge that comes from here no more; None if it did not."""
+        charge = self.charges.pop(reference, None)
+        if charge is not None and not self.charges:
             self._drained.set()
-        return known
+        return charge
 
     async def close(self) -> None:
         """Ends; whoever adopts the spool begins anew."""
@@ -116,4 +126,5 @@ class Replaying:
         }
         self._drained.clear()
         if self.charges:
+            self._on_read()
             await self._drained.wait()

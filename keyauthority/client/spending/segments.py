@@ -12,6 +12,9 @@ from typing import Final
 
 Fsync = Callable[[int], None]
 
+_CLOSED: Final = -1
+"""No file's descriptor."""
+
 _LIVE: Final = re.compile(r"(\d{12})\.segment")
 
 
@@ -62,8 +65,9 @@ class Segment:
             self._entered = True
 
     def close(self) -> None:
-        """Closes the file."""
-        os.close(self._file)
+        """Closes the file: nothing is written any more, into whatever has its descriptor next."""
+        descriptor, self._file = self._file, _CLOSED
+        os.close(descriptor)
 
     def discard(self) -> None:
         """Closes the file, and deletes it if nothing in it was ever synced.

@@ -74,6 +74,7 @@ class Settling:
         self._flushing: asyncio.TimerHandle | None = None
         self._scheduled: asyncio.Handle | None = None
         self._tasks: set[asyncio.Task[None]] = set()
+        self._ended = False
         self._pause = FIRST_PAUSE
         self._resumes = 0.0
         self._loop = asyncio.get_running_loop()
@@ -81,11 +82,12 @@ class Settling:
     def prompt(self, workspace: WorkspaceCredits) -> None:
         """Says and asks at once what there is of the workspace."""
         self._due.setdefault(workspace, False)
-        if self._scheduled is None:
-            self._scheduled = self._loop.call_soon(self._dispatch)
+        self._schedule()
 
     def note(self, workspace: WorkspaceCredits, charges: int = 0) -> None:
         """Says within `FLUSH` what there is of the workspace, of which so many more are charges."""
+        if self._ended:
+            return
         self._patient[workspace] = None
         self._charges_waiting += charges
         if self._charges_waiting >= MOST:
@@ -106,12 +108,17 @@ class Settling:
                 [*self._tasks, self._loop.create_task(asyncio.sleep(min(left, FIRST_PAUSE)))],
                 return_when=asyncio.FIRST_COMPLETED,
             )
+        self.end()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+
+    def end(self) -> None:
+        """Says nothing from now on."""
+        self._ended = True
         for handle in (self._flushing, self._scheduled, *self._timers.values()):
             if handle is not None:
                 handle.cancel()
         for task in self._tasks:
             task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
 
     # --- sending
 
@@ -122,7 +129,10 @@ class Settling:
         self._charges_waiting = 0
         self._due.update(dict.fromkeys(self._patient, True))
         self._patient.clear()
-        if self._scheduled is None:
+        self._schedule()
+
+    def _schedule(self) -> None:
+        if self._scheduled is None and not self._ended:
             self._scheduled = self._loop.call_soon(self._dispatch)
 
     def _dispatch(self) -> None:
@@ -175,12 +185,12 @@ class Settling:
             for part in message.parts:
                 part.workspace.under_way = False
                 self._look_again(part.workspace, now)
-            if self._due and self._scheduled is None:
-                self._scheduled = self._loop.call_soon(self._dispatch)
+            if self._due:
+                self._schedule()
 
     def _look_again(self, workspace: WorkspaceCredits, now: float) -> None:
         # What there is to say of it later, now that no message about it is under way.
-        if workspace.waiters and workspace not in self._timers:
+        if workspace.waiters and workspace not in self._timers and not self._ended:
             wait = max(
                 workspace.not_before - now, 0.0 if self._accounts.session_id else FIRST_PAUSE
             )

@@ -49,9 +49,10 @@ from keyauthority.pricing.prices import Price, PriceTable
 MOST_WAITING: Final = 10_000
 """Requests that wait for credits at a time; more are refused."""
 
-PATIENCE: Final = 0.5
-"""Seconds, or half of the timeout if that is less, in which a request waits while others hold
-everything. Credits that lie idle at others are back by then, since the authority recalls them."""
+PATIENCE: Final = 1.2
+"""Seconds, or three fifths of the timeout if that is less, in which a request waits while others hold
+everything. Credits that lie idle at others are back by then: the authority recalls them once a second,
+and two more calls are made after that."""
 
 SPOOLED_WITHIN: Final = 2.0
 SETTLED_WITHIN: Final = 3.0
@@ -73,7 +74,7 @@ class Spender:
         timeout: Seconds in which a hold, or a price, has to come.
     """
 
-    def __init__(self, verifier: Verifier, spool: Path, *, timeout: float = 1.0) -> None:
+    def __init__(self, verifier: Verifier, spool: Path, *, timeout: float = 2.0) -> None:
         """Raises `ValueError` if the verifier does not cache: it has no session then."""
         if not verifier.caches:
             raise ValueError(
@@ -138,12 +139,13 @@ class Spender:
             workspace.refuse_all(SpendingUnavailable("stopping"))
         for task in self._tasks:
             task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
         try:
+            await asyncio.gather(*self._tasks, return_exceptions=True)
             await self._ends.finish(SPOOLED_WITHIN)
             self._accounts.close_all()
             await self._settling.finish(boottime() + SETTLED_WITHIN)
         finally:
+            self._settling.end()
             self._verifier.listeners.remove(self._changed)
             self._accounts.retire()
             await self._spool.close()
@@ -204,6 +206,21 @@ class Spender:
         """
         at_least(0, amount=amount)
         return Holding(self._held(key, min(amount, LARGEST_AMOUNT), request, max(least, 1)))
+
+    async def check(self, key: VerifiedKey) -> None:
+        """Returns if there are credits for a request of *key* now, without holding any for it.
+
+        Raises `OutOfCredits`, `AllHeld`, `SpendingUnavailable`, as `hold` does.
+        """
+        workspace = self._accounts.of(key.workspace_id)
+        hold = None
+        if not workspace.waiters and self._verifier.lease_held:
+            hold = self._take(workspace, 1)
+        if hold is None:
+            hold = await self._wait(workspace, 1, 1)
+        # No request goes by it, so it is written nowhere.
+        workspace.void(hold)
+        self._ended(workspace, charged=False)
 
     async def available(self, workspace_id: str) -> int:
         """Returns the nano-credits of a workspace that stand in no slice, below zero if it owes.
@@ -271,13 +288,15 @@ class Spender:
         workspace.holds += 1
         return Spending(self._desk, workspace, hold, reference, key.id, request)
 
-    async def _wait(self, workspace: WorkspaceCredits, amount: int, least: int) -> Hold:
+    async def _wait(
+        self, workspace: WorkspaceCredits, amount: int, least: int, *, extends: bool = False
+    ) -> Hold:
         if self._closing or self._waiting >= MOST_WAITING:
             self.counters.unavailable += 1
             raise SpendingUnavailable("stopping" if self._closing else "too many requests wait")
-        patience = boottime() + min(PATIENCE, self._timeout / 2)
+        patience = boottime() + min(PATIENCE, self._timeout * 0.6)
         future: asyncio.Future[Hold] = asyncio.get_running_loop().create_future()
-        waiter = Waiter(amount, least, patience, future)
+        waiter = Waiter(amount, least, patience, future, extends)
         self._waiting += 1
         workspace.wait(waiter)
         self._settling.prompt(workspace)
@@ -319,7 +338,9 @@ class Spender:
 
     async def _extend(self, spending: Spending, amount: int, least: int) -> None:
         if not spending.ended and not self._try_extend(spending, amount):
-            hold = await self._wait(spending.workspace, min(amount, LARGEST_AMOUNT), max(least, 1))
+            hold = await self._wait(
+                spending.workspace, min(amount, LARGEST_AMOUNT), max(least, 1), extends=True
+            )
             self._add(spending, hold)
 
     def _add(self, spending: Spending, hold: Hold) -> None:

@@ -80,11 +80,15 @@ class Spool:
         self._open: dict[str, bytes] = {}
         self._unconfirmed: dict[str, _Unconfirmed] = {}
         self._used = False
+        self.on_replayed: Callable[[], None] = _do_nothing
+        """Called when `unconfirmed` has charges that were confirmed in an older epoch."""
         try:
             self._owned = ownership.create(folder, fsync)
         except OSError as error:
             raise SpoolError(f"no spool can be made in {folder}: {error.strerror}") from error
-        self._replaying = Replaying(self._owned.path, self._is_own, self._note_whole)
+        self._replaying = Replaying(
+            self._owned.path, self._is_own, self._note_whole, self._replayed
+        )
         try:
             self._journal = Journal(self._owned.path, self._content, fsync, now, segment_bytes)
         except OSError as error:
@@ -147,7 +151,7 @@ class Spool:
         """
         self._check_owned()
         if not self._is_own(charge.reference):
-            self._write_ends(self._keep(int(self._now()), charge))
+            self._write_ends(self._keep(int(self._now()), charge, self._journal.written + 1))
         await self._durable()
 
     # --- the authority's word
@@ -156,9 +160,9 @@ class Spool:
         """The authority has entered these charges in *epoch*, or knew them. Others are ignored.
 
         So is the word of an epoch that is over. If it can't be written down, the charges are sent
-        again after a restart.
+        again after a restart. After the end nothing is: that is for whoever adopts the spool.
         """
-        if self._replaying.is_over(epoch):
+        if not self._owned.held or self._replaying.is_over(epoch):
             return
         self._replaying.heard(epoch)
         replayed = self._replaying.confirmed
@@ -170,12 +174,24 @@ class Spool:
         if known:
             self._journal.note(records.confirmed(epoch, known))
 
+    def refused(self, references: Iterable[str]) -> None:
+        """The authority can't enter these charges now: they stay unconfirmed.
+
+        Those that came again in a newer epoch are written anew, so that the next of them can come.
+        """
+        for reference in references if self._owned.held else ():
+            charge = self._replaying.charges.get(reference)
+            if charge is not None:
+                # It is on the disk already, in an earlier segment.
+                self._write_ends(self._keep(int(self._now()), charge, self._journal.synced))
+                self._replaying.take(reference)
+
     def unconfirmed(self, epoch: int) -> list[SpooledCharge]:
         """Returns the charges that ended and are not confirmed in *epoch*, as far as they are known.
 
         With a newer epoch than any before, those confirmed in the last 72 h come again: a segment at
-        a time, from the disk, the next when all of one are confirmed. So this is to be asked until
-        `replaying` is false.
+        a time, from the disk, the next when all of one are confirmed or refused. So this is to be asked
+        whenever `on_replayed` is called.
         """
         self._replaying.heard(epoch)
         synced = self._journal.synced
@@ -249,10 +265,9 @@ class Spool:
         self._journal.write_known(frame)
         self._journal.rotate_if_long()
 
-    def _keep(self, time: int, charge: SpooledCharge) -> bytes:
+    def _keep(self, time: int, charge: SpooledCharge, number: int) -> bytes:
         frame = records.charged(time, charge)
         self._open.pop(charge.reference, None)
-        number = self._journal.written + 1
         self._unconfirmed[charge.reference] = _Unconfirmed(charge, frame, time, number)
         return frame
 
@@ -266,7 +281,8 @@ class Spool:
         contents = orphan.contents
         ended = [one for one in contents.ended() if not self._is_own(one.charge.reference)]
         with self._replaying.adopting(contents.epoch):
-            frames = [self._keep(one.time, one.charge) for one in ended]
+            number = self._journal.written + 1
+            frames = [self._keep(one.time, one.charge, number) for one in ended]
             if self._replaying.whole is not None:
                 frames.append(records.whole(self._replaying.whole))
             self._write_ends(b"".join(frames))
@@ -283,6 +299,9 @@ class Spool:
     def _note_whole(self, epoch: int) -> None:
         self._journal.note(records.whole(epoch))
 
+    def _replayed(self) -> None:
+        self.on_replayed()
+
     def _is_own(self, reference: str) -> bool:
         return reference in self._unconfirmed
 
@@ -292,3 +311,7 @@ class Spool:
 
     def _error(self, error: OSError) -> SpoolError:
         return SpoolError(f"the spool {self._owned.path} can't be written: {error.strerror}")
+
+
+def _do_nothing() -> None:
+    """Stands for a call that nobody wants."""

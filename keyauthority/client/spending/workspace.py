@@ -11,7 +11,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Final
 
-from keyauthority.client.spending.demand import Demand
+from keyauthority.client.spending.demand import IDLE, Demand
 from keyauthority.client.spending.records import SpooledCharge
 from keyauthority.client.spending.request import AllHeld, OutOfCredits
 from keyauthority.client.spending.room import MOST, WHOLE, Room
@@ -31,13 +31,15 @@ class Waiter:
     """A request that waits for `amount`, or if there is less, for `least` at least.
 
     Its `future` gets what is held for it, or why nothing is. While others hold everything it waits
-    until `patience`, a time.
+    until `patience`, a time. One that `extends` a hold stands before those that are to begin: what runs
+    has cost something already, and is cut off without it.
     """
 
     amount: int
     least: int
     patience: float
     future: asyncio.Future[Hold]
+    extends: bool = False
     number: int = 0
 
 
@@ -81,6 +83,8 @@ class WorkspaceCredits:
     _covered: int = 0
     _arrived: int = 0
     _release: int = 0
+    # Since when the open slice has nothing and nobody asked for more; None if it has.
+    _spent_since: float | None = None
     # The highest number of a slice whose purse is forgotten.
     _highest: int = 0
 
@@ -134,6 +138,7 @@ class WorkspaceCredits:
         if self.purse is not None:
             self.purse.close()
         self._call = None
+        self._release = 0
 
     def brings(self, reference: str) -> bool:
         """Whether this charge is brought from here until it is confirmed."""
@@ -230,10 +235,10 @@ class WorkspaceCredits:
             self.not_before = now + BUSY_PAUSE
 
     def serve(self, session_id: str) -> None:
-        """Gives what is free to those who wait, in the order of their arrival, under a lease."""
+        """Gives what is free to those who wait, in their order, under a lease."""
         if self.purse is None or self.purse.session != session_id:
             return
-        for waiter in list(self.waiters.values()):
+        for waiter in self._line():
             if not waiter.future.done():
                 if waiter.amount > self.free:
                     return
@@ -244,8 +249,10 @@ class WorkspaceCredits:
         """Looks at what is needed and what idles; returns whether a message is due for that."""
         self.demand.look(now)
         purse = self.purse
-        if purse is None or not purse.free or self.waiters:
+        if purse is None or self.waiters:
             return False
+        if not purse.free:
+            return self._close_spent(purse, now)
         unneeded = self.demand.idle(purse.free, now)
         if unneeded and unneeded == purse.free:
             self.close()
@@ -254,6 +261,19 @@ class WorkspaceCredits:
         return unneeded > 0 or self.is_low
 
     # --- the rest is its own
+
+    def _close_spent(self, purse: Purse, now: float) -> bool:
+        # Else a workspace without credits would never be forgotten, and count as one that shares them.
+        if not purse.is_spent:
+            self._spent_since = None
+            return False
+        if self._spent_since is None:
+            self._spent_since = now
+        if now - self._spent_since < IDLE:
+            return False
+        self._spent_since = None
+        self.close()
+        return True
 
     def _of(self, parts: Mapping[SliceKey, int]) -> list[Purse]:
         sessions = {session for session, _ in parts}
@@ -288,6 +308,7 @@ class WorkspaceCredits:
             need = want = waiting
             release = purse.free
         self._release = 0
+        self._spent_since = None
         self._covered = self._arrived
         self._call = purse.call(
             min(want, LARGEST_AMOUNT), min(need, LARGEST_AMOUNT), release=release
@@ -316,11 +337,15 @@ class WorkspaceCredits:
         ]
         return room.first(counted + others)
 
+    def _line(self) -> list[Waiter]:
+        # Those who extend, then the others, each by their arrival.
+        return sorted(self.waiters.values(), key=lambda one: not one.extends)
+
     def _give(self, spendable: int, word: Word | None, now: float) -> bool:
         # *word* is why there is less than was needed; None if there is not. Returns whether anybody
         # was given something.
         served = False
-        for waiter in [one for one in self.waiters.values() if one.number <= self._covered]:
+        for waiter in [one for one in self._line() if one.number <= self._covered]:
             amount = waiter.amount
             if word is not None and amount > spendable >= waiter.least:
                 amount = spendable

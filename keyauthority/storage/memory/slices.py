@@ -20,8 +20,8 @@ class MemorySlices(Repository):
     async def shared(self, workspace_ids: Collection[str], beside: str) -> dict[str, Shared]:
         others: dict[str, list[OwnedSlice]] = {}
         for one in self._all():
-            is_open = not one.slice.closed and one.release_time is None
-            if is_open and one.workspace_id in workspace_ids and one.session_id != beside:
+            spends = one.slice.amount > 0 and not one.slice.closed and one.release_time is None
+            if spends and one.workspace_id in workspace_ids and one.session_id != beside:
                 others.setdefault(one.workspace_id, []).append(one)
         return {
             workspace_id: Shared(
@@ -64,7 +64,7 @@ class MemorySlices(Repository):
     async def void_all(self) -> None:
         accounts = self._books.accounts
         held = {workspace_id for workspace_id in accounts if accounts[workspace_id].escrowed}
-        await self.forget([one for one in self._all() if one.workspace_id in held])
+        await self.forget(self._all())
         for workspace_id in held:
             accounts[workspace_id] = replace(accounts[workspace_id], escrowed=0)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from functools import partial
 from pathlib import Path
 
 import grpc
@@ -10,10 +11,14 @@ import pytest
 
 from keyauthority.client import OutOfCredits, Spending, SpendingUnavailable
 from keyauthority.client.spending import backlog
+from keyauthority.client.spending import spender as spender_module
+from keyauthority.client.spending.spool import Spool
 from keyauthority.v1 import spending_service_pb2 as pb
 from tests.client.parts import until
 from tests.client.spender.authority import SpendingAuthority
 from tests.client.spender.parts import KEY, USE, Door, hold, outcomes, spending
+from tests.client.spending.parts import hold as hold_in
+from tests.client.spending.parts import opened
 
 
 async def test_a_busy_workspace_needs_few_calls(authority: SpendingAuthority, folder: Path) -> None:
@@ -208,6 +213,32 @@ async def test_an_epoch_that_the_call_tells_first_counts(
         await authority.change()
         (await hold(spender, 10)).void()
     assert ledger.account.balance == 1_000 - 15
+
+
+async def test_a_charge_that_cannot_be_entered_stops_no_replay(
+    authority: SpendingAuthority, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The segments after it come too, spools are adopted, and it is entered once that is possible."""
+    monkeypatch.setattr(backlog, "ADOPTS", 0.1)
+    monkeypatch.setattr(backlog, "RETRIES", 0.2)
+    monkeypatch.setattr(spender_module, "Spool", partial(Spool, segment_bytes=2_000))
+    ledger = authority.credit("ws_1", 1_000)
+    async with spending(authority.address, folder) as spender:
+        for _ in range(40):
+            (await hold(spender, 10)).charge(5)
+        await until(lambda: len(ledger.entries) == 40 and spender.spooled.charges == 0)
+        authority.unknown = {min(ledger.entries)}
+        await authority.restore({"ws_1": 1_000})
+        ledger = authority.ledgers["ws_1"]
+        await until(lambda: len(ledger.entries) == 39)
+        assert spender.spooled.charges == 1
+        async with opened(folder) as dead:
+            hold_in(dead, "of_the_dead", {})
+        await until(lambda: "of_the_dead" in ledger.entries)
+        authority.unknown.clear()
+        await until(lambda: len(ledger.entries) == 41)
+        await until(lambda: spender.spooled.charges == 0)
+    assert ledger.charged == 200
 
 
 async def test_a_charge_that_cannot_be_entered_stays_in_the_spool(

@@ -10,7 +10,7 @@ from pathlib import Path
 import grpc
 import pytest
 
-from keyauthority.client import SpendingUnavailable
+from keyauthority.client import OutOfCredits, SpendingUnavailable
 from keyauthority.pricing.prices import Price
 from keyauthority.v1 import price_pb2
 from tests.client.parts import until
@@ -234,6 +234,27 @@ async def test_what_idles_goes_back(
         await until(lambda: len(ledger.entries) == 2)
     assert ledger.account.balance == 900
     assert [number for _, number in ledger.slices] == [1, 2]
+    assert authority.passed == 0
+
+
+@pytest.mark.parametrize("balance", [0, 100])
+async def test_a_workspace_without_credits_is_forgotten(
+    authority: SpendingAuthority, folder: Path, monkeypatch: pytest.MonkeyPatch, balance: int
+) -> None:
+    """Whether it had none or they are spent to the last: its slice is closed after a while."""
+    monkeypatch.setattr("keyauthority.client.spending.workspace.IDLE", 0.3)
+    monkeypatch.setattr("keyauthority.client.spending.spender.LOOKS", 0.1)
+    ledger = authority.credit("ws_1", balance)
+    async with spending(authority.address, folder) as spender:
+        if balance:
+            (await hold(spender, 100)).charge(100)
+        with pytest.raises(OutOfCredits):
+            await hold(spender, 10)
+        await until(lambda: spender._accounts.find("ws_1") is None)
+        assert all(one.closed for one in ledger.slices.values())
+        authority.credit("ws_1", 50)
+        (await hold(spender, 50)).charge(50)
+    assert ledger.charged == balance + 50
     assert authority.passed == 0
 
 

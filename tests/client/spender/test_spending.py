@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import gc
-from contextlib import suppress
+from contextlib import AsyncExitStack, suppress
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -20,10 +21,13 @@ from keyauthority.client import (
     SpoolError,
     Verifier,
 )
-from keyauthority.client.spending.workspace import WorkspaceCredits
+from keyauthority.client.spending import spender as spender_module
+from keyauthority.client.spending.spender import PATIENCE
+from keyauthority.client.spending.workspace import BUSY_PAUSE, WorkspaceCredits
+from keyauthority.domain.credits.settlement import RECALLED_EVERY
 from tests.client.parts import leased, until
 from tests.client.spender.authority import SpendingAuthority
-from tests.client.spender.parts import KEY, USE, hold, outcomes, spending
+from tests.client.spender.parts import KEY, USE, Door, hold, outcomes, spending
 from tests.gateway.parts import TOKEN
 
 
@@ -322,3 +326,98 @@ async def test_nobody_is_let_through_while_it_leaves(
     async with spending(authority.address, folder):
         await until(lambda: ledger.charged == 10)
         await until(lambda: ledger.account.escrowed == 0)
+
+
+@pytest.mark.parametrize("how", ["left", "cancelled"])
+async def test_nothing_is_said_after_it_left(
+    authority: SpendingAuthority, folder: Path, monkeypatch: pytest.MonkeyPatch, how: str
+) -> None:
+    """A call that had no answer by then is made again by whoever adopts the spool."""
+    monkeypatch.setattr(spender_module, "SETTLED_WITHIN", 0.2)
+    authority.credit("ws_1", 1_000)
+    door = Door()
+    async with leased(authority.address) as verifier:
+        async with AsyncExitStack() as stack:
+            spender = await stack.enter_async_context(Spender(verifier, folder, timeout=5.0))
+            one = await hold(spender, 100)
+            authority.before = door
+            one.charge(50)
+            await door.reached.wait()
+            leaving = asyncio.create_task(stack.pop_all().aclose())
+            if how == "cancelled":
+                await asyncio.sleep(0)
+                leaving.cancel()
+            await asyncio.wait({leaving})
+        calls = len(authority.calls)
+        door.open.set()
+        await asyncio.sleep(1.2)  # in which charges that wait would be said
+        assert len(authority.calls) == calls
+        async with Spender(verifier, folder, timeout=5.0):
+            await until(lambda: authority.ledgers["ws_1"].charged == 50)
+
+
+async def test_a_check_holds_nothing(authority: SpendingAuthority, folder: Path) -> None:
+    """And writes nothing; it says why a request would be refused."""
+    authority.credit("ws_1", 100)
+    async with spending(authority.address, folder) as spender:
+        await spender.check(KEY)
+        await spender.check(KEY)
+        assert spender.counters.holds == 0
+    assert list(folder.iterdir()) == []  # a spool that was used stays
+    async with spending(authority.address, folder) as spender:
+        one = await hold(spender, 100)
+        with pytest.raises(AllHeld):
+            await spender.check(KEY)
+        one.charge(100)
+        await until(lambda: spender.counters.holds == 0)
+        with pytest.raises(OutOfCredits):
+            await spender.check(KEY)
+
+
+async def test_what_runs_goes_before_what_is_to_begin(
+    authority: SpendingAuthority, folder: Path
+) -> None:
+    """Else an answer that is under way would be cut for the sake of a request that may wait."""
+    authority.credit("ws_1", 100)
+    async with spending(authority.address, folder) as spender:
+        stream = await hold(spender, 60)
+        small = await hold(spender, 40)
+        newcomers = [asyncio.create_task(hold(spender, 20)) for _ in range(2)]
+        await until(lambda: spender._waiting == 2)
+        extension = asyncio.create_task(stream.extend(20))
+        await until(lambda: spender._waiting == 3)
+        small.void()
+        await extension
+        assert stream.amount == 80
+        served = await asyncio.gather(*newcomers, return_exceptions=True)
+        assert isinstance(served[0], Spending)
+        assert isinstance(served[1], AllHeld)
+        served[0].void()
+        stream.charge(60)
+
+
+async def test_a_recall_comes_within_the_patience(
+    authority: SpendingAuthority, folder: Path
+) -> None:
+    """The authority recalls what lies idle at others once a second and workspace."""
+    assert timedelta(seconds=PATIENCE) >= RECALLED_EVERY + 2 * timedelta(seconds=BUSY_PAUSE)
+    authority.credit("ws_1", 100)
+    change, last = authority.change, [-1.0]
+
+    async def once_a_second(*subjects: str) -> None:
+        now = asyncio.get_running_loop().time()
+        if now - last[0] >= 1:
+            last[0] = now
+            await change(*subjects)
+
+    async with (
+        leased(authority.address) as one_verifier,
+        leased(authority.address) as other_verifier,
+        Spender(one_verifier, folder) as one,
+        Spender(other_verifier, folder) as other,
+    ):
+        (await hold(other, 100)).void()
+        await until(lambda: other.free == 100)
+        authority.change = once_a_second  # type: ignore[method-assign]
+        last[0] = asyncio.get_running_loop().time()
+        (await hold(one, 10)).void()

@@ -18,6 +18,7 @@ from keyauthority.client.spending.journal import KEPT, PRUNE_INTERVAL
 from keyauthority.client.spending.records import SpoolError
 from keyauthority.client.spending.segments import path_of
 from keyauthority.client.spending.spool import Spool
+from tests.client.parts import until
 from tests.client.spending.disks import Disk
 from tests.client.spending.parts import as_held, charge, hold, opened, references
 from tests.client.spending.replays import replayed
@@ -251,6 +252,23 @@ async def test_a_replay_that_is_interrupted(folder: Path) -> None:
     async with opened(folder) as spool:
         await spool.adopt()
         assert await replayed(spool, 2) == ["one"]
+
+
+async def test_a_refused_charge_of_a_replay(folder: Path) -> None:
+    """It is unconfirmed from then on, here and for whoever adopts the spool, and the replay ends."""
+    async with opened(folder) as spool:
+        for name in ("one", "two"):
+            await spool.charge(charge(name))
+        spool.confirmed(["one", "two"], 1)
+        spool.unconfirmed(2)
+        await until(lambda: len(spool.unconfirmed(2)) == 2)
+        spool.refused(["one"])
+        assert references(spool.unconfirmed(2)) == ["one", "two"]
+        spool.confirmed(["two"], 2)
+        await until(lambda: not spool.replaying)
+        assert spool.unconfirmed(2) == [charge("one")]
+    async with opened(folder) as spool:
+        assert await spool.adopt() == [charge("one")]
 
 
 async def test_a_word_of_an_epoch_that_is_over(folder: Path) -> None:

@@ -87,6 +87,30 @@ async def test_a_closed_spool_takes_nothing(folder: Path) -> None:
         await spool.void("late")
 
 
+def descriptors() -> set[str]:
+    """Those that this process has open."""
+    return {path.name for path in Path("/proc/self/fd").iterdir()}
+
+
+async def test_a_closed_spool_writes_into_no_other_file(folder: Path, tmp_path: Path) -> None:
+    """The word that a charge is entered may come late, and another file has the descriptor by then."""
+    spool = Spool(folder)
+    await spool.charge(charge("one"))
+    before = descriptors()
+    await spool.close()
+    free = before - descriptors()
+    path = tmp_path / "of_somebody_else"
+    others = [path.open("wb") for _ in free]
+    assert free & {str(other.fileno()) for other in others}
+
+    spool.confirmed(["one"], 1)
+    spool.refused(["one"])
+
+    assert path.read_bytes() == b""
+    for other in others:
+        other.close()
+
+
 async def test_a_spool_that_was_not_used_is_gone(folder: Path) -> None:
     """Starts and stops leave nothing."""
     async with opened(folder):
