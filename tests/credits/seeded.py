@@ -143,7 +143,7 @@ BUGS: Final[dict[str, tuple[Any, str, Any]]] = {
     "what goes beyond a hold is free": (Spending, "charge", _charges_no_more_than_was_held),
     "a hold without an end is free": (ModelSpool, "adopt", _adopts_no_open_holds),
     "a confirmation counts in every epoch": (ModelSpool, "unconfirmed", _forgets_older_epochs),
-    "a repeated call grants again": (slices, "_answered", _grants_again),
+    "a repeated call grants again": (slices, "answered", _grants_again),
     "what others hold is granted": (slices, "grant", _grants_what_others_hold),
     "what others hold is said to be gone": (slices, "grant", _says_out_for_busy),
     "a charge is entered each time it comes": (Charging, "entry_of", _enters_twice),
