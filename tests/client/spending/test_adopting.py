@@ -230,6 +230,8 @@ async def test_a_claim_that_nobody_waits_for(folder: Path, monkeypatch: pytest.M
     claim = Orphan.claim
 
     def slowly(path: Path) -> Orphan | None:
+        if path == living:
+            return None
         begun.set()
         goes_on.wait()
         try:
@@ -239,6 +241,7 @@ async def test_a_claim_that_nobody_waits_for(folder: Path, monkeypatch: pytest.M
 
     monkeypatch.setattr(Orphan, "claim", slowly)
     async with opened(folder) as spool:
+        living = spool._owned.path
         adopting = asyncio.create_task(spool.adopt())
         await asyncio.to_thread(begun.wait)
         adopting.cancel()
