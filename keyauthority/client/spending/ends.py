@@ -41,6 +41,8 @@ class Ends:
         self._loop = asyncio.get_running_loop()
         self._tasks: dict[str, asyncio.Task[None]] = {}
         self._closed = False
+        # Whether the last write failed: a full disk would else fill the log, too.
+        self._failing = False
 
     def __contains__(self, reference: object) -> bool:
         return reference in self._tasks
@@ -113,8 +115,13 @@ class Ends:
         pause = FIRST_PAUSE
         while True:
             try:
-                return await write()
+                await write()
             except SpoolError as error:
-                log.error("end_not_spooled: %s", error)  # noqa: TRY400 - its text says all
+                if not self._failing:
+                    log.error("end_not_spooled: %s", error)  # noqa: TRY400 - its text says all
+                self._failing = True
+            else:
+                self._failing = False
+                return
             await asyncio.sleep(pause)
             pause = min(2 * pause, LONGEST_PAUSE)
