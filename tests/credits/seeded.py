@@ -122,7 +122,7 @@ def _keeps_any_lease(self: CoherentCache[Any], _now: float) -> bool:
 _close, _answered, _grant = Purse.close, Purse.answered, slices.grant
 _workspace_answered, _failed, _bring = WorkspaceCredits.answered, Settling._failed, Backlog._bring
 _charge, _adopt, _unconfirmed = Spending.charge, ModelSpool.adopt, ModelSpool.unconfirmed
-_is_answered = slices._answered
+_is_answered = slices.answered
 
 BUGS: Final[dict[str, tuple[Any, str, Any]]] = {
     "a slice that is closed is spent from": (Purse, "close", _spends_after_closing),
