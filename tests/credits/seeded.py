@@ -18,7 +18,7 @@ from keyauthority.client.spending.records import SpooledCharge
 from keyauthority.client.spending.settling import Settling
 from keyauthority.client.spending.workspace import WorkspaceCredits
 from keyauthority.coherence.cache import CoherentCache
-from keyauthority.domain.credits import crediting, settlement
+from keyauthority.domain.credits import crediting
 from keyauthority.domain.credits.charging import Charging
 from keyauthority.domain.sessions import Receipt
 from keyauthority.escrow import slices
@@ -144,7 +144,7 @@ BUGS: Final[dict[str, tuple[Any, str, Any]]] = {
     "what goes beyond a hold is free": (Spending, "charge", _charges_no_more_than_was_held),
     "a hold without an end is free": (ModelSpool, "adopt", _adopts_no_open_holds),
     "a confirmation counts in every epoch": (ModelSpool, "unconfirmed", _forgets_older_epochs),
-    "a repeated call grants again": (settlement, "answered", _grants_again),
+    "a repeated call grants again": (slices, "answered", _grants_again),
     "what others hold is granted": (slices, "grant", _grants_what_others_hold),
     "what others hold is said to be gone": (slices, "grant", _says_out_for_busy),
     "a charge is entered each time it comes": (Charging, "entry_of", _enters_twice),

@@ -20,17 +20,26 @@ LONGEST: Final = 8.0
 
 
 class CallFailed(Exception):  # noqa: N818 - whoever makes the call knows what follows
-    """The call has no answer, though it may have arrived. The text is the status."""
+    """The call has no answer, though it may have arrived.
+
+    Args:
+        reason: The status, or what it was instead.
+        status: None if there is none.
+    """
+
+    def __init__(self, reason: str, status: grpc.StatusCode | None = None) -> None:
+        super().__init__(reason)
+        self.status = status
 
     @property
     def was_invalid(self) -> bool:
         """Whether it never will have one: the authority refuses its content."""
-        return str(self) == grpc.StatusCode.INVALID_ARGUMENT.name
+        return self.status is grpc.StatusCode.INVALID_ARGUMENT
 
     @property
     def was_slow(self) -> bool:
         """Whether its time was up."""
-        return str(self) == grpc.StatusCode.DEADLINE_EXCEEDED.name
+        return self.status is grpc.StatusCode.DEADLINE_EXCEEDED
 
 
 class Calling:
@@ -44,12 +53,12 @@ class Calling:
 
     async def settle(self, request: v1.SettleRequest) -> v1.SettleResponse:
         """Returns the answer. Raises `CallFailed`: it may have arrived all the same."""
-        begun = time.monotonic()
+        begun, timeout = time.monotonic(), self._timeout
         try:
-            reply = await self._stub.Settle(request, timeout=self._timeout, metadata=self._metadata)
+            reply = await self._stub.Settle(request, timeout=timeout, metadata=self._metadata)
             _check(request, reply)
         except (grpc.RpcError, grpc.aio.BaseError) as error:
-            raise self._failed(error) from None
+            raise self._failed(error, timeout) from None
         self._timeout = self._shortest
         self._counters.calls += 1
         self._counters.call_seconds += time.monotonic() - begun
@@ -63,7 +72,7 @@ class Calling:
                 request, timeout=self._shortest, metadata=self._metadata
             )
         except (grpc.RpcError, grpc.aio.BaseError) as error:
-            raise CallFailed(_reason(error)) from None
+            raise _failure(error) from None
         return reply.available_nano_credits
 
     async def prices(self) -> v1.ListCurrentPricesResponse:
@@ -73,22 +82,23 @@ class Calling:
                 v1.ListCurrentPricesRequest(), timeout=self._shortest, metadata=self._metadata
             )
         except (grpc.RpcError, grpc.aio.BaseError) as error:
-            raise CallFailed(_reason(error)) from None
+            raise _failure(error) from None
 
-    def _failed(self, error: Exception) -> CallFailed:
+    def _failed(self, error: Exception, timeout: float) -> CallFailed:
         self._counters.failed_calls += 1
-        failure = CallFailed(_reason(error))
-        if failure.was_slow:
+        failure = _failure(error)
+        if failure.was_slow and timeout == self._timeout:
             # A long list of charges takes its time: the same deadline again would be too short again.
+            # Of calls that were under way together, one says so.
             self._timeout = min(2 * self._timeout, LONGEST)
         return failure
 
 
-def _reason(error: Exception) -> str:
+def _failure(error: Exception) -> CallFailed:
     # The status alone: the authority's sentence is not for this log.
     if isinstance(error, grpc.aio.AioRpcError):
-        return error.code().name
-    return type(error).__name__
+        return CallFailed(error.code().name, error.code())
+    return CallFailed(type(error).__name__)
 
 
 def _check(request: v1.SettleRequest, reply: v1.SettleResponse) -> None:

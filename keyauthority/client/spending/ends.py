@@ -57,6 +57,8 @@ class Ends:
         self._unwritten: dict[str, asyncio.TimerHandle] = {}
         self._all_ended = asyncio.Event()
         self._closed = False
+        # Whether the last write failed: a full disk would else fill the log, too.
+        self._failing = False
         spool.notify(self._synced)
 
     def void(self, workspace: WorkspaceCredits, hold: Hold, reference: str) -> None:
@@ -109,10 +111,13 @@ class Ends:
         try:
             number = self._spool.end(end.reference, end.charge)
         except SpoolError as error:
-            log.error("end_not_spooled: %s", error)  # noqa: TRY400 - its text says all
+            if not self._failing:
+                log.error("end_not_spooled: %s", error)  # noqa: TRY400 - its text says all
+            self._failing = True
             longer = min(2 * pause, LONGEST_PAUSE)
             self._unwritten[end.reference] = self._loop.call_later(pause, self._write, end, longer)
         else:
+            self._failing = False
             self._written.append((number, end))
 
     def _synced(self, number: int) -> None:

@@ -17,6 +17,9 @@ INTERVAL: Final = 0.1
 MOST_HOLDS: Final = 256
 """Holds that are synced at once."""
 
+CLOSED_WITHIN: Final = 5.0
+"""Seconds in which the last of it has to be on the disk."""
+
 log = logging.getLogger("keyauthority.client")
 
 
@@ -85,14 +88,26 @@ class GroupCommit:
         self._thread.submit(work)
 
     async def close(self) -> None:
-        """Syncs what is written, if that can be done, and nothing any more afterwards."""
-        with suppress(OSError):
-            await self.durable()
-        while self._task is not None:
+        """Syncs what is written, if that can be done, and nothing any more afterwards.
+
+        A disk that does not answer within `CLOSED_WITHIN` is not waited for.
+        """
+        is_late = False
+        try:
+            async with asyncio.timeout(CLOSED_WITHIN):
+                with suppress(OSError):
+                    await self.durable()
+                while self._task is not None:
+                    await asyncio.wait({self._task})
+        except TimeoutError:
+            log.error("spool_not_synced: the disk does not answer")  # noqa: TRY400
+            is_late = True
+        if self._task is not None:
+            self._task.cancel()
             await asyncio.wait({self._task})
         if self._timer is not None:
             self._timer.cancel()
-        self._thread.shutdown()
+        self._thread.shutdown(wait=not is_late)
 
     def _start(self) -> None:
         if self._timer is not None:

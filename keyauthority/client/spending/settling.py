@@ -145,6 +145,8 @@ class Settling:
             message = self._message()
             if not message.parts:
                 return
+            for part in message.parts:
+                part.workspace.under_way = True
             task = self._loop.create_task(self._send(message))
             self._tasks.add(task)
             task.add_done_callback(self._tasks.discard)
@@ -163,7 +165,6 @@ class Settling:
                 message.session_id, accounts.after, message.room, now, leased=leased, flush=flush
             )
             if part is not None:
-                workspace.under_way = True
                 message.add(part)
             elif workspace.waiters and message.parts:
                 # There may have been too little room.

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import os
 import time
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from keyauthority.client.spending import ownership, records
@@ -19,6 +20,8 @@ from keyauthority.client.spending.segments import Fsync
 from keyauthority.escrow.slices import SliceKey
 
 __all__ = ["Spool", "SpoolError", "SpoolState", "SpooledCharge"]
+
+log = logging.getLogger("keyauthority.client")
 
 
 @dataclass(frozen=True, slots=True)
@@ -163,7 +166,7 @@ class Spool:
         number = self._journal.written + 1
         if charge is not None:
             if reference not in self._unconfirmed:
-                self._write_ends(self._keep(int(self._now()), charge, number))
+                self._write_ends(self._keep(int(self._now()), charge))
         elif self._open.pop(reference, None) is not None:
             self._write_ends(records.voided(reference))
         self._journal.hurry()
@@ -198,7 +201,10 @@ class Spool:
             charge = self._replaying.charges.get(reference)
             if charge is not None:
                 # It is on the disk already, in an earlier segment.
-                self._write_ends(self._keep(int(self._now()), charge, self._journal.synced))
+                synced = self._journal.synced
+                self._write_ends(self._keep(int(self._now()), charge))
+                written = self._unconfirmed[reference]
+                self._unconfirmed[reference] = replace(written, number=synced)
                 self._replaying.take(reference)
 
     def unconfirmed(self, epoch: int) -> list[SpooledCharge]:
@@ -225,16 +231,22 @@ class Spool:
 
         A hold without an end becomes a charge as held, estimated, with status 0. All of them are
         unconfirmed here from now on. A spool that can't be read stays where it is, and is logged.
-        Raises `SpoolError` if this one can't be written; then the others stay too.
+        Raises `SpoolError` if this one can't be written; then the others stay too. If some were taken
+        before, these are returned, and the error is logged.
         """
         adopted: list[SpooledCharge] = []
         await asyncio.to_thread(ownership.remove_unfinished, self._parent)
         for path in await asyncio.to_thread(ownership.spools_in, self._parent):
-            orphan = await asyncio.to_thread(Orphan.claim, path)
+            orphan = await _claimed(path)
             if orphan is None:
                 continue
             try:
                 adopted += await self._take(orphan)
+            except SpoolError as error:
+                if not adopted:
+                    raise
+                log.error("spool_not_adopted: %s: %s", path, error)  # noqa: TRY400 (its text says all)
+                break
             finally:
                 orphan.release()
         return adopted
@@ -280,9 +292,10 @@ class Spool:
         self._journal.write_known(frame)
         self._journal.rotate_if_long()
 
-    def _keep(self, time: int, charge: SpooledCharge, number: int) -> bytes:
+    def _keep(self, time: int, charge: SpooledCharge) -> bytes:
         frame = records.charged(time, charge)
         self._open.pop(charge.reference, None)
+        number = self._journal.written + 1
         self._unconfirmed[charge.reference] = _Unconfirmed(charge, frame, time, number)
         return frame
 
@@ -296,8 +309,7 @@ class Spool:
         contents = orphan.contents
         ended = [one for one in contents.ended() if not self._is_own(one.charge.reference)]
         with self._replaying.adopting(contents.epoch):
-            number = self._journal.written + 1
-            frames = [self._keep(one.time, one.charge, number) for one in ended]
+            frames = [self._keep(one.time, one.charge) for one in ended]
             if self._replaying.whole is not None:
                 frames.append(records.whole(self._replaying.whole))
             self._write_ends(b"".join(frames))
@@ -326,6 +338,21 @@ class Spool:
 
     def _error(self, error: OSError) -> SpoolError:
         return SpoolError(f"the spool {self._owned.path} can't be written: {error.strerror}")
+
+
+async def _claimed(path: Path) -> Orphan | None:
+    claiming = asyncio.get_running_loop().run_in_executor(None, Orphan.claim, path)
+    try:
+        return await asyncio.shield(claiming)
+    except asyncio.CancelledError:
+        # The thread goes on, and may lock it for nobody.
+        claiming.add_done_callback(_release)
+        raise
+
+
+def _release(claiming: asyncio.Future[Orphan | None]) -> None:
+    if claiming.exception() is None and (orphan := claiming.result()) is not None:
+        orphan.release()
 
 
 def _do_nothing() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -13,6 +14,7 @@ from keyauthority.client import OutOfCredits, Spending, SpendingUnavailable
 from keyauthority.client.spending import backlog
 from keyauthority.client.spending import spender as spender_module
 from keyauthority.client.spending.spool import Spool
+from keyauthority.client.spending.workspace import Waiter
 from keyauthority.v1 import spending_service_pb2 as pb
 from tests.client.parts import until
 from tests.client.spender.authority import SpendingAuthority
@@ -307,3 +309,20 @@ async def test_many_charges_are_brought_before_more_is_asked_for(
         await until(lambda: len(ledger.entries) == 1_700)
     assert max(len(one.charges) for one in authority.calls) <= 500
     assert (ledger.late, ledger.short, ledger.account.escrowed) == (0, 0, 0)
+
+
+async def test_calls_that_were_slow_together_lengthen_the_deadline_once(
+    authority: SpendingAuthority, folder: Path
+) -> None:
+    """Each says the same: that one deadline was too short."""
+    authority.before = Door()
+    async with spending(authority.address, folder, timeout=0.4) as spender:
+        keys = [replace(KEY, workspace_id=f"ws_{number}") for number in range(5)]
+        for key in keys:
+            workspace = spender._accounts.of(key.workspace_id)
+            waiter = Waiter(10, 1, 0.0, asyncio.get_running_loop().create_future())
+            workspace.wait(waiter)
+            spender._settling.prompt(workspace)
+            await asyncio.sleep(0.01)
+        await until(lambda: spender.counters.failed_calls == 5)
+        assert spender._calling._timeout == 0.8

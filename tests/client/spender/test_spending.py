@@ -265,9 +265,12 @@ async def test_without_a_spool_nothing_is_let_through(
 
 
 async def test_an_end_that_cannot_be_written_stays_held(
-    authority: SpendingAuthority, folder: Path, monkeypatch: pytest.MonkeyPatch
+    authority: SpendingAuthority,
+    folder: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
 ) -> None:
-    """It is written as soon as it can be."""
+    """It is written as soon as it can be. The log says that once."""
     ledger = authority.credit("ws_1", 100)
     async with spending(authority.address, folder) as spender:
         one = await hold(spender, 100)
@@ -283,6 +286,7 @@ async def test_an_end_that_cannot_be_written_stays_held(
         monkeypatch.setattr(spender._spool, "end", fails)
         one.charge(60)
         await until(lambda: tries == 2)
+        assert caplog.text.count("end_not_spooled") == 1
         assert spender.counters.holds == 1
         assert spender.free == 0
         await until(lambda: spender.counters.holds == 0)

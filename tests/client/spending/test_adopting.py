@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections import Counter
 from itertools import takewhile
@@ -14,8 +16,9 @@ from pathlib import Path
 import pytest
 
 from keyauthority.client.spending import records
+from keyauthority.client.spending.adoption import Orphan
 from keyauthority.client.spending.journal import KEPT, PRUNE_INTERVAL
-from keyauthority.client.spending.records import SpoolError
+from keyauthority.client.spending.records import SpooledCharge, SpoolError
 from keyauthority.client.spending.segments import path_of
 from keyauthority.client.spending.spool import Spool
 from tests.client.parts import until
@@ -193,6 +196,65 @@ async def test_a_spool_that_cant_be_written_adopts_nothing(folder: Path) -> None
     async with opened(folder) as spool:
         await spool.adopt()
         assert spool.unconfirmed(1) == [as_held("one")]
+
+
+async def test_what_was_taken_before_the_disk_failed(
+    folder: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is returned: its slices are to be closed. The rest is taken the next time."""
+    for name in ("one", "two"):
+        async with opened(folder) as spool:
+            hold(spool, name)
+    async with opened(folder) as spool:
+        take, taken = spool._take, 0
+
+        async def fails_once(orphan: Orphan) -> list[SpooledCharge]:
+            nonlocal taken
+            taken += 1
+            if taken == 2:
+                raise SpoolError("as the test wants")
+            return await take(orphan)
+
+        monkeypatch.setattr(spool, "_take", fails_once)
+        assert len(await spool.adopt()) == 1
+        assert "spool_not_adopted" in caplog.text
+        assert len(await spool.adopt()) == 1
+        assert references(spool.unconfirmed(1)) == ["one", "two"]
+
+
+async def test_a_claim_that_nobody_waits_for(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The spool is not locked for nobody: the next one takes it."""
+    async with opened(folder) as spool:
+        hold(spool, "one")
+    begun, goes_on, claimed = threading.Event(), threading.Event(), threading.Event()
+    claim = Orphan.claim
+
+    def slowly(path: Path) -> Orphan | None:
+        if path == living:
+            return None
+        begun.set()
+        goes_on.wait()
+        try:
+            return claim(path)
+        finally:
+            claimed.set()
+
+    monkeypatch.setattr(Orphan, "claim", slowly)
+    async with opened(folder) as spool:
+        living = spool._owned.path
+        adopting = asyncio.create_task(spool.adopt())
+        await asyncio.to_thread(begun.wait)
+        adopting.cancel()
+        await asyncio.wait({adopting})
+        goes_on.set()
+        await asyncio.to_thread(claimed.wait)
+        monkeypatch.undo()
+        taken: list[SpooledCharge] = []
+        async with asyncio.timeout(5):
+            while not taken:
+                taken = await spool.adopt()
+                await asyncio.sleep(0.01)
+        assert references(taken) == ["one"]
 
 
 async def test_what_was_confirmed_by_the_dead(folder: Path) -> None:

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import random
+import threading
 import time
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 
 import pytest
 
+from keyauthority.client.spending import group_commit
 from keyauthority.client.spending.group_commit import INTERVAL, MOST_HOLDS
 from keyauthority.client.spending.records import SpoolError
 from keyauthority.client.spending.recovery import recover
@@ -210,3 +213,25 @@ def is_refused(call: Callable[[], None]) -> bool:
     except SpoolError:
         return True
     return False
+
+
+async def test_a_disk_that_does_not_answer_stops_no_end(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """What is written is with the kernel, and whoever adopts the spool finds it."""
+    monkeypatch.setattr(group_commit, "CLOSED_WITHIN", 0.1)
+    answers, hangs = threading.Event(), False
+
+    def fsync(descriptor: int) -> None:
+        if hangs:
+            answers.wait()
+        os.fsync(descriptor)
+
+    spool = Spool(folder, fsync=fsync)
+    hangs = True
+    hold(spool, "one")
+    async with asyncio.timeout(5):
+        await spool.close()
+    answers.set()
+    assert "the disk does not answer" in caplog.text
+    assert list(left(folder).holds) == ["one"]
