@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from random import Random
 from typing import Any, Final
@@ -65,6 +65,10 @@ class ModelSpool:
         """Whether its process lives."""
         self._disk = disk
         self._epoch = 0
+        # Ends, in the order in which they were written, and how many of them are synced.
+        self._written: list[Record] = []
+        self._synced = 0
+        self._on_synced: Callable[[int], None] = lambda _: None
 
     def hold(
         self, reference: str, workspace_id: str, parts: Mapping[SliceKey, int], **texts: Any
@@ -87,16 +91,20 @@ class ModelSpool:
         record.held = replace(record.held, cost=sum(parts.values()), parts=dict(parts))
         self._sync_later(record)
 
-    async def void(self, reference: str) -> None:
-        record = self._disk.records[reference]
-        record.voided = record.charge is None
-        await self._sync_end(record)
+    def notify(self, on_synced: Callable[[int], None]) -> None:
+        self._on_synced = on_synced
 
-    async def charge(self, charge: SpooledCharge) -> None:
-        record = self._disk.records[charge.reference]
-        if not record.voided and record.charge is None:
+    def end(self, reference: str, charge: SpooledCharge | None) -> int:
+        record = self._disk.records[reference]
+        if charge is None:
+            record.voided = record.charge is None
+        elif not record.voided and record.charge is None:
             record.charge = replace(charge, parts=dict(charge.parts))
-        await self._sync_end(record)
+        self._written.append(record)
+        number = len(self._written)
+        delay = self._disk.dice.expovariate(self._disk.syncs)
+        asyncio.get_running_loop().call_later(delay, self._sync_ends, number)
+        return number
 
     def confirmed(self, references: Iterable[str], epoch: int) -> None:
         for name in references:
@@ -140,9 +148,13 @@ class ModelSpool:
         if self.locked:
             record.synced = held
 
-    async def _sync_end(self, record: Record) -> None:
-        await self._sleep()
-        record.synced, record.end_synced = record.held, True
+    def _sync_ends(self, number: int) -> None:
+        # All that was written up to this one, unless the process is gone.
+        if self.locked and number > self._synced:
+            for record in self._written[self._synced : number]:
+                record.synced, record.end_synced = record.held, True
+            self._synced = number
+            self._on_synced(number)
 
     async def _sleep(self) -> None:
         await asyncio.sleep(self._disk.dice.expovariate(self._disk.syncs))
