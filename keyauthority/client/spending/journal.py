@@ -19,7 +19,8 @@ KEPT: Final = 72 * 3600.0
 """Seconds for which confirmed charges stay on the disk, for books restored from a backup."""
 
 PRUNE_INTERVAL: Final = 600.0
-"""Seconds from one look for what is older to the next."""
+FULL_PRUNE_INTERVAL: Final = 1.0
+"""Seconds from one look for what is older to the next, and while the archive is larger than it may be."""
 
 log = logging.getLogger("keyauthority.client")
 
@@ -36,6 +37,7 @@ class Journal:
         fsync: Writes a file or folder to the disk.
         now: The wall clock, for the age of segments.
         segment_bytes: How long a segment gets.
+        archive_bytes: What the earlier segments may come to; then the oldest go before their time.
 
     Raises `OSError` if there can be no first segment.
     """
@@ -47,12 +49,14 @@ class Journal:
         fsync: Fsync,
         now: Callable[[], float] = time.time,
         segment_bytes: int = SEGMENT_BYTES,
+        archive_bytes: int | None = None,
     ) -> None:
         self._folder = folder
         self._content = content
         self._fsync = fsync
         self._now = now
         self._segment_bytes = segment_bytes
+        self._archive_bytes = archive_bytes
         self._number = 0
         self._archived = 0
         self._pruned = now()
@@ -118,7 +122,9 @@ class Journal:
         """Returns when all that is written now is on the disk; raises `OSError`."""
         await self._commit.durable()
         now = self._now()
-        if now - self._pruned >= PRUNE_INTERVAL:
+        most = self._archive_bytes
+        is_full = most is not None and self._archived > most
+        if now - self._pruned >= (FULL_PRUNE_INTERVAL if is_full else PRUNE_INTERVAL):
             self._pruned = now
             current = self._segment.path
             self._commit.afterwards(lambda: self._prune(now - KEPT, current))
@@ -148,6 +154,14 @@ class Journal:
 
     def _prune(self, before: float, current: Path) -> None:
         try:
-            self._archived = prune(self._folder, before, current)
+            self._archived, early = prune(self._folder, before, current, self._archive_bytes)
         except OSError as error:
             log.warning("spool_not_pruned: %s: %s", self._folder, error.strerror)
+            return
+        if early:
+            log.error(
+                "spool_archive_full: %s, %d segments deleted before their time: after a restore of an"
+                " older backup their charges are lost",
+                self._folder,
+                early,
+            )
