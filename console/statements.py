@@ -120,15 +120,17 @@ async def read(
     Raises `TooLongError` for more than *most* entries, `CreditsUnknownError`, `AuthorityError`.
     """
     statement = Statement()
-    oldest: Entry | None = None
+    amounts: dict[int, int] = {}
     async for page in _pages(authority, workspace_id, month, most):
         for entry in page:
             _count(statement, entry, zone)
-            oldest = entry
-    if oldest is None:
-        statement.opening = await _balance_before(authority, workspace_id, month.end)
-    else:
-        statement.opening = oldest.balance - oldest.amount
+            amounts[entry.number] = entry.amount
+    # Charges that are recorded late have the time of their request: the newest entry of before may
+    # stand after some of the month.
+    before = await _newest_before(authority, workspace_id, month.start)
+    if before is not None:
+        later = (amount for number, amount in amounts.items() if number < before.number)
+        statement.opening = before.balance - sum(later)
     # Entries of one instant may be in another order by time than by number: the sum is what counts.
     statement.closing = statement.opening + statement.sums.total()
     statement.others.reverse()
@@ -169,10 +171,10 @@ async def _pages(
             return
 
 
-async def _balance_before(authority: Acting, workspace_id: str, end: datetime) -> int:
+async def _newest_before(authority: Acting, workspace_id: str, end: datetime) -> Entry | None:
     which = EntryFilter(workspace_id, end=end)
     page = await authority.ledger(ledger.page(which, size=1))
-    return page.records[0].balance if page.records else 0
+    return page.records[0] if page.records else None
 
 
 def _count(statement: Statement, entry: Entry, zone: tzinfo) -> None:

@@ -104,6 +104,7 @@ async def _edge(settings: Settings, metrics: Metrics, stack: AsyncExitStack) -> 
         settings.timeouts,
         metrics.first_byte_seconds,
     )
+    stack.push_async_callback(forwarder.reading_on.stop)
     attempts, sources = Attempts(settings.limits.max_refusals), Sources(settings.trusted_proxies)
     authorizer = Authorizer(verifier, attempts, sources.client, metrics)
     streams = None

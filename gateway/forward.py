@@ -13,6 +13,7 @@ from aiohttp import ClientError, ClientResponse, ClientSession, hdrs, web
 from yarl import URL
 
 from gateway.billing.bill import Bill
+from gateway.billing.reading_on import ReadingOn
 from gateway.config import Timeouts
 from gateway.envelope import Refusal
 from gateway.headers import Allowlist, to_client, to_upstream
@@ -44,6 +45,8 @@ class Forwarder:
     timeouts: Timeouts
     # Where the seconds to the upstream's headers are observed.
     first_byte: Timings
+    # Reads the answers on that are charged, after their clients have left.
+    reading_on: ReadingOn = field(default_factory=ReadingOn)
     _complaint: Complaint = field(default_factory=partial(Complaint, "upstream_failed"))
 
     async def forward(
@@ -79,6 +82,10 @@ class Forwarder:
             return upstream
         try:
             return await self._relay(request, upstream, body, bill)
+        except (asyncio.CancelledError, ConnectionError):
+            if bill is not None and request.cut is None and not request.client.interrupted:
+                await self.reading_on.read(upstream.content, bill)
+            raise
         finally:
             if not upstream.closed:
                 upstream.close()

@@ -116,7 +116,8 @@ class Bill:
         """Notes the head of the upstream's answer."""
         self._status = status
         kind, coding = headers.get(hdrs.CONTENT_TYPE, ""), headers.get(hdrs.CONTENT_ENCODING, "")
-        self._answer = AnswerReader(kind, coding, takes_usage_out=self._strips_usage)
+        place = self._work.priced.asked.place
+        self._answer = AnswerReader(kind, coding, place=place, takes_usage_out=self._strips_usage)
         if coding not in ("", "identity"):
             self._token_bytes = _CODED
         elif kind.startswith("audio/"):
@@ -155,6 +156,12 @@ class Bill:
         """Returns what goes on at the orderly end of the answer."""
         self._whole = True
         return b"" if self._answer is None else self._answer.finish()
+
+    @property
+    def usage_due(self) -> bool:
+        """Whether the answer is made, and its usage is yet to come: it is read on if its client leaves."""
+        answer = self._answer
+        return answer is not None and not self._whole and self._was_served() and answer.usage_due
 
     # --- the hold
 
@@ -248,11 +255,13 @@ class Bill:
         usage = answer.meter.usage
         if usage is None and not self._was_served():
             return None
+        # To measure the text of an answer that tells its tokens would take time for nothing.
+        is_told = answer.meter.final and usage is not None and usage.output_tokens > 0
         told = Told(
             usage,
             final=answer.meter.final,
             images=answer.images,
-            output_tokens=self._paid if self._is_cut else self._output(),
+            output_tokens=0 if is_told else self._paid if self._is_cut else self._output(),
             whole=self._whole or answer.ended,
         )
         return cost_of(self._work, told)

@@ -13,9 +13,10 @@ from gateway.billing.bodies import Bodies
 from gateway.billing.cost import Work
 from gateway.envelope import Refusal
 from gateway.metering.asking import ask_for_usage, lacks_usage
-from gateway.metering.going_by import Priced, Pricing, Unpriced
-from gateway.metering.request import AmbiguousRequestError, read_request
+from gateway.metering.going_by import FREE_METHODS, Priced, Pricing, Unpriced
+from gateway.metering.request import AmbiguousRequestError, Asked, read_request
 from gateway.observe import Complaint
+from gateway.paths import split_target
 from gateway.request import EdgeRequest, RequestBody
 from gateway.upstream import SMALL
 from keyauthority.client import SpendingUnavailable
@@ -81,11 +82,10 @@ class Reader:
     async def _price(
         self, request: EdgeRequest, path: str, content: bytes | None, size: int
     ) -> Priced | Literal[Unpriced.FREE] | Refusal:
-        kinds = request.headers.getall(hdrs.CONTENT_TYPE, ("",))
-        if len(kinds) > 1:
-            return Refusal.BAD_REQUEST
         try:
-            asked = read_request(path, kinds[0], content) if content else None
+            asked = None
+            if request.method not in FREE_METHODS:
+                asked = _asked(request, path, content or None)
             try:
                 priced = self._pricing.of(request.method, path, asked, size)
             except SpendingUnavailable:
@@ -98,6 +98,19 @@ class Reader:
         except AmbiguousRequestError:
             return Refusal.BAD_REQUEST
         return Refusal.MODEL_NOT_PRICED if priced is Unpriced.NOT_PRICED else priced
+
+
+def _asked(request: EdgeRequest, path: str, content: bytes | None) -> Asked | None:
+    # Raises AmbiguousRequestError.
+    headers = request.headers
+    kinds = headers.getall(hdrs.CONTENT_TYPE, ("",))
+    if len(kinds) > 1:
+        raise AmbiguousRequestError("the body has two types")
+    codings = headers.getall(hdrs.CONTENT_ENCODING, ())
+    if any(coding.strip().lower() not in ("", "identity") for coding in codings):
+        raise AmbiguousRequestError("the body is compressed, so what it asks for can't be read")
+    _, query = split_target(request.raw_path)
+    return read_request(path, kinds[0], content, query)
 
 
 def _size(body: Body) -> int:

@@ -6,15 +6,17 @@ from typing import Any, Final
 
 import msgspec
 
+from gateway.metering.endpoints import Endpoint
+from gateway.metering.ends import END, usage_at_end, usage_at_start
 from gateway.metering.members import JSON_ERRORS, read_json
-from keyauthority.pricing.meter import Meter
+from gateway.metering.written import Written
+from keyauthority.pricing.meter import IMAGE_CALL, Meter
 
 LARGEST_WHOLE: Final = 2**20
-"""Bytes. Of a larger answer only the end is kept: there stands the usage of embeddings and images."""
+"""Bytes. Of a larger answer only the ends are kept: there stands the usage of most."""
 
-_TAIL: Final = 2**16
 _PICTURE: Final = b'"b64_json"'
-_USAGE: Final = b'"usage"'
+_IMAGE_CALL: Final = b'"%b"' % IMAGE_CALL.encode()
 
 
 class _Item(msgspec.Struct, gc=False):
@@ -22,35 +24,62 @@ class _Item(msgspec.Struct, gc=False):
     url: Any = None
 
 
+class _Output(msgspec.Struct, gc=False):
+    type: Any = None
+
+
 class _Answer(msgspec.Struct, gc=False):
     # Of the numbers of an embedding or the text of a choice, nothing is made.
     usage: Any = None
+    meta: Any = None
     data: list[_Item] | None = None
+    output: list[_Output] | None = None
 
 
 _decode_answer = msgspec.json.Decoder(_Answer).decode
 
 
 class JsonReader:
-    """Reads a JSON answer into *meter*, once it is whole."""
+    """Reads a JSON answer into *meter*, once it is whole. Only those of images bring pictures."""
 
-    def __init__(self, meter: Meter) -> None:
+    def __init__(self, meter: Meter, place: Endpoint) -> None:
         self.ended = False
         """Whether the answer was a whole JSON object."""
         self.size = 0
         """Bytes passed on so far."""
         self.pictures = 0
-        """How many pictures it brought so far, if it is too large to be kept whole."""
+        """How many pictures it brought, if it is too large to be kept whole, or broke off."""
         self._meter = meter
+        self._makes_images = place is Endpoint.IMAGES
+        self._mark = _PICTURE if self._makes_images else _IMAGE_CALL
+        self._written = Written()
+        # The text, whose measure is seldom asked for.
+        self._unmeasured = b""
+        self._head = b""
         self._kept: list[bytes] = []
         self._kept_size = 0
+
+    @property
+    def usage_due(self) -> bool:
+        """Whether the usage is yet to come: it is read at the end."""
+        return not self.ended
+
+    @property
+    def text_bytes(self) -> int:
+        """Of the answer's text, once it was read; of an answer with pictures, none."""
+        if self._makes_images:
+            return 0
+        if self._unmeasured:
+            self._written.read(self._unmeasured)
+            self._unmeasured = b""
+        return self._written.size
 
     def feed(self, chunk: bytes) -> bytes:
         """Returns *chunk*, to be passed on."""
         self.size += len(chunk)
         self._kept.append(chunk)
         self._kept_size += len(chunk)
-        if self.size > LARGEST_WHOLE and self._kept_size > 2 * _TAIL:
+        if self.size > LARGEST_WHOLE and self._kept_size > 2 * END:
             self._shorten()
         return chunk
 
@@ -61,14 +90,17 @@ class JsonReader:
         if self.size <= LARGEST_WHOLE:
             self._read_whole(text)
         else:
-            self.pictures += text.count(_PICTURE)
-            self._read_end(text)
+            self.pictures += text.count(self._mark)
+            self._read_ends(self._head or text[:END], text)
+        self._unmeasured = text
 
     def _shorten(self) -> None:
         # Counts the pictures in what is dropped; a name at the cut is counted in what is kept.
         text = b"".join(self._kept)
-        tail = text[-_TAIL:]
-        self.pictures += text.count(_PICTURE) - tail.count(_PICTURE)
+        tail = text[-END:]
+        self._head = self._head or text[:END]
+        self.pictures += text.count(self._mark) - tail.count(self._mark)
+        self._written.read(text[:-END])
         self._kept, self._kept_size = [tail], len(tail)
 
     def _read_whole(self, text: bytes) -> None:
@@ -78,24 +110,32 @@ class JsonReader:
             self._read_in_full(text)
             return
         self.ended = True
-        pictures = [{"b64_json": item.b64_json, "url": item.url} for item in answer.data or ()]
-        self._meter.read({"usage": answer.usage, "data": pictures})
+        told = {"usage": answer.usage, "meta": answer.meta}
+        if answer.data and self._makes_images:
+            told["data"] = [{"b64_json": item.b64_json, "url": item.url} for item in answer.data]
+        if answer.output:
+            told["output"] = [{"type": item.type} for item in answer.output]
+        self._meter.read(told)
 
     def _read_in_full(self, text: bytes) -> None:
         # An answer of an unknown shape, or one that broke off.
         try:
-            self._meter.read(read_json(text))
-            self.ended = True
+            answer = read_json(text)
         except ValueError:
-            self.pictures = text.count(_PICTURE)
+            self.pictures = text.count(self._mark)
+            self._read_parts(usage_at_start(text[:END]))
+            return
+        self.ended = True
+        if isinstance(answer, dict) and not self._makes_images:
+            answer.pop("data", None)
+        self._meter.read(answer)
 
-    def _read_end(self, text: bytes) -> None:
-        # What follows a member of the outermost object, and only that, closes one brace.
-        answer: dict[str, Any] = {}
-        try:
-            answer = read_json(b"{" + text[text.rfind(_USAGE) :])
-            self.ended = True
-        except ValueError:
-            self.ended = text.rstrip().endswith(b"}")
-        pictures = [{"b64_json": True}] * self.pictures
-        self._meter.read({"usage": answer.get("usage"), "data": pictures})
+    def _read_ends(self, head: bytes, tail: bytes) -> None:
+        usage = usage_at_end(tail)
+        self.ended = usage is not None or tail.rstrip().endswith(b"}")
+        self._read_parts(usage or usage_at_start(head))
+
+    def _read_parts(self, usage: dict[str, Any] | None) -> None:
+        data = [{"b64_json": True}] * (self.pictures if self._makes_images else 0)
+        output = [{"type": IMAGE_CALL}] * (0 if self._makes_images else self.pictures)
+        self._meter.read({"usage": usage, "data": data, "output": output})

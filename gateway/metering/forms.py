@@ -8,16 +8,19 @@ from typing import Final
 
 from gateway.metering.media import FILE_BYTES
 from gateway.metering.members import NotPlainError
+from gateway.metering.names import NAMES, plain_name
 
 FORM: Final = "multipart/form-data"
 
 _MOST_PARTS: Final = 1000
 _LARGEST_HEAD: Final = 8192
 _LONGEST_VALUE: Final = 1024
-_READ: Final = frozenset({"model", "n", "stream"})
+
+_TEXTS: Final = frozenset({"input", "prompt"})
+"""Of any length: they decide about nothing in a form."""
 
 _boundaries = re.compile(
-    r""";\s*boundary\s*=\s*(?:"([0-9a-z'()+_,./:=? -]{1,70})"|([0-9a-z'+_.-]{1,70}))(?=\s*(?:;|$))""",
+    r""";\s*boundary\s*=\s*(?:"([0-9a-z'()+_,./:=? -]{0,69}[0-9a-z'()+_,./:=?-])"|([0-9a-z'+_.-]{1,70}))(?=\s*(?:;|$))""",
     re.IGNORECASE,
 ).findall
 _disposition = re.compile(
@@ -46,13 +49,13 @@ def read_form(content_type: str, body: bytes) -> Form:
     for head, start, end in parts:
         name, is_file = _read_head(head)
         form.text_bytes += min(end - start, FILE_BYTES) if is_file else end - start
-        folded = name.strip().casefold()
-        if folded == "_charset_":
+        plain = plain_name(name)
+        if plain == "_charset_":
             raise NotPlainError("the form names an encoding of its own")
-        if folded not in _READ:
+        if plain not in NAMES or plain in _TEXTS:
             continue
-        if is_file or name != folded or name in form.fields or not _is_plain_text(head):
-            raise NotPlainError(f"the form has {folded} twice, or in an unusual way")
+        if is_file or name != plain or name in form.fields or not _is_plain_text(head):
+            raise NotPlainError(f"the form has {plain} twice, or in an unusual way")
         form.fields[name] = _text(name, body[start:end])
     return form
 
@@ -82,6 +85,9 @@ def _parts(delimiter: bytes, body: bytes) -> list[tuple[bytes, int, int]]:
         position = end + len(inner)
     if body[position : position + 2] != b"--" or body[position + 2 :].strip(b"\r\n"):
         raise NotPlainError("the form does not end with its boundary")
+    if body.count(delimiter) != len(parts) + 1:
+        # Some readers take lines for ended by a line feed alone.
+        raise NotPlainError("the form has its boundary inside of a part")
     return parts
 
 

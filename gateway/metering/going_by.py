@@ -15,7 +15,9 @@ from keyauthority.pricing.prices import Price, Rates
 FIRST_OUTPUT: Final = 1000
 """Tokens of output, of each choice, that are held for at first."""
 
-_FREE_METHODS: Final = frozenset({"GET", "HEAD", "DELETE", "OPTIONS"})
+FREE_METHODS: Final = frozenset({"GET", "HEAD", "DELETE", "OPTIONS"})
+"""Methods whose requests cost nothing, unless their path has a price of its own for each request."""
+
 _ANY: Final = "*"
 _BELOW_ROOT: Final = "/v1/"
 
@@ -58,26 +60,39 @@ class Pricing:
         """Returns what a request goes by; *size* is that of its body, in bytes.
 
         *asked* is None for a body in which there is nothing to read, or that is too large to be looked
-        at whole: it names no model, and goes by a row of every model (`*`). Raises
-        `AmbiguousRequestError` for a path whose readings have different prices.
+        at whole: it names no model, and goes by a row of every model (`*`). A request that sets work
+        going whose usage nobody tells goes by a price of each request alone, or by none. Raises
+        `AmbiguousRequestError` for a path whose readings have different prices, and for an answer
+        that would not tell what the price goes by.
         """
+        if method in FREE_METHODS:
+            return self._of_free_method(path)
         price = self._find(asked.model if asked else "", path)
-        is_general = price is not None and price.path.matches(_BELOW_ROOT)
-        if method in _FREE_METHODS:
-            return Unpriced.FREE if price is None or is_general else _by_request(price)
         if price is None:
             return Unpriced.NOT_PRICED
-        if is_general and price.model.text == _ANY and not self.allows_default:
+        if _is_general(price) and price.model.text == _ANY and not self.allows_default:
             return Unpriced.NOT_PRICED
+        place = endpoint(path) if asked is None else asked.place
+        if place is Endpoint.JOB:
+            return _by_request(price) if _is_of_requests(price) else Unpriced.NOT_PRICED
         if asked is None:
-            asked = Asked(images=int(endpoint(path) is Endpoint.IMAGES), input_bytes=size)
+            asked = Asked(images=int(place is Endpoint.IMAGES), input_bytes=size, place=place)
+        if price.rates.second and not asked.tells_seconds:
+            raise AmbiguousRequestError("an answer in this format does not tell the seconds")
         return self._priced(price, asked)
+
+    def _of_free_method(self, path: str) -> Priced | Unpriced:
+        # What has a price by none of its readings is free, however it is read.
+        prices = [self.lookup("", reading) for reading in (path, _plain(path)) if reading]
+        if all(price is None or _is_general(price) for price in prices):
+            return Unpriced.FREE
+        price = self._find("", path)
+        return Unpriced.FREE if price is None else _by_request(price)
 
     def _find(self, model: str, path: str) -> Price | None:
         # Servers read a path in several ways. Prices are found by the one that stands for them all.
         price = self.lookup(model, path)
-        segments = canonical(path)
-        plain = None if segments is None else "/" + "/".join(segments)
+        plain = _plain(path)
         if plain == path:
             return price
         if plain is None or self.lookup(model, plain) is not price:
@@ -91,6 +106,20 @@ class Pricing:
         output *= asked.choices
         hold = price.rates.estimate(asked.input_bytes, output, asked.images)
         return Priced(price, asked, output, hold)
+
+
+def _plain(path: str) -> str | None:
+    segments = canonical(path)
+    return None if segments is None else "/" + "/".join(segments)
+
+
+def _is_general(price: Price) -> bool:
+    return price.path.matches(_BELOW_ROOT)
+
+
+def _is_of_requests(price: Price) -> bool:
+    # Whether nothing but each request has a price.
+    return price.rates == Rates(request=price.rates.request or 0)
 
 
 def _by_request(price: Price) -> Priced | Unpriced:

@@ -13,9 +13,12 @@ JSON_ERRORS: Final = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError)
 
 _decode_any = msgspec.json.Decoder().decode
 _decode = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
-_NAME: Final = rb'[ \t\r\n]*"[^"\\]*(?:\\.[^"\\]*)*"[ \t\r\n]*:[ \t\r\n]*'
+# Possessive, since a name may be as long as the body: else each of its bytes is remembered.
+_NAME: Final = rb'[ \t\r\n]*"[^"\\]*+(?:\\.[^"\\]*+)*+"[ \t\r\n]*:[ \t\r\n]*'
 _first = re.compile(rb"[ \t\r\n]*\{" + _NAME, re.DOTALL).match
 _next = re.compile(rb"[ \t\r\n]*," + _NAME, re.DOTALL).match
+_MOST: Final = 1000
+"""Members of an object: far more than any API has, and few enough to be walked through."""
 _closes = re.compile(rb"[ \t\r\n]*\}").match
 
 
@@ -40,6 +43,8 @@ def members(text: bytes) -> dict[str, Member]:
         values = _decode(text)
     except JSON_ERRORS:
         raise NotPlainError("the body is no JSON object") from None
+    if len(values) > _MOST:
+        raise NotPlainError("the body has too many members")
     # The walk takes each value from its place, in the order of the text. If a name stands there twice,
     # there are more members than names: then a value is another, or what follows the last is no brace.
     places: dict[str, Member] = {}
@@ -50,7 +55,7 @@ def members(text: bytes) -> dict[str, Member]:
             raise _twice()
         start = before.end()
         position = start + len(value)
-        if text[start:position] != value:
+        if not text.startswith(value, start):
             raise _twice()
         places[name] = Member(start, value)
         find = _next

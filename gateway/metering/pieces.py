@@ -9,6 +9,7 @@ import msgspec
 
 from gateway.metering.events import data_of
 from gateway.metering.members import JSON_ERRORS, read_json
+from keyauthority.pricing.meter import IMAGE_CALL
 
 DONE: Final = b"[DONE]"
 # Events after which nothing of an answer comes: of Anthropic, of responses, of audio and of images.
@@ -24,11 +25,27 @@ _LAST: Final = frozenset(
         "image_edit.completed",
     }
 )
-# What a delta holds beside text that was written: names, and audio in base64.
-_NO_TEXT: Final = frozenset({"role", "type", "id", "name", "data"})
+# What a delta holds beside text that was written: names, signatures, and audio and pictures in base64.
+_NO_TEXT: Final = frozenset(
+    {
+        "role",
+        "type",
+        "id",
+        "name",
+        "data",
+        "url",
+        "b64_json",
+        "signature",
+        "encrypted_content",
+    }
+)
+_LONGEST_OPENING: Final = 200
+"""Letters of a data URL before its data."""
+_is_data_url = re.compile(rf"data:[^,]{{0,{_LONGEST_OPENING}}};base64,").match
 
 _USAGE: Final = b'"usage"'
 _PICTURE: Final = b'"b64_json"'
+_IMAGE_CALL: Final = b'"%b"' % IMAGE_CALL.encode()
 _NULL_AT_THE_END: Final = b',"usage":null'
 _null_member = re.compile(
     rb',\s*"usage"\s*:\s*null|"usage"\s*:\s*null\s*,|"usage"\s*:\s*null'
@@ -55,14 +72,27 @@ class Piece(msgspec.Struct, gc=False):
         """Whether it is the chunk that asking for usage brings: without choices, with a usage."""
         return self.choices == [] and isinstance(self.usage, dict)
 
-    def text_bytes(self) -> int:
-        """Returns how many bytes of an answer's text it brings."""
-        size = _text_bytes(self.delta) if self.delta is not None else 0
+    def measure(self) -> tuple[int, bool]:
+        """Returns how many bytes of an answer's text it brings, and whether the answer is made with it.
+
+        What follows then is at most the usage.
+        """
+        size, is_made = 0, False
+        if self.delta is not None and not _is_audio(self.type):
+            size = _text_bytes(self.delta)
         if isinstance(self.choices, list):
             for choice in self.choices:
                 if isinstance(choice, dict):
                     size += _text_bytes(choice.get("delta") or choice.get("text"))
-        return size
+                    if choice.get("finish_reason"):
+                        is_made = True
+        elif isinstance(self.type, str):
+            is_made = self.type == "message_delta" or self.type.endswith(".done")
+        return size, is_made
+
+
+def _is_audio(kind: object) -> bool:
+    return isinstance(kind, str) and kind.endswith("audio.delta")
 
 
 _decode_piece = msgspec.json.Decoder(Piece).decode
@@ -81,16 +111,16 @@ def read_piece(data: bytes) -> Piece | None:
     return Piece(**{name: value[name] for name in Piece.__struct_fields__ if name in value})
 
 
-def may_tell(data: bytes) -> bool:
-    """Returns whether the data of an event may tell a usage or bring a picture. Most do not."""
-    return _USAGE in data or _PICTURE in data
-
-
-def whole(data: bytes, piece: Piece) -> object:
-    """Returns the whole value of *data*; None if there is no usage in it but null, and no picture."""
-    if piece.usage is None and data.count(_USAGE) == 1 and _PICTURE not in data:
+def told(data: bytes, piece: Piece) -> object:
+    """Returns the whole value of *data* if it may tell a usage or bring a picture; else None, as mostly."""
+    nulls = 1 if piece.usage is None else 0
+    if data.count(_USAGE) == nulls and (piece.choices or not _has_picture(data)):
         return None
     return _read_or_none(data)
+
+
+def _has_picture(data: bytes) -> bool:
+    return _PICTURE in data or _IMAGE_CALL in data
 
 
 def _read_or_none(data: bytes) -> Any:
@@ -127,7 +157,10 @@ def _without_null_usage_anywhere(event: bytes) -> bytes:
 
 def _text_bytes(value: object) -> int:
     if isinstance(value, str):
-        return len(value) if value.isascii() else len(value.encode(errors="surrogatepass"))
+        size = len(value)
+        if size > _LONGEST_OPENING and _is_data_url(value):
+            return 0
+        return size if value.isascii() else len(value.encode(errors="surrogatepass"))
     if isinstance(value, list):
         return sum(map(_text_bytes, value))
     size = 0

@@ -9,8 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import msgspec
 
@@ -18,22 +17,33 @@ from gateway.metering.endpoints import Endpoint, endpoint
 from gateway.metering.forms import FORM, read_form
 from gateway.metering.media import text_bytes
 from gateway.metering.members import JSON_ERRORS, Member, NotPlainError, members
+from gateway.metering.names import check_names, check_query
 
 _LONGEST_MODEL: Final = 256
 """Characters: what a charge may name."""
 _LARGEST_NUMBER: Final = 10**9
 _OUTPUT_LIMITS: Final = ("max_tokens", "max_completion_tokens", "max_output_tokens")
 _CHOICES: Final = ("n", "best_of")
-_NAMES: Final = frozenset(
-    {"model", "stream", "stream_options", "include_usage", "input", *_OUTPUT_LIMITS, *_CHOICES}
+# Other models, which the upstream goes over to by itself.
+_OTHER_MODELS: Final = (
+    "models",
+    "fallbacks",
+    "context_window_fallbacks",
+    "content_policy_fallbacks",
 )
+_TIERS: Final = (None, "auto", "default", "flex", "standard_only")
+"""Of service. Others, such as `priority`, cost more."""
+_UNTIMED: Final = frozenset({"text", "srt", "vtt"})
+"""Formats of a transcription that tell no length of the audio."""
+_TERMS: Final = frozenset({*_OTHER_MODELS, "service_tier", "background"})
 _CHARSETS: Final = frozenset({"utf-8", "utf8", "us-ascii", "ascii"})
 
-_charset = re.compile(r';\s*charset\s*=\s*"?([^";\s]*)', re.IGNORECASE).findall
+_charset = re.compile(r';\s*charset\s*=\s*"?([^";\s]*)').findall
 # Some readers take JSON in UTF-16, and with a byte order mark, of whatever type it is said to be.
 _looks_like_json = re.compile(rb"[\s\x00\xef\xbb\xbf\xff\xfe]*\{").match
 _is_number = re.compile(r"[0-9]{1,18}", re.ASCII).fullmatch
 _decode = msgspec.json.Decoder().decode
+_decode_list = msgspec.json.Decoder(list[msgspec.Raw]).decode
 _NOTHING: Final = Member(0, b"null")
 
 
@@ -41,8 +51,7 @@ class AmbiguousRequestError(ValueError):
     """A request that two readers may understand differently; its message says why."""
 
 
-@dataclass(frozen=True, slots=True)
-class Asked:
+class Asked(NamedTuple):
     """What a request asks for, as far as it decides about money."""
 
     model: str = ""
@@ -59,35 +68,53 @@ class Asked:
     """Of its body, with 6,000 in place of each file and picture within, which no bytes measure."""
     characters: int = 0
     """Of the text that it wants spoken."""
+    tells_seconds: bool = True
+    """Whether the answer may tell how long the audio is: as plain text or subtitles it does not."""
+    place: Endpoint = Endpoint.OTHER
 
 
-def read_request(path: str, content_type: str, body: bytes) -> Asked | None:
+def read_request(path: str, content_type: str, body: bytes | None, query: str = "") -> Asked | None:
     """Returns what a request asks for; None if there is nothing to be read, so no model.
 
     Read are JSON objects, whatever *content_type* says, since some upstreams don't look at it, and
-    multipart forms. Raises `AmbiguousRequestError`: the gateway answers 400 `bad_request`.
+    multipart forms. *body* is None if it is too large to be looked at. Raises `AmbiguousRequestError`:
+    the gateway answers 400 `bad_request`.
     """
-    kind = content_type.partition(";")[0].strip().lower()
     try:
-        if kind == FORM:
-            return _from_form(path, content_type, body)
-        if kind.endswith(("/json", "+json")) or _looks_like_json(body):
-            return _from_json(path, content_type, body) if body else None
+        if query:
+            check_query(query)
+        return _read(path, content_type, body) if body is not None else None
     except NotPlainError as error:
         raise AmbiguousRequestError(str(error)) from None
+
+
+def _read(path: str, content_type: str, body: bytes) -> Asked | None:
+    lower = content_type.lower()
+    kind = lower.partition(";")[0].strip()
+    if kind == FORM:
+        return _from_form(path, content_type, body)
+    # Some upstreams take these for forms, whatever else the type says and the body looks like.
+    if "urlencoded" in lower or "multipart" in lower:
+        raise NotPlainError("the body is a form of another type than multipart/form-data")
+    if kind.endswith(("/json", "+json")) or _looks_like_json(body):
+        return _from_json(path, content_type, body) if body else None
     return None
 
 
 def _from_json(path: str, content_type: str, body: bytes) -> Asked:
-    if ";" in content_type and not _CHARSETS.issuperset(_charset(content_type.lower())):
-        raise NotPlainError("the body is JSON in another encoding than UTF-8")
+    if ";" in content_type:
+        _check_charset(content_type.lower())
     fields = members(body)
-    _check_names(fields)
+    check_names(fields)
+    place = endpoint(path)
+    if not _TERMS.isdisjoint(fields):
+        _check_terms({name: _plain(fields, name) for name in _TERMS & fields.keys()}, place)
     options = fields.get("stream_options", _NOTHING).value
     inner = members(options) if options != b"null" else {}
-    _check_names(inner)
+    check_names(inner)
     wanted = max(1, *(_count(fields, name) for name in _CHOICES))
-    place = endpoint(path)
+    if place is Endpoint.COMPLETIONS:
+        wanted *= _prompts(fields)
     return Asked(
         model=_model(_plain(fields, "model")),
         output_tokens=max(_count(fields, name) for name in _OUTPUT_LIMITS),
@@ -97,27 +124,47 @@ def _from_json(path: str, content_type: str, body: bytes) -> Asked:
         includes_usage=_flag(inner, "include_usage"),
         input_bytes=text_bytes(body),
         characters=_characters(fields) if place is Endpoint.SPEECH else 0,
+        place=place,
     )
 
 
 def _from_form(path: str, content_type: str, body: bytes) -> Asked:
-    form = read_form(content_type, body)
-    wanted = max(1, _number(form.fields.get("n")))
     place = endpoint(path)
+    if place in (Endpoint.CHAT, Endpoint.COMPLETIONS):
+        raise NotPlainError("completions are asked for in JSON")
+    form = read_form(content_type, body)
+    fields = form.fields
+    _check_terms(fields, place)
+    wanted = max(1, _number(fields.get("n")))
     return Asked(
-        model=_model(form.fields.get("model")),
+        model=_model(fields.get("model")),
         images=wanted if place is Endpoint.IMAGES else 0,
         choices=1 if place is Endpoint.IMAGES else wanted,
-        streams=(form.fields.get("stream") or "").lower() in ("true", "1", "on", "yes"),
+        streams=(fields.get("stream") or "").lower() in ("true", "1", "on", "yes"),
         input_bytes=form.text_bytes,
+        tells_seconds=fields.get("response_format", "").strip().lower() not in _UNTIMED,
+        place=place,
     )
 
 
-def _check_names(fields: Mapping[str, object]) -> None:
-    # Go's reader takes a name in any case, and in letters that some case makes equal.
-    for name in fields:
-        if name not in _NAMES and name.strip().casefold() in _NAMES:
-            raise NotPlainError(f"the body writes {name.strip().casefold()} in another way")
+def _check_charset(content_type: str) -> None:
+    written = _charset(content_type)
+    if not _CHARSETS.issuperset(written) or content_type.count("charset") != len(written):
+        raise NotPlainError("the body is JSON in another encoding than UTF-8")
+
+
+def _check_terms(fields: Mapping[str, object], place: Endpoint) -> None:
+    # Raises for what has a request served by another model, dearer, or when no answer tells its usage.
+    if any(fields.get(name) not in (None, []) for name in _OTHER_MODELS):
+        raise NotPlainError("the body names other models")
+    if fields.get("service_tier") not in _TIERS:
+        raise NotPlainError("the body names a tier of service that has no price")
+    background = fields.get("background")
+    if place is Endpoint.IMAGES and isinstance(background, str):
+        # That of a picture.
+        return
+    if background not in (None, False, "false"):
+        raise NotPlainError("the answer is to be made in the background")
 
 
 def _plain(fields: Mapping[str, Member], name: str) -> Any:
@@ -160,3 +207,12 @@ def _number(value: object) -> int:
 def _characters(fields: Mapping[str, Member]) -> int:
     text = _plain(fields, "input")
     return len(text) if isinstance(text, str) else 0
+
+
+def _prompts(fields: Mapping[str, Member]) -> int:
+    # Each is completed; a list of numbers is one, in tokens.
+    try:
+        prompts = _decode_list(fields.get("prompt", _NOTHING).value)
+    except JSON_ERRORS:
+        return 1
+    return len(prompts) if prompts and bytes(prompts[0])[:1] in b'"[' else 1

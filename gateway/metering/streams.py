@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from typing import Final
 
+from gateway.metering.ends import END, usage_at_end
 from gateway.metering.events import data_of, end_of_event
-from gateway.metering.pieces import DONE, may_tell, read_piece, whole, without_null_usage
+from gateway.metering.pieces import DONE, read_piece, told, without_null_usage
 from keyauthority.pricing.meter import Meter
 
 LARGEST_EVENT: Final = 8 * 2**20
-"""Bytes. An event that is larger is passed on unread."""
+"""Bytes. Of a larger event only the ends are read."""
 
 _BYTE_ORDER_MARK: Final = b"\xef\xbb\xbf"
 
@@ -24,15 +25,22 @@ class EventReader:
         """Of the answer's text passed on so far."""
         self._meter = meter
         self._takes_usage_out = takes_usage_out
+        self._is_made = False
         self._is_first = True
-        # The beginning of an event whose end has not come. Of one that is too large only the last
-        # byte, which was passed on.
-        self._rest = b""
+        # An event whose end has not come, in pieces; of one that is too large its last pieces, which were
+        # passed on.
+        self._rest: list[bytes] = []
+        self._rest_size = 0
         self._is_too_large = False
         # Whether the last event ended in a carriage return to which a line feed may still belong, and
         # whether that event was taken out.
         self._open_return = False
         self._taken_out = False
+
+    @property
+    def usage_due(self) -> bool:
+        """Whether the answer is made but for its usage, which is yet to come."""
+        return self._is_made and not self.ended
 
     def feed(self, chunk: bytes) -> bytes:
         """Returns what to pass on now that *chunk* has come: itself, if nothing is taken out of it."""
@@ -52,8 +60,11 @@ class EventReader:
         )
 
     def _feed(self, chunk: bytes) -> bytes:
-        before = len(self._rest)
-        text = self._rest + chunk if before else chunk
+        # A blank line begins with the last byte before the chunk at the earliest.
+        if self._rest and not end_of_event(self._rest[-1][-1:] + chunk, 0):
+            return self._lengthen(chunk)
+        before = self._rest_size
+        text = b"".join([*self._rest, chunk]) if before else chunk
         start = self._close_return(text)
         kept = [text[:start]] if start and not self._taken_out else []
         search = max(before - 1, start)
@@ -61,16 +72,39 @@ class EventReader:
             kept.append(self._end_event(text[start:end]))
             start = search = end
         self._open_return = start == len(text) and text.endswith(b"\r")
-        self._keep(text[start:], kept)
+        if start < len(text):
+            kept.append(self._lengthen(text[start:]))
         if not self._takes_usage_out:
             return chunk
         passed = kept[0] if len(kept) == 1 else b"".join(kept)
         return chunk if passed == chunk else passed
 
+    def _lengthen(self, piece: bytes) -> bytes:
+        # Takes a piece of an event whose end has not come, and returns what of the event is passed on.
+        self._rest.append(piece)
+        self._rest_size += len(piece)
+        if self._is_too_large:
+            if self._rest_size > 2 * END:
+                self._set_rest(b"".join(self._rest)[-END:])
+            return piece
+        if self._rest_size <= LARGEST_EVENT:
+            return b"" if self._takes_usage_out else piece
+        self._is_too_large = True
+        text = b"".join(self._rest)
+        self._set_rest(text[-END:])
+        return text if self._takes_usage_out else piece
+
+    def _set_rest(self, rest: bytes) -> None:
+        self._rest, self._rest_size = [rest] if rest else [], len(rest)
+
     def finish(self) -> bytes:
         """Returns what is left to pass on at the end of the stream: an event without its blank line."""
-        rest, self._rest = self._rest, b""
-        if not rest or self._is_too_large:
+        rest = b"".join(self._rest)
+        self._set_rest(b"")
+        if not rest:
+            return b""
+        if self._is_too_large:
+            self._read_end(rest)
             return b""
         kept = self._read(rest)
         return kept if self._takes_usage_out else b""
@@ -85,20 +119,24 @@ class EventReader:
     def _end_event(self, event: bytes) -> bytes:
         if self._is_too_large:
             self._is_too_large = False
-            kept = event[len(self._rest) :]
+            self._read_end(event)
+            kept = event[self._rest_size :]
+        elif len(event) > LARGEST_EVENT:
+            self._read_end(event[-END:])
+            kept = event
         else:
-            kept = event if len(event) > LARGEST_EVENT else self._read(event)
-        self._rest = b""
+            kept = self._read(event)
+        self._set_rest(b"")
         self._taken_out = not kept
         return kept
 
-    def _keep(self, rest: bytes, kept: list[bytes]) -> None:
-        if self._is_too_large:
-            kept.append(rest[len(self._rest) :])
-        elif len(rest) > LARGEST_EVENT:
-            self._is_too_large = True
-            kept.append(rest)
-        self._rest = rest[-1:] if self._is_too_large else rest
+    def _read_end(self, event: bytes) -> None:
+        # Of an answer, or of an event that holds it: there, too, the usage stands last, if it is told.
+        text = event.rstrip()
+        usage = usage_at_end(text) or usage_at_end(text, b'{"response":{')
+        if usage is not None:
+            self._meter.read({"usage": usage})
+            self._is_made = True
 
     def _read(self, event: bytes) -> bytes:
         # Returns the event as it is passed on; nothing if it is taken out.
@@ -115,9 +153,12 @@ class EventReader:
             self.ended = self.ended or data.strip() == DONE
             return event
         self.ended = self.ended or piece.is_last
-        self.text_bytes += piece.text_bytes()
-        if may_tell(data):
-            self._meter.read(whole(data, piece))
+        size, is_made = piece.measure()
+        self.text_bytes += size
+        self._is_made = self._is_made or is_made
+        value = told(data, piece)
+        if value is not None:
+            self._meter.read(value)
         if not self._takes_usage_out:
             return event
         if piece.is_usage_alone:

@@ -15,7 +15,10 @@ from keyauthority.cli.authority import Authority, with_authority
 from keyauthority.cli.failures import Failure
 from keyauthority.cli.ledger_export import export
 from keyauthority.cli.ledger_reconcile import reconcile
+from keyauthority.cli.ledger_record import record
+from keyauthority.cli.ledger_reprice import reprice
 from keyauthority.cli.ledger_usage import usage
+from keyauthority.cli.ledger_verify import verify
 from keyauthority.cli.listing import listed, listing_options
 from keyauthority.cli.output import Answer, details, moment, spread, table
 from keyauthority.cli.values import CREDITS, DURATION, MOMENT
@@ -156,21 +159,12 @@ def entries(authority: Authority, /, limit: int | None, **filters: Any) -> Answe
     return listed(authority, "entries", page, limit, _table)
 
 
-@command.command()
-@_workspace_id
-@with_authority
-def verify(authority: Authority, workspace_id: str) -> Answer:
-    """Prove that a workspace's ledger adds up."""
-    reply, proof = authority.call(ledger.verify(workspace_id))
-    if proof.faults:
-        return Answer(reply, "\n".join(("It does not add up:", *proof.faults)), exit_code=1)
-    entries = "1 entry" if proof.entries == 1 else f"{proof.entries} entries"
-    return Answer(reply, f"It adds up: {entries}, {write(proof.account.balance)} credits.")
-
-
 command.add_command(usage)
 command.add_command(export)
 command.add_command(reconcile)
+command.add_command(record)
+command.add_command(reprice)
+command.add_command(verify)
 
 
 @contextmanager

@@ -13,12 +13,13 @@ from zoneinfo import ZoneInfo
 import click
 
 from keyauthority.cli.authority import Authority, connected
+from keyauthority.cli.failures import Failure
 from keyauthority.cli.files import write_whole
 from keyauthority.cli.ledger_lines import Export, Seal, digest_of, line_of, read_export
 from keyauthority.cli.listing import entries
 from keyauthority.cli.output import Answer
 from keyauthority.cli.values import FILE, ZONE, Parsed
-from keyauthority.client.admin import ledger
+from keyauthority.client.admin import TransportError, ledger
 from keyauthority.domain.ledger import EntryFilter
 from keyauthority.pricing.amounts import write
 
@@ -51,7 +52,7 @@ def export(
 ) -> Answer:
     """Write a workspace's entries as JSON, oldest first: one entry per line.
 
-    A last line says how many there are, their sum, and a SHA-256 that is chained over the lines.
+    A last line says how many there are, their sum, and a SHA-256 that is chained over all lines.
     """
     if check is not None:
         return _check(context, check)
@@ -68,7 +69,7 @@ def export(
         else:
             for line in lines:
                 click.echo(line)
-    document = {"entries": seal.count, "sum": write(seal.sum), "sha256": seal.chain.hex()}
+    document = {"entries": seal.count, "sum": write(seal.sum), "sha256": seal.sha256}
     if output is None:
         # The lines are the answer, for people and programs alike.
         return Answer({}, "")
@@ -111,13 +112,16 @@ def _check(context: click.Context, file: Path) -> Answer:
             exported = read_export(lines)
     except (OSError, UnicodeDecodeError, ValueError) as error:
         raise click.ClickException(f"cannot read {file}: {error}") from None
+    authority = context.with_resource(connected(context.obj))
     try:
-        authority = context.with_resource(connected(context.obj))
         faults, newer = _compared(authority, exported)
         how = "It agrees with itself and with the ledger"
         note = f"The ledger has {_entries(newer)} of that time that are newer." if newer else ""
         compared = True
-    except click.ClickException as failure:
+    except Failure as failure:
+        # An answer such as that there is no such workspace is no agreement.
+        if not (exported.faults or isinstance(failure.error, TransportError)):
+            raise
         faults, compared = [], False
         how = "It agrees with itself"
         note = f"It was not compared with the ledger: {failure.format_message()}"
@@ -126,7 +130,7 @@ def _check(context: click.Context, file: Path) -> Answer:
     document = {
         "entries": seal.count,
         "sum": write(seal.sum),
-        "sha256": seal.chain.hex(),
+        "sha256": seal.sha256,
         "compared": compared,
         "faults": faults,
     }

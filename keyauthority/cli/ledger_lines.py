@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
@@ -12,7 +12,7 @@ from typing import Any
 from google.protobuf.message import Message
 
 from keyauthority.cli.output import to_dict
-from keyauthority.pricing.amounts import parse, write
+from keyauthority.pricing.amounts import LARGEST_BALANCE, parse, write
 
 _AMOUNTS = ("amount", "balance")
 
@@ -38,12 +38,18 @@ class Seal:
     """What the last line says of the others: how many there are, their sum, and a chained SHA-256.
 
     The chain begins with 32 zero bytes; each link is the SHA-256 of the one before and of the line,
-    without its line break. `faults` has a sentence for each line that does not follow from the others.
+    without its line break. The last link is of the last line's other fields, by name, as JSON.
+    `workspaces` are those of the entries, `first` and `last` their bounds in time; `sha256` is that of all lines, once there is a last one; `faults` has a
+    sentence for each line that does not follow from the others.
     """
 
     count: int = 0
     sum: int = 0
     chain: bytes = bytes(32)
+    sha256: str = ""
+    workspaces: set[str] = field(default_factory=set)
+    first: datetime | None = None
+    last: datetime | None = None
     faults: list[str] = field(default_factory=list)
     _number: int = 0
     _balance: int = 0
@@ -52,7 +58,10 @@ class Seal:
         """Takes the next line and returns the number of its entry; raises `ValueError` if it is none."""
         entry = _entry(line)
         try:
-            number, amount, balance = int(entry["number"]), *(parse(entry[one]) for one in _AMOUNTS)
+            number, workspace_id = int(entry["number"]), str(entry["workspace_id"])
+            # A balance may be larger than any amount.
+            amount, balance = (parse(entry[one], LARGEST_BALANCE) for one in _AMOUNTS)
+            time = datetime.fromisoformat(entry["time"])
         except (KeyError, TypeError, AttributeError):
             raise ValueError("it is no exported entry") from None
         if number <= self._number:
@@ -60,6 +69,9 @@ class Seal:
         elif number == self._number + 1 and balance != self._balance + amount:
             self.faults.append(f"the balance of entry {number} does not follow from the one before")
         self._number, self._balance = number, balance
+        self.workspaces.add(workspace_id)
+        self.first = min(self.first or time, time)
+        self.last = max(self.last or time, time)
         self.count += 1
         self.sum += amount
         self.chain = hashlib.sha256(self.chain + line.encode()).digest()
@@ -73,9 +85,15 @@ class Seal:
             "end_time": end and end.isoformat(),
             "count": self.count,
             "sum": write(self.sum),
-            "sha256": self.chain.hex(),
         }
-        return json.dumps(last)
+        return json.dumps(last | {"sha256": self.close(last)})
+
+    def close(self, last: Mapping[str, Any]) -> str:
+        """Returns the SHA-256 of all lines, with what the *last* says beside it."""
+        fields = {name: value for name, value in last.items() if name != "sha256"}
+        text = json.dumps(fields, sort_keys=True)
+        self.sha256 = hashlib.sha256(self.chain + text.encode()).hexdigest()
+        return self.sha256
 
 
 def _entry(line: str) -> dict[str, Any]:
@@ -111,15 +129,29 @@ def read_export(lines: Iterable[str]) -> Export:
     pairs = (
         ("count", claim.get("count"), seal.count),
         ("sum", claim.get("sum"), write(seal.sum)),
-        ("sha256", claim.get("sha256"), seal.chain.hex()),
+        ("sha256", claim.get("sha256"), seal.close(claim)),
     )
     wrong = [
         f"the last line has the {name} {one}, and the others {other}"
         for name, one, other in pairs
         if one != other
     ]
-    start, end = (_time(claim.get(name)) for name in ("start_time", "end_time"))
-    return Export(claim["workspace_id"], start, end, seal, seal.faults + wrong, digests)
+    workspace_id, start, end = _which(claim)
+    wrong += [
+        f"there are entries of {one}, and the last line says {workspace_id}"
+        for one in sorted(seal.workspaces - {workspace_id})
+    ]
+    if (start and seal.first and seal.first < start) or (end and seal.last and seal.last >= end):
+        wrong.append("there are entries of another time than the last line says")
+    return Export(workspace_id, start, end, seal, seal.faults + wrong, digests)
+
+
+def _which(claim: Mapping[str, Any]) -> tuple[str, datetime | None, datetime | None]:
+    try:
+        start, end = (_time(claim.get(name)) for name in ("start_time", "end_time"))
+    except (TypeError, ValueError):
+        raise ValueError("its last line has a time that is none") from None
+    return str(claim["workspace_id"]), start, end
 
 
 def _claim(line: str) -> dict[str, Any]:

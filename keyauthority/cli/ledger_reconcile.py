@@ -6,7 +6,9 @@ import csv
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from datetime import UTC, date, datetime, time, timedelta
+from decimal import ROUND_HALF_UP, Context, Decimal, InvalidOperation
 from pathlib import Path
+from typing import Final
 from zoneinfo import ZoneInfo
 
 import click
@@ -15,13 +17,16 @@ from keyauthority.cli.authority import Authority, with_authority
 from keyauthority.cli.output import Answer, table
 from keyauthority.cli.values import FILE, ZONE
 from keyauthority.client.admin import Group, ledger
-from keyauthority.pricing.amounts import parse, write
+from keyauthority.pricing.amounts import LARGEST_AMOUNT, NANO, write
 
 Place = tuple[str, str]
 """A day and a model."""
 
 _COLUMNS = {"date", "model", "cost"}
 _DAY = timedelta(days=1)
+_MOST: Final = Decimal(LARGEST_AMOUNT) / NANO
+# Sums of costs with 30 decimals are exact.
+_EXACT: Final = Context(prec=60)
 
 
 @click.command()
@@ -42,7 +47,8 @@ def reconcile(
 ) -> Answer:
     """Compare a bill with what was charged: how much of it was captured, by day and model.
 
-    The file is CSV with the columns date (2026-11-27), model and cost; others are passed over.
+    The file is CSV with the columns date (2026-11-27), model and cost; others are passed over. Refunds
+    lower neither side: what was charged was captured.
     """
     billed = _billed(file)
     charged: Counter[Place] = Counter()
@@ -57,7 +63,7 @@ def reconcile(
             raise click.ClickException(f"{workspace_id} used too many models: split the bill")
         for one in usage.sums:
             day, model = one.place(groups)
-            charged[day, model] += one.cost
+            charged[day, model] += one.cost + one.refunded
     places = sorted({*billed, *charged})
     rows = [(*place, billed[place], charged[place]) for place in places]
     rows.append(("total", "", billed.total(), charged.total()))
@@ -65,8 +71,8 @@ def reconcile(
 
 
 def _billed(file: Path) -> Counter[Place]:
-    # What the bill says, in nano-credits, by day and model.
-    billed: Counter[Place] = Counter()
+    # What the bill says, in nano-credits, by day and model: rows may be finer, so each sum is rounded.
+    billed: dict[Place, Decimal] = {}
     try:
         with file.open(encoding="utf-8-sig", newline="") as lines:
             reader = csv.DictReader(lines, strict=True)
@@ -74,14 +80,30 @@ def _billed(file: Path) -> Counter[Place]:
                 raise click.ClickException(f"{file} lacks a header with date, model and cost")
             for row in reader:
                 day = date.fromisoformat((row["date"] or "").strip()).isoformat()
-                billed[day, (row["model"] or "").strip()] += parse(row["cost"] or "")
+                place = day, (row["model"] or "").strip()
+                billed[place] = _EXACT.add(billed.get(place, Decimal()), _cost(row["cost"] or ""))
     except (OSError, UnicodeDecodeError) as error:
         raise click.ClickException(f"cannot read {file}: {error}") from None
     except (ValueError, csv.Error) as error:
         raise click.ClickException(f"{file}, line {reader.line_num}: {error}") from None
     if not billed:
         raise click.ClickException(f"{file} has no rows")
-    return billed
+    return Counter({place: _nano_credits(cost) for place, cost in billed.items()})
+
+
+def _cost(text: str) -> Decimal:
+    # In credits; upstreams write costs with many decimals, or as 2.5e-07.
+    try:
+        cost = Decimal(text.strip())
+    except InvalidOperation:
+        raise ValueError(f"{text!r} is no number of credits") from None
+    if not cost.is_finite() or abs(cost) > _MOST:
+        raise ValueError(f"{text!r} is no number of credits up to {_MOST:,}")
+    return cost
+
+
+def _nano_credits(cost: Decimal) -> int:
+    return int(_EXACT.multiply(cost, NANO).to_integral_value(ROUND_HALF_UP))
 
 
 def _begin(day: date, zone: ZoneInfo) -> datetime:

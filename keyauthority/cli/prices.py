@@ -11,13 +11,11 @@ import click
 
 from keyauthority.cli.authority import Authority, with_authority
 from keyauthority.cli.failures import Failure
-from keyauthority.cli.listing import entries, listed, listing_options
-from keyauthority.cli.output import Answer, count, moment, spread, table, to_dict
+from keyauthority.cli.listing import listed, listing_options
+from keyauthority.cli.output import Answer, count, moment, spread, table
 from keyauthority.cli.price_rows import RATES, read_rows, written
 from keyauthority.cli.values import CREDITS, FILE, MOMENT
 from keyauthority.client.admin import NewPrice, Price, Rates, RefusedError, prices
-
-_PAGE = 1_000
 
 
 def _rates(command: Callable[..., Any]) -> Callable[..., Any]:
@@ -81,15 +79,13 @@ def list_prices(authority: Authority, limit: int | None) -> Answer:
 
 
 def _set(authority: Authority, rows: Sequence[NewPrice]) -> Answer:
-    known = {entry.record.id for entry in entries(authority, "prices", prices.page, _PAGE)}
     reply, changed = authority.call(prices.set_all(rows))
-    added = {price.id for price in changed.record} - known
-    others = len(rows) - len(added)
-    sentence = f"Set {count(len(added), 'price')}"
+    added = changed.record.added
+    others = len(rows) - added
+    sentence = f"Set {count(added, 'price')}"
     if others:
         sentence += f"; {others:,} {'was' if others == 1 else 'were'} there already"
-    document = to_dict(reply) | {"added": len(added)}
-    return Answer(document, f"{sentence}. {spread(changed.receipt)}")
+    return Answer(reply, f"{sentence}. {spread(changed.receipt)}")
 
 
 def _table(records: Iterable[Price]) -> str:

@@ -87,6 +87,8 @@ POSTS: Final = 4
 """How many postings are in the books at once, in one process. The others wait outside: a revocation
 must not wait for a queue of them, for the one connection to SQLite or one of those to PostgreSQL.
 """
+POSTS_IN_FORCE: Final = 2
+"""The same of those that wait until they are in force: whoever brings them delays no verifier."""
 
 
 class Books:
@@ -96,6 +98,7 @@ class Books:
         self._store = store
         self._fence = fence
         self._posts = asyncio.Semaphore(POSTS)
+        self._posts_in_force = asyncio.Semaphore(POSTS_IN_FORCE)
 
     async def read(self, work: Callable[[Transaction], Awaitable[Result]]) -> Result:
         """Returns what *work* reads, all of it from one state of the books."""
@@ -140,7 +143,7 @@ class Books:
 
     async def post_in_force(self, actor: Actor, work: Postings[Result]) -> tuple[Result, Receipt]:
         """Does the same, then waits until every verifier has applied what it announces, as `change`."""
-        async with self._posts, self._store.changing() as tx:
+        async with self._posts_in_force, self._store.changing() as tx:
             posting = Posting(tx)
             result = await work(posting)
             revision = await posting.finish() or (await tx.feed.head()).revision

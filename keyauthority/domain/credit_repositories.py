@@ -44,8 +44,14 @@ class Ledger(Protocol):
     async def sum_of(self, workspace_id: str, kind: Kind, subject: str) -> int:
         """Returns the sum of the amounts of all entries of *kind* with *subject*."""
 
-    async def page(self, which: EntryFilter, limit: int, before: int | None) -> list[Entry]:
-        """Returns up to *limit* entries, newest first, with numbers below *before*."""
+    async def page(
+        self, which: EntryFilter, limit: int, before: int | None
+    ) -> tuple[list[Entry], int | None]:
+        """Returns up to *limit* entries, newest first, with numbers below *before*.
+
+        Only a part of the ledger is looked through, so that others need not wait. The number is the one
+        below which there may be more entries; None: all were looked at, or there are *limit*.
+        """
 
     async def due(self, now: datetime, after: str, limit: int) -> list[str]:
         """Returns up to *limit* workspaces with grants that expire at *now* or before.
@@ -67,7 +73,13 @@ class Ledger(Protocol):
         """Returns the sums of the entries in *span* by *groups*, in parts: several may be of one group."""
 
     async def sums(self, workspace_id: str) -> Sums:
-        """Returns what the workspace's entries, grants and slices add up to."""
+        """Returns the newest entry's number and balance, and what grants and slices add up to."""
+
+    async def sum_up(self, workspace_id: str, after: int | None, until: int) -> tuple[int, int]:
+        """Returns how many entries there are beyond the number *after* and up to *until*, and their sum.
+
+        None for *after*: from the first on.
+        """
 
 
 class Prices(Protocol):

@@ -53,7 +53,8 @@ class Entry:
 
     `number` counts the workspace's entries from 1, without gaps; `balance` is the one after it.
     `reference` is the name its cause gave it, unique in the workspace. `subject` is the grant that a
-    grant or an expiry is of, and the reference of what a refund returns.
+    grant or an expiry is of, and the reference of what a refund returns. `time` is when it was entered;
+    of a charge that was brought late, and said so, when the request was.
     """
 
     workspace_id: str
@@ -107,13 +108,12 @@ class Written:
 
 @dataclass(frozen=True, slots=True)
 class Sums:
-    """What a workspace's ledger adds up to, from its rows: for the proof that it adds up.
+    """What one state of a workspace's ledger comes to, from its rows: for the proof that it adds up.
 
-    `newest` and `balance` are those of the newest entry, `escrowed` is what stands in slices.
+    `newest` and `balance` are those of the newest entry, `remaining` is what remains of the grants,
+    `escrowed` what stands in slices.
     """
 
-    entries: int = 0
-    amounts: int = 0
     newest: int = 0
     balance: int = 0
     remaining: int = 0

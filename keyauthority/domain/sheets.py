@@ -114,17 +114,20 @@ class Sheet:
         note: str = "",
         use: Use = NO_USE,
         first: str = "",
+        time: datetime | None = None,
     ) -> Entry:
         """Takes *amount* of the grants, in their order; what none covers is a debt.
 
-        Of the grant *first* it takes what there is before any other.
+        The entry is of *time*, or of now. Of the grant *first* it takes what there is before any other.
         """
         if kind is not Kind.CHARGE:
             self.cut += max(amount - max(self.account.available, 0), 0)
         of_first = [self._grants[first]] if first in self._grants else []
         draws, left = draw(of_first, amount)
         draws += draw((one for one in self._grants.values() if one.id != first), left)[0]
-        entry = self._write(kind, -amount, reference, by, subject=subject, note=note, use=use)
+        entry = self._write(
+            kind, -amount, reference, by, subject=subject, note=note, use=use, time=time
+        )
         self._draw(draws)
         return entry
 
@@ -171,6 +174,7 @@ class Sheet:
         subject: str = "",
         note: str = "",
         use: Use = NO_USE,
+        time: datetime | None = None,
     ) -> Entry:
         balance = self.account.balance + amount
         if abs(balance) > LARGEST_BALANCE:
@@ -188,7 +192,7 @@ class Sheet:
             amount=amount,
             balance=balance,
             reference=reference,
-            time=self._time,
+            time=time or self._time,
             subject=subject,
             note=note,
             caller_id=by.caller_id,

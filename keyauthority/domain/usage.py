@@ -31,7 +31,8 @@ class UsageSum:
     """What the charges of one group cost, less what was refunded of charges, and what they used.
 
     `day`, `key_id` and `model` are empty unless charges are summed up by them. A refund is of the
-    time at which it was made, and of the key and model of its charge. `counts` has no zeros.
+    time at which it was made, and of the key and model of its charge. `counts` has no zeros, `refunded`
+    is what `cost` lacks of what the charges took.
     """
 
     day: date | None = None
@@ -41,6 +42,7 @@ class UsageSum:
     charges: int = 0
     estimated: int = 0
     counts: Mapping[str, int] = field(default_factory=dict)
+    refunded: int = 0
 
     def place(self, groups: Sequence[Group]) -> tuple[str, ...]:
         """Returns where the sum stands in a list by *groups*."""
@@ -62,6 +64,7 @@ class UsageSum:
             self.charges + other.charges,
             self.estimated + other.estimated,
             {name: self.counts.get(name, 0) + other.counts.get(name, 0) for name in names},
+            self.refunded + other.refunded,
         )
 
 

@@ -145,7 +145,7 @@ def settle(
 
     *on_return* does what has to be done with credits that come back before they are granted again.
     """
-    answer = _answered(account, latest, call)
+    answer = answered(account, latest, call)
     if answer is not None:
         return answer
     if full and (latest is None or call.number > latest.number):
@@ -171,8 +171,8 @@ def settle(
     return Settled(account, word, granted, (replace(latest, closed=True), slice_))
 
 
-def _answered(account: Account, latest: Slice | None, call: SliceCall) -> Settled | None:
-    # The answer to a call that is a repeat or has been passed; None: it is to be served.
+def answered(account: Account, latest: Slice | None, call: SliceCall) -> Settled | None:
+    """Returns the answer to a call that is a repeat or has been passed; None: it is to be served."""
     if latest is None or call.number > latest.number:
         return None
     if call.number == latest.number and call.sequence == latest.sequence:

@@ -18,10 +18,10 @@ _DIGITS: Final = 9
 _matches = re.compile(r"([+-]?)([0-9]{1,18})(?:\.([0-9]+))?", re.ASCII).fullmatch
 
 
-def parse(text: str) -> int:
+def parse(text: str, most: int = LARGEST_AMOUNT) -> int:
     """Returns the nano-credits that a decimal number of credits is, such as `10` or `-2.5`.
 
-    Raises `ValueError` with a sentence: no such number, finer than a nano-credit, or too large.
+    Raises `ValueError` with a sentence: no such number, finer than a nano-credit, or beyond *most*.
     """
     matched = _matches(text.strip())
     if matched is None:
@@ -31,8 +31,8 @@ def parse(text: str) -> int:
     if len(fraction) > _DIGITS:
         raise ValueError(f"{text!r} is finer than a nano-credit: nine decimals at most")
     amount = int(whole) * NANO + int(fraction.ljust(_DIGITS, "0"))
-    if amount > LARGEST_AMOUNT:
-        raise ValueError(f"{text!r} is more than {write(LARGEST_AMOUNT)} credits")
+    if amount > most:
+        raise ValueError(f"{text!r} is more than {write(most)} credits")
     return -amount if sign == "-" else amount
 
 

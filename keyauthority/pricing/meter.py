@@ -36,6 +36,7 @@ _CACHE_HITS: Final = ("prompt_cache_hit_tokens", "cached_tokens")
 # Beside the totals: of Anthropic outside `input_tokens`, of others inside.
 _CACHE_READ: Final = "cache_read_input_tokens"
 _CACHE_WRITE: Final = "cache_creation_input_tokens"
+_SECONDS: Final = ("seconds", "prompt_audio_seconds")
 _TOTALS: Final = frozenset(
     {*_INPUT, *_OUTPUT, "total_tokens", *_CACHE_HITS, _CACHE_READ, _CACHE_WRITE}
 )
@@ -44,6 +45,11 @@ _TOTALS: Final = frozenset(
 _HOLDERS: Final = ("response", "message")
 # The events of a responses stream whose usage is that of the whole answer.
 _ENDS: Final = ("response.completed", "response.incomplete", "response.failed")
+
+IMAGE_CALL: Final = "image_generation_call"
+"""The type of what an answer holds for an image that a tool of the upstream made."""
+
+_PICTURES: Final = ("b64_json", "url")
 
 Counts = dict[str, int]
 """By the name of a total, or by that of a part after its side: `input.` or `output.`."""
@@ -68,19 +74,24 @@ class Meter:
         """Takes a JSON value: an answer or one event of a stream. Returns whether it told a usage."""
         if not isinstance(answer, dict):
             return False
-        self._images = max(self._images, _images(answer))
         self._streamed_images += _is_image(answer)
         told = False
         for holder in (answer, *(answer.get(name) for name in _HOLDERS)):
-            usage = holder.get("usage") if isinstance(holder, dict) else None
-            if isinstance(usage, dict):
-                counts: Counts = {}
-                _collect(usage, counts)
-                for name, count in counts.items():
-                    self._counts[name] = max(count, self._counts.get(name, 0))
-                told = told or bool(counts)
+            if not isinstance(holder, dict):
+                continue
+            self._images = max(self._images, _images(holder))
+            for usage in (holder.get("usage"), _billed(holder)):
+                if isinstance(usage, dict):
+                    told = self._take(usage) or told
         self.final = self.final or (told and _is_last(answer))
         return told
+
+    def _take(self, usage: Mapping[Any, Any]) -> bool:
+        counts: Counts = {}
+        _collect(usage, counts)
+        for name, count in counts.items():
+            self._counts[name] = max(count, self._counts.get(name, 0))
+        return bool(counts)
 
     @property
     def usage(self) -> Usage | None:
@@ -93,19 +104,30 @@ class Meter:
         counts = self._counts
         read_count, write_count = counts.get(_CACHE_READ, 0), counts.get(_CACHE_WRITE, 0)
         beside = read_count + write_count if _cache_is_beside(counts) else 0
-        input_tokens, output = _sides(counts, beside)
+        audio = _audio_in_total_alone(counts)
+        input_tokens, output = _sides(counts, beside + audio)
         return divided(
-            input_tokens + beside,
+            input_tokens + beside + audio,
             output,
             cached_input=max(counts.get(_CACHED, 0), _largest(counts, _CACHE_HITS), read_count),
             cache_write=max(_largest(counts, _WRITTEN), write_count),
-            audio_input=counts.get("input.audio_tokens", 0),
+            audio_input=max(counts.get("input.audio_tokens", 0), audio),
             image_input=counts.get("input.image_tokens", 0),
             reasoning=counts.get(_REASONING, 0),
             audio_output=counts.get("output.audio_tokens", 0),
             images=self.images,
-            milliseconds=counts.get("seconds", 0),
+            milliseconds=_largest(counts, _SECONDS),
         )
+
+
+def _billed(answer: Mapping[Any, Any]) -> object:
+    # What Cohere bills of reranks and embeddings.
+    meta = answer.get("meta")
+    return meta.get("billed_units") if isinstance(meta, dict) else None
+
+
+def _is_mapping(value: object) -> bool:
+    return isinstance(value, dict)
 
 
 def _cache_is_beside(counts: Counts) -> bool:
@@ -133,6 +155,14 @@ def _sides(counts: Counts, beside: int) -> tuple[int, int]:
     return input_tokens, output
 
 
+def _audio_in_total_alone(counts: Counts) -> int:
+    # Mistral tells the seconds of audio, whose tokens stand in no number but the total.
+    if not counts.get("prompt_audio_seconds") or "input.audio_tokens" in counts:
+        return 0
+    told = _largest(counts, _INPUT) + _largest(counts, _OUTPUT)
+    return max(counts.get("total_tokens", 0) - told, 0)
+
+
 def _is_last(event: Mapping[Any, Any]) -> bool:
     # Whether a usage in it is of the whole answer: not at the start, nor beside a piece of the answer.
     kind, choices = event.get("type"), event.get("choices")
@@ -151,11 +181,27 @@ def _collect(usage: Mapping[Any, Any], counts: Counts) -> None:
     for name, value in usage.items():
         if name in _TOTALS:
             _keep(counts, name, value)
-        elif name == "seconds" and type(value) in (int, float) and 0 <= value <= _LARGEST_SECONDS:
+        elif name in _SECONDS and type(value) in (int, float) and 0 <= value <= _LARGEST_SECONDS:
             counts[name] = round(value * 1000)
         elif name in _DETAILS and isinstance(value, dict):
             for part, count in value.items():
                 _keep(counts, f"{_DETAILS[name]}.{part}", count)
+        elif name == "billed_units" and isinstance(value, dict):
+            _collect(value, counts)
+        elif name == "iterations" and isinstance(value, list):
+            _add_up(value, counts)
+
+
+def _add_up(iterations: list[Any], counts: Counts) -> None:
+    # Anthropic's: what was used on the way, such as to make a long request shorter, is not in the totals.
+    sums: Counts = {}
+    for iteration in filter(_is_mapping, iterations):
+        each: Counts = {}
+        _collect(iteration, each)
+        for name, count in each.items():
+            sums[name] = sums.get(name, 0) + count
+    for name, count in sums.items():
+        _keep(counts, name, count)
 
 
 def _keep(counts: Counts, name: str, count: object) -> None:
@@ -172,14 +218,23 @@ def _largest(counts: Counts, names: tuple[str, str]) -> int:
 
 
 def _images(answer: Mapping[Any, Any]) -> int:
-    data = answer.get("data")
-    if not isinstance(data, list):
-        return 0
-    pictures = ("b64_json", "url")
-    return sum(isinstance(item, dict) and any(map(item.get, pictures)) for item in data)
+    # Those that it consists of, and those that a tool made.
+    data, output = answer.get("data"), answer.get("output")
+    count = 0
+    if isinstance(data, list):
+        count += sum(_is_mapping(item) and any(map(item.get, _PICTURES)) for item in data)
+    if isinstance(output, list):
+        count += sum(map(_is_image_call, output))
+    return count
 
 
 def _is_image(event: Mapping[Any, Any]) -> bool:
     # An image that a stream brings whole, after pieces of it.
     kind = event.get("type")
+    if kind == "response.output_item.done":
+        return _is_image_call(event.get("item"))
     return isinstance(kind, str) and kind.endswith(".completed") and bool(event.get("b64_json"))
+
+
+def _is_image_call(item: object) -> bool:
+    return isinstance(item, dict) and item.get("type") == IMAGE_CALL

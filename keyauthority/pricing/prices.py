@@ -168,16 +168,14 @@ _LAST: Final = datetime.max.replace(tzinfo=UTC)
 class PriceTable:
     """All rows. The most precise pattern of the model wins, then that of the path, then the newest row.
 
-    Of rows that are equal in all of that, the one with the greatest id wins.
+    Of rows that are equal in all of that, the one with the greatest id wins. Models are the same in any
+    case, as some upstreams take them: clients choose how they write them.
     """
 
     def __init__(self, rows: Iterable[Price]) -> None:
-        self._rows = sorted(
-            rows,
-            key=lambda row: (row.model.precision, row.path.precision, row.effective_time, row.id),
-            reverse=True,
-        )
-        self._times = sorted({row.effective_time for row in self._rows})
+        folded = [(Pattern(row.model.text.casefold()), row) for row in rows]
+        self._rows = sorted(folded, key=_rank, reverse=True)
+        self._times = sorted({row.effective_time for _, row in self._rows})
         self._remembered: dict[tuple[str, str], Price | None] = {}
         # From the first to before the second, the answers stay the same.
         self._interval = _FIRST, _FIRST
@@ -208,7 +206,13 @@ class PriceTable:
         self._remembered.clear()
 
     def _search(self, model: str, path: str, now: datetime) -> Price | None:
-        for row in self._rows:
-            if row.effective_time <= now and row.model.matches(model) and row.path.matches(path):
+        folded = model.casefold()
+        for pattern, row in self._rows:
+            if row.effective_time <= now and pattern.matches(folded) and row.path.matches(path):
                 return row
         return None
+
+
+def _rank(folded: tuple[Pattern, Price]) -> tuple[object, ...]:
+    model, row = folded
+    return model.precision, row.path.precision, row.effective_time, row.id

@@ -29,6 +29,8 @@ VERIFYING: Final = Room("verifying", 1_000)
 # A verifier has one call under way at a time; a few are in the books, the others wait for these.
 SETTLING: Final = Room("settling", 1_000)
 ISSUING: Final = Room("issuing", 100)
+# Whoever bills may do so in bulk, and shuts out no administrator who revokes a caller meanwhile.
+BILLING: Final = Room("billing", 50)
 ADMINISTERING: Final = Room("administering", 50)
 REFLECTING: Final = Room("reflecting", 50, streams=50)
 # As many streams as there are connections: each client may watch the health of its process.

@@ -127,9 +127,11 @@ class LedgerServicer:
         return v1.SummarizeUsageResponse(sums=map(_usage_sum, sums), truncated=truncated)
 
     async def SetPrices(self, request: v1.SetPricesRequest, actor: Actor) -> v1.SetPricesResponse:
-        prices, receipt = await self._prices.set(actor, _new_prices(request))
+        placed, receipt = await self._prices.set(actor, _new_prices(request))
         return v1.SetPricesResponse(
-            prices=map(message_of, prices), receipt=convert.receipt(receipt)
+            prices=map(message_of, placed.prices),
+            receipt=convert.receipt(receipt),
+            added=placed.added,
         )
 
     async def ListPrices(
@@ -158,6 +160,7 @@ def _usage_sum(one: UsageSum) -> v1.UsageSum:
         charges=one.charges,
         estimated=one.estimated,
         counts=one.counts,
+        refunded_nano_credits=one.refunded,
     )
 
 
@@ -191,8 +194,8 @@ def _to_record(one: v1.RecordedCharge) -> ToRecord:
         counts=dict(one.counts),
         status=one.status,
     )
-    cost = one.cost_nano_credits
-    charge = Charge(one.reference, one.workspace_id, cost, use=cleaned(use))
+    cost, time = one.cost_nano_credits, convert.time_of(one, "time")
+    charge = Charge(one.reference, one.workspace_id, cost, use=cleaned(use), time=time)
     return ToRecord(charge, one.HasField("cost_nano_credits"))
 
 

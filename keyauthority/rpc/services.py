@@ -12,6 +12,7 @@ from google.rpc import error_details_pb2  # noqa: F401  # lets reflection descri
 from keyauthority.domain.callers import Role
 from keyauthority.rpc.admission import (
     ADMINISTERING,
+    BILLING,
     HEALTH,
     ISSUING,
     REFLECTING,
@@ -49,7 +50,7 @@ SERVICES: Final = (
     Service(_V1 + "KeyService", Role.ISSUER, ISSUING, KeyServicer),
     Service(_V1 + "WorkspaceService", Role.ADMIN, ADMINISTERING, WorkspaceServicer),
     Service(_V1 + "CallerService", Role.ADMIN, ADMINISTERING, CallerServicer),
-    Service(_V1 + "LedgerService", Role.BILLER, ADMINISTERING, LedgerServicer),
+    Service(_V1 + "LedgerService", Role.BILLER, BILLING, LedgerServicer),
     Service(_V1 + "AuditService", Role.ADMIN, ADMINISTERING, AuditServicer),
     Service(_V1 + "OperationsService", Role.ADMIN, ADMINISTERING, OperationsServicer),
     Service("grpc.health.v1.Health", Access.OPEN, HEALTH, lambda parts: parts.health, of_grpc=True),

@@ -66,7 +66,19 @@ entries: Final = Table(
     UniqueConstraint("workspace_id", "reference"),
     Index(None, "workspace_id", "time"),
     Index(None, "workspace_id", "key_id", "number"),
+    Index(None, "workspace_id", "model", "number"),
     Index(None, "workspace_id", "subject"),
+)
+
+# Most entries are charges; those of the other kinds are listed by themselves.
+IS_NO_CHARGE: Final = text(f"kind <> {Kind.CHARGE.value}")
+Index(
+    "credit_entries_no_charges",
+    entries.c.workspace_id,
+    entries.c.kind,
+    entries.c.number,
+    sqlite_where=IS_NO_CHARGE,
+    postgresql_where=IS_NO_CHARGE,
 )
 
 # Refunds are few, and summed up apart from charges.

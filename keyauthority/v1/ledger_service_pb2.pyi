@@ -79,6 +79,8 @@ class _RecordedChargeStateEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_R
     """It names no cost, and no price fits."""
     RECORDED_CHARGE_STATE_OUT_OF_RANGE: _RecordedChargeState.ValueType  # 6
     """The balance would be beyond what a ledger can hold."""
+    RECORDED_CHARGE_STATE_TIME_OUT_OF_RANGE: _RecordedChargeState.ValueType  # 7
+    """Its time is more than 72 hours ago, or in the future."""
 
 class RecordedChargeState(_RecordedChargeState, metaclass=_RecordedChargeStateEnumTypeWrapper):
     """What can become of a charge."""
@@ -97,6 +99,8 @@ RECORDED_CHARGE_STATE_UNPRICED: RecordedChargeState.ValueType  # 5
 """It names no cost, and no price fits."""
 RECORDED_CHARGE_STATE_OUT_OF_RANGE: RecordedChargeState.ValueType  # 6
 """The balance would be beyond what a ledger can hold."""
+RECORDED_CHARGE_STATE_TIME_OUT_OF_RANGE: RecordedChargeState.ValueType  # 7
+"""Its time is more than 72 hours ago, or in the future."""
 Global___RecordedChargeState: _TypeAlias = RecordedChargeState  # noqa: Y015
 
 class _UsageGroup:
@@ -173,7 +177,7 @@ class LedgerEntry(_message.Message):
     """That person's name at the time."""
     @_builtins.property
     def time(self) -> _timestamp_pb2.Timestamp:
-        """When it was entered."""
+        """When it was entered; of a recorded charge that named its time, that."""
 
     @_builtins.property
     def use(self) -> Global___LedgerUse:
@@ -809,12 +813,15 @@ class RecordedCharge(_message.Message):
     REQUEST_ID_FIELD_NUMBER: _builtins.int
     COUNTS_FIELD_NUMBER: _builtins.int
     STATUS_FIELD_NUMBER: _builtins.int
+    TIME_FIELD_NUMBER: _builtins.int
     reference: _builtins.str
     """Its name, 1 to 128 printable characters, unique in the workspace."""
     workspace_id: _builtins.str
     """The workspace to charge."""
     cost_nano_credits: _builtins.int
-    """What it cost; not set: what `counts` cost at the price for `model` and `path`."""
+    """What it cost; not set: what `counts` cost at the price for `model` and `path`. Without counts,
+    that price has to name a rate for each request.
+    """
     key_id: _builtins.str
     """The key that the request presented: one of the workspace."""
     model: _builtins.str
@@ -829,6 +836,12 @@ class RecordedCharge(_message.Message):
     def counts(self) -> _containers.ScalarMap[_builtins.str, _builtins.int]:
         """What it used, by class: tokens, images, milliseconds, characters."""
 
+    @_builtins.property
+    def time(self) -> _timestamp_pb2.Timestamp:
+        """When the request was: the time of the entry, and of the price. At most 72 hours ago; a minute
+        ahead is allowed for the difference of clocks. Not set: now.
+        """
+
     def __init__(
         self,
         *,
@@ -841,10 +854,11 @@ class RecordedCharge(_message.Message):
         request_id: _builtins.str = ...,
         counts: _abc.Mapping[_builtins.str, _builtins.int] | None = ...,
         status: _builtins.int = ...,
+        time: _timestamp_pb2.Timestamp | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["_cost_nano_credits", b"_cost_nano_credits", "cost_nano_credits", b"cost_nano_credits"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_cost_nano_credits", b"_cost_nano_credits", "cost_nano_credits", b"cost_nano_credits", "time", b"time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_cost_nano_credits", b"_cost_nano_credits", "cost_nano_credits", b"cost_nano_credits", "counts", b"counts", "key_id", b"key_id", "model", b"model", "path", b"path", "reference", b"reference", "request_id", b"request_id", "status", b"status", "workspace_id", b"workspace_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_cost_nano_credits", b"_cost_nano_credits", "cost_nano_credits", b"cost_nano_credits", "counts", b"counts", "key_id", b"key_id", "model", b"model", "path", b"path", "reference", b"reference", "request_id", b"request_id", "status", b"status", "time", b"time", "workspace_id", b"workspace_id"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__cost_nano_credits: _TypeAlias = _typing.Literal["cost_nano_credits"]  # noqa: Y015
     _WhichOneofArgType__cost_nano_credits: _TypeAlias = _typing.Literal["_cost_nano_credits", b"_cost_nano_credits"]  # noqa: Y015
@@ -1013,6 +1027,7 @@ class UsageSum(_message.Message):
     CHARGES_FIELD_NUMBER: _builtins.int
     ESTIMATED_FIELD_NUMBER: _builtins.int
     COUNTS_FIELD_NUMBER: _builtins.int
+    REFUNDED_NANO_CREDITS_FIELD_NUMBER: _builtins.int
     day: _builtins.str
     """The day, as `2026-11-27`; empty unless summed by day."""
     key_id: _builtins.str
@@ -1025,6 +1040,8 @@ class UsageSum(_message.Message):
     """How many charges there are."""
     estimated: _builtins.int
     """How many of these are estimated."""
+    refunded_nano_credits: _builtins.int
+    """What was refunded of charges, which the cost lacks."""
     @_builtins.property
     def counts(self) -> _containers.ScalarMap[_builtins.str, _builtins.int]:
         """What they used, by the classes that prices know: the tokens of `Rates`, `images`, `milliseconds`
@@ -1041,10 +1058,11 @@ class UsageSum(_message.Message):
         charges: _builtins.int = ...,
         estimated: _builtins.int = ...,
         counts: _abc.Mapping[_builtins.str, _builtins.int] | None = ...,
+        refunded_nano_credits: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["charges", b"charges", "cost_nano_credits", b"cost_nano_credits", "counts", b"counts", "day", b"day", "estimated", b"estimated", "key_id", b"key_id", "model", b"model"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["charges", b"charges", "cost_nano_credits", b"cost_nano_credits", "counts", b"counts", "day", b"day", "estimated", b"estimated", "key_id", b"key_id", "model", b"model", "refunded_nano_credits", b"refunded_nano_credits"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -1084,6 +1102,9 @@ class SetPricesResponse(_message.Message):
 
     PRICES_FIELD_NUMBER: _builtins.int
     RECEIPT_FIELD_NUMBER: _builtins.int
+    ADDED_FIELD_NUMBER: _builtins.int
+    added: _builtins.int
+    """How many rows were added. The others were there already, or are named twice."""
     @_builtins.property
     def prices(self) -> _containers.RepeatedCompositeFieldContainer[_price_pb2.Price]:
         """The rows, in the order of the request."""
@@ -1097,10 +1118,11 @@ class SetPricesResponse(_message.Message):
         *,
         prices: _abc.Iterable[_price_pb2.Price] | None = ...,
         receipt: _receipt_pb2.Receipt | None = ...,
+        added: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["receipt", b"receipt"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["prices", b"prices", "receipt", b"receipt"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["added", b"added", "prices", b"prices", "receipt", b"receipt"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 from aiohttp import ClientError, ClientSession, web
 
+from gateway.billing import reading_on
 from keyauthority.v1.key_service_pb2 import RevokeKeyRequest
 from keyauthority.v1.price_pb2 import Rates
 from tests.billing.conftest import StartGateway
@@ -99,6 +100,114 @@ async def test_a_client_that_leaves_a_stream_pays_for_what_it_got(
     charge = await account.charge()
     assert (-charge.amount_nano_credits, charge.use.estimated) == (expected, estimated)
     assert await account.adds_up()
+
+
+FINISH = event(
+    {
+        "object": "chat.completion.chunk",
+        "choices": [{"index": 0, "delta": {}, "finish_reason": "stop"}],
+    }
+)
+WHOLE = json.dumps(completion((11, 4))).encode()
+
+
+@pytest.mark.parametrize(
+    ("kind", "first", "rest"),
+    [
+        ("text/event-stream", piece("abc") + FINISH, USAGE + DONE),
+        ("application/json", WHOLE[:-30], WHOLE[-30:]),
+    ],
+)
+async def test_a_client_that_leaves_between_an_answer_and_its_usage_pays_the_usage(
+    http: ClientSession,
+    client: Client,
+    account: Account,
+    upstream: Upstream,
+    kind: str,
+    first: bytes,
+    rest: bytes,
+) -> None:
+    """What it would not pay otherwise is hidden: what a model thought."""
+    go_on = asyncio.Event()
+
+    async def respond(request: web.BaseRequest, _: dict[str, Any]) -> web.StreamResponse:
+        response = web.StreamResponse(headers={"Content-Type": kind})
+        await response.prepare(request)
+        await response.write(first)
+        await go_on.wait()
+        await response.write(rest)
+        await response.write_eof()
+        return response
+
+    upstream.respond = respond
+    headers = {**account.headers, "Content-Type": "application/json"}
+    body = json.dumps(question(stream=True)).encode()
+    async with http.post(client.url + CHAT, data=body, headers=headers) as answer:
+        await answer.content.readany()
+        answer.close()
+    with pytest.raises(TimeoutError):
+        async with asyncio.timeout(0.3):
+            await upstream.gone.wait()
+    go_on.set()
+
+    charge = await account.charge()
+    assert (-charge.amount_nano_credits, charge.use.estimated) == (cost(11, 4), False)
+    assert await account.adds_up()
+
+
+async def test_a_usage_that_does_not_come_is_not_waited_for_long(
+    http: ClientSession,
+    client: Client,
+    account: Account,
+    upstream: Upstream,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(reading_on, "_PATIENCE", 0.1)
+    upstream.respond = Slow(piece("abc"), FINISH)
+    await leave_after(http, client, 2)
+
+    async with asyncio.timeout(SOON):
+        await upstream.gone.wait()
+    charge = await account.charge()
+    assert (-charge.amount_nano_credits, charge.use.estimated) == (cost(STREAMED, 1), True)
+
+
+async def test_a_stop_waits_for_no_usage(
+    start_gateway: StartGateway,
+    http: ClientSession,
+    account: Account,
+    upstream: Upstream,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """What is read on is charged by what came of it, before the gateway ends."""
+    monkeypatch.setattr(reading_on, "_PATIENCE", 600)
+    upstream.respond = Slow(piece("abc"), FINISH)
+    async with AsyncExitStack() as gateway, asyncio.timeout(SOON):
+        client = Client(http, await start_gateway(gateway), account)
+        await leave_after(http, client, 2)
+        with pytest.raises(TimeoutError):
+            async with asyncio.timeout(0.3):
+                await upstream.gone.wait()
+        await gateway.aclose()
+        await upstream.gone.wait()
+    charge = await account.charge()
+    assert (-charge.amount_nano_credits, charge.use.estimated) == (cost(STREAMED, 1), True)
+
+
+async def test_no_more_answers_are_read_on_than_so_many(
+    http: ClientSession,
+    client: Client,
+    account: Account,
+    upstream: Upstream,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(reading_on, "_MOST", 0)
+    monkeypatch.setattr(reading_on, "_PATIENCE", 600)
+    upstream.respond = Slow(piece("abc"), FINISH)
+    await leave_after(http, client, 2)
+    async with asyncio.timeout(SOON):
+        await upstream.gone.wait()
+    assert (await account.charge()).use.estimated
 
 
 async def test_a_client_that_leaves_before_an_answer_pays_for_its_request(

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import gzip
+import io
 import json
 from pathlib import Path
 from typing import Any
@@ -166,6 +168,37 @@ async def test_what_two_readers_understand_differently_is_refused(
     """The client would choose which price counts."""
     check(await client.send(body), Refusal.BAD_REQUEST)
     assert upstream.bodies == []
+
+
+@pytest.mark.parametrize("body", [json.dumps(question()).encode(), b""])
+async def test_a_query_names_nothing_that_decides(
+    client: Client, upstream: Upstream, body: bytes
+) -> None:
+    """Some upstreams prefer it to the body. Others are passed on."""
+    check(await client.send(body, CHAT + "?a=1&model=dear"), Refusal.BAD_REQUEST)
+    assert upstream.bodies == []
+    assert (await client.send(json.dumps(question()).encode(), CHAT + "?beta=true"))[0] == 200
+
+
+@pytest.mark.parametrize("coding", ["gzip", "identity, br"])
+async def test_a_compressed_body_is_refused(
+    client: Client, http: ClientSession, account: Account, upstream: Upstream, coding: str
+) -> None:
+    """Its model is not known here, but there. What is free is passed on."""
+    headers = {**account.headers, "Content-Type": "application/json", "Content-Encoding": coding}
+    body = gzip.compress(json.dumps(question()).encode())
+    async with http.post(client.url + CHAT, data=io.BytesIO(body), headers=headers) as answer:
+        assert (answer.status, await answer.read()) == (400, Refusal.BAD_REQUEST.body)
+    assert upstream.bodies == []
+    async with http.get(client.url + "/v1/models", headers=headers) as answer:
+        assert answer.status == 200
+
+
+async def test_what_is_free_is_not_read(client: Client, upstream: Upstream) -> None:
+    """Whatever its path, query and body may mean."""
+    for path in ("/v1/files/%ff", "/v1/models?model=a"):
+        assert (await client.send(b'{"model":1}', path, "GET"))[0] == 200
+    assert len(upstream.bodies) == 2
 
 
 async def test_a_new_price_is_in_force_when_it_returns(

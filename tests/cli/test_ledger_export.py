@@ -43,15 +43,16 @@ def test_entries_stand_oldest_first_under_a_seal(cli: Cli, workspace: str) -> No
     ]
     assert (entries[0]["kind"], entries[2]["note"]) == ("ENTRY_KIND_GRANT", "잘못된 청구")
     chain = bytes(32)
-    for line in lines:
+    sha256 = seal.pop("sha256")
+    for line in (*lines, json.dumps(seal, sort_keys=True)):
         chain = hashlib.sha256(chain + line.encode()).digest()
+    assert sha256 == chain.hex()
     assert seal == {
         "workspace_id": workspace,
         "start_time": None,
         "end_time": None,
         "count": 3,
         "sum": "7.500000001",
-        "sha256": chain.hex(),
     }
 
 
@@ -65,13 +66,14 @@ def test_a_month_is_one_of_a_zone(cli: Cli, workspace: str) -> None:
     ).splitlines()
 
     assert len(this) == 4
-    assert json.loads(other[0]) == {
+    seal = json.loads(other[0])
+    del seal["sha256"]
+    assert seal == {
         "workspace_id": workspace,
         "start_time": "2020-11-30T15:00:00+00:00",
         "end_time": "2020-12-31T15:00:00+00:00",
         "count": 0,
         "sum": "0",
-        "sha256": bytes(32).hex(),
     }
 
 
@@ -98,14 +100,17 @@ def change(line: str, **values: Any) -> str:
     return json.dumps(json.loads(line) | values, sort_keys=True)
 
 
-def sealed(lines: list[str]) -> list[str]:
+def sealed(lines: list[str], **says: Any) -> list[str]:
     """The lines with a seal that fits them: whoever can write a file can do that."""
     chain, total = bytes(32), 0
     for line in lines[:-1]:
         chain = hashlib.sha256(chain + line.encode()).digest()
         total += round(float(json.loads(line)["amount"]) * 10**9)
     amount = f"{total / 10**9:.9f}".rstrip("0").rstrip(".")
-    return [*lines[:-1], change(lines[-1], count=len(lines) - 1, sum=amount, sha256=chain.hex())]
+    last = json.loads(lines[-1]) | {"count": len(lines) - 1, "sum": amount, **says}
+    del last["sha256"]
+    chain = hashlib.sha256(chain + json.dumps(last, sort_keys=True).encode()).digest()
+    return [*lines[:-1], json.dumps(last | {"sha256": chain.hex()})]
 
 
 CHANGES: dict[str, tuple[Callable[[list[str]], list[str]], str]] = {
@@ -114,6 +119,19 @@ CHANGES: dict[str, tuple[Callable[[list[str]], list[str]], str]] = {
     "a line less": (lambda lines: [lines[0], *lines[2:]], "has the count 3, and the others 2"),
     "the order": (lambda lines: [lines[1], lines[0], *lines[2:]], "entry 1 stands after entry 2"),
     "the sum": (lambda lines: [*lines[:-1], change(lines[-1], sum="7.5")], "has the sum 7.5"),
+    "the workspace": (lambda lines: [*lines[:-1], change(lines[-1], workspace_id="ws")], "sha256"),
+    "the time": (
+        lambda lines: [*lines[:-1], change(lines[-1], end_time="2040-01-01T00:00:00+00:00")],
+        "sha256",
+    ),
+    "a line of another workspace, and the seal": (
+        lambda lines: sealed([change(lines[0], workspace_id="ws_other"), *lines[1:]]),
+        "there are entries of ws_other",
+    ),
+    "the time, and the seal": (
+        lambda lines: sealed(lines, end_time="2020-01-01T00:00:00+00:00"),
+        "entries of another time",
+    ),
     "a line, and the seal": (
         lambda lines: sealed([change(lines[0], note="x"), *lines[1:]]),
         "entry 1 differs from that of the ledger",
@@ -172,3 +190,30 @@ def test_what_to_export_is_named(cli: Cli) -> None:
         assert (result.exit_code, "--month or --all" in result.stderr) == (2, True)
     assert cli("ledger", "export", "ws_1", "--month", "2026-13").exit_code == 2
     assert cli.refusal("ledger", "export", "ws_1", "--all") == "no such workspace: ws_1"
+
+
+def test_what_was_not_compared_is_no_agreement(
+    cli: Cli, workspace: str, file: Path, tmp_path: Path
+) -> None:
+    """Unless nobody answers: whoever is refused, or asks for what is not there, has learnt nothing."""
+    check = ("ledger", "export", "--check", str(file))
+    token = tmp_path / "token"
+    cli.text("callers", "create", "reader", "--role", "verifier", "--token-file", str(token))
+    assert "lacks the role biller" in cli.refusal("--token-file", str(token), *check)
+    assert "no token" in Cli(cli.address, tmp_path / "nothing").refusal(*check)
+
+    lines = file.read_text().replace(workspace, "ws_none").splitlines()
+    file.write_text("".join(f"{line}\n" for line in sealed(lines)))
+    assert cli.refusal(*check) == "no such workspace: ws_none"
+
+
+def test_an_export_has_balances_beyond_any_amount(cli: Cli, workspace: str, tmp_path: Path) -> None:
+    """A balance, and a sum of entries, may be larger than one entry."""
+    for purchase in ("a", "b"):
+        amount = ("--amount", "100000000", "--purchase", purchase)
+        cli.text("ledger", "top-up", workspace, *amount)
+    file = tmp_path / "large"
+    cli.text("ledger", "export", workspace, "--all", "--output", str(file))
+
+    agrees = "It agrees with itself and with the ledger: 5 entries, 200000007.500000001 credits.\n"
+    assert cli.text("ledger", "export", "--check", str(file)) == agrees

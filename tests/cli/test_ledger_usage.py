@@ -94,14 +94,43 @@ def test_a_bill_is_reconciled(charged: tuple[Cli, str], tmp_path: Path) -> None:
     assert cli.refusal(*reconcile, "ws_1") == "no such workspace: ws_1"
 
 
+def test_a_bill_is_rounded_once(charged: tuple[Cli, str], tmp_path: Path) -> None:
+    """Its rows may be finer than a nano-credit: by day and model, they add up first."""
+    cli, workspace = charged
+    bill = tmp_path / "bill.csv"
+    costs = ["2.5e-10"] * 3 + ["0.00000000025000000000000000000000000001", "1E-999999", "-0"]
+    bill.write_text("date,model,cost\n" + "".join(f"2026-01-01,o9,{one}\n" for one in costs))
+
+    rows = cli.json("ledger", "reconcile", str(bill), "--workspace", workspace)["rows"]
+
+    assert (rows[0]["model"], rows[0]["billed"]) == ("o9", "0.000000001")
+
+
+def test_a_refund_was_captured_all_the_same(charged: tuple[Cli, str], tmp_path: Path) -> None:
+    """What was given back says nothing of how well an upstream's costs are charged."""
+    cli, workspace = charged
+    cli.text("ledger", "refund", workspace, "--subject", "c1", "--amount", "0.5")
+    [day] = {one["day"] for one in cli.json("ledger", "usage", workspace)["sums"]}
+    bill = tmp_path / "bill.csv"
+    bill.write_text(f"date,model,cost\n{day},gpt-5,1.5\n")
+
+    rows = cli.json("ledger", "reconcile", str(bill), "--workspace", workspace)["rows"]
+
+    gpt5 = [one for one in rows if one["model"] == "gpt-5"]
+    assert [(one["charged"], one["captured"]) for one in gpt5] == [("1.5", "100.0%")]
+
+
 @pytest.mark.parametrize(
     ("text", "why"),
     [
         ("date,model\n2026-11-27,a\n", "lacks a header with date, model and cost"),
         ("date,model,cost\n", "has no rows"),
         ("date,model,cost\n27.11.2026,a,1\n", "line 2: Invalid isoformat"),
-        ("date,model,cost\n2026-11-27,a,1e3\n", "line 2: '1e3' is no decimal number"),
-        ("date,model,cost\n2026-11-27,a\n", "line 2: '' is no decimal number"),
+        ("date,model,cost\n2026-11-27,a,1e3x\n", "line 2: '1e3x' is no number of credits"),
+        ("date,model,cost\n2026-11-27,a\n", "line 2: '' is no number of credits"),
+        ("date,model,cost\n2026-11-27,a,1e9\n", "line 2: '1e9' is no number of credits up to"),
+        ("date,model,cost\n2026-11-27,a,1e999999\n", "is no number of credits up to"),
+        ("date,model,cost\n2026-11-27,a,nan\n", "line 2: 'nan' is no number of credits"),
     ],
 )
 def test_what_is_no_bill(cli: Cli, tmp_path: Path, text: str, why: str) -> None:

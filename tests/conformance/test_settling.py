@@ -186,7 +186,7 @@ async def test_a_charge_is_entered_once(ledgers: Ledgers, verifier: Verifier) ->
 
     assert await ledgers.account() == Account(93, escrowed=33)
     async with ledgers.store.reading() as tx:
-        [entry, _] = await tx.ledger.page(EntryFilter("ws_1"), 9, None)
+        [entry, _], _ = await tx.ledger.page(EntryFilter("ws_1"), 9, None)
     assert (entry.kind, entry.amount, entry.reference, entry.use) == (Kind.CHARGE, -7, "r", use)
     assert (entry.caller_id, entry.caller_name) == ("caller_1", "name of caller_1")
     assert ledgers.counts.differing == 0
@@ -219,7 +219,7 @@ async def test_what_was_held_may_be_forgotten(ledgers: Ledgers, verifier: Verifi
 async def test_a_reference_may_be_that_of_no_charge(ledgers: Ledgers, verifier: Verifier) -> None:
     """Then the charge is not in the ledger, and whoever brings it must not take it for known."""
     async with ledgers.store.reading() as tx:
-        [granted] = await tx.ledger.page(EntryFilter("ws_1"), 9, None)
+        [granted], _ = await tx.ledger.page(EntryFilter("ws_1"), 9, None)
 
     assert await verifier.charge(7, name=granted.reference) is ChargeState.REFERENCE_REUSED
     assert await ledgers.account() == Account(100)
@@ -238,7 +238,7 @@ async def test_the_session_of_a_charge_is_the_callers(ledgers: Ledgers, verifier
     await heir.say(heir.charging(1, name="no session"), session_id="")
 
     async with ledgers.store.reading() as tx:
-        entries = await tx.ledger.page(EntryFilter("ws_1", Kind.CHARGE), 9, None)
+        entries, _ = await tx.ledger.page(EntryFilter("ws_1", Kind.CHARGE), 9, None)
     assert {entry.reference: entry.use.session_id for entry in entries} == {
         "a slice": verifier.session_id,
         "no slice": heir.session_id,
@@ -339,7 +339,7 @@ async def test_what_is_taken_beyond_what_is_available_is_counted(
         await crediting.adjust(BILLER, "ws_1", -30, "too many", "b")
     assert ledgers.counts.cut == 20
     async with ledgers.store.reading() as tx:
-        [granted] = await tx.ledger.page(EntryFilter("ws_1", Kind.GRANT), 9, None)
+        [granted], _ = await tx.ledger.page(EntryFilter("ws_1", Kind.GRANT), 9, None)
     refunding = Refunding(ledgers.books, ledgers.counts)
     await refunding.refund(BILLER, "ws_1", granted.reference, 5)
     assert ledgers.counts.cut == 25

@@ -144,10 +144,12 @@ async def test_what_is_set_aside_is_due_in_its_time(store: Store) -> None:
 
 
 async def test_all_are_void(store: Store) -> None:
-    """Those of workspaces of whose credits some stand in slices; their accounts say so."""
+    """Those with credits, as their accounts say then; and those that are empty."""
     async with store.changing() as tx:
-        await tx.workspaces.insert(a_workspace("ws_2"))
+        for one in ("ws_2", "ws_3"):
+            await tx.workspaces.insert(a_workspace(one))
         await tx.slices.put([a_slice("s", amount=3), a_slice("t", 1, 2, "ws_2")])
+        await tx.slices.put([a_slice("u", 1, 0, "ws_3")])
         accounts = {"ws_1": Account(5, escrowed=3), "ws_2": Account(-1, escrowed=2)}
         await tx.ledger.write([Written(one, account) for one, account in accounts.items()])
 
@@ -158,7 +160,7 @@ async def test_all_are_void(store: Store) -> None:
         accounts = {"ws_1": Account(5), "ws_2": Account(-1)}
         there = await tx.ledger.accounts(["ws_1", "ws_2"])
         assert {one: account for one, (account, _) in there.items()} == accounts
-        assert await of(tx, ("ws_1", "s"), ("ws_2", "t")) == []
+        assert await of(tx, ("ws_1", "s"), ("ws_2", "t"), ("ws_3", "u")) == []
 
 
 @pytest.mark.parametrize("opener", ["sqlite", "postgres"], indirect=True)

@@ -67,7 +67,7 @@ async def test_everything_in_one_sum(store: Store) -> None:
     await write(store, *ENTRIES)
 
     counts = {"input": 8, "output": 2**40}
-    assert await usage(store) == {(): UsageSum(None, "", "", 56, 3, 1, counts)}
+    assert await usage(store) == {(): UsageSum(None, "", "", 56, 3, 1, counts, 4)}
 
 
 async def test_by_each_of_the_groups(store: Store) -> None:
@@ -77,7 +77,7 @@ async def test_by_each_of_the_groups(store: Store) -> None:
     today, tomorrow = date(2030, 1, 2), date(2030, 1, 3)
     assert await usage(store, ALL, Group.DAY) == {
         ("2030-01-02",): UsageSum(today, "", "", 30, 2, 1, {"input": 8, "output": 2**40}),
-        ("2030-01-03",): UsageSum(tomorrow, "", "", 26, 1, 0, {}),
+        ("2030-01-03",): UsageSum(tomorrow, "", "", 26, 1, 0, {}, 4),
     }
     assert {place: one.cost for place, one in (await usage(store, ALL, Group.KEY)).items()} == {
         ("key_1",): 26,
@@ -85,7 +85,7 @@ async def test_by_each_of_the_groups(store: Store) -> None:
     }
     assert await usage(store, ALL, Group.MODEL) == {
         ("gpt-5",): UsageSum(None, "", "gpt-5", 40, 2, 0, {"input": 3, "output": 2**40}),
-        ("gpt-4",): UsageSum(None, "", "gpt-4", 16, 1, 1, {"input": 5}),
+        ("gpt-4",): UsageSum(None, "", "gpt-4", 16, 1, 1, {"input": 5}, 4),
     }
     every = await usage(store, ALL, Group.MODEL, Group.DAY, Group.KEY)
     assert {place: one.cost for place, one in every.items()} == {

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import csv
 import io
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
+from typing import Any
 from zoneinfo import ZoneInfo
 
 import pytest
 
 from console import statements
 from console.people import Role
+from keyauthority.client.admin import Entry, EntryKind, Page
 from tests.console.credits_in_it import CREDIT, Ledger, path_of
 from tests.console.people_in_it import Cast
 from tests.console.visiting import Shown, Visitor
@@ -109,6 +111,32 @@ async def test_no_cell_is_a_formula(text: str, cast: Cast, ledger: Ledger, viewe
             if name not in ("amount", "balance")
         )
         assert line["note"] in ("", f"'{text}")
+
+
+class Ledgers:
+    """An authority with entries of so many days after `NOW`, each of one nano-credit."""
+
+    def __init__(self, *days: float) -> None:
+        self.entries = [
+            Entry("ws", n, EntryKind.GRANT, 1, n, str(n), NOW + timedelta(days=day))
+            for n, day in enumerate(days, 1)
+        ]
+
+    async def ledger(self, call: Any) -> Page[Entry]:
+        request = call.request
+        # A time that is not set is that of 1970.
+        start, end = (one.ToDatetime(UTC) for one in (request.start_time, request.end_time))
+        within = [one for one in self.entries if start <= one.time < end]
+        return Page(tuple(within[::-1][: request.page_size]), "")
+
+
+async def test_a_month_begins_as_the_one_before_ended() -> None:
+    """Also if what was used in that one was recorded when this one had entries already."""
+    authority: Any = Ledgers(-1, 0.5, -0.5, 1, 0, 2, 40)
+    months = [statements.month_of(value, UTC, NOW) for value in ("2026-11", "2026-12", "2027-01")]
+    read = [await statements.read(authority, "ws", month, UTC) for month in months]
+
+    assert [(one.opening, one.closing) for one in read] == [(0, 3), (3, 6), (6, 7)]
 
 
 @pytest.mark.parametrize(

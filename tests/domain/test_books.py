@@ -13,12 +13,21 @@ import pytest
 
 import keyauthority
 from keyauthority.domain.auditing import AuditEntry, AuditFilter
-from keyauthority.domain.books import POSTS, Books, Change, Posting, Unfenced, Upkeep, upkeep
+from keyauthority.domain.books import (
+    POSTS,
+    POSTS_IN_FORCE,
+    Books,
+    Change,
+    Posting,
+    Unfenced,
+    Upkeep,
+    upkeep,
+)
 from keyauthority.domain.callers import Actor, authority, operator
 from keyauthority.domain.errors import KeyAuthorityError, Reason
 from keyauthority.domain.facts import Action, Fact
 from keyauthority.domain.keys import RevocationReason
-from keyauthority.domain.sessions import Receipt
+from keyauthority.domain.sessions import Head, Receipt
 from tests.conformance.records import START, UndoError, a_workspace
 from tests.domain.parts import UseCases, an_actor, changing
 
@@ -241,26 +250,49 @@ def test_there_is_no_other_door() -> None:
     assert {one for one in openers if one.parent not in databases} == {Path("domain/books.py")}
 
 
+class Crowd:
+    """Books in which any number of transactions run at once."""
+
+    def __init__(self) -> None:
+        self.inside = self.most = 0
+        self.feed = self
+
+    @asynccontextmanager
+    async def changing(self) -> AsyncIterator[Any]:
+        yield self
+
+    async def head(self) -> Head:
+        return Head(1, 1)
+
+    async def work(self, _: Posting) -> None:
+        self.inside += 1
+        self.most = max(self.most, self.inside)
+        await asyncio.sleep(0.01)
+        self.inside -= 1
+
+
 async def test_few_are_in_the_books_at_once() -> None:
     """The others leave room for a revocation."""
-    inside, most = 0, 0
+    crowd: Any = Crowd()
+    books = Books(crowd, Unfenced())
+    await asyncio.gather(*(books.post(crowd.work) for _ in range(20)))
 
-    async def work(_: Posting) -> None:
-        nonlocal inside, most
-        inside += 1
-        most = max(most, inside)
-        await asyncio.sleep(0.01)
-        inside -= 1
+    assert crowd.most == POSTS
 
-    class Room:
-        """Books in which any number of transactions run at once."""
 
-        @asynccontextmanager
-        async def changing(self) -> AsyncIterator[Any]:
-            yield None
+async def test_those_who_wait_to_be_in_force_keep_no_verifier_out(actor: Actor) -> None:
+    """They have places of their own, and few."""
+    crowd: Any = Crowd()
+    books = Books(crowd, Unfenced())
+    slow = asyncio.Event()
 
-    room: Any = Room()
-    books = Books(room, Unfenced())
-    await asyncio.gather(*(books.post(work) for _ in range(20)))
+    async def stay(_: Posting) -> None:
+        crowd.inside += 1
+        await slow.wait()
 
-    assert most == POSTS
+    staying = [asyncio.create_task(books.post_in_force(actor, stay)) for _ in range(20)]
+    async with asyncio.timeout(5):
+        await books.post(crowd.work)
+    assert crowd.inside == POSTS_IN_FORCE
+    slow.set()
+    await asyncio.gather(*staying)

@@ -213,7 +213,7 @@ async def test_a_missing_entry_is_noticed(
     """The numbers of the entries have no gaps."""
     await crediting.top_up(BILLER, workspace, Purchase("p", 10))
     async with cases.store.changing() as tx:
-        [entry] = await tx.ledger.page(EntryFilter(workspace), 9, None)
+        [entry], _ = await tx.ledger.page(EntryFilter(workspace), 9, None)
         later = replace(entry, number=3, amount=0, reference="x")
         await tx.ledger.write([Written(workspace, Account(10), [later])])
 

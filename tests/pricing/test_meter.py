@@ -48,6 +48,63 @@ VECTORS: dict[str, tuple[list[Any], Usage | None]] = {
         ],
         Usage(input=50, cached_input=10, audio_input=40, output=10, audio_output=50),
     ),
+    "messages of Anthropic, made shorter on the way": (
+        [
+            {
+                "usage": {
+                    "input_tokens": 45,
+                    "output_tokens": 1234,
+                    "iterations": [
+                        {"type": "compaction", "input_tokens": 180000, "output_tokens": 3500},
+                        {"type": "message", "input_tokens": 23000, "output_tokens": 1000},
+                    ],
+                }
+            }
+        ],
+        Usage(input=203_000, output=4_500),
+    ),
+    "messages of Anthropic, iterations within the total": (
+        [
+            {
+                "usage": {
+                    "input_tokens": 45,
+                    "output_tokens": 12,
+                    "iterations": [{"input_tokens": 45}],
+                }
+            }
+        ],
+        Usage(input=45, output=12),
+    ),
+    "audio that stands in the total alone, of Mistral": (
+        [
+            {
+                "usage": {
+                    "prompt_audio_seconds": 203,
+                    "prompt_tokens": 4,
+                    "completion_tokens": 635,
+                    "total_tokens": 3264,
+                }
+            }
+        ],
+        Usage(input=4, audio_input=2625, output=635, milliseconds=203_000),
+    ),
+    "rerank of Cohere": (
+        [{"results": [], "meta": {"billed_units": {"search_units": 1, "input_tokens": 7.0}}}],
+        Usage(input=7),
+    ),
+    "chat of Cohere": (
+        [{"usage": {"billed_units": {"input_tokens": 5, "output_tokens": 7}, "tokens": {}}}],
+        Usage(input=5, output=7),
+    ),
+    "images that a tool made": (
+        [
+            {
+                "output": [{"type": "image_generation_call"}, {"type": "message"}],
+                "usage": {"input_tokens": 5, "output_tokens": 7},
+            }
+        ],
+        Usage(input=5, output=7, images=1),
+    ),
     "stream of chat, usage in the last chunk": (
         [
             {"choices": [{"delta": {"content": "H"}}], "usage": None},

@@ -144,6 +144,22 @@ def test_the_most_precise_model_wins() -> None:
     assert found(row("gpt-5*"), model="o9") == "none"
 
 
+def test_the_case_of_a_model_decides_about_nothing() -> None:
+    """Else `GPT-5` would go by the cheaper row of all models, at an upstream that takes any case."""
+    rows = row("gpt-5*", name="dear"), row("*", name="cheap")
+    assert found(*rows, model="GPT-5-mini") == "dear"
+    assert found(row("Qwen/Qwen3*", name="dear"), *rows, model="qwen/qwen3-8b") == "dear"
+    later = row("GPT-5*", name="later", since=NOW + timedelta(hours=1))
+    table = PriceTable((*rows, later))
+    for model in ("gpt-5", "GPT-5"):
+        price = table.find(model, "/v1/x", NOW)
+        assert price is not None
+        assert price.id == "dear"
+        price = table.find(model, "/v1/x", NOW + timedelta(hours=1))
+        assert price is not None
+        assert price.id == "later"
+
+
 def test_the_model_counts_before_the_path() -> None:
     rows = row("gpt-5*", "*"), row("*", "/v1/chat/completions")
 

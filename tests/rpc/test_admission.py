@@ -237,3 +237,10 @@ async def test_a_failure_that_its_caller_gets_is_not_logged_as_abandoned() -> No
         await asyncio.sleep(0)
     assert logs == []
     assert isinstance(change.exception(), OSError)
+
+
+def test_who_bills_shuts_out_no_administrator() -> None:
+    """A flood of bills leaves room to revoke whoever sends it."""
+    rooms = {one.name: one.room for one in SERVICES}
+    billing = rooms.pop("keyauthority.v1.LedgerService")
+    assert billing not in rooms.values()

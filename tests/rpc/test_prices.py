@@ -55,6 +55,13 @@ async def listed(root: Api) -> list[Price]:
     return list((await root(ListPricesRequest())).prices)
 
 
+async def test_how_many_were_added(root: Api) -> None:
+    """A row that is there already, or is named twice, counts once."""
+    assert (await set_prices(root, row(START), row(START), row(START + DAY))).added == 2
+    assert (await set_prices(root, row(START), row(START + 2 * DAY))).added == 1
+    assert (await set_prices(root, row(START))).added == 0
+
+
 async def test_a_price_is_there_when_it_returns(authority: Authority, root: Api) -> None:
     """With an id and a time, for whoever bills and whoever spends; verifiers hear of it."""
     response = await set_prices(root, row(), row(START + DAY, Rates(request=7), model="*"))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
@@ -16,13 +17,19 @@ from keyauthority.v1.ledger_service_pb2 import (
     RecordedCharge,
     RecordedChargeState,
     SetPricesRequest,
+    SummarizeUsageRequest,
     TopUpRequest,
+    UsageGroup,
     VerifyLedgerRequest,
 )
 from keyauthority.v1.price_pb2 import Price, Rates
 from keyauthority.v1.spending_service_pb2 import Charge, SettleRequest, SliceCall
+from keyauthority.v1.wire import timestamp
+from tests.conformance.records import DAY, SECOND, START, ManualClock
 from tests.rpc.parts import Api, Authority, invalid_field, issue, reason
 from tests.rpc.syncing import acknowledging, joined, spreads, started
+
+MINUTE = timedelta(minutes=1)
 
 
 class Upstream:
@@ -118,6 +125,62 @@ async def test_a_charge_without_a_cost_goes_by_the_price(upstream: Upstream) -> 
         upstream.charge(0, "e", path="/v2/x"),
     ) == [("ENTERED", 50), *[("UNPRICED", 0)] * 3, ("ENTERED", 0)]
     assert await upstream.balance() == 100 - 13 - 50
+
+
+async def test_without_a_count_nothing_is_free(upstream: Upstream) -> None:
+    """Absent is not zero: only what each request costs can be charged then."""
+    for model, rates in (
+        ("tokens", Rates(input=10**9, output=10**9)),
+        ("images", Rates(image=10)),
+        ("both", Rates(input=10**9, output=10**9, request=7)),
+        ("gift", Rates(request=0)),
+    ):
+        await upstream.root(SetPricesRequest(prices=[Price(model=model, path="*", rates=rates)]))
+
+    assert await upstream.record(
+        upstream.charge(None, "a", model="tokens"),
+        upstream.charge(None, "b", model="images"),
+        upstream.charge(None, "c", model="both"),
+        upstream.charge(None, "d", model="gift"),
+        upstream.charge(None, "e", model="tokens", counts={"input": 0, "output": 0}),
+    ) == [("UNPRICED", 0), ("UNPRICED", 0), ("ENTERED", 7), ("ENTERED", 0), ("ENTERED", 0)]
+    assert await upstream.balance() == 93
+
+
+async def test_a_charge_that_comes_late(upstream: Upstream, clock: ManualClock) -> None:
+    """It has the price and the day of its request, for three days; and a repeat is known for ever."""
+    counts = {"input": 1}
+    for rate in (2, 3):
+        row = Price(model="*", path="*", rates=Rates(input=rate * 10**6, output=0))
+        await upstream.root(SetPricesRequest(prices=[row]))
+        clock.time += DAY
+
+    def charge(reference: str, time: datetime | None) -> RecordedCharge:
+        return upstream.charge(None, reference, counts=counts, time=timestamp(time))
+
+    late = charge("late", START + SECOND)
+    assert await upstream.record(
+        late, charge("soon", START + 2 * DAY + MINUTE), charge("now", None)
+    ) == [("ENTERED", 2), ("ENTERED", 3), ("ENTERED", 3)]
+    listed = await upstream.root(ListEntriesRequest(workspace_id=upstream.workspace_id))
+    assert [one.time for one in listed.entries][:3] == [
+        timestamp(time) for time in (START + 2 * DAY, START + 2 * DAY + MINUTE, START + SECOND)
+    ]
+    days: Any = [UsageGroup.USAGE_GROUP_DAY]
+    usage = SummarizeUsageRequest(workspace_id=upstream.workspace_id, group_by=days)
+    assert [(one.day, one.charges) for one in (await upstream.root(usage)).sums][:1] == [
+        ("2030-01-02", 1)
+    ]
+
+    clock.time += DAY + 2 * SECOND
+    assert await upstream.record(
+        late,
+        charge("late", START + 2 * SECOND),
+        charge("late", None),
+        charge("too late", START + SECOND),
+        charge("too soon", clock.time + MINUTE + SECOND),
+    ) == [("KNOWN", 2), ("REFERENCE_REUSED", 0), ("KNOWN", 2), *[("TIME_OUT_OF_RANGE", 0)] * 2]
+    assert await upstream.balance() == 92
 
 
 async def test_whose_charges_are_taken(authority: Authority, upstream: Upstream) -> None:

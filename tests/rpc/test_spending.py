@@ -171,6 +171,7 @@ async def test_what_was_used_is_summed_up(spending: Spending) -> None:
             cost_nano_credits=15,
             charges=1,
             counts={"input": 11, "output": 7},
+            refunded_nano_credits=5,
         ),
     ]
     assert not response.truncated

@@ -11,6 +11,7 @@ from sqlalchemy.dialects import sqlite
 from sqlalchemy.ext.asyncio import create_async_engine
 
 from keyauthority.base.relational.sqlite import connect
+from keyauthority.domain.ledger import EntryFilter, Kind
 from keyauthority.domain.usage import DAY, Group, Span
 from keyauthority.storage.postgres import open_postgres
 from keyauthority.storage.postgres.database import PostgresDatabase, PostgresDirect
@@ -147,3 +148,30 @@ async def test_what_a_call_of_verifiers_reads_is_searched(path: Path) -> None:
     assert not [step for step in statements.plans if step.startswith("SCAN credit")]
     assert not [step for step in statements.plans if step.startswith("SCAN keys")]
     assert len([step for step in statements.plans if step.startswith("SEARCH")]) >= 9
+
+
+@pytest.mark.parametrize(
+    ("fields", "index"),
+    [
+        ({}, "sqlite_autoindex_credit_entries_1"),
+        ({"kind": Kind.CHARGE}, "sqlite_autoindex_credit_entries_1"),
+        ({"kind": Kind.GRANT}, "credit_entries_no_charges"),
+        ({"key_id": "k", "model": "m"}, "credit_entries_workspace_id_key_id_number_idx"),
+        ({"model": "m", "kind": Kind.CHARGE}, "credit_entries_workspace_id_model_number_idx"),
+        ({"start": START, "end": START}, "credit_entries_workspace_id_time_idx"),
+        ({"reference": "r", "kind": Kind.CHARGE}, "sqlite_autoindex_credit_entries_2"),
+    ],
+)
+async def test_entries_are_searched_for(path: Path, fields: dict[str, Any], index: str) -> None:
+    """By the best index that there is for a filter; what this finds is looked through in parts."""
+    migrate_sqlite(path)
+    engine = create_async_engine(f"sqlite+aiosqlite:///{path}")
+    async with engine.connect() as connection:
+        statements = Explained(connection, START, locking=False)
+        statements.plans = []
+        await SqlLedger(statements).page(EntryFilter("ws_1", **fields), 9, 7)
+    await engine.dispose()
+
+    searches = [step for step in statements.plans if step.startswith("SEARCH")]
+    assert [step for step in searches if index in step]
+    assert not [step for step in statements.plans if step.startswith("SCAN credit")]

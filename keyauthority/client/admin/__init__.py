@@ -49,12 +49,15 @@ from keyauthority.client.admin.failures import (
 from keyauthority.client.admin.records import (
     Caller,
     Changed,
+    ChargeToRecord,
     ImportedKey,
     IssuedKey,
     Key,
     NewCaller,
     NewPrice,
     Pepper,
+    PricesSet,
+    Recorded,
     RotatedKey,
     SecretInfo,
     Session,
@@ -70,6 +73,7 @@ from keyauthority.domain.keys import KeySettings, KeyState, Revocation, Revocati
 from keyauthority.domain.ledger import Credited, Entry, EntryFilter
 from keyauthority.domain.ledger import Kind as EntryKind
 from keyauthority.domain.peppers import PepperState
+from keyauthority.domain.recorded import RecordedState
 from keyauthority.domain.sessions import Receipt
 from keyauthority.domain.usage import Group, UsageSum
 from keyauthority.escrow.slices import Account
@@ -88,6 +92,7 @@ __all__ = [
     "Call",
     "Caller",
     "Changed",
+    "ChargeToRecord",
     "CredentialError",
     "Credited",
     "Entry",
@@ -108,9 +113,12 @@ __all__ = [
     "PepperState",
     "Person",
     "Price",
+    "PricesSet",
     "Rates",
     "Reason",
     "Receipt",
+    "Recorded",
+    "RecordedState",
     "RefusedError",
     "Revocation",
     "RevocationReason",

@@ -1,4 +1,4 @@
-"""Calls of LedgerService: top up, adjust and refund credits, and read the ledger."""
+"""Calls of LedgerService: top up, adjust and refund credits, record charges, and read the ledger."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 
 from keyauthority.client.admin import reading
 from keyauthority.client.admin.calling import Call, Page, call
-from keyauthority.client.admin.records import Changed, Usage
+from keyauthority.client.admin.records import Changed, ChargeToRecord, Recorded, Usage
 from keyauthority.domain.ledger import Credited, Entry, EntryFilter, Proof
 from keyauthority.domain.usage import Group
 from keyauthority.escrow.slices import Account
@@ -83,6 +83,20 @@ def refund(
     return call(request, v1.RefundResponse, _credited)
 
 
+def record(charges: Iterable[ChargeToRecord]) -> Call[Changed[tuple[Recorded, ...]]]:
+    """Enters up to 500 charges of an upstream that meters itself; tells what became of each, in order.
+
+    The call is safe to repeat: each reference counts once.
+    """
+    return call(
+        v1.RecordChargesRequest(charges=map(_charge, charges)),
+        v1.RecordChargesResponse,
+        lambda reply: Changed(
+            tuple(map(reading.recorded, reply.charges)), reading.receipt(reply.receipt)
+        ),
+    )
+
+
 def balance(workspace_id: str) -> Call[Account]:
     """Returns what a workspace has."""
     request = v1.GetBalanceRequest(workspace_id=workspace_id)
@@ -138,6 +152,21 @@ def verify(workspace_id: str) -> Call[Proof]:
         v1.VerifyLedgerRequest(workspace_id=workspace_id),
         v1.VerifyLedgerResponse,
         lambda reply: Proof(reply.entries, reading.account(reply.balance), tuple(reply.faults)),
+    )
+
+
+def _charge(charge: ChargeToRecord) -> v1.RecordedCharge:
+    return v1.RecordedCharge(
+        reference=charge.reference,
+        workspace_id=charge.workspace_id,
+        cost_nano_credits=charge.cost,
+        key_id=charge.key_id,
+        model=charge.model,
+        path=charge.path,
+        request_id=charge.request_id,
+        counts=charge.counts,
+        status=charge.status,
+        time=timestamp(charge.time),
     )
 
 

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 
 from keyauthority.client.admin import reading
 from keyauthority.client.admin.calling import Call, Page, call
-from keyauthority.client.admin.records import Changed, NewPrice
+from keyauthority.client.admin.records import Changed, NewPrice, PricesSet
 from keyauthority.pricing.prices import Price
 from keyauthority.v1 import ledger_service_pb2 as v1
 from keyauthority.v1 import price_pb2
@@ -14,7 +14,7 @@ from keyauthority.v1.price_rows import message_of_rates, price_of
 from keyauthority.v1.wire import timestamp
 
 
-def set_all(rows: Iterable[NewPrice]) -> Call[Changed[tuple[Price, ...]]]:
+def set_all(rows: Iterable[NewPrice]) -> Call[Changed[PricesSet]]:
     """Adds up to 500 rows to the table, all or none; those that are there stay as they are.
 
     The call is safe to repeat.
@@ -23,7 +23,10 @@ def set_all(rows: Iterable[NewPrice]) -> Call[Changed[tuple[Price, ...]]]:
     return call(
         request,
         v1.SetPricesResponse,
-        lambda reply: Changed(tuple(map(price_of, reply.prices)), reading.receipt(reply.receipt)),
+        lambda reply: Changed(
+            PricesSet(tuple(map(price_of, reply.prices)), reply.added),
+            reading.receipt(reply.receipt),
+        ),
     )
 
 

@@ -13,6 +13,7 @@ from keyauthority.client.admin.records import (
     Caller,
     Key,
     Pepper,
+    Recorded,
     SecretInfo,
     Session,
     Sessions,
@@ -25,6 +26,7 @@ from keyauthority.domain.facts import Action, Fact
 from keyauthority.domain.keys import KeyState, Revocation, RevocationReason, Who
 from keyauthority.domain.ledger import NO_USE, Entry, Kind, Use
 from keyauthority.domain.peppers import PepperState
+from keyauthority.domain.recorded import RecordedState
 from keyauthority.domain.sessions import Receipt
 from keyauthority.domain.usage import UsageSum
 from keyauthority.escrow.slices import Account
@@ -133,7 +135,13 @@ def usage_sum(message: ledger_service_pb2.UsageSum) -> UsageSum:
         message.charges,
         message.estimated,
         dict(message.counts),
+        message.refunded_nano_credits,
     )
+
+
+def recorded(message: ledger_service_pb2.RecordedChargeAnswer) -> Recorded:
+    """Returns what became of a charge."""
+    return Recorded(_member(RecordedState, message.state), message.cost_nano_credits)
 
 
 def receipt(message: receipt_pb2.Receipt) -> Receipt:

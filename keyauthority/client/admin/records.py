@@ -6,17 +6,19 @@ stands for a choice that only newer versions know.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Generic, TypeVar
 
 from keyauthority.domain.callers import Role
 from keyauthority.domain.keys import UNKNOWN, KeySettings, KeyState, Revocation, Who
 from keyauthority.domain.peppers import PepperState
+from keyauthority.domain.recorded import RecordedState
 from keyauthority.domain.secrets import Secret
 from keyauthority.domain.sessions import Receipt
 from keyauthority.domain.usage import UsageSum
-from keyauthority.pricing.prices import Rates
+from keyauthority.pricing.prices import Price, Rates
 
 Record = TypeVar("Record")
 
@@ -27,6 +29,14 @@ class Changed(Generic[Record]):
 
     record: Record
     receipt: Receipt
+
+
+@dataclass(frozen=True, slots=True)
+class PricesSet:
+    """The rows of the price table that were named, and how many of them are new."""
+
+    prices: tuple[Price, ...]
+    added: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -165,6 +175,33 @@ class Usage:
 
     sums: tuple[UsageSum, ...]
     truncated: bool
+
+
+@dataclass(frozen=True, slots=True)
+class ChargeToRecord:
+    """What a request cost, by whoever served it: *cost* in nano-credits, None for what its counts cost.
+
+    Without a *time* it is one of now.
+    """
+
+    reference: str
+    workspace_id: str
+    key_id: str
+    cost: int | None = None
+    model: str = ""
+    path: str = ""
+    request_id: str = ""
+    counts: Mapping[str, int] = field(default_factory=dict)
+    status: int = 0
+    time: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Recorded:
+    """What became of a charge, and what it cost in nano-credits if the ledger has it."""
+
+    state: RecordedState | None
+    cost: int
 
 
 @dataclass(frozen=True, slots=True)

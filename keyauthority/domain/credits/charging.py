@@ -6,6 +6,7 @@ import enum
 from collections import Counter
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from datetime import datetime
 from typing import Final
 
 from keyauthority.domain import limits
@@ -40,13 +41,17 @@ class ChargeState(enum.Enum):
 
 @dataclass(frozen=True, slots=True)
 class Charge:
-    """What one request cost. `parts` is what was held for it, by slice, the oldest first."""
+    """What one request cost. `parts` is what was held for it, by slice, the oldest first.
+
+    `time` is when the request was; None: now.
+    """
 
     reference: str
     workspace_id: str
     cost: int
     parts: Sequence[tuple[SliceKey, int]] = ()
     use: Use = NO_USE
+    time: datetime | None = None
 
     @property
     def name(self) -> tuple[str, str]:
@@ -145,7 +150,9 @@ class Charging:
         charged = escrow.charge(sheet.account, charge.cost, parts)
         use = replace(charge.use, session_id=self._session_of(parts))
         try:
-            entry = sheet.reduce(Kind.CHARGE, charge.cost, charge.reference, self._by, use=use)
+            entry = sheet.reduce(
+                Kind.CHARGE, charge.cost, charge.reference, self._by, use=use, time=charge.time
+            )
         except KeyAuthorityError:
             return ChargeState.OUT_OF_RANGE
         # The same balance; of what stands in slices the charge took its part.

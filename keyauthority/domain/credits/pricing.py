@@ -38,13 +38,21 @@ class NewPrice:
     rates: Rates
 
 
+@dataclass(frozen=True, slots=True)
+class Placed:
+    """Rows that the table has, and how many of them it did not have before."""
+
+    prices: list[Price]
+    added: int
+
+
 class Prices:
     """Keeps the price table."""
 
     def __init__(self, books: Books) -> None:
         self._books = books
 
-    async def set(self, actor: Actor, rows: Sequence[NewPrice]) -> tuple[list[Price], Receipt]:
+    async def set(self, actor: Actor, rows: Sequence[NewPrice]) -> tuple[Placed, Receipt]:
         """Adds those of *rows* that are not there yet, and returns all of them, in their order.
 
         Raises `KeyAuthorityError`: `ROLE_MISSING`, `FIELD_INVALID`, `PRICE_EXISTS`.
@@ -62,7 +70,7 @@ class Prices:
                 limits.pattern(row.model, "model")
                 limits.pattern(row.path, "path")
 
-        async def work(change: Change) -> list[Price]:
+        async def work(change: Change) -> Placed:
             tx = change.tx
             stored = await tx.prices.to_change({row.model for row in rows})
             prices, added = _placed(rows, stored, tx.time)
@@ -71,7 +79,7 @@ class Prices:
                 if await tx.prices.count(tx.time) > MOST:
                     raise invalid("prices", f"would be more than {MOST:,} that count now or later")
                 change.alters(SUBJECT, "", *map(fact_of, added))
-            return prices
+            return Placed(prices, len(added))
 
         return await self._books.change(actor, work)
 

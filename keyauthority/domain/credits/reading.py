@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import functools
+from typing import Final
+
 from keyauthority.domain.books import Books
 from keyauthority.domain.callers import Actor
 from keyauthority.domain.credits.entering import EXPIRING, read_sheet
@@ -10,12 +13,16 @@ from keyauthority.domain.ledger import Entry, EntryFilter, Proof, Sums
 from keyauthority.domain.repositories import Transaction
 from keyauthority.escrow.slices import Account
 
+_PIECE: Final = 5_000
+"""Entries that are summed up at a time: whoever changes something waits for a read to end."""
+
 
 class ReadingLedger:
     """Tells what workspaces have, and why."""
 
-    def __init__(self, books: Books) -> None:
+    def __init__(self, books: Books, piece: int = _PIECE) -> None:
         self._books = books
+        self._piece = piece
 
     async def account(self, actor: Actor, workspace_id: str) -> Account:
         """Returns what the workspace has without what is due to expire; raises `WORKSPACE_NOT_FOUND`."""
@@ -33,30 +40,57 @@ class ReadingLedger:
     ) -> list[Entry]:
         """Returns up to *limit* entries, newest first; raises `WORKSPACE_NOT_FOUND`."""
 
-        async def work(tx: Transaction) -> list[Entry]:
+        async def work(tx: Transaction) -> tuple[list[Entry], int | None]:
             await visible_workspace(tx, actor, which.workspace_id)
-            return await tx.ledger.page(which, limit, before)
+            return await tx.ledger.page(which, limit - len(entries), below)
 
-        return await self._books.read(work)
+        entries: list[Entry] = []
+        below = before
+        while True:
+            matching, below = await self._books.read(work)
+            entries += matching
+            if below is None:
+                return entries
 
     async def prove(self, actor: Actor, workspace_id: str) -> Proof:
-        """Returns what one state of the ledger adds up to; raises `WORKSPACE_NOT_FOUND`."""
+        """Returns what one state of the ledger adds up to; raises `WORKSPACE_NOT_FOUND`.
 
-        async def work(tx: Transaction) -> Proof:
+        The entries of that state never change: they are summed up afterwards, piece by piece.
+        """
+
+        async def work(tx: Transaction) -> tuple[Account, int, Sums]:
             await visible_workspace(tx, actor, workspace_id)
             account, entries = (await tx.ledger.accounts([workspace_id]))[workspace_id]
-            sums = await tx.ledger.sums(workspace_id)
-            return Proof(sums.entries, account, tuple(_faults(account, entries, sums)))
+            return account, entries, await tx.ledger.sums(workspace_id)
 
-        return await self._books.read(work)
+        account, entries, sums = await self._books.read(work)
+        count, amounts = await self._sum_up(workspace_id, sums.newest)
+        faults = _faults(account, entries, sums, count, amounts)
+        return Proof(count, account, tuple(faults))
+
+    async def _sum_up(self, workspace_id: str, newest: int) -> tuple[int, int]:
+        count = amounts = 0
+        # The first piece has what stands before the first entry, too: nothing may.
+        after: int | None = None
+        for until in (*range(self._piece, newest, self._piece), newest):
+            summing = functools.partial(_sum_up, workspace_id, after, until)
+            entries, amount = await self._books.read(summing)
+            count, amounts, after = count + entries, amounts + amount, until
+        return count, amounts
 
 
-def _faults(account: Account, entries: int, sums: Sums) -> list[str]:
+async def _sum_up(
+    workspace_id: str, after: int | None, until: int, tx: Transaction
+) -> tuple[int, int]:
+    return await tx.ledger.sum_up(workspace_id, after, until)
+
+
+def _faults(account: Account, entries: int, sums: Sums, count: int, amounts: int) -> list[str]:
     pairs = (
-        ("the account's balance", account.balance, "the sum of the entries", sums.amounts),
-        ("the newest entry's balance", sums.balance, "the sum of the entries", sums.amounts),
-        ("the account's count of entries", entries, "the number of entries", sums.entries),
-        ("the newest entry's number", sums.newest, "the number of entries", sums.entries),
+        ("the account's balance", account.balance, "the sum of the entries", amounts),
+        ("the newest entry's balance", sums.balance, "the sum of the entries", amounts),
+        ("the account's count of entries", entries, "the number of entries", count),
+        ("the newest entry's number", sums.newest, "the number of entries", count),
         ("the account's escrowed", account.escrowed, "the sum of the slices", sums.escrowed),
         ("what remains of the grants", sums.remaining, "the balance", max(account.balance, 0)),
     )

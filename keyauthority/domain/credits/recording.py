@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import enum
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, fields, replace
+from datetime import timedelta
 from typing import Final
 
 from keyauthority.domain.books import Books, Posting
@@ -12,26 +12,21 @@ from keyauthority.domain.callers import Actor
 from keyauthority.domain.credits import charging
 from keyauthority.domain.credits.charging import Charge, ChargeState, Charging, Counts
 from keyauthority.domain.credits.entering import EXPIRING, credits_of, read_sheets
+from keyauthority.domain.credits.price_cache import PriceCache
+from keyauthority.domain.credits.pricing import CLOCKS
 from keyauthority.domain.credits.spending import AT_ONCE
 from keyauthority.domain.ledger import Entry, Kind
+from keyauthority.domain.recorded import RecordedState
 from keyauthority.domain.repositories import Transaction
 from keyauthority.domain.sessions import Receipt
 from keyauthority.domain.slices import SliceSheet
 from keyauthority.pricing.prices import Price, PriceTable
 from keyauthority.pricing.usage import Usage
 
+LATEST: Final = timedelta(hours=72)
+"""How long after its request a charge is taken as one of that time."""
+
 _CLASSES: Final = frozenset(field.name for field in fields(Usage))
-
-
-class RecordedState(enum.Enum):
-    """What became of a recorded charge. The contract has the same numbers and explains them."""
-
-    ENTERED = 1
-    KNOWN = 2
-    REFERENCE_REUSED = 3
-    UNKNOWN_KEY = 4
-    UNPRICED = 5
-    OUT_OF_RANGE = 6
 
 
 _STATES: Final = {
@@ -63,6 +58,7 @@ class Recording:
     def __init__(self, books: Books, counts: Counts) -> None:
         self._books = books
         self._counts = counts
+        self._prices = PriceCache()
 
     async def record(
         self, actor: Actor, charges: Sequence[ToRecord]
@@ -77,8 +73,9 @@ class Recording:
         async def work(posting: Posting) -> tuple[list[Recorded], Counts]:
             tx = posting.tx
             entering = await _open(tx, actor, [one.charge for one in charges])
-            priced = all(one.stated for one in charges)
-            table = PriceTable([] if priced else await tx.prices.current(tx.time))
+            table = PriceTable(())
+            if not all(one.stated for one in charges):
+                table = await self._prices.table(tx, tx.time - LATEST)
             states = [_record(tx, entering, table, one) for one in charges]
             for workspace_id in entering.cut:
                 posting.announce(credits_of(workspace_id))
@@ -108,9 +105,12 @@ def _record(tx: Transaction, entering: Charging, table: PriceTable, one: ToRecor
         if not _repeats(before, one):
             return Recorded(RecordedState.REFERENCE_REUSED)
         return Recorded(RecordedState.KNOWN, -before.amount)
+    time = one.charge.time or tx.time
+    if not tx.time - LATEST <= time <= tx.time + CLOCKS:
+        return Recorded(RecordedState.TIME_OUT_OF_RANGE)
     charge: Charge | None = one.charge
     if not one.stated:
-        charge = _priced(one.charge, table.find(one.charge.use.model, one.charge.use.path, tx.time))
+        charge = _priced(one.charge, table.find(one.charge.use.model, one.charge.use.path, time))
     if charge is None:
         return Recorded(RecordedState.UNPRICED)
     state = _STATES[entering.enter(charge)]
@@ -121,13 +121,17 @@ def _repeats(before: Entry, one: ToRecord) -> bool:
     # At which price it was entered matters to nobody who brings it again.
     same_use = replace(before.use, price_id="") == one.charge.use
     same_cost = not one.stated or before.amount == -one.charge.cost
-    return before.kind is Kind.CHARGE and same_use and same_cost
+    same_time = one.charge.time in (None, before.time)
+    return before.kind is Kind.CHARGE and same_use and same_cost and same_time
 
 
 def _priced(charge: Charge, price: Price | None) -> Charge | None:
-    # None: what it used is in no class that we know, or in none that the price has a rate for.
+    # None: what it used was not told, or is in no class that we know, or in none that the price has a
+    # rate for. Zero that was told is zero.
     counts = charge.use.counts
     if price is None or not counts.keys() <= _CLASSES:
+        return None
+    if not counts and price.rates.request is None:
         return None
     usage = Usage(**counts)
     if not price.rates.prices(usage):

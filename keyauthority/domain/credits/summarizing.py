@@ -19,7 +19,7 @@ MOST: Final = 10_000
 LONGEST: Final = timedelta(days=400)
 USUAL: Final = timedelta(days=30)
 
-_AT_ONCE: Final = 10_000
+_AT_ONCE: Final = 1_000
 """Entries that are read at a time: whoever changes something waits for a read to end."""
 _LARGEST: Final = 2**63 - 1
 _MICROSECOND: Final = timedelta(microseconds=1)
@@ -110,7 +110,11 @@ def _add(sums: dict[Place, UsageSum], rows: Sequence[UsageSum], groups: tuple[Gr
 
 
 def _check(sums: Sequence[UsageSum]) -> None:
-    if any(abs(one) > _LARGEST for row in sums for one in (row.cost, *row.counts.values())):
+    if any(
+        abs(one) > _LARGEST
+        for row in sums
+        for one in (row.cost, row.refunded, *row.counts.values())
+    ):
         raise KeyAuthorityError(
             Reason.BALANCE_OUT_OF_RANGE, "a sum is beyond 64 bits: ask for a shorter range"
         )

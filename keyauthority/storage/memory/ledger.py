@@ -72,13 +72,15 @@ class MemoryLedger(Repository):
             if entry.kind is kind and entry.subject == subject
         )
 
-    async def page(self, which: EntryFilter, limit: int, before: int | None) -> list[Entry]:
+    async def page(
+        self, which: EntryFilter, limit: int, before: int | None
+    ) -> tuple[list[Entry], int | None]:
         matching = (
             entry
             for entry in reversed(self._entries(which.workspace_id))
             if (before is None or entry.number < before) and _matches(which, entry)
         )
-        return list(islice(matching, limit))
+        return list(islice(matching, limit)), None
 
     async def due(self, now: datetime, after: str, limit: int) -> list[str]:
         due = [
@@ -118,10 +120,14 @@ class MemoryLedger(Repository):
         remaining = sum(grant.remaining for grant in grants)
         slices = self._books.slices.values()
         escrowed = sum(one.slice.amount for one in slices if one.workspace_id == workspace_id)
-        if not mine:
-            return Sums(remaining=remaining, escrowed=escrowed)
-        amounts = sum(entry.amount for entry in mine)
-        return Sums(len(mine), amounts, mine[-1].number, mine[-1].balance, remaining, escrowed)
+        newest, balance = (mine[-1].number, mine[-1].balance) if mine else (0, 0)
+        return Sums(newest, balance, remaining, escrowed)
+
+    async def sum_up(self, workspace_id: str, after: int | None, until: int) -> tuple[int, int]:
+        mine = self._entries(workspace_id)
+        until_then = [entry for entry in mine if entry.number <= until]
+        amounts = [one.amount for one in until_then if after is None or one.number > after]
+        return len(amounts), sum(amounts)
 
     def _entries(self, workspace_id: str) -> tuple[Entry, ...]:
         return self._books.entries.get(workspace_id, ())
@@ -143,6 +149,7 @@ def _part(charge: Entry, entry: Entry, span: Span, groups: frozenset[Group]) -> 
         int(itself),
         int(itself and charge.use.estimated),
         {name: charge.use.counts[name] for name in used if charge.use.counts[name]},
+        0 if itself else entry.amount,
     )
 
 

@@ -64,7 +64,7 @@ class MemorySlices(Repository):
     async def void_all(self) -> None:
         accounts = self._books.accounts
         held = {workspace_id for workspace_id in accounts if accounts[workspace_id].escrowed}
-        await self.forget([one for one in self._all() if one.workspace_id in held])
+        await self.forget(self._all())
         for workspace_id in held:
             accounts[workspace_id] = replace(accounts[workspace_id], escrowed=0)
 

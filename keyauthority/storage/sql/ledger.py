@@ -6,7 +6,7 @@ from collections.abc import Collection, Sequence
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, func, insert, select
+from sqlalchemy import func, insert, select
 
 from keyauthority.domain.ledger import Entry, EntryFilter, Kind, Sums, Written
 from keyauthority.domain.usage import Group, Span, UsageSum
@@ -23,6 +23,7 @@ from keyauthority.storage.ledger_tables import (
     grants,
 )
 from keyauthority.storage.slice_tables import slices
+from keyauthority.storage.sql.entries import EntryReader
 from keyauthority.storage.sql.statements import Repository
 from keyauthority.storage.sql.sums import halves, whole
 from keyauthority.storage.sql.usage import UsageReader
@@ -168,12 +169,10 @@ class SqlLedger(Repository):
         row = await self._statements.row(query)
         return 0 if row is None else int(row[0])
 
-    async def page(self, which: EntryFilter, limit: int, before: int | None) -> list[Entry]:
-        query = select(entries).where(*_matches(which))
-        if before is not None:
-            query = query.where(entries.c.number < before)
-        rows = await self._statements.rows(query.order_by(entries.c.number.desc()).limit(limit))
-        return [entry_of(row) for row in rows]
+    async def page(
+        self, which: EntryFilter, limit: int, before: int | None
+    ) -> tuple[list[Entry], int | None]:
+        return await EntryReader(self._statements, which).page(limit, before)
 
     async def due(self, now: datetime, after: str, limit: int) -> list[str]:
         query = (
@@ -191,18 +190,24 @@ class SqlLedger(Repository):
         mine = entries.c.workspace_id == workspace_id
         newest = select(entries.c.number, entries.c.balance).where(mine)
         newest = newest.order_by(entries.c.number.desc()).limit(1)
-        summed = select(func.count(), *halves(entries.c.amount)).where(mine)
         left = select(*halves(grants.c.remaining)).where(
             grants.c.workspace_id == workspace_id, IN_USE
         )
         last = await self._statements.row(newest)
-        [(count, *amounts)] = await self._statements.rows(summed)
         [remaining] = await self._statements.rows(left)
         held = select(*halves(slices.c.amount)).where(slices.c.workspace_id == workspace_id)
         [escrowed] = await self._statements.rows(held)
         number, balance = (0, 0) if last is None else (last.number, last.balance)
-        wholes = whole(*amounts), number, balance, whole(*remaining), whole(*escrowed)
-        return Sums(count, *wholes)
+        return Sums(number, balance, whole(*remaining), whole(*escrowed))
+
+    async def sum_up(self, workspace_id: str, after: int | None, until: int) -> tuple[int, int]:
+        query = select(func.count(), *halves(entries.c.amount)).where(
+            entries.c.workspace_id == workspace_id, entries.c.number <= until
+        )
+        if after is not None:
+            query = query.where(entries.c.number > after)
+        [(count, *amounts)] = await self._statements.rows(query)
+        return int(count), whole(*amounts)
 
     async def time_of(
         self, workspace_id: str, start: datetime, end: datetime, place: int
@@ -220,19 +225,3 @@ class SqlLedger(Repository):
     ) -> list[UsageSum]:
         reader = UsageReader(self._statements, workspace_id, span, groups)
         return [*await reader.charges(), *await reader.refunds()]
-
-
-def _matches(which: EntryFilter) -> list[ColumnElement[bool]]:
-    conditions: list[ColumnElement[bool]] = [entries.c.workspace_id == which.workspace_id]
-    wanted: tuple[tuple[Any, Any], ...] = (
-        (entries.c.kind, which.kind),
-        (entries.c.key_id, which.key_id),
-        (entries.c.model, which.model),
-        (entries.c.reference, which.reference),
-    )
-    conditions.extend(column == value for column, value in wanted if value)
-    if which.start is not None:
-        conditions.append(entries.c.time >= which.start)
-    if which.end is not None:
-        conditions.append(entries.c.time < which.end)
-    return conditions

@@ -75,7 +75,8 @@ class UsageReader:
             ),
         )
         rows = await self._rows(query.where(self._within(refunds, Kind.REFUND)).group_by(*by))
-        return [replace(group, cost=-whole(*sums)) for group, (count, *sums) in rows if count]
+        refunded = [(group, whole(*sums)) for group, (count, *sums) in rows if count]
+        return [replace(group, cost=-amount, refunded=amount) for group, amount in refunded]
 
     async def _rows(self, query: Any) -> list[tuple[UsageSum, list[Any]]]:
         # Each row as its group, without sums, and the rest.

@@ -12,14 +12,17 @@ from hypothesis import strategies as st
 
 from gateway.metering import bodies
 from gateway.metering.answer import AnswerReader
+from gateway.metering.endpoints import Endpoint
 from keyauthority.pricing.usage import Usage
 
 JSON = "application/json"
 USED = {"prompt_tokens": 8, "total_tokens": 8}
 
 
-def read(*chunks: bytes, kind: str = JSON, coding: str = "") -> AnswerReader:
-    reader = AnswerReader(kind, coding, takes_usage_out=True)
+def read(
+    *chunks: bytes, kind: str = JSON, coding: str = "", place: Endpoint = Endpoint.OTHER
+) -> AnswerReader:
+    reader = AnswerReader(kind, coding, place=place, takes_usage_out=True)
     for chunk in chunks:
         assert reader.feed(chunk) is chunk
     assert reader.finish() == b""
@@ -79,10 +82,18 @@ VECTORS: dict[str, tuple[dict[str, Any], Usage | None]] = {
 }
 
 
+def place_of(name: str) -> Endpoint:
+    return Endpoint.IMAGES if name == "images" else Endpoint.OTHER
+
+
+# Tokens, a third of the bytes that a model wrote.
+WRITTEN = {"chat": 1, "messages of Anthropic": 1, "transcription": 1}
+
+
 @pytest.mark.parametrize("name", VECTORS)
 def test_answers_of_the_documented_endpoints(name: str) -> None:
     answer, usage = VECTORS[name]
-    reader = read(json.dumps(answer).encode())
+    reader = read(json.dumps(answer).encode(), place=place_of(name))
     assert reader.meter.usage == usage
     assert reader.ended
     assert reader.images == (2 if name == "images" else 0)
@@ -93,11 +104,11 @@ def test_answers_of_the_documented_endpoints(name: str) -> None:
 def test_any_chunks_are_read_alike(cuts: list[int], name: str) -> None:
     text = b"\n " + json.dumps(VECTORS[name][0]).encode()
     places = [0, *sorted(min(cut, len(text)) for cut in cuts), len(text)]
-    reader = read(*[text[a:b] for a, b in itertools.pairwise(places)])
+    reader = read(*[text[a:b] for a, b in itertools.pairwise(places)], place=place_of(name))
     assert (reader.meter.usage, reader.ended, reader.relayed) == (
         VECTORS[name][1],
         True,
-        0 if name == "images" else -(-len(text) // 3),
+        WRITTEN.get(name, 0),
     )
 
 
@@ -109,21 +120,26 @@ def test_usage_beside_what_is_no_strict_json_is_read() -> None:
 
 
 def test_an_answer_that_breaks_off_tells_nothing() -> None:
-    reader = read(json.dumps(VECTORS["chat"][0]).encode()[:-1])
-    assert (reader.meter.usage, reader.ended) == (None, False)
-    assert reader.relayed > 30
+    content = 'Grüße, "Welt"\n' * 20
+    answer = {"choices": [{"message": {"role": "assistant", "content": content}}]}
+    for ascii_only in (True, False):
+        for last in (1, 4, 5):
+            text = json.dumps(answer, ensure_ascii=ascii_only).encode()[:-last]
+            reader = read(text)
+            assert (reader.meter.usage, reader.ended) == (None, False)
+            assert reader.relayed == -(-len(content.encode()) // 3)
 
 
 def test_pictures_of_an_answer_that_breaks_off_are_counted() -> None:
     text = b'{"data":[{"b64_json":"' + b"a" * 5_000 + b'"},{"b64_json":"aaa'
-    reader = read(text)
+    reader = read(text, place=Endpoint.IMAGES)
     assert (reader.images, reader.relayed, reader.ended) == (2, 0, False)
 
 
 @pytest.mark.parametrize("size", [1, 7, 64, 100_000])
 def test_of_a_large_answer_the_end_is_read(size: int, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(bodies, "LARGEST_WHOLE", 1_000)
-    monkeypatch.setattr(bodies, "_TAIL", 200)
+    monkeypatch.setattr(bodies, "END", 200)
     pictures = [
         {"b64_json": "a" * length, "usage": {"total_tokens": 7}} for length in (150, 900, 2_000, 20)
     ]
@@ -131,7 +147,8 @@ def test_of_a_large_answer_the_end_is_read(size: int, monkeypatch: pytest.Monkey
     text = json.dumps(
         {"created": 1, "data": pictures, "usage": usage, "size": "1024x1024"}
     ).encode()
-    reader = read(*[text[start : start + size] for start in range(0, len(text), size)])
+    chunks = [text[start : start + size] for start in range(0, len(text), size)]
+    reader = read(*chunks, place=Endpoint.IMAGES)
     assert reader.meter.usage == Usage(input=50, output=4, images=4)
     assert (reader.images, reader.ended, reader.relayed) == (4, True, 0)
 
@@ -142,12 +159,91 @@ def test_a_usage_inside_a_large_answer_is_not_that_of_the_answer(
     monkeypatch.setattr(bodies, "LARGEST_WHOLE", 100)
     reader = read(json.dumps({"x": "a" * 200, "data": [{"usage": USED}]}).encode())
     assert (reader.meter.usage, reader.ended) == (None, True)
-    reader = read(json.dumps({"usage": USED, "x": "a" * 200})[:-1].encode())
-    assert (reader.meter.usage, reader.ended) == (None, False)
+    for inner in ({"x": {"usage": USED}, "y": "a"}, {"x": "a" * 300, "y": [{"usage": USED}, 1]}):
+        reader = read(json.dumps(inner).encode() + b" " * 200)
+        assert (reader.meter.usage, reader.ended) == (None, True)
+
+
+@pytest.mark.parametrize("cut", [0, 1, 150])
+@pytest.mark.parametrize(
+    "before", [{}, {"id": "x", "metadata": {"usage": "y", "a": [{"usage": 1}]}}]
+)
+def test_a_usage_at_the_start_is_read(
+    cut: int, before: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    text = json.dumps({**before, "usage": USED, "x": "a" * 2_000}).encode()
+    for whole, end in ((2**20, 2**16), (1_000, 300)):
+        monkeypatch.setattr(bodies, "LARGEST_WHOLE", whole)
+        monkeypatch.setattr(bodies, "END", end)
+        reader = read(*[text[start : start + 70] for start in range(0, len(text) - cut, 70)])
+        assert reader.meter.usage == Usage(input=8)
+
+
+METADATA: list[dict[str, Any]] = [
+    {"usage": "x", "b64_json": "y"},
+    {"usage": "x", "a": "b"},
+    {f"usage{number}": '"usage":{}' for number in range(50)} | {"usage": "x"},
+]
+
+
+@pytest.mark.parametrize("metadata", METADATA)
+@pytest.mark.parametrize("place", [Endpoint.CHAT, Endpoint.OTHER])
+def test_what_a_client_has_in_the_answer_hides_no_usage(
+    metadata: dict[str, Any], place: Endpoint, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tools = [{"type": "function", "name": "b64_json", "parameters": {"usage": {"usage": 1}}}]
+    for whole in (2**20, 500):
+        monkeypatch.setattr(bodies, "LARGEST_WHOLE", whole)
+        answer = {
+            "output": [{"type": "message", "content": [{"text": "a" * 900}]}],
+            "usage": USED,
+            "tools": tools,
+            "metadata": metadata,
+        }
+        reader = read(json.dumps(answer).encode(), place=place)
+        assert (reader.meter.usage, reader.images) == (Usage(input=8), 0)
+        reader = read(json.dumps({**answer, "usage": None}).encode(), place=place)
+        assert (reader.meter.usage, reader.images, reader.relayed) == (None, 0, 300)
+
+
+def test_calls_of_a_tool_for_images_are_counted(monkeypatch: pytest.MonkeyPatch) -> None:
+    calls = [{"type": "image_generation_call", "result": "QUJD" * 400}] * 2
+    text = json.dumps({"output": calls, "usage": USED}).encode()
+    assert read(text).images == 2
+    monkeypatch.setattr(bodies, "LARGEST_WHOLE", 1_000)
+    monkeypatch.setattr(bodies, "END", 100)
+    assert read(*[text[start : start + 90] for start in range(0, len(text), 90)]).images == 2
+
+
+@pytest.mark.parametrize("end", [64, 300])
+def test_text_of_a_large_answer_is_measured(end: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(bodies, "LARGEST_WHOLE", 1_000)
+    monkeypatch.setattr(bodies, "END", end)
+    answer = {
+        "instructions": "i" * 3_000,
+        "choices": [{"message": {"content": "a" * 9_000}, "logprobs": {"content": [0] * 900}}],
+        "prompt_logprobs": [{"1": {"logprob": -1.5, "decoded_token": "b"}}] * 500,
+        "audio": {"data": "QUJD" * 500},
+        "images": [{"image_url": {"url": "data:image/png;base64," + "QUJD" * 500}}],
+    }
+    text = json.dumps(answer).encode()
+    reader = read(*[text[start : start + 500] for start in range(0, len(text), 500)])
+    assert (reader.meter.usage, reader.relayed) == (None, 3_000)
+
+
+def test_a_json_answer_seems_of_no_size_until_it_is_finished() -> None:
+    """It was made before: nothing more is held for it, and nobody is cut off who has less."""
+    reader = AnswerReader(JSON)
+    reader.feed(b'{"choices":[{"message":{"content":"%b"}}],' % (b"a" * 9_000))
+    assert (reader.relayed, reader.usage_due) == (0, True)
+    reader.feed(b'"usage":{"prompt_tokens":8,"total_tokens":9}}')
+    assert (reader.relayed, reader.usage_due) == (0, True)
+    reader.finish()
+    assert (reader.relayed, reader.usage_due, reader.meter.final) == (3_000, False, True)
 
 
 def test_what_is_kept_of_a_large_answer_is_bounded() -> None:
-    reader = bodies.JsonReader(AnswerReader(JSON).meter)
+    reader = bodies.JsonReader(AnswerReader(JSON).meter, Endpoint.OTHER)
     for _ in range(200):
         reader.feed(b"a" * 65_536)
     assert sum(map(len, reader._kept)) < 2**20
@@ -168,3 +264,17 @@ def test_other_answers_pass_unread() -> None:
             0,
         )
     assert read(answer, kind="text/plain", coding="identity").meter.usage is not None
+
+
+def test_text_is_measured_by_its_size() -> None:
+    reader = AnswerReader("text/vtt")
+    reader.feed(b"WEBVTT\n\n")
+    reader.feed(b"Hello")
+    assert (reader.relayed, reader.usage_due) == (5, False)
+    assert read(b"Hello", kind="application/pdf").relayed == 0
+
+
+def test_events_of_another_type_are_read() -> None:
+    text = b'data: {"choices":[{"delta":{"content":"abc"}}],"usage":{"prompt_tokens":8}}\n\n'
+    reader = read(text, kind="text/plain")
+    assert (reader.meter.usage, reader.relayed) == (Usage(input=8), 1)

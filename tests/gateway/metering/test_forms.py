@@ -98,6 +98,20 @@ def test_what_clients_write_is_read() -> None:
         b'--b0\r\nContent-Disposition: form-data; name="model"\r\n\r\n--b0--\r\n',
         MODEL.replace(b"--b0\r\n", b"--b0 \r\n") + END,
         MODEL * 0 + text("a", "1") * 1_001 + END,
+        text("model[]", "dear") + MODEL + END,
+        text("model[0]", "dear") + END,
+        text(" model", "dear") + END,
+        text("model\x00", "dear") + MODEL + END,
+        text("background", "true") + MODEL + END,
+        text("service_tier", "priority") + MODEL + END,
+        text("models", "dear") + MODEL + END,
+        # What some readers take for another part.
+        part(
+            'Content-Disposition: form-data; name="x"; filename="x"',
+            b'\n--b0\nContent-Disposition: form-data; name="model"\n\ndear\n',
+        )
+        + MODEL
+        + END,
         b"",
     ],
     ids=lambda body: ascii(body[:60]),
@@ -109,8 +123,34 @@ def test_what_parsers_take_apart_differently_is_refused(body: bytes) -> None:
 
 @pytest.mark.parametrize(
     "kind",
-    ["", "boundary=", "boundary=b0; boundary=b1", 'boundary="b0', "boundary=b0;boundary*=b1"],
+    [
+        "",
+        "boundary=",
+        "boundary=b0; boundary=b1",
+        'boundary="b0',
+        "boundary=b0;boundary*=b1",
+        'boundary="b0 "',
+    ],
 )
 def test_a_form_without_one_plain_boundary_is_refused(kind: str) -> None:
     with pytest.raises(AmbiguousRequestError):
         read(MODEL + END, kind=kind)
+
+
+def test_completions_are_asked_for_in_json() -> None:
+    """No usage can be asked for in a form."""
+    for path in ("/v1/chat/completions", "/v1/completions"):
+        with pytest.raises(AmbiguousRequestError):
+            read(MODEL + text("stream", "true") + END, path)
+
+
+def test_the_background_of_a_picture_is_another() -> None:
+    assert read(text("background", "transparent") + MODEL + END, EDITS).images == 1
+
+
+@pytest.mark.parametrize(
+    ("form", "tells"), [("json", True), ("verbose_json", True), ("text", False), ("VTT", False)]
+)
+def test_subtitles_tell_no_seconds(form: str, tells: bool) -> None:
+    assert read(text("response_format", form) + FILE + MODEL + END).tells_seconds is tells
+    assert read(FILE + MODEL + END).tells_seconds

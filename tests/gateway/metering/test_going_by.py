@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 import pytest
 
 from gateway.metering.going_by import Priced, Pricing, Unpriced
-from gateway.metering.request import AmbiguousRequestError, Asked
+from gateway.metering.request import AmbiguousRequestError, Asked, read_request
 from keyauthority.pricing.prices import Pattern, Price, PriceTable, Rates
 
 NOW = datetime(2026, 11, 27, tzinfo=UTC)
@@ -45,9 +45,9 @@ ROWS = (GPT, EMBEDDINGS, FILES, ANY, IMAGES)
         ("POST", CHAT, "other", "NOT_PRICED", "any"),
         ("POST", CHAT, "", "NOT_PRICED", "any"),
         ("POST", "/v1/embeddings", "other", "embeddings", "embeddings"),
-        ("POST", "/v1/batches", None, "NOT_PRICED", "any"),
-        ("PUT", "/v1/batches", None, "NOT_PRICED", "any"),
-        ("PURGE", "/v1/batches", None, "NOT_PRICED", "any"),
+        ("POST", "/v1/moderations", None, "NOT_PRICED", "any"),
+        ("PUT", "/v1/moderations", None, "NOT_PRICED", "any"),
+        ("PURGE", "/v1/moderations", None, "NOT_PRICED", "any"),
         ("get", "/v1/models", None, "NOT_PRICED", "any"),
         ("GET", "/v1/models", None, "FREE", "FREE"),
         ("GET", "/v1/models", "gpt-4o", "FREE", "FREE"),
@@ -98,6 +98,60 @@ def test_a_path_is_priced_by_all_its_readings(path: str) -> None:
 def test_a_path_without_a_common_reading_is_refused() -> None:
     with pytest.raises(AmbiguousRequestError):
         pricing(ANY, default=True).of("POST", "/v1/%ff", Asked("m"), 1)
+
+
+@pytest.mark.parametrize("method", ["GET", "HEAD", "DELETE"])
+@pytest.mark.parametrize("path", ["/v1/things/%ff", "/v1/things/a%00b"])
+def test_what_is_free_is_so_without_a_common_reading(method: str, path: str) -> None:
+    for rows in ((), (ANY, GPT, FILES)):
+        assert row(pricing(*rows, default=True).of(method, path, None, 0)) == "FREE"
+
+
+def test_a_price_of_each_reading_is_not_evaded() -> None:
+    with pytest.raises(AmbiguousRequestError):
+        pricing(FILES).of("GET", "/v1/File%73/1", None, 0)
+    with pytest.raises(AmbiguousRequestError):
+        pricing(FILES).of("GET", "/v1/files/%ff", None, 0)
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/v1/batches",
+        "/v1/Batche%73",
+        "/v1/messages/batches",
+        "/v1/videos",
+        "/v1/videos/v_1/remix",
+        "/v1/threads/t_1/runs",
+        "/v1/evals/e_1/runs",
+        "/v1/fine_tuning/jobs",
+        "/v1/realtime/client_secrets",
+    ],
+)
+def test_work_whose_usage_nobody_tells_has_a_price_of_requests_or_none(path: str) -> None:
+    """Its answer comes with another request: by tokens it would cost next to nothing."""
+    asked = read_request(path, "application/json", b'{"model":"m"}')
+    job, mixed = Rates(request=5), Rates(input=1, output=1, request=5)
+    for rates in (TOKENS, mixed, Rates(image=1), Rates(second=1)):
+        row_of_it = price("p", "*", "/v1/*", rates)
+        for request in (asked, None):
+            result = pricing(row_of_it, default=True).of("POST", path, request, 9)
+            assert row(result) == "NOT_PRICED"
+    priced = pricing(price("p", "m", "*", job)).of("POST", path, asked, 9)
+    assert isinstance(priced, Priced)
+    assert (priced.hold, priced.price.rates) == (5, job)
+    free = pricing(price("p", "m", "*", Rates(request=0))).of("POST", path, asked, 9)
+    assert row(free) == "FREE"
+
+
+def test_seconds_that_the_answer_would_not_tell_are_refused() -> None:
+    path, subtitles = "/v1/audio/transcriptions", Asked("m", tells_seconds=False)
+    seconds = pricing(price("p", "*", path, Rates(second=1)))
+    with pytest.raises(AmbiguousRequestError):
+        seconds.of("POST", path, subtitles, 9)
+    assert row(seconds.of("POST", path, Asked("m"), 9)) == "p"
+    requests = pricing(price("p", "*", path, Rates(request=1)))
+    assert row(requests.of("POST", path, subtitles, 9)) == "p"
 
 
 def held(request: Asked | None, *, full: bool = False, size: int = 0, rates: Rates = TOKENS) -> int:

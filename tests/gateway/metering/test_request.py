@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import tracemalloc
 from typing import Any
 
 import pytest
@@ -134,6 +135,7 @@ def test_the_input_is_the_body_with_files_counted_as_a_constant() -> None:
         b'"model"',
         b'{"x":' + b"[" * 100_000 + b"]" * 100_000 + b"}",
         b'{"x":' * 100_000 + b"1" + b"}" * 100_000,
+        b"{%b}" % b",".join(b'"%d":0' % number for number in range(1_001)),
     ],
     ids=lambda body: ascii(body[:50]),
 )
@@ -143,7 +145,8 @@ def test_what_two_readers_may_understand_differently_is_refused(body: bytes) -> 
 
 
 @pytest.mark.parametrize(
-    "charset", ["utf-16", "utf-7", "cp037", '"ISO-2022-JP"', "utf-8; charset=utf-7"]
+    "charset",
+    ["utf-16", "utf-7", "cp037", '"ISO-2022-JP"', "utf-8; charset=utf-7", "utf-8; charset*=utf-16"],
 )
 def test_json_in_another_encoding_is_refused(charset: str) -> None:
     with pytest.raises(AmbiguousRequestError):
@@ -193,12 +196,121 @@ def test_json_of_another_type_is_found_behind_space_and_refused_in_other_encodin
 
 def test_there_is_nothing_to_read_in_what_is_no_json() -> None:
     assert read(b"", kind=JSON) is None
-    assert read(b"model=m", kind="application/x-www-form-urlencoded") is None
+    assert read(b"model=m", kind="text/plain") is None
     assert read(b"\x00\x01", kind="application/octet-stream") is None
+
+
+@pytest.mark.parametrize(
+    "kind",
+    [
+        "application/x-www-form-urlencoded",
+        "Application/X-WWW-Form-URLEncoded; charset=utf-8",
+        "multipart/mixed; boundary=x",
+        "multipart/related; boundary=x",
+        "application/json, multipart/form-data; boundary=x",
+        "application/json, application/x-www-form-urlencoded",
+    ],
+)
+@pytest.mark.parametrize("body", [b'{"model":"cheap"}', b"model=dear", b"--x\r\n"])
+def test_forms_of_other_types_are_refused(kind: str, body: bytes) -> None:
+    with pytest.raises(AmbiguousRequestError):
+        read(body, kind=kind)
+
+
+@pytest.mark.parametrize(
+    "query",
+    [
+        "model=dear",
+        "a=1&Model=dear",
+        "a=1;model=dear",
+        "m%6fdel=dear",
+        "m%256fdel=dear",
+        "model%3Ddear",
+        "model",
+        "+model+=dear",
+        "model[]=dear",
+        "model%5B0%5D=dear",
+        "model%00=dear",
+        "stream=true",
+        "stream_options[include_usage]=false",
+        "service_tier=priority",
+        "models=dear",
+        "background=true",
+    ],
+)
+@pytest.mark.parametrize("body", [b'{"model":"cheap"}', b"", None])
+def test_a_query_that_names_what_decides_is_refused(query: str, body: bytes | None) -> None:
+    with pytest.raises(AmbiguousRequestError):
+        read_request(CHAT, JSON, body, query)
+
+
+@pytest.mark.parametrize(
+    "query", ["", "beta=true", "api-version=2024-10-21", "x=model", "a=b=model"]
+)
+def test_other_queries_are_no_reason_to_refuse(query: str) -> None:
+    assert read_request(CHAT, JSON, b'{"model":"m"}', query) == of(b'{"model":"m"}')
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        {"background": True},
+        {"background": 1},
+        {"background": "true"},
+        {"background": {}},
+        {"Background": False},
+        {"models": ["dear"]},
+        {"fallbacks": [{"cheap": ["dear"]}]},
+        {"context_window_fallbacks": ["dear"]},
+        {"content_policy_fallbacks": "dear"},
+        {"service_tier": "priority"},
+        {"service_tier": "Priority"},
+        {"service_tier": ["priority"]},
+        {"model\x00": "dear", "model": "cheap"},
+        {"\x1fmodel": "dear"},
+    ],
+)
+@pytest.mark.parametrize("path", ["/v1/responses", CHAT])
+def test_what_no_price_is_for_is_refused(body: dict[str, Any], path: str) -> None:
+    """Answers that another request brings, other models, and dearer service."""
+    with pytest.raises(AmbiguousRequestError):
+        read(body, path)
+
+
+def test_what_is_served_as_ever_is_not_refused() -> None:
+    for tier in (None, "auto", "default", "flex", "standard_only"):
+        assert of({"model": "m", "service_tier": tier, "background": False}).model == "m"
+    assert of({"model": "m", "background": None, "models": [], "fallbacks": None}).model == "m"
+    images = "/v1/images/generations"
+    assert of({"model": "m", "background": "transparent"}, images).images == 1
+    with pytest.raises(AmbiguousRequestError):
+        read({"model": "m", "background": True}, images)
+
+
+@pytest.mark.parametrize(
+    ("prompt", "choices"),
+    [(["a"] * 500, 1000), ([[1, 2], [3]], 4), ([1, 2, 3], 2), ("a", 2), ([], 2), (None, 2)],
+)
+def test_each_prompt_of_a_completion_has_choices(prompt: object, choices: int) -> None:
+    assert of({"prompt": prompt, "n": 2}, "/v1/completions").choices == choices
+    assert of({"prompt": prompt, "n": 2}).choices == 2
 
 
 def test_names_that_others_write_with_escapes_are_no_reason_to_refuse() -> None:
     assert of(b'{"k\\u00e9y":1,"mod\\u0065l":"m","x\\"y":[{"model":"z"},"}"]}').model == "m"
+
+
+@pytest.mark.parametrize("name", [b"a" * 2**22, b"\\n" * 2**21, b"a\\" * 2**21 + b"a"])
+def test_a_name_as_long_as_a_body_takes_no_memory(name: bytes) -> None:
+    body = b'{"%b":1,"model":"m"}' % name
+    tracemalloc.start()
+    try:
+        with contextlib.suppress(AmbiguousRequestError):
+            read(body)
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert peak < 5 * len(body)
 
 
 VALUES: st.SearchStrategy[Any] = st.recursive(

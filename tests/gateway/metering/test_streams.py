@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import json
+import time
 from collections.abc import Iterable
 from typing import Any, NamedTuple
 
@@ -340,6 +341,86 @@ def test_a_large_event_without_an_end_passes_once(monkeypatch: pytest.MonkeyPatc
     text = b"data: " + b"a" * 400
     assert read([text], out=True).passed == text
     assert read(split(text, range(0, len(text), 50)), out=True).passed == text
+
+
+@pytest.mark.parametrize("out", [False, True])
+@pytest.mark.parametrize("size", [1, 64, 5_000])
+def test_the_usage_of_an_event_that_is_too_large_is_read(
+    size: int, out: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(streams, "LARGEST_EVENT", 500)
+    monkeypatch.setattr(streams, "END", 300)
+    used = {"input_tokens": 5, "output_tokens": 7}
+    response = {"instructions": "a" * 900, "usage": used, "metadata": {"usage": "x"}}
+    for value in ({"type": "response.completed", "response": response}, response):
+        text = stream(value)
+        assert read(split(text, range(0, len(text), size)), out=out)[:2] == (
+            text,
+            Usage(input=5, output=7),
+        )
+        assert read([text.rstrip()])[:2] == (text.rstrip(), Usage(input=5, output=7))
+
+
+def test_long_events_take_time_by_their_length() -> None:
+    event = b'data: {"x":"%b"}\n\n' % (b"a" * (7 * 2**20))
+    start = time.process_time()
+    reader = AnswerReader(EVENTS)
+    for place in range(0, len(event), 2_048):
+        reader.feed(event[place : place + 2_048])
+    assert time.process_time() - start < 1
+
+
+@pytest.mark.parametrize(
+    ("event", "due"),
+    [
+        (chunk({"content": "a"}), False),
+        (chunk({}, end="stop"), True),
+        (chunk({}, end="stop", usage={"prompt_tokens": 1, "completion_tokens": 9}), False),
+        ({"choices": [{"text": "a", "finish_reason": "length"}]}, True),
+        ({"type": "content_block_delta", "delta": {"text": "a"}}, False),
+        ({"type": "message_delta", "delta": {"stop_reason": "end_turn"}}, True),
+        ({"type": "message_delta", "usage": {"output_tokens": 5}}, False),
+        ({"type": "response.output_text.delta", "delta": "a"}, False),
+        ({"type": "response.output_text.done", "text": "a"}, True),
+        ({"type": "response.completed", "response": {"usage": None}}, False),
+    ],
+)
+def test_when_a_usage_is_due(event: dict[str, Any], due: bool) -> None:
+    """Once the answer is made: who leaves then would have the hidden part of it free."""
+    reader = AnswerReader(EVENTS)
+    assert not reader.usage_due
+    reader.feed(stream(chunk({"content": "b"})) + stream(event))
+    assert reader.usage_due is due
+    reader.feed(stream("[DONE]"))
+    assert not reader.usage_due
+
+
+@pytest.mark.parametrize(
+    "event",
+    [
+        chunk({"images": [{"image_url": {"url": "data:image/png;base64," + "QUJD" * 99}}]}),
+        chunk({"content": "data:image/png;base64," + "QUJD" * 99}),
+        chunk({"audio": {"id": "a", "data": "QUJD" * 99}}),
+        {"type": "response.output_audio.delta", "delta": "QUJD" * 99},
+        {"type": "content_block_delta", "delta": {"type": "signature_delta", "signature": "QUJD"}},
+        {"type": "image_generation.partial_image", "b64_json": "QUJD" * 99},
+    ],
+)
+def test_files_are_no_text(event: dict[str, Any]) -> None:
+    reader = AnswerReader(EVENTS)
+    reader.feed(stream(event))
+    assert reader.relayed == 0
+
+
+def test_calls_of_a_tool_for_images_are_counted() -> None:
+    item = {"type": "image_generation_call", "result": "QUJD"}
+    done = stream({"type": "response.output_item.done", "item": item})
+    used = {"output": [item, item], "usage": {"input_tokens": 5, "output_tokens": 7}}
+    reader = AnswerReader(EVENTS)
+    reader.feed(done + done)
+    assert reader.images == 2
+    reader.feed(stream({"type": "response.completed", "response": used}))
+    assert reader.images == 2
 
 
 def test_what_is_held_back_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
