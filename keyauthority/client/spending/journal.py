@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import logging
 import time
 from collections.abc import Callable
@@ -88,7 +89,11 @@ class Journal:
         failure = self._commit.failure
         if failure is not None:
             raise OSError(failure.errno, failure.strerror)
-        self._segment.append(frame)
+        try:
+            self._segment.append(frame)
+        except OSError as error:
+            self._make_room(error)
+            raise
         self._commit.wrote(hold=True)
 
     def write_known(self, frame: bytes) -> None:
@@ -127,7 +132,7 @@ class Journal:
         if now - self._pruned >= (FULL_PRUNE_INTERVAL if is_full else PRUNE_INTERVAL):
             self._pruned = now
             current = self._segment.path
-            self._commit.afterwards(lambda: self._prune(now - KEPT, current))
+            self._commit.afterwards(lambda: self._prune(now - KEPT, current, most))
 
     async def close(self) -> None:
         """Syncs what can be synced, and closes the file."""
@@ -146,15 +151,28 @@ class Journal:
 
     def _renew(self) -> None:
         previous = self._segment
-        self._begin()
+        try:
+            self._begin()
+        except OSError as error:
+            self._make_room(error)
+            raise
         self._commit.wrote()
         self._archived += previous.size
         # In the thread that may be syncing it.
         self._commit.afterwards(previous.discard if previous.broken else previous.close)
 
-    def _prune(self, before: float, current: Path) -> None:
+    def _make_room(self, error: OSError) -> None:
+        # Half of the archive: it is for a restore that may never be, and requests are refused now.
+        now, current = self._now(), self._segment
+        is_due = now - self._pruned >= FULL_PRUNE_INTERVAL and self._archived and current.is_durable
+        if error.errno == errno.ENOSPC and is_due:
+            self._pruned = now
+            most = self._archived // 2
+            self._commit.afterwards(lambda: self._prune(now - KEPT, current.path, most))
+
+    def _prune(self, before: float, current: Path, most: int | None) -> None:
         try:
-            self._archived, early = prune(self._folder, before, current, self._archive_bytes)
+            self._archived, early = prune(self._folder, before, current, most)
         except OSError as error:
             log.warning("spool_not_pruned: %s: %s", self._folder, error.strerror)
             return

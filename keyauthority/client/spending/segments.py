@@ -69,6 +69,11 @@ class Segment:
         descriptor, self._file = self._file, _CLOSED
         os.close(descriptor)
 
+    @property
+    def is_durable(self) -> bool:
+        """Whether what it began with is on the disk: the earlier ones are an archive then."""
+        return self._entered
+
     def discard(self) -> None:
         """Closes the file, and deletes it if nothing in it was ever synced.
 
