@@ -11,6 +11,7 @@ import re
 import unicodedata
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Final
 from urllib.parse import unquote, unquote_to_bytes
 
@@ -94,6 +95,11 @@ def canonical(path: str) -> tuple[str, ...] | None:
     None if the readings have no common form: with dot segments, control characters or bytes that
     are no UTF-8, however often encoded.
     """
+    # Clients choose paths, and may not fill the memory.
+    return _canonical_again(path) if len(path) <= _LONGEST_REMEMBERED else _canonical(path)
+
+
+def _canonical(path: str) -> tuple[str, ...] | None:
     if _is_plain(path):
         return tuple(filter(None, path.split("/")))
     text = _decoded(path)
@@ -103,6 +109,10 @@ def canonical(path: str) -> tuple[str, ...] | None:
     if any(map(_is_dots, segments)):
         return None
     return tuple(filter(None, map(_without_extensions, segments)))
+
+
+_LONGEST_REMEMBERED: Final = 256
+_canonical_again: Final = lru_cache(1024)(_canonical)
 
 
 def _decoded(text: str) -> str | None:

@@ -8,7 +8,7 @@ from aiohttp import hdrs
 from multidict import CIMultiDict, CIMultiDictProxy, istr
 
 from gateway.bill_metrics import BillCounters
-from gateway.billing.cost import Cost, Told, Work, cost_of
+from gateway.billing.cost import Cost, Told, Work, cost_of, exact_cost
 from gateway.envelope import Refusal
 from gateway.metering.answer import AnswerReader
 from gateway.metering.going_by import FIRST_OUTPUT
@@ -255,13 +255,16 @@ class Bill:
         usage = answer.meter.usage
         if usage is None and not self._was_served():
             return None
-        # To measure the text of an answer that tells its tokens would take time for nothing.
-        is_told = answer.meter.final and usage is not None and usage.output_tokens > 0
+        final = answer.meter.final
+        exact = exact_cost(self._work, usage) if usage is not None and final else None
+        if exact is not None:
+            # To measure the text of an answer that tells its tokens would take time for nothing.
+            return exact
         told = Told(
             usage,
-            final=answer.meter.final,
+            final=final,
             images=answer.images,
-            output_tokens=0 if is_told else self._paid if self._is_cut else self._output(),
+            output_tokens=self._paid if self._is_cut else self._output(),
             whole=self._whole or answer.ended,
         )
         return cost_of(self._work, told)

@@ -96,6 +96,12 @@ def cost_of(work: Work, told: Told) -> Cost:
     return Cost(rates.cost(usage), usage, estimated=True)
 
 
+def exact_cost(work: Work, usage: Usage) -> Cost | None:
+    """Returns what *work* costs by the usage of its whole answer; None if its price needs more."""
+    rates = work.priced.price.rates
+    return Cost(rates.cost(usage), usage, False) if rates.prices(usage) else None
+
+
 def _exact(rates: Rates, asked: Asked, told: Told) -> Usage | None:
     # None if nobody tells what the price goes by.
     if told.usage is not None and told.final and rates.prices(told.usage):

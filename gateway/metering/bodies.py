@@ -110,6 +110,9 @@ class JsonReader:
             self._read_in_full(text)
             return
         self.ended = True
+        is_plain = not (answer.data or answer.meta or answer.output)
+        if is_plain and self._meter.read_plain(answer.usage):
+            return
         told = {"usage": answer.usage, "meta": answer.meta}
         if answer.data and self._makes_images:
             told["data"] = [{"b64_json": item.b64_json, "url": item.url} for item in answer.data]

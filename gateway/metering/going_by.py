@@ -25,9 +25,10 @@ Lookup = Callable[[str, str], Price | None]
 """Finds the price of a model at a path, as `PriceTable.find` and `Spender.price` do."""
 
 
-@dataclass(frozen=True, slots=True)
+# Not frozen: one is made for each request, and that would take three times as long.
+@dataclass(slots=True)
 class Priced:
-    """A request that goes by *price*, and the nano-credits to hold for it."""
+    """A request that goes by *price*, and the nano-credits to hold for it. It is never changed."""
 
     price: Price
     asked: Asked

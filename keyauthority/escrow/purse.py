@@ -20,9 +20,13 @@ class Hold:
         return sum(self.parts.values())
 
 
-@dataclass(frozen=True, slots=True)
+# Not frozen: one is made for each request, and that would take three times as long.
+@dataclass(slots=True)
 class Charge:
-    """What a request cost, and what had been held for it: to be sent until it is confirmed."""
+    """What a request cost, and what had been held for it: to be sent until it is confirmed.
+
+    It is never changed.
+    """
 
     reference: str
     cost: int
@@ -30,7 +34,8 @@ class Charge:
 
     def __post_init__(self) -> None:
         """Raises `ValueError` if the cost is below zero."""
-        at_least(0, cost=self.cost)
+        if self.cost < 0:
+            at_least(0, cost=self.cost)
 
     def taken(self) -> dict[SliceKey, int]:
         """What the cost takes of each slice, the oldest first."""
@@ -104,15 +109,19 @@ class Purse:
 
     def void(self, hold: Hold) -> None:
         """Ends *hold* of a request that was never sent, or that the upstream refused."""
-        for number, held in self._own(hold.parts).items():
-            self._let_go(number, held)
+        for (session, number), held in hold.parts.items():
+            if session == self.session:
+                self._let_go(number, held)
 
     def charge(self, hold: Hold, reference: str, cost: int) -> Charge:
         """Ends *hold*: its request cost *cost*. To be called once that is on the disk."""
         charge = Charge(reference, cost, dict(hold.parts))
-        taken = self._own(charge.taken())
-        for number, held in self._own(hold.parts).items():
-            self._let_go(number, held - taken.get(number, 0))
+        left = cost
+        for (session, number), held in hold.parts.items():
+            taken = min(left, held)
+            left -= taken
+            if session == self.session:
+                self._let_go(number, held - taken)
         self._charges[reference] = charge
         return charge
 
@@ -120,8 +129,12 @@ class Purse:
         """The authority has entered the charge, or knew it."""
         charge = self._charges.pop(reference, None)
         if charge is not None:
-            for number, taken in self._own(charge.taken()).items():
-                self._lower(number, taken)
+            left = charge.cost
+            for (session, number), held in charge.parts.items():
+                taken = min(left, held)
+                left -= taken
+                if session == self.session:
+                    self._lower(number, taken)
 
     @property
     def charges(self) -> list[Charge]:
@@ -133,11 +146,6 @@ class Purse:
         if self._call is None:
             return list(self._charges.values())
         return [one for one in self._call.charges if one.reference in self._charges]
-
-    def _own(self, parts: dict[SliceKey, int]) -> dict[int, int]:
-        return {
-            number: amount for (session, number), amount in parts.items() if session == self.session
-        }
 
     def _let_go(self, number: int, amount: int) -> None:
         self._lower(number, amount)

@@ -102,8 +102,11 @@ class Rates:
         """
         tokens = -(-input_bytes // 3)
         millionths = (
-            tokens * self._dearest(_INPUT)
-            + output_tokens * self._dearest(_OUTPUT)
+            tokens
+            * _dearest(
+                self.input, self.cached_input, self.cache_write, self.audio_input, self.image_input
+            )
+            + output_tokens * _dearest(self.output, self.reasoning, self.audio_output)
             + _MILLION
             * (
                 (self.request or 0)
@@ -113,13 +116,14 @@ class Rates:
         )
         return min(-(-millionths // _MILLION), LARGEST_AMOUNT)
 
-    def _dearest(self, classes: tuple[str, ...]) -> int:
-        return max(getattr(self, name) or 0 for name in classes)
-
 
 _INPUT: Final = ("input", "cached_input", "cache_write", "audio_input", "image_input")
 _OUTPUT: Final = ("output", "reasoning", "audio_output")
 _TOKENS: Final = frozenset(_INPUT + _OUTPUT)
+
+
+def _dearest(*rates: int | None) -> int:
+    return max([rate or 0 for rate in rates])
 
 
 def _or(rate: int | None, container: int) -> int:

@@ -5,9 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 
-@dataclass(frozen=True, slots=True)
+# Not frozen: one is made for each request, and that would take three times as long.
+@dataclass(slots=True)
 class Usage:
-    """Tokens by class, and what is not counted in tokens.
+    """Tokens by class, and what is not counted in tokens. It is never changed.
 
     The classes don't overlap: the first five add up to all tokens of the request, the next three to
     all of the answer. `milliseconds` are those of audio.

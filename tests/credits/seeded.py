@@ -52,12 +52,12 @@ def _refuses_at_failures(self: Settling, message: Any, failure: Any) -> None:
     _failed(self, message, failure)
 
 
-async def _frees_before_it_is_written(
-    self: Ends, workspace: Any, hold: Any, charge: SpooledCharge
-) -> None:
-    workspace.charge(hold, charge)
-    self._ended(workspace, charged=True)
-    await self._written(lambda: self._spool.charge(charge))
+def _frees_before_it_is_written(self: Ends, end: Any, pause: float) -> None:
+    if end.charge is None:
+        _write_end(self, end, pause)
+        return
+    self._count(end)
+    self._spool.end(end.reference, end.charge)
 
 
 async def _closes_before_charging(self: Backlog, charges: list[SpooledCharge]) -> None:
@@ -121,6 +121,7 @@ def _keeps_any_lease(self: CoherentCache[Any], _now: float) -> bool:
 
 _close, _answered, _grant = Purse.close, Purse.answered, slices.grant
 _workspace_answered, _failed, _bring = WorkspaceCredits.answered, Settling._failed, Backlog._bring
+_write_end = Ends._write
 _charge, _adopt, _unconfirmed = Spending.charge, ModelSpool.adopt, ModelSpool.unconfirmed
 _is_answered = slices.answered
 
@@ -134,7 +135,7 @@ BUGS: Final[dict[str, tuple[Any, str, Any]]] = {
         _refuses_late_comers,
     ),
     "an error is taken for a refusal": (Settling, "_failed", _refuses_at_failures),
-    "an end counts before it is on the disk": (Ends, "_charge", _frees_before_it_is_written),
+    "an end counts before it is on the disk": (Ends, "_write", _frees_before_it_is_written),
     "slices of the dead are closed before they are charged": (
         Backlog,
         "_bring",

@@ -44,7 +44,6 @@ class Backlog:
         accounts: Whose charges are not brought here.
         calling: Makes the calls.
         counters: Count the charges.
-        is_ending: Whether the hold of this reference is about to end.
         on_epoch: Called with an epoch that is newer than that of *accounts*.
         now: The clock.
     """
@@ -55,7 +54,6 @@ class Backlog:
         accounts: Accounts,
         calling: Calling,
         counters: Counters,
-        is_ending: Callable[[str], bool],
         on_epoch: Callable[[int], None],
         now: Callable[[], float],
     ) -> None:
@@ -63,7 +61,6 @@ class Backlog:
         self._accounts = accounts
         self._calling = calling
         self._counters = counters
-        self._is_ending = is_ending
         self._on_epoch = on_epoch
         self._now = now
         # What could not be entered, and when it is brought again.
@@ -130,7 +127,7 @@ class Backlog:
         return [one for one in unconfirmed if self._is_to_bring(one, now)]
 
     def _is_to_bring(self, charge: SpooledCharge, now: float) -> bool:
-        if self._refused.get(charge.reference, now) > now or self._is_ending(charge.reference):
+        if self._refused.get(charge.reference, now) > now:
             return False
         workspace = self._accounts.find(charge.workspace_id)
         return workspace is None or not workspace.brings(charge.reference)

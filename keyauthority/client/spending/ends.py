@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable
-from typing import Final
+from collections import deque
+from collections.abc import Callable
+from contextlib import suppress
+from typing import Final, NamedTuple
 
 from keyauthority.client.spending.counters import Counters
 from keyauthority.client.spending.records import SpooledCharge, SpoolError
@@ -20,8 +22,19 @@ LONGEST_PAUSE: Final = 5.0
 log = logging.getLogger("keyauthority.client")
 
 
+class _End(NamedTuple):
+    workspace: WorkspaceCredits
+    hold: Hold
+    reference: str
+    # None for an end without one.
+    charge: SpooledCharge | None
+
+
 class Ends:
     """The ends of holds that are being written. What can't be written stays held, and is tried again.
+
+    An end is written at once. It counts when the spool says that all up to it is synced, for all such
+    ends in one step: nothing waits for a single one.
 
     Args:
         spool: Where they are written.
@@ -39,21 +52,22 @@ class Ends:
         self._on_end = on_end
         self._counters = counters
         self._loop = asyncio.get_running_loop()
-        self._tasks: dict[str, asyncio.Task[None]] = {}
+        # By the number of the spool up to which all has to be synced.
+        self._written: deque[tuple[int, _End]] = deque()
+        self._unwritten: dict[str, asyncio.TimerHandle] = {}
+        self._all_ended = asyncio.Event()
         self._closed = False
         # Whether the last write failed: a full disk would else fill the log, too.
         self._failing = False
-
-    def __contains__(self, reference: object) -> bool:
-        return reference in self._tasks
+        spool.notify(self._synced)
 
     def void(self, workspace: WorkspaceCredits, hold: Hold, reference: str) -> None:
         """Ends a hold without a charge."""
-        self._begin(reference, lambda: self._void(workspace, hold, reference))
+        self._end(_End(workspace, hold, reference, None))
 
     def charge(self, workspace: WorkspaceCredits, hold: Hold, charge: SpooledCharge) -> None:
         """Ends a hold with a charge."""
-        self._begin(charge.reference, lambda: self._charge(workspace, hold, charge))
+        self._end(_End(workspace, hold, charge.reference, charge))
 
     def dropped(self, workspace: WorkspaceCredits, hold: Hold, charge: SpooledCharge) -> None:
         """Ends a hold that nobody can end any more; from whatever thread collects garbage.
@@ -69,20 +83,16 @@ class Ends:
         Whatever is not written by then, or ends later, is found in the spool as a hold without an end.
         """
         try:
-            if self._tasks:
-                await asyncio.wait(list(self._tasks.values()), timeout=seconds)
+            if self._written or self._unwritten:
+                self._all_ended.clear()
+                with suppress(TimeoutError):
+                    async with asyncio.timeout(seconds):
+                        await self._all_ended.wait()
         finally:
             self._closed = True
-            tasks = list(self._tasks.values())
-            for task in tasks:
-                task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
-
-    def _begin(self, reference: str, work: Callable[[], Awaitable[None]]) -> None:
-        if self._closed:
-            log.error("end_after_the_end: %s is charged as held", reference)
-            return
-        self._tasks[reference] = self._loop.create_task(self._end(reference, work()))
+            for timer in self._unwritten.values():
+                timer.cancel()
+            self._written.clear()
 
     def _charge_dropped(
         self, workspace: WorkspaceCredits, hold: Hold, charge: SpooledCharge
@@ -90,38 +100,39 @@ class Ends:
         self._counters.dropped += 1
         self.charge(workspace, hold, charge)
 
-    async def _end(self, reference: str, work: Awaitable[None]) -> None:
+    def _end(self, end: _End) -> None:
+        if self._closed:
+            log.error("end_after_the_end: %s is charged as held", end.reference)
+            return
+        self._write(end, FIRST_PAUSE)
+
+    def _write(self, end: _End, pause: float) -> None:
+        self._unwritten.pop(end.reference, None)
         try:
-            await work
-        finally:
-            del self._tasks[reference]
+            number = self._spool.end(end.reference, end.charge)
+        except SpoolError as error:
+            if not self._failing:
+                log.error("end_not_spooled: %s", error)  # noqa: TRY400 - its text says all
+            self._failing = True
+            longer = min(2 * pause, LONGEST_PAUSE)
+            self._unwritten[end.reference] = self._loop.call_later(pause, self._write, end, longer)
+        else:
+            self._failing = False
+            self._written.append((number, end))
 
-    async def _void(self, workspace: WorkspaceCredits, hold: Hold, reference: str) -> None:
-        await self._written(lambda: self._spool.void(reference))
-        workspace.void(hold)
-        self._ended(workspace, charged=False)
+    def _synced(self, number: int) -> None:
+        written = self._written
+        while written and written[0][0] <= number:
+            self._count(written.popleft()[1])
+        if not written and not self._unwritten:
+            self._all_ended.set()
 
-    async def _charge(self, workspace: WorkspaceCredits, hold: Hold, charge: SpooledCharge) -> None:
-        await self._written(lambda: self._spool.charge(charge))
-        workspace.charge(hold, charge)
-        self._ended(workspace, charged=True)
-
-    def _ended(self, workspace: WorkspaceCredits, *, charged: bool) -> None:
+    def _count(self, end: _End) -> None:
+        workspace, hold, _, charge = end
+        if charge is None:
+            workspace.void(hold)
+        else:
+            workspace.charge(hold, charge)
         self._counters.holds -= 1
         workspace.holds -= 1
-        self._on_end(workspace, charged)
-
-    async def _written(self, write: Callable[[], Awaitable[None]]) -> None:
-        pause = FIRST_PAUSE
-        while True:
-            try:
-                await write()
-            except SpoolError as error:
-                if not self._failing:
-                    log.error("end_not_spooled: %s", error)  # noqa: TRY400 - its text says all
-                self._failing = True
-            else:
-                self._failing = False
-                return
-            await asyncio.sleep(pause)
-            pause = min(2 * pause, LONGEST_PAUSE)
+        self._on_end(workspace, charge is not None)

@@ -33,9 +33,15 @@ class GroupCommit:
     Args:
         segment: The one that is written.
         renew: Begins a new segment, with all that is needed of the earlier ones. Raises `OSError`.
+        on_synced: Called in the step in which `synced` has grown.
     """
 
-    def __init__(self, segment: Callable[[], Segment], renew: Callable[[], None]) -> None:
+    def __init__(
+        self,
+        segment: Callable[[], Segment],
+        renew: Callable[[], None],
+        on_synced: Callable[[], None],
+    ) -> None:
         self.written = 0
         """Counts what was written."""
         self.synced = 0
@@ -44,9 +50,12 @@ class GroupCommit:
         """Why nothing can be written now."""
         self._segment = segment
         self._renew = renew
+        self._on_synced = on_synced
         self._loop = asyncio.get_running_loop()
         self._thread = ThreadPoolExecutor(1, "spool")
         self._waiting: list[tuple[int, asyncio.Future[None]]] = []
+        # What was written up to here is to be synced at once.
+        self._hurried = 0
         self._holds = 0
         self._timer: asyncio.TimerHandle | None = None
         self._task: asyncio.Task[None] | None = None
@@ -65,8 +74,14 @@ class GroupCommit:
         if self.synced < self.written:
             waiter = self._loop.create_future()
             self._waiting.append((self.written, waiter))
-            self._start()
+            self.hurry()
             await waiter
+
+    def hurry(self) -> None:
+        """Syncs at once what is written now; `on_synced` is called then."""
+        self._hurried = self.written
+        if self._task is None:
+            self._start()
 
     def afterwards(self, work: Callable[[], None]) -> None:
         """Does *work*, which raises nothing, in the thread, after the sync that is under way."""
@@ -104,7 +119,9 @@ class GroupCommit:
 
     async def _run(self) -> None:
         try:
-            while await self._commit() and (self._waiting or self._holds >= MOST_HOLDS):
+            while await self._commit() and (
+                self._hurried > self.synced or self._holds >= MOST_HOLDS
+            ):
                 pass
         finally:
             self._task = None
@@ -123,6 +140,7 @@ class GroupCommit:
             self._answer(self.written, error)
             return False
         self.failure = None
+        self._on_synced()
         self._answer(self.synced, None)
         return True
 

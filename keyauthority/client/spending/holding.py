@@ -105,7 +105,8 @@ class Spending:
         Raises:
             ValueError: The cost is below zero. It has not ended then.
         """
-        at_least(0, cost=cost)
+        if cost < 0:
+            at_least(0, cost=cost)
         if not self.ended:
             self.ended = True
             charge = self._charge(cost, counts or {}, status, estimated)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import errno
 import logging
 import time
@@ -60,9 +61,14 @@ class Journal:
         self._archive_bytes = archive_bytes
         self._number = 0
         self._archived = 0
+        # What `write_known` has still to write.
+        self._behind: list[bytes] = []
+        self._loop = asyncio.get_running_loop()
         self._pruned = now()
+        self.on_synced: Callable[[int], None] | None = None
+        """Called with `synced` in the step in which it has grown."""
         self._begin()
-        self._commit = GroupCommit(lambda: self._segment, self._renew)
+        self._commit = GroupCommit(self._current, self._renew, self._synced)
 
     @property
     def size(self) -> int:
@@ -90,26 +96,29 @@ class Journal:
         if failure is not None:
             raise OSError(failure.errno, failure.strerror)
         try:
-            self._segment.append(frame)
+            self._segment.append(b"".join([*self._behind, frame]))
         except OSError as error:
+            self._segment.broken |= bool(self._behind)
             self._make_room(error)
             raise
+        finally:
+            self._behind.clear()
         self._commit.wrote(hold=True)
 
     def write_known(self, frame: bytes) -> None:
         """Writes what `content` says already: if it can't be written, the next segment says it.
 
-        It counts once it is synced.
+        It counts once it is synced. It is written with what follows, or in the loop's next step: most
+        requests end beside others that end or begin.
         """
-        if not self._segment.broken:
-            try:
-                self._segment.append(frame)
-            except OSError:
-                self._segment.broken = True
+        if not self._behind:
+            self._loop.call_soon(self._catch_up)
+        self._behind.append(frame)
         self._commit.wrote()
 
     def note(self, frame: bytes) -> None:
         """Writes a record that may be missing."""
+        self._catch_up()
         with suppress(OSError):
             self._segment.append(frame)
 
@@ -123,9 +132,17 @@ class Journal:
             log.warning("spool_not_rotated: %s", error.strerror)
             self._longest += self._segment_bytes
 
+    def hurry(self) -> None:
+        """Brings all that is written now to the disk at once; `on_synced` tells when it is there."""
+        self._commit.hurry()
+
     async def durable(self) -> None:
         """Returns when all that is written now is on the disk; raises `OSError`."""
         await self._commit.durable()
+
+    def _synced(self) -> None:
+        if self.on_synced is not None:
+            self.on_synced(self._commit.synced)
         now = self._now()
         most = self._archive_bytes
         is_full = most is not None and self._archived > most
@@ -136,6 +153,7 @@ class Journal:
 
     async def close(self) -> None:
         """Syncs what can be synced, and closes the file."""
+        self._catch_up()
         await self._commit.close()
         self._segment.close()
 
@@ -143,9 +161,23 @@ class Journal:
         """Deletes the segment of a spool that was not used; raises `OSError`."""
         self._segment.path.unlink()
 
+    def _current(self) -> Segment:
+        self._catch_up()
+        return self._segment
+
+    def _catch_up(self) -> None:
+        behind, self._behind = self._behind, []
+        if behind and not self._segment.broken:
+            try:
+                self._segment.append(b"".join(behind))
+            except OSError:
+                self._segment.broken = True
+
     def _begin(self) -> None:
         path = path_of(self._folder, self._number + 1)
         self._segment = Segment(path, self._content(), self._fsync)
+        # The content says it.
+        self._behind.clear()
         self._number += 1
         self._longest = self._segment.size + max(self._segment_bytes, self._segment.size)
 

@@ -25,11 +25,12 @@ class SpendingUnavailable(Exception):  # noqa: N818 - it says what the caller la
     """
 
 
-@dataclass(frozen=True, slots=True)
+# Not frozen: one is made for each request, and that would take three times as long.
+@dataclass(slots=True)
 class Request:
     """What a request is about, as its charge will say: clients choose some of it.
 
-    Texts that are too long for a charge are cut, and unprintable characters replaced.
+    It is never changed. Texts that are too long for a charge are cut, and unprintable characters replaced.
     """
 
     model: str
@@ -38,20 +39,23 @@ class Request:
     price_id: str = ""
 
     def __post_init__(self) -> None:
-        for name, longest in _LENGTHS:
-            text = getattr(self, name)
-            if len(text) > longest or not text.isprintable():
-                object.__setattr__(self, name, _fit(text, longest))
-
-
-_LENGTHS: Final = (
-    ("model", _LONGEST_NAME),
-    ("path", _LONGEST_NAME),
-    ("request_id", _LONGEST_ID),
-    ("price_id", _LONGEST_ID),
-)
+        longest = max(len(self.model), len(self.path))
+        ids = f"{self.request_id}{self.price_id}"
+        if (
+            longest <= _LONGEST_NAME
+            and len(ids) <= _LONGEST_ID
+            and f"{self.model}{self.path}{ids}".isprintable()
+        ):
+            # As nearly always.
+            return
+        self.model = _fit(self.model, _LONGEST_NAME)
+        self.path = _fit(self.path, _LONGEST_NAME)
+        self.request_id = _fit(self.request_id, _LONGEST_ID)
+        self.price_id = _fit(self.price_id, _LONGEST_ID)
 
 
 def _fit(text: str, longest: int) -> str:
+    if len(text) <= longest and text.isprintable():
+        return text
     cut = text[:longest]
     return "".join(letter if letter.isprintable() else _UNPRINTABLE for letter in cut)

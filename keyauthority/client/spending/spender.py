@@ -115,7 +115,6 @@ class Spender:
             self._accounts,
             calling,
             self.counters,
-            self._ends.__contains__,
             self._newer_epoch,
             boottime,
         )
@@ -186,7 +185,8 @@ class Spender:
 
         Raises `SpendingUnavailable` if that can't be written down, and `ValueError` if it is below zero.
         """
-        at_least(0, amount=amount)
+        if amount < 0:
+            at_least(0, amount=amount)
         workspace = self._accounts.find(key.workspace_id)
         if workspace is None or workspace.waiters or not self._verifier.lease_held:
             return None

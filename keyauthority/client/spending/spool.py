@@ -145,9 +145,7 @@ class Spool:
 
         Without such a hold it only waits for what is being synced. Raises `SpoolError`.
         """
-        self._check_owned()
-        if self._open.pop(reference, None) is not None:
-            self._write_ends(records.voided(reference))
+        self.end(reference, None)
         await self._durable()
 
     async def charge(self, charge: SpooledCharge) -> None:
@@ -156,10 +154,27 @@ class Spool:
         The first charge of a reference counts. One without a hold is written too, as nothing is free
         by accident. Raises `SpoolError`.
         """
-        self._check_owned()
-        if not self._is_own(charge.reference):
-            self._write_ends(self._keep(int(self._now()), charge))
+        self.end(charge.reference, charge)
         await self._durable()
+
+    def notify(self, on_synced: Callable[[int], None]) -> None:
+        """Has *on_synced* called with the number up to which all is synced, whenever it has grown."""
+        self._journal.on_synced = on_synced
+
+    def end(self, reference: str, charge: SpooledCharge | None) -> int:
+        """Writes as `charge`, or as `void` without one, and does not wait: raises `SpoolError`.
+
+        Returns the number of what was written, which `notify` tells of.
+        """
+        self._check_owned()
+        number = self._journal.written + 1
+        if charge is not None:
+            if reference not in self._unconfirmed:
+                self._write_ends(self._keep(int(self._now()), charge))
+        elif self._open.pop(reference, None) is not None:
+            self._write_ends(records.voided(reference))
+        self._journal.hurry()
+        return min(number, self._journal.written)
 
     # --- the authority's word
 

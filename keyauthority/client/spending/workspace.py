@@ -277,6 +277,11 @@ class WorkspaceCredits:
         return True
 
     def _of(self, parts: Mapping[SliceKey, int]) -> list[Purse]:
+        if len(parts) == 1:
+            # As nearly always.
+            ((session, _),) = parts
+            purse = self._purses.get(session)
+            return [] if purse is None else [purse]
         sessions = {session for session, _ in parts}
         return [purse for name, purse in self._purses.items() if name in sessions]
 

@@ -22,6 +22,7 @@ from keyauthority.client import (
     Verifier,
 )
 from keyauthority.client.spending import spender as spender_module
+from keyauthority.client.spending.records import SpooledCharge
 from keyauthority.client.spending.spender import PATIENCE
 from keyauthority.client.spending.workspace import BUSY_PAUSE, WorkspaceCredits
 from keyauthority.domain.credits.settling import RECALLED_EVERY
@@ -273,16 +274,16 @@ async def test_an_end_that_cannot_be_written_stays_held(
     ledger = authority.credit("ws_1", 100)
     async with spending(authority.address, folder) as spender:
         one = await hold(spender, 100)
-        charge, tries = spender._spool.charge, 0
+        end, tries = spender._spool.end, 0
 
-        async def fails(spooled: object) -> None:
+        def fails(reference: str, charge: SpooledCharge | None) -> int:
             nonlocal tries
             tries += 1
             if tries < 3:
                 raise SpoolError("as the test wants")
-            await charge(spooled)  # type: ignore[arg-type]
+            return end(reference, charge)
 
-        monkeypatch.setattr(spender._spool, "charge", fails)
+        monkeypatch.setattr(spender._spool, "end", fails)
         one.charge(60)
         await until(lambda: tries == 2)
         assert caplog.text.count("end_not_spooled") == 1

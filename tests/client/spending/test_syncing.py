@@ -36,6 +36,7 @@ async def test_one_fsync_serves_all_who_wait(folder: Path) -> None:
             asyncio.ensure_future(spool.charge(charge(f"o{number}"))) for number in range(50)
         ]
         await asyncio.sleep(0)
+        await asyncio.sleep(0)  # written in the loop's next step
         assert len(left(folder).charges) == 151
         gate.open.set()
         await asyncio.gather(first, *others)
