@@ -144,6 +144,12 @@ def _all(parse: Callable[[str], object]) -> Callable[..., tuple[object, ...]]:
     "disk that outlives the gateway.",
 )
 @click.option(
+    "--spool-archive-bytes",
+    type=int,
+    help="What each worker's spool keeps of charges that the authority has, for a restore of its books; "
+    "all of three days unless given.",
+)
+@click.option(
     "--unpriced",
     type=click.Choice(UNPRICED),
     default="refuse",

@@ -91,6 +91,8 @@ class Settings:
     billing: str = "off"
     # The folder of the spools, one for each worker.
     spool: Path | None = None
+    # What each keeps of charges that the authority has; None: all of three days.
+    spool_archive_bytes: int | None = None
     # One of UNPRICED, of HOLDS, of EXHAUSTED_STATUSES.
     unpriced: str = "refuse"
     hold: str = "initial"
@@ -136,6 +138,8 @@ class Settings:
                 raise SettingsError(f"--{name} must be one of {', '.join(values)}")
         if self.exhausted_status not in EXHAUSTED_STATUSES:
             raise SettingsError("--exhausted-status must be 402 or 429")
+        if self.spool_archive_bytes is not None and self.spool_archive_bytes < 0:
+            raise SettingsError("--spool-archive-bytes must be 0 or more")
         if self.billing == "off":
             return
         if not self.cache:

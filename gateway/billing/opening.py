@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from contextlib import AsyncExitStack, suppress
-from pathlib import Path
 from typing import Final
 
 import structlog
@@ -48,7 +47,7 @@ async def open_billing(
         prices = await stack.enter_async_context(prices_of(verifier))
         lookup, table = prices.find, prices.table
     else:
-        spender = metrics.spender = await _spender(settings.spool, verifier, stack)
+        spender = metrics.spender = await _spender(settings, verifier, stack)
         lookup, table = spender.price, spender.price_table
     with suppress(SpendingUnavailable):
         if not await table():
@@ -68,9 +67,10 @@ async def open_billing(
     )
 
 
-async def _spender(folder: Path | None, verifier: Verifier, stack: AsyncExitStack) -> Spender:
-    assert folder is not None  # noqa: S101 - the settings are checked
+async def _spender(settings: Settings, verifier: Verifier, stack: AsyncExitStack) -> Spender:
+    assert settings.spool is not None  # noqa: S101 - the settings are checked
     try:
-        return await stack.enter_async_context(Spender(verifier, folder))
+        spender = Spender(verifier, settings.spool, archive_bytes=settings.spool_archive_bytes)
+        return await stack.enter_async_context(spender)
     except SpoolError as error:
         raise StartError(str(error)) from None

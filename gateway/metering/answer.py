@@ -19,7 +19,7 @@ class AnswerReader:
     """Reads one answer to a request at *place*, fed with its chunks as they come.
 
     Read are event streams and JSON objects in no content coding. The gateway asks the upstream for none
-    (it drops `Accept-Encoding`); what is coded nevertheless, audio and pictures are passed on unread.
+    (`Accept-Encoding: identity`); what is coded nevertheless, audio and pictures are passed on unread.
     """
 
     def __init__(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import logging
 import time
 from collections.abc import Callable
@@ -20,7 +21,8 @@ KEPT: Final = 72 * 3600.0
 """Seconds for which confirmed charges stay on the disk, for books restored from a backup."""
 
 PRUNE_INTERVAL: Final = 600.0
-"""Seconds from one look for what is older to the next."""
+FULL_PRUNE_INTERVAL: Final = 1.0
+"""Seconds from one look for what is older to the next, and while the archive is larger than it may be."""
 
 log = logging.getLogger("keyauthority.client")
 
@@ -37,6 +39,7 @@ class Journal:
         fsync: Writes a file or folder to the disk.
         now: The wall clock, for the age of segments.
         segment_bytes: How long a segment gets.
+        archive_bytes: What the earlier segments may come to; then the oldest go before their time.
 
     Raises `OSError` if there can be no first segment.
     """
@@ -48,12 +51,14 @@ class Journal:
         fsync: Fsync,
         now: Callable[[], float] = time.time,
         segment_bytes: int = SEGMENT_BYTES,
+        archive_bytes: int | None = None,
     ) -> None:
         self._folder = folder
         self._content = content
         self._fsync = fsync
         self._now = now
         self._segment_bytes = segment_bytes
+        self._archive_bytes = archive_bytes
         self._number = 0
         self._archived = 0
         # What `write_known` has still to write.
@@ -92,8 +97,9 @@ class Journal:
             raise OSError(failure.errno, failure.strerror)
         try:
             self._segment.append(b"".join([*self._behind, frame]))
-        except OSError:
+        except OSError as error:
             self._segment.broken |= bool(self._behind)
+            self._make_room(error)
             raise
         finally:
             self._behind.clear()
@@ -138,10 +144,12 @@ class Journal:
         if self.on_synced is not None:
             self.on_synced(self._commit.synced)
         now = self._now()
-        if now - self._pruned >= PRUNE_INTERVAL:
+        most = self._archive_bytes
+        is_full = most is not None and self._archived > most
+        if now - self._pruned >= (FULL_PRUNE_INTERVAL if is_full else PRUNE_INTERVAL):
             self._pruned = now
             current = self._segment.path
-            self._commit.afterwards(lambda: self._prune(now - KEPT, current))
+            self._commit.afterwards(lambda: self._prune(now - KEPT, current, most))
 
     async def close(self) -> None:
         """Syncs what can be synced, and closes the file."""
@@ -175,14 +183,35 @@ class Journal:
 
     def _renew(self) -> None:
         previous = self._segment
-        self._begin()
+        try:
+            self._begin()
+        except OSError as error:
+            self._make_room(error)
+            raise
         self._commit.wrote()
         self._archived += previous.size
         # In the thread that may be syncing it.
         self._commit.afterwards(previous.discard if previous.broken else previous.close)
 
-    def _prune(self, before: float, current: Path) -> None:
+    def _make_room(self, error: OSError) -> None:
+        # Half of the archive: it is for a restore that may never be, and requests are refused now.
+        now, current = self._now(), self._segment
+        is_due = now - self._pruned >= FULL_PRUNE_INTERVAL and self._archived and current.is_durable
+        if error.errno == errno.ENOSPC and is_due:
+            self._pruned = now
+            most = self._archived // 2
+            self._commit.afterwards(lambda: self._prune(now - KEPT, current.path, most))
+
+    def _prune(self, before: float, current: Path, most: int | None) -> None:
         try:
-            self._archived = prune(self._folder, before, current)
+            self._archived, early = prune(self._folder, before, current, most)
         except OSError as error:
             log.warning("spool_not_pruned: %s: %s", self._folder, error.strerror)
+            return
+        if early:
+            log.error(
+                "spool_archive_full: %s, %d segments deleted before their time: after a restore of an"
+                " older backup their charges are lost",
+                self._folder,
+                early,
+            )

@@ -70,6 +70,11 @@ class Segment:
         descriptor, self._file = self._file, _CLOSED
         os.close(descriptor)
 
+    @property
+    def is_durable(self) -> bool:
+        """Whether what it began with is on the disk: the earlier ones are an archive then."""
+        return self._entered
+
     def discard(self) -> None:
         """Closes the file, and deletes it if nothing in it was ever synced.
 
@@ -110,19 +115,22 @@ def all_segments(folder: Path) -> list[Path]:
     return [*archived_segments(folder), *live_segments(folder)]
 
 
-def prune(folder: Path, before: float, current: Path) -> int:
-    """Deletes segments last written before the time *before*; returns the bytes of those that stay.
+def prune(folder: Path, before: float, current: Path, most: int | None = None) -> tuple[int, int]:
+    """Deletes segments last written before the time *before*, and the oldest above *most* bytes.
 
-    Only what is needed no more but for a newer epoch is in any segment besides *current*, which stays
+    Returns the bytes of those that stay, and how many were deleted before their time. Only what is needed no more but for a newer epoch is in any segment besides *current*, which stays
     and is not counted. Raises `OSError`.
     """
-    size = 0
-    for path in all_segments(folder):
-        if path == current:
-            continue
-        status = path.stat()
+    size, early = 0, 0
+    archive = [(path.stat(), path) for path in all_segments(folder) if path != current]
+    for status, path in sorted(archive, key=lambda one: one[0].st_mtime, reverse=True):
         if status.st_mtime < before:
             path.unlink()
+        elif most is not None and size + status.st_size > most:
+            # The older ones go too, since none of them is newer than what stays.
+            path.unlink()
+            early += 1
+            most = size
         else:
             size += status.st_size
-    return size
+    return size, early

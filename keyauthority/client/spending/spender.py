@@ -72,9 +72,17 @@ class Spender:
         verifier: Whose session and lease the credits are spent under.
         spool: The folder of the spools, on a disk that outlives the process. Processes share it.
         timeout: Seconds in which a hold, or a price, has to come.
+        archive_bytes: What the spool may keep of charges that the authority has; None: all of three days.
     """
 
-    def __init__(self, verifier: Verifier, spool: Path, *, timeout: float = 2.0) -> None:
+    def __init__(
+        self,
+        verifier: Verifier,
+        spool: Path,
+        *,
+        timeout: float = 2.0,
+        archive_bytes: int | None = None,
+    ) -> None:
         """Raises `ValueError` if the verifier does not cache: it has no session then."""
         if not verifier.caches:
             raise ValueError(
@@ -83,6 +91,7 @@ class Spender:
         self.counters = Counters()
         self._verifier = verifier
         self._folder = spool
+        self._archive_bytes = archive_bytes
         self._timeout = timeout
         self._accounts = Accounts(verifier, boottime)
         self._closing = False
@@ -95,7 +104,7 @@ class Spender:
         """Raises `SpoolError` if no spool can be made."""
         self._accounts.open()
         try:
-            self._spool = Spool(self._folder)
+            self._spool = Spool(self._folder, archive_bytes=self._archive_bytes)
         except SpoolError:
             self._accounts.retire()
             raise

@@ -65,6 +65,7 @@ class Spool:
         fsync: Writes a file or folder to the disk; raises `OSError`.
         now: The wall clock, in seconds. It decides nothing but ages.
         segment_bytes: How long a segment gets.
+        archive_bytes: What confirmed charges may take on the disk; then the oldest go before their time.
 
     Raises `SpoolError` if no spool can be made there.
     """
@@ -76,6 +77,7 @@ class Spool:
         fsync: Fsync = os.fsync,
         now: Callable[[], float] = time.time,
         segment_bytes: int = SEGMENT_BYTES,
+        archive_bytes: int | None = None,
     ) -> None:
         self._parent = folder
         self._now = now
@@ -93,7 +95,9 @@ class Spool:
             self._owned.path, self._is_own, self._note_whole, self._replayed
         )
         try:
-            self._journal = Journal(self._owned.path, self._content, fsync, now, segment_bytes)
+            self._journal = Journal(
+                self._owned.path, self._content, fsync, now, segment_bytes, archive_bytes
+            )
         except OSError as error:
             self._owned.path.rmdir()
             self._owned.release()

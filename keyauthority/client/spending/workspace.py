@@ -1,7 +1,8 @@
 """What a verifier has of one workspace's credits, who waits for more, and what is to be said of it.
 
-Sans I/O: time, words and amounts are arguments. `escrow.purse` has the rules of slices; here stands
-when the authority is asked, for how much, and who gets what it grants.
+It makes no call and reads no clock: time, words and amounts are arguments. Those who wait are told by
+their futures. `escrow.purse` has the rules of slices; here stands when the authority is asked, for how
+much, and who gets what it grants.
 """
 
 from __future__ import annotations

@@ -70,9 +70,12 @@ async def opened(
     fsync: Callable[[int], None] = os.fsync,
     now: Callable[[], float] = lambda: 1_790_000_000.0,
     segment_bytes: int = 8 << 20,
+    archive_bytes: int | None = None,
 ) -> AsyncIterator[Spool]:
     """A spool that is closed at the end."""
-    spool = Spool(folder, fsync=fsync, now=now, segment_bytes=segment_bytes)
+    spool = Spool(
+        folder, fsync=fsync, now=now, segment_bytes=segment_bytes, archive_bytes=archive_bytes
+    )
     try:
         yield spool
     finally:

@@ -367,6 +367,27 @@ async def test_what_is_older_than_three_days(folder: Path) -> None:
         assert references(spool.unconfirmed(1)) == ["beyond", "open", "unconfirmed", "within"]
 
 
+async def test_an_archive_has_a_bound(folder: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """The oldest confirmed charges go before their time, which the log reports; no other does."""
+    times = [time.time()]
+    async with opened(
+        folder, now=lambda: times[0], segment_bytes=2_000, archive_bytes=5_000
+    ) as spool:
+        hold(spool, "open")
+        await spool.charge(charge("unconfirmed"))
+        for number in range(60):
+            times[0] += 2
+            await spool.charge(charge(f"r{number}"))
+            spool.confirmed([f"r{number}"], 1)
+        await until(lambda: spool.state().bytes < 12_000)
+        again = set(await replayed(spool, 2))
+        assert "r0" not in again
+        assert {"r59", "unconfirmed"} <= again
+    assert "spool_archive_full" in caplog.text
+    async with opened(folder) as spool:
+        assert "open" in references(await spool.adopt())
+
+
 async def test_what_the_metrics_see(folder: Path) -> None:
     """Holds, charges, bytes, and the age of the oldest charge."""
     times = [1_000.0]

@@ -119,6 +119,23 @@ async def test_a_full_disk(small_disk: Path) -> None:
     assert references([one.charge for one in contents.ended()]) == sorted([*taken, "after"])
 
 
+async def test_a_disk_that_the_archive_fills(small_disk: Path) -> None:
+    """Its older half goes before any request is refused for long."""
+    times = [1_790_000_000.0]
+    async with opened(small_disk, now=lambda: times[0], segment_bytes=2_000) as spool:
+        hold(spool, "open")
+        for number in range(300):
+            times[0] += 2
+            for _ in range(10):
+                with suppress(SpoolError):
+                    await spool.charge(charge(f"r{number}"))
+                    break
+                times[0] += 2
+            spool.confirmed([f"r{number}"], 1)
+        hold(spool, "last")
+    assert sorted(left(small_disk).holds) == ["last", "open"]
+
+
 def held_until_refused(spool: Spool) -> list[str]:
     """What could be held, of a thousand requests at most."""
     taken: list[str] = []
