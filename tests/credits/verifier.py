@@ -128,7 +128,7 @@ def simulated() -> Iterator[None]:
     """Spenders have virtual clocks, a `Disk` for a folder, and a `Network`."""
     parts = {
         "boottime": now,
-        "Spool": lambda disk: ModelSpool(cast(Disk, disk)),
+        "Spool": lambda disk, **_: ModelSpool(cast(Disk, disk)),
         "Calling": SimulatedCalling,
         "Prices": _NoPrices,
     }
