@@ -7,7 +7,7 @@ fresh=$(mktemp -d)
 trap 'rm -rf "$fresh"' EXIT
 scripts/proto.sh "$fresh"
 
-if ! diff -rq --exclude=__init__.py --exclude=wire.py --exclude=key_settings.py --exclude=__pycache__ "$fresh/keyauthority/v1" keyauthority/v1 >&2; then
+if ! diff -rq --exclude=__init__.py --exclude=wire.py --exclude=key_settings.py --exclude=price_rows.py --exclude=__pycache__ "$fresh/keyauthority/v1" keyauthority/v1 >&2; then
     echo "keyauthority/v1 is not what protos/ generates: run make proto, and remove what is left over" >&2
     exit 1
 fi
