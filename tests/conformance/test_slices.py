@@ -90,13 +90,13 @@ async def test_an_undone_change_leaves_nothing(store: Store) -> None:
 
 
 async def test_who_shares(store: Store) -> None:
-    """Sessions besides one's own with an open slice, and what stands in these alone."""
+    """Sessions besides one's own with an open slice that has something, and what stands in these."""
     await put(
         store,
         a_slice("mine", amount=1),
         a_slice("a", 1, 10, closed=True),
         a_slice("a", 2, 20),
-        a_slice("b", 1, 0),
+        a_slice("empty", 1, 0),
         a_slice("closed", 1, 40, closed=True),
         a_slice("over", 1, 80),
         a_slice("a", 1, 160, "ws_2"),
@@ -107,7 +107,7 @@ async def test_who_shares(store: Store) -> None:
 
     async with store.reading() as tx:
         shared = await tx.slices.shared(["ws_1", "ws_2", "ws_4"], "mine")
-        assert shared == {"ws_1": Shared(2, 20), "ws_2": Shared(1, 160)}
+        assert shared == {"ws_1": Shared(1, 20), "ws_2": Shared(1, 160)}
 
 
 async def test_sessions_with_slices_are_listed(store: Store) -> None:

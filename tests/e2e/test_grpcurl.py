@@ -47,6 +47,7 @@ def test_reflection_lists_the_services(grpcurl: Grpcurl) -> None:
         "keyauthority.v1.KeyService",
         "keyauthority.v1.LedgerService",
         "keyauthority.v1.OperationsService",
+        "keyauthority.v1.SpendingService",
         "keyauthority.v1.VerificationService",
         "keyauthority.v1.WorkspaceService",
     ], listed.stderr

@@ -8,12 +8,20 @@ import sys
 import textwrap
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
-from keyauthority.client import connect_blocking, load_token
-from keyauthority.client.admin import BlockingAdminClient, keys, workspaces
+from keyauthority.client import Secret, connect_blocking, load_token
+from keyauthority.client.admin import (
+    BlockingAdminClient,
+    keys,
+    ledger,
+    verification,
+    workspaces,
+)
+from keyauthority.domain.ledger import EntryFilter
 from tests.e2e.processes import run
 from tests.e2e.running_demo import Demo, demo_in
 from tests.node import FOLDER
@@ -126,6 +134,28 @@ async def test_the_verifying_service_bills_the_keys_workspace(
     assert billed[0].startswith("ws_")
 
 
+async def test_the_spending_service_charges(demo: Demo, monkeypatch: pytest.MonkeyPatch) -> None:
+    """With the credential and the spool of the demo's gateway: its request is in the ledger."""
+
+    async def call_upstream() -> SimpleNamespace:
+        return SimpleNamespace(cost=1_000)
+
+    given: dict[str, Any] = {"secret": secret_of(demo), "call_upstream": call_upstream}
+    monkeypatch.chdir(demo.folder)
+    program = "async def service():\n" + textwrap.indent(blocks(demo, "python")[2], "    ")
+
+    exec(compile(program, "README.md", "exec"), given)
+    await given["service"]()
+
+    token = load_token(demo.data_dir / "root.token")
+    with connect_blocking(f"127.0.0.1:{demo.ports['AUTHORITY_PORT']}") as channel:
+        client = BlockingAdminClient(channel, token)
+        verified = client.call(verification.verify(Secret(secret_of(demo))))
+        which = EntryFilter(verified.workspace_id, model="gpt-5")
+        [charge] = client.call(ledger.page(which)).records
+    assert (charge.amount, charge.use.request_id) == (-1_000, "req_1")
+
+
 def test_the_administering_program_runs(demo: Demo, monkeypatch: pytest.MonkeyPatch) -> None:
     """It issues a key, whose id it prints and whose secret it doesn't."""
     monkeypatch.chdir(demo.folder)
@@ -136,7 +166,7 @@ def test_the_administering_program_runs(demo: Demo, monkeypatch: pytest.MonkeyPa
         workspace = client.call(workspaces.create("acme"))
         given: dict[str, Any] = {"workspace_id": workspace.id, "print": printed.append}
 
-        exec(compile(blocks(demo, "python")[2], "README.md", "exec"), given)
+        exec(compile(blocks(demo, "python")[3], "README.md", "exec"), given)
 
         issued = client.call(keys.page(workspace.id)).records
     assert [key.id for key in issued] == printed
