@@ -6,6 +6,7 @@ from typing import Final
 
 from gateway.metering.bodies import JsonReader
 from gateway.metering.endpoints import Endpoint
+from gateway.metering.ends import BOUNDS, Bounds
 from gateway.metering.streams import EventReader
 from keyauthority.pricing.meter import Meter
 
@@ -29,11 +30,13 @@ class AnswerReader:
         *,
         place: Endpoint = Endpoint.OTHER,
         takes_usage_out: bool = False,
+        bounds: Bounds = BOUNDS,
     ) -> None:
         self.meter = Meter()
         """What the answer told so far. A JSON answer tells it at its end."""
         kind = content_type.partition(";")[0].strip().lower()
         self._place = place
+        self._bounds = bounds
         self._takes_usage_out = takes_usage_out
         self._is_unknown = False
         self._reader: EventReader | JsonReader | None = None
@@ -43,9 +46,9 @@ class AnswerReader:
         if content_encoding.strip().lower() not in ("", "identity"):
             return
         if kind == _EVENT_STREAM:
-            self._reader = EventReader(self.meter, takes_usage_out=takes_usage_out)
+            self._reader = EventReader(self.meter, bounds, takes_usage_out=takes_usage_out)
         elif kind.endswith(("/json", "+json")):
-            self._reader = JsonReader(self.meter, place)
+            self._reader = JsonReader(self.meter, place, bounds)
         else:
             self._is_unknown = True
             self._is_text = kind.startswith("text/")
@@ -68,9 +71,9 @@ class AnswerReader:
     def _reader_of(self, text: bytes) -> EventReader | JsonReader | None:
         # Some answer JSON, or events, under another type.
         if text.startswith(b"{"):
-            return JsonReader(self.meter, self._place)
+            return JsonReader(self.meter, self._place, self._bounds)
         if text.startswith(_EVENTS):
-            return EventReader(self.meter, takes_usage_out=self._takes_usage_out)
+            return EventReader(self.meter, self._bounds, takes_usage_out=self._takes_usage_out)
         return None
 
     def finish(self) -> bytes:

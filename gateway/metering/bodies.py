@@ -7,13 +7,10 @@ from typing import Any, Final
 import msgspec
 
 from gateway.metering.endpoints import Endpoint
-from gateway.metering.ends import END, usage_at_end, usage_at_start
+from gateway.metering.ends import Bounds, usage_at_end, usage_at_start
 from gateway.metering.members import JSON_ERRORS, read_json
 from gateway.metering.written import Written
 from keyauthority.pricing.meter import IMAGE_CALL, Meter
-
-LARGEST_WHOLE: Final = 2**20
-"""Bytes. Of a larger answer only the ends are kept: there stands the usage of most."""
 
 _PICTURE: Final = b'"b64_json"'
 _IMAGE_CALL: Final = b'"%b"' % IMAGE_CALL.encode()
@@ -42,7 +39,7 @@ _decode_answer = msgspec.json.Decoder(_Answer).decode
 class JsonReader:
     """Reads a JSON answer into *meter*, once it is whole. Only those of images bring pictures."""
 
-    def __init__(self, meter: Meter, place: Endpoint) -> None:
+    def __init__(self, meter: Meter, place: Endpoint, bounds: Bounds) -> None:
         self.ended = False
         """Whether the answer was a whole JSON object."""
         self.size = 0
@@ -50,6 +47,7 @@ class JsonReader:
         self.pictures = 0
         """How many pictures it brought, if it is too large to be kept whole, or broke off."""
         self._meter = meter
+        self._largest, self._end = bounds.whole, bounds.end
         self._makes_images = place is Endpoint.IMAGES
         self._mark = _PICTURE if self._makes_images else _IMAGE_CALL
         self._written = Written()
@@ -79,7 +77,7 @@ class JsonReader:
         self.size += len(chunk)
         self._kept.append(chunk)
         self._kept_size += len(chunk)
-        if self.size > LARGEST_WHOLE and self._kept_size > 2 * END:
+        if self.size > self._largest and self._kept_size > 2 * self._end:
             self._shorten()
         return chunk
 
@@ -87,20 +85,20 @@ class JsonReader:
         """Reads what was kept."""
         text = b"".join(self._kept)
         self._kept.clear()
-        if self.size <= LARGEST_WHOLE:
+        if self.size <= self._largest:
             self._read_whole(text)
         else:
             self.pictures += text.count(self._mark)
-            self._read_ends(self._head or text[:END], text)
+            self._read_ends(self._head or text[: self._end], text)
         self._unmeasured = text
 
     def _shorten(self) -> None:
         # Counts the pictures in what is dropped; a name at the cut is counted in what is kept.
         text = b"".join(self._kept)
-        tail = text[-END:]
-        self._head = self._head or text[:END]
+        tail = text[-self._end :]
+        self._head = self._head or text[: self._end]
         self.pictures += text.count(self._mark) - tail.count(self._mark)
-        self._written.read(text[:-END])
+        self._written.read(text[: -self._end])
         self._kept, self._kept_size = [tail], len(tail)
 
     def _read_whole(self, text: bytes) -> None:
@@ -126,7 +124,7 @@ class JsonReader:
             answer = read_json(text)
         except ValueError:
             self.pictures = text.count(self._mark)
-            self._read_parts(usage_at_start(text[:END]))
+            self._read_parts(usage_at_start(text[: self._end]))
             return
         self.ended = True
         if isinstance(answer, dict) and not self._makes_images:

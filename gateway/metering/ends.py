@@ -3,12 +3,23 @@
 from __future__ import annotations
 
 import json
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from gateway.metering.members import read_json
 
-END: Final = 2**16
-"""Bytes that are kept of each end."""
+
+class Bounds(NamedTuple):
+    """Bytes of an answer that are kept until they are read."""
+
+    whole: int = 2**20
+    """Of a larger answer of JSON only the ends are kept: there stands the usage of most."""
+    event: int = 8 * 2**20
+    """Of a larger event only the ends are read."""
+    end: int = 2**16
+    """So much of each end."""
+
+
+BOUNDS: Final = Bounds()
 
 USAGE: Final = b'"usage"'
 _MOST: Final = 64

@@ -4,13 +4,10 @@ from __future__ import annotations
 
 from typing import Final
 
-from gateway.metering.ends import END, usage_at_end
+from gateway.metering.ends import Bounds, usage_at_end
 from gateway.metering.events import data_of, end_of_event
 from gateway.metering.pieces import DONE, read_piece, told, without_null_usage
 from keyauthority.pricing.meter import Meter
-
-LARGEST_EVENT: Final = 8 * 2**20
-"""Bytes. Of a larger event only the ends are read."""
 
 _BYTE_ORDER_MARK: Final = b"\xef\xbb\xbf"
 
@@ -18,12 +15,13 @@ _BYTE_ORDER_MARK: Final = b"\xef\xbb\xbf"
 class EventReader:
     """Reads a stream into *meter*; takes out what asking for usage brought, if *takes_usage_out*."""
 
-    def __init__(self, meter: Meter, *, takes_usage_out: bool) -> None:
+    def __init__(self, meter: Meter, bounds: Bounds, *, takes_usage_out: bool) -> None:
         self.ended = False
         """Whether the event was seen that ends the answer."""
         self.text_bytes = 0
         """Of the answer's text passed on so far."""
         self._meter = meter
+        self._largest, self._end = bounds.event, bounds.end
         self._takes_usage_out = takes_usage_out
         self._is_made = False
         self._is_first = True
@@ -84,14 +82,14 @@ class EventReader:
         self._rest.append(piece)
         self._rest_size += len(piece)
         if self._is_too_large:
-            if self._rest_size > 2 * END:
-                self._set_rest(b"".join(self._rest)[-END:])
+            if self._rest_size > 2 * self._end:
+                self._set_rest(b"".join(self._rest)[-self._end :])
             return piece
-        if self._rest_size <= LARGEST_EVENT:
+        if self._rest_size <= self._largest:
             return b"" if self._takes_usage_out else piece
         self._is_too_large = True
         text = b"".join(self._rest)
-        self._set_rest(text[-END:])
+        self._set_rest(text[-self._end :])
         return text if self._takes_usage_out else piece
 
     def _set_rest(self, rest: bytes) -> None:
@@ -121,8 +119,8 @@ class EventReader:
             self._is_too_large = False
             self._read_end(event)
             kept = event[self._rest_size :]
-        elif len(event) > LARGEST_EVENT:
-            self._read_end(event[-END:])
+        elif len(event) > self._largest:
+            self._read_end(event[-self._end :])
             kept = event
         else:
             kept = self._read(event)

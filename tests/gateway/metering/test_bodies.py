@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from gateway.metering import bodies
 from gateway.metering.answer import AnswerReader
 from gateway.metering.endpoints import Endpoint
+from gateway.metering.ends import BOUNDS, Bounds
 from keyauthority.pricing.usage import Usage
 
 JSON = "application/json"
@@ -20,9 +21,13 @@ USED = {"prompt_tokens": 8, "total_tokens": 8}
 
 
 def read(
-    *chunks: bytes, kind: str = JSON, coding: str = "", place: Endpoint = Endpoint.OTHER
+    *chunks: bytes,
+    kind: str = JSON,
+    coding: str = "",
+    place: Endpoint = Endpoint.OTHER,
+    bounds: Bounds = BOUNDS,
 ) -> AnswerReader:
-    reader = AnswerReader(kind, coding, place=place, takes_usage_out=True)
+    reader = AnswerReader(kind, coding, place=place, takes_usage_out=True, bounds=bounds)
     for chunk in chunks:
         assert reader.feed(chunk) is chunk
     assert reader.finish() == b""
@@ -137,9 +142,8 @@ def test_pictures_of_an_answer_that_breaks_off_are_counted() -> None:
 
 
 @pytest.mark.parametrize("size", [1, 7, 64, 100_000])
-def test_of_a_large_answer_the_end_is_read(size: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(bodies, "LARGEST_WHOLE", 1_000)
-    monkeypatch.setattr(bodies, "END", 200)
+def test_of_a_large_answer_the_end_is_read(size: int) -> None:
+    bounds = Bounds(whole=1_000, end=200)
     pictures = [
         {"b64_json": "a" * length, "usage": {"total_tokens": 7}} for length in (150, 900, 2_000, 20)
     ]
@@ -148,19 +152,17 @@ def test_of_a_large_answer_the_end_is_read(size: int, monkeypatch: pytest.Monkey
         {"created": 1, "data": pictures, "usage": usage, "size": "1024x1024"}
     ).encode()
     chunks = [text[start : start + size] for start in range(0, len(text), size)]
-    reader = read(*chunks, place=Endpoint.IMAGES)
+    reader = read(*chunks, place=Endpoint.IMAGES, bounds=bounds)
     assert reader.meter.usage == Usage(input=50, output=4, images=4)
     assert (reader.images, reader.ended, reader.relayed) == (4, True, 0)
 
 
-def test_a_usage_inside_a_large_answer_is_not_that_of_the_answer(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    monkeypatch.setattr(bodies, "LARGEST_WHOLE", 100)
-    reader = read(json.dumps({"x": "a" * 200, "data": [{"usage": USED}]}).encode())
+def test_a_usage_inside_a_large_answer_is_not_that_of_the_answer() -> None:
+    bounds = Bounds(whole=100)
+    reader = read(json.dumps({"x": "a" * 200, "data": [{"usage": USED}]}).encode(), bounds=bounds)
     assert (reader.meter.usage, reader.ended) == (None, True)
     for inner in ({"x": {"usage": USED}, "y": "a"}, {"x": "a" * 300, "y": [{"usage": USED}, 1]}):
-        reader = read(json.dumps(inner).encode() + b" " * 200)
+        reader = read(json.dumps(inner).encode() + b" " * 200, bounds=bounds)
         assert (reader.meter.usage, reader.ended) == (None, True)
 
 
@@ -168,14 +170,13 @@ def test_a_usage_inside_a_large_answer_is_not_that_of_the_answer(
 @pytest.mark.parametrize(
     "before", [{}, {"id": "x", "metadata": {"usage": "y", "a": [{"usage": 1}]}}]
 )
-def test_a_usage_at_the_start_is_read(
-    cut: int, before: dict[str, Any], monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_usage_at_the_start_is_read(cut: int, before: dict[str, Any]) -> None:
     text = json.dumps({**before, "usage": USED, "x": "a" * 2_000}).encode()
     for whole, end in ((2**20, 2**16), (1_000, 300)):
-        monkeypatch.setattr(bodies, "LARGEST_WHOLE", whole)
-        monkeypatch.setattr(bodies, "END", end)
-        reader = read(*[text[start : start + 70] for start in range(0, len(text) - cut, 70)])
+        bounds = Bounds(whole=whole, end=end)
+        reader = read(
+            *[text[start : start + 70] for start in range(0, len(text) - cut, 70)], bounds=bounds
+        )
         assert reader.meter.usage == Usage(input=8)
 
 
@@ -189,36 +190,37 @@ METADATA: list[dict[str, Any]] = [
 @pytest.mark.parametrize("metadata", METADATA)
 @pytest.mark.parametrize("place", [Endpoint.CHAT, Endpoint.OTHER])
 def test_what_a_client_has_in_the_answer_hides_no_usage(
-    metadata: dict[str, Any], place: Endpoint, monkeypatch: pytest.MonkeyPatch
+    metadata: dict[str, Any], place: Endpoint
 ) -> None:
     tools = [{"type": "function", "name": "b64_json", "parameters": {"usage": {"usage": 1}}}]
     for whole in (2**20, 500):
-        monkeypatch.setattr(bodies, "LARGEST_WHOLE", whole)
+        bounds = Bounds(whole=whole)
         answer = {
             "output": [{"type": "message", "content": [{"text": "a" * 900}]}],
             "usage": USED,
             "tools": tools,
             "metadata": metadata,
         }
-        reader = read(json.dumps(answer).encode(), place=place)
+        reader = read(json.dumps(answer).encode(), place=place, bounds=bounds)
         assert (reader.meter.usage, reader.images) == (Usage(input=8), 0)
-        reader = read(json.dumps({**answer, "usage": None}).encode(), place=place)
+        reader = read(json.dumps({**answer, "usage": None}).encode(), place=place, bounds=bounds)
         assert (reader.meter.usage, reader.images, reader.relayed) == (None, 0, 300)
 
 
-def test_calls_of_a_tool_for_images_are_counted(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_calls_of_a_tool_for_images_are_counted() -> None:
     calls = [{"type": "image_generation_call", "result": "QUJD" * 400}] * 2
     text = json.dumps({"output": calls, "usage": USED}).encode()
     assert read(text).images == 2
-    monkeypatch.setattr(bodies, "LARGEST_WHOLE", 1_000)
-    monkeypatch.setattr(bodies, "END", 100)
-    assert read(*[text[start : start + 90] for start in range(0, len(text), 90)]).images == 2
+    bounds = Bounds(whole=1_000, end=100)
+    assert (
+        read(*[text[start : start + 90] for start in range(0, len(text), 90)], bounds=bounds).images
+        == 2
+    )
 
 
 @pytest.mark.parametrize("end", [64, 300])
-def test_text_of_a_large_answer_is_measured(end: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(bodies, "LARGEST_WHOLE", 1_000)
-    monkeypatch.setattr(bodies, "END", end)
+def test_text_of_a_large_answer_is_measured(end: int) -> None:
+    bounds = Bounds(whole=1_000, end=end)
     answer = {
         "instructions": "i" * 3_000,
         "choices": [{"message": {"content": "a" * 9_000}, "logprobs": {"content": [0] * 900}}],
@@ -227,7 +229,7 @@ def test_text_of_a_large_answer_is_measured(end: int, monkeypatch: pytest.Monkey
         "images": [{"image_url": {"url": "data:image/png;base64," + "QUJD" * 500}}],
     }
     text = json.dumps(answer).encode()
-    reader = read(*[text[start : start + 500] for start in range(0, len(text), 500)])
+    reader = read(*[text[start : start + 500] for start in range(0, len(text), 500)], bounds=bounds)
     assert (reader.meter.usage, reader.relayed) == (None, 3_000)
 
 
@@ -243,7 +245,7 @@ def test_a_json_answer_seems_of_no_size_until_it_is_finished() -> None:
 
 
 def test_what_is_kept_of_a_large_answer_is_bounded() -> None:
-    reader = bodies.JsonReader(AnswerReader(JSON).meter, Endpoint.OTHER)
+    reader = bodies.JsonReader(AnswerReader(JSON).meter, Endpoint.OTHER, BOUNDS)
     for _ in range(200):
         reader.feed(b"a" * 65_536)
     assert sum(map(len, reader._kept)) < 2**20

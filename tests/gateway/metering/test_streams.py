@@ -12,8 +12,8 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from gateway.metering import streams
 from gateway.metering.answer import AnswerReader
+from gateway.metering.ends import BOUNDS, Bounds
 from keyauthority.pricing.usage import Usage
 
 EVENTS = "text/event-stream; charset=utf-8"
@@ -41,8 +41,8 @@ class Result(NamedTuple):
     ended: bool
 
 
-def read(chunks: Iterable[bytes], *, out: bool = False) -> Result:
-    reader = AnswerReader(EVENTS, takes_usage_out=out)
+def read(chunks: Iterable[bytes], *, out: bool = False, bounds: Bounds = BOUNDS) -> Result:
+    reader = AnswerReader(EVENTS, takes_usage_out=out, bounds=bounds)
     passed = b"".join([*map(reader.feed, chunks)]) + reader.finish()
     return Result(passed, reader.meter.usage, reader.relayed, reader.ended)
 
@@ -324,41 +324,38 @@ def test_a_byte_order_mark_stays(data: bytes) -> None:
     assert read([mark + b"data:" + data + b"\n\n"], out=True).passed == mark + b'data:{"a":1}\n\n'
 
 
-def test_an_event_that_is_too_large_passes_unread(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(streams, "LARGEST_EVENT", 300)
+def test_an_event_that_is_too_large_passes_unread() -> None:
+    bounds = Bounds(event=300)
     large = b'data: {"usage":null,"x":"' + b"a" * 400 + b'"}\n\n'
     text = stream(NULLS[0], end="\r\n\r\n") + large + WITH_USAGE
-    whole = read([text], out=True)
+    whole = read([text], out=True, bounds=bounds)
     assert whole.passed == stream(HELLO, end="\r\n\r\n") + large + PLAIN
     for size in (1, 7, 250, 500):
         pieces = split(text, range(0, len(text), size))
-        assert read(pieces, out=True) == whole
-        assert read(pieces).passed == text
+        assert read(pieces, out=True, bounds=bounds) == whole
+        assert read(pieces, bounds=bounds).passed == text
 
 
-def test_a_large_event_without_an_end_passes_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(streams, "LARGEST_EVENT", 300)
+def test_a_large_event_without_an_end_passes_once() -> None:
+    bounds = Bounds(event=300)
     text = b"data: " + b"a" * 400
-    assert read([text], out=True).passed == text
-    assert read(split(text, range(0, len(text), 50)), out=True).passed == text
+    assert read([text], out=True, bounds=bounds).passed == text
+    assert read(split(text, range(0, len(text), 50)), out=True, bounds=bounds).passed == text
 
 
 @pytest.mark.parametrize("out", [False, True])
 @pytest.mark.parametrize("size", [1, 64, 5_000])
-def test_the_usage_of_an_event_that_is_too_large_is_read(
-    size: int, out: bool, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(streams, "LARGEST_EVENT", 500)
-    monkeypatch.setattr(streams, "END", 300)
+def test_the_usage_of_an_event_that_is_too_large_is_read(size: int, out: bool) -> None:
+    bounds = Bounds(event=500, end=300)
     used = {"input_tokens": 5, "output_tokens": 7}
     response = {"instructions": "a" * 900, "usage": used, "metadata": {"usage": "x"}}
     for value in ({"type": "response.completed", "response": response}, response):
         text = stream(value)
-        assert read(split(text, range(0, len(text), size)), out=out)[:2] == (
+        assert read(split(text, range(0, len(text), size)), out=out, bounds=bounds)[:2] == (
             text,
             Usage(input=5, output=7),
         )
-        assert read([text.rstrip()])[:2] == (text.rstrip(), Usage(input=5, output=7))
+        assert read([text.rstrip()], bounds=bounds)[:2] == (text.rstrip(), Usage(input=5, output=7))
 
 
 def test_long_events_take_time_by_their_length() -> None:
@@ -423,9 +420,9 @@ def test_calls_of_a_tool_for_images_are_counted() -> None:
     assert reader.images == 2
 
 
-def test_what_is_held_back_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(streams, "LARGEST_EVENT", 1_000)
-    reader = AnswerReader(EVENTS, takes_usage_out=True)
+def test_what_is_held_back_is_bounded() -> None:
+    bounds = Bounds(event=1_000)
+    reader = AnswerReader(EVENTS, takes_usage_out=True, bounds=bounds)
     passed = sum(len(reader.feed(b"a" * 100)) for _ in range(50))
     assert passed >= 4_000
 
