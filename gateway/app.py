@@ -12,6 +12,7 @@ from prometheus_client import CollectorRegistry
 
 from gateway.authorize import Authorizer, Readiness
 from gateway.billing.opening import open_billing
+from gateway.billing.reading_on import ReadingOn
 from gateway.config import Settings, upstream_base
 from gateway.edge import Edge
 from gateway.envelope import Refusal
@@ -103,6 +104,7 @@ async def _edge(settings: Settings, metrics: Metrics, stack: AsyncExitStack) -> 
         Allowlist(settings.pass_header),
         settings.timeouts,
         metrics.first_byte_seconds,
+        ReadingOn(settings.limits.max_read_on, settings.timeouts.usage_timeout),
     )
     stack.push_async_callback(forwarder.reading_on.stop)
     attempts, sources = Attempts(settings.limits.max_refusals), Sources(settings.trusted_proxies)

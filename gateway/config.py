@@ -27,7 +27,9 @@ UNPRICED: Final = ("refuse", "default")
 HOLDS: Final = ("initial", "full")
 EXHAUSTED_STATUSES: Final = (402, 429)
 
-_MAY_BE_ZERO: Final = frozenset({"min_body_rate", "max_refusals", "drain_delay", "grace"})
+_MAY_BE_ZERO: Final = frozenset(
+    {"min_body_rate", "max_refusals", "max_read_on", "drain_delay", "grace"}
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -40,6 +42,8 @@ class Limits(limits.Limits):
     # More are answered 429, like unknown secrets from an address with more refusals.
     max_requests_per_key: int = 1024
     max_refusals: int = 300
+    # Answers that are read on to their usage at a time; others are charged by an estimate.
+    max_read_on: int = 256
     # Of a body that is read for its model; a larger one names none.
     max_metered_body_bytes: int = 4 * 1024 * 1024
 
@@ -56,6 +60,8 @@ class Timeouts:
     # A request that is to be cut runs on for so long without a verdict on its key, which changed:
     # hardly longer than a verdict from memory might have been acted upon.
     doubt_timeout: float = 4.0
+    # The usage of an answer whose client has left follows its end at once: so long it is waited for.
+    usage_timeout: float = 5.0
     drain_delay: float = 0.0
     grace: float = 30.0
 

@@ -46,7 +46,7 @@ class Forwarder:
     # Where the seconds to the upstream's headers are observed.
     first_byte: Timings
     # Reads the answers on that are charged, after their clients have left.
-    reading_on: ReadingOn = field(default_factory=ReadingOn)
+    reading_on: ReadingOn
     _complaint: Complaint = field(default_factory=partial(Complaint, "upstream_failed"))
 
     async def forward(

@@ -3,32 +3,34 @@
 from __future__ import annotations
 
 import asyncio
-from typing import Any, Final
+from typing import Any
 
 from aiohttp import ClientError, StreamReader
 
 from gateway.billing.bill import Bill
 
-_PATIENCE: Final = 5.0
-"""Seconds that a usage is waited for: it follows the end of an answer at once."""
-_MOST: Final = 256
-"""Answers that are read on at a time; others are charged by an estimate."""
-
 
 class ReadingOn:
-    """Reads answers on: who leaves between an answer and its usage would have what is hidden free."""
+    """Reads answers on: who leaves between an answer and its usage would have what is hidden free.
 
-    def __init__(self) -> None:
+    Args:
+        most: How many are read on at a time; others are charged by an estimate.
+        seconds: How long a usage is waited for.
+    """
+
+    def __init__(self, most: int, seconds: float) -> None:
+        self._most = most
+        self._seconds = seconds
         self._running: set[asyncio.Task[Any]] = set()
 
     async def read(self, content: StreamReader, bill: Bill) -> None:
         """Reads *content* into *bill* until its usage is told, if it is due, and for a short time."""
         task = asyncio.current_task()
-        if task is None or not bill.usage_due or len(self._running) >= _MOST:
+        if task is None or not bill.usage_due or len(self._running) >= self._most:
             return
         self._running.add(task)
         try:
-            async with asyncio.timeout(_PATIENCE):
+            async with asyncio.timeout(self._seconds):
                 while bill.usage_due:
                     if chunk := await content.readany():
                         bill.read(chunk)

@@ -10,7 +10,6 @@ from typing import Any
 import pytest
 from aiohttp import ClientError, ClientSession, web
 
-from gateway.billing import reading_on
 from keyauthority.v1.key_service_pb2 import RevokeKeyRequest
 from keyauthority.v1.price_pb2 import Rates
 from tests.billing.conftest import StartGateway
@@ -156,13 +155,9 @@ async def test_a_client_that_leaves_between_an_answer_and_its_usage_pays_the_usa
 
 
 async def test_a_usage_that_does_not_come_is_not_waited_for_long(
-    http: ClientSession,
-    client: Client,
-    account: Account,
-    upstream: Upstream,
-    monkeypatch: pytest.MonkeyPatch,
+    start_gateway: StartGateway, http: ClientSession, account: Account, upstream: Upstream
 ) -> None:
-    monkeypatch.setattr(reading_on, "_PATIENCE", 0.1)
+    client = Client(http, await start_gateway(usage_timeout=0.1), account)
     upstream.respond = Slow(piece("abc"), FINISH)
     await leave_after(http, client, 2)
 
@@ -177,13 +172,11 @@ async def test_a_stop_waits_for_no_usage(
     http: ClientSession,
     account: Account,
     upstream: Upstream,
-    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """What is read on is charged by what came of it, before the gateway ends."""
-    monkeypatch.setattr(reading_on, "_PATIENCE", 600)
     upstream.respond = Slow(piece("abc"), FINISH)
     async with AsyncExitStack() as gateway, asyncio.timeout(SOON):
-        client = Client(http, await start_gateway(gateway), account)
+        client = Client(http, await start_gateway(gateway, usage_timeout=600), account)
         await leave_after(http, client, 2)
         with pytest.raises(TimeoutError):
             async with asyncio.timeout(0.3):
@@ -195,14 +188,9 @@ async def test_a_stop_waits_for_no_usage(
 
 
 async def test_no_more_answers_are_read_on_than_so_many(
-    http: ClientSession,
-    client: Client,
-    account: Account,
-    upstream: Upstream,
-    monkeypatch: pytest.MonkeyPatch,
+    start_gateway: StartGateway, http: ClientSession, account: Account, upstream: Upstream
 ) -> None:
-    monkeypatch.setattr(reading_on, "_MOST", 0)
-    monkeypatch.setattr(reading_on, "_PATIENCE", 600)
+    client = Client(http, await start_gateway(max_read_on=0, usage_timeout=600), account)
     upstream.respond = Slow(piece("abc"), FINISH)
     await leave_after(http, client, 2)
     async with asyncio.timeout(SOON):

@@ -56,7 +56,7 @@ def names_of(group: type[Limits | Timeouts] | Limits | Timeouts) -> list[str]:
 
 
 UPSTREAM = ("--upstream", "http://127.0.0.1:9090")
-FIXED = ("body_rate_grace", "doubt_timeout")
+FIXED = ("body_rate_grace", "doubt_timeout", "usage_timeout", "max_read_on")
 """No operator has a reason to change these: only tests do, since they would wait for too long."""
 
 

@@ -15,6 +15,7 @@ from aiohttp import ClientConnectionError, ClientSession, TraceConfig
 from aiohttp.web import StreamResponse
 from multidict import CIMultiDict
 
+from gateway.billing.reading_on import ReadingOn
 from gateway.config import Limits, Timeouts
 from gateway.envelope import Refusal
 from gateway.forward import Forwarder
@@ -272,7 +273,9 @@ async def forwarding(
 ) -> AsyncIterator[int]:
     """A server that forwards all it gets to *upstream*, as long as *holds* says so; its port."""
     first_byte = Timings("seconds", "To the first byte.", (1.0,))
-    forwarder = Forwarder(session, upstream, None, Allowlist(), Timeouts(), first_byte)
+    forwarder = Forwarder(
+        session, upstream, None, Allowlist(), Timeouts(), first_byte, ReadingOn(1, 1.0)
+    )
 
     async def handle(request: EdgeRequest) -> StreamResponse:
         body = open_body(request, Limits())
