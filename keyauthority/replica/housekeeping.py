@@ -66,12 +66,7 @@ async def tidy(books: Upkeep) -> None:
 
 async def expire_credits(crediting: Crediting) -> None:
     """Has expire all credits that are due. What fails for one workspace holds up no other."""
-    last = ""
-    while due := await crediting.due(last):
-        for workspace_id in due:
-            with _logged("not_expired", workspace_id=workspace_id):
-                await crediting.expire(workspace_id)
-        last = due[-1]
+    await _each(crediting.due, crediting.expire, "not_expired")
 
 
 async def release_slices(releasing: Releasing) -> None:
@@ -80,11 +75,20 @@ async def release_slices(releasing: Releasing) -> None:
     What fails for one workspace holds up no other.
     """
     await releasing.set_aside()
+    await _each(releasing.due, releasing.release, "not_released")
+
+
+async def _each(
+    due_after: Callable[[str], Awaitable[list[str]]],
+    work: Callable[[str], Awaitable[Any]],
+    failure: str,
+) -> None:
+    # Does *work* for each workspace that is due, page by page.
     last = ""
-    while due := await releasing.due(last):
+    while due := await due_after(last):
         for workspace_id in due:
-            with _logged("not_released", workspace_id=workspace_id):
-                await releasing.release(workspace_id)
+            with _logged(failure, workspace_id=workspace_id):
+                await work(workspace_id)
         last = due[-1]
 
 
