@@ -19,6 +19,13 @@ class Hold:
         """All of it."""
         return sum(self.parts.values())
 
+    def extended(self, more: Hold) -> dict[SliceKey, int]:
+        """Returns the parts of this hold and of *more*, which was taken for the same request later."""
+        parts = dict(self.parts)
+        for key, amount in more.parts.items():
+            parts[key] = parts.get(key, 0) + amount
+        return parts
+
 
 # Not frozen: one is made for each request, and that would take three times as long.
 @dataclass(slots=True)
@@ -94,18 +101,15 @@ class Purse:
 
     # --- spending
 
-    def take(self, amount: int, hold: Hold | None = None) -> Hold | None:
-        """Holds *amount*, for a request or beside what *hold* has; None if less is free."""
+    def take(self, amount: int) -> Hold | None:
+        """Holds *amount* for a request; None if less is free."""
         if amount > self.free:
             return None
-        hold = hold or Hold()
         if not amount:
-            return hold
+            return Hold()
         self.free -= amount
-        key = self.session, self._number
-        hold.parts[key] = hold.parts.get(key, 0) + amount
         self._held[self._number] = self._held.get(self._number, 0) + amount
-        return hold
+        return Hold({(self.session, self._number): amount})
 
     def void(self, hold: Hold) -> None:
         """Ends *hold* of a request that was never sent, or that the upstream refused."""

@@ -175,7 +175,9 @@ class Model:
     def extend(self, number: int, place: int, amount: int, world: World) -> None:
         verifier = world.verifiers[number]
         request = verifier.running[place]
-        assert verifier.purse.take(amount, request.hold)
+        more = verifier.purse.take(amount)
+        assert more is not None
+        request.hold.parts = request.hold.extended(more)
         request.amount += amount
 
     def void(self, number: int, place: int, world: World) -> None:

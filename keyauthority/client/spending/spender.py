@@ -356,9 +356,7 @@ class Spender:
         if spending.ended:
             spending.workspace.void(hold)
             return
-        parts = spending.hold.parts | hold.parts
-        for key in spending.hold.parts.keys() & hold.parts.keys():
-            parts[key] += spending.hold.parts[key]
+        parts = spending.hold.extended(hold)
         try:
             self._spool.extend(spending.reference, parts)
         except SpoolError as error:
