@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Mapping, Sequence, Sized
+from collections.abc import Collection, Mapping, Sequence, Sized
 from datetime import datetime, timedelta
 from typing import Final, TypeVar
 
@@ -53,12 +53,12 @@ def name(text: str, field: str = "name") -> str:
 
 def printable(text: str, field: str) -> str:
     """Checks what a program calls itself: up to 100 printable characters, or nothing."""
-    return _text(text, field, NAME_LENGTH)
+    return short(text, field, NAME_LENGTH)
 
 
 def note(text: str, field: str = "note") -> str:
     """Checks a note: up to 500 characters, line breaks included."""
-    _text(text.replace("\n", " "), field, NOTE_LENGTH)
+    short(text.replace("\n", " "), field, NOTE_LENGTH)
     return text
 
 
@@ -69,11 +69,38 @@ def amount(nano_credits: int, field: str = "amount_nano_credits") -> int:
     return nano_credits
 
 
+def short(text: str, field: str, length: int) -> str:
+    """Checks a text: up to *length* printable characters, or nothing."""
+    if len(text) > length:
+        raise invalid(field, f"is longer than {length} characters")
+    if not text.isprintable():
+        raise invalid(field, "holds characters that can't be printed")
+    return text
+
+
+def in_range(nano_credits: int, field: str, most: int = LARGEST_AMOUNT) -> None:
+    """Checks an amount of credits: from 0 to *most* nano-credits."""
+    if not 0 <= nano_credits <= most:
+        raise invalid(field, f"is not from 0 to {most}")
+
+
+def counted(number: int, field: str) -> None:
+    """Checks a number that counts from 1."""
+    if number < 1:
+        raise invalid(field, "is not 1 or more")
+
+
+def at_most(entries: Collection[object], most: int, field: str) -> None:
+    """Checks a list of up to *most* entries."""
+    if len(entries) > most:
+        raise invalid(field, f"has {len(entries)} entries, more than {most:,}")
+
+
 def reference(text: str, field: str) -> str:
     """Checks the name of a ledger entry: 1 to 128 printable characters."""
     if not text.strip():
         raise invalid(field, "is empty")
-    return _text(text, field, REFERENCE_LENGTH)
+    return short(text, field, REFERENCE_LENGTH)
 
 
 def pattern(text: str, field: str) -> str:
@@ -82,13 +109,12 @@ def pattern(text: str, field: str) -> str:
         Pattern(text)
     except ValueError:
         raise invalid(field, "is no name, and no beginning of one with a * at its end") from None
-    return _text(text, field, PATTERN_LENGTH)
+    return short(text, field, PATTERN_LENGTH)
 
 
 def scopes(names: Sequence[str]) -> tuple[str, ...]:
     """Checks up to 32 different scopes."""
-    if len(names) > SCOPES:
-        raise invalid("scopes", f"has {len(names)} entries, more than {SCOPES}")
+    at_most(names, SCOPES, "scopes")
     for scope in names:
         if len(scope) > SCOPE_LENGTH or not _is_scope(scope):
             raise invalid(
@@ -101,13 +127,12 @@ def scopes(names: Sequence[str]) -> tuple[str, ...]:
 
 def labels(values: Mapping[str, str]) -> dict[str, str]:
     """Checks up to 16 labels with keys of 1 to 63 and values of up to 63 characters."""
-    if len(values) > LABELS:
-        raise invalid("labels", f"has {len(values)} entries, more than {LABELS}")
+    at_most(values, LABELS, "labels")
     for key, value in values.items():
         if not key:
             raise invalid("labels", "has an empty key")
-        _text(key, "labels", LABEL_LENGTH)
-        _text(value, "labels", LABEL_LENGTH)
+        short(key, "labels", LABEL_LENGTH)
+        short(value, "labels", LABEL_LENGTH)
     return dict(values)
 
 
@@ -201,14 +226,6 @@ def foreign_secret(secret: str) -> str:
 def _is_visible(character: str) -> bool:
     # A letter, number, punctuation or symbol, but not a letter without a shape.
     return unicodedata.category(character)[0] in "LNPS" and character not in _BLANK
-
-
-def _text(text: str, field: str, length: int) -> str:
-    if len(text) > length:
-        raise invalid(field, f"is longer than {length} characters")
-    if not text.isprintable():
-        raise invalid(field, "holds characters that can't be printed")
-    return text
 
 
 def _ascii(text: str, field: str, length: int) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import enum
 from collections import Counter
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Final
@@ -17,7 +17,6 @@ from keyauthority.domain.sheets import Sheet
 from keyauthority.domain.slices import SliceSheet
 from keyauthority.escrow import slices as escrow
 from keyauthority.escrow.slices import Charged, Part, SliceKey
-from keyauthority.pricing.amounts import LARGEST_AMOUNT
 
 MODEL_LENGTH: Final = 256
 PATH_LENGTH: Final = 256
@@ -217,13 +216,13 @@ def is_valid(charge: Charge) -> bool:
 
 def _check(charge: Charge) -> None:
     limits.reference(charge.reference, "reference")
-    in_range(charge.cost, "cost_nano_credits")
+    limits.in_range(charge.cost, "cost_nano_credits")
     for (session_id, number), held in charge.parts:
-        short(session_id, "holds.session_id")
-        in_range(held, "holds.nano_credits")
-        counted(number, "holds.number")
+        limits.short(session_id, "holds.session_id", ID_LENGTH)
+        limits.in_range(held, "holds.nano_credits")
+        limits.counted(number, "holds.number")
     use = charge.use
-    in_range(use.held, "holds")
+    limits.in_range(use.held, "holds")
     for text, field_, length in (
         (charge.workspace_id, "workspace_id", ID_LENGTH),
         (use.key_id, "key_id", ID_LENGTH),
@@ -232,46 +231,19 @@ def _check(charge: Charge) -> None:
         (use.request_id, "request_id", ID_LENGTH),
         (use.price_id, "price_id", ID_LENGTH),
     ):
-        short(text, field_, length)
+        limits.short(text, field_, length)
     _check_counts(use.counts)
     if not 0 <= use.status <= STATUS:
         raise invalid("status", f"is not from 0 to {STATUS}")
 
 
 def _check_counts(counts: Mapping[str, int]) -> None:
-    if len(counts) > CLASSES:
-        raise invalid("counts", f"has {len(counts)} entries, more than {CLASSES}")
+    limits.at_most(counts, CLASSES, "counts")
     for name, count in counts.items():
         if not name.isprintable() or not 1 <= len(name) <= CLASS_LENGTH:
             raise invalid("counts", f"has a name that is not 1 to {CLASS_LENGTH} characters")
         if count < 0:
             raise invalid("counts", "has a negative number")
-
-
-def in_range(nano_credits: int, field_: str, most: int = LARGEST_AMOUNT) -> None:
-    """Raises `FIELD_INVALID` for an amount that is not from 0 to *most*."""
-    if not 0 <= nano_credits <= most:
-        raise invalid(field_, f"is not from 0 to {most}")
-
-
-def short(text: str, field_: str, most: int = ID_LENGTH) -> None:
-    """Raises `FIELD_INVALID` for a text that is longer than *most*, or can't be printed."""
-    if len(text) > most:
-        raise invalid(field_, f"is longer than {most} characters")
-    if not text.isprintable():
-        raise invalid(field_, "has characters that can't be printed")
-
-
-def counted(number: int, field_: str) -> None:
-    """Raises `FIELD_INVALID` for a number that does not count from 1."""
-    if number < 1:
-        raise invalid(field_, "is not 1 or more")
-
-
-def at_most(entries: Collection[object], most: int, field_: str) -> None:
-    """Raises `FIELD_INVALID` for a list that is longer than *most*."""
-    if len(entries) > most:
-        raise invalid(field_, f"has {len(entries)} entries, more than {most:,}")
 
 
 def cleaned(use: Use) -> Use:

@@ -7,6 +7,7 @@ from dataclasses import dataclass, fields, replace
 from datetime import timedelta
 from typing import Final
 
+from keyauthority.domain import limits
 from keyauthority.domain.books import Books, Posting
 from keyauthority.domain.callers import Actor
 from keyauthority.domain.credits import charging
@@ -67,7 +68,7 @@ class Recording:
 
         Waits until no verifier spends what they took beyond what was available.
         """
-        charging.at_most(charges, AT_ONCE, "charges")
+        limits.at_most(charges, AT_ONCE, "charges")
         charging.check([one.charge for one in charges])
 
         async def work(posting: Posting) -> tuple[list[Recorded], Counts]:

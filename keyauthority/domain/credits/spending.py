@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
+from keyauthority.domain import limits
 from keyauthority.domain.credits import charging
 from keyauthority.domain.credits.charging import Charge, ChargeState
 from keyauthority.domain.errors import invalid
@@ -72,23 +73,23 @@ def check(call: Call) -> None:
 
     A charge that breaks some is refused by itself (`charging.is_valid`).
     """
-    charging.at_most(call.charges, AT_ONCE, "charges")
-    charging.at_most(call.closings, AT_ONCE, "closings")
-    charging.at_most(call.slices, AT_ONCE, "slices")
-    charging.short(call.session_id, "session_id")
+    limits.at_most(call.charges, AT_ONCE, "charges")
+    limits.at_most(call.closings, AT_ONCE, "closings")
+    limits.at_most(call.slices, AT_ONCE, "slices")
+    limits.short(call.session_id, "session_id", charging.ID_LENGTH)
     if call.slices and not call.session_id:
         raise invalid("session_id", "is empty, and slices are of a session")
     holds = [key for one in call.charges for key, _ in one.parts]
-    charging.at_most(holds, HOLDS, "charges.holds")
+    limits.at_most(holds, HOLDS, "charges.holds")
     sessions = {session_id for session_id, _ in holds}
     sessions.update(one.session_id for one in call.closings)
-    charging.at_most(sessions, AT_ONCE, "charges.holds.session_id")
+    limits.at_most(sessions, AT_ONCE, "charges.holds.session_id")
     for one in call.closings:
-        charging.short(one.workspace_id, "closings.workspace_id")
-        charging.short(one.session_id, "closings.session_id")
-        charging.in_range(one.closing.keep, "closings.keep_nano_credits", LARGEST_BALANCE)
+        limits.short(one.workspace_id, "closings.workspace_id", charging.ID_LENGTH)
+        limits.short(one.session_id, "closings.session_id", charging.ID_LENGTH)
+        limits.in_range(one.closing.keep, "closings.keep_nano_credits", LARGEST_BALANCE)
     for workspace_id, slice_ in call.slices:
-        charging.short(workspace_id, "slices.workspace_id")
-        charging.in_range(slice_.keep, "slices.keep_nano_credits", LARGEST_BALANCE)
-        charging.in_range(slice_.want, "slices.want_nano_credits")
-        charging.in_range(slice_.need, "slices.need_nano_credits")
+        limits.short(workspace_id, "slices.workspace_id", charging.ID_LENGTH)
+        limits.in_range(slice_.keep, "slices.keep_nano_credits", LARGEST_BALANCE)
+        limits.in_range(slice_.want, "slices.want_nano_credits")
+        limits.in_range(slice_.need, "slices.need_nano_credits")
