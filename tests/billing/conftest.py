@@ -3,7 +3,6 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack
-from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
@@ -14,10 +13,10 @@ from aiohttp import ClientSession, web
 from prometheus_client import CollectorRegistry
 
 from gateway.app import running
-from gateway.config import Limits, Settings, Timeouts
 from keyauthority.domain.callers import Role
 from keyauthority.server import serving
 from tests.billing.parts import CHAT, MODEL, TOKENS, Account, Books, Client, Upstream
+from tests.gateway.parts import settings_of
 from tests.ports import free_port
 from tests.rpc.parts import Api, Authority, settings_in
 
@@ -95,22 +94,19 @@ async def start_unpriced(
     token_file = tmp_path / "gateway.token"
     token_file.write_text((await authority.caller(Role.VERIFIER)).token + "\n")
     token_file.chmod(0o600)
-    limits = {limit.name for limit in fields(Limits)}
-    timeouts = {timeout.name for timeout in fields(Timeouts)}
 
     async def start(stack: AsyncExitStack = running_parts, **options: Any) -> str:
-        options = {"grace": 0.5, "access_log": False, "billing": "enforce", **options}
-        settings: dict[str, Any] = {
-            "listen": "127.0.0.1:0",
+        usual: dict[str, Any] = {
             "authority": f"127.0.0.1:{authority.port}",
             "token_file": token_file,
             "upstream": upstream.url,
             "spool": spool,
-            "limits": Limits(**{k: options.pop(k) for k in limits & options.keys()}),
-            "timeouts": Timeouts(**{k: options.pop(k) for k in timeouts & options.keys()}),
-            **options,
+            "grace": 0.5,
+            "access_log": False,
+            "billing": "enforce",
         }
-        return f"http://127.0.0.1:{await stack.enter_async_context(running(Settings(**settings)))}"
+        settings = settings_of(**usual | options)
+        return f"http://127.0.0.1:{await stack.enter_async_context(running(settings))}"
 
     return start
 

@@ -3,7 +3,6 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack
-from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
@@ -12,12 +11,12 @@ import uvloop
 from aiohttp import ClientSession
 
 from gateway.app import running
-from gateway.config import Limits, Settings, Timeouts
 from tests.gateway.parts import (
     TOKEN,
     FakeUpstream,
     RecordingAuthority,
     serving,
+    settings_of,
     upstream_serving,
 )
 from tests.ports import free_port
@@ -55,23 +54,20 @@ async def start_gateway(
     authority: RecordingAuthority, upstream: FakeUpstream, token_file: Path
 ) -> AsyncIterator[StartGateway]:
     """Starts gateways between the authority and the upstream; settings as keyword arguments."""
-    limits = {limit.name for limit in fields(Limits)}
-    timeouts = {timeout.name for timeout in fields(Timeouts)}
     async with AsyncExitStack() as stack:
 
         async def start(**options: Any) -> int:
             # Without a cache each request is seen to ask; tests of the cache switch it on.
-            options = {"grace": 0.2, "access_log": False, "cache": False, **options}
-            settings: dict[str, Any] = {
-                "listen": "127.0.0.1:0",
+            usual: dict[str, Any] = {
                 "authority": authority.address,
                 "token_file": token_file,
                 "upstream": upstream.url,
-                "limits": Limits(**{k: options.pop(k) for k in limits & options.keys()}),
-                "timeouts": Timeouts(**{k: options.pop(k) for k in timeouts & options.keys()}),
-                **options,
+                "grace": 0.2,
+                "access_log": False,
+                "cache": False,
             }
-            return await stack.enter_async_context(running(Settings(**settings)))
+            settings = settings_of(**usual | options)
+            return await stack.enter_async_context(running(settings))
 
         yield start
 

@@ -6,13 +6,14 @@ import asyncio
 import json
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from typing import Any
 
 import grpc
 from aiohttp import web
 from google.protobuf.duration_pb2 import Duration
 
+from gateway.config import Limits, Settings, Timeouts
 from keyauthority.domain import secrets
 from keyauthority.v1 import verification_service_pb2 as pb
 from keyauthority.v1.verification_service_pb2_grpc import (
@@ -21,6 +22,18 @@ from keyauthority.v1.verification_service_pb2_grpc import (
 )
 
 TOKEN = "optk-svc-" + "t" * 30
+
+
+def settings_of(**options: Any) -> Settings:
+    """A gateway's settings, all by their own names; it listens at any free port."""
+    limits = {limit.name for limit in fields(Limits)}
+    timeouts = {timeout.name for timeout in fields(Timeouts)}
+    settings: dict[str, Any] = {
+        "listen": "127.0.0.1:0",
+        "limits": Limits(**{k: options.pop(k) for k in limits & options.keys()}),
+        "timeouts": Timeouts(**{k: options.pop(k) for k in timeouts & options.keys()}),
+    }
+    return Settings(**settings | options)
 
 
 def new_secret() -> str:
