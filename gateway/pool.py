@@ -69,6 +69,8 @@ class UpstreamConnection(ResponseHandler):
         self._expecting = False
         # Whether that response has begun: not an interim one (1xx), of which there may be many.
         self._has_begun = False
+        # Whether reading it was ever paused.
+        self._was_paused = False
         # Whether a request was ever begun: a fresh connection cannot be replaced by a better one.
         self.used = False
         # Passes on a body that streams, and is done with it when None.
@@ -111,7 +113,7 @@ class UpstreamConnection(ResponseHandler):
         bytes.
         """
         self.used = self._expecting = True
-        self._has_begun = False
+        self._has_begun = self._was_paused = False
         self.set_response_params(
             skip_payload=method == hdrs.METH_HEAD,
             read_until_eof=True,
@@ -150,10 +152,21 @@ class UpstreamConnection(ResponseHandler):
         if self._alarm is None or self._alarm.when() > self._deadline:
             self._set_alarm()
 
+    def pause_reading(self) -> None:
+        """Stops reading, since too much of the response waits to be taken."""
+        self._was_paused = True
+        super().pause_reading()
+
     def resume_reading(self, resume_parser: bool = True) -> None:
-        """Reads on. aiohttp calls this whenever a piece of the response was taken."""
-        if self._reading_paused:
-            super().resume_reading(resume_parser)
+        """Reads on. aiohttp calls this whenever a piece of the response was taken.
+
+        Only after a pause there is something to do; the parser may notice the pause when it is over.
+        """
+        if not self._was_paused:
+            return
+        was_paused = self._reading_paused
+        super().resume_reading(resume_parser)
+        if was_paused:
             self.wait_for(self._patience)
 
     def data_received(self, data: bytes) -> None:

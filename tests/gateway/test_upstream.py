@@ -176,6 +176,25 @@ async def test_an_upstream_that_is_not_read_is_not_late(connect: Connect) -> Non
                 await answer.content.readany()
 
 
+async def test_a_pause_that_is_over_holds_nothing_back(connect: Connect) -> None:
+    """aiohttp's parser stops at the piece after the one that made for the pause."""
+    taken = asyncio.Event()
+
+    async def script(peer: Peer) -> None:
+        await peer.request()
+        peer.writer.write(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n")
+        peer.writer.write(b"1\r\nx\r\n" * 1_025)
+        await taken.wait()
+        peer.writer.write(b"1\r\ny\r\n1\r\nz\r\n0\r\n\r\n")
+
+    async with serving(script) as upstream:
+        sender = connect(f"http://127.0.0.1:{upstream.port}")
+        async with answering(sender) as answer, asyncio.timeout(10):
+            assert await answer.content.readexactly(1_025) == b"x" * 1_025
+            taken.set()
+            assert await answer.content.read() == b"yz"
+
+
 async def test_an_idle_connection_is_closed(
     connect: Connect, monkeypatch: pytest.MonkeyPatch
 ) -> None:
