@@ -123,8 +123,11 @@ MOST_DECISIONS: Final = 1_000
 _LONGEST_NAME: Final = 100
 # Of the greatest length, a number of 64 bits.
 _MOST_DIGITS: Final = 20
-_VIA: Final = (hdrs.VIA, "1.1 opentoken")
-_CONTROLS: Final = bytes({*range(32), 127} - {ord("\t")})
+_CODING: Final = "accept-encoding"
+_write: Final = ": ".join
+_ID: Final = _write((REQUEST_ID, ""))
+_VIA: Final = "Via: 1.1 opentoken"
+_UNCODED: Final = "Accept-Encoding: identity"
 _has_control = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]").search
 
 
@@ -155,10 +158,14 @@ class Allowlist:
         self._names = _NAMES.union(name for name in patterns if not name.endswith("*"))
         self._prefixes = tuple(name[:-1] for name in patterns if name.endswith("*"))
         self._decisions = Decisions(self._allows)
+        self._uncoded = Decisions(lambda name: self._allows(name) and name.lower() != _CODING)
 
-    def filter(self, headers: CIMultiDictProxy[str]) -> Fields:
-        """Returns the fields of *headers* that go on, in their order."""
-        decisions = self._decisions
+    def filter(self, headers: CIMultiDictProxy[str], *, uncoded: bool = False) -> Fields:
+        """Returns the fields of *headers* that go on, in their order.
+
+        *uncoded*: without those that ask for a compressed answer.
+        """
+        decisions = self._uncoded if uncoded else self._decisions
         passed = [field for field in headers.items() if decisions[field[0]]]
         return _drop_named(passed, headers) if hdrs.CONNECTION in headers else passed
 
@@ -214,33 +221,38 @@ def to_upstream(
     key: VerifiedKey,
     request_id: str,
     credential: Secret | None,
-) -> Fields:
-    """Returns the request header fields for the upstream, without framing.
+    *,
+    uncoded: bool = False,
+) -> list[str]:
+    """Returns the lines of a request's header for the upstream, without those that frame its body.
 
     *key* goes into the identity headers; *credential* is the upstream's own API key, if it wants
-    one.
+    one. *uncoded*: the upstream is asked for an answer that is not compressed.
     """
-    passed = allowlist.filter(headers)
+    lines = list(map(_write, allowlist.filter(headers, uncoded=uncoded)))
     # Only now, so that no `Connection` field can name these away.
-    passed += identity(key)
-    passed += ((REQUEST_ID, request_id), _VIA)
+    lines += map(_write, identity(key))
+    lines += (_ID + request_id, _VIA)
+    if uncoded:
+        lines.append(_UNCODED)
     if credential is not None:
-        passed.append((hdrs.AUTHORIZATION, f"Bearer {credential.reveal()}"))
-    return passed
+        lines.append(f"{hdrs.AUTHORIZATION}: Bearer {credential.reveal()}")
+    return lines
 
 
-def encode_head(lines: Iterable[str], fields: Fields) -> bytes | None:
-    """Returns the head of a request whose first *lines* come before its *fields*.
+def encode_head(lines: list[str]) -> bytes | None:
+    """Returns the head of a request.
 
-    None if it would not say what they say: one has a control character, or is no valid UTF-8.
+    None if it would not say what its *lines* say: one has a control character, or is no valid UTF-8.
     """
-    written = [*lines, *[f"{name}: {value}" for name, value in fields], "", ""]
+    text = "".join(lines)
+    # The first question is answered fast, and by no for a few other characters.
+    if not text.isprintable() and _has_control(text):
+        return None
     try:
-        head = "\r\n".join(written).encode()
+        return "\r\n".join([*lines, "", ""]).encode()
     except UnicodeEncodeError:
         return None
-    controls = len(head) - len(head.translate(None, _CONTROLS))
-    return head if controls == 2 * (len(written) - 1) else None
 
 
 def to_client(headers: CIMultiDictProxy[str]) -> CIMultiDict[str] | None:
@@ -248,8 +260,10 @@ def to_client(headers: CIMultiDictProxy[str]) -> CIMultiDict[str] | None:
     fields = [field for field in headers.items() if _TO_CLIENT[field[0]]]
     passed = CIMultiDict(_drop_named(fields, headers) if hdrs.CONNECTION in headers else fields)
     # The parser of responses is lenient; the writer is not.
-    length = passed.get(hdrs.CONTENT_LENGTH, "")
-    return None if _has_control("".join(passed.values())) or len(length) > _MOST_DIGITS else passed
+    if len(passed.get(hdrs.CONTENT_LENGTH, "")) > _MOST_DIGITS:
+        return None
+    text = "".join(passed.values())
+    return None if not text.isprintable() and _has_control(text) else passed
 
 
 def identity(key: VerifiedKey) -> tuple[tuple[istr, str], ...]:
