@@ -55,9 +55,11 @@ class Statements(ABC):
         self.locking = locking
         self._failure: BaseException | None = None
 
-    async def rows(self, statement: Executable) -> Sequence[AnyRow]:
-        """Returns all rows of *statement*."""
-        return (await self._run(statement)).rows
+    async def rows(
+        self, statement: Executable, values: Mapping[str, Any] | None = None
+    ) -> Sequence[AnyRow]:
+        """Returns all rows of *statement*, with *values* for its parameters."""
+        return (await self._run(statement, values)).rows
 
     async def row(self, statement: Executable) -> AnyRow | None:
         """Returns the first row of *statement*."""
