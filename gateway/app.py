@@ -22,7 +22,7 @@ from gateway.paths import ScopeRules
 from gateway.request import EdgeRequest
 from gateway.sources import Attempts, Sources
 from gateway.under_way import Streams
-from gateway.upstream import upstream_session
+from gateway.upstream import Upstream
 from keyauthority.base.http.answer import raw_answer
 from keyauthority.base.http.connection import AtOnce
 from keyauthority.base.http.server import Server
@@ -89,13 +89,12 @@ async def _edge(settings: Settings, metrics: Metrics, stack: AsyncExitStack) -> 
     metrics.verifier = verifier if settings.cache else None
     # Left before the verifier, under whose session it spends, and after the server has drained.
     billing = await open_billing(settings, verifier, metrics, stack)
-    session = await stack.enter_async_context(
-        upstream_session(settings.timeouts, metrics.count_unsolicited)
-    )
+    base = upstream_base(settings.upstream)
+    upstream = Upstream(base, settings.timeouts, metrics.count_unsolicited)
+    stack.push_async_callback(upstream.close)
     key_file = settings.upstream_key_file
     forwarder = Forwarder(
-        session,
-        upstream_base(settings.upstream),
+        upstream,
         load_token(key_file) if key_file is not None else None,
         Allowlist(settings.pass_header),
         settings.timeouts,

@@ -17,8 +17,8 @@ from gateway.metering.going_by import FREE_METHODS, Priced, Pricing, Unpriced
 from gateway.metering.request import AmbiguousRequestError, Asked, read_request
 from gateway.observe import Complaint
 from gateway.paths import split_target
+from gateway.pool import SMALL
 from gateway.request import EdgeRequest, RequestBody
-from gateway.upstream import SMALL
 from keyauthority.client import SpendingUnavailable
 from keyauthority.pricing.prices import PriceTable
 
