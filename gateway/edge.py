@@ -15,7 +15,7 @@ from multidict import CIMultiDict
 from gateway import authz, key_page
 from gateway.authorize import Authorizer, Readiness
 from gateway.billing.bill import Bill
-from gateway.billing.billing import Billing, Opened
+from gateway.billing.billing import Billing
 from gateway.config import Limits
 from gateway.envelope import Refusal
 from gateway.forward import Forwarder
@@ -178,15 +178,16 @@ class Edge:
         self, request: EdgeRequest, path: str, grant: Grant, body: bytes | RequestBody | None
     ) -> web.StreamResponse | Refusal:
         assert self.billing is not None  # noqa: S101 - its caller looked
-        opened: Opened | Refusal | None = None
+        bill: Bill | None = None
         try:
             opened = await self.billing.open(request, path, grant.key, body)
             if isinstance(opened, Refusal):
                 return opened
-            return await self._forward(request, path, grant, opened.body, opened.bill)
+            sent, bill = opened
+            return await self._forward(request, path, grant, sent, bill)
         finally:
-            if isinstance(opened, Opened) and opened.bill is not None:
-                opened.bill.close()
+            if bill is not None:
+                bill.close()
             if isinstance(body, RequestBody):
                 body.release()
 
