@@ -141,6 +141,9 @@ class Slices(Protocol):
     async def due_of(self, workspace_id: str, now: datetime, limit: int) -> list[OwnedSlice]:
         """Returns up to *limit* of the workspace's slices that are to go back at *now* or before."""
 
+    async def amount(self) -> int:
+        """Returns what stands in slices of all workspaces. It reads all slices."""
+
     async def void_all(self) -> None:
         """Deletes the slices of all workspaces of whose credits some stand in slices, which end so.
 
