@@ -30,6 +30,9 @@ class Ledger(Protocol):
     async def grant(self, workspace_id: str, grant_id: str) -> Grant | None:
         """Returns the grant, used up or not."""
 
+    async def grants_of(self, workspace_id: str, grant_ids: Collection[str]) -> dict[str, Grant]:
+        """Returns those of the grants that there are, used up or not, by id."""
+
     async def drawn(self, workspace_id: str, number: int) -> list[tuple[Grant, int]]:
         """Returns the grants that the entry drew from, as they are now, and how much it took of each."""
 
