@@ -177,7 +177,7 @@ async def test_an_upstream_that_is_not_read_is_not_late(connect: Connect) -> Non
 
 
 async def test_a_pause_that_is_over_holds_nothing_back(connect: Connect) -> None:
-    """aiohttp's parser stops at the piece after the one that made for the pause."""
+    """Aiohttp's parser stops at the piece after the one that made for the pause."""
     taken = asyncio.Event()
 
     async def script(peer: Peer) -> None:
