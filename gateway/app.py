@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-import gc
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
-from typing import Final
 
 from prometheus_client import CollectorRegistry
 
+from gateway import authz
 from gateway.authorize import Authorizer, Readiness
 from gateway.billing.opening import open_billing
 from gateway.billing.reading_on import ReadingOn
@@ -25,20 +24,16 @@ from gateway.sources import Attempts, Sources
 from gateway.under_way import Streams
 from gateway.upstream import Upstream
 from keyauthority.base.http.answer import raw_answer
+from keyauthority.base.http.connection import AtOnce
 from keyauthority.base.http.server import Server
 from keyauthority.base.process.binding import bind, server_tls
 from keyauthority.base.process.lifecycle import run_until_stopped, start_errors
 from keyauthority.base.process.telemetry import serve_metrics
 from keyauthority.client import SECRET_MARK, Verifier, client_certificate, load_token
 
-_COLLECTIONS: Final = (5_000, 20, 50)
-"""When Python looks for cycles: rarely, since a request leaves few. By default that takes 8 % of the time
-of a request, and 15 % with billing, which remembers each until the authority has it."""
-
 
 async def serve(settings: Settings) -> None:
     """Runs the gateway until SIGTERM or SIGINT; raises `StartError` or `SecretFileError`."""
-    gc.set_threshold(*_COLLECTIONS)
     await run_until_stopped(
         "gateway", running(settings), listen=settings.listen, upstream=settings.upstream
     )
@@ -61,6 +56,7 @@ async def running(settings: Settings) -> AsyncIterator[int]:
             EdgeRequest,
             settings.limits,
             SECRET_MARK,
+            AtOnce(authz.PREFIX, edge.at_once),
         )
         metrics.connections = lambda: {"open": len(server.connections), "busy": server.busy}
         if settings.metrics_listen is not None:

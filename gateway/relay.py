@@ -121,7 +121,7 @@ class _Stream:
         passed: list[bytes] = []
         for start in range(0, len(chunk), _SLICE):
             piece = bill.read(chunk[start : start + _SLICE])
-            if bill.is_short():
+            if bill.is_short:
                 try:
                     if not bill.try_extend():
                         await self._unread(bill.extend())

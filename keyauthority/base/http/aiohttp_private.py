@@ -22,8 +22,12 @@ serialize_headers = _serialize_headers
 
 PRIVATE: Final[Mapping[type, Mapping[str, str]]] = {
     RequestHandler: {
+        "_keepalive_handle": "Tells whether the connection is watched for how long it idles.",
         "_loop": "Timers of heads and deliveries run on it.",
-        "_messages": "Tells that a head has arrived; a head that is refused early is queued there.",
+        "_messages": "Tells that a head has arrived, and is answered at once; one that is refused "
+        "early is queued there.",
+        "_next_keepalive_close_time": "An answer that was given at once ends an idle time.",
+        "_parser": "Is told that a head was answered, and reads on.",
         "_task_handler": "Is cancelled at the stop, so that the handler can still end its answer.",
         "_upgraded": "Nothing may be written directly once the connection has another protocol.",
         "_waiter": "Tells an idle connection from a busy one, and wakes it for a refused head.",
