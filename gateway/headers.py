@@ -126,8 +126,9 @@ _LONGEST_NAME: Final = 100
 _MOST_DIGITS: Final = 20
 _CODING: Final = b"accept-encoding"
 _UNCODED: Final = b"Accept-Encoding: identity"
-_ID: Final = f"{REQUEST_ID}: %b".encode()
-_VIA: Final = b"Via: 1.1 opentoken"
+_OWN: Final = 5
+"""Lines of the header that are ours."""
+
 _CONTROLS: Final = bytes({*range(32), 127} - {ord("\t")})
 _has_control = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]").search
 
@@ -241,8 +242,15 @@ def to_upstream(
         fields = [field for field in fields if canonical(field[0].decode("latin-1")) not in named]
     lines = list(map(b": ".join, fields))
     # Only now, so that no `Connection` field can name these away.
-    lines += map(str.encode, map(": ".join, identity(key)))
-    lines += (_ID % request_id.encode(), _VIA)
+    own = (
+        f"x-opentoken-workspace-id: {key.workspace_id}\n"
+        f"x-opentoken-key-id: {key.id}\n"
+        f"x-opentoken-scopes: {' '.join(key.scopes)}\n"
+        f"x-request-id: {request_id}\n"
+        "Via: 1.1 opentoken"
+    )
+    # A break within one of them would not make one more line.
+    lines += own.encode().split(b"\n", _OWN - 1)
     if uncoded:
         lines.append(_UNCODED)
     if credential is not None:
@@ -256,8 +264,12 @@ def written(lines: list[bytes]) -> bytes | None:
     None if it would not say what its *lines* say: one has a control character, or is no valid UTF-8.
     """
     head = b"\r\n".join([*lines, b"", b""])
+    try:
+        head.decode()
+    except UnicodeDecodeError:
+        return None
     controls = len(head) - len(head.translate(None, _CONTROLS))
-    return head if controls == 2 * (len(lines) + 1) and _is_utf8(head) else None
+    return head if controls == 2 * (len(lines) + 1) else None
 
 
 def to_client(headers: CIMultiDictProxy[str]) -> CIMultiDict[str] | None:
@@ -281,16 +293,6 @@ def identity(key: VerifiedKey) -> tuple[tuple[istr, str], ...]:
     client's own standing.
     """
     return ((WORKSPACE_ID, key.workspace_id), (KEY_ID, key.id), (SCOPES, " ".join(key.scopes)))
-
-
-def _is_utf8(text: bytes) -> bool:
-    if text.isascii():
-        return True
-    try:
-        text.decode()
-    except UnicodeDecodeError:
-        return False
-    return True
 
 
 def _goes_to_client(name: str) -> bool:

@@ -8,12 +8,16 @@ from contextlib import asynccontextmanager
 
 import pytest
 from aiohttp import ClientError, SocketTimeoutError
+from multidict import CIMultiDict, CIMultiDictProxy
 
 from gateway import connection
-from gateway.headers import written
+from gateway.headers import Allowlist, to_upstream, written
 from gateway.request import do_nothing
 from gateway.upstream import Outgoing, Response, Upstream
+from keyauthority.client import VerifiedKey
 from tests.gateway.peers import Connect, Peer, ask, response, serving
+
+NO_FIELDS = CIMultiDictProxy(CIMultiDict[str]())
 
 
 def always() -> bool:
@@ -252,6 +256,17 @@ async def test_a_body_that_is_here_follows_its_head(connect: Connect, size: int)
 def test_nothing_gets_into_a_head_that_would_end_a_line(odd: bytes) -> None:
     assert written([b"GET / HTTP/1.1", b"a: b" + odd + b"c"]) is None
     assert written([b"GET /" + odd + b" HTTP/1.1", b"a: b"]) is None
+
+
+def test_nor_does_anything_that_is_told_of_a_key() -> None:
+    """Which is the authority's, and has no such characters."""
+    for key in (
+        VerifiedKey("key_1\nx: y", "ws_1", "one", (), {}),
+        VerifiedKey("key_1", "ws_1\nx: y", "one", (), {}),
+        VerifiedKey("key_1", "ws_1", "one", ("a\nx: y",), {}),
+    ):
+        lines = to_upstream(NO_FIELDS, [], Allowlist(), key, "req_1", None)
+        assert written(lines) is None
 
 
 async def test_a_target_goes_on_as_it_came(connect: Connect) -> None:
