@@ -116,7 +116,7 @@ class Billing:
             spending = spender.take(key, amount, use)
             if spending is None:
                 least = amount if self._holds_all else 1
-                spending = await spender.hold(key, amount, use, least=least)
+                spending = await spender.wait(key, amount, use, least=least)
         except (OutOfCredits, AllHeld, SpendingUnavailable) as error:
             return self._refusal(error)
         return spending
