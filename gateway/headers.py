@@ -18,6 +18,8 @@ from multidict import CIMultiDict, CIMultiDictProxy, istr
 from keyauthority.base.http.request import REQUEST_ID
 from keyauthority.client import Secret, VerifiedKey
 
+Fields = list[tuple[str, str]]
+
 IDENTITY_PREFIX: Final = "x-opentoken-"
 """Only the gateway writes header fields with this prefix; it drops copies from elsewhere."""
 
@@ -121,7 +123,8 @@ MOST_DECISIONS: Final = 1_000
 _LONGEST_NAME: Final = 100
 # Of the greatest length, a number of 64 bits.
 _MOST_DIGITS: Final = 20
-_VIA: Final = "1.1 opentoken"
+_VIA: Final = (hdrs.VIA, "1.1 opentoken")
+_CONTROLS: Final = bytes({*range(32), 127} - {ord("\t")})
 _has_control = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]").search
 
 
@@ -133,12 +136,11 @@ def canonical(name: str) -> str:
     return _odd.sub("-", name.lower())
 
 
-def _drop_named(fields: CIMultiDict[str], headers: CIMultiDictProxy[str]) -> None:
+def _drop_named(fields: Fields, headers: CIMultiDictProxy[str]) -> Fields:
     # First a set: a header of thousands of commas names one field at most.
     names = {name.strip() for name in ",".join(headers.getall(hdrs.CONNECTION)).split(",")}
     dropped = set(map(canonical, names))
-    for name in [name for name in fields if canonical(name) in dropped]:
-        fields.popall(name, None)
+    return [field for field in fields if canonical(field[0]) not in dropped]
 
 
 class Allowlist:
@@ -154,13 +156,11 @@ class Allowlist:
         self._prefixes = tuple(name[:-1] for name in patterns if name.endswith("*"))
         self._decisions = Decisions(self._allows)
 
-    def filter(self, headers: CIMultiDictProxy[str]) -> CIMultiDict[str]:
+    def filter(self, headers: CIMultiDictProxy[str]) -> Fields:
         """Returns the fields of *headers* that go on, in their order."""
         decisions = self._decisions
-        passed = CIMultiDict([field for field in headers.items() if decisions[field[0]]])
-        if hdrs.CONNECTION in headers:
-            _drop_named(passed, headers)
-        return passed
+        passed = [field for field in headers.items() if decisions[field[0]]]
+        return _drop_named(passed, headers) if hdrs.CONNECTION in headers else passed
 
     def _allows(self, name: str) -> bool:
         lower = name.lower()
@@ -214,29 +214,39 @@ def to_upstream(
     key: VerifiedKey,
     request_id: str,
     credential: Secret | None,
-) -> CIMultiDict[str] | None:
+) -> Fields:
     """Returns the request header fields for the upstream, without framing.
 
     *key* goes into the identity headers; *credential* is the upstream's own API key, if it wants
-    one. None if a value is not valid UTF-8 and so could not be passed on as it is.
+    one.
     """
     passed = allowlist.filter(headers)
-    if not _is_encodable("".join(passed.values())):
-        return None
     # Only now, so that no `Connection` field can name these away.
-    passed.extend(identity(key))
-    passed[REQUEST_ID] = request_id
-    passed[hdrs.VIA] = _VIA
+    passed += identity(key)
+    passed += ((REQUEST_ID, request_id), _VIA)
     if credential is not None:
-        passed[hdrs.AUTHORIZATION] = f"Bearer {credential.reveal()}"
+        passed.append((hdrs.AUTHORIZATION, f"Bearer {credential.reveal()}"))
     return passed
+
+
+def encode_head(lines: Iterable[str], fields: Fields) -> bytes | None:
+    """Returns the head of a request whose first *lines* come before its *fields*.
+
+    None if it would not say what they say: one has a control character, or is no valid UTF-8.
+    """
+    written = [*lines, *[f"{name}: {value}" for name, value in fields], "", ""]
+    try:
+        head = "\r\n".join(written).encode()
+    except UnicodeEncodeError:
+        return None
+    controls = len(head) - len(head.translate(None, _CONTROLS))
+    return head if controls == 2 * (len(written) - 1) else None
 
 
 def to_client(headers: CIMultiDictProxy[str]) -> CIMultiDict[str] | None:
     """Returns the response header fields for the client, or None if one is no valid HTTP."""
-    passed = CIMultiDict([field for field in headers.items() if _TO_CLIENT[field[0]]])
-    if hdrs.CONNECTION in headers:
-        _drop_named(passed, headers)
+    fields = [field for field in headers.items() if _TO_CLIENT[field[0]]]
+    passed = CIMultiDict(_drop_named(fields, headers) if hdrs.CONNECTION in headers else fields)
     # The parser of responses is lenient; the writer is not.
     length = passed.get(hdrs.CONTENT_LENGTH, "")
     return None if _has_control("".join(passed.values())) or len(length) > _MOST_DIGITS else passed
@@ -249,16 +259,6 @@ def identity(key: VerifiedKey) -> tuple[tuple[istr, str], ...]:
     client's own standing.
     """
     return ((WORKSPACE_ID, key.workspace_id), (KEY_ID, key.id), (SCOPES, " ".join(key.scopes)))
-
-
-def _is_encodable(text: str) -> bool:
-    if text.isascii():
-        return True
-    try:
-        text.encode()
-    except UnicodeEncodeError:
-        return False
-    return True
 
 
 def _goes_to_client(name: str) -> bool:

@@ -12,9 +12,9 @@ from typing import Any, Final
 
 from keyauthority.pricing.usage import Usage, divided
 
-_LARGEST_COUNT: Final = 10**12
+LARGEST_COUNT: Final = 10**12
 """What is counted beyond it is not believed."""
-_LARGEST_SECONDS: Final = _LARGEST_COUNT // 1000
+_LARGEST_SECONDS: Final = LARGEST_COUNT // 1000
 
 # Totals and parts by the names that the APIs give them.
 _INPUT: Final = ("prompt_tokens", "input_tokens")
@@ -40,8 +40,6 @@ _SECONDS: Final = ("seconds", "prompt_audio_seconds")
 _TOTALS: Final = frozenset(
     {*_INPUT, *_OUTPUT, "total_tokens", *_CACHE_HITS, _CACHE_READ, _CACHE_WRITE}
 )
-# What most answers tell.
-_PLAIN: Final = frozenset({"prompt_tokens", "completion_tokens", "total_tokens"})
 # Where the object with the usage stands: in the answer itself; in the terminal events of a
 # responses stream; in the first event of a messages stream.
 _HOLDERS: Final = ("response", "message")
@@ -71,20 +69,6 @@ class Meter:
     def images(self) -> int:
         """How many images the answer has, whether or not it tells a usage."""
         return max(self._images, self._streamed_images)
-
-    def read_plain(self, usage: object) -> bool:
-        """Takes the usage of a whole answer, the first that is read, if it is the plain three totals.
-
-        Returns whether it did: then it is what `read` would have done, in a tenth of the time.
-        """
-        if type(usage) is not dict or usage.keys() != _PLAIN or self._counts:
-            return False
-        for count in usage.values():
-            if type(count) is not int or not 0 <= count <= _LARGEST_COUNT:
-                return False
-        self._counts = usage
-        self.final = True
-        return True
 
     def read(self, answer: object) -> bool:
         """Takes a JSON value: an answer or one event of a stream. Returns whether it told a usage."""
@@ -118,11 +102,6 @@ class Meter:
         if not self._counts:
             return None
         counts = self._counts
-        if counts.keys() == _PLAIN:
-            # As the rest would do, in a fifth of the time.
-            prompt = counts["prompt_tokens"]
-            output = max(counts["completion_tokens"], counts["total_tokens"] - prompt)
-            return Usage(input=prompt, output=output, images=self.images)
         read_count, write_count = counts.get(_CACHE_READ, 0), counts.get(_CACHE_WRITE, 0)
         beside = read_count + write_count if _cache_is_beside(counts) else 0
         audio = _audio_in_total_alone(counts)
@@ -229,7 +208,7 @@ def _keep(counts: Counts, name: str, count: object) -> None:
     # Some write whole numbers as 12.0. A truth value is an int to Python, but no count.
     if isinstance(count, float) and count.is_integer():
         count = int(count)
-    if type(count) is int and 0 <= count <= _LARGEST_COUNT:
+    if type(count) is int and 0 <= count <= LARGEST_COUNT:
         counts[name] = max(count, counts.get(name, 0))
 
 

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from typing import NamedTuple
 
 
-# Not frozen: one is made for each request, and that would take three times as long.
-@dataclass(slots=True)
-class Usage:
-    """Tokens by class, and what is not counted in tokens. It is never changed.
+class Usage(NamedTuple):
+    """Tokens by class, and what is not counted in tokens.
 
     The classes don't overlap: the first five add up to all tokens of the request, the next three to
     all of the answer. `milliseconds` are those of audio.

@@ -117,7 +117,7 @@ class Explained(SqliteStatements):
     async def _execute(self, statement: Any, values: Any) -> Any:
         if isinstance(statement, Select):
             result = await super()._execute(_explained(statement), values)
-            self.plans += [row[3] for row in result]
+            self.plans += [row[3] for row in result.rows]
         return await super()._execute(statement, values)
 
 

@@ -13,7 +13,6 @@ from sqlalchemy import (
     BigInteger,
     Column,
     ColumnElement,
-    CursorResult,
     Executable,
     Table,
     Text,
@@ -25,7 +24,7 @@ from sqlalchemy import column as column_named
 from sqlalchemy.dialects import postgresql
 
 from keyauthority.storage.postgres.link import Link
-from keyauthority.storage.sql.statements import Statements
+from keyauthority.storage.sql.statements import Outcome, Statements
 
 CHANNEL: Final = "keyauthority"
 """The channel on which changes that alter verdicts are announced."""
@@ -36,8 +35,9 @@ class PostgresStatements(Statements):
 
     def __init__(self, link: Link, time: datetime, *, locking: bool) -> None:
         assert link.sql is not None  # noqa: S101  # a mistake of ours
-        super().__init__(link.sql, time, locking=locking)
+        super().__init__(time, locking=locking)
         self._link = link
+        self._connection = link.sql
         self._locks: set[tuple[str, str]] = set()
 
     def insert(self, table: Table) -> Any:
@@ -79,8 +79,8 @@ class PostgresStatements(Statements):
             await self.row(select(lock(number_of(subject))))
             self._locks.add(name)
 
-    async def _execute(self, statement: Executable, values: Any) -> CursorResult[*tuple[Any, ...]]:
-        return await self._link.within(self._connection.execute(statement, values))
+    async def _execute(self, statement: Executable, values: Any) -> Outcome:
+        return Outcome.of(await self._link.within(self._connection.execute(statement, values)))
 
 
 def number_of(subject: str) -> int:
