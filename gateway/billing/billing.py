@@ -94,7 +94,7 @@ class Billing:
             try:
                 spending = self._spender.take(key, priced.hold, use)
                 if spending is None:
-                    spending = await self._spender.hold(key, priced.hold, use, least=least)
+                    spending = await self._spender.wait(key, priced.hold, use, least=least)
             except (OutOfCredits, AllHeld, SpendingUnavailable) as error:
                 return self._refusal(error)
             bill.cover(spending)

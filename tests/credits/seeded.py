@@ -43,22 +43,24 @@ def _takes_late_grants(self: Purse, call: Any, word: Word, granted: int) -> bool
 
 
 def _refuses_late_comers(self: WorkspaceCredits, *args: Any, **kwargs: Any) -> None:
-    self._covered = self._arrived
+    self.line._covered = self.line._arrived
     _workspace_answered(self, *args, **kwargs)
 
 
 def _refuses_at_failures(self: Settling, message: Any, failure: Any) -> None:
     for part in message.parts:
-        part.workspace.refuse_all(OutOfCredits())
+        part.workspace.line.refuse_all(OutOfCredits())
     _failed(self, message, failure)
 
 
 def _frees_before_it_is_written(self: Ends, end: Any, pause: float) -> None:
-    if end.charge is None:
+    _, charge, is_charged = end
+    if is_charged:
+        self._written.appendleft((0, end))
+        self._synced(0)
+        self._spool.end(charge.reference, charge)
+    else:
         _write_end(self, end, pause)
-        return
-    self._count(end)
-    self._spool.end(end.reference, end.charge)
 
 
 async def _closes_before_charging(self: Backlog, charges: list[SpooledCharge]) -> None:

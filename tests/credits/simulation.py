@@ -11,7 +11,6 @@ from typing import Any, Final
 from unittest.mock import patch
 
 from keyauthority.client import AllHeld, OutOfCredits, Request, Spending, SpendingUnavailable
-from keyauthority.client.spending import backlog
 from keyauthority.domain.credits import releasing
 from keyauthority.domain.verdicts import VerifiedKey
 from tests.conformance.records import SECOND
@@ -43,7 +42,6 @@ class Simulation:
         with (
             simulated(),
             patch.object(releasing, "LONGEST_REQUEST", longest),
-            patch.object(backlog, "RETRIES", 2.0),
             asyncio.Runner(loop_factory=VirtualLoop) as runner,
         ):
             runner.run(self._play())
@@ -145,7 +143,7 @@ class Simulation:
         before = [begun for begun, returned in authority.reductions if returned <= arrived]
         if not before:
             return
-        for key in one.hold.parts:
+        for key in one.parts:
             fresh = authority.begun[key] > before[-1] or authority.granted[key] >= arrived
             self._check(fresh, "credits from before a reduction were spent after it")
 
