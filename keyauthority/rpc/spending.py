@@ -29,7 +29,9 @@ class SpendingServicer:
     def __init__(self, parts: Parts) -> None:
         self._ledger = ReadingLedger(parts.books)
         self._prices = Prices(parts.books)
-        self._settling = Settling(parts.books, parts.store.sessions, parts.metrics.settled)
+        self._settling = Settling(
+            parts.books, parts.store.sessions, parts.charge_rates, parts.metrics.settled
+        )
 
     async def Settle(self, request: v1.SettleRequest, actor: Actor) -> v1.SettleResponse:
         answer = await self._settling.settle(actor, _call(request))

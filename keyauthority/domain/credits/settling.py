@@ -9,6 +9,7 @@ from typing import Final
 
 from keyauthority.domain.books import Books, Posting
 from keyauthority.domain.callers import Actor
+from keyauthority.domain.credits.charge_rates import ChargeRates
 from keyauthority.domain.credits.charging import ChargeState, Charging, Counts, is_valid
 from keyauthority.domain.credits.entering import EXPIRING, credits_of, read_sheets
 from keyauthority.domain.credits.spending import Answer, Call, Closing, check
@@ -57,25 +58,31 @@ class Settling:
     Args:
         books: The books.
         sessions: The sessions of verifiers.
+        rates: How many charges a second each caller may bring.
         counts: What all calls came to.
     """
 
-    def __init__(self, books: Books, sessions: Sessions, counts: Counts) -> None:
+    def __init__(
+        self, books: Books, sessions: Sessions, rates: ChargeRates, counts: Counts
+    ) -> None:
         self._books = books
         self._sessions = sessions
+        self._rates = rates
         self._counts = counts
         self._recalls = Recalls()
 
     async def settle(self, actor: Actor, call: Call) -> Answer:
-        """Enters charges, applies closings and grants slices, in this order; raises `FIELD_INVALID`.
+        """Enters charges, applies closings and grants slices, in this order.
 
-        A charge that breaks a limit is refused, and makes nothing else fail.
+        Raises `KeyAuthorityError`: `FIELD_INVALID`, `TOO_MANY_CHARGES`. A charge that breaks a limit is
+        refused, and makes nothing else fail.
 
         Ids of sessions never come back: one that is over before the transaction stays so. One that
         ends meanwhile may be granted something, which nobody spends, and which is set aside as all
         its slices are.
         """
         check(call)
+        self._rates.take(actor.caller.id, len(call.charges))
         refused = {index for index, charge in enumerate(call.charges) if not is_valid(charge)}
         valid = [charge for index, charge in enumerate(call.charges) if index not in refused]
         answer = await self._settle(actor, replace(call, charges=valid))
