@@ -1,6 +1,7 @@
 """How databases find what verdicts need: by their indexes, never by looking through a table."""
 
 import sqlite3
+from collections.abc import Iterable, Sequence
 from contextlib import closing
 from pathlib import Path
 from typing import Any
@@ -14,14 +15,16 @@ from keyauthority.base.relational.sqlite import connect
 from keyauthority.domain.ledger import EntryFilter, Kind
 from keyauthority.domain.usage import DAY, Group, Span
 from keyauthority.storage.postgres import open_postgres
-from keyauthority.storage.postgres.database import PostgresDatabase, PostgresDirect
+from keyauthority.storage.postgres.database import PostgresDatabase
+from keyauthority.storage.postgres.direct import PostgresDirect
 from keyauthority.storage.sql import leases, snapshots
 from keyauthority.storage.sql.keys import SqlKeys
 from keyauthority.storage.sql.ledger import SqlLedger
 from keyauthority.storage.sql.slices import SqlSlices
 from keyauthority.storage.sql.usage import UsageReader
 from keyauthority.storage.sqlite import migrate_sqlite
-from keyauthority.storage.sqlite.database import SqliteDirect, SqliteStatements
+from keyauthority.storage.sqlite.database import SqliteStatements
+from keyauthority.storage.sqlite.direct import SqliteDirect
 from keyauthority.storage.sqlite.examining import KIND
 from tests.conformance.records import START, a_caller, a_key, a_workspace
 from tests.postgres import new_database, run_sql
@@ -119,6 +122,11 @@ class Explained(SqliteStatements):
             result = await super()._execute(_explained(statement), values)
             self.plans += [row[3] for row in result]
         return await super()._execute(statement, values)
+
+    async def _directly(self, text: str, parameters: Sequence[Any]) -> Iterable[Sequence[Any]]:
+        result = await super()._directly(f"EXPLAIN QUERY PLAN {text}", parameters)
+        self.plans += [row[3] for row in result]
+        return await super()._directly(text, parameters)
 
 
 def _explained(statement: Select[Any]) -> Any:

@@ -26,6 +26,9 @@ TERMS: Final = (
 """The columns that `terms_of` reads."""
 
 
+_HEAD: Final = select(head.c.epoch, head.c.revision)
+
+
 def terms_of(row: Any) -> Terms:
     """Returns the terms of a row with `TERMS`."""
     return Terms(
@@ -84,7 +87,7 @@ class SqlFeed(Repository):
     """`Feed` within one transaction."""
 
     async def head(self) -> Head:
-        [row] = await self._statements.rows(select(head.c.epoch, head.c.revision))
+        [row] = await self._statements.read(_HEAD)
         return head_of(row)
 
     async def advance(self, subjects: Sequence[str]) -> int:

@@ -23,7 +23,6 @@ from sqlalchemy import (
     func,
 )
 from sqlalchemy.dialects import sqlite
-from sqlalchemy.dialects.sqlite.pysqlite import SQLiteDialect_pysqlite
 from sqlalchemy.ext.asyncio import AsyncConnection, create_async_engine
 
 from keyauthority.base.process.tasks import to_the_end
@@ -33,8 +32,9 @@ from keyauthority.base.relational.sqlite import connect
 from keyauthority.domain.errors import KeyAuthorityError
 from keyauthority.domain.ports import Clock
 from keyauthority.storage.errors import CLOSED, outages, unavailable
-from keyauthority.storage.sql.direct import Direct
+from keyauthority.storage.sql.direct import Insertion
 from keyauthority.storage.sql.statements import Statements
+from keyauthority.storage.sqlite.direct import direct_of, insertion_of
 from keyauthority.storage.sqlite.examining import IN_USE, KIND
 from keyauthority.storage.sqlite.gate import Gate
 from keyauthority.storage.sqlite.journal import Journal
@@ -47,7 +47,6 @@ PATIENCE: Final = 5.0
 PAUSE: Final = 0.01
 """Seconds between two attempts, in which other tasks are admitted."""
 
-_DIALECT: Final = SQLiteDialect_pysqlite(paramstyle="qmark")
 # The connection never waits inside SQLite: see `until_free`.
 _PRAGMAS: Final = {**KIND.pragmas, "busy_timeout": 0}
 
@@ -85,6 +84,22 @@ class SqliteStatements(Statements):
         with outages():
             return await to_the_end(self._connection.execute(statement, values))
 
+    async def _read(self, query: Select[Any], values: Mapping[str, Any]) -> Sequence[Any]:
+        direct = direct_of(query)
+        return direct.converted(await self._directly(*direct.bound(values)))
+
+    async def _add(self, insertion: Insertion, rows: Sequence[Sequence[Any]]) -> None:
+        # One statement for all rows: between two of them the thread of the driver would have to wait
+        # for that of the event loop.
+        await self._directly(insertion_of(insertion), [json.dumps(rows)])
+
+    async def _directly(self, text: str, parameters: Sequence[Any]) -> Iterable[Sequence[Any]]:
+        driver: Any = self._connection.sync_connection
+        with outages():
+            return await to_the_end(
+                driver.connection.driver_connection.execute_fetchall(text, parameters)
+            )
+
 
 class SqliteDatabase:
     """`Database` over one SQLite connection.
@@ -104,7 +119,6 @@ class SqliteDatabase:
         self._connection: AsyncConnection | None = None
         self._gate = Gate()
         self._journal = Journal(self._empty_journal, self._empty_journal_alone)
-        self._direct: dict[Select[Any], SqliteDirect] = {}
 
     async def connect(self) -> None:
         """Opens the database, which must exist and be migrated, and marks it as in use.
@@ -141,9 +155,7 @@ class SqliteDatabase:
             await self._driver.close()
 
     async def read(self, query: Select[Any], **values: Any) -> Sequence[Any]:
-        if query not in self._direct:
-            self._direct[query] = SqliteDirect(query)
-        direct = self._direct[query]
+        direct = direct_of(query)
         bound = direct.bound(values)
         return direct.converted(await until_free(lambda: self._rows(*bound), self._patience))
 
@@ -153,7 +165,7 @@ class SqliteDatabase:
 
     @asynccontextmanager
     async def changing(self) -> AsyncIterator[Statements]:
-        async with self._transaction("BEGIN IMMEDIATE", locking=True) as statements:
+        async with self._transaction("BEGIN IMMEDIATE") as statements:
             yield statements
             statements.check()
             await self._run("COMMIT")
@@ -162,14 +174,15 @@ class SqliteDatabase:
 
     @asynccontextmanager
     async def reading(self) -> AsyncIterator[Statements]:
-        async with self._transaction("BEGIN", locking=False) as statements:
+        async with self._transaction("BEGIN") as statements:
             yield statements
 
     @asynccontextmanager
-    async def _transaction(self, begin: str, *, locking: bool) -> AsyncIterator[Statements]:
+    async def _transaction(self, begin: str) -> AsyncIterator[Statements]:
         async with AsyncExitStack() as inside:
             connection = await until_free(lambda: self._begin(begin, inside), self._patience)
-            statements = SqliteStatements(connection, self._clock.now(), locking=locking)
+            # Nobody else can change anything meanwhile.
+            statements = SqliteStatements(connection, self._clock.now(), locking=False)
             with closing(statements):
                 yield statements
 
@@ -231,25 +244,6 @@ class SqliteDatabase:
         _ = self._open_connection()
         if self._driver.in_transaction:
             raise unavailable("a change could not be undone")
-
-
-class SqliteDirect(Direct):
-    """`Direct` for SQLite, which knows no lists: each value of a list has its own mark."""
-
-    def __init__(self, query: Select[Any]) -> None:
-        super().__init__(query, _DIALECT)
-
-    def bound(self, values: Mapping[str, Any]) -> tuple[str, Sequence[Any]]:
-        """Returns the statement and its parameters, in their order, for *values* by name."""
-        text, bound = self.text, []
-        for name in self.names:
-            if name in self.lists:
-                marks = ", ".join("?" * len(values[name])) or "NULL"
-                text = text.replace(self.lists[name], marks, 1)
-                bound += values[name]
-            else:
-                bound.append(values.get(name, self.fixed[name]))
-        return text, bound
 
 
 async def until_free(attempt: Callable[[], Awaitable[T]], patience: float) -> T:
