@@ -63,7 +63,6 @@ class CoherentCache(Generic[E]):
 
     def __init__(self, capacity: int) -> None:
         self.entries: Entries[E] = Entries(capacity)
-        self._find = self.entries.find
         self.session_id = ""
         self.epoch = 0
         self.applied = 0
@@ -83,7 +82,7 @@ class CoherentCache(Generic[E]):
 
     def get(self, digest: bytes, now: float) -> E | None:
         """Returns the answer that may be given at *now*, a time read for this very question."""
-        entry = self._find(digest)
+        entry = self.entries.find(digest)
         if entry is None:
             return None
         if (now < self.lease_until and now < entry.until) or entry.final:
@@ -112,7 +111,7 @@ class CoherentCache(Generic[E]):
 
         *whole_key* says of a final answer that it is about all secrets of its key.
         """
-        before = self._find(digest)
+        before = self.entries.find(digest)
         if before is not None and before.final:
             return before
         if whole_key:
