@@ -221,6 +221,42 @@ async def test_a_ledger_that_went_on_loses_nothing(past: Past, seed: int) -> Non
     assert (await past.replay(exported)).ledgers.entered == 0
 
 
+async def test_nothing_expires_twice(past: Past) -> None:
+    """What has expired since the restore is not taken of other credits; what is left of it expires."""
+    await past.top_up(10, expire_time=past.clock.time + DAY)
+    await past.top_up(5)
+    backup = past.state
+    past.clock.time += DAY
+    await past.expire()
+    exported = await past.export()
+
+    await past.go_back(backup)
+    await past.charge(4, "a new one")
+    assert (await past.replay(exported)).ledgers == Reentered(0, 2)
+    assert await past.adds_up() == 11
+    await past.expire()
+    assert (await past.replay(exported)).ledgers == Reentered(0, 2)
+    assert await past.adds_up() == 5
+
+
+async def test_nothing_is_returned_twice(past: Past) -> None:
+    """Somebody refunded by hand, under another name, what the export says was refunded."""
+    purchase = await past.top_up(10)
+    charge = await past.charge(6)
+    backup = past.state
+    await past.refund(charge, 4)
+    await past.refund(purchase, 3)
+    exported = await past.export()
+
+    await past.go_back(backup)
+    await past.refund(charge, 3)
+    await past.refund(purchase)
+    done = (await past.replay(exported)).ledgers
+
+    assert done == Reentered(0, 2, left_out=("ws_1: refund 3", "ws_1: refund 4"))
+    assert await past.adds_up() == -3
+
+
 async def test_several_thousand_entries(past: Past) -> None:
     """They come in pieces; a refund of what stands in the same piece finds it."""
     await past.top_up(10_000)
