@@ -107,9 +107,12 @@ class Past:
         self.store._books = replace(backup, epoch=self.state.epoch)
         return (await self.replay(exported)).ledgers
 
-    async def replay(self, exported: Iterable[Exported], *audit: Any) -> Replayed:
+    async def replay(
+        self, exported: Iterable[Exported], *audit: Any, workspace_id: str = WORKSPACE
+    ) -> Replayed:
         restoring = Restoring(self.cases.books)
-        _, replayed = await restoring.restore(operator(RESTORE), audit, ledgers=exported)
+        ledgers = {workspace_id: exported}
+        _, replayed = await restoring.restore(operator(RESTORE), audit, ledgers=ledgers)
         return replayed
 
     async def adds_up(self) -> int:
@@ -299,14 +302,15 @@ async def test_a_workspace_that_the_backup_lacks(past: Past) -> None:
         details={"name": "new"},
     )
 
-    lacking = await past.replay(exported)
-    made = await past.replay(exported, created)
+    lacking = await past.replay(exported, workspace_id="ws_9")
+    made = await past.replay(exported, created, workspace_id="ws_9")
 
     assert lacking.ledgers == Reentered(workspaces=("ws_9",))
     assert (made.workspaces_created, made.ledgers) == (1, Reentered(1))
     workspace = await past.cases.workspaces.get("ws_9")
     assert (workspace.name, workspace.create_time, workspace.suspended) == ("new", START, False)
-    assert (await past.replay(exported, created)).workspaces_created == 0
+    again = await past.replay(exported, created, workspace_id="ws_9")
+    assert (again.workspaces_created, again.ledgers) == (0, Reentered(0, 1))
 
 
 def moved(entry: Entry, workspace_id: str) -> Entry:
