@@ -9,8 +9,10 @@ from datetime import datetime, timedelta
 from random import Random
 from typing import Final
 
+from keyauthority.config import CHARGES_PER_SECOND
 from keyauthority.domain.books import Books
 from keyauthority.domain.callers import Actor, operator
+from keyauthority.domain.credits.charge_rates import ChargeRates
 from keyauthority.domain.credits.charging import Counts
 from keyauthority.domain.credits.crediting import Crediting, Purchase
 from keyauthority.domain.credits.reading import ReadingLedger
@@ -57,7 +59,8 @@ class Authority:
         self.store = MemoryStore(Clock())
         self.books = Books(self.store, self)
         self.counts = Counts()
-        self.settling = Settling(self.books, self.store.sessions, self.counts)
+        rates = ChargeRates(CHARGES_PER_SECOND, now)
+        self.settling = Settling(self.books, self.store.sessions, rates, self.counts)
         self.crediting = Crediting(self.books)
         self.releasing = Releasing(self.books, self.store.sessions)
         self.broken = ""
