@@ -26,6 +26,9 @@ from keyauthority.v1 import spending_service_pb2 as v1
 FLUSH: Final = 1.0
 """Seconds that charges wait at most, if the authority is well."""
 
+CLOSES: Final = 0.03
+"""Seconds from a change to what is said of the slices that it closed, if nobody waits for more."""
+
 MOST_CALLS: Final = 16
 """Calls under way at a time."""
 
@@ -83,6 +86,16 @@ class Settling:
         """Says and asks at once what there is of the workspace."""
         self._due.setdefault(workspace, False)
         self._schedule()
+
+    def closed(self, workspace: WorkspaceCredits) -> None:
+        """Says soon what goes back, of slices that a change of the credits has closed.
+
+        The acknowledgement of the change goes first: somebody waits for that, and not for this.
+        """
+        if workspace.waiters:
+            self.prompt(workspace)
+        elif workspace not in self._timers and not self._ended:
+            self._timers[workspace] = self._loop.call_later(CLOSES, self._waited, workspace)
 
     def note(self, workspace: WorkspaceCredits, charges: int = 0) -> None:
         """Says within `FLUSH` what there is of the workspace, of which so many more are charges."""

@@ -6,13 +6,16 @@ import asyncio
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
+from unittest.mock import patch
 
 import grpc
 import pytest
 
-from keyauthority.client import OutOfCredits, SpendingUnavailable
+from keyauthority.client import AllHeld, OutOfCredits, SpendingUnavailable
+from keyauthority.client.spending import settling
 from keyauthority.pricing.prices import Price
 from keyauthority.v1 import price_pb2
+from keyauthority.v1 import spending_service_pb2 as pb
 from tests.client.parts import until
 from tests.client.spender.authority import SpendingAuthority
 from tests.client.spender.parts import KEY, USE, Door, hold, spending
@@ -60,6 +63,34 @@ async def test_nothing_is_spent_of_a_slice_after_its_credits_changed(
         (await hold(spender, 900)).void()
     assert ledger.account.balance == 900
     assert (ledger.late, ledger.short, ledger.account.escrowed) == (0, 0, 0)
+
+
+@pytest.mark.parametrize("waits", [False, True])
+async def test_the_acknowledgement_of_a_change_goes_before_what_it_closes(
+    authority: SpendingAuthority, folder: Path, waits: bool
+) -> None:
+    """Whoever changes credits waits for that alone. A request that waits for more lets nothing wait."""
+    authority.credit("ws_1", 1_000)
+    authority.recalls = False
+    async with spending(authority.address, folder) as spender:
+        (await hold(spender, 100)).void()
+        await until(lambda: spender.free > 0 and spender.counters.holds == 0)
+        asked = asyncio.ensure_future(hold(spender, 2_000)) if waits else None
+        await asyncio.sleep(0)
+        acknowledged_before: list[bool] = []
+
+        async def settled(request: pb.SettleRequest) -> None:
+            revisions = {one.revision for one in authority.syncs}
+            acknowledged_before.extend(authority.revision in revisions for _ in request.closings)
+
+        authority.before = settled
+        with patch.object(settling, "CLOSES", 30.0 if waits else 0.2):
+            await authority.change("ws_1/credits")
+            await until(lambda: acknowledged_before != [])
+        assert waits or acknowledged_before[0]
+        if asked is not None:
+            with pytest.raises(AllHeld):
+                await asked
 
 
 async def test_a_change_of_others_closes_nothing(
