@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import sys
 from typing import Final
 
 from aiohttp import hdrs
 from multidict import CIMultiDict, CIMultiDictProxy, istr
 
 from gateway.bill_metrics import BillCounters
-from gateway.billing.cost import Cost, Told, Work, cost_of, exact_cost
+from gateway.billing.cost import Cost, Told, cost_of, exact_cost, plain_cost
 from gateway.envelope import Refusal
-from gateway.metering.answer import AnswerReader
-from gateway.metering.going_by import FIRST_OUTPUT
+from gateway.metering.answer import answer_reader
+from gateway.metering.endpoints import Endpoint
+from gateway.metering.going_by import FIRST_OUTPUT, Priced
+from gateway.metering.reader import BYTES_A_TOKEN, AnswerReader
 from gateway.request import RequestBody
 from keyauthority.client import AllHeld, OutOfCredits, Spending, SpendingUnavailable
 from keyauthority.pricing import amounts
@@ -19,6 +22,7 @@ from keyauthority.pricing import amounts
 COST: Final = istr("x-opentoken-cost")
 
 _JSON: Final = "application/json"
+_IMAGES: Final = Endpoint.IMAGES
 _LARGEST_AWAITED: Final = 32 * 1024
 """Bytes of an answer that the connection to the upstream takes in, whoever reads them."""
 
@@ -45,35 +49,41 @@ class Bill:
     otherwise.
 
     Args:
-        work: What it has the upstream do, and its price.
+        priced: What it asks for, and its price.
         body: What is sent to the upstream; None for no body.
         strips_usage: Whether the upstream was asked for a usage that the client did not ask for.
         counters: Where its end is counted.
         exhausted: What clients without credits are told.
     """
 
-    __slots__ = (
-        "_answer",
-        "_closed",
-        "_counters",
-        "_covered",
-        "_exhausted",
-        "_is_cut",
-        "_paid",
-        "_passed",
-        "_sent",
-        "_status",
-        "_strips_usage",
-        "_token_bytes",
-        "_whole",
-        "_work",
-        "body",
-        "spending",
-    )
+    # Most requests change few of these.
+    spending: Spending | None = None
+    """What is held; None if nothing is, since the request is only counted."""
+    is_short = False
+    """Whether the answer has got beyond what is held for it."""
+
+    # Output tokens that the hold covers, and the bytes that these may have.
+    _covered = sys.maxsize
+    _most = sys.maxsize
+    # Bytes of output that were passed on under the hold.
+    _paid = 0
+    _is_cut = False
+    _sent = False
+    _closed = False
+    # Of the upstream's answer: its status, 0 before it; its type and coding; and whether it ended.
+    _status = 0
+    _kind = ""
+    _coding = ""
+    _whole = False
+    _reader: AnswerReader | None = None
+    # How many of its bytes are taken for a token.
+    _token_bytes = BYTES_A_TOKEN
+    # Bytes that came of one that can't be read; None: it is read.
+    _unread: int | None = None
 
     def __init__(
         self,
-        work: Work,
+        priced: Priced,
         body: bytes | RequestBody | None,
         *,
         strips_usage: bool,
@@ -81,30 +91,15 @@ class Bill:
         exhausted: Refusal,
     ) -> None:
         self.body = body
-        # What is held; None if nothing is, since the request is free or only counted.
-        self.spending: Spending | None = None
-        self._work = work
+        self._priced = priced
         self._strips_usage = strips_usage
         self._counters = counters
         self._exhausted = exhausted
-        # Output tokens that the hold covers, and those that were passed on under it.
-        self._covered = 0
-        self._paid = 0
-        self._is_cut = False
-        self._sent = False
-        self._closed = False
-        # Of the upstream's answer: its status, 0 before it; its bytes; and whether it ended.
-        self._status = 0
-        self._passed = 0
-        # How many of them are taken for a token, where the answer can't be read.
-        self._token_bytes = 0
-        self._whole = False
-        self._answer: AnswerReader | None = None
 
     def cover(self, spending: Spending) -> None:
         """Takes the hold, which may be less than what was to be held."""
         self.spending = spending
-        self._covered = self._work.covered(spending.amount)
+        self._covered = self._priced.covered(spending.amount)
 
     # --- the request, called by whoever forwards it
 
@@ -115,32 +110,37 @@ class Bill:
     def note_answer(self, status: int, headers: CIMultiDictProxy[str]) -> None:
         """Notes the head of the upstream's answer."""
         self._status = status
-        kind, coding = headers.get(hdrs.CONTENT_TYPE, ""), headers.get(hdrs.CONTENT_ENCODING, "")
-        place = self._work.priced.asked.place
-        self._answer = AnswerReader(kind, coding, place=place, takes_usage_out=self._strips_usage)
-        if coding not in ("", "identity"):
-            self._token_bytes = _CODED
-        elif kind.startswith("audio/"):
-            self._token_bytes = _AUDIO
+        self._kind = headers.get(hdrs.CONTENT_TYPE, "")
+        self._coding = headers.get(hdrs.CONTENT_ENCODING, "")
 
     def waits_for_whole(self, headers: CIMultiDictProxy[str]) -> bool:
         """Returns whether the answer is passed on once it is whole, with its cost in its head."""
         length = headers.get(hdrs.CONTENT_LENGTH, "")
         return (
-            headers.get(hdrs.CONTENT_TYPE, "").startswith(_JSON)
-            and length.isdecimal()
-            and int(length) <= _LARGEST_AWAITED
+            self._kind.startswith(_JSON) and length.isdecimal() and int(length) <= _LARGEST_AWAITED
         )
 
     def read_whole(self, body: bytes, headers: CIMultiDict[str]) -> bytes:
         """Returns what of a whole answer goes on, and writes its cost into its *headers*."""
-        passed = self.read(body) + self.read_end()
-        if len(passed) != len(body):
-            headers.popall(hdrs.CONTENT_LENGTH, None)
-        cost = self.close()
+        passed, cost = body, self._plain_cost(body)
+        if cost is not None:
+            self._closed = True
+            self._charge(cost)
+        else:
+            passed = self.read(body) + self.read_end()
+            if len(passed) != len(body):
+                headers.popall(hdrs.CONTENT_LENGTH, None)
+            cost = self.close()
         if cost is not None and self.spending is not None:
             headers[COST] = amounts.write(cost.nano_credits)
         return passed
+
+    def _plain_cost(self, body: bytes) -> Cost | None:
+        # Most answers need no reader.
+        if self._coding or not self._kind.startswith(_JSON):
+            return None
+        priced = self._priced
+        return None if priced.asked.place is _IMAGES else plain_cost(priced.price.rates, body)
 
     def begin_stream(self, headers: CIMultiDict[str]) -> None:
         """Prepares the *headers* of an answer that goes on while it arrives."""
@@ -149,44 +149,53 @@ class Bill:
 
     def read(self, chunk: bytes) -> bytes:
         """Returns what goes on to the client, now that *chunk* of the answer has arrived."""
-        self._passed += len(chunk)
-        return chunk if self._answer is None else self._answer.feed(chunk)
+        reader = self._reader or self._begin_reading()
+        passed = reader.feed(chunk)
+        if self._unread is not None:
+            self._unread += len(chunk)
+        size = reader.text_bytes if self._unread is None else self._unread
+        self.is_short = size > self._most
+        if not self.is_short:
+            self._paid = size
+        return passed
+
+    def _begin_reading(self) -> AnswerReader:
+        if self._coding not in ("", "identity"):
+            self._token_bytes, self._unread = _CODED, 0
+        elif self._kind.startswith("audio/"):
+            self._token_bytes, self._unread = _AUDIO, 0
+        self._most = self._covered * self._token_bytes
+        self._reader = answer_reader(
+            self._kind,
+            self._coding,
+            place=self._priced.asked.place,
+            takes_usage_out=self._strips_usage,
+        )
+        return self._reader
 
     def read_end(self) -> bytes:
         """Returns what goes on at the orderly end of the answer."""
         self._whole = True
-        return b"" if self._answer is None else self._answer.finish()
+        return b"" if self._reader is None else self._reader.finish()
 
     @property
     def usage_due(self) -> bool:
         """Whether the answer is made, and its usage is yet to come: it is read on if its client leaves."""
-        answer = self._answer
-        return answer is not None and not self._whole and self._was_served() and answer.usage_due
+        if self._whole or not self._status or not self._was_served():
+            return False
+        return (self._reader or self._begin_reading()).usage_due
 
     # --- the hold
 
-    def is_short(self) -> bool:
-        """Returns whether the answer has got beyond what is held for it."""
-        if self.spending is None:
-            return False
-        output = self._output()
-        if output > self._covered:
-            return True
-        self._paid = output
-        return False
-
     def try_extend(self) -> bool:
         """Extends the hold if that needs no call; returns whether it did. Raises `CutError`."""
-        tokens = self._missing()
+        spending, tokens = self.spending, self._missing()
         try:
-            extended = self.spending is None or self.spending.try_extend(
-                self._work.extension(tokens)
-            )
+            extended = spending is None or spending.try_extend(self._priced.extension(tokens))
         except SpendingUnavailable:
             raise self._cut(Refusal.BILLING_UNAVAILABLE) from None
         if extended:
-            self._covered += tokens
-            self._paid = self._output()
+            self._cover_more(tokens)
         return extended
 
     async def extend(self) -> None:
@@ -194,7 +203,7 @@ class Bill:
         spending, tokens = self.spending, self._missing()
         if spending is None:
             return
-        held, wanted = spending.amount, self._work.extension(tokens)
+        held, wanted = spending.amount, self._priced.extension(tokens)
         try:
             await spending.extend(wanted)
         except (OutOfCredits, AllHeld):
@@ -202,9 +211,17 @@ class Bill:
         except SpendingUnavailable:
             raise self._cut(Refusal.BILLING_UNAVAILABLE) from None
         got = spending.amount - held
-        self._covered += tokens if got >= wanted else tokens * got // wanted
-        if self.is_short():
+        self._cover_more(tokens if got >= wanted else tokens * got // wanted)
+        if self.is_short:
             raise self._cut(self._exhausted)
+
+    def _cover_more(self, tokens: int) -> None:
+        self._covered += tokens
+        self._most = self._covered * self._token_bytes
+        size = self._size()
+        self.is_short = size > self._most
+        if not self.is_short:
+            self._paid = size
 
     def _cut(self, refusal: Refusal) -> CutError:
         # What came last does not go on, and is not charged.
@@ -212,15 +229,18 @@ class Bill:
         return CutError(refusal)
 
     def _missing(self) -> int:
-        return (
-            max(0, self._output() - self._covered) + FIRST_OUTPUT * self._work.priced.asked.choices
-        )
+        missing = max(0, self._tokens(self._size()) - self._covered)
+        return missing + FIRST_OUTPUT * self._priced.asked.choices
 
-    def _output(self) -> int:
-        # Tokens that were passed on, by estimate.
-        if self._token_bytes:
-            return -(-self._passed // self._token_bytes)
-        return self._answer.relayed if self._answer is not None else 0
+    def _size(self) -> int:
+        # Bytes of output that were passed on.
+        if self._unread is not None:
+            return self._unread
+        return 0 if self._reader is None else self._reader.text_bytes
+
+    def _tokens(self, size: int) -> int:
+        # About how many *size* bytes of output are.
+        return -(-size // self._token_bytes)
 
     # --- the end
 
@@ -230,11 +250,15 @@ class Bill:
             return None
         self._closed = True
         cost = self._cost()
-        if cost is None:
+        if cost is not None:
+            self._charge(cost)
+        else:
             self._counters.voided += 1
             if self.spending is not None:
                 self.spending.void()
-            return None
+        return cost
+
+    def _charge(self, cost: Cost) -> None:
         self._counters.charge(cost.nano_credits, estimated=cost.estimated)
         if self.spending is not None:
             self.spending.charge(
@@ -243,31 +267,29 @@ class Bill:
                 status=self._status,
                 estimated=cost.estimated,
             )
-        return cost
 
     def _cost(self) -> Cost | None:
-        answer = self._answer
-        if answer is None:
-            return cost_of(self._work, Told()) if self._was_served() else None
+        reader = self._reader
+        if reader is None:
+            return cost_of(self._priced, Told(whole=self._whole)) if self._was_served() else None
         if not self._whole:
             # What it brought by now is read; nothing of it goes on.
-            answer.finish()
-        usage = answer.meter.usage
+            reader.finish()
+        usage, final = reader.meter.usage, reader.meter.final
         if usage is None and not self._was_served():
             return None
-        final = answer.meter.final
-        exact = exact_cost(self._work, usage) if usage is not None and final else None
+        exact = exact_cost(self._priced.price.rates, usage) if usage is not None and final else None
         if exact is not None:
             # To measure the text of an answer that tells its tokens would take time for nothing.
             return exact
         told = Told(
             usage,
             final=final,
-            images=answer.images,
-            output_tokens=self._paid if self._is_cut else self._output(),
-            whole=self._whole or answer.ended,
+            images=reader.images,
+            output_tokens=self._tokens(self._paid if self._is_cut else self._size()),
+            whole=self._whole or reader.ended,
         )
-        return cost_of(self._work, told)
+        return cost_of(self._priced, told)
 
     def _was_served(self) -> bool:
         if self._status:

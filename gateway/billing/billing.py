@@ -2,30 +2,26 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
-
 from gateway.bill_metrics import BillCounters
 from gateway.billing.bill import Bill
-from gateway.billing.reading import Body, Reader
+from gateway.billing.bodies import Bodies
+from gateway.billing.reading import Reader
 from gateway.envelope import Refusal
+from gateway.metering.asking import ask_for_usage, lacks_usage
+from gateway.metering.going_by import Priced
 from gateway.observe import Complaint
-from gateway.request import EdgeRequest
+from gateway.pool import SMALL
+from gateway.request import EdgeRequest, RequestBody
 from keyauthority.client import (
     AllHeld,
     OutOfCredits,
     Request,
     Spender,
-    Spending,
     SpendingUnavailable,
     VerifiedKey,
 )
 
-
-class Opened(NamedTuple):
-    """A request that may be forwarded, with *body*, and its bill; None if it costs nothing."""
-
-    body: Body
-    bill: Bill | None
+Body = bytes | RequestBody | None
 
 
 class Billing:
@@ -34,6 +30,7 @@ class Billing:
     Args:
         spender: Holds the credits. None: nothing is held, charged and refused, only counted.
         reader: Finds the prices.
+        bodies: Awaits the bodies of requests.
         counters: Where bills are counted.
         exhausted: What clients without credits are answered.
         holds_all: Whether a request is refused for which less is left than is to be held.
@@ -43,6 +40,7 @@ class Billing:
         self,
         spender: Spender | None,
         reader: Reader,
+        bodies: Bodies,
         counters: BillCounters,
         exhausted: Refusal,
         *,
@@ -50,6 +48,7 @@ class Billing:
     ) -> None:
         self._spender = spender
         self._reader = reader
+        self._bodies = bodies
         self._counters = counters
         self._exhausted = exhausted
         self._holds_all = holds_all
@@ -57,35 +56,49 @@ class Billing:
 
     async def open(
         self, request: EdgeRequest, path: str, key: VerifiedKey, body: Body
-    ) -> Opened | Refusal:
+    ) -> tuple[Body, Bill | None] | Refusal:
         """Returns what to forward once credits are held for it, or why it is refused.
 
-        Whoever gets a bill has to close it.
+        It is the body, and the bill, which whoever gets it has to close; None if it costs nothing.
         """
-        reading = await self._reader.read(request, path, key.id, body)
-        if isinstance(reading, Refusal):
-            return reading
-        if reading.refusal is not None:
-            if self._spender is not None:
-                return reading.refusal
-            self._counters.unpriced += 1
-        work = reading.work
-        if work is None:
-            return Opened(reading.body, None)
+        if body is None or isinstance(body, bytes):
+            content = self._bodies.whole(body)
+        else:
+            read = await self._bodies.read(body, key.id)
+            if isinstance(read, Refusal):
+                return read
+            content = read
+        size = _size(body) if content is None else len(content)
+        try:
+            priced = self._reader.read(request, path, content, size)
+        except SpendingUnavailable:
+            priced = await self._reader.read_anew(request, path, content, size)
+        if not isinstance(priced, Priced):
+            if priced is not None and self._spender is not None:
+                return priced
+            self._counters.unpriced += priced is not None
+            return _sent(body, content), None
+        strips_usage = content is not None and lacks_usage(priced.asked)
+        if strips_usage and content is not None:
+            content = ask_for_usage(content)
         bill = Bill(
-            work,
-            reading.body,
-            strips_usage=reading.strips_usage,
+            priced,
+            _sent(body, content),
+            strips_usage=strips_usage,
             counters=self._counters,
             exhausted=self._exhausted,
         )
         if self._spender is not None:
-            use = Request(work.priced.asked.model, path, request.id, work.priced.price.id)
-            spending = await self._spending(self._spender, key, work.first_hold, use)
-            if isinstance(spending, Refusal):
-                return spending
+            use = Request(priced.asked.model, path, request.id, priced.price.id)
+            least = priced.hold if self._holds_all else 1
+            try:
+                spending = self._spender.take(key, priced.hold, use)
+                if spending is None:
+                    spending = await self._spender.wait(key, priced.hold, use, least=least)
+            except (OutOfCredits, AllHeld, SpendingUnavailable) as error:
+                return self._refusal(error)
             bill.cover(spending)
-        return Opened(reading.body, bill)
+        return bill.body, bill
 
     async def check(self, key: VerifiedKey) -> Refusal | None:
         """Returns why a request of *key* that cost something would be refused now, holding nothing."""
@@ -109,18 +122,6 @@ class Billing:
         except SpendingUnavailable as outage:
             return self._refusal(outage)
 
-    async def _spending(
-        self, spender: Spender, key: VerifiedKey, amount: int, use: Request
-    ) -> Spending | Refusal:
-        try:
-            spending = spender.take(key, amount, use)
-            if spending is None:
-                least = amount if self._holds_all else 1
-                spending = await spender.hold(key, amount, use, least=least)
-        except (OutOfCredits, AllHeld, SpendingUnavailable) as error:
-            return self._refusal(error)
-        return spending
-
     def _refusal(self, error: OutOfCredits | AllHeld | SpendingUnavailable) -> Refusal:
         if isinstance(error, OutOfCredits):
             return self._exhausted
@@ -128,3 +129,24 @@ class Billing:
             return Refusal.IN_FLIGHT_BUDGET_EXHAUSTED
         self._complaint.log(str(error))
         return Refusal.BILLING_UNAVAILABLE
+
+
+def _size(body: Body) -> int:
+    # Of a body that is too large to be looked at.
+    if isinstance(body, RequestBody):
+        return max(body.received, body.length or 0)
+    return len(body or b"")
+
+
+def _sent(body: Body, content: bytes | None) -> Body:
+    # What is sent of *content*, once *body* was read; None if it was not.
+    if content is None:
+        return body
+    if body is None or isinstance(body, bytes):
+        return content or None
+    if len(content) <= SMALL:
+        # It is sent at once; its bytes are few, and stay for another attempt.
+        body.release()
+        return content or None
+    body.replace(content)
+    return body

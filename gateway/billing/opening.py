@@ -57,10 +57,10 @@ async def open_billing(
         holds_limit=settings.hold == "full",
         allows_default=settings.unpriced == "default",
     )
-    bodies = Bodies(settings.limits.max_metered_body_bytes, refuses=spender is not None)
     return Billing(
         spender,
-        Reader(pricing, table, bodies),
+        Reader(pricing, table),
+        Bodies(settings.limits.max_metered_body_bytes, refuses=spender is not None),
         metrics.bills,
         _EXHAUSTED[settings.exhausted_status],
         holds_all=settings.hold == "full",

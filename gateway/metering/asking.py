@@ -4,18 +4,18 @@ from __future__ import annotations
 
 from typing import Final
 
-from gateway.metering.endpoints import Endpoint, endpoint
-from gateway.metering.members import members
+from gateway.metering.endpoints import Endpoint
+from gateway.metering.members import members, values_by_name
 from gateway.metering.request import Asked
 
 _ASKING: Final = b'"include_usage":true'
 
 
-def lacks_usage(path: str, body: Asked) -> bool:
+def lacks_usage(asked: Asked) -> bool:
     """Returns whether a stream has to be asked for its usage: OpenAI's completions, chat or not."""
-    if not body.streams or body.includes_usage:
+    if not asked.streams or asked.includes_usage:
         return False
-    return endpoint(path) in (Endpoint.CHAT, Endpoint.COMPLETIONS)
+    return asked.place in (Endpoint.CHAT, Endpoint.COMPLETIONS)
 
 
 def ask_for_usage(body: bytes) -> bytes:
@@ -24,11 +24,10 @@ def ask_for_usage(body: bytes) -> bytes:
     For a body that `read_request` took and of which `lacks_usage` holds. The field is inserted; one that
     is there, and null or false, gets another value. All else stays, byte for byte.
     """
-    options = members(body).get("stream_options")
-    if options is None:
+    if "stream_options" not in values_by_name(body):
         opening = body.index(b"{") + 1
         return b"%b%b,%b" % (body[:opening], b'"stream_options":{%b}' % _ASKING, body[opening:])
-    start, value = options
+    start, value = members(body)["stream_options"]
     if value == b"null":
         return _replaced(body, start, value, b"{%b}" % _ASKING)
     inside = members(value)

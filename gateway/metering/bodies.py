@@ -9,6 +9,7 @@ import msgspec
 from gateway.metering.endpoints import Endpoint
 from gateway.metering.ends import Bounds, usage_at_end, usage_at_start
 from gateway.metering.members import JSON_ERRORS, read_json
+from gateway.metering.reader import AnswerReader
 from gateway.metering.written import Written
 from keyauthority.pricing.meter import IMAGE_CALL, Meter
 
@@ -36,17 +37,17 @@ class _Answer(msgspec.Struct, gc=False):
 _decode_answer = msgspec.json.Decoder(_Answer).decode
 
 
-class JsonReader:
+class JsonReader(AnswerReader):
     """Reads a JSON answer into *meter*, once it is whole. Only those of images bring pictures."""
 
-    def __init__(self, meter: Meter, place: Endpoint, bounds: Bounds) -> None:
-        self.ended = False
-        """Whether the answer was a whole JSON object."""
+    ended = False
+
+    def __init__(self, meter: Meter, bounds: Bounds, place: Endpoint) -> None:
+        super().__init__(meter)
         self.size = 0
         """Bytes passed on so far."""
-        self.pictures = 0
-        """How many pictures it brought, if it is too large to be kept whole, or broke off."""
-        self._meter = meter
+        # How many pictures it brought, if it is too large to be kept whole, or broke off.
+        self._pictures = 0
         self._largest, self._end = bounds.whole, bounds.end
         self._makes_images = place is Endpoint.IMAGES
         self._mark = _PICTURE if self._makes_images else _IMAGE_CALL
@@ -60,7 +61,7 @@ class JsonReader:
     @property
     def usage_due(self) -> bool:
         """Whether the usage is yet to come: it is read at the end."""
-        return not self.ended
+        return not self.ended and not self.meter.final
 
     @property
     def text_bytes(self) -> int:
@@ -72,6 +73,11 @@ class JsonReader:
             self._unmeasured = b""
         return self._written.size
 
+    @property
+    def images(self) -> int:
+        """How many pictures it brought."""
+        return max(self.meter.images, self._pictures)
+
     def feed(self, chunk: bytes) -> bytes:
         """Returns *chunk*, to be passed on."""
         self.size += len(chunk)
@@ -81,23 +87,24 @@ class JsonReader:
             self._shorten()
         return chunk
 
-    def finish(self) -> None:
-        """Reads what was kept."""
+    def finish(self) -> bytes:
+        """Reads what was kept; of that, nothing is left to pass on."""
         text = b"".join(self._kept)
         self._kept.clear()
         if self.size <= self._largest:
             self._read_whole(text)
         else:
-            self.pictures += text.count(self._mark)
+            self._pictures += text.count(self._mark)
             self._read_ends(self._head or text[: self._end], text)
         self._unmeasured = text
+        return b""
 
     def _shorten(self) -> None:
         # Counts the pictures in what is dropped; a name at the cut is counted in what is kept.
         text = b"".join(self._kept)
         tail = text[-self._end :]
         self._head = self._head or text[: self._end]
-        self.pictures += text.count(self._mark) - tail.count(self._mark)
+        self._pictures += text.count(self._mark) - tail.count(self._mark)
         self._written.read(text[: -self._end])
         self._kept, self._kept_size = [tail], len(tail)
 
@@ -108,28 +115,25 @@ class JsonReader:
             self._read_in_full(text)
             return
         self.ended = True
-        is_plain = not (answer.data or answer.meta or answer.output)
-        if is_plain and self._meter.read_plain(answer.usage):
-            return
         told = {"usage": answer.usage, "meta": answer.meta}
         if answer.data and self._makes_images:
             told["data"] = [{"b64_json": item.b64_json, "url": item.url} for item in answer.data]
         if answer.output:
             told["output"] = [{"type": item.type} for item in answer.output]
-        self._meter.read(told)
+        self.meter.read(told)
 
     def _read_in_full(self, text: bytes) -> None:
         # An answer of an unknown shape, or one that broke off.
         try:
             answer = read_json(text)
         except ValueError:
-            self.pictures = text.count(self._mark)
+            self._pictures = text.count(self._mark)
             self._read_parts(usage_at_start(text[: self._end]))
             return
         self.ended = True
         if isinstance(answer, dict) and not self._makes_images:
             answer.pop("data", None)
-        self._meter.read(answer)
+        self.meter.read(answer)
 
     def _read_ends(self, head: bytes, tail: bytes) -> None:
         usage = usage_at_end(tail)
@@ -137,6 +141,6 @@ class JsonReader:
         self._read_parts(usage or usage_at_start(head))
 
     def _read_parts(self, usage: dict[str, Any] | None) -> None:
-        data = [{"b64_json": True}] * (self.pictures if self._makes_images else 0)
-        output = [{"type": IMAGE_CALL}] * (0 if self._makes_images else self.pictures)
-        self._meter.read({"usage": usage, "data": data, "output": output})
+        data = [{"b64_json": True}] * (self._pictures if self._makes_images else 0)
+        output = [{"type": IMAGE_CALL}] * (0 if self._makes_images else self._pictures)
+        self.meter.read({"usage": usage, "data": data, "output": output})

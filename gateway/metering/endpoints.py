@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from enum import Enum, auto
-from typing import Final
+from functools import lru_cache
+from typing import Final, NamedTuple
 
 from gateway.paths import canonical
 
 _JOBS: Final = frozenset(
     {"batches", "videos", "runs", "fine_tuning", "fine-tuning", "realtime", "jobs"}
 )
+_LONGEST_REMEMBERED: Final = 256
+"""Letters of a path: clients choose it, and may not fill the memory."""
 
 
 class Endpoint(Enum):
@@ -25,9 +28,30 @@ class Endpoint(Enum):
     OTHER = auto()
 
 
-def endpoint(path: str) -> Endpoint:
-    """Returns which endpoint the raw *path* is."""
+class Target(NamedTuple):
+    """Where a request goes."""
+
+    endpoint: Endpoint
+    path: str | None
+    """The path that stands for all readings; None if they have no common one."""
+
+
+def target_of(path: str) -> Target:
+    """Returns where a request with the raw *path* goes."""
+    return _target_again(path) if len(path) <= _LONGEST_REMEMBERED else _target(path)
+
+
+def _target(path: str) -> Target:
     segments = canonical(path)
+    if segments is None:
+        return Target(Endpoint.OTHER, None)
+    return Target(_endpoint(segments), "/" + "/".join(segments))
+
+
+_target_again: Final = lru_cache(1024)(_target)
+
+
+def _endpoint(segments: tuple[str, ...]) -> Endpoint:
     match segments:
         case (*_, "chat", "completions"):
             return Endpoint.CHAT
@@ -37,4 +61,4 @@ def endpoint(path: str) -> Endpoint:
             return Endpoint.IMAGES
         case (*_, "audio", "speech"):
             return Endpoint.SPEECH
-    return Endpoint.OTHER if segments is None or _JOBS.isdisjoint(segments) else Endpoint.JOB
+    return Endpoint.OTHER if _JOBS.isdisjoint(segments) else Endpoint.JOB

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from enum import Enum, auto
 from typing import Final
 
-from gateway.metering.endpoints import Endpoint, endpoint
+import msgspec
+
+from gateway.metering.endpoints import Endpoint, target_of
 from gateway.metering.request import AmbiguousRequestError, Asked
-from gateway.paths import canonical
+from keyauthority.pricing.amounts import LARGEST_AMOUNT
 from keyauthority.pricing.prices import Price, Rates
 
 FIRST_OUTPUT: Final = 1000
@@ -18,17 +21,20 @@ FIRST_OUTPUT: Final = 1000
 FREE_METHODS: Final = frozenset({"GET", "HEAD", "DELETE", "OPTIONS"})
 """Methods whose requests cost nothing, unless their path has a price of its own for each request."""
 
+BYTES_A_SECOND: Final = 16_000
+"""Of audio of which nobody tells the length: that of 128 kbit/s."""
+_RATES: Final = tuple(field.name for field in fields(Rates))
+_JOB: Final = Endpoint.JOB
 _ANY: Final = "*"
-_BELOW_ROOT: Final = "/v1/"
+# Patterns of a path that mean each below the root.
+_GENERAL: Final = frozenset({"/v1/", *("/v1/"[:length] + "*" for length in range(5))})
 
 Lookup = Callable[[str, str], Price | None]
 """Finds the price of a model at a path, as `PriceTable.find` and `Spender.price` do."""
 
 
-# Not frozen: one is made for each request, and that would take three times as long.
-@dataclass(slots=True)
-class Priced:
-    """A request that goes by *price*, and the nano-credits to hold for it. It is never changed."""
+class Priced(msgspec.Struct, frozen=True, gc=False):
+    """A request that goes by *price*, and the nano-credits to hold for it."""
 
     price: Price
     asked: Asked
@@ -36,6 +42,27 @@ class Priced:
     output: int
     """The tokens of output that are held for."""
     hold: int
+    """More than nothing if anything may cost something: without credits, there are no seconds of audio."""
+    size: int
+    """Bytes of the request's body, files included."""
+
+    def extension(self, tokens: int) -> int:
+        """Returns the nano-credits to hold for *tokens* more of output."""
+        rates = self.price.rates
+        return rates.estimate(0, tokens) - rates.estimate(0, 0)
+
+    def covered(self, amount: int) -> int:
+        """Returns how many tokens of output a first hold of *amount* covers."""
+        asked, output = self.asked, self.output
+        if not self.price.rates.prices_output:
+            # However much comes, no more has to be held.
+            return sys.maxsize
+        if amount >= self.hold:
+            # Where that is all that it asks for, what was passed on may seem to be more: its number is
+            # estimated, but hardly by twice too many.
+            return 2 * output if output == asked.output_tokens * asked.choices else output
+        left = amount - self.price.rates.estimate(asked.input_bytes, 0, asked.images)
+        return max(0, left) * FIRST_OUTPUT // max(1, self.extension(FIRST_OUTPUT))
 
 
 class Unpriced(Enum):
@@ -71,20 +98,20 @@ class Pricing:
         price = self._find(asked.model if asked else "", path)
         if price is None:
             return Unpriced.NOT_PRICED
-        if _is_general(price) and price.model.text == _ANY and not self.allows_default:
+        if not self.allows_default and price.model.text == _ANY and _is_general(price):
             return Unpriced.NOT_PRICED
-        place = endpoint(path) if asked is None else asked.place
-        if place is Endpoint.JOB:
+        place = target_of(path).endpoint if asked is None else asked.place
+        if place is _JOB:
             return _by_request(price) if _is_of_requests(price) else Unpriced.NOT_PRICED
         if asked is None:
             asked = Asked(images=int(place is Endpoint.IMAGES), input_bytes=size, place=place)
         if price.rates.second and not asked.tells_seconds:
             raise AmbiguousRequestError("an answer in this format does not tell the seconds")
-        return self._priced(price, asked)
+        return self._priced(price, asked, size)
 
     def _of_free_method(self, path: str) -> Priced | Unpriced:
         # What has a price by none of its readings is free, however it is read.
-        prices = [self.lookup("", reading) for reading in (path, _plain(path)) if reading]
+        prices = [self.lookup("", reading) for reading in (path, target_of(path).path) if reading]
         if all(price is None or _is_general(price) for price in prices):
             return Unpriced.FREE
         price = self._find("", path)
@@ -93,29 +120,28 @@ class Pricing:
     def _find(self, model: str, path: str) -> Price | None:
         # Servers read a path in several ways. Prices are found by the one that stands for them all.
         price = self.lookup(model, path)
-        plain = _plain(path)
+        plain = target_of(path).path
         if plain == path:
             return price
         if plain is None or self.lookup(model, plain) is not price:
             raise AmbiguousRequestError("the path has readings with different prices")
         return price
 
-    def _priced(self, price: Price, asked: Asked) -> Priced:
-        output = asked.output_tokens or FIRST_OUTPUT
-        if not self.holds_limit:
-            output = min(output, FIRST_OUTPUT)
+    def _priced(self, price: Price, asked: Asked, size: int) -> Priced:
+        output, rates = asked.output_tokens or FIRST_OUTPUT, price.rates
+        if output > FIRST_OUTPUT and not self.holds_limit:
+            output = FIRST_OUTPUT
         output *= asked.choices
-        hold = price.rates.estimate(asked.input_bytes, output, asked.images)
-        return Priced(price, asked, output, hold)
-
-
-def _plain(path: str) -> str | None:
-    segments = canonical(path)
-    return None if segments is None else "/" + "/".join(segments)
+        hold = rates.estimate(asked.input_bytes, output, asked.images)
+        if rates.second:
+            hold = min(hold + -(-size // BYTES_A_SECOND) * rates.second, LARGEST_AMOUNT)
+        if not hold:
+            hold = int(any(getattr(rates, name) for name in _RATES))
+        return Priced(price, asked, output, hold, size)
 
 
 def _is_general(price: Price) -> bool:
-    return price.path.matches(_BELOW_ROOT)
+    return price.path.text in _GENERAL
 
 
 def _is_of_requests(price: Price) -> bool:
@@ -128,4 +154,4 @@ def _by_request(price: Price) -> Priced | Unpriced:
     each = price.rates.request
     if not each:
         return Unpriced.FREE
-    return Priced(replace(price, rates=Rates(request=each)), Asked(), output=0, hold=each)
+    return Priced(replace(price, rates=Rates(request=each)), Asked(), output=0, hold=each, size=0)

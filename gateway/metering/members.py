@@ -14,11 +14,11 @@ JSON_ERRORS: Final = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError)
 
 _decode_any = msgspec.json.Decoder().decode
 _decode = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
+_encode = msgspec.json.Encoder().encode
 # Possessive, since a name may be as long as the body: else each of its bytes is remembered.
 _NAME: Final = rb'[ \t\r\n]*"[^"\\]*+(?:\\.[^"\\]*+)*+"[ \t\r\n]*:[ \t\r\n]*'
 _first = re.compile(rb"[ \t\r\n]*\{" + _NAME, re.DOTALL).match
 _next = re.compile(rb"[ \t\r\n]*," + _NAME, re.DOTALL).match
-_AROUND_NAME: Final = len(b'{"":')
 _MOST: Final = 1000
 """Members of an object: far more than any API has, and few enough to be walked through."""
 _closes = re.compile(rb"[ \t\r\n]*\}").match
@@ -35,8 +35,8 @@ class Member(NamedTuple):
     value: bytes
 
 
-def members(text: bytes) -> dict[str, Member]:
-    """Returns the members of the JSON object *text* by their names, as they stand there.
+def values_by_name(text: bytes) -> dict[str, msgspec.Raw]:
+    """Returns the values in the JSON object *text* by their names, as they stand there.
 
     What is inside a value is checked for its syntax, but not read. Raises `NotPlainError`: *text* is no
     JSON object, is nested too deeply, or has a name twice, of which readers take different ones.
@@ -47,9 +47,18 @@ def members(text: bytes) -> dict[str, Member]:
         raise NotPlainError("the body is no JSON object") from None
     if len(values) > _MOST:
         raise NotPlainError("the body has too many members")
-    compact = _compact_members(values, len(text))
-    if compact is not None:
-        return compact
+    # Most clients write no white space: then the names and their values are all that the text has.
+    if _encode(values) != text:
+        _walk(text, values)
+    return values
+
+
+def members(text: bytes) -> dict[str, Member]:
+    """Returns the members of the JSON object *text* by their names, read as by `values_by_name`."""
+    return _walk(text, values_by_name(text))
+
+
+def _walk(text: bytes, values: Mapping[str, msgspec.Raw]) -> dict[str, Member]:
     # The walk takes each value from its place, in the order of the text. If a name stands there twice,
     # there are more members than names: then a value is another, or what follows the last is no brace.
     places: dict[str, Member] = {}
@@ -67,19 +76,6 @@ def members(text: bytes) -> dict[str, Member]:
     if places and not _closes(text, position):
         raise _twice()
     return places
-
-
-def _compact_members(values: Mapping[str, msgspec.Raw], size: int) -> dict[str, Member] | None:
-    # Most clients write no white space. If the text is as long as its names and values need at least,
-    # nothing else is in it, so no name twice: then the places follow from the lengths.
-    places: dict[str, Member] = {}
-    end = 0
-    for name, raw in values.items():
-        value = bytes(raw)
-        start = end + len(name) + _AROUND_NAME
-        places[name] = Member(start, value)
-        end = start + len(value)
-    return places if end + 1 == size else None
 
 
 def read_json(text: bytes) -> Any:

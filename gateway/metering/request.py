@@ -9,14 +9,14 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from typing import Any, Final, NamedTuple
+from typing import Any, Final
 
 import msgspec
 
-from gateway.metering.endpoints import Endpoint, endpoint
+from gateway.metering.endpoints import Endpoint, target_of
 from gateway.metering.forms import FORM, read_form
 from gateway.metering.media import text_bytes
-from gateway.metering.members import JSON_ERRORS, Member, NotPlainError, members
+from gateway.metering.members import JSON_ERRORS, NotPlainError, values_by_name
 from gateway.metering.names import check_names, check_query
 
 _LONGEST_MODEL: Final = 256
@@ -36,6 +36,16 @@ _TIERS: Final = (None, "auto", "default", "flex", "standard_only")
 _UNTIMED: Final = frozenset({"text", "srt", "vtt"})
 """Formats of a transcription that tell no length of the audio."""
 _TERMS: Final = frozenset({*_OTHER_MODELS, "service_tier", "background"})
+_DECIDING: Final = frozenset(
+    {"model", "stream", "stream_options", *_OUTPUT_LIMITS, *_CHOICES, *_TERMS}
+)
+"""What is read of every request in JSON."""
+
+_COMPLETIONS: Final = Endpoint.COMPLETIONS
+_IMAGES: Final = Endpoint.IMAGES
+_SPEECH: Final = Endpoint.SPEECH
+
+_JSON: Final = "application/json"
 _CHARSETS: Final = frozenset({"utf-8", "utf8", "us-ascii", "ascii"})
 
 _charset = re.compile(r';\s*charset\s*=\s*"?([^";\s]*)').findall
@@ -44,14 +54,13 @@ _looks_like_json = re.compile(rb"[\s\x00\xef\xbb\xbf\xff\xfe]*\{").match
 _is_number = re.compile(r"[0-9]{1,18}", re.ASCII).fullmatch
 _decode = msgspec.json.Decoder().decode
 _decode_list = msgspec.json.Decoder(list[msgspec.Raw]).decode
-_NOTHING: Final = Member(0, b"null")
 
 
 class AmbiguousRequestError(ValueError):
     """A request that two readers may understand differently; its message says why."""
 
 
-class Asked(NamedTuple):
+class Asked(msgspec.Struct, frozen=True, gc=False):
     """What a request asks for, as far as it decides about money."""
 
     model: str = ""
@@ -89,6 +98,8 @@ def read_request(path: str, content_type: str, body: bytes | None, query: str = 
 
 
 def _read(path: str, content_type: str, body: bytes) -> Asked | None:
+    if content_type == _JSON:
+        return _from_json(path, body) if body else None
     lower = content_type.lower()
     kind = lower.partition(";")[0].strip()
     if kind == FORM:
@@ -97,39 +108,60 @@ def _read(path: str, content_type: str, body: bytes) -> Asked | None:
     if "urlencoded" in lower or "multipart" in lower:
         raise NotPlainError("the body is a form of another type than multipart/form-data")
     if kind.endswith(("/json", "+json")) or _looks_like_json(body):
-        return _from_json(path, content_type, body) if body else None
+        if body and ";" in lower:
+            _check_charset(lower)
+        return _from_json(path, body) if body else None
     return None
 
 
-def _from_json(path: str, content_type: str, body: bytes) -> Asked:
-    if ";" in content_type:
-        _check_charset(content_type.lower())
-    fields = members(body)
-    check_names(fields)
-    place = endpoint(path)
-    if not _TERMS.isdisjoint(fields):
-        _check_terms({name: _plain(fields, name) for name in _TERMS & fields.keys()}, place)
-    options = fields.get("stream_options", _NOTHING).value
-    inner = members(options) if options != b"null" else {}
-    check_names(inner)
-    wanted = max(1, *(_count(fields, name) for name in _CHOICES))
-    if place is Endpoint.COMPLETIONS:
-        wanted *= _prompts(fields)
+def _from_json(path: str, body: bytes) -> Asked:
+    values = values_by_name(body)
+    check_names(values.keys())
+    place = target_of(path).endpoint
+    model, limit, wanted, streams, includes_usage = "", 0, 1, False, False
+    terms: dict[str, object] = {}
+    for name, value in values.items():
+        if name not in _DECIDING:
+            continue
+        if name == "model":
+            model = _model(_plain(value))
+        elif name == "stream":
+            streams = _flag(name, _plain(value))
+        elif name == "stream_options":
+            includes_usage = _includes_usage(bytes(value))
+        elif name in _OUTPUT_LIMITS:
+            limit = max(limit, _number(_plain(value)))
+        elif name in _CHOICES:
+            wanted = max(wanted, _number(_plain(value)))
+        else:
+            terms[name] = _plain(value)
+    if terms:
+        _check_terms(terms, place)
+    if place is _COMPLETIONS:
+        wanted *= _prompts(values.get("prompt"))
     return Asked(
-        model=_model(_plain(fields, "model")),
-        output_tokens=max(_count(fields, name) for name in _OUTPUT_LIMITS),
-        choices=1 if place is Endpoint.IMAGES else wanted,
-        images=wanted if place is Endpoint.IMAGES else 0,
-        streams=_flag(fields, "stream"),
-        includes_usage=_flag(inner, "include_usage"),
+        model=model,
+        output_tokens=limit,
+        choices=1 if place is _IMAGES else wanted,
+        images=wanted if place is _IMAGES else 0,
+        streams=streams,
+        includes_usage=includes_usage,
         input_bytes=text_bytes(body),
-        characters=_characters(fields) if place is Endpoint.SPEECH else 0,
+        characters=_characters(values.get("input")) if place is _SPEECH else 0,
         place=place,
     )
 
 
+def _includes_usage(options: bytes) -> bool:
+    if options == b"null":
+        return False
+    values = values_by_name(options)
+    check_names(values.keys())
+    return "include_usage" in values and _flag("include_usage", _plain(values["include_usage"]))
+
+
 def _from_form(path: str, content_type: str, body: bytes) -> Asked:
-    place = endpoint(path)
+    place = target_of(path).endpoint
     if place in (Endpoint.CHAT, Endpoint.COMPLETIONS):
         raise NotPlainError("completions are asked for in JSON")
     form = read_form(content_type, body)
@@ -138,8 +170,8 @@ def _from_form(path: str, content_type: str, body: bytes) -> Asked:
     wanted = max(1, _number(fields.get("n")))
     return Asked(
         model=_model(fields.get("model")),
-        images=wanted if place is Endpoint.IMAGES else 0,
-        choices=1 if place is Endpoint.IMAGES else wanted,
+        images=wanted if place is _IMAGES else 0,
+        choices=1 if place is _IMAGES else wanted,
         streams=(fields.get("stream") or "").lower() in ("true", "1", "on", "yes"),
         input_bytes=form.text_bytes,
         tells_seconds=fields.get("response_format", "").strip().lower() not in _UNTIMED,
@@ -160,16 +192,16 @@ def _check_terms(fields: Mapping[str, object], place: Endpoint) -> None:
     if fields.get("service_tier") not in _TIERS:
         raise NotPlainError("the body names a tier of service that has no price")
     background = fields.get("background")
-    if place is Endpoint.IMAGES and isinstance(background, str):
+    if place is _IMAGES and isinstance(background, str):
         # That of a picture.
         return
     if background not in (None, False, "false"):
         raise NotPlainError("the answer is to be made in the background")
 
 
-def _plain(fields: Mapping[str, Member], name: str) -> Any:
+def _plain(value: msgspec.Raw) -> Any:
     try:
-        return _decode(fields.get(name, _NOTHING).value)
+        return _decode(value)
     except JSON_ERRORS:
         return NotImplemented
 
@@ -184,15 +216,10 @@ def _model(model: object) -> str:
     return model
 
 
-def _flag(fields: Mapping[str, Member], name: str) -> bool:
-    value = fields.get(name, _NOTHING).value
-    if value not in (b"true", b"false", b"null"):
+def _flag(name: str, value: object) -> bool:
+    if value is not None and type(value) is not bool:
         raise NotPlainError(f"{name} is neither true nor false")
-    return value == b"true"
-
-
-def _count(fields: Mapping[str, Member], name: str) -> int:
-    return _number(_plain(fields, name)) if name in fields else 0
+    return value is True
 
 
 def _number(value: object) -> int:
@@ -204,15 +231,15 @@ def _number(value: object) -> int:
     return min(int(value), _LARGEST_NUMBER) if value == value // 1 else 0
 
 
-def _characters(fields: Mapping[str, Member]) -> int:
-    text = _plain(fields, "input")
+def _characters(spoken: msgspec.Raw | None) -> int:
+    text = None if spoken is None else _plain(spoken)
     return len(text) if isinstance(text, str) else 0
 
 
-def _prompts(fields: Mapping[str, Member]) -> int:
+def _prompts(prompt: msgspec.Raw | None) -> int:
     # Each is completed; a list of numbers is one, in tokens.
     try:
-        prompts = _decode_list(fields.get("prompt", _NOTHING).value)
+        prompts = _decode_list(prompt) if prompt is not None else []
     except JSON_ERRORS:
         return 1
     return len(prompts) if prompts and bytes(prompts[0])[:1] in b'"[' else 1

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from typing import Final
 
 import click
@@ -19,7 +19,7 @@ from keyauthority.pricing.prices import Price
 from keyauthority.pricing.usage import Usage
 
 _PAGE: Final = 1_000
-_CLASSES: Final = frozenset(field.name for field in fields(Usage))
+_CLASSES: Final = frozenset(Usage._fields)
 
 
 @dataclass(slots=True)

@@ -90,6 +90,11 @@ class Entry:
     use: Use = field(default_factory=Use)
 
 
+def makes_grant(entry: Entry) -> bool:
+    """Returns whether *entry* added credits that came together: its subject is the grant's id."""
+    return entry.kind is Kind.GRANT or (entry.kind is Kind.ADJUSTMENT and entry.amount > 0)
+
+
 @dataclass(frozen=True, slots=True)
 class EntryFilter:
     """Which entries of a workspace to list. Empty and None match everything; `end` is excluded."""
@@ -142,13 +147,14 @@ class Sums:
 class Credited:
     """What a call entered, and what the workspace has after it.
 
-    `cut` is what the entry took beyond what was available: verifiers had it in slices. A repeat cut
+    `granted` is the grant that the entry made, if it made one. `cut` is what the entry took beyond what was available: verifiers had it in slices. A repeat cut
     nothing.
     """
 
     entry: Entry
     account: Account
     cut: int = 0
+    granted: Grant | None = None
 
 
 @dataclass(frozen=True, slots=True)

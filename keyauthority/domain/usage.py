@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import enum
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
 from typing import Final
 from zoneinfo import ZoneInfo
@@ -13,7 +13,7 @@ from keyauthority.domain.errors import invalid
 from keyauthority.pricing.usage import Usage
 
 DAY: Final = timedelta(days=1)
-CLASSES: Final = tuple(field.name for field in fields(Usage))
+CLASSES: Final = Usage._fields
 """The classes of usage that are summed up: those that prices know."""
 _MICROSECOND: Final = timedelta(microseconds=1)
 

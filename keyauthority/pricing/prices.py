@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import bisect
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, fields
 from datetime import UTC, datetime
+from functools import cached_property
 from typing import Final
 
 from keyauthority.pricing.amounts import LARGEST_AMOUNT
@@ -17,7 +18,8 @@ _LONGEST_REMEMBERED: Final = 256
 """Letters of model and path: clients choose both, and may not fill the memory."""
 
 
-@dataclass(frozen=True, slots=True)
+# Without slots, since it remembers what follows from it: a row prices many requests.
+@dataclass(frozen=True)
 class Rates:
     """Nano-credits: per million of each class of tokens, and per request, image, second, character.
 
@@ -56,25 +58,35 @@ class Rates:
         It is cut to `LARGEST_AMOUNT`, the most that an entry holds, and does not raise: what was used
         is charged in any case. So a cost of exactly that much is one that was cut.
         """
+        return self.cost_of(usage._asdict())
+
+    def cost_of(self, counts: Mapping[str, int]) -> int:
+        """Returns what a usage costs, as `cost` does, by its classes; those of zero may be left out."""
+        millionths, rates = _MILLION * (self.request or 0) + _MILLION // 2, self._millionths
+        for name, count in counts.items():
+            millionths += count * rates[name]
+        cost = millionths // _MILLION
+        if cost > LARGEST_AMOUNT:
+            return LARGEST_AMOUNT
+        return cost
+
+    @cached_property
+    def _millionths(self) -> dict[str, int]:
+        # Of a nano-credit, for one of each class.
         plain_input, plain_output = self.input or 0, self.output or 0
-        millionths = (
-            usage.input * plain_input
-            + usage.cached_input * _or(self.cached_input, plain_input)
-            + usage.cache_write * _or(self.cache_write, plain_input)
-            + usage.audio_input * _or(self.audio_input, plain_input)
-            + usage.image_input * _or(self.image_input, plain_input)
-            + usage.output * plain_output
-            + usage.reasoning * _or(self.reasoning, plain_output)
-            + usage.audio_output * _or(self.audio_output, plain_output)
-            + usage.milliseconds * (self.second or 0) * 1000
-            + _MILLION
-            * (
-                (self.request or 0)
-                + usage.images * (self.image or 0)
-                + usage.characters * (self.character or 0)
-            )
-        )
-        return min((millionths + _MILLION // 2) // _MILLION, LARGEST_AMOUNT)
+        return Usage(
+            input=plain_input,
+            cached_input=_or(self.cached_input, plain_input),
+            cache_write=_or(self.cache_write, plain_input),
+            audio_input=_or(self.audio_input, plain_input),
+            image_input=_or(self.image_input, plain_input),
+            output=plain_output,
+            reasoning=_or(self.reasoning, plain_output),
+            audio_output=_or(self.audio_output, plain_output),
+            images=_MILLION * (self.image or 0),
+            milliseconds=1000 * (self.second or 0),
+            characters=_MILLION * (self.character or 0),
+        )._asdict()
 
     def prices(self, usage: Usage) -> bool:
         """Returns whether *usage* can be priced; if not, its cost is to be estimated.
@@ -100,21 +112,25 @@ class Rates:
         A token is reckoned as three bytes, and each at the dearest rate of its side, whatever class it
         will be of. Seconds are only known afterwards, and not reckoned. It is cut as `cost` is.
         """
-        tokens = -(-input_bytes // 3)
-        millionths = (
-            tokens
-            * _dearest(
-                self.input, self.cached_input, self.cache_write, self.audio_input, self.image_input
-            )
-            + output_tokens * _dearest(self.output, self.reasoning, self.audio_output)
-            + _MILLION
-            * (
-                (self.request or 0)
-                + images * (self.image or 0)
-                + (input_bytes * self.character if self.character else 0)
-            )
-        )
-        return min(-(-millionths // _MILLION), LARGEST_AMOUNT)
+        dearest_input, dearest_output, each = self._dearest
+        if images or self.character:
+            each += _MILLION * (images * (self.image or 0) + input_bytes * (self.character or 0))
+        millionths = -(-input_bytes // 3) * dearest_input + output_tokens * dearest_output + each
+        amount = -(-millionths // _MILLION)
+        if amount > LARGEST_AMOUNT:
+            return LARGEST_AMOUNT
+        return amount
+
+    @property
+    def prices_output(self) -> bool:
+        """Whether the tokens of an answer cost anything."""
+        return self._dearest[1] > 0
+
+    @cached_property
+    def _dearest(self) -> tuple[int, int, int]:
+        # The dearest rate of each side, and that of a request, in millionths.
+        each = _MILLION * (self.request or 0)
+        return _dearest(self, _INPUT), _dearest(self, _OUTPUT), each
 
 
 _INPUT: Final = ("input", "cached_input", "cache_write", "audio_input", "image_input")
@@ -122,8 +138,8 @@ _OUTPUT: Final = ("output", "reasoning", "audio_output")
 _TOKENS: Final = frozenset(_INPUT + _OUTPUT)
 
 
-def _dearest(*rates: int | None) -> int:
-    return max([rate or 0 for rate in rates])
+def _dearest(rates: Rates, names: Iterable[str]) -> int:
+    return max(getattr(rates, name) or 0 for name in names)
 
 
 def _or(rate: int | None, container: int) -> int:

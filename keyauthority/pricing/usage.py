@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from typing import NamedTuple
 
 
-# Not frozen: one is made for each request, and that would take three times as long.
-@dataclass(slots=True)
-class Usage:
-    """Tokens by class, and what is not counted in tokens. It is never changed.
+class Usage(NamedTuple):
+    """Tokens by class, and what is not counted in tokens.
 
     The classes don't overlap: the first five add up to all tokens of the request, the next three to
     all of the answer. `milliseconds` are those of audio.
@@ -37,6 +35,11 @@ class Usage:
     def output_tokens(self) -> int:
         """All tokens of the answer."""
         return self.output + self.reasoning + self.audio_output
+
+    @property
+    def counts(self) -> dict[str, int]:
+        """The counts by class, without what is zero."""
+        return {name: count for name, count in zip(self._fields, self, strict=True) if count}
 
 
 def divided(

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.billing.cost import Told, Work, cost_of
+from gateway.billing.cost import Told, cost_of
 from gateway.metering.going_by import Priced, Pricing
 from gateway.metering.request import Asked
 from keyauthority.pricing.amounts import LARGEST_AMOUNT
@@ -23,11 +23,11 @@ BYTES = 300
 REQUEST = Asked(input_bytes=BYTES)
 
 
-def work(rates: Rates = TOKENS, asked: Asked = REQUEST, size: int = BYTES) -> Work:
+def work(rates: Rates = TOKENS, asked: Asked = REQUEST, size: int = BYTES) -> Priced:
     price = Price("price_1", Pattern("*"), Pattern(PATH), NOW, rates)
     priced = Pricing(lambda *_: price).of("POST", PATH, asked, size)
     assert isinstance(priced, Priced)
-    return Work(priced, size)
+    return priced
 
 
 EXACT: dict[str, tuple[Rates, Asked, Told, int]] = {
@@ -107,21 +107,21 @@ def test_what_is_not_told_is_estimated(name: str) -> None:
 
 def test_who_has_no_credits_gets_nothing_that_is_measured_afterwards() -> None:
     """A hold is more than nothing, unless nothing costs anything."""
-    assert work(Rates(second=1), size=0).first_hold == 1
-    assert work(Rates(second=1000), size=32_000).first_hold == 2_000
-    assert work(Rates(input=0, output=0)).first_hold == 0
-    assert work(Rates(input=LARGEST_AMOUNT, output=1), size=10**9).first_hold <= LARGEST_AMOUNT
+    assert work(Rates(second=1), size=0).hold == 1
+    assert work(Rates(second=1000), size=32_000).hold == 2_000
+    assert work(Rates(input=0, output=0)).hold == 0
+    assert work(Rates(input=LARGEST_AMOUNT, output=1), size=10**9).hold <= LARGEST_AMOUNT
 
 
 def test_how_much_of_an_answer_a_hold_covers() -> None:
     """The first thousand tokens, or twice what the request allows, since their number is estimated."""
     unlimited, limited = work(), work(asked=Asked(input_bytes=BYTES, output_tokens=10))
 
-    assert unlimited.first_hold == 200 + 8_000
+    assert unlimited.hold == 200 + 8_000
     assert unlimited.covered(8_200) == 1_000
     assert unlimited.covered(4_200) == 500
     assert unlimited.covered(100) == 0
-    assert limited.first_hold == 200 + 80
+    assert limited.hold == 200 + 80
     assert limited.covered(280) == 20
     assert limited.covered(240) == 5
     assert unlimited.extension(1_000) == 8_000
@@ -135,7 +135,7 @@ def test_how_much_of_an_answer_a_hold_covers() -> None:
 def test_output_that_costs_nothing_is_covered_by_any_hold(rates: Rates) -> None:
     """So a long answer, such as embeddings, needs no call and no lease."""
     one = work(rates, Asked(input_bytes=BYTES, output_tokens=10))
-    for amount in (1, one.first_hold):
+    for amount in (1, one.hold):
         assert one.covered(amount) >= 10**12
 
 
@@ -155,5 +155,5 @@ def test_a_whole_hold_covers_what_was_asked_for(
     asked = Asked(input_bytes=size, output_tokens=output)
     one = work(rates, asked, size)
 
-    assert one.covered(one.first_hold) >= one.priced.output
-    assert one.covered(amount) <= max(one.covered(amount + 1), one.covered(one.first_hold))
+    assert one.covered(one.hold) >= one.output
+    assert one.covered(amount) <= max(one.covered(amount + 1), one.covered(one.hold))

@@ -18,7 +18,8 @@ from keyauthority.server import OpenBooks, Pace, serving
 from keyauthority.storage.bootstrap import books_and_keyring
 from tests.conformance.records import ManualClock
 from tests.rpc.books import GatedBooks
-from tests.rpc.parts import Api, Authority, LeaseClock, set_lease, settings_in
+from tests.rpc.parts import Api, Authority, LeaseClock, file_of, set_lease, settings_in
+from tests.sqlite import new_books
 
 
 def pytest_asyncio_loop_factories() -> dict[str, Callable[[], asyncio.AbstractEventLoop]]:
@@ -105,6 +106,7 @@ async def authority(
 ) -> AsyncIterator[Authority]:
     """A fresh installation, reached in plaintext on loopback."""
     settings = settings_in(tmp_path, **settings_fields)
+    new_books(file_of(settings))
     if lease is not None:
         await set_lease(settings, lease)
     served = serving(

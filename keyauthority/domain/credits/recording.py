@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import Final
 
@@ -27,7 +27,7 @@ from keyauthority.pricing.usage import Usage
 LATEST: Final = timedelta(hours=72)
 """How long after its request a charge is taken as one of that time."""
 
-_CLASSES: Final = frozenset(field.name for field in fields(Usage))
+_CLASSES: Final = frozenset(Usage._fields)
 
 
 _STATES: Final = {

@@ -105,11 +105,14 @@ class SqlLedger(Repository):
         return by_workspace
 
     async def grant(self, workspace_id: str, grant_id: str) -> Grant | None:
+        return (await self.grants_of(workspace_id, [grant_id])).get(grant_id)
+
+    async def grants_of(self, workspace_id: str, grant_ids: Collection[str]) -> dict[str, Grant]:
         query = select(*_GRANT).where(
-            grants.c.workspace_id == workspace_id, grants.c.id == grant_id
+            grants.c.workspace_id == workspace_id, grants.c.id.in_(list(grant_ids))
         )
-        row = await self._statements.row(query)
-        return None if row is None else Grant(**row._asdict())
+        rows = await self._statements.rows(query)
+        return {row.id: Grant(**row._asdict()) for row in rows}
 
     async def drawn(self, workspace_id: str, number: int) -> list[tuple[Grant, int]]:
         query = (

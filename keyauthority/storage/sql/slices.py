@@ -13,6 +13,7 @@ from keyauthority.storage.ledger_tables import accounts
 from keyauthority.storage.slice_tables import OPEN, SET_ASIDE, slice_of, slice_row, slices
 from keyauthority.storage.sql.direct import Insertion
 from keyauthority.storage.sql.statements import Repository
+from keyauthority.storage.sql.sums import halves, whole
 
 _KEY: Final = tuple_(slices.c.session_id, slices.c.workspace_id, slices.c.number)
 _AT_ONCE: Final = 1_000
@@ -118,6 +119,10 @@ class SqlSlices(Repository):
             .limit(limit)
         )
         return [slice_of(row) for row in await self._statements.rows(query)]
+
+    async def amount(self) -> int:
+        [held] = await self._statements.rows(select(*halves(slices.c.amount)))
+        return whole(*held)
 
     async def void_all(self) -> None:
         query = (

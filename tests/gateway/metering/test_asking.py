@@ -100,8 +100,8 @@ def test_only_streams_of_completions_that_do_not_ask_lack_it() -> None:
     plain, stream = b'{"model":"m"}', b'{"model":"m","stream":true}'
     asks = b'{"stream":true,"stream_options":{"include_usage":true}}'
     for path in (CHAT, "/v1/completions", "/v1/chat/completions/"):
-        assert lacks_usage(path, body_of(path, stream))
-        assert not lacks_usage(path, body_of(path, plain))
-        assert not lacks_usage(path, body_of(path, asks))
+        assert lacks_usage(body_of(path, stream))
+        assert not lacks_usage(body_of(path, plain))
+        assert not lacks_usage(body_of(path, asks))
     for path in ("/v1/responses", "/v1/messages", "/v1/audio/transcriptions"):
-        assert not lacks_usage(path, body_of(path, stream))
+        assert not lacks_usage(body_of(path, stream))

@@ -11,9 +11,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gateway.metering import bodies
-from gateway.metering.answer import AnswerReader
+from gateway.metering.answer import answer_reader
 from gateway.metering.endpoints import Endpoint
 from gateway.metering.ends import BOUNDS, Bounds
+from gateway.metering.reader import AnswerReader
+from keyauthority.pricing.meter import Meter
 from keyauthority.pricing.usage import Usage
 
 JSON = "application/json"
@@ -27,7 +29,7 @@ def read(
     place: Endpoint = Endpoint.OTHER,
     bounds: Bounds = BOUNDS,
 ) -> AnswerReader:
-    reader = AnswerReader(kind, coding, place=place, takes_usage_out=True, bounds=bounds)
+    reader = answer_reader(kind, coding, place=place, takes_usage_out=True, bounds=bounds)
     for chunk in chunks:
         assert reader.feed(chunk) is chunk
     assert reader.finish() == b""
@@ -235,7 +237,7 @@ def test_text_of_a_large_answer_is_measured(end: int) -> None:
 
 def test_a_json_answer_seems_of_no_size_until_it_is_finished() -> None:
     """It was made before: nothing more is held for it, and nobody is cut off who has less."""
-    reader = AnswerReader(JSON)
+    reader = answer_reader(JSON)
     reader.feed(b'{"choices":[{"message":{"content":"%b"}}],' % (b"a" * 9_000))
     assert (reader.relayed, reader.usage_due) == (0, True)
     reader.feed(b'"usage":{"prompt_tokens":8,"total_tokens":9}}')
@@ -245,7 +247,7 @@ def test_a_json_answer_seems_of_no_size_until_it_is_finished() -> None:
 
 
 def test_what_is_kept_of_a_large_answer_is_bounded() -> None:
-    reader = bodies.JsonReader(AnswerReader(JSON).meter, Endpoint.OTHER, BOUNDS)
+    reader = bodies.JsonReader(Meter(), BOUNDS, Endpoint.OTHER)
     for _ in range(200):
         reader.feed(b"a" * 65_536)
     assert sum(map(len, reader._kept)) < 2**20
@@ -269,7 +271,7 @@ def test_other_answers_pass_unread() -> None:
 
 
 def test_text_is_measured_by_its_size() -> None:
-    reader = AnswerReader("text/vtt")
+    reader = answer_reader("text/vtt")
     reader.feed(b"WEBVTT\n\n")
     reader.feed(b"Hello")
     assert (reader.relayed, reader.usage_due) == (5, False)

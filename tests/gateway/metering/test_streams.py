@@ -12,7 +12,7 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from gateway.metering.answer import AnswerReader
+from gateway.metering.answer import answer_reader
 from gateway.metering.ends import BOUNDS, Bounds
 from keyauthority.pricing.usage import Usage
 
@@ -42,7 +42,7 @@ class Result(NamedTuple):
 
 
 def read(chunks: Iterable[bytes], *, out: bool = False, bounds: Bounds = BOUNDS) -> Result:
-    reader = AnswerReader(EVENTS, takes_usage_out=out, bounds=bounds)
+    reader = answer_reader(EVENTS, takes_usage_out=out, bounds=bounds)
     passed = b"".join([*map(reader.feed, chunks)]) + reader.finish()
     return Result(passed, reader.meter.usage, reader.relayed, reader.ended)
 
@@ -69,20 +69,20 @@ def test_without_having_asked_all_passes() -> None:
 
 @pytest.mark.parametrize("out", [False, True])
 def test_whole_events_without_usage_pass_as_the_same_objects(out: bool) -> None:
-    reader = AnswerReader(EVENTS, takes_usage_out=out)
+    reader = answer_reader(EVENTS, takes_usage_out=out)
     for event in (stream(HELLO), stream(WORLD, STOP), b": comment\n\n", stream("[DONE]")):
         assert reader.feed(event) is event
 
 
 def test_chunks_pass_at_once_where_nothing_is_taken_out() -> None:
-    reader = AnswerReader(EVENTS)
+    reader = answer_reader(EVENTS)
     for start in range(0, len(WITH_USAGE), 7):
         piece = WITH_USAGE[start : start + 7]
         assert reader.feed(piece) is piece
 
 
 def test_no_chunk_waits_for_longer_than_the_end_of_its_event() -> None:
-    reader = AnswerReader(EVENTS, takes_usage_out=True)
+    reader = answer_reader(EVENTS, takes_usage_out=True)
     first, second = stream(HELLO), stream(WORLD)
     assert reader.feed(first + second[:20]) == first
     assert reader.feed(second[20:-1]) == b""
@@ -229,7 +229,7 @@ def test_streams_of_the_documented_endpoints(answer: bytes, usage: Usage, relaye
 
 
 def test_pictures_and_usage_beside_a_null_are_read() -> None:
-    reader = AnswerReader(EVENTS)
+    reader = answer_reader(EVENTS)
     picture = {"type": "image_edit.completed", "b64_json": "aGk="}
     reader.feed(stream(picture, {**picture, "usage": None}))
     assert reader.images == 2
@@ -361,7 +361,7 @@ def test_the_usage_of_an_event_that_is_too_large_is_read(size: int, out: bool) -
 def test_long_events_take_time_by_their_length() -> None:
     event = b'data: {"x":"%b"}\n\n' % (b"a" * (7 * 2**20))
     start = time.process_time()
-    reader = AnswerReader(EVENTS)
+    reader = answer_reader(EVENTS)
     for place in range(0, len(event), 2_048):
         reader.feed(event[place : place + 2_048])
     assert time.process_time() - start < 1
@@ -384,7 +384,7 @@ def test_long_events_take_time_by_their_length() -> None:
 )
 def test_when_a_usage_is_due(event: dict[str, Any], due: bool) -> None:
     """Once the answer is made: who leaves then would have the hidden part of it free."""
-    reader = AnswerReader(EVENTS)
+    reader = answer_reader(EVENTS)
     assert not reader.usage_due
     reader.feed(stream(chunk({"content": "b"})) + stream(event))
     assert reader.usage_due is due
@@ -404,7 +404,7 @@ def test_when_a_usage_is_due(event: dict[str, Any], due: bool) -> None:
     ],
 )
 def test_files_are_no_text(event: dict[str, Any]) -> None:
-    reader = AnswerReader(EVENTS)
+    reader = answer_reader(EVENTS)
     reader.feed(stream(event))
     assert reader.relayed == 0
 
@@ -413,7 +413,7 @@ def test_calls_of_a_tool_for_images_are_counted() -> None:
     item = {"type": "image_generation_call", "result": "QUJD"}
     done = stream({"type": "response.output_item.done", "item": item})
     used = {"output": [item, item], "usage": {"input_tokens": 5, "output_tokens": 7}}
-    reader = AnswerReader(EVENTS)
+    reader = answer_reader(EVENTS)
     reader.feed(done + done)
     assert reader.images == 2
     reader.feed(stream({"type": "response.completed", "response": used}))
@@ -422,13 +422,13 @@ def test_calls_of_a_tool_for_images_are_counted() -> None:
 
 def test_what_is_held_back_is_bounded() -> None:
     bounds = Bounds(event=1_000)
-    reader = AnswerReader(EVENTS, takes_usage_out=True, bounds=bounds)
+    reader = answer_reader(EVENTS, takes_usage_out=True, bounds=bounds)
     passed = sum(len(reader.feed(b"a" * 100)) for _ in range(50))
     assert passed >= 4_000
 
 
 def test_a_coded_stream_passes_unread() -> None:
-    reader = AnswerReader(EVENTS, "gzip", takes_usage_out=True)
+    reader = answer_reader(EVENTS, "gzip", takes_usage_out=True)
     assert reader.feed(WITH_USAGE) is WITH_USAGE
     assert reader.finish() == b""
     assert (reader.meter.usage, reader.relayed, reader.ended) == (None, 0, False)

@@ -1,0 +1,132 @@
+"""Events that are known by an earlier one are read and passed on as if they were read each by itself."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from gateway.metering import samples, streams
+from gateway.metering.answer import answer_reader
+from keyauthority.pricing.usage import Usage
+
+EVENTS = "text/event-stream"
+TEXTS = (
+    st.sampled_from(
+        ["", " word", "Grüße", "\n\n", '"', "\\", "data:x;base64,AA", "a" * 201, "[DONE]"]
+    )
+    | st.sampled_from(['","usage":{"total_tokens":7},"x":"', ",", "\x7f", "\u2028"])
+    | st.text(max_size=20)
+)
+
+
+def chat(text: str, **more: Any) -> dict[str, Any]:
+    choice = {"index": 0, "delta": {"content": text}, "finish_reason": None}
+    return {"id": "c", "choices": [choice], **more}
+
+
+def reasoning(text: str) -> dict[str, Any]:
+    delta = {"role": "assistant", "content": "abc", "reasoning_content": text}
+    return {"choices": [{"index": 0, "delta": delta}], "usage": None}
+
+
+def message(text: str) -> dict[str, Any]:
+    delta = {"type": "text_delta", "text": text}
+    return {"type": "content_block_delta", "index": 0, "delta": delta}
+
+
+SHAPES = [
+    chat,
+    lambda text: chat(text, usage=None),
+    lambda text: {"usage": None, **chat(text)},
+    lambda text: chat(text, usage={"prompt_tokens": 3, "completion_tokens": 1}),
+    lambda text: chat(text, x={"content": text}),
+    lambda text: {"choices": [{"text": text, "finish_reason": None}], "usage": None},
+    lambda text: {"choices": [{"text": text, "finish_reason": "stop"}], "usage": None},
+    lambda text: {"type": "response.output_text.delta", "delta": text},
+    lambda text: {"type": "response.output_audio.delta", "delta": text},
+    lambda text: {"type": "response.output_text.done", "text": text},
+    reasoning,
+    message,
+]
+
+
+def event(value: dict[str, Any], *, ascii_only: bool, name: str) -> bytes:
+    data = json.dumps(value, ensure_ascii=ascii_only, separators=(",", ":"))
+    return f"{name}data: {data}\n\n".encode(errors="surrogatepass")
+
+
+Result = tuple[list[bytes], Usage | None, int, bool, bool]
+
+
+def read(chunks: list[bytes], *, out: bool) -> Result:
+    reader = answer_reader(EVENTS, takes_usage_out=out)
+    passed = [reader.feed(chunk) for chunk in chunks]
+    passed.append(reader.finish())
+    return passed, reader.meter.usage, reader.relayed, reader.ended, reader.usage_due
+
+
+def read_each(chunks: list[bytes], *, out: bool) -> Result:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(streams, "_SAMPLES", 0)
+        return read(chunks, out=out)
+
+
+@settings(deadline=None)
+@given(
+    st.sampled_from(SHAPES),
+    st.lists(TEXTS, min_size=2, max_size=6),
+    st.booleans(),
+    st.booleans(),
+    st.sampled_from(["", "event: x\n", "id: 1\n"]),
+)
+def test_known_events_are_read_as_others(
+    shape: Any, texts: list[str], out: bool, ascii_only: bool, name: str
+) -> None:
+    chunks = [event(shape(text), ascii_only=ascii_only, name=name) for text in ["abc", *texts]]
+    assert read(chunks, out=out) == read_each(chunks, out=out)
+
+
+@settings(deadline=None)
+@given(
+    st.lists(st.binary(max_size=4) | st.sampled_from([b"a", b'"', b"\n\n", b"\r", b"\xff"])),
+    st.booleans(),
+)
+def test_whatever_stands_in_the_place_of_a_text(pieces: list[bytes], out: bool) -> None:
+    start, end = event(chat("abc", usage=None), ascii_only=True, name="").split(b"abc")
+    chunks = [start + b"abc" + end, start + end, start[:-1] + end, start + b"".join(pieces) + end]
+    chunks += [start + piece + end for piece in pieces] + [start[:9], start[9:] + b"abc" + end]
+    assert read(chunks, out=out) == read_each(chunks, out=out)
+
+
+def test_most_events_of_a_stream_are_known(monkeypatch: pytest.MonkeyPatch) -> None:
+    seen: list[bytes] = []
+    read_event = streams.EventReader._read
+
+    def counting(self: streams.EventReader, text: bytes) -> bytes:
+        seen.append(text)
+        return read_event(self, text)
+
+    monkeypatch.setattr(streams.EventReader, "_read", counting)
+    chunks = [event(chat(f"w{number}"), ascii_only=True, name="") for number in range(50)]
+    assert read(chunks, out=True)[2] == -(-sum(len(f"w{number}") for number in range(50)) // 3)
+    assert len(seen) == 1
+
+
+def test_of_a_stream_without_two_alike_few_samples_are_taken(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    taken: list[bytes] = []
+    sample_of = samples.sample_of
+
+    def counting(text: bytes, size: int, kept: bytes) -> Any:
+        taken.append(text)
+        return sample_of(text, size, kept)
+
+    monkeypatch.setattr(streams, "sample_of", counting)
+    chunks = [event(chat("abc", number=n), ascii_only=True, name="") for n in range(50)]
+    read(chunks, out=False)
+    assert len(taken) <= 8
