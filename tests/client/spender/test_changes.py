@@ -15,6 +15,7 @@ from keyauthority.client.spending.pace import Pace
 from keyauthority.pricing.prices import Price
 from keyauthority.v1 import price_pb2
 from keyauthority.v1 import spending_service_pb2 as pb
+from keyauthority.v1 import verification_service_pb2 as verification
 from tests.client.parts import until
 from tests.client.spender.authority import SpendingAuthority
 from tests.client.spender.parts import KEY, USE, Door, hold, spending
@@ -44,20 +45,19 @@ async def test_nothing_is_spent_of_a_slice_after_its_credits_changed(
         one = await hold(spender, 100)
         await until(lambda: spender.free > 0)
         acknowledged_free: list[int] = []
-        sync = authority.Sync
 
-        async def watched(request, context):  # type: ignore[no-untyped-def]
-            acknowledged_free.append(spender.free if request.revision == 2 else 0)
-            return await sync(request, context)
+        def watched(request: verification.SyncRequest) -> None:
+            if request.revision == authority.revision:
+                acknowledged_free.append(spender.free)
 
-        authority.Sync = watched  # type: ignore[method-assign]
         authority.away = True
         await authority.change("ws_1/credits")
-        await until(lambda: spender.free == 0)
+        authority.synced = watched
+        await until(lambda: acknowledged_free != [])
         assert spender.take(KEY, 1, USE) is None
         authority.away = False
         await until(lambda: ledger.account.escrowed == one.amount)
-        assert set(acknowledged_free) <= {0}
+        assert set(acknowledged_free) == {0}
         one.charge(100)
         (await hold(spender, 900)).void()
     assert ledger.account.balance == 900
