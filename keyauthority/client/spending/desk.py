@@ -66,7 +66,7 @@ class Desk:
         Raises `SpendingUnavailable` if it can't be written down; then nothing is held.
         """
         charge = SpooledCharge(
-            f"{self._prefix}{next(self._numbers):x}",
+            f"{self._prefix}{next(self._numbers)}",
             sum(parts.values()),
             parts,
             workspace.id,

@@ -111,7 +111,7 @@ def charges_message(
 
 
 def _joined(charges: Iterable[SpooledCharge], others: v1.SettleRequest) -> bytes:
-    return b"".join([*map(in_request, charges), others.SerializeToString()])
+    return in_request(charges) + others.SerializeToString()
 
 
 def _closing(workspace_id: str, purse: Purse, closing: SliceClosing) -> v1.SliceClosing:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Any, Final
@@ -165,8 +165,13 @@ def charged(time: int, fields: str, charge: SpooledCharge) -> bytes:
     )
 
 
-def confirmed(epoch: int, references: Iterable[str]) -> bytes:
+def confirmed(epoch: int, references: Sequence[str]) -> bytes:
     """Returns the frame of a `Confirmed`."""
+    letters = "".join(references)
+    if letters.isalnum() and letters.isascii():
+        # As those of this process are: many come at a time.
+        listed = '","'.join(references)
+        return frame(f'["confirmed",{epoch},"{listed}"]')
     return frame(_encode(["confirmed", epoch, *references]))
 
 
