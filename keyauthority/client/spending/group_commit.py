@@ -149,6 +149,8 @@ class GroupCommit:
             self._task = None
             if self.synced < self.written:
                 self._start_later()
+            else:
+                self._ends = False
 
     async def _commit(self) -> bool:
         """Syncs once, and tells those who wait for that; False if nothing can be written."""

@@ -134,7 +134,11 @@ def fields(charge: SpooledCharge) -> str:
     listed = ""
     for key, amount in charge.parts.items():
         listed = f"{listed},{_slice(*key)}{amount}]" if listed else f"{_slice(*key)}{amount}]"
-    return f"{_quoted(charge.reference)},{workspace}{listed}{request}{_quoted(charge.request_id)}{price}"
+    reference = charge.reference
+    # Those of this process need no quoting.
+    is_plain = reference.isalnum() and reference.isascii()
+    quoted = f'"{reference}"' if is_plain else _quoted(reference)
+    return f"{quoted},{workspace}{listed}{request}{_quoted(charge.request_id)}{price}"
 
 
 def extended(fields: str, parts: Mapping[SliceKey, int]) -> str:
