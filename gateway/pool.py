@@ -11,7 +11,7 @@ import asyncio
 import select
 import socket
 import ssl
-from collections import OrderedDict
+from collections import deque
 from collections.abc import Callable
 from functools import partial
 from typing import Any, Final, cast
@@ -69,8 +69,8 @@ class UpstreamConnection(ResponseHandler):
         self._expecting = False
         # Whether that response has begun: not an interim one (1xx), of which there may be many.
         self._has_begun = False
-        # Whether reading it was ever paused.
-        self._was_paused = False
+        # Whether the parser is for responses to HEAD, and whether reading was paused since it was made.
+        self._bodiless = self._was_paused = False
         # Whether a request was ever begun: a fresh connection cannot be replaced by a better one.
         self.used = False
         # Passes on a body that streams, and is done with it when None.
@@ -113,13 +113,8 @@ class UpstreamConnection(ResponseHandler):
         bytes.
         """
         self.used = self._expecting = True
-        self._has_begun = self._was_paused = False
-        self.set_response_params(
-            skip_payload=method == hdrs.METH_HEAD,
-            read_until_eof=True,
-            auto_decompress=False,
-            read_bufsize=_READ_AHEAD,
-        )
+        self._has_begun = False
+        self._prepare_parser(bodiless=method == hdrs.METH_HEAD)
         transport = cast(asyncio.Transport, self.transport)
         if isinstance(body, bytes) and len(body) <= SMALL:
             transport.write(head + body)
@@ -131,6 +126,17 @@ class UpstreamConnection(ResponseHandler):
         elif body is not None and len(body) > SMALL:
             transport.write(body)
         self.wait_for(patience)
+
+    def _prepare_parser(self, *, bodiless: bool) -> None:
+        # After a pause something of it may be left in the parser, and each knows one kind of response.
+        if self._parser is None or self._was_paused or self._bodiless != bodiless:
+            self._bodiless, self._was_paused = bodiless, False
+            self.set_response_params(
+                skip_payload=bodiless,
+                read_until_eof=True,
+                auto_decompress=False,
+                read_bufsize=_READ_AHEAD,
+            )
 
     async def _pass_on(self, body: RequestBody) -> None:
         writer = StreamWriter(self, self._loop)
@@ -278,11 +284,11 @@ class UpstreamConnector(TCPConnector):
         self._target = ClientRequest(hdrs.METH_GET, url, loop=self._loop)
         self._timeout = ClientTimeout(sock_connect=patience)
         self._open: set[UpstreamConnection] = set()
-        self._idle: OrderedDict[UpstreamConnection, None] = OrderedDict()
+        self._idle: deque[UpstreamConnection] = deque()
 
     def take(self) -> UpstreamConnection | None:
         """Returns the connection that is idle for longest; None if none is."""
-        return self._idle.popitem(last=False)[0] if self._idle else None
+        return self._idle.popleft() if self._idle else None
 
     async def open(self) -> UpstreamConnection:
         """Returns a fresh connection; raises `ClientError` or `TimeoutError` if there is none."""
@@ -294,7 +300,7 @@ class UpstreamConnector(TCPConnector):
 
     def keep(self, connection: UpstreamConnection) -> None:
         """Takes *connection*, which is idle, for another request."""
-        self._idle[connection] = None
+        self._idle.append(connection)
 
     def opened(self, connection: UpstreamConnection) -> None:
         """Notes that *connection* is there."""
@@ -303,7 +309,8 @@ class UpstreamConnector(TCPConnector):
     def lost(self, connection: UpstreamConnection) -> None:
         """Notes that *connection* is gone."""
         self._open.discard(connection)
-        self._idle.pop(connection, None)
+        if connection in self._idle:
+            self._idle.remove(connection)
 
     async def close(self, *, abort_ssl: bool = False) -> None:
         """Ends all connections."""

@@ -73,7 +73,7 @@ class Billed:
     def prepared(
         cls, measuring: Measuring, authority: Authority, logs: Path, streams: int = STREAMS
     ) -> Billed:
-        """Returns a fresh one."""
+        """Returns a fresh one, which loads with *streams* streams at a time."""
         (logs / "spool").mkdir(mode=0o700, parents=True)
         workspace_id = authority.create_workspace()
         [(_, secret)] = authority.issue(1, workspace_id)

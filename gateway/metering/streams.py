@@ -53,7 +53,7 @@ class EventReader(AnswerReader):
         sample = self._sample
         if sample is not None and (text := sample.text_in(chunk)) is not None:
             self.text_bytes += sample.size + len(text)
-            return chunk if sample.kept_end is None else sample.start + text + sample.kept_end
+            return sample.passed(chunk, text)
         # Nearly all chunks are one event.
         if 0 <= chunk.find(b"\n\n") == len(chunk) - 2 and b"\r" not in chunk:
             return self._feed_event(chunk)

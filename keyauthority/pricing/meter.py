@@ -40,6 +40,8 @@ _SECONDS: Final = ("seconds", "prompt_audio_seconds")
 _TOTALS: Final = frozenset(
     {*_INPUT, *_OUTPUT, "total_tokens", *_CACHE_HITS, _CACHE_READ, _CACHE_WRITE}
 )
+# What many streams tell.
+_PLAIN: Final = frozenset({"prompt_tokens", "completion_tokens", "total_tokens"})
 # Where the object with the usage stands: in the answer itself; in the terminal events of a
 # responses stream; in the first event of a messages stream.
 _HOLDERS: Final = ("response", "message")
@@ -102,6 +104,11 @@ class Meter:
         if not self._counts:
             return None
         counts = self._counts
+        if counts.keys() == _PLAIN:
+            # As the rest would do, in a fifth of the time.
+            prompt = counts["prompt_tokens"]
+            output = max(counts["completion_tokens"], counts["total_tokens"] - prompt)
+            return Usage(input=prompt, output=output, images=self.images)
         read_count, write_count = counts.get(_CACHE_READ, 0), counts.get(_CACHE_WRITE, 0)
         beside = read_count + write_count if _cache_is_beside(counts) else 0
         audio = _audio_in_total_alone(counts)

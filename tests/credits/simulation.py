@@ -151,11 +151,13 @@ class Simulation:
 
     async def _misfortunes(self) -> None:
         self._backup = self.authority.back_up()
+        self._since = [self._backup]
         self._changes: list[asyncio.Task[None]] = []
         for number in count(1):
             await asyncio.sleep(self.dice.expovariate(2.0))
             if now() >= self.ends or self.broken:
                 break
+            self._since.append(self.authority.back_up())
             what = self.dice.choice(_MISFORTUNES)
             self.counts[what] += 1
             node = self.dice.choice(self.nodes)
@@ -186,6 +188,7 @@ class Simulation:
                 return [self.authority.reduce(f"loss-{number}", self.dice.randint(1, 150))]
             case "backup":
                 self._backup = self.authority.back_up()
+                self._since = [self._backup]
             case "restart":
                 self.authority.restart()
             case "restore" if not self.authority.restores:
@@ -193,7 +196,11 @@ class Simulation:
         return []
 
     async def _restore(self, backup: Any) -> None:
-        await self.authority.restore(backup)
+        # The last export was of the time of the backup, or of any later one.
+        exported = self.dice.choice((backup, *self._since))
+        entries = [len(state.entries.get(WORKSPACE, ())) for state, *_ in (backup, exported)]
+        self.counts["entered again"] += entries[1] - entries[0]
+        await self.authority.restore(backup, exported)
         await self.authority.repeat_credits()
 
     def _kill(self, node: Node, *, power_cut: bool) -> None:

@@ -8,11 +8,13 @@ from contextlib import asynccontextmanager
 
 import pytest
 from aiohttp import ClientError, SocketTimeoutError
+from multidict import CIMultiDict, CIMultiDictProxy
 
 from gateway import pool
-from gateway.headers import encode_head
+from gateway.headers import Allowlist, request_line, to_upstream
 from gateway.request import do_nothing
 from gateway.upstream import Outgoing, Response, Upstream
+from keyauthority.client import VerifiedKey
 from tests.gateway.peers import Connect, Peer, ask, response, serving
 
 
@@ -21,7 +23,7 @@ def always() -> bool:
 
 
 async def send(upstream: Upstream, method: str, body: bytes | None = None) -> Response:
-    head = upstream.head(method, "/v1/x", [], body)
+    head = upstream.head(method, "/v1/x", b"A: b", body)
     assert head is not None
     return await upstream.send(Outgoing(method, head, body, always, do_nothing))
 
@@ -241,17 +243,35 @@ async def test_a_body_that_is_here_follows_its_head(connect: Connect, size: int)
             await received.get()
             == (
                 f"POST /base/v1/x HTTP/1.1\r\nHost: 127.0.0.1:{upstream.port}\r\n"
-                f"Content-Length: {size}\r\n\r\n{'x' * size}"
+                f"A: b\r\nContent-Length: {size}\r\n\r\n{'x' * size}"
             ).encode()
         )
 
 
-@pytest.mark.parametrize("odd", ["\r", "\n", "\0", "\r\n", "\x7f", "\x1f", "\udcff"])
+ODD = ["\r", "\n", "\0", "\r\n", "\x7f", "\x1f", "\udcff"]
+
+
+def fields_with(name: str, value: str, scope: str = "a") -> bytes | None:
+    fields = [(name.encode(errors="surrogateescape"), value.encode(errors="surrogateescape"))]
+    allowlist, headers = Allowlist(), CIMultiDictProxy(CIMultiDict[str]())
+    key = VerifiedKey("key_1", "ws_1", "one", (scope,), {})
+    return to_upstream(headers, fields, allowlist, key, "req_1", None)
+
+
+@pytest.mark.parametrize("odd", ODD)
 def test_nothing_gets_into_a_head_that_would_end_a_field(odd: str) -> None:
-    """In a line, a name or a value: there is no head then."""
-    assert encode_head(["GET / HTTP/1.1"], [("a", f"b{odd}c")]) is None
-    assert encode_head(["GET / HTTP/1.1"], [(f"a{odd}c", "b")]) is None
-    assert encode_head([f"GET /{odd} HTTP/1.1"], [("a", "b")]) is None
-    assert encode_head(["GET / HTTP/1.1"], [("a", "\tü")]) == (
-        "GET / HTTP/1.1\r\na: \tü\r\n\r\n".encode()
+    """In the client's fields, in our own, or in the target: there is no head then."""
+    assert fields_with("accept", f"b{odd}c") is None
+    assert fields_with("accept", "b", odd) is None
+    assert request_line("GET", f"/{odd}") is None
+
+
+def test_everything_else_gets_into_it() -> None:
+    assert request_line("GET", "/\tü") == "GET /\tü HTTP/1.1\r\n".encode()
+    assert (
+        fields_with("accept", "\tü")
+        == (
+            "accept: \tü\r\nx-opentoken-workspace-id: ws_1\r\nx-opentoken-key-id: key_1\r\n"
+            "x-opentoken-scopes: a\r\nx-request-id: req_1\r\nVia: 1.1 opentoken"
+        ).encode()
     )

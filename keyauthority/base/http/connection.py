@@ -69,7 +69,16 @@ class _HeadError(Exception):
 class Connection(RequestHandler):
     """One client connection."""
 
-    __slots__ = ("_body", "_deaf", "_head_bytes", "_head_timer", "_limits", "_shared", "client")
+    __slots__ = (
+        "_body",
+        "_deaf",
+        "_head_bytes",
+        "_head_timer",
+        "_limits",
+        "_shared",
+        "_was_paused",
+        "client",
+    )
 
     def __init__(self, server: web.Server, loop: asyncio.AbstractEventLoop, shared: Shared) -> None:
         limits = shared.limits
@@ -89,6 +98,7 @@ class Connection(RequestHandler):
         self._head_timer: asyncio.TimerHandle | None = None
         self._body: StreamReader = EMPTY_PAYLOAD
         self._deaf = False
+        self._was_paused = False
 
     @property
     def idle(self) -> bool:
@@ -112,6 +122,16 @@ class Connection(RequestHandler):
             self._turn_away(shared.full_answer())
         else:
             self._start_head_timer()
+
+    def pause_reading(self) -> None:
+        self._was_paused = True
+        super().pause_reading()
+
+    def resume_reading(self, resume_parser: bool = True) -> None:
+        # aiohttp calls this for each piece of a body that was taken. Without a pause it would look for
+        # nothing in vain.
+        if self._was_paused:
+            super().resume_reading(resume_parser)
 
     def connection_lost(self, exc: BaseException | None) -> None:
         self._stop_head_timer()

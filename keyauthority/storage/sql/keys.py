@@ -31,6 +31,11 @@ Secrets = list[tuple[str, StoredSecret]]
 """Secrets, each with the id of its key."""
 
 
+_HOMES: Final = select(keys.c.id, keys.c.workspace_id).where(
+    keys.c.id.in_(bindparam("ids", expanding=True))
+)
+
+
 class SqlKeys(Repository):
     """`Keys` within one transaction."""
 
@@ -41,8 +46,8 @@ class SqlKeys(Repository):
         return {key.id: key for key in await self._whole(rows)}
 
     async def homes(self, key_ids: Collection[str]) -> dict[str, str]:
-        query = select(keys.c.id, keys.c.workspace_id).where(keys.c.id.in_(list(key_ids)))
-        return {row.id: row.workspace_id for row in await self._statements.rows(query)}
+        rows = await self._statements.read(_HOMES, ids=list(key_ids))
+        return {row.id: row.workspace_id for row in rows}
 
     async def page(self, which: KeyFilter, limit: int, after: Cursor | None) -> list[Key]:
         query = select(*key_tables.KEY, *key_tables.PEOPLE).where(*self._matches(which))

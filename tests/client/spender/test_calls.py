@@ -12,6 +12,7 @@ import pytest
 from keyauthority.client import OutOfCredits, Spending, SpendingUnavailable
 from keyauthority.client.spending.line import Waiter
 from keyauthority.client.spending.pace import Pace
+from keyauthority.escrow.slices import Account
 from keyauthority.v1 import spending_service_pb2 as pb
 from tests.client.parts import until
 from tests.client.spender.authority import SpendingAuthority
@@ -283,6 +284,31 @@ async def test_a_charge_that_is_invalid_stops_no_other(
         await until(lambda: len(ledger.entries) == 9)
         (await hold(spender, 10)).void()
         assert spender.spooled.charges == 1
+
+
+async def test_charges_that_are_too_many_come_later(
+    authority: SpendingAuthority, folder: Path
+) -> None:
+    """They stay in the spool, after the spender's end too. Who waits with them gets no false refusal."""
+    ledger = authority.credit("ws_1", 100)
+    async with spending(authority.address, folder, timeout=0.5) as spender:
+        one, another = await hold(spender, 10), await hold(spender, 10)
+        authority.too_many = True
+        one.charge(7)
+        await until(lambda: spender.counters.holds == 1)
+        with pytest.raises(SpendingUnavailable):
+            await hold(spender, 90)
+        authority.too_many = False
+        await until(lambda: len(ledger.entries) == 1)
+        assert spender.spooled.charges == 0
+        authority.too_many = True
+        another.charge(8)
+        await until(lambda: spender.counters.failed_calls > 1)
+    assert len(ledger.entries) == 1
+    authority.too_many = False
+    async with spending(authority.address, folder):
+        await until(lambda: len(ledger.entries) == 2)
+    assert (ledger.charged, ledger.account) == (15, Account(85))
 
 
 async def test_many_charges_are_brought_before_more_is_asked_for(

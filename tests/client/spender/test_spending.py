@@ -25,7 +25,7 @@ from keyauthority.client.spending.pace import Pace
 from keyauthority.client.spending.records import SpooledCharge
 from keyauthority.client.spending.waiting import PATIENCE
 from keyauthority.client.spending.workspace import BUSY_PAUSE
-from keyauthority.domain.credits.settling import RECALLED_EVERY
+from keyauthority.domain.credits.recalls import RECALLED_EVERY
 from tests.client.parts import leased, until
 from tests.client.spender.authority import SpendingAuthority
 from tests.client.spender.parts import KEY, USE, Door, hold, outcomes, spending
