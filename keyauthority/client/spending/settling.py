@@ -17,7 +17,7 @@ from keyauthority.client.spending.accounts import Accounts
 from keyauthority.client.spending.backlog import Backlog
 from keyauthority.client.spending.calling import CallFailed, Calling
 from keyauthority.client.spending.counters import Counters
-from keyauthority.client.spending.messages import ENTERED, REFUSED, Message, word_of
+from keyauthority.client.spending.messages import ENTERED, REFUSED, Message, states_of, word_of
 from keyauthority.client.spending.pace import Pace
 from keyauthority.client.spending.records import SpooledCharge
 from keyauthority.client.spending.room import MOST
@@ -247,9 +247,9 @@ class Settling:
     # --- answers
 
     def _take(self, message: Message, reply: v1.SettleResponse) -> None:
-        charges, states = message.charges, [answer.state for answer in reply.charges]
+        charges, states = message.charges, states_of(reply)
         entered, refused = charges, list[SpooledCharge]()
-        if states.count(v1.CHARGE_STATE_ENTERED) < len(states):
+        if states is not None:
             entered = [one for one, state in zip(charges, states, strict=True) if state in ENTERED]
             refused = [one for one, state in zip(charges, states, strict=True) if state in REFUSED]
         self._spool.confirmed([one.reference for one in entered], reply.epoch)
