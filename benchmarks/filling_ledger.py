@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import json
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final
 
-from sqlalchemy import Connection, create_engine, insert, text
+from sqlalchemy import Connection, create_engine, text
 
 from benchmarks.filling import CACHE
 from keyauthority.domain.ledger import Entry, Kind, Use
 from keyauthority.storage import ledger_tables
+from keyauthority.storage.sql.direct import Insertion
+from keyauthority.storage.sqlite.direct import insertion_of
 
 _COST: Final = 1_000
 _USE: Final = Use(
@@ -53,7 +56,8 @@ def _charge(connection: Connection, workspace_id: str, count: int) -> None:
         datetime.now(UTC),
         use=_USE,
     )
-    connection.execute(insert(ledger_tables.entries), [ledger_tables.entry_values(entry)])
+    rows = json.dumps([ledger_tables.entry_row(entry)])
+    connection.exec_driver_sql(insertion_of(Insertion(ledger_tables.entries)), (rows,))
     _copy(connection, workspace_id, count)
     charges = count - 1
     values: dict[str, Any] = {

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+import grpc
+
 from demo.credits import endow
 from demo.settings import DemoError
 from keyauthority.base.process.files import write_private
@@ -14,10 +16,13 @@ from keyauthority.client import Secret, Verdict, connect_blocking, load_token
 from keyauthority.client.admin import (
     AuthorityError,
     BlockingAdminClient,
+    CredentialError,
     KeySettings,
+    Reason,
     Role,
     callers,
     keys,
+    prices,
     verification,
     workspaces,
 )
@@ -46,10 +51,9 @@ class Provisioned:
 
 def provision(address: str, data_dir: Path) -> Provisioned:
     """Creates what is missing; returns it and what there was. Raises `DemoError`."""
-    token = load_token(data_dir / "root.token")
     try:
         with connect_blocking(address) as channel:
-            client = BlockingAdminClient(channel, token)
+            client = _root(channel, data_dir)
             key = _key(client, data_dir / "demo.key")
             endow(client, key.workspace_id)
             return Provisioned(
@@ -64,6 +68,24 @@ def provision(address: str, data_dir: Path) -> Provisioned:
             )
     except AuthorityError as error:
         raise DemoError(f"the authority refused the demo's set-up: {error.message}") from None
+
+
+def _root(channel: grpc.Channel, data_dir: Path) -> BlockingAdminClient:
+    # The root of a folder from before credits lacks the role biller, and so does its console. A
+    # caller's roles never change, but a root may create another.
+    file = data_dir / "root.token"
+    client = BlockingAdminClient(channel, load_token(file))
+    try:
+        client.call(prices.page(size=1))
+    except CredentialError as error:
+        if error.reason is not Reason.ROLE_MISSING:
+            raise
+        name = f"demo root {secrets.token_hex(4)}"
+        created = client.call(callers.create(name, list(Role)))
+        write_private(file, created.token.reveal() + "\n")
+        (data_dir / "console.token").unlink(missing_ok=True)
+        return BlockingAdminClient(channel, created.token)
+    return client
 
 
 def _token(

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-import gc
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
-from typing import Final
 
 from prometheus_client import CollectorRegistry
 
+from gateway import authz
 from gateway.authorize import Authorizer, Readiness
 from gateway.billing.opening import open_billing
 from gateway.billing.reading_on import ReadingOn
@@ -23,22 +22,18 @@ from gateway.paths import ScopeRules
 from gateway.request import EdgeRequest
 from gateway.sources import Attempts, Sources
 from gateway.under_way import Streams
-from gateway.upstream import upstream_session
+from gateway.upstream import Upstream
 from keyauthority.base.http.answer import raw_answer
+from keyauthority.base.http.connection import AtOnce
 from keyauthority.base.http.server import Server
 from keyauthority.base.process.binding import bind, server_tls
 from keyauthority.base.process.lifecycle import run_until_stopped, start_errors
 from keyauthority.base.process.telemetry import serve_metrics
 from keyauthority.client import SECRET_MARK, Verifier, client_certificate, load_token
 
-_COLLECTIONS: Final = (5_000, 20, 50)
-"""When Python looks for cycles: rarely, since a request leaves few. By default that takes 8 % of the time
-of a request, and 15 % with billing, which remembers each until the authority has it."""
-
 
 async def serve(settings: Settings) -> None:
     """Runs the gateway until SIGTERM or SIGINT; raises `StartError` or `SecretFileError`."""
-    gc.set_threshold(*_COLLECTIONS)
     await run_until_stopped(
         "gateway", running(settings), listen=settings.listen, upstream=settings.upstream
     )
@@ -61,6 +56,7 @@ async def running(settings: Settings) -> AsyncIterator[int]:
             EdgeRequest,
             settings.limits,
             SECRET_MARK,
+            AtOnce(authz.PREFIX, edge.at_once),
         )
         metrics.connections = lambda: {"open": len(server.connections), "busy": server.busy}
         if settings.metrics_listen is not None:
@@ -93,13 +89,12 @@ async def _edge(settings: Settings, metrics: Metrics, stack: AsyncExitStack) -> 
     metrics.verifier = verifier if settings.cache else None
     # Left before the verifier, under whose session it spends, and after the server has drained.
     billing = await open_billing(settings, verifier, metrics, stack)
-    session = await stack.enter_async_context(
-        upstream_session(settings.timeouts, metrics.count_unsolicited)
-    )
+    base = upstream_base(settings.upstream)
+    upstream = Upstream(base, settings.timeouts, metrics.count_unsolicited)
+    stack.push_async_callback(upstream.close)
     key_file = settings.upstream_key_file
     forwarder = Forwarder(
-        session,
-        upstream_base(settings.upstream),
+        upstream,
         load_token(key_file) if key_file is not None else None,
         Allowlist(settings.pass_header),
         settings.timeouts,

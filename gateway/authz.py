@@ -29,6 +29,8 @@ from keyauthority.base.http.request import REQUEST_ID, Request
 from keyauthority.client import VerifiedKey
 
 PREFIX: Final = "/authz"
+APPENDED: Final = PREFIX + "/"
+"""The prefix with the beginning of a path that a proxy appends."""
 
 _IDENTITY_MARK: Final = "opentoken"
 
@@ -53,11 +55,11 @@ class Permission(Answer):
 
     def __init__(self, key: VerifiedKey) -> None:
         super().__init__(_SUCCESS, CIMultiDict())
-        self._key = key
+        self.key = key
 
     def _head(self, request: Request) -> bytes:
         self._declare_end(request)
-        key = self._key
+        key = self.key
         if self._headers:
             # It must say what becomes of the connection.
             self._headers.extend(identity(key))
@@ -98,7 +100,10 @@ def asks_for_credits(request: EdgeRequest) -> bool:
 
     Only at `/authz` itself, where the query is the proxy's own.
     """
-    path, query = split_target(request.raw_path)
+    target = request.raw_path
+    if "credits" not in target:
+        return False
+    path, query = split_target(target)
     return path == PREFIX and any(part.split("=")[0] == "credits" for part in query.split("&"))
 
 

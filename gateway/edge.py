@@ -96,6 +96,16 @@ class Edge:
         self.observer.ended(request, response.status)
         return response
 
+    def at_once(self, request: EdgeRequest) -> Answer | None:
+        """Answers *request*, and notes its end, if nothing is to be waited for; else returns None."""
+        try:
+            answer = self._authz_at_once(request)
+        except Exception:  # noqa: BLE001 - nobody outside may see what it was
+            answer = self._own_fault(request)
+        if answer is not None:
+            self.observer.ended(request, answer.status)
+        return answer
+
     def refuse_unparsed(self, request: EdgeRequest, status: int) -> web.StreamResponse:
         """Answers what the parser could not make a request of, and notes its end."""
         response = self._refuse(request, _BY_STATUS.get(status, Refusal.INTERNAL_ERROR))
@@ -112,7 +122,7 @@ class Edge:
         handler = self._own_paths.get(path)
         if handler is not None:
             return await handler(request)
-        if path.startswith("/authz/"):
+        if path.startswith(authz.APPENDED):
             return await self._authz(request)
         refusal = check_path(path)
         if refusal is not None:
@@ -187,11 +197,29 @@ class Edge:
             return self._refuse(request, refusal)
         authorizer = self.proxy_authorizer
         grant = authorizer.from_memory(request) or await authorizer.from_authority(request)
+        answer = self._authz_answer(request, grant)
+        if isinstance(answer, authz.Permission) and authz.asks_for_credits(request):
+            refusal = await self._check_credits(answer.key)
+            if refusal is not None:
+                return self._refuse(request, refusal)
+        return answer
+
+    def _authz_at_once(self, request: EdgeRequest) -> Answer | None:
+        target = request.raw_path
+        path, _ = split_target(target)
+        if not (path == authz.PREFIX or path.startswith(authz.APPENDED)):
+            return None
+        if authz.asks_for_credits(request):
+            return None
+        if check_head(request, self.limits) or holds_secret(target) or authz.check_head(request):
+            return None
+        grant = self.proxy_authorizer.from_memory(request)
+        return None if grant is None else self._authz_answer(request, grant)
+
+    def _authz_answer(self, request: EdgeRequest, grant: Grant | Refusal) -> Answer:
         if isinstance(grant, Refusal):
             return self._refuse(request, grant)
         refusal = authz.check_scopes(request, self.rules, grant.key.scopes)
-        if refusal is None and authz.asks_for_credits(request):
-            refusal = await self._check_credits(grant.key)
         if refusal is not None:
             return self._refuse(request, refusal)
         request.outcome = Outcome.AUTHORIZED
@@ -245,7 +273,7 @@ class Edge:
             response.force_close()
         return response
 
-    def _own_fault(self, request: EdgeRequest) -> web.StreamResponse:
+    def _own_fault(self, request: EdgeRequest) -> Answer:
         _log.exception("internal_error", request_id=request.id)
         if request.writer.output_size > 0:
             abort(request)

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Awaitable
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Final
 
-from aiohttp import ClientError, ClientResponse, ClientSession, hdrs, web
-from yarl import URL
+from aiohttp import ClientError, web
+from aiohttp.http_exceptions import HttpProcessingError
 
 from gateway.billing.bill import Bill
 from gateway.billing.reading_on import ReadingOn
@@ -18,10 +17,9 @@ from gateway.config import Timeouts
 from gateway.envelope import Refusal
 from gateway.headers import Allowlist, to_client, to_upstream
 from gateway.observe import Complaint, Timings
-from gateway.pool import UnsolicitedError
 from gateway.relay import relay
 from gateway.request import EdgeRequest, Grant, RequestBody, do_nothing
-from gateway.upstream import SMALL, Outgoing, outgoing
+from gateway.upstream import Outgoing, Response, Upstream
 from keyauthority.client import Secret
 
 # These are about the gateway itself, its credential or its address, never about its client.
@@ -34,10 +32,7 @@ _FIRST_FINAL_STATUS: Final = 200
 class Forwarder:
     """Sends accepted requests to one upstream and streams its answers back."""
 
-    # From `upstream_session`.
-    session: ClientSession
-    # What stands before `/v1/...` in the upstream's URLs.
-    base: str
+    upstream: Upstream
     # The upstream's own API key, or None if it wants none.
     credential: Secret | None
     # Which header fields of requests go on.
@@ -64,83 +59,52 @@ class Forwarder:
             VerdictLapsedError: *grant* no longer held once the upstream was connected. Nothing
                 was sent to it, and *body* is as it was.
         """
-        headers = to_upstream(
-            request.headers, self.allowlist, grant.key, request.id, self.credential
-        )
-        if headers is None:
-            return Refusal.BAD_REQUEST
-        if isinstance(body, RequestBody) and body.length is not None:
-            headers[hdrs.CONTENT_LENGTH] = str(body.length)
-        if bill is not None:
+        fields = to_upstream(
+            request.headers,
+            request.raw_headers,
+            self.allowlist,
+            grant.key,
+            request.id,
+            self.credential,
             # What is compressed can't be metered.
-            headers[hdrs.ACCEPT_ENCODING] = "identity"
-        small = body if isinstance(body, bytes) and len(body) <= SMALL else b""
+            uncoded=bill is not None,
+        )
+        if fields is None:
+            return Refusal.BAD_REQUEST
+        head = self.upstream.head(request.method, request.raw_path, fields, body)
+        if head is None:
+            return Refusal.BAD_REQUEST
         on_send = do_nothing if bill is None else bill.note_sending
-        outgoing.set(Outgoing(grant.holds, headers, small, on_send))
-        upstream = await self._send(request, None if small else body)
-        if isinstance(upstream, Refusal):
-            return upstream
+        response = await self._send(Outgoing(request.method, head, body, grant.holds, on_send))
+        if isinstance(response, Refusal):
+            return response
         try:
-            return await self._relay(request, upstream, body, bill)
+            return await self._relay(request, response, body, bill)
         except (asyncio.CancelledError, ConnectionError):
             if bill is not None and request.cut is None and not request.client.interrupted:
-                await self.reading_on.read(upstream.content, bill)
+                await self.reading_on.read(response.content, bill)
             raise
         finally:
-            if not upstream.closed:
-                upstream.close()
+            response.close()
 
-    async def _send(
-        self, request: EdgeRequest, body: bytes | RequestBody | None
-    ) -> ClientResponse | Refusal:
+    async def _send(self, request: Outgoing) -> Response | Refusal:
         start = time.perf_counter()
         try:
-            if isinstance(body, RequestBody):
-                upstream = await self._send_stream(request, body)
-            else:
-                upstream = await self._send_retrying(request, body)
-        except (TimeoutError, ClientError, OSError) as error:
-            if isinstance(body, RequestBody) and body.failure is not None:
-                return body.failure
+            response = await self.upstream.send(request)
+        except (TimeoutError, ClientError, HttpProcessingError, OSError) as error:
+            if isinstance(request.body, RequestBody) and request.body.failure is not None:
+                return request.body.failure
             # The text of an error may quote the upstream; its name tells enough.
             self._complaint.log(type(error).__name__)
             late = isinstance(error, TimeoutError)
             return Refusal.UPSTREAM_TIMEOUT if late else Refusal.UPSTREAM_UNAVAILABLE
         self.first_byte.observe(time.perf_counter() - start)
-        return upstream
-
-    async def _send_stream(self, request: EdgeRequest, body: RequestBody) -> ClientResponse:
-        # The session times what it reads. That an upstream does not read is noticed here.
-        patience, loop = self.timeouts.first_byte_timeout, asyncio.get_running_loop()
-        async with asyncio.timeout(patience) as deadline:
-            body.on_progress = lambda: deadline.reschedule(loop.time() + patience)
-            upstream = await self._send_retrying(request, body)
-            body.on_progress = do_nothing
-        return upstream
-
-    async def _send_retrying(
-        self, request: EdgeRequest, body: bytes | RequestBody | None
-    ) -> ClientResponse:
-        try:
-            return await self._request(request, body)
-        except UnsolicitedError:
-            # The connection was no good, and nothing of the request was sent.
-            return await self._request(request, body)
-
-    def _request(
-        self, request: EdgeRequest, body: bytes | RequestBody | None
-    ) -> Awaitable[ClientResponse]:
-        return self.session.request(
-            request.method,
-            URL(self.base + request.raw_path, encoded=True),
-            data=body,
-            allow_redirects=False,
-        )
+        return response
 
     async def _relay(
         self,
         request: EdgeRequest,
-        upstream: ClientResponse,
+        upstream: Response,
         body: bytes | RequestBody | None,
         bill: Bill | None,
     ) -> web.StreamResponse | Refusal:
@@ -152,11 +116,7 @@ class Forwarder:
             return Refusal.UPSTREAM_UNAVAILABLE
         if isinstance(body, RequestBody):
             body.on_failure = upstream.close
-        connection = upstream.connection
-        if connection is not None and connection.protocol is not None:
-            # None once the whole response is here.
-            connection.protocol.read_timeout = self.timeouts.idle_timeout
-            connection.protocol.start_timeout()
+        upstream.wait_for(self.timeouts.idle_timeout)
         headers = to_client(upstream.headers)
         if headers is None:
             self._complaint.log("it answered with malformed headers")
@@ -168,7 +128,7 @@ class Forwarder:
                 return refusal
         return await relay(request, upstream, headers, self.timeouts.idle_timeout, bill)
 
-    async def _receive(self, upstream: ClientResponse) -> Refusal | None:
+    async def _receive(self, upstream: Response) -> Refusal | None:
         # Returns once the whole response is here, or why it will never be.
         try:
             await upstream.content.wait_eof()

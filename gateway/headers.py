@@ -9,14 +9,17 @@ foresee, and the client believes the upstream anyway.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable
-from typing import Final
+from collections.abc import Callable, Iterable, Sequence
+from typing import Final, Generic, TypeVar
 
 from aiohttp import hdrs
 from multidict import CIMultiDict, CIMultiDictProxy, istr
 
 from keyauthority.base.http.request import REQUEST_ID
 from keyauthority.client import Secret, VerifiedKey
+
+_Name = TypeVar("_Name", bound=str | bytes)
+RawFields = Sequence[tuple[bytes, bytes]]
 
 IDENTITY_PREFIX: Final = "x-opentoken-"
 """Only the gateway writes header fields with this prefix; it drops copies from elsewhere."""
@@ -121,7 +124,16 @@ MOST_DECISIONS: Final = 1_000
 _LONGEST_NAME: Final = 100
 # Of the greatest length, a number of 64 bits.
 _MOST_DIGITS: Final = 20
-_VIA: Final = "1.1 opentoken"
+_CODING: Final = b"accept-encoding"
+_UNCODED: Final = b"Accept-Encoding: identity"
+_OWN: Final = "\r\n".join(
+    (
+        *(f"{name}: %s" for name in (WORKSPACE_ID, KEY_ID, SCOPES, REQUEST_ID)),
+        f"{hdrs.VIA}: 1.1 opentoken",
+    )
+)
+_OWN_BREAKS: Final = _OWN.count("\r\n")
+_CONTROLS: Final = bytes({*range(32), 127} - {ord("\t")})
 _has_control = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]").search
 
 
@@ -133,12 +145,10 @@ def canonical(name: str) -> str:
     return _odd.sub("-", name.lower())
 
 
-def _drop_named(fields: CIMultiDict[str], headers: CIMultiDictProxy[str]) -> None:
+def _named(headers: CIMultiDictProxy[str]) -> set[str]:
     # First a set: a header of thousands of commas names one field at most.
     names = {name.strip() for name in ",".join(headers.getall(hdrs.CONNECTION)).split(",")}
-    dropped = set(map(canonical, names))
-    for name in [name for name in fields if canonical(name) in dropped]:
-        fields.popall(name, None)
+    return set(map(canonical, names))
 
 
 class Allowlist:
@@ -152,15 +162,22 @@ class Allowlist:
         patterns = [_checked(pattern) for pattern in further]
         self._names = _NAMES.union(name for name in patterns if not name.endswith("*"))
         self._prefixes = tuple(name[:-1] for name in patterns if name.endswith("*"))
-        self._decisions = Decisions(self._allows)
+        self._decisions = Decisions(self._allows_raw)
+        self._uncoded = Decisions(self._allows_uncoded)
 
-    def filter(self, headers: CIMultiDictProxy[str]) -> CIMultiDict[str]:
-        """Returns the fields of *headers* that go on, in their order."""
-        decisions = self._decisions
-        passed = CIMultiDict([field for field in headers.items() if decisions[field[0]]])
-        if hdrs.CONNECTION in headers:
-            _drop_named(passed, headers)
-        return passed
+    def filter(self, raw: RawFields, *, uncoded: bool = False) -> list[tuple[bytes, bytes]]:
+        """Returns the fields of *raw* that go on, in their order.
+
+        *uncoded*: without those that ask for a compressed answer.
+        """
+        decisions = self._uncoded if uncoded else self._decisions
+        return [field for field in raw if decisions[field[0]]]
+
+    def _allows_raw(self, name: bytes) -> bool:
+        return self._allows(name.decode("latin-1"))
+
+    def _allows_uncoded(self, name: bytes) -> bool:
+        return name.lower() != _CODING and self._allows_raw(name)
 
     def _allows(self, name: str) -> bool:
         lower = name.lower()
@@ -171,17 +188,17 @@ class Allowlist:
         )
 
 
-class Decisions(dict[str, bool]):
+class Decisions(dict[_Name, bool], Generic[_Name]):
     """Decisions about field names, spelt as they came, since requests bring the same few.
 
     They are bounded, since strangers may send any number of names: a full memory begins anew.
     """
 
-    def __init__(self, decide: Callable[[str], bool]) -> None:
+    def __init__(self, decide: Callable[[_Name], bool]) -> None:
         super().__init__()
         self._decide = decide
 
-    def __missing__(self, name: str) -> bool:
+    def __missing__(self, name: _Name) -> bool:
         if len(name) > _LONGEST_NAME:
             return self._decide(name)
         if len(self) >= MOST_DECISIONS:
@@ -210,36 +227,68 @@ def _checked(pattern: str) -> str:
 
 def to_upstream(
     headers: CIMultiDictProxy[str],
+    raw: RawFields,
     allowlist: Allowlist,
     key: VerifiedKey,
     request_id: str,
     credential: Secret | None,
-) -> CIMultiDict[str] | None:
-    """Returns the request header fields for the upstream, without framing.
+    *,
+    uncoded: bool = False,
+) -> bytes | None:
+    """Returns the header fields of a request to the upstream as they are written, without framing.
 
-    *key* goes into the identity headers; *credential* is the upstream's own API key, if it wants
-    one. None if a value is not valid UTF-8 and so could not be passed on as it is.
+    None if one could not be passed on as it is: it has a control character, or is no valid UTF-8.
+
+    Args:
+        headers: Those of the client's request.
+        raw: The same, as they came.
+        allowlist: Which of them go on.
+        key: Goes into the identity headers.
+        request_id: The id of the request.
+        credential: The upstream's own API key, if it wants one.
+        uncoded: Whether the answer may not be compressed.
     """
-    passed = allowlist.filter(headers)
-    if not _is_encodable("".join(passed.values())):
-        return None
+    fields = allowlist.filter(raw, uncoded=uncoded)
+    if hdrs.CONNECTION in headers:
+        named = _named(headers)
+        fields = [field for field in fields if canonical(field[0].decode("latin-1")) not in named]
+    lines = list(map(b": ".join, fields))
     # Only now, so that no `Connection` field can name these away.
-    passed.extend(identity(key))
-    passed[REQUEST_ID] = request_id
-    passed[hdrs.VIA] = _VIA
+    own = _OWN % (key.workspace_id, key.id, " ".join(key.scopes), request_id)
+    lines.append(own.encode(errors="surrogateescape"))
+    if uncoded:
+        lines.append(_UNCODED)
     if credential is not None:
-        passed[hdrs.AUTHORIZATION] = f"Bearer {credential.reveal()}"
-    return passed
+        lines.append(f"{hdrs.AUTHORIZATION}: Bearer {credential.reveal()}".encode())
+    written = b"\r\n".join(lines)
+    breaks = len(lines) - 1 + _OWN_BREAKS
+    if len(written) - len(written.translate(None, _CONTROLS)) != 2 * breaks:
+        return None
+    return written if _is_utf8(written) else None
+
+
+def request_line(method: str, target: str) -> bytes | None:
+    """Returns the first line of a request; None if *target* can't be passed on as it is."""
+    if not target.isprintable() and _has_control(target):
+        return None
+    try:
+        return f"{method} {target} HTTP/1.1\r\n".encode()
+    except UnicodeEncodeError:
+        return None
 
 
 def to_client(headers: CIMultiDictProxy[str]) -> CIMultiDict[str] | None:
     """Returns the response header fields for the client, or None if one is no valid HTTP."""
-    passed = CIMultiDict([field for field in headers.items() if _TO_CLIENT[field[0]]])
+    fields = [field for field in headers.items() if _TO_CLIENT[field[0]]]
     if hdrs.CONNECTION in headers:
-        _drop_named(passed, headers)
+        named = _named(headers)
+        fields = [field for field in fields if canonical(field[0]) not in named]
+    passed = CIMultiDict(fields)
     # The parser of responses is lenient; the writer is not.
-    length = passed.get(hdrs.CONTENT_LENGTH, "")
-    return None if _has_control("".join(passed.values())) or len(length) > _MOST_DIGITS else passed
+    if len(passed.get(hdrs.CONTENT_LENGTH, "")) > _MOST_DIGITS:
+        return None
+    text = "".join(passed.values())
+    return None if not text.isprintable() and _has_control(text) else passed
 
 
 def identity(key: VerifiedKey) -> tuple[tuple[istr, str], ...]:
@@ -251,12 +300,12 @@ def identity(key: VerifiedKey) -> tuple[tuple[istr, str], ...]:
     return ((WORKSPACE_ID, key.workspace_id), (KEY_ID, key.id), (SCOPES, " ".join(key.scopes)))
 
 
-def _is_encodable(text: str) -> bool:
+def _is_utf8(text: bytes) -> bool:
     if text.isascii():
         return True
     try:
-        text.encode()
-    except UnicodeEncodeError:
+        text.decode()
+    except UnicodeDecodeError:
         return False
     return True
 

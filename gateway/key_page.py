@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from datetime import datetime
 
 from aiohttp import hdrs
 from multidict import CIMultiDict
@@ -24,6 +25,7 @@ def key_answer(key: VerifiedKey, available: int | None) -> Answer:
         "workspace_id": key.workspace_id,
         "name": key.name,
         "scopes": key.scopes,
+        "expire_time": None if key.expire_time is None else _written(key.expire_time),
     }
     if available is not None:
         facts["available"] = amounts.write(available)
@@ -31,3 +33,8 @@ def key_answer(key: VerifiedKey, available: int | None) -> Answer:
         facts["available_nano_credits"] = str(available)
     headers = CIMultiDict({hdrs.CONTENT_TYPE: "application/json", hdrs.CACHE_CONTROL: "no-store"})
     return Answer(_SUCCESS, headers, json.dumps(facts).encode())
+
+
+def _written(time: datetime) -> str:
+    # As in RFC 3339.
+    return time.isoformat().replace("+00:00", "Z")

@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Awaitable
 from typing import Final, cast
 
-from aiohttp import ClientError, ClientResponse, HttpVersion11, StreamReader, hdrs, web
+from aiohttp import ClientError, HttpVersion11, StreamReader, hdrs, web
 from aiohttp.http import StreamWriter
 from multidict import CIMultiDict
 
@@ -14,6 +14,7 @@ from gateway.billing.bill import Bill, CutError
 from gateway.envelope import Refusal
 from gateway.metering.events import end_of_event
 from gateway.request import EdgeRequest, Outcome
+from gateway.upstream import Response
 from keyauthority.base.http.answer import Answer
 from keyauthority.base.http.delivery import reset
 
@@ -26,7 +27,7 @@ _SLICE: Final = 2 * 1024
 
 async def relay(
     request: EdgeRequest,
-    upstream: ClientResponse,
+    upstream: Response,
     headers: CIMultiDict[str],
     idle: float,
     bill: Bill | None = None,
@@ -61,7 +62,7 @@ class _Stream:
         self,
         request: EdgeRequest,
         response: web.StreamResponse,
-        upstream: ClientResponse,
+        upstream: Response,
         bill: Bill | None,
     ) -> None:
         self._request = request
@@ -150,16 +151,11 @@ class _Stream:
 
     async def _unread(self, wait: Awaitable[None]) -> None:
         # The upstream's connection is not read meanwhile: else as much again would wait here.
-        connection = self._upstream.connection
-        protocol = connection.protocol if connection is not None else None
-        if protocol is None:
-            await wait
-            return
-        protocol.pause_reading()
+        self._upstream.pause()
         try:
             await wait
         finally:
-            protocol.resume_reading()
+            self._upstream.resume()
 
     async def _break_off(self, refusal: Refusal) -> None:
         # No error event goes into an event, which the client would take for whole, nor to a client

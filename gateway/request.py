@@ -7,7 +7,7 @@ from collections.abc import Callable
 from itertools import chain
 from typing import Final, NoReturn
 
-from aiohttp import HttpVersion10, HttpVersion11, Payload, hdrs, web
+from aiohttp import HttpVersion10, HttpVersion11, hdrs, web
 from aiohttp.abc import AbstractStreamWriter
 
 from gateway.bearer import Presented
@@ -119,18 +119,14 @@ def open_body(request: EdgeRequest, limits: Limits) -> bytes | RequestBody | Ref
     return RequestBody(request, limits)
 
 
-class RequestBody(Payload):
+class RequestBody:
     """A body that is passed on as it arrives.
 
     The first breach of a limit ends it: `failure` says which, and `on_failure` is called, since
     the upstream may already be answering while the client still sends.
     """
 
-    # A body that has begun cannot be sent a second time; nothing of it needs closing.
-    _autoclose = True
-
     def __init__(self, request: EdgeRequest, limits: Limits) -> None:
-        super().__init__(request.content)
         self._request = request
         self._limits = limits
         self._waited = 0.0
@@ -141,7 +137,8 @@ class RequestBody(Payload):
         self.received = 0
         # How many bytes are passed on; None if the client did not say.
         self.length = request.content_length
-        # Whether all of it was passed on.
+        # Whether it is being passed on, which cannot be done a second time, and whether all of it was.
+        self.begun = False
         self.complete = False
         self.failure: Refusal | None = None
         self.on_failure: Callable[[], None] = do_nothing
@@ -151,10 +148,11 @@ class RequestBody(Payload):
         self.on_release: Callable[[], None] = do_nothing
 
     async def write(self, writer: AbstractStreamWriter) -> None:
-        """Passes the body on; aiohttp calls this once the head of the request is on its way."""
-        self._consumed = True
-        # Else the headers, and the upstream, would wait for the first piece.
-        writer.send_headers()
+        """Passes the body on, behind the head of the request.
+
+        The parser holds the client to the length it declared.
+        """
+        self.begun = True
         for start in range(0, len(self._ahead), _PIECE):
             await writer.write(self._ahead[start : start + _PIECE])
             self.on_progress()
@@ -165,16 +163,6 @@ class RequestBody(Payload):
             await writer.write(chunk)
             self.on_progress()
         self.complete = True
-
-    async def write_with_length(
-        self, writer: AbstractStreamWriter, content_length: int | None
-    ) -> None:
-        """Passes the body on; the parser holds the client to the length it declared."""
-        await self.write(writer)
-
-    def decode(self, encoding: str = "utf-8", errors: str = "strict") -> str:
-        """Raises `TypeError`: the text of a stream is not known."""
-        raise TypeError("a streamed body has no text")
 
     async def read(self, most: int, admits: Callable[[int], bool]) -> bytes | None:
         """Returns all of the body if that is *most* bytes or less; None if it is more.

@@ -1,154 +1,218 @@
-"""Requests to the upstream, sent as they are in as few steps as aiohttp allows.
-
-aiohttp's `ClientRequest` is not meant to be changed; tests hold each addition against the wire.
-"""
+"""Requests to the upstream and their responses, without the layers of aiohttp's client session."""
 
 from __future__ import annotations
 
-import socket
+import asyncio
+import ssl
 from collections.abc import Callable
-from contextvars import ContextVar
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final, cast
+from typing import Final
 
 from aiohttp import (
-    AddrInfoType,
-    ClientRequest,
-    ClientResponse,
-    ClientSession,
-    ClientTimeout,
-    DummyCookieJar,
+    ClientConnectionError,
+    ClientConnectorError,
+    ClientOSError,
     ServerDisconnectedError,
-    hdrs,
+    StreamReader,
 )
-from aiohttp.abc import AbstractStreamWriter
-from aiohttp.http import StreamWriter
-from multidict import CIMultiDict
+from aiohttp.http import RawResponseMessage
+from yarl import URL
 
 from gateway.config import Timeouts
-from gateway.pool import UpstreamConnector, UpstreamProtocol
+from gateway.headers import request_line
+from gateway.pool import UnsolicitedError, UpstreamConnection, UpstreamConnector
+from gateway.request import RequestBody, do_nothing
 
-if TYPE_CHECKING:
-    from aiohttp.connector import Connection
+_ROUNDS: Final = 3
+"""How often the event loop may read before a connection with unread bytes is abandoned. TLS sends
+messages of its own, such as session tickets, which are no bytes too many."""
 
-SMALL: Final = 32 * 1024
-"""Bytes of a body that a connection takes at once, whatever its other end does."""
-
-# Bytes of an answer that are read before its client has taken what came earlier, and bytes that the
-# system takes in from the upstream meanwhile. The system alone would take several MiB for each
-# client that does not read. A window of 128 KiB carries 1.3 MB/s over 100 ms, on each connection.
-_READ_AHEAD: Final = 16 * 1024
-_WINDOW: Final = 128 * 1024
-
-_NO_CONTENT_TYPE: Final = CIMultiDict({hdrs.CONTENT_TYPE: None})
+# Of these, one that came to nothing is sent a second time (RFC 9110, section 9.2.2).
+_IDEMPOTENT: Final = frozenset({"GET", "HEAD", "OPTIONS", "PUT", "DELETE"})
+# Without a body, these need no length that says so.
+_BODILESS: Final = frozenset({"GET", "HEAD", "OPTIONS"})
+_INTERIM: Final = range(100, 200)
+_SWITCHING_PROTOCOLS: Final = 101
 
 
 class VerdictLapsedError(Exception):
     """The verdict no longer held when the upstream was about to be contacted."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True, eq=False)
 class Outgoing:
-    """A request to the upstream, without its method, its target and a large body.
+    """A request to the upstream.
 
-    `headers` lack those that frame it. It is sent only while `holds()`, and `on_send` is called before
-    its first byte is written.
+    It is sent only while `holds()`, and `on_send` is called before its first byte is written.
     """
 
+    method: str
+    # From `Upstream.head`.
+    head: bytes
+    body: bytes | RequestBody | None
     holds: Callable[[], bool]
-    headers: CIMultiDict[str]
-    body: bytes
     on_send: Callable[[], None]
 
 
-outgoing: ContextVar[Outgoing] = ContextVar("outgoing")
-"""Is set before each request, since aiohttp passes on nothing that it does not know."""
+class Response:
+    """The upstream's response, whose content may be still to come."""
 
+    __slots__ = ("_connection", "content", "headers", "status")
 
-def upstream_session(timeouts: Timeouts, unsolicited: Callable[[], None]) -> ClientSession:
-    """Returns the session for `outgoing` requests, which keeps no cookies, decodes and adds nothing.
-
-    *unsolicited* is called for each connection closed for bytes that no request asked for.
-    """
-    return ClientSession(
-        connector=UpstreamConnector(unsolicited, _small_window),
-        timeout=ClientTimeout(
-            total=None,
-            sock_connect=timeouts.connect_timeout,
-            sock_read=timeouts.first_byte_timeout,
-        ),
-        request_class=_Request,
-        cookie_jar=DummyCookieJar(),
-        auto_decompress=False,
-        read_bufsize=_READ_AHEAD,
-    )
-
-
-def _small_window(address: AddrInfoType) -> socket.socket:
-    family, kind, protocol, _, _ = address
-    connecting = socket.socket(family, kind, protocol)
-    connecting.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, _WINDOW)
-    return connecting
-
-
-class _Request(ClientRequest):
-    # aiohttp makes one for each attempt, and calls `send` once it has a connection: the last moment
-    # at which nothing has been sent to the upstream.
-
-    def update_headers(self, _: object) -> None:
-        self._outgoing = outgoing.get()
-        host = self.url.host_port_subcomponent
-        self.headers = CIMultiDict(((hdrs.HOST, host or ""),))
-        self.headers.extend(self._outgoing.headers)
-
-    def update_auto_headers(self, _: object) -> None:
-        # Nothing of aiohttp's own is added: a header that the client did not send is not sent.
-        self._skip_auto_headers = _NO_CONTENT_TYPE
-
-    def update_body_from_data(self, body: Any, _stacklevel: int = 3) -> None:
-        if body is not None:
-            super().update_body_from_data(body, _stacklevel)
-            return
-        self._body = None
-        small = self._outgoing.body
-        if small or self.method not in self.GET_METHODS:
-            self.headers[hdrs.CONTENT_LENGTH] = str(len(small))
-
-    async def send(self, conn: Connection) -> ClientResponse:
-        if not self._outgoing.holds():
-            raise VerdictLapsedError
-        if self._body is not None:
-            return await super().send(conn)
-        # aiohttp would make a task of writing the body, because a large one may have to wait.
-        protocol = cast(UpstreamProtocol, conn.protocol)
-        writer = StreamWriter(protocol, self.loop)
-        self._outgoing.on_send()
-        protocol.expect_response()
-        await writer.write_headers(f"{self.method} {self.url.raw_path_qs} HTTP/1.1", self.headers)
-        protocol.start_timeout()
-        await writer.write_eof(self._outgoing.body)
-        return self.response_class(
-            self.method,
-            self.original_url,
-            writer=None,
-            continue100=None,
-            timer=self._timer,
-            request_info=self.request_info,
-            traces=[],
-            loop=self.loop,
-            session=self._session,
-            stream_writer=writer,
-        )
-
-    async def write_bytes(
-        self, writer: AbstractStreamWriter, conn: Connection, content_length: int | None = None
+    def __init__(
+        self, message: RawResponseMessage, content: StreamReader, connection: UpstreamConnection
     ) -> None:
-        # aiohttp calls this in a task of its own. Nothing was sent until now, and nothing is sent if
-        # bytes have arrived meanwhile.
-        protocol = cast(UpstreamProtocol, conn.protocol)
-        if await protocol.becomes_quiet():
-            self._outgoing.on_send()
-            protocol.expect_response()
-            await super().write_bytes(writer, conn, content_length)
-        elif protocol.exception() is None:
-            protocol.set_exception(ServerDisconnectedError())
+        self.status = message.code
+        self.headers = message.headers
+        self.content = content
+        # Others have it as soon as the content has ended.
+        self._connection = connection
+
+    def wait_for(self, seconds: float) -> None:
+        """Gives the upstream *seconds* for each further piece of the content."""
+        if not self.content.is_eof():
+            self._connection.wait_for(seconds)
+
+    def pause(self) -> None:
+        """Stops reading the content from the upstream."""
+        if not self.content.is_eof() and self._connection.is_connected():
+            self._connection.pause_reading()
+
+    def resume(self) -> None:
+        """Reads on after `pause`."""
+        if not self.content.is_eof():
+            self._connection.resume_reading()
+
+    def close(self) -> None:
+        """Gives up the rest of the content, if any; whoever waits for it gets an error."""
+        if not self.content.is_eof():
+            if self.content.exception() is None:
+                self.content.set_exception(ClientConnectionError("the response was given up"))
+            self._connection.close()
+
+
+class Upstream:
+    """The one upstream of a gateway.
+
+    Args:
+        base: What stands before `/v1/...` in its URLs.
+        timeouts: How long it may take.
+        unsolicited: Is called for each connection closed for bytes that no request asked for.
+        trust: Whose certificates it may have; True: those that the system trusts.
+    """
+
+    def __init__(
+        self,
+        base: str,
+        timeouts: Timeouts,
+        unsolicited: Callable[[], None],
+        trust: ssl.SSLContext | bool = True,
+    ) -> None:
+        url = URL(base + "/", encoded=True)
+        self._host = f"Host: {url.host_port_subcomponent}\r\n".encode()
+        self._prefix = url.raw_path.removesuffix("/")
+        self._patience = timeouts.first_byte_timeout
+        self._pool = UpstreamConnector(url, timeouts.connect_timeout, unsolicited, trust)
+
+    async def close(self) -> None:
+        """Ends all connections."""
+        await self._pool.close()
+
+    def head(
+        self, method: str, target: str, fields: bytes, body: bytes | RequestBody | None
+    ) -> bytes | None:
+        """Returns the head of a request; None if *target* can't be passed on as it is.
+
+        *fields* are its header fields, without those that frame the *body*.
+        """
+        # A fragment is nobody's business but the client's.
+        line = request_line(method, self._prefix + target.partition("#")[0])
+        if line is None:
+            return None
+        size = body.length if isinstance(body, RequestBody) else len(body or b"")
+        if size is None:
+            framing = b"\r\nTransfer-Encoding: chunked\r\n\r\n"
+        elif size or method not in _BODILESS:
+            framing = b"\r\nContent-Length: %d\r\n\r\n" % size
+        else:
+            framing = b"\r\n\r\n"
+        return line + self._host + fields + framing
+
+    async def send(self, request: Outgoing) -> Response:
+        """Sends *request* and returns the response once its head is here.
+
+        It is sent a second time only if it is idempotent, and the first connection was lost before a
+        response.
+
+        Raises:
+            VerdictLapsedError: The verdict did not hold any more. Nothing was sent.
+            ClientError, HttpProcessingError, OSError: There is no response, or none that is HTTP.
+            TimeoutError: It took too long.
+        """
+        try:
+            return await self._exchange(request)
+        except UnsolicitedError:
+            # The connection was no good, and nothing of the request was sent.
+            pass
+        except ClientConnectorError:
+            raise
+        except (ClientOSError, ServerDisconnectedError):
+            if not _may_be_repeated(request):
+                raise
+        return await self._exchange(request)
+
+    async def _exchange(self, request: Outgoing) -> Response:
+        connection = self._pool.take()
+        # Nothing is awaited from the verdict to the writing.
+        if connection is None or not request.holds() or not connection.is_quiet():
+            connection = await self._connection(connection, request.holds)
+        try:
+            request.on_send()
+            connection.send(request.method, request.head, request.body, self._patience)
+            message, content = await connection.read()
+            while message.code in _INTERIM and message.code != _SWITCHING_PROTOCOLS:
+                message, content = await connection.read()
+        except BaseException:
+            connection.close()
+            raise
+        if content.is_eof():
+            connection.release()
+        if isinstance(request.body, RequestBody):
+            request.body.on_progress = do_nothing
+        return Response(message, content, connection)
+
+    async def _connection(
+        self, connection: UpstreamConnection | None, holds: Callable[[], bool]
+    ) -> UpstreamConnection:
+        # Returns one on which the request may be written at once: the verdict holds, and no byte has
+        # arrived since the last response.
+        while True:
+            if connection is None:
+                connection = await self._pool.open()
+            try:
+                if await _is_ready(connection, holds):
+                    return connection
+            except BaseException:
+                connection.close()
+                raise
+            unwanted = connection.exception()
+            connection.close()
+            if not connection.used:
+                raise unwanted or ServerDisconnectedError
+            connection = self._pool.take()
+
+
+async def _is_ready(connection: UpstreamConnection, holds: Callable[[], bool]) -> bool:
+    for _ in range(_ROUNDS):
+        if not holds():
+            raise VerdictLapsedError
+        quiet = connection.is_quiet()
+        if quiet is not None:
+            return quiet
+        await asyncio.sleep(0)
+    return False
+
+
+def _may_be_repeated(request: Outgoing) -> bool:
+    body = request.body
+    return request.method in _IDEMPOTENT and not (isinstance(body, RequestBody) and body.begun)

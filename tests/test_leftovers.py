@@ -31,7 +31,7 @@ def test_a_killed_run_leaves_its_server_to_the_next() -> None:
         assert run.stdout is not None
         server = Path("/proc", run.stdout.readline().decode().strip())
         remove_abandoned(parent, young=0)
-        assert server.exists()
+        assert _runs(server)
         assert len(list(parent.iterdir())) == 1
         run.kill()
 
@@ -40,5 +40,13 @@ def test_a_killed_run_leaves_its_server_to_the_next() -> None:
     remove_abandoned(parent, young=0)
 
     assert list(parent.iterdir()) == []
-    eventually("the server ended", lambda: not server.exists())
+    eventually("the server ended", lambda: not _runs(server))
     parent.rmdir()
+
+
+def _runs(process: Path) -> bool:
+    # In a container nobody may collect what ended: its entry stays, without a command line.
+    try:
+        return bool((process / "cmdline").read_bytes())
+    except FileNotFoundError:
+        return False

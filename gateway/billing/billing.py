@@ -10,8 +10,8 @@ from gateway.envelope import Refusal
 from gateway.metering.asking import ask_for_usage, lacks_usage
 from gateway.metering.going_by import Priced
 from gateway.observe import Complaint
+from gateway.pool import SMALL
 from gateway.request import EdgeRequest, RequestBody
-from gateway.upstream import SMALL
 from keyauthority.client import (
     AllHeld,
     OutOfCredits,
@@ -94,7 +94,7 @@ class Billing:
             try:
                 spending = self._spender.take(key, priced.hold, use)
                 if spending is None:
-                    spending = await self._spender.hold(key, priced.hold, use, least=least)
+                    spending = await self._spender.wait(key, priced.hold, use, least=least)
             except (OutOfCredits, AllHeld, SpendingUnavailable) as error:
                 return self._refusal(error)
             bill.cover(spending)

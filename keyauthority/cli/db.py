@@ -4,26 +4,22 @@ from __future__ import annotations
 
 import asyncio
 import functools
-import json
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Sequence
 from datetime import timedelta
 from pathlib import Path
 from typing import Any, TypeVar
 
 import click
-from google.protobuf.json_format import ParseDict, ParseError
 
 from keyauthority.base.process.lifecycle import StartError
 from keyauthority.base.relational.location import Location
-from keyauthority.cli.output import Answer, count
+from keyauthority.cli.output import Answer, count, entry_count
+from keyauthority.cli.replaying import exported_entries, read_replays
 from keyauthority.cli.values import DURATION, FILE, database_option
-from keyauthority.client.admin import reading
-from keyauthority.domain.auditing import AuditEntry
 from keyauthority.domain.errors import KeyAuthorityError
 from keyauthority.domain.restoring import Replayed
 from keyauthority.server import migrate as migrate_database
 from keyauthority.storage import maintenance
-from keyauthority.v1 import audit_service_pb2 as v1
 
 Result = TypeVar("Result")
 
@@ -76,9 +72,12 @@ def lease(database: Location, length: timedelta | None) -> Answer:
 @command.command("restore-epoch")
 @click.option(
     "--replay",
+    "replays",
     type=FILE,
     metavar="FILE",
-    help="Revoke again what was revoked according to this file from `keyauthority audit export`.",
+    multiple=True,
+    help="Revoke again what was revoked according to this file from `keyauthority audit export`, or "
+    "enter again what was entered according to this one from `keyauthority ledger export`. Repeatable.",
 )
 @click.option(
     "--longest-lease",
@@ -87,40 +86,70 @@ def lease(database: Location, length: timedelta | None) -> Answer:
     help="The longest lease granted since the backup, if leases were lengthened after it.",
 )
 @_with_database
-def restore_epoch(database: Location, replay: Path | None, longest_lease: timedelta) -> Answer:
+def restore_epoch(database: Location, replays: Sequence[Path], longest_lease: timedelta) -> Answer:
     """Begin a new epoch in a database that was restored from a backup, before anything uses it.
 
     Verifiers then drop all verdicts from before. The command waits until the leases from before
-    are over.
+    are over. All that it changes is one transaction: if it fails, nothing was changed.
     """
-    entries = _entries(replay) if replay is not None else []
-    epoch, replayed, waited = _run(maintenance.restore_epoch(database, entries, longest_lease))
+    files = read_replays(replays)
+    restoring = maintenance.restore_epoch(
+        database, files.audit, longest_lease, exported_entries(files.ledgers)
+    )
+    epoch, replayed, waited = _run(restoring)
+    ledgers = replayed.ledgers
     return Answer(
         {
             "epoch": str(epoch),
             "keys_revoked": replayed.keys,
             "callers_revoked": replayed.callers,
             "workspaces_changed": replayed.workspaces,
+            "workspaces_created": replayed.workspaces_created,
             "prices_set": replayed.prices,
+            "entries_entered": ledgers.entered,
+            "entries_known": ledgers.known,
+            "entries_nowhere": list(ledgers.gaps),
+            "refunds_left_out": list(ledgers.left_out),
             "keys_rotated": list(replayed.rotated),
             "keys_updated": list(replayed.updated),
-            "missing": list(replayed.missing),
+            "missing": [*replayed.missing, *ledgers.workspaces],
         },
         f"Epoch {epoch} has begun; leases from before are over ({waited:.2f} s).\n"
         f"Done again: {count(replayed.keys, 'key')} and {count(replayed.callers, 'caller')} revoked, "
         f"{count(replayed.workspaces, 'workspace')} suspended or resumed, "
-        f"{count(replayed.prices, 'price')} set.",
+        f"{count(replayed.prices, 'price')} set.{_made_again(replayed)}",
         _left_to_do(replayed),
     )
 
 
+def _made_again(replayed: Replayed) -> str:
+    ledgers, lines = replayed.ledgers, [""]
+    if replayed.workspaces_created:
+        lines.append(f"Created again: {count(replayed.workspaces_created, 'workspace')}.")
+    if ledgers.entered or ledgers.known:
+        entered = entry_count(ledgers.entered)
+        lines.append(f"Entered again: {entered} of credits; {ledgers.known:,} were there already.")
+    return "\n".join(lines)
+
+
 def _left_to_do(replayed: Replayed) -> str:
+    ledgers = replayed.ledgers
     lines = [
         ("Rotated since the backup, so their old secrets work again: rotate", replayed.rotated),
         ("Changed since the backup, in ways that the audit does not hold: check", replayed.updated),
         ("Not in the backup, since they were made after it:", replayed.missing),
+        (
+            "Not in the backup, so that none of their entries was entered; replay the audit, too:",
+            ledgers.workspaces,
+        ),
     ]
-    return "\n".join(f"{sentence} {' '.join(ids)}" for sentence, ids in lines if ids)
+    sentences = [f"{sentence} {' '.join(ids)}" for sentence, ids in lines if ids]
+    places = [
+        ("Entries that neither the backup nor a file has:", ledgers.gaps),
+        ("Refunds that were not entered, since what they return is not there:", ledgers.left_out),
+    ]
+    sentences += [f"{sentence} {', '.join(names)}" for sentence, names in places if names]
+    return "\n".join(sentences)
 
 
 def _run(work: Coroutine[Any, Any, Result]) -> Result:
@@ -130,22 +159,3 @@ def _run(work: Coroutine[Any, Any, Result]) -> Result:
         raise click.ClickException(str(error)) from None
     except KeyAuthorityError as error:
         raise click.ClickException(error.message) from None
-
-
-def _entries(file: Path) -> list[AuditEntry]:
-    try:
-        lines = file.read_text(encoding="utf-8").splitlines()
-    except (OSError, UnicodeDecodeError) as error:
-        raise click.ClickException(f"cannot read {file}: {error}") from None
-    return [_entry(file, number, line) for number, line in enumerate(lines, 1) if line.strip()]
-
-
-def _entry(file: Path, number: int, line: str) -> AuditEntry:
-    try:
-        message = ParseDict(json.loads(line), v1.AuditEntry())
-        entry = reading.audit_entry(message)
-    except (ValueError, ParseError, TypeError):
-        message = None
-    if message is None or not (message.id and message.action and message.HasField("time")):
-        raise click.ClickException(f"{file}, line {number}, is no exported audit entry")
-    return entry

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import IO
@@ -17,7 +17,7 @@ from keyauthority.cli.failures import Failure
 from keyauthority.cli.files import write_whole
 from keyauthority.cli.ledger_lines import Export, Seal, digest_of, line_of, read_export
 from keyauthority.cli.listing import entries
-from keyauthority.cli.output import Answer
+from keyauthority.cli.output import Answer, entry_count
 from keyauthority.cli.values import FILE, ZONE, Parsed
 from keyauthority.client.admin import TransportError, ledger
 from keyauthority.domain.ledger import EntryFilter
@@ -73,7 +73,7 @@ def export(
     if output is None:
         # The lines are the answer, for people and programs alike.
         return Answer({}, "")
-    return Answer(document, "", f"Wrote {_entries(seal.count)} to {output}.")
+    return Answer(document, "", f"Wrote {entry_count(seal.count)} to {output}.")
 
 
 def _bounds(month: datetime, zone: ZoneInfo) -> tuple[datetime, datetime]:
@@ -107,16 +107,17 @@ def _sealed(lines: Iterator[str], seal: Seal, which: EntryFilter) -> Iterator[st
 
 
 def _check(context: click.Context, file: Path) -> Answer:
+    digests: dict[int, bytes] = {}
     try:
         with file.open(encoding="utf-8") as lines:
-            exported = read_export(lines)
+            exported = read_export(lines, digests)
     except (OSError, UnicodeDecodeError, ValueError) as error:
         raise click.ClickException(f"cannot read {file}: {error}") from None
     authority = context.with_resource(connected(context.obj))
     try:
-        faults, newer = _compared(authority, exported)
+        faults, newer = _compared(authority, exported, digests)
         how = "It agrees with itself and with the ledger"
-        note = f"The ledger has {_entries(newer)} of that time that are newer." if newer else ""
+        note = f"The ledger has {entry_count(newer)} of that time that are newer." if newer else ""
         compared = True
     except Failure as failure:
         # An answer such as that there is no such workspace is no agreement.
@@ -136,14 +137,16 @@ def _check(context: click.Context, file: Path) -> Answer:
     }
     if faults:
         return Answer(document, "\n".join(("It is wrong:", *faults)), note, exit_code=1)
-    sentence = f"{how}: {_entries(seal.count)}, {write(seal.sum)} credits."
+    sentence = f"{how}: {entry_count(seal.count)}, {write(seal.sum)} credits."
     return Answer(document, sentence, note)
 
 
-def _compared(authority: Authority, exported: Export) -> tuple[list[str], int]:
+def _compared(
+    authority: Authority, exported: Export, digests: Mapping[int, bytes]
+) -> tuple[list[str], int]:
     # What differs, and how many entries came after the export.
     which = EntryFilter(exported.workspace_id, start=exported.start, end=exported.end)
-    left, faults, newer = dict(exported.digests), [], 0
+    left, faults, newer = dict(digests), [], 0
     newest = max(left, default=0)
     for number, line in _newest_first(authority, which):
         if number > newest:
@@ -154,7 +157,3 @@ def _compared(authority: Authority, exported: Export) -> tuple[list[str], int]:
             faults.append(f"entry {number} differs from that of the ledger")
     faults.extend(f"the ledger has no entry {number} of that time" for number in left)
     return faults, newer
-
-
-def _entries(number: int) -> str:
-    return "1 entry" if number == 1 else f"{number:,} entries"

@@ -9,10 +9,14 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
+from google.protobuf.json_format import ParseDict, ParseError
 from google.protobuf.message import Message
 
 from keyauthority.cli.output import to_dict
+from keyauthority.client.admin import reading
+from keyauthority.domain.credits.replaying import Exported
 from keyauthority.pricing.amounts import LARGEST_BALANCE, parse, write
+from keyauthority.v1 import ledger_service_pb2 as v1
 
 _AMOUNTS = ("amount", "balance")
 
@@ -26,6 +30,21 @@ def line_of(message: Message) -> str:
         use = entry["use"]
         use["held"] = write(int(use.pop("held_nano_credits")))
     return json.dumps(entry, sort_keys=True)
+
+
+def entry_in(line: str) -> Exported:
+    """Returns the entry of a line that `line_of` wrote; raises `ValueError` with a sentence."""
+    fields = _fields(line)
+    try:
+        for name in _AMOUNTS:
+            fields[f"{name}_nano_credits"] = parse(fields.pop(name), LARGEST_BALANCE)
+        if "use" in fields:
+            use = fields["use"]
+            use["held_nano_credits"] = parse(use.pop("held"))
+        message = ParseDict(fields, v1.LedgerEntry())
+        return Exported(reading.entry(message), reading.terms(message))
+    except (KeyError, TypeError, AttributeError, ParseError):
+        raise ValueError("it is no exported entry, or one of a newer version") from None
 
 
 def digest_of(line: str) -> bytes:
@@ -56,7 +75,7 @@ class Seal:
 
     def add(self, line: str) -> int:
         """Takes the next line and returns the number of its entry; raises `ValueError` if it is none."""
-        entry = _entry(line)
+        entry = _fields(line)
         try:
             number, workspace_id = int(entry["number"]), str(entry["workspace_id"])
             # A balance may be larger than any amount.
@@ -96,7 +115,7 @@ class Seal:
         return self.sha256
 
 
-def _entry(line: str) -> dict[str, Any]:
+def _fields(line: str) -> dict[str, Any]:
     entry = json.loads(line)
     if not isinstance(entry, dict):
         raise ValueError("it is no exported entry")  # noqa: TRY004  # one kind of fault
@@ -105,23 +124,27 @@ def _entry(line: str) -> dict[str, Any]:
 
 @dataclass(frozen=True, slots=True)
 class Export:
-    """An export as it was read: of what it is, what of it is wrong, and its lines by number."""
+    """An export as it was read: of what it is, and what of it is wrong."""
 
     workspace_id: str
     start: datetime | None
     end: datetime | None
     seal: Seal
     faults: list[str]
-    digests: dict[int, bytes]
 
 
-def read_export(lines: Iterable[str]) -> Export:
-    """Returns the export in *lines*; raises `ValueError` with a sentence if it is none."""
-    seal, digests, last = Seal(), dict[int, bytes](), ""
+def read_export(lines: Iterable[str], digests: dict[int, bytes] | None = None) -> Export:
+    """Returns the export in *lines*; raises `ValueError` with a sentence if it is none.
+
+    Fills *digests* with those of the lines, by number.
+    """
+    seal, last = Seal(), ""
     for place, line in enumerate(lines):
         if place:
             try:
-                digests[seal.add(last)] = digest_of(last)
+                number = seal.add(last)
+                if digests is not None:
+                    digests[number] = digest_of(last)
             except ValueError as error:
                 raise ValueError(f"line {place}: {error}") from None
         last = line.removesuffix("\n")
@@ -143,7 +166,7 @@ def read_export(lines: Iterable[str]) -> Export:
     ]
     if (start and seal.first and seal.first < start) or (end and seal.last and seal.last >= end):
         wrong.append("there are entries of another time than the last line says")
-    return Export(workspace_id, start, end, seal, seal.faults + wrong, digests)
+    return Export(workspace_id, start, end, seal, seal.faults + wrong)
 
 
 def _which(claim: Mapping[str, Any]) -> tuple[str, datetime | None, datetime | None]:

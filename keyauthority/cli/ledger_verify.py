@@ -6,7 +6,7 @@ import click
 
 from keyauthority.cli.authority import Authority, with_authority
 from keyauthority.cli.listing import entries
-from keyauthority.cli.output import Answer, count
+from keyauthority.cli.output import Answer, count, entry_count
 from keyauthority.client.admin import ledger, workspaces
 from keyauthority.pricing.amounts import write
 
@@ -55,5 +55,4 @@ def _verify_all(authority: Authority) -> Answer:
 
 
 def _sum(entries: int, balance: int) -> str:
-    number = "1 entry" if entries == 1 else f"{entries:,} entries"
-    return f"{number}, {write(balance)} credits"
+    return f"{entry_count(entries)}, {write(balance)} credits"

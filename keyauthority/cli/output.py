@@ -99,6 +99,11 @@ def count(number: int, noun: str) -> str:
     return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}s"
 
 
+def entry_count(number: int) -> str:
+    """Returns how many entries there are: "1 entry", "1,200 entries"."""
+    return "1 entry" if number == 1 else f"{number:,} entries"
+
+
 def _line(cells: Sequence[str], widths: Sequence[int]) -> str:
     padded = (
         cell + " " * (width - _width(cell)) for cell, width in zip(cells, widths, strict=True)

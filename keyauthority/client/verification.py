@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import sys
 from collections.abc import Callable
+from datetime import UTC
 from typing import Final, Self
 
 from keyauthority.base.process.clocks import boottime
@@ -103,6 +104,7 @@ def _read_key(reply: VerifyResponse) -> VerifiedKey:
         key.name,
         tuple(map(sys.intern, key.scopes)),
         dict(key.labels),
+        key.expire_time.ToDatetime(UTC) if key.HasField("expire_time") else None,
     )
 
 

@@ -30,6 +30,9 @@ class Ledger(Protocol):
     async def grant(self, workspace_id: str, grant_id: str) -> Grant | None:
         """Returns the grant, used up or not."""
 
+    async def grants_of(self, workspace_id: str, grant_ids: Collection[str]) -> dict[str, Grant]:
+        """Returns those of the grants that there are, used up or not, by id."""
+
     async def drawn(self, workspace_id: str, number: int) -> list[tuple[Grant, int]]:
         """Returns the grants that the entry drew from, as they are now, and how much it took of each."""
 
@@ -140,6 +143,9 @@ class Slices(Protocol):
 
     async def due_of(self, workspace_id: str, now: datetime, limit: int) -> list[OwnedSlice]:
         """Returns up to *limit* of the workspace's slices that are to go back at *now* or before."""
+
+    async def amount(self) -> int:
+        """Returns what stands in slices of all workspaces. It reads all slices."""
 
     async def void_all(self) -> None:
         """Deletes the slices of all workspaces of whose credits some stand in slices, which end so.

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Awaitable, Callable, Iterable, Sequence
+from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from typing import Final, TypeAlias, assert_never
 
@@ -11,9 +11,11 @@ from keyauthority.domain.auditing import AuditEntry
 from keyauthority.domain.books import Books, Change
 from keyauthority.domain.callers import Insider
 from keyauthority.domain.credits.pricing import SUBJECT, fact_of, price_in
+from keyauthority.domain.credits.replaying import Exported, Reentered, enter_again
 from keyauthority.domain.facts import Action, Fact, length, of_workspace
 from keyauthority.domain.keys import RevocationReason
 from keyauthority.domain.sessions import Head
+from keyauthority.domain.workspaces import Workspace
 
 RESTORE: Final = "db restore-epoch"
 """The command, for the audit."""
@@ -23,7 +25,8 @@ RESTORE: Final = "db restore-epoch"
 class Replayed:
     """What a restore did again.
 
-    It revoked so many keys and callers, changed so many workspaces, and set so many prices.
+    It revoked so many keys and callers, created and changed so many workspaces, and set so many
+    prices. `ledgers` is what it entered again.
 
     `rotated` and `updated` are ids of keys with changes that the audit can't repeat. `missing` are
     ids that the restored books don't have.
@@ -32,7 +35,9 @@ class Replayed:
     keys: int = 0
     callers: int = 0
     workspaces: int = 0
+    workspaces_created: int = 0
     prices: int = 0
+    ledgers: Reentered = field(default_factory=Reentered)
     rotated: tuple[str, ...] = ()
     updated: tuple[str, ...] = ()
     missing: tuple[str, ...] = ()
@@ -49,26 +54,38 @@ class Restoring:
         actor: Insider,
         entries: Sequence[AuditEntry],
         longest_lease: timedelta = timedelta(),
+        ledgers: Iterable[Exported] = (),
     ) -> tuple[Head, Replayed]:
         """Begins the next epoch, without sessions and slices, and repeats the revocations in *entries*.
 
         *entries* are the exported audit, *longest_lease* a lease longer than these books know that
-        may be in force. Until `settle`, every change waits for the longest lease.
+        may be in force, *ledgers* exported entries of ledgers (`enter_again`). All of it is one
+        transaction. Until `settle`, every change waits for the longest lease.
+
+        Raises `REFERENCE_REUSED`, `FIELD_INVALID`, `BALANCE_OUT_OF_RANGE` for *ledgers* of other books.
         """
+        entries = sorted(
+            (entry for entry in entries if not entry.refused), key=lambda entry: entry.id
+        )
 
         async def work(change: Change) -> tuple[Head, Replayed]:
             tx, replayed = change.tx, Replayed()
             # Accounts are locked before the head, as in every change of both.
             await tx.slices.void_all()
+            for entry in entries:
+                if entry.action is Action.WORKSPACE_CREATED:
+                    await _create_workspace(change, entry, replayed)
+            replayed.ledgers = await enter_again(tx, ledgers)
             head = await tx.leases.begin_epoch(tx.time)
             terms = await tx.leases.terms()
             longest = max(terms.longest_lease, longest_lease)
             await tx.leases.put(replace(terms, longest_lease=longest))
             details = {"epoch": str(head.epoch), "longest_lease": length(longest)}
+            if replayed.ledgers.entered:
+                details["entries"] = str(replayed.ledgers.entered)
             change.records(Fact(Action.EPOCH_BEGUN, details))
-            for entry in sorted(entries, key=lambda entry: entry.id):
-                if not entry.refused:
-                    await _repeat(change, entry, head, replayed)
+            for entry in entries:
+                await _repeat(change, entry, head, replayed)
             return head, replayed
 
         result, _ = await self._books.change(actor, work)
@@ -126,13 +143,14 @@ def repetition_of(action: Action) -> Repetition | None:  # noqa: PLR0911  # one 
             Action.KEY_ISSUED
             | Action.KEY_IMPORTED
             | Action.IMPORTS_BEGUN
-            | Action.WORKSPACE_CREATED
             | Action.CALLER_CREATED
+            # These come first, before the ledgers.
+            | Action.WORKSPACE_CREATED
             # These change nothing about who is accepted.
             | Action.WORKSPACE_RENAMED
             | Action.AUDIT_PRUNED
             | Action.ATTEMPT_REFUSED
-            # These are repeated by whoever made them: the ledger takes each reference once.
+            # These come from exports of the ledgers, or are repeated by whoever made them.
             | Action.CREDITS_ADDED
             | Action.CREDITS_ADJUSTED
             | Action.CREDITS_REFUNDED
@@ -174,6 +192,18 @@ async def _revoke_caller(change: Change, entry: AuditEntry, replayed: Replayed) 
         await change.tx.callers.update(caller.revoked(entry.time))
         change.alters(caller.id, "", Fact(Action.CALLER_REVOKED, {"name": caller.name}))
         replayed.callers += 1
+
+
+async def _create_workspace(change: Change, entry: AuditEntry, replayed: Replayed) -> None:
+    # Under its id: its ledger names it, and so do the console's members.
+    if await change.tx.workspaces.get(entry.subject) is not None:
+        return
+    name = entry.details.get("name", entry.subject)
+    workspace = Workspace(entry.subject, name, False, entry.time, entry.time, version=1)
+    await change.tx.workspaces.insert(workspace)
+    fact = Fact(Action.WORKSPACE_CREATED, {"name": name})
+    change.records(fact, workspace.id, workspace.id)
+    replayed.workspaces_created += 1
 
 
 async def _suspend(change: Change, entry: AuditEntry, replayed: Replayed) -> None:

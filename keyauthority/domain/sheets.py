@@ -24,7 +24,7 @@ class Sheet:
         account: The account, locked until the transaction's end.
         entries: How many entries there are.
         grants: All grants of which something remains.
-        time: When the transaction began.
+        time: When the transaction began: what is written is of that time, unless it says another.
     """
 
     def __init__(
@@ -43,7 +43,7 @@ class Sheet:
         self.cut = 0
         """What was taken beyond what was available, and stood in slices, or is a debt."""
         self.workspace_id = workspace_id
-        self._time = time
+        self.time = time
         # In the order in which they are drawn.
         self._grants = {grant.id: grant for grant in in_order(grants)}
         self._changed: dict[str, Grant] = {}
@@ -100,7 +100,7 @@ class Sheet:
 
     def without_terms(self) -> Grant:
         """Returns a grant for credits that were drawn of none: one in use, or a new one."""
-        new = Grant(secrets.new_id("grant"), 0, self._time)
+        new = Grant(secrets.new_id("grant"), 0, self.time)
         return next((one for one in self._grants.values() if one.terms == new.terms), new)
 
     def reduce(
@@ -122,26 +122,31 @@ class Sheet:
         """
         if kind is not Kind.CHARGE:
             self.cut += max(amount - max(self.account.available, 0), 0)
-        of_first = [self._grants[first]] if first in self._grants else []
-        draws, left = draw(of_first, amount)
-        draws += draw((one for one in self._grants.values() if one.id != first), left)[0]
+        grants: Iterable[Grant] = self._grants.values()
+        if first in self._grants:
+            grants = [self._grants[first], *(one for one in grants if one.id != first)]
+        draws, _ = draw(grants, amount)
         entry = self._write(
             kind, -amount, reference, by, subject=subject, note=note, use=use, time=time
         )
         self._draw(draws)
         return entry
 
+    def remaining(self, grant_id: str) -> int:
+        """Returns what remains of a grant."""
+        return self._grants[grant_id].remaining if grant_id in self._grants else 0
+
     @property
     def overdue(self) -> bool:
         """Whether something is left of grants that are due: after `expire` that stands in slices."""
-        return any(is_due(grant, self._time) for grant in self._grants.values())
+        return any(is_due(grant, self.time) for grant in self._grants.values())
 
     def expire(self, by: Signature) -> int:
         """Has expire what is due and stands in no slice; returns how much that is.
 
         To be called whenever credits come back from slices, and as time goes by.
         """
-        draws = expire(self._grants.values(), self.account.escrowed, self._time)
+        draws = expire(self._grants.values(), self.account.escrowed, self.time)
         for one in draws:
             # A reference that can be foreseen could be taken before, and nothing would expire.
             reference = secrets.new_id("expiry")
@@ -152,7 +157,7 @@ class Sheet:
     def _draw(self, draws: Iterable[Draw]) -> None:
         for one in draws:
             grant = self._grants[one.grant_id]
-            self._put(replace(grant, remaining=grant.remaining - one.amount))
+            self._put(grant.left(grant.remaining - one.amount))
             self.drawn.append(Drawn(self.entries, one.grant_id, one.amount))
 
     def _put(self, grant: Grant) -> None:
@@ -192,7 +197,7 @@ class Sheet:
             amount=amount,
             balance=balance,
             reference=reference,
-            time=time or self._time,
+            time=time or self.time,
             subject=subject,
             note=note,
             caller_id=by.caller_id,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import enum
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 
 class Verdict(enum.Enum):
@@ -33,6 +33,7 @@ class VerifiedKey:
     name: str
     scopes: tuple[str, ...]
     labels: Mapping[str, str]
+    expire_time: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -87,7 +87,12 @@ def _verification(
     if key is not None:
         settings = key.settings
         verified = VerifiedKey(
-            key.id, key.workspace_id, settings.name, settings.scopes, settings.labels
+            key.id,
+            key.workspace_id,
+            settings.name,
+            settings.scopes,
+            settings.labels,
+            settings.expire_time,
         )
     return Verification(
         verdict,

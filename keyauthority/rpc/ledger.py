@@ -13,10 +13,10 @@ from keyauthority.domain.credits.recording import Recording, ToRecord
 from keyauthority.domain.credits.refunding import Refunding
 from keyauthority.domain.credits.summarizing import Question, Summarizing
 from keyauthority.domain.errors import in_entry, invalid
-from keyauthority.domain.ledger import Credited, Entry, EntryFilter, Kind, Use
+from keyauthority.domain.ledger import Credited, Entry, EntryFilter, Kind, Use, makes_grant
 from keyauthority.domain.sessions import Receipt
 from keyauthority.domain.usage import Group, UsageSum
-from keyauthority.escrow.grants import PRIORITY
+from keyauthority.escrow.grants import PRIORITY, Grant
 from keyauthority.escrow.slices import Account
 from keyauthority.pricing.prices import Price
 from keyauthority.rpc import convert
@@ -111,7 +111,12 @@ class LedgerServicer:
         )
         records = await self._reading.page(actor, which, page.limit, page.after)
         entries, token = self._pages.cut(page, records, lambda entry: entry.number)
-        return v1.ListEntriesResponse(entries=map(_entry, entries), next_page_token=token)
+        granted = await self._reading.granted(request.workspace_id, entries)
+        messages = [
+            _entry(entry, granted.get(entry.subject) if makes_grant(entry) else None)
+            for entry in entries
+        ]
+        return v1.ListEntriesResponse(entries=messages, next_page_token=token)
 
     async def SummarizeUsage(
         self, request: v1.SummarizeUsageRequest, actor: Actor
@@ -201,7 +206,7 @@ def _to_record(one: v1.RecordedCharge) -> ToRecord:
 
 def _credited(response: type[Response], credited: Credited, receipt: Receipt) -> Response:
     return response(
-        entry=_entry(credited.entry),
+        entry=_entry(credited.entry, credited.granted),
         balance=_balance(credited.account),
         receipt=convert.receipt(receipt),
     )
@@ -215,7 +220,7 @@ def _balance(account: Account) -> v1.Balance:
     )
 
 
-def _entry(entry: Entry) -> v1.LedgerEntry:
+def _entry(entry: Entry, granted: Grant | None) -> v1.LedgerEntry:
     return v1.LedgerEntry(
         workspace_id=entry.workspace_id,
         number=entry.number,
@@ -231,6 +236,16 @@ def _entry(entry: Entry) -> v1.LedgerEntry:
         person_id=entry.person_id,
         person_name=entry.person_name,
         use=_use(entry.use) if entry.kind is Kind.CHARGE else None,
+        terms=None if granted is None else _terms(granted),
+    )
+
+
+def _terms(granted: Grant) -> v1.LedgerTerms:
+    expire_time = granted.expire_time
+    return v1.LedgerTerms(
+        priority=granted.priority,
+        expire_time=None if expire_time is None else timestamp(expire_time),
+        promotional=granted.promotional,
     )
 
 

@@ -16,6 +16,7 @@ from google.protobuf.descriptor_pb2 import MethodOptions
 
 from keyauthority.domain.books import Books
 from keyauthority.domain.callers import Role
+from keyauthority.domain.credits.charge_rates import ChargeRates
 from keyauthority.domain.last_used import LastUsed
 from keyauthority.domain.ports import Clock, Keyring, Store
 from keyauthority.replica.syncing import Syncing
@@ -53,6 +54,7 @@ class Parts:
     syncing: Syncing
     pages: Pages
     metrics: CallMetrics
+    charge_rates: ChargeRates
     # The clock of leases.
     now: Callable[[], float]
     health: Health

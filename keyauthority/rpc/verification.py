@@ -82,6 +82,8 @@ def verify_response(verification: Verification) -> v1.VerifyResponse:
         response.key.name = key.name
         response.key.scopes.extend(key.scopes)
         response.key.labels.update(key.labels)
+        if key.expire_time is not None:
+            response.key.expire_time.FromDatetime(key.expire_time)
     return response
 
 

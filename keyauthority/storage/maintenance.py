@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from datetime import timedelta
 
 from keyauthority.base.relational.location import Location
@@ -12,6 +12,7 @@ from keyauthority.coherence.leases import wait_out
 from keyauthority.domain.auditing import AuditEntry
 from keyauthority.domain.books import Books, Unfenced
 from keyauthority.domain.callers import operator
+from keyauthority.domain.credits.replaying import Exported
 from keyauthority.domain.leasing import Leasing
 from keyauthority.domain.restoring import RESTORE, Replayed, Restoring
 from keyauthority.domain.sessions import Terms
@@ -39,13 +40,16 @@ async def lease(database: Location, length: timedelta | None) -> Terms:
 
 
 async def restore_epoch(
-    database: Location, entries: Sequence[AuditEntry], longest_lease: timedelta
+    database: Location,
+    entries: Sequence[AuditEntry],
+    longest_lease: timedelta,
+    ledgers: Iterable[Exported] = (),
 ) -> tuple[int, Replayed, float]:
     """Begins a new epoch in a restored database; returns the epoch, the replay and seconds waited.
 
-    *entries* are audit entries exported from the lost database; *longest_lease* is the longest that
-    it may have granted, in case the backup knows of none as long. When this returns, no verifier
-    answers by a state from before.
+    *entries* are audit entries exported from the lost database, *ledgers* entries of its ledgers, by
+    workspace and number; *longest_lease* is the longest that it may have granted, in case the backup
+    knows of none as long. When this returns, no verifier answers by a state from before.
     Raises `StorageError`, `KeyAuthorityError`.
     """
     async with open_books(database, may_make=False, restored=True) as store:
@@ -54,7 +58,7 @@ async def restore_epoch(
         if not await books.read(lambda tx: tx.peppers.all()):
             raise NoBooksError(f"there are no books in {database}: restore a backup of them")
         restoring = Restoring(books)
-        head, replayed = await restoring.restore(who, entries, longest_lease)
+        head, replayed = await restoring.restore(who, entries, longest_lease, ledgers)
         wait = wait_out((await Leasing(books).terms()).longest_lease)
         await asyncio.sleep(wait)
         await restoring.settle(who, head)

@@ -151,6 +151,7 @@ class LedgerEntry(_message.Message):
     PERSON_ID_FIELD_NUMBER: _builtins.int
     PERSON_NAME_FIELD_NUMBER: _builtins.int
     USE_FIELD_NUMBER: _builtins.int
+    TERMS_FIELD_NUMBER: _builtins.int
     workspace_id: _builtins.str
     """The workspace's id."""
     number: _builtins.int
@@ -183,6 +184,10 @@ class LedgerEntry(_message.Message):
     def use(self) -> Global___LedgerUse:
         """Of a charge: the request that it is for."""
 
+    @_builtins.property
+    def terms(self) -> Global___LedgerTerms:
+        """Of a grant, and of an adjustment upwards: the terms on which the credits came."""
+
     def __init__(
         self,
         *,
@@ -200,14 +205,47 @@ class LedgerEntry(_message.Message):
         person_id: _builtins.str = ...,
         person_name: _builtins.str = ...,
         use: Global___LedgerUse | None = ...,
+        terms: Global___LedgerTerms | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["time", b"time", "use", b"use"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["terms", b"terms", "time", b"time", "use", b"use"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["amount_nano_credits", b"amount_nano_credits", "balance_nano_credits", b"balance_nano_credits", "caller_id", b"caller_id", "caller_name", b"caller_name", "kind", b"kind", "note", b"note", "number", b"number", "person_id", b"person_id", "person_name", b"person_name", "reference", b"reference", "subject", b"subject", "time", b"time", "use", b"use", "workspace_id", b"workspace_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["amount_nano_credits", b"amount_nano_credits", "balance_nano_credits", b"balance_nano_credits", "caller_id", b"caller_id", "caller_name", b"caller_name", "kind", b"kind", "note", b"note", "number", b"number", "person_id", b"person_id", "person_name", b"person_name", "reference", b"reference", "subject", b"subject", "terms", b"terms", "time", b"time", "use", b"use", "workspace_id", b"workspace_id"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___LedgerEntry: _TypeAlias = LedgerEntry  # noqa: Y015
+
+@_typing.final
+class LedgerTerms(_message.Message):
+    """The terms on which credits came."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    PRIORITY_FIELD_NUMBER: _builtins.int
+    EXPIRE_TIME_FIELD_NUMBER: _builtins.int
+    PROMOTIONAL_FIELD_NUMBER: _builtins.int
+    priority: _builtins.int
+    """Lower numbers are drawn first."""
+    promotional: _builtins.bool
+    """Whether they were given away."""
+    @_builtins.property
+    def expire_time(self) -> _timestamp_pb2.Timestamp:
+        """When what is left of them expires. Not set: never."""
+
+    def __init__(
+        self,
+        *,
+        priority: _builtins.int = ...,
+        expire_time: _timestamp_pb2.Timestamp | None = ...,
+        promotional: _builtins.bool = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["expire_time", b"expire_time"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["expire_time", b"expire_time", "priority", b"priority", "promotional", b"promotional"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___LedgerTerms: _TypeAlias = LedgerTerms  # noqa: Y015
 
 @_typing.final
 class LedgerUse(_message.Message):

@@ -23,10 +23,11 @@ _sym_db = _symbol_database.Default()
 
 
 from google.protobuf import duration_pb2 as google_dot_protobuf_dot_duration__pb2
+from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 from keyauthority.v1 import receipt_pb2 as keyauthority_dot_v1_dot_receipt__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n*keyauthority/v1/verification_service.proto\x12\x0fkeyauthority.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x1dkeyauthority/v1/receipt.proto\"\xb6\x01\n\x0bVerifiedKey\x12\n\n\x02id\x18\x01 \x01(\t\x12\x14\n\x0cworkspace_id\x18\x02 \x01(\t\x12\x0c\n\x04name\x18\x03 \x01(\t\x12\x0e\n\x06scopes\x18\x04 \x03(\t\x12\x38\n\x06labels\x18\x05 \x03(\x0b\x32(.keyauthority.v1.VerifiedKey.LabelsEntry\x1a-\n\x0bLabelsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\"N\n\rVerifyRequest\x12\x13\n\x06secret\x18\x01 \x01(\tB\x03\x80\x01\x01\x12\x19\n\x11\x61t_least_revision\x18\x02 \x01(\x03\x12\r\n\x05\x66resh\x18\x03 \x01(\x08\"\xca\x01\n\x0eVerifyResponse\x12)\n\x07verdict\x18\x01 \x01(\x0e\x32\x18.keyauthority.v1.Verdict\x12)\n\x03key\x18\x02 \x01(\x0b\x32\x1c.keyauthority.v1.VerifiedKey\x12\r\n\x05\x65poch\x18\x03 \x01(\x03\x12\x10\n\x08revision\x18\x04 \x01(\x03\x12,\n\tcache_for\x18\x05 \x01(\x0b\x32\x19.google.protobuf.Duration\x12\x13\n\x0bkey_revoked\x18\x06 \x01(\x08\"T\n\x12\x42\x61tchVerifyRequest\x12\x14\n\x07secrets\x18\x01 \x03(\tB\x03\x80\x01\x01\x12\x19\n\x11\x61t_least_revision\x18\x02 \x01(\x03\x12\r\n\x05\x66resh\x18\x03 \x01(\x08\"G\n\x13\x42\x61tchVerifyResponse\x12\x30\n\x07\x61nswers\x18\x01 \x03(\x0b\x32\x1f.keyauthority.v1.VerifyResponse\"y\n\x0bSyncRequest\x12\x12\n\nsession_id\x18\x01 \x01(\t\x12\r\n\x05\x65poch\x18\x02 \x01(\x03\x12\x10\n\x08revision\x18\x03 \x01(\x03\x12\'\n\x04wait\x18\x04 \x01(\x0b\x32\x19.google.protobuf.Duration\x12\x0c\n\x04name\x18\x05 \x01(\t\"\xa7\x01\n\x0cSyncResponse\x12\x12\n\nsession_id\x18\x01 \x01(\t\x12\r\n\x05\x65poch\x18\x02 \x01(\x03\x12\x10\n\x08revision\x18\x03 \x01(\x03\x12(\n\x05lease\x18\x04 \x01(\x0b\x32\x19.google.protobuf.Duration\x12\r\n\x05reset\x18\x05 \x01(\x08\x12\x10\n\x08subjects\x18\x06 \x03(\t\x12\x17\n\x0f\x66oreign_secrets\x18\x07 \x01(\x08\"\"\n\x0cLeaveRequest\x12\x12\n\nsession_id\x18\x01 \x01(\t\"\x0f\n\rLeaveResponse\";\n\x16RevokePresentedRequest\x12\x13\n\x06secret\x18\x01 \x01(\tB\x03\x80\x01\x01\x12\x0c\n\x04note\x18\x02 \x01(\t\"T\n\x17RevokePresentedResponse\x12\x0e\n\x06key_id\x18\x01 \x01(\t\x12)\n\x07receipt\x18\x02 \x01(\x0b\x32\x18.keyauthority.v1.Receipt*\xc2\x01\n\x07Verdict\x12\x17\n\x13VERDICT_UNSPECIFIED\x10\x00\x12\x11\n\rVERDICT_VALID\x10\x01\x12\x15\n\x11VERDICT_MALFORMED\x10\x02\x12\x13\n\x0fVERDICT_UNKNOWN\x10\x03\x12\x13\n\x0fVERDICT_REVOKED\x10\x04\x12\x14\n\x10VERDICT_DISABLED\x10\x05\x12\x13\n\x0fVERDICT_EXPIRED\x10\x06\x12\x1f\n\x1bVERDICT_WORKSPACE_SUSPENDED\x10\x07\x32\xb7\x03\n\x13VerificationService\x12N\n\x06Verify\x12\x1e.keyauthority.v1.VerifyRequest\x1a\x1f.keyauthority.v1.VerifyResponse\"\x03\x90\x02\x01\x12]\n\x0b\x42\x61tchVerify\x12#.keyauthority.v1.BatchVerifyRequest\x1a$.keyauthority.v1.BatchVerifyResponse\"\x03\x90\x02\x01\x12\x43\n\x04Sync\x12\x1c.keyauthority.v1.SyncRequest\x1a\x1d.keyauthority.v1.SyncResponse\x12\x46\n\x05Leave\x12\x1d.keyauthority.v1.LeaveRequest\x1a\x1e.keyauthority.v1.LeaveResponse\x12\x64\n\x0fRevokePresented\x12\'.keyauthority.v1.RevokePresentedRequest\x1a(.keyauthority.v1.RevokePresentedResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n*keyauthority/v1/verification_service.proto\x12\x0fkeyauthority.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1dkeyauthority/v1/receipt.proto\"\xe7\x01\n\x0bVerifiedKey\x12\n\n\x02id\x18\x01 \x01(\t\x12\x14\n\x0cworkspace_id\x18\x02 \x01(\t\x12\x0c\n\x04name\x18\x03 \x01(\t\x12\x0e\n\x06scopes\x18\x04 \x03(\t\x12\x38\n\x06labels\x18\x05 \x03(\x0b\x32(.keyauthority.v1.VerifiedKey.LabelsEntry\x12/\n\x0b\x65xpire_time\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x1a-\n\x0bLabelsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\"N\n\rVerifyRequest\x12\x13\n\x06secret\x18\x01 \x01(\tB\x03\x80\x01\x01\x12\x19\n\x11\x61t_least_revision\x18\x02 \x01(\x03\x12\r\n\x05\x66resh\x18\x03 \x01(\x08\"\xca\x01\n\x0eVerifyResponse\x12)\n\x07verdict\x18\x01 \x01(\x0e\x32\x18.keyauthority.v1.Verdict\x12)\n\x03key\x18\x02 \x01(\x0b\x32\x1c.keyauthority.v1.VerifiedKey\x12\r\n\x05\x65poch\x18\x03 \x01(\x03\x12\x10\n\x08revision\x18\x04 \x01(\x03\x12,\n\tcache_for\x18\x05 \x01(\x0b\x32\x19.google.protobuf.Duration\x12\x13\n\x0bkey_revoked\x18\x06 \x01(\x08\"T\n\x12\x42\x61tchVerifyRequest\x12\x14\n\x07secrets\x18\x01 \x03(\tB\x03\x80\x01\x01\x12\x19\n\x11\x61t_least_revision\x18\x02 \x01(\x03\x12\r\n\x05\x66resh\x18\x03 \x01(\x08\"G\n\x13\x42\x61tchVerifyResponse\x12\x30\n\x07\x61nswers\x18\x01 \x03(\x0b\x32\x1f.keyauthority.v1.VerifyResponse\"y\n\x0bSyncRequest\x12\x12\n\nsession_id\x18\x01 \x01(\t\x12\r\n\x05\x65poch\x18\x02 \x01(\x03\x12\x10\n\x08revision\x18\x03 \x01(\x03\x12\'\n\x04wait\x18\x04 \x01(\x0b\x32\x19.google.protobuf.Duration\x12\x0c\n\x04name\x18\x05 \x01(\t\"\xa7\x01\n\x0cSyncResponse\x12\x12\n\nsession_id\x18\x01 \x01(\t\x12\r\n\x05\x65poch\x18\x02 \x01(\x03\x12\x10\n\x08revision\x18\x03 \x01(\x03\x12(\n\x05lease\x18\x04 \x01(\x0b\x32\x19.google.protobuf.Duration\x12\r\n\x05reset\x18\x05 \x01(\x08\x12\x10\n\x08subjects\x18\x06 \x03(\t\x12\x17\n\x0f\x66oreign_secrets\x18\x07 \x01(\x08\"\"\n\x0cLeaveRequest\x12\x12\n\nsession_id\x18\x01 \x01(\t\"\x0f\n\rLeaveResponse\";\n\x16RevokePresentedRequest\x12\x13\n\x06secret\x18\x01 \x01(\tB\x03\x80\x01\x01\x12\x0c\n\x04note\x18\x02 \x01(\t\"T\n\x17RevokePresentedResponse\x12\x0e\n\x06key_id\x18\x01 \x01(\t\x12)\n\x07receipt\x18\x02 \x01(\x0b\x32\x18.keyauthority.v1.Receipt*\xc2\x01\n\x07Verdict\x12\x17\n\x13VERDICT_UNSPECIFIED\x10\x00\x12\x11\n\rVERDICT_VALID\x10\x01\x12\x15\n\x11VERDICT_MALFORMED\x10\x02\x12\x13\n\x0fVERDICT_UNKNOWN\x10\x03\x12\x13\n\x0fVERDICT_REVOKED\x10\x04\x12\x14\n\x10VERDICT_DISABLED\x10\x05\x12\x13\n\x0fVERDICT_EXPIRED\x10\x06\x12\x1f\n\x1bVERDICT_WORKSPACE_SUSPENDED\x10\x07\x32\xb7\x03\n\x13VerificationService\x12N\n\x06Verify\x12\x1e.keyauthority.v1.VerifyRequest\x1a\x1f.keyauthority.v1.VerifyResponse\"\x03\x90\x02\x01\x12]\n\x0b\x42\x61tchVerify\x12#.keyauthority.v1.BatchVerifyRequest\x1a$.keyauthority.v1.BatchVerifyResponse\"\x03\x90\x02\x01\x12\x43\n\x04Sync\x12\x1c.keyauthority.v1.SyncRequest\x1a\x1d.keyauthority.v1.SyncResponse\x12\x46\n\x05Leave\x12\x1d.keyauthority.v1.LeaveRequest\x1a\x1e.keyauthority.v1.LeaveResponse\x12\x64\n\x0fRevokePresented\x12\'.keyauthority.v1.RevokePresentedRequest\x1a(.keyauthority.v1.RevokePresentedResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -45,32 +46,32 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_VERIFICATIONSERVICE'].methods_by_name['Verify']._serialized_options = b'\220\002\001'
   _globals['_VERIFICATIONSERVICE'].methods_by_name['BatchVerify']._loaded_options = None
   _globals['_VERIFICATIONSERVICE'].methods_by_name['BatchVerify']._serialized_options = b'\220\002\001'
-  _globals['_VERDICT']._serialized_start=1249
-  _globals['_VERDICT']._serialized_end=1443
-  _globals['_VERIFIEDKEY']._serialized_start=127
-  _globals['_VERIFIEDKEY']._serialized_end=309
-  _globals['_VERIFIEDKEY_LABELSENTRY']._serialized_start=264
-  _globals['_VERIFIEDKEY_LABELSENTRY']._serialized_end=309
-  _globals['_VERIFYREQUEST']._serialized_start=311
-  _globals['_VERIFYREQUEST']._serialized_end=389
-  _globals['_VERIFYRESPONSE']._serialized_start=392
-  _globals['_VERIFYRESPONSE']._serialized_end=594
-  _globals['_BATCHVERIFYREQUEST']._serialized_start=596
-  _globals['_BATCHVERIFYREQUEST']._serialized_end=680
-  _globals['_BATCHVERIFYRESPONSE']._serialized_start=682
-  _globals['_BATCHVERIFYRESPONSE']._serialized_end=753
-  _globals['_SYNCREQUEST']._serialized_start=755
-  _globals['_SYNCREQUEST']._serialized_end=876
-  _globals['_SYNCRESPONSE']._serialized_start=879
-  _globals['_SYNCRESPONSE']._serialized_end=1046
-  _globals['_LEAVEREQUEST']._serialized_start=1048
-  _globals['_LEAVEREQUEST']._serialized_end=1082
-  _globals['_LEAVERESPONSE']._serialized_start=1084
-  _globals['_LEAVERESPONSE']._serialized_end=1099
-  _globals['_REVOKEPRESENTEDREQUEST']._serialized_start=1101
-  _globals['_REVOKEPRESENTEDREQUEST']._serialized_end=1160
-  _globals['_REVOKEPRESENTEDRESPONSE']._serialized_start=1162
-  _globals['_REVOKEPRESENTEDRESPONSE']._serialized_end=1246
-  _globals['_VERIFICATIONSERVICE']._serialized_start=1446
-  _globals['_VERIFICATIONSERVICE']._serialized_end=1885
+  _globals['_VERDICT']._serialized_start=1331
+  _globals['_VERDICT']._serialized_end=1525
+  _globals['_VERIFIEDKEY']._serialized_start=160
+  _globals['_VERIFIEDKEY']._serialized_end=391
+  _globals['_VERIFIEDKEY_LABELSENTRY']._serialized_start=346
+  _globals['_VERIFIEDKEY_LABELSENTRY']._serialized_end=391
+  _globals['_VERIFYREQUEST']._serialized_start=393
+  _globals['_VERIFYREQUEST']._serialized_end=471
+  _globals['_VERIFYRESPONSE']._serialized_start=474
+  _globals['_VERIFYRESPONSE']._serialized_end=676
+  _globals['_BATCHVERIFYREQUEST']._serialized_start=678
+  _globals['_BATCHVERIFYREQUEST']._serialized_end=762
+  _globals['_BATCHVERIFYRESPONSE']._serialized_start=764
+  _globals['_BATCHVERIFYRESPONSE']._serialized_end=835
+  _globals['_SYNCREQUEST']._serialized_start=837
+  _globals['_SYNCREQUEST']._serialized_end=958
+  _globals['_SYNCRESPONSE']._serialized_start=961
+  _globals['_SYNCRESPONSE']._serialized_end=1128
+  _globals['_LEAVEREQUEST']._serialized_start=1130
+  _globals['_LEAVEREQUEST']._serialized_end=1164
+  _globals['_LEAVERESPONSE']._serialized_start=1166
+  _globals['_LEAVERESPONSE']._serialized_end=1181
+  _globals['_REVOKEPRESENTEDREQUEST']._serialized_start=1183
+  _globals['_REVOKEPRESENTEDREQUEST']._serialized_end=1242
+  _globals['_REVOKEPRESENTEDRESPONSE']._serialized_start=1244
+  _globals['_REVOKEPRESENTEDRESPONSE']._serialized_end=1328
+  _globals['_VERIFICATIONSERVICE']._serialized_start=1528
+  _globals['_VERIFICATIONSERVICE']._serialized_end=1967
 # @@protoc_insertion_point(module_scope)

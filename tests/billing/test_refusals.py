@@ -6,17 +6,22 @@ import asyncio
 import gzip
 import io
 import json
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
 from aiohttp import ClientSession, web
+from google.protobuf.field_mask_pb2 import FieldMask
 
 from gateway.envelope import Refusal
 from keyauthority.base.process.lifecycle import StartError
 from keyauthority.pricing.amounts import NANO
+from keyauthority.v1.key_pb2 import Key
+from keyauthority.v1.key_service_pb2 import UpdateKeyRequest
 from keyauthority.v1.ledger_service_pb2 import AdjustRequest
 from keyauthority.v1.price_pb2 import Rates
+from keyauthority.v1.wire import timestamp
 from tests.billing.conftest import StartGateway
 from tests.billing.parts import (
     CHAT,
@@ -283,6 +288,7 @@ async def test_a_key_is_told_what_it_is_and_has(
         "workspace_id": account.workspace_id,
         "name": "a key",
         "scopes": [],
+        "expire_time": None,
         "available": "10",
         "available_nano_credits": str(10 * NANO),
     }
@@ -291,6 +297,23 @@ async def test_a_key_is_told_what_it_is_and_has(
         assert (answer.status, code_of(await answer.read())) == (401, "missing_auth")
     assert upstream.headers == []
     assert (await account.balance()).balance_nano_credits == 10 * NANO
+
+
+async def test_a_key_is_told_when_it_expires(client: Client, account: Account) -> None:
+    """In RFC 3339, as of the change that has just returned."""
+
+    async def told() -> object:
+        _, _, body = await client.send(b"", "/v1/key", "GET")
+        return json.loads(body)["expire_time"]
+
+    moment = datetime.now(UTC).replace(microsecond=5) + timedelta(days=5)
+    key = Key(id=account.key_id, expire_time=timestamp(moment))
+    assert await told() is None
+    await account.root(UpdateKeyRequest(key=key))
+    assert await told() == moment.strftime("%Y-%m-%dT%H:%M:%S.000005Z")
+    cleared = FieldMask(paths=["expire_time"])
+    await account.root(UpdateKeyRequest(key=Key(id=key.id), update_mask=cleared))
+    assert await told() is None
 
 
 async def test_a_key_without_credits_is_told_so(
@@ -328,4 +351,5 @@ async def test_without_billing_nobody_says_that_there_are_credits(
         "workspace_id",
         "name",
         "scopes",
+        "expire_time",
     }

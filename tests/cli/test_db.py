@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from keyauthority.cli.db import _entries
+from keyauthority.cli.replaying import audit_entries
 from keyauthority.client import connect_blocking, load_token
 from keyauthority.client.admin import AuditFilter, BlockingAdminClient, audit
 from keyauthority.coherence.leases import wait_out
@@ -118,7 +118,7 @@ def test_an_export_is_read_as_it_was_written(data: Path, tmp_path: Path) -> None
             client = BlockingAdminClient(channel, load_token(data / "root.token"))
             written = client.call(audit.page(AuditFilter())).records
 
-    read = _entries(export)
+    read = audit_entries(export)
 
     assert (read[0].subject, read[0].person_id, read[0].person_name) == (
         *(key.id, "person_1", "alice@example.com"),
@@ -173,7 +173,12 @@ class TestRestoreEpoch:
             "keys_revoked": 2,
             "callers_revoked": 1,
             "workspaces_changed": 1,
+            "workspaces_created": 0,
             "prices_set": 0,
+            "entries_entered": 0,
+            "entries_known": 0,
+            "entries_nowhere": [],
+            "refunds_left_out": [],
             "keys_rotated": [keys[2][0]],
             "keys_updated": [keys[3][0]],
             "missing": [key_id],

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from pathlib import Path
 
 from tests.cli.parts import Cli
 
@@ -137,3 +138,21 @@ def test_what_is_no_amount_is_an_error_of_usage(cli: Cli) -> None:
 def test_an_unknown_workspace_is_named(cli: Cli) -> None:
     """The sentence says which id it was."""
     assert cli.refusal("ledger", "balance", "ws_1") == "no such workspace: ws_1"
+
+
+def test_a_root_from_before_credits_makes_one_that_has_every_role(cli: Cli, tmp_path: Path) -> None:
+    """As the documentation says: a caller's roles never change, and an admin may give any role."""
+    workspace = cli.workspace()
+    files = [tmp_path / name for name in ("root.token", "new.token")]
+    roles = ("--role", "verifier", "--role", "issuer", "--role", "admin")
+    cli.text("callers", "create", "old root", *roles, "--token-file", str(files[0]))
+    top_up = ("ledger", "top-up", workspace, "--amount", "1", "--purchase", "p")
+    as_root = ("--token-file", str(files[0]))
+    assert "lacks the role biller" in cli.refusal(*as_root, *top_up)
+
+    create = ("callers", "create", "operator", *roles, "--role", "biller")
+    cli.text(*as_root, *create, "--token-file", str(files[1]))
+    files[1].replace(files[0])
+
+    assert cli.text(*as_root, *top_up).startswith("Added 1 credits")
+    assert cli.text(*as_root, "ledger", "verify", workspace).startswith("It adds up")

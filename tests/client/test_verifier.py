@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
+from datetime import UTC, datetime
 from typing import Any
 
 import grpc
@@ -47,12 +48,16 @@ async def test_a_valid_secret_comes_with_its_key(
     """Id, workspace, name, scopes and labels; asked afresh, with the token."""
     answer = valid_reply("a", "b")
     answer.key.labels["team"] = "search"
+    answer.key.expire_time.FromSeconds(4_000_000_000)
     secret = authority.issue(answer)
 
     verification = await verifier.verify(secret)
 
     assert verification.verdict is Verdict.VALID
-    assert verification.key == VerifiedKey("key_1", "ws_1", "one", ("a", "b"), {"team": "search"})
+    expires = datetime.fromtimestamp(4_000_000_000, UTC)
+    assert verification.key == VerifiedKey(
+        "key_1", "ws_1", "one", ("a", "b"), {"team": "search"}, expires
+    )
     assert verification.holds()
     assert authority.tokens == [f"Bearer {TOKEN}"]
     assert authority.asked[0].fresh

@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from tests.cli.parts import Cli, serving
 from tests.console.visiting import Visitor
 from tests.e2e.processes import eventually, is_listening, run
 from tests.e2e.running_demo import Demo
@@ -76,6 +77,37 @@ def test_the_credits_are_spent_and_topped_up_as_it_says(demo: Demo, tmp_path: Pa
 
     paste(printed_command(said, "keyauthority", "ledger top-up"), tmp_path)
     assert call(said, tmp_path)[0] == 200
+
+
+def test_a_folder_from_before_credits_gets_a_root_that_has_every_role(
+    demo: Demo, tmp_path: Path
+) -> None:
+    """Roles never change, so the printed top-up would be refused; the console would see no credits."""
+    older = ("--role", "verifier", "--role", "issuer", "--role", "admin")
+    with serving(demo.data_dir) as cli:
+        for name in ("root", "console"):
+            file = tmp_path / f"{name}.token"
+            cli.text("callers", "create", f"old {name}", *older, "--token-file", str(file))
+        for name in ("root", "console"):
+            (tmp_path / f"{name}.token").replace(demo.data_dir / f"{name}.token")
+        assert "lacks the role biller" in cli.refusal("ledger", "balance", "ws_1")
+
+    said = demo.start()
+
+    paste(printed_command(said, "keyauthority", "ledger top-up"), tmp_path)
+    assert call(said, tmp_path)[0] == 200
+    cli = Cli(f"127.0.0.1:{demo.ports['AUTHORITY_PORT']}", demo.data_dir)
+    callers = cli.json("callers", "list", "--all")["callers"]
+    billers = [one["name"] for one in callers if any("BILLER" in role for role in one["roles"])]
+    assert [name.split()[:2] for name in billers] == [
+        ["demo", "console"],
+        ["demo", "root"],
+        ["root"],
+    ]
+    tokens = [(demo.data_dir / f"{name}.token").read_text() for name in ("root", "console")]
+    demo.stop()
+    demo.start()
+    assert tokens == [(demo.data_dir / f"{name}.token").read_text() for name in ("root", "console")]
 
 
 def test_it_leaves_nothing_behind_and_starts_again_with_the_same_key(

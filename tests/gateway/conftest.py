@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import asyncio
+import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack
 from pathlib import Path
@@ -11,6 +12,9 @@ import uvloop
 from aiohttp import ClientSession
 
 from gateway.app import running
+from gateway.config import Timeouts
+from gateway.observe import Metrics
+from gateway.upstream import Upstream
 from tests.gateway.parts import (
     TOKEN,
     FakeUpstream,
@@ -19,6 +23,7 @@ from tests.gateway.parts import (
     settings_of,
     upstream_serving,
 )
+from tests.gateway.peers import Connect
 from tests.ports import free_port
 
 StartGateway = Callable[..., Awaitable[int]]
@@ -88,3 +93,23 @@ async def http() -> AsyncIterator[ClientSession]:
 def unused_port() -> int:
     """A port that nobody listens on, and neither does anybody on the next."""
     return free_port(2)
+
+
+@pytest.fixture
+def metrics() -> Metrics:
+    return Metrics()
+
+
+@pytest.fixture
+async def connect(metrics: Metrics) -> AsyncIterator[Connect]:
+    """What sends to an upstream, by its URL; whose certificates it may have as `trust`."""
+    async with AsyncExitStack() as stack:
+
+        def connect(
+            base: str, *, trust: ssl.SSLContext | bool = True, **timeouts: float
+        ) -> Upstream:
+            connected = Upstream(base, Timeouts(**timeouts), metrics.count_unsolicited, trust)
+            stack.push_async_callback(connected.close)
+            return connected
+
+        yield connect

@@ -63,6 +63,50 @@ async def test_it_says_the_same_however_the_connection_goes_on(
     assert ("connection", "close") in last - first
 
 
+@pytest.mark.parametrize(
+    ("verdict", "fields", "target"),
+    [
+        pytest.param(valid_reply("a", "b"), [], "/authz", id="good"),
+        pytest.param(valid_reply("a", "b"), [], "/authz/v1/chat?x=1", id="appended"),
+        pytest.param(valid_reply("a", "b"), ["X-Forwarded-Uri: /v1//x"], "/authz", id="ambiguous"),
+        pytest.param(valid_reply("a", "b"), ["X_OpenToken_Me: 1"], "/authz", id="alike"),
+        pytest.param(valid_reply("a", "b"), [], "/authz?credits=1", id="credits"),
+        pytest.param(valid_reply("a", "b"), [], "/authzother", id="elsewhere"),
+        pytest.param(valid_reply("a", "b"), [], "/authz/v1/images", id="unscoped"),
+        pytest.param(valid_reply("a", "b"), ["Upgrade: h2c"], "/authz", id="upgrade"),
+        pytest.param(reply(pb.VERDICT_REVOKED), [], "/authz", id="revoked"),
+        pytest.param(reply(pb.VERDICT_DISABLED), [], "/authz", id="paused"),
+    ],
+)
+async def test_a_connection_answers_a_second_request_as_the_first(
+    start_gateway: StartGateway,
+    authority: RecordingAuthority,
+    verdict: pb.VerifyResponse,
+    fields: list[str],
+    target: str,
+) -> None:
+    """The second is answered in the step in which its head arrives, where nothing is to be awaited."""
+    port = await start_gateway(require_scope=RULES)
+    secret = authority.issue(verdict)
+    closing = head(
+        f"Authorization: Bearer {secret}", "X-Request-Id: the-same", *fields, target=target
+    )
+    good = head(
+        f"Authorization: Bearer {authority.issue()}", "X-Forwarded-Uri: /v1", target="/authz"
+    )
+    await ask(port, secret)
+
+    first = parse(await exchange(port, closing))
+    both = await exchange(port, good.replace(b"Connection: close\r\n", b""), closing, pause=0.1)
+    one, second = (parse(b"HTTP/1.1" + part) for part in both.split(b"HTTP/1.1")[1:])
+
+    assert one.status == 200
+    assert (second.status, second.body) == (first.status, first.body)
+    assert [field for field in second.headers if field[0] != "date"] == [
+        field for field in first.headers if field[0] != "date"
+    ]
+
+
 async def test_a_line_break_in_what_the_authority_says_adds_no_field(
     port: int, authority: RecordingAuthority
 ) -> None:

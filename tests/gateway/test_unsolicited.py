@@ -6,14 +6,12 @@ import asyncio
 import socket
 import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import ExitStack, asynccontextmanager
-from dataclasses import dataclass, field
+from contextlib import ExitStack, asynccontextmanager, suppress
 from pathlib import Path
 
 import pytest
-from aiohttp import ClientConnectionError, ClientSession, TraceConfig
+from aiohttp import ClientConnectionError
 from aiohttp.web import StreamResponse
-from multidict import CIMultiDict
 
 from gateway.billing.reading_on import ReadingOn
 from gateway.config import Limits, Timeouts
@@ -21,106 +19,20 @@ from gateway.envelope import Refusal
 from gateway.forward import Forwarder
 from gateway.headers import Allowlist
 from gateway.observe import Metrics, Timings
-from gateway.pool import UnsolicitedError, UpstreamConnector
-from gateway.request import EdgeRequest, Grant, do_nothing, open_body
-from gateway.upstream import Outgoing, outgoing, upstream_session
+from gateway.pool import UnsolicitedError
+from gateway.request import EdgeRequest, Grant, open_body
+from gateway.upstream import Upstream
 from keyauthority.base.http.server import Server
 from keyauthority.client import SECRET_MARK, VerifiedKey
 from tests.certificates import CertificateAuthority
 from tests.gateway.conftest import StartGateway
 from tests.gateway.parts import RecordingAuthority, exchange, head, parse
+from tests.gateway.peers import Connect, Peer, ask, response, serving
 
 KEY = VerifiedKey("key_1", "ws_1", "one", (), {})
 
 
-def response(text: str, *fields: str, status: str = "200 OK") -> bytes:
-    """A whole response whose body is *text*."""
-    lines = [f"HTTP/1.1 {status}", f"Content-Length: {len(text)}", *fields]
-    return "\r\n".join(lines).encode() + b"\r\n\r\n" + text.encode()
-
-
 OTHERS = response("for somebody else")
-
-
-@dataclass
-class Peer:
-    """One connection, as the upstream sees it."""
-
-    reader: asyncio.StreamReader
-    writer: asyncio.StreamWriter
-    ended: asyncio.Event = field(default_factory=asyncio.Event)
-
-    async def request(self) -> str:
-        """The path of the next request; what follows its head is left unread."""
-        lines = await self.reader.readuntil(b"\r\n\r\n")
-        return lines.split()[1].decode()
-
-    async def answer(self) -> None:
-        """Answer the next request with its own path."""
-        self.writer.write(response(await self.request()))
-
-    async def closed(self) -> None:
-        """Wait until the gateway has closed the connection."""
-        async with asyncio.timeout(10):
-            await self.ended.wait()
-
-
-@dataclass
-class RawUpstream:
-    """Does on each connection what `script` says, and then answers each request with its path."""
-
-    script: Callable[[Peer], Awaitable[None]]
-    peers: list[Peer] = field(default_factory=list)
-    port: int = 0
-
-    async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        peer = Peer(reader, writer)
-        self.peers.append(peer)
-        try:
-            if len(self.peers) == 1:
-                await self.script(peer)
-            while True:
-                await peer.answer()
-        except (ConnectionError, asyncio.IncompleteReadError):
-            pass
-        finally:
-            peer.ended.set()
-            writer.close()
-
-
-@asynccontextmanager
-async def serving(
-    script: Callable[[Peer], Awaitable[None]], tls: ssl.SSLContext | None = None
-) -> AsyncIterator[RawUpstream]:
-    upstream = RawUpstream(script)
-    server = await asyncio.start_server(upstream.serve, "127.0.0.1", 0, ssl=tls)
-    upstream.port = server.sockets[0].getsockname()[1]
-    try:
-        yield upstream
-    finally:
-        server.close()
-        for peer in upstream.peers:
-            peer.writer.close()
-
-
-@pytest.fixture
-def metrics() -> Metrics:
-    return Metrics()
-
-
-@pytest.fixture
-async def session(metrics: Metrics) -> AsyncIterator[ClientSession]:
-    async with upstream_session(Timeouts(), metrics.count_unsolicited) as session:
-        yield session
-
-
-async def ask(
-    session: ClientSession, url: str, *, method: str = "GET", trust: object = True
-) -> str:
-    """Send a request as the gateway does; return the body of its answer."""
-    outgoing.set(Outgoing(lambda: True, CIMultiDict(), b"", do_nothing))
-    async with session.request(method, url, ssl=trust) as answer:  # type: ignore[arg-type]
-        return await answer.text()
 
 
 async def silence(_: Peer) -> None:
@@ -190,16 +102,16 @@ async def odd_status_then_more(peer: Peer) -> None:
     ],
 )
 async def test_a_connection_with_a_byte_too_many_is_closed(
-    session: ClientSession, metrics: Metrics, script: Callable[[Peer], Awaitable[None]]
+    connect: Connect, metrics: Metrics, script: Callable[[Peer], Awaitable[None]]
 ) -> None:
     """What came before is a good answer; the next request is asked on another connection."""
     async with serving(script) as upstream:
-        url = f"http://127.0.0.1:{upstream.port}"
+        sender = connect(f"http://127.0.0.1:{upstream.port}")
 
-        assert await ask(session, url + "/first") == "/first"
+        assert await ask(sender, "/first") == "/first"
         await upstream.peers[0].closed()
 
-        assert [await ask(session, url + path) for path in ("/2", "/3")] == ["/2", "/3"]
+        assert [await ask(sender, path) for path in ("/2", "/3")] == ["/2", "/3"]
         assert len(upstream.peers) == 2
         assert metrics.unsolicited == 1
 
@@ -214,13 +126,13 @@ async def answer_next(listener: socket.socket) -> None:
 
 
 async def test_bytes_that_arrive_just_before_the_next_request_are_no_answer(
-    session: ClientSession, metrics: Metrics
+    connect: Connect, metrics: Metrics
 ) -> None:
     """They wait in the kernel, and no event loop has read them, when the connection is taken."""
     with socket.create_server(("127.0.0.1", 0)) as listener:
         listener.setblocking(False)
-        url = f"http://127.0.0.1:{listener.getsockname()[1]}"
-        first = asyncio.create_task(ask(session, url + "/first"))
+        sender = connect(f"http://127.0.0.1:{listener.getsockname()[1]}")
+        first = asyncio.create_task(ask(sender, "/first"))
         loop = asyncio.get_running_loop()
         peer, _ = await loop.sock_accept(listener)
         with peer:
@@ -232,15 +144,15 @@ async def test_bytes_that_arrive_just_before_the_next_request_are_no_answer(
             await asyncio.sleep(0)
             # In one step, without a turn of the loop, until the connection is taken.
             peer.send(OTHERS)
-            assert await ask(session, url + "/second") == "/second"
+            assert await ask(sender, "/second") == "/second"
             await answering
     assert metrics.unsolicited == 1
 
 
 async def test_a_request_is_not_sent_into_a_connection_that_spoke_meanwhile(
-    metrics: Metrics, session: ClientSession
+    metrics: Metrics, connect: Connect
 ) -> None:
-    """Between taking it and writing a large body, which aiohttp does in a task: it is sent anew."""
+    """Between connecting and writing: it is sent anew, on another."""
     body, loop, spoke = b"x" * 100_000, asyncio.get_running_loop(), asyncio.Event()
     with socket.create_server(("127.0.0.1", 0)) as listener, ExitStack() as peers:
         listener.setblocking(False)
@@ -253,7 +165,7 @@ async def test_a_request_is_not_sent_into_a_connection_that_spoke_meanwhile(
             return True
 
         upstream = f"http://127.0.0.1:{listener.getsockname()[1]}"
-        async with forwarding(session, upstream, holds) as port, asyncio.timeout(10):
+        async with forwarding(connect(upstream), holds) as port, asyncio.timeout(10):
             fields = f"Content-Length: {len(body)}"
             asked = asyncio.create_task(exchange(port, head(fields, method="POST") + body))
             await spoke.wait()
@@ -268,14 +180,10 @@ async def test_a_request_is_not_sent_into_a_connection_that_spoke_meanwhile(
 
 
 @asynccontextmanager
-async def forwarding(
-    session: ClientSession, upstream: str, holds: Callable[[], bool]
-) -> AsyncIterator[int]:
+async def forwarding(upstream: Upstream, holds: Callable[[], bool]) -> AsyncIterator[int]:
     """A server that forwards all it gets to *upstream*, as long as *holds* says so; its port."""
     first_byte = Timings("seconds", "To the first byte.", (1.0,))
-    forwarder = Forwarder(
-        session, upstream, None, Allowlist(), Timeouts(), first_byte, ReadingOn(1, 1.0)
-    )
+    forwarder = Forwarder(upstream, None, Allowlist(), Timeouts(), first_byte, ReadingOn(1, 1.0))
 
     async def handle(request: EdgeRequest) -> StreamResponse:
         body = open_body(request, Limits())
@@ -296,30 +204,32 @@ async def forwarding(
         await server.drain(0.1)
 
 
-async def test_an_upstream_that_speaks_first_is_not_listened_to() -> None:
-    """On a fresh connection there is no better one to be had: the request fails, unsent."""
-    closed: list[None] = []
+async def test_an_upstream_that_speaks_first_is_not_listened_to(
+    connect: Connect, metrics: Metrics
+) -> None:
+    """Nor if it does so on a second connection: the request fails, unsent."""
     with socket.create_server(("127.0.0.1", 0)) as listener, ExitStack() as peers:
         listener.setblocking(False)
+        fresh: list[socket.socket] = []
 
-        async def greet(*_: object) -> None:
-            peer = peers.enter_context(listener.accept()[0])
-            peer.setblocking(False)
-            peer.send(OTHERS)
+        def holds() -> bool:
+            # Asked first on a fresh connection, and again once it was read.
+            with suppress(BlockingIOError):
+                fresh.append(peers.enter_context(listener.accept()[0]))
+                fresh[-1].setblocking(False)
+                fresh[-1].send(OTHERS)
+            return True
 
-        connected = TraceConfig()
-        connected.on_connection_create_end.append(greet)
-        connector = UpstreamConnector(lambda: closed.append(None), None)
-        async with ClientSession(connector=connector, trace_configs=[connected]) as session:
-            with pytest.raises(UnsolicitedError):
-                await session.post(f"http://127.0.0.1:{listener.getsockname()[1]}")
-        assert len(closed) == 1
+        sender = connect(f"http://127.0.0.1:{listener.getsockname()[1]}")
+        with pytest.raises(UnsolicitedError):
+            await ask(sender, "/", method="POST", holds=holds)
+        assert metrics.unsolicited == len(fresh) == 2
+        for peer in fresh:
+            assert await asyncio.get_running_loop().sock_recv(peer, 1024) == b""
 
 
 @pytest.mark.parametrize("method", ["HEAD", "GET"])
-async def test_a_body_where_none_may_be_is_nobodys_answer(
-    session: ClientSession, method: str
-) -> None:
+async def test_a_body_where_none_may_be_is_nobodys_answer(connect: Connect, method: str) -> None:
     """After HEAD, and with 204: the bytes behind the head are too many."""
 
     async def script(peer: Peer) -> None:
@@ -330,13 +240,13 @@ async def test_a_body_where_none_may_be_is_nobodys_answer(
         peer.writer.write(OTHERS)
 
     async with serving(script) as upstream:
-        url = f"http://127.0.0.1:{upstream.port}"
-        assert await ask(session, url + "/first", method=method) == ""
+        sender = connect(f"http://127.0.0.1:{upstream.port}")
+        assert await ask(sender, "/first", method=method) == ""
         await upstream.peers[0].closed()
-        assert await ask(session, url + "/second") == "/second"
+        assert await ask(sender, "/second") == "/second"
 
 
-async def test_interim_responses_are_asked_for(session: ClientSession, metrics: Metrics) -> None:
+async def test_interim_responses_are_asked_for(connect: Connect, metrics: Metrics) -> None:
     """Any number of them before the response proper; the connection is used again."""
 
     async def script(peer: Peer) -> None:
@@ -346,14 +256,14 @@ async def test_interim_responses_are_asked_for(session: ClientSession, metrics: 
         peer.writer.write(b"HTTP/1.1 103 Early Hints\r\n\r\n" + response(path))
 
     async with serving(script) as upstream:
-        url = f"http://127.0.0.1:{upstream.port}"
-        assert [await ask(session, url + path) for path in ("/1", "/2")] == ["/1", "/2"]
+        sender = connect(f"http://127.0.0.1:{upstream.port}")
+        assert [await ask(sender, path) for path in ("/1", "/2")] == ["/1", "/2"]
         assert len(upstream.peers) == 1
     assert metrics.unsolicited == 0
 
 
 async def test_tls_has_messages_of_its_own(
-    session: ClientSession, metrics: Metrics, tmp_path: Path
+    connect: Connect, metrics: Metrics, tmp_path: Path
 ) -> None:
     """Session tickets are no bytes too many; a response within TLS that nobody asked for is."""
     ca = CertificateAuthority(tmp_path, "ca")
@@ -368,26 +278,26 @@ async def test_tls_has_messages_of_its_own(
         peer.writer.write(OTHERS)
 
     async with serving(script, tls) as upstream:
-        url = f"https://localhost:{upstream.port}/"
+        sender = connect(f"https://localhost:{upstream.port}", trust=trust)
         paths = ["/1", "/2", "/3"]
-        assert [await ask(session, url[:-1] + path, trust=trust) for path in paths] == paths
+        assert [await ask(sender, path) for path in paths] == paths
         await upstream.peers[0].closed()
         assert len(upstream.peers) == 1
 
-        assert await ask(session, url + "4", trust=trust) == "/4"
+        assert await ask(sender, "/4") == "/4"
     assert metrics.unsolicited == 1
 
 
-async def test_an_upstream_that_hangs_up_at_once_is_an_error(session: ClientSession) -> None:
+async def test_an_upstream_that_hangs_up_at_once_is_an_error(connect: Connect) -> None:
     """Not a loop of attempts."""
 
     async def hang_up(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         writer.close()
 
     async with await asyncio.start_server(hang_up, "127.0.0.1", 0) as server:
-        url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+        sender = connect(f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}")
         with pytest.raises(ClientConnectionError):
-            await asyncio.wait_for(ask(session, url, method="POST"), 10)
+            await asyncio.wait_for(ask(sender, "/", method="POST"), 10)
 
 
 async def test_no_client_gets_the_answer_to_anothers_request(

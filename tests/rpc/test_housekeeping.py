@@ -9,7 +9,9 @@ from typing import Any
 
 import grpc.aio
 import pytest
+from prometheus_client import CollectorRegistry
 
+from keyauthority.domain.callers import Role
 from keyauthority.server import Pace, serving
 from keyauthority.v1.audit_service_pb2 import Action, ListAuditEntriesRequest
 from keyauthority.v1.key_service_pb2 import IssueKeyRequest
@@ -17,10 +19,13 @@ from keyauthority.v1.ledger_service_pb2 import (
     ListEntriesRequest,
     TopUpRequest,
 )
+from keyauthority.v1.spending_service_pb2 import SettleRequest, SliceCall
 from keyauthority.v1.wire import timestamp
+from keyauthority.v1.workspace_service_pb2 import CreateWorkspaceRequest
 from tests.conformance.records import ManualClock
 from tests.rpc.books import GatedBooks
 from tests.rpc.parts import Api, Authority, eventually, issue, settings_in
+from tests.rpc.syncing import join
 
 
 @pytest.fixture
@@ -84,6 +89,31 @@ async def test_credits_expire_by_themselves(
     [audited, *_] = (await root(ListAuditEntriesRequest(workspace_id=workspace))).entries
     assert Action.Name(audited.fact) == "ACTION_CREDITS_ADDED"
     assert [entry.amount_nano_credits for entry in listed] == [-(10**9), 10**9]
+
+
+async def test_what_stands_in_slices_is_looked_at(
+    authority: Authority, workspace: str, registry: CollectorRegistry
+) -> None:
+    """Of all workspaces together, for the metrics."""
+    other = (await authority.root(CreateWorkspaceRequest(name="other"))).workspace.id
+    verifier = await authority.caller(Role.VERIFIER)
+    session_id = (await join(verifier)).session_id
+    for workspace_id in (workspace, other):
+        purchase: dict[str, Any] = {"purchase_id": "p", "amount_nano_credits": 100}
+        await authority.root(TopUpRequest(workspace_id=workspace_id, **purchase))
+    asking: dict[str, Any] = {"number": 1, "sequence": 1, "want_nano_credits": 40}
+    calls = [SliceCall(workspace_id=one, **asking) for one in (workspace, other)]
+
+    async def escrowed() -> float | None:
+        return registry.get_sample_value("keyauthority_escrowed_nano_credits")
+
+    assert await escrowed() == 0
+    await verifier(SettleRequest(session_id=session_id, slices=calls))
+
+    async def seen() -> bool:
+        return await escrowed() == 80
+
+    await eventually(seen)
 
 
 def contents(authority: Authority) -> bytes:

@@ -16,6 +16,7 @@ from keyauthority.v1.ledger_service_pb2 import (
     EntryKind,
     GetBalanceRequest,
     LedgerEntry,
+    LedgerTerms,
     ListEntriesRequest,
     RefundRequest,
     SummarizeUsageRequest,
@@ -94,6 +95,7 @@ async def test_a_top_up_is_there_when_it_returns(root: Api, workspace: str) -> N
         note="invoice 17",
         caller_id=entry.caller_id,
         caller_name="root",
+        terms=LedgerTerms(priority=50),
     )
     assert entry.subject.startswith("grant_")
     assert await entries(root, workspace) == [entry]

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Final
 
-from aiohttp import ClientRequest, Payload, TCPConnector, web, web_protocol
+from aiohttp import TCPConnector, web, web_protocol
 from aiohttp.client_proto import ResponseHandler
 from aiohttp.http_writer import _serialize_headers
 from aiohttp.web_protocol import RequestHandler, _ErrInfo
@@ -22,8 +22,12 @@ serialize_headers = _serialize_headers
 
 PRIVATE: Final[Mapping[type, Mapping[str, str]]] = {
     RequestHandler: {
+        "_keepalive_handle": "Tells whether the connection is watched for how long it idles.",
         "_loop": "Timers of heads and deliveries run on it.",
-        "_messages": "Tells that a head has arrived; a head that is refused early is queued there.",
+        "_messages": "Tells that a head has arrived, and is answered at once; one that is refused "
+        "early is queued there.",
+        "_next_keepalive_close_time": "An answer that was given at once ends an idle time.",
+        "_parser": "Is told that a head was answered, and reads on.",
         "_task_handler": "Is cancelled at the stop, so that the handler can still end its answer.",
         "_upgraded": "Nothing may be written directly once the connection has another protocol.",
         "_waiter": "Tells an idle connection from a busy one, and wakes it for a refused head.",
@@ -32,8 +36,10 @@ PRIVATE: Final[Mapping[type, Mapping[str, str]]] = {
         "force_close": "Ends an idle connection.",
         "handle_error": "Is overridden to answer unreadable requests with our own words.",
         "log_exception": "Is overridden: the rest of a body after its answer is no error.",
+        "pause_reading": "Is overridden to note the pause.",
         "pause_writing": "Is overridden to count the bytes that wait for the client.",
-        "resume_writing": "Is overridden for the same.",
+        "resume_reading": "Is overridden to do nothing where reading was never paused.",
+        "resume_writing": "Is overridden for the same as `pause_writing`.",
         "writing_paused": "Tells whether the client has to be waited for.",
     },
     web.Server: {
@@ -54,34 +60,26 @@ PRIVATE: Final[Mapping[type, Mapping[str, str]]] = {
         "_status": "Part of the status line.",
         "prepare": "Is overridden to write a whole answer where aiohttp streams.",
     },
-    Payload: {
-        "_autoclose": "Says that nothing of a streamed body needs closing.",
-        "_consumed": "Says that the body can't be sent a second time.",
-    },
     ResponseHandler: {
+        "_loop": "Timers and the writing of bodies run on it.",
         "_parser": "Is asked for a head that it has begun to read where none may follow.",
-        "_payload": "Tells whether the body of the response has ended.",
-        "_reading_paused": "A connection that is not read can't be known to be quiet.",
+        "_payload": "Tells whether the body of the response has ended, and that it is late.",
+        "_reading_paused": "A connection that is not read can't be known to be quiet, nor be late.",
+        "close": "Is overridden to stop what belongs to the connection.",
         "data_received": "Is overridden to refuse bytes that no request asked for.",
         "feed_data": "Is overridden to refuse a second response to one request.",
         "is_connected": "A connection that is gone is not quiet.",
-        "set_exception": "Tells whoever is about to use the connection.",
+        "pause_reading": "Is overridden to note the pause.",
+        "resume_reading": "Is overridden to do nothing where reading was never paused.",
+        "set_exception": "Tells whoever waits for the response, or is about to use the connection.",
+        "set_response_params": "Makes the parser of the next response.",
+        "should_close": "Tells whether the connection may have another request.",
     },
     TCPConnector: {
+        "_create_connection": "Opens a connection: names, several addresses, TLS.",
         "_factory": "Makes connections of our own class.",
         "_loop": "They need it.",
-        "connect": "Is overridden to hand out quiet connections only.",
-    },
-    ClientRequest: {
-        "_body": "None: the body is written with the head.",
-        "_session": "Belongs to the response.",
-        "_skip_auto_headers": "Keeps aiohttp from adding a content type.",
-        "_timer": "Belongs to the response.",
-        "send": "Is overridden: the last moment before anything goes to the upstream.",
-        "update_auto_headers": "Is overridden to add nothing that the client did not send.",
-        "update_body_from_data": "Is overridden to send a small body without a task of its own.",
-        "update_headers": "Is overridden to set the fields as they are.",
-        "write_bytes": "Is overridden to send a body on a quiet connection only.",
+        "close": "Is overridden to end them.",
     },
 }
 """What we use of each of aiohttp's classes."""

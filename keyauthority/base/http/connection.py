@@ -13,7 +13,7 @@ from http import HTTPStatus
 from typing import Any, Final, cast
 
 from aiohttp import web
-from aiohttp.http import RawRequestMessage
+from aiohttp.http import RawRequestMessage, StreamWriter
 from aiohttp.http_exceptions import BadHttpMessage, LineTooLong
 from aiohttp.streams import EMPTY_PAYLOAD, StreamReader
 from aiohttp.web_protocol import RequestHandler
@@ -29,6 +29,19 @@ from keyauthority.base.http.request import Client, Request
 _LINGER: Final = 1.0
 
 
+@dataclass(frozen=True, slots=True)
+class AtOnce:
+    """Answers to requests that wait for nothing, given in the step in which the head arrives.
+
+    aiohttp would wake a task for each connection, which makes another for each request.
+    """
+
+    # The beginning of the targets that may have such answers.
+    target: str
+    # Returns the answer to a request; None if it has to wait for something.
+    answer: Callable[[Any], Answer | None]
+
+
 @dataclass(slots=True, eq=False)
 class Shared:
     """What all connections of one server share."""
@@ -41,6 +54,9 @@ class Shared:
     full_answer: Callable[[], bytes]
     # Answers an unreadable request; the second argument is the status.
     refuse: Callable[[Any, int], web.StreamResponse]
+    # Makes a request of what aiohttp has read.
+    make_request: Callable[..., Request]
+    at_once: AtOnce | None
     # Whether the service is about to stop.
     leaving: bool = False
 
@@ -53,7 +69,16 @@ class _HeadError(Exception):
 class Connection(RequestHandler):
     """One client connection."""
 
-    __slots__ = ("_body", "_deaf", "_head_bytes", "_head_timer", "_limits", "_shared", "client")
+    __slots__ = (
+        "_body",
+        "_deaf",
+        "_head_bytes",
+        "_head_timer",
+        "_limits",
+        "_shared",
+        "_was_paused",
+        "client",
+    )
 
     def __init__(self, server: web.Server, loop: asyncio.AbstractEventLoop, shared: Shared) -> None:
         limits = shared.limits
@@ -73,6 +98,7 @@ class Connection(RequestHandler):
         self._head_timer: asyncio.TimerHandle | None = None
         self._body: StreamReader = EMPTY_PAYLOAD
         self._deaf = False
+        self._was_paused = False
 
     @property
     def idle(self) -> bool:
@@ -97,6 +123,16 @@ class Connection(RequestHandler):
         else:
             self._start_head_timer()
 
+    def pause_reading(self) -> None:
+        self._was_paused = True
+        super().pause_reading()
+
+    def resume_reading(self, resume_parser: bool = True) -> None:
+        # aiohttp calls this for each piece of a body that was taken. Without a pause it would look for
+        # nothing in vain.
+        if self._was_paused:
+            super().resume_reading(resume_parser)
+
     def connection_lost(self, exc: BaseException | None) -> None:
         self._stop_head_timer()
         self.client.delivery.end()
@@ -113,9 +149,21 @@ class Connection(RequestHandler):
     def data_received(self, data: bytes) -> None:
         if self._deaf:
             return
-        super().data_received(data)
+        waiter = self._waiter
+        if self._shared.at_once is None or waiter is None or waiter.done():
+            waiter = None
+            super().data_received(data)
+        else:
+            # The task is not woken yet.
+            self._waiter = None
+            try:
+                super().data_received(data)
+            finally:
+                self._waiter = waiter
         if self._messages:
             self._head_arrived(len(data))
+            if waiter is not None and not self._answers_at_once(self._shared.at_once):
+                waiter.set_result(None)
         elif self._waiter is not None and data:
             self._head_grew(len(data))
 
@@ -143,13 +191,13 @@ class Connection(RequestHandler):
         self, request: web.BaseRequest, resp: web.StreamResponse, start_time: float | None
     ) -> tuple[web.StreamResponse, bool]:
         """Writes the response. aiohttp calls this."""
-        gone = False
-        our_request = cast(Request, request)
+        gone, our_request = False, cast(Request, request)
         try:
-            if isinstance(resp, Answer) and not self._upgraded:
+            # Not `isinstance`, which takes long for aiohttp's abstract classes.
+            if Answer in type(resp).__mro__ and not self._upgraded:
                 # What the base class does for a response that needs no preparation.
                 try:
-                    resp.send(our_request)
+                    cast(Answer, resp).send(our_request)
                     if self.writing_paused:
                         await request.writer.drain()
                 except ConnectionError:
@@ -165,6 +213,45 @@ class Connection(RequestHandler):
             if self._deaf:
                 await asyncio.sleep(_LINGER)
         return resp, gone
+
+    def _answers_at_once(self, at_once: AtOnce | None) -> bool:
+        # Only the one request that has arrived, and has no body. The first on a connection is left to
+        # aiohttp, which then begins to watch how long the connection idles.
+        (message, payload), parser = self._messages[0], self._parser
+        if (
+            at_once is None
+            or parser is None
+            or type(message) is not RawRequestMessage
+            or not message.path.startswith(at_once.target)
+            or payload is not EMPTY_PAYLOAD
+            or len(self._messages) > 1
+            or self._keepalive_handle is None
+            or self.writing_paused
+            or self.client.transport.is_closing()
+        ):
+            return False
+        writer = StreamWriter(self, self._loop)
+        request = self._shared.make_request(message, payload, self, writer, self._task_handler)
+        answer = at_once.answer(request)
+        if answer is None:
+            return False
+        self._messages.popleft()
+        parser.message_consumed()
+        self._give(answer, request)
+        return True
+
+    def _give(self, answer: Answer, request: Request) -> None:
+        try:
+            answer.send(request)
+        except Exception as error:  # noqa: BLE001 - as aiohttp does
+            self.log_exception("Unhandled exception", exc_info=error)
+            answer.force_close()
+        self.client.delivery.watch()
+        request.end()
+        if answer.keep_alive:
+            self._next_keepalive_close_time = self._loop.time() + self._limits.keepalive_timeout
+        else:
+            self.force_close()
 
     def _end_sending(self) -> None:
         # Shows the client that this was the last answer, while its further bytes are dropped.

@@ -104,4 +104,4 @@ def request_id(presented: str | None, secret_mark: str) -> str:
     """
     if presented is not None and _is_valid_id(presented) and secret_mark not in presented:
         return presented
-    return f"req_{getrandbits(96):024x}"
+    return "req_" + getrandbits(96).to_bytes(12, "big").hex()

@@ -15,10 +15,10 @@ from aiohttp.streams import StreamReader
 from aiohttp.web_protocol import RequestHandler
 
 from keyauthority.base.http.aiohttp_private import limit_read_ahead
-from keyauthority.base.http.connection import Connection, Shared
+from keyauthority.base.http.connection import AtOnce, Connection, Shared
 from keyauthority.base.http.delivery import Unread
 from keyauthority.base.http.limits import Limits
-from keyauthority.base.http.request import Request
+from keyauthority.base.http.request import Client, Request
 from keyauthority.base.process.binding import BACKLOG
 
 RequestT = TypeVar("RequestT", bound=Request)
@@ -39,6 +39,7 @@ class Server(web.Server, Generic[RequestT]):
         request_class: The class of the requests that `handler` and `refuse` take.
         limits: The limits of each client.
         secret_mark: A part of every secret, which no request id of a client may contain.
+        at_once: Answers what waits for nothing; `handler` the rest.
     """
 
     def __init__(
@@ -49,11 +50,14 @@ class Server(web.Server, Generic[RequestT]):
         request_class: type[RequestT],
         limits: Limits,
         secret_mark: str,
+        at_once: AtOnce | None = None,
     ) -> None:
         super().__init__(cast(AnyHandler, handler), handler_cancellation=True)
         limit_read_ahead()
         unread = Unread(limits.max_unread_bytes)
-        self._shared = Shared(limits, unread, self._is_full, full_answer, refuse)
+        self._shared = Shared(
+            limits, unread, self._is_full, full_answer, refuse, self._make_request, at_once
+        )
         self._request_class = request_class
         self._secret_mark = secret_mark
 
@@ -113,7 +117,7 @@ class Server(web.Server, Generic[RequestT]):
         writer: AbstractStreamWriter,
         task: asyncio.Task[None],
     ) -> RequestT:
-        client = cast(Connection, protocol).client
+        client: Client = protocol.client  # type: ignore[attr-defined]  # it is a `Connection`
         return self._request_class(
             message, payload, protocol, writer, task, self._loop, client, self._secret_mark
         )

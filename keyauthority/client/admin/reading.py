@@ -110,6 +110,16 @@ def entry(message: ledger_service_pb2.LedgerEntry) -> Entry:
     )
 
 
+def terms(
+    message: ledger_service_pb2.LedgerEntry,
+) -> tuple[int, datetime | None, bool] | None:
+    """Returns the terms of the grant that an entry made, as `Grant.terms`; None if it made none."""
+    if not message.HasField("terms"):
+        return None
+    of = message.terms
+    return of.priority, _optional(of, "expire_time"), of.promotional
+
+
 def _use(message: ledger_service_pb2.LedgerUse) -> Use:
     return Use(
         key_id=message.key_id,

@@ -7,13 +7,12 @@ import logging
 from collections import deque
 from collections.abc import Callable
 from contextlib import suppress
-from typing import Final, NamedTuple
+from typing import Final
 
 from keyauthority.client.spending.counters import Counters
 from keyauthority.client.spending.records import SpooledCharge, SpoolError
 from keyauthority.client.spending.spool import Spool
 from keyauthority.client.spending.workspace import WorkspaceCredits
-from keyauthority.escrow.purse import Hold
 
 FIRST_PAUSE: Final = 0.1
 LONGEST_PAUSE: Final = 5.0
@@ -22,12 +21,8 @@ LONGEST_PAUSE: Final = 5.0
 log = logging.getLogger("keyauthority.client")
 
 
-class _End(NamedTuple):
-    workspace: WorkspaceCredits
-    hold: Hold
-    reference: str
-    # None for an end without one.
-    charge: SpooledCharge | None
+_End = tuple[WorkspaceCredits, SpooledCharge, bool]
+"""Of which workspace, what was held, or what it cost, and whether it is charged."""
 
 
 class Ends:
@@ -38,14 +33,14 @@ class Ends:
 
     Args:
         spool: Where they are written.
-        on_end: Called with the workspace after a hold of it has ended, and whether by a charge.
+        on_end: Called with a workspace after holds of it have ended, and how many by a charge.
         counters: Count the holds.
     """
 
     def __init__(
         self,
         spool: Spool,
-        on_end: Callable[[WorkspaceCredits, bool], None],
+        on_end: Callable[[WorkspaceCredits, int], None],
         counters: Counters,
     ) -> None:
         self._spool = spool
@@ -61,21 +56,26 @@ class Ends:
         self._failing = False
         spool.notify(self._synced)
 
-    def void(self, workspace: WorkspaceCredits, hold: Hold, reference: str) -> None:
+    def void(self, workspace: WorkspaceCredits, held: SpooledCharge) -> None:
         """Ends a hold without a charge."""
-        self._end(_End(workspace, hold, reference, None))
+        self._end((workspace, held, False))
 
-    def charge(self, workspace: WorkspaceCredits, hold: Hold, charge: SpooledCharge) -> None:
+    def charge(self, workspace: WorkspaceCredits, charge: SpooledCharge) -> None:
         """Ends a hold with a charge."""
-        self._end(_End(workspace, hold, charge.reference, charge))
+        self._end((workspace, charge, True))
 
-    def dropped(self, workspace: WorkspaceCredits, hold: Hold, charge: SpooledCharge) -> None:
-        """Ends a hold that nobody can end any more; from whatever thread collects garbage.
+    def dropped(self, workspace: WorkspaceCredits, held: SpooledCharge) -> None:
+        """Charges as held what nobody can end any more; from whatever thread collects garbage.
 
         After the loop's end that is for whoever adopts the spool.
         """
         if not self._loop.is_closed():
-            self._loop.call_soon_threadsafe(self._charge_dropped, workspace, hold, charge)
+            self._loop.call_soon_threadsafe(self._charge_dropped, workspace, held)
+
+    def hurry(self) -> None:
+        """Has what is written synced at once, for somebody who waits for what it leaves over."""
+        if self._written:
+            self._spool.hurry()
 
     async def finish(self, seconds: float) -> None:
         """Returns when all is written, or after so many *seconds*.
@@ -85,6 +85,7 @@ class Ends:
         try:
             if self._written or self._unwritten:
                 self._all_ended.clear()
+                self.hurry()
                 with suppress(TimeoutError):
                     async with asyncio.timeout(seconds):
                         await self._all_ended.wait()
@@ -94,45 +95,48 @@ class Ends:
                 timer.cancel()
             self._written.clear()
 
-    def _charge_dropped(
-        self, workspace: WorkspaceCredits, hold: Hold, charge: SpooledCharge
-    ) -> None:
+    def _charge_dropped(self, workspace: WorkspaceCredits, held: SpooledCharge) -> None:
         self._counters.dropped += 1
-        self.charge(workspace, hold, charge)
+        self.charge(workspace, held)
 
     def _end(self, end: _End) -> None:
         if self._closed:
-            log.error("end_after_the_end: %s is charged as held", end.reference)
+            log.error("end_after_the_end: %s is charged as held", end[1].reference)
             return
         self._write(end, FIRST_PAUSE)
 
     def _write(self, end: _End, pause: float) -> None:
-        self._unwritten.pop(end.reference, None)
+        workspace, charge, is_charged = end
+        if self._unwritten:
+            self._unwritten.pop(charge.reference, None)
         try:
-            number = self._spool.end(end.reference, end.charge)
+            number = self._spool.end(charge.reference, charge if is_charged else None)
         except SpoolError as error:
             if not self._failing:
                 log.error("end_not_spooled: %s", error)  # noqa: TRY400 - its text says all
             self._failing = True
             longer = min(2 * pause, LONGEST_PAUSE)
-            self._unwritten[end.reference] = self._loop.call_later(pause, self._write, end, longer)
+            timer = self._loop.call_later(pause, self._write, end, longer)
+            self._unwritten[charge.reference] = timer
         else:
+            if workspace.line.waiters:
+                self._spool.hurry()
             self._failing = False
             self._written.append((number, end))
 
     def _synced(self, number: int) -> None:
         written = self._written
+        ended: dict[WorkspaceCredits, int] = {}
         while written and written[0][0] <= number:
-            self._count(written.popleft()[1])
+            workspace, charge, is_charged = written.popleft()[1]
+            if is_charged:
+                workspace.charge(charge)
+            else:
+                workspace.void(charge.parts)
+            workspace.holds -= 1
+            self._counters.holds -= 1
+            ended[workspace] = ended.get(workspace, 0) + is_charged
+        for workspace, charges in ended.items():
+            self._on_end(workspace, charges)
         if not written and not self._unwritten:
             self._all_ended.set()
-
-    def _count(self, end: _End) -> None:
-        workspace, hold, _, charge = end
-        if charge is None:
-            workspace.void(hold)
-        else:
-            workspace.charge(hold, charge)
-        self._counters.holds -= 1
-        workspace.holds -= 1
-        self._on_end(workspace, charge is not None)

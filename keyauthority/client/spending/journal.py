@@ -132,6 +132,10 @@ class Journal:
             log.warning("spool_not_rotated: %s", error.strerror)
             self._longest += self._segment_bytes
 
+    def soon(self) -> None:
+        """Brings all that is written now to the disk within milliseconds, with what follows till then."""
+        self._commit.soon()
+
     def hurry(self) -> None:
         """Brings all that is written now to the disk at once; `on_synced` tells when it is there."""
         self._commit.hurry()
@@ -151,10 +155,10 @@ class Journal:
             current = self._segment.path
             self._commit.afterwards(lambda: self._prune(now - KEPT, current, most))
 
-    async def close(self) -> None:
-        """Syncs what can be synced, and closes the file."""
+    async def close(self, within: float) -> None:
+        """Syncs what can be synced *within* so many seconds, and closes the file."""
         self._catch_up()
-        await self._commit.close()
+        await self._commit.close(within)
         self._segment.close()
 
     def remove(self) -> None:

@@ -40,10 +40,12 @@ class Room:
     def first(self, charges: Iterable[One]) -> list[One]:
         """Returns those of *charges* that there is room for, up to the first that there is none for."""
         fitting: list[One] = []
-        room = self
+        left, holds, sessions = self.charges, self.holds, set(self.sessions)
         for charge in charges:
-            room = room.less([charge])
-            if not room.is_enough:
+            left -= 1
+            holds -= len(charge.parts)
+            sessions.update([session_id for session_id, _ in charge.parts])
+            if left < 0 or holds < 0 or len(sessions) > MOST_SESSIONS:
                 break
             fitting.append(charge)
         return fitting

@@ -11,7 +11,7 @@ from keyauthority.domain.callers import Actor, authority
 from keyauthority.domain.errors import KeyAuthorityError, Reason
 from keyauthority.domain.facts import Fact
 from keyauthority.domain.finding import visible_workspace
-from keyauthority.domain.ledger import Credited, Entry, Kind
+from keyauthority.domain.ledger import Credited, Entry, Kind, makes_grant
 from keyauthority.domain.repositories import Transaction
 from keyauthority.domain.sheets import Sheet
 
@@ -66,7 +66,10 @@ async def entry_of(tx: Transaction, workspace_id: str, reference: str) -> Entry 
 async def entered(tx: Transaction, sheet: Sheet, entry: Entry) -> Credited:
     """Writes *sheet* and returns *entry*, of now or of the call that this one repeats."""
     await write_sheet(tx, sheet)
-    return Credited(entry, sheet.account, sheet.cut)
+    granted = None
+    if makes_grant(entry):
+        granted = await tx.ledger.grant(sheet.workspace_id, entry.subject)
+    return Credited(entry, sheet.account, sheet.cut, granted)
 
 
 def state(change: Change, workspace_id: str, fact: Fact, amount: int) -> None:

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import functools
+from collections.abc import Iterable
 from typing import Final
 
 from keyauthority.domain.books import Books
 from keyauthority.domain.callers import Actor
 from keyauthority.domain.credits.entering import EXPIRING, read_sheet
 from keyauthority.domain.finding import visible_workspace
-from keyauthority.domain.ledger import Entry, EntryFilter, Proof, Sums
+from keyauthority.domain.ledger import Entry, EntryFilter, Proof, Sums, makes_grant
 from keyauthority.domain.repositories import Transaction
+from keyauthority.escrow.grants import Grant
 from keyauthority.escrow.slices import Account
 
 _PIECE: Final = 5_000
@@ -51,6 +53,13 @@ class ReadingLedger:
             entries += matching
             if below is None:
                 return entries
+
+    async def granted(self, workspace_id: str, entries: Iterable[Entry]) -> dict[str, Grant]:
+        """Returns by id the grants that those of a workspace's *entries* made which added credits."""
+        ids = {entry.subject for entry in entries if makes_grant(entry)}
+        if not ids:
+            return {}
+        return await self._books.read(lambda tx: tx.ledger.grants_of(workspace_id, ids))
 
     async def prove(self, actor: Actor, workspace_id: str) -> Proof:
         """Returns what one state of the ledger adds up to; raises `WORKSPACE_NOT_FOUND`.

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from keyauthority.domain import limits
+from keyauthority.domain.auditing import Signature
 from keyauthority.domain.books import Books, Change
 from keyauthority.domain.callers import Actor
 from keyauthority.domain.credits.charging import Counts
@@ -72,7 +73,7 @@ class Refunding:
                     "no charge and no grant has that reference",
                     reference=subject,
                 )
-            left = await _left(tx, sheet, refunded)
+            left = await left_of(tx, sheet, refunded)
             returned = left if amount is None else amount
             if not 0 < returned <= left:
                 raise KeyAuthorityError(
@@ -83,10 +84,9 @@ class Refunding:
                 )
             by = actor.signature
             if refunded.kind is Kind.CHARGE:
-                drawn = await tx.ledger.drawn(workspace_id, refunded.number)
-                pieces = _pieces(refunded, drawn, sheet.without_terms())
-                to_return = _part_of(pieces, abs(refunded.amount) - left, returned)
-                entry = sheet.give_back(to_return, reference, by, note, subject)
+                entry = await return_charge(
+                    tx, sheet, refunded, left, returned, reference=reference, by=by, note=note
+                )
                 sheet.expire(EXPIRING.signature)
             else:
                 entry = sheet.reduce(
@@ -106,6 +106,24 @@ class Refunding:
         credited, receipt = await self._books.change(actor, work)
         self._counts.cut += credited.cut
         return credited, receipt
+
+
+async def return_charge(
+    tx: Transaction,
+    sheet: Sheet,
+    charge: Entry,
+    left: int,
+    amount: int,
+    *,
+    reference: str,
+    by: Signature,
+    note: str,
+) -> Entry:
+    """Returns *amount* of the *charge*, of which *left* is left, to the grants that it was drawn from."""
+    drawn = await tx.ledger.drawn(charge.workspace_id, charge.number)
+    pieces = _pieces(charge, drawn, sheet.without_terms())
+    to_return = _part_of(pieces, abs(charge.amount) - left, amount)
+    return sheet.give_back(to_return, reference, by, note, charge.reference)
 
 
 def _pieces(
@@ -133,7 +151,8 @@ def _part_of(
     return parts
 
 
-async def _left(tx: Transaction, sheet: Sheet, refunded: Entry) -> int:
+async def left_of(tx: Transaction, sheet: Sheet, refunded: Entry) -> int:
+    """Returns how much of a charge or a grant has not been returned, nor expired."""
     of = refunded.workspace_id
     left = abs(refunded.amount) - abs(await tx.ledger.sum_of(of, Kind.REFUND, refunded.reference))
     if refunded.kind is Kind.GRANT:

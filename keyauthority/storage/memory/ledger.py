@@ -33,6 +33,10 @@ class MemoryLedger(Repository):
     async def grant(self, workspace_id: str, grant_id: str) -> Grant | None:
         return self._books.grants.get(workspace_id, {}).get(grant_id)
 
+    async def grants_of(self, workspace_id: str, grant_ids: Collection[str]) -> dict[str, Grant]:
+        mine = self._books.grants.get(workspace_id, {})
+        return {one: mine[one] for one in grant_ids if one in mine}
+
     async def drawn(self, workspace_id: str, number: int) -> list[tuple[Grant, int]]:
         mine = self._books.grants.get(workspace_id, {})
         drawn = self._books.draws.get(workspace_id, ())

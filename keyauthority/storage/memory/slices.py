@@ -61,6 +61,9 @@ class MemorySlices(Repository):
         due = [one for one in self._all() if one.workspace_id == workspace_id and _due(one, now)]
         return due[:limit]
 
+    async def amount(self) -> int:
+        return sum(one.slice.amount for one in self._all())
+
     async def void_all(self) -> None:
         accounts = self._books.accounts
         held = {workspace_id for workspace_id in accounts if accounts[workspace_id].escrowed}

@@ -13,8 +13,8 @@ from sqlalchemy import (
     BigInteger,
     Column,
     ColumnElement,
-    CursorResult,
     Executable,
+    Select,
     Table,
     Text,
     cast,
@@ -24,8 +24,10 @@ from sqlalchemy import (
 from sqlalchemy import column as column_named
 from sqlalchemy.dialects import postgresql
 
+from keyauthority.storage.postgres.direct import direct_of, insertion_of, storable
 from keyauthority.storage.postgres.link import Link
-from keyauthority.storage.sql.statements import Statements
+from keyauthority.storage.sql.direct import Insertion
+from keyauthority.storage.sql.statements import Outcome, Statements
 
 CHANNEL: Final = "keyauthority"
 """The channel on which changes that alter verdicts are announced."""
@@ -36,8 +38,9 @@ class PostgresStatements(Statements):
 
     def __init__(self, link: Link, time: datetime, *, locking: bool) -> None:
         assert link.sql is not None  # noqa: S101  # a mistake of ours
-        super().__init__(link.sql, time, locking=locking)
+        super().__init__(time, locking=locking)
         self._link = link
+        self._connection = link.sql
         self._locks: set[tuple[str, str]] = set()
 
     def insert(self, table: Table) -> Any:
@@ -79,8 +82,17 @@ class PostgresStatements(Statements):
             await self.row(select(lock(number_of(subject))))
             self._locks.add(name)
 
-    async def _execute(self, statement: Executable, values: Any) -> CursorResult[*tuple[Any, ...]]:
-        return await self._link.within(self._connection.execute(statement, values))
+    async def _read(self, query: Select[Any], values: Mapping[str, Any]) -> Sequence[Any]:
+        direct = direct_of(query)
+        text, parameters = direct.bound(values)
+        return direct.converted(await self._link.rows(text, *parameters))
+
+    async def _add(self, insertion: Insertion, rows: Sequence[Sequence[Any]]) -> None:
+        columns = [list(map(storable, column)) for column in zip(*rows, strict=True)]
+        await self._link.rows(insertion_of(insertion), *columns)
+
+    async def _execute(self, statement: Executable, values: Any) -> Outcome:
+        return Outcome.of(await self._link.within(self._connection.execute(statement, values)))
 
 
 def number_of(subject: str) -> int:

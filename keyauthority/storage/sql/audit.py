@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import datetime
-from typing import Any
+from typing import Any, Final
 
 from sqlalchemy import ColumnElement, delete, insert, select
 
@@ -19,7 +19,7 @@ class SqlAuditLog(Repository):
     """`AuditLog` within one transaction."""
 
     async def append(self, entries: Sequence[AuditEntry]) -> None:
-        await self._statements.count(insert(audit), [_row(entry) for entry in entries])
+        await self._statements.count(_ENTRIES, [_row(entry) for entry in entries])
 
     async def page(self, which: AuditFilter, limit: int, before: int | None) -> list[AuditEntry]:
         query = select(audit).where(*_matches(which))
@@ -33,8 +33,12 @@ class SqlAuditLog(Repository):
         return await self._statements.count(delete(audit).where(audit.c.id.in_(old)))
 
 
+_ENTRIES: Final = insert(audit)
+_COLUMNS: Final = tuple(name for name in audit.c.keys() if name != "id")  # noqa: SIM118
+
+
 def _row(entry: AuditEntry) -> dict[str, Any]:
-    return {name: getattr(entry, name) for name in audit.c.keys() if name != "id"}  # noqa: SIM118
+    return {name: getattr(entry, name) for name in _COLUMNS}
 
 
 def _entry(row: Any) -> AuditEntry:

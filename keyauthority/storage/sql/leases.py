@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import Any, Final
 
-from sqlalchemy import bindparam, case, delete, func, insert, select, true, update
+from sqlalchemy import BigInteger, bindparam, case, delete, func, insert, select, true, update
 
 from keyauthority.coherence.sessions import resets
 from keyauthority.domain.errors import KeyAuthorityError, Reason
@@ -84,20 +84,19 @@ class SqlFeed(Repository):
     """`Feed` within one transaction."""
 
     async def head(self) -> Head:
-        [row] = await self._statements.rows(select(head.c.epoch, head.c.revision))
+        [row] = await self._statements.read(_HEAD)
         return head_of(row)
 
     async def advance(self, subjects: Sequence[str]) -> int:
         # The lock on the one row, held until the commit, makes the order of the revisions the
         # order of the commits, without gaps.
-        raised = update(head).values(revision=head.c.revision + len(subjects))
-        [row] = await self._statements.rows(raised.returning(head.c.revision))
+        [row] = await self._statements.rows(_ADVANCED, {"by": len(subjects)})
         last: int = row.revision
         changes = [
             {"revision": revision, "subject": subject}
             for revision, subject in enumerate(subjects, last - len(subjects) + 1)
         ]
-        await self._statements.count(insert(change), changes)
+        await self._statements.count(_CHANGES, changes)
         if changes:
             await self._statements.notify()
         return last
@@ -112,6 +111,14 @@ class SqlFeed(Repository):
         old = change.c.revision <= newest - keep
         return await self._statements.count(delete(change).where(old))
 
+
+_HEAD: Final = select(head.c.epoch, head.c.revision)
+_ADVANCED: Final = (
+    update(head)
+    .values(revision=head.c.revision + bindparam("by", type_=BigInteger))
+    .returning(head.c.revision)
+)
+_CHANGES: Final = insert(change)
 
 MOST_CHANGES: Final = 1_000
 """How many changes one grant tells a verifier; beyond it a reset is cheaper for both."""

@@ -13,6 +13,7 @@ from sqlalchemy import (
     Executable,
     LargeBinary,
     and_,
+    bindparam,
     delete,
     exists,
     func,
@@ -97,8 +98,8 @@ class SqlLastUses(Repository):
 
     async def of(self, key_ids: Sequence[str]) -> dict[str, dict[bytes, datetime]]:
         times: defaultdict[str, dict[bytes, datetime]] = defaultdict(dict)
-        query = select(last_used).where(last_used.c.key_id.in_(key_ids))
-        for key_id, digest, time in await self._statements.rows(query) if key_ids else ():
+        ids = {"ids": key_ids}
+        for key_id, digest, time in await self._statements.rows(_USES, ids) if key_ids else ():
             times[key_id][digest] = time
         return dict(times)
 
@@ -111,6 +112,9 @@ class SqlLastUses(Repository):
         copy = into.from_select(list(last_used.c), latest.group_by(last_used.c.key_id))
         await self._statements.count(_unless_later(copy))
         await self._statements.destroy(delete(last_used).where(stored))
+
+
+_USES: Final = select(last_used).where(last_used.c.key_id.in_(bindparam("ids", expanding=True)))
 
 
 def _unless_later(inserting: Any) -> Executable:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from typing import Any, Self, TypeVar
 
 from sqlalchemy import (
     Column,
@@ -19,12 +20,26 @@ from sqlalchemy import (
     literal,
     tuple_,
 )
-from sqlalchemy.ext.asyncio import AsyncConnection
 
 from keyauthority.base.relational.columns import Moment
 from keyauthority.domain.repositories import Cursor
+from keyauthority.storage.sql.direct import Insertion
 
+T = TypeVar("T")
 AnyRow = Row[*tuple[Any, ...]]
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What a statement did: all its rows, and how many rows it touched."""
+
+    rows: Sequence[AnyRow]
+    count: int
+
+    @classmethod
+    def of(cls, result: CursorResult[*tuple[Any, ...]]) -> Self:
+        """Returns the outcome of the statement with *result*."""
+        return cls(result.all() if result.returns_rows else (), result.rowcount)
 
 
 class Statements(ABC):
@@ -36,20 +51,22 @@ class Statements(ABC):
     `destroyed` counts the deleted rows of which no copy may stay in any file.
     """
 
-    def __init__(self, connection: AsyncConnection, time: datetime, *, locking: bool) -> None:
+    def __init__(self, time: datetime, *, locking: bool) -> None:
         self.time = time
         self.destroyed = 0
-        self._connection = connection
         self.locking = locking
         self._failure: BaseException | None = None
 
-    async def rows(self, statement: Executable) -> Sequence[AnyRow]:
-        """Returns all rows of *statement*."""
-        return (await self._run(statement)).all()
+    async def rows(
+        self, statement: Executable, values: Mapping[str, Any] | None = None
+    ) -> Sequence[AnyRow]:
+        """Returns all rows of *statement*, with *values* for its parameters."""
+        return (await self._run(statement, values)).rows
 
     async def row(self, statement: Executable) -> AnyRow | None:
         """Returns the first row of *statement*."""
-        return (await self._run(statement)).first()
+        rows = await self.rows(statement)
+        return rows[0] if rows else None
 
     async def count(
         self, statement: Executable, values: Sequence[Mapping[str, Any]] | None = None
@@ -57,7 +74,16 @@ class Statements(ABC):
         """Runs *statement*, once for each of *values* if there are any; returns how many rows it touched."""
         if values is not None and not values:
             return 0
-        return (await self._run(statement, values)).rowcount
+        return (await self._run(statement, values)).count
+
+    async def read(self, query: Select[Any], **values: Any) -> Sequence[Any]:
+        """Returns all rows of *query*, which is compiled once, for the *values* of its parameters."""
+        return await self._noted(lambda: self._read(query, values))
+
+    async def add(self, insertion: Insertion, rows: Sequence[Sequence[Any]]) -> None:
+        """Inserts *rows*, all by one statement."""
+        if rows:
+            await self._noted(lambda: self._add(insertion, rows))
 
     async def destroy(self, statement: Delete) -> int:
         """Deletes rows of which no copy may stay; returns how many."""
@@ -109,18 +135,27 @@ class Statements(ABC):
         if self._failure is not None:
             raise self._failure
 
-    async def _run(
-        self, statement: Executable, values: Any = None
-    ) -> CursorResult[*tuple[Any, ...]]:
+    async def _run(self, statement: Executable, values: Any = None) -> Outcome:
+        return await self._noted(lambda: self._execute(statement, values))
+
+    async def _noted(self, work: Callable[[], Awaitable[T]]) -> T:
         self.check()
         try:
-            return await self._execute(statement, values)
+            return await work()
         except Exception as failure:
             self._failure = failure
             raise
 
     @abstractmethod
-    async def _execute(self, statement: Executable, values: Any) -> CursorResult[*tuple[Any, ...]]:
+    async def _read(self, query: Select[Any], values: Mapping[str, Any]) -> Sequence[Any]:
+        """Does what `read` says; raises `STORE_UNAVAILABLE` for outages."""
+
+    @abstractmethod
+    async def _add(self, insertion: Insertion, rows: Sequence[Sequence[Any]]) -> None:
+        """Does what `add` says; raises `STORE_UNAVAILABLE` for outages."""
+
+    @abstractmethod
+    async def _execute(self, statement: Executable, values: Any) -> Outcome:
         """Executes *statement* to its end; raises `STORE_UNAVAILABLE` for outages."""
 
 

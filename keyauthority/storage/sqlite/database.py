@@ -10,31 +10,28 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any, Final, TypeVar
 
-import aiosqlite
 from sqlalchemy import (
     BigInteger,
     Column,
     ColumnElement,
-    CursorResult,
+    Connection,
     Executable,
-    NullPool,
     Select,
     Table,
     func,
 )
 from sqlalchemy.dialects import sqlite
-from sqlalchemy.dialects.sqlite.pysqlite import SQLiteDialect_pysqlite
-from sqlalchemy.ext.asyncio import AsyncConnection, create_async_engine
 
 from keyauthority.base.process.tasks import to_the_end
 from keyauthority.base.relational.columns import PlainText
 from keyauthority.base.relational.outages import is_busy
-from keyauthority.base.relational.sqlite import connect
 from keyauthority.domain.errors import KeyAuthorityError
 from keyauthority.domain.ports import Clock
 from keyauthority.storage.errors import CLOSED, outages, unavailable
-from keyauthority.storage.sql.direct import Direct
-from keyauthority.storage.sql.statements import Statements
+from keyauthority.storage.sql.direct import Insertion
+from keyauthority.storage.sql.statements import Outcome, Statements
+from keyauthority.storage.sqlite.direct import direct_of, insertion_of
+from keyauthority.storage.sqlite.driver import Driver
 from keyauthority.storage.sqlite.examining import IN_USE, KIND
 from keyauthority.storage.sqlite.gate import Gate
 from keyauthority.storage.sqlite.journal import Journal
@@ -47,13 +44,16 @@ PATIENCE: Final = 5.0
 PAUSE: Final = 0.01
 """Seconds between two attempts, in which other tasks are admitted."""
 
-_DIALECT: Final = SQLiteDialect_pysqlite(paramstyle="qmark")
 # The connection never waits inside SQLite: see `until_free`.
 _PRAGMAS: Final = {**KIND.pragmas, "busy_timeout": 0}
 
 
 class SqliteStatements(Statements):
     """`Statements` on the one connection: there is nobody to keep out or to wake."""
+
+    def __init__(self, driver: Driver, time: datetime, *, locking: bool) -> None:
+        super().__init__(time, locking=locking)
+        self._driver = driver
 
     def insert(self, table: Table) -> Any:
         return sqlite.insert(table)
@@ -81,9 +81,25 @@ class SqliteStatements(Statements):
     async def notify(self) -> None:
         pass
 
-    async def _execute(self, statement: Executable, values: Any) -> CursorResult[*tuple[Any, ...]]:
+    async def _execute(self, statement: Executable, values: Any) -> Outcome:
+        def work(connection: Connection) -> Outcome:
+            return Outcome.of(connection.execute(statement, values))
+
         with outages():
-            return await to_the_end(self._connection.execute(statement, values))
+            return await to_the_end(self._driver.run_sync(work))
+
+    async def _read(self, query: Select[Any], values: Mapping[str, Any]) -> Sequence[Any]:
+        direct = direct_of(query)
+        return direct.converted(await self._directly(*direct.bound(values)))
+
+    async def _add(self, insertion: Insertion, rows: Sequence[Sequence[Any]]) -> None:
+        # One statement for all rows: between two of them the thread of the driver would have to wait
+        # for that of the event loop.
+        await self._directly(insertion_of(insertion), [json.dumps(rows)])
+
+    async def _directly(self, text: str, parameters: Sequence[Any]) -> Iterable[Sequence[Any]]:
+        with outages():
+            return await to_the_end(self._driver.execute_fetchall(text, parameters))
 
 
 class SqliteDatabase:
@@ -98,28 +114,22 @@ class SqliteDatabase:
     """
 
     def __init__(self, path: Path, clock: Clock, patience: float = PATIENCE) -> None:
+        self.changes = 0
+        """How many transactions to change have begun; what is read until the next is of one state."""
         self._clock = clock
         self._patience = patience
-        self._driver = aiosqlite.Connection(lambda: connect(path, _PRAGMAS), iter_chunk_size=64)
-        self._connection: AsyncConnection | None = None
+        self._driver = Driver(path, _PRAGMAS)
+        self._open = False
         self._gate = Gate()
         self._journal = Journal(self._empty_journal, self._empty_journal_alone)
-        self._direct: dict[Select[Any], SqliteDirect] = {}
 
     async def connect(self) -> None:
         """Opens the database, which must exist and be migrated, and marks it as in use.
 
         Raises `STORE_UNAVAILABLE`.
         """
-        _ = await self._driver
-        engine = create_async_engine(
-            "sqlite+aiosqlite://",
-            async_creator=self._open_driver,
-            poolclass=NullPool,
-            isolation_level="AUTOCOMMIT",
-            hide_parameters=True,
-        )
-        self._connection = await engine.connect()
+        await self._driver.open()
+        self._open = True
         await until_free(lambda: self._run(f"PRAGMA user_version = {IN_USE}"), self._patience)
         # Into the file itself: a copy of the file alone shows that it is not whole.
         await self._run("PRAGMA wal_checkpoint(PASSIVE)")
@@ -128,22 +138,19 @@ class SqliteDatabase:
         """Waits for the work under way, then closes; as the last connection it empties the WAL."""
         await self._journal.close()
         async with self._gate.alone():
-            connection = self._connection
-            if connection is not None:
+            if self._open:
                 # A transaction that could not be undone is still open: inside it the mark would be
                 # lost. If this fails, the log most likely can't be moved into the file, and stays
                 # beside it.
                 with suppress(KeyAuthorityError):
                     await self._roll_back()
                     await self._run("PRAGMA user_version = 0")
-                self._connection = None
-                await connection.close()
+                self._open = False
+                self.changes += 1
             await self._driver.close()
 
     async def read(self, query: Select[Any], **values: Any) -> Sequence[Any]:
-        if query not in self._direct:
-            self._direct[query] = SqliteDirect(query)
-        direct = self._direct[query]
+        direct = direct_of(query)
         bound = direct.bound(values)
         return direct.converted(await until_free(lambda: self._rows(*bound), self._patience))
 
@@ -153,7 +160,7 @@ class SqliteDatabase:
 
     @asynccontextmanager
     async def changing(self) -> AsyncIterator[Statements]:
-        async with self._transaction("BEGIN IMMEDIATE", locking=True) as statements:
+        async with self._transaction("BEGIN IMMEDIATE", changing=True) as statements:
             yield statements
             statements.check()
             await self._run("COMMIT")
@@ -162,27 +169,29 @@ class SqliteDatabase:
 
     @asynccontextmanager
     async def reading(self) -> AsyncIterator[Statements]:
-        async with self._transaction("BEGIN", locking=False) as statements:
+        async with self._transaction("BEGIN", changing=False) as statements:
             yield statements
 
     @asynccontextmanager
-    async def _transaction(self, begin: str, *, locking: bool) -> AsyncIterator[Statements]:
+    async def _transaction(self, begin: str, *, changing: bool) -> AsyncIterator[Statements]:
         async with AsyncExitStack() as inside:
-            connection = await until_free(lambda: self._begin(begin, inside), self._patience)
-            statements = SqliteStatements(connection, self._clock.now(), locking=locking)
+            await until_free(lambda: self._begin(begin, inside, changing=changing), self._patience)
+            # Nobody else can change anything meanwhile.
+            statements = SqliteStatements(self._driver, self._clock.now(), locking=False)
             with closing(statements):
                 yield statements
 
-    async def _begin(self, begin: str, inside: AsyncExitStack) -> AsyncConnection:
-        """Returns the connection, with a transaction on it that lasts as long as *inside*."""
+    async def _begin(self, begin: str, inside: AsyncExitStack, *, changing: bool) -> None:
+        """Begins a transaction that lasts as long as *inside*."""
         async with AsyncExitStack() as entered:
             await entered.enter_async_context(self._gate.alone())
+            # No read is under way, and the next one waits for the end.
+            self.changes += changing
             await self._roll_back()
-            connection = self._open_connection()
+            self._check_open()
             entered.push_async_callback(self._try_to_roll_back)
             await self._run(begin)
             inside.push_async_exit(entered.pop_all())
-        return connection
 
     async def _rows(self, statement: str, parameters: Sequence[Any]) -> Iterable[Sequence[Any]]:
         async with self._gate.together():
@@ -200,7 +209,7 @@ class SqliteDatabase:
     async def _empty_journal_alone(self) -> bool:
         async with self._gate.alone():
             await self._roll_back()
-            _ = self._open_connection()
+            self._check_open()
             return await self._empty_journal()
 
     async def _try_to_roll_back(self) -> None:
@@ -209,7 +218,7 @@ class SqliteDatabase:
             await self._roll_back()
 
     async def _roll_back(self) -> None:
-        if self._connection is not None and self._driver.in_transaction:
+        if self._open and self._driver.in_transaction:
             await self._run("ROLLBACK")
 
     async def _run(self, command: str) -> None:
@@ -219,37 +228,14 @@ class SqliteDatabase:
     async def _execute(self, command: str) -> Iterable[Sequence[Any]]:
         return await self._driver.execute_fetchall(command)
 
-    async def _open_driver(self, *_: object, **__: object) -> aiosqlite.Connection:
-        return self._driver
-
-    def _open_connection(self) -> AsyncConnection:
-        if self._connection is None:
+    def _check_open(self) -> None:
+        if not self._open:
             raise unavailable(CLOSED)
-        return self._connection
 
     def _check_usable(self) -> None:
-        _ = self._open_connection()
+        self._check_open()
         if self._driver.in_transaction:
             raise unavailable("a change could not be undone")
-
-
-class SqliteDirect(Direct):
-    """`Direct` for SQLite, which knows no lists: each value of a list has its own mark."""
-
-    def __init__(self, query: Select[Any]) -> None:
-        super().__init__(query, _DIALECT)
-
-    def bound(self, values: Mapping[str, Any]) -> tuple[str, Sequence[Any]]:
-        """Returns the statement and its parameters, in their order, for *values* by name."""
-        text, bound = self.text, []
-        for name in self.names:
-            if name in self.lists:
-                marks = ", ".join("?" * len(values[name])) or "NULL"
-                text = text.replace(self.lists[name], marks, 1)
-                bound += values[name]
-            else:
-                bound.append(values.get(name, self.fixed[name]))
-        return text, bound
 
 
 async def until_free(attempt: Callable[[], Awaitable[T]], patience: float) -> T:

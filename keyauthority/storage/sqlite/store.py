@@ -15,6 +15,7 @@ from keyauthority.storage.in_memory_sessions import InMemorySessions
 from keyauthority.storage.sql.leases import GRANT, TERMS, SqlLeases, grant, terms_of
 from keyauthority.storage.sql.store import SqlStore, transaction
 from keyauthority.storage.sqlite.database import SqliteDatabase
+from keyauthority.storage.sqlite.unchanged import Unchanged
 from keyauthority.storage.tables import terms
 
 _TERMS = select(*TERMS)
@@ -56,13 +57,13 @@ class SqliteSessions(InMemorySessions):
 
     def __init__(self, database: SqliteDatabase, clock: Clock) -> None:
         super().__init__(clock)
-        self._database = database
+        self._books = Unchanged(database)
 
     async def _grant(
         self, session_id: str, caller_id: str, claim: Claim, allowance: Allowance
     ) -> Grant:
-        rows = await self._database.read(GRANT, caller_id=caller_id, revision=claim.revision)
+        rows = await self._books.read(GRANT, caller_id=caller_id, revision=claim.revision)
         return grant(rows, session_id, caller_id, claim, allowance)
 
     async def _terms(self) -> Terms:
-        return terms_of((await self._database.read(_TERMS))[0])
+        return terms_of((await self._books.read(_TERMS))[0])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, closing
 
@@ -11,6 +12,7 @@ from aiohttp import web
 from multidict import CIMultiDict
 
 from keyauthority.base.http.answer import Answer, raw_answer
+from keyauthority.base.http.connection import AtOnce
 from keyauthority.base.http.limits import Limits
 from keyauthority.base.http.request import Request
 from keyauthority.base.http.server import Server
@@ -21,7 +23,9 @@ GOOD = b"GET / HTTP/1.1\r\nHost: here\r\nX-Request-Id: %s\r\nConnection: close\r
 
 
 @asynccontextmanager
-async def serving(limits: Limits | None = None) -> AsyncIterator[tuple[Server[Request], int]]:
+async def serving(
+    limits: Limits | None = None, at_once: AtOnce | None = None
+) -> AsyncIterator[tuple[Server[Request], int]]:
     """A server that answers with the request's id, whose words are `refused 400` and `full`."""
 
     async def handle(request: Request) -> web.StreamResponse:
@@ -33,7 +37,7 @@ async def serving(limits: Limits | None = None) -> AsyncIterator[tuple[Server[Re
     def full() -> bytes:
         return raw_answer(503, {"Retry-After": "1"}, b"full")
 
-    server = Server(handle, refuse, full, Request, limits or Limits(), "hush")
+    server = Server(handle, refuse, full, Request, limits or Limits(), "hush", at_once)
     listener = await server.listen(bind("127.0.0.1:0"), None)
     try:
         yield server, listener.sockets[0].getsockname()[1]
@@ -108,3 +112,95 @@ async def test_a_server_that_leaves_lets_each_client_go_with_its_answer() -> Non
     assert b"close" not in before.lower()
     assert b"connection: close" in after.lower()
     assert b"connection: close" in newcomer.lower()
+
+
+def quickly(request: Request) -> Answer | None:
+    """Answers with the path in capitals; what is slow has to wait, and what is bad breaks."""
+    if request.raw_path == "/quick/slow":
+        return None
+    fields = CIMultiDict({"X-Bad": "a\r\nb"} if request.raw_path == "/quick/bad" else {})
+    return Answer(200, fields, request.raw_path.upper().encode())
+
+
+QUICK = AtOnce("/quick", quickly)
+
+
+def get(target: bytes, *, last: bool = False, body: bytes = b"") -> bytes:
+    lines = [b"GET %s HTTP/1.1" % target, b"Host: here", b"X-Request-Id: an-id"]
+    lines += [b"Connection: close"] * last + [b"Content-Length: %d" % len(body)] * bool(body)
+    return b"\r\n".join(lines) + b"\r\n\r\n" + body
+
+
+async def bodies(port: int, *sent: bytes) -> list[bytes]:
+    """The bodies of the answers, each piece sent when the one before is answered."""
+    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    answers = []
+    with closing(writer):
+        for piece in sent:
+            writer.write(piece)
+            for _ in range(piece.count(b" HTTP/1.1")):
+                async with asyncio.timeout(SOON):
+                    head = await reader.readuntil(b"\r\n\r\n")
+                    length = re.search(b"content-length: ([0-9]+)", head.lower())
+                    assert length is not None
+                    answers.append(await reader.readexactly(int(length[1])))
+        if b"connection: close" in head.lower():
+            assert await asyncio.wait_for(reader.read(), SOON) == b""
+    return answers
+
+
+@pytest.mark.parametrize(
+    ("sent", "answer"),
+    [
+        pytest.param(get(b"/quick/1"), b"/QUICK/1", id="nothing-to-wait-for"),
+        pytest.param(get(b"/quick/1", last=True), b"/QUICK/1", id="the-last"),
+        pytest.param(get(b"/quick/slow"), b"an-id", id="something-to-wait-for"),
+        pytest.param(get(b"/other"), b"an-id", id="another-target"),
+        pytest.param(get(b"/quick/1", body=b"body"), b"an-id", id="a-body"),
+    ],
+)
+async def test_what_waits_for_nothing_is_answered_at_once(sent: bytes, answer: bytes) -> None:
+    """On a connection that has had an answer; it goes on, or ends, as with any answer."""
+    async with serving(at_once=QUICK) as (_, port):
+        assert await bodies(port, get(b"/first"), sent) == [b"an-id", answer]
+        last = get(b"/last", last=True)
+        if b"close" not in sent:
+            assert await bodies(port, get(b"/first"), sent, sent, last) == [
+                b"an-id", answer, answer, b"an-id"
+            ]  # fmt: skip
+
+
+async def test_answers_at_once_overtake_no_other() -> None:
+    """Requests that come together are answered in their order, each by the handler."""
+    async with serving(at_once=QUICK) as (_, port):
+        together = get(b"/quick/1") + get(b"/quick/2")
+        answers = await bodies(port, get(b"/first"), together, get(b"/quick/3"))
+
+    assert answers == [b"an-id", b"an-id", b"an-id", b"/QUICK/3"]
+
+
+async def test_a_connection_does_not_idle_while_it_is_answered_at_once() -> None:
+    """Each answer begins its idle time anew; then it is closed as any other."""
+    async with serving(Limits(keepalive_timeout=0.3), QUICK) as (_, port):
+        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+        with closing(writer):
+            writer.write(get(b"/first"))
+            for number in range(4):
+                await reader.readuntil(b"\r\n\r\n")
+                await asyncio.sleep(0.15)
+                writer.write(get(b"/quick/%d" % number))
+            rest = await asyncio.wait_for(reader.read(), SOON)
+
+    assert rest.endswith(b"/QUICK/3")
+
+
+async def test_a_line_break_in_an_answer_at_once_ends_the_connection() -> None:
+    """Nothing of it is sent."""
+    async with serving(at_once=QUICK) as (_, port):
+        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+        with closing(writer):
+            writer.write(get(b"/first"))
+            await reader.readuntil(b"an-id")
+            await reader.readuntil(b"an-id")
+            writer.write(get(b"/quick/bad"))
+            assert await asyncio.wait_for(reader.read(), SOON) == b""

@@ -82,6 +82,8 @@ class SpendingAuthority(ScriptedAuthority, SpendingServiceServicer):
         """Whether the answer to a call is lost."""
         self.away = False
         """Whether all calls about credits fail."""
+        self.too_many = False
+        """Whether there have been too many charges: none is taken for now."""
         self.recalls = True
         """Whether the workspace's credits change when somebody has to wait for others."""
 
@@ -108,6 +110,8 @@ class SpendingAuthority(ScriptedAuthority, SpendingServiceServicer):
             await self.before(request)
         if self.away:
             await context.abort(grpc.StatusCode.UNAVAILABLE, "as the test wants")
+        if self.too_many and request.charges:
+            await context.abort(grpc.StatusCode.RESOURCE_EXHAUSTED, "as the test wants")
         if self.invalid and any(one.model == self.invalid for one in request.charges):
             await context.abort(grpc.StatusCode.INVALID_ARGUMENT, "as the test wants")
         self.calls.append(request)

@@ -11,6 +11,7 @@ import grpc
 import pytest
 
 from keyauthority.client import OutOfCredits, SpendingUnavailable
+from keyauthority.client.spending.pace import Pace
 from keyauthority.pricing.prices import Price
 from keyauthority.v1 import price_pb2
 from tests.client.parts import until
@@ -125,7 +126,7 @@ async def test_a_grant_to_a_session_that_ended_meanwhile_is_not_spent(
         await until(lambda: spender._verifier.session_id != "" and spender._verifier.lease_held)
         door.open.set()
         one = await waiting
-        assert {session for session, _ in one.hold.parts} == {spender._verifier.session_id}
+        assert {session for session, _ in one.parts} == {spender._verifier.session_id}
         one.charge(100)
     assert ledger.account.balance == 900
     assert (ledger.late, ledger.short, ledger.account.escrowed) == (0, 0, 0)
@@ -218,15 +219,11 @@ async def test_a_table_from_before_the_change_is_not_gone_by(
         assert await spender.find_price("gpt-5", "/v1/x") is not None
 
 
-async def test_what_idles_goes_back(
-    authority: SpendingAuthority, folder: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_what_idles_goes_back(authority: SpendingAuthority, folder: Path) -> None:
     """After a while without a request, and the workspace is forgotten, but not its number."""
-    monkeypatch.setattr("keyauthority.client.spending.demand.IDLE", 0.5)
-    monkeypatch.setattr("keyauthority.client.spending.demand.PERIOD", 0.2)
-    monkeypatch.setattr("keyauthority.client.spending.spender.LOOKS", 0.1)
     ledger = authority.credit("ws_1", 1_000)
-    async with spending(authority.address, folder) as spender:
+    pace = Pace(idle=0.5, period=0.2, looks=0.1)
+    async with spending(authority.address, folder, pace=pace) as spender:
         (await hold(spender, 100)).charge(50)
         await until(lambda: ledger.account.escrowed == 0)
         await until(lambda: spender._accounts.find("ws_1") is None)
@@ -239,13 +236,11 @@ async def test_what_idles_goes_back(
 
 @pytest.mark.parametrize("balance", [0, 100])
 async def test_a_workspace_without_credits_is_forgotten(
-    authority: SpendingAuthority, folder: Path, monkeypatch: pytest.MonkeyPatch, balance: int
+    authority: SpendingAuthority, folder: Path, balance: int
 ) -> None:
     """Whether it had none or they are spent to the last: its slice is closed after a while."""
-    monkeypatch.setattr("keyauthority.client.spending.workspace.IDLE", 0.3)
-    monkeypatch.setattr("keyauthority.client.spending.spender.LOOKS", 0.1)
     ledger = authority.credit("ws_1", balance)
-    async with spending(authority.address, folder) as spender:
+    async with spending(authority.address, folder, pace=Pace(idle=0.3, looks=0.1)) as spender:
         if balance:
             (await hold(spender, 100)).charge(100)
         with pytest.raises(OutOfCredits):
@@ -259,12 +254,11 @@ async def test_a_workspace_without_credits_is_forgotten(
 
 
 async def test_a_workspace_with_a_request_is_not_forgotten(
-    authority: SpendingAuthority, folder: Path, monkeypatch: pytest.MonkeyPatch
+    authority: SpendingAuthority, folder: Path
 ) -> None:
     """Nothing may be held for it: what is held later has to be in the same purse."""
-    monkeypatch.setattr("keyauthority.client.spending.spender.LOOKS", 0.05)
     ledger = authority.credit("ws_1", 100)
-    async with spending(authority.address, folder) as spender:
+    async with spending(authority.address, folder, pace=Pace(looks=0.05)) as spender:
         one = await hold(spender, 0)
         other = await spender.hold(replace(KEY, workspace_id="ws_2"), 0, USE)
         other.void()

@@ -1,0 +1,121 @@
+"""The books are lost, and an older backup is put back: exports and spools make the ledger whole again."""
+
+from __future__ import annotations
+
+import asyncio
+import shutil
+import sys
+from pathlib import Path
+from urllib.request import urlopen
+
+import pytest
+
+from keyauthority.client.admin import ledger
+from tests.e2e.bill import upstream_running
+from tests.e2e.edge import edge_running
+from tests.e2e.processes import run
+from tests.e2e.test_books_that_went_back import back_up
+from tests.e2e.test_money import CREDITS, Client, Installation, compare, end
+from tests.rpc.parts import eventually
+
+REQUESTS = 25
+CLIENTS = 4
+MORE = 7 * 10**9
+
+
+class Operating:
+    """The command line beside an installation, and the restore of its books."""
+
+    def __init__(self, installation: Installation) -> None:
+        self._installation = installation
+        self.edge = installation.edge
+
+    def cli(self, *arguments: str) -> str:
+        """What a command says that goes well."""
+        where = ["--data-dir", str(self.edge.data_dir), "--address", self.edge.address]
+        done = run([sys.executable, "-m", "keyauthority", *where, *arguments])
+        assert done.returncode == 0, done.stderr
+        return done.stdout
+
+    def export(self, folder: Path) -> list[str]:
+        """Exports the audit, and the ledger; the options that replay them."""
+        audit, entries = str(folder / "audit.jsonl"), str(folder / "ledger.jsonl")
+        self.cli("audit", "export", "--output", audit)
+        workspace = self._installation.workspace
+        self.cli("ledger", "export", workspace, "--all", "--output", entries)
+        return ["--replay", audit, "--replay", entries]
+
+    def restore(self, backup: Path, *replay: str) -> str:
+        """Puts the backup in the place of the books; what the command says."""
+        assert self.edge.authority.stop() == 0
+        for file in self.edge.data_dir.glob("keyauthority.db*"):
+            file.unlink()
+        for file in backup.iterdir():
+            shutil.copy2(file, self.edge.data_dir)
+        said = self.cli("db", "restore-epoch", *replay)
+        self.edge.authority = self.edge.start_authority()
+        self.edge.authority.port()
+        return said
+
+    async def spend(self, seed: int) -> None:
+        """Some requests of every kind, through all gateways."""
+        stop = asyncio.Event()
+        clients = [Client(self._installation, seed + number) for number in range(CLIENTS)]
+
+        async def are_enough() -> bool:
+            return min(client.statuses.total() for client in clients) >= REQUESTS
+
+        async with asyncio.TaskGroup() as group:
+            for client in clients:
+                group.create_task(client.run(stop))
+            await eventually(are_enough)
+            stop.set()
+
+    def counted(self, name: str) -> int:
+        """A count of the authority's, since it started."""
+        with urlopen(f"http://127.0.0.1:{self.edge.metrics_port}/metrics") as page:
+            lines = page.read().decode().splitlines()
+        [line] = [line for line in lines if line.startswith(f"keyauthority_{name} ")]
+        return int(float(line.rpartition(" ")[2]))
+
+
+@pytest.mark.timeout(180)
+async def test_exports_and_spools_bring_back_what_a_backup_lost(tmp_path: Path) -> None:
+    """To the nano, and nothing twice: some of it is in the export, some only in the spools."""
+    async with upstream_running() as upstream:
+        with edge_running(tmp_path) as edge:
+            installation = await asyncio.to_thread(Installation, edge, upstream.port, 1)
+            operating = Operating(installation)
+            await operating.spend(1)
+            await asyncio.to_thread(back_up, edge, tmp_path / "backup")
+            await operating.spend(100)
+            installation.admin.call(ledger.top_up(installation.workspace, MORE, "purchase-2"))
+            installation.admin.call(ledger.adjust(installation.workspace, -1, "why", reference="a"))
+            replay = await asyncio.to_thread(operating.export, tmp_path)
+            await operating.spend(200)
+
+            said = await asyncio.to_thread(operating.restore, tmp_path / "backup", *replay)
+
+            assert "Entered again: " in said
+            await operating.spend(300)
+            await asyncio.to_thread(end, installation)
+            charges = await asyncio.to_thread(installation.charges)
+            agree = compare(upstream.bill, charges)
+            proof = await asyncio.to_thread(
+                installation.admin.call, ledger.verify(installation.workspace)
+            )
+            verified = await asyncio.to_thread(operating.cli, "ledger", "verify")
+            entered, known = (
+                operating.counted(f'charges_total{{state="{state}"}}')
+                for state in ("ENTERED", "KNOWN")
+            )
+            differing = operating.counted("charges_differing_total")
+    assert proof.faults == ()
+    assert verified.startswith("All add up. ")
+    assert proof.account.balance == CREDITS + MORE - 1 + sum(one.amount for one in charges)
+    assert proof.account.escrowed == 0
+    # What the spools brought: what neither the backup nor the export had, and what one of them had.
+    assert entered > 20
+    assert known > 20
+    assert differing == 0
+    assert agree["to the nano"] > 50, agree

@@ -1,0 +1,94 @@
+"""Upstreams of raw bytes, and what sends to them."""
+
+from __future__ import annotations
+
+import asyncio
+import ssl
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+
+from gateway.request import do_nothing
+from gateway.upstream import Outgoing, Upstream
+
+Connect = Callable[..., Upstream]
+
+
+def response(text: str, *fields: str, status: str = "200 OK") -> bytes:
+    """A whole response whose body is *text*."""
+    lines = [f"HTTP/1.1 {status}", f"Content-Length: {len(text)}", *fields]
+    return "\r\n".join(lines).encode() + b"\r\n\r\n" + text.encode()
+
+
+@dataclass
+class Peer:
+    """One connection, as the upstream sees it."""
+
+    reader: asyncio.StreamReader
+    writer: asyncio.StreamWriter
+    ended: asyncio.Event = field(default_factory=asyncio.Event)
+
+    async def request(self) -> str:
+        """The path of the next request; what follows its head is left unread."""
+        lines = await self.reader.readuntil(b"\r\n\r\n")
+        return lines.split()[1].decode()
+
+    async def answer(self) -> None:
+        """Answer the next request with its own path."""
+        self.writer.write(response(await self.request()))
+
+    async def closed(self) -> None:
+        """Wait until the gateway has closed the connection."""
+        async with asyncio.timeout(10):
+            await self.ended.wait()
+
+
+@dataclass
+class RawUpstream:
+    """Does on each connection what `script` says, and then answers each request with its path."""
+
+    script: Callable[[Peer], Awaitable[None]]
+    peers: list[Peer] = field(default_factory=list)
+    port: int = 0
+
+    async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        peer = Peer(reader, writer)
+        self.peers.append(peer)
+        try:
+            if len(self.peers) == 1:
+                await self.script(peer)
+            while True:
+                await peer.answer()
+        except (ConnectionError, asyncio.IncompleteReadError):
+            pass
+        finally:
+            peer.ended.set()
+            writer.close()
+
+
+@asynccontextmanager
+async def serving(
+    script: Callable[[Peer], Awaitable[None]], tls: ssl.SSLContext | None = None
+) -> AsyncIterator[RawUpstream]:
+    upstream = RawUpstream(script)
+    server = await asyncio.start_server(upstream.serve, "127.0.0.1", 0, ssl=tls)
+    upstream.port = server.sockets[0].getsockname()[1]
+    try:
+        yield upstream
+    finally:
+        server.close()
+        for peer in upstream.peers:
+            peer.writer.close()
+
+
+async def ask(
+    upstream: Upstream, path: str, *, method: str = "GET", holds: Callable[[], bool] = lambda: True
+) -> str:
+    """Send a request as the gateway does; return the body of its answer."""
+    sent = upstream.head(method, path, b"A: b", None)
+    assert sent is not None
+    answer = await upstream.send(Outgoing(method, sent, None, holds, do_nothing))
+    try:
+        return (await answer.content.read()).decode()
+    finally:
+        answer.close()

@@ -1,0 +1,277 @@
+"""Requests to the upstream: what is sent, when a second time, and which connections stay."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+
+import pytest
+from aiohttp import ClientError, SocketTimeoutError
+from multidict import CIMultiDict, CIMultiDictProxy
+
+from gateway import pool
+from gateway.headers import Allowlist, request_line, to_upstream
+from gateway.request import do_nothing
+from gateway.upstream import Outgoing, Response, Upstream
+from keyauthority.client import VerifiedKey
+from tests.gateway.peers import Connect, Peer, ask, response, serving
+
+
+def always() -> bool:
+    return True
+
+
+async def send(upstream: Upstream, method: str, body: bytes | None = None) -> Response:
+    head = upstream.head(method, "/v1/x", b"A: b", body)
+    assert head is not None
+    return await upstream.send(Outgoing(method, head, body, always, do_nothing))
+
+
+@pytest.mark.parametrize(
+    ("method", "attempts"),
+    [("GET", 2), ("HEAD", 2), ("PUT", 2), ("DELETE", 2), ("POST", 1), ("PATCH", 1)],
+)
+async def test_what_may_be_is_sent_a_second_time(
+    connect: Connect, method: str, attempts: int
+) -> None:
+    """Once, if the connection is lost before the answer. The upstream may have done it already."""
+    asked: list[bytes] = []
+
+    async def hang_up(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        asked.append(await reader.readuntil(b"\r\n\r\n"))
+        writer.close()
+
+    async with await asyncio.start_server(hang_up, "127.0.0.1", 0) as server:
+        sender = connect(f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}")
+        with pytest.raises(ClientError):
+            await send(sender, method)
+    assert len(asked) == attempts
+
+
+async def test_a_connection_that_was_closed_meanwhile_is_not_used(connect: Connect) -> None:
+    """A request that may not be sent twice gets another one."""
+
+    async def script(peer: Peer) -> None:
+        await peer.answer()
+        peer.writer.close()
+        raise ConnectionResetError
+
+    async with serving(script) as upstream:
+        sender = connect(f"http://127.0.0.1:{upstream.port}")
+        assert await ask(sender, "/1") == "/1"
+        await upstream.peers[0].closed()
+        assert await ask(sender, "/2", method="POST") == "/2"
+
+
+def raw(text: bytes) -> Callable[[Peer], Awaitable[None]]:
+    async def script(peer: Peer) -> None:
+        await peer.request()
+        peer.writer.write(text)
+
+    return script
+
+
+@pytest.mark.parametrize(
+    ("answer", "stays"),
+    [
+        (b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n", True),
+        (b"HTTP/1.1 204 No Content\r\n\r\n", True),
+        (b"HTTP/1.1 304 Not Modified\r\nContent-Length: 9\r\n\r\n", True),
+        (b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n", True),
+        (b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\nConnection: close\r\n\r\n", False),
+        (b"HTTP/1.0 200 OK\r\nContent-Length: 0\r\n\r\n", False),
+        (b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: x\r\nConnection: upgrade\r\n\r\n", False),
+    ],
+)
+async def test_a_connection_stays_if_its_response_says_so(
+    connect: Connect, answer: bytes, stays: bool
+) -> None:
+    async with serving(raw(answer)) as upstream:
+        sender = connect(f"http://127.0.0.1:{upstream.port}")
+        assert await ask(sender, "/1") == ""
+        assert await ask(sender, "/2") == "/2"
+        assert len(upstream.peers) == (1 if stays else 2)
+        if not stays:
+            await upstream.peers[0].closed()
+
+
+async def test_a_response_that_ends_with_its_connection_is_whole(connect: Connect) -> None:
+    async def script(peer: Peer) -> None:
+        await peer.request()
+        peer.writer.write(b"HTTP/1.1 200 OK\r\n\r\nwhole")
+        await peer.writer.drain()
+        peer.writer.close()
+        raise ConnectionResetError
+
+    async with serving(script) as upstream:
+        sender = connect(f"http://127.0.0.1:{upstream.port}")
+        assert await ask(sender, "/1") == "whole"
+        assert await ask(sender, "/2") == "/2"
+
+
+async def test_a_response_that_is_given_up_ends_its_connection(connect: Connect) -> None:
+    """Whoever waits for its content is told."""
+    script = raw(b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nhalf")
+    async with serving(script) as upstream:
+        sender = connect(f"http://127.0.0.1:{upstream.port}")
+        given_up = await send(sender, "GET")
+        reading = asyncio.create_task(given_up.content.read())
+        await asyncio.sleep(0)
+        given_up.close()
+        with pytest.raises(ClientError):
+            await reading
+        await upstream.peers[0].closed()
+
+
+async def test_a_request_that_is_cancelled_ends_its_connection(connect: Connect) -> None:
+    asked = asyncio.Event()
+
+    async def script(peer: Peer) -> None:
+        await peer.request()
+        asked.set()
+
+    async with serving(script) as upstream:
+        sender = connect(f"http://127.0.0.1:{upstream.port}")
+        waiting = asyncio.create_task(send(sender, "GET"))
+        await asked.wait()
+        waiting.cancel()
+        await upstream.peers[0].closed()
+
+
+@asynccontextmanager
+async def answering(sender: Upstream) -> AsyncIterator[Response]:
+    answer = await send(sender, "GET")
+    try:
+        yield answer
+    finally:
+        answer.close()
+
+
+async def half(peer: Peer) -> None:
+    await peer.request()
+    peer.writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 8\r\n\r\nhalf")
+
+
+async def test_a_shorter_time_counts_at_once(connect: Connect) -> None:
+    """An answer that has begun may fall silent for less long than it took to begin."""
+    async with serving(half) as upstream:
+        sender = connect(f"http://127.0.0.1:{upstream.port}", first_byte_timeout=600.0)
+        async with answering(sender) as answer, asyncio.timeout(10):
+            assert await answer.content.readany() == b"half"
+            answer.wait_for(0.05)
+            with pytest.raises(SocketTimeoutError):
+                await answer.content.readany()
+
+
+async def test_an_upstream_that_is_not_read_is_not_late(connect: Connect) -> None:
+    """However long a client takes; its time begins anew when it is read."""
+    async with serving(half) as upstream:
+        sender = connect(f"http://127.0.0.1:{upstream.port}")
+        async with answering(sender) as answer, asyncio.timeout(10):
+            answer.wait_for(0.05)
+            answer.pause()
+            await asyncio.sleep(0.15)
+            assert await answer.content.readany() == b"half"
+            answer.resume()
+            with pytest.raises(SocketTimeoutError):
+                await answer.content.readany()
+
+
+async def test_a_pause_that_is_over_holds_nothing_back(connect: Connect) -> None:
+    """Aiohttp's parser stops at the piece after the one that made for the pause."""
+    taken = asyncio.Event()
+
+    async def script(peer: Peer) -> None:
+        await peer.request()
+        peer.writer.write(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n")
+        peer.writer.write(b"1\r\nx\r\n" * 1_025)
+        await taken.wait()
+        peer.writer.write(b"1\r\ny\r\n1\r\nz\r\n0\r\n\r\n")
+
+    async with serving(script) as upstream:
+        sender = connect(f"http://127.0.0.1:{upstream.port}")
+        async with answering(sender) as answer, asyncio.timeout(10):
+            assert await answer.content.readexactly(1_025) == b"x" * 1_025
+            taken.set()
+            assert await answer.content.read() == b"yz"
+
+
+async def test_an_idle_connection_is_closed(
+    connect: Connect, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Before the upstream does it, although it may take far longer to answer."""
+    monkeypatch.setattr(pool, "_KEEPALIVE", 0.05)
+
+    async def script(_: Peer) -> None:
+        """Answers whatever comes."""
+
+    async with serving(script) as upstream:
+        sender = connect(f"http://127.0.0.1:{upstream.port}", first_byte_timeout=600.0)
+        assert [await ask(sender, path) for path in ("/1", "/2")] == ["/1", "/2"]
+        assert len(upstream.peers) == 1
+        await upstream.peers[0].closed()
+        assert await ask(sender, "/3") == "/3"
+
+
+async def test_all_connections_end_with_the_sender(connect: Connect) -> None:
+    """Those in use as well."""
+    script = raw(response("/1"))
+    async with serving(script) as upstream:
+        sender = connect(f"http://127.0.0.1:{upstream.port}")
+        async with answering(sender):
+            assert await ask(sender, "/2") == "/2"
+            await sender.close()
+            for peer in upstream.peers:
+                await peer.closed()
+
+
+@pytest.mark.parametrize("size", [0, 1, pool.SMALL, pool.SMALL + 1, 1_000_000])
+async def test_a_body_that_is_here_follows_its_head(connect: Connect, size: int) -> None:
+    received = asyncio.Queue[bytes]()
+
+    async def script(peer: Peer) -> None:
+        head = await peer.reader.readuntil(b"\r\n\r\n")
+        received.put_nowait(head + await peer.reader.readexactly(size))
+        peer.writer.write(response("/1"))
+
+    async with serving(script) as upstream:
+        sender = connect(f"http://127.0.0.1:{upstream.port}/base")
+        answer = await send(sender, "POST", b"x" * size)
+        assert answer.status == 200
+        assert (
+            await received.get()
+            == (
+                f"POST /base/v1/x HTTP/1.1\r\nHost: 127.0.0.1:{upstream.port}\r\n"
+                f"A: b\r\nContent-Length: {size}\r\n\r\n{'x' * size}"
+            ).encode()
+        )
+
+
+ODD = ["\r", "\n", "\0", "\r\n", "\x7f", "\x1f", "\udcff"]
+
+
+def fields_with(name: str, value: str, scope: str = "a") -> bytes | None:
+    fields = [(name.encode(errors="surrogateescape"), value.encode(errors="surrogateescape"))]
+    allowlist, headers = Allowlist(), CIMultiDictProxy(CIMultiDict[str]())
+    key = VerifiedKey("key_1", "ws_1", "one", (scope,), {})
+    return to_upstream(headers, fields, allowlist, key, "req_1", None)
+
+
+@pytest.mark.parametrize("odd", ODD)
+def test_nothing_gets_into_a_head_that_would_end_a_field(odd: str) -> None:
+    """In the client's fields, in our own, or in the target: there is no head then."""
+    assert fields_with("accept", f"b{odd}c") is None
+    assert fields_with("accept", "b", odd) is None
+    assert request_line("GET", f"/{odd}") is None
+
+
+def test_everything_else_gets_into_it() -> None:
+    assert request_line("GET", "/\tü") == "GET /\tü HTTP/1.1\r\n".encode()
+    assert (
+        fields_with("accept", "\tü")
+        == (
+            "accept: \tü\r\nx-opentoken-workspace-id: ws_1\r\nx-opentoken-key-id: key_1\r\n"
+            "x-opentoken-scopes: a\r\nx-request-id: req_1\r\nVia: 1.1 opentoken"
+        ).encode()
+    )
