@@ -119,7 +119,8 @@ class Forwarder:
         if headers is None:
             self._complaint.log("it answered with malformed headers")
             return Refusal.UPSTREAM_UNAVAILABLE
-        if bill is not None and bill.waits_for_whole(upstream.headers):
+        is_here = upstream.content.is_eof()
+        if bill is not None and not is_here and bill.waits_for_whole(upstream.headers):
             refusal = await self._receive(upstream)
             if refusal is not None:
                 return refusal

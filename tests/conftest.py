@@ -14,20 +14,25 @@ from tests.postgres import databases_dropped
 
 HERE = Path(__file__).parent
 
+LONGEST = ("faults", "e2e", "coherence", "credits")
+"""The folders whose tests take the longest, from the longest on."""
+
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Tests of one file stay together, for what they share; those that cut networks are all one.
 
-    These come first: they take the longest, and wait for most of it.
+    These come first, then the other long ones: short ones fill the processes at the end.
     """
     for item in items:
-        group = "faults" if _cuts_networks(item) else str(item.path)
+        folder = item.path.relative_to(HERE).parts[0]
+        group = folder if folder == LONGEST[0] else str(item.path)
         item.add_marker(pytest.mark.xdist_group(group))
-    items.sort(key=_cuts_networks, reverse=True)
+    items.sort(key=_place)
 
 
-def _cuts_networks(item: pytest.Item) -> bool:
-    return HERE / "faults" in item.path.parents
+def _place(item: pytest.Item) -> int:
+    folder = item.path.relative_to(HERE).parts[0]
+    return LONGEST.index(folder) if folder in LONGEST else len(LONGEST)
 
 
 @pytest.fixture(autouse=True)

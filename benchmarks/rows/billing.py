@@ -67,15 +67,18 @@ class Billed:
     logs: Path
     workspace_id: str
     secret: str = field(repr=False)
+    streams: int
 
     @classmethod
-    def prepared(cls, measuring: Measuring, authority: Authority, logs: Path) -> Billed:
-        """Returns a fresh one."""
+    def prepared(
+        cls, measuring: Measuring, authority: Authority, logs: Path, streams: int = STREAMS
+    ) -> Billed:
+        """Returns a fresh one, which loads with *streams* streams at a time."""
         (logs / "spool").mkdir(mode=0o700, parents=True)
         workspace_id = authority.create_workspace()
         [(_, secret)] = authority.issue(1, workspace_id)
         authority.credit(workspace_id)
-        return cls(measuring, authority, logs, workspace_id, secret)
+        return cls(measuring, authority, logs, workspace_id, secret, streams)
 
     def results(self) -> Iterator[Comparison | Figure]:
         """Yields all rows, as they are measured."""
@@ -100,7 +103,7 @@ class Billed:
                 gateway(self.authority, upstream, self.logs, access_log="off") as off,
             ):
                 yield self._compare(
-                    f"gateway streaming, billing on, {STREAMS:,} streams at a time",
+                    f"gateway streaming, billing on, {self.streams:,} streams at a time",
                     self._side(ours, _STREAMED, streams),
                     "the same with billing off",
                     self._side(off, _STREAMED),
@@ -132,7 +135,7 @@ class Billed:
     def _side(self, server: Process, body: str, tally: Tally | None = None) -> _Asked:
         headers = {"authorization": f"Bearer {self.secret}", "content-type": "application/json"}
         if body == _STREAMED:
-            load = stream_load(server.address, _PATH, headers, body, STREAMS)
+            load = stream_load(server.address, _PATH, headers, body, self.streams)
         else:
             load = http_load(f"http://{server.address}{_PATH}", headers, body)
         side = Side(server, tally.load(load) if tally else load)

@@ -32,11 +32,13 @@ class Ledger:
     workspace_id: str
 
 
-def reading(measuring: Measuring, count: int, scratch: Path) -> Iterator[Comparison]:
-    """Compares reads of a ledger of *count* entries with those of one of 10,000, on SQLite."""
+def reading(
+    measuring: Measuring, count: int, scratch: Path, few: int = FEW
+) -> Iterator[Comparison]:
+    """Compares reads of a ledger of *count* entries with those of one of *few*, on SQLite."""
     with ExitStack() as stack:
         both = []
-        for entries in (count, FEW):
+        for entries in (count, few):
             stored = _filled(entries, scratch)
             authority = stack.enter_context(running_authority(stored.data_dir, scratch))
             both.append((authority, stored.workspace_id))
@@ -47,7 +49,7 @@ def reading(measuring: Measuring, count: int, scratch: Path) -> Iterator[Compari
             yield shorter.compare(
                 f"{what}, ledger of {count:,} entries",
                 sides[0],
-                f"the same with {FEW:,} entries",
+                f"the same with {few:,} entries",
                 sides[1],
                 owed="0.80",
                 aim="1.0",

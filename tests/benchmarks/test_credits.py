@@ -12,7 +12,7 @@ from benchmarks.comparing import Comparison, Measuring
 from benchmarks.filling_ledger import fill_ledger
 from benchmarks.processes import BenchmarkError, serving
 from benchmarks.results import Figure
-from benchmarks.rows import billing, crediting, ledgers, settling
+from benchmarks.rows import crediting, ledgers, settling
 from benchmarks.rows.billing import Billed, Tally
 from keyauthority.client.admin import ledger
 from keyauthority.domain.ledger import EntryFilter, Kind
@@ -45,12 +45,9 @@ def test_a_filled_ledger_adds_up(tmp_path: Path) -> None:
     assert [entry.kind for entry in newest] == [Kind.ADJUSTMENT, Kind.CHARGE]
 
 
-def test_reads_of_ledgers_are_counted_by_the_authority(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_reads_of_ledgers_are_counted_by_the_authority(tmp_path: Path) -> None:
     """Balances and pages of a ledger of each size are read, by good calls alone."""
-    monkeypatch.setattr(ledgers, "FEW", 10)
-    compared = list(ledgers.reading(Measuring(1, 1.0), 100, tmp_path))
+    compared = list(ledgers.reading(Measuring(1, 1.0), 100, tmp_path, few=10))
     assert [one.what for one in compared] == [
         "balance, ledger of 100 entries",
         "newest page of entries, ledger of 100 entries",
@@ -70,8 +67,7 @@ def test_billing_is_compared_whole_and_streamed(
 ) -> None:
     """Each request is charged, clients get the same with and without billing, calls are counted."""
     monkeypatch.setattr(shutil, "which", lambda _: None)
-    monkeypatch.setattr(billing, "STREAMS", 3)
-    whole, calls, streamed = Billed.prepared(TINY, asked, folder).results()
+    whole, calls, streamed = Billed.prepared(TINY, asked, folder, streams=3).results()
     assert isinstance(whole, Comparison)
     assert isinstance(streamed, Comparison)
     assert isinstance(calls, Figure)

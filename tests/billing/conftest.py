@@ -18,7 +18,8 @@ from keyauthority.server import serving
 from tests.billing.parts import CHAT, MODEL, TOKENS, Account, Books, Client, Upstream
 from tests.gateway.parts import settings_of
 from tests.ports import free_port
-from tests.rpc.parts import Api, Authority, settings_in
+from tests.rpc.parts import Api, Authority, file_of, settings_in
+from tests.sqlite import new_books
 
 StartGateway = Callable[..., Awaitable[str]]
 
@@ -41,6 +42,7 @@ async def authority(tmp_path: Path, running_parts: AsyncExitStack) -> AsyncItera
     folder = tmp_path / "authority"
     folder.mkdir(mode=0o700)
     settings = settings_in(folder)
+    new_books(file_of(settings))
     port = await running_parts.enter_async_context(serving(settings, registry=CollectorRegistry()))
     async with grpc.aio.insecure_channel(f"127.0.0.1:{port}") as channel:
         yield Authority(settings, port, Api(channel, settings.root_token.read_text().strip()))

@@ -76,6 +76,25 @@ LATE = {
 """Bugs that take more, so that only the long form waits for them. The model finds the rest."""
 
 
+FOUND = {
+    "lease from receipt": 21,
+    "reset ignored": 96,
+    "restart not settled": 39,
+    "all granted": 678,
+    "in force at once": 85,
+    "lengthened unseen": 226,
+    "acknowledge seen": 17,
+    "Verify applies": 17,
+    "epoch of Verify": 94,
+    "keeps the other secret": 145,
+    "final dropped": 117,
+    "final needs a lease": 117,
+    "keeps entries": 23,
+    "late joiner": 32,
+}
+"""Seeds that found a bug once: they are tried first, since others may take a minute to find it."""
+
+
 @pytest.mark.long
 @pytest.mark.timeout(7200 if LONG else 300)
 def test_random_schedules_break_no_promise() -> None:
@@ -99,7 +118,7 @@ def test_random_schedules_break_no_promise() -> None:
 def test_a_seeded_bug_breaks_a_promise(bug: str) -> None:
     """The same schedules find a bug, some in a few seeds, some in thousands."""
     parts = (SOON | LATE)[bug]
-    seeds = range(10_000 if LONG else 1_000)
+    seeds = sorted(range(10_000 if LONG else 1_000), key=lambda seed: seed != FOUND.get(bug))
     found = next((seed for seed in seeds if Simulation(seed, parts).run().broken), None)
     print(f"\n{bug}: seed {found}")
     assert found is not None

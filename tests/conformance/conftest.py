@@ -13,6 +13,7 @@ from keyauthority.storage.memory import MemoryStore
 from keyauthority.storage.sqlite import open_sqlite
 from tests.conformance.records import ManualClock, a_workspace
 from tests.postgres import open_postgres_in
+from tests.sqlite import new_books
 
 Opener = Callable[[Path, Clock], AbstractAsyncContextManager[Store]]
 
@@ -27,7 +28,10 @@ async def open_memory(_directory: Path, clock: Clock) -> AsyncIterator[Store]:
 
 
 def open_sqlite_in(directory: Path, clock: Clock) -> AbstractAsyncContextManager[Store]:
-    return open_sqlite(directory / "books.db", clock)
+    path = directory / "books.db"
+    if not path.exists():
+        new_books(path)
+    return open_sqlite(path, clock)
 
 
 OPENERS: dict[str, Opener] = {

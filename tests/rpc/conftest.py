@@ -5,6 +5,7 @@ from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AsyncExitStack
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 import grpc.aio
 import pytest
@@ -17,7 +18,8 @@ from keyauthority.server import OpenBooks, Pace, serving
 from keyauthority.storage.bootstrap import books_and_keyring
 from tests.conformance.records import ManualClock
 from tests.rpc.books import GatedBooks
-from tests.rpc.parts import Api, Authority, LeaseClock, set_lease, settings_in
+from tests.rpc.parts import Api, Authority, LeaseClock, file_of, set_lease, settings_in
+from tests.sqlite import new_books
 
 
 def pytest_asyncio_loop_factories() -> dict[str, Callable[[], asyncio.AbstractEventLoop]]:
@@ -48,6 +50,12 @@ def lease() -> timedelta | None:
 def services() -> Sequence[Service]:
     """What the authority serves, if not the same as any installation."""
     return SERVICES
+
+
+@pytest.fixture
+def settings_fields() -> dict[str, Any]:
+    """The authority's settings that are not those of any installation."""
+    return {}
 
 
 @pytest.fixture
@@ -90,13 +98,15 @@ async def authority(
     running: AsyncExitStack,
     lease: timedelta | None,
     services: Sequence[Service],
+    settings_fields: dict[str, Any],
     pace: Pace,
     lease_clock: LeaseClock,
     registry: CollectorRegistry,
     open_books: OpenBooks,
 ) -> AsyncIterator[Authority]:
     """A fresh installation, reached in plaintext on loopback."""
-    settings = settings_in(tmp_path)
+    settings = settings_in(tmp_path, **settings_fields)
+    new_books(file_of(settings))
     if lease is not None:
         await set_lease(settings, lease)
     served = serving(

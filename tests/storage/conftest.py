@@ -10,6 +10,7 @@ import pytest
 from keyauthority.storage.sql.store import SqlStore
 from keyauthority.storage.sqlite import open_sqlite
 from tests.conformance.records import ManualClock, a_workspace
+from tests.sqlite import new_books
 
 
 @pytest.fixture
@@ -20,6 +21,7 @@ def path(tmp_path: Path) -> Path:
 @pytest.fixture
 async def store(path: Path) -> AsyncIterator[SqlStore]:
     """Books with the workspace `ws_1`."""
+    new_books(path)
     async with open_sqlite(path, ManualClock()) as store:
         async with store.changing() as tx:
             await tx.workspaces.insert(a_workspace())

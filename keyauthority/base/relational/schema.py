@@ -7,6 +7,7 @@ tables after it: its own, or an older one if older versions may go on. The datab
 
 from __future__ import annotations
 
+from functools import cached_property
 from pathlib import Path
 
 from alembic import command, context
@@ -58,7 +59,7 @@ class Schema:
 
     def newest(self) -> str:
         """Returns the revision of this version's schema."""
-        revision = ScriptDirectory.from_config(self.config()).get_current_head()
+        revision = self._script.get_current_head()
         assert revision is not None  # noqa: S101  # there are some
         return revision
 
@@ -69,8 +70,12 @@ class Schema:
         return config
 
     def _steps(self) -> dict[str, Script]:
-        script = ScriptDirectory.from_config(self.config())
-        return {step.revision: step for step in script.walk_revisions()}
+        return {step.revision: step for step in self._script.walk_revisions()}
+
+    @cached_property
+    def _script(self) -> ScriptDirectory:
+        # Each new one reads and compiles all migrations again.
+        return ScriptDirectory.from_config(self.config())
 
 
 def run_steps(metadata: MetaData) -> None:
