@@ -17,12 +17,14 @@ from typing import Any, Final, cast
 
 from aiohttp import (
     ClientConnectionError,
+    ClientPayloadError,
     SocketTimeoutError,
     StreamReader,
     hdrs,
 )
 from aiohttp.client_proto import ResponseHandler
 from aiohttp.http import RawResponseMessage, StreamWriter
+from aiohttp.http_exceptions import HttpProcessingError
 
 from gateway.request import RequestBody
 
@@ -188,6 +190,7 @@ class UpstreamConnection(ResponseHandler):
         super().data_received(data)
         if self._has_begun:
             self._note_end()
+            self._note_nonsense()
 
     def feed_data(self, data: tuple[RawResponseMessage, StreamReader], size: int = 0) -> None:
         """Takes a response from the parser, its body still to come. aiohttp calls this."""
@@ -215,6 +218,12 @@ class UpstreamConnection(ResponseHandler):
         if not len(self):
             # Else whoever takes the response does it.
             self.release()
+
+    def _note_nonsense(self) -> None:
+        # aiohttp tells only who waits for the head: whoever waits for the body would wait for ever.
+        error, body = self.exception(), self._payload
+        if isinstance(error, HttpProcessingError) and body is not None and not body.is_eof():
+            body.set_exception(ClientPayloadError("the response is no HTTP"), error)
 
     def _has_begun_another(self) -> bool:
         # At the end of its input, the parser returns what it has of an unfinished head.

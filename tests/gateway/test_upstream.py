@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 
 import pytest
-from aiohttp import ClientError, SocketTimeoutError
+from aiohttp import ClientError, ClientPayloadError, SocketTimeoutError
 from multidict import CIMultiDict, CIMultiDictProxy
 
 from gateway import connection
@@ -123,6 +123,26 @@ async def test_a_response_that_is_given_up_ends_its_connection(connect: Connect)
         given_up.close()
         with pytest.raises(ClientError):
             await reading
+        await upstream.peers[0].closed()
+
+
+async def test_a_response_that_becomes_nonsense_has_broken_off(connect: Connect) -> None:
+    """Whoever waits for the rest is told at once."""
+    taken = asyncio.Event()
+
+    async def script(peer: Peer) -> None:
+        await peer.request()
+        peer.writer.write(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n4\r\nhalf\r\n")
+        await taken.wait()
+        peer.writer.write(b"nonsense\r\n")
+
+    async with serving(script) as upstream:
+        sender = connect(f"http://127.0.0.1:{upstream.port}")
+        async with answering(sender) as answer, asyncio.timeout(10):
+            assert await answer.content.readany() == b"half"
+            taken.set()
+            with pytest.raises(ClientPayloadError):
+                await answer.content.readany()
         await upstream.peers[0].closed()
 
 
