@@ -126,15 +126,17 @@ class Purse:
             if session == self.session:
                 self._let_go(number, held)
 
-    def charge(self, charge: Charge) -> None:
-        """Ends the hold of a request that cost something. To be called once that is on the disk."""
-        left = charge.cost
-        for (session, number), held in charge.parts.items():
-            taken = min(left, held)
-            left -= taken
-            if session == self.session:
-                self._let_go(number, held - taken)
-        self._charges[charge.reference] = charge
+    def charge(self, charges: Iterable[Charge]) -> None:
+        """Ends holds of requests that cost something. To be called once that is on the disk."""
+        for charge in charges:
+            left = charge.cost
+            for (session, number), held in charge.parts.items():
+                taken = held if held < left else left  # noqa: FURB136 - a call of `min` costs as much as the rest
+                left -= taken
+                if session == self.session:
+                    self._charges[charge.reference] = charge
+                    if taken < held:
+                        self._let_go(number, held - taken)
 
     def confirmed(self, references: Iterable[str]) -> None:
         """The authority has entered these charges, or knew them. Others are ignored."""

@@ -82,13 +82,18 @@ class ModelSpool:
     def notify(self, on_synced: Callable[[int], None]) -> None:
         self._on_synced = on_synced
 
-    def end(self, reference: str, charge: SpooledCharge | None) -> int:
-        record = self._disk.records[reference]
-        if charge is None:
+    def end(self, charged: Iterable[SpooledCharge], voided: Iterable[str]) -> int:
+        if not self.locked:
+            return 0  # its process is gone, and does nothing
+        for charge in charged:
+            record = self._disk.records[charge.reference]
+            if not record.voided and record.charge is None:
+                record.charge = replace(charge)
+            self._written.append(record)
+        for reference in voided:
+            record = self._disk.records[reference]
             record.voided = record.charge is None
-        elif not record.voided and record.charge is None:
-            record.charge = replace(charge)
-        self._written.append(record)
+            self._written.append(record)
         number = len(self._written)
         delay = self._disk.dice.expovariate(self._disk.syncs)
         asyncio.get_running_loop().call_later(delay, self._sync_ends, number)

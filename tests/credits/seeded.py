@@ -53,14 +53,15 @@ def _refuses_at_failures(self: Settling, message: Any, failure: Any) -> None:
     _failed(self, message, failure)
 
 
-def _frees_before_it_is_written(self: Ends, end: Any, pause: float) -> None:
-    _, charge, is_charged = end
-    if is_charged:
-        self._written.appendleft((0, end))
+def _frees_before_it_is_written(self: Ends, ends: Any) -> None:
+    charged = [one for one in ends if one[2]]
+    if charged:
+        self._written.appendleft((0, charged))
         self._synced(0)
-        self._spool.end(charge.reference, charge)
-    else:
-        _write_end(self, end, pause)
+        self._spool.end([charge for _, charge, _ in charged], [])
+    others = [one for one in ends if not one[2]]
+    if others:
+        _write_ends(self, others)
 
 
 async def _closes_before_charging(self: Backlog, charges: list[SpooledCharge]) -> None:
@@ -129,7 +130,7 @@ def _keeps_any_lease(self: CoherentCache[Any], _now: float) -> bool:
 
 _close, _answered, _grant = Purse.close, Purse.answered, slices.grant
 _workspace_answered, _failed, _bring = WorkspaceCredits.answered, Settling._failed, Backlog._bring
-_write_end = Ends._write
+_write_ends = Ends._write
 _charge, _adopt, _unconfirmed = Spending.charge, ModelSpool.adopt, ModelSpool.unconfirmed
 _is_answered, _enter = slices.answered, replaying._Continuation._enter
 

@@ -191,7 +191,7 @@ class Model:
         verifier = world.verifiers[number]
         request = verifier.running.pop(place)
         world.ended[request.reference] = cost, request.amount
-        verifier.purse.charge(Charge(request.reference, cost, request.parts))
+        verifier.purse.charge([Charge(request.reference, cost, request.parts)])
 
     def closes(self, number: int, world: World) -> None:
         world.events += 1

@@ -21,7 +21,7 @@ def take(purse: Purse, amount: int) -> dict[SliceKey, int]:
 
 def charge(purse: Purse, parts: dict[SliceKey, int], reference: str, cost: int) -> Charge:
     one = Charge(reference, cost, parts)
-    purse.charge(one)
+    purse.charge([one])
     return one
 
 
@@ -74,7 +74,7 @@ def test_a_hold_may_span_two_sessions() -> None:
 
     ended = Charge("r1", 3, hold)
     for purse in (first, second):
-        purse.charge(ended)
+        purse.charge([ended])
 
     assert first.charges == second.charges == [ended]
     assert second.free == 1

@@ -52,7 +52,9 @@ class Desk:
 
     def take(self, workspace: WorkspaceCredits, amount: int) -> dict[SliceKey, int] | None:
         """Returns *amount* of what is free, under the lease; None if there is less, or others wait."""
-        return None if workspace.line.waiters else self._take(workspace, amount)
+        if workspace.line.waiters:
+            return None
+        return self._take(workspace, amount)
 
     def begin(
         self,
@@ -66,7 +68,7 @@ class Desk:
         Raises `SpendingUnavailable` if it can't be written down; then nothing is held.
         """
         charge = SpooledCharge(
-            f"{self._prefix}{next(self._numbers):x}",
+            f"{self._prefix}{next(self._numbers)}",
             sum(parts.values()),
             parts,
             workspace.id,

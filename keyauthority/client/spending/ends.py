@@ -28,8 +28,8 @@ _End = tuple[WorkspaceCredits, SpooledCharge, bool]
 class Ends:
     """The ends of holds that are being written. What can't be written stays held, and is tried again.
 
-    An end is written at once. It counts when the spool says that all up to it is synced, for all such
-    ends in one step: nothing waits for a single one.
+    Those that come in one step of the loop are written in its next, together. They count when the spool
+    says that all up to them is synced, also in one step: nothing waits for a single one.
 
     Args:
         spool: Where they are written.
@@ -47,13 +47,15 @@ class Ends:
         self._on_end = on_end
         self._counters = counters
         self._loop = asyncio.get_running_loop()
+        self._ended: list[_End] = []
         # By the number of the spool up to which all has to be synced.
-        self._written: deque[tuple[int, _End]] = deque()
-        self._unwritten: dict[str, asyncio.TimerHandle] = {}
+        self._written: deque[tuple[int, list[_End]]] = deque()
+        # Those that could not be written, and when they are again.
+        self._unwritten: list[_End] = []
+        self._retry: asyncio.TimerHandle | None = None
+        self._pause = FIRST_PAUSE
         self._all_ended = asyncio.Event()
         self._closed = False
-        # Whether the last write failed: a full disk would else fill the log, too.
-        self._failing = False
         spool.notify(self._synced)
 
     def void(self, workspace: WorkspaceCredits, held: SpooledCharge) -> None:
@@ -73,7 +75,8 @@ class Ends:
             self._loop.call_soon_threadsafe(self._charge_dropped, workspace, held)
 
     def hurry(self) -> None:
-        """Has what is written synced at once, for somebody who waits for what it leaves over."""
+        """Has what ended synced at once, for somebody who waits for what it leaves over."""
+        self._write_ended()
         if self._written:
             self._spool.hurry()
 
@@ -83,17 +86,21 @@ class Ends:
         Whatever is not written by then, or ends later, is found in the spool as a hold without an end.
         """
         try:
-            if self._written or self._unwritten:
+            self.hurry()
+            if not self._is_done:
                 self._all_ended.clear()
-                self.hurry()
                 with suppress(TimeoutError):
                     async with asyncio.timeout(seconds):
                         await self._all_ended.wait()
         finally:
             self._closed = True
-            for timer in self._unwritten.values():
-                timer.cancel()
+            if self._retry is not None:
+                self._retry.cancel()
             self._written.clear()
+
+    @property
+    def _is_done(self) -> bool:
+        return not (self._ended or self._written or self._unwritten)
 
     def _charge_dropped(self, workspace: WorkspaceCredits, held: SpooledCharge) -> None:
         self._counters.dropped += 1
@@ -103,40 +110,53 @@ class Ends:
         if self._closed:
             log.error("end_after_the_end: %s is charged as held", end[1].reference)
             return
-        self._write(end, FIRST_PAUSE)
+        if not self._ended:
+            self._loop.call_soon(self._write_ended)
+        self._ended.append(end)
 
-    def _write(self, end: _End, pause: float) -> None:
-        workspace, charge, is_charged = end
-        if self._unwritten:
-            self._unwritten.pop(charge.reference, None)
+    def _write_ended(self) -> None:
+        ends, self._ended = self._ended, []
+        if ends:
+            self._write(ends)
+
+    def _write_again(self) -> None:
+        self._retry = None
+        ends, self._unwritten = self._unwritten, []
+        self._write(ends)
+
+    def _write(self, ends: list[_End]) -> None:
+        charged = [charge for _, charge, is_charged in ends if is_charged]
+        voided = [held.reference for _, held, is_charged in ends if not is_charged]
         try:
-            number = self._spool.end(charge.reference, charge if is_charged else None)
+            number = self._spool.end(charged, voided)
         except SpoolError as error:
-            if not self._failing:
+            # Once: a full disk would else fill the log, too.
+            if self._pause == FIRST_PAUSE:
                 log.error("end_not_spooled: %s", error)  # noqa: TRY400 - its text says all
-            self._failing = True
-            longer = min(2 * pause, LONGEST_PAUSE)
-            timer = self._loop.call_later(pause, self._write, end, longer)
-            self._unwritten[charge.reference] = timer
-        else:
-            if workspace.line.waiters:
-                self._spool.hurry()
-            self._failing = False
-            self._written.append((number, end))
+            self._unwritten += ends
+            if self._retry is None:
+                self._retry = self._loop.call_later(self._pause, self._write_again)
+                self._pause = min(2 * self._pause, LONGEST_PAUSE)
+            return
+        self._pause = FIRST_PAUSE
+        self._written.append((number, ends))
+        if any(workspace.line.waiters for workspace, _, _ in ends):
+            self._spool.hurry()
 
     def _synced(self, number: int) -> None:
-        written = self._written
-        ended: dict[WorkspaceCredits, int] = {}
-        while written and written[0][0] <= number:
-            workspace, charge, is_charged = written.popleft()[1]
-            if is_charged:
-                workspace.charge(charge)
-            else:
-                workspace.void(charge.parts)
-            workspace.holds -= 1
-            self._counters.holds -= 1
-            ended[workspace] = ended.get(workspace, 0) + is_charged
+        ended: dict[WorkspaceCredits, list[SpooledCharge]] = {}
+        while self._written and self._written[0][0] <= number:
+            _, ends = self._written.popleft()
+            self._counters.holds -= len(ends)
+            for workspace, charge, is_charged in ends:
+                workspace.holds -= 1
+                charges = ended.setdefault(workspace, [])
+                if is_charged:
+                    charges.append(charge)
+                else:
+                    workspace.void(charge.parts)
         for workspace, charges in ended.items():
-            self._on_end(workspace, charges)
-        if not written and not self._unwritten:
+            workspace.charge(charges)
+            self._on_end(workspace, len(charges))
+        if self._is_done:
             self._all_ended.set()

@@ -64,13 +64,19 @@ class GroupCommit:
         self._timer: asyncio.TimerHandle | None = None
         self._task: asyncio.Task[None] | None = None
 
-    def wrote(self, *, hold: bool = False) -> None:
-        """Something was written that is to be synced."""
+    def wrote_hold(self) -> None:
+        """A hold was written."""
         self.written += 1
-        self._holds += hold
+        self._holds += 1
         if self._holds >= MOST_HOLDS:
             self._start()
         elif self._timer is None and self._task is None:
+            self._start_later()
+
+    def wrote(self) -> None:
+        """Something else was written that is to be synced."""
+        self.written += 1
+        if self._timer is None and self._task is None:
             self._start_later()
 
     async def durable(self) -> None:
@@ -143,6 +149,8 @@ class GroupCommit:
             self._task = None
             if self.synced < self.written:
                 self._start_later()
+            else:
+                self._ends = False
 
     async def _commit(self) -> bool:
         """Syncs once, and tells those who wait for that; False if nothing can be written."""

@@ -27,11 +27,27 @@ REFUSED: Final = frozenset(
 )
 """States of a charge that the books can't have now."""
 
+_ENTERED: Final = v1.SettleResponse(
+    charges=[v1.ChargeAnswer(state=v1.CHARGE_STATE_ENTERED)]
+).SerializeToString()
+
 _WORDS: Final = {
     v1.SLICE_WORD_GRANTED: Word.GRANTED,
     v1.SLICE_WORD_OUT: Word.OUT,
     v1.SLICE_WORD_BUSY: Word.BUSY,
 }
+
+
+def states_of(reply: v1.SettleResponse) -> list[v1.ChargeState.ValueType] | None:
+    """Returns what became of the charges, in their order; None if all were entered, as nearly always."""
+    # Encoded, they are compared at once: to make an object for each takes ten times as long.
+    answers = v1.SettleResponse()
+    answers.CopyFrom(reply)
+    for field_ in ("epoch", "session_over", "slices"):
+        answers.ClearField(field_)
+    if answers.SerializeToString() == _ENTERED * len(reply.charges):
+        return None
+    return [answer.state for answer in reply.charges]
 
 
 def word_of(answer: v1.SliceAnswer) -> Word:
@@ -54,8 +70,17 @@ class Message:
     session_id: str
     parts: list[Part] = field(default_factory=list)
     closings: int = 0
-    room: Room = WHOLE
-    """The charges that may be added, if anything may."""
+    _room: Room = WHOLE
+    # The parts that have their place in it.
+    _placed: int = 0
+
+    @property
+    def room(self) -> Room:
+        """The charges that may be added, if anything may."""
+        while self._placed < len(self.parts):
+            self._room = self._room.less(self.parts[self._placed].charges)
+            self._placed += 1
+        return self._room
 
     @property
     def is_full(self) -> bool:
@@ -67,7 +92,6 @@ class Message:
         # Those that are left out are said with the next message.
         del part.closings[MOST - self.closings :]
         self.parts.append(part)
-        self.room = self.room.less(part.charges)
         self.closings += len(part.closings)
 
     @property
@@ -111,7 +135,7 @@ def charges_message(
 
 
 def _joined(charges: Iterable[SpooledCharge], others: v1.SettleRequest) -> bytes:
-    return b"".join([*map(in_request, charges), others.SerializeToString()])
+    return in_request(charges) + others.SerializeToString()
 
 
 def _closing(workspace_id: str, purse: Purse, closing: SliceClosing) -> v1.SliceClosing:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Any, Final
@@ -134,7 +134,11 @@ def fields(charge: SpooledCharge) -> str:
     listed = ""
     for key, amount in charge.parts.items():
         listed = f"{listed},{_slice(*key)}{amount}]" if listed else f"{_slice(*key)}{amount}]"
-    return f"{_quoted(charge.reference)},{workspace}{listed}{request}{_quoted(charge.request_id)}{price}"
+    reference = charge.reference
+    # Those of this process need no quoting.
+    is_plain = reference.isalnum() and reference.isascii()
+    quoted = f'"{reference}"' if is_plain else _quoted(reference)
+    return f"{quoted},{workspace}{listed}{request}{_quoted(charge.request_id)}{price}"
 
 
 def extended(fields: str, parts: Mapping[SliceKey, int]) -> str:
@@ -165,8 +169,13 @@ def charged(time: int, fields: str, charge: SpooledCharge) -> bytes:
     )
 
 
-def confirmed(epoch: int, references: Iterable[str]) -> bytes:
+def confirmed(epoch: int, references: Sequence[str]) -> bytes:
     """Returns the frame of a `Confirmed`."""
+    letters = "".join(references)
+    if letters.isalnum() and letters.isascii():
+        # As those of this process are: many come at a time.
+        listed = '","'.join(references)
+        return frame(f'["confirmed",{epoch},"{listed}"]')
     return frame(_encode(["confirmed", epoch, *references]))
 
 

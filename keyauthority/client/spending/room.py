@@ -43,8 +43,9 @@ class Room:
         left, holds, sessions = self.charges, self.holds, set(self.sessions)
         for charge in charges:
             left -= 1
-            holds -= len(charge.parts)
-            sessions.update([session_id for session_id, _ in charge.parts])
+            for session_id, _ in charge.parts:
+                holds -= 1
+                sessions.add(session_id)
             if left < 0 or holds < 0 or len(sessions) > MOST_SESSIONS:
                 break
             fitting.append(charge)
@@ -52,11 +53,9 @@ class Room:
 
     def less(self, charges: Sequence[Held]) -> Self:
         """Returns what is left with *charges* added."""
-        named = {session_id for charge in charges for session_id, _ in charge.parts}
+        named = [session_id for charge in charges for session_id, _ in charge.parts]
         return type(self)(
-            self.charges - len(charges),
-            self.holds - sum(len(charge.parts) for charge in charges),
-            self.sessions | named,
+            self.charges - len(charges), self.holds - len(named), self.sessions.union(named)
         )
 
     @property

@@ -17,7 +17,7 @@ from keyauthority.client.spending.accounts import Accounts
 from keyauthority.client.spending.backlog import Backlog
 from keyauthority.client.spending.calling import CallFailed, Calling
 from keyauthority.client.spending.counters import Counters
-from keyauthority.client.spending.messages import ENTERED, REFUSED, Message, word_of
+from keyauthority.client.spending.messages import ENTERED, REFUSED, Message, states_of, word_of
 from keyauthority.client.spending.pace import Pace
 from keyauthority.client.spending.records import SpooledCharge
 from keyauthority.client.spending.room import MOST
@@ -46,7 +46,7 @@ class Settling:
         on_epoch: Called with an epoch that is newer than that of *accounts*.
         backlog: Brings charges that can't be brought here any more.
         now: The clock.
-        pace: How long charges wait.
+        pace: How long charges, and what goes back, wait.
     """
 
     def __init__(
@@ -68,6 +68,7 @@ class Settling:
         self._backlog = backlog
         self._now = now
         self._flush_after = pace.flush
+        self._closes_after = pace.closes
         # Whether to say what nobody waits for, too.
         self._due: dict[WorkspaceCredits, bool] = {}
         self._patient: dict[WorkspaceCredits, None] = {}
@@ -85,6 +86,18 @@ class Settling:
         """Says and asks at once what there is of the workspace."""
         self._due.setdefault(workspace, False)
         self._schedule()
+
+    def closed(self, workspace: WorkspaceCredits) -> None:
+        """Says soon what goes back, of slices that a change of the credits has closed.
+
+        The acknowledgement of the change goes first: somebody waits for that, and not for this.
+        """
+        if workspace.line.waiters:
+            self.prompt(workspace)
+        elif workspace not in self._timers and not self._ended:
+            self._timers[workspace] = self._loop.call_later(
+                self._closes_after, self._waited, workspace
+            )
 
     def note(self, workspace: WorkspaceCredits, charges: int = 0) -> None:
         """Says within a second what there is of the workspace, of which so many more are charges."""
@@ -234,9 +247,9 @@ class Settling:
     # --- answers
 
     def _take(self, message: Message, reply: v1.SettleResponse) -> None:
-        charges, states = message.charges, [answer.state for answer in reply.charges]
+        charges, states = message.charges, states_of(reply)
         entered, refused = charges, list[SpooledCharge]()
-        if states.count(v1.CHARGE_STATE_ENTERED) < len(states):
+        if states is not None:
             entered = [one for one, state in zip(charges, states, strict=True) if state in ENTERED]
             refused = [one for one, state in zip(charges, states, strict=True) if state in REFUSED]
         self._spool.confirmed([one.reference for one in entered], reply.epoch)

@@ -98,21 +98,22 @@ class Spool:
         """Has *on_synced* called with the number up to which all is synced, whenever it has grown."""
         self._journal.on_synced = on_synced
 
-    def end(self, reference: str, charge: SpooledCharge | None) -> int:
-        """Ends a hold: by what the request cost, or without *charge*, if it cost nothing.
+    def end(self, charged: Iterable[SpooledCharge], voided: Iterable[str]) -> int:
+        """Ends holds: by what the requests cost, or by their references if they cost nothing.
 
         It does not wait: returns the number of what was written, which `notify` tells of. The first
         charge of a reference counts. One without a hold is written too, as nothing is free by
-        accident. Raises `SpoolError`.
+        accident. Raises `SpoolError`, and then nothing has ended.
         """
         self._check_owned()
         self._journal.soon()
-        number = self._journal.written + 1
-        if charge is not None:
-            if reference not in self._unconfirmed:
-                self._write_ends(self._keep(int(self._now()), charge))
-        elif self._open.pop(reference, None) is not None:
-            self._write_ends(records.voided(reference))
+        number, time = self._journal.written + 1, int(self._now())
+        frames = [
+            self._keep(time, one) for one in charged if one.reference not in self._unconfirmed
+        ]
+        frames += [records.voided(one) for one in voided if self._open.pop(one, None) is not None]
+        if frames:
+            self._write_ends(b"".join(frames))
         return min(number, self._journal.written)
 
     def hurry(self) -> None:
@@ -238,12 +239,10 @@ class Spool:
             raise self._error(error) from error
         self._open[reference] = time, fields
         self._used = True
-        self._journal.rotate_if_long()
 
-    def _write_ends(self, frame: bytes) -> None:
+    def _write_ends(self, frames: bytes) -> None:
         self._used = True
-        self._journal.write_known(frame)
-        self._journal.rotate_if_long()
+        self._journal.write_known(frames)
 
     def _keep(self, time: int, charge: SpooledCharge) -> bytes:
         hold = self._open.pop(charge.reference, None)

@@ -7,6 +7,7 @@ remembered.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from functools import lru_cache
 from typing import Final
 
@@ -50,26 +51,30 @@ _NAME: Final = _tag(1, _BYTES)
 _COUNT: Final = _tag(2, _VARINT)
 
 
-def in_request(charge: SpooledCharge) -> bytes:
-    """Returns *charge* as one of a `SettleRequest`, whose encoded parts are joined in any order.
+def in_request(charges: Iterable[SpooledCharge]) -> bytes:
+    """Returns *charges* as those of a `SettleRequest`, whose encoded parts are joined in any order.
 
     Raises `ValueError` if a number has more than 64 bits, or a text is none.
     """
-    common = _common(charge.workspace_id, charge.key_id, charge.model, charge.path, charge.price_id)
-    reference, request_id = _letters(charge.reference), _letters(charge.request_id)
-    held = counted = ""
-    for key, amount in charge.parts.items():
-        number = varint(amount)
-        held = f"{held}{_slice(*key)[len(number)]}{number}"
-    for name, count in charge.counts.items():
-        number = varint(count)
-        counted = f"{counted}{_class(name)[len(number)]}{number}"
-    content = (
-        f"{common}{_REFERENCE}{varint(len(reference))}{reference}{_REQUEST}{varint(len(request_id))}"
-        f"{request_id}{_COST}{varint(charge.cost)}{held}{counted}"
-        f"{_end(charge.estimated, charge.status)}"
-    )
-    return f"{_IN_REQUEST}{varint(len(content))}{content}".encode("latin-1")
+    encoded: list[str] = []
+    for one in charges:
+        reference, request_id = one.reference, one.request_id
+        if not (reference.isascii() and request_id.isascii()):
+            reference, request_id = _letters(reference), _letters(request_id)
+        ended = _end(one.estimated, one.status)
+        for key, amount in one.parts.items():
+            number = varint(amount)
+            ended = f"{ended}{_slice(*key)[len(number)]}{number}"
+        for name, count in one.counts.items():
+            number = varint(count)
+            ended = f"{ended}{_class(name)[len(number)]}{number}"
+        common = _common(one.workspace_id, one.key_id, one.model, one.path, one.price_id)
+        content = (
+            f"{common}{_REFERENCE}{varint(len(reference))}{reference}"
+            f"{_REQUEST}{varint(len(request_id))}{request_id}{_COST}{varint(one.cost)}{ended}"
+        )
+        encoded.append(f"{_IN_REQUEST}{varint(len(content))}{content}")
+    return "".join(encoded).encode("latin-1")
 
 
 # Lengths, counts, and what is held for requests like those before.

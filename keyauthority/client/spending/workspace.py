@@ -6,7 +6,7 @@ of slices, `line` who gets what is granted; here stands when the authority is as
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -88,14 +88,15 @@ class WorkspaceCredits:
 
     def void(self, parts: Mapping[SliceKey, int]) -> None:
         """Ends a hold without a charge, once that is on the disk."""
-        for purse in self._of(parts):
+        for purse in self._purses.values():
             purse.void(parts)
 
-    def charge(self, charge: SpooledCharge) -> None:
-        """Ends a hold with a charge, once that is on the disk."""
-        for purse in self._of(charge.parts):
-            purse.charge(charge)
-        self._charges[charge.reference] = charge
+    def charge(self, charges: Sequence[SpooledCharge]) -> None:
+        """Ends holds with charges, once these are on the disk."""
+        for purse in self._purses.values():
+            purse.charge(charges)
+        for charge in charges:
+            self._charges[charge.reference] = charge
 
     def close(self) -> None:
         """Never spends from the open slice again."""
@@ -218,15 +219,6 @@ class WorkspaceCredits:
         return unneeded > 0 or self.is_low
 
     # --- the rest is its own
-
-    def _of(self, parts: Mapping[SliceKey, int]) -> list[Purse]:
-        if len(parts) == 1:
-            # As nearly always.
-            ((session, _),) = parts
-            purse = self._purses.get(session)
-            return [] if purse is None else [purse]
-        sessions = {session for session, _ in parts}
-        return [purse for name, purse in self._purses.items() if name in sessions]
 
     def _follow(self, session_id: str) -> Purse | None:
         if self.purse is None or self.purse.session != session_id:

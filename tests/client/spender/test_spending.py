@@ -276,12 +276,12 @@ async def test_an_end_that_cannot_be_written_stays_held(
         one = await hold(spender, 100)
         end, tries = spender._spool.end, 0
 
-        def fails(reference: str, charge: SpooledCharge | None) -> int:
+        def fails(charged: list[SpooledCharge], voided: list[str]) -> int:
             nonlocal tries
             tries += 1
             if tries < 3:
                 raise SpoolError("as the test wants")
-            return end(reference, charge)
+            return end(charged, voided)
 
         monkeypatch.setattr(spender._spool, "end", fails)
         one.charge(60)

@@ -56,13 +56,13 @@ def hold(spool: Spool, reference: str, parts: Mapping[SliceKey, int] = PARTS) ->
 
 async def charged(spool: Spool, charge: SpooledCharge) -> None:
     """Ends a hold by a charge; returns once that is synced."""
-    spool.end(charge.reference, charge)
+    spool.end([charge], [])
     await spool.durable()
 
 
 async def voided(spool: Spool, reference: str) -> None:
     """Ends a hold without one; returns once that is synced."""
-    spool.end(reference, None)
+    spool.end([], [reference])
     await spool.durable()
 
 

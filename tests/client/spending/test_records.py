@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 from dataclasses import replace
 
+import pytest
+
 from keyauthority.client.spending import records
 from keyauthority.client.spending.frames import HEAD
 from keyauthority.client.spending.records import Charged, Held, SpooledCharge
@@ -34,6 +36,13 @@ def test_records_are_json_lists() -> None:
     assert records.extended(fields, charge.parts) == records.fields(charge)
     held = replace(charge, counts={}, status=0, cost=sum(charge.parts.values()))
     assert records.decoded(payload_of(records.held(5, records.fields(charge)))) == Held(5, held)
+
+
+@pytest.mark.parametrize("references", [["a1", "b2"], ["a"], ["a", 'b","c'], ["é", "b\n"], [""]])
+def test_confirmations_are_json_lists(references: list[str]) -> None:
+    """Whatever the references are."""
+    expected = json.dumps(["confirmed", 3, *references], separators=(",", ":"))
+    assert payload_of(records.confirmed(3, references)).decode() == expected
 
 
 def payload_of(frame: bytes) -> bytes:

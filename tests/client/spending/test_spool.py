@@ -145,7 +145,6 @@ async def test_a_synced_end_is_what_is_sent(folder: Path) -> None:
     async with opened(folder) as spool:
         ending = asyncio.ensure_future(charged(spool, charge("one")))
         await asyncio.sleep(0)
-        await asyncio.sleep(0)  # written in the loop's next step
         assert left(folder).charges
         assert spool.unconfirmed(1) == []
         await ending

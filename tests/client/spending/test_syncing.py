@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from keyauthority.client.spending.group_commit import INTERVAL, MOST_HOLDS
+from keyauthority.client.spending.group_commit import INTERVAL, MOST_HOLDS, PAUSE
 from keyauthority.client.spending.records import SpoolError
 from keyauthority.client.spending.recovery import recover
 from keyauthority.client.spending.spool import Spool
@@ -44,11 +44,31 @@ async def test_one_fsync_serves_all_who_wait(folder: Path) -> None:
             asyncio.ensure_future(charged(spool, charge(f"o{number}"))) for number in range(50)
         ]
         await asyncio.sleep(0)
-        await asyncio.sleep(0)  # written in the loop's next step
         assert len(left(folder).charges) == 151
         gate.open.set()
         await asyncio.gather(first, *others)
         assert gate.count == 3
+
+
+async def test_an_end_waits_for_others_unless_somebody_waits_for_it(folder: Path) -> None:
+    """For milliseconds: many end in them, and share an fsync."""
+    gate = Gate()
+    async with opened(folder, fsync=gate.fsync) as spool:
+        # On a busy machine, once in a few times.
+        assert 0 in [await fsyncs_after_an_end(spool, gate, hurry=False) for _ in range(5)]
+        assert 1 in [await fsyncs_after_an_end(spool, gate, hurry=True) for _ in range(5)]
+
+
+async def fsyncs_after_an_end(spool: Spool, gate: Gate, *, hurry: bool) -> int:
+    """Returns how many there were a few milliseconds after an end, which is synced then."""
+    before = gate.count
+    number = spool.end([charge(f"r{before}")], [])
+    if hurry:
+        spool.hurry()
+    await asyncio.sleep(PAUSE * 0.4)
+    fsyncs = gate.count - before
+    await until(lambda: spool._journal.synced >= number)
+    return fsyncs
 
 
 async def test_nobody_waits_for_an_fsync_that_began_before(folder: Path) -> None:

@@ -85,4 +85,4 @@ def test_a_number_that_is_too_large() -> None:
 def test_a_text_that_is_none() -> None:
     """It stands in no message, and is no other text."""
     with pytest.raises(UnicodeEncodeError):
-        in_request(replace(CHARGE, model="\ud800"))
+        in_request([replace(CHARGE, model="\ud800")])
