@@ -6,11 +6,13 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final
 
-from sqlalchemy import Connection, create_engine, insert, text
+from sqlalchemy import Connection, create_engine, text
 
 from benchmarks.filling import CACHE
 from keyauthority.domain.ledger import Entry, Kind, Use
 from keyauthority.storage import ledger_tables
+from keyauthority.storage.sql.direct import Insertion
+from keyauthority.storage.sqlite.direct import insertions
 
 _COST: Final = 1_000
 _USE: Final = Use(
@@ -53,7 +55,9 @@ def _charge(connection: Connection, workspace_id: str, count: int) -> None:
         datetime.now(UTC),
         use=_USE,
     )
-    connection.execute(insert(ledger_tables.entries), [ledger_tables.entry_values(entry)])
+    row = ledger_tables.entry_row(entry)
+    for statement, parameters in insertions(Insertion(ledger_tables.entries), [row]):
+        connection.exec_driver_sql(statement, tuple(parameters))
     _copy(connection, workspace_id, count)
     charges = count - 1
     values: dict[str, Any] = {

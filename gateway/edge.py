@@ -181,14 +181,14 @@ class Edge:
         bill: Bill | None = None
         try:
             opened = await self.billing.open(request, path, grant.key, body)
-            if isinstance(opened, Refusal):
+            if not isinstance(opened, tuple):
                 return opened
             sent, bill = opened
             return await self._forward(request, path, grant, sent, bill)
         finally:
             if bill is not None:
                 bill.close()
-            if isinstance(body, RequestBody):
+            if body is not None and not isinstance(body, bytes):
                 body.release()
 
     async def _authz(self, request: EdgeRequest) -> web.StreamResponse:

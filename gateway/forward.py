@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import Final
 
-from aiohttp import ClientError, hdrs, web
+from aiohttp import ClientError, web
 from aiohttp.http_exceptions import HttpProcessingError
 
 from gateway.billing.bill import Bill
@@ -25,7 +25,6 @@ from keyauthority.client import Secret
 # These are about the gateway itself, its credential or its address, never about its client.
 _NOT_FOR_CLIENTS: Final = frozenset({401, 403, 407})
 _NOT_MODIFIED: Final = 304
-_ACCEPT_ENCODING: Final = "accept-encoding"
 _FIRST_FINAL_STATUS: Final = 200
 
 
@@ -60,14 +59,17 @@ class Forwarder:
             VerdictLapsedError: *grant* no longer held once the upstream was connected. Nothing
                 was sent to it, and *body* is as it was.
         """
-        fields = to_upstream(
-            request.headers, self.allowlist, grant.key, request.id, self.credential
-        )
-        if bill is not None:
+        lines = to_upstream(
+            request.headers,
+            request.raw_headers,
+            self.allowlist,
+            grant.key,
+            request.id,
+            self.credential,
             # What is compressed can't be metered.
-            fields = [field for field in fields if field[0].lower() != _ACCEPT_ENCODING]
-            fields.append((hdrs.ACCEPT_ENCODING, "identity"))
-        head = self.upstream.head(request.method, request.raw_path, fields, body)
+            uncoded=bill is not None,
+        )
+        head = self.upstream.head(request.method, request.raw_path, lines, body)
         if head is None:
             return Refusal.BAD_REQUEST
         on_send = do_nothing if bill is None else bill.note_sending
@@ -117,7 +119,8 @@ class Forwarder:
         if headers is None:
             self._complaint.log("it answered with malformed headers")
             return Refusal.UPSTREAM_UNAVAILABLE
-        if bill is not None and bill.waits_for_whole(upstream.headers):
+        is_here = upstream.content.is_eof()
+        if bill is not None and not is_here and bill.waits_for_whole(upstream.headers):
             refusal = await self._receive(upstream)
             if refusal is not None:
                 return refusal

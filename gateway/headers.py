@@ -9,8 +9,8 @@ foresee, and the client believes the upstream anyway.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable
-from typing import Final
+from collections.abc import Callable, Iterable, Sequence
+from typing import Final, Generic, TypeVar
 
 from aiohttp import hdrs
 from multidict import CIMultiDict, CIMultiDictProxy, istr
@@ -18,7 +18,8 @@ from multidict import CIMultiDict, CIMultiDictProxy, istr
 from keyauthority.base.http.request import REQUEST_ID
 from keyauthority.client import Secret, VerifiedKey
 
-Fields = list[tuple[str, str]]
+_Name = TypeVar("_Name", bound=str | bytes)
+RawFields = Sequence[tuple[bytes, bytes]]
 
 IDENTITY_PREFIX: Final = "x-opentoken-"
 """Only the gateway writes header fields with this prefix; it drops copies from elsewhere."""
@@ -123,7 +124,11 @@ MOST_DECISIONS: Final = 1_000
 _LONGEST_NAME: Final = 100
 # Of the greatest length, a number of 64 bits.
 _MOST_DIGITS: Final = 20
-_VIA: Final = (hdrs.VIA, "1.1 opentoken")
+_CODING: Final = b"accept-encoding"
+_UNCODED: Final = b"Accept-Encoding: identity"
+_OWN: Final = 5
+"""Lines of the header that are ours."""
+
 _CONTROLS: Final = bytes({*range(32), 127} - {ord("\t")})
 _has_control = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]").search
 
@@ -136,11 +141,10 @@ def canonical(name: str) -> str:
     return _odd.sub("-", name.lower())
 
 
-def _drop_named(fields: Fields, headers: CIMultiDictProxy[str]) -> Fields:
+def _named(headers: CIMultiDictProxy[str]) -> set[str]:
     # First a set: a header of thousands of commas names one field at most.
     names = {name.strip() for name in ",".join(headers.getall(hdrs.CONNECTION)).split(",")}
-    dropped = set(map(canonical, names))
-    return [field for field in fields if canonical(field[0]) not in dropped]
+    return set(map(canonical, names))
 
 
 class Allowlist:
@@ -154,13 +158,22 @@ class Allowlist:
         patterns = [_checked(pattern) for pattern in further]
         self._names = _NAMES.union(name for name in patterns if not name.endswith("*"))
         self._prefixes = tuple(name[:-1] for name in patterns if name.endswith("*"))
-        self._decisions = Decisions(self._allows)
+        self._decisions = Decisions(self._allows_raw)
+        self._uncoded = Decisions(self._allows_uncoded)
 
-    def filter(self, headers: CIMultiDictProxy[str]) -> Fields:
-        """Returns the fields of *headers* that go on, in their order."""
-        decisions = self._decisions
-        passed = [field for field in headers.items() if decisions[field[0]]]
-        return _drop_named(passed, headers) if hdrs.CONNECTION in headers else passed
+    def filter(self, raw: RawFields, *, uncoded: bool = False) -> list[tuple[bytes, bytes]]:
+        """Returns the fields of *raw* that go on, in their order.
+
+        *uncoded*: without those that ask for a compressed answer.
+        """
+        decisions = self._uncoded if uncoded else self._decisions
+        return [field for field in raw if decisions[field[0]]]
+
+    def _allows_raw(self, name: bytes) -> bool:
+        return self._allows(name.decode("latin-1"))
+
+    def _allows_uncoded(self, name: bytes) -> bool:
+        return name.lower() != _CODING and self._allows_raw(name)
 
     def _allows(self, name: str) -> bool:
         lower = name.lower()
@@ -171,17 +184,17 @@ class Allowlist:
         )
 
 
-class Decisions(dict[str, bool]):
+class Decisions(dict[_Name, bool], Generic[_Name]):
     """Decisions about field names, spelt as they came, since requests bring the same few.
 
     They are bounded, since strangers may send any number of names: a full memory begins anew.
     """
 
-    def __init__(self, decide: Callable[[str], bool]) -> None:
+    def __init__(self, decide: Callable[[_Name], bool]) -> None:
         super().__init__()
         self._decide = decide
 
-    def __missing__(self, name: str) -> bool:
+    def __missing__(self, name: _Name) -> bool:
         if len(name) > _LONGEST_NAME:
             return self._decide(name)
         if len(self) >= MOST_DECISIONS:
@@ -210,46 +223,67 @@ def _checked(pattern: str) -> str:
 
 def to_upstream(
     headers: CIMultiDictProxy[str],
+    raw: RawFields,
     allowlist: Allowlist,
     key: VerifiedKey,
     request_id: str,
     credential: Secret | None,
-) -> Fields:
-    """Returns the request header fields for the upstream, without framing.
+    *,
+    uncoded: bool = False,
+) -> list[bytes]:
+    """Returns the lines of a request's header for the upstream, without those that frame its body.
 
-    *key* goes into the identity headers; *credential* is the upstream's own API key, if it wants
-    one.
+    *raw* are *headers* as they came. *key* goes into the identity headers; *credential* is the
+    upstream's own API key, if it wants one. *uncoded*: the upstream is asked not to compress.
     """
-    passed = allowlist.filter(headers)
+    fields = allowlist.filter(raw, uncoded=uncoded)
+    if hdrs.CONNECTION in headers:
+        named = _named(headers)
+        fields = [field for field in fields if canonical(field[0].decode("latin-1")) not in named]
+    lines = list(map(b": ".join, fields))
     # Only now, so that no `Connection` field can name these away.
-    passed += identity(key)
-    passed += ((REQUEST_ID, request_id), _VIA)
+    own = (
+        f"x-opentoken-workspace-id: {key.workspace_id}\n"
+        f"x-opentoken-key-id: {key.id}\n"
+        f"x-opentoken-scopes: {' '.join(key.scopes)}\n"
+        f"x-request-id: {request_id}\n"
+        "Via: 1.1 opentoken"
+    )
+    # A break within one of them would not make one more line.
+    lines += own.encode().split(b"\n", _OWN - 1)
+    if uncoded:
+        lines.append(_UNCODED)
     if credential is not None:
-        passed.append((hdrs.AUTHORIZATION, f"Bearer {credential.reveal()}"))
-    return passed
+        lines.append(f"{hdrs.AUTHORIZATION}: Bearer {credential.reveal()}".encode())
+    return lines
 
 
-def encode_head(lines: Iterable[str], fields: Fields) -> bytes | None:
-    """Returns the head of a request whose first *lines* come before its *fields*.
+def written(lines: list[bytes]) -> bytes | None:
+    """Returns the head of a request.
 
-    None if it would not say what they say: one has a control character, or is no valid UTF-8.
+    None if it would not say what its *lines* say: one has a control character, or is no valid UTF-8.
     """
-    written = [*lines, *[f"{name}: {value}" for name, value in fields], "", ""]
+    head = b"\r\n".join([*lines, b"", b""])
     try:
-        head = "\r\n".join(written).encode()
-    except UnicodeEncodeError:
+        head.decode()
+    except UnicodeDecodeError:
         return None
     controls = len(head) - len(head.translate(None, _CONTROLS))
-    return head if controls == 2 * (len(written) - 1) else None
+    return head if controls == 2 * (len(lines) + 1) else None
 
 
 def to_client(headers: CIMultiDictProxy[str]) -> CIMultiDict[str] | None:
     """Returns the response header fields for the client, or None if one is no valid HTTP."""
     fields = [field for field in headers.items() if _TO_CLIENT[field[0]]]
-    passed = CIMultiDict(_drop_named(fields, headers) if hdrs.CONNECTION in headers else fields)
+    if hdrs.CONNECTION in headers:
+        named = _named(headers)
+        fields = [field for field in fields if canonical(field[0]) not in named]
+    passed = CIMultiDict(fields)
     # The parser of responses is lenient; the writer is not.
-    length = passed.get(hdrs.CONTENT_LENGTH, "")
-    return None if _has_control("".join(passed.values())) or len(length) > _MOST_DIGITS else passed
+    if len(passed.get(hdrs.CONTENT_LENGTH, "")) > _MOST_DIGITS:
+        return None
+    text = "".join(passed.values())
+    return None if not text.isprintable() and _has_control(text) else passed
 
 
 def identity(key: VerifiedKey) -> tuple[tuple[istr, str], ...]:

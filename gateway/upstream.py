@@ -14,14 +14,14 @@ from aiohttp import (
     ClientOSError,
     ServerDisconnectedError,
     StreamReader,
-    hdrs,
 )
 from aiohttp.http import RawResponseMessage
 from yarl import URL
 
 from gateway.config import Timeouts
-from gateway.headers import encode_head
-from gateway.pool import UnsolicitedError, UpstreamConnection, UpstreamConnector
+from gateway.connection import UnsolicitedError, UpstreamConnection
+from gateway.headers import written
+from gateway.pool import UpstreamConnector
 from gateway.request import RequestBody, do_nothing
 
 _ROUNDS: Final = 3
@@ -110,7 +110,7 @@ class Upstream:
         trust: ssl.SSLContext | bool = True,
     ) -> None:
         url = URL(base + "/", encoded=True)
-        self._host = f"{hdrs.HOST}: {url.host_port_subcomponent}"
+        self._host = f"Host: {url.host_port_subcomponent}".encode()
         self._prefix = url.raw_path.removesuffix("/")
         self._patience = timeouts.first_byte_timeout
         self._pool = UpstreamConnector(url, timeouts.connect_timeout, unsolicited, trust)
@@ -120,24 +120,21 @@ class Upstream:
         await self._pool.close()
 
     def head(
-        self,
-        method: str,
-        target: str,
-        fields: list[tuple[str, str]],
-        body: bytes | RequestBody | None,
+        self, method: str, target: str, lines: list[bytes], body: bytes | RequestBody | None
     ) -> bytes | None:
         """Returns the head of a request; None if it can't be written as it is.
 
-        *fields* lack those that frame the *body*.
+        *lines* are its header fields, without those that frame the *body*.
         """
+        # A fragment is nobody's business but the client's.
+        first = f"{method} {self._prefix}{target.partition('#')[0]} HTTP/1.1"
+        head = [first.encode(errors="surrogateescape"), self._host, *lines]
         size = body.length if isinstance(body, RequestBody) else len(body or b"")
         if size is None:
-            fields.append((hdrs.TRANSFER_ENCODING, "chunked"))
+            head.append(b"Transfer-Encoding: chunked")
         elif size or method not in _BODILESS:
-            fields.append((hdrs.CONTENT_LENGTH, str(size)))
-        # A fragment is nobody's business but the client's.
-        target = self._prefix + target.partition("#")[0]
-        return encode_head((f"{method} {target} HTTP/1.1", self._host), fields)
+            head.append(b"Content-Length: %d" % size)
+        return written(head)
 
     async def send(self, request: Outgoing) -> Response:
         """Sends *request* and returns the response once its head is here.
@@ -151,25 +148,22 @@ class Upstream:
             TimeoutError: It took too long.
         """
         try:
-            return await self._send(request)
+            return await self._exchange(request)
         except UnsolicitedError:
             # The connection was no good, and nothing of the request was sent.
-            return await self._send(request)
-
-    async def _send(self, request: Outgoing) -> Response:
-        try:
-            return await self._exchange(request)
+            pass
         except ClientConnectorError:
             raise
         except (ClientOSError, ServerDisconnectedError):
-            body = request.body
-            begun = isinstance(body, RequestBody) and body.begun
-            if begun or request.method not in _IDEMPOTENT:
+            if not _may_be_repeated(request):
                 raise
         return await self._exchange(request)
 
     async def _exchange(self, request: Outgoing) -> Response:
-        connection = await self._connection(request.holds)
+        connection = self._pool.take()
+        # Nothing is awaited from the verdict to the writing.
+        if connection is None or not request.holds() or not connection.is_quiet():
+            connection = await self._connection(connection, request.holds)
         try:
             request.on_send()
             connection.send(request.method, request.head, request.body, self._patience)
@@ -185,11 +179,12 @@ class Upstream:
             request.body.on_progress = do_nothing
         return Response(message, content, connection)
 
-    async def _connection(self, holds: Callable[[], bool]) -> UpstreamConnection:
+    async def _connection(
+        self, connection: UpstreamConnection | None, holds: Callable[[], bool]
+    ) -> UpstreamConnection:
         # Returns one on which the request may be written at once: the verdict holds, and no byte has
         # arrived since the last response.
         while True:
-            connection = self._pool.take()
             if connection is None:
                 connection = await self._pool.open()
             try:
@@ -202,6 +197,7 @@ class Upstream:
             connection.close()
             if not connection.used:
                 raise unwanted or ServerDisconnectedError
+            connection = self._pool.take()
 
 
 async def _is_ready(connection: UpstreamConnection, holds: Callable[[], bool]) -> bool:
@@ -213,3 +209,8 @@ async def _is_ready(connection: UpstreamConnection, holds: Callable[[], bool]) -
             return quiet
         await asyncio.sleep(0)
     return False
+
+
+def _may_be_repeated(request: Outgoing) -> bool:
+    body = request.body
+    return request.method in _IDEMPOTENT and not (isinstance(body, RequestBody) and body.begun)

@@ -19,6 +19,9 @@ from keyauthority.base.relational.location import Location
 CONNECTIONS: Final = 12_000
 """The default of connections at once: for ten thousand verifiers, and others."""
 
+CHARGES_PER_SECOND: Final = 50_000
+"""The default of charges a second by one caller: more than one process enters."""
+
 _UNITS: Final = {"d": "days", "h": "hours", "m": "minutes", "s": "seconds", "ms": "milliseconds"}
 _LONGEST: Final = timedelta(days=36_500)
 _is_duration = re.compile(r"([0-9]{1,12})(ms|[dhms])").fullmatch
@@ -53,6 +56,9 @@ class Settings:
     # How many connections each process has at once. More wait unaccepted or are closed.
     max_connections: int = CONNECTIONS
 
+    # How many charges a second one caller may bring, to each process.
+    max_charges_per_second: int = CHARGES_PER_SECOND
+
     # How long audit entries are kept. None: for ever.
     audit_retention: timedelta | None = None
 
@@ -78,6 +84,8 @@ class Settings:
         self._check_workers()
         if self.max_connections < 1:
             raise SettingsError("--max-connections must be 1 or more")
+        if self.max_charges_per_second < 1:
+            raise SettingsError("--max-charges-per-second must be 1 or more")
         if self.tls_client_ca is not None and self.tls_cert is None:
             raise SettingsError("--tls-client-ca needs --tls-cert and --tls-key")
         check_server_tls(

@@ -24,6 +24,7 @@ from keyauthority.base.relational.outages import StorageError
 from keyauthority.config import Settings
 from keyauthority.domain.authenticating import Authenticating
 from keyauthority.domain.books import Books
+from keyauthority.domain.credits.charge_rates import ChargeRates
 from keyauthority.domain.last_used import LastUsed
 from keyauthority.domain.ports import Clock, Keyring, Store
 from keyauthority.domain.secrets import redact
@@ -154,6 +155,7 @@ async def serving(
             syncing=replica.syncing,
             pages=Pages(keyring),
             metrics=calls,
+            charge_rates=ChargeRates(settings.max_charges_per_second, now),
             now=now,
             health=health,
             services=tuple(service.name for service in services),

@@ -9,12 +9,11 @@ from aiohttp import hdrs
 from multidict import CIMultiDict, CIMultiDictProxy, istr
 
 from gateway.bill_metrics import BillCounters
-from gateway.billing.cost import Cost, Told, cost_of, exact_cost
+from gateway.billing.cost import Cost, Told, cost_of, exact_cost, plain_cost
 from gateway.envelope import Refusal
 from gateway.metering.answer import answer_reader
 from gateway.metering.endpoints import Endpoint
 from gateway.metering.going_by import FIRST_OUTPUT, Priced
-from gateway.metering.plain import plain_usage
 from gateway.metering.reader import BYTES_A_TOKEN, AnswerReader
 from gateway.request import RequestBody
 from keyauthority.client import AllHeld, OutOfCredits, Spending, SpendingUnavailable
@@ -23,6 +22,7 @@ from keyauthority.pricing import amounts
 COST: Final = istr("x-opentoken-cost")
 
 _JSON: Final = "application/json"
+_IMAGES: Final = Endpoint.IMAGES
 _LARGEST_AWAITED: Final = 32 * 1024
 """Bytes of an answer that the connection to the upstream takes in, whoever reads them."""
 
@@ -137,11 +137,10 @@ class Bill:
 
     def _plain_cost(self, body: bytes) -> Cost | None:
         # Most answers need no reader.
-        is_json = self._kind.startswith(_JSON) and not self._coding
-        if not is_json or self._priced.asked.place is Endpoint.IMAGES:
+        if self._coding or not self._kind.startswith(_JSON):
             return None
-        usage = plain_usage(body)
-        return None if usage is None else exact_cost(self._priced.price.rates, usage)
+        priced = self._priced
+        return None if priced.asked.place is _IMAGES else plain_cost(priced.price.rates, body)
 
     def begin_stream(self, headers: CIMultiDict[str]) -> None:
         """Prepares the *headers* of an answer that goes on while it arrives."""

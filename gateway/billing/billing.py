@@ -6,18 +6,17 @@ from gateway.bill_metrics import BillCounters
 from gateway.billing.bill import Bill
 from gateway.billing.bodies import Bodies
 from gateway.billing.reading import Reader
+from gateway.connection import SMALL
 from gateway.envelope import Refusal
 from gateway.metering.asking import ask_for_usage, lacks_usage
 from gateway.metering.going_by import Priced
 from gateway.observe import Complaint
-from gateway.pool import SMALL
 from gateway.request import EdgeRequest, RequestBody
 from keyauthority.client import (
     AllHeld,
     OutOfCredits,
     Request,
     Spender,
-    Spending,
     SpendingUnavailable,
     VerifiedKey,
 )
@@ -62,19 +61,22 @@ class Billing:
 
         It is the body, and the bill, which whoever gets it has to close; None if it costs nothing.
         """
-        if isinstance(body, RequestBody):
-            content = await self._bodies.read(body, key.id)
-            if isinstance(content, Refusal):
-                return content
-        else:
+        if body is None or isinstance(body, bytes):
             content = self._bodies.whole(body)
+        else:
+            read = await self._bodies.read(body, key.id)
+            if isinstance(read, Refusal):
+                return read
+            content = read
         size = _size(body) if content is None else len(content)
-        priced = await self._reader.read(request, path, content, size)
-        if isinstance(priced, Refusal):
-            if self._spender is not None:
-                return priced
-            self._counters.unpriced += 1
+        try:
+            priced = self._reader.read(request, path, content, size)
+        except SpendingUnavailable:
+            priced = await self._reader.read_anew(request, path, content, size)
         if not isinstance(priced, Priced):
+            if priced is not None and self._spender is not None:
+                return priced
+            self._counters.unpriced += priced is not None
             return _sent(body, content), None
         strips_usage = content is not None and lacks_usage(priced.asked)
         if strips_usage and content is not None:
@@ -88,9 +90,13 @@ class Billing:
         )
         if self._spender is not None:
             use = Request(priced.asked.model, path, request.id, priced.price.id)
-            spending = await self._spending(self._spender, key, priced.hold, use)
-            if isinstance(spending, Refusal):
-                return spending
+            least = priced.hold if self._holds_all else 1
+            try:
+                spending = self._spender.take(key, priced.hold, use)
+                if spending is None:
+                    spending = await self._spender.wait(key, priced.hold, use, least=least)
+            except (OutOfCredits, AllHeld, SpendingUnavailable) as error:
+                return self._refusal(error)
             bill.cover(spending)
         return bill.body, bill
 
@@ -116,18 +122,6 @@ class Billing:
         except SpendingUnavailable as outage:
             return self._refusal(outage)
 
-    async def _spending(
-        self, spender: Spender, key: VerifiedKey, amount: int, use: Request
-    ) -> Spending | Refusal:
-        try:
-            spending = spender.take(key, amount, use)
-            if spending is None:
-                least = amount if self._holds_all else 1
-                spending = await spender.hold(key, amount, use, least=least)
-        except (OutOfCredits, AllHeld, SpendingUnavailable) as error:
-            return self._refusal(error)
-        return spending
-
     def _refusal(self, error: OutOfCredits | AllHeld | SpendingUnavailable) -> Refusal:
         if isinstance(error, OutOfCredits):
             return self._exhausted
@@ -148,7 +142,7 @@ def _sent(body: Body, content: bytes | None) -> Body:
     # What is sent of *content*, once *body* was read; None if it was not.
     if content is None:
         return body
-    if not isinstance(body, RequestBody):
+    if body is None or isinstance(body, bytes):
         return content or None
     if len(content) <= SMALL:
         # It is sent at once; its bytes are few, and stay for another attempt.

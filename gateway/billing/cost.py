@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from typing import Final, NamedTuple
 
+import msgspec
+
 from gateway.metering.going_by import BYTES_A_SECOND, Priced
+from gateway.metering.plain import plain_counts
 from gateway.metering.request import Asked
 from keyauthority.pricing.prices import Rates
 from keyauthority.pricing.usage import Usage
@@ -26,17 +29,13 @@ class Told(NamedTuple):
     whole: bool = False
 
 
-class Cost(NamedTuple):
+class Cost(msgspec.Struct, frozen=True, gc=False):
     """What a request costs."""
 
     nano_credits: int
-    usage: Usage
-    estimated: bool
-
-    @property
-    def counts(self) -> dict[str, int]:
-        """The usage by class, without what is zero."""
-        return {name: count for name, count in zip(Usage._fields, self.usage, strict=True) if count}
+    counts: dict[str, int]
+    """What it used, by class, without what is zero."""
+    estimated: bool = False
 
 
 def cost_of(priced: Priced, told: Told) -> Cost:
@@ -44,14 +43,20 @@ def cost_of(priced: Priced, told: Told) -> Cost:
     rates = priced.price.rates
     usage = _exact(rates, priced.asked, told)
     if usage is not None:
-        return Cost(rates.cost(usage), usage, estimated=False)
+        return Cost(rates.cost(usage), usage.counts)
     usage = _estimate(rates, priced, told)
-    return Cost(rates.cost(usage), usage, estimated=True)
+    return Cost(rates.cost(usage), usage.counts, estimated=True)
 
 
 def exact_cost(rates: Rates, usage: Usage) -> Cost | None:
     """Returns what a request costs by the usage of its whole answer; None if the price needs more."""
-    return Cost(rates.cost(usage), usage, False) if rates.prices(usage) else None
+    return Cost(rates.cost(usage), usage.counts) if rates.prices(usage) else None
+
+
+def plain_cost(rates: Rates, answer: bytes) -> Cost | None:
+    """Returns what a request costs whose whole answer tells its tokens in the plain way; else None."""
+    counts = plain_counts(answer) if rates.input is not None else None
+    return None if counts is None else Cost(rates.cost_of(counts), counts)
 
 
 def _exact(rates: Rates, asked: Asked, told: Told) -> Usage | None:

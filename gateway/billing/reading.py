@@ -12,7 +12,6 @@ from gateway.envelope import Refusal
 from gateway.metering.going_by import FREE_METHODS, Priced, Pricing, Unpriced
 from gateway.metering.request import AmbiguousRequestError, Asked, read_request
 from gateway.observe import Complaint
-from gateway.paths import split_target
 from gateway.request import EdgeRequest
 from keyauthority.client import SpendingUnavailable
 from keyauthority.pricing.prices import PriceTable
@@ -32,35 +31,42 @@ class Reader:
         self._table = table
         self._complaint = Complaint("prices_unavailable")
 
-    async def read(
+    def read(
         self, request: EdgeRequest, path: str, content: bytes | None, size: int
     ) -> Priced | Refusal | None:
         """Returns what *request*, with the raw *path*, goes by; None if it costs nothing.
 
         *content* is its body, None if that is not looked at, and *size* the bytes of that. A refusal
-        says why nobody knows what it costs.
+        says why nobody knows what it costs. Raises `SpendingUnavailable`: ask `read_anew`.
         """
+        return _read(self._pricing, request, path, content, size)
+
+    async def read_anew(
+        self, request: EdgeRequest, path: str, content: bytes | None, size: int
+    ) -> Priced | Refusal | None:
+        """Returns the same once there are prices: at the start, and after each change of them."""
         try:
-            asked = None
-            if request.method not in FREE_METHODS:
-                asked = _asked(request, path, content or None)
-            try:
-                priced = self._pricing.of(request.method, path, asked, size)
-            except SpendingUnavailable:
-                priced = (await self._current()).of(request.method, path, asked, size)
-        except AmbiguousRequestError:
-            return Refusal.BAD_REQUEST
+            table, now = await self._table(), datetime.now(UTC)
         except SpendingUnavailable as outage:
             self._complaint.log(str(outage))
             return Refusal.BILLING_UNAVAILABLE
-        if priced is Unpriced.NOT_PRICED:
-            return Refusal.MODEL_NOT_PRICED
-        return None if priced is Unpriced.FREE else priced
+        pricing = replace(self._pricing, lookup=lambda model, at: table.find(model, at, now))
+        return _read(pricing, request, path, content, size)
 
-    async def _current(self) -> Pricing:
-        # At the start, after each change of the prices, and without a lease.
-        table, now = await self._table(), datetime.now(UTC)
-        return replace(self._pricing, lookup=lambda model, path: table.find(model, path, now))
+
+def _read(
+    pricing: Pricing, request: EdgeRequest, path: str, content: bytes | None, size: int
+) -> Priced | Refusal | None:
+    try:
+        asked = None
+        if request.method not in FREE_METHODS:
+            asked = _asked(request, path, content or None)
+        priced = pricing.of(request.method, path, asked, size)
+    except AmbiguousRequestError:
+        return Refusal.BAD_REQUEST
+    if isinstance(priced, Priced):
+        return priced
+    return None if priced is Unpriced.FREE else Refusal.MODEL_NOT_PRICED
 
 
 def _asked(request: EdgeRequest, path: str, content: bytes | None) -> Asked | None:
@@ -73,5 +79,5 @@ def _asked(request: EdgeRequest, path: str, content: bytes | None) -> Asked | No
         codings = headers.getall(hdrs.CONTENT_ENCODING)
         if any(coding.strip().lower() not in ("", "identity") for coding in codings):
             raise AmbiguousRequestError("the body is compressed, so what it asks for can't be read")
-    _, query = split_target(request.raw_path)
+    query = request.raw_path[len(path) + 1 :]
     return read_request(path, kinds[0], content, query)

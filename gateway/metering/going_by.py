@@ -24,8 +24,10 @@ FREE_METHODS: Final = frozenset({"GET", "HEAD", "DELETE", "OPTIONS"})
 BYTES_A_SECOND: Final = 16_000
 """Of audio of which nobody tells the length: that of 128 kbit/s."""
 _RATES: Final = tuple(field.name for field in fields(Rates))
+_JOB: Final = Endpoint.JOB
 _ANY: Final = "*"
-_BELOW_ROOT: Final = "/v1/"
+# Patterns of a path that mean each below the root.
+_GENERAL: Final = frozenset({"/v1/", *("/v1/"[:length] + "*" for length in range(5))})
 
 Lookup = Callable[[str, str], Price | None]
 """Finds the price of a model at a path, as `PriceTable.find` and `Spender.price` do."""
@@ -96,10 +98,10 @@ class Pricing:
         price = self._find(asked.model if asked else "", path)
         if price is None:
             return Unpriced.NOT_PRICED
-        if price.model.text == _ANY and _is_general(price) and not self.allows_default:
+        if not self.allows_default and price.model.text == _ANY and _is_general(price):
             return Unpriced.NOT_PRICED
         place = target_of(path).endpoint if asked is None else asked.place
-        if place is Endpoint.JOB:
+        if place is _JOB:
             return _by_request(price) if _is_of_requests(price) else Unpriced.NOT_PRICED
         if asked is None:
             asked = Asked(images=int(place is Endpoint.IMAGES), input_bytes=size, place=place)
@@ -127,8 +129,8 @@ class Pricing:
 
     def _priced(self, price: Price, asked: Asked, size: int) -> Priced:
         output, rates = asked.output_tokens or FIRST_OUTPUT, price.rates
-        if not self.holds_limit:
-            output = min(output, FIRST_OUTPUT)
+        if output > FIRST_OUTPUT and not self.holds_limit:
+            output = FIRST_OUTPUT
         output *= asked.choices
         hold = rates.estimate(asked.input_bytes, output, asked.images)
         if rates.second:
@@ -139,7 +141,7 @@ class Pricing:
 
 
 def _is_general(price: Price) -> bool:
-    return price.path.matches(_BELOW_ROOT)
+    return price.path.text in _GENERAL
 
 
 def _is_of_requests(price: Price) -> bool:

@@ -8,7 +8,7 @@ import msgspec
 
 from gateway.metering.members import JSON_ERRORS
 from keyauthority.pricing.meter import LARGEST_COUNT
-from keyauthority.pricing.usage import Usage, divided
+from keyauthority.pricing.usage import divided
 
 _Count = Annotated[int, msgspec.Meta(ge=0, le=LARGEST_COUNT)]
 
@@ -47,10 +47,10 @@ _NO_INPUT_PARTS: Final = _InputParts()
 _NO_OUTPUT_PARTS: Final = _OutputParts()
 
 
-def plain_usage(answer: bytes) -> Usage | None:
-    """Returns the usage of a JSON answer without images that tells it as chat completions do.
+def plain_counts(answer: bytes) -> dict[str, int] | None:
+    """Returns the tokens, by class, of a JSON answer without images that tells them as completions do.
 
-    It is what a `Meter` makes of it, in a tenth of the time. None: it has to be read by that.
+    They are what a `Meter` makes of it, in a tenth of the time. None: it has to be read by that.
     """
     try:
         told = _decode(answer).usage
@@ -60,7 +60,8 @@ def plain_usage(answer: bytes) -> Usage | None:
     # Some leave what was thought out of the answer's tokens, not out of the total.
     output = max(told.completion_tokens, told.total_tokens - prompt)
     if told.prompt_tokens_details is None and told.completion_tokens_details is None:
-        return Usage(input=prompt, output=output)
+        counts = {"input": prompt, "output": output}
+        return counts if prompt and output else {name: n for name, n in counts.items() if n}
     inputs = told.prompt_tokens_details or _NO_INPUT_PARTS
     outputs = told.completion_tokens_details or _NO_OUTPUT_PARTS
     if outputs.reasoning_tokens > told.completion_tokens:
@@ -74,4 +75,4 @@ def plain_usage(answer: bytes) -> Usage | None:
         image_input=inputs.image_tokens,
         reasoning=outputs.reasoning_tokens,
         audio_output=outputs.audio_tokens,
-    )
+    ).counts

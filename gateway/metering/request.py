@@ -8,7 +8,7 @@ usage is told. A number that only bounds what is held counts as not said if it m
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from typing import Any, Final
 
 import msgspec
@@ -36,8 +36,14 @@ _TIERS: Final = (None, "auto", "default", "flex", "standard_only")
 _UNTIMED: Final = frozenset({"text", "srt", "vtt"})
 """Formats of a transcription that tell no length of the audio."""
 _TERMS: Final = frozenset({*_OTHER_MODELS, "service_tier", "background"})
-_DECIDING: Final = frozenset({"model", "stream", *_OUTPUT_LIMITS, *_CHOICES, *_TERMS})
+_DECIDING: Final = frozenset(
+    {"model", "stream", "stream_options", *_OUTPUT_LIMITS, *_CHOICES, *_TERMS}
+)
 """What is read of every request in JSON."""
+
+_COMPLETIONS: Final = Endpoint.COMPLETIONS
+_IMAGES: Final = Endpoint.IMAGES
+_SPEECH: Final = Endpoint.SPEECH
 
 _JSON: Final = "application/json"
 _CHARSETS: Final = frozenset({"utf-8", "utf8", "us-ascii", "ascii"})
@@ -112,32 +118,46 @@ def _from_json(path: str, body: bytes) -> Asked:
     values = values_by_name(body)
     check_names(values.keys())
     place = target_of(path).endpoint
-    fields = {name: _plain(value) for name, value in values.items() if name in _DECIDING}
-    if not _TERMS.isdisjoint(fields):
-        _check_terms(fields, place)
-    wanted = max(1, _largest(fields, _CHOICES))
-    if place is Endpoint.COMPLETIONS:
+    model, limit, wanted, streams, includes_usage = "", 0, 1, False, False
+    terms: dict[str, object] = {}
+    for name, value in values.items():
+        if name not in _DECIDING:
+            continue
+        if name == "model":
+            model = _model(_plain(value))
+        elif name == "stream":
+            streams = _flag(name, _plain(value))
+        elif name == "stream_options":
+            includes_usage = _includes_usage(bytes(value))
+        elif name in _OUTPUT_LIMITS:
+            limit = max(limit, _number(_plain(value)))
+        elif name in _CHOICES:
+            wanted = max(wanted, _number(_plain(value)))
+        else:
+            terms[name] = _plain(value)
+    if terms:
+        _check_terms(terms, place)
+    if place is _COMPLETIONS:
         wanted *= _prompts(values.get("prompt"))
     return Asked(
-        model=_model(fields.get("model")),
-        output_tokens=_largest(fields, _OUTPUT_LIMITS),
-        choices=1 if place is Endpoint.IMAGES else wanted,
-        images=wanted if place is Endpoint.IMAGES else 0,
-        streams=_flag("stream", fields.get("stream")),
-        includes_usage=_includes_usage(values.get("stream_options")),
+        model=model,
+        output_tokens=limit,
+        choices=1 if place is _IMAGES else wanted,
+        images=wanted if place is _IMAGES else 0,
+        streams=streams,
+        includes_usage=includes_usage,
         input_bytes=text_bytes(body),
-        characters=_characters(values.get("input")) if place is Endpoint.SPEECH else 0,
+        characters=_characters(values.get("input")) if place is _SPEECH else 0,
         place=place,
     )
 
 
-def _includes_usage(raw: msgspec.Raw | None) -> bool:
-    options = b"null" if raw is None else bytes(raw)
+def _includes_usage(options: bytes) -> bool:
     if options == b"null":
         return False
-    inner = values_by_name(options)
-    check_names(inner.keys())
-    return "include_usage" in inner and _flag("include_usage", _plain(inner["include_usage"]))
+    values = values_by_name(options)
+    check_names(values.keys())
+    return "include_usage" in values and _flag("include_usage", _plain(values["include_usage"]))
 
 
 def _from_form(path: str, content_type: str, body: bytes) -> Asked:
@@ -150,8 +170,8 @@ def _from_form(path: str, content_type: str, body: bytes) -> Asked:
     wanted = max(1, _number(fields.get("n")))
     return Asked(
         model=_model(fields.get("model")),
-        images=wanted if place is Endpoint.IMAGES else 0,
-        choices=1 if place is Endpoint.IMAGES else wanted,
+        images=wanted if place is _IMAGES else 0,
+        choices=1 if place is _IMAGES else wanted,
         streams=(fields.get("stream") or "").lower() in ("true", "1", "on", "yes"),
         input_bytes=form.text_bytes,
         tells_seconds=fields.get("response_format", "").strip().lower() not in _UNTIMED,
@@ -172,7 +192,7 @@ def _check_terms(fields: Mapping[str, object], place: Endpoint) -> None:
     if fields.get("service_tier") not in _TIERS:
         raise NotPlainError("the body names a tier of service that has no price")
     background = fields.get("background")
-    if place is Endpoint.IMAGES and isinstance(background, str):
+    if place is _IMAGES and isinstance(background, str):
         # That of a picture.
         return
     if background not in (None, False, "false"):
@@ -200,14 +220,6 @@ def _flag(name: str, value: object) -> bool:
     if value is not None and type(value) is not bool:
         raise NotPlainError(f"{name} is neither true nor false")
     return value is True
-
-
-def _largest(fields: Mapping[str, object], names: Iterable[str]) -> int:
-    largest = 0
-    for name in names:
-        if name in fields:
-            largest = max(largest, _number(fields[name]))
-    return largest
 
 
 def _number(value: object) -> int:

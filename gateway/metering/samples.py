@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from typing import Final, NamedTuple
+from typing import Final
 
 from gateway.metering.events import data_of
 from gateway.metering.pieces import read_piece, told
@@ -11,38 +11,51 @@ from gateway.metering.pieces import read_piece, told
 _LONGEST: Final = 200
 """Bytes of a text: a longer one may be a file."""
 
-# A string in JSON as it stands there, without what ends it, is written otherwise, or is not allowed.
-_is_plain = re.compile(rb'[^"\\\x00-\x1f]{0,%d}' % _LONGEST).fullmatch
+_PLAIN: Final = bytes(code for code in range(ord(" "), 127) if code not in b'"\\')
+"""What stands for itself in a string in JSON, of ASCII."""
+
 _text = re.compile(
     rb'"(?:content|text|reasoning_content|reasoning|thinking|delta)":"([^"\\\x00-\x1f]+)"'
 ).search
 
 
-class Sample(NamedTuple):
+class Sample:
     """An event, by which others are known that have the same around their text.
 
     JSON is read from left to right: after the same beginning, up to within a string, another text of
     plain characters is the value of the same string, and the rest means what it meant.
+
+    Args:
+        start: What stands before the text.
+        end: What stands after it.
+        size: Bytes of other texts in it.
+        kept_end: What is passed on instead of *end*; None: all is passed on as it is.
     """
 
-    start: bytes
-    """Up to the text."""
-    end: bytes
-    around: int
-    """Bytes of both."""
-    size: int
-    """Bytes of other texts in it."""
-    kept_end: bytes | None
-    """What is passed on instead of `end`; None: all is passed on as it is."""
+    __slots__ = ("_around", "_end", "_from", "_kept_end", "_start", "_to", "size")
+
+    def __init__(self, start: bytes, end: bytes, size: int, kept_end: bytes | None) -> None:
+        self.size = size
+        self._start = start
+        self._end = end
+        self._kept_end = kept_end
+        self._around = len(start) + len(end)
+        self._from, self._to = len(start), -len(end)
 
     def text_in(self, event: bytes) -> bytes | None:
         """Returns the text of *event*, one or no event; None if it has to be read."""
-        if not event.startswith(self.start) or not event.endswith(self.end):
+        if not event.startswith(self._start) or not event.endswith(self._end):
             return None
-        text = event[len(self.start) : -len(self.end)]
-        if len(text) + self.around != len(event) or not _is_plain(text):
+        text = event[self._from : self._to]
+        if not len(text) == len(event) - self._around <= _LONGEST:
             return None
-        return text if text.isascii() or _is_utf_8(text) else None
+        # Most texts are in ASCII.
+        rest = text.translate(None, _PLAIN)
+        return text if not rest or _is_plain(rest, text) else None
+
+    def passed(self, event: bytes, text: bytes) -> bytes:
+        """Returns what is passed on of *event*, in which *text* was."""
+        return event if self._kept_end is None else self._start + text + self._kept_end
 
 
 def sample_of(event: bytes, size: int, kept: bytes) -> Sample | None:
@@ -61,11 +74,13 @@ def sample_of(event: bytes, size: int, kept: bytes) -> Sample | None:
     others, is_made = piece.measure()
     if is_made or others + end - start != size or not kept.startswith(event[:end]):
         return None
-    kept_end = None if kept == event else kept[end:]
-    return Sample(event[:start], event[end:], len(event) - end + start, others, kept_end)
+    return Sample(event[:start], event[end:], others, None if kept == event else kept[end:])
 
 
-def _is_utf_8(text: bytes) -> bool:
+def _is_plain(rest: bytes, text: bytes) -> bool:
+    # Whether *text*, of which *rest* is more than the plain ASCII, is plain as well.
+    if min(rest) < _PLAIN[-1]:
+        return False
     try:
         text.decode()
     except UnicodeDecodeError:

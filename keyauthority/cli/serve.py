@@ -10,7 +10,7 @@ import click
 from keyauthority.base.process.settings import LOG_LEVELS, SettingsError
 from keyauthority.base.relational.location import Location
 from keyauthority.cli.values import DURATION, FILE, database_option, setting
-from keyauthority.config import CONNECTIONS, Settings
+from keyauthority.config import CHARGES_PER_SECOND, CONNECTIONS, Settings
 from keyauthority.server import run
 
 
@@ -46,6 +46,11 @@ from keyauthority.server import run
     type=FILE,
 )
 @setting("--max-connections", "Connections at once, in each process.", default=CONNECTIONS)
+@setting(
+    "--max-charges-per-second",
+    "Charges that one caller may bring, in each process.",
+    default=CHARGES_PER_SECOND,
+)
 @setting(
     "--audit-retention",
     "How long audit entries are kept: 400d. [default: for ever]",

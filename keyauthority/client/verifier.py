@@ -47,6 +47,7 @@ from keyauthority.coherence.cache import CoherentCache
 from keyauthority.coherence.entries import digest_of
 from keyauthority.domain.secrets import Secret
 from keyauthority.domain.verdicts import Verdict
+from keyauthority.escrow.purse import SliceNumbers
 from keyauthority.v1.verification_service_pb2_grpc import VerificationServiceStub
 
 if TYPE_CHECKING:
@@ -115,8 +116,8 @@ class Verifier:
         of keys and workspaces, `WORKSPACE_ID/credits`, and `prices`."""
         self.spends = False
         """Whether a `Spender` is open over it."""
-        self.highest_slice = 0
-        """The highest number that a slice of its session has had: a `Spender` counts on from it."""
+        self.slice_numbers = SliceNumbers()
+        """Those of slices of its sessions: each `Spender` over it counts on."""
         self._connect = functools.partial(
             connect, address, tls_ca=tls_ca, client_certificate=client_certificate
         )

@@ -49,6 +49,7 @@ class Reason(enum.Enum):
     REFUND_TOO_LARGE = enum.auto()
     BALANCE_OUT_OF_RANGE = enum.auto()
     PRICE_EXISTS = enum.auto()
+    TOO_MANY_CHARGES = enum.auto()
 
 
 class KeyAuthorityError(Exception):

@@ -25,7 +25,8 @@ class Kind(enum.Enum):
     EXPIRY = 5
 
 
-@dataclass(frozen=True, slots=True)
+# Not frozen: one is made for each charge, and that would take several times as long. Nobody changes it.
+@dataclass(slots=True)
 class Use:
     """What a charge is for: the request, its usage by class, and how the cost came about.
 
@@ -43,11 +44,27 @@ class Use:
     status: int = 0
     session_id: str = ""
 
+    def of(self, session_id: str) -> Use:
+        """Returns the same use, of that session."""
+        return Use(
+            self.key_id,
+            self.model,
+            self.path,
+            self.request_id,
+            self.counts,
+            self.price_id,
+            self.held,
+            self.estimated,
+            self.status,
+            session_id,
+        )
+
 
 NO_USE: Final = Use()
 
 
-@dataclass(frozen=True, slots=True)
+# Not frozen: one is made for each charge, and that would take several times as long. Nobody changes it.
+@dataclass(slots=True)
 class Entry:
     """One line of a workspace's ledger.
 
@@ -70,7 +87,7 @@ class Entry:
     caller_name: str = ""
     person_id: str = ""
     person_name: str = ""
-    use: Use = NO_USE
+    use: Use = field(default_factory=Use)
 
 
 def makes_grant(entry: Entry) -> bool:
@@ -91,7 +108,8 @@ class EntryFilter:
     end: datetime | None = None
 
 
-@dataclass(frozen=True, slots=True)
+# Not frozen: one is made for each charge, and that would take several times as long. Nobody changes it.
+@dataclass(slots=True)
 class Drawn:
     """What an entry took of a grant."""
 

@@ -122,9 +122,10 @@ class Sheet:
         """
         if kind is not Kind.CHARGE:
             self.cut += max(amount - max(self.account.available, 0), 0)
-        of_first = [self._grants[first]] if first in self._grants else []
-        draws, left = draw(of_first, amount)
-        draws += draw((one for one in self._grants.values() if one.id != first), left)[0]
+        grants: Iterable[Grant] = self._grants.values()
+        if first in self._grants:
+            grants = [self._grants[first], *(one for one in grants if one.id != first)]
+        draws, _ = draw(grants, amount)
         entry = self._write(
             kind, -amount, reference, by, subject=subject, note=note, use=use, time=time
         )
@@ -156,7 +157,7 @@ class Sheet:
     def _draw(self, draws: Iterable[Draw]) -> None:
         for one in draws:
             grant = self._grants[one.grant_id]
-            self._put(replace(grant, remaining=grant.remaining - one.amount))
+            self._put(grant.left(grant.remaining - one.amount))
             self.drawn.append(Drawn(self.entries, one.grant_id, one.amount))
 
     def _put(self, grant: Grant) -> None:

@@ -38,10 +38,14 @@ class OwnedSlice:
 
 @dataclass(frozen=True, slots=True)
 class Shared:
-    """How many other sessions have something in an open slice of a workspace, and how much in all."""
+    """How many sessions, of some, have something in an open slice of a workspace, and how much in all."""
 
     sessions: int = 0
     amount: int = 0
+
+    def less(self, some: Shared) -> Shared:
+        """Returns what is left without *some* of these sessions."""
+        return Shared(self.sessions - some.sessions, self.amount - some.amount)
 
 
 class SliceSheet:
@@ -56,6 +60,7 @@ class SliceSheet:
         self._workspace_id = workspace_id
         self._slices = {one.key: one for one in slices}
         self._changed: dict[SliceKey, None] = {}
+        self._forgotten: dict[SliceKey, OwnedSlice] = {}
         self._numbers: dict[str, set[int]] = {}
         for session_id, number in self._slices:
             self._numbers.setdefault(session_id, set()).add(number)
@@ -64,6 +69,11 @@ class SliceSheet:
         """Returns that slice if it is there and of a session of the caller."""
         one = self._slices.get(key)
         return one if one is not None and one.caller_id == caller_id else None
+
+    def slice_of(self, key: SliceKey, caller_id: str) -> Slice | None:
+        """Returns the same without its owner."""
+        one = self._slices.get(key)
+        return one.slice if one is not None and one.caller_id == caller_id else None
 
     def latest(self, session_id: str) -> OwnedSlice | None:
         """Returns the session's slice with the highest number."""
@@ -87,20 +97,31 @@ class SliceSheet:
         self._slices[key] = owned
         self._changed[key] = None
 
-    def to_write(self) -> tuple[list[OwnedSlice], list[OwnedSlice]]:
-        """Returns the slices to put, and those to forget.
+    def shared(self, beside: str = "") -> Shared:
+        """Returns what these sessions, but for *beside*, have in open slices."""
+        spendable = [
+            one
+            for one in self._slices.values()
+            if one.slice.amount and not one.slice.closed and one.release_time is None
+        ]
+        others = [one for one in spendable if one.session_id != beside]
+        sessions = {one.session_id for one in others}
+        return Shared(len(sessions), sum(one.slice.amount for one in others))
 
-        What is closed and empty is forgotten, but not the highest number of a session: a call that
-        comes late must find that it has been passed.
+    def forget(self) -> None:
+        """Forgets what is closed and empty, at the end of a call.
+
+        But not the highest number of a session: a call that comes late must find that it has been passed.
         """
-        put: list[OwnedSlice] = []
-        forgotten: list[OwnedSlice] = []
         highest = {session_id: max(numbers) for session_id, numbers in self._numbers.items()}
         # One that was closed, and empty, before may have been passed now.
-        for key, one in self._slices.items():
-            empty = one.slice.closed and not one.slice.amount
-            if empty and key[1] < highest[key[0]]:
-                forgotten.append(one)
-            elif key in self._changed:
-                put.append(one)
-        return put, forgotten
+        for key, one in list(self._slices.items()):
+            if one.slice.closed and not one.slice.amount and key[1] < highest[key[0]]:
+                self._forgotten[key] = one
+                self._changed.pop(key, None)
+                self._numbers[key[0]].remove(key[1])
+                del self._slices[key]
+
+    def to_write(self) -> tuple[list[OwnedSlice], list[OwnedSlice]]:
+        """Returns the slices to put, and those to forget."""
+        return [self._slices[key] for key in self._changed], list(self._forgotten.values())

@@ -24,13 +24,25 @@ class Grant:
     expire_time: datetime | None = None
     promotional: bool = False
 
+    def left(self, remaining: int) -> Grant:
+        """Returns the same grant, of which so much remains."""
+        return Grant(
+            self.id,
+            remaining,
+            self.create_time,
+            self.priority,
+            self.expire_time,
+            self.promotional,
+        )
+
     @property
     def terms(self) -> tuple[int, datetime | None, bool]:
         """On what terms the credits came: credits on the same terms are as good as each other."""
         return self.priority, self.expire_time, self.promotional
 
 
-@dataclass(frozen=True, slots=True)
+# Not frozen: one is made for each charge, and that would take several times as long. Nobody changes it.
+@dataclass(slots=True)
 class Draw:
     """What a charge, a reduction or an expiry takes of one grant."""
 

@@ -2,29 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
-from dataclasses import dataclass, field
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass
 
 from keyauthority.escrow.slices import SliceCall, SliceClosing, SliceKey, Word, at_least
 
 
-@dataclass(slots=True, eq=False)
-class Hold:
-    """What is held for one request, by its slices, the oldest first: perhaps of several sessions."""
-
-    parts: dict[SliceKey, int] = field(default_factory=dict)
-
-    @property
-    def amount(self) -> int:
-        """All of it."""
-        return sum(self.parts.values())
-
-    def extended(self, more: Hold) -> dict[SliceKey, int]:
-        """Returns the parts of this hold and of *more*, which was taken for the same request later."""
-        parts = dict(self.parts)
-        for key, amount in more.parts.items():
-            parts[key] = parts.get(key, 0) + amount
-        return parts
+def joined(parts: Mapping[SliceKey, int], more: Mapping[SliceKey, int]) -> dict[SliceKey, int]:
+    """Returns what is held for a request by *parts*, and by *more* that was taken for it later."""
+    both = dict(parts)
+    for key, amount in more.items():
+        both[key] = both.get(key, 0) + amount
+    return both
 
 
 # Not frozen: one is made for each request, and that would take three times as long.
@@ -32,12 +21,13 @@ class Hold:
 class Charge:
     """What a request cost, and what had been held for it: to be sent until it is confirmed.
 
-    It is never changed.
+    `parts` is what was held, by its slices, the oldest first: perhaps of several sessions. It is never
+    changed once a purse has it.
     """
 
     reference: str
     cost: int
-    parts: dict[SliceKey, int]
+    parts: Mapping[SliceKey, int]
 
     def __post_init__(self) -> None:
         """Raises `ValueError` if the cost is below zero."""
@@ -62,19 +52,38 @@ class Call:
     charges: tuple[Charge, ...]
 
 
-class Purse:
-    """The slices of one workspace for one session, with numbers above *after*.
+class SliceNumbers:
+    """Numbers slices, from 1: of all purses that share it, in whatever workspace and session.
 
-    Only the one with the highest number is spent from, and only while it is open. Whoever calls
-    `take` has checked in the same step that the session's lease is in force. A hold that was extended
-    in a later session has parts in both purses: its end (`void`, `charge`) and the confirmation of its
-    charge are told to both, and each takes its own part.
+    No number comes twice, so a workspace whose purses are forgotten goes on above them.
     """
 
-    def __init__(self, session: str, after: int = 0) -> None:
+    __slots__ = ("_last",)
+
+    def __init__(self) -> None:
+        self._last = 0
+
+    def next(self) -> int:
+        """Returns the number of a new slice."""
+        self._last += 1
+        return self._last
+
+
+class Purse:
+    """The slices of one workspace for one session, each with the next of *numbers*.
+
+    Only the one with the highest number is spent from, and only while it is open. Whoever calls
+    `take` has checked in the same step that the session's lease is in force. What is held for a
+    request may have parts in purses of several sessions: its end (`void`, `charge`) and the
+    confirmation of its charge are told to all of them, and each takes its own part.
+    """
+
+    def __init__(self, session: str, numbers: SliceNumbers) -> None:
         self.session = session
         self.free = 0
-        self._number = after
+        self.number = 0
+        """That of the latest slice; 0 before the first."""
+        self._numbers = numbers
         self._sequence = 0
         self._open = False
         # By slice: what is held, and what ended charges take that nobody has confirmed.
@@ -85,13 +94,8 @@ class Purse:
         self._closing: dict[int, int | None] = {}
 
     @property
-    def number(self) -> int:
-        """The highest number so far. The next purse of the session has to go on from there."""
-        return self._number
-
-    @property
     def is_empty(self) -> bool:
-        """Whether nothing is held, free, to be sent or to be said: it may be forgotten, its number not."""
+        """Whether nothing is held, free, to be sent or to be said: it may be forgotten."""
         return not (self._open or self._held or self._charges or self._closing)
 
     @property
@@ -99,40 +103,47 @@ class Purse:
         """Whether the open slice has nothing: it may be closed, and nobody misses it."""
         return self._open and self._call is None and not (self.free or self._held)
 
+    @property
+    def has_closed(self) -> bool:
+        """Whether there are closed slices, of which there may be something to say."""
+        return bool(self._closing)
+
     # --- spending
 
-    def take(self, amount: int) -> Hold | None:
+    def take(self, amount: int) -> dict[SliceKey, int] | None:
         """Holds *amount* for a request; None if less is free."""
         if amount > self.free:
             return None
         if not amount:
-            return Hold()
+            return {}
         self.free -= amount
-        self._held[self._number] = self._held.get(self._number, 0) + amount
-        return Hold({(self.session, self._number): amount})
+        self._held[self.number] = self._held.get(self.number, 0) + amount
+        return {(self.session, self.number): amount}
 
-    def void(self, hold: Hold) -> None:
-        """Ends *hold* of a request that was never sent, or that the upstream refused."""
-        for (session, number), held in hold.parts.items():
+    def void(self, parts: Mapping[SliceKey, int]) -> None:
+        """Ends the hold of a request that was never sent, or that the upstream refused."""
+        for (session, number), held in parts.items():
             if session == self.session:
                 self._let_go(number, held)
 
-    def charge(self, hold: Hold, reference: str, cost: int) -> Charge:
-        """Ends *hold*: its request cost *cost*. To be called once that is on the disk."""
-        charge = Charge(reference, cost, dict(hold.parts))
-        left = cost
-        for (session, number), held in hold.parts.items():
-            taken = min(left, held)
-            left -= taken
-            if session == self.session:
-                self._let_go(number, held - taken)
-        self._charges[reference] = charge
-        return charge
+    def charge(self, charges: Iterable[Charge]) -> None:
+        """Ends holds of requests that cost something. To be called once that is on the disk."""
+        for charge in charges:
+            left = charge.cost
+            for (session, number), held in charge.parts.items():
+                taken = held if held < left else left  # noqa: FURB136 - a call of `min` costs as much as the rest
+                left -= taken
+                if session == self.session:
+                    self._charges[charge.reference] = charge
+                    if taken < held:
+                        self._let_go(number, held - taken)
 
-    def confirmed(self, reference: str) -> None:
-        """The authority has entered the charge, or knew it."""
-        charge = self._charges.pop(reference, None)
-        if charge is not None:
+    def confirmed(self, references: Iterable[str]) -> None:
+        """The authority has entered these charges, or knew them. Others are ignored."""
+        for reference in references:
+            charge = self._charges.pop(reference, None)
+            if charge is None:
+                continue
             left = charge.cost
             for (session, number), held in charge.parts.items():
                 taken = min(left, held)
@@ -153,7 +164,7 @@ class Purse:
 
     def _let_go(self, number: int, amount: int) -> None:
         self._lower(number, amount)
-        if number == self._number and self._open:
+        if number == self.number and self._open:
             self.free += amount
 
     def _lower(self, number: int, amount: int) -> None:
@@ -173,14 +184,14 @@ class Purse:
         """
         if self._call is None:
             if not self._open:
-                self._number += 1
+                self.number = self._numbers.next()
                 self._sequence = 0
                 self._open = True
             self._sequence += 1
             self.free -= release
             charges = tuple(self._charges.values())
-            keep = self.free + self._kept(self._number, charges)
-            request = SliceCall(self._number, self._sequence, keep, want, need)
+            keep = self.free + self._kept(self.number, charges)
+            request = SliceCall(self.number, self._sequence, keep, want, need)
             self._call = Call(request, charges)
         return self._call
 
@@ -201,7 +212,7 @@ class Purse:
             self._open = False
             self._call = None
             self.free = 0
-            self._closing[self._number] = None
+            self._closing[self.number] = None
 
     def closings(self, charges: Collection[Charge] = ()) -> list[SliceClosing]:
         """Returns what the authority has to hear of closed slices, in a call that brings *charges*."""

@@ -62,8 +62,13 @@ class Slice:
 
     def __post_init__(self) -> None:
         """Raises `ValueError` if it is no slice."""
-        at_least(1, number=self.number)
-        at_least(0, amount=self.amount, sequence=self.sequence, granted=self.granted)
+        if self.number < 1 or self.amount < 0 or self.sequence < 0 or self.granted < 0:
+            at_least(1, number=self.number)
+            at_least(0, amount=self.amount, sequence=self.sequence, granted=self.granted)
+
+    def of(self, amount: int) -> Slice:
+        """Returns the same slice with *amount* in it."""
+        return Slice(self.number, amount, self.sequence, self.granted, self.word, self.closed)
 
 
 @dataclass(frozen=True, slots=True)
@@ -199,13 +204,15 @@ def give_back(account: Account, slice_: Slice) -> tuple[Account, Slice]:
 
 def _kept(account: Account, slice_: Slice, keep: int) -> tuple[Account, Slice]:
     returned = max(slice_.amount - keep, 0)
-    return (
-        replace(account, escrowed=account.escrowed - returned),
-        replace(slice_, amount=slice_.amount - returned),
+    if not returned:
+        return account, slice_
+    return Account(account.balance, account.escrowed - returned), slice_.of(
+        slice_.amount - returned
     )
 
 
-@dataclass(frozen=True, slots=True)
+# Not frozen: one is made for each charge, and that would take several times as long. Nobody changes it.
+@dataclass(slots=True)
 class Part:
     """What was held for a request in one slice; None if that was given back or voided, or is not
     the caller's.
@@ -217,11 +224,13 @@ class Part:
 
     def __post_init__(self) -> None:
         """Raises `ValueError` if no verifier can mean it."""
-        at_least(1, number=self.key[1])
-        at_least(0, held=self.held)
+        if self.key[1] < 1 or self.held < 0:
+            at_least(1, number=self.key[1])
+            at_least(0, held=self.held)
 
 
-@dataclass(frozen=True, slots=True)
+# Not frozen: one is made for each charge, and that would take several times as long. Nobody changes it.
+@dataclass(slots=True)
 class Charged:
     """What a charge left, and how far it went beyond what stood for it, by the reason.
 
@@ -242,7 +251,8 @@ def charge(account: Account, cost: int, parts: Sequence[Part]) -> Charged:
     The balance is lowered by the cost, each slice by no more than was held in it: the rest of a slice
     belongs to other holds. Parts of the same slice lower it one after the other.
     """
-    at_least(0, cost=cost)
+    if cost < 0:
+        at_least(0, cost=cost)
     left, late, short, escrowed = cost, 0, 0, account.escrowed
     slices: dict[SliceKey, Slice] = {}
     for part in parts:
@@ -255,5 +265,5 @@ def charge(account: Account, cost: int, parts: Sequence[Part]) -> Charged:
         there = min(taken, slice_.amount)
         short += taken - there
         escrowed -= there
-        slices[part.key] = replace(slice_, amount=slice_.amount - there)
+        slices[part.key] = slice_.of(slice_.amount - there)
     return Charged(Account(account.balance - cost, escrowed), slices, left, late, short)

@@ -38,7 +38,7 @@ def parse(text: str, most: int = LARGEST_AMOUNT) -> int:
 
 def write(nano_credits: int) -> str:
     """Returns *nano_credits* as a decimal number of credits that `parse` reads, such as `2.5`."""
-    whole, fraction = divmod(abs(nano_credits), NANO)
-    decimals = f"{fraction:0{_DIGITS}}".rstrip("0")
-    sign = "-" if nano_credits < 0 else ""
-    return f"{sign}{whole}.{decimals}" if decimals else f"{sign}{whole}"
+    digits = str(abs(nano_credits)).rjust(_DIGITS + 1, "0")
+    whole, decimals = digits[:-_DIGITS], digits[-_DIGITS:].rstrip("0")
+    text = f"{whole}.{decimals}" if decimals else whole
+    return f"-{text}" if nano_credits < 0 else text

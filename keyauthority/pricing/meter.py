@@ -40,6 +40,8 @@ _SECONDS: Final = ("seconds", "prompt_audio_seconds")
 _TOTALS: Final = frozenset(
     {*_INPUT, *_OUTPUT, "total_tokens", *_CACHE_HITS, _CACHE_READ, _CACHE_WRITE}
 )
+# What many streams tell.
+_PLAIN: Final = frozenset({"prompt_tokens", "completion_tokens", "total_tokens"})
 # Where the object with the usage stands: in the answer itself; in the terminal events of a
 # responses stream; in the first event of a messages stream.
 _HOLDERS: Final = ("response", "message")
@@ -87,6 +89,10 @@ class Meter:
         return told
 
     def _take(self, usage: Mapping[Any, Any]) -> bool:
+        if not self._counts and _is_plain(usage):
+            # What the rest would do, in a fifth of the time.
+            self._counts = dict(usage)
+            return True
         counts: Counts = {}
         _collect(usage, counts)
         for name, count in counts.items():
@@ -102,6 +108,10 @@ class Meter:
         if not self._counts:
             return None
         counts = self._counts
+        if counts.keys() == _PLAIN:
+            prompt = counts["prompt_tokens"]
+            output = max(counts["completion_tokens"], counts["total_tokens"] - prompt)
+            return Usage(input=prompt, output=output, images=self.images)
         read_count, write_count = counts.get(_CACHE_READ, 0), counts.get(_CACHE_WRITE, 0)
         beside = read_count + write_count if _cache_is_beside(counts) else 0
         audio = _audio_in_total_alone(counts)
@@ -124,6 +134,12 @@ def _billed(answer: Mapping[Any, Any]) -> object:
     # What Cohere bills of reranks and embeddings.
     meta = answer.get("meta")
     return meta.get("billed_units") if isinstance(meta, dict) else None
+
+
+def _is_plain(usage: Mapping[Any, Any]) -> bool:
+    return usage.keys() == _PLAIN and all(
+        type(count) is int and 0 <= count <= LARGEST_COUNT for count in usage.values()
+    )
 
 
 def _is_mapping(value: object) -> bool:

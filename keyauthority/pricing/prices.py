@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import bisect
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, fields
 from datetime import UTC, datetime
 from functools import cached_property
-from operator import mul
 from typing import Final
 
 from keyauthority.pricing.amounts import LARGEST_AMOUNT
@@ -59,11 +58,20 @@ class Rates:
         It is cut to `LARGEST_AMOUNT`, the most that an entry holds, and does not raise: what was used
         is charged in any case. So a cost of exactly that much is one that was cut.
         """
-        millionths: int = sum(map(mul, usage, self._millionths)) + _MILLION * (self.request or 0)
-        return min((millionths + _MILLION // 2) // _MILLION, LARGEST_AMOUNT)
+        return self.cost_of(usage._asdict())
+
+    def cost_of(self, counts: Mapping[str, int]) -> int:
+        """Returns what a usage costs, as `cost` does, by its classes; those of zero may be left out."""
+        millionths, rates = _MILLION * (self.request or 0) + _MILLION // 2, self._millionths
+        for name, count in counts.items():
+            millionths += count * rates[name]
+        cost = millionths // _MILLION
+        if cost > LARGEST_AMOUNT:
+            return LARGEST_AMOUNT
+        return cost
 
     @cached_property
-    def _millionths(self) -> Usage:
+    def _millionths(self) -> dict[str, int]:
         # Of a nano-credit, for one of each class.
         plain_input, plain_output = self.input or 0, self.output or 0
         return Usage(
@@ -78,7 +86,7 @@ class Rates:
             images=_MILLION * (self.image or 0),
             milliseconds=1000 * (self.second or 0),
             characters=_MILLION * (self.character or 0),
-        )
+        )._asdict()
 
     def prices(self, usage: Usage) -> bool:
         """Returns whether *usage* can be priced; if not, its cost is to be estimated.
@@ -104,14 +112,14 @@ class Rates:
         A token is reckoned as three bytes, and each at the dearest rate of its side, whatever class it
         will be of. Seconds are only known afterwards, and not reckoned. It is cut as `cost` is.
         """
-        dearest_input, dearest_output = self._dearest
-        each = (
-            (self.request or 0) + images * (self.image or 0) + input_bytes * (self.character or 0)
-        )
-        millionths = (
-            -(-input_bytes // 3) * dearest_input + output_tokens * dearest_output + _MILLION * each
-        )
-        return min(-(-millionths // _MILLION), LARGEST_AMOUNT)
+        dearest_input, dearest_output, each = self._dearest
+        if images or self.character:
+            each += _MILLION * (images * (self.image or 0) + input_bytes * (self.character or 0))
+        millionths = -(-input_bytes // 3) * dearest_input + output_tokens * dearest_output + each
+        amount = -(-millionths // _MILLION)
+        if amount > LARGEST_AMOUNT:
+            return LARGEST_AMOUNT
+        return amount
 
     @property
     def prices_output(self) -> bool:
@@ -119,9 +127,10 @@ class Rates:
         return self._dearest[1] > 0
 
     @cached_property
-    def _dearest(self) -> tuple[int, int]:
-        # The dearest rate of each side.
-        return _dearest(self, _INPUT), _dearest(self, _OUTPUT)
+    def _dearest(self) -> tuple[int, int, int]:
+        # The dearest rate of each side, and that of a request, in millionths.
+        each = _MILLION * (self.request or 0)
+        return _dearest(self, _INPUT), _dearest(self, _OUTPUT), each
 
 
 _INPUT: Final = ("input", "cached_input", "cache_write", "audio_input", "image_input")

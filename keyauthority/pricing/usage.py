@@ -36,6 +36,11 @@ class Usage(NamedTuple):
         """All tokens of the answer."""
         return self.output + self.reasoning + self.audio_output
 
+    @property
+    def counts(self) -> dict[str, int]:
+        """The counts by class, without what is zero."""
+        return {name: count for name, count in zip(self._fields, self, strict=True) if count}
+
 
 def divided(
     input_tokens: int,

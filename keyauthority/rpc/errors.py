@@ -63,6 +63,7 @@ STATUS: Final = {
     Reason.REFUND_TOO_LARGE: grpc.StatusCode.FAILED_PRECONDITION,
     Reason.BALANCE_OUT_OF_RANGE: grpc.StatusCode.OUT_OF_RANGE,
     Reason.PRICE_EXISTS: grpc.StatusCode.ALREADY_EXISTS,
+    Reason.TOO_MANY_CHARGES: grpc.StatusCode.RESOURCE_EXHAUSTED,
     Reason.LEASE_LOST: grpc.StatusCode.UNAVAILABLE,
     Reason.ACTING_NOT_ALLOWED: grpc.StatusCode.PERMISSION_DENIED,
 }

@@ -17,6 +17,7 @@ OF_THE_CALL: Final = frozenset(
         Reason.REVISION_NOT_REACHED,
         Reason.SHUTTING_DOWN,
         Reason.OVERLOADED,
+        Reason.TOO_MANY_CHARGES,
         Reason.INTERNAL,
         Reason.LEASE_LOST,
     }

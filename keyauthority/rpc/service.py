@@ -16,6 +16,7 @@ from google.protobuf.descriptor_pb2 import MethodOptions
 
 from keyauthority.domain.books import Books
 from keyauthority.domain.callers import Role
+from keyauthority.domain.credits.charge_rates import ChargeRates
 from keyauthority.domain.last_used import LastUsed
 from keyauthority.domain.ports import Clock, Keyring, Store
 from keyauthority.replica.syncing import Syncing
@@ -25,8 +26,8 @@ from keyauthority.rpc.health import Health
 from keyauthority.rpc.metrics import CallMetrics
 from keyauthority.rpc.pages import Pages
 
-Quick: TypeAlias = Callable[[bytes], bytes | None]
-"""Answers a serialised request at once, or not at all."""
+Quick: TypeAlias = Callable[[bytes, float], bytes | None]
+"""Answers a serialised request at once, at a time by the clock of leases, or not at all."""
 
 
 class Access(enum.Enum):
@@ -53,6 +54,7 @@ class Parts:
     syncing: Syncing
     pages: Pages
     metrics: CallMetrics
+    charge_rates: ChargeRates
     # The clock of leases.
     now: Callable[[], float]
     health: Health

@@ -6,7 +6,13 @@ from collections.abc import Callable, Iterable
 from typing import TypeVar
 
 from keyauthority.domain.callers import Actor
-from keyauthority.domain.credits.charging import Charge, cleaned, cut
+from keyauthority.domain.credits.charging import (
+    ID_LENGTH,
+    MODEL_LENGTH,
+    PATH_LENGTH,
+    Charge,
+    cleaned,
+)
 from keyauthority.domain.credits.pricing import Prices
 from keyauthority.domain.credits.reading import ReadingLedger
 from keyauthority.domain.credits.settling import Settling
@@ -29,7 +35,9 @@ class SpendingServicer:
     def __init__(self, parts: Parts) -> None:
         self._ledger = ReadingLedger(parts.books)
         self._prices = Prices(parts.books)
-        self._settling = Settling(parts.books, parts.store.sessions, parts.metrics.settled)
+        self._settling = Settling(
+            parts.books, parts.store.sessions, parts.charge_rates, parts.metrics.settled
+        )
 
     async def Settle(self, request: v1.SettleRequest, actor: Actor) -> v1.SettleResponse:
         answer = await self._settling.settle(actor, _call(request))
@@ -69,18 +77,19 @@ def _call(request: v1.SettleRequest) -> Call:
 
 def _charge(one: v1.Charge) -> Charge:
     parts = [((part.session_id, part.number), part.nano_credits) for part in one.holds]
+    # Of what clients chose the rest is cut off.
     use = Use(
-        key_id=one.key_id,
-        model=one.model,
-        path=one.path,
-        request_id=one.request_id,
-        counts=dict(one.counts),
-        price_id=one.price_id,
-        held=sum(held for _, held in parts),
-        estimated=one.estimated,
-        status=one.status,
+        one.key_id,
+        one.model[:MODEL_LENGTH],
+        one.path[:PATH_LENGTH],
+        one.request_id[:ID_LENGTH],
+        dict(one.counts),
+        one.price_id,
+        sum([held for _, held in parts]),
+        one.estimated,
+        one.status,
     )
-    return Charge(one.reference, one.workspace_id, one.cost_nano_credits, parts, cleaned(cut(use)))
+    return Charge(one.reference, one.workspace_id, one.cost_nano_credits, parts, cleaned(use))
 
 
 def _closing(one: v1.SliceClosing) -> Closing:

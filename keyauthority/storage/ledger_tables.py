@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import fields
 from typing import Any, Final
 
@@ -20,7 +21,13 @@ from sqlalchemy import (
     text,
 )
 
-from keyauthority.base.relational.columns import Moment, Numbered, NumberMap, PlainText
+from keyauthority.base.relational.columns import (
+    Moment,
+    Numbered,
+    NumberMap,
+    PlainText,
+    microseconds,
+)
 from keyauthority.domain.ledger import Entry, Kind, Use
 from keyauthority.escrow.grants import Grant
 from keyauthority.storage.tables import metadata
@@ -161,20 +168,51 @@ forbid_changes(
 )
 
 _OF_USE: Final = tuple(field.name for field in fields(Use))
-_OF_GRANT: Final = tuple(field.name for field in fields(Grant))
 _OF_ENTRY: Final = tuple(field.name for field in fields(Entry) if field.name != "use")
 
 
-def entry_values(entry: Entry) -> dict[str, Any]:
-    """Returns the values of the row of *entry*, by column."""
-    return {name: getattr(entry, name) for name in _OF_ENTRY} | {
-        name: getattr(entry.use, name) for name in _OF_USE
-    }
+def entry_row(entry: Entry) -> tuple[Any, ...]:
+    """Returns the row of *entry*: a value for each column, as it is stored."""
+    use = entry.use
+    return (
+        entry.workspace_id,
+        entry.number,
+        entry.kind.value,
+        entry.amount,
+        entry.balance,
+        entry.reference,
+        microseconds(entry.time),
+        entry.subject,
+        entry.note,
+        entry.caller_id,
+        entry.caller_name,
+        entry.person_id,
+        entry.person_name,
+        use.key_id,
+        use.model,
+        use.path,
+        use.request_id,
+        json.dumps(use.counts),
+        use.price_id,
+        use.held,
+        use.estimated,
+        use.status,
+        use.session_id,
+    )
 
 
-def grant_values(grant: Grant) -> dict[str, Any]:
-    """Returns the values of the row of *grant*, by column, but for its workspace."""
-    return {name: getattr(grant, name) for name in _OF_GRANT}
+def grant_row(workspace_id: str, grant: Grant) -> tuple[Any, ...]:
+    """Returns the row of a *grant* to the workspace: a value for each column, as it is stored."""
+    expires = grant.expire_time
+    return (
+        grant.id,
+        workspace_id,
+        grant.remaining,
+        microseconds(grant.create_time),
+        grant.priority,
+        None if expires is None else microseconds(expires),
+        grant.promotional,
+    )
 
 
 def entry_of(row: Any) -> Entry:

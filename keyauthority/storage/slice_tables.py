@@ -6,7 +6,7 @@ from typing import Any, Final
 
 from sqlalchemy import BigInteger, Boolean, CheckConstraint, Column, Index, Table, and_, not_
 
-from keyauthority.base.relational.columns import Moment, Numbered, PlainText
+from keyauthority.base.relational.columns import Moment, Numbered, PlainText, microseconds
 from keyauthority.domain.slices import OwnedSlice
 from keyauthority.escrow.slices import Slice, Word
 from keyauthority.storage.tables import metadata
@@ -50,20 +50,21 @@ Index(
 )
 
 
-def slice_values(one: OwnedSlice) -> dict[str, Any]:
-    """Returns the values of the row of a slice, by column."""
-    return {
-        "session_id": one.session_id,
-        "workspace_id": one.workspace_id,
-        "number": one.slice.number,
-        "caller_id": one.caller_id,
-        "amount": one.slice.amount,
-        "sequence": one.slice.sequence,
-        "granted": one.slice.granted,
-        "word": one.slice.word,
-        "closed": one.slice.closed,
-        "release_time": one.release_time,
-    }
+def slice_row(one: OwnedSlice) -> tuple[Any, ...]:
+    """Returns the row of a slice: a value for each column, as it is stored."""
+    release = one.release_time
+    return (
+        one.session_id,
+        one.workspace_id,
+        one.slice.number,
+        one.caller_id,
+        one.slice.amount,
+        one.slice.sequence,
+        one.slice.granted,
+        one.slice.word.value,
+        one.slice.closed,
+        None if release is None else microseconds(release),
+    )
 
 
 def slice_of(row: Any) -> OwnedSlice:

@@ -266,6 +266,14 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
         {"reason": "PRICE_EXISTS", "domain": "keyauthority.opentoken.kr",
          "metadata": {"index": "0", "price_id": "price_0123456789ABCDEF"}}
     """
+    ERROR_REASON_TOO_MANY_CHARGES: _ErrorReason.ValueType  # 40
+    """The caller brings more charges a second than the authority's setting says. None of the call
+    was entered or granted: send it again, unchanged, after the seconds that the metadata names.
+    Status: RESOURCE_EXHAUSTED.
+
+        {"reason": "TOO_MANY_CHARGES", "domain": "keyauthority.opentoken.kr",
+         "metadata": {"charges_per_second": "50000", "retry_after": "0.250"}}
+    """
 
 class ErrorReason(_ErrorReason, metaclass=_ErrorReasonEnumTypeWrapper):
     """Why a call failed: the `reason` of the google.rpc.ErrorInfo that every error carries, without its
@@ -516,5 +524,13 @@ ALREADY_EXISTS.
 
     {"reason": "PRICE_EXISTS", "domain": "keyauthority.opentoken.kr",
      "metadata": {"index": "0", "price_id": "price_0123456789ABCDEF"}}
+"""
+ERROR_REASON_TOO_MANY_CHARGES: ErrorReason.ValueType  # 40
+"""The caller brings more charges a second than the authority's setting says. None of the call
+was entered or granted: send it again, unchanged, after the seconds that the metadata names.
+Status: RESOURCE_EXHAUSTED.
+
+    {"reason": "TOO_MANY_CHARGES", "domain": "keyauthority.opentoken.kr",
+     "metadata": {"charges_per_second": "50000", "retry_after": "0.250"}}
 """
 Global___ErrorReason: _TypeAlias = ErrorReason  # noqa: Y015

@@ -73,6 +73,7 @@ class SpendingServiceServicer(object):
         Safe to repeat: a charge is known by its reference, a call about a slice by its sequence. A
         charge or a slice that can't be served says so in its answer and makes nothing else fail.
         Errors: INVALID_ARGUMENT (too much in one call; a field of a closing or a slice breaks its limits),
+        RESOURCE_EXHAUSTED (TOO_MANY_CHARGES: the caller brings too many a second; send them later),
         UNAVAILABLE.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)

@@ -46,6 +46,7 @@ class SpendingServiceStub:
     Safe to repeat: a charge is known by its reference, a call about a slice by its sequence. A
     charge or a slice that can't be served says so in its answer and makes nothing else fail.
     Errors: INVALID_ARGUMENT (too much in one call; a field of a closing or a slice breaks its limits),
+    RESOURCE_EXHAUSTED (TOO_MANY_CHARGES: the caller brings too many a second; send them later),
     UNAVAILABLE.
     """
     GetAvailable: _grpc.UnaryUnaryMultiCallable[_spending_service_pb2.GetAvailableRequest, _spending_service_pb2.GetAvailableResponse]
@@ -76,6 +77,7 @@ class SpendingServiceAsyncStub(SpendingServiceStub):
     Safe to repeat: a charge is known by its reference, a call about a slice by its sequence. A
     charge or a slice that can't be served says so in its answer and makes nothing else fail.
     Errors: INVALID_ARGUMENT (too much in one call; a field of a closing or a slice breaks its limits),
+    RESOURCE_EXHAUSTED (TOO_MANY_CHARGES: the caller brings too many a second; send them later),
     UNAVAILABLE.
     """
     GetAvailable: _aio.UnaryUnaryMultiCallable[_spending_service_pb2.GetAvailableRequest, _spending_service_pb2.GetAvailableResponse]  # type: ignore[assignment]
@@ -109,6 +111,7 @@ class SpendingServiceServicer(metaclass=_abc_1.ABCMeta):
         Safe to repeat: a charge is known by its reference, a call about a slice by its sequence. A
         charge or a slice that can't be served says so in its answer and makes nothing else fail.
         Errors: INVALID_ARGUMENT (too much in one call; a field of a closing or a slice breaks its limits),
+        RESOURCE_EXHAUSTED (TOO_MANY_CHARGES: the caller brings too many a second; send them later),
         UNAVAILABLE.
         """
 

@@ -31,6 +31,9 @@ from tests.billing.parts import (
     stream,
     usage,
 )
+from tests.billing.test_observing import metrics
+from tests.ports import free_port
+from tests.rpc.parts import eventually
 
 TEN = 10 * amounts.NANO
 
@@ -121,6 +124,40 @@ async def test_what_the_upstream_refuses_costs_nothing(
     assert "x-opentoken-cost" not in headers
     # The charge of the second request, which came later, is the only one.
     assert -(await account.charge()).amount_nano_credits == cost(11, 1)
+
+
+async def test_after_any_end_nothing_is_held(
+    start_gateway: StartGateway, http: ClientSession, account: Account, upstream: Upstream
+) -> None:
+    """A success, refusals, and an upstream that breaks off or is not there: each is ended, none is lost."""
+    listen = f"127.0.0.1:{free_port()}"
+    client = Client(http, await start_gateway(metrics_listen=listen), account)
+
+    async def refuse(_: web.BaseRequest, asked: dict[str, Any]) -> web.StreamResponse:
+        return web.json_response({}, status=asked["max_tokens"])
+
+    async def hang_up(request: web.BaseRequest, _: dict[str, Any]) -> web.StreamResponse:
+        assert request.transport is not None
+        request.transport.abort()
+        return web.Response()
+
+    await client.chat(max_tokens=5)
+    upstream.respond = refuse
+    for status in (400, 429, 500):
+        assert (await client.chat(max_tokens=status))[0] == status
+    upstream.respond = hang_up
+    assert (await client.chat(max_tokens=5))[0] == 502
+    away = Client(http, await start_gateway(upstream=f"http://127.0.0.1:{free_port()}"), account)
+    assert (await away.chat(max_tokens=5))[0] == 502
+
+    async def is_held_for_nobody() -> bool:
+        return (await metrics(http, listen))["gateway_holds"] == 0
+
+    await eventually(is_held_for_nobody)
+    numbers = await metrics(http, listen)
+    assert (numbers["gateway_voided_total"], numbers["gateway_holds_dropped_total"]) == (3, 0)
+    # The whole answer, and that which broke off.
+    assert [one.use.estimated for one in await account.charges(2)] == [False, True]
 
 
 async def test_a_failure_that_tells_a_usage_is_charged(

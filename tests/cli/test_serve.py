@@ -71,6 +71,7 @@ def test_it_stops_when_told_to(idle: Cli, number: signal.Signals) -> None:
         (("--database", "mysql://user:pw@host/db"), "must be the path of a SQLite file or a pos"),
         (("--tls-cert", "cert.pem"), "--tls-cert and --tls-key need one another"),
         (("--tls-client-ca", "ca.pem"), "--tls-client-ca needs --tls-cert and --tls-key"),
+        (("--max-charges-per-second", "0"), "--max-charges-per-second must be 1 or more"),
         (("--audit-retention", "long"), "must be a number and d, h, m or s"),
         (("--audit-retention", "0d"), "--audit-retention must be more than nothing"),
         (("--metrics-listen", "9100"), "--metrics-listen must be HOST:PORT"),

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import time
 from typing import Any
 
+from keyauthority.config import CHARGES_PER_SECOND
 from keyauthority.domain.books import Books, Unfenced
 from keyauthority.domain.callers import Actor
+from keyauthority.domain.credits.charge_rates import ChargeRates
 from keyauthority.domain.credits.charging import Charge, ChargeState, Counts
 from keyauthority.domain.credits.entering import read_sheet, write_sheet
 from keyauthority.domain.credits.reading import ReadingLedger
@@ -32,7 +35,8 @@ class Ledgers:
         self.store = store
         self.books = Books(store, Unfenced())
         self.counts = Counts()
-        self.settling = Settling(self.books, store.sessions, self.counts)
+        rates = ChargeRates(CHARGES_PER_SECOND, time.monotonic)
+        self.settling = Settling(self.books, store.sessions, rates, self.counts)
 
     async def begin(self, *workspace_ids: str) -> None:
         """Adds two callers, and of each workspace (`ws_1` is there) a key: `key of ws_1`."""

@@ -9,14 +9,17 @@ from datetime import datetime, timedelta
 from random import Random
 from typing import Final
 
+from keyauthority.config import CHARGES_PER_SECOND
 from keyauthority.domain.books import Books
 from keyauthority.domain.callers import Actor, operator
+from keyauthority.domain.credits.charge_rates import ChargeRates
 from keyauthority.domain.credits.charging import Counts
 from keyauthority.domain.credits.crediting import Crediting, Purchase
 from keyauthority.domain.credits.reading import ReadingLedger
 from keyauthority.domain.credits.releasing import Releasing
+from keyauthority.domain.credits.replaying import Exported
 from keyauthority.domain.credits.settling import Settling
-from keyauthority.domain.ledger import Kind
+from keyauthority.domain.ledger import Kind, makes_grant
 from keyauthority.domain.restoring import RESTORE, Restoring
 from keyauthority.domain.sessions import Claim, Grant, Receipt
 from keyauthority.escrow.slices import Account, SliceKey
@@ -38,6 +41,7 @@ VERIFIER: Final = Actor(a_caller(), "SpendingService.Settle", "192.0.2.1", "requ
 BILLER: Final = an_actor()
 
 Slices = dict[SliceKey, int]
+Backup = tuple[State, Counts, int]
 
 
 class Clock:
@@ -55,7 +59,8 @@ class Authority:
         self.store = MemoryStore(Clock())
         self.books = Books(self.store, self)
         self.counts = Counts()
-        self.settling = Settling(self.books, self.store.sessions, self.counts)
+        rates = ChargeRates(CHARGES_PER_SECOND, now)
+        self.settling = Settling(self.books, self.store.sessions, rates, self.counts)
         self.crediting = Crediting(self.books)
         self.releasing = Releasing(self.books, self.store.sessions)
         self.broken = ""
@@ -181,20 +186,21 @@ class Authority:
             else:
                 await self.reduce(reference, -amount)
 
-    def back_up(self) -> tuple[State, Counts, int]:
+    def back_up(self) -> Backup:
         """A backup, with what had gone beyond the holds by then."""
         return self.state, replace(self.counts), self.cut
 
-    async def restore(self, backup: tuple[State, Counts, int]) -> None:
-        """The books are again as they were, in a new epoch."""
+    async def restore(self, backup: Backup, exported: Backup) -> None:
+        """The books are again as they were, in a new epoch, with what was *exported* since."""
         self.restores += 1
-        state, counts, self.cut = backup
         epoch = self.epoch
-        self.store._books = replace(state, epoch=epoch)
+        self.store._books = replace(backup[0], epoch=epoch)
+        state, counts, self.cut = exported
         self.counts.over, self.counts.late = counts.over, counts.late
         self._settled_at = now() + WAIT
         self.void.update(self.begun)
-        await Restoring(self.books).restore(operator(RESTORE), [])
+        ledgers = {WORKSPACE: _export(state)}
+        await Restoring(self.books).restore(operator(RESTORE), [], ledgers=ledgers)
 
     def restart(self) -> None:
         """Its sessions are gone, and it waits for leases that it does not know."""
@@ -269,3 +275,11 @@ class Authority:
         for promise, holds in promises.items():
             if not holds:
                 self.breaks(promise)
+
+
+def _export(state: State) -> list[Exported]:
+    grants = state.grants.get(WORKSPACE, {})
+    return [
+        Exported(one, grants[one.subject].terms if makes_grant(one) else None)
+        for one in state.entries.get(WORKSPACE, ())
+    ]

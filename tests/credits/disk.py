@@ -6,10 +6,10 @@ import asyncio
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from random import Random
-from typing import Any, Final
+from typing import Final
 
+from keyauthority.client.spending.counters import SpoolState
 from keyauthority.client.spending.records import SpooledCharge, SpoolError
-from keyauthority.client.spending.spool import SpoolState
 from keyauthority.escrow.slices import SliceKey
 
 SYNCED_EVERY: Final = 0.1
@@ -70,20 +70,8 @@ class ModelSpool:
         self._synced = 0
         self._on_synced: Callable[[int], None] = lambda _: None
 
-    def hold(
-        self, reference: str, workspace_id: str, parts: Mapping[SliceKey, int], **texts: Any
-    ) -> None:
-        held = SpooledCharge(
-            reference=reference,
-            workspace_id=workspace_id,
-            cost=sum(parts.values()),
-            parts=dict(parts),
-            counts={},
-            estimated=True,
-            status=0,
-            **texts,
-        )
-        record = self._disk.records[reference] = Record(self, held)
+    def hold(self, charge: SpooledCharge) -> None:
+        record = self._disk.records[charge.reference] = Record(self, replace(charge))
         self._sync_later(record)
 
     def extend(self, reference: str, parts: Mapping[SliceKey, int]) -> None:
@@ -94,17 +82,25 @@ class ModelSpool:
     def notify(self, on_synced: Callable[[int], None]) -> None:
         self._on_synced = on_synced
 
-    def end(self, reference: str, charge: SpooledCharge | None) -> int:
-        record = self._disk.records[reference]
-        if charge is None:
+    def end(self, charged: Iterable[SpooledCharge], voided: Iterable[str]) -> int:
+        if not self.locked:
+            return 0  # its process is gone, and does nothing
+        for charge in charged:
+            record = self._disk.records[charge.reference]
+            if not record.voided and record.charge is None:
+                record.charge = replace(charge)
+            self._written.append(record)
+        for reference in voided:
+            record = self._disk.records[reference]
             record.voided = record.charge is None
-        elif not record.voided and record.charge is None:
-            record.charge = replace(charge, parts=dict(charge.parts))
-        self._written.append(record)
+            self._written.append(record)
         number = len(self._written)
         delay = self._disk.dice.expovariate(self._disk.syncs)
         asyncio.get_running_loop().call_later(delay, self._sync_ends, number)
         return number
+
+    def hurry(self) -> None:
+        """It syncs as it likes."""
 
     def confirmed(self, references: Iterable[str], epoch: int) -> None:
         for name in references:

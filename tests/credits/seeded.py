@@ -18,8 +18,9 @@ from keyauthority.client.spending.records import SpooledCharge
 from keyauthority.client.spending.settling import Settling
 from keyauthority.client.spending.workspace import WorkspaceCredits
 from keyauthority.coherence.cache import CoherentCache
-from keyauthority.domain.credits import crediting
+from keyauthority.domain.credits import crediting, replaying
 from keyauthority.domain.credits.charging import Charging
+from keyauthority.domain.credits.replaying import Exported
 from keyauthority.domain.sessions import Receipt
 from keyauthority.escrow import slices
 from keyauthority.escrow.purse import Purse
@@ -42,22 +43,25 @@ def _takes_late_grants(self: Purse, call: Any, word: Word, granted: int) -> bool
 
 
 def _refuses_late_comers(self: WorkspaceCredits, *args: Any, **kwargs: Any) -> None:
-    self._covered = self._arrived
+    self.line._covered = self.line._arrived
     _workspace_answered(self, *args, **kwargs)
 
 
 def _refuses_at_failures(self: Settling, message: Any, failure: Any) -> None:
     for part in message.parts:
-        part.workspace.refuse_all(OutOfCredits())
+        part.workspace.line.refuse_all(OutOfCredits())
     _failed(self, message, failure)
 
 
-def _frees_before_it_is_written(self: Ends, end: Any, pause: float) -> None:
-    if end.charge is None:
-        _write_end(self, end, pause)
-        return
-    self._count(end)
-    self._spool.end(end.reference, end.charge)
+def _frees_before_it_is_written(self: Ends, ends: Any) -> None:
+    charged = [one for one in ends if one[2]]
+    if charged:
+        self._written.appendleft((0, charged))
+        self._synced(0)
+        self._spool.end([charge for _, charge, _ in charged], [])
+    others = [one for one in ends if not one[2]]
+    if others:
+        _write_ends(self, others)
 
 
 async def _closes_before_charging(self: Backlog, charges: list[SpooledCharge]) -> None:
@@ -106,6 +110,11 @@ def _enters_twice(self: Charging, _one: Any) -> None:
     return None
 
 
+async def _enters_under_new_names(self: Any, one: Exported) -> None:
+    entry = replace(one.entry, reference=f"again {one.entry.reference}")
+    await _enter(self, replace(one, entry=entry))
+
+
 def _announces_no_reduction(*_: Any) -> None:
     pass
 
@@ -121,9 +130,9 @@ def _keeps_any_lease(self: CoherentCache[Any], _now: float) -> bool:
 
 _close, _answered, _grant = Purse.close, Purse.answered, slices.grant
 _workspace_answered, _failed, _bring = WorkspaceCredits.answered, Settling._failed, Backlog._bring
-_write_end = Ends._write
+_write_ends = Ends._write
 _charge, _adopt, _unconfirmed = Spending.charge, ModelSpool.adopt, ModelSpool.unconfirmed
-_is_answered = slices.answered
+_is_answered, _enter = slices.answered, replaying._Continuation._enter
 
 BUGS: Final[dict[str, tuple[Any, str, Any]]] = {
     "a slice that is closed is spent from": (Purse, "close", _spends_after_closing),
@@ -148,6 +157,11 @@ BUGS: Final[dict[str, tuple[Any, str, Any]]] = {
     "what others hold is granted": (slices, "grant", _grants_what_others_hold),
     "what others hold is said to be gone": (slices, "grant", _says_out_for_busy),
     "a charge is entered each time it comes": (Charging, "entry_of", _enters_twice),
+    "an export is entered under new names": (
+        replaying._Continuation,
+        "_enter",
+        _enters_under_new_names,
+    ),
     "a reduction tells no verifier": (crediting, "state", _announces_no_reduction),
     "a reduction waits for nobody": (Authority, "wait", _waits_for_nobody),
 }

@@ -11,7 +11,6 @@ from typing import Any, Final
 from unittest.mock import patch
 
 from keyauthority.client import AllHeld, OutOfCredits, Request, Spending, SpendingUnavailable
-from keyauthority.client.spending import backlog
 from keyauthority.domain.credits import releasing
 from keyauthority.domain.verdicts import VerifiedKey
 from tests.conformance.records import SECOND
@@ -43,7 +42,6 @@ class Simulation:
         with (
             simulated(),
             patch.object(releasing, "LONGEST_REQUEST", longest),
-            patch.object(backlog, "RETRIES", 2.0),
             asyncio.Runner(loop_factory=VirtualLoop) as runner,
         ):
             runner.run(self._play())
@@ -145,7 +143,7 @@ class Simulation:
         before = [begun for begun, returned in authority.reductions if returned <= arrived]
         if not before:
             return
-        for key in one.hold.parts:
+        for key in one.parts:
             fresh = authority.begun[key] > before[-1] or authority.granted[key] >= arrived
             self._check(fresh, "credits from before a reduction were spent after it")
 
@@ -153,11 +151,13 @@ class Simulation:
 
     async def _misfortunes(self) -> None:
         self._backup = self.authority.back_up()
+        self._since = [self._backup]
         self._changes: list[asyncio.Task[None]] = []
         for number in count(1):
             await asyncio.sleep(self.dice.expovariate(2.0))
             if now() >= self.ends or self.broken:
                 break
+            self._since.append(self.authority.back_up())
             what = self.dice.choice(_MISFORTUNES)
             self.counts[what] += 1
             node = self.dice.choice(self.nodes)
@@ -188,6 +188,7 @@ class Simulation:
                 return [self.authority.reduce(f"loss-{number}", self.dice.randint(1, 150))]
             case "backup":
                 self._backup = self.authority.back_up()
+                self._since = [self._backup]
             case "restart":
                 self.authority.restart()
             case "restore" if not self.authority.restores:
@@ -195,7 +196,11 @@ class Simulation:
         return []
 
     async def _restore(self, backup: Any) -> None:
-        await self.authority.restore(backup)
+        # The last export was of the time of the backup, or of any later one.
+        exported = self.dice.choice((backup, *self._since))
+        entries = [len(state.entries.get(WORKSPACE, ())) for state, *_ in (backup, exported)]
+        self.counts["entered again"] += entries[1] - entries[0]
+        await self.authority.restore(backup, exported)
         await self.authority.repeat_credits()
 
     def _kill(self, node: Node, *, power_cut: bool) -> None:

@@ -32,6 +32,7 @@ OWED = {
     "power cut": 0.3,
     "restart": 0.3,
     "restore": 0.2,
+    "entered again": 0.2,
 }
 """What has to happen in a seed on average: without it, that nothing broke says nothing."""
 

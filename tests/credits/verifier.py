@@ -14,10 +14,13 @@ from keyauthority.client.spending import spender as spender_module
 from keyauthority.client.spending.calling import CallFailed
 from keyauthority.client.spending.counters import Counters
 from keyauthority.client.spending.holding import Spending
+from keyauthority.client.spending.messages import Encoded
+from keyauthority.client.spending.pace import Pace
 from keyauthority.client.spending.spender import Spender
 from keyauthority.client.verifier import Verifier
 from keyauthority.coherence.cache import CoherentCache
 from keyauthority.domain.errors import KeyAuthorityError
+from keyauthority.escrow.purse import SliceNumbers
 from keyauthority.escrow.slices import SliceKey
 from keyauthority.v1 import spending_service_pb2 as pb
 from tests.credits.authority import WORKSPACE, Authority, Slices
@@ -33,7 +36,7 @@ class SimulatedVerifier:
     def __init__(self, authority: Authority, network: Network) -> None:
         self.listeners: list[Any] = []
         self.spends = False
-        self.highest_slice = 0
+        self.slice_numbers = SliceNumbers()
         self.authority = authority
         self.network = network
         self.deaf_until = 0.0
@@ -101,11 +104,12 @@ class SimulatedCalling:
         self._verifier = verifier
         self._timeout = timeout
 
-    async def settle(self, request: pb.SettleRequest) -> pb.SettleResponse:
+    async def settle(self, request: Encoded) -> pb.SettleResponse:
         authority = self._verifier.authority
         try:
             reply: pb.SettleResponse = await self._verifier.network.call(
-                lambda: authority.settle(request), self._timeout
+                lambda: authority.settle(pb.SettleRequest.FromString(request.content)),
+                self._timeout,
             )
         except Lost:
             raise CallFailed("DEADLINE_EXCEEDED") from None
@@ -147,7 +151,9 @@ class Node:
         self.running: set[Spending] = set()
         """What requests that have not ended hold."""
         self.verifier = SimulatedVerifier(authority, network)
-        self.spender = Spender(cast(Verifier, self.verifier), cast(Path, disk))
+        self.spender = Spender(
+            cast(Verifier, self.verifier), cast(Path, disk), pace=Pace(retries=2.0)
+        )
         self._disk = disk
 
     async def begin(self) -> None:

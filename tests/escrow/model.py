@@ -10,11 +10,11 @@ from __future__ import annotations
 import pickle
 import random
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import partial
 
-from keyauthority.escrow.purse import Call, Charge, Hold, Purse
+from keyauthority.escrow.purse import Call, Charge, Purse, SliceNumbers, joined
 from keyauthority.escrow.slices import (
     Account,
     Part,
@@ -22,6 +22,7 @@ from keyauthority.escrow.slices import (
     Slice,
     SliceCall,
     SliceClosing,
+    SliceKey,
     Word,
     charge,
     close,
@@ -52,7 +53,7 @@ class Request:
     """A request that runs, and what the model reckons is held for it."""
 
     reference: str
-    hold: Hold
+    parts: Mapping[SliceKey, int]
     amount: int
 
 
@@ -101,7 +102,9 @@ class Model:
     purse: type[Purse] = Purse
 
     def first(self) -> World:
-        verifiers = [Verifier(self.purse(str(number))) for number in range(self.verifiers)]
+        verifiers = [
+            Verifier(self.purse(str(number), SliceNumbers())) for number in range(self.verifiers)
+        ]
         return World(Account(self.credits), verifiers)
 
     def steps(self, state: bytes) -> Iterator[tuple[str, World]]:
@@ -167,28 +170,28 @@ class Model:
 
     def take(self, number: int, amount: int, world: World) -> None:
         verifier = world.verifiers[number]
-        hold = verifier.purse.take(amount)
-        assert hold is not None
+        parts = verifier.purse.take(amount)
+        assert parts is not None
         verifier.requests += 1
-        verifier.running.append(Request(f"{number}-{verifier.requests}", hold, amount))
+        verifier.running.append(Request(f"{number}-{verifier.requests}", parts, amount))
 
     def extend(self, number: int, place: int, amount: int, world: World) -> None:
         verifier = world.verifiers[number]
         request = verifier.running[place]
         more = verifier.purse.take(amount)
         assert more is not None
-        request.hold.parts = request.hold.extended(more)
+        request.parts = joined(request.parts, more)
         request.amount += amount
 
     def void(self, number: int, place: int, world: World) -> None:
         verifier = world.verifiers[number]
-        verifier.purse.void(verifier.running.pop(place).hold)
+        verifier.purse.void(verifier.running.pop(place).parts)
 
     def ends(self, number: int, place: int, cost: int, world: World) -> None:
         verifier = world.verifiers[number]
         request = verifier.running.pop(place)
         world.ended[request.reference] = cost, request.amount
-        verifier.purse.charge(request.hold, request.reference, cost)
+        verifier.purse.charge([Charge(request.reference, cost, request.parts)])
 
     def closes(self, number: int, world: World) -> None:
         world.events += 1
@@ -211,8 +214,7 @@ class Model:
         verifier = world.verifiers[answer.message.verifier]
         if verifier.dead:
             return
-        for one in answer.message.charges:
-            verifier.purse.confirmed(one.reference)
+        verifier.purse.confirmed([one.reference for one in answer.message.charges])
         for closing in answer.message.closings:
             verifier.purse.closed(closing)
         if answer.message.call is not None:
@@ -283,7 +285,7 @@ class Model:
         for request in verifier.running:
             held = request.amount
             world.ended[request.reference] = held, held
-            spool.append(Charge(request.reference, held, dict(request.hold.parts)))
+            spool.append(Charge(request.reference, held, request.parts))
         for owner, n in [key for key in world.slices if key[0] == number]:
             world.account, _ = give_back(world.account, world.slices.pop((owner, n)))
         world.messages = [Message(number, None, [], tuple(spool)), *world.messages][: self.mail]
@@ -338,7 +340,7 @@ class Model:
     def uncovered(self, world: World, number: int, verifier: Verifier) -> str:
         held: dict[int, int] = {}
         for request in verifier.running:
-            for (_, n), amount in request.hold.parts.items():
+            for (_, n), amount in request.parts.items():
                 held[n] = held.get(n, 0) + amount
         for one in verifier.purse.charges:
             if one.reference not in world.entered:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import replace
 
 import pytest
@@ -103,11 +104,11 @@ class TakesLateGrants(Model):
 
 
 class _FreesWhatCharged(Purse):
-    def confirmed(self, reference: str) -> None:
-        charge = self._charges.get(reference)
-        super().confirmed(reference)
-        if charge is not None and self._open:
-            self.free += sum(charge.taken().values())
+    def confirmed(self, references: Iterable[str]) -> None:
+        charges = [self._charges[one] for one in references if one in self._charges]
+        super().confirmed(references)
+        if self._open:
+            self.free += sum(sum(charge.taken().values()) for charge in charges)
 
 
 class FreesWhatCharged(Model):
@@ -156,7 +157,7 @@ class TakesNewestFirst(Model):
     """The authority takes what a charge costs of the newest slice first."""
 
     def enter(self, world: World, mine: int, one: Charge) -> None:
-        parts = dict(reversed(one.parts.items()))
+        parts = dict(reversed(list(one.parts.items())))
         super().enter(world, mine, replace(one, parts=parts))
 
 

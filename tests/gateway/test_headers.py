@@ -389,8 +389,11 @@ def test_no_mix_of_fields_forges_an_identity(
     fields: list[tuple[str, str]], passing: Allowlist
 ) -> None:
     """Whatever a client sends, identity headers are ours and credentials are gone."""
-    headers = to_upstream(CIMultiDictProxy(CIMultiDict(fields)), passing, KEY, "req_1", None)
+    raw = [(name.encode(), value.encode()) for name, value in fields]
+    lines = to_upstream(CIMultiDictProxy(CIMultiDict(fields)), raw, passing, KEY, "req_1", None)
 
+    pairs = [line.decode().partition(": ") for line in lines]
+    headers = [(name, value) for name, _, value in pairs]
     ours = {n.lower(): v for n, v in headers if canonical(n).startswith("x-opentoken-")}
     assert ours == {
         "x-opentoken-workspace-id": "ws_1",

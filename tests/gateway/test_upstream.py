@@ -8,12 +8,16 @@ from contextlib import asynccontextmanager
 
 import pytest
 from aiohttp import ClientError, SocketTimeoutError
+from multidict import CIMultiDict, CIMultiDictProxy
 
-from gateway import pool
-from gateway.headers import encode_head
+from gateway import connection
+from gateway.headers import Allowlist, to_upstream, written
 from gateway.request import do_nothing
 from gateway.upstream import Outgoing, Response, Upstream
+from keyauthority.client import VerifiedKey
 from tests.gateway.peers import Connect, Peer, ask, response, serving
+
+NO_FIELDS = CIMultiDictProxy(CIMultiDict[str]())
 
 
 def always() -> bool:
@@ -21,7 +25,7 @@ def always() -> bool:
 
 
 async def send(upstream: Upstream, method: str, body: bytes | None = None) -> Response:
-    head = upstream.head(method, "/v1/x", [], body)
+    head = upstream.head(method, "/v1/x", [b"A: b"], body)
     assert head is not None
     return await upstream.send(Outgoing(method, head, body, always, do_nothing))
 
@@ -199,7 +203,7 @@ async def test_an_idle_connection_is_closed(
     connect: Connect, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Before the upstream does it, although it may take far longer to answer."""
-    monkeypatch.setattr(pool, "_KEEPALIVE", 0.05)
+    monkeypatch.setattr(connection, "_KEEPALIVE", 0.05)
 
     async def script(_: Peer) -> None:
         """Answers whatever comes."""
@@ -224,7 +228,7 @@ async def test_all_connections_end_with_the_sender(connect: Connect) -> None:
                 await peer.closed()
 
 
-@pytest.mark.parametrize("size", [0, 1, pool.SMALL, pool.SMALL + 1, 1_000_000])
+@pytest.mark.parametrize("size", [0, 1, connection.SMALL, connection.SMALL + 1, 1_000_000])
 async def test_a_body_that_is_here_follows_its_head(connect: Connect, size: int) -> None:
     received = asyncio.Queue[bytes]()
 
@@ -241,17 +245,37 @@ async def test_a_body_that_is_here_follows_its_head(connect: Connect, size: int)
             await received.get()
             == (
                 f"POST /base/v1/x HTTP/1.1\r\nHost: 127.0.0.1:{upstream.port}\r\n"
-                f"Content-Length: {size}\r\n\r\n{'x' * size}"
+                f"A: b\r\nContent-Length: {size}\r\n\r\n{'x' * size}"
             ).encode()
         )
 
 
-@pytest.mark.parametrize("odd", ["\r", "\n", "\0", "\r\n", "\x7f", "\x1f", "\udcff"])
-def test_nothing_gets_into_a_head_that_would_end_a_field(odd: str) -> None:
-    """In a line, a name or a value: there is no head then."""
-    assert encode_head(["GET / HTTP/1.1"], [("a", f"b{odd}c")]) is None
-    assert encode_head(["GET / HTTP/1.1"], [(f"a{odd}c", "b")]) is None
-    assert encode_head([f"GET /{odd} HTTP/1.1"], [("a", "b")]) is None
-    assert encode_head(["GET / HTTP/1.1"], [("a", "\tü")]) == (
-        "GET / HTTP/1.1\r\na: \tü\r\n\r\n".encode()
+@pytest.mark.parametrize(
+    "odd", [b"\r", b"\n", b"\0", b"\r\n", b"\r\n\r\n", b"\x7f", b"\x1f", b"\xff"]
+)
+def test_nothing_gets_into_a_head_that_would_end_a_line(odd: bytes) -> None:
+    assert written([b"GET / HTTP/1.1", b"a: b" + odd + b"c"]) is None
+    assert written([b"GET /" + odd + b" HTTP/1.1", b"a: b"]) is None
+
+
+def test_nor_does_anything_that_is_told_of_a_key() -> None:
+    """Which is the authority's, and has no such characters."""
+    for key in (
+        VerifiedKey("key_1\nx: y", "ws_1", "one", (), {}),
+        VerifiedKey("key_1", "ws_1\nx: y", "one", (), {}),
+        VerifiedKey("key_1", "ws_1", "one", ("a\nx: y",), {}),
+    ):
+        lines = to_upstream(NO_FIELDS, [], Allowlist(), key, "req_1", None)
+        assert written(lines) is None
+
+
+async def test_a_target_goes_on_as_it_came(connect: Connect) -> None:
+    """Without a fragment; one that is no text goes nowhere."""
+    sender = connect("http://upstream/base")
+    host = b"Host: upstream\r\n\r\n"
+    assert sender.head("GET", "/v1/\tü?", [], None) == (
+        "GET /base/v1/\tü? HTTP/1.1\r\n".encode() + host
     )
+    assert sender.head("GET", "/v1/x?y#z", [], None) == b"GET /base/v1/x?y HTTP/1.1\r\n" + host
+    assert sender.head("GET", "/v1/\udcff", [], None) is None
+    assert sender.head("GET", "/v1/\f", [], None) is None

@@ -387,6 +387,8 @@ _USAGE = {"prompt_tokens": 9, "completion_tokens": 2}
         ([{"choices": [{"delta": {}, "finish_reason": "stop"}], "usage": _USAGE}], True),
         ([{"type": "response.in_progress", "response": {"usage": _USAGE}}], False),
         ([{"type": "response.completed", "response": {"usage": _USAGE}}], True),
+        ([{"type": "response.incomplete", "response": {"usage": _USAGE}}], True),
+        ([{"type": "response.failed", "response": {"usage": _USAGE}}], True),
         ([{"type": "response.completed", "response": {"usage": None}}], False),
     ],
 )

@@ -5,6 +5,7 @@ from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AsyncExitStack
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 import grpc.aio
 import pytest
@@ -52,6 +53,12 @@ def services() -> Sequence[Service]:
 
 
 @pytest.fixture
+def settings_fields() -> dict[str, Any]:
+    """The authority's settings that are not those of any installation."""
+    return {}
+
+
+@pytest.fixture
 def pace() -> Pace:
     """How often the authority does what nobody asks it for."""
     return Pace()
@@ -91,13 +98,14 @@ async def authority(
     running: AsyncExitStack,
     lease: timedelta | None,
     services: Sequence[Service],
+    settings_fields: dict[str, Any],
     pace: Pace,
     lease_clock: LeaseClock,
     registry: CollectorRegistry,
     open_books: OpenBooks,
 ) -> AsyncIterator[Authority]:
     """A fresh installation, reached in plaintext on loopback."""
-    settings = settings_in(tmp_path)
+    settings = settings_in(tmp_path, **settings_fields)
     new_books(file_of(settings))
     if lease is not None:
         await set_lease(settings, lease)

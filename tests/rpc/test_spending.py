@@ -6,6 +6,7 @@ import asyncio
 from datetime import timedelta
 from typing import Any
 
+import grpc
 import pytest
 from prometheus_client import CollectorRegistry
 
@@ -36,7 +37,16 @@ from keyauthority.v1.spending_service_pb2 import (
 )
 from keyauthority.v1.verification_service_pb2 import LeaveRequest
 from tests.conformance.records import ManualClock
-from tests.rpc.parts import Api, Authority, eventually, invalid_field, issue, reason
+from tests.rpc.parts import (
+    Api,
+    Authority,
+    LeaseClock,
+    eventually,
+    invalid_field,
+    issue,
+    reason,
+    refusal,
+)
 from tests.rpc.syncing import acknowledging, join, joined, started
 
 ENTERED = ChargeState.CHARGE_STATE_ENTERED
@@ -348,3 +358,41 @@ async def test_metrics(spending: Spending, registry: CollectorRegistry) -> None:
 async def test_no_other_role_spends(authority: Authority, spending: Spending) -> None:
     biller = await authority.caller(Role.BILLER, Role.ISSUER, Role.ADMIN)
     assert await reason(biller(SettleRequest())) == "ROLE_MISSING"
+
+
+@pytest.mark.parametrize("settings_fields", [{"max_charges_per_second": 10}])
+async def test_a_caller_brings_no_more_charges_a_second_than_the_setting_says(
+    authority: Authority, spending: Spending, lease_clock: LeaseClock
+) -> None:
+    """Beyond it none of the call counts, and the answer says when it may come again."""
+
+    async def bring(*references: str) -> list[ChargeState.ValueType]:
+        charges = [spending.charge(1, reference=one) for one in references]
+        return [one.state for one in (await spending.settle(charges=charges)).charges]
+
+    many = [f"charge {number}" for number in range(30)]
+    assert await bring(*many) == [ENTERED] * 30
+    refused = await refusal(bring("another"))
+    assert (refused.code, refused.reason) == (
+        grpc.StatusCode.RESOURCE_EXHAUSTED,
+        "TOO_MANY_CHARGES",
+    )
+    assert refused.metadata["charges_per_second"] == "10"
+    assert 0 < float(refused.metadata["retry_after"]) <= 2
+    assert await spending.balance() == (70, 0)
+
+    [granted] = (await spending.settle(slices=[spending.asking(30)])).slices
+    assert granted.granted_nano_credits == 30
+    other = Spending(
+        spending.root,
+        await authority.caller(Role.VERIFIER),
+        "",
+        spending.workspace_id,
+        spending.key_id,
+    )
+    [known] = (await other.settle(charges=[spending.charge(1, reference=many[0])])).charges
+    assert known.state == KNOWN
+
+    lease_clock.ahead += float(refused.metadata["retry_after"])
+    assert await bring("another") == [ENTERED]
+    assert await spending.balance() == (69, 30)

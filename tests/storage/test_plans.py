@@ -1,27 +1,30 @@
 """How databases find what verdicts need: by their indexes, never by looking through a table."""
 
 import sqlite3
-from contextlib import closing
+from collections.abc import AsyncIterator, Iterable, Sequence
+from contextlib import asynccontextmanager, closing
 from pathlib import Path
 from typing import Any
 
 import pytest
 from sqlalchemy import Select, text
 from sqlalchemy.dialects import sqlite
-from sqlalchemy.ext.asyncio import create_async_engine
 
 from keyauthority.base.relational.sqlite import connect
 from keyauthority.domain.ledger import EntryFilter, Kind
 from keyauthority.domain.usage import DAY, Group, Span
 from keyauthority.storage.postgres import open_postgres
-from keyauthority.storage.postgres.database import PostgresDatabase, PostgresDirect
+from keyauthority.storage.postgres.database import PostgresDatabase
+from keyauthority.storage.postgres.direct import PostgresDirect
 from keyauthority.storage.sql import leases, snapshots
 from keyauthority.storage.sql.keys import SqlKeys
 from keyauthority.storage.sql.ledger import SqlLedger
 from keyauthority.storage.sql.slices import SqlSlices
 from keyauthority.storage.sql.usage import UsageReader
 from keyauthority.storage.sqlite import migrate_sqlite
-from keyauthority.storage.sqlite.database import SqliteDirect, SqliteStatements
+from keyauthority.storage.sqlite.database import SqliteStatements
+from keyauthority.storage.sqlite.direct import SqliteDirect
+from keyauthority.storage.sqlite.driver import Driver
 from keyauthority.storage.sqlite.examining import KIND
 from tests.conformance.records import START, a_caller, a_key, a_workspace
 from tests.postgres import new_database, run_sql
@@ -120,6 +123,24 @@ class Explained(SqliteStatements):
             self.plans += [row[3] for row in result.rows]
         return await super()._execute(statement, values)
 
+    async def _directly(self, text: str, parameters: Sequence[Any]) -> Iterable[Sequence[Any]]:
+        result = await super()._directly(f"EXPLAIN QUERY PLAN {text}", parameters)
+        self.plans += [row[3] for row in result]
+        return await super()._directly(text, parameters)
+
+
+@asynccontextmanager
+async def explained(path: Path, *, locking: bool) -> AsyncIterator[Explained]:
+    """Statements on the database at *path*."""
+    driver = Driver(path, {})
+    await driver.open()
+    try:
+        statements = Explained(driver, START, locking=locking)
+        statements.plans = []
+        yield statements
+    finally:
+        await driver.close()
+
 
 def _explained(statement: Select[Any]) -> Any:
     literal = statement.compile(dialect=sqlite.dialect(), compile_kwargs={"literal_binds": True})
@@ -129,10 +150,7 @@ def _explained(statement: Select[Any]) -> Any:
 async def test_what_a_call_of_verifiers_reads_is_searched(path: Path) -> None:
     """However many entries and slices there are."""
     migrate_sqlite(path)
-    engine = create_async_engine(f"sqlite+aiosqlite:///{path}")
-    async with engine.connect() as connection:
-        statements = Explained(connection, START, locking=True)
-        statements.plans = []
+    async with explained(path, locking=True) as statements:
         slices, ledger = SqlSlices(statements), SqlLedger(statements)
         await slices.of_sessions({("ws_1", "s"), ("ws_2", "t")})
         await slices.shared(["ws_1", "ws_2"], "s")
@@ -143,7 +161,6 @@ async def test_what_a_call_of_verifiers_reads_is_searched(path: Path) -> None:
         await ledger.grants(["ws_1", "ws_2"])
         await ledger.by_reference([("ws_1", "a"), ("ws_2", "b")])
         await SqlKeys(statements).homes(["key_1", "key_2"])
-    await engine.dispose()
 
     assert not [step for step in statements.plans if step.startswith("SCAN credit")]
     assert not [step for step in statements.plans if step.startswith("SCAN keys")]
@@ -165,12 +182,8 @@ async def test_what_a_call_of_verifiers_reads_is_searched(path: Path) -> None:
 async def test_entries_are_searched_for(path: Path, fields: dict[str, Any], index: str) -> None:
     """By the best index that there is for a filter; what this finds is looked through in parts."""
     migrate_sqlite(path)
-    engine = create_async_engine(f"sqlite+aiosqlite:///{path}")
-    async with engine.connect() as connection:
-        statements = Explained(connection, START, locking=False)
-        statements.plans = []
+    async with explained(path, locking=False) as statements:
         await SqlLedger(statements).page(EntryFilter("ws_1", **fields), 9, 7)
-    await engine.dispose()
 
     searches = [step for step in statements.plans if step.startswith("SEARCH")]
     assert [step for step in searches if index in step]

@@ -69,7 +69,16 @@ class _HeadError(Exception):
 class Connection(RequestHandler):
     """One client connection."""
 
-    __slots__ = ("_body", "_deaf", "_head_bytes", "_head_timer", "_limits", "_shared", "client")
+    __slots__ = (
+        "_body",
+        "_deaf",
+        "_head_bytes",
+        "_head_timer",
+        "_limits",
+        "_shared",
+        "_was_paused",
+        "client",
+    )
 
     def __init__(self, server: web.Server, loop: asyncio.AbstractEventLoop, shared: Shared) -> None:
         limits = shared.limits

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator
 from typing import Final
 
 from keyauthority.client.spending.demand import Demand
+from keyauthority.client.spending.pace import Pace
 from keyauthority.client.spending.workspace import WorkspaceCredits
 from keyauthority.client.verifier import Verifier
 
@@ -14,15 +15,16 @@ CREDITS: Final = "/credits"
 
 
 class Accounts:
-    """The workspaces of *verifier*. One without activity is forgotten, and only its number stays."""
+    """The workspaces of *verifier*. One without activity is forgotten."""
 
-    def __init__(self, verifier: Verifier, now: Callable[[], float]) -> None:
+    def __init__(self, verifier: Verifier, now: Callable[[], float], pace: Pace) -> None:
         self.epoch = 0
         """The newest era of the books that was heard of."""
         self.closing = False
         """Whether nothing more is asked for."""
         self._verifier = verifier
         self._now = now
+        self._pace = pace
         self._workspaces: dict[str, WorkspaceCredits] = {}
         self._over = ""
 
@@ -38,15 +40,8 @@ class Accounts:
         self.epoch = self._verifier.epoch
 
     def retire(self) -> None:
-        """Ends to spend: the next spender of the verifier goes on from the numbers of its slices."""
-        numbers = [workspace.number for workspace in self]
-        self._verifier.highest_slice = max([self.after, *numbers])
+        """Ends to spend, and lets the verifier have another spender."""
         self._verifier.spends = False
-
-    @property
-    def after(self) -> int:
-        """Numbers of slices begin above it, where those of a workspace are forgotten."""
-        return self._verifier.highest_slice
 
     def find(self, workspace_id: str) -> WorkspaceCredits | None:
         """Returns the workspace if anything is known of its credits."""
@@ -56,7 +51,8 @@ class Accounts:
         """Returns the workspace."""
         workspace = self._workspaces.get(workspace_id)
         if workspace is None:
-            workspace = WorkspaceCredits(workspace_id, Demand(self._now()))
+            demand = Demand(self._now(), self._pace.period, self._pace.idle)
+            workspace = WorkspaceCredits(workspace_id, demand, self._verifier.slice_numbers)
             self._workspaces[workspace_id] = workspace
         return workspace
 
@@ -90,5 +86,4 @@ class Accounts:
     def forget_idle(self) -> None:
         """Forgets workspaces of which there is nothing."""
         for workspace in [one for one in self if one.is_empty]:
-            self._verifier.highest_slice = max(self.after, workspace.number)
             del self._workspaces[workspace.id]

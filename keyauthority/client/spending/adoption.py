@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from pathlib import Path
 from typing import Final
@@ -44,6 +45,17 @@ class Orphan:
         _report(path, contents)
         return cls(owned, contents)
 
+    @classmethod
+    async def claimed(cls, path: Path) -> Orphan | None:
+        """Returns the spool as `claim` does, which a thread looks for."""
+        claiming = asyncio.get_running_loop().run_in_executor(None, cls.claim, path)
+        try:
+            return await asyncio.shield(claiming)
+        except asyncio.CancelledError:
+            # The thread goes on, and may lock it for nobody.
+            claiming.add_done_callback(_release)
+            raise
+
     def move_to(self, folder: Path) -> None:
         """Moves the segments to the archive in *folder*, where all that they say is written.
 
@@ -63,6 +75,11 @@ class Orphan:
     def release(self) -> None:
         """Leaves what is left of it to others."""
         self._owned.release()
+
+
+def _release(claiming: asyncio.Future[Orphan | None]) -> None:
+    if claiming.exception() is None and (orphan := claiming.result()) is not None:
+        orphan.release()
 
 
 def boot_id() -> str:

@@ -17,15 +17,10 @@ from keyauthority.client.spending.accounts import Accounts
 from keyauthority.client.spending.calling import CallFailed, Calling
 from keyauthority.client.spending.counters import Counters
 from keyauthority.client.spending.messages import ENTERED, charges_message
+from keyauthority.client.spending.pace import Pace
 from keyauthority.client.spending.records import SpooledCharge, SpoolError
 from keyauthority.client.spending.room import MOST, WHOLE
 from keyauthority.client.spending.spool import Spool
-
-ADOPTS: Final = 5.0
-"""Seconds from one look for spools without an owner to the next."""
-
-RETRIES: Final = 60.0
-"""Seconds after which charges that could not be entered are brought again."""
 
 FIRST_PAUSE: Final = 0.1
 LONGEST_PAUSE: Final = 5.0
@@ -46,6 +41,7 @@ class Backlog:
         counters: Count the charges.
         on_epoch: Called with an epoch that is newer than that of *accounts*.
         now: The clock.
+        pace: When it looks for spools, and brings again what could not be entered.
     """
 
     def __init__(
@@ -56,6 +52,7 @@ class Backlog:
         counters: Counters,
         on_epoch: Callable[[int], None],
         now: Callable[[], float],
+        pace: Pace,
     ) -> None:
         self._spool = spool
         self._accounts = accounts
@@ -63,6 +60,7 @@ class Backlog:
         self._counters = counters
         self._on_epoch = on_epoch
         self._now = now
+        self._pace = pace
         # What could not be entered, and when it is brought again.
         self._refused: dict[str, float] = {}
         # Of processes that are gone: closed once their charges are entered.
@@ -76,7 +74,7 @@ class Backlog:
 
     def refused(self, references: Iterable[str]) -> None:
         """The authority could not enter these charges: brings them later, by their cost alone."""
-        later = dict.fromkeys(references, self._now() + RETRIES)
+        later = dict.fromkeys(references, self._now() + self._pace.retries)
         self._refused.update(later)
         self._spool.refused(later)
 
@@ -97,7 +95,7 @@ class Backlog:
             except Exception:  # the next round may succeed, whatever it was
                 log.exception("backlog_failed")
             with suppress(TimeoutError):
-                async with asyncio.timeout(ADOPTS):
+                async with asyncio.timeout(self._pace.adopts):
                     await self._due.wait()
 
     async def _adopt(self) -> None:

@@ -8,12 +8,16 @@ from typing import TYPE_CHECKING, Final
 import grpc
 
 from keyauthority.client.spending.counters import Counters
+from keyauthority.client.spending.messages import Encoded
 from keyauthority.client.verifier import Connection
 from keyauthority.v1 import spending_service_pb2 as v1
 from keyauthority.v1.spending_service_pb2_grpc import SpendingServiceStub
 
 if TYPE_CHECKING:
     from keyauthority.v1.spending_service_pb2_grpc import SpendingServiceAsyncStub
+
+# The requests come encoded.
+_SETTLE: Final = "/keyauthority.v1.SpendingService/Settle"
 
 LONGEST: Final = 8.0
 """Seconds: the deadline of a call, doubled after each that was too short."""
@@ -47,15 +51,20 @@ class Calling:
 
     def __init__(self, connection: Connection, timeout: float, counters: Counters) -> None:
         self._stub: SpendingServiceAsyncStub = SpendingServiceStub(connection.channel)
+        self._settle: grpc.aio.UnaryUnaryMultiCallable[bytes, v1.SettleResponse] = (
+            connection.channel.unary_unary(
+                _SETTLE, response_deserializer=v1.SettleResponse.FromString
+            )
+        )
         self._metadata = connection.metadata
         self._shortest = self._timeout = timeout
         self._counters = counters
 
-    async def settle(self, request: v1.SettleRequest) -> v1.SettleResponse:
+    async def settle(self, request: Encoded) -> v1.SettleResponse:
         """Returns the answer. Raises `CallFailed`: it may have arrived all the same."""
         begun, timeout = time.monotonic(), self._timeout
         try:
-            reply = await self._stub.Settle(request, timeout=timeout, metadata=self._metadata)
+            reply = await self._settle(request.content, timeout=timeout, metadata=self._metadata)
             _check(request, reply)
         except (grpc.RpcError, grpc.aio.BaseError) as error:
             raise self._failed(error, timeout) from None
@@ -101,7 +110,7 @@ def _failure(error: Exception) -> CallFailed:
     return CallFailed(type(error).__name__)
 
 
-def _check(request: v1.SettleRequest, reply: v1.SettleResponse) -> None:
-    slices = len(reply.slices) == len(request.slices) or reply.session_over
-    if len(reply.charges) != len(request.charges) or not slices:
+def _check(request: Encoded, reply: v1.SettleResponse) -> None:
+    slices = len(reply.slices) == request.slices or reply.session_over
+    if len(reply.charges) != request.charges or not slices:
         raise grpc.aio.InternalError("the authority answers another call")

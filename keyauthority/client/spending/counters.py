@@ -1,4 +1,4 @@
-"""What a spender did so far, for metrics."""
+"""What a spender did so far, and what is in its spool: for metrics."""
 
 from __future__ import annotations
 
@@ -28,3 +28,17 @@ class Counters:
     out_of_credits: int = 0
     all_held: int = 0
     unavailable: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class SpoolState:
+    """What is in a spool."""
+
+    holds: int
+    """Holds without an end."""
+    charges: int
+    """Charges that the authority has not confirmed."""
+    bytes: int
+    """On the disk, with what stays there for `KEPT`; of the archive as last counted."""
+    oldest_age: float
+    """Seconds since the oldest of these charges was written; 0 without one."""

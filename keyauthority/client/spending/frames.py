@@ -34,14 +34,12 @@ class Damage:
 def frame(payload: str) -> bytes:
     """Returns the frame of *payload*; raises `ValueError` if that is too long."""
     content = payload.encode("ascii")
-    if len(content) > LONGEST:
-        raise ValueError(f"a record has at most {LONGEST} bytes, not {len(content)}")
-    return b"\n%08x %06x %b" % (zlib.crc32(content), len(content), content)
-
-
-def payload_of(whole: bytes) -> bytes:
-    """Returns the payload of a frame that is known to be whole."""
-    return whole[HEAD:]
+    length = len(content)
+    if length > LONGEST:
+        raise ValueError(f"a record has at most {LONGEST} bytes, not {length}")
+    # Half the time of formats; the checksum has four bytes, the length three.
+    head = (zlib.crc32(content) << 24 | length).to_bytes(7).hex(" ", -4)
+    return b"".join((b"\n", head.encode("ascii"), b" ", content))
 
 
 def frames(content: bytes) -> Iterator[bytes | Damage]:

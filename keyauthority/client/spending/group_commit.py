@@ -14,6 +14,9 @@ from keyauthority.client.spending.segments import Segment
 INTERVAL: Final = 0.1
 """Seconds after which a hold is synced."""
 
+PAUSE: Final = 0.01
+"""Seconds after which an end is synced for which nobody waits: many end in them, and share an fsync."""
+
 MOST_HOLDS: Final = 256
 """Holds that are synced at once."""
 
@@ -24,7 +27,7 @@ log = logging.getLogger("keyauthority.client")
 
 
 class GroupCommit:
-    """Syncs what is written: at once if somebody waits, else after `INTERVAL` or `MOST_HOLDS`.
+    """Syncs what is written: at once if somebody waits, else after `PAUSE`, `INTERVAL` or `MOST_HOLDS`.
 
     What a failed fsync was to write may be lost, though the next one succeeds. So it is never asked
     of the same file again: *renew* begins a new one that has everything, and that is synced instead.
@@ -57,17 +60,24 @@ class GroupCommit:
         # What was written up to here is to be synced at once.
         self._hurried = 0
         self._holds = 0
+        self._ends = False
         self._timer: asyncio.TimerHandle | None = None
         self._task: asyncio.Task[None] | None = None
 
-    def wrote(self, *, hold: bool = False) -> None:
-        """Something was written that is to be synced."""
+    def wrote_hold(self) -> None:
+        """A hold was written."""
         self.written += 1
-        self._holds += hold
+        self._holds += 1
         if self._holds >= MOST_HOLDS:
             self._start()
         elif self._timer is None and self._task is None:
-            self._timer = self._loop.call_later(INTERVAL, self._start)
+            self._start_later()
+
+    def wrote(self) -> None:
+        """Something else was written that is to be synced."""
+        self.written += 1
+        if self._timer is None and self._task is None:
+            self._start_later()
 
     async def durable(self) -> None:
         """Returns when all that is written now is on the disk; raises `OSError`."""
@@ -76,6 +86,13 @@ class GroupCommit:
             self._waiting.append((self.written, waiter))
             self.hurry()
             await waiter
+
+    def soon(self) -> None:
+        """Syncs after `PAUSE` what is written now; `on_synced` is called then."""
+        if not self._ends:
+            self._ends = True
+            if self._task is None:
+                self._start_later()
 
     def hurry(self) -> None:
         """Syncs at once what is written now; `on_synced` is called then."""
@@ -87,14 +104,14 @@ class GroupCommit:
         """Does *work*, which raises nothing, in the thread, after the sync that is under way."""
         self._thread.submit(work)
 
-    async def close(self) -> None:
+    async def close(self, within: float) -> None:
         """Syncs what is written, if that can be done, and nothing any more afterwards.
 
-        A disk that does not answer within `CLOSED_WITHIN` is not waited for.
+        A disk that does not answer *within* so many seconds is not waited for.
         """
         is_late = False
         try:
-            async with asyncio.timeout(CLOSED_WITHIN):
+            async with asyncio.timeout(within):
                 with suppress(OSError):
                     await self.durable()
                 while self._task is not None:
@@ -108,6 +125,11 @@ class GroupCommit:
         if self._timer is not None:
             self._timer.cancel()
         self._thread.shutdown(wait=not is_late)
+
+    def _start_later(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+        self._timer = self._loop.call_later(PAUSE if self._ends else INTERVAL, self._start)
 
     def _start(self) -> None:
         if self._timer is not None:
@@ -126,11 +148,14 @@ class GroupCommit:
         finally:
             self._task = None
             if self.synced < self.written:
-                self._timer = self._loop.call_later(INTERVAL, self._start)
+                self._start_later()
+            else:
+                self._ends = False
 
     async def _commit(self) -> bool:
         """Syncs once, and tells those who wait for that; False if nothing can be written."""
         self._holds = 0
+        self._ends = False
         try:
             await self._sync()
         except OSError as error:

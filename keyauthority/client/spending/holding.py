@@ -2,27 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Generator, Mapping
-from dataclasses import dataclass
-from typing import Any, Final
+from collections.abc import Awaitable, Generator, Mapping
+from typing import Any, Final, Protocol
 
+from keyauthority.client.spending.ends import Ends
 from keyauthority.client.spending.records import SpooledCharge
-from keyauthority.client.spending.request import Request
 from keyauthority.client.spending.workspace import WorkspaceCredits
-from keyauthority.escrow.purse import Hold
-from keyauthority.escrow.slices import at_least
+from keyauthority.escrow.slices import SliceKey, at_least
 from keyauthority.pricing.amounts import LARGEST_AMOUNT
 
 
-@dataclass(frozen=True, slots=True)
-class Desk:
-    """Where holds are extended and ended: a spender's own."""
+class Desk(Protocol):
+    """Where holds are extended and ended."""
 
-    try_extend: Callable[[Spending, int], bool]
-    extend: Callable[[Spending, int, int], Awaitable[None]]
-    void: Callable[[WorkspaceCredits, Hold, str], None]
-    charge: Callable[[WorkspaceCredits, Hold, SpooledCharge], None]
-    dropped: Callable[[WorkspaceCredits, Hold, SpooledCharge], None]
+    ends: Ends
+
+    def try_extend(self, spending: Spending, amount: int) -> bool:
+        """Holds *amount* more if that needs no call; returns whether it does."""
+
+    async def extend(self, spending: Spending, amount: int, least: int) -> None:
+        """Holds *amount* more, or what is left, if that is at least *least*."""
 
 
 class Spending:
@@ -32,24 +31,13 @@ class Spending:
     an exception or a cancelled task, is charged as held, estimated: nobody knows what became of it.
     """
 
-    __slots__ = ("_desk", "ended", "hold", "key_id", "reference", "request", "workspace")
+    __slots__ = ("_charge", "_desk", "ended", "workspace")
 
-    def __init__(
-        self,
-        desk: Desk,
-        workspace: WorkspaceCredits,
-        hold: Hold,
-        reference: str,
-        key_id: str,
-        request: Request,
-    ) -> None:
+    def __init__(self, desk: Desk, workspace: WorkspaceCredits, charge: SpooledCharge) -> None:
         self._desk: Final = desk
         self.workspace: Final = workspace
-        self.hold: Final = hold
-        self.reference: Final = reference
-        """The name of the charge that it becomes, which nobody else knows before."""
-        self.key_id: Final = key_id
-        self.request: Final = request
+        # As it is held, until it ends.
+        self._charge: Final = charge
         self.ended = False
         """Whether `void` or `charge` was called."""
 
@@ -59,12 +47,27 @@ class Spending:
     def __del__(self) -> None:
         if not self.ended:
             self.ended = True
-            self._desk.dropped(self.workspace, self.hold, self._charge(self.amount, {}, 0, True))
+            self._desk.ends.dropped(self.workspace, self._charge)
+
+    @property
+    def reference(self) -> str:
+        """The name of the charge that it becomes, which nobody else knows before."""
+        return self._charge.reference
+
+    @property
+    def parts(self) -> Mapping[SliceKey, int]:
+        """What is held, by slice, the oldest first."""
+        return self._charge.parts
 
     @property
     def amount(self) -> int:
         """What is held, in nano-credits."""
-        return self.hold.amount
+        return sum(self._charge.parts.values())
+
+    def extended(self, parts: Mapping[SliceKey, int]) -> None:
+        """Holds *parts* from now on, all of them, which are written down."""
+        self._charge.parts = parts
+        self._charge.cost = min(sum(parts.values()), LARGEST_AMOUNT)
 
     def try_extend(self, amount: int) -> bool:
         """Holds *amount* more if that needs no call; returns whether it does.
@@ -84,7 +87,7 @@ class Spending:
         """Ends it without a charge: nothing was sent, or the upstream refused. Returns at once."""
         if not self.ended:
             self.ended = True
-            self._desk.void(self.workspace, self.hold, self.reference)
+            self._desk.ends.void(self.workspace, self._charge)
 
     def charge(
         self,
@@ -109,31 +112,13 @@ class Spending:
             at_least(0, cost=cost)
         if not self.ended:
             self.ended = True
-            charge = self._charge(cost, counts or {}, status, estimated)
-            self._desk.charge(self.workspace, self.hold, charge)
-
-    def _charge(
-        self,
-        cost: int,
-        counts: Mapping[str, int],
-        status: int,
-        estimated: bool,
-    ) -> SpooledCharge:
-        request = self.request
-        return SpooledCharge(
-            self.reference,
-            self.workspace.id,
-            min(cost, LARGEST_AMOUNT),
-            self.hold.parts,
-            self.key_id,
-            request.model,
-            request.path,
-            request.request_id,
-            {name: count for name, count in counts.items() if count > 0},
-            request.price_id,
-            estimated,
-            status,
-        )
+            charge = self._charge
+            charge.cost = min(cost, LARGEST_AMOUNT)
+            if counts:
+                charge.counts = {name: count for name, count in counts.items() if count > 0}
+            charge.status = status
+            charge.estimated = estimated
+            self._desk.ends.charge(self.workspace, charge)
 
 
 class Holding:

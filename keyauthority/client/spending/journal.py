@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import errno
 import logging
 import time
@@ -61,9 +60,6 @@ class Journal:
         self._archive_bytes = archive_bytes
         self._number = 0
         self._archived = 0
-        # What `write_known` has still to write.
-        self._behind: list[bytes] = []
-        self._loop = asyncio.get_running_loop()
         self._pruned = now()
         self.on_synced: Callable[[int], None] | None = None
         """Called with `synced` in the step in which it has grown."""
@@ -95,42 +91,37 @@ class Journal:
         failure = self._commit.failure
         if failure is not None:
             raise OSError(failure.errno, failure.strerror)
+        if self._segment.size >= self._longest:
+            self._rotate()
         try:
-            self._segment.append(b"".join([*self._behind, frame]))
+            self._segment.append(frame)
         except OSError as error:
-            self._segment.broken |= bool(self._behind)
             self._make_room(error)
             raise
-        finally:
-            self._behind.clear()
-        self._commit.wrote(hold=True)
+        self._commit.wrote_hold()
 
-    def write_known(self, frame: bytes) -> None:
+    def write_known(self, frames: bytes) -> None:
         """Writes what `content` says already: if it can't be written, the next segment says it.
 
-        It counts once it is synced. It is written with what follows, or in the loop's next step: most
-        requests end beside others that end or begin.
+        It counts once it is synced.
         """
-        if not self._behind:
-            self._loop.call_soon(self._catch_up)
-        self._behind.append(frame)
+        if self._segment.size >= self._longest:
+            self._rotate()
+        if not self._segment.broken:
+            try:
+                self._segment.append(frames)
+            except OSError:
+                self._segment.broken = True
         self._commit.wrote()
 
     def note(self, frame: bytes) -> None:
         """Writes a record that may be missing."""
-        self._catch_up()
         with suppress(OSError):
             self._segment.append(frame)
 
-    def rotate_if_long(self) -> None:
-        """Begins a new segment if this one is long. To be called when `content` says all of it."""
-        if self._segment.size < self._longest:
-            return
-        try:
-            self._renew()
-        except OSError as error:
-            log.warning("spool_not_rotated: %s", error.strerror)
-            self._longest += self._segment_bytes
+    def soon(self) -> None:
+        """Brings all that is written now to the disk within milliseconds, with what follows till then."""
+        self._commit.soon()
 
     def hurry(self) -> None:
         """Brings all that is written now to the disk at once; `on_synced` tells when it is there."""
@@ -151,10 +142,9 @@ class Journal:
             current = self._segment.path
             self._commit.afterwards(lambda: self._prune(now - KEPT, current, most))
 
-    async def close(self) -> None:
-        """Syncs what can be synced, and closes the file."""
-        self._catch_up()
-        await self._commit.close()
+    async def close(self, within: float) -> None:
+        """Syncs what can be synced *within* so many seconds, and closes the file."""
+        await self._commit.close(within)
         self._segment.close()
 
     def remove(self) -> None:
@@ -162,22 +152,19 @@ class Journal:
         self._segment.path.unlink()
 
     def _current(self) -> Segment:
-        self._catch_up()
         return self._segment
 
-    def _catch_up(self) -> None:
-        behind, self._behind = self._behind, []
-        if behind and not self._segment.broken:
-            try:
-                self._segment.append(b"".join(behind))
-            except OSError:
-                self._segment.broken = True
+    def _rotate(self) -> None:
+        # Before a record is written that is not in `content` yet, or may stand there twice.
+        try:
+            self._renew()
+        except OSError as error:
+            log.warning("spool_not_rotated: %s", error.strerror)
+            self._longest += self._segment_bytes
 
     def _begin(self) -> None:
         path = path_of(self._folder, self._number + 1)
         self._segment = Segment(path, self._content(), self._fsync)
-        # The content says it.
-        self._behind.clear()
         self._number += 1
         self._longest = self._segment.size + max(self._segment_bytes, self._segment.size)
 

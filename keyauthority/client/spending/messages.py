@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
-from typing import Final
+from typing import Final, NamedTuple
 
 from keyauthority.client.spending.records import SpooledCharge
 from keyauthority.client.spending.room import MOST, WHOLE, Room
+from keyauthority.client.spending.wire import in_request
 from keyauthority.client.spending.workspace import Part
 from keyauthority.escrow.purse import Call, Purse
 from keyauthority.escrow.slices import SliceClosing, Word
@@ -26,6 +27,10 @@ REFUSED: Final = frozenset(
 )
 """States of a charge that the books can't have now."""
 
+_ENTERED: Final = v1.SettleResponse(
+    charges=[v1.ChargeAnswer(state=v1.CHARGE_STATE_ENTERED)]
+).SerializeToString()
+
 _WORDS: Final = {
     v1.SLICE_WORD_GRANTED: Word.GRANTED,
     v1.SLICE_WORD_OUT: Word.OUT,
@@ -33,9 +38,29 @@ _WORDS: Final = {
 }
 
 
+def states_of(reply: v1.SettleResponse) -> list[v1.ChargeState.ValueType] | None:
+    """Returns what became of the charges, in their order; None if all were entered, as nearly always."""
+    # Encoded, they are compared at once: to make an object for each takes ten times as long.
+    answers = v1.SettleResponse()
+    answers.CopyFrom(reply)
+    for field_ in ("epoch", "session_over", "slices"):
+        answers.ClearField(field_)
+    if answers.SerializeToString() == _ENTERED * len(reply.charges):
+        return None
+    return [answer.state for answer in reply.charges]
+
+
 def word_of(answer: v1.SliceAnswer) -> Word:
     """Returns the word of *answer*. One that only newer versions know grants nothing: `PASSED`."""
     return _WORDS.get(answer.word, Word.PASSED)
+
+
+class Encoded(NamedTuple):
+    """A `SettleRequest` as bytes, and how many answers it has to have."""
+
+    content: bytes
+    charges: int
+    slices: int
 
 
 @dataclass(slots=True, eq=False)
@@ -45,8 +70,17 @@ class Message:
     session_id: str
     parts: list[Part] = field(default_factory=list)
     closings: int = 0
-    room: Room = WHOLE
-    """The charges that may be added, if anything may."""
+    _room: Room = WHOLE
+    # The parts that have their place in it.
+    _placed: int = 0
+
+    @property
+    def room(self) -> Room:
+        """The charges that may be added, if anything may."""
+        while self._placed < len(self.parts):
+            self._room = self._room.less(self.parts[self._placed].charges)
+            self._placed += 1
+        return self._room
 
     @property
     def is_full(self) -> bool:
@@ -58,62 +92,50 @@ class Message:
         # Those that are left out are said with the next message.
         del part.closings[MOST - self.closings :]
         self.parts.append(part)
-        self.room = self.room.less(part.charges)
         self.closings += len(part.closings)
+
+    @property
+    def charges(self) -> list[SpooledCharge]:
+        """Those of all parts, in the order of the answers."""
+        return [charge for part in self.parts for charge in part.charges]
 
     @property
     def calls(self) -> list[Part]:
         """The parts that ask for something, in the order of the answers."""
         return [part for part in self.parts if part.call is not None]
 
-    def encoded(self) -> v1.SettleRequest:
+    def encoded(self) -> Encoded:
         """Returns the message of the contract."""
-        return v1.SettleRequest(
-            session_id=self.session_id if self.calls else "",
-            charges=[charge_message(one) for part in self.parts for one in part.charges],
+        calls, charges = self.calls, self.charges
+        others = v1.SettleRequest(
+            session_id=self.session_id if calls else "",
             closings=[
                 _closing(part.workspace.id, purse, closing)
                 for part in self.parts
                 for purse, closing in part.closings
             ],
             slices=[
-                _slice(part.workspace.id, part.call) for part in self.parts if part.call is not None
+                _slice(part.workspace.id, part.call) for part in calls if part.call is not None
             ],
         )
+        return Encoded(_joined(charges, others), len(charges), len(calls))
 
 
 def charges_message(
-    charges: Iterable[SpooledCharge], closings: Iterable[tuple[str, str, int]] = ()
-) -> v1.SettleRequest:
+    charges: Sequence[SpooledCharge], closings: Iterable[tuple[str, str, int]] = ()
+) -> Encoded:
     """Returns the message that brings *charges*, and closes slices: workspace, session, number."""
-    return v1.SettleRequest(
-        charges=map(charge_message, charges),
+    others = v1.SettleRequest(
         closings=[
             v1.SliceClosing(workspace_id=workspace_id, session_id=session_id, number=number)
             for workspace_id, session_id, number in closings
         ],
     )
+    return Encoded(_joined(charges, others), len(charges), 0)
 
 
-def charge_message(charge: SpooledCharge) -> v1.Charge:
-    """Returns the message of *charge*."""
-    return v1.Charge(
-        reference=charge.reference,
-        workspace_id=charge.workspace_id,
-        cost_nano_credits=charge.cost,
-        holds=[
-            v1.HoldPart(session_id=session_id, number=number, nano_credits=amount)
-            for (session_id, number), amount in charge.parts.items()
-        ],
-        key_id=charge.key_id,
-        model=charge.model,
-        path=charge.path,
-        request_id=charge.request_id,
-        counts=charge.counts,
-        price_id=charge.price_id,
-        estimated=charge.estimated,
-        status=charge.status,
-    )
+def _joined(charges: Iterable[SpooledCharge], others: v1.SettleRequest) -> bytes:
+    return in_request(charges) + others.SerializeToString()
 
 
 def _closing(workspace_id: str, purse: Purse, closing: SliceClosing) -> v1.SliceClosing:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Any, Final
 
-from keyauthority.client.spending.frames import frame, payload_of
+from keyauthority.client.spending.frames import frame
+from keyauthority.escrow.purse import Charge
 from keyauthority.escrow.slices import SliceKey
 
 VERSION: Final = 1
@@ -17,9 +18,7 @@ VERSION: Final = 1
 # The lists below can't contain themselves; to look for that takes a third of the time.
 _encode: Final = json.JSONEncoder(separators=(",", ":"), check_circular=False).encode
 # Holds and charges, two for each request, are put together from texts: a third of the time of lists.
-# Most texts come again.
 _quoted: Final = json.encoder.encode_basestring_ascii
-_encode_again: Final = lru_cache(1024)(_quoted)
 
 
 class SpoolError(Exception):
@@ -28,24 +27,26 @@ class SpoolError(Exception):
 
 # Not frozen: one is made for each request, and that would take three times as long.
 @dataclass(slots=True)
-class SpooledCharge:
-    """What a request cost, or what was held for it if its end is not known. It is never changed.
+class SpooledCharge(Charge):
+    """What a request cost; until it ends, what is held for it, as it is charged if no end follows.
 
-    `parts` is the hold, the oldest slice first. Amounts are nano-credits.
+    Amounts are nano-credits. One object serves all who have to do with the charge, from the hold until
+    the authority has it. `frame` and what follows are the spool's: the record of it on the disk, when
+    that was written, in seconds, and the number up to which the spool has to be synced for it.
     """
 
-    reference: str
     workspace_id: str
-    cost: int
-    parts: Mapping[SliceKey, int]
     key_id: str
     model: str
     path: str
     request_id: str
-    counts: Mapping[str, int]
     price_id: str
-    estimated: bool
-    status: int
+    counts: Mapping[str, int]
+    estimated: bool = True
+    status: int = 0
+    frame: bytes = field(default=b"", compare=False, repr=False)
+    time: int = field(default=0, compare=False, repr=False)
+    number: int = field(default=0, compare=False, repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,27 +126,31 @@ def carried(count: int) -> bytes:
     return frame(_encode(["carried", count]))
 
 
-def held(
-    time: int,
-    reference: str,
-    workspace_id: str,
-    parts: Mapping[SliceKey, int],
-    key_id: str,
-    model: str,
-    path: str,
-    request_id: str,
-    price_id: str,
-) -> bytes:
+def fields(charge: SpooledCharge) -> str:
+    """Returns what a `Held` and the `Charged` after it say alike, each in a record of its own."""
+    workspace, request, price = _texts(
+        charge.workspace_id, charge.key_id, charge.model, charge.path, charge.price_id
+    )
+    listed = ""
+    for key, amount in charge.parts.items():
+        listed = f"{listed},{_slice(*key)}{amount}]" if listed else f"{_slice(*key)}{amount}]"
+    reference = charge.reference
+    # Those of this process need no quoting.
+    is_plain = reference.isalnum() and reference.isascii()
+    quoted = f'"{reference}"' if is_plain else _quoted(reference)
+    return f"{quoted},{workspace}{listed}{request}{_quoted(charge.request_id)}{price}"
+
+
+def extended(fields: str, parts: Mapping[SliceKey, int]) -> str:
+    """Returns the same *fields* with other parts."""
+    row = json.loads(f"[{fields}]")
+    row[2] = [[session, number, amount] for (session, number), amount in parts.items()]
+    return _encode(row)[1:-1]
+
+
+def held(time: int, fields: str) -> bytes:
     """Returns the frame of a `Held`."""
-    fields = _fields(reference, workspace_id, parts, key_id, model, path, request_id, price_id)
     return frame(f'["hold",{time},{fields}]')
-
-
-def extended(hold: bytes, parts: Mapping[SliceKey, int]) -> bytes:
-    """Returns the frame of the same `Held` with other parts."""
-    row = json.loads(payload_of(hold))
-    row[4] = _listed(parts)
-    return frame(_encode(row))
 
 
 def voided(reference: str) -> bytes:
@@ -153,26 +158,24 @@ def voided(reference: str) -> bytes:
     return frame(_encode(["void", reference]))
 
 
-def charged(time: int, charge: SpooledCharge) -> bytes:
-    """Returns the frame of a `Charged`, which says all of the charge, whatever becomes of the hold."""
-    fields = _fields(
-        charge.reference,
-        charge.workspace_id,
-        charge.parts,
-        charge.key_id,
-        charge.model,
-        charge.path,
-        charge.request_id,
-        charge.price_id,
-    )
-    counts = ",".join([f"{_encode_again(name)}:{count}" for name, count in charge.counts.items()])
+def charged(time: int, fields: str, charge: SpooledCharge) -> bytes:
+    """Returns the frame of a `Charged`: by the *fields* of the charge, and how it ended."""
+    counts = ""
+    for name, count in charge.counts.items():
+        counts = f"{counts},{_name(name)}{count}" if counts else f"{_name(name)}{count}"
     estimated = "true" if charge.estimated else "false"
-    end = f"{charge.cost},{{{counts}}},{estimated},{charge.status}"
-    return frame(f'["charge",{time},{fields},{end}]')
+    return frame(
+        f'["charge",{time},{fields},{charge.cost},{{{counts}}},{estimated},{charge.status}]'
+    )
 
 
-def confirmed(epoch: int, references: Iterable[str]) -> bytes:
+def confirmed(epoch: int, references: Sequence[str]) -> bytes:
     """Returns the frame of a `Confirmed`."""
+    letters = "".join(references)
+    if letters.isalnum() and letters.isascii():
+        # As those of this process are: many come at a time.
+        listed = '","'.join(references)
+        return frame(f'["confirmed",{epoch},"{listed}"]')
     return frame(_encode(["confirmed", epoch, *references]))
 
 
@@ -217,42 +220,40 @@ def _charge(
     by_slice = {(session, number): amount for session, number, amount in parts}
     return SpooledCharge(
         reference,
-        workspace_id,
         sum(by_slice.values()) if cost is None else cost,
         by_slice,
+        workspace_id,
         key_id,
         model,
         path,
         request_id,
-        counts or {},
         price_id,
+        counts or {},
         estimated,
         status,
     )
 
 
-def _fields(
-    reference: str,
-    workspace_id: str,
-    parts: Mapping[SliceKey, int],
-    key_id: str,
-    model: str,
-    path: str,
-    request_id: str,
-    price_id: str,
-) -> str:
-    again = _encode_again
-    listed = ",".join(
-        [f"[{again(session)},{number},{amount}]" for (session, number), amount in parts.items()]
-    )
+# Most of it is the same for many requests.
+@lru_cache(1024)
+def _texts(
+    workspace_id: str, key_id: str, model: str, path: str, price_id: str
+) -> tuple[str, str, str]:
     return (
-        f"{_quoted(reference)},{again(workspace_id)},[{listed}],{again(key_id)},{again(model)},"
-        f"{again(path)},{_quoted(request_id)},{again(price_id)}"
+        f"{_quoted(workspace_id)},[",
+        f"],{_quoted(key_id)},{_quoted(model)},{_quoted(path)},",
+        f",{_quoted(price_id)}",
     )
 
 
-def _listed(parts: Mapping[SliceKey, int]) -> list[list[str | int]]:
-    return [[session, number, amount] for (session, number), amount in parts.items()]
+@lru_cache(128)
+def _name(name: str) -> str:
+    return f"{_quoted(name)}:"
+
+
+@lru_cache(1024)
+def _slice(session: str, number: int) -> str:
+    return f"[{_quoted(session)},{number},"
 
 
 _KINDS: Final[dict[str, Callable[..., Record]]] = {

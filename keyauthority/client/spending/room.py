@@ -40,21 +40,22 @@ class Room:
     def first(self, charges: Iterable[One]) -> list[One]:
         """Returns those of *charges* that there is room for, up to the first that there is none for."""
         fitting: list[One] = []
-        room = self
+        left, holds, sessions = self.charges, self.holds, set(self.sessions)
         for charge in charges:
-            room = room.less([charge])
-            if not room.is_enough:
+            left -= 1
+            for session_id, _ in charge.parts:
+                holds -= 1
+                sessions.add(session_id)
+            if left < 0 or holds < 0 or len(sessions) > MOST_SESSIONS:
                 break
             fitting.append(charge)
         return fitting
 
     def less(self, charges: Sequence[Held]) -> Self:
         """Returns what is left with *charges* added."""
-        named = {session_id for charge in charges for session_id, _ in charge.parts}
+        named = [session_id for charge in charges for session_id, _ in charge.parts]
         return type(self)(
-            self.charges - len(charges),
-            self.holds - sum(len(charge.parts) for charge in charges),
-            self.sessions | named,
+            self.charges - len(charges), self.holds - len(named), self.sessions.union(named)
         )
 
     @property

@@ -21,8 +21,7 @@ _LIVE: Final = re.compile(r"(\d{12})\.segment")
 class Segment:
     """A new file, to whose end records are written.
 
-    Every write goes to the kernel at once, so it survives the death of this process. Ends are written
-    a step of the loop later than they come, together.
+    Every write goes to the kernel at once, so it survives the death of this process.
 
     Args:
         path: Where it is made.

@@ -3,7 +3,7 @@
 One message about a workspace is under way at a time, so that whoever waits joins the next one; those
 about different workspaces don't wait for each other, since a long list of one's charges would delay
 the other's requests. Calls for credits are sent at once. Charges wait for one of these, for others up
-to `MOST`, or for `FLUSH`.
+to `MOST`, or for a second.
 """
 
 from __future__ import annotations
@@ -17,14 +17,13 @@ from keyauthority.client.spending.accounts import Accounts
 from keyauthority.client.spending.backlog import Backlog
 from keyauthority.client.spending.calling import CallFailed, Calling
 from keyauthority.client.spending.counters import Counters
-from keyauthority.client.spending.messages import ENTERED, REFUSED, Message, word_of
+from keyauthority.client.spending.messages import ENTERED, REFUSED, Message, states_of, word_of
+from keyauthority.client.spending.pace import Pace
+from keyauthority.client.spending.records import SpooledCharge
 from keyauthority.client.spending.room import MOST
 from keyauthority.client.spending.spool import Spool
 from keyauthority.client.spending.workspace import Part, WorkspaceCredits
 from keyauthority.v1 import spending_service_pb2 as v1
-
-FLUSH: Final = 1.0
-"""Seconds that charges wait at most, if the authority is well."""
 
 MOST_CALLS: Final = 16
 """Calls under way at a time."""
@@ -47,6 +46,7 @@ class Settling:
         on_epoch: Called with an epoch that is newer than that of *accounts*.
         backlog: Brings charges that can't be brought here any more.
         now: The clock.
+        pace: How long charges, and what goes back, wait.
     """
 
     def __init__(
@@ -58,6 +58,7 @@ class Settling:
         on_epoch: Callable[[int], None],
         backlog: Backlog,
         now: Callable[[], float],
+        pace: Pace,
     ) -> None:
         self._accounts = accounts
         self._spool = spool
@@ -66,6 +67,8 @@ class Settling:
         self._on_epoch = on_epoch
         self._backlog = backlog
         self._now = now
+        self._flush_after = pace.flush
+        self._closes_after = pace.closes
         # Whether to say what nobody waits for, too.
         self._due: dict[WorkspaceCredits, bool] = {}
         self._patient: dict[WorkspaceCredits, None] = {}
@@ -84,8 +87,20 @@ class Settling:
         self._due.setdefault(workspace, False)
         self._schedule()
 
+    def closed(self, workspace: WorkspaceCredits) -> None:
+        """Says soon what goes back, of slices that a change of the credits has closed.
+
+        The acknowledgement of the change goes first: somebody waits for that, and not for this.
+        """
+        if workspace.line.waiters:
+            self.prompt(workspace)
+        elif workspace not in self._timers and not self._ended:
+            self._timers[workspace] = self._loop.call_later(
+                self._closes_after, self._waited, workspace
+            )
+
     def note(self, workspace: WorkspaceCredits, charges: int = 0) -> None:
-        """Says within `FLUSH` what there is of the workspace, of which so many more are charges."""
+        """Says within a second what there is of the workspace, of which so many more are charges."""
         if self._ended:
             return
         self._patient[workspace] = None
@@ -93,7 +108,17 @@ class Settling:
         if self._charges_waiting >= MOST:
             self._flush()
         elif self._flushing is None:
-            self._flushing = self._loop.call_later(FLUSH, self._flush)
+            self._flushing = self._loop.call_later(self._flush_after, self._flush)
+
+    def ended(self, workspace: WorkspaceCredits, charges: int) -> None:
+        """Holds of the workspace have ended, of which so many were charged.
+
+        Gives what is free now to those who wait, and says what there is of it.
+        """
+        if workspace.line.waiters and self._accounts.is_leased:
+            workspace.serve(self._accounts.session_id)
+        if charges or workspace.has_news:
+            self.note(workspace, charges)
 
     async def finish(self, deadline: float) -> None:
         """Says all there is, until *deadline*, a time; then ends."""
@@ -161,12 +186,10 @@ class Settling:
             # What is under way is looked at again when it has ended.
             if workspace.under_way:
                 continue
-            part = workspace.part(
-                message.session_id, accounts.after, message.room, now, leased=leased, flush=flush
-            )
+            part = workspace.part(message.session_id, message.room, now, leased=leased, flush=flush)
             if part is not None:
                 message.add(part)
-            elif workspace.waiters and message.parts:
+            elif workspace.line.waiters and message.parts:
                 # There may have been too little room.
                 self._due[workspace] = flush
             else:
@@ -191,7 +214,7 @@ class Settling:
 
     def _look_again(self, workspace: WorkspaceCredits, now: float) -> None:
         # What there is to say of it later, now that no message about it is under way.
-        if workspace.waiters and workspace not in self._timers and not self._ended:
+        if workspace.line.waiters and workspace not in self._timers and not self._ended:
             wait = max(
                 workspace.not_before - now, 0.0 if self._accounts.session_id else FIRST_PAUSE
             )
@@ -224,11 +247,12 @@ class Settling:
     # --- answers
 
     def _take(self, message: Message, reply: v1.SettleResponse) -> None:
-        charges = [charge for part in message.parts for charge in part.charges]
-        answers = list(zip(charges, reply.charges, strict=True))
-        entered = {one.reference for one, answer in answers if answer.state in ENTERED}
-        refused = {one.reference for one, answer in answers if answer.state in REFUSED}
-        self._spool.confirmed(entered, reply.epoch)
+        charges, states = message.charges, states_of(reply)
+        entered, refused = charges, list[SpooledCharge]()
+        if states is not None:
+            entered = [one for one, state in zip(charges, states, strict=True) if state in ENTERED]
+            refused = [one for one, state in zip(charges, states, strict=True) if state in REFUSED]
+        self._spool.confirmed([one.reference for one in entered], reply.epoch)
         if reply.epoch > self._accounts.epoch:
             self._on_epoch(reply.epoch)
         elif reply.epoch < self._accounts.epoch:
@@ -238,17 +262,16 @@ class Settling:
                 part.workspace.close()
             return
         self._counters.charges += len(entered)
-        self._counters.estimated += sum(
-            one.estimated for one in charges if one.reference in entered
-        )
+        self._counters.estimated += sum([one.estimated for one in entered])
         self._counters.refused_charges += len(refused)
+        done = {one.reference for one in (*entered, *refused)}
         for part in message.parts:
             part.workspace.confirmed(
-                one.reference for one in part.charges if one.reference in entered | refused
+                [one.reference for one in part.charges if one.reference in done]
             )
             part.workspace.closed(part.closings)
         if refused:
-            self._backlog.refused(refused)
+            self._backlog.refused([one.reference for one in refused])
         if reply.session_over:
             self._accounts.session_over(message.session_id)
         self._grant(message, reply)

@@ -8,43 +8,19 @@ import os
 import time
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
-from dataclasses import dataclass, replace
 from pathlib import Path
 
 from keyauthority.client.spending import ownership, records
 from keyauthority.client.spending.adoption import Orphan, boot_id
+from keyauthority.client.spending.counters import SpoolState
+from keyauthority.client.spending.group_commit import CLOSED_WITHIN
 from keyauthority.client.spending.journal import SEGMENT_BYTES, Journal
 from keyauthority.client.spending.records import SpooledCharge, SpoolError
 from keyauthority.client.spending.replaying import Replaying
 from keyauthority.client.spending.segments import Fsync
 from keyauthority.escrow.slices import SliceKey
 
-__all__ = ["Spool", "SpoolError", "SpoolState", "SpooledCharge"]
-
 log = logging.getLogger("keyauthority.client")
-
-
-@dataclass(frozen=True, slots=True)
-class SpoolState:
-    """What is in the spool: for the metrics."""
-
-    holds: int
-    """Holds without an end."""
-    charges: int
-    """Charges that the authority has not confirmed."""
-    bytes: int
-    """On the disk, with what stays there for `KEPT`; of the archive as last counted."""
-    oldest_age: float
-    """Seconds since the oldest of these charges was written; 0 without one."""
-
-
-@dataclass(frozen=True, slots=True)
-class _Unconfirmed:
-    charge: SpooledCharge
-    frame: bytes
-    time: int
-    number: int
-    """Of what was written: it may be sent once this is synced."""
 
 
 class Spool:
@@ -82,8 +58,9 @@ class Spool:
         self._parent = folder
         self._now = now
         self._boot = boot_id()
-        self._open: dict[str, bytes] = {}
-        self._unconfirmed: dict[str, _Unconfirmed] = {}
+        # When they were written down, and what their charges will say of them, too.
+        self._open: dict[str, tuple[int, str]] = {}
+        self._unconfirmed: dict[str, SpooledCharge] = {}
         self._used = False
         self.on_replayed: Callable[[], None] = _do_nothing
         """Called when `unconfirmed` has charges that were confirmed in an older epoch."""
@@ -92,7 +69,7 @@ class Spool:
         except OSError as error:
             raise SpoolError(f"no spool can be made in {folder}: {error.strerror}") from error
         self._replaying = Replaying(
-            self._owned.path, self._is_own, self._note_whole, self._replayed
+            self._owned.path, self._unconfirmed.__contains__, self._note_whole, self._replayed
         )
         try:
             self._journal = Journal(
@@ -105,76 +82,50 @@ class Spool:
 
     # --- requests
 
-    def hold(
-        self,
-        reference: str,
-        workspace_id: str,
-        parts: Mapping[SliceKey, int],
-        *,
-        key_id: str,
-        model: str,
-        path: str,
-        request_id: str,
-        price_id: str,
-    ) -> None:
-        """Writes a hold down, before its request is sent; raises `SpoolError`."""
-        self._write_hold(
-            reference,
-            records.held(
-                int(self._now()),
-                reference,
-                workspace_id,
-                parts,
-                key_id,
-                model,
-                path,
-                request_id,
-                price_id,
-            ),
-        )
+    def hold(self, charge: SpooledCharge) -> None:
+        """Writes down what is held for a request, before it is sent; raises `SpoolError`."""
+        self._write_hold(charge.reference, int(self._now()), records.fields(charge))
 
     def extend(self, reference: str, parts: Mapping[SliceKey, int]) -> None:
         """Writes down that the hold has *parts* from now on, all of them, before they are used.
 
         Raises `SpoolError`, and `KeyError` if there is no such hold.
         """
-        self._write_hold(reference, records.extended(self._open[reference], parts))
-
-    async def void(self, reference: str) -> None:
-        """Ends the hold of a request that cost nothing; returns once that is synced.
-
-        Without such a hold it only waits for what is being synced. Raises `SpoolError`.
-        """
-        self.end(reference, None)
-        await self._durable()
-
-    async def charge(self, charge: SpooledCharge) -> None:
-        """Ends the hold of a request that cost something; returns once that is synced.
-
-        The first charge of a reference counts. One without a hold is written too, as nothing is free
-        by accident. Raises `SpoolError`.
-        """
-        self.end(charge.reference, charge)
-        await self._durable()
+        time, fields = self._open[reference]
+        self._write_hold(reference, time, records.extended(fields, parts))
 
     def notify(self, on_synced: Callable[[int], None]) -> None:
         """Has *on_synced* called with the number up to which all is synced, whenever it has grown."""
         self._journal.on_synced = on_synced
 
-    def end(self, reference: str, charge: SpooledCharge | None) -> int:
-        """Writes as `charge`, or as `void` without one, and does not wait: raises `SpoolError`.
+    def end(self, charged: Iterable[SpooledCharge], voided: Iterable[str]) -> int:
+        """Ends holds: by what the requests cost, or by their references if they cost nothing.
 
-        Returns the number of what was written, which `notify` tells of.
+        It does not wait: returns the number of what was written, which `notify` tells of. The first
+        charge of a reference counts. One without a hold is written too, as nothing is free by
+        accident. Raises `SpoolError`, and then nothing has ended.
         """
         self._check_owned()
-        number = self._journal.written + 1
-        if charge is not None:
-            if reference not in self._unconfirmed:
-                self._write_ends(self._keep(int(self._now()), charge))
-        elif self._open.pop(reference, None) is not None:
-            self._write_ends(records.voided(reference))
-        self._journal.hurry()
+        self._journal.soon()
+        number, time = self._journal.written + 1, int(self._now())
+        frames = [
+            self._keep(time, one) for one in charged if one.reference not in self._unconfirmed
+        ]
+        frames += [records.voided(one) for one in voided if self._open.pop(one, None) is not None]
+        if frames:
+            self._write_ends(b"".join(frames))
         return min(number, self._journal.written)
+
+    def hurry(self) -> None:
+        """Syncs at once what is written now, since somebody waits for it."""
+        self._journal.hurry()
+
+    async def durable(self) -> None:
+        """Returns when all that is written now is synced; raises `SpoolError`."""
+        try:
+            await self._journal.durable()
+        except OSError as error:
+            raise self._error(error) from error
 
     # --- the authority's word
 
@@ -207,8 +158,7 @@ class Spool:
                 # It is on the disk already, in an earlier segment.
                 synced = self._journal.synced
                 self._write_ends(self._keep(int(self._now()), charge))
-                written = self._unconfirmed[reference]
-                self._unconfirmed[reference] = replace(written, number=synced)
+                charge.number = synced
                 self._replaying.take(reference)
 
     def unconfirmed(self, epoch: int) -> list[SpooledCharge]:
@@ -220,7 +170,7 @@ class Spool:
         """
         self._replaying.heard(epoch)
         synced = self._journal.synced
-        own = [one.charge for one in self._unconfirmed.values() if one.number <= synced]
+        own = [one for one in self._unconfirmed.values() if one.number <= synced]
         return own + list(self._replaying.charges.values())
 
     @property
@@ -241,7 +191,7 @@ class Spool:
         adopted: list[SpooledCharge] = []
         await asyncio.to_thread(ownership.remove_unfinished, self._parent)
         for path in await asyncio.to_thread(ownership.spools_in, self._parent):
-            orphan = await _claimed(path)
+            orphan = await Orphan.claimed(path)
             if orphan is None:
                 continue
             try:
@@ -265,14 +215,14 @@ class Spool:
             max(self._now() - min(times), 0.0) if times else 0.0,
         )
 
-    async def close(self) -> None:
-        """Syncs what can be synced, and leaves the spool to whoever adopts it."""
+    async def close(self, within: float = CLOSED_WITHIN) -> None:
+        """Syncs what can be synced *within* so many seconds, and leaves the spool to whoever adopts it."""
         if not self._owned.held:
             return
         await self._replaying.close()
         if self._used:
             self._write_ends(records.closed())
-        await self._journal.close()
+        await self._journal.close(within)
         if not self._used:
             with suppress(OSError):
                 self._journal.remove()
@@ -281,49 +231,46 @@ class Spool:
 
     # --- writing
 
-    def _write_hold(self, reference: str, frame: bytes) -> None:
+    def _write_hold(self, reference: str, time: int, fields: str) -> None:
         self._check_owned()
         try:
-            self._journal.write(frame)
+            self._journal.write(records.held(time, fields))
         except OSError as error:
             raise self._error(error) from error
-        self._open[reference] = frame
+        self._open[reference] = time, fields
         self._used = True
-        self._journal.rotate_if_long()
 
-    def _write_ends(self, frame: bytes) -> None:
+    def _write_ends(self, frames: bytes) -> None:
         self._used = True
-        self._journal.write_known(frame)
-        self._journal.rotate_if_long()
+        self._journal.write_known(frames)
 
     def _keep(self, time: int, charge: SpooledCharge) -> bytes:
-        frame = records.charged(time, charge)
-        self._open.pop(charge.reference, None)
-        number = self._journal.written + 1
-        self._unconfirmed[charge.reference] = _Unconfirmed(charge, frame, time, number)
-        return frame
-
-    async def _durable(self) -> None:
-        try:
-            await self._journal.durable()
-        except OSError as error:
-            raise self._error(error) from error
+        hold = self._open.pop(charge.reference, None)
+        fields = hold[1] if hold is not None else records.fields(charge)
+        charge.frame = records.charged(time, fields, charge)
+        charge.time = time
+        charge.number = self._journal.written + 1
+        self._unconfirmed[charge.reference] = charge
+        return charge.frame
 
     async def _take(self, orphan: Orphan) -> list[SpooledCharge]:
         contents = orphan.contents
-        ended = [one for one in contents.ended() if not self._is_own(one.charge.reference)]
+        ended = [one for one in contents.ended() if one.charge.reference not in self._unconfirmed]
         with self._replaying.adopting(contents.epoch):
             frames = [self._keep(one.time, one.charge) for one in ended]
             if self._replaying.whole is not None:
                 frames.append(records.whole(self._replaying.whole))
             self._write_ends(b"".join(frames))
-            await self._durable()
+            await self.durable()
             await asyncio.to_thread(orphan.move_to, self._owned.path)
         return [one.charge for one in ended]
 
     def _content(self) -> bytes:
         """Returns what a new segment begins with: all that is open or unconfirmed."""
-        frames = [*self._open.values(), *(one.frame for one in self._unconfirmed.values())]
+        frames = [
+            *(records.held(time, fields) for time, fields in self._open.values()),
+            *(one.frame for one in self._unconfirmed.values()),
+        ]
         begun = records.begun(int(self._now()), self._boot, self._replaying.whole)
         return b"".join([begun, *frames, records.carried(len(frames))])
 
@@ -333,30 +280,12 @@ class Spool:
     def _replayed(self) -> None:
         self.on_replayed()
 
-    def _is_own(self, reference: str) -> bool:
-        return reference in self._unconfirmed
-
     def _check_owned(self) -> None:
         if not self._owned.held:
             raise SpoolError(f"the spool {self._owned.path} is closed, or another process's")
 
     def _error(self, error: OSError) -> SpoolError:
         return SpoolError(f"the spool {self._owned.path} can't be written: {error.strerror}")
-
-
-async def _claimed(path: Path) -> Orphan | None:
-    claiming = asyncio.get_running_loop().run_in_executor(None, Orphan.claim, path)
-    try:
-        return await asyncio.shield(claiming)
-    except asyncio.CancelledError:
-        # The thread goes on, and may lock it for nobody.
-        claiming.add_done_callback(_release)
-        raise
-
-
-def _release(claiming: asyncio.Future[Orphan | None]) -> None:
-    if claiming.exception() is None and (orphan := claiming.result()) is not None:
-        orphan.release()
 
 
 def _do_nothing() -> None:

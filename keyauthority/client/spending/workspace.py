@@ -1,22 +1,20 @@
-"""What a verifier has of one workspace's credits, who waits for more, and what is to be said of it.
+"""What a verifier has of one workspace's credits, and what is to be said of it.
 
-It makes no call and reads no clock: time, words and amounts are arguments. Those who wait are told by
-their futures. `escrow.purse` has the rules of slices; here stands when the authority is asked, for how
-much, and who gets what it grants.
+It makes no call and reads no clock: time, words and amounts are arguments. `escrow.purse` has the rules
+of slices, `line` who gets what is granted; here stands when the authority is asked, and for how much.
 """
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Final
 
-from keyauthority.client.spending.demand import IDLE, Demand
+from keyauthority.client.spending.demand import Demand
+from keyauthority.client.spending.line import Line, Waiter
 from keyauthority.client.spending.records import SpooledCharge
-from keyauthority.client.spending.request import AllHeld, OutOfCredits
 from keyauthority.client.spending.room import MOST, WHOLE, Room
-from keyauthority.escrow.purse import Call, Charge, Hold, Purse
+from keyauthority.escrow.purse import Call, Purse, SliceNumbers
 from keyauthority.escrow.slices import SliceClosing, SliceKey, Word
 from keyauthority.pricing.amounts import LARGEST_AMOUNT
 
@@ -25,23 +23,6 @@ BUSY_PAUSE: Final = 0.1
 
 OUT_PAUSE: Final = 0.02
 """Seconds from the word that nothing is there to the next call: those who come meanwhile share it."""
-
-
-@dataclass(slots=True, eq=False)
-class Waiter:
-    """A request that waits for `amount`, or if there is less, for `least` at least.
-
-    Its `future` gets what is held for it, or why nothing is. While others hold everything it waits
-    until `patience`, a time. One that `extends` a hold stands before those that are to begin: what runs
-    has cost something already, and is cut off without it.
-    """
-
-    amount: int
-    least: int
-    patience: float
-    future: asyncio.Future[Hold]
-    extends: bool = False
-    number: int = 0
 
 
 @dataclass(slots=True, eq=False)
@@ -55,84 +36,67 @@ class Part:
     call: Call | None = None
 
 
-@dataclass(slots=True, eq=False)
 class WorkspaceCredits:
     """One workspace, as one verifier has it.
 
     Args:
-        id: The workspace's.
+        workspace_id: The workspace's id.
         demand: What is taken of it.
+        numbers: Those of its slices.
     """
 
-    id: str
-    demand: Demand
-    purse: Purse | None = None
-    """That of the current session; None before it was needed."""
-    waiters: dict[int, Waiter] = field(default_factory=dict)
-    """By the order of their arrival."""
-    holds: int = 0
-    """Requests that have not ended, whether or not something is held for them."""
-    under_way: bool = False
-    """Whether a message about it is."""
-    not_before: float = 0.0
-    """When the next call may be made."""
-    _purses: dict[str, Purse] = field(default_factory=dict)
-    # Ended, synced, and not confirmed.
-    _charges: dict[str, SpooledCharge] = field(default_factory=dict)
-    _call: Call | None = None
-    # The last request that had arrived when the call was sent for the first time.
-    _covered: int = 0
-    _arrived: int = 0
-    _release: int = 0
-    # Since when the open slice has nothing and nobody asked for more; None if it has.
-    _spent_since: float | None = None
-    # The highest number of a slice whose purse is forgotten.
-    _highest: int = 0
+    __slots__ = (
+        "_call", "_charges", "_numbers", "_purses", "_release", "demand", "holds", "id", "line",
+        "not_before", "purse", "under_way",
+    )  # fmt: skip
+
+    def __init__(self, workspace_id: str, demand: Demand, numbers: SliceNumbers) -> None:
+        self.id = workspace_id
+        self.demand = demand
+        self.line = Line(self._hold)
+        self.purse: Purse | None = None
+        """That of the current session; None before it was needed."""
+        self.holds = 0
+        """Requests that have not ended, whether or not something is held for them."""
+        self.under_way = False
+        """Whether a message about it is."""
+        self.not_before = 0.0
+        """When the next call may be made."""
+        self._numbers = numbers
+        self._purses: dict[str, Purse] = {}
+        # Ended, synced, and not confirmed.
+        self._charges: dict[str, SpooledCharge] = {}
+        self._call: Call | None = None
+        self._release = 0
 
     # --- spending
 
-    def take(self, amount: int, session_id: str) -> Hold | None:
+    def take(self, amount: int, session_id: str) -> dict[SliceKey, int] | None:
         """Holds *amount* out of the slice of the session, whose lease the caller has checked just now."""
         purse = self.purse
         if purse is None or purse.session != session_id:
             return None
-        hold = purse.take(amount)
-        if hold is not None:
+        parts = purse.take(amount)
+        if parts is not None:
             self.demand.note(amount, purse.free)
-        return hold
+        return parts
 
     @property
     def is_low(self) -> bool:
         """Whether more is to be asked for before anybody has to wait."""
         return self.purse is not None and 0 < self.purse.free < self.demand.low
 
-    def wait(self, waiter: Waiter) -> None:
-        """Takes in a request that waits."""
-        self._arrived += 1
-        waiter.number = self._arrived
-        self.waiters[waiter.number] = waiter
-
-    def leave(self, waiter: Waiter) -> None:
-        """The request waits no more."""
-        self.waiters.pop(waiter.number, None)
-
-    def refuse_all(self, reason: Exception) -> None:
-        """Refuses all who wait."""
-        for waiter in self.waiters.values():
-            if not waiter.future.done():
-                waiter.future.set_exception(reason)
-        self.waiters.clear()
-
-    def void(self, hold: Hold) -> None:
+    def void(self, parts: Mapping[SliceKey, int]) -> None:
         """Ends a hold without a charge, once that is on the disk."""
-        for purse in self._of(hold.parts):
-            purse.void(hold)
+        for purse in self._purses.values():
+            purse.void(parts)
 
-    def charge(self, hold: Hold, charge: SpooledCharge) -> None:
-        """Ends a hold with a charge, once that is on the disk."""
-        for purse in self._of(hold.parts):
-            purse.charge(hold, charge.reference, charge.cost)
-        self._charges[charge.reference] = charge
+    def charge(self, charges: Sequence[SpooledCharge]) -> None:
+        """Ends holds with charges, once these are on the disk."""
+        for purse in self._purses.values():
+            purse.charge(charges)
+        for charge in charges:
+            self._charges[charge.reference] = charge
 
     def close(self) -> None:
         """Never spends from the open slice again."""
@@ -151,15 +115,10 @@ class WorkspaceCredits:
         return self.purse.free if self.purse is not None else 0
 
     @property
-    def number(self) -> int:
-        """The highest number of a slice, of whatever session."""
-        return max([self._highest, *(purse.number for purse in self._purses.values())])
-
-    @property
     def is_empty(self) -> bool:
         """Whether it may be forgotten."""
         purses = self._purses.values()
-        idle = not (self.waiters or self.holds or self._charges or self.under_way)
+        idle = not (self.line.waiters or self.holds or self._charges or self.under_way)
         return idle and all(purse.is_empty for purse in purses)
 
     # --- messages
@@ -172,19 +131,20 @@ class WorkspaceCredits:
         return any(purse.closings() for purse in self._purses.values())
 
     def part(
-        self, session_id: str, after: int, room: Room, now: float, *, leased: bool, flush: bool
+        self, session_id: str, room: Room, now: float, *, leased: bool, flush: bool
     ) -> Part | None:
-        """Returns what to say of it, with as many charges as there is *room* for; None if that is nothing, or too much.
+        """Returns what to say of it, with as many charges as there is *room* for.
+
+        None if that is nothing, or too much.
 
         Args:
             session_id: The living session; empty if none is known.
-            after: Numbers of slices begin above it.
             room: What the message has room for, at least one charge.
             now: The time.
             leased: Whether the session's lease is in force.
             flush: Whether to say what nobody waits for, too.
         """
-        purse = self._follow(session_id, after)
+        purse = self._follow(session_id)
         if purse is not None and self._is_due(purse, now, leased=leased):
             if room.less(purse.charges).is_enough:
                 return self._part(self._ask(purse, now, leased=leased), purse, room)
@@ -195,19 +155,17 @@ class WorkspaceCredits:
         part = self._part(None, None, room)
         return part if part.closings or (part.charges and flush) else None
 
-    def confirmed(self, references: Iterable[str]) -> None:
+    def confirmed(self, references: Collection[str]) -> None:
         """The authority has these charges, in the current epoch; or they are not brought from here."""
         for reference in references:
-            charge = self._charges.pop(reference, None)
-            if charge is not None:
-                for purse in self._of(charge.parts):
-                    purse.confirmed(reference)
+            self._charges.pop(reference, None)
+        for purse in self._purses.values():
+            purse.confirmed(references)
 
     def closed(self, closings: Iterable[tuple[Purse, SliceClosing]]) -> None:
         """The authority has applied *closings*."""
         for purse, closing in closings:
             purse.closed(closing)
-        self._highest = self.number
         self._purses = {
             name: purse
             for name, purse in self._purses.items()
@@ -229,7 +187,8 @@ class WorkspaceCredits:
         self.demand.answered(part.call.request.want, granted, now)
         short = word is not Word.GRANTED or granted < part.call.request.need
         spendable = part.purse.free if leased else min(granted, part.purse.free)
-        served = self._give(spendable, word if short else None, now)
+        beside = part.purse.free - spendable
+        served = self.line.answered(spendable, beside, word if short else None, now)
         if word is Word.OUT:
             self.not_before = now + OUT_PAUSE
         elif short and not served:
@@ -237,23 +196,21 @@ class WorkspaceCredits:
 
     def serve(self, session_id: str) -> None:
         """Gives what is free to those who wait, in their order, under a lease."""
-        if self.purse is None or self.purse.session != session_id:
-            return
-        for waiter in self._line():
-            if not waiter.future.done():
-                if waiter.amount > self.free:
-                    return
-                self._hold(waiter, waiter.amount)
-            self.leave(waiter)
+        if self.purse is not None and self.purse.session == session_id:
+            self.line.serve(self.purse.free)
 
     def look(self, now: float) -> bool:
         """Looks at what is needed and what idles; returns whether a message is due for that."""
         self.demand.look(now)
         purse = self.purse
-        if purse is None or self.waiters:
+        if purse is None or self.line.waiters:
             return False
         if not purse.free:
-            return self._close_spent(purse, now)
+            # Else a workspace without credits would never be forgotten, and count as one that shares them.
+            is_over = self.demand.is_over(purse.is_spent, now)
+            if is_over:
+                self.close()
+            return is_over
         unneeded = self.demand.idle(purse.free, now)
         if unneeded and unneeded == purse.free:
             self.close()
@@ -263,59 +220,34 @@ class WorkspaceCredits:
 
     # --- the rest is its own
 
-    def _close_spent(self, purse: Purse, now: float) -> bool:
-        # Else a workspace without credits would never be forgotten, and count as one that shares them.
-        if not purse.is_spent:
-            self._spent_since = None
-            return False
-        if self._spent_since is None:
-            self._spent_since = now
-        if now - self._spent_since < IDLE:
-            return False
-        self._spent_since = None
-        self.close()
-        return True
-
-    def _of(self, parts: Mapping[SliceKey, int]) -> list[Purse]:
-        if len(parts) == 1:
-            # As nearly always.
-            ((session, _),) = parts
-            purse = self._purses.get(session)
-            return [] if purse is None else [purse]
-        sessions = {session for session, _ in parts}
-        return [purse for name, purse in self._purses.items() if name in sessions]
-
-    def _follow(self, session_id: str, after: int) -> Purse | None:
+    def _follow(self, session_id: str) -> Purse | None:
         if self.purse is None or self.purse.session != session_id:
             self.close()
             self.purse = None
             if session_id:
-                self.purse = self._purses.get(session_id) or Purse(
-                    session_id, max(after, self.number)
-                )
+                self.purse = self._purses.get(session_id) or Purse(session_id, self._numbers)
                 self._purses[session_id] = self.purse
         return self.purse
 
     def _is_due(self, purse: Purse, now: float, *, leased: bool) -> bool:
-        if self._call is not None or (self.waiters and now >= self.not_before):
+        if self._call is not None or (self.line.waiters and now >= self.not_before):
             return True
         return leased and (self.is_low or self._release > 0)
 
     def _ask(self, purse: Purse, now: float, *, leased: bool) -> Call:
         if self._call is not None:
             return self._call
-        waiting = sum(one.amount for one in self.waiters.values() if not one.future.done())
+        waiting = self.line.asked()
         if leased:
             need = max(waiting - purse.free, 0)
             want = max(2 * (self.demand.look(now) + waiting) - purse.free, need)
-            release = min(self._release, purse.free) if not self.waiters else 0
+            release = min(self._release, purse.free) if not self.line.waiters else 0
             want = 0 if release else want
         else:
             need = want = waiting
             release = purse.free
         self._release = 0
-        self._spent_since = None
-        self._covered = self._arrived
+        self.demand.is_over(False, now)
         self._call = purse.call(
             min(want, LARGEST_AMOUNT), min(need, LARGEST_AMOUNT), release=release
         )
@@ -323,11 +255,12 @@ class WorkspaceCredits:
 
     def _part(self, call: Call | None, purse: Purse | None, room: Room) -> Part:
         charges = self._sendable(room)
-        brought = {charge.reference for charge in charges}
-        closings = []
+        closings: list[tuple[Purse, SliceClosing]] = []
         for one in self._purses.values():
-            counted: list[Charge] = [each for each in one.charges if each.reference in brought]
-            closings += [(one, closing) for closing in one.closings(counted)]
+            if one.has_closed:
+                brought = {charge.reference for charge in charges}
+                counted = [each for each in one.charges if each.reference in brought]
+                closings += [(one, closing) for closing in one.closings(counted)]
         return Part(self, charges, closings[:MOST], purse, call)
 
     def _sendable(self, room: Room) -> list[SpooledCharge]:
@@ -343,37 +276,9 @@ class WorkspaceCredits:
         ]
         return room.first(counted + others)
 
-    def _line(self) -> list[Waiter]:
-        # Those who extend, then the others, each by their arrival.
-        return sorted(self.waiters.values(), key=lambda one: not one.extends)
-
-    def _give(self, spendable: int, word: Word | None, now: float) -> bool:
-        # *word* is why there is less than was needed; None if there is not. Returns whether anybody
-        # was given something.
-        served = False
-        for waiter in [one for one in self._line() if one.number <= self._covered]:
-            amount = waiter.amount
-            if word is not None and amount > spendable >= waiter.least:
-                amount = spendable
-            if waiter.future.done():
-                pass
-            elif amount <= spendable:
-                spendable -= amount
-                self._hold(waiter, amount)
-                served = True
-            elif word is Word.OUT and not self.free:
-                waiter.future.set_exception(OutOfCredits())
-            elif word is not None and now >= waiter.patience:
-                waiter.future.set_exception(AllHeld())
-            else:
-                # Nobody overtakes it.
-                break
-            self.leave(waiter)
-        return served
-
     def _hold(self, waiter: Waiter, amount: int) -> None:
         assert self.purse is not None  # noqa: S101 - something of it is free
-        hold = self.purse.take(amount)
-        assert hold is not None  # noqa: S101 - no more than is free
+        parts = self.purse.take(amount)
+        assert parts is not None  # noqa: S101 - no more than is free
         self.demand.note(amount, self.purse.free)
-        waiter.future.set_result(hold)
+        waiter.future.set_result(parts)

@@ -12,7 +12,7 @@ from typing import Final
 from keyauthority.domain import limits
 from keyauthority.domain.auditing import Signature
 from keyauthority.domain.errors import KeyAuthorityError, invalid
-from keyauthority.domain.ledger import NO_USE, Entry, Kind, Use
+from keyauthority.domain.ledger import Entry, Kind, Use
 from keyauthority.domain.sheets import Sheet
 from keyauthority.domain.slices import SliceSheet
 from keyauthority.escrow import slices as escrow
@@ -38,7 +38,8 @@ class ChargeState(enum.Enum):
     REFERENCE_REUSED = 6
 
 
-@dataclass(frozen=True, slots=True)
+# Not frozen: one is made for each charge, and that would take several times as long. Nobody changes it.
+@dataclass(slots=True)
 class Charge:
     """What one request cost. `parts` is what was held for it, by slice, the oldest first.
 
@@ -49,7 +50,7 @@ class Charge:
     workspace_id: str
     cost: int
     parts: Sequence[tuple[SliceKey, int]] = ()
-    use: Use = NO_USE
+    use: Use = field(default_factory=Use)
     time: datetime | None = None
 
     @property
@@ -101,7 +102,7 @@ class Charging:
         by: Whoever brings the charges.
         sheets: The locked accounts of the workspaces, by id.
         slices: Their slices of the sessions that the charges name.
-        known: The entries under the charges' names that there are.
+        known: The entries under the charges' names that there are; gets those that are entered.
         homes: The workspace's id of each key that exists.
         session_id: The session that charges are of for which no slice says another; empty if none.
     """
@@ -111,7 +112,7 @@ class Charging:
         by: Signature,
         sheets: Mapping[str, Sheet],
         slices: Mapping[str, SliceSheet],
-        known: Mapping[tuple[str, str], Entry],
+        known: dict[tuple[str, str], Entry],
         homes: Mapping[str, str],
         session_id: str = "",
     ) -> None:
@@ -121,7 +122,7 @@ class Charging:
         self._by = by
         self.sheets = sheets
         self._slices = slices
-        self._known = dict(known)
+        self._known = known
         self._homes = homes
         self._session_id = session_id
 
@@ -137,9 +138,9 @@ class Charging:
 
     def _state(self, charge: Charge) -> ChargeState:
         before = self.entry_of(charge)
-        if before is not None and before.kind is not Kind.CHARGE:
-            return ChargeState.REFERENCE_REUSED
         if before is not None:
+            if before.kind is not Kind.CHARGE:
+                return ChargeState.REFERENCE_REUSED
             self.counts.differing += not _same(before, charge)
             return ChargeState.KNOWN
         sheet = self.sheets.get(charge.workspace_id)
@@ -149,7 +150,7 @@ class Charging:
         available = max(sheet.account.available, 0)
         parts = self._parts(charge)
         charged = escrow.charge(sheet.account, charge.cost, parts)
-        use = replace(charge.use, session_id=self._session_of(parts))
+        use = charge.use.of(self._session_of(parts))
         try:
             entry = sheet.reduce(
                 Kind.CHARGE, charge.cost, charge.reference, self._by, use=use, time=charge.time
@@ -165,16 +166,16 @@ class Charging:
         return ChargeState.ENTERED
 
     def _parts(self, charge: Charge) -> list[Part]:
-        parts = []
-        for key, held in charge.parts:
-            owned = self._slices[charge.workspace_id].of_caller(key, self._by.caller_id)
-            parts.append(Part(key, None if owned is None else owned.slice, held))
-        return parts
+        slice_of = self._slices[charge.workspace_id].slice_of
+        caller_id = self._by.caller_id
+        return [Part(key, slice_of(key, caller_id), held) for key, held in charge.parts]
 
     def _session_of(self, parts: Iterable[Part]) -> str:
         # What a caller says of sessions need not be true: only its own slices are proof.
-        own = (part.key[0] for part in parts if part.slice is not None)
-        return next(own, self._session_id)
+        for part in parts:
+            if part.slice is not None:
+                return part.key[0]
+        return self._session_id
 
     def _count(self, charge: Charge, charged: Charged, available: int) -> None:
         counts = self.counts
@@ -207,6 +208,19 @@ def check(charges: Iterable[Charge]) -> None:
             ) from None
 
 
+_TEXTS: Final = {
+    "workspace_id": ID_LENGTH,
+    "key_id": ID_LENGTH,
+    "model": MODEL_LENGTH,
+    "path": PATH_LENGTH,
+    "request_id": ID_LENGTH,
+    "price_id": ID_LENGTH,
+}
+"""The texts of a charge, and how long each may be."""
+
+_SHORTEST: Final = min(_TEXTS.values())
+
+
 def is_valid(charge: Charge) -> bool:
     """Returns whether a charge keeps to the limits of the contract."""
     try:
@@ -225,18 +239,20 @@ def _check(charge: Charge) -> None:
         limits.counted(number, "holds.number")
     use = charge.use
     limits.in_range(use.held, "holds")
-    for text, field_, length in (
-        (charge.workspace_id, "workspace_id", ID_LENGTH),
-        (use.key_id, "key_id", ID_LENGTH),
-        (use.model, "model", MODEL_LENGTH),
-        (use.path, "path", PATH_LENGTH),
-        (use.request_id, "request_id", ID_LENGTH),
-        (use.price_id, "price_id", ID_LENGTH),
-    ):
-        limits.short(text, field_, length)
+    _check_texts(charge)
     _check_counts(use.counts)
     if not 0 <= use.status <= STATUS:
         raise invalid("status", f"is not from 0 to {STATUS}")
+
+
+def _check_texts(charge: Charge) -> None:
+    use = charge.use
+    texts = charge.workspace_id, use.key_id, use.model, use.path, use.request_id, use.price_id
+    # As nearly always: only if it is otherwise it matters which text it is.
+    if max(map(len, texts)) <= _SHORTEST and "".join(texts).isprintable():
+        return
+    for text, (field_, length) in zip(texts, _TEXTS.items(), strict=True):
+        limits.short(text, field_, length)
 
 
 def _check_counts(counts: Mapping[str, int]) -> None:
@@ -255,12 +271,6 @@ def cleaned(use: Use) -> Use:
         return use
     model, path, request_id, price_id = map(_printable, texts)
     return replace(use, model=model, path=path, request_id=request_id, price_id=price_id)
-
-
-def cut(use: Use) -> Use:
-    """Returns *use* with no more of what clients chose than an entry may have."""
-    model, path = use.model[:MODEL_LENGTH], use.path[:PATH_LENGTH]
-    return replace(use, model=model, path=path, request_id=use.request_id[:ID_LENGTH])
 
 
 def _printable(text: str) -> str:

@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import datetime, timedelta
 from typing import Final
 
 from keyauthority.domain.books import Books, Posting
 from keyauthority.domain.callers import Actor
+from keyauthority.domain.credits.charge_rates import ChargeRates
 from keyauthority.domain.credits.charging import ChargeState, Charging, Counts, is_valid
-from keyauthority.domain.credits.entering import EXPIRING, credits_of, read_sheets
+from keyauthority.domain.credits.entering import EXPIRING, credits_of
+from keyauthority.domain.credits.locking import Locked, lock
+from keyauthority.domain.credits.recalls import Recalls
 from keyauthority.domain.credits.spending import Answer, Call, Closing, check
+from keyauthority.domain.gathering import Gathering
 from keyauthority.domain.ports import Sessions
-from keyauthority.domain.repositories import Transaction
 from keyauthority.domain.sheets import Sheet
-from keyauthority.domain.slices import OwnedSlice, Shared, SliceSheet
 from keyauthority.escrow.slices import (
     Account,
     Settled,
@@ -27,167 +28,147 @@ from keyauthority.escrow.slices import (
     settle,
 )
 
-RECALLED_EVERY: Final = timedelta(seconds=1)
-"""The least from one recall of a workspace's credits to the next, by one process."""
+TOGETHER: Final = 100
+"""The most charges, closings and slices of calls that share a transaction: whoever asks for credits must
+not wait for another's long list. A larger call goes alone.
+"""
 
-_RECALLS: Final = 10_000
-_NOBODY: Final = Shared()
+BATCHES: Final = 2
+"""How many transactions of such calls are under way at a time, in one process."""
 
 
-class Recalls:
-    """When the credits of each workspace were recalled last, by this process."""
+@dataclass(frozen=True, slots=True)
+class _Brought:
+    """A call, and who makes it."""
 
-    def __init__(self) -> None:
-        self._last: dict[str, datetime] = {}
-
-    def due(self, workspace_id: str, now: datetime) -> bool:
-        """Returns whether a recall may be made now; it is taken to be made."""
-        last = self._last.get(workspace_id)
-        if last is not None and last <= now < last + RECALLED_EVERY:
-            return False
-        if len(self._last) >= _RECALLS:
-            self._last.clear()
-        self._last[workspace_id] = now
-        return True
+    actor: Actor
+    call: Call
 
 
 class Settling:
-    """Serves verifiers that spend.
+    """Serves verifiers that spend. Calls that wait go into the books together.
 
     Args:
         books: The books.
         sessions: The sessions of verifiers.
+        rates: How many charges a second each caller may bring.
         counts: What all calls came to.
     """
 
-    def __init__(self, books: Books, sessions: Sessions, counts: Counts) -> None:
+    def __init__(
+        self, books: Books, sessions: Sessions, rates: ChargeRates, counts: Counts
+    ) -> None:
         self._books = books
         self._sessions = sessions
+        self._rates = rates
         self._counts = counts
         self._recalls = Recalls()
+        self._calls: Gathering[_Brought, Answer] = Gathering(
+            self._settle, size=lambda one: one.call.size, most=TOGETHER, at_once=BATCHES
+        )
 
     async def settle(self, actor: Actor, call: Call) -> Answer:
-        """Enters charges, applies closings and grants slices, in this order; raises `FIELD_INVALID`.
+        """Enters charges, applies closings and grants slices, in this order.
 
-        A charge that breaks a limit is refused, and makes nothing else fail.
+        Raises `KeyAuthorityError`: `FIELD_INVALID`, `TOO_MANY_CHARGES`. A charge that breaks a limit is
+        refused, and makes nothing else fail.
 
         Ids of sessions never come back: one that is over before the transaction stays so. One that
         ends meanwhile may be granted something, which nobody spends, and which is set aside as all
         its slices are.
         """
         check(call)
-        refused = {index for index, charge in enumerate(call.charges) if not is_valid(charge)}
-        valid = [charge for index, charge in enumerate(call.charges) if index not in refused]
-        answer = await self._settle(actor, replace(call, charges=valid))
-        self._counts.charges.update([ChargeState.REFUSED] * len(refused))
+        self._rates.take(actor.caller.id, len(call.charges))
+        valid = [charge for charge in call.charges if is_valid(charge)]
+        if len(valid) == len(call.charges):
+            return await self._calls.do(_Brought(actor, call))
+        answer = await self._calls.do(_Brought(actor, replace(call, charges=valid)))
+        self._counts.charges[ChargeState.REFUSED] += len(call.charges) - len(valid)
         states = iter(answer.charges)
         charges = [
-            ChargeState.REFUSED if index in refused else next(states)
-            for index in range(len(call.charges))
+            next(states) if is_valid(charge) else ChargeState.REFUSED for charge in call.charges
         ]
         return replace(answer, charges=charges)
 
-    async def _settle(self, actor: Actor, call: Call) -> Answer:
-        named = {closing.session_id for closing in call.closings} | {call.session_id}
+    async def _settle(self, brought: Sequence[_Brought]) -> list[Answer]:
+        named = {session_id for one in brought for session_id in one.call.spending}
         owners = await self._sessions.callers_of(named)
-        living = {session_id for session_id, owner in owners.items() if owner == actor.caller.id}
 
-        async def work(posting: Posting) -> tuple[Answer, Counts]:
-            locked = await _lock(posting.tx, actor, call, living)
-            settlement = _Settlement(posting, actor.caller.id, living, locked, self._recalls)
-            return await settlement.run(call), locked.charging.counts
+        async def work(posting: Posting) -> tuple[list[Answer], list[Counts]]:
+            locked = await lock(posting.tx, [one.call for one in brought])
+            settlements = [
+                _Settlement(posting, one.actor, one.call, owners, locked, self._recalls)
+                for one in brought
+            ]
+            answers = [settlement.run() for settlement in settlements]
+            await locked.write(posting.tx)
+            return answers, [settlement.counts for settlement in settlements]
 
-        answer, counts = await self._books.post(work)
-        self._counts.add(counts)
-        return answer
-
-
-@dataclass(frozen=True, slots=True)
-class _Locked:
-    """What a call is about: accounts that are locked, and what was read of them since, by workspace."""
-
-    epoch: int
-    sheets: Mapping[str, Sheet]
-    slices: Mapping[str, SliceSheet]
-    shared: Mapping[str, Shared]
-    charging: Charging
-
-
-async def _lock(tx: Transaction, actor: Actor, call: Call, living: Collection[str]) -> _Locked:
-    # In a few statements, however much it is.
-    epoch = (await tx.feed.head()).epoch
-    sheets = await read_sheets(tx, sorted(call.workspace_ids))
-    slices = await _slice_sheets(tx, sheets, call)
-    asking = {workspace_id for workspace_id, slice_ in call.slices if slice_.want or slice_.need}
-    asking |= {workspace_id for workspace_id, sheet in sheets.items() if sheet.overdue}
-    shared = await tx.slices.shared(asking, call.session_id) if asking else {}
-    names = [charge.name for charge in call.charges]
-    known = await tx.ledger.by_reference(names) if names else {}
-    keys = {charge.use.key_id for charge in call.charges}
-    homes = await tx.keys.homes(keys) if keys else {}
-    session_id = call.session_id if call.session_id in living else ""
-    charging = Charging(actor.signature, sheets, slices, known, homes, session_id)
-    return _Locked(epoch, sheets, slices, shared, charging)
-
-
-async def _slice_sheets(
-    tx: Transaction, sheets: Mapping[str, Sheet], call: Call
-) -> dict[str, SliceSheet]:
-    sessions = {named for named in call.sessions if named[0] in sheets}
-    by_workspace: dict[str, list[OwnedSlice]] = {workspace_id: [] for workspace_id in sheets}
-    for slice_ in await tx.slices.of_sessions(sessions) if sessions else ():
-        by_workspace[slice_.workspace_id].append(slice_)
-    return {name: SliceSheet(name, slices) for name, slices in by_workspace.items()}
+        answers, counts = await self._books.post(work)
+        for one in counts:
+            self._counts.add(one)
+        return answers
 
 
 class _Settlement:
-    """One call in its transaction; *living* are sessions of the caller."""
+    """One call of some that share a transaction; *owners* has the callers of sessions that live."""
 
     def __init__(
         self,
         posting: Posting,
-        caller_id: str,
-        living: Collection[str],
-        locked: _Locked,
+        actor: Actor,
+        call: Call,
+        owners: Mapping[str, str],
+        locked: Locked,
         recalls: Recalls,
     ) -> None:
         self._posting = posting
-        self._caller_id = caller_id
-        self._living = living
-        self._epoch = locked.epoch
+        self._caller_id = actor.caller.id
+        self._call = call
+        self._owners = owners
+        self._locked = locked
         self._sheets = locked.sheets
         self._slices = locked.slices
-        self._shared = locked.shared
-        self._charging = locked.charging
-        self._counts = locked.charging.counts
         self._recalls = recalls
+        session_id = call.session_id if self._lives(call.session_id) else ""
+        self._charging = Charging(
+            actor.signature, locked.sheets, locked.slices, locked.known, locked.homes, session_id
+        )
+        self.counts = self._charging.counts
 
-    async def run(self, call: Call) -> Answer:
-        """Applies *call* and writes what it changes."""
-        for sheet in self._sheets.values():
+    def run(self) -> Answer:
+        """Applies the call to what is locked."""
+        call = self._call
+        mine = [self._sheets[name] for name in call.workspace_ids if name in self._sheets]
+        for sheet in mine:
             self._expire(sheet)
         states = [self._charging.enter(charge) for charge in call.charges]
         for workspace_id in self._charging.cut:
             self._posting.announce(credits_of(workspace_id))
         for closing in call.closings:
             self._close(closing)
-        for sheet in self._sheets.values():
+        for sheet in mine:
             self._expire(sheet)
-        over = bool(call.session_id) and self._is_over(call)
+        over = bool(call.session_id) and self._is_over()
         words = [(Word.PASSED, 0)] * len(call.slices)
         if not over:
-            words = [self._serve(call.session_id, *named) for named in call.slices]
-            self._counts.words.update(word.name for word, _ in words)
-        await self._write()
-        return Answer(self._epoch, over, states, words)
+            words = [self._serve(*named) for named in call.slices]
+            self.counts.words.update(word.name for word, _ in words)
+        for sheet in mine:
+            self._slices[sheet.workspace_id].forget()
+        return Answer(self._locked.epoch, over, states, words)
 
-    def _is_over(self, call: Call) -> bool:
+    def _lives(self, session_id: str) -> bool:
+        return self._owners.get(session_id) == self._caller_id
+
+    def _is_over(self) -> bool:
         # Whoever found the session over has set its slices aside, perhaps meanwhile.
-        if call.session_id not in self._living:
+        session_id = self._call.session_id
+        if not self._lives(session_id):
             return True
-        named = {workspace_id for workspace_id, _ in call.slices}
+        named = {workspace_id for workspace_id, _ in self._call.slices}
         sheets = [self._slices[name] for name in named & self._slices.keys()]
-        latest = [sheet.latest(call.session_id) for sheet in sheets]
+        latest = [sheet.latest(session_id) for sheet in sheets]
         return any(slice_ is not None and slice_.release_time is not None for slice_ in latest)
 
     def _close(self, closing: Closing) -> None:
@@ -200,18 +181,18 @@ class _Settlement:
         key: SliceKey = closing.session_id, closing.closing.number
         owned = slices.of_caller(key, self._caller_id)
         # Of a slice that nobody has heard of, the first call may still come.
-        may_come = closing.session_id in self._living and not slices.full(closing.session_id)
+        may_come = self._lives(closing.session_id) and not slices.full(closing.session_id)
         if owned is None and not may_come:
             return
         slice_ = owned.slice if owned is not None else Slice(closing.closing.number)
         sheet.account, slice_ = close(sheet.account, slice_, closing.closing.keep)
         slices.put(closing.session_id, self._caller_id, slice_)
 
-    def _serve(self, session_id: str, workspace_id: str, call: SliceCall) -> tuple[Word, int]:
+    def _serve(self, workspace_id: str, call: SliceCall) -> tuple[Word, int]:
         sheet = self._sheets.get(workspace_id)
         if sheet is None:
             return Word.PASSED, 0
-        slices = self._slices[workspace_id]
+        session_id, slices = self._call.session_id, self._slices[workspace_id]
         owned = slices.latest(session_id)
 
         def expire(account: Account) -> Account:
@@ -223,7 +204,7 @@ class _Settlement:
             sheet.account,
             None if owned is None else owned.slice,
             call,
-            self._shared.get(workspace_id, _NOBODY).sessions + 1,
+            self._locked.shared(workspace_id, session_id).sessions + 1,
             full=slices.full(session_id),
             on_return=expire,
         )
@@ -235,7 +216,7 @@ class _Settlement:
         return settled.word, settled.granted
 
     def _note(self, sheet: Sheet, call: SliceCall, settled: Settled) -> None:
-        self._counts.granted += settled.granted
+        self.counts.granted += settled.granted
         short = settled.word is Word.BUSY or (
             settled.word is Word.GRANTED and settled.granted < call.need
         )
@@ -249,15 +230,8 @@ class _Settlement:
 
     def _recall(self, workspace_id: str) -> None:
         # What stands in closed slices is held, and can't be recalled.
-        if not self._shared.get(workspace_id, _NOBODY).amount:
+        if not self._locked.shared(workspace_id, self._call.session_id).amount:
             return
         if self._recalls.due(workspace_id, self._posting.tx.time):
-            self._counts.recalls += 1
+            self.counts.recalls += 1
             self._posting.announce(credits_of(workspace_id))
-
-    async def _write(self) -> None:
-        tx = self._posting.tx
-        await tx.ledger.write([sheet.to_write for sheet in self._sheets.values() if sheet.changed])
-        changes = [sheet.to_write() for sheet in self._slices.values()]
-        await tx.slices.put([slice_ for put, _ in changes for slice_ in put])
-        await tx.slices.forget([slice_ for _, forgotten in changes for slice_ in forgotten])

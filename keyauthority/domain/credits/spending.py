@@ -38,6 +38,17 @@ class Call:
     slices: Sequence[tuple[str, SliceCall]] = ()
 
     @property
+    def size(self) -> int:
+        """How much it says: holds, charges without any, closings and slices."""
+        holds = sum(len(one.parts) or 1 for one in self.charges)
+        return holds + len(self.closings) + len(self.slices)
+
+    @property
+    def spending(self) -> set[str]:
+        """The sessions of which it closes slices, or asks for some: whose they are matters."""
+        return {self.session_id, *(one.session_id for one in self.closings)}
+
+    @property
     def workspace_ids(self) -> set[str]:
         """The workspaces that it is about."""
         named = {one.workspace_id for one in self.charges}

@@ -9,28 +9,23 @@ from datetime import UTC, datetime
 from typing import Any, Final
 
 from sqlalchemy import NullPool, Select, event, func
-from sqlalchemy.dialects.postgresql.asyncpg import PGDialect_asyncpg
 
 from keyauthority.base.process.tasks import to_the_end
-from keyauthority.base.relational.columns import without_nul
 from keyauthority.base.relational.postgres import engine_of
 from keyauthority.base.relational.primary import CONNECT, Primary
 from keyauthority.domain.errors import KeyAuthorityError
 from keyauthority.domain.ports import Clock
 from keyauthority.storage.errors import unavailable
 from keyauthority.storage.postgres.changes import ChangingLink
+from keyauthority.storage.postgres.direct import PostgresDirect, storable
 from keyauthority.storage.postgres.link import PATIENCE, Link, Patience
 from keyauthority.storage.postgres.pool import Pool
 from keyauthority.storage.postgres.statements import PostgresStatements
-from keyauthority.storage.sql.direct import Direct
 from keyauthority.storage.sql.statements import Statements
 
 READS: Final = 8
 BEATS: Final = 4
 TRANSACTIONS: Final = 8
-
-_DIALECT: Final = PGDialect_asyncpg()  # type: ignore[no-untyped-call]
-_TYPES: Final = {"ids": "TEXT[]", "digests": "BYTEA[]", "secrets": "BYTEA[]"}
 
 
 class PostgresDatabase:
@@ -133,12 +128,8 @@ def _bare(
     _connection: object, _cursor: object, statement: str, parameters: Any, *_: object
 ) -> tuple[str, Any]:
     if isinstance(parameters, list):
-        return statement, [tuple(map(_storable, row)) for row in parameters]
-    return statement, tuple(map(_storable, parameters))
-
-
-def _storable(value: Any) -> Any:
-    return without_nul(value) if isinstance(value, str) else value
+        return statement, [tuple(map(storable, row)) for row in parameters]
+    return statement, tuple(map(storable, parameters))
 
 
 @asynccontextmanager
@@ -151,23 +142,6 @@ async def _rolled_back(link: Link) -> AsyncIterator[None]:
             # If it fails, the connection is dropped, and the server rolls back.
             with suppress(KeyAuthorityError):
                 await link.run("ROLLBACK")
-
-
-class PostgresDirect(Direct):
-    """`Direct` for PostgreSQL. A list is one parameter, after the single values: so the text is
-    always the same, and asyncpg prepares it once on each connection.
-    """
-
-    def __init__(self, query: Select[Any]) -> None:
-        super().__init__(query, _DIALECT)
-        self._single = [name for name in self.names if name not in self.lists]
-        for place, (name, many) in enumerate(self.lists.items(), len(self._single) + 1):
-            self.text = self.text.replace(f"IN ({many})", f"= ANY (${place}::{_TYPES[name]})")
-
-    def bound(self, values: Mapping[str, Any]) -> tuple[str, Sequence[Any]]:
-        """Returns the statement and its parameters, in their order, for *values* by name."""
-        single = [_storable(values.get(name, self.fixed[name])) for name in self._single]
-        return self.text, [*single, *(list(map(_storable, values[n])) for n in self.lists)]
 
 
 class DatabaseClock:

@@ -14,6 +14,7 @@ from sqlalchemy import (
     Column,
     ColumnElement,
     Executable,
+    Select,
     Table,
     Text,
     cast,
@@ -23,7 +24,9 @@ from sqlalchemy import (
 from sqlalchemy import column as column_named
 from sqlalchemy.dialects import postgresql
 
+from keyauthority.storage.postgres.direct import direct_of, insertion_of, storable
 from keyauthority.storage.postgres.link import Link
+from keyauthority.storage.sql.direct import Insertion
 from keyauthority.storage.sql.statements import Outcome, Statements
 
 CHANNEL: Final = "keyauthority"
@@ -78,6 +81,15 @@ class PostgresStatements(Statements):
         if self.locking and name not in self._locks:
             await self.row(select(lock(number_of(subject))))
             self._locks.add(name)
+
+    async def _read(self, query: Select[Any], values: Mapping[str, Any]) -> Sequence[Any]:
+        direct = direct_of(query)
+        text, parameters = direct.bound(values)
+        return direct.converted(await self._link.rows(text, *parameters))
+
+    async def _add(self, insertion: Insertion, rows: Sequence[Sequence[Any]]) -> None:
+        columns = [list(map(storable, column)) for column in zip(*rows, strict=True)]
+        await self._link.rows(insertion_of(insertion), *columns)
 
     async def _execute(self, statement: Executable, values: Any) -> Outcome:
         return Outcome.of(await self._link.within(self._connection.execute(statement, values)))

@@ -5,9 +5,10 @@ from __future__ import annotations
 import re
 from collections import namedtuple
 from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
 from typing import Any, Final
 
-from sqlalchemy import Dialect, Select
+from sqlalchemy import Dialect, Select, Table
 
 _MANY: Final = re.compile(r"__\[POSTCOMPILE_(\w+)[^\]]*\]")
 
@@ -45,3 +46,33 @@ class Direct:
                     values[place] = convert(values[place])
             converted.append(self._row(values))
         return converted
+
+
+@dataclass(frozen=True, eq=False)
+class Insertion:
+    """An insert into *table*, of rows that have a value for each column, as the database stores it.
+
+    A row that has the same *keys* as another gets the values of the new one for the columns in
+    *replaced*; without *keys* that is an error. Those in *added* grow by the new values.
+    """
+
+    table: Table
+    keys: Sequence[str] = ()
+    replaced: Sequence[str] = ()
+    added: Sequence[str] = ()
+
+    def text(self, source: str) -> str:
+        """Returns the statement that inserts the rows of *source*."""
+        name = self.table.name
+        columns = ", ".join(column.name for column in self.table.columns)
+        return f"INSERT INTO {name} ({columns}) {source}{self._on_conflict}"
+
+    @property
+    def _on_conflict(self) -> str:
+        if not self.keys:
+            return ""
+        changes = [f"{column} = excluded.{column}" for column in self.replaced]
+        changes += [
+            f"{column} = {self.table.name}.{column} + excluded.{column}" for column in self.added
+        ]
+        return f" ON CONFLICT ({', '.join(self.keys)}) DO UPDATE SET {', '.join(changes)}"

@@ -84,7 +84,7 @@ class SqlFeed(Repository):
     """`Feed` within one transaction."""
 
     async def head(self) -> Head:
-        [row] = await self._statements.rows(_HEAD)
+        [row] = await self._statements.read(_HEAD)
         return head_of(row)
 
     async def advance(self, subjects: Sequence[str]) -> int:

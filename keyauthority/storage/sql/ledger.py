@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Collection, Sequence
 from datetime import datetime
-from typing import Any
+from typing import Final
 
-from sqlalchemy import func, insert, select
+from sqlalchemy import BindParameter, bindparam, func, select
 
 from keyauthority.domain.ledger import Entry, EntryFilter, Kind, Sums, Written
 from keyauthority.domain.usage import Group, Span, UsageSum
@@ -18,11 +18,12 @@ from keyauthority.storage.ledger_tables import (
     draws,
     entries,
     entry_of,
-    entry_values,
-    grant_values,
+    entry_row,
+    grant_row,
     grants,
 )
 from keyauthority.storage.slice_tables import slices
+from keyauthority.storage.sql.direct import Insertion
 from keyauthority.storage.sql.entries import EntryReader
 from keyauthority.storage.sql.statements import Repository
 from keyauthority.storage.sql.sums import halves, whole
@@ -36,6 +37,36 @@ _GRANT = (
     grants.c.priority,
     grants.c.expire_time,
     grants.c.promotional,
+)
+
+
+_WORKSPACES: Final[BindParameter[str]] = bindparam("workspace_ids", expanding=True)
+
+# Locked in one order, so that no two changes deadlock.
+_ACCOUNTS: Final = (
+    select(accounts)
+    .where(accounts.c.workspace_id.in_(_WORKSPACES))
+    .order_by(accounts.c.workspace_id)
+)
+_LOCKED_ACCOUNTS: Final = _ACCOUNTS.with_for_update(key_share=True)
+_NEW: Final = (
+    select(workspaces.c.id)
+    .outerjoin(accounts, accounts.c.workspace_id == workspaces.c.id)
+    .where(workspaces.c.id.in_(_WORKSPACES), accounts.c.workspace_id.is_(None))
+    .order_by(workspaces.c.id)
+)
+_GRANTS: Final = select(grants.c.workspace_id, *_GRANT).where(
+    grants.c.workspace_id.in_(_WORKSPACES), IN_USE
+)
+
+_ADD_ENTRY: Final = Insertion(entries)
+_ADD_DRAW: Final = Insertion(draws)
+_PUT_GRANT: Final = Insertion(grants, keys=("id",), replaced=("remaining",))
+_PUT_ACCOUNT: Final = Insertion(
+    accounts,
+    keys=("workspace_id",),
+    replaced=("balance", "escrowed"),
+    added=("entries",),
 )
 
 
@@ -56,33 +87,20 @@ class SqlLedger(Repository):
     async def _begin(self, workspace_ids: Collection[str]) -> None:
         # A lock on a row that does not exist yet keeps nobody out. These locks come before those on
         # rows: whoever has a row locked waits for nothing but rows after it, so that none deadlock.
-        query = (
-            select(workspaces.c.id)
-            .outerjoin(accounts, accounts.c.workspace_id == workspaces.c.id)
-            .where(workspaces.c.id.in_(list(workspace_ids)), accounts.c.workspace_id.is_(None))
-            .order_by(workspaces.c.id)
-        )
-        for row in await self._statements.rows(query):
+        for row in await self._statements.read(_NEW, workspace_ids=list(workspace_ids)):
             await self._statements.alone(f"credits {row.id}")
 
     async def _accounts(self, workspace_ids: Collection[str]) -> dict[str, tuple[Account, int]]:
         if not workspace_ids:
             return {}
-        # Locked in one order, so that no two changes deadlock.
-        query = (
-            select(accounts)
-            .where(accounts.c.workspace_id.in_(list(workspace_ids)))
-            .order_by(accounts.c.workspace_id)
-        )
-        rows = await self._statements.rows(self._statements.locked(query))
+        query = _LOCKED_ACCOUNTS if self._statements.locking else _ACCOUNTS
+        rows = await self._statements.read(query, workspace_ids=list(workspace_ids))
         return {row.workspace_id: (Account(row.balance, row.escrowed), row.entries) for row in rows}
 
     async def grants(self, workspace_ids: Collection[str]) -> dict[str, list[Grant]]:
-        query = select(grants.c.workspace_id, *_GRANT).where(
-            grants.c.workspace_id.in_(list(workspace_ids)), IN_USE
-        )
         by_workspace: dict[str, list[Grant]] = {}
-        for workspace_id, *grant in await self._statements.rows(query):
+        rows = await self._statements.read(_GRANTS, workspace_ids=list(workspace_ids))
+        for workspace_id, *grant in rows:
             by_workspace.setdefault(workspace_id, []).append(Grant(*grant))
         return by_workspace
 
@@ -106,50 +124,27 @@ class SqlLedger(Repository):
         return [(Grant(*grant), amount) for amount, *grant in rows]
 
     async def write(self, ledgers: Sequence[Written]) -> None:
-        rows = [entry_values(entry) for one in ledgers for entry in one.entries]
-        await self._statements.count(insert(entries), rows)
-        rows = [
-            grant_values(grant) | {"workspace_id": one.workspace_id}
-            for one in ledgers
-            for grant in one.grants
-        ]
-        await self._statements.count(self._put_grant(), rows)
-        rows = [
-            {
-                "workspace_id": one.workspace_id,
-                "number": drawn.number,
-                "grant_id": drawn.grant_id,
-                "amount": drawn.amount,
-            }
-            for one in ledgers
-            for drawn in one.drawn
-        ]
-        await self._statements.count(insert(draws), rows)
-        rows = [
-            {
-                "workspace_id": one.workspace_id,
-                "balance": one.account.balance,
-                "escrowed": one.account.escrowed,
-                "entries": len(one.entries),
-            }
-            for one in ledgers
-        ]
-        await self._statements.count(self._put_account(), rows)
-
-    def _put_grant(self) -> Any:
-        put = self._statements.insert(grants)
-        remaining = {"remaining": put.excluded.remaining}
-        return put.on_conflict_do_update(index_elements=[grants.c.id], set_=remaining)
-
-    def _put_account(self) -> Any:
-        put = self._statements.insert(accounts)
-        return put.on_conflict_do_update(
-            index_elements=[accounts.c.workspace_id],
-            set_={
-                "balance": put.excluded.balance,
-                "escrowed": put.excluded.escrowed,
-                "entries": accounts.c.entries + put.excluded.entries,
-            },
+        add = self._statements.add
+        await add(_ADD_ENTRY, [entry_row(entry) for one in ledgers for entry in one.entries])
+        await add(
+            _PUT_GRANT,
+            [grant_row(one.workspace_id, each) for one in ledgers for each in one.grants],
+        )
+        await add(
+            _ADD_DRAW,
+            [
+                (one.workspace_id, drawn.number, drawn.grant_id, drawn.amount)
+                for one in ledgers
+                for drawn in one.drawn
+            ],
+        )
+        changed = [(one.workspace_id, one.account, len(one.entries)) for one in ledgers]
+        await add(
+            _PUT_ACCOUNT,
+            [
+                (workspace_id, account.balance, account.escrowed, new)
+                for workspace_id, account, new in changed
+            ],
         )
 
     async def by_reference(

@@ -6,52 +6,60 @@ from collections.abc import Collection, Sequence
 from datetime import datetime
 from typing import Final
 
-from sqlalchemy import and_, bindparam, delete, func, select, tuple_, update
+from sqlalchemy import BindParameter, and_, bindparam, delete, func, select, tuple_, update
 
 from keyauthority.domain.slices import OwnedSlice, Shared
 from keyauthority.storage.ledger_tables import accounts
-from keyauthority.storage.slice_tables import OPEN, SET_ASIDE, slice_of, slice_values, slices
+from keyauthority.storage.slice_tables import OPEN, SET_ASIDE, slice_of, slice_row, slices
+from keyauthority.storage.sql.direct import Insertion
 from keyauthority.storage.sql.statements import Repository
 from keyauthority.storage.sql.sums import halves, whole
 
 _KEY: Final = tuple_(slices.c.session_id, slices.c.workspace_id, slices.c.number)
 _AT_ONCE: Final = 1_000
 
+_WORKSPACES: Final[BindParameter[str]] = bindparam("workspace_ids", expanding=True)
+
+# SQLite would look through all slices for pairs. A call names few sessions.
+_OF_SESSIONS: Final = (
+    select(slices)
+    .where(slices.c.session_id.in_(bindparam("ids", expanding=True)))
+    .where(slices.c.workspace_id.in_(_WORKSPACES))
+    .order_by(slices.c.number)
+)
+_SHARED: Final = (
+    select(
+        slices.c.workspace_id,
+        func.count(slices.c.session_id.distinct()).label("sessions"),
+        func.sum(slices.c.amount).label("amount"),
+    )
+    .where(OPEN, slices.c.workspace_id.in_(_WORKSPACES))
+    .where(slices.c.session_id != bindparam("beside"), slices.c.amount > 0)
+    .group_by(slices.c.workspace_id)
+)
+_PUT: Final = Insertion(
+    slices,
+    keys=("session_id", "workspace_id", "number"),
+    replaced=("amount", "sequence", "granted", "word", "closed"),
+)
+
 
 class SqlSlices(Repository):
     """`Slices` within one transaction."""
 
     async def of_sessions(self, sessions: Collection[tuple[str, str]]) -> list[OwnedSlice]:
-        # SQLite would look through all slices for pairs. A call names few sessions.
-        query = select(slices).where(
-            slices.c.session_id.in_({session_id for _, session_id in sessions}),
-            slices.c.workspace_id.in_({workspace_id for workspace_id, _ in sessions}),
-        )
-        rows = await self._statements.rows(query.order_by(slices.c.number))
+        ids = list({session_id for _, session_id in sessions})
+        workspace_ids = list({workspace_id for workspace_id, _ in sessions})
+        rows = await self._statements.read(_OF_SESSIONS, ids=ids, workspace_ids=workspace_ids)
         return [slice_of(row) for row in rows if (row.workspace_id, row.session_id) in sessions]
 
     async def shared(self, workspace_ids: Collection[str], beside: str) -> dict[str, Shared]:
-        query = (
-            select(
-                slices.c.workspace_id,
-                func.count(slices.c.session_id.distinct()).label("sessions"),
-                func.sum(slices.c.amount).label("amount"),
-            )
-            .where(OPEN, slices.c.workspace_id.in_(list(workspace_ids)))
-            .where(slices.c.session_id != beside, slices.c.amount > 0)
-            .group_by(slices.c.workspace_id)
-        )
-        rows = await self._statements.rows(query)
+        ids = list(workspace_ids)
+        rows = await self._statements.read(_SHARED, workspace_ids=ids, beside=beside)
         return {row.workspace_id: Shared(row.sessions, int(row.amount)) for row in rows}
 
     async def put(self, changed: Sequence[OwnedSlice]) -> None:
-        put = self._statements.insert(slices)
-        names = ("amount", "sequence", "granted", "word", "closed")
-        put = put.on_conflict_do_update(
-            index_elements=[slices.c.session_id, slices.c.workspace_id, slices.c.number],
-            set_={name: put.excluded[name] for name in names},
-        )
-        await self._statements.count(put, [slice_values(one) for one in changed])
+        await self._statements.add(_PUT, [slice_row(one) for one in changed])
 
     async def forget(self, forgotten: Sequence[OwnedSlice]) -> None:
         row = and_(

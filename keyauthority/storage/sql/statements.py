@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, Self
+from typing import Any, Self, TypeVar
 
 from sqlalchemy import (
     Column,
@@ -23,7 +23,9 @@ from sqlalchemy import (
 
 from keyauthority.base.relational.columns import Moment
 from keyauthority.domain.repositories import Cursor
+from keyauthority.storage.sql.direct import Insertion
 
+T = TypeVar("T")
 AnyRow = Row[*tuple[Any, ...]]
 
 
@@ -73,6 +75,15 @@ class Statements(ABC):
         if values is not None and not values:
             return 0
         return (await self._run(statement, values)).count
+
+    async def read(self, query: Select[Any], **values: Any) -> Sequence[Any]:
+        """Returns all rows of *query*, which is compiled once, for the *values* of its parameters."""
+        return await self._noted(lambda: self._read(query, values))
+
+    async def add(self, insertion: Insertion, rows: Sequence[Sequence[Any]]) -> None:
+        """Inserts *rows*, all by one statement."""
+        if rows:
+            await self._noted(lambda: self._add(insertion, rows))
 
     async def destroy(self, statement: Delete) -> int:
         """Deletes rows of which no copy may stay; returns how many."""
@@ -125,12 +136,23 @@ class Statements(ABC):
             raise self._failure
 
     async def _run(self, statement: Executable, values: Any = None) -> Outcome:
+        return await self._noted(lambda: self._execute(statement, values))
+
+    async def _noted(self, work: Callable[[], Awaitable[T]]) -> T:
         self.check()
         try:
-            return await self._execute(statement, values)
+            return await work()
         except Exception as failure:
             self._failure = failure
             raise
+
+    @abstractmethod
+    async def _read(self, query: Select[Any], values: Mapping[str, Any]) -> Sequence[Any]:
+        """Does what `read` says; raises `STORE_UNAVAILABLE` for outages."""
+
+    @abstractmethod
+    async def _add(self, insertion: Insertion, rows: Sequence[Sequence[Any]]) -> None:
+        """Does what `add` says; raises `STORE_UNAVAILABLE` for outages."""
 
     @abstractmethod
     async def _execute(self, statement: Executable, values: Any) -> Outcome:

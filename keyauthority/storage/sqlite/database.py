@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mappin
 from contextlib import AsyncExitStack, asynccontextmanager, closing, suppress
 from datetime import datetime
 from pathlib import Path
-from typing import Any, Final, Protocol, TypeVar
+from typing import Any, Final, TypeVar
 
 from sqlalchemy import (
     BigInteger,
@@ -21,7 +21,6 @@ from sqlalchemy import (
     func,
 )
 from sqlalchemy.dialects import sqlite
-from sqlalchemy.dialects.sqlite.pysqlite import SQLiteDialect_pysqlite
 
 from keyauthority.base.process.tasks import to_the_end
 from keyauthority.base.relational.columns import PlainText
@@ -29,8 +28,9 @@ from keyauthority.base.relational.outages import is_busy
 from keyauthority.domain.errors import KeyAuthorityError
 from keyauthority.domain.ports import Clock
 from keyauthority.storage.errors import CLOSED, outages, unavailable
-from keyauthority.storage.sql.direct import Direct
+from keyauthority.storage.sql.direct import Insertion
 from keyauthority.storage.sql.statements import Outcome, Statements
+from keyauthority.storage.sqlite.direct import direct_of, insertions
 from keyauthority.storage.sqlite.driver import Driver
 from keyauthority.storage.sqlite.examining import IN_USE, KIND
 from keyauthority.storage.sqlite.gate import Gate
@@ -44,24 +44,16 @@ PATIENCE: Final = 5.0
 PAUSE: Final = 0.01
 """Seconds between two attempts, in which other tasks are admitted."""
 
-_DIALECT: Final = SQLiteDialect_pysqlite(paramstyle="qmark")
 # The connection never waits inside SQLite: see `until_free`.
 _PRAGMAS: Final = {**KIND.pragmas, "busy_timeout": 0}
-
-
-class Runs(Protocol):
-    """Runs what is to be done with SQLAlchemy's connection."""
-
-    async def run_sync(self, work: Callable[[Connection], T], /) -> T:
-        """Returns what *work* returns."""
 
 
 class SqliteStatements(Statements):
     """`Statements` on the one connection: there is nobody to keep out or to wake."""
 
-    def __init__(self, connection: Runs, time: datetime, *, locking: bool) -> None:
+    def __init__(self, driver: Driver, time: datetime, *, locking: bool) -> None:
         super().__init__(time, locking=locking)
-        self._connection = connection
+        self._driver = driver
 
     def insert(self, table: Table) -> Any:
         return sqlite.insert(table)
@@ -94,7 +86,19 @@ class SqliteStatements(Statements):
             return Outcome.of(connection.execute(statement, values))
 
         with outages():
-            return await to_the_end(self._connection.run_sync(work))
+            return await to_the_end(self._driver.run_sync(work))
+
+    async def _read(self, query: Select[Any], values: Mapping[str, Any]) -> Sequence[Any]:
+        direct = direct_of(query)
+        return direct.converted(await self._directly(*direct.bound(values)))
+
+    async def _add(self, insertion: Insertion, rows: Sequence[Sequence[Any]]) -> None:
+        with outages():
+            await to_the_end(self._driver.execute_all(insertions(insertion, rows)))
+
+    async def _directly(self, text: str, parameters: Sequence[Any]) -> Iterable[Sequence[Any]]:
+        with outages():
+            return await to_the_end(self._driver.execute_fetchall(text, parameters))
 
 
 class SqliteDatabase:
@@ -117,7 +121,6 @@ class SqliteDatabase:
         self._open = False
         self._gate = Gate()
         self._journal = Journal(self._empty_journal, self._empty_journal_alone)
-        self._direct: dict[Select[Any], SqliteDirect] = {}
 
     async def connect(self) -> None:
         """Opens the database, which must exist and be migrated, and marks it as in use.
@@ -146,9 +149,7 @@ class SqliteDatabase:
             await self._driver.close()
 
     async def read(self, query: Select[Any], **values: Any) -> Sequence[Any]:
-        if query not in self._direct:
-            self._direct[query] = SqliteDirect(query)
-        direct = self._direct[query]
+        direct = direct_of(query)
         bound = direct.bound(values)
         return direct.converted(await until_free(lambda: self._rows(*bound), self._patience))
 
@@ -158,7 +159,7 @@ class SqliteDatabase:
 
     @asynccontextmanager
     async def changing(self) -> AsyncIterator[Statements]:
-        async with self._transaction("BEGIN IMMEDIATE", locking=True) as statements:
+        async with self._transaction("BEGIN IMMEDIATE", changing=True) as statements:
             yield statements
             statements.check()
             await self._run("COMMIT")
@@ -167,23 +168,24 @@ class SqliteDatabase:
 
     @asynccontextmanager
     async def reading(self) -> AsyncIterator[Statements]:
-        async with self._transaction("BEGIN", locking=False) as statements:
+        async with self._transaction("BEGIN", changing=False) as statements:
             yield statements
 
     @asynccontextmanager
-    async def _transaction(self, begin: str, *, locking: bool) -> AsyncIterator[Statements]:
+    async def _transaction(self, begin: str, *, changing: bool) -> AsyncIterator[Statements]:
         async with AsyncExitStack() as inside:
-            await until_free(lambda: self._begin(begin, inside, locking=locking), self._patience)
-            statements = SqliteStatements(self._driver, self._clock.now(), locking=locking)
+            await until_free(lambda: self._begin(begin, inside, changing=changing), self._patience)
+            # Nobody else can change anything meanwhile.
+            statements = SqliteStatements(self._driver, self._clock.now(), locking=False)
             with closing(statements):
                 yield statements
 
-    async def _begin(self, begin: str, inside: AsyncExitStack, *, locking: bool) -> None:
+    async def _begin(self, begin: str, inside: AsyncExitStack, *, changing: bool) -> None:
         """Begins a transaction that lasts as long as *inside*."""
         async with AsyncExitStack() as entered:
             await entered.enter_async_context(self._gate.alone())
             # No read is under way, and the next one waits for the end.
-            self.changes += locking
+            self.changes += changing
             await self._roll_back()
             self._check_open()
             entered.push_async_callback(self._try_to_roll_back)
@@ -233,25 +235,6 @@ class SqliteDatabase:
         self._check_open()
         if self._driver.in_transaction:
             raise unavailable("a change could not be undone")
-
-
-class SqliteDirect(Direct):
-    """`Direct` for SQLite, which knows no lists: each value of a list has its own mark."""
-
-    def __init__(self, query: Select[Any]) -> None:
-        super().__init__(query, _DIALECT)
-
-    def bound(self, values: Mapping[str, Any]) -> tuple[str, Sequence[Any]]:
-        """Returns the statement and its parameters, in their order, for *values* by name."""
-        text, bound = self.text, []
-        for name in self.names:
-            if name in self.lists:
-                marks = ", ".join("?" * len(values[name])) or "NULL"
-                text = text.replace(self.lists[name], marks, 1)
-                bound += values[name]
-            else:
-                bound.append(values.get(name, self.fixed[name]))
-        return text, bound
 
 
 async def until_free(attempt: Callable[[], Awaitable[T]], patience: float) -> T:

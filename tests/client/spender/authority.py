@@ -63,6 +63,8 @@ class SpendingAuthority(ScriptedAuthority, SpendingServiceServicer):
         super().__init__()
         self.ledgers: dict[str, Ledger] = {}
         self.calls: list[pb.SettleRequest] = []
+        self.synced: Callable[[verification.SyncRequest], None] = lambda _: None
+        """Is told of each Sync when it arrives."""
         self.over_sessions: set[str] = set()
         self.unknown: set[str] = set()
         """References of charges that can't be entered."""
@@ -82,6 +84,8 @@ class SpendingAuthority(ScriptedAuthority, SpendingServiceServicer):
         """Whether the answer to a call is lost."""
         self.away = False
         """Whether all calls about credits fail."""
+        self.too_many = False
+        """Whether there have been too many charges: none is taken for now."""
         self.recalls = True
         """Whether the workspace's credits change when somebody has to wait for others."""
 
@@ -99,6 +103,7 @@ class SpendingAuthority(ScriptedAuthority, SpendingServiceServicer):
     async def Sync(
         self, request: verification.SyncRequest, context: Context
     ) -> verification.SyncResponse:
+        self.synced(request)
         answer = await super().Sync(request, context)
         answer.reset = answer.reset or self.reset
         return answer
@@ -108,6 +113,8 @@ class SpendingAuthority(ScriptedAuthority, SpendingServiceServicer):
             await self.before(request)
         if self.away:
             await context.abort(grpc.StatusCode.UNAVAILABLE, "as the test wants")
+        if self.too_many and request.charges:
+            await context.abort(grpc.StatusCode.RESOURCE_EXHAUSTED, "as the test wants")
         if self.invalid and any(one.model == self.invalid for one in request.charges):
             await context.abort(grpc.StatusCode.INVALID_ARGUMENT, "as the test wants")
         self.calls.append(request)

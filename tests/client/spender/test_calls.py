@@ -4,17 +4,15 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import replace
-from functools import partial
 from pathlib import Path
 
 import grpc
 import pytest
 
 from keyauthority.client import OutOfCredits, Spending, SpendingUnavailable
-from keyauthority.client.spending import backlog
-from keyauthority.client.spending import spender as spender_module
-from keyauthority.client.spending.spool import Spool
-from keyauthority.client.spending.workspace import Waiter
+from keyauthority.client.spending.line import Waiter
+from keyauthority.client.spending.pace import Pace
+from keyauthority.escrow.slices import Account
 from keyauthority.v1 import spending_service_pb2 as pb
 from tests.client.parts import until
 from tests.client.spender.authority import SpendingAuthority
@@ -218,14 +216,12 @@ async def test_an_epoch_that_the_call_tells_first_counts(
 
 
 async def test_a_charge_that_cannot_be_entered_stops_no_replay(
-    authority: SpendingAuthority, folder: Path, monkeypatch: pytest.MonkeyPatch
+    authority: SpendingAuthority, folder: Path
 ) -> None:
     """The segments after it come too, spools are adopted, and it is entered once that is possible."""
-    monkeypatch.setattr(backlog, "ADOPTS", 0.1)
-    monkeypatch.setattr(backlog, "RETRIES", 0.2)
-    monkeypatch.setattr(spender_module, "Spool", partial(Spool, segment_bytes=2_000))
     ledger = authority.credit("ws_1", 1_000)
-    async with spending(authority.address, folder) as spender:
+    pace = Pace(adopts=0.1, retries=0.2, segment_bytes=2_000)
+    async with spending(authority.address, folder, pace=pace) as spender:
         for _ in range(40):
             (await hold(spender, 10)).charge(5)
         await until(lambda: len(ledger.entries) == 40 and spender.spooled.charges == 0)
@@ -244,13 +240,11 @@ async def test_a_charge_that_cannot_be_entered_stops_no_replay(
 
 
 async def test_a_charge_that_cannot_be_entered_stays_in_the_spool(
-    authority: SpendingAuthority, folder: Path, monkeypatch: pytest.MonkeyPatch
+    authority: SpendingAuthority, folder: Path
 ) -> None:
     """It stops no other, and is brought again now and then: by its cost alone, as its hold went back."""
-    monkeypatch.setattr(backlog, "RETRIES", 0.2)
-    monkeypatch.setattr(backlog, "ADOPTS", 0.1)
     ledger = authority.credit("ws_1", 100)
-    async with spending(authority.address, folder) as spender:
+    async with spending(authority.address, folder, pace=Pace(adopts=0.1, retries=0.2)) as spender:
         refused = await hold(spender, 10)
         authority.unknown.add(refused.reference)
         refused.charge(10)
@@ -292,6 +286,31 @@ async def test_a_charge_that_is_invalid_stops_no_other(
         assert spender.spooled.charges == 1
 
 
+async def test_charges_that_are_too_many_come_later(
+    authority: SpendingAuthority, folder: Path
+) -> None:
+    """They stay in the spool, after the spender's end too. Who waits with them gets no false refusal."""
+    ledger = authority.credit("ws_1", 100)
+    async with spending(authority.address, folder, timeout=0.5) as spender:
+        one, another = await hold(spender, 10), await hold(spender, 10)
+        authority.too_many = True
+        one.charge(7)
+        await until(lambda: spender.counters.holds == 1)
+        with pytest.raises(SpendingUnavailable):
+            await hold(spender, 90)
+        authority.too_many = False
+        await until(lambda: len(ledger.entries) == 1)
+        assert spender.spooled.charges == 0
+        authority.too_many = True
+        another.charge(8)
+        await until(lambda: spender.counters.failed_calls > 1)
+    assert len(ledger.entries) == 1
+    authority.too_many = False
+    async with spending(authority.address, folder):
+        await until(lambda: len(ledger.entries) == 2)
+    assert (ledger.charged, ledger.account) == (15, Account(85))
+
+
 async def test_many_charges_are_brought_before_more_is_asked_for(
     authority: SpendingAuthority, folder: Path
 ) -> None:
@@ -321,7 +340,7 @@ async def test_calls_that_were_slow_together_lengthen_the_deadline_once(
         for key in keys:
             workspace = spender._accounts.of(key.workspace_id)
             waiter = Waiter(10, 1, 0.0, asyncio.get_running_loop().create_future())
-            workspace.wait(waiter)
+            workspace.line.join(waiter)
             spender._settling.prompt(workspace)
             await asyncio.sleep(0.01)
         await until(lambda: spender.counters.failed_calls == 5)

@@ -11,8 +11,7 @@ import grpc
 import pytest
 
 from keyauthority.client import AllHeld, OutOfCredits, Request, Spender, SpendingUnavailable
-from keyauthority.client.spending import backlog, demand, settling
-from keyauthority.client.spending import spender as spender_module
+from keyauthority.client.spending.pace import Pace
 from keyauthority.v1 import spending_service_pb2 as pb
 from tests.client.parts import until
 from tests.client.spender.authority import Ledger, SpendingAuthority
@@ -105,22 +104,18 @@ class History:
 
 @pytest.mark.parametrize("seed", range(SEEDS))
 async def test_nothing_is_lost_or_spent_twice(
-    authority: SpendingAuthority, folder: Path, monkeypatch: pytest.MonkeyPatch, seed: int
+    authority: SpendingAuthority, folder: Path, seed: int
 ) -> None:
     """And what spenders have always stands in slices."""
-    monkeypatch.setattr(settling, "FLUSH", 0.1)
-    monkeypatch.setattr(spender_module, "LOOKS", 0.1)
-    monkeypatch.setattr(demand, "PERIOD", 0.1)
-    monkeypatch.setattr(demand, "IDLE", 0.3)
-    monkeypatch.setattr(backlog, "ADOPTS", 0.3)
+    pace = Pace(flush=0.1, looks=0.1, period=0.1, idle=0.3, adopts=0.3)
     authority.lease = 0.6
     ledger = authority.credit("ws_1", CREDITS)
     history = History(authority, ledger, seed)
     authority.before = history.network
     authority.lose = lambda _: history.dice.random() < 0.2
     async with (
-        spending(authority.address, folder, timeout=1.0) as first,
-        spending(authority.address, folder, timeout=1.0) as second,
+        spending(authority.address, folder, timeout=1.0, pace=pace) as first,
+        spending(authority.address, folder, timeout=1.0, pace=pace) as second,
     ):
         spenders = [first, second]
         worst = 0

@@ -21,11 +21,11 @@ from keyauthority.client import (
     SpoolError,
     Verifier,
 )
-from keyauthority.client.spending import spender as spender_module
+from keyauthority.client.spending.pace import Pace
 from keyauthority.client.spending.records import SpooledCharge
-from keyauthority.client.spending.spender import PATIENCE
-from keyauthority.client.spending.workspace import BUSY_PAUSE, WorkspaceCredits
-from keyauthority.domain.credits.settling import RECALLED_EVERY
+from keyauthority.client.spending.waiting import PATIENCE
+from keyauthority.client.spending.workspace import BUSY_PAUSE
+from keyauthority.domain.credits.recalls import RECALLED_EVERY
 from tests.client.parts import leased, until
 from tests.client.spender.authority import SpendingAuthority
 from tests.client.spender.parts import KEY, USE, Door, hold, outcomes, spending
@@ -198,13 +198,13 @@ async def test_one_who_leaves_while_waiting_holds_nothing(
         waiting = asyncio.ensure_future(hold(spender, 10))
         await until(lambda: len(authority.calls) >= 2)
         workspace = spender._accounts.of("ws_1")
-        give = WorkspaceCredits._hold
+        give = workspace.line._hold
 
         def give_to_one_who_leaves(*arguments: Any) -> None:
             give(*arguments)
             waiting.cancel()
 
-        monkeypatch.setattr(WorkspaceCredits, "_hold", give_to_one_who_leaves)
+        monkeypatch.setattr(workspace.line, "_hold", give_to_one_who_leaves)
         first.void()
         await asyncio.wait([waiting])
         assert waiting.cancelled()
@@ -276,12 +276,12 @@ async def test_an_end_that_cannot_be_written_stays_held(
         one = await hold(spender, 100)
         end, tries = spender._spool.end, 0
 
-        def fails(reference: str, charge: SpooledCharge | None) -> int:
+        def fails(charged: list[SpooledCharge], voided: list[str]) -> int:
             nonlocal tries
             tries += 1
             if tries < 3:
                 raise SpoolError("as the test wants")
-            return end(reference, charge)
+            return end(charged, voided)
 
         monkeypatch.setattr(spender._spool, "end", fails)
         one.charge(60)
@@ -321,7 +321,7 @@ async def test_nobody_is_let_through_while_it_leaves(
     async with spending(authority.address, folder) as spender:
         one = await hold(spender, 10)
         waiting = asyncio.ensure_future(hold(spender, 1_000))
-        await until(lambda: spender._waiting == 1)
+        await until(lambda: spender._waiting.count == 1)
     with pytest.raises(SpendingUnavailable):
         await waiting
     with pytest.raises(SpendingUnavailable):
@@ -335,15 +335,16 @@ async def test_nobody_is_let_through_while_it_leaves(
 
 @pytest.mark.parametrize("how", ["left", "cancelled"])
 async def test_nothing_is_said_after_it_left(
-    authority: SpendingAuthority, folder: Path, monkeypatch: pytest.MonkeyPatch, how: str
+    authority: SpendingAuthority, folder: Path, how: str
 ) -> None:
     """A call that had no answer by then is made again by whoever adopts the spool."""
-    monkeypatch.setattr(spender_module, "SETTLED_WITHIN", 0.2)
     authority.credit("ws_1", 1_000)
     door = Door()
     async with leased(authority.address) as verifier:
         async with AsyncExitStack() as stack:
-            spender = await stack.enter_async_context(Spender(verifier, folder, timeout=5.0))
+            spender = await stack.enter_async_context(
+                Spender(verifier, folder, timeout=5.0, pace=Pace(settled_within=0.2))
+            )
             one = await hold(spender, 100)
             authority.before = door
             one.charge(50)
@@ -388,9 +389,9 @@ async def test_what_runs_goes_before_what_is_to_begin(
         stream = await hold(spender, 60)
         small = await hold(spender, 40)
         newcomers = [asyncio.create_task(hold(spender, 20)) for _ in range(2)]
-        await until(lambda: spender._waiting == 2)
+        await until(lambda: spender._waiting.count == 2)
         extension = asyncio.create_task(stream.extend(20))
-        await until(lambda: spender._waiting == 3)
+        await until(lambda: spender._waiting.count == 3)
         small.void()
         await extension
         assert stream.amount == 80

@@ -51,16 +51,19 @@ def as_held(reference: str, parts: Mapping[SliceKey, int] = PARTS) -> SpooledCha
 
 def hold(spool: Spool, reference: str, parts: Mapping[SliceKey, int] = PARTS) -> None:
     """Holds for the request of `charge`."""
-    spool.hold(
-        reference,
-        CHARGE.workspace_id,
-        parts,
-        key_id=CHARGE.key_id,
-        model=CHARGE.model,
-        path=CHARGE.path,
-        request_id=CHARGE.request_id,
-        price_id=CHARGE.price_id,
-    )
+    spool.hold(as_held(reference, parts))
+
+
+async def charged(spool: Spool, charge: SpooledCharge) -> None:
+    """Ends a hold by a charge; returns once that is synced."""
+    spool.end([charge], [])
+    await spool.durable()
+
+
+async def voided(spool: Spool, reference: str) -> None:
+    """Ends a hold without one; returns once that is synced."""
+    spool.end([], [reference])
+    await spool.durable()
 
 
 @asynccontextmanager

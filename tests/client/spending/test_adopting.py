@@ -23,7 +23,7 @@ from keyauthority.client.spending.segments import path_of
 from keyauthority.client.spending.spool import Spool
 from tests.client.parts import until
 from tests.client.spending.disks import Disk
-from tests.client.spending.parts import as_held, charge, hold, opened, references
+from tests.client.spending.parts import as_held, charge, charged, hold, opened, references, voided
 from tests.client.spending.replays import replayed
 
 ROOT = Path(__file__).parents[3]
@@ -49,7 +49,8 @@ asyncio.run(main())
 FORK = """
 import asyncio, os, sys, time
 from pathlib import Path
-from keyauthority.client.spending.spool import Spool, SpoolError
+from keyauthority.client.spending.records import SpoolError
+from keyauthority.client.spending.spool import Spool
 from tests.client.spending.parts import hold
 
 async def main():
@@ -87,7 +88,7 @@ async def test_processes_that_adopt_at_once(folder: Path) -> None:
     for number in range(spools):
         async with opened(folder) as spool:
             hold(spool, f"{number}-held")
-            await spool.charge(charge(f"{number}-charged"))
+            await charged(spool, charge(f"{number}-charged"))
     processes = [started(ADOPT, folder) for _ in range(3)]
     adopted = []
     for process in processes:
@@ -156,7 +157,7 @@ async def test_an_adoption_that_stopped_half_way(
     async with opened(folder, segment_bytes=1_000) as spool:
         for number in range(20):
             hold(spool, f"r{number}")
-            await spool.void(f"r{number}")
+            await voided(spool, f"r{number}")
         hold(spool, "open")
     (dead,) = folder.iterdir()
     third = sorted(dead.iterdir())[2]
@@ -261,7 +262,7 @@ async def test_what_was_confirmed_by_the_dead(folder: Path) -> None:
     """It comes again in a newer epoch, and in that of its confirmation it does not."""
     async with opened(folder) as spool:
         for name in ("one", "two", "three"):
-            await spool.charge(charge(name))
+            await charged(spool, charge(name))
         spool.confirmed(["one", "two"], 5)
     async with opened(folder) as spool:
         assert await spool.adopt() == [charge("three")]
@@ -280,9 +281,9 @@ async def test_what_was_confirmed_by_the_dead(folder: Path) -> None:
 async def test_an_archive_of_an_older_epoch(folder: Path) -> None:
     """Who adopts it in a newer epoch brings it again."""
     async with opened(folder) as spool, opened(folder) as old:
-        await old.charge(charge("one"))
+        await charged(old, charge("one"))
         old.confirmed(["one"], 1)
-        await spool.charge(charge("two"))
+        await charged(spool, charge("two"))
         spool.confirmed(["two"], 2)
         await old.close()
         assert await spool.adopt() == []
@@ -293,10 +294,10 @@ async def test_an_archive_of_an_older_epoch(folder: Path) -> None:
 async def test_an_archive_of_an_older_epoch_in_the_next_hands(folder: Path) -> None:
     """Who adopts it from who adopted it brings it again, too."""
     async with opened(folder) as old:
-        await old.charge(charge("one"))
+        await charged(old, charge("one"))
         old.confirmed(["one"], 1)
     async with opened(folder) as spool:
-        await spool.charge(charge("two"))
+        await charged(spool, charge("two"))
         spool.confirmed(["two"], 2)
         await spool.adopt()
     async with opened(folder) as spool:
@@ -307,7 +308,7 @@ async def test_an_archive_of_an_older_epoch_in_the_next_hands(folder: Path) -> N
 async def test_a_replay_that_is_interrupted(folder: Path) -> None:
     """Whoever adopts the spool begins it anew."""
     async with opened(folder) as spool:
-        await spool.charge(charge("one"))
+        await charged(spool, charge("one"))
         spool.confirmed(["one"], 1)
         spool.unconfirmed(2)
         assert spool.replaying
@@ -320,7 +321,7 @@ async def test_a_refused_charge_of_a_replay(folder: Path) -> None:
     """It is unconfirmed from then on, here and for whoever adopts the spool, and the replay ends."""
     async with opened(folder) as spool:
         for name in ("one", "two"):
-            await spool.charge(charge(name))
+            await charged(spool, charge(name))
         spool.confirmed(["one", "two"], 1)
         spool.unconfirmed(2)
         await until(lambda: len(spool.unconfirmed(2)) == 2)
@@ -336,7 +337,7 @@ async def test_a_refused_charge_of_a_replay(folder: Path) -> None:
 async def test_a_word_of_an_epoch_that_is_over(folder: Path) -> None:
     """It confirms nothing."""
     async with opened(folder) as spool:
-        await spool.charge(charge("one"))
+        await charged(spool, charge("one"))
         assert spool.unconfirmed(2) == [charge("one")]
         spool.confirmed(["one"], 1)
         assert spool.unconfirmed(2) == [charge("one")]
@@ -347,18 +348,18 @@ async def test_what_is_older_than_three_days(folder: Path) -> None:
     times = [time.time()]
     async with opened(folder, now=lambda: times[0], segment_bytes=2_000) as spool:
         hold(spool, "open")
-        await spool.charge(charge("unconfirmed"))
+        await charged(spool, charge("unconfirmed"))
         for number in range(40):
-            await spool.charge(charge(f"r{number}"))
+            await charged(spool, charge(f"r{number}"))
             spool.confirmed([f"r{number}"], 1)
         (path,) = folder.iterdir()
         many = len(list(path.iterdir()))
         times[0] += KEPT - PRUNE_INTERVAL
-        await spool.void("look")
-        await spool.charge(charge("within"))
+        await voided(spool, "look")
+        await charged(spool, charge("within"))
         size = spool.state().bytes
         times[0] += 2 * PRUNE_INTERVAL
-        await spool.charge(charge("beyond"))
+        await charged(spool, charge("beyond"))
     assert many == 5
     assert len(list(path.iterdir())) == 1
     assert spool.state().bytes < size
@@ -374,10 +375,10 @@ async def test_an_archive_has_a_bound(folder: Path, caplog: pytest.LogCaptureFix
         folder, now=lambda: times[0], segment_bytes=2_000, archive_bytes=5_000
     ) as spool:
         hold(spool, "open")
-        await spool.charge(charge("unconfirmed"))
+        await charged(spool, charge("unconfirmed"))
         for number in range(60):
             times[0] += 2
-            await spool.charge(charge(f"r{number}"))
+            await charged(spool, charge(f"r{number}"))
             spool.confirmed([f"r{number}"], 1)
         await until(lambda: spool.state().bytes < 12_000)
         again = set(await replayed(spool, 2))
@@ -393,7 +394,7 @@ async def test_what_the_metrics_see(folder: Path) -> None:
     times = [1_000.0]
     spool = Spool(folder, now=lambda: times[0])
     hold(spool, "one")
-    await spool.charge(charge("two"))
+    await charged(spool, charge("two"))
     times[0] += 7
     state = spool.state()
     await spool.close()

@@ -13,15 +13,18 @@ from keyauthority.client.spending import records
 from keyauthority.client.spending.frames import HEAD, Damage, frame, frames
 from keyauthority.client.spending.recovery import Contents, read, recover
 from keyauthority.client.spending.segments import path_of
-from tests.client.spending.parts import CHARGE, PARTS, as_held, charge, opened
+from tests.client.spending.parts import as_held, charge, opened
 
 
 def held(reference: str) -> bytes:
     """The frame of a hold."""
-    return records.held(
-        1, reference, CHARGE.workspace_id, PARTS, CHARGE.key_id, CHARGE.model, CHARGE.path,
-        CHARGE.request_id, CHARGE.price_id,
-    )  # fmt: skip
+    return records.held(1, records.fields(as_held(reference)))
+
+
+def ended(reference: str) -> bytes:
+    """The frame of its charge."""
+    one = charge(reference)
+    return records.charged(2, records.fields(one), one)
 
 
 RECORDS = [
@@ -31,9 +34,9 @@ RECORDS = [
     held("ended"),
     held("void"),
     held("confirmed"),
-    records.charged(2, charge("ended")),
+    ended("ended"),
     records.voided("void"),
-    records.charged(2, charge("confirmed")),
+    ended("confirmed"),
     records.confirmed(3, ["confirmed"]),
 ]
 SEGMENT = b"".join(RECORDS)

@@ -14,7 +14,16 @@ import pytest
 
 from keyauthority.client.spending.records import SpoolError
 from keyauthority.client.spending.spool import Spool
-from tests.client.spending.parts import as_held, charge, hold, left, opened, references
+from tests.client.spending.parts import (
+    as_held,
+    charge,
+    charged,
+    hold,
+    left,
+    opened,
+    references,
+    voided,
+)
 
 
 @contextmanager
@@ -40,7 +49,7 @@ async def test_no_room_for_a_hold(folder: Path, more: int) -> None:
         ):
             hold(spool, "refused")
         hold(spool, "after")
-        await spool.charge(charge("before"))
+        await charged(spool, charge("before"))
     contents = left(folder)
     assert (contents.torn, contents.unreadable) == (0, 0)
     assert [one.charge for one in contents.ended()] == [charge("before"), as_held("after")]
@@ -53,14 +62,14 @@ async def test_no_room_for_an_end(folder: Path) -> None:
             hold(spool, name)
         with room(100):
             with pytest.raises(SpoolError, match="can't be written"):
-                await spool.charge(charge("one"))
+                await charged(spool, charge("one"))
             with pytest.raises(SpoolError, match="can't be written"):
-                await spool.void("two")
+                await voided(spool, "two")
             with pytest.raises(SpoolError, match="can't be written"):
                 hold(spool, "refused")
             assert spool.unconfirmed(1) == []
-        await spool.charge(charge("one"))
-        await spool.void("two")
+        await charged(spool, charge("one"))
+        await voided(spool, "two")
         hold(spool, "after")
         assert spool.unconfirmed(1) == [charge("one")]
     contents = left(folder)
@@ -75,7 +84,7 @@ async def test_no_place_for_a_new_segment(folder: Path) -> None:
         obstacle = segment_in(folder).with_name("000000000002.segment")
         obstacle.mkdir()
         assert len(held_until_refused(spool)) == 1_000
-        await spool.charge(charge("r0"))
+        await charged(spool, charge("r0"))
         assert spool.unconfirmed(1) == [charge("r0")]
         obstacle.rmdir()
     assert len(left(folder).ended()) == 1_000
@@ -110,9 +119,9 @@ async def test_a_full_disk(small_disk: Path) -> None:
         taken = held_until_refused(spool)
         assert 50 < len(taken) < 1_000
         with pytest.raises(SpoolError, match="No space left on device"):
-            await spool.charge(charge("r0"))
+            await charged(spool, charge("r0"))
         enlarge(small_disk)
-        await spool.charge(charge("r0"))
+        await charged(spool, charge("r0"))
         hold(spool, "after")
     contents = left(small_disk)
     assert (contents.torn, contents.unreadable) == (0, 0)
@@ -128,7 +137,7 @@ async def test_a_disk_that_the_archive_fills(small_disk: Path) -> None:
             times[0] += 2
             for _ in range(10):
                 with suppress(SpoolError):
-                    await spool.charge(charge(f"r{number}"))
+                    await charged(spool, charge(f"r{number}"))
                     break
                 times[0] += 2
             spool.confirmed([f"r{number}"], 1)

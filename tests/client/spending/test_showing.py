@@ -9,7 +9,7 @@ import pytest
 
 from keyauthority.client.spending.records import SpoolError
 from keyauthority.client.spending.showing import show
-from tests.client.spending.parts import CHARGE, charge, hold, opened
+from tests.client.spending.parts import CHARGE, charge, charged, hold, opened, voided
 
 
 async def test_a_line_for_each_record(folder: Path) -> None:
@@ -17,8 +17,8 @@ async def test_a_line_for_each_record(folder: Path) -> None:
     async with opened(folder) as spool:
         for name in ("one", "two", "three"):
             hold(spool, name)
-        await spool.charge(charge("one"))
-        await spool.void("two")
+        await charged(spool, charge("one"))
+        await voided(spool, "two")
         spool.confirmed(["one"], 3)
         (path,) = folder.iterdir()
         assert list(show(folder)) == [
@@ -49,7 +49,7 @@ REQUEST = (
 async def test_what_a_client_sent_is_no_command(folder: Path) -> None:
     """The name of a model can't clear the screen."""
     async with opened(folder) as spool:
-        await spool.charge(replace(CHARGE, model="\x1b[2J"))
+        await charged(spool, replace(CHARGE, model="\x1b[2J"))
         assert not any("\x1b" in line for line in show(folder))
 
 

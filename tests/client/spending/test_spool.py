@@ -7,15 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from keyauthority.client.spending.spool import Spool, SpoolError
-from tests.client.spending.parts import (
-    PARTS,
-    as_held,
-    charge,
-    hold,
-    left,
-    opened,
-)
+from keyauthority.client.spending.records import SpoolError
+from keyauthority.client.spending.spool import Spool
+from tests.client.spending.parts import PARTS, as_held, charge, charged, hold, left, opened, voided
 from tests.client.spending.replays import replayed
 
 
@@ -24,8 +18,8 @@ async def test_a_charge_until_it_is_confirmed(folder: Path) -> None:
     async with opened(folder) as spool:
         hold(spool, "one")
         hold(spool, "two")
-        await spool.charge(charge("one"))
-        await spool.charge(charge("two"))
+        await charged(spool, charge("one"))
+        await charged(spool, charge("two"))
         assert spool.unconfirmed(1) == [charge("one"), charge("two")]
         spool.confirmed(["one"], 1)
         assert spool.unconfirmed(1) == [charge("two")]
@@ -42,7 +36,7 @@ async def test_a_hold_without_an_end(folder: Path) -> None:
         for reference in ("caught", "longer", "void"):
             hold(spool, reference)
         spool.extend("longer", more)
-        await spool.void("void")
+        await voided(spool, "void")
         assert spool.unconfirmed(1) == []
         assert spool.state().holds == 2
 
@@ -55,12 +49,12 @@ async def test_only_the_first_end_counts(folder: Path) -> None:
     async with opened(folder) as spool:
         hold(spool, "one")
         hold(spool, "void")
-        await spool.charge(charge("one"))
-        await spool.charge(charge("one", cost=9))
-        await spool.void("one")
-        await spool.void("void")
-        await spool.void("void")
-        await spool.void("never held")
+        await charged(spool, charge("one"))
+        await charged(spool, charge("one", cost=9))
+        await voided(spool, "one")
+        await voided(spool, "void")
+        await voided(spool, "void")
+        await voided(spool, "never held")
         spool.confirmed(["never held", "void"], 1)
         assert spool.unconfirmed(1) == [charge("one")]
     assert [one.charge for one in left(folder).ended()] == [charge("one")]
@@ -69,7 +63,7 @@ async def test_only_the_first_end_counts(folder: Path) -> None:
 async def test_a_charge_without_a_hold(folder: Path) -> None:
     """It is a charge like any other: nothing is free by accident."""
     async with opened(folder) as spool:
-        await spool.charge(charge("one"))
+        await charged(spool, charge("one"))
     assert [one.charge for one in left(folder).ended()] == [charge("one")]
 
 
@@ -82,9 +76,9 @@ async def test_a_closed_spool_takes_nothing(folder: Path) -> None:
     with pytest.raises(SpoolError, match="closed"):
         hold(spool, "late")
     with pytest.raises(SpoolError, match="closed"):
-        await spool.charge(charge("late"))
+        await charged(spool, charge("late"))
     with pytest.raises(SpoolError, match="closed"):
-        await spool.void("late")
+        await voided(spool, "late")
 
 
 def descriptors() -> set[str]:
@@ -95,7 +89,7 @@ def descriptors() -> set[str]:
 async def test_a_closed_spool_writes_into_no_other_file(folder: Path, tmp_path: Path) -> None:
     """The word that a charge is entered may come late, and another file has the descriptor by then."""
     spool = Spool(folder)
-    await spool.charge(charge("one"))
+    await charged(spool, charge("one"))
     before = descriptors()
     await spool.close()
     free = before - descriptors()
@@ -135,10 +129,10 @@ async def test_segments(folder: Path) -> None:
     """What is open or unconfirmed moves on to the next segment, and nothing is found twice."""
     async with opened(folder, segment_bytes=2_000) as spool:
         hold(spool, "long")
-        await spool.charge(charge("stays"))
+        await charged(spool, charge("stays"))
         for number in range(100):
             hold(spool, f"r{number}")
-            await spool.charge(charge(f"r{number}"))
+            await charged(spool, charge(f"r{number}"))
             spool.confirmed([f"r{number}"], 1)
         (path,) = folder.glob("*.spool")
         assert len(list(path.iterdir())) > 10
@@ -149,9 +143,8 @@ async def test_segments(folder: Path) -> None:
 async def test_a_synced_end_is_what_is_sent(folder: Path) -> None:
     """A charge may be sent when it is synced, and not before."""
     async with opened(folder) as spool:
-        ending = asyncio.ensure_future(spool.charge(charge("one")))
+        ending = asyncio.ensure_future(charged(spool, charge("one")))
         await asyncio.sleep(0)
-        await asyncio.sleep(0)  # written in the loop's next step
         assert left(folder).charges
         assert spool.unconfirmed(1) == []
         await ending
@@ -163,7 +156,7 @@ async def test_a_newer_epoch(folder: Path) -> None:
     async with opened(folder, segment_bytes=2_000) as spool:
         names = [f"r{number:02}" for number in range(30)]
         for name in names:
-            await spool.charge(charge(name))
+            await charged(spool, charge(name))
             spool.confirmed([name], 1)
         assert await replayed(spool, 2) == names
         assert await replayed(spool, 2) == []

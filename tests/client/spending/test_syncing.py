@@ -12,35 +12,63 @@ from pathlib import Path
 
 import pytest
 
-from keyauthority.client.spending import group_commit
-from keyauthority.client.spending.group_commit import INTERVAL, MOST_HOLDS
+from keyauthority.client.spending.group_commit import INTERVAL, MOST_HOLDS, PAUSE
 from keyauthority.client.spending.records import SpoolError
 from keyauthority.client.spending.recovery import recover
 from keyauthority.client.spending.spool import Spool
 from tests.client.spending.disks import Disk, Gate
-from tests.client.spending.parts import as_held, charge, hold, left, opened, references
+from tests.client.spending.parts import (
+    as_held,
+    charge,
+    charged,
+    hold,
+    left,
+    opened,
+    references,
+    voided,
+)
 
 
 async def test_one_fsync_serves_all_who_wait(folder: Path) -> None:
     """A hundred ends take one fsync if none is under way, and those that come meanwhile one more."""
     gate = Gate()
     async with opened(folder, fsync=gate.fsync) as spool:
-        await asyncio.gather(*(spool.charge(charge(f"r{number}")) for number in range(100)))
+        await asyncio.gather(*(charged(spool, charge(f"r{number}")) for number in range(100)))
         assert gate.count == 1
 
         gate.open.clear()
-        first = asyncio.ensure_future(spool.charge(charge("first")))
+        first = asyncio.ensure_future(charged(spool, charge("first")))
         await until(lambda: gate.count == 2)
-        others = [asyncio.ensure_future(spool.void(f"x{number}")) for number in range(50)]
+        others = [asyncio.ensure_future(voided(spool, f"x{number}")) for number in range(50)]
         others += [
-            asyncio.ensure_future(spool.charge(charge(f"o{number}"))) for number in range(50)
+            asyncio.ensure_future(charged(spool, charge(f"o{number}"))) for number in range(50)
         ]
         await asyncio.sleep(0)
-        await asyncio.sleep(0)  # written in the loop's next step
         assert len(left(folder).charges) == 151
         gate.open.set()
         await asyncio.gather(first, *others)
         assert gate.count == 3
+
+
+async def test_an_end_waits_for_others_unless_somebody_waits_for_it(folder: Path) -> None:
+    """For milliseconds: many end in them, and share an fsync."""
+    gate = Gate()
+    async with opened(folder, fsync=gate.fsync) as spool:
+        # On a busy machine, once in a few times.
+        assert 0 in [await fsyncs_after_an_end(spool, gate, hurry=False) for _ in range(5)]
+        assert 1 in [await fsyncs_after_an_end(spool, gate, hurry=True) for _ in range(5)]
+
+
+async def fsyncs_after_an_end(spool: Spool, gate: Gate, *, hurry: bool) -> int:
+    """Returns how many there were a few milliseconds after an end, which is synced then."""
+    before = gate.count
+    number = spool.end([charge(f"r{before}")], [])
+    if hurry:
+        spool.hurry()
+    await asyncio.sleep(PAUSE * 0.4)
+    fsyncs = gate.count - before
+    await until(lambda: spool._journal.synced >= number)
+    return fsyncs
 
 
 async def test_nobody_waits_for_an_fsync_that_began_before(folder: Path) -> None:
@@ -48,9 +76,9 @@ async def test_nobody_waits_for_an_fsync_that_began_before(folder: Path) -> None
     gate = Gate()
     async with opened(folder, fsync=gate.fsync) as spool:
         gate.open.clear()
-        first = asyncio.ensure_future(spool.charge(charge("first")))
+        first = asyncio.ensure_future(charged(spool, charge("first")))
         await until(lambda: gate.count == 1)
-        second = asyncio.ensure_future(spool.charge(charge("second")))
+        second = asyncio.ensure_future(charged(spool, charge("second")))
         await asyncio.sleep(0)
         gate.open.set()
         await first
@@ -86,7 +114,7 @@ async def test_a_cancelled_wait(folder: Path) -> None:
     gate = Gate()
     async with opened(folder, fsync=gate.fsync) as spool:
         gate.open.clear()
-        waiting = [asyncio.ensure_future(spool.charge(charge(name))) for name in ("a", "b")]
+        waiting = [asyncio.ensure_future(charged(spool, charge(name))) for name in ("a", "b")]
         await until(lambda: gate.count == 1)
         waiting[0].cancel()
         await asyncio.sleep(0)
@@ -101,10 +129,10 @@ async def test_an_fsync_that_fails_once(folder: Path, tmp_path: Path) -> None:
     disk = Disk(lambda: next(failures, False))
     async with opened(folder, fsync=disk.fsync) as spool:
         hold(spool, "open")
-        await spool.charge(charge("before"))
+        await charged(spool, charge("before"))
         hold(spool, "void")
-        await asyncio.gather(spool.charge(charge("during")), spool.void("void"))
-        await spool.charge(charge("after"))
+        await asyncio.gather(charged(spool, charge("during")), voided(spool, "void"))
+        await charged(spool, charge("after"))
         assert len(set(disk.synced)) == 2
         assert references(spool.unconfirmed(1)) == ["after", "before", "during"]
         (path,) = disk.power_cut(folder, tmp_path / "left").iterdir()
@@ -119,24 +147,24 @@ async def test_a_disk_that_syncs_nothing(folder: Path) -> None:
         hold(spool, "one")
         hold(spool, "two")
         hold(spool, "open")
-        await spool.charge(charge("good"))
+        await charged(spool, charge("good"))
         disk.fails = lambda: True
         with pytest.raises(SpoolError, match="can't be written: Input/output error"):
-            await spool.charge(charge("one"))
+            await charged(spool, charge("one"))
         with pytest.raises(SpoolError, match="Input/output error"):
-            await spool.void("two")
+            await voided(spool, "two")
         with pytest.raises(SpoolError, match="Input/output error"):
             hold(spool, "refused")
         assert spool.unconfirmed(1) == [charge("good")]
         assert spool.state().holds == 1
         for _ in range(20):
             with pytest.raises(SpoolError):
-                await spool.charge(charge("one"))
+                await charged(spool, charge("one"))
         (path,) = folder.iterdir()
         assert len(list(path.iterdir())) <= 3
 
         disk.fails = lambda: False
-        await spool.charge(charge("one", cost=9))
+        await charged(spool, charge("one", cost=9))
         hold(spool, "three")
         assert spool.unconfirmed(1) == [charge("good"), charge("one")]
     ended = [one.charge for one in left(folder).ended()]
@@ -171,7 +199,9 @@ async def test_power_cuts(folder: Path, tmp_path: Path, seed: int) -> None:
             begun.append(name)
             await asyncio.sleep(chance.random() / 100)
             cost = chance.choice([None, 5, 70])
-            await insist(lambda: spool.charge(charge(name, cost)) if cost else spool.void(name))
+            await insist(
+                lambda: charged(spool, charge(name, cost)) if cost else voided(spool, name)
+            )
             ended[name] = cost
 
         requests = [asyncio.ensure_future(request(f"r{number}")) for number in range(150)]
@@ -216,10 +246,9 @@ def is_refused(call: Callable[[], None]) -> bool:
 
 
 async def test_a_disk_that_does_not_answer_stops_no_end(
-    folder: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    folder: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     """What is written is with the kernel, and whoever adopts the spool finds it."""
-    monkeypatch.setattr(group_commit, "CLOSED_WITHIN", 0.1)
     answers, hangs = threading.Event(), False
 
     def fsync(descriptor: int) -> None:
@@ -231,7 +260,7 @@ async def test_a_disk_that_does_not_answer_stops_no_end(
     hangs = True
     hold(spool, "one")
     async with asyncio.timeout(5):
-        await spool.close()
+        await spool.close(within=0.1)
     answers.set()
     assert "the disk does not answer" in caplog.text
     assert list(left(folder).holds) == ["one"]

@@ -14,7 +14,7 @@ import sys
 from pathlib import Path
 
 from keyauthority.client.spending.spool import Spool
-from tests.client.spending.parts import charge, hold
+from tests.client.spending.parts import charge, charged, hold, voided
 
 
 def say(word: str, reference: str = "") -> None:
@@ -31,11 +31,11 @@ async def request(spool: Spool) -> None:
     await asyncio.sleep(random.random() / 100)
     if random.random() < 0.3:
         say("+void", name)
-        await spool.void(name)
+        await voided(spool, name)
         say("void", name)
     elif random.random() < 0.8:
         say("+charge", name)
-        await spool.charge(charge(name))
+        await charged(spool, charge(name))
         say("charge", name)
         if random.random() < 0.5:
             say("+confirm", name)

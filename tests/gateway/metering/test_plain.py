@@ -9,9 +9,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gateway.metering.plain import plain_usage
+from gateway.metering.plain import plain_counts
 from keyauthority.pricing.meter import Meter
-from keyauthority.pricing.usage import Usage
 
 COUNTS = st.integers(0, 10**12) | st.integers(0, 20)
 ODD = COUNTS | st.sampled_from([-1, 1.0, 1.5, True, None, "2", 10**13])
@@ -43,17 +42,18 @@ USAGES = st.fixed_dictionaries(
 )
 
 
-def general(usage: object) -> tuple[Usage | None, bool]:
+def general(usage: object) -> tuple[dict[str, int], bool]:
     meter = Meter()
     meter.read({"usage": usage})
-    return meter.usage, meter.final
+    assert meter.usage is not None
+    return meter.usage.counts, meter.final
 
 
 @settings(deadline=None)
 @given(USAGES)
-def test_a_plain_usage_is_read_as_any_other(usage: dict[str, Any]) -> None:
+def test_a_plain_counts_is_read_as_any_other(usage: dict[str, Any]) -> None:
     """It is taken at once only if that comes to the same."""
-    taken = plain_usage(json.dumps({"id": "x", "usage": usage}).encode())
+    taken = plain_counts(json.dumps({"id": "x", "usage": usage}).encode())
     if taken is not None:
         assert (taken, True) == general(usage)
 
@@ -64,7 +64,7 @@ def test_a_plain_usage_is_read_as_any_other(usage: dict[str, Any]) -> None:
 def test_what_most_answers_tell_is_plain(prompt: Any, completion: Any, total: Any) -> None:
     usage = {"prompt_tokens": prompt, "completion_tokens": completion, "total_tokens": total}
     for parts in ({}, {"prompt_tokens_details": {"cached_tokens": 4, "other": 1}}):
-        taken = plain_usage(json.dumps({"usage": {**usage, **parts}}).encode())
+        taken = plain_counts(json.dumps({"usage": {**usage, **parts}}).encode())
         if any(type(one) is not int or not 0 <= one <= 10**12 for one in usage.values()):
             assert taken is None
         else:
@@ -89,9 +89,9 @@ USED = {"prompt_tokens": 1, "completion_tokens": 2, "total_tokens": 3}
     ],
 )
 def test_what_may_mean_more_is_left_to_the_meter(answer: object) -> None:
-    assert plain_usage(json.dumps(answer).encode()) is None
+    assert plain_counts(json.dumps(answer).encode()) is None
 
 
 def test_what_is_no_json_tells_nothing() -> None:
     for text in (b"", b"{", b"\xff", b'{"usage":' + json.dumps(USED).encode()):
-        assert plain_usage(text) is None
+        assert plain_counts(text) is None
