@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final
@@ -13,7 +12,7 @@ from benchmarks.filling import CACHE
 from keyauthority.domain.ledger import Entry, Kind, Use
 from keyauthority.storage import ledger_tables
 from keyauthority.storage.sql.direct import Insertion
-from keyauthority.storage.sqlite.direct import insertion_of
+from keyauthority.storage.sqlite.direct import insertions
 
 _COST: Final = 1_000
 _USE: Final = Use(
@@ -56,8 +55,9 @@ def _charge(connection: Connection, workspace_id: str, count: int) -> None:
         datetime.now(UTC),
         use=_USE,
     )
-    rows = json.dumps([ledger_tables.entry_row(entry)])
-    connection.exec_driver_sql(insertion_of(Insertion(ledger_tables.entries)), (rows,))
+    row = ledger_tables.entry_row(entry)
+    for statement, parameters in insertions(Insertion(ledger_tables.entries), [row]):
+        connection.exec_driver_sql(statement, tuple(parameters))
     _copy(connection, workspace_id, count)
     charges = count - 1
     values: dict[str, Any] = {

@@ -59,7 +59,7 @@ class Forwarder:
             VerdictLapsedError: *grant* no longer held once the upstream was connected. Nothing
                 was sent to it, and *body* is as it was.
         """
-        fields = to_upstream(
+        lines = to_upstream(
             request.headers,
             request.raw_headers,
             self.allowlist,
@@ -69,9 +69,7 @@ class Forwarder:
             # What is compressed can't be metered.
             uncoded=bill is not None,
         )
-        if fields is None:
-            return Refusal.BAD_REQUEST
-        head = self.upstream.head(request.method, request.raw_path, fields, body)
+        head = self.upstream.head(request.method, request.raw_path, lines, body)
         if head is None:
             return Refusal.BAD_REQUEST
         on_send = do_nothing if bill is None else bill.note_sending

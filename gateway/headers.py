@@ -126,13 +126,9 @@ _LONGEST_NAME: Final = 100
 _MOST_DIGITS: Final = 20
 _CODING: Final = b"accept-encoding"
 _UNCODED: Final = b"Accept-Encoding: identity"
-_OWN: Final = "\r\n".join(
-    (
-        *(f"{name}: %s" for name in (WORKSPACE_ID, KEY_ID, SCOPES, REQUEST_ID)),
-        f"{hdrs.VIA}: 1.1 opentoken",
-    )
-)
-_OWN_BREAKS: Final = _OWN.count("\r\n")
+_OWN: Final = 5
+"""Lines of the header that are ours."""
+
 _CONTROLS: Final = bytes({*range(32), 127} - {ord("\t")})
 _has_control = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]").search
 
@@ -234,19 +230,11 @@ def to_upstream(
     credential: Secret | None,
     *,
     uncoded: bool = False,
-) -> bytes | None:
-    """Returns the header fields of a request to the upstream as they are written, without framing.
+) -> list[bytes]:
+    """Returns the lines of a request's header for the upstream, without those that frame its body.
 
-    None if one could not be passed on as it is: it has a control character, or is no valid UTF-8.
-
-    Args:
-        headers: Those of the client's request.
-        raw: The same, as they came.
-        allowlist: Which of them go on.
-        key: Goes into the identity headers.
-        request_id: The id of the request.
-        credential: The upstream's own API key, if it wants one.
-        uncoded: Whether the answer may not be compressed.
+    *raw* are *headers* as they came. *key* goes into the identity headers; *credential* is the
+    upstream's own API key, if it wants one. *uncoded*: the upstream is asked not to compress.
     """
     fields = allowlist.filter(raw, uncoded=uncoded)
     if hdrs.CONNECTION in headers:
@@ -254,27 +242,34 @@ def to_upstream(
         fields = [field for field in fields if canonical(field[0].decode("latin-1")) not in named]
     lines = list(map(b": ".join, fields))
     # Only now, so that no `Connection` field can name these away.
-    own = _OWN % (key.workspace_id, key.id, " ".join(key.scopes), request_id)
-    lines.append(own.encode(errors="surrogateescape"))
+    own = (
+        f"x-opentoken-workspace-id: {key.workspace_id}\n"
+        f"x-opentoken-key-id: {key.id}\n"
+        f"x-opentoken-scopes: {' '.join(key.scopes)}\n"
+        f"x-request-id: {request_id}\n"
+        "Via: 1.1 opentoken"
+    )
+    # A break within one of them would not make one more line.
+    lines += own.encode().split(b"\n", _OWN - 1)
     if uncoded:
         lines.append(_UNCODED)
     if credential is not None:
         lines.append(f"{hdrs.AUTHORIZATION}: Bearer {credential.reveal()}".encode())
-    written = b"\r\n".join(lines)
-    breaks = len(lines) - 1 + _OWN_BREAKS
-    if len(written) - len(written.translate(None, _CONTROLS)) != 2 * breaks:
-        return None
-    return written if _is_utf8(written) else None
+    return lines
 
 
-def request_line(method: str, target: str) -> bytes | None:
-    """Returns the first line of a request; None if *target* can't be passed on as it is."""
-    if not target.isprintable() and _has_control(target):
-        return None
+def written(lines: list[bytes]) -> bytes | None:
+    """Returns the head of a request.
+
+    None if it would not say what its *lines* say: one has a control character, or is no valid UTF-8.
+    """
+    head = b"\r\n".join([*lines, b"", b""])
     try:
-        return f"{method} {target} HTTP/1.1\r\n".encode()
-    except UnicodeEncodeError:
+        head.decode()
+    except UnicodeDecodeError:
         return None
+    controls = len(head) - len(head.translate(None, _CONTROLS))
+    return head if controls == 2 * (len(lines) + 1) else None
 
 
 def to_client(headers: CIMultiDictProxy[str]) -> CIMultiDict[str] | None:
@@ -298,16 +293,6 @@ def identity(key: VerifiedKey) -> tuple[tuple[istr, str], ...]:
     client's own standing.
     """
     return ((WORKSPACE_ID, key.workspace_id), (KEY_ID, key.id), (SCOPES, " ".join(key.scopes)))
-
-
-def _is_utf8(text: bytes) -> bool:
-    if text.isascii():
-        return True
-    try:
-        text.decode()
-    except UnicodeDecodeError:
-        return False
-    return True
 
 
 def _goes_to_client(name: str) -> bool:

@@ -19,8 +19,9 @@ from aiohttp.http import RawResponseMessage
 from yarl import URL
 
 from gateway.config import Timeouts
-from gateway.headers import request_line
-from gateway.pool import UnsolicitedError, UpstreamConnection, UpstreamConnector
+from gateway.connection import UnsolicitedError, UpstreamConnection
+from gateway.headers import written
+from gateway.pool import UpstreamConnector
 from gateway.request import RequestBody, do_nothing
 
 _ROUNDS: Final = 3
@@ -109,7 +110,7 @@ class Upstream:
         trust: ssl.SSLContext | bool = True,
     ) -> None:
         url = URL(base + "/", encoded=True)
-        self._host = f"Host: {url.host_port_subcomponent}\r\n".encode()
+        self._host = f"Host: {url.host_port_subcomponent}".encode()
         self._prefix = url.raw_path.removesuffix("/")
         self._patience = timeouts.first_byte_timeout
         self._pool = UpstreamConnector(url, timeouts.connect_timeout, unsolicited, trust)
@@ -119,24 +120,21 @@ class Upstream:
         await self._pool.close()
 
     def head(
-        self, method: str, target: str, fields: bytes, body: bytes | RequestBody | None
+        self, method: str, target: str, lines: list[bytes], body: bytes | RequestBody | None
     ) -> bytes | None:
-        """Returns the head of a request; None if *target* can't be passed on as it is.
+        """Returns the head of a request; None if it can't be written as it is.
 
-        *fields* are its header fields, without those that frame the *body*.
+        *lines* are its header fields, without those that frame the *body*.
         """
         # A fragment is nobody's business but the client's.
-        line = request_line(method, self._prefix + target.partition("#")[0])
-        if line is None:
-            return None
+        first = f"{method} {self._prefix}{target.partition('#')[0]} HTTP/1.1"
+        head = [first.encode(errors="surrogateescape"), self._host, *lines]
         size = body.length if isinstance(body, RequestBody) else len(body or b"")
         if size is None:
-            framing = b"\r\nTransfer-Encoding: chunked\r\n\r\n"
+            head.append(b"Transfer-Encoding: chunked")
         elif size or method not in _BODILESS:
-            framing = b"\r\nContent-Length: %d\r\n\r\n" % size
-        else:
-            framing = b"\r\n\r\n"
-        return line + self._host + fields + framing
+            head.append(b"Content-Length: %d" % size)
+        return written(head)
 
     async def send(self, request: Outgoing) -> Response:
         """Sends *request* and returns the response once its head is here.

@@ -6,11 +6,11 @@ from gateway.bill_metrics import BillCounters
 from gateway.billing.bill import Bill
 from gateway.billing.bodies import Bodies
 from gateway.billing.reading import Reader
+from gateway.connection import SMALL
 from gateway.envelope import Refusal
 from gateway.metering.asking import ask_for_usage, lacks_usage
 from gateway.metering.going_by import Priced
 from gateway.observe import Complaint
-from gateway.pool import SMALL
 from gateway.request import EdgeRequest, RequestBody
 from keyauthority.client import (
     AllHeld,

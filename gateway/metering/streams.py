@@ -12,7 +12,7 @@ from gateway.metering.samples import Sample, sample_of
 from keyauthority.pricing.meter import Meter
 
 _BYTE_ORDER_MARK: Final = b"\xef\xbb\xbf"
-_SAMPLES: Final = 8
+_LOOKS: Final = 8
 """Events of a stream that are looked at for a sample: in some, none is like another."""
 
 
@@ -21,25 +21,25 @@ class EventReader(AnswerReader):
 
     ended = False
     text_bytes = 0
+    _is_made = False
+    _is_first = True
+    _rest_size = 0
+    _is_too_large = False
+    # Whether the last event ended in a carriage return to which a line feed may still belong, and
+    # whether that event was taken out.
+    _open_return = False
+    _taken_out = False
+    # What most events are like, and how many were looked at for it.
+    _sample: Sample | None = None
+    _looks = 0
 
     def __init__(self, meter: Meter, bounds: Bounds, *, takes_usage_out: bool) -> None:
         super().__init__(meter)
         self._largest, self._end = bounds.event, bounds.end
         self._takes_usage_out = takes_usage_out
-        self._is_made = False
-        self._is_first = True
         # An event whose end has not come, in pieces; of one that is too large its last pieces, which were
         # passed on.
         self._rest: list[bytes] = []
-        self._rest_size = 0
-        self._is_too_large = False
-        # Whether the last event ended in a carriage return to which a line feed may still belong, and
-        # whether that event was taken out.
-        self._open_return = False
-        self._taken_out = False
-        # What most events are like.
-        self._sample: Sample | None = None
-        self._samples = 0
 
     @property
     def usage_due(self) -> bool:
@@ -62,12 +62,12 @@ class EventReader(AnswerReader):
     def _feed_event(self, event: bytes) -> bytes:
         before = self.text_bytes
         kept = self._end_event(event)
-        if self.text_bytes > before and self._samples < _SAMPLES:
+        if self.text_bytes > before and self._looks < _LOOKS:
             self._take_sample(event, kept, self.text_bytes - before)
         return kept if self._takes_usage_out else event
 
     def _take_sample(self, event: bytes, kept: bytes, size: int) -> None:
-        self._samples += 1
+        self._looks += 1
         sample = sample_of(event, size, kept if self._takes_usage_out else event)
         self._sample = sample or self._sample
 
@@ -138,7 +138,8 @@ class EventReader(AnswerReader):
             kept = event
         else:
             kept = self._read(event)
-        self._set_rest(b"")
+        if self._rest:
+            self._set_rest(b"")
         self._taken_out = not kept
         return kept
 

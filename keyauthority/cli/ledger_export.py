@@ -52,7 +52,8 @@ def export(
 ) -> Answer:
     """Write a workspace's entries as JSON, oldest first: one entry per line.
 
-    A last line says how many there are, their sum, and a SHA-256 that is chained over all lines.
+    A last line says how many there are, their sum, and a SHA-256 that is chained over all lines. After a
+    restore from a backup, `db restore-epoch --replay` enters again what the backup lacks of it.
     """
     if check is not None:
         return _check(context, check)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import heapq
 import json
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -44,14 +44,17 @@ def read_replays(files: Sequence[Path]) -> Replays:
     return replays
 
 
-def exported_entries(ledgers: dict[str, list[Path]]) -> Iterator[Exported]:
-    """Yields the entries in the files of *ledgers*, by workspace and number.
+def exported_entries(ledgers: Mapping[str, Sequence[Path]]) -> dict[str, Iterator[Exported]]:
+    """Returns the entries in the files of *ledgers*, by workspace; each's are read once, by number.
 
-    Several files of one workspace, such as its months, may overlap. Raises `click.ClickException`.
+    Several files of one workspace, such as its months, may overlap. To read them may raise
+    `click.ClickException`.
     """
-    for workspace_id in sorted(ledgers):
-        files = [_entries_in(file) for file in ledgers[workspace_id]]
-        yield from heapq.merge(*files, key=lambda one: one.entry.number)
+    return {workspace_id: _merged(files) for workspace_id, files in ledgers.items()}
+
+
+def _merged(files: Iterable[Path]) -> Iterator[Exported]:
+    yield from heapq.merge(*map(_entries_in, files), key=lambda one: one.entry.number)
 
 
 def audit_entries(file: Path) -> list[AuditEntry]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from typing import Final, TypeAlias, assert_never
@@ -11,7 +11,7 @@ from keyauthority.domain.auditing import AuditEntry
 from keyauthority.domain.books import Books, Change
 from keyauthority.domain.callers import Insider
 from keyauthority.domain.credits.pricing import SUBJECT, fact_of, price_in
-from keyauthority.domain.credits.replaying import Exported, Reentered, enter_again
+from keyauthority.domain.credits.replaying import NO_LEDGERS, Ledgers, Reentered, enter_again
 from keyauthority.domain.facts import Action, Fact, length, of_workspace
 from keyauthority.domain.keys import RevocationReason
 from keyauthority.domain.sessions import Head
@@ -54,12 +54,12 @@ class Restoring:
         actor: Insider,
         entries: Sequence[AuditEntry],
         longest_lease: timedelta = timedelta(),
-        ledgers: Iterable[Exported] = (),
+        ledgers: Ledgers = NO_LEDGERS,
     ) -> tuple[Head, Replayed]:
         """Begins the next epoch, without sessions and slices, and repeats the revocations in *entries*.
 
         *entries* are the exported audit, *longest_lease* a lease longer than these books know that
-        may be in force, *ledgers* exported entries of ledgers (`enter_again`). All of it is one
+        may be in force, *ledgers* exported entries of ledgers (see `enter_again`). All of it is one
         transaction. Until `settle`, every change waits for the longest lease.
 
         Raises `REFERENCE_REUSED`, `FIELD_INVALID`, `BALANCE_OUT_OF_RANGE` for *ledgers* of other books.

@@ -89,6 +89,10 @@ class Meter:
         return told
 
     def _take(self, usage: Mapping[Any, Any]) -> bool:
+        if not self._counts and _is_plain(usage):
+            # What the rest would do, in a fifth of the time.
+            self._counts = dict(usage)
+            return True
         counts: Counts = {}
         _collect(usage, counts)
         for name, count in counts.items():
@@ -105,7 +109,6 @@ class Meter:
             return None
         counts = self._counts
         if counts.keys() == _PLAIN:
-            # As the rest would do, in a fifth of the time.
             prompt = counts["prompt_tokens"]
             output = max(counts["completion_tokens"], counts["total_tokens"] - prompt)
             return Usage(input=prompt, output=output, images=self.images)
@@ -131,6 +134,12 @@ def _billed(answer: Mapping[Any, Any]) -> object:
     # What Cohere bills of reranks and embeddings.
     meta = answer.get("meta")
     return meta.get("billed_units") if isinstance(meta, dict) else None
+
+
+def _is_plain(usage: Mapping[Any, Any]) -> bool:
+    return usage.keys() == _PLAIN and all(
+        type(count) is int and 0 <= count <= LARGEST_COUNT for count in usage.values()
+    )
 
 
 def _is_mapping(value: object) -> bool:

@@ -52,7 +52,8 @@ class CachedAuthenticating:
     ) -> None:
         self._authenticating = authenticating
         self._cache = cache
-        self._now = now
+        self.now = now
+        """The clock of leases."""
         self._turns = Turns(at_once)
         self._waiting = PeerPlaces(STRANGERS, STRANGERS_PER_CONNECTION)
         # By digests. To have been accepted lets nobody in: the look-up is only sooner.
@@ -62,23 +63,23 @@ class CachedAuthenticating:
 
     def cached(self, token: str) -> CachedCaller | None:
         """Returns the caller of *token*, if the caller is in memory and the lease lasts."""
-        return self._remembered(_digest(b"token", token))
+        return self._remembered(_digest(b"token\0", token))
 
-    def holds(self, cached: CachedCaller) -> bool:
-        """Returns whether *cached* is still in memory, and the lease lasts."""
-        return self._cache.get(cached.digest, self._now()) is cached
+    def holds(self, cached: CachedCaller, now: float) -> bool:
+        """Returns whether *cached* is still in memory, and the lease lasts at *now*."""
+        return cached.alive and now < cached.until and now < self._cache.lease_until
 
     async def by_token(self, token: str, peer: str) -> Caller:
         """Returns the caller of *token*, in a call of *peer*; raises `CREDENTIAL_INVALID`."""
         if secrets.record_id(token, "caller", secrets.TOKEN_PREFIX) is None:
             raise credential_invalid()
-        digest = _digest(b"token", token)
+        digest = _digest(b"token\0", token)
 
         async def look_up() -> Caller:
             try:
                 return await self._authenticating.by_token(token)
             except KeyAuthorityError as error:
-                now = self._now()
+                now = self.now()
                 # Without a lease an old primary may have said so, which lacks new callers.
                 if error.reason is Reason.CREDENTIAL_INVALID and self._cache.holds_lease(now):
                     self._refused_until.note(digest, now + REFUSED_FOR)
@@ -92,7 +93,7 @@ class CachedAuthenticating:
         Raises `CREDENTIAL_INVALID`, each time after a look-up: a name may be given to a caller after
         it was presented.
         """
-        digest = _digest(b"certificate", "\0".join(certificate_names))
+        digest = _digest(b"certificate\0", "\0".join(certificate_names))
         look_up = partial(self._authenticating.by_certificate, certificate_names)
         return await self._found(digest, look_up, peer)
 
@@ -105,7 +106,7 @@ class CachedAuthenticating:
                 return cached.caller
             if digest in self._accepted:
                 return await self._look_up(digest, look_up)
-            if self._refused_until.get(digest, -math.inf) > self._now():
+            if self._refused_until.get(digest, -math.inf) > self.now():
                 raise credential_invalid()
             with self._waiting.place(peer):
                 running = self._looking.get(digest)
@@ -126,7 +127,7 @@ class CachedAuthenticating:
             done.set()
 
     async def _look_up(self, digest: bytes, look_up: Callable[[], Awaitable[Caller]]) -> Caller:
-        ask = self._cache.ask(self._now())
+        ask = self._cache.ask(self.now())
         try:
             caller = await look_up()
         except KeyAuthorityError as error:
@@ -141,9 +142,9 @@ class CachedAuthenticating:
         return caller
 
     def _remembered(self, digest: bytes) -> CachedCaller | None:
-        cached = self._cache.get(digest, self._now())
+        cached = self._cache.get(digest, self.now())
         return cached if type(cached) is CachedCaller else None
 
 
 def _digest(kind: bytes, text: str) -> bytes:
-    return sha256(kind + b"\0" + text.encode("utf-8", "surrogatepass")).digest()
+    return sha256(kind + text.encode("utf-8", "surrogatepass")).digest()

@@ -112,9 +112,10 @@ class Verdicts:
         return read
 
     def _find(self, secret: str, at_least_revision: int, now: float) -> CachedVerdict | None:
-        if self._cache.applied < at_least_revision or not self._cache.holds_lease(now):
+        cache = self._cache
+        if cache.applied < at_least_revision or not cache.holds_lease(now):
             return None
-        cached = self._cache.get(digest_of(secret), now)
+        cached = cache.get(digest_of(secret), now)
         return cached if type(cached) is CachedVerdict else None
 
     def _check_may_tell(self, ask: Ask, head: Head) -> None:

@@ -30,7 +30,8 @@ class Entrance:
         self._mutations = mutations
         self._brake = Brake()
         self.holds = credentials.holds
-        """Tells whether a recognised caller still would be."""
+        """Tells whether a recognised caller still would be, at a time by the clock `now`."""
+        self.now = credentials.now
 
     def recognised(self, rules: Method, metadata: Metadata) -> CachedCaller | None:
         """Returns the caller, if it is in memory and may call the method; else `enter` decides."""

@@ -99,7 +99,8 @@ class Guard:
         recognised = self._entrance.recognised
         if quick is not None:
             tally = self._metrics.of(rules.label)
-            quickly = Quickly(quick, self._entrance.holds, guarded, tally.count_ok)
+            entrance = self._entrance
+            quickly = Quickly(quick, entrance.now, entrance.holds, guarded, tally.count_ok)
 
             def choose(metadata: Metadata) -> Handler | QuickHandler:
                 caller = recognised(rules, metadata)

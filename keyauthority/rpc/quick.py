@@ -35,8 +35,10 @@ class Quickly:
     """How the calls of one method are answered: by `quick` from memory, the others by `otherwise`."""
 
     quick: Quick
-    # Whether a caller that was in memory still is.
-    holds: Callable[[CachedCaller], bool]
+    # The clock of leases.
+    now: Callable[[], float]
+    # Whether a caller that was in memory still is, at a time by that clock.
+    holds: Callable[[CachedCaller, float], bool]
     otherwise: Callable[[bytes, Context], Awaitable[Message]]
     # Called with the seconds of each call that `quick` answered.
     count_ok: Callable[[float], None]
@@ -62,7 +64,8 @@ class QuickHandler:
         started, quickly = time.perf_counter(), self._quickly
         # gRPC would send an exception's text to the client.
         try:
-            answer = quickly.quick(message) if quickly.holds(self._caller) else None
+            now = quickly.now()
+            answer = quickly.quick(message, now) if quickly.holds(self._caller, now) else None
         except Exception:
             log.exception("answer_from_memory_failed")
             answer = None
@@ -84,7 +87,6 @@ class _FromMemory:
     def __init__(self, parts: Parts) -> None:
         self._verdicts = parts.verdicts
         self._counts = parts.metrics.verdicts
-        self._now = parts.now
         self._applied: Head | None = None
         self._passing = VerifyResponse()
         self._cache_for = self._passing.cache_for
@@ -110,7 +112,7 @@ def _lasting(cached: CachedVerdict) -> bytes:
 class QuickVerify(_FromMemory):
     """Answers `Verify`."""
 
-    def __call__(self, message: bytes) -> bytes | None:
+    def __call__(self, message: bytes, now: float) -> bytes | None:
         """Returns the serialised answer, or None where the servicer has to answer."""
         try:
             request = VerifyRequest.FromString(message)
@@ -118,7 +120,6 @@ class QuickVerify(_FromMemory):
             return None
         if request.fresh:
             return None
-        now = self._now()
         cached = self._verdicts.cached(request.secret, request.at_least_revision, now)
         if cached is None:
             return None
@@ -129,7 +130,7 @@ class QuickVerify(_FromMemory):
 class QuickBatchVerify(_FromMemory):
     """Answers `BatchVerify`."""
 
-    def __call__(self, message: bytes) -> bytes | None:
+    def __call__(self, message: bytes, now: float) -> bytes | None:
         """Returns the serialised answer, or None where the servicer has to answer."""
         try:
             request = BatchVerifyRequest.FromString(message)
@@ -137,7 +138,6 @@ class QuickBatchVerify(_FromMemory):
             return None
         if request.fresh or not 1 <= len(request.secrets) <= limits.BATCH:
             return None
-        now = self._now()
         verdicts = self._verdicts.all_cached(request.secrets, request.at_least_revision, now)
         if verdicts is None:
             return None

@@ -26,8 +26,8 @@ from keyauthority.rpc.health import Health
 from keyauthority.rpc.metrics import CallMetrics
 from keyauthority.rpc.pages import Pages
 
-Quick: TypeAlias = Callable[[bytes], bytes | None]
-"""Answers a serialised request at once, or not at all."""
+Quick: TypeAlias = Callable[[bytes, float], bytes | None]
+"""Answers a serialised request at once, at a time by the clock of leases, or not at all."""
 
 
 class Access(enum.Enum):

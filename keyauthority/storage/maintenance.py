@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from datetime import timedelta
 
 from keyauthority.base.relational.location import Location
@@ -12,7 +12,7 @@ from keyauthority.coherence.leases import wait_out
 from keyauthority.domain.auditing import AuditEntry
 from keyauthority.domain.books import Books, Unfenced
 from keyauthority.domain.callers import operator
-from keyauthority.domain.credits.replaying import Exported
+from keyauthority.domain.credits.replaying import NO_LEDGERS, Ledgers
 from keyauthority.domain.leasing import Leasing
 from keyauthority.domain.restoring import RESTORE, Replayed, Restoring
 from keyauthority.domain.sessions import Terms
@@ -43,12 +43,11 @@ async def restore_epoch(
     database: Location,
     entries: Sequence[AuditEntry],
     longest_lease: timedelta,
-    ledgers: Iterable[Exported] = (),
+    ledgers: Ledgers = NO_LEDGERS,
 ) -> tuple[int, Replayed, float]:
     """Begins a new epoch in a restored database; returns the epoch, the replay and seconds waited.
 
-    *entries* are audit entries exported from the lost database, *ledgers* entries of its ledgers, by
-    workspace and number; *longest_lease* is the longest that it may have granted, in case the backup
+    *entries* are audit entries exported from the lost database, *ledgers* entries of its ledgers; *longest_lease* is the longest that it may have granted, in case the backup
     knows of none as long. When this returns, no verifier answers by a state from before.
     Raises `StorageError`, `KeyAuthorityError`.
     """

@@ -56,8 +56,8 @@ async def test_a_lost_ledger_is_as_it_was(store: Store, clock: ManualClock) -> N
     exported = await export(lost)
     restoring = Restoring(Books(store, Unfenced()))
 
-    _, first = await restoring.restore(operator(RESTORE), [], ledgers=exported)
-    _, again = await restoring.restore(operator(RESTORE), [], ledgers=exported)
+    _, first = await restoring.restore(operator(RESTORE), [], ledgers={"ws_1": exported})
+    _, again = await restoring.restore(operator(RESTORE), [], ledgers={"ws_1": exported})
 
     assert (first.ledgers, again.ledgers) == (Reentered(10), Reentered(0, 10))
     assert await export(store) == exported

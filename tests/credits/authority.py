@@ -199,7 +199,8 @@ class Authority:
         self.counts.over, self.counts.late = counts.over, counts.late
         self._settled_at = now() + WAIT
         self.void.update(self.begun)
-        await Restoring(self.books).restore(operator(RESTORE), [], ledgers=_export(state))
+        ledgers = {WORKSPACE: _export(state)}
+        await Restoring(self.books).restore(operator(RESTORE), [], ledgers=ledgers)
 
     def restart(self) -> None:
         """Its sessions are gone, and it waits for leases that it does not know."""

@@ -107,9 +107,12 @@ class Past:
         self.store._books = replace(backup, epoch=self.state.epoch)
         return (await self.replay(exported)).ledgers
 
-    async def replay(self, exported: Iterable[Exported], *audit: Any) -> Replayed:
+    async def replay(
+        self, exported: Iterable[Exported], *audit: Any, workspace_id: str = WORKSPACE
+    ) -> Replayed:
         restoring = Restoring(self.cases.books)
-        _, replayed = await restoring.restore(operator(RESTORE), audit, ledgers=exported)
+        ledgers = {workspace_id: exported}
+        _, replayed = await restoring.restore(operator(RESTORE), audit, ledgers=ledgers)
         return replayed
 
     async def adds_up(self) -> int:
@@ -221,6 +224,42 @@ async def test_a_ledger_that_went_on_loses_nothing(past: Past, seed: int) -> Non
     assert (await past.replay(exported)).ledgers.entered == 0
 
 
+async def test_nothing_expires_twice(past: Past) -> None:
+    """What has expired since the restore is not taken of other credits; what is left of it expires."""
+    await past.top_up(10, expire_time=past.clock.time + DAY)
+    await past.top_up(5)
+    backup = past.state
+    past.clock.time += DAY
+    await past.expire()
+    exported = await past.export()
+
+    await past.go_back(backup)
+    await past.charge(4, "a new one")
+    assert (await past.replay(exported)).ledgers == Reentered(0, 2)
+    assert await past.adds_up() == 11
+    await past.expire()
+    assert (await past.replay(exported)).ledgers == Reentered(0, 2)
+    assert await past.adds_up() == 5
+
+
+async def test_nothing_is_returned_twice(past: Past) -> None:
+    """Somebody refunded by hand, under another name, what the export says was refunded."""
+    purchase = await past.top_up(10)
+    charge = await past.charge(6)
+    backup = past.state
+    await past.refund(charge, 4)
+    await past.refund(purchase, 3)
+    exported = await past.export()
+
+    await past.go_back(backup)
+    await past.refund(charge, 3)
+    await past.refund(purchase)
+    done = (await past.replay(exported)).ledgers
+
+    assert done == Reentered(0, 2, left_out=("ws_1: refund 3", "ws_1: refund 4"))
+    assert await past.adds_up() == -3
+
+
 async def test_several_thousand_entries(past: Past) -> None:
     """They come in pieces; a refund of what stands in the same piece finds it."""
     await past.top_up(10_000)
@@ -263,14 +302,15 @@ async def test_a_workspace_that_the_backup_lacks(past: Past) -> None:
         details={"name": "new"},
     )
 
-    lacking = await past.replay(exported)
-    made = await past.replay(exported, created)
+    lacking = await past.replay(exported, workspace_id="ws_9")
+    made = await past.replay(exported, created, workspace_id="ws_9")
 
     assert lacking.ledgers == Reentered(workspaces=("ws_9",))
     assert (made.workspaces_created, made.ledgers) == (1, Reentered(1))
     workspace = await past.cases.workspaces.get("ws_9")
     assert (workspace.name, workspace.create_time, workspace.suspended) == ("new", START, False)
-    assert (await past.replay(exported, created)).workspaces_created == 0
+    again = await past.replay(exported, created, workspace_id="ws_9")
+    assert (again.workspaces_created, again.ledgers) == (0, Reentered(0, 1))
 
 
 def moved(entry: Entry, workspace_id: str) -> Entry:

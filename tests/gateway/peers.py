@@ -85,7 +85,7 @@ async def ask(
     upstream: Upstream, path: str, *, method: str = "GET", holds: Callable[[], bool] = lambda: True
 ) -> str:
     """Send a request as the gateway does; return the body of its answer."""
-    sent = upstream.head(method, path, b"A: b", None)
+    sent = upstream.head(method, path, [], None)
     assert sent is not None
     answer = await upstream.send(Outgoing(method, sent, None, holds, do_nothing))
     try:

@@ -10,12 +10,14 @@ import pytest
 from aiohttp import ClientError, SocketTimeoutError
 from multidict import CIMultiDict, CIMultiDictProxy
 
-from gateway import pool
-from gateway.headers import Allowlist, request_line, to_upstream
+from gateway import connection
+from gateway.headers import Allowlist, to_upstream, written
 from gateway.request import do_nothing
 from gateway.upstream import Outgoing, Response, Upstream
 from keyauthority.client import VerifiedKey
 from tests.gateway.peers import Connect, Peer, ask, response, serving
+
+NO_FIELDS = CIMultiDictProxy(CIMultiDict[str]())
 
 
 def always() -> bool:
@@ -23,7 +25,7 @@ def always() -> bool:
 
 
 async def send(upstream: Upstream, method: str, body: bytes | None = None) -> Response:
-    head = upstream.head(method, "/v1/x", b"A: b", body)
+    head = upstream.head(method, "/v1/x", [b"A: b"], body)
     assert head is not None
     return await upstream.send(Outgoing(method, head, body, always, do_nothing))
 
@@ -201,7 +203,7 @@ async def test_an_idle_connection_is_closed(
     connect: Connect, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Before the upstream does it, although it may take far longer to answer."""
-    monkeypatch.setattr(pool, "_KEEPALIVE", 0.05)
+    monkeypatch.setattr(connection, "_KEEPALIVE", 0.05)
 
     async def script(_: Peer) -> None:
         """Answers whatever comes."""
@@ -226,7 +228,7 @@ async def test_all_connections_end_with_the_sender(connect: Connect) -> None:
                 await peer.closed()
 
 
-@pytest.mark.parametrize("size", [0, 1, pool.SMALL, pool.SMALL + 1, 1_000_000])
+@pytest.mark.parametrize("size", [0, 1, connection.SMALL, connection.SMALL + 1, 1_000_000])
 async def test_a_body_that_is_here_follows_its_head(connect: Connect, size: int) -> None:
     received = asyncio.Queue[bytes]()
 
@@ -248,30 +250,32 @@ async def test_a_body_that_is_here_follows_its_head(connect: Connect, size: int)
         )
 
 
-ODD = ["\r", "\n", "\0", "\r\n", "\x7f", "\x1f", "\udcff"]
+@pytest.mark.parametrize(
+    "odd", [b"\r", b"\n", b"\0", b"\r\n", b"\r\n\r\n", b"\x7f", b"\x1f", b"\xff"]
+)
+def test_nothing_gets_into_a_head_that_would_end_a_line(odd: bytes) -> None:
+    assert written([b"GET / HTTP/1.1", b"a: b" + odd + b"c"]) is None
+    assert written([b"GET /" + odd + b" HTTP/1.1", b"a: b"]) is None
 
 
-def fields_with(name: str, value: str, scope: str = "a") -> bytes | None:
-    fields = [(name.encode(errors="surrogateescape"), value.encode(errors="surrogateescape"))]
-    allowlist, headers = Allowlist(), CIMultiDictProxy(CIMultiDict[str]())
-    key = VerifiedKey("key_1", "ws_1", "one", (scope,), {})
-    return to_upstream(headers, fields, allowlist, key, "req_1", None)
+def test_nor_does_anything_that_is_told_of_a_key() -> None:
+    """Which is the authority's, and has no such characters."""
+    for key in (
+        VerifiedKey("key_1\nx: y", "ws_1", "one", (), {}),
+        VerifiedKey("key_1", "ws_1\nx: y", "one", (), {}),
+        VerifiedKey("key_1", "ws_1", "one", ("a\nx: y",), {}),
+    ):
+        lines = to_upstream(NO_FIELDS, [], Allowlist(), key, "req_1", None)
+        assert written(lines) is None
 
 
-@pytest.mark.parametrize("odd", ODD)
-def test_nothing_gets_into_a_head_that_would_end_a_field(odd: str) -> None:
-    """In the client's fields, in our own, or in the target: there is no head then."""
-    assert fields_with("accept", f"b{odd}c") is None
-    assert fields_with("accept", "b", odd) is None
-    assert request_line("GET", f"/{odd}") is None
-
-
-def test_everything_else_gets_into_it() -> None:
-    assert request_line("GET", "/\tü") == "GET /\tü HTTP/1.1\r\n".encode()
-    assert (
-        fields_with("accept", "\tü")
-        == (
-            "accept: \tü\r\nx-opentoken-workspace-id: ws_1\r\nx-opentoken-key-id: key_1\r\n"
-            "x-opentoken-scopes: a\r\nx-request-id: req_1\r\nVia: 1.1 opentoken"
-        ).encode()
+async def test_a_target_goes_on_as_it_came(connect: Connect) -> None:
+    """Without a fragment; one that is no text goes nowhere."""
+    sender = connect("http://upstream/base")
+    host = b"Host: upstream\r\n\r\n"
+    assert sender.head("GET", "/v1/\tü?", [], None) == (
+        "GET /base/v1/\tü? HTTP/1.1\r\n".encode() + host
     )
+    assert sender.head("GET", "/v1/x?y#z", [], None) == b"GET /base/v1/x?y HTTP/1.1\r\n" + host
+    assert sender.head("GET", "/v1/\udcff", [], None) is None
+    assert sender.head("GET", "/v1/\f", [], None) is None

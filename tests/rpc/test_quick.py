@@ -39,7 +39,7 @@ class Memory:
 
     fault: Exception | None = None
 
-    def __call__(self, _message: bytes) -> bytes:
+    def __call__(self, _message: bytes, _now: float) -> bytes:
         if self.fault is not None:
             raise self.fault
         return FROM_MEMORY.SerializeToString()

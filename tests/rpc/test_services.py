@@ -158,7 +158,7 @@ def start(*services: Service) -> None:
 
 
 class _Nobody:
-    holds = None
+    holds = now = None
 
     def recognised(self, *_: object) -> None:
         return None
@@ -178,7 +178,7 @@ KEYS: Final = replace(service("KeyService"), servicer=lambda _: Servicer())
         (replace(KEYS, room=Room("issuing", 0)), "KeyService.IssueKey has no places"),
         (replace(KEYS, access=Access.OPEN), "KeyService.IssueKey lets strangers change"),
         (replace(KEYS, session_methods={"Join": Room("syncing", 1)}), "KeyService has no Join"),
-        (replace(KEYS, quick={"Check": lambda _: lambda _: None}), "KeyService has no Check"),
+        (replace(KEYS, quick={"Check": lambda _: lambda *_: None}), "KeyService has no Check"),
         (
             replace(KEYS, name="grpc.health.v1.Health", of_grpc=True),
             "Health.Watch has no places",

@@ -36,10 +36,8 @@ PRIVATE: Final[Mapping[type, Mapping[str, str]]] = {
         "force_close": "Ends an idle connection.",
         "handle_error": "Is overridden to answer unreadable requests with our own words.",
         "log_exception": "Is overridden: the rest of a body after its answer is no error.",
-        "pause_reading": "Is overridden to note the pause.",
         "pause_writing": "Is overridden to count the bytes that wait for the client.",
-        "resume_reading": "Is overridden to do nothing where reading was never paused.",
-        "resume_writing": "Is overridden for the same as `pause_writing`.",
+        "resume_writing": "Is overridden for the same.",
         "writing_paused": "Tells whether the client has to be waited for.",
     },
     web.Server: {

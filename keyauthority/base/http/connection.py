@@ -98,7 +98,6 @@ class Connection(RequestHandler):
         self._head_timer: asyncio.TimerHandle | None = None
         self._body: StreamReader = EMPTY_PAYLOAD
         self._deaf = False
-        self._was_paused = False
 
     @property
     def idle(self) -> bool:
@@ -122,16 +121,6 @@ class Connection(RequestHandler):
             self._turn_away(shared.full_answer())
         else:
             self._start_head_timer()
-
-    def pause_reading(self) -> None:
-        self._was_paused = True
-        super().pause_reading()
-
-    def resume_reading(self, resume_parser: bool = True) -> None:
-        # aiohttp calls this for each piece of a body that was taken. Without a pause it would look for
-        # nothing in vain.
-        if self._was_paused:
-            super().resume_reading(resume_parser)
 
     def connection_lost(self, exc: BaseException | None) -> None:
         self._stop_head_timer()

@@ -18,6 +18,8 @@ class Pace:
     """After which credits that were not needed are given back: a lease."""
     flush: float = 1.0
     """That charges wait at most before they are brought, if the authority is well."""
+    closes: float = 0.03
+    """From a change of credits to what is given back by it, if nobody waits for more."""
     adopts: float = 5.0
     """From one look for spools without an owner to the next."""
     retries: float = 60.0

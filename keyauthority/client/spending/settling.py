@@ -46,7 +46,7 @@ class Settling:
         on_epoch: Called with an epoch that is newer than that of *accounts*.
         backlog: Brings charges that can't be brought here any more.
         now: The clock.
-        pace: How long charges wait.
+        pace: How long charges, and what goes back, wait.
     """
 
     def __init__(
@@ -68,6 +68,7 @@ class Settling:
         self._backlog = backlog
         self._now = now
         self._flush_after = pace.flush
+        self._closes_after = pace.closes
         # Whether to say what nobody waits for, too.
         self._due: dict[WorkspaceCredits, bool] = {}
         self._patient: dict[WorkspaceCredits, None] = {}
@@ -85,6 +86,18 @@ class Settling:
         """Says and asks at once what there is of the workspace."""
         self._due.setdefault(workspace, False)
         self._schedule()
+
+    def closed(self, workspace: WorkspaceCredits) -> None:
+        """Says soon what goes back, of slices that a change of the credits has closed.
+
+        The acknowledgement of the change goes first: somebody waits for that, and not for this.
+        """
+        if workspace.line.waiters:
+            self.prompt(workspace)
+        elif workspace not in self._timers and not self._ended:
+            self._timers[workspace] = self._loop.call_later(
+                self._closes_after, self._waited, workspace
+            )
 
     def note(self, workspace: WorkspaceCredits, charges: int = 0) -> None:
         """Says within a second what there is of the workspace, of which so many more are charges."""

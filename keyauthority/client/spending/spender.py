@@ -252,7 +252,7 @@ class Spender:
         workspace = self._accounts.find(workspace_id)
         if workspace is not None:
             workspace.close()
-            self._settling.prompt(workspace)
+            self._settling.closed(workspace)
 
     def _newer_epoch(self, epoch: int) -> None:
         if epoch > self._accounts.epoch:

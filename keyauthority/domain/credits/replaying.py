@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Final
+from typing import Final, TypeAlias
 
 from keyauthority.domain.auditing import Signature
 from keyauthority.domain.credits.entering import entry_of, read_sheet, read_sheets, write_sheet
@@ -44,23 +44,31 @@ class Reentered:
     left_out: tuple[str, ...] = ()
 
 
-async def enter_again(tx: Transaction, exported: Iterable[Exported]) -> Reentered:
-    """Enters those of *exported* that the ledgers lack, under their references and of their time.
+Ledgers: TypeAlias = Mapping[str, Iterable[Exported]]
+"""The entries of exports by the workspace's id, each workspace's by number. They are read once, in
+the transaction, and not at all for a workspace that the books lack.
+"""
 
-    They come by workspace, and by number. An entry is known by its reference, so that nothing is
-    entered twice. A ledger that is a part of its export becomes equal to it, entry by entry. One that
-    has gone on since the backup gets the entries under new numbers.
+NO_LEDGERS: Final[Ledgers] = {}
+
+
+async def enter_again(tx: Transaction, ledgers: Ledgers) -> Reentered:
+    """Enters those exported entries that the ledgers lack, under their references and of their time.
+
+    An entry is known by its reference, so that nothing is entered twice. A ledger that is a part of
+    its export becomes equal to it, entry by entry. One that has gone on since the backup gets the
+    entries under new numbers.
 
     Raises `REFERENCE_REUSED` if a ledger says something else than its export, `FIELD_INVALID`,
     `BALANCE_OUT_OF_RANGE`.
     """
     done = Reentered()
-    for workspace_id, entries in itertools.groupby(exported, lambda one: one.entry.workspace_id):
+    for workspace_id in sorted(ledgers):
         sheet = (await read_sheets(tx, [workspace_id])).get(workspace_id)
         if sheet is None:
             done.workspaces += (workspace_id,)
         else:
-            await _Continuation(tx, sheet, done).enter(entries)
+            await _Continuation(tx, sheet, done).enter(ledgers[workspace_id])
     return done
 
 

@@ -41,8 +41,8 @@ class SqlKeys(Repository):
 
     async def get(self, key_ids: Iterable[str]) -> dict[str, Key]:
         # Locked in one order, so that no two changes deadlock.
-        query = self._statements.locked(_BY_ID)
-        rows = await self._statements.rows(query, {"ids": list(key_ids)})
+        query = _LOCKED_BY_ID if self._statements.locking else _BY_ID
+        rows = await self._statements.read(query, ids=list(key_ids))
         return {key.id: key for key in await self._whole(rows)}
 
     async def homes(self, key_ids: Collection[str]) -> dict[str, str]:
@@ -108,8 +108,8 @@ class SqlKeys(Repository):
 
     async def _whole(self, rows: Sequence[AnyRow]) -> list[Key]:
         stored: defaultdict[str, list[StoredSecret]] = defaultdict(list)
-        ids = {"ids": [row.id for row in rows]}
-        for row in await self._statements.rows(_SECRETS, ids) if rows else ():
+        ids = [row.id for row in rows]
+        for row in await self._statements.read(_SECRETS, ids=ids) if rows else ():
             stored[row.key_id].append(key_tables.secret_with_creator(row))
         return [key_tables.key_with_people(row, stored[row.id]) for row in rows]
 
@@ -133,12 +133,12 @@ class SqlKeys(Repository):
         return conditions
 
 
-# Built once: that takes longer than running them.
 _BY_ID: Final = (
     select(*key_tables.KEY, *key_tables.PEOPLE)
     .where(keys.c.id.in_(bindparam("ids", expanding=True)))
     .order_by(keys.c.id)
 )
+_LOCKED_BY_ID: Final = _BY_ID.with_for_update(key_share=True)
 _SECRETS: Final = (
     select(secrets.c.key_id, *key_tables.SECRET, *key_tables.SECRET_CREATOR)
     .where(secrets.c.key_id.in_(bindparam("ids", expanding=True)))

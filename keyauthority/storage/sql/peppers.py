@@ -98,8 +98,8 @@ class SqlLastUses(Repository):
 
     async def of(self, key_ids: Sequence[str]) -> dict[str, dict[bytes, datetime]]:
         times: defaultdict[str, dict[bytes, datetime]] = defaultdict(dict)
-        ids = {"ids": key_ids}
-        for key_id, digest, time in await self._statements.rows(_USES, ids) if key_ids else ():
+        read = self._statements.read
+        for key_id, digest, time in await read(_USES, ids=key_ids) if key_ids else ():
             times[key_id][digest] = time
         return dict(times)
 

@@ -30,7 +30,7 @@ from keyauthority.domain.ports import Clock
 from keyauthority.storage.errors import CLOSED, outages, unavailable
 from keyauthority.storage.sql.direct import Insertion
 from keyauthority.storage.sql.statements import Outcome, Statements
-from keyauthority.storage.sqlite.direct import direct_of, insertion_of
+from keyauthority.storage.sqlite.direct import direct_of, insertions
 from keyauthority.storage.sqlite.driver import Driver
 from keyauthority.storage.sqlite.examining import IN_USE, KIND
 from keyauthority.storage.sqlite.gate import Gate
@@ -93,9 +93,8 @@ class SqliteStatements(Statements):
         return direct.converted(await self._directly(*direct.bound(values)))
 
     async def _add(self, insertion: Insertion, rows: Sequence[Sequence[Any]]) -> None:
-        # One statement for all rows: between two of them the thread of the driver would have to wait
-        # for that of the event loop.
-        await self._directly(insertion_of(insertion), [json.dumps(rows)])
+        with outages():
+            await to_the_end(self._driver.execute_all(insertions(insertion, rows)))
 
     async def _directly(self, text: str, parameters: Sequence[Any]) -> Iterable[Sequence[Any]]:
         with outages():

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from functools import cache
 from typing import Any, Final
 
@@ -12,6 +12,9 @@ from sqlalchemy.dialects.sqlite.pysqlite import SQLiteDialect_pysqlite
 from keyauthority.storage.sql.direct import Direct, Insertion
 
 _DIALECT: Final = SQLiteDialect_pysqlite(paramstyle="qmark")
+
+_LENGTHS: Final = (100, 10, 1)
+"""How many rows one statement inserts."""
 
 
 class SqliteDirect(Direct):
@@ -39,9 +42,22 @@ def direct_of(query: Select[Any]) -> SqliteDirect:
     return SqliteDirect(query)
 
 
+def insertions(
+    insertion: Insertion, rows: Sequence[Sequence[Any]]
+) -> Iterator[tuple[str, Sequence[Any]]]:
+    """Yields the statements that insert *rows*, each with its parameters: few, of a few lengths.
+
+    SQLite keeps them prepared. After each, its thread has to wait for that of the event loop.
+    """
+    start = 0
+    for length in _LENGTHS:
+        while len(rows) - start >= length:
+            some = rows[start : start + length]
+            start += length
+            yield _insertion_of(insertion, length), [value for row in some for value in row]
+
+
 @cache
-def insertion_of(insertion: Insertion) -> str:
-    """Returns the statement that inserts the rows of one parameter: an array of arrays, as JSON."""
-    values = ", ".join(f"value ->> {place}" for place in range(len(insertion.table.columns)))
-    # SQLite would take the ON of a conflict for that of a join.
-    return insertion.text(f"SELECT {values} FROM json_each(?) WHERE true")  # noqa: S608
+def _insertion_of(insertion: Insertion, length: int) -> str:
+    row = f"({', '.join('?' * len(insertion.table.columns))})"
+    return insertion.text(f"VALUES {', '.join([row] * length)}")

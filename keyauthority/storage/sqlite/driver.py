@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -35,6 +35,15 @@ class Driver(aiosqlite.Connection):
         sql = self._sql
         assert sql is not None  # noqa: S101  # a mistake of ours
         return await self._in_thread(lambda: work(sql))
+
+    async def execute_all(self, statements: Iterable[tuple[str, Sequence[Any]]]) -> None:
+        """Executes *statements*, each with its parameters, in one way to the thread."""
+
+        def work() -> None:
+            for text, parameters in statements:
+                self._conn.execute(text, parameters)
+
+        await self._in_thread(work)
 
     async def close(self) -> None:
         """Closes the connection, after what the thread has still to do."""

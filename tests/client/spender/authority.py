@@ -63,6 +63,8 @@ class SpendingAuthority(ScriptedAuthority, SpendingServiceServicer):
         super().__init__()
         self.ledgers: dict[str, Ledger] = {}
         self.calls: list[pb.SettleRequest] = []
+        self.synced: Callable[[verification.SyncRequest], None] = lambda _: None
+        """Is told of each Sync when it arrives."""
         self.over_sessions: set[str] = set()
         self.unknown: set[str] = set()
         """References of charges that can't be entered."""
@@ -101,6 +103,7 @@ class SpendingAuthority(ScriptedAuthority, SpendingServiceServicer):
     async def Sync(
         self, request: verification.SyncRequest, context: Context
     ) -> verification.SyncResponse:
+        self.synced(request)
         answer = await super().Sync(request, context)
         answer.reset = answer.reset or self.reset
         return answer

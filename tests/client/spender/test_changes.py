@@ -10,10 +10,12 @@ from pathlib import Path
 import grpc
 import pytest
 
-from keyauthority.client import OutOfCredits, SpendingUnavailable
+from keyauthority.client import AllHeld, OutOfCredits, SpendingUnavailable
 from keyauthority.client.spending.pace import Pace
 from keyauthority.pricing.prices import Price
 from keyauthority.v1 import price_pb2
+from keyauthority.v1 import spending_service_pb2 as pb
+from keyauthority.v1 import verification_service_pb2 as verification
 from tests.client.parts import until
 from tests.client.spender.authority import SpendingAuthority
 from tests.client.spender.parts import KEY, USE, Door, hold, spending
@@ -43,24 +45,51 @@ async def test_nothing_is_spent_of_a_slice_after_its_credits_changed(
         one = await hold(spender, 100)
         await until(lambda: spender.free > 0)
         acknowledged_free: list[int] = []
-        sync = authority.Sync
 
-        async def watched(request, context):  # type: ignore[no-untyped-def]
-            acknowledged_free.append(spender.free if request.revision == 2 else 0)
-            return await sync(request, context)
+        def watched(request: verification.SyncRequest) -> None:
+            if request.revision == authority.revision:
+                acknowledged_free.append(spender.free)
 
-        authority.Sync = watched  # type: ignore[method-assign]
         authority.away = True
         await authority.change("ws_1/credits")
-        await until(lambda: spender.free == 0)
+        authority.synced = watched
+        await until(lambda: acknowledged_free != [])
         assert spender.take(KEY, 1, USE) is None
         authority.away = False
         await until(lambda: ledger.account.escrowed == one.amount)
-        assert set(acknowledged_free) <= {0}
+        assert set(acknowledged_free) == {0}
         one.charge(100)
         (await hold(spender, 900)).void()
     assert ledger.account.balance == 900
     assert (ledger.late, ledger.short, ledger.account.escrowed) == (0, 0, 0)
+
+
+@pytest.mark.parametrize("waits", [False, True])
+async def test_the_acknowledgement_of_a_change_goes_before_what_it_closes(
+    authority: SpendingAuthority, folder: Path, waits: bool
+) -> None:
+    """Whoever changes credits waits for that alone. A request that waits for more lets nothing wait."""
+    authority.credit("ws_1", 1_000)
+    authority.recalls = False
+    pace = Pace(closes=30.0 if waits else 0.2)
+    async with spending(authority.address, folder, pace=pace) as spender:
+        (await hold(spender, 100)).void()
+        await until(lambda: spender.free > 0 and spender.counters.holds == 0)
+        asked = asyncio.ensure_future(hold(spender, 2_000)) if waits else None
+        await asyncio.sleep(0)
+        acknowledged_before: list[bool] = []
+
+        async def settled(request: pb.SettleRequest) -> None:
+            revisions = {one.revision for one in authority.syncs}
+            acknowledged_before.extend(authority.revision in revisions for _ in request.closings)
+
+        authority.before = settled
+        await authority.change("ws_1/credits")
+        await until(lambda: acknowledged_before != [])
+        assert waits or acknowledged_before[0]
+        if asked is not None:
+            with pytest.raises(AllHeld):
+                await asked
 
 
 async def test_a_change_of_others_closes_nothing(

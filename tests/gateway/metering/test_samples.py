@@ -71,7 +71,7 @@ def read(chunks: list[bytes], *, out: bool) -> Result:
 
 def read_each(chunks: list[bytes], *, out: bool) -> Result:
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(streams, "_SAMPLES", 0)
+        patch.setattr(streams, "_LOOKS", 0)
         return read(chunks, out=out)
 
 

@@ -1,0 +1,262 @@
+"""Connections to the upstream, on which each response belongs to the request sent before it.
+
+In HTTP/1.1 only its place says which request a response answers. aiohttp takes bytes that came
+while a connection was idle for the answer to the next request on it, whoever sends that. Here a
+connection that carried a byte too many is closed (RFC 9112, section 9.2).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import select
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from functools import partial
+from typing import Any, Final, cast
+
+from aiohttp import (
+    ClientConnectionError,
+    SocketTimeoutError,
+    StreamReader,
+    hdrs,
+)
+from aiohttp.client_proto import ResponseHandler
+from aiohttp.http import RawResponseMessage, StreamWriter
+
+from gateway.request import RequestBody
+
+SMALL: Final = 32 * 1024
+"""Bytes of a body that a connection takes at once, whatever its other end does."""
+
+# Shorter than servers keep idle connections: a request sent into a connection that is just being
+# closed fails, and one with a body cannot be repeated.
+_KEEPALIVE: Final = 4.0
+
+_READ_AHEAD: Final = 16 * 1024
+"""Bytes of a response that are read before its client has taken what came earlier."""
+
+_INTERIM: Final = range(100, 200)
+_SWITCHING_PROTOCOLS: Final = 101
+
+
+class UnsolicitedError(ClientConnectionError):
+    """The upstream sent bytes that no request asked for. Nothing of this request was sent."""
+
+
+@dataclass(slots=True, eq=False)
+class Connections:
+    """All connections to the upstream."""
+
+    # Is called for each that is closed for bytes that no request asked for.
+    unsolicited: Callable[[], None]
+    alive: set[UpstreamConnection] = field(default_factory=set)
+    # Those that may have another request, the one that is idle for longest first.
+    idle: deque[UpstreamConnection] = field(default_factory=deque)
+
+
+class UpstreamConnection(ResponseHandler):
+    """One connection to the upstream: a request at a time, and the response to it.
+
+    It is closed if the upstream says nothing within the time that `wait_for` sets, and if bytes
+    arrive that no request asked for. It is one of *connections* until it is lost.
+    """
+
+    def __init__(self, loop: asyncio.AbstractEventLoop, connections: Connections) -> None:
+        super().__init__(loop)
+        self._connections = connections
+        self._readable = select.poll()
+        # Whether the response to a request that was begun has not ended.
+        self._expecting = False
+        # Whether that response has begun: not an interim one (1xx), of which there may be many.
+        self._has_begun = False
+        # Whether the parser is for responses to HEAD, and whether reading was paused since it was made.
+        self._bodiless = self._was_paused = False
+        # Whether a request was ever begun: a fresh connection cannot be replaced by a better one.
+        self.used = False
+        # Passes on a body that streams, and is done with it when None.
+        self._upload: asyncio.Task[None] | None = None
+        # Seconds that the upstream has for its next bytes, and when they are over by the loop's clock.
+        self._patience = self._deadline = 0.0
+        # Rings at the deadline or earlier: deadlines are put off far more often than missed.
+        self._alarm: asyncio.TimerHandle | None = None
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        super().connection_made(transport)
+        self._readable.register(transport.get_extra_info("socket").fileno(), select.POLLIN)
+        self._connections.alive.add(self)
+
+    def connection_lost(self, exc: BaseException | None) -> None:
+        super().connection_lost(exc)
+        self._stop()
+        self._connections.alive.discard(self)
+        if self in self._connections.idle:
+            self._connections.idle.remove(self)
+
+    def close(self) -> None:
+        """Closes the connection, and stops passing on the body of its request."""
+        self._stop()
+        super().close()
+
+    def is_quiet(self) -> bool | None:
+        """Returns whether the connection is open and no byte of it is unread.
+
+        None if the event loop has yet to read something, which may be TLS's own.
+        """
+        if self._expecting or not self.is_connected() or self._reading_paused:
+            return False
+        return None if self._readable.poll(0) else True
+
+    def send(
+        self, method: str, head: bytes, body: bytes | RequestBody | None, patience: float
+    ) -> None:
+        """Writes a request; a body that streams follows as it comes. The connection has to be quiet.
+
+        `read` returns the response, which has to begin *patience* seconds after the request's last
+        bytes.
+        """
+        self.used = self._expecting = True
+        self._has_begun = False
+        self._prepare_parser(bodiless=method == hdrs.METH_HEAD)
+        transport = cast(asyncio.Transport, self.transport)
+        if isinstance(body, bytes) and len(body) <= SMALL:
+            transport.write(head + body)
+        else:
+            transport.write(head)
+        if isinstance(body, RequestBody):
+            body.on_progress = partial(self.wait_for, patience)
+            self._upload = self._loop.create_task(self._pass_on(body))
+        elif body is not None and len(body) > SMALL:
+            transport.write(body)
+        self.wait_for(patience)
+
+    def _prepare_parser(self, *, bodiless: bool) -> None:
+        # After a pause something of it may be left in the parser, and each knows one kind of response.
+        if self._parser is None or self._was_paused or self._bodiless != bodiless:
+            self._bodiless, self._was_paused = bodiless, False
+            self.set_response_params(
+                skip_payload=bodiless,
+                read_until_eof=True,
+                auto_decompress=False,
+                read_bufsize=_READ_AHEAD,
+            )
+
+    async def _pass_on(self, body: RequestBody) -> None:
+        writer = StreamWriter(self, self._loop)
+        if body.length is None:
+            writer.enable_chunking()
+        try:
+            await body.write(writer)
+            await writer.write_eof()
+        except Exception as error:  # noqa: BLE001 - whoever waits for the response gets it
+            self.set_exception(ClientConnectionError("the body can't be passed on"), error)
+        else:
+            body.on_progress()
+        self._upload = None
+
+    def wait_for(self, seconds: float) -> None:
+        """Gives the upstream *seconds* for its next bytes, and again for those after them."""
+        self._patience = seconds
+        self._deadline = self._loop.time() + seconds
+        if self._alarm is None or self._alarm.when() > self._deadline:
+            self._set_alarm()
+
+    def pause_reading(self) -> None:
+        """Stops reading, since too much of the response waits to be taken."""
+        self._was_paused = True
+        super().pause_reading()
+
+    def resume_reading(self, resume_parser: bool = True) -> None:
+        """Reads on. aiohttp calls this whenever a piece of the response was taken.
+
+        Only after a pause there is something to do; the parser may notice the pause when it is over.
+        """
+        if not self._was_paused:
+            return
+        was_paused = self._reading_paused
+        super().resume_reading(resume_parser)
+        if was_paused:
+            self.wait_for(self._patience)
+
+    def data_received(self, data: bytes) -> None:
+        """Takes bytes from the upstream. The event loop calls this, and aiohttp with no bytes."""
+        if not self._expecting:
+            if data:
+                self._refuse()
+            return
+        self._deadline = self._loop.time() + self._patience
+        super().data_received(data)
+        if self._has_begun:
+            self._note_end()
+
+    def feed_data(self, data: tuple[RawResponseMessage, StreamReader], size: int = 0) -> None:
+        """Takes a response from the parser, its body still to come. aiohttp calls this."""
+        if self._has_begun or not self._expecting:
+            self._refuse()
+            return
+        code = data[0].code
+        self._has_begun = code not in _INTERIM or code == _SWITCHING_PROTOCOLS
+        super().feed_data(data, size)
+
+    def release(self) -> None:
+        """Keeps the connection for another request, its response having ended, unless it is no good."""
+        if self.should_close or self._upload is not None:
+            self.close()
+        else:
+            self._connections.idle.append(self)
+            self.wait_for(_KEEPALIVE)
+
+    def _note_end(self) -> None:
+        if not self._expecting or not (self._payload is None or self._payload.is_eof()):
+            return
+        self._expecting = False
+        if self._has_begun_another():
+            self._refuse()
+        if not len(self):
+            # Else whoever takes the response does it.
+            self.release()
+
+    def _has_begun_another(self) -> bool:
+        # At the end of its input, the parser returns what it has of an unfinished head.
+        parser = cast(Any, self._parser)
+        try:
+            return parser is not None and parser.feed_eof() is not None
+        except Exception:  # noqa: BLE001 - whatever it says of the head, there is one
+            return True
+
+    def _refuse(self) -> None:
+        self._expecting = False
+        if self.transport is None or self.transport.is_closing():
+            return
+        self.transport.close()
+        self._connections.unsolicited()
+        # Whoever is about to use the connection gets this, after a response that is here whole.
+        self.set_exception(UnsolicitedError("bytes that no request asked for"))
+
+    def _set_alarm(self) -> None:
+        if self._alarm is not None:
+            self._alarm.cancel()
+        self._alarm = self._loop.call_at(self._deadline, self._ring)
+
+    def _ring(self) -> None:
+        self._alarm = None
+        if self._reading_paused:
+            # The upstream can't be heard: it has all the time that its client takes.
+            return
+        if self._loop.time() < self._deadline:
+            self._set_alarm()
+        elif self._expecting:
+            late = SocketTimeoutError("the upstream says nothing")
+            self.set_exception(late)
+            if self._payload is not None:
+                self._payload.set_exception(late)
+        else:
+            self.close()
+
+    def _stop(self) -> None:
+        if self._alarm is not None:
+            self._alarm.cancel()
+            self._alarm = None
+        if self._upload is not None:
+            self._upload.cancel()
+            self._upload = None
