@@ -108,6 +108,9 @@ class ModelSpool:
             if record is not None and epoch >= self._epoch:
                 record.confirmed = max(record.confirmed, epoch)
 
+    def refused(self, references: Iterable[str]) -> None:
+        """They stay unconfirmed."""
+
     def unconfirmed(self, epoch: int) -> list[SpooledCharge]:
         self._epoch = max(self._epoch, epoch)
         return [

@@ -294,6 +294,29 @@ async def test_an_end_that_cannot_be_written_stays_held(
     assert ledger.charged == 60
 
 
+async def test_ends_of_one_step_are_written_together(
+    authority: SpendingAuthority, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In the next one."""
+    ledger = authority.credit("ws_1", 300)
+    async with spending(authority.address, folder) as spender:
+        admitted = [await hold(spender, 100) for _ in range(3)]
+        end, written = spender._spool.end, list[tuple[int, int]]()
+
+        def noted(charged: list[SpooledCharge], voided: list[str]) -> int:
+            written.append((len(charged), len(voided)))
+            return end(charged, voided)
+
+        monkeypatch.setattr(spender._spool, "end", noted)
+        for one in admitted[:2]:
+            one.charge(60)
+        admitted[2].void()
+        assert written == []
+        await asyncio.sleep(0)
+        assert written == [(2, 1)]
+    assert ledger.charged == 120
+
+
 async def test_a_verifier_has_one_spender_and_a_cache(
     authority: SpendingAuthority, folder: Path
 ) -> None:
