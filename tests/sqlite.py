@@ -11,8 +11,9 @@ from keyauthority.storage.sqlite import migrate_sqlite
 
 def new_books(path: Path) -> None:
     """Makes the file that `migrate_sqlite` makes where there is none."""
-    path.write_bytes(_migrated())
-    path.chmod(0o600)
+    if not path.exists():
+        path.write_bytes(_migrated())
+        path.chmod(0o600)
 
 
 @functools.cache
