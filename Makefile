@@ -103,7 +103,9 @@ fresh-machine: python ## make run and make test on a minimal Debian, where one c
 	@$(PYTHON) scripts/fresh_machine.py
 
 .PHONY: check
-check: lint types proto-check proto-breaking test ## everything CI runs
+check: ## everything CI runs
+	@$(MAKE) --no-print-directory --jobs 2 lint types proto-check proto-breaking
+	@$(MAKE) --no-print-directory test
 
 # --- the product
 

@@ -126,11 +126,9 @@ _LONGEST_NAME: Final = 100
 _MOST_DIGITS: Final = 20
 _CODING: Final = b"accept-encoding"
 _UNCODED: Final = b"Accept-Encoding: identity"
+# Lines of a request's header that are ours.
 _OWN: Final = 5
-"""Lines of the header that are ours."""
-
 _CONTROLS: Final = bytes({*range(32), 127} - {ord("\t")})
-_has_control = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]").search
 
 
 def canonical(name: str) -> str:
@@ -158,7 +156,7 @@ class Allowlist:
         patterns = [_checked(pattern) for pattern in further]
         self._names = _NAMES.union(name for name in patterns if not name.endswith("*"))
         self._prefixes = tuple(name[:-1] for name in patterns if name.endswith("*"))
-        self._decisions = Decisions(self._allows_raw)
+        self._decisions = Decisions(self._allows)
         self._uncoded = Decisions(self._allows_uncoded)
 
     def filter(self, raw: RawFields, *, uncoded: bool = False) -> list[tuple[bytes, bytes]]:
@@ -169,14 +167,11 @@ class Allowlist:
         decisions = self._uncoded if uncoded else self._decisions
         return [field for field in raw if decisions[field[0]]]
 
-    def _allows_raw(self, name: bytes) -> bool:
-        return self._allows(name.decode("latin-1"))
-
     def _allows_uncoded(self, name: bytes) -> bool:
-        return name.lower() != _CODING and self._allows_raw(name)
+        return name.lower() != _CODING and self._allows(name)
 
-    def _allows(self, name: str) -> bool:
-        lower = name.lower()
+    def _allows(self, name: bytes) -> bool:
+        lower = name.decode("latin-1").lower()
         return (
             lower in self._names
             or (lower.startswith(_PREFIXES) and lower not in _UNLESS_NAMED)
@@ -239,7 +234,7 @@ def to_upstream(
     fields = allowlist.filter(raw, uncoded=uncoded)
     if hdrs.CONNECTION in headers:
         named = _named(headers)
-        fields = [field for field in fields if canonical(field[0].decode("latin-1")) not in named]
+        fields = [one for one in fields if canonical(one[0].decode("latin-1")) not in named]
     lines = list(map(b": ".join, fields))
     # Only now, so that no `Connection` field can name these away.
     own = (
@@ -268,8 +263,7 @@ def written(lines: list[bytes]) -> bytes | None:
         head.decode()
     except UnicodeDecodeError:
         return None
-    controls = len(head) - len(head.translate(None, _CONTROLS))
-    return head if controls == 2 * (len(lines) + 1) else None
+    return head if _controls(head) == 2 * (len(lines) + 1) else None
 
 
 def to_client(headers: CIMultiDictProxy[str]) -> CIMultiDict[str] | None:
@@ -280,10 +274,9 @@ def to_client(headers: CIMultiDictProxy[str]) -> CIMultiDict[str] | None:
         fields = [field for field in fields if canonical(field[0]) not in named]
     passed = CIMultiDict(fields)
     # The parser of responses is lenient; the writer is not.
-    if len(passed.get(hdrs.CONTENT_LENGTH, "")) > _MOST_DIGITS:
-        return None
-    text = "".join(passed.values())
-    return None if not text.isprintable() and _has_control(text) else passed
+    values = "".join(passed.values()).encode(errors="surrogateescape")
+    too_long = len(passed.get(hdrs.CONTENT_LENGTH, "")) > _MOST_DIGITS
+    return None if too_long or _controls(values) else passed
 
 
 def identity(key: VerifiedKey) -> tuple[tuple[istr, str], ...]:
@@ -293,6 +286,10 @@ def identity(key: VerifiedKey) -> tuple[tuple[istr, str], ...]:
     client's own standing.
     """
     return ((WORKSPACE_ID, key.workspace_id), (KEY_ID, key.id), (SCOPES, " ".join(key.scopes)))
+
+
+def _controls(text: bytes) -> int:
+    return len(text) - len(text.translate(None, _CONTROLS))
 
 
 def _goes_to_client(name: str) -> bool:

@@ -104,9 +104,17 @@ class _Stream:
         except (ClientError, OSError):
             # Apart from writing, where a client that left raises the same errors.
             raise _BrokenError(Refusal.UPSTREAM_UNAVAILABLE) from None
-        more = bool(chunk)
-        if self._bill is not None:
-            chunk = await self._metered(self._bill, chunk)
+        more, bill = bool(chunk), self._bill
+        if bill is not None:
+            if not more:
+                chunk = bill.read_end()
+            elif len(chunk) > _SLICE:
+                chunk = await self._metered(bill, chunk)
+            else:
+                # As nearly all are.
+                chunk = bill.read(chunk)
+                if bill.is_short:
+                    await self._extend(bill, b"", chunk)
         if not chunk:
             return more
         if self._is_event_stream:
@@ -116,20 +124,25 @@ class _Stream:
 
     async def _metered(self, bill: Bill, chunk: bytes) -> bytes:
         # Returns what of the answer goes on, once credits are held for it.
-        if not chunk:
-            return bill.read_end()
-        passed: list[bytes] = []
-        for start in range(0, len(chunk), _SLICE):
-            piece = bill.read(chunk[start : start + _SLICE])
+        passed, start = b"", 0
+        while start < len(chunk):
+            # Whole events are read faster.
+            at = chunk.rfind(b"\n\n", start, start + _SLICE)
+            end = at + 2 if at >= 0 else start + _SLICE
+            piece = bill.read(chunk[start:end])
             if bill.is_short:
-                try:
-                    if not bill.try_extend():
-                        await self._unread(bill.extend())
-                except CutError:
-                    await self._end_event(b"".join(passed), piece + chunk[start + _SLICE :])
-                    raise
-            passed.append(piece)
-        return passed[0] if len(passed) == 1 else b"".join(passed)
+                await self._extend(bill, passed, piece + chunk[end:])
+            passed += piece
+            start = end
+        return passed
+
+    async def _extend(self, bill: Bill, passed: bytes, following: bytes) -> None:
+        try:
+            if not bill.try_extend():
+                await self._unread(bill.extend())
+        except CutError:
+            await self._end_event(passed, following)
+            raise
 
     async def _end_event(self, passed: bytes, following: bytes) -> None:
         # Passes on what is paid for, and brings its last event to an end: else nothing could be said

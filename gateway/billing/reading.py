@@ -7,10 +7,11 @@ from dataclasses import replace
 from datetime import UTC, datetime
 
 from aiohttp import hdrs
+from multidict import CIMultiDictProxy
 
 from gateway.envelope import Refusal
 from gateway.metering.going_by import FREE_METHODS, Priced, Pricing, Unpriced
-from gateway.metering.request import AmbiguousRequestError, Asked, read_request
+from gateway.metering.request import AmbiguousRequestError, read_request
 from gateway.observe import Complaint
 from gateway.request import EdgeRequest
 from keyauthority.client import SpendingUnavailable
@@ -32,14 +33,30 @@ class Reader:
         self._complaint = Complaint("prices_unavailable")
 
     def read(
-        self, request: EdgeRequest, path: str, content: bytes | None, size: int
+        self,
+        request: EdgeRequest,
+        path: str,
+        content: bytes | None,
+        size: int,
+        pricing: Pricing | None = None,
     ) -> Priced | Refusal | None:
         """Returns what *request*, with the raw *path*, goes by; None if it costs nothing.
 
         *content* is its body, None if that is not looked at, and *size* the bytes of that. A refusal
         says why nobody knows what it costs. Raises `SpendingUnavailable`: ask `read_anew`.
         """
-        return _read(self._pricing, request, path, content, size)
+        method, asked = request.method, None
+        try:
+            if method not in FREE_METHODS:
+                kind = _plain_type(request.headers)
+                query = request.raw_path[len(path) + 1 :]
+                asked = read_request(path, kind, content or None, query)
+            priced = (pricing or self._pricing).of(method, path, asked, size)
+        except AmbiguousRequestError:
+            return Refusal.BAD_REQUEST
+        if isinstance(priced, Priced):
+            return priced
+        return None if priced is Unpriced.FREE else Refusal.MODEL_NOT_PRICED
 
     async def read_anew(
         self, request: EdgeRequest, path: str, content: bytes | None, size: int
@@ -51,27 +68,11 @@ class Reader:
             self._complaint.log(str(outage))
             return Refusal.BILLING_UNAVAILABLE
         pricing = replace(self._pricing, lookup=lambda model, at: table.find(model, at, now))
-        return _read(pricing, request, path, content, size)
+        return self.read(request, path, content, size, pricing)
 
 
-def _read(
-    pricing: Pricing, request: EdgeRequest, path: str, content: bytes | None, size: int
-) -> Priced | Refusal | None:
-    try:
-        asked = None
-        if request.method not in FREE_METHODS:
-            asked = _asked(request, path, content or None)
-        priced = pricing.of(request.method, path, asked, size)
-    except AmbiguousRequestError:
-        return Refusal.BAD_REQUEST
-    if isinstance(priced, Priced):
-        return priced
-    return None if priced is Unpriced.FREE else Refusal.MODEL_NOT_PRICED
-
-
-def _asked(request: EdgeRequest, path: str, content: bytes | None) -> Asked | None:
-    # Raises AmbiguousRequestError.
-    headers = request.headers
+def _plain_type(headers: CIMultiDictProxy[str]) -> str:
+    # The type of a body in no coding. Raises AmbiguousRequestError.
     kinds = headers.getall(hdrs.CONTENT_TYPE, ("",))
     if len(kinds) > 1:
         raise AmbiguousRequestError("the body has two types")
@@ -79,5 +80,4 @@ def _asked(request: EdgeRequest, path: str, content: bytes | None) -> Asked | No
         codings = headers.getall(hdrs.CONTENT_ENCODING)
         if any(coding.strip().lower() not in ("", "identity") for coding in codings):
             raise AmbiguousRequestError("the body is compressed, so what it asks for can't be read")
-    query = request.raw_path[len(path) + 1 :]
-    return read_request(path, kinds[0], content, query)
+    return kinds[0]

@@ -92,14 +92,14 @@ def read_request(path: str, content_type: str, body: bytes | None, query: str = 
     try:
         if query:
             check_query(query)
-        return _read(path, content_type, body) if body is not None else None
+        if content_type == _JSON and body:
+            return _from_json(path, body)
+        return None if body is None else _read_other(path, content_type, body)
     except NotPlainError as error:
         raise AmbiguousRequestError(str(error)) from None
 
 
-def _read(path: str, content_type: str, body: bytes) -> Asked | None:
-    if content_type == _JSON:
-        return _from_json(path, body) if body else None
+def _read_other(path: str, content_type: str, body: bytes) -> Asked | None:
     lower = content_type.lower()
     kind = lower.partition(";")[0].strip()
     if kind == FORM:
@@ -107,11 +107,11 @@ def _read(path: str, content_type: str, body: bytes) -> Asked | None:
     # Some upstreams take these for forms, whatever else the type says and the body looks like.
     if "urlencoded" in lower or "multipart" in lower:
         raise NotPlainError("the body is a form of another type than multipart/form-data")
-    if kind.endswith(("/json", "+json")) or _looks_like_json(body):
-        if body and ";" in lower:
-            _check_charset(lower)
-        return _from_json(path, body) if body else None
-    return None
+    if not body or not (kind.endswith(("/json", "+json")) or _looks_like_json(body)):
+        return None
+    if ";" in lower:
+        _check_charset(lower)
+    return _from_json(path, body)
 
 
 def _from_json(path: str, body: bytes) -> Asked:

@@ -32,30 +32,37 @@ class Sample:
         kept_end: What is passed on instead of *end*; None: all is passed on as it is.
     """
 
-    __slots__ = ("_around", "_end", "_from", "_kept_end", "_start", "_to", "size")
+    __slots__ = ("_between", "_end", "_from", "_kept_end", "_size", "_start", "_to")
 
     def __init__(self, start: bytes, end: bytes, size: int, kept_end: bytes | None) -> None:
-        self.size = size
         self._start = start
         self._end = end
+        self._size = size
         self._kept_end = kept_end
-        self._around = len(start) + len(end)
+        self._between = end + start
         self._from, self._to = len(start), -len(end)
 
-    def text_in(self, event: bytes) -> bytes | None:
-        """Returns the text of *event*, one or no event; None if it has to be read."""
-        if not event.startswith(self._start) or not event.endswith(self._end):
-            return None
-        text = event[self._from : self._to]
-        if not len(text) == len(event) - self._around <= _LONGEST:
-            return None
-        # Most texts are in ASCII.
-        rest = text.translate(None, _PLAIN)
-        return text if not rest or _is_plain(rest, text) else None
+    def read(self, chunk: bytes) -> tuple[int, bytes] | None:
+        """Returns the bytes of text in *chunk*, and what of it is passed on; None if it has to be read.
 
-    def passed(self, event: bytes, text: bytes) -> bytes:
-        """Returns what is passed on of *event*, in which *text* was."""
-        return event if self._kept_end is None else self._start + text + self._kept_end
+        It is read at once if it is one such event or several, and nothing else.
+        """
+        if not chunk.startswith(self._start) or not chunk.endswith(self._end):
+            return None
+        if len(chunk) < len(self._between):
+            return None
+        texts = chunk[self._from : self._to].split(self._between)
+        written = b" ".join(texts)
+        # Most texts are in ASCII.
+        rest = written.translate(None, _PLAIN)
+        if rest and not _is_plain(rest, written):
+            return None
+        if len(written) > _LONGEST and max(map(len, texts)) > _LONGEST:
+            return None
+        size = len(written) - len(texts) + 1 + len(texts) * self._size
+        if self._kept_end is None:
+            return size, chunk
+        return size, self._start + (self._kept_end + self._start).join(texts) + self._kept_end
 
 
 def sample_of(event: bytes, size: int, kept: bytes) -> Sample | None:
@@ -77,12 +84,12 @@ def sample_of(event: bytes, size: int, kept: bytes) -> Sample | None:
     return Sample(event[:start], event[end:], others, None if kept == event else kept[end:])
 
 
-def _is_plain(rest: bytes, text: bytes) -> bool:
-    # Whether *text*, of which *rest* is more than the plain ASCII, is plain as well.
+def _is_plain(rest: bytes, texts: bytes) -> bool:
+    # Whether *texts*, in which *rest* is more than plain ASCII, are plain as well.
     if min(rest) < _PLAIN[-1]:
         return False
     try:
-        text.decode()
+        texts.decode()
     except UnicodeDecodeError:
         return False
     return True

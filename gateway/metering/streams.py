@@ -50,26 +50,33 @@ class EventReader(AnswerReader):
         """Returns what to pass on now that *chunk* has come: itself, if nothing is taken out of it."""
         if self._rest or self._open_return:
             return self._feed(chunk) if chunk else chunk
-        sample = self._sample
-        if sample is not None and (text := sample.text_in(chunk)) is not None:
-            self.text_bytes += sample.size + len(text)
-            return sample.passed(chunk, text)
-        # Nearly all chunks are one event.
-        if 0 <= chunk.find(b"\n\n") == len(chunk) - 2 and b"\r" not in chunk:
-            return self._feed_event(chunk)
+        if (passed := self._read_by_sample(chunk)) is not None:
+            return passed
+        # Most others are one event.
+        if 0 <= chunk.find(b"\n\n") == len(chunk) - 2 <= self._largest and b"\r" not in chunk:
+            kept_event = self._read_event(chunk)
+            return kept_event if self._takes_usage_out else chunk
         return self._feed(chunk) if chunk else chunk
 
-    def _feed_event(self, event: bytes) -> bytes:
-        before = self.text_bytes
-        kept = self._end_event(event)
-        if self.text_bytes > before and self._looks < _LOOKS:
-            self._take_sample(event, kept, self.text_bytes - before)
-        return kept if self._takes_usage_out else event
+    def _read_by_sample(self, chunk: bytes) -> bytes | None:
+        # What is passed on of *chunk*, if its events are as those before.
+        read = None if self._sample is None else self._sample.read(chunk)
+        if read is None:
+            return None
+        size, passed = read
+        self.text_bytes += size
+        return passed
 
-    def _take_sample(self, event: bytes, kept: bytes, size: int) -> None:
-        self._looks += 1
-        sample = sample_of(event, size, kept if self._takes_usage_out else event)
-        self._sample = sample or self._sample
+    def _read_event(self, event: bytes) -> bytes:
+        # Returns what is passed on of it. It may be a sample of others.
+        before = self.text_bytes
+        kept = self._read(event)
+        size = self.text_bytes - before
+        if size and self._looks < _LOOKS and b"\r" not in event:
+            self._looks += 1
+            sample = sample_of(event, size, kept if self._takes_usage_out else event)
+            self._sample = sample or self._sample
+        return kept
 
     def _feed(self, chunk: bytes) -> bytes:
         # A blank line begins with the last byte before the chunk at the earliest.
@@ -137,7 +144,8 @@ class EventReader(AnswerReader):
             self._read_end(event[-self._end :])
             kept = event
         else:
-            kept = self._read(event)
+            passed = self._read_by_sample(event)
+            kept = self._read_event(event) if passed is None else passed
         if self._rest:
             self._set_rest(b"")
         self._taken_out = not kept

@@ -62,13 +62,19 @@ class Rates:
 
     def cost_of(self, counts: Mapping[str, int]) -> int:
         """Returns what a usage costs, as `cost` does, by its classes; those of zero may be left out."""
-        millionths, rates = _MILLION * (self.request or 0) + _MILLION // 2, self._millionths
+        rates = self._millionths
+        millionths = self._half_up
         for name, count in counts.items():
             millionths += count * rates[name]
         cost = millionths // _MILLION
         if cost > LARGEST_AMOUNT:
             return LARGEST_AMOUNT
         return cost
+
+    @cached_property
+    def _half_up(self) -> int:
+        # What each request costs, in millionths, so that what is added to it is rounded half up.
+        return _MILLION * (self.request or 0) + _MILLION // 2
 
     @cached_property
     def _millionths(self) -> dict[str, int]:

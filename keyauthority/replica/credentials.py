@@ -63,7 +63,8 @@ class CachedAuthenticating:
 
     def cached(self, token: str) -> CachedCaller | None:
         """Returns the caller of *token*, if the caller is in memory and the lease lasts."""
-        return self._remembered(_digest(b"token\0", token))
+        cached = self._cache.get(_digest(b"token\0", token), self.now())
+        return cached if type(cached) is CachedCaller else None
 
     def holds(self, cached: CachedCaller, now: float) -> bool:
         """Returns whether *cached* is still in memory, and the lease lasts at *now*."""

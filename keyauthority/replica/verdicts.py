@@ -113,7 +113,7 @@ class Verdicts:
 
     def _find(self, secret: str, at_least_revision: int, now: float) -> CachedVerdict | None:
         cache = self._cache
-        if cache.applied < at_least_revision or not cache.holds_lease(now):
+        if cache.applied < at_least_revision or now >= cache.lease_until:
             return None
         cached = cache.get(digest_of(secret), now)
         return cached if type(cached) is CachedVerdict else None

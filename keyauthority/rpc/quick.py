@@ -112,7 +112,7 @@ def _lasting(cached: CachedVerdict) -> bytes:
 class QuickVerify(_FromMemory):
     """Answers `Verify`."""
 
-    def __call__(self, message: bytes, now: float) -> bytes | None:
+    def answer(self, message: bytes, now: float) -> bytes | None:
         """Returns the serialised answer, or None where the servicer has to answer."""
         try:
             request = VerifyRequest.FromString(message)
@@ -130,7 +130,7 @@ class QuickVerify(_FromMemory):
 class QuickBatchVerify(_FromMemory):
     """Answers `BatchVerify`."""
 
-    def __call__(self, message: bytes, now: float) -> bytes | None:
+    def answer(self, message: bytes, now: float) -> bytes | None:
         """Returns the serialised answer, or None where the servicer has to answer."""
         try:
             request = BatchVerifyRequest.FromString(message)

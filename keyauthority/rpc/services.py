@@ -44,7 +44,10 @@ SERVICES: Final = (
         VERIFYING,
         VerificationServicer,
         session_methods={"Sync": SYNCING, "Leave": SYNCING},
-        quick={"Verify": QuickVerify, "BatchVerify": QuickBatchVerify},
+        quick={
+            "Verify": lambda parts: QuickVerify(parts).answer,
+            "BatchVerify": lambda parts: QuickBatchVerify(parts).answer,
+        },
     ),
     Service(_V1 + "SpendingService", Role.VERIFIER, SETTLING, SpendingServicer),
     Service(_V1 + "KeyService", Role.ISSUER, ISSUING, KeyServicer),

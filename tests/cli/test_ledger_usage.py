@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from datetime import date
 from pathlib import Path
 
@@ -19,26 +19,35 @@ from tests.cli.parts import Cli, serving
 BY = authority("a test").signature
 
 
-async def charge(database: Path, workspace_id: str) -> None:
-    """Two charges, of two keys and models."""
+async def charge(database: Path, workspaces: Sequence[str]) -> None:
+    """Two charges each, of two keys and models."""
     async with open_sqlite(database, SystemClock()) as store, store.changing() as tx:
-        sheet = await read_sheet(tx, workspace_id)
-        first = Use("key_1", "gpt-5", counts={"input": 3, "output": 5})
-        sheet.reduce(Kind.CHARGE, 1_500_000_000, "c1", BY, use=first)
-        sheet.reduce(Kind.CHARGE, 1, "c2", BY, use=Use("key_2", "gpt-4", estimated=True))
-        await write_sheet(tx, sheet)
+        for workspace_id in workspaces:
+            sheet = await read_sheet(tx, workspace_id)
+            first = Use("key_1", "gpt-5", counts={"input": 3, "output": 5})
+            sheet.reduce(Kind.CHARGE, 1_500_000_000, "c1", BY, use=first)
+            sheet.reduce(Kind.CHARGE, 1, "c2", BY, use=Use("key_2", "gpt-4", estimated=True))
+            await write_sheet(tx, sheet)
+
+
+@pytest.fixture(scope="module")
+def all_charged(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Cli, list[str]]]:
+    """An authority, and workspaces of it that were charged, one for each test."""
+    data = tmp_path_factory.mktemp("charged") / "data"
+    with serving(data) as cli:
+        workspaces = [cli.workspace() for _ in range(4)]
+        for workspace in workspaces:
+            cli.text("ledger", "top-up", workspace, "--amount", "10", "--purchase", "p")
+    asyncio.run(charge(data / "keyauthority.db", workspaces))
+    with serving(data) as cli:
+        yield cli, workspaces
 
 
 @pytest.fixture
-def charged(tmp_path: Path) -> Iterator[tuple[Cli, str]]:
-    """An authority, and a workspace of it that was charged."""
-    data = tmp_path / "data"
-    with serving(data) as cli:
-        workspace = cli.workspace()
-        cli.text("ledger", "top-up", workspace, "--amount", "10", "--purchase", "p")
-    asyncio.run(charge(data / "keyauthority.db", workspace))
-    with serving(data) as cli:
-        yield cli, workspace
+def charged(all_charged: tuple[Cli, list[str]]) -> tuple[Cli, str]:
+    """An authority, and a workspace of the test's own that was charged."""
+    cli, workspaces = all_charged
+    return cli, workspaces.pop()
 
 
 def test_usage_by_day_key_and_model(charged: tuple[Cli, str]) -> None:

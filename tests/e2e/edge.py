@@ -27,12 +27,12 @@ class Edge:
         self._gateways = 0
         self._stack = stack
         self.authority = self.start_authority()
+        self.upstream = self._start_upstream()
         self.authority.port()
         self.address = f"127.0.0.1:{self.authority_port}"
         token = (self.data_dir / "root.token").read_text().strip()
         self.operator: Operator = stack.enter_context(operating(self.address, token))
         self.verifier_token = self.operator.verifier_token("gateway")
-        self.upstream = self._start_upstream()
         self.gateway = self.start_gateway(*gateway_flags)
         self.port = self.gateway.port()
         self.url = f"http://127.0.0.1:{self.port}"

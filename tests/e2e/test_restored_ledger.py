@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import shutil
+import subprocess
 import sys
 from pathlib import Path
 from urllib.request import urlopen
@@ -13,7 +14,7 @@ import pytest
 from keyauthority.client.admin import ledger
 from tests.e2e.bill import upstream_running
 from tests.e2e.edge import edge_running
-from tests.e2e.processes import run
+from tests.e2e.processes import PATIENCE
 from tests.e2e.test_books_that_went_back import back_up
 from tests.e2e.test_money import CREDITS, Client, Installation, compare, end
 from tests.rpc.parts import eventually
@@ -33,7 +34,11 @@ class Operating:
     def cli(self, *arguments: str) -> str:
         """What a command says that goes well."""
         where = ["--data-dir", str(self.edge.data_dir), "--address", self.edge.address]
-        done = run([sys.executable, "-m", "keyauthority", *where, *arguments])
+        command = [sys.executable, "-m", "keyauthority", *where, *arguments]
+        # A restore waits for leases beside.
+        done = subprocess.run(
+            command, capture_output=True, text=True, check=False, timeout=3 * PATIENCE
+        )
         assert done.returncode == 0, done.stderr
         return done.stdout
 
@@ -79,7 +84,7 @@ class Operating:
         return int(float(line.rpartition(" ")[2]))
 
 
-@pytest.mark.timeout(180)
+@pytest.mark.timeout(300)
 async def test_exports_and_spools_bring_back_what_a_backup_lost(tmp_path: Path) -> None:
     """To the nano, and nothing twice: some of it is in the export, some only in the spools."""
     async with upstream_running() as upstream:

@@ -59,11 +59,12 @@ async def ask_always(port: int, secrets: list[str], answers: list[tuple[float, i
 async def asked_meanwhile(
     port: int, secrets: list[str], happens: Callable[[], None]
 ) -> list[tuple[float, int]]:
-    """The answers from a second before *happens* on, by the time since then."""
+    """The answers by the time since *happens*, which is when each key has been asked about."""
     answers: list[tuple[float, int]] = []
     async with asyncio.TaskGroup() as group:
         tasks = [group.create_task(ask_always(port, secrets, answers)) for _ in range(CLIENTS)]
-        await asyncio.sleep(1)
+        while len(answers) < CLIENTS * len(secrets):  # noqa: ASYNC110  # the clients can't wake us
+            await asyncio.sleep(0.01)
         happens()
         begun = clocks.boottime()
         await asyncio.sleep(WATCHED)

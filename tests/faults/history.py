@@ -118,13 +118,23 @@ class Recorder:
     """Writes records to a file, one a line."""
 
     def __init__(self, path: Path) -> None:
-        self._file = path.open("w")
+        # A line at a time: whoever starts this may read it meanwhile.
+        self._file = path.open("w", buffering=1)
 
     def write(self, record: Record) -> None:
         self._file.write(json.dumps([type(record).__name__, asdict(record)]) + "\n")
 
     def close(self) -> None:
         self._file.close()
+
+
+def last_hits(path: Path, offset: int) -> int:
+    """The last number of hits in the records at *path* from *offset* bytes on; 0 if there is none."""
+    with path.open() as file:
+        file.seek(offset)
+        lines = [line for line in file if line.endswith("\n")]
+    numbers = [record.number for record in map(_read, lines) if isinstance(record, Hits)]
+    return numbers[-1] if numbers else 0
 
 
 def read(paths: Iterable[Path]) -> History:

@@ -16,7 +16,7 @@ from tests.certificates import CertificateAuthority
 from tests.e2e.new_books import set_lease
 from tests.e2e.processes import Process, run
 from tests.faults.database import PORT, Database, database
-from tests.faults.history import History, read
+from tests.faults.history import History, last_hits, read
 from tests.faults.network import Host, Network, network
 
 LEASE = 0.5
@@ -131,6 +131,14 @@ class Installation:
             )
             for node in self.gateways
         ]
+
+    async def warm(self, hits: int = 20) -> None:
+        """Returns when each gateway has answered as many questions from its memory since its start."""
+        sizes = {path: path.stat().st_size for path in self.records.glob("asking-*")}
+        async with asyncio.timeout(PATIENCE):
+            for path, size in sizes.items():
+                while last_hits(path, size) < hits:  # noqa: ASYNC110  # a file can't wake us
+                    await asyncio.sleep(0.02)
 
     async def command(self, do: str, **more: object) -> dict[str, Any]:
         """Has it done by who changes things."""

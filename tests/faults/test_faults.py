@@ -154,7 +154,7 @@ async def test_a_primary_that_hangs(tmp_path: Path) -> None:
     async with failing_over_installation(tmp_path) as made:
         await made.begin(SEED)
         await made.command("churn")
-        await asyncio.sleep(3)
+        await made.warm(100)
         await schedules.primary_that_hangs(made, GOES_ON)
         await asyncio.sleep(12 * made.lease)
         await made.command("rest")

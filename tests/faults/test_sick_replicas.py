@@ -57,7 +57,7 @@ async def asked(folder: Path) -> AsyncIterator[Installation]:
     async with postgres_installation(folder) as made:
         await made.begin(SEED)
         await made.command("churn")
-        await asyncio.sleep(2.0)
+        await made.warm()
         yield made
 
 
@@ -114,5 +114,5 @@ async def test_a_name_that_moves_is_followed(tmp_path: Path, silently: bool) -> 
             gateway.host.knows({"authority": [made.authorities[0].host]})
             gateway.kill()
             await gateway.restart()
-        await asyncio.sleep(2.0)
+        await made.warm()
         await watched(made, moved(made, lambda: die(made, silently=silently)), MOVED)

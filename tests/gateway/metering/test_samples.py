@@ -88,6 +88,8 @@ def test_known_events_are_read_as_others(
 ) -> None:
     chunks = [event(shape(text), ascii_only=ascii_only, name=name) for text in ["abc", *texts]]
     assert read(chunks, out=out) == read_each(chunks, out=out)
+    together = [chunks[0], b"".join(chunks), b"".join(chunks[:2]), chunks[1] + b"data: x"]
+    assert read(together, out=out) == read_each(together, out=out)
 
 
 @settings(deadline=None)
@@ -99,6 +101,8 @@ def test_whatever_stands_in_the_place_of_a_text(pieces: list[bytes], out: bool) 
     start, end = event(chat("abc", usage=None), ascii_only=True, name="").split(b"abc")
     chunks = [start + b"abc" + end, start + end, start[:-1] + end, start + b"".join(pieces) + end]
     chunks += [start + piece + end for piece in pieces] + [start[:9], start[9:] + b"abc" + end]
+    # Half a character at the end of an event, and its other half in the next.
+    chunks += [start + "ü".encode()[:1] + end + start + "ü".encode()[1:] + end, b"".join(chunks)]
     assert read(chunks, out=out) == read_each(chunks, out=out)
 
 
@@ -112,8 +116,12 @@ def test_most_events_of_a_stream_are_known(monkeypatch: pytest.MonkeyPatch) -> N
 
     monkeypatch.setattr(streams.EventReader, "_read", counting)
     chunks = [event(chat(f"w{number}"), ascii_only=True, name="") for number in range(50)]
-    assert read(chunks, out=True)[2] == -(-sum(len(f"w{number}") for number in range(50)) // 3)
-    assert len(seen) == 1
+    size = sum(len(f"w{number}") for number in range(50))
+    for several in (1, 5, 50):
+        joined = [b"".join(chunks[at : at + several]) for at in range(1, 50, several)]
+        assert read([chunks[0], *joined], out=True)[2] == -(-size // 3)
+        assert len(seen) == 1
+        seen.clear()
 
 
 def test_of_a_stream_without_two_alike_few_samples_are_taken(
