@@ -15,7 +15,7 @@ from keyauthority.client.spending.pace import Pace
 from keyauthority.escrow.slices import Account
 from keyauthority.v1 import spending_service_pb2 as pb
 from tests.client.parts import until
-from tests.client.spender.authority import SpendingAuthority
+from tests.client.spender.authority import SpendingAuthority, settled
 from tests.client.spender.parts import KEY, USE, Door, hold, outcomes, spending
 from tests.client.spending.parts import hold as hold_in
 from tests.client.spending.parts import opened
@@ -308,6 +308,7 @@ async def test_charges_that_are_too_many_come_later(
     authority.too_many = False
     async with spending(authority.address, folder):
         await until(lambda: len(ledger.entries) == 2)
+        await until(settled(ledger))
     assert (ledger.charged, ledger.account) == (15, Account(85))
 
 
