@@ -59,11 +59,11 @@ def plain_counts(answer: bytes) -> dict[str, int] | None:
     prompt = told.prompt_tokens
     # Some leave what was thought out of the answer's tokens, not out of the total.
     output = max(told.completion_tokens, told.total_tokens - prompt)
-    if told.prompt_tokens_details is None and told.completion_tokens_details is None:
-        counts = {"input": prompt, "output": output}
-        return counts if prompt and output else {name: n for name, n in counts.items() if n}
     inputs = told.prompt_tokens_details or _NO_INPUT_PARTS
     outputs = told.completion_tokens_details or _NO_OUTPUT_PARTS
+    if inputs == _NO_INPUT_PARTS and outputs == _NO_OUTPUT_PARTS:
+        counts = {"input": prompt, "output": output}
+        return counts if prompt and output else {name: n for name, n in counts.items() if n}
     if outputs.reasoning_tokens > told.completion_tokens:
         output = max(output, told.completion_tokens + outputs.reasoning_tokens)
     return divided(
