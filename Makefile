@@ -16,6 +16,9 @@ PROTO := .venv-proto/.proto
 # some tests wait for most of their time.
 SIDE_BY_SIDE := --numprocesses $(shell echo $$(($$(nproc 2>/dev/null || echo 2) + 1))) --dist loadgroup --no-loadscope-reorder
 
+# What one of several checks says stays together, where make can do that.
+OUTPUT_SYNC := $(if $(filter output-sync,$(.FEATURES)),--output-sync=target)
+
 # The contracts of the last release, as buf wrote them (CONTRIBUTING.md, "Releasing").
 RELEASED := protos/released.binpb
 
@@ -104,7 +107,7 @@ fresh-machine: python ## make run and make test on a minimal Debian, where one c
 
 .PHONY: check
 check: ## everything CI runs
-	@$(MAKE) --no-print-directory --jobs 2 lint types proto-check proto-breaking
+	@$(MAKE) --no-print-directory --jobs 2 $(OUTPUT_SYNC) lint types proto-check proto-breaking
 	@$(MAKE) --no-print-directory test
 
 # --- the product

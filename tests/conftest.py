@@ -24,15 +24,20 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     These come first, then the other long ones: short ones fill the processes at the end.
     """
     for item in items:
-        folder = item.path.relative_to(HERE).parts[0]
+        folder = _folder(item)
         group = folder if folder == LONGEST[0] else str(item.path)
         item.add_marker(pytest.mark.xdist_group(group))
     items.sort(key=_place)
 
 
 def _place(item: pytest.Item) -> int:
-    folder = item.path.relative_to(HERE).parts[0]
+    folder = _folder(item)
     return LONGEST.index(folder) if folder in LONGEST else len(LONGEST)
+
+
+def _folder(item: pytest.Item) -> str:
+    # Empty for a test elsewhere.
+    return item.path.relative_to(HERE).parts[0] if item.path.is_relative_to(HERE) else ""
 
 
 @pytest.fixture(autouse=True)

@@ -7,7 +7,8 @@ the session is granted leases twice as long.
 
 The rules, each of which has a seeded bug (tests/coherence):
 
-* a lease is granted by the allowance from before its head was read;
+* a lease is granted by the allowance from before its head was read, or of the same state: no change
+  has begun between the two;
 * what may be in force falls to what is granted only when the allowance has stood still for W: every
   longer lease was asked for before the allowance was written, and is over;
 * what is granted and what may be in force rise together: a change that is committed after the head

@@ -61,7 +61,7 @@ class Following:
             elif Claim(grant.head.epoch, grant.head.revision) == call.claim:
                 await self._watch.past(grant.head, grant.lease.total_seconds() / 3)
             # At a stop that waits for nothing, and a grant may come out of memory: others get their turn.
-            await asyncio.sleep(0)
+            await asyncio.sleep(PAUSE if self._watch.closed else 0)
 
     async def leave(self) -> None:
         """Ends the session, after `run` was cancelled."""

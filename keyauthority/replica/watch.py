@@ -26,7 +26,8 @@ class Watch:
         self._head = self._lower = Head(0, 0)
         self._moved = asyncio.Event()
         self._hinted = asyncio.Event()
-        self._closed = False
+        self.closed = False
+        """Whether nothing is waited for any more."""
 
     def hint(self) -> None:
         """Has the head looked at now, since it may have moved."""
@@ -40,19 +41,19 @@ class Watch:
         """Waits until the books are past *head*, *seconds* at most; returns whether they are."""
         with suppress(TimeoutError):
             async with asyncio.timeout(seconds):
-                while not self._closed and self._head <= head:
+                while not self.closed and self._head <= head:
                     await self._moved.wait()
         return self._head > head
 
     def close(self) -> None:
         """Ends all waiting, now and from now on."""
-        self._closed = True
+        self.closed = True
         self._wake()
 
     async def look(self) -> None:
         """Looks at the head now; raises `KeyAuthorityError`."""
         head = (await self._store.snapshot(())).head
-        # Caches notice books that went back. Seen twice, their head counts here too: else every wait
+        # Caches notice books that went back (on SQLite after the next change). Seen twice, their head counts here too: else every wait
         # would end at once for ever.
         if self._head > head and head == self._lower:
             self._head = head

@@ -47,8 +47,8 @@ async def restore_epoch(
 ) -> tuple[int, Replayed, float]:
     """Begins a new epoch in a restored database; returns the epoch, the replay and seconds waited.
 
-    *entries* are audit entries exported from the lost database, *ledgers* entries of its ledgers; *longest_lease* is the longest that it may have granted, in case the backup
-    knows of none as long. When this returns, no verifier answers by a state from before.
+    *entries* are audit entries exported from the lost database, *ledgers* entries of its ledgers;
+    *longest_lease* is the longest that it may have granted, in case the backup knows of none as long. When this returns, no verifier answers by a state from before.
     Raises `StorageError`, `KeyAuthorityError`.
     """
     async with open_books(database, may_make=False, restored=True) as store:

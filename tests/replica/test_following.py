@@ -38,4 +38,4 @@ async def test_others_go_on_while_it_is_renewed_out_of_memory(
         for _ in range(10):
             await asyncio.sleep(0)
 
-    assert 1 <= renewals < 100
+    assert renewals == 1

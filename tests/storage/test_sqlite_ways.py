@@ -9,9 +9,10 @@ import pytest
 
 from keyauthority.domain.errors import KeyAuthorityError, Reason
 from keyauthority.domain.sessions import Claim, Head
+from keyauthority.storage.sql.leases import GRANT
 from keyauthority.storage.sql.store import SqlStore
-from keyauthority.storage.sqlite import unchanged
 from keyauthority.storage.sqlite.driver import Driver
+from keyauthority.storage.sqlite.unchanged import Unchanged
 from tests.conformance.records import a_caller
 from tests.storage.parts import on_driver
 
@@ -119,14 +120,27 @@ async def test_who_leaves_takes_the_answer_from_nobody(store: SqlStore) -> None:
     assert first.cancelled()
 
 
-async def test_invented_claims_fill_no_memory(
-    store: SqlStore, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Only so many answers are kept."""
-    monkeypatch.setattr(unchanged, "MOST", 3)
+async def test_who_asks_during_a_change_hears_of_it(store: SqlStore) -> None:
+    """A grant of the state before it could let a key be accepted that the change revokes."""
     sessions = await verifiers(store)
-    for revision in range(9):
-        await store.sessions.renew(sessions[0], "caller", Claim(1, revision))
+    head = (await store.snapshot([])).head
+    await renew(store, sessions, head)
+    async with store.changing() as tx:
+        renewing = asyncio.create_task(renew(store, sessions, head))
+        await tx.feed.advance(["key_1"])
 
-    kept: Any = store.sessions
-    assert len(kept._books._reads) <= 3
+    assert [grant.head.revision for grant in await renewing] == [1, 1, 1]
+
+
+async def test_invented_claims_fill_no_memory(store: SqlStore, ways: list[Any]) -> None:
+    """Only so many answers are kept, and the newest of them."""
+    database: Any = store._database
+    books = Unchanged(database, most=3)
+    for revision in range(9):
+        await books.read(GRANT, caller_id="caller", revision=revision)
+    ways.clear()
+    for revision in range(6, 9):
+        await books.read(GRANT, caller_id="caller", revision=revision)
+
+    assert not ways
+    assert len(books._reads) == 3

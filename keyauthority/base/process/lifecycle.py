@@ -19,7 +19,7 @@ WORKER_SOCKET: Final = "KEYAUTHORITY_WORKER_SOCKET"
 STARTED: Final = b"s"
 """The byte that a worker sends on that socket when it serves."""
 
-COLLECTIONS: Final = (5_000, 20, 50)
+COLLECTIONS: Final = (5_000, 20, 5)
 """When Python looks for cycles: rarely, since a request or a call leaves few. By default that takes 8 %
 of the time of a gateway's request, and 15 % with billing, which remembers each until the authority has
 it."""

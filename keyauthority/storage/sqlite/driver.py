@@ -48,9 +48,12 @@ class Driver(aiosqlite.Connection):
     async def close(self) -> None:
         """Closes the connection, after what the thread has still to do."""
         sql, self._sql = self._sql, None
-        if sql is not None:
-            await self._in_thread(sql.close)
-        await super().close()
+        try:
+            if sql is not None:
+                await self._in_thread(sql.close)
+        finally:
+            # Its thread would keep the process alive.
+            await super().close()
 
     async def _in_thread(self, work: Callable[[], T]) -> T:
         execute: Any = self._execute

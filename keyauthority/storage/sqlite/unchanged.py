@@ -25,18 +25,25 @@ class Unchanged:
     present state, and also one that is still on its way.
     """
 
-    def __init__(self, database: SqliteDatabase) -> None:
+    def __init__(self, database: SqliteDatabase, most: int = MOST) -> None:
         self._database = database
+        self._most = most
         self._changes = -1
         self._reads: dict[Question, Read] = {}
 
     async def read(self, query: Select[Any], **values: Any) -> Sequence[Any]:
-        """Returns the rows of *query* in a state that the books have after the call, or had since."""
-        if self._changes != self._database.changes or len(self._reads) >= MOST:
+        """Returns the rows of *query* in the state at this call, or a later one.
+
+        No change has begun since they were read. If another asked before, and its read waits for a
+        program that has the file locked, the wait ends when that one's patience does.
+        """
+        if self._changes != self._database.changes:
             self._changes, self._reads = self._database.changes, {}
         reads, question = self._reads, (query, *values.values())
         read = reads.get(question)
         if read is None:
+            if len(reads) >= self._most:
+                del reads[next(iter(reads))]
             read = reads[question] = asyncio.create_task(self._database.read(query, **values))
             read.add_done_callback(lambda done: _forget_failed(reads, question, done))
         # Whoever is cancelled takes the answer from nobody else.
@@ -44,5 +51,6 @@ class Unchanged:
 
 
 def _forget_failed(reads: dict[Question, Read], question: Question, read: Read) -> None:
-    if read.cancelled() or read.exception() is not None:
+    failed = read.cancelled() or read.exception() is not None
+    if failed and reads.get(question) is read:
         del reads[question]
