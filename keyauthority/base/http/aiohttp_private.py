@@ -47,6 +47,7 @@ PRIVATE: Final[Mapping[type, Mapping[str, str]]] = {
     },
     web.BaseRequest: {
         "ATTRS": "Our attributes are added, or debug mode would refuse them.",
+        "_message": "Tells whether the body comes in chunks, which may have a trailer.",
         "_prepare_hook": "Is overridden to complete the head of a streamed response.",
     },
     web.StreamResponse: {
@@ -62,10 +63,13 @@ PRIVATE: Final[Mapping[type, Mapping[str, str]]] = {
         "_loop": "Timers and the writing of bodies run on it.",
         "_parser": "Is asked for a head that it has begun to read where none may follow.",
         "_payload": "Tells whether the body of the response has ended, and that it is late.",
+        "abort": "Ends a connection whose last bytes can't be sent.",
         "_reading_paused": "A connection that is not read can't be known to be quiet, nor be late.",
         "close": "Is overridden to stop what belongs to the connection.",
         "data_received": "Is overridden to refuse bytes that no request asked for.",
+        "connection_lost": "Is overridden to take what is left of the response, and tell if it was cut.",
         "feed_data": "Is overridden to refuse a second response to one request.",
+        "force_close": "Keeps a connection from having another request.",
         "is_connected": "A connection that is gone is not quiet.",
         "pause_reading": "Is overridden to note the pause.",
         "resume_reading": "Is overridden to do nothing where reading was never paused.",

@@ -204,8 +204,8 @@ class Connection(RequestHandler):
         return resp, gone
 
     def _answers_at_once(self, at_once: AtOnce | None) -> bool:
-        # Only the one request that has arrived, and has no body. The first on a connection is left to
-        # aiohttp, which then begins to watch how long the connection idles.
+        # Only the one request that has arrived, and has no body. aiohttp watches how long the
+        # connection idles, from its beginning on: while it does not, the request is left to it.
         (message, payload), parser = self._messages[0], self._parser
         if (
             at_once is None

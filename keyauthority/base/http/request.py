@@ -77,6 +77,15 @@ class Request(web.BaseRequest):
             on_end()
 
     @property
+    def keep_alive(self) -> bool:
+        """Whether the connection may have another request.
+
+        Not after a body in chunks: aiohttp would take the last field of its trailer for one of the
+        next request, be it a credential. Whatever has arrived behind it is not answered.
+        """
+        return super().keep_alive and not self._message.chunked
+
+    @property
     def content_length(self) -> int | None:
         """The length of the body that the client declared, in bytes; None if it declared none.
 

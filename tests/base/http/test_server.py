@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import re
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, closing
+from contextlib import asynccontextmanager, closing, suppress
 
 import pytest
 from aiohttp import web
@@ -192,6 +192,33 @@ async def test_a_connection_does_not_idle_while_it_is_answered_at_once() -> None
             rest = await asyncio.wait_for(reader.read(), SOON)
 
     assert rest.endswith(b"/QUICK/3")
+
+
+TRAILER = (
+    b"POST /a HTTP/1.1\r\nHost: here\r\nTransfer-Encoding: chunked\r\n\r\n"
+    b"1\r\nx\r\n0\r\nX-Request-Id: smuggled\r\n\r\n"
+)
+
+
+@pytest.mark.parametrize("target", [b"/b", b"/quick/b"])
+@pytest.mark.parametrize("pipelined", [True, False])
+async def test_a_trailer_gets_into_no_other_request(target: bytes, *, pipelined: bool) -> None:
+    """Its field could be a credential. The client is told to send the next on another connection."""
+    following = b"GET %s HTTP/1.1\r\nHost: here\r\n\r\n" % target
+    async with serving(at_once=QUICK) as (_, port):
+        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+        with closing(writer):
+            writer.write(TRAILER + following * pipelined)
+            received = await reader.readuntil(b"\r\n\r\n")
+            if not pipelined:
+                writer.write(following)
+            async with asyncio.timeout(SOON):
+                with suppress(ConnectionError):
+                    received += await reader.read()
+
+    assert received.count(b"HTTP/1.1 ") == 1
+    assert b"smuggled" not in received
+    assert b"connection: close" in received.lower()
 
 
 async def test_a_line_break_in_an_answer_at_once_ends_the_connection() -> None:
