@@ -24,7 +24,8 @@ from aiohttp import (
 )
 from aiohttp.client_proto import ResponseHandler
 from aiohttp.http import RawResponseMessage, StreamWriter
-from aiohttp.http_exceptions import HttpProcessingError
+from aiohttp.http_exceptions import BadHttpMessage, HttpProcessingError
+from aiohttp.streams import EMPTY_PAYLOAD
 
 from gateway.request import RequestBody
 
@@ -42,8 +43,12 @@ _INTERIM: Final = range(100, 200)
 _SWITCHING_PROTOCOLS: Final = 101
 
 
-class UnsolicitedError(ClientConnectionError):
-    """The upstream sent bytes that no request asked for. Nothing of this request was sent."""
+class UnsentError(ClientConnectionError):
+    """The connection was no good. Nothing of this request was sent."""
+
+
+class UnsolicitedError(UnsentError):
+    """The upstream sent bytes that no request asked for."""
 
 
 @dataclass(slots=True, eq=False)
@@ -74,6 +79,8 @@ class UpstreamConnection(ResponseHandler):
         self._has_begun = False
         # Whether the parser is for responses to HEAD, and whether reading was paused since it was made.
         self._bodiless = self._was_paused = False
+        # Whether the parser may hold a trailer's last field, which it would add to the next response.
+        self._has_trailer = False
         # Whether a request was ever begun: a fresh connection cannot be replaced by a better one.
         self.used = False
         # Passes on a body that streams, and is done with it when None.
@@ -89,6 +96,10 @@ class UpstreamConnection(ResponseHandler):
         self._connections.alive.add(self)
 
     def connection_lost(self, exc: BaseException | None) -> None:
+        self._take_rest()
+        if exc is not None:
+            # Else a response that ends with its connection would pass for whole.
+            self._break_off(ClientPayloadError("the connection was lost"), exc)
         super().connection_lost(exc)
         self._stop()
         self._connections.alive.discard(self)
@@ -98,7 +109,13 @@ class UpstreamConnection(ResponseHandler):
     def close(self) -> None:
         """Closes the connection, and stops passing on the body of its request."""
         self._stop()
+        self._drop_unsent()
         super().close()
+
+    def abort(self) -> None:
+        """Ends the connection at once; a response that is under way has broken off."""
+        self._break_off(ClientPayloadError("the connection was ended"))
+        super().abort()
 
     def is_quiet(self) -> bool | None:
         """Returns whether the connection is open and no byte of it is unread.
@@ -134,8 +151,9 @@ class UpstreamConnection(ResponseHandler):
 
     def _prepare_parser(self, *, bodiless: bool) -> None:
         # After a pause something of it may be left in the parser, and each knows one kind of response.
-        if self._parser is None or self._was_paused or self._bodiless != bodiless:
-            self._bodiless, self._was_paused = bodiless, False
+        stale = self._was_paused or self._has_trailer or self._bodiless != bodiless
+        if self._parser is None or stale:
+            self._bodiless, self._was_paused, self._has_trailer = bodiless, False, False
             self.set_response_params(
                 skip_payload=bodiless,
                 read_until_eof=True,
@@ -158,6 +176,8 @@ class UpstreamConnection(ResponseHandler):
 
     def wait_for(self, seconds: float) -> None:
         """Gives the upstream *seconds* for its next bytes, and again for those after them."""
+        if self.transport is None:
+            return
         self._patience = seconds
         self._deadline = self._loop.time() + seconds
         if self._alarm is None or self._alarm.when() > self._deadline:
@@ -199,11 +219,21 @@ class UpstreamConnection(ResponseHandler):
             return
         code = data[0].code
         self._has_begun = code not in _INTERIM or code == _SWITCHING_PROTOCOLS
+        self._has_trailer = data[0].chunked
+        if code == _SWITCHING_PROTOCOLS:
+            # Whatever follows is no answer to another request.
+            self.force_close()
+        elif not self._has_begun and self._payload is not EMPTY_PAYLOAD:
+            # The response would be taken for its body.
+            self._hang_up(BadHttpMessage("an interim response with a body"))
+            return
         super().feed_data(data, size)
 
     def release(self) -> None:
         """Keeps the connection for another request, its response having ended, unless it is no good."""
-        if self.should_close or self._upload is not None:
+        gone = self.transport is None or self.should_close
+        # The next request would wait for the rest of this one to be taken.
+        if gone or self._upload is not None or self._has_unsent():
             self.close()
         else:
             self._connections.idle.append(self)
@@ -213,6 +243,8 @@ class UpstreamConnection(ResponseHandler):
         if not self._expecting or not (self._payload is None or self._payload.is_eof()):
             return
         self._expecting = False
+        # Its client may still read it, whatever becomes of the connection.
+        self._payload = None
         if self._has_begun_another():
             self._refuse()
         if not len(self):
@@ -221,9 +253,23 @@ class UpstreamConnection(ResponseHandler):
 
     def _note_nonsense(self) -> None:
         # aiohttp tells only who waits for the head: whoever waits for the body would wait for ever.
-        error, body = self.exception(), self._payload
-        if isinstance(error, HttpProcessingError) and body is not None and not body.is_eof():
-            body.set_exception(ClientPayloadError("the response is no HTTP"), error)
+        error = self.exception()
+        if isinstance(error, HttpProcessingError):
+            self._break_off(ClientPayloadError("the response is no HTTP"), error)
+
+    def _break_off(self, error: Exception, cause: BaseException | None = None) -> None:
+        body = self._payload
+        if body is not None and not body.is_eof() and body.exception() is None:
+            error.__cause__ = cause
+            body.set_exception(error)
+
+    def _take_rest(self) -> None:
+        # What the parser holds since reading was paused has arrived before the connection was lost.
+        body, taken = self._payload, -1
+        while body is not None and not body.is_eof() and body.total_bytes > taken:
+            taken = body.total_bytes
+            super().data_received(b"")
+        self._note_nonsense()
 
     def _has_begun_another(self) -> bool:
         # At the end of its input, the parser returns what it has of an unfinished head.
@@ -234,13 +280,27 @@ class UpstreamConnection(ResponseHandler):
             return True
 
     def _refuse(self) -> None:
+        # Whoever is about to use the connection gets this, after a response that is here whole.
+        if self._hang_up(UnsolicitedError("bytes that no request asked for")):
+            self._connections.unsolicited()
+
+    def _hang_up(self, error: Exception) -> bool:
+        # Returns whether the connection was still open.
         self._expecting = False
         if self.transport is None or self.transport.is_closing():
-            return
+            return False
+        self._drop_unsent()
         self.transport.close()
-        self._connections.unsolicited()
-        # Whoever is about to use the connection gets this, after a response that is here whole.
-        self.set_exception(UnsolicitedError("bytes that no request asked for"))
+        self.set_exception(error)
+        return True
+
+    def _has_unsent(self) -> bool:
+        return self.transport is not None and self.transport.get_write_buffer_size() > 0
+
+    def _drop_unsent(self) -> None:
+        # An upstream that does not read would keep the connection from ever being closed.
+        if self.transport is not None and self._has_unsent():
+            self.transport.abort()
 
     def _set_alarm(self) -> None:
         if self._alarm is not None:
@@ -257,8 +317,7 @@ class UpstreamConnection(ResponseHandler):
         elif self._expecting:
             late = SocketTimeoutError("the upstream says nothing")
             self.set_exception(late)
-            if self._payload is not None:
-                self._payload.set_exception(late)
+            self._break_off(late)
         else:
             self.close()
 

@@ -98,6 +98,7 @@ _NEVER: Final = HOP_BY_HOP | {
 _TOO_WIDE: Final = frozenset({"", "x-"})
 _is_pattern = re.compile(r"[a-z0-9-]+|(?:[a-z0-9-]+-)?\*").fullmatch
 _odd = re.compile("[^a-z0-9]")
+_is_token = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+").fullmatch
 WORKSPACE_ID: Final = istr("x-opentoken-workspace-id")
 KEY_ID: Final = istr("x-opentoken-key-id")
 SCOPES: Final = istr("x-opentoken-scopes")
@@ -142,7 +143,7 @@ def canonical(name: str) -> str:
 def _named(headers: CIMultiDictProxy[str]) -> set[str]:
     # First a set: a header of thousands of commas names one field at most.
     names = {name.strip() for name in ",".join(headers.getall(hdrs.CONNECTION)).split(",")}
-    return set(map(canonical, names))
+    return {canonical(name) for name in names if _is_token(name)}
 
 
 class Allowlist:
@@ -293,6 +294,9 @@ def _controls(text: bytes) -> int:
 
 
 def _goes_to_client(name: str) -> bool:
+    if not _is_token(name):
+        # The parser lets through `Transfer-Encoding ` with its space.
+        return False
     read = canonical(name)
     return read not in _DROPPED_FROM_UPSTREAM and not read.startswith(IDENTITY_PREFIX)
 

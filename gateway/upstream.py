@@ -19,7 +19,7 @@ from aiohttp.http import RawResponseMessage
 from yarl import URL
 
 from gateway.config import Timeouts
-from gateway.connection import UnsolicitedError, UpstreamConnection
+from gateway.connection import UnsentError, UpstreamConnection
 from gateway.headers import written
 from gateway.pool import UpstreamConnector
 from gateway.request import RequestBody, do_nothing
@@ -139,8 +139,8 @@ class Upstream:
     async def send(self, request: Outgoing) -> Response:
         """Sends *request* and returns the response once its head is here.
 
-        It is sent a second time only if it is idempotent, and the first connection was lost before a
-        response.
+        There is a second attempt if nothing of it was sent, or if it is idempotent, and the first
+        connection was lost before a response.
 
         Raises:
             VerdictLapsedError: The verdict did not hold any more. Nothing was sent.
@@ -149,14 +149,18 @@ class Upstream:
         """
         try:
             return await self._exchange(request)
-        except UnsolicitedError:
-            # The connection was no good, and nothing of the request was sent.
+        except UnsentError:
             pass
         except ClientConnectorError:
             raise
-        except (ClientOSError, ServerDisconnectedError):
+        except (ClientOSError, ServerDisconnectedError) as lost:
             if not _may_be_repeated(request):
                 raise
+            try:
+                return await self._exchange(request)
+            except VerdictLapsedError:
+                # The first attempt may have been carried out.
+                raise lost from None
         return await self._exchange(request)
 
     async def _exchange(self, request: Outgoing) -> Response:
@@ -196,7 +200,9 @@ class Upstream:
             unwanted = connection.exception()
             connection.close()
             if not connection.used:
-                raise unwanted or ServerDisconnectedError
+                if isinstance(unwanted, UnsentError):
+                    raise unwanted
+                raise UnsentError("the connection was closed at once") from unwanted
             connection = self._pool.take()
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import socket
 import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
@@ -79,6 +80,15 @@ async def serving(
         server.close()
         for peer in upstream.peers:
             peer.writer.close()
+
+
+async def answer_next(listener: socket.socket) -> None:
+    """Answer a request on the next connection with its path."""
+    loop = asyncio.get_running_loop()
+    peer, _ = await loop.sock_accept(listener)
+    with peer:
+        path = (await loop.sock_recv(peer, 1024)).split()[1].decode()
+        await loop.sock_sendall(peer, response(path))
 
 
 async def ask(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections import Counter
 from pathlib import Path
 
@@ -322,6 +323,32 @@ async def test_other_response_headers_are_the_clients(
 
     for name, value in given.items():
         assert answered.header(name.lower()) == [value]
+
+
+@pytest.mark.parametrize("name", ["Transfer-Encoding", "Connection", "Upgrade", "Proxy-Connection"])
+async def test_what_is_no_name_stays_here(
+    port: int, authority: RecordingAuthority, upstream: FakeUpstream, name: str
+) -> None:
+    """The parser lets these have a space before the colon. Nor can `Connection` mean such a name."""
+    lines = [
+        "HTTP/1.1 200 OK",
+        "Content-Type: a/b",
+        "Connection: content type",
+        "Transfer-Encoding: chunked" if name != "Transfer-Encoding" else "A: b",
+        f"{name} : chunked",
+    ]
+
+    async def respond(request: web.BaseRequest) -> web.StreamResponse:
+        assert request.transport is not None
+        request.transport.write("\r\n".join([*lines, "", "5", "whole", "0", "", ""]).encode())
+        await asyncio.Event().wait()
+        raise AssertionError
+
+    upstream.respond = respond
+    answered = parse(await exchange(port, head(f"Authorization: Bearer {authority.issue()}")))
+
+    assert (answered.status, answered.header("content-type")) == (200, ["a/b"])
+    assert not {field for field, _ in answered.headers if field.endswith(" ")}
 
 
 async def test_a_length_of_thousands_of_digits_is_no_valid_http(

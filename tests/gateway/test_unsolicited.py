@@ -27,7 +27,7 @@ from keyauthority.client import SECRET_MARK, VerifiedKey
 from tests.certificates import CertificateAuthority
 from tests.gateway.conftest import StartGateway
 from tests.gateway.parts import RecordingAuthority, exchange, head, parse
-from tests.gateway.peers import Connect, Peer, ask, response, serving
+from tests.gateway.peers import Connect, Peer, answer_next, ask, response, serving
 
 KEY = VerifiedKey("key_1", "ws_1", "one", (), {})
 
@@ -114,15 +114,6 @@ async def test_a_connection_with_a_byte_too_many_is_closed(
         assert [await ask(sender, path) for path in ("/2", "/3")] == ["/2", "/3"]
         assert len(upstream.peers) == 2
         assert metrics.unsolicited == 1
-
-
-async def answer_next(listener: socket.socket) -> None:
-    """Answer a request on the next connection with its path."""
-    loop = asyncio.get_running_loop()
-    peer, _ = await loop.sock_accept(listener)
-    with peer:
-        path = (await loop.sock_recv(peer, 1024)).split()[1].decode()
-        await loop.sock_sendall(peer, response(path))
 
 
 async def test_bytes_that_arrive_just_before_the_next_request_are_no_answer(

@@ -3,19 +3,30 @@
 from __future__ import annotations
 
 import asyncio
+import socket
+import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
+from pathlib import Path
 
 import pytest
-from aiohttp import ClientError, ClientPayloadError, SocketTimeoutError
+from aiohttp import (
+    ClientError,
+    ClientPayloadError,
+    ServerDisconnectedError,
+    SocketTimeoutError,
+)
+from aiohttp.http_exceptions import HttpProcessingError
 from multidict import CIMultiDict, CIMultiDictProxy
 
 from gateway import connection
 from gateway.headers import Allowlist, to_upstream, written
 from gateway.request import do_nothing
 from gateway.upstream import Outgoing, Response, Upstream
+from keyauthority.base.http.delivery import reset
 from keyauthority.client import VerifiedKey
-from tests.gateway.peers import Connect, Peer, ask, response, serving
+from tests.certificates import CertificateAuthority
+from tests.gateway.peers import Connect, Peer, answer_next, ask, response, serving
 
 NO_FIELDS = CIMultiDictProxy(CIMultiDict[str]())
 
@@ -84,6 +95,8 @@ def raw(text: bytes) -> Callable[[Peer], Awaitable[None]]:
         (b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\nConnection: close\r\n\r\n", False),
         (b"HTTP/1.0 200 OK\r\nContent-Length: 0\r\n\r\n", False),
         (b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: x\r\nConnection: upgrade\r\n\r\n", False),
+        (b"HTTP/1.1 101 Switching Protocols\r\n\r\n", False),
+        (b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: x\r\n\r\n", False),
     ],
 )
 async def test_a_connection_stays_if_its_response_says_so(
@@ -110,6 +123,197 @@ async def test_a_response_that_ends_with_its_connection_is_whole(connect: Connec
         sender = connect(f"http://127.0.0.1:{upstream.port}")
         assert await ask(sender, "/1") == "whole"
         assert await ask(sender, "/2") == "/2"
+
+
+async def test_a_response_that_ends_with_a_reset_has_broken_off(connect: Connect) -> None:
+    """Else it would be billed, and passed on, as if it were whole."""
+    taken = asyncio.Event()
+
+    async def script(peer: Peer) -> None:
+        await peer.request()
+        peer.writer.write(b"HTTP/1.1 200 OK\r\n\r\nhalf")
+        await taken.wait()
+        reset(peer.writer.transport)
+        peer.writer.transport.abort()
+
+    async with serving(script) as upstream:
+        sender = connect(f"http://127.0.0.1:{upstream.port}")
+        async with answering(sender) as answer, asyncio.timeout(10):
+            assert await answer.content.readany() == b"half"
+            taken.set()
+            with pytest.raises(ClientPayloadError):
+                await answer.content.readany()
+
+
+async def test_a_response_breaks_off_when_all_connections_end(connect: Connect) -> None:
+    async with serving(raw(b"HTTP/1.1 200 OK\r\n\r\nhalf")) as upstream:
+        sender = connect(f"http://127.0.0.1:{upstream.port}")
+        async with answering(sender) as answer, asyncio.timeout(10):
+            assert await answer.content.readany() == b"half"
+            await sender.close()
+            with pytest.raises(ClientPayloadError):
+                await answer.content.readany()
+
+
+async def test_a_trailer_gets_into_no_other_response(connect: Connect) -> None:
+    """Aiohttp's parser would add its last field to the next one."""
+    first = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n0\r\nX-Secret: a\r\n\r\n"
+    async with serving(raw(first)) as upstream:
+        sender = connect(f"http://127.0.0.1:{upstream.port}")
+        for _ in range(2):
+            answer = await send(sender, "GET")
+            await answer.content.read()
+            assert "X-Secret" not in answer.headers
+        assert len(upstream.peers) == 1
+
+
+BIG = b"x" * 16_000_000
+
+
+async def lost(sender: Upstream) -> None:
+    """Wait until all its connections are."""
+    alive = sender._pool._connections.alive
+    ends = [end for connection in alive if (end := connection.closed) is not None]
+    await asyncio.gather(*ends, return_exceptions=True)
+
+
+async def test_a_connection_with_unsent_bytes_gets_no_other_request(connect: Connect) -> None:
+    """Its upstream answers a request without reading it: the next would wait for ever."""
+    script = raw(response("/1", status="413 Too Large"))
+
+    async def unread(peer: Peer) -> None:
+        await script(peer)
+        await asyncio.Event().wait()
+
+    async with serving(unread) as upstream, asyncio.timeout(10):
+        sender = connect(f"http://127.0.0.1:{upstream.port}")
+        assert (await send(sender, "POST", BIG)).status == 413
+        assert await ask(sender, "/2") == "/2"
+        assert len(upstream.peers) == 2
+
+
+async def test_unsent_bytes_keep_no_connection_open(connect: Connect) -> None:
+    """Although the upstream does not read, the connection of a request that is given up ends."""
+    asked = asyncio.Event()
+
+    async def unread(peer: Peer) -> None:
+        await peer.request()
+        asked.set()
+        await asyncio.Event().wait()
+
+    async with serving(unread) as upstream, asyncio.timeout(10):
+        sender = connect(f"http://127.0.0.1:{upstream.port}")
+        waiting = asyncio.create_task(send(sender, "POST", BIG))
+        await asked.wait()
+        waiting.cancel()
+        await lost(sender)
+
+
+async def test_a_late_response_breaks_off_no_earlier_one(connect: Connect) -> None:
+    """Which is here whole, but its client has not taken it yet."""
+
+    async def script(peer: Peer) -> None:
+        await peer.answer()
+        await peer.reader.read()
+
+    async with serving(script) as upstream:
+        sender = connect(f"http://127.0.0.1:{upstream.port}", first_byte_timeout=0.3)
+        first = await send(sender, "GET")
+        with pytest.raises(SocketTimeoutError):
+            await send(sender, "GET")
+        assert len(upstream.peers) == 1
+        assert await first.content.read() == b"/v1/x"
+
+
+async def test_what_arrived_before_a_close_is_not_lost(connect: Connect, tmp_path: Path) -> None:
+    """TLS closes a connection that is not read, while the parser holds the rest of the response."""
+    ca = CertificateAuthority(tmp_path, "ca")
+    tls = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    tls.load_cert_chain(*ca.sign("localhost"))
+    trust = ssl.create_default_context(cafile=str(ca.path))
+
+    async def script(peer: Peer) -> None:
+        await peer.request()
+        chunks = b"800\r\n" + b"x" * 0x800 + b"\r\n"
+        start = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
+        peer.writer.write(start + chunks * 60 + b"0\r\n\r\n")
+        peer.writer.close()
+        raise ConnectionResetError
+
+    async with serving(script, tls) as upstream, asyncio.timeout(10):
+        sender = connect(f"https://localhost:{upstream.port}", trust=trust)
+        answer = await send(sender, "GET")
+        await lost(sender)
+        assert await answer.content.read() == b"x" * 60 * 0x800
+        assert answer.content.exception() is None
+
+
+@pytest.mark.parametrize("framing", [b"Content-Length: 2", b"Transfer-Encoding: chunked"])
+@pytest.mark.parametrize("before", [b"", b"HTTP/1.1 100 Continue\r\n\r\n"])
+@pytest.mark.parametrize("behind", [b"", b"ok" + response("/1")])
+async def test_an_interim_response_has_no_body(
+    connect: Connect, framing: bytes, before: bytes, behind: bytes
+) -> None:
+    """What would be taken for it is the response, which would be waited for."""
+    interim = before + b"HTTP/1.1 103 Early Hints\r\n" + framing + b"\r\n\r\n" + behind
+    async with serving(raw(interim)) as upstream, asyncio.timeout(10):
+        sender = connect(f"http://127.0.0.1:{upstream.port}")
+        with pytest.raises(HttpProcessingError):
+            await send(sender, "GET")
+        await upstream.peers[0].closed()
+        assert await ask(sender, "/2") == "/2"
+        assert len(upstream.peers) == 2
+
+
+async def test_a_connection_that_is_closed_before_it_is_used_costs_nothing(
+    connect: Connect,
+) -> None:
+    """Nothing was sent: whatever the request, another connection gets it."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        listener.setblocking(False)
+        second: list[asyncio.Task[None]] = []
+
+        def holds() -> bool:
+            # Asked before anything is sent.
+            if not second:
+                listener.accept()[0].close()
+                second.append(asyncio.create_task(answer_next(listener)))
+            return True
+
+        sender = connect(f"http://127.0.0.1:{listener.getsockname()[1]}")
+        async with asyncio.timeout(10):
+            assert await ask(sender, "/1", method="POST", holds=holds) == "/1"
+            await second[0]
+
+
+async def test_a_verdict_that_lapses_between_two_attempts_hides_no_first(connect: Connect) -> None:
+    """The upstream may have carried it out: nobody is told that nothing was sent."""
+    asked: list[bytes] = []
+
+    async def hang_up(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        asked.append(await reader.readuntil(b"\r\n\r\n"))
+        writer.close()
+
+    async with await asyncio.start_server(hang_up, "127.0.0.1", 0) as server:
+        sender = connect(f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}")
+        with pytest.raises(ServerDisconnectedError):
+            await ask(sender, "/", holds=lambda: not asked)
+    assert len(asked) == 1
+
+
+async def test_a_dead_connection_is_not_waited_for(connect: Connect) -> None:
+    async def script(peer: Peer) -> None:
+        await half(peer)
+        peer.writer.close()
+        raise ConnectionResetError
+
+    async with serving(script) as upstream:
+        sender = connect(f"http://127.0.0.1:{upstream.port}")
+        async with answering(sender) as answer, asyncio.timeout(10):
+            with pytest.raises(ClientPayloadError):
+                await answer.content.read()
+            answer.wait_for(60.0)
+            assert answer._connection._alarm is None
 
 
 async def test_a_response_that_is_given_up_ends_its_connection(connect: Connect) -> None:
