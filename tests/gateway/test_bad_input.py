@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 
 import pytest
+from aiohttp import web
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -356,6 +357,41 @@ async def test_a_malformed_chunk_is_a_bad_request(port: int, authority: Recordin
     raw = await exchange(port, start + b"3\r\nabc\r\n", b"zz\r\n")
 
     check_envelope(parse(raw), Refusal.BAD_REQUEST)
+
+
+@pytest.mark.parametrize("streamed", [True, False])
+@pytest.mark.parametrize("pipelined", [True, False])
+async def test_a_credential_in_a_trailer_is_no_other_requests(
+    port: int,
+    authority: RecordingAuthority,
+    upstream: FakeUpstream,
+    *,
+    streamed: bool,
+    pipelined: bool,
+) -> None:
+    """Behind a proxy, the next request on the connection may be anybody's: it is not answered."""
+
+    async def respond(request: web.BaseRequest) -> web.StreamResponse:
+        await request.read()
+        response = web.StreamResponse()
+        await response.prepare(request)
+        await response.write(b"part")
+        await asyncio.sleep(0.05 * streamed)
+        await response.write(b"rest")
+        return response
+
+    upstream.respond = respond
+    secret = authority.issue().encode()
+    first = REQUEST % secret + b"Transfer-Encoding: chunked\r\n\r\n1\r\nx\r\n0\r\n"
+    pieces = [first + b"Authorization: Bearer %s\r\n\r\n" % secret]
+    pieces.append(b"GET /v1/x HTTP/1.1\r\nHost: gateway\r\nConnection: close\r\n\r\n")
+
+    raw = await exchange(port, *[b"".join(pieces)] if pipelined else pieces, pause=0.2)
+
+    assert raw.count(b"HTTP/1.1 ") <= 1
+    assert [received.method for received in upstream.received] == ["POST"]
+    if pipelined:
+        assert (parse(raw).status, parse(raw).header("connection")) == (200, ["close"])
 
 
 async def test_a_body_is_invited_only_for_a_good_key(

@@ -204,7 +204,7 @@ TRAILER = (
 @pytest.mark.parametrize("pipelined", [True, False])
 async def test_a_trailer_gets_into_no_other_request(target: bytes, *, pipelined: bool) -> None:
     """Its field could be a credential. The client is told to send the next on another connection."""
-    following = b"GET %s HTTP/1.1\r\nHost: here\r\n\r\n" % target
+    following = b"GET %s HTTP/1.1\r\nHost: here\r\nConnection: close\r\n\r\n" % target
     async with serving(at_once=QUICK) as (_, port):
         reader, writer = await asyncio.open_connection("127.0.0.1", port)
         with closing(writer):
