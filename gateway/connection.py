@@ -93,7 +93,6 @@ class UpstreamConnection(ResponseHandler):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         super().connection_made(transport)
         self._readable.register(transport.get_extra_info("socket").fileno(), select.POLLIN)
-        self._connections.alive.add(self)
 
     def connection_lost(self, exc: BaseException | None) -> None:
         self._take_rest()

@@ -62,7 +62,11 @@ class UpstreamConnector(TCPConnector):
             opened = await self._create_connection(self._target, [], self._timeout)
         except TimeoutError as error:
             raise ConnectionTimeoutError("no connection to the upstream") from error
-        return cast(UpstreamConnection, opened)
+        connection = cast(UpstreamConnection, opened)
+        if connection.connected:
+            # Not earlier: if this is cancelled, uvloop ends the connection and tells nobody.
+            self._connections.alive.add(connection)
+        return connection
 
     async def close(self, *, abort_ssl: bool = False) -> None:
         """Ends all connections."""

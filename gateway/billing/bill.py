@@ -124,7 +124,7 @@ class Bill:
         """Returns what of a whole answer goes on, and writes its cost into its *headers*."""
         passed, cost = body, self._plain_cost(body)
         if cost is not None:
-            self._closed = True
+            self._closed = self._whole = True
             self._charge(cost)
         else:
             passed = self.read(body) + self.read_end()

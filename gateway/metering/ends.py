@@ -9,7 +9,7 @@ from gateway.metering.members import read_json
 
 
 class Bounds(NamedTuple):
-    """Bytes of an answer that are kept until they are read."""
+    """How much of an answer is kept until it is read, in bytes, and looked at."""
 
     whole: int = 2**20
     """Of a larger answer of JSON only the ends are kept: there stands the usage of most."""
@@ -17,6 +17,8 @@ class Bounds(NamedTuple):
     """Of a larger event only the ends are read."""
     end: int = 2**16
     """So much of each end."""
+    looks: int = 8
+    """Events of a stream that are looked at for a sample: in some, none is like another."""
 
 
 BOUNDS: Final = Bounds()

@@ -12,8 +12,6 @@ from gateway.metering.samples import Sample, sample_of
 from keyauthority.pricing.meter import Meter
 
 _BYTE_ORDER_MARK: Final = b"\xef\xbb\xbf"
-_LOOKS: Final = 8
-"""Events of a stream that are looked at for a sample: in some, none is like another."""
 
 
 class EventReader(AnswerReader):
@@ -29,13 +27,12 @@ class EventReader(AnswerReader):
     # whether that event was taken out.
     _open_return = False
     _taken_out = False
-    # What most events are like, and how many were looked at for it.
+    # What most events are like.
     _sample: Sample | None = None
-    _looks = 0
 
     def __init__(self, meter: Meter, bounds: Bounds, *, takes_usage_out: bool) -> None:
         super().__init__(meter)
-        self._largest, self._end = bounds.event, bounds.end
+        self._largest, self._end, self._looks = bounds.event, bounds.end, bounds.looks
         self._takes_usage_out = takes_usage_out
         # An event whose end has not come, in pieces; of one that is too large its last pieces, which were
         # passed on.
@@ -72,8 +69,8 @@ class EventReader(AnswerReader):
         before = self.text_bytes
         kept = self._read(event)
         size = self.text_bytes - before
-        if size and self._looks < _LOOKS and b"\r" not in event:
-            self._looks += 1
+        if size and self._looks and b"\r" not in event:
+            self._looks -= 1
             sample = sample_of(event, size, kept if self._takes_usage_out else event)
             self._sample = sample or self._sample
         return kept

@@ -15,6 +15,7 @@ from google.protobuf.message import Message
 from keyauthority.cli.output import to_dict
 from keyauthority.client.admin import reading
 from keyauthority.domain.credits.replaying import Exported
+from keyauthority.domain.ledger import Kind
 from keyauthority.pricing.amounts import LARGEST_BALANCE, parse, write
 from keyauthority.v1 import ledger_service_pb2 as v1
 
@@ -42,9 +43,15 @@ def entry_in(line: str) -> Exported:
             use = fields["use"]
             use["held_nano_credits"] = parse(use.pop("held"))
         message = ParseDict(fields, v1.LedgerEntry())
-        return Exported(reading.entry(message), reading.terms(message))
+        exported = Exported(reading.entry(message), reading.terms(message))
     except (KeyError, TypeError, AttributeError, ParseError):
         raise ValueError("it is no exported entry, or one of a newer version") from None
+    adds = exported.entry.kind in (Kind.GRANT, Kind.ADJUSTMENT) and exported.entry.amount > 0
+    if adds and exported.terms is None:
+        raise ValueError(
+            "it is of an older version, whose exports lack the terms of what was added"
+        )
+    return exported
 
 
 def digest_of(line: str) -> bytes:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
 from keyauthority.domain.errors import KeyAuthorityError, Reason
 
@@ -39,7 +39,7 @@ class Gathering(Generic[Item, Result]):
         self._most = most
         self._at_once = at_once
         self._waiting: deque[tuple[Item, asyncio.Future[Result]]] = deque()
-        self._lanes: set[asyncio.Task[None]] = set()
+        self._lanes: set[asyncio.Task[Any]] = set()
 
     async def do(self, item: Item) -> Result:
         """Returns what became of *item*.
@@ -63,6 +63,9 @@ class Gathering(Generic[Item, Result]):
                 # Left over only if this task was cancelled.
                 for _, future in batch:
                     future.cancel()
+        # In the step that found nothing waiting: what arrives in the next one gets a lane.
+        if (lane := asyncio.current_task()) is not None:
+            self._lanes.discard(lane)
 
     def _batch(self) -> list[tuple[Item, asyncio.Future[Result]]]:
         batch: list[tuple[Item, asyncio.Future[Result]]] = []

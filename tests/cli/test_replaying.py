@@ -199,7 +199,7 @@ CHANGES: dict[str, tuple[Callable[[list[str]], list[str]], str]] = {
     ),
     "terms, and the seal": (
         lambda lines: sealed([lines[0], without_terms(lines[1]), *lines[2:]]),
-        "is none that a ledger can have",
+        "line 2: it is of an older version, whose exports lack the terms",
     ),
 }
 

@@ -133,3 +133,17 @@ async def test_nobody_waits_for_a_lane_that_was_cancelled() -> None:
         await waiting
     await asyncio.wait([lane])
     assert lane.cancelled()
+
+
+@pytest.mark.parametrize("steps", range(6))
+async def test_whenever_it_arrives_it_is_done(steps: int) -> None:
+    """So many steps after the batches before it were let go."""
+    work = Work()
+    gathered = gathering(work, at_once=2, most=1)
+    tasks = await begun(gathered, 1, 1)
+    work.door.set()
+    for _ in range(steps):
+        await asyncio.sleep(0)
+    async with asyncio.timeout(5):
+        assert await gathered.do(3) == 6
+        assert await asyncio.gather(*tasks) == [2, 2]

@@ -6,13 +6,15 @@ import asyncio
 import shutil
 import subprocess
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 from urllib.request import urlopen
 
 import pytest
 
 from keyauthority.client.admin import ledger
-from tests.e2e.bill import upstream_running
+from tests.e2e import processes
+from tests.e2e.bill import WHOLE, Line, upstream_running
 from tests.e2e.edge import edge_running
 from tests.e2e.processes import PATIENCE
 from tests.e2e.test_books_that_went_back import back_up
@@ -76,6 +78,11 @@ class Operating:
             await eventually(are_enough)
             stop.set()
 
+    def lacks(self, bill: Mapping[str, Line]) -> set[str]:
+        """The requests on the bill that were answered whole, and are not charged yet."""
+        charged = {entry.use.request_id for entry in self._installation.charges()}
+        return {name for name, line in bill.items() if line.ending == WHOLE} - charged
+
     def counted(self, name: str) -> int:
         """A count of the authority's, since it started."""
         with urlopen(f"http://127.0.0.1:{self.edge.metrics_port}/metrics") as page:
@@ -103,6 +110,11 @@ async def test_exports_and_spools_bring_back_what_a_backup_lost(tmp_path: Path) 
 
             assert "Entered again: " in said
             await operating.spend(300)
+            await asyncio.to_thread(
+                processes.eventually,
+                "the spools brought what the export lacks",
+                lambda: operating.lacks(upstream.bill) == set(),
+            )
             await asyncio.to_thread(end, installation)
             charges = await asyncio.to_thread(installation.charges)
             agree = compare(upstream.bill, charges)

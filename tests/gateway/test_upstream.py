@@ -503,3 +503,24 @@ async def test_a_target_goes_on_as_it_came(connect: Connect) -> None:
     assert sender.head("GET", "/v1/x?y#z", [], None) == b"GET /base/v1/x?y HTTP/1.1\r\n" + host
     assert sender.head("GET", "/v1/\udcff", [], None) is None
     assert sender.head("GET", "/v1/\f", [], None) is None
+
+
+@pytest.mark.parametrize("steps", range(16))
+async def test_a_client_that_leaves_while_a_connection_is_made_holds_up_no_stop(
+    connect: Connect, steps: int
+) -> None:
+    """Whichever step of making it is cancelled."""
+
+    async def listen(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.read()
+        writer.close()
+
+    async with await asyncio.start_server(listen, "127.0.0.1", 0) as server:
+        upstream = connect(f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}")
+        sending = asyncio.create_task(send(upstream, "GET"))
+        for _ in range(steps):
+            await asyncio.sleep(0)
+        sending.cancel()
+        await asyncio.wait([sending])
+        async with asyncio.timeout(5):
+            await upstream.close()

@@ -240,7 +240,7 @@ class TestRefusals:
         await verifier(LeaveRequest(session_id=granted[0].session_id))
         await join(verifier)
 
-    @pytest.mark.parametrize("lease", [timedelta(milliseconds=400)])
+    @pytest.mark.parametrize("lease", [timedelta(milliseconds=1200)])
     async def test_of_a_caller_that_is_revoked_while_it_waits(
         self, authority: Authority, registry: CollectorRegistry
     ) -> None:

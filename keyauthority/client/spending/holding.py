@@ -106,16 +106,26 @@ class Spending:
             estimated: Whether the upstream told no usage.
 
         Raises:
-            ValueError: The cost is below zero. It has not ended then.
+            ValueError: The cost is below zero, or it or a count is no whole number, or a count is
+                too large. It has not ended then.
         """
+        used = {name: count for name, count in counts.items() if count > 0} if counts else {}
         if cost < 0:
             at_least(0, cost=cost)
+        # What can't be sent would keep back the charges beside it.
+        if type(cost) is not int:
+            raise ValueError(f"a cost is a whole number, not {cost!r}")
+        for count in used.values():
+            if type(count) is not int or count > LARGEST_AMOUNT:
+                raise ValueError(
+                    f"a count is a whole number, {LARGEST_AMOUNT} at most, not {count!r}"
+                )
         if not self.ended:
             self.ended = True
             charge = self._charge
             charge.cost = min(cost, LARGEST_AMOUNT)
-            if counts:
-                charge.counts = {name: count for name, count in counts.items() if count > 0}
+            if used:
+                charge.counts = used
             charge.status = status
             charge.estimated = estimated
             self._desk.ends.charge(self.workspace, charge)

@@ -137,7 +137,8 @@ class Journal:
         now = self._now()
         most = self._archive_bytes
         is_full = most is not None and self._archived > most
-        if now - self._pruned >= (FULL_PRUNE_INTERVAL if is_full else PRUNE_INTERVAL):
+        is_due = now - self._pruned >= (FULL_PRUNE_INTERVAL if is_full else PRUNE_INTERVAL)
+        if is_due and self._segment.is_durable:
             self._pruned = now
             current = self._segment.path
             self._commit.afterwards(lambda: self._prune(now - KEPT, current, most))

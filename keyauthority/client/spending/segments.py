@@ -117,11 +117,13 @@ def all_segments(folder: Path) -> list[Path]:
 def prune(folder: Path, before: float, current: Path, most: int | None = None) -> tuple[int, int]:
     """Deletes segments last written before the time *before*, and the oldest above *most* bytes.
 
-    Returns the bytes of those that stay, and how many were deleted before their time. Only what is needed no more but for a newer epoch is in any segment besides *current*, which stays
-    and is not counted. Raises `OSError`.
+    Returns the bytes of those that stay, and how many were deleted before their time. In a segment
+    before *current* is only what is needed no more but for a newer epoch. *current*, and what was begun
+    after it meanwhile, stay and are not counted. Raises `OSError`.
     """
     size, early = 0, 0
-    archive = [(path.stat(), path) for path in all_segments(folder) if path != current]
+    earlier = [path for path in live_segments(folder) if path.name < current.name]
+    archive = [(path.stat(), path) for path in [*archived_segments(folder), *earlier]]
     for status, path in sorted(archive, key=lambda one: one[0].st_mtime, reverse=True):
         if status.st_mtime < before:
             path.unlink()

@@ -219,7 +219,10 @@ class Settling:
                 workspace.not_before - now, 0.0 if self._accounts.session_id else FIRST_PAUSE
             )
             self._timers[workspace] = self._loop.call_later(wait, self._waited, workspace)
-        if workspace.has_news:
+        if workspace.has_closings:
+            # Others may wait for what is free in them.
+            self.closed(workspace)
+        elif workspace.has_news:
             self.note(workspace)
 
     def _waited(self, workspace: WorkspaceCredits) -> None:

@@ -126,8 +126,11 @@ class WorkspaceCredits:
     @property
     def has_news(self) -> bool:
         """Whether something is to be said that nobody waits for: charges, closings, or to give back."""
-        if self._charges or self._release:
-            return True
+        return bool(self._charges or self._release) or self.has_closings
+
+    @property
+    def has_closings(self) -> bool:
+        """Whether a closed slice is to be said."""
         return any(purse.closings() for purse in self._purses.values())
 
     def part(

@@ -17,12 +17,13 @@ class Recalls:
     def __init__(self) -> None:
         self._last: dict[str, datetime] = {}
 
-    def due(self, workspace_id: str, now: datetime) -> bool:
-        """Returns whether a recall may be made now; it is taken to be made."""
+    def are_due(self, workspace_id: str, now: datetime) -> bool:
+        """Returns whether a recall may be made now."""
         last = self._last.get(workspace_id)
-        if last is not None and last <= now < last + RECALLED_EVERY:
-            return False
+        return last is None or not last <= now < last + RECALLED_EVERY
+
+    def note(self, workspace_id: str, now: datetime) -> None:
+        """Notes that a recall was made: that it is in the books."""
         if len(self._last) >= _RECALLS:
             self._last.clear()
         self._last[workspace_id] = now
-        return True

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from datetime import datetime
 from typing import Final
 
 from keyauthority.domain.books import Books, Posting
@@ -94,19 +95,22 @@ class Settling:
         named = {session_id for one in brought for session_id in one.call.spending}
         owners = await self._sessions.callers_of(named)
 
-        async def work(posting: Posting) -> tuple[list[Answer], list[Counts]]:
+        async def work(posting: Posting) -> tuple[list[Answer], list[Counts], dict[str, datetime]]:
             locked = await lock(posting.tx, [one.call for one in brought])
+            recalled: dict[str, datetime] = {}
             settlements = [
-                _Settlement(posting, one.actor, one.call, owners, locked, self._recalls)
+                _Settlement(posting, one.actor, one.call, owners, locked, self._recalls, recalled)
                 for one in brought
             ]
             answers = [settlement.run() for settlement in settlements]
             await locked.write(posting.tx)
-            return answers, [settlement.counts for settlement in settlements]
+            return answers, [settlement.counts for settlement in settlements], recalled
 
-        answers, counts = await self._books.post(work)
+        answers, counts, recalled = await self._books.post(work)
         for one in counts:
             self._counts.add(one)
+        for workspace_id, time in recalled.items():
+            self._recalls.note(workspace_id, time)
         return answers
 
 
@@ -121,7 +125,9 @@ class _Settlement:
         owners: Mapping[str, str],
         locked: Locked,
         recalls: Recalls,
+        recalled: dict[str, datetime],
     ) -> None:
+        self._recalled = recalled
         self._posting = posting
         self._caller_id = actor.caller.id
         self._call = call
@@ -232,6 +238,8 @@ class _Settlement:
         # What stands in closed slices is held, and can't be recalled.
         if not self._locked.shared(workspace_id, self._call.session_id).amount:
             return
-        if self._recalls.due(workspace_id, self._posting.tx.time):
+        time = self._posting.tx.time
+        if workspace_id not in self._recalled and self._recalls.are_due(workspace_id, time):
             self.counts.recalls += 1
+            self._recalled[workspace_id] = time
             self._posting.announce(credits_of(workspace_id))

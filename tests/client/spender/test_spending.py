@@ -155,6 +155,20 @@ async def test_the_first_end_counts(authority: SpendingAuthority, folder: Path) 
     assert ledger.charged == 3
 
 
+@pytest.mark.parametrize(("cost", "count"), [(1.5, 1), (1, 1.5), (1, 10**30), (10**17, 2.0)])
+async def test_what_can_not_be_sent_ends_nothing(
+    authority: SpendingAuthority, folder: Path, cost: Any, count: Any
+) -> None:
+    """It would keep back the charges beside it, for as long as it is in the spool."""
+    ledger = authority.credit("ws_1", 100)
+    async with spending(authority.address, folder) as spender:
+        one = await hold(spender, 10)
+        with pytest.raises(ValueError, match="whole number"):
+            one.charge(cost, counts={"input": count})
+        one.charge(3)
+    assert ledger.charged == 3
+
+
 async def test_what_has_no_end_is_charged_as_held(
     authority: SpendingAuthority, folder: Path
 ) -> None:

@@ -19,7 +19,7 @@ from keyauthority.client.spending import records
 from keyauthority.client.spending.adoption import Orphan
 from keyauthority.client.spending.journal import KEPT, PRUNE_INTERVAL
 from keyauthority.client.spending.records import SpooledCharge, SpoolError
-from keyauthority.client.spending.segments import path_of
+from keyauthority.client.spending.segments import path_of, prune
 from keyauthority.client.spending.spool import Spool
 from tests.client.parts import until
 from tests.client.spending.disks import Disk
@@ -400,3 +400,12 @@ async def test_what_the_metrics_see(folder: Path) -> None:
     await spool.close()
     assert (state.holds, state.charges, state.oldest_age) == (1, 1, 7)
     assert state.bytes > 300
+
+
+def test_what_is_written_meanwhile_is_no_archive(tmp_path: Path) -> None:
+    """The thread that deletes may look when a newer segment has begun already."""
+    paths = [path_of(tmp_path, number) for number in (1, 2, 3)]
+    for path in paths:
+        path.write_bytes(bytes(100))
+    assert prune(tmp_path, 0.0, paths[1], most=50) == (0, 1)
+    assert [path.exists() for path in paths] == [False, True, True]

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from gateway.metering import samples, streams
 from gateway.metering.answer import answer_reader
+from gateway.metering.ends import BOUNDS, Bounds
 from keyauthority.pricing.usage import Usage
 
 EVENTS = "text/event-stream"
@@ -62,17 +63,15 @@ def event(value: dict[str, Any], *, ascii_only: bool, name: str) -> bytes:
 Result = tuple[list[bytes], Usage | None, int, bool, bool]
 
 
-def read(chunks: list[bytes], *, out: bool) -> Result:
-    reader = answer_reader(EVENTS, takes_usage_out=out)
+def read(chunks: list[bytes], *, out: bool, bounds: Bounds = BOUNDS) -> Result:
+    reader = answer_reader(EVENTS, takes_usage_out=out, bounds=bounds)
     passed = [reader.feed(chunk) for chunk in chunks]
     passed.append(reader.finish())
     return passed, reader.meter.usage, reader.relayed, reader.ended, reader.usage_due
 
 
 def read_each(chunks: list[bytes], *, out: bool) -> Result:
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(streams, "_LOOKS", 0)
-        return read(chunks, out=out)
+    return read(chunks, out=out, bounds=BOUNDS._replace(looks=0))
 
 
 @settings(deadline=None)
