@@ -156,7 +156,7 @@ async def test_a_primary_that_hangs(tmp_path: Path) -> None:
         await made.command("churn")
         await made.warm(100)
         await schedules.primary_that_hangs(made, GOES_ON)
-        await asyncio.sleep(12 * made.lease)
+        await asyncio.sleep(24 * made.lease)
         await made.command("rest")
         judge(await made.end(), made.lease, Work(asks=300, hits=100, revocations=8, late=5))
 
