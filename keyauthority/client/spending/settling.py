@@ -209,6 +209,9 @@ class Settling:
             for part in message.parts:
                 part.workspace.under_way = False
                 self._look_again(part.workspace, now)
+                if part.workspace.has_closings:
+                    # They came meanwhile, and others may wait for what is free in them.
+                    self.closed(part.workspace)
             if self._due:
                 self._schedule()
 
@@ -219,10 +222,7 @@ class Settling:
                 workspace.not_before - now, 0.0 if self._accounts.session_id else FIRST_PAUSE
             )
             self._timers[workspace] = self._loop.call_later(wait, self._waited, workspace)
-        if workspace.has_closings:
-            # Others may wait for what is free in them.
-            self.closed(workspace)
-        elif workspace.has_news:
+        if workspace.has_news:
             self.note(workspace)
 
     def _waited(self, workspace: WorkspaceCredits) -> None:
