@@ -43,6 +43,11 @@ _INTERIM: Final = range(100, 200)
 _SWITCHING_PROTOCOLS: Final = 101
 
 
+def is_interim(code: int) -> bool:
+    """Returns whether a response with this status is followed by another to the same request."""
+    return code in _INTERIM and code != _SWITCHING_PROTOCOLS
+
+
 class UnsentError(ClientConnectionError):
     """The connection was no good. Nothing of this request was sent."""
 
@@ -137,14 +142,14 @@ class UpstreamConnection(ResponseHandler):
         self._has_begun = False
         self._prepare_parser(bodiless=method == hdrs.METH_HEAD)
         transport = cast(asyncio.Transport, self.transport)
-        if isinstance(body, bytes) and len(body) <= SMALL:
-            transport.write(head + body)
-        else:
-            transport.write(head)
         if isinstance(body, RequestBody):
+            transport.write(head)
             body.on_progress = partial(self.wait_for, patience)
             self._upload = self._loop.create_task(self._pass_on(body))
-        elif body is not None and len(body) > SMALL:
+        elif body is None or len(body) <= SMALL:
+            transport.write(head + (body or b""))
+        else:
+            transport.write(head)
             transport.write(body)
         self.wait_for(patience)
 
@@ -217,7 +222,7 @@ class UpstreamConnection(ResponseHandler):
             self._refuse()
             return
         code = data[0].code
-        self._has_begun = code not in _INTERIM or code == _SWITCHING_PROTOCOLS
+        self._has_begun = not is_interim(code)
         self._has_trailer = data[0].chunked
         if code == _SWITCHING_PROTOCOLS:
             # Whatever follows is no answer to another request.

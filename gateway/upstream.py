@@ -19,7 +19,7 @@ from aiohttp.http import RawResponseMessage
 from yarl import URL
 
 from gateway.config import Timeouts
-from gateway.connection import UnsentError, UpstreamConnection
+from gateway.connection import UnsentError, UpstreamConnection, is_interim
 from gateway.headers import written
 from gateway.pool import UpstreamConnector
 from gateway.request import RequestBody, do_nothing
@@ -32,8 +32,6 @@ messages of its own, such as session tickets, which are no bytes too many."""
 _IDEMPOTENT: Final = frozenset({"GET", "HEAD", "OPTIONS", "PUT", "DELETE"})
 # Without a body, these need no length that says so.
 _BODILESS: Final = frozenset({"GET", "HEAD", "OPTIONS"})
-_INTERIM: Final = range(100, 200)
-_SWITCHING_PROTOCOLS: Final = 101
 
 
 class VerdictLapsedError(Exception):
@@ -172,7 +170,7 @@ class Upstream:
             request.on_send()
             connection.send(request.method, request.head, request.body, self._patience)
             message, content = await connection.read()
-            while message.code in _INTERIM and message.code != _SWITCHING_PROTOCOLS:
+            while is_interim(message.code):
                 message, content = await connection.read()
         except BaseException:
             connection.close()

@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Final, NamedTuple
+from typing import NamedTuple
 
 import msgspec
 
 from gateway.metering.going_by import BYTES_A_SECOND, Priced
 from gateway.metering.plain import plain_counts
+from gateway.metering.reader import BYTES_A_TOKEN
 from gateway.metering.request import Asked
 from keyauthority.pricing.prices import Rates
 from keyauthority.pricing.usage import Usage
-
-_BYTES_A_TOKEN: Final = 3
 
 
 class Told(NamedTuple):
@@ -76,7 +75,7 @@ def _estimate(rates: Rates, priced: Priced, told: Told) -> Usage:
     # A stream may tell a usage at its start, which knows little of the output.
     asked, usage = priced.asked, told.usage or Usage()
     if not usage.input_tokens:
-        usage = usage._replace(input=-(-asked.input_bytes // _BYTES_A_TOKEN))
+        usage = usage._replace(input=-(-asked.input_bytes // BYTES_A_TOKEN))
     untold = max(0, told.output_tokens - usage.output_tokens)
     usage = usage._replace(output=usage.output + untold, images=max(told.images, asked.images))
     if rates.second and not usage.milliseconds:

@@ -65,8 +65,9 @@ class Seal:
 
     The chain begins with 32 zero bytes; each link is the SHA-256 of the one before and of the line,
     without its line break. The last link is of the last line's other fields, by name, as JSON.
-    `workspaces` are those of the entries, `first` and `last` their bounds in time; `sha256` is that of all lines, once there is a last one; `faults` has a
-    sentence for each line that does not follow from the others.
+    `workspaces` are those of the entries, `first` and `last` their bounds in time; `sha256` is that of
+    all lines, once there is a last one; `faults` has a sentence for each line that does not follow from
+    the others.
     """
 
     count: int = 0

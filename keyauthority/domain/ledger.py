@@ -147,8 +147,8 @@ class Sums:
 class Credited:
     """What a call entered, and what the workspace has after it.
 
-    `granted` is the grant that the entry made, if it made one. `cut` is what the entry took beyond what was available: verifiers had it in slices. A repeat cut
-    nothing.
+    `granted` is the grant that the entry made, if it made one. `cut` is what the entry took beyond what
+    was available: verifiers had it in slices. A repeat cut nothing.
     """
 
     entry: Entry

@@ -203,14 +203,13 @@ def entry_row(entry: Entry) -> tuple[Any, ...]:
 
 def grant_row(workspace_id: str, grant: Grant) -> tuple[Any, ...]:
     """Returns the row of a *grant* to the workspace: a value for each column, as it is stored."""
-    expires = grant.expire_time
     return (
         grant.id,
         workspace_id,
         grant.remaining,
         microseconds(grant.create_time),
         grant.priority,
-        None if expires is None else microseconds(expires),
+        microseconds(grant.expire_time),
         grant.promotional,
     )
 

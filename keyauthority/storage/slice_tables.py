@@ -52,7 +52,6 @@ Index(
 
 def slice_row(one: OwnedSlice) -> tuple[Any, ...]:
     """Returns the row of a slice: a value for each column, as it is stored."""
-    release = one.release_time
     return (
         one.session_id,
         one.workspace_id,
@@ -63,7 +62,7 @@ def slice_row(one: OwnedSlice) -> tuple[Any, ...]:
         one.slice.granted,
         one.slice.word.value,
         one.slice.closed,
-        None if release is None else microseconds(release),
+        microseconds(one.release_time),
     )
 
 

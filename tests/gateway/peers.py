@@ -82,6 +82,19 @@ async def serving(
             peer.writer.close()
 
 
+@asynccontextmanager
+async def hanging_up() -> AsyncIterator[tuple[int, list[bytes]]]:
+    """The port of an upstream that ends each connection after a request's head, and these heads."""
+    asked: list[bytes] = []
+
+    async def hang_up(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        asked.append(await reader.readuntil(b"\r\n\r\n"))
+        writer.close()
+
+    async with await asyncio.start_server(hang_up, "127.0.0.1", 0) as server:
+        yield server.sockets[0].getsockname()[1], asked
+
+
 async def answer_next(listener: socket.socket) -> None:
     """Answer a request on the next connection with its path."""
     loop = asyncio.get_running_loop()

@@ -26,7 +26,15 @@ from gateway.upstream import Outgoing, Response, Upstream
 from keyauthority.base.http.delivery import reset
 from keyauthority.client import VerifiedKey
 from tests.certificates import CertificateAuthority
-from tests.gateway.peers import Connect, Peer, answer_next, ask, response, serving
+from tests.gateway.peers import (
+    Connect,
+    Peer,
+    answer_next,
+    ask,
+    hanging_up,
+    response,
+    serving,
+)
 
 NO_FIELDS = CIMultiDictProxy(CIMultiDict[str]())
 
@@ -49,14 +57,8 @@ async def test_what_may_be_is_sent_a_second_time(
     connect: Connect, method: str, attempts: int
 ) -> None:
     """Once, if the connection is lost before the answer. The upstream may have done it already."""
-    asked: list[bytes] = []
-
-    async def hang_up(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        asked.append(await reader.readuntil(b"\r\n\r\n"))
-        writer.close()
-
-    async with await asyncio.start_server(hang_up, "127.0.0.1", 0) as server:
-        sender = connect(f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}")
+    async with hanging_up() as (port, asked):
+        sender = connect(f"http://127.0.0.1:{port}")
         with pytest.raises(ClientError):
             await send(sender, method)
     assert len(asked) == attempts
@@ -288,14 +290,8 @@ async def test_a_connection_that_is_closed_before_it_is_used_costs_nothing(
 
 async def test_a_verdict_that_lapses_between_two_attempts_hides_no_first(connect: Connect) -> None:
     """The upstream may have carried it out: nobody is told that nothing was sent."""
-    asked: list[bytes] = []
-
-    async def hang_up(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        asked.append(await reader.readuntil(b"\r\n\r\n"))
-        writer.close()
-
-    async with await asyncio.start_server(hang_up, "127.0.0.1", 0) as server:
-        sender = connect(f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}")
+    async with hanging_up() as (port, asked):
+        sender = connect(f"http://127.0.0.1:{port}")
         with pytest.raises(ServerDisconnectedError):
             await ask(sender, "/", holds=lambda: not asked)
     assert len(asked) == 1

@@ -62,9 +62,9 @@ class String(TypeDecorator[str]):
         return None if value is None else without_nul(value.encode("utf-8", "replace").decode())
 
 
-def microseconds(time: datetime) -> int:
+def microseconds(time: datetime | None) -> int | None:
     """Returns *time* as a `Moment` is stored."""
-    return (time - _EPOCH) // _MICROSECOND
+    return None if time is None else (time - _EPOCH) // _MICROSECOND
 
 
 class Moment(TypeDecorator[datetime]):
@@ -74,7 +74,7 @@ class Moment(TypeDecorator[datetime]):
     cache_ok = True
 
     def process_bind_param(self, value: datetime | None, _dialect: Dialect) -> int | None:
-        return None if value is None else microseconds(value)
+        return microseconds(value)
 
     def process_result_value(self, value: Any | None, _dialect: Dialect) -> datetime | None:
         return None if value is None else _EPOCH + timedelta(0, 0, value)
