@@ -32,9 +32,9 @@ from gateway.request import RequestBody
 SMALL: Final = 32 * 1024
 """Bytes of a body that a connection takes at once, whatever its other end does."""
 
-# Shorter than servers keep idle connections: a request sent into a connection that is just being
-# closed fails, and one with a body cannot be repeated.
-_KEEPALIVE: Final = 4.0
+KEPT_IDLE: Final = 4.0
+"""Seconds that a connection is kept without a request. Servers keep theirs longer: a request sent into
+a connection that is just being closed fails, and one with a body cannot be repeated."""
 
 _READ_AHEAD: Final = 16 * 1024
 """Bytes of a response that are read before its client has taken what came earlier."""
@@ -62,6 +62,8 @@ class Connections:
 
     # Is called for each that is closed for bytes that no request asked for.
     unsolicited: Callable[[], None]
+    # Seconds that one without a request is kept.
+    kept_idle: float = KEPT_IDLE
     alive: set[UpstreamConnection] = field(default_factory=set)
     # Those that may have another request, the one that is idle for longest first.
     idle: deque[UpstreamConnection] = field(default_factory=deque)
@@ -241,7 +243,7 @@ class UpstreamConnection(ResponseHandler):
             self.close()
         else:
             self._connections.idle.append(self)
-            self.wait_for(_KEEPALIVE)
+            self.wait_for(self._connections.kept_idle)
 
     def _note_end(self) -> None:
         if not self._expecting or not (self._payload is None or self._payload.is_eof()):

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import itertools
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import replace
 from datetime import datetime
 
 import pytest
@@ -11,9 +14,10 @@ from keyauthority.domain.books import Books, Unfenced
 from keyauthority.domain.credits.reading import ReadingLedger
 from keyauthority.domain.ledger import Entry, EntryFilter, Kind, Use, Written
 from keyauthority.domain.ports import Store
+from keyauthority.domain.repositories import Transaction
 from keyauthority.escrow.slices import Account
 from keyauthority.storage.memory import MemoryStore
-from keyauthority.storage.sql import entries as listing
+from keyauthority.storage.sql.ledger import SqlLedger
 from tests.conformance.records import DAY, START
 from tests.domain.parts import an_actor
 
@@ -21,14 +25,29 @@ ACTOR = an_actor()
 NUMBER = 60
 
 
-@pytest.fixture
-def small_parts(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Four entries are a part."""
-    monkeypatch.setattr(listing, "PIECE", 4)
+class InSmallParts:
+    """The store under test; four entries are a part of its ledger."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+        self.sessions, self.snapshot, self.caller = store.sessions, store.snapshot, store.caller
+        self.changing = store.changing
+
+    @asynccontextmanager
+    async def reading(self) -> AsyncIterator[Transaction]:
+        async with self._store.reading() as tx:
+            if isinstance(tx.ledger, SqlLedger):
+                tx = replace(tx, ledger=SqlLedger(tx.ledger._statements, piece=4))  # noqa: PLW2901
+            yield tx
 
 
 @pytest.fixture
-async def entries(store: Store, small_parts: None) -> list[Entry]:
+def in_parts(store: Store) -> Store:
+    return InSmallParts(store)
+
+
+@pytest.fixture
+async def entries(store: Store) -> list[Entry]:
     """Entries of all kinds, some of which came later than those after them. The newest comes first."""
 
     def entry(number: int) -> Entry:
@@ -54,9 +73,9 @@ def matches(which: EntryFilter, entry: Entry) -> bool:
     )
 
 
-async def test_every_filter(store: Store, entries: list[Entry]) -> None:
+async def test_every_filter(in_parts: Store, entries: list[Entry]) -> None:
     """Alone and with others: all that match are listed, page after page, and nothing else."""
-    reading = ReadingLedger(Books(store, Unfenced()))
+    reading = ReadingLedger(Books(in_parts, Unfenced()))
     times: list[datetime | None] = [None, START + 3 * DAY, START + 4 * DAY]
     filters = [
         EntryFilter("ws_1", *values)
@@ -86,13 +105,15 @@ async def test_every_filter(store: Store, entries: list[Entry]) -> None:
         EntryFilter("ws_1", Kind.CHARGE, start=START),
     ],
 )
-async def test_a_part_is_looked_at(store: Store, entries: list[Entry], which: EntryFilter) -> None:
+async def test_a_part_is_looked_at(
+    store: Store, in_parts: Store, entries: list[Entry], which: EntryFilter
+) -> None:
     """However few of the entries match, a read ends after a part of them."""
     if isinstance(store, MemoryStore):
         pytest.skip("nobody waits for reads in memory")
     matching, below, reads = list[Entry](), None, 0
     while below is not None or not reads:
-        async with store.reading() as tx:
+        async with in_parts.reading() as tx:
             part, below = await tx.ledger.page(which, NUMBER, below)
         assert len(part) <= 4
         matching, reads = matching + part, reads + 1
