@@ -20,7 +20,8 @@ from aiohttp.http_exceptions import HttpProcessingError
 from multidict import CIMultiDict, CIMultiDictProxy
 
 from gateway import connection
-from gateway.headers import Allowlist, to_upstream, written
+from gateway.allowlist import Allowlist
+from gateway.headers import to_upstream, written
 from gateway.request import do_nothing
 from gateway.upstream import Outgoing, Response, Upstream
 from keyauthority.base.http.delivery import reset
