@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from collections.abc import Awaitable, Callable
 from dataclasses import replace
 from datetime import datetime
+from typing import TypeVar
 
 import pytest
 
@@ -20,9 +20,12 @@ from keyauthority.storage.memory import MemoryStore
 from keyauthority.storage.sql.ledger import SqlLedger
 from tests.conformance.records import DAY, START
 from tests.domain.parts import an_actor
+from tests.transactions import changing, reading
 
 ACTOR = an_actor()
 NUMBER = 60
+
+Result = TypeVar("Result")
 
 
 class InSmallParts:
@@ -30,15 +33,17 @@ class InSmallParts:
 
     def __init__(self, store: Store) -> None:
         self._store = store
-        self.sessions, self.snapshot, self.caller = store.sessions, store.snapshot, store.caller
-        self.changing = store.changing
+        self.changes_at_once, self.sessions = store.changes_at_once, store.sessions
+        self.snapshot, self.caller, self.change = store.snapshot, store.caller, store.change
 
-    @asynccontextmanager
-    async def reading(self) -> AsyncIterator[Transaction]:
-        async with self._store.reading() as tx:
-            if isinstance(tx.ledger, SqlLedger):
-                tx = replace(tx, ledger=SqlLedger(tx.ledger._statements, piece=4))  # noqa: PLW2901
-            yield tx
+    async def read(self, work: Callable[[Transaction], Awaitable[Result]]) -> Result:
+        return await self._store.read(lambda tx: work(in_small_parts(tx)))
+
+
+def in_small_parts(tx: Transaction) -> Transaction:
+    if not isinstance(tx.ledger, SqlLedger):
+        return tx
+    return replace(tx, ledger=SqlLedger(tx.ledger._statements, piece=4))
 
 
 @pytest.fixture
@@ -57,7 +62,7 @@ async def entries(store: Store) -> list[Entry]:
         return Entry("ws_1", number, kind, 1, number, f"r{number}", time, use=use)
 
     written = [entry(number) for number in range(1, NUMBER + 1)]
-    async with store.changing() as tx:
+    async with changing(store) as tx:
         await tx.ledger.write([Written("ws_1", Account(NUMBER), written)])
     return written[::-1]
 
@@ -113,7 +118,7 @@ async def test_a_part_is_looked_at(
         pytest.skip("nobody waits for reads in memory")
     matching, below, reads = list[Entry](), None, 0
     while below is not None or not reads:
-        async with in_parts.reading() as tx:
+        async with reading(in_parts) as tx:
             part, below = await tx.ledger.page(which, NUMBER, below)
         assert len(part) <= 4
         matching, reads = matching + part, reads + 1
@@ -133,7 +138,7 @@ async def test_a_proof_in_pieces(store: Store, entries: list[Entry], piece: int)
     assert proof.faults == (f"what remains of the grants is 0, and the balance is {NUMBER}",)
 
     stray = Entry("ws_1", NUMBER + 3, Kind.CHARGE, -1, NUMBER - 1, "stray", START)
-    async with store.changing() as tx:
+    async with changing(store) as tx:
         await tx.ledger.write([Written("ws_1", Account(NUMBER), [stray])])
     proof = await reading.prove(ACTOR, "ws_1")
     assert proof.entries == NUMBER + 1
