@@ -8,9 +8,11 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
-from typing import Any, Generic, TypeVar
+from typing import Any, Final, Generic, TypeVar
 
 from keyauthority.domain.errors import KeyAuthorityError, Reason
+
+_OUTAGES: Final = (Reason.STORE_UNAVAILABLE, Reason.LEASE_LOST)
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
@@ -99,4 +101,4 @@ class Gathering(Generic[Item, Result]):
 
 def _is_outage(error: Exception) -> bool:
     # It is none of an item's, and would only last longer if each of them tried by itself.
-    return isinstance(error, KeyAuthorityError) and error.reason is Reason.STORE_UNAVAILABLE
+    return isinstance(error, KeyAuthorityError) and error.reason in _OUTAGES
