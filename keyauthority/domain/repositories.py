@@ -5,7 +5,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
+from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol
@@ -260,7 +261,8 @@ class Transaction:
     """The open books: all reads see one state, all writes are one change.
 
     A store that lacks one of the repositories does not type-check. `time` is the start of the
-    transaction, in microseconds, by the clock that decides about expiry.
+    transaction, in microseconds, by the clock that decides about expiry. `savepoint` opens a block of
+    a change: an exception undoes what the block did, and nothing else, and passes through.
     """
 
     time: datetime
@@ -276,3 +278,4 @@ class Transaction:
     ledger: Ledger
     prices: Prices
     slices: Slices
+    savepoint: Callable[[], AbstractAsyncContextManager[None]]

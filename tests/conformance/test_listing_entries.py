@@ -16,6 +16,7 @@ from keyauthority.storage.memory import MemoryStore
 from keyauthority.storage.sql import entries as listing
 from tests.conformance.records import DAY, START
 from tests.domain.parts import an_actor
+from tests.transactions import changing, reading
 
 ACTOR = an_actor()
 NUMBER = 60
@@ -38,7 +39,7 @@ async def entries(store: Store, small_parts: None) -> list[Entry]:
         return Entry("ws_1", number, kind, 1, number, f"r{number}", time, use=use)
 
     written = [entry(number) for number in range(1, NUMBER + 1)]
-    async with store.changing() as tx:
+    async with changing(store) as tx:
         await tx.ledger.write([Written("ws_1", Account(NUMBER), written)])
     return written[::-1]
 
@@ -92,7 +93,7 @@ async def test_a_part_is_looked_at(store: Store, entries: list[Entry], which: En
         pytest.skip("nobody waits for reads in memory")
     matching, below, reads = list[Entry](), None, 0
     while below is not None or not reads:
-        async with store.reading() as tx:
+        async with reading(store) as tx:
             part, below = await tx.ledger.page(which, NUMBER, below)
         assert len(part) <= 4
         matching, reads = matching + part, reads + 1
@@ -112,7 +113,7 @@ async def test_a_proof_in_pieces(store: Store, entries: list[Entry], piece: int)
     assert proof.faults == (f"what remains of the grants is 0, and the balance is {NUMBER}",)
 
     stray = Entry("ws_1", NUMBER + 3, Kind.CHARGE, -1, NUMBER - 1, "stray", START)
-    async with store.changing() as tx:
+    async with changing(store) as tx:
         await tx.ledger.write([Written("ws_1", Account(NUMBER), [stray])])
     proof = await reading.prove(ACTOR, "ws_1")
     assert proof.entries == NUMBER + 1

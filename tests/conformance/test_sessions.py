@@ -21,24 +21,25 @@ from keyauthority.domain.sessions import (
 from keyauthority.storage.memory.leases import MOST_CHANGES as MOST_CHANGES_IN_MEMORY
 from keyauthority.storage.sql.leases import MOST_CHANGES
 from tests.conformance.records import START, a_caller, undone
+from tests.transactions import changing, reading
 
 NOTHING = Claim(0, 0)
 
 
 @pytest.fixture(autouse=True)
 async def _callers(store: Store) -> None:
-    async with store.changing() as tx:
+    async with changing(store) as tx:
         await tx.callers.insert(a_caller("caller_1"))
         await tx.callers.insert(a_caller("caller_2"))
 
 
 async def advance(store: Store, *subjects: str) -> int:
-    async with store.changing() as tx:
+    async with changing(store) as tx:
         return await tx.feed.advance(subjects)
 
 
 async def begin_epoch(store: Store) -> Head:
-    async with store.changing() as tx:
+    async with changing(store) as tx:
         return await tx.leases.begin_epoch(START)
 
 
@@ -67,7 +68,7 @@ async def test_a_join_is_granted_what_the_books_say(store: Store) -> None:
 
     grant = await join(store)
 
-    async with store.reading() as tx:
+    async with reading(store) as tx:
         terms = await tx.leases.terms()
     assert grant == Grant(grant.session_id, Head(1, 2), terms.lease, None, terms.foreign_secrets)
     found = await session(store, grant.session_id)
@@ -268,7 +269,7 @@ async def test_a_revoked_caller_is_granted_nothing(store: Store) -> None:
     """Neither a join nor a renewal; its sessions stay until they are waited out."""
     session_id = (await join(store)).session_id
     before = await session(store, session_id)
-    async with store.changing() as tx:
+    async with changing(store) as tx:
         await tx.callers.update(a_caller("caller_1", revoke_time=START))
 
     for work in (join(store), store.sessions.renew(session_id, "caller_1", Claim(1, 0))):
@@ -385,13 +386,13 @@ async def test_too_many_changes_are_a_reset(store: Store) -> None:
 async def test_a_claim_before_the_pruned_tail_is_a_reset(store: Store) -> None:
     """Who claims less than what is still known of can't be told what is missing."""
     await advance(store, "a", "b", "c", "d")
-    async with store.changing() as tx:
+    async with changing(store) as tx:
         await tx.feed.prune(2)
 
     told = [(await join(store, Claim(1, revision))).subjects for revision in (1, 2, 3, 4)]
     assert told == [None, ("c", "d"), ("d",), ()]
 
-    async with store.changing() as tx:
+    async with changing(store) as tx:
         await tx.feed.prune(0)
     assert [(await join(store, Claim(1, revision))).subjects for revision in (3, 4)] == [None, ()]
 

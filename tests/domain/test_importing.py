@@ -19,6 +19,7 @@ from keyauthority.domain.verdicts import Verdict, VerifiedKey
 from keyauthority.keyring import FileKeyring
 from tests.conformance.records import DAY, SECOND, START, ManualClock
 from tests.domain.parts import CountingKeyring, UseCases, an_actor
+from tests.transactions import reading
 
 MINUTE = 60 * SECOND
 FOREIGN = "pk_live_51H8xQ2eZvKYlo2C"
@@ -77,7 +78,7 @@ async def test_only_the_first_import_takes_a_revision(cases: UseCases, actor: Ac
 
     _, later = await cases.importing.import_keys(actor, "ws_1", [ImportedKey(Secret(OTHER), new)])
     assert (later.revision, later.sessions_acknowledged, cases.fence.asked) == (1, 7, [1, 1])
-    async with cases.store.reading() as tx:
+    async with reading(cases.store) as tx:
         assert await tx.feed.since(0, 10) == [(1, "imports")]
         assert (await tx.leases.terms()).foreign_secrets
 
@@ -191,7 +192,7 @@ async def test_workspaces_that_cannot_be_imported_into(cases: UseCases, actor: A
     for who, workspace_id, reason in attempts:
         error = await refused(cases.take(who, FOREIGN, workspace_id=workspace_id))
         assert error.reason is reason
-    async with cases.store.reading() as tx:
+    async with reading(cases.store) as tx:
         assert not (await tx.leases.terms()).foreign_secrets
 
 

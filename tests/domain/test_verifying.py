@@ -16,7 +16,8 @@ from keyauthority.domain.verdicts import Verdict, VerifiedKey
 from keyauthority.domain.verifying import Verifying
 from keyauthority.keyring import FileKeyring
 from tests.conformance.records import DAY, MICROSECOND, SECOND, ManualClock, a_pepper
-from tests.domain.parts import CountingKeyring, UseCases, WatchedStore, changing
+from tests.domain.parts import CountingKeyring, UseCases, WatchedStore, an_update
+from tests.transactions import changing
 
 MINUTE = 60 * SECOND
 
@@ -26,7 +27,7 @@ async def revoke(cases: UseCases, actor: Actor, key_id: str) -> None:
 
 
 async def disable(cases: UseCases, actor: Actor, key_id: str) -> None:
-    await cases.updating.update(actor, key_id, changing(disabled=True), "")
+    await cases.updating.update(actor, key_id, an_update(disabled=True), "")
 
 
 async def suspend(cases: UseCases, actor: Actor, suspended: bool = True) -> None:
@@ -145,7 +146,7 @@ async def test_an_unknown_key_under_a_pepper_elsewhere_is_not_called_unknown(
     cases: UseCases, store: WatchedStore
 ) -> None:
     """Its secret may be kept under the one that this process lacks."""
-    async with store.changing() as tx:
+    async with changing(store) as tx:
         await tx.peppers.put(a_pepper(2))
 
     with pytest.raises(KeyAuthorityError) as caught:

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import AsyncIterator, Sequence
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import asynccontextmanager
 from typing import Any
 
 from keyauthority.config import Settings
@@ -27,6 +27,7 @@ class GatedBooks:
     """
 
     sessions: Sessions
+    changes_at_once = 1
 
     def __init__(self) -> None:
         self.changes = 0
@@ -64,12 +65,12 @@ class GatedBooks:
         self.callers[caller_id] += 1
         return await self._store.caller(caller_id)
 
-    def reading(self) -> AbstractAsyncContextManager[Transaction]:
-        return self._store.reading()
+    async def read(self, work: Callable[[Transaction], Awaitable[Any]]) -> Any:
+        return await self._store.read(work)
 
-    def changing(self) -> AbstractAsyncContextManager[Transaction]:
+    async def change(self, work: Callable[[Transaction], Awaitable[Any]]) -> Any:
         self.changes += 1
-        return self._store.changing()
+        return await self._store.change(work)
 
 
 class _GatedSessions:

@@ -14,6 +14,7 @@ from keyauthority.storage.sql.store import SqlStore
 from keyauthority.storage.sqlite import open_sqlite
 from tests.conformance.records import ManualClock, a_caller, a_key, a_replay
 from tests.storage.parts import on_driver, start
+from tests.transactions import changing
 
 FILL_THE_DISK = """
 import asyncio, json, resource, sys
@@ -21,13 +22,14 @@ from pathlib import Path
 from keyauthority.domain.errors import KeyAuthorityError
 from keyauthority.storage.sqlite import open_sqlite
 from tests.conformance.records import ManualClock, a_replay
+from tests.transactions import changing
 
 def room(size):
     resource.setrlimit(resource.RLIMIT_FSIZE, (size, resource.RLIM_INFINITY))
 
 async def put(store, name):
     try:
-        async with store.changing() as tx:
+        async with changing(store) as tx:
             await tx.replays.put(a_replay(name, sealed=b"s" * 20_000))
             await tx.feed.advance([name])
         return "done"
@@ -58,7 +60,7 @@ def test_a_commit_without_room_for_it(path: Path) -> None:
 
 
 async def put(store: SqlStore, name: str, size: int = 10) -> None:
-    async with store.changing() as tx:
+    async with changing(store) as tx:
         await tx.feed.advance([name])
         await tx.replays.put(a_replay(name, sealed=b"s" * size))
 
@@ -92,7 +94,7 @@ async def test_a_block_that_swallows_an_outage_does_not_commit(store: SqlStore) 
             await tx.feed.advance(["half"])
 
     async def change() -> None:
-        async with store.changing() as tx:
+        async with changing(store) as tx:
             await tx.callers.insert(a_caller())
             await swallow(tx)
 
@@ -159,7 +161,7 @@ async def test_a_mistake_is_no_outage(store: SqlStore) -> None:
     """A broken constraint shows as what it is, leaves no trace, and tells no values."""
 
     async def mistake() -> None:
-        async with store.changing() as tx:
+        async with changing(store) as tx:
             await tx.feed.advance(["a"])
             await tx.keys.insert(a_key(workspace_id="ws_nowhere"))
 
@@ -172,7 +174,7 @@ async def test_a_mistake_is_no_outage(store: SqlStore) -> None:
 
 async def test_a_transaction_is_over_when_it_is_over(store: SqlStore) -> None:
     """Who keeps a transaction beyond its block can't change the books with it."""
-    async with store.changing() as tx:
+    async with changing(store) as tx:
         pass
 
     with pytest.raises(RuntimeError, match="over"):

@@ -13,6 +13,7 @@ from keyauthority.storage.sql.store import SqlStore
 from tests.conformance.records import a_caller
 from tests.postgres import new_database, run_sql
 from tests.storage.proxy import proxied
+from tests.transactions import changing
 
 
 @pytest.fixture
@@ -48,7 +49,7 @@ class Heard:
 
 
 async def advance(store: SqlStore) -> None:
-    async with store.changing() as tx:
+    async with changing(store) as tx:
         await tx.feed.advance(["key_1"])
 
 
@@ -57,9 +58,9 @@ async def test_changes_are_heard(store: SqlStore, url: PostgresUrl) -> None:
     heard = Heard()
     async with listening(url, heard, heard.acknowledged):
         await heard.until(1)
-        async with store.changing() as tx:
+        async with changing(store) as tx:
             await tx.callers.insert(a_caller())
-        async with store.changing() as tx:
+        async with changing(store) as tx:
             await tx.feed.advance(["key_1"])
             await asyncio.sleep(0.1)
             assert heard.times == 1

@@ -90,13 +90,13 @@ class SqlFeed(Repository):
     async def advance(self, subjects: Sequence[str]) -> int:
         # The lock on the one row, held until the commit, makes the order of the revisions the
         # order of the commits, without gaps.
-        [row] = await self._statements.rows(_ADVANCED, {"by": len(subjects)})
+        [row] = await self._statements.read(_ADVANCED, by=len(subjects))
         last: int = row.revision
         changes = [
             {"revision": revision, "subject": subject}
             for revision, subject in enumerate(subjects, last - len(subjects) + 1)
         ]
-        await self._statements.count(_CHANGES, changes)
+        await self._statements.write(_CHANGES, changes)
         if changes:
             await self._statements.notify()
         return last
