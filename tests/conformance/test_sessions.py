@@ -169,7 +169,7 @@ async def test_a_held_request_is_its_sessions(store: Store) -> None:
     assert await again(first, "caller_2") is Reason.SESSION_NOT_FOUND
     await store.sessions.leave(first, "caller_1")
     assert await again(first) is Reason.SESSION_NOT_FOUND
-    async with store.changing() as tx:
+    async with changing(store) as tx:
         await tx.callers.update(a_caller("caller_1", revoke_time=START))
     assert await again(second) is Reason.CREDENTIAL_INVALID
 

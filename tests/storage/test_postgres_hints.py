@@ -71,7 +71,7 @@ async def test_changes_are_heard(store: SqlStore, url: PostgresUrl) -> None:
 
 async def test_acknowledgements_are_heard(store: SqlStore, url: PostgresUrl) -> None:
     """Of those that bring a session forward, those of one statement together; of no others."""
-    async with store.changing() as tx:
+    async with changing(store) as tx:
         await tx.feed.advance(["key_1", "key_2"])
     ids = [(await store.sessions.join(REPLICA, "", Claim(1, 0))).session_id for _ in range(5)]
     heard = Heard()
