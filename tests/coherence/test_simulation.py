@@ -32,6 +32,7 @@ OWED = {
     "lengthened": 0.2,
     "restores": 0.05,
     "failovers": 0.05,
+    "renewed together": 1,
 }
 """What has to happen in a seed on average: without it, that nothing broke says nothing."""
 
@@ -46,6 +47,7 @@ SOON = {
     "all granted": Parts(wrong="all granted"),
     "in force at once": Parts(wrong="in force at once"),
     "lengthened unseen": Parts(wrong="lengthened unseen"),
+    "renewals lost": Parts(wrong="renewals lost"),
     "no lease check": Parts(cache_type=fences.NoLeaseCheck.cache_type),
     "acknowledge seen": Parts(cache_type=acknowledging.AcknowledgeSeen.cache_type),
     "Verify applies": Parts(cache_type=acknowledging.VerifyApplies.cache_type),
@@ -77,6 +79,7 @@ LATE = {
 
 
 FOUND = {
+    "renewals lost": 333,
     "lease from receipt": 21,
     "reset ignored": 96,
     "restart not settled": 39,

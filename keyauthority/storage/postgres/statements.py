@@ -28,9 +28,16 @@ from keyauthority.storage.postgres.direct import direct_of, insertion_of, storab
 from keyauthority.storage.postgres.link import Link
 from keyauthority.storage.sql.direct import Insertion, Query
 from keyauthority.storage.sql.statements import Outcome, Statements
+from keyauthority.storage.tables import head
 
 CHANNEL: Final = "keyauthority"
-"""The channel on which changes that alter verdicts are announced."""
+"""The channel on which changes that alter verdicts are announced: `EPOCH:REVISION`, the new head."""
+
+ACKNOWLEDGED: Final = "keyauthority_acknowledged"
+"""The channel on which acknowledgements are: `REVISION:SESSIONS`, and more of that after commas."""
+
+
+_ANNOUNCED: Final = select(func.pg_notify(CHANNEL, func.concat(head.c.epoch, ":", head.c.revision)))
 
 
 class PostgresStatements(Statements):
@@ -81,7 +88,7 @@ class PostgresStatements(Statements):
         await self._lock(func.pg_advisory_xact_lock_shared, subject)
 
     async def notify(self) -> None:
-        await self.row(select(func.pg_notify(CHANNEL, "")))
+        await self.row(_ANNOUNCED)
 
     async def _lock(self, lock: Callable[[int], Any], subject: str) -> None:
         name = (str(lock), subject)

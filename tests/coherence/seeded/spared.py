@@ -44,6 +44,12 @@ class TakesAnySyncOverEpochs(Bug):
     cache_type = _TakesAnySync
 
 
+@spares("a held Sync finds its session: its lease runs from when it was sent", scenarios.HELD)
+class HeldUnfound(Bug):
+    def in_book(self, book: SessionBook, session_id: str, caller: str) -> bool:
+        return True
+
+
 class _Falls(CoherentCache[Answer]):
     def apply(self, call: SyncCall, session_id: str, head: Head, *rest: Any, **more: Any) -> bool:
         if self.is_current(call) and (head.epoch, head.revision) < (self.epoch, self.applied):
