@@ -65,8 +65,8 @@ answers, of whatever kind, while the billing gateway is loaded; one `Settle` car
 charges, so two calls for 1,000 requests are the least.
 - Profiles show what is left to the aims. Of a `Verify` from memory about 5 µs are ours when the \
 code is warm, and two to three times that between the system calls and thread switches of gRPC, \
-which take 60 % of either server's time. Of `/authz`, sending takes half of either server's time. A \
-key that is not in memory takes two hops to SQLite's thread and back, and deeper indices as the \
+which take 60 % of either server's time. Of `/authz`, sending takes half of either server's time: each makes one \
+read and one write for a request. A key that is not in memory takes two hops to SQLite's thread and back, and deeper indices as the \
 books grow. A change on SQLite waits for one synced commit, then for the answers of ten verifiers, \
 all on these cores.
 - Resident memory is what the process grew by, after a collection of garbage, from 2,000 verdicts on.
