@@ -36,6 +36,7 @@ from keyauthority.storage import key_tables, ledger_tables
 from keyauthority.storage.postgres import open_postgres
 from keyauthority.storage.postgres.link import Link
 from tests.postgres import run_sql
+from tests.transactions import changing
 
 NOW: Final = datetime.now(UTC)
 WORKSPACE: Final = "ws_bench"
@@ -99,7 +100,7 @@ def _fsync(times: int) -> dict[str, float]:
 
 async def _steps(database: PostgresUrl, times: int) -> dict[str, float]:
     async with open_postgres(database) as store:
-        async with store.changing() as tx:
+        async with changing(store) as tx:
             await tx.workspaces.insert(Workspace(WORKSPACE, "bench", False, NOW, NOW, 1))
             await tx.keys.insert(_key(0))
             for number in range(1, MANY + 1):
@@ -170,7 +171,7 @@ async def _change(store: Store, count: int, times: int) -> tuple[float, float]:
     before, held = [], []
     for turn in range(times):
         start = time.perf_counter()
-        async with store.changing() as tx:
+        async with changing(store) as tx:
             for number in range(1, count + 1):
                 key = (await tx.keys.get([f"key_{number}"]))[f"key_{number}"]
                 await tx.keys.update([(key, _renamed(key, f"bench {turn}"))])
@@ -193,7 +194,7 @@ async def _round_trips(store: Store) -> tuple[int, int]:
 
     with patch.object(Link, "within", counting):
         stage = "before"
-        async with store.changing() as tx:
+        async with changing(store) as tx:
             key = (await tx.keys.get(["key_1"]))["key_1"]
             await tx.keys.update([(key, _renamed(key, "counted"))])
             stage = "held"
@@ -205,7 +206,7 @@ async def _round_trips(store: Store) -> tuple[int, int]:
 async def _charge(store: Store, count: int, times: int) -> float:
     took = []
     for _ in range(times):
-        async with store.changing() as tx:
+        async with changing(store) as tx:
             start = time.perf_counter()
             accounts = await tx.ledger.accounts([WORKSPACE])
             account, number = accounts.get(WORKSPACE, (Account(0), 0))
