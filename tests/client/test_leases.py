@@ -316,6 +316,7 @@ class TestPlaces:
             answers = await asyncio.gather(*(ask(verifier, key) for key in keys))
             assert set(answers) == {Verdict.VALID}
             assert verifier.counters.shed == 0
+        assert sum(scripted.batches) == len(scripted.asked)
         # What was asked before the session began counts for nothing, and is asked again.
         assert len(scripted.batches) <= KEYS_IN_USE / BATCH + 2 * STRANGERS_CALLS
         assert len(scripted.asked) <= KEYS_IN_USE + STRANGERS_CALLS * BATCH
