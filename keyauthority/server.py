@@ -178,7 +178,7 @@ async def serving(
         stack.callback(health.leave)
         await stack.enter_async_context(background(health.run()))
         rounds = pace.tidying, pace.pruning, pace.releasing
-        house = keep_house(store, books, settings.audit_retention, calls.settled, *rounds)
+        house = keep_house(store, books, settings.audit_retention, counts, *rounds)
         await stack.enter_async_context(background(house))
         await health.look()
         await server.start()

@@ -34,7 +34,7 @@ from keyauthority.client.asking import Asking, Counters
 from keyauthority.client.channel import connect
 from keyauthority.client.credentials import ClientCertificate, bearer_metadata
 from keyauthority.client.following import Following, OnChange
-from keyauthority.client.strangers import Question
+from keyauthority.client.lines import Question
 from keyauthority.client.verdict_calls import VerdictCalls
 from keyauthority.client.verification import (
     MALFORMED,
@@ -75,8 +75,8 @@ class Verifier:
     of the changed key, or its lease is over. Without a lease, as when the authority is out of reach,
     each question is a call, and a call that fails gives no verdict: nothing is accepted on a guess.
 
-    Secrets that were accepted before have places of their own for calls: they never wait behind a
-    flood of unknown secrets.
+    What waits for a verdict goes together in one call; what comes alone goes alone, at once. Secrets
+    that were accepted before have calls of their own: they never wait behind a flood of unknown ones.
 
     Args:
         address: Where the authority listens, `HOST:PORT` or `unix:/PATH`; several replicas

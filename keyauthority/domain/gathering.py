@@ -8,9 +8,11 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
-from typing import Any, Generic, TypeAlias, TypeVar
+from typing import Any, Final, Generic, TypeAlias, TypeVar
 
 from keyauthority.domain.errors import KeyAuthorityError, Reason
+
+_OUTAGES: Final = (Reason.STORE_UNAVAILABLE, Reason.LEASE_LOST)
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
@@ -132,4 +134,4 @@ class Gathering(Generic[Item, Result]):
 
 def is_outage(error: object) -> bool:
     """Returns whether *error* says that the books can't be used now, whoever tries."""
-    return isinstance(error, KeyAuthorityError) and error.reason is Reason.STORE_UNAVAILABLE
+    return isinstance(error, KeyAuthorityError) and error.reason in _OUTAGES

@@ -133,8 +133,14 @@ class UseCases:
 
     async def verify(self, secret: str, at_least_revision: int = 0) -> Verification:
         """Judges one secret."""
-        [verification] = await self.verifying.verify_all([secret], at_least_revision)
+        [verification] = await self.verify_all([secret], at_least_revision)
         return verification
+
+    async def verify_all(
+        self, secrets: Sequence[str], at_least_revision: int = 0
+    ) -> list[Verification]:
+        """Judges secrets by one state of the books."""
+        return (await self.verifying.judge_all(secrets)).verdicts(at_least_revision)
 
     async def take(
         self, actor: Actor, *secrets: str, workspace_id: str = "ws_1", **fields: Any

@@ -120,9 +120,10 @@ async def test_nobody_fails_for_another() -> None:
     assert work.batches == [[1], [2, 13, 3], [2], [13], [3]]
 
 
-async def test_an_outage_is_everybodys() -> None:
+@pytest.mark.parametrize("reason", [Reason.STORE_UNAVAILABLE, Reason.LEASE_LOST])
+async def test_an_outage_is_everybodys(reason: Reason) -> None:
     """One look at a store that is away is enough."""
-    outage = KeyAuthorityError(Reason.STORE_UNAVAILABLE, "away")
+    outage = KeyAuthorityError(reason, "away")
     work = Work(outage)
     gathered = gathering(work)
     tasks = await begun(gathered, 1)

@@ -201,12 +201,12 @@ async def test_rotating_an_imported_key(cases: UseCases, actor: Actor, clock: Ma
     [key] = await cases.take(actor, FOREIGN)
     _, minted = await cases.rotate(actor, key.id, overlap=10 * SECOND)
 
-    answers = await cases.verifying.verify_all([FOREIGN, minted])
+    answers = await cases.verify_all([FOREIGN, minted])
     assert [answer.verdict for answer in answers] == [Verdict.VALID, Verdict.VALID]
     assert answers[0].cache_for == 10 * SECOND
 
     clock.time += 10 * SECOND
-    answers = await cases.verifying.verify_all([FOREIGN, minted])
+    answers = await cases.verify_all([FOREIGN, minted])
     assert [answer.verdict for answer in answers] == [Verdict.REVOKED, Verdict.VALID]
     assert not answers[0].key_revoked
     assert (await refused(cases.take(actor, FOREIGN))).reason is Reason.SECRET_TAKEN
@@ -219,7 +219,7 @@ async def test_expired_and_revoked(cases: UseCases, actor: Actor, clock: ManualC
     await cases.revoking.revoke(actor, [revoked.id], RevocationReason.UNUSED, "")
     clock.time += DAY
 
-    answers = await cases.verifying.verify_all([FOREIGN, OTHER])
+    answers = await cases.verify_all([FOREIGN, OTHER])
 
     assert [answer.verdict for answer in answers] == [Verdict.EXPIRED, Verdict.REVOKED]
     assert [answer.key.id for answer in answers if answer.key] == [expiring.id, revoked.id]
@@ -244,7 +244,7 @@ async def test_peppers_of_imported_secrets(cases: UseCases, actor: Actor) -> Non
     await cases.peppers.activate(actor, 2)
     [newer] = await cases.take(actor, OTHER)
     assert [stored.pepper_version for one in (key, newer) for stored in one.secrets] == [1, 2]
-    answers = await cases.verifying.verify_all([FOREIGN, OTHER])
+    answers = await cases.verify_all([FOREIGN, OTHER])
     assert [answer.verdict for answer in answers] == [Verdict.VALID, Verdict.VALID]
     assert (await refused(cases.take(actor, FOREIGN))).reason is Reason.SECRET_TAKEN
     assert (await refused(cases.peppers.retire(actor, 1))).reason is Reason.PEPPER_IN_USE
@@ -282,6 +282,6 @@ async def test_a_digest_of_the_books_is_no_secret(cases: UseCases, actor: Actor)
     """What is stored does not act."""
     [key] = await cases.take(actor, FOREIGN)
 
-    answers = await cases.verifying.verify_all([key.secrets[0].digest.hex()])
+    answers = await cases.verify_all([key.secrets[0].digest.hex()])
 
     assert [answer.verdict for answer in answers] == [Verdict.UNKNOWN]

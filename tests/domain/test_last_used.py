@@ -144,9 +144,7 @@ async def test_only_a_secret_that_may_act_is_used(
     clock.time += SECOND
     unknown = mint(key_id).reveal()
 
-    given = await cases.verifying.verify_all(
-        [secret, expired, disabled, ended, suspended, unknown, "noise"]
-    )
+    given = await cases.verify_all([secret, expired, disabled, ended, suspended, unknown, "noise"])
 
     assert [one.verdict for one in given] == [
         Verdict.VALID,

@@ -195,7 +195,7 @@ class LifeOfAKey(RuleBasedStateMachine):
     def verdicts_are_the_models(self) -> None:
         """Each verdict is right now, and for as long as it says that it is."""
         presented = list(self.model.secrets)
-        answers = self.runner.run(self.cases.verifying.verify_all(presented))
+        answers = self.runner.run(self.cases.verify_all(presented))
         for text, answer in zip(presented, answers, strict=True):
             assert answer.verdict is self.model.verdict(text, self.model.now)
             assert answer.revision == self.model.revision

@@ -55,7 +55,7 @@ async def test_rotated_once(cases: UseCases, actor: Actor) -> None:
     assert first == second
     assert cases.fence.asked == [1, 1]
     assert len((await cases.finding.get(actor, key_id)).secrets) == 2
-    answers = await cases.verifying.verify_all([old, first[1]])
+    answers = await cases.verify_all([old, first[1]])
     assert [answer.verdict for answer in answers] == [Verdict.REVOKED, Verdict.VALID]
 
 

@@ -196,7 +196,7 @@ async def test_rotated_without_overlap(cases: UseCases, actor: Actor) -> None:
     key_id, old = await cases.issue(actor)
     _, new = await cases.rotate(actor, key_id)
 
-    answers = await cases.verifying.verify_all([old, new])
+    answers = await cases.verify_all([old, new])
 
     assert [answer.verdict for answer in answers] == [Verdict.REVOKED, Verdict.VALID]
 
@@ -231,12 +231,12 @@ async def test_what_of_a_revoked_secret_is_revoked(cases: UseCases, actor: Actor
     """A verdict tells a key that is over from a secret that is; with other verdicts it says no."""
     key_id, old = await cases.issue(actor)
     _, new = await cases.rotate(actor, key_id)
-    answers = await cases.verifying.verify_all([old, new, "noise"])
+    answers = await cases.verify_all([old, new, "noise"])
     assert [answer.key_revoked for answer in answers] == [False, False, False]
 
     await revoke(cases, actor, key_id)
 
-    answers = await cases.verifying.verify_all([old, new, secrets.mint(key_id).reveal()])
+    answers = await cases.verify_all([old, new, secrets.mint(key_id).reveal()])
     assert [answer.key_revoked for answer in answers] == [True, True, False]
 
 
@@ -246,7 +246,7 @@ async def test_many_at_once(cases: UseCases, actor: Actor) -> None:
     other_id, other = await cases.issue(actor)
     await revoke(cases, actor, other_id)
 
-    answers = await cases.verifying.verify_all([other, "noise", secret, secret])
+    answers = await cases.verify_all([other, "noise", secret, secret])
 
     assert [answer.verdict for answer in answers] == [
         Verdict.REVOKED,
@@ -275,11 +275,17 @@ async def test_a_keyring_without_the_pepper(cases: UseCases, actor: Actor, tmp_p
     _, secret = await cases.issue(actor)
     foreign = FileKeyring(tmp_path / "foreign.json", {2: b"x" * 32})
 
+    judged = await Verifying(cases.store, foreign, cases.last_used).judge_all([secret, "noise"])
+
     with pytest.raises(KeyAuthorityError) as refused:
-        await Verifying(cases.store, foreign, cases.last_used).verify_all([secret])
+        judged.verdicts(0)
 
     assert refused.value.reason is Reason.KEYRING_MISMATCH
     assert secret not in refused.value.message
+    # The others have their verdicts.
+    alone, other = judged.parts([1, 1])
+    assert alone.answers == (refused.value,)
+    assert [one.verdict for one in other.verdicts(0)] == [Verdict.MALFORMED]
 
 
 async def test_suspended_and_resumed(cases: UseCases, actor: Actor) -> None:
@@ -288,7 +294,7 @@ async def test_suspended_and_resumed(cases: UseCases, actor: Actor) -> None:
     _, other = await cases.issue(actor, "ws_2")
 
     await suspend(cases, actor)
-    answers = await cases.verifying.verify_all([secret, other])
+    answers = await cases.verify_all([secret, other])
     assert [one.verdict for one in answers] == [Verdict.WORKSPACE_SUSPENDED, Verdict.VALID]
 
     await suspend(cases, actor, suspended=False)

@@ -19,7 +19,7 @@ from tests.rpc.parts import Gate
 class GatedBooks:
     """A `Store` around the one that the settings name.
 
-    `changes` counts how often the books were opened to change, `callers` how often each caller was
+    `reads` counts the readings for verdicts, `changes` how often the books were opened to change, `callers` how often each caller was
     looked up, `keys` how often each key was read for a verdict (under the empty id, what was
     presented as no key's secret). Every reading of verdicts or of the head raises `failure` if there
     is one; what was read for verdicts goes through `answers`, and what the authority says of its own
@@ -30,7 +30,7 @@ class GatedBooks:
     changes_at_once = 1
 
     def __init__(self) -> None:
-        self.changes = 0
+        self.changes = self.reads = 0
         self.keys = Counter[str]()
         self.callers = Counter[str]()
         self.failure: Exception | None = None
@@ -57,6 +57,7 @@ class GatedBooks:
             raise self.failure
         snapshot = await self._store.snapshot(key_ids, digests, secrets)
         if secrets is not None:
+            self.reads += 1
             self.keys.update(key_ids or [""])
             await self.answers.go_through()
         return snapshot

@@ -256,5 +256,5 @@ class TestBooksFromBeforeThereWereSeals:
 
         again = await started(old.store, keyring)
 
-        answers = await again.verifying.verify_all([FOREIGN, *secrets])
+        answers = await again.verify_all([FOREIGN, *secrets])
         assert {answer.verdict for answer in answers} == {Verdict.VALID}

@@ -1,4 +1,8 @@
-"""One connection for everything: SQLite up to 3.51.2 may damage a WAL that several share."""
+"""One connection that writes, and one that only reads.
+
+SQLite up to 3.51.2 may damage a write-ahead log that two connections write, or move into the file, at
+the same time. The second connection can do neither.
+"""
 
 from __future__ import annotations
 
@@ -47,6 +51,7 @@ PAUSE: Final = 0.01
 
 # The connection never waits inside SQLite: see `until_free`.
 _PRAGMAS: Final = {**KIND.pragmas, "busy_timeout": 0}
+_READING: Final = {"trusted_schema": 0, "query_only": 1, "busy_timeout": 0}
 
 
 class SqliteStatements(Statements):
@@ -110,11 +115,12 @@ class SqliteStatements(Statements):
 
 
 class SqliteDatabase:
-    """`Database` over one SQLite connection, which a thread of its own uses.
+    """`Database` over two SQLite connections, each in a thread of its own.
 
-    A transaction is one way to the thread: its work runs there to the end, without an event loop. So
+    A transaction is one way to the first: its work runs there to the end, without an event loop. So
     nothing ever comes between a transaction's statements. SQLAlchemy runs them, but the driver begins
-    and ends transactions, since SQLAlchemy does not roll back after a failed commit.
+    and ends transactions, since SQLAlchemy does not roll back after a failed commit. Single reads go
+    to the second, where they see what is committed and wait for no change.
 
     SQLite itself never waits here for another program that has the file locked: whoever waits in the
     thread keeps everybody out. The task tries again instead, for *patience* seconds.
@@ -126,6 +132,7 @@ class SqliteDatabase:
         self._clock = clock
         self._patience = patience
         self._driver = Driver(path, _PRAGMAS)
+        self._reader = Driver(path, _READING, to_read=True)
         self._open = False
         self._journal = Journal(self._empty_journal)
 
@@ -139,6 +146,7 @@ class SqliteDatabase:
         await until_free(lambda: self._execute(f"PRAGMA user_version = {IN_USE}"), self._patience)
         # Into the file itself: a copy of the file alone shows that it is not whole.
         await self._execute("PRAGMA wal_checkpoint(PASSIVE)")
+        await self._reader.open()
 
     async def close(self) -> None:
         """Waits for the work under way, then closes; as the last connection it empties the WAL."""
@@ -150,12 +158,17 @@ class SqliteDatabase:
             # If this fails, the log most likely can't be moved into the file, and stays beside it.
             with suppress(KeyAuthorityError):
                 await self._driver.run(_unmark)
-        await self._driver.close()
+        try:
+            await self._reader.close()
+        finally:
+            await self._driver.close()
 
     async def read(self, query: Select[Any], **values: Any) -> Sequence[Any]:
-        direct = direct_of(query)
-        bound = direct.bound(values)
-        return direct.converted(await until_free(lambda: self._rows(*bound), self._patience))
+        return await self._read(self._reader, query, values)
+
+    async def read_in_turn(self, query: Select[Any], **values: Any) -> Sequence[Any]:
+        """Returns the rows in the state after every change that began before this call."""
+        return await self._read(self._driver, query, values)
 
     async def read_now(self, query: Select[Any], **values: Any) -> tuple[Sequence[Any], datetime]:
         time = self._clock.now()
@@ -198,14 +211,20 @@ class SqliteDatabase:
             statements.check()
         return result, statements.destroyed
 
-    async def _rows(self, statement: str, parameters: Sequence[Any]) -> Sequence[Sequence[Any]]:
+    async def _read(
+        self, driver: Driver, query: Select[Any], values: Mapping[str, Any]
+    ) -> Sequence[Any]:
+        direct = direct_of(query)
+        statement, parameters = direct.bound(values)
+
         def read(connection: sqlite3.Connection) -> Sequence[Sequence[Any]]:
             if connection.in_transaction:
                 raise unavailable("a change could not be undone")
             with outages():
                 return connection.execute(statement, parameters).fetchall()
 
-        return await self._in_thread(read)
+        rows = await until_free(lambda: self._in_thread(read, driver), self._patience)
+        return direct.converted(rows)
 
     async def _empty_journal(self) -> bool:
         def empty(connection: sqlite3.Connection) -> bool:
@@ -220,11 +239,13 @@ class SqliteDatabase:
         with outages():
             await to_the_end(self._driver.execute_fetchall(command))
 
-    async def _in_thread(self, work: Callable[[sqlite3.Connection], T]) -> T:
+    async def _in_thread(
+        self, work: Callable[[sqlite3.Connection], T], driver: Driver | None = None
+    ) -> T:
         # If the task is cancelled, the thread does it all the same.
         if not self._open:
             raise unavailable(CLOSED)
-        return await self._driver.run(work)
+        return await (driver or self._driver).run(work)
 
 
 @contextmanager

@@ -1,4 +1,4 @@
-"""The one connection to SQLite, in a thread of its own."""
+"""A connection to SQLite, in a thread of its own."""
 
 from __future__ import annotations
 
@@ -22,8 +22,10 @@ class Driver(aiosqlite.Connection):
     four for each statement: for the cursor, the statement, its rows, and the cursor's end.
     """
 
-    def __init__(self, path: Path, pragmas: Mapping[str, str | int]) -> None:
-        super().__init__(lambda: connect(path, pragmas), iter_chunk_size=64)
+    def __init__(
+        self, path: Path, pragmas: Mapping[str, str | int], *, to_read: bool = False
+    ) -> None:
+        super().__init__(lambda: connect(path, pragmas, to_read=to_read), iter_chunk_size=64)
         self._sql: Connection | None = None
 
     async def open(self) -> None:
