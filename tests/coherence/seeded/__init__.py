@@ -10,6 +10,7 @@ from tests.coherence.seeded import (  # noqa: F401  # each adds its bugs to the 
     answers,
     fences,
     processes,
+    renewing,
     restarts,
     sessions,
     spared,
