@@ -18,14 +18,16 @@ from sqlalchemy import Connection, Table
 from keyauthority.base.relational import postgres, sqlite
 from keyauthority.base.relational.location import PostgresUrl
 from keyauthority.base.relational.schema import Schema
+from keyauthority.base.relational.steps import config_of
 from keyauthority.domain.facts import Action
 from keyauthority.storage import migrations
-from keyauthority.storage.migrations import SCHEMA
 from keyauthority.storage.postgres.statements import number_of
 from keyauthority.storage.sql.store import SqlStore
 from keyauthority.storage.sqlite.database import SqliteDatabase
 from keyauthority.storage.sqlite.examining import KIND
 from keyauthority.storage.tables import compatibility
+
+MIGRATIONS: Final = Path(migrations.__file__).parent
 
 BEFORE_PEOPLE: Final = (
     "INSERT INTO workspaces VALUES ('ws_1', 'acme', false, 0, 0, 1)",
@@ -104,7 +106,7 @@ def upgrade_to(revision: str) -> Upgrade:
     """What `SCHEMA.upgrade` did when *revision* was the newest."""
 
     def upgrade(connection: Connection) -> None:
-        config = SCHEMA.config()
+        config = config_of(MIGRATIONS)
         config.attributes["connection"] = connection
         command.upgrade(config, revision)
 
@@ -125,7 +127,7 @@ async def migrate_server(url: PostgresUrl, upgrade: Upgrade) -> None:
 
 
 def _authoritys(upgrade: Upgrade) -> Schema:
-    return Upgrading(Path(migrations.__file__).parent, compatibility, upgrade)
+    return Upgrading(MIGRATIONS, compatibility, upgrade)
 
 
 async def on_driver(store: SqlStore, sql: str) -> list[tuple[Any, ...]]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Final, cast
 
 from aiohttp import web
@@ -20,6 +20,7 @@ from keyauthority.base.http.delivery import Delivery, Unread
 from keyauthority.base.http.limits import Limits
 from keyauthority.base.http.request import Client, Request
 from keyauthority.base.http.request_heads import LimitedHeads, status_for
+from keyauthority.base.http.rounds import Round
 
 # Seconds for which a refused client may go on sending before the connection is closed: closing on
 # unread bytes would reset the connection, and lose the answer.
@@ -28,7 +29,7 @@ _LINGER: Final = 1.0
 
 @dataclass(frozen=True, slots=True)
 class AtOnce:
-    """Answers to requests that wait for nothing, given in the step in which the head arrives.
+    """Answers to requests that wait for nothing, given in the round in which the head arrives.
 
     aiohttp would wake a task for each connection, which makes another for each request.
     """
@@ -54,6 +55,8 @@ class Shared:
     # Makes a request of what aiohttp has read.
     make_request: Callable[..., Request]
     at_once: AtOnce | None
+    # The connections that answer at once in this round of the event loop.
+    round: Round = field(default_factory=Round)
     # Whether the service is about to stop.
     leaving: bool = False
 
@@ -100,7 +103,7 @@ class Connection(LimitedHeads):
         if self._deaf:
             return
         waiter = self._waiter
-        if self._shared.at_once is None or waiter is None or waiter.done():
+        if self._shared.at_once is None or waiter is None or waiter.done() or self._messages:
             waiter = None
             super().data_received(data)
         else:
@@ -112,10 +115,24 @@ class Connection(LimitedHeads):
                 self._waiter = waiter
         if self._messages:
             self._head_arrived(len(data))
-            if waiter is not None and not self._answers_at_once(self._shared.at_once):
-                waiter.set_result(None)
+            if waiter is not None:
+                self._shared.round.add(self, self._loop)
         elif self._waiter is not None and data:
             self._head_grew(len(data))
+
+    def answer_now(self) -> None:
+        """Answers the request that arrived, if that waits for nothing; else wakes the task."""
+        waiter = self._waiter
+        if waiter is None or waiter.done():
+            return
+        try:
+            answered = self._answers_at_once(self._shared.at_once)
+        except Exception as error:  # noqa: BLE001 - the others of the round get their answers
+            self.log_exception("Unhandled exception", exc_info=error)
+            self.force_close()
+        else:
+            if not answered:
+                waiter.set_result(None)
 
     def handle_error(
         self,

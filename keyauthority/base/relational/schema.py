@@ -7,16 +7,16 @@ tables after it: its own, or an older one if older versions may go on. The datab
 
 from __future__ import annotations
 
+import re
 from functools import cached_property
 from pathlib import Path
+from typing import Final
 
-from alembic import command, context
-from alembic.config import Config
-from alembic.migration import MigrationContext
-from alembic.script import Script, ScriptDirectory
-from sqlalchemy import Connection, MetaData, Table, update
+from sqlalchemy import Connection, Table, inspect, update
 
 from keyauthority.base.relational.outages import StorageError
+
+_REVISION: Final = re.compile(r'^revision = "(\w+)"$', re.MULTILINE)
 
 
 class Schema:
@@ -31,20 +31,19 @@ class Schema:
 
         The database of a newer version stays as it is: `check_usable` checks whether it may be used.
         """
-        revision = MigrationContext.configure(connection).get_current_revision()
-        steps, newest = self._steps(), self.newest()
-        if revision == newest or (revision is not None and revision not in steps):
+        revision = _revision(connection)
+        if revision == self.newest() or (revision is not None and revision not in self._revisions):
             return
-        config = self.config()
-        config.attributes["connection"] = connection
-        command.upgrade(config, "head")
-        usable_from = steps[newest].module.usable_from
+        # Most starts have nothing to migrate, and importing Alembic is a sixth of what one costs.
+        from keyauthority.base.relational.steps import run_all  # noqa: PLC0415
+
+        usable_from = run_all(self._folder, connection)
         connection.execute(update(self._compatibility).values(usable_from=usable_from))
 
     def check_usable(self, revision: str, usable_from: str | None) -> None:
         """Raises `StorageError` for tables of *revision* that this version may not use."""
-        steps = self._steps()
-        if revision not in steps and usable_from not in steps:
+        known = self._revisions
+        if revision not in known and usable_from not in known:
             raise StorageError(
                 f"the database was written by a newer version, or another program (schema {revision}); "
                 "use that version, name another database, or restore a backup from before it"
@@ -54,37 +53,25 @@ class Schema:
         """Raises `StorageError`, naming the command *migrate*, for tables that lack a migration."""
         if revision is None:
             raise StorageError(f"the database has no schema yet: run {migrate}")
-        if revision in self._steps() and revision != self.newest():
+        if revision in self._revisions and revision != self.newest():
             raise StorageError(f"the database has an older schema ({revision}): run {migrate}")
 
     def newest(self) -> str:
         """Returns the revision of this version's schema."""
-        revision = self._script.get_current_head()
-        assert revision is not None  # noqa: S101  # there are some
-        return revision
-
-    def config(self) -> Config:
-        """Returns Alembic's configuration."""
-        config = Config()
-        config.set_main_option("script_location", str(self._folder).replace("%", "%%"))
-        return config
-
-    def _steps(self) -> dict[str, Script]:
-        return {step.revision: step for step in self._script.walk_revisions()}
+        return self._revisions[-1]
 
     @cached_property
-    def _script(self) -> ScriptDirectory:
-        # Each new one reads and compiles all migrations again.
-        return ScriptDirectory.from_config(self.config())
+    def _revisions(self) -> list[str]:
+        # From the oldest on, as the names of their files begin with numbers.
+        files = sorted((self._folder / "versions").glob("*.py"))
+        return [found[1] for file in files if (found := _REVISION.search(file.read_text("utf-8")))]
 
 
-def run_steps(metadata: MetaData) -> None:
-    """Runs the migrations, as `env.py` has to, on a connection with a transaction open."""
-    context.configure(
-        connection=context.config.attributes["connection"],
-        target_metadata=metadata,
-        transactional_ddl=True,
-        render_as_batch=True,
-    )
-    with context.begin_transaction():
-        context.run_migrations()
+def _revision(connection: Connection) -> str | None:
+    """Returns the revision of the tables in the database; None without tables."""
+    if not inspect(connection).has_table("alembic_version"):
+        return None
+    revision: str | None = connection.exec_driver_sql(
+        "SELECT version_num FROM alembic_version"
+    ).scalar()
+    return revision

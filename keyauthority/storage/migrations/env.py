@@ -1,6 +1,6 @@
 """The module that Alembic runs for a migration."""
 
-from keyauthority.base.relational.schema import run_steps
+from keyauthority.base.relational.steps import run_steps
 from keyauthority.storage.key_tables import keys
 from keyauthority.storage.ledger_tables import entries
 from keyauthority.storage.price_tables import prices
