@@ -46,6 +46,7 @@ class SessionFence:
         lateness: Shortens the leases of verifiers that changes wait for.
         now: The clock of leases.
         metrics: Where waits are counted.
+        poll: Seconds between two looks at the sessions that nothing brings forward.
     """
 
     def __init__(
@@ -55,6 +56,7 @@ class SessionFence:
         lateness: Lateness,
         now: Callable[[], float],
         metrics: ReplicaMetrics,
+        poll: float = POLL,
     ) -> None:
         self.settled = -math.inf
         """The time until which leases may be in force that the books know nothing of."""
@@ -67,6 +69,7 @@ class SessionFence:
         self._watch = watch
         self._now = now
         self._metrics = metrics
+        self._poll = poll
         self._due = asyncio.Event()
         self._waiting: list[_Waiting] = []
         # Of the oldest revision waited for: how many sessions were behind at the last look, and how
@@ -133,7 +136,7 @@ class SessionFence:
                 if self.closing:
                     self._give_up(waiting, error)
             with suppress(TimeoutError):
-                async with asyncio.timeout(POLL):
+                async with asyncio.timeout(self._poll):
                     await self._due.wait()
         self._oldest = math.inf
 
