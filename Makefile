@@ -120,6 +120,10 @@ run: $(RUNTIME) ## start authority, gateway, console and a demo upstream; Ctrl-C
 bench: $(DEV) ## measure, and write benchmarks/results.md
 	@$(BIN)/python -m benchmarks $(ARGS)
 
+.PHONY: scaling
+scaling: $(DEV) ## simulate how far the measured costs carry, and write docs/scaling.md
+	@$(BIN)/python -m benchmarks.scaling $(ARGS)
+
 .PHONY: clean
 clean: ## remove environments, caches and builds; data directories stay
 	@rm -rf .venv .venv-proto build dist .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache

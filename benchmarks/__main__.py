@@ -5,6 +5,8 @@ from __future__ import annotations
 import sys
 import tempfile
 import time
+import traceback
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -12,7 +14,7 @@ from typing import Final
 import click
 
 from benchmarks import postgres, report
-from benchmarks.authority import running_authority
+from benchmarks.authority import Authority, running_authority
 from benchmarks.comparing import Measuring
 from benchmarks.machine import load_average, machine, versions
 from benchmarks.processes import BenchmarkError
@@ -22,10 +24,13 @@ from benchmarks.rows import (
     crediting,
     cutting,
     ledgers,
+    many_verifiers,
     replicas,
+    returning,
     revoking,
     settling,
     stored,
+    together,
     verifying,
 )
 from benchmarks.rows.billing import Billed
@@ -34,6 +39,8 @@ from benchmarks.rows.edge import Edge
 RESULTS: Final = Path(__file__).parent / "results.md"
 BATCH: Final = 100
 REPLICAS: Final = 3
+MANY_REVOKED: Final = 10
+"""Keys that are revoked while a thousand verifiers are connected."""
 
 
 @click.command(context_settings={"show_default": True})
@@ -43,6 +50,7 @@ REPLICAS: Final = 3
 @click.option("--entries", default=1_000_000, type=click.IntRange(10_000), help="In a ledger.")
 @click.option("--revocations", default=300, type=click.IntRange(6), help="Keys revoked in a row.")
 @click.option("--changes", default=5, type=click.IntRange(1), help="With a verifier cut off.")
+@click.option("--together", default=1_000, type=click.IntRange(2), help="Made by many at once.")
 @click.option("--verdicts", default=50_000, type=click.IntRange(1), help="Cached, for their size.")
 @click.option("--output", type=click.Path(path_type=Path), default=RESULTS)
 def main(
@@ -52,6 +60,7 @@ def main(
     entries: int,
     revocations: int,
     changes: int,
+    together: int,
     verdicts: int,
     output: Path,
 ) -> None:
@@ -59,24 +68,34 @@ def main(
     measuring = Measuring(pairs, seconds)
     results = Results(lambda result: click.echo(report.line(result)))
     before, start = {**machine(), "load before": load_average()}, time.monotonic()
+    failure = ""
     try:
         with tempfile.TemporaryDirectory(prefix="keyauthority-bench-") as scratch:
-            run = _Run(measuring, results, revocations, changes, Path(scratch))
+            run = _Run(measuring, results, revocations, changes, together, Path(scratch))
             run.everything(keys, entries, verdicts)
     except BenchmarkError as error:
-        raise click.ClickException(str(error)) from None
-    minutes = (time.monotonic() - start) / 60
-    arguments = f' ARGS="{" ".join(sys.argv[1:])}"' if sys.argv[1:] else ""
-    page = report.page(
-        results,
-        command=f"make bench{arguments}",
-        measuring=measuring,
-        minutes=minutes,
-        machine={**before, "load after": load_average()},
-        versions={**versions(), **results.versions},
-    )
-    output.write_text(page)
-    click.echo(f"written to {output} after {minutes:.1f} min")
+        failure = str(error)
+        raise click.ClickException(failure) from None
+    except BaseException as error:
+        failure = traceback.format_exception_only(error)[-1].strip()
+        raise
+    finally:
+        # What was measured until then is worth something, however the run ended.
+        minutes = (time.monotonic() - start) / 60
+        arguments = f' ARGS="{" ".join(sys.argv[1:])}"' if sys.argv[1:] else ""
+        page = report.page(
+            results,
+            command=f"make bench{arguments}",
+            measuring=measuring,
+            minutes=minutes,
+            machine={**before, "load after": load_average()},
+            versions={**versions(), **results.versions},
+            failure=failure,
+        )
+        output.write_text(page)
+        click.echo(f"written to {output} after {minutes:.1f} min")
+    if results.missed:
+        raise click.ClickException("not measured:\n" + "\n".join(results.missed))
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,6 +105,8 @@ class _Run:
     # Revocations that are timed, and changes with a verifier out of reach.
     revocations: int
     changes: int
+    # Changes of a kind that 32 callers make.
+    together: int
     scratch: Path
 
     def everything(self, keys: int, entries: int, verdicts: int) -> None:
@@ -96,7 +117,8 @@ class _Run:
         measuring, results, scratch = self.measuring, self.results, self.scratch
         self._on_sqlite()
         books = [stored.books(count, scratch) for count in stored.up_to(keys)]
-        results.add(stored.many(measuring, books[-1], books[0], scratch))
+        for comparison in stored.many(measuring, books[-1], books[0], scratch):
+            results.add(comparison)
         results.add(stored.growth(measuring.seconds, books, scratch))
         results.add(client.memory(verdicts, scratch))
         for comparison in ledgers.reading(measuring, entries, scratch):
@@ -122,17 +144,33 @@ class _Run:
             results.add(*client.in_process(measuring, authority, secrets))
             results.add(client.full_cache(measuring))
             count = self.revocations
-            results.add(revoking.revoking(where, [authority], count, scratch, owed=25, aim=10))
+            results.add(revoking.revoking(where, [authority], count, scratch, revoking.ON_SQLITE))
             results.add(*crediting.crediting(where, authority, count // 3, scratch))
             results.add(cutting.frozen(where, authority, self.changes, scratch))
             results.add(cutting.cut_off(where, authority, self.changes, scratch))
             results.add(revoking.growth(where, [authority], count // 3, scratch))
+            self._add_many_verifiers(where, [authority])
+        what = f"changes by {together.CALLERS} callers, {where}"
+        results.add_or_miss(what, together.on_sqlite(self.together, scratch))
+        what = "a gateway whose lease returns"
+        results.add_or_miss(what, returning.returning(scratch))
+
+    def _add_many_verifiers(self, where: str, replicas: Sequence[Authority]) -> None:
+        self.results.add_or_miss(
+            f"{many_verifiers.MANY:,} connected verifiers, {where}",
+            many_verifiers.many_verifiers(
+                where, replicas, MANY_REVOKED, 2 * self.measuring.seconds, self.scratch
+            ),
+        )
 
     def _on_postgres(self, url: str) -> None:
         results, scratch, where = self.results, self.scratch, f"PostgreSQL, {REPLICAS} replicas"
         count = self.revocations
         with replicas.running_replicas(url, REPLICAS, scratch) as running:
-            results.add(revoking.revoking(where, running, count, scratch, owed=100, aim=40))
+            results.add(revoking.revoking(where, running, count, scratch, revoking.ON_POSTGRES))
+            what = f"changes by {together.CALLERS} callers, {where}"
+            results.add_or_miss(what, together.on_postgres(where, running, self.together, scratch))
+            self._add_many_verifiers(where, running)
             results.add(settling.settling(where, running[0], self.measuring.seconds))
             results.add(cutting.frozen(where, running[0], self.changes, scratch))
             results.add(cutting.cut_off(where, running[0], self.changes, scratch))

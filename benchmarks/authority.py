@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
-from urllib.request import urlopen
+from typing import Any, Final
 
 import grpc
-from prometheus_client.parser import text_string_to_metric_families
-from prometheus_client.samples import Sample
+from grpc_health.v1.health_pb2 import HealthCheckRequest, HealthCheckResponse
+from grpc_health.v1.health_pb2_grpc import HealthStub
 
-from benchmarks.processes import BenchmarkError, Process, running
+from benchmarks.metrics import samples
+from benchmarks.processes import READY, BenchmarkError, Process, running, wait_until
 from keyauthority.base.relational.location import PostgresUrl
 from keyauthority.client import Secret, load_token
 from keyauthority.client.admin import (
@@ -49,6 +49,8 @@ class Authority:
     metrics_port: int
     token: Secret
     client: BlockingAdminClient
+    # None: it is on SQLite.
+    database: PostgresUrl | None = None
 
     @property
     def address(self) -> str:
@@ -80,6 +82,21 @@ class Authority:
         """Returns the answer for *secret*, which must be valid: raises `BenchmarkError`."""
         return verify(self.process, self.token, secret)
 
+    def wait_for_verdict(self, secret: str) -> None:
+        """Returns once it answers that *secret* is valid, so that its answers come from memory.
+
+        Raises `BenchmarkError` that says what it answers instead, if it does not.
+        """
+
+        def lacks() -> str:
+            try:
+                self.verify(secret)
+            except grpc.RpcError as error:
+                return f"no verdict: {error.code().name}, {error.details()}"
+            return ""
+
+        wait_until(self.process, lacks)
+
     def proof(self, workspace_id: str) -> Proof:
         """Returns the proof of a ledger, which must add up: raises `BenchmarkError`."""
         proof = self.client.call(ledger.verify(workspace_id))
@@ -90,8 +107,8 @@ class Authority:
     def calls(self, method: str = "") -> int:
         """Returns the number of calls answered so far, however: those of one method, or all."""
         name = "keyauthority_calls_total"
-        samples = (sample for sample in self._samples() if sample.name == name)
-        return int(sum(one.value for one in samples if method in ("", one.labels["method"])))
+        calls = (sample for sample in samples(self.metrics_port) if sample.name == name)
+        return int(sum(one.value for one in calls if method in ("", one.labels["method"])))
 
     @contextmanager
     def counted_calls(self, method: str) -> Iterator[list[int]]:
@@ -120,24 +137,26 @@ class Authority:
 
     def _counters(self) -> tuple[int, int]:
         valid = failed = 0.0
-        for sample in self._samples():
+        for sample in samples(self.metrics_port):
             if sample.name == "keyauthority_verdicts_total" and sample.labels["verdict"] == "VALID":
                 valid += sample.value
             elif sample.name == "keyauthority_calls_total":
                 failed += sample.value if sample.labels["code"] not in _GOOD_CODES else 0
         return int(valid), int(failed)
 
-    def _samples(self) -> list[Sample]:
-        with urlopen(f"http://127.0.0.1:{self.metrics_port}/metrics") as page:
-            families = text_string_to_metric_families(page.read().decode())
-            return [sample for family in families for sample in family.samples]
-
 
 @contextmanager
 def running_authority(
-    data_dir: Path, logs: Path, database: PostgresUrl | None = None
+    data_dir: Path,
+    logs: Path,
+    database: PostgresUrl | None = None,
+    environment: Mapping[str, str] | None = None,
 ) -> Iterator[Authority]:
-    """Runs an authority over *data_dir*, which it sets up if need be, on SQLite or *database*."""
+    """Runs an authority over *data_dir*, which it sets up if need be, on SQLite or *database*.
+
+    *environment* is added to its own.
+    """
+    where = {"KEYAUTHORITY_DATABASE": database.reveal()} if database else {}
     port, metrics_port = free_port(), free_port()
     options = {"--listen": f"127.0.0.1:{port}", "--metrics-listen": f"127.0.0.1:{metrics_port}"}
     with running(
@@ -147,13 +166,26 @@ def running_authority(
         *("--data-dir", str(data_dir), "serve", "--log-level", "warning"),
         *(part for option in options.items() for part in option),
         logs=logs,
-        environment={"KEYAUTHORITY_DATABASE": database.reveal()} if database else {},
+        environment={**where, **(environment or {})},
     ) as process:
         token_file = data_dir / "root.token"
         token = load_token(token_file)
         with grpc.insecure_channel(process.address, options=_OPTIONS) as channel:
+            health: Any = HealthStub(channel)
+            wait_until(process, lambda: _lacks_health(health))
             client = BlockingAdminClient(channel, token)
-            yield Authority(process, token_file, metrics_port, token, client)
+            yield Authority(process, token_file, metrics_port, token, client, database)
+
+
+def _lacks_health(health: Any) -> str:
+    # Where several share the books, it may answer under a lease only, which comes a little later.
+    try:
+        status = health.Check(HealthCheckRequest(), timeout=READY).status
+    except grpc.RpcError as error:
+        return f"its health can't be had: {error.code().name}, {error.details()}"
+    if status != HealthCheckResponse.SERVING:
+        return "its health is not SERVING: no books, or no lease"
+    return ""
 
 
 def verify(server: Process, token: Secret, secret: str) -> VerifyResponse:

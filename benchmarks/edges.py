@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
-from contextlib import AbstractContextManager
+from collections.abc import Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager
 from http.client import HTTPConnection
 from pathlib import Path
 
 from benchmarks.authority import Authority
-from benchmarks.processes import BenchmarkError, Process, running, serving
+from benchmarks.processes import BenchmarkError, Process, running, serving, wait_until
 from tests.ports import free_port
 
 
@@ -27,6 +27,7 @@ def bare_proxy(
     return serving("bare_http", access_log, "forward", f"http://{upstream.address}", logs=logs)
 
 
+@contextmanager
 def gateway(
     authority: Authority,
     upstream: Process,
@@ -35,24 +36,37 @@ def gateway(
     access_log: str,
     cache: str = "on",
     spool: Path | None = None,
-) -> AbstractContextManager[Process]:
-    """Runs a gateway, with metrics, between *authority* and *upstream*.
+    address: str = "",
+    metrics_port: int = 0,
+) -> Iterator[Process]:
+    """Runs a gateway, with metrics, between *authority* and *upstream*; it is ready by then.
 
-    *access_log* and *cache* are `on` or `off`. With a *spool* it bills.
+    *access_log* and *cache* are `on` or `off`. With a *spool* it bills. It reaches the authority at
+    *address*, if that is another than the authority's own.
     """
     port = free_port()
     options = {
         "--listen": f"127.0.0.1:{port}",
-        "--authority": authority.address,
+        "--authority": address or authority.address,
         "--token-file": str(authority.token_file),
         "--upstream": f"http://{upstream.address}",
-        "--metrics-listen": f"127.0.0.1:{free_port()}",
+        "--metrics-listen": f"127.0.0.1:{metrics_port or free_port()}",
         "--access-log": access_log,
         "--cache": cache,
         **({"--billing": "enforce", "--spool": str(spool)} if spool else {}),
     }
     arguments = (part for option in options.items() for part in option)
-    return running("gateway", port, "gateway", *arguments, logs=logs)
+    with running("gateway", port, "gateway", *arguments, logs=logs) as process:
+        wait_until(process, lambda: _lacks_verdicts(process))
+        yield process
+
+
+def _lacks_verdicts(server: Process) -> str:
+    try:
+        request(server, "/readyz", {})
+    except BenchmarkError as error:
+        return str(error)
+    return ""
 
 
 def request(

@@ -1,4 +1,4 @@
-"""Load generators: h2load for gRPC, wrk for HTTP, and a Python one where these can't serve."""
+"""Load generators: h2load for gRPC, wrk for HTTP, and Python ones where these can't serve."""
 
 from __future__ import annotations
 
@@ -44,11 +44,22 @@ class Generator:
 def grpc_load(port: int, method: str, token: str, bodies: Sequence[bytes]) -> Generator:
     """Returns a load that calls *method* with each of *bodies* in turn.
 
-    h2load knows one body and not the trailers that say how a call ended: the server's own counters
-    must be checked too.
+    It does not read how a call ended: the server's own counters must be checked too.
     """
-    if len(bodies) > 1 or shutil.which("h2load") is None:
+    if len(bodies) > 1:
         return _python(
+            "calls",
+            {
+                "port": port,
+                "method": method,
+                "token": token,
+                "bodies": [base64.b64encode(body).decode() for body in bodies],
+                "connections": CONNECTIONS,
+                "streams": STREAMS,
+            },
+        )
+    if shutil.which("h2load") is None:
+        return _generator(
             {
                 "kind": "grpc",
                 "address": f"127.0.0.1:{port}",
@@ -63,7 +74,7 @@ def grpc_load(port: int, method: str, token: str, bodies: Sequence[bytes]) -> Ge
 def http_load(url: str, headers: Mapping[str, str], body: str | None = None) -> Generator:
     """Returns a load that requests *url*: with POST if there is a *body*, else with GET."""
     if shutil.which("wrk") is None:
-        return _python({"kind": "http", "url": url, "headers": dict(headers), "body": body})
+        return _generator({"kind": "http", "url": url, "headers": dict(headers), "body": body})
     return Generator("wrk", lambda seconds: _wrk(url, headers, body, seconds))
 
 
@@ -75,7 +86,7 @@ def stream_load(
     Those under way at its end run to theirs, which wrk does not wait for.
     """
     plan = {"kind": "streams", "address": address, "path": path, "body": body}
-    return _python({**plan, "headers": dict(headers)}, streams)
+    return _generator({**plan, "headers": dict(headers)}, streams)
 
 
 def _h2load(port: int, method: str, token: str, body: bytes, seconds: float) -> Load:
@@ -121,10 +132,14 @@ def _wrk(url: str, headers: Mapping[str, str], body: str | None, seconds: float)
     return Load(int(calls), took, cpu)
 
 
-def _python(plan: Mapping[str, object], clients: int = CLIENTS) -> Generator:
+def _generator(plan: Mapping[str, object], clients: int = CLIENTS) -> Generator:
+    return _python("generator", {**plan, "clients": clients})
+
+
+def _python(module: str, plan: Mapping[str, object]) -> Generator:
     def run(seconds: float) -> Load:
-        with json_file({**plan, "clients": clients, "seconds": seconds}) as file:
-            output, cpu = _run(sys.executable, "-m", "benchmarks.generator", file)
+        with json_file({**plan, "seconds": seconds}) as file:
+            output, cpu = _run(sys.executable, "-m", f"benchmarks.{module}", file)
         calls, took = json.loads(output)
         return Load(calls, took, cpu)
 

@@ -46,6 +46,12 @@ def version(url: str) -> str:
     return str(text)
 
 
+def commits_of(database: PostgresUrl) -> int:
+    """Returns how many transactions changed *database* so far, as each connection counts its own."""
+    ((commits,),) = asyncio.run(postgres.run_sql(database, "SELECT sum(number) FROM commits"))
+    return int(commits)
+
+
 @contextmanager
 def migrated_database(url: str) -> Iterator[PostgresUrl]:
     """Yields a fresh database in the server at *url*, which ends with the context."""

@@ -10,16 +10,19 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 from tests.ports import free_port
 
 START: Final = 60.0
 """Seconds in which a server must listen."""
+
+READY: Final = 60.0
+"""Seconds in which what listens must be ready to be measured."""
 
 STOP: Final = 10.0
 """Seconds in which a server must end after SIGTERM."""
@@ -103,6 +106,34 @@ def temporary_file(content: bytes, suffix: str = "") -> Iterator[str]:
 def json_file(plan: Mapping[str, object]) -> AbstractContextManager[str]:
     """Yields the path of a file with *plan* as JSON."""
     return temporary_file(json.dumps(plan).encode(), ".json")
+
+
+def probe(name: str, plan: Mapping[str, object]) -> Any:
+    """Returns what the program *name* of `benchmarks.probes` prints; raises `BenchmarkError`."""
+    # Not through a pipe, which has room for 64 KiB.
+    with json_file(plan) as file, tempfile.TemporaryFile() as output:
+        command = [sys.executable, "-m", f"benchmarks.probes.{name}", file]
+        run = subprocess.run(command, stdout=output, stderr=subprocess.PIPE, check=False)
+        output.seek(0)
+        text = output.read()
+    if run.returncode != 0:
+        raise BenchmarkError(f"{name} failed: {run.stderr[-2000:].decode(errors='replace')}")
+    return json.loads(text)
+
+
+def wait_until(process: Process, ready: Callable[[], str]) -> None:
+    """Returns once *ready* says nothing is missing: it returns "", else what *process* lacks.
+
+    Raises `BenchmarkError` that names it, with the end of the log, if it is missing for too long.
+    """
+    deadline = time.monotonic() + READY
+    while missing := ready():
+        if time.monotonic() > deadline:
+            raise BenchmarkError(
+                f"{process.name} at {process.address} is not ready after {READY:.0f} s: "
+                f"{missing}; {process.log_tail()}"
+            )
+        time.sleep(0.02)
 
 
 def _wait(server: subprocess.Popen[bytes], process: Process) -> None:

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Final
 
 from benchmarks.authority import Authority
-from benchmarks.processes import BenchmarkError, Process, json_file, serving
+from benchmarks.processes import BenchmarkError, Process, json_file, serving, wait_until
 
 LEASE_AGAIN: Final = 30.0
 """Seconds in which a verifier must hold a lease again."""
@@ -46,11 +46,18 @@ class Verifiers:
             state = b"".join(iter(lambda: connection.recv(1 << 12), b""))
         return State(**json.loads(state))
 
-    def must_be_ready(self) -> None:
-        """Raises `BenchmarkError` unless all hold a lease and have all verdicts."""
-        state = self.state()
-        if state != State(self.count, self.count * self.verdicts):
-            raise BenchmarkError(f"not every verifier is ready: {state}")
+    def wait_until_ready(self) -> None:
+        """Returns when all hold a lease and have all verdicts; raises `BenchmarkError`."""
+        wait_until(self.process, self._lacks)
+
+    def _lacks(self) -> str:
+        state, verdicts = self.state(), self.count * self.verdicts
+        if (state.leases, state.valid) == (self.count, verdicts):
+            return ""
+        return (
+            f"{state.leases} of {self.count} verifiers hold a lease, "
+            f"and {state.valid} of {verdicts} verdicts are in memory"
+        )
 
     def must_refuse(self) -> None:
         """Raises `BenchmarkError` if any would still accept one of the secrets."""

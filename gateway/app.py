@@ -9,6 +9,7 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from prometheus_client import CollectorRegistry
 
 from gateway import authz
+from gateway.allowlist import Allowlist
 from gateway.authorize import Authorizer, Readiness
 from gateway.billing.opening import open_billing
 from gateway.billing.reading_on import ReadingOn
@@ -16,7 +17,6 @@ from gateway.config import Settings, upstream_base
 from gateway.edge import Edge
 from gateway.envelope import Refusal
 from gateway.forward import Forwarder
-from gateway.headers import Allowlist
 from gateway.observe import Metrics, Observer
 from gateway.paths import ScopeRules
 from gateway.request import EdgeRequest

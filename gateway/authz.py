@@ -13,15 +13,8 @@ from aiohttp.helpers import rfc822_formatted_time
 from multidict import CIMultiDict, istr
 
 from gateway.envelope import Refusal
-from gateway.headers import (
-    IDENTITY,
-    IDENTITY_PREFIX,
-    KEY_ID,
-    SCOPES,
-    WORKSPACE_ID,
-    canonical,
-    identity,
-)
+from gateway.field_names import IDENTITY_PREFIX, canonical
+from gateway.headers import IDENTITY, KEY_ID, SCOPES, WORKSPACE_ID, identity
 from gateway.paths import ScopeRules, holds_secret, is_unambiguous, split_target
 from gateway.request import EdgeRequest
 from keyauthority.base.http.answer import Answer

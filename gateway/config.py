@@ -8,7 +8,7 @@ from typing import Final
 
 from yarl import URL
 
-from gateway.headers import Allowlist
+from gateway.allowlist import Allowlist
 from gateway.paths import ScopeRule
 from gateway.sources import Network
 from keyauthority.base.http import limits

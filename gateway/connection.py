@@ -15,26 +15,20 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import Any, Final, cast
 
-from aiohttp import (
-    ClientConnectionError,
-    ClientPayloadError,
-    SocketTimeoutError,
-    StreamReader,
-    hdrs,
-)
-from aiohttp.client_proto import ResponseHandler
+from aiohttp import ClientConnectionError, ClientPayloadError, StreamReader, hdrs
 from aiohttp.http import RawResponseMessage, StreamWriter
 from aiohttp.http_exceptions import BadHttpMessage, HttpProcessingError
 from aiohttp.streams import EMPTY_PAYLOAD
 
 from gateway.request import RequestBody
+from gateway.timed_connection import TimedConnection
 
 SMALL: Final = 32 * 1024
 """Bytes of a body that a connection takes at once, whatever its other end does."""
 
-# Shorter than servers keep idle connections: a request sent into a connection that is just being
-# closed fails, and one with a body cannot be repeated.
-_KEEPALIVE: Final = 4.0
+KEPT_IDLE: Final = 4.0
+"""Seconds that a connection is kept without a request. Servers keep theirs longer: a request sent into
+a connection that is just being closed fails, and one with a body cannot be repeated."""
 
 _READ_AHEAD: Final = 16 * 1024
 """Bytes of a response that are read before its client has taken what came earlier."""
@@ -62,24 +56,23 @@ class Connections:
 
     # Is called for each that is closed for bytes that no request asked for.
     unsolicited: Callable[[], None]
+    # Seconds that one without a request is kept.
+    kept_idle: float = KEPT_IDLE
     alive: set[UpstreamConnection] = field(default_factory=set)
     # Those that may have another request, the one that is idle for longest first.
     idle: deque[UpstreamConnection] = field(default_factory=deque)
 
 
-class UpstreamConnection(ResponseHandler):
+class UpstreamConnection(TimedConnection):
     """One connection to the upstream: a request at a time, and the response to it.
 
-    It is closed if the upstream says nothing within the time that `wait_for` sets, and if bytes
-    arrive that no request asked for. It is one of *connections* until it is lost.
+    It is closed if bytes arrive that no request asked for. It is one of *connections* until it is lost.
     """
 
     def __init__(self, loop: asyncio.AbstractEventLoop, connections: Connections) -> None:
         super().__init__(loop)
         self._connections = connections
         self._readable = select.poll()
-        # Whether the response to a request that was begun has not ended.
-        self._expecting = False
         # Whether that response has begun: not an interim one (1xx), of which there may be many.
         self._has_begun = False
         # Whether the parser is for responses to HEAD, and whether reading was paused since it was made.
@@ -90,10 +83,6 @@ class UpstreamConnection(ResponseHandler):
         self.used = False
         # Passes on a body that streams, and is done with it when None.
         self._upload: asyncio.Task[None] | None = None
-        # Seconds that the upstream has for its next bytes, and when they are over by the loop's clock.
-        self._patience = self._deadline = 0.0
-        # Rings at the deadline or earlier: deadlines are put off far more often than missed.
-        self._alarm: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         super().connection_made(transport)
@@ -178,15 +167,6 @@ class UpstreamConnection(ResponseHandler):
             body.on_progress()
         self._upload = None
 
-    def wait_for(self, seconds: float) -> None:
-        """Gives the upstream *seconds* for its next bytes, and again for those after them."""
-        if self.transport is None:
-            return
-        self._patience = seconds
-        self._deadline = self._loop.time() + seconds
-        if self._alarm is None or self._alarm.when() > self._deadline:
-            self._set_alarm()
-
     def pause_reading(self) -> None:
         """Stops reading, since too much of the response waits to be taken."""
         self._was_paused = True
@@ -241,7 +221,7 @@ class UpstreamConnection(ResponseHandler):
             self.close()
         else:
             self._connections.idle.append(self)
-            self.wait_for(_KEEPALIVE)
+            self.wait_for(self._connections.kept_idle)
 
     def _note_end(self) -> None:
         if not self._expecting or not (self._payload is None or self._payload.is_eof()):
@@ -260,12 +240,6 @@ class UpstreamConnection(ResponseHandler):
         error = self.exception()
         if isinstance(error, HttpProcessingError):
             self._break_off(ClientPayloadError("the response is no HTTP"), error)
-
-    def _break_off(self, error: Exception, cause: BaseException | None = None) -> None:
-        body = self._payload
-        if body is not None and not body.is_eof() and body.exception() is None:
-            error.__cause__ = cause
-            body.set_exception(error)
 
     def _take_rest(self) -> None:
         # What the parser holds since reading was paused has arrived before the connection was lost.
@@ -306,29 +280,8 @@ class UpstreamConnection(ResponseHandler):
         if self.transport is not None and self._has_unsent():
             self.transport.abort()
 
-    def _set_alarm(self) -> None:
-        if self._alarm is not None:
-            self._alarm.cancel()
-        self._alarm = self._loop.call_at(self._deadline, self._ring)
-
-    def _ring(self) -> None:
-        self._alarm = None
-        if self._reading_paused:
-            # The upstream can't be heard: it has all the time that its client takes.
-            return
-        if self._loop.time() < self._deadline:
-            self._set_alarm()
-        elif self._expecting:
-            late = SocketTimeoutError("the upstream says nothing")
-            self.set_exception(late)
-            self._break_off(late)
-        else:
-            self.close()
-
     def _stop(self) -> None:
-        if self._alarm is not None:
-            self._alarm.cancel()
-            self._alarm = None
+        self._stop_alarm()
         if self._upload is not None:
             self._upload.cancel()
             self._upload = None

@@ -11,11 +11,12 @@ from typing import Final
 from aiohttp import ClientError, web
 from aiohttp.http_exceptions import HttpProcessingError
 
+from gateway.allowlist import Allowlist
 from gateway.billing.bill import Bill
 from gateway.billing.reading_on import ReadingOn
 from gateway.config import Timeouts
 from gateway.envelope import Refusal
-from gateway.headers import Allowlist, to_client, to_upstream
+from gateway.headers import to_client, to_upstream
 from gateway.observe import Complaint, Timings
 from gateway.relay import relay
 from gateway.request import EdgeRequest, Grant, RequestBody, do_nothing

@@ -20,7 +20,7 @@ from aiohttp import (
 from aiohttp.client_proto import ResponseHandler
 from yarl import URL
 
-from gateway.connection import Connections, UpstreamConnection
+from gateway.connection import KEPT_IDLE, Connections, UpstreamConnection
 
 # Bytes that the system takes in from the upstream before we read them. By itself it would take several
 # MiB for each client that does not read. 128 KiB carry 1.3 MB/s over 100 ms, on each connection.
@@ -35,6 +35,7 @@ class UpstreamConnector(TCPConnector):
         patience: Seconds that a connection may take to be made.
         unsolicited: Is called for each connection closed for bytes that no request asked for.
         trust: Whose certificates the upstream may have; True: those that the system trusts.
+        kept_idle: Seconds that a connection is kept without a request.
     """
 
     def __init__(
@@ -43,9 +44,10 @@ class UpstreamConnector(TCPConnector):
         patience: float,
         unsolicited: Callable[[], None],
         trust: ssl.SSLContext | bool = True,
+        kept_idle: float = KEPT_IDLE,
     ) -> None:
         super().__init__(limit=0, socket_factory=_small_window, ssl=trust)
-        self._connections = Connections(unsolicited)
+        self._connections = Connections(unsolicited, kept_idle)
         factory = partial(UpstreamConnection, self._loop, self._connections)
         self._factory = cast("partial[ResponseHandler]", factory)
         self._target = ClientRequest(hdrs.METH_GET, url, loop=self._loop)

@@ -13,6 +13,7 @@ from multidict import CIMultiDict
 from gateway.billing.bill import Bill, CutError
 from gateway.envelope import Refusal
 from gateway.metering.events import end_of_event
+from gateway.metering.reader import is_coded
 from gateway.request import EdgeRequest, Outcome
 from gateway.upstream import Response
 from keyauthority.base.http.answer import Answer
@@ -201,6 +202,6 @@ def _is_open_event_stream(response: web.StreamResponse) -> bool:
     headers = response.headers
     return (
         headers.get(hdrs.CONTENT_TYPE, "").lower().startswith(_EVENT_STREAM)
-        and headers.get(hdrs.CONTENT_ENCODING, "identity") == "identity"
+        and not is_coded(headers.get(hdrs.CONTENT_ENCODING, ""))
         and hdrs.CONTENT_LENGTH not in headers
     )

@@ -19,7 +19,7 @@ from aiohttp.http import RawResponseMessage
 from yarl import URL
 
 from gateway.config import Timeouts
-from gateway.connection import UnsentError, UpstreamConnection, is_interim
+from gateway.connection import KEPT_IDLE, UnsentError, UpstreamConnection, is_interim
 from gateway.headers import written
 from gateway.pool import UpstreamConnector
 from gateway.request import RequestBody, do_nothing
@@ -98,6 +98,7 @@ class Upstream:
         timeouts: How long it may take.
         unsolicited: Is called for each connection closed for bytes that no request asked for.
         trust: Whose certificates it may have; True: those that the system trusts.
+        kept_idle: Seconds that a connection is kept without a request.
     """
 
     def __init__(
@@ -106,12 +107,13 @@ class Upstream:
         timeouts: Timeouts,
         unsolicited: Callable[[], None],
         trust: ssl.SSLContext | bool = True,
+        kept_idle: float = KEPT_IDLE,
     ) -> None:
         url = URL(base + "/", encoded=True)
         self._host = f"Host: {url.host_port_subcomponent}".encode()
         self._prefix = url.raw_path.removesuffix("/")
         self._patience = timeouts.first_byte_timeout
-        self._pool = UpstreamConnector(url, timeouts.connect_timeout, unsolicited, trust)
+        self._pool = UpstreamConnector(url, timeouts.connect_timeout, unsolicited, trust, kept_idle)
 
     async def close(self) -> None:
         """Ends all connections."""

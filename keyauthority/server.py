@@ -170,14 +170,15 @@ async def serving(
         writing = keep_writing_uses(store, last_used, pace.writing_uses)
         await stack.enter_async_context(background(writing))
         stack.push_async_callback(lambda: server.stop(max(GRACE, replica.grace)))
-        await stack.enter_async_context(hints(settings.database, replica.watch.hint))
+        heard = replica.watch.hint, replica.fence.acknowledged
+        await stack.enter_async_context(hints(settings.database, *heard))
         await stack.enter_async_context(replica.running())
         stack.push_async_callback(lambda: mutations.close(max(GRACE, replica.grace)))
         stack.callback(replica.leave)
         stack.callback(health.leave)
         await stack.enter_async_context(background(health.run()))
         rounds = pace.tidying, pace.pruning, pace.releasing
-        house = keep_house(store, books, settings.audit_retention, calls.settled, *rounds)
+        house = keep_house(store, books, settings.audit_retention, counts, *rounds)
         await stack.enter_async_context(background(house))
         await health.look()
         await server.start()

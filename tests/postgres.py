@@ -300,6 +300,21 @@ async def new_database(url: str | None = None, migrate: Migrate = migrate_postgr
     return await _create(url, f"TEMPLATE {await _template(url or server_url(), migrate)}")
 
 
+async def copy_of(url: PostgresUrl) -> PostgresUrl:
+    """A copy, beside it, of a database in the server that most tests share; nobody may use that now."""
+    return await _create(None, f"TEMPLATE {name_of(url)}")
+
+
+async def put_in_place(copy: PostgresUrl, of: PostgresUrl) -> None:
+    """Replaces the database *of* by what *copy* holds."""
+    name = name_of(of)
+    await run_sql(
+        server_url(),
+        f"DROP DATABASE {name} WITH (FORCE)",
+        f"CREATE DATABASE {name} TEMPLATE {name_of(copy)}",
+    )
+
+
 async def empty_database(url: str | None = None) -> PostgresUrl:
     """A database of its own with nothing in it, where `new_database` makes one."""
     return await _create(url)

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import json
-import subprocess
-import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from statistics import median
@@ -13,7 +10,7 @@ from typing import Any, Final
 from benchmarks.authority import Authority, running_authority
 from benchmarks.comparing import Measuring
 from benchmarks.filling import fill
-from benchmarks.processes import BenchmarkError, json_file
+from benchmarks.processes import probe
 from benchmarks.results import Figure
 
 OWED: Final = 600_000
@@ -56,7 +53,7 @@ def memory(count: int, scratch: Path) -> Figure:
 
 def full_cache(measuring: Measuring) -> Figure:
     """Measures a put into a full cache of 100,000 answers, against one with room."""
-    runs = _probe("full_cache", {"capacity": CAPACITY, "puts": PUTS, "runs": measuring.pairs})
+    runs = probe("full_cache", {"capacity": CAPACITY, "puts": PUTS, "runs": measuring.pairs})
     ratio = median(with_room / at_bound for with_room, at_bound, _ in runs)
     seconds = median(at_bound for _, at_bound, _ in runs) / PUTS
     longest = median(longest for *_, longest in runs)
@@ -78,13 +75,4 @@ def _probe_verifier(
     name: str, authority: Authority, secrets: Sequence[str], further: Mapping[str, object]
 ) -> Any:
     plan = {"address": authority.address, "token_file": str(authority.token_file)}
-    return _probe(name, {**plan, "secrets": [*secrets], **further})
-
-
-def _probe(name: str, plan: Mapping[str, object]) -> Any:
-    with json_file(plan) as file:
-        command = [sys.executable, "-m", f"benchmarks.probes.{name}", file]
-        run = subprocess.run(command, capture_output=True, text=True, check=False)
-    if run.returncode != 0:
-        raise BenchmarkError(f"{name} failed: {run.stderr[-2000:]}")
-    return json.loads(run.stdout)
+    return probe(name, {**plan, "secrets": [*secrets], **further})

@@ -32,7 +32,7 @@ def crediting(where: str, authority: Authority, count: int, scratch: Path) -> It
     spool.mkdir(mode=0o700)
     addresses = [authority.address] * CONNECTED
     with verifiers(authority, addresses, secrets, scratch, spool=spool) as spending:
-        spending.must_be_ready()
+        spending.wait_until_ready()
         turns = [_turn(authority, workspace_id, key_id, spending) for key_id in key_ids[:-1]]
     authority.proof(workspace_id)
     top_ups, reductions, revocations = map(Latencies.of, zip(*turns, strict=True))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
+from dataclasses import dataclass
 from itertools import cycle, islice
 from pathlib import Path
 from typing import Final
@@ -15,17 +16,34 @@ from benchmarks.verifiers import verifiers
 from keyauthority.client.admin import KeyState, keys
 
 CONNECTED: Final = 10
+
+
+@dataclass(frozen=True, slots=True)
+class Owed:
+    """Milliseconds that a revocation may take, and that we would like: half of them, all but 1 %."""
+
+    p50: tuple[int, int]
+    p99: tuple[int, int]
+
+
+ON_SQLITE: Final = Owed(p50=(5, 3), p99=(25, 10))
+ON_POSTGRES: Final = Owed(p50=(10, 6), p99=(100, 40))
 MORE_AND_MORE: Final = (1, CONNECTED, 50)
 
 
 def revoking(
-    where: str, replicas: Sequence[Authority], count: int, logs: Path, *, owed: int, aim: int
+    where: str, replicas: Sequence[Authority], count: int, logs: Path, owed: Owed
 ) -> Figure:
-    """Measures `RevokeKey` through all *replicas* in turn; *owed* and *aim* are milliseconds at p99."""
+    """Measures `RevokeKey`, one at a time, through all *replicas* in turn."""
     latencies = with_verifiers(replicas, count, CONNECTED, logs)
-    what = f"`RevokeKey`, {where}, {CONNECTED} connected verifiers"
-    met = latencies.p99 <= owed
-    return Figure(what, str(latencies), f"p99 ≤ {owed} ms", f"{aim} ms", met)
+    (p50, p50_aim), (p99, p99_aim) = owed.p50, owed.p99
+    return Figure(
+        f"`RevokeKey`, {where}, {CONNECTED} connected verifiers",
+        str(latencies),
+        f"p50 ≤ {p50} ms, p99 ≤ {p99} ms",
+        f"{p50_aim}, {p99_aim} ms",
+        latencies.p50 <= p50 and latencies.p99 <= p99,
+    )
 
 
 def growth(where: str, replicas: Sequence[Authority], count: int, logs: Path) -> Growth:
@@ -45,7 +63,7 @@ def with_verifiers(
     key_ids, secrets = zip(*first.issue(count, first.create_workspace()), strict=True)
     addresses = [replica.address for replica in islice(cycle(replicas), connected)]
     with verifiers(first, addresses, secrets, logs) as others:
-        others.must_be_ready()
+        others.wait_until_ready()
         latencies = revoke_all(replicas, key_ids, connected)
         others.must_refuse()
     return latencies

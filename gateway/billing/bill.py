@@ -14,7 +14,7 @@ from gateway.envelope import Refusal
 from gateway.metering.answer import answer_reader
 from gateway.metering.endpoints import Endpoint
 from gateway.metering.going_by import FIRST_OUTPUT, Priced
-from gateway.metering.reader import BYTES_A_TOKEN, AnswerReader
+from gateway.metering.reader import BYTES_A_TOKEN, AnswerReader, is_coded
 from gateway.request import RequestBody
 from keyauthority.client import AllHeld, OutOfCredits, Spending, SpendingUnavailable
 from keyauthority.pricing import amounts
@@ -137,7 +137,7 @@ class Bill:
 
     def _plain_cost(self, body: bytes) -> Cost | None:
         # Most answers need no reader.
-        if self._coding or not self._kind.startswith(_JSON):
+        if (self._coding and is_coded(self._coding)) or not self._kind.startswith(_JSON):
             return None
         priced = self._priced
         return None if priced.asked.place is _IMAGES else plain_cost(priced.price.rates, body)
@@ -160,7 +160,7 @@ class Bill:
         return passed
 
     def _begin_reading(self) -> AnswerReader:
-        if self._coding not in ("", "identity"):
+        if is_coded(self._coding):
             self._token_bytes, self._unread = _CODED, 0
         elif self._kind.startswith("audio/"):
             self._token_bytes, self._unread = _AUDIO, 0

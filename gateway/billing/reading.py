@@ -11,6 +11,7 @@ from multidict import CIMultiDictProxy
 
 from gateway.envelope import Refusal
 from gateway.metering.going_by import FREE_METHODS, Priced, Pricing, Unpriced
+from gateway.metering.reader import is_coded
 from gateway.metering.request import AmbiguousRequestError, read_request
 from gateway.observe import Complaint
 from gateway.request import EdgeRequest
@@ -76,8 +77,6 @@ def _plain_type(headers: CIMultiDictProxy[str]) -> str:
     kinds = headers.getall(hdrs.CONTENT_TYPE, ("",))
     if len(kinds) > 1:
         raise AmbiguousRequestError("the body has two types")
-    if hdrs.CONTENT_ENCODING in headers:
-        codings = headers.getall(hdrs.CONTENT_ENCODING)
-        if any(coding.strip().lower() not in ("", "identity") for coding in codings):
-            raise AmbiguousRequestError("the body is compressed, so what it asks for can't be read")
+    if any(map(is_coded, headers.getall(hdrs.CONTENT_ENCODING, ()))):
+        raise AmbiguousRequestError("the body is compressed, so what it asks for can't be read")
     return kinds[0]

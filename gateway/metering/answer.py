@@ -7,7 +7,7 @@ from typing import Final
 from gateway.metering.bodies import JsonReader
 from gateway.metering.endpoints import Endpoint
 from gateway.metering.ends import BOUNDS, Bounds
-from gateway.metering.reader import AnswerReader
+from gateway.metering.reader import AnswerReader, is_coded
 from gateway.metering.streams import EventReader
 from keyauthority.pricing.meter import Meter
 
@@ -31,7 +31,7 @@ def answer_reader(
     """
     kind = content_type.partition(";")[0].strip().lower()
     meter = Meter()
-    if content_encoding.strip().lower() not in ("", "identity"):
+    if is_coded(content_encoding):
         return AnswerReader(meter)
     if kind == _EVENT_STREAM:
         return EventReader(meter, bounds, takes_usage_out=takes_usage_out)

@@ -8,6 +8,13 @@ from keyauthority.pricing.meter import Meter
 
 BYTES_A_TOKEN: Final = 3
 
+_NO_CODING: Final = ("", "identity")
+
+
+def is_coded(coding: str) -> bool:
+    """Returns whether a body of this `Content-Encoding` has to be decoded before it can be read."""
+    return coding.strip().lower() not in _NO_CODING
+
 
 class AnswerReader:
     """Reads one answer into *meter*, fed with its chunks as they come.

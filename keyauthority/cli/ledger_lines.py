@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
@@ -141,22 +141,32 @@ class Export:
     faults: list[str]
 
 
+def exported_lines(lines: Iterable[str]) -> Iterator[tuple[int, str, bool]]:
+    """Yields the number of each line, its text, and whether it seals the others: the last one does."""
+    number, text = 1, ""
+    for number, line in enumerate(lines, 1):
+        if number > 1:
+            yield number - 1, text, False
+        text = line.removesuffix("\n")
+    yield number, text, True
+
+
 def read_export(lines: Iterable[str], digests: dict[int, bytes] | None = None) -> Export:
     """Returns the export in *lines*; raises `ValueError` with a sentence if it is none.
 
     Fills *digests* with those of the lines, by number.
     """
-    seal, last = Seal(), ""
-    for place, line in enumerate(lines):
-        if place:
-            try:
-                number = seal.add(last)
-                if digests is not None:
-                    digests[number] = digest_of(last)
-            except ValueError as error:
-                raise ValueError(f"line {place}: {error}") from None
-        last = line.removesuffix("\n")
-    claim = _claim(last)
+    seal, claim = Seal(), dict[str, Any]()
+    for number, line, seals in exported_lines(lines):
+        if seals:
+            claim = _claim(line)
+            continue
+        try:
+            entry = seal.add(line)
+        except ValueError as error:
+            raise ValueError(f"line {number}: {error}") from None
+        if digests is not None:
+            digests[entry] = digest_of(line)
     pairs = (
         ("count", claim.get("count"), seal.count),
         ("sum", claim.get("sum"), write(seal.sum)),

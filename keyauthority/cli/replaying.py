@@ -11,7 +11,7 @@ from pathlib import Path
 import click
 from google.protobuf.json_format import ParseDict, ParseError
 
-from keyauthority.cli.ledger_lines import entry_in, read_export
+from keyauthority.cli.ledger_lines import entry_in, exported_lines, read_export
 from keyauthority.client.admin import reading
 from keyauthority.domain.auditing import AuditEntry
 from keyauthority.domain.credits.replaying import Exported
@@ -100,16 +100,10 @@ def _workspace_of(file: Path) -> str:
 
 def _entries_in(file: Path) -> Iterator[Exported]:
     with file.open(encoding="utf-8") as lines:
-        yield from _parsed(file, lines)
-
-
-def _parsed(file: Path, lines: Iterable[str]) -> Iterator[Exported]:
-    # All but the last line, which seals the others.
-    last = ""
-    for place, line in enumerate(lines):
-        if place:
+        for number, line, seals in exported_lines(lines):
+            if seals:
+                return
             try:
-                yield entry_in(last)
+                yield entry_in(line)
             except ValueError as error:
-                raise click.ClickException(f"{file}, line {place}: {error}") from None
-        last = line
+                raise click.ClickException(f"{file}, line {number}: {error}") from None

@@ -5,31 +5,31 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Coroutine, Iterable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Final
 
 from keyauthority.client.accepted import Accepted
-from keyauthority.client.strangers import Question, Strangers
+from keyauthority.client.lines import BATCH, Batches, Question
 from keyauthority.client.verdict_calls import Answer, VerdictCalls
 from keyauthority.client.verification import Verification, VerificationUnavailable
 from keyauthority.coherence.cache import CoherentCache
 from keyauthority.coherence.calls import Calls
 
-MAX_CALLS: Final = 64
-"""Calls at a time about secrets accepted before, and as many about others one by one.
+WAITING: Final = 10_000
+"""Secrets of each kind that wait at a time: a gateway with 5,000 keys in use may start cold, or lose
+its lease, and refuses none of them. Half of the room is for the secrets of one source."""
 
-Under a lease further secrets wait their turn. Without one they are refused."""
+ACCEPTED_CALLS: Final = 16
+"""Calls at a time about secrets accepted before, many in each."""
 
-MAX_WAITING: Final = 1_000
-"""Secrets accepted before that are asked about at a time under a lease, waiting ones included."""
-
-MAX_STRANGERS: Final = 2_000
-"""Other secrets that wait under a lease; those of suspect sources have as much room of their own."""
-
-STRANGERS_CALLS: Final = 16
-"""Calls at a time about secrets that were not accepted before, many in each."""
+STRANGERS_CALLS: Final = 8
+"""Likewise about other secrets."""
 
 SUSPECTS_CALLS: Final = 2
 """Likewise about those of suspect sources: so few that a flood costs little more than the calls."""
+
+CALLS_ALONE: Final = 64
+"""Calls at a time, for each of the three kinds, about one secret each of a call that failed."""
 
 _ABANDONED: Final = VerificationUnavailable("nobody waits any more")
 
@@ -60,6 +60,8 @@ class Asking:
         spawn: Runs a coroutine as a task.
         counters: Counts the requests that are refused for want of room.
         now: The clock of the lease.
+        waiting: Secrets of each kind that wait at a time.
+        batch: Secrets in one call, at most.
     """
 
     def __init__(
@@ -70,6 +72,9 @@ class Asking:
         spawn: Callable[[Coroutine[Any, Any, None]], None],
         counters: Counters,
         now: Callable[[], float],
+        *,
+        waiting: int = WAITING,
+        batch: int = BATCH,
     ) -> None:
         self._verdicts = verdicts
         self._cache = cache
@@ -78,12 +83,11 @@ class Asking:
         self._counters = counters
         self._now = now
         self._calls: Calls[Waiter] = Calls()
-        self._places = asyncio.Semaphore(MAX_CALLS)
-        self._strangers_places = asyncio.Semaphore(MAX_CALLS)
-        self._accepted_waiting = 0
-        self._strangers, self._suspects = (
-            Strangers(self._ask_strangers, spawn, calls, MAX_STRANGERS)
-            for calls in (STRANGERS_CALLS, SUSPECTS_CALLS)
+        self._known, self._strangers, self._suspects = (
+            Batches(
+                partial(self._ask, asyncio.Semaphore(CALLS_ALONE)), spawn, calls, waiting, batch
+            )
+            for calls in (ACCEPTED_CALLS, STRANGERS_CALLS, SUSPECTS_CALLS)
         )
 
     def ask(self, question: Question) -> Waiter:
@@ -94,65 +98,44 @@ class Asking:
         return waiter
 
     def _begin(self, question: Question) -> None:
-        # Counts what has arrived: requests of one moment have not taken their places yet.
-        leased = self._cache.holds_lease(self._now())
+        if not self._batches_of(question).join(question):
+            waiters = self._calls.end(question.digest)
+            self._counters.shed += len(waiters)
+            _resolve(waiters, VerificationUnavailable("too many secrets wait for a verdict"))
+
+    def _batches_of(self, question: Question) -> Batches:
         if self._accepted.vouches(question.secret, question.digest):
-            if self._accepted_waiting < (MAX_WAITING if leased else MAX_CALLS):
-                self._accepted_waiting += 1
-                self._spawn(self._ask_accepted(question))
-                return
-        elif leased or len(self._strangers) + len(self._suspects) < MAX_CALLS:
-            strangers = self._suspects if question.suspect else self._strangers
-            if strangers.join(question):
-                return
-        waiters = self._calls.end(question.digest)
-        self._counters.shed += len(waiters)
-        _resolve(waiters, VerificationUnavailable("too many calls under way"))
+            return self._known
+        return self._suspects if question.suspect else self._strangers
 
-    async def _ask_accepted(self, question: Question) -> None:
-        try:
-            await self._ask_alone(question, self._places)
-        finally:
-            self._accepted_waiting -= 1
+    async def _ask(self, places: asyncio.Semaphore, questions: Sequence[Question]) -> None:
+        unjudged = await self._ask_together(questions)
+        await asyncio.gather(*(self._ask_alone(places, question) for question in unjudged))
 
-    async def _ask_strangers(self, questions: Sequence[Question]) -> None:
+    async def _ask_alone(self, places: asyncio.Semaphore, question: Question) -> None:
+        async with places:
+            await self._ask_together([question])
+
+    async def _ask_together(self, questions: Sequence[Question]) -> Sequence[Question]:
+        """Asks about *questions* in one call; returns those that have to be asked about alone."""
         awaited = []
         for question in questions:
             if self._is_awaited(question):
                 awaited.append(question)
             else:
                 self._answer(question, _ABANDONED)
-        if len(awaited) > 1 and await self._ask_together(awaited):
-            return
-        await asyncio.gather(
-            *(self._ask_alone(question, self._strangers_places) for question in awaited)
-        )
-
-    async def _ask_together(self, questions: Sequence[Question]) -> bool:
+        if not awaited:
+            return ()
         try:
-            answers = await self._verdicts.verdicts(questions)
-        except VerificationUnavailable:
-            # One secret that can't be judged is enough for that: the others may have verdicts.
-            return False
+            answers = await self._verdicts.verdicts(awaited)
         except Exception as error:  # noqa: BLE001  # nobody may wait for a call that has ended
             _report(error)
-            return False
-        for question, answer in zip(questions, answers, strict=True):
+            answers = [VerificationUnavailable("internal error")] * len(awaited)
+        if answers is None:
+            return awaited
+        for question, answer in zip(awaited, answers, strict=True):
             self._answer(question, answer)
-        return True
-
-    async def _ask_alone(self, question: Question, places: asyncio.Semaphore) -> None:
-        answer: Answer = _ABANDONED
-        try:
-            async with places:
-                if self._is_awaited(question):
-                    answer = await self._verdicts.verdict(question)
-        except VerificationUnavailable as outage:
-            answer = outage
-        except Exception as error:  # noqa: BLE001  # nobody may wait for a call that has ended
-            _report(error)
-            answer = VerificationUnavailable("internal error")
-        self._answer(question, answer)
+        return ()
 
     def _is_awaited(self, question: Question) -> bool:
         # If all who asked have given up, the place is for a question that somebody waits for.

@@ -1,7 +1,9 @@
 """The only door to the books: a use case hands in a function of the transaction (*work*).
 
-So a store can run *work* where its database is, and several works in one commit. A work must not
-keep the transaction.
+So a store can run *work* where its database is, and changes that wait go together in one commit, each
+with a savepoint of its own: one that fails takes nothing else with it. A work must not keep the
+transaction, and awaits nothing else. What it does outside the books, it may do again: its batch may
+fail, and then it is run alone.
 
 Every change to a record leaves an entry in the audit, whoever makes it: a caller, an operator at the
 machine or the authority itself. `post` leaves none: the ledger's own entries are the record of what it
@@ -11,12 +13,15 @@ changes. `upkeep` leaves none; no record and no verdict depends on what it chang
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Awaitable, Callable, Sequence
-from typing import Final, TypeAlias, TypeVar
+from dataclasses import dataclass
+from typing import Any, Final, TypeAlias, TypeVar
 
 from keyauthority.domain.auditing import AuditEntry
 from keyauthority.domain.callers import Actor, Insider
 from keyauthority.domain.facts import Fact
+from keyauthority.domain.gathering import Gathering, is_outage
 from keyauthority.domain.ports import Fence, Store
 from keyauthority.domain.repositories import Transaction
 from keyauthority.domain.sessions import Receipt
@@ -45,19 +50,19 @@ class Change:
         entry = self._signature.entry(self.tx.time, fact, subject, workspace_id, 0)
         self._recorded.append(entry)
 
-    async def finish(self) -> int:
-        """Numbers the alterations, writes the audit, and returns the last revision; 0: none."""
-        last = 0
-        if self._altered:
-            last = await self.tx.feed.advance([subject for subject, _, _ in self._altered])
-        first = last - len(self._altered) + 1
+    @property
+    def altered(self) -> list[str]:
+        """The subjects of which it states that verdicts may have changed."""
+        return [subject for subject, _, _ in self._altered]
+
+    def entries(self, first: int) -> list[AuditEntry]:
+        """Returns the entries for the audit; alterations have the revisions from *first* on."""
         altered = [
             self._signature.entry(self.tx.time, fact, subject, workspace_id, revision)
             for revision, (subject, workspace_id, facts) in enumerate(self._altered, first)
             for fact in facts
         ]
-        await self.tx.audit.append([*self._recorded, *altered])
-        return last
+        return [*self._recorded, *altered]
 
 
 class Posting:
@@ -91,41 +96,65 @@ POSTS_IN_FORCE: Final = 2
 """The same of those that wait until they are in force: whoever brings them delays no verifier."""
 
 
-class Books:
-    """The books, and the fence that changes wait at."""
+TOGETHER: Final = 64
+"""How many records the changes of one transaction are about at most, unless it is one change."""
 
-    def __init__(self, store: Store, fence: Fence) -> None:
+TIME: Final = 0.05
+"""Seconds after which no further change of a batch is begun: the others are of the next batch."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Call:
+    # A change that waits for its turn. *size* is how many records it is about.
+    actor: Actor | Insider
+    work: Work[Any]
+    size: int
+    fenced: bool
+
+
+@dataclass(frozen=True, slots=True)
+class _Made:
+    # A change that is durable, and the revision to wait for.
+    result: Any
+    revision: int
+
+
+class Books:
+    """The books, and the fence that changes wait at. *now* is a clock in seconds."""
+
+    def __init__(
+        self, store: Store, fence: Fence, now: Callable[[], float] = time.monotonic
+    ) -> None:
         self._store = store
         self._fence = fence
+        self._now = now
+        self._changes: Gathering[_Call, _Made | Exception] = Gathering(
+            self._make, size=lambda call: call.size, most=TOGETHER, at_once=store.changes_at_once
+        )
         self._posts = asyncio.Semaphore(POSTS)
         self._posts_in_force = asyncio.Semaphore(POSTS_IN_FORCE)
 
     async def read(self, work: Callable[[Transaction], Awaitable[Result]]) -> Result:
         """Returns what *work* reads, all of it from one state of the books."""
-        async with self._store.reading() as tx:
-            return await work(tx)
+        return await self._store.read(work)
 
-    async def change(self, actor: Actor | Insider, work: Work[Result]) -> tuple[Result, Receipt]:
+    async def change(
+        self, actor: Actor | Insider, work: Work[Result], *, size: int = 1
+    ) -> tuple[Result, Receipt]:
         """Runs *work*, commits it, then waits until every verifier has applied it.
 
-        The change takes effect even if its caller, or this process, does not see the end of the wait.
-        A work that alters nothing waits for earlier changes: a repeated revocation promises no less
-        than the first.
+        *size* is how many records it is about. The change takes effect even if its caller, or this
+        process, does not see the end of the wait. A work that alters nothing waits for earlier
+        changes: a repeated revocation promises no less than the first.
         """
-        async with self._store.changing() as tx:
-            result, revision = await _run(tx, actor, work)
-            if not revision:
-                revision = (await tx.feed.head()).revision
+        made = await self._made(_Call(actor, work, size, fenced=True))
         if actor.on_durable is not None:
-            actor.on_durable(revision)
-        return result, await self._fence.wait(revision)
+            actor.on_durable(made.revision)
+        return made.result, await self._fence.wait(made.revision)
 
-    async def record(self, actor: Actor | Insider, work: Work[Result]) -> Result:
+    async def record(self, actor: Actor | Insider, work: Work[Result], *, size: int = 1) -> Result:
         """Runs and commits *work*, which changes no verdict that a verifier may hold."""
-        async with self._store.changing() as tx:
-            result, revision = await _run(tx, actor, work)
-            if revision:
-                raise RuntimeError("a work that alters verdicts is one for `change`")
+        result: Result = (await self._made(_Call(actor, work, size, fenced=False))).result
         return result
 
     async def post(self, work: Postings[Result]) -> Result:
@@ -133,29 +162,108 @@ class Books:
 
         It does not wait: whoever spends what is gone meanwhile is charged all the same.
         """
-        async with self._posts, self._store.changing() as tx:
+
+        async def post(tx: Transaction) -> tuple[Result, int]:
             posting = Posting(tx)
             result = await work(posting)
-            revision = await posting.finish()
+            return result, await posting.finish()
+
+        async with self._posts:
+            result, revision = await self._store.change(post)
         if revision:
             self._fence.announce(revision)
         return result
 
     async def post_in_force(self, actor: Actor, work: Postings[Result]) -> tuple[Result, Receipt]:
         """Does the same, then waits until every verifier has applied what it announces, as `change`."""
-        async with self._posts_in_force, self._store.changing() as tx:
+
+        async def post(tx: Transaction) -> tuple[Result, int]:
             posting = Posting(tx)
             result = await work(posting)
-            revision = await posting.finish() or (await tx.feed.head()).revision
+            return result, await posting.finish() or (await tx.feed.head()).revision
+
+        async with self._posts_in_force:
+            result, revision = await self._store.change(post)
         if actor.on_durable is not None:
             actor.on_durable(revision)
         return result, await self._fence.wait(revision)
 
+    async def _made(self, call: _Call) -> _Made:
+        outcome = await self._changes.do(call)
+        if is_outage(outcome):
+            # The others are made. It waited too long for a change of another process, say.
+            [outcome] = await self._make([call])
+        if isinstance(outcome, Exception):
+            raise outcome
+        return outcome
 
-async def _run(tx: Transaction, actor: Actor | Insider, work: Work[Result]) -> tuple[Result, int]:
-    change = Change(tx, actor)
-    result = await work(change)
-    return result, await change.finish()
+    async def _make(self, calls: Sequence[_Call]) -> Sequence[_Made | Exception]:
+        outcomes = await self._store.change(lambda tx: self._run(tx, calls))
+        last = max((made.revision for made in outcomes if isinstance(made, _Made)), default=0)
+        if last:
+            self._fence.announce(last)
+        return outcomes
+
+    async def _run(self, tx: Transaction, calls: Sequence[_Call]) -> list[_Made | Exception]:
+        end = self._now() + TIME
+        outcomes: list[_Run | Exception] = []
+        for call in calls:
+            if outcomes and self._now() >= end:
+                break
+            # What is alone needs no savepoint: its failure rolls back the transaction.
+            run = _run_beside_others if len(calls) > 1 else _run
+            outcomes.append(await run(tx, call))
+        revisions = iter(await _finish(tx, [run for run in outcomes if isinstance(run, _Run)]))
+        return [
+            _Made(outcome.result, next(revisions)) if isinstance(outcome, _Run) else outcome
+            for outcome in outcomes
+        ]
+
+
+@dataclass(frozen=True, slots=True)
+class _Run:
+    # A work that has been run, within a transaction that is still open.
+    change: Change
+    result: Any
+    fenced: bool
+
+
+async def _run(tx: Transaction, call: _Call) -> _Run:
+    change = Change(tx, call.actor)
+    result = await call.work(change)
+    if change.altered and not call.fenced:
+        raise RuntimeError("a work that alters verdicts is one for `change`")
+    return _Run(change, result, call.fenced)
+
+
+async def _run_beside_others(tx: Transaction, call: _Call) -> _Run | Exception:
+    try:
+        async with tx.savepoint():
+            return await _run(tx, call)
+    except Exception as error:  # noqa: BLE001  # its caller gets it
+        return error
+
+
+async def _finish(tx: Transaction, runs: Sequence[_Run]) -> list[int]:
+    """Numbers the alterations and writes the audit; returns the revision that each waits for.
+
+    A work that alters nothing waits for the last one; 0: for none.
+    """
+    subjects = [subject for run in runs for subject in run.change.altered]
+    last = 0
+    if subjects:
+        last = await tx.feed.advance(subjects)
+    elif any(run.fenced for run in runs):
+        last = (await tx.feed.head()).revision
+    before = last - len(subjects)
+    entries: list[AuditEntry] = []
+    revisions = []
+    for run in runs:
+        entries += run.change.entries(before + 1)
+        before += len(run.change.altered)
+        revisions.append(before if run.change.altered else last * run.fenced)
+    await tx.audit.append(entries)
+    return revisions
 
 
 class Unfenced:
@@ -183,5 +291,4 @@ class Upkeep:
 
 async def upkeep(store: Store, work: Callable[[Upkeep], Awaitable[Result]]) -> Result:
     """Runs and commits *work*, which changes no record and leaves no entry in the audit."""
-    async with store.changing() as tx:
-        return await work(Upkeep(tx))
+    return await store.change(lambda tx: work(Upkeep(tx)))

@@ -8,19 +8,28 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
-from typing import Any, Generic, TypeVar
+from typing import Any, Final, Generic, TypeAlias, TypeVar
 
 from keyauthority.domain.errors import KeyAuthorityError, Reason
 
+_OUTAGES: Final = (Reason.STORE_UNAVAILABLE, Reason.LEASE_LOST)
+
 Item = TypeVar("Item")
 Result = TypeVar("Result")
+
+Waiting: TypeAlias = tuple[Item, asyncio.Future[Result]]
+Batch: TypeAlias = list[Waiting[Item, Result]]
 
 
 class Gathering(Generic[Item, Result]):
     """Has what waits done in batches.
 
+    An item larger than a batch goes alone. It waits for the batch of the others that wait, and these
+    wait for one such item at most.
+
     Args:
-        work: Does a batch, all of it or nothing; returns what became of each item, in their order.
+        work: Does the first items of a batch, as many as it has the time for but at least one: all of
+            these or nothing. Returns what became of each, in their order.
         size: How large an item is.
         most: How large a batch is at most, unless it is one item.
         at_once: How many batches are under way at a time.
@@ -38,7 +47,9 @@ class Gathering(Generic[Item, Result]):
         self._size = size
         self._most = most
         self._at_once = at_once
-        self._waiting: deque[tuple[Item, asyncio.Future[Result]]] = deque()
+        self._small: deque[Waiting[Item, Result]] = deque()
+        self._large: deque[Waiting[Item, Result]] = deque()
+        self._was_small = False
         self._lanes: set[asyncio.Task[Any]] = set()
 
     async def do(self, item: Item) -> Result:
@@ -48,7 +59,7 @@ class Gathering(Generic[Item, Result]):
         before his batch begins takes his item along.
         """
         future: asyncio.Future[Result] = asyncio.get_running_loop().create_future()
-        self._waiting.append((item, future))
+        (self._small if self._is_small(item) else self._large).append((item, future))
         if len(self._lanes) < self._at_once:
             lane = asyncio.create_task(self._run())
             self._lanes.add(lane)
@@ -56,9 +67,12 @@ class Gathering(Generic[Item, Result]):
         return await future
 
     async def _run(self) -> None:
-        while batch := self._batch():
+        while batch := self._next():
             try:
-                await self._do(batch)
+                done = await self._do(batch)
+                # There was no time for the others: they are the first of the next batch.
+                self._small.extendleft(reversed(batch[done:]))
+                del batch[done:]
             finally:
                 # Left over only if this task was cancelled.
                 for _, future in batch:
@@ -67,36 +81,57 @@ class Gathering(Generic[Item, Result]):
         if (lane := asyncio.current_task()) is not None:
             self._lanes.discard(lane)
 
-    def _batch(self) -> list[tuple[Item, asyncio.Future[Result]]]:
-        batch: list[tuple[Item, asyncio.Future[Result]]] = []
-        room = self._most
-        while self._waiting:
-            item, future = self._waiting[0]
-            if not future.done():
-                room -= self._size(item)
-                if batch and room < 0:
-                    break
-                batch.append((item, future))
-            self._waiting.popleft()
+    def _is_small(self, item: Item) -> bool:
+        return self._size(item) <= self._most
+
+    def _next(self) -> Batch[Item, Result]:
+        if self._was_small:
+            batch = self._next_large() or self._next_small()
+        else:
+            batch = self._next_small() or self._next_large()
+        self._was_small = bool(batch) and self._is_small(batch[0][0])
         return batch
 
-    async def _do(self, batch: Sequence[tuple[Item, asyncio.Future[Result]]]) -> None:
+    def _next_large(self) -> Batch[Item, Result]:
+        while self._large:
+            waiting = self._large.popleft()
+            if not waiting[1].done():
+                return [waiting]
+        return []
+
+    def _next_small(self) -> Batch[Item, Result]:
+        batch: Batch[Item, Result] = []
+        room = self._most
+        while self._small:
+            item, future = self._small[0]
+            if not future.done():
+                room -= self._size(item)
+                if room < 0:
+                    break
+                batch.append((item, future))
+            self._small.popleft()
+        return batch
+
+    async def _do(self, batch: Sequence[Waiting[Item, Result]]) -> int:
+        """Returns how many are done."""
         try:
             results = await self._work([item for item, _ in batch])
         except Exception as error:  # noqa: BLE001  # whoever waits gets it
-            if len(batch) > 1 and not _is_outage(error):
+            # An outage is nobody's own, and would only last longer if each of them tried by itself.
+            if len(batch) > 1 and not is_outage(error):
                 for one in batch:
                     await self._do([one])
-                return
+                return len(batch)
             for _, future in batch:
                 if not future.done():
                     future.set_exception(error)
-        else:
-            for (_, future), result in zip(batch, results, strict=True):
-                if not future.done():
-                    future.set_result(result)
+            return len(batch)
+        for (_, future), result in zip(batch, results, strict=False):
+            if not future.done():
+                future.set_result(result)
+        return len(results)
 
 
-def _is_outage(error: Exception) -> bool:
-    # It is none of an item's, and would only last longer if each of them tried by itself.
-    return isinstance(error, KeyAuthorityError) and error.reason is Reason.STORE_UNAVAILABLE
+def is_outage(error: object) -> bool:
+    """Returns whether *error* says that the books can't be used now, whoever tries."""
+    return isinstance(error, KeyAuthorityError) and error.reason in _OUTAGES

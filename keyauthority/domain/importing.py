@@ -60,7 +60,7 @@ class Importing:
                 change.alters(SUBJECT, "", Fact(Action.IMPORTS_BEGUN))
             return keys
 
-        return await self._books.change(actor, work)
+        return await self._books.change(actor, work, size=len(imported))
 
     async def _import(
         self, change: Change, actor: Actor, imported: Sequence[ImportedKey]

@@ -5,11 +5,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
-from contextlib import AbstractAsyncContextManager
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Protocol
+from typing import Protocol, TypeVar
 
 from keyauthority.domain.callers import Caller
 from keyauthority.domain.keys import Key
@@ -23,6 +22,8 @@ from keyauthority.domain.sessions import (
     Session,
     Standing,
 )
+
+Result = TypeVar("Result")
 
 
 class Clock(Protocol):
@@ -54,7 +55,7 @@ class Snapshot:
 class Sessions(Protocol):
     """The verifiers that may hold a lease.
 
-    Every method but `callers_of`, `standing` and `all` is one change, committed when the method returns. A claim
+    Every method but `grant_again`, `callers_of`, `standing` and `all` is one change, committed when the method returns. A claim
     is stored as revision 0 and answered with a reset if its epoch is another, if it is above the
     head, older than the stored changes, or too many changes behind.
 
@@ -75,6 +76,12 @@ class Sessions(Protocol):
 
         Raises `KeyAuthorityError`: `CREDENTIAL_INVALID`, or `SESSION_NOT_FOUND` if the caller has no
         such session.
+        """
+
+    async def grant_again(self, session_id: str, caller_id: str, claim: Claim) -> Grant:
+        """Returns the grant of the present state to a request that `renew` was called for before.
+
+        The session has the beat and the acknowledgement of that time. Raises as `renew`.
         """
 
     async def allow(
@@ -106,7 +113,13 @@ class Store(Protocol):
 
     Every method, and every call within a transaction, raises `KeyAuthorityError` with
     `STORE_UNAVAILABLE` when the database can't be read or written; a failed change is rolled back.
+
+    Where the database is used by a thread of its own, *work* runs there, without an event loop. So
+    it awaits nothing but the transaction, and uses nothing that two threads may not.
+    `changes_at_once` is how many changes the store makes at a time; others would wait in it.
     """
+
+    changes_at_once: int
 
     @property
     def sessions(self) -> Sessions:
@@ -128,13 +141,14 @@ class Store(Protocol):
     async def caller(self, caller_id: str) -> Caller | None:
         """Reads one caller, revoked or not, in one statement."""
 
-    def reading(self) -> AbstractAsyncContextManager[Transaction]:
-        """Opens the books to read."""
+    async def read(self, work: Callable[[Transaction], Awaitable[Result]]) -> Result:
+        """Returns what *work* reads, all of it from one state."""
 
-    def changing(self) -> AbstractAsyncContextManager[Transaction]:
-        """Opens the books to change: the end of the block commits, an exception rolls back.
+    async def change(self, work: Callable[[Transaction], Awaitable[Result]]) -> Result:
+        """Runs *work*, commits what it did, and returns its result; an exception rolls back.
 
-        Transactions that change the same records wait for one another.
+        Once it has begun, it goes on to its end even if its caller is cancelled. Changes of the same
+        records wait for one another.
         """
 
 

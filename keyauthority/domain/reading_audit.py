@@ -48,9 +48,9 @@ class ReadingAudit:
         return await self._prune_all(actor, work)
 
     async def _prune_all(self, actor: Actor | Insider, work: Work[int]) -> int:
-        deleted = count = await self._books.record(actor, work)
+        deleted = count = await self._books.record(actor, work, size=self._at_once)
         while count == self._at_once:
-            deleted += (count := await self._books.record(actor, work))
+            deleted += (count := await self._books.record(actor, work, size=self._at_once))
         return deleted
 
     async def _prune(self, change: Change, before: datetime, *, quietly: bool = False) -> int:

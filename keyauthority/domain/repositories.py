@@ -5,7 +5,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
+from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol
@@ -98,8 +99,11 @@ class Keys(Protocol):
 class Workspaces(Protocol):
     """The workspaces, within one transaction."""
 
-    async def get(self, workspace_id: str) -> Workspace | None:
-        """Returns the workspace; a changing transaction locks it until its end."""
+    async def get(self, workspace_id: str, *, to_change: bool = False) -> Workspace | None:
+        """Returns the workspace, which no other change alters until the end of this one.
+
+        Others may read it meanwhile, unless it is read *to_change* it.
+        """
 
     async def get_all(self, workspace_ids: Iterable[str]) -> dict[str, Workspace]:
         """Returns those of *workspace_ids* that exist, without locks."""
@@ -260,7 +264,8 @@ class Transaction:
     """The open books: all reads see one state, all writes are one change.
 
     A store that lacks one of the repositories does not type-check. `time` is the start of the
-    transaction, in microseconds, by the clock that decides about expiry.
+    transaction, in microseconds, by the clock that decides about expiry. `savepoint` opens a block of
+    a change: an exception undoes what the block did, and nothing else, and passes through.
     """
 
     time: datetime
@@ -276,3 +281,4 @@ class Transaction:
     ledger: Ledger
     prices: Prices
     slices: Slices
+    savepoint: Callable[[], AbstractAsyncContextManager[None]]

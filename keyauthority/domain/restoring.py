@@ -207,7 +207,7 @@ async def _create_workspace(change: Change, entry: AuditEntry, replayed: Replaye
 
 
 async def _suspend(change: Change, entry: AuditEntry, replayed: Replayed) -> None:
-    workspace = await change.tx.workspaces.get(entry.subject)
+    workspace = await change.tx.workspaces.get(entry.subject, to_change=True)
     if workspace is None:
         replayed.missing = _with(replayed.missing, entry.subject)
         return

@@ -44,7 +44,7 @@ class Revoking:
                 change.alters(key.id, key.workspace_id, fact)
             return await with_last_use(change.tx, self._last_used, after)
 
-        return await self._books.change(actor, work)
+        return await self._books.change(actor, work, size=len(key_ids))
 
 
 class RevokingPresented:

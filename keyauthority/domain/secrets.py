@@ -16,6 +16,8 @@ import zlib
 from typing import Final
 
 ALPHABET: Final = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
+_DIGITS: Final = bytes(ord(ALPHABET[byte % 62]) for byte in range(256))
+_SURPLUS: Final = bytes(range(256 - 256 % 62, 256))
 KEY_PREFIX: Final = "sk-optk-"
 TOKEN_PREFIX: Final = "optk-svc-"
 SECRET_MARK: Final = "optk-"
@@ -155,4 +157,8 @@ def checksum(stem: str) -> str:
 
 
 def _random(length: int) -> str:
-    return "".join(entropy.choice(ALPHABET) for _ in range(length))
+    # Bytes beyond the last whole multiple of 62 are dropped: so each digit is equally likely.
+    digits = b""
+    while len(digits) < length:
+        digits += entropy.token_bytes(2 * length).translate(_DIGITS, _SURPLUS)
+    return digits[:length].decode("ascii")

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
 from datetime import datetime, timedelta
+from itertools import islice
 from typing import Final
 
 from keyauthority.domain.errors import KeyAuthorityError, Reason
@@ -11,6 +13,7 @@ from keyauthority.domain.keys import Key, StoredSecret
 from keyauthority.domain.last_used import LastUsed
 from keyauthority.domain.ports import Keyring, Snapshot, Store
 from keyauthority.domain.recognising import Presented, Recognising
+from keyauthority.domain.sessions import Head
 from keyauthority.domain.verdicts import Verdict, Verification, VerifiedKey
 
 CACHE_FOR: Final = timedelta(seconds=60)
@@ -20,6 +23,38 @@ CACHE_UNKNOWN_FOR: Final = timedelta(seconds=2)
 """How long `UNKNOWN` holds: no fence waits for verifiers when a key is issued."""
 
 
+@dataclass(frozen=True, slots=True)
+class Judged:
+    """Secrets that were judged by one state of the books, `head`.
+
+    `answers` has a verdict on each, or why this keyring can't judge it (`KEYRING_MISMATCH`).
+    """
+
+    head: Head
+    answers: Sequence[Verification | KeyAuthorityError]
+
+    def verdicts(self, at_least_revision: int) -> list[Verification]:
+        """Returns the verdicts. Raises `REVISION_NOT_REACHED`, `KEYRING_MISMATCH`."""
+        if self.head.revision < at_least_revision:
+            raise KeyAuthorityError(
+                Reason.REVISION_NOT_REACHED,
+                f"revision {at_least_revision} is not reached yet",
+                revision=str(self.head.revision),
+            )
+        verdicts = []
+        for answer in self.answers:
+            if isinstance(answer, KeyAuthorityError):
+                raise answer
+            verdicts.append(answer)
+        return verdicts
+
+    def parts(self, lengths: Iterable[int]) -> Iterator[Judged]:
+        """Yields the answers in parts of these *lengths*."""
+        answers = iter(self.answers)
+        for length in lengths:
+            yield Judged(self.head, tuple(islice(answers, length)))
+
+
 class Verifying:
     """Judges secrets, with one statement a call."""
 
@@ -27,23 +62,18 @@ class Verifying:
         self._recognising = Recognising(store, keyring)
         self._last_used = last_used
 
-    async def verify_all(
-        self, secrets: Sequence[str], at_least_revision: int = 0
-    ) -> list[Verification]:
-        """Judges *secrets* by one state of the books.
-
-        Raises `KeyAuthorityError`: `REVISION_NOT_REACHED`, `KEYRING_MISMATCH`, `STORE_UNAVAILABLE`;
-        none of them says anything about the secrets.
-        """
+    async def judge_all(self, secrets: Sequence[str]) -> Judged:
+        """Judges *secrets* by one state of the books. Raises `STORE_UNAVAILABLE`."""
         presented = [self._recognising.read(secret) for secret in secrets]
         books = await self._recognising.snapshot(presented)
-        if books.head.revision < at_least_revision:
-            raise KeyAuthorityError(
-                Reason.REVISION_NOT_REACHED,
-                f"revision {at_least_revision} is not reached yet",
-                revision=str(books.head.revision),
-            )
-        return [self._judge(books, secret) for secret in presented]
+        return Judged(books.head, [self._answer(books, secret) for secret in presented])
+
+    def _answer(self, books: Snapshot, presented: Presented) -> Verification | KeyAuthorityError:
+        # One that can't be judged is no reason to withhold the verdicts on the others.
+        try:
+            return self._judge(books, presented)
+        except KeyAuthorityError as mismatch:
+            return mismatch
 
     def _judge(self, books: Snapshot, presented: Presented) -> Verification:
         if presented.malformed:

@@ -46,6 +46,7 @@ class SessionFence:
         lateness: Shortens the leases of verifiers that changes wait for.
         now: The clock of leases.
         metrics: Where waits are counted.
+        poll: Seconds between two looks at the sessions that nothing brings forward.
     """
 
     def __init__(
@@ -55,6 +56,7 @@ class SessionFence:
         lateness: Lateness,
         now: Callable[[], float],
         metrics: ReplicaMetrics,
+        poll: float = POLL,
     ) -> None:
         self.settled = -math.inf
         """The time until which leases may be in force that the books know nothing of."""
@@ -67,13 +69,30 @@ class SessionFence:
         self._watch = watch
         self._now = now
         self._metrics = metrics
-        self._acknowledged = asyncio.Event()
+        self._poll = poll
+        self._due = asyncio.Event()
         self._waiting: list[_Waiting] = []
+        # Of the oldest revision waited for: how many sessions were behind at the last look, and how
+        # many acknowledgements have been heard of since it began.
+        self._oldest: float = math.inf
+        self._behind = 1
+        self._heard = 0
         self._looking: asyncio.Task[None] | None = None
 
-    def acknowledged(self) -> None:
-        """Has the sessions looked at now, since one has acknowledged something."""
-        self._acknowledged.set()
+    def acknowledged(self, revision: int, sessions: int = 1) -> None:
+        """Notes that *sessions* have acknowledged *revision*, here or at another process.
+
+        Has the sessions looked at now if a wait may be over by that. It decides nothing: one that is
+        noted twice brings the look forward, and one that is lost leaves it to the poll.
+        """
+        if revision >= self._oldest:
+            self._heard += sessions
+            if self._heard >= self._behind:
+                self._due.set()
+
+    def session_ended(self) -> None:
+        """Has the sessions looked at now, since there is one less to wait for."""
+        self._due.set()
 
     def announce(self, revision: int) -> None:
         """Wakes the verifiers connected here for *revision*, whose commit returned."""
@@ -89,7 +108,7 @@ class SessionFence:
         future: asyncio.Future[Receipt] = asyncio.get_running_loop().create_future()
         waiting = _Waiting(Fence(committed, self.settled), revision, committed, future)
         self._waiting.append(waiting)
-        self._acknowledged.set()
+        self._due.set()
         if self._looking is None or self._looking.done():
             self._looking = asyncio.create_task(self._look())
         with self._metrics.fences_open.track_inprogress():
@@ -104,7 +123,8 @@ class SessionFence:
 
     async def _look(self) -> None:
         while self._waiting:
-            self._acknowledged.clear()
+            self._due.clear()
+            self._heard = 0
             # A change that comes during this look may be committed after the sessions are read: it
             # waits for the next look.
             waiting = list(self._waiting)
@@ -116,8 +136,9 @@ class SessionFence:
                 if self.closing:
                     self._give_up(waiting, error)
             with suppress(TimeoutError):
-                async with asyncio.timeout(POLL):
-                    await self._acknowledged.wait()
+                async with asyncio.timeout(self._poll):
+                    await self._due.wait()
+        self._oldest = math.inf
 
     def _judge(self, waiting: list[_Waiting], standing: Standing) -> None:
         now = self._now()
@@ -138,6 +159,15 @@ class SessionFence:
                 self._waiting.remove(change)
         if late:
             self._lateness.mark(late, standing.terms.lease)
+        self._expect(standing)
+
+    def _expect(self, standing: Standing) -> None:
+        self._oldest = min((change.revision for change in self._waiting), default=math.inf)
+        if self._waiting:
+            # While leases are waited out that the books don't know of, any may be the last.
+            self._behind = max(standing.at(int(self._oldest)).behind, 1)
+            if self._heard >= self._behind:
+                self._due.set()
 
     def _give_up(self, waiting: list[_Waiting], error: Exception) -> None:
         # The sessions may have acknowledged, but a receipt needs to know.

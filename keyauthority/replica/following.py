@@ -10,6 +10,7 @@ from typing import Any, Final
 import structlog
 
 from keyauthority.coherence.cache import CoherentCache, SyncCall
+from keyauthority.coherence.sessions import credited
 from keyauthority.domain.errors import KeyAuthorityError, Reason
 from keyauthority.domain.ports import Sessions
 from keyauthority.domain.sessions import REPLICA, Claim, Grant
@@ -75,7 +76,7 @@ class Following:
             grant = await self._sessions.renew(call.session_id, REPLICA, call.claim)
         else:
             grant = await self._sessions.join(REPLICA, self._name, call.claim)
-        self._fence.acknowledged()
+        self._fence.acknowledged(credited(call.claim, grant.head))
         return grant
 
     def _take(self, call: SyncCall, grant: Grant) -> bool:

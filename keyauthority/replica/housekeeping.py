@@ -14,13 +14,13 @@ import structlog
 
 from keyauthority.domain.books import Books, Upkeep, upkeep
 from keyauthority.domain.callers import authority
-from keyauthority.domain.credits.charging import Counts
 from keyauthority.domain.credits.crediting import Crediting
 from keyauthority.domain.credits.releasing import Releasing
 from keyauthority.domain.errors import KeyAuthorityError
 from keyauthority.domain.last_used import LastUsed, Marks
 from keyauthority.domain.ports import Store
 from keyauthority.domain.reading_audit import ReadingAudit
+from keyauthority.replica.metrics import ReplicaMetrics
 
 TIDIED_EVERY: Final = 60.0
 """Seconds from one round to the next."""
@@ -44,19 +44,23 @@ async def keep_house(
     store: Store,
     books: Books,
     audit_retention: timedelta | None,
-    counts: Counts,
+    metrics: ReplicaMetrics,
     tidied_every: float = TIDIED_EVERY,
     pruned_every: float = PRUNED_EVERY,
     released_every: float = RELEASED_EVERY,
 ) -> None:
     """Prunes the books, has credits expire and slices go back, round after round until cancelled.
 
-    *counts* gets what stands in slices.
+    *metrics* tell what stands in slices.
     """
+
+    async def tell_escrowed() -> None:
+        metrics.escrowed.set(await releasing.escrowed())
+
     rounds = [_rounds(lambda: upkeep(store, tidy), tidied_every)]
     rounds.append(_rounds(lambda: expire_credits(Crediting(books)), tidied_every))
-    releasing = Releasing(books, store.sessions, counts)
-    rounds.append(_rounds(releasing.look, tidied_every))
+    releasing = Releasing(books, store.sessions)
+    rounds.append(_rounds(tell_escrowed, tidied_every))
     rounds.append(_rounds(lambda: release_slices(releasing), released_every))
     if audit_retention is not None:
         audit, actor = ReadingAudit(books), authority("housekeeping")

@@ -1,4 +1,4 @@
-"""The counts of the revocation protocol."""
+"""What a process tells of the revocation protocol, and of its upkeep of the books."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5)
 
 
 class ReplicaMetrics(Collector):
-    """The counts of one process, in *registry*.
+    """The metrics of one process, in *registry*.
 
     `hits` and `misses` are plain numbers, since every verdict adds to one of them.
     """
@@ -47,6 +47,11 @@ class ReplicaMetrics(Collector):
         )
         self.lease_held = gauge(
             "keyauthority_lease_held", "1 while this process may answer from its cache, else 0."
+        )
+        self.escrowed = gauge(
+            "keyauthority_escrowed_nano_credits",
+            "What stands in slices of all workspaces, as of the last minute; every authority says the "
+            "same.",
         )
         registry.register(self)
 

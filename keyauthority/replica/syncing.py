@@ -7,7 +7,7 @@ from dataclasses import replace
 from datetime import timedelta
 from typing import Final
 
-from keyauthority.coherence.sessions import resets
+from keyauthority.coherence.sessions import credited, resets
 from keyauthority.domain import limits
 from keyauthority.domain.errors import KeyAuthorityError, Reason, invalid
 from keyauthority.domain.ports import Sessions
@@ -69,7 +69,7 @@ class Syncing:
     async def leave(self, caller_id: str, session_id: str) -> None:
         """Ends the caller's session."""
         await self._sessions.leave(session_id, caller_id)
-        self._fence.acknowledged()
+        self._fence.session_ended()
 
     async def close(self) -> None:
         """Grants nothing from now on, and returns when the held polls are answered."""
@@ -92,13 +92,22 @@ class Syncing:
         grant = await self._renew(session_id, caller_id, claim)
         if not _is_news(grant, claim) and await self._past(grant, wait):
             self._check_open()
-            grant = await self._renew(session_id, caller_id, claim)
+            grant = await self._grant_again(session_id, caller_id, claim)
+        return grant
+
+    async def _grant_again(self, session_id: str, caller_id: str, claim: Claim) -> Grant:
+        # The lease runs from when the request was sent, and the beat of that time is in the books:
+        # what the session has acknowledged is not written again, unless it turned out to be nothing.
+        grant = await self._sessions.grant_again(session_id, caller_id, claim)
+        if resets(claim, grant.head):
+            return await self._renew(session_id, caller_id, claim)
+        self._metrics.grants.inc()
         return grant
 
     async def _renew(self, session_id: str, caller_id: str, claim: Claim) -> Grant:
         grant = await self._sessions.renew(session_id, caller_id, claim)
         self._metrics.grants.inc()
-        self._fence.acknowledged()
+        self._fence.acknowledged(credited(claim, grant.head))
         if not resets(claim, grant.head):
             return grant
         # No grant had the state that the session claims.

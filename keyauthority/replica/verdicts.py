@@ -9,11 +9,18 @@ from typing import Final
 from keyauthority.coherence.cache import Ask
 from keyauthority.coherence.entries import digest_of
 from keyauthority.domain.errors import KeyAuthorityError, Reason
+from keyauthority.domain.gathering import Gathering
 from keyauthority.domain.sessions import Head
 from keyauthority.domain.verdicts import Verdict, Verification
-from keyauthority.domain.verifying import Verifying
+from keyauthority.domain.verifying import Judged, Verifying
 from keyauthority.replica.cached import CachedVerdict, ReplicaCache
 from keyauthority.replica.metrics import ReplicaMetrics
+
+READS_AT_ONCE: Final = 2
+"""Reads of the books under way at a time: questions that come meanwhile share the next one."""
+
+TOGETHER: Final = 128
+"""Secrets in one read, at most, unless they are of one question."""
 
 READS: Final = 3
 """How often the books are read for one question while changes overtake the reading."""
@@ -46,6 +53,9 @@ class Verdicts:
         self._now = now
         self._metrics = metrics
         self._applied = Head(0, 0)
+        self._reads: Gathering[Sequence[str], Judged] = Gathering(
+            self._read, size=len, most=TOGETHER, at_once=READS_AT_ONCE
+        )
 
     def cached(self, secret: str, at_least_revision: int, now: float) -> CachedVerdict | None:
         """Returns the verdict on *secret* from memory, None if it may not be given at *now*.
@@ -83,7 +93,9 @@ class Verdicts:
     async def verify_all(
         self, presented: Sequence[str], at_least_revision: int, *, fresh: bool
     ) -> list[Verification]:
-        """Judges each of *presented* as of one moment.
+        """Judges each of *presented* as of one moment, after the question came.
+
+        What can't be told from memory is read from the books, in one read for all who wait.
 
         Raises `KeyAuthorityError`: `REVISION_NOT_REACHED`, `KEYRING_MISMATCH`,
         `STORE_UNAVAILABLE`, `LEASE_LOST`.
@@ -93,23 +105,25 @@ class Verdicts:
             cached = self.all_cached(presented, at_least_revision, now)
             if cached is not None:
                 return [self._verification(verdict, now) for verdict in cached]
-        return await self._read(presented, at_least_revision)
-
-    async def _read(self, presented: Sequence[str], at_least_revision: int) -> list[Verification]:
         self._metrics.misses += len(presented)
+        return (await self._reads.do(presented)).verdicts(at_least_revision)
+
+    async def _read(self, questions: Sequence[Sequence[str]]) -> Sequence[Judged]:
+        """Judges the secrets of several questions, all of which have come before, by one read."""
+        presented = [secret for question in questions for secret in question]
         for _ in range(READS):
             ask = self._cache.ask(self._now())
-            read = await self._verifying.verify_all(presented, at_least_revision)
-            head = Head(read[0].epoch, read[0].revision)
-            self._check_may_tell(ask, head)
+            judged = await self._verifying.judge_all(presented)
+            self._check_may_tell(ask, judged.head)
             # Verdicts that a change overtook are read again. If changes are faster than reading, the
             # last reading counts: it is right as of a moment after its question.
-            if self._alone or head >= self.applied:
+            if self._alone or judged.head >= self.applied:
                 break
-        if self._cache.stands(ask, head):
-            for secret, verification in zip(presented, read, strict=True):
-                self._keep(ask, secret, verification)
-        return read
+        if self._cache.stands(ask, judged.head):
+            for secret, answer in zip(presented, judged.answers, strict=True):
+                if isinstance(answer, Verification):
+                    self._keep(ask, secret, answer)
+        return list(judged.parts(map(len, questions)))
 
     def _find(self, secret: str, at_least_revision: int, now: float) -> CachedVerdict | None:
         cache = self._cache

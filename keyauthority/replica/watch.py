@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import math
+from collections.abc import Sequence
 from contextlib import suppress
 from typing import Final
 
@@ -15,6 +17,11 @@ from keyauthority.domain.sessions import Head
 POLL: Final = 0.2
 """Seconds between two looks at the head. Hints only bring a look forward."""
 
+SLOT: Final = 0.02
+"""Seconds: waits that end within a slot end together at its beginning, by one timer. So the calls of
+many verifiers are answered in a few batches, and none waits longer than it wants to.
+"""
+
 log = structlog.get_logger()
 
 
@@ -24,14 +31,18 @@ class Watch:
     def __init__(self, store: Store) -> None:
         self._store = store
         self._head = self._lower = Head(0, 0)
-        self._moved = asyncio.Event()
+        # By the time when they end, at the latest.
+        self._waits: dict[float, list[asyncio.Future[None]]] = {}
         self._hinted = asyncio.Event()
         self.closed = False
         """Whether nothing is waited for any more."""
 
-    def hint(self) -> None:
-        """Has the head looked at now, since it may have moved."""
-        self._hinted.set()
+    def hint(self, head: Head | None = None) -> None:
+        """Notes that *head* was committed; without one, has the head looked at now: it may have moved."""
+        if head is None:
+            self._hinted.set()
+        else:
+            self._hear(head)
 
     def advanced(self, revision: int) -> None:
         """Notes that this process itself has committed *revision*."""
@@ -39,10 +50,10 @@ class Watch:
 
     async def past(self, head: Head, seconds: float) -> bool:
         """Waits until the books are past *head*, *seconds* at most; returns whether they are."""
-        with suppress(TimeoutError):
-            async with asyncio.timeout(seconds):
-                while not self.closed and self._head <= head:
-                    await self._moved.wait()
+        loop = asyncio.get_running_loop()
+        end = _end(loop.time(), seconds)
+        while not self.closed and self._head <= head and loop.time() < end:
+            await self._until(end)
         return self._head > head
 
     def close(self) -> None:
@@ -79,6 +90,35 @@ class Watch:
             self._head = head
             self._wake()
 
+    async def _until(self, end: float) -> None:
+        # Returns at *end*, or when the head moves.
+        loop = asyncio.get_running_loop()
+        waits = self._waits.get(end)
+        if waits is None:
+            waits = self._waits[end] = []
+            loop.call_at(end, self._ended, end)
+        future = loop.create_future()
+        waits.append(future)
+        await future
+
+    def _ended(self, end: float) -> None:
+        _resolve(self._waits.pop(end, ()))
+
     def _wake(self) -> None:
-        self._moved.set()
-        self._moved = asyncio.Event()
+        # The timers stay, for those that wait again until the same time.
+        for waits in self._waits.values():
+            _resolve(waits)
+            waits.clear()
+
+
+def _end(now: float, seconds: float) -> float:
+    # The beginning of the last slot, unless that is far from what was asked for.
+    slot = math.floor((now + seconds) / SLOT) * SLOT
+    return slot if slot > now + seconds / 2 else now + seconds
+
+
+def _resolve(waits: Sequence[asyncio.Future[None]]) -> None:
+    for future in waits:
+        # Whoever was cancelled waits no more.
+        if not future.done():
+            future.set_result(None)

@@ -148,11 +148,6 @@ def settled(counts: Counts) -> Iterator[Metric]:
         "Charges sent again under their reference with another content, which was not entered.",
         counts.differing,
     )
-    yield GaugeMetricFamily(
-        "keyauthority_escrowed_nano_credits",
-        "What stands in slices of all workspaces, as of the last minute; every authority says the same.",
-        counts.escrowed,
-    )
     yield CounterMetricFamily(
         "keyauthority_credit_recalls",
         "How often verifiers were told to give back what they don't hold of a workspace's credits.",

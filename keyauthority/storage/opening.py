@@ -13,6 +13,7 @@ from contextlib import AbstractAsyncContextManager, nullcontext
 from keyauthority.base.process.clocks import SystemClock
 from keyauthority.base.relational.location import Location, PostgresUrl
 from keyauthority.domain.ports import Clock, Store
+from keyauthority.domain.sessions import Head
 from keyauthority.storage.sqlite import migrate_sqlite, open_sqlite
 
 
@@ -43,12 +44,20 @@ def is_shared(location: Location) -> bool:
     return isinstance(location, PostgresUrl)
 
 
-def hints(location: Location, callback: Callable[[], None]) -> AbstractAsyncContextManager[None]:
-    """Calls *callback* when another process may have changed the books, while the context lasts."""
+def hints(
+    location: Location,
+    changed: Callable[[Head | None], None],
+    acknowledged: Callable[[int, int], None],
+) -> AbstractAsyncContextManager[None]:
+    """Passes on what other processes may have done to the books, while the context lasts.
+
+    Calls *changed* with the head that a process committed, with None if one may have; *acknowledged*
+    with a revision, and how many sessions have acknowledged it.
+    """
     if isinstance(location, PostgresUrl):
         from keyauthority.storage.postgres import listening  # noqa: PLC0415
 
-        return listening(location, callback)
+        return listening(location, changed, acknowledged)
     return nullcontext()
 
 

@@ -11,7 +11,7 @@ from benchmarks.authority import Authority, running_authority
 from benchmarks.comparing import Measuring, Side
 from benchmarks.edges import bare_proxy, gateway, request
 from benchmarks.filling import fill
-from benchmarks.loads import http_load
+from benchmarks.loads import grpc_load, http_load
 from benchmarks.processes import BenchmarkError, serving
 from benchmarks.rows import stored, verifying
 from benchmarks.rows.edge import Edge
@@ -35,6 +35,20 @@ def test_many_secrets_are_presented_in_turn(asked: Authority, secrets: list[str]
     with side.counted() as counts:
         load = side.load.run(0.2)
     assert counts[0] >= load.calls >= len(secrets)
+
+
+def test_many_calls_that_are_refused_are_not_counted(asked: Authority) -> None:
+    """A load of several secrets sees no more than answers; the server's counters see the verdicts."""
+    side = verify_side(asked, ["sk-optk-nonsense", "sk-optk-more"])
+    with pytest.raises(BenchmarkError, match="were good"):
+        side.sample(0.2)
+
+
+def test_many_calls_to_what_is_no_authority_fail(asked: Authority) -> None:
+    """A load of several bodies whose connection is closed gives an error and no number."""
+    load = grpc_load(asked.metrics_port, "/x", "token", [b"1", b"2"])
+    with pytest.raises(BenchmarkError, match="calls failed"):
+        load.run(0.2)
 
 
 def test_answers_that_are_refusals_are_not_counted(asked: Authority) -> None:

@@ -2,16 +2,28 @@
 
 from __future__ import annotations
 
+import shutil
+import time
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from benchmarks import postgres
-from benchmarks.authority import Authority
+from benchmarks import postgres, processes
+from benchmarks.authority import Authority, running_authority
 from benchmarks.comparing import Measuring
-from benchmarks.processes import BenchmarkError
+from benchmarks.processes import BenchmarkError, wait_until
 from benchmarks.results import Latencies
-from benchmarks.rows import client, cutting, replicas, revoking
+from benchmarks.rows import (
+    client,
+    cutting,
+    many_verifiers,
+    replicas,
+    returning,
+    revoking,
+    together,
+)
+from benchmarks.slow_disk import slow_disk
 from benchmarks.verifiers import State, verifiers, wire
 
 
@@ -40,7 +52,7 @@ def test_verifiers_that_still_accept_are_found_out(
     """Verifiers are asked what they would answer from memory."""
     with verifiers(asked, [asked.address] * 2, secrets, folder) as there:
         assert there.state() == State(leases=2, valid=2 * len(secrets))
-        there.must_be_ready()
+        there.wait_until_ready()
         with pytest.raises(BenchmarkError, match="still accepted"):
             there.must_refuse()
 
@@ -85,5 +97,99 @@ def test_replicas_share_a_database(tmp_path: Path) -> None:
         with postgres.server() as url, replicas.running_replicas(url, 2, tmp_path) as asked:
             assert revoking.with_verifiers(asked, 4, 2, tmp_path).count == 4
             assert replicas._rate(asked, 0.2) > 0
+            figures = list(together.on_postgres("PostgreSQL", asked, 10, tmp_path))
+            assert len(figures) == 5
+            assert 0.0 < float(figures[1].value) < 5
     except postgres.NoPostgresError as reason:
         pytest.skip(str(reason))
+
+
+def test_what_is_not_ready_is_named(asked: Authority, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A measurement that can't start says which server lacks what."""
+    monkeypatch.setattr(processes, "READY", 0.1)
+    with pytest.raises(BenchmarkError, match=r"authority at .* is not ready .*: no verdict"):
+        wait_until(asked.process, lambda: "no verdict")
+    with pytest.raises(BenchmarkError, match="answered VERDICT_MALFORMED"):
+        asked.wait_for_verdict("sk-optk-nonsense")
+
+
+def test_verifiers_that_lack_a_verdict_are_not_ready(
+    asked: Authority, folder: Path, secrets: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """How many leases and verdicts are missing is said."""
+    monkeypatch.setattr(processes, "READY", 0.1)
+    with verifiers(asked, [asked.address] * 2, secrets, folder) as there:
+        there.wait_until_ready()
+        one_more = replace(there, verdicts=there.verdicts + 1)
+        with pytest.raises(BenchmarkError, match=r"2 of 2 verifiers .* 6 of 8 verdicts"):
+            one_more.wait_until_ready()
+
+
+def test_many_change_together_and_commits_are_counted(tmp_path: Path) -> None:
+    """Keys are issued and revoked by many callers, also on a slow disk."""
+    figures = list(together.on_sqlite(40, tmp_path))
+    assert [one.what.partition(",")[0] for one in figures] == [
+        "`IssueKey`",
+        "commits per change: `IssueKey`",
+        "`RevokeKey`",
+        "how long each waits: `RevokeKey`",
+        "commits per change: `RevokeKey`",
+        "`RevokeKey`",
+    ]
+    counted = "not measured" if shutil.which("cc") is None else "."
+    assert all(counted in one.value for one in figures if one.what.startswith("commits"))
+
+
+@pytest.mark.skipif(shutil.which("cc") is None, reason="there is no C compiler (cc)")
+def test_commits_are_counted_and_syncs_are_delayed(tmp_path: Path) -> None:
+    """Each change is one commit at least, and waits for a sync of the disk."""
+    with (
+        slow_disk(tmp_path) as disk,
+        running_authority(tmp_path / "data", tmp_path, environment=disk.environment) as asked,
+    ):
+        workspace_id, before = asked.create_workspace(), disk.commits
+        list(asked.issue(5, workspace_id))
+        assert disk.commits - before >= 5
+        with disk.delayed(0.2):
+            start = time.monotonic()
+            list(asked.issue(1, workspace_id))
+            assert time.monotonic() - start >= 0.2
+
+
+def test_without_a_compiler_the_other_rows_are_measured(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Rows that need the shim say why they have no number."""
+    monkeypatch.setattr(shutil, "which", lambda _: None)
+    figures = list(together.on_sqlite(4, tmp_path))
+    assert len(figures) == 6
+    assert sum("no C compiler" in one.value for one in figures) == 3
+
+
+def test_revocations_by_many_that_wait_for_nobody_give_no_number(
+    asked: Authority, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """If a revocation waited for fewer verifiers than are connected, there is an error."""
+    several = together.Together("SQLite", [asked], 2, folder)
+    keys, _ = several.issue()
+    monkeypatch.setattr(together, "CONNECTED", 3)
+    monkeypatch.setattr(
+        together,
+        "verifiers",
+        lambda *_: verifiers(asked, [asked.address], [*keys.values()], folder),
+    )
+    with pytest.raises(BenchmarkError, match="waited for 2 sessions, not 4"):
+        several.revoke(keys)
+
+
+def test_idle_verifiers_take_a_share_of_a_core(asked: Authority, folder: Path) -> None:
+    """The CPU time of verifiers that only poll is a share of a core, and keys are revoked."""
+    idle, revoked = many_verifiers.many_verifiers("SQLite", [asked], 2, 0.2, folder, count=3)
+    assert idle.value.endswith("% of a core")
+    assert revoked.value.endswith("2 calls")
+
+
+def test_a_gateway_is_timed_from_the_return_of_its_lease(tmp_path: Path) -> None:
+    """A gateway that can't reach the authority loses its lease, and answers again after it."""
+    [figure] = returning.returning(tmp_path, count=5)
+    assert int(figure.value.replace(",", "")) > 0

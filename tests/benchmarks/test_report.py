@@ -2,10 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
 import pytest
+from click.testing import CliRunner
 
 from benchmarks import report
+from benchmarks.__main__ import _Run, main
 from benchmarks.comparing import Comparison, Measuring, Sample
+from benchmarks.processes import BenchmarkError
 from benchmarks.results import Figure, Growth, Results
 
 PAIRS = [
@@ -14,7 +21,7 @@ PAIRS = [
 ]
 
 
-def page(results: Results) -> str:
+def page(results: Results, failure: str = "") -> str:
     return report.page(
         results,
         command="make bench",
@@ -22,6 +29,7 @@ def page(results: Results) -> str:
         minutes=8.4,
         machine={"cores": "2"},
         versions={"Python": "3"},
+        failure=failure,
     )
 
 
@@ -47,3 +55,52 @@ def test_figures_and_growths_are_told_and_written() -> None:
     assert "| rows on PostgreSQL | not measured: there is none | - | - | - |" in written
     assert "| keys | rate |\n| --- | --- |\n| 10 | 1,000 |\n| 100 | 999 |" in written
     assert report.line(results.of(Growth)[0]) == "10 keys, 1,000 rate\n100 keys, 999 rate"
+
+
+def test_a_run_that_ended_early_says_so_beside_what_it_measured() -> None:
+    """A run that failed keeps its rows and says why it ended."""
+    results = Results(lambda _: None)
+    results.add(Figure("memory", "800 bytes", "≤ 1 KiB", "", met=True))
+    written = page(results, failure="authority: no lease\nits log")
+    assert "**The run ended early" in written
+    assert "\n    authority: no lease\n    its log\n" in written
+    assert "| memory | **800 bytes** |" in written
+    assert "ended early" not in page(results)
+
+
+def test_a_failed_run_writes_what_it_measured(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The results are written although the run ends with an error, whatever the error is."""
+
+    def fail(error: Exception) -> Callable[[Any, int, int, int], None]:
+        def everything(run: Any, *_: int) -> None:
+            run.results.add(Figure("memory", "800 bytes"))
+            raise error
+
+        return everything
+
+    for error, code in ((BenchmarkError("no lease"), 1), (ValueError("no number"), 1)):
+        monkeypatch.setattr(_Run, "everything", fail(error))
+        output = tmp_path / f"{type(error).__name__}.md"
+        run = CliRunner().invoke(main, ["--output", str(output)])
+        assert run.exit_code == code
+        assert "| memory | 800 bytes |" in output.read_text()
+        assert str(error) in output.read_text()
+
+
+def test_rows_that_could_not_be_measured_keep_no_others_out() -> None:
+    """What was measured of them stays, the page says why the rest is missing, and others follow."""
+
+    def rows() -> Iterator[Figure]:
+        yield Figure("first", "1")
+        raise BenchmarkError("a revocation waited for 5 sessions only")
+
+    results = Results(lambda _: None)
+    results.add_or_miss("many verifiers", rows())
+    results.add_or_miss("others", [Figure("next", "2")])
+    written = page(results)
+    assert "    many verifiers: a revocation waited for 5 sessions only\n" in written
+    assert "| many verifiers | not measured: see the beginning of this page |" in written
+    assert "| first | 1 |" in written
+    assert "| next | 2 |" in written

@@ -5,9 +5,10 @@ from __future__ import annotations
 import asyncio
 import io
 import json
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from itertools import count
+from types import MappingProxyType
 from typing import Any
 
 from aiohttp import ClientSession, web
@@ -193,8 +194,10 @@ def events(used: tuple[int, int], *, with_usage: bool) -> list[bytes]:
     return [*pieces, *([event(last)] if with_usage else []), DONE]
 
 
-async def stream(request: web.BaseRequest, pieces: list[bytes]) -> web.StreamResponse:
-    response = web.StreamResponse(headers=SSE)
+async def stream(
+    request: web.BaseRequest, pieces: list[bytes], headers: Mapping[str, str] = MappingProxyType({})
+) -> web.StreamResponse:
+    response = web.StreamResponse(headers={**SSE, **headers})
     await response.prepare(request)
     for each in pieces:
         await response.write(each)

@@ -175,13 +175,14 @@ async def test_a_failure_that_tells_a_usage_is_charged(
     assert (-charge.amount_nano_credits, charge.use.status) == (cost(4, 2), 500)
 
 
+@pytest.mark.parametrize("headers", [{}, {"Content-Encoding": "Identity"}])
 async def test_a_stream_that_tells_no_usage_is_estimated(
-    client: Client, account: Account, upstream: Upstream
+    client: Client, account: Account, upstream: Upstream, headers: dict[str, str]
 ) -> None:
     """By the request's length and the text that was passed on, three bytes a token."""
 
     async def tell_nothing(request: web.BaseRequest, __: dict[str, Any]) -> web.StreamResponse:
-        return await stream(request, [*(piece("abc") for _ in range(9)), DONE])
+        return await stream(request, [*(piece("abc") for _ in range(9)), DONE], headers)
 
     upstream.respond = tell_nothing
     await client.chat(stream=True)

@@ -15,6 +15,7 @@ from keyauthority.domain.credits.entering import read_sheet, write_sheet
 from keyauthority.domain.ledger import Kind, Use
 from keyauthority.storage.sqlite import open_sqlite
 from tests.cli.parts import Cli, serving
+from tests.transactions import changing
 
 BY = authority("a test").signature
 
@@ -42,7 +43,7 @@ class Shop:
         async def enter() -> None:
             async with (
                 open_sqlite(self.data / "keyauthority.db", SystemClock()) as store,
-                store.changing() as tx,
+                changing(store) as tx,
             ):
                 sheet = await read_sheet(tx, self.workspace)
                 of = Use("key_1", "gpt-5", counts=counts, **{"price_id": self.wrong, **use})

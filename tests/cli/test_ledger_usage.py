@@ -15,13 +15,14 @@ from keyauthority.domain.credits.entering import read_sheet, write_sheet
 from keyauthority.domain.ledger import Kind, Use
 from keyauthority.storage.sqlite import open_sqlite
 from tests.cli.parts import Cli, serving
+from tests.transactions import changing
 
 BY = authority("a test").signature
 
 
 async def charge(database: Path, workspaces: Sequence[str]) -> None:
     """Two charges each, of two keys and models."""
-    async with open_sqlite(database, SystemClock()) as store, store.changing() as tx:
+    async with open_sqlite(database, SystemClock()) as store, changing(store) as tx:
         for workspace_id in workspaces:
             sheet = await read_sheet(tx, workspace_id)
             first = Use("key_1", "gpt-5", counts={"input": 3, "output": 5})

@@ -10,8 +10,8 @@ import grpc
 import pytest
 
 from keyauthority.client import Verdict, VerificationUnavailable, Verifier
-from keyauthority.client.asking import MAX_STRANGERS, STRANGERS_CALLS, SUSPECTS_CALLS
-from keyauthority.client.strangers import BATCH
+from keyauthority.client.asking import STRANGERS_CALLS, SUSPECTS_CALLS, WAITING
+from keyauthority.client.lines import BATCH
 from keyauthority.client.verification import Verification
 from keyauthority.domain import secrets
 from keyauthority.domain.errors import KeyAuthorityError, Reason
@@ -111,7 +111,7 @@ async def test_more_than_there_is_room_for_are_refused_at_once(
     async with leased(scripted.address, timeout=20) as verifier:
         async with flooded(verifier, scripted):
             waiting = SOURCES * WAITING_OF_EACH
-            room = (MAX_STRANGERS - waiting) // 2
+            room = (WAITING - waiting) // 2
             asking = [
                 asyncio.create_task(verifier.verify(new_secret(), source="one"))
                 for _ in range(room + 30)
@@ -187,7 +187,7 @@ async def test_each_answer_of_a_shared_call_is_kept(scripted: ScriptedAuthority)
 async def test_a_shared_call_that_a_change_overtook_counts_for_nothing(
     scripted: ScriptedAuthority,
 ) -> None:
-    """What it said may be true no more: each is asked about anew."""
+    """What it said may be true no more: they are asked about anew, together again."""
     scripted.door.clear()
     secrets_ = [scripted.issue() for _ in range(3)]
     async with leased(scripted.address, timeout=20) as verifier:
@@ -200,6 +200,7 @@ async def test_a_shared_call_that_a_change_overtook_counts_for_nothing(
         await asyncio.sleep(0.1)
         scripted.door.set()
         assert {one.verdict for one in await asking} == {Verdict.REVOKED}
+    assert scripted.batches == [3, 3]
 
 
 async def test_an_outage_forgets_nobody(scripted: ScriptedAuthority) -> None:

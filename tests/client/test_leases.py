@@ -10,7 +10,8 @@ import pytest
 
 from keyauthority.base.process.clocks import LeaseClock, boottime
 from keyauthority.client import Secret, Verdict, VerificationUnavailable, Verifier
-from keyauthority.client.asking import MAX_CALLS
+from keyauthority.client.asking import ACCEPTED_CALLS, STRANGERS_CALLS
+from keyauthority.client.lines import BATCH
 from keyauthority.v1 import verification_service_pb2 as pb
 from tests.client.parts import Context, ScriptedAuthority, leased, until
 from tests.gateway.parts import TOKEN, new_secret, serving
@@ -31,11 +32,12 @@ async def accepted_before(
 ) -> list[str]:
     """Secrets that were accepted, and have been dropped from memory; the door is closed."""
     known = [scripted.issue() for _ in range(number)]
-    for secret in known:
-        assert await ask(verifier, secret) is Verdict.VALID
+    answers = await asyncio.gather(*(ask(verifier, secret) for secret in known))
+    assert set(answers) == {Verdict.VALID}
     await scripted.change("key_1")
     await until(lambda: all(verifier.peek(secret) is None for secret in known))
     scripted.asked.clear()
+    scripted.batches.clear()
     scripted.door.clear()
     return known
 
@@ -264,68 +266,130 @@ class TestCrowds:
         assert [round(seconds) for seconds in left] == [2, 4, 8, 8, 8]
 
 
+SMALL_BATCH = 4
+UNDER_WAY = ACCEPTED_CALLS * SMALL_BATCH
+ROOM_OF_ONE = 100
+"""Secrets of one source that wait in little room."""
+KEYS_IN_USE = 5_000
+
+
 class TestPlaces:
     async def test_without_a_lease_a_question_too_many_is_refused_at_once(
         self, scripted: ScriptedAuthority
     ) -> None:
-        """Also if all come in the same moment: so many calls, and no queue."""
+        """Also if all come in the same moment: so many wait, and no more."""
         scripted.door.clear()
         async with Verifier(
-            scripted.address, token=Secret(TOKEN), timeout=10, cache=False
+            scripted.address,
+            token=Secret(TOKEN),
+            timeout=20,
+            cache=False,
+            batch=SMALL_BATCH,
+            waiting=2 * ROOM_OF_ONE,
         ) as verifier:
-            asking = [
-                asyncio.create_task(ask(verifier, new_secret())) for _ in range(MAX_CALLS + 20)
+            questions = [
+                asyncio.create_task(ask(verifier, new_secret())) for _ in range(ROOM_OF_ONE + 20)
             ]
-            done, held = await asyncio.wait(asking, timeout=0.5)
-            assert (len(done), len(held)) == (20, MAX_CALLS)
+            done, held = await asyncio.wait(questions, timeout=0.5)
+            assert (len(done), len(held)) == (20, ROOM_OF_ONE)
             assert {type(one.exception()) for one in done} == {VerificationUnavailable}
             assert verifier.counters.shed == verifier.counters.unavailable == 20
-            await until(lambda: len(scripted.asked) == MAX_CALLS)
+            await until(lambda: len(scripted.asked) == STRANGERS_CALLS * SMALL_BATCH)
             scripted.door.set()
             assert {await one for one in held} == {Verdict.UNKNOWN}
             assert await ask(verifier, new_secret()) is Verdict.UNKNOWN
 
+    async def test_all_keys_in_use_are_asked_about_after_a_cold_start(
+        self, scripted: ScriptedAuthority
+    ) -> None:
+        """In few calls, though none was accepted before and one source presents all."""
+        keys = [scripted.issue() for _ in range(KEYS_IN_USE)]
+        async with Verifier(scripted.address, token=Secret(TOKEN), timeout=60) as verifier:
+            answers = await asyncio.gather(*(ask(verifier, key) for key in keys))
+            assert set(answers) == {Verdict.VALID}
+            assert verifier.counters.shed == 0
+        assert sum(scripted.batches) == len(scripted.asked)
+        # What was asked before the session began counts for nothing, and is asked again.
+        assert len(scripted.batches) <= KEYS_IN_USE / BATCH + 2 * STRANGERS_CALLS
+        assert len(scripted.asked) <= KEYS_IN_USE + STRANGERS_CALLS * BATCH
+
+    async def test_all_keys_in_use_are_asked_about_when_the_lease_is_lost(
+        self, scripted: ScriptedAuthority
+    ) -> None:
+        """Each request anew, in few calls; nothing comes from memory."""
+        scripted.lease = 1.0
+        keys = [scripted.issue() for _ in range(KEYS_IN_USE)]
+        async with leased(scripted.address, timeout=60) as verifier:
+            await asyncio.gather(*(ask(verifier, key) for key in keys))
+            scripted.sync_fails = grpc.StatusCode.UNAVAILABLE
+            await until(lambda: not verifier.lease_held)
+            scripted.batches.clear()
+            scripted.asked.clear()
+            answers = await asyncio.gather(*(ask(verifier, key) for key in keys))
+            assert set(answers) == {Verdict.VALID}
+            assert verifier.counters.shed == 0
+            assert not verifier.lease_held
+        assert sum(scripted.batches) == len(scripted.asked) == KEYS_IN_USE
+        assert len(scripted.batches) <= KEYS_IN_USE / BATCH + ACCEPTED_CALLS
+
+    async def test_a_question_alone_goes_alone_and_what_waits_goes_together(
+        self, scripted: ScriptedAuthority
+    ) -> None:
+        """While a call is free nothing waits; then what has come meanwhile shares the next one."""
+        async with leased(scripted.address, timeout=20) as verifier:
+            known = await accepted_before(verifier, scripted, ACCEPTED_CALLS + 20)
+            questions = []
+            for number, one in enumerate(known[:ACCEPTED_CALLS], 1):
+                questions.append(asyncio.create_task(ask(verifier, one)))
+                await scripted.until_asked(number)
+            questions += [asyncio.create_task(ask(verifier, one)) for one in known[ACCEPTED_CALLS:]]
+            await asyncio.sleep(0.05)
+            assert (len(scripted.asked), scripted.batches) == (ACCEPTED_CALLS, [])
+            scripted.door.set()
+            assert set(await asyncio.gather(*questions)) == {Verdict.VALID}
+            assert scripted.batches == [20]
+
     async def test_under_a_lease_it_waits_its_turn(self, scripted: ScriptedAuthority) -> None:
         """The authority is there: it is asked so many things at a time, and answers all."""
-        async with leased(scripted.address, timeout=20) as verifier:
-            known = await accepted_before(verifier, scripted, MAX_CALLS + 20)
-            asking = [asyncio.create_task(ask(verifier, one)) for one in known]
-            await until(lambda: len(scripted.asked) == MAX_CALLS)
+        async with leased(scripted.address, timeout=20, batch=SMALL_BATCH) as verifier:
+            known = await accepted_before(verifier, scripted, UNDER_WAY + 20)
+            questions = [asyncio.create_task(ask(verifier, one)) for one in known]
+            await until(lambda: len(scripted.asked) == UNDER_WAY)
             await asyncio.sleep(0.1)
-            assert len(scripted.asked) == MAX_CALLS
+            assert len(scripted.asked) == UNDER_WAY
             scripted.door.set()
-            assert set(await asyncio.gather(*asking)) == {Verdict.VALID}
-            assert (len(scripted.asked), verifier.counters.shed) == (MAX_CALLS + 20, 0)
+            assert set(await asyncio.gather(*questions)) == {Verdict.VALID}
+            assert (len(scripted.asked), verifier.counters.shed) == (UNDER_WAY + 20, 0)
 
     async def test_hits_need_none(self, scripted: ScriptedAuthority) -> None:
         """What is in memory is told however busy the authority is."""
-        async with leased(scripted.address, timeout=20) as verifier:
+        async with leased(scripted.address, timeout=20, batch=SMALL_BATCH) as verifier:
             secret = scripted.issue()
             await verifier.verify(secret)
             scripted.door.clear()
-            asking = [asyncio.create_task(ask(verifier, new_secret())) for _ in range(MAX_CALLS)]
-            await until(lambda: len(scripted.asked) == MAX_CALLS + 1)
+            questions = [asyncio.create_task(ask(verifier, new_secret())) for _ in range(UNDER_WAY)]
+            await until(lambda: len(scripted.asked) == STRANGERS_CALLS * SMALL_BATCH + 1)
             assert await ask(verifier, secret) is Verdict.VALID
             scripted.door.set()
-            await asyncio.gather(*asking)
+            await asyncio.gather(*questions)
 
     async def test_a_call_that_nobody_waits_for_any_more_is_not_made(
         self, scripted: ScriptedAuthority
     ) -> None:
         """Or those who still wait would stand behind those who gave up."""
-        async with leased(scripted.address, timeout=20) as verifier:
-            known = await accepted_before(verifier, scripted, MAX_CALLS + 21)
-            asking = [asyncio.create_task(ask(verifier, one)) for one in known[:MAX_CALLS]]
-            await until(lambda: len(scripted.asked) == MAX_CALLS)
-            gone = [asyncio.create_task(ask(verifier, one)) for one in known[MAX_CALLS:-1]]
+        async with leased(scripted.address, timeout=20, batch=SMALL_BATCH) as verifier:
+            known = await accepted_before(verifier, scripted, UNDER_WAY + 21)
+            questions = [asyncio.create_task(ask(verifier, one)) for one in known[:UNDER_WAY]]
+            await until(lambda: len(scripted.asked) == UNDER_WAY)
+            gone = [asyncio.create_task(ask(verifier, one)) for one in known[UNDER_WAY:-1]]
             last = asyncio.create_task(ask(verifier, known[-1]))
             await asyncio.sleep(0)
             for one in gone:
                 one.cancel()
             await asyncio.wait(gone)
             scripted.door.set()
-            assert set(await asyncio.gather(*asking, last)) == {Verdict.VALID}
-            assert len(scripted.asked) == MAX_CALLS + 1
+            assert set(await asyncio.gather(*questions, last)) == {Verdict.VALID}
+            assert len(scripted.asked) == UNDER_WAY + 1
 
 
 class TestClosing:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from keyauthority.client.strangers import Lines
+from keyauthority.client.lines import Lines
 
 
 def served(lines: Lines[str]) -> list[str]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 
-from keyauthority.coherence.sessions import SessionBook
+from keyauthority.coherence.sessions import SessionBook, resets
 from keyauthority.replica.syncing import _is_news
 from tests.coherence.machines import Machines, Step
 from tests.coherence.world import (
@@ -39,6 +39,11 @@ class Authority(Machines):
 
     def sync(self, world: World, message: SyncSent, process: int) -> Iterator[Step]:
         label = f"Sync {message.call.number} of {self.name(message.follower)}"
+        if message.held:
+            again = self.grant_again(world, message)
+            if again is not None:
+                yield f"{label} is answered", again, ""
+                return
         begun = self.begin_grant(self.arrived(world, message), message)
         if isinstance(begun[1], str):
             gone = SyncAnswered(message.follower, message.call, None, begun[1])
@@ -59,6 +64,26 @@ class Authority(Machines):
                 held = held._replace(book=after.book)
                 yield f"{label} is held", held, ""
         yield f"{label} is answered", after, ""
+
+    def grant_again(self, world: World, message: SyncSent) -> World | None:
+        """Answers a held Sync, whose beat is in the book; None: it has to be renewed, for a reset."""
+        book, call = wake_book(world.book, self.book_type), message.call
+        caller, gone = self.caller(message.follower), ""
+        grant = None
+        if not self.in_book(book, call.session_id, caller):
+            gone = "session gone"
+        else:
+            allowance = book.allowance(call.session_id)
+            grant = self.granted(world.books, call.session_id, caller, call.claim, allowance)
+            if grant is None:
+                gone = "caller refused"
+            elif resets(call.claim, grant.head):
+                return None
+        answered = SyncAnswered(message.follower, call, grant, gone)
+        return self.sent(self.arrived(world, message), answered)
+
+    def in_book(self, book: SessionBook, session_id: str, caller: str) -> bool:
+        return book.caller_of(session_id) == caller
 
     def begin_grant(self, world: World, message: SyncSent) -> tuple[World, Recording | str]:
         book = wake_book(world.book, self.book_type)

@@ -97,6 +97,32 @@ REJOINING = Scenario(
         "session gone",
     ),
 )
+HELD = Scenario(
+    "held", ticks=4, syncs=3, under_way=1, may=_may("hold", "leave", "janitor"), begins=_CACHED
+)
+HELD_EPOCHS = Scenario(
+    "held, restored",
+    ticks=4,
+    syncs=3,
+    under_way=1,
+    misfortunes=1,
+    may=_may("hold", "restore"),
+    begins=_CACHED,
+)
+RENEWING = Scenario(
+    "renewing",
+    ticks=5,
+    syncs=3,
+    under_way=1,
+    may=_may("split sync", "janitor"),
+    begins=(
+        "sends Sync 1",
+        "granted",
+        "hears of Sync 1",
+        "a request",
+        "hears that one is VALID",
+    ),
+)
 REPEAT = Scenario("repeat", ticks=3, syncs=2, under_way=1, may=_may("repeat"))
 PAIR = Scenario("pair", ticks=0, verifiers=2, syncs=2, under_way=1)
 JANITOR = Scenario("janitor", ticks=3, syncs=3, under_way=1, may=_may("janitor"), begins=_CACHED)
@@ -394,6 +420,9 @@ ALL = (
     COMMITS,
     SPLIT,
     REJOINING,
+    RENEWING,
+    HELD,
+    HELD_EPOCHS,
     REPEAT,
     PAIR,
     JANITOR,

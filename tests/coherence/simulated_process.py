@@ -13,6 +13,7 @@ from keyauthority.coherence.allowances import lengthened, shortened
 from keyauthority.coherence.cache import Ask, SyncCall
 from keyauthority.coherence.entries import Cached
 from keyauthority.coherence.leases import wait_out
+from keyauthority.coherence.sessions import resets
 from keyauthority.domain.sessions import Allowance, Counts, Grant, Head, Standing, Terms
 from tests.coherence.history import SECRETS, WORKSPACE_OF, Version
 from tests.coherence.simulated_books import LEASE, Database, Given, Parts
@@ -60,6 +61,10 @@ class Process(Machine):
         self.head = Head(0, 0)
         self.asking = True
         self.held: list[tuple[SyncCall, Reply]] = []
+        # Requests that wait for the next batch of renewals, and the number of the one under way.
+        self.renewing: list[tuple[SyncCall, Reply]] = []
+        self.batch = 0
+        self.batches = 0
         self.settled = -math.inf
         if self.alone:
             self.book = self.parts.book_type()
@@ -131,8 +136,59 @@ class Process(Machine):
     def _grant(self, call: SyncCall, then: Callable[[Grant | None], None]) -> None:
         if self.alone:
             self._grant_alone(call, then)
+            return
+        self.renewing.append((call, then))
+        if not self.batch:
+            self._renew()
+
+    def _renew(self) -> None:
+        """What came while a batch was under way forms the next; one is lost as a whole."""
+        requests, self.renewing = self.renewing, []
+        self.batches += 1
+        number = self.batch = self.batches if requests else 0
+        if not requests:
+            return
+        calls = [call for call, _ in requests]
+        self.database.history.counts["renewed together"] += len(calls) > 1
+
+        def answered(grants: list[Grant | None]) -> None:
+            for (_, then), grant in zip(requests, grants, strict=True):
+                then(grant)
+            proceed()
+
+        def proceed() -> None:
+            if self.batch == number:
+                self._renew()
+
+        if self.parts.wrong == "renewals lost":
+            self._in_books(lambda database: _lost(database, calls), answered)
         else:
-            self._in_books(lambda database: _granted(database, call), then)
+            self._in_books(lambda database: [_granted(database, each) for each in calls], answered)
+        # The connection of one that is not answered is given up.
+        self.after(0.3, proceed)
+
+    def _grant_again(self, call: SyncCall, reply: Reply) -> None:
+        """Answers a held poll, whose beat is in the books; a reset is for a renewal."""
+
+        def take(grant: Grant | None) -> None:
+            if grant is not None and resets(call.claim, grant.head):
+                self._grant(call, reply)
+            else:
+                reply(grant)
+
+        if not self.alone:
+            self._in_books(lambda database: _read(database, call), take)
+            return
+        session_id, allowance = call.session_id, self.book.allowance(call.session_id)
+
+        def read() -> None:
+            grant = self.database.grant(session_id, call.claim, allowance)
+            self.arrives(self.random.expovariate(200.0), answer, grant)
+
+        def answer(grant: Grant) -> None:
+            take(grant if session_id in self.book else None)
+
+        self.arrives(self.random.expovariate(500.0), read)
 
     def _grant_alone(self, call: SyncCall, then: Callable[[Grant | None], None]) -> None:
         # As in `storage.in_memory_sessions`: in the book, then a read that takes its time, then acknowledged.
@@ -206,7 +262,8 @@ class Process(Machine):
             self.head = head
             held, self.held = self.held, []
             for call, reply in held:
-                self.sync(call, reply)
+                if self.up and not self.cut_off:
+                    self._grant_again(call, reply)
             if self.cache.applied < head.revision and not self.asking:
                 self._follow()
 
@@ -371,6 +428,19 @@ def _granted(database: Database, call: SyncCall) -> Grant | None:
     grant = database.grant(session_id, call.claim, database.book.allowance(session_id))
     database.acknowledge(database.book, session_id, call.claim, grant.head)
     return grant
+
+
+def _read(database: Database, call: SyncCall) -> Grant | None:
+    if call.session_id not in database.book:
+        return None
+    return database.grant(call.session_id, call.claim, database.book.allowance(call.session_id))
+
+
+def _lost(database: Database, calls: list[SyncCall]) -> list[Grant | None]:
+    # Joins are transactions of their own. Renewals are answered, and rolled back.
+    return [
+        _read(database, call) if call.session_id else _granted(database, call) for call in calls
+    ]
 
 
 def _counts(database: Database, book: Any, revision: int) -> Counts:

@@ -10,7 +10,7 @@ from collections import Counter
 
 import pytest
 
-from tests.coherence import seeded
+from tests.coherence.seeded import acknowledging, answers, fences, restarts, sessions
 from tests.coherence.simulated_books import Parts
 from tests.coherence.simulation import Simulation
 
@@ -32,6 +32,7 @@ OWED = {
     "lengthened": 0.2,
     "restores": 0.05,
     "failovers": 0.05,
+    "renewed together": 1,
 }
 """What has to happen in a seed on average: without it, that nothing broke says nothing."""
 
@@ -46,19 +47,20 @@ SOON = {
     "all granted": Parts(wrong="all granted"),
     "in force at once": Parts(wrong="in force at once"),
     "lengthened unseen": Parts(wrong="lengthened unseen"),
-    "no lease check": Parts(cache_type=seeded.NoLeaseCheck.cache_type),
-    "acknowledge seen": Parts(cache_type=seeded.AcknowledgeSeen.cache_type),
-    "Verify applies": Parts(cache_type=seeded.VerifyApplies.cache_type),
-    "any revision": Parts(cache_type=seeded.AnyRevision.cache_type),
-    "epoch of Verify": Parts(cache_type=seeded.EpochOfVerify.cache_type),
-    "keeps the other secret": Parts(cache_type=seeded.KeepsOther.cache_type),
-    "final dropped": Parts(cache_type=seeded.FinalDropped.cache_type),
-    "final needs a lease": Parts(cache_type=seeded.FinalNeedsLease.cache_type),
-    "no workspaces": Parts(cache_type=seeded.NoWorkspaces.cache_type),
-    "keeps entries": Parts(cache_type=seeded.KeepsEntries.cache_type),
-    "late joiner": Parts(calls_type=seeded.LateJoiner.calls_type),
-    "any session": Parts(fence_type=seeded.AnySession.fence_type),
-    "still beat": Parts(book_type=seeded.StillBeat.book_type),
+    "renewals lost": Parts(wrong="renewals lost"),
+    "no lease check": Parts(cache_type=fences.NoLeaseCheck.cache_type),
+    "acknowledge seen": Parts(cache_type=acknowledging.AcknowledgeSeen.cache_type),
+    "Verify applies": Parts(cache_type=acknowledging.VerifyApplies.cache_type),
+    "any revision": Parts(cache_type=answers.AnyRevision.cache_type),
+    "epoch of Verify": Parts(cache_type=answers.EpochOfVerify.cache_type),
+    "keeps the other secret": Parts(cache_type=answers.KeepsOther.cache_type),
+    "final dropped": Parts(cache_type=answers.FinalDropped.cache_type),
+    "final needs a lease": Parts(cache_type=answers.FinalNeedsLease.cache_type),
+    "no workspaces": Parts(cache_type=acknowledging.NoWorkspaces.cache_type),
+    "keeps entries": Parts(cache_type=restarts.KeepsEntries.cache_type),
+    "late joiner": Parts(calls_type=answers.LateJoiner.calls_type),
+    "any session": Parts(fence_type=fences.AnySession.fence_type),
+    "still beat": Parts(book_type=sessions.StillBeat.book_type),
 }
 """Bugs that a few seeds find."""
 
@@ -68,15 +70,16 @@ LATE = {
     "any epoch credited": Parts(wrong="any epoch credited"),
     "answers without a lease": Parts(wrong="unleased"),
     "time before the commit": Parts(wrong="time before commit"),
-    "below seen": Parts(cache_type=seeded.BelowSeen.cache_type),
-    "any epoch": Parts(cache_type=seeded.AnyEpoch.cache_type),
-    "not fresh": Parts(cache_type=seeded.NotFresh.cache_type),
-    "no at_least": Parts(cache_type=seeded.NoAtLeast.cache_type),
+    "below seen": Parts(cache_type=answers.BelowSeen.cache_type),
+    "any epoch": Parts(cache_type=answers.AnyEpoch.cache_type),
+    "not fresh": Parts(cache_type=answers.NotFresh.cache_type),
+    "no at_least": Parts(cache_type=answers.NoAtLeast.cache_type),
 }
 """Bugs that take more, so that only the long form waits for them. The model finds the rest."""
 
 
 FOUND = {
+    "renewals lost": 333,
     "lease from receipt": 21,
     "reset ignored": 96,
     "restart not settled": 39,

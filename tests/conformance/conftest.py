@@ -14,6 +14,7 @@ from keyauthority.storage.sqlite import open_sqlite
 from tests.conformance.records import ManualClock, a_workspace
 from tests.postgres import open_postgres_in
 from tests.sqlite import new_books
+from tests.transactions import changing
 
 Opener = Callable[[Path, Clock], AbstractAsyncContextManager[Store]]
 
@@ -56,6 +57,6 @@ def clock() -> ManualClock:
 async def store(opener: Opener, tmp_path: Path, clock: ManualClock) -> AsyncIterator[Store]:
     """Empty books, but for the workspace `ws_1`."""
     async with opener(tmp_path, clock) as store:
-        async with store.changing() as tx:
+        async with changing(store) as tx:
             await tx.workspaces.insert(a_workspace())
         yield store

@@ -18,6 +18,7 @@ from keyauthority.domain.peppers import Pepper, PepperState
 from keyauthority.domain.ports import Store
 from keyauthority.domain.repositories import Replay, Transaction
 from keyauthority.domain.workspaces import Workspace
+from tests.transactions import changing
 
 START = datetime(2030, 1, 2, 3, 4, 5, 678901, tzinfo=UTC)
 MICROSECOND = timedelta(microseconds=1)
@@ -33,7 +34,7 @@ class UndoError(Exception):
 async def undone(store: Store) -> AsyncIterator[Transaction]:
     """A change that ends in an exception, which must pass through."""
     with pytest.raises(UndoError):  # noqa: PT012  # what raises is the end of the block
-        async with store.changing() as tx:
+        async with changing(store) as tx:
             yield tx
             raise UndoError
 

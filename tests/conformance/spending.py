@@ -24,6 +24,7 @@ from keyauthority.escrow.slices import Account, SliceCall, SliceClosing, Word
 from keyauthority.replica.housekeeping import release_slices
 from tests.conformance.records import a_caller, a_key, a_workspace
 from tests.domain.parts import an_actor
+from tests.transactions import changing, reading
 
 BILLER = an_actor()
 
@@ -40,7 +41,7 @@ class Ledgers:
 
     async def begin(self, *workspace_ids: str) -> None:
         """Adds two callers, and of each workspace (`ws_1` is there) a key: `key of ws_1`."""
-        async with self.store.changing() as tx:
+        async with changing(self.store) as tx:
             for caller_id in ("caller_1", "caller_2"):
                 await tx.callers.insert(a_caller(caller_id))
             for one in workspace_ids:
@@ -49,7 +50,7 @@ class Ledgers:
                 await tx.keys.insert(a_key(f"key of {one}", workspace_id=one))
 
     async def top_up(self, amount: int, workspace_id: str = "ws_1", **terms: Any) -> None:
-        async with self.store.changing() as tx:
+        async with changing(self.store) as tx:
             sheet = await read_sheet(tx, workspace_id)
             grant = Grant(new_id("grant"), amount, tx.time, **terms)
             sheet.grant(grant, Kind.GRANT, new_id("purchase"), BILLER.signature)
@@ -70,7 +71,7 @@ class Ledgers:
         return (await self.store.snapshot(())).head.revision
 
     async def announced(self, after: int) -> list[str]:
-        async with self.store.reading() as tx:
+        async with reading(self.store) as tx:
             return [subject for _, subject in await tx.feed.since(after, 100)]
 
     async def round(self) -> None:

@@ -6,17 +6,18 @@ from keyauthority.domain.auditing import AuditEntry, AuditFilter
 from keyauthority.domain.facts import Action
 from keyauthority.domain.ports import Store
 from tests.conformance.records import DAY, MICROSECOND, SECOND, START, an_entry
+from tests.transactions import changing, reading
 
 
 async def append(store: Store, *entries: AuditEntry) -> None:
-    async with store.changing() as tx:
+    async with changing(store) as tx:
         await tx.audit.append(entries)
 
 
 async def page(
     store: Store, which: AuditFilter | None = None, limit: int = 100, before: int | None = None
 ) -> list[AuditEntry]:
-    async with store.reading() as tx:
+    async with reading(store) as tx:
         return await tx.audit.page(which or AuditFilter(), limit, before)
 
 
@@ -129,7 +130,7 @@ async def test_pruning(store: Store) -> None:
     times = (START, START + SECOND, START + DAY)
     await append(store, *(an_entry(time=time) for time in times))
 
-    async with store.changing() as tx:
+    async with changing(store) as tx:
         assert await tx.audit.prune(START + SECOND, 1_000) == 1
         assert await tx.audit.prune(START, 1_000) == 0
 
@@ -140,7 +141,7 @@ async def test_ids_grow_also_after_pruning_all(store: Store) -> None:
     """An id once given is never given again, so that a reader's place in the log stays right."""
     await append(store, an_entry(), an_entry())
     last = (await page(store))[0].id
-    async with store.changing() as tx:
+    async with changing(store) as tx:
         assert await tx.audit.prune(START + DAY, 1_000) == 2
 
     await append(store, an_entry())

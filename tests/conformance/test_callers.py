@@ -8,12 +8,13 @@ from keyauthority.domain.callers import Caller, Role
 from keyauthority.domain.errors import KeyAuthorityError, Reason
 from keyauthority.domain.ports import Store
 from tests.conformance.records import MICROSECOND, START, a_caller
+from tests.transactions import changing, reading
 
 ADMIN = frozenset({Role.ADMIN})
 
 
 async def put(store: Store, *callers: Caller) -> None:
-    async with store.changing() as tx:
+    async with changing(store) as tx:
         for caller in callers:
             await tx.callers.insert(caller)
 
@@ -37,7 +38,7 @@ async def test_a_caller_comes_back_as_it_went(store: Store, roles: frozenset[Rol
     )
     await put(store, caller)
 
-    async with store.reading() as tx:
+    async with reading(store) as tx:
         assert await tx.callers.get(caller.id) == caller
         assert await tx.callers.get("caller_9") is None
     assert await store.caller(caller.id) == caller
@@ -48,10 +49,10 @@ async def test_an_update_replaces_one_caller(store: Store) -> None:
     await put(store, a_caller("caller_1"), a_caller("caller_2"))
     revoked = a_caller("caller_1").revoked(START + MICROSECOND)
 
-    async with store.changing() as tx:
+    async with changing(store) as tx:
         await tx.callers.update(revoked)
 
-    async with store.reading() as tx:
+    async with reading(store) as tx:
         assert await tx.callers.page(10, None) == [a_caller("caller_2"), revoked]
 
 
@@ -64,7 +65,7 @@ async def test_by_name(store: Store) -> None:
         a_caller("caller_3", name="gone", revoke_time=START),
     )
 
-    async with store.reading() as tx:
+    async with reading(store) as tx:
         assert await tx.callers.by_name("billing") == a_caller("caller_2", name="billing")
         assert await tx.callers.by_name("gone") is None
         assert await tx.callers.by_name("Billing") is None
@@ -80,7 +81,7 @@ async def test_by_certificate(store: Store) -> None:
         a_caller("caller_3"),
     )
 
-    async with store.reading() as tx:
+    async with reading(store) as tx:
         assert await tx.callers.by_certificate(["x.example", "b.example"]) == known
         assert await tx.callers.by_certificate(["a.example"]) is None
         assert await tx.callers.by_certificate([""]) is None
@@ -96,7 +97,7 @@ async def test_pages(store: Store) -> None:
         a_caller("caller_0", create_time=START + MICROSECOND),
     )
 
-    async with store.reading() as tx:
+    async with reading(store) as tx:
         first = await tx.callers.page(2, None)
         rest = await tx.callers.page(2, (START, "caller_2"))
 
@@ -114,7 +115,7 @@ async def test_admins_in_force_are_counted(store: Store) -> None:
         a_caller("caller_4", roles=ADMIN, revoke_time=START),
     )
 
-    async with store.changing() as tx:
+    async with changing(store) as tx:
         assert await tx.callers.admins() == 2
 
 
@@ -134,7 +135,7 @@ async def test_names_are_unique_among_callers_in_force(
 
     with pytest.raises(KeyAuthorityError) as refusal:
         await put(store, second)
-    async with store.changing() as tx:
+    async with changing(store) as tx:
         await tx.callers.update(first.revoked(START))
     await put(store, second)
 
@@ -163,7 +164,7 @@ async def test_revoked_callers_share_a_name(store: Store) -> None:
         a_caller("caller_9", name="billing", certificate_name="b"),
     )
 
-    async with store.changing() as tx:
+    async with changing(store) as tx:
         last = await tx.callers.by_name("billing")
         assert last is not None
         await tx.callers.update(replace(last, revoke_time=START))
@@ -181,9 +182,9 @@ async def test_those_that_were_never_sealed(store: Store) -> None:
         a_caller("caller_4", revoke_time=START),
     )
 
-    async with store.changing() as tx:
+    async with changing(store) as tx:
         assert await tx.callers.never_sealed() == [old]
         await tx.callers.update(replace(old, seal=b"seal"))
-    async with store.reading() as tx:
+    async with reading(store) as tx:
         assert await tx.callers.never_sealed() == []
     assert await store.caller(old.id) == replace(old, seal=b"seal")

@@ -9,15 +9,16 @@ from keyauthority.domain.errors import KeyAuthorityError, Reason
 from keyauthority.domain.ports import Store
 from tests.conformance.conftest import Opener
 from tests.conformance.records import ManualClock, UndoError
+from tests.transactions import changing, reading
 
 
 async def change(store: Store) -> None:
-    async with store.changing():
+    async with changing(store):
         pass
 
 
 async def read(store: Store) -> None:
-    async with store.reading():
+    async with reading(store):
         pass
 
 

@@ -7,15 +7,16 @@ import pytest
 from keyauthority.domain.ports import Store
 from keyauthority.domain.sessions import Head
 from tests.conformance.records import a_key, undone
+from tests.transactions import changing, reading
 
 
 async def advance(store: Store, *subjects: str) -> int:
-    async with store.changing() as tx:
+    async with changing(store) as tx:
         return await tx.feed.advance(subjects)
 
 
 async def since(store: Store, revision: int, limit: int = 1000) -> list[tuple[int, str]]:
-    async with store.reading() as tx:
+    async with reading(store) as tx:
         return await tx.feed.since(revision, limit)
 
 
@@ -95,7 +96,7 @@ async def test_a_change_undone_leaves_no_gap(store: Store) -> None:
 
 async def test_other_changes_do_not_move_it(store: Store) -> None:
     """Issuing a key moves no revision."""
-    async with store.changing() as tx:
+    async with changing(store) as tx:
         await tx.keys.insert(a_key())
 
     assert (await store.snapshot(["key_1"])).head.revision == 0
@@ -118,7 +119,7 @@ async def test_every_returned_revision_is_observed(store: Store) -> None:
 
     async def read() -> None:
         while len(observed) < writers * rounds:
-            async with store.reading() as tx:
+            async with reading(store) as tx:
                 head = await tx.feed.head()
                 found = await tx.feed.since(len(observed), 7)
             observed.extend(found)
@@ -140,7 +141,7 @@ async def test_who_numbers_later_commits_later(store: Store) -> None:
     go_on = asyncio.Event()
 
     async def first() -> int:
-        async with store.changing() as tx:
+        async with changing(store) as tx:
             revision = await tx.feed.advance(["first"])
             numbered.set()
             await go_on.wait()

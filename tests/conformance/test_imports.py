@@ -14,6 +14,7 @@ from tests.conformance.records import (
     a_workspace,
     undone,
 )
+from tests.transactions import changing, reading
 
 DIGEST = bytes(range(32))
 UNKNOWN = b"nobody's"
@@ -22,12 +23,12 @@ KEY = a_key("key_1", secrets=(a_secret(DIGEST, hint="ab…yz"),))
 
 
 async def imported(store: Store, *digests: bytes) -> set[bytes]:
-    async with store.reading() as tx:
+    async with reading(store) as tx:
         return await tx.keys.imported(digests)
 
 
 async def take(store: Store) -> None:
-    async with store.changing() as tx:
+    async with changing(store) as tx:
         await tx.keys.insert_imported([KEY])
 
 
@@ -52,7 +53,7 @@ async def test_it_is_a_key_like_any_other(store: Store) -> None:
     await take(store)
 
     assert says(await store.snapshot(["key_1"])) == ({"key_1": KEY}, {})
-    async with store.reading() as tx:
+    async with reading(store) as tx:
         assert await tx.keys.get(["key_1"]) == {"key_1": KEY}
 
 
@@ -60,7 +61,7 @@ async def test_ids_and_digests_together(store: Store) -> None:
     """Keys of both kinds are read from one state, and one that is asked for twice comes once."""
     await take(store)
     minted = a_key("key_2", workspace_id="ws_2")
-    async with store.changing() as tx:
+    async with changing(store) as tx:
         await tx.workspaces.insert(a_workspace("ws_2", suspended=True))
         await tx.keys.insert(minted)
 
@@ -73,7 +74,7 @@ async def test_ids_and_digests_together(store: Store) -> None:
 async def test_the_suspended_workspace_of_an_imported_key(store: Store) -> None:
     """It is told whichever way the key was found."""
     await take(store)
-    async with store.changing() as tx:
+    async with changing(store) as tx:
         await tx.workspaces.update(a_workspace(suspended=True))
 
     assert (await store.snapshot([], [DIGEST])).suspended == {"ws_1"}
@@ -81,7 +82,7 @@ async def test_the_suspended_workspace_of_an_imported_key(store: Store) -> None:
 
 async def test_a_minted_secret_is_not_found_by_its_digest(store: Store) -> None:
     """Only what was imported is."""
-    async with store.changing() as tx:
+    async with changing(store) as tx:
         await tx.keys.insert(KEY)
 
     assert says(await store.snapshot([], [DIGEST])) == ({}, {})
@@ -92,7 +93,7 @@ async def test_a_thousand_at_a_time(store: Store) -> None:
     """Imported together, found together, among as many that are unknown."""
     digests = [n.to_bytes(32, "big") for n in range(2_000)]
     keys = [a_key(f"key_{n}", secrets=(a_secret(digests[n]),)) for n in range(1_000)]
-    async with store.changing() as tx:
+    async with changing(store) as tx:
         await tx.keys.insert_imported(keys)
 
     snapshot = await store.snapshot([], digests)
@@ -117,7 +118,7 @@ async def test_a_rotation_keeps_what_was_imported(store: Store) -> None:
     for number in range(KEPT_SECRETS):
         assert await imported(store, DIGEST) == {DIGEST}
         after = before.rotated(START, a_secret(f"new {number}".encode()), START + DAY)
-        async with store.changing() as tx:
+        async with changing(store) as tx:
             await tx.keys.update([(before, after)])
         before = after
 
@@ -130,10 +131,10 @@ async def test_forgetting_a_version_forgets_what_was_imported_with_it(store: Sto
     """And nothing that was imported with another."""
     other = b"another"
     kept = a_key("key_2", secrets=(a_secret(other, pepper_version=2),))
-    async with store.changing() as tx:
+    async with changing(store) as tx:
         await tx.keys.insert_imported([KEY, kept])
 
-    async with store.changing() as tx:
+    async with changing(store) as tx:
         await tx.peppers.forget(1)
 
     assert says(await store.snapshot([], [DIGEST, other])) == ({"key_2": kept}, {other: "key_2"})
@@ -144,7 +145,7 @@ async def test_forgetting_a_version_forgets_what_was_imported_with_it(store: Sto
 async def test_whether_any_were_imported(store: Store) -> None:
     """A snapshot tells it, however it was asked."""
     assert not (await store.snapshot([])).foreign_secrets
-    async with store.changing() as tx:
+    async with changing(store) as tx:
         await tx.leases.put(replace(await tx.leases.terms(), foreign_secrets=True))
 
     assert (await store.snapshot([])).foreign_secrets
@@ -155,12 +156,12 @@ async def test_the_newest_pepper_in_use(store: Store) -> None:
     """The newest that anything may be stored with: not one that waits, not one that is retired."""
     assert (await store.snapshot([])).newest_pepper == 0
     states = [PepperState.SUPERSEDED, PepperState.ACTIVE, PepperState.RETIRED, PepperState.ADDED]
-    async with store.changing() as tx:
+    async with changing(store) as tx:
         for version, state in enumerate(states, 1):
             await tx.peppers.put(a_pepper(version, state=state))
 
     assert (await store.snapshot([])).newest_pepper == 2
-    async with store.changing() as tx:
+    async with changing(store) as tx:
         await tx.peppers.put(a_pepper(4, state=PepperState.SUPERSEDED))
     assert (await store.snapshot([], [DIGEST])).newest_pepper == 4
 
@@ -172,11 +173,11 @@ async def test_those_that_were_never_sealed(store: Store) -> None:
         a_key(f"key_{n}", secrets=(a_secret(digest, seal=b"seal" if n == 2 else None),))
         for n, digest in enumerate(digests)
     ]
-    async with store.changing() as tx:
+    async with changing(store) as tx:
         await tx.keys.insert_imported(keys)
         await tx.keys.insert(a_key("key_9"))
 
-    async with store.changing() as tx:
+    async with changing(store) as tx:
         first = await tx.keys.never_sealed(2, b"")
         rest = await tx.keys.never_sealed(2, digests[1])
         assert [one.key_id for one in (*first, *rest)] == ["key_0", "key_1", "key_3"]
@@ -185,7 +186,7 @@ async def test_those_that_were_never_sealed(store: Store) -> None:
         sealed = [replace(one, secret=replace(one.secret, seal=b"new")) for one in first]
         await tx.keys.seal(sealed)
 
-    async with store.reading() as tx:
+    async with reading(store) as tx:
         assert [one.key_id for one in await tx.keys.never_sealed(9, b"")] == ["key_3"]
     [secret] = (await store.snapshot(["key_0"])).keys["key_0"].secrets
     assert secret == replace(keys[0].secrets[0], seal=b"new")

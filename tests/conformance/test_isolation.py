@@ -6,6 +6,7 @@ from dataclasses import replace
 from keyauthority.domain.ports import Store
 from keyauthority.domain.repositories import KeyFilter, Transaction
 from tests.conformance.records import a_key, a_workspace
+from tests.transactions import changing, reading
 
 WRITERS = 4
 ROUNDS = 8
@@ -13,7 +14,7 @@ ROUNDS = 8
 
 async def with_keys(store: Store, count: int) -> list[str]:
     key_ids = [f"key_{n:03}" for n in range(count)]
-    async with store.changing() as tx:
+    async with changing(store) as tx:
         for key_id in key_ids:
             await tx.keys.insert(a_key(key_id, name="0"))
     return key_ids
@@ -26,7 +27,7 @@ async def rename(tx: Transaction, key_id: str, name: str) -> None:
 
 async def test_a_read_does_not_see_a_change_under_way(store: Store) -> None:
     """A key and a revision written in an open transaction are seen by nobody else."""
-    async with store.changing() as tx:
+    async with changing(store) as tx:
         await tx.keys.insert(a_key())
         await tx.feed.advance(["key_1"])
         looking = asyncio.create_task(store.snapshot(["key_1"]))
@@ -46,7 +47,7 @@ async def test_a_snapshot_of_many_keys_is_of_one_state(store: Store) -> None:
 
     async def write() -> None:
         for _ in range(ROUNDS):
-            async with store.changing() as tx:
+            async with changing(store) as tx:
                 await tx.keys.get(key_ids)  # from here on the other writer waits
                 name = str((await tx.feed.head()).revision + 1)
                 for key_id in key_ids:
@@ -77,14 +78,14 @@ async def test_a_reading_transaction_sees_one_state(store: Store) -> None:
 
     async def write() -> None:
         for n in range(ROUNDS):
-            async with store.changing() as tx:
+            async with changing(store) as tx:
                 for key_id in key_ids:
                     await rename(tx, key_id, str(n))
                 await tx.feed.advance(key_ids)
 
     writing = asyncio.create_task(write())
     while not writing.done():
-        async with store.reading() as tx:
+        async with reading(store) as tx:
             first = (await tx.keys.get(key_ids[:1]))[key_ids[0]].settings.name
             head = await tx.feed.head()
             await asyncio.sleep(0.001)
@@ -100,7 +101,7 @@ async def test_changes_of_one_key_wait_for_one_another(store: Store) -> None:
 
     async def count() -> None:
         for _ in range(ROUNDS):
-            async with store.changing() as tx:
+            async with changing(store) as tx:
                 before = (await tx.keys.get([key_id]))[key_id]
                 await asyncio.sleep(0)
                 name = str(int(before.settings.name) + 1)
@@ -118,8 +119,8 @@ async def test_changes_of_one_workspace_wait_for_one_another(store: Store) -> No
 
     async def count() -> None:
         for _ in range(ROUNDS):
-            async with store.changing() as tx:
-                before = await tx.workspaces.get("ws_1")
+            async with changing(store) as tx:
+                before = await tx.workspaces.get("ws_1", to_change=True)
                 assert before is not None
                 await asyncio.sleep(0)
                 name = f"{before.name}x"
@@ -127,7 +128,7 @@ async def test_changes_of_one_workspace_wait_for_one_another(store: Store) -> No
 
     await asyncio.gather(*(count() for _ in range(WRITERS)))
 
-    async with store.reading() as tx:
+    async with reading(store) as tx:
         assert await tx.workspaces.get("ws_1") == a_workspace(
             name="acme" + "x" * WRITERS * ROUNDS, version=1 + WRITERS * ROUNDS
         )
@@ -135,7 +136,7 @@ async def test_changes_of_one_workspace_wait_for_one_another(store: Store) -> No
 
 async def test_a_change_sees_itself(store: Store) -> None:
     """What a transaction wrote it reads back before it has ended."""
-    async with store.changing() as tx:
+    async with changing(store) as tx:
         await tx.keys.insert(a_key())
         await rename(tx, "key_1", "new name")
 
@@ -150,7 +151,7 @@ async def test_what_was_committed_is_seen_at_once(store: Store) -> None:
     """Every read that begins after a change returned sees it."""
     (key_id,) = await with_keys(store, 1)
     for n in range(ROUNDS):
-        async with store.changing() as tx:
+        async with changing(store) as tx:
             await rename(tx, key_id, str(n))
             revision = await tx.feed.advance([key_id])
         looks = await asyncio.gather(*(store.snapshot([key_id]) for _ in range(5)))

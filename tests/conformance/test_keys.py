@@ -20,24 +20,25 @@ from tests.conformance.records import (
     an_entry,
     with_settings,
 )
+from tests.transactions import changing, reading
 
 BY = Who("person_7", "김하나 <hana@example.com>")
 REVOCATION = Revocation(START - SECOND, RevocationReason.COMPROMISED, "on a “public” page\n", BY)
 
 
 async def put(store: Store, *keys: Key) -> None:
-    async with store.changing() as tx:
+    async with changing(store) as tx:
         for key in keys:
             await tx.keys.insert(key)
 
 
 async def update(store: Store, *changes: tuple[Key, Key]) -> None:
-    async with store.changing() as tx:
+    async with changing(store) as tx:
         await tx.keys.update(changes)
 
 
 async def get(store: Store, *key_ids: str) -> dict[str, Key]:
-    async with store.reading() as tx:
+    async with reading(store) as tx:
         return await tx.keys.get(key_ids)
 
 
@@ -47,7 +48,7 @@ async def page(
     limit: int = 100,
     after: tuple[datetime, str] | None = None,
 ) -> list[str]:
-    async with store.reading() as tx:
+    async with reading(store) as tx:
         return [key.id for key in await tx.keys.page(which or KeyFilter(), limit, after)]
 
 
@@ -222,7 +223,7 @@ async def test_pages_come_newest_first(store: Store) -> None:
 
 async def test_ties_are_ordered_across_workspaces(store: Store) -> None:
     """Keys of one moment are listed by id whatever workspace they are of."""
-    async with store.changing() as tx:
+    async with changing(store) as tx:
         await tx.workspaces.insert(a_workspace("ws_2"))
     await put(store, *(a_key(f"key_{n}", workspace_id=f"ws_{1 + n % 2}") for n in range(6)))
 
@@ -236,7 +237,7 @@ async def test_pages_hold_whole_keys(store: Store) -> None:
     keys = [a_key(f"key_{n}", secrets=(a_secret(b"b"), a_secret(b"a"))) for n in range(3)]
     await put(store, *keys)
 
-    async with store.reading() as tx:
+    async with reading(store) as tx:
         assert await tx.keys.page(KeyFilter(), 2, None) == [keys[2], keys[1]]
 
 
@@ -272,7 +273,7 @@ async def test_pages_are_complete_while_keys_are_added(store: Store) -> None:
 
 async def test_the_filter_by_workspace(store: Store) -> None:
     """None means every workspace, some mean these, and none at all means none."""
-    async with store.changing() as tx:
+    async with changing(store) as tx:
         await tx.workspaces.insert(a_workspace("ws_2"))
         await tx.workspaces.insert(a_workspace("ws_3"))
     await put(store, *(a_key(f"key_{n}", workspace_id=f"ws_{n}") for n in (1, 2, 3)))
@@ -332,7 +333,7 @@ async def test_the_filter_by_name(store: Store, wanted: str, found: set[str]) ->
     names = ("Prod API", "prod_api", "100% ", "100 x", "Ärger", "a\\b", "a/b", "It's")
     await put(store, *(a_key(f"key_{n}", name=name) for n, name in enumerate(names)))
 
-    async with store.reading() as tx:
+    async with reading(store) as tx:
         keys = await tx.keys.page(KeyFilter(name_contains=wanted), 100, None)
 
     assert {key.settings.name for key in keys} == found
@@ -360,7 +361,7 @@ async def test_what_no_key_can_be_called_is_not_found(store: Store) -> None:
     for text in ("\0", "key_1\0", "key_\ud7ff\uffff\U0010ffff", "'; --", "%", "key\u0001"):
         assert (await store.snapshot([text])).keys == {}
         assert await store.caller(text) is None
-        async with store.changing() as tx:
+        async with changing(store) as tx:
             assert await tx.keys.get([text]) == {}
             assert await tx.workspaces.get(text) is None
             await tx.audit.append([an_entry(source=text)])
@@ -373,7 +374,7 @@ class TestTheCreator:
         """Of issued and of imported keys; and an old one has none."""
         imported = a_key("key_2", creator=Who("caller_1", "billing"))
         await put(store, self.MINE, a_key("key_3"))
-        async with store.changing() as tx:
+        async with changing(store) as tx:
             await tx.keys.insert_imported([imported])
 
         kept = {"key_1": self.MINE, "key_2": imported, "key_3": a_key("key_3")}
@@ -419,7 +420,7 @@ class TestWhoDidIt:
         issued = a_key(secrets=(shown,))
         imported = a_key("key_2", secrets=(a_secret(b"2", creator=Who("caller_1", "billing")),))
         await put(store, issued)
-        async with store.changing() as tx:
+        async with changing(store) as tx:
             await tx.keys.insert_imported([imported])
         rotated = replace(issued, secrets=(a_secret(b"3", creator=Who("person_8", "")), shown))
         revoked = replace(rotated, revocation=REVOCATION)

@@ -7,15 +7,16 @@ from datetime import datetime
 from keyauthority.domain.last_used import AT_ONCE, Marks
 from keyauthority.domain.ports import Store
 from tests.conformance.records import MICROSECOND, SECOND, START, a_key, a_secret, undone
+from tests.transactions import changing, reading
 
 
 async def note(store: Store, marks: Marks) -> None:
-    async with store.changing() as tx:
+    async with changing(store) as tx:
         await tx.last_used.note(marks)
 
 
 async def of(store: Store, *key_ids: str) -> dict[str, dict[bytes, datetime]]:
-    async with store.reading() as tx:
+    async with reading(store) as tx:
         return await tx.last_used.of(key_ids)
 
 
@@ -63,7 +64,7 @@ async def test_an_undone_note_leaves_nothing(store: Store) -> None:
 async def test_a_note_is_no_change(store: Store) -> None:
     """Neither the key's record nor the revision knows of it."""
     key = a_key()
-    async with store.changing() as tx:
+    async with changing(store) as tx:
         await tx.keys.insert(key)
     before = await store.snapshot([key.id])
 
@@ -75,7 +76,7 @@ async def test_a_note_is_no_change(store: Store) -> None:
 async def test_a_forgotten_pepper_leaves_the_keys_last_use(store: Store) -> None:
     """Digests made with it are in no table any more, and yet the key doesn't seem unused."""
     secrets = (a_secret(b"new", pepper_version=2), a_secret(b"late"), a_secret(b"early"))
-    async with store.changing() as tx:
+    async with changing(store) as tx:
         await tx.keys.insert(a_key("key_1", secrets=secrets))
         await tx.keys.insert(a_key("key_2"))
     marks = {
@@ -85,7 +86,7 @@ async def test_a_forgotten_pepper_leaves_the_keys_last_use(store: Store) -> None
     }
     await note(store, marks)
 
-    async with store.changing() as tx:
+    async with changing(store) as tx:
         await tx.peppers.forget(1)
 
     assert await of(store, "key_1", "key_2") == {"key_1": {b"new": START, b"": START + SECOND}}
@@ -95,12 +96,12 @@ async def test_peppers_forgotten_one_after_the_other(store: Store) -> None:
     """Of what they leave of a key the later use stays, whichever goes first."""
     for key_id, first, second in (("key_1", 1, 2), ("key_2", 2, 1)):
         secrets = (a_secret(b"a", pepper_version=first), a_secret(b"b", pepper_version=second))
-        async with store.changing() as tx:
+        async with changing(store) as tx:
             await tx.keys.insert(a_key(key_id, secrets=secrets))
             await tx.last_used.note({(key_id, b"a"): START, (key_id, b"b"): START + SECOND})
 
     for version in (1, 2):
-        async with store.changing() as tx:
+        async with changing(store) as tx:
             await tx.peppers.forget(version)
 
     assert await of(store, "key_1", "key_2") == {

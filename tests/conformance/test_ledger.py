@@ -22,6 +22,7 @@ from keyauthority.escrow.slices import Account
 from tests.conformance.records import DAY, SECOND, START, ManualClock, a_workspace, undone
 from tests.domain.parts import an_actor
 from tests.postgres import open_postgres_in, run_sql
+from tests.transactions import changing, reading
 
 BY = Signature("clr_1", "Abrechnung", "LedgerService.TopUp", person_id="p_1", person_name="김하나")
 BILLER = an_actor()
@@ -29,7 +30,7 @@ USE = Use("key_1", "gpt-5", "/v1/x", "req", {"input": 3, "output": 2**40}, "p1",
 
 
 async def top_up(store: Store, amount: int, name: str, workspace_id: str = "ws_1") -> None:
-    async with store.changing() as tx:
+    async with changing(store) as tx:
         changed = await read_sheet(tx, workspace_id)
         grant = Grant(f"{workspace_id} {name}", amount, tx.time, expire_time=START + DAY)
         changed.grant(grant, Kind.GRANT, name, BY, "a note")
@@ -37,7 +38,7 @@ async def top_up(store: Store, amount: int, name: str, workspace_id: str = "ws_1
 
 
 async def charge(store: Store, amount: int, name: str, use: Use = USE) -> None:
-    async with store.changing() as tx:
+    async with changing(store) as tx:
         changed = await read_sheet(tx, "ws_1")
         changed.reduce(Kind.CHARGE, amount, name, BY, use=use)
         await write_sheet(tx, changed)
@@ -59,7 +60,7 @@ async def names(store: Store, which: EntryFilter) -> list[str]:
 
 
 async def test_a_workspace_begins_with_nothing(store: Store) -> None:
-    async with store.reading() as tx:
+    async with reading(store) as tx:
         assert await account_of(tx) == (Account(0), 0)
         assert (await tx.ledger.grants(["ws_1"])).get("ws_1", []) == []
         assert await tx.ledger.sums("ws_1") == Sums()
@@ -67,11 +68,11 @@ async def test_a_workspace_begins_with_nothing(store: Store) -> None:
 
 
 async def test_accounts_are_of_workspaces_that_exist(store: Store) -> None:
-    async with store.changing() as tx:
+    async with changing(store) as tx:
         await tx.workspaces.insert(a_workspace("ws_2"))
     await top_up(store, 5, "purchase", "ws_2")
 
-    async with store.changing() as tx:
+    async with changing(store) as tx:
         accounts = await tx.ledger.accounts(["ws_1", "ws_2", "ws_3"])
         assert accounts == {"ws_1": (Account(0), 0), "ws_2": (Account(5), 1)}
         assert list(await tx.ledger.grants(["ws_1", "ws_2", "ws_3"])) == ["ws_2"]
@@ -79,17 +80,17 @@ async def test_accounts_are_of_workspaces_that_exist(store: Store) -> None:
 
 async def test_several_ledgers_are_written_at_once(store: Store) -> None:
     """And none takes what is another's."""
-    async with store.changing() as tx:
+    async with changing(store) as tx:
         await tx.workspaces.insert(a_workspace("ws_2"))
     for name in ("ws_1", "ws_2"):
         await top_up(store, 5, "purchase", name)
-    async with store.changing() as tx:
+    async with changing(store) as tx:
         sheets = await read_sheets(tx, ["ws_1", "ws_2", "ws_3"])
         for number, sheet in enumerate(sheets.values(), 1):
             sheet.reduce(Kind.CHARGE, number, "charge", BY, use=USE)
         await tx.ledger.write([sheet.to_write for sheet in sheets.values()])
 
-    async with store.reading() as tx:
+    async with reading(store) as tx:
         assert await account_of(tx) == (Account(4), 2)
         assert await account_of(tx, "ws_2") == (Account(3), 2)
         assert await tx.ledger.sums("ws_2") == Sums(2, 3, 3)
@@ -129,7 +130,7 @@ async def test_what_is_written_comes_back(store: Store) -> None:
         note="",
         use=USE,
     )
-    async with store.reading() as tx:
+    async with reading(store) as tx:
         assert await account_of(tx) == (Account(10**17 - 5), 2)
         [grant] = (await tx.ledger.grants(["ws_1"]))["ws_1"]
         assert grant == Grant("ws_1 purchase", 10**17 - 5, START, expire_time=START + DAY)
@@ -142,7 +143,7 @@ async def test_a_grant_that_is_used_up_is_still_there(store: Store) -> None:
     await top_up(store, 5, "purchase")
     await charge(store, 9, "charge")
 
-    async with store.reading() as tx:
+    async with reading(store) as tx:
         assert (await tx.ledger.grants(["ws_1"])).get("ws_1", []) == []
         grant = await tx.ledger.grant("ws_1", "ws_1 purchase")
         assert grant is not None
@@ -158,17 +159,17 @@ async def test_a_reference_is_of_one_entry(store: Store) -> None:
     with pytest.raises(Exception, match=r"reference|unique|never changed"):
         await charge(store, 1, "purchase")
 
-    async with store.reading() as tx:
+    async with reading(store) as tx:
         assert await account_of(tx) == (Account(5), 1)
 
 
 async def test_slices_stand_in_the_account(store: Store) -> None:
     await top_up(store, 5, "purchase")
-    async with store.changing() as tx:
+    async with changing(store) as tx:
         account, _ = await account_of(tx)
         await tx.ledger.write([Written("ws_1", replace(account, escrowed=3))])
 
-    async with store.reading() as tx:
+    async with reading(store) as tx:
         assert await account_of(tx) == (Account(5, escrowed=3), 1)
 
 
@@ -179,7 +180,7 @@ async def test_an_undone_change_leaves_nothing(store: Store) -> None:
         await write_sheet(tx, changed)
 
     assert await page(store) == []
-    async with store.reading() as tx:
+    async with reading(store) as tx:
         assert await account_of(tx) == (Account(0), 0)
 
 
@@ -196,7 +197,7 @@ async def test_pages_go_from_the_newest(store: Store) -> None:
 
 async def test_filters(store: Store) -> None:
     """By kind, key, model, reference and time; never another workspace's."""
-    async with store.changing() as tx:
+    async with changing(store) as tx:
         await tx.workspaces.insert(a_workspace("ws_2"))
     await top_up(store, 100, "purchase")
     await top_up(store, 100, "purchase", "ws_2")
@@ -214,7 +215,7 @@ async def test_filters(store: Store) -> None:
     assert await names(store, which(start=START + DAY)) == []
     assert await names(store, which(start=START, end=START)) == []
     assert len(await names(store, which(start=START, end=START + DAY))) == 4
-    async with store.reading() as tx:
+    async with reading(store) as tx:
         asked = [("ws_1", "a"), ("ws_1", "purchase"), ("ws_1", "nothing"), ("ws_2", "purchase")]
         by_reference = await tx.ledger.by_reference([*asked, ("ws_2", "a")])
         assert {name: entry.amount for name, entry in by_reference.items()} == {
@@ -228,14 +229,14 @@ async def test_refunds_are_summed_by_what_they_return(store: Store) -> None:
     await top_up(store, 100, "purchase")
     await charge(store, 10, "a")
     for number, subject in enumerate(("a", "a", "b")):
-        async with store.changing() as tx:
+        async with changing(store) as tx:
             changed = await read_sheet(tx, "ws_1")
             grant = Grant(f"refund {number}", 3, tx.time)
             changed.grant(grant, Kind.REFUND, f"refund {number}", BY)
             changed.written[-1] = replace(changed.written[-1], subject=subject)
             await write_sheet(tx, changed)
 
-    async with store.reading() as tx:
+    async with reading(store) as tx:
         assert [await tx.ledger.sum_of("ws_1", Kind.REFUND, name) for name in "abc"] == [6, 3, 0]
         assert await tx.ledger.sum_of("ws_1", Kind.GRANT, "ws_1 purchase") == 100
 
@@ -245,7 +246,7 @@ async def test_changes_of_one_workspace_take_turns(store: Store) -> None:
     await asyncio.gather(*(top_up(store, 1, str(number)) for number in range(8)))
 
     assert sorted(entry.number for entry in await page(store)) == list(range(1, 9))
-    async with store.reading() as tx:
+    async with reading(store) as tx:
         assert await account_of(tx) == (Account(8), 8)
         assert await tx.ledger.sums("ws_1") == Sums(8, 8, 8)
         assert await tx.ledger.sum_up("ws_1", None, 8) == (8, 8)
@@ -258,10 +259,10 @@ async def test_sums_that_64_bits_cannot_hold(store: Store, sign: int) -> None:
     blank = Entry("ws_1", 1, Kind.ADJUSTMENT, amount, 0, "", START)
     new = [replace(blank, number=n, reference=str(n)) for n in range(1, 95)]
     grants = [Grant(str(n), 10**17 - 1, START) for n in range(94)]
-    async with store.changing() as tx:
+    async with changing(store) as tx:
         await tx.ledger.write([Written("ws_1", Account(0), new, grants)])
 
-    async with store.reading() as tx:
+    async with reading(store) as tx:
         assert await tx.ledger.sums("ws_1") == Sums(94, 0, 94 * abs(amount))
         assert await tx.ledger.sum_up("ws_1", None, 94) == (94, 94 * amount)
         assert await tx.ledger.sum_up("ws_1", 90, 93) == (3, 3 * amount)
@@ -271,13 +272,13 @@ async def test_what_was_drawn_is_kept(store: Store) -> None:
     """Twice of one entry is a mistake of ours, and undone whole."""
     await top_up(store, 3, "a")
     await top_up(store, 3, "b")
-    async with store.changing() as tx:
+    async with changing(store) as tx:
         changed = await read_sheet(tx, "ws_1")
         changed.reduce(Kind.CHARGE, 5, "charge", BY)
         assert changed.drawn == [Drawn(3, "ws_1 a", 3), Drawn(3, "ws_1 b", 2)]
         await write_sheet(tx, changed)
 
-    async with store.reading() as tx:
+    async with reading(store) as tx:
         drawn = await tx.ledger.drawn("ws_1", 3)
         assert {grant.id: (grant.remaining, amount) for grant, amount in drawn} == {
             "ws_1 a": (0, 3),
@@ -290,7 +291,7 @@ async def test_what_was_drawn_is_kept(store: Store) -> None:
 async def test_nothing_is_below_zero(store: Store) -> None:
     """What stands in slices, and what remains of a grant: the schema itself refuses."""
     await top_up(store, 3, "purchase")
-    async with store.reading() as tx:
+    async with reading(store) as tx:
         [grant] = (await tx.ledger.grants(["ws_1"]))["ws_1"]
     for account, changed in (
         (Account(3, escrowed=-1), []),
@@ -301,14 +302,14 @@ async def test_nothing_is_below_zero(store: Store) -> None:
 
 
 async def write_rows(store: Store, account: Account, changed: list[Grant]) -> None:
-    async with store.changing() as tx:
+    async with changing(store) as tx:
         await tx.ledger.write([Written("ws_1", account, grants=changed)])
 
 
 async def test_postgres_lets_nobody_change_an_entry(tmp_path: Path, clock: ManualClock) -> None:
     """As SQLite doesn't (`test_migrations`): the schema itself refuses."""
     async with open_postgres_in(tmp_path, clock) as store:
-        async with store.changing() as tx:
+        async with changing(store) as tx:
             await tx.workspaces.insert(a_workspace())
         await top_up(store, 3, "purchase")
         await charge(store, 1, "charge")
@@ -321,16 +322,16 @@ async def test_postgres_lets_nobody_change_an_entry(tmp_path: Path, clock: Manua
 
 async def test_whose_credits_are_due(store: Store, clock: ManualClock) -> None:
     """Not of whom all that is left stands in slices, or is used up; in pages, by the last id."""
-    async with store.changing() as tx:
+    async with changing(store) as tx:
         for name in ("ws_2", "ws_3", "ws_4"):
             await tx.workspaces.insert(a_workspace(name))
     for name in ("ws_1", "ws_2", "ws_4", "ws_3"):
         await top_up(store, 5, "purchase", name)
     await charge(store, 5, "charge")
-    async with store.changing() as tx:
+    async with changing(store) as tx:
         await tx.ledger.write([Written("ws_2", Account(5, escrowed=5))])
 
-    async with store.reading() as tx:
+    async with reading(store) as tx:
         assert await tx.ledger.due(START + DAY - SECOND, "", 9) == []
         assert await tx.ledger.due(START + DAY, "", 9) == ["ws_3", "ws_4"]
         assert await tx.ledger.due(START + DAY, "", 1) == ["ws_3"]

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import itertools
+from collections.abc import Awaitable, Callable
+from dataclasses import replace
 from datetime import datetime
+from typing import TypeVar
 
 import pytest
 
@@ -11,24 +14,45 @@ from keyauthority.domain.books import Books, Unfenced
 from keyauthority.domain.credits.reading import ReadingLedger
 from keyauthority.domain.ledger import Entry, EntryFilter, Kind, Use, Written
 from keyauthority.domain.ports import Store
+from keyauthority.domain.repositories import Transaction
 from keyauthority.escrow.slices import Account
 from keyauthority.storage.memory import MemoryStore
-from keyauthority.storage.sql import entries as listing
+from keyauthority.storage.sql.ledger import SqlLedger
 from tests.conformance.records import DAY, START
 from tests.domain.parts import an_actor
+from tests.transactions import changing, reading
 
 ACTOR = an_actor()
 NUMBER = 60
 
+Result = TypeVar("Result")
+
+
+class InSmallParts:
+    """The store under test; four entries are a part of its ledger."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+        self.changes_at_once, self.sessions = store.changes_at_once, store.sessions
+        self.snapshot, self.caller, self.change = store.snapshot, store.caller, store.change
+
+    async def read(self, work: Callable[[Transaction], Awaitable[Result]]) -> Result:
+        return await self._store.read(lambda tx: work(in_small_parts(tx)))
+
+
+def in_small_parts(tx: Transaction) -> Transaction:
+    if not isinstance(tx.ledger, SqlLedger):
+        return tx
+    return replace(tx, ledger=SqlLedger(tx.ledger._statements, piece=4))
+
 
 @pytest.fixture
-def small_parts(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Four entries are a part."""
-    monkeypatch.setattr(listing, "PIECE", 4)
+def in_parts(store: Store) -> Store:
+    return InSmallParts(store)
 
 
 @pytest.fixture
-async def entries(store: Store, small_parts: None) -> list[Entry]:
+async def entries(store: Store) -> list[Entry]:
     """Entries of all kinds, some of which came later than those after them. The newest comes first."""
 
     def entry(number: int) -> Entry:
@@ -38,7 +62,7 @@ async def entries(store: Store, small_parts: None) -> list[Entry]:
         return Entry("ws_1", number, kind, 1, number, f"r{number}", time, use=use)
 
     written = [entry(number) for number in range(1, NUMBER + 1)]
-    async with store.changing() as tx:
+    async with changing(store) as tx:
         await tx.ledger.write([Written("ws_1", Account(NUMBER), written)])
     return written[::-1]
 
@@ -54,9 +78,9 @@ def matches(which: EntryFilter, entry: Entry) -> bool:
     )
 
 
-async def test_every_filter(store: Store, entries: list[Entry]) -> None:
+async def test_every_filter(in_parts: Store, entries: list[Entry]) -> None:
     """Alone and with others: all that match are listed, page after page, and nothing else."""
-    reading = ReadingLedger(Books(store, Unfenced()))
+    reading = ReadingLedger(Books(in_parts, Unfenced()))
     times: list[datetime | None] = [None, START + 3 * DAY, START + 4 * DAY]
     filters = [
         EntryFilter("ws_1", *values)
@@ -86,13 +110,15 @@ async def test_every_filter(store: Store, entries: list[Entry]) -> None:
         EntryFilter("ws_1", Kind.CHARGE, start=START),
     ],
 )
-async def test_a_part_is_looked_at(store: Store, entries: list[Entry], which: EntryFilter) -> None:
+async def test_a_part_is_looked_at(
+    store: Store, in_parts: Store, entries: list[Entry], which: EntryFilter
+) -> None:
     """However few of the entries match, a read ends after a part of them."""
     if isinstance(store, MemoryStore):
         pytest.skip("nobody waits for reads in memory")
     matching, below, reads = list[Entry](), None, 0
     while below is not None or not reads:
-        async with store.reading() as tx:
+        async with reading(in_parts) as tx:
             part, below = await tx.ledger.page(which, NUMBER, below)
         assert len(part) <= 4
         matching, reads = matching + part, reads + 1
@@ -112,7 +138,7 @@ async def test_a_proof_in_pieces(store: Store, entries: list[Entry], piece: int)
     assert proof.faults == (f"what remains of the grants is 0, and the balance is {NUMBER}",)
 
     stray = Entry("ws_1", NUMBER + 3, Kind.CHARGE, -1, NUMBER - 1, "stray", START)
-    async with store.changing() as tx:
+    async with changing(store) as tx:
         await tx.ledger.write([Written("ws_1", Account(NUMBER), [stray])])
     proof = await reading.prove(ACTOR, "ws_1")
     assert proof.entries == NUMBER + 1

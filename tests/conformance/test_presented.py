@@ -9,6 +9,7 @@ import pytest
 from keyauthority.domain.keys import Key
 from keyauthority.domain.ports import Store
 from tests.conformance.records import a_key, a_secret, a_workspace
+from tests.transactions import changing
 
 MINTED = [bytes([number]) * 32 for number in range(30)]
 FOREIGN = b"f" * 32
@@ -19,7 +20,7 @@ WRONG = b"w" * 32
 async def rotated(store: Store) -> Key:
     """A key that has had thirty secrets, and beside it an imported one."""
     key = a_key("key_1", secrets=tuple(a_secret(digest) for digest in reversed(MINTED)))
-    async with store.changing() as tx:
+    async with changing(store) as tx:
         await tx.workspaces.insert(a_workspace("ws_2", suspended=True))
         await tx.keys.insert(key)
         imported = a_key("key_2", workspace_id="ws_2", secrets=(a_secret(FOREIGN),))

@@ -14,6 +14,7 @@ from keyauthority.domain.repositories import Transaction
 from keyauthority.pricing.prices import Price, PriceTable, Rates
 from tests.conformance.records import DAY, SECOND, START, ManualClock
 from tests.domain.parts import an_actor
+from tests.transactions import changing
 
 HOUR = timedelta(hours=1)
 
@@ -32,7 +33,7 @@ class Reader:
 
     async def cost(self, late: timedelta = timedelta()) -> int | None:
         """What a request costs, in a transaction that changes something."""
-        async with self.store.changing() as tx:
+        async with changing(self.store) as tx:
             return _cost(await self._table(tx, late), tx, late)
 
     async def _table(self, tx: Transaction, late: timedelta) -> PriceTable:
@@ -42,7 +43,7 @@ class Reader:
         return table
 
     async def change(self, number: int = 1) -> None:
-        async with self.store.changing() as tx:
+        async with changing(self.store) as tx:
             await tx.feed.advance(["key_1"] * number)
 
 
@@ -84,11 +85,11 @@ async def test_changes_that_are_not_known_may_be_of_prices(
     clock.time += SECOND
     await reader.set(5)
     await reader.change()
-    async with store.changing() as tx:
+    async with changing(store) as tx:
         await tx.feed.prune(1)
     assert await reader.cost() == 5
 
-    async with store.changing() as tx:
+    async with changing(store) as tx:
         await tx.leases.begin_epoch(START + DAY)
     assert await reader.cost() == 5
     assert len(reader.tables) == 4

@@ -15,6 +15,7 @@ from keyauthority.domain.ports import Store
 from keyauthority.pricing.prices import Pattern, Price, Rates
 from tests.conformance.records import DAY, MICROSECOND, START, ManualClock, undone
 from tests.postgres import open_postgres_in, run_sql
+from tests.transactions import changing, reading
 
 ALL = Rates(*range(10**17 - 12, 10**17))
 
@@ -25,12 +26,12 @@ def a_price(price_id: str = "price_1", time: datetime = START, **fields: Any) ->
 
 
 async def insert(store: Store, *prices: Price) -> None:
-    async with store.changing() as tx:
+    async with changing(store) as tx:
         await tx.prices.insert(prices)
 
 
 async def current(store: Store, now: datetime) -> set[str]:
-    async with store.reading() as tx:
+    async with reading(store) as tx:
         prices = await tx.prices.current(now)
         assert await tx.prices.count(now) == len(prices)
         return {price.id for price in prices}
@@ -45,10 +46,10 @@ async def test_what_is_written_comes_back(store: Store) -> None:
     ]
     await insert(store, *rows)
 
-    async with store.reading() as tx:
+    async with reading(store) as tx:
         assert await tx.prices.page(9, None) == [rows[2], rows[1], rows[0]]
         assert sorted(await tx.prices.current(START - DAY), key=lambda row: row.id) == rows
-    async with store.changing() as tx:
+    async with changing(store) as tx:
         assert await tx.prices.to_change(["*", "no model"]) == [rows[1]]
         assert len(await tx.prices.to_change(["*", "gpt-5*"])) == 3
 
@@ -85,7 +86,7 @@ async def test_pages_go_from_the_newest(store: Store) -> None:
     ]
     await insert(store, *rows)
 
-    async with store.reading() as tx:
+    async with reading(store) as tx:
         first = await tx.prices.page(2, None)
         rest = await tx.prices.page(9, (first[-1].effective_time, first[-1].id))
         between = await tx.prices.page(9, (START, "c"))
@@ -117,11 +118,11 @@ async def test_changes_take_turns(store: Store) -> None:
     """Who asks for rows to change sees what others added before: no row is added twice."""
 
     async def add() -> None:
-        async with store.changing() as tx:
+        async with changing(store) as tx:
             if not await tx.prices.to_change(["gpt-5*"]):
                 await tx.prices.insert([a_price()])
 
-    async with store.changing() as tx:
+    async with changing(store) as tx:
         assert await tx.prices.to_change(["gpt-5*"]) == []
         other = asyncio.create_task(add())
         done, _ = await asyncio.wait([other], timeout=0.5)

@@ -17,6 +17,7 @@ from keyauthority.escrow.slices import Account
 from keyauthority.storage.memory import MemoryStore
 from tests.conformance.records import DAY, ManualClock, a_workspace
 from tests.conformance.test_ledger import BILLER, charge
+from tests.transactions import changing, reading
 
 
 async def export(store: Store) -> list[Exported]:
@@ -50,7 +51,7 @@ async def live(store: Store, clock: ManualClock) -> None:
 async def test_a_lost_ledger_is_as_it_was(store: Store, clock: ManualClock) -> None:
     """From nothing; once more it changes nothing."""
     lost = MemoryStore(clock)
-    async with lost.changing() as tx:
+    async with changing(lost) as tx:
         await tx.workspaces.insert(a_workspace())
     await live(lost, clock)
     exported = await export(lost)
@@ -61,7 +62,7 @@ async def test_a_lost_ledger_is_as_it_was(store: Store, clock: ManualClock) -> N
 
     assert (first.ledgers, again.ledgers) == (Reentered(10), Reentered(0, 10))
     assert await export(store) == exported
-    async with lost.reading() as before, store.reading() as after:
+    async with reading(lost) as before, reading(store) as after:
         accounts = [(await tx.ledger.accounts(["ws_1"]))["ws_1"] for tx in (before, after)]
         assert accounts[0] == accounts[1]
         assert accounts[0][0] == Account(exported[-1].entry.balance)

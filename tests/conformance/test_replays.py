@@ -3,15 +3,16 @@
 from keyauthority.domain.ports import Store
 from keyauthority.domain.repositories import Replay
 from tests.conformance.records import DAY, MICROSECOND, START, a_replay
+from tests.transactions import changing, reading
 
 
 async def get(store: Store, request_id: str, caller_id: str = "caller_1") -> Replay | None:
-    async with store.reading() as tx:
+    async with reading(store) as tx:
         return await tx.replays.get(caller_id, request_id)
 
 
 async def put(store: Store, *replays: Replay) -> None:
-    async with store.changing() as tx:
+    async with changing(store) as tx:
         for replay in replays:
             await tx.replays.put(replay)
 
@@ -60,7 +61,7 @@ async def test_pruning(store: Store) -> None:
     times = (START - DAY, START, START + MICROSECOND)
     await put(store, *(a_replay(str(n), expire_time=time) for n, time in enumerate(times)))
 
-    async with store.changing() as tx:
+    async with changing(store) as tx:
         assert await tx.replays.prune(START) == 2
         assert await tx.replays.prune(START) == 0
 

@@ -21,24 +21,25 @@ from keyauthority.domain.sessions import (
 from keyauthority.storage.memory.leases import MOST_CHANGES as MOST_CHANGES_IN_MEMORY
 from keyauthority.storage.sql.leases import MOST_CHANGES
 from tests.conformance.records import START, a_caller, undone
+from tests.transactions import changing, reading
 
 NOTHING = Claim(0, 0)
 
 
 @pytest.fixture(autouse=True)
 async def _callers(store: Store) -> None:
-    async with store.changing() as tx:
+    async with changing(store) as tx:
         await tx.callers.insert(a_caller("caller_1"))
         await tx.callers.insert(a_caller("caller_2"))
 
 
 async def advance(store: Store, *subjects: str) -> int:
-    async with store.changing() as tx:
+    async with changing(store) as tx:
         return await tx.feed.advance(subjects)
 
 
 async def begin_epoch(store: Store) -> Head:
-    async with store.changing() as tx:
+    async with changing(store) as tx:
         return await tx.leases.begin_epoch(START)
 
 
@@ -67,7 +68,7 @@ async def test_a_join_is_granted_what_the_books_say(store: Store) -> None:
 
     grant = await join(store)
 
-    async with store.reading() as tx:
+    async with reading(store) as tx:
         terms = await tx.leases.terms()
     assert grant == Grant(grant.session_id, Head(1, 2), terms.lease, None, terms.foreign_secrets)
     found = await session(store, grant.session_id)
@@ -141,6 +142,74 @@ async def test_ids_and_beats_are_never_given_twice(store: Store) -> None:
     assert beats == sorted(set(beats))
 
 
+async def test_a_held_request_is_granted_the_present_state(store: Store) -> None:
+    """The grant tells what changed meanwhile, and the session stays as its renewal left it."""
+    await advance(store, "a")
+    session_id = (await join(store, Claim(1, 1))).session_id
+    await store.sessions.renew(session_id, "caller_1", Claim(1, 1))
+    before = await session(store, session_id)
+    assert await store.sessions.allow(session_id, before.allowance, Allowance(timedelta(seconds=1)))
+    before = await session(store, session_id)
+    await advance(store, "b", "c")
+
+    grant = await store.sessions.grant_again(session_id, "caller_1", Claim(1, 1))
+
+    assert (grant.session_id, grant.head, grant.subjects) == (session_id, Head(1, 3), ("b", "c"))
+    assert (grant.lease, grant.allowance) == (timedelta(seconds=1), before.allowance)
+    assert await session(store, session_id) == before
+
+
+async def test_a_held_request_is_its_sessions(store: Store) -> None:
+    """Nothing is granted to a session that ended meanwhile, nor to a caller that was revoked."""
+    first, second = [(await join(store, Claim(1, 0))).session_id for _ in range(2)]
+
+    async def again(session_id: str, caller_id: str = "caller_1") -> Reason:
+        return await refusal(store.sessions.grant_again(session_id, caller_id, Claim(1, 0)))
+
+    assert await again(first, "caller_2") is Reason.SESSION_NOT_FOUND
+    await store.sessions.leave(first, "caller_1")
+    assert await again(first) is Reason.SESSION_NOT_FOUND
+    async with changing(store) as tx:
+        await tx.callers.update(a_caller("caller_1", revoke_time=START))
+    assert await again(second) is Reason.CREDENTIAL_INVALID
+
+
+async def test_many_renew_at_once(store: Store) -> None:
+    """Each is told what it lacks, and acknowledges what it claims; one that fails takes none along."""
+    await advance(store, *"abcdef")
+    ids = [(await join(store, Claim(1, n))).session_id for n in range(6)]
+    works = [store.sessions.renew(one, "caller_1", Claim(1, n + 1)) for n, one in enumerate(ids)]
+    nul = store.sessions.renew("session\0", "caller_1", Claim(1, 6))
+    wrong = [
+        store.sessions.renew(one, "caller_2", Claim(1, 6)) for one in (*ids[:2], "session_gone")
+    ]
+
+    grants = await asyncio.gather(*works, nul, *wrong, return_exceptions=True)
+
+    told = [one.subjects for one in grants if isinstance(one, Grant)]
+    assert told == [tuple("abcdef"[n + 1 :]) for n in range(6)]
+    refused = [one.reason for one in grants if isinstance(one, KeyAuthorityError)]
+    assert refused == [Reason.SESSION_NOT_FOUND] * 4
+    found = [await session(store, one) for one in ids]
+    assert [one.acknowledged for one in found] == [1, 2, 3, 4, 5, 6]
+    assert len({one.beat for one in found}) == 6
+
+
+async def test_requests_of_one_session_at_once_all_count(store: Store) -> None:
+    """Of an abandoned request and the next one, neither takes the other's acknowledgement away."""
+    await advance(store, "a", "b", "c")
+    session_id = (await join(store, Claim(1, 0))).session_id
+    before = (await session(store, session_id)).beat
+
+    claims = [Claim(1, revision) for revision in (1, 3, 2)]
+    works = (store.sessions.renew(session_id, "caller_1", claim) for claim in claims)
+    grants = await asyncio.gather(*works)
+
+    assert [grant.subjects for grant in grants] == [("b", "c"), (), ("c",)]
+    found = await session(store, session_id)
+    assert (found.acknowledged, found.beat) == (3, before + 3)
+
+
 async def test_behind_counts(store: Store) -> None:
     """Sessions at or past a revision have acknowledged it, all others are behind."""
     await advance(store, "a", "b", "c")
@@ -200,7 +269,7 @@ async def test_a_revoked_caller_is_granted_nothing(store: Store) -> None:
     """Neither a join nor a renewal; its sessions stay until they are waited out."""
     session_id = (await join(store)).session_id
     before = await session(store, session_id)
-    async with store.changing() as tx:
+    async with changing(store) as tx:
         await tx.callers.update(a_caller("caller_1", revoke_time=START))
 
     for work in (join(store), store.sessions.renew(session_id, "caller_1", Claim(1, 0))):
@@ -317,13 +386,13 @@ async def test_too_many_changes_are_a_reset(store: Store) -> None:
 async def test_a_claim_before_the_pruned_tail_is_a_reset(store: Store) -> None:
     """Who claims less than what is still known of can't be told what is missing."""
     await advance(store, "a", "b", "c", "d")
-    async with store.changing() as tx:
+    async with changing(store) as tx:
         await tx.feed.prune(2)
 
     told = [(await join(store, Claim(1, revision))).subjects for revision in (1, 2, 3, 4)]
     assert told == [None, ("c", "d"), ("d",), ()]
 
-    async with store.changing() as tx:
+    async with changing(store) as tx:
         await tx.feed.prune(0)
     assert [(await join(store, Claim(1, revision))).subjects for revision in (3, 4)] == [None, ()]
 

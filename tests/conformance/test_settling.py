@@ -25,6 +25,7 @@ from keyauthority.escrow.slices import Account, Slice, SliceClosing, Word
 from keyauthority.pricing.amounts import LARGEST_AMOUNT, LARGEST_BALANCE
 from tests.conformance.records import SECOND, START, ManualClock, a_key, a_workspace
 from tests.conformance.spending import BILLER, Ledgers, Verifier
+from tests.transactions import changing, reading
 
 GRANTED, OUT, BUSY, PASSED = Word.GRANTED, Word.OUT, Word.BUSY, Word.PASSED
 CREDITS = "ws_1/credits"
@@ -45,7 +46,7 @@ async def verifier(ledgers: Ledgers) -> Verifier:
 
 
 async def slices(ledgers: Ledgers, verifier: Verifier, workspace_id: str = "ws_1") -> list[Slice]:
-    async with ledgers.store.reading() as tx:
+    async with reading(ledgers.store) as tx:
         there = await tx.slices.of_sessions({(workspace_id, verifier.session_id)})
     return [one.slice for one in there]
 
@@ -157,7 +158,7 @@ async def test_all_of_one_call_is_in_order(ledgers: Ledgers, verifier: Verifier)
 
 async def test_slices_of_a_session_are_limited(ledgers: Ledgers, verifier: Verifier) -> None:
     """Of one session in one workspace; the latest is still served."""
-    async with ledgers.store.changing() as tx:
+    async with changing(ledgers.store) as tx:
         numbers = range(1, MOST_SLICES + 1)
         held = [Slice(number, 1, closed=number < MOST_SLICES) for number in numbers]
         owner = "ws_1", verifier.session_id, "caller_1"
@@ -185,7 +186,7 @@ async def test_a_charge_is_entered_once(ledgers: Ledgers, verifier: Verifier) ->
     assert (await verifier.say(one)).charges == [ChargeState.KNOWN]
 
     assert await ledgers.account() == Account(93, escrowed=33)
-    async with ledgers.store.reading() as tx:
+    async with reading(ledgers.store) as tx:
         [entry, _], _ = await tx.ledger.page(EntryFilter("ws_1"), 9, None)
     assert (entry.kind, entry.amount, entry.reference, entry.use) == (Kind.CHARGE, -7, "r", use)
     assert (entry.caller_id, entry.caller_name) == ("caller_1", "name of caller_1")
@@ -218,7 +219,7 @@ async def test_what_was_held_may_be_forgotten(ledgers: Ledgers, verifier: Verifi
 
 async def test_a_reference_may_be_that_of_no_charge(ledgers: Ledgers, verifier: Verifier) -> None:
     """Then the charge is not in the ledger, and whoever brings it must not take it for known."""
-    async with ledgers.store.reading() as tx:
+    async with reading(ledgers.store) as tx:
         [granted], _ = await tx.ledger.page(EntryFilter("ws_1"), 9, None)
 
     assert await verifier.charge(7, name=granted.reference) is ChargeState.REFERENCE_REUSED
@@ -237,7 +238,7 @@ async def test_the_session_of_a_charge_is_the_callers(ledgers: Ledgers, verifier
     await heir.say(heir.charging(1, name="nobody's"), session_id=other.session_id)
     await heir.say(heir.charging(1, name="no session"), session_id="")
 
-    async with ledgers.store.reading() as tx:
+    async with reading(ledgers.store) as tx:
         entries, _ = await tx.ledger.page(EntryFilter("ws_1", Kind.CHARGE), 9, None)
     assert {entry.reference: entry.use.session_id for entry in entries} == {
         "a slice": verifier.session_id,
@@ -262,7 +263,7 @@ async def test_a_charge_is_for_a_key_of_the_workspace(ledgers: Ledgers, verifier
 
 
 async def test_what_a_revoked_key_used_is_charged(ledgers: Ledgers, verifier: Verifier) -> None:
-    async with ledgers.store.changing() as tx:
+    async with changing(ledgers.store) as tx:
         key = a_key("key of ws_1")
         revoked = key.revoked(START, RevocationReason.UNSPECIFIED, "", UNKNOWN)
         await tx.keys.update([(key, revoked)])
@@ -338,7 +339,7 @@ async def test_what_is_taken_beyond_what_is_available_is_counted(
     for _ in range(2):
         await crediting.adjust(BILLER, "ws_1", -30, "too many", "b")
     assert ledgers.counts.cut == 20
-    async with ledgers.store.reading() as tx:
+    async with reading(ledgers.store) as tx:
         [granted], _ = await tx.ledger.page(EntryFilter("ws_1", Kind.GRANT), 9, None)
     refunding = Refunding(ledgers.books, ledgers.counts)
     await refunding.refund(BILLER, "ws_1", granted.reference, 5)
@@ -617,7 +618,7 @@ async def test_a_session_that_was_found_over_meanwhile(
 ) -> None:
     """Between the look at its session and the call's transaction: it is granted nothing more."""
     await verifier.ask(40)
-    async with ledgers.store.changing() as tx:
+    async with changing(ledgers.store) as tx:
         await tx.slices.set_aside([verifier.session_id], START + SECOND)
 
     answer = await verifier.say(verifier.asking(9, keep=40, sequence=2))
@@ -667,12 +668,12 @@ async def test_many_spend_at_once(ledgers: Ledgers) -> None:
 async def test_first_accounts_do_not_deadlock(ledgers: Ledgers) -> None:
     """Of one call that begins several, of calls that begin some of them, and of calls that find some."""
     names = [f"ws_{number}" for number in range(3, 9)]
-    async with ledgers.store.changing() as tx:
+    async with changing(ledgers.store) as tx:
         for one in names:
             await tx.workspaces.insert(a_workspace(one))
 
     async def begin(some: list[str]) -> None:
-        async with ledgers.store.changing() as tx:
+        async with changing(ledgers.store) as tx:
             sheets = await read_sheets(tx, some)
             await asyncio.sleep(0)
             await tx.ledger.write([sheet.to_write for sheet in sheets.values()])
@@ -798,7 +799,7 @@ async def test_whoever_joins_meanwhile_is_not_taken_for_dead(
     meanwhile: Any = Meanwhile()
     await Releasing(ledgers.books, meanwhile).set_aside()
 
-    async with ledgers.store.reading() as tx:
+    async with reading(ledgers.store) as tx:
         for one in meanwhile.new:
             [slice_] = await tx.slices.of_sessions({("ws_1", one.session_id)})
             assert slice_.release_time is None

@@ -20,6 +20,7 @@ from keyauthority.escrow.slices import SliceClosing, Word
 from keyauthority.storage.memory import MemoryStore
 from tests.conformance.records import SECOND, START, ManualClock, a_workspace
 from tests.conformance.spending import Ledgers, Verifier
+from tests.transactions import changing, reading
 
 WORKSPACES = ("ws_1", "ws_2")
 HISTORIES = 12
@@ -95,7 +96,7 @@ async def history(store: Store, clock: ManualClock, seed: int, settle: Any) -> l
         told.append([(one.session_over, one.charges, one.slices) for one in answers])
         clock.time += SECOND
     for one in WORKSPACES:
-        async with store.reading() as tx:
+        async with reading(store) as tx:
             slices = await tx.slices.of_sessions({(one, each.session_id) for each in verifiers})
         told.append(await ledgers.account(one))
         names = [each.session_id for each in verifiers]
@@ -112,7 +113,7 @@ async def test_together_is_as_one_after_the_other(
     """The same answers, balances, slices and counts, whatever is said."""
     others = ManualClock()
     reference = MemoryStore(others)
-    async with reference.changing() as tx:
+    async with changing(reference) as tx:
         await tx.workspaces.insert(a_workspace("ws_1"))
     expected = await history(reference, others, seed, one_by_one)
     assert await history(store, clock, seed, together) == expected

@@ -26,6 +26,7 @@ from tests.conformance.records import (
     undone,
 )
 from tests.postgres import open_postgres_in
+from tests.transactions import changing, reading
 
 
 def a_slice(
@@ -36,7 +37,7 @@ def a_slice(
 
 
 async def put(store: Store, *slices: OwnedSlice) -> None:
-    async with store.changing() as tx:
+    async with changing(store) as tx:
         await tx.slices.put(slices)
 
 
@@ -50,7 +51,7 @@ async def test_what_is_put_comes_back(store: Store) -> None:
     whole = OwnedSlice("ws_1", "s", "caller_1", slice_)
     await put(store, whole, a_slice("s", 1), a_slice("s", 1, workspace_id="ws_2"), a_slice("t"))
 
-    async with store.reading() as tx:
+    async with reading(store) as tx:
         assert await of(tx, ("ws_1", "s")) == [a_slice("s", 1), whole]
         both = await of(tx, ("ws_2", "s"), ("ws_1", "t"), ("ws_2", "t"))
         assert {(one.workspace_id, one.session_id) for one in both} == {
@@ -62,21 +63,21 @@ async def test_what_is_put_comes_back(store: Store) -> None:
 async def test_what_is_put_again_is_replaced(store: Store) -> None:
     """But neither whose it is, nor that it is set aside."""
     await put(store, a_slice("s", amount=7))
-    async with store.changing() as tx:
+    async with changing(store) as tx:
         assert await tx.slices.set_aside(["s"], START + DAY) == 1
     after = a_slice("s", amount=5, sequence=2, granted=3, word=Word.OUT, closed=True)
     await put(store, replace(after, caller_id="caller_2"))
 
-    async with store.reading() as tx:
+    async with reading(store) as tx:
         assert await of(tx, ("ws_1", "s")) == [replace(after, release_time=START + DAY)]
 
 
 async def test_what_is_forgotten_is_gone(store: Store) -> None:
     await put(store, *(a_slice("s", number) for number in (1, 2, 3)), a_slice("t", 2))
-    async with store.changing() as tx:
+    async with changing(store) as tx:
         await tx.slices.forget([a_slice("s", 1), a_slice("s", 2), a_slice("never")])
 
-    async with store.reading() as tx:
+    async with reading(store) as tx:
         assert await of(tx, ("ws_1", "s")) == [a_slice("s", 3)]
         assert await of(tx, ("ws_1", "t")) == [a_slice("t", 2)]
 
@@ -85,7 +86,7 @@ async def test_an_undone_change_leaves_nothing(store: Store) -> None:
     async with undone(store) as tx:
         await tx.slices.put([a_slice("s")])
 
-    async with store.reading() as tx:
+    async with reading(store) as tx:
         assert await of(tx, ("ws_1", "s")) == []
 
 
@@ -102,10 +103,10 @@ async def test_who_shares(store: Store) -> None:
         a_slice("a", 1, 160, "ws_2"),
         a_slice("a", 1, 320, "ws_3"),
     )
-    async with store.changing() as tx:
+    async with changing(store) as tx:
         await tx.slices.set_aside(["over"], START)
 
-    async with store.reading() as tx:
+    async with reading(store) as tx:
         shared = await tx.slices.shared(["ws_1", "ws_2", "ws_4"], "mine")
         assert shared == {"ws_1": Shared(1, 20), "ws_2": Shared(1, 160)}
 
@@ -116,10 +117,10 @@ async def test_sessions_with_slices_are_listed(store: Store) -> None:
         await put(
             store, a_slice(session_id), a_slice(session_id, 2), a_slice(session_id, 1, 0, "w")
         )
-    async with store.changing() as tx:
+    async with changing(store) as tx:
         await tx.slices.set_aside(["b"], START)
 
-    async with store.reading() as tx:
+    async with reading(store) as tx:
         assert await tx.slices.sessions("", 2) == ["a", "c"]
         assert await tx.slices.sessions("c", 2) == ["d"]
         assert await tx.slices.sessions("d", 2) == []
@@ -128,11 +129,11 @@ async def test_sessions_with_slices_are_listed(store: Store) -> None:
 async def test_what_is_set_aside_is_due_in_its_time(store: Store) -> None:
     """Setting it aside again does not put it off."""
     await put(store, a_slice("s"), a_slice("s", 2), a_slice("s", 1, 3, "ws_2"), a_slice("t"))
-    async with store.changing() as tx:
+    async with changing(store) as tx:
         assert await tx.slices.set_aside(["s", "never"], START + DAY) == 3
         assert await tx.slices.set_aside(["s"], START + 2 * DAY) == 0
 
-    async with store.reading() as tx:
+    async with reading(store) as tx:
         assert await tx.slices.due(START + DAY - SECOND, "", 9) == []
         assert await tx.slices.due(START + DAY, "", 9) == ["ws_1", "ws_2"]
         assert await tx.slices.due(START + DAY, "", 1) == ["ws_1"]
@@ -145,7 +146,7 @@ async def test_what_is_set_aside_is_due_in_its_time(store: Store) -> None:
 
 async def test_all_are_void(store: Store) -> None:
     """Those with credits, as their accounts say then; and those that are empty."""
-    async with store.changing() as tx:
+    async with changing(store) as tx:
         for one in ("ws_2", "ws_3"):
             await tx.workspaces.insert(a_workspace(one))
         await tx.slices.put([a_slice("s", amount=3), a_slice("t", 1, 2, "ws_2")])
@@ -153,10 +154,10 @@ async def test_all_are_void(store: Store) -> None:
         accounts = {"ws_1": Account(5, escrowed=3), "ws_2": Account(-1, escrowed=2)}
         await tx.ledger.write([Written(one, account) for one, account in accounts.items()])
 
-    async with store.changing() as tx:
+    async with changing(store) as tx:
         await tx.slices.void_all()
 
-    async with store.reading() as tx:
+    async with reading(store) as tx:
         accounts = {"ws_1": Account(5), "ws_2": Account(-1)}
         there = await tx.ledger.accounts(["ws_1", "ws_2"])
         assert {one: account for one, (account, _) in there.items()} == accounts
@@ -176,7 +177,7 @@ async def test_nothing_of_a_slice_is_below_zero(store: Store, column: str) -> No
 
 async def test_whose_sessions_are_alive(store: Store) -> None:
     """By the id of their caller; what has ended is not there."""
-    async with store.changing() as tx:
+    async with changing(store) as tx:
         await tx.callers.insert(a_caller("caller_1"))
     first, second = [
         (await store.sessions.join("caller_1", "v", Claim(0, 0))).session_id for _ in range(2)
@@ -189,12 +190,12 @@ async def test_whose_sessions_are_alive(store: Store) -> None:
 
 async def test_homes_of_keys(store: Store) -> None:
     """Revoked or not."""
-    async with store.changing() as tx:
+    async with changing(store) as tx:
         key = a_key("key_1")
         await tx.keys.insert(key)
         await tx.keys.update([(key, key.revoked(START, RevocationReason.UNSPECIFIED, "", UNKNOWN))])
 
-    async with store.reading() as tx:
+    async with reading(store) as tx:
         assert await tx.keys.homes(["key_1", "key_2"]) == {"key_1": "ws_1"}
 
 
@@ -202,9 +203,9 @@ async def test_setting_aside_waits_for_nobody(tmp_path: Path, clock: ManualClock
     """What a call has in hand is left for the next round: two that wait for each other would be lost."""
     async with open_postgres_in(tmp_path, clock) as store:
         await put(store, a_slice("s"), a_slice("s", 2))
-        async with store.changing() as tx:
+        async with changing(store) as tx:
             await tx.slices.put([a_slice("s", 2, 7)])
-            async with asyncio.timeout(10), store.changing() as other:
+            async with asyncio.timeout(10), changing(store) as other:
                 assert await other.slices.set_aside(["s"], START) == 1
-        async with store.changing() as tx:
+        async with changing(store) as tx:
             assert await tx.slices.set_aside(["s"], START) == 1

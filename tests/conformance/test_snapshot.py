@@ -13,10 +13,11 @@ from tests.conformance.records import (
     a_secret,
     a_workspace,
 )
+from tests.transactions import changing, reading
 
 
 async def put(store: Store, *key_ids: str, workspace_id: str = "ws_1") -> None:
-    async with store.changing() as tx:
+    async with changing(store) as tx:
         for key_id in key_ids:
             await tx.keys.insert(a_key(key_id, workspace_id=workspace_id))
 
@@ -28,7 +29,7 @@ async def test_new_books(store: Store) -> None:
 
 async def test_the_head_is_there_whatever_was_asked(store: Store) -> None:
     """Unknown ids, and none, still tell how far the books are."""
-    async with store.changing() as tx:
+    async with changing(store) as tx:
         await tx.feed.advance(["a", "b"])
 
     for key_ids in ([], ["key_9"], ["key_8", "key_9"]):
@@ -43,7 +44,7 @@ async def test_a_key_with_all_its_secrets(store: Store) -> None:
         for digest, end in ((b"a", None), (b"c", START), (b"b", START))
     )
     key = a_key(secrets=secrets, scopes=("a", "b"), labels={"x": "y"}, expire_time=START)
-    async with store.changing() as tx:
+    async with changing(store) as tx:
         await tx.keys.insert(key)
 
     assert (await store.snapshot(["key_1"])).keys == {"key_1": key}
@@ -51,7 +52,7 @@ async def test_a_key_with_all_its_secrets(store: Store) -> None:
 
 async def test_a_key_without_secrets(store: Store) -> None:
     """A key whose secrets were all forgotten is still a key."""
-    async with store.changing() as tx:
+    async with changing(store) as tx:
         await tx.keys.insert(a_key(secrets=()))
 
     assert (await store.snapshot(["key_1"])).keys == {"key_1": a_key(secrets=())}
@@ -75,7 +76,7 @@ async def test_a_thousand_keys(store: Store) -> None:
 
 async def test_suspended_workspaces_of_the_keys_asked_for(store: Store) -> None:
     """Only workspaces that are suspended, and own one of the keys, are named."""
-    async with store.changing() as tx:
+    async with changing(store) as tx:
         for workspace_id in ("ws_2", "ws_3"):
             await tx.workspaces.insert(a_workspace(workspace_id, suspended=True))
     await put(store, "key_1")
@@ -91,9 +92,9 @@ async def test_suspended_workspaces_of_the_keys_asked_for(store: Store) -> None:
 async def test_a_workspace_suspended_or_resumed(store: Store, suspended: bool) -> None:
     """A suspension and its end are seen from the next snapshot on."""
     await put(store, "key_1")
-    async with store.changing() as tx:
+    async with changing(store) as tx:
         await tx.workspaces.update(a_workspace(suspended=not suspended))
-    async with store.changing() as tx:
+    async with changing(store) as tx:
         await tx.workspaces.update(a_workspace(suspended=suspended))
 
     assert (await store.snapshot(["key_1"])).suspended == ({"ws_1"} if suspended else set())
@@ -104,18 +105,18 @@ async def test_time_is_the_clocks_to_the_microsecond(store: Store, clock: Manual
     clock.time = START + MICROSECOND
 
     assert (await store.snapshot([])).time == clock.time
-    async with store.reading() as reading:
-        assert reading.time == clock.time
-    async with store.changing() as changing:
-        assert changing.time == clock.time
+    async with reading(store) as tx:
+        assert tx.time == clock.time
+    async with changing(store) as tx:
+        assert tx.time == clock.time
         clock.time += MICROSECOND
-        assert changing.time == START + MICROSECOND
+        assert tx.time == START + MICROSECOND
 
 
 async def test_a_caller_is_read_alone(store: Store) -> None:
     """One caller is found by its id, revoked or not, and an unknown one is not."""
     callers = [a_caller("caller_1"), a_caller("caller_2", revoke_time=START)]
-    async with store.changing() as tx:
+    async with changing(store) as tx:
         for caller in callers:
             await tx.callers.insert(caller)
 

@@ -14,6 +14,7 @@ from keyauthority.domain.ports import Store
 from keyauthority.domain.usage import Group, Span, UsageSum
 from keyauthority.escrow.slices import Account
 from tests.conformance.records import DAY, MICROSECOND, SECOND, START, a_workspace
+from tests.transactions import changing, reading
 
 HOUR = timedelta(hours=1)
 ALL = Span(START - DAY, START + 10 * DAY, timedelta())
@@ -40,7 +41,7 @@ ENTRIES = (
 
 
 async def write(store: Store, *entries: Entry, workspace_id: str = "ws_1") -> None:
-    async with store.changing() as tx:
+    async with changing(store) as tx:
         await tx.ledger.write([Written(workspace_id, Account(0), entries)])
 
 
@@ -48,7 +49,7 @@ async def usage(
     store: Store, span: Span = ALL, *groups: Group
 ) -> Mapping[tuple[str, ...], UsageSum]:
     """The sums by what they are of, each added up from its parts."""
-    async with store.reading() as tx:
+    async with reading(store) as tx:
         parts = await tx.ledger.usage("ws_1", span, frozenset(groups))
     sums: dict[tuple[str, ...], UsageSum] = {}
     for part in parts:
@@ -123,7 +124,7 @@ async def test_a_span_ends_before_its_end(store: Store) -> None:
 
 async def test_the_usage_of_one_workspace(store: Store) -> None:
     """Two may have charges of the same name."""
-    async with store.changing() as tx:
+    async with changing(store) as tx:
         await tx.workspaces.insert(a_workspace("ws_2"))
     await write(store, *ENTRIES)
     other = [replace(entry, workspace_id="ws_2", amount=5 * entry.amount) for entry in ENTRIES]
@@ -147,7 +148,7 @@ async def test_the_time_of_an_entry(store: Store) -> None:
     await write(store, *(charge(n, 1, use(), time=time) for n, time in enumerate(times, 1)))
 
     async def times_of(start: Any, end: Any) -> list[Any]:
-        async with store.reading() as tx:
+        async with reading(store) as tx:
             found = [await tx.ledger.time_of("ws_1", start, end, place) for place in range(5)]
             assert await tx.ledger.time_of("ws_2", start, end, 0) is None
             return [time and (time - START) // SECOND for time in found]

@@ -2,6 +2,7 @@
 
 from keyauthority.domain.ports import Store
 from tests.conformance.records import MICROSECOND, START, a_workspace
+from tests.transactions import changing, reading
 
 
 async def test_a_workspace_comes_back_as_it_went(store: Store) -> None:
@@ -14,24 +15,24 @@ async def test_a_workspace_comes_back_as_it_went(store: Store) -> None:
         update_time=START - MICROSECOND,
         version=9,
     )
-    async with store.changing() as tx:
+    async with changing(store) as tx:
         await tx.workspaces.insert(workspace)
 
-    async with store.reading() as tx:
+    async with reading(store) as tx:
         assert await tx.workspaces.get("ws_2") == workspace
         assert await tx.workspaces.get("ws_9") is None
 
 
 async def test_an_update_replaces_one_workspace(store: Store) -> None:
     """The workspace is as it was given, its neighbour as before."""
-    async with store.changing() as tx:
+    async with changing(store) as tx:
         await tx.workspaces.insert(a_workspace("ws_2"))
     after = a_workspace("ws_2", name="other", suspended=True, update_time=START + MICROSECOND)
 
-    async with store.changing() as tx:
+    async with changing(store) as tx:
         await tx.workspaces.update(after)
 
-    async with store.reading() as tx:
+    async with reading(store) as tx:
         assert await tx.workspaces.page(10, None) == [after, a_workspace()]
 
 
@@ -42,11 +43,11 @@ async def test_pages(store: Store) -> None:
         a_workspace("ws_2"),
         a_workspace("ws_0", create_time=START + MICROSECOND),
     ]
-    async with store.changing() as tx:
+    async with changing(store) as tx:
         for workspace in others:
             await tx.workspaces.insert(workspace)
 
-    async with store.reading() as tx:
+    async with reading(store) as tx:
         first = await tx.workspaces.page(2, None)
         second = await tx.workspaces.page(2, (first[-1].create_time, first[-1].id))
         third = await tx.workspaces.page(2, (second[-1].create_time, second[-1].id))
@@ -61,11 +62,11 @@ async def test_pages(store: Store) -> None:
 async def test_several_at_once(store: Store) -> None:
     """Those that there are, by id, and no others."""
     other = a_workspace("ws_2", name="umbrella")
-    async with store.changing() as tx:
+    async with changing(store) as tx:
         await tx.workspaces.insert(other)
         await tx.workspaces.insert(a_workspace("ws_3"))
 
-    async with store.reading() as tx:
+    async with reading(store) as tx:
         assert await tx.workspaces.get_all(["ws_2", "ws_9", "ws_1"]) == {
             "ws_1": a_workspace(),
             "ws_2": other,

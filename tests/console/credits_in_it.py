@@ -22,6 +22,7 @@ from tests.conformance.records import ManualClock
 from tests.console.people_in_it import Cast
 from tests.console.visiting import Shown, Visitor
 from tests.e2e.processes import eventually
+from tests.transactions import changing
 
 CREDIT = 10**9
 _BY = authority("a test").signature
@@ -102,7 +103,7 @@ async def granted(cast: Cast, purchase: str, amount: int, ago: timedelta) -> Non
     """Writes a top-up of a while ago into the books, as `charged` writes charges."""
     async with _books_of(cast) as (store, clock):
         clock.time = datetime.now(UTC) - ago
-        async with store.changing() as tx:
+        async with changing(store) as tx:
             sheet = await read_sheet(tx, cast.workspace)
             grant = Grant(f"grant_{secrets.token_hex(8)}", amount, clock.time)
             sheet.grant(grant, Kind.GRANT, purchase, _BY)
@@ -114,7 +115,7 @@ async def charged(cast: Cast, *charges: Charge) -> None:
     async with _books_of(cast) as (store, clock):
         for charge in charges:
             clock.time = datetime.now(UTC) - charge.ago
-            async with store.changing() as tx:
+            async with changing(store) as tx:
                 sheet = await read_sheet(tx, cast.workspace)
                 reference = f"charge-{secrets.token_hex(6)}"
                 sheet.reduce(Kind.CHARGE, charge.cost, reference, _BY, use=charge.use)

@@ -32,6 +32,7 @@ from keyauthority.v1 import spending_service_pb2 as pb
 from tests.conformance.records import START, a_caller, a_key, a_workspace
 from tests.credits.virtual import now
 from tests.domain.parts import an_actor
+from tests.transactions import changing
 
 WORKSPACE: Final = "ws_1"
 WAIT: Final = LEASE.total_seconds() * 1.1
@@ -85,7 +86,7 @@ class Authority:
         self._news = asyncio.Event()
 
     async def begin(self, amount: int) -> None:
-        async with self.store.changing() as tx:
+        async with changing(self.store) as tx:
             await tx.workspaces.insert(a_workspace(WORKSPACE))
             await tx.callers.insert(a_caller())
             await tx.keys.insert(a_key())

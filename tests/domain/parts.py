@@ -21,6 +21,7 @@ from keyauthority.domain.peppers import Pepper, PepperState
 from keyauthority.domain.ports import Clock, Keyring, Snapshot, Store
 from keyauthority.domain.reading_audit import ReadingAudit
 from keyauthority.domain.replays import Retry
+from keyauthority.domain.repositories import Transaction
 from keyauthority.domain.revoking import Revoking, RevokingPresented
 from keyauthority.domain.secrets import Secret
 from keyauthority.domain.sessions import Receipt
@@ -30,6 +31,7 @@ from keyauthority.domain.verifying import Verifying
 from keyauthority.keyring import FileKeyring
 from keyauthority.storage.memory import MemoryStore
 from tests.conformance.records import START, a_caller
+from tests.transactions import changing
 
 ONCE = Retry("", b"")
 
@@ -78,9 +80,9 @@ class WatchedStore(MemoryStore):
         self.snapshots: list[Snapshot] = []
         self.overtake: Callable[[], Awaitable[object]] | None = None
 
-    def changing(self) -> Any:
+    async def change(self, work: Callable[[Transaction], Awaitable[Any]]) -> Any:
         self.changes += 1
-        return super().changing()
+        return await super().change(work)
 
     async def snapshot(self, *args: Any) -> Snapshot:
         snapshot = await super().snapshot(*args)
@@ -95,7 +97,7 @@ def settings(**fields: Any) -> KeySettings:
     return KeySettings(**{"name": "a key", **fields})
 
 
-def changing(**fields: Any) -> KeyUpdate:
+def an_update(**fields: Any) -> KeyUpdate:
     """An update of these fields."""
     return KeyUpdate(frozenset(fields), settings(**fields))
 
@@ -131,8 +133,14 @@ class UseCases:
 
     async def verify(self, secret: str, at_least_revision: int = 0) -> Verification:
         """Judges one secret."""
-        [verification] = await self.verifying.verify_all([secret], at_least_revision)
+        [verification] = await self.verify_all([secret], at_least_revision)
         return verification
+
+    async def verify_all(
+        self, secrets: Sequence[str], at_least_revision: int = 0
+    ) -> list[Verification]:
+        """Judges secrets by one state of the books."""
+        return (await self.verifying.judge_all(secrets)).verdicts(at_least_revision)
 
     async def take(
         self, actor: Actor, *secrets: str, workspace_id: str = "ws_1", **fields: Any
@@ -169,13 +177,13 @@ def an_actor(*workspace_ids: str, method: str = "IssueKey", caller: Caller | Non
 
 async def put_peppers(store: Store, keyring: Keyring, active: int = 1) -> None:
     """Writes the keyring's versions into empty books, *active* the one in use."""
-    async with store.changing() as tx:
+    async with changing(store) as tx:
         for version in keyring.versions():
             state = PepperState.ACTIVE if version == active else PepperState.SUPERSEDED
             await tx.peppers.put(Pepper(version, state, keyring.fingerprint(version), START))
 
 
 async def put_workspaces(store: Store, workspaces: Sequence[Any]) -> None:
-    async with store.changing() as tx:
+    async with changing(store) as tx:
         for workspace in workspaces:
             await tx.workspaces.insert(workspace)

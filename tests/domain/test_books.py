@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import ast
 import asyncio
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
 
@@ -29,7 +28,8 @@ from keyauthority.domain.facts import Action, Fact
 from keyauthority.domain.keys import RevocationReason
 from keyauthority.domain.sessions import Head, Receipt
 from tests.conformance.records import START, UndoError, a_workspace
-from tests.domain.parts import UseCases, an_actor, changing
+from tests.domain.parts import UseCases, an_actor, an_update
+from tests.transactions import reading
 
 NO_REASON = RevocationReason.UNSPECIFIED
 PAUSED = Fact(Action.KEY_PAUSED)
@@ -135,7 +135,7 @@ async def test_each_subject_has_its_revision_and_its_entry(cases: UseCases) -> N
     assert {entry.method for entry in entries} == {"KeyService.RevokeKeys"}
     assert {entry.caller_id for entry in entries} == {actor.caller.id}
     assert entries[0].details == {"reason": "COMPROMISED", "note": "found in a log"}
-    async with cases.store.reading() as tx:
+    async with reading(cases.store) as tx:
         assert await tx.feed.since(0, 10) == [(1, second), (2, first)]
 
 
@@ -146,7 +146,7 @@ async def test_what_is_fenced_and_what_is_not(cases: UseCases, actor: Actor) -> 
     assert cases.fence.asked == []
 
     await cases.rotate(actor, key_id)
-    await cases.updating.update(actor, key_id, changing(name="other"), "")
+    await cases.updating.update(actor, key_id, an_update(name="other"), "")
     await cases.workspaces.update(actor, "ws_1", name=None, suspended=True, etag="")
     await cases.revoking.revoke(actor, [key_id], NO_REASON, "")
 
@@ -244,7 +244,8 @@ def test_there_is_no_other_door() -> None:
         for node in ast.walk(ast.parse(file.read_text()))
         if isinstance(node, ast.Call)
         and isinstance(node.func, ast.Attribute)
-        and node.func.attr in ("changing", "reading")
+        and node.func.attr in ("read", "change")
+        and ast.unparse(node.func.value).endswith("store")
     }
     databases = [Path("storage", name) for name in ("sql", "postgres", "sqlite", "memory")]
     assert {one for one in openers if one.parent not in databases} == {Path("domain/books.py")}
@@ -253,13 +254,14 @@ def test_there_is_no_other_door() -> None:
 class Crowd:
     """Books in which any number of transactions run at once."""
 
+    changes_at_once = 1
+
     def __init__(self) -> None:
         self.inside = self.most = 0
         self.feed = self
 
-    @asynccontextmanager
-    async def changing(self) -> AsyncIterator[Any]:
-        yield self
+    async def change(self, work: Callable[[Any], Awaitable[Any]]) -> Any:
+        return await work(self)
 
     async def head(self) -> Head:
         return Head(1, 1)

@@ -18,6 +18,7 @@ from keyauthority.domain.ports import Store
 from keyauthority.escrow.slices import Account
 from tests.conformance.records import START, ManualClock
 from tests.domain.parts import UseCases, an_actor
+from tests.transactions import changing, reading
 
 BILLER = an_actor()
 
@@ -35,7 +36,7 @@ def crediting(cases: UseCases) -> Crediting:
 
 
 async def charge(store: Store, workspace_id: str, cost: int, reference: str) -> None:
-    async with store.changing() as tx:
+    async with changing(store) as tx:
         sheet = await read_sheet(tx, workspace_id)
         sheet.reduce(Kind.CHARGE, cost, reference, BY, use=Use("key_1", "gpt-5"))
         await write_sheet(tx, sheet)
@@ -81,7 +82,7 @@ async def test_a_charge_comes_back_as_it_was_drawn(
     await charge(cases.store, workspace, 12, "c")
 
     async def remaining() -> list[tuple[int, int, bool]]:
-        async with cases.store.reading() as tx:
+        async with reading(cases.store) as tx:
             grants = (await tx.ledger.grants([workspace]))[workspace]
         assert all((grant.expire_time == ends) is grant.promotional for grant in grants)
         return sorted((grant.priority, grant.remaining, grant.promotional) for grant in grants)
@@ -97,7 +98,7 @@ async def test_a_charge_comes_back_as_it_was_drawn(
 
 
 async def grants_in_use(store: Store, workspace_id: str) -> list[int]:
-    async with store.reading() as tx:
+    async with reading(store) as tx:
         grants = (await tx.ledger.grants([workspace_id])).get(workspace_id, [])
     return sorted(grant.remaining for grant in grants)
 
@@ -183,7 +184,7 @@ async def test_a_refund_of_a_grant_takes_that_grant_first(
 
     await Refunding(cases.books).refund(BILLER, workspace, "second", 4)
 
-    async with cases.store.reading() as tx:
+    async with reading(cases.store) as tx:
         grants = (await tx.ledger.grants([workspace]))[workspace]
         remaining = {grant.priority: grant.remaining for grant in grants}
     assert remaining == {1: 5, 50: 1}
@@ -201,7 +202,7 @@ async def test_what_does_not_add_up_is_said(
     cases: UseCases, crediting: Crediting, workspace: str, account: Account, fault: str
 ) -> None:
     await crediting.top_up(BILLER, workspace, Purchase("p", 10))
-    async with cases.store.changing() as tx:
+    async with changing(cases.store) as tx:
         await tx.ledger.write([Written(workspace, account)])
 
     assert fault in (await ReadingLedger(cases.books).prove(BILLER, workspace)).faults
@@ -212,7 +213,7 @@ async def test_a_missing_entry_is_noticed(
 ) -> None:
     """The numbers of the entries have no gaps."""
     await crediting.top_up(BILLER, workspace, Purchase("p", 10))
-    async with cases.store.changing() as tx:
+    async with changing(cases.store) as tx:
         [entry], _ = await tx.ledger.page(EntryFilter(workspace), 9, None)
         later = replace(entry, number=3, amount=0, reference="x")
         await tx.ledger.write([Written(workspace, Account(10), [later])])

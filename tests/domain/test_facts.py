@@ -16,7 +16,7 @@ from keyauthority.domain.leasing import Leasing
 from keyauthority.domain.managing_callers import NewCaller
 from keyauthority.domain.restoring import Restoring, repetition_of
 from tests.conformance.records import DAY, START
-from tests.domain.parts import UseCases, changing
+from tests.domain.parts import UseCases, an_update
 
 HOUR = timedelta(hours=1)
 FOREIGN = "foreign-secret-of-somebody"
@@ -35,12 +35,12 @@ async def test_the_life_of_a_key(cases: UseCases, actor: Actor) -> None:
     """Each step has its own word, and says what became of what."""
     key_id, _ = await cases.issue(actor, name="ci", scopes=("read",), labels={"b": "1", "a": "2"})
     for fields in (
-        changing(name="deploy"),
-        changing(disabled=True),
-        changing(disabled=False),
-        changing(expire_time=START + DAY),
-        changing(scopes=()),
-        changing(labels={"c": "3"}),
+        an_update(name="deploy"),
+        an_update(disabled=True),
+        an_update(disabled=False),
+        an_update(expire_time=START + DAY),
+        an_update(scopes=()),
+        an_update(labels={"c": "3"}),
     ):
         await cases.updating.update(actor, key_id, fields, "")
     await cases.rotate(actor, key_id, 24 * HOUR)
@@ -66,7 +66,7 @@ async def test_the_life_of_a_key(cases: UseCases, actor: Actor) -> None:
 async def test_several_things_at_once(cases: UseCases, actor: Actor) -> None:
     """One change of a verdict is one revision, whatever it is made of; the next has the next."""
     key_id, _ = await cases.issue(actor)
-    all_of_it = changing(
+    all_of_it = an_update(
         name="other", disabled=True, expire_time=START + DAY, scopes=("a",), labels={"b": "c"}
     )
     _, receipt = await cases.updating.update(actor, key_id, all_of_it, "")
@@ -88,7 +88,7 @@ async def test_several_things_at_once(cases: UseCases, actor: Actor) -> None:
 async def test_what_is_written_back_unchanged_is_no_fact(cases: UseCases, actor: Actor) -> None:
     """Of all the fields that an update names, the audit tells those that changed."""
     key_id, _ = await cases.issue(actor, name="ci")
-    fields = changing(name="ci", disabled=True)
+    fields = an_update(name="ci", disabled=True)
     await cases.updating.update(actor, key_id, fields, "")
 
     assert [one.action for one in await facts(cases, key_id)][1:] == [Action.KEY_PAUSED]

@@ -10,7 +10,7 @@ from keyauthority.domain.errors import KeyAuthorityError, Reason
 from keyauthority.domain.keys import KeyState, RevocationReason
 from keyauthority.domain.repositories import Cursor, KeyFilter
 from tests.conformance.records import SECOND, ManualClock
-from tests.domain.parts import UseCases, an_actor, changing
+from tests.domain.parts import UseCases, an_actor, an_update
 
 NO_REASON = RevocationReason.UNSPECIFIED
 
@@ -31,7 +31,7 @@ async def ids(
 
 async def refused(cases: UseCases, actor: Actor, key_id: str) -> list[KeyAuthorityError]:
     """What each thing that can be done with a key gives."""
-    fields = changing(name="other")
+    fields = an_update(name="other")
     attempts = [
         cases.finding.get(actor, key_id),
         cases.rotate(actor, key_id),

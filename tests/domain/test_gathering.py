@@ -61,14 +61,40 @@ async def test_what_arrives_while_one_is_under_way_goes_next() -> None:
 
 
 async def test_batches_are_bounded() -> None:
-    """By the sizes of what is in them. What is larger than a batch goes alone."""
+    """By the sizes of what is in them."""
     work = Work()
     gathered = gathering(work, most=10)
     tasks = await begun(gathered, 1)
-    tasks += await begun(gathered, 6, 4, 5, 20, 3)
+    tasks += await begun(gathered, 6, 4, 5, 3)
     work.door.set()
-    assert await asyncio.gather(*tasks) == [2, 12, 8, 10, 40, 6]
-    assert work.batches == [[1], [6, 4], [5], [20], [3]]
+    assert await asyncio.gather(*tasks) == [2, 12, 8, 10, 6]
+    assert work.batches == [[1], [6, 4], [5, 3]]
+
+
+async def test_nobody_waits_for_two_large_ones() -> None:
+    """What is larger than a batch goes alone, in turn with batches of the others."""
+    work = Work()
+    gathered = gathering(work, most=10)
+    tasks = await begun(gathered, 20)
+    tasks += await begun(gathered, 21, 22, 1, 6, 4)
+    work.door.set()
+    assert await asyncio.gather(*tasks) == [40, 42, 44, 2, 12, 8]
+    assert work.batches == [[20], [1, 6], [21], [4], [22]]
+
+
+async def test_what_there_was_no_time_for_goes_first_in_the_next() -> None:
+    """Before what arrived later."""
+    work = Work()
+
+    async def two(numbers: Sequence[int]) -> list[int]:
+        return (await work(numbers))[:2]
+
+    gathered: Gathering[int, int] = Gathering(two, size=lambda _: 1, most=9, at_once=1)
+    tasks = await begun(gathered, 1, 2, 3, 4, 5)
+    tasks += await begun(gathered, 6)
+    work.door.set()
+    assert await asyncio.gather(*tasks) == [2, 4, 6, 8, 10, 12]
+    assert work.batches == [[1, 2, 3, 4, 5], [3, 4, 5, 6], [5, 6]]
 
 
 async def test_so_many_are_under_way() -> None:
@@ -94,9 +120,10 @@ async def test_nobody_fails_for_another() -> None:
     assert work.batches == [[1], [2, 13, 3], [2], [13], [3]]
 
 
-async def test_an_outage_is_everybodys() -> None:
+@pytest.mark.parametrize("reason", [Reason.STORE_UNAVAILABLE, Reason.LEASE_LOST])
+async def test_an_outage_is_everybodys(reason: Reason) -> None:
     """One look at a store that is away is enough."""
-    outage = KeyAuthorityError(Reason.STORE_UNAVAILABLE, "away")
+    outage = KeyAuthorityError(reason, "away")
     work = Work(outage)
     gathered = gathering(work)
     tasks = await begun(gathered, 1)

@@ -19,6 +19,7 @@ from keyauthority.domain.verdicts import Verdict, VerifiedKey
 from keyauthority.keyring import FileKeyring
 from tests.conformance.records import DAY, SECOND, START, ManualClock
 from tests.domain.parts import CountingKeyring, UseCases, an_actor
+from tests.transactions import reading
 
 MINUTE = 60 * SECOND
 FOREIGN = "pk_live_51H8xQ2eZvKYlo2C"
@@ -77,7 +78,7 @@ async def test_only_the_first_import_takes_a_revision(cases: UseCases, actor: Ac
 
     _, later = await cases.importing.import_keys(actor, "ws_1", [ImportedKey(Secret(OTHER), new)])
     assert (later.revision, later.sessions_acknowledged, cases.fence.asked) == (1, 7, [1, 1])
-    async with cases.store.reading() as tx:
+    async with reading(cases.store) as tx:
         assert await tx.feed.since(0, 10) == [(1, "imports")]
         assert (await tx.leases.terms()).foreign_secrets
 
@@ -191,7 +192,7 @@ async def test_workspaces_that_cannot_be_imported_into(cases: UseCases, actor: A
     for who, workspace_id, reason in attempts:
         error = await refused(cases.take(who, FOREIGN, workspace_id=workspace_id))
         assert error.reason is reason
-    async with cases.store.reading() as tx:
+    async with reading(cases.store) as tx:
         assert not (await tx.leases.terms()).foreign_secrets
 
 
@@ -200,12 +201,12 @@ async def test_rotating_an_imported_key(cases: UseCases, actor: Actor, clock: Ma
     [key] = await cases.take(actor, FOREIGN)
     _, minted = await cases.rotate(actor, key.id, overlap=10 * SECOND)
 
-    answers = await cases.verifying.verify_all([FOREIGN, minted])
+    answers = await cases.verify_all([FOREIGN, minted])
     assert [answer.verdict for answer in answers] == [Verdict.VALID, Verdict.VALID]
     assert answers[0].cache_for == 10 * SECOND
 
     clock.time += 10 * SECOND
-    answers = await cases.verifying.verify_all([FOREIGN, minted])
+    answers = await cases.verify_all([FOREIGN, minted])
     assert [answer.verdict for answer in answers] == [Verdict.REVOKED, Verdict.VALID]
     assert not answers[0].key_revoked
     assert (await refused(cases.take(actor, FOREIGN))).reason is Reason.SECRET_TAKEN
@@ -218,7 +219,7 @@ async def test_expired_and_revoked(cases: UseCases, actor: Actor, clock: ManualC
     await cases.revoking.revoke(actor, [revoked.id], RevocationReason.UNUSED, "")
     clock.time += DAY
 
-    answers = await cases.verifying.verify_all([FOREIGN, OTHER])
+    answers = await cases.verify_all([FOREIGN, OTHER])
 
     assert [answer.verdict for answer in answers] == [Verdict.EXPIRED, Verdict.REVOKED]
     assert [answer.key.id for answer in answers if answer.key] == [expiring.id, revoked.id]
@@ -243,7 +244,7 @@ async def test_peppers_of_imported_secrets(cases: UseCases, actor: Actor) -> Non
     await cases.peppers.activate(actor, 2)
     [newer] = await cases.take(actor, OTHER)
     assert [stored.pepper_version for one in (key, newer) for stored in one.secrets] == [1, 2]
-    answers = await cases.verifying.verify_all([FOREIGN, OTHER])
+    answers = await cases.verify_all([FOREIGN, OTHER])
     assert [answer.verdict for answer in answers] == [Verdict.VALID, Verdict.VALID]
     assert (await refused(cases.take(actor, FOREIGN))).reason is Reason.SECRET_TAKEN
     assert (await refused(cases.peppers.retire(actor, 1))).reason is Reason.PEPPER_IN_USE
@@ -281,6 +282,6 @@ async def test_a_digest_of_the_books_is_no_secret(cases: UseCases, actor: Actor)
     """What is stored does not act."""
     [key] = await cases.take(actor, FOREIGN)
 
-    answers = await cases.verifying.verify_all([key.secrets[0].digest.hex()])
+    answers = await cases.verify_all([key.secrets[0].digest.hex()])
 
     assert [answer.verdict for answer in answers] == [Verdict.UNKNOWN]

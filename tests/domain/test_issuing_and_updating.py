@@ -15,7 +15,7 @@ from keyauthority.domain.keys import KEY_SETTINGS, RevocationReason
 from keyauthority.domain.repositories import KeyFilter
 from keyauthority.domain.updating import KeyUpdate
 from tests.conformance.records import DAY, SECOND, START, ManualClock
-from tests.domain.parts import UseCases, changing, settings
+from tests.domain.parts import UseCases, an_update, settings
 
 
 async def test_an_issued_key(cases: UseCases, actor: Actor) -> None:
@@ -114,7 +114,7 @@ async def test_a_revoked_key_never_changes(cases: UseCases, actor: Actor) -> Non
     key_id, _ = await cases.issue(actor)
     await cases.revoking.revoke(actor, [key_id], RevocationReason.UNUSED, "")
 
-    fields = changing(disabled=False)
+    fields = an_update(disabled=False)
     for attempt in (
         cases.rotate(actor, key_id),
         cases.updating.update(actor, key_id, fields, ""),
@@ -144,7 +144,7 @@ async def test_only_the_named_fields_change(cases: UseCases, actor: Actor) -> No
 async def test_all_fields_change(cases: UseCases, actor: Actor) -> None:
     """And come back as they were written."""
     key_id, _ = await cases.issue(actor)
-    fields = changing(
+    fields = an_update(
         name="other", disabled=True, expire_time=START + DAY, scopes=("a",), labels={"b": "c"}
     )
 
@@ -171,13 +171,13 @@ async def test_an_expired_key_written_back(
     clock.time += 2 * DAY
 
     key, _ = await cases.updating.update(
-        actor, key_id, changing(name="other", expire_time=START + DAY), ""
+        actor, key_id, an_update(name="other", expire_time=START + DAY), ""
     )
     assert (key.settings.name, key.settings.expire_time) == ("other", START + DAY)
     with pytest.raises(KeyAuthorityError) as refused:
-        await cases.updating.update(actor, key_id, changing(expire_time=START + DAY + SECOND), "")
+        await cases.updating.update(actor, key_id, an_update(expire_time=START + DAY + SECOND), "")
     assert refused.value.metadata == {"field": "expire_time"}
-    key, _ = await cases.updating.update(actor, key_id, changing(expire_time=None), "")
+    key, _ = await cases.updating.update(actor, key_id, an_update(expire_time=None), "")
     assert key.settings.expire_time is None
 
 
@@ -185,8 +185,8 @@ async def test_etags(cases: UseCases, actor: Actor) -> None:
     """A change that builds on what was read succeeds once; an empty etag builds on nothing."""
     key_id, _ = await cases.issue(actor)
     read = etags.etag(key_id, (await cases.finding.get(actor, key_id)).version)
-    disable = changing(disabled=True)
-    enable = changing(disabled=False)
+    disable = an_update(disabled=True)
+    enable = an_update(disabled=False)
 
     await cases.updating.update(actor, key_id, disable, read)
     with pytest.raises(KeyAuthorityError) as refused:

@@ -17,7 +17,8 @@ from tests.conformance.records import (
     a_secret,
     a_workspace,
 )
-from tests.domain.parts import UseCases, changing
+from tests.domain.parts import UseCases, an_update
+from tests.transactions import changing
 
 ONE, TWO = ("key_1", b"a"), ("key_2", b"b")
 
@@ -134,7 +135,7 @@ async def test_only_a_secret_that_may_act_is_used(
     key_id, secret = await cases.issue(actor)
     _, expired = await cases.issue(actor, ttl=MICROSECOND)
     disabled_id, disabled = await cases.issue(actor)
-    fields = changing(disabled=True)
+    fields = an_update(disabled=True)
     await cases.updating.update(actor, disabled_id, fields, "")
     rotated_id, ended = await cases.issue(actor)
     await cases.rotate(actor, rotated_id)
@@ -143,9 +144,7 @@ async def test_only_a_secret_that_may_act_is_used(
     clock.time += SECOND
     unknown = mint(key_id).reveal()
 
-    given = await cases.verifying.verify_all(
-        [secret, expired, disabled, ended, suspended, unknown, "noise"]
-    )
+    given = await cases.verify_all([secret, expired, disabled, ended, suspended, unknown, "noise"])
 
     assert [one.verdict for one in given] == [
         Verdict.VALID,
@@ -161,5 +160,5 @@ async def test_only_a_secret_that_may_act_is_used(
 
 
 async def put_suspension(cases: UseCases) -> None:
-    async with cases.store.changing() as tx:
+    async with changing(cases.store) as tx:
         await tx.workspaces.update(a_workspace("ws_2", suspended=True))

@@ -34,7 +34,7 @@ from keyauthority.storage.memory import MemoryStore
 from keyauthority.storage.sqlite import open_sqlite
 from tests.conformance.records import MICROSECOND, SECOND, ManualClock, a_workspace
 from tests.domain.model import KeyModel, Model
-from tests.domain.parts import UseCases, an_actor, changing, put_peppers, put_workspaces
+from tests.domain.parts import UseCases, an_actor, an_update, put_peppers, put_workspaces
 
 LONG = bool(os.environ.get("TEST_LONG"))
 WORKSPACES = ("ws_1", "ws_2")
@@ -117,7 +117,7 @@ class LifeOfAKey(RuleBasedStateMachine):
     @rule(key_id=keys, disabled=st.booleans())
     def enable_or_disable(self, key_id: str, disabled: bool) -> None:
         key = self.model.keys[key_id]
-        if self.update(key, key_id, changing(disabled=disabled)):
+        if self.update(key, key_id, an_update(disabled=disabled)):
             self.model.revision += key.disabled is not disabled
             key.disabled = disabled
 
@@ -125,7 +125,7 @@ class LifeOfAKey(RuleBasedStateMachine):
     def set_expiry(self, key_id: str, ttl: timedelta | None) -> None:
         key = self.model.keys[key_id]
         expire = None if ttl is None else self.model.now + ttl
-        if self.update(key, key_id, changing(expire_time=expire)):
+        if self.update(key, key_id, an_update(expire_time=expire)):
             self.model.revision += key.expire != expire
             key.expire = expire
 
@@ -195,7 +195,7 @@ class LifeOfAKey(RuleBasedStateMachine):
     def verdicts_are_the_models(self) -> None:
         """Each verdict is right now, and for as long as it says that it is."""
         presented = list(self.model.secrets)
-        answers = self.runner.run(self.cases.verifying.verify_all(presented))
+        answers = self.runner.run(self.cases.verify_all(presented))
         for text, answer in zip(presented, answers, strict=True):
             assert answer.verdict is self.model.verdict(text, self.model.now)
             assert answer.revision == self.model.revision

@@ -27,6 +27,7 @@ from keyauthority.escrow.slices import Account, Slice
 from keyauthority.storage.memory.books import Books as State
 from tests.conformance.records import DAY, START, ManualClock, an_entry
 from tests.domain.parts import UseCases, WatchedStore, an_actor
+from tests.transactions import changing
 
 BILLER = an_actor()
 METER = Signature("clr_gw", "gateway", "SpendingService.Settle", person_id="p_1", person_name="김")
@@ -62,7 +63,7 @@ class Past:
     async def charge(self, cost: int, name: str = "", late: timedelta = timedelta()) -> str:
         name = name or self._name("charge")
         use = Use("key_1", "gpt-5", "/v1/x", name, {"input": cost}, "price_1", 7, True, 200, "s")
-        async with self.store.changing() as tx:
+        async with changing(self.store) as tx:
             sheet = await read_sheet(tx, WORKSPACE)
             time = self.clock.time - late
             sheet.reduce(Kind.CHARGE, cost, name, METER, use=use, time=time)
@@ -78,7 +79,7 @@ class Past:
 
     async def set_apart(self, amount: int) -> None:
         """What stands in slices keeps grants from expiring."""
-        async with self.store.changing() as tx:
+        async with changing(self.store) as tx:
             sheet = await read_sheet(tx, WORKSPACE)
             amount = max(min(amount, sheet.account.balance), 0)
             sheet.account = Account(sheet.account.balance, amount)

@@ -14,6 +14,7 @@ from keyauthority.domain.repositories import KeyFilter
 from keyauthority.domain.verdicts import Verdict
 from tests.conformance.records import MICROSECOND, ManualClock, a_caller
 from tests.domain.parts import UseCases, an_actor
+from tests.transactions import changing, reading
 
 RETRY = Retry("request-1", b"fingerprint")
 
@@ -54,7 +55,7 @@ async def test_rotated_once(cases: UseCases, actor: Actor) -> None:
     assert first == second
     assert cases.fence.asked == [1, 1]
     assert len((await cases.finding.get(actor, key_id)).secrets) == 2
-    answers = await cases.verifying.verify_all([old, first[1]])
+    answers = await cases.verify_all([old, first[1]])
     assert [answer.verdict for answer in answers] == [Verdict.REVOKED, Verdict.VALID]
 
 
@@ -99,7 +100,7 @@ async def test_an_answer_moved_to_another_person(cases: UseCases, actor: Actor) 
     """Whoever can write to the database can't have one person shown the secret of another."""
     alice, bob = (replace(actor, person=Person(one, "")) for one in ("person_1", "person_2"))
     await cases.issue(alice, retry=RETRY)
-    async with cases.store.changing() as tx:
+    async with changing(cases.store) as tx:
         kept = await tx.replays.get(f"{actor.caller.id} person_1", RETRY.request_id)
         assert kept is not None
         await tx.replays.put(replace(kept, caller_id=f"{actor.caller.id} person_2"))
@@ -113,7 +114,7 @@ async def test_an_answer_moved_to_another_person(cases: UseCases, actor: Actor) 
 async def test_without_an_id(cases: UseCases, actor: Actor) -> None:
     """Every call is a request of its own, and none is kept."""
     assert await cases.issue(actor) != await cases.issue(actor)
-    async with cases.store.reading() as tx:
+    async with reading(cases.store) as tx:
         assert await tx.replays.get(actor.caller.id, "") is None
 
 
@@ -140,7 +141,7 @@ async def test_what_is_kept_is_sealed(cases: UseCases, actor: Actor) -> None:
     """The books hold no secret, not even for ten minutes."""
     _, secret = await cases.issue(actor, retry=RETRY)
 
-    async with cases.store.reading() as tx:
+    async with reading(cases.store) as tx:
         kept = await tx.replays.get(actor.caller.id, "request-1")
     assert kept is not None
     assert secret.encode() not in kept.sealed

@@ -18,6 +18,7 @@ from keyauthority.domain.usage import Group, UsageSum, spans, zone_of
 from keyauthority.escrow.slices import Account
 from tests.conformance.records import DAY, START, ManualClock
 from tests.domain.parts import WatchedStore
+from tests.transactions import changing
 
 BERLIN = "Europe/Berlin"
 HOUR = timedelta(hours=1)
@@ -26,7 +27,7 @@ QUESTION = Question("ws_1")
 
 async def charge(store: WatchedStore, *times: datetime, **use: Any) -> None:
     """A charge of one at each of *times*."""
-    async with store.changing() as tx:
+    async with changing(store) as tx:
         _, number = (await tx.ledger.accounts(["ws_1"]))["ws_1"]
         entries = [
             Entry("ws_1", n, Kind.CHARGE, -1, 0, f"c{n}", time, use=Use(**use))
@@ -138,7 +139,7 @@ async def test_sums_stand_in_the_order_of_their_groups(store: WatchedStore, acto
 async def test_there_are_more_than_an_answer_holds(store: WatchedStore, actor: Actor) -> None:
     """Then it has the first of them, each of them whole, and says so."""
     count = 3 * MOST + 7
-    async with store.changing() as tx:
+    async with changing(store) as tx:
         entries = [
             Entry("ws_1", n, Kind.CHARGE, -1, 0, f"c{n}", START, use=Use(f"key_{n % count:05}"))
             for n in range(1, count + 10)

@@ -16,7 +16,8 @@ from keyauthority.domain.verdicts import Verdict, VerifiedKey
 from keyauthority.domain.verifying import Verifying
 from keyauthority.keyring import FileKeyring
 from tests.conformance.records import DAY, MICROSECOND, SECOND, ManualClock, a_pepper
-from tests.domain.parts import CountingKeyring, UseCases, WatchedStore, changing
+from tests.domain.parts import CountingKeyring, UseCases, WatchedStore, an_update
+from tests.transactions import changing
 
 MINUTE = 60 * SECOND
 
@@ -26,7 +27,7 @@ async def revoke(cases: UseCases, actor: Actor, key_id: str) -> None:
 
 
 async def disable(cases: UseCases, actor: Actor, key_id: str) -> None:
-    await cases.updating.update(actor, key_id, changing(disabled=True), "")
+    await cases.updating.update(actor, key_id, an_update(disabled=True), "")
 
 
 async def suspend(cases: UseCases, actor: Actor, suspended: bool = True) -> None:
@@ -145,7 +146,7 @@ async def test_an_unknown_key_under_a_pepper_elsewhere_is_not_called_unknown(
     cases: UseCases, store: WatchedStore
 ) -> None:
     """Its secret may be kept under the one that this process lacks."""
-    async with store.changing() as tx:
+    async with changing(store) as tx:
         await tx.peppers.put(a_pepper(2))
 
     with pytest.raises(KeyAuthorityError) as caught:
@@ -195,7 +196,7 @@ async def test_rotated_without_overlap(cases: UseCases, actor: Actor) -> None:
     key_id, old = await cases.issue(actor)
     _, new = await cases.rotate(actor, key_id)
 
-    answers = await cases.verifying.verify_all([old, new])
+    answers = await cases.verify_all([old, new])
 
     assert [answer.verdict for answer in answers] == [Verdict.REVOKED, Verdict.VALID]
 
@@ -230,12 +231,12 @@ async def test_what_of_a_revoked_secret_is_revoked(cases: UseCases, actor: Actor
     """A verdict tells a key that is over from a secret that is; with other verdicts it says no."""
     key_id, old = await cases.issue(actor)
     _, new = await cases.rotate(actor, key_id)
-    answers = await cases.verifying.verify_all([old, new, "noise"])
+    answers = await cases.verify_all([old, new, "noise"])
     assert [answer.key_revoked for answer in answers] == [False, False, False]
 
     await revoke(cases, actor, key_id)
 
-    answers = await cases.verifying.verify_all([old, new, secrets.mint(key_id).reveal()])
+    answers = await cases.verify_all([old, new, secrets.mint(key_id).reveal()])
     assert [answer.key_revoked for answer in answers] == [True, True, False]
 
 
@@ -245,7 +246,7 @@ async def test_many_at_once(cases: UseCases, actor: Actor) -> None:
     other_id, other = await cases.issue(actor)
     await revoke(cases, actor, other_id)
 
-    answers = await cases.verifying.verify_all([other, "noise", secret, secret])
+    answers = await cases.verify_all([other, "noise", secret, secret])
 
     assert [answer.verdict for answer in answers] == [
         Verdict.REVOKED,
@@ -274,11 +275,17 @@ async def test_a_keyring_without_the_pepper(cases: UseCases, actor: Actor, tmp_p
     _, secret = await cases.issue(actor)
     foreign = FileKeyring(tmp_path / "foreign.json", {2: b"x" * 32})
 
+    judged = await Verifying(cases.store, foreign, cases.last_used).judge_all([secret, "noise"])
+
     with pytest.raises(KeyAuthorityError) as refused:
-        await Verifying(cases.store, foreign, cases.last_used).verify_all([secret])
+        judged.verdicts(0)
 
     assert refused.value.reason is Reason.KEYRING_MISMATCH
     assert secret not in refused.value.message
+    # The others have their verdicts.
+    alone, other = judged.parts([1, 1])
+    assert alone.answers == (refused.value,)
+    assert [one.verdict for one in other.verdicts(0)] == [Verdict.MALFORMED]
 
 
 async def test_suspended_and_resumed(cases: UseCases, actor: Actor) -> None:
@@ -287,7 +294,7 @@ async def test_suspended_and_resumed(cases: UseCases, actor: Actor) -> None:
     _, other = await cases.issue(actor, "ws_2")
 
     await suspend(cases, actor)
-    answers = await cases.verifying.verify_all([secret, other])
+    answers = await cases.verify_all([secret, other])
     assert [one.verdict for one in answers] == [Verdict.WORKSPACE_SUSPENDED, Verdict.VALID]
 
     await suspend(cases, actor, suspended=False)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 import shutil
 import subprocess
 import sys
@@ -12,18 +13,56 @@ from urllib.request import urlopen
 
 import pytest
 
+from keyauthority.base.relational.location import PostgresUrl
 from keyauthority.client.admin import ledger
 from tests.e2e import processes
 from tests.e2e.bill import WHOLE, Line, upstream_running
-from tests.e2e.edge import edge_running
+from tests.e2e.edge import Edge, edge_running
 from tests.e2e.processes import PATIENCE
 from tests.e2e.test_books_that_went_back import back_up
 from tests.e2e.test_money import CREDITS, Client, Installation, compare, end
+from tests.postgres import copy_of, new_database, put_in_place
 from tests.rpc.parts import eventually
 
 REQUESTS = 25
 CLIENTS = 4
 MORE = 7 * 10**9
+
+
+class FileBackup:
+    """A backup of a SQLite file."""
+
+    def __init__(self, edge: Edge, folder: Path) -> None:
+        self._edge, self._folder = edge, folder
+
+    def take(self) -> None:
+        """Copies the books of a stopped authority, which then goes on."""
+        back_up(self._edge, self._folder)
+
+    def put_back(self) -> None:
+        """Puts the copy in the place of the books."""
+        for file in self._edge.data_dir.glob("keyauthority.db*"):
+            file.unlink()
+        for file in self._folder.iterdir():
+            shutil.copy2(file, self._edge.data_dir)
+
+
+class DatabaseBackup:
+    """A backup of a PostgreSQL database."""
+
+    def __init__(self, edge: Edge, url: PostgresUrl) -> None:
+        self._edge, self._url = edge, url
+
+    def take(self) -> None:
+        """Copies the books of a stopped authority, which then goes on."""
+        assert self._edge.authority.stop() == 0
+        self._copy = asyncio.run(copy_of(self._url))
+        self._edge.authority = self._edge.start_authority()
+        self._edge.authority.port()
+
+    def put_back(self) -> None:
+        """Puts the copy in the place of the books."""
+        asyncio.run(put_in_place(self._copy, self._url))
 
 
 class Operating:
@@ -52,13 +91,10 @@ class Operating:
         self.cli("ledger", "export", workspace, "--all", "--output", entries)
         return ["--replay", audit, "--replay", entries]
 
-    def restore(self, backup: Path, *replay: str) -> str:
+    def restore(self, backup: FileBackup | DatabaseBackup, *replay: str) -> str:
         """Puts the backup in the place of the books; what the command says."""
         assert self.edge.authority.stop() == 0
-        for file in self.edge.data_dir.glob("keyauthority.db*"):
-            file.unlink()
-        for file in backup.iterdir():
-            shutil.copy2(file, self.edge.data_dir)
+        backup.put_back()
         said = self.cli("db", "restore-epoch", *replay)
         self.edge.authority = self.edge.start_authority()
         self.edge.authority.port()
@@ -91,24 +127,37 @@ class Operating:
         return int(float(line.rpartition(" ")[2]))
 
 
+def entered_again(said: str) -> int:
+    """How many entries the backup had lost, as the command says."""
+    [number] = re.findall("Entered again: ([0-9,]+) entr", said)
+    return int(number.replace(",", ""))
+
+
 @pytest.mark.timeout(300)
-async def test_exports_and_spools_bring_back_what_a_backup_lost(tmp_path: Path) -> None:
+@pytest.mark.parametrize("database", ["sqlite", "postgres"])
+async def test_exports_and_spools_bring_back_what_a_backup_lost(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, database: str
+) -> None:
     """To the nano, and nothing twice: some of it is in the export, some only in the spools."""
+    url = await new_database() if database == "postgres" else None
+    if url is not None:
+        monkeypatch.setenv("KEYAUTHORITY_DATABASE", url.reveal())
     async with upstream_running() as upstream:
         with edge_running(tmp_path) as edge:
             installation = await asyncio.to_thread(Installation, edge, upstream.port, 1)
             operating = Operating(installation)
+            backup = DatabaseBackup(edge, url) if url else FileBackup(edge, tmp_path / "backup")
             await operating.spend(1)
-            await asyncio.to_thread(back_up, edge, tmp_path / "backup")
+            await asyncio.to_thread(backup.take)
             await operating.spend(100)
             installation.admin.call(ledger.top_up(installation.workspace, MORE, "purchase-2"))
             installation.admin.call(ledger.adjust(installation.workspace, -1, "why", reference="a"))
             replay = await asyncio.to_thread(operating.export, tmp_path)
             await operating.spend(200)
 
-            said = await asyncio.to_thread(operating.restore, tmp_path / "backup", *replay)
+            said = await asyncio.to_thread(operating.restore, backup, *replay)
 
-            assert "Entered again: " in said
+            assert entered_again(said) > 20
             await operating.spend(300)
             await asyncio.to_thread(
                 processes.eventually,

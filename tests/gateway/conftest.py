@@ -13,6 +13,7 @@ from aiohttp import ClientSession
 
 from gateway.app import running
 from gateway.config import Timeouts
+from gateway.connection import KEPT_IDLE
 from gateway.observe import Metrics
 from gateway.upstream import Upstream
 from tests.gateway.parts import (
@@ -106,9 +107,15 @@ async def connect(metrics: Metrics) -> AsyncIterator[Connect]:
     async with AsyncExitStack() as stack:
 
         def connect(
-            base: str, *, trust: ssl.SSLContext | bool = True, **timeouts: float
+            base: str,
+            *,
+            trust: ssl.SSLContext | bool = True,
+            kept_idle: float = KEPT_IDLE,
+            **timeouts: float,
         ) -> Upstream:
-            connected = Upstream(base, Timeouts(**timeouts), metrics.count_unsolicited, trust)
+            connected = Upstream(
+                base, Timeouts(**timeouts), metrics.count_unsolicited, trust, kept_idle
+            )
             stack.push_async_callback(connected.close)
             return connected
 

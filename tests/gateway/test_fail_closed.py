@@ -16,7 +16,6 @@ from gateway.observe import Metrics
 from gateway.request import Grant
 from gateway.sources import Attempts
 from keyauthority.client import Secret, Verdict, Verification, VerifiedKey, Verifier
-from keyauthority.client.asking import MAX_CALLS
 from keyauthority.v1 import verification_service_pb2 as pb
 from tests.gateway.conftest import StartGateway
 from tests.gateway.parts import (
@@ -35,6 +34,8 @@ from tests.gateway.test_table import check_envelope
 Context = grpc.aio.ServicerContext[Any, Any]
 DEADLINE = 0.5
 MARGIN = 0.4
+ROOM_OF_ONE = 64
+"""Secrets of one source that wait in a test of that."""
 
 
 async def ask(port: int, secret: str) -> Answered:
@@ -103,10 +104,8 @@ async def test_an_authority_that_says_what_we_do_not_know(
     assert upstream.received == []
 
 
-async def test_more_questions_than_the_authority_is_asked_at_a_time(
-    authority: RecordingAuthority,
-) -> None:
-    """All places are taken; the next one is told at once instead of queueing up."""
+async def test_more_questions_than_there_is_room_for(authority: RecordingAuthority) -> None:
+    """The room is full; the next one is told at once instead of queueing up."""
     released = asyncio.Event()
 
     async def wait(_: Context) -> None:
@@ -114,7 +113,9 @@ async def test_more_questions_than_the_authority_is_asked_at_a_time(
 
     authority.misbehave = wait
     token = Secret(TOKEN)
-    async with Verifier(authority.address, token=token, cache=False, timeout=20) as verifier:
+    async with Verifier(
+        authority.address, token=token, cache=False, timeout=20, waiting=2 * ROOM_OF_ONE
+    ) as verifier:
         authorizer = Authorizer(verifier, Attempts(0), lambda _: None, Metrics())
 
         async def ask_at_the_edge() -> Grant | Refusal:
@@ -124,15 +125,15 @@ async def test_more_questions_than_the_authority_is_asked_at_a_time(
             return authorizer.from_memory(request) or await authorizer.from_authority(request)
 
         # About different secrets: one call answers all who ask about the same.
-        asking = [asyncio.create_task(ask_at_the_edge()) for _ in range(MAX_CALLS)]
+        questions = [asyncio.create_task(ask_at_the_edge()) for _ in range(ROOM_OF_ONE)]
         await asyncio.sleep(0)
 
         assert await ask_at_the_edge() is Refusal.VERIFICATION_UNAVAILABLE
 
         assert verifier.counters.shed == 1
-        assert not any(task.done() for task in asking)
+        assert not any(task.done() for task in questions)
         released.set()
-        assert all(isinstance(answer, Grant) for answer in await asyncio.gather(*asking))
+        assert all(isinstance(answer, Grant) for answer in await asyncio.gather(*questions))
 
 
 async def test_every_request_asks_afresh(port: int, authority: RecordingAuthority) -> None:

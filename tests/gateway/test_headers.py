@@ -12,14 +12,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from multidict import CIMultiDict, CIMultiDictProxy
 
-from gateway.headers import (
-    IDENTITY_PREFIX,
-    MOST_DECISIONS,
-    Allowlist,
-    Decisions,
-    canonical,
-    to_upstream,
-)
+from gateway.allowlist import Allowlist
+from gateway.field_names import IDENTITY_PREFIX, MOST_DECISIONS, Decisions, canonical
+from gateway.headers import to_upstream
 from keyauthority.client import VerifiedKey
 from tests.gateway.conftest import StartGateway
 from tests.gateway.parts import (

@@ -13,12 +13,12 @@ import pytest
 from aiohttp import ClientConnectionError
 from aiohttp.web import StreamResponse
 
+from gateway.allowlist import Allowlist
 from gateway.billing.reading_on import ReadingOn
 from gateway.config import Limits, Timeouts
 from gateway.connection import UnsolicitedError
 from gateway.envelope import Refusal
 from gateway.forward import Forwarder
-from gateway.headers import Allowlist
 from gateway.observe import Metrics, Timings
 from gateway.request import EdgeRequest, Grant, open_body
 from gateway.upstream import Upstream

@@ -20,7 +20,8 @@ from aiohttp.http_exceptions import HttpProcessingError
 from multidict import CIMultiDict, CIMultiDictProxy
 
 from gateway import connection
-from gateway.headers import Allowlist, to_upstream, written
+from gateway.allowlist import Allowlist
+from gateway.headers import to_upstream, written
 from gateway.request import do_nothing
 from gateway.upstream import Outgoing, Response, Upstream
 from keyauthority.base.http.delivery import reset
@@ -419,17 +420,15 @@ async def test_a_pause_that_is_over_holds_nothing_back(connect: Connect) -> None
             assert await answer.content.read() == b"yz"
 
 
-async def test_an_idle_connection_is_closed(
-    connect: Connect, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_an_idle_connection_is_closed(connect: Connect) -> None:
     """Before the upstream does it, although it may take far longer to answer."""
-    monkeypatch.setattr(connection, "_KEEPALIVE", 0.05)
 
     async def script(_: Peer) -> None:
         """Answers whatever comes."""
 
     async with serving(script) as upstream:
-        sender = connect(f"http://127.0.0.1:{upstream.port}", first_byte_timeout=600.0)
+        base = f"http://127.0.0.1:{upstream.port}"
+        sender = connect(base, kept_idle=0.05, first_byte_timeout=600.0)
         assert [await ask(sender, path) for path in ("/1", "/2")] == ["/1", "/2"]
         assert len(upstream.peers) == 1
         await upstream.peers[0].closed()

@@ -20,6 +20,7 @@ from keyauthority.replica.housekeeping import expire_credits
 from keyauthority.storage.memory import MemoryStore
 from tests.conformance.records import START, ManualClock, a_workspace
 from tests.domain.parts import an_actor, put_workspaces
+from tests.transactions import changing
 
 BILLER = an_actor()
 DAY = timedelta(days=1)
@@ -84,7 +85,7 @@ async def test_one_round_goes_through_all() -> None:
 
 async def hold_back(store: MemoryStore, workspace_id: str) -> None:
     """Has the credits that expire stand in slices, and adds some that do not expire."""
-    async with store.changing() as tx:
+    async with changing(store) as tx:
         sheet = await read_sheet(tx, workspace_id)
         sheet.grant(Grant(f"{workspace_id} 2", 4, tx.time), Kind.GRANT, "q", BILLER.signature)
         sheet.account = replace(sheet.account, escrowed=5)

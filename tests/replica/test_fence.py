@@ -12,7 +12,7 @@ from prometheus_client import CollectorRegistry
 from keyauthority.base.process.clocks import boottime
 from keyauthority.domain.errors import KeyAuthorityError, Reason
 from keyauthority.domain.sessions import Standing, Terms
-from keyauthority.replica.fence import SessionFence
+from keyauthority.replica.fence import POLL, SessionFence
 from keyauthority.replica.lateness import Lateness
 from keyauthority.replica.metrics import ReplicaMetrics
 from keyauthority.replica.watch import Watch
@@ -24,12 +24,13 @@ TERMS = Terms(LEASE, LEASE, settling=False, foreign_secrets=False)
 
 
 class Sessions:
-    """One session, which acknowledges when the test says so."""
+    """One session, or as many as it takes, which acknowledge when the test says so."""
 
     def __init__(self) -> None:
         self.acknowledged = 0
         self.looks = 0
         self.gone = False
+        self.number = 1
 
     async def until_looked_at(self, times: int) -> None:
         """Returns when the sessions have been looked at so often from now on."""
@@ -44,7 +45,7 @@ class Sessions:
         await asyncio.sleep(0)
         if self.gone:
             raise KeyAuthorityError(Reason.STORE_UNAVAILABLE, "gone")
-        return Standing({(acknowledged, None): 1}, TERMS)
+        return Standing({(acknowledged, None): self.number}, TERMS)
 
 
 @pytest.fixture
@@ -54,9 +55,14 @@ def sessions() -> Sessions:
 
 @pytest.fixture
 def fence(sessions: Sessions) -> SessionFence:
+    return fence_over(sessions)
+
+
+def fence_over(sessions: Sessions, poll: float = POLL) -> SessionFence:
     store = MemoryStore(ManualClock())
     metrics, watched = ReplicaMetrics(CollectorRegistry()), cast("Any", sessions)
-    return SessionFence(watched, Watch(store), Lateness(watched, metrics), boottime, metrics)
+    lateness = Lateness(watched, metrics)
+    return SessionFence(watched, Watch(store), lateness, boottime, metrics, poll)
 
 
 async def test_one_look_is_for_all(fence: SessionFence, sessions: Sessions) -> None:
@@ -76,7 +82,7 @@ async def test_each_waits_for_its_own_revision(fence: SessionFence, sessions: Se
     """What is acknowledged opens the way for the older changes alone."""
     older, newer = (asyncio.create_task(fence.wait(revision)) for revision in (1, 2))
     sessions.acknowledged = 1
-    fence.acknowledged()
+    fence.acknowledged(1)
 
     await asyncio.wait_for(older, 5)
     await sessions.until_looked_at(3)
@@ -84,6 +90,43 @@ async def test_each_waits_for_its_own_revision(fence: SessionFence, sessions: Se
     assert not newer.done()
     sessions.acknowledged = 2
     await asyncio.wait_for(newer, 5)
+
+
+async def test_what_is_heard_of_decides_nothing(fence: SessionFence, sessions: Sessions) -> None:
+    """An acknowledgement that was announced, and that the books don't have, opens no fence."""
+    wait = asyncio.create_task(fence.wait(1))
+    await sessions.until_looked_at(1)
+    for _ in range(3):
+        fence.acknowledged(1, 1_000)
+        await sessions.until_looked_at(1)
+
+    assert not wait.done()
+    sessions.acknowledged = 1
+    await asyncio.wait_for(wait, 5)
+
+
+async def test_only_what_may_be_the_last_brings_a_look_forward(
+    sessions: Sessions,
+) -> None:
+    """A look for each of a thousand acknowledgements would be slower than all of them together."""
+    fence = fence_over(sessions, poll=60.0)
+    sessions.number = 1_000
+    wait = asyncio.create_task(fence.wait(2))
+    await sessions.until_looked_at(1)
+    for _ in range(3):
+        await asyncio.sleep(0)
+    looks = sessions.looks
+
+    for _ in range(998):
+        fence.acknowledged(2)
+    fence.acknowledged(1, 9)
+    await asyncio.sleep(0)
+    assert sessions.looks == looks
+
+    sessions.acknowledged = 2
+    fence.acknowledged(3, 2)
+    await asyncio.wait_for(wait, 5)
+    assert sessions.looks == looks + 1
 
 
 async def test_an_outage_of_the_database_tells_nobody_anything(

@@ -15,6 +15,7 @@ from keyauthority.replica.metrics import ReplicaMetrics
 from keyauthority.replica.sweeping import Sweeper
 from keyauthority.storage.memory import MemoryStore
 from tests.conformance.records import ManualClock, a_caller
+from tests.transactions import changing
 
 LEASE = timedelta(seconds=3)
 
@@ -47,7 +48,7 @@ class Rounds:
 @asynccontextmanager
 async def rounds() -> AsyncIterator[Rounds]:
     store = MemoryStore(ManualClock())
-    async with store.changing() as tx:
+    async with changing(store) as tx:
         await tx.callers.insert(a_caller("caller_1"))
         await tx.feed.advance(["key_1"])
     yield Rounds(store, (await store.sessions.join("caller_1", "edge", Claim(1, 1))).session_id)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Sequence
 from datetime import timedelta
 from typing import Any
@@ -14,8 +15,11 @@ from keyauthority.coherence.cache import CoherentCache
 from keyauthority.domain.errors import KeyAuthorityError, Reason
 from keyauthority.domain.sessions import Head
 from keyauthority.domain.verdicts import Verdict, Verification
+from keyauthority.domain.verifying import Judged
 from keyauthority.replica.metrics import ReplicaMetrics
 from keyauthority.replica.verdicts import READS, Verdicts
+
+UNJUDGEABLE = "stored under a pepper that is missing"
 
 
 class Books:
@@ -35,7 +39,7 @@ class Books:
         call = self.cache.begin_sync(boottime())
         assert self.cache.apply(call, "session_1", Head(1, revision), (), lease)
 
-    async def verify_all(self, presented: Sequence[str], _: int = 0) -> list[Verification]:
+    async def judge_all(self, presented: Sequence[str]) -> Judged:
         self.reads += 1
         read = self._revision
         if self.reads <= self._overtaken:
@@ -43,7 +47,10 @@ class Books:
             self.apply(self._revision, 60.0)
             if self._loses_lease:
                 self.cache.lose_lease()
-        return [Verification(Verdict.UNKNOWN, None, 1, read, timedelta()) for _ in presented]
+        verdict = Verification(Verdict.UNKNOWN, None, 1, read, timedelta())
+        mismatch = KeyAuthorityError(Reason.KEYRING_MISMATCH, "a pepper is missing")
+        answers = [mismatch if secret == UNJUDGEABLE else verdict for secret in presented]
+        return Judged(Head(1, read), answers)
 
 
 def verdicts(books: Any, *, alone: bool = False) -> Verdicts:
@@ -104,3 +111,19 @@ async def test_a_lease_that_ends_while_books_are_read_again() -> None:
         await verdicts(books).verify_all(["x"], 0, fresh=True)
 
     assert (raised.value.reason, books.reads) == (Reason.LEASE_LOST, 1)
+
+
+async def test_one_that_can_not_be_judged_fails_no_other() -> None:
+    """They were read together, and are not read again."""
+    books = Books(7)
+    books.apply(7, 60.0)
+    asked = verdicts(books)
+
+    answers: list[Any] = await asyncio.gather(
+        *(asked.verify_all([secret], 0, fresh=True) for secret in ("x", UNJUDGEABLE, "y")),
+        return_exceptions=True,
+    )
+
+    assert [answers[0][0].verdict, answers[2][0].verdict] == [Verdict.UNKNOWN, Verdict.UNKNOWN]
+    assert answers[1].reason is Reason.KEYRING_MISMATCH
+    assert books.reads == 1

@@ -19,6 +19,7 @@ from keyauthority.storage.sqlite import open_sqlite
 from tests.conformance.records import SECOND, START, ManualClock
 from tests.rpc.parts import eventually
 from tests.storage.parts import on_driver
+from tests.transactions import reading
 
 USE = ("key_1", b"needle")
 
@@ -35,7 +36,7 @@ async def store(path: Path) -> AsyncIterator[SqlStore]:
 
 
 async def known(store: SqlStore, *key_ids: str) -> dict[str, dict[bytes, datetime]]:
-    async with store.reading() as tx:
+    async with reading(store) as tx:
         return await tx.last_used.of(key_ids)
 
 

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import AsyncIterator, Sequence
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import asynccontextmanager
 from typing import Any
 
 from keyauthority.config import Settings
@@ -19,7 +19,7 @@ from tests.rpc.parts import Gate
 class GatedBooks:
     """A `Store` around the one that the settings name.
 
-    `changes` counts how often the books were opened to change, `callers` how often each caller was
+    `reads` counts the readings for verdicts, `changes` how often the books were opened to change, `callers` how often each caller was
     looked up, `keys` how often each key was read for a verdict (under the empty id, what was
     presented as no key's secret). Every reading of verdicts or of the head raises `failure` if there
     is one; what was read for verdicts goes through `answers`, and what the authority says of its own
@@ -27,9 +27,10 @@ class GatedBooks:
     """
 
     sessions: Sessions
+    changes_at_once = 1
 
     def __init__(self) -> None:
-        self.changes = 0
+        self.changes = self.reads = 0
         self.keys = Counter[str]()
         self.callers = Counter[str]()
         self.failure: Exception | None = None
@@ -56,6 +57,7 @@ class GatedBooks:
             raise self.failure
         snapshot = await self._store.snapshot(key_ids, digests, secrets)
         if secrets is not None:
+            self.reads += 1
             self.keys.update(key_ids or [""])
             await self.answers.go_through()
         return snapshot
@@ -64,12 +66,12 @@ class GatedBooks:
         self.callers[caller_id] += 1
         return await self._store.caller(caller_id)
 
-    def reading(self) -> AbstractAsyncContextManager[Transaction]:
-        return self._store.reading()
+    async def read(self, work: Callable[[Transaction], Awaitable[Any]]) -> Any:
+        return await self._store.read(work)
 
-    def changing(self) -> AbstractAsyncContextManager[Transaction]:
+    async def change(self, work: Callable[[Transaction], Awaitable[Any]]) -> Any:
         self.changes += 1
-        return self._store.changing()
+        return await self._store.change(work)
 
 
 class _GatedSessions:

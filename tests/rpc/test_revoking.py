@@ -35,6 +35,7 @@ from tests.rpc.parts import (
     settings_in,
     verdict,
 )
+from tests.transactions import changing
 
 
 @pytest.fixture
@@ -100,7 +101,7 @@ async def test_an_unknown_key_is_not_found(root: Api) -> None:
 async def thousand_keys(tmp_path: Path, clock: ManualClock) -> list[str]:
     """The ids of keys that were in the books before the authority started."""
     ids = [f"key_{number:016}" for number in range(1_000)]
-    async with open_books(settings_in(tmp_path).database, clock) as store, store.changing() as tx:
+    async with open_books(settings_in(tmp_path).database, clock) as store, changing(store) as tx:
         await tx.workspaces.insert(a_workspace())
         for key_id in ids:
             await tx.keys.insert(a_key(key_id, secrets=(a_secret(key_id.encode()),)))

@@ -11,6 +11,7 @@ from keyauthority.storage.sql.store import SqlStore
 from keyauthority.storage.sqlite import open_sqlite
 from tests.conformance.records import ManualClock, a_workspace
 from tests.sqlite import new_books
+from tests.transactions import changing
 
 
 @pytest.fixture
@@ -23,6 +24,6 @@ async def store(path: Path) -> AsyncIterator[SqlStore]:
     """Books with the workspace `ws_1`."""
     new_books(path)
     async with open_sqlite(path, ManualClock()) as store:
-        async with store.changing() as tx:
+        async with changing(store) as tx:
             await tx.workspaces.insert(a_workspace())
         yield store

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import stat
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from collections.abc import Awaitable, Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -26,6 +26,7 @@ from keyauthority.storage.errors import NoBooksError, unavailable
 from keyauthority.storage.memory import MemoryStore
 from tests.conformance.records import ManualClock
 from tests.domain.parts import an_actor
+from tests.transactions import changing, reading
 
 
 @pytest.fixture
@@ -48,12 +49,14 @@ class FailingStore(MemoryStore):
 
     failing = True
 
-    @asynccontextmanager
-    async def changing(self) -> AsyncIterator[Transaction]:
-        async with super().changing() as tx:
-            yield tx
+    async def change(self, work: Callable[[Transaction], Awaitable[Any]]) -> Any:
+        async def failing(tx: Transaction) -> Any:
+            result = await work(tx)
             if self.failing:
                 raise unavailable("the disk of the database is full")
+            return result
+
+        return await super().change(failing)
 
 
 async def root_of(store: MemoryStore, keyring: FileKeyring, root_token: Path) -> Caller:
@@ -71,7 +74,7 @@ async def test_the_first_start(store: MemoryStore, keyring: Path, root_token: Pa
     assert (root.name, root.roles, root.workspace_ids) == ("root", frozenset(Role), ())
     assert stat.S_IMODE(keyring.stat().st_mode) == 0o600
     assert stat.S_IMODE(root_token.stat().st_mode) == 0o600
-    async with store.reading() as tx:
+    async with reading(store) as tx:
         [pepper] = await tx.peppers.all()
         [entry] = await tx.audit.page(AuditFilter(), 10, None)
     assert (pepper.version, pepper.state) == (1, PepperState.ACTIVE)
@@ -204,7 +207,7 @@ async def test_a_token_that_cannot_be_written(
     with pytest.raises(OSError, match="No such file or directory"):
         await bootstrap.open_keyring(store, keyring, tmp_path / "nowhere" / "root.token")
 
-    async with store.reading() as tx:
+    async with reading(store) as tx:
         assert await tx.peppers.all() == []
         assert await tx.callers.admins() == 0
 
@@ -226,7 +229,7 @@ async def test_empty_books_beside_a_trace_of_others(
         await bootstrap.open_keyring(lost, keyring, root_token)
 
     assert {file: file.read_bytes() for file in keyring.parent.iterdir()} == files
-    async with lost.reading() as tx:
+    async with reading(lost) as tx:
         assert await tx.peppers.all() == []
         assert await tx.callers.admins() == 0
 
@@ -240,7 +243,7 @@ async def test_a_retired_pepper_may_leave_the_keyring(
     await managing.add(actor)
     await managing.activate(actor, 2)
     root = await root_of(store, opened, root_token)
-    async with store.changing() as tx:
+    async with changing(store) as tx:
         await tx.callers.update(root.revoked(tx.time))
     await managing.retire(actor, 1)
     FileKeyring(keyring, {2: opened._peppers[2]})._save()

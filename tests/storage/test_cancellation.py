@@ -12,12 +12,14 @@ from typing import Any, ClassVar
 import pytest
 
 from keyauthority.base.relational.outages import StorageError
+from keyauthority.domain.repositories import Transaction
 from keyauthority.storage.sql.store import SqlStore
 from keyauthority.storage.sqlite import migrate_sqlite, open_sqlite
 from keyauthority.storage.sqlite.lock import locked
 from tests.conformance.cancelling import at_every_await
 from tests.conformance.records import ManualClock, a_key
 from tests.storage.parts import on_driver
+from tests.transactions import changing
 
 
 async def test_a_storm_of_cancellations(store: SqlStore) -> None:
@@ -27,15 +29,17 @@ async def test_a_storm_of_cancellations(store: SqlStore) -> None:
     started = set()
 
     async def change(n: int) -> None:
-        async with store.changing() as tx:
+        async def work(tx: Transaction) -> None:
             await tx.keys.insert(a_key(f"key_{n:03}"))
             await tx.feed.advance([f"key_{n:03}"])
+
+        await store.change(work)
         committed.append(f"key_{n:03}")
 
     async def look(n: int) -> None:
         snapshot = await store.snapshot([f"key_{n:03}"])
-        async with store.reading() as tx:
-            assert (await tx.feed.head()).revision >= snapshot.head.revision
+        head = await store.read(lambda tx: tx.feed.head())
+        assert head.revision >= snapshot.head.revision
 
     for n in range(300):
         tasks = [asyncio.create_task(change(n)), asyncio.create_task(look(n))]
@@ -98,15 +102,15 @@ async def test_a_close_waits_for_a_change_under_way(path: Path) -> None:
     under_way = asyncio.Event()
 
     async def change(store: SqlStore) -> None:
-        async with store.changing() as tx:
+        async with changing(store) as tx:
             under_way.set()
             await asyncio.sleep(0.02)
             await tx.feed.advance(["a"])
 
     async with open_sqlite(path, ManualClock()) as store:
-        changing = asyncio.create_task(change(store))
+        change_under_way = asyncio.create_task(change(store))
         await under_way.wait()
-    await changing
+    await change_under_way
 
     async with open_sqlite(path, ManualClock()) as store:
         assert (await store.snapshot([])).head.revision == 1
@@ -115,17 +119,17 @@ async def test_a_close_waits_for_a_change_under_way(path: Path) -> None:
 async def test_a_close_cancelled_while_it_waits(path: Path) -> None:
     """Not even a cancelled end leaves a change behind that nobody waits for."""
     under_way = asyncio.Event()
-    changing: list[asyncio.Task[None]] = []
+    changes: list[asyncio.Task[None]] = []
 
     async def change(store: SqlStore) -> None:
-        async with store.changing() as tx:
+        async with changing(store) as tx:
             under_way.set()
             await asyncio.sleep(0.02)
             await tx.feed.advance(["a"])
 
     async def serve() -> None:
         async with open_sqlite(path, ManualClock()) as store:
-            changing.append(asyncio.create_task(change(store)))
+            changes.append(asyncio.create_task(change(store)))
             await under_way.wait()
 
     serving = asyncio.create_task(serve())
@@ -134,8 +138,8 @@ async def test_a_close_cancelled_while_it_waits(path: Path) -> None:
     serving.cancel()
     await asyncio.wait({serving})
 
-    assert changing[0].done()
-    await changing[0]
+    assert changes[0].done()
+    await changes[0]
 
 
 async def test_a_start_cancelled_while_it_migrates(

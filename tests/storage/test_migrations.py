@@ -35,6 +35,7 @@ from tests.storage.parts import (
     run_sql,
     upgrade_to,
 )
+from tests.transactions import changing, reading
 
 
 @pytest.fixture
@@ -139,7 +140,7 @@ async def test_a_newer_database_is_refused_untouched_after_a_crash(
 async def test_migrating_keeps_the_books(path: Path) -> None:
     """`db migrate` and a start come to the same database."""
     migrate_sqlite(path)
-    async with open_sqlite(path, ManualClock()) as store, store.changing() as tx:
+    async with open_sqlite(path, ManualClock()) as store, changing(store) as tx:
         await tx.feed.advance(["a"])
 
     migrate_sqlite(path)
@@ -156,7 +157,7 @@ async def test_rows_without_people(path: Path, written: str) -> None:
 
     migrate_sqlite(path)
 
-    async with open_sqlite(path, ManualClock()) as store, store.reading() as tx:
+    async with open_sqlite(path, ManualClock()) as store, reading(store) as tx:
         caller = await tx.callers.get("caller_1")
         assert caller is not None
         assert not caller.acts_for_people
@@ -173,7 +174,7 @@ async def test_entries_from_before_tell_what_happened(path: Path) -> None:
 
     migrate_sqlite(path)
 
-    async with open_sqlite(path, ManualClock()) as store, store.reading() as tx:
+    async with open_sqlite(path, ManualClock()) as store, reading(store) as tx:
         entries = (await tx.audit.page(AuditFilter(), 10, None))[::-1]
         assert [(one.action, one.caller_id, one.details) for one in entries] == [*FACTS]
         assert len(await tx.audit.page(AuditFilter(action=Action.KEY_ROTATED), 10, None)) == 1
@@ -188,7 +189,7 @@ async def test_entries_of_an_older_version_beside_this_one(path: Path) -> None:
     migrate_sqlite(path)
     run_sql(path, *BEFORE_FACTS)
 
-    async with open_sqlite(path, ManualClock()) as store, store.reading() as tx:
+    async with open_sqlite(path, ManualClock()) as store, reading(store) as tx:
         entries = (await tx.audit.page(AuditFilter(), 10, None))[::-1]
         assert [(one.action, one.details) for one in entries] == [
             (action, details) for action, _, details in FACTS
@@ -200,7 +201,7 @@ async def test_a_fact_that_only_a_newer_version_knows(path: Path) -> None:
     migrate_sqlite(path)
     run_sql(path, *BEFORE_FACTS, "UPDATE audit SET fact = 9999")
 
-    async with open_sqlite(path, ManualClock()) as store, store.reading() as tx:
+    async with open_sqlite(path, ManualClock()) as store, reading(store) as tx:
         entries = await tx.audit.page(AuditFilter(), 10, None)
         assert {one.action for one in entries} == {Action.OTHER}
 

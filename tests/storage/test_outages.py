@@ -6,7 +6,6 @@ from contextlib import closing
 from pathlib import Path
 
 import pytest
-from sqlalchemy.exc import IntegrityError
 
 from keyauthority.domain.errors import KeyAuthorityError, Reason
 from keyauthority.domain.repositories import Transaction
@@ -14,6 +13,7 @@ from keyauthority.storage.sql.store import SqlStore
 from keyauthority.storage.sqlite import open_sqlite
 from tests.conformance.records import ManualClock, a_caller, a_key, a_replay
 from tests.storage.parts import on_driver, start
+from tests.transactions import changing
 
 FILL_THE_DISK = """
 import asyncio, json, resource, sys
@@ -21,13 +21,14 @@ from pathlib import Path
 from keyauthority.domain.errors import KeyAuthorityError
 from keyauthority.storage.sqlite import open_sqlite
 from tests.conformance.records import ManualClock, a_replay
+from tests.transactions import changing
 
 def room(size):
     resource.setrlimit(resource.RLIMIT_FSIZE, (size, resource.RLIM_INFINITY))
 
 async def put(store, name):
     try:
-        async with store.changing() as tx:
+        async with changing(store) as tx:
             await tx.replays.put(a_replay(name, sealed=b"s" * 20_000))
             await tx.feed.advance([name])
         return "done"
@@ -58,7 +59,7 @@ def test_a_commit_without_room_for_it(path: Path) -> None:
 
 
 async def put(store: SqlStore, name: str, size: int = 10) -> None:
-    async with store.changing() as tx:
+    async with changing(store) as tx:
         await tx.feed.advance([name])
         await tx.replays.put(a_replay(name, sealed=b"s" * size))
 
@@ -92,7 +93,7 @@ async def test_a_block_that_swallows_an_outage_does_not_commit(store: SqlStore) 
             await tx.feed.advance(["half"])
 
     async def change() -> None:
-        async with store.changing() as tx:
+        async with changing(store) as tx:
             await tx.callers.insert(a_caller())
             await swallow(tx)
 
@@ -118,12 +119,13 @@ async def test_a_database_locked_by_another_program(path: Path) -> None:
 
 
 async def test_a_change_that_could_not_be_undone(store: SqlStore) -> None:
-    """While half a change is open nothing is read, and the next transaction undoes it."""
+    """While half a change is open nobody reads of it, and the next transaction undoes it."""
     await on_driver(store, "BEGIN IMMEDIATE")
     await on_driver(store, "UPDATE head SET revision = 99")
 
+    assert (await store.snapshot([])).head.revision == 0
     with pytest.raises(KeyAuthorityError) as refused:
-        await store.snapshot([])
+        await store.sessions.standing()
     await put(store, "next")
 
     assert refused.value.reason is Reason.STORE_UNAVAILABLE
@@ -159,11 +161,11 @@ async def test_a_mistake_is_no_outage(store: SqlStore) -> None:
     """A broken constraint shows as what it is, leaves no trace, and tells no values."""
 
     async def mistake() -> None:
-        async with store.changing() as tx:
+        async with changing(store) as tx:
             await tx.feed.advance(["a"])
             await tx.keys.insert(a_key(workspace_id="ws_nowhere"))
 
-    with pytest.raises(IntegrityError) as error:
+    with pytest.raises(sqlite3.IntegrityError) as error:
         await mistake()
 
     assert "ws_nowhere" not in str(error.value)
@@ -172,7 +174,7 @@ async def test_a_mistake_is_no_outage(store: SqlStore) -> None:
 
 async def test_a_transaction_is_over_when_it_is_over(store: SqlStore) -> None:
     """Who keeps a transaction beyond its block can't change the books with it."""
-    async with store.changing() as tx:
+    async with changing(store) as tx:
         pass
 
     with pytest.raises(RuntimeError, match="over"):

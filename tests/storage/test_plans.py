@@ -1,13 +1,13 @@
 """How databases find what verdicts need: by their indexes, never by looking through a table."""
 
 import sqlite3
-from collections.abc import AsyncIterator, Iterable, Sequence
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, closing
 from pathlib import Path
 from typing import Any
 
 import pytest
-from sqlalchemy import Select, text
+from sqlalchemy import NullPool, Select, create_engine, text
 from sqlalchemy.dialects import sqlite
 
 from keyauthority.base.relational.sqlite import connect
@@ -17,29 +17,35 @@ from keyauthority.storage.postgres import open_postgres
 from keyauthority.storage.postgres.database import PostgresDatabase
 from keyauthority.storage.postgres.direct import PostgresDirect
 from keyauthority.storage.sql import leases, snapshots
+from keyauthority.storage.sql.direct import Query
 from keyauthority.storage.sql.keys import SqlKeys
 from keyauthority.storage.sql.ledger import SqlLedger
 from keyauthority.storage.sql.slices import SqlSlices
 from keyauthority.storage.sql.usage import UsageReader
 from keyauthority.storage.sqlite import migrate_sqlite
 from keyauthority.storage.sqlite.database import SqliteStatements
-from keyauthority.storage.sqlite.direct import SqliteDirect
-from keyauthority.storage.sqlite.driver import Driver
+from keyauthority.storage.sqlite.direct import SqliteDirect, direct_of
 from keyauthority.storage.sqlite.examining import KIND
 from tests.conformance.records import START, a_caller, a_key, a_workspace
 from tests.postgres import new_database, run_sql
+from tests.transactions import changing
 
 # One row each.
 SMALL = {"SCAN head", "SCAN terms"}
+SNAPSHOTS = [
+    snapshots.SNAPSHOT,
+    snapshots.SNAPSHOT_WITH_IMPORTS,
+    *snapshots.PRESENTED.values(),
+]
 
 
 @pytest.mark.parametrize("count", [1, 100, 1_000])
-@pytest.mark.parametrize("query", [snapshots.SNAPSHOT, snapshots.SNAPSHOT_WITH_IMPORTS])
+@pytest.mark.parametrize("query", SNAPSHOTS)
 def test_a_snapshot_searches(path: Path, query: Select[Any], count: int) -> None:
     """However many keys there are, reading some costs the same."""
     migrate_sqlite(path)
     statement, parameters = SqliteDirect(query).bound(
-        {"ids": ["id"] * count, "digests": [b"x"] * count}
+        {"ids": ["id"] * count, "digests": [b"x"] * count, "secrets": [b"x"] * count}
     )
     with closing(connect(path, KIND.pragmas)) as connection:
         plan = _plan(connection, statement, parameters)
@@ -87,17 +93,21 @@ async def test_usage_is_searched_for(path: Path) -> None:
     assert refunds == f"SEARCH refunds USING INDEX credit_entries_refunds {place}"
 
 
-@pytest.mark.parametrize(
-    "query", [snapshots.SNAPSHOT, snapshots.SNAPSHOT_WITH_IMPORTS, snapshots.CALLER, leases.GRANT]
-)
+@pytest.mark.parametrize("query", [*SNAPSHOTS, snapshots.CALLER, leases.GRANT])
 async def test_postgres_searches_too(query: Select[Any]) -> None:
     """By a plan that is made once, of tables that it takes for small, and that suits large ones."""
     statement, parameters = PostgresDirect(query).bound(
-        {"ids": ["id"], "digests": [b"x"], "caller_id": "caller", "revision": 1}
+        {
+            "ids": ["id"],
+            "digests": [b"x"],
+            "secrets": [b"x"],
+            "caller_id": "caller",
+            "revision": 1,
+        }
     )
     url = await new_database()
     async with open_postgres(url) as store:
-        async with store.changing() as tx:
+        async with changing(store) as tx:
             await tx.workspaces.insert(a_workspace())
             await tx.keys.insert_imported([a_key()])
             await tx.callers.insert(a_caller("caller"))
@@ -123,23 +133,28 @@ class Explained(SqliteStatements):
             self.plans += [row[3] for row in result.rows]
         return await super()._execute(statement, values)
 
-    async def _directly(self, text: str, parameters: Sequence[Any]) -> Iterable[Sequence[Any]]:
-        result = await super()._directly(f"EXPLAIN QUERY PLAN {text}", parameters)
+    async def _read(self, query: Query, values: Any) -> Any:
+        statement, parameters = direct_of(query).bound(values)
+        result = self._connection.execute(f"EXPLAIN QUERY PLAN {statement}", parameters)
         self.plans += [row[3] for row in result]
-        return await super()._directly(text, parameters)
+        return await super()._read(query, values)
 
 
 @asynccontextmanager
 async def explained(path: Path, *, locking: bool) -> AsyncIterator[Explained]:
     """Statements on the database at *path*."""
-    driver = Driver(path, {})
-    await driver.open()
-    try:
-        statements = Explained(driver, START, locking=locking)
-        statements.plans = []
-        yield statements
-    finally:
-        await driver.close()
+    with closing(connect(path, {})) as connection:
+        engine = create_engine(
+            "sqlite://",
+            creator=lambda: connection,
+            poolclass=NullPool,
+            isolation_level="AUTOCOMMIT",
+        )
+        with engine.connect() as sql:
+            statements = Explained(connection, sql, START)
+            statements.locking = locking
+            statements.plans = []
+            yield statements
 
 
 def _explained(statement: Select[Any]) -> Any:

@@ -26,6 +26,7 @@ from keyauthority.storage.postgres import open_postgres
 from keyauthority.storage.postgres.statements import number_of
 from tests.conformance.records import START, a_caller, a_key, a_pepper, a_workspace
 from tests.postgres import name_of, new_database, run_sql
+from tests.transactions import changing, reading
 
 
 @pytest.fixture
@@ -36,7 +37,7 @@ async def url() -> PostgresUrl:
 @pytest.fixture
 async def one(url: PostgresUrl) -> AsyncIterator[Store]:
     async with open_postgres(url) as store:
-        async with store.changing() as tx:
+        async with changing(store) as tx:
             await tx.workspaces.insert(a_workspace())
         yield store
 
@@ -51,7 +52,7 @@ async def two(url: PostgresUrl) -> AsyncIterator[Store]:
 async def test_a_join_waits_for_a_change_that_has_its_number(one: Store, two: Store) -> None:
     """A session isn't granted a head below a revision that is about to be committed unseen."""
     joining: asyncio.Task[Grant]
-    async with one.changing() as tx:
+    async with changing(one) as tx:
         revision = await tx.feed.advance(["key_1"])
         joining = asyncio.create_task(two.sessions.join(REPLICA, "replica", Claim(1, 0)))
         await asyncio.sleep(0.2)
@@ -69,7 +70,7 @@ async def test_a_change_waits_for_a_join_under_way(
     joining = asyncio.create_task(one.sessions.join(REPLICA, "replica", Claim(1, 0)))
     await asyncio.sleep(0.2)
 
-    async with two.changing() as tx:
+    async with changing(two) as tx:
         revision = await tx.feed.advance(["key_1"])
     standing = await two.sessions.standing()
 
@@ -89,14 +90,14 @@ async def hold_up(url: PostgresUrl, event: str) -> None:
 
 async def test_a_renewal_is_of_one_state(one: Store, two: Store, url: PostgresUrl) -> None:
     """A change committed while a renewal runs is either told by it, or not acknowledged."""
-    async with one.changing() as tx:
+    async with changing(one) as tx:
         await tx.feed.advance(["key_1"])
     session_id = (await one.sessions.join(REPLICA, "replica", Claim(1, 0))).session_id
     await hold_up(url, "UPDATE")
     renewing = asyncio.create_task(one.sessions.renew(session_id, REPLICA, Claim(1, 2)))
     await asyncio.sleep(0.2)
 
-    async with two.changing() as tx:
+    async with changing(two) as tx:
         assert await tx.feed.advance(["key_2"]) == 2
     grant = await renewing
     [session] = await two.sessions.all()
@@ -108,7 +109,7 @@ async def test_a_renewal_is_of_one_state(one: Store, two: Store, url: PostgresUr
 async def test_no_lease_is_lost_with_a_process(one: Store, two: Store) -> None:
     """However processes end, the sessions are there: nothing is left to be waited out blindly."""
     for store in (one, two, one):
-        async with store.changing() as tx:
+        async with changing(store) as tx:
             assert await tx.leases.begin()
 
 
@@ -117,12 +118,12 @@ async def test_commits_in_reverse_order(one: Store, two: Store) -> None:
     seen: list[tuple[int, str]] = []
 
     async def look() -> None:
-        async with two.reading() as tx:
+        async with reading(two) as tx:
             seen.extend(await tx.feed.since(seen[-1][0] if seen else 0, 10))
 
-    async with one.changing() as early:
+    async with changing(one) as early:
         await early.keys.insert(a_key("key_early"))
-        async with two.changing() as late:
+        async with changing(two) as late:
             await late.keys.insert(a_key("key_late"))
             assert await late.feed.advance(["key_late"]) == 1
         await look()
@@ -135,9 +136,9 @@ async def test_commits_in_reverse_order(one: Store, two: Store) -> None:
 async def test_time_is_the_databases(one: Store, url: PostgresUrl) -> None:
     """Snapshots and transactions tell its time, one after the other."""
     times = [(await one.snapshot([])).time]
-    async with one.changing() as tx:
+    async with changing(one) as tx:
         times.append(tx.time)
-    async with one.reading() as tx:
+    async with reading(one) as tx:
         times.append(tx.time)
     [(now,)] = await run_sql(url, "SELECT clock_timestamp()")
     times.append(now)
@@ -167,7 +168,7 @@ async def test_a_database_whose_clock_is_set_back(one: Store, url: PostgresUrl) 
 
 async def test_the_same_name_twice_at_once(one: Store, two: Store) -> None:
     """The second of two callers of one name waits for the first, and is told that it is taken."""
-    async with one.changing() as tx:
+    async with changing(one) as tx:
         await tx.callers.insert(a_caller("caller_1", name="certificate_name"))
         other = asyncio.create_task(insert(two, a_caller("caller_2", name="certificate_name")))
         await asyncio.sleep(0.1)
@@ -179,20 +180,20 @@ async def test_the_same_name_twice_at_once(one: Store, two: Store) -> None:
 
 
 async def insert(store: Store, caller: Caller) -> None:
-    async with store.changing() as tx:
+    async with changing(store) as tx:
         await tx.callers.insert(caller)
 
 
 async def test_keys_revoked_together_in_any_order(one: Store, two: Store) -> None:
     """Two changes of the same keys, named in another order, wait for one another."""
     key_ids = [f"key_{n}" for n in range(20)]
-    async with one.changing() as tx:
+    async with changing(one) as tx:
         for key_id in key_ids:
             await tx.keys.insert(a_key(key_id))
 
     async def touch(store: Store, ids: list[str]) -> None:
         for _ in range(20):
-            async with store.changing() as tx:
+            async with changing(store) as tx:
                 found = await tx.keys.get(ids)
                 pairs = [
                     (key, key.updated(tx.time, KeySettings(str(key.version))))
@@ -218,7 +219,7 @@ async def test_replicas_that_start_at_once_make_one_root(
         keyrings = await asyncio.gather(*(keyring_in(tmp_path, s) for s in (one, two, three)))
 
     assert len({keyring.fingerprint(1) for keyring in keyrings}) == 1
-    async with one.reading() as tx:
+    async with reading(one) as tx:
         assert len(await tx.callers.page(10, None)) == 1
         assert len(await tx.peppers.all()) == 1
 
@@ -253,24 +254,24 @@ async def test_the_same_request_twice_at_once(one: Store, two: Store, tmp_path: 
     answers = await asyncio.gather(*(issue(store) for store in (one, two, one, two)))
 
     assert len(set(answers)) == 1
-    async with one.reading() as tx:
+    async with reading(one) as tx:
         assert len(await tx.audit.page(AuditFilter(), 10, None)) == 2  # the root token, and one key
 
 
 async def test_a_pepper_is_not_retired_under_a_change_that_uses_it(one: Store, two: Store) -> None:
     """Activating another version waits for whoever is minting with the one before."""
-    async with one.changing() as tx:
+    async with changing(one) as tx:
         await tx.peppers.put(a_pepper(1))
-    async with one.changing() as minting:
+    async with changing(one) as minting:
         await minting.peppers.all()
-        changing = asyncio.create_task(change_peppers(two))
+        change = asyncio.create_task(change_peppers(two))
         await asyncio.sleep(0.1)
-        assert not changing.done()
-    await changing
+        assert not change.done()
+    await change
 
 
 async def change_peppers(store: Store) -> None:
-    async with store.changing() as tx:
+    async with changing(store) as tx:
         await tx.peppers.to_change()
         await tx.peppers.put(a_pepper(1, create_time=START))
 
@@ -328,7 +329,7 @@ async def test_a_lease_is_of_the_state_that_its_head_is(
             # Within a transaction the first look is remembered.
             await connection.execute("SELECT pg_stat_clear_snapshot()")
             await asyncio.sleep(0.01)
-        async with two.changing() as tx:
+        async with changing(two) as tx:
             assert await tx.feed.advance(["key_1"]) == 1
         assert (await two.sessions.standing()).at(1).behind == 0
         await connection.execute(
@@ -379,7 +380,7 @@ async def test_joins_that_wait_leave_room_for_changes(one: Store, url: PostgresU
             for _ in range(30)
         ]
         await asyncio.sleep(0.2)
-        async with asyncio.timeout(1.5), one.changing() as tx:
+        async with asyncio.timeout(1.5), changing(one) as tx:
             await tx.feed.advance(["key_1"])
         assert not any(join.done() for join in joining)
     finally:

@@ -14,6 +14,7 @@ from keyauthority.storage import maintenance
 from keyauthority.storage.postgres import listening, migrate_postgres, open_postgres
 from keyauthority.storage.sql.store import SqlStore
 from tests.postgres import Pair, a_pair, run_sql, until, with_hosts
+from tests.transactions import changing
 
 SOON = 20.0
 """Seconds. What was sent to the server that hangs is given up after five."""
@@ -26,7 +27,7 @@ async def pair() -> AsyncIterator[Pair]:
 
 
 async def change(store: SqlStore, subject: str) -> int:
-    async with store.changing() as tx:
+    async with changing(store) as tx:
         return await tx.feed.advance([subject])
 
 
@@ -116,14 +117,14 @@ async def test_who_connects_anew_passes_over_what_hangs(pair: Pair) -> None:
     async with asyncio.timeout(SOON):
         await migrate_postgres(pair.both)
         assert (await maintenance.lease(pair.both, None)).lease
-        async with listening(pair.both, heard.set):
+        async with listening(pair.both, lambda _: heard.set(), lambda *_: None):
             await heard.wait()
 
 
 async def test_what_listens_leaves_what_hangs(pair: Pair) -> None:
     """It notices by itself."""
     heard = asyncio.Event()
-    async with listening(pair.both, heard.set):
+    async with listening(pair.both, lambda _: heard.set(), lambda *_: None):
         await heard.wait()
         heard.clear()
         pair.fail_over()

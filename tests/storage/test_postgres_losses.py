@@ -15,6 +15,7 @@ from keyauthority.storage.sql.store import SqlStore
 from tests.conformance.records import a_key, a_workspace
 from tests.postgres import Server, new_database, new_server, run_sql, until
 from tests.storage.proxy import Proxy, proxied
+from tests.transactions import changing
 
 
 @pytest.fixture
@@ -43,7 +44,7 @@ async def far(url: PostgresUrl, patience: Patience) -> AsyncIterator[tuple[SqlSt
 
 
 async def change(store: SqlStore, subject: str) -> int:
-    async with store.changing() as tx:
+    async with changing(store) as tx:
         return await tx.feed.advance([subject])
 
 
@@ -112,7 +113,7 @@ async def test_a_commit_of_unknown_outcome(far: tuple[SqlStore, Proxy], url: Pos
 async def test_backends_that_are_terminated(store: SqlStore, url: PostgresUrl) -> None:
     """Every connection is ended by the server, again and again: at most one use of each fails."""
     for n in range(3):
-        async with store.changing() as tx:
+        async with changing(store) as tx:
             await tx.keys.insert(a_key(f"key_{n}"))
         await store.snapshot([])
         await run_sql(url, TERMINATE)
@@ -125,7 +126,7 @@ async def test_a_transaction_whose_backend_is_terminated(store: SqlStore, url: P
     """It is an outage, leaves nothing, and the next one can be made."""
 
     async def cut_off() -> None:
-        async with store.changing() as tx:
+        async with changing(store) as tx:
             await tx.keys.insert(a_key())
             await run_sql(url, TERMINATE)
             await tx.feed.advance(["key_1"])
@@ -164,7 +165,7 @@ async def test_cancelled_statements_poison_no_connection(store: SqlStore) -> Non
         assert set((await store.snapshot([f"key_{n}"])).keys) <= {f"key_{n}"}
 
     async def write(n: int) -> None:
-        async with store.changing() as tx:
+        async with changing(store) as tx:
             await tx.keys.insert(a_key(f"key_{n}"))
 
     loop = asyncio.get_running_loop()
@@ -186,15 +187,15 @@ async def test_more_at_once_than_there_are_connections(store: SqlStore) -> None:
 @impatient
 async def test_waiting_too_long_for_another_change(store: SqlStore) -> None:
     """A change that can't get at a key for long is an outage and leaves nothing."""
-    async with store.changing() as tx:
+    async with changing(store) as tx:
         await tx.keys.insert(a_key())
 
     async def wait_for_another() -> None:
-        async with store.changing() as tx:
+        async with changing(store) as tx:
             await tx.audit.prune(tx.time, 1_000)
             await tx.keys.get(["key_1"])
 
-    async with store.changing() as tx:
+    async with changing(store) as tx:
         await tx.keys.get(["key_1"])
         await outage(wait_for_another())
 
@@ -210,7 +211,7 @@ TERMINATE = (
 @pytest.fixture
 async def store(url: PostgresUrl, patience: Patience) -> AsyncIterator[SqlStore]:
     async with open_postgres(url, patience=patience) as store:
-        async with store.changing() as tx:
+        async with changing(store) as tx:
             await tx.workspaces.insert(a_workspace())
         yield store
 

@@ -38,6 +38,7 @@ from tests.storage.parts import (
     migrate_server,
     upgrade_to,
 )
+from tests.transactions import changing, reading
 
 
 async def refusal(url: PostgresUrl, *, allow_async_standby: bool = False) -> str:
@@ -78,7 +79,7 @@ async def test_three_migrations_at_once() -> None:
 async def test_migrating_again_changes_nothing() -> None:
     """A database of the newest schema stays as it is."""
     url = await new_database()
-    async with open_postgres(url) as store, store.changing() as tx:
+    async with open_postgres(url) as store, changing(store) as tx:
         await tx.feed.advance(["key_1"])
 
     await migrate_postgres(url)
@@ -113,7 +114,7 @@ async def test_rows_without_people(written: str) -> None:
 
     await migrate_postgres(url)
 
-    async with open_postgres(url) as store, store.reading() as tx:
+    async with open_postgres(url) as store, reading(store) as tx:
         caller = await tx.callers.get("caller_1")
         assert caller is not None
         assert not caller.acts_for_people
@@ -132,7 +133,7 @@ async def test_entries_from_before_tell_what_happened() -> None:
 
     await migrate_postgres(url)
 
-    async with open_postgres(url) as store, store.reading() as tx:
+    async with open_postgres(url) as store, reading(store) as tx:
         entries = (await tx.audit.page(AuditFilter(), 10, None))[::-1]
         assert [(one.action, one.caller_id, one.details) for one in entries] == [*FACTS]
         key = (await tx.keys.get(["key_1"]))["key_1"]
@@ -224,7 +225,7 @@ async def test_standbys(own_server: Server) -> None:
         assert [log["event"] for log in logs] == ["promise_withdrawn_on_failover"]
 
         await copy_in_time(own_server)
-        async with open_postgres(url) as store, store.changing() as tx:
+        async with open_postgres(url) as store, changing(store) as tx:
             await tx.feed.advance(["key_1"])
 
         there = PostgresUrl(url.reveal().replace(f":{own_server.port}", f":{standby.port}"))

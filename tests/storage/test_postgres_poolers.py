@@ -15,6 +15,7 @@ from keyauthority.storage.postgres.link import Link
 from keyauthority.storage.sql.store import SqlStore
 from tests.pgbouncer import pgbouncer
 from tests.postgres import empty_database, name_of, new_database, run_sql
+from tests.transactions import changing
 
 
 @pytest.fixture
@@ -67,7 +68,10 @@ async def test_all_works_behind_a_pooler_by_session(url: PostgresUrl) -> None:
     heard = asyncio.Event()
     with pgbouncer(url, "session") as behind:
         await migrate_postgres(behind)
-        async with open_postgres(behind) as store, listening(behind, heard.set):
+        async with (
+            open_postgres(behind) as store,
+            listening(behind, lambda _: heard.set(), lambda *_: None),
+        ):
             await heard.wait()
             heard.clear()
             await asyncio.gather(*(change(store, f"key_{n}") for n in range(20)))
@@ -77,7 +81,7 @@ async def test_all_works_behind_a_pooler_by_session(url: PostgresUrl) -> None:
 
 
 async def change(store: SqlStore, subject: str) -> None:
-    async with store.changing() as tx:
+    async with changing(store) as tx:
         await tx.feed.advance([subject])
 
 

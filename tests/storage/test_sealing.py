@@ -23,6 +23,7 @@ from tests.domain.parts import UseCases, an_actor
 from tests.postgres import new_database
 from tests.postgres import run_sql as run_on_postgres
 from tests.storage.parts import run_sql
+from tests.transactions import changing
 
 FOREIGN = "pk_live_51H8xQ2eZvKYlo2C"
 CERTIFICATE = "billing.example"
@@ -55,7 +56,7 @@ async def started(store: Any, keyring: Path) -> UseCases:
 @pytest.fixture
 async def cases(location: Location, keyring: Path) -> AsyncIterator[UseCases]:
     async with opened(location) as store:
-        async with store.changing() as tx:
+        async with changing(store) as tx:
             for name in ("ws_1", "ws_2"):
                 await tx.workspaces.insert(a_workspace(name))
         yield await started(store, keyring)
@@ -255,5 +256,5 @@ class TestBooksFromBeforeThereWereSeals:
 
         again = await started(old.store, keyring)
 
-        answers = await again.verifying.verify_all([FOREIGN, *secrets])
+        answers = await again.verify_all([FOREIGN, *secrets])
         assert {answer.verdict for answer in answers} == {Verdict.VALID}

@@ -23,6 +23,7 @@ from tests.conformance.records import (
     a_secret,
 )
 from tests.storage.parts import as_after_a_crash, files, on_driver, run_sql
+from tests.transactions import changing
 
 
 @pytest.mark.parametrize(
@@ -73,7 +74,7 @@ async def test_an_open_file_mode_is_closed(path: Path) -> None:
 
 async def test_closing_moves_everything_into_the_one_file(path: Path) -> None:
     """After a clean end the file alone is the whole database."""
-    async with open_sqlite(path, ManualClock()) as store, store.changing() as tx:
+    async with open_sqlite(path, ManualClock()) as store, changing(store) as tx:
         await tx.feed.advance(["a"])
 
     assert {file.name for file in path.parent.iterdir()} == {"books.db", "books.db.lock"}
@@ -84,7 +85,7 @@ async def test_what_was_written_is_there_after_a_restart(path: Path) -> None:
     for revision in range(3):
         async with open_sqlite(path, ManualClock()) as store:
             assert (await store.snapshot([])).head == Head(1, revision)
-            async with store.changing() as tx:
+            async with changing(store) as tx:
                 await tx.feed.advance(["a"])
 
 
@@ -92,7 +93,7 @@ async def test_what_was_written_is_there_after_a_crash(
     store: SqlStore, path: Path, tmp_path: Path
 ) -> None:
     """A change that returned is found although the file was never closed."""
-    async with store.changing() as tx:
+    async with changing(store) as tx:
         await tx.keys.insert(a_key())
 
     copy = as_after_a_crash(path, tmp_path / "crashed")
@@ -127,14 +128,14 @@ async def test_an_empty_file_is_a_new_database(path: Path) -> None:
 async def test_what_is_destroyed_is_in_no_file(store: SqlStore, path: Path) -> None:
     """Forgotten digests and expired answers are neither in the database nor in its WAL."""
     traces = (b"digest to forget" * 4, b"answer to destroy" * 300)
-    async with store.changing() as tx:
+    async with changing(store) as tx:
         await tx.keys.insert(a_key(secrets=(a_secret(traces[0]),)))
         await tx.replays.put(a_replay(sealed=traces[1], expire_time=START))
     assert all(trace[:16] in b"".join(files(path).values()) for trace in traces)
 
-    async with store.changing() as tx:
+    async with changing(store) as tx:
         await tx.peppers.forget(1)
-    async with store.changing() as tx:
+    async with changing(store) as tx:
         await tx.replays.prune(START + DAY)
 
     assert not [trace for trace in traces if trace[:16] in b"".join(files(path).values())]
@@ -143,7 +144,7 @@ async def test_what_is_destroyed_is_in_no_file(store: SqlStore, path: Path) -> N
 async def test_a_reader_of_the_file_holds_up_nobody(store: SqlStore, path: Path) -> None:
     """While a backup reads, answers expire and verdicts are given; after it, nothing is left of them."""
     sealed = b"answer to destroy" * 300
-    async with store.changing() as tx:
+    async with changing(store) as tx:
         await tx.replays.put(a_replay(sealed=sealed, expire_time=START))
     with closing(sqlite3.connect(path, isolation_level=None)) as backup:
         backup.execute("BEGIN")
@@ -151,7 +152,7 @@ async def test_a_reader_of_the_file_holds_up_nobody(store: SqlStore, path: Path)
 
         async with asyncio.timeout(3):
             for _ in range(3):
-                async with store.changing() as tx:
+                async with changing(store) as tx:
                     await tx.replays.put(a_replay(sealed=sealed, expire_time=START))
                     await tx.replays.prune(START + DAY)
                 await store.snapshot([])
@@ -168,11 +169,11 @@ async def test_the_end_waits_for_no_reader(path: Path) -> None:
     sealed = b"answer to destroy" * 300
     with closing(sqlite3.connect(path, isolation_level=None)) as backup:
         async with asyncio.timeout(5), open_sqlite(path, ManualClock()) as store:
-            async with store.changing() as tx:
+            async with changing(store) as tx:
                 await tx.replays.put(a_replay(sealed=sealed, expire_time=START))
             backup.execute("BEGIN")
             backup.execute("SELECT count(*) FROM replays").fetchall()
-            async with store.changing() as tx:
+            async with changing(store) as tx:
                 await tx.replays.prune(START + DAY)
     async with open_sqlite(path, ManualClock()) as store:
         await store.snapshot([])
@@ -196,5 +197,5 @@ async def test_a_program_that_writes_holds_up_no_verdict(store: SqlStore, path: 
 
 
 async def advance(store: SqlStore) -> int:
-    async with store.changing() as tx:
+    async with changing(store) as tx:
         return await tx.feed.advance(["key_1"])

@@ -15,6 +15,7 @@ from keyauthority.storage.sqlite import migrate_sqlite, open_sqlite
 from tests.conformance.records import ManualClock, a_key
 from tests.rights import without_rights
 from tests.storage.parts import files, on_driver, run_sql
+from tests.transactions import changing
 
 OPEN = """
 import sys
@@ -115,7 +116,7 @@ def test_a_database_with_a_damaged_page(path: Path, page: int) -> None:
 
 async def test_damage_under_way_is_an_outage(store: SqlStore, path: Path) -> None:
     """A key whose page turned to garbage is no unknown key: nobody can say what it is."""
-    async with store.changing() as tx:
+    async with changing(store) as tx:
         for n in range(500):
             await tx.keys.insert(a_key(f"key_{n:03}"))
     await on_driver(store, "PRAGMA wal_checkpoint(TRUNCATE)")

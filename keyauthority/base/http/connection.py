@@ -1,4 +1,4 @@
-"""Client connections: HTTP/1 with a header timer, head limits, and an orderly end.
+"""Client connections: HTTP/1 with answers that are given at once, and an orderly end.
 
 aiohttp parses and schedules, and leaves the rest to its users. Its `RequestHandler` is no public base
 class: `aiohttp_private` names what we use of it, and a test against the wire holds each addition.
@@ -8,21 +8,19 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
-from dataclasses import dataclass
-from http import HTTPStatus
+from dataclasses import dataclass, field
 from typing import Any, Final, cast
 
 from aiohttp import web
 from aiohttp.http import RawRequestMessage, StreamWriter
-from aiohttp.http_exceptions import BadHttpMessage, LineTooLong
-from aiohttp.streams import EMPTY_PAYLOAD, StreamReader
-from aiohttp.web_protocol import RequestHandler
+from aiohttp.streams import EMPTY_PAYLOAD
 
-from keyauthority.base.http.aiohttp_private import ErrInfo
 from keyauthority.base.http.answer import Answer
 from keyauthority.base.http.delivery import Delivery, Unread
 from keyauthority.base.http.limits import Limits
 from keyauthority.base.http.request import Client, Request
+from keyauthority.base.http.request_heads import LimitedHeads, status_for
+from keyauthority.base.http.rounds import Round
 
 # Seconds for which a refused client may go on sending before the connection is closed: closing on
 # unread bytes would reset the connection, and lose the answer.
@@ -31,7 +29,7 @@ _LINGER: Final = 1.0
 
 @dataclass(frozen=True, slots=True)
 class AtOnce:
-    """Answers to requests that wait for nothing, given in the step in which the head arrives.
+    """Answers to requests that wait for nothing, given in the round in which the head arrives.
 
     aiohttp would wake a task for each connection, which makes another for each request.
     """
@@ -57,54 +55,20 @@ class Shared:
     # Makes a request of what aiohttp has read.
     make_request: Callable[..., Request]
     at_once: AtOnce | None
+    # The connections that answer at once in this round of the event loop.
+    round: Round = field(default_factory=Round)
     # Whether the service is about to stop.
     leaving: bool = False
 
 
-class _HeadError(Exception):
-    # An incomplete head is refused, with a status of ours.
-    pass
-
-
-class Connection(RequestHandler):
+class Connection(LimitedHeads):
     """One client connection."""
 
-    __slots__ = (
-        "_body",
-        "_deaf",
-        "_head_bytes",
-        "_head_timer",
-        "_limits",
-        "_shared",
-        "_was_paused",
-        "client",
-    )
+    __slots__ = ("_shared",)
 
     def __init__(self, server: web.Server, loop: asyncio.AbstractEventLoop, shared: Shared) -> None:
-        limits = shared.limits
-        super().__init__(
-            server,
-            loop=loop,
-            access_log=None,  # type: ignore[arg-type]  # documented as the way to switch it off
-            auto_decompress=False,
-            keepalive_timeout=limits.keepalive_timeout,
-            max_line_size=limits.max_header_bytes,
-            max_field_size=limits.max_header_bytes,
-            max_headers=limits.max_headers,
-        )
+        super().__init__(server, loop, shared.limits)
         self._shared = shared
-        self._limits = limits
-        self._head_bytes = 0
-        self._head_timer: asyncio.TimerHandle | None = None
-        self._body: StreamReader = EMPTY_PAYLOAD
-        self._deaf = False
-
-    @property
-    def idle(self) -> bool:
-        """Whether the client is between requests."""
-        waiter = self._waiter  # once: metrics are read in another thread
-        waiting = waiter is not None and not waiter.done()
-        return waiting and not self._messages and self._head_bytes == 0
 
     def interrupt(self) -> None:
         """Cancels the request under way, whose handler may still end its answer."""
@@ -139,7 +103,7 @@ class Connection(RequestHandler):
         if self._deaf:
             return
         waiter = self._waiter
-        if self._shared.at_once is None or waiter is None or waiter.done():
+        if self._shared.at_once is None or waiter is None or waiter.done() or self._messages:
             waiter = None
             super().data_received(data)
         else:
@@ -151,10 +115,24 @@ class Connection(RequestHandler):
                 self._waiter = waiter
         if self._messages:
             self._head_arrived(len(data))
-            if waiter is not None and not self._answers_at_once(self._shared.at_once):
-                waiter.set_result(None)
+            if waiter is not None:
+                self._shared.round.add(self, self._loop)
         elif self._waiter is not None and data:
             self._head_grew(len(data))
+
+    def answer_now(self) -> None:
+        """Answers the request that arrived, if that waits for nothing; else wakes the task."""
+        waiter = self._waiter
+        if waiter is None or waiter.done():
+            return
+        try:
+            answered = self._answers_at_once(self._shared.at_once)
+        except Exception as error:  # noqa: BLE001 - the others of the round get their answers
+            self.log_exception("Unhandled exception", exc_info=error)
+            self.force_close()
+        else:
+            if not answered:
+                waiter.set_result(None)
 
     def handle_error(
         self,
@@ -166,7 +144,7 @@ class Connection(RequestHandler):
         """Answers an unreadable request. aiohttp calls this; the connection ends after it."""
         if request.writer.output_size > 0 or isinstance(exc, ConnectionError):
             raise ConnectionError("the response is under way or nobody is there to read it")
-        response = self._shared.refuse(request, _status_for(status, exc))
+        response = self._shared.refuse(request, status_for(status, exc))
         response.force_close()
         self._deaf = True
         return response
@@ -248,63 +226,8 @@ class Connection(RequestHandler):
         if transport is not None and not transport.is_closing() and transport.can_write_eof():
             transport.write_eof()
 
-    def _head_arrived(self, size: int) -> None:
-        if self._head_timer is not None:
-            self._stop_head_timer()
-        if self._head_bytes + size > self._limits.max_header_bytes:
-            self.client.large_head = True
-        self._head_bytes = 0
-        message, body = self._messages[-1]
-        if isinstance(message, RawRequestMessage):
-            self._body = body
-        elif not self._body.is_eof():
-            # aiohttp queues the error behind the request with the malformed body, and would leave
-            # that request waiting for the rest.
-            self._body.set_exception(web.RequestPayloadError("malformed body"))
-
-    def _head_grew(self, size: int) -> None:
-        self._head_bytes += size
-        if self._head_timer is None:
-            self._start_head_timer()
-        if self._head_bytes > self._limits.max_header_bytes:
-            self._give_up(HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE)
-
-    def _start_head_timer(self) -> None:
-        self._head_timer = self._loop.call_later(self._limits.header_timeout, self._head_is_late)
-
-    def _stop_head_timer(self) -> None:
-        if self._head_timer is not None:
-            self._head_timer.cancel()
-            self._head_timer = None
-
-    def _head_is_late(self) -> None:
-        self._head_timer = None
-        if self._head_bytes:
-            self._give_up(HTTPStatus.REQUEST_TIMEOUT)
-        elif self.idle:
-            self.force_close()
-
-    def _give_up(self, status: HTTPStatus) -> None:
-        # aiohttp reports parse errors like this, so that both are treated the same.
-        self._stop_head_timer()
-        self._deaf = True
-        error = ErrInfo(status=status, exc=_HeadError(), message="")
-        self._messages.append((error, EMPTY_PAYLOAD))
-        if self._waiter is not None and not self._waiter.done():
-            self._waiter.set_result(None)
-
     def _turn_away(self, answer: bytes) -> None:
         self._deaf = True
         self.client.transport.write(answer)
         self._end_sending()
         self._head_timer = self._loop.call_later(_LINGER, self.force_close)
-
-
-def _status_for(status: int, exc: BaseException | None) -> int:
-    if isinstance(exc, _HeadError):
-        return status
-    if isinstance(exc, LineTooLong):
-        return HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE
-    if isinstance(exc, BadHttpMessage) and "Too many headers" in exc.message:
-        return HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE
-    return status if status == HTTPStatus.BAD_REQUEST else HTTPStatus.INTERNAL_SERVER_ERROR

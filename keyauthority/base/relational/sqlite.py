@@ -87,8 +87,10 @@ def _usable_from(connection: sqlite3.Connection) -> str | None:
     return usable_from
 
 
-def connect(path: Path, pragmas: Pragmas) -> sqlite3.Connection:
+def connect(path: Path, pragmas: Pragmas, *, to_read: bool = False) -> sqlite3.Connection:
     """Returns a connection to the existing file at *path* that begins no transaction by itself.
+
+    One *to_read* can neither write the file nor move the write-ahead log into it.
 
     Any thread may use it, one at a time. The *pragmas* are read back, since SQLite ignores those that
     it doesn't know or support.
@@ -96,7 +98,10 @@ def connect(path: Path, pragmas: Pragmas) -> sqlite3.Connection:
     Raises `sqlite3.Error`, or `RuntimeError` if a pragma has no effect.
     """
     connection = sqlite3.connect(
-        f"{path.as_uri()}?mode=rw", uri=True, isolation_level=None, check_same_thread=False
+        f"{path.as_uri()}?mode={'ro' if to_read else 'rw'}",
+        uri=True,
+        isolation_level=None,
+        check_same_thread=False,
     )
     try:
         for name, value in pragmas.items():

@@ -66,7 +66,6 @@ class Counts:
     `over` is what charges cost beyond their holds, `late` what was held in slices given back before,
     `short` what slices lacked of holds that were said to be in them, `cut` what charges without a
     hold, adjustments and refunds took beyond what was available. `differing` counts charges sent again with another body.
-    `escrowed` is no count: it is what stood in slices of all workspaces when somebody last looked.
     """
 
     charges: Counter[ChargeState] = field(default_factory=Counter)
@@ -80,7 +79,6 @@ class Counts:
     cut: int = 0
     differing: int = 0
     recalls: int = 0
-    escrowed: int = 0
 
     def add(self, more: Counts) -> None:
         """Adds what one transaction counted, once it is committed."""

@@ -6,7 +6,6 @@ from datetime import timedelta
 from typing import Final
 
 from keyauthority.domain.books import Books, Posting
-from keyauthority.domain.credits.charging import Counts
 from keyauthority.domain.credits.entering import EXPIRING, read_sheet, write_sheet
 from keyauthority.domain.ports import Sessions
 from keyauthority.escrow.slices import give_back
@@ -20,15 +19,11 @@ _SLICES: Final = 1_000
 
 
 class Releasing:
-    """Returns what dead verifiers left. Several processes may do so at once.
+    """Returns what dead verifiers left. Several processes may do so at once."""
 
-    *counts* has what stands in slices, if somebody reads it.
-    """
-
-    def __init__(self, books: Books, sessions: Sessions, counts: Counts | None = None) -> None:
+    def __init__(self, books: Books, sessions: Sessions) -> None:
         self._books = books
         self._sessions = sessions
-        self._counts = counts or Counts()
 
     async def set_aside(self) -> None:
         """Sets aside the slices of all sessions that are over.
@@ -53,9 +48,9 @@ class Releasing:
 
         await self._books.post(work)
 
-    async def look(self) -> None:
-        """Notes what stands in slices of all workspaces."""
-        self._counts.escrowed = await self._books.read(lambda tx: tx.slices.amount())
+    async def escrowed(self) -> int:
+        """Returns what stands in slices of all workspaces, in nano-credits."""
+        return await self._books.read(lambda tx: tx.slices.amount())
 
     async def due(self, after: str = "") -> list[str]:
         """Returns up to 100 workspaces, beyond the id *after*, to which something is to go back."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Final
 
@@ -97,14 +97,11 @@ class Settling:
 
         async def work(posting: Posting) -> tuple[list[Answer], list[Counts], dict[str, datetime]]:
             locked = await lock(posting.tx, [one.call for one in brought])
-            recalled: dict[str, datetime] = {}
-            settlements = [
-                _Settlement(posting, one.actor, one.call, owners, locked, self._recalls, recalled)
-                for one in brought
-            ]
+            batch = _Batch(posting, owners, locked, self._recalls)
+            settlements = [_Settlement(batch, one.actor, one.call) for one in brought]
             answers = [settlement.run() for settlement in settlements]
             await locked.write(posting.tx)
-            return answers, [settlement.counts for settlement in settlements], recalled
+            return answers, [settlement.counts for settlement in settlements], batch.recalled
 
         answers, counts, recalled = await self._books.post(work)
         for one in counts:
@@ -114,28 +111,38 @@ class Settling:
         return answers
 
 
-class _Settlement:
-    """One call of some that share a transaction; *owners* has the callers of sessions that live."""
+@dataclass(frozen=True, slots=True)
+class _Batch:
+    """What calls have in common that share a transaction."""
 
-    def __init__(
-        self,
-        posting: Posting,
-        actor: Actor,
-        call: Call,
-        owners: Mapping[str, str],
-        locked: Locked,
-        recalls: Recalls,
-        recalled: dict[str, datetime],
-    ) -> None:
-        self._recalled = recalled
-        self._posting = posting
+    posting: Posting
+    # The caller's id of each session that lives.
+    owners: Mapping[str, str]
+    locked: Locked
+    recalls: Recalls
+    # When the batch recalled what verifiers have of a workspace's credits, by its id.
+    recalled: dict[str, datetime] = field(default_factory=dict)
+
+    def recall(self, workspace_id: str) -> bool:
+        """Recalls what verifiers have of the credits, unless that was done lately; returns whether."""
+        time = self.posting.tx.time
+        if workspace_id in self.recalled or not self.recalls.are_due(workspace_id, time):
+            return False
+        self.recalled[workspace_id] = time
+        self.posting.announce(credits_of(workspace_id))
+        return True
+
+
+class _Settlement:
+    """One call of a batch."""
+
+    def __init__(self, batch: _Batch, actor: Actor, call: Call) -> None:
+        locked = batch.locked
+        self._batch = batch
         self._caller_id = actor.caller.id
         self._call = call
-        self._owners = owners
-        self._locked = locked
         self._sheets = locked.sheets
         self._slices = locked.slices
-        self._recalls = recalls
         session_id = call.session_id if self._lives(call.session_id) else ""
         self._charging = Charging(
             actor.signature, locked.sheets, locked.slices, locked.known, locked.homes, session_id
@@ -150,7 +157,7 @@ class _Settlement:
             self._expire(sheet)
         states = [self._charging.enter(charge) for charge in call.charges]
         for workspace_id in self._charging.cut:
-            self._posting.announce(credits_of(workspace_id))
+            self._batch.posting.announce(credits_of(workspace_id))
         for closing in call.closings:
             self._close(closing)
         for sheet in mine:
@@ -162,10 +169,10 @@ class _Settlement:
             self.counts.words.update(word.name for word, _ in words)
         for sheet in mine:
             self._slices[sheet.workspace_id].forget()
-        return Answer(self._locked.epoch, over, states, words)
+        return Answer(self._batch.locked.epoch, over, states, words)
 
     def _lives(self, session_id: str) -> bool:
-        return self._owners.get(session_id) == self._caller_id
+        return self._batch.owners.get(session_id) == self._caller_id
 
     def _is_over(self) -> bool:
         # Whoever found the session over has set its slices aside, perhaps meanwhile.
@@ -210,7 +217,7 @@ class _Settlement:
             sheet.account,
             None if owned is None else owned.slice,
             call,
-            self._locked.shared(workspace_id, session_id).sessions + 1,
+            self._batch.locked.shared(workspace_id, session_id).sessions + 1,
             full=slices.full(session_id),
             on_return=expire,
         )
@@ -236,10 +243,6 @@ class _Settlement:
 
     def _recall(self, workspace_id: str) -> None:
         # What stands in closed slices is held, and can't be recalled.
-        if not self._locked.shared(workspace_id, self._call.session_id).amount:
-            return
-        time = self._posting.tx.time
-        if workspace_id not in self._recalled and self._recalls.are_due(workspace_id, time):
+        shared = self._batch.locked.shared(workspace_id, self._call.session_id)
+        if shared.amount and self._batch.recall(workspace_id):
             self.counts.recalls += 1
-            self._recalled[workspace_id] = time
-            self._posting.announce(credits_of(workspace_id))

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import AsyncIterator, Iterable, Mapping
+from contextlib import asynccontextmanager
 from copy import copy
 from dataclasses import dataclass, field, fields
 from datetime import datetime, timedelta
@@ -70,6 +71,17 @@ class Books:
     def copy(self) -> Books:
         """Returns a copy, to be changed apart."""
         return Books(**{part.name: copy(getattr(self, part.name)) for part in fields(self)})
+
+    @asynccontextmanager
+    async def savepoint(self) -> AsyncIterator[None]:
+        """Undoes what the block did if it raises."""
+        before = self.copy()
+        try:
+            yield
+        except BaseException:
+            for part in fields(self):
+                setattr(self, part.name, getattr(before, part.name))
+            raise
 
 
 class Repository:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import replace
 from datetime import datetime
+from typing import TypeVar
 
+from keyauthority.base.process.tasks import to_the_end
 from keyauthority.domain.callers import Caller
 from keyauthority.domain.keys import UNKNOWN, Key
 from keyauthority.domain.peppers import used
@@ -29,9 +30,13 @@ from keyauthority.storage.memory.records import (
 )
 from keyauthority.storage.memory.slices import MemorySlices
 
+Result = TypeVar("Result")
+
 
 class MemoryStore:
     """`Store` without a database: a change is a copy that takes the place of the original."""
+
+    changes_at_once = 1
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
@@ -68,23 +73,25 @@ class MemoryStore:
     async def caller(self, caller_id: str) -> Caller | None:
         return self._open().callers.get(caller_id)
 
-    @asynccontextmanager
-    async def reading(self) -> AsyncIterator[Transaction]:
-        yield _transaction(self._open().copy(), self._clock.now())
+    async def read(self, work: Callable[[Transaction], Awaitable[Result]]) -> Result:
+        return await work(_transaction(self._open().copy(), self._clock.now()))
 
-    @asynccontextmanager
-    async def changing(self) -> AsyncIterator[Transaction]:
-        async with self._changing:
-            draft = self._open().copy()
-            yield _transaction(draft, self._clock.now())
-            if draft.epoch != self._open().epoch:
-                self.sessions.clear()
-            self._books = draft
+    async def change(self, work: Callable[[Transaction], Awaitable[Result]]) -> Result:
+        return await to_the_end(self._change(work))
 
     async def close(self) -> None:
         """Forgets everything, once no change is under way."""
         async with self._changing:
             self._books = None
+
+    async def _change(self, work: Callable[[Transaction], Awaitable[Result]]) -> Result:
+        async with self._changing:
+            draft = self._open().copy()
+            result = await work(_transaction(draft, self._clock.now()))
+            if draft.epoch != self._open().epoch:
+                self.sessions.clear()
+            self._books = draft
+        return result
 
     def _open(self) -> Books:
         if self._books is None:
@@ -107,6 +114,7 @@ def _transaction(books: Books, time: datetime) -> Transaction:
         ledger=MemoryLedger(books, time),
         prices=MemoryPrices(books, time),
         slices=MemorySlices(books, time),
+        savepoint=books.savepoint,
     )
 
 

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager, closing, suppress
 from datetime import UTC, datetime
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 from sqlalchemy import NullPool, Select, event, func
 
@@ -22,6 +22,8 @@ from keyauthority.storage.postgres.link import PATIENCE, Link, Patience
 from keyauthority.storage.postgres.pool import Pool
 from keyauthority.storage.postgres.statements import PostgresStatements
 from keyauthority.storage.sql.statements import Statements
+
+T = TypeVar("T")
 
 READS: Final = 8
 BEATS: Final = 4
@@ -67,23 +69,27 @@ class PostgresDatabase:
         """Returns the rows of a *query* that also writes, once it has committed."""
         return await self._rows(self._beats, self._compiled(query), values, writes=True)
 
+    async def change(self, work: Callable[[Statements], Awaitable[T]]) -> T:
+        async with self.changing() as statements:
+            return await work(statements)
+
+    async def view(self, work: Callable[[Statements], Awaitable[T]]) -> T:
+        async with self._transactions.link() as link, _rolled_back(link):
+            await link.run("BEGIN ISOLATION LEVEL REPEATABLE READ")
+            [row] = await link.rows("SELECT now() AS began")
+            time = self._clock.advance(row["began"])
+            with closing(PostgresStatements(link, time, locking=False)) as statements:
+                return await work(statements)
+
     @asynccontextmanager
     async def changing(self) -> AsyncIterator[Statements]:
+        """Opens a transaction to change: durable when the block ends, undone if it raises."""
         async with self._transactions.link() as link, _rolled_back(link):
             time = self._clock.advance(await link.begin())
             with closing(PostgresStatements(link, time, locking=True)) as statements:
                 yield statements
                 statements.check()
             await to_the_end(link.commit_surely(self._reads))
-
-    @asynccontextmanager
-    async def reading(self) -> AsyncIterator[Statements]:
-        async with self._transactions.link() as link, _rolled_back(link):
-            await link.run("BEGIN ISOLATION LEVEL REPEATABLE READ")
-            [row] = await link.rows("SELECT now() AS began")
-            time = self._clock.advance(row["began"])
-            with closing(PostgresStatements(link, time, locking=False)) as statements:
-                yield statements
 
     async def _rows(
         self,

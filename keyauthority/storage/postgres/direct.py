@@ -6,11 +6,11 @@ from collections.abc import Mapping, Sequence
 from functools import cache
 from typing import Any, Final
 
-from sqlalchemy import Select
+from sqlalchemy import UpdateBase
 from sqlalchemy.dialects.postgresql.asyncpg import PGDialect_asyncpg
 
 from keyauthority.base.relational.columns import without_nul
-from keyauthority.storage.sql.direct import Direct, Insertion
+from keyauthority.storage.sql.direct import Direct, Insertion, Query, Write
 
 _DIALECT: Final = PGDialect_asyncpg()  # type: ignore[no-untyped-call]
 _TYPES: Final = {
@@ -31,7 +31,7 @@ class PostgresDirect(Direct):
     always the same, and asyncpg prepares it once on each connection.
     """
 
-    def __init__(self, query: Select[Any]) -> None:
+    def __init__(self, query: Query) -> None:
         super().__init__(query, _DIALECT)
         self._single = [name for name in self.names if name not in self.lists]
         for place, (name, many) in enumerate(self.lists.items(), len(self._single) + 1):
@@ -44,9 +44,15 @@ class PostgresDirect(Direct):
 
 
 @cache
-def direct_of(query: Select[Any]) -> PostgresDirect:
+def direct_of(query: Query) -> PostgresDirect:
     """Returns *query*, one of the constants of these rooms, compiled."""
     return PostgresDirect(query)
+
+
+@cache
+def write_of(statement: UpdateBase, names: tuple[str, ...]) -> Write:
+    """Returns *statement*, one of the constants of these rooms, compiled."""
+    return Write(statement, names, _DIALECT)
 
 
 @cache

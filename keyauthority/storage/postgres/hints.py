@@ -1,9 +1,10 @@
-"""Hints of changes, a little sooner than polling finds them."""
+"""Hints of changes and of acknowledgements, a little sooner than polling finds them."""
 
 from __future__ import annotations
 
 import asyncio
 import random
+import re
 from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager, suppress
 from typing import Any, Final
@@ -12,8 +13,14 @@ from keyauthority.base.process.tasks import background
 from keyauthority.base.relational.location import PostgresUrl
 from keyauthority.base.relational.outages import FAILURES
 from keyauthority.base.relational.primary import CONNECT, Primary
+from keyauthority.domain.sessions import Head
 from keyauthority.storage.postgres.link import primary_of
-from keyauthority.storage.postgres.statements import CHANNEL
+from keyauthority.storage.postgres.statements import ACKNOWLEDGED, CHANNEL
+
+Changed = Callable[[Head | None], None]
+"""Hears of a head that was committed; of None when there may be one."""
+Acknowledged = Callable[[int, int], None]
+"""Hears which revision was acknowledged, and by how many sessions."""
 
 HEARTBEAT: Final = 2.0
 """Seconds between two proofs of life: a connection that only listens does not notice by itself
@@ -24,34 +31,45 @@ SHORTEST: Final = 0.1
 LONGEST: Final = 5.0
 """Seconds between attempts to connect: at first, and at most."""
 
+_HEAD: Final = re.compile(r"(\d{1,19}):(\d{1,19})").fullmatch
+_ACKNOWLEDGEMENTS: Final = re.compile(r"(\d{1,19}):(\d{1,19})").finditer
+
 
 def listening(
     url: PostgresUrl,
-    callback: Callable[[], None],
+    changed: Changed,
+    acknowledged: Acknowledged,
     heartbeat: float = HEARTBEAT,
     proof: float = CONNECT,
 ) -> AbstractAsyncContextManager[None]:
-    """Calls *callback* when changes may have been made, while the context lasts.
+    """Calls *changed* and *acknowledged* for what processes commit, while the context lasts.
 
     While the connection is down there are no hints, and nothing fails. The listener has a connection
     of its own, and opens a new one when it breaks, or gives no proof of life within *proof* seconds,
     every *heartbeat* seconds.
     """
-    return background(_listen(primary_of(url), callback, heartbeat, proof))
+    return background(_listen(primary_of(url), changed, acknowledged, heartbeat, proof))
 
 
 async def _listen(
-    primary: Primary, callback: Callable[[], None], heartbeat: float, proof: float
+    primary: Primary,
+    changed: Changed,
+    acknowledged: Acknowledged,
+    heartbeat: float,
+    proof: float,
 ) -> None:
     pause = SHORTEST
     while True:
         with suppress(*FAILURES):
             driver = await primary.connect()
             try:
-                await driver.add_listener(CHANNEL, lambda *_: callback())
+                await driver.add_listener(CHANNEL, lambda *hint: changed(_head(hint[-1])))
+                await driver.add_listener(
+                    ACKNOWLEDGED, lambda *hint: _tell_acknowledged(hint[-1], acknowledged)
+                )
                 pause = SHORTEST
                 # There may have been changes before it listened.
-                callback()
+                changed(None)
                 await _until_dead(driver, heartbeat, proof)
             finally:
                 # Other hosts are tried first: this one may have fallen silent.
@@ -59,6 +77,17 @@ async def _listen(
                 driver.terminate()
         await asyncio.sleep(pause * random.uniform(0.5, 1))  # noqa: S311  # no secret
         pause = min(2 * pause, LONGEST)
+
+
+def _head(payload: str) -> Head | None:
+    # Other versions say nothing, or something else.
+    match = _HEAD(payload)
+    return Head(int(match[1]), int(match[2])) if match else None
+
+
+def _tell_acknowledged(payload: str, acknowledged: Acknowledged) -> None:
+    for match in _ACKNOWLEDGEMENTS(payload):
+        acknowledged(int(match[1]), int(match[2]))
 
 
 async def _until_dead(driver: Any, heartbeat: float, proof: float) -> None:

@@ -143,7 +143,7 @@ async def _attempt(
         beats = await statements.rows(_BEATS_FOR.params(many=len(granted)))
         at = leases.head_of(row)
         rows = [_row(join, beat, at) for join, (beat,) in zip(granted, beats, strict=True)]
-        await statements.count(_INSERT, rows)
+        await statements.write(_INSERT, rows)
     return outcomes
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Coroutine, Mapping
+from collections.abc import Coroutine, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, TypeVar
 
@@ -15,6 +15,7 @@ from keyauthority.base.relational.location import PostgresUrl
 from keyauthority.base.relational.outages import is_refusal
 from keyauthority.base.relational.postgres import SETTINGS
 from keyauthority.base.relational.primary import Primary
+from keyauthority.domain.errors import KeyAuthorityError
 from keyauthority.storage.errors import outages
 
 T = TypeVar("T")
@@ -92,7 +93,8 @@ class Link:
             with outages():
                 return await to_the_end(work)
         except Exception as error:
-            if not is_refusal(error.__cause__ or error):
+            failure = error.__cause__ if isinstance(error, KeyAuthorityError) else error
+            if failure is None or not is_refusal(failure):
                 # Nobody may use the connection in whatever state it is now.
                 self.driver.terminate()
             raise
@@ -104,6 +106,10 @@ class Link:
         self.warned = False
         rows: list[Any] = await self.within(self.driver.fetch(text, *parameters))
         return rows
+
+    async def run_each(self, text: str, parameters: Sequence[Sequence[Any]]) -> None:
+        """Runs the statement for each of *parameters*, in one round trip."""
+        await self.within(self.driver.executemany(text, parameters))
 
     async def settle_plans(self) -> None:
         """Has the server plan each statement once, and not at each use, which takes most of its time.

@@ -7,80 +7,26 @@ from collections.abc import Collection
 from datetime import timedelta
 from typing import Any, Final
 
-from sqlalchemy import (
-    BigInteger,
-    ColumnElement,
-    Text,
-    and_,
-    bindparam,
-    case,
-    delete,
-    exists,
-    func,
-    or_,
-    select,
-    true,
-    update,
-)
+from sqlalchemy import ColumnElement, bindparam, delete, func, select, true, update
 
-from keyauthority.domain.errors import session_not_found
-from keyauthority.domain.sessions import REPLICA, Allowance, Claim, Grant, Session, Standing
+from keyauthority.domain.sessions import Allowance, Claim, Grant, Session, Standing
 from keyauthority.storage.postgres.database import PostgresDatabase
-from keyauthority.storage.postgres.joining import BEATS, NOW, Joins
-from keyauthority.storage.sql import leases
+from keyauthority.storage.postgres.joining import BEATS, Joins
+from keyauthority.storage.postgres.renewing import (
+    ALLOWANCE,
+    ALLOWED,
+    IN_FORCE,
+    Renewals,
+    Request,
+    allowance_of,
+)
 from keyauthority.storage.sql.leases import MILLISECOND, TERMS, terms_of
-from keyauthority.storage.tables import callers, head, sessions, terms
-
-_epoch: Final = bindparam("epoch", type_=BigInteger)
-_revision: Final = bindparam("revision", type_=BigInteger)
-_session_id: Final = bindparam("session_id", type_=Text)
-_caller_id: Final = bindparam("caller_id", type_=Text)
-
-# Whether the last renewal was by a version that knows of allowances. If not, the session may hold
-# any lease, and its allowance begins anew.
-_allowed: Final = sessions.c.allowed_beat == sessions.c.beat
-_lease: Final = case((_allowed, sessions.c.lease))
-_in_force: Final = case((_allowed, sessions.c.in_force))
-_ALLOWANCE: Final = (_lease.label("lease"), _in_force.label("in_force"), sessions.c.number)
-
-# `coherence.sessions.credited` in SQL, by the head that the grant tells.
-_credited: Final = and_(_epoch == head.c.epoch, _revision <= head.c.revision, _revision > 0)
-_accepted: Final = or_(
-    _caller_id == REPLICA,
-    exists().where(callers.c.id == _caller_id, callers.c.revoke_time.is_(None)),
-)
-_next: Final = select(BEATS.next_value().label("beat")).cte("next")
-_beaten: Final = (
-    update(sessions)
-    .where(sessions.c.id == _session_id, sessions.c.caller_id == _caller_id, _accepted)
-    .values(
-        beat=_next.c.beat,
-        allowed_beat=_next.c.beat,
-        acknowledged=case((_credited, func.greatest(sessions.c.acknowledged, _revision)), else_=0),
-        sync_time=NOW,
-        lease=_lease,
-        in_force=_in_force,
-        number=case((_allowed, sessions.c.number), else_=_next.c.beat),
-    )
-    .returning(sessions.c.id)
-    .cte("beaten")
-)
-_own: Final = sessions.c.id == _session_id
-# One statement: the acknowledgement and the answer are of one state. A head read before would let a
-# session be credited with changes that its answer leaves out. The allowance is of that state too,
-# and not the one that the update reads, which may be newer than the head.
-_RENEW: Final = leases.GRANT.add_columns(
-    *(
-        select(column).where(_own).scalar_subquery().label(f"session_{column.key}")
-        for column in _ALLOWANCE
-    ),
-    select(func.count()).select_from(_beaten).scalar_subquery().label("beaten"),
-)
+from keyauthority.storage.tables import sessions, terms
 
 _STANDING: Final = (
     select(
         func.array_agg(sessions.c.acknowledged).label("acknowledged"),
-        func.array_agg(_in_force).label("in_force"),
+        func.array_agg(IN_FORCE).label("in_force"),
         *TERMS,
     )
     .select_from(terms.outerjoin(sessions, true()))
@@ -97,7 +43,7 @@ _ALL: Final = select(
     sessions.c.acknowledged,
     sessions.c.create_time,
     sessions.c.sync_time,
-    *(column.label(f"session_{column.key}") for column in _ALLOWANCE),
+    *ALLOWANCE,
     sessions.c.late,
 ).order_by(sessions.c.create_time, sessions.c.id)
 
@@ -108,29 +54,23 @@ class PostgresSessions:
     def __init__(self, database: PostgresDatabase) -> None:
         self._database = database
         self._joins = Joins(database)
+        self._renewals = Renewals(database)
 
     async def join(self, caller_id: str, name: str, claim: Claim) -> Grant:
         return await self._joins.join(caller_id, name, claim)
 
     async def renew(self, session_id: str, caller_id: str, claim: Claim) -> Grant:
-        rows = await self._database.write(
-            _RENEW,
-            session_id=session_id,
-            caller_id=caller_id,
-            epoch=claim.epoch,
-            revision=claim.revision,
-        )
-        grant = leases.grant(rows, session_id, caller_id, claim, _allowance(rows[0]))
-        if rows[0].beaten == 0:
-            raise session_not_found()
-        return grant
+        return await self._renewals.renew(Request(session_id, caller_id, claim))
+
+    async def grant_again(self, session_id: str, caller_id: str, claim: Claim) -> Grant:
+        return await self._renewals.read(Request(session_id, caller_id, claim))
 
     async def allow(
         self, session_id: str, before: Allowance, after: Allowance, *, late: bool = False
     ) -> bool:
         replacing = (
             update(sessions)
-            .where(sessions.c.id == session_id, sessions.c.number == before.number, _allowed)
+            .where(sessions.c.id == session_id, sessions.c.number == before.number, ALLOWED)
             .values(
                 lease=_milliseconds(after.lease),
                 in_force=_milliseconds(after.in_force),
@@ -176,17 +116,8 @@ def _session(row: Any) -> Session:
         acknowledged=row.acknowledged,
         create_time=row.create_time,
         sync_time=row.sync_time,
-        allowance=_allowance(row),
+        allowance=allowance_of(row),
         late=row.late,
-    )
-
-
-def _allowance(row: Any) -> Allowance:
-    # A session that has ended has none.
-    return Allowance(
-        lease=_length(row.session_lease),
-        in_force=_length(row.session_in_force),
-        number=row.session_number or 0,
     )
 
 

@@ -14,9 +14,9 @@ from sqlalchemy import (
     Column,
     ColumnElement,
     Executable,
-    Select,
     Table,
     Text,
+    UpdateBase,
     cast,
     func,
     select,
@@ -24,17 +24,30 @@ from sqlalchemy import (
 from sqlalchemy import column as column_named
 from sqlalchemy.dialects import postgresql
 
-from keyauthority.storage.postgres.direct import direct_of, insertion_of, storable
+from keyauthority.storage.postgres.direct import direct_of, insertion_of, storable, write_of
 from keyauthority.storage.postgres.link import Link
-from keyauthority.storage.sql.direct import Insertion
+from keyauthority.storage.sql.direct import Insertion, Query
 from keyauthority.storage.sql.statements import Outcome, Statements
+from keyauthority.storage.tables import head
 
 CHANNEL: Final = "keyauthority"
-"""The channel on which changes that alter verdicts are announced."""
+"""The channel on which changes that alter verdicts are announced: `EPOCH:REVISION`, the new head."""
+
+ACKNOWLEDGED: Final = "keyauthority_acknowledged"
+"""The channel on which acknowledgements are: `REVISION:SESSIONS`, and more of that after commas."""
+
+
+_ANNOUNCED: Final = select(func.pg_notify(CHANNEL, func.concat(head.c.epoch, ":", head.c.revision)))
 
 
 class PostgresStatements(Statements):
-    """`Statements` on one connection. A subject is locked by a number derived from its name."""
+    """`Statements` on one connection. A subject is locked by a number derived from its name.
+
+    A change beside others waits for locks only for as long as that can't be a deadlock with those of
+    another process: together they lock more than one does, in any order.
+    """
+
+    SAVEPOINT = ("SET LOCAL lock_timeout = '100ms'", *Statements.SAVEPOINT)
 
     def __init__(self, link: Link, time: datetime, *, locking: bool) -> None:
         assert link.sql is not None  # noqa: S101  # a mistake of ours
@@ -43,7 +56,8 @@ class PostgresStatements(Statements):
         self._connection = link.sql
         self._locks: set[tuple[str, str]] = set()
 
-    def insert(self, table: Table) -> Any:
+    @staticmethod
+    def insert(table: Table) -> Any:
         return postgresql.insert(table)
 
     def numbers(
@@ -74,7 +88,7 @@ class PostgresStatements(Statements):
         await self._lock(func.pg_advisory_xact_lock_shared, subject)
 
     async def notify(self) -> None:
-        await self.row(select(func.pg_notify(CHANNEL, "")))
+        await self.row(_ANNOUNCED)
 
     async def _lock(self, lock: Callable[[int], Any], subject: str) -> None:
         name = (str(lock), subject)
@@ -82,7 +96,18 @@ class PostgresStatements(Statements):
             await self.row(select(lock(number_of(subject))))
             self._locks.add(name)
 
-    async def _read(self, query: Select[Any], values: Mapping[str, Any]) -> Sequence[Any]:
+    async def _command(self, *texts: str) -> None:
+        await self._link.run("; ".join(texts))
+
+    async def _write(self, statement: UpdateBase, rows: Sequence[Mapping[str, Any]]) -> None:
+        write = write_of(statement, tuple(rows[0]))
+        parameters = [list(map(storable, write.bound(row))) for row in rows]
+        if len(parameters) == 1:
+            await self._link.rows(write.text, *parameters[0])
+        else:
+            await self._link.run_each(write.text, parameters)
+
+    async def _read(self, query: Query, values: Mapping[str, Any]) -> Sequence[Any]:
         direct = direct_of(query)
         text, parameters = direct.bound(values)
         return direct.converted(await self._link.rows(text, *parameters))

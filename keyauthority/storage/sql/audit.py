@@ -19,7 +19,7 @@ class SqlAuditLog(Repository):
     """`AuditLog` within one transaction."""
 
     async def append(self, entries: Sequence[AuditEntry]) -> None:
-        await self._statements.count(_ENTRIES, [_row(entry) for entry in entries])
+        await self._statements.write(_ENTRIES, [_row(entry) for entry in entries])
 
     async def page(self, which: AuditFilter, limit: int, before: int | None) -> list[AuditEntry]:
         query = select(audit).where(*_matches(which))

@@ -30,12 +30,13 @@ class EntryReader:
     """Reads the entries that *which* matches.
 
     One of its conditions is served by an index. The entries that are found so are looked through for
-    the others, a piece of them at a time.
+    the others, *piece* of them at a time.
     """
 
-    def __init__(self, statements: Statements, which: EntryFilter) -> None:
+    def __init__(self, statements: Statements, which: EntryFilter, piece: int = PIECE) -> None:
         self._statements = statements
         self._which = which
+        self._piece = piece
         self._equal = {name: getattr(which, name) for name in _EQUAL if getattr(which, name)}
         served = next(iter(self._equal), "")
         # Most entries are charges: there is no index of these.
@@ -50,12 +51,12 @@ class EntryReader:
             return await self._entries(newest_first.limit(limit)), None
         if await self._are_few_in_time():
             return await self._of_time(limit, before), None
-        part = newest_first.limit(PIECE)
+        part = newest_first.limit(self._piece)
         matching = await self._matching(part, others, limit)
         if len(matching) == limit:
             return matching, None
         numbers = newest_first.with_only_columns(entries.c.number)
-        last = await self._statements.row(numbers.offset(PIECE - 1).limit(1))
+        last = await self._statements.row(numbers.offset(self._piece - 1).limit(1))
         return matching, None if last is None else last.number
 
     async def _are_few_in_time(self) -> bool:
@@ -63,12 +64,12 @@ class EntryReader:
         if not within:
             return False
         query = select(entries.c.time).where(self._of_workspace(), *within)
-        last = query.order_by(entries.c.time).offset(PIECE).limit(1)
+        last = query.order_by(entries.c.time).offset(self._piece).limit(1)
         return await self._statements.row(last) is None
 
     async def _of_time(self, limit: int, before: int | None) -> list[Entry]:
         part = select(entries).where(self._of_workspace(), *self._within(entries))
-        part = part.order_by(entries.c.time).limit(PIECE)
+        part = part.order_by(entries.c.time).limit(self._piece)
         return await self._matching(part, self._equal, limit, before)
 
     async def _matching(

@@ -54,16 +54,16 @@ class SqlKeys(Repository):
         return await self._whole(await self._statements.rows(page(query, keys, limit, after)))
 
     async def insert(self, key: Key) -> None:
-        await self._statements.count(insert(keys), [key_tables.new_key_row(key)])
+        await self._statements.write(_INSERT_KEY, [key_tables.new_key_row(key)])
         await self._insert_secrets([(key.id, secret) for secret in reversed(key.secrets)])
 
     async def insert_imported(self, imported: Sequence[Key]) -> None:
         rows = [key_tables.new_key_row(key) for key in imported]
-        await self._statements.count(insert(keys), rows)
+        await self._statements.write(_INSERT_KEY, rows)
         minted = [(key.id, secret) for key in imported for secret in key.secrets]
         await self._insert_secrets(minted)
         rows = [{"digest": secret.digest, "key_id": key_id} for key_id, secret in minted]
-        await self._statements.count(insert(imports), rows)
+        await self._statements.write(_INSERT_IMPORT, rows)
 
     async def imported(self, digests: Iterable[bytes]) -> set[bytes]:
         query = select(imports.c.digest).where(imports.c.digest.in_(list(digests)))
@@ -89,22 +89,22 @@ class SqlKeys(Repository):
         rows = [
             {**_named(entry.key_id, entry.secret), "seal": entry.secret.seal} for entry in sealed
         ]
-        await self._statements.count(_UPDATE_SECRET, rows)
+        await self._statements.write(_UPDATE_SECRET, rows)
 
     async def update(self, changes: Sequence[tuple[Key, Key]]) -> None:
         rows = [{**key_tables.key_row(after), "of_key": after.id} for _, after in changes]
-        await self._statements.count(_UPDATE_KEY, rows)
+        await self._statements.write(_UPDATE_KEY, rows)
         deleted, ended, minted = _differences(changes)
         rows = [_named(key_id, secret) for key_id, secret in deleted]
-        await self._statements.count(_DELETE_SECRET, rows)
-        await self._statements.count(_DELETE_IMPORT, rows)
+        await self._statements.write(_DELETE_SECRET, rows)
+        await self._statements.write(_DELETE_IMPORT, rows)
         rows = [{**_named(key_id, secret), "end_time": secret.end_time} for key_id, secret in ended]
-        await self._statements.count(_UPDATE_SECRET, rows)
+        await self._statements.write(_UPDATE_SECRET, rows)
         await self._insert_secrets(minted)
 
     async def _insert_secrets(self, minted: Secrets) -> None:
         rows = [key_tables.secret_row(key_id, secret) for key_id, secret in minted]
-        await self._statements.count(insert(secrets), rows)
+        await self._statements.write(_INSERT_SECRET, rows)
 
     async def _whole(self, rows: Sequence[AnyRow]) -> list[Key]:
         stored: defaultdict[str, list[StoredSecret]] = defaultdict(list)
@@ -144,6 +144,9 @@ _SECRETS: Final = (
     .where(secrets.c.key_id.in_(bindparam("ids", expanding=True)))
     .order_by(secrets.c.id.desc())
 )
+_INSERT_KEY: Final = insert(keys)
+_INSERT_SECRET: Final = insert(secrets)
+_INSERT_IMPORT: Final = insert(imports)
 _is_secret: Final = and_(
     secrets.c.key_id == bindparam("of_key"), secrets.c.digest == bindparam("old_digest")
 )

@@ -90,13 +90,13 @@ class SqlFeed(Repository):
     async def advance(self, subjects: Sequence[str]) -> int:
         # The lock on the one row, held until the commit, makes the order of the revisions the
         # order of the commits, without gaps.
-        [row] = await self._statements.rows(_ADVANCED, {"by": len(subjects)})
+        [row] = await self._statements.read(_ADVANCED, by=len(subjects))
         last: int = row.revision
         changes = [
             {"revision": revision, "subject": subject}
             for revision, subject in enumerate(subjects, last - len(subjects) + 1)
         ]
-        await self._statements.count(_CHANGES, changes)
+        await self._statements.write(_CHANGES, changes)
         if changes:
             await self._statements.notify()
         return last
@@ -154,16 +154,31 @@ def grant(
 
     *allowance* is the one that the session had when the rows were read, or before.
     """
-    first = rows[0]
-    if caller_id != REPLICA and (first.caller_id is None or first.revoke_time is not None):
+    subjects = [row.subject for row in rows if row.subject is not None]
+    return granted(rows[0], subjects, session_id, caller_id, claim, allowance)
+
+
+def granted(
+    row: Any,
+    subjects: Sequence[str],
+    session_id: str,
+    caller_id: str,
+    claim: Claim,
+    allowance: Allowance,
+) -> Grant:
+    """Does the same by one row of them and the *subjects* of the claim's changes, the oldest first.
+
+    There is one subject for each change; of more than `MOST_CHANGES`, at least one more.
+    """
+    if caller_id != REPLICA and (row.caller_id is None or row.revoke_time is not None):
         raise KeyAuthorityError(Reason.CREDENTIAL_INVALID, "the credential is not accepted")
-    terms_now, at = terms_of(first), head_of(first)
-    subjects = None
-    pruned = _pruned(claim, at, first.oldest_change)
-    if not (resets(claim, at) or len(rows) > MOST_CHANGES or pruned):
-        subjects = tuple(dict.fromkeys(row.subject for row in rows if row.subject is not None))
+    terms_now, at = terms_of(row), head_of(row)
+    told = None
+    pruned = _pruned(claim, at, row.oldest_change)
+    if not (resets(claim, at) or len(subjects) > MOST_CHANGES or pruned):
+        told = tuple(dict.fromkeys(subjects))
     lease = allowance.granted(terms_now.lease)
-    return Grant(session_id, at, lease, subjects, terms_now.foreign_secrets, allowance)
+    return Grant(session_id, at, lease, told, terms_now.foreign_secrets, allowance)
 
 
 def _pruned(claim: Claim, at: Head, oldest: int | None) -> bool:

@@ -24,8 +24,8 @@ from keyauthority.storage.ledger_tables import (
 )
 from keyauthority.storage.slice_tables import slices
 from keyauthority.storage.sql.direct import Insertion
-from keyauthority.storage.sql.entries import EntryReader
-from keyauthority.storage.sql.statements import Repository
+from keyauthority.storage.sql.entries import PIECE, EntryReader
+from keyauthority.storage.sql.statements import Repository, Statements
 from keyauthority.storage.sql.sums import halves, whole
 from keyauthority.storage.sql.usage import UsageReader
 from keyauthority.storage.tables import workspaces
@@ -71,7 +71,11 @@ _PUT_ACCOUNT: Final = Insertion(
 
 
 class SqlLedger(Repository):
-    """`Ledger` within one transaction."""
+    """`Ledger` within one transaction; one statement of a listing looks at *piece* entries."""
+
+    def __init__(self, statements: Statements, piece: int = PIECE) -> None:
+        super().__init__(statements)
+        self._piece = piece
 
     async def accounts(self, workspace_ids: Collection[str]) -> dict[str, tuple[Account, int]]:
         if self._statements.locking:
@@ -170,7 +174,7 @@ class SqlLedger(Repository):
     async def page(
         self, which: EntryFilter, limit: int, before: int | None
     ) -> tuple[list[Entry], int | None]:
-        return await EntryReader(self._statements, which).page(limit, before)
+        return await EntryReader(self._statements, which, self._piece).page(limit, before)
 
     async def due(self, now: datetime, after: str, limit: int) -> list[str]:
         query = (

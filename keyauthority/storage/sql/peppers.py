@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from datetime import datetime
+from functools import cache
 from typing import Any, Final
 
 from sqlalchemy import (
     ColumnElement,
-    Executable,
     LargeBinary,
+    Table,
+    UpdateBase,
     and_,
     bindparam,
     delete,
@@ -32,6 +34,8 @@ from keyauthority.storage.tables import callers, peppers
 
 _NAME: Final = "peppers"
 
+_ALL: Final = select(peppers).order_by(peppers.c.version)
+
 FORGOTTEN: Final = b""
 """The digest under which the uses of deleted secrets are stored."""
 
@@ -48,7 +52,7 @@ class SqlPeppers(Repository):
         return await self._all()
 
     async def _all(self) -> list[Pepper]:
-        rows = await self._statements.rows(select(peppers).order_by(peppers.c.version))
+        rows = await self._statements.read(_ALL)
         return [Pepper(**row._asdict()) for row in rows]
 
     async def put(self, pepper: Pepper) -> None:
@@ -85,6 +89,11 @@ class SqlPeppers(Repository):
         await self._statements.count(tokens.values(digest=b""))
 
 
+@cache
+def _noting(insert: Callable[[Table], Any]) -> UpdateBase:
+    return _unless_later(insert(last_used))
+
+
 class SqlLastUses(Repository):
     """`LastUses` within one transaction."""
 
@@ -94,7 +103,7 @@ class SqlLastUses(Repository):
             {"key_id": key_id, "digest": digest, "time": time}
             for (key_id, digest), time in sorted(marks.items())
         ]
-        await self._statements.count(_unless_later(self._statements.insert(last_used)), rows)
+        await self._statements.write(_noting(self._statements.insert), rows)
 
     async def of(self, key_ids: Sequence[str]) -> dict[str, dict[bytes, datetime]]:
         times: defaultdict[str, dict[bytes, datetime]] = defaultdict(dict)
@@ -117,9 +126,9 @@ class SqlLastUses(Repository):
 _USES: Final = select(last_used).where(last_used.c.key_id.in_(bindparam("ids", expanding=True)))
 
 
-def _unless_later(inserting: Any) -> Executable:
+def _unless_later(inserting: Any) -> UpdateBase:
     # Replaces an existing row unless its time is later.
-    replacing: Executable = inserting.on_conflict_do_update(
+    replacing: UpdateBase = inserting.on_conflict_do_update(
         index_elements=[last_used.c.key_id, last_used.c.digest],
         set_={"time": inserting.excluded.time},
         where=inserting.excluded.time > last_used.c.time,

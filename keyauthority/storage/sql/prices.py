@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from datetime import datetime
+from typing import Final
 
 from sqlalchemy import ColumnElement, exists, func, insert, literal, or_, select, tuple_
 
@@ -12,6 +13,8 @@ from keyauthority.domain.repositories import Cursor
 from keyauthority.pricing.prices import Price
 from keyauthority.storage.price_tables import price_of, price_values, prices
 from keyauthority.storage.sql.statements import Repository
+
+_INSERT: Final = insert(prices)
 
 
 class SqlPrices(Repository):
@@ -23,7 +26,7 @@ class SqlPrices(Repository):
         return [price_of(row) for row in await self._statements.rows(query)]
 
     async def insert(self, new: Sequence[Price]) -> None:
-        await self._statements.count(insert(prices), [price_values(price) for price in new])
+        await self._statements.write(_INSERT, [price_values(price) for price in new])
 
     async def current(self, now: datetime) -> list[Price]:
         rows = await self._statements.rows(select(prices).where(_counts(now)))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import asdict
 from datetime import datetime
-from typing import Any
+from typing import Any, Final
 
 from sqlalchemy import (
     ColumnElement,
@@ -13,6 +13,7 @@ from sqlalchemy import (
     Integer,
     Select,
     and_,
+    bindparam,
     delete,
     insert,
     select,
@@ -32,10 +33,12 @@ from keyauthority.storage.tables import RoleSet, callers, replays, workspaces
 class SqlWorkspaces(Repository):
     """`Workspaces` within one transaction."""
 
-    async def get(self, workspace_id: str) -> Workspace | None:
-        query = select(workspaces).where(workspaces.c.id == workspace_id)
-        row = await self._statements.row(self._statements.locked(query))
-        return None if row is None else Workspace(**row._asdict())
+    async def get(self, workspace_id: str, *, to_change: bool = False) -> Workspace | None:
+        query = _BY_ID
+        if self._statements.locking:
+            query = _LOCKED_BY_ID if to_change else _SHARED_BY_ID
+        rows = await self._statements.read(query, id=workspace_id)
+        return Workspace(**rows[0]._asdict()) if rows else None
 
     async def get_all(self, workspace_ids: Iterable[str]) -> dict[str, Workspace]:
         query = select(workspaces).where(workspaces.c.id.in_(list(workspace_ids)))
@@ -52,6 +55,11 @@ class SqlWorkspaces(Repository):
     async def update(self, workspace: Workspace) -> None:
         statement = update(workspaces).where(workspaces.c.id == workspace.id)
         await self._statements.count(statement.values(asdict(workspace)))
+
+
+_BY_ID: Final = select(workspaces).where(workspaces.c.id == bindparam("id"))
+_LOCKED_BY_ID: Final = _BY_ID.with_for_update(key_share=True)
+_SHARED_BY_ID: Final = _BY_ID.with_for_update(read=True)
 
 
 IN_FORCE = callers.c.revoke_time.is_(None)

@@ -6,7 +6,7 @@ from collections.abc import Collection, Sequence
 from datetime import datetime
 from typing import Final
 
-from sqlalchemy import BindParameter, and_, bindparam, delete, func, select, tuple_, update
+from sqlalchemy import BindParameter, bindparam, delete, func, select, tuple_, update
 
 from keyauthority.domain.slices import OwnedSlice, Shared
 from keyauthority.storage.ledger_tables import accounts
@@ -37,6 +37,11 @@ _SHARED: Final = (
     .where(slices.c.session_id != bindparam("beside"), slices.c.amount > 0)
     .group_by(slices.c.workspace_id)
 )
+_FORGET: Final = delete(slices).where(
+    slices.c.session_id == bindparam("of_session"),
+    slices.c.workspace_id == bindparam("of_workspace"),
+    slices.c.number == bindparam("of_number"),
+)
 _PUT: Final = Insertion(
     slices,
     keys=("session_id", "workspace_id", "number"),
@@ -62,11 +67,6 @@ class SqlSlices(Repository):
         await self._statements.add(_PUT, [slice_row(one) for one in changed])
 
     async def forget(self, forgotten: Sequence[OwnedSlice]) -> None:
-        row = and_(
-            slices.c.session_id == bindparam("of_session"),
-            slices.c.workspace_id == bindparam("of_workspace"),
-            slices.c.number == bindparam("of_number"),
-        )
         keys = [
             {
                 "of_session": one.session_id,
@@ -75,7 +75,7 @@ class SqlSlices(Repository):
             }
             for one in forgotten
         ]
-        await self._statements.count(delete(slices).where(row), keys)
+        await self._statements.write(_FORGET, keys)
 
     async def sessions(self, after: str, limit: int) -> list[str]:
         # From one session to the next by the primary key: each may have very many slices.

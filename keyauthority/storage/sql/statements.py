@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, Self, TypeVar
+from typing import Any, ClassVar, Self, TypeVar
 
 from sqlalchemy import (
     Column,
@@ -17,13 +18,14 @@ from sqlalchemy import (
     Row,
     Select,
     Table,
+    UpdateBase,
     literal,
     tuple_,
 )
 
 from keyauthority.base.relational.columns import Moment
 from keyauthority.domain.repositories import Cursor
-from keyauthority.storage.sql.direct import Insertion
+from keyauthority.storage.sql.direct import Insertion, Query
 
 T = TypeVar("T")
 AnyRow = Row[*tuple[Any, ...]]
@@ -51,6 +53,8 @@ class Statements(ABC):
     `destroyed` counts the deleted rows of which no copy may stay in any file.
     """
 
+    SAVEPOINT: ClassVar[Sequence[str]] = ("SAVEPOINT beside_others",)
+
     def __init__(self, time: datetime, *, locking: bool) -> None:
         self.time = time
         self.destroyed = 0
@@ -68,16 +72,20 @@ class Statements(ABC):
         rows = await self.rows(statement)
         return rows[0] if rows else None
 
-    async def count(
-        self, statement: Executable, values: Sequence[Mapping[str, Any]] | None = None
-    ) -> int:
-        """Runs *statement*, once for each of *values* if there are any; returns how many rows it touched."""
-        if values is not None and not values:
-            return 0
-        return (await self._run(statement, values)).count
+    async def count(self, statement: Executable) -> int:
+        """Runs *statement* and returns how many rows it touched."""
+        return (await self._run(statement)).count
 
-    async def read(self, query: Select[Any], **values: Any) -> Sequence[Any]:
-        """Returns all rows of *query*, which is compiled once, for the *values* of its parameters."""
+    async def write(self, statement: UpdateBase, rows: Sequence[Mapping[str, Any]]) -> None:
+        """Runs *statement*, which is compiled once, for each of *rows*, all with the same names."""
+        if rows:
+            await self._noted(lambda: self._write(statement, rows))
+
+    async def read(self, query: Query, **values: Any) -> Sequence[Any]:
+        """Returns all rows of *query*, which is compiled once, for the *values* of its parameters.
+
+        Parameters are not converted: they are numbers, texts without NUL, or bytes.
+        """
         return await self._noted(lambda: self._read(query, values))
 
     async def add(self, insertion: Insertion, rows: Sequence[Sequence[Any]]) -> None:
@@ -95,8 +103,9 @@ class Statements(ABC):
         """Returns *query*, which in a changing transaction locks its rows until the end."""
         return query.with_for_update(key_share=True) if self.locking else query
 
+    @staticmethod
     @abstractmethod
-    def insert(self, table: Table) -> Any:
+    def insert(table: Table) -> Any:
         """Returns the database's own insert into *table*, which knows `on_conflict_do_update`."""
 
     @abstractmethod
@@ -126,6 +135,20 @@ class Statements(ABC):
     async def notify(self) -> None:
         """Wakes whoever waits for changes, once this one is committed. The hint may get lost."""
 
+    @asynccontextmanager
+    async def savepoint(self) -> AsyncIterator[None]:
+        """Undoes what the block did, a failed statement included, if it raises."""
+        destroyed = self.destroyed
+        await self.command(*self.SAVEPOINT)
+        try:
+            yield
+            self.check()
+        except Exception:
+            self.destroyed, self._failure = destroyed, None
+            await self.command("ROLLBACK TO beside_others", "RELEASE beside_others")
+            raise
+        await self.command("RELEASE beside_others")
+
     def close(self) -> None:
         """Refuses every later statement: the transaction is over."""
         self._failure = RuntimeError("the transaction is over")
@@ -146,8 +169,20 @@ class Statements(ABC):
             self._failure = failure
             raise
 
+    async def command(self, *texts: str) -> None:
+        """Runs commands without parameters and rows, in one round trip."""
+        await self._noted(lambda: self._command(*texts))
+
     @abstractmethod
-    async def _read(self, query: Select[Any], values: Mapping[str, Any]) -> Sequence[Any]:
+    async def _command(self, *texts: str) -> None:
+        """Does what `command` says; raises `STORE_UNAVAILABLE` for outages."""
+
+    @abstractmethod
+    async def _write(self, statement: UpdateBase, rows: Sequence[Mapping[str, Any]]) -> None:
+        """Does what `write` says; raises `STORE_UNAVAILABLE` for outages."""
+
+    @abstractmethod
+    async def _read(self, query: Query, values: Mapping[str, Any]) -> Sequence[Any]:
         """Does what `read` says; raises `STORE_UNAVAILABLE` for outages."""
 
     @abstractmethod

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Sequence
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from collections.abc import Awaitable, Callable, Sequence
 from datetime import datetime
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar
 
 from sqlalchemy import Select
 
@@ -23,6 +22,8 @@ from keyauthority.storage.sql.records import SqlCallers, SqlReplays, SqlWorkspac
 from keyauthority.storage.sql.slices import SqlSlices
 from keyauthority.storage.sql.statements import Statements
 
+Result = TypeVar("Result")
+
 
 class Database(Protocol):
     """What differs between databases: how a transaction is opened, how a single read runs."""
@@ -37,15 +38,17 @@ class Database(Protocol):
         between the two counts as made after this time: a verdict by the new state is right.
         """
 
-    def changing(self) -> AbstractAsyncContextManager[Statements]:
-        """Opens a transaction to change: durable when the block ends, undone if it raises."""
+    async def change(self, work: Callable[[Statements], Awaitable[Result]]) -> Result:
+        """Runs *work* in a transaction and commits it; an exception rolls back."""
 
-    def reading(self) -> AbstractAsyncContextManager[Statements]:
-        """Opens a transaction that sees one state."""
+    async def view(self, work: Callable[[Statements], Awaitable[Result]]) -> Result:
+        """Runs *work* in a transaction that sees one state, and rolls back."""
 
 
 class SqlStore:
     """`Store` over a SQL database."""
+
+    changes_at_once = 4
 
     def __init__(self, database: Database, sessions: Sessions) -> None:
         self.sessions = sessions
@@ -67,15 +70,15 @@ class SqlStore:
         rows = await self._database.read(snapshots.CALLER, ids=[caller_id])
         return Caller(**rows[0]._asdict()) if rows else None
 
-    @asynccontextmanager
-    async def reading(self) -> AsyncIterator[Transaction]:
-        async with self._database.reading() as statements:
-            yield transaction(statements, SqlLeases(statements))
+    async def read(self, work: Callable[[Transaction], Awaitable[Result]]) -> Result:
+        return await self._database.view(
+            lambda statements: work(transaction(statements, SqlLeases(statements)))
+        )
 
-    @asynccontextmanager
-    async def changing(self) -> AsyncIterator[Transaction]:
-        async with self._database.changing() as statements:
-            yield transaction(statements, SqlLeases(statements))
+    async def change(self, work: Callable[[Transaction], Awaitable[Result]]) -> Result:
+        return await self._database.change(
+            lambda statements: work(transaction(statements, SqlLeases(statements)))
+        )
 
 
 def transaction(statements: Statements, leases: SqlLeases) -> Transaction:
@@ -94,4 +97,5 @@ def transaction(statements: Statements, leases: SqlLeases) -> Transaction:
         ledger=SqlLedger(statements),
         prices=SqlPrices(statements),
         slices=SqlSlices(statements),
+        savepoint=statements.savepoint,
     )

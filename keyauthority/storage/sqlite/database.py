@@ -1,11 +1,16 @@
-"""One connection for everything: SQLite up to 3.51.2 may damage a WAL that several share."""
+"""One connection that writes, and one that only reads.
+
+SQLite up to 3.51.2 may damage a write-ahead log that two connections write, or move into the file, at
+the same time. The second connection can do neither.
+"""
 
 from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping, Sequence
-from contextlib import AsyncExitStack, asynccontextmanager, closing, suppress
+import sqlite3
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
+from contextlib import closing, contextmanager, suppress
 from datetime import datetime
 from pathlib import Path
 from typing import Any, Final, TypeVar
@@ -18,6 +23,7 @@ from sqlalchemy import (
     Executable,
     Select,
     Table,
+    UpdateBase,
     func,
 )
 from sqlalchemy.dialects import sqlite
@@ -28,12 +34,11 @@ from keyauthority.base.relational.outages import is_busy
 from keyauthority.domain.errors import KeyAuthorityError
 from keyauthority.domain.ports import Clock
 from keyauthority.storage.errors import CLOSED, outages, unavailable
-from keyauthority.storage.sql.direct import Insertion
+from keyauthority.storage.sql.direct import Insertion, Query
 from keyauthority.storage.sql.statements import Outcome, Statements
-from keyauthority.storage.sqlite.direct import direct_of, insertions
+from keyauthority.storage.sqlite.direct import direct_of, insertions, write_of
 from keyauthority.storage.sqlite.driver import Driver
 from keyauthority.storage.sqlite.examining import IN_USE, KIND
-from keyauthority.storage.sqlite.gate import Gate
 from keyauthority.storage.sqlite.journal import Journal
 
 T = TypeVar("T")
@@ -46,16 +51,19 @@ PAUSE: Final = 0.01
 
 # The connection never waits inside SQLite: see `until_free`.
 _PRAGMAS: Final = {**KIND.pragmas, "busy_timeout": 0}
+_READING: Final = {"trusted_schema": 0, "query_only": 1, "busy_timeout": 0}
 
 
 class SqliteStatements(Statements):
     """`Statements` on the one connection: there is nobody to keep out or to wake."""
 
-    def __init__(self, driver: Driver, time: datetime, *, locking: bool) -> None:
-        super().__init__(time, locking=locking)
-        self._driver = driver
+    def __init__(self, connection: sqlite3.Connection, sql: Connection, time: datetime) -> None:
+        super().__init__(time, locking=False)
+        self._connection = connection
+        self._sql = sql
 
-    def insert(self, table: Table) -> Any:
+    @staticmethod
+    def insert(table: Table) -> Any:
         return sqlite.insert(table)
 
     def numbers(
@@ -81,35 +89,41 @@ class SqliteStatements(Statements):
     async def notify(self) -> None:
         pass
 
-    async def _execute(self, statement: Executable, values: Any) -> Outcome:
-        def work(connection: Connection) -> Outcome:
-            return Outcome.of(connection.execute(statement, values))
-
+    async def _command(self, *texts: str) -> None:
         with outages():
-            return await to_the_end(self._driver.run_sync(work))
+            for text in texts:
+                self._connection.execute(text)
 
-    async def _read(self, query: Select[Any], values: Mapping[str, Any]) -> Sequence[Any]:
+    async def _execute(self, statement: Executable, values: Any) -> Outcome:
+        with outages():
+            return Outcome.of(self._sql.execute(statement, values))
+
+    async def _write(self, statement: UpdateBase, rows: Sequence[Mapping[str, Any]]) -> None:
+        write = write_of(statement, tuple(rows[0]))
+        with outages():
+            self._connection.executemany(write.text, map(write.bound, rows))
+
+    async def _read(self, query: Query, values: Mapping[str, Any]) -> Sequence[Any]:
         direct = direct_of(query)
-        return direct.converted(await self._directly(*direct.bound(values)))
+        with outages():
+            return direct.converted(self._connection.execute(*direct.bound(values)))
 
     async def _add(self, insertion: Insertion, rows: Sequence[Sequence[Any]]) -> None:
         with outages():
-            await to_the_end(self._driver.execute_all(insertions(insertion, rows)))
-
-    async def _directly(self, text: str, parameters: Sequence[Any]) -> Iterable[Sequence[Any]]:
-        with outages():
-            return await to_the_end(self._driver.execute_fetchall(text, parameters))
+            for text, parameters in insertions(insertion, rows):
+                self._connection.execute(text, parameters)
 
 
 class SqliteDatabase:
-    """`Database` over one SQLite connection.
+    """`Database` over two SQLite connections, each in a thread of its own.
 
-    Single reads run beside each other, a transaction runs alone: on the one connection, a read
-    would see what is not committed. SQLAlchemy runs the statements, but the driver begins and ends
-    transactions, since SQLAlchemy does not roll back after a failed commit.
+    A transaction is one way to the first: its work runs there to the end, without an event loop. So
+    nothing ever comes between a transaction's statements. SQLAlchemy runs them, but the driver begins
+    and ends transactions, since SQLAlchemy does not roll back after a failed commit. Single reads go
+    to the second, where they see what is committed and wait for no change.
 
-    SQLite itself never waits here for another program that has the file locked: whoever waits
-    behind the gate keeps everybody out. The task tries again instead, for *patience* seconds.
+    SQLite itself never waits here for another program that has the file locked: whoever waits in the
+    thread keeps everybody out. The task tries again instead, for *patience* seconds.
     """
 
     def __init__(self, path: Path, clock: Clock, patience: float = PATIENCE) -> None:
@@ -118,9 +132,9 @@ class SqliteDatabase:
         self._clock = clock
         self._patience = patience
         self._driver = Driver(path, _PRAGMAS)
+        self._reader = Driver(path, _READING, to_read=True)
         self._open = False
-        self._gate = Gate()
-        self._journal = Journal(self._empty_journal, self._empty_journal_alone)
+        self._journal = Journal(self._empty_journal)
 
     async def connect(self) -> None:
         """Opens the database, which must exist and be migrated, and marks it as in use.
@@ -129,112 +143,148 @@ class SqliteDatabase:
         """
         await self._driver.open()
         self._open = True
-        await until_free(lambda: self._run(f"PRAGMA user_version = {IN_USE}"), self._patience)
+        await until_free(lambda: self._execute(f"PRAGMA user_version = {IN_USE}"), self._patience)
         # Into the file itself: a copy of the file alone shows that it is not whole.
-        await self._run("PRAGMA wal_checkpoint(PASSIVE)")
+        await self._execute("PRAGMA wal_checkpoint(PASSIVE)")
+        await self._reader.open()
 
     async def close(self) -> None:
         """Waits for the work under way, then closes; as the last connection it empties the WAL."""
         await self._journal.close()
-        async with self._gate.alone():
-            if self._open:
-                # A transaction that could not be undone is still open: inside it the mark would be
-                # lost. If this fails, the log most likely can't be moved into the file, and stays
-                # beside it.
-                with suppress(KeyAuthorityError):
-                    await self._roll_back()
-                    await self._run("PRAGMA user_version = 0")
-                self._open = False
-                self.changes += 1
+        if self._open:
+            # What the thread has still to do comes before.
+            self._open = False
+            self.changes += 1
+            # If this fails, the log most likely can't be moved into the file, and stays beside it.
+            with suppress(KeyAuthorityError):
+                await self._driver.run(_unmark)
+        try:
+            await self._reader.close()
+        finally:
             await self._driver.close()
 
     async def read(self, query: Select[Any], **values: Any) -> Sequence[Any]:
-        direct = direct_of(query)
-        bound = direct.bound(values)
-        return direct.converted(await until_free(lambda: self._rows(*bound), self._patience))
+        return await self._read(self._reader, query, values)
+
+    async def read_in_turn(self, query: Select[Any], **values: Any) -> Sequence[Any]:
+        """Returns the rows in the state after every change that began before this call."""
+        return await self._read(self._driver, query, values)
 
     async def read_now(self, query: Select[Any], **values: Any) -> tuple[Sequence[Any], datetime]:
         time = self._clock.now()
         return await self.read(query, **values), time
 
-    @asynccontextmanager
-    async def changing(self) -> AsyncIterator[Statements]:
-        async with self._transaction("BEGIN IMMEDIATE", changing=True) as statements:
-            yield statements
+    async def change(self, work: Callable[[Statements], Awaitable[T]]) -> T:
+        result, destroyed = await until_free(lambda: self._change(work), self._patience)
+        if destroyed:
+            await self._journal.empty()
+        return result
+
+    async def view(self, work: Callable[[Statements], Awaitable[T]]) -> T:
+        def transaction(connection: sqlite3.Connection) -> T:
+            with _begun(connection, "BEGIN"):
+                return self._run(connection, work)[0]
+
+        return await until_free(lambda: self._in_thread(transaction), self._patience)
+
+    async def _change(self, work: Callable[[Statements], Awaitable[T]]) -> tuple[T, int]:
+        def transaction(connection: sqlite3.Connection) -> tuple[T, int]:
+            with _begun(connection, "BEGIN IMMEDIATE"):
+                done = self._run(connection, work)
+                with outages():
+                    connection.execute("COMMIT")
+                return done
+
+        # What is read from now on is read after it.
+        self.changes += 1
+        return await to_the_end(self._in_thread(transaction))
+
+    def _run(
+        self,
+        connection: sqlite3.Connection,
+        work: Callable[[Statements], Awaitable[T]],
+    ) -> tuple[T, int]:
+        # Nobody else can change anything meanwhile.
+        statements = SqliteStatements(connection, self._driver.sql, self._clock.now())
+        with closing(statements):
+            result = driven(work(statements))
             statements.check()
-            await self._run("COMMIT")
-            if statements.destroyed:
-                await self._journal.empty()
+        return result, statements.destroyed
 
-    @asynccontextmanager
-    async def reading(self) -> AsyncIterator[Statements]:
-        async with self._transaction("BEGIN", changing=False) as statements:
-            yield statements
+    async def _read(
+        self, driver: Driver, query: Select[Any], values: Mapping[str, Any]
+    ) -> Sequence[Any]:
+        direct = direct_of(query)
+        statement, parameters = direct.bound(values)
 
-    @asynccontextmanager
-    async def _transaction(self, begin: str, *, changing: bool) -> AsyncIterator[Statements]:
-        async with AsyncExitStack() as inside:
-            await until_free(lambda: self._begin(begin, inside, changing=changing), self._patience)
-            # Nobody else can change anything meanwhile.
-            statements = SqliteStatements(self._driver, self._clock.now(), locking=False)
-            with closing(statements):
-                yield statements
-
-    async def _begin(self, begin: str, inside: AsyncExitStack, *, changing: bool) -> None:
-        """Begins a transaction that lasts as long as *inside*."""
-        async with AsyncExitStack() as entered:
-            await entered.enter_async_context(self._gate.alone())
-            # No read is under way, and the next one waits for the end.
-            self.changes += changing
-            await self._roll_back()
-            self._check_open()
-            entered.push_async_callback(self._try_to_roll_back)
-            await self._run(begin)
-            inside.push_async_exit(entered.pop_all())
-
-    async def _rows(self, statement: str, parameters: Sequence[Any]) -> Iterable[Sequence[Any]]:
-        async with self._gate.together():
-            self._check_usable()
-            # A cancelled read does no harm: it is one job of the driver's thread, done before the
-            # next one whether somebody waits for it or not.
+        def read(connection: sqlite3.Connection) -> Sequence[Sequence[Any]]:
+            if connection.in_transaction:
+                raise unavailable("a change could not be undone")
             with outages():
-                return await self._driver.execute_fetchall(statement, parameters)
+                return connection.execute(statement, parameters).fetchall()
+
+        rows = await until_free(lambda: self._in_thread(read, driver), self._patience)
+        return direct.converted(rows)
 
     async def _empty_journal(self) -> bool:
+        def empty(connection: sqlite3.Connection) -> bool:
+            with outages():
+                _roll_back(connection)
+                ((busy, *_),) = connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+            return not busy
+
+        return await to_the_end(self._in_thread(empty))
+
+    async def _execute(self, command: str) -> None:
         with outages():
-            ((busy, *_),) = await to_the_end(self._execute("PRAGMA wal_checkpoint(TRUNCATE)"))
-        return not busy
+            await to_the_end(self._driver.execute_fetchall(command))
 
-    async def _empty_journal_alone(self) -> bool:
-        async with self._gate.alone():
-            await self._roll_back()
-            self._check_open()
-            return await self._empty_journal()
-
-    async def _try_to_roll_back(self) -> None:
-        # If it fails, the next transaction tries again, and no read is answered before.
-        with suppress(KeyAuthorityError):
-            await self._roll_back()
-
-    async def _roll_back(self) -> None:
-        if self._open and self._driver.in_transaction:
-            await self._run("ROLLBACK")
-
-    async def _run(self, command: str) -> None:
-        with outages():
-            await to_the_end(self._execute(command))
-
-    async def _execute(self, command: str) -> Iterable[Sequence[Any]]:
-        return await self._driver.execute_fetchall(command)
-
-    def _check_open(self) -> None:
+    async def _in_thread(
+        self, work: Callable[[sqlite3.Connection], T], driver: Driver | None = None
+    ) -> T:
+        # If the task is cancelled, the thread does it all the same.
         if not self._open:
             raise unavailable(CLOSED)
+        return await (driver or self._driver).run(work)
 
-    def _check_usable(self) -> None:
-        self._check_open()
-        if self._driver.in_transaction:
-            raise unavailable("a change could not be undone")
+
+@contextmanager
+def _begun(connection: sqlite3.Connection, begin: str) -> Iterator[None]:
+    """Begins a transaction, and rolls back what the block leaves uncommitted."""
+    with outages():
+        # If the last one could not be undone.
+        _roll_back(connection)
+        connection.execute(begin)
+    try:
+        yield
+    finally:
+        # If this fails, the next transaction tries again, and nothing is read before.
+        with suppress(sqlite3.Error):
+            _roll_back(connection)
+
+
+def _roll_back(connection: sqlite3.Connection) -> None:
+    if connection.in_transaction:
+        connection.execute("ROLLBACK")
+
+
+def _unmark(connection: sqlite3.Connection) -> None:
+    with outages():
+        # Within a transaction that is still open, the mark would be lost.
+        _roll_back(connection)
+        connection.execute("PRAGMA user_version = 0")
+
+
+def driven(work: Awaitable[T]) -> T:
+    """Returns what *work* does, without an event loop: it awaits nothing but statements."""
+    steps = work.__await__()
+    try:
+        next(steps)
+    except StopIteration as end:
+        result: T = end.value
+        return result
+    steps.close()
+    raise RuntimeError("a work in a transaction awaits something else")
 
 
 async def until_free(attempt: Callable[[], Awaitable[T]], patience: float) -> T:

@@ -6,10 +6,10 @@ from collections.abc import Iterator, Mapping, Sequence
 from functools import cache
 from typing import Any, Final
 
-from sqlalchemy import Select
+from sqlalchemy import UpdateBase
 from sqlalchemy.dialects.sqlite.pysqlite import SQLiteDialect_pysqlite
 
-from keyauthority.storage.sql.direct import Direct, Insertion
+from keyauthority.storage.sql.direct import Direct, Insertion, Query, Write
 
 _DIALECT: Final = SQLiteDialect_pysqlite(paramstyle="qmark")
 
@@ -20,7 +20,7 @@ _LENGTHS: Final = (100, 10, 1)
 class SqliteDirect(Direct):
     """`Direct` for SQLite, which knows no lists: each value of a list has its own mark."""
 
-    def __init__(self, query: Select[Any]) -> None:
+    def __init__(self, query: Query) -> None:
         super().__init__(query, _DIALECT)
 
     def bound(self, values: Mapping[str, Any]) -> tuple[str, Sequence[Any]]:
@@ -37,9 +37,15 @@ class SqliteDirect(Direct):
 
 
 @cache
-def direct_of(query: Select[Any]) -> SqliteDirect:
+def direct_of(query: Query) -> SqliteDirect:
     """Returns *query*, one of the constants of these rooms, compiled."""
     return SqliteDirect(query)
+
+
+@cache
+def write_of(statement: UpdateBase, names: tuple[str, ...]) -> Write:
+    """Returns *statement*, one of the constants of these rooms, compiled."""
+    return Write(statement, names, _DIALECT)
 
 
 def insertions(

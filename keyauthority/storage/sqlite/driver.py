@@ -1,8 +1,9 @@
-"""The one connection to SQLite, in a thread of its own."""
+"""A connection to SQLite, in a thread of its own."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+import sqlite3
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -17,12 +18,14 @@ T = TypeVar("T")
 class Driver(aiosqlite.Connection):
     """aiosqlite's connection, with SQLAlchemy's over it in the same thread.
 
-    A statement is one way to the thread and back. SQLAlchemy's own adapter to aiosqlite takes four:
-    for the cursor, the statement, its rows, and the cursor's end.
+    A whole transaction is one way to the thread and back. SQLAlchemy's own adapter to aiosqlite takes
+    four for each statement: for the cursor, the statement, its rows, and the cursor's end.
     """
 
-    def __init__(self, path: Path, pragmas: Mapping[str, str | int]) -> None:
-        super().__init__(lambda: connect(path, pragmas), iter_chunk_size=64)
+    def __init__(
+        self, path: Path, pragmas: Mapping[str, str | int], *, to_read: bool = False
+    ) -> None:
+        super().__init__(lambda: connect(path, pragmas, to_read=to_read), iter_chunk_size=64)
         self._sql: Connection | None = None
 
     async def open(self) -> None:
@@ -30,20 +33,15 @@ class Driver(aiosqlite.Connection):
         _ = await self
         self._sql = await self._in_thread(self._open_sql)
 
-    async def run_sync(self, work: Callable[[Connection], T]) -> T:
-        """Returns what *work* does with SQLAlchemy's connection, in the thread."""
-        sql = self._sql
-        assert sql is not None  # noqa: S101  # a mistake of ours
-        return await self._in_thread(lambda: work(sql))
+    @property
+    def sql(self) -> Connection:
+        """SQLAlchemy's connection, for the thread alone."""
+        assert self._sql is not None  # noqa: S101  # a mistake of ours
+        return self._sql
 
-    async def execute_all(self, statements: Iterable[tuple[str, Sequence[Any]]]) -> None:
-        """Executes *statements*, each with its parameters, in one way to the thread."""
-
-        def work() -> None:
-            for text, parameters in statements:
-                self._conn.execute(text, parameters)
-
-        await self._in_thread(work)
+    async def run(self, work: Callable[[sqlite3.Connection], T]) -> T:
+        """Returns what *work* does with the connection, in the thread."""
+        return await self._in_thread(lambda: work(self._conn))
 
     async def close(self) -> None:
         """Closes the connection, after what the thread has still to do."""

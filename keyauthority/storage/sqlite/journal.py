@@ -26,14 +26,10 @@ class Journal:
 
     Args:
         empty: Empties the journal if that is possible now, and returns whether it did.
-        alone: The same, for a task that does not have the connection to itself yet.
     """
 
-    def __init__(
-        self, empty: Callable[[], Awaitable[bool]], alone: Callable[[], Awaitable[bool]]
-    ) -> None:
+    def __init__(self, empty: Callable[[], Awaitable[bool]]) -> None:
         self._empty = empty
-        self._alone = alone
         self._later: asyncio.Task[None] | None = None
 
     async def empty(self) -> None:
@@ -52,7 +48,7 @@ class Journal:
         log.info("journal_not_emptied", why="another program reads the database")
         while True:
             await asyncio.sleep(AGAIN)
-            if await _try(self._alone):
+            if await _try(self._empty):
                 log.info("journal_emptied")
                 return
 

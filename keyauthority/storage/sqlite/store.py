@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from collections.abc import Awaitable, Callable
 from datetime import datetime
+from typing import TypeVar
 
 from sqlalchemy import select, update
 
@@ -13,10 +13,13 @@ from keyauthority.domain.repositories import Transaction
 from keyauthority.domain.sessions import Allowance, Claim, Grant, Head, Terms
 from keyauthority.storage.in_memory_sessions import InMemorySessions
 from keyauthority.storage.sql.leases import GRANT, TERMS, SqlLeases, grant, terms_of
+from keyauthority.storage.sql.statements import Statements
 from keyauthority.storage.sql.store import SqlStore, transaction
 from keyauthority.storage.sqlite.database import SqliteDatabase
 from keyauthority.storage.sqlite.unchanged import Unchanged
 from keyauthority.storage.tables import terms
+
+Result = TypeVar("Result")
 
 _TERMS = select(*TERMS)
 
@@ -24,17 +27,21 @@ _TERMS = select(*TERMS)
 class SqliteStore(SqlStore):
     """`Store` over a SQLite file. A new epoch ends the sessions in memory once it is committed."""
 
+    changes_at_once = 1
+
     def __init__(self, database: SqliteDatabase, clock: Clock) -> None:
         self._in_memory = SqliteSessions(database, clock)
         super().__init__(database, self._in_memory)
 
-    @asynccontextmanager
-    async def changing(self) -> AsyncIterator[Transaction]:
-        async with self._database.changing() as statements:
+    async def change(self, work: Callable[[Transaction], Awaitable[Result]]) -> Result:
+        async def change(statements: Statements) -> tuple[Result, bool]:
             leases = SqliteLeases(statements)
-            yield transaction(statements, leases)
-        if leases.epoch_begun:
+            return await work(transaction(statements, leases)), leases.epoch_begun
+
+        result, epoch_begun = await self._database.change(change)
+        if epoch_begun:
             self._in_memory.clear()
+        return result
 
 
 class SqliteLeases(SqlLeases):

@@ -44,7 +44,9 @@ class Unchanged:
         if read is None:
             if len(reads) >= self._most:
                 del reads[next(iter(reads))]
-            read = reads[question] = asyncio.create_task(self._database.read(query, **values))
+            read = reads[question] = asyncio.create_task(
+                self._database.read_in_turn(query, **values)
+            )
             read.add_done_callback(lambda done: _forget_failed(reads, question, done))
         # Whoever is cancelled takes the answer from nobody else.
         return read.result() if read.done() else await asyncio.shield(read)

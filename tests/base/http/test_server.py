@@ -5,14 +5,15 @@ from __future__ import annotations
 import asyncio
 import re
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, closing, suppress
+from contextlib import ExitStack, asynccontextmanager, closing, suppress
+from typing import cast
 
 import pytest
 from aiohttp import web
 from multidict import CIMultiDict
 
 from keyauthority.base.http.answer import Answer, raw_answer
-from keyauthority.base.http.connection import AtOnce
+from keyauthority.base.http.connection import AtOnce, Connection
 from keyauthority.base.http.limits import Limits
 from keyauthority.base.http.request import Request
 from keyauthority.base.http.server import Server
@@ -115,7 +116,9 @@ async def test_a_server_that_leaves_lets_each_client_go_with_its_answer() -> Non
 
 
 def quickly(request: Request) -> Answer | None:
-    """Answers with the path in capitals; what is slow has to wait, and what is bad breaks."""
+    """Answers with the path in capitals; what is slow has to wait; what is bad, or worse, breaks."""
+    if request.raw_path == "/quick/worse":
+        raise RuntimeError("worse")
     if request.raw_path == "/quick/slow":
         return None
     fields = CIMultiDict({"X-Bad": "a\r\nb"} if request.raw_path == "/quick/bad" else {})
@@ -192,6 +195,58 @@ async def test_a_connection_does_not_idle_while_it_is_answered_at_once() -> None
             rest = await asyncio.wait_for(reader.read(), SOON)
 
     assert rest.endswith(b"/QUICK/3")
+
+
+async def connected(
+    server: Server[Request], port: int, stack: ExitStack
+) -> tuple[Connection, asyncio.StreamReader]:
+    """A connection that has had an answer, seen from the server, and its client's reader."""
+    before = set(server.connections)
+    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    stack.enter_context(closing(writer))
+    writer.write(get(b"/first"))
+    await reader.readuntil(b"\r\n\r\nan-id")
+    [connection] = set(server.connections) - before
+    return cast(Connection, connection), reader
+
+
+async def test_requests_of_one_round_are_answered_whatever_becomes_of_the_others() -> None:
+    """One that breaks ends its connection, one whose client is gone has none, the others go on."""
+    async with serving(at_once=QUICK) as (server, port):
+        with ExitStack() as stack:
+            good, broken, gone, slow = [await connected(server, port, stack) for _ in range(4)]
+            for (connection, _), target in (
+                (broken, b"/quick/worse"),
+                (gone, b"/quick/gone"),
+                (good, b"/quick/good"),
+                (slow, b"/quick/slow"),
+            ):
+                connection.data_received(get(target))
+            gone[0].force_close()
+            async with asyncio.timeout(SOON):
+                assert b"/QUICK/GOOD" in await good[1].readuntil(b"GOOD")
+                assert b"an-id" in await slow[1].readuntil(b"\r\n\r\nan-id")
+                assert await broken[1].read() == b""
+                assert await gone[1].read() == b""
+            good[0].data_received(get(b"/quick/again"))
+            assert b"/QUICK/AGAIN" in await asyncio.wait_for(good[1].readuntil(b"AGAIN"), SOON)
+
+
+async def test_what_comes_before_the_end_of_the_round_waits_its_turn() -> None:
+    """A second request in the same round is answered after the first, by the handler as that one."""
+    async with serving(at_once=QUICK) as (server, port):
+        with ExitStack() as stack:
+            connection, reader = await connected(server, port, stack)
+            connection.data_received(get(b"/quick/1"))
+            connection.data_received(get(b"/quick/2"))
+            async with asyncio.timeout(SOON):
+                for _ in range(2):
+                    assert b"200" in await reader.readuntil(b"\r\n\r\nan-id")
+            connection.data_received(get(b"/quick/3"))
+            connection.data_received(get(b"/quick/4")[:20])
+            assert b"/QUICK/3" in await asyncio.wait_for(reader.readuntil(b"/3"), SOON)
+            connection.data_received(get(b"/quick/4")[20:])
+            assert b"/QUICK/4" in await asyncio.wait_for(reader.readuntil(b"/4"), SOON)
 
 
 TRAILER = (

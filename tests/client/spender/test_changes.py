@@ -92,6 +92,30 @@ async def test_the_acknowledgement_of_a_change_goes_before_what_it_closes(
                 await asked
 
 
+async def test_what_closes_while_a_call_is_under_way_goes_soon_after_it(
+    authority: SpendingAuthority, folder: Path
+) -> None:
+    """It does not wait for the next charges: others may wait for what is free in it."""
+    ledger = authority.credit("ws_1", 1_000)
+    authority.recalls = False
+    pace = Pace(closes=0.01, flush=60.0, looks=60.0)
+    async with spending(authority.address, folder, pace=pace) as spender:
+        (await hold(spender, 100)).void()
+        await until(lambda: spender.free > 0 and spender.counters.holds == 0)
+        door = authority.late = Door()
+        asked = asyncio.ensure_future(hold(spender, 2_000))
+        await door.reached.wait()
+        asked.cancel()
+        await asyncio.wait([asked])
+        await acknowledged(authority, "ws_1/credits")
+        # It could not go meanwhile.
+        settling = spender._settling
+        await until(lambda: not (settling._timers or settling._due))
+        assert ledger.account.escrowed > 0
+        door.open.set()
+        await until(lambda: ledger.account.escrowed == 0)
+
+
 async def test_a_change_of_others_closes_nothing(
     authority: SpendingAuthority, folder: Path
 ) -> None:

@@ -23,6 +23,7 @@ from keyauthority.client import (
 )
 from keyauthority.client.spending.pace import Pace
 from keyauthority.client.spending.records import SpooledCharge
+from keyauthority.client.spending.spool import Spool
 from keyauthority.client.spending.waiting import PATIENCE
 from keyauthority.client.spending.workspace import BUSY_PAUSE
 from keyauthority.domain.credits.recalls import RECALLED_EVERY
@@ -30,6 +31,7 @@ from tests.client.parts import leased, until
 from tests.client.spender.authority import SpendingAuthority
 from tests.client.spender.parts import KEY, USE, Door, hold, outcomes, spending
 from tests.gateway.parts import TOKEN
+from tests.observing import calls_of
 
 
 async def test_a_request_is_charged_what_it_cost(
@@ -203,7 +205,7 @@ async def test_what_has_no_end_is_charged_as_held(
 
 
 async def test_one_who_leaves_while_waiting_holds_nothing(
-    authority: SpendingAuthority, folder: Path, monkeypatch: pytest.MonkeyPatch
+    authority: SpendingAuthority, folder: Path
 ) -> None:
     """Also in the moment in which it is given what it waited for."""
     ledger = authority.credit("ws_1", 10)
@@ -212,18 +214,17 @@ async def test_one_who_leaves_while_waiting_holds_nothing(
         waiting = asyncio.ensure_future(hold(spender, 10))
         await until(lambda: len(authority.calls) >= 2)
         workspace = spender._accounts.of("ws_1")
-        give = workspace.line._hold
-
-        def give_to_one_who_leaves(*arguments: Any) -> None:
-            give(*arguments)
-            waiting.cancel()
-
-        monkeypatch.setattr(workspace.line, "_hold", give_to_one_who_leaves)
+        [waiter] = workspace.line.waiters.values()
         first.void()
+        # Looks in each step of the loop: the request hears of what it is given in the next one.
+        async with asyncio.timeout(10):
+            while not waiter.future.done():  # noqa: ASYNC110 - in every step
+                await asyncio.sleep(0)
+        assert workspace.free == 0
+        waiting.cancel()
         await asyncio.wait([waiting])
         assert waiting.cancelled()
         await until(lambda: workspace.free == 10)
-        monkeypatch.undo()
         (await hold(spender, 10)).void()
     assert not ledger.entries
 
@@ -309,25 +310,19 @@ async def test_an_end_that_cannot_be_written_stays_held(
 
 
 async def test_ends_of_one_step_are_written_together(
-    authority: SpendingAuthority, folder: Path, monkeypatch: pytest.MonkeyPatch
+    authority: SpendingAuthority, folder: Path
 ) -> None:
     """In the next one."""
     ledger = authority.credit("ws_1", 300)
     async with spending(authority.address, folder) as spender:
         admitted = [await hold(spender, 100) for _ in range(3)]
-        end, written = spender._spool.end, list[tuple[int, int]]()
-
-        def noted(charged: list[SpooledCharge], voided: list[str]) -> int:
-            written.append((len(charged), len(voided)))
-            return end(charged, voided)
-
-        monkeypatch.setattr(spender._spool, "end", noted)
-        for one in admitted[:2]:
-            one.charge(60)
-        admitted[2].void()
-        assert written == []
-        await asyncio.sleep(0)
-        assert written == [(2, 1)]
+        with calls_of(Spool.end) as written:
+            for one in admitted[:2]:
+                one.charge(60)
+            admitted[2].void()
+            assert written == []
+            await asyncio.sleep(0)
+        assert [(len(one["charged"]), len(one["voided"])) for one in written] == [(2, 1)]
     assert ledger.charged == 120
 
 

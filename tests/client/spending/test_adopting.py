@@ -10,8 +10,11 @@ import sys
 import threading
 import time
 from collections import Counter
+from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor
 from itertools import takewhile
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -199,57 +202,70 @@ async def test_a_spool_that_cant_be_written_adopts_nothing(folder: Path) -> None
         assert spool.unconfirmed(1) == [as_held("one")]
 
 
+@pytest.mark.parametrize("taken", [0, 1])
 async def test_what_was_taken_before_the_disk_failed(
-    folder: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+    folder: Path, caplog: pytest.LogCaptureFixture, taken: int
 ) -> None:
     """It is returned: its slices are to be closed. The rest is taken the next time."""
     for name in ("one", "two"):
         async with opened(folder) as spool:
             hold(spool, name)
-    async with opened(folder) as spool:
-        take, taken = spool._take, 0
+    left = float("inf")
 
-        async def fails_once(orphan: Orphan) -> list[SpooledCharge]:
-            nonlocal taken
-            taken += 1
-            if taken == 2:
-                raise SpoolError("as the test wants")
-            return await take(orphan)
+    def fails() -> bool:
+        nonlocal left
+        left -= 1
+        return left < 0
 
-        monkeypatch.setattr(spool, "_take", fails_once)
-        assert len(await spool.adopt()) == 1
-        assert "spool_not_adopted" in caplog.text
-        assert len(await spool.adopt()) == 1
+    disk = Disk(fails)
+    async with opened(folder, fsync=disk.fsync) as spool:
+        left = taken
+        if taken:
+            assert len(await spool.adopt()) == 1
+            assert "spool_not_adopted" in caplog.text
+        else:
+            with pytest.raises(SpoolError, match="can't be written"):
+                await spool.adopt()
+        left = float("inf")
+        assert len(await spool.adopt()) == 2 - taken
         assert references(spool.unconfirmed(1)) == ["one", "two"]
 
 
-async def test_a_claim_that_nobody_waits_for(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+class SlowClaims(ThreadPoolExecutor):
+    """Threads in which the spool *path* is claimed only once that may go on."""
+
+    def __init__(self, path: Path) -> None:
+        super().__init__()
+        self._path = path
+        self.begun, self.goes_on, self.claimed = (threading.Event() for _ in range(3))
+
+    def submit(self, work: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Future[Any]:
+        is_claim = work == Orphan.claim and args == (self._path,)
+        return super().submit(self._claim if is_claim else work, *args, **kwargs)
+
+    def _claim(self, path: Path) -> Orphan | None:
+        self.begun.set()
+        self.goes_on.wait()
+        try:
+            return Orphan.claim(path)
+        finally:
+            self.claimed.set()
+
+
+async def test_a_claim_that_nobody_waits_for(folder: Path) -> None:
     """The spool is not locked for nobody: the next one takes it."""
     async with opened(folder) as spool:
         hold(spool, "one")
-    begun, goes_on, claimed = threading.Event(), threading.Event(), threading.Event()
-    claim = Orphan.claim
-
-    def slowly(path: Path) -> Orphan | None:
-        if path == living:
-            return None
-        begun.set()
-        goes_on.wait()
-        try:
-            return claim(path)
-        finally:
-            claimed.set()
-
-    monkeypatch.setattr(Orphan, "claim", slowly)
+    (dead,) = folder.iterdir()
+    threads = SlowClaims(dead)
+    asyncio.get_running_loop().set_default_executor(threads)
     async with opened(folder) as spool:
-        living = spool._owned.path
         adopting = asyncio.create_task(spool.adopt())
-        await asyncio.to_thread(begun.wait)
+        await asyncio.to_thread(threads.begun.wait)
         adopting.cancel()
         await asyncio.wait({adopting})
-        goes_on.set()
-        await asyncio.to_thread(claimed.wait)
-        monkeypatch.undo()
+        threads.goes_on.set()
+        await asyncio.to_thread(threads.claimed.wait)
         taken: list[SpooledCharge] = []
         async with asyncio.timeout(5):
             while not taken:

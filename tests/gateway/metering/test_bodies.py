@@ -14,7 +14,7 @@ from gateway.metering import bodies
 from gateway.metering.answer import answer_reader
 from gateway.metering.endpoints import Endpoint
 from gateway.metering.ends import BOUNDS, Bounds
-from gateway.metering.reader import AnswerReader
+from gateway.metering.reader import AnswerReader, is_coded
 from keyauthority.pricing.meter import Meter
 from keyauthority.pricing.usage import Usage
 
@@ -268,6 +268,14 @@ def test_other_answers_pass_unread() -> None:
             0,
         )
     assert read(answer, kind="text/plain", coding="identity").meter.usage is not None
+
+
+@pytest.mark.parametrize(
+    ("coding", "coded"),
+    [("", False), ("identity", False), (" Identity", False), ("gzip", True), ("gzip, br", True)],
+)
+def test_which_bodies_are_coded(coding: str, coded: bool) -> None:
+    assert is_coded(coding) is coded
 
 
 def test_text_is_measured_by_its_size() -> None:

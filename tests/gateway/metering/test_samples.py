@@ -5,14 +5,15 @@ from __future__ import annotations
 import json
 from typing import Any
 
-import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gateway.metering import samples, streams
 from gateway.metering.answer import answer_reader
 from gateway.metering.ends import BOUNDS, Bounds
+from gateway.metering.samples import sample_of
+from gateway.metering.streams import EventReader
 from keyauthority.pricing.usage import Usage
+from tests.observing import calls_of
 
 EVENTS = "text/event-stream"
 TEXTS = (
@@ -105,35 +106,18 @@ def test_whatever_stands_in_the_place_of_a_text(pieces: list[bytes], out: bool) 
     assert read(chunks, out=out) == read_each(chunks, out=out)
 
 
-def test_most_events_of_a_stream_are_known(monkeypatch: pytest.MonkeyPatch) -> None:
-    seen: list[bytes] = []
-    read_event = streams.EventReader._read
-
-    def counting(self: streams.EventReader, text: bytes) -> bytes:
-        seen.append(text)
-        return read_event(self, text)
-
-    monkeypatch.setattr(streams.EventReader, "_read", counting)
+def test_most_events_of_a_stream_are_known() -> None:
     chunks = [event(chat(f"w{number}"), ascii_only=True, name="") for number in range(50)]
     size = sum(len(f"w{number}") for number in range(50))
     for several in (1, 5, 50):
         joined = [b"".join(chunks[at : at + several]) for at in range(1, 50, several)]
-        assert read([chunks[0], *joined], out=True)[2] == -(-size // 3)
-        assert len(seen) == 1
-        seen.clear()
+        with calls_of(EventReader._read) as events:
+            assert read([chunks[0], *joined], out=True)[2] == -(-size // 3)
+        assert len(events) == 1
 
 
-def test_of_a_stream_without_two_alike_few_samples_are_taken(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    taken: list[bytes] = []
-    sample_of = samples.sample_of
-
-    def counting(text: bytes, size: int, kept: bytes) -> Any:
-        taken.append(text)
-        return sample_of(text, size, kept)
-
-    monkeypatch.setattr(streams, "sample_of", counting)
+def test_of_a_stream_without_two_alike_few_samples_are_taken() -> None:
     chunks = [event(chat("abc", number=n), ascii_only=True, name="") for n in range(50)]
-    read(chunks, out=False)
-    assert len(taken) <= 8
+    with calls_of(sample_of) as samples:
+        read(chunks, out=False)
+    assert 0 < len(samples) <= 8

@@ -1,4 +1,4 @@
-"""Secrets that were not accepted before: they wait in the lines of their sources, and share calls."""
+"""Secrets that wait in the lines of their sources, and share calls."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from typing import Any, Final, Generic, TypeVar
 
 Item = TypeVar("Item")
 
-BATCH: Final = 64
-"""Secrets in one call: one more costs a small part of what a call costs."""
+BATCH: Final = 128
+"""Secrets in one call. More would make calls hardly cheaper, and others wait longer behind one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,14 +65,18 @@ class Lines(Generic[Item]):
         return item
 
 
-class Strangers:
-    """Asks about the secrets that wait in lines.
+class Batches:
+    """Asks about the secrets that wait in lines: what waits while calls are under way goes together.
+
+    A secret that finds a call free is asked about at once. Memory is bounded: some secrets wait, and
+    as many calls as there are have up to *batch* secrets each.
 
     Args:
         ask: Asks about some secrets, to the end. Raises nothing.
         spawn: Runs a coroutine as a task.
-        calls: Calls under way at a time. Secrets that come meanwhile share the next call.
+        calls: Calls under way at a time.
         waiting: Secrets that wait at a time.
+        batch: Secrets in one call, at most.
     """
 
     def __init__(
@@ -81,15 +85,13 @@ class Strangers:
         spawn: Callable[[Coroutine[Any, Any, None]], None],
         calls: int,
         waiting: int,
+        batch: int,
     ) -> None:
         self._ask = ask
+        self._batch = batch
         self._spawn = spawn
         self._lines: Lines[Question] = Lines(waiting)
         self._idle = calls
-        self._under_way = 0
-
-    def __len__(self) -> int:
-        return self._under_way + len(self._lines)
 
     def join(self, question: Question) -> bool:
         """Takes in *question*. Returns False if there is no room."""
@@ -103,13 +105,9 @@ class Strangers:
     async def _work(self) -> None:
         try:
             while batch := self._next():
-                self._under_way += len(batch)
-                try:
-                    await self._ask(batch)
-                finally:
-                    self._under_way -= len(batch)
+                await self._ask(batch)
         finally:
             self._idle += 1
 
     def _next(self) -> list[Question]:
-        return [self._lines.next() for _ in range(min(BATCH, len(self._lines)))]
+        return [self._lines.next() for _ in range(min(self._batch, len(self._lines)))]

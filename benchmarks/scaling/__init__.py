@@ -1,0 +1,1 @@
+"""How far the measured costs carry: a simulation in virtual time, and `docs/scaling.md`."""
