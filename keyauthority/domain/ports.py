@@ -81,7 +81,8 @@ class Sessions(Protocol):
     async def grant_again(self, session_id: str, caller_id: str, claim: Claim) -> Grant:
         """Returns the grant of the present state to a request that `renew` was called for before.
 
-        The session has the beat and the acknowledgement of that time. Raises as `renew`.
+        The session has the acknowledgement of that time, and its beat or a later one. Raises as
+        `renew`.
         """
 
     async def allow(

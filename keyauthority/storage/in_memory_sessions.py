@@ -73,7 +73,9 @@ class InMemorySessions(ABC):
         return await self._acknowledge(session_id, caller_id, claim)
 
     async def grant_again(self, session_id: str, caller_id: str, claim: Claim) -> Grant:
-        if self._book.caller_of(session_id) != caller_id:
+        # The beat costs nothing here. With it a change that waits for a silent session ends before the
+        # session is removed, and its receipt tells of the lease.
+        if not self._book.beat(session_id, caller_id):
             raise session_not_found()
         return await self._grant_in_book(session_id, caller_id, claim)
 
