@@ -35,6 +35,8 @@ class _Waiting:
     committed: float
     receipt: asyncio.Future[Receipt]
     late: bool = False
+    # Sessions that it waited for until their leases were over, and that are gone by now.
+    gone: int = 0
 
 
 class SessionFence:
@@ -92,6 +94,16 @@ class SessionFence:
 
     def session_ended(self) -> None:
         """Has the sessions looked at now, since there is one less to wait for."""
+        self._due.set()
+
+    def session_removed(self, acknowledged: int) -> None:
+        """Notes that this process removed a session, whose lease was over.
+
+        Receipts count it among the leases that were waited out. What another process removes is in
+        none.
+        """
+        for change in self._waiting:
+            change.gone += acknowledged < change.revision
         self._due.set()
 
     def announce(self, revision: int) -> None:
@@ -154,7 +166,9 @@ class SessionFence:
             if passed and not change.receipt.done():
                 waited = timedelta(seconds=now - change.committed)
                 change.receipt.set_result(
-                    Receipt(change.revision, counts.acknowledged, counts.behind, waited)
+                    Receipt(
+                        change.revision, counts.acknowledged, counts.behind + change.gone, waited
+                    )
                 )
                 self._waiting.remove(change)
         if late:

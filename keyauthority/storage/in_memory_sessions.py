@@ -91,9 +91,10 @@ class InMemorySessions(ABC):
         self._book.leave(session_id, caller_id)
         self._forget_if_ended(session_id)
 
-    async def remove(self, session_id: str, beat: int) -> None:
-        self._book.remove(session_id, beat)
+    async def remove(self, session_id: str, beat: int) -> bool:
+        removed = self._book.remove(session_id, beat)
         self._forget_if_ended(session_id)
+        return removed
 
     async def callers_of(self, session_ids: Collection[str]) -> dict[str, str]:
         callers = {session_id: self._book.caller_of(session_id) for session_id in session_ids}

@@ -297,10 +297,10 @@ async def test_a_session_is_removed_only_with_its_beat(store: Store) -> None:
     seen = (await session(store, session_id)).beat
     await store.sessions.renew(session_id, "caller_1", NOTHING)
 
-    await store.sessions.remove(session_id, seen)
+    assert not await store.sessions.remove(session_id, seen)
     assert len(await store.sessions.all()) == 1
 
-    await store.sessions.remove(session_id, (await session(store, session_id)).beat)
+    assert await store.sessions.remove(session_id, (await session(store, session_id)).beat)
     assert await store.sessions.all() == []
 
 

@@ -154,3 +154,16 @@ async def test_who_gives_up_is_not_looked_after(fence: SessionFence, sessions: S
     async with asyncio.timeout(5):
         while len(asyncio.all_tasks()) > 1:  # noqa: ASYNC110  # nobody wakes us
             await asyncio.sleep(0.005)
+
+
+async def test_a_lease_that_is_over_is_told_though_its_session_is_gone(
+    fence: SessionFence, sessions: Sessions
+) -> None:
+    """Whoever is removed while a change waits for him was waited out; others weren't waited for."""
+    first, second = (asyncio.create_task(fence.wait(revision)) for revision in (1, 2))
+    await sessions.until_looked_at(1)
+    fence.session_removed(1)
+    sessions.number = 0
+
+    receipts = await asyncio.wait_for(asyncio.gather(first, second), 5)
+    assert [receipt.leases_waited_out for receipt in receipts] == [0, 1]
