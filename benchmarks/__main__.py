@@ -6,6 +6,7 @@ import sys
 import tempfile
 import time
 import traceback
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -13,7 +14,7 @@ from typing import Final
 import click
 
 from benchmarks import postgres, report
-from benchmarks.authority import running_authority
+from benchmarks.authority import Authority, running_authority
 from benchmarks.comparing import Measuring
 from benchmarks.machine import load_average, machine, versions
 from benchmarks.processes import BenchmarkError
@@ -93,6 +94,8 @@ def main(
         )
         output.write_text(page)
         click.echo(f"written to {output} after {minutes:.1f} min")
+    if results.missed:
+        raise click.ClickException("not measured:\n" + "\n".join(results.missed))
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,25 +149,28 @@ class _Run:
             results.add(cutting.frozen(where, authority, self.changes, scratch))
             results.add(cutting.cut_off(where, authority, self.changes, scratch))
             results.add(revoking.growth(where, [authority], count // 3, scratch))
-            for figure in many_verifiers.many_verifiers(
-                where, [authority], MANY_REVOKED, 2 * measuring.seconds, scratch
-            ):
-                results.add(figure)
-        for figure in together.on_sqlite(self.together, scratch):
-            results.add(figure)
-        results.add(returning.returning(scratch))
+            self._add_many_verifiers(where, [authority])
+        what = f"changes by {together.CALLERS} callers, {where}"
+        results.add_or_miss(what, together.on_sqlite(self.together, scratch))
+        what = "a gateway whose lease returns"
+        results.add_or_miss(what, returning.returning(scratch))
+
+    def _add_many_verifiers(self, where: str, replicas: Sequence[Authority]) -> None:
+        self.results.add_or_miss(
+            f"{many_verifiers.MANY:,} connected verifiers, {where}",
+            many_verifiers.many_verifiers(
+                where, replicas, MANY_REVOKED, 2 * self.measuring.seconds, self.scratch
+            ),
+        )
 
     def _on_postgres(self, url: str) -> None:
         results, scratch, where = self.results, self.scratch, f"PostgreSQL, {REPLICAS} replicas"
         count = self.revocations
         with replicas.running_replicas(url, REPLICAS, scratch) as running:
             results.add(revoking.revoking(where, running, count, scratch, revoking.ON_POSTGRES))
-            for figure in together.on_postgres(where, running, self.together, scratch):
-                results.add(figure)
-            for figure in many_verifiers.many_verifiers(
-                where, running, MANY_REVOKED, 2 * self.measuring.seconds, scratch
-            ):
-                results.add(figure)
+            what = f"changes by {together.CALLERS} callers, {where}"
+            results.add_or_miss(what, together.on_postgres(where, running, self.together, scratch))
+            self._add_many_verifiers(where, running)
             results.add(settling.settling(where, running[0], self.measuring.seconds))
             results.add(cutting.frozen(where, running[0], self.changes, scratch))
             results.add(cutting.cut_off(where, running[0], self.changes, scratch))

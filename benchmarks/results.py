@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import statistics
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import TypeVar
 
 from benchmarks.comparing import Comparison
+from benchmarks.processes import BenchmarkError
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,12 +63,26 @@ class Results:
     results: list[Result] = field(default_factory=list)
     # Of programs that only some rows need.
     versions: dict[str, str] = field(default_factory=dict)
+    # What could not be measured, and why.
+    missed: list[str] = field(default_factory=list)
 
     def add(self, *results: Result) -> None:
         """Adds and shows *results*."""
         for result in results:
             self.results.append(result)
             self.show(result)
+
+    def add_or_miss(self, what: str, results: Iterable[Result]) -> None:
+        """Adds *results*, of which whatever follows is independent.
+
+        If one can't be measured, those before it stay, and `missed` says why.
+        """
+        try:
+            for result in results:
+                self.add(result)
+        except BenchmarkError as error:
+            self.missed.append(f"{what}: {error}")
+            self.add(Figure(what, "not measured: see the beginning of this page"))
 
     def of(self, kind: type[Kind]) -> list[Kind]:
         """Returns the results of one *kind*."""

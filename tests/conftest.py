@@ -14,8 +14,8 @@ from tests.postgres import databases_dropped
 
 HERE = Path(__file__).parent
 
-LONGEST = ("faults", "e2e", "coherence", "credits")
-"""The folders whose tests take the longest, from the longest on."""
+LONGEST = ("faults", "e2e", "versions", "coherence", "credits", "escrow", "console", "storage")
+"""The folders whose files take the longest, in the order in which they begin."""
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -51,7 +51,7 @@ class _Clients:
         return sum(count for at, count in good if start * 100 <= int(at) < end * 100)
 
 
-def returning(scratch: Path, count: int = KEYS) -> Figure:
+def returning(scratch: Path, count: int = KEYS) -> Iterator[Figure]:
     """Measures a gateway in the second after its lease came back, with *count* keys in use.
 
     The gateway and the authority can't reach each other until the lease is over. Meanwhile the keys'
@@ -85,7 +85,7 @@ def returning(scratch: Path, count: int = KEYS) -> Figure:
         start = time.monotonic()
         time.sleep(1)
         answered = clients.answered_between(start, start + 1)
-    return Figure(
+    yield Figure(
         f"good answers of a gateway in the first second after its lease returns, {count:,} keys in use",
         f"{answered:,}",
         f"{OWED:,}",

@@ -9,13 +9,12 @@ from typing import Final
 
 from benchmarks.scaling.costs import Costs
 from benchmarks.scaling.virtual import Processor, now, quantiles, run
+from keyauthority.domain.books import TOGETHER
 from keyauthority.domain.gathering import Gathering
+from keyauthority.storage.sql.store import SqlStore
 
 CONNECTIONS: Final = 8
 """Changes that one replica has under way at a time if each goes alone."""
-
-MOST: Final = 64
-"""Changes in a batch, at most."""
 
 SECONDS: Final = 10.0
 """Virtual seconds of load, at least; rounds that take longer are waited for."""
@@ -84,7 +83,7 @@ async def _changes(
 
     def gathering() -> Gathering[int, int]:
         cpu = Processor()
-        most, at_once = (MOST, 1) if batched else (1, CONNECTIONS)
+        most, at_once = (TOGETHER, SqlStore.changes_at_once) if batched else (1, CONNECTIONS)
         return Gathering(
             lambda batch: row.change(cpu, batch), size=lambda _: 1, most=most, at_once=at_once
         )

@@ -9,20 +9,13 @@ from typing import Final
 
 from benchmarks.scaling.costs import Costs
 from benchmarks.scaling.virtual import Processor, now, run
+from keyauthority.client.asking import ACCEPTED_CALLS, CALLS_ALONE
+from keyauthority.client.lines import BATCH
 from keyauthority.coherence.cache import CoherentCache
 from keyauthority.coherence.calls import Calls
 from keyauthority.coherence.entries import Cached
 from keyauthority.domain.gathering import Gathering
 from keyauthority.domain.sessions import Head
-
-BATCH: Final = 100
-"""Secrets that one call asks about, at most."""
-
-AT_ONCE: Final = 4
-"""Calls with several secrets that a gateway has under way."""
-
-ONE_BY_ONE: Final = 64
-"""Calls that it would have under way if each had one secret."""
 
 SPREAD: Final = 0.25
 """Seconds in which each key in use is presented again."""
@@ -73,7 +66,7 @@ class _Gateway:
         self._cache: CoherentCache[Cached] = CoherentCache(2 * keys)
         self._cache.apply(self._cache.begin_sync(now()), "session", Head(1, 1), None, 3600.0)
         self._calls: Calls[None] = Calls()
-        most, at_once = (BATCH, AT_ONCE) if batched else (1, ONE_BY_ONE)
+        most, at_once = (BATCH, ACCEPTED_CALLS) if batched else (1, CALLS_ALONE)
         self._gathering: Gathering[bytes, None] = Gathering(
             replica.verify, size=lambda _: 1, most=most, at_once=at_once
         )

@@ -89,7 +89,8 @@ class Costs:
         "CPU of a verifier for a `Sync`",
         "fitted to what was measured with 10 and 50 verifiers on one machine",
     )
-    renew_database: float = _measured(0.40, "ms", "CPU of PostgreSQL for a `Sync`")
+    renew_database: float = _measured(0.80, "ms", "CPU of PostgreSQL for a `Sync`")
+    renew_database_each: float = _measured(0.16, "ms", "the same, each further one of a batch")
     look_each: float = _measured(
         0.0008, "ms", "CPU of a replica for each session that a fence looks at"
     )

@@ -11,13 +11,14 @@ from typing import Final
 from benchmarks.scaling.costs import Costs
 from benchmarks.scaling.virtual import now, quantiles, run
 from keyauthority.domain.credits.settling import BATCHES, TOGETHER
+from keyauthority.domain.credits.spending import AT_ONCE
 from keyauthority.domain.gathering import Gathering
 from keyauthority.escrow.purse import Call, Charge, Purse, SliceNumbers
 from keyauthority.escrow.slices import Account, Part, Settled, Slice, Word, charge, settle
 
 COST: Final = 1_000
 SECOND: Final = 1.0
-"""A verifier's charges go with its next call, after a second at the latest."""
+"""A verifier's charges go with its next call: with the most that a call takes, or after a second."""
 
 WARM: Final = 3.0
 LOADED: Final = 10.0
@@ -86,6 +87,7 @@ async def _spending(verifiers: int, offered: float, costs: Costs) -> Spent:
     refused = 0
     numbers, references = SliceNumbers(), count()
     each = max(round(offered / verifiers), 1)
+    period = min(SECOND, AT_ONCE / each)
 
     async def verifier(number: int) -> None:
         nonlocal refused
@@ -101,10 +103,10 @@ async def _spending(verifiers: int, offered: float, costs: Costs) -> Spent:
             refused += settled.word is not Word.GRANTED
             took.append(now() - start)
             # The requests of the time since, at the rate that they come.
-            for _ in range(round(each * max(now() - start, SECOND))):
+            for _ in range(min(round(each * max(now() - start, period)), AT_ONCE)):
                 if (parts := purse.take(COST)) is not None:
                     purse.charge([Charge(str(next(references)), COST, parts)])
-            await asyncio.sleep(max(start + SECOND - now(), 0.0))
+            await asyncio.sleep(max(start + period - now(), 0.0))
 
     await asyncio.gather(*(verifier(number) for number in range(verifiers)))
     seconds = LOADED - WARM

@@ -50,7 +50,7 @@ def fan_out_table(costs: Costs, results: Sequence[FanOut]) -> str:
             f"{one.verifiers:,}",
             f"PostgreSQL, {one.replicas}" if one.replicas else "SQLite, 1",
             page.milliseconds(before + one.revocation) + (", leases waited out" if one.waited_out else ""),
-            f"{100 * one.replica_cpu:.2g} %",
+            f"{page.figure(100 * one.replica_cpu)} %",
             f"{one.database_cpu:.2g} cores" if one.replicas else "-",
             f"{one.leased:.0%}",
         ))  # fmt: skip

@@ -1,27 +1,35 @@
 """The authority in virtual time: replicas around one database, and the verifiers that follow them.
 
-What is decided is decided by the shipped machines (`keyauthority.coherence`); this is the glue of
-`keyauthority.replica` and `keyauthority.client.following`, with a cost wherever those take time.
+What is decided is decided by what is shipped (`keyauthority.coherence`, `domain.gathering` and
+`replica.fence`). This is the rest of `keyauthority.replica` and `keyauthority.client.following`, with a
+cost wherever those take time.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import timedelta
-from typing import Final
+from typing import Any, Final, TypeAlias, cast
+
+from prometheus_client import CollectorRegistry
 
 from benchmarks.scaling.costs import Costs
 from benchmarks.scaling.virtual import Processor, now
 from keyauthority.coherence.cache import CoherentCache
 from keyauthority.coherence.entries import Cached
-from keyauthority.coherence.fence import Fence
 from keyauthority.coherence.sessions import SessionBook, credited
+from keyauthority.domain.gathering import Gathering
 from keyauthority.domain.sessions import Claim, Grant, Head, Standing, Terms
-from keyauthority.replica import fence as shipped_fence
-from keyauthority.replica import watch as shipped_watch
+from keyauthority.replica.fence import SessionFence
+from keyauthority.replica.metrics import ReplicaMetrics
+from keyauthority.replica.watch import POLL
+from keyauthority.storage.postgres.renewing import AT_ONCE, TOGETHER
+
+Request: TypeAlias = tuple[str, Claim]
 
 LEASE: Final = timedelta(seconds=3)
 WAIT: Final = LEASE.total_seconds() / 4
@@ -39,16 +47,32 @@ class Books:
     revision: int = 0
     changes: list[str] = field(default_factory=list)
     book: SessionBook = field(default_factory=SessionBook)
+    replicas: list[Replica] = field(default_factory=list)
     machine: Processor = field(init=False)
 
     def __post_init__(self) -> None:
         self.machine = Processor(int(self.costs.database_cores))
 
-    def grant(self, session_id: str, claim: Claim) -> Grant:
-        """Notes what a session claims, and grants it a lease."""
-        head = Head(1, self.revision)
+    def acknowledge(self, session_id: str, claim: Claim) -> int:
+        """Notes what a session claims; returns the revision that it is credited with."""
+        revision = credited(claim, Head(1, self.revision))
         self.book.beat(session_id, "")
-        self.book.acknowledge(session_id, credited(claim, head))
+        self.book.acknowledge(session_id, revision)
+        return revision
+
+    def tell(self, replica: Replica, revision: int, sessions: int) -> None:
+        """Has the fences hear of acknowledgements: *replica*'s own at once, the others' by a hint."""
+        for other in self.replicas:
+            if other is replica:
+                other.fence.acknowledged(revision, sessions)
+            else:
+                after = (replica.trip + other.trip) / 2
+                hear = other.fence.acknowledged
+                asyncio.get_running_loop().call_later(after, hear, revision, sessions)
+
+    def grant(self, session_id: str, claim: Claim) -> Grant:
+        """Grants a session a lease, with what changed since its claim."""
+        head = Head(1, self.revision)
         subjects = tuple(self.changes[claim.revision :]) if claim.epoch else None
         return Grant(session_id, head, LEASE, subjects, foreign_secrets=False)
 
@@ -62,9 +86,15 @@ class Replica:
         self.cpu = cpu or Processor()
         self.head = 0
         self._held: list[asyncio.Future[None]] = []
-        self._acknowledged = asyncio.Event()
-        costs = books.costs
-        self._sync = costs.seconds("sync_sqlite" if books.local else "sync_postgres")
+        self._sync = books.costs.seconds("sync_sqlite" if books.local else "sync_postgres")
+        self._renewals = _gathering(self._renewed)
+        self._reads = _gathering(self._read)
+        # The shipped fence, over these books and this clock. It shortens nobody's lease.
+        metrics = ReplicaMetrics(CollectorRegistry())
+        self.fence = SessionFence(
+            cast("Any", self), cast("Any", self), cast("Any", self), now, metrics
+        )
+        books.replicas.append(self)
 
     async def statement(self, seconds: float) -> None:
         """Has the database work for so many *seconds* of its CPU, and waits for the answer."""
@@ -73,12 +103,45 @@ class Replica:
             await self.books.machine.work(seconds)
             await asyncio.sleep(self.trip / 2)
 
+    # --- polls
+
     async def sync(self, session_id: str, claim: Claim) -> Grant:
         """Holds a poll of a session until there is news, `WAIT` at most."""
-        grant = await self._renew(session_id, claim)
-        if grant.subjects or grant.subjects is None:
+        await self.cpu.work(self._sync)
+        grant = await self._renewals.do((session_id, claim))
+        if grant.subjects or grant.subjects is None or not await self._past(claim.revision):
             return grant
-        return await self._renew(session_id, claim) if await self._past(claim.revision) else grant
+        await self.cpu.work(self._sync)
+        return await self._reads.do((session_id, claim))
+
+    async def follow(self, name: str) -> None:
+        """Keeps the session of the replica's own cache."""
+        cache: CoherentCache[Cached] = CoherentCache(2)
+        self.books.book.join(name, "")
+        while True:
+            call = cache.begin_sync(now())
+            grant = await self._renewals.do((name, call.claim))
+            cache.apply(call, name, grant.head, grant.subjects, grant.lease.total_seconds())
+            if not grant.subjects:
+                await self._past(grant.head.revision)
+
+    async def _renewed(self, requests: Sequence[Request]) -> Sequence[Grant]:
+        await self._cost(len(requests))
+        books, acknowledged = self.books, Counter[int]()
+        for session_id, claim in requests:
+            acknowledged[books.acknowledge(session_id, claim)] += 1
+        for revision, sessions in acknowledged.items():
+            books.tell(self, revision, sessions)
+        return [books.grant(*request) for request in requests]
+
+    async def _read(self, requests: Sequence[Request]) -> Sequence[Grant]:
+        await self._cost(len(requests))
+        return [self.books.grant(*request) for request in requests]
+
+    async def _cost(self, requests: int) -> None:
+        costs = self.books.costs
+        more = costs.seconds("renew_database_each") * (requests - 1)
+        await self.statement(costs.seconds("renew_database") + more)
 
     async def _past(self, revision: int) -> bool:
         if self.head <= revision:
@@ -89,25 +152,9 @@ class Replica:
             timer.cancel()
         return self.head > revision
 
-    async def _renew(self, session_id: str, claim: Claim) -> Grant:
-        await self.cpu.work(self._sync)
-        await self.statement(self.books.costs.seconds("renew_database"))
-        grant = self.books.grant(session_id, claim)
-        self._acknowledged.set()
-        return grant
+    # --- the head
 
-    async def follow(self, name: str) -> None:
-        """Keeps the session of the replica's own cache."""
-        cache: CoherentCache[Cached] = CoherentCache(2)
-        self.books.book.join(name, "")
-        while True:
-            call = cache.begin_sync(now())
-            grant = await self._renew(name, call.claim)
-            cache.apply(call, name, grant.head, grant.subjects, grant.lease.total_seconds())
-            if not grant.subjects:
-                await self._past(grant.head.revision)
-
-    def hear(self, revision: int) -> None:
+    def advanced(self, revision: int) -> None:
         """Wakes the polls that wait for *revision*."""
         if self.head < revision:
             self.head = revision
@@ -119,28 +166,34 @@ class Replica:
         """Looks at the head at each hint, and now and then without."""
         while True:
             with suppress(TimeoutError):
-                async with asyncio.timeout(shipped_watch.POLL):
+                async with asyncio.timeout(POLL):
                     await hinted.wait()
             hinted.clear()
             await self.statement(self.books.costs.seconds("renew_database"))
-            self.hear(self.books.revision)
+            self.advanced(self.books.revision)
 
-    async def fence(self, revision: int) -> int:
-        """Waits as a change does whose commit returned; returns how many sessions were waited out."""
-        fence = Fence(now())
-        self.hear(revision)
-        while True:
-            self._acknowledged.clear()
-            looking = self.books.costs.seconds("look_each") * len(list(self.books.book))
-            await self.statement(looking)
-            standing = Standing(self.books.book.standing(), TERMS)
+    # --- what the fence asks of its sessions, and of lateness
+
+    async def standing(self) -> Standing:
+        """Reads what each session has acknowledged."""
+        looking = self.books.costs.seconds("look_each") * len(list(self.books.book))
+        if self.books.local:
+            # Counted and judged in one step.
             await self.cpu.work(looking)
-            counts = standing.at(revision)
-            if fence.look(counts, now()):
-                return counts.behind
-            with suppress(TimeoutError):
-                async with asyncio.timeout(shipped_fence.POLL):
-                    await self._acknowledged.wait()
+            return Standing(self.books.book.standing(), TERMS)
+        await self.statement(looking)
+        standing = Standing(self.books.book.standing(), TERMS)
+        await self.cpu.work(looking)
+        return standing
+
+    def mark(self, revision: int, lease: timedelta) -> None:
+        """Leaves the leases of late verifiers as they are."""
+
+
+def _gathering(
+    work: Callable[[Sequence[Request]], Awaitable[Sequence[Grant]]],
+) -> Gathering[Request, Grant]:
+    return Gathering(work, size=lambda _: 1, most=TOGETHER, at_once=AT_ONCE)
 
 
 def _release(held: asyncio.Future[None]) -> None:
@@ -200,8 +253,8 @@ class World:
         for other, hinted in zip(self.replicas, self._hints, strict=True):
             if other is not replica:
                 asyncio.get_running_loop().call_later(other.trip / 2, hinted.set)
-        behind = await replica.fence(books.revision)
-        return now() - start, behind
+        receipt = await replica.fence.wait(books.revision)
+        return now() - start, receipt.leases_waited_out
 
     def leased(self) -> float:
         """Returns the share of verifiers that hold a lease now."""

@@ -9,7 +9,7 @@ from functools import partial
 from typing import Any, Final
 
 from keyauthority.client.accepted import Accepted
-from keyauthority.client.lines import Batches, Question
+from keyauthority.client.lines import BATCH, Batches, Question
 from keyauthority.client.verdict_calls import Answer, VerdictCalls
 from keyauthority.client.verification import Verification, VerificationUnavailable
 from keyauthority.coherence.cache import CoherentCache
@@ -60,6 +60,8 @@ class Asking:
         spawn: Runs a coroutine as a task.
         counters: Counts the requests that are refused for want of room.
         now: The clock of the lease.
+        waiting: Secrets of each kind that wait at a time.
+        batch: Secrets in one call, at most.
     """
 
     def __init__(
@@ -70,6 +72,9 @@ class Asking:
         spawn: Callable[[Coroutine[Any, Any, None]], None],
         counters: Counters,
         now: Callable[[], float],
+        *,
+        waiting: int = WAITING,
+        batch: int = BATCH,
     ) -> None:
         self._verdicts = verdicts
         self._cache = cache
@@ -79,7 +84,9 @@ class Asking:
         self._now = now
         self._calls: Calls[Waiter] = Calls()
         self._known, self._strangers, self._suspects = (
-            Batches(partial(self._ask, asyncio.Semaphore(CALLS_ALONE)), spawn, calls, WAITING)
+            Batches(
+                partial(self._ask, asyncio.Semaphore(CALLS_ALONE)), spawn, calls, waiting, batch
+            )
             for calls in (ACCEPTED_CALLS, STRANGERS_CALLS, SUSPECTS_CALLS)
         )
 

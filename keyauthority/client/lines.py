@@ -69,13 +69,14 @@ class Batches:
     """Asks about the secrets that wait in lines: what waits while calls are under way goes together.
 
     A secret that finds a call free is asked about at once. Memory is bounded: some secrets wait, and
-    as many calls as there are have up to `BATCH` secrets each.
+    as many calls as there are have up to *batch* secrets each.
 
     Args:
         ask: Asks about some secrets, to the end. Raises nothing.
         spawn: Runs a coroutine as a task.
         calls: Calls under way at a time.
         waiting: Secrets that wait at a time.
+        batch: Secrets in one call, at most.
     """
 
     def __init__(
@@ -84,8 +85,10 @@ class Batches:
         spawn: Callable[[Coroutine[Any, Any, None]], None],
         calls: int,
         waiting: int,
+        batch: int,
     ) -> None:
         self._ask = ask
+        self._batch = batch
         self._spawn = spawn
         self._lines: Lines[Question] = Lines(waiting)
         self._idle = calls
@@ -107,4 +110,4 @@ class Batches:
             self._idle += 1
 
     def _next(self) -> list[Question]:
-        return [self._lines.next() for _ in range(min(BATCH, len(self._lines)))]
+        return [self._lines.next() for _ in range(min(self._batch, len(self._lines)))]

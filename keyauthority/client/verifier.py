@@ -30,11 +30,11 @@ import grpc
 
 from keyauthority.base.process.clocks import LEASE_CLOCK, LeaseClock
 from keyauthority.client.accepted import Accepted
-from keyauthority.client.asking import Asking, Counters
+from keyauthority.client.asking import WAITING, Asking, Counters
 from keyauthority.client.channel import connect
 from keyauthority.client.credentials import ClientCertificate, bearer_metadata
 from keyauthority.client.following import Following, OnChange
-from keyauthority.client.lines import Question
+from keyauthority.client.lines import BATCH, Question
 from keyauthority.client.verdict_calls import VerdictCalls
 from keyauthority.client.verification import (
     MALFORMED,
@@ -92,6 +92,9 @@ class Verifier:
             each.
         name: The verifier's name in the list of sessions; by default host and process id.
         capacity: Verdicts in the cache.
+        waiting: Secrets of each kind (accepted before, others, those of suspect sources) that wait for
+            a verdict at a time. What comes beyond that has none.
+        batch: Secrets that one call asks about, at most.
         clock: The clock of the lease. A clock that stands still while the machine sleeps turns the
             cache off.
     """
@@ -107,6 +110,8 @@ class Verifier:
         cache: bool = True,
         name: str = "",
         capacity: int = CAPACITY,
+        waiting: int = WAITING,
+        batch: int = BATCH,
         clock: LeaseClock = LEASE_CLOCK,
     ) -> None:
         self.counters = Counters()
@@ -123,6 +128,7 @@ class Verifier:
         )
         self._metadata = bearer_metadata(token)
         self._timeout = timeout
+        self._bounds = {"waiting": waiting, "batch": batch}
         self._name = name or f"{socket.gethostname()}:{os.getpid()}"
         self._cache: CoherentCache[Verification] = CoherentCache(capacity)
         self._now = clock.now
@@ -137,7 +143,13 @@ class Verifier:
         stub: VerificationServiceAsyncStub = VerificationServiceStub(self._channel)
         self._verdicts = VerdictCalls(stub, self._metadata, self._cache, self._now, self._timeout)
         self._asking = Asking(
-            self._verdicts, self._cache, self._accepted, self._spawn, self.counters, self._now
+            self._verdicts,
+            self._cache,
+            self._accepted,
+            self._spawn,
+            self.counters,
+            self._now,
+            **self._bounds,
         )
         self._following = Following(
             self._cache, stub, self._metadata, self._name, self._changed, self._now

@@ -86,11 +86,13 @@ class SessionBook:
         if entry is not None and entry.caller_id == caller_id:
             del self._entries[session_id]
 
-    def remove(self, session_id: str, beat: int) -> None:
-        """Ends a session, unless its beat is another by now."""
+    def remove(self, session_id: str, beat: int) -> bool:
+        """Ends a session, unless its beat is another by now; returns whether it did."""
         entry = self._entries.get(session_id)
-        if entry is not None and entry.beat == beat:
-            del self._entries[session_id]
+        if entry is None or entry.beat != beat:
+            return False
+        del self._entries[session_id]
+        return True
 
     def clear(self) -> None:
         """Ends all sessions, as a restore from backup does. Beats go on from where they are."""

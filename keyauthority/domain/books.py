@@ -15,7 +15,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final, TypeAlias, TypeVar
 
 from keyauthority.domain.auditing import AuditEntry
@@ -98,6 +98,9 @@ POSTS_IN_FORCE: Final = 2
 
 TOGETHER: Final = 64
 """How many records the changes of one transaction are about at most, unless it is one change."""
+
+ALONE: Final = TOGETHER + 1
+"""The size of a change that takes long, whatever it is about."""
 
 TIME: Final = 0.05
 """Seconds after which no further change of a batch is begun: the others are of the next batch."""
@@ -192,7 +195,7 @@ class Books:
         outcome = await self._changes.do(call)
         if is_outage(outcome):
             # The others are made. It waited too long for a change of another process, say.
-            [outcome] = await self._make([call])
+            outcome = await self._changes.do(replace(call, size=ALONE))
         if isinstance(outcome, Exception):
             raise outcome
         return outcome

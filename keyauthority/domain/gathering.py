@@ -120,7 +120,8 @@ class Gathering(Generic[Item, Result]):
             # An outage is nobody's own, and would only last longer if each of them tried by itself.
             if len(batch) > 1 and not is_outage(error):
                 for one in batch:
-                    await self._do([one])
+                    if not one[1].done():
+                        await self._do([one])
                 return len(batch)
             for _, future in batch:
                 if not future.done():

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from keyauthority.domain.books import Books, Change
+from keyauthority.domain.books import ALONE, Books, Change
 from keyauthority.domain.callers import Actor
 from keyauthority.domain.errors import KeyAuthorityError, Reason
 from keyauthority.domain.facts import Action, Fact
@@ -80,7 +80,7 @@ class ManagingPeppers:
                 change.records(Fact(Action.PEPPER_ACTIVATED), f"pepper_{version}")
             return pepper, (await tx.peppers.uses()).get(version, 0)
 
-        return await self._books.record(actor, work)
+        return await self._books.record(actor, work, size=ALONE)
 
     async def retire(self, actor: Actor, version: int) -> Pepper:
         """Retires a version that no credential in force needs; deletes the other credentials of it.
@@ -107,7 +107,7 @@ class ManagingPeppers:
                 change.records(Fact(Action.PEPPER_RETIRED), f"pepper_{version}")
             return pepper
 
-        return await self._books.record(actor, work)
+        return await self._books.record(actor, work, size=ALONE)
 
 
 def _find(peppers: list[Pepper], version: int) -> Pepper:

@@ -86,7 +86,7 @@ class ManagingWorkspaces:
 
 
 async def _existing(tx: Transaction, workspace_id: str) -> Workspace:
-    workspace = await tx.workspaces.get(workspace_id, to_change=True)
+    workspace = await tx.workspaces.get(workspace_id)
     if workspace is None:
         raise workspace_not_found(workspace_id)
     return workspace

@@ -81,7 +81,8 @@ class Sessions(Protocol):
     async def grant_again(self, session_id: str, caller_id: str, claim: Claim) -> Grant:
         """Returns the grant of the present state to a request that `renew` was called for before.
 
-        The session has the beat and the acknowledgement of that time. Raises as `renew`.
+        The session has the acknowledgement of that time, and its beat or a later one. Raises as
+        `renew`.
         """
 
     async def allow(
@@ -95,8 +96,8 @@ class Sessions(Protocol):
     async def leave(self, session_id: str, caller_id: str) -> None:
         """Ends the session if it is the caller's."""
 
-    async def remove(self, session_id: str, beat: int) -> None:
-        """Ends the session if its beat is still *beat*."""
+    async def remove(self, session_id: str, beat: int) -> bool:
+        """Ends the session if its beat is still *beat*; returns whether it did."""
 
     async def callers_of(self, session_ids: Collection[str]) -> dict[str, str]:
         """Returns the caller's id of those of *session_ids* that are not over."""

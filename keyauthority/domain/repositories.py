@@ -99,11 +99,8 @@ class Keys(Protocol):
 class Workspaces(Protocol):
     """The workspaces, within one transaction."""
 
-    async def get(self, workspace_id: str, *, to_change: bool = False) -> Workspace | None:
-        """Returns the workspace, which no other change alters until the end of this one.
-
-        Others may read it meanwhile, unless it is read *to_change* it.
-        """
+    async def get(self, workspace_id: str) -> Workspace | None:
+        """Returns the workspace; a changing transaction locks it until its end."""
 
     async def get_all(self, workspace_ids: Iterable[str]) -> dict[str, Workspace]:
         """Returns those of *workspace_ids* that exist, without locks."""

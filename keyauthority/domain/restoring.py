@@ -8,7 +8,7 @@ from datetime import timedelta
 from typing import Final, TypeAlias, assert_never
 
 from keyauthority.domain.auditing import AuditEntry
-from keyauthority.domain.books import Books, Change
+from keyauthority.domain.books import ALONE, Books, Change
 from keyauthority.domain.callers import Insider
 from keyauthority.domain.credits.pricing import SUBJECT, fact_of, price_in
 from keyauthority.domain.credits.replaying import NO_LEDGERS, Ledgers, Reentered, enter_again
@@ -88,7 +88,8 @@ class Restoring:
                 await _repeat(change, entry, head, replayed)
             return head, replayed
 
-        result, _ = await self._books.change(actor, work)
+        # Alone, and so never run twice: the ledgers can be read once only.
+        result, _ = await self._books.change(actor, work, size=ALONE)
         return result
 
     async def settle(self, actor: Insider, head: Head) -> None:
@@ -207,7 +208,7 @@ async def _create_workspace(change: Change, entry: AuditEntry, replayed: Replaye
 
 
 async def _suspend(change: Change, entry: AuditEntry, replayed: Replayed) -> None:
-    workspace = await change.tx.workspaces.get(entry.subject, to_change=True)
+    workspace = await change.tx.workspaces.get(entry.subject)
     if workspace is None:
         replayed.missing = _with(replayed.missing, entry.subject)
         return

@@ -35,6 +35,8 @@ class _Waiting:
     committed: float
     receipt: asyncio.Future[Receipt]
     late: bool = False
+    # Sessions that it waited for until their leases were over, and that are gone by now.
+    gone: int = 0
 
 
 class SessionFence:
@@ -46,6 +48,7 @@ class SessionFence:
         lateness: Shortens the leases of verifiers that changes wait for.
         now: The clock of leases.
         metrics: Where waits are counted.
+        poll: Seconds between two looks at the sessions that nothing brings forward.
     """
 
     def __init__(
@@ -55,6 +58,7 @@ class SessionFence:
         lateness: Lateness,
         now: Callable[[], float],
         metrics: ReplicaMetrics,
+        poll: float = POLL,
     ) -> None:
         self.settled = -math.inf
         """The time until which leases may be in force that the books know nothing of."""
@@ -67,6 +71,7 @@ class SessionFence:
         self._watch = watch
         self._now = now
         self._metrics = metrics
+        self._poll = poll
         self._due = asyncio.Event()
         self._waiting: list[_Waiting] = []
         # Of the oldest revision waited for: how many sessions were behind at the last look, and how
@@ -89,6 +94,16 @@ class SessionFence:
 
     def session_ended(self) -> None:
         """Has the sessions looked at now, since there is one less to wait for."""
+        self._due.set()
+
+    def session_removed(self, acknowledged: int) -> None:
+        """Notes that this process removed a session, whose lease was over.
+
+        Receipts count it among the leases that were waited out. What another process removes is in
+        none.
+        """
+        for change in self._waiting:
+            change.gone += acknowledged < change.revision
         self._due.set()
 
     def announce(self, revision: int) -> None:
@@ -133,7 +148,7 @@ class SessionFence:
                 if self.closing:
                     self._give_up(waiting, error)
             with suppress(TimeoutError):
-                async with asyncio.timeout(POLL):
+                async with asyncio.timeout(self._poll):
                     await self._due.wait()
         self._oldest = math.inf
 
@@ -151,7 +166,9 @@ class SessionFence:
             if passed and not change.receipt.done():
                 waited = timedelta(seconds=now - change.committed)
                 change.receipt.set_result(
-                    Receipt(change.revision, counts.acknowledged, counts.behind, waited)
+                    Receipt(
+                        change.revision, counts.acknowledged, counts.behind + change.gone, waited
+                    )
                 )
                 self._waiting.remove(change)
         if late:

@@ -56,7 +56,7 @@ class Replica:
         self.syncing = Syncing(store.sessions, self.watch, self.fence, lateness, metrics)
         self._store = store
         self._now = now
-        self._sweeper = Sweeper(store, now, metrics, sweep_every)
+        self._sweeper = Sweeper(store, now, metrics, sweep_every, self.fence.session_removed)
         name = f"authority {socket.gethostname()}:{os.getpid()}"
         self._following = Following(self.cache, store.sessions, self.watch, self.fence, name, now)
         metrics.lease_held.set_function(lambda: self.cache.holds_lease(now()))

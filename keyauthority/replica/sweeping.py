@@ -29,13 +29,19 @@ class Sweeper:
     """Looks after the sessions in the books, by its own clock *now* alone."""
 
     def __init__(
-        self, store: Store, now: Callable[[], float], metrics: ReplicaMetrics, every: float
+        self,
+        store: Store,
+        now: Callable[[], float],
+        metrics: ReplicaMetrics,
+        every: float,
+        removed: Callable[[int], None],
     ) -> None:
         self._store = store
         self._restoring = Restoring(Books(store, Unfenced()))
         self._now = now
         self._metrics = metrics
         self._every = every
+        self._removed = removed
         self._janitor = Janitor()
         self._allowances = Allowances()
         self._settling: tuple[Head, float] | None = None
@@ -61,9 +67,11 @@ class Sweeper:
         # Read after the sessions, as janitor and allowances need it.
         now = self._now()
         beats = [(session.id, session.beat) for session in sessions]
+        acknowledged = {session.id: session.acknowledged for session in sessions}
         for session_id, beat in self._janitor.look(beats, now, wait_out(terms.longest_lease)):
-            await self._store.sessions.remove(session_id, beat)
-            log.info("session_removed", session=session_id)
+            if await self._store.sessions.remove(session_id, beat):
+                self._removed(acknowledged[session_id])
+                log.info("session_removed", session=session_id)
         await self._allow(sessions, now, terms)
         await self._settle(terms)
 

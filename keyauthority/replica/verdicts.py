@@ -117,7 +117,7 @@ class Verdicts:
             self._check_may_tell(ask, judged.head)
             # Verdicts that a change overtook are read again. If changes are faster than reading, the
             # last reading counts: it is right as of a moment after its question.
-            if self._alone or judged.head >= self.applied:
+            if judged.head >= self.applied:
                 break
         if self._cache.stands(ask, judged.head):
             for secret, answer in zip(presented, judged.answers, strict=True):

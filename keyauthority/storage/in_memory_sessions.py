@@ -73,7 +73,9 @@ class InMemorySessions(ABC):
         return await self._acknowledge(session_id, caller_id, claim)
 
     async def grant_again(self, session_id: str, caller_id: str, claim: Claim) -> Grant:
-        if self._book.caller_of(session_id) != caller_id:
+        # The beat costs nothing here. With it a change that waits for a silent session ends before the
+        # session is removed, and its receipt tells of the lease.
+        if not self._book.beat(session_id, caller_id):
             raise session_not_found()
         return await self._grant_in_book(session_id, caller_id, claim)
 
@@ -89,9 +91,10 @@ class InMemorySessions(ABC):
         self._book.leave(session_id, caller_id)
         self._forget_if_ended(session_id)
 
-    async def remove(self, session_id: str, beat: int) -> None:
-        self._book.remove(session_id, beat)
+    async def remove(self, session_id: str, beat: int) -> bool:
+        removed = self._book.remove(session_id, beat)
         self._forget_if_ended(session_id)
+        return removed
 
     async def callers_of(self, session_ids: Collection[str]) -> dict[str, str]:
         callers = {session_id: self._book.caller_of(session_id) for session_id in session_ids}

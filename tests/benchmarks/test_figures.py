@@ -191,5 +191,5 @@ def test_idle_verifiers_take_a_share_of_a_core(asked: Authority, folder: Path) -
 
 def test_a_gateway_is_timed_from_the_return_of_its_lease(tmp_path: Path) -> None:
     """A gateway that can't reach the authority loses its lease, and answers again after it."""
-    figure = returning.returning(tmp_path, count=5)
+    [figure] = returning.returning(tmp_path, count=5)
     assert int(figure.value.replace(",", "")) > 0

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -87,3 +87,20 @@ def test_a_failed_run_writes_what_it_measured(
         assert run.exit_code == code
         assert "| memory | 800 bytes |" in output.read_text()
         assert str(error) in output.read_text()
+
+
+def test_rows_that_could_not_be_measured_keep_no_others_out() -> None:
+    """What was measured of them stays, the page says why the rest is missing, and others follow."""
+
+    def rows() -> Iterator[Figure]:
+        yield Figure("first", "1")
+        raise BenchmarkError("a revocation waited for 5 sessions only")
+
+    results = Results(lambda _: None)
+    results.add_or_miss("many verifiers", rows())
+    results.add_or_miss("others", [Figure("next", "2")])
+    written = page(results)
+    assert "    many verifiers: a revocation waited for 5 sessions only\n" in written
+    assert "| many verifiers | not measured: see the beginning of this page |" in written
+    assert "| first | 1 |" in written
+    assert "| next | 2 |" in written

@@ -9,7 +9,7 @@ import grpc
 import pytest
 
 from keyauthority.base.process.clocks import LeaseClock, boottime
-from keyauthority.client import Secret, Verdict, VerificationUnavailable, Verifier, asking, lines
+from keyauthority.client import Secret, Verdict, VerificationUnavailable, Verifier
 from keyauthority.client.asking import ACCEPTED_CALLS, STRANGERS_CALLS
 from keyauthority.client.lines import BATCH
 from keyauthority.v1 import verification_service_pb2 as pb
@@ -273,27 +273,19 @@ ROOM_OF_ONE = 100
 KEYS_IN_USE = 5_000
 
 
-@pytest.fixture
-def small_batches(monkeypatch: pytest.MonkeyPatch) -> None:
-    """So few secrets in a call that a test fills all calls quickly."""
-    monkeypatch.setattr(lines, "BATCH", SMALL_BATCH)
-
-
-@pytest.fixture
-def little_room(monkeypatch: pytest.MonkeyPatch) -> None:
-    """So little room for waiting that a test fills it quickly."""
-    monkeypatch.setattr(asking, "WAITING", 2 * ROOM_OF_ONE)
-
-
 class TestPlaces:
-    @pytest.mark.usefixtures("small_batches", "little_room")
     async def test_without_a_lease_a_question_too_many_is_refused_at_once(
         self, scripted: ScriptedAuthority
     ) -> None:
         """Also if all come in the same moment: so many wait, and no more."""
         scripted.door.clear()
         async with Verifier(
-            scripted.address, token=Secret(TOKEN), timeout=20, cache=False
+            scripted.address,
+            token=Secret(TOKEN),
+            timeout=20,
+            cache=False,
+            batch=SMALL_BATCH,
+            waiting=2 * ROOM_OF_ONE,
         ) as verifier:
             questions = [
                 asyncio.create_task(ask(verifier, new_secret())) for _ in range(ROOM_OF_ONE + 20)
@@ -316,6 +308,7 @@ class TestPlaces:
             answers = await asyncio.gather(*(ask(verifier, key) for key in keys))
             assert set(answers) == {Verdict.VALID}
             assert verifier.counters.shed == 0
+        assert sum(scripted.batches) == len(scripted.asked)
         # What was asked before the session began counts for nothing, and is asked again.
         assert len(scripted.batches) <= KEYS_IN_USE / BATCH + 2 * STRANGERS_CALLS
         assert len(scripted.asked) <= KEYS_IN_USE + STRANGERS_CALLS * BATCH
@@ -356,10 +349,9 @@ class TestPlaces:
             assert set(await asyncio.gather(*questions)) == {Verdict.VALID}
             assert scripted.batches == [20]
 
-    @pytest.mark.usefixtures("small_batches")
     async def test_under_a_lease_it_waits_its_turn(self, scripted: ScriptedAuthority) -> None:
         """The authority is there: it is asked so many things at a time, and answers all."""
-        async with leased(scripted.address, timeout=20) as verifier:
+        async with leased(scripted.address, timeout=20, batch=SMALL_BATCH) as verifier:
             known = await accepted_before(verifier, scripted, UNDER_WAY + 20)
             questions = [asyncio.create_task(ask(verifier, one)) for one in known]
             await until(lambda: len(scripted.asked) == UNDER_WAY)
@@ -369,10 +361,9 @@ class TestPlaces:
             assert set(await asyncio.gather(*questions)) == {Verdict.VALID}
             assert (len(scripted.asked), verifier.counters.shed) == (UNDER_WAY + 20, 0)
 
-    @pytest.mark.usefixtures("small_batches")
     async def test_hits_need_none(self, scripted: ScriptedAuthority) -> None:
         """What is in memory is told however busy the authority is."""
-        async with leased(scripted.address, timeout=20) as verifier:
+        async with leased(scripted.address, timeout=20, batch=SMALL_BATCH) as verifier:
             secret = scripted.issue()
             await verifier.verify(secret)
             scripted.door.clear()
@@ -382,12 +373,11 @@ class TestPlaces:
             scripted.door.set()
             await asyncio.gather(*questions)
 
-    @pytest.mark.usefixtures("small_batches")
     async def test_a_call_that_nobody_waits_for_any_more_is_not_made(
         self, scripted: ScriptedAuthority
     ) -> None:
         """Or those who still wait would stand behind those who gave up."""
-        async with leased(scripted.address, timeout=20) as verifier:
+        async with leased(scripted.address, timeout=20, batch=SMALL_BATCH) as verifier:
             known = await accepted_before(verifier, scripted, UNDER_WAY + 21)
             questions = [asyncio.create_task(ask(verifier, one)) for one in known[:UNDER_WAY]]
             await until(lambda: len(scripted.asked) == UNDER_WAY)

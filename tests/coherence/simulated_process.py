@@ -405,7 +405,7 @@ def _allowing(session_id: str, before: Allowance, after: Allowance) -> Callable[
     return lambda book: book.allow(session_id, before, after)
 
 
-def _removing(session_id: str, beat: int) -> Callable[[Database], None]:
+def _removing(session_id: str, beat: int) -> Callable[[Database], bool]:
     return lambda database: database.book.remove(session_id, beat)
 
 

@@ -120,7 +120,7 @@ async def test_changes_of_one_workspace_wait_for_one_another(store: Store) -> No
     async def count() -> None:
         for _ in range(ROUNDS):
             async with changing(store) as tx:
-                before = await tx.workspaces.get("ws_1", to_change=True)
+                before = await tx.workspaces.get("ws_1")
                 assert before is not None
                 await asyncio.sleep(0)
                 name = f"{before.name}x"

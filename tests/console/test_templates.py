@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator
 from html.parser import HTMLParser
 from itertools import pairwise
@@ -12,6 +13,7 @@ from urllib.parse import parse_qs, urlsplit
 import pytest
 from playwright.sync_api import Browser, BrowserContext, Page
 
+from console.rendering import Assets
 from tests.console.browser import chromium
 from tests.console.sample_data import IMAGE, SCRIPT, SECRET
 from tests.console.samples import PAGES
@@ -19,8 +21,14 @@ from tests.console.showing import rendered, showing
 from tests.node import FOLDER, node_with_packages
 
 OPEN = "for (const fold of document.querySelectorAll('details')) fold.open = true"
+VIOLATIONS = "(options) => axe.run(options).then((results) => results.violations)"
 NAMES = [page.name for page in PAGES]
-SCHEMES: tuple[Literal["light", "dark"], ...] = ("light", "dark")
+RULES: dict[Literal["light", "dark"], dict[str, Any]] = {
+    "light": {},
+    # The schemes differ in nothing but colours.
+    "dark": {"runOnly": ["color-contrast", "link-in-text-block"]},
+}
+"""How axe is run in each colour scheme."""
 
 
 def axe() -> str:
@@ -55,26 +63,37 @@ def page(narrow: BrowserContext) -> Iterator[Page]:
     page.close()
 
 
-@pytest.mark.parametrize("scheme", SCHEMES)
-@pytest.mark.timeout(300)
-def test_nothing_is_in_the_way_of_anybody(
-    browser: Browser, origin: str, scheme: Literal["light", "dark"]
-) -> None:
+@pytest.mark.timeout(600)
+def test_nothing_is_in_the_way_of_anybody(browser: Browser, origin: str) -> None:
     """axe-core finds no violation on any page, in light and in dark."""
     source = axe()
     # axe is code from elsewhere, which the pages' own policy would rightly refuse.
-    context = browser.new_context(color_scheme=scheme, bypass_csp=True)
+    # Without motion, the colours of a scheme are there at once.
+    context = browser.new_context(bypass_csp=True, reduced_motion="reduce")
     found: dict[str, Any] = {}
     page = context.new_page()
     for name in NAMES:
         page.goto(f"{origin}/{name}")
         page.evaluate(OPEN)
         page.evaluate(source)
-        violations = page.evaluate("axe.run().then((results) => results.violations)")
-        if violations:
-            found[name] = [(v["id"], [n["html"][:200] for n in v["nodes"]]) for v in violations]
+        for scheme, options in RULES.items():
+            page.emulate_media(color_scheme=scheme)
+            violations = page.evaluate(VIOLATIONS, options)
+            if violations:
+                found[f"{name}, {scheme}"] = [
+                    (v["id"], [n["html"][:200] for n in v["nodes"]]) for v in violations
+                ]
     context.close()
     assert found == {}, json.dumps(found, indent=1)
+
+
+def test_the_schemes_differ_in_colours_alone() -> None:
+    """What depends on the colour scheme is the values that the style sheet names, and no rule."""
+    files = [asset.body.decode() for asset in Assets() if asset.content_type.startswith("text/")]
+    texts = [*files, *rendered().values()]
+    blocks = [block for text in texts for block in text.split("prefers-color-scheme")[1:]]
+    assert len(blocks) == 1
+    assert re.match(r": dark\) \{\s*:root \{\s*(--[\w-]+: [^;{}]+;\s*)+\}\s*\}", blocks[0])
 
 
 @pytest.mark.timeout(300)

@@ -15,7 +15,7 @@ from gateway.envelope import Refusal
 from gateway.observe import Metrics
 from gateway.request import Grant
 from gateway.sources import Attempts
-from keyauthority.client import Secret, Verdict, Verification, VerifiedKey, Verifier, asking
+from keyauthority.client import Secret, Verdict, Verification, VerifiedKey, Verifier
 from keyauthority.v1 import verification_service_pb2 as pb
 from tests.gateway.conftest import StartGateway
 from tests.gateway.parts import (
@@ -104,19 +104,18 @@ async def test_an_authority_that_says_what_we_do_not_know(
     assert upstream.received == []
 
 
-async def test_more_questions_than_there_is_room_for(
-    authority: RecordingAuthority, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_more_questions_than_there_is_room_for(authority: RecordingAuthority) -> None:
     """The room is full; the next one is told at once instead of queueing up."""
     released = asyncio.Event()
 
     async def wait(_: Context) -> None:
         await released.wait()
 
-    monkeypatch.setattr(asking, "WAITING", 2 * ROOM_OF_ONE)
     authority.misbehave = wait
     token = Secret(TOKEN)
-    async with Verifier(authority.address, token=token, cache=False, timeout=20) as verifier:
+    async with Verifier(
+        authority.address, token=token, cache=False, timeout=20, waiting=2 * ROOM_OF_ONE
+    ) as verifier:
         authorizer = Authorizer(verifier, Attempts(0), lambda _: None, Metrics())
 
         async def ask_at_the_edge() -> Grant | Refusal:

@@ -12,7 +12,7 @@ from prometheus_client import CollectorRegistry
 from keyauthority.base.process.clocks import boottime
 from keyauthority.domain.errors import KeyAuthorityError, Reason
 from keyauthority.domain.sessions import Standing, Terms
-from keyauthority.replica.fence import SessionFence
+from keyauthority.replica.fence import POLL, SessionFence
 from keyauthority.replica.lateness import Lateness
 from keyauthority.replica.metrics import ReplicaMetrics
 from keyauthority.replica.watch import Watch
@@ -55,9 +55,14 @@ def sessions() -> Sessions:
 
 @pytest.fixture
 def fence(sessions: Sessions) -> SessionFence:
+    return fence_over(sessions)
+
+
+def fence_over(sessions: Sessions, poll: float = POLL) -> SessionFence:
     store = MemoryStore(ManualClock())
     metrics, watched = ReplicaMetrics(CollectorRegistry()), cast("Any", sessions)
-    return SessionFence(watched, Watch(store), Lateness(watched, metrics), boottime, metrics)
+    lateness = Lateness(watched, metrics)
+    return SessionFence(watched, Watch(store), lateness, boottime, metrics, poll)
 
 
 async def test_one_look_is_for_all(fence: SessionFence, sessions: Sessions) -> None:
@@ -101,10 +106,10 @@ async def test_what_is_heard_of_decides_nothing(fence: SessionFence, sessions: S
 
 
 async def test_only_what_may_be_the_last_brings_a_look_forward(
-    fence: SessionFence, sessions: Sessions, monkeypatch: pytest.MonkeyPatch
+    sessions: Sessions,
 ) -> None:
     """A look for each of a thousand acknowledgements would be slower than all of them together."""
-    monkeypatch.setattr("keyauthority.replica.fence.POLL", 60.0)
+    fence = fence_over(sessions, poll=60.0)
     sessions.number = 1_000
     wait = asyncio.create_task(fence.wait(2))
     await sessions.until_looked_at(1)
@@ -149,3 +154,16 @@ async def test_who_gives_up_is_not_looked_after(fence: SessionFence, sessions: S
     async with asyncio.timeout(5):
         while len(asyncio.all_tasks()) > 1:  # noqa: ASYNC110  # nobody wakes us
             await asyncio.sleep(0.005)
+
+
+async def test_a_lease_that_is_over_is_told_though_its_session_is_gone(
+    fence: SessionFence, sessions: Sessions
+) -> None:
+    """Whoever is removed while a change waits for him was waited out; others weren't waited for."""
+    first, second = (asyncio.create_task(fence.wait(revision)) for revision in (1, 2))
+    await sessions.until_looked_at(1)
+    fence.session_removed(1)
+    sessions.number = 0
+
+    receipts = await asyncio.wait_for(asyncio.gather(first, second), 5)
+    assert [receipt.leases_waited_out for receipt in receipts] == [0, 1]

@@ -28,7 +28,7 @@ class Rounds:
         self.session_id = session_id
         self._store = store
         metrics = ReplicaMetrics(CollectorRegistry())
-        self._sweeper = Sweeper(store, lambda: self.time, metrics, every=1.0)
+        self._sweeper = Sweeper(store, lambda: self.time, metrics, 1.0, lambda _: None)
 
     async def after(self, seconds: float) -> Allowance:
         """The verifier's allowance when another round was made after *seconds*."""

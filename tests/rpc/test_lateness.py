@@ -12,6 +12,7 @@ from prometheus_client import CollectorRegistry
 from keyauthority.coherence.allowances import LATE
 from keyauthority.coherence.fence import LOOK
 from keyauthority.domain.callers import Role
+from keyauthority.replica.fence import POLL
 from keyauthority.replica.sweeping import SWEPT_EVERY
 from keyauthority.server import Pace
 from keyauthority.v1.key_service_pb2 import IssueKeyResponse, RevokeKeyRequest, RevokeKeyResponse
@@ -59,6 +60,7 @@ async def outlast(
     while not change.done():
         await api(sync)
         clock.ahead += LOOK
+        await asyncio.sleep(POLL)
     return await change
 
 
@@ -88,6 +90,7 @@ class TestLate:
         while (await listed(authority.root, granted.session_id)).times_late == 0:
             await verifier(acknowledging(granted))
             lease_clock.ahead += LOOK
+            await asyncio.sleep(POLL)  # What acknowledges nothing brings no look forward.
         assert not change.done()
         after = await verifier(acknowledging(news))
         assert (await change).receipt.leases_waited_out == 0

@@ -32,15 +32,20 @@ from tests.transactions import changing
 
 # One row each.
 SMALL = {"SCAN head", "SCAN terms"}
+SNAPSHOTS = [
+    snapshots.SNAPSHOT,
+    snapshots.SNAPSHOT_WITH_IMPORTS,
+    *snapshots.PRESENTED.values(),
+]
 
 
 @pytest.mark.parametrize("count", [1, 100, 1_000])
-@pytest.mark.parametrize("query", [snapshots.SNAPSHOT, snapshots.SNAPSHOT_WITH_IMPORTS])
+@pytest.mark.parametrize("query", SNAPSHOTS)
 def test_a_snapshot_searches(path: Path, query: Select[Any], count: int) -> None:
     """However many keys there are, reading some costs the same."""
     migrate_sqlite(path)
     statement, parameters = SqliteDirect(query).bound(
-        {"ids": ["id"] * count, "digests": [b"x"] * count}
+        {"ids": ["id"] * count, "digests": [b"x"] * count, "secrets": [b"x"] * count}
     )
     with closing(connect(path, KIND.pragmas)) as connection:
         plan = _plan(connection, statement, parameters)
@@ -88,13 +93,17 @@ async def test_usage_is_searched_for(path: Path) -> None:
     assert refunds == f"SEARCH refunds USING INDEX credit_entries_refunds {place}"
 
 
-@pytest.mark.parametrize(
-    "query", [snapshots.SNAPSHOT, snapshots.SNAPSHOT_WITH_IMPORTS, snapshots.CALLER, leases.GRANT]
-)
+@pytest.mark.parametrize("query", [*SNAPSHOTS, snapshots.CALLER, leases.GRANT])
 async def test_postgres_searches_too(query: Select[Any]) -> None:
     """By a plan that is made once, of tables that it takes for small, and that suits large ones."""
     statement, parameters = PostgresDirect(query).bound(
-        {"ids": ["id"], "digests": [b"x"], "caller_id": "caller", "revision": 1}
+        {
+            "ids": ["id"],
+            "digests": [b"x"],
+            "secrets": [b"x"],
+            "caller_id": "caller",
+            "revision": 1,
+        }
     )
     url = await new_database()
     async with open_postgres(url) as store:

@@ -2,29 +2,34 @@
 
 import asyncio
 from collections.abc import AsyncIterator
+from contextlib import suppress
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 import asyncpg
 import pytest
+from sqlalchemy import text
 
 from keyauthority.base.relational.location import PostgresUrl
 from keyauthority.domain.auditing import AuditFilter
-from keyauthority.domain.books import Books, Unfenced
+from keyauthority.domain.books import Books, Change, Unfenced
 from keyauthority.domain.callers import Actor, Caller, Role
 from keyauthority.domain.errors import KeyAuthorityError, Reason
+from keyauthority.domain.facts import Action, Fact
 from keyauthority.domain.issuing import Issuing, NewKey
 from keyauthority.domain.keys import KeySettings
 from keyauthority.domain.last_used import LastUsed
 from keyauthority.domain.managing_peppers import ManagingPeppers
 from keyauthority.domain.ports import Store
 from keyauthority.domain.replays import Retry
+from keyauthority.domain.repositories import Transaction
 from keyauthority.domain.sessions import REPLICA, WHOLE, Allowance, Claim, Grant, Head
 from keyauthority.keyring import FileKeyring, KeyringError
 from keyauthority.storage import bootstrap
 from keyauthority.storage.postgres import open_postgres
 from keyauthority.storage.postgres.statements import number_of
-from tests.conformance.records import START, a_caller, a_key, a_pepper, a_workspace
+from tests.conformance.records import START, UndoError, a_caller, a_key, a_pepper, a_workspace
 from tests.postgres import name_of, new_database, run_sql
 from tests.transactions import changing, reading
 
@@ -404,3 +409,50 @@ async def test_far_from_its_bound_a_caller_joins_everywhere_at_once(
     finally:
         await connection.close()
     await asyncio.gather(first, second)
+
+
+async def test_a_batch_waits_for_the_counter_as_a_change_does(one: Store, two: Store) -> None:
+    """However long another replica takes to commit: nothing is a deadlock any more by then."""
+    books = Books(one, Unfenced())
+    actor = Actor(a_caller(), "RevokeKey", "", "")
+
+    async def alter(change: Change) -> None:
+        change.alters("key_1", "ws_1", Fact(Action.KEY_PAUSED))
+
+    async with changing(two) as tx:
+        await tx.feed.advance(["key_2"])
+        together = [asyncio.create_task(books.change(actor, alter)) for _ in range(5)]
+        await asyncio.sleep(0.3)
+        assert not [change for change in together if change.done()]
+    receipts = [receipt for _, receipt in await asyncio.gather(*together)]
+    assert sorted(receipt.revision for receipt in receipts) == [2, 3, 4, 5, 6]
+
+
+@pytest.mark.parametrize("fails", [True, False])
+async def test_a_lock_of_one_work_is_not_taken_for_the_next_ones(one: Store, fails: bool) -> None:
+    """Neither one that was rolled back, nor a shared one for one to be alone with."""
+
+    async def locks(tx: Transaction) -> list[str]:
+        statements: Any = tx.peppers
+        rows = await statements._statements.rows(
+            text("SELECT mode FROM pg_locks WHERE locktype = 'advisory' AND pid = pg_backend_pid()")
+        )
+        return [row.mode for row in rows]
+
+    async def share(tx: Transaction) -> None:
+        async with tx.savepoint():
+            await tx.peppers.all()
+            if fails:
+                raise UndoError
+
+    async def work(tx: Transaction) -> list[str]:
+        for _ in range(40):
+            with suppress(UndoError):
+                await share(tx)
+        if fails:
+            await tx.peppers.all()
+        else:
+            await tx.peppers.to_change()
+        return await locks(tx)
+
+    assert ("ShareLock" if fails else "ExclusiveLock") in await one.change(work)

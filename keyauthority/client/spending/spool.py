@@ -261,7 +261,13 @@ class Spool:
             if self._replaying.whole is not None:
                 frames.append(records.whole(self._replaying.whole))
             self._write_ends(b"".join(frames))
-            await self.durable()
+            try:
+                await self.durable()
+            except SpoolError:
+                # They stay the orphan's, and are returned when it is adopted.
+                for one in ended:
+                    self._unconfirmed.pop(one.charge.reference, None)
+                raise
             await asyncio.to_thread(orphan.move_to, self._owned.path)
         return [one.charge for one in ended]
 

@@ -81,7 +81,7 @@ class Prices:
                 change.alters(SUBJECT, "", *map(fact_of, added))
             return Placed(prices, len(added))
 
-        return await self._books.change(actor, work)
+        return await self._books.change(actor, work, size=len(rows))
 
     async def page(self, limit: int, after: Cursor | None) -> list[Price]:
         """Returns up to *limit* rows after *after*, newest first."""

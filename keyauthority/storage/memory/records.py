@@ -60,7 +60,7 @@ class MemoryCallers(Repository):
 class MemoryWorkspaces(Repository):
     """`Workspaces` within one transaction."""
 
-    async def get(self, workspace_id: str, *, to_change: bool = False) -> Workspace | None:
+    async def get(self, workspace_id: str) -> Workspace | None:
         return self._books.workspaces.get(workspace_id)
 
     async def get_all(self, workspace_ids: Iterable[str]) -> dict[str, Workspace]:

@@ -84,8 +84,8 @@ class PostgresSessions:
     async def leave(self, session_id: str, caller_id: str) -> None:
         await self._end(sessions.c.id == session_id, sessions.c.caller_id == caller_id)
 
-    async def remove(self, session_id: str, beat: int) -> None:
-        await self._end(sessions.c.id == session_id, sessions.c.beat == beat)
+    async def remove(self, session_id: str, beat: int) -> bool:
+        return await self._end(sessions.c.id == session_id, sessions.c.beat == beat)
 
     async def callers_of(self, session_ids: Collection[str]) -> dict[str, str]:
         rows = await self._database.read(_CALLERS_OF, ids=list(session_ids))
@@ -102,9 +102,9 @@ class PostgresSessions:
     async def all(self) -> list[Session]:
         return [_session(row) for row in await self._database.read(_ALL)]
 
-    async def _end(self, *which: ColumnElement[bool]) -> None:
+    async def _end(self, *which: ColumnElement[bool]) -> bool:
         async with self._database.changing() as statements:
-            await statements.count(delete(sessions).where(*which))
+            return await statements.count(delete(sessions).where(*which)) == 1
 
 
 def _session(row: Any) -> Session:

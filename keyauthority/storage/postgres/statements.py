@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import asynccontextmanager
 from datetime import datetime
 from hashlib import blake2b
 from typing import Any, Final
@@ -24,6 +25,7 @@ from sqlalchemy import (
 from sqlalchemy import column as column_named
 from sqlalchemy.dialects import postgresql
 
+from keyauthority.base.relational.postgres import SETTINGS
 from keyauthority.storage.postgres.direct import direct_of, insertion_of, storable, write_of
 from keyauthority.storage.postgres.link import Link
 from keyauthority.storage.sql.direct import Insertion, Query
@@ -47,14 +49,16 @@ class PostgresStatements(Statements):
     another process: together they lock more than one does, in any order.
     """
 
-    SAVEPOINT = ("SET LOCAL lock_timeout = '100ms'", *Statements.SAVEPOINT)
+    # Undone by a rollback to the savepoint. Nothing is a deadlock any more behind the counter's row.
+    SAVEPOINT = (*Statements.SAVEPOINT, "SET LOCAL lock_timeout = '100ms'")
+    RELEASE = (*Statements.RELEASE, f"SET LOCAL lock_timeout = '{SETTINGS['lock_timeout']}'")
 
     def __init__(self, link: Link, time: datetime, *, locking: bool) -> None:
         assert link.sql is not None  # noqa: S101  # a mistake of ours
         super().__init__(time, locking=locking)
         self._link = link
         self._connection = link.sql
-        self._locks: set[tuple[str, str]] = set()
+        self._locks: set[tuple[bool, str]] = set()
 
     @staticmethod
     def insert(table: Table) -> Any:
@@ -82,19 +86,30 @@ class PostgresStatements(Statements):
         return table.c.first, table.c.second
 
     async def alone(self, subject: str) -> None:
-        await self._lock(func.pg_advisory_xact_lock, subject)
+        await self._lock(subject, shared=False)
 
     async def together(self, subject: str) -> None:
-        await self._lock(func.pg_advisory_xact_lock_shared, subject)
+        await self._lock(subject, shared=True)
 
     async def notify(self) -> None:
         await self.row(_ANNOUNCED)
 
-    async def _lock(self, lock: Callable[[int], Any], subject: str) -> None:
-        name = (str(lock), subject)
-        if self.locking and name not in self._locks:
+    @asynccontextmanager
+    async def savepoint(self) -> AsyncIterator[None]:
+        locks = set(self._locks)
+        try:
+            async with super().savepoint():
+                yield
+        except BaseException:
+            # What was locked since is free again.
+            self._locks = locks
+            raise
+
+    async def _lock(self, subject: str, *, shared: bool) -> None:
+        if self.locking and not {(shared, subject), (False, subject)} & self._locks:
+            lock = func.pg_advisory_xact_lock_shared if shared else func.pg_advisory_xact_lock
             await self.row(select(lock(number_of(subject))))
-            self._locks.add(name)
+            self._locks.add((shared, subject))
 
     async def _command(self, *texts: str) -> None:
         await self._link.run("; ".join(texts))

@@ -33,10 +33,8 @@ from keyauthority.storage.tables import RoleSet, callers, replays, workspaces
 class SqlWorkspaces(Repository):
     """`Workspaces` within one transaction."""
 
-    async def get(self, workspace_id: str, *, to_change: bool = False) -> Workspace | None:
-        query = _BY_ID
-        if self._statements.locking:
-            query = _LOCKED_BY_ID if to_change else _SHARED_BY_ID
+    async def get(self, workspace_id: str) -> Workspace | None:
+        query = _LOCKED_BY_ID if self._statements.locking else _BY_ID
         rows = await self._statements.read(query, id=workspace_id)
         return Workspace(**rows[0]._asdict()) if rows else None
 
@@ -59,7 +57,6 @@ class SqlWorkspaces(Repository):
 
 _BY_ID: Final = select(workspaces).where(workspaces.c.id == bindparam("id"))
 _LOCKED_BY_ID: Final = _BY_ID.with_for_update(key_share=True)
-_SHARED_BY_ID: Final = _BY_ID.with_for_update(read=True)
 
 
 IN_FORCE = callers.c.revoke_time.is_(None)

@@ -54,6 +54,7 @@ class Statements(ABC):
     """
 
     SAVEPOINT: ClassVar[Sequence[str]] = ("SAVEPOINT beside_others",)
+    RELEASE: ClassVar[Sequence[str]] = ("RELEASE beside_others",)
 
     def __init__(self, time: datetime, *, locking: bool) -> None:
         self.time = time
@@ -143,11 +144,15 @@ class Statements(ABC):
         try:
             yield
             self.check()
-        except Exception:
+        except Exception as error:
             self.destroyed, self._failure = destroyed, None
-            await self.command("ROLLBACK TO beside_others", "RELEASE beside_others")
+            try:
+                await self.command("ROLLBACK TO beside_others", "RELEASE beside_others")
+            except Exception:  # noqa: BLE001  # the cause is what the block failed with
+                # The transaction is over: it ended with the block's failure, or its connection did.
+                self._failure = error
             raise
-        await self.command("RELEASE beside_others")
+        await self.command(*self.RELEASE)
 
     def close(self) -> None:
         """Refuses every later statement: the transaction is over."""

@@ -13,6 +13,7 @@ from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager, suppress
 from datetime import datetime
 from pathlib import Path
+from threading import Event
 from typing import Any, Final, TypeVar
 
 from sqlalchemy import (
@@ -45,6 +46,9 @@ T = TypeVar("T")
 
 PATIENCE: Final = 5.0
 """Seconds that a transaction, or a read, waits for another program."""
+
+HELD: Final = 1.0
+"""Seconds that the two threads wait for one another at most."""
 
 PAUSE: Final = 0.01
 """Seconds between two attempts, in which other tasks are admitted."""
@@ -146,7 +150,8 @@ class SqliteDatabase:
         await until_free(lambda: self._execute(f"PRAGMA user_version = {IN_USE}"), self._patience)
         # Into the file itself: a copy of the file alone shows that it is not whole.
         await self._execute("PRAGMA wal_checkpoint(PASSIVE)")
-        await self._reader.open()
+        with outages():
+            await self._reader.open()
 
     async def close(self) -> None:
         """Waits for the work under way, then closes; as the last connection it empties the WAL."""
@@ -227,13 +232,26 @@ class SqliteDatabase:
         return direct.converted(rows)
 
     async def _empty_journal(self) -> bool:
-        def empty(connection: sqlite3.Connection) -> bool:
-            with outages():
-                _roll_back(connection)
-                ((busy, *_),) = connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
-            return not busy
+        # Whoever reads keeps it from being emptied: so our own reads wait.
+        reading_waits, emptied = Event(), Event()
 
-        return await to_the_end(self._in_thread(empty))
+        def wait(_: sqlite3.Connection) -> None:
+            reading_waits.set()
+            emptied.wait(HELD)
+
+        def empty(connection: sqlite3.Connection) -> bool:
+            try:
+                reading_waits.wait(HELD)
+                with outages():
+                    _roll_back(connection)
+                    ((busy, *_),) = connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+                return not busy
+            finally:
+                emptied.set()
+
+        waiting = self._in_thread(wait, self._reader)
+        done, _ = await to_the_end(_gathered(self._in_thread(empty), waiting))
+        return done
 
     async def _execute(self, command: str) -> None:
         with outages():
@@ -287,11 +305,14 @@ def driven(work: Awaitable[T]) -> T:
     raise RuntimeError("a work in a transaction awaits something else")
 
 
+async def _gathered(first: Awaitable[T], second: Awaitable[None]) -> tuple[T, None]:
+    return await asyncio.gather(first, second)
+
+
 async def until_free(attempt: Callable[[], Awaitable[T]], patience: float) -> T:
     """Returns what *attempt* does, tried again for *patience* seconds while the file is locked.
 
-    Nobody waits for another program inside SQLite or behind the gate, which would keep everybody
-    out.
+    Nobody waits for another program inside SQLite: that would keep everybody out.
     """
     loop = asyncio.get_running_loop()
     end = loop.time() + patience

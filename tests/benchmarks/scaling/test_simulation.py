@@ -126,7 +126,7 @@ def test_keys_have_fewer_misses_at_their_own_gateway() -> None:
 
 def test_charges_are_settled_as_far_as_the_account_allows() -> None:
     """What is offered is settled until the account's row is locked all the time."""
-    calm, flooded = spending(10, 200.0), spending(10, 20_000.0)
+    calm, flooded = spending(10, 200.0), spending(10, 40_000.0)
     assert calm.rate == pytest.approx(200.0, rel=0.1)
     assert calm.held < 0.2
     assert calm.refused == 0

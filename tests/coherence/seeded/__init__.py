@@ -11,6 +11,7 @@ from tests.coherence.seeded import (  # noqa: F401  # each adds its bugs to the 
     batches,
     fences,
     processes,
+    renewing,
     restarts,
     sessions,
     spared,
