@@ -72,7 +72,7 @@ class Changes:
         process = self._process
         if process.cut_off:
             raise unavailable("the database is another's")
-        self._began = process.now()
+        began = process.now()
         future = self._loop.create_future()
         chance = self._random.random()
         failure = UndoError() if chance < 0.03 else unavailable("away") if chance < 0.06 else None
@@ -88,6 +88,7 @@ class Changes:
 
         def answered(outcome: Outcome) -> None:
             if not future.done():
+                self._began = began
                 result, error = outcome
                 future.set_result(result) if error is None else future.set_exception(error)
                 self._loop.run()
@@ -97,10 +98,13 @@ class Changes:
             process.arrives(self._random.expovariate(500.0), answered, outcome)
 
         if process.alone:
-            process.arrives(self._random.expovariate(200.0), commit)
+            # Some disks are slow at times.
+            slow = self._random.random() < 0.1
+            wait = self._random.uniform(0.0, 2 * LEASE if slow else 0.01)
+            process.arrives(wait, commit)
         else:
             process.in_books(attempt, answered)
-        process.after(ANSWERED_WITHIN, answered, (None, unavailable("not answered")))
+            process.after(ANSWERED_WITHIN, answered, (None, unavailable("not answered")))
         return await future
 
     # --- the fence
