@@ -18,6 +18,7 @@ from tests.coherence.machines import Step
 from tests.coherence.model_misfortunes import Misfortunes
 from tests.coherence.world import (
     Answered,
+    Committed,
     Committing,
     Leaving,
     Question,
@@ -78,12 +79,9 @@ class Model(Misfortunes):
                 case Leaving():
                     yield self.left(world, message)
                 case Committing():
-                    yield self.commit(
-                        self.arrived(world, message),
-                        message.process,
-                        message.change,
-                        message.began,
-                    )
+                    yield from self.ends(world, message)
+                case Committed():
+                    yield self.hears_of_commit(world, message)
 
     def processes_act(self, world: World) -> Iterator[Step]:
         for number, process in enumerate(world.processes):

@@ -9,11 +9,9 @@ from keyauthority.coherence.allowances import lengthened, shortened, withdrawn
 from keyauthority.coherence.sessions import SessionBook
 from keyauthority.domain.sessions import Allowance
 from tests.coherence.machines import Step
-from tests.coherence.model_authority import Authority
-from tests.coherence.scenarios import subject_of
+from tests.coherence.model_batches import Batches
 from tests.coherence.world import (
     Books,
-    Committing,
     OpenFence,
     Process,
     World,
@@ -22,60 +20,22 @@ from tests.coherence.world import (
 )
 
 
-class Changes(Authority):
-    """Makes changes, and ends sessions."""
+class Changes(Batches):
+    """Makes changes, waits for them, and ends sessions."""
 
     def change(self, world: World, process: int) -> Iterator[Step]:
         if world.processes[process].frozen is not None:
             return
-        if world.begun < len(self.has.changes):
-            change = self.has.changes[world.begun]
-            after = world._replace(begun=world.begun + 1)
-            now = self.process_clock(world, process)
-            if "slow commit" in self.has.may:
-                committing = Committing(process, change, now)
-                yield f"process {process} begins {change}", self.sent(after, committing), ""
-            else:
-                yield self.commit(after, process, change, now)
+        yield from self.begun(world, process)
         if "repeat" in self.has.may and len(world.fences) < 2:
             current = len(world.versions) - 1
             if world.returned < current:
                 label, after = f"process {process} repeats the last change", world
                 yield label, self.repeat(after, process, current), ""
 
-    def commit(self, world: World, process: int, change: str, began: float) -> Step:
-        books = self.changed(world.books, change)
-        versions = (*world.versions, (books.facts, world.tick))
-        world = world._replace(books=books, versions=versions)
-        label = f"process {process} commits {change} as {books.revision}"
-        if change[0] == "*":
-            return label, world._replace(returned=len(versions) - 1), ""
-        committed = self.committed(world, process, began)
-        return label, self.fence(world, process, len(versions) - 1, committed), ""
-
-    def changed(self, books: Books, change: str) -> Books:
-        if change.startswith("lease"):
-            return books._replace(lease=float(change.split()[1]))
-        fact = {change[1:]}
-        facts = books.facts - fact if change[0] == "-" else books.facts | fact
-        if change[0] == "*":
-            return books._replace(facts=facts)
-        revision = books.revision + 1
-        changes = (*books.changes, (revision, self.subject(change)))
-        return books._replace(revision=revision, changes=changes, facts=facts)
-
-    def subject(self, change: str) -> str:
-        return subject_of(change)
-
-    def committed(self, world: World, process: int, began: float) -> float:
-        return self.process_clock(world, process)
-
-    def fence(self, world: World, process: int, version: int, committed: float) -> World:
-        fence = OpenFence(process, world.books.revision, version, committed)
-        return world._replace(fences=tuple(sorted({*world.fences, fence})))
-
     def repeat(self, world: World, process: int, version: int) -> World:
-        return self.fence(world, process, version, self.process_clock(world, process))
+        now = self.process_clock(world, process)
+        return self.fence(world, process, world.books.revision, version, now)
 
     def look(self, world: World, fence: OpenFence) -> Iterator[Step]:
         process = world.processes[fence.process]

@@ -11,6 +11,7 @@ from tests.coherence.world import (
     Books,
     BookState,
     CacheState,
+    Committed,
     Committing,
     Process,
     Reading,
@@ -51,7 +52,7 @@ class Misfortunes(Verifiers):
 
     def busy(self, world: World, number: int) -> bool:
         return any(one.process == number for one in world.fences) or any(
-            type(one) in (Committing, Recording) for one in world.net
+            type(one) in (Committing, Committed, Recording) for one in world.net
         )
 
     def down(self, world: World, number: int) -> World:
@@ -62,7 +63,7 @@ class Misfortunes(Verifiers):
                 one
                 for one in world.net
                 if not (
-                    (isinstance(one, Reading | Committing) and one.process == number)
+                    (isinstance(one, Reading | Committing | Committed) and one.process == number)
                     or (isinstance(one, Recording) and not self.has.rows)
                     or (isinstance(one, SyncSent | SyncAnswered) and one.follower == own)
                 )
@@ -112,7 +113,9 @@ class Misfortunes(Verifiers):
             books=self.restored(books, world),
             book=self.book_restored(world.book),
             fences=(),
-            net=frozenset(one for one in world.net if type(one) not in (Committing, Recording)),
+            net=frozenset(
+                one for one in world.net if type(one) not in (Committing, Committed, Recording)
+            ),
             versions=(*world.versions, (books.facts, world.tick)),
         )
         return "a backup is restored", world, ""

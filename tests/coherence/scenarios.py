@@ -13,7 +13,8 @@ class Scenario:
     """What there is in a world, and what may happen.
 
     `changes` are made in this order, each at any time and process: a fact with `+` or `-` before it.
-    One with `*` is a creation, which nobody waits for. `may` names what else may happen;
+    One with `*` is a creation, which nobody waits for; one with `!` fails and is rolled back; one
+    with `=` finds nothing to change. `may` names what else may happen;
     `misfortunes` is how often, of crashes and the like. `fresh` is a verifier without a cache.
     A `plain` one has none either, and does not ask for the newest. `lost` is how many revisions a
     backup does not have, `lease_in_backup` how long leases lasted then. `begins` is how the world came to where its search starts: steps by their
@@ -75,6 +76,53 @@ LEASE = Scenario("lease", ticks=4, syncs=2, under_way=1)
 ABANDONED = Scenario("abandoned", ticks=1, syncs=4)
 SLOW = Scenario("slow", ticks=3, syncs=2, may=_may("slow", "slow commit"))
 COMMITS = Scenario("commits", ticks=4, syncs=1, under_way=1, may=_may("slow commit"))
+_BATCH = ("+workspace suspended", "!key disabled", "+key revoked")
+TOGETHER = Scenario(
+    "together",
+    ticks=2,
+    changes=("+imported disabled", *_BATCH),
+    syncs=4,
+    under_way=1,
+    may=_may("together", "slow commit", "slow answer"),
+    begins=(
+        "begins +imported disabled",
+        "commits",
+        "hears of its commit",
+        "returns",
+        *_CACHED,
+        f"begins {', '.join(_BATCH)}",
+    ),
+)
+WORKS_RUN = Scenario(
+    "works run",
+    ticks=1,
+    changes=_BATCH[:2],
+    syncs=1,
+    under_way=1,
+    may=_may("together", "slow commit", "slow answer"),
+)
+ROLLED_BACK = Scenario(
+    "rolled back",
+    ticks=1,
+    changes=_BATCH,
+    syncs=4,
+    under_way=1,
+    may=_may("together"),
+    begins=(*_LEASED, "commits +workspace suspended, !key disabled as"),
+)
+UNANSWERED = Scenario(
+    "unanswered",
+    ticks=2,
+    processes=2,
+    rows=True,
+    changes=("+workspace suspended", "+key revoked", "=key revoked"),
+    syncs=3,
+    own_syncs=0,
+    under_way=1,
+    misfortunes=1,
+    may=_may("together", "slow commit", "slow answer", "batch fails", "repeat", "crash"),
+    begins=_CACHED,
+)
 SPLIT = Scenario("split", ticks=2, syncs=3, under_way=1, may=_may("split sync"))
 REJOINING = Scenario(
     "rejoining",
@@ -418,6 +466,10 @@ ALL = (
     ABANDONED,
     SLOW,
     COMMITS,
+    TOGETHER,
+    WORKS_RUN,
+    ROLLED_BACK,
+    UNANSWERED,
     SPLIT,
     REJOINING,
     RENEWING,

@@ -13,7 +13,7 @@ from keyauthority.coherence.sessions import Janitor, SessionBook, credited
 from keyauthority.domain.sessions import WHOLE, Allowance, Claim, Grant, Head
 from keyauthority.storage.sql import leases
 from tests.coherence.grant_rows import GrantRow, with_changes
-from tests.coherence.history import SECRETS, History, Version, judged
+from tests.coherence.history import SECRETS, History, judged
 
 LEASE = 1.0
 
@@ -64,17 +64,6 @@ class Database:
         old = Database(self.history, self.parts, self.epoch, self.revision, list(self.changes))
         old.facts, old.settling = self.facts, self.settling
         return old
-
-    def change(self, change: str, time: float) -> tuple[int, Version]:
-        """Makes a change, if there is anything to change: the revision and state to wait for."""
-        facts = self.facts - {change[1:]} if change[0] == "-" else self.facts | {change[1:]}
-        if facts == self.facts:
-            return self.revision, self.history.versions[-1]
-        self.facts = facts
-        self.revision += 1
-        subject = change[1:].split(maxsplit=1)[0].split(".", maxsplit=1)[0]
-        self.changes.append((self.revision, subject))
-        return self.revision, self.history.made(facts, time)
 
     def read(self, secret: str) -> Given:
         verdict = judged(secret, self.facts)

@@ -9,14 +9,15 @@ from datetime import timedelta
 from random import Random
 from typing import Any
 
-from keyauthority.coherence.allowances import lengthened, shortened
+from keyauthority.coherence.allowances import lengthened
 from keyauthority.coherence.cache import Ask, SyncCall
 from keyauthority.coherence.entries import Cached
 from keyauthority.coherence.leases import wait_out
 from keyauthority.coherence.sessions import resets
-from keyauthority.domain.sessions import Allowance, Counts, Grant, Head, Standing, Terms
-from tests.coherence.history import SECRETS, WORKSPACE_OF, Version
+from keyauthority.domain.sessions import Allowance, Grant, Head
+from tests.coherence.history import SECRETS, WORKSPACE_OF
 from tests.coherence.simulated_books import LEASE, Database, Given, Parts
+from tests.coherence.simulated_changes import Changes
 from tests.coherence.virtual import Machine, Network, Timeline
 
 W = wait_out(timedelta(seconds=LEASE))
@@ -56,6 +57,7 @@ class Process(Machine):
         self.cut_off = False
         self.database = self._primary
         self.cache = self.parts.cache_type(3)
+        self.changes = Changes(self)
         self.janitor = self.parts.janitor_type()
         self.allowances = self.parts.allowances_type()
         self.head = Head(0, 0)
@@ -84,7 +86,7 @@ class Process(Machine):
         if self.database.epoch == epoch:
             self.database.settling = False
 
-    def _in_books(self, work: Callable[[Database], Any], then: Callable[[Any], None]) -> None:
+    def in_books(self, work: Callable[[Database], Any], then: Callable[[Any], None]) -> None:
         """Has *work* done in the database some time from now, and hears of it later, or never."""
         database, life = self.database, self._life
         if self.alone:
@@ -161,9 +163,9 @@ class Process(Machine):
                 self._renew()
 
         if self.parts.wrong == "renewals lost":
-            self._in_books(lambda database: _lost(database, calls), answered)
+            self.in_books(lambda database: _lost(database, calls), answered)
         else:
-            self._in_books(lambda database: [_granted(database, each) for each in calls], answered)
+            self.in_books(lambda database: [_granted(database, each) for each in calls], answered)
         # The connection of one that is not answered is given up.
         self.after(0.3, proceed)
 
@@ -177,7 +179,7 @@ class Process(Machine):
                 reply(grant)
 
         if not self.alone:
-            self._in_books(lambda database: _read(database, call), take)
+            self.in_books(lambda database: _read(database, call), take)
             return
         session_id, allowance = call.session_id, self.book.allowance(call.session_id)
 
@@ -226,7 +228,7 @@ class Process(Machine):
         if self.alone:
             self.book.leave(session_id, "")
         else:
-            self._in_books(lambda database: database.book.leave(session_id, ""), _nothing)
+            self.in_books(lambda database: database.book.leave(session_id, ""), _nothing)
 
     # --- its own session
 
@@ -254,7 +256,7 @@ class Process(Machine):
             self._follow()
 
     def _watch(self) -> None:
-        self._in_books(lambda database: Head(database.epoch, database.revision), self._hear)
+        self.in_books(lambda database: Head(database.epoch, database.revision), self._hear)
         self.after(0.2, self._watch)
 
     def _hear(self, head: Head) -> None:
@@ -285,7 +287,7 @@ class Process(Machine):
             reply(Given(known.verdict, known.whole, head, max(known.until - now, 0.0)))
             return
         mine = self.cache.ask(now)
-        self._in_books(
+        self.in_books(
             lambda database: database.read(secret),
             lambda given: self._read(secret, ask, mine, given, reply),
         )
@@ -303,58 +305,19 @@ class Process(Machine):
 
     # --- changes
 
-    def change(self, change: str) -> None:
-        if not self.up or self.cut_off:
-            return
-        began = self.now()
-        self._in_books(
-            lambda database: database.change(change, self.timeline.time),
-            lambda made: self._fence(made[0], made[1], began),
-        )
+    def change(self, *changes: str) -> None:
+        """Has changes made that come in one step."""
+        if self.up and not self.cut_off:
+            self.changes.begin(changes)
 
-    def _fence(self, revision: int, version: Version, began: float) -> None:
-        committed = began if self.parts.wrong == "time before commit" else self.now()
+    def announce(self, revision: int) -> None:
         self._hear(Head(self.head.epoch, revision))
-        fence = self.parts.fence_type(committed, self.settled)
-        if self.parts.wrong == "no fence":
-            self._passed(version, "acknowledged")
-            return
-        self._look(fence, revision, version)
 
-    def _look(self, fence: Any, revision: int, version: Version) -> None:
-        def counted(counts: Counts) -> None:
-            passed = fence.look(counts, self.now())
-            if fence.late or (passed and counts.behind):
-                self._in_the_book(lambda book: self._shorten(book, revision))
-            if not passed:
-                self.after(0.02, self._look, fence, revision, version)
-            else:
-                self._passed(version, "waited out" if counts.behind else "acknowledged")
-
-        if self.cut_off:
-            return
-        if self.alone:
-            counted(_counts(self.database, self.book, revision))
-        else:
-            self._in_books(lambda books: _counts(books, books.book, revision), counted)
-            # One that is lost is asked again.
-            self.after(0.5, self._look_again, fence, revision, version)
-
-    def _in_the_book(self, work: Callable[[Any], None]) -> None:
+    def in_the_book(self, work: Callable[[Any], None]) -> None:
         if self.alone:
             work(self.book)
         elif not self.cut_off:
-            self._in_books(lambda books: work(books.book), _nothing)
-
-    def _shorten(self, book: Any, revision: int) -> None:
-        for one, entry in list(book):
-            before = entry.allowance
-            if entry.acknowledged < revision and before.settled and before.lease != timedelta():
-                self.database.history.counts["shortened"] += 1
-                after = shortened(before, timedelta(seconds=LEASE))
-                if self.parts.wrong == "in force at once":
-                    after = replace(after, in_force=after.lease)
-                book.allow(one, before, after)
+            self.in_books(lambda books: work(books.book), _nothing)
 
     def _lengthen(self, book: Any) -> None:
         # Sooner than they do: that it takes a while keeps no promise.
@@ -366,15 +329,6 @@ class Process(Machine):
                 if self.parts.wrong == "lengthened unseen":
                     after = replace(after, in_force=before.in_force)
                 book.allow(one, before, after)
-
-    def _look_again(self, fence: Any, revision: int, version: Version) -> None:
-        if version.known is None and self.random.random() < 0.2:
-            self._look(fence, revision, version)
-
-    def _passed(self, version: Version, how: str) -> None:
-        if version.known is None:
-            version.known = self.timeline.time
-            self.database.history.counts[how] += 1
 
     # --- the janitor
 
@@ -389,21 +343,21 @@ class Process(Machine):
                 if self.alone:
                     self.book.remove(session_id, beat)
                 else:
-                    self._in_books(_removing(session_id, beat), _nothing)
+                    self.in_books(_removing(session_id, beat), _nothing)
 
         def allow(rows: list[tuple[str, Allowance, bool]]) -> None:
             lease = timedelta(seconds=LEASE)
             for each in self.allowances.look(rows, self.now(), lease, lease):
                 self.database.history.counts["settled"] += 1
-                self._in_the_book(_allowing(*each))
-            self._in_the_book(self._lengthen)
+                self.in_the_book(_allowing(*each))
+            self.in_the_book(self._lengthen)
 
         if self.alone:
             look([(one, entry.beat) for one, entry in self.book])
             allow(_allowed(self.book))
         elif not self.cut_off:
-            self._in_books(lambda books: [(one, e.beat) for one, e in books.book], look)
-            self._in_books(lambda books: _allowed(books.book), allow)
+            self.in_books(lambda books: [(one, e.beat) for one, e in books.book], look)
+            self.in_books(lambda books: _allowed(books.book), allow)
         self.after(0.3, self._sweep)
 
 
@@ -441,12 +395,6 @@ def _lost(database: Database, calls: list[SyncCall]) -> list[Grant | None]:
     return [
         _read(database, call) if call.session_id else _granted(database, call) for call in calls
     ]
-
-
-def _counts(database: Database, book: Any, revision: int) -> Counts:
-    lease = timedelta(seconds=LEASE)
-    terms = Terms(lease, lease, database.settling, foreign_secrets=True)
-    return Standing(book.standing(), terms).at(revision)
 
 
 def _allowed(book: Any) -> list[tuple[str, Allowance, bool]]:

@@ -66,7 +66,7 @@ class Simulation:
         for verifier in self.verifiers:
             verifier.start()
             self._later(self._present, verifier, every=0.04)
-        self._later(self._change, every=0.8)
+        self._later(self._change, every=1.0)
         self._later(self._suffer, every=0.7)
         self.timeline.run(SECONDS)
         self.history.counts["events"] += self.timeline.events
@@ -86,7 +86,8 @@ class Simulation:
 
     def _change(self) -> None:
         process = self.random.choice(self.processes)
-        process.arrives(0.0, process.change, self.random.choice(CHANGES))
+        changes = self.random.choices(CHANGES, k=self.random.choice((1, 1, 2, 3)))
+        process.arrives(0.0, process.change, *changes)
 
     def _suffer(self) -> None:
         if self.random.random() >= self.misfortune:

@@ -175,8 +175,18 @@ class Leaving(NamedTuple):
 
 
 class Committing(NamedTuple):
+    """A batch of changes on its way to the books."""
+
     process: int
-    change: str
+    changes: tuple[str, ...]
+    began: float
+
+
+class Committed(NamedTuple):
+    """A batch that is in the books, of which its process hasn't heard: revisions and versions."""
+
+    process: int
+    made: tuple[tuple[int, int], ...]
     began: float
 
 

@@ -8,6 +8,7 @@ from tests.coherence.seeded import (  # noqa: F401  # each adds its bugs to the 
     acknowledging,
     allowances,
     answers,
+    batches,
     fences,
     processes,
     renewing,

@@ -54,7 +54,9 @@ class CurrentLease(Bug):
 
 @breaks("a change waits at all", scenarios.LEASE)
 class NoFence(Bug):
-    def fence(self, world: World, process: int, version: int, committed: float) -> World:
+    def fence(
+        self, world: World, process: int, revision: int, version: int, committed: float
+    ) -> World:
         return world._replace(returned=max(world.returned, version))
 
 
@@ -64,7 +66,7 @@ class TimeBeforeCommit(Bug):
         return began
 
 
-@breaks("a repeat that changes nothing waits too", scenarios.REPEAT)
+@breaks("a repeat that changes nothing waits too", scenarios.REPEAT, scenarios.UNANSWERED)
 class RepeatAtOnce(Bug):
     def repeat(self, world: World, process: int, version: int) -> World:
         return world._replace(returned=max(world.returned, version))

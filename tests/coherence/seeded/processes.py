@@ -97,10 +97,12 @@ class ForeignOnce(Bug):
 
 @breaks("the first import is a fenced change", scenarios.FOREIGN)
 class ImportUnfenced(Bug):
-    def fence(self, world: World, process: int, version: int, committed: float) -> World:
+    def fence(
+        self, world: World, process: int, revision: int, version: int, committed: float
+    ) -> World:
         if version == 1:
             return world._replace(returned=max(world.returned, version))
-        return super().fence(world, process, version, committed)
+        return super().fence(world, process, revision, version, committed)
 
 
 @breaks("UNKNOWN of a foreign secret is not cached", scenarios.IMPORTS)

@@ -129,8 +129,8 @@ class CallerNotChecked(Bug):
 
 @breaks("revoking a caller deletes no session", scenarios.CALLERS)
 class DeletesSessions(Bug):
-    def commit(self, world: World, process: int, change: str, began: float) -> Step:
-        label, after, broken = super().commit(world, process, change, began)
-        if change.startswith("+caller"):
+    def commit(self, world: World, process: int, changes: tuple[str, ...], began: float) -> Step:
+        label, after, broken = super().commit(world, process, changes, began)
+        if any(change.startswith("+caller") for change in changes):
             after = after._replace(book=BookState((), after.book.beats))
         return label, after, broken
