@@ -170,8 +170,7 @@ async def serving(
         writing = keep_writing_uses(store, last_used, pace.writing_uses)
         await stack.enter_async_context(background(writing))
         stack.push_async_callback(lambda: server.stop(max(GRACE, replica.grace)))
-        heard = replica.watch.hint, replica.fence.acknowledged
-        await stack.enter_async_context(hints(settings.database, *heard))
+        await stack.enter_async_context(hints(settings.database, replica.watch.hint))
         await stack.enter_async_context(replica.running())
         stack.push_async_callback(lambda: mutations.close(max(GRACE, replica.grace)))
         stack.callback(replica.leave)

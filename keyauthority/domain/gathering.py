@@ -25,7 +25,7 @@ class Gathering(Generic[Item, Result]):
     """Has what waits done in batches.
 
     An item larger than a batch goes alone. It waits for the batch of the others that wait, and these
-    wait for one such item at most.
+    wait for one such item at most; for none where several batches are under way at a time.
 
     Args:
         work: Does the first items of a batch, as many as it has the time for but at least one: all of
@@ -50,6 +50,8 @@ class Gathering(Generic[Item, Result]):
         self._small: deque[Waiting[Item, Result]] = deque()
         self._large: deque[Waiting[Item, Result]] = deque()
         self._was_small = False
+        # One lane is always for the others, unless there is only one.
+        self._large_room = max(at_once - 1, 1)
         self._lanes: set[asyncio.Task[Any]] = set()
 
     async def do(self, item: Item) -> Result:
@@ -68,12 +70,15 @@ class Gathering(Generic[Item, Result]):
 
     async def _run(self) -> None:
         while batch := self._next():
+            is_large = not self._is_small(batch[0][0])
+            self._large_room -= is_large
             try:
                 done = await self._do(batch)
                 # There was no time for the others: they are the first of the next batch.
                 self._small.extendleft(reversed(batch[done:]))
                 del batch[done:]
             finally:
+                self._large_room += is_large
                 # Left over only if this task was cancelled.
                 for _, future in batch:
                     future.cancel()
@@ -93,7 +98,7 @@ class Gathering(Generic[Item, Result]):
         return batch
 
     def _next_large(self) -> Batch[Item, Result]:
-        while self._large:
+        while self._large and self._large_room:
             waiting = self._large.popleft()
             if not waiting[1].done():
                 return [waiting]

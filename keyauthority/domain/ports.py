@@ -55,7 +55,7 @@ class Snapshot:
 class Sessions(Protocol):
     """The verifiers that may hold a lease.
 
-    Every method but `grant_again`, `callers_of`, `standing` and `all` is one change, committed when the method returns. A claim
+    Every method but `callers_of`, `standing` and `all` is one change, committed when it returns. A claim
     is stored as revision 0 and answered with a reset if its epoch is another, if it is above the
     head, older than the stored changes, or too many changes behind.
 
@@ -76,13 +76,6 @@ class Sessions(Protocol):
 
         Raises `KeyAuthorityError`: `CREDENTIAL_INVALID`, or `SESSION_NOT_FOUND` if the caller has no
         such session.
-        """
-
-    async def grant_again(self, session_id: str, caller_id: str, claim: Claim) -> Grant:
-        """Returns the grant of the present state to a request that `renew` was called for before.
-
-        The session has the acknowledgement of that time, and its beat or a later one. Raises as
-        `renew`.
         """
 
     async def allow(

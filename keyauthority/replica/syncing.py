@@ -92,16 +92,7 @@ class Syncing:
         grant = await self._renew(session_id, caller_id, claim)
         if not _is_news(grant, claim) and await self._past(grant, wait):
             self._check_open()
-            grant = await self._grant_again(session_id, caller_id, claim)
-        return grant
-
-    async def _grant_again(self, session_id: str, caller_id: str, claim: Claim) -> Grant:
-        # The lease runs from when the request was sent, and the beat of that time is in the books:
-        # what the session has acknowledged is not written again, unless it turned out to be nothing.
-        grant = await self._sessions.grant_again(session_id, caller_id, claim)
-        if resets(claim, grant.head):
-            return await self._renew(session_id, caller_id, claim)
-        self._metrics.grants.inc()
+            grant = await self._renew(session_id, caller_id, claim)
         return grant
 
     async def _renew(self, session_id: str, caller_id: str, claim: Claim) -> Grant:

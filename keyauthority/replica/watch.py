@@ -30,7 +30,9 @@ class Watch:
 
     def __init__(self, store: Store) -> None:
         self._store = store
-        self._head = self._lower = Head(0, 0)
+        self._head = Head(0, 0)
+        # Whether a look that began when the head was what it is now found the books behind it.
+        self._doubted = False
         # By the time when they end, at the latest.
         self._waits: dict[float, list[asyncio.Future[None]]] = {}
         self._hinted = asyncio.Event()
@@ -63,12 +65,14 @@ class Watch:
 
     async def look(self) -> None:
         """Looks at the head now; raises `KeyAuthorityError`."""
+        known = self._head
         head = (await self._store.snapshot(())).head
-        # Caches notice books that went back (on SQLite after the next change). Seen twice, their head counts here too: else every wait
-        # would end at once for ever.
-        if self._head > head and head == self._lower:
-            self._head = head
-        self._lower = head
+        if head < known == self._head:
+            # Books that went back, which caches notice by themselves, or a hint of other books. Found
+            # twice, it counts: else every wait would end at once for ever.
+            if self._doubted:
+                self._head = head
+            self._doubted = not self._doubted
         self._hear(head)
 
     async def run(self) -> None:
@@ -87,7 +91,7 @@ class Watch:
 
     def _hear(self, head: Head) -> None:
         if self._head < head:
-            self._head = head
+            self._head, self._doubted = head, False
             self._wake()
 
     async def _until(self, end: float) -> None:

@@ -72,13 +72,6 @@ class InMemorySessions(ABC):
         self._descriptions[session_id].sync_time = self._clock.now()
         return await self._acknowledge(session_id, caller_id, claim)
 
-    async def grant_again(self, session_id: str, caller_id: str, claim: Claim) -> Grant:
-        # The beat costs nothing here. With it a change that waits for a silent session ends before the
-        # session is removed, and its receipt tells of the lease.
-        if not self._book.beat(session_id, caller_id):
-            raise session_not_found()
-        return await self._grant_in_book(session_id, caller_id, claim)
-
     async def allow(
         self, session_id: str, before: Allowance, after: Allowance, *, late: bool = False
     ) -> bool:
@@ -113,17 +106,13 @@ class InMemorySessions(ABC):
         self._descriptions.clear()
 
     async def _acknowledge(self, session_id: str, caller_id: str, claim: Claim) -> Grant:
-        grant = await self._grant_in_book(session_id, caller_id, claim)
-        self._book.acknowledge(session_id, credited(claim, grant.head))
-        return grant
-
-    async def _grant_in_book(self, session_id: str, caller_id: str, claim: Claim) -> Grant:
         # The allowance from before the head is read: meanwhile the session may get a longer one,
         # and a change need not wait for that.
         allowance = self._book.allowance(session_id)
         grant = await self._grant(session_id, caller_id, claim, allowance)
         if session_id not in self._book:
             raise session_not_found()
+        self._book.acknowledge(session_id, credited(claim, grant.head))
         return grant
 
     def _session(self, session_id: str, entry: Entry) -> Session:

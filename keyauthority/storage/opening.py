@@ -47,17 +47,15 @@ def is_shared(location: Location) -> bool:
 def hints(
     location: Location,
     changed: Callable[[Head | None], None],
-    acknowledged: Callable[[int, int], None],
 ) -> AbstractAsyncContextManager[None]:
     """Passes on what other processes may have done to the books, while the context lasts.
 
-    Calls *changed* with the head that a process committed, with None if one may have; *acknowledged*
-    with a revision, and how many sessions have acknowledged it.
+    Calls *changed* with the head that a process committed, with None if one may have.
     """
     if isinstance(location, PostgresUrl):
         from keyauthority.storage.postgres import listening  # noqa: PLC0415
 
-        return listening(location, changed, acknowledged)
+        return listening(location, changed)
     return nullcontext()
 
 

@@ -2,7 +2,6 @@
 
 import asyncio
 from collections.abc import Awaitable
-from dataclasses import replace
 from datetime import timedelta
 
 import pytest
@@ -141,40 +140,6 @@ async def test_ids_and_beats_are_never_given_twice(store: Store) -> None:
 
     assert len(set(ids)) == 3
     assert beats == sorted(set(beats))
-
-
-async def test_a_held_request_is_granted_the_present_state(store: Store) -> None:
-    """The grant tells what changed meanwhile, and the session stays as its renewal left it."""
-    await advance(store, "a")
-    session_id = (await join(store, Claim(1, 1))).session_id
-    await store.sessions.renew(session_id, "caller_1", Claim(1, 1))
-    before = await session(store, session_id)
-    assert await store.sessions.allow(session_id, before.allowance, Allowance(timedelta(seconds=1)))
-    before = await session(store, session_id)
-    await advance(store, "b", "c")
-
-    grant = await store.sessions.grant_again(session_id, "caller_1", Claim(1, 1))
-
-    assert (grant.session_id, grant.head, grant.subjects) == (session_id, Head(1, 3), ("b", "c"))
-    assert (grant.lease, grant.allowance) == (timedelta(seconds=1), before.allowance)
-    after = await session(store, session_id)
-    assert after.beat >= before.beat
-    assert replace(after, beat=before.beat) == before
-
-
-async def test_a_held_request_is_its_sessions(store: Store) -> None:
-    """Nothing is granted to a session that ended meanwhile, nor to a caller that was revoked."""
-    first, second = [(await join(store, Claim(1, 0))).session_id for _ in range(2)]
-
-    async def again(session_id: str, caller_id: str = "caller_1") -> Reason:
-        return await refusal(store.sessions.grant_again(session_id, caller_id, Claim(1, 0)))
-
-    assert await again(first, "caller_2") is Reason.SESSION_NOT_FOUND
-    await store.sessions.leave(first, "caller_1")
-    assert await again(first) is Reason.SESSION_NOT_FOUND
-    async with changing(store) as tx:
-        await tx.callers.update(a_caller("caller_1", revoke_time=START))
-    assert await again(second) is Reason.CREDENTIAL_INVALID
 
 
 async def test_many_renew_at_once(store: Store) -> None:

@@ -82,6 +82,19 @@ async def test_nobody_waits_for_two_large_ones() -> None:
     assert work.batches == [[20], [1, 6], [21], [4], [22]]
 
 
+async def test_large_ones_leave_a_lane_to_the_others() -> None:
+    """However many there are, and however long each takes."""
+    work = Work()
+    gathered = gathering(work, most=10, at_once=2)
+    tasks = await begun(gathered, 20, 21, 22)
+    assert work.batches == [[20]]
+    tasks += await begun(gathered, 1)
+    assert work.batches == [[20], [1]]
+    work.door.set()
+    assert await asyncio.gather(*tasks) == [40, 42, 44, 2]
+    assert work.under_way == 0
+
+
 async def test_what_there_was_no_time_for_goes_first_in_the_next() -> None:
     """Before what arrived later."""
     work = Work()

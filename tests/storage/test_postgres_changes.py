@@ -318,22 +318,19 @@ async def test_an_older_version_knows_no_allowances(
 async def test_a_lease_is_of_the_state_that_its_head_is(
     one: Store, two: Store, url: PostgresUrl
 ) -> None:
-    """A longer one that is allowed while a renewal runs is not granted for the head of before."""
+    """A longer one that is allowed while a renewal waits is granted with the head of then."""
     none = timedelta()
     session_id = (await one.sessions.join(REPLICA, "verifier", Claim(1, 0))).session_id
     assert await one.sessions.allow(session_id, WHOLE, Allowance(none, none))
     [session] = await two.sessions.all()
     connection = await asyncpg.connect(url.reveal())
     try:
-        # The renewal has its state, and waits for the row.
+        # The renewal is tried until the row is free.
         await connection.execute("BEGIN")
         await connection.execute("SELECT 1 FROM sessions FOR UPDATE")
         renewing = asyncio.create_task(one.sessions.renew(session_id, REPLICA, Claim(1, 0)))
-        waits = "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock'"
-        while not await connection.fetchval(waits):
-            # Within a transaction the first look is remembered.
-            await connection.execute("SELECT pg_stat_clear_snapshot()")
-            await asyncio.sleep(0.01)
+        await asyncio.sleep(0.1)
+        assert not renewing.done()
         async with changing(two) as tx:
             assert await tx.feed.advance(["key_1"]) == 1
         assert (await two.sessions.standing()).at(1).behind == 0
@@ -345,7 +342,7 @@ async def test_a_lease_is_of_the_state_that_its_head_is(
         await connection.close()
     grant = await renewing
 
-    assert (grant.head, grant.lease) == (Head(1, 0), none)
+    assert (grant.head, grant.lease) == (Head(1, 1), (await one.sessions.standing()).terms.lease)
     [after] = await two.sessions.all()
     assert after.allowance.number != session.allowance.number
 
@@ -456,3 +453,32 @@ async def test_a_lock_of_one_work_is_not_taken_for_the_next_ones(one: Store, fai
         return await locks(tx)
 
     assert ("ShareLock" if fails else "ExclusiveLock") in await one.change(work)
+
+
+async def test_a_session_that_is_being_changed_holds_up_no_other(one: Store, two: Store) -> None:
+    """Whoever changes it may be gone: only that session is not renewed until he is."""
+    ids = [(await one.sessions.join(REPLICA, "", Claim(0, 0))).session_id for _ in range(4)]
+    database: Any = two
+    async with database._database.changing() as statements:
+        await statements.count(text(f"UPDATE sessions SET late = 1 WHERE id = '{ids[1]}'"))
+        renewals = [asyncio.create_task(one.sessions.renew(i, REPLICA, Claim(1, 0))) for i in ids]
+        async with asyncio.timeout(1):
+            await asyncio.gather(*(renewals[n] for n in (0, 2, 3)))
+        assert not renewals[1].done()
+    assert (await renewals[1]).session_id == ids[1]
+
+
+async def test_of_many_requests_of_a_session_the_last_counts(one: Store) -> None:
+    """A verifier waits for no other; so they keep nobody else waiting."""
+    session, other = [
+        (await one.sessions.join(REPLICA, "", Claim(0, 0))).session_id for _ in range(2)
+    ]
+    requests = [one.sessions.renew(session, REPLICA, Claim(1, 0)) for _ in range(50)]
+    answers = await asyncio.gather(
+        *requests, one.sessions.renew(other, REPLICA, Claim(1, 0)), return_exceptions=True
+    )
+
+    refused = [one for one in answers if isinstance(one, KeyAuthorityError)]
+    assert {refusal.reason for refusal in refused} == {Reason.OVERLOADED}
+    assert len(refused) >= 40
+    assert not isinstance(answers[-1], Exception)

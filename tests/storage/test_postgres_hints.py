@@ -1,13 +1,12 @@
 """Being told of changes."""
 
 import asyncio
-from collections import Counter
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator
 
 import pytest
 
 from keyauthority.base.relational.location import PostgresUrl
-from keyauthority.domain.sessions import REPLICA, Claim, Head
+from keyauthority.domain.sessions import Head
 from keyauthority.storage.postgres import listening, open_postgres
 from keyauthority.storage.sql.store import SqlStore
 from tests.conformance.records import a_caller
@@ -33,14 +32,10 @@ class Heard:
     def __init__(self) -> None:
         self.times = 0
         self.heads: list[Head | None] = []
-        self.acknowledgements: list[tuple[int, int]] = []
 
     def __call__(self, head: Head | None = None) -> None:
         self.times += 1
         self.heads.append(head)
-
-    def acknowledged(self, revision: int, sessions: int) -> None:
-        self.acknowledgements.append((revision, sessions))
 
     async def until(self, times: int) -> None:
         async with asyncio.timeout(10):
@@ -56,7 +51,7 @@ async def advance(store: SqlStore) -> None:
 async def test_changes_are_heard(store: SqlStore, url: PostgresUrl) -> None:
     """Of a change that alters verdicts when it is committed, and of no other."""
     heard = Heard()
-    async with listening(url, heard, heard.acknowledged):
+    async with listening(url, heard):
         await heard.until(1)
         async with changing(store) as tx:
             await tx.callers.insert(a_caller())
@@ -69,60 +64,25 @@ async def test_changes_are_heard(store: SqlStore, url: PostgresUrl) -> None:
         assert heard.heads == [None, Head(1, 1)]
 
 
-async def test_acknowledgements_are_heard(store: SqlStore, url: PostgresUrl) -> None:
-    """Of those that bring a session forward, those of one statement together; of no others."""
-    async with changing(store) as tx:
-        await tx.feed.advance(["key_1", "key_2"])
-    ids = [(await store.sessions.join(REPLICA, "", Claim(1, 0))).session_id for _ in range(5)]
-    heard = Heard()
-
-    async def renew(*revisions: int) -> None:
-        works = (
-            store.sessions.renew(one, REPLICA, Claim(1, revision))
-            for one, revision in zip(ids, revisions, strict=True)
-        )
-        await asyncio.gather(*works)
-
-    async with listening(url, heard, heard.acknowledged):
-        await heard.until(1)
-        await renew(0, 0, 0, 0, 0)
-        await renew(2, 1, 2, 1, 0)
-        await renew(2, 2, 1, 1, 9)
-        await advance(store)
-        await heard.until(2)
-
-        assert _sums(heard.acknowledgements) == {1: 2, 2: 3}
-        assert heard.heads == [None, Head(1, 3)]
-
-
-def _sums(acknowledgements: Sequence[tuple[int, int]]) -> dict[int, int]:
-    sums: Counter[int] = Counter()
-    for revision, sessions in acknowledgements:
-        sums[revision] += sessions
-    return dict(sums)
-
-
 async def test_a_hint_that_says_nothing_is_one_of_anything(
     store: SqlStore, url: PostgresUrl
 ) -> None:
     """Other versions tell no head, and nobody knows what comes by a channel that anybody may use."""
     heard = Heard()
-    async with listening(url, heard, heard.acknowledged):
+    async with listening(url, heard):
         await heard.until(1)
         await run_sql(url, "SELECT pg_notify('keyauthority', '')")
         await run_sql(url, "SELECT pg_notify('keyauthority', '1:x')")
-        await run_sql(url, "SELECT pg_notify('keyauthority_acknowledged', 'nonsense')")
         await advance(store)
         await heard.until(4)
 
     assert heard.heads == [None, None, None, Head(1, 1)]
-    assert heard.acknowledgements == []
 
 
 async def test_a_listener_that_is_cut_off_listens_again(store: SqlStore, url: PostgresUrl) -> None:
     """It makes a new connection, and says that it may have missed something."""
     heard = Heard()
-    async with listening(url, heard, heard.acknowledged):
+    async with listening(url, heard):
         await heard.until(1)
         await run_sql(
             url,
@@ -141,7 +101,7 @@ async def test_a_silent_network_is_noticed(store: SqlStore, url: PostgresUrl) ->
     heard = Heard()
     async with (
         proxied(url) as (proxy, through),
-        listening(through, heard, heard.acknowledged, heartbeat=0.1, proof=0.2),
+        listening(through, heard, heartbeat=0.1, proof=0.2),
     ):
         await heard.until(1)
         proxy.freeze()
@@ -165,7 +125,7 @@ async def test_nothing_to_listen_to_is_no_error() -> None:
     port = nobody.sockets[0].getsockname()[1]
     async with nobody:
         url = PostgresUrl(f"postgresql://127.0.0.1:{port}/db")
-        async with listening(url, heard, heard.acknowledged):
+        async with listening(url, heard):
             # One attempt may take several connections: with and without TLS.
             await tried.until(6)
         tried_while_listening = tried.times

@@ -70,7 +70,7 @@ async def test_all_works_behind_a_pooler_by_session(url: PostgresUrl) -> None:
         await migrate_postgres(behind)
         async with (
             open_postgres(behind) as store,
-            listening(behind, lambda _: heard.set(), lambda *_: None),
+            listening(behind, lambda _: heard.set()),
         ):
             await heard.wait()
             heard.clear()

@@ -1,4 +1,4 @@
-"""Hints of changes and of acknowledgements, a little sooner than polling finds them."""
+"""Hints of changes, a little sooner than polling finds them."""
 
 from __future__ import annotations
 
@@ -15,12 +15,10 @@ from keyauthority.base.relational.outages import FAILURES
 from keyauthority.base.relational.primary import CONNECT, Primary
 from keyauthority.domain.sessions import Head
 from keyauthority.storage.postgres.link import primary_of
-from keyauthority.storage.postgres.statements import ACKNOWLEDGED, CHANNEL
+from keyauthority.storage.postgres.statements import CHANNEL
 
 Changed = Callable[[Head | None], None]
 """Hears of a head that was committed; of None when there may be one."""
-Acknowledged = Callable[[int, int], None]
-"""Hears which revision was acknowledged, and by how many sessions."""
 
 HEARTBEAT: Final = 2.0
 """Seconds between two proofs of life: a connection that only listens does not notice by itself
@@ -32,29 +30,26 @@ LONGEST: Final = 5.0
 """Seconds between attempts to connect: at first, and at most."""
 
 _HEAD: Final = re.compile(r"(\d{1,19}):(\d{1,19})").fullmatch
-_ACKNOWLEDGEMENTS: Final = re.compile(r"(\d{1,19}):(\d{1,19})").finditer
 
 
 def listening(
     url: PostgresUrl,
     changed: Changed,
-    acknowledged: Acknowledged,
     heartbeat: float = HEARTBEAT,
     proof: float = CONNECT,
 ) -> AbstractAsyncContextManager[None]:
-    """Calls *changed* and *acknowledged* for what processes commit, while the context lasts.
+    """Calls *changed* for what processes commit, while the context lasts.
 
     While the connection is down there are no hints, and nothing fails. The listener has a connection
     of its own, and opens a new one when it breaks, or gives no proof of life within *proof* seconds,
     every *heartbeat* seconds.
     """
-    return background(_listen(primary_of(url), changed, acknowledged, heartbeat, proof))
+    return background(_listen(primary_of(url), changed, heartbeat, proof))
 
 
 async def _listen(
     primary: Primary,
     changed: Changed,
-    acknowledged: Acknowledged,
     heartbeat: float,
     proof: float,
 ) -> None:
@@ -64,9 +59,6 @@ async def _listen(
             driver = await primary.connect()
             try:
                 await driver.add_listener(CHANNEL, lambda *hint: changed(_head(hint[-1])))
-                await driver.add_listener(
-                    ACKNOWLEDGED, lambda *hint: _tell_acknowledged(hint[-1], acknowledged)
-                )
                 pause = SHORTEST
                 # There may have been changes before it listened.
                 changed(None)
@@ -83,11 +75,6 @@ def _head(payload: str) -> Head | None:
     # Other versions say nothing, or something else.
     match = _HEAD(payload)
     return Head(int(match[1]), int(match[2])) if match else None
-
-
-def _tell_acknowledged(payload: str, acknowledged: Acknowledged) -> None:
-    for match in _ACKNOWLEDGEMENTS(payload):
-        acknowledged(int(match[1]), int(match[2]))
 
 
 async def _until_dead(driver: Any, heartbeat: float, proof: float) -> None:

@@ -1,8 +1,13 @@
-"""Renewals, those that wait in one statement: its commit is one for all of them."""
+"""Renewals, those that wait in one statement: its commit is one for all of them.
+
+Every grant is a commit: so none tells of a change that a failover to a standby could lose.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Sequence
+import asyncio
+from bisect import bisect_right
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -16,7 +21,6 @@ from sqlalchemy import (
     case,
     exists,
     func,
-    literal,
     or_,
     select,
     true,
@@ -24,13 +28,13 @@ from sqlalchemy import (
 )
 from sqlalchemy import column as column_named
 
-from keyauthority.domain.errors import KeyAuthorityError, session_not_found
+from keyauthority.domain.errors import KeyAuthorityError, Reason, session_not_found
 from keyauthority.domain.gathering import Gathering
 from keyauthority.domain.sessions import REPLICA, Allowance, Claim, Grant
+from keyauthority.storage.errors import unavailable
 from keyauthority.storage.postgres.database import PostgresDatabase
 from keyauthority.storage.postgres.direct import storable
 from keyauthority.storage.postgres.joining import BEATS, NOW
-from keyauthority.storage.postgres.statements import ACKNOWLEDGED
 from keyauthority.storage.sql import leases
 from keyauthority.storage.sql.leases import MILLISECOND, MOST_CHANGES, TERMS
 from keyauthority.storage.tables import callers, change, head, sessions, terms
@@ -39,7 +43,18 @@ TOGETHER: Final = 500
 """How many requests go into one statement."""
 
 AT_ONCE: Final = 2
-"""Statements of each kind at a time, in one process: the one works while the other is on its way."""
+"""Statements at a time, in one process: the one works while the other is on its way."""
+
+SAME: Final = 3
+"""How many requests of one session count, of those that wait together. A verifier makes one at a time,
+and another when it has given that one up.
+"""
+
+PATIENCE: Final = 1.0
+"""Seconds in which a session is tried again that another transaction is changing."""
+
+PAUSE: Final = 0.01
+"""Seconds between two attempts."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,8 +66,8 @@ class Request:
     claim: Claim
 
 
-Outcome = Grant | KeyAuthorityError
-"""What becomes of a request."""
+Outcome = Grant | KeyAuthorityError | None
+"""What becomes of a request. None: another transaction is changing the session."""
 
 # Whether the last renewal was by a version that knows of allowances. If not, the session may hold
 # any lease, and its allowance begins anew.
@@ -81,7 +96,6 @@ _requested: Final = func.unnest(
 )
 _requests: Final = _requested.render_derived()
 _next: Final = select(*_requests.c, BEATS.next_value().label("beat")).cte("requests")
-_read: Final = select(*_requests.c).cte("requests")
 
 # `coherence.sessions.credited` in SQL, by the head that the grants tell.
 _credited: Final = and_(
@@ -91,10 +105,21 @@ _accepted: Final = or_(
     _next.c.caller_id == REPLICA,
     exists().where(callers.c.id == _next.c.caller_id, callers.c.revoke_time.is_(None)),
 )
+# Whoever holds the row of one session, and may be gone, keeps no other from being renewed.
+_free: Final = (
+    select(sessions.c.id)
+    .where(sessions.c.id == func.any(bindparam("session_ids", type_=ARRAY(Text))))
+    .order_by(sessions.c.id)
+    .with_for_update(key_share=True, skip_locked=True)
+    .cte("free")
+)
 _renewed: Final = (
     update(sessions)
     .where(
-        sessions.c.id == _next.c.session_id, sessions.c.caller_id == _next.c.caller_id, _accepted
+        sessions.c.id == _next.c.session_id,
+        sessions.c.id.in_(select(_free.c.id)),
+        sessions.c.caller_id == _next.c.caller_id,
+        _accepted,
     )
     .values(
         beat=_next.c.beat,
@@ -107,7 +132,7 @@ _renewed: Final = (
         in_force=IN_FORCE,
         number=case((ALLOWED, sessions.c.number), else_=_next.c.beat),
     )
-    .returning(sessions.c.id, sessions.c.acknowledged)
+    .returning(sessions.c.id)
     .cte("renewed")
 )
 
@@ -152,67 +177,55 @@ def _grants(requests: Any, *more: Any) -> Select[Any]:
     )
 
 
-# In this statement `sessions` is as it was before the update, and of the same state as the head.
-_moved: Final = (
-    select(_renewed.c.acknowledged, func.count().label("sessions"))
-    .select_from(_renewed.join(sessions, sessions.c.id == _renewed.c.id))
-    .where(_renewed.c.acknowledged > sessions.c.acknowledged)
-    .group_by(_renewed.c.acknowledged)
-    .subquery("moved")
-)
-_told: Final = select(
-    func.string_agg(func.concat(_moved.c.acknowledged, ":", _moved.c.sessions), literal(","))
-).scalar_subquery()
-_hint: Final = select(func.pg_notify(ACKNOWLEDGED, _told)).where(_told.is_not(None))
-
 # One statement: the acknowledgements and the answers are of one state. A head read before would let a
 # session be credited with changes that its answer leaves out. The allowances are of that state too,
 # and not those that the update reads, which may be newer than the head.
 _RENEW: Final = _grants(
     _next,
-    exists().where(_renewed.c.id == _next.c.session_id).label("stands"),
-    case(
-        (_next.c.place == 1, select(func.count()).select_from(_hint.subquery()).scalar_subquery())
-    ).label("hinted"),
+    sessions.c.id.is_not(None).label("known"),
+    exists().where(_renewed.c.id == _next.c.session_id).label("renewed"),
 )
-_READ: Final = _grants(_read, sessions.c.id.is_not(None).label("stands"))
 
 
 class Renewals:
-    """The renewals of this process, and the grants to requests that were held meanwhile."""
+    """The renewals of this process."""
 
     def __init__(self, database: PostgresDatabase) -> None:
         self._database = database
-        self._renewing = self._gathering(self._renew)
-        self._reading = self._gathering(self._read)
+        self._gathering: Gathering[Request, Outcome] = Gathering(
+            self._renew, size=lambda _: 1, most=TOGETHER, at_once=AT_ONCE
+        )
 
     async def renew(self, request: Request) -> Grant:
-        """Does as `Sessions.renew`."""
-        return _granted(await self._renewing.do(request))
-
-    async def read(self, request: Request) -> Grant:
-        """Does as `Sessions.grant_again`."""
-        return _granted(await self._reading.do(request))
-
-    def _gathering(
-        self, work: Callable[[Sequence[Request]], Awaitable[Sequence[Outcome]]]
-    ) -> Gathering[Request, Outcome]:
-        return Gathering(work, size=lambda _: 1, most=TOGETHER, at_once=AT_ONCE)
+        """Does as `Sessions.renew`. Of many requests of a session the last ones count."""
+        loop = asyncio.get_running_loop()
+        end = loop.time() + PATIENCE
+        while (outcome := await self._gathering.do(request)) is None:
+            if loop.time() >= end:
+                raise unavailable("the session is being changed for too long")
+            await asyncio.sleep(PAUSE)
+        if isinstance(outcome, KeyAuthorityError):
+            raise outcome
+        return outcome
 
     async def _renew(self, requests: Sequence[Request]) -> Sequence[Outcome]:
         # A statement updates a row once, and of two requests of a session both may acknowledge.
-        outcomes: dict[int, Outcome] = {}
-        left = dict(enumerate(requests))
-        while left:
-            places = {request.session_id: place for place, request in reversed(left.items())}
-            # In one order, so that no two statements wait for each other's rows.
-            batch = [left.pop(places[session_id]) for session_id in sorted(places)]
-            done = _outcomes(await self._database.write(_RENEW, **_values(batch)), batch)
-            outcomes.update(zip((places[one.session_id] for one in batch), done, strict=True))
-        return [outcomes[place] for place in range(len(requests))]
+        same: dict[tuple[str, str], list[int]] = {}
+        for place, request in enumerate(requests):
+            same.setdefault((request.session_id, request.caller_id), []).append(place)
+        outcomes: list[Outcome] = [_overtaken() for _ in requests]
+        for turn in range(SAME):
+            places = [own[-SAME:][turn] for own in same.values() if turn < len(own[-SAME:])]
+            if places:
+                batch = [requests[place] for place in places]
+                done = _outcomes(await self._database.write(_RENEW, **_values(batch)), batch)
+                for place, outcome in zip(places, done, strict=True):
+                    outcomes[place] = outcome
+        return outcomes
 
-    async def _read(self, requests: Sequence[Request]) -> Sequence[Outcome]:
-        return _outcomes(await self._database.write(_READ, **_values(requests)), requests)
+
+def _overtaken() -> KeyAuthorityError:
+    return KeyAuthorityError(Reason.OVERLOADED, "the session has asked for a lease too often")
 
 
 def allowance_of(row: Any) -> Allowance:
@@ -237,16 +250,12 @@ def _values(requests: Sequence[Request]) -> dict[str, list[Any]]:
 def _outcomes(rows: Sequence[Any], requests: Sequence[Request]) -> list[Outcome]:
     by_place = sorted(rows, key=lambda row: row.place)
     first = by_place[0]
-    # The latest first, as they were read.
-    changes = list(zip(first.revisions or (), first.subjects or (), strict=True))[::-1]
-    lacking: dict[int, list[str]] = {}
-    outcomes = []
-    for row, request in zip(by_place, requests, strict=True):
-        after = request.claim.revision
-        if after not in lacking:
-            lacking[after] = [subject for revision, subject in changes if revision > after]
-        outcomes.append(_outcome(row, lacking[after], request))
-    return outcomes
+    # The latest come first.
+    revisions, subjects = (list(reversed(many or ())) for many in (first.revisions, first.subjects))
+    return [
+        _outcome(row, subjects[bisect_right(revisions, request.claim.revision) :], request)
+        for row, request in zip(by_place, requests, strict=True)
+    ]
 
 
 def _outcome(row: Any, subjects: Sequence[str], request: Request) -> Outcome:
@@ -261,10 +270,6 @@ def _outcome(row: Any, subjects: Sequence[str], request: Request) -> Outcome:
         )
     except KeyAuthorityError as refusal:
         return refusal
-    return grant if row.stands else session_not_found()
-
-
-def _granted(outcome: Outcome) -> Grant:
-    if isinstance(outcome, KeyAuthorityError):
-        raise outcome
-    return outcome
+    if not row.known:
+        return session_not_found()
+    return grant if row.renewed else None

@@ -62,9 +62,6 @@ class PostgresSessions:
     async def renew(self, session_id: str, caller_id: str, claim: Claim) -> Grant:
         return await self._renewals.renew(Request(session_id, caller_id, claim))
 
-    async def grant_again(self, session_id: str, caller_id: str, claim: Claim) -> Grant:
-        return await self._renewals.read(Request(session_id, caller_id, claim))
-
     async def allow(
         self, session_id: str, before: Allowance, after: Allowance, *, late: bool = False
     ) -> bool:

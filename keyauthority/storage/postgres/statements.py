@@ -35,9 +35,6 @@ from keyauthority.storage.tables import head
 CHANNEL: Final = "keyauthority"
 """The channel on which changes that alter verdicts are announced: `EPOCH:REVISION`, the new head."""
 
-ACKNOWLEDGED: Final = "keyauthority_acknowledged"
-"""The channel on which acknowledgements are: `REVISION:SESSIONS`, and more of that after commas."""
-
 
 _ANNOUNCED: Final = select(func.pg_notify(CHANNEL, func.concat(head.c.epoch, ":", head.c.revision)))
 

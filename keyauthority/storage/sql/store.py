@@ -48,7 +48,7 @@ class Database(Protocol):
 class SqlStore:
     """`Store` over a SQL database."""
 
-    changes_at_once = 4
+    changes_at_once = 2
 
     def __init__(self, database: Database, sessions: Sessions) -> None:
         self.sessions = sessions
