@@ -108,7 +108,7 @@ _accepted: Final = or_(
 # Whoever holds the row of one session, and may be gone, keeps no other from being renewed.
 _free: Final = (
     select(sessions.c.id)
-    .where(sessions.c.id == func.any(bindparam("session_ids", type_=ARRAY(Text))))
+    .where(sessions.c.id.in_(select(_next.c.session_id)))
     .order_by(sessions.c.id)
     .with_for_update(key_share=True, skip_locked=True)
     .cte("free")
