@@ -87,12 +87,23 @@ async def hanging_up() -> AsyncIterator[tuple[int, list[bytes]]]:
     """The port of an upstream that ends each connection after a request's head, and these heads."""
     asked: list[bytes] = []
 
+    handling: set[asyncio.Task[None] | None] = set()
+
     async def hang_up(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        asked.append(await reader.readuntil(b"\r\n\r\n"))
-        writer.close()
+        handling.add(asyncio.current_task())
+        try:
+            asked.append(await reader.readuntil(b"\r\n\r\n"))
+        except asyncio.IncompleteReadError:
+            pass  # a connection without a request
+        finally:
+            writer.close()
 
     async with await asyncio.start_server(hang_up, "127.0.0.1", 0) as server:
         yield server.sockets[0].getsockname()[1], asked
+    # One that was opened and not used may still wait for its request.
+    for task in filter(None, handling):
+        task.cancel()
+    await asyncio.gather(*filter(None, handling), return_exceptions=True)
 
 
 async def answer_next(listener: socket.socket) -> None:
