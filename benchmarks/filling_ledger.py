@@ -15,7 +15,7 @@ from keyauthority.storage.sql.direct import Insertion
 from keyauthority.storage.sqlite.direct import insertions
 
 _COST: Final = 1_000
-_USE: Final = Use(
+USE: Final = Use(
     key_id="key_bench",
     model="bench/model",
     path="/v1/chat/completions",
@@ -53,7 +53,7 @@ def _charge(connection: Connection, workspace_id: str, count: int) -> None:
         grant.balance - _COST,
         "charge_bench",
         datetime.now(UTC),
-        use=_USE,
+        use=USE,
     )
     row = ledger_tables.entry_row(entry)
     for statement, parameters in insertions(Insertion(ledger_tables.entries), [row]):

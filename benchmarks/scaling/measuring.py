@@ -23,11 +23,12 @@ import click
 from sqlalchemy import Table
 
 from benchmarks import postgres
+from benchmarks.filling_ledger import USE
 from keyauthority.base.relational.location import PostgresUrl
 from keyauthority.domain.auditing import AuditEntry
 from keyauthority.domain.facts import Action
 from keyauthority.domain.keys import Key, KeySettings, StoredSecret
-from keyauthority.domain.ledger import Entry, Kind, Use, Written
+from keyauthority.domain.ledger import Entry, Kind, Written
 from keyauthority.domain.ports import Store
 from keyauthority.domain.sessions import REPLICA, Claim, Grant
 from keyauthority.domain.workspaces import Workspace
@@ -46,17 +47,6 @@ KEY_ID: Final = "'key_' || substr(md5(n::text), 1, 16)"
 PRIMARY: Final = (
     "SELECT pg_relation_size(indexrelid) FROM pg_index "
     "WHERE indrelid = 'keys'::regclass AND indisprimary"
-)
-USE: Final = Use(
-    key_id="key_bench",
-    model="bench/model",
-    path="/v1/chat/completions",
-    request_id="req_bench",
-    counts={"input": 100, "output": 200},
-    price_id="price_bench",
-    held=2_000,
-    status=200,
-    session_id="session_bench",
 )
 
 

@@ -8,7 +8,6 @@ cost wherever those take time.
 from __future__ import annotations
 
 import asyncio
-from collections import Counter
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -47,7 +46,6 @@ class Books:
     revision: int = 0
     changes: list[str] = field(default_factory=list)
     book: SessionBook = field(default_factory=SessionBook)
-    replicas: list[Replica] = field(default_factory=list)
     machine: Processor = field(init=False)
 
     def __post_init__(self) -> None:
@@ -59,16 +57,6 @@ class Books:
         self.book.beat(session_id, "")
         self.book.acknowledge(session_id, revision)
         return revision
-
-    def tell(self, replica: Replica, revision: int, sessions: int) -> None:
-        """Has the fences hear of acknowledgements: *replica*'s own at once, the others' by a hint."""
-        for other in self.replicas:
-            if other is replica:
-                other.fence.acknowledged(revision, sessions)
-            else:
-                after = (replica.trip + other.trip) / 2
-                hear = other.fence.acknowledged
-                asyncio.get_running_loop().call_later(after, hear, revision, sessions)
 
     def grant(self, session_id: str, claim: Claim) -> Grant:
         """Grants a session a lease, with what changed since its claim."""
@@ -88,13 +76,11 @@ class Replica:
         self._held: list[asyncio.Future[None]] = []
         self._sync = books.costs.seconds("sync_sqlite" if books.local else "sync_postgres")
         self._renewals = _gathering(self._renewed)
-        self._reads = _gathering(self._read)
         # The shipped fence, over these books and this clock. It shortens nobody's lease.
         metrics = ReplicaMetrics(CollectorRegistry())
         self.fence = SessionFence(
             cast("Any", self), cast("Any", self), cast("Any", self), now, metrics
         )
-        books.replicas.append(self)
 
     async def statement(self, seconds: float) -> None:
         """Has the database work for so many *seconds* of its CPU, and waits for the answer."""
@@ -112,7 +98,7 @@ class Replica:
         if grant.subjects or grant.subjects is None or not await self._past(claim.revision):
             return grant
         await self.cpu.work(self._sync)
-        return await self._reads.do((session_id, claim))
+        return await self._renewals.do((session_id, claim))
 
     async def follow(self, name: str) -> None:
         """Keeps the session of the replica's own cache."""
@@ -126,22 +112,12 @@ class Replica:
                 await self._past(grant.head.revision)
 
     async def _renewed(self, requests: Sequence[Request]) -> Sequence[Grant]:
-        await self._cost(len(requests))
-        books, acknowledged = self.books, Counter[int]()
-        for session_id, claim in requests:
-            acknowledged[books.acknowledge(session_id, claim)] += 1
-        for revision, sessions in acknowledged.items():
-            books.tell(self, revision, sessions)
-        return [books.grant(*request) for request in requests]
-
-    async def _read(self, requests: Sequence[Request]) -> Sequence[Grant]:
-        await self._cost(len(requests))
-        return [self.books.grant(*request) for request in requests]
-
-    async def _cost(self, requests: int) -> None:
         costs = self.books.costs
-        more = costs.seconds("renew_database_each") * (requests - 1)
+        more = costs.seconds("renew_database_each") * (len(requests) - 1)
         await self.statement(costs.seconds("renew_database") + more)
+        for request in requests:
+            self.fence.acknowledged(self.books.acknowledge(*request))
+        return [self.books.grant(*request) for request in requests]
 
     async def _past(self, revision: int) -> bool:
         if self.head <= revision:
