@@ -165,14 +165,8 @@ class Books:
 
         It does not wait: whoever spends what is gone meanwhile is charged all the same.
         """
-
-        async def post(tx: Transaction) -> tuple[Result, int]:
-            posting = Posting(tx)
-            result = await work(posting)
-            return result, await posting.finish()
-
         async with self._posts:
-            result, revision = await self._store.change(post)
+            result, revision = await self._store.change(lambda tx: _posted(tx, work))
         if revision:
             self._fence.announce(revision)
         return result
@@ -181,9 +175,8 @@ class Books:
         """Does the same, then waits until every verifier has applied what it announces, as `change`."""
 
         async def post(tx: Transaction) -> tuple[Result, int]:
-            posting = Posting(tx)
-            result = await work(posting)
-            return result, await posting.finish() or (await tx.feed.head()).revision
+            result, revision = await _posted(tx, work)
+            return result, revision or (await tx.feed.head()).revision
 
         async with self._posts_in_force:
             result, revision = await self._store.change(post)
@@ -267,6 +260,12 @@ async def _finish(tx: Transaction, runs: Sequence[_Run]) -> list[int]:
         revisions.append(before if run.change.altered else last * run.fenced)
     await tx.audit.append(entries)
     return revisions
+
+
+async def _posted(tx: Transaction, work: Postings[Result]) -> tuple[Result, int]:
+    posting = Posting(tx)
+    result = await work(posting)
+    return result, await posting.finish()
 
 
 class Unfenced:

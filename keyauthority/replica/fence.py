@@ -81,14 +81,14 @@ class SessionFence:
         self._heard = 0
         self._looking: asyncio.Task[None] | None = None
 
-    def acknowledged(self, revision: int, sessions: int = 1) -> None:
-        """Notes that *sessions* have acknowledged *revision*, here or at another process.
+    def acknowledged(self, revision: int) -> None:
+        """Notes that a session has acknowledged *revision*, at this process.
 
         Has the sessions looked at now if a wait may be over by that. It decides nothing: one that is
         noted twice brings the look forward, and one that is lost leaves it to the poll.
         """
         if revision >= self._oldest:
-            self._heard += sessions
+            self._heard += 1
             if self._heard >= self._behind:
                 self._due.set()
 

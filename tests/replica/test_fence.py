@@ -97,7 +97,8 @@ async def test_what_is_heard_of_decides_nothing(fence: SessionFence, sessions: S
     wait = asyncio.create_task(fence.wait(1))
     await sessions.until_looked_at(1)
     for _ in range(3):
-        fence.acknowledged(1, 1_000)
+        for _ in range(1_000):
+            fence.acknowledged(1)
         await sessions.until_looked_at(1)
 
     assert not wait.done()
@@ -119,12 +120,14 @@ async def test_only_what_may_be_the_last_brings_a_look_forward(
 
     for _ in range(998):
         fence.acknowledged(2)
-    fence.acknowledged(1, 9)
+    for _ in range(9):
+        fence.acknowledged(1)
     await asyncio.sleep(0)
     assert sessions.looks == looks
 
     sessions.acknowledged = 2
-    fence.acknowledged(3, 2)
+    for _ in range(2):
+        fence.acknowledged(3)
     await asyncio.wait_for(wait, 5)
     assert sessions.looks == looks + 1
 

@@ -127,11 +127,11 @@ class Explained(SqliteStatements):
 
     plans: list[str]
 
-    async def _execute(self, statement: Any, values: Any) -> Any:
+    async def _execute(self, statement: Any) -> Any:
         if isinstance(statement, Select):
-            result = await super()._execute(_explained(statement), values)
+            result = await super()._execute(_explained(statement))
             self.plans += [row[3] for row in result.rows]
-        return await super()._execute(statement, values)
+        return await super()._execute(statement)
 
     async def _read(self, query: Query, values: Any) -> Any:
         statement, parameters = direct_of(query).bound(values)

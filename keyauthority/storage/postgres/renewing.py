@@ -210,12 +210,14 @@ class Renewals:
 
     async def _renew(self, requests: Sequence[Request]) -> Sequence[Outcome]:
         # A statement updates a row once, and of two requests of a session both may acknowledge.
-        same: dict[tuple[str, str], list[int]] = {}
+        last: dict[tuple[str, str], list[int]] = {}
         for place, request in enumerate(requests):
-            same.setdefault((request.session_id, request.caller_id), []).append(place)
+            own = last.setdefault((request.session_id, request.caller_id), [])
+            own.append(place)
+            del own[:-SAME]
         outcomes: list[Outcome] = [_overtaken() for _ in requests]
         for turn in range(SAME):
-            places = [own[-SAME:][turn] for own in same.values() if turn < len(own[-SAME:])]
+            places = [own[turn] for own in last.values() if turn < len(own)]
             if places:
                 batch = [requests[place] for place in places]
                 done = _outcomes(await self._database.write(_RENEW, **_values(batch)), batch)

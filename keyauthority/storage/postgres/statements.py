@@ -128,8 +128,8 @@ class PostgresStatements(Statements):
         columns = [list(map(storable, column)) for column in zip(*rows, strict=True)]
         await self._link.rows(insertion_of(insertion), *columns)
 
-    async def _execute(self, statement: Executable, values: Any) -> Outcome:
-        return Outcome.of(await self._link.within(self._connection.execute(statement, values)))
+    async def _execute(self, statement: Executable) -> Outcome:
+        return Outcome.of(await self._link.within(self._connection.execute(statement)))
 
 
 def number_of(subject: str) -> int:

@@ -62,11 +62,9 @@ class Statements(ABC):
         self.locking = locking
         self._failure: BaseException | None = None
 
-    async def rows(
-        self, statement: Executable, values: Mapping[str, Any] | None = None
-    ) -> Sequence[AnyRow]:
-        """Returns all rows of *statement*, with *values* for its parameters."""
-        return (await self._run(statement, values)).rows
+    async def rows(self, statement: Executable) -> Sequence[AnyRow]:
+        """Returns all rows of *statement*."""
+        return (await self._run(statement)).rows
 
     async def row(self, statement: Executable) -> AnyRow | None:
         """Returns the first row of *statement*."""
@@ -163,8 +161,8 @@ class Statements(ABC):
         if self._failure is not None:
             raise self._failure
 
-    async def _run(self, statement: Executable, values: Any = None) -> Outcome:
-        return await self._noted(lambda: self._execute(statement, values))
+    async def _run(self, statement: Executable) -> Outcome:
+        return await self._noted(lambda: self._execute(statement))
 
     async def _noted(self, work: Callable[[], Awaitable[T]]) -> T:
         self.check()
@@ -195,7 +193,7 @@ class Statements(ABC):
         """Does what `add` says; raises `STORE_UNAVAILABLE` for outages."""
 
     @abstractmethod
-    async def _execute(self, statement: Executable, values: Any) -> Outcome:
+    async def _execute(self, statement: Executable) -> Outcome:
         """Executes *statement* to its end; raises `STORE_UNAVAILABLE` for outages."""
 
 

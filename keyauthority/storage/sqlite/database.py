@@ -98,9 +98,9 @@ class SqliteStatements(Statements):
             for text in texts:
                 self._connection.execute(text)
 
-    async def _execute(self, statement: Executable, values: Any) -> Outcome:
+    async def _execute(self, statement: Executable) -> Outcome:
         with outages():
-            return Outcome.of(self._sql.execute(statement, values))
+            return Outcome.of(self._sql.execute(statement))
 
     async def _write(self, statement: UpdateBase, rows: Sequence[Mapping[str, Any]]) -> None:
         write = write_of(statement, tuple(rows[0]))
