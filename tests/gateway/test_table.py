@@ -7,10 +7,9 @@ import json
 import pytest
 from aiohttp import ClientSession, web
 
-from gateway.authorize import REFUSALS
-from gateway.envelope import Refusal
 from gateway.paths import ScopeRule
 from keyauthority.client import Verdict
+from keyauthority.edge.envelope import REFUSALS, Refusal
 from keyauthority.v1 import verification_service_pb2 as pb
 from tests.gateway.conftest import StartGateway
 from tests.gateway.parts import (
