@@ -120,6 +120,10 @@ run: $(RUNTIME) ## start authority, gateway, console and a demo upstream; Ctrl-C
 bench: $(DEV) ## measure, and write benchmarks/results.md
 	@$(BIN)/python -m benchmarks $(ARGS)
 
+.PHONY: edges
+edges: $(DEV) ## measure the proxies of docs/edges.md that are installed, and print its table
+	@$(BIN)/python -m benchmarks.proxies $(ARGS)
+
 .PHONY: scaling
 scaling: $(DEV) ## simulate how far the measured costs carry, and write docs/scaling.md
 	@$(BIN)/python -m benchmarks.scaling $(ARGS)
