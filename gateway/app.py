@@ -84,6 +84,7 @@ async def _edge(settings: Settings, metrics: Metrics, stack: AsyncExitStack) -> 
             tls_ca=settings.tls_ca,
             client_certificate=certificate,
             cache=settings.cache,
+            timeout=settings.timeouts.verify_timeout,
         )
         await stack.enter_async_context(verifier)
     metrics.verifier = verifier if settings.cache else None

@@ -56,6 +56,7 @@ _TIMEOUTS = {
     "connect_timeout": "Seconds to connect to the upstream.",
     "first_byte_timeout": "Seconds without progress to the headers of the upstream's response.",
     "idle_timeout": "Longest silence within a response, in seconds.",
+    "verify_timeout": "Seconds in which the authority must give a verdict; then the answer is 503.",
     "drain_delay": "Seconds between the signal to stop and the end of accepting connections; "
     "/readyz says no meanwhile.",
     "grace": "Seconds that requests under way get at the stop.",

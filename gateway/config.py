@@ -62,6 +62,8 @@ class Timeouts:
     doubt_timeout: float = 4.0
     # The usage of an answer whose client has left follows its end at once: so long it is waited for.
     usage_timeout: float = 5.0
+    # For a verdict of the authority. Then the answer is 503.
+    verify_timeout: float = 0.5
     drain_delay: float = 0.0
     grace: float = 30.0
 
