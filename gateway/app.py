@@ -18,8 +18,8 @@ from gateway.edge import Edge
 from gateway.envelope import Refusal
 from gateway.forward import Forwarder
 from gateway.observe import Metrics, Observer
-from gateway.paths import ScopeRules
 from gateway.request import EdgeRequest
+from gateway.scopes import ScopeRules
 from gateway.sources import Attempts, Sources
 from gateway.under_way import Streams
 from gateway.upstream import Upstream
@@ -115,7 +115,7 @@ async def _edge(settings: Settings, metrics: Metrics, stack: AsyncExitStack) -> 
         forwarder=forwarder,
         streams=streams,
         billing=billing,
-        rules=ScopeRules(settings.require_scope),
+        rules=None if settings.scope_rules is None else ScopeRules(settings.scope_rules),
         readiness=Readiness(verifier),
         observer=Observer(metrics, sources.client, access_log=settings.access_log),
         limits=settings.limits,

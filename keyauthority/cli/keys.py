@@ -53,7 +53,7 @@ _key_id = click.argument("key_id", metavar="ID")
 @_expires_in
 @_expires_at
 @click.option(
-    "--scope", "scopes", multiple=True, help="What the key may do. [default: full access]"
+    "--scope", "scopes", multiple=True, help="What the key may do, such as models:read; repeatable. [default: full access]"
 )
 @click.option("--label", "labels", multiple=True, type=LABEL, help="A label.")
 @_request_id
