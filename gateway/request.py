@@ -12,9 +12,9 @@ from aiohttp.abc import AbstractStreamWriter
 
 from gateway.bearer import Presented
 from gateway.config import Limits
-from gateway.envelope import Refusal
 from keyauthority.base.http.request import Request
 from keyauthority.client import VerifiedKey
+from keyauthority.edge.envelope import Refusal
 
 # TRACE would echo the credential that the upstream gets back to the client.
 _REFUSED_METHODS: Final = frozenset({"CONNECT", "TRACE"})
