@@ -21,7 +21,15 @@ from gateway.forward import Forwarder
 from gateway.observe import Observer
 from gateway.paths import check_path, holds_secret, split_target
 from gateway.relay import abort
-from gateway.request import EdgeRequest, Grant, Outcome, RequestBody, check_head, open_body
+from gateway.request import (
+    EdgeRequest,
+    Grant,
+    Outcome,
+    RequestBody,
+    asks_for_websocket,
+    check_head,
+    open_body,
+)
 from gateway.scopes import ScopeRules
 from gateway.under_way import Concurrency, Streams
 from gateway.upstream import VerdictLapsedError
@@ -135,6 +143,8 @@ class Edge:
         return await self._v1(request, path)
 
     async def _v1(self, request: EdgeRequest, path: str) -> web.StreamResponse:
+        if hdrs.UPGRADE in request.headers and asks_for_websocket(request):
+            return self._refuse(request, Refusal.WEBSOCKETS_OFF)
         grant = await self._authorize(request, path)
         if isinstance(grant, Refusal):
             return self._refuse(request, grant)

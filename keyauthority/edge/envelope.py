@@ -67,6 +67,12 @@ class Refusal(Enum):
     )
     NOT_FOUND = (404, _REQUEST, "not_found", "no such path: endpoints are under /v1")
     BAD_REQUEST = (400, _REQUEST, "bad_request", "malformed or unacceptable http request")
+    WEBSOCKETS_OFF = (
+        400,
+        _REQUEST,
+        "websockets_off",
+        "websockets are not forwarded here: send a plain http request, whose answer may stream",
+    )
     HEADERS_TOO_LARGE = (431, _REQUEST, "headers_too_large", "request headers too large")
     REQUEST_TOO_LARGE = (413, _REQUEST, "request_too_large", "request body too large")
     REQUEST_TIMEOUT = (408, _REQUEST, "request_timeout", "request arrived too slowly")
