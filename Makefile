@@ -60,11 +60,11 @@ $(PROTO): pyproject.toml | python
 # --- contracts
 
 .PHONY: proto
-proto: $(PROTO) ## generate keyauthority/v1 from protos
+proto: $(PROTO) ## generate keyauthority/v1 and protos/keyauthority.binpb from protos
 	@scripts/proto.sh
 
 .PHONY: proto-check
-proto-check: $(PROTO) ## fail when keyauthority/v1 is not what protos generate
+proto-check: $(PROTO) ## fail when these are not what protos generate
 	@scripts/proto_check.sh
 
 .PHONY: proto-breaking

@@ -56,7 +56,7 @@ class Refusal(Enum):
         403,
         _PERMISSION,
         "insufficient_scope",
-        "this api key lacks a scope that the path requires",
+        "this api key lacks a scope that allows this request",
     )
     NOT_FOUND = (404, _REQUEST, "not_found", "no such path: endpoints are under /v1")
     BAD_REQUEST = (400, _REQUEST, "bad_request", "malformed or unacceptable http request")
@@ -125,6 +125,13 @@ class Refusal(Enum):
         self.code = code
         self.message = message
         self.headers = {hdrs.CONTENT_TYPE: "application/json", **headers}
-        error = {"message": message, "type": kind, "code": code}
-        self.json = json.dumps({"error": error}, separators=(",", ":"))
+        self.json = self._envelope(message)
         self.body = self.json.encode()
+
+    def detailed(self, detail: str) -> bytes:
+        """Returns the body with *detail* behind its message."""
+        return self._envelope(f"{self.message}: {detail}").encode()
+
+    def _envelope(self, message: str) -> str:
+        error = {"message": message, "type": self.kind, "code": self.code}
+        return json.dumps({"error": error}, separators=(",", ":"))

@@ -49,7 +49,7 @@ class EdgeRequest(Request):
     """A request as its client sent it, and what the gateway learnt about it."""
 
     # Names that aiohttp's debug mode accepts as attributes.
-    ATTRS = Request.ATTRS | frozenset({"cut", "key", "outcome", "presented"})
+    ATTRS = Request.ATTRS | frozenset({"cut", "detail", "key", "outcome", "presented"})
 
     # The secret that it presents, once parsed.
     presented: Presented | None = None
@@ -59,6 +59,8 @@ class EdgeRequest(Request):
     outcome = ""
     # What its client is told when its task is cancelled because its key died.
     cut: Refusal | None = None
+    # What its refusal says beyond its row; empty for most.
+    detail = ""
 
 
 class Grant:

@@ -61,7 +61,10 @@ _within = click.option(
 @_expires_in
 @_expires_at
 @click.option(
-    "--scope", "scopes", multiple=True, help="What the key may do. [default: full access]"
+    "--scope",
+    "scopes",
+    multiple=True,
+    help="What the key may do, such as models:read; repeatable. [default: full access]",
 )
 @click.option("--label", "labels", multiple=True, type=LABEL, help="A label.")
 @_request_id

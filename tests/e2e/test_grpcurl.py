@@ -62,6 +62,13 @@ def test_reflection_describes_a_service(grpcurl: Grpcurl) -> None:
     assert "string workspace_id = 1;" in message.stdout
 
 
+def test_reflection_describes_a_method(grpcurl: Grpcurl) -> None:
+    """By its name, as ghz asks for it too."""
+    method = grpcurl(*AUTHORIZED, do=("describe", "keyauthority.v1.KeyService.IssueKey"))
+
+    assert "rpc IssueKey ( .keyauthority.v1.IssueKeyRequest )" in method.stdout, method.stderr
+
+
 def test_reflection_is_not_for_strangers(grpcurl: Grpcurl) -> None:
     """Without a token nothing is told but that one is needed."""
     listed = grpcurl(do=("list",))
