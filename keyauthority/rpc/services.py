@@ -23,6 +23,7 @@ from keyauthority.rpc.admission import (
 from keyauthority.rpc.audit import AuditServicer
 from keyauthority.rpc.callers import CallerServicer
 from keyauthority.rpc.guard import Choose, Guard
+from keyauthority.rpc.identity import IdentityServicer
 from keyauthority.rpc.keys import KeyServicer
 from keyauthority.rpc.ledger import LedgerServicer
 from keyauthority.rpc.operations import OperationsServicer
@@ -56,6 +57,7 @@ SERVICES: Final = (
     Service(_V1 + "LedgerService", Role.BILLER, BILLING, LedgerServicer),
     Service(_V1 + "AuditService", Role.ADMIN, ADMINISTERING, AuditServicer),
     Service(_V1 + "OperationsService", Role.ADMIN, ADMINISTERING, OperationsServicer),
+    Service(_V1 + "IdentityService", Access.AUTHENTICATED, ADMINISTERING, IdentityServicer),
     Service("grpc.health.v1.Health", Access.OPEN, HEALTH, lambda parts: parts.health, of_grpc=True),
     Service(
         _REFLECTION + "v1.ServerReflection",
