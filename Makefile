@@ -60,12 +60,16 @@ $(PROTO): pyproject.toml | python
 # --- contracts
 
 .PHONY: proto
-proto: $(PROTO) ## generate keyauthority/v1 from protos
+proto: $(PROTO) ## generate keyauthority/v1 and protos/keyauthority.binpb from protos
 	@scripts/proto.sh
 
 .PHONY: proto-check
-proto-check: $(PROTO) ## fail when keyauthority/v1 is not what protos generate
+proto-check: $(PROTO) ## fail when these are not what protos generate
 	@scripts/proto_check.sh
+
+.PHONY: sync-vectors
+sync-vectors: $(DEV) ## simulate the verifier, and write the test vectors for verifiers in other languages
+	@$(BIN)/python -m tests.coherence.recording
 
 .PHONY: proto-breaking
 proto-breaking: $(DEV) ## fail when protos break what the last release promised
@@ -115,6 +119,10 @@ check: ## everything CI runs
 .PHONY: run
 run: $(RUNTIME) ## start authority, gateway, console and a demo upstream; Ctrl-C stops them
 	@$(BIN)/python -m demo.run
+
+.PHONY: story
+story: $(RUNTIME) ## revoke keys at two gateways, one of them frozen, and explain each step
+	@$(BIN)/python -m demo.story
 
 .PHONY: bench
 bench: $(DEV) ## measure, and write benchmarks/results.md

@@ -17,8 +17,8 @@ from gateway.config import Settings, upstream_base
 from gateway.edge import Edge
 from gateway.forward import Forwarder
 from gateway.observe import Metrics, Observer
-from gateway.paths import ScopeRules
 from gateway.request import EdgeRequest
+from gateway.scopes import ScopeRules
 from gateway.sources import Attempts, Sources
 from gateway.under_way import Streams
 from gateway.upstream import Upstream
@@ -84,6 +84,7 @@ async def _edge(settings: Settings, metrics: Metrics, stack: AsyncExitStack) -> 
             tls_ca=settings.tls_ca,
             client_certificate=certificate,
             cache=settings.cache,
+            timeout=settings.timeouts.verify_timeout,
         )
         await stack.enter_async_context(verifier)
     metrics.verifier = verifier if settings.cache else None
@@ -114,7 +115,7 @@ async def _edge(settings: Settings, metrics: Metrics, stack: AsyncExitStack) -> 
         forwarder=forwarder,
         streams=streams,
         billing=billing,
-        rules=ScopeRules(settings.require_scope),
+        rules=None if settings.scope_rules is None else ScopeRules(settings.scope_rules),
         readiness=Readiness(verifier),
         observer=Observer(metrics, sources.client, access_log=settings.access_log),
         limits=settings.limits,

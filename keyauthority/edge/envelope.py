@@ -63,10 +63,16 @@ class Refusal(Enum):
         403,
         _PERMISSION,
         "insufficient_scope",
-        "this api key lacks a scope that the path requires",
+        "this api key lacks a scope that allows this request",
     )
     NOT_FOUND = (404, _REQUEST, "not_found", "no such path: endpoints are under /v1")
     BAD_REQUEST = (400, _REQUEST, "bad_request", "malformed or unacceptable http request")
+    WEBSOCKETS_OFF = (
+        400,
+        _REQUEST,
+        "websockets_off",
+        "websockets are not forwarded here: send a plain http request, whose answer may stream",
+    )
     HEADERS_TOO_LARGE = (431, _REQUEST, "headers_too_large", "request headers too large")
     REQUEST_TOO_LARGE = (413, _REQUEST, "request_too_large", "request body too large")
     REQUEST_TIMEOUT = (408, _REQUEST, "request_timeout", "request arrived too slowly")
@@ -132,9 +138,16 @@ class Refusal(Enum):
         self.code = code
         self.message = message
         self.headers = {"Content-Type": "application/json", **headers}
-        error = {"message": message, "type": kind, "code": code}
-        self.json = json.dumps({"error": error}, separators=(",", ":"))
+        self.json = self._envelope(message)
         self.body = self.json.encode()
+
+    def detailed(self, detail: str) -> bytes:
+        """Returns the body with *detail* behind its message."""
+        return self._envelope(f"{self.message}: {detail}").encode()
+
+    def _envelope(self, message: str) -> str:
+        error = {"message": message, "type": self.kind, "code": self.code}
+        return json.dumps({"error": error}, separators=(",", ":"))
 
 
 REFUSALS: Final = {

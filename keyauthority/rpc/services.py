@@ -25,6 +25,7 @@ from keyauthority.rpc.audit import AuditServicer
 from keyauthority.rpc.callers import CallerServicer
 from keyauthority.rpc.envoy import AuthorizationServicer, QuickCheck
 from keyauthority.rpc.guard import Choose, Guard
+from keyauthority.rpc.identity import IdentityServicer
 from keyauthority.rpc.keys import KeyServicer
 from keyauthority.rpc.ledger import LedgerServicer
 from keyauthority.rpc.operations import OperationsServicer
@@ -58,6 +59,7 @@ SERVICES: Final = (
     Service(_V1 + "LedgerService", Role.BILLER, BILLING, LedgerServicer),
     Service(_V1 + "AuditService", Role.ADMIN, ADMINISTERING, AuditServicer),
     Service(_V1 + "OperationsService", Role.ADMIN, ADMINISTERING, OperationsServicer),
+    Service(_V1 + "IdentityService", Access.AUTHENTICATED, ADMINISTERING, IdentityServicer),
     Service(
         "envoy.service.auth.v3.Authorization",
         Role.VERIFIER,

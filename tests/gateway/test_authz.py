@@ -6,8 +6,8 @@ import asyncio
 
 import pytest
 
-from gateway.paths import ScopeRule
 from keyauthority.edge.envelope import ERROR, LONGEST_ERROR, Refusal
+from keyauthority.scopes.catalogue import parse_catalogue
 from keyauthority.v1 import verification_service_pb2 as pb
 from tests.gateway.conftest import StartGateway
 from tests.gateway.parts import (
@@ -22,7 +22,17 @@ from tests.gateway.parts import (
 )
 from tests.gateway.test_table import check_envelope
 
-RULES = (ScopeRule("/v1/images", "images"), ScopeRule("/v1/files", "files"))
+RULES = parse_catalogue("""
+[[scope]]
+name = "images"
+description = "Pictures"
+allow = ["* /v1/images", "* /v1/chat"]
+
+[[scope]]
+name = "files"
+description = "Files"
+allow = ["GET /v1/files", "GET /chat"]
+""")
 
 
 async def ask(port: int, secret: str, *fields: str, target: str = "/authz") -> Answered:
@@ -68,8 +78,8 @@ async def test_it_says_the_same_however_the_connection_goes_on(
 @pytest.mark.parametrize(
     ("verdict", "fields", "target"),
     [
-        pytest.param(valid_reply("a", "b"), [], "/authz", id="good"),
-        pytest.param(valid_reply("a", "b"), [], "/authz/v1/chat?x=1", id="appended"),
+        pytest.param(valid_reply(), [], "/authz", id="good"),
+        pytest.param(valid_reply("images"), [], "/authz/v1/chat?x=1", id="appended"),
         pytest.param(valid_reply("a", "b"), ["X-Forwarded-Uri: /v1//x"], "/authz", id="ambiguous"),
         pytest.param(valid_reply("a", "b"), ["X_OpenToken_Me: 1"], "/authz", id="alike"),
         pytest.param(valid_reply("a", "b"), [], "/authz?credits=1", id="credits"),
@@ -88,7 +98,7 @@ async def test_a_connection_answers_a_second_request_as_the_first(
     target: str,
 ) -> None:
     """The second is answered in the step in which its head arrives, where nothing is to be awaited."""
-    port = await start_gateway(require_scope=RULES)
+    port = await start_gateway(scope_rules=RULES)
     secret = authority.issue(verdict)
     closing = head(
         f"Authorization: Bearer {secret}", "X-Request-Id: the-same", *fields, target=target
@@ -197,34 +207,93 @@ def test_the_header_is_bounded_and_one_line(refusal: Refusal) -> None:
 @pytest.mark.parametrize(
     ("fields", "target"),
     [
-        pytest.param(["X-Original-URI: /v1/images/x?q=/v1"], "/authz", id="nginx"),
-        pytest.param(["X-Forwarded-Uri: /v1/images"], "/authz", id="traefik-caddy"),
-        pytest.param([], "/authz/v1/images", id="envoy"),
-        pytest.param(["X-Forwarded-Uri: /v1/chat"], "/authz/v1/images", id="envoy-and-client"),
         pytest.param(
-            ["X-Original-URI: /v1/images", "X-Forwarded-Uri: /v1/chat"], "/authz", id="two-headers"
+            ["X-Original-URI: /v1/images/x?q=/v1", "X-Original-Method: POST"], "/authz", id="nginx"
         ),
-        pytest.param([], "/authz", id="untold"),
+        pytest.param(
+            ["X-Forwarded-Uri: /v1/images", "X-Forwarded-Method: POST"],
+            "/authz",
+            id="traefik-caddy",
+        ),
+        pytest.param([], "/authz/v1/images", id="envoy"),
+        pytest.param(
+            ["X-Forwarded-Uri: /v1/chat", "X-Forwarded-Method: POST"],
+            "/authz/v1/images",
+            id="envoy-and-client",
+        ),
+        pytest.param(
+            ["X-Original-URI: /v1/images", "X-Forwarded-Uri: /v1/chat", "X-Original-Method: GET"],
+            "/authz",
+            id="two-headers",
+        ),
     ],
 )
 async def test_scopes_are_asked_for_the_path_told(
     start_gateway: StartGateway, authority: RecordingAuthority, fields: list[str], target: str
 ) -> None:
-    """A client that adds another path cannot take a rule away, nor can telling none."""
-    port = await start_gateway(require_scope=RULES)
-    plain, scoped = authority.issue(), authority.issue(valid_reply("images", "files"))
+    """A client that adds another path can't make a scope allow more."""
+    port = await start_gateway(scope_rules=RULES)
+    other, scoped = authority.issue(valid_reply("files")), authority.issue(valid_reply("images"))
 
-    check_envelope(await ask(port, plain, *fields, target=target), Refusal.INSUFFICIENT_SCOPE)
+    check_envelope(
+        await ask(port, other, *fields, target=target), Refusal.INSUFFICIENT_SCOPE, "images"
+    )
     assert (await ask(port, scoped, *fields, target=target)).status == 200
+    assert (await ask(port, authority.issue(), *fields, target=target)).status == 200
 
 
-async def test_a_path_told_without_a_rule_asks_for_nothing(
-    start_gateway: StartGateway, authority: RecordingAuthority
+@pytest.mark.parametrize(
+    ("fields", "target"),
+    [
+        pytest.param([], "/authz", id="nothing"),
+        pytest.param(["X-Original-URI: /v1/images"], "/authz", id="no-method"),
+        pytest.param(["X-Original-Method: GET"], "/authz", id="no-path"),
+    ],
+)
+async def test_scopes_allow_nothing_where_method_or_path_is_untold(
+    start_gateway: StartGateway, authority: RecordingAuthority, fields: list[str], target: str
 ) -> None:
-    """Also outside /v1: what the proxy guards is its own affair."""
-    port = await start_gateway(require_scope=RULES)
+    """Nginx asks with GET, whatever its client's method is. Without scopes it is of no matter."""
+    port = await start_gateway(scope_rules=RULES)
+    scoped = authority.issue(valid_reply("images", "files"))
 
-    assert (await ask(port, authority.issue(), "X-Original-URI: /chat")).status == 200
+    answer = await ask(port, scoped, *fields, target=target)
+
+    check_envelope(
+        answer,
+        Refusal.INSUFFICIENT_SCOPE,
+        "the proxy has to name the method and the path of the request",
+    )
+    assert (await ask(port, authority.issue(), *fields, target=target)).status == 200
+
+
+@pytest.mark.parametrize(
+    ("fields", "status"),
+    [
+        (["X-Original-URI: /v1/files", "X-Original-Method: GET"], 200),
+        (["X-Original-URI: /v1/files", "X-Original-Method: DELETE"], 403),
+        (["X-Original-URI: /v1/files", "X-Original-Method: get"], 403),
+        (
+            [
+                "X-Original-URI: /v1/files",
+                "X-Original-Method: DELETE",
+                "X-Forwarded-Method: GET",
+            ],
+            403,
+        ),
+        (["X-Original-URI: /chat", "X-Original-Method: GET"], 200),
+        (["X-Original-URI: /other", "X-Original-Method: GET"], 403),
+    ],
+)
+async def test_a_scope_allows_methods_of_paths_wherever_they_are(
+    start_gateway: StartGateway, authority: RecordingAuthority, fields: list[str], status: int
+) -> None:
+    """Also outside /v1: rules may name what the proxy guards. Each method that is named has to be allowed."""
+    port = await start_gateway(scope_rules=RULES)
+
+    answer = await ask(port, authority.issue(valid_reply("files")), *fields)
+
+    assert answer.status == status
 
 
 @pytest.mark.parametrize("path", ["/v1/x/../images", "/v1/x%2f..%2fimages", "//v1/images"])
@@ -232,11 +301,12 @@ async def test_an_ambiguous_path_is_not_judged(
     start_gateway: StartGateway, authority: RecordingAuthority, path: str
 ) -> None:
     """Proxy and upstream might read it in two ways."""
-    port = await start_gateway(require_scope=RULES)
+    port = await start_gateway(scope_rules=RULES)
+    scoped = authority.issue(valid_reply("images", "files"))
 
-    check_envelope(
-        await ask(port, authority.issue(), f"X-Original-URI: {path}"), Refusal.BAD_REQUEST
-    )
+    answer = await ask(port, scoped, f"X-Original-URI: {path}", "X-Original-Method: GET")
+
+    check_envelope(answer, Refusal.BAD_REQUEST)
 
 
 async def test_a_proxys_clients_do_not_brake_each_other(

@@ -29,6 +29,7 @@ ADMITTED: Final = {
     "keyauthority.v1.LedgerService": {"biller", "root"},
     "keyauthority.v1.AuditService": {"admin", "root"},
     "keyauthority.v1.OperationsService": {"admin", "root"},
+    "keyauthority.v1.IdentityService": KNOWN,
     "envoy.service.auth.v3.Authorization": {"verifier", "root"},
     "grpc.health.v1.Health": EVERYBODY,
     "grpc.reflection.v1.ServerReflection": KNOWN,

@@ -47,6 +47,7 @@ READING: Final = {
     "AuditService.ListAuditEntries",
     "OperationsService.ListSessions",
     "OperationsService.ListPeppers",
+    "IdentityService.WhoAmI",
 }
 SESSIONS: Final = {"VerificationService.Sync", "VerificationService.Leave"}
 CHANGING: Final = {
