@@ -19,7 +19,6 @@ from gateway.billing.billing import Billing
 from gateway.config import Limits
 from gateway.forward import Forwarder
 from gateway.observe import Observer
-from gateway.paths import check_path, holds_secret, split_target
 from gateway.relay import abort
 from gateway.request import (
     EdgeRequest,
@@ -30,12 +29,13 @@ from gateway.request import (
     check_head,
     open_body,
 )
-from gateway.scopes import ScopeRules
 from gateway.under_way import Concurrency, Streams
 from gateway.upstream import VerdictLapsedError
 from keyauthority.base.http.answer import Answer
 from keyauthority.client import VerifiedKey
 from keyauthority.edge.envelope import ERROR, LONGEST_ERROR, Refusal
+from keyauthority.edge.paths import check_path, holds_secret, split_target
+from keyauthority.edge.scopes import ScopeRules
 
 _UNPARSED: Final = (Refusal.BAD_REQUEST, Refusal.HEADERS_TOO_LARGE, Refusal.REQUEST_TIMEOUT)
 # After these it is unclear where the client's next request begins, or it should not send one.
