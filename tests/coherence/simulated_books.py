@@ -12,6 +12,7 @@ from keyauthority.coherence.cache import CoherentCache
 from keyauthority.coherence.calls import Calls
 from keyauthority.coherence.fence import Fence
 from keyauthority.coherence.sessions import Janitor, SessionBook, credited
+from keyauthority.domain.books import Books
 from keyauthority.domain.sessions import WHOLE, Allowance, Claim, Grant, Head
 from keyauthority.storage.sql import leases
 from tests.coherence.grant_rows import GrantRow, with_changes
@@ -30,6 +31,7 @@ class Parts:
     fence_type: type[Fence] = Fence
     janitor_type: type[Janitor] = Janitor
     allowances_type: type[Allowances] = Allowances
+    books_type: type[Books] = Books
     wrong: str = ""
 
 
