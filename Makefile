@@ -67,6 +67,10 @@ proto: $(PROTO) ## generate keyauthority/v1 and protos/keyauthority.binpb from p
 proto-check: $(PROTO) ## fail when these are not what protos generate
 	@scripts/proto_check.sh
 
+.PHONY: sync-vectors
+sync-vectors: $(DEV) ## simulate the verifier, and write the test vectors for verifiers in other languages
+	@$(BIN)/python -m tests.coherence.recording
+
 .PHONY: proto-breaking
 proto-breaking: $(DEV) ## fail when protos break what the last release promised
 	@if test -e $(RELEASED); then $(BIN)/buf breaking --against $(RELEASED); \

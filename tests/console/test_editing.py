@@ -202,6 +202,7 @@ async def test_two_who_save_at_once(editing: Editing) -> None:
 
 async def test_a_paused_key_is_refused_until_it_is_resumed(editing: Editing) -> None:
     """Really, by the gateway, and before the page is there."""
+    editing.saved(access="full")
     assert told(editing.edge, editing.secret)[0] == 200
     shown = editing.press("pause")
     assert told(editing.edge, editing.secret)[0] == 401
