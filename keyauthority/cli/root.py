@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import importlib
-import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -106,8 +105,6 @@ def root(ctx: click.Context, /, token_file: Path | None, **options: Any) -> None
     standard error.
     """
     ctx.obj = Options(named_token_file=token_file, **options)
-    if os.environ.get("NO_COLOR"):
-        ctx.color = False
 
 
 @root.result_callback()
