@@ -11,15 +11,25 @@ from pathlib import Path
 from typing import Any, Final
 
 import pytest
+from click.testing import CliRunner
 from google.protobuf.descriptor_pb2 import FileDescriptorSet
 from google.protobuf.descriptor_pool import DescriptorPool
 
+from keyauthority.cli.root import root
 from tests.e2e.edge import Edge
 
 HOUSE: Final = Path(__file__).parents[2]
 GO: Final = Path(__file__).with_name("go")
 NODE: Final = Path(__file__).with_name("node")
 DESCRIPTORS: Final = HOUSE / "protos" / "keyauthority.binpb"
+
+SOME_RULES: Final = (
+    "fresh-until-the-first-grant",
+    "a-lease-ends",
+    "what-changed-is-dropped-and-acknowledged",
+    "only-the-answer-of-a-later-call",
+)
+"""Rules that need all parts of a verifier; the others take a start of Node each as well."""
 
 FETCHED: Final = (
     (
@@ -111,6 +121,19 @@ def test_a_client_in_node(node: str, edge: Edge, workspace: str) -> None:
     """The same with nothing but the descriptor set."""
     command = [node, "grpc_client.js", str(DESCRIPTORS), edge.address, workspace]
     assert seen(command, edge, NODE) == expected(workspace, "NOT_FOUND")
+
+
+@pytest.mark.long
+@pytest.mark.timeout(180)
+def test_a_verifier_in_node_keeps_the_rules(node: str) -> None:
+    """One that was written after docs/sync-protocol.md alone."""
+    rules = [f"--rule={rule}" for rule in SOME_RULES if not os.environ.get("TEST_LONG")]
+    program = [node, str(NODE / "verifier.js"), str(DESCRIPTORS)]
+    result = CliRunner().invoke(root, ["--json", "verifier-check", *rules, "--", *program])
+
+    outcomes = json.loads(result.stdout)["rules"]
+    assert len(outcomes) >= len(SOME_RULES)
+    assert [outcome for outcome in outcomes if not outcome["kept"]] == []
 
 
 def test_the_descriptor_set_is_whole() -> None:
