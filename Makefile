@@ -120,6 +120,10 @@ check: ## everything CI runs
 run: $(RUNTIME) ## start authority, gateway, console and a demo upstream; Ctrl-C stops them
 	@$(BIN)/python -m demo.run
 
+.PHONY: story
+story: $(RUNTIME) ## revoke keys at two gateways, one of them frozen, and explain each step
+	@$(BIN)/python -m demo.story
+
 .PHONY: bench
 bench: $(DEV) ## measure, and write benchmarks/results.md
 	@$(BIN)/python -m benchmarks $(ARGS)

@@ -15,11 +15,10 @@ from gateway.billing.opening import open_billing
 from gateway.billing.reading_on import ReadingOn
 from gateway.config import Settings, upstream_base
 from gateway.edge import Edge
-from gateway.envelope import Refusal
 from gateway.forward import Forwarder
 from gateway.observe import Metrics, Observer
-from gateway.paths import ScopeRules
 from gateway.request import EdgeRequest
+from gateway.scopes import ScopeRules
 from gateway.sources import Attempts, Sources
 from gateway.under_way import Streams
 from gateway.upstream import Upstream
@@ -30,6 +29,7 @@ from keyauthority.base.process.binding import bind, server_tls
 from keyauthority.base.process.lifecycle import run_until_stopped, start_errors
 from keyauthority.base.process.telemetry import serve_metrics
 from keyauthority.client import SECRET_MARK, Verifier, client_certificate, load_token
+from keyauthority.edge.envelope import ERROR, Refusal
 
 
 async def serve(settings: Settings) -> None:
@@ -84,6 +84,7 @@ async def _edge(settings: Settings, metrics: Metrics, stack: AsyncExitStack) -> 
             tls_ca=settings.tls_ca,
             client_certificate=certificate,
             cache=settings.cache,
+            timeout=settings.timeouts.verify_timeout,
         )
         await stack.enter_async_context(verifier)
     metrics.verifier = verifier if settings.cache else None
@@ -114,7 +115,7 @@ async def _edge(settings: Settings, metrics: Metrics, stack: AsyncExitStack) -> 
         forwarder=forwarder,
         streams=streams,
         billing=billing,
-        rules=ScopeRules(settings.require_scope),
+        rules=None if settings.scope_rules is None else ScopeRules(settings.scope_rules),
         readiness=Readiness(verifier),
         observer=Observer(metrics, sources.client, access_log=settings.access_log),
         limits=settings.limits,
@@ -124,4 +125,6 @@ async def _edge(settings: Settings, metrics: Metrics, stack: AsyncExitStack) -> 
 
 def _full_answer() -> bytes:
     refusal = Refusal.VERIFICATION_UNAVAILABLE
-    return raw_answer(refusal.status, refusal.headers, refusal.body)
+    # It may be a proxy that connects.
+    headers = {**refusal.headers, ERROR: refusal.json}
+    return raw_answer(refusal.status, headers, refusal.body)

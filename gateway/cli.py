@@ -22,13 +22,19 @@ from gateway.config import (
     Settings,
     Timeouts,
 )
-from gateway.paths import ScopeRule
+from gateway.scope_rules_command import scope_rules
 from gateway.spool_command import spool
 from keyauthority.base.process.lifecycle import StartError
 from keyauthority.base.process.settings import LOG_LEVELS, SettingsError
 from keyauthority.base.process.telemetry import configure_logging
 from keyauthority.base.process.workers import WorkerError, serve_with_workers
 from keyauthority.client import SecretFileError, redact
+from keyauthority.scopes.catalogue import (
+    Catalogue,
+    ScopeRulesError,
+    default_catalogue,
+    load_catalogue,
+)
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
@@ -56,6 +62,7 @@ _TIMEOUTS = {
     "connect_timeout": "Seconds to connect to the upstream.",
     "first_byte_timeout": "Seconds without progress to the headers of the upstream's response.",
     "idle_timeout": "Longest silence within a response, in seconds.",
+    "verify_timeout": "Seconds in which the authority must give a verdict; then the answer is 503.",
     "drain_delay": "Seconds between the signal to stop and the end of accepting connections; "
     "/readyz says no meanwhile.",
     "grace": "Seconds that requests under way get at the stop.",
@@ -83,6 +90,15 @@ def _all(parse: Callable[[str], object]) -> Callable[..., tuple[object, ...]]:
             raise click.BadParameter(str(error)) from None
 
     return callback
+
+
+def _catalogue(
+    _context: click.Context, _option: click.Parameter, setting: str | None
+) -> Catalogue | None:
+    try:
+        return default_catalogue() if setting is None else load_catalogue(setting)
+    except ScopeRulesError as error:
+        raise click.BadParameter(str(error)) from None
 
 
 @click.group(
@@ -172,11 +188,11 @@ def _all(parse: Callable[[str], object]) -> Callable[..., tuple[object, ...]]:
 @click.option("--tls-cert", type=_FILE, help="PEM file of the certificate chain clients see.")
 @click.option("--tls-key", type=_FILE, help="PEM file of its private key.")
 @click.option(
-    "--require-scope",
-    multiple=True,
-    metavar="PREFIX=SCOPE",
-    callback=_all(ScopeRule.parse),
-    help="Require SCOPE of keys on paths at or below PREFIX. Repeatable.",
+    "--scope-rules",
+    metavar="FILE|off",
+    callback=_catalogue,
+    help="What keys with scopes may do; `scope-rules` prints the rules that ship, with which to begin. "
+    "off: the upstream judges scopes.  [default: the rules that ship]",
 )
 @click.option(
     "--pass-header",
@@ -247,6 +263,7 @@ def main(context: click.Context, /, **options: Any) -> None:
 
 
 main.add_command(spool)
+main.add_command(scope_rules)
 
 
 def settings_of(

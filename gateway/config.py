@@ -9,7 +9,6 @@ from typing import Final
 from yarl import URL
 
 from gateway.allowlist import Allowlist
-from gateway.paths import ScopeRule
 from gateway.sources import Network
 from keyauthority.base.http import limits
 from keyauthority.base.process.settings import (
@@ -20,6 +19,7 @@ from keyauthority.base.process.settings import (
     host_and_port,
 )
 from keyauthority.client import check_authority
+from keyauthority.scopes.catalogue import Catalogue, default_catalogue
 
 ON_REVOKE: Final = ("drain", "cut")
 BILLING: Final = ("enforce", "observe", "off")
@@ -62,6 +62,8 @@ class Timeouts:
     doubt_timeout: float = 4.0
     # The usage of an answer whose client has left follows its end at once: so long it is waited for.
     usage_timeout: float = 5.0
+    # For a verdict of the authority. Then the answer is 503.
+    verify_timeout: float = 0.5
     drain_delay: float = 0.0
     grace: float = 30.0
 
@@ -85,7 +87,8 @@ class Settings:
     tls_client_key: Path | None = None
     tls_cert: Path | None = None
     tls_key: Path | None = None
-    require_scope: tuple[ScopeRule, ...] = ()
+    # None: the upstream judges scopes.
+    scope_rules: Catalogue | None = field(default_factory=default_catalogue)
     pass_header: tuple[str, ...] = ()
     trusted_proxies: tuple[Network, ...] = ()
     limits: Limits = field(default_factory=Limits)

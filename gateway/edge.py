@@ -17,16 +17,25 @@ from gateway.authorize import Authorizer, Readiness
 from gateway.billing.bill import Bill
 from gateway.billing.billing import Billing
 from gateway.config import Limits
-from gateway.envelope import Refusal
 from gateway.forward import Forwarder
 from gateway.observe import Observer
-from gateway.paths import ScopeRules, check_path, holds_secret, split_target
+from gateway.paths import check_path, holds_secret, split_target
 from gateway.relay import abort
-from gateway.request import EdgeRequest, Grant, Outcome, RequestBody, check_head, open_body
+from gateway.request import (
+    EdgeRequest,
+    Grant,
+    Outcome,
+    RequestBody,
+    asks_for_websocket,
+    check_head,
+    open_body,
+)
+from gateway.scopes import ScopeRules
 from gateway.under_way import Concurrency, Streams
 from gateway.upstream import VerdictLapsedError
 from keyauthority.base.http.answer import Answer
 from keyauthority.client import VerifiedKey
+from keyauthority.edge.envelope import ERROR, LONGEST_ERROR, Refusal
 
 _UNPARSED: Final = (Refusal.BAD_REQUEST, Refusal.HEADERS_TOO_LARGE, Refusal.REQUEST_TIMEOUT)
 # After these it is unclear where the client's next request begins, or it should not send one.
@@ -53,7 +62,8 @@ class Edge:
     streams: Streams | None
     # Holds credits for each accepted request, and charges it; None: they cost nothing.
     billing: Billing | None
-    rules: ScopeRules
+    # What keys with scopes may do; None: the upstream judges that.
+    rules: ScopeRules | None
     readiness: Readiness
     observer: Observer
     limits: Limits
@@ -108,7 +118,10 @@ class Edge:
 
     def refuse_unparsed(self, request: EdgeRequest, status: int) -> web.StreamResponse:
         """Answers what the parser could not make a request of, and notes its end."""
-        response = self._refuse(request, _BY_STATUS.get(status, Refusal.INTERNAL_ERROR))
+        refusal = _BY_STATUS.get(status, Refusal.INTERNAL_ERROR)
+        response = self._refuse(request, refusal)
+        # It may have been a proxy's question.
+        response.headers[ERROR] = refusal.json
         self.observer.ended(request, response.status)
         return response
 
@@ -130,6 +143,8 @@ class Edge:
         return await self._v1(request, path)
 
     async def _v1(self, request: EdgeRequest, path: str) -> web.StreamResponse:
+        if hdrs.UPGRADE in request.headers and asks_for_websocket(request):
+            return self._refuse(request, Refusal.WEBSOCKETS_OFF)
         grant = await self._authorize(request, path)
         if isinstance(grant, Refusal):
             return self._refuse(request, grant)
@@ -150,8 +165,11 @@ class Edge:
     async def _authorize(self, request: EdgeRequest, path: str) -> Grant | Refusal:
         authorizer = self.authorizer
         grant = authorizer.from_memory(request) or await authorizer.from_authority(request)
-        if isinstance(grant, Refusal) or self.rules.satisfied(path, grant.key.scopes):
+        if isinstance(grant, Refusal) or not grant.key.scopes or self.rules is None:
             return grant
+        if self.rules.allow(grant.key.scopes, request.method, path):
+            return grant
+        request.detail = self.rules.missing(request.method, path)
         return Refusal.INSUFFICIENT_SCOPE
 
     async def _forward(
@@ -219,9 +237,10 @@ class Edge:
     def _authz_answer(self, request: EdgeRequest, grant: Grant | Refusal) -> Answer:
         if isinstance(grant, Refusal):
             return self._refuse(request, grant)
-        refusal = authz.check_scopes(request, self.rules, grant.key.scopes)
-        if refusal is not None:
-            return self._refuse(request, refusal)
+        if grant.key.scopes and self.rules is not None:
+            refusal = authz.check_scopes(request, self.rules, grant.key.scopes)
+            if refusal is not None:
+                return self._refuse(request, refusal)
         request.outcome = Outcome.AUTHORIZED
         return authz.Permission(grant.key)
 
@@ -266,7 +285,10 @@ class Edge:
     def _refuse(self, request: EdgeRequest, refusal: Refusal) -> Answer:
         request.outcome = refusal.code
         headers = self._refusal_headers[refusal].copy()
-        response = Answer(refusal.status, headers, refusal.body)
+        body = refusal.detailed(request.detail) if request.detail else refusal.body
+        if request.raw_path.startswith(authz.PREFIX):
+            headers[ERROR] = body.decode() if len(body) <= LONGEST_ERROR else refusal.json
+        response = Answer(refusal.status, headers, body)
         # A client that was not invited to send its body may send it or not: only closing is clear.
         uninvited = hdrs.EXPECT in request.headers and not request.content.is_eof()
         if refusal in _CLOSING or uninvited:

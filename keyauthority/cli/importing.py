@@ -11,6 +11,7 @@ from google.protobuf.message import Message
 from keyauthority.cli.authority import Authority, with_authority
 from keyauthority.cli.failures import Failure
 from keyauthority.cli.import_lines import Line, read_lines
+from keyauthority.cli.names import WORKSPACE
 from keyauthority.cli.output import Answer, count, spread, to_dict
 from keyauthority.client.admin import Changed, Key, RefusedError, SpreadingError, keys
 
@@ -21,7 +22,9 @@ _MOST_BYTES: Final = 4 << 20
 
 @click.command("import")
 @click.argument("file", type=click.File(encoding="utf-8"))
-@click.option("--workspace", required=True, help="The id of the workspace that will own the keys.")
+@click.option(
+    "--workspace", required=True, type=WORKSPACE, help="The workspace that will own the keys."
+)
 @click.option(
     "--from-line",
     metavar="N",
@@ -50,7 +53,8 @@ def command(authority: Authority, file: IO[str], workspace: str, from_line: int)
         document["keys"] += to_dict(reply)["keys"]
         _report(len(document["keys"]), len(lines))
     sentence = f"Imported {count(len(lines), 'key')} into {workspace}."
-    return Answer(document, f"{sentence} {spread(imported.receipt)}")
+    ids = "\n".join(key["id"] for key in document["keys"])
+    return Answer(document, f"{sentence} {spread(imported.receipt)}", brief=ids)
 
 
 def _batches(lines: Sequence[Line]) -> Iterator[list[Line]]:
@@ -72,7 +76,7 @@ def _import(
     try:
         return authority.call(keys.import_keys(workspace, [line.key for line in batch]))
     except Failure as failure:
-        raise click.ClickException(_explained(failure, batch, first=first)) from None
+        raise Failure(_explained(failure, batch, first=first), failure.error) from None
 
 
 def _explained(failure: Failure, batch: Sequence[Line], *, first: bool) -> str:

@@ -17,6 +17,7 @@ from keyauthority.cli.failures import Failure
 from keyauthority.cli.files import write_whole
 from keyauthority.cli.ledger_lines import Export, Seal, digest_of, line_of, read_export
 from keyauthority.cli.listing import entries
+from keyauthority.cli.names import WORKSPACE
 from keyauthority.cli.output import Answer, entry_count
 from keyauthority.cli.values import FILE, ZONE, Parsed
 from keyauthority.client.admin import TransportError, ledger
@@ -60,8 +61,8 @@ def export(
     if not workspace_id or everything is (month is not None):
         raise click.UsageError("name the workspace, and either --month or --all; or --check FILE")
     start, end = (None, None) if month is None else _bounds(month, zone)
-    which = EntryFilter(workspace_id, start=start, end=end)
     authority = context.with_resource(connected(context.obj))
+    which = EntryFilter(WORKSPACE.find(authority, workspace_id, ""), start=start, end=end)
     seal = Seal()
     with tempfile.TemporaryFile("w+", encoding="utf-8") as file:
         lines = _sealed(_oldest_first(authority, which, file), seal, which)

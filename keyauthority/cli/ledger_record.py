@@ -64,7 +64,8 @@ def record(authority: Authority, file: IO[str]) -> Answer:
     lines = [f"line {number}: {reference}: {state}" for number, reference, state in others]
     if lines:
         text = "\n".join((text, f"{count(len(lines), 'charge')} not entered:", *lines))
-    return Answer(document, text, exit_code=1 if lines else 0)
+    brief = "\n".join(lines)
+    return Answer(document, text, exit_code=1 if lines else 0, brief=brief)
 
 
 def _name(recorded: Recorded) -> str:

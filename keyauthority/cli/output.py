@@ -13,6 +13,7 @@ from typing import Any
 from google.protobuf.json_format import MessageToDict
 from google.protobuf.message import Message
 
+from keyauthority.cli.options import Options
 from keyauthority.client.admin import Receipt
 
 
@@ -20,18 +21,23 @@ from keyauthority.client.admin import Receipt
 class Answer:
     """The result of a command: *document* for programs, *text* for people.
 
-    *note* is for people too, on standard error. *exit_code* is 1 if the answer is no.
+    *note* is for people too, on standard error. *brief* is what `--quiet` prints: ids, a new secret or
+    nothing; None is the text. *exit_code* is 1 if the answer is no.
     """
 
     document: Message | dict[str, Any]
     text: str
     note: str = ""
     exit_code: int = 0
+    brief: str | None = None
 
-    def json(self) -> str:
-        """Returns the document as JSON, on several lines."""
-        document = to_dict(self.document) if isinstance(self.document, Message) else self.document
-        return json.dumps(document, indent=2)
+    def printed(self, options: Options) -> str:
+        """Returns what *options* print of it: a JSON document on several lines, or text."""
+        if options.json:
+            message = self.document
+            document = to_dict(message) if isinstance(message, Message) else message
+            return json.dumps(document, indent=2)
+        return self.text if self.brief is None or not options.quiet else self.brief
 
 
 def to_dict(message: Message) -> dict[str, Any]:

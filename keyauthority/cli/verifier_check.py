@@ -40,12 +40,13 @@ def command(rules: Sequence[str], command: Sequence[str]) -> Answer:
         raise click.UsageError(f"there is no program {command[0]}")
     chosen = [vector for vector in vectors.load() if not rules or vector.rule in rules]
     outcomes = asyncio.run(check(command, chosen))
-    broken = sum(bool(outcome.broken) for outcome in outcomes)
+    broken = [outcome.rule for outcome in outcomes if outcome.broken]
     return Answer(
         {"rules": [_document(outcome) for outcome in outcomes]},
         table(("RULE", "RESULT"), ((outcome.rule, _result(outcome)) for outcome in outcomes)),
-        f"{count(len(outcomes) - broken, 'rule')} kept, {broken:,} broken.",
-        exit_code=int(broken > 0),
+        f"{count(len(outcomes) - len(broken), 'rule')} kept, {len(broken):,} broken.",
+        exit_code=int(bool(broken)),
+        brief="\n".join(broken),
     )
 
 

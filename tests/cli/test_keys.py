@@ -329,10 +329,10 @@ def test_values_that_are_none_are_usage_errors(
     assert sentence in refusal
 
 
-def test_the_authority_s_own_limits_are_told_in_its_words(cli: Cli) -> None:
-    """What only the authority can judge comes back as the sentence it was refused with."""
+def test_the_authority_s_own_limits_name_the_flag(cli: Cli) -> None:
+    """What only the authority can judge comes back as its sentence, about what was typed."""
     issue = ("keys", "issue", "--workspace", cli.workspace(), "--name")
 
-    assert cli.refusal(*issue, "x" * 101) == "name is longer than 100 characters"
-    assert cli.refusal(*issue, "x", "--expires-in", "0s").startswith("ttl is not between")
+    assert cli.refusal(*issue, "x" * 101) == "--name is longer than 100 characters"
+    assert cli.refusal(*issue, "x", "--expires-in", "0s").startswith("--expires-in is not between")
     assert cli.refusal("keys", "get", "key_1") == "no such key: key_1"
