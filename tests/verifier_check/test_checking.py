@@ -15,7 +15,7 @@ from keyauthority.cli.root import root
 from keyauthority.client import Secret, VerificationUnavailable, Verifier
 from keyauthority.verifier_check import vectors
 from keyauthority.verifier_check.authority import ScriptedAuthority, serving
-from keyauthority.verifier_check.checking import broken, check_rule
+from keyauthority.verifier_check.checking import NOT_CHECKED, broken, check, check_rule
 from keyauthority.verifier_check.driving import Driver
 from keyauthority.verifier_check.news import News
 from keyauthority.verifier_check.steps import Freeze, Vector
@@ -129,6 +129,23 @@ async def test_a_program_that_is_none_says_so(does: str, fault: str) -> None:
     """At once, not after the patience for a slow one."""
     outcome = await check_rule((sys.executable, "-c", does), VECTORS["no-lease-no-cache"])
     assert outcome.broken == fault
+
+
+async def test_a_program_that_does_not_join_is_not_waited_for_again_and_again() -> None:
+    """The other rules are not checked, and count as broken."""
+    command = (sys.executable, "-c", "raise SystemExit(3)")
+    first, *others = await check(command, list(VECTORS.values()))
+    assert first.broken == "ends with exit status 3 (step 1)"
+    assert {other.broken for other in others} == {NOT_CHECKED}
+    assert len(others) == len(VECTORS) - 1
+
+
+async def test_a_program_that_cannot_be_started_says_why(tmp_path: Path) -> None:
+    """As the system names it."""
+    (tmp_path / "program").write_text("not a program")
+    (tmp_path / "program").chmod(0o700)
+    [outcome] = await check([str(tmp_path / "program")], [VECTORS["no-lease-no-cache"]])
+    assert outcome.broken.endswith("cannot be started: Exec format error (step 1)")
 
 
 async def test_nothing_that_a_program_started_is_left(tmp_path: Path) -> None:
