@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any, Final
 
 import pytest
+import yaml
 from click.testing import CliRunner
 from google.protobuf.descriptor_pb2 import FileDescriptorSet
 from google.protobuf.descriptor_pool import DescriptorPool
@@ -31,15 +32,13 @@ SOME_RULES: Final = (
 )
 """Rules that need all parts of a verifier; the others take a start of Node each as well."""
 
-FETCHED: Final = (
-    (
-        "go",
-        "build",
-        "google.golang.org/grpc",
-        "google.golang.org/genproto/googleapis/rpc/errdetails",
-    ),
-    ("go", "run", "google.golang.org/protobuf/cmd/protoc-gen-go@v1.36.12", "--version"),
-    ("go", "run", "google.golang.org/grpc/cmd/protoc-gen-go-grpc@v1.6.2", "--version"),
+PLUGINS: Final = [
+    (*plugin["local"], "--version")
+    for plugin in yaml.safe_load((HOUSE / "buf.gen.yaml").read_text())["plugins"]
+]
+LIBRARIES: Final = (
+    *("go", "build", "google.golang.org/grpc"),
+    "google.golang.org/genproto/googleapis/rpc/errdetails",
 )
 """What has to be there before our own code is built: `.ci/run` does the same, with more patience."""
 
@@ -49,7 +48,7 @@ def go_client(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The program of `tests/e2e/go`, on code that `buf generate` makes."""
     if shutil.which("go") is None:
         pytest.skip("needs go: install Go 1.25 or newer")
-    for command in FETCHED:
+    for command in (LIBRARIES, *PLUGINS):
         _fetch(command)
     folder = tmp_path_factory.mktemp("go")
     _made([str(Path(sys.executable).with_name("buf")), "generate", "-o", str(folder)], HOUSE)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import json
+import signal
+import subprocess
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -19,6 +21,7 @@ from keyauthority.verifier_check.checking import NOT_CHECKED, broken, check, che
 from keyauthority.verifier_check.driving import Driver
 from keyauthority.verifier_check.news import News
 from keyauthority.verifier_check.steps import Freeze, Vector
+from tests.e2e.processes import eventually
 
 VECTORS = {vector.rule: vector for vector in vectors.load()}
 IN_PROCESS = [vector for vector in VECTORS.values() if Freeze() not in vector.steps]
@@ -160,6 +163,26 @@ async def test_nothing_that_a_program_started_is_left(tmp_path: Path) -> None:
     await check_rule((sys.executable, "-c", script), VECTORS["no-lease-no-cache"])
     for pid in pids.read_text().split():
         assert not Path(f"/proc/{pid}").exists() or _is_zombie(pid)
+
+
+def test_a_check_that_is_ended_ends_its_programs(tmp_path: Path) -> None:
+    """By a signal, too, and even one that was stopped."""
+    pid_file = tmp_path / "pid"
+    script = (
+        "import os, signal, sys; "
+        f"open({str(pid_file)!r}, 'w').write(f'{{os.getpid()}}\\n'); "
+        "os.kill(os.getpid(), signal.SIGSTOP); sys.stdin.read()"
+    )
+    main = [sys.executable, "-c", "from keyauthority.cli import main; main()", "verifier-check"]
+    with subprocess.Popen(
+        [*main, *rules("no-lease-no-cache"), "--", sys.executable, "-c", script],
+        stderr=subprocess.DEVNULL,
+    ) as check:
+        eventually("it started", lambda: pid_file.exists() and "\n" in pid_file.read_text())
+        check.send_signal(signal.SIGTERM)
+        assert check.wait(20) == 1
+    pid = pid_file.read_text().strip()
+    eventually("it has ended", lambda: not Path(f"/proc/{pid}").exists() or _is_zombie(pid))
 
 
 def _is_zombie(pid: str) -> bool:
