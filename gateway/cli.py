@@ -22,19 +22,14 @@ from gateway.config import (
     Settings,
     Timeouts,
 )
-from gateway.scope_rules_command import scope_rules
+from gateway.cors import parse_origin
+from gateway.scope_rules_command import scope_rules, scope_rules_option
 from gateway.spool_command import spool
 from keyauthority.base.process.lifecycle import StartError
 from keyauthority.base.process.settings import LOG_LEVELS, SettingsError
 from keyauthority.base.process.telemetry import configure_logging
 from keyauthority.base.process.workers import WorkerError, serve_with_workers
 from keyauthority.client import SecretFileError, redact
-from keyauthority.scopes.catalogue import (
-    Catalogue,
-    ScopeRulesError,
-    default_catalogue,
-    load_catalogue,
-)
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
@@ -90,15 +85,6 @@ def _all(parse: Callable[[str], object]) -> Callable[..., tuple[object, ...]]:
             raise click.BadParameter(str(error)) from None
 
     return callback
-
-
-def _catalogue(
-    _context: click.Context, _option: click.Parameter, setting: str | None
-) -> Catalogue | None:
-    try:
-        return default_catalogue() if setting is None else load_catalogue(setting)
-    except ScopeRulesError as error:
-        raise click.BadParameter(str(error)) from None
 
 
 @click.group(
@@ -187,19 +173,21 @@ def _catalogue(
 )
 @click.option("--tls-cert", type=_FILE, help="PEM file of the certificate chain clients see.")
 @click.option("--tls-key", type=_FILE, help="PEM file of its private key.")
-@click.option(
-    "--scope-rules",
-    metavar="FILE|off",
-    callback=_catalogue,
-    help="What keys with scopes may do; `scope-rules` prints the rules that ship, with which to begin. "
-    "off: the upstream judges scopes.  [default: the rules that ship]",
-)
+@scope_rules_option
 @click.option(
     "--pass-header",
     multiple=True,
     metavar="NAME",
     help="A request header that goes on to the upstream beside those of docs/operations.md; "
     "NAME-* is all that begin so. Repeatable.",
+)
+@click.option(
+    "--cors-origin",
+    multiple=True,
+    metavar="ORIGIN",
+    callback=_all(parse_origin),
+    help="An origin whose pages may call from a browser, such as https://app.example.com; * is any. "
+    "Keys do not belong in browsers: see docs/operations.md. Repeatable.",
 )
 @click.option(
     "--trusted-proxies",

@@ -90,6 +90,8 @@ class Settings:
     # None: the upstream judges scopes.
     scope_rules: Catalogue | None = field(default_factory=default_catalogue)
     pass_header: tuple[str, ...] = ()
+    # Whose pages may call from a browser: origins, or `*`.
+    cors_origin: tuple[str, ...] = ()
     trusted_proxies: tuple[Network, ...] = ()
     limits: Limits = field(default_factory=Limits)
     timeouts: Timeouts = field(default_factory=Timeouts)

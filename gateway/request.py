@@ -36,6 +36,8 @@ class Outcome:
     DESCRIBED: Final = "described"
     # /healthz and /readyz.
     PROBE: Final = "probe"
+    # A browser was told which pages may call.
+    PREFLIGHT: Final = "preflight"
     # The client was gone, or stopped reading, before it had its answer.
     CLIENT_LEFT: Final = "client_left"
     # The upstream's response broke off after it had begun.
@@ -49,7 +51,7 @@ class EdgeRequest(Request):
     """A request as its client sent it, and what the gateway learnt about it."""
 
     # Names that aiohttp's debug mode accepts as attributes.
-    ATTRS = Request.ATTRS | frozenset({"cut", "detail", "key", "outcome", "presented"})
+    ATTRS = Request.ATTRS | frozenset({"cut", "detail", "from_page", "key", "outcome", "presented"})
 
     # The secret that it presents, once parsed.
     presented: Presented | None = None
@@ -61,6 +63,8 @@ class EdgeRequest(Request):
     cut: Refusal | None = None
     # What its refusal says beyond its row; empty for most.
     detail = ""
+    # Whether it comes from a page that may call (`--cors-origin`).
+    from_page = False
 
 
 class Grant:
