@@ -67,6 +67,10 @@ proto: $(PROTO) ## generate keyauthority/v1 and protos/keyauthority.binpb from p
 proto-check: $(PROTO) ## fail when these are not what protos generate
 	@scripts/proto_check.sh
 
+.PHONY: sync-vectors
+sync-vectors: $(DEV) ## simulate the verifier, and write the test vectors for verifiers in other languages
+	@$(BIN)/python -m tests.coherence.recording
+
 .PHONY: proto-breaking
 proto-breaking: $(DEV) ## fail when protos break what the last release promised
 	@if test -e $(RELEASED); then $(BIN)/buf breaking --against $(RELEASED); \
@@ -115,6 +119,10 @@ check: ## everything CI runs
 .PHONY: run
 run: $(RUNTIME) ## start authority, gateway, console and a demo upstream; Ctrl-C stops them
 	@$(BIN)/python -m demo.run
+
+.PHONY: story
+story: $(RUNTIME) ## revoke keys at two gateways, one of them frozen, and explain each step
+	@$(BIN)/python -m demo.story
 
 .PHONY: bench
 bench: $(DEV) ## measure, and write benchmarks/results.md

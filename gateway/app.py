@@ -18,7 +18,6 @@ from gateway.billing.reading_on import ReadingOn
 from gateway.config import Settings, upstream_base
 from gateway.cors import CrossOrigin, PageRequest
 from gateway.edge import Edge
-from gateway.envelope import Refusal
 from gateway.forward import Forwarder
 from gateway.observe import Metrics, Observer
 from gateway.request import EdgeRequest
@@ -33,6 +32,7 @@ from keyauthority.base.process.binding import bind, server_tls
 from keyauthority.base.process.lifecycle import run_until_stopped, start_errors
 from keyauthority.base.process.telemetry import serve_metrics
 from keyauthority.client import SECRET_MARK, Verifier, client_certificate, load_token
+from keyauthority.edge.envelope import ERROR, Refusal
 
 
 async def serve(settings: Settings) -> None:
@@ -136,4 +136,6 @@ async def _edge(settings: Settings, metrics: Metrics, stack: AsyncExitStack) -> 
 
 def _full_answer() -> bytes:
     refusal = Refusal.VERIFICATION_UNAVAILABLE
-    return raw_answer(refusal.status, refusal.headers, refusal.body)
+    # It may be a proxy that connects.
+    headers = {**refusal.headers, ERROR: refusal.json}
+    return raw_answer(refusal.status, headers, refusal.body)

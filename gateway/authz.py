@@ -13,15 +13,15 @@ from typing import Final
 from aiohttp.helpers import rfc822_formatted_time
 from multidict import CIMultiDict, istr
 
-from gateway.envelope import Refusal
-from gateway.field_names import IDENTITY_PREFIX, canonical
-from gateway.headers import IDENTITY, KEY_ID, SCOPES, WORKSPACE_ID, identity
+from gateway.headers import KEY_ID, SCOPES, WORKSPACE_ID, identity
 from gateway.paths import holds_secret, is_unambiguous, split_target
 from gateway.request import EdgeRequest
 from gateway.scopes import ScopeRules
 from keyauthority.base.http.answer import Answer
 from keyauthority.base.http.request import REQUEST_ID, Request
 from keyauthority.client import VerifiedKey
+from keyauthority.edge.envelope import Refusal
+from keyauthority.edge.identity import is_lookalike
 
 PREFIX: Final = "/authz"
 APPENDED: Final = PREFIX + "/"
@@ -78,8 +78,7 @@ def check_head(request: EdgeRequest) -> Refusal | None:
     """Returns why *request* is refused; None if it is not.
 
     Refused are a key in the target that the proxy names, and a field that an upstream may take for
-    an identity header: the proxy overwrites its client's copies of these by their exact names, and
-    would leave names that read alike (`X_OpenToken_Key_Id`, `X.OpenToken.Key.Id`).
+    an identity header, while the proxy leaves it standing.
     """
     headers = request.headers
     names = "".join(headers).lower()
@@ -89,8 +88,7 @@ def check_head(request: EdgeRequest) -> Refusal | None:
         return Refusal.BAD_REQUEST
     if _IDENTITY_MARK not in names:
         return None
-    alike = [name for name in headers if canonical(name).startswith(IDENTITY_PREFIX)]
-    return None if all(name.lower() in IDENTITY for name in alike) else Refusal.BAD_REQUEST
+    return Refusal.BAD_REQUEST if any(map(is_lookalike, headers)) else None
 
 
 def asks_for_credits(request: EdgeRequest) -> bool:

@@ -17,17 +17,25 @@ from gateway.authorize import Authorizer, Readiness
 from gateway.billing.bill import Bill
 from gateway.billing.billing import Billing
 from gateway.config import Limits
-from gateway.envelope import Refusal
 from gateway.forward import Forwarder
 from gateway.observe import Observer
 from gateway.paths import check_path, holds_secret, split_target
 from gateway.relay import abort
-from gateway.request import EdgeRequest, Grant, Outcome, RequestBody, check_head, open_body
+from gateway.request import (
+    EdgeRequest,
+    Grant,
+    Outcome,
+    RequestBody,
+    asks_for_websocket,
+    check_head,
+    open_body,
+)
 from gateway.scopes import ScopeRules
 from gateway.under_way import Concurrency, Streams
 from gateway.upstream import VerdictLapsedError
 from keyauthority.base.http.answer import Answer
 from keyauthority.client import VerifiedKey
+from keyauthority.edge.envelope import ERROR, LONGEST_ERROR, Refusal
 
 _UNPARSED: Final = (Refusal.BAD_REQUEST, Refusal.HEADERS_TOO_LARGE, Refusal.REQUEST_TIMEOUT)
 # After these it is unclear where the client's next request begins, or it should not send one.
@@ -110,7 +118,10 @@ class Edge:
 
     def refuse_unparsed(self, request: EdgeRequest, status: int) -> web.StreamResponse:
         """Answers what the parser could not make a request of, and notes its end."""
-        response = self._refuse(request, _BY_STATUS.get(status, Refusal.INTERNAL_ERROR))
+        refusal = _BY_STATUS.get(status, Refusal.INTERNAL_ERROR)
+        response = self._refuse(request, refusal)
+        # It may have been a proxy's question.
+        response.headers[ERROR] = refusal.json
         self.observer.ended(request, response.status)
         return response
 
@@ -132,6 +143,8 @@ class Edge:
         return await self._v1(request, path)
 
     async def _v1(self, request: EdgeRequest, path: str) -> web.StreamResponse:
+        if hdrs.UPGRADE in request.headers and asks_for_websocket(request):
+            return self._refuse(request, Refusal.WEBSOCKETS_OFF)
         grant = await self._authorize(request, path)
         if isinstance(grant, Refusal):
             return self._refuse(request, grant)
@@ -273,6 +286,8 @@ class Edge:
         request.outcome = refusal.code
         headers = self._refusal_headers[refusal].copy()
         body = refusal.detailed(request.detail) if request.detail else refusal.body
+        if request.raw_path.startswith(authz.PREFIX):
+            headers[ERROR] = body.decode() if len(body) <= LONGEST_ERROR else refusal.json
         response = Answer(refusal.status, headers, body)
         # A client that was not invited to send its body may send it or not: only closing is clear.
         uninvited = hdrs.EXPECT in request.headers and not request.content.is_eof()

@@ -15,13 +15,13 @@ from gateway.allowlist import Allowlist
 from gateway.billing.bill import Bill
 from gateway.billing.reading_on import ReadingOn
 from gateway.config import Timeouts
-from gateway.envelope import Refusal
 from gateway.headers import to_client, to_upstream
 from gateway.observe import Complaint, Timings
 from gateway.relay import relay
 from gateway.request import EdgeRequest, Grant, RequestBody, do_nothing
 from gateway.upstream import Outgoing, Response, Upstream
 from keyauthority.client import Secret
+from keyauthority.edge.envelope import Refusal
 
 # These are about the gateway itself, its credential or its address, never about its client.
 _NOT_FOR_CLIENTS: Final = frozenset({401, 403, 407})

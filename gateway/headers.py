@@ -15,19 +15,18 @@ from multidict import CIMultiDict, CIMultiDictProxy, istr
 from gateway.allowlist import Allowlist, RawFields
 from gateway.field_names import (
     HOP_BY_HOP,
-    IDENTITY_PREFIX,
     Decisions,
-    canonical,
     is_token,
     named_by_connection,
 )
 from keyauthority.base.http.request import REQUEST_ID
 from keyauthority.client import Secret, VerifiedKey
+from keyauthority.edge import identity as names
+from keyauthority.edge.identity import IDENTITY_PREFIX, canonical
 
-WORKSPACE_ID: Final = istr("x-opentoken-workspace-id")
-KEY_ID: Final = istr("x-opentoken-key-id")
-SCOPES: Final = istr("x-opentoken-scopes")
-IDENTITY: Final = frozenset({WORKSPACE_ID, KEY_ID, SCOPES})
+WORKSPACE_ID: Final = istr(names.WORKSPACE_ID)
+KEY_ID: Final = istr(names.KEY_ID)
+SCOPES: Final = istr(names.SCOPES)
 
 _DROPPED_FROM_UPSTREAM: Final = HOP_BY_HOP | {
     REQUEST_ID,

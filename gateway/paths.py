@@ -13,8 +13,8 @@ from functools import lru_cache
 from typing import Final
 from urllib.parse import unquote, unquote_to_bytes
 
-from gateway.envelope import Refusal
 from keyauthority.client import SECRET_MARK, secret_within
+from keyauthority.edge.envelope import Refusal
 
 _ROOT = "/v1"
 _ENCODED_SEPARATOR = re.compile(r"%(?:2f|5c)", re.IGNORECASE)

@@ -12,14 +12,15 @@ from aiohttp.abc import AbstractStreamWriter
 
 from gateway.bearer import Presented
 from gateway.config import Limits
-from gateway.envelope import Refusal
 from keyauthority.base.http.request import Request
 from keyauthority.client import VerifiedKey
+from keyauthority.edge.envelope import Refusal
 
 # TRACE would echo the credential that the upstream gets back to the client.
 _REFUSED_METHODS: Final = frozenset({"CONNECT", "TRACE"})
 _VERSIONS: Final = (HttpVersion11, HttpVersion10)
 _EXPECTATION: Final = "100-continue"
+_WEBSOCKET: Final = "websocket"
 _CONTINUE: Final = b"HTTP/1.1 100 Continue\r\n\r\n"
 _PIECE: Final = 64 * 1024
 """Bytes of a body in memory that are written at a time."""
@@ -82,12 +83,13 @@ def check_head(request: EdgeRequest, limits: Limits) -> Refusal | None:
 
     The parser has already refused what is not HTTP/1. Refused here is what two parsers in a row
     may understand differently (RFC 9112, section 6.1), what would turn the connection into
-    something else, and what is too large.
+    something else, and what is too large. An offer of another protocol (`Upgrade`) is nothing to
+    refuse: whoever makes it goes on in HTTP/1.1 if it is ignored (RFC 9110, section 7.8).
     """
     headers = request.headers
     if request.version not in _VERSIONS:
         return Refusal.BAD_REQUEST
-    if request.method in _REFUSED_METHODS or hdrs.UPGRADE in headers:
+    if request.method in _REFUSED_METHODS:
         return Refusal.BAD_REQUEST
     if hdrs.TRANSFER_ENCODING in headers and not _is_plainly_chunked(request):
         return Refusal.BAD_REQUEST
@@ -96,6 +98,12 @@ def check_head(request: EdgeRequest, limits: Limits) -> Refusal | None:
     if request.client.large_head and _size(request) > limits.max_header_bytes:
         return Refusal.HEADERS_TOO_LARGE
     return None
+
+
+def asks_for_websocket(request: EdgeRequest) -> bool:
+    """Returns whether *request* begins a websocket, whose client can do nothing with another answer."""
+    offers = request.headers.getall(hdrs.UPGRADE, ())
+    return any(offer.strip().lower() == _WEBSOCKET for offer in ",".join(offers).split(","))
 
 
 def _is_plainly_chunked(request: EdgeRequest) -> bool:

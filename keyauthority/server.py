@@ -142,7 +142,7 @@ async def serving(
         alone = not is_shared(settings.database)
         replica = Replica(store, alone=alone, now=now, metrics=counts, sweep_every=pace.sweeping)
         books, mutations, last_used = Books(store, replica.fence), Mutations(), LastUsed()
-        ours = [service.name for service in services if not service.of_grpc]
+        ours = [service.name for service in services if not service.foreign]
         health = Health(store, ours, replica.can_answer, calls, pace.health)
         verifying = Verifying(store, keyring, last_used)
         parts = Parts(
@@ -158,7 +158,7 @@ async def serving(
             charge_rates=ChargeRates(settings.max_charges_per_second, now),
             now=now,
             health=health,
-            services=tuple(service.name for service in services),
+            services=tuple(service.name for service in services if service.is_described),
         )
         server = _new_server(settings)
         add_services(services, parts, server, _guard(parts, replica, mutations, pace.margin))

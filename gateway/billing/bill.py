@@ -10,13 +10,13 @@ from multidict import CIMultiDict, CIMultiDictProxy, istr
 
 from gateway.bill_metrics import BillCounters
 from gateway.billing.cost import Cost, Told, cost_of, exact_cost, plain_cost
-from gateway.envelope import Refusal
 from gateway.metering.answer import answer_reader
 from gateway.metering.endpoints import Endpoint
 from gateway.metering.going_by import FIRST_OUTPUT, Priced
 from gateway.metering.reader import BYTES_A_TOKEN, AnswerReader, is_coded
 from gateway.request import RequestBody
 from keyauthority.client import AllHeld, OutOfCredits, Spending, SpendingUnavailable
+from keyauthority.edge.envelope import Refusal
 from keyauthority.pricing import amounts
 
 COST: Final = istr("x-opentoken-cost")

@@ -9,13 +9,13 @@ from datetime import UTC, datetime
 from aiohttp import hdrs
 from multidict import CIMultiDictProxy
 
-from gateway.envelope import Refusal
 from gateway.metering.going_by import FREE_METHODS, Priced, Pricing, Unpriced
 from gateway.metering.reader import is_coded
 from gateway.metering.request import AmbiguousRequestError, read_request
 from gateway.observe import Complaint
 from gateway.request import EdgeRequest
 from keyauthority.client import SpendingUnavailable
+from keyauthority.edge.envelope import Refusal
 from keyauthority.pricing.prices import PriceTable
 
 

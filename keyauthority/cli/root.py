@@ -29,6 +29,7 @@ GROUPS: Final = {
     "sessions": "List the verifiers that may answer from their caches.",
     "db": "Migrate the database, set the length of leases, begin an epoch after a restore.",
     "peppers": "Add, activate and retire what secrets are hashed with.",
+    "verifier-check": "Check a verifier that is written in another language.",
 }
 
 _JSON: Final = "keyauthority.cli.json"
@@ -43,7 +44,8 @@ class Root(click.Group):
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         if cmd_name not in GROUPS:
             return None
-        command: click.Command = importlib.import_module(f"keyauthority.cli.{cmd_name}").command
+        module = f"keyauthority.cli.{cmd_name.replace('-', '_')}"
+        command: click.Command = importlib.import_module(module).command
         add_common_options(self, command)
         return command
 

@@ -31,9 +31,8 @@ class ReflectionServicer(v1alpha.ReflectionServicer):
     ) -> reflection_pb2.ServerReflectionResponse:
         service, _, name = fully_qualified_name.rpartition(".")
         symbol = service if _is_method(service, name) else fully_qualified_name
-        response: reflection_pb2.ServerReflectionResponse = super()._file_containing_symbol(
-            request, symbol
-        )
+        find: Any = super()._file_containing_symbol  # type: ignore[misc]  # the stubs lack it
+        response: reflection_pb2.ServerReflectionResponse = find(request, symbol)
         return response
 
 

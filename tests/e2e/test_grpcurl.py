@@ -44,6 +44,7 @@ def test_reflection_lists_the_services(grpcurl: Grpcurl) -> None:
         "grpc.reflection.v1alpha.ServerReflection",
         "keyauthority.v1.AuditService",
         "keyauthority.v1.CallerService",
+        "keyauthority.v1.IdentityService",
         "keyauthority.v1.KeyService",
         "keyauthority.v1.LedgerService",
         "keyauthority.v1.OperationsService",

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
+
 import pytest
 
-from gateway.envelope import Refusal
+from keyauthority.edge.envelope import ERROR, LONGEST_ERROR, Refusal
 from keyauthority.scopes.catalogue import parse_catalogue
 from keyauthority.v1 import verification_service_pb2 as pb
 from tests.gateway.conftest import StartGateway
@@ -151,6 +153,55 @@ async def test_refusals_are_the_same_envelopes(port: int, authority: RecordingAu
     check_envelope(parse(await exchange(port, head(target="/authz"))), Refusal.MISSING_AUTH)
     revoked = authority.issue(reply(pb.VERDICT_REVOKED))
     check_envelope(await ask(port, revoked), Refusal.INVALID_KEY)
+
+
+@pytest.mark.parametrize(
+    ("fields", "target"),
+    [
+        pytest.param([], "/authz", id="missing"),
+        pytest.param([], "/authz/v1/x", id="appended"),
+        pytest.param(["Authorization: Bearer nonsense"], "/authz", id="invalid"),
+        pytest.param(["Transfer-Encoding: gzip"], "/authz", id="head"),
+        pytest.param([f"X-Long: {'x' * 40_000}"], "/authz", id="large"),
+        pytest.param(["No colon"], "/authz", id="unreadable"),
+    ],
+)
+async def test_a_header_has_the_envelope_of_a_refusal(
+    port: int, fields: list[str], target: str
+) -> None:
+    """For a proxy that passes on no body of the answer: what it says is the same, in one line."""
+    answer = parse(await exchange(port, head(*fields, target=target)))
+
+    assert answer.status >= 400
+    assert answer.header(ERROR) == [answer.body.decode()]
+
+
+async def test_only_a_proxy_gets_that_header(port: int, authority: RecordingAuthority) -> None:
+    """Others read the body."""
+    refused = parse(await exchange(port, head(target="/v1/models")))
+
+    assert (refused.status, refused.header(ERROR)) == (401, [])
+    assert (await ask(port, authority.issue())).header(ERROR) == []
+
+
+async def test_a_proxy_that_may_not_connect_gets_the_header(start_gateway: StartGateway) -> None:
+    """The answer to a connection too many comes before any question."""
+    port = await start_gateway(max_connections=1)
+    _, writer = await asyncio.open_connection("127.0.0.1", port)
+    # It counts once it is answered.
+    answer = parse(await exchange(port, pause=0))
+    writer.close()
+
+    assert answer.status == 503
+    assert answer.header(ERROR) == [answer.body.decode()]
+
+
+@pytest.mark.parametrize("refusal", Refusal, ids=lambda row: row.name)
+def test_the_header_is_bounded_and_one_line(refusal: Refusal) -> None:
+    """Proxies have a few kilobytes for the head of an answer."""
+    assert len(refusal.json) <= LONGEST_ERROR
+    assert refusal.json.isascii()
+    assert refusal.json.isprintable()
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,7 @@ from aiohttp import web
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from gateway.envelope import Refusal
+from keyauthority.edge.envelope import Refusal
 from tests.gateway.conftest import StartGateway
 from tests.gateway.parts import FakeUpstream, RecordingAuthority, exchange, head, parse
 from tests.gateway.test_table import check_envelope
@@ -90,12 +90,6 @@ async def test_a_token_of_8_kilobytes_is_an_invalid_key(
         pytest.param(b"OPTIONS * HTTP/1.1\r\nHost: a\r\n\r\n", id="asterisk-form"),
         pytest.param(b"CONNECT e:443 HTTP/1.1\r\nHost: e:443\r\n\r\n", id="connect"),
         pytest.param(b"TRACE /v1/x HTTP/1.1\r\nHost: a\r\n\r\n", id="trace"),
-        pytest.param(
-            b"GET /v1/x HTTP/1.1\r\nHost: a\r\nUpgrade: websocket\r\n"
-            b"Connection: upgrade\r\nSec-WebSocket-Key: x\r\n\r\n",
-            id="websocket",
-        ),
-        pytest.param(b"GET /v1/x HTTP/1.1\r\nHost: a\r\nUpgrade: h2c\r\n\r\n", id="upgrade"),
         pytest.param(b"GET /v1/../x HTTP/1.1\r\nHost: a\r\n\r\n", id="dots"),
         pytest.param(b"GET /v1/%2e%2e/x HTTP/1.1\r\nHost: a\r\n\r\n", id="encoded-dots"),
         pytest.param(b"GET /v1/x HTTP/1.1\r\nHost: a\r\nExpect: miracles\r\n\r\n", id="expect"),

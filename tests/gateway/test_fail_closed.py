@@ -11,11 +11,11 @@ from aiohttp.test_utils import make_mocked_request
 from google.protobuf.duration_pb2 import Duration
 
 from gateway.authorize import Authorizer
-from gateway.envelope import Refusal
 from gateway.observe import Metrics
 from gateway.request import Grant
 from gateway.sources import Attempts
 from keyauthority.client import Secret, Verdict, Verification, VerifiedKey, Verifier
+from keyauthority.edge.envelope import Refusal
 from keyauthority.v1 import verification_service_pb2 as pb
 from tests.gateway.conftest import StartGateway
 from tests.gateway.parts import (

@@ -7,9 +7,8 @@ import json
 import pytest
 from aiohttp import ClientSession, web
 
-from gateway.authorize import REFUSALS
-from gateway.envelope import Refusal
 from keyauthority.client import Verdict
+from keyauthority.edge.envelope import REFUSALS, Refusal
 from keyauthority.scopes.catalogue import Allowance, Scope, default_catalogue
 from keyauthority.v1 import verification_service_pb2 as pb
 from tests.gateway.conftest import StartGateway

@@ -47,7 +47,8 @@ PRIVATE: Final[Mapping[type, Mapping[str, str]]] = {
     },
     web.BaseRequest: {
         "ATTRS": "Our attributes are added, or debug mode would refuse them.",
-        "_message": "Tells whether the body comes in chunks, which may have a trailer.",
+        "_message": "Tells whether the body comes in chunks, which may have a trailer, and whether the "
+        "client offers another protocol.",
         "_prepare_hook": "Is overridden to complete the head of a streamed response.",
     },
     web.StreamResponse: {

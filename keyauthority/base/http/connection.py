@@ -194,6 +194,7 @@ class Connection(LimitedHeads):
             or len(self._messages) > 1
             or self._keepalive_handle is None
             or self.writing_paused
+            or self._upgraded
             or self.client.transport.is_closing()
         ):
             return False
