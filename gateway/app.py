@@ -127,6 +127,7 @@ async def _edge(settings: Settings, metrics: Metrics, stack: AsyncExitStack) -> 
         streams=streams,
         billing=billing,
         rules=None if settings.scope_rules is None else ScopeRules(settings.scope_rules),
+        websockets=settings.websockets,
         readiness=Readiness(verifier),
         observer=Observer(metrics, sources.client, access_log=settings.access_log),
         limits=settings.limits,

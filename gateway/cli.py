@@ -58,6 +58,7 @@ _TIMEOUTS = {
     "first_byte_timeout": "Seconds without progress to the headers of the upstream's response.",
     "idle_timeout": "Longest silence within a response, in seconds.",
     "verify_timeout": "Seconds in which the authority must give a verdict; then the answer is 503.",
+    "websocket_lifetime": "Seconds after which a websocket ends, whatever passes on it.",
     "drain_delay": "Seconds between the signal to stop and the end of accepting connections; "
     "/readyz says no meanwhile.",
     "grace": "Seconds that requests under way get at the stop.",
@@ -125,6 +126,11 @@ def _all(parse: Callable[[str], object]) -> Callable[..., tuple[object, ...]]:
     type=click.Choice(["on", "off"]),
     default="on",
     help="Take verdicts from memory while the authority reports every change; off: ask each time.",
+)
+@click.option(
+    "--websockets",
+    is_flag=True,
+    help="Forward websockets under /v1. They end as their key does only with --on-revoke cut.",
 )
 @click.option(
     "--on-revoke",
