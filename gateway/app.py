@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
+from typing import Any
 
+from aiohttp import web
 from prometheus_client import CollectorRegistry
 
 from gateway import authz
@@ -14,6 +16,7 @@ from gateway.authorize import Authorizer, Readiness
 from gateway.billing.opening import open_billing
 from gateway.billing.reading_on import ReadingOn
 from gateway.config import Settings, upstream_base
+from gateway.cors import CrossOrigin, PageRequest
 from gateway.edge import Edge
 from gateway.forward import Forwarder
 from gateway.observe import Metrics, Observer
@@ -49,15 +52,7 @@ async def running(settings: Settings) -> AsyncIterator[int]:
     async with AsyncExitStack() as stack:
         metrics = Metrics()
         edge = await _edge(settings, metrics, stack)
-        server = Server(
-            edge.handle,
-            edge.refuse_unparsed,
-            _full_answer,
-            EdgeRequest,
-            settings.limits,
-            SECRET_MARK,
-            AtOnce(authz.PREFIX, edge.at_once),
-        )
+        server = _server(edge, settings)
         metrics.connections = lambda: {"open": len(server.connections), "busy": server.busy}
         if settings.metrics_listen is not None:
             registry = CollectorRegistry()
@@ -72,6 +67,22 @@ async def running(settings: Settings) -> AsyncIterator[int]:
             await asyncio.sleep(settings.timeouts.drain_delay)
             listener.close()
             await server.drain(settings.timeouts.grace)
+
+
+def _server(edge: Edge, settings: Settings) -> Server[Any]:
+    handle: Callable[[Any], Awaitable[web.StreamResponse]] = edge.handle
+    request_class = EdgeRequest
+    if settings.cors_origin:
+        handle, request_class = CrossOrigin(edge, settings.cors_origin).handle, PageRequest
+    return Server(
+        handle,
+        edge.refuse_unparsed,
+        _full_answer,
+        request_class,
+        settings.limits,
+        SECRET_MARK,
+        AtOnce(authz.PREFIX, edge.at_once),
+    )
 
 
 async def _edge(settings: Settings, metrics: Metrics, stack: AsyncExitStack) -> Edge:
@@ -116,6 +127,7 @@ async def _edge(settings: Settings, metrics: Metrics, stack: AsyncExitStack) -> 
         streams=streams,
         billing=billing,
         rules=None if settings.scope_rules is None else ScopeRules(settings.scope_rules),
+        websockets=settings.websockets,
         readiness=Readiness(verifier),
         observer=Observer(metrics, sources.client, access_log=settings.access_log),
         limits=settings.limits,

@@ -33,13 +33,13 @@ a connection that is just being closed fails, and one with a body cannot be repe
 _READ_AHEAD: Final = 16 * 1024
 """Bytes of a response that are read before its client has taken what came earlier."""
 
+SWITCHING_PROTOCOLS: Final = 101
 _INTERIM: Final = range(100, 200)
-_SWITCHING_PROTOCOLS: Final = 101
 
 
 def is_interim(code: int) -> bool:
     """Returns whether a response with this status is followed by another to the same request."""
-    return code in _INTERIM and code != _SWITCHING_PROTOCOLS
+    return code in _INTERIM and code != SWITCHING_PROTOCOLS
 
 
 class UnsentError(ClientConnectionError):
@@ -83,6 +83,8 @@ class UpstreamConnection(TimedConnection):
         self.used = False
         # Passes on a body that streams, and is done with it when None.
         self._upload: asyncio.Task[None] | None = None
+        # Whether the request asks for another protocol, and whether the connection has it.
+        self.may_switch = self._switched = False
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         super().connection_made(transport)
@@ -187,7 +189,9 @@ class UpstreamConnection(TimedConnection):
     def data_received(self, data: bytes) -> None:
         """Takes bytes from the upstream. The event loop calls this, and aiohttp with no bytes."""
         if not self._expecting:
-            if data:
+            if self._switched:
+                super().data_received(data)
+            elif data:
                 self._refuse()
             return
         self._deadline = self._loop.time() + self._patience
@@ -204,14 +208,23 @@ class UpstreamConnection(TimedConnection):
         code = data[0].code
         self._has_begun = not is_interim(code)
         self._has_trailer = data[0].chunked
-        if code == _SWITCHING_PROTOCOLS:
+        if code == SWITCHING_PROTOCOLS:
             # Whatever follows is no answer to another request.
             self.force_close()
+            if self.may_switch:
+                self._switched, self._expecting = True, False
+                self._stop_alarm()
         elif not self._has_begun and self._payload is not EMPTY_PAYLOAD:
             # The response would be taken for its body.
             self._hang_up(BadHttpMessage("an interim response with a body"))
             return
         super().feed_data(data, size)
+
+    def switch_to(self, parser: Any) -> None:
+        """Gives *parser* all that follows the answer 101, and tells it when no more comes."""
+        self.set_parser(parser, None)
+        if not self.is_connected():
+            parser.feed_eof()
 
     def release(self) -> None:
         """Keeps the connection for another request, its response having ended, unless it is no good."""

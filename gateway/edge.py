@@ -17,18 +17,11 @@ from gateway.authorize import Authorizer, Readiness
 from gateway.billing.billing import Billing
 from gateway.config import Limits
 from gateway.forward import Forwarder
+from gateway.handshake import read_handshake
 from gateway.observe import Observer
 from gateway.paths import check_path, holds_secret, split_target
 from gateway.relay import abort
-from gateway.request import (
-    EdgeRequest,
-    Grant,
-    Outcome,
-    RequestBody,
-    asks_for_websocket,
-    check_head,
-    open_body,
-)
+from gateway.request import EdgeRequest, Grant, Outcome, RequestBody, check_head, open_body
 from gateway.scopes import ScopeRules
 from gateway.under_way import Concurrency, Streams
 from gateway.upstream import VerdictLapsedError
@@ -40,7 +33,6 @@ _UNPARSED: Final = (Refusal.BAD_REQUEST, Refusal.HEADERS_TOO_LARGE, Refusal.REQU
 # After these it is unclear where the client's next request begins, or it should not send one.
 _CLOSING: Final = frozenset({*_UNPARSED, Refusal.REQUEST_TOO_LARGE})
 _BY_STATUS: Final = {refusal.status: refusal for refusal in _UNPARSED}
-_SUCCESS: Final = 200
 _OK: Final = b'{"status":"ok"}'
 _JSON: Final = CIMultiDict({hdrs.CONTENT_TYPE: "application/json"})
 
@@ -63,6 +55,7 @@ class Edge:
     billing: Billing | None
     # What keys with scopes may do; None: the upstream judges that.
     rules: ScopeRules | None
+    websockets: bool
     readiness: Readiness
     observer: Observer
     limits: Limits
@@ -137,13 +130,13 @@ class Edge:
         if path.startswith(authz.APPENDED):
             return await self._authz(request)
         refusal = check_path(path)
+        if refusal is None and hdrs.UPGRADE in request.headers:
+            refusal = read_handshake(request, served=self.websockets)
         if refusal is not None:
             return self._refuse(request, refusal)
         return await self._v1(request, path)
 
     async def _v1(self, request: EdgeRequest, path: str) -> web.StreamResponse:
-        if hdrs.UPGRADE in request.headers and asks_for_websocket(request):
-            return self._refuse(request, Refusal.WEBSOCKETS_OFF)
         grant = await self._authorize(request, path)
         if isinstance(grant, Refusal):
             return self._refuse(request, grant)
@@ -264,7 +257,7 @@ class Edge:
 
     async def _healthz(self, request: EdgeRequest) -> web.StreamResponse:
         request.outcome = Outcome.PROBE
-        return Answer(_SUCCESS, _JSON.copy(), _OK)
+        return Answer(200, _JSON.copy(), _OK)
 
     async def _readyz(self, request: EdgeRequest) -> web.StreamResponse:
         if request.client.leaving or not await self.readiness.ready():

@@ -6,6 +6,7 @@ foresee, and the client believes the upstream anyway.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Final
 
 from aiohttp import hdrs
@@ -49,6 +50,7 @@ _MOST_DIGITS: Final = 20
 _UNCODED: Final = b"Accept-Encoding: identity"
 # Lines of a request's header that are ours.
 _OWN: Final = 5
+_FOR_BROWSERS: Final = "access-control-"
 _CONTROLS: Final = bytes({*range(32), 127} - {ord("\t")})
 
 
@@ -113,6 +115,13 @@ def to_client(headers: CIMultiDictProxy[str]) -> CIMultiDict[str] | None:
     values = "".join(passed.values()).encode(errors="surrogateescape")
     too_long = len(passed.get(hdrs.CONTENT_LENGTH, "")) > _MOST_DIGITS
     return None if too_long or _controls(values) else passed
+
+
+def readable_by(headers: CIMultiDict[str], fields: Mapping[str, str]) -> None:
+    """Puts *fields*, which say whose pages may read an answer, in place of what its upstream says of that."""
+    for name in {name for name in headers if name.lower().startswith(_FOR_BROWSERS)}:
+        del headers[name]
+    headers.extend(fields)
 
 
 def identity(key: VerifiedKey) -> tuple[tuple[istr, str], ...]:

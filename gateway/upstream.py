@@ -19,7 +19,13 @@ from aiohttp.http import RawResponseMessage
 from yarl import URL
 
 from gateway.config import Timeouts
-from gateway.connection import KEPT_IDLE, UnsentError, UpstreamConnection, is_interim
+from gateway.connection import (
+    KEPT_IDLE,
+    SWITCHING_PROTOCOLS,
+    UnsentError,
+    UpstreamConnection,
+    is_interim,
+)
 from gateway.headers import written
 from gateway.pool import UpstreamConnector
 from gateway.request import RequestBody, do_nothing
@@ -51,6 +57,8 @@ class Outgoing:
     body: bytes | RequestBody | None
     holds: Callable[[], bool]
     on_send: Callable[[], None]
+    # Whether it asks for another protocol.
+    switches: bool = False
 
 
 class Response:
@@ -66,6 +74,10 @@ class Response:
         self.content = content
         # Others have it as soon as the content has ended.
         self._connection = connection
+
+    def switched(self) -> UpstreamConnection:
+        """Returns the connection, which has the protocol that was asked for (101); its taker closes it."""
+        return self._connection
 
     def wait_for(self, seconds: float) -> None:
         """Gives the upstream *seconds* for each further piece of the content."""
@@ -170,6 +182,7 @@ class Upstream:
             connection = await self._connection(connection, request.holds)
         try:
             request.on_send()
+            connection.may_switch = request.switches
             connection.send(request.method, request.head, request.body, self._patience)
             message, content = await connection.read()
             while is_interim(message.code):
@@ -177,7 +190,7 @@ class Upstream:
         except BaseException:
             connection.close()
             raise
-        if content.is_eof():
+        if content.is_eof() and not (request.switches and message.code == SWITCHING_PROTOCOLS):
             connection.release()
         if isinstance(request.body, RequestBody):
             request.body.on_progress = do_nothing
