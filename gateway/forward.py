@@ -116,8 +116,8 @@ class Forwarder:
         if isinstance(body, RequestBody):
             body.on_failure = upstream.close
         upstream.wait_for(self.timeouts.idle_timeout)
-        headers = to_client(upstream.headers)
-        if headers is None:
+        head = to_client(upstream.headers)
+        if head is None:
             self._complaint.log("it answered with malformed headers")
             return Refusal.UPSTREAM_UNAVAILABLE
         is_here = upstream.content.is_eof()
@@ -125,7 +125,7 @@ class Forwarder:
             refusal = await self._receive(upstream)
             if refusal is not None:
                 return refusal
-        return await relay(request, upstream, headers, self.timeouts.idle_timeout, bill)
+        return await relay(request, upstream, head, self.timeouts.idle_timeout, bill)
 
     async def _receive(self, upstream: Response) -> Refusal | None:
         # Returns once the whole response is here, or why it will never be.

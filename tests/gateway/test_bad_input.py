@@ -188,20 +188,6 @@ async def test_a_key_in_a_target_that_a_proxy_tells_is_refused(
     check_envelope(parse(raw), Refusal.BAD_REQUEST)
 
 
-async def test_a_header_value_that_is_no_text_is_a_bad_request(
-    port: int, authority: RecordingAuthority, upstream: FakeUpstream
-) -> None:
-    """It could not be passed on as it is, and is not passed on changed."""
-    secret = authority.issue().encode()
-
-    raw = await exchange(
-        port, REQUEST % secret + b"Content-Length: 0\r\nUser-Agent: caf\xe9\r\n\r\n"
-    )
-
-    check_envelope(parse(raw), Refusal.BAD_REQUEST)
-    assert upstream.received == []
-
-
 @pytest.mark.parametrize(
     "fields",
     [

@@ -469,9 +469,7 @@ async def test_a_body_that_is_here_follows_its_head(connect: Connect, size: int)
         )
 
 
-@pytest.mark.parametrize(
-    "odd", [b"\r", b"\n", b"\0", b"\r\n", b"\r\n\r\n", b"\x7f", b"\x1f", b"\xff"]
-)
+@pytest.mark.parametrize("odd", [b"\r", b"\n", b"\0", b"\r\n", b"\r\n\r\n", b"\x7f", b"\x1f"])
 def test_nothing_gets_into_a_head_that_would_end_a_line(odd: bytes) -> None:
     assert written([b"GET / HTTP/1.1", b"a: b" + odd + b"c"]) is None
     assert written([b"GET /" + odd + b" HTTP/1.1", b"a: b"]) is None
