@@ -124,10 +124,8 @@ class Upstream:
 
         *lines* are its header fields, without those that frame the *body*.
         """
-        # A fragment is nobody's business but the client's.
-        first = f"{method} {self._prefix}{target.partition('#')[0]} HTTP/1.1"
         try:
-            head = [first.encode(), self._host, *lines]
+            head = [f"{method} {self._prefix}{target} HTTP/1.1".encode(), self._host, *lines]
         except UnicodeEncodeError:
             return None
         size = body.length if isinstance(body, RequestBody) else len(body or b"")
