@@ -128,6 +128,10 @@ story: $(RUNTIME) ## revoke keys at two gateways, one of them frozen, and explai
 bench: $(DEV) ## measure, and write benchmarks/results.md
 	@$(BIN)/python -m benchmarks $(ARGS)
 
+.PHONY: edges
+edges: $(DEV) ## measure the proxies of docs/edges.md that are installed, and print its table
+	@$(BIN)/python -m benchmarks.proxies $(ARGS)
+
 .PHONY: scaling
 scaling: $(DEV) ## simulate how far the measured costs carry, and write docs/scaling.md
 	@$(BIN)/python -m benchmarks.scaling $(ARGS)

@@ -15,7 +15,8 @@ from gateway.allowlist import Allowlist
 from gateway.authorize import Authorizer, Readiness
 from gateway.billing.opening import open_billing
 from gateway.billing.reading_on import ReadingOn
-from gateway.config import Settings, upstream_base
+from gateway.config import Limits, Settings, upstream_base
+from gateway.connection import Connections, Heads
 from gateway.cors import CrossOrigin, PageRequest
 from gateway.edge import Edge
 from gateway.forward import Forwarder
@@ -102,7 +103,8 @@ async def _edge(settings: Settings, metrics: Metrics, stack: AsyncExitStack) -> 
     # Left before the verifier, under whose session it spends, and after the server has drained.
     billing = await open_billing(settings, verifier, metrics, stack)
     base = upstream_base(settings.upstream)
-    upstream = Upstream(base, settings.timeouts, metrics.count_unsolicited)
+    connections = Connections(metrics.count_unsolicited, heads=_heads(settings.limits))
+    upstream = Upstream(base, settings.timeouts, connections)
     stack.push_async_callback(upstream.close)
     key_file = settings.upstream_key_file
     forwarder = Forwarder(
@@ -132,6 +134,14 @@ async def _edge(settings: Settings, metrics: Metrics, stack: AsyncExitStack) -> 
         observer=Observer(metrics, sources.client, access_log=settings.access_log),
         limits=settings.limits,
         retry_after=attempts.retry_after,
+    )
+
+
+def _heads(limits: Limits) -> Heads:
+    # The upstream may say at least as much as a client may.
+    default = Heads()
+    return Heads(
+        max(default.size, limits.max_header_bytes), max(default.fields, limits.max_headers)
     )
 
 

@@ -14,7 +14,6 @@ from multidict import CIMultiDict
 
 from gateway import authz, key_page
 from gateway.authorize import Authorizer, Readiness
-from gateway.billing.bill import Bill
 from gateway.billing.billing import Billing
 from gateway.config import Limits
 from gateway.forward import Forwarder
@@ -147,12 +146,11 @@ class Edge:
         body = open_body(request, self.limits)
         if isinstance(body, Refusal):
             return self._refuse(request, body)
-        forward = self._forward if self.billing is None else self._forward_billed
         if self.streams is None:
-            answer = await forward(request, path, grant, body)
+            answer = await self._forward(request, path, grant, body)
         else:
             with self.streams.watching(request, grant.key):
-                answer = await forward(request, path, grant, body)
+                answer = await self._forward(request, path, grant, body)
         return self._refuse(request, answer) if isinstance(answer, Refusal) else answer
 
     async def _authorize(self, request: EdgeRequest, path: str) -> Grant | Refusal:
@@ -166,40 +164,31 @@ class Edge:
         return Refusal.INSUFFICIENT_SCOPE
 
     async def _forward(
-        self,
-        request: EdgeRequest,
-        path: str,
-        grant: Grant,
-        body: bytes | RequestBody | None,
-        bill: Bill | None = None,
-    ) -> web.StreamResponse | Refusal:
-        try:
-            return await self.forwarder.forward(request, grant, body, bill)
-        except VerdictLapsedError:
-            again = await self._authorize(request, path)
-        if isinstance(again, Refusal):
-            return again
-        # A secret stays that of its key, and a key in its workspace: what is held is for this one too.
-        try:
-            return await self.forwarder.forward(request, again, body, bill)
-        except VerdictLapsedError:
-            return Refusal.VERIFICATION_UNAVAILABLE
-
-    async def _forward_billed(
         self, request: EdgeRequest, path: str, grant: Grant, body: bytes | RequestBody | None
     ) -> web.StreamResponse | Refusal:
-        assert self.billing is not None  # noqa: S101 - its caller looked
-        bill: Bill | None = None
+        # One function, since each piece of an answer goes through all that wait for its end.
+        sent, bill = body, None
         try:
-            opened = await self.billing.open(request, path, grant.key, body)
-            if not isinstance(opened, tuple):
-                return opened
-            sent, bill = opened
-            return await self._forward(request, path, grant, sent, bill)
+            if self.billing is not None:
+                opened = await self.billing.open(request, path, grant.key, body)
+                if not isinstance(opened, tuple):
+                    return opened
+                sent, bill = opened
+            try:
+                return await self.forwarder.forward(request, grant, sent, bill)
+            except VerdictLapsedError:
+                again = await self._authorize(request, path)
+            if isinstance(again, Refusal):
+                return again
+            # A secret stays that of its key, and a key in its workspace: what is held is for this one too.
+            try:
+                return await self.forwarder.forward(request, again, sent, bill)
+            except VerdictLapsedError:
+                return Refusal.VERIFICATION_UNAVAILABLE
         finally:
             if bill is not None:
                 bill.close()
-            if body is not None and not isinstance(body, bytes):
+            if isinstance(body, RequestBody):
                 body.release()
 
     async def _authz(self, request: EdgeRequest) -> web.StreamResponse:

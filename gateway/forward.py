@@ -101,13 +101,14 @@ class Forwarder:
         self, request: EdgeRequest, upstream: Response, key: VerifiedKey, bill: Bill | None
     ) -> web.StreamResponse | Refusal:
         # Returns once the websocket has ended.
-        connection, headers = upstream.switched(), to_client(upstream.headers)
+        connection, head = upstream.switched(), to_client(upstream.headers)
         if bill is not None:
             bill.note_answer(upstream.status, upstream.headers)
-        if headers is None or not is_accepted(request, upstream.headers):
+        if head is None or not is_accepted(request, upstream.headers):
             connection.close()
             self._complaint.log("it answered 101 to another question")
             return Refusal.UPSTREAM_UNAVAILABLE
+        headers, _ = head
         try:
             if bill is not None:
                 # At once: it may last for long.
@@ -158,8 +159,8 @@ class Forwarder:
         if isinstance(body, RequestBody):
             body.on_failure = upstream.close
         upstream.wait_for(self.timeouts.idle_timeout)
-        headers = to_client(upstream.headers)
-        if headers is None:
+        head = to_client(upstream.headers)
+        if head is None:
             self._complaint.log("it answered with malformed headers")
             return Refusal.UPSTREAM_UNAVAILABLE
         is_here = upstream.content.is_eof()
@@ -167,7 +168,7 @@ class Forwarder:
             refusal = await self._receive(upstream)
             if refusal is not None:
                 return refusal
-        return await relay(request, upstream, headers, self.timeouts.idle_timeout, bill)
+        return await relay(request, upstream, head, self.timeouts.idle_timeout, bill)
 
     async def _receive(self, upstream: Response) -> Refusal | None:
         # Returns once the whole response is here, or why it will never be.

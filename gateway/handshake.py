@@ -13,7 +13,7 @@ from multidict import CIMultiDict, CIMultiDictProxy
 from gateway.bearer import parse_authorization
 from gateway.field_names import named_by_connection
 from gateway.request import WEBSOCKET, EdgeRequest, asks_for_websocket
-from keyauthority.base.http.aiohttp_private import serialize_headers
+from keyauthority.base.http.answer import byte_head
 from keyauthority.base.http.request import REQUEST_ID
 from keyauthority.client import secret_within
 from keyauthority.edge.envelope import Refusal
@@ -106,7 +106,7 @@ class Switched(web.StreamResponse):
         if transport.is_closing():
             raise ConnectionResetError("the client has left")
         self.headers[REQUEST_ID] = request.id
-        head = serialize_headers("HTTP/1.1 101 Switching Protocols", self._headers)
+        head = byte_head("HTTP/1.1 101 Switching Protocols", self._headers)
         request.writer.output_size += len(head)
         transport.write(head)
         self._eof_sent = True

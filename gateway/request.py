@@ -87,13 +87,13 @@ def check_head(request: EdgeRequest, limits: Limits) -> Refusal | None:
 
     The parser has already refused what is not HTTP/1. Refused here is what two parsers in a row
     may understand differently (RFC 9112, section 6.1), what would turn the connection into
-    something else, and what is too large. An offer of another protocol (`Upgrade`) is nothing to
+    something else, a fragment, and what is too large. An offer of another protocol (`Upgrade`) is nothing to
     refuse: whoever makes it goes on in HTTP/1.1 if it is ignored (RFC 9110, section 7.8).
     """
     headers = request.headers
     if request.version not in _VERSIONS:
         return Refusal.BAD_REQUEST
-    if request.method in _REFUSED_METHODS:
+    if request.method in _REFUSED_METHODS or "#" in request.raw_path:
         return Refusal.BAD_REQUEST
     if hdrs.TRANSFER_ENCODING in headers and not _is_plainly_chunked(request):
         return Refusal.BAD_REQUEST

@@ -20,8 +20,8 @@ from yarl import URL
 
 from gateway.config import Timeouts
 from gateway.connection import (
-    KEPT_IDLE,
     SWITCHING_PROTOCOLS,
+    Connections,
     UnsentError,
     UpstreamConnection,
     is_interim,
@@ -108,24 +108,22 @@ class Upstream:
     Args:
         base: What stands before `/v1/...` in its URLs.
         timeouts: How long it may take.
-        unsolicited: Is called for each connection closed for bytes that no request asked for.
+        connections: Those to it, which the first request opens.
         trust: Whose certificates it may have; True: those that the system trusts.
-        kept_idle: Seconds that a connection is kept without a request.
     """
 
     def __init__(
         self,
         base: str,
         timeouts: Timeouts,
-        unsolicited: Callable[[], None],
+        connections: Connections,
         trust: ssl.SSLContext | bool = True,
-        kept_idle: float = KEPT_IDLE,
     ) -> None:
         url = URL(base + "/", encoded=True)
         self._host = f"Host: {url.host_port_subcomponent}".encode()
         self._prefix = url.raw_path.removesuffix("/")
         self._patience = timeouts.first_byte_timeout
-        self._pool = UpstreamConnector(url, timeouts.connect_timeout, unsolicited, trust, kept_idle)
+        self._pool = UpstreamConnector(url, timeouts.connect_timeout, connections, trust)
 
     async def close(self) -> None:
         """Ends all connections."""
@@ -138,9 +136,10 @@ class Upstream:
 
         *lines* are its header fields, without those that frame the *body*.
         """
-        # A fragment is nobody's business but the client's.
-        first = f"{method} {self._prefix}{target.partition('#')[0]} HTTP/1.1"
-        head = [first.encode(errors="surrogateescape"), self._host, *lines]
+        try:
+            head = [f"{method} {self._prefix}{target} HTTP/1.1".encode(), self._host, *lines]
+        except UnicodeEncodeError:
+            return None
         size = body.length if isinstance(body, RequestBody) else len(body or b"")
         if size is None:
             head.append(b"Transfer-Encoding: chunked")

@@ -114,10 +114,10 @@ class Bill:
 
     def waits_for_whole(self, headers: CIMultiDictProxy[str]) -> bool:
         """Returns whether the answer is passed on once it is whole, with its cost in its head."""
+        if not self._kind.startswith(_JSON):
+            return False
         length = headers.get(hdrs.CONTENT_LENGTH, "")
-        return (
-            self._kind.startswith(_JSON) and length.isdecimal() and int(length) <= _LARGEST_AWAITED
-        )
+        return length.isdecimal() and int(length) <= _LARGEST_AWAITED
 
     def read_whole(self, body: bytes, headers: CIMultiDict[str]) -> bytes:
         """Returns what of a whole answer goes on, and writes its cost into its *headers*."""
@@ -274,10 +274,14 @@ class Bill:
         if not self._whole:
             # What it brought by now is read; nothing of it goes on.
             reader.finish()
+        rates, counts = self._priced.price.rates, reader.plain_counts
+        if counts is not None and rates.input is not None:
+            # As of most streams.
+            return Cost(rates.cost_of(counts), counts)
         usage, final = reader.meter.usage, reader.meter.final
         if usage is None and not self._was_served():
             return None
-        exact = exact_cost(self._priced.price.rates, usage) if usage is not None and final else None
+        exact = exact_cost(rates, usage) if usage is not None and final else None
         if exact is not None:
             # To measure the text of an answer that tells its tokens would take time for nothing.
             return exact

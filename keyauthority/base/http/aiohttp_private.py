@@ -58,7 +58,9 @@ PRIVATE: Final[Mapping[type, Mapping[str, str]]] = {
         "_keep_alive": "Is decided when the head is written.",
         "_real_headers": "Takes over header fields without a copy.",
         "_reason": "Part of the status line.",
+        "_req": "The request of a streamed response, whose head is written.",
         "_status": "Part of the status line.",
+        "_write_headers": "Is overridden to write bytes that are no UTF-8.",
         "prepare": "Is overridden to write a whole answer where aiohttp streams.",
     },
     ResponseHandler: {
