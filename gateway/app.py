@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
+from typing import Any
 
+from aiohttp import web
 from prometheus_client import CollectorRegistry
 
 from gateway import authz
@@ -13,7 +15,9 @@ from gateway.allowlist import Allowlist
 from gateway.authorize import Authorizer, Readiness
 from gateway.billing.opening import open_billing
 from gateway.billing.reading_on import ReadingOn
-from gateway.config import Settings, upstream_base
+from gateway.config import Limits, Settings, upstream_base
+from gateway.connection import Connections, Heads
+from gateway.cors import CrossOrigin, PageRequest
 from gateway.edge import Edge
 from gateway.forward import Forwarder
 from gateway.observe import Metrics, Observer
@@ -49,15 +53,7 @@ async def running(settings: Settings) -> AsyncIterator[int]:
     async with AsyncExitStack() as stack:
         metrics = Metrics()
         edge = await _edge(settings, metrics, stack)
-        server = Server(
-            edge.handle,
-            edge.refuse_unparsed,
-            _full_answer,
-            EdgeRequest,
-            settings.limits,
-            SECRET_MARK,
-            AtOnce(authz.PREFIX, edge.at_once),
-        )
+        server = _server(edge, settings)
         metrics.connections = lambda: {"open": len(server.connections), "busy": server.busy}
         if settings.metrics_listen is not None:
             registry = CollectorRegistry()
@@ -72,6 +68,22 @@ async def running(settings: Settings) -> AsyncIterator[int]:
             await asyncio.sleep(settings.timeouts.drain_delay)
             listener.close()
             await server.drain(settings.timeouts.grace)
+
+
+def _server(edge: Edge, settings: Settings) -> Server[Any]:
+    handle: Callable[[Any], Awaitable[web.StreamResponse]] = edge.handle
+    request_class = EdgeRequest
+    if settings.cors_origin:
+        handle, request_class = CrossOrigin(edge, settings.cors_origin).handle, PageRequest
+    return Server(
+        handle,
+        edge.refuse_unparsed,
+        _full_answer,
+        request_class,
+        settings.limits,
+        SECRET_MARK,
+        AtOnce(authz.PREFIX, edge.at_once),
+    )
 
 
 async def _edge(settings: Settings, metrics: Metrics, stack: AsyncExitStack) -> Edge:
@@ -91,7 +103,8 @@ async def _edge(settings: Settings, metrics: Metrics, stack: AsyncExitStack) -> 
     # Left before the verifier, under whose session it spends, and after the server has drained.
     billing = await open_billing(settings, verifier, metrics, stack)
     base = upstream_base(settings.upstream)
-    upstream = Upstream(base, settings.timeouts, metrics.count_unsolicited)
+    connections = Connections(metrics.count_unsolicited, heads=_heads(settings.limits))
+    upstream = Upstream(base, settings.timeouts, connections)
     stack.push_async_callback(upstream.close)
     key_file = settings.upstream_key_file
     forwarder = Forwarder(
@@ -116,10 +129,19 @@ async def _edge(settings: Settings, metrics: Metrics, stack: AsyncExitStack) -> 
         streams=streams,
         billing=billing,
         rules=None if settings.scope_rules is None else ScopeRules(settings.scope_rules),
+        websockets=settings.websockets,
         readiness=Readiness(verifier),
         observer=Observer(metrics, sources.client, access_log=settings.access_log),
         limits=settings.limits,
         retry_after=attempts.retry_after,
+    )
+
+
+def _heads(limits: Limits) -> Heads:
+    # The upstream may say at least as much as a client may.
+    default = Heads()
+    return Heads(
+        max(default.size, limits.max_header_bytes), max(default.fields, limits.max_headers)
     )
 
 

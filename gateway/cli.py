@@ -22,19 +22,14 @@ from gateway.config import (
     Settings,
     Timeouts,
 )
-from gateway.scope_rules_command import scope_rules
+from gateway.cors import parse_origin
+from gateway.scope_rules_command import scope_rules, scope_rules_option
 from gateway.spool_command import spool
 from keyauthority.base.process.lifecycle import StartError
 from keyauthority.base.process.settings import LOG_LEVELS, SettingsError
 from keyauthority.base.process.telemetry import configure_logging
 from keyauthority.base.process.workers import WorkerError, serve_with_workers
 from keyauthority.client import SecretFileError, redact
-from keyauthority.scopes.catalogue import (
-    Catalogue,
-    ScopeRulesError,
-    default_catalogue,
-    load_catalogue,
-)
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
@@ -63,6 +58,7 @@ _TIMEOUTS = {
     "first_byte_timeout": "Seconds without progress to the headers of the upstream's response.",
     "idle_timeout": "Longest silence within a response, in seconds.",
     "verify_timeout": "Seconds in which the authority must give a verdict; then the answer is 503.",
+    "websocket_lifetime": "Seconds after which a websocket ends, whatever passes on it.",
     "drain_delay": "Seconds between the signal to stop and the end of accepting connections; "
     "/readyz says no meanwhile.",
     "grace": "Seconds that requests under way get at the stop.",
@@ -90,15 +86,6 @@ def _all(parse: Callable[[str], object]) -> Callable[..., tuple[object, ...]]:
             raise click.BadParameter(str(error)) from None
 
     return callback
-
-
-def _catalogue(
-    _context: click.Context, _option: click.Parameter, setting: str | None
-) -> Catalogue | None:
-    try:
-        return default_catalogue() if setting is None else load_catalogue(setting)
-    except ScopeRulesError as error:
-        raise click.BadParameter(str(error)) from None
 
 
 @click.group(
@@ -139,6 +126,11 @@ def _catalogue(
     type=click.Choice(["on", "off"]),
     default="on",
     help="Take verdicts from memory while the authority reports every change; off: ask each time.",
+)
+@click.option(
+    "--websockets",
+    is_flag=True,
+    help="Forward websockets under /v1. They end as their key does only with --on-revoke cut.",
 )
 @click.option(
     "--on-revoke",
@@ -187,19 +179,21 @@ def _catalogue(
 )
 @click.option("--tls-cert", type=_FILE, help="PEM file of the certificate chain clients see.")
 @click.option("--tls-key", type=_FILE, help="PEM file of its private key.")
-@click.option(
-    "--scope-rules",
-    metavar="FILE|off",
-    callback=_catalogue,
-    help="What keys with scopes may do; `scope-rules` prints the rules that ship, with which to begin. "
-    "off: the upstream judges scopes.  [default: the rules that ship]",
-)
+@scope_rules_option
 @click.option(
     "--pass-header",
     multiple=True,
     metavar="NAME",
     help="A request header that goes on to the upstream beside those of docs/operations.md; "
     "NAME-* is all that begin so. Repeatable.",
+)
+@click.option(
+    "--cors-origin",
+    multiple=True,
+    metavar="ORIGIN",
+    callback=_all(parse_origin),
+    help="An origin whose pages may call from a browser, such as https://app.example.com; * is any. "
+    "Keys do not belong in browsers: see docs/operations.md. Repeatable.",
 )
 @click.option(
     "--trusted-proxies",

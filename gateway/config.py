@@ -52,11 +52,14 @@ class Limits(limits.Limits):
 class Timeouts:
     """How long the gateway waits for its neighbours, and for its own end. Seconds."""
 
-    # Those for the upstream are answered 504.
+    # Those for the upstream are answered 504. Clients of such APIs wait 600 s: a model that thinks for
+    # long is given up by its client, not by the gateway.
     connect_timeout: float = 5.0
-    first_byte_timeout: float = 600.0
+    first_byte_timeout: float = 900.0
     # Also for a client that does not read the upstream's response.
-    idle_timeout: float = 300.0
+    idle_timeout: float = 900.0
+    # A websocket ends after that, whatever passes on it.
+    websocket_lifetime: float = 3600.0
     # A request that is to be cut runs on for so long without a verdict on its key, which changed:
     # hardly longer than a verdict from memory might have been acted upon.
     doubt_timeout: float = 4.0
@@ -90,10 +93,14 @@ class Settings:
     # None: the upstream judges scopes.
     scope_rules: Catalogue | None = field(default_factory=default_catalogue)
     pass_header: tuple[str, ...] = ()
+    # Whose pages may call from a browser: origins, or `*`.
+    cors_origin: tuple[str, ...] = ()
     trusted_proxies: tuple[Network, ...] = ()
     limits: Limits = field(default_factory=Limits)
     timeouts: Timeouts = field(default_factory=Timeouts)
     cache: bool = True
+    # Whether websockets under /v1 are forwarded.
+    websockets: bool = False
     # One of ON_REVOKE.
     on_revoke: str = "drain"
     # One of BILLING.

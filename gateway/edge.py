@@ -14,21 +14,13 @@ from multidict import CIMultiDict
 
 from gateway import authz, key_page
 from gateway.authorize import Authorizer, Readiness
-from gateway.billing.bill import Bill
 from gateway.billing.billing import Billing
 from gateway.config import Limits
 from gateway.forward import Forwarder
+from gateway.handshake import read_handshake
 from gateway.observe import Observer
 from gateway.relay import abort
-from gateway.request import (
-    EdgeRequest,
-    Grant,
-    Outcome,
-    RequestBody,
-    asks_for_websocket,
-    check_head,
-    open_body,
-)
+from gateway.request import EdgeRequest, Grant, Outcome, RequestBody, check_head, open_body
 from gateway.under_way import Concurrency, Streams
 from gateway.upstream import VerdictLapsedError
 from keyauthority.base.http.answer import Answer
@@ -41,7 +33,6 @@ _UNPARSED: Final = (Refusal.BAD_REQUEST, Refusal.HEADERS_TOO_LARGE, Refusal.REQU
 # After these it is unclear where the client's next request begins, or it should not send one.
 _CLOSING: Final = frozenset({*_UNPARSED, Refusal.REQUEST_TOO_LARGE})
 _BY_STATUS: Final = {refusal.status: refusal for refusal in _UNPARSED}
-_SUCCESS: Final = 200
 _OK: Final = b'{"status":"ok"}'
 _JSON: Final = CIMultiDict({hdrs.CONTENT_TYPE: "application/json"})
 
@@ -64,6 +55,7 @@ class Edge:
     billing: Billing | None
     # What keys with scopes may do; None: the upstream judges that.
     rules: ScopeRules | None
+    websockets: bool
     readiness: Readiness
     observer: Observer
     limits: Limits
@@ -138,13 +130,13 @@ class Edge:
         if path.startswith(authz.APPENDED):
             return await self._authz(request)
         refusal = check_path(path)
+        if refusal is None and hdrs.UPGRADE in request.headers:
+            refusal = read_handshake(request, served=self.websockets)
         if refusal is not None:
             return self._refuse(request, refusal)
         return await self._v1(request, path)
 
     async def _v1(self, request: EdgeRequest, path: str) -> web.StreamResponse:
-        if hdrs.UPGRADE in request.headers and asks_for_websocket(request):
-            return self._refuse(request, Refusal.WEBSOCKETS_OFF)
         grant = await self._authorize(request, path)
         if isinstance(grant, Refusal):
             return self._refuse(request, grant)
@@ -154,12 +146,11 @@ class Edge:
         body = open_body(request, self.limits)
         if isinstance(body, Refusal):
             return self._refuse(request, body)
-        forward = self._forward if self.billing is None else self._forward_billed
         if self.streams is None:
-            answer = await forward(request, path, grant, body)
+            answer = await self._forward(request, path, grant, body)
         else:
             with self.streams.watching(request, grant.key):
-                answer = await forward(request, path, grant, body)
+                answer = await self._forward(request, path, grant, body)
         return self._refuse(request, answer) if isinstance(answer, Refusal) else answer
 
     async def _authorize(self, request: EdgeRequest, path: str) -> Grant | Refusal:
@@ -173,40 +164,31 @@ class Edge:
         return Refusal.INSUFFICIENT_SCOPE
 
     async def _forward(
-        self,
-        request: EdgeRequest,
-        path: str,
-        grant: Grant,
-        body: bytes | RequestBody | None,
-        bill: Bill | None = None,
-    ) -> web.StreamResponse | Refusal:
-        try:
-            return await self.forwarder.forward(request, grant, body, bill)
-        except VerdictLapsedError:
-            again = await self._authorize(request, path)
-        if isinstance(again, Refusal):
-            return again
-        # A secret stays that of its key, and a key in its workspace: what is held is for this one too.
-        try:
-            return await self.forwarder.forward(request, again, body, bill)
-        except VerdictLapsedError:
-            return Refusal.VERIFICATION_UNAVAILABLE
-
-    async def _forward_billed(
         self, request: EdgeRequest, path: str, grant: Grant, body: bytes | RequestBody | None
     ) -> web.StreamResponse | Refusal:
-        assert self.billing is not None  # noqa: S101 - its caller looked
-        bill: Bill | None = None
+        # One function, since each piece of an answer goes through all that wait for its end.
+        sent, bill = body, None
         try:
-            opened = await self.billing.open(request, path, grant.key, body)
-            if not isinstance(opened, tuple):
-                return opened
-            sent, bill = opened
-            return await self._forward(request, path, grant, sent, bill)
+            if self.billing is not None:
+                opened = await self.billing.open(request, path, grant.key, body)
+                if not isinstance(opened, tuple):
+                    return opened
+                sent, bill = opened
+            try:
+                return await self.forwarder.forward(request, grant, sent, bill)
+            except VerdictLapsedError:
+                again = await self._authorize(request, path)
+            if isinstance(again, Refusal):
+                return again
+            # A secret stays that of its key, and a key in its workspace: what is held is for this one too.
+            try:
+                return await self.forwarder.forward(request, again, sent, bill)
+            except VerdictLapsedError:
+                return Refusal.VERIFICATION_UNAVAILABLE
         finally:
             if bill is not None:
                 bill.close()
-            if body is not None and not isinstance(body, bytes):
+            if isinstance(body, RequestBody):
                 body.release()
 
     async def _authz(self, request: EdgeRequest) -> web.StreamResponse:
@@ -275,7 +257,7 @@ class Edge:
 
     async def _healthz(self, request: EdgeRequest) -> web.StreamResponse:
         request.outcome = Outcome.PROBE
-        return Answer(_SUCCESS, _JSON.copy(), _OK)
+        return Answer(200, _JSON.copy(), _OK)
 
     async def _readyz(self, request: EdgeRequest) -> web.StreamResponse:
         if request.client.leaving or not await self.readiness.ready():

@@ -16,6 +16,7 @@ from keyauthority.cli.files import write_whole
 from keyauthority.cli.listing import Entry, entries, listed, listing_options
 from keyauthority.cli.names import ACTOR, WORKSPACE
 from keyauthority.cli.output import Answer, moment, pairs, table, to_dict
+from keyauthority.cli.terminal import counted
 from keyauthority.cli.values import DURATION, FILE, MOMENT
 from keyauthority.client.admin import Action, AuditEntry, AuditFilter, audit
 
@@ -83,7 +84,7 @@ def export(authority: Authority, /, output: Path | None, **filters: Any) -> Answ
     """
     exported = entries(authority, "entries", functools.partial(audit.page, AuditFilter(**filters)))
     if output is not None:
-        count = write_whole(output, map(_json_line, exported))
+        count = write_whole(output, map(_json_line, counted(exported, "Entries")))
         return Answer({"entries": count}, "", f"Wrote {count:,} entries to {output}.")
     if click.get_current_context().obj.json:
         return Answer({"entries": [to_dict(entry.message) for entry in exported]}, "")

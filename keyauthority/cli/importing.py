@@ -13,6 +13,7 @@ from keyauthority.cli.failures import Failure
 from keyauthority.cli.import_lines import Line, read_lines
 from keyauthority.cli.names import WORKSPACE
 from keyauthority.cli.output import Answer, count, spread, to_dict
+from keyauthority.cli.terminal import counted, shows_progress
 from keyauthority.client.admin import Changed, Key, RefusedError, SpreadingError, keys
 
 _MOST_KEYS: Final = 1_000
@@ -48,7 +49,7 @@ def command(authority: Authority, file: IO[str], workspace: str, from_line: int)
     reply, imported = _import(authority, workspace, first, first=True)
     document = to_dict(reply)
     _report(len(first), len(lines))
-    for batch in rest:
+    for batch in counted(rest, "Importing", len(rest)):
         reply, _ = _import(authority, workspace, batch, first=False)
         document["keys"] += to_dict(reply)["keys"]
         _report(len(document["keys"]), len(lines))
@@ -96,5 +97,6 @@ def _explained(failure: Failure, batch: Sequence[Line], *, first: bool) -> str:
 
 
 def _report(done: int, total: int) -> None:
-    if total > _MOST_KEYS and not click.get_current_context().obj.json:
+    options = click.get_current_context().obj
+    if total > _MOST_KEYS and not (options.json or options.quiet or shows_progress()):
         click.echo(f"{done:,} of {count(total, 'key')} are imported.", err=True)

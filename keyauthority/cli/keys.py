@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -17,7 +17,14 @@ from keyauthority.cli.listing import listed, listing_options
 from keyauthority.cli.names import ENDED_KEY, KEY, NARROWING, WORKSPACE
 from keyauthority.cli.output import Answer, count, named, spread
 from keyauthority.cli.values import DURATION, LABEL, MOMENT, read_secret
-from keyauthority.client.admin import KeySettings, KeyState, RevocationReason, keys, verification
+from keyauthority.client.admin import (
+    Key,
+    KeySettings,
+    KeyState,
+    RevocationReason,
+    keys,
+    verification,
+)
 from keyauthority.domain.secrets import Secret
 
 _STATES = {
@@ -126,12 +133,34 @@ def get(authority: Authority, key_id: str) -> Answer:
     metavar="ID",
     help="Only keys with a secret in force that this person or caller was shown.",
 )
+@click.option(
+    "--expiring",
+    type=DURATION,
+    metavar="WITHIN",
+    help="Only keys that are in force and end within this time: 30d.",
+)
+@click.option(
+    "--label", "labels", multiple=True, type=LABEL, help="Only keys with this label. Repeatable."
+)
 @listing_options
 @with_authority
-def list_keys(authority: Authority, /, limit: int | None, **filters: Any) -> Answer:
-    """List keys, newest first."""
+def list_keys(
+    authority: Authority,
+    /,
+    limit: int | None,
+    expiring: timedelta | None,
+    labels: Sequence[tuple[str, str]],
+    **filters: Any,
+) -> Answer:
+    """List keys, newest first.
+
+    --expiring and --label look through all keys of the listing, a thousand at a time.
+    """
     page = functools.partial(keys.page, **filters)
-    return listed(authority, "keys", page, limit, key_table, lambda key: key.id)
+    keeps = None
+    if expiring is not None or labels:
+        keeps = functools.partial(_matches, dict(labels), expiring)
+    return listed(authority, "keys", page, limit, key_table, lambda key: key.id, keeps)
 
 
 @command.command()
@@ -249,6 +278,17 @@ def revoke_presented(authority: Authority, note: str) -> Answer:
     """
     reply, revoked = authority.call(verification.revoke_presented(Secret(read_secret()), note))
     return Answer(reply, f"Revoked {revoked.record}. {spread(revoked.receipt)}", brief="")
+
+
+def _matches(labels: Mapping[str, str], expiring: timedelta | None, key: Key) -> bool:
+    settings = key.settings
+    if not labels.items() <= settings.labels.items():
+        return False
+    if expiring is None:
+        return True
+    end = settings.expire_time
+    in_force = key.state in (KeyState.ACTIVE, KeyState.DISABLED)
+    return in_force and end is not None and end - datetime.now(UTC) <= expiring
 
 
 def _only_one(**values: object) -> None:

@@ -8,6 +8,7 @@ from keyauthority.cli.authority import Authority, with_authority
 from keyauthority.cli.listing import entries
 from keyauthority.cli.names import WORKSPACE
 from keyauthority.cli.output import Answer, count, entry_count
+from keyauthority.cli.terminal import counted
 from keyauthority.client.admin import ledger, workspaces
 from keyauthority.pricing.amounts import write
 
@@ -33,7 +34,8 @@ def verify(authority: Authority, workspace_id: str) -> Answer:
 def _verify_all(authority: Authority) -> Answer:
     ledgers = total = balance = 0
     wrong: dict[str, tuple[str, ...]] = {}
-    for workspace in entries(authority, "workspaces", workspaces.page, _PAGE):
+    every = entries(authority, "workspaces", workspaces.page, _PAGE)
+    for workspace in counted(every, "Ledgers"):
         workspace_id = workspace.record.id
         _, proof = authority.call(ledger.verify(workspace_id))
         ledgers += 1

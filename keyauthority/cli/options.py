@@ -17,7 +17,10 @@ Command = TypeVar("Command", bound=Callable[..., Any])
 
 # What a command that calls no authority knows of these.
 _PRINTING: Final = ("json", "quiet")
-_ALONE: Final = {"serve": _PRINTING, "db": (*_PRINTING, "data_dir"), "completion": _PRINTING}
+_ALONE: Final = {
+    **dict.fromkeys(("serve", "verifier-check", "completion"), _PRINTING),
+    "db": (*_PRINTING, "data_dir"),
+}
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import importlib
-import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 import click
+from click.shell_completion import CompletionItem
 
 from keyauthority.cli.faults import asks_for_json, errors_as_json
 from keyauthority.cli.options import Options, add_common_options, common_options
@@ -26,10 +26,14 @@ GROUPS: Final = {
     "workspaces": "Create, rename, suspend and resume workspaces.",
     "callers": "Create and revoke those who may call the authority.",
     "audit": "Read, export and prune the record of who did what.",
+    "status": "Show whether the authority answers, and what it is busy with.",
+    "whoami": "Show who the token is, and what it may do.",
+    "doctor": "Look for what is wrong with this machine's settings, and say what to mend.",
     "sessions": "List the verifiers that may answer from their caches.",
     "db": "Migrate the database, set the length of leases, begin an epoch after a restore.",
     "peppers": "Add, activate and retire what secrets are hashed with.",
     "verifier-check": "Check a verifier that is written in another language.",
+    "completion": "Print what makes a shell complete commands and options.",
 }
 
 _JSON: Final = "keyauthority.cli.json"
@@ -48,6 +52,12 @@ class Root(click.Group):
         command: click.Command = importlib.import_module(module).command
         add_common_options(self, command)
         return command
+
+    def shell_complete(self, ctx: click.Context, incomplete: str) -> list[CompletionItem]:
+        # Without loading them, as click would.
+        names = [name for name in GROUPS if name.startswith(incomplete)]
+        commands = [CompletionItem(name, help=GROUPS[name]) for name in names]
+        return [*commands, *click.Command.shell_complete(self, ctx, incomplete)]
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         with formatter.section("Commands"):
@@ -95,8 +105,6 @@ def root(ctx: click.Context, /, token_file: Path | None, **options: Any) -> None
     standard error.
     """
     ctx.obj = Options(named_token_file=token_file, **options)
-    if os.environ.get("NO_COLOR"):
-        ctx.color = False
 
 
 @root.result_callback()

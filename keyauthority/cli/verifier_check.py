@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import shutil
+import signal
 from collections.abc import Sequence
 
 import click
@@ -11,6 +12,7 @@ import click
 from keyauthority.cli.output import Answer, count, table
 from keyauthority.verifier_check import vectors
 from keyauthority.verifier_check.checking import Outcome, check
+from keyauthority.verifier_check.steps import Vector
 
 RULES = [vector.rule for vector in vectors.load()]
 
@@ -39,14 +41,27 @@ def command(rules: Sequence[str], command: Sequence[str]) -> Answer:
     if shutil.which(command[0]) is None:
         raise click.UsageError(f"there is no program {command[0]}")
     chosen = [vector for vector in vectors.load() if not rules or vector.rule in rules]
-    outcomes = asyncio.run(check(command, chosen))
-    broken = sum(bool(outcome.broken) for outcome in outcomes)
+    try:
+        outcomes = asyncio.run(_check(command, chosen))
+    except asyncio.CancelledError:
+        raise click.Abort from None
+    broken = [outcome.rule for outcome in outcomes if outcome.broken]
     return Answer(
         {"rules": [_document(outcome) for outcome in outcomes]},
         table(("RULE", "RESULT"), ((outcome.rule, _result(outcome)) for outcome in outcomes)),
-        f"{count(len(outcomes) - broken, 'rule')} kept, {broken:,} broken.",
-        exit_code=int(broken > 0),
+        f"{count(len(outcomes) - len(broken), 'rule')} kept, {len(broken):,} broken.",
+        exit_code=int(bool(broken)),
+        brief="\n".join(broken),
     )
+
+
+async def _check(command: Sequence[str], chosen: Sequence[Vector]) -> Sequence[Outcome]:
+    # Whoever ends the check ends the programs, too: they have process groups of their own.
+    task = asyncio.current_task()
+    assert task is not None  # noqa: S101  # a coroutine runs in one
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        asyncio.get_running_loop().add_signal_handler(number, task.cancel)
+    return await check(command, chosen)
 
 
 def _document(outcome: Outcome) -> dict[str, str | bool]:

@@ -11,9 +11,12 @@ from pathlib import Path
 from typing import Any, Final
 
 import pytest
+import yaml
+from click.testing import CliRunner
 from google.protobuf.descriptor_pb2 import FileDescriptorSet
 from google.protobuf.descriptor_pool import DescriptorPool
 
+from keyauthority.cli.root import root
 from tests.e2e.edge import Edge
 
 HOUSE: Final = Path(__file__).parents[2]
@@ -21,15 +24,21 @@ GO: Final = Path(__file__).with_name("go")
 NODE: Final = Path(__file__).with_name("node")
 DESCRIPTORS: Final = HOUSE / "protos" / "keyauthority.binpb"
 
-FETCHED: Final = (
-    (
-        "go",
-        "build",
-        "google.golang.org/grpc",
-        "google.golang.org/genproto/googleapis/rpc/errdetails",
-    ),
-    ("go", "run", "google.golang.org/protobuf/cmd/protoc-gen-go@v1.36.12", "--version"),
-    ("go", "run", "google.golang.org/grpc/cmd/protoc-gen-go-grpc@v1.6.2", "--version"),
+SOME_RULES: Final = (
+    "fresh-until-the-first-grant",
+    "a-lease-ends",
+    "what-changed-is-dropped-and-acknowledged",
+    "only-the-answer-of-a-later-call",
+)
+"""Rules that need all parts of a verifier; the others take a start of Node each as well."""
+
+PLUGINS: Final = [
+    (*plugin["local"], "--version")
+    for plugin in yaml.safe_load((HOUSE / "buf.gen.yaml").read_text())["plugins"]
+]
+LIBRARIES: Final = (
+    *("go", "build", "google.golang.org/grpc"),
+    "google.golang.org/genproto/googleapis/rpc/errdetails",
 )
 """What has to be there before our own code is built: `.ci/run` does the same, with more patience."""
 
@@ -39,7 +48,7 @@ def go_client(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The program of `tests/e2e/go`, on code that `buf generate` makes."""
     if shutil.which("go") is None:
         pytest.skip("needs go: install Go 1.25 or newer")
-    for command in FETCHED:
+    for command in (LIBRARIES, *PLUGINS):
         _fetch(command)
     folder = tmp_path_factory.mktemp("go")
     _made([str(Path(sys.executable).with_name("buf")), "generate", "-o", str(folder)], HOUSE)
@@ -111,6 +120,19 @@ def test_a_client_in_node(node: str, edge: Edge, workspace: str) -> None:
     """The same with nothing but the descriptor set."""
     command = [node, "grpc_client.js", str(DESCRIPTORS), edge.address, workspace]
     assert seen(command, edge, NODE) == expected(workspace, "NOT_FOUND")
+
+
+@pytest.mark.long
+@pytest.mark.timeout(180)
+def test_a_verifier_in_node_keeps_the_rules(node: str) -> None:
+    """One that was written after docs/sync-protocol.md alone."""
+    rules = [f"--rule={rule}" for rule in SOME_RULES if not os.environ.get("TEST_LONG")]
+    program = [node, str(NODE / "verifier.js"), str(DESCRIPTORS)]
+    result = CliRunner().invoke(root, ["--json", "verifier-check", *rules, "--", *program])
+
+    outcomes = json.loads(result.stdout)["rules"]
+    assert len(outcomes) >= len(SOME_RULES)
+    assert [outcome for outcome in outcomes if not outcome["kept"]] == []
 
 
 def test_the_descriptor_set_is_whole() -> None:

@@ -74,6 +74,8 @@ def test_settings_have_defaults() -> None:
 
     assert (settings.listen, settings.authority) == ("127.0.0.1:8080", "127.0.0.1:50051")
     assert (settings.limits, settings.timeouts) == (Limits(), Timeouts())
+    # The SDKs wait 600 s.
+    assert (settings.timeouts.first_byte_timeout, settings.timeouts.idle_timeout) == (900, 900)
     assert settings.access_log
     assert (settings.cache, settings.on_revoke, settings.workers) == (True, "drain", 1)
     assert settings.scope_rules == default_catalogue()
