@@ -82,7 +82,7 @@ def seen(command: list[str], edge: Edge, folder: Path | None = None) -> dict[str
         check=False,
         capture_output=True,
         text=True,
-        timeout=30,
+        timeout=100,
         env={**os.environ, "TOKEN": token},
     )
     assert done.returncode == 0, done.stderr
@@ -116,6 +116,7 @@ def test_a_client_in_go(go_client: Path, edge: Edge, workspace: str) -> None:
     assert document == expected(workspace, "NotFound")
 
 
+@pytest.mark.timeout(180)
 def test_a_client_in_node(node: str, edge: Edge, workspace: str) -> None:
     """The same with nothing but the descriptor set."""
     command = [node, "grpc_client.js", str(DESCRIPTORS), edge.address, workspace]
