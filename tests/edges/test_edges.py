@@ -346,7 +346,7 @@ async def test_without_verdicts_the_answer_is_503_with_an_envelope(
 
 
 async def test_an_api_that_is_gone_is_no_empty_answer(edge: Edge, stage: Stage) -> None:
-    """502 or 503; what it says is the proxy's own."""
+    """502 or 503; what it says is the proxy's own, and nothing of keys."""
 
     async def respond(request: web.BaseRequest) -> web.StreamResponse:
         assert request.transport is not None
@@ -359,3 +359,4 @@ async def test_an_api_that_is_gone_is_no_empty_answer(edge: Edge, stage: Stage) 
 
     assert answer.status in (502, 503)
     assert answer.body
+    assert b"verification_unavailable" not in answer.body
