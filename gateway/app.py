@@ -23,7 +23,6 @@ from gateway.forward import Forwarder
 from gateway.observe import Metrics, Observer
 from gateway.request import EdgeRequest
 from gateway.response_heads import Heads
-from gateway.scopes import ScopeRules
 from gateway.sources import Attempts, Sources
 from gateway.under_way import Streams
 from gateway.upstream import Upstream
@@ -35,6 +34,7 @@ from keyauthority.base.process.lifecycle import run_until_stopped, start_errors
 from keyauthority.base.process.telemetry import serve_metrics
 from keyauthority.client import SECRET_MARK, Verifier, client_certificate, load_token
 from keyauthority.edge.envelope import ERROR, Refusal
+from keyauthority.edge.scopes import ScopeRules
 
 
 async def serve(settings: Settings) -> None:

@@ -14,14 +14,14 @@ from aiohttp.helpers import rfc822_formatted_time
 from multidict import CIMultiDict, istr
 
 from gateway.headers import KEY_ID, SCOPES, WORKSPACE_ID, identity
-from gateway.paths import holds_secret, is_unambiguous, split_target
 from gateway.request import EdgeRequest
-from gateway.scopes import ScopeRules
 from keyauthority.base.http.answer import Answer
 from keyauthority.base.http.request import REQUEST_ID, Request
 from keyauthority.client import VerifiedKey
 from keyauthority.edge.envelope import Refusal
 from keyauthority.edge.identity import is_lookalike
+from keyauthority.edge.paths import holds_secret, is_unambiguous, split_target
+from keyauthority.edge.scopes import ScopeRules
 
 PREFIX: Final = "/authz"
 APPENDED: Final = PREFIX + "/"

@@ -16,9 +16,9 @@ from multidict import CIMultiDict
 
 from gateway.edge import Edge
 from gateway.headers import readable_by
-from gateway.paths import check_path, holds_secret, split_target
 from gateway.request import EdgeRequest, Outcome, check_head
 from keyauthority.base.http.answer import Answer
+from keyauthority.edge.paths import check_path, holds_secret, split_target
 
 ANY: Final = "*"
 

@@ -19,15 +19,15 @@ from gateway.config import Limits
 from gateway.forward import Forwarder
 from gateway.handshake import read_handshake
 from gateway.observe import Observer
-from gateway.paths import check_path, holds_secret, split_target
 from gateway.relay import abort
 from gateway.request import EdgeRequest, Grant, Outcome, RequestBody, check_head, open_body
-from gateway.scopes import ScopeRules
 from gateway.under_way import Concurrency, Streams
 from gateway.upstream import VerdictLapsedError
 from keyauthority.base.http.answer import Answer
 from keyauthority.client import VerifiedKey
 from keyauthority.edge.envelope import ERROR, LONGEST_ERROR, Refusal
+from keyauthority.edge.paths import check_path, holds_secret, split_target
+from keyauthority.edge.scopes import ScopeRules
 
 _UNPARSED: Final = (Refusal.BAD_REQUEST, Refusal.HEADERS_TOO_LARGE, Refusal.REQUEST_TIMEOUT)
 # After these it is unclear where the client's next request begins, or it should not send one.

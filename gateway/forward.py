@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from functools import partial
 from typing import Final
 
-from aiohttp import ClientError, web
+from aiohttp import ClientError, hdrs, web
 from aiohttp.http_exceptions import HttpProcessingError
 
 from gateway.allowlist import Allowlist
@@ -19,6 +19,7 @@ from gateway.config import Timeouts
 from gateway.handshake import Switched, is_accepted
 from gateway.headers import to_client, to_upstream
 from gateway.observe import Complaint, Timings
+from gateway.redirects import REPEATING, location_here
 from gateway.relay import relay
 from gateway.request import EdgeRequest, Grant, RequestBody, do_nothing
 from gateway.response_heads import SWITCHING_PROTOCOLS
@@ -28,10 +29,12 @@ from keyauthority.client import Secret, VerifiedKey
 from keyauthority.edge.envelope import Refusal
 from keyauthority.pricing import amounts
 
-# These are about the gateway itself, its credential or its address, never about its client.
-_NOT_FOR_CLIENTS: Final = frozenset({401, 403, 407})
+# These are about the gateway's own credential. All other errors are the client's, body and all: a 403 is
+# that of a prompt that may not be answered.
+_NOT_FOR_CLIENTS: Final = frozenset({401, 407})
 _NOT_MODIFIED: Final = 304
-_FIRST_FINAL_STATUS: Final = 200
+_SUCCESSES: Final = range(200, 300)
+_REDIRECTS: Final = range(300, 400)
 
 
 @dataclass(slots=True, eq=False)
@@ -156,9 +159,12 @@ class Forwarder:
         status = upstream.status
         if bill is not None:
             bill.note_answer(status, upstream.headers)
-        if status < _FIRST_FINAL_STATUS or status in _NOT_FOR_CLIENTS or _is_redirect(status):
-            self._complaint.log(f"it answered {status}")
-            return Refusal.UPSTREAM_UNAVAILABLE
+        location = None
+        if status not in _SUCCESSES:
+            location = self._location(request, upstream)
+            if location is None and not _is_for_client(status):
+                self._complaint.log(f"it answered {status}")
+                return Refusal.UPSTREAM_UNAVAILABLE
         if isinstance(body, RequestBody):
             body.on_failure = upstream.close
         upstream.wait_for(self.timeouts.idle_timeout)
@@ -166,12 +172,21 @@ class Forwarder:
         if head is None:
             self._complaint.log("it answered with malformed headers")
             return Refusal.UPSTREAM_UNAVAILABLE
+        if location is not None:
+            head[0][hdrs.LOCATION] = location
         is_here = upstream.content.is_eof()
         if bill is not None and not is_here and bill.waits_for_whole(upstream.headers):
             refusal = await self._receive(upstream)
             if refusal is not None:
                 return refusal
         return await relay(request, upstream, head, self.timeouts.idle_timeout, bill)
+
+    def _location(self, request: EdgeRequest, upstream: Response) -> str | None:
+        # Where the client is redirected to; None if it is not.
+        named = upstream.headers.getall(hdrs.LOCATION, ())
+        if upstream.status not in REPEATING or len(named) != 1:
+            return None
+        return location_here(self.upstream.base, request.raw_path, named[0])
 
     async def _receive(self, upstream: Response) -> Refusal | None:
         # Returns once the whole response is here, or why it will never be.
@@ -185,7 +200,9 @@ class Forwarder:
         return None
 
 
-def _is_redirect(status: int) -> bool:
-    # Following one would take the credential elsewhere; passing it on would send the client past
-    # the gateway. Not Modified redirects nobody.
-    return 300 <= status < 400 and status != _NOT_MODIFIED  # noqa: PLR2004
+def _is_for_client(status: int) -> bool:
+    # Whether a status that is no success is about the client's request. A redirect would send it past the
+    # gateway; Not Modified redirects nobody.
+    if status in _REDIRECTS:
+        return status == _NOT_MODIFIED
+    return status >= _REDIRECTS.stop and status not in _NOT_FOR_CLIENTS

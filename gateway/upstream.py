@@ -118,6 +118,7 @@ class Upstream:
         connections: Connections,
         trust: ssl.SSLContext | bool = True,
     ) -> None:
+        self.base = base
         url = URL(base + "/", encoded=True)
         self._host = f"Host: {url.host_port_subcomponent}".encode()
         self._prefix = url.raw_path.removesuffix("/")

@@ -29,6 +29,7 @@ from keyauthority.domain.last_used import LastUsed
 from keyauthority.domain.ports import Clock, Keyring, Store
 from keyauthority.domain.secrets import redact
 from keyauthority.domain.verifying import Verifying
+from keyauthority.edge.scopes import ScopeRules
 from keyauthority.keyring import KeyringError
 from keyauthority.replica.credentials import CachedAuthenticating
 from keyauthority.replica.housekeeping import (
@@ -155,6 +156,7 @@ async def serving(
             syncing=replica.syncing,
             pages=Pages(keyring),
             metrics=calls,
+            scope_rules=_scope_rules(settings),
             charge_rates=ChargeRates(settings.max_charges_per_second, now),
             now=now,
             health=health,
@@ -182,6 +184,10 @@ async def serving(
         await health.look()
         await server.start()
         yield port
+
+
+def _scope_rules(settings: Settings) -> ScopeRules | None:
+    return None if settings.scope_rules is None else ScopeRules(settings.scope_rules)
 
 
 def _guard(parts: Parts, replica: Replica, mutations: Mutations, margin: float) -> Guard:

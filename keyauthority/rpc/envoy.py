@@ -6,7 +6,7 @@ gRPC error says that there is no verdict, and Envoy lets nothing through on one.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Any, Final
 
@@ -15,16 +15,14 @@ from google.protobuf.message import DecodeError
 
 from keyauthority.domain.callers import Actor
 from keyauthority.domain.limits import SECRET_BYTES
-from keyauthority.domain.secrets import SECRET_MARK, secret_within
 from keyauthority.domain.verdicts import Verdict, VerifiedKey
 from keyauthority.edge.bearer import bearer_token
 from keyauthority.edge.envelope import REFUSALS, Refusal
 from keyauthority.edge.identity import KEY_ID, SCOPES, WORKSPACE_ID, is_lookalike
+from keyauthority.edge.paths import holds_secret, is_unambiguous, split_target
+from keyauthority.edge.scopes import ScopeRules
 from keyauthority.rpc.envoy_contract import CheckRequest, CheckResponse, HeaderValueOption
 from keyauthority.rpc.service import Parts
-
-ALLOWED: Final = "allowed-scopes"
-"""The context extension of a route that names, separated by spaces, the scopes that allow it."""
 
 _AUTHORIZATION: Final = "authorization"
 _CREDENTIALS: Final = (_AUTHORIZATION, "x-api-key", "api-key")
@@ -39,14 +37,12 @@ _STATUS: Final = {
 
 @dataclass(frozen=True, slots=True)
 class Question:
-    """What Envoy asks about one request. The `repr` would show the secret, and has none of it."""
+    """What Envoy asks about one request. Its `repr` does not show the secret."""
 
-    secret: str
-    # Those that allow it, if its route names some.
-    scopes: tuple[str, ...]
-
-    def __repr__(self) -> str:
-        return f"Question({self.scopes})"
+    secret: str = field(repr=False)
+    method: str
+    # As it goes to the upstream.
+    path: str
 
 
 def read(request: Any) -> Question | Refusal:
@@ -57,9 +53,7 @@ def read(request: Any) -> Question | Refusal:
     names = [*http.headers, *(field.key for field in listed)]
     if "opentoken" in "".join(names).lower() and any(map(is_lookalike, names)):
         return Refusal.BAD_REQUEST
-    path = http.path
-    # Few paths hold the mark or a percent sign, so the search is rare.
-    if (SECRET_MARK in path or "%" in path) and secret_within(path) is not None:
+    if holds_secret(http.path):
         return Refusal.BAD_REQUEST
     presented = [_text(field) for field in listed if field.key == _AUTHORIZATION]
     if _AUTHORIZATION in http.headers:
@@ -69,7 +63,7 @@ def read(request: Any) -> Question | Refusal:
         return Refusal.MISSING_AUTH
     if len(secret) > SECRET_BYTES:
         return Refusal.INVALID_KEY
-    return Question(secret, tuple(request.attributes.context_extensions.get(ALLOWED, "").split()))
+    return Question(secret, http.method, split_target(http.path)[0])
 
 
 def _text(field: Any) -> str:
@@ -78,13 +72,23 @@ def _text(field: Any) -> str:
     return text
 
 
-def answer(question: Question, verdict: Verdict, key: VerifiedKey | None) -> bytes:
-    """Returns the serialised `CheckResponse` to *question*, whose secret has *verdict*."""
+def answer(
+    question: Question, verdict: Verdict, key: VerifiedKey | None, rules: ScopeRules | None
+) -> bytes:
+    """Returns the serialised `CheckResponse` to *question*, whose secret has *verdict*.
+
+    *rules* say what keys with scopes may do; None: the upstream judges that.
+    """
     if verdict is not Verdict.VALID or key is None:
         return DENIED[REFUSALS.get(verdict, Refusal.VERIFICATION_UNAVAILABLE)]
     # A key without scopes has full access.
-    if key.scopes and question.scopes and set(key.scopes).isdisjoint(question.scopes):
-        return DENIED[Refusal.INSUFFICIENT_SCOPE]
+    if key.scopes and rules is not None:
+        method, path = question.method, question.path
+        if not is_unambiguous(path):
+            return DENIED[Refusal.BAD_REQUEST]
+        if not rules.allow(key.scopes, method, path):
+            refusal = Refusal.INSUFFICIENT_SCOPE
+            return _denied(refusal, refusal.detailed(rules.missing(method, path)))
     return _permission(key.workspace_id, key.id, " ".join(key.scopes))
 
 
@@ -96,12 +100,12 @@ def _permission(workspace_id: str, key_id: str, scopes: str) -> bytes:
     return serialised
 
 
-def _denied(refusal: Refusal) -> bytes:
+def _denied(refusal: Refusal, body: bytes) -> bytes:
     code: int = _STATUS.get(refusal.status, grpc.StatusCode.UNAVAILABLE).value[0]
     denied = {
         "status": {"code": refusal.status},
         "headers": _options(refusal.headers),
-        "body": refusal.json,
+        "body": body.decode(),
     }
     response = CheckResponse(status={"code": code}, denied_response=denied)
     serialised: bytes = response.SerializeToString()
@@ -115,7 +119,7 @@ def _options(fields: Any) -> list[Any]:
     ]
 
 
-DENIED: Final = {refusal: _denied(refusal) for refusal in Refusal}
+DENIED: Final = {refusal: _denied(refusal, refusal.body) for refusal in Refusal}
 """The serialised `CheckResponse` of each refusal."""
 
 
@@ -125,6 +129,7 @@ class AuthorizationServicer:
     def __init__(self, parts: Parts) -> None:
         self._verdicts = parts.verdicts
         self._counts = parts.metrics.verdicts
+        self._rules = parts.scope_rules
 
     async def Check(self, request: Any, actor: Actor) -> bytes:
         question = read(request)
@@ -132,7 +137,7 @@ class AuthorizationServicer:
             return DENIED[question]
         [verification] = await self._verdicts.verify_all([question.secret], 0, fresh=False)
         self._counts[verification.verdict.value] += 1
-        return answer(question, verification.verdict, verification.key)
+        return answer(question, verification.verdict, verification.key, self._rules)
 
 
 class QuickCheck:
@@ -141,6 +146,7 @@ class QuickCheck:
     def __init__(self, parts: Parts) -> None:
         self._verdicts = parts.verdicts
         self._counts = parts.metrics.verdicts
+        self._rules = parts.scope_rules
 
     def answer(self, message: bytes, now: float) -> bytes | None:
         """Returns the serialised answer, or None where the servicer has to answer."""
@@ -154,4 +160,4 @@ class QuickCheck:
         if cached is None:
             return None
         self._counts[cached.number] += 1
-        return answer(question, cached.verdict, cached.key)
+        return answer(question, cached.verdict, cached.key, self._rules)

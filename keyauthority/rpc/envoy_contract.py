@@ -27,12 +27,10 @@ _SCALARS: Final = {
 # are written here as if they were of this package; an enum is an int32 on the wire.
 _MESSAGES: Final[dict[str, dict[str, tuple[int, str]]]] = {
     "CheckRequest": {"attributes": (1, "AttributeContext")},
-    "AttributeContext": {
-        "request": (4, "Request"),
-        "context_extensions": (10, "map"),
-    },
+    "AttributeContext": {"request": (4, "Request")},
     "Request": {"http": (2, "HttpRequest")},
     "HttpRequest": {
+        "method": (2, "string"),
         "headers": (3, "map"),
         "path": (4, "string"),
         "header_map": (13, "HeaderMap"),

@@ -20,6 +20,7 @@ from keyauthority.domain.callers import Role
 from keyauthority.domain.credits.charge_rates import ChargeRates
 from keyauthority.domain.last_used import LastUsed
 from keyauthority.domain.ports import Clock, Keyring, Store
+from keyauthority.edge.scopes import ScopeRules
 from keyauthority.replica.syncing import Syncing
 from keyauthority.replica.verdicts import Verdicts
 from keyauthority.rpc.admission import Room
@@ -56,6 +57,8 @@ class Parts:
     pages: Pages
     metrics: CallMetrics
     charge_rates: ChargeRates
+    # What keys with scopes may do; None: the upstream judges that.
+    scope_rules: ScopeRules | None
     # The clock of leases.
     now: Callable[[], float]
     health: Health

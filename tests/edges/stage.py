@@ -152,7 +152,7 @@ async def _keys(authority: Authority, workspace_id: str, clock: ManualClock) -> 
     await root(change)
     return Keys(
         good=(await issue(root, workspace_id)).secret,
-        scoped=(await issue(root, workspace_id, scopes=["chat", "images"])).secret,
+        scoped=(await issue(root, workspace_id, scopes=["chat:write", "models:read"])).secret,
         revoked=revoked.secret,
         expired=expired.secret,
         suspended=suspended.secret,

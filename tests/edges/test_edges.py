@@ -21,6 +21,7 @@ from tests.rpc.parts import issue
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 LARGE = 50 * 1024 * 1024
+IMAGES = "only a key without scopes may make it"
 UNAVAILABLE = Refusal.VERIFICATION_UNAVAILABLE.status
 
 
@@ -52,7 +53,7 @@ async def accepted(edge: Edge, stage: Stage, *fields: str, target: str = "/v1/mo
 
 async def test_a_good_key_reaches_the_api(edge: Edge, stage: Stage) -> None:
     """As it was sent, with the identity of the key."""
-    target = "/v1/models/a.html?b=%20c&d"
+    target = "/v1/models/a?b=%20c&d"
     received = await accepted(
         edge, stage, bearer(stage.keys.scoped), "X-Request-Id: mine-1", target=target
     )
@@ -60,7 +61,7 @@ async def test_a_good_key_reaches_the_api(edge: Edge, stage: Stage) -> None:
     assert (received.method, received.target) == ("GET", target)
     assert received.header("x-opentoken-workspace-id") == [stage.workspace_id]
     assert received.header("x-opentoken-key-id")[0].startswith("key_")
-    assert received.header("x-opentoken-scopes") == ["chat images"]
+    assert received.header("x-opentoken-scopes") == ["chat:write models:read"]
     assert received.header("x-request-id") == ["mine-1"]
 
 
@@ -97,6 +98,23 @@ async def test_a_bad_key_is_refused_as_the_gateway_does(
         fields = [bearer(getattr(stage.keys, presented, presented))]
 
     check_refused(await edge.ask(*fields, target="/v1/files/a.html"), refusal)
+    assert stage.api.received == []
+
+
+async def test_a_key_with_scopes_may_do_what_the_rules_allow(edge: Edge, stage: Stage) -> None:
+    """The proxy names method and path as they go to the API; a client that names others gains nothing."""
+    others = [
+        "X-Forwarded-Uri: /v1/models",
+        "X-Original-URI: /v1/models",
+        "X-Forwarded-Method: GET",
+        "X-Original-Method: GET",
+    ]
+    stage.api.received.clear()
+
+    answer = await edge.ask(bearer(stage.keys.scoped), *others, target="/v1/images/generations")
+
+    assert answer.status == Refusal.INSUFFICIENT_SCOPE.status
+    assert answer.body == Refusal.INSUFFICIENT_SCOPE.detailed(IMAGES)
     assert stage.api.received == []
 
 

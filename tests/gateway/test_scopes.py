@@ -13,8 +13,8 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from gateway.paths import check_path
-from gateway.scopes import ScopeRules
+from keyauthority.edge.paths import check_path
+from keyauthority.edge.scopes import ScopeRules
 from keyauthority.scopes.catalogue import (
     ScopeRulesError,
     default_catalogue,

@@ -9,12 +9,12 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable
 
-from gateway.paths import canonical
+from keyauthority.edge.paths import canonical
 from keyauthority.scopes.catalogue import Allowance, Scope
 
 
 class ScopeRules:
-    """The rules of one gateway: what each scope of *catalogue* allows."""
+    """The rules of one edge: what each scope of *catalogue* allows."""
 
     def __init__(self, catalogue: Iterable[Scope]) -> None:
         self._allows = {scope.name: scope.allows for scope in catalogue}

@@ -13,7 +13,7 @@ from functools import lru_cache
 from typing import Final
 from urllib.parse import unquote, unquote_to_bytes
 
-from keyauthority.client import SECRET_MARK, secret_within
+from keyauthority.domain.secrets import SECRET_MARK, secret_within
 from keyauthority.edge.envelope import Refusal
 
 _ROOT = "/v1"
