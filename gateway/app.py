@@ -16,12 +16,13 @@ from gateway.authorize import Authorizer, Readiness
 from gateway.billing.opening import open_billing
 from gateway.billing.reading_on import ReadingOn
 from gateway.config import Limits, Settings, upstream_base
-from gateway.connection import Connections, Heads
+from gateway.connection import Connections
 from gateway.cors import CrossOrigin, PageRequest
 from gateway.edge import Edge
 from gateway.forward import Forwarder
 from gateway.observe import Metrics, Observer
 from gateway.request import EdgeRequest
+from gateway.response_heads import Heads
 from gateway.sources import Attempts, Sources
 from gateway.under_way import Streams
 from gateway.upstream import Upstream

@@ -21,6 +21,7 @@ from aiohttp.http_exceptions import BadHttpMessage, HttpProcessingError
 from aiohttp.streams import EMPTY_PAYLOAD
 
 from gateway.request import RequestBody
+from gateway.response_heads import SWITCHING_PROTOCOLS, Heads, is_interim
 from gateway.timed_connection import TimedConnection
 
 SMALL: Final = 32 * 1024
@@ -33,14 +34,6 @@ a connection that is just being closed fails, and one with a body cannot be repe
 _READ_AHEAD: Final = 16 * 1024
 """Bytes of a response that are read before its client has taken what came earlier."""
 
-SWITCHING_PROTOCOLS: Final = 101
-_INTERIM: Final = range(100, 200)
-
-
-def is_interim(code: int) -> bool:
-    """Returns whether a response with this status is followed by another to the same request."""
-    return code in _INTERIM and code != SWITCHING_PROTOCOLS
-
 
 class UnsentError(ClientConnectionError):
     """The connection was no good. Nothing of this request was sent."""
@@ -48,18 +41,6 @@ class UnsentError(ClientConnectionError):
 
 class UnsolicitedError(UnsentError):
     """The upstream sent bytes that no request asked for."""
-
-
-@dataclass(frozen=True, slots=True)
-class Heads:
-    """How large the head of a response may be, with interim ones before it.
-
-    Far larger than clients take: a response that does not arrive has been paid for, and the largest
-    fields, such as cookies, often do not go on to the client.
-    """
-
-    size: int = 1024 * 1024
-    fields: int = 1000
 
 
 @dataclass(slots=True, eq=False)
@@ -98,7 +79,7 @@ class UpstreamConnection(TimedConnection):
         self.used = False
         # Passes on a body that streams, and is done with it when None.
         self._upload: asyncio.Task[None] | None = None
-        # Whether the request asks for another protocol, and whether the connection has it.
+        # Whether its request asks for another protocol, and whether it has that.
         self.may_switch = self._switched = False
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
@@ -234,20 +215,13 @@ class UpstreamConnection(TimedConnection):
         if code == SWITCHING_PROTOCOLS:
             # Whatever follows is no answer to another request.
             self.force_close()
-            if self.may_switch:
-                self._switched, self._expecting = True, False
-                self._stop_alarm()
+            self._switched = self.may_switch
+            self._expecting = not self._switched
         elif not self._has_begun and self._payload is not EMPTY_PAYLOAD:
             # The response would be taken for its body.
             self._hang_up(BadHttpMessage("an interim response with a body"))
             return
         super().feed_data(data, size)
-
-    def switch_to(self, parser: Any) -> None:
-        """Gives *parser* all that follows the answer 101, and tells it when no more comes."""
-        self.set_parser(parser, None)
-        if not self.is_connected():
-            parser.feed_eof()
 
     def release(self) -> None:
         """Keeps the connection for another request, its response having ended, unless it is no good."""

@@ -13,20 +13,21 @@ from aiohttp import ClientError, hdrs, web
 from aiohttp.http_exceptions import HttpProcessingError
 
 from gateway.allowlist import Allowlist
-from gateway.billing.bill import Bill
+from gateway.billing.bill import COST, Bill
 from gateway.billing.reading_on import ReadingOn
 from gateway.config import Timeouts
-from gateway.connection import SWITCHING_PROTOCOLS
 from gateway.handshake import Switched, is_accepted
 from gateway.headers import to_client, to_upstream
 from gateway.observe import Complaint, Timings
 from gateway.redirects import REPEATING, location_here
 from gateway.relay import relay
 from gateway.request import EdgeRequest, Grant, RequestBody, do_nothing
+from gateway.response_heads import SWITCHING_PROTOCOLS
 from gateway.tunnel import Times, Tunnel
 from gateway.upstream import Outgoing, Response, Upstream
 from keyauthority.client import Secret, VerifiedKey
 from keyauthority.edge.envelope import Refusal
+from keyauthority.pricing import amounts
 
 # These are about the gateway's own credential. All other errors are the client's, body and all: a 403 is
 # that of a prompt that may not be answered.
@@ -116,7 +117,9 @@ class Forwarder:
             if bill is not None:
                 # At once: it may last for long.
                 bill.is_open = True
-                bill.tell(bill.close(), headers)
+                cost = bill.close()
+                if cost is not None and bill.spending is not None:
+                    headers[COST] = amounts.write(cost.nano_credits)
             answer = Switched(headers)
             answer.begin(request)
         except BaseException:

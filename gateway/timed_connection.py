@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from typing import Any
 
 from aiohttp import SocketTimeoutError
 from aiohttp.client_proto import ResponseHandler
@@ -31,6 +32,13 @@ class TimedConnection(ResponseHandler):
         self._deadline = self._loop.time() + seconds
         if self._alarm is None or self._alarm.when() > self._deadline:
             self._set_alarm()
+
+    def switch_to(self, parser: Any) -> None:
+        """Gives *parser* all that follows, in another protocol, and its end; no time is kept any more."""
+        self._stop_alarm()
+        self.set_parser(parser, None)
+        if not self.is_connected():
+            parser.feed_eof()
 
     def _break_off(self, error: Exception, cause: BaseException | None = None) -> None:
         body = self._payload

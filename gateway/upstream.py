@@ -20,15 +20,14 @@ from yarl import URL
 
 from gateway.config import Timeouts
 from gateway.connection import (
-    SWITCHING_PROTOCOLS,
     Connections,
     UnsentError,
     UpstreamConnection,
-    is_interim,
 )
 from gateway.headers import written
 from gateway.pool import UpstreamConnector
 from gateway.request import RequestBody, do_nothing
+from gateway.response_heads import SWITCHING_PROTOCOLS, is_interim
 
 _ROUNDS: Final = 3
 """How often the event loop may read before a connection with unread bytes is abandoned. TLS sends

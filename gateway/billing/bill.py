@@ -60,8 +60,8 @@ class Bill:
     """What is held; None if nothing is, since the request is only counted."""
     is_short = False
     """Whether the answer has got beyond what is held for it."""
+    # Whether it is for a websocket that the upstream has opened.
     is_open = False
-    """Whether it is for a websocket that the upstream has opened."""
 
     # Output tokens that the hold covers, and the bytes that these may have.
     _covered = sys.maxsize
@@ -130,13 +130,9 @@ class Bill:
             if len(passed) != len(body):
                 headers.popall(hdrs.CONTENT_LENGTH, None)
             cost = self.close()
-        self.tell(cost, headers)
-        return passed
-
-    def tell(self, cost: Cost | None, headers: CIMultiDict[str]) -> None:
-        """Writes into an answer's *headers* what was charged, if anything was."""
         if cost is not None and self.spending is not None:
             headers[COST] = amounts.write(cost.nano_credits)
+        return passed
 
     def _plain_cost(self, body: bytes) -> Cost | None:
         # Most answers need no reader.

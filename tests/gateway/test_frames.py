@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gateway.frames import Frames, close_frame
@@ -19,6 +19,7 @@ def frame(opcode: int, payload: bytes, *, masked: bool) -> bytes:
     return head + (b"mask" if masked else b"") + payload
 
 
+@settings(deadline=None, max_examples=50)
 @given(
     st.lists(st.tuples(st.sampled_from((0x81, 0x02, 0x80, 0x89, 0x8A)), st.sampled_from((0, 1, 125, 126, 300, 65536))), max_size=5),
     st.booleans(),

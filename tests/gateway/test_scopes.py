@@ -10,7 +10,7 @@ from unicodedata import normalize
 from urllib.parse import unquote
 
 import pytest
-from hypothesis import example, given
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from keyauthority.edge.paths import check_path
@@ -152,6 +152,7 @@ CLEANERS: tuple[Callable[[str], str], ...] = (
 )
 
 
+@settings(deadline=None)
 @given(
     st.lists(st.sampled_from(PIECES), max_size=8),
     st.lists(st.sampled_from((*DECODERS, *FOLDERS, *CLEANERS)), max_size=8),
