@@ -39,7 +39,7 @@ def check_authority(options: Options) -> Iterator[Finding]:
     except SettingsError as error:
         yield failed("reachability", str(error))
         return
-    findings = [one for address in addresses for one in _reached(address.text, options.tls_ca)]
+    findings = [one for address in addresses for one in _reached(address.text, options)]
     yield from findings
     if all(one.grade is Grade.FAILED for one in findings):
         yield skipped("credential", "there is nobody to ask")
@@ -51,16 +51,15 @@ def check_authority(options: Options) -> Iterator[Finding]:
         yield failed("credential", error.format_message())
 
 
-def _reached(address: str, ca: Path | None) -> Iterator[Finding]:
+def _reached(address: str, options: Options) -> Iterator[Finding]:
+    ca = options.tls_ca
     try:
         with _connected(address) as connection:
             if ca is None:
                 yield ok("reachability", f"something listens at {address}")
                 return
             host = address.rpartition(":")[0].strip("[]")
-            context = ssl.create_default_context(cafile=str(ca))
-            context.set_alpn_protocols(_HTTP_2)
-            with context.wrap_socket(connection, server_hostname=host) as encrypted:
+            with _context(ca, options).wrap_socket(connection, server_hostname=host) as encrypted:
                 certificate = encrypted.getpeercert() or {}
     except ssl.SSLError as error:
         reason = getattr(error, "verify_message", "") or error.reason
@@ -71,13 +70,23 @@ def _reached(address: str, ca: Path | None) -> Iterator[Finding]:
         why = "timed out" if isinstance(error, TimeoutError) else error.strerror
         yield failed(
             "reachability",
-            f"{address}: {str(why).lower()}: start the authority there with `keyauthority serve`, or point "
-            "--address (KEYAUTHORITY_ADDRESS) at it",
+            f"{address}: {str(why).lower()}: start the authority there with `keyauthority serve`, or "
+            "point --address (KEYAUTHORITY_ADDRESS) at it",
         )
     else:
         yield ok("reachability", f"{address} has a certificate that {ca} vouches for")
         start, end = (_time(certificate[name]) for name in ("notBefore", "notAfter"))
         yield judged_by_time(f"that of {address}", start, end)
+
+
+def _context(ca: Path, options: Options) -> ssl.SSLContext:
+    # As strict as gRPC: the default context of newer versions asks for more of a CA.
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.load_verify_locations(ca)
+    if options.tls_client_cert is not None and options.tls_client_key is not None:
+        context.load_cert_chain(options.tls_client_cert, options.tls_client_key)
+    context.set_alpn_protocols(_HTTP_2)
+    return context
 
 
 def _connected(address: str) -> socket.socket:
